@@ -1,0 +1,1 @@
+//! Shared and exclusive caches of disposable resources, built once however many ask.

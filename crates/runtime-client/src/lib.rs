@@ -1,0 +1,1 @@
+//! Speaks to Taskcluster over HTTP: queue, index, credentials and artifact uploads.

@@ -1,0 +1,50 @@
+//! Time, so that tests can control it.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+/// Tells the time of day and waits for a moment of it.
+///
+/// What the queue knows (claims, credentials, deadlines) is in wall-clock time and goes through
+/// this trait. Intervals use tokio's monotonic time, which tests can pause.
+#[async_trait]
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// Waits until [`now`](Self::now) has reached `deadline`.
+    async fn sleep_until(&self, deadline: Timestamp);
+}
+
+/// The machine's own clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+/// The longest time that passes before a jump of the wall clock is noticed.
+const LONGEST_NAP: Duration = Duration::from_secs(5);
+
+#[async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// Sleeps in short naps, because a monotonic timer sleeps through a suspended machine and never
+    /// hears of a clock that was set.
+    async fn sleep_until(&self, deadline: Timestamp) {
+        while let Some(rest) = until(self.now(), deadline) {
+            tokio::time::sleep(rest.min(LONGEST_NAP)).await;
+        }
+    }
+}
+
+/// The time from `now` to `then`, or `None` if `then` has come.
+#[must_use]
+pub fn until(now: Timestamp, then: Timestamp) -> Option<Duration> {
+    Duration::try_from(then.duration_since(now))
+        .ok()
+        .filter(|rest| !rest.is_zero())
+}

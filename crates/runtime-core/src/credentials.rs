@@ -1,0 +1,126 @@
+//! Credentials, and the cell in which they change while they are used.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use tokio::sync::watch;
+
+/// What signs requests to Taskcluster.
+///
+/// `Debug` shows the client id and nothing else.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials {
+    /// Names the client; not a secret.
+    pub client_id: String,
+    /// Signs the requests.
+    pub access_token: SecretString,
+    /// Comes with temporary credentials, to be passed on untouched.
+    #[serde(default)]
+    pub certificate: Option<SecretString>,
+    /// When the credentials end, if they do and whoever made them told.
+    #[serde(default)]
+    pub expires: Option<Timestamp>,
+}
+
+impl Credentials {
+    /// Makes permanent credentials.
+    pub fn new(client_id: impl Into<String>, access_token: impl Into<String>) -> Self {
+        Self {
+            client_id: client_id.into(),
+            access_token: SecretString::from(access_token.into()),
+            certificate: None,
+            expires: None,
+        }
+    }
+
+    /// Adds the certificate of temporary credentials.
+    #[must_use]
+    pub fn with_certificate(mut self, certificate: impl Into<String>) -> Self {
+        self.certificate = Some(SecretString::from(certificate.into()));
+        self
+    }
+
+    /// Says when the credentials end.
+    #[must_use]
+    pub fn with_expiry(mut self, expires: Timestamp) -> Self {
+        self.expires = Some(expires);
+        self
+    }
+
+    /// The values that must never be seen, for a redactor.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        [Some(&self.access_token), self.certificate.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|secret| secret.expose_secret())
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The writing end of credentials that change: a reclaim puts new ones in.
+#[derive(Debug)]
+pub struct CredentialsCell {
+    sender: watch::Sender<Option<Credentials>>,
+}
+
+impl CredentialsCell {
+    /// Makes a cell; `None` is for anonymous use.
+    #[must_use]
+    pub fn new(credentials: Option<Credentials>) -> Self {
+        Self {
+            sender: watch::Sender::new(credentials),
+        }
+    }
+
+    /// Replaces the credentials; requests that are signed from now on use the new ones.
+    pub fn set(&self, credentials: Credentials) {
+        self.sender.send_replace(Some(credentials));
+    }
+
+    /// A reading end.
+    #[must_use]
+    pub fn watch(&self) -> CredentialsWatch {
+        CredentialsWatch {
+            receiver: self.sender.subscribe(),
+        }
+    }
+}
+
+/// The reading end of credentials that change.
+#[derive(Clone, Debug)]
+pub struct CredentialsWatch {
+    receiver: watch::Receiver<Option<Credentials>>,
+}
+
+impl CredentialsWatch {
+    /// Credentials that never change.
+    #[must_use]
+    pub fn fixed(credentials: Option<Credentials>) -> Self {
+        CredentialsCell::new(credentials).watch()
+    }
+
+    /// The credentials of this moment: take them anew for every attempt of a request.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Credentials> {
+        self.receiver.borrow().clone()
+    }
+
+    /// Waits until other credentials than those of the last call are there; `false` when none can come.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a change that this call did not return is seen by the next.
+    pub async fn changed(&mut self) -> bool {
+        self.receiver.changed().await.is_ok()
+    }
+}

@@ -1,0 +1,137 @@
+//! A Taskcluster deployment as the set of its services.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::artifact::{Artifact, ArtifactUploader, UploadError, Uploaded};
+use crate::index::{Index, IndexedTask};
+use crate::queue::{
+    ArtifactContent, ArtifactEntry, ArtifactRequest, ArtifactResponse, ClaimWorkRequest, Queue,
+    Reclaim, TaskClaim, TaskDefinition, TaskStatus,
+};
+use crate::{ApiError, CredentialsWatch, ExceptionReason, Run, TaskId};
+
+/// A deployment that a worker can connect to with any credentials.
+pub trait Deployment: Send + Sync + fmt::Debug {
+    /// Where it is, without a slash at the end.
+    fn root_url(&self) -> &str;
+
+    /// Makes clients whose requests are signed with what `credentials` holds when each is sent.
+    fn connect(&self, credentials: CredentialsWatch) -> Services;
+}
+
+/// The services of a deployment, all with the same credentials. A clone is cheap.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// Claims and resolves.
+    pub queue: Arc<dyn Queue>,
+    /// Finds tasks by name.
+    pub index: Arc<dyn Index>,
+    /// Uploads artifacts.
+    pub uploader: Arc<dyn ArtifactUploader>,
+}
+
+impl Services {
+    /// Services of no deployment: every call gives [`ApiError::NotConnected`].
+    #[must_use]
+    pub fn disconnected() -> Self {
+        let nothing = Arc::new(Disconnected);
+        Self {
+            queue: nothing.clone(),
+            index: nothing.clone(),
+            uploader: nothing,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Disconnected;
+
+fn refuse<T>(method: &'static str) -> Result<T, ApiError> {
+    Err(ApiError::NotConnected { method })
+}
+
+#[async_trait]
+impl Queue for Disconnected {
+    async fn claim_work(&self, _: &str, _: &ClaimWorkRequest) -> Result<Vec<TaskClaim>, ApiError> {
+        refuse("queue.claimWork")
+    }
+
+    async fn reclaim_task(&self, _: &Run) -> Result<Reclaim, ApiError> {
+        refuse("queue.reclaimTask")
+    }
+
+    async fn report_completed(&self, _: &Run) -> Result<TaskStatus, ApiError> {
+        refuse("queue.reportCompleted")
+    }
+
+    async fn report_failed(&self, _: &Run) -> Result<TaskStatus, ApiError> {
+        refuse("queue.reportFailed")
+    }
+
+    async fn report_exception(&self, _: &Run, _: ExceptionReason) -> Result<TaskStatus, ApiError> {
+        refuse("queue.reportException")
+    }
+
+    async fn status(&self, _: &TaskId) -> Result<TaskStatus, ApiError> {
+        refuse("queue.status")
+    }
+
+    async fn task(&self, _: &TaskId) -> Result<TaskDefinition, ApiError> {
+        refuse("queue.task")
+    }
+
+    async fn create_artifact(
+        &self,
+        _: &Run,
+        _: &str,
+        _: &ArtifactRequest,
+    ) -> Result<ArtifactResponse, ApiError> {
+        refuse("queue.createArtifact")
+    }
+
+    async fn finish_artifact(&self, _: &Run, _: &str, _: &str) -> Result<(), ApiError> {
+        refuse("queue.finishArtifact")
+    }
+
+    async fn list_artifacts(&self, _: &Run) -> Result<Vec<ArtifactEntry>, ApiError> {
+        refuse("queue.listArtifacts")
+    }
+
+    async fn artifact(
+        &self,
+        _: &TaskId,
+        _: Option<u32>,
+        _: &str,
+    ) -> Result<ArtifactContent, ApiError> {
+        refuse("queue.artifact")
+    }
+}
+
+#[async_trait]
+impl Index for Disconnected {
+    async fn find_task(&self, _: &str) -> Result<IndexedTask, ApiError> {
+        refuse("index.findTask")
+    }
+}
+
+#[async_trait]
+impl ArtifactUploader for Disconnected {
+    async fn upload(
+        &self,
+        _: &Run,
+        _: Timestamp,
+        artifact: &Artifact,
+    ) -> Result<Uploaded, UploadError> {
+        let source = ApiError::NotConnected {
+            method: "queue.createArtifact",
+        };
+        Err(UploadError::Declare {
+            name: artifact.name.clone(),
+            source,
+        })
+    }
+}

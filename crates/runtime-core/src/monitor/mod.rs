@@ -1,0 +1,177 @@
+//! The port through which everything tells what it does.
+//!
+//! A [`Monitor`] is a handle that is cheap to clone: it carries a [`Scope`] (a prefix and tags) and
+//! hands every call to a [`MonitorSink`], which an adapter crate implements.
+//!
+//! Prefixes are constants and end up in metric names. Tags are values, such as a task's id, and do
+//! not multiply metrics.
+
+mod scope;
+mod sink;
+
+pub use scope::Scope;
+pub use sink::{IncidentId, MonitorSink, NullSink, Report, Severity};
+pub use tracing::Level;
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A handle to tell what happens: counts, measures, log lines and incidents.
+///
+/// ```
+/// # use runtime_core::Monitor;
+/// let monitor = Monitor::null().with_prefix("fetch").with_tag("taskId", "RmzTkg-8Qj614ea9fI9Jmg");
+/// monitor.count("retries", 1);
+/// monitor.info("fetched the input");
+/// ```
+#[derive(Clone)]
+pub struct Monitor {
+    sink: Arc<dyn MonitorSink>,
+    scope: Scope,
+}
+
+impl Monitor {
+    /// Makes a monitor without prefix and tags.
+    pub fn new(sink: Arc<dyn MonitorSink>) -> Self {
+        Self {
+            sink,
+            scope: Scope::root(),
+        }
+    }
+
+    /// A monitor that nobody listens to.
+    #[must_use]
+    pub fn null() -> Self {
+        Self::new(Arc::new(NullSink))
+    }
+
+    /// A child whose metric names start with one more word.
+    #[must_use]
+    pub fn with_prefix(&self, prefix: &'static str) -> Self {
+        Self {
+            sink: Arc::clone(&self.sink),
+            scope: self.scope.with_prefix(prefix),
+        }
+    }
+
+    /// A child with one more tag.
+    #[must_use]
+    pub fn with_tag(&self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            sink: Arc::clone(&self.sink),
+            scope: self.scope.with_tag(name, value.into()),
+        }
+    }
+
+    /// The prefix and the tags.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Adds `n` to a counter.
+    pub fn count(&self, name: &'static str, n: u64) {
+        self.sink.count(&self.scope, name, n);
+    }
+
+    /// Records a value of a distribution.
+    pub fn measure(&self, name: &'static str, value: f64) {
+        self.sink.measure(&self.scope, name, value);
+    }
+
+    /// Records a time in seconds.
+    pub fn measure_duration(&self, name: &'static str, duration: Duration) {
+        self.measure(name, duration.as_secs_f64());
+    }
+
+    /// Runs `work` and records how long it took.
+    pub fn time<T>(&self, name: &'static str, work: impl FnOnce() -> T) -> T {
+        let start = std::time::Instant::now();
+        let result = work();
+        self.measure_duration(name, start.elapsed());
+        result
+    }
+
+    /// Awaits `work` and records how long it took.
+    ///
+    /// # Cancel safety
+    ///
+    /// As safe as `work`; nothing is recorded when the future is dropped.
+    pub async fn time_async<T>(&self, name: &'static str, work: impl Future<Output = T>) -> T {
+        let start = Instant::now();
+        let result = work.await;
+        self.measure_duration(name, start.elapsed());
+        result
+    }
+
+    /// Writes a line for developers.
+    pub fn debug(&self, message: impl fmt::Display) {
+        self.sink.log(&self.scope, Level::DEBUG, &message);
+    }
+
+    /// Writes a line for operators.
+    pub fn info(&self, message: impl fmt::Display) {
+        self.sink.log(&self.scope, Level::INFO, &message);
+    }
+
+    /// Writes a line about something that may need a look.
+    pub fn warn(&self, message: impl fmt::Display) {
+        self.sink.log(&self.scope, Level::WARN, &message);
+    }
+
+    /// Writes a line about something that needs a look; see also [`report_error`](Self::report_error).
+    pub fn error(&self, message: impl fmt::Display) {
+        self.sink.log(&self.scope, Level::ERROR, &message);
+    }
+
+    /// Reports an error that somebody must look into, and returns the id to tell others.
+    pub fn report_error(
+        &self,
+        error: &(dyn Error + 'static),
+        context: impl fmt::Display,
+    ) -> IncidentId {
+        self.report(Severity::Error, error, &context)
+    }
+
+    /// Reports an error that is worth a look if it comes often, and returns the id to tell others.
+    pub fn report_warning(
+        &self,
+        error: &(dyn Error + 'static),
+        context: impl fmt::Display,
+    ) -> IncidentId {
+        self.report(Severity::Warning, error, &context)
+    }
+
+    fn report(
+        &self,
+        severity: Severity,
+        error: &(dyn Error + 'static),
+        context: &dyn fmt::Display,
+    ) -> IncidentId {
+        let incident = IncidentId::new();
+        self.sink.report(
+            &self.scope,
+            &Report {
+                severity,
+                incident,
+                error,
+                context,
+            },
+        );
+        incident
+    }
+}
+
+impl fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Monitor")
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}

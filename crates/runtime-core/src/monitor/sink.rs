@@ -1,0 +1,95 @@
+//! What an adapter implements to hear of everything.
+
+use std::error::Error;
+use std::fmt;
+
+use tracing::Level;
+use uuid::Uuid;
+
+use super::Scope;
+
+/// Receives what monitors tell. Calls come from any thread and must not block.
+pub trait MonitorSink: Send + Sync {
+    /// Adds `n` to the counter `name`.
+    fn count(&self, scope: &Scope, name: &'static str, n: u64);
+
+    /// Records a value of the distribution `name`.
+    fn measure(&self, scope: &Scope, name: &'static str, value: f64);
+
+    /// Writes a line. The message is only formatted if somebody formats it.
+    fn log(&self, scope: &Scope, level: Level, message: &dyn fmt::Display);
+
+    /// Reports an incident.
+    fn report(&self, scope: &Scope, report: &Report<'_>);
+}
+
+/// Something that went wrong and that somebody should look into.
+#[derive(Clone, Copy)]
+pub struct Report<'a> {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Its name in every log and report.
+    pub incident: IncidentId,
+    /// The error, with its causes.
+    pub error: &'a (dyn Error + 'static),
+    /// What was being done.
+    pub context: &'a dyn fmt::Display,
+}
+
+impl fmt::Debug for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} {} {}: {}",
+            self.severity,
+            self.incident,
+            self.context,
+            crate::error::chain(self.error)
+        )
+    }
+}
+
+/// How bad an incident is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Worth a look if it comes often.
+    Warning,
+    /// Somebody must look.
+    Error,
+}
+
+/// The name of an incident, the same in task log, worker log and error reports.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct IncidentId(Uuid);
+
+impl IncidentId {
+    pub(super) fn new() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
+
+impl fmt::Display for IncidentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for IncidentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Hears everything and tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NullSink;
+
+impl MonitorSink for NullSink {
+    fn count(&self, _: &Scope, _: &'static str, _: u64) {}
+
+    fn measure(&self, _: &Scope, _: &'static str, _: f64) {}
+
+    fn log(&self, _: &Scope, _: Level, _: &dyn fmt::Display) {}
+
+    fn report(&self, _: &Scope, _: &Report<'_>) {}
+}

@@ -1,0 +1,58 @@
+//! Removal that gets past read-only folders.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Removes a file, a link or a folder with all that is in it; that it is not there is fine.
+///
+/// Tasks leave folders without write permission behind. Those get it back first. Links are removed
+/// and never followed.
+///
+/// # Errors
+///
+/// What the operating system said about the first thing that resisted.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    let first = match remove(path) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => error,
+    };
+    make_removable(path).map_err(|_| first)?;
+    remove(path)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
+}
+
+/// Gives the owner every right on all folders of a tree.
+fn make_removable(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_dir() {
+        return Ok(());
+    }
+    grant_owner(path, metadata.permissions())?;
+    for entry in fs::read_dir(path)? {
+        make_removable(&entry?.path())?;
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn grant_owner(path: &Path, mut permissions: fs::Permissions) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    permissions.set_mode(permissions.mode() | 0o700);
+    fs::set_permissions(path, permissions)
+}
+
+#[cfg(not(unix))]
+fn grant_owner(path: &Path, mut permissions: fs::Permissions) -> io::Result<()> {
+    permissions.set_readonly(false);
+    fs::set_permissions(path, permissions)
+}

@@ -1,0 +1,8 @@
+//! A task while it runs: the context that engine and plugins see, and its controller.
+
+mod info;
+mod log;
+mod stop;
+
+pub use info::TaskInfo;
+pub use stop::StopReason;

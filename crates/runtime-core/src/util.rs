@@ -1,0 +1,56 @@
+//! Small helpers that have no better home.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Takes away the indentation that all lines which are not blank share, and blank lines at both ends.
+///
+/// ```
+/// # use runtime_core::util::dedent;
+/// assert_eq!(dedent("\n    a\n      b\n\n    c\n"), "a\n  b\n\nc");
+/// ```
+#[must_use]
+pub fn dedent(text: &str) -> String {
+    let full_lines = text.lines().filter(|line| !line.trim().is_empty());
+    let indent = full_lines
+        .map(|line| line.len() - line.trim_start().len())
+        .min()
+        .unwrap_or(0);
+    let lines: Vec<_> = text
+        .lines()
+        .map(|line| line.get(indent..).unwrap_or("").trim_end())
+        .collect();
+    lines.join("\n").trim_matches('\n').to_owned()
+}
+
+/// Runs all of `work`, at most `limit` at a time, and returns the results in the order given.
+///
+/// # Panics
+///
+/// If `limit` is 0, and with the panic of a piece of work that panics.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops all work that is not done.
+pub async fn join_with_limit<F>(limit: usize, work: impl IntoIterator<Item = F>) -> Vec<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    assert!(limit > 0, "a limit of 0 would wait for ever");
+    let permits = Arc::new(Semaphore::new(limit));
+    let mut running = JoinSet::new();
+    for (place, future) in work.into_iter().enumerate() {
+        let permits = Arc::clone(&permits);
+        running.spawn(async move {
+            let _permit = permits.acquire_owned().await;
+            (place, future.await)
+        });
+    }
+    let mut results = running.join_all().await;
+    results.sort_unstable_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
+}

@@ -1,0 +1,1 @@
+//! Turns references (URL, URL with hash, artifact, index) into bytes on disk.

@@ -1,0 +1,1 @@
+//! Frees idle resources of a worker when disk, inodes or memory run low.

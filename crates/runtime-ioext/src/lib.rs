@@ -1,0 +1,1 @@
+//! I/O for workers: a file-backed log that many follow, pipes, bounded reads, copies that tell read from write errors.

@@ -1,0 +1,1 @@
+//! A test kit for workers: mock monitor, mock queue and an embedded Taskcluster.

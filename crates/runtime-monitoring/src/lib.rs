@@ -1,0 +1,1 @@
+//! Monitors for workers: logs, metrics and error reports.

@@ -1,0 +1,1 @@
+//! Gives hooks of a running task a URL: localhost, TLS and tunnels.

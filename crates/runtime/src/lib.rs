@@ -1,0 +1,1 @@
+//! Building blocks for Taskcluster workers, re-exported behind features.
