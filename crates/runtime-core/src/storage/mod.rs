@@ -63,10 +63,7 @@ impl TemporaryStorage {
     ///
     /// What the operating system says.
     pub fn new_folder(&self, name: &str) -> io::Result<TemporaryFolder> {
-        let path = tempfile::Builder::new()
-            .prefix(&format!("{name}-"))
-            .tempdir_in(self.path())?
-            .keep();
+        let path = run_folder::private_folder(self.path(), &format!("{name}-"))?;
         Ok(TemporaryFolder {
             path: Some(path),
             _run: Arc::clone(&self.run),

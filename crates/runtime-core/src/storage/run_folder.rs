@@ -26,10 +26,7 @@ impl RunFolder {
         let root_lock = File::create(root.join(LOCK))?;
         root_lock.lock()?;
         reap_stale(root)?;
-        let path = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .tempdir_in(root)?
-            .keep();
+        let path = private_folder(root, PREFIX)?;
         let lock = File::create_new(path.join(LOCK))?;
         lock.lock()?;
         Ok(Self { path, _lock: lock })
@@ -67,4 +64,13 @@ fn is_abandoned(run: &Path) -> bool {
         Ok(lock) => !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
+}
+
+/// Makes a folder with a name that nobody has, which only this user may enter.
+pub(super) fn private_folder(parent: &Path, prefix: &str) -> io::Result<PathBuf> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    builder.tempdir_in(parent).map(tempfile::TempDir::keep)
 }

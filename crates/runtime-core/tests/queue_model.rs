@@ -1,0 +1,78 @@
+//! What the queue sends is understood, today's shape and tomorrow's additions.
+
+use runtime_core::queue::{
+    ArtifactContent, ArtifactRequest, ResolvedReason, TaskClaim, TaskState, TaskStatus,
+};
+use serde_json::{Value, json};
+
+fn claim() -> Value {
+    json!({
+        "status": {
+            "taskId": "RmzTkg-8Qj614ea9fI9Jmg", "taskQueueId": "demo/linux", "state": "running", "retriesLeft": 1,
+            "runs": [{
+                "runId": 0, "state": "running", "reasonCreated": "scheduled", "workerGroup": "g", "workerId": "w",
+                "takenUntil": "2026-11-24T17:53:28.491Z",
+            }],
+        },
+        "runId": 0, "workerGroup": "g", "workerId": "w",
+        "takenUntil": "2026-11-24T17:53:28.491+00:00",
+        "task": {
+            "taskQueueId": "demo/linux", "created": "2026-11-24T17:33:27.000Z", "deadline": "2026-11-24T18:33:27.000Z",
+            "scopes": ["a:*"], "payload": {"command": ["true"]}, "priority": "low", "retries": 1,
+            "metadata": {"name": "n", "description": "d", "owner": "o@example.com", "source": "https://example.com"},
+        },
+        "credentials": {"clientId": "task-client/x", "accessToken": "hush-hush", "certificate": "{\"version\":1}"},
+    })
+}
+
+#[test]
+fn a_claim_parses_with_both_spellings_of_an_instant() {
+    let claim: TaskClaim = serde_json::from_value(claim()).expect("a claim of the real shape");
+    assert_eq!(Some(claim.taken_until), claim.status.runs[0].taken_until);
+    assert!(claim.task.scopes.satisfies("a:b"));
+}
+
+#[test]
+fn debug_output_of_a_claim_holds_no_secret() {
+    let claim: TaskClaim = serde_json::from_value(claim()).expect("a claim of the real shape");
+    let text = format!("{claim:?}");
+    assert!(
+        !text.contains("hush-hush") && !text.contains("version"),
+        "{text}"
+    );
+}
+
+#[test]
+fn unknown_fields_and_texts_break_nothing() {
+    let mut status = claim()["status"].clone();
+    status["colour"] = json!("blue");
+    status["state"] = json!("hibernating");
+    status["runs"][0]["reasonResolved"] = json!("sun-spots");
+    let status: TaskStatus = serde_json::from_value(status).expect("additions are fine");
+    assert_eq!(status.state, TaskState::Other("hibernating".to_owned()));
+    assert_eq!(
+        status.runs[0].reason_resolved,
+        Some(ResolvedReason::Other("sun-spots".to_owned()))
+    );
+}
+
+#[test]
+fn a_declaration_has_the_fields_of_its_storage_type() {
+    let request = ArtifactRequest::S3 {
+        content_type: "text/plain".to_owned(),
+        content_length: None,
+        expires: "2026-11-24T17:33:27Z".parse().expect("an instant"),
+    };
+    let json = serde_json::to_value(&request).expect("requests serialize");
+    assert_eq!(
+        json,
+        json!({"storageType": "s3", "contentType": "text/plain", "expires": "2026-11-24T17:33:27Z"})
+    );
+}
+
+#[test]
+fn an_error_artifact_parses_as_content() {
+    let json = json!({"storageType": "error", "reason": "file-missing-on-worker", "message": "no such file"});
+    let content: ArtifactContent = serde_json::from_value(json).expect("the real shape");
+    assert!(matches!(content, ArtifactContent::Error { message, .. } if message == "no such file"));
+}

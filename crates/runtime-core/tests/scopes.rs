@@ -1,0 +1,57 @@
+//! Scope sets follow Taskcluster's rules, checked against a plain reading of them.
+
+use proptest::prelude::*;
+use runtime_core::ScopeSet;
+
+/// The rule as the documentation words it, without any cleverness.
+fn one_satisfies(have: &str, want: &str) -> bool {
+    have == want
+        || have
+            .strip_suffix('*')
+            .is_some_and(|prefix| want.starts_with(prefix))
+}
+
+fn some_satisfies(have: &[String], want: &str) -> bool {
+    have.iter().any(|scope| one_satisfies(scope, want))
+}
+
+/// A small alphabet, so that prefixes and stars meet often.
+fn scopes() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec("[ab:]{0,4}\\*?", 0..8)
+}
+
+proptest! {
+    #[test]
+    fn satisfaction_is_that_of_the_plain_rule(have in scopes(), want in "[ab:]{0,5}\\*?") {
+        prop_assert_eq!(ScopeSet::new(&have).satisfies(&want), some_satisfies(&have, &want));
+    }
+
+    #[test]
+    fn an_intersection_grants_what_both_grant_and_nothing_else(
+        left in scopes(),
+        right in scopes(),
+        want in "[ab:]{0,5}\\*?",
+    ) {
+        let both = ScopeSet::new(&left).intersection(&ScopeSet::new(&right));
+        prop_assert_eq!(both.satisfies(&want), some_satisfies(&left, &want) && some_satisfies(&right, &want));
+    }
+
+    #[test]
+    fn a_set_survives_json_without_change_of_meaning(have in scopes(), want in "[ab:]{0,5}\\*?") {
+        let json = serde_json::to_string(&ScopeSet::new(&have)).expect("scope sets serialize");
+        let back: ScopeSet = serde_json::from_str(&json).expect("and come back");
+        prop_assert_eq!(back.satisfies(&want), some_satisfies(&have, &want));
+    }
+}
+
+#[test]
+fn scopes_that_others_satisfy_are_dropped() {
+    let set = ScopeSet::new(["a:b", "a:*", "a:b:*", "c"]);
+    assert_eq!(set.iter().collect::<Vec<_>>(), ["a:*", "c"]);
+}
+
+#[test]
+fn disjoint_sets_intersect_to_nothing() {
+    let none = ScopeSet::new(["A"]).intersection(&ScopeSet::new(["B"]));
+    assert!(none.is_empty());
+}

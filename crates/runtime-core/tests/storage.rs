@@ -1,0 +1,103 @@
+//! Temporary storage leaves nothing behind, whatever the process that made it met.
+
+use std::fs;
+
+use runtime_core::TemporaryStorage;
+use tempfile::tempdir;
+
+#[test]
+fn folders_and_files_are_removed_when_dropped() {
+    let root = tempdir().expect("a folder for the test");
+    let storage = TemporaryStorage::open(root.path()).expect("storage opens");
+    let folder = storage.new_folder("task").expect("a folder");
+    let file = storage.new_file("log").expect("a file");
+    let paths = [folder.path().to_owned(), file.path().to_owned()];
+    assert!(paths.iter().all(|path| path.exists()));
+
+    drop((folder, file));
+    assert!(paths.iter().all(|path| !path.exists()));
+}
+
+#[test]
+fn the_run_folder_goes_with_the_last_user() {
+    let root = tempdir().expect("a folder for the test");
+    let storage = TemporaryStorage::open(root.path()).expect("storage opens");
+    let run = storage.path().to_owned();
+    let folder = storage.new_folder("task").expect("a folder");
+    drop(storage);
+    assert!(run.exists(), "a folder of the storage is still in use");
+    drop(folder);
+    assert!(!run.exists());
+}
+
+#[test]
+fn what_a_dead_process_left_is_reaped_and_what_a_live_one_has_is_not() {
+    let root = tempdir().expect("a folder for the test");
+    let living = TemporaryStorage::open(root.path()).expect("storage opens");
+    let dead = root.path().join("run-dead");
+    fs::create_dir_all(dead.join("task/deep")).expect("a folder of a dead process");
+    fs::write(dead.join(".lock"), "").expect("its lock, which nobody holds");
+
+    let _second = TemporaryStorage::open(root.path()).expect("a second storage on the same root");
+    assert!(!dead.exists());
+    assert!(living.path().exists());
+}
+
+#[test]
+fn a_root_that_is_a_file_is_refused_with_its_path() {
+    let root = tempdir().expect("a folder for the test");
+    let path = root.path().join("file");
+    fs::write(&path, "").expect("a file");
+    let error = TemporaryStorage::open(&path).expect_err("a file is no folder");
+    assert!(
+        error.to_string().contains(&path.display().to_string()),
+        "{error}"
+    );
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn folders_are_private() {
+        let root = tempdir().expect("a folder for the test");
+        let storage = TemporaryStorage::open(root.path()).expect("storage opens");
+        let folder = storage.new_folder("task").expect("a folder");
+        for path in [folder.path(), storage.path()] {
+            let mode = fs::metadata(path).expect("it exists").permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn read_only_folders_do_not_survive() {
+        let root = tempdir().expect("a folder for the test");
+        let storage = TemporaryStorage::open(root.path()).expect("storage opens");
+        let folder = storage.new_folder("task").expect("a folder");
+        let path = folder.path().to_owned();
+        fs::create_dir_all(path.join("a/b")).expect("folders");
+        fs::write(path.join("a/b/file"), "").expect("a file");
+        for part in ["a/b", "a"] {
+            fs::set_permissions(path.join(part), fs::Permissions::from_mode(0o500)).expect("chmod");
+        }
+
+        folder.remove().expect("it is removed");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn links_are_removed_and_not_followed() {
+        let root = tempdir().expect("a folder for the test");
+        let outside = tempdir().expect("a folder outside");
+        fs::write(outside.path().join("precious"), "").expect("a file outside");
+        let storage = TemporaryStorage::open(root.path()).expect("storage opens");
+        let folder = storage.new_folder("task").expect("a folder");
+        symlink(outside.path(), folder.path().join("link")).expect("a link");
+
+        folder.remove().expect("it is removed");
+        assert!(outside.path().join("precious").exists());
+    }
+}
