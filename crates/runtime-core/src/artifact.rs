@@ -1,6 +1,7 @@
 //! Artifacts to upload, and the port that uploads them.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::queue::ArtifactErrorReason;
-use crate::{ApiError, BoxError, Run};
+use crate::{ApiError, BoxError, Run, chain};
 
 /// Something that a task leaves behind under a name.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Artifact {
 pub enum ArtifactBody {
     /// Bytes for the queue's own store.
     S3(S3Artifact),
+    /// Bytes for the object service.
+    Object(ObjectArtifact),
     /// A redirect.
     Reference(RedirectArtifact),
     /// Another name for an artifact of the same run.
@@ -42,6 +45,15 @@ pub struct S3Artifact {
     pub content_type: String,
     /// How the bytes travel and are kept.
     pub encoding: ContentEncoding,
+    /// Where the bytes come from.
+    pub source: ArtifactSource,
+}
+
+/// Bytes for the object service, which takes them as they are.
+#[derive(Clone, Debug)]
+pub struct ObjectArtifact {
+    /// The MIME type.
+    pub content_type: String,
     /// Where the bytes come from.
     pub source: ArtifactSource,
 }
@@ -112,6 +124,8 @@ pub struct Uploaded {
     pub bytes: u64,
     /// SHA-256 of those bytes in lower-case hexadecimal, if there are any.
     pub sha256: Option<String>,
+    /// SHA-512 of those bytes in lower-case hexadecimal, if the uploader computed it.
+    pub sha512: Option<String>,
 }
 
 impl Uploaded {
@@ -121,7 +135,15 @@ impl Uploaded {
         Self {
             bytes,
             sha256: Some(sha256),
+            sha512: None,
         }
+    }
+
+    /// Adds the SHA-512.
+    #[must_use]
+    pub fn with_sha512(mut self, sha512: String) -> Self {
+        self.sha512 = Some(sha512);
+        self
     }
 }
 
@@ -172,7 +194,9 @@ pub enum UploadError {
     },
 
     /// The file changed while it was read.
-    #[error("artifact `{name}` changed while it was uploaded: {expected} bytes became {found}")]
+    #[error(
+        "artifact `{name}` changed while it was uploaded ({expected} bytes at first, {found} later)"
+    )]
     Changed {
         /// The artifact.
         name: String,
@@ -221,6 +245,26 @@ impl UploadError {
             Self::Send { .. } => true,
             Self::Read { .. } | Self::Changed { .. } => false,
         }
+    }
+
+    /// What to declare in the place of an artifact that could not be read; `None` for other failures.
+    #[must_use]
+    pub fn to_error_artifact(&self) -> Option<ErrorArtifact> {
+        let Self::Read { source, .. } = self else {
+            return None;
+        };
+        let reason = match source.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => ArtifactErrorReason::FileMissing,
+            ErrorKind::PermissionDenied => ArtifactErrorReason::NotReadable,
+            ErrorKind::IsADirectory | ErrorKind::InvalidInput => {
+                ArtifactErrorReason::InvalidResource
+            }
+            _ => return None,
+        };
+        Some(ErrorArtifact {
+            reason,
+            message: chain(self),
+        })
     }
 
     /// Reports whether somebody else resolved the run, so that nothing more may be uploaded.

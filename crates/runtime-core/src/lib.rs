@@ -70,9 +70,10 @@ pub use id::{ParseTaskIdError, Run, TaskId, WorkerIdentity};
 pub use jiff::Timestamp;
 pub use lifecycle::{LifeCycleTracker, StopStage, Stoppable, StoppableOnce};
 pub use monitor::Monitor;
+pub use runtime_ioext::log;
 pub use scopes::ScopeSet;
 pub use section::{Section, render_document};
 pub use storage::{
     OpenStorageError, TemporaryFile, TemporaryFolder, TemporaryStorage, remove_tree,
 };
-pub use task::{StopReason, TaskInfo};
+pub use task::{StopReason, TaskContext, TaskContextController, TaskInfo};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use runtime_ioext::{CreateLogError, ExtractLogError, FollowedLog, LogReader, LogWriter};
+use runtime_ioext::log::{CreateLogError, ExtractLogError, FollowedLog, LogReader, LogWriter};
 
 use super::controller::TaskContextController;
 use super::log;
@@ -72,7 +72,12 @@ impl TaskContext {
             credentials: CredentialsCell::new(None),
             services: RwLock::new(Services::disconnected()),
         });
-        Ok((Self { shared: Arc::clone(&shared) }, TaskContextController::new(shared)))
+        Ok((
+            Self {
+                shared: Arc::clone(&shared),
+            },
+            TaskContextController::new(shared),
+        ))
     }
 
     /// What the task is.
@@ -115,19 +120,23 @@ impl TaskContext {
     /// The artifact may be declared without bytes. The same upload can be started again.
     pub async fn upload(&self, artifact: &Artifact) -> Result<Uploaded, UploadError> {
         let uploader = self.services().uploader;
-        uploader.upload(self.run(), self.info().expires, artifact).await
+        uploader
+            .upload(self.run(), self.info().expires, artifact)
+            .await
     }
 
     /// Reports whether the task must stop because the worker does, so that the worker resolves it.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
-        self.stop_reason().is_some_and(|reason| reason.to_report().is_some())
+        self.stop_reason()
+            .is_some_and(|reason| reason.to_report().is_some())
     }
 
     /// Reports whether the task must stop because the run is no longer this worker's to resolve.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.stop_reason().is_some_and(|reason| reason.to_report().is_none())
+        self.stop_reason()
+            .is_some_and(|reason| reason.to_report().is_none())
     }
 
     /// Why the task must stop, if it must.
@@ -164,7 +173,7 @@ impl TaskContext {
 
     fn write_own(&self, lines: &str) {
         // The log keeps its first error and gives it to whoever closes or reads it.
-        let _ = self.shared.own_lines.write(lines.as_bytes());
+        let _ = self.shared.own_lines.write_all(lines.as_bytes());
     }
 
     /// Where the task's own output goes.
@@ -197,6 +206,8 @@ impl TaskContext {
 
 impl fmt::Debug for TaskContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskContext").field("run", self.run()).finish_non_exhaustive()
+        f.debug_struct("TaskContext")
+            .field("run", self.run())
+            .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use runtime_ioext::CloseLogError;
+use runtime_ioext::log::CloseLogError;
 
 use super::StopReason;
 use super::context::Shared;
@@ -58,12 +58,8 @@ impl TaskContextController {
     /// # Errors
     ///
     /// A [`CloseLogError`] if any write failed, now or before.
-    ///
-    /// # Cancel safety
-    ///
-    /// Not cancel safe, but it can be called again.
-    pub async fn close_log(&self) -> Result<(), CloseLogError> {
-        self.shared.log.close().await
+    pub fn close_log(&self) -> Result<(), CloseLogError> {
+        self.shared.log.close()
     }
 
     /// Removes the log's file. Readers that are open keep what they have.
@@ -78,6 +74,8 @@ impl TaskContextController {
 
 impl fmt::Debug for TaskContextController {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskContextController").field("run", &self.shared.info.run).finish_non_exhaustive()
+        f.debug_struct("TaskContextController")
+            .field("run", &self.shared.info.run)
+            .finish_non_exhaustive()
     }
 }

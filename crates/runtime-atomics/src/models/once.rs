@@ -1,0 +1,92 @@
+//! Models of [`Once`].
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use loom::future::block_on;
+use loom::sync::atomic::AtomicUsize;
+use loom::sync::atomic::Ordering::Relaxed;
+use loom::thread;
+
+use super::poll_once;
+use crate::Once;
+
+/// Exactly one of racing callers runs. Catches: a load and a store in place of the swap in `call`.
+#[test]
+fn one_of_racing_callers_runs() {
+    loom::model(|| {
+        let once = Once::new();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let call = {
+            let (once, runs) = (once.clone(), Arc::clone(&runs));
+            move || {
+                once.call(|| {
+                    runs.fetch_add(1, Relaxed);
+                })
+            }
+        };
+        let other = thread::spawn(call.clone());
+        let here = call();
+        let there = other.join().unwrap();
+        assert_ne!(here, there);
+        assert_eq!(runs.load(Relaxed), 1);
+    });
+}
+
+/// Two waiters both hear of the end, and see what the call did. Catches: `Relaxed` for `done`, and making
+/// the notification after the second look at `done`.
+#[test]
+fn waiters_hear_of_the_end_and_see_the_work() {
+    loom::model(|| {
+        let once = Once::new();
+        let data = Arc::new(AtomicUsize::new(0));
+        let wait = {
+            let (once, data) = (once.clone(), Arc::clone(&data));
+            move || {
+                block_on(once.wait());
+                assert_eq!(data.load(Relaxed), 7);
+            }
+        };
+        let waiter = thread::spawn(wait);
+        once.call(|| data.store(7, Relaxed));
+        block_on(once.wait());
+        waiter.join().unwrap();
+    });
+}
+
+/// A panic inside the call does not leave waiters asleep. Catches: setting `done` after the call instead of
+/// in a destructor.
+#[test]
+fn panic_inside_the_call_wakes_waiters() {
+    loom::model(|| {
+        let once = Once::new();
+        let caller = thread::spawn({
+            let once = once.clone();
+            move || {
+                let call = || once.call(|| std::panic::resume_unwind(Box::new("test")));
+                assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
+            }
+        });
+        block_on(once.wait());
+        caller.join().unwrap();
+    });
+}
+
+/// A waiter that was dropped swallows no wake-up of another. Catches: `notify_one` in place of
+/// `notify_waiters`.
+#[test]
+fn dropped_waiter_swallows_nothing() {
+    loom::model(|| {
+        let once = Once::new();
+        let caller = thread::spawn({
+            let once = once.clone();
+            move || once.call(|| ())
+        });
+        let mut dropped = once.done();
+        let _ = poll_once(&mut dropped);
+        let kept = once.done();
+        drop(dropped);
+        block_on(kept);
+        caller.join().unwrap();
+    });
+}

@@ -1,0 +1,26 @@
+//! Every public handle and future can be sent, shared and, where it says so, moved once polled.
+
+use runtime_atomics::{Done, Draining, Flag, Guard, Once, WaitGroup};
+
+fn all_three<T: Send + Sync + Unpin + 'static>() {}
+fn future<T: Future + Send + Sync>(_: T) {}
+
+#[test]
+fn handles_and_named_futures_are_send_sync_and_unpin() {
+    all_three::<Flag>();
+    all_three::<Once>();
+    all_three::<Done>();
+    all_three::<WaitGroup>();
+    all_three::<Guard>();
+    all_three::<Draining>();
+}
+
+#[test]
+fn futures_of_async_functions_are_send_and_sync() {
+    future(Flag::default().wait_for(true));
+    future(Once::new().wait());
+    let group = WaitGroup::new();
+    future(group.wait());
+    future(group.wait_for_less_than(1));
+    future(group.wait_and_drain());
+}

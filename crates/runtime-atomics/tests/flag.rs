@@ -1,0 +1,44 @@
+//! What a flag promises.
+
+use runtime_atomics::Flag;
+
+#[test]
+fn swap_gives_the_value_before() {
+    let flag = Flag::default();
+    assert!(!flag.swap(true));
+    assert!(flag.swap(true));
+    assert!(flag.get());
+}
+
+#[test]
+fn clones_are_the_same_flag() {
+    let flag = Flag::new(false);
+    flag.clone().set(true);
+    assert!(flag.get());
+}
+
+#[tokio::test]
+async fn wait_for_a_value_that_holds_returns_at_once() {
+    Flag::new(true).wait_for(true).await;
+    Flag::new(false).wait_for(false).await;
+}
+
+#[tokio::test]
+async fn every_waiter_is_woken() {
+    let flag = Flag::new(false);
+    let waiters = (0..10).map(|_| {
+        let flag = flag.clone();
+        tokio::spawn(async move { flag.wait_for(true).await })
+    });
+    let waiters: Vec<_> = waiters.collect();
+    tokio::task::yield_now().await;
+    flag.set(true);
+    for waiter in waiters {
+        waiter.await.unwrap();
+    }
+}
+
+#[test]
+fn debug_shows_the_value() {
+    assert_eq!(format!("{:?}", Flag::new(true)), "Flag(true)");
+}

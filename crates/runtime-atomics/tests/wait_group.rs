@@ -1,0 +1,89 @@
+//! What a wait group promises.
+
+use std::time::Duration;
+
+use runtime_atomics::{Draining, WaitGroup};
+use tokio::time::timeout;
+
+const LONG: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn wait_on_an_empty_group_returns_at_once() {
+    WaitGroup::new().wait().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn wait_lasts_until_the_last_guard_is_gone() {
+    let group = WaitGroup::new();
+    let (first, second) = (group.add(1).unwrap(), group.add(2).unwrap());
+    let mut wait = Box::pin(group.wait());
+    drop(first);
+    assert!(timeout(LONG, &mut wait).await.is_err());
+    second.done();
+    wait.await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn wait_for_less_than_lasts_until_there_is_a_place() {
+    let group = WaitGroup::new();
+    let (first, _second) = (group.add(1).unwrap(), group.add(1).unwrap());
+    group.wait_for_less_than(3).await;
+    assert!(timeout(LONG, group.wait_for_less_than(2)).await.is_err());
+    drop(first);
+    group.wait_for_less_than(2).await;
+}
+
+#[test]
+fn drain_refuses_more_and_keeps_what_is_counted() {
+    let group = WaitGroup::new();
+    let _guard = group.add(2).unwrap();
+    group.drain();
+    assert_eq!(group.add(1).unwrap_err(), Draining);
+    assert_eq!(group.count(), 2);
+}
+
+#[tokio::test]
+async fn wait_and_drain_accepts_until_nothing_is_left() {
+    let group = WaitGroup::new();
+    let first = group.add(1).unwrap();
+    let drained = tokio::spawn({
+        let group = group.clone();
+        async move { group.wait_and_drain().await }
+    });
+    tokio::task::yield_now().await;
+    let second = group.add(1).unwrap();
+    drop(first);
+    tokio::task::yield_now().await;
+    assert!(!group.is_draining());
+    drop(second);
+    drained.await.unwrap();
+    assert!(group.is_draining());
+}
+
+#[test]
+fn dropped_wait_and_drain_does_nothing() {
+    let group = WaitGroup::new();
+    let _guard = group.add(1).unwrap();
+    drop(group.wait_and_drain());
+    assert!(!group.is_draining());
+}
+
+#[test]
+fn split_guard_leaves_the_count_as_it_is() {
+    let group = WaitGroup::new();
+    let mut guard = group.add(3).unwrap();
+    group.drain();
+    let part = guard.split(1);
+    assert_eq!(group.count(), 3);
+    drop(part);
+    assert_eq!(group.count(), 2);
+}
+
+#[test]
+fn group_shows_its_count_and_whether_it_drains() {
+    let group = WaitGroup::new();
+    let _guard = group.add(3).unwrap();
+    assert_eq!(group.to_string(), "3 in flight");
+    group.drain();
+    assert_eq!(group.to_string(), "3 in flight, draining");
+}

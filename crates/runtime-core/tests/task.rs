@@ -1,0 +1,187 @@
+//! The context of a task and its controller.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use runtime_core::artifact::{Artifact, ArtifactBody, ErrorArtifact};
+use runtime_core::queue::ArtifactErrorReason;
+use runtime_core::{
+    Credentials, ExceptionReason, Run, StopReason, TaskContext, TaskContextController, TaskId,
+    TaskInfo,
+};
+use tempfile::{TempDir, tempdir};
+use tokio::io::AsyncReadExt as _;
+
+fn info() -> TaskInfo {
+    let definition = serde_json::json!({
+        "taskQueueId": "demo/linux", "created": "2026-01-01T00:00:00Z", "deadline": "2026-01-02T00:00:00Z",
+        "payload": {}, "scopes": ["secrets:get:a/*"],
+        "metadata": {"name": "n", "description": "d", "owner": "o@example.com", "source": "https://example.com"},
+    });
+    let definition = serde_json::from_value(definition).expect("a valid definition");
+    TaskInfo::new(
+        Run {
+            task_id: TaskId::random(),
+            run_id: 0,
+        },
+        definition,
+    )
+}
+
+fn create(folder: &Path) -> (TaskContext, TaskContextController) {
+    TaskContext::create(&folder.join("task.log"), info()).expect("a log in the folder")
+}
+
+fn folder() -> TempDir {
+    tempdir().expect("a folder for the test")
+}
+
+#[tokio::test]
+async fn readers_follow_the_log_to_its_end() {
+    let folder = folder();
+    let (context, controller) = create(folder.path());
+    let mut reader = context.new_log_reader();
+    let follower = tokio::spawn(async move {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).await.map(|_| text)
+    });
+    context
+        .log_drain()
+        .write_all(b"output\n")
+        .expect("the log takes it");
+    context.log_error("it broke");
+    controller.close_log().expect("nothing failed");
+
+    let text = follower
+        .await
+        .expect("the follower ends")
+        .expect("the log is whole");
+    assert_eq!(text, "output\n[taskcluster:error] it broke\n");
+}
+
+#[tokio::test]
+async fn the_log_can_be_extracted_once_it_is_closed() {
+    let folder = folder();
+    let (context, controller) = create(folder.path());
+    context
+        .log_drain()
+        .write_all(b"output\n")
+        .expect("the log takes it");
+    context.extract_log().expect_err("it is still open");
+    controller.close_log().expect("nothing failed");
+
+    let mut text = String::new();
+    context
+        .extract_log()
+        .expect("it is closed")
+        .read_to_string(&mut text)
+        .expect("it reads");
+    assert_eq!(text, "output\n");
+}
+
+#[tokio::test]
+async fn a_disposed_task_leaves_no_log_behind() {
+    let folder = folder();
+    let (context, controller) = create(folder.path());
+    context.log("hello");
+    controller.close_log().expect("nothing failed");
+    controller.dispose().expect("the file goes");
+    assert_eq!(
+        std::fs::read_dir(folder.path())
+            .expect("the folder is there")
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn the_first_stop_reason_wins() {
+    let folder = folder();
+    let (context, controller) = create(folder.path());
+    assert!(controller.abort());
+    assert!(!controller.cancel(), "it is stopped already");
+    assert!(context.is_aborted() && !context.is_cancelled());
+    assert_eq!(context.stop_reason(), Some(StopReason::WorkerShutdown));
+}
+
+#[test]
+fn only_a_shutdown_is_reported_by_the_worker() {
+    assert_eq!(
+        StopReason::WorkerShutdown.to_report(),
+        Some(ExceptionReason::WorkerShutdown)
+    );
+    for reason in [
+        StopReason::Cancelled,
+        StopReason::ClaimLost,
+        StopReason::DeadlineExceeded,
+    ] {
+        assert_eq!(reason.to_report(), None, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn everyone_who_waits_hears_of_the_stop() {
+    let folder = folder();
+    let (context, controller) = create(folder.path());
+    let waiters: Vec<_> = (0..3)
+        .map(|_| {
+            let context = context.clone();
+            tokio::spawn(async move { context.stopped().await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    controller.cancel();
+    for waiter in waiters {
+        assert_eq!(
+            waiter.await.expect("the waiter ends"),
+            StopReason::Cancelled
+        );
+    }
+    assert_eq!(
+        context.stopped().await,
+        StopReason::Cancelled,
+        "also who comes late"
+    );
+}
+
+#[tokio::test]
+async fn new_credentials_reach_who_watches_them() {
+    let folder = folder();
+    let (_context, controller) = create(folder.path());
+    let mut watch = controller.credentials();
+    assert!(watch.snapshot().is_none());
+    controller.set_credentials(Credentials::new("client", "token"));
+    assert!(watch.changed().await);
+    assert_eq!(watch.snapshot().expect("they are set").client_id, "client");
+}
+
+#[tokio::test]
+async fn a_task_that_is_not_connected_says_so() {
+    let folder = folder();
+    let (context, _controller) = create(folder.path());
+    let body = ErrorArtifact {
+        reason: ArtifactErrorReason::FileMissing,
+        message: "none".to_owned(),
+    };
+    let artifact = Artifact {
+        name: "public/a".to_owned(),
+        expires: None,
+        content: ArtifactBody::Error(body),
+    };
+    let error = context
+        .upload(&artifact)
+        .await
+        .expect_err("there is no deployment");
+    assert!(
+        runtime_core::chain(&error).contains("connected to no deployment"),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn scopes_are_those_of_the_definition() {
+    let folder = folder();
+    let (context, _controller) = create(folder.path());
+    assert!(context.has_scopes(["secrets:get:a/b", "secrets:get:a/*"]));
+    assert!(!context.has_scopes(["secrets:get:a/b", "queue:anything"]));
+}

@@ -1,0 +1,156 @@
+//! How fast the followed log is, beside what one would write by hand.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bench_harness::{AtLeast, AtMost, Bench, percentile, rate, time_ms};
+use runtime_ioext::{FollowedLog, LogReader, LogWriter};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+const LINE: [u8; 100] = [b'x'; 100];
+
+fn main() -> ExitCode {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = &folder.path().join("task.log");
+    Bench::main("log", |bench| {
+        one_writer(bench, path);
+        many_writers(bench, path);
+        followers_beside_a_writer(bench, path);
+        latency(bench, path, 1, 200.0);
+        latency(bench, path, 100, 1000.0);
+    })
+}
+
+fn one_writer(bench: &mut Bench, path: &Path) {
+    let lines = bench.pick(2_000_000, 100_000);
+    bench
+        .case("one writer, 100-byte lines, no reader", "lines/s")
+        .bar(AtLeast(5.0))
+        .peer("one write(2) a line", || rate(lines, || write_to(create(path), lines)))
+        .ours(|| rate(lines, || write_log(path, lines)));
+    bench
+        .case("one writer, 100-byte lines, no reader, beside a buffer", "lines/s")
+        .bar(AtLeast(0.5))
+        .peer("BufWriter<File>", || rate(lines, || write_to(BufWriter::new(create(path)), lines)))
+        .ours(|| rate(lines, || write_log(path, lines)));
+}
+
+fn many_writers(bench: &mut Bench, path: &Path) {
+    let lines = bench.pick(2_000_000, 100_000);
+    bench
+        .case("8 writers on one log", "lines/s")
+        .bar(AtLeast(0.7))
+        .peer("one writer", || rate(lines, || write_log(path, lines)))
+        .ours(|| rate(lines, || write_log_from_threads(path, lines, 8)));
+}
+
+fn followers_beside_a_writer(bench: &mut Bench, path: &Path) {
+    let lines = bench.pick(500_000, 50_000);
+    let runtime = Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+    bench
+        .case("write side with 100 followers that read all", "ms")
+        .bar(AtMost(1.5))
+        .peer("no follower", || write_followed(path, &runtime, lines, 0))
+        .ours(|| write_followed(path, &runtime, lines, 100));
+}
+
+fn latency(bench: &mut Bench, path: &Path, followers: usize, bar: f64) {
+    let lines = bench.pick(3000, 500);
+    let runtime = Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    bench
+        .case(&format!("write to seen, a line a ms, p99 of {followers} follower(s)"), "µs")
+        .bar(AtMost(bar))
+        .rounds(3)
+        .ours(|| percentile(&mut latencies(path, &runtime, lines, followers), 0.99));
+}
+
+fn create(path: &Path) -> File {
+    File::create(path).expect("a file")
+}
+
+fn write_to(mut file: impl Write, lines: u64) {
+    for _ in 0..lines {
+        file.write_all(&LINE).expect("a write");
+    }
+    file.flush().expect("a flush");
+}
+
+fn new_log(path: &Path) -> FollowedLog {
+    FollowedLog::create(path).expect("a log")
+}
+
+fn write_lines(writer: &LogWriter, lines: u64) {
+    for _ in 0..lines {
+        writer.write_all(&LINE).expect("a write");
+    }
+}
+
+fn write_log(path: &Path, lines: u64) {
+    let log = new_log(path);
+    write_lines(&log.writer(), lines);
+    log.close().expect("a close");
+}
+
+fn write_log_from_threads(path: &Path, lines: u64, threads: u64) {
+    let log = new_log(path);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let writer = log.writer();
+            scope.spawn(move || write_lines(&writer, lines / threads));
+        }
+    });
+    log.close().expect("a close");
+}
+
+/// How long the write side takes, followers or not. Every follower has to get every byte.
+fn write_followed(path: &Path, runtime: &Runtime, lines: u64, followers: usize) -> f64 {
+    let log = new_log(path);
+    let followers: Vec<_> = (0..followers).map(|_| runtime.spawn(count(log.reader()))).collect();
+    let writer = log.writer();
+    let took = time_ms(|| write_lines(&writer, lines));
+    log.close().expect("a close");
+    for follower in followers {
+        let count = runtime.block_on(follower).expect("a follower");
+        assert_eq!(count, log.len(), "a follower missed bytes");
+    }
+    took
+}
+
+async fn count(mut reader: LogReader) -> u64 {
+    while reader.next_chunk().await.expect("a chunk").is_some() {}
+    reader.offset()
+}
+
+/// Writes a line a millisecond, and gives the microseconds until each follower saw each.
+fn latencies(path: &Path, runtime: &Runtime, lines: u64, followers: usize) -> Vec<f64> {
+    let log = new_log(path);
+    let start = Instant::now();
+    let followers: Vec<JoinHandle<Vec<f64>>> =
+        (0..followers).map(|_| runtime.spawn(see_lines(log.reader(), start))).collect();
+    let writer = log.writer();
+    for _ in 0..lines {
+        thread::sleep(Duration::from_millis(1));
+        writeln!(writer, "{:099}", start.elapsed().as_nanos()).expect("a write");
+    }
+    log.close().expect("a close");
+    followers.into_iter().flat_map(|seen| runtime.block_on(seen).expect("a follower")).collect()
+}
+
+async fn see_lines(mut reader: LogReader, start: Instant) -> Vec<f64> {
+    let mut seen = Vec::new();
+    while let Some(chunk) = reader.next_chunk().await.expect("a chunk") {
+        let now = start.elapsed().as_nanos() as f64;
+        seen.extend(chunk.chunks(100).map(|line| (now - written_at(line)) / 1000.0));
+    }
+    seen
+}
+
+fn written_at(line: &[u8]) -> f64 {
+    let text = std::str::from_utf8(line).expect("digits");
+    text.trim().parse().expect("a number")
+}

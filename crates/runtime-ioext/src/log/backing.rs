@@ -1,0 +1,101 @@
+//! The file under a log, as little of it as the log needs.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+#[cfg(target_os = "linux")]
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where the bytes of a log end up. A trait, so that tests can put a failing one in.
+pub(super) trait Backing: fmt::Debug + Send + Sync {
+    /// Writes some of `bytes` at an offset, and tells how many.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+
+    /// Reads some bytes from an offset, and tells how many. May wait for a disk.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Reads like [`read_at`](Self::read_at) if that takes no waiting; gives `None` if it might.
+    fn try_read_at(&self, _bytes: &mut [u8], _offset: u64) -> Option<io::Result<usize>> {
+        None
+    }
+}
+
+/// Writes all of `bytes`, and tells on failure how many were written before it.
+pub(super) fn write_all_at(
+    backing: &dyn Backing,
+    bytes: &[u8],
+    offset: u64,
+) -> Result<(), (u64, io::Error)> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match backing.write_at(&bytes[written..], offset + written as u64) {
+            Ok(0) => return Err((written as u64, io::ErrorKind::WriteZero.into())),
+            Ok(n) => written += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((written as u64, error)),
+        }
+    }
+    Ok(())
+}
+
+/// A file, by position only: nothing here moves a cursor that somebody else relies on.
+#[derive(Debug)]
+pub(super) struct FileBacking {
+    file: File,
+    /// Cleared when the file system says that it cannot tell cached bytes from others.
+    #[cfg(target_os = "linux")]
+    knows_cached: AtomicBool,
+}
+
+impl FileBacking {
+    pub(super) fn new(file: File) -> Self {
+        Self {
+            file,
+            #[cfg(target_os = "linux")]
+            knows_cached: AtomicBool::new(true),
+        }
+    }
+}
+
+impl Backing for FileBacking {
+    #[cfg(unix)]
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::write_at(&self.file, bytes, offset)
+    }
+
+    #[cfg(windows)]
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        std::os::windows::fs::FileExt::seek_write(&self.file, bytes, offset)
+    }
+
+    #[cfg(unix)]
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(&self.file, bytes, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::windows::fs::FileExt::seek_read(&self.file, bytes, offset)
+    }
+
+    /// Linux tells whether the bytes are in the page cache, which for a log that is being written they
+    /// nearly always are. That saves the trip to another thread.
+    #[cfg(target_os = "linux")]
+    fn try_read_at(&self, bytes: &mut [u8], offset: u64) -> Option<io::Result<usize>> {
+        use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+        if !self.knows_cached.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut bytes = [io::IoSliceMut::new(bytes)];
+        match preadv2(&self.file, &mut bytes, offset, ReadWriteFlags::NOWAIT) {
+            Ok(n) => Some(Ok(n)),
+            Err(Errno::AGAIN | Errno::INTR) => None,
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+                self.knows_cached.store(false, Ordering::Relaxed);
+                None
+            }
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+}

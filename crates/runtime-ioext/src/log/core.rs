@@ -1,0 +1,353 @@
+//! What writers and readers of a log share.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use super::backing::Backing;
+use super::error::{CloseLogError, WriteLogError};
+use super::fetch;
+use super::tail::{CHUNK, Tail};
+use super::wakers::{WakerKey, Wakers};
+use crate::sys::{Condvar, Guard, Mutex};
+
+/// The state of a log, its file, and the protocol between those who write, flush, read and close.
+///
+/// The lock is held for copying one small write or for sharing a segment, never for reading or writing
+/// the file: whoever moves pending bytes to the file takes the `flushing` role and releases the lock.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) path: PathBuf,
+    pub(super) backing: Box<dyn Backing>,
+    state: Mutex<State>,
+    /// Told when a flush or a large call ends: what blocked writers and `close` wait for.
+    turn: Condvar,
+    /// Turns to read the file where that may have to wait for a disk.
+    pub(super) fetches: Semaphore,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) tail: Tail,
+    pub(super) end: Option<End>,
+    pub(super) readers: Wakers,
+    writers: Wakers,
+    /// Somebody writes to the file.
+    flushing: bool,
+    /// Somebody was asked to flush and has not begun.
+    flush_queued: bool,
+    /// A call that does not fit in memory at once appends its bytes.
+    large_call: bool,
+    /// Nothing more is accepted.
+    closing: bool,
+}
+
+/// Why no more bytes will come.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    Closed,
+    Abandoned,
+    Failed(Arc<io::Error>),
+}
+
+impl Core {
+    pub(super) fn new(path: PathBuf, backing: Box<dyn Backing>) -> Self {
+        let state = Mutex::new(State::default());
+        let fetches = Semaphore::new(fetch::AT_ONCE);
+        Self {
+            path,
+            backing,
+            state,
+            turn: Condvar::new(),
+            fetches,
+        }
+    }
+
+    pub(super) fn lock(&self) -> Guard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Appends bytes as one piece. Waits if too much is pending, for the file but never for a reader.
+    pub(super) fn append(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
+        match bytes.len() {
+            0 => self.check_open(&self.lock()),
+            len if len < CHUNK => self.append_small(bytes),
+            _ => self.append_large(bytes),
+        }
+    }
+
+    fn append_small(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
+        let mut state = self.lock();
+        if !state.has_room() {
+            state = self.wait_for_room(state);
+        }
+        self.check_open(&state)?;
+        state.tail.push(bytes);
+        self.appended(state);
+        Ok(())
+    }
+
+    /// Appends bytes in several steps, with everybody else kept out until the last.
+    fn append_large(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
+        let mut state = self.wait_for_room(self.lock());
+        self.check_open(&state)?;
+        state.large_call = true;
+        drop(state);
+        let result = bytes
+            .chunks(CHUNK)
+            .try_for_each(|chunk| self.append_shared(chunk));
+        let mut state = self.lock();
+        state.large_call = false;
+        let writers = state.writers.take();
+        drop(state);
+        self.turn.notify_all();
+        writers.wake();
+        result
+    }
+
+    fn append_shared(self: &Arc<Self>, chunk: &[u8]) -> Result<(), WriteLogError> {
+        let chunk = Bytes::copy_from_slice(chunk);
+        let mut state = self.wait_until(self.lock(), |state| !state.tail.is_full());
+        self.check_failed(&state)?;
+        state.tail.push_shared(chunk);
+        self.appended(state);
+        Ok(())
+    }
+
+    /// Tells readers of new bytes, and has them flushed once they are worth a write.
+    fn appended(self: &Arc<Self>, mut state: Guard<'_, State>) {
+        let readers = state.readers.take();
+        let flush = state.tail.is_ripe() && state.queue_flush();
+        drop(state);
+        readers.wake();
+        if flush {
+            QueuedFlush::new(self).start();
+        }
+    }
+
+    /// Like [`append`](Self::append) for fewer than [`CHUNK`] bytes and without waiting: too much may be
+    /// pending after it by as much as it appends. [`poll_room`](Self::poll_room) goes before it.
+    pub(super) fn append_unbounded(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
+        let mut state = self.lock();
+        self.check_open(&state)?;
+        state.tail.push(bytes);
+        self.appended(state);
+        Ok(())
+    }
+
+    /// Waits as a task until a write would not have to wait.
+    pub(super) fn poll_room(
+        self: &Arc<Self>,
+        key: &mut Option<WakerKey>,
+        cx: &Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            let mut state = self.lock();
+            if state.has_room() {
+                return Poll::Ready(());
+            }
+            let queue = !state.large_call && state.queue_flush();
+            let replaced = state.writers.register(key, cx);
+            drop(state);
+            drop(replaced);
+            if !queue {
+                return Poll::Pending;
+            }
+            QueuedFlush::new(self).start();
+        }
+    }
+
+    /// Waits as a thread until a write would not have to wait.
+    pub(super) fn block_until_room(&self) {
+        drop(self.wait_for_room(self.lock()));
+    }
+
+    pub(super) fn forget_writer(&self, key: WakerKey) {
+        let waker: Option<Waker> = self.lock().writers.forget(key);
+        drop(waker);
+    }
+
+    /// Asks for a flush, without waiting for it.
+    pub(super) fn start_flush(self: &Arc<Self>) {
+        let mut state = self.lock();
+        let flush = !state.tail.is_empty() && state.queue_flush();
+        drop(state);
+        if flush {
+            QueuedFlush::new(self).start();
+        }
+    }
+
+    /// Has everything that was accepted before this call in the file when it returns.
+    pub(super) fn flush(&self) -> Result<(), WriteLogError> {
+        let state = self.lock();
+        let end = state.tail.end();
+        let state = self.wait_until(state, |state| state.tail.start() >= end);
+        self.check_failed(&state)
+    }
+
+    /// Refuses more bytes, moves the rest to the file, and tells readers that this is all.
+    pub(super) fn close(&self) -> Result<(), CloseLogError> {
+        self.end(End::Closed);
+        match &self.lock().end {
+            Some(End::Failed(source)) => Err(CloseLogError::Failed {
+                path: self.path.clone(),
+                source: Arc::clone(source),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the log, unless it has ended before.
+    pub(super) fn end(&self, end: End) {
+        let mut state = self.lock();
+        state.closing = true;
+        while state.large_call {
+            state = self.turn.wait(state);
+        }
+        let mut state = self.wait_until(state, |state| state.tail.is_empty());
+        state.end.get_or_insert(end);
+        let (readers, writers) = (state.readers.take(), state.writers.take());
+        drop(state);
+        self.turn.notify_all();
+        readers.wake();
+        writers.wake();
+    }
+
+    fn wait_for_room<'a>(&'a self, mut state: Guard<'a, State>) -> Guard<'a, State> {
+        while !state.has_room() {
+            state = match state.large_call {
+                true => self.turn.wait(state),
+                false => self.wait_until(state, |state| state.large_call || !state.tail.is_full()),
+            };
+        }
+        state
+    }
+
+    /// Flushes, or waits for who does, until something holds or the file has failed.
+    fn wait_until<'a>(
+        &'a self,
+        mut state: Guard<'a, State>,
+        holds: impl Fn(&State) -> bool,
+    ) -> Guard<'a, State> {
+        while !state.has_failed() && !holds(&state) {
+            state = match state.flushing {
+                true => self.turn.wait(state),
+                false => self.flush_pending(state),
+            };
+        }
+        state
+    }
+
+    /// Writes to the file what is pending now. The caller has made sure that nobody else does.
+    fn flush_pending<'a>(&'a self, mut state: Guard<'a, State>) -> Guard<'a, State> {
+        state.flushing = true;
+        let (start, pending) = (state.tail.start(), state.tail.snapshot());
+        drop(state);
+        let (written, result) = super::flush::write_out(&*self.backing, &pending, start);
+        drop(pending);
+
+        let mut state = self.lock();
+        state.flushing = false;
+        state.tail.advance(start + written);
+        let failed = result.is_err();
+        if let Err(error) = result {
+            state.end = Some(End::Failed(Arc::new(error)));
+        }
+        let writers = state.writers.take();
+        let readers = failed.then(|| state.readers.take());
+        drop(state);
+        self.turn.notify_all();
+        writers.wake();
+        readers.into_iter().for_each(super::wakers::Woken::wake);
+        self.lock()
+    }
+
+    fn check_open(&self, state: &State) -> Result<(), WriteLogError> {
+        self.check_failed(state)?;
+        match state.closing {
+            true => Err(WriteLogError::Closed {
+                path: self.path.clone(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    fn check_failed(&self, state: &State) -> Result<(), WriteLogError> {
+        match &state.end {
+            Some(End::Failed(source)) => Err(WriteLogError::Failed {
+                path: self.path.clone(),
+                source: Arc::clone(source),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl State {
+    fn has_failed(&self) -> bool {
+        matches!(self.end, Some(End::Failed(_)))
+    }
+
+    /// Whether a write may go on: because there is room, or because it will fail anyhow.
+    fn has_room(&self) -> bool {
+        self.has_failed() || self.closing || !(self.large_call || self.tail.is_full())
+    }
+
+    /// Whether the caller is the one to start a flush.
+    fn queue_flush(&mut self) -> bool {
+        let queue = !self.flushing && !self.flush_queued && !self.has_failed();
+        self.flush_queued |= queue;
+        queue
+    }
+}
+
+/// The duty to flush soon. Dropping it without [`run`](Self::run) hands the duty back.
+#[derive(Debug)]
+pub(super) struct QueuedFlush {
+    core: Arc<Core>,
+    begun: bool,
+}
+
+impl QueuedFlush {
+    fn new(core: &Arc<Core>) -> Self {
+        Self {
+            core: Arc::clone(core),
+            begun: false,
+        }
+    }
+
+    /// Flushes on tokio's threads for blocking work, or here if there is no runtime.
+    fn start(self) {
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || self.run())),
+            Err(_) => self.run(),
+        }
+    }
+
+    fn run(mut self) {
+        self.begun = true;
+        let mut state = self.core.lock();
+        state.flush_queued = false;
+        if !state.flushing && !state.has_failed() && !state.tail.is_empty() {
+            drop(self.core.flush_pending(state));
+        }
+    }
+}
+
+impl Drop for QueuedFlush {
+    /// A runtime that shuts down drops what it has not begun. Tasks that wait for room ask again.
+    fn drop(&mut self) {
+        if self.begun {
+            return;
+        }
+        let mut state = self.core.lock();
+        state.flush_queued = false;
+        let writers = state.writers.take();
+        drop(state);
+        writers.wake();
+    }
+}

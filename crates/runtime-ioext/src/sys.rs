@@ -1,0 +1,42 @@
+//! The only place that names where locks come from. Models swap them for loom's.
+
+use std::sync::PoisonError;
+
+#[cfg(all(test, runtime_loom))]
+use loom::sync as imp;
+#[cfg(not(all(test, runtime_loom)))]
+use std::sync as imp;
+
+pub(crate) type Guard<'a, T> = imp::MutexGuard<'a, T>;
+
+/// A mutex that a panic does not poison: what it guards here is consistent whenever the lock is free.
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(imp::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(imp::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> Guard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes threads that wait for a change of what a [`Mutex`] guards.
+#[derive(Debug)]
+pub(crate) struct Condvar(imp::Condvar);
+
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Self(imp::Condvar::new())
+    }
+
+    pub(crate) fn wait<'a, T>(&self, guard: Guard<'a, T>) -> Guard<'a, T> {
+        self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}

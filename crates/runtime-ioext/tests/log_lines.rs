@@ -1,0 +1,72 @@
+//! What the line writer does with lines that come in pieces.
+
+use std::io::Write;
+
+use runtime_ioext::FollowedLog;
+use runtime_ioext::log::LineWriter;
+use tokio::io::AsyncWriteExt;
+
+fn written(write: impl FnOnce(&FollowedLog)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let log = FollowedLog::create(folder.path().join("task.log")).unwrap();
+    write(&log);
+    log.close().unwrap();
+    std::fs::read_to_string(log.path()).unwrap()
+}
+
+#[test]
+fn lines_of_two_streams_stay_whole() {
+    let text = written(|log| {
+        let (mut one, mut two) = (LineWriter::new(log.writer()), LineWriter::new(log.writer()));
+        one.write_all(b"first\nsec").unwrap();
+        two.write_all(b"third\nfou").unwrap();
+        one.write_all(b"ond\n").unwrap();
+        two.write_all(b"rth\n").unwrap();
+    });
+    assert_eq!(text, "first\nthird\nsecond\nfourth\n");
+}
+
+#[test]
+fn last_line_without_an_end_is_written_on_drop() {
+    assert_eq!(
+        written(|log| LineWriter::new(log.writer()).write_all(b"no end").unwrap()),
+        "no end"
+    );
+}
+
+#[test]
+fn flush_keeps_the_beginning_of_a_line_back() {
+    let text = written(|log| {
+        let mut lines = LineWriter::new(log.writer());
+        lines.write_all(b"begun").unwrap();
+        Write::flush(&mut lines).unwrap();
+        log.writer().write_all(b"other\n").unwrap();
+        lines.finish().unwrap();
+        log.writer().write_all(b"\n").unwrap();
+    });
+    assert_eq!(text, "other\nbegun\n");
+}
+
+#[test]
+fn line_that_is_too_long_is_passed_on_in_pieces() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = FollowedLog::create(folder.path().join("task.log")).unwrap();
+    let mut lines = LineWriter::new(log.writer());
+    lines.write_all(&vec![b'x'; 1 << 20]).unwrap();
+    assert!(log.len() > 900_000);
+    drop(lines);
+    assert_eq!(log.len(), 1 << 20);
+}
+
+#[tokio::test]
+async fn shutdown_writes_the_last_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = FollowedLog::create(folder.path().join("task.log")).unwrap();
+    let mut lines = LineWriter::new(log.writer());
+    AsyncWriteExt::write_all(&mut lines, b"one\ntwo")
+        .await
+        .unwrap();
+    assert_eq!(log.len(), 4);
+    lines.shutdown().await.unwrap();
+    assert_eq!(log.len(), 7);
+}
