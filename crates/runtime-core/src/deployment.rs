@@ -8,11 +8,12 @@ use jiff::Timestamp;
 
 use crate::artifact::{Artifact, ArtifactUploader, UploadError, Uploaded};
 use crate::index::{Index, IndexedTask};
+use crate::object::{ObjectDownload, Objects};
 use crate::queue::{
     ArtifactContent, ArtifactEntry, ArtifactRequest, ArtifactResponse, ClaimWorkRequest, Queue,
     Reclaim, TaskClaim, TaskDefinition, TaskStatus,
 };
-use crate::{ApiError, CredentialsWatch, ExceptionReason, Run, TaskId};
+use crate::{ApiError, Credentials, CredentialsWatch, ExceptionReason, Run, TaskId};
 
 /// A deployment that a worker can connect to with any credentials.
 pub trait Deployment: Send + Sync + fmt::Debug {
@@ -30,6 +31,8 @@ pub struct Services {
     pub queue: Arc<dyn Queue>,
     /// Finds tasks by name.
     pub index: Arc<dyn Index>,
+    /// Finds the bytes of objects.
+    pub objects: Arc<dyn Objects>,
     /// Uploads artifacts.
     pub uploader: Arc<dyn ArtifactUploader>,
 }
@@ -42,6 +45,7 @@ impl Services {
         Self {
             queue: nothing.clone(),
             index: nothing.clone(),
+            objects: nothing.clone(),
             uploader: nothing,
         }
     }
@@ -115,6 +119,13 @@ impl Queue for Disconnected {
 impl Index for Disconnected {
     async fn find_task(&self, _: &str) -> Result<IndexedTask, ApiError> {
         refuse("index.findTask")
+    }
+}
+
+#[async_trait]
+impl Objects for Disconnected {
+    async fn start_download(&self, _: &str, _: &Credentials) -> Result<ObjectDownload, ApiError> {
+        refuse("object.startDownload")
     }
 }
 

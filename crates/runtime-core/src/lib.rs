@@ -57,6 +57,7 @@ pub mod artifact;
 pub mod clock;
 pub mod index;
 pub mod monitor;
+pub mod object;
 pub mod queue;
 pub mod util;
 pub mod webhook;
