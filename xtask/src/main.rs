@@ -1,3 +1,57 @@
 //! Development tasks: `cargo xtask <task>`.
+//!
+//! One module a task. CI calls the same tasks, so what is green here is green there.
 
-fn main() {}
+mod bench;
+mod budget;
+mod ci;
+mod docs;
+mod e2e;
+mod features;
+mod flags;
+mod links;
+mod loom;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use xshell::Shell;
+
+use crate::flags::{Xtask, XtaskCmd};
+
+fn main() -> ExitCode {
+    let flags = Xtask::from_env_or_exit();
+    match run(flags.subcommand) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Each cause on a line of its own; a backtrace of xtask would help nobody.
+            for (depth, cause) in error.chain().enumerate() {
+                eprintln!(
+                    "{}{cause}",
+                    if depth == 0 {
+                        "\nerror: "
+                    } else {
+                        "  because: "
+                    }
+                );
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: XtaskCmd) -> anyhow::Result<()> {
+    let sh = Shell::new()?;
+    sh.change_dir(workspace::root());
+    match task {
+        XtaskCmd::Ci(task) => ci::run(&sh, &task.step),
+        XtaskCmd::Tidy(_) => tidy::run(&sh),
+        XtaskCmd::Features(task) => features::run(&sh, &task.package),
+        XtaskCmd::Budget(_) => budget::run(&sh),
+        XtaskCmd::Docs(task) => docs::run(&sh, task.write),
+        XtaskCmd::Loom(task) => loom::run(&sh, &task.filter),
+        XtaskCmd::Bench(task) => bench::run(&sh, &task),
+        XtaskCmd::E2e(task) => e2e::run(&sh, &task.name),
+    }
+}

@@ -44,6 +44,7 @@
 mod api;
 mod credentials;
 mod deployment;
+mod environment;
 mod error;
 mod exception;
 mod id;
@@ -65,6 +66,7 @@ pub mod webhook;
 pub use api::{ApiError, ServiceError};
 pub use credentials::{Credentials, CredentialsCell, CredentialsWatch};
 pub use deployment::{Deployment, Services};
+pub use environment::Environment;
 pub use error::{BoxError, MalformedPayloadError, TaskError, chain};
 pub use exception::ExceptionReason;
 pub use id::{ParseTaskIdError, Run, TaskId, WorkerIdentity};

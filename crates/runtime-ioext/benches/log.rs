@@ -31,12 +31,19 @@ fn one_writer(bench: &mut Bench, path: &Path) {
     bench
         .case("one writer, 100-byte lines, no reader", "lines/s")
         .bar(AtLeast(5.0))
-        .peer("one write(2) a line", || rate(lines, || write_to(create(path), lines)))
+        .peer("one write(2) a line", || {
+            rate(lines, || write_to(create(path), lines))
+        })
         .ours(|| rate(lines, || write_log(path, lines)));
     bench
-        .case("one writer, 100-byte lines, no reader, beside a buffer", "lines/s")
+        .case(
+            "one writer, 100-byte lines, no reader, beside a buffer",
+            "lines/s",
+        )
         .bar(AtLeast(0.5))
-        .peer("BufWriter<File>", || rate(lines, || write_to(BufWriter::new(create(path)), lines)))
+        .peer("BufWriter<File>", || {
+            rate(lines, || write_to(BufWriter::new(create(path)), lines))
+        })
         .ours(|| rate(lines, || write_log(path, lines)));
 }
 
@@ -51,7 +58,10 @@ fn many_writers(bench: &mut Bench, path: &Path) {
 
 fn followers_beside_a_writer(bench: &mut Bench, path: &Path) {
     let lines = bench.pick(500_000, 50_000);
-    let runtime = Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .expect("a runtime");
     bench
         .case("write side with 100 followers that read all", "ms")
         .bar(AtMost(1.5))
@@ -61,9 +71,15 @@ fn followers_beside_a_writer(bench: &mut Bench, path: &Path) {
 
 fn latency(bench: &mut Bench, path: &Path, followers: usize, bar: f64) {
     let lines = bench.pick(3000, 500);
-    let runtime = Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .expect("a runtime");
     bench
-        .case(&format!("write to seen, a line a ms, p99 of {followers} follower(s)"), "µs")
+        .case(
+            &format!("write to seen, a line a ms, p99 of {followers} follower(s)"),
+            "µs",
+        )
         .bar(AtMost(bar))
         .rounds(3)
         .ours(|| percentile(&mut latencies(path, &runtime, lines, followers), 0.99));
@@ -110,7 +126,9 @@ fn write_log_from_threads(path: &Path, lines: u64, threads: u64) {
 /// How long the write side takes, followers or not. Every follower has to get every byte.
 fn write_followed(path: &Path, runtime: &Runtime, lines: u64, followers: usize) -> f64 {
     let log = new_log(path);
-    let followers: Vec<_> = (0..followers).map(|_| runtime.spawn(count(log.reader()))).collect();
+    let followers: Vec<_> = (0..followers)
+        .map(|_| runtime.spawn(count(log.reader())))
+        .collect();
     let writer = log.writer();
     let took = time_ms(|| write_lines(&writer, lines));
     log.close().expect("a close");
@@ -130,22 +148,38 @@ async fn count(mut reader: LogReader) -> u64 {
 fn latencies(path: &Path, runtime: &Runtime, lines: u64, followers: usize) -> Vec<f64> {
     let log = new_log(path);
     let start = Instant::now();
-    let followers: Vec<JoinHandle<Vec<f64>>> =
-        (0..followers).map(|_| runtime.spawn(see_lines(log.reader(), start))).collect();
+    let followers: Vec<JoinHandle<Vec<f64>>> = (0..followers)
+        .map(|_| runtime.spawn(see_lines(log.reader(), start)))
+        .collect();
     let writer = log.writer();
     for _ in 0..lines {
-        thread::sleep(Duration::from_millis(1));
+        pause();
         writeln!(writer, "{:099}", start.elapsed().as_nanos()).expect("a write");
     }
     log.close().expect("a close");
-    followers.into_iter().flat_map(|seen| runtime.block_on(seen).expect("a follower")).collect()
+    followers
+        .into_iter()
+        .flat_map(|seen| runtime.block_on(seen).expect("a follower"))
+        .collect()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this thread has no executor, and no writer of a log has"
+)]
+fn pause() {
+    thread::sleep(Duration::from_millis(1));
 }
 
 async fn see_lines(mut reader: LogReader, start: Instant) -> Vec<f64> {
     let mut seen = Vec::new();
     while let Some(chunk) = reader.next_chunk().await.expect("a chunk") {
         let now = start.elapsed().as_nanos() as f64;
-        seen.extend(chunk.chunks(100).map(|line| (now - written_at(line)) / 1000.0));
+        seen.extend(
+            chunk
+                .chunks(100)
+                .map(|line| (now - written_at(line)) / 1000.0),
+        );
     }
     seen
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use runtime_ioext::FollowedLog;
-use runtime_ioext::log::LineWriter;
+use runtime_ioext::log::{LineWriter, LogSink};
 use tokio::io::AsyncWriteExt;
 
 fn written(write: impl FnOnce(&FollowedLog)) -> String {

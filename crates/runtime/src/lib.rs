@@ -1,1 +1,53 @@
-//! Building blocks for Taskcluster workers, re-exported behind features.
+//! Building blocks for Taskcluster workers.
+//!
+//! This crate holds no code: it gives the `runtime-*` crates one name and one version. What every
+//! part shares (task context, environment, errors, ports) is at the root; each part is a module
+//! behind a feature of its name.
+//!
+//! Who writes a library, such as an engine or a plugin, depends on `runtime-core` and the parts that
+//! it needs. Who writes a worker depends on this crate.
+//!
+//! ```
+//! # #[cfg(feature = "worker")] {
+//! use runtime::TaskError;
+//! use runtime::worker::{Plugin, Worker};
+//! # }
+//! ```
+//!
+//! # Feature flags
+#![cfg_attr(feature = "document-features", doc = document_features::document_features!())]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[doc(inline)]
+pub use runtime_core::*;
+
+#[cfg(feature = "atomics")]
+#[doc(inline)]
+pub use runtime_atomics as atomics;
+#[cfg(feature = "caching")]
+#[doc(inline)]
+pub use runtime_caching as caching;
+#[cfg(feature = "client")]
+#[doc(inline)]
+pub use runtime_client as client;
+#[cfg(feature = "fetcher")]
+#[doc(inline)]
+pub use runtime_fetcher as fetcher;
+#[cfg(feature = "gc")]
+#[doc(inline)]
+pub use runtime_gc as gc;
+#[cfg(feature = "ioext")]
+#[doc(inline)]
+pub use runtime_ioext as ioext;
+#[cfg(feature = "mocks")]
+#[doc(inline)]
+pub use runtime_mocks as mocks;
+#[cfg(feature = "monitoring")]
+#[doc(inline)]
+pub use runtime_monitoring as monitoring;
+#[cfg(feature = "webhook")]
+#[doc(inline)]
+pub use runtime_webhook as webhook;
+#[cfg(feature = "worker")]
+#[doc(inline)]
+pub use runtime_worker as worker;

@@ -11,8 +11,9 @@ use tokio::sync::Semaphore;
 use super::backing::Backing;
 use super::error::{CloseLogError, WriteLogError};
 use super::fetch;
-use super::tail::{CHUNK, Tail};
+use super::limits::Limits;
 use super::wakers::{WakerKey, Wakers};
+use crate::chunks::Chunks;
 use crate::sys::{Condvar, Guard, Mutex};
 
 /// The state of a log, its file, and the protocol between those who write, flush, read and close.
@@ -23,6 +24,7 @@ use crate::sys::{Condvar, Guard, Mutex};
 pub(super) struct Core {
     pub(super) path: PathBuf,
     pub(super) backing: Box<dyn Backing>,
+    limits: Limits,
     state: Mutex<State>,
     /// Told when a flush or a large call ends: what blocked writers and `close` wait for.
     turn: Condvar,
@@ -30,9 +32,11 @@ pub(super) struct Core {
     pub(super) fetches: Semaphore,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
-    pub(super) tail: Tail,
+    /// What is not in the file yet; it starts where the file ends.
+    pub(super) tail: Chunks,
+    limits: Limits,
     pub(super) end: Option<End>,
     pub(super) readers: Wakers,
     writers: Wakers,
@@ -55,12 +59,13 @@ pub(super) enum End {
 }
 
 impl Core {
-    pub(super) fn new(path: PathBuf, backing: Box<dyn Backing>) -> Self {
-        let state = Mutex::new(State::default());
+    pub(super) fn new(path: PathBuf, backing: Box<dyn Backing>, limits: Limits) -> Self {
+        let state = Mutex::new(State::new(limits));
         let fetches = Semaphore::new(fetch::AT_ONCE);
         Self {
             path,
             backing,
+            limits,
             state,
             turn: Condvar::new(),
             fetches,
@@ -75,7 +80,7 @@ impl Core {
     pub(super) fn append(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
         match bytes.len() {
             0 => self.check_open(&self.lock()),
-            len if len < CHUNK => self.append_small(bytes),
+            len if len < self.limits.chunk => self.append_small(bytes),
             _ => self.append_large(bytes),
         }
     }
@@ -98,7 +103,7 @@ impl Core {
         state.large_call = true;
         drop(state);
         let result = bytes
-            .chunks(CHUNK)
+            .chunks(self.limits.chunk)
             .try_for_each(|chunk| self.append_shared(chunk));
         let mut state = self.lock();
         state.large_call = false;
@@ -111,7 +116,7 @@ impl Core {
 
     fn append_shared(self: &Arc<Self>, chunk: &[u8]) -> Result<(), WriteLogError> {
         let chunk = Bytes::copy_from_slice(chunk);
-        let mut state = self.wait_until(self.lock(), |state| !state.tail.is_full());
+        let mut state = self.wait_until(self.lock(), |state| !state.is_full());
         self.check_failed(&state)?;
         state.tail.push_shared(chunk);
         self.appended(state);
@@ -121,7 +126,7 @@ impl Core {
     /// Tells readers of new bytes, and has them flushed once they are worth a write.
     fn appended(self: &Arc<Self>, mut state: Guard<'_, State>) {
         let readers = state.readers.take();
-        let flush = state.tail.is_ripe() && state.queue_flush();
+        let flush = state.limits.is_ripe(&state.tail) && state.queue_flush();
         drop(state);
         readers.wake();
         if flush {
@@ -129,7 +134,7 @@ impl Core {
         }
     }
 
-    /// Like [`append`](Self::append) for fewer than [`CHUNK`] bytes and without waiting: too much may be
+    /// Like [`append`](Self::append) for fewer bytes than a chunk and without waiting: too much may be
     /// pending after it by as much as it appends. [`poll_room`](Self::poll_room) goes before it.
     pub(super) fn append_unbounded(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
         let mut state = self.lock();
@@ -221,7 +226,7 @@ impl Core {
         while !state.has_room() {
             state = match state.large_call {
                 true => self.turn.wait(state),
-                false => self.wait_until(state, |state| state.large_call || !state.tail.is_full()),
+                false => self.wait_until(state, |state| state.large_call || !state.is_full()),
             };
         }
         state
@@ -288,13 +293,31 @@ impl Core {
 }
 
 impl State {
+    fn new(limits: Limits) -> Self {
+        Self {
+            tail: Chunks::new(limits.chunk),
+            limits,
+            end: None,
+            readers: Wakers::default(),
+            writers: Wakers::default(),
+            flushing: false,
+            flush_queued: false,
+            large_call: false,
+            closing: false,
+        }
+    }
+
     fn has_failed(&self) -> bool {
         matches!(self.end, Some(End::Failed(_)))
     }
 
     /// Whether a write may go on: because there is room, or because it will fail anyhow.
     fn has_room(&self) -> bool {
-        self.has_failed() || self.closing || !(self.large_call || self.tail.is_full())
+        self.has_failed() || self.closing || !(self.large_call || self.is_full())
+    }
+
+    fn is_full(&self) -> bool {
+        self.limits.is_full(&self.tail)
     }
 
     /// Whether the caller is the one to start a flush.

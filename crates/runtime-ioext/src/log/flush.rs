@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 
 use super::backing::{Backing, write_all_at};
-use super::tail::CHUNK;
+use crate::chunks::CHUNK;
 
 /// Segments from this size on are written as they are; smaller neighbours are gathered first.
 const WORTH_A_WRITE: usize = CHUNK / 4;

@@ -1,12 +1,10 @@
 //! Keeps lines whole that come in pieces.
 
-use std::io::{self, Write};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use tokio::io::AsyncWrite;
-
-use super::{LogWriter, WriteLogError};
+use super::error::WriteLogError;
+use super::sink::{LogSink, impl_writer};
+use super::writer::LogWriter;
 
 /// A line that is longer than this is passed on in pieces.
 const LONGEST: usize = 32 * 1024;
@@ -17,8 +15,8 @@ const LONGEST: usize = 32 * 1024;
 /// comes, so that lines of two streams that go to the same log do not run into each other. It holds back at
 /// most 32 KiB; a longer line is passed on in pieces.
 ///
-/// [`finish`](Self::finish), shutting it down or dropping it writes a last line that has no end. Flushing
-/// does not, because copies flush whenever their source pauses.
+/// [`finish`](LogSink::finish), shutting it down or dropping it writes a last line that has no end.
+/// Flushing does not, because copies flush whenever their source pauses.
 ///
 /// # Example
 ///
@@ -39,110 +37,76 @@ const LONGEST: usize = 32 * 1024;
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct LineWriter {
-    writer: LogWriter,
+pub struct LineWriter<S: LogSink = LogWriter> {
+    sink: S,
     begun: Vec<u8>,
 }
 
-impl LineWriter {
+impl<S: LogSink> LineWriter<S> {
     /// Makes an adaptor in front of a writer.
     #[must_use]
-    pub fn new(writer: LogWriter) -> Self {
+    pub fn new(sink: S) -> Self {
         Self {
-            writer,
+            sink,
             begun: Vec::new(),
         }
     }
 
-    /// Writes the whole lines of `bytes`, each in one piece, and holds back the rest.
-    ///
-    /// # Errors
-    ///
-    /// If the log is closed or its file takes no more.
-    pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
-        bytes.chunks(LONGEST).try_for_each(|bytes| {
-            self.writer.wait_for_room();
-            self.push(bytes)
-        })
-    }
-
-    /// Writes what is held back, as if its line ended here.
-    ///
-    /// # Errors
-    ///
-    /// If the log is closed or its file takes no more.
-    pub fn finish(&mut self) -> Result<(), WriteLogError> {
+    fn push_begun(&mut self) -> Result<(), WriteLogError> {
         match std::mem::take(&mut self.begun) {
             begun if begun.is_empty() => Ok(()),
-            begun => self.writer.push(&begun),
+            begun => self.sink.push(&begun),
         }
     }
 
-    fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
-        let end = match memchr_last(bytes) {
-            Some(last) => last + 1,
-            None if self.begun.len() + bytes.len() > LONGEST => bytes.len(),
-            None => 0,
-        };
-        let (whole, begun) = bytes.split_at(end);
-        self.write_whole(whole)?;
-        self.begun.extend_from_slice(begun);
-        Ok(())
-    }
-
-    fn write_whole(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
+    fn push_whole(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
         match (self.begun.is_empty(), bytes.is_empty()) {
             (_, true) => Ok(()),
-            (true, false) => self.writer.push(bytes),
+            (true, false) => self.sink.push(bytes),
             (false, false) => {
                 self.begun.extend_from_slice(bytes);
-                self.finish()
+                self.push_begun()
             }
         }
     }
 }
 
-/// The place of the last line feed.
-fn memchr_last(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().rposition(|&byte| byte == b'\n')
-}
-
-impl Write for LineWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Self::write_all(self, bytes)?;
-        Ok(bytes.len())
+impl<S: LogSink> LogSink for LineWriter<S> {
+    fn wait_for_room(&mut self) {
+        self.sink.wait_for_room();
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Write::flush(&mut self.writer)
-    }
-}
-
-impl AsyncWrite for LineWriter {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        ready!(self.writer.poll_room(cx));
-        let bytes = &bytes[..bytes.len().min(LONGEST)];
-        self.push(bytes)?;
-        Poll::Ready(Ok(bytes.len()))
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sink.poll_room(cx)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_flush(cx)
+    fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
+        let end = match bytes.iter().rposition(|&byte| byte == b'\n') {
+            Some(last) => last + 1,
+            None if self.begun.len() + bytes.len() > LONGEST => bytes.len(),
+            None => 0,
+        };
+        let (whole, begun) = bytes.split_at(end);
+        self.push_whole(whole)?;
+        self.begun.extend_from_slice(begun);
+        Ok(())
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.finish()?;
-        self.poll_flush(cx)
+    fn start_flush(&mut self) {
+        self.sink.start_flush();
+    }
+
+    fn finish(&mut self) -> Result<(), WriteLogError> {
+        self.push_begun()?;
+        self.sink.finish()
     }
 }
 
-impl Drop for LineWriter {
+impl_writer!(LineWriter);
+
+impl<S: LogSink> Drop for LineWriter<S> {
     /// A failure here is not lost: the log is broken, and whoever closes it hears of it.
     fn drop(&mut self) {
-        drop(self.finish());
+        drop(self.push_begun());
     }
 }

@@ -1,7 +1,41 @@
 //! A log in a file, which many write to and many follow.
 //!
 //! [`FollowedLog`] is the log, [`LogWriter`] appends to it, and [`LogReader`] follows it from the start or
-//! an offset. [`LineWriter`] keeps the lines of a child process's output whole.
+//! an offset.
+//!
+//! Between the output of a child process and the log stand adaptors, each useful alone. They are put
+//! together from the log on:
+//!
+//! | adaptor | does |
+//! | --- | --- |
+//! | [`RedactingWriter`] | replaces secrets, however they are split or encoded |
+//! | [`LineWriter`] | keeps lines whole that come in pieces |
+//! | [`OutputLimitWriter`] | keeps the head and the tail of too much output |
+//!
+//! ```
+//! use runtime_ioext::log::{FollowedLog, LineWriter, OutputLimit, Redactor};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("task.log");
+//! let log = FollowedLog::create(&path)?;
+//! let (redactor, limit) = (Redactor::new(), OutputLimit::new(100 << 20, 1 << 20));
+//! redactor.add("hunter22")?;
+//!
+//! let output = limit.writer(log.writer());
+//! let mut stdout = redactor.writer(LineWriter::new(output.clone()));
+//! let mut stderr = redactor.writer(LineWriter::new(output));
+//! stdout.write_all(b"login with hunter22\n")?;
+//! stderr.write_all(b"ok\n")?;
+//! drop((stdout, stderr));
+//!
+//! log.writer().write_all(b"a line of the worker's own\n")?;
+//! log.close()?;
+//! let text = std::fs::read_to_string(&path)?;
+//! assert_eq!(text, "login with [REDACTED]\nok\na line of the worker's own\n");
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # What goes wrong, and who hears of it
 //!
@@ -23,11 +57,21 @@ mod core;
 mod error;
 mod fetch;
 mod flush;
+mod limit;
+mod limits;
 mod lines;
 mod reader;
-mod tail;
+mod redact;
+mod sink;
 mod wakers;
 mod writer;
+
+#[cfg(all(test, runtime_loom))]
+mod models;
+#[cfg(test)]
+mod test_backing;
+#[cfg(all(test, not(runtime_loom)))]
+mod tests;
 
 use std::fmt;
 use std::fs::File;
@@ -39,8 +83,12 @@ use self::core::{Core, End};
 pub use self::error::{
     CloseLogError, CreateLogError, ExtractLogError, ReadLogError, WriteLogError,
 };
+pub use self::limit::{Dropped, OutputLimit, OutputLimitWriter};
+use self::limits::Limits;
 pub use self::lines::LineWriter;
 pub use self::reader::LogReader;
+pub use self::redact::{RedactingWriter, Redactor, SecretTooShort};
+pub use self::sink::LogSink;
 pub use self::writer::LogWriter;
 
 /// A log in a file, which many write to and many follow. Clones are the same log.
@@ -101,7 +149,7 @@ impl FollowedLog {
             Ok(file) => file,
             Err(source) => return Err(CreateLogError::Create { path, source }),
         };
-        let core = Core::new(path, Box::new(FileBacking::new(file)));
+        let core = Core::new(path, Box::new(FileBacking::new(file)), Limits::ORDINARY);
         Ok(Self::over(core))
     }
 

@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
 use super::core::{Core, End};
 use super::error::ReadLogError;
 use super::fetch::{self, Fetch};
-use super::tail::CHUNK;
 use super::wakers::WakerKey;
+use crate::chunks::CHUNK;
 
 /// Reads a [`FollowedLog`](super::FollowedLog) from an offset on, and follows it until it is closed.
 ///

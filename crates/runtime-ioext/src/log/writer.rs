@@ -10,8 +10,9 @@ use tokio::io::AsyncWrite;
 
 use super::Owner;
 use super::error::WriteLogError;
-use super::tail::CHUNK;
+use super::sink::LogSink;
 use super::wakers::WakerKey;
+use crate::chunks::CHUNK;
 
 /// The most that one call of [`AsyncWrite::poll_write`] takes, which has to fit in one chunk.
 const MOST_AT_ONCE: usize = CHUNK - 1;
@@ -78,20 +79,28 @@ impl LogWriter {
     pub fn flush(&self) -> Result<(), WriteLogError> {
         self.owner.core.flush()
     }
+}
 
-    /// Waits as a task until a [`push`](Self::push) may follow.
-    pub(super) fn poll_room(&mut self, cx: &Context<'_>) -> Poll<()> {
-        self.owner.core.poll_room(&mut self.waiting, cx)
-    }
-
-    /// The same as a thread.
-    pub(super) fn wait_for_room(&self) {
+impl LogSink for LogWriter {
+    fn wait_for_room(&mut self) {
         self.owner.core.block_until_room();
     }
 
-    /// Appends bytes as one piece, whether there is room or not.
-    pub(super) fn push(&self, bytes: &[u8]) -> Result<(), WriteLogError> {
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.owner.core.poll_room(&mut self.waiting, cx)
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
         self.owner.core.append_unbounded(bytes)
+    }
+
+    fn start_flush(&mut self) {
+        self.owner.core.start_flush();
+    }
+
+    /// Does nothing, since a writer holds nothing back.
+    fn finish(&mut self) -> Result<(), WriteLogError> {
+        Ok(())
     }
 }
 

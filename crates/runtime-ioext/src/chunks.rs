@@ -1,26 +1,22 @@
-//! The end of a log that is in memory: bytes that were accepted and are not yet in the file.
+//! A queue of bytes that is cheap to append to, and to share the front of.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// Small writes are gathered in buffers of this size.
-pub(super) const CHUNK: usize = 64 * 1024;
-/// From here on what is pending goes to the file.
-const RIPE_BYTES: usize = CHUNK;
-const RIPE_SEGMENTS: usize = 1024;
-/// From here on writers wait until some of it is in the file.
-const FULL_BYTES: usize = 4 * 1024 * 1024;
-const FULL_SEGMENTS: usize = 16 * RIPE_SEGMENTS;
+/// The size of a buffer in which small writes are gathered, and the most that is read at once.
+pub(crate) const CHUNK: usize = 64 * 1024;
 
-/// Pending bytes, in order: frozen segments that readers and the flusher share, then the open one that
+/// Bytes in order, by their offset in a stream: frozen segments that readers share, then the open one that
 /// writers append to.
 ///
-/// A segment is frozen when a reader or the flusher asks for it, and not before: while nobody follows, a
-/// write is a copy into the open buffer. Freezing splits the buffer and copies nothing.
-#[derive(Debug, Default)]
-pub(super) struct Tail {
-    /// Where the pending bytes start, which is where the file ends.
+/// A segment is frozen when somebody asks for it, and not before: while nobody does, a write is a copy
+/// into the open buffer. Freezing splits the buffer and copies nothing.
+#[derive(Debug)]
+pub(crate) struct Chunks {
+    /// The size of the buffer in which small writes are gathered.
+    chunk: usize,
+    /// Where the bytes start.
     start: u64,
     /// Where they end.
     end: u64,
@@ -34,43 +30,51 @@ struct Segment {
     bytes: Bytes,
 }
 
-impl Tail {
-    pub(super) fn start(&self) -> u64 {
+impl Chunks {
+    pub(crate) fn new(chunk: usize) -> Self {
+        let (frozen, open) = (VecDeque::new(), BytesMut::new());
+        Self {
+            chunk,
+            start: 0,
+            end: 0,
+            frozen,
+            open,
+        }
+    }
+
+    pub(crate) fn start(&self) -> u64 {
         self.start
     }
 
-    pub(super) fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.end
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
-    pub(super) fn is_ripe(&self) -> bool {
-        self.pending() >= RIPE_BYTES || self.frozen.len() >= RIPE_SEGMENTS
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.pending() >= FULL_BYTES || self.frozen.len() >= FULL_SEGMENTS
-    }
-
-    fn pending(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         (self.end - self.start) as usize
     }
 
-    /// Appends a copy of bytes, which should be fewer than [`CHUNK`].
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    /// How many segments are frozen. Each takes some memory besides its bytes.
+    pub(crate) fn segments(&self) -> usize {
+        self.frozen.len()
+    }
+
+    /// Appends a copy of bytes, which should be fewer than a chunk.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.open.capacity() - self.open.len() < bytes.len() {
             self.freeze();
-            self.open = BytesMut::with_capacity(CHUNK.max(bytes.len()));
+            self.open = BytesMut::with_capacity(self.chunk.max(bytes.len()));
         }
         self.open.extend_from_slice(bytes);
         self.end += bytes.len() as u64;
     }
 
     /// Appends bytes without copying them.
-    pub(super) fn push_shared(&mut self, bytes: Bytes) {
+    pub(crate) fn push_shared(&mut self, bytes: Bytes) {
         self.freeze();
         let start = self.end;
         self.end += bytes.len() as u64;
@@ -78,7 +82,7 @@ impl Tail {
     }
 
     /// The bytes from an offset to the end of their segment. There must be some.
-    pub(super) fn read(&mut self, offset: u64) -> Bytes {
+    pub(crate) fn read(&mut self, offset: u64) -> Bytes {
         if offset >= self.open_start() {
             self.freeze();
         }
@@ -90,8 +94,8 @@ impl Tail {
         segment.bytes.slice((offset - segment.start) as usize..)
     }
 
-    /// Everything that is pending, in order.
-    pub(super) fn snapshot(&mut self) -> Vec<Bytes> {
+    /// Everything, in order.
+    pub(crate) fn snapshot(&mut self) -> Vec<Bytes> {
         self.freeze();
         self.frozen
             .iter()
@@ -99,8 +103,8 @@ impl Tail {
             .collect()
     }
 
-    /// Forgets the bytes before an offset, because they are in the file.
-    pub(super) fn advance(&mut self, start: u64) {
+    /// Forgets the bytes before an offset, because nobody needs them any more.
+    pub(crate) fn advance(&mut self, start: u64) {
         self.start = start;
         while let Some(first) = self.frozen.front_mut() {
             if first.start >= start {

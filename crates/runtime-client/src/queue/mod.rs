@@ -1,0 +1,182 @@
+//! The queue over HTTP.
+
+mod claims;
+mod tasks;
+
+pub(crate) use claims::Claims;
+
+use async_trait::async_trait;
+use http::Method;
+use runtime_core::queue::{
+    ArtifactContent, ArtifactEntry, ArtifactRequest, ArtifactResponse, ClaimWorkRequest, Queue,
+    Reclaim, TaskClaim, TaskDefinition, TaskStatus,
+};
+use runtime_core::{ApiError, ExceptionReason, Run, TaskId};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::Client;
+use crate::transport::{Call, path};
+
+#[async_trait]
+impl Queue for Client {
+    /// Once its request may have been sent, it is not sent again: of a second answer we would learn,
+    /// of the claims of the first nobody would. Exceptions are a 429 and a 503 with `Retry-After`, which
+    /// refuse to begin.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe, which is more than the port promises: the request goes on without its caller, and the next
+    /// call for the same queue and worker takes over the answer. What is not taken over ends with the
+    /// last clone of the client.
+    async fn claim_work(
+        &self,
+        task_queue_id: &str,
+        request: &ClaimWorkRequest,
+    ) -> Result<Vec<TaskClaim>, ApiError> {
+        Claims::claim(self, task_queue_id, request).await
+    }
+
+    async fn reclaim_task(&self, run: &Run) -> Result<Reclaim, ApiError> {
+        self.call(post("queue.reclaimTask", run, "reclaim")).await
+    }
+
+    async fn report_completed(&self, run: &Run) -> Result<TaskStatus, ApiError> {
+        self.status_of(post("queue.reportCompleted", run, "completed"))
+            .await
+    }
+
+    async fn report_failed(&self, run: &Run) -> Result<TaskStatus, ApiError> {
+        self.status_of(post("queue.reportFailed", run, "failed"))
+            .await
+    }
+
+    async fn report_exception(
+        &self,
+        run: &Run,
+        reason: ExceptionReason,
+    ) -> Result<TaskStatus, ApiError> {
+        let path = of_run(run, &["exception"]);
+        let body = json!({ "reason": reason });
+        self.status_of(Call::with_json(
+            "queue.reportException",
+            Method::POST,
+            path,
+            &body,
+        )?)
+        .await
+    }
+
+    async fn status(&self, task_id: &TaskId) -> Result<TaskStatus, ApiError> {
+        let path = path("queue", ["task", task_id.as_str(), "status"]);
+        self.status_of(Call::get("queue.status", path)).await
+    }
+
+    async fn task(&self, task_id: &TaskId) -> Result<TaskDefinition, ApiError> {
+        self.call(Call::get(
+            "queue.task",
+            path("queue", ["task", task_id.as_str()]),
+        ))
+        .await
+    }
+
+    async fn create_artifact(
+        &self,
+        run: &Run,
+        name: &str,
+        request: &ArtifactRequest,
+    ) -> Result<ArtifactResponse, ApiError> {
+        let path = of_run(run, &["artifacts", name]);
+        self.call(Call::with_json(
+            "queue.createArtifact",
+            Method::POST,
+            path,
+            request,
+        )?)
+        .await
+    }
+
+    async fn finish_artifact(
+        &self,
+        run: &Run,
+        name: &str,
+        upload_id: &str,
+    ) -> Result<(), ApiError> {
+        let path = of_run(run, &["artifacts", name]);
+        let body = json!({ "uploadId": upload_id });
+        self.call_for_effect(Call::with_json(
+            "queue.finishArtifact",
+            Method::PUT,
+            path,
+            &body,
+        )?)
+        .await
+    }
+
+    async fn list_artifacts(&self, run: &Run) -> Result<Vec<ArtifactEntry>, ApiError> {
+        let mut artifacts = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let call = Call::get("queue.listArtifacts", of_run(run, &["artifacts"]));
+            let call = call.query(&[("continuationToken", token.as_deref())]);
+            let page: ArtifactPage = self.call(call).await?;
+            artifacts.extend(page.artifacts);
+            token = page.continuation_token;
+            if token.is_none() {
+                return Ok(artifacts);
+            }
+        }
+    }
+
+    async fn artifact(
+        &self,
+        task_id: &TaskId,
+        run_id: Option<u32>,
+        name: &str,
+    ) -> Result<ArtifactContent, ApiError> {
+        let call = match run_id {
+            Some(run_id) => {
+                let run = Run {
+                    task_id: task_id.clone(),
+                    run_id,
+                };
+                Call::get("queue.artifact", of_run(&run, &["artifact-content", name]))
+            }
+            None => {
+                let segments = ["task", task_id.as_str(), "artifact-content", name];
+                Call::get("queue.latestArtifact", path("queue", segments))
+            }
+        };
+        self.call(call).await
+    }
+}
+
+impl Client {
+    /// Makes a call whose answer is `{"status": …}`.
+    async fn status_of(&self, call: Call) -> Result<TaskStatus, ApiError> {
+        let answer: StatusAnswer = self.call(call).await?;
+        Ok(answer.status)
+    }
+}
+
+#[derive(Deserialize)]
+struct StatusAnswer {
+    status: TaskStatus,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ArtifactPage {
+    artifacts: Vec<ArtifactEntry>,
+    continuation_token: Option<String>,
+}
+
+fn post(method: &'static str, run: &Run, what: &str) -> Call {
+    Call::new(method, Method::POST, of_run(run, &[what]))
+}
+
+fn of_run(run: &Run, rest: &[&str]) -> String {
+    let run_id = run.run_id.to_string();
+    let start = ["task", run.task_id.as_str(), "runs", &run_id];
+    path("queue", start.into_iter().chain(rest.iter().copied()))
+}

@@ -1,0 +1,198 @@
+//! Reads answers that say no, whoever they come from.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header};
+use jiff::Timestamp;
+use runtime_core::ServiceError;
+use runtime_core::clock::until;
+use serde::Deserialize;
+
+/// Longest message kept of an answer that is no error of a service.
+const EXCERPT: usize = 300;
+
+/// Makes an error of an answer. A service sends JSON with `code` and `message`; what stands between may
+/// send a page of HTML, nothing, or anything.
+pub(super) fn parse(
+    method: &'static str,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> ServiceError {
+    let (code, message) = match serde_json::from_slice(body) {
+        Ok(Shape::Service { code, message }) => (code, without_trailer(&message).to_owned()),
+        Ok(Shape::Router { error }) => ("unknown".to_owned(), error),
+        Err(_) => ("unknown".to_owned(), foreign_message(status, body)),
+    };
+    let mut error = ServiceError::new(method, status.as_u16(), code, message);
+    error.request_id = text_of(headers, "x-for-request-id");
+    error.trace_id = text_of(headers, "x-for-trace-id");
+    error
+}
+
+/// How long the server asks to wait: `Retry-After` in seconds or as a date.
+pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(value)
+        .ok()?;
+    Some(until(now, date).unwrap_or_default())
+}
+
+/// The start of a text that may be long, binary or several lines, as one line.
+pub(crate) fn excerpt(body: &[u8]) -> String {
+    let start = &body[..body.len().min(4 * EXCERPT)];
+    let text = String::from_utf8_lossy(start);
+    let mut line = String::new();
+    for word in text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+    {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line.chars().take(EXCERPT).collect()
+}
+
+/// The shapes that come from Taskcluster itself.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Shape {
+    Service {
+        code: String,
+        message: String,
+    },
+    /// Of an unknown path.
+    Router {
+        error: String,
+    },
+}
+
+/// A message ends in a trailer that repeats method, code, status and time.
+fn without_trailer(message: &str) -> &str {
+    message
+        .split_once("\n\n---\n")
+        .map_or(message, |(message, _)| message)
+}
+
+fn foreign_message(status: StatusCode, body: &[u8]) -> String {
+    let reason = status.canonical_reason().unwrap_or("no reason given");
+    match excerpt(body) {
+        text if text.is_empty() => reason.to_owned(),
+        text => format!("{reason}; not an error of a Taskcluster service: {text}"),
+    }
+}
+
+fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parsed(status: u16, body: &[u8]) -> ServiceError {
+        let status = StatusCode::from_u16(status).expect("a status");
+        parse("queue.status", status, &HeaderMap::new(), body)
+    }
+
+    #[test]
+    fn the_trailer_of_a_message_is_cut_off() {
+        let body = br#"{"code":"RequestConflict","message":"Run 0 is resolved\n\n---\n\n* method:     reclaimTask","requestInfo":{}}"#;
+        let error = parsed(409, body);
+        assert_eq!(
+            (&*error.code, &*error.message),
+            ("RequestConflict", "Run 0 is resolved")
+        );
+    }
+
+    #[test]
+    fn an_unknown_route_keeps_its_text() {
+        assert_eq!(
+            parsed(404, br#"{"error": "Not found"}"#).message,
+            "Not found"
+        );
+    }
+
+    #[test]
+    fn a_page_of_html_becomes_one_line() {
+        let error = parsed(
+            502,
+            b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n</html>",
+        );
+        assert_eq!(error.code, "unknown");
+        assert!(
+            error
+                .message
+                .contains("Bad Gateway; not an error of a Taskcluster service: <html> <head>")
+        );
+        assert!(!error.message.contains('\n'));
+    }
+
+    #[test]
+    fn an_empty_body_leaves_the_reason() {
+        assert_eq!(parsed(503, b"").message, "Service Unavailable");
+    }
+
+    #[test]
+    fn a_date_to_retry_after_becomes_a_duration() {
+        let now = "2026-11-24T10:00:00Z".parse().expect("a time");
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::RETRY_AFTER,
+            "Tue, 24 Nov 2026 10:00:30 GMT".parse().expect("a value"),
+        );
+        assert_eq!(retry_after(&headers, now), Some(Duration::from_secs(30)));
+        headers.insert(
+            header::RETRY_AFTER,
+            "Tue, 24 Nov 2026 09:00:00 GMT".parse().expect("a value"),
+        );
+        assert_eq!(retry_after(&headers, now), Some(Duration::ZERO));
+        headers.insert(header::RETRY_AFTER, "soon".parse().expect("a value"));
+        assert_eq!(retry_after(&headers, now), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics_and_every_message_is_short_or_the_services(status in 300u16..600, body in proptest::collection::vec(any::<u8>(), 0..4096)) {
+            let error = parsed(status, &body);
+            prop_assert_eq!(error.status, status);
+            prop_assert!(error.message.chars().count() < EXCERPT + 120 || error.code != "unknown");
+        }
+
+        #[test]
+        fn no_json_panics(body in json()) {
+            let error = parsed(500, body.to_string().as_bytes());
+            prop_assert!(!error.code.is_empty() || body["code"] == "");
+        }
+    }
+
+    /// JSON that looks more or less like an error.
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<i64>().prop_map(Into::into),
+            ".*".prop_map(Into::<serde_json::Value>::into),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            let key = prop_oneof![
+                Just("code".to_owned()),
+                Just("message".to_owned()),
+                Just("error".to_owned()),
+                ".*"
+            ];
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                proptest::collection::btree_map(key, inner, 0..4)
+                    .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+}

@@ -1,0 +1,212 @@
+//! Claims: sent once, and never lost by a caller that goes away.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use runtime_client::{Client, TaskclusterDeployment};
+use runtime_core::queue::{ClaimWorkRequest, Queue, TaskClaim};
+use runtime_core::{ApiError, Credentials, CredentialsWatch, TaskId};
+use serde_json::{Value, json};
+use support::{Reply, Seen, Server, quick};
+
+fn claim(task_id: &TaskId) -> Value {
+    json!({
+        "status": { "taskId": task_id, "state": "running", "retriesLeft": 5, "runs": [] },
+        "runId": 0, "workerGroup": "g", "workerId": "w",
+        "takenUntil": "2999-11-24T17:53:28.49+00:00",
+        "task": {
+            "taskQueueId": "p/w", "created": "2026-11-24T17:33:27.000Z", "deadline": "2026-11-24T18:33:27.000Z", "payload": {},
+            "metadata": { "name": "", "description": "", "owner": "", "source": "" },
+        },
+        "credentials": { "clientId": "task", "accessToken": "secret", "certificate": "{\"version\":1}" },
+    })
+}
+
+fn claims(count: usize) -> Reply {
+    let tasks: Vec<_> = (0..count).map(|_| claim(&TaskId::random())).collect();
+    Reply::json(200, json!({ "tasks": tasks }))
+}
+
+fn client(deployment: &TaskclusterDeployment) -> Client {
+    deployment.client(CredentialsWatch::fixed(Some(Credentials::new(
+        "worker", "secret",
+    ))))
+}
+
+async fn claim_work(client: &Client, tasks: u32) -> Result<Vec<TaskClaim>, ApiError> {
+    let request = ClaimWorkRequest {
+        worker_group: "g".to_owned(),
+        worker_id: "w".to_owned(),
+        tasks,
+    };
+    client.claim_work("p/w", &request).await
+}
+
+/// Claims once, with the outcome and the number of requests that it took.
+async fn outcome(
+    answer: impl Fn(usize, &Seen) -> Reply + Send + Sync + 'static,
+) -> (Result<Vec<TaskClaim>, ApiError>, usize) {
+    let server = Server::start(answer).await;
+    let outcome = claim_work(&client(&server.deployment()), 1).await;
+    (outcome, server.seen().len())
+}
+
+#[tokio::test]
+async fn a_claim_carries_task_and_credentials() {
+    let server = Server::start(|_, _| claims(2)).await;
+    let claims = claim_work(&client(&server.deployment()), 4)
+        .await
+        .expect("success");
+    assert_eq!(claims.len(), 2);
+    assert_eq!(claims[0].credentials.client_id, "task");
+    let seen = &server.seen()[0];
+    assert_eq!(seen.target, "/api/queue/v1/claim-work/p%2Fw");
+    assert_eq!(
+        seen.json(),
+        json!({ "workerGroup": "g", "workerId": "w", "tasks": 4 })
+    );
+}
+
+#[tokio::test]
+async fn no_claims_are_no_error() {
+    let (outcome, _) = outcome(|_, _| Reply::json(200, json!({ "tasks": [] }))).await;
+    assert!(outcome.expect("success").is_empty());
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_is_lost_is_not_asked_for_again() {
+    for reply in [
+        || Reply::Hangup,
+        || Reply::Cut("{\"tasks\": []}".into()),
+        || Reply::text(500, ""),
+        || Reply::text(502, ""),
+        || Reply::text(503, ""),
+    ] {
+        let (outcome, requests) = outcome(move |_, _| reply()).await;
+        assert!(outcome.expect_err("lost").is_transient());
+        assert_eq!(requests, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_to_begin_is_tried_again() {
+    for reply in [
+        || Reply::text(429, ""),
+        || Reply::text(503, "").with("retry-after", "0"),
+    ] {
+        let (outcome, requests) =
+            outcome(move |number, _| if number == 0 { reply() } else { claims(1) }).await;
+        assert_eq!(outcome.expect("the second attempt").len(), 1);
+        assert_eq!(requests, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_be_made_is_tried_again() {
+    let url = Server::start(|_, _| Reply::Silence).await.url.clone();
+    let mut settings = quick();
+    settings.retry.budget = Duration::from_millis(100);
+    let deployment =
+        TaskclusterDeployment::with_settings(&url, settings).expect("a valid root URL");
+    let error = claim_work(&client(&deployment), 1)
+        .await
+        .expect_err("nobody is there");
+    assert!(
+        matches!(error, ApiError::Unreachable { attempts: 2.., .. }),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_leaves_its_claim_to_the_next() {
+    let open = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&open);
+    let server = Server::start_async(move |_, _| {
+        let gate = Arc::clone(&gate);
+        async move {
+            while !gate.load(Ordering::Relaxed) {
+                tokio::task::yield_now().await;
+            }
+            claims(1)
+        }
+    })
+    .await;
+    let client = client(&server.deployment());
+    tokio::select! {
+        _ = claim_work(&client, 1) => panic!("the server does not answer yet"),
+        () = server.saw(1) => {}
+    }
+    open.store(true, Ordering::Relaxed);
+    let claims = claim_work(&client.clone(), 1)
+        .await
+        .expect("the answer to the first call");
+    assert_eq!((claims.len(), server.seen().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn claims_that_a_later_caller_has_no_place_for_are_kept() {
+    let server = Server::start(|_, _| claims(3)).await;
+    let client = client(&server.deployment());
+    assert_eq!(claim_work(&client, 2).await.expect("success").len(), 2);
+    assert_eq!(claim_work(&client, 2).await.expect("kept").len(), 1);
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn other_workers_do_not_get_what_one_left() {
+    let server = Server::start(|_, _| claims(2)).await;
+    let client = client(&server.deployment());
+    assert_eq!(claim_work(&client, 1).await.expect("success").len(), 1);
+    let other = ClaimWorkRequest {
+        worker_group: "g".to_owned(),
+        worker_id: "other".to_owned(),
+        tasks: 5,
+    };
+    assert_eq!(
+        client
+            .claim_work("p/w", &other)
+            .await
+            .expect("success")
+            .len(),
+        2
+    );
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_request_ends_with_the_last_clone_of_its_client() {
+    let ended = Arc::new(AtomicBool::new(false));
+    let sign = Arc::clone(&ended);
+    let server = Server::start_async(move |_, _| {
+        let sign = OnDrop(Arc::clone(&sign));
+        async move {
+            let _sign = sign;
+            std::future::pending().await
+        }
+    })
+    .await;
+    let client = client(&server.deployment());
+    let clone = client.clone();
+    tokio::select! {
+        _ = claim_work(&client, 1) => panic!("the server never answers"),
+        () = server.saw(1) => {}
+    }
+    drop(client);
+    assert!(!ended.load(Ordering::Relaxed));
+    drop(clone);
+    while !ended.load(Ordering::Relaxed) {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Tells when it is dropped.
+struct OnDrop(Arc<AtomicBool>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

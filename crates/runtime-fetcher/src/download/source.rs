@@ -1,0 +1,33 @@
+//! Where the bytes of a reference are, asked anew for every attempt.
+
+use async_trait::async_trait;
+use url::Url;
+
+use crate::hash::Hashes;
+use crate::{FetchCause, FetchContext};
+
+/// Knows where bytes are. Signed URLs end, so every attempt asks again.
+#[async_trait]
+pub(crate) trait Source: Send + Sync {
+    /// What is fetched, without secrets.
+    fn subject(&self) -> String;
+
+    /// Where the bytes are now.
+    async fn locate(&self, context: &FetchContext) -> Result<Location, FetchCause>;
+}
+
+/// Where bytes are, and what they must be.
+pub(crate) struct Location {
+    pub(crate) url: Url,
+    pub(crate) trust: Trust,
+    pub(crate) hashes: Hashes,
+}
+
+/// Who named a location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// A task: the guard on addresses applies.
+    Task,
+    /// The deployment that the worker belongs to.
+    Deployment,
+}

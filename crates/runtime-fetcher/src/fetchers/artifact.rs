@@ -1,0 +1,218 @@
+//! `{"taskId": …, "artifact": …}`: what another task left behind.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use runtime_core::TaskId;
+use runtime_core::queue::ArtifactContent;
+use schemars::JsonSchema;
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use super::params::{parse, schema};
+use crate::download::{Location, Source, Trust, download};
+use crate::hash::{Hashes, HexDigest};
+use crate::{
+    FetchCause, FetchContext, FetchError, Fetched, Fetcher, HashKey, InvalidReference, Reference,
+    RequiredScopes, Target,
+};
+
+/// Fetches an artifact: `{"taskId": …, "artifact": "public/…"}`, with `runId` for a certain run.
+///
+/// Without `runId`, the latest run is looked up when the reference is resolved. `sha256` and
+/// `sha512` are checked if they are given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ArtifactFetcher;
+
+/// What another task left behind.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(title = "Artifact")]
+struct Params {
+    /// The task that made it.
+    #[schemars(
+        with = "String",
+        regex(
+            pattern = r"^[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]$"
+        )
+    )]
+    task_id: TaskId,
+    /// The run that made it; the latest one if it is not given.
+    run_id: Option<u32>,
+    /// The name of the artifact, such as `public/build/target.tar.gz`.
+    #[schemars(length(min = 1))]
+    artifact: String,
+    /// The SHA-256 of the bytes.
+    sha256: Option<HexDigest<32>>,
+    /// The SHA-512 of the bytes.
+    sha512: Option<HexDigest<64>>,
+}
+
+#[async_trait]
+impl Fetcher for ArtifactFetcher {
+    fn name(&self) -> &'static str {
+        "artifact"
+    }
+
+    fn schema(&self) -> Value {
+        schema::<Params>()
+    }
+
+    fn check(&self, reference: &Value) -> Result<(), InvalidReference> {
+        self.parse(reference).map(drop)
+    }
+
+    async fn resolve(
+        &self,
+        context: &FetchContext,
+        reference: &Value,
+    ) -> Result<Arc<dyn Reference>, FetchError> {
+        let params = self.parse(reference)?;
+        let hashes = Hashes::none().sha256(params.sha256).sha512(params.sha512);
+        let reference = ArtifactReference::find(
+            context,
+            params.task_id,
+            params.run_id,
+            params.artifact,
+            hashes,
+        );
+        Ok(Arc::new(reference.await?))
+    }
+}
+
+impl ArtifactFetcher {
+    fn parse(self, reference: &Value) -> Result<Params, InvalidReference> {
+        let params: Params = parse(self.name(), reference)?;
+        if params.artifact.is_empty() {
+            return Err(InvalidReference::new(self.name(), "`artifact` is empty"));
+        }
+        Ok(params)
+    }
+}
+
+/// An artifact of a certain run.
+#[derive(Debug)]
+pub(super) struct ArtifactReference {
+    task_id: TaskId,
+    run_id: u32,
+    name: String,
+    hashes: Hashes,
+}
+
+impl ArtifactReference {
+    /// Makes a reference to an artifact of the given run, or of the latest one.
+    pub(super) async fn find(
+        context: &FetchContext,
+        task_id: TaskId,
+        run_id: Option<u32>,
+        name: String,
+        hashes: Hashes,
+    ) -> Result<Self, FetchError> {
+        let run_id = match run_id {
+            Some(run_id) => run_id,
+            None => latest_run(context, &task_id).await.map_err(|cause| {
+                FetchError::of_look_up(format!("artifact `{name}` of task {task_id}"), cause)
+            })?,
+        };
+        Ok(Self {
+            task_id,
+            run_id,
+            name,
+            hashes,
+        })
+    }
+}
+
+async fn latest_run(context: &FetchContext, task_id: &TaskId) -> Result<u32, FetchCause> {
+    let status = context.services().queue.status(task_id).await?;
+    status
+        .runs
+        .last()
+        .map(|run| run.run_id)
+        .ok_or(FetchCause::NoRun)
+}
+
+#[async_trait]
+impl Reference for ArtifactReference {
+    fn subject(&self) -> String {
+        format!(
+            "artifact `{}` of task {}/{}",
+            self.name, self.task_id, self.run_id
+        )
+    }
+
+    /// Not shared with a URL of the same hash, because whoever knows only the hash of a private
+    /// artifact must not get it.
+    fn hash_key(&self) -> HashKey {
+        let parts = [
+            self.task_id.to_string(),
+            self.run_id.to_string(),
+            self.name.clone(),
+        ];
+        HashKey::new("artifact", parts.into_iter().chain(self.hashes.key_parts()))
+    }
+
+    fn scopes(&self) -> RequiredScopes {
+        if self.name.starts_with("public/") {
+            return RequiredScopes::none();
+        }
+        RequiredScopes::all_of([format!("queue:get-artifact:{}", self.name)])
+    }
+
+    async fn fetch(
+        &self,
+        context: &FetchContext,
+        target: &mut dyn Target,
+    ) -> Result<Fetched, FetchError> {
+        download(self, context, target).await
+    }
+}
+
+#[async_trait]
+impl Source for ArtifactReference {
+    fn subject(&self) -> String {
+        Reference::subject(self)
+    }
+
+    async fn locate(&self, context: &FetchContext) -> Result<Location, FetchCause> {
+        let queue = &context.services().queue;
+        let content = queue
+            .artifact(&self.task_id, Some(self.run_id), &self.name)
+            .await?;
+        let (url, trust) = match &content {
+            ArtifactContent::S3 { url } => (url, Trust::Deployment),
+            ArtifactContent::Reference { url } => (url, Trust::Task),
+            ArtifactContent::Error { reason, message } => {
+                return Err(FetchCause::ErrorArtifact {
+                    reason: reason.clone(),
+                    message: message.clone(),
+                });
+            }
+            _ => {
+                return Err(unsupported(
+                    "is stored in a way that this worker cannot read",
+                ));
+            }
+        };
+        Ok(Location {
+            url: http_url(url.expose_secret())?,
+            trust,
+            hashes: self.hashes.clone(),
+        })
+    }
+}
+
+fn http_url(text: &str) -> Result<Url, FetchCause> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        _ => Err(unsupported(
+            "leads to something else than an http or https URL",
+        )),
+    }
+}
+
+fn unsupported(what: &str) -> FetchCause {
+    FetchCause::Unsupported(format!("the artifact {what}"))
+}

@@ -1,0 +1,164 @@
+//! Hash values as they stand in a reference.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+
+/// A hash function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// MD5: finds accidents, not attacks.
+    Md5,
+    /// SHA-1: finds accidents, not attacks.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+impl Algorithm {
+    /// The name, as a key of a reference.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Md5 => "md5",
+            Self::Sha1 => "sha1",
+            Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
+        }
+    }
+
+    /// Reports whether nobody can make other bytes with the same hash.
+    #[must_use]
+    pub fn is_strong(self) -> bool {
+        matches!(self, Self::Sha256 | Self::Sha512)
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A hash of `N` bytes, written in hexadecimal digits of either case.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HexDigest<const N: usize>(String);
+
+impl<const N: usize> HexDigest<N> {
+    /// The digits, in lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const N: usize> TryFrom<String> for HexDigest<N> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let digits = 2 * N;
+        if text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(Self(text.to_ascii_lowercase()));
+        }
+        Err(format!(
+            "`{text}` is not a hash of {digits} hexadecimal digits"
+        ))
+    }
+}
+
+impl<const N: usize> JsonSchema for HexDigest<N> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("HexDigest{N}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": format!("^[0-9a-fA-F]{{{}}}$", 2 * N) })
+    }
+}
+
+/// The hashes that the bytes of a reference must have, all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hashes {
+    expected: BTreeMap<Algorithm, String>,
+}
+
+impl Hashes {
+    /// Demands nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Demands an MD5, if there is one.
+    #[must_use]
+    pub fn md5(self, digest: Option<HexDigest<16>>) -> Self {
+        self.with(Algorithm::Md5, digest)
+    }
+
+    /// Demands a SHA-1, if there is one.
+    #[must_use]
+    pub fn sha1(self, digest: Option<HexDigest<20>>) -> Self {
+        self.with(Algorithm::Sha1, digest)
+    }
+
+    /// Demands a SHA-256, if there is one.
+    #[must_use]
+    pub fn sha256(self, digest: Option<HexDigest<32>>) -> Self {
+        self.with(Algorithm::Sha256, digest)
+    }
+
+    /// Demands a SHA-512, if there is one.
+    #[must_use]
+    pub fn sha512(self, digest: Option<HexDigest<64>>) -> Self {
+        self.with(Algorithm::Sha512, digest)
+    }
+
+    /// Reports whether nothing is demanded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.expected.is_empty()
+    }
+
+    /// Reports whether one of the hashes cannot be forged.
+    #[must_use]
+    pub fn has_strong(&self) -> bool {
+        self.expected.keys().any(|algorithm| algorithm.is_strong())
+    }
+
+    /// The hashes, in lower-case digits.
+    pub fn iter(&self) -> impl Iterator<Item = (Algorithm, &str)> {
+        self.expected
+            .iter()
+            .map(|(name, digits)| (*name, digits.as_str()))
+    }
+
+    /// What is demanded of one hash function.
+    #[must_use]
+    pub fn get(&self, algorithm: Algorithm) -> Option<&str> {
+        self.expected.get(&algorithm).map(String::as_str)
+    }
+
+    /// The hashes as texts for a [`HashKey`](crate::HashKey).
+    pub(crate) fn key_parts(&self) -> impl Iterator<Item = String> {
+        self.iter()
+            .map(|(algorithm, digits)| format!("{algorithm}={digits}"))
+    }
+
+    fn with<const N: usize>(mut self, algorithm: Algorithm, digest: Option<HexDigest<N>>) -> Self {
+        if let Some(digest) = digest {
+            self.expected.insert(algorithm, digest.0);
+        }
+        self
+    }
+}

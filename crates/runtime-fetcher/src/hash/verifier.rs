@@ -1,0 +1,112 @@
+//! Computes the demanded hashes beside the transfer, each on its own.
+
+use std::io;
+
+use bytes::Bytes;
+use md5::digest::DynDigest;
+
+use super::{Algorithm, Hashes};
+use crate::lane::Lane;
+
+/// Bodies up to this size are hashed on the spot: that is quicker than a change of threads.
+const SMALL: usize = 32 * 1024;
+
+/// The bytes are complete and have another hash than they should.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the {bytes} bytes have the {algorithm} {actual}, and {expected} was expected")]
+#[non_exhaustive]
+pub struct HashMismatch {
+    /// The hash function.
+    pub algorithm: Algorithm,
+    /// What the reference demands.
+    pub expected: String,
+    /// What the bytes have.
+    pub actual: String,
+    /// How many bytes there are.
+    pub bytes: u64,
+}
+
+type Hasher = Box<dyn DynDigest + Send>;
+
+/// Computes the hashes of a body and compares them with those demanded.
+pub(crate) struct Verifier {
+    expected: Hashes,
+    lanes: Vec<(Algorithm, Lane<Hasher>)>,
+    bytes: u64,
+}
+
+impl Verifier {
+    pub(crate) fn new(expected: Hashes) -> Self {
+        let lanes = expected
+            .iter()
+            .map(|(algorithm, _)| (algorithm, Lane::new(hasher(algorithm), update)))
+            .collect();
+        Self {
+            expected,
+            lanes,
+            bytes: 0,
+        }
+    }
+
+    pub(crate) async fn update(&mut self, bytes: &Bytes) -> io::Result<()> {
+        self.bytes += bytes.len() as u64;
+        for (_, lane) in &mut self.lanes {
+            lane.push(bytes.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares the hashes; the first that differs is the error within.
+    pub(crate) async fn finish(mut self) -> io::Result<Result<(), HashMismatch>> {
+        for (algorithm, lane) in &mut self.lanes {
+            let actual = digest(lane).await?;
+            let expected = self.expected.get(*algorithm);
+            if expected != Some(actual.as_str()) {
+                return Ok(Err(HashMismatch {
+                    algorithm: *algorithm,
+                    expected: expected.unwrap_or_default().to_owned(),
+                    actual,
+                    bytes: self.bytes,
+                }));
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+async fn digest(lane: &mut Lane<Hasher>) -> io::Result<String> {
+    let hasher = if lane.is_untouched() && lane.waiting() <= SMALL {
+        let (mut hasher, rest) = lane.take().await?;
+        update(&mut hasher, &rest)?;
+        hasher
+    } else {
+        lane.drain().await?
+    };
+    Ok(hex(&hasher.finalize()))
+}
+
+fn update(hasher: &mut Hasher, batch: &[Bytes]) -> io::Result<()> {
+    for bytes in batch {
+        hasher.update(bytes);
+    }
+    Ok(())
+}
+
+fn hasher(algorithm: Algorithm) -> Hasher {
+    match algorithm {
+        Algorithm::Md5 => Box::new(md5::Md5::default()),
+        Algorithm::Sha1 => Box::new(sha1::Sha1::default()),
+        Algorithm::Sha256 => Box::new(sha2::Sha256::default()),
+        Algorithm::Sha512 => Box::new(sha2::Sha512::default()),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

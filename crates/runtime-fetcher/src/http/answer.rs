@@ -1,0 +1,178 @@
+//! What a server answered, as far as fetching needs to know.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, RETRY_AFTER};
+use jiff::{Timestamp, fmt::rfc2822};
+use reqwest::Response;
+
+use crate::FetchCause;
+
+/// How much of an error body is kept.
+const LONGEST_ERROR_BODY: usize = 8 * 1024;
+
+/// A body that comes.
+pub(crate) struct Answer {
+    response: Response,
+    /// Where in the whole body it starts.
+    pub(crate) start: u64,
+    /// The length of the whole body, as it travels.
+    pub(crate) total: Option<u64>,
+    /// How it is encoded.
+    pub(crate) encoding: Encoding,
+    /// What names exactly these bytes, so that the rest of them can be asked for.
+    pub(crate) validator: Option<String>,
+}
+
+/// Where to go on, and what the bytes before belong to.
+pub(crate) struct Resume {
+    pub(crate) offset: u64,
+    pub(crate) total: Option<u64>,
+    pub(crate) validator: String,
+}
+
+/// How a body is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Identity,
+    Gzip,
+    #[cfg(feature = "zstd")]
+    Zstd,
+    #[cfg(feature = "brotli")]
+    Brotli,
+}
+
+impl Answer {
+    /// The whole body.
+    pub(super) fn whole(response: Response) -> Result<Self, FetchCause> {
+        let headers = response.headers();
+        Ok(Self {
+            start: 0,
+            total: header(headers, CONTENT_LENGTH).and_then(|text| text.parse().ok()),
+            encoding: Encoding::of(headers)?,
+            validator: strong_validator(headers),
+            response,
+        })
+    }
+
+    /// The rest of a body, if it is what was asked for.
+    pub(super) fn partial(response: Response, resume: Option<&Resume>) -> Result<Self, FetchCause> {
+        let headers = response.headers();
+        let resume = resume.ok_or(FetchCause::NotResumed)?;
+        let (start, total) = content_range(headers).ok_or(FetchCause::NotResumed)?;
+        let validator = strong_validator(headers);
+        // A server that knows `If-Range` never sends a part of something else; some do not know it.
+        let same = validator
+            .as_ref()
+            .is_none_or(|validator| *validator == resume.validator);
+        if start != resume.offset || total != resume.total || !same {
+            return Err(FetchCause::NotResumed);
+        }
+        Ok(Self {
+            start,
+            total,
+            encoding: Encoding::of(headers)?,
+            validator: Some(resume.validator.clone()),
+            response,
+        })
+    }
+
+    /// The next bytes, or `None` at the end; `received` counts for the error.
+    pub(crate) async fn chunk(
+        &mut self,
+        received: u64,
+        timeout: Duration,
+    ) -> Result<Option<Bytes>, FetchCause> {
+        match tokio::time::timeout(timeout, self.response.chunk()).await {
+            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Err(error)) => Err(FetchCause::Interrupted {
+                received,
+                source: error.without_url().into(),
+            }),
+            Err(_) => Err(FetchCause::Stalled { timeout }),
+        }
+    }
+}
+
+impl Encoding {
+    /// What `Accept-Encoding` says.
+    pub(super) const ACCEPTED: &'static str =
+        match (cfg!(feature = "zstd"), cfg!(feature = "brotli")) {
+            (false, false) => "gzip",
+            (true, false) => "zstd, gzip",
+            (false, true) => "br, gzip",
+            (true, true) => "zstd, br, gzip",
+        };
+
+    fn of(headers: &HeaderMap) -> Result<Self, FetchCause> {
+        let text = header(headers, CONTENT_ENCODING).unwrap_or_default();
+        match text.trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => Ok(Self::Identity),
+            "gzip" | "x-gzip" => Ok(Self::Gzip),
+            #[cfg(feature = "zstd")]
+            "zstd" => Ok(Self::Zstd),
+            #[cfg(feature = "brotli")]
+            "br" => Ok(Self::Brotli),
+            _ => Err(FetchCause::UnknownEncoding {
+                encoding: text.to_owned(),
+            }),
+        }
+    }
+}
+
+/// Makes an error of an answer that is not the bytes; of its body, the start is kept.
+pub(super) async fn read_failure(mut response: Response, timeout: Duration) -> FetchCause {
+    let status = response.status().as_u16();
+    let retry_after = header(response.headers(), RETRY_AFTER).and_then(parse_retry_after);
+    let mut body = Vec::new();
+    while body.len() < LONGEST_ERROR_BODY {
+        match tokio::time::timeout(timeout, response.chunk()).await {
+            Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
+            // The status says enough: that its body is cut is no other error.
+            _ => break,
+        }
+    }
+    body.truncate(LONGEST_ERROR_BODY);
+    let body = String::from_utf8_lossy(&body).into_owned();
+    FetchCause::Status {
+        status,
+        retry_after,
+        body,
+    }
+}
+
+fn header(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// An entity tag that names exact bytes: weak ones (`W/"…"`) do not.
+fn strong_validator(headers: &HeaderMap) -> Option<String> {
+    let tag = header(headers, ETAG)?.trim();
+    (tag.starts_with('"') && tag.ends_with('"') && tag.len() > 2).then(|| tag.to_owned())
+}
+
+/// Start and total of `Content-Range: bytes 5-9/10`.
+fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    let range = header(headers, CONTENT_RANGE)?
+        .trim()
+        .strip_prefix("bytes ")?;
+    let (range, total) = range.split_once('/')?;
+    let (start, _) = range.split_once('-')?;
+    let total = match total {
+        "*" => None,
+        digits => Some(digits.parse().ok()?),
+    };
+    Some((start.trim().parse().ok()?, total))
+}
+
+/// Seconds, or a date.
+fn parse_retry_after(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let then: Timestamp = rfc2822::parse(text).ok()?.timestamp();
+    Some(Duration::try_from(then.duration_since(Timestamp::now())).unwrap_or_default())
+}

@@ -1,0 +1,11 @@
+//! HTTP as fetching needs it: one request at a time, redirects by our rules, addresses by policy.
+
+mod answer;
+mod client;
+mod guard;
+mod request;
+mod tls;
+
+pub(crate) use answer::{Answer, Encoding, Resume};
+pub use client::{HttpClient, HttpClientError};
+pub(crate) use request::redacted;

@@ -1,0 +1,134 @@
+//! One request, with the redirects that it meets.
+
+use http::header::{ACCEPT_ENCODING, IF_RANGE, LOCATION, RANGE};
+use reqwest::{RequestBuilder, Response};
+use url::Url;
+
+use super::answer::{Answer, Encoding, Resume, read_failure};
+use super::client::HttpClient;
+use super::guard::{AddressRefused, check_literal};
+use crate::download::{Location, Trust};
+use crate::{AddressPolicy, FetchCause};
+
+impl HttpClient {
+    /// Asks for a body, or for the rest of it.
+    pub(crate) async fn get(
+        &self,
+        location: &Location,
+        resume: Option<&Resume>,
+    ) -> Result<Answer, FetchCause> {
+        let limit = self.config().max_redirects;
+        let mut url = location.url.clone();
+        let mut trust = location.trust;
+        for _ in 0..=limit {
+            let response = self.send(&url, trust, resume).await?;
+            let Some(next) = redirect(&url, &response)? else {
+                return self.answer(response, resume).await;
+            };
+            if next.origin() != url.origin() {
+                // What another server says is no longer the word of the deployment.
+                trust = Trust::Task;
+            }
+            url = next;
+        }
+        Err(FetchCause::TooManyRedirects { limit })
+    }
+
+    async fn send(
+        &self,
+        url: &Url,
+        trust: Trust,
+        resume: Option<&Resume>,
+    ) -> Result<Response, FetchCause> {
+        let client = match (trust, self.config().addresses) {
+            (Trust::Deployment, _) | (_, AddressPolicy::Any) => self.open(),
+            (Trust::Task, AddressPolicy::Guarded) => {
+                check_literal(url.host())?;
+                self.guarded()
+            }
+        };
+        let request = client
+            .get(url.clone())
+            .header(ACCEPT_ENCODING, Encoding::ACCEPTED);
+        let sending = with_range(request, resume).send();
+        let timeout = self.config().connect_timeout + self.config().stall_timeout;
+        match tokio::time::timeout(timeout, sending).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(send_failure(url, error)),
+            Err(_) => Err(FetchCause::Stalled { timeout }),
+        }
+    }
+
+    async fn answer(
+        &self,
+        response: Response,
+        resume: Option<&Resume>,
+    ) -> Result<Answer, FetchCause> {
+        match response.status().as_u16() {
+            200 | 203 => Answer::whole(response),
+            206 => Answer::partial(response, resume),
+            _ => Err(read_failure(response, self.config().stall_timeout).await),
+        }
+    }
+}
+
+fn with_range(request: RequestBuilder, resume: Option<&Resume>) -> RequestBuilder {
+    match resume {
+        None => request,
+        Some(resume) => request
+            .header(RANGE, format!("bytes={}-", resume.offset))
+            .header(IF_RANGE, resume.validator.as_str()),
+    }
+}
+
+/// The next location, if the response is a redirect.
+fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, FetchCause> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let text = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok());
+    let refuse = |to: String, reason| Err(FetchCause::Redirect { to, reason });
+    let Some(Ok(mut to)) = text.map(|text| from.join(text)) else {
+        return refuse(String::new(), "it has no location that is a URL");
+    };
+    to.set_fragment(None);
+    match (from.scheme(), to.scheme()) {
+        ("https", "http") => refuse(redacted(&to), "it leads from HTTPS to HTTP"),
+        (_, "http" | "https") => Ok(Some(to)),
+        _ => refuse(redacted(&to), "it leads away from HTTP"),
+    }
+}
+
+/// A URL without what may be a secret in it: user, password, query.
+pub(crate) fn redacted(url: &Url) -> String {
+    let query = if url.query().is_some() { "?…" } else { "" };
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    let host = url.host_str().unwrap_or_default();
+    format!("{}://{host}{port}{}{query}", url.scheme(), url.path())
+}
+
+fn send_failure(url: &Url, error: reqwest::Error) -> FetchCause {
+    let error = error.without_url();
+    if let Some(refused) = find::<AddressRefused>(&error) {
+        return FetchCause::AddressRefused {
+            host: refused.host.clone(),
+        };
+    }
+    FetchCause::Connect {
+        host: url.host_str().unwrap_or_default().to_owned(),
+        source: error.into(),
+    }
+}
+
+fn find<'a, E: std::error::Error + 'static>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a E> {
+    std::iter::successors(Some(error), |error| error.source())
+        .find_map(|error| error.downcast_ref())
+}

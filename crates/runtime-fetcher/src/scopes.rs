@@ -1,0 +1,63 @@
+//! Which scopes a task needs to use a copy that is already there.
+
+use std::fmt;
+
+use runtime_core::ScopeSet;
+
+/// Alternatives of scope sets, of which one must be satisfied.
+///
+/// ```
+/// # use runtime_core::ScopeSet;
+/// # use runtime_fetcher::RequiredScopes;
+/// let required = RequiredScopes::all_of(["queue:get-artifact:private/key"]);
+/// assert!(required.satisfied_by(&ScopeSet::new(["queue:get-artifact:private/*"])));
+/// assert!(!required.satisfied_by(&ScopeSet::default()));
+/// assert!(RequiredScopes::none().satisfied_by(&ScopeSet::default()));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequiredScopes {
+    alternatives: Vec<Vec<String>>,
+}
+
+impl RequiredScopes {
+    /// Nothing is needed.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            alternatives: vec![Vec::new()],
+        }
+    }
+
+    /// Every one of `scopes` is needed.
+    pub fn all_of<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            alternatives: vec![scopes.into_iter().map(Into::into).collect()],
+        }
+    }
+
+    /// Adds another set that is enough by itself.
+    #[must_use]
+    pub fn or_all_of<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.alternatives
+            .push(scopes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Reports whether `have` satisfies one of the alternatives.
+    #[must_use]
+    pub fn satisfied_by(&self, have: &ScopeSet) -> bool {
+        self.alternatives.iter().any(|set| have.satisfies_all(set))
+    }
+
+    /// The alternatives: one of them, and of it every scope.
+    pub fn alternatives(&self) -> impl Iterator<Item = &[String]> {
+        self.alternatives.iter().map(Vec::as_slice)
+    }
+}
+
+impl fmt::Display for RequiredScopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sets: Vec<_> = self.alternatives().map(|set| set.join(" and ")).collect();
+        f.write_str(&sets.join(", or "))
+    }
+}

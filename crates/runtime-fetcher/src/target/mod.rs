@@ -1,0 +1,84 @@
+//! Where bytes go.
+
+mod file;
+mod memory;
+
+pub use file::FileTarget;
+pub use memory::MemoryTarget;
+
+use std::io;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use runtime_core::BoxError;
+
+/// A place for the bytes of one reference.
+///
+/// A fetch calls [`write`](Self::write) with the bytes in order. When it must start over, it calls
+/// [`reset`](Self::reset) and then writes from the first byte again; a reset that fails ends the
+/// fetch, because a target must never hold the bytes of two attempts. It calls
+/// [`commit`](Self::commit) once, after the last byte, when all checks have passed. A target that is
+/// dropped without a commit leaves nothing behind.
+#[async_trait]
+pub trait Target: Send {
+    /// Adds bytes.
+    ///
+    /// # Errors
+    ///
+    /// A [`TargetError`], which ends the fetch.
+    ///
+    /// # Cancel safety
+    ///
+    /// The bytes may or may not be there: reset or drop the target.
+    async fn write(&mut self, bytes: Bytes) -> Result<(), TargetError>;
+
+    /// Forgets all bytes.
+    ///
+    /// # Errors
+    ///
+    /// A [`TargetError`], which ends the fetch.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some bytes may still be there: reset again or drop the target.
+    async fn reset(&mut self) -> Result<(), TargetError>;
+
+    /// Makes the bytes visible: they are complete and verified.
+    ///
+    /// # Errors
+    ///
+    /// A [`TargetError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The bytes may or may not be visible; if they are, all of them are.
+    async fn commit(&mut self) -> Result<(), TargetError>;
+}
+
+/// A target does not take the bytes.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// The operating system refuses.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was tried, such as `write`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+
+    /// There are more bytes than the target takes.
+    #[error("there are more than the {limit} bytes that are allowed")]
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
+
+    /// Whatever stands behind the target failed.
+    #[error("the receiver of the bytes failed")]
+    Receiver(#[source] BoxError),
+}

@@ -1,0 +1,144 @@
+//! Artifacts by task and by index.
+
+use runtime_core::chain;
+use runtime_fetcher::{Combine, FetchContext, FetchError, Fetcher, HttpClient};
+use serde_json::{Value, json};
+
+use crate::support::{FakeServices, Server, Step, config, get_reference};
+
+const TASK: &str = "RmzTkg-8Qj614ea9fI9Jmg";
+
+fn context(fake: &FakeServices) -> FetchContext {
+    FetchContext::new(
+        HttpClient::new(config()).expect("the configuration is good"),
+        fake.services(),
+    )
+}
+
+async fn with_artifact(content: Value) -> FakeServices {
+    let mut fake = FakeServices::new();
+    fake.artifacts.insert("public/a".into(), content);
+    fake
+}
+
+fn artifact() -> Value {
+    json!({ "taskId": TASK, "artifact": "public/a" })
+}
+
+async fn failure(fake: &FakeServices, reference: Value) -> FetchError {
+    let context = context(fake);
+    match Combine::standard().resolve(&context, &reference).await {
+        Err(error) => error,
+        Ok(_) => get_reference(&context, reference)
+            .await
+            .expect_err("it must fail"),
+    }
+}
+
+#[tokio::test]
+async fn s3_and_reference_artifacts_are_fetched_from_where_the_queue_says() {
+    let server =
+        Server::start(|request| Step::answer("200 OK", &[], request.path.as_bytes())).await;
+    for kind in ["s3", "reference"] {
+        let content = json!({ "storageType": kind, "url": server.url("/bucket?signature=x") });
+        let fake = with_artifact(content).await;
+        let bytes = get_reference(&context(&fake), artifact())
+            .await
+            .expect("it is there");
+        assert_eq!(bytes, "/bucket?signature=x");
+    }
+}
+
+#[tokio::test]
+async fn the_url_is_asked_for_anew_at_every_attempt() {
+    let server = Server::start(|request| match request.number {
+        0 => Step::answer("500 Oops", &[], b""),
+        _ => Step::answer("200 OK", &[], b"hello"),
+    })
+    .await;
+    let mut fake = with_artifact(json!({ "storageType": "s3", "url": server.url("/") })).await;
+    fake.runs = 4;
+    get_reference(&context(&fake), artifact())
+        .await
+        .expect("the second attempt works");
+    assert_eq!(
+        *fake.asked.lock().expect("no panic"),
+        [Some(3), Some(3)],
+        "the latest run, both times"
+    );
+}
+
+#[tokio::test]
+async fn an_error_artifact_says_what_its_task_said() {
+    let content = json!({
+        "storageType": "error", "reason": "file-missing-on-worker", "message": "no such file: out.tar",
+    });
+    let error = failure(&with_artifact(content).await, artifact()).await;
+    assert!(error.is_broken_reference());
+    let text = chain(&error);
+    assert!(
+        text.contains("file-missing-on-worker") && text.contains("no such file: out.tar"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn an_artifact_that_is_not_there_is_a_broken_reference() {
+    let error = failure(&FakeServices::new(), artifact()).await;
+    assert!(error.is_broken_reference(), "{error:?}");
+    assert!(
+        error
+            .to_string()
+            .contains("artifact `public/a` of task RmzTkg-8Qj614ea9fI9Jmg/0"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_task_without_a_run_has_no_artifact() {
+    let mut fake = FakeServices::new();
+    fake.runs = 0;
+    let error = failure(&fake, artifact()).await;
+    assert!(error.is_broken_reference());
+    assert!(chain(&error).contains("no run yet"));
+}
+
+#[tokio::test]
+async fn a_name_that_the_index_does_not_know_is_a_broken_reference() {
+    let reference = json!({ "namespace": "no.such.name", "artifact": "public/a" });
+    let error = failure(&FakeServices::new(), reference).await;
+    assert!(error.is_broken_reference());
+    assert!(error.to_string().contains("`no.such.name`"), "{error}");
+}
+
+#[tokio::test]
+async fn an_index_reference_brings_the_artifact_of_the_task_behind_the_name() {
+    let server = Server::start(|_| Step::answer("200 OK", &[], b"indexed")).await;
+    let mut fake = with_artifact(json!({ "storageType": "s3", "url": server.url("/") })).await;
+    fake.indexed
+        .insert("a.b.c".into(), TASK.parse().expect("it is a task id"));
+    let reference = json!({ "namespace": "a.b.c", "artifact": "public/a" });
+    assert_eq!(
+        get_reference(&context(&fake), reference)
+            .await
+            .expect("it is there"),
+        "indexed"
+    );
+}
+
+#[tokio::test]
+async fn no_connection_to_a_deployment_is_the_workers_fault() {
+    let context = crate::support::context();
+    let error = Combine::standard()
+        .resolve(&context, &artifact())
+        .await
+        .expect_err("nobody is there");
+    assert!(
+        !error.is_broken_reference() && !error.is_transient(),
+        "{error:?}"
+    );
+    assert_eq!(
+        error.exception_reason(),
+        runtime_core::ExceptionReason::InternalError
+    );
+}

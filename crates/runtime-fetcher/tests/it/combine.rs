@@ -1,0 +1,184 @@
+//! One kind of reference out of many.
+
+use std::sync::Arc;
+
+use runtime_fetcher::{
+    ArtifactFetcher, Combine, Fetcher, IndexFetcher, RawFetcher, UrlFetcher, UrlHashFetcher,
+};
+use serde_json::{Value, json};
+
+const TASK: &str = "RmzTkg-8Qj614ea9fI9Jmg";
+
+fn references() -> Vec<(Value, bool)> {
+    vec![
+        (json!("https://example.com/a"), true),
+        (json!("HTTP://example.com"), true),
+        (json!({ "url": "https://example.com/a" }), true),
+        (
+            json!({ "url": "https://example.com/a", "sha256": "a".repeat(64) }),
+            true,
+        ),
+        (
+            json!({ "url": "https://example.com/a", "md5": "a".repeat(32), "sha1": "B".repeat(40) }),
+            true,
+        ),
+        (json!({ "taskId": TASK, "artifact": "public/a" }), true),
+        (
+            json!({ "taskId": TASK, "artifact": "public/a", "runId": 1, "sha256": "a".repeat(64) }),
+            true,
+        ),
+        (
+            json!({ "namespace": "a.b-c.D_1", "artifact": "public/a" }),
+            true,
+        ),
+        (json!({ "raw": "" }), true),
+        (json!({ "base64": "aGVsbG8=" }), true),
+        (json!(null), false),
+        (json!(7), false),
+        (json!([]), false),
+        (json!({}), false),
+        (json!("ftp://example.com/a"), false),
+        (json!({ "url": "file:///etc/passwd" }), false),
+        (
+            json!({ "url": "https://example.com/a", "sha256": "a".repeat(63) }),
+            false,
+        ),
+        (
+            json!({ "url": "https://example.com/a", "sha256": "x".repeat(64) }),
+            false,
+        ),
+        (json!({ "url": "https://example.com/a", "extra": 1 }), false),
+        (json!({ "taskId": "nope", "artifact": "public/a" }), false),
+        (json!({ "taskId": TASK }), false),
+        (json!({ "taskId": TASK, "artifact": "" }), false),
+        (
+            json!({ "taskId": TASK, "artifact": "public/a", "runId": -1 }),
+            false,
+        ),
+        (
+            json!({ "taskId": TASK, "namespace": "a", "artifact": "public/a" }),
+            false,
+        ),
+        (
+            json!({ "namespace": "a..b", "artifact": "public/a" }),
+            false,
+        ),
+        (json!({ "namespace": "", "artifact": "public/a" }), false),
+        (json!({ "base64": "!" }), false),
+        (json!({ "raw": 1 }), false),
+    ]
+}
+
+#[test]
+fn the_check_and_the_schema_agree() {
+    let fetcher = Combine::standard();
+    let schema = jsonschema::validator_for(&fetcher.schema()).expect("the schema is one");
+    for (reference, good) in references() {
+        assert_eq!(
+            fetcher.check(&reference).is_ok(),
+            good,
+            "check of {reference}"
+        );
+        assert_eq!(schema.is_valid(&reference), good, "schema on {reference}");
+    }
+}
+
+fn reasons(reference: Value) -> Vec<(&'static str, String)> {
+    let error = Combine::standard()
+        .check(&reference)
+        .expect_err("it fits nothing");
+    error
+        .misfits()
+        .iter()
+        .map(|misfit| (misfit.alternative, misfit.reason.clone()))
+        .collect()
+}
+
+#[test]
+fn every_alternative_says_why_it_does_not_fit() {
+    let reasons = reasons(json!({ "taskId": TASK, "artefact": "public/a" }));
+    let names: std::collections::BTreeSet<_> = reasons.iter().map(|(name, _)| *name).collect();
+    assert_eq!(
+        names,
+        ["artifact", "base64", "index", "raw", "url", "url with hash"].into()
+    );
+    assert!(reasons.iter().all(|(_, reason)| !reason.is_empty()));
+}
+
+#[test]
+fn the_alternative_that_comes_closest_is_named_first() {
+    let (name, reason) = reasons(json!({ "taskId": TASK, "artefact": "public/a" })).remove(0);
+    assert_eq!(name, "artifact");
+    assert!(reason.contains("unknown field `artefact`"), "{reason}");
+
+    let hash = json!({ "url": "https://example.com", "sha256": "a".repeat(60) });
+    let (name, reason) = reasons(hash).remove(0);
+    assert_eq!(name, "url with hash");
+    assert!(reason.contains("64 hexadecimal digits"), "{reason}");
+}
+
+#[test]
+fn two_kinds_that_one_reference_can_be_are_refused() {
+    let error = Combine::new([
+        Arc::new(UrlFetcher) as Arc<dyn Fetcher>,
+        Arc::new(UrlFetcher),
+    ]);
+    let error = error.expect_err("they are the same");
+    assert_eq!((error.first, error.second), ("url", "url"));
+}
+
+#[test]
+fn a_kind_without_a_closed_schema_is_ambiguous_with_every_object() {
+    #[derive(Debug)]
+    struct Open;
+
+    #[async_trait::async_trait]
+    impl Fetcher for Open {
+        fn name(&self) -> &'static str {
+            "open"
+        }
+
+        fn schema(&self) -> Value {
+            json!({ "type": "object", "required": ["key"] })
+        }
+
+        fn check(&self, _: &Value) -> Result<(), runtime_fetcher::InvalidReference> {
+            Ok(())
+        }
+
+        async fn resolve(
+            &self,
+            _: &runtime_fetcher::FetchContext,
+            _: &Value,
+        ) -> Result<Arc<dyn runtime_fetcher::Reference>, runtime_fetcher::FetchError> {
+            unreachable!("this test resolves nothing")
+        }
+    }
+
+    // Every raw reference forbids `key`, so those two are told apart; two open ones are not.
+    let raw: Arc<dyn Fetcher> = Arc::new(RawFetcher);
+    assert!(Combine::new([raw, Arc::new(Open)]).is_ok());
+    let open: Arc<dyn Fetcher> = Arc::new(Open);
+    assert!(Combine::new([Arc::clone(&open), open]).is_err());
+}
+
+#[test]
+fn the_fetchers_of_this_crate_exclude_each_other() {
+    let fetchers: [Arc<dyn Fetcher>; 5] = [
+        Arc::new(UrlFetcher),
+        Arc::new(UrlHashFetcher),
+        Arc::new(ArtifactFetcher),
+        Arc::new(IndexFetcher),
+        Arc::new(RawFetcher),
+    ];
+    Combine::new(fetchers).expect("each two exclude each other");
+    let standard: Arc<dyn Fetcher> = Arc::new(Combine::standard());
+    Combine::new([standard]).expect("a combination is a fetcher");
+}
+
+#[test]
+fn a_combination_within_a_combination_is_checked_too() {
+    let standard: Arc<dyn Fetcher> = Arc::new(Combine::standard());
+    let error = Combine::new([standard, Arc::new(RawFetcher)]).expect_err("raw is in both");
+    assert_eq!((error.first, error.second), ("any", "raw"));
+}

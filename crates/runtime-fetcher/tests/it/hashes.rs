@@ -1,0 +1,91 @@
+//! Bytes with hashes.
+
+use runtime_core::chain;
+use serde_json::{Value, json};
+
+use crate::support::{Server, Step, body, context, get_reference};
+
+const HELLO_MD5: &str = "5d41402abc4b2a76b9719d911017c592";
+const HELLO_SHA1: &str = "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d";
+const HELLO_SHA256: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+const HELLO_SHA512: &str = "9b71d224bd62f3785d96d46ad3ea3d73319bfbc2890caadae2dff72519673ca72323c3d99ba5c11d7c7acc6e14b8c5da0c4663475c2e5c3adef46f73bcdec043";
+
+async fn hello() -> Server {
+    Server::start(|_| Step::answer("200 OK", &[], b"hello")).await
+}
+
+fn reference(server: &Server, hashes: Value) -> Value {
+    let mut reference = hashes;
+    reference["url"] = server.url("/hello").into();
+    reference
+}
+
+#[tokio::test]
+async fn bytes_with_all_hashes_right_are_fetched() {
+    let server = hello().await;
+    let hashes = json!({
+        "md5": HELLO_MD5, "sha1": HELLO_SHA1, "sha256": HELLO_SHA256.to_uppercase(), "sha512": HELLO_SHA512,
+    });
+    let bytes = get_reference(&context(), reference(&server, hashes)).await;
+    assert_eq!(bytes.expect("all hashes are right"), "hello");
+}
+
+#[tokio::test]
+async fn one_wrong_hash_among_right_ones_is_enough_to_refuse() {
+    let server = hello().await;
+    for name in ["md5", "sha1", "sha256", "sha512"] {
+        let mut hashes = json!({
+            "md5": HELLO_MD5, "sha1": HELLO_SHA1, "sha256": HELLO_SHA256, "sha512": HELLO_SHA512,
+        });
+        let wrong = hashes[name]
+            .as_str()
+            .expect("it is text")
+            .replace(['0', '4'], "5");
+        hashes[name] = wrong.clone().into();
+        let error = get_reference(&context(), reference(&server, hashes))
+            .await
+            .expect_err(name);
+        assert!(error.is_broken_reference());
+        let text = chain(&error);
+        assert!(text.contains(name) && text.contains(&wrong), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_bytes_get_a_second_look_and_no_third() {
+    let server = hello().await;
+    let hashes = json!({ "sha256": "0".repeat(64) });
+    let error = get_reference(&context(), reference(&server, hashes))
+        .await
+        .expect_err("wrong bytes");
+    assert!(error.is_broken_reference(), "{error:?}");
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn bytes_that_are_right_the_second_time_are_taken() {
+    let server = Server::start(|request| match request.number {
+        0 => Step::answer("200 OK", &[], b"hellO"),
+        _ => Step::answer("200 OK", &[], b"hello"),
+    })
+    .await;
+    let bytes = get_reference(
+        &context(),
+        reference(&server, json!({ "sha256": HELLO_SHA256 })),
+    )
+    .await;
+    assert_eq!(bytes.expect("right at last"), "hello");
+}
+
+#[tokio::test]
+async fn a_body_of_many_batches_is_hashed_whole() {
+    use sha2::{Digest as _, Sha256};
+    let bytes = body(3_000_000);
+    let hash = format!("{:x}", Sha256::digest(&bytes));
+    let server = Server::start(move |_| Step::answer("200 OK", &[], &body(3_000_000))).await;
+    let mut config = crate::support::config();
+    config.max_bytes = 4 << 20;
+    let context = crate::support::context_with(config);
+    let fetched = get_reference(&context, reference(&server, json!({ "sha256": hash }))).await;
+    assert_eq!(fetched.expect("the hash is right"), bytes);
+}

@@ -1,0 +1,120 @@
+//! Keys and scopes of references.
+
+use runtime_core::{ScopeSet, Services};
+use runtime_fetcher::{FetchContext, HttpClient};
+use serde_json::{Value, json};
+
+use crate::support::{FakeServices, config, context, resolve};
+
+const TASK: &str = "RmzTkg-8Qj614ea9fI9Jmg";
+
+async fn key(reference: Value) -> String {
+    resolve(&context(), reference).await.hash_key().to_string()
+}
+
+#[tokio::test]
+async fn strong_hashes_share_between_urls() {
+    let a = key(json!({ "url": "https://a.example/x", "sha256": "a".repeat(64) })).await;
+    let b = key(json!({ "url": "https://b.example/y", "sha256": "A".repeat(64) })).await;
+    assert_eq!(a, b);
+}
+
+#[tokio::test]
+async fn different_checks_on_the_same_url_never_share() {
+    let url = "https://a.example/x";
+    let plain = key(json!({ "url": url })).await;
+    let first = key(json!({ "url": url, "sha256": "a".repeat(64) })).await;
+    let second = key(json!({ "url": url, "sha256": "b".repeat(64) })).await;
+    let both = key(json!({ "url": url, "sha256": "a".repeat(64), "md5": "c".repeat(32) })).await;
+    let keys = std::collections::BTreeSet::from([plain, first, second, both]);
+    assert_eq!(keys.len(), 4);
+}
+
+#[tokio::test]
+async fn weak_hashes_never_share_between_urls() {
+    for (name, length) in [("md5", 32), ("sha1", 40)] {
+        let a = key(json!({ "url": "https://a.example/x", name: "a".repeat(length) })).await;
+        let b = key(json!({ "url": "https://b.example/x", name: "a".repeat(length) })).await;
+        assert_ne!(a, b);
+    }
+}
+
+#[tokio::test]
+async fn keys_hold_no_part_of_a_url() {
+    let key = key(json!("https://user:hunter2@a.example/x?token=hunter2")).await;
+    assert!(
+        key.starts_with("url:") && !key.contains("hunter2") && !key.contains("example"),
+        "{key}"
+    );
+}
+
+#[tokio::test]
+async fn a_url_means_the_same_as_text_and_as_object() {
+    assert_eq!(
+        key(json!("https://a.example/x")).await,
+        key(json!({ "url": "https://a.example/x#part" })).await
+    );
+}
+
+#[tokio::test]
+async fn runs_and_names_of_artifacts_never_share() {
+    let mut keys = std::collections::BTreeSet::new();
+    for (run, name) in [(0, "public/a"), (1, "public/a"), (0, "public/b")] {
+        keys.insert(key(json!({ "taskId": TASK, "runId": run, "artifact": name })).await);
+    }
+    assert_eq!(keys.len(), 3);
+}
+
+#[tokio::test]
+async fn the_hash_of_an_artifact_gives_no_access_to_it_by_url() {
+    let hash = "a".repeat(64);
+    let artifact = json!({ "taskId": TASK, "runId": 0, "artifact": "private/a", "sha256": hash });
+    let url = json!({ "url": "https://a.example/x", "sha256": hash });
+    assert_ne!(key(artifact).await, key(url).await);
+}
+
+#[tokio::test]
+async fn private_artifacts_need_their_scope_and_public_ones_none() {
+    let context = context();
+    let private = json!({ "taskId": TASK, "runId": 0, "artifact": "private/a" });
+    let scopes = resolve(&context, private).await.scopes();
+    assert!(!scopes.satisfied_by(&ScopeSet::default()));
+    assert!(scopes.satisfied_by(&ScopeSet::new(["queue:get-artifact:private/*"])));
+    assert_eq!(scopes.to_string(), "queue:get-artifact:private/a");
+
+    let public = json!({ "taskId": TASK, "runId": 0, "artifact": "public/a" });
+    assert!(
+        resolve(&context, public)
+            .await
+            .scopes()
+            .satisfied_by(&ScopeSet::default())
+    );
+}
+
+#[tokio::test]
+async fn an_indexed_artifact_has_the_key_of_the_artifact_that_it_is_now() {
+    let mut fake = FakeServices::new();
+    fake.runs = 3;
+    fake.indexed.insert(
+        "project.v2.latest".into(),
+        TASK.parse().expect("it is a task id"),
+    );
+    let http = HttpClient::new(config()).expect("the configuration is good");
+    let context = FetchContext::new(http, fake.services());
+    let indexed = json!({ "namespace": "project.v2.latest", "artifact": "public/a" });
+    let indexed = resolve(&context, indexed).await.hash_key();
+    assert_eq!(
+        indexed.to_string(),
+        key(json!({ "taskId": TASK, "runId": 2, "artifact": "public/a" })).await
+    );
+}
+
+#[tokio::test]
+async fn debug_and_subject_of_a_url_show_no_secret() {
+    let http = HttpClient::new(config()).expect("the configuration is good");
+    let context = FetchContext::new(http, Services::disconnected());
+    let url = "https://user:hunter2@a.example/x?token=hunter2";
+    let reference = resolve(&context, json!({ "url": url })).await;
+    assert_eq!(reference.subject(), "https://a.example/x?…");
+    assert!(!format!("{reference:?}").contains("hunter2"));
+}

@@ -1,0 +1,174 @@
+//! Services that answer what a test says, and a listener that remembers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use runtime_core::index::{Index, IndexedTask};
+use runtime_core::queue::{
+    ArtifactContent, ArtifactEntry, ArtifactRequest, ArtifactResponse, ClaimWorkRequest, Queue,
+    Reclaim, TaskClaim, TaskDefinition, TaskStatus,
+};
+use runtime_core::{ApiError, ExceptionReason, Run, ServiceError, Services, TaskId};
+use runtime_fetcher::{Progress, ProgressListener, Retrying, Stage};
+use serde_json::{Value, json};
+
+/// A queue and an index with a few entries.
+#[derive(Clone, Debug)]
+pub(crate) struct FakeServices {
+    nothing: Services,
+    /// By name: what the queue says of an artifact.
+    pub(crate) artifacts: BTreeMap<String, Value>,
+    /// What the index says of a namespace.
+    pub(crate) indexed: BTreeMap<String, TaskId>,
+    /// How many runs each task has.
+    pub(crate) runs: u32,
+    /// Which runs' artifacts were asked for.
+    pub(crate) asked: Arc<Mutex<Vec<Option<u32>>>>,
+}
+
+impl FakeServices {
+    pub(crate) fn new() -> Self {
+        Self {
+            nothing: Services::disconnected(),
+            artifacts: BTreeMap::new(),
+            indexed: BTreeMap::new(),
+            runs: 1,
+            asked: Arc::default(),
+        }
+    }
+
+    pub(crate) fn services(&self) -> Services {
+        let mut services = Services::disconnected();
+        services.queue = Arc::new(self.clone());
+        services.index = Arc::new(self.clone());
+        services
+    }
+}
+
+fn not_found<T>(method: &'static str) -> Result<T, ApiError> {
+    let error = ServiceError::new(method, 404, "ResourceNotFound", "there is no such thing");
+    Err(ApiError::Service(error))
+}
+
+#[async_trait]
+impl Index for FakeServices {
+    async fn find_task(&self, namespace: &str) -> Result<IndexedTask, ApiError> {
+        let Some(task_id) = self.indexed.get(namespace) else {
+            return not_found("index.findTask");
+        };
+        Ok(IndexedTask {
+            namespace: namespace.to_owned(),
+            task_id: task_id.clone(),
+            expires: runtime_core::Timestamp::MAX,
+        })
+    }
+}
+
+#[async_trait]
+impl Queue for FakeServices {
+    async fn status(&self, task_id: &TaskId) -> Result<TaskStatus, ApiError> {
+        let runs: Vec<_> = (0..self.runs)
+            .map(|run| json!({ "runId": run, "state": "completed", "reasonCreated": "scheduled" }))
+            .collect();
+        let status = json!({
+            "taskId": task_id, "state": "completed", "retriesLeft": 5, "runs": runs,
+        });
+        Ok(serde_json::from_value(status).expect("this is a status"))
+    }
+
+    async fn artifact(
+        &self,
+        _: &TaskId,
+        run_id: Option<u32>,
+        name: &str,
+    ) -> Result<ArtifactContent, ApiError> {
+        self.asked.lock().expect("no test panics here").push(run_id);
+        match self.artifacts.get(name) {
+            Some(content) => Ok(serde_json::from_value(content.clone()).expect("this is content")),
+            None => not_found("queue.artifact"),
+        }
+    }
+
+    async fn claim_work(
+        &self,
+        queue: &str,
+        request: &ClaimWorkRequest,
+    ) -> Result<Vec<TaskClaim>, ApiError> {
+        self.nothing.queue.claim_work(queue, request).await
+    }
+
+    async fn reclaim_task(&self, run: &Run) -> Result<Reclaim, ApiError> {
+        self.nothing.queue.reclaim_task(run).await
+    }
+
+    async fn report_completed(&self, run: &Run) -> Result<TaskStatus, ApiError> {
+        self.nothing.queue.report_completed(run).await
+    }
+
+    async fn report_failed(&self, run: &Run) -> Result<TaskStatus, ApiError> {
+        self.nothing.queue.report_failed(run).await
+    }
+
+    async fn report_exception(
+        &self,
+        run: &Run,
+        reason: ExceptionReason,
+    ) -> Result<TaskStatus, ApiError> {
+        self.nothing.queue.report_exception(run, reason).await
+    }
+
+    async fn task(&self, task_id: &TaskId) -> Result<TaskDefinition, ApiError> {
+        self.nothing.queue.task(task_id).await
+    }
+
+    async fn create_artifact(
+        &self,
+        run: &Run,
+        name: &str,
+        request: &ArtifactRequest,
+    ) -> Result<ArtifactResponse, ApiError> {
+        self.nothing.queue.create_artifact(run, name, request).await
+    }
+
+    async fn finish_artifact(&self, run: &Run, name: &str, id: &str) -> Result<(), ApiError> {
+        self.nothing.queue.finish_artifact(run, name, id).await
+    }
+
+    async fn list_artifacts(&self, run: &Run) -> Result<Vec<ArtifactEntry>, ApiError> {
+        self.nothing.queue.list_artifacts(run).await
+    }
+}
+
+/// Remembers what a fetch told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) events: Arc<Mutex<Vec<Progress>>>,
+    pub(crate) retries: Arc<Mutex<Vec<String>>>,
+}
+
+impl Told {
+    pub(crate) fn stages(&self) -> Vec<Stage> {
+        self.events().iter().map(|event| event.stage).collect()
+    }
+
+    pub(crate) fn events(&self) -> Vec<Progress> {
+        self.events.lock().expect("no test panics here").clone()
+    }
+}
+
+impl ProgressListener for Told {
+    fn progress(&self, progress: &Progress) {
+        self.events
+            .lock()
+            .expect("no test panics here")
+            .push(progress.clone());
+    }
+
+    fn retrying(&self, retrying: &Retrying<'_>) {
+        self.retries
+            .lock()
+            .expect("no test panics here")
+            .push(retrying.cause.to_string());
+    }
+}

@@ -1,0 +1,85 @@
+//! What the tests share.
+
+mod fake;
+mod server;
+
+pub(crate) use fake::{FakeServices, Told};
+pub(crate) use server::{Request, Server, Step};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use runtime_core::Services;
+use runtime_fetcher::{
+    AddressPolicy, Combine, FetchConfig, FetchContext, FetchError, Fetcher, HttpClient,
+    MemoryTarget, Reference, RetryPolicy,
+};
+use serde_json::{Value, json};
+
+/// Quick retries, short timeouts, and the loopback interface allowed.
+pub(crate) fn config() -> FetchConfig {
+    FetchConfig {
+        addresses: AddressPolicy::Any,
+        stall_timeout: Duration::from_millis(200),
+        max_bytes: 1 << 20,
+        retry: RetryPolicy {
+            max_attempts: 5,
+            first_delay: Duration::from_millis(1),
+            max_delay: Duration::from_millis(2),
+            budget: Duration::from_secs(20),
+        },
+        ..FetchConfig::default()
+    }
+}
+
+pub(crate) fn context() -> FetchContext {
+    context_with(config())
+}
+
+pub(crate) fn context_with(config: FetchConfig) -> FetchContext {
+    let http = HttpClient::new(config).expect("the configuration is good");
+    FetchContext::new(http, Services::disconnected())
+}
+
+pub(crate) async fn resolve(context: &FetchContext, reference: Value) -> Arc<dyn Reference> {
+    let resolved = Combine::standard().resolve(context, &reference).await;
+    resolved.expect("the reference is good")
+}
+
+/// Fetches a URL into memory.
+pub(crate) async fn get(context: &FetchContext, url: &str) -> Result<Bytes, FetchError> {
+    get_reference(context, json!({ "url": url })).await
+}
+
+/// Fetches a reference into memory, and checks that the target is committed exactly on success.
+pub(crate) async fn get_reference(
+    context: &FetchContext,
+    reference: Value,
+) -> Result<Bytes, FetchError> {
+    let reference = resolve(context, reference).await;
+    let mut target = MemoryTarget::new(8 << 20);
+    let result = reference.fetch(context, &mut target).await;
+    match result {
+        Ok(fetched) => {
+            let bytes = target.bytes().expect("a fetch that succeeds commits");
+            assert_eq!(bytes.len() as u64, fetched.bytes);
+            Ok(bytes)
+        }
+        Err(error) => {
+            assert_eq!(target.bytes(), None, "a fetch that fails commits nothing");
+            Err(error)
+        }
+    }
+}
+
+/// Bytes that do not repeat soon, so that a misplaced piece shows.
+pub(crate) fn body(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32;
+    std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(length)
+    .collect()
+}

@@ -1,0 +1,184 @@
+//! A server that does exactly what a test says, byte by byte.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) path: String,
+    /// Names in lower case.
+    pub(crate) headers: BTreeMap<String, String>,
+    /// How many requests came before.
+    pub(crate) number: usize,
+}
+
+impl Request {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    /// The first byte of `Range: bytes=N-`.
+    pub(crate) fn range_start(&self) -> Option<usize> {
+        self.header("range")?
+            .strip_prefix("bytes=")?
+            .strip_suffix('-')?
+            .parse()
+            .ok()
+    }
+}
+
+/// What a server does.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// Sends bytes.
+    Send(Vec<u8>),
+    /// Sends the same bytes until the client has enough.
+    SendForEver(Vec<u8>),
+    /// Sends nothing and keeps the connection.
+    Stall,
+    /// Ends the connection the hard way.
+    Reset,
+    /// Ends the connection the soft way.
+    Close,
+}
+
+impl Step {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self::Send(text.into().into_bytes())
+    }
+
+    /// A head with a status line, headers and the empty line.
+    pub(crate) fn head(status: &str, headers: &[(&str, &str)]) -> Self {
+        let lines: String = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        Self::text(format!("HTTP/1.1 {status}\r\n{lines}\r\n"))
+    }
+
+    /// A whole answer.
+    pub(crate) fn answer(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<Self> {
+        let length = body.len().to_string();
+        let mut headers = headers.to_vec();
+        headers.push(("Content-Length", &length));
+        vec![Self::head(status, &headers), Self::Send(body.to_vec())]
+    }
+}
+
+type Handler = dyn Fn(&Request) -> Vec<Step> + Send + Sync;
+
+/// A server on a free port; dropping it ends it.
+pub(crate) struct Server {
+    url: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) async fn start(
+        handler: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("there is a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&requests), Arc::new(handler)));
+        Self {
+            url: format!("http://{address}"),
+            requests,
+            accepting,
+        }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests
+            .lock()
+            .expect("no test panics in the server")
+            .clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, requests: Arc<Mutex<Vec<Request>>>, handler: Arc<Handler>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let (requests, handler) = (Arc::clone(&requests), Arc::clone(&handler));
+        connections.spawn(async move {
+            // A client that goes away is what many tests are about.
+            let _ = serve(stream, &requests, &*handler).await;
+        });
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    requests: &Mutex<Vec<Request>>,
+    handler: &Handler,
+) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    while let Some(mut request) = read_request(&mut stream).await? {
+        let steps = {
+            let mut requests = requests.lock().expect("no test panics in the server");
+            request.number = requests.len();
+            requests.push(request.clone());
+            handler(&request)
+        };
+        for step in steps {
+            match step {
+                Step::Send(bytes) => stream.write_all(&bytes).await?,
+                Step::SendForEver(bytes) => loop {
+                    stream.write_all(&bytes).await?;
+                },
+                Step::Stall => std::future::pending().await,
+                Step::Close => return Ok(()),
+                Step::Reset => return reset(stream.into_inner()).await,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lets what was sent arrive, then tears the connection down.
+async fn reset(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.flush().await?;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    stream.set_zero_linger()
+}
+
+async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
+    let mut line = String::new();
+    if stream.read_line(&mut line).await? == 0 {
+        return Ok(None);
+    }
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut headers = BTreeMap::new();
+    loop {
+        line.clear();
+        stream.read_line(&mut line).await?;
+        match line.trim_end().split_once(": ") {
+            Some((name, value)) => headers.insert(name.to_ascii_lowercase(), value.to_owned()),
+            None => break,
+        };
+    }
+    Ok(Some(Request {
+        path,
+        headers,
+        number: 0,
+    }))
+}

@@ -1,0 +1,176 @@
+//! Files: whole or not at all, and nothing left behind.
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use runtime_core::ExceptionReason;
+use runtime_fetcher::{FileTarget, Target, TargetError};
+use serde_json::json;
+
+use crate::support::{Server, Step, body, context, resolve};
+
+fn entries(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("the folder is there");
+    entries
+        .map(|entry| {
+            entry
+                .expect("it is readable")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_file_appears_only_when_it_is_complete() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("file");
+    let server = Server::start(|_| Step::answer("200 OK", &[], &body(900_000))).await;
+    let context = context();
+    let reference = resolve(&context, json!({ "url": server.url("/") })).await;
+    let mut target = FileTarget::new(&path);
+    let fetched = reference
+        .fetch(&context, &mut target)
+        .await
+        .expect("it is there");
+    assert_eq!(fetched.bytes, 900_000);
+    assert_eq!(std::fs::read(&path).expect("it is there"), body(900_000));
+    assert_eq!(entries(folder.path()), ["file"]);
+}
+
+#[tokio::test]
+async fn a_failed_fetch_leaves_the_old_file_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("file");
+    std::fs::write(&path, "old").expect("there is room");
+    let server = Server::start(|_| {
+        vec![
+            Step::head("200 OK", &[("Content-Length", "1000000")]),
+            Step::Send(body(700_000)),
+            Step::Close,
+        ]
+    })
+    .await;
+    let context = context();
+    let reference = resolve(&context, json!({ "url": server.url("/") })).await;
+    let mut target = FileTarget::new(&path);
+    reference
+        .fetch(&context, &mut target)
+        .await
+        .expect_err("it never comes whole");
+    drop(target);
+    assert_eq!(std::fs::read(&path).expect("it is there"), b"old");
+    assert_eq!(entries(folder.path()), ["file"]);
+}
+
+#[tokio::test]
+async fn a_dropped_fetch_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let server = Server::start(|_| {
+        let head = Step::head("200 OK", &[("Content-Length", "1000000")]);
+        vec![head, Step::Send(body(700_000)), Step::Stall]
+    })
+    .await;
+    let context = context();
+    let reference = resolve(&context, json!({ "url": server.url("/") })).await;
+    let mut target = FileTarget::new(folder.path().join("file"));
+    let fetch = reference.fetch(&context, &mut target);
+    tokio::time::timeout(Duration::from_millis(100), fetch)
+        .await
+        .expect_err("it stalls");
+    drop(target);
+    assert_eq!(entries(folder.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_the_workers_fault() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let server = Server::start(|_| Step::answer("200 OK", &[], b"hello")).await;
+    let context = context();
+    let reference = resolve(&context, json!({ "url": server.url("/") })).await;
+    let mut target = FileTarget::new(folder.path().join("missing/file"));
+    let error = reference
+        .fetch(&context, &mut target)
+        .await
+        .expect_err("there is no folder");
+    assert_eq!(error.exception_reason(), ExceptionReason::InternalError);
+    assert!(!error.is_transient());
+}
+
+/// A target that cannot forget.
+#[derive(Default)]
+struct Stubborn {
+    bytes: Vec<u8>,
+    committed: bool,
+}
+
+#[async_trait]
+impl Target for Stubborn {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), TargetError> {
+        self.bytes.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    async fn reset(&mut self) -> Result<(), TargetError> {
+        if self.bytes.is_empty() {
+            Ok(())
+        } else {
+            Err(TargetError::Receiver("no way back".into()))
+        }
+    }
+
+    async fn commit(&mut self) -> Result<(), TargetError> {
+        self.committed = true;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_reset_that_fails_ends_the_fetch() {
+    let server = Server::start(|_| {
+        vec![
+            Step::head("200 OK", &[("Content-Length", "10")]),
+            Step::text("hello"),
+            Step::Close,
+        ]
+    })
+    .await;
+    let context = context();
+    let reference = resolve(&context, json!({ "url": server.url("/") })).await;
+    let mut target = Stubborn::default();
+    let error = reference
+        .fetch(&context, &mut target)
+        .await
+        .expect_err("it cannot start over");
+    assert!(
+        matches!(error, runtime_fetcher::FetchError::Target { .. }),
+        "{error:?}"
+    );
+    assert_eq!(
+        target.bytes, b"hello",
+        "the bytes of one attempt and no more"
+    );
+    assert!(!target.committed);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_is_as_readable_as_any_other() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("there is room");
+    let plain = folder.path().join("plain");
+    std::fs::write(&plain, "x").expect("there is room");
+    let path = folder.path().join("file");
+    let mut target = FileTarget::new(&path);
+    target.commit().await.expect("there is room");
+    let mode = |path: &Path| {
+        std::fs::metadata(path)
+            .expect("it is there")
+            .permissions()
+            .mode()
+    };
+    assert_eq!(mode(&path), mode(&plain));
+}

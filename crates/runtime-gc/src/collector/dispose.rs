@@ -1,0 +1,130 @@
+//! One disposal, which is a task of its own.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, timeout};
+
+use crate::registry::Victim;
+use crate::report::{Failed, Freed};
+use crate::shared::Shared;
+use crate::{DisposeError, Reason};
+
+/// What came of a disposal.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Freed(Freed),
+    Failed(Failed),
+}
+
+/// A claimed resource. However this ends, the resource is settled: gone, or to be tried again.
+#[derive(Debug)]
+pub(super) struct Disposal {
+    shared: Arc<Shared>,
+    victim: Victim,
+    reason: Reason,
+    done: UnboundedSender<Outcome>,
+    is_settled: bool,
+}
+
+impl Disposal {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        victim: Victim,
+        reason: Reason,
+        done: UnboundedSender<Outcome>,
+    ) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            victim,
+            reason,
+            done,
+            is_settled: false,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        // The places are never closed.
+        let _place = shared.places.acquire().await;
+        let limit = shared.config.dispose_timeout;
+        match timeout(limit, self.victim.disposable.dispose()).await {
+            Ok(Ok(())) => self.gone(),
+            Ok(Err(DisposeError::InUse)) => self.in_use_elsewhere(),
+            Ok(Err(error)) => self.failed(chain(&error)),
+            Err(_) => self.failed(format!("took longer than {limit:?}")),
+        }
+    }
+
+    fn gone(&mut self) {
+        let entry = self.shared.registry().disposed(self.victim.id);
+        // The entry may hold the last reference, and its destructor is foreign code.
+        if let Some(entry) = entry {
+            entry.resource.untie();
+        }
+        self.settle(Outcome::Freed(Freed {
+            name: self.name(),
+            class: self.victim.class,
+            footprint: self.victim.footprint,
+            reason: self.reason,
+        }));
+    }
+
+    fn in_use_elsewhere(&mut self) {
+        let retry_in = self.shared.config.retry_after(1);
+        let until = Instant::now() + retry_in;
+        self.shared
+            .registry()
+            .in_use_elsewhere(self.victim.id, until);
+        self.tell_failed(chain(&DisposeError::InUse), 0, retry_in);
+    }
+
+    fn failed(&mut self, error: String) {
+        let config = &self.shared.config;
+        let retry_at = |failures| Instant::now() + config.retry_after(failures);
+        let failures = self.shared.registry().failed(self.victim.id, retry_at);
+        self.tell_failed(error, failures, config.retry_after(failures));
+    }
+
+    fn tell_failed(&mut self, error: String, failures: u32, retry_in: Duration) {
+        self.settle(Outcome::Failed(Failed {
+            name: self.name(),
+            error,
+            failures,
+            retry_in,
+        }));
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        self.is_settled = true;
+        // Nobody listens when the collection was dropped.
+        let _ = self.done.send(outcome);
+        self.shared.settled.send_modify(|count| *count += 1);
+    }
+
+    fn name(&self) -> String {
+        self.victim.disposable.name().into_owned()
+    }
+}
+
+impl Drop for Disposal {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            let what = if std::thread::panicking() { "panicked" } else { "was cut off" };
+            self.failed(format!("the disposal {what}"));
+        }
+    }
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,186 @@
+//! The collector, which the worker owns.
+
+mod background;
+mod decide;
+mod dispose;
+mod run;
+
+pub use background::Background;
+
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::explain::{self, Explanation};
+use crate::shared::Shared;
+use crate::{Limit, Pressure, Report, Reservation, ReserveError, ResourceTracker, Rule};
+
+/// Disposes of idle resources when a limit is passed.
+///
+/// It does nothing by itself: call [`collect`](Self::collect), or [`start`](Self::start) the background
+/// task. A clone is the same collector. Disposals that run when the last clone is dropped are cut off.
+///
+/// Any number of collections may run at a time. None frees what another is freeing already.
+#[derive(Clone)]
+pub struct GarbageCollector {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    shared: Arc<Shared>,
+    pressure: Box<dyn Pressure>,
+    listener: Option<Listener>,
+    /// One decision at a time, so that no two choose for the same need. Held for moments, never across an await.
+    deciding: Mutex<()>,
+    /// What the last report complained about, so that the same is not logged again and again.
+    complaints: Mutex<Vec<Rule>>,
+    /// Disposals go on when the collection that began them is dropped.
+    disposals: Mutex<JoinSet<()>>,
+}
+
+type Listener = Box<dyn Fn(&Report) + Send + Sync>;
+
+impl GarbageCollector {
+    /// A collector with these limits, which reads from `pressure` how much is left.
+    pub fn new(config: Config, pressure: impl Pressure) -> Self {
+        Self::build(config, Box::new(pressure), None)
+    }
+
+    /// The same, which gives each report that has something to say to `listener`.
+    ///
+    /// The listener runs on the task that collects and should return soon.
+    pub fn with_listener(
+        config: Config,
+        pressure: impl Pressure,
+        listener: impl Fn(&Report) + Send + Sync + 'static,
+    ) -> Self {
+        Self::build(config, Box::new(pressure), Some(Box::new(listener)))
+    }
+
+    fn build(config: Config, pressure: Box<dyn Pressure>, listener: Option<Listener>) -> Self {
+        let inner = Inner {
+            shared: Arc::new(Shared::new(config)),
+            pressure,
+            listener,
+            deciding: Mutex::default(),
+            complaints: Mutex::default(),
+            disposals: Mutex::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// What engines, plugins and caches get to see.
+    #[must_use]
+    pub fn tracker(&self) -> ResourceTracker {
+        ResourceTracker {
+            shared: Arc::clone(&self.inner.shared),
+            collector: Arc::downgrade(&self.inner),
+        }
+    }
+
+    /// Disposes of what is needed to keep the limits, and of what was discarded.
+    ///
+    /// It ends when every limit is kept, or nothing more can be done. It goes on after a failure.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, if there is something to dispose of.
+    ///
+    /// # Cancel safety
+    ///
+    /// Disposals that were begun go on; their outcome is not reported, but failures are tried again.
+    pub async fn collect(&self) -> Report {
+        self.inner.collect().await
+    }
+
+    /// Disposes of everything that is idle, whatever the limits say. For tests, and before a worker ends.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, if there is something to dispose of.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`collect`](Self::collect).
+    pub async fn collect_all(&self) -> Report {
+        self.inner.collect_all().await
+    }
+
+    /// Makes room for so many bytes on disk before they are written, or says what is in the way.
+    ///
+    /// The floors hold on top of what is reserved. If the disk cannot be read, or this platform does not
+    /// tell, the room is granted.
+    ///
+    /// # Errors
+    ///
+    /// A [`ReserveError`] if the room cannot be made.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, if there is something to dispose of.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is reserved if the future is dropped. What was freed by then is freed.
+    pub async fn reserve(&self, bytes: u64) -> Result<Reservation, ReserveError> {
+        self.inner.reserve(bytes).await
+    }
+
+    /// What would go if a collection began now, in which order, and why; and what would stay.
+    ///
+    /// It takes time in proportion to the number of resources, and holds up nobody.
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        explain::explain(&self.inner.shared, &*self.inner.pressure)
+    }
+
+    /// Collects in the background: when triggered, when a failed disposal is to be tried again, and at an interval.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    #[must_use = "the background task ends when this is dropped"]
+    pub fn start(&self) -> Background {
+        Background::start(Arc::clone(&self.inner))
+    }
+}
+
+impl Inner {
+    pub(crate) async fn reserve(&self, bytes: u64) -> Result<Reservation, ReserveError> {
+        let reservation = Reservation::new(&self.shared.reserved, bytes);
+        let report = self.collect().await;
+        let shortage = report
+            .shortages
+            .iter()
+            .find(|it| it.rule.limit == Limit::FreeDisk && it.rule.class.is_none());
+        match shortage {
+            None => Ok(reservation),
+            Some(shortage) => Err(ReserveError {
+                bytes,
+                shortage: *shortage,
+                in_use: report.in_use,
+                quarantined: report.quarantined,
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for GarbageCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GarbageCollector")
+            .field("config", &self.shared.config)
+            .field("pressure", &self.pressure)
+            .finish_non_exhaustive()
+    }
+}

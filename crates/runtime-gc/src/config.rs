@@ -1,0 +1,159 @@
+//! When the collector acts, and how.
+
+use std::time::Duration;
+
+use crate::{Amount, CostClass};
+
+/// All settings of a collector. The default has no limit at all.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Limits for all resources together.
+    pub limits: Limits,
+    /// Further limits for the resources that are cheap to get again.
+    pub cheap: Limits,
+    /// Further limits for the resources in between.
+    pub moderate: Limits,
+    /// Further limits for the resources that are expensive to get again.
+    pub expensive: Limits,
+    /// How often the background task looks if nothing triggers it.
+    pub interval: Duration,
+    /// How long one disposal may take.
+    pub dispose_timeout: Duration,
+    /// How long a failed disposal waits until it is tried again; doubled with each failure.
+    pub retry_first: Duration,
+    /// The longest wait between two tries.
+    pub retry_longest: Duration,
+    /// How many disposals run at a time.
+    pub parallel: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            cheap: Limits::default(),
+            moderate: Limits::default(),
+            expensive: Limits::default(),
+            interval: Duration::from_secs(60),
+            dispose_timeout: Duration::from_secs(5 * 60),
+            retry_first: Duration::from_secs(5),
+            retry_longest: Duration::from_secs(10 * 60),
+            parallel: 4,
+        }
+    }
+}
+
+impl Config {
+    /// The further limits of one class.
+    #[must_use]
+    pub fn class(&self, class: CostClass) -> &Limits {
+        match class {
+            CostClass::Cheap => &self.cheap,
+            CostClass::Moderate => &self.moderate,
+            CostClass::Expensive => &self.expensive,
+        }
+    }
+
+    pub(crate) fn retry_after(&self, failures: u32) -> Duration {
+        let doublings = failures.saturating_sub(1).min(20);
+        self.retry_first
+            .saturating_mul(1 << doublings)
+            .min(self.retry_longest)
+    }
+}
+
+/// Floors and ceilings. What is absent or 0 does not limit.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// At least so much of the disk is to be free.
+    pub min_free_disk: Option<Mark<Amount>>,
+    /// At least so many inodes are to be free.
+    pub min_free_inodes: Option<Mark<Amount>>,
+    /// At least so much memory is to be available, to the machine and to the control group.
+    pub min_available_memory: Option<Mark<Amount>>,
+    /// At most so many percent of the last ten seconds may have been lost to waiting for memory (Linux: PSI).
+    pub max_memory_stall: Option<f64>,
+    /// The resources may take at most so much of the disk.
+    pub max_total_size: Option<Mark<Amount>>,
+    /// There may be at most so many resources.
+    pub max_count: Option<Mark<u64>>,
+    /// A resource goes when it was not used for so long.
+    pub max_age: Option<Duration>,
+}
+
+/// A limit, and where to come to rest once it is passed.
+///
+/// Without a distance between the two, each new file on a full disk would set off a collection that
+/// frees one file. With a floor of 10 GiB that rests at 15 GiB, a collection starts below 10 and goes on up to 15.
+///
+/// ```
+/// use runtime_gc::{Amount, Limits, Mark};
+///
+/// let mut limits = Limits::default();
+/// limits.min_free_disk = Some(Mark::at(Amount::Percent(10.0)).rest(Amount::Percent(15.0)));
+/// limits.max_count = Some(Mark::at(1000));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mark<T> {
+    /// Where a collection starts.
+    pub limit: T,
+    /// Where it ends. At the limit if absent or on the wrong side of it.
+    pub rest: Option<T>,
+}
+
+impl<T> Mark<T> {
+    /// A mark that rests at its limit.
+    #[must_use]
+    pub const fn at(limit: T) -> Self {
+        Self { limit, rest: None }
+    }
+
+    /// The same with another place to rest.
+    #[must_use]
+    pub fn rest(self, rest: T) -> Self {
+        Self {
+            limit: self.limit,
+            rest: Some(rest),
+        }
+    }
+}
+
+impl Mark<Amount> {
+    /// Limit and rest of a floor, in the unit of `total`.
+    pub(crate) fn floor(&self, total: u64) -> (u64, u64) {
+        let limit = self.limit.of(total);
+        (limit, self.rest.map_or(limit, |rest| rest.of(total).max(limit)))
+    }
+
+    /// Limit and rest of a ceiling, in the unit of `total`.
+    pub(crate) fn ceiling(&self, total: u64) -> (u64, u64) {
+        let limit = self.limit.of(total);
+        (limit, self.rest.map_or(limit, |rest| rest.of(total).min(limit)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_on_the_wrong_side_is_the_limit() {
+        let mark = Mark::at(Amount::Absolute(10)).rest(Amount::Absolute(5));
+        assert_eq!(mark.floor(100), (10, 10));
+        assert_eq!(mark.ceiling(100), (10, 5));
+        let mark = Mark::at(Amount::Percent(10.0)).rest(Amount::Absolute(50));
+        assert_eq!(mark.floor(100), (10, 50));
+        assert_eq!(mark.ceiling(100), (10, 10));
+    }
+
+    #[test]
+    fn the_wait_between_tries_doubles_up_to_the_longest() {
+        let config = Config::default();
+        assert_eq!(config.retry_after(1), Duration::from_secs(5));
+        assert_eq!(config.retry_after(3), Duration::from_secs(20));
+        assert_eq!(config.retry_after(u32::MAX), config.retry_longest);
+    }
+}

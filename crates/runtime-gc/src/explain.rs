@@ -1,0 +1,214 @@
+//! What would go, in which order, and why.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::amount::Bytes;
+use crate::demand::{Demands, Situation};
+use crate::moment::Moment;
+use crate::registry::{ClassTotals, Entry, Gain, Place, ShelfKey};
+use crate::shared::Shared;
+use crate::{CostClass, Disposable, Footprint, Pressure, Reason, Shortage, Size, Skipped};
+
+/// How many entries are copied before others get the lock.
+const CHUNK: usize = 1024;
+
+/// The state of a collector: what a collection would do, and why.
+///
+/// Its text is meant for people; `docs/guide/caches.md` shows one.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The limits that are passed now.
+    pub shortages: Vec<Shortage>,
+    /// The limits that cannot be judged.
+    pub skipped: Vec<Skipped>,
+    /// All resources: what is idle first, in the order in which it would go.
+    pub resources: Vec<Explained>,
+}
+
+/// One resource in an [`Explanation`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Explained {
+    /// Its name.
+    pub name: String,
+    /// Its class.
+    pub class: CostClass,
+    /// What it takes.
+    pub footprint: Footprint,
+    /// What would become of it.
+    pub fate: Fate,
+}
+
+/// What a collection would do with a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fate {
+    /// It would go now.
+    Goes(Reason),
+    /// It is idle for so long, and nothing needs it to go.
+    Stays(Duration),
+    /// So many use it.
+    InUse(u64),
+    /// It is on its way out.
+    Going,
+    /// It failed so often to go, and is tried again.
+    Quarantined(u32),
+}
+
+pub(crate) fn explain(shared: &Shared, pressure: &dyn Pressure) -> Explanation {
+    let readings = pressure.read();
+    let (coming, totals) = {
+        let registry = shared.registry();
+        (registry.in_flight, registry.totals)
+    };
+    let situation = Situation {
+        config: &shared.config,
+        readings: &readings,
+        totals: &totals,
+        reserved: shared.reserved(),
+        now: Moment::now(),
+        active: &[],
+    };
+    let demands = situation.demands();
+    let mut seen = look(shared);
+    seen.sort_unstable_by_key(|it| (it.fate.rank(), it.key.class, it.last_used, it.slot));
+    foresee(&mut seen, &demands, coming, shared.config.parallel);
+    Explanation {
+        shortages: demands.shortages(),
+        skipped: demands.skipped,
+        resources: seen.into_iter().map(Seen::explained).collect(),
+    }
+}
+
+/// What was copied of an entry under the lock.
+struct Seen {
+    disposable: Arc<dyn Disposable>,
+    footprint: Footprint,
+    key: ShelfKey,
+    last_used: Moment,
+    slot: usize,
+    fate: Fate,
+}
+
+fn look(shared: &Shared) -> Vec<Seen> {
+    let now = Moment::now();
+    let mut seen = Vec::new();
+    let mut from = Some(0);
+    while let Some(slot) = from {
+        let registry = shared.registry();
+        let (entries, next) = registry.chunk(slot, CHUNK);
+        seen.extend(entries.into_iter().map(|entry| Seen::new(entry, now)));
+        from = next;
+    }
+    seen
+}
+
+/// Marks what would go, as a collection would choose it.
+fn foresee(seen: &mut [Seen], demands: &Demands, mut coming: Gain, parallel: usize) {
+    let mut chosen = ClassTotals::default();
+    for demand in &demands.demands {
+        let want = demand.want();
+        for it in seen.iter_mut() {
+            let of_class = chosen.of(demand.rule.class);
+            if demand.is_met(&coming, of_class, parallel.max(1) as u64) {
+                break;
+            }
+            if matches!(it.fate, Fate::Stays(_)) && want.fits(&it.key, it.last_used) {
+                it.fate = Fate::Goes(Reason::Rule(demand.rule));
+                coming.add(&it.footprint);
+                chosen.add(it.key.class, &it.footprint);
+            }
+        }
+    }
+}
+
+impl Seen {
+    fn new(entry: &Entry, now: Moment) -> Self {
+        let last_used = entry.resource.last_used();
+        let fate = match (entry.place, entry.resource.users()) {
+            (Place::Quarantined(_), _) => Fate::Quarantined(entry.failures),
+            (Place::Disposing, _) => Fate::Going,
+            (Place::Discarded, _) => Fate::Goes(Reason::Discarded),
+            (_, 0) => Fate::Stays(now.since(last_used)),
+            (_, users) => Fate::InUse(users),
+        };
+        Self {
+            disposable: Arc::clone(&entry.disposable),
+            footprint: entry.footprint,
+            key: entry.shelf(),
+            last_used,
+            slot: entry.id.slot,
+            fate,
+        }
+    }
+
+    fn explained(self) -> Explained {
+        Explained {
+            name: self.disposable.name().into_owned(),
+            class: self.key.class,
+            footprint: self.footprint,
+            fate: self.fate,
+        }
+    }
+}
+
+impl Fate {
+    /// The order of the groups in an explanation.
+    fn rank(self) -> u8 {
+        match self {
+            Self::Goes(_) => 0,
+            Self::Stays(_) => 1,
+            Self::InUse(_) => 2,
+            Self::Going => 3,
+            Self::Quarantined(_) => 4,
+        }
+    }
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Goes(reason) => write!(f, "goes: {reason}"),
+            Self::Stays(idle) => write!(f, "stays: idle for {} s", idle.as_secs()),
+            Self::InUse(users) => write!(f, "in use by {users}"),
+            Self::Going => f.write_str("is being disposed of"),
+            Self::Quarantined(failures) => write!(f, "quarantined: failed to go {failures} times"),
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.shortages.is_empty() {
+            writeln!(f, "All limits that can be judged are kept.")?;
+        }
+        self.shortages.iter().try_for_each(|it| writeln!(f, "{it}"))?;
+        self.skipped.iter().try_for_each(|it| writeln!(f, "{it}"))?;
+        self.resources.iter().try_for_each(|it| writeln!(f, "{it}"))
+    }
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let disk = Column(self.footprint.disk).to_string();
+        let memory = Column(self.footprint.memory).to_string();
+        let (class, fate, name) = (self.class, self.fate, &self.name);
+        write!(f, "{class:9}  disk {disk:>9}  memory {memory:>9}  {name:32}  {fate}")
+    }
+}
+
+/// A size in a table.
+struct Column(Size);
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Size::None => f.write_str("-"),
+            Size::Unknown => f.write_str("?"),
+            Size::Known(bytes) => Bytes(bytes).fmt(f),
+        }
+    }
+}

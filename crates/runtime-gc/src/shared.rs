@@ -1,0 +1,66 @@
+//! What trackers, disposals and the collector share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::{Notify, Semaphore, watch};
+
+use crate::config::Config;
+use crate::registry::{ClassTotals, Registry};
+use crate::{Amount, CostClass, ResourceId};
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    registry: Mutex<Registry>,
+    /// Wakes the background task.
+    pub(crate) trigger: Notify,
+    /// Counts the disposals that have ended, in whatever way.
+    pub(crate) settled: watch::Sender<u64>,
+    /// Bytes on disk that somebody was promised and has not written yet.
+    pub(crate) reserved: Arc<AtomicU64>,
+    /// A place for each disposal that may run at a time.
+    pub(crate) places: Semaphore,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config) -> Self {
+        let places = Semaphore::new(config.parallel.clamp(1, Semaphore::MAX_PERMITS));
+        Self {
+            config,
+            registry: Mutex::default(),
+            trigger: Notify::new(),
+            settled: watch::Sender::new(0),
+            reserved: Arc::default(),
+            places,
+        }
+    }
+
+    pub(crate) fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock()
+    }
+
+    pub(crate) fn reserved(&self) -> u64 {
+        self.reserved.load(Ordering::Acquire)
+    }
+
+    /// A watched resource has lost its last user.
+    pub(crate) fn idle(&self, id: ResourceId) {
+        self.registry().idle(id);
+        // It is watched because it is to go, or because a collection wanted it and could not have it.
+        self.trigger.notify_one();
+    }
+
+    /// Whether a ceiling is passed that can be judged without asking the system.
+    pub(crate) fn is_over_ceiling(&self, totals: &ClassTotals, class: CostClass) -> bool {
+        [None, Some(class)].into_iter().any(|class| {
+            let limits = class.map_or(&self.config.limits, |class| self.config.class(class));
+            let have = totals.of(class);
+            let count = limits.max_count.filter(|mark| mark.limit > 0);
+            let size = limits.max_total_size.map(|mark| mark.limit);
+            count.is_some_and(|mark| have.count > mark.limit)
+                || matches!(size, Some(Amount::Absolute(most)) if most > 0 && have.disk > most)
+        })
+    }
+}

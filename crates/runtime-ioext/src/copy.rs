@@ -1,0 +1,184 @@
+//! Copies that tell read from write errors.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until};
+
+/// One buffer a copy.
+const BUFFER: usize = 64 * 1024;
+
+/// Why a copy ended early, and how many bytes the writer took before.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// The source failed.
+    #[error("cannot read what is to be copied, after {copied} bytes")]
+    Read {
+        /// How many bytes the writer took.
+        copied: u64,
+        /// What the reader said.
+        source: io::Error,
+    },
+    /// The target failed.
+    #[error("cannot write what is copied, after {copied} bytes")]
+    Write {
+        /// How many bytes the writer took.
+        copied: u64,
+        /// What the writer said.
+        source: io::Error,
+    },
+}
+
+impl CopyError {
+    /// How many bytes the writer took.
+    #[must_use]
+    pub fn copied(&self) -> u64 {
+        match self {
+            Self::Read { copied, .. } | Self::Write { copied, .. } => *copied,
+        }
+    }
+}
+
+/// Copies until the reader ends, then flushes the writer. Gives the number of bytes.
+///
+/// # Errors
+///
+/// If the reader or the writer fails; the error says which.
+///
+/// # Cancel safety
+///
+/// Not cancel safe: bytes that were read and not yet written are lost.
+///
+/// # Example
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut full = std::io::Cursor::new([0; 3]);
+/// let error = runtime_ioext::copy(&mut &b"hello"[..], &mut full.get_mut().as_mut_slice()).await.unwrap_err();
+/// assert!(matches!(error, runtime_ioext::CopyError::Write { copied: 3, .. }));
+/// # }
+/// ```
+pub async fn copy<R, W>(reader: &mut R, writer: &mut W) -> Result<u64, CopyError>
+where
+    R: AsyncRead + Unpin + ?Sized,
+    W: AsyncWrite + Unpin + ?Sized,
+{
+    let mut copied = 0;
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match reader.read(&mut buffer).await {
+            Ok(0) => break,
+            Ok(n) => write_all(writer, &buffer[..n], &mut copied).await?,
+            Err(source) => return Err(CopyError::Read { copied, source }),
+        }
+    }
+    flush(writer, copied).await?;
+    Ok(copied)
+}
+
+/// Copies until the reader ends, then shuts the writer down. Gives the number of bytes.
+///
+/// If the reader fails, the writer is dropped without being shut down: what is on its other side must not
+/// take the copy for complete.
+///
+/// # Errors
+///
+/// If the reader or the writer fails; the error says which.
+///
+/// # Cancel safety
+///
+/// Not cancel safe: bytes that were read and not yet written are lost, and both sides are dropped.
+pub async fn copy_and_close<R, W>(mut reader: R, mut writer: W) -> Result<u64, CopyError>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let copied = copy(&mut reader, &mut writer).await?;
+    match writer.shutdown().await {
+        Ok(()) => Ok(copied),
+        Err(source) => Err(CopyError::Write { copied, source }),
+    }
+}
+
+/// Copies until the reader ends, and flushes the writer at the latest `interval` after it took a byte, even
+/// if the reader pauses. Gives the number of bytes.
+///
+/// # Errors
+///
+/// If the reader or the writer fails; the error says which.
+///
+/// # Cancel safety
+///
+/// Not cancel safe: bytes that were read and not yet written are lost.
+pub async fn copy_and_flush<R, W>(
+    reader: &mut R,
+    writer: &mut W,
+    interval: Duration,
+) -> Result<u64, CopyError>
+where
+    R: AsyncRead + Unpin + ?Sized,
+    W: AsyncWrite + Unpin + ?Sized,
+{
+    let mut copied = 0;
+    let mut buffer = vec![0; BUFFER];
+    let mut flush_at = None;
+    loop {
+        let read = tokio::select! {
+            biased;
+            () = at(flush_at) => {
+                flush(writer, copied).await?;
+                flush_at = None;
+                continue;
+            }
+            read = reader.read(&mut buffer) => read,
+        };
+        match read {
+            Ok(0) => break,
+            Ok(n) => write_all(writer, &buffer[..n], &mut copied).await?,
+            Err(source) => return Err(CopyError::Read { copied, source }),
+        }
+        flush_at = flush_at.or_else(|| Instant::now().checked_add(interval));
+    }
+    flush(writer, copied).await?;
+    Ok(copied)
+}
+
+/// Waits for a moment, or for ever.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn write_all<W>(writer: &mut W, mut bytes: &[u8], copied: &mut u64) -> Result<(), CopyError>
+where
+    W: AsyncWrite + Unpin + ?Sized,
+{
+    while !bytes.is_empty() {
+        let written = match writer.write(bytes).await {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            result => result,
+        };
+        let written = written.map_err(|source| CopyError::Write {
+            copied: *copied,
+            source,
+        })?;
+        *copied += written as u64;
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}
+
+async fn flush<W>(writer: &mut W, copied: u64) -> Result<(), CopyError>
+where
+    W: AsyncWrite + Unpin + ?Sized,
+{
+    writer
+        .flush()
+        .await
+        .map_err(|source| CopyError::Write { copied, source })
+}

@@ -1,0 +1,225 @@
+//! Takes secrets out of what goes to a log.
+
+mod forms;
+mod patterns;
+mod stream;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use self::patterns::Patterns;
+use self::stream::Stream;
+use super::error::WriteLogError;
+use super::sink::{LogSink, impl_writer};
+use super::writer::LogWriter;
+use crate::sys::Mutex;
+
+/// What stands in the place of a secret.
+const MARKER: &[u8] = b"[REDACTED]";
+
+/// A set of secrets that are replaced by `[REDACTED]` in everything that passes its writers.
+///
+/// A secret is found however it is split over writes; as it is, in base64 at each of its three alignments
+/// and in both alphabets, percent-encoded, and escaped for JSON. Secrets can be added while output flows:
+/// an added one is replaced in everything that is written from then on. Clones are the same set.
+///
+/// Output is held back only while it could be the beginning of a secret, so that a prompt without a line
+/// feed shows at once.
+///
+/// # Example
+///
+/// ```
+/// use runtime_ioext::log::Redactor;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let redactor = Redactor::new();
+/// redactor.add("hunter22")?;
+/// assert!(redactor.add("1234").is_err());
+///
+/// assert_eq!(redactor.redact(b"user:hunter22, dXNlcjpodW50ZXIyMg=="), b"user:[REDACTED], dXNlcj[REDACTED]Mg==");
+/// assert_eq!(redactor.hits(), 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Redactor {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    min_len: usize,
+    patterns: Mutex<Arc<Patterns>>,
+    hits: AtomicU64,
+}
+
+impl Redactor {
+    /// Shorter secrets are refused, since they would be found in everything.
+    pub const DEFAULT_MIN_LEN: usize = 6;
+
+    /// Makes an empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_min_len(Self::DEFAULT_MIN_LEN)
+    }
+
+    /// Makes an empty set that takes secrets from a length of bytes on.
+    #[must_use]
+    pub fn with_min_len(min_len: usize) -> Self {
+        let patterns = Mutex::new(Arc::default());
+        let min_len = min_len.max(1);
+        Self {
+            shared: Arc::new(Shared {
+                min_len,
+                patterns,
+                hits: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Adds a secret.
+    ///
+    /// # Errors
+    ///
+    /// If the secret is so short that it would be found in everything. It is *not* redacted then.
+    pub fn add(&self, secret: impl AsRef<[u8]>) -> Result<(), SecretTooShort> {
+        let (secret, min_len) = (secret.as_ref(), self.shared.min_len);
+        if secret.len() < min_len {
+            return Err(SecretTooShort { min_len });
+        }
+        let mut patterns = self.shared.patterns.lock();
+        *patterns = Arc::new(patterns.with(forms::of(secret, min_len)));
+        Ok(())
+    }
+
+    /// How many times something was replaced.
+    #[must_use]
+    pub fn hits(&self) -> u64 {
+        self.shared.hits.load(Ordering::Relaxed)
+    }
+
+    /// Replaces secrets in text that is whole.
+    #[must_use]
+    pub fn redact(&self, text: &[u8]) -> Vec<u8> {
+        let (mut stream, mut out) = (Stream::default(), Vec::new());
+        self.pass(&mut stream, text, &mut out);
+        self.end(&mut stream, &mut out);
+        out
+    }
+
+    /// Makes an adaptor that replaces secrets on their way to a log.
+    #[must_use]
+    pub fn writer<S: LogSink>(&self, sink: S) -> RedactingWriter<S> {
+        RedactingWriter {
+            redactor: self.clone(),
+            sink,
+            stream: Stream::default(),
+        }
+    }
+
+    fn pass(&self, stream: &mut Stream, bytes: &[u8], out: &mut Vec<u8>) {
+        let patterns = Arc::clone(&self.shared.patterns.lock());
+        self.count(stream.pass(&patterns, bytes, out));
+    }
+
+    fn end(&self, stream: &mut Stream, out: &mut Vec<u8>) {
+        let patterns = Arc::clone(&self.shared.patterns.lock());
+        self.count(stream.end(&patterns, out));
+    }
+
+    fn count(&self, hits: u64) {
+        self.shared.hits.fetch_add(hits, Ordering::Relaxed);
+    }
+}
+
+impl Default for Redactor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redactor")
+            .field("hits", &self.hits())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Says that a secret is too short to be redacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "cannot redact a secret of less than {min_len} bytes, since it would be found in everything"
+)]
+#[non_exhaustive]
+pub struct SecretTooShort {
+    /// The length from which on secrets are taken.
+    pub min_len: usize,
+}
+
+/// Replaces secrets on their way to a log. Made by [`Redactor::writer`].
+///
+/// [`finish`](LogSink::finish), shutting it down or dropping it passes on what was held back because it
+/// could have become a secret.
+pub struct RedactingWriter<S: LogSink = LogWriter> {
+    redactor: Redactor,
+    sink: S,
+    stream: Stream,
+}
+
+impl<S: LogSink> RedactingWriter<S> {
+    fn push_end(&mut self) -> Result<(), WriteLogError> {
+        let mut out = Vec::new();
+        self.redactor.end(&mut self.stream, &mut out);
+        match out.is_empty() {
+            true => Ok(()),
+            false => self.sink.push(&out),
+        }
+    }
+}
+
+impl<S: LogSink> LogSink for RedactingWriter<S> {
+    fn wait_for_room(&mut self) {
+        self.sink.wait_for_room();
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sink.poll_room(cx)
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
+        let mut out = Vec::with_capacity(bytes.len());
+        self.redactor.pass(&mut self.stream, bytes, &mut out);
+        match out.is_empty() {
+            true => Ok(()),
+            false => self.sink.push(&out),
+        }
+    }
+
+    fn start_flush(&mut self) {
+        self.sink.start_flush();
+    }
+
+    fn finish(&mut self) -> Result<(), WriteLogError> {
+        self.push_end()?;
+        self.sink.finish()
+    }
+}
+
+impl_writer!(RedactingWriter);
+
+impl<S: LogSink> Drop for RedactingWriter<S> {
+    /// A failure here is not lost: the log is broken, and whoever closes it hears of it.
+    fn drop(&mut self) {
+        drop(self.push_end());
+    }
+}
+
+impl<S: LogSink> fmt::Debug for RedactingWriter<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedactingWriter")
+            .field("redactor", &self.redactor)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,64 @@
+//! A reader that knows how far it is.
+
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// Counts the bytes that are read through it, for a reader that cannot seek.
+///
+/// # Example
+///
+/// ```
+/// use std::io::Read;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut reader = runtime_ioext::TellReader::new(&b"hello"[..]);
+/// reader.read_exact(&mut [0; 3])?;
+/// assert_eq!(reader.tell(), 3);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TellReader<R> {
+    inner: R,
+    read: u64,
+}
+
+impl<R> TellReader<R> {
+    /// Counts from here on.
+    pub fn new(inner: R) -> Self {
+        Self { inner, read: 0 }
+    }
+
+    /// How many bytes were read.
+    #[must_use]
+    pub fn tell(&self) -> u64 {
+        self.read
+    }
+
+    /// Gives the reader back.
+    pub fn into_inner(self) -> R {
+        self.inner
+    }
+}
+
+impl<R: Read> Read for TellReader<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(bytes).inspect(|&n| self.read += n as u64)
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for TellReader<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        self.read += (buf.filled().len() - before) as u64;
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,124 @@
+//! Reports how a stream ends that somebody else uses.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How a watched stream ended.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Outcome<'a> {
+    /// A read came to the end.
+    End,
+    /// The stream was shut down or dropped before it ended or failed.
+    Closed,
+    /// A read, write, flush or shutdown failed.
+    Failed(&'a io::Error),
+}
+
+type Report = Box<dyn FnOnce(Outcome<'_>) + Send + Sync>;
+
+/// A stream that reports once how it ends: by its first error, by its end, or by being closed.
+///
+/// # Example
+///
+/// ```
+/// use std::sync::mpsc;
+/// use runtime_ioext::{Outcome, Watch};
+/// use tokio::io::AsyncReadExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let (ended, reports) = mpsc::channel();
+/// let mut body = Watch::new(&b"body"[..], move |outcome| {
+///     let _ = ended.send(matches!(outcome, Outcome::End));
+/// });
+/// body.read_to_end(&mut Vec::new()).await?;
+/// drop(body);
+/// assert_eq!(reports.iter().collect::<Vec<_>>(), [true]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Watch<T> {
+    inner: T,
+    report: Option<Report>,
+}
+
+impl<T> Watch<T> {
+    /// Watches a stream. `report` is called at most once, in the task that uses or drops the stream, so it
+    /// should be quick.
+    pub fn new(inner: T, report: impl FnOnce(Outcome<'_>) + Send + Sync + 'static) -> Self {
+        Self {
+            inner,
+            report: Some(Box::new(report)),
+        }
+    }
+
+    fn report(&mut self, outcome: Outcome<'_>) {
+        if let Some(report) = self.report.take() {
+            report(outcome);
+        }
+    }
+
+    fn watch<R>(&mut self, result: io::Result<R>) -> io::Result<R> {
+        result.inspect_err(|error| self.report(Outcome::Failed(error)))
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watch<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.remaining();
+        let result = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
+        self.watch(result)?;
+        if before > 0 && buf.remaining() == before {
+            self.report(Outcome::End);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Watch<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = ready!(Pin::new(&mut self.inner).poll_write(cx, bytes));
+        Poll::Ready(self.watch(result))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = ready!(Pin::new(&mut self.inner).poll_flush(cx));
+        Poll::Ready(self.watch(result))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = ready!(Pin::new(&mut self.inner).poll_shutdown(cx));
+        self.watch(result)?;
+        self.report(Outcome::Closed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T> Drop for Watch<T> {
+    fn drop(&mut self) {
+        self.report(Outcome::Closed);
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Watch<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reported = self.report.is_none();
+        f.debug_struct("Watch")
+            .field("inner", &self.inner)
+            .field("reported", &reported)
+            .finish()
+    }
+}

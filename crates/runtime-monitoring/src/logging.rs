@@ -1,0 +1,169 @@
+//! The monitor that logs through `tracing` and counts in memory.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use runtime_core::monitor::{Level, MonitorSink, Report, Scope, Severity};
+use runtime_core::{Monitor, chain};
+use tracing::event;
+
+use crate::Metrics;
+use crate::fields::{Redact, Redacted, Tags};
+
+/// The target of every event that a monitor writes, to filter by.
+pub const TARGET: &str = "worker";
+
+/// Writes log lines and incidents as `tracing` events, and keeps counters and measures in [`Metrics`].
+///
+/// An event has the target [`TARGET`], and, as far as there are any, the fields `prefix`, `tags`
+/// (`name=value name=value`), and for incidents `incident` and `error`. Whatever subscriber the
+/// application has installed sees them; this installs none.
+///
+/// # Example
+///
+/// ```
+/// use runtime_monitoring::LoggingMonitor;
+///
+/// let monitor = LoggingMonitor::new().with_tags([("workerId", "i-0123")]).into_monitor();
+/// monitor.with_prefix("queue").info("waiting for tasks");
+/// ```
+#[derive(Clone, Default)]
+pub struct LoggingMonitor {
+    metrics: Metrics,
+    tags: Vec<(String, String)>,
+    redact: Option<Redact>,
+}
+
+impl LoggingMonitor {
+    /// Makes one with metrics of its own and no tags.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Counts and measures there.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Adds tags to everything, such as the names of the worker.
+    #[must_use]
+    pub fn with_tags<N, V>(mut self, tags: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        let tags = tags.into_iter();
+        self.tags
+            .extend(tags.map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
+    /// Passes every message, error and value of a tag through `redact`, which replaces the secrets.
+    ///
+    /// It is called from any thread, and only for what some subscriber wants to see.
+    #[must_use]
+    pub fn with_redactor(
+        mut self,
+        redact: impl Fn(&str) -> Cow<'_, str> + Send + Sync + 'static,
+    ) -> Self {
+        self.redact = Some(Arc::new(redact));
+        self
+    }
+
+    /// What was counted and measured.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Makes a monitor of it, without prefix and tags.
+    #[must_use]
+    pub fn into_monitor(self) -> Monitor {
+        Monitor::new(Arc::new(self))
+    }
+
+    fn tags<'a>(&'a self, scope: &'a Scope) -> Tags<'a> {
+        Tags {
+            scope,
+            common: &self.tags,
+            redact: self.redact.as_ref(),
+        }
+    }
+
+    fn redacted<'a>(&'a self, message: &'a dyn fmt::Display) -> Redacted<'a> {
+        Redacted {
+            message,
+            redact: self.redact.as_ref(),
+        }
+    }
+}
+
+/// Writes an event whose level is only known at run time; each level needs a place in the code of its own.
+macro_rules! event_at {
+    ($level:expr, $($fields:tt)*) => {
+        match $level {
+            Level::ERROR => event!(target: TARGET, Level::ERROR, $($fields)*),
+            Level::WARN => event!(target: TARGET, Level::WARN, $($fields)*),
+            Level::INFO => event!(target: TARGET, Level::INFO, $($fields)*),
+            Level::DEBUG => event!(target: TARGET, Level::DEBUG, $($fields)*),
+            Level::TRACE => event!(target: TARGET, Level::TRACE, $($fields)*),
+        }
+    };
+}
+
+impl MonitorSink for LoggingMonitor {
+    fn count(&self, scope: &Scope, name: &'static str, n: u64) {
+        self.metrics.count(scope, name, n);
+    }
+
+    fn measure(&self, scope: &Scope, name: &'static str, value: f64) {
+        self.metrics.measure(scope, name, value);
+    }
+
+    fn log(&self, scope: &Scope, level: Level, message: &dyn fmt::Display) {
+        event_at!(
+            level,
+            prefix = prefix(scope),
+            tags = present(&self.tags(scope)),
+            "{}",
+            self.redacted(message)
+        );
+    }
+
+    fn report(&self, scope: &Scope, report: &Report<'_>) {
+        let level = match report.severity {
+            Severity::Warning => Level::WARN,
+            Severity::Error => Level::ERROR,
+        };
+        event_at!(
+            level,
+            prefix = prefix(scope),
+            tags = present(&self.tags(scope)),
+            incident = %report.incident,
+            error = %self.redacted(&chain(report.error)),
+            "{}",
+            self.redacted(report.context)
+        );
+    }
+}
+
+fn prefix(scope: &Scope) -> Option<&str> {
+    Some(scope.prefix()).filter(|prefix| !prefix.is_empty())
+}
+
+fn present<'a>(tags: &'a Tags<'a>) -> Option<tracing::field::DebugValue<&'a Tags<'a>>> {
+    (!tags.is_empty()).then(|| tracing::field::debug(tags))
+}
+
+impl fmt::Debug for LoggingMonitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoggingMonitor")
+            .field("metrics", &self.metrics)
+            .field("tags", &self.tags)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,155 @@
+//! Turns events into lines.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::lines::{Head, LineFormat, Lines};
+use super::queue::Queue;
+use super::visit::{Parts, Visitor};
+use crate::TARGET;
+use crate::fields::Redact;
+
+/// A layer that writes a line an event, of monitors and of everything else that uses `tracing`.
+///
+/// Lines are written by a thread of its own. If that cannot keep up, lines are dropped and counted,
+/// and a line of the log tells how many. [`LogGuard`] ends the thread.
+pub struct LogLayer {
+    lines: Lines,
+    redact: Option<Redact>,
+}
+
+impl LogLayer {
+    /// Makes a layer that writes to `out`.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system gives no thread.
+    pub fn new(
+        format: LineFormat,
+        out: impl io::Write + Send + 'static,
+    ) -> io::Result<(Self, LogGuard)> {
+        let lines = Lines::start(format, Box::new(out))?;
+        let guard = LogGuard(lines.queue.clone());
+        let layer = Self {
+            lines,
+            redact: None,
+        };
+        Ok((layer, guard))
+    }
+
+    /// Passes every text of other events through `redact`, which replaces the secrets.
+    ///
+    /// Events of monitors have a [redactor of their own](crate::LoggingMonitor::with_redactor).
+    #[must_use]
+    pub fn with_redactor(
+        mut self,
+        redact: impl Fn(&str) -> Cow<'_, str> + Send + Sync + 'static,
+    ) -> Self {
+        self.redact = Some(Arc::new(redact));
+        self
+    }
+
+    pub(super) fn set_redact(&mut self, redact: Option<Redact>) {
+        self.redact = redact;
+    }
+
+    fn visitor<'a>(&'a self, parts: &'a mut Parts, is_own: bool) -> Visitor<'a> {
+        Visitor {
+            parts,
+            style: self.lines.format.style(),
+            is_own,
+            redact: self.redact.as_ref(),
+        }
+    }
+}
+
+/// The fields of a span, rendered for the events in it.
+struct SpanFields(String);
+
+impl<S> Layer<S> for LogLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else {
+            return;
+        };
+        let mut parts = Parts::default();
+        attributes.record(&mut self.visitor(&mut parts, false));
+        span.extensions_mut().insert(SpanFields(parts.fields));
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let metadata = event.metadata();
+        let head = Head {
+            level: *metadata.level(),
+            target: metadata.target(),
+        };
+        self.lines.push(head, |parts| {
+            for span in context.event_scope(event).into_iter().flatten() {
+                if let Some(SpanFields(fields)) = span.extensions().get() {
+                    (self.lines.format.style().group)(&mut parts.fields, &Rendered(fields));
+                }
+            }
+            event.record(&mut self.visitor(parts, head.target == TARGET));
+        });
+    }
+}
+
+/// Fields that are rendered already.
+struct Rendered<'a>(&'a str);
+
+impl fmt::Debug for Rendered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.trim_start())
+    }
+}
+
+impl fmt::Debug for LogLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogLayer")
+            .field("format", &self.lines.format)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Ends a log: when it is dropped, what waits is written.
+///
+/// Lines that come later are still written, by the thread that has them.
+#[must_use = "dropping the guard ends the thread that writes the log"]
+pub struct LogGuard(Queue);
+
+impl LogGuard {
+    /// How many lines were dropped, since they came faster than they could be written.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped()
+    }
+
+    /// Waits until all lines so far are written, at most two seconds; reports whether they are.
+    pub fn flush(&self) -> bool {
+        self.0.flush()
+    }
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl fmt::Debug for LogGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogGuard")
+            .field("dropped", &self.dropped())
+            .finish_non_exhaustive()
+    }
+}

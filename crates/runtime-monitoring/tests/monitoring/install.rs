@@ -1,0 +1,51 @@
+//! Only an application installs a log, and only once.
+
+use runtime_monitoring::{
+    Config, InstallError, LineFormat, LogBuilder, LogConfig, LogLevel, from_config, pre_config,
+};
+
+use crate::support::Output;
+
+#[test]
+fn an_installed_log_has_levels_that_change_and_cannot_be_replaced() {
+    // Before: neither of these installs anything, or the installation below would fail.
+    pre_config().debug("nobody hears this");
+    let config: Config = serde_json::from_str(r#"{"log": {"modules": {"noisy": "error"}}}"#)
+        .expect("a valid configuration");
+    let monitoring = from_config(&config);
+
+    let output = Output::default();
+    let text = LineFormat::Text { colours: false };
+    let log = LogBuilder::new(config.log.clone())
+        .writer(text, output.clone())
+        .install();
+    let log = log.expect("there is no other log");
+    let again = LogBuilder::new(LogConfig::default())
+        .install()
+        .expect_err("there is one already");
+    assert!(matches!(again, InstallError::Installed), "{again:?}");
+
+    monitoring.monitor.debug("one");
+    tracing::warn!(target: "noisy::part", "two");
+    let mut debug = config.log;
+    debug.level = LogLevel::Debug;
+    log.set_levels(&debug);
+    monitoring.monitor.debug("three");
+    drop(log);
+    let text = output.text();
+    assert!(
+        text.contains("DEBUG three") && text.lines().count() == 1,
+        "{text}"
+    );
+}
+
+#[test]
+fn a_wrong_configuration_is_refused() {
+    for wrong in [
+        r#"{"logs": {}}"#,
+        r#"{"log": {"level": "loud"}}"#,
+        r#"{"log": {"format": 1}}"#,
+    ] {
+        serde_json::from_str::<Config>(wrong).expect_err(wrong);
+    }
+}

@@ -1,0 +1,256 @@
+//! Events become lines of text or JSON, with prefix, tags and incidents.
+
+use std::borrow::Cow;
+use std::sync::mpsc;
+
+use runtime_core::Monitor;
+use runtime_monitoring::{LineFormat, LogLayer, LoggingMonitor};
+use serde_json::Value;
+use tracing::Dispatch;
+use tracing::dispatcher::{set_default, with_default};
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use crate::support::{Failure, Output, capture};
+
+const TEXT: LineFormat = LineFormat::Text { colours: false };
+
+/// Runs `log` with a monitor and returns what was written.
+fn lines(format: LineFormat, log: impl FnOnce(Monitor)) -> String {
+    let (subscriber, guard, output) = capture(format);
+    let monitor = LoggingMonitor::new()
+        .with_tags([("region", "eu")])
+        .into_monitor();
+    with_default(&subscriber, || log(monitor));
+    drop(guard);
+    output.text()
+}
+
+/// The only line, as JSON.
+fn json(log: impl FnOnce(Monitor)) -> Value {
+    let line = lines(LineFormat::Json, log);
+    assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+    serde_json::from_str(&line).expect("a line is a JSON object")
+}
+
+/// A line without its time.
+fn after_time(line: &str) -> &str {
+    line.split_once(' ').map_or("", |(_, rest)| rest)
+}
+
+#[test]
+fn text_has_level_prefix_message_and_tags() {
+    let line = lines(TEXT, |monitor| {
+        monitor
+            .with_prefix("queue")
+            .with_prefix("claim")
+            .with_tag("taskId", "a1")
+            .warn("nothing to do");
+    });
+    assert_eq!(
+        after_time(&line),
+        "WARN  queue.claim: nothing to do region=eu taskId=a1\n"
+    );
+}
+
+#[test]
+fn an_inner_tag_hides_an_outer_one() {
+    let line = lines(TEXT, |monitor| {
+        monitor
+            .with_tag("region", "us")
+            .with_tag("region", "as")
+            .info("hi");
+    });
+    assert_eq!(after_time(&line), "INFO  hi region=as\n");
+}
+
+#[test]
+fn a_quoted_message_cannot_take_over_the_terminal() {
+    let line = lines(TEXT, |monitor| {
+        monitor.info("red \x1b[31m and\nthe next line")
+    });
+    assert_eq!(
+        after_time(&line),
+        "INFO  red \\u{1b}[31m and\n    the next line region=eu\n"
+    );
+}
+
+#[test]
+fn colours_are_only_there_if_asked() {
+    let line = lines(LineFormat::Text { colours: true }, |monitor| {
+        monitor.error("hi")
+    });
+    assert!(line.contains("\x1b[31mERROR\x1b[0m hi"), "{line:?}");
+}
+
+#[test]
+fn json_has_the_names_that_services_use() {
+    let line = json(|monitor| {
+        monitor
+            .with_prefix("fetch")
+            .with_tag("taskId", "a \"quoted\" one")
+            .info("line\nbreak \u{1} é");
+    });
+    assert_eq!(line["Type"], "fetch");
+    assert_eq!(line["Logger"], "worker");
+    assert_eq!(line["EnvVersion"], "2.0");
+    assert_eq!(line["Severity"], 6);
+    assert_eq!(line["severity"], "INFO");
+    assert_eq!(line["message"], "line\nbreak \u{1} é");
+    assert_eq!(line["Fields"]["region"], "eu");
+    assert_eq!(line["Fields"]["taskId"], "a \"quoted\" one");
+    assert_eq!(line["Pid"], std::process::id());
+    assert!(line["Timestamp"].as_u64().expect("nanoseconds") > 1_700_000_000_000_000_000);
+}
+
+#[test]
+fn an_incident_has_its_id_and_all_causes() {
+    let mut incident = String::new();
+    let line = json(|monitor| {
+        incident = monitor
+            .report_error(&Failure::new(), "the task ended")
+            .to_string();
+    });
+    assert_eq!(line["severity"], "ERROR");
+    assert_eq!(line["message"], "the task ended");
+    assert_eq!(line["Fields"]["incident"], incident);
+    assert_eq!(
+        line["Fields"]["error"],
+        "cannot upload the log: connection reset"
+    );
+}
+
+#[test]
+fn a_warning_report_is_a_warning() {
+    let line = json(|monitor| {
+        monitor.report_warning(&Failure::new(), "tried again");
+    });
+    assert_eq!(
+        (&line["severity"], &line["Severity"]),
+        (&"WARNING".into(), &4.into())
+    );
+}
+
+#[test]
+fn events_of_other_libraries_keep_their_fields_and_spans() {
+    let (subscriber, guard, output) = capture(LineFormat::Json);
+    with_default(&subscriber, || {
+        let _span = tracing::info_span!("request", method = "GET").entered();
+        tracing::info!(target: "http", count = 3, ok = true, share = 0.5, nan = f64::NAN, "done");
+    });
+    drop(guard);
+    let line: Value = serde_json::from_str(&output.text()).expect("a JSON object");
+    assert_eq!(line["Type"], "http");
+    let fields = &line["Fields"];
+    assert_eq!(fields["method"], "GET");
+    assert_eq!((&fields["count"], &fields["ok"]), (&3.into(), &true.into()));
+    assert_eq!(
+        (&fields["share"], &fields["nan"]),
+        (&0.5.into(), &"NaN".into())
+    );
+}
+
+#[test]
+fn secrets_are_replaced_in_messages_errors_and_tags() {
+    let (subscriber, guard, output) = capture(TEXT);
+    let monitor = LoggingMonitor::new()
+        .with_tags([("token", "hunter2")])
+        .with_redactor(|text| text.replace("hunter2", "[redacted]").into())
+        .into_monitor();
+    with_default(&subscriber, || {
+        monitor
+            .with_tag("url", "http://hunter2@host")
+            .info("logged in with hunter2");
+        let error = Failure(std::io::Error::other("hunter2 is wrong"));
+        monitor.report_error(&error, "used hunter2");
+    });
+    drop(guard);
+    let text = output.text();
+    assert!(!text.contains("hunter2"), "{text}");
+    assert_eq!(text.matches("[redacted]").count(), 6, "{text}");
+}
+
+#[test]
+fn secrets_are_replaced_in_events_of_other_libraries() {
+    fn hide(text: &str) -> Cow<'_, str> {
+        text.replace("hunter\"2", "[redacted]").into()
+    }
+    let output = Output::default();
+    let (layer, guard) = LogLayer::new(LineFormat::Json, output.clone()).expect("a thread");
+    let subscriber = Dispatch::new(Registry::default().with(layer.with_redactor(hide)));
+    with_default(&subscriber, || {
+        let _span = tracing::info_span!("login", password = "hunter\"2").entered();
+        tracing::info!(header = "hunter\"2", "sent hunter\"2");
+    });
+    drop(guard);
+    let text = output.text();
+    assert!(!text.contains("hunter"), "{text}");
+    assert_eq!(text.matches("[redacted]").count(), 3, "{text}");
+}
+
+#[test]
+fn a_value_that_logs_while_it_is_formatted_does_no_harm() {
+    struct Chatty<'a>(&'a Monitor);
+    impl std::fmt::Display for Chatty<'_> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            self.0.info("inner");
+            f.write_str("outer")
+        }
+    }
+    let text = lines(TEXT, |monitor| monitor.info(Chatty(&monitor)));
+    // `tracing` does not hand on events that come out of an event.
+    assert_eq!(after_time(&text), "INFO  outer region=eu\n");
+}
+
+#[test]
+fn lines_after_the_end_of_the_guard_are_written_too() {
+    let (subscriber, guard, output) = capture(TEXT);
+    with_default(&subscriber, || {
+        tracing::info!("before");
+        drop(guard);
+        tracing::info!("after");
+    });
+    let text = output.text();
+    assert!(
+        text.contains("before\n") && text.contains("after\n"),
+        "{text}"
+    );
+}
+
+/// Takes nothing until it is told to.
+struct Stuck(mpsc::Receiver<()>, Output);
+
+impl std::io::Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // Once the sender is gone, this returns at once.
+        let _ = self.0.recv();
+        self.1.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stuck_terminal_costs_lines_and_no_time() {
+    let (go_on, stuck) = mpsc::channel();
+    let output = Output::default();
+    let (layer, guard) = LogLayer::new(TEXT, Stuck(stuck, output.clone())).expect("a thread");
+    let subscriber = Dispatch::new(Registry::default().with(layer));
+    let _default = set_default(&subscriber);
+    let line = "x".repeat(1024);
+    for _ in 0..20_000 {
+        tracing::info!("{line}");
+    }
+    let dropped = guard.dropped();
+    assert!((10_000..20_000).contains(&dropped), "{dropped}");
+
+    drop(go_on);
+    assert!(guard.flush(), "the terminal takes lines again");
+    tracing::info!("the end");
+    drop(guard);
+    let text = output.text();
+    assert!(text.contains(&format!("{dropped} lines of the log were dropped here\n")));
+    assert!(text.ends_with("the end\n"));
+}

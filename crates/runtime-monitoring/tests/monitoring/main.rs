@@ -1,0 +1,6 @@
+//! What monitors tell comes out as logs and metrics.
+
+mod install;
+mod logs;
+mod metrics;
+mod support;

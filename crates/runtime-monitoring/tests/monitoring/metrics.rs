@@ -1,0 +1,139 @@
+//! Counters and measures add up under their full names.
+
+use runtime_core::Monitor;
+use runtime_monitoring::{LoggingMonitor, Metrics};
+
+fn monitor(metrics: &Metrics) -> Monitor {
+    LoggingMonitor::new()
+        .with_metrics(metrics.clone())
+        .into_monitor()
+}
+
+#[test]
+fn counters_add_up_over_tags_and_clones() {
+    let metrics = Metrics::new();
+    let root = monitor(&metrics);
+    for task in ["a", "b"] {
+        let fetch = root
+            .with_tag("taskId", task.to_owned())
+            .with_prefix("fetch");
+        fetch.count("retries", 1);
+        fetch.clone().count("retries", 2);
+    }
+    root.count("retries", 10);
+    let snapshot = metrics.snapshot();
+    assert_eq!(snapshot.counter("fetch.retries"), 6);
+    assert_eq!(snapshot.counter("retries"), 10);
+    assert_eq!(snapshot.counter("unknown"), 0);
+    assert_eq!(snapshot.counters.len(), 2);
+}
+
+#[test]
+fn a_prefix_at_the_address_of_another_is_not_taken_for_it() {
+    let metrics = Metrics::new();
+    let root = monitor(&metrics);
+    // Each child is dropped before the next, so that their prefixes get the same memory if they can.
+    for _ in 0..1_000 {
+        for prefix in ["aaaa", "bbbb", "cccc"] {
+            root.with_prefix("all").with_prefix(prefix).count("n", 1);
+        }
+    }
+    let snapshot = metrics.snapshot();
+    for name in ["all.aaaa.n", "all.bbbb.n", "all.cccc.n"] {
+        assert_eq!(snapshot.counter(name), 1_000, "{name}");
+    }
+}
+
+#[test]
+fn metrics_do_not_mix() {
+    let (one, two) = (Metrics::new(), Metrics::new());
+    for _ in 0..3 {
+        monitor(&one).count("n", 1);
+        monitor(&two).count("n", 10);
+    }
+    assert_eq!(one.snapshot().counter("n"), 3);
+    assert_eq!(two.snapshot().counter("n"), 30);
+}
+
+#[test]
+fn threads_lose_no_count() {
+    let metrics = Metrics::new();
+    let monitor = monitor(&metrics).with_prefix("p");
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| (0..10_000).for_each(|_| monitor.count("n", 1)));
+            threads.spawn(|| (0..10_000).for_each(|_| monitor.measure("m", 2.0)));
+        }
+    });
+    let snapshot = metrics.snapshot();
+    assert_eq!(snapshot.counter("p.n"), 40_000);
+    let measured = snapshot.distribution("p.m").expect("it was measured");
+    assert_eq!((measured.count, measured.sum), (40_000, 80_000.0));
+}
+
+#[test]
+fn only_tags_that_are_allowed_make_series() {
+    let metrics = Metrics::builder().labels(["kind"]).build();
+    let monitor = monitor(&metrics).with_prefix("cache");
+    for (kind, task) in [("docker", "a"), ("docker", "b"), ("folder", "c")] {
+        monitor
+            .with_tag("kind", kind)
+            .with_tag("taskId", task)
+            .count("hits", 1);
+    }
+    monitor.count("hits", 1);
+    let snapshot = metrics.snapshot();
+    let series: Vec<_> = snapshot
+        .counters
+        .iter()
+        .map(|sample| (sample.labels.get("kind").map(String::as_str), sample.value))
+        .collect();
+    assert_eq!(
+        series,
+        [(None, 1), (Some("docker"), 2), (Some("folder"), 1)]
+    );
+    assert_eq!(snapshot.counter("cache.hits"), 4);
+}
+
+#[test]
+fn a_label_with_too_many_values_is_left_out_in_the_end() {
+    let metrics = Metrics::builder().labels(["taskId"]).build();
+    let monitor = monitor(&metrics);
+    for task in 0..20_000 {
+        monitor.with_tag("taskId", task.to_string()).count("n", 1);
+    }
+    let snapshot = metrics.snapshot();
+    assert_eq!(snapshot.counter("n"), 20_000);
+    assert_eq!(snapshot.counters.len(), 10_001);
+}
+
+#[test]
+fn measures_are_put_into_buckets() {
+    let metrics = Metrics::builder()
+        .buckets("bytes", [10.0, 1.0, 100.0, f64::NAN])
+        .build();
+    let monitor = monitor(&metrics);
+    for value in [0.5, 1.0, 1.5, 100.0, 1e9, f64::NAN] {
+        monitor.measure("bytes", value);
+    }
+    let snapshot = metrics.snapshot();
+    let bytes = snapshot.distribution("bytes").expect("it was measured");
+    assert_eq!(bytes.bounds, [1.0, 10.0, 100.0]);
+    assert_eq!(bytes.counts, [2, 1, 1, 1]);
+    assert_eq!((bytes.count, bytes.min, bytes.max), (5, 0.5, 1e9));
+    assert_eq!(bytes.mean(), Some((0.5 + 1.0 + 1.5 + 100.0 + 1e9) / 5.0));
+}
+
+#[test]
+fn times_have_buckets_without_being_asked() {
+    let metrics = Metrics::new();
+    monitor(&metrics).measure_duration("run", std::time::Duration::from_millis(300));
+    let snapshot = metrics.snapshot();
+    let run = snapshot.distribution("run").expect("it was measured");
+    let bucket = run
+        .counts
+        .iter()
+        .position(|count| *count == 1)
+        .expect("one value");
+    assert_eq!(run.bounds[bucket], 0.5);
+}

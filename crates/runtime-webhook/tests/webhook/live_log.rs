@@ -1,0 +1,233 @@
+//! Clients follow a log, resume it, and can tell a complete log from a broken one.
+
+use std::sync::Arc;
+
+use crate::support::{body, get, open, read_until, status};
+use runtime_core::webhook::{WebHook, WebHookServer as _};
+use runtime_ioext::{FollowedLog, LogWriter};
+use runtime_webhook::{LiveLog, LocalhostServer};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
+
+struct Served {
+    log: FollowedLog,
+    writer: LogWriter,
+    hook: WebHook,
+    _server: LocalhostServer,
+    _folder: TempDir,
+}
+
+/// Serves a log that has a text already.
+async fn serve(text: &str) -> Served {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let log = FollowedLog::create(folder.path().join("task.log")).expect("a log");
+    let writer = log.writer();
+    writer.write_all(text.as_bytes()).expect("it takes bytes");
+    let server = LocalhostServer::start().await.expect("a free port");
+    let path = log.clone();
+    let handler = LiveLog::new(move |offset| path.reader_at(offset));
+    let hook = server.attach(Arc::new(handler)).await.expect("it attaches");
+    Served {
+        log,
+        writer,
+        hook,
+        _server: server,
+        _folder: folder,
+    }
+}
+
+/// Takes the chunks of an answer apart; `None` if it does not end cleanly.
+fn dechunk(mut body: &str) -> Option<String> {
+    let mut text = String::new();
+    loop {
+        let (size, rest) = body.split_once("\r\n")?;
+        let size = usize::from_str_radix(size, 16).ok()?;
+        text.push_str(rest.get(..size)?);
+        body = rest.get(size..)?.strip_prefix("\r\n")?;
+        if size == 0 {
+            return Some(text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_follows_until_the_log_is_closed() {
+    let served = serve("one\n").await;
+    let mut viewer = open(&served.hook, "GET", "", "Connection: close\r\n").await;
+    let head = read_until(&mut viewer, "one\n").await;
+    for field in [
+        "content-type: text/plain; charset=utf-8",
+        "access-control-allow-origin: *",
+        "transfer-encoding: chunked",
+        "x-content-type-options: nosniff",
+    ] {
+        assert!(head.contains(field), "{head}");
+    }
+    served.writer.write_all(b"two\n").expect("it takes bytes");
+    read_until(&mut viewer, "two\n").await;
+    served.log.close().expect("it closes");
+    let mut end = String::new();
+    viewer.read_to_string(&mut end).await.expect("a clean end");
+    assert!(end.ends_with("0\r\n\r\n"), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_closed_log_is_served_whole() {
+    let served = serve("all of it\n").await;
+    served.log.close().expect("it closes");
+    let answer = get(&served.hook.url(), "").await;
+    assert_eq!(status(&answer), 200);
+    assert_eq!(dechunk(body(&answer)).as_deref(), Some("all of it\n"));
+}
+
+#[tokio::test]
+async fn a_broken_log_aborts_the_connection() {
+    let Served {
+        log,
+        writer,
+        hook,
+        _server,
+        _folder,
+    } = serve("one\n").await;
+    let mut viewer = open(&hook, "GET", "", "").await;
+    read_until(&mut viewer, "one\n").await;
+    // Nobody is left who could close the log.
+    drop((writer, log));
+    drop(hook);
+    let mut rest = String::new();
+    let _ = viewer.read_to_string(&mut rest).await;
+    assert!(!rest.contains("0\r\n\r\n"), "{rest:?}");
+}
+
+#[tokio::test]
+async fn an_open_range_resumes_and_follows() {
+    let served = serve("0123456789").await;
+    let mut viewer = open(
+        &served.hook,
+        "GET",
+        "",
+        "Range: bytes=4-\r\nConnection: close\r\n",
+    )
+    .await;
+    let head = read_until(&mut viewer, "456789").await;
+    assert_eq!(status(&head), 206);
+    assert!(
+        head.contains("content-range: bytes 4-9007199254740991/*\r\n"),
+        "{head}"
+    );
+    served.writer.write_all(b"more").expect("it takes bytes");
+    served.log.close().expect("it closes");
+    let end = read_until(&mut viewer, "0\r\n\r\n").await;
+    assert!(end.contains("more"), "{end}");
+}
+
+#[tokio::test]
+async fn a_closed_range_has_a_length_once_it_is_written() {
+    let served = serve("0123456789").await;
+    let answer = get(&served.hook.url(), "Range: bytes=2-4\r\n").await;
+    assert_eq!(status(&answer), 206);
+    assert!(
+        answer.contains("content-range: bytes 2-4/*\r\ncontent-length: 3"),
+        "{answer}"
+    );
+    assert_eq!(body(&answer), "234");
+}
+
+#[tokio::test]
+async fn a_closed_range_waits_for_what_is_not_written_yet() {
+    let served = serve("0123").await;
+    let mut viewer = open(&served.hook, "GET", "", "Range: bytes=2-5\r\n").await;
+    read_until(&mut viewer, "23").await;
+    served.writer.write_all(b"4567").expect("it takes bytes");
+    let end = read_until(&mut viewer, "0\r\n\r\n").await;
+    assert!(end.contains("45") && !end.contains('6'), "{end}");
+}
+
+#[tokio::test]
+async fn a_suffix_starts_near_the_end() {
+    let served = serve("0123456789").await;
+    served.log.close().expect("it closes");
+    let answer = get(&served.hook.url(), "Range: bytes=-3\r\n").await;
+    assert_eq!(dechunk(body(&answer)).as_deref(), Some("789"));
+}
+
+#[tokio::test]
+async fn a_range_that_starts_at_the_end_waits_for_more() {
+    let served = serve("0123").await;
+    let mut viewer = open(&served.hook, "GET", "", "Range: bytes=4-\r\n").await;
+    let head = read_until(&mut viewer, "\r\n\r\n").await;
+    assert_eq!(status(&head), 206);
+    served.writer.write_all(b"next").expect("it takes bytes");
+    read_until(&mut viewer, "next").await;
+}
+
+#[tokio::test]
+async fn a_range_past_the_end_is_refused() {
+    let served = serve("0123").await;
+    let answer = get(&served.hook.url(), "Range: bytes=5-\r\n").await;
+    assert_eq!(status(&answer), 416);
+    assert!(answer.contains("content-range: bytes */4\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_log_can_only_be_read() {
+    let served = serve("text").await;
+    let mut stream = open(&served.hook, "DELETE", "", "Connection: close\r\n").await;
+    let answer = read_until(&mut stream, "\r\n\r\n").await;
+    assert_eq!(status(&answer), 405);
+    let mut stream = open(&served.hook, "OPTIONS", "", "Connection: close\r\n").await;
+    let answer = read_until(&mut stream, "\r\n\r\n").await;
+    assert_eq!(status(&answer), 204);
+    assert!(
+        answer.contains("access-control-allow-headers: range"),
+        "{answer}"
+    );
+    assert_eq!(
+        status(&get(&format!("{}other", served.hook.url()), "").await),
+        404
+    );
+}
+
+#[tokio::test]
+async fn head_has_no_body() {
+    let served = serve("text").await;
+    let mut stream = open(&served.hook, "HEAD", "", "Connection: close\r\n").await;
+    let mut answer = String::new();
+    stream
+        .read_to_string(&mut answer)
+        .await
+        .expect("a clean end");
+    assert_eq!(status(&answer), 200);
+    assert_eq!(body(&answer), "");
+}
+
+#[tokio::test]
+async fn many_viewers_get_every_byte() {
+    let served = serve("").await;
+    let viewers: Vec<_> = (0..50)
+        .map(|_| {
+            let url = served.hook.url();
+            tokio::spawn(async move { get(&url, "").await })
+        })
+        .collect();
+    let mut expected = String::new();
+    for number in 0..5_000 {
+        let line = format!("line {number}\n");
+        served
+            .writer
+            .write_all(line.as_bytes())
+            .expect("it takes bytes");
+        expected.push_str(&line);
+        if number % 500 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    served.log.close().expect("it closes");
+    for viewer in viewers {
+        let answer = viewer.await.expect("it does not panic");
+        assert!(
+            dechunk(body(&answer)).as_deref() == Some(&*expected),
+            "bytes are missing"
+        );
+    }
+}

@@ -1,0 +1,392 @@
+//! Hooks get a URL that nobody can guess, requests arrive as they were sent, and everything ends when asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::support::{body, exchange, get, open, read_until, split, status};
+use runtime_core::webhook::{
+    AttachError, Body, Handler, Response, WebHookServer as _, WebHookSet, from_fn, from_service,
+};
+use runtime_webhook::{BindError, Limits, LocalhostServer, OnDetach};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Notify;
+
+/// Says which method and URI came.
+fn echo() -> Arc<dyn Handler> {
+    from_fn(|request| async move {
+        Response::new(Body::from(format!(
+            "{} {}",
+            request.method(),
+            request.uri()
+        )))
+    })
+}
+
+/// Sends one piece of an answer, and never the rest.
+fn endless() -> Arc<dyn Handler> {
+    from_fn(|_| async {
+        let first = futures_util::stream::once(async { frame("first") });
+        let never = futures_util::stream::pending();
+        let all = futures_util::StreamExt::chain(first, never);
+        Response::new(Body::new(http_body_util::StreamBody::new(all)))
+    })
+}
+
+fn frame(text: &'static str) -> Result<http_body::Frame<bytes::Bytes>, std::io::Error> {
+    Ok(http_body::Frame::data(bytes::Bytes::from_static(
+        text.as_bytes(),
+    )))
+}
+
+async fn start() -> LocalhostServer {
+    LocalhostServer::start()
+        .await
+        .expect("there is a free port")
+}
+
+#[tokio::test]
+async fn path_and_query_arrive_as_they_were_sent() {
+    let server = start().await;
+    let hook = server.attach(echo()).await.expect("it attaches");
+    for rest in ["", "a/b", "a%2Fb//c%20d?q=%26&x=/y", "?only=query"] {
+        let answer = get(&format!("{}{rest}", hook.url()), "").await;
+        assert_eq!(status(&answer), 200);
+        assert_eq!(body(&answer), format!("GET /{rest}"));
+    }
+}
+
+#[tokio::test]
+async fn an_url_without_its_slash_is_redirected() {
+    let server = start().await;
+    let hook = server.attach(echo()).await.expect("it attaches");
+    let url = hook.url();
+    let id = url.trim_end_matches('/').rsplit('/').next().expect("an id");
+    let answer = get(&format!("{}?q=1", url.trim_end_matches('/')), "").await;
+    assert_eq!(status(&answer), 308);
+    assert!(
+        answer.contains(&format!("location: {id}/?q=1\r\n")),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_hook_is_not_found() {
+    let server = start().await;
+    let hook = server.attach(echo()).await.expect("it attaches");
+    let url = hook.url();
+    let near = format!("{}X/", &url[..url.len() - 2]);
+    let base = format!("http://{}/", server.local_addr());
+    for unknown in [
+        &near,
+        &base,
+        &format!("{base}favicon.ico"),
+        &format!("{base}/x"),
+    ] {
+        let answer = get(unknown, "").await;
+        // The last letter of an id may really be an X, once in 64 runs.
+        if *unknown != url {
+            assert_eq!(status(&answer), 404, "{unknown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_hook_is_not_found() {
+    let server = start().await;
+    let hook = server.attach(echo()).await.expect("it attaches");
+    let url = hook.url();
+    drop(hook);
+    assert_eq!(status(&get(&url, "").await), 404);
+}
+
+#[tokio::test]
+async fn a_set_of_hooks_is_detached_at_once() {
+    let server = Arc::new(start().await);
+    let set = WebHookSet::new(server.clone());
+    let first = set.attach(echo()).await.expect("it attaches");
+    let second = set.attach(echo()).await.expect("it attaches");
+    assert_eq!(status(&get(&first, "").await), 200);
+    set.detach_all();
+    assert_eq!(status(&get(&first, "").await), 404);
+    assert_eq!(status(&get(&second, "").await), 404);
+}
+
+#[tokio::test]
+async fn a_connection_serves_several_hooks_in_turn() {
+    let server = start().await;
+    let finish = server.attach(echo()).await.expect("it attaches");
+    let cut = server
+        .attach_with(echo(), OnDetach::Cut)
+        .expect("it attaches");
+    let mut stream = open(&cut, "GET", "1", "").await;
+    read_until(&mut stream, "GET /1").await;
+    let (address, path) = split(&finish.url());
+    let next = format!("GET {path}2 HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(next.as_bytes()).await.expect("it reads");
+    read_until(&mut stream, "GET /2").await;
+
+    // The connection went on to another hook, so the first cannot cut it any more.
+    drop(cut);
+    stream.write_all(next.as_bytes()).await.expect("it reads");
+    read_until(&mut stream, "GET /2").await;
+}
+
+#[tokio::test]
+async fn a_detached_hook_lets_requests_finish() {
+    let server = start().await;
+    let (started, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let of_handler = (Arc::clone(&started), Arc::clone(&go_on));
+    let handler = from_fn(move |_| {
+        let (started, go_on) = of_handler.clone();
+        async move {
+            started.notify_one();
+            go_on.notified().await;
+            Response::new(Body::from("finished"))
+        }
+    });
+    let hook = server.attach(handler).await.expect("it attaches");
+    let url = hook.url();
+    let mut running = open(&hook, "GET", "", "").await;
+    started.notified().await;
+    drop(hook);
+    assert_eq!(status(&get(&url, "").await), 404);
+    go_on.notify_one();
+    read_until(&mut running, "finished").await;
+}
+
+#[tokio::test]
+async fn a_detached_hook_cuts_requests_if_asked() {
+    let server = start().await;
+    let hook = server
+        .attach_with(endless(), OnDetach::Cut)
+        .expect("it attaches");
+    let mut running = open(&hook, "GET", "", "").await;
+    let seen = read_until(&mut running, "first").await;
+    assert!(seen.contains("transfer-encoding: chunked"), "{seen}");
+    drop(hook);
+    let mut rest = String::new();
+    let _ = running.read_to_string(&mut rest).await;
+    assert!(
+        !rest.contains("0\r\n\r\n"),
+        "the client must see that the answer is cut"
+    );
+}
+
+/// Upgrades and then says everything back.
+fn upgrading() -> Arc<dyn Handler> {
+    from_fn(|mut request| async move {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let upgraded = upgrade.await.expect("the server upgrades");
+            let (mut read, mut write) = tokio::io::split(hyper_util::rt::TokioIo::new(upgraded));
+            let _ = tokio::io::copy(&mut read, &mut write).await;
+        });
+        let response = http::Response::builder()
+            .status(101)
+            .header("connection", "upgrade")
+            .header("upgrade", "echo");
+        response.body(Body::empty()).expect("a valid answer")
+    })
+}
+
+const UPGRADE: &str = "Connection: upgrade\r\nUpgrade: echo\r\n";
+
+#[tokio::test]
+async fn a_handler_takes_over_an_upgraded_connection() {
+    let server = start().await;
+    let hook = server.attach(upgrading()).await.expect("it attaches");
+    let mut stream = open(&hook, "GET", "", UPGRADE).await;
+    read_until(&mut stream, "\r\n\r\n").await;
+    for text in ["one", "two"] {
+        stream.write_all(text.as_bytes()).await.expect("it reads");
+        assert_eq!(read_until(&mut stream, text).await, text);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_reaches_upgraded_connections() {
+    let server = start().await;
+    let hook = server
+        .attach_with(upgrading(), OnDetach::Cut)
+        .expect("it attaches");
+    let mut stream = open(&hook, "GET", "", UPGRADE).await;
+    read_until(&mut stream, "\r\n\r\n").await;
+    drop(hook);
+    assert_eq!(stream.read(&mut [0; 8]).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn a_request_body_reaches_the_handler_while_it_is_sent() {
+    let server = start().await;
+    let handler = from_fn(|request| async move { Response::new(request.into_body()) });
+    let hook = server.attach(handler).await.expect("it attaches");
+    let mut stream = open(&hook, "POST", "", "Transfer-Encoding: chunked\r\n").await;
+    for text in ["one", "two"] {
+        let chunk = format!("3\r\n{text}\r\n");
+        stream.write_all(chunk.as_bytes()).await.expect("it reads");
+        read_until(&mut stream, text).await;
+    }
+    stream.write_all(b"0\r\n\r\n").await.expect("it reads");
+    read_until(&mut stream, "0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn an_axum_router_is_a_handler() {
+    let server = start().await;
+    let router = axum::Router::new().route("/hello/{name}", axum::routing::get(hello));
+    let hook = server
+        .attach(from_service(into_service(router)))
+        .await
+        .expect("it attaches");
+    let answer = get(&format!("{}hello/you", hook.url()), "").await;
+    assert_eq!(body(&answer), "hello you");
+    assert_eq!(status(&get(&format!("{}other", hook.url()), "").await), 404);
+}
+
+async fn hello(axum::extract::Path(name): axum::extract::Path<String>) -> String {
+    format!("hello {name}")
+}
+
+fn into_service(router: axum::Router) -> axum::routing::RouterIntoService<Body> {
+    router.into_service()
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_request() {
+    let server = start().await;
+    let handler = from_fn(|request: runtime_core::webhook::Request| async move {
+        assert_ne!(
+            request.uri().path(),
+            "/panic",
+            "this handler panics on purpose"
+        );
+        Response::new(Body::from("well"))
+    });
+    let hook = server.attach(handler).await.expect("it attaches");
+    assert_eq!(status(&get(&format!("{}panic", hook.url()), "").await), 500);
+    assert_eq!(body(&get(&hook.url(), "").await), "well");
+}
+
+#[tokio::test]
+async fn a_taken_port_says_what_to_do() {
+    let server = start().await;
+    let port = server.local_addr().port();
+    let error = LocalhostServer::builder()
+        .port(port)
+        .start()
+        .await
+        .expect_err("it is taken");
+    assert!(matches!(error, BindError::PortTaken { .. }), "{error:?}");
+    let message = error.to_string();
+    assert!(
+        message.contains(&format!("127.0.0.1:{port}: the port is taken")),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_stopped_server_refuses_hooks_and_connections() {
+    let server = start().await;
+    let hook = server.attach(echo()).await.expect("it attaches");
+    assert_eq!(server.stop(Duration::from_secs(60)).await, 0);
+    assert!(matches!(
+        server.attach(echo()).await,
+        Err(AttachError::Stopped)
+    ));
+    let (address, _) = split(&hook.url());
+    tokio::net::TcpStream::connect(address)
+        .await
+        .expect_err("nobody listens");
+}
+
+#[tokio::test]
+async fn stopping_cuts_what_does_not_finish_in_time() {
+    let server = start().await;
+    let hook = server.attach(endless()).await.expect("it attaches");
+    let upgraded = server.attach(upgrading()).await.expect("it attaches");
+    let mut endless = open(&hook, "GET", "", "").await;
+    read_until(&mut endless, "first").await;
+    let mut upgraded = open(&upgraded, "GET", "", UPGRADE).await;
+    read_until(&mut upgraded, "\r\n\r\n").await;
+
+    tokio::time::pause();
+    assert_eq!(server.stop(Duration::from_secs(5)).await, 2);
+    assert_eq!(upgraded.read(&mut [0; 8]).await.unwrap_or(0), 0);
+    let mut rest = Vec::new();
+    let _ = endless.read_to_end(&mut rest).await;
+    assert_eq!(rest, b"", "an answer that is cut must not look complete");
+}
+
+#[tokio::test]
+async fn dropping_the_server_ends_everything() {
+    let server = start().await;
+    let hook = server.attach(endless()).await.expect("it attaches");
+    let mut running = open(&hook, "GET", "", "").await;
+    read_until(&mut running, "first").await;
+    drop(server);
+    let mut rest = Vec::new();
+    let _ = running.read_to_end(&mut rest).await;
+    assert_eq!(rest, b"");
+    drop(hook);
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused_and_hurts_nobody() {
+    let server = start().await;
+    let hook = server.attach(echo()).await.expect("it attaches");
+    let large = format!("X-Large: {}\r\n", "x".repeat(128 * 1024));
+    assert_eq!(status(&get(&hook.url(), &large).await), 431);
+    let many: String = (0..200).map(|n| format!("X-{n}: 1\r\n")).collect();
+    assert_eq!(status(&get(&hook.url(), &many).await), 431);
+    let malformed = exchange(server.local_addr(), "GET nonsense\r\n\r\n").await;
+    assert_eq!(status(&malformed), 400);
+    assert_eq!(status(&get(&hook.url(), "").await), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_without_end_is_cut() {
+    let server = start().await;
+    let hook = server.attach(echo()).await.expect("it attaches");
+    let (address, path) = split(&hook.url());
+    let started = tokio::time::Instant::now();
+    let answer = exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n")).await;
+    assert_eq!(answer, "");
+    assert_eq!(started.elapsed().as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_is_cut() {
+    let server = start().await;
+    let handler = from_fn(|_| async {
+        let all = futures_util::stream::repeat_with(|| {
+            Ok::<_, std::io::Error>(http_body::Frame::data(bytes::Bytes::from_static(
+                &[b'x'; 65536],
+            )))
+        });
+        Response::new(Body::new(http_body_util::StreamBody::new(all)))
+    });
+    let hook = server.attach(handler).await.expect("it attaches");
+    let stream = open(&hook, "GET", "", "").await;
+    // Only the write timeout ends this request: the answer has no end and nobody reads it.
+    assert_eq!(server.stop(Duration::from_secs(3600)).await, 0);
+    drop(stream);
+}
+
+#[tokio::test]
+async fn connections_above_the_limit_wait_for_a_place() {
+    let mut limits = Limits::default();
+    limits.connections = 1;
+    let server = LocalhostServer::builder()
+        .limits(limits)
+        .start()
+        .await
+        .expect("a free port");
+    let hook = server.attach(upgrading()).await.expect("it attaches");
+    let mut first = open(&hook, "GET", "", UPGRADE).await;
+    read_until(&mut first, "\r\n\r\n").await;
+    let mut second = open(&hook, "GET", "", UPGRADE).await;
+    let early = tokio::time::timeout(Duration::from_millis(50), second.read_u8()).await;
+    assert!(early.is_err(), "there is no place for a second connection");
+    drop(first);
+    read_until(&mut second, "101").await;
+}

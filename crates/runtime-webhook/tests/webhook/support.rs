@@ -1,0 +1,75 @@
+//! A client that shows what really comes over the wire.
+
+use std::net::SocketAddr;
+
+use runtime_core::webhook::WebHook;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// Sends a request without a body, with `Connection: close`, and returns everything up to the end.
+pub(crate) async fn get(url: &str, headers: &str) -> String {
+    let (address, path) = split(url);
+    let head =
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
+    exchange(address, &head).await
+}
+
+/// Sends bytes and returns everything up to the end.
+pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address)
+        .await
+        .expect("the server accepts");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("it reads");
+    let mut answer = Vec::new();
+    // A connection that is aborted ends with an error or without one; what came before counts.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).expect("an answer in UTF-8")
+}
+
+/// Opens a connection and sends the head of a request.
+pub(crate) async fn open(hook: &WebHook, method: &str, rest: &str, headers: &str) -> TcpStream {
+    let (address, path) = split(&hook.url());
+    let mut stream = TcpStream::connect(address)
+        .await
+        .expect("the server accepts");
+    let head = format!("{method} {path}{rest} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n");
+    stream.write_all(head.as_bytes()).await.expect("it reads");
+    stream
+}
+
+/// Reads until the text is there; panics at the end of the stream.
+pub(crate) async fn read_until(stream: &mut TcpStream, text: &str) -> String {
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        let mut buffer = [0; 4096];
+        let count = stream
+            .read(&mut buffer)
+            .await
+            .expect("the connection holds");
+        assert!(count > 0, "the connection ended after {seen:?}");
+        seen.push_str(std::str::from_utf8(&buffer[..count]).expect("text"));
+    }
+    seen
+}
+
+/// Splits a URL into where to connect and what to ask for.
+pub(crate) fn split(url: &str) -> (SocketAddr, String) {
+    let rest = url.strip_prefix("http://").expect("an HTTP URL");
+    let (address, path) = rest.split_once('/').expect("a URL with a path");
+    (address.parse().expect("an address"), format!("/{path}"))
+}
+
+/// The status of an answer.
+pub(crate) fn status(answer: &str) -> u16 {
+    let code = answer.split(' ').nth(1).unwrap_or_default();
+    code.parse()
+        .unwrap_or_else(|_| panic!("no status in {answer:?}"))
+}
+
+/// What follows the head of an answer.
+pub(crate) fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+}

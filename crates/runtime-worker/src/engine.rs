@@ -1,0 +1,197 @@
+//! How a task is executed: what an engine implements.
+//!
+//! For each task the worker asks the [`Engine`] for a [`SandboxBuilder`], lets plugins set it up,
+//! starts it, waits on the [`Sandbox`], and reads the [`ResultSet`]. The calls come in that order
+//! and never twice, but for [`Sandbox::kill`].
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use runtime_core::{MalformedPayloadError, Section, TaskError};
+use serde_json::Value;
+
+use crate::TaskRun;
+
+/// A way to execute tasks: a process, a container, a device.
+#[async_trait]
+pub trait Engine: Send + Sync + fmt::Debug {
+    /// The JSON schema of the part of the payload that the engine reads: an object schema with `properties`.
+    fn payload_schema(&self) -> Value;
+
+    /// What authors of tasks must know.
+    fn documentation(&self) -> Vec<Section> {
+        Vec::new()
+    }
+
+    /// Makes a builder for one task. The payload already fits the schema.
+    ///
+    /// # Errors
+    ///
+    /// A [`TaskError`] that resolves the task as it says.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped when the task is stopped; whatever was set up must go with it.
+    async fn new_sandbox_builder(
+        &self,
+        run: &TaskRun,
+    ) -> Result<Box<dyn SandboxBuilder>, TaskError>;
+}
+
+/// What a plugin brings into a sandbox before it starts.
+///
+/// The methods with a default refuse: an engine implements those that it can.
+#[async_trait]
+pub trait SandboxBuilder: Send {
+    /// Sets an environment variable. The last call for a name wins.
+    ///
+    /// # Errors
+    ///
+    /// A [`MalformedPayloadError`] if the name cannot be one.
+    fn set_env(&mut self, name: &str, value: &str) -> Result<(), MalformedPayloadError> {
+        let _ = (name, value);
+        Err(unsupported("environment variables"))
+    }
+
+    /// Makes a folder of this machine appear at `target`, a path relative to where the task starts.
+    /// What the task writes there stays in the folder.
+    ///
+    /// # Errors
+    ///
+    /// A [`MalformedPayloadError`] if `target` is no such path or is taken.
+    fn attach_folder(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
+        let _ = (source, target);
+        Err(unsupported("folders that outlive a task"))
+    }
+
+    /// Puts a copy of a file of this machine at `target`, a path relative to where the task starts.
+    ///
+    /// # Errors
+    ///
+    /// A [`MalformedPayloadError`] if `target` is no such path or is taken.
+    fn attach_file(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
+        let _ = (source, target);
+        Err(unsupported("files that are brought in"))
+    }
+
+    /// Starts the task.
+    ///
+    /// # Errors
+    ///
+    /// A [`TaskError`] that resolves the task as it says.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped when the task is stopped; whatever was started must end.
+    async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError>;
+}
+
+fn unsupported(what: &str) -> MalformedPayloadError {
+    MalformedPayloadError::new(format!("the engine of this worker does not support {what}"))
+}
+
+/// A task that runs. Dropping the last reference ends it.
+#[async_trait]
+pub trait Sandbox: Send + Sync {
+    /// Waits until the task has ended, by itself or by [`kill`](Self::kill).
+    ///
+    /// # Errors
+    ///
+    /// A [`TaskError`] if the engine failed. That the task failed is in the result.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it can be called again.
+    async fn wait(&self) -> Result<Arc<dyn ResultSet>, TaskError>;
+
+    /// Ends the task if it still runs, and returns when all of it is gone. May be called many times.
+    ///
+    /// # Cancel safety
+    ///
+    /// The end was asked for even if the future is dropped.
+    async fn kill(&self);
+}
+
+/// What a task that ended left behind. Dropping it removes what it holds.
+#[async_trait]
+pub trait ResultSet: Send + Sync {
+    /// How the task ended.
+    fn exit(&self) -> Exit;
+
+    /// Gives a path on this machine for a path of the task's.
+    ///
+    /// # Errors
+    ///
+    /// An [`ExtractError`] if there is no such thing or it is not the task's to give.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    async fn extract(&self, path: &str) -> Result<PathBuf, ExtractError>;
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exit {
+    /// With this code; 0 is success.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// Reports whether the task succeeded by its own account.
+    #[must_use]
+    pub fn success(self) -> bool {
+        self == Self::Code(0)
+    }
+
+    /// The exit code, if there is one.
+    #[must_use]
+    pub fn code(self) -> Option<i32> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Signal(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+/// A path of the task's could not be given out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExtractError {
+    /// There is nothing at the path.
+    #[error("there is nothing at `{path}`")]
+    Missing {
+        /// The path, as the task's author wrote it.
+        path: String,
+    },
+
+    /// The path leads out of what the task owns.
+    #[error("`{path}` leads out of the folder of the task")]
+    Outside {
+        /// The path, as the task's author wrote it.
+        path: String,
+    },
+
+    /// The operating system refused.
+    #[error("cannot read `{path}`")]
+    Unreadable {
+        /// The path, as the task's author wrote it.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}

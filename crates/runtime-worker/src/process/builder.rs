@@ -1,0 +1,69 @@
+//! A task before it starts.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runtime_core::{MalformedPayloadError, TaskContext, TaskError};
+
+use super::folder::TaskFolder;
+use super::sandbox::ProcessSandbox;
+use crate::engine::{Sandbox, SandboxBuilder};
+
+/// Collects what a task's processes start with.
+pub(super) struct ProcessBuilder {
+    pub(super) context: TaskContext,
+    pub(super) folder: TaskFolder,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) grace: Duration,
+    pub(super) commands: Vec<Vec<String>>,
+}
+
+impl ProcessBuilder {
+    pub(super) fn new(
+        context: TaskContext,
+        folder: TaskFolder,
+        env: BTreeMap<String, String>,
+        grace: Duration,
+    ) -> Self {
+        Self {
+            context,
+            folder,
+            env,
+            grace,
+            commands: Vec::new(),
+        }
+    }
+
+    pub(super) fn set_commands(&mut self, commands: Vec<Vec<String>>) {
+        self.commands = commands;
+    }
+}
+
+#[async_trait]
+impl SandboxBuilder for ProcessBuilder {
+    fn set_env(&mut self, name: &str, value: &str) -> Result<(), MalformedPayloadError> {
+        // The operating system cannot carry these, and std panics or fails late on them.
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err(MalformedPayloadError::new(format!(
+                "`{name}` cannot be an environment variable with this value"
+            )));
+        }
+        self.env.insert(name.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    fn attach_folder(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
+        self.folder.attach_folder(source, target)
+    }
+
+    fn attach_file(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
+        self.folder.attach_file(source, target)
+    }
+
+    async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError> {
+        Ok(Arc::new(ProcessSandbox::start(*self)))
+    }
+}

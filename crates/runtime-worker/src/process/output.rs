@@ -1,0 +1,66 @@
+//! What a process writes, on its way to the task's log.
+
+use std::io;
+use std::time::Duration;
+
+use runtime_core::log::LogWriter;
+use tokio::io::{AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+
+/// Copies output to the log until nobody can write any more.
+pub(super) struct Output {
+    pumps: JoinSet<io::Result<()>>,
+}
+
+impl Output {
+    /// Starts `command` with one pipe for both streams, so that the log keeps their order.
+    #[cfg(unix)]
+    pub(super) fn spawn(mut command: Command, log: LogWriter) -> io::Result<(Child, Self)> {
+        let (reader, writer) = io::pipe()?;
+        let reader = tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into())?;
+        command.stdout(writer.try_clone()?).stderr(writer);
+        let child = command.spawn()?;
+        // The command holds the writing ends of this process; with them open, the pipe would never end.
+        drop(command);
+        Ok((
+            child,
+            Self {
+                pumps: JoinSet::from_iter([pump(reader, log)]),
+            },
+        ))
+    }
+
+    /// Starts `command` with a pipe for each stream.
+    #[cfg(not(unix))]
+    pub(super) fn spawn(mut command: Command, log: LogWriter) -> io::Result<(Child, Self)> {
+        let mut child = command
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()?;
+        let mut pumps = JoinSet::new();
+        if let Some(stdout) = child.stdout.take() {
+            pumps.spawn(pump(stdout, log.clone()));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            pumps.spawn(pump(stderr, log));
+        }
+        Ok((child, Self { pumps }))
+    }
+
+    /// Waits for the last output, but not for a process that left the group and keeps the pipe open.
+    pub(super) async fn drain(&mut self, limit: Duration) -> io::Result<()> {
+        let all = async {
+            while let Some(ended) = self.pumps.join_next().await {
+                ended.map_err(io::Error::other)??;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(limit, all).await.unwrap_or(Ok(()))
+    }
+}
+
+async fn pump(reader: impl AsyncRead + Unpin, mut log: LogWriter) -> io::Result<()> {
+    let mut reader = BufReader::with_capacity(64 * 1024, reader);
+    tokio::io::copy_buf(&mut reader, &mut log).await.map(drop)
+}

@@ -1,0 +1,113 @@
+//! A task that runs, and what it leaves.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use runtime_core::{BoxError, TaskError};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::builder::ProcessBuilder;
+use super::child::{Child, Ended};
+use super::folder::TaskFolder;
+use crate::engine::{Exit, ExtractError, ResultSet, Sandbox};
+
+/// Runs the commands in a task of its own, so that they go on whoever waits.
+pub(super) struct ProcessSandbox {
+    kill: watch::Sender<bool>,
+    result: watch::Receiver<Option<Result<Arc<ProcessResult>, Arc<str>>>>,
+    runner: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl ProcessSandbox {
+    pub(super) fn start(builder: ProcessBuilder) -> Self {
+        let (kill, killed) = watch::channel(false);
+        let (sender, result) = watch::channel(None);
+        let runner = tokio::spawn(async move {
+            let ended = run_commands(&builder, killed).await;
+            let result = ended.map(|exit| {
+                Arc::new(ProcessResult {
+                    exit,
+                    folder: builder.folder,
+                })
+            });
+            // Nobody waits any more when the sandbox was dropped.
+            let _ = sender.send(Some(result.map_err(|error| Arc::from(error.to_string()))));
+        });
+        Self {
+            kill,
+            result,
+            runner: Mutex::new(Some(runner)),
+        }
+    }
+}
+
+async fn run_commands(
+    builder: &ProcessBuilder,
+    killed: watch::Receiver<bool>,
+) -> Result<Exit, BoxError> {
+    let mut exit = Exit::Code(0);
+    for command in &builder.commands {
+        exit = match Child::spawn(command, builder) {
+            Ok(child) => match child.run(killed.clone(), builder.grace).await? {
+                Ended::ByItself(exit) => exit,
+                Ended::Killed(exit) => return Ok(exit),
+            },
+            Err(error) => {
+                builder
+                    .context
+                    .log_error(format_args!("cannot start `{}`: {error}", command[0]));
+                // What a shell says of a command that it cannot find.
+                Exit::Code(127)
+            }
+        };
+        if !exit.success() {
+            break;
+        }
+    }
+    Ok(exit)
+}
+
+#[async_trait]
+impl Sandbox for ProcessSandbox {
+    async fn wait(&self) -> Result<Arc<dyn ResultSet>, TaskError> {
+        let mut receiver = self.result.clone();
+        match receiver.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(Ok(result))) => Ok(Arc::clone(result) as Arc<dyn ResultSet>),
+            Ok(Some(Err(message))) => Err(TaskError::other(&**message)),
+            _ => Err(TaskError::other("the processes of the task were dropped")),
+        }
+    }
+
+    async fn kill(&self) {
+        self.kill.send_replace(true);
+        let _ = self.result.clone().wait_for(Option::is_some).await;
+    }
+}
+
+impl Drop for ProcessSandbox {
+    fn drop(&mut self) {
+        if let Some(runner) = self.runner.lock().take() {
+            runner.abort();
+        }
+    }
+}
+
+/// What the commands left.
+struct ProcessResult {
+    exit: Exit,
+    folder: TaskFolder,
+}
+
+#[async_trait]
+impl ResultSet for ProcessResult {
+    fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    async fn extract(&self, path: &str) -> Result<PathBuf, ExtractError> {
+        self.folder.find(path)
+    }
+}

@@ -1,0 +1,47 @@
+"""The index, and requests to purge caches."""
+
+import time
+
+import requests
+import taskcluster
+from artifacts import put_s3
+from harness import OPTIONS, check, create, index, start
+from taskcluster.exceptions import TaskclusterRestFailure
+
+
+@check
+def a_completed_task_is_indexed_by_its_route():
+    namespace = f"e2e.routes.{time.time_ns()}"
+    task_id, run = start(routes=[f"index.{namespace}"])
+    put_s3(run, task_id, "public/indexed.txt", b"found me")
+    run.reportCompleted(task_id, "0")
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            assert index.findTask(namespace)["taskId"] == task_id
+            break
+        except TaskclusterRestFailure as failure:
+            assert failure.status_code == 404 and time.monotonic() < deadline, failure
+            time.sleep(0.2)
+    url = index.buildUrl("findArtifactFromTask", namespace, "public/indexed.txt")
+    assert requests.get(url, timeout=60).content == b"found me"
+
+
+@check
+def a_lower_rank_does_not_replace_an_entry():
+    namespace = f"e2e.ranks.{time.time_ns()}"
+    high, low = create(), create()
+    for task_id, rank in ((high, 5), (low, 4)):
+        expires = taskcluster.fromNowJSON("1 hour")
+        index.insertTask(namespace, {"taskId": task_id, "rank": rank, "data": {}, "expires": expires})
+    assert index.findTask(namespace)["taskId"] == high
+
+
+@check
+def a_purge_request_reaches_the_workers_of_its_queue_only():
+    purge = taskcluster.PurgeCache(OPTIONS)
+    # Real deployments cache the requests of a queue for 10 s, so each run has a queue of its own.
+    mine, other = (f"e2e/purge-{kind}-{time.time_ns() % 1_000_000_000}" for kind in ("a", "b"))
+    purge.purgeCache(mine, {"cacheName": "checkouts"})
+    assert [request["cacheName"] for request in purge.purgeRequests(mine)["requests"]] == ["checkouts"]
+    assert purge.purgeRequests(other)["requests"] == []

@@ -1,0 +1,47 @@
+//! `cargo xtask e2e`: checks with programs of others, which a machine may lack.
+
+mod python;
+mod server;
+mod taskcluster;
+
+use anyhow::{Context, Result, bail};
+use xshell::Shell;
+
+/// How a script ended, if not by an error.
+enum Outcome {
+    Passed,
+    /// Something that it needs is missing: what, and how to get it.
+    Skipped(String),
+}
+
+/// A check by name.
+struct Script {
+    name: &'static str,
+    what: &'static str,
+    run: fn(&Shell) -> Result<Outcome>,
+}
+
+const SCRIPTS: &[Script] = &[Script {
+    name: "taskcluster",
+    what: "the official Python client drives the embedded Taskcluster",
+    run: taskcluster::run,
+}];
+
+/// Runs the named scripts, or lists what there is.
+pub(crate) fn run(sh: &Shell, names: &[String]) -> Result<()> {
+    if names.is_empty() {
+        SCRIPTS
+            .iter()
+            .for_each(|script| println!("{:<16} {}", script.name, script.what));
+    }
+    for name in names {
+        let Some(script) = SCRIPTS.iter().find(|script| script.name == name) else {
+            bail!("no e2e check `{name}`; `cargo xtask e2e` lists them");
+        };
+        match (script.run)(sh).with_context(|| format!("e2e check `{name}` failed"))? {
+            Outcome::Passed => println!("{name}: passed"),
+            Outcome::Skipped(reason) => println!("{name}: SKIPPED, nothing was checked: {reason}"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! The command line.
+
+xflags::xflags! {
+    /// Development tasks of this workspace; CI runs the same ones.
+    cmd xtask {
+        /// Run every check, or only the named steps.
+        cmd ci {
+            /// fmt, tidy, budget, docs, clippy, features, rustdoc, loom, test.
+            repeated step: String
+        }
+        /// Check the rules of docs/architecture.md and docs/style.md that a program can check.
+        cmd tidy {}
+        /// Check every library with each pair of its features.
+        cmd features {
+            /// Only these packages.
+            repeated package: String
+        }
+        /// Count the crates that each library brings and compare with its limit.
+        cmd budget {}
+        /// Check generated tables and the links of all Markdown files.
+        cmd docs {
+            /// Write the tables instead of comparing them.
+            optional --write
+        }
+        /// Run the loom models.
+        cmd loom {
+            /// Only models whose name contains this.
+            repeated filter: String
+        }
+        /// Run benches against their peers; without a name, list them.
+        cmd bench {
+            /// Names of benches.
+            repeated name: String
+            /// Run every bench.
+            optional --all
+            /// Fewer and shorter rounds.
+            optional --quick
+            /// One JSON object a line.
+            optional --json
+        }
+        /// Run checks with programs of others; without a name, list them.
+        cmd e2e {
+            /// Names of checks.
+            repeated name: String
+        }
+    }
+}
