@@ -69,6 +69,7 @@ mod deployment;
 mod index;
 mod objects;
 mod queue;
+mod services;
 mod settings;
 mod tls;
 mod transport;
@@ -77,4 +78,8 @@ mod upload;
 pub use authorizer::{Authorizer, SignError};
 pub use client::Client;
 pub use deployment::{ConnectError, TaskclusterDeployment};
+pub use services::{
+    PurgeRequest, Registration, Secret, SentryDsn, Termination, WebsocktunnelToken, WorkerError,
+    WorkerName,
+};
 pub use settings::{RetrySettings, Settings};

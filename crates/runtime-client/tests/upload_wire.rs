@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 /// More than what the buffers of a connection take.
-const LENGTH: usize = 32 << 20;
+const LENGTH: usize = 16 << 20;
 
 /// What the store does with a connection.
 #[derive(Clone, Copy)]

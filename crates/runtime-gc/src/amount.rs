@@ -58,7 +58,9 @@ impl fmt::Display for Amount {
 
 /// A text is not an [`Amount`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not an amount; write a number, a size such as `20 GiB` or `500 MB`, or a share such as `15%`")]
+#[error(
+    "`{text}` is not an amount; write a number, a size such as `20 GiB` or `500 MB`, or a share such as `15%`"
+)]
 #[non_exhaustive]
 pub struct ParseAmountError {
     /// The text.
@@ -82,10 +84,14 @@ fn parse(text: &str) -> Option<Amount> {
             .contains(&percent)
             .then_some(Amount::Percent(percent));
     }
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().ok()?;
-    number.checked_mul(factor(unit.trim_start())?).map(Amount::Absolute)
+    number
+        .checked_mul(factor(unit.trim_start())?)
+        .map(Amount::Absolute)
 }
 
 fn factor(unit: &str) -> Option<u64> {
@@ -137,7 +143,16 @@ mod tests {
 
     #[test]
     fn what_is_no_amount_is_refused() {
-        for text in ["", "GiB", "-1", "101%", "x%", "1 XB", "99999999999 TiB", "1.5 GiB"] {
+        for text in [
+            "",
+            "GiB",
+            "-1",
+            "101%",
+            "x%",
+            "1 XB",
+            "99999999999 TiB",
+            "1.5 GiB",
+        ] {
             assert!(text.parse::<Amount>().is_err(), "{text}");
         }
     }

@@ -125,13 +125,19 @@ impl Mark<Amount> {
     /// Limit and rest of a floor, in the unit of `total`.
     pub(crate) fn floor(&self, total: u64) -> (u64, u64) {
         let limit = self.limit.of(total);
-        (limit, self.rest.map_or(limit, |rest| rest.of(total).max(limit)))
+        (
+            limit,
+            self.rest.map_or(limit, |rest| rest.of(total).max(limit)),
+        )
     }
 
     /// Limit and rest of a ceiling, in the unit of `total`.
     pub(crate) fn ceiling(&self, total: u64) -> (u64, u64) {
         let limit = self.limit.of(total);
-        (limit, self.rest.map_or(limit, |rest| rest.of(total).min(limit)))
+        (
+            limit,
+            self.rest.map_or(limit, |rest| rest.of(total).min(limit)),
+        )
     }
 }
 

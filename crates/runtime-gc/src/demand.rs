@@ -41,7 +41,8 @@ impl Demand {
     /// `coming` is what frees disk and memory, begun by whoever; `chosen` is what this decision chose of
     /// the rule's class, which was in the totals when the demand was made.
     pub(crate) fn is_met(&self, coming: &Gain, chosen: Totals, most_unknown: u64) -> bool {
-        let enough = |gained: Gained| gained.known >= self.to_rest || gained.unknown >= most_unknown;
+        let enough =
+            |gained: Gained| gained.known >= self.to_rest || gained.unknown >= most_unknown;
         match self.rule.limit {
             Limit::FreeDisk => enough(coming.disk),
             Limit::FreeInodes => enough(coming.inodes),
@@ -91,7 +92,11 @@ impl Situation<'_> {
         self.total_size(rule(Limit::TotalSize), limits.max_total_size, out);
         self.free_disk(rule(Limit::FreeDisk), limits.min_free_disk, out);
         self.free_inodes(rule(Limit::FreeInodes), limits.min_free_inodes, out);
-        self.memory(rule(Limit::AvailableMemory), limits.min_available_memory, out);
+        self.memory(
+            rule(Limit::AvailableMemory),
+            limits.min_available_memory,
+            out,
+        );
         self.stall(rule(Limit::MemoryStall), limits.max_memory_stall, out);
     }
 
@@ -112,23 +117,38 @@ impl Situation<'_> {
             return;
         };
         let rest = mark.rest.map_or(mark.limit, |rest| rest.min(mark.limit));
-        self.ceiling(rule, self.totals.of(rule.class).count, (mark.limit, rest), out);
+        self.ceiling(
+            rule,
+            self.totals.of(rule.class).count,
+            (mark.limit, rest),
+            out,
+        );
     }
 
     fn total_size(&self, rule: Rule, limit: Option<Mark<Amount>>, out: &mut Demands) {
         let Some(mark) = set(limit) else { return };
-        let relative = matches!(mark.limit, Amount::Percent(_)) || matches!(mark.rest, Some(Amount::Percent(_)));
+        let relative = matches!(mark.limit, Amount::Percent(_))
+            || matches!(mark.rest, Some(Amount::Percent(_)));
         let total = match self.readings.disk.known() {
             Some(disk) => disk.total,
             None if relative => return skip(rule, &self.readings.disk, out),
             None => 0,
         };
-        self.ceiling(rule, self.totals.of(rule.class).disk, mark.ceiling(total), out);
+        self.ceiling(
+            rule,
+            self.totals.of(rule.class).disk,
+            mark.ceiling(total),
+            out,
+        );
     }
 
     fn free_disk(&self, rule: Rule, limit: Option<Mark<Amount>>, out: &mut Demands) {
         // What was promised has to be there even if no floor is set.
-        let promised = if rule.class.is_none() { self.reserved } else { 0 };
+        let promised = if rule.class.is_none() {
+            self.reserved
+        } else {
+            0
+        };
         let mark = set(limit);
         if mark.is_none() && promised == 0 {
             return;
@@ -137,7 +157,10 @@ impl Situation<'_> {
             return skip(rule, &self.readings.disk, out);
         };
         let (limit, rest) = mark.map_or((0, 0), |mark| mark.floor(disk.total));
-        let wanted = (limit.saturating_add(promised), rest.saturating_add(promised));
+        let wanted = (
+            limit.saturating_add(promised),
+            rest.saturating_add(promised),
+        );
         self.floor(rule, disk.free, wanted, out);
     }
 
@@ -169,7 +192,11 @@ impl Situation<'_> {
         let over = memory.stall.map_or(0.0, |stall| stall - limit);
         // The average lags behind by seconds, so one collection frees a little and the next looks again.
         if over > 0.0 && !self.active.contains(&rule) {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive percentage")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a positive percentage"
+            )]
             let missing = over.ceil() as u64;
             out.demand(rule, missing, missing);
         }
@@ -198,7 +225,12 @@ impl Demands {
     /// The limits that are passed, not those that are only short of where they rest.
     pub(crate) fn shortages(&self) -> Vec<Shortage> {
         let short = self.demands.iter().filter(|it| it.missing > 0);
-        short.map(|it| Shortage { rule: it.rule, missing: it.missing }).collect()
+        short
+            .map(|it| Shortage {
+                rule: it.rule,
+                missing: it.missing,
+            })
+            .collect()
     }
 
     fn demand(&mut self, rule: Rule, missing: u64, to_rest: u64) {

@@ -185,7 +185,9 @@ impl fmt::Display for Explanation {
         if self.shortages.is_empty() {
             writeln!(f, "All limits that can be judged are kept.")?;
         }
-        self.shortages.iter().try_for_each(|it| writeln!(f, "{it}"))?;
+        self.shortages
+            .iter()
+            .try_for_each(|it| writeln!(f, "{it}"))?;
         self.skipped.iter().try_for_each(|it| writeln!(f, "{it}"))?;
         self.resources.iter().try_for_each(|it| writeln!(f, "{it}"))
     }
@@ -196,7 +198,10 @@ impl fmt::Display for Explained {
         let disk = Column(self.footprint.disk).to_string();
         let memory = Column(self.footprint.memory).to_string();
         let (class, fate, name) = (self.class, self.fate, &self.name);
-        write!(f, "{class:9}  disk {disk:>9}  memory {memory:>9}  {name:32}  {fate}")
+        write!(
+            f,
+            "{class:9}  disk {disk:>9}  memory {memory:>9}  {name:32}  {fate}"
+        )
     }
 }
 

@@ -30,7 +30,10 @@ impl Report {
     /// Whether there is nothing to say: nothing was needed, nothing was done, all could be read.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.freed.is_empty() && self.failed.is_empty() && self.is_satisfied() && self.skipped.is_empty()
+        self.freed.is_empty()
+            && self.failed.is_empty()
+            && self.is_satisfied()
+            && self.skipped.is_empty()
     }
 
     /// Whether every floor that could be read is kept, so that a worker may claim.
@@ -67,7 +70,9 @@ impl fmt::Display for Report {
             self.quarantined,
             self.duration,
         )?;
-        self.shortages.iter().try_for_each(|it| write!(f, "; {it}"))?;
+        self.shortages
+            .iter()
+            .try_for_each(|it| write!(f, "; {it}"))?;
         self.skipped.iter().try_for_each(|it| write!(f, "; {it}"))
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::amount::Bytes;
 use crate::Shortage;
+use crate::amount::Bytes;
 
 /// Room for so many bytes, kept free for its holder until this is dropped.
 ///

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::amount::Bytes;
 use crate::CostClass;
+use crate::amount::Bytes;
 
 /// One limit of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -78,12 +78,19 @@ impl Uses {
         let mut word = self.0.load(Ordering::Relaxed);
         let mut last = Some(last);
         loop {
-            assert!(word & USERS > 0, "released a resource that was not acquired");
+            assert!(
+                word & USERS > 0,
+                "released a resource that was not acquired"
+            );
             let idle = word & USERS == 1;
             if idle && let Some(last) = last.take() {
                 last();
             }
-            let next = if idle { (word - 1) & !WATCHED } else { word - 1 };
+            let next = if idle {
+                (word - 1) & !WATCHED
+            } else {
+                word - 1
+            };
             match self.swap(word, next) {
                 Ok(_) if idle && word & WATCHED != 0 => return Left::Watched,
                 Ok(_) => return Left::Quietly,

@@ -22,7 +22,9 @@ fn short_of_disk(free: u64, config: Config, count: usize) -> (Machine, GarbageCo
     let machine = Machine::new(free);
     let collector = GarbageCollector::new(config, machine.clone());
     for index in 0..count {
-        let thing = machine.thing(&index.to_string()).idle_since(1000 - index as u64);
+        let thing = machine
+            .thing(&index.to_string())
+            .idle_since(1000 - index as u64);
         collector.tracker().register(Arc::new(thing));
     }
     (machine, collector)
@@ -45,7 +47,11 @@ async fn a_collection_goes_on_until_it_rests() {
     assert!(report.can_claim());
     let reason = report.freed[0].reason;
     assert!(matches!(reason, Reason::Rule(rule) if rule.limit == Limit::FreeDisk));
-    assert_eq!(machine.reads(), 2, "one decision to free, one to see that it was enough");
+    assert_eq!(
+        machine.reads(),
+        2,
+        "one decision to free, one to see that it was enough"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,7 +68,12 @@ async fn the_cheapest_class_goes_first_and_the_least_recently_used_of_it() {
     add("cheap and old", CostClass::Cheap, 100);
     add("moderate and new", CostClass::Moderate, 10);
     collector.collect().await;
-    let order = ["cheap and old", "cheap and new", "moderate", "moderate and new"];
+    let order = [
+        "cheap and old",
+        "cheap and new",
+        "moderate",
+        "moderate and new",
+    ];
     assert_eq!(machine.order(), order);
 }
 
@@ -107,7 +118,9 @@ async fn sizes_that_are_not_known_are_measured_by_asking_the_system_again() {
     config.parallel = 1;
     let collector = GarbageCollector::new(config, machine.clone());
     for index in 0..10 {
-        let thing = machine.thing(&index.to_string()).footprint(Footprint::disk(Size::Unknown));
+        let thing = machine
+            .thing(&index.to_string())
+            .footprint(Footprint::disk(Size::Unknown));
         collector.tracker().register(Arc::new(thing));
     }
     collector.collect().await;
@@ -118,7 +131,9 @@ async fn sizes_that_are_not_known_are_measured_by_asking_the_system_again() {
 async fn what_takes_no_disk_does_not_go_for_the_disk() {
     let machine = Machine::new(0);
     let collector = GarbageCollector::new(floor(100, 100), machine.clone());
-    let thing = machine.thing("memory").footprint(Footprint::memory(Size::Known(5)));
+    let thing = machine
+        .thing("memory")
+        .footprint(Footprint::memory(Size::Known(5)));
     collector.tracker().register(Arc::new(thing));
     let report = collector.collect().await;
     assert!(report.freed.is_empty());
@@ -132,7 +147,10 @@ async fn a_statistic_that_cannot_be_read_skips_its_rule_and_nothing_goes() {
     let report = collector.collect().await;
     assert_eq!(machine.disposals(), 0);
     assert_eq!(report.skipped[0].reason, "the disk is on fire");
-    assert!(report.can_claim(), "what is not known does not stop the worker");
+    assert!(
+        report.can_claim(),
+        "what is not known does not stop the worker"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,8 +182,11 @@ async fn collections_at_the_same_time_do_not_free_more_than_one_would() {
         let thing = machine.thing(&index.to_string()).does(slow);
         collector.tracker().register(Arc::new(thing));
     }
-    let (first, second, third) =
-        tokio::join!(collector.collect(), collector.collect(), collector.collect());
+    let (first, second, third) = tokio::join!(
+        collector.collect(),
+        collector.collect(),
+        collector.collect()
+    );
     let freed = [first, second, third].map(|it| it.freed.len());
     assert_eq!(freed.iter().sum::<usize>(), 3);
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, timeout_at};
 
 /// One buffer a copy.
 const BUFFER: usize = 64 * 1024;
@@ -54,11 +54,14 @@ impl CopyError {
 /// # Example
 ///
 /// ```
+/// use runtime_ioext::{CopyError, copy};
+///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// let mut full = std::io::Cursor::new([0; 3]);
-/// let error = runtime_ioext::copy(&mut &b"hello"[..], &mut full.get_mut().as_mut_slice()).await.unwrap_err();
-/// assert!(matches!(error, runtime_ioext::CopyError::Write { copied: 3, .. }));
+/// let mut space = [0; 3];
+/// let mut target = std::io::Cursor::new(&mut space[..]);
+/// let error = copy(&mut &b"hello"[..], &mut target).await.unwrap_err();
+/// assert!(matches!(error, CopyError::Write { copied: 3, .. }));
 /// # }
 /// ```
 pub async fn copy<R, W>(reader: &mut R, writer: &mut W) -> Result<u64, CopyError>
@@ -126,14 +129,12 @@ where
     let mut buffer = vec![0; BUFFER];
     let mut flush_at = None;
     loop {
-        let read = tokio::select! {
-            biased;
-            () = at(flush_at) => {
-                flush(writer, copied).await?;
-                flush_at = None;
-                continue;
-            }
-            read = reader.read(&mut buffer) => read,
+        if flush_at.is_some_and(|at| at <= Instant::now()) {
+            flush(writer, copied).await?;
+            flush_at = None;
+        }
+        let Some(read) = before(flush_at, reader.read(&mut buffer)).await else {
+            continue;
         };
         match read {
             Ok(0) => break,
@@ -146,11 +147,11 @@ where
     Ok(copied)
 }
 
-/// Waits for a moment, or for ever.
-async fn at(moment: Option<Instant>) {
+/// What a future comes to before a moment, if there is one.
+async fn before<F: Future>(moment: Option<Instant>, future: F) -> Option<F::Output> {
     match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
+        Some(moment) => timeout_at(moment, future).await.ok(),
+        None => Some(future.await),
     }
 }
 

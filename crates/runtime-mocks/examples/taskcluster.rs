@@ -30,7 +30,9 @@ async fn main() -> ExitCode {
     match builder.start().await {
         Ok(taskcluster) => serve(taskcluster).await,
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            let cause = std::error::Error::source(&error)
+                .map(ToString::to_string)
+                .unwrap_or_default();
             eprintln!("{error}: {cause}");
             ExitCode::FAILURE
         }
@@ -40,10 +42,14 @@ async fn main() -> ExitCode {
 fn configure(mut args: impl Iterator<Item = String>) -> Result<Builder, String> {
     let mut builder = Taskcluster::builder();
     while let Some(option) = args.next() {
-        let value = args.next().ok_or_else(|| format!("`{option}` is unknown or needs a value"))?;
+        let value = args
+            .next()
+            .ok_or_else(|| format!("`{option}` is unknown or needs a value"))?;
         builder = match option.as_str() {
             "--port" => builder.port(number(&option, &value)?),
-            "--claim-timeout" => builder.claim_timeout(Duration::from_secs(number(&option, &value)?)),
+            "--claim-timeout" => {
+                builder.claim_timeout(Duration::from_secs(number(&option, &value)?))
+            }
             "--data" => builder.data_dir(value),
             _ => return Err(format!("`{option}` is unknown")),
         };
@@ -52,7 +58,9 @@ fn configure(mut args: impl Iterator<Item = String>) -> Result<Builder, String> 
 }
 
 fn number<N: std::str::FromStr>(option: &str, value: &str) -> Result<N, String> {
-    value.parse().map_err(|_| format!("`{option}` needs a number, not `{value}`"))
+    value
+        .parse()
+        .map_err(|_| format!("`{option}` needs a number, not `{value}`"))
 }
 
 async fn serve(taskcluster: Taskcluster) -> ExitCode {

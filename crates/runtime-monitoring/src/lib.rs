@@ -37,6 +37,7 @@
 //! Error reports go to the log only; there is no Sentry and no OTLP.
 
 mod config;
+mod events;
 mod fields;
 mod logging;
 mod logs;
@@ -47,9 +48,12 @@ use std::sync::Arc;
 use runtime_core::Monitor;
 
 pub use config::{Config, LogConfig, LogFormat, LogLevel};
+pub use events::{WorkerEvent, WorkerEvents};
 pub use logging::{LoggingMonitor, TARGET};
 use logs::EarlyMonitor;
 pub use logs::{InstallError, LineFormat, Log, LogBuilder, LogGuard, LogLayer};
+#[cfg(feature = "prometheus")]
+pub use metrics::OPENMETRICS;
 pub use metrics::{Distribution, Metrics, MetricsBuilder, Sample, Snapshot};
 
 /// What [`from_config`] makes.

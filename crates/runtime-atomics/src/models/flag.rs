@@ -62,18 +62,19 @@ fn flag_publishes_what_was_written_before() {
     });
 }
 
-/// A waiter that was dropped swallows no wake-up of another. Catches: `notify_one` in place of
-/// `notify_waiters`, whose one permit may go to the future that is dropped.
+/// A waiter that is dropped, or kept and not polled again, swallows no wake-up of another. Catches: waking
+/// one (`notify_one`) instead of all.
 #[test]
-fn dropped_waiter_swallows_nothing() {
+fn idle_or_dropped_waiter_swallows_nothing() {
     loom::model(|| {
         let flag = Flag::new(false);
         let setter = thread::spawn({
             let flag = flag.clone();
             move || flag.set(true)
         });
+        let mut idle = Box::pin(flag.wait_for(true));
         let mut dropped = Box::pin(flag.wait_for(true));
-        let _ = poll_once(&mut dropped);
+        let _ = (poll_once(&mut idle), poll_once(&mut dropped));
         drop(dropped);
         block_on(flag.wait_for(true));
         setter.join().unwrap();

@@ -72,21 +72,20 @@ fn panic_inside_the_call_wakes_waiters() {
     });
 }
 
-/// A waiter that was dropped swallows no wake-up of another. Catches: `notify_one` in place of
-/// `notify_waiters`.
+/// A waiter that is dropped, or kept and not polled again, swallows no wake-up of another. Catches: waking
+/// one (`notify_one`) instead of all.
 #[test]
-fn dropped_waiter_swallows_nothing() {
+fn idle_or_dropped_waiter_swallows_nothing() {
     loom::model(|| {
         let once = Once::new();
         let caller = thread::spawn({
             let once = once.clone();
             move || once.call(|| ())
         });
-        let mut dropped = once.done();
-        let _ = poll_once(&mut dropped);
-        let kept = once.done();
+        let (mut idle, mut dropped) = (once.done(), once.done());
+        let _ = (poll_once(&mut idle), poll_once(&mut dropped));
         drop(dropped);
-        block_on(kept);
+        block_on(once.done());
         caller.join().unwrap();
     });
 }

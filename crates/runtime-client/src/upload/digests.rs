@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sha2::{Digest, Sha256, Sha512};
+use ring::digest::{Context, SHA256, SHA512};
 
 /// Length and hashes of bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,14 +15,21 @@ pub(super) struct Digests {
 }
 
 /// Computes [`Digests`] in one pass.
-#[derive(Default)]
 pub(super) struct Digester {
     length: u64,
-    sha256: Sha256,
-    sha512: Sha512,
+    sha256: Context,
+    sha512: Context,
 }
 
 impl Digester {
+    pub(super) fn new() -> Self {
+        Self {
+            length: 0,
+            sha256: Context::new(&SHA256),
+            sha512: Context::new(&SHA512),
+        }
+    }
+
     pub(super) fn update(&mut self, bytes: &[u8]) {
         self.length += bytes.len() as u64;
         self.sha256.update(bytes);
@@ -32,15 +39,15 @@ impl Digester {
     pub(super) fn finish(self) -> Digests {
         Digests {
             length: self.length,
-            sha256: hex(&self.sha256.finalize()),
-            sha512: hex(&self.sha512.finalize()),
+            sha256: hex(self.sha256),
+            sha512: hex(self.sha512),
         }
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
+fn hex(hash: Context) -> String {
+    let mut text = String::new();
+    for byte in hash.finish().as_ref() {
         // Writing to a `String` cannot fail.
         let _ = write!(text, "{byte:02x}");
     }

@@ -113,7 +113,22 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// Sends the bytes, unless an earlier upload of this artifact already did.
+    ///
+    /// Nobody but us knows the upload id, so a conflict means that the object is finished. Whether it
+    /// is the same is for the service to say: it refuses to finish an object again with other hashes.
     async fn send(&self, name: &str, source: &Arc<Source>) -> Result<Digests, Undelivered> {
+        match self.send_anew(name, source).await {
+            Err(Undelivered::Store(error)) if error.is_conflict() => {
+                let source = Arc::clone(source);
+                let digests = blocking(move || digests_of(&source)).await;
+                digests.map_err(Undelivered::Source)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn send_anew(&self, name: &str, source: &Arc<Source>) -> Result<Digests, Undelivered> {
         if self.length <= LONGEST_INLINE
             && let Some(digests) = self.send_inline(name, source).await?
         {
@@ -215,13 +230,23 @@ impl TryFrom<PutTarget> for Target {
 
 /// Reads a small source into memory. Blocks.
 fn whole(source: &Source) -> Result<(BytesMut, Digests), Fault> {
-    let (mut data, mut digester) = (BytesMut::new(), Digester::default());
+    let (mut data, mut digester) = (BytesMut::new(), Digester::new());
     source.read(|chunk| {
         digester.update(&chunk);
         data.extend_from_slice(&chunk);
         Ok(())
     })?;
     Ok((data, digester.finish()))
+}
+
+/// Reads a source for its hashes alone. Blocks.
+fn digests_of(source: &Source) -> Result<Digests, Fault> {
+    let mut digester = Digester::new();
+    source.read(|chunk| {
+        digester.update(&chunk);
+        Ok(())
+    })?;
+    Ok(digester.finish())
 }
 
 fn unexpected(method: &'static str, source: impl Into<BoxError>) -> ApiError {

@@ -21,6 +21,8 @@ pub(crate) struct Location {
     pub(crate) url: Url,
     pub(crate) trust: Trust,
     pub(crate) hashes: Hashes,
+    /// Whether the server may send the request elsewhere.
+    pub(crate) redirects: bool,
 }
 
 /// Who named a location.

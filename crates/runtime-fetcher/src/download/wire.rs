@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Halt;
 use super::retry::Retry;
-use super::source::{Location, Source};
+use super::source::Source;
 use crate::cause::Blame;
 use crate::hash::Hashes;
 use crate::http::{Answer, Encoding, Resume};
@@ -123,9 +123,8 @@ impl<'a> Wire<'a> {
 
     async fn request(&mut self, resume: Option<&Resume>) -> Result<Answer, FetchCause> {
         self.retry.attempt();
-        let Location { url, trust, hashes } = self.source.locate(self.context).await?;
-        self.hashes = hashes.clone();
-        let location = Location { url, trust, hashes };
+        let location = self.source.locate(self.context).await?;
+        self.hashes.clone_from(&location.hashes);
         self.context.http().get(&location, resume).await
     }
 

@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_core::TaskId;
-use runtime_core::queue::ArtifactContent;
 use schemars::JsonSchema;
-use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
-use url::Url;
 
+use super::content::locate_content;
 use super::params::{parse, schema};
-use crate::download::{Location, Source, Trust, download};
+use crate::download::{Location, Source, download};
 use crate::hash::{Hashes, HexDigest};
 use crate::{
     FetchCause, FetchContext, FetchError, Fetched, Fetcher, HashKey, InvalidReference, Reference,
@@ -177,42 +175,11 @@ impl Source for ArtifactReference {
     }
 
     async fn locate(&self, context: &FetchContext) -> Result<Location, FetchCause> {
-        let queue = &context.services().queue;
-        let content = queue
+        let services = context.services();
+        let content = services
+            .queue
             .artifact(&self.task_id, Some(self.run_id), &self.name)
             .await?;
-        let (url, trust) = match &content {
-            ArtifactContent::S3 { url } => (url, Trust::Deployment),
-            ArtifactContent::Reference { url } => (url, Trust::Task),
-            ArtifactContent::Error { reason, message } => {
-                return Err(FetchCause::ErrorArtifact {
-                    reason: reason.clone(),
-                    message: message.clone(),
-                });
-            }
-            _ => {
-                return Err(unsupported(
-                    "is stored in a way that this worker cannot read",
-                ));
-            }
-        };
-        Ok(Location {
-            url: http_url(url.expose_secret())?,
-            trust,
-            hashes: self.hashes.clone(),
-        })
+        locate_content(services, content, &self.hashes).await
     }
-}
-
-fn http_url(text: &str) -> Result<Url, FetchCause> {
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-        _ => Err(unsupported(
-            "leads to something else than an http or https URL",
-        )),
-    }
-}
-
-fn unsupported(what: &str) -> FetchCause {
-    FetchCause::Unsupported(format!("the artifact {what}"))
 }

@@ -3,6 +3,7 @@
 mod artifact;
 mod base64;
 mod combine;
+mod content;
 mod index;
 mod inline;
 mod params;

@@ -119,6 +119,7 @@ impl Source for UrlReference {
             url: self.url.clone(),
             trust: Trust::Task,
             hashes: self.hashes.clone(),
+            redirects: true,
         })
     }
 }

@@ -7,6 +7,8 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
+use super::HashMismatch;
+
 /// A hash function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -122,6 +124,27 @@ impl Hashes {
     #[must_use]
     pub fn sha512(self, digest: Option<HexDigest<64>>) -> Self {
         self.with(Algorithm::Sha512, digest)
+    }
+
+    /// Demands what both demand.
+    ///
+    /// # Errors
+    ///
+    /// A [`HashMismatch`] if no bytes can have the hashes of both.
+    pub fn merge(mut self, other: Self) -> Result<Self, HashMismatch> {
+        for (algorithm, actual) in other.expected {
+            match self.expected.insert(algorithm, actual.clone()) {
+                Some(expected) if expected != actual => {
+                    return Err(HashMismatch {
+                        algorithm,
+                        expected,
+                        actual,
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(self)
     }
 
     /// Reports whether nothing is demanded.

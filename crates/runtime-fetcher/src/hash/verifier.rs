@@ -11,9 +11,9 @@ use crate::lane::Lane;
 /// Bodies up to this size are hashed on the spot: that is quicker than a change of threads.
 const SMALL: usize = 32 * 1024;
 
-/// The bytes are complete and have another hash than they should.
+/// Bytes have another hash than they should.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the {bytes} bytes have the {algorithm} {actual}, and {expected} was expected")]
+#[error("the bytes have the {algorithm} {actual}, and {expected} was expected")]
 #[non_exhaustive]
 pub struct HashMismatch {
     /// The hash function.
@@ -22,8 +22,6 @@ pub struct HashMismatch {
     pub expected: String,
     /// What the bytes have.
     pub actual: String,
-    /// How many bytes there are.
-    pub bytes: u64,
 }
 
 type Hasher = Box<dyn DynDigest + Send>;
@@ -32,7 +30,6 @@ type Hasher = Box<dyn DynDigest + Send>;
 pub(crate) struct Verifier {
     expected: Hashes,
     lanes: Vec<(Algorithm, Lane<Hasher>)>,
-    bytes: u64,
 }
 
 impl Verifier {
@@ -41,15 +38,10 @@ impl Verifier {
             .iter()
             .map(|(algorithm, _)| (algorithm, Lane::new(hasher(algorithm), update)))
             .collect();
-        Self {
-            expected,
-            lanes,
-            bytes: 0,
-        }
+        Self { expected, lanes }
     }
 
     pub(crate) async fn update(&mut self, bytes: &Bytes) -> io::Result<()> {
-        self.bytes += bytes.len() as u64;
         for (_, lane) in &mut self.lanes {
             lane.push(bytes.clone()).await?;
         }
@@ -66,7 +58,6 @@ impl Verifier {
                     algorithm: *algorithm,
                     expected: expected.unwrap_or_default().to_owned(),
                     actual,
-                    bytes: self.bytes,
                 }));
             }
         }

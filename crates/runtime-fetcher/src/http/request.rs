@@ -17,7 +17,11 @@ impl HttpClient {
         location: &Location,
         resume: Option<&Resume>,
     ) -> Result<Answer, FetchCause> {
-        let limit = self.config().max_redirects;
+        let limit = if location.redirects {
+            self.config().max_redirects
+        } else {
+            0
+        };
         let mut url = location.url.clone();
         let mut trust = location.trust;
         for _ in 0..=limit {

@@ -1,7 +1,7 @@
 //! A target on disk.
 
 use std::fs::File;
-use std::io::{self, IoSlice, Seek, Write};
+use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -32,9 +32,19 @@ use crate::lane::Lane;
 /// ```
 pub struct FileTarget {
     path: PathBuf,
+    stage: Stage,
+}
+
+/// A file is made only when there is much to write: a small one is made, written and renamed at once.
+enum Stage {
+    Gathering { bytes: Vec<Bytes>, length: usize },
+    Writing(Writing),
+}
+
+struct Writing {
+    lane: Lane<File>,
     /// Removes the temporary file when it is dropped, whoever still writes to it.
-    temporary: Option<TempPath>,
-    lane: Option<Lane<File>>,
+    temporary: TempPath,
 }
 
 impl FileTarget {
@@ -42,8 +52,7 @@ impl FileTarget {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
-            temporary: None,
-            lane: None,
+            stage: Stage::empty(),
         }
     }
 
@@ -53,16 +62,37 @@ impl FileTarget {
         &self.path
     }
 
-    async fn lane(&mut self) -> Result<&mut Lane<File>, TargetError> {
-        if self.lane.is_none() {
-            let path = self.path.clone();
-            let (file, temporary) = blocking(move || create_beside(&path))
-                .await
-                .map_err(|source| self.error("create a temporary file for", source))?;
-            self.temporary = Some(temporary);
-            self.lane = Some(Lane::new(file, write_batch));
+    async fn start_writing(&mut self, bytes: Vec<Bytes>) -> Result<(), TargetError> {
+        let path = self.path.clone();
+        let (file, temporary) = blocking(move || create_beside(&path))
+            .await
+            .map_err(|source| self.error(CREATE, source))?;
+        let mut lane = Lane::new(file, write_batch);
+        for bytes in bytes {
+            let result = lane.push(bytes).await;
+            result.map_err(|source| self.error(WRITE, source))?;
         }
-        Ok(self.lane.as_mut().expect("it was just made"))
+        self.stage = Stage::Writing(Writing { lane, temporary });
+        Ok(())
+    }
+
+    async fn commit_small(&self, bytes: Vec<Bytes>) -> Result<(), TargetError> {
+        let path = self.path.clone();
+        let done = blocking(move || {
+            let (mut file, temporary) = create_beside(&path)?;
+            write_batch(&mut file, &bytes)?;
+            drop(file);
+            Ok(temporary.persist(&path)?)
+        });
+        done.await.map_err(|source| self.error(WRITE, source))
+    }
+
+    async fn commit_large(&self, mut writing: Writing) -> Result<(), TargetError> {
+        let file = writing.lane.drain().await;
+        drop(file.map_err(|source| self.error(WRITE, source))?);
+        let path = self.path.clone();
+        let renamed = blocking(move || Ok(writing.temporary.persist(path)?)).await;
+        renamed.map_err(|source| self.error("rename a temporary file to", source))
     }
 
     fn error(&self, action: &'static str, source: io::Error) -> TargetError {
@@ -75,34 +105,55 @@ impl FileTarget {
     }
 }
 
+const CREATE: &str = "create a temporary file for";
+const WRITE: &str = "write";
+
+/// How much is gathered before there is a file.
+const SMALL: usize = 64 * 1024;
+
 #[async_trait]
 impl Target for FileTarget {
     async fn write(&mut self, bytes: Bytes) -> Result<(), TargetError> {
-        let result = self.lane().await?.push(bytes).await;
-        result.map_err(|source| self.error("write", source))
+        match &mut self.stage {
+            Stage::Gathering { bytes: all, length } => {
+                *length += bytes.len();
+                all.push(bytes);
+                if *length <= SMALL {
+                    return Ok(());
+                }
+                let all = std::mem::take(all);
+                self.start_writing(all).await
+            }
+            Stage::Writing(writing) => {
+                let result = writing.lane.push(bytes).await;
+                result.map_err(|source| self.error(WRITE, source))
+            }
+        }
     }
 
     async fn reset(&mut self) -> Result<(), TargetError> {
-        let Some(lane) = &mut self.lane else {
+        // Dropping the temporary file removes it; that it is gone is what nobody may doubt.
+        let Stage::Writing(writing) = std::mem::replace(&mut self.stage, Stage::empty()) else {
             return Ok(());
         };
-        let result = match lane.take().await {
-            Ok((file, _)) => blocking(move || truncate(file)).await,
-            Err(error) => Err(error),
-        };
-        let file = result.map_err(|source| self.error("reset", source))?;
-        self.lane = Some(Lane::new(file, write_batch));
-        Ok(())
+        let removed = blocking(move || writing.temporary.close()).await;
+        removed.map_err(|source| self.error("remove a temporary file of", source))
     }
 
     async fn commit(&mut self) -> Result<(), TargetError> {
-        let result = self.lane().await?.drain().await;
-        drop(result.map_err(|source| self.error("write", source))?);
-        self.lane = None;
-        let temporary = self.temporary.take().expect("a lane has a temporary file");
-        let path = self.path.clone();
-        let renamed = blocking(move || Ok(temporary.persist(path)?)).await;
-        renamed.map_err(|source| self.error("rename a temporary file to", source))
+        match std::mem::replace(&mut self.stage, Stage::empty()) {
+            Stage::Gathering { bytes, .. } => self.commit_small(bytes).await,
+            Stage::Writing(writing) => self.commit_large(writing).await,
+        }
+    }
+}
+
+impl Stage {
+    fn empty() -> Self {
+        Self::Gathering {
+            bytes: Vec::new(),
+            length: 0,
+        }
     }
 }
 
@@ -136,12 +187,6 @@ fn create_beside(path: &Path) -> io::Result<(File, TempPath)> {
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     Ok(builder.tempfile_in(folder)?.into_parts())
-}
-
-fn truncate(mut file: File) -> io::Result<File> {
-    file.set_len(0)?;
-    file.rewind()?;
-    Ok(file)
 }
 
 fn write_batch(file: &mut File, batch: &[Bytes]) -> io::Result<()> {

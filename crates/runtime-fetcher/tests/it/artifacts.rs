@@ -142,3 +142,76 @@ async fn no_connection_to_a_deployment_is_the_workers_fault() {
         runtime_core::ExceptionReason::InternalError
     );
 }
+
+fn object(hashes: Value) -> Value {
+    json!({
+        "storageType": "object", "name": "t/x/0/public/a", "hashes": hashes,
+        "credentials": { "clientId": "c", "accessToken": "t" },
+    })
+}
+
+const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+async fn fetch_object(
+    hashes: Value,
+    reference: Value,
+    steps: Vec<Step>,
+) -> Result<bytes::Bytes, FetchError> {
+    let server = Server::start(move |_| steps.clone()).await;
+    let mut fake = with_artifact(object(json!({}))).await;
+    let download =
+        json!({ "url": server.url("/"), "expires": "2099-01-01T00:00:00Z", "hashes": hashes });
+    fake.objects.insert("t/x/0/public/a".into(), download);
+    get_reference(&context(&fake), reference).await
+}
+
+#[tokio::test]
+async fn an_object_with_the_right_hashes_is_fetched() {
+    let hello = Step::answer("200 OK", &[], b"hello");
+    let bytes = fetch_object(json!({ "sha256": HELLO }), artifact(), hello).await;
+    assert_eq!(bytes.expect("the hash is right"), "hello");
+}
+
+#[tokio::test]
+async fn an_object_with_other_bytes_than_its_hashes_say_is_refused() {
+    let other = Step::answer("200 OK", &[], b"hellO");
+    let error = fetch_object(json!({ "sha256": HELLO }), artifact(), other).await;
+    assert!(error.expect_err("the hash is wrong").is_broken_reference());
+}
+
+#[tokio::test]
+async fn an_object_without_a_strong_hash_is_refused() {
+    for hashes in [
+        json!({}),
+        json!({ "md5": "5d41402abc4b2a76b9719d911017c592" }),
+    ] {
+        let hello = Step::answer("200 OK", &[], b"hello");
+        let error = fetch_object(hashes, artifact(), hello)
+            .await
+            .expect_err("nothing to check it by");
+        assert!(
+            chain(&error).contains("without a SHA-256 or SHA-512"),
+            "{}",
+            chain(&error)
+        );
+    }
+}
+
+#[tokio::test]
+async fn redirects_of_an_object_are_not_followed() {
+    let away = Step::answer("302 Found", &[("Location", "/elsewhere")], b"");
+    let error = fetch_object(json!({ "sha256": HELLO }), artifact(), away).await;
+    assert!(error.expect_err("it leads away").is_broken_reference());
+}
+
+#[tokio::test]
+async fn an_object_must_have_the_hash_that_the_reference_demands() {
+    let hello = Step::answer("200 OK", &[], b"hello");
+    let reference = json!({ "taskId": TASK, "artifact": "public/a", "sha256": "0".repeat(64) });
+    let error = fetch_object(json!({ "sha256": HELLO }), reference, hello).await;
+    assert!(
+        error
+            .expect_err("it cannot have both")
+            .is_broken_reference()
+    );
+}

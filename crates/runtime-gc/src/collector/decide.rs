@@ -126,7 +126,11 @@ impl<'a> Choice<'a> {
 
     /// What was discarded, and failures whose time has come.
     fn take_due(&mut self, by: Instant) {
-        self.take(|registry, budget| registry.next_due(by, budget), None, |_| false);
+        self.take(
+            |registry, budget| registry.next_due(by, budget),
+            None,
+            |_| false,
+        );
     }
 
     fn take_everything(&mut self) {

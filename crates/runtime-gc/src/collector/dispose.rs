@@ -112,7 +112,11 @@ impl Disposal {
 impl Drop for Disposal {
     fn drop(&mut self) {
         if !self.is_settled {
-            let what = if std::thread::panicking() { "panicked" } else { "was cut off" };
+            let what = if std::thread::panicking() {
+                "panicked"
+            } else {
+                "was cut off"
+            };
             self.failed(format!("the disposal {what}"));
         }
     }

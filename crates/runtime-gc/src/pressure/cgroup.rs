@@ -13,9 +13,7 @@ pub(super) fn above(root: &Path) -> Vec<PathBuf> {
         return Vec::new();
     };
     let mount = root.join(MOUNT);
-    own.ancestors()
-        .map(|group| mount.join(group))
-        .collect()
+    own.ancestors().map(|group| mount.join(group)).collect()
 }
 
 /// The path of the own group below the mount.
@@ -37,7 +35,9 @@ pub(super) fn memory(group: &Path) -> Option<Memory> {
 
 fn inactive_file(group: &Path) -> Option<u64> {
     let text = fs::read_to_string(group.join("memory.stat")).ok()?;
-    let value = text.lines().find_map(|line| line.strip_prefix("inactive_file "))?;
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix("inactive_file "))?;
     value.parse().ok()
 }
 

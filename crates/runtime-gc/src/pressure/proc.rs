@@ -10,7 +10,8 @@ use super::{Memory, cgroup};
 /// `root` is `/`, except in tests.
 pub(super) fn memory(root: &Path) -> Result<Memory, String> {
     let path = root.join("proc/meminfo");
-    let text = fs::read_to_string(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+    let text =
+        fs::read_to_string(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
     let machine = parse_meminfo(&text)
         .ok_or_else(|| format!("`{}` has no MemTotal or MemAvailable", path.display()))?;
     let groups = cgroup::above(root);
@@ -44,7 +45,9 @@ fn parse_meminfo(text: &str) -> Option<Memory> {
 fn stall(path: &Path) -> Option<f64> {
     let text = fs::read_to_string(path).ok()?;
     let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
-    let field = some.split(' ').find_map(|field| field.strip_prefix("avg10="))?;
+    let field = some
+        .split(' ')
+        .find_map(|field| field.strip_prefix("avg10="))?;
     field.parse().ok()
 }
 
@@ -76,12 +79,28 @@ mod tests {
     #[test]
     fn the_tightest_group_above_counts() {
         let root = machine();
-        file(root.path(), "proc/self/cgroup", "4:memory:/old\n0::/outer/inner\n");
+        file(
+            root.path(),
+            "proc/self/cgroup",
+            "4:memory:/old\n0::/outer/inner\n",
+        );
         file(root.path(), "sys/fs/cgroup/outer/memory.max", "4096000\n");
-        file(root.path(), "sys/fs/cgroup/outer/memory.current", "3000000\n");
-        file(root.path(), "sys/fs/cgroup/outer/memory.stat", "anon 5\ninactive_file 1000000\n");
+        file(
+            root.path(),
+            "sys/fs/cgroup/outer/memory.current",
+            "3000000\n",
+        );
+        file(
+            root.path(),
+            "sys/fs/cgroup/outer/memory.stat",
+            "anon 5\ninactive_file 1000000\n",
+        );
         file(root.path(), "sys/fs/cgroup/outer/inner/memory.max", "max\n");
-        file(root.path(), "sys/fs/cgroup/outer/inner/memory.current", "3000000\n");
+        file(
+            root.path(),
+            "sys/fs/cgroup/outer/inner/memory.current",
+            "3000000\n",
+        );
         let memory = memory(root.path()).unwrap();
         assert_eq!(memory, Memory::new(4_096_000, 2_096_000));
     }
@@ -93,7 +112,11 @@ mod tests {
         file(root.path(), "proc/pressure/memory", &psi("3.50"));
         assert_eq!(memory(root.path()).unwrap().stall, Some(3.5));
         file(root.path(), "proc/self/cgroup", "0::/task\n");
-        file(root.path(), "sys/fs/cgroup/task/memory.pressure", &psi("42.00"));
+        file(
+            root.path(),
+            "sys/fs/cgroup/task/memory.pressure",
+            &psi("42.00"),
+        );
         assert_eq!(memory(root.path()).unwrap().stall, Some(42.0));
     }
 

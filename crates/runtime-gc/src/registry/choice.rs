@@ -70,7 +70,11 @@ impl Registry {
                 Claim::Claimed => return Next::Victim(self.take(slot)),
                 Claim::InUse => self.move_to(slot, Place::InUse),
                 // Only the registry claims, so this is a resource that nobody can use; it must not stay in the way.
-                Claim::Taken => drop(self.shelves.get_mut(&key).map(|it| it.remove(&(moment, slot)))),
+                Claim::Taken => drop(
+                    self.shelves
+                        .get_mut(&key)
+                        .map(|it| it.remove(&(moment, slot))),
+                ),
             }
         }
         Next::Nothing

@@ -91,7 +91,10 @@ impl Registry {
     /// Takes a resource out, unless it is being disposed of or must be.
     pub(crate) fn remove(&mut self, id: ResourceId) -> Option<Entry> {
         let entry = self.get(id)?;
-        if !matches!(entry.place, Place::Shelf(_) | Place::InUse | Place::Elsewhere(_)) {
+        if !matches!(
+            entry.place,
+            Place::Shelf(_) | Place::InUse | Place::Elsewhere(_)
+        ) {
             return None;
         }
         self.lift(id.slot);

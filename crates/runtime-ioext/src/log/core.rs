@@ -1,6 +1,5 @@
 //! What writers and readers of a log share.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -12,8 +11,9 @@ use super::backing::Backing;
 use super::error::{CloseLogError, WriteLogError};
 use super::fetch;
 use super::limits::Limits;
-use super::wakers::{WakerKey, Wakers};
-use crate::chunks::Chunks;
+use super::queued::QueuedFlush;
+use super::state::{End, State};
+use super::wakers::{WakerKey, Woken};
 use crate::sys::{Condvar, Guard, Mutex};
 
 /// The state of a log, its file, and the protocol between those who write, flush, read and close.
@@ -30,32 +30,6 @@ pub(super) struct Core {
     turn: Condvar,
     /// Turns to read the file where that may have to wait for a disk.
     pub(super) fetches: Semaphore,
-}
-
-#[derive(Debug)]
-pub(super) struct State {
-    /// What is not in the file yet; it starts where the file ends.
-    pub(super) tail: Chunks,
-    limits: Limits,
-    pub(super) end: Option<End>,
-    pub(super) readers: Wakers,
-    writers: Wakers,
-    /// Somebody writes to the file.
-    flushing: bool,
-    /// Somebody was asked to flush and has not begun.
-    flush_queued: bool,
-    /// A call that does not fit in memory at once appends its bytes.
-    large_call: bool,
-    /// Nothing more is accepted.
-    closing: bool,
-}
-
-/// Why no more bytes will come.
-#[derive(Clone, Debug)]
-pub(super) enum End {
-    Closed,
-    Abandoned,
-    Failed(Arc<io::Error>),
 }
 
 impl Core {
@@ -126,7 +100,7 @@ impl Core {
     /// Tells readers of new bytes, and has them flushed once they are worth a write.
     fn appended(self: &Arc<Self>, mut state: Guard<'_, State>) {
         let readers = state.readers.take();
-        let flush = state.limits.is_ripe(&state.tail) && state.queue_flush();
+        let flush = state.is_ripe() && state.queue_flush();
         drop(state);
         readers.wake();
         if flush {
@@ -248,7 +222,7 @@ impl Core {
     }
 
     /// Writes to the file what is pending now. The caller has made sure that nobody else does.
-    fn flush_pending<'a>(&'a self, mut state: Guard<'a, State>) -> Guard<'a, State> {
+    pub(super) fn flush_pending<'a>(&'a self, mut state: Guard<'a, State>) -> Guard<'a, State> {
         state.flushing = true;
         let (start, pending) = (state.tail.start(), state.tail.snapshot());
         drop(state);
@@ -267,7 +241,7 @@ impl Core {
         drop(state);
         self.turn.notify_all();
         writers.wake();
-        readers.into_iter().for_each(super::wakers::Woken::wake);
+        readers.into_iter().for_each(Woken::wake);
         self.lock()
     }
 
@@ -289,88 +263,5 @@ impl Core {
             }),
             _ => Ok(()),
         }
-    }
-}
-
-impl State {
-    fn new(limits: Limits) -> Self {
-        Self {
-            tail: Chunks::new(limits.chunk),
-            limits,
-            end: None,
-            readers: Wakers::default(),
-            writers: Wakers::default(),
-            flushing: false,
-            flush_queued: false,
-            large_call: false,
-            closing: false,
-        }
-    }
-
-    fn has_failed(&self) -> bool {
-        matches!(self.end, Some(End::Failed(_)))
-    }
-
-    /// Whether a write may go on: because there is room, or because it will fail anyhow.
-    fn has_room(&self) -> bool {
-        self.has_failed() || self.closing || !(self.large_call || self.is_full())
-    }
-
-    fn is_full(&self) -> bool {
-        self.limits.is_full(&self.tail)
-    }
-
-    /// Whether the caller is the one to start a flush.
-    fn queue_flush(&mut self) -> bool {
-        let queue = !self.flushing && !self.flush_queued && !self.has_failed();
-        self.flush_queued |= queue;
-        queue
-    }
-}
-
-/// The duty to flush soon. Dropping it without [`run`](Self::run) hands the duty back.
-#[derive(Debug)]
-pub(super) struct QueuedFlush {
-    core: Arc<Core>,
-    begun: bool,
-}
-
-impl QueuedFlush {
-    fn new(core: &Arc<Core>) -> Self {
-        Self {
-            core: Arc::clone(core),
-            begun: false,
-        }
-    }
-
-    /// Flushes on tokio's threads for blocking work, or here if there is no runtime.
-    fn start(self) {
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(move || self.run())),
-            Err(_) => self.run(),
-        }
-    }
-
-    fn run(mut self) {
-        self.begun = true;
-        let mut state = self.core.lock();
-        state.flush_queued = false;
-        if !state.flushing && !state.has_failed() && !state.tail.is_empty() {
-            drop(self.core.flush_pending(state));
-        }
-    }
-}
-
-impl Drop for QueuedFlush {
-    /// A runtime that shuts down drops what it has not begun. Tasks that wait for room ask again.
-    fn drop(&mut self) {
-        if self.begun {
-            return;
-        }
-        let mut state = self.core.lock();
-        state.flush_queued = false;
-        let writers = state.writers.take();
-        drop(state);
-        writers.wake();
     }
 }

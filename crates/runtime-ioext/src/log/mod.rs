@@ -60,9 +60,11 @@ mod flush;
 mod limit;
 mod limits;
 mod lines;
+mod queued;
 mod reader;
 mod redact;
 mod sink;
+mod state;
 mod wakers;
 mod writer;
 
@@ -79,7 +81,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::backing::FileBacking;
-use self::core::{Core, End};
+use self::core::Core;
 pub use self::error::{
     CloseLogError, CreateLogError, ExtractLogError, ReadLogError, WriteLogError,
 };
@@ -89,6 +91,7 @@ pub use self::lines::LineWriter;
 pub use self::reader::LogReader;
 pub use self::redact::{RedactingWriter, Redactor, SecretTooShort};
 pub use self::sink::LogSink;
+use self::state::End;
 pub use self::writer::LogWriter;
 
 /// A log in a file, which many write to and many follow. Clones are the same log.

@@ -136,18 +136,19 @@ fn large_call_stays_in_one_piece() {
     });
 }
 
-/// A follower that goes takes no other's wake-up along. Catches: waking one instead of all.
+/// A follower that goes, or stays and is not polled again, takes no other's wake-up along. Catches: waking
+/// one instead of all.
 #[test]
-fn dropped_follower_swallows_nothing() {
+fn idle_or_dropped_follower_swallows_nothing() {
     loom::model(|| {
         let log = Disk::new(9, 9).log(LAZY);
-        let (mut dropped, reader) = (log.reader(), log.reader());
+        let (mut idle, mut dropped, reader) = (log.reader(), log.reader(), log.reader());
         let writer = thread::spawn(move || {
             log.writer().write_all(b"a").unwrap();
             log.close().unwrap();
         });
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        let _ = dropped.poll_chunk(&mut cx);
+        let _ = (idle.poll_chunk(&mut cx), dropped.poll_chunk(&mut cx));
         drop(dropped);
         assert_eq!(read_all(reader), b"a");
         writer.join().unwrap();

@@ -9,9 +9,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
 
-use super::core::{Core, End};
+use super::core::Core;
 use super::error::ReadLogError;
 use super::fetch::{self, Fetch};
+use super::state::End;
 use super::wakers::WakerKey;
 use crate::chunks::CHUNK;
 

@@ -19,14 +19,22 @@ use super::shared::Shared;
 const LARGEST_PAYLOAD: usize = 10 * 1024 * 1024;
 
 /// Answers a call.
-pub(super) async fn answer(shared: &Shared, route: Route, request: Request<Incoming>, quirks: Quirks) -> Reply {
+pub(super) async fn answer(
+    shared: &Shared,
+    route: Route,
+    request: Request<Incoming>,
+    quirks: Quirks,
+) -> Reply {
     let (head, body) = request.into_parts();
     let mut call = Call {
         method: route.method,
         params: route.params,
         query: parse_query(head.uri.query().unwrap_or_default()),
         payload: json!({}),
-        caller: Caller { signer: None, anonymous: shared.anonymous() },
+        caller: Caller {
+            signer: None,
+            anonymous: shared.anonymous(),
+        },
         now: shared.now(),
         quirks,
     };
@@ -80,7 +88,11 @@ async fn read_body(body: Incoming) -> Result<Bytes, RequestError> {
 fn parse_payload(call: &mut Call, headers: &HeaderMap, body: &[u8]) -> Result<Value, RequestError> {
     let kind = text(headers, CONTENT_TYPE);
     let is_json = kind.is_some_and(|kind| {
-        kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+        kind.split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .eq_ignore_ascii_case("application/json")
     });
     let malformed = |message| RequestError::new(ErrorCode::MalformedPayload, message);
     if !is_json {
@@ -106,14 +118,22 @@ fn authenticate(
         method: head.method.as_str(),
         host,
         port,
-        resource: head.uri.path_and_query().map_or("/", |resource| resource.as_str()),
+        resource: head
+            .uri
+            .path_and_query()
+            .map_or("/", |resource| resource.as_str()),
         authorization: text(&head.headers, AUTHORIZATION),
     };
     hawk::authenticate(signed, call.now, shared).map_err(RequestError::unauthorized)
 }
 
 fn refusal(call: &Call, error: &RequestError) -> Reply {
-    let body = error.body(call.method.name, &call.params_json(), &call.payload, call.now);
+    let body = error.body(
+        call.method.name,
+        &call.params_json(),
+        &call.payload,
+        call.now,
+    );
     let mut reply = Reply::json(&body).unwrap_or_else(|_| Reply {
         status: StatusCode::INTERNAL_SERVER_ERROR,
         headers: HeaderMap::new(),

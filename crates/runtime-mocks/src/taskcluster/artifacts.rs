@@ -4,9 +4,11 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
+use percent_encoding::utf8_percent_encode;
 
 use super::error::RequestError;
 use super::services::queue::downloads::find;
+use super::services::s3::sign::PATH;
 use super::services::s3::store::Blob;
 use super::state::artifact::Artifact;
 use super::{ArtifactKind, Taskcluster};
@@ -88,9 +90,23 @@ impl Taskcluster {
     /// Refuses if there is no such task.
     pub fn artifacts(&self, task_id: &str, run_id: u32) -> Result<Vec<Artifact>, RequestError> {
         self.shared.read(|state| {
-            let of_run = state.task(task_id)?.artifacts.iter().filter(|((run, _), _)| *run == run_id);
+            let of_run = state
+                .task(task_id)?
+                .artifacts
+                .iter()
+                .filter(|((run, _), _)| *run == run_id);
             Ok(of_run.map(|(_, artifact)| artifact.clone()).collect())
         })
+    }
+
+    /// The URL that redirects to an artifact; what is not public takes a signature.
+    #[must_use]
+    pub fn artifact_url(&self, task_id: &str, run_id: u32, name: &str) -> String {
+        let name = utf8_percent_encode(name, PATH);
+        format!(
+            "{}/api/queue/v1/task/{task_id}/runs/{run_id}/artifacts/{name}",
+            self.root_url()
+        )
     }
 
     /// Reads an artifact of the latest run, following links.
@@ -102,7 +118,11 @@ impl Taskcluster {
     /// # Cancel safety
     ///
     /// Safe: it only reads.
-    pub async fn read_artifact(&self, task_id: &str, name: &str) -> Result<StoredArtifact, ReadArtifactError> {
+    pub async fn read_artifact(
+        &self,
+        task_id: &str,
+        name: &str,
+    ) -> Result<StoredArtifact, ReadArtifactError> {
         let found = find(&self.shared, task_id, None, name, |_| Ok(()));
         let found = found.map_err(|source| ReadArtifactError::Find {
             task_id: task_id.to_owned(),
@@ -115,7 +135,8 @@ impl Taskcluster {
             storage_type: ArtifactKind::storage_type(&found.artifact.kind),
         })?;
         let blob = self.shared.read(|state| state.store.get(&key));
-        let blob: Arc<Blob> = blob.ok_or_else(|| ReadArtifactError::NotUploaded { name: name.clone() })?;
+        let blob: Arc<Blob> =
+            blob.ok_or_else(|| ReadArtifactError::NotUploaded { name: name.clone() })?;
         let bytes = tokio::fs::read(&blob.path).await;
         Ok(StoredArtifact {
             content_type: blob.content_type.clone(),

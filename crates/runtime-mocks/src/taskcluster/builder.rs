@@ -130,7 +130,10 @@ fn open_folder(data_dir: Option<PathBuf>) -> Result<Folder, StartError> {
             .prefix("embedded-taskcluster-")
             .tempdir()
             .map(Folder::Temporary)
-            .map_err(|source| StartError::Folder { path: std::env::temp_dir(), source }),
+            .map_err(|source| StartError::Folder {
+                path: std::env::temp_dir(),
+                source,
+            }),
         Some(path) => match std::fs::create_dir_all(&path) {
             Ok(()) => Ok(Folder::Kept(path)),
             Err(source) => Err(StartError::Folder { path, source }),

@@ -23,7 +23,10 @@ pub(crate) struct Caller {
 impl Caller {
     /// Tells whether the caller has the scope.
     pub(crate) fn allows(&self, scope: &str) -> bool {
-        let own = self.signer.as_ref().is_some_and(|signer| satisfies(&signer.scopes, scope));
+        let own = self
+            .signer
+            .as_ref()
+            .is_some_and(|signer| satisfies(&signer.scopes, scope));
         own || satisfies(&self.anonymous, scope)
     }
 }
@@ -70,7 +73,10 @@ impl Call {
 
     /// A text in the payload; empty where there is none.
     pub(crate) fn text(&self, name: &str) -> &str {
-        self.payload.get(name).and_then(Value::as_str).unwrap_or_default()
+        self.payload
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// An instant in the payload.
@@ -80,7 +86,11 @@ impl Call {
 
     /// Refuses unless the caller satisfies the expression.
     pub(crate) fn require(&self, expression: Expression) -> Result<(), RequestError> {
-        let client = self.caller.signer.as_ref().map(|signer| signer.client_id.as_str());
+        let client = self
+            .caller
+            .signer
+            .as_ref()
+            .map(|signer| signer.client_id.as_str());
         expression.require(client, &|scope| self.caller.allows(scope))
     }
 
@@ -91,13 +101,19 @@ impl Call {
 
     /// The parameters of the path, as error bodies repeat them.
     pub(crate) fn params_json(&self) -> Value {
-        self.params.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
+        self.params
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
+            .collect()
     }
 
     /// The page of a listing that the query asks for: from where, and how many.
     pub(crate) fn page(&self) -> (usize, usize) {
         let number = |name| self.query(name).and_then(|text| text.parse().ok());
-        (number("continuationToken").unwrap_or(0), number("limit").unwrap_or(1000).clamp(1, 1000))
+        (
+            number("continuationToken").unwrap_or(0),
+            number("limit").unwrap_or(1000).clamp(1, 1000),
+        )
     }
 }
 
@@ -112,7 +128,8 @@ pub(crate) struct Reply {
 impl Reply {
     /// 200 with JSON.
     pub(crate) fn json(body: &impl Serialize) -> Result<Self, RequestError> {
-        let body = serde_json::to_vec(body).map_err(|error| RequestError::input(error.to_string()))?;
+        let body =
+            serde_json::to_vec(body).map_err(|error| RequestError::input(error.to_string()))?;
         let json = HeaderValue::from_static("application/json; charset=utf-8");
         Ok(Self {
             status: StatusCode::OK,
@@ -146,7 +163,10 @@ impl Reply {
 }
 
 /// Cuts one page out of a listing, and names the next.
-pub(crate) fn paginate<T>(items: impl Iterator<Item = T>, (from, limit): (usize, usize)) -> (Vec<T>, Option<String>) {
+pub(crate) fn paginate<T>(
+    items: impl Iterator<Item = T>,
+    (from, limit): (usize, usize),
+) -> (Vec<T>, Option<String>) {
     let mut items = items.skip(from);
     let page: Vec<_> = items.by_ref().take(limit).collect();
     let next = items.next().map(|_| (from + limit).to_string());

@@ -42,13 +42,17 @@ pub(crate) async fn answer(shared: &Shared, request: Request<Incoming>) -> Optio
             faults(shared)
         }),
         (Method::GET, "/control/clock") => Ok(clock(shared)),
-        (Method::POST, "/control/clock") => parse::<Advance>(request).await.and_then(|by| advance(shared, by)),
+        (Method::POST, "/control/clock") => parse::<Advance>(request)
+            .await
+            .and_then(|by| advance(shared, by)),
         _ => return None,
     };
     let reply = match result {
         Ok(body) => Reply::json(&body),
-        Err(error) => Reply::json(&json!({ "code": error.code.to_string(), "message": error.message }))
-            .map(|reply| reply.with_status(StatusCode::BAD_REQUEST)),
+        Err(error) => {
+            Reply::json(&json!({ "code": error.code.to_string(), "message": error.message }))
+                .map(|reply| reply.with_status(StatusCode::BAD_REQUEST))
+        }
     };
     reply.ok()
 }
@@ -63,12 +67,17 @@ fn clock(shared: &Shared) -> Value {
 }
 
 fn advance(shared: &Shared, by: Advance) -> Result<Value, RequestError> {
-    let by = Duration::try_from_secs_f64(by.advance).map_err(|error| RequestError::input(error.to_string()))?;
+    let by = Duration::try_from_secs_f64(by.advance)
+        .map_err(|error| RequestError::input(error.to_string()))?;
     shared.advance(by);
     Ok(clock(shared))
 }
 
 async fn parse<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, RequestError> {
-    let body = request.into_body().collect().await.map_err(|error| RequestError::input(error.to_string()))?;
+    let body = request
+        .into_body()
+        .collect()
+        .await
+        .map_err(|error| RequestError::input(error.to_string()))?;
     serde_json::from_slice(&body.to_bytes()).map_err(|error| RequestError::input(error.to_string()))
 }

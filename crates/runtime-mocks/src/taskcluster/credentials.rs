@@ -86,7 +86,12 @@ impl Certificate {
     }
 
     /// Checks everything but scopes; gives the token that signs requests.
-    pub(super) fn verify(&self, client_id: &str, issuer_token: &str, now: Timestamp) -> Result<String, String> {
+    pub(super) fn verify(
+        &self,
+        client_id: &str,
+        issuer_token: &str,
+        now: Timestamp,
+    ) -> Result<String, String> {
         let start = Timestamp::from_millisecond(self.start).unwrap_or(Timestamp::MAX);
         let fault = match () {
             () if self.version != 1 => "ext.certificate.version must be 1",
@@ -96,7 +101,9 @@ impl Certificate {
             }
             () if start > after(now, LEEWAY) => "ext.certificate.start > now",
             () if self.expires() < before(now, LEEWAY) => "ext.certificate.expiry < now",
-            () if self.expires() > after(start, LONGEST) => "ext.certificate cannot last longer than 31 days!",
+            () if self.expires() > after(start, LONGEST) => {
+                "ext.certificate cannot last longer than 31 days!"
+            }
             () if !same(&self.sign(client_id, issuer_token), &self.signature) => {
                 "ext.certificate.signature is not valid"
             }
@@ -134,6 +141,9 @@ pub(super) fn hmac(key: &str, text: &str) -> Vec<u8> {
 
 /// Compares secrets in a time that does not depend on where they differ.
 pub(super) fn same(one: &str, other: &str) -> bool {
-    let differ = one.bytes().zip(other.bytes()).fold(0, |differ, (a, b)| differ | (a ^ b));
+    let differ = one
+        .bytes()
+        .zip(other.bytes())
+        .fold(0, |differ, (a, b)| differ | (a ^ b));
     one.len() == other.len() && differ == 0
 }

@@ -24,8 +24,15 @@ pub(super) enum Priority {
 }
 
 impl Priority {
-    pub(super) const NAMES: &'static [&'static str] =
-        &["highest", "very-high", "high", "medium", "low", "very-low", "lowest"];
+    pub(super) const NAMES: &'static [&'static str] = &[
+        "highest",
+        "very-high",
+        "high",
+        "medium",
+        "low",
+        "very-low",
+        "lowest",
+    ];
 
     /// Its name in requests and answers.
     pub(super) fn name(self) -> &'static str {
@@ -88,17 +95,22 @@ impl Definition {
             return Err(RequestError::input("a task must be an object"));
         };
         complete_queue_id(fields)?;
-        let group = fields.entry("taskGroupId").or_insert_with(|| json!(task_id));
+        let group = fields
+            .entry("taskGroupId")
+            .or_insert_with(|| json!(task_id));
         if group.is_null() {
             *group = json!(task_id);
         }
-        let deadline = fields.get("deadline").and_then(Value::as_str).and_then(time::parse);
+        let deadline = fields
+            .get("deadline")
+            .and_then(Value::as_str)
+            .and_then(time::parse);
         if let Some(deadline) = deadline {
             let expires = millis(time::after(deadline, DEFAULT_LIFETIME));
             fields.entry("expires").or_insert_with(|| json!(expires));
         }
-        let mut definition: Self =
-            serde_json::from_value(payload).map_err(|error| RequestError::input(error.to_string()))?;
+        let mut definition: Self = serde_json::from_value(payload)
+            .map_err(|error| RequestError::input(error.to_string()))?;
         for instant in [
             &mut definition.created,
             &mut definition.deadline,
@@ -118,7 +130,9 @@ impl Definition {
             .into_iter()
             .any(|clock| distance(clock, self.created) <= DRIFT);
         let problem = match () {
-            () if !near && self.created > now => "`created` cannot be in the future (max 15min drift)",
+            () if !near && self.created > now => {
+                "`created` cannot be in the future (max 15min drift)"
+            }
             () if !near => "`created` cannot be in the past (max 15min drift)",
             () if self.deadline < self.created => "`deadline` cannot be past `created`",
             () if self.deadline < now => "`deadline` cannot be in the past",
@@ -135,20 +149,37 @@ impl Definition {
 /// Derives `taskQueueId` from `provisionerId` and `workerType`, or the other way round.
 fn complete_queue_id(fields: &mut Map<String, Value>) -> Result<(), RequestError> {
     let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
-    let queue = match (text("taskQueueId"), text("provisionerId"), text("workerType")) {
+    let queue = match (
+        text("taskQueueId"),
+        text("provisionerId"),
+        text("workerType"),
+    ) {
         (Some(queue), ..) => queue,
         (None, Some(provisioner), Some(worker_type)) => format!("{provisioner}/{worker_type}"),
-        _ => return Err(RequestError::input("at least a provisionerId and a workerType or a taskQueueId must be provided")),
+        _ => {
+            return Err(RequestError::input(
+                "at least a provisionerId and a workerType or a taskQueueId must be provided",
+            ));
+        }
     };
-    let Some((provisioner, worker_type)) = queue.split_once('/').filter(|_| is_queue_id(&queue)) else {
-        return Err(RequestError::input(format!("`{queue}` is not a valid taskQueueId")));
+    let Some((provisioner, worker_type)) = queue.split_once('/').filter(|_| is_queue_id(&queue))
+    else {
+        return Err(RequestError::input(format!(
+            "`{queue}` is not a valid taskQueueId"
+        )));
     };
     for (name, part) in [("provisionerId", provisioner), ("workerType", worker_type)] {
         if text(name).is_some_and(|given| given != part) {
-            return Err(RequestError::input(format!("`{name}` does not fit taskQueueId `{queue}`")));
+            return Err(RequestError::input(format!(
+                "`{name}` does not fit taskQueueId `{queue}`"
+            )));
         }
     }
-    let parts = [("provisionerId", provisioner), ("workerType", worker_type), ("taskQueueId", &*queue)];
+    let parts = [
+        ("provisionerId", provisioner),
+        ("workerType", worker_type),
+        ("taskQueueId", &*queue),
+    ];
     for (name, value) in parts {
         fields.insert(name.to_owned(), json!(value));
     }
@@ -159,7 +190,9 @@ fn complete_queue_id(fields: &mut Map<String, Value>) -> Result<(), RequestError
 pub(super) fn is_queue_id(text: &str) -> bool {
     let name = |part: &str| {
         (1..=38).contains(&part.len())
-            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
     text.split_once('/')
         .is_some_and(|(provisioner, worker_type)| name(provisioner) && name(worker_type))
@@ -183,7 +216,9 @@ pub(super) fn complete(mut task: Value, now: Timestamp) -> (String, Value) {
             fields.entry(name).or_insert(value);
         }
         if !fields.contains_key("provisionerId") {
-            fields.entry("taskQueueId").or_insert_with(|| json!("embedded/worker"));
+            fields
+                .entry("taskQueueId")
+                .or_insert_with(|| json!("embedded/worker"));
         }
         complete_metadata(&task_id, fields.get_mut("metadata"));
     }

@@ -121,7 +121,13 @@ impl RequestError {
     }
 
     /// The body of the answer: code, message and what was asked.
-    pub(super) fn body(&self, method: &str, params: &Value, payload: &Value, now: Timestamp) -> Value {
+    pub(super) fn body(
+        &self,
+        method: &str,
+        params: &Value,
+        payload: &Value,
+        now: Timestamp,
+    ) -> Value {
         let time = millis(now);
         let message = format!(
             "{}\n\n---\n\n* method:     {method}\n* errorCode:  {}\n* statusCode: {}\n* time:       {time}",

@@ -69,9 +69,12 @@ pub(super) fn authenticate(
     now: Timestamp,
     directory: &dyn Directory,
 ) -> Result<Option<Signer>, String> {
-    let unsigned = RequestBuilder::new(request.method, request.host, request.port, request.resource);
+    let unsigned =
+        RequestBuilder::new(request.method, request.host, request.port, request.resource);
     let mut bewit = None;
-    let unsigned = unsigned.extract_bewit(&mut bewit).map_err(|error| error.to_string())?;
+    let unsigned = unsigned
+        .extract_bewit(&mut bewit)
+        .map_err(|error| error.to_string())?;
     match (request.authorization, bewit) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) => Err("Unauthorized: Multiple authentications".to_owned()),
@@ -86,21 +89,34 @@ fn by_header(
     now: Timestamp,
     directory: &dyn Directory,
 ) -> Result<Signer, String> {
-    let header = header.strip_prefix("Hawk ").ok_or("Unauthorized: the scheme must be Hawk")?;
+    let header = header
+        .strip_prefix("Hawk ")
+        .ok_or("Unauthorized: the scheme must be Hawk")?;
     let header = Header::from_str(header).map_err(|error| format!("Bad Request: {error}"))?;
-    let (Some(id), Some(ts), Some(_), Some(_)) = (&header.id, header.ts, &header.nonce, &header.mac) else {
+    let (Some(id), Some(ts), Some(_), Some(_)) =
+        (&header.id, header.ts, &header.nonce, &header.mac)
+    else {
         return Err("Bad Request: Missing attributes".to_owned());
     };
     let (signer, key) = identify(id, header.ext.as_deref(), now, directory)?;
-    if !request.request().validate_header(&header, &key, Duration::MAX) {
+    if !request
+        .request()
+        .validate_header(&header, &key, Duration::MAX)
+    {
         return Err("Unauthorized: Bad mac".to_owned());
     }
     let machine = SystemTime::now();
-    let skew = machine.duration_since(ts).or_else(|_| ts.duration_since(machine)).unwrap_or_default();
+    let skew = machine
+        .duration_since(ts)
+        .or_else(|_| ts.duration_since(machine))
+        .unwrap_or_default();
     if skew > SKEW {
         return Err("Unauthorized: Stale timestamp".to_owned());
     }
-    Ok(Signer { hash: header.hash, ..signer })
+    Ok(Signer {
+        hash: header.hash,
+        ..signer
+    })
 }
 
 fn by_bewit(
@@ -133,7 +149,9 @@ fn identify(
     let ext = ext.map(parse_extension).transpose()?.unwrap_or_default();
     let certificate = ext.certificate.map(parse_certificate).transpose()?;
     let known = |id: &str| {
-        let client = directory.client(id).ok_or_else(|| format!("Client with clientId '{id}' not found"))?;
+        let client = directory
+            .client(id)
+            .ok_or_else(|| format!("Client with clientId '{id}' not found"))?;
         match () {
             () if client.disabled => Err(format!("Client with clientId '{id}' is disabled")),
             () if client.expires < now => Err(format!("Client with clientId '{id}' has expired")),
@@ -143,7 +161,11 @@ fn identify(
     let (scopes, expires, token) = match certificate {
         None => {
             let client = known(id)?;
-            (client.scopes.clone(), client.expires, client.token().to_owned())
+            (
+                client.scopes.clone(),
+                client.expires,
+                client.token().to_owned(),
+            )
         }
         Some(certificate) => {
             let issuer = known(certificate.issued_by(id))?;
@@ -155,7 +177,15 @@ fn identify(
     let scopes = authorize(directory.assume(scopes), ext.authorized_scopes, directory)?;
     let key = Key::new(token, SHA256).map_err(|error| error.to_string())?;
     let client_id = id.to_owned();
-    Ok((Signer { client_id, scopes, expires, hash: None }, key))
+    Ok((
+        Signer {
+            client_id,
+            scopes,
+            expires,
+            hash: None,
+        },
+        key,
+    ))
 }
 
 /// Lowers the scopes to those that the request authorizes, if it says so.
@@ -178,29 +208,47 @@ fn authorize(
 fn check_issuer(id: &str, certificate: &Certificate, issuer: &[String]) -> Result<(), String> {
     let may_name = format!("auth:create-client:{id}");
     if certificate.issuer.is_some() && !satisfies(issuer, &may_name) {
-        return Err(format!("ext.certificate.issuer doesn't have `{may_name}` for supplied clientId"));
+        return Err(format!(
+            "ext.certificate.issuer doesn't have `{may_name}` for supplied clientId"
+        ));
     }
-    match certificate.scopes.iter().all(|scope| satisfies(issuer, scope)) {
+    match certificate
+        .scopes
+        .iter()
+        .all(|scope| satisfies(issuer, scope))
+    {
         true => Ok(()),
         false => Err("ext.certificate issuer doesn't satisfy the certificate's scopes".to_owned()),
     }
 }
 
 fn parse_extension(ext: &str) -> Result<Extension, String> {
-    let bytes = STANDARD.decode(ext).map_err(|_| "Failed to parse ext".to_owned())?;
+    let bytes = STANDARD
+        .decode(ext)
+        .map_err(|_| "Failed to parse ext".to_owned())?;
     serde_json::from_slice(&bytes).map_err(|_| "Failed to parse ext".to_owned())
 }
 
 fn parse_certificate(certificate: Value) -> Result<Certificate, String> {
-    serde_json::from_value(certificate).map_err(|error| format!("ext.certificate is malformed: {error}"))
+    serde_json::from_value(certificate)
+        .map_err(|error| format!("ext.certificate is malformed: {error}"))
 }
 
 /// Checks the hash of the payload, if one was signed.
-pub(super) fn check_payload(signer: &Signer, content_type: &str, payload: &[u8]) -> Result<(), String> {
+pub(super) fn check_payload(
+    signer: &Signer,
+    content_type: &str,
+    payload: &[u8],
+) -> Result<(), String> {
     let Some(signed) = &signer.hash else {
         return Ok(());
     };
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     let computed = PayloadHasher::hash(kind, SHA256, payload).map_err(|error| error.to_string())?;
     match computed == *signed {
         true => Ok(()),

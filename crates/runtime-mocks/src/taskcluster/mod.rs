@@ -30,19 +30,21 @@
 //! everything else against the clock of the [`Taskcluster`], which
 //! [`advance`](Taskcluster::advance) moves.
 
+mod admin;
 mod api;
 mod artifacts;
 mod body;
 mod builder;
 mod call;
+mod clock;
 mod connection;
 mod control;
-mod clock;
 mod credentials;
 mod definition;
 mod error;
 mod faults;
 mod hawk;
+mod page;
 mod router;
 mod schema;
 mod scopes;
@@ -65,8 +67,8 @@ use tokio::task::JoinHandle;
 pub use self::artifacts::{ReadArtifactError, StoredArtifact};
 pub use self::builder::{Builder, StartError};
 pub use self::clock::TaskclusterClock;
-pub use self::faults::{Fault, FaultRule, InjectedFault};
 pub use self::error::{ErrorCode, RequestError};
+pub use self::faults::{Fault, FaultRule, InjectedFault};
 pub use self::state::artifact::{Artifact, ArtifactKind};
 pub use self::state::task::{RunStatus, TaskState, TaskStatus};
 
@@ -138,7 +140,8 @@ impl Taskcluster {
         check_task_id(&task_id)?;
         CREATE_TASK.check(&mut payload)?;
         let definition = Definition::new(&task_id, payload)?;
-        self.shared.update(|state| state.create_task(&task_id, definition, now))?;
+        self.shared
+            .update(|state| state.create_task(&task_id, definition, now))?;
         Ok(task_id)
     }
 
@@ -148,7 +151,8 @@ impl Taskcluster {
     ///
     /// Refuses if there is no such task.
     pub fn status(&self, task_id: &str) -> Result<TaskStatus, RequestError> {
-        self.shared.read(|state| state.task(task_id).map(Task::status))
+        self.shared
+            .read(|state| state.task(task_id).map(Task::status))
     }
 
     /// The definition of a task, as the queue would give it to a worker.
@@ -157,7 +161,9 @@ impl Taskcluster {
     ///
     /// Refuses if there is no such task.
     pub fn task(&self, task_id: &str) -> Result<Value, RequestError> {
-        let definition = self.shared.read(|state| state.task(task_id).map(|task| Arc::clone(&task.definition)))?;
+        let definition = self
+            .shared
+            .read(|state| state.task(task_id).map(|task| Arc::clone(&task.definition)))?;
         Ok(serde_json::to_value(&*definition).unwrap_or_default())
     }
 
@@ -182,6 +188,20 @@ impl Taskcluster {
         self.shared.wait_for(look).await
     }
 
+    /// Waits until a task is resolved, whatever the verdict.
+    ///
+    /// # Errors
+    ///
+    /// Refuses if there is no such task.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only looks.
+    pub async fn wait_until_resolved(&self, task_id: &str) -> Result<TaskStatus, RequestError> {
+        self.wait_for(task_id, |status| status.state.is_resolved())
+            .await
+    }
+
     /// Cancels a task, as `cancelTask` would.
     ///
     /// # Errors
@@ -204,26 +224,31 @@ impl Taskcluster {
 
     /// Ends it: no connection, task or temporary file is left when this returns.
     ///
+    /// Workers that wait for tasks get an empty answer at once.
+    ///
     /// # Cancel safety
     ///
     /// Safe: it ends all the same, only a little later.
     pub async fn stop(mut self) {
+        self.shared.stopping.cancel();
         for task in &mut self.tasks {
-            task.abort();
-            // The only error is that the task was aborted.
+            // The only error is a panic, which has been reported where it happened.
             let _ = task.await;
         }
     }
 }
 
 impl Drop for Taskcluster {
+    /// Ends it, a moment later: nobody can wait here for the requests in flight.
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.shared.stopping.cancel();
     }
 }
 
 impl fmt::Debug for Taskcluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Taskcluster").field("root_url", &self.shared.root_url).finish_non_exhaustive()
+        f.debug_struct("Taskcluster")
+            .field("root_url", &self.shared.root_url)
+            .finish_non_exhaustive()
     }
 }

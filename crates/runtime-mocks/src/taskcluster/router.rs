@@ -14,7 +14,8 @@ use super::slug::is_slug;
 use super::{definition, services};
 
 /// An answer that takes its time.
-pub(crate) type Pending<'a> = Pin<Box<dyn Future<Output = Result<Reply, RequestError>> + Send + 'a>>;
+pub(crate) type Pending<'a> =
+    Pin<Box<dyn Future<Output = Result<Reply, RequestError>> + Send + 'a>>;
 
 /// What does the work of a method.
 #[derive(Clone, Copy)]
@@ -47,7 +48,15 @@ impl Method {
         work: Work,
     ) -> Self {
         let (schema, is_open) = (None, false);
-        Self { service, name, verb, path, schema, is_open, work }
+        Self {
+            service,
+            name,
+            verb,
+            path,
+            schema,
+            is_open,
+            work,
+        }
     }
 
     /// With a payload of this shape.
@@ -72,12 +81,22 @@ impl Method {
         while let Some(part) = pattern.next() {
             rest = rest.strip_prefix('/')?;
             let spans = part == "<name>" && pattern.peek().is_none();
-            let end = if spans { rest.len() } else { rest.find('/').unwrap_or(rest.len()) };
+            let end = if spans {
+                rest.len()
+            } else {
+                rest.find('/').unwrap_or(rest.len())
+            };
             let (segment, after) = rest.split_at(end);
             rest = after;
-            match part.strip_prefix('<').and_then(|name| name.strip_suffix('>')) {
+            match part
+                .strip_prefix('<')
+                .and_then(|name| name.strip_suffix('>'))
+            {
                 Some(_) if segment.is_empty() => return None,
-                Some(name) => params.push((name, percent_decode_str(segment).decode_utf8_lossy().into_owned())),
+                Some(name) => params.push((
+                    name,
+                    percent_decode_str(segment).decode_utf8_lossy().into_owned(),
+                )),
                 None if part == segment => {}
                 None => return None,
             }
@@ -102,9 +121,15 @@ pub(crate) struct Route {
 /// Finds the method that a request calls.
 pub(crate) fn find(verb: &str, path: &str) -> Option<Route> {
     let (service, path) = path.strip_prefix("/api/")?.split_once("/v1")?;
-    let methods = services::methods(service).iter().flat_map(|methods| methods.iter());
+    let methods = services::methods(service)
+        .iter()
+        .flat_map(|methods| methods.iter());
     let mut found = methods.filter_map(|method| Some((*method, method.matches(verb, path)?)));
-    let ping = Method { service: known(service)?, is_open: true, ..services::PING };
+    let ping = Method {
+        service: known(service)?,
+        is_open: true,
+        ..services::PING
+    };
     found
         .next()
         .or_else(|| Some((ping, ping.matches(verb, path)?)))
@@ -112,7 +137,10 @@ pub(crate) fn find(verb: &str, path: &str) -> Option<Route> {
 }
 
 fn known(service: &str) -> Option<&'static str> {
-    services::NAMES.iter().copied().find(|name| *name == service)
+    services::NAMES
+        .iter()
+        .copied()
+        .find(|name| *name == service)
 }
 
 /// Refuses parameters that cannot be right.
@@ -135,6 +163,7 @@ fn is_valid(name: &str, value: &str) -> bool {
 
 /// The refusal for a parameter of the path.
 pub(crate) fn bad_argument(name: &str, value: &str) -> RequestError {
-    let message = format!("Invalid URL patterns:\nURL parameter '{name}' given as '{value}' is not valid");
+    let message =
+        format!("Invalid URL patterns:\nURL parameter '{name}' given as '{value}' is not valid");
     RequestError::new(ErrorCode::InvalidRequestArguments, message)
 }

@@ -33,7 +33,6 @@ pub(super) enum Presence {
 /// What the value of a property must be.
 #[derive(Debug)]
 pub(super) enum Rule {
-    Any,
     Flag,
     Number,
     Integer(i64, i64),
@@ -53,17 +52,29 @@ pub(super) enum Rule {
 impl Field {
     pub(super) const fn required(name: &'static str, rule: Rule) -> Self {
         let presence = Presence::Required;
-        Self { name, rule, presence }
+        Self {
+            name,
+            rule,
+            presence,
+        }
     }
 
     pub(super) const fn optional(name: &'static str, rule: Rule) -> Self {
         let presence = Presence::Optional;
-        Self { name, rule, presence }
+        Self {
+            name,
+            rule,
+            presence,
+        }
     }
 
     pub(super) const fn default(name: &'static str, rule: Rule, value: fn() -> Value) -> Self {
         let presence = Presence::Default(value);
-        Self { name, rule, presence }
+        Self {
+            name,
+            rule,
+            presence,
+        }
     }
 }
 
@@ -83,7 +94,10 @@ impl Schema {
         if errors.is_empty() {
             return Ok(());
         }
-        let list: String = errors.iter().map(|error| format!("\n  * {error}")).collect();
+        let list: String = errors
+            .iter()
+            .map(|error| format!("\n  * {error}"))
+            .collect();
         let message = format!(
             "\nSchema Validation Failed!\nRejecting Schema: /schemas/{}#\nErrors:{list}",
             self.name
@@ -103,7 +117,9 @@ fn check_object(
     }
     let known = |name: &str| fields.iter().any(|field| field.name == name);
     for name in object.keys().filter(|name| !known(name)) {
-        errors.push(format!("{path} must NOT have additional properties: {name:?}"));
+        errors.push(format!(
+            "{path} must NOT have additional properties: {name:?}"
+        ));
     }
 }
 
@@ -114,9 +130,14 @@ fn check_field(
     errors: &mut Vec<String>,
 ) {
     match (object.get_mut(field.name), &field.presence) {
-        (Some(value), _) => field.rule.check(&format!("{path}/{}", field.name), value, errors),
+        (Some(value), _) => field
+            .rule
+            .check(&format!("{path}/{}", field.name), value, errors),
         (None, Presence::Required) => {
-            errors.push(format!("{path} must have required property '{}'", field.name));
+            errors.push(format!(
+                "{path} must have required property '{}'",
+                field.name
+            ));
         }
         (None, Presence::Optional) => {}
         (None, Presence::Default(value)) => {
@@ -136,14 +157,16 @@ impl Rule {
             (Self::Fields(fields), Value::Object(object)) => {
                 check_object(path, fields, object, errors);
             }
-            _ => errors.extend(self.fault(value).map(|fault| format!("{path} must {fault}"))),
+            _ => errors.extend(
+                self.fault(value)
+                    .map(|fault| format!("{path} must {fault}")),
+            ),
         }
     }
 
     /// What a single value must be and is not.
     fn fault(&self, value: &Value) -> Option<String> {
         let (fits, fault) = match self {
-            Self::Any => return None,
             Self::Flag => (value.is_boolean(), "be boolean".to_owned()),
             Self::Number => (value.is_number(), "be number".to_owned()),
             Self::Integer(min, max) => return integer_fault(value, *min, *max),
@@ -172,7 +195,10 @@ impl Rule {
                 format!("be 1 to {max} letters, digits, dashes or underscores"),
             ),
             Self::Slug => (slug::is_slug(text), "be a slugid".to_owned()),
-            Self::Instant => (time::parse(text).is_some(), "match format \"date-time\"".to_owned()),
+            Self::Instant => (
+                time::parse(text).is_some(),
+                "match format \"date-time\"".to_owned(),
+            ),
             Self::Hex(len) => (
                 text.len() == *len && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'z')),
                 format!("match pattern \"^[a-z0-9]{{{len}}}$\""),
@@ -185,7 +211,10 @@ impl Rule {
 
 fn integer_fault(value: &Value, min: i64, max: i64) -> Option<String> {
     let whole = value.as_i64().or_else(|| {
-        value.as_f64().filter(|n| n.fract() == 0.0).map(|n| n as i64)
+        value
+            .as_f64()
+            .filter(|n| n.fract() == 0.0)
+            .map(|n| n as i64)
     });
     match whole {
         None => Some("be integer".to_owned()),
@@ -215,8 +244,14 @@ mod tests {
 
     #[test]
     fn every_error_is_told_at_once() {
-        let error = SCHEMA.check(&mut json!({"tasks": 33, "odd": 1})).unwrap_err();
-        for part in ["required property 'workerId'", "data/tasks must be <= 32", "\"odd\""] {
+        let error = SCHEMA
+            .check(&mut json!({"tasks": 33, "odd": 1}))
+            .unwrap_err();
+        for part in [
+            "required property 'workerId'",
+            "data/tasks must be <= 32",
+            "\"odd\"",
+        ] {
             assert!(error.message.contains(part), "{part} in {error}");
         }
     }

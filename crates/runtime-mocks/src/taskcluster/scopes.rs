@@ -100,15 +100,6 @@ fn covers(scope: &str, wanted: &str) -> bool {
     }
 }
 
-/// What both sides allow: of each pair, the narrower scope.
-pub(super) fn intersection(one: &[String], other: &[String]) -> Vec<String> {
-    let narrower = |from: &[String], by: &[String]| -> Vec<String> {
-        from.iter().filter(|scope| satisfies(by, scope)).cloned().collect()
-    };
-    let both: BTreeSet<_> = narrower(one, other).into_iter().chain(narrower(other, one)).collect();
-    both.into_iter().collect()
-}
-
 /// Named sets of scopes; who has `assume:<name>` has them.
 #[derive(Debug)]
 pub(super) struct Roles {
@@ -124,7 +115,10 @@ impl Roles {
             by_name: BTreeMap::new(),
             anonymous: Arc::from([]),
         };
-        roles.set("anonymous".to_owned(), ANONYMOUS.iter().map(|scope| (*scope).to_owned()).collect());
+        roles.set(
+            "anonymous".to_owned(),
+            ANONYMOUS.iter().map(|scope| (*scope).to_owned()).collect(),
+        );
         roles
     }
 
@@ -186,7 +180,8 @@ impl Roles {
 fn without_covered(scopes: BTreeSet<String>) -> Vec<String> {
     let all: Vec<_> = scopes.into_iter().collect();
     let kept = all.iter().filter(|scope| {
-        !all.iter().any(|other| other != *scope && other.ends_with('*') && covers(other, scope))
+        !all.iter()
+            .any(|other| other != *scope && other.ends_with('*') && covers(other, scope))
     });
     kept.cloned().collect()
 }
@@ -239,17 +234,17 @@ mod tests {
     }
 
     #[test]
-    fn the_intersection_never_widens() {
-        let both = intersection(&set(&["a:*", "b:c"]), &set(&["a:b", "b:*", "d"]));
-        assert_eq!(both, set(&["a:b", "b:c"]));
-        assert!(intersection(&set(&["a"]), &set(&["b"])).is_empty());
-    }
-
-    #[test]
     fn a_refusal_names_only_what_is_missing() {
         let expression = Expression::all([Expression::scope("a"), Expression::scope("b")]);
-        let error = expression.require(Some("me"), &|scope| scope == "a").unwrap_err();
-        assert!(error.message.contains("missing the following scopes:\n\n```\nb\n```"), "{error}");
+        let error = expression
+            .require(Some("me"), &|scope| scope == "a")
+            .unwrap_err();
+        assert!(
+            error
+                .message
+                .contains("missing the following scopes:\n\n```\nb\n```"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -257,6 +252,9 @@ mod tests {
         let mut roles = Roles::new();
         roles.set("one".into(), set(&["assume:two"]));
         roles.set("two".into(), set(&["deep"]));
-        assert_eq!(roles.assume(set(&["assume:one"])), set(&["assume:one", "assume:two", "deep"]));
+        assert_eq!(
+            roles.assume(set(&["assume:one"])),
+            set(&["assume:one", "assume:two", "deep"])
+        );
     }
 }

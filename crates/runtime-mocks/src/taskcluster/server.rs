@@ -23,12 +23,14 @@ use super::faults::apply::Outcome;
 use super::router::{self, Route};
 use super::services::s3;
 use super::shared::Shared;
-use super::{api, control};
+use super::{api, control, page};
 
 /// How long to wait when no connection can be accepted, for lack of file descriptors for example.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long requests in flight get to finish at the end.
+const GRACE: Duration = Duration::from_millis(500);
 
-/// Serves until the future is dropped; that ends all connections too.
+/// Serves until the end has come; requests in flight get some time to finish.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
@@ -40,21 +42,41 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                 Err(_) => tokio::time::sleep(PAUSE).await,
             },
             Some(_) = connections.join_next() => {}
+            () = shared.stopping.cancelled() => break,
         }
     }
+    drop(listener);
+    // What is not finished by then is cut off: dropping the set aborts it.
+    let _ = tokio::time::timeout(GRACE, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
+    connections.shutdown().await;
 }
 
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     // Without Nagle's algorithm small answers leave at once; it does no harm if it cannot be turned off.
     let _ = stream.set_nodelay(true);
-    let switch = ResetSwitch::default();
-    let stream = Connection { stream, switch: switch.clone() };
+    let (switch, stopping) = (ResetSwitch::default(), shared.stopping.clone());
+    let stream = Connection {
+        stream,
+        switch: switch.clone(),
+    };
     let service = service_fn(move |request| {
         let (shared, switch) = (Arc::clone(&shared), switch.clone());
         async move { answer(&shared, request, &switch).await }
     });
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
     // A connection that breaks is the client's business, or an injected fault.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = stopping.cancelled() => None,
+    };
+    if ended.is_none() {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
 }
 
 /// What a request is for.
@@ -109,7 +131,17 @@ async fn answer(
     }
 }
 
-async fn dispatch(shared: &Shared, target: Target, request: Request<Incoming>, quirks: Quirks) -> Response<Body> {
+async fn dispatch(
+    shared: &Shared,
+    target: Target,
+    request: Request<Incoming>,
+    quirks: Quirks,
+) -> Response<Body> {
+    if let (Target::Unknown, &Method::GET) = (&target, request.method())
+        && let Some(page) = page::answer(shared, request.uri().path())
+    {
+        return page;
+    }
     let trace = request.headers().get("x-taskcluster-trace-id").cloned();
     let missing = not_found(request.method(), request.uri().path());
     let reply = match target {
@@ -142,8 +174,15 @@ fn respond(reply: Reply, trace: Option<HeaderValue>) -> Response<Body> {
     *response.headers_mut() = reply.headers;
     let id = || HeaderValue::from_str(&Uuid::new_v4().to_string()).ok();
     let headers = response.headers_mut();
-    headers.extend(trace.or_else(id).map(|id| (HeaderName::from_static("x-for-trace-id"), id)));
+    headers.extend(
+        trace
+            .or_else(id)
+            .map(|id| (HeaderName::from_static("x-for-trace-id"), id)),
+    );
     headers.extend(id().map(|id| (HeaderName::from_static("x-for-request-id"), id)));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store no-cache must-revalidate"));
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("no-store no-cache must-revalidate"),
+    );
     response
 }

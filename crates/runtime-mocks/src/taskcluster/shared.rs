@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::clock::TaskclusterClock;
 use super::credentials::{Issuer, TemporaryCredentials};
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) tunnel_key: SecretString,
     pub(crate) faults: Faults,
     pub(crate) started: Instant,
+    /// Tells that the end has come.
+    pub(crate) stopping: CancellationToken,
     /// Wakes those who wait for a task to change.
     changed: Notify,
     /// Wakes the ticker when an earlier timer came.
@@ -83,6 +86,7 @@ impl Shared {
             tunnel_key: token().into(),
             faults: Faults::default(),
             started: Instant::now(),
+            stopping: CancellationToken::new(),
             changed: Notify::new(),
             earlier_timer: Notify::new(),
             folder,
@@ -107,7 +111,10 @@ impl Shared {
             let before = state.next_timer();
             let result = change(&mut state);
             let after = state.next_timer();
-            (result, after.is_some() && (before.is_none() || after < before))
+            (
+                result,
+                after.is_some() && (before.is_none() || after < before),
+            )
         };
         if earlier {
             self.earlier_timer.notify_one();
@@ -129,7 +136,7 @@ impl Shared {
         }
     }
 
-    /// Does what is due, and goes on doing so whenever something becomes due.
+    /// Does what is due, and goes on doing so whenever something becomes due, until the end.
     pub(crate) async fn keep_time(self: Arc<Self>) {
         use runtime_core::clock::Clock;
         loop {
@@ -138,6 +145,7 @@ impl Shared {
             tokio::select! {
                 () = Clock::sleep_until(&self.clock, next) => {}
                 () = self.earlier_timer.notified() => {}
+                () = self.stopping.cancelled() => return,
             }
         }
     }
@@ -174,7 +182,9 @@ impl Shared {
             Service::Queue => QUEUE,
             Service::WorkerManager => WORKER_MANAGER,
         };
-        let access_token = self.client(issuer).map(|client| client.access_token.clone());
+        let access_token = self
+            .client(issuer)
+            .map(|client| client.access_token.clone());
         let access_token = access_token.unwrap_or_default();
         let issuer = Issuer {
             client_id: issuer,

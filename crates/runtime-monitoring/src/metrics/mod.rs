@@ -2,20 +2,24 @@
 
 mod cache;
 mod labels;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 mod series;
 mod snapshot;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use runtime_core::monitor::Scope;
 
 use self::cache::Cache;
 use self::labels::Labels;
+#[cfg(feature = "prometheus")]
+pub use self::prometheus::OPENMETRICS;
 use self::series::Histogram;
 pub use self::snapshot::{Distribution, Sample, Snapshot};
 
@@ -59,6 +63,8 @@ struct Inner {
     bounds: HashMap<String, Vec<f64>>,
     counters: Table<AtomicU64>,
     histograms: Table<Histogram>,
+    gauges: Mutex<BTreeMap<String, f64>>,
+    help: HashMap<String, String>,
 }
 
 type Table<T> = RwLock<HashMap<Key, Arc<T>>>;
@@ -94,6 +100,16 @@ impl Metrics {
         Snapshot {
             counters: self.samples(&self.0.counters, |counter| counter.load(Ordering::Relaxed)),
             distributions: self.samples(&self.0.histograms, Histogram::read),
+            gauges: self.0.gauges.lock().clone(),
+        }
+    }
+
+    /// Sets a value that goes up and down, such as how many tasks run.
+    pub fn set_gauge(&self, name: &str, value: f64) {
+        let mut gauges = self.0.gauges.lock();
+        match gauges.get_mut(name) {
+            Some(gauge) => *gauge = value,
+            None => drop(gauges.insert(name.to_owned(), value)),
         }
     }
 
@@ -197,6 +213,7 @@ impl fmt::Debug for Metrics {
 pub struct MetricsBuilder {
     labels: Vec<String>,
     bounds: HashMap<String, Vec<f64>>,
+    help: HashMap<String, String>,
 }
 
 impl MetricsBuilder {
@@ -229,6 +246,12 @@ impl MetricsBuilder {
         self
     }
 
+    /// Says what a metric is, for those who see it in a monitoring system.
+    pub fn describe(mut self, name: impl Into<String>, help: impl Into<String>) -> Self {
+        self.help.insert(name.into(), help.into());
+        self
+    }
+
     /// Makes an empty set.
     #[must_use]
     pub fn build(self) -> Metrics {
@@ -239,6 +262,8 @@ impl MetricsBuilder {
             bounds: self.bounds,
             counters: Table::default(),
             histograms: Table::default(),
+            gauges: Mutex::default(),
+            help: self.help,
         }))
     }
 }

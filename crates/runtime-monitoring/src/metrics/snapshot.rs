@@ -12,6 +12,8 @@ pub struct Snapshot {
     pub counters: Vec<Sample<u64>>,
     /// What was measured.
     pub distributions: Vec<Sample<Distribution>>,
+    /// What goes up and down.
+    pub gauges: BTreeMap<String, f64>,
 }
 
 /// A metric and its value.

@@ -1,7 +1,10 @@
 //! Lets clients follow a log while it is written.
 
+mod accept;
 mod body;
+mod gzip;
 mod range;
+mod view;
 
 use std::fmt;
 use std::io::SeekFrom;
@@ -14,7 +17,9 @@ use runtime_core::webhook::{Body, Handler, Request, Response};
 use runtime_ioext::LogReader;
 use tokio::io::AsyncSeek as _;
 
+use self::accept::{wants_gzip, wants_html};
 use self::body::LogBody;
+use self::gzip::GzipBody;
 use self::range::{NO_END, Part};
 
 /// Serves a log that may still be written.
@@ -23,7 +28,14 @@ use self::range::{NO_END, Part};
 /// the connection is aborted, so that nobody takes a part for the whole. A slow client only lags.
 ///
 /// `Range: bytes=N-` sends from an offset on, which lets a client resume; `bytes=-N` starts `N` bytes
-/// before the end of this time. Scripts of any site may read, as Taskcluster's user interface does.
+/// before the end of this time. A whole log is sent in gzip if the client asks for that. Scripts of any
+/// site may read, as Taskcluster's user interface does.
+///
+/// | path | what |
+/// | --- | --- |
+/// | `/` | the page for a browser that asks for HTML, the text for everybody else |
+/// | `/log.txt` | the text |
+/// | `/view.html` | a page that follows the log: search, wrap, colours, pause, jump to the end |
 ///
 /// # Example
 ///
@@ -62,10 +74,19 @@ impl LiveLog {
         }
     }
 
-    fn get(&self, request: &HeaderMap) -> Response {
+    fn get_path(&self, path: &str, headers: &HeaderMap) -> Response {
+        match path {
+            "/" if wants_html(headers) => view::page(),
+            "/" | "/log.txt" => self.get(headers),
+            other => view::asset(other).unwrap_or_else(not_found),
+        }
+    }
+
+    fn get(&self, headers: &HeaderMap) -> Response {
         let len = end_of(&mut (self.open)(0));
-        match Part::of(request, len) {
-            Part::All => text(StatusCode::OK, self.body(0, NO_END)),
+        match Part::of(headers, len) {
+            Part::All if wants_gzip(headers) => self.gzip(),
+            Part::All => text(StatusCode::OK, Body::new(self.body(0, NO_END))),
             Part::Range { first, last } => self.range(first, last, len),
             Part::Unsatisfiable => {
                 let mut response = text(StatusCode::RANGE_NOT_SATISFIABLE, Body::empty());
@@ -79,8 +100,18 @@ impl LiveLog {
         }
     }
 
+    fn gzip(&self) -> Response {
+        let body = Body::new(GzipBody::new(self.body(0, NO_END)));
+        let mut response = text(StatusCode::OK, body);
+        set(&mut response, header::CONTENT_ENCODING, "gzip");
+        response
+    }
+
     fn range(&self, first: u64, last: u64, len: u64) -> Response {
-        let mut response = text(StatusCode::PARTIAL_CONTENT, self.body(first, last));
+        let mut response = text(
+            StatusCode::PARTIAL_CONTENT,
+            Body::new(self.body(first, last)),
+        );
         set(
             &mut response,
             header::CONTENT_RANGE,
@@ -96,22 +127,16 @@ impl LiveLog {
         response
     }
 
-    fn body(&self, first: u64, last: u64) -> Body {
-        Body::new(LogBody::new((self.open)(first), last - first + 1))
+    fn body(&self, first: u64, last: u64) -> LogBody {
+        LogBody::new((self.open)(first), last - first + 1)
     }
 }
 
 #[async_trait]
 impl Handler for LiveLog {
     async fn handle(&self, request: Request) -> Response {
-        if request.uri().path() != "/" {
-            return text(
-                StatusCode::NOT_FOUND,
-                Body::from("there is only a log here, at /\n"),
-            );
-        }
         match *request.method() {
-            Method::GET | Method::HEAD => self.get(request.headers()),
+            Method::GET | Method::HEAD => self.get_path(request.uri().path(), request.headers()),
             Method::OPTIONS => preflight(),
             _ => not_allowed(),
         }
@@ -142,6 +167,7 @@ fn text(status: StatusCode, body: Body) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::ACCEPT_RANGES, "bytes"),
         (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "accept, accept-encoding"),
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
@@ -165,6 +191,11 @@ fn preflight() -> Response {
     );
     set(&mut response, header::ACCESS_CONTROL_ALLOW_HEADERS, "range");
     response
+}
+
+fn not_found() -> Response {
+    let body = Body::from("there is only a log here, at log.txt\n");
+    text(StatusCode::NOT_FOUND, body)
 }
 
 fn not_allowed() -> Response {

@@ -202,6 +202,121 @@ async fn head_has_no_body() {
 }
 
 #[tokio::test]
+async fn a_browser_gets_a_page_and_everybody_else_the_text() {
+    let served = serve("text\n").await;
+    served.log.close().expect("it closes");
+    let url = served.hook.url();
+    let browser = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
+    let page = get(&url, browser).await;
+    assert!(page.contains("content-type: text/html"), "{page}");
+    assert!(
+        page.contains("content-security-policy: default-src 'none'"),
+        "{page}"
+    );
+    assert!(
+        get(&format!("{url}log.txt"), browser)
+            .await
+            .contains("text\n")
+    );
+    assert!(get(&url, "Accept: */*\r\n").await.contains("text\n"));
+}
+
+#[tokio::test]
+async fn everything_that_the_page_refers_to_is_there() {
+    let served = serve("").await;
+    served.log.close().expect("it closes");
+    let url = served.hook.url();
+    let page = get(&format!("{url}view.html"), "").await;
+    let links = page.split(['"', '\'']).filter(|part| {
+        [".js", ".css", ".txt"]
+            .iter()
+            .any(|end| part.ends_with(end))
+    });
+    let links: Vec<_> = links.collect();
+    assert!(links.len() >= 4, "{links:?}");
+    for link in links {
+        assert_eq!(
+            status(&get(&format!("{url}{link}"), "").await),
+            200,
+            "{link}"
+        );
+    }
+    assert_eq!(status(&get(&format!("{url}ansi.js"), "").await), 200);
+}
+
+/// Reads the head and the chunks that came so far, and unpacks them.
+async fn gunzip_so_far(viewer: &mut tokio::net::TcpStream, expected: &str) {
+    let mut bytes = Vec::new();
+    loop {
+        let count = viewer
+            .read_buf(&mut bytes)
+            .await
+            .expect("the connection holds");
+        assert!(count > 0, "the connection ended");
+        if unpack(&bytes) == expected {
+            return;
+        }
+    }
+}
+
+/// Unpacks an answer in chunks as far as it came.
+fn unpack(answer: &[u8]) -> String {
+    use std::io::Read as _;
+    let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return String::new();
+    };
+    let mut rest = &answer[head + 4..];
+    let mut packed = Vec::new();
+    while let Some(line) = rest.windows(2).position(|window| window == b"\r\n") {
+        let size = std::str::from_utf8(&rest[..line]).expect("a size");
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        let Some(chunk) = rest.get(line + 2..line + 2 + size) else {
+            break;
+        };
+        packed.extend_from_slice(chunk);
+        rest = rest.get(line + 4 + size..).unwrap_or_default();
+    }
+    let mut text = Vec::new();
+    // What is not there yet is an error after everything that is.
+    let _ = flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut text);
+    String::from_utf8(text).expect("text")
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_gzip_still_sees_each_line_at_once() {
+    let served = serve("one\n").await;
+    let mut viewer = open(&served.hook, "GET", "", "Accept-Encoding: gzip\r\n").await;
+    gunzip_so_far(&mut viewer, "one\n").await;
+    let mut viewer = open(
+        &served.hook,
+        "GET",
+        "",
+        "Accept-Encoding: gzip\r\nConnection: close\r\n",
+    )
+    .await;
+    served.writer.write_all(b"two\n").expect("it takes bytes");
+    let mut answer = Vec::new();
+    served.log.close().expect("it closes");
+    viewer.read_to_end(&mut answer).await.expect("a clean end");
+    assert!(answer.ends_with(b"\r\n0\r\n\r\n"));
+    assert_eq!(unpack(&answer), "one\ntwo\n");
+    let head = String::from_utf8_lossy(&answer);
+    assert!(head.contains("content-encoding: gzip\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn a_range_is_never_compressed() {
+    let served = serve("0123").await;
+    let answer = get(
+        &served.hook.url(),
+        "Accept-Encoding: gzip\r\nRange: bytes=1-2\r\n",
+    )
+    .await;
+    assert_eq!(body(&answer), "12");
+    assert!(!answer.contains("content-encoding"), "{answer}");
+}
+
+#[tokio::test]
 async fn many_viewers_get_every_byte() {
     let served = serve("").await;
     let viewers: Vec<_> = (0..50)

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use runtime_core::index::{Index, IndexedTask};
+use runtime_core::object::{ObjectDownload, Objects};
 use runtime_core::queue::{
     ArtifactContent, ArtifactEntry, ArtifactRequest, ArtifactResponse, ClaimWorkRequest, Queue,
     Reclaim, TaskClaim, TaskDefinition, TaskStatus,
 };
-use runtime_core::{ApiError, ExceptionReason, Run, ServiceError, Services, TaskId};
+use runtime_core::{ApiError, Credentials, ExceptionReason, Run, ServiceError, Services, TaskId};
 use runtime_fetcher::{Progress, ProgressListener, Retrying, Stage};
 use serde_json::{Value, json};
 
@@ -21,6 +22,8 @@ pub(crate) struct FakeServices {
     pub(crate) artifacts: BTreeMap<String, Value>,
     /// What the index says of a namespace.
     pub(crate) indexed: BTreeMap<String, TaskId>,
+    /// By name: what the object service says of an object.
+    pub(crate) objects: BTreeMap<String, Value>,
     /// How many runs each task has.
     pub(crate) runs: u32,
     /// Which runs' artifacts were asked for.
@@ -33,6 +36,7 @@ impl FakeServices {
             nothing: Services::disconnected(),
             artifacts: BTreeMap::new(),
             indexed: BTreeMap::new(),
+            objects: BTreeMap::new(),
             runs: 1,
             asked: Arc::default(),
         }
@@ -42,6 +46,7 @@ impl FakeServices {
         let mut services = Services::disconnected();
         services.queue = Arc::new(self.clone());
         services.index = Arc::new(self.clone());
+        services.objects = Arc::new(self.clone());
         services
     }
 }
@@ -62,6 +67,22 @@ impl Index for FakeServices {
             task_id: task_id.clone(),
             expires: runtime_core::Timestamp::MAX,
         })
+    }
+}
+
+#[async_trait]
+impl Objects for FakeServices {
+    async fn start_download(
+        &self,
+        name: &str,
+        _: &Credentials,
+    ) -> Result<ObjectDownload, ApiError> {
+        match self.objects.get(name) {
+            Some(content) => {
+                Ok(serde_json::from_value(content.clone()).expect("this is a download"))
+            }
+            None => not_found("object.startDownload"),
+        }
     }
 }
 

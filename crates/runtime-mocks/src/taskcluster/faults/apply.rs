@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, BodyStream, StreamBody};
@@ -49,12 +49,20 @@ impl Plan {
             sleep(self.latency).await;
         }
         match self.fault {
-            Some(Fault::Status { status, retry_after }) => {
-                read(request.into_body(), u64::MAX).await;
-                Ok(Outcome::Answer(refusal(shared, method, status, retry_after)))
+            Some(Fault::Status {
+                status,
+                retry_after,
+            }) => {
+                drop(read(request.into_body(), u64::MAX).await);
+                Ok(Outcome::Answer(refusal(
+                    shared,
+                    method,
+                    status,
+                    retry_after,
+                )))
             }
             Some(Fault::Html { status }) => {
-                read(request.into_body(), u64::MAX).await;
+                drop(read(request.into_body(), u64::MAX).await);
                 Ok(Outcome::Answer(html(status)))
             }
             Some(Fault::Reset { after }) => {
@@ -71,17 +79,23 @@ impl Plan {
     }
 
     /// Commits the faults that come with the answer.
-    pub(crate) fn after(&self, response: Response<Body>, switch: &ResetSwitch) -> Result<Response<Body>, Aborted> {
+    pub(crate) fn after(
+        &self,
+        response: Response<Body>,
+        switch: &ResetSwitch,
+    ) -> Result<Response<Body>, Aborted> {
         let switch = switch.clone();
         match self.fault {
             Some(Fault::LostAnswer) => Err(switch.reset()),
             Some(Fault::Truncate { after }) => Ok(rewrite(response, |body| {
                 first(body, after).chain(stream::once(async move { Err(switch.reset().into()) }))
             })),
-            Some(Fault::StallBody { after }) => {
-                Ok(rewrite(response, |body| first(body, after).chain(stream::pending())))
+            Some(Fault::StallBody { after }) => Ok(rewrite(response, |body| {
+                first(body, after).chain(stream::pending())
+            })),
+            Some(Fault::Slow { bytes_per_second }) => {
+                Ok(rewrite(response, |body| drops(body, bytes_per_second)))
             }
-            Some(Fault::Slow { bytes_per_second }) => Ok(rewrite(response, |body| drops(body, bytes_per_second))),
             _ => Ok(response),
         }
     }
@@ -100,22 +114,31 @@ async fn read(mut body: Incoming, bytes: u64) -> Incoming {
 }
 
 fn refusal(shared: &Shared, method: &str, status: u16, retry_after: Option<u32>) -> Response<Body> {
-    let error = RequestError::new(ErrorCode::of_status(status), "an injected fault").with_status(status);
+    let error =
+        RequestError::new(ErrorCode::of_status(status), "an injected fault").with_status(status);
     let name = method.rsplit('.').next().unwrap_or(method);
     let body = error.body(name, &json!({}), &json!({}), shared.now());
     let mut response = Response::new(body::full(body.to_string()));
     *response.status_mut() = error.status_code();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/json; charset=utf-8"),
+    );
     headers.extend(retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
     response
 }
 
 fn html(status: u16) -> Response<Body> {
-    let page = format!("<!doctype html><html><head><title>{status}</title></head><body>load balancer</body></html>");
+    let page = format!(
+        "<!doctype html><html><head><title>{status}</title></head><body>load balancer</body></html>"
+    );
     let mut response = Response::new(body::full(page));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     response
 }
 
@@ -127,10 +150,11 @@ where
     let (mut head, body) = response.into_parts();
     let length = body.size_hint().exact().map(HeaderValue::from);
     if !head.headers.contains_key(CONTENT_LENGTH) {
-        head.headers.extend(length.map(|length| (CONTENT_LENGTH, length)));
+        head.headers
+            .extend(length.map(|length| (CONTENT_LENGTH, length)));
     }
     let frames = change(body).map(|bytes| bytes.map(Frame::data));
-    Response::from_parts(head, StreamBody::new(frames).boxed())
+    Response::from_parts(head, BodyExt::boxed(StreamBody::new(frames)))
 }
 
 fn data(body: Body) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
@@ -142,7 +166,9 @@ fn first(body: Body, bytes: u64) -> impl Stream<Item = io::Result<Bytes>> + Send
     data(body).scan(bytes, |left, bytes| {
         let goes_on = *left > 0;
         let cut = bytes.map(|bytes| {
-            let kept = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+            let kept = bytes
+                .len()
+                .min(usize::try_from(*left).unwrap_or(usize::MAX));
             *left -= kept as u64;
             bytes.slice(..kept)
         });
@@ -152,7 +178,9 @@ fn first(body: Body, bytes: u64) -> impl Stream<Item = io::Result<Bytes>> + Send
 
 /// The body in ten pieces a second.
 fn drops(body: Body, bytes_per_second: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
-    let size = usize::try_from(bytes_per_second / 10).unwrap_or(usize::MAX).max(1);
+    let size = usize::try_from(bytes_per_second / 10)
+        .unwrap_or(usize::MAX)
+        .max(1);
     let pieces = data(body).flat_map(move |bytes| stream::iter(split(bytes, size)));
     pieces.then(|piece| async {
         sleep(Duration::from_millis(100)).await;

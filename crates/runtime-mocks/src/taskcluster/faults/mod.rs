@@ -13,7 +13,12 @@ use serde::{Deserialize, Serialize};
 ///
 /// As JSON, for the control endpoint: `{"kind": "status", "status": 503}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(
+    tag = "kind",
+    rename_all = "kebab-case",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
 #[non_exhaustive]
 pub enum Fault {
     /// The call is not done, and the answer is an error in the shape of the service.
@@ -95,7 +100,13 @@ pub struct FaultRule {
 impl FaultRule {
     /// A fault that befalls every call of a method.
     pub fn new(method: impl Into<String>, fault: Fault) -> Self {
-        Self { method: method.into(), fault, times: None, skip: 0, path: None }
+        Self {
+            method: method.into(),
+            fault,
+            times: None,
+            skip: 0,
+            path: None,
+        }
     }
 
     /// Only so many times.
@@ -152,7 +163,8 @@ impl Active {
     fn strikes(&mut self) -> bool {
         self.seen += 1;
         let hits = self.hits.load(Ordering::Acquire);
-        let strikes = self.seen > self.rule.skip && self.rule.times.is_none_or(|times| hits < times);
+        let strikes =
+            self.seen > self.rule.skip && self.rule.times.is_none_or(|times| hits < times);
         self.hits.fetch_add(u32::from(strikes), Ordering::AcqRel);
         strikes
     }
@@ -173,7 +185,11 @@ impl Faults {
     pub(crate) fn inject(&self, rule: FaultRule) -> InjectedFault {
         let hits = Arc::new(AtomicU32::new(0));
         let injected = InjectedFault(Arc::clone(&hits));
-        self.0.lock().push(Active { rule, seen: 0, hits });
+        self.0.lock().push(Active {
+            rule,
+            seen: 0,
+            hits,
+        });
         injected
     }
 
@@ -184,13 +200,21 @@ impl Faults {
     /// The rules, each with how often it has struck.
     pub(crate) fn list(&self) -> Vec<(FaultRule, u32)> {
         let rules = self.0.lock();
-        rules.iter().map(|active| (active.rule.clone(), active.hits.load(Ordering::Acquire))).collect()
+        rules
+            .iter()
+            .map(|active| (active.rule.clone(), active.hits.load(Ordering::Acquire)))
+            .collect()
     }
 
     /// What befalls this call: all latencies, and the first other fault.
     pub(crate) fn take(&self, method: &str, path: &str) -> Plan {
         let mut plan = Plan::default();
-        for active in self.0.lock().iter_mut().filter(|active| active.rule.covers(method, path)) {
+        for active in self
+            .0
+            .lock()
+            .iter_mut()
+            .filter(|active| active.rule.covers(method, path))
+        {
             let fault = active.rule.fault;
             if let Fault::Latency { millis } = fault {
                 if active.strikes() {
@@ -208,7 +232,10 @@ impl Faults {
 mod tests {
     use super::*;
 
-    const FAULT: Fault = Fault::Status { status: 503, retry_after: None };
+    const FAULT: Fault = Fault::Status {
+        status: 503,
+        retry_after: None,
+    };
 
     fn strikes(faults: &Faults, method: &str) -> bool {
         faults.take(method, "/").fault.is_some()
@@ -226,9 +253,13 @@ mod tests {
 
     #[test]
     fn faults_have_a_json_form() {
-        let rule: FaultRule =
-            serde_json::from_str(r#"{"method":"s3.put","times":1,"fault":{"kind":"reset","after":10}}"#).unwrap();
+        let rule: FaultRule = serde_json::from_str(
+            r#"{"method":"s3.put","times":1,"fault":{"kind":"reset","after":10}}"#,
+        )
+        .unwrap();
         assert_eq!(rule.fault, Fault::Reset { after: 10 });
-        assert!(serde_json::from_str::<FaultRule>(r#"{"method":"*","fault":{"kind":"odd"}}"#).is_err());
+        assert!(
+            serde_json::from_str::<FaultRule>(r#"{"method":"*","fault":{"kind":"odd"}}"#).is_err()
+        );
     }
 }

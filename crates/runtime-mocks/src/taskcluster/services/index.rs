@@ -18,17 +18,43 @@ use crate::taskcluster::state::State;
 use crate::taskcluster::time::{self, as_millis};
 
 pub(crate) const METHODS: &[Method] = &[
-    Method::new(("index", "findTask"), ("GET", "/task/<indexPath>"), Work::Now(find_task)),
-    Method::new(("index", "insertTask"), ("PUT", "/task/<namespace>"), Work::Now(insert_task)).takes(&INSERT_TASK),
-    Method::new(("index", "deleteTask"), ("DELETE", "/task/<namespace>"), Work::Now(delete_task)),
+    Method::new(
+        ("index", "findTask"),
+        ("GET", "/task/<indexPath>"),
+        Work::Now(find_task),
+    ),
+    Method::new(
+        ("index", "insertTask"),
+        ("PUT", "/task/<namespace>"),
+        Work::Now(insert_task),
+    )
+    .takes(&INSERT_TASK),
+    Method::new(
+        ("index", "deleteTask"),
+        ("DELETE", "/task/<namespace>"),
+        Work::Now(delete_task),
+    ),
     Method::new(
         ("index", "findArtifactFromTask"),
         ("GET", "/task/<indexPath>/artifacts/<name>"),
         Work::Now(find_artifact),
     ),
-    Method::new(("index", "findTasksAtIndex"), ("POST", "/tasks/indexes"), Work::Now(find_tasks)).takes(&FIND_TASKS),
-    Method::new(("index", "listTasks"), ("GET", "/tasks/<namespace>"), Work::Now(list_tasks)),
-    Method::new(("index", "listNamespaces"), ("GET", "/namespaces/<namespace>"), Work::Now(list_namespaces)),
+    Method::new(
+        ("index", "findTasksAtIndex"),
+        ("POST", "/tasks/indexes"),
+        Work::Now(find_tasks),
+    )
+    .takes(&FIND_TASKS),
+    Method::new(
+        ("index", "listTasks"),
+        ("GET", "/tasks/<namespace>"),
+        Work::Now(list_tasks),
+    ),
+    Method::new(
+        ("index", "listNamespaces"),
+        ("GET", "/namespaces/<namespace>"),
+        Work::Now(list_namespaces),
+    ),
 ];
 
 const INSERT_TASK: Schema = Schema {
@@ -43,7 +69,11 @@ const INSERT_TASK: Schema = Schema {
 
 const FIND_TASKS: Schema = Schema {
     name: "index/v1/list-tasks-at-index.json",
-    fields: &[Field::default("indexes", Rule::List(&Rule::Text(255)), || json!([]))],
+    fields: &[Field::default(
+        "indexes",
+        Rule::List(&Rule::Text(255)),
+        || json!([]),
+    )],
 };
 
 /// An entry of the index.
@@ -59,6 +89,17 @@ pub(crate) struct IndexedTask {
 }
 
 impl IndexedTask {
+    /// An entry of rank 0 without data.
+    pub(crate) fn new(namespace: &str, task_id: &str, expires: Timestamp) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            task_id: task_id.to_owned(),
+            rank: json!(0),
+            data: json!({}),
+            expires,
+        }
+    }
+
     fn outranks(&self, other: &Self) -> bool {
         let rank = |entry: &Self| entry.rank.as_f64().unwrap_or_default();
         rank(self) > rank(other)
@@ -66,7 +107,7 @@ impl IndexedTask {
 }
 
 /// Adds an entry unless one of higher rank is there; gives the one that stays.
-fn insert(index: &mut BTreeMap<String, IndexedTask>, new: IndexedTask) -> IndexedTask {
+pub(crate) fn insert(index: &mut BTreeMap<String, IndexedTask>, new: IndexedTask) -> IndexedTask {
     match index.get(&new.namespace) {
         Some(old) if old.outranks(&new) => old.clone(),
         _ => {
@@ -77,17 +118,28 @@ fn insert(index: &mut BTreeMap<String, IndexedTask>, new: IndexedTask) -> Indexe
 }
 
 /// Adds the entries that a task asks for by its routes, once it has completed.
-pub(crate) fn add_completed(index: &mut BTreeMap<String, IndexedTask>, task_id: &str, task: &Definition) {
+pub(crate) fn add_completed(
+    index: &mut BTreeMap<String, IndexedTask>,
+    task_id: &str,
+    task: &Definition,
+) {
     let wishes = &task.extra["index"];
-    let expires = wishes["expires"].as_str().and_then(time::parse).unwrap_or(task.expires);
-    for namespace in task.routes.iter().filter_map(|route| route.strip_prefix("index.")) {
-        let entry = IndexedTask {
-            namespace: namespace.to_owned(),
-            task_id: task_id.to_owned(),
-            rank: Some(&wishes["rank"]).filter(|rank| rank.is_number()).cloned().unwrap_or(json!(0)),
-            data: Some(&wishes["data"]).filter(|data| data.is_object()).cloned().unwrap_or(json!({})),
-            expires,
-        };
+    let expires = wishes["expires"]
+        .as_str()
+        .and_then(time::parse)
+        .unwrap_or(task.expires);
+    for namespace in task
+        .routes
+        .iter()
+        .filter_map(|route| route.strip_prefix("index."))
+    {
+        let mut entry = IndexedTask::new(namespace, task_id, expires);
+        if wishes["rank"].is_number() {
+            entry.rank = wishes["rank"].clone();
+        }
+        if wishes["data"].is_object() {
+            entry.data = wishes["data"].clone();
+        }
         insert(index, entry);
     }
 }
@@ -119,7 +171,13 @@ fn find_task(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
 }
 
 fn lookup(shared: &Shared, path: &str, now: Timestamp) -> Result<IndexedTask, RequestError> {
-    let entry = shared.read(|state| state.index.get(path).filter(|entry| entry.expires > now).cloned());
+    let entry = shared.read(|state| {
+        state
+            .index
+            .get(path)
+            .filter(|entry| entry.expires > now)
+            .cloned()
+    });
     entry.ok_or_else(|| RequestError::not_found("Indexed task not found"))
 }
 
@@ -132,11 +190,23 @@ fn find_artifact(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
 }
 
 fn find_tasks(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    let paths: Vec<&str> = call.payload["indexes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    call.require(Expression::all(paths.iter().map(|path| Expression::scope(format!("index:find-task:{path}")))))?;
+    let paths: Vec<&str> = call.payload["indexes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    call.require(Expression::all(
+        paths
+            .iter()
+            .map(|path| Expression::scope(format!("index:find-task:{path}"))),
+    ))?;
     let live = |state: &State| {
         let entries = paths.iter().filter_map(|path| state.index.get(*path));
-        paginate(entries.filter(|entry| entry.expires > call.now).cloned(), call.page())
+        paginate(
+            entries.filter(|entry| entry.expires > call.now).cloned(),
+            call.page(),
+        )
     };
     let (tasks, next) = shared.read(live);
     listing("tasks", json!(tasks), next)

@@ -17,7 +17,15 @@ use super::router::{Method, Work};
 use super::shared::Shared;
 
 /// The services that answer.
-pub(crate) const NAMES: &[&str] = &["auth", "index", "object", "purge-cache", "queue", "secrets", "worker-manager"];
+pub(crate) const NAMES: &[&str] = &[
+    "auth",
+    "index",
+    "object",
+    "purge-cache",
+    "queue",
+    "secrets",
+    "worker-manager",
+];
 
 /// What every service has.
 pub(crate) const PING: Method = Method::new(("", "ping"), ("GET", "/ping"), Work::Now(ping));

@@ -13,10 +13,22 @@ use crate::taskcluster::shared::Shared;
 use crate::taskcluster::time::{millis, parse};
 
 pub(crate) const METHODS: &[Method] = &[
-    Method::new(("purge-cache", "purgeCache"), ("POST", "/purge-cache/<workerPoolId>"), Work::Now(purge_cache))
-        .takes(&PURGE_CACHE),
-    Method::new(("purge-cache", "allPurgeRequests"), ("GET", "/purge-cache/list"), Work::Now(all_requests)),
-    Method::new(("purge-cache", "purgeRequests"), ("GET", "/purge-cache/<workerPoolId>"), Work::Now(requests)),
+    Method::new(
+        ("purge-cache", "purgeCache"),
+        ("POST", "/purge-cache/<workerPoolId>"),
+        Work::Now(purge_cache),
+    )
+    .takes(&PURGE_CACHE),
+    Method::new(
+        ("purge-cache", "allPurgeRequests"),
+        ("GET", "/purge-cache/list"),
+        Work::Now(all_requests),
+    ),
+    Method::new(
+        ("purge-cache", "purgeRequests"),
+        ("GET", "/purge-cache/<workerPoolId>"),
+        Work::Now(requests),
+    ),
 ];
 
 const PURGE_CACHE: Schema = Schema {
@@ -38,9 +50,15 @@ fn purge_cache(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
 fn requests(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let pool = call.param("workerPoolId");
     call.require_scope(format!("purge-cache:purge-requests::{pool}"))?;
-    let since = call.query("since").and_then(parse).unwrap_or(Timestamp::MIN);
+    let since = call
+        .query("since")
+        .and_then(parse)
+        .unwrap_or(Timestamp::MIN);
     let found: Vec<_> = shared.read(|state| {
-        let newer = state.purges.iter().filter(|((of, _), before)| of == pool && **before >= since);
+        let newer = state
+            .purges
+            .iter()
+            .filter(|((of, _), before)| of == pool && **before >= since);
         newer.map(entry).collect()
     });
     Reply::json(&json!({ "requests": found }))

@@ -14,15 +14,31 @@ use crate::taskcluster::shared::Shared;
 use crate::taskcluster::time::millis;
 
 pub(crate) const METHODS: &[Method] = &[
-    Method::new(("secrets", "set"), ("PUT", "/secret/<name>"), Work::Now(set)).takes(&SECRET),
-    Method::new(("secrets", "remove"), ("DELETE", "/secret/<name>"), Work::Now(remove)),
-    Method::new(("secrets", "get"), ("GET", "/secret/<name>"), Work::Now(get)),
+    Method::new(
+        ("secrets", "set"),
+        ("PUT", "/secret/<name>"),
+        Work::Now(set),
+    )
+    .takes(&SECRET),
+    Method::new(
+        ("secrets", "remove"),
+        ("DELETE", "/secret/<name>"),
+        Work::Now(remove),
+    ),
+    Method::new(
+        ("secrets", "get"),
+        ("GET", "/secret/<name>"),
+        Work::Now(get),
+    ),
     Method::new(("secrets", "list"), ("GET", "/secrets"), Work::Now(list)),
 ];
 
 const SECRET: Schema = Schema {
     name: "secrets/v1/secret.json",
-    fields: &[Field::required("secret", Rule::Object), Field::required("expires", Rule::Instant)],
+    fields: &[
+        Field::required("secret", Rule::Object),
+        Field::required("expires", Rule::Instant),
+    ],
 };
 
 /// A value that `Debug` does not show.
@@ -31,9 +47,17 @@ pub(crate) struct Secret {
     expires: Timestamp,
 }
 
+impl Secret {
+    pub(crate) fn new(value: Value, expires: Timestamp) -> Self {
+        Self { value, expires }
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secret").field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("Secret")
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
     }
 }
 
@@ -43,7 +67,7 @@ pub(crate) type Secrets = BTreeMap<String, Secret>;
 fn set(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let name = call.param("name");
     call.require_scope(format!("secrets:set:{name}"))?;
-    let secret = Secret { value: call.payload["secret"].clone(), expires: call.instant("expires") };
+    let secret = Secret::new(call.payload["secret"].clone(), call.instant("expires"));
     shared.update(|state| state.secrets.insert(name.to_owned(), secret));
     Reply::json(&json!({}))
 }
@@ -61,9 +85,10 @@ fn get(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     call.require_scope(format!("secrets:get:{name}"))?;
     let body = shared.read(|state| match state.secrets.get(name) {
         None => Err(RequestError::not_found("Secret not found")),
-        Some(secret) if secret.expires < call.now => {
-            Err(RequestError::new(ErrorCode::ResourceExpired, "The requested resource has expired."))
-        }
+        Some(secret) if secret.expires < call.now => Err(RequestError::new(
+            ErrorCode::ResourceExpired,
+            "The requested resource has expired.",
+        )),
         Some(secret) => Ok(json!({ "secret": secret.value, "expires": millis(secret.expires) })),
     })?;
     Reply::json(&body)

@@ -84,7 +84,13 @@ impl Artifact {
     /// Tells whether readers see it: all but objects whose upload is not finished.
     #[must_use]
     pub fn is_visible(&self) -> bool {
-        !matches!(self.kind, ArtifactKind::Object { finished: false, .. })
+        !matches!(
+            self.kind,
+            ArtifactKind::Object {
+                finished: false,
+                ..
+            }
+        )
     }
 
     pub(crate) fn entry(&self) -> ArtifactEntry {
@@ -105,7 +111,9 @@ impl Artifact {
         use ArtifactKind::{Error, Link, Object, Reference, S3};
         let same = match (&self.kind, &new.kind) {
             (Reference { .. }, Link { .. }) => return true,
-            (S3, S3) | (Object { .. }, Object { .. }) | (Reference { .. }, Reference { .. }) => true,
+            (S3, S3) | (Object { .. }, Object { .. }) | (Reference { .. }, Reference { .. }) => {
+                true
+            }
             (Link { .. }, Link { .. }) | (Error { .. }, Error { .. }) => self.kind == new.kind,
             _ => false,
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::State;
-use super::life::unknown_run;
+use super::end::unknown_run;
 use super::task::{TaskState, TaskStatus};
 use super::timers::Timer;
 use crate::taskcluster::definition::Definition;
@@ -53,23 +53,36 @@ impl State {
         run_id: u32,
         claim: Claim<'_>,
     ) -> Result<Claimed, RequestError> {
-        let task = self.tasks.get_mut(task_id).ok_or_else(|| super::unknown_task(task_id))?;
-        let run = task.runs.get_mut(run_id as usize).ok_or_else(|| unknown_run(task_id, run_id))?;
+        let task = self
+            .tasks
+            .get_mut(task_id)
+            .ok_or_else(|| super::unknown_task(task_id))?;
+        let run = task
+            .runs
+            .get_mut(run_id as usize)
+            .ok_or_else(|| unknown_run(task_id, run_id))?;
         match run.status.state {
             TaskState::Pending => {
                 let (queue, key) = (&task.definition.task_queue_id, run.pending.take());
                 if let Some((queue, key)) = self.queues.get_mut(queue).zip(key) {
                     queue.remove(&key);
                 }
-                self.start_run(task_id, run_id, claim).ok_or_else(|| unknown_run(task_id, run_id))
+                self.start_run(task_id, run_id, claim)
+                    .ok_or_else(|| unknown_run(task_id, run_id))
             }
             TaskState::Running if run.is_claimed_by(claim.worker_group, claim.worker_id) => {
-                Ok(Claimed { run_id, definition: Arc::clone(&task.definition), status: task.status() })
+                Ok(Claimed {
+                    run_id,
+                    definition: Arc::clone(&task.definition),
+                    status: task.status(),
+                })
             }
-            TaskState::Running => {
-                Err(RequestError::conflict(format!("Run {run_id} was already claimed by another worker.")))
-            }
-            _ => Err(RequestError::conflict(format!("Run {run_id} on task `{task_id}` is not pending."))),
+            TaskState::Running => Err(RequestError::conflict(format!(
+                "Run {run_id} was already claimed by another worker."
+            ))),
+            _ => Err(RequestError::conflict(format!(
+                "Run {run_id} on task `{task_id}` is not pending."
+            ))),
         }
     }
 
@@ -84,7 +97,11 @@ impl State {
         self.queue(&definition.task_queue_id).claimed += 1;
         self.take_until(task_id, run_id, claim.until);
         let status = self.tasks.get(task_id)?.status();
-        Some(Claimed { status, run_id, definition })
+        Some(Claimed {
+            status,
+            run_id,
+            definition,
+        })
     }
 
     /// Extends a claim, or tells why the worker has lost it.
@@ -96,7 +113,9 @@ impl State {
         now: Timestamp,
     ) -> Result<Claimed, RequestError> {
         let task = self.task(task_id)?;
-        let run = task.run(run_id).ok_or_else(|| unknown_run(task_id, run_id))?;
+        let run = task
+            .run(run_id)
+            .ok_or_else(|| unknown_run(task_id, run_id))?;
         if task.definition.deadline < now {
             let deadline = time::millis(task.definition.deadline);
             return Err(RequestError::conflict(format!(
@@ -111,16 +130,27 @@ impl State {
         let definition = Arc::clone(&task.definition);
         self.take_until(task_id, run_id, until);
         let status = self.task(task_id)?.status();
-        Ok(Claimed { status, run_id, definition })
+        Ok(Claimed {
+            status,
+            run_id,
+            definition,
+        })
     }
 
     fn take_until(&mut self, task_id: &str, run_id: u32, until: Timestamp) {
         let due = time::after(until, self.resolver_delay);
-        let Some(task) = self.tasks.get_mut(task_id) else { return };
-        let Some(run) = task.runs.get_mut(run_id as usize) else { return };
+        let Some(task) = self.tasks.get_mut(task_id) else {
+            return;
+        };
+        let Some(run) = task.runs.get_mut(run_id as usize) else {
+            return;
+        };
         run.status.taken_until = Some(until);
         self.timers.cancel(run.claim_timer.take());
-        let timer = Timer::ClaimExpired { task_id: Arc::clone(&task.id), run_id };
+        let timer = Timer::ClaimExpired {
+            task_id: Arc::clone(&task.id),
+            run_id,
+        };
         run.claim_timer = Some(self.timers.add(due, timer));
     }
 }

@@ -28,25 +28,32 @@ impl State {
     pub(super) fn check_group(&self, task: &Definition) -> Result<(), RequestError> {
         let id = &task.task_group_id;
         match self.groups.get(id) {
-            Some(group) if group.scheduler_id != task.scheduler_id => Err(RequestError::conflict(format!(
-                "Task group `{id}` contains tasks with schedulerId `{}`. You are attempting to include tasks from schedulerId `{}`, which is not permitted.",
-                group.scheduler_id, task.scheduler_id
-            ))),
-            Some(Group { sealed: Some(_), .. }) => {
-                Err(RequestError::conflict(format!("Task group `{id}` is sealed and does not accept new tasks.")))
+            Some(group) if group.scheduler_id != task.scheduler_id => {
+                Err(RequestError::conflict(format!(
+                    "Task group `{id}` contains tasks with schedulerId `{}`. You are attempting to include tasks from schedulerId `{}`, which is not permitted.",
+                    group.scheduler_id, task.scheduler_id
+                )))
             }
+            Some(Group {
+                sealed: Some(_), ..
+            }) => Err(RequestError::conflict(format!(
+                "Task group `{id}` is sealed and does not accept new tasks."
+            ))),
             _ => Ok(()),
         }
     }
 
     /// Adds a task to its group.
     pub(super) fn join_group(&mut self, id: &Arc<str>, task: &Definition) {
-        let group = self.groups.entry(task.task_group_id.clone()).or_insert_with(|| Group {
-            scheduler_id: task.scheduler_id.clone(),
-            expires: task.expires,
-            sealed: None,
-            tasks: Vec::new(),
-        });
+        let group = self
+            .groups
+            .entry(task.task_group_id.clone())
+            .or_insert_with(|| Group {
+                scheduler_id: task.scheduler_id.clone(),
+                expires: task.expires,
+                sealed: None,
+                tasks: Vec::new(),
+            });
         group.expires = group.expires.max(task.expires);
         group.tasks.push(Arc::clone(id));
     }

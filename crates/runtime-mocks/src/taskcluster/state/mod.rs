@@ -2,6 +2,7 @@
 
 pub(crate) mod artifact;
 mod claim;
+mod end;
 mod groups;
 mod life;
 pub(crate) mod pending;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub(crate) use claim::{Claim, Claimed};
-pub(crate) use life::Verdict;
+pub(crate) use end::Verdict;
 pub(crate) use task::Task;
 
 use self::groups::Groups;
@@ -81,7 +82,8 @@ impl State {
     /// The queue, made on its first use.
     pub(crate) fn queue(&mut self, task_queue_id: &str) -> &mut PendingQueue {
         if !self.queues.contains_key(task_queue_id) {
-            self.queues.insert(task_queue_id.to_owned(), PendingQueue::default());
+            self.queues
+                .insert(task_queue_id.to_owned(), PendingQueue::default());
         }
         self.queues.entry(task_queue_id.to_owned()).or_default()
     }
@@ -94,5 +96,7 @@ impl State {
 
 /// The refusal for a task that is not there.
 pub(crate) fn unknown_task(task_id: &str) -> RequestError {
-    RequestError::not_found(format!("Task `{task_id}` not found. Are you sure it was created?"))
+    RequestError::not_found(format!(
+        "Task `{task_id}` not found. Are you sure it was created?"
+    ))
 }

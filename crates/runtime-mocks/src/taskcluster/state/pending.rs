@@ -30,7 +30,12 @@ impl PendingQueue {
     }
 
     /// Moves a run to another place.
-    pub(crate) fn replace(&mut self, from: Option<PendingKey>, to: PendingKey, run: (Arc<str>, u32)) {
+    pub(crate) fn replace(
+        &mut self,
+        from: Option<PendingKey>,
+        to: PendingKey,
+        run: (Arc<str>, u32),
+    ) {
         if let Some(from) = from {
             self.runs.remove(&from);
         }

@@ -103,16 +103,25 @@ pub struct RunStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
     /// Until when the worker has it.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_optional_millis")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "as_optional_millis"
+    )]
     pub taken_until: Option<Timestamp>,
     /// When it became pending.
     #[serde(serialize_with = "as_millis")]
     pub scheduled: Timestamp,
     /// When it was claimed.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_optional_millis")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "as_optional_millis"
+    )]
     pub started: Option<Timestamp>,
     /// When it ended.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_optional_millis")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "as_optional_millis"
+    )]
     pub resolved: Option<Timestamp>,
 }
 
@@ -169,7 +178,9 @@ pub(crate) struct Task {
 
 impl Task {
     pub(crate) fn state(&self) -> TaskState {
-        self.runs.last().map_or(TaskState::Unscheduled, |run| run.status.state)
+        self.runs
+            .last()
+            .map_or(TaskState::Unscheduled, |run| run.status.state)
     }
 
     pub(crate) fn run(&self, run_id: u32) -> Option<&Run> {

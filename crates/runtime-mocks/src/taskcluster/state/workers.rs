@@ -26,14 +26,21 @@ pub(crate) struct Workers(BTreeMap<String, BTreeMap<WorkerName, Worker>>);
 
 impl Workers {
     /// The worker, noted on its first call.
-    pub(crate) fn seen(&mut self, queue: &str, (group, id): (&str, &str), now: Timestamp) -> &mut Worker {
+    pub(crate) fn seen(
+        &mut self,
+        queue: &str,
+        (group, id): (&str, &str),
+        now: Timestamp,
+    ) -> &mut Worker {
         let workers = self.0.entry(queue.to_owned()).or_default();
-        let worker = workers.entry((group.to_owned(), id.to_owned())).or_insert_with(|| Worker {
-            first_claim: now,
-            last_active: now,
-            quarantine_until: None,
-            recent: VecDeque::new(),
-        });
+        let worker = workers
+            .entry((group.to_owned(), id.to_owned()))
+            .or_insert_with(|| Worker {
+                first_claim: now,
+                last_active: now,
+                quarantine_until: None,
+                recent: VecDeque::new(),
+            });
         worker.last_active = now;
         worker
     }

@@ -4,27 +4,40 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::taskcluster::call::{Call, Caller, Reply};
+use crate::taskcluster::call::{Call, Reply};
 use crate::taskcluster::error::RequestError;
 use crate::taskcluster::hawk::{self, Signed, Signer};
 use crate::taskcluster::router::{Method, Work};
 use crate::taskcluster::schema::{Field, Rule, Schema};
-use crate::taskcluster::scopes::Expression;
 use crate::taskcluster::shared::Shared;
 use crate::taskcluster::time::millis;
 
 pub(crate) const METHODS: &[Method] = &[
-    Method::new(("auth", "currentScopes"), ("GET", "/scopes/current"), Work::Now(current_scopes)),
-    Method::new(("auth", "expandScopes"), ("POST", "/scopes/expand"), Work::Now(expand_scopes)).takes(&SCOPES),
-    Method::new(("auth", "authenticateHawk"), ("POST", "/authenticate-hawk"), Work::Now(authenticate_hawk))
-        .takes(&AUTHENTICATE_HAWK),
-    Method::new(("auth", "testAuthenticate"), ("POST", "/test-authenticate"), Work::Now(test_authenticate))
-        .takes(&TEST_AUTHENTICATE),
+    Method::new(
+        ("auth", "currentScopes"),
+        ("GET", "/scopes/current"),
+        Work::Now(current_scopes),
+    ),
+    Method::new(
+        ("auth", "expandScopes"),
+        ("POST", "/scopes/expand"),
+        Work::Now(expand_scopes),
+    )
+    .takes(&SCOPES),
+    Method::new(
+        ("auth", "authenticateHawk"),
+        ("POST", "/authenticate-hawk"),
+        Work::Now(authenticate_hawk),
+    )
+    .takes(&AUTHENTICATE_HAWK),
 ];
 
 const SCOPES: Schema = Schema {
     name: "auth/v1/scopeset.json",
-    fields: &[Field::required("scopes", Rule::List(&Rule::Text(usize::MAX)))],
+    fields: &[Field::required(
+        "scopes",
+        Rule::List(&Rule::Text(usize::MAX)),
+    )],
 };
 
 const AUTHENTICATE_HAWK: Schema = Schema {
@@ -39,17 +52,13 @@ const AUTHENTICATE_HAWK: Schema = Schema {
     ],
 };
 
-const TEST_AUTHENTICATE: Schema = Schema {
-    name: "auth/v1/test-authenticate-request.json",
-    fields: &[
-        Field::required("clientScopes", Rule::List(&Rule::Text(usize::MAX))),
-        Field::required("requiredScopes", Rule::List(&Rule::Text(usize::MAX))),
-    ],
-};
-
 fn current_scopes(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     call.require_scope("auth:current-scopes")?;
-    let own = call.caller.signer.as_ref().map(|signer| signer.scopes.clone());
+    let own = call
+        .caller
+        .signer
+        .as_ref()
+        .map(|signer| signer.scopes.clone());
     let scopes = shared.read(|state| state.clients.roles.expand(own.unwrap_or_default()));
     Reply::json(&json!({ "scopes": scopes }))
 }
@@ -64,12 +73,17 @@ fn expand_scopes(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
 /// The scopes in the payload.
 pub(super) fn scopes(call: &Call, name: &str) -> Vec<String> {
     let scopes = call.payload[name].as_array().into_iter().flatten();
-    scopes.filter_map(Value::as_str).map(str::to_owned).collect()
+    scopes
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn authenticate_hawk(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let method = call.text("method").to_ascii_uppercase();
-    let port = call.payload["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+    let port = call.payload["port"]
+        .as_u64()
+        .and_then(|port| u16::try_from(port).ok());
     let signed = Signed {
         method: &method,
         host: call.text("host"),
@@ -102,20 +116,4 @@ fn success(shared: &Shared, signer: Signer) -> Value {
         body["hash"] = json!(STANDARD.encode(hash));
     }
     body
-}
-
-/// Plays a client that has the given scopes: the signature is that of the caller, under the name
-/// `tester` as at the real service.
-fn test_authenticate(_: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    let granted = scopes(call, "clientScopes");
-    let caller = Caller {
-        signer: call.caller.signer.clone().map(|signer| Signer { scopes: granted.clone(), ..signer }),
-        anonymous: call.caller.anonymous.clone(),
-    };
-    let client_id = caller.signer.as_ref().map_or("tester", |_| "tester");
-    let required = scopes(call, "requiredScopes").into_iter().map(Expression::Scope);
-    Expression::all(required).require(Some(client_id), &|scope| caller.allows(scope))?;
-    let mut told = granted;
-    told.push("assume:anonymous".to_owned());
-    Reply::json(&json!({ "clientId": client_id, "scopes": told }))
 }

@@ -8,5 +8,9 @@ mod tokens;
 
 use crate::taskcluster::router::Method;
 
-pub(crate) const METHODS: &[&[Method]] =
-    &[authenticate::METHODS, tokens::METHODS, manage::METHODS, roles::METHODS];
+pub(crate) const METHODS: &[&[Method]] = &[
+    authenticate::METHODS,
+    tokens::METHODS,
+    manage::METHODS,
+    roles::METHODS,
+];

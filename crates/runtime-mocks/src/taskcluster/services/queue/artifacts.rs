@@ -55,7 +55,9 @@ fn create_artifact(shared: &Shared, call: &Call) -> Result<Reply, RequestError> 
     })?;
     Reply::json(&match &stored.kind {
         ArtifactKind::S3 => s3_answer(shared, call, &stored),
-        ArtifactKind::Object { upload_id, .. } => object_answer(shared, call, &stored, upload_id, (&project, &worker)),
+        ArtifactKind::Object { upload_id, .. } => {
+            object_answer(shared, call, &stored, upload_id, (&project, &worker))
+        }
         kind => json!({ "storageType": kind.storage_type() }),
     })
 }
@@ -70,9 +72,15 @@ fn check_fields(call: &Call) -> Result<(), RequestError> {
         .map(|name| format!("data must have required property '{name}'"))
         .collect();
     let known = |name: &str| {
-        ["storageType", "expires"].contains(&name) || required.contains(&name) || optional.contains(&name)
+        ["storageType", "expires"].contains(&name)
+            || required.contains(&name)
+            || optional.contains(&name)
     };
-    let fields = call.payload.as_object().into_iter().flat_map(|fields| fields.keys());
+    let fields = call
+        .payload
+        .as_object()
+        .into_iter()
+        .flat_map(|fields| fields.keys());
     let odd = fields.filter(|name| !known(name));
     errors.extend(odd.map(|name| format!("data must NOT have additional properties: {name:?}")));
     schemas::CREATE_ARTIFACT.refuse(&errors)
@@ -80,22 +88,35 @@ fn check_fields(call: &Call) -> Result<(), RequestError> {
 
 fn known_run(task: Option<&Task>, run_id: u32) -> Result<&Run, RequestError> {
     let task = task.ok_or_else(|| RequestError::input("Task not found"))?;
-    task.run(run_id).ok_or_else(|| RequestError::input("Run not found"))
+    task.run(run_id)
+        .ok_or_else(|| RequestError::input("Run not found"))
 }
 
 fn worker_of(run: &Run) -> String {
     let text = |part: &Option<String>| part.clone().unwrap_or_default();
-    format!("{}/{}", text(&run.status.worker_group), text(&run.status.worker_id))
+    format!(
+        "{}/{}",
+        text(&run.status.worker_group),
+        text(&run.status.worker_id)
+    )
 }
 
 fn requested(call: &Call) -> Artifact {
     let text = |name: &str| call.text(name).to_owned();
     let kind = match call.text("storageType") {
         "s3" => ArtifactKind::S3,
-        "object" => ArtifactKind::Object { upload_id: slug(), finished: false },
+        "object" => ArtifactKind::Object {
+            upload_id: slug(),
+            finished: false,
+        },
         "reference" => ArtifactKind::Reference { url: text("url") },
-        "link" => ArtifactKind::Link { artifact: text("artifact") },
-        _ => ArtifactKind::Error { reason: text("reason"), message: text("message") },
+        "link" => ArtifactKind::Link {
+            artifact: text("artifact"),
+        },
+        _ => ArtifactKind::Error {
+            reason: text("reason"),
+            message: text("message"),
+        },
     };
     let content_type = call.payload.get("contentType").and_then(Value::as_str);
     Artifact {
@@ -108,7 +129,12 @@ fn requested(call: &Call) -> Artifact {
 }
 
 /// Stores the artifact if run, expiry and what is already there allow it.
-fn declare(task: &mut Task, run_id: u32, new: Artifact, now: Timestamp) -> Result<Artifact, RequestError> {
+fn declare(
+    task: &mut Task,
+    run_id: u32,
+    new: Artifact,
+    now: Timestamp,
+) -> Result<Artifact, RequestError> {
     check_open(task, run_id, now)?;
     check_expiry(&new, task.definition.expires, now)?;
     let key = (run_id, new.name.clone());
@@ -148,16 +174,20 @@ fn check_open(task: &Task, run_id: u32, now: Timestamp) -> Result<(), RequestErr
     )))
 }
 
-fn check_expiry(new: &Artifact, task_expires: Timestamp, now: Timestamp) -> Result<(), RequestError> {
+fn check_expiry(
+    new: &Artifact,
+    task_expires: Timestamp,
+    now: Timestamp,
+) -> Result<(), RequestError> {
     let expires = millis(new.expires);
     match () {
         () if new.expires > task_expires => Err(RequestError::input(format!(
             "Artifact expires ({expires}) after the task expiration {} (task.expires < expires) - this is not allowed, artifacts may not expire after the task they belong to expires",
             millis(task_expires)
         ))),
-        () if new.expires < now => {
-            Err(RequestError::input(format!("Artifact expires ({expires}) in the past")))
-        }
+        () if new.expires < now => Err(RequestError::input(format!(
+            "Artifact expires ({expires}) in the past"
+        ))),
         () => Ok(()),
     }
 }
@@ -227,17 +257,28 @@ fn finish_artifact(shared: &Shared, call: &Call) -> Result<Reply, RequestError> 
     let object = object_name(task_id, run_id, name);
     shared.update(|state| {
         let uploaded = state.objects.is_finished(&object);
-        let task = state.tasks.get_mut(task_id).ok_or_else(|| RequestError::not_found("Task not found"))?;
+        let task = state
+            .tasks
+            .get_mut(task_id)
+            .ok_or_else(|| RequestError::not_found("Task not found"))?;
         let artifact = task.artifacts.get_mut(&(run_id, name.to_owned()));
         let artifact = artifact.ok_or_else(|| RequestError::not_found("Artifact not found"))?;
-        let ArtifactKind::Object { upload_id, finished } = &mut artifact.kind else {
+        let ArtifactKind::Object {
+            upload_id,
+            finished,
+        } = &mut artifact.kind
+        else {
             return Err(RequestError::input("Only object artifacts can be finished"));
         };
         if *upload_id != call.text("uploadId") {
-            return Err(RequestError::input("given uploadId does not match that for the artifact"));
+            return Err(RequestError::input(
+                "given uploadId does not match that for the artifact",
+            ));
         }
         if !uploaded {
-            return Err(RequestError::input("the upload of the object is not finished"));
+            return Err(RequestError::input(
+                "the upload of the object is not finished",
+            ));
         }
         *finished = true;
         Ok(())

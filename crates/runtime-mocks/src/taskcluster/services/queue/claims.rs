@@ -15,16 +15,28 @@ use crate::taskcluster::error::RequestError;
 use crate::taskcluster::router::{Method, Pending, Work};
 use crate::taskcluster::scopes::Expression;
 use crate::taskcluster::shared::{Service, Shared};
-use crate::taskcluster::state::{Claim, Claimed};
 use crate::taskcluster::state::task::TaskStatus;
+use crate::taskcluster::state::{Claim, Claimed};
 use crate::taskcluster::time::{after, before, millis, offset};
 
 pub(crate) const METHODS: &[Method] = &[
-    Method::new(("queue", "claimWork"), ("POST", "/claim-work/<taskQueueId>"), Work::Later(claim_work))
-        .takes(&schemas::CLAIM_WORK),
-    Method::new(("queue", "reclaimTask"), ("POST", "/task/<taskId>/runs/<runId>/reclaim"), Work::Now(reclaim_task)),
-    Method::new(("queue", "claimTask"), ("POST", "/task/<taskId>/runs/<runId>/claim"), Work::Now(claim_task))
-        .takes(&schemas::CLAIM_TASK),
+    Method::new(
+        ("queue", "claimWork"),
+        ("POST", "/claim-work/<taskQueueId>"),
+        Work::Later(claim_work),
+    )
+    .takes(&schemas::CLAIM_WORK),
+    Method::new(
+        ("queue", "reclaimTask"),
+        ("POST", "/task/<taskId>/runs/<runId>/reclaim"),
+        Work::Now(reclaim_task),
+    ),
+    Method::new(
+        ("queue", "claimTask"),
+        ("POST", "/task/<taskId>/runs/<runId>/claim"),
+        Work::Now(claim_task),
+    )
+    .takes(&schemas::CLAIM_TASK),
 ];
 
 /// What a worker gets from a poll.
@@ -49,19 +61,26 @@ struct ClaimAnswer {
 
 fn claim_work<'a>(shared: &'a Shared, call: &'a Call) -> Pending<'a> {
     Box::pin(async move {
-        let (queue, group, id) = (call.param("taskQueueId"), call.text("workerGroup"), call.text("workerId"));
+        let (queue, group, id) = (
+            call.param("taskQueueId"),
+            call.text("workerGroup"),
+            call.text("workerId"),
+        );
         call.require(Expression::all([
             Expression::scope(format!("queue:claim-work:{queue}")),
             Expression::scope(format!("queue:worker-id:{group}/{id}")),
         ]))?;
         let wanted = call.payload["tasks"].as_u64().unwrap_or(1) as usize;
         let claims = poll(shared, queue, (group, id), wanted).await;
-        let tasks = claims.into_iter().map(|claim| claim_answer(shared, call, claim)).collect();
+        let tasks = claims
+            .into_iter()
+            .map(|claim| claim_answer(shared, call, claim))
+            .collect();
         Reply::json(&ClaimWorkAnswer { tasks })
     })
 }
 
-/// Waits until something is pending or the long poll ends.
+/// Waits until something is pending, or until the long poll or everything ends.
 ///
 /// Dropping the future claims nothing: what is claimed is returned without another await.
 async fn poll(shared: &Shared, queue: &str, worker: (&str, &str), wanted: usize) -> Vec<Claimed> {
@@ -72,7 +91,7 @@ async fn poll(shared: &Shared, queue: &str, worker: (&str, &str), wanted: usize)
         (Arc::clone(&state.queue(queue).arrived), quarantined)
     });
     if quarantined {
-        sleep_until(end).await;
+        let _ = timeout_at(end, shared.stopping.cancelled()).await;
         return Vec::new();
     }
     loop {
@@ -80,8 +99,13 @@ async fn poll(shared: &Shared, queue: &str, worker: (&str, &str), wanted: usize)
         tokio::pin!(arrival);
         arrival.as_mut().enable();
         let claims = take(shared, queue, worker, wanted);
-        if !claims.is_empty() || timeout_at(end, arrival).await.is_err() {
+        if !claims.is_empty() {
             return claims;
+        }
+        tokio::select! {
+            () = arrival => {}
+            () = sleep_until(end) => return claims,
+            () = shared.stopping.cancelled() => return claims,
         }
     }
 }
@@ -92,24 +116,46 @@ fn take(shared: &Shared, queue: &str, worker: (&str, &str), wanted: usize) -> Ve
     }
     let now = shared.now();
     let until = after(now, shared.settings.claim_timeout);
-    let claim = Claim { worker_group: worker.0, worker_id: worker.1, until, now };
+    let claim = Claim {
+        worker_group: worker.0,
+        worker_id: worker.1,
+        until,
+        now,
+    };
     shared.update(|state| {
-        let claims: Vec<_> = std::iter::from_fn(|| state.claim_next(queue, claim)).take(wanted).collect();
+        let claims: Vec<_> = std::iter::from_fn(|| state.claim_next(queue, claim))
+            .take(wanted)
+            .collect();
         let note = state.workers.seen(queue, worker, now);
-        claims.iter().for_each(|claim| note.claimed(&claim.status.task_id, claim.run_id));
+        claims
+            .iter()
+            .for_each(|claim| note.claimed(&claim.status.task_id, claim.run_id));
         claims
     })
 }
 
 fn claim_task(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    let (task_id, group, id) = (call.param("taskId"), call.text("workerGroup"), call.text("workerId"));
-    let queue = shared.read(|state| state.task(task_id).map(|task| task.definition.task_queue_id.clone()))?;
+    let (task_id, group, id) = (
+        call.param("taskId"),
+        call.text("workerGroup"),
+        call.text("workerId"),
+    );
+    let queue = shared.read(|state| {
+        state
+            .task(task_id)
+            .map(|task| task.definition.task_queue_id.clone())
+    })?;
     call.require(Expression::all([
         Expression::scope(format!("queue:claim-task:{queue}")),
         Expression::scope(format!("queue:worker-id:{group}/{id}")),
     ]))?;
     let until = after(call.now, shared.settings.claim_timeout);
-    let claim = Claim { worker_group: group, worker_id: id, until, now: call.now };
+    let claim = Claim {
+        worker_group: group,
+        worker_id: id,
+        until,
+        now: call.now,
+    };
     let claimed = shared.update(|state| state.claim_run(task_id, call.run_id(), claim))?;
     Reply::json(&claim_answer(shared, call, claimed))
 }
@@ -144,13 +190,22 @@ fn claim_answer(shared: &Shared, call: &Call, claimed: Claimed) -> ClaimAnswer {
 }
 
 /// The credentials of a run: to keep it, resolve it, add artifacts, and whatever the task may do.
-fn task_credentials(shared: &Shared, call: &Call, claimed: &Claimed, until: Timestamp) -> TemporaryCredentials {
+fn task_credentials(
+    shared: &Shared,
+    call: &Call,
+    claimed: &Claimed,
+    until: Timestamp,
+) -> TemporaryCredentials {
     let task_id = &claimed.status.task_id;
     let run = &claimed.status.runs[claimed.run_id as usize];
     let run_id = claimed.run_id;
     let own = ["reclaim-task", "resolve-task", "create-artifact"];
-    let own = own.iter().map(|power| format!("queue:{power}:{task_id}/{run_id}"));
-    let scopes = own.chain(claimed.definition.scopes.iter().cloned()).collect();
+    let own = own
+        .iter()
+        .map(|power| format!("queue:{power}:{task_id}/{run_id}"));
+    let scopes = own
+        .chain(claimed.definition.scopes.iter().cloned())
+        .collect();
     let client_id = format!(
         "task-client/{task_id}/{run_id}/on/{}/{}/until/{}",
         run.worker_group.as_deref().unwrap_or_default(),

@@ -17,14 +17,46 @@ use crate::taskcluster::state::artifact::{Artifact, ArtifactKind};
 use crate::taskcluster::time::after;
 
 pub(crate) const METHODS: &[Method] = &[
-    get("getArtifact", "/task/<taskId>/runs/<runId>/artifacts/<name>", get_artifact),
-    get("listArtifacts", "/task/<taskId>/runs/<runId>/artifacts", list_artifacts),
-    get("getLatestArtifact", "/task/<taskId>/artifacts/<name>", get_artifact),
-    get("listLatestArtifacts", "/task/<taskId>/artifacts", list_artifacts),
-    get("artifactInfo", "/task/<taskId>/runs/<runId>/artifact-info/<name>", artifact_info),
-    get("latestArtifactInfo", "/task/<taskId>/artifact-info/<name>", artifact_info),
-    get("artifact", "/task/<taskId>/runs/<runId>/artifact-content/<name>", artifact),
-    get("latestArtifact", "/task/<taskId>/artifact-content/<name>", artifact),
+    get(
+        "getArtifact",
+        "/task/<taskId>/runs/<runId>/artifacts/<name>",
+        get_artifact,
+    ),
+    get(
+        "listArtifacts",
+        "/task/<taskId>/runs/<runId>/artifacts",
+        list_artifacts,
+    ),
+    get(
+        "getLatestArtifact",
+        "/task/<taskId>/artifacts/<name>",
+        get_artifact,
+    ),
+    get(
+        "listLatestArtifacts",
+        "/task/<taskId>/artifacts",
+        list_artifacts,
+    ),
+    get(
+        "artifactInfo",
+        "/task/<taskId>/runs/<runId>/artifact-info/<name>",
+        artifact_info,
+    ),
+    get(
+        "latestArtifactInfo",
+        "/task/<taskId>/artifact-info/<name>",
+        artifact_info,
+    ),
+    get(
+        "artifact",
+        "/task/<taskId>/runs/<runId>/artifact-content/<name>",
+        artifact,
+    ),
+    get(
+        "latestArtifact",
+        "/task/<taskId>/artifact-content/<name>",
+        artifact,
+    ),
 ];
 
 const fn get(
@@ -55,9 +87,10 @@ impl Found {
         let name = &self.artifact.name;
         match self.artifact.kind {
             ArtifactKind::S3 => Some(s3_key(&self.task_id, self.run_id, name)),
-            ArtifactKind::Object { .. } => {
-                Some(format!("{PUBLIC}/{}", object_name(&self.task_id, self.run_id, name)))
-            }
+            ArtifactKind::Object { .. } => Some(format!(
+                "{PUBLIC}/{}",
+                object_name(&self.task_id, self.run_id, name)
+            )),
             _ => None,
         }
     }
@@ -68,7 +101,8 @@ impl Found {
             return Some(url.clone());
         }
         let key = self.key()?;
-        let open = self.artifact.kind == ArtifactKind::S3 && bucket_of(&self.artifact.name) == PUBLIC;
+        let open =
+            self.artifact.kind == ArtifactKind::S3 && bucket_of(&self.artifact.name) == PUBLIC;
         Some(match open {
             true => Grant::open_url(shared, &key),
             false => Grant::download(&key, after(now, DOWNLOAD)).url(shared),
@@ -100,10 +134,17 @@ pub(crate) fn find(
             let artifact = task.and_then(|task| task.artifacts.get(&(run_id, name.clone())));
             let artifact = artifact.filter(|artifact| artifact.is_visible());
             let artifact = artifact.ok_or_else(|| RequestError::not_found("Artifact not found"))?;
-            Ok(Found { task_id: task_id.to_owned(), run_id, artifact: artifact.clone() })
+            Ok(Found {
+                task_id: task_id.to_owned(),
+                run_id,
+                artifact: artifact.clone(),
+            })
         })?;
         if found.artifact.expires < shared.now() {
-            return Err(RequestError::new(ErrorCode::ResourceExpired, "Artifact has expired"));
+            return Err(RequestError::new(
+                ErrorCode::ResourceExpired,
+                "Artifact has expired",
+            ));
         }
         match &found.artifact.kind {
             ArtifactKind::Link { artifact } => name.clone_from(artifact),
@@ -114,16 +155,25 @@ pub(crate) fn find(
 }
 
 fn latest_run(runs: usize) -> Result<u32, RequestError> {
-    let latest = runs.checked_sub(1).ok_or_else(|| RequestError::not_found("Task doesn't have any runs"))?;
+    let latest = runs
+        .checked_sub(1)
+        .ok_or_else(|| RequestError::not_found("Task doesn't have any runs"))?;
     Ok(latest as u32)
 }
 
 fn find_for(shared: &Shared, call: &Call) -> Result<Found, RequestError> {
     let may_read = |name: &str| {
-        let scope = crate::taskcluster::scopes::Expression::scope(format!("queue:get-artifact:{name}"));
+        let scope =
+            crate::taskcluster::scopes::Expression::scope(format!("queue:get-artifact:{name}"));
         call.require(crate::taskcluster::scopes::Expression::all([scope]))
     };
-    find(shared, call.param("taskId"), given_run(call), call.param("name"), may_read)
+    find(
+        shared,
+        call.param("taskId"),
+        given_run(call),
+        call.param("name"),
+        may_read,
+    )
 }
 
 fn given_run(call: &Call) -> Option<u32> {
@@ -142,7 +192,9 @@ pub(crate) fn redirect(shared: &Shared, call: &Call, found: &Found) -> Result<Re
     let url = found.url(shared, call.now).unwrap_or_default();
     let reply = Reply::json(&json!({ "storageType": storage_type, "url": url }))?;
     let reply = reply.with_status(StatusCode::SEE_OTHER);
-    Ok(reply.with_header(STORAGE_TYPE, storage_type).with_header(LOCATION, &url))
+    Ok(reply
+        .with_header(STORAGE_TYPE, storage_type)
+        .with_header(LOCATION, &url))
 }
 
 fn get_artifact(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
@@ -181,10 +233,18 @@ fn artifact_info(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     require_list(call)?;
     let (task_id, name) = (call.param("taskId"), call.param("name"));
     let entry = shared.read(|state| {
-        let task = state.tasks.get(task_id).ok_or_else(|| RequestError::not_found("Task not found"))?;
+        let task = state
+            .tasks
+            .get(task_id)
+            .ok_or_else(|| RequestError::not_found("Task not found"))?;
         let run_id = given_run(call).map_or_else(|| latest_run(task.runs.len()), Ok)?;
-        let artifact = task.artifacts.get(&(run_id, name.to_owned())).filter(|artifact| artifact.is_visible());
-        artifact.map(Artifact::entry).ok_or_else(|| RequestError::not_found("Artifact not found"))
+        let artifact = task
+            .artifacts
+            .get(&(run_id, name.to_owned()))
+            .filter(|artifact| artifact.is_visible());
+        artifact
+            .map(Artifact::entry)
+            .ok_or_else(|| RequestError::not_found("Artifact not found"))
     })?;
     Reply::json(&entry)
 }
@@ -195,9 +255,14 @@ fn list_artifacts(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
         let task = state.tasks.get(call.param("taskId"));
         let task = task.ok_or_else(|| RequestError::not_found("Task not found"))?;
         let run_id = given_run(call).map_or_else(|| latest_run(task.runs.len()), Ok)?;
-        task.run(run_id).ok_or_else(|| RequestError::not_found("Run not found"))?;
-        let of_run = task.artifacts.range((run_id, String::new())..(run_id + 1, String::new()));
-        let visible = of_run.map(|(_, artifact)| artifact).filter(|artifact| artifact.is_visible());
+        task.run(run_id)
+            .ok_or_else(|| RequestError::not_found("Run not found"))?;
+        let of_run = task
+            .artifacts
+            .range((run_id, String::new())..(run_id + 1, String::new()));
+        let visible = of_run
+            .map(|(_, artifact)| artifact)
+            .filter(|artifact| artifact.is_visible());
         Ok::<_, RequestError>(paginate(visible.map(Artifact::entry), call.page()))
     })?;
     let mut body = json!({ "artifacts": entries });

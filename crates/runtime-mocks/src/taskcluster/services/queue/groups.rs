@@ -13,15 +13,31 @@ use crate::taskcluster::state::{State, Task};
 use crate::taskcluster::time::millis;
 
 pub(crate) const METHODS: &[Method] = &[
-    Method::new(("queue", "listTaskGroup"), ("GET", "/task-group/<taskGroupId>/list"), Work::Now(list_task_group)),
-    Method::new(("queue", "getTaskGroup"), ("GET", "/task-group/<taskGroupId>"), Work::Now(get_task_group)),
-    Method::new(("queue", "sealTaskGroup"), ("POST", "/task-group/<taskGroupId>/seal"), Work::Now(seal_task_group)),
+    Method::new(
+        ("queue", "listTaskGroup"),
+        ("GET", "/task-group/<taskGroupId>/list"),
+        Work::Now(list_task_group),
+    ),
+    Method::new(
+        ("queue", "getTaskGroup"),
+        ("GET", "/task-group/<taskGroupId>"),
+        Work::Now(get_task_group),
+    ),
+    Method::new(
+        ("queue", "sealTaskGroup"),
+        ("POST", "/task-group/<taskGroupId>/seal"),
+        Work::Now(seal_task_group),
+    ),
     Method::new(
         ("queue", "cancelTaskGroup"),
         ("POST", "/task-group/<taskGroupId>/cancel"),
         Work::Now(cancel_task_group),
     ),
-    Method::new(("queue", "listDependentTasks"), ("GET", "/task/<taskId>/dependents"), Work::Now(list_dependents)),
+    Method::new(
+        ("queue", "listDependentTasks"),
+        ("GET", "/task/<taskId>/dependents"),
+        Work::Now(list_dependents),
+    ),
 ];
 
 /// What the queue tells about a group.
@@ -46,7 +62,10 @@ fn tasks(state: &State, ids: &[Arc<str>], call: &Call) -> (Value, Option<String>
     (json!(page), next)
 }
 
-fn with_tasks(mut body: Value, (tasks, next): (Value, Option<String>)) -> Result<Reply, RequestError> {
+fn with_tasks(
+    mut body: Value,
+    (tasks, next): (Value, Option<String>),
+) -> Result<Reply, RequestError> {
     body["tasks"] = tasks;
     if let Some(next) = next {
         body["continuationToken"] = json!(next);
@@ -95,9 +114,15 @@ fn cancel_task_group(shared: &Shared, call: &Call) -> Result<Reply, RequestError
     let (cancelled, size) = shared.update(|state| {
         let all = state.group(id)?.tasks.clone();
         let open = |task: &Task| !task.state().is_resolved();
-        let open: Vec<_> = all.iter().filter(|id| state.tasks.get(*id).is_some_and(open)).cloned().collect();
-        let cancelled: Vec<_> =
-            open.into_iter().filter(|id| state.cancel_task(id, call.now).is_ok()).collect();
+        let open: Vec<_> = all
+            .iter()
+            .filter(|id| state.tasks.get(*id).is_some_and(open))
+            .cloned()
+            .collect();
+        let cancelled: Vec<_> = open
+            .into_iter()
+            .filter(|id| state.cancel_task(id, call.now).is_ok())
+            .collect();
         Ok::<_, RequestError>((cancelled, all.len()))
     })?;
     let body = json!({

@@ -14,7 +14,11 @@ use crate::taskcluster::state::task::TaskState;
 use crate::taskcluster::time::millis;
 
 pub(crate) const METHODS: &[Method] = &[
-    Method::new(("queue", "pendingTasks"), ("GET", "/pending/<taskQueueId>"), Work::Now(pending_tasks)),
+    Method::new(
+        ("queue", "pendingTasks"),
+        ("GET", "/pending/<taskQueueId>"),
+        Work::Now(pending_tasks),
+    ),
     Method::new(
         ("queue", "taskQueueCounts"),
         ("GET", "/task-queues/<taskQueueId>/counts"),
@@ -31,7 +35,12 @@ pub(crate) const METHODS: &[Method] = &[
         Work::Now(list_claimed_tasks),
     ),
     Method::new(("queue", "tasks"), ("POST", "/tasks"), Work::Now(tasks)).takes(&schemas::TASKS),
-    Method::new(("queue", "statuses"), ("POST", "/tasks/status"), Work::Now(statuses)).takes(&schemas::TASKS),
+    Method::new(
+        ("queue", "statuses"),
+        ("POST", "/tasks/status"),
+        Work::Now(statuses),
+    )
+    .takes(&schemas::TASKS),
     Method::new(
         ("queue", "changeTaskPriority"),
         ("POST", "/task/<taskId>/priority"),
@@ -43,8 +52,14 @@ pub(crate) const METHODS: &[Method] = &[
 /// The queue in three spellings, and how much is pending and claimed.
 fn counts(shared: &Shared, queue: &str) -> (Value, usize, usize) {
     let (provisioner, worker_type) = queue.split_once('/').unwrap_or((queue, ""));
-    let body = json!({ "provisionerId": provisioner, "workerType": worker_type, "taskQueueId": queue });
-    let counts = shared.read(|state| state.queues.get(queue).map(|queue| (queue.len(), queue.claimed)));
+    let body =
+        json!({ "provisionerId": provisioner, "workerType": worker_type, "taskQueueId": queue });
+    let counts = shared.read(|state| {
+        state
+            .queues
+            .get(queue)
+            .map(|queue| (queue.len(), queue.claimed))
+    });
     let (pending, claimed) = counts.unwrap_or_default();
     (body, pending, claimed)
 }
@@ -111,7 +126,10 @@ fn list_claimed_tasks(shared: &Shared, call: &Call) -> Result<Reply, RequestErro
 fn wanted<'a>(call: &'a Call, scope: &str) -> Result<Vec<&'a str>, RequestError> {
     let ids = call.payload["taskIds"].as_array().into_iter().flatten();
     let ids: Vec<_> = ids.filter_map(Value::as_str).collect();
-    call.require(Expression::all(ids.iter().map(|id| Expression::scope(format!("queue:{scope}:{id}")))))?;
+    call.require(Expression::all(
+        ids.iter()
+            .map(|id| Expression::scope(format!("queue:{scope}:{id}"))),
+    ))?;
     Ok(ids)
 }
 
@@ -119,7 +137,10 @@ fn tasks(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let ids = wanted(call, "get-task")?;
     let page = shared.read(|state| {
         let found = ids.iter().filter_map(|id| state.tasks.get(*id));
-        paginate(found.map(|task| json!({ "taskId": task.id, "task": *task.definition })), call.page())
+        paginate(
+            found.map(|task| json!({ "taskId": task.id, "task": *task.definition })),
+            call.page(),
+        )
     });
     listing("tasks", page)
 }
@@ -128,7 +149,10 @@ fn statuses(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let ids = wanted(call, "status")?;
     let page = shared.read(|state| {
         let found = ids.iter().filter_map(|id| state.tasks.get(*id));
-        paginate(found.map(|task| json!({ "taskId": task.id, "status": task.status() })), call.page())
+        paginate(
+            found.map(|task| json!({ "taskId": task.id, "status": task.status() })),
+            call.page(),
+        )
     });
     listing("statuses", page)
 }
@@ -143,7 +167,11 @@ fn listing(name: &str, (page, next): (Vec<Value>, Option<String>)) -> Result<Rep
 
 fn change_task_priority(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let task_id = call.param("taskId");
-    let queue = shared.read(|state| state.task(task_id).map(|task| task.definition.task_queue_id.clone()))?;
+    let queue = shared.read(|state| {
+        state
+            .task(task_id)
+            .map(|task| task.definition.task_queue_id.clone())
+    })?;
     call.require(Expression::any([
         Expression::scope(format!("queue:change-task-priority:{task_id}")),
         Expression::scope(format!("queue:change-task-priority-in-queue:{queue}")),

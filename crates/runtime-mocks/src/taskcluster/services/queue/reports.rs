@@ -35,7 +35,9 @@ fn report_failed(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
 }
 
 fn report_exception(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    let reason = schemas::REASONS.iter().find(|reason| **reason == call.text("reason"));
+    let reason = schemas::REASONS
+        .iter()
+        .find(|reason| **reason == call.text("reason"));
     let reason = reason.ok_or_else(|| RequestError::input("unknown reason"))?;
     report(shared, call, Verdict::Exception(reason))
 }

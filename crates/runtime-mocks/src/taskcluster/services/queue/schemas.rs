@@ -29,7 +29,11 @@ pub(crate) const CREATE_TASK: Schema = Schema {
         Field::default("schedulerId", Rule::Name(38), || json!("-")),
         Field::default("projectId", Rule::Text(500), || json!("none")),
         Field::default("dependencies", Rule::List(&Rule::Slug), || json!([])),
-        Field::default("requires", Rule::OneOf(&["all-completed", "all-resolved"]), || json!("all-completed")),
+        Field::default(
+            "requires",
+            Rule::OneOf(&["all-completed", "all-resolved"]),
+            || json!("all-completed"),
+        ),
         Field::default("routes", Rule::List(&Rule::Text(249)), || json!([])),
         Field::default("priority", Rule::OneOf(Priority::NAMES), || json!("lowest")),
         Field::default("retries", Rule::Integer(0, 49), || json!(5)),
@@ -72,7 +76,10 @@ pub(crate) const REPORT_EXCEPTION: Schema = Schema {
 pub(crate) const CREATE_ARTIFACT: Schema = Schema {
     name: "queue/v1/post-artifact-request.json",
     fields: &[
-        Field::required("storageType", Rule::OneOf(&["s3", "object", "reference", "link", "error"])),
+        Field::required(
+            "storageType",
+            Rule::OneOf(&["s3", "object", "reference", "link", "error"]),
+        ),
         Field::required("expires", Rule::Instant),
         Field::optional("contentType", Rule::Text(255)),
         Field::optional("contentLength", Rule::Integer(0, i64::MAX)),
@@ -91,7 +98,9 @@ const ERROR_REASONS: &[&str] = &[
 ];
 
 /// The properties that a kind of artifact must have, and those that it may have.
-pub(crate) fn artifact_fields(storage_type: &str) -> (&'static [&'static str], &'static [&'static str]) {
+pub(crate) fn artifact_fields(
+    storage_type: &str,
+) -> (&'static [&'static str], &'static [&'static str]) {
     match storage_type {
         "s3" | "object" => (&["contentType"], &["contentLength"]),
         "reference" => (&["contentType", "url"], &[]),
@@ -107,7 +116,11 @@ pub(crate) const FINISH_ARTIFACT: Schema = Schema {
 
 pub(crate) const TASKS: Schema = Schema {
     name: "queue/v1/tasks-request.json",
-    fields: &[Field::default("taskIds", Rule::List(&Rule::Text(22)), || json!([]))],
+    fields: &[Field::default(
+        "taskIds",
+        Rule::List(&Rule::Text(22)),
+        || json!([]),
+    )],
 };
 
 pub(crate) const CHANGE_PRIORITY: Schema = Schema {

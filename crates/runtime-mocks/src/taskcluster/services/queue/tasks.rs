@@ -11,13 +11,37 @@ use crate::taskcluster::shared::Shared;
 use crate::taskcluster::state::Task;
 
 pub(crate) const METHODS: &[Method] = &[
-    Method::new(("queue", "createTask"), ("PUT", "/task/<taskId>"), Work::Now(create_task))
-        .takes(&schemas::CREATE_TASK),
-    Method::new(("queue", "task"), ("GET", "/task/<taskId>"), Work::Now(task)),
-    Method::new(("queue", "status"), ("GET", "/task/<taskId>/status"), Work::Now(status)),
-    Method::new(("queue", "scheduleTask"), ("POST", "/task/<taskId>/schedule"), Work::Now(schedule_task)),
-    Method::new(("queue", "rerunTask"), ("POST", "/task/<taskId>/rerun"), Work::Now(rerun_task)),
-    Method::new(("queue", "cancelTask"), ("POST", "/task/<taskId>/cancel"), Work::Now(cancel_task)),
+    Method::new(
+        ("queue", "createTask"),
+        ("PUT", "/task/<taskId>"),
+        Work::Now(create_task),
+    )
+    .takes(&schemas::CREATE_TASK),
+    Method::new(
+        ("queue", "task"),
+        ("GET", "/task/<taskId>"),
+        Work::Now(task),
+    ),
+    Method::new(
+        ("queue", "status"),
+        ("GET", "/task/<taskId>/status"),
+        Work::Now(status),
+    ),
+    Method::new(
+        ("queue", "scheduleTask"),
+        ("POST", "/task/<taskId>/schedule"),
+        Work::Now(schedule_task),
+    ),
+    Method::new(
+        ("queue", "rerunTask"),
+        ("POST", "/task/<taskId>/rerun"),
+        Work::Now(rerun_task),
+    ),
+    Method::new(
+        ("queue", "cancelTask"),
+        ("POST", "/task/<taskId>/cancel"),
+        Work::Now(cancel_task),
+    ),
 ];
 
 fn create_task(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
@@ -31,13 +55,17 @@ fn create_task(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
 fn scopes_to_create(task: &Definition) -> Expression {
     let queue = &task.task_queue_id;
     let own = task.scopes.iter().cloned();
-    let routes = task.routes.iter().map(|route| format!("queue:route:{route}"));
+    let routes = task
+        .routes
+        .iter()
+        .map(|route| format!("queue:route:{route}"));
     let fixed = [
         format!("queue:create-task:project:{}", task.project_id),
         format!("queue:scheduler-id:{}", task.scheduler_id),
     ];
     let priorities = task.priority.and_above().iter();
-    let by_priority = priorities.map(|name| Expression::scope(format!("queue:create-task:{name}:{queue}")));
+    let by_priority =
+        priorities.map(|name| Expression::scope(format!("queue:create-task:{name}:{queue}")));
     let scopes = own.chain(routes).chain(fixed).map(Expression::Scope);
     Expression::all(scopes.chain([Expression::any(by_priority)]))
 }
@@ -45,7 +73,8 @@ fn scopes_to_create(task: &Definition) -> Expression {
 fn task(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let task_id = call.param("taskId");
     call.require_scope(format!("queue:get-task:{task_id}"))?;
-    let definition = shared.read(|state| state.tasks.get(task_id).map(|task| task.definition.clone()));
+    let definition =
+        shared.read(|state| state.tasks.get(task_id).map(|task| task.definition.clone()));
     match definition {
         Some(definition) => Reply::json(&*definition),
         None => Err(missing(task_id, "task has already been submitted")),
@@ -86,7 +115,8 @@ fn cancel_task(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
 /// The scopes to schedule, rerun or cancel: for the task, or for its whole project.
 fn require_to(shared: &Shared, call: &Call, verb: &str) -> Result<(), RequestError> {
     let task_id = call.param("taskId");
-    let definition = shared.read(|state| state.task(task_id).map(|task| task.definition.clone()))?;
+    let definition =
+        shared.read(|state| state.task(task_id).map(|task| task.definition.clone()))?;
     let (scheduler, group) = (&definition.scheduler_id, &definition.task_group_id);
     let legacy = Expression::all([
         Expression::scope(format!("queue:{verb}-task")),
@@ -94,7 +124,10 @@ fn require_to(shared: &Shared, call: &Call, verb: &str) -> Result<(), RequestErr
     ]);
     call.require(Expression::any([
         Expression::scope(format!("queue:{verb}-task:{scheduler}/{group}/{task_id}")),
-        Expression::scope(format!("queue:{verb}-task-in-project:{}", definition.project_id)),
+        Expression::scope(format!(
+            "queue:{verb}-task-in-project:{}",
+            definition.project_id
+        )),
         legacy,
     ]))
 }

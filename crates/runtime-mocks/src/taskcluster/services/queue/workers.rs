@@ -12,20 +12,33 @@ use crate::taskcluster::state::workers::Worker;
 use crate::taskcluster::time::{after, millis};
 
 const ALL: &str = "/provisioners/<provisionerId>/worker-types/<workerType>/workers";
-const ONE: &str = "/provisioners/<provisionerId>/worker-types/<workerType>/workers/<workerGroup>/<workerId>";
+const ONE: &str =
+    "/provisioners/<provisionerId>/worker-types/<workerType>/workers/<workerGroup>/<workerId>";
 
 pub(crate) const METHODS: &[Method] = &[
-    Method::new(("queue", "listWorkers"), ("GET", ALL), Work::Now(list_workers)),
+    Method::new(
+        ("queue", "listWorkers"),
+        ("GET", ALL),
+        Work::Now(list_workers),
+    ),
     Method::new(("queue", "getWorker"), ("GET", ONE), Work::Now(get_worker)),
-    Method::new(("queue", "quarantineWorker"), ("PUT", ONE), Work::Now(quarantine_worker))
-        .takes(&schemas::QUARANTINE_WORKER),
+    Method::new(
+        ("queue", "quarantineWorker"),
+        ("PUT", ONE),
+        Work::Now(quarantine_worker),
+    )
+    .takes(&schemas::QUARANTINE_WORKER),
 ];
 
 /// How long an idle worker is remembered, as the answers say; this queue never forgets one.
 const MEMORY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
 fn queue(call: &Call) -> String {
-    format!("{}/{}", call.param("provisionerId"), call.param("workerType"))
+    format!(
+        "{}/{}",
+        call.param("provisionerId"),
+        call.param("workerType")
+    )
 }
 
 fn list_workers(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
@@ -34,8 +47,12 @@ fn list_workers(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let wanted = call.query("quarantined").map(|text| text == "true");
     let (page, next) = shared.read(|state| {
         let workers = state.workers.of_queue(&queue);
-        let wanted = workers.filter(|(_, worker)| wanted.is_none_or(|q| q == worker.is_quarantined(call.now)));
-        paginate(wanted.map(|((group, id), worker)| summary(group, id, worker)), call.page())
+        let wanted = workers
+            .filter(|(_, worker)| wanted.is_none_or(|q| q == worker.is_quarantined(call.now)));
+        paginate(
+            wanted.map(|((group, id), worker)| summary(group, id, worker)),
+            call.page(),
+        )
     });
     let mut body = json!({ "workers": page });
     if let Some(next) = next {
@@ -65,8 +82,11 @@ fn quarantine(body: &mut Value, worker: &Worker) {
 }
 
 fn details(call: &Call, worker: &Worker) -> Value {
-    let recent: Vec<_> =
-        worker.recent.iter().map(|(task_id, run_id)| json!({ "taskId": task_id, "runId": run_id })).collect();
+    let recent: Vec<_> = worker
+        .recent
+        .iter()
+        .map(|(task_id, run_id)| json!({ "taskId": task_id, "runId": run_id }))
+        .collect();
     let mut body = json!({
         "provisionerId": call.param("provisionerId"),
         "workerType": call.param("workerType"),
@@ -90,9 +110,17 @@ fn require_to(call: &Call, verb: &str) -> Result<(), RequestError> {
 fn get_worker(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     require_to(call, "get")?;
     let (group, id) = (call.param("workerGroup"), call.param("workerId"));
-    let body = shared.read(|state| state.workers.get(&queue(call), group, id).map(|worker| details(call, worker)));
+    let body = shared.read(|state| {
+        state
+            .workers
+            .get(&queue(call), group, id)
+            .map(|worker| details(call, worker))
+    });
     Reply::json(&body.ok_or_else(|| {
-        RequestError::not_found(format!("Worker `{group}/{id}` of `{}` was never seen", queue(call)))
+        RequestError::not_found(format!(
+            "Worker `{group}/{id}` of `{}` was never seen",
+            queue(call)
+        ))
     })?)
 }
 

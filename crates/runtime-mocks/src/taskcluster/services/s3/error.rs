@@ -29,19 +29,31 @@ impl S3Error {
                 "The signature does not fit the request: method, path or a signed header differs.",
             ),
             Self::NoSuchKey => (404, "NoSuchKey", "The specified key does not exist."),
-            Self::MissingContentLength => {
-                (411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
-            }
+            Self::MissingContentLength => (
+                411,
+                "MissingContentLength",
+                "You must provide the Content-Length HTTP header.",
+            ),
             Self::IncompleteBody => (
                 400,
                 "IncompleteBody",
                 "You did not provide the number of bytes specified by the Content-Length HTTP header.",
             ),
-            Self::InvalidRange => (416, "InvalidRange", "The requested range is not satisfiable"),
-            Self::MethodNotAllowed => {
-                (405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
-            }
-            Self::InternalError => (500, "InternalError", "The store could not read or write its files."),
+            Self::InvalidRange => (
+                416,
+                "InvalidRange",
+                "The requested range is not satisfiable",
+            ),
+            Self::MethodNotAllowed => (
+                405,
+                "MethodNotAllowed",
+                "The specified method is not allowed against this resource.",
+            ),
+            Self::InternalError => (
+                500,
+                "InternalError",
+                "The store could not read or write its files.",
+            ),
         }
     }
 
@@ -51,8 +63,11 @@ impl S3Error {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>"
         );
         let mut response = Response::new(body::full(xml));
-        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        *response.status_mut() =
+            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         response
     }
 }

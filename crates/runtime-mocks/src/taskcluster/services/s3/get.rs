@@ -31,7 +31,9 @@ pub(super) async fn get(
     if !is_open || sign::is_signed(query) {
         sign::check(shared, "GET", key, query, request.headers())?;
     }
-    let blob = shared.read(|state| state.store.get(key)).ok_or(S3Error::NoSuchKey)?;
+    let blob = shared
+        .read(|state| state.store.get(key))
+        .ok_or(S3Error::NoSuchKey)?;
     let range = wanted_range(request.headers(), &blob);
     let (status, range) = match range {
         Wanted::All => (StatusCode::OK, 0..blob.len),
@@ -52,7 +54,12 @@ fn describe(headers: &mut HeaderMap, blob: &Blob, range: &Range<u64>, status: St
         headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
     };
     set(CONTENT_LENGTH, &(range.end - range.start).to_string());
-    set(CONTENT_TYPE, blob.content_type.as_deref().unwrap_or("binary/octet-stream"));
+    set(
+        CONTENT_TYPE,
+        blob.content_type
+            .as_deref()
+            .unwrap_or("binary/octet-stream"),
+    );
     set(ETAG, &blob.etag());
     set(ACCEPT_RANGES, "bytes");
     if let Some(encoding) = &blob.content_encoding {
@@ -60,13 +67,20 @@ fn describe(headers: &mut HeaderMap, blob: &Blob, range: &Range<u64>, status: St
     }
     if status == StatusCode::PARTIAL_CONTENT {
         let last = range.end.saturating_sub(1);
-        set(CONTENT_RANGE, &format!("bytes {}-{last}/{}", range.start, blob.len));
+        set(
+            CONTENT_RANGE,
+            &format!("bytes {}-{last}/{}", range.start, blob.len),
+        );
     }
 }
 
 async fn read(blob: Arc<Blob>, range: Range<u64>) -> Result<Body, S3Error> {
-    let mut file = File::open(&blob.path).await.map_err(|_| S3Error::InternalError)?;
-    file.seek(SeekFrom::Start(range.start)).await.map_err(|_| S3Error::InternalError)?;
+    let mut file = File::open(&blob.path)
+        .await
+        .map_err(|_| S3Error::InternalError)?;
+    file.seek(SeekFrom::Start(range.start))
+        .await
+        .map_err(|_| S3Error::InternalError)?;
     Ok(body::stream(file.take(range.end - range.start), blob))
 }
 
@@ -88,7 +102,10 @@ fn wanted_range(headers: &HeaderMap, blob: &Blob) -> Wanted {
 
 /// Reads a single range; what is not one is ignored, as HTTP demands.
 fn parse_range(range: &str, len: u64) -> Wanted {
-    let Some((first, last)) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+    let Some((first, last)) = range
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'))
+    else {
         return Wanted::All;
     };
     let range = match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
@@ -97,7 +114,11 @@ fn parse_range(range: &str, len: u64) -> Wanted {
         (Err(_), Ok(count)) if first.trim().is_empty() => len.saturating_sub(count)..len,
         _ => return Wanted::All,
     };
-    if range.start < range.end { Wanted::Part(range) } else { Wanted::Nothing }
+    if range.start < range.end {
+        Wanted::Part(range)
+    } else {
+        Wanted::Nothing
+    }
 }
 
 #[cfg(test)]

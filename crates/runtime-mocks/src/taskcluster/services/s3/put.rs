@@ -42,19 +42,25 @@ pub(super) async fn put(
     let etag = HeaderValue::from_str(&blob.etag());
     drop(shared.update(|state| state.store.put(key, blob)));
     let mut response = Response::new(body::empty());
-    response.headers_mut().extend(etag.ok().map(|etag| (ETAG, etag)));
+    response
+        .headers_mut()
+        .extend(etag.ok().map(|etag| (ETAG, etag)));
     Ok(response)
 }
 
 async fn write(path: &Path, mut body: Incoming) -> Result<u64, S3Error> {
-    let mut file = File::create(path).await.map_err(|_| S3Error::InternalError)?;
+    let mut file = File::create(path)
+        .await
+        .map_err(|_| S3Error::InternalError)?;
     file.set_max_buf_size(CHUNK);
     let mut written = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| S3Error::IncompleteBody)?;
         if let Ok(data) = frame.into_data() {
             written += data.len() as u64;
-            file.write_all(&data).await.map_err(|_| S3Error::InternalError)?;
+            file.write_all(&data)
+                .await
+                .map_err(|_| S3Error::InternalError)?;
         }
     }
     file.flush().await.map_err(|_| S3Error::InternalError)?;

@@ -20,7 +20,11 @@ pub(crate) const PRIVATE: &str = "private-bucket";
 
 /// The bucket for artifacts of that name.
 pub(crate) fn bucket_of(artifact: &str) -> &'static str {
-    if artifact.starts_with("public/") { PUBLIC } else { PRIVATE }
+    if artifact.starts_with("public/") {
+        PUBLIC
+    } else {
+        PRIVATE
+    }
 }
 
 /// What a URL allows, and until when.
@@ -41,13 +45,24 @@ const HEADERS: &str = "X-Amz-SignedHeaders";
 const SIGNATURE: &str = "X-Amz-Signature";
 
 /// What stays as it is in a path.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+pub(crate) const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
 
 impl<'a> Grant<'a> {
     /// To read.
     pub(crate) fn download(key: &'a str, expires: Timestamp) -> Self {
         let (content_type, content_length) = (None, None);
-        Self { verb: "GET", key, expires, content_type, content_length }
+        Self {
+            verb: "GET",
+            key,
+            expires,
+            content_type,
+            content_length,
+        }
     }
 
     /// The URL of something in the public bucket.
@@ -60,7 +75,10 @@ impl<'a> Grant<'a> {
         let expires = self.expires.as_millisecond();
         let signature = self.signature(shared);
         let mut headers = String::new();
-        for (name, value) in [("content-length", self.content_length), ("content-type", self.content_type)] {
+        for (name, value) in [
+            ("content-length", self.content_length),
+            ("content-type", self.content_type),
+        ] {
             if value.is_some() {
                 headers += name;
                 headers += "%3B";
@@ -100,11 +118,21 @@ pub(crate) fn check(
     query: &[(String, String)],
     headers: &HeaderMap,
 ) -> Result<(), S3Error> {
-    let get = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let (Some(expires), Some(signed), Some(signature)) = (get(EXPIRES), get(HEADERS), get(SIGNATURE)) else {
+    let get = |name: &str| {
+        query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    };
+    let (Some(expires), Some(signed), Some(signature)) =
+        (get(EXPIRES), get(HEADERS), get(SIGNATURE))
+    else {
         return Err(S3Error::AccessDenied("the URL is not signed"));
     };
-    let expires = expires.parse().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let expires = expires
+        .parse()
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let expires = expires.ok_or(S3Error::AccessDenied("the expiry is malformed"))?;
     let signed_header = |name| signed.split(';').any(|header| header == name);
     let header = |name| text(headers, name).unwrap_or_default();

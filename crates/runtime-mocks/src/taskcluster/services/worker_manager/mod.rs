@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::taskcluster::router::Method;
 
@@ -37,8 +37,24 @@ pub(crate) struct PoolWorker {
     terminate: Option<String>,
 }
 
+impl PoolWorker {
+    /// A worker that has not registered yet.
+    pub(crate) fn new(static_secret: &str, expires: Timestamp, now: Timestamp) -> Self {
+        Self {
+            static_secret: SecretString::from(static_secret),
+            secret: None,
+            expires,
+            created: now,
+            modified: now,
+            capacity: 1,
+            removed: false,
+            terminate: None,
+        }
+    }
+}
+
 /// Pool, group and id.
-type WorkerKey = (String, String, String);
+pub(crate) type WorkerKey = (String, String, String);
 
 /// All pools and their workers.
 #[derive(Debug, Default)]
@@ -48,14 +64,37 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
+    /// Adds a worker, in the place of any that was there, and a pool for it if there is none.
+    pub(crate) fn add_worker(&mut self, key: WorkerKey, worker: PoolWorker, now: Timestamp) {
+        if !self.pools.contains_key(&key.0) {
+            let wishes = json!({ "providerId": "static", "config": {} });
+            let definition = pools::complete(&key.0, wishes, now);
+            self.pools.insert(
+                key.0.clone(),
+                Pool {
+                    definition,
+                    errors: Vec::new(),
+                },
+            );
+        }
+        self.workers.insert(key, worker);
+    }
+
     /// Tells a worker, when it asks, to terminate; `false` if there is no such worker.
     pub(crate) fn terminate(&mut self, pool: &str, group: &str, id: &str, reason: &str) -> bool {
-        let worker = self.workers.get_mut(&(pool.to_owned(), group.to_owned(), id.to_owned()));
-        worker.map(|worker| worker.terminate = Some(reason.to_owned())).is_some()
+        let worker = self
+            .workers
+            .get_mut(&(pool.to_owned(), group.to_owned(), id.to_owned()));
+        worker
+            .map(|worker| worker.terminate = Some(reason.to_owned()))
+            .is_some()
     }
 
     /// The errors that workers of a pool have reported.
     pub(crate) fn errors(&self, pool: &str) -> Vec<Value> {
-        self.pools.get(pool).map(|pool| pool.errors.clone()).unwrap_or_default()
+        self.pools
+            .get(pool)
+            .map(|pool| pool.errors.clone())
+            .unwrap_or_default()
     }
 }

@@ -1,7 +1,6 @@
 //! Pools and their workers.
 
 use jiff::Timestamp;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{Pool, PoolWorker, WorkerKey};
@@ -18,14 +17,39 @@ const POOL: &str = "/worker-pool/<workerPoolId>";
 const WORKER: &str = "/workers/<workerPoolId>/<workerGroup>/<workerId>";
 
 pub(crate) const METHODS: &[Method] = &[
-    Method::new(("worker-manager", "createWorkerPool"), ("PUT", POOL), Work::Now(create_pool)).takes(&CREATE_POOL),
-    Method::new(("worker-manager", "workerPool"), ("GET", POOL), Work::Now(pool)),
-    Method::new(("worker-manager", "createWorker"), ("PUT", WORKER), Work::Now(create_worker)).takes(&CREATE_WORKER),
-    Method::new(("worker-manager", "worker"), ("GET", WORKER), Work::Now(worker)),
-    Method::new(("worker-manager", "removeWorker"), ("DELETE", WORKER), Work::Now(remove_worker)),
+    Method::new(
+        ("worker-manager", "createWorkerPool"),
+        ("PUT", POOL),
+        Work::Now(create_pool),
+    )
+    .takes(&CREATE_POOL),
+    Method::new(
+        ("worker-manager", "workerPool"),
+        ("GET", POOL),
+        Work::Now(pool),
+    ),
+    Method::new(
+        ("worker-manager", "createWorker"),
+        ("PUT", WORKER),
+        Work::Now(create_worker),
+    )
+    .takes(&CREATE_WORKER),
+    Method::new(
+        ("worker-manager", "worker"),
+        ("GET", WORKER),
+        Work::Now(worker),
+    ),
+    Method::new(
+        ("worker-manager", "removeWorker"),
+        ("DELETE", WORKER),
+        Work::Now(remove_worker),
+    ),
     Method::new(
         ("worker-manager", "shouldWorkerTerminate"),
-        ("GET", "/workers/<workerPoolId>/<workerGroup>/<workerId>/should-terminate"),
+        (
+            "GET",
+            "/workers/<workerPoolId>/<workerGroup>/<workerId>/should-terminate",
+        ),
         Work::Now(should_terminate),
     ),
     Method::new(
@@ -52,7 +76,10 @@ const CREATE_WORKER: Schema = Schema {
     fields: &[
         Field::required("expires", Rule::Instant),
         Field::default("capacity", Rule::Integer(1, i64::MAX), || json!(1)),
-        Field::required("providerInfo", Rule::Fields(&[Field::required("staticSecret", Rule::Text(44))])),
+        Field::required(
+            "providerInfo",
+            Rule::Fields(&[Field::required("staticSecret", Rule::Text(44))]),
+        ),
     ],
 };
 
@@ -79,24 +106,32 @@ fn require_for_worker(call: &Call, verb: &str) -> Result<WorkerKey, RequestError
     Ok((pool, group, id))
 }
 
+/// Adds to the definition of a pool what answers tell beside it.
+pub(super) fn complete(pool: &str, mut definition: Value, now: Timestamp) -> Value {
+    definition["workerPoolId"] = json!(pool);
+    definition["created"] = json!(millis(now));
+    definition["lastModified"] = json!(millis(now));
+    let states = ["current", "requested", "running", "stopping", "stopped"];
+    for state in states {
+        definition[format!("{state}Capacity")] = json!(0);
+    }
+    for state in &states[1..] {
+        definition[format!("{state}Count")] = json!(0);
+    }
+    definition
+}
+
 fn create_pool(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let pool = call.param("workerPoolId");
     call.require_scope(format!("worker-manager:create-worker-pool:{pool}"))?;
-    let mut definition = call.payload.clone();
-    definition["workerPoolId"] = json!(pool);
-    definition["created"] = json!(millis(call.now));
-    definition["lastModified"] = json!(millis(call.now));
-    let zero = ["current", "requested", "running", "stopping", "stopped"];
-    for state in zero {
-        definition[format!("{state}Capacity")] = json!(0);
-    }
-    for state in &zero[1..] {
-        definition[format!("{state}Count")] = json!(0);
-    }
+    let definition = complete(pool, call.payload.clone(), call.now);
     shared.update(|state| match state.pools.pools.contains_key(pool) {
         true => Err(RequestError::conflict("Worker pool already exists")),
         false => {
-            let new = Pool { definition: definition.clone(), errors: Vec::new() };
+            let new = Pool {
+                definition: definition.clone(),
+                errors: Vec::new(),
+            };
             state.pools.pools.insert(pool.to_owned(), new);
             Ok(())
         }
@@ -107,23 +142,23 @@ fn create_pool(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
 fn pool(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let pool = call.param("workerPoolId");
     call.require_scope(format!("worker-manager:get-worker-pool:{pool}"))?;
-    let found = shared.read(|state| state.pools.pools.get(pool).map(|pool| pool.definition.clone()));
+    let found = shared.read(|state| {
+        state
+            .pools
+            .pools
+            .get(pool)
+            .map(|pool| pool.definition.clone())
+    });
     Reply::json(&found.ok_or_else(|| RequestError::not_found("Worker pool does not exist"))?)
 }
 
 fn create_worker(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let key = require_for_worker(call, "create-worker")?;
-    let secret = call.payload["providerInfo"]["staticSecret"].as_str().unwrap_or_default();
-    let worker = PoolWorker {
-        static_secret: SecretString::from(secret),
-        secret: None,
-        expires: call.instant("expires"),
-        created: call.now,
-        modified: call.now,
-        capacity: call.payload["capacity"].as_u64().unwrap_or(1),
-        removed: false,
-        terminate: None,
-    };
+    let secret = call.payload["providerInfo"]["staticSecret"]
+        .as_str()
+        .unwrap_or_default();
+    let mut worker = PoolWorker::new(secret, call.instant("expires"), call.now);
+    worker.capacity = call.payload["capacity"].as_u64().unwrap_or(1);
     let body = describe(&key, &worker);
     shared.update(|state| {
         if !state.pools.pools.contains_key(&key.0) {
@@ -160,7 +195,13 @@ fn no_worker() -> RequestError {
 
 fn worker(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let key = require_for_worker(call, "get-worker")?;
-    let body = shared.read(|state| state.pools.workers.get(&key).map(|worker| describe(&key, worker)));
+    let body = shared.read(|state| {
+        state
+            .pools
+            .workers
+            .get(&key)
+            .map(|worker| describe(&key, worker))
+    });
     Reply::json(&body.ok_or_else(no_worker)?)
 }
 
@@ -176,9 +217,16 @@ fn remove_worker(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
 
 fn should_terminate(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let key = require_for_worker(call, "should-worker-terminate")?;
-    let reason = shared.read(|state| state.pools.workers.get(&key).map(|worker| worker.terminate.clone()));
+    let reason = shared.read(|state| {
+        state
+            .pools
+            .workers
+            .get(&key)
+            .map(|worker| worker.terminate.clone())
+    });
     let reason = reason.ok_or_else(no_worker)?;
-    let body = json!({ "terminate": reason.is_some(), "reason": reason.as_deref().unwrap_or("none") });
+    let body =
+        json!({ "terminate": reason.is_some(), "reason": reason.as_deref().unwrap_or("none") });
     Reply::json(&body)
 }
 

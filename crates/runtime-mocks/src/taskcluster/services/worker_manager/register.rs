@@ -17,10 +17,18 @@ use crate::taskcluster::slug::token;
 use crate::taskcluster::time::{after, before, millis};
 
 pub(crate) const METHODS: &[Method] = &[
-    Method::new(("worker-manager", "registerWorker"), ("POST", "/worker/register"), Work::Now(register))
-        .takes(&REGISTER),
-    Method::new(("worker-manager", "reregisterWorker"), ("POST", "/worker/reregister"), Work::Now(reregister))
-        .takes(&REREGISTER),
+    Method::new(
+        ("worker-manager", "registerWorker"),
+        ("POST", "/worker/register"),
+        Work::Now(register),
+    )
+    .takes(&REGISTER),
+    Method::new(
+        ("worker-manager", "reregisterWorker"),
+        ("POST", "/worker/reregister"),
+        Work::Now(reregister),
+    )
+    .takes(&REREGISTER),
 ];
 
 const REGISTER: Schema = Schema {
@@ -60,10 +68,16 @@ fn unproven() -> RequestError {
 
 fn register(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     if call.text("providerId") != "static" {
-        return Err(RequestError::input("the embedded Taskcluster has only the provider `static`"));
+        return Err(RequestError::input(
+            "the embedded Taskcluster has only the provider `static`",
+        ));
     }
-    let proof = call.payload["workerIdentityProof"]["staticSecret"].as_str().unwrap_or_default();
-    let mut body = renew(shared, call, |worker| same(worker.static_secret.expose_secret(), proof))?;
+    let proof = call.payload["workerIdentityProof"]["staticSecret"]
+        .as_str()
+        .unwrap_or_default();
+    let mut body = renew(shared, call, |worker| {
+        same(worker.static_secret.expose_secret(), proof)
+    })?;
     let config = shared.read(|state| {
         let pool = state.pools.pools.get(call.text("workerPoolId"));
         pool.map(|pool| pool.definition["config"]["workerConfig"].clone())
@@ -74,10 +88,14 @@ fn register(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
 
 fn reregister(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let (pool, group, id) = worker_key(call);
-    call.require_scope(format!("worker-manager:reregister-worker:{pool}/{group}/{id}"))?;
+    call.require_scope(format!(
+        "worker-manager:reregister-worker:{pool}/{group}/{id}"
+    ))?;
     let given = call.text("secret");
     let known = |secret: &SecretString| same(secret.expose_secret(), given);
-    Reply::json(&renew(shared, call, |worker| worker.secret.as_ref().is_some_and(known))?)
+    Reply::json(&renew(shared, call, |worker| {
+        worker.secret.as_ref().is_some_and(known)
+    })?)
 }
 
 /// Checks the proof, and gives new credentials and the secret for the next time.
@@ -89,8 +107,16 @@ fn renew(
     let key = worker_key(call);
     let secret = token();
     let lifetime = shared.update(|state| {
-        let lifetime = state.pools.pools.get(&key.0).and_then(|pool| lifetime(&pool.definition));
-        let worker = state.pools.workers.get_mut(&key).filter(|worker| !worker.removed);
+        let lifetime = state
+            .pools
+            .pools
+            .get(&key.0)
+            .and_then(|pool| lifetime(&pool.definition));
+        let worker = state
+            .pools
+            .workers
+            .get_mut(&key)
+            .filter(|worker| !worker.removed);
         let worker = worker.filter(|worker| worker.expires > call.now && is_proven(worker));
         let worker = worker.ok_or_else(unproven)?;
         worker.secret = Some(SecretString::from(secret.clone()));
@@ -106,22 +132,38 @@ fn renew(
 }
 
 fn lifetime(definition: &Value) -> Option<Duration> {
-    definition["config"]["lifecycle"]["reregistrationTimeout"].as_u64().map(Duration::from_secs)
+    definition["config"]["lifecycle"]["reregistrationTimeout"]
+        .as_u64()
+        .map(Duration::from_secs)
 }
 
 /// The credentials of a worker end a little after the time that the answer tells.
-fn credentials(shared: &Shared, call: &Call, (pool, group, id): &WorkerKey, expires: Timestamp) -> Value {
+fn credentials(
+    shared: &Shared,
+    call: &Call,
+    (pool, group, id): &WorkerKey,
+    expires: Timestamp,
+) -> Value {
     let worker = format!("{group}/{id}");
-    let mut scopes: Vec<_> = ["worker-type", "worker-pool"].map(|kind| format!("assume:{kind}:{pool}")).into();
+    let mut scopes: Vec<_> = ["worker-type", "worker-pool"]
+        .map(|kind| format!("assume:{kind}:{pool}"))
+        .into();
     scopes.push(format!("assume:worker-id:{worker}"));
     scopes.push(format!("queue:worker-id:{worker}"));
     scopes.extend(["worker-type", "worker-pool"].map(|kind| format!("secrets:get:{kind}:{pool}")));
     scopes.push(format!("queue:claim-work:{pool}"));
-    let verbs = ["remove-worker", "reregister-worker", "should-worker-terminate"];
+    let verbs = [
+        "remove-worker",
+        "reregister-worker",
+        "should-worker-terminate",
+    ];
     scopes.extend(verbs.map(|verb| format!("worker-manager:{verb}:{pool}/{worker}")));
     let lifetime = match call.quirks.expired_credentials {
         false => (call.now, after(expires, Duration::from_secs(15 * 60))),
-        true => (before(call.now, LIFETIME), before(call.now, Duration::from_secs(60 * 60))),
+        true => (
+            before(call.now, LIFETIME),
+            before(call.now, Duration::from_secs(60 * 60)),
+        ),
     };
     let client_id = format!("worker/static/{pool}/{worker}");
     json!(shared.issue(Service::WorkerManager, client_id, scopes, lifetime))

@@ -1,0 +1,287 @@
+//! Keyed resources, built once however many ask.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use runtime_gc::{DisposableResource, InUse, ResourceTracker};
+
+use crate::construction::{Construction, Site, Waiter};
+use crate::entry::{Entry, Parts};
+use crate::inner::{Inner, Key, Phase, Seen, Slot};
+use crate::{Constructor, Handle, Progress, RequireError, Resource};
+
+/// Who may use a resource at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Any number of users; there is one resource for each key, and it is not changed.
+    Shared,
+    /// One user, who may change it; there are as many copies of a key as were needed at a time.
+    Exclusive(Uncommitted),
+}
+
+/// What becomes of an exclusive resource that is given back without a commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Uncommitted {
+    /// It is disposed of, since its task may have been killed half-way.
+    #[default]
+    Dispose,
+    /// It is kept.
+    Keep,
+}
+
+/// A cache of resources `R` by keys `K`. A clone is cheap and is the same cache.
+///
+/// What it holds is registered with the collector, which frees what nobody uses when room is needed.
+pub struct Cache<K: Key, R: Resource> {
+    inner: Arc<Inner<K, R>>,
+}
+
+/// An entry of a cache, as the filter of a purge sees it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Cached<'a, K, R> {
+    /// Its key.
+    pub key: &'a K,
+    /// When its construction began.
+    pub created: SystemTime,
+    /// The resource; `None` while it is being made.
+    pub resource: Option<&'a R>,
+}
+
+impl<K: Key, R: Resource> Cache<K, R> {
+    /// An empty cache. Its name is for reports.
+    pub fn new(
+        name: &str,
+        sharing: Sharing,
+        constructor: impl Constructor<K, R>,
+        tracker: ResourceTracker,
+    ) -> Self {
+        let inner = Inner::new(name, sharing, Arc::new(constructor), tracker);
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Gives the resource for a key, which is made first if there is none.
+    ///
+    /// In a shared cache, all who ask while it is being made wait for the same construction. It runs on
+    /// a task of its own, so it does not depend on any of them alone, and is dropped when all have left.
+    ///
+    /// # Errors
+    ///
+    /// A [`RequireError`] if it cannot be made, which is given to all who wait, and is not kept.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, if it has to be made.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the construction to the others who wait. The last one to leave cancels it.
+    pub async fn require(&self, key: &K) -> Result<Handle<K, R>, RequireError> {
+        self.require_with(key, |_| {}).await
+    }
+
+    /// As [`require`](Self::require), and tells `listener` how far the construction is.
+    ///
+    /// The listener is called while this future is polled. If it is slow, it misses steps and holds up nobody else.
+    ///
+    /// # Errors
+    ///
+    /// As [`require`](Self::require).
+    ///
+    /// # Panics
+    ///
+    /// As [`require`](Self::require).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`require`](Self::require).
+    pub async fn require_with(
+        &self,
+        key: &K,
+        listener: impl FnMut(&Progress) + Send,
+    ) -> Result<Handle<K, R>, RequireError> {
+        let constructor = || Arc::clone(&self.inner.constructor);
+        self.obtain(key, constructor, listener).await
+    }
+
+    /// As [`require_with`](Self::require_with), with a constructor of one's own: for what only the one who
+    /// asks knows, such as whose credentials to fetch it with.
+    ///
+    /// Who joins a construction gets what the first one's constructor makes, so the key has to say
+    /// everything that matters.
+    ///
+    /// # Errors
+    ///
+    /// As [`require`](Self::require).
+    ///
+    /// # Panics
+    ///
+    /// As [`require`](Self::require).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`require`](Self::require).
+    pub async fn require_by(
+        &self,
+        key: &K,
+        constructor: impl Constructor<K, R>,
+        listener: impl FnMut(&Progress) + Send,
+    ) -> Result<Handle<K, R>, RequireError> {
+        let constructor: Arc<dyn Constructor<K, R>> = Arc::new(constructor);
+        self.obtain(key, || Arc::clone(&constructor), listener)
+            .await
+    }
+
+    /// Forgets what the filter chooses: nobody gets it any more, and it is disposed of once it is idle.
+    ///
+    /// What is being made is offered as well. Those who wait for it still get it, nobody else does.
+    /// Returns how many were chosen.
+    pub fn purge(&self, filter: impl Fn(&Cached<'_, K, R>) -> bool) -> usize {
+        let seen = self.inner.look();
+        let chosen = seen.into_iter().filter(|it| filter(&it.cached()));
+        chosen.filter(|it| self.purge_one(it)).count()
+    }
+
+    /// Forgets everything, as [`purge`](Self::purge) does.
+    pub fn purge_all(&self) -> usize {
+        self.purge(|_| true)
+    }
+
+    /// How many entries there are, with those in use and those being made.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes in what an earlier process has made.
+    pub(crate) fn adopt(&self, key: K, value: R, created: SystemTime, idle: Duration) {
+        let parts = Parts {
+            key: key.clone(),
+            value,
+            created,
+            serial: self.inner.serial(),
+            resource: DisposableResource::idle_since(idle),
+        };
+        let serial = parts.serial;
+        let entry = self.inner.register(parts);
+        let phase = Phase::Ready(Arc::clone(entry.as_arc()));
+        self.inner.insert(key, Slot { serial, phase });
+    }
+
+    async fn obtain(
+        &self,
+        key: &K,
+        constructor: impl Fn() -> Arc<dyn Constructor<K, R>>,
+        mut listener: impl FnMut(&Progress) + Send,
+    ) -> Result<Handle<K, R>, RequireError> {
+        loop {
+            let pin = match self.find(key, &constructor) {
+                Found::Ready(pin) => pin,
+                Found::Building(waiter) => match waiter.wait(&mut listener).await {
+                    Some(outcome) => outcome?,
+                    // A construction always says how it ended, so this is one that nobody began.
+                    None => continue,
+                },
+            };
+            if pin.value.is_intact() {
+                return Ok(Handle::new(pin, self.inner.sharing));
+            }
+            pin.discard();
+        }
+    }
+
+    fn purge_one(&self, seen: &Seen<K, R>) -> bool {
+        // A construction may have ended since it was seen, so ask what is there now.
+        match self.inner.forget(&seen.key, seen.serial) {
+            Some(Slot {
+                phase: Phase::Ready(entry),
+                ..
+            }) => {
+                entry.discard();
+                true
+            }
+            Some(_) => true,
+            None => false,
+        }
+    }
+
+    /// Finds what is there, or begins to make it.
+    fn find(&self, key: &K, constructor: impl Fn() -> Arc<dyn Constructor<K, R>>) -> Found<K, R> {
+        let mut shard = self.inner.shard(key);
+        if let Some(slots) = shard.get(key) {
+            // The newest first: it is the likeliest to be warm, and older ones may be on their way out.
+            if let Some(found) = slots.iter().rev().find_map(|slot| self.usable(slot)) {
+                return found;
+            }
+        }
+        let construction = Construction::new();
+        let (running, waiter) = (construction.again(), construction.join());
+        let serial = self.inner.serial();
+        let phase = Phase::Building(construction);
+        shard
+            .entry(key.clone())
+            .or_default()
+            .push(Slot { serial, phase });
+        drop(shard);
+        let site = Site::new(&self.inner, key, serial, running);
+        tokio::spawn(site.run(constructor()));
+        Found::Building(waiter)
+    }
+
+    fn usable(&self, slot: &Slot<K, R>) -> Option<Found<K, R>> {
+        match (&slot.phase, self.inner.sharing) {
+            (Phase::Ready(entry), Sharing::Shared) => {
+                InUse::new(Arc::clone(entry)).map(Found::Ready)
+            }
+            (Phase::Ready(entry), Sharing::Exclusive(_)) => {
+                InUse::alone(Arc::clone(entry)).map(Found::Ready)
+            }
+            (Phase::Building(construction), Sharing::Shared) => {
+                Some(Found::Building(construction.join()))
+            }
+            (Phase::Building(_), Sharing::Exclusive(_)) => None,
+        }
+    }
+}
+
+enum Found<K: Key, R: Resource> {
+    Ready(InUse<Entry<K, R>>),
+    Building(Waiter<K, R>),
+}
+
+impl<K: Key, R: Resource> Seen<K, R> {
+    fn cached(&self) -> Cached<'_, K, R> {
+        Cached {
+            key: &self.key,
+            created: self.created,
+            resource: self.entry.as_ref().map(|entry| &entry.value),
+        }
+    }
+}
+
+impl<K: Key, R: Resource> Clone for Cache<K, R> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<K: Key, R: Resource> fmt::Debug for Cache<K, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("name", &self.inner.name)
+            .field("sharing", &self.inner.sharing)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,241 @@
+//! One construction, and those who wait for it.
+
+use std::any::Any;
+use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::SystemTime;
+
+use runtime_gc::{DisposableResource, InUse};
+use tokio::sync::watch;
+
+use crate::entry::{Entry, Parts};
+use crate::inner::{Inner, Key};
+use crate::{Build, Constructor, Progress, RequireError, Resource};
+
+/// What everybody who waits gets. It keeps the resource in use until they have all taken it.
+type Outcome<K, R> = Result<InUse<Entry<K, R>>, RequireError>;
+
+/// A construction that runs, as the map holds it.
+pub(crate) struct Construction<K: Key, R: Resource> {
+    pub(crate) began: SystemTime,
+    build: Build,
+    outcome: Arc<watch::Sender<Option<Outcome<K, R>>>>,
+}
+
+/// Somebody who waits. When all have left, the construction is cancelled.
+pub(crate) struct Waiter<K: Key, R: Resource> {
+    outcome: watch::Receiver<Option<Outcome<K, R>>>,
+    progress: watch::Receiver<Progress>,
+}
+
+impl<K: Key, R: Resource> Construction<K, R> {
+    /// To be put into the map, and to be run.
+    pub(crate) fn new() -> Self {
+        Self {
+            began: SystemTime::now(),
+            build: Build::new(),
+            outcome: Arc::new(watch::Sender::new(None)),
+        }
+    }
+
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            began: self.began,
+            build: self.build.clone(),
+            outcome: Arc::clone(&self.outcome),
+        }
+    }
+
+    pub(crate) fn join(&self) -> Waiter<K, R> {
+        Waiter {
+            outcome: self.outcome.subscribe(),
+            progress: self.build.listen(),
+        }
+    }
+}
+
+/// Where the work is done. If it is dropped half-way, those who wait are told.
+pub(crate) struct Site<K: Key, R: Resource> {
+    cache: Arc<Inner<K, R>>,
+    key: K,
+    serial: u64,
+    construction: Construction<K, R>,
+    is_settled: bool,
+}
+
+impl<K: Key, R: Resource> Site<K, R> {
+    pub(crate) fn new(
+        cache: &Arc<Inner<K, R>>,
+        key: &K,
+        serial: u64,
+        construction: Construction<K, R>,
+    ) -> Self {
+        Self {
+            cache: Arc::clone(cache),
+            key: key.clone(),
+            serial,
+            construction,
+            is_settled: false,
+        }
+    }
+
+    /// Runs the constructor until it is done or nobody waits any more.
+    pub(crate) async fn run(mut self, constructor: Arc<dyn Constructor<K, R>>) {
+        if let Some(made) = self.construct(&*constructor).await {
+            self.settle(made);
+        }
+        self.is_settled = true;
+    }
+
+    /// What the constructor made; `None` if nobody wants it any more.
+    async fn construct(&self, by: &dyn Constructor<K, R>) -> Option<Result<R, RequireError>> {
+        let build = self.construction.build.clone();
+        let mut work = pin!(caught(by.construct(self.key.clone(), build)));
+        loop {
+            tokio::select! {
+                biased;
+                made = &mut work => return Some(made.map_err(|trouble| self.error(trouble))),
+                () = self.construction.outcome.closed() => {
+                    if self.is_abandoned() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the construction out of the map, unless somebody has joined since the last one left.
+    fn is_abandoned(&self) -> bool {
+        let mut shard = self.cache.shard(&self.key);
+        if self.construction.outcome.receiver_count() > 0 {
+            return false;
+        }
+        let slot = Inner::take(&mut shard, &self.key, self.serial);
+        drop(shard);
+        drop(slot);
+        true
+    }
+
+    fn settle(&self, made: Result<R, RequireError>) {
+        let outcome = match made {
+            Ok(value) => Ok(self.admit(value)),
+            Err(error) => {
+                drop(self.cache.forget(&self.key, self.serial));
+                Err(error)
+            }
+        };
+        self.construction.outcome.send_replace(Some(outcome));
+    }
+
+    /// Registers what was made. If it was purged meanwhile, only those who waited get it.
+    fn admit(&self, value: R) -> InUse<Entry<K, R>> {
+        let parts = Parts {
+            key: self.key.clone(),
+            value,
+            created: self.construction.began,
+            serial: self.serial,
+            resource: DisposableResource::new(),
+        };
+        let entry = self.cache.register(parts);
+        if !self.cache.finish(entry.as_arc()) {
+            entry.discard();
+        }
+        entry
+    }
+
+    fn error(&self, trouble: Trouble) -> RequireError {
+        let cache = Arc::clone(&self.cache.name);
+        let key = format!("{:?}", self.key).into();
+        match trouble {
+            Trouble::Failed(source) => RequireError::Failed {
+                cache,
+                key,
+                source: source.into(),
+            },
+            Trouble::Panicked(message) => RequireError::Panicked {
+                cache,
+                key,
+                message: message.into(),
+            },
+            Trouble::CutOff => RequireError::CutOff { cache, key },
+        }
+    }
+}
+
+impl<K: Key, R: Resource> Drop for Site<K, R> {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.settle(Err(self.error(Trouble::CutOff)));
+        }
+    }
+}
+
+impl<K: Key, R: Resource> Waiter<K, R> {
+    /// Waits for the end, and tells `listener` each step that it is quick enough to see, also the last.
+    ///
+    /// `None` if the construction was never run.
+    pub(crate) async fn wait(
+        self,
+        mut listener: impl FnMut(&Progress) + Send,
+    ) -> Option<Outcome<K, R>> {
+        let Self {
+            mut outcome,
+            mut progress,
+        } = self;
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                ended = outcome.wait_for(Option::is_some) => {
+                    break ended.ok().and_then(|outcome| outcome.clone());
+                }
+                Ok(()) = progress.changed() => {
+                    let step = progress.borrow().clone();
+                    listener(&step);
+                }
+            }
+        };
+        if let Some(step) = unseen(&mut progress) {
+            listener(&step);
+        }
+        outcome
+    }
+}
+
+/// The newest step, if it came after the last one that was told.
+fn unseen(progress: &mut watch::Receiver<Progress>) -> Option<Progress> {
+    let newest = progress.borrow_and_update();
+    newest.has_changed().then(|| newest.clone())
+}
+
+enum Trouble {
+    Failed(Box<dyn Error + Send + Sync>),
+    Panicked(String),
+    CutOff,
+}
+
+/// Runs a future and turns a panic into an error.
+async fn caught<T>(
+    future: impl Future<Output = Result<T, Box<dyn Error + Send + Sync>>>,
+) -> Result<T, Trouble> {
+    let mut future = pin!(future);
+    let caught = std::future::poll_fn(|cx| {
+        // After a panic the future is dropped and not looked at again.
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(message(&*panic))),
+        }
+    });
+    caught
+        .await
+        .map_err(Trouble::Panicked)?
+        .map_err(Trouble::Failed)
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("it said nothing").to_owned()
+}

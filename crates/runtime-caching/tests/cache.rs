@@ -1,0 +1,256 @@
+//! Building once, sharing, giving back.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use runtime_caching::{Build, Cache, RequireError, Sharing};
+use runtime_gc::{Config, GarbageCollector, ResourceTracker};
+use support::{Counts, Item, machine};
+use tokio::sync::Semaphore;
+
+fn cache(counts: &Counts, tracker: ResourceTracker) -> Cache<String, Item> {
+    let counts = counts.clone();
+    let make = move |key: String, _: Build| {
+        let item = counts.make(&key);
+        async move {
+            tokio::task::yield_now().await;
+            Ok::<_, std::io::Error>(item)
+        }
+    };
+    Cache::new("items", Sharing::Shared, make, tracker)
+}
+
+fn key(text: &str) -> String {
+    text.to_owned()
+}
+
+#[tokio::test]
+async fn a_key_that_was_made_is_found_again() {
+    let counts = Counts::default();
+    let cache = cache(&counts, ResourceTracker::detached());
+    let first = cache.require(&key("a")).await.unwrap();
+    let second = cache.require(&key("a")).await.unwrap();
+    assert_eq!((first.name(), counts.made()), ("a", 1));
+    assert!(std::ptr::eq(&*first, &*second));
+    assert_eq!(cache.require(&key("b")).await.unwrap().name(), "b");
+    assert_eq!(cache.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_herd_on_one_key_makes_it_once() {
+    let counts = Counts::default();
+    let cache = cache(&counts, ResourceTracker::detached());
+    let herd: Vec<_> = (0..1000)
+        .map(|_| {
+            let cache = cache.clone();
+            tokio::spawn(async move { cache.require(&key("a")).await.map(drop) })
+        })
+        .collect();
+    for one in herd {
+        one.await.unwrap().unwrap();
+    }
+    assert_eq!(counts.made(), 1);
+}
+
+#[tokio::test]
+async fn a_failure_goes_to_all_who_wait_and_is_not_kept() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counts = Counts::default();
+    let make = {
+        let (tries, counts) = (tries.clone(), counts.clone());
+        move |key: String, _: Build| {
+            let first = tries.fetch_add(1, Ordering::SeqCst) == 0;
+            let item = counts.make(&key);
+            async move {
+                tokio::task::yield_now().await;
+                if first {
+                    Err(std::io::Error::other("no network"))
+                } else {
+                    Ok(item)
+                }
+            }
+        }
+    };
+    let cache = Cache::new("items", Sharing::Shared, make, ResourceTracker::detached());
+    let name = key("a");
+    let (one, other) = tokio::join!(cache.require(&name), cache.require(&name));
+    for error in [one.unwrap_err(), other.unwrap_err()] {
+        assert_eq!(
+            error.to_string(),
+            r#"cannot make `"a"` for the cache `items`"#
+        );
+        let cause = error
+            .cause::<std::io::Error>()
+            .expect("it is the constructor's own");
+        assert_eq!(cause.to_string(), "no network");
+    }
+    assert!(cache.is_empty());
+    assert!(cache.require(&name).await.is_ok());
+    assert_eq!(tries.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error_for_those_who_wait() {
+    let make = |_: String, _: Build| async {
+        tokio::task::yield_now().await;
+        if true {
+            panic!("oh {}", "no");
+        }
+        Ok::<Item, std::io::Error>(Counts::default().make(""))
+    };
+    let cache = Cache::new("items", Sharing::Shared, make, ResourceTracker::detached());
+    let error = cache.require(&key("a")).await.unwrap_err();
+    assert!(matches!(error, RequireError::Panicked { message, .. } if &*message == "oh no"));
+    assert!(cache.is_empty());
+}
+
+/// A cache whose constructions wait for a permit; the counter goes down when one is dropped.
+fn gated(gate: &Arc<Semaphore>, running: &Arc<AtomicUsize>) -> Cache<String, Item> {
+    struct Running(Arc<AtomicUsize>);
+    impl Drop for Running {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    let (gate, running, counts) = (gate.clone(), running.clone(), Counts::default());
+    let make = move |key: String, build: Build| {
+        let (gate, running, counts) = (gate.clone(), running.clone(), counts.clone());
+        async move {
+            running.fetch_add(1, Ordering::SeqCst);
+            let _running = Running(running);
+            build.progress(1, Some(2), "waiting");
+            let _permit = gate.acquire().await.expect("it is never closed");
+            build.progress(2, Some(2), "made");
+            Ok::<_, std::io::Error>(counts.make(&key))
+        }
+    };
+    Cache::new("gated", Sharing::Shared, make, ResourceTracker::detached())
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_leaves_does_not_cancel_it_for_the_others_and_the_last_one_does() {
+    let (gate, running) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let cache = gated(&gate, &running);
+    let wait = || {
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.require(&key("a")).await.map(drop) })
+    };
+    let (one, other) = (wait(), wait());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    one.abort();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((running.load(Ordering::SeqCst), cache.len()), (1, 1));
+    other.abort();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((running.load(Ordering::SeqCst), cache.len()), (0, 0));
+
+    gate.add_permits(1);
+    assert!(
+        cache.require(&key("a")).await.is_ok(),
+        "the next one starts anew"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_reaches_every_waiter_and_a_slow_listener_holds_up_nobody() {
+    let (gate, running) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let cache = gated(&gate, &running);
+    let wait = || {
+        let cache = cache.clone();
+        tokio::spawn(async move {
+            let mut steps = Vec::new();
+            let listener = |step: &runtime_caching::Progress| steps.push(step.what.clone());
+            cache.require_with(&key("a"), listener).await.unwrap();
+            steps
+        })
+    };
+    let (one, other) = (wait(), wait());
+    // A waiter that is not polled at all.
+    let name = key("a");
+    let mut stuck = Box::pin(cache.require(&name));
+    tokio::select! {
+        biased;
+        _ = &mut stuck => unreachable!("the gate is shut"),
+        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+    }
+    gate.add_permits(1);
+    assert_eq!(one.await.unwrap(), ["waiting", "made"]);
+    assert_eq!(other.await.unwrap(), ["waiting", "made"]);
+    stuck.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_pins_what_the_collector_would_free() {
+    let counts = Counts::default();
+    let collector = GarbageCollector::new(Config::default(), machine());
+    let cache = cache(&counts, collector.tracker());
+    let handle = cache.require(&key("a")).await.unwrap();
+    collector.collect_all().await;
+    assert_eq!((counts.disposed(), cache.len()), (0, 1));
+    drop(handle);
+    collector.collect_all().await;
+    assert_eq!((counts.disposed(), cache.len()), (1, 0));
+    cache.require(&key("a")).await.unwrap();
+    assert_eq!(counts.made(), 2);
+}
+
+#[tokio::test]
+async fn a_resource_that_is_broken_behind_our_back_is_a_miss() {
+    let counts = Counts::default();
+    let collector = GarbageCollector::new(Config::default(), machine());
+    let cache = cache(&counts, collector.tracker());
+    cache.require(&key("a")).await.unwrap().break_it();
+    assert!(cache.require(&key("a")).await.is_ok());
+    assert_eq!(counts.made(), 2);
+    collector.collect().await;
+    assert_eq!(
+        counts.disposed(),
+        1,
+        "the broken one is freed without being needed"
+    );
+}
+
+#[tokio::test]
+async fn dropping_the_cache_frees_what_it_held() {
+    let counts = Counts::default();
+    let collector = GarbageCollector::new(Config::default(), machine());
+    let cache = cache(&counts, collector.tracker());
+    let handle = cache.require(&key("in use")).await.unwrap();
+    cache.require(&key("idle")).await.unwrap();
+    drop(cache);
+    collector.collect().await;
+    assert_eq!(counts.disposed(), 1);
+    drop(handle);
+    collector.collect().await;
+    assert_eq!((counts.disposed(), collector.tracker().count()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_constructor_of_ones_own_is_used_once_and_joined() {
+    let counts = Counts::default();
+    let cache = cache(&counts, ResourceTracker::detached());
+    let own = {
+        let counts = counts.clone();
+        move |_: String, _: Build| {
+            let item = counts.make("own");
+            async move { Ok::<_, std::io::Error>(item) }
+        }
+    };
+    let handle = cache.require_by(&key("a"), own, |_| {}).await.unwrap();
+    assert_eq!(handle.name(), "own");
+    assert_eq!(cache.require(&key("a")).await.unwrap().name(), "own");
+}
+
+#[test]
+fn futures_and_handles_can_cross_threads() {
+    fn check<T: Send>(_: T) {}
+    fn check_both<T: Send + Sync>() {}
+    check_both::<runtime_caching::Handle<String, Item>>();
+    check_both::<Cache<String, Item>>();
+    let cache = cache(&Counts::default(), ResourceTracker::detached());
+    let name = key("a");
+    check(cache.require(&name));
+}

@@ -1,0 +1,87 @@
+//! What the tests of caches share: resources that count, and a machine with room.
+
+#![expect(dead_code, reason = "each test program uses some of it")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use runtime_caching::Resource;
+use runtime_gc::{DisposeError, Footprint, Pressure, Readings, Size};
+
+/// How many were made, and how many disposed of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    made: Arc<AtomicUsize>,
+    disposed: Arc<AtomicUsize>,
+}
+
+impl Counts {
+    pub(crate) fn make(&self, name: &str) -> Item {
+        self.made.fetch_add(1, Ordering::SeqCst);
+        Item {
+            name: name.to_owned(),
+            broken: AtomicBool::new(false),
+            is_disposed: AtomicBool::new(false),
+            counts: self.clone(),
+        }
+    }
+
+    pub(crate) fn made(&self) -> usize {
+        self.made.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn disposed(&self) -> usize {
+        self.disposed.load(Ordering::SeqCst)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Item {
+    name: String,
+    broken: AtomicBool,
+    is_disposed: AtomicBool,
+    counts: Counts,
+}
+
+impl Item {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn break_it(&self) {
+        self.broken.store(true, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Resource for Item {
+    fn footprint(&self) -> Footprint {
+        Footprint::disk(Size::Known(10))
+    }
+
+    fn is_intact(&self) -> bool {
+        !self.broken.load(Ordering::SeqCst)
+    }
+
+    async fn dispose(&self) -> Result<(), DisposeError> {
+        let again = self.is_disposed.swap(true, Ordering::SeqCst);
+        assert!(!again, "{} was disposed of twice", self.name);
+        self.counts.disposed.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// A machine that tells nothing.
+#[derive(Debug)]
+pub(crate) struct Idle;
+
+impl Pressure for Idle {
+    fn read(&self) -> Readings {
+        Readings::default()
+    }
+}
+
+pub(crate) fn machine() -> Idle {
+    Idle
+}

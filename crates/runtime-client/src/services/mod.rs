@@ -1,0 +1,11 @@
+//! Services that an application calls beside the ports.
+
+mod auth;
+mod purge_cache;
+mod secrets;
+mod worker_manager;
+
+pub use auth::{SentryDsn, WebsocktunnelToken};
+pub use purge_cache::PurgeRequest;
+pub use secrets::Secret;
+pub use worker_manager::{Registration, Termination, WorkerError, WorkerName};

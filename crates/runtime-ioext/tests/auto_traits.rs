@@ -1,0 +1,50 @@
+//! Every public handle can be sent and shared between threads and moved, and so can the futures.
+
+use runtime_ioext::log::{
+    FollowedLog, LineWriter, LogReader, LogWriter, OutputLimitWriter, RedactingWriter, Redactor,
+};
+use runtime_ioext::{
+    BoundedReader, BoundedWriter, Credit, CreditReader, CreditWriter, Root, Tally, TellReader,
+    Watch,
+};
+
+fn handle<T: Send + Sync + Unpin + 'static>() {}
+fn future<T: Future + Send>(_: T) {}
+
+#[test]
+fn handles_are_send_sync_and_unpin() {
+    handle::<FollowedLog>();
+    handle::<LogReader>();
+    handle::<LogWriter>();
+    handle::<LineWriter>();
+    handle::<Redactor>();
+    handle::<RedactingWriter<LineWriter<OutputLimitWriter>>>();
+    handle::<BoundedReader>();
+    handle::<BoundedWriter>();
+    handle::<Tally>();
+    handle::<Credit>();
+    handle::<CreditReader>();
+    handle::<CreditWriter>();
+    handle::<Root>();
+    handle::<TellReader<LogReader>>();
+    handle::<Watch<LogReader>>();
+}
+
+#[test]
+fn futures_are_send() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = FollowedLog::create(folder.path().join("task.log")).unwrap();
+    let (mut reader, mut writer) = (log.reader(), log.writer());
+    future(reader.next_chunk());
+    future(runtime_ioext::copy(&mut reader, &mut writer));
+    future(runtime_ioext::copy_and_close(log.reader(), log.writer()));
+    future(runtime_ioext::copy_and_flush(
+        &mut reader,
+        &mut writer,
+        std::time::Duration::ZERO,
+    ));
+    future(runtime_ioext::bounded_read_all(log.reader(), 1));
+    let (bounded, mut unread) = runtime_ioext::bounded_pipe(1);
+    future(unread.next_chunk());
+    future(bounded.tally().next());
+}

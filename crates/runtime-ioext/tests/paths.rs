@@ -1,0 +1,161 @@
+//! What paths from somewhere else may name.
+
+use std::path::{Component, Path};
+
+use proptest::prelude::*;
+use runtime_ioext::{RelativePathError, is_file_less_than, is_plain_file, relative_path};
+
+#[test]
+fn path_inside_is_given_in_its_shortest_form() {
+    for (path, expected) in [("a", "a"), ("./a//b/.", "a/b"), ("..a/b..", "..a/b..")] {
+        assert_eq!(relative_path(path).unwrap(), Path::new(expected));
+    }
+}
+
+#[test]
+fn each_way_out_is_refused_by_name() {
+    type Check = fn(&RelativePathError) -> bool;
+    let absolute: Check = |error| matches!(error, RelativePathError::Absolute { .. });
+    let parent: Check = |error| matches!(error, RelativePathError::Parent { .. });
+    let drive: Check = |error| matches!(error, RelativePathError::DriveLetter { .. });
+    let empty: Check = |error| matches!(error, RelativePathError::Empty { .. });
+    let zero: Check = |error| matches!(error, RelativePathError::Zero { .. });
+    for (path, is_expected) in [
+        ("/a", absolute),
+        (r"\a", absolute),
+        (r"\\host\share", absolute),
+        ("..", parent),
+        ("a/..", parent),
+        (r"a\..\..\b", parent),
+        ("a/.. /b", parent),
+        ("a/...", parent),
+        ("C:/a", drive),
+        ("c:a", drive),
+        ("", empty),
+        ("./.", empty),
+        ("a\0b", zero),
+    ] {
+        let error = relative_path(path).unwrap_err();
+        assert!(is_expected(&error), "{path:?}: {error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn accepted_path_has_only_names_in_it(path in r"[a./\\: C]{0,12}") {
+        if let Ok(relative) = relative_path(&path) {
+            prop_assert!(relative.components().all(|part| matches!(part, Component::Normal(_))));
+            prop_assert!(relative.components().count() > 0);
+        }
+    }
+}
+
+#[test]
+fn only_a_plain_file_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    std::fs::write(&path, "12345").unwrap();
+    assert!(is_plain_file(&path));
+    assert!(!is_plain_file(folder.path()));
+    assert!(!is_plain_file(folder.path().join("none")));
+    assert!(is_file_less_than(&path, 6));
+    assert!(!is_file_less_than(&path, 5));
+    assert!(!is_file_less_than(folder.path(), u64::MAX));
+}
+
+#[cfg(unix)]
+mod symlinks {
+    use std::io::{Read, Write};
+    use std::os::unix::fs::symlink;
+
+    use runtime_ioext::{OpenInRootError, Root};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A root with a file, a folder with a file, and symlinks that lead out of it and inside it.
+    fn root() -> (TempDir, Root) {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("root");
+        std::fs::create_dir_all(inside.join("folder")).unwrap();
+        std::fs::write(folder.path().join("secret"), "outside").unwrap();
+        std::fs::write(inside.join("folder/file"), "inside").unwrap();
+        symlink(folder.path(), inside.join("out")).unwrap();
+        symlink(folder.path().join("secret"), inside.join("link")).unwrap();
+        symlink("folder", inside.join("in")).unwrap();
+        let root = Root::open(&inside).unwrap();
+        (folder, root)
+    }
+
+    #[test]
+    fn symlink_is_no_small_file_whatever_it_points_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (large, small) = (folder.path().join("large"), folder.path().join("small"));
+        std::fs::write(&large, [0; 10_000]).unwrap();
+        std::fs::write(&small, "").unwrap();
+        for target in [large, small] {
+            let link = folder.path().join("link");
+            symlink(&target, &link).unwrap();
+            assert!(!is_plain_file(&link));
+            assert!(!is_file_less_than(&link, 1000));
+            std::fs::remove_file(link).unwrap();
+        }
+    }
+
+    #[test]
+    fn file_inside_is_read_and_created() {
+        let (_folder, root) = root();
+        let mut text = String::new();
+        root.open_file("folder/./file")
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        assert_eq!(text, "inside");
+        root.create_file("folder/new")
+            .unwrap()
+            .write_all(b"new")
+            .unwrap();
+        assert_eq!(
+            std::fs::read(root.path().join("folder/new")).unwrap(),
+            b"new"
+        );
+    }
+
+    #[test]
+    fn no_symlink_is_followed() {
+        let (folder, root) = root();
+        for path in ["link", "out/secret", "in/file", "out", "folder/file/x"] {
+            let error = root.open_file(path).unwrap_err();
+            assert!(
+                matches!(error, OpenInRootError::Symlink { .. }),
+                "{path}: {error:?}"
+            );
+            assert!(root.create_file(path).is_err());
+        }
+        assert_eq!(
+            std::fs::read(folder.path().join("secret")).unwrap(),
+            b"outside"
+        );
+    }
+
+    #[test]
+    fn path_that_leads_out_is_refused_before_it_is_opened() {
+        let (_folder, root) = root();
+        for path in ["../secret", "/etc/passwd", "folder/../../secret"] {
+            assert!(matches!(
+                root.open_file(path),
+                Err(OpenInRootError::Path { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn missing_file_is_told_as_missing() {
+        let (_folder, root) = root();
+        let Err(OpenInRootError::Open { source, .. }) = root.open_file("none/file") else {
+            panic!("opened")
+        };
+        assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
+        assert!(Root::open(root.path().join("folder/file")).is_err());
+    }
+}

@@ -1,0 +1,189 @@
+//! What the bounded pipe and the credit pipe promise.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use runtime_ioext::{BoundedWriteError, bounded_pipe, credit_pipe};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+const LONG: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn reader_gets_what_was_written_then_the_end() {
+    let (writer, mut reader) = bounded_pipe(1 << 20);
+    writer.write_all(b"small ").unwrap();
+    writer.write_all(&[b'x'; 50_000]).unwrap();
+    writer.write_bytes(Bytes::from_static(b" shared")).unwrap();
+    writer.close();
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).await.unwrap();
+    assert_eq!(bytes, [b"small ", &[b'x'; 50_000][..], b" shared"].concat());
+    assert_eq!(reader.next_chunk().await, None);
+}
+
+#[tokio::test]
+async fn write_that_does_not_fit_is_refused_whole() {
+    let (writer, mut reader) = bounded_pipe(10);
+    writer.write_all(b"0123456").unwrap();
+    let error = writer.write_all(b"789x").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot write 4 bytes to a pipe of 10 bytes, of which 7 are unread; wait until more is read"
+    );
+    assert_eq!(io::Error::from(error).kind(), io::ErrorKind::WouldBlock);
+    assert_eq!(writer.unread(), 7);
+    writer.write_all(b"789").unwrap();
+    assert_eq!(reader.read(&mut [0; 2]).await.unwrap(), 2);
+    writer.write_all(b"xy").unwrap();
+    assert!(writer.write_all(&[0; 100_000]).is_err());
+}
+
+#[tokio::test]
+async fn tally_tells_each_byte_once_and_ends_with_the_reader() {
+    let (writer, mut reader) = bounded_pipe(100);
+    let mut tally = writer.tally();
+    writer.write_all(&[0; 30]).unwrap();
+    reader.read_exact(&mut [0; 10]).await.unwrap();
+    reader.read_exact(&mut [0; 5]).await.unwrap();
+    assert_eq!(tally.next().await, Some(15));
+    let mut late = writer.tally();
+    reader.read_exact(&mut [0; 3]).await.unwrap();
+    drop(reader);
+    assert_eq!(tally.next().await, Some(3));
+    assert_eq!(late.next().await, Some(3));
+    assert_eq!(tally.next().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tally_waits_while_nothing_is_read() {
+    let (writer, _reader) = bounded_pipe(100);
+    writer.write_all(b"x").unwrap();
+    assert!(timeout(LONG, writer.tally().next()).await.is_err());
+}
+
+#[test]
+fn write_after_the_reader_is_gone_fails() {
+    let (writer, reader) = bounded_pipe(100);
+    writer.write_all(b"unread").unwrap();
+    drop(reader);
+    assert_eq!(writer.write_all(b"x"), Err(BoundedWriteError::Closed));
+    assert_eq!(writer.unread(), 0);
+}
+
+#[tokio::test]
+async fn waiting_reader_is_woken_by_a_write_and_by_the_end() {
+    let (writer, mut reader) = bounded_pipe(100);
+    let reading =
+        tokio::spawn(async move { (reader.next_chunk().await, reader.next_chunk().await) });
+    tokio::task::yield_now().await;
+    writer.write_all(b"x").unwrap();
+    tokio::task::yield_now().await;
+    drop(writer);
+    assert_eq!(
+        reading.await.unwrap(),
+        (Some(Bytes::from_static(b"x")), None)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn writer_without_credit_waits() {
+    let (mut writer, mut reader, credit) = credit_pipe();
+    assert!(timeout(LONG, writer.write(b"x")).await.is_err());
+    credit.unblock(2);
+    assert_eq!(writer.write(b"hello").await.unwrap(), 2);
+    assert!(timeout(LONG, writer.write(b"llo")).await.is_err());
+    let mut bytes = [0; 2];
+    reader.read_exact(&mut bytes).await.unwrap();
+    assert_eq!(&bytes, b"he");
+    assert!(timeout(LONG, reader.read(&mut bytes)).await.is_err());
+}
+
+#[tokio::test]
+async fn credit_adds_up_and_wakes_the_writer() {
+    let (mut writer, mut reader, credit) = credit_pipe();
+    let writing = tokio::spawn(async move { writer.write_all(b"hello").await });
+    for _ in 0..5 {
+        tokio::task::yield_now().await;
+        credit.clone().unblock(1);
+    }
+    writing.await.unwrap().unwrap();
+    let mut text = String::new();
+    reader.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "hello");
+}
+
+#[tokio::test]
+async fn unblock_forever_lets_everything_pass_as_fast_as_it_is_read() {
+    let (mut writer, mut reader, credit) = credit_pipe();
+    credit.unblock_forever();
+    let bytes: Vec<u8> = (0..1 << 20).map(|i: u32| (i % 251) as u8).collect();
+    let writing = tokio::spawn({
+        let bytes = bytes.clone();
+        async move { writer.write_all(&bytes).await }
+    });
+    let mut got = Vec::new();
+    reader.read_to_end(&mut got).await.unwrap();
+    writing.await.unwrap().unwrap();
+    assert!(got == bytes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn writer_waits_for_the_reader_whatever_its_credit() {
+    let (mut writer, _reader, credit) = credit_pipe();
+    credit.unblock_forever();
+    assert!(
+        timeout(LONG, writer.write_all(&[0; 1 << 20]))
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn writer_fails_instead_of_waiting_for_nobody() {
+    let (mut writer, reader, credit) = credit_pipe();
+    credit.unblock(1);
+    drop(credit);
+    assert_eq!(writer.write(b"xy").await.unwrap(), 1);
+    assert_eq!(
+        writer.write(b"y").await.unwrap_err().kind(),
+        io::ErrorKind::BrokenPipe
+    );
+    drop(reader);
+
+    let (mut writer, reader, _credit) = credit_pipe();
+    drop(reader);
+    assert_eq!(
+        writer.write(b"x").await.unwrap_err().kind(),
+        io::ErrorKind::BrokenPipe
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn bounded_pipe_gives_exactly_what_it_took(
+        steps in prop::collection::vec((0_usize..40_000, 0_usize..40_000), 0..30),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (writer, mut reader) = bounded_pipe(64 * 1024);
+        let (mut written, mut read) = (Vec::new(), Vec::new());
+        for (write, most) in steps {
+            let bytes: Vec<u8> = (0..write).map(|i| ((written.len() + i) % 251) as u8).collect();
+            let fits = written.len() - read.len() + write <= 64 * 1024;
+            prop_assert_eq!(writer.write_all(&bytes).is_ok(), fits);
+            written.extend(fits.then_some(bytes).into_iter().flatten());
+            if written.len() > read.len() && most > 0 {
+                let mut buffer = vec![0; most];
+                let n = runtime.block_on(reader.read(&mut buffer)).unwrap();
+                read.extend_from_slice(&buffer[..n]);
+            }
+        }
+        writer.close();
+        runtime.block_on(reader.read_to_end(&mut read)).unwrap();
+        prop_assert!(read == written);
+    }
+}

@@ -1,0 +1,145 @@
+//! Bounded reads, counted reads and watched streams.
+
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex};
+
+use runtime_ioext::{
+    BoundedReadError, BoundedReadFileError, Outcome, TellReader, Watch, bounded_read_all,
+    bounded_read_file, read_at_most,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+#[tokio::test]
+async fn input_up_to_the_limit_is_read_whole() {
+    for len in [0, 1, 8191, 8192, 8193, 100_000] {
+        let bytes = vec![7; len];
+        assert_eq!(read_at_most(&bytes[..], len).unwrap(), bytes);
+        assert_eq!(bounded_read_all(&bytes[..], len).await.unwrap(), bytes);
+        assert_eq!(
+            bounded_read_all(&bytes[..], usize::MAX).await.unwrap(),
+            bytes
+        );
+    }
+}
+
+#[tokio::test]
+async fn input_over_the_limit_is_an_error() {
+    for limit in [0, 1, 8192, 99_999] {
+        let bytes = vec![7; limit + 1];
+        assert!(matches!(
+            read_at_most(&bytes[..], limit),
+            Err(BoundedReadError::TooLarge { .. })
+        ));
+        let error = bounded_read_all(&bytes[..], limit).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("cannot read more than {limit} bytes")
+        );
+    }
+}
+
+#[tokio::test]
+async fn endless_input_ends_at_the_limit_and_takes_no_more_memory() {
+    let error = read_at_most(io::repeat(1), 1 << 20).unwrap_err();
+    assert!(matches!(error, BoundedReadError::TooLarge { .. }));
+    let bytes = bounded_read_all(&[1; 1000][..], 1000).await.unwrap();
+    assert!(bytes.capacity() <= 1000);
+}
+
+#[test]
+fn file_is_read_up_to_its_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    std::fs::write(&path, "12345").unwrap();
+    assert_eq!(bounded_read_file(&path, 5).unwrap(), b"12345");
+    assert!(matches!(
+        bounded_read_file(&path, 4),
+        Err(BoundedReadFileError::TooLarge { limit: 4, .. })
+    ));
+    let missing = bounded_read_file(folder.path().join("none"), 5).unwrap_err();
+    assert!(matches!(missing, BoundedReadFileError::Open { .. }));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_refused_without_waiting() {
+    assert!(matches!(
+        bounded_read_file("/dev/zero", 10),
+        Err(BoundedReadFileError::NotPlain { .. })
+    ));
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(
+        bounded_read_file(folder.path(), 10),
+        Err(BoundedReadFileError::NotPlain { .. })
+    ));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn file_that_claims_to_be_empty_is_bounded_too() {
+    // Files of the system say that they have 0 bytes.
+    assert!(matches!(
+        bounded_read_file("/proc/self/status", 10),
+        Err(BoundedReadFileError::TooLarge { .. })
+    ));
+}
+
+#[tokio::test]
+async fn tell_counts_both_ways_of_reading() {
+    let mut reader = TellReader::new(&[0; 100][..]);
+    Read::read_exact(&mut reader, &mut [0; 10]).unwrap();
+    AsyncReadExt::read_exact(&mut reader, &mut [0; 20])
+        .await
+        .unwrap();
+    assert_eq!(reader.tell(), 30);
+    assert_eq!(reader.into_inner().len(), 70);
+}
+
+/// A watched stream, and what it reported.
+fn watched<T>(inner: T) -> (Watch<T>, Arc<Mutex<Vec<String>>>) {
+    let reports: Arc<Mutex<Vec<String>>> = Arc::default();
+    let watch = Watch::new(inner, {
+        let reports = Arc::clone(&reports);
+        move |outcome| {
+            let report = match outcome {
+                Outcome::Failed(error) => error.kind().to_string(),
+                outcome => format!("{outcome:?}"),
+            };
+            reports.lock().unwrap().push(report);
+        }
+    });
+    (watch, reports)
+}
+
+#[tokio::test]
+async fn watch_reports_the_end_once() {
+    let (mut watch, reports) = watched(&b"12345"[..]);
+    watch.read_to_end(&mut Vec::new()).await.unwrap();
+    watch.read_to_end(&mut Vec::new()).await.unwrap();
+    drop(watch);
+    assert_eq!(*reports.lock().unwrap(), ["End"]);
+}
+
+#[tokio::test]
+async fn watch_reports_the_first_error_and_not_what_follows() {
+    let (near, far) = tokio::io::duplex(8);
+    let (mut watch, reports) = watched(near);
+    drop(far);
+    assert!(watch.write_all(b"x").await.is_err());
+    watch.read_to_end(&mut Vec::new()).await.unwrap();
+    drop(watch);
+    assert_eq!(*reports.lock().unwrap(), ["broken pipe"]);
+}
+
+#[tokio::test]
+async fn watch_reports_a_close_by_shutdown_and_by_drop() {
+    let (mut watch, reports) = watched(tokio::io::sink());
+    watch.write_all(b"x").await.unwrap();
+    assert!(reports.lock().unwrap().is_empty());
+    watch.shutdown().await.unwrap();
+    assert_eq!(*reports.lock().unwrap(), ["Closed"]);
+
+    let (watch, reports) = watched(tokio::io::sink());
+    drop(watch);
+    assert_eq!(*reports.lock().unwrap(), ["Closed"]);
+}

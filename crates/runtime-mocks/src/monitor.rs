@@ -1,0 +1,224 @@
+//! A monitor that remembers everything it is told.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use runtime_core::monitor::{IncidentId, Level, MonitorSink, Report, Scope, Severity};
+use runtime_core::{Monitor, chain};
+
+/// The handle of a mock monitor: what the monitor and its children were told.
+///
+/// ```
+/// use runtime_mocks::MockMonitor;
+///
+/// let (monitor, mock) = MockMonitor::new();
+/// monitor.with_prefix("fetch").count("retries", 2);
+/// assert_eq!(mock.counter("fetch.retries"), 2);
+/// assert!(!mock.has_counter("fetch.failures"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct MockMonitor {
+    sink: Arc<Recorder>,
+}
+
+/// A line that was logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogLine {
+    /// How bad it is.
+    pub level: Level,
+    /// The prefix of the monitor.
+    pub prefix: String,
+    /// The tags of the monitor, by name.
+    pub tags: BTreeMap<String, String>,
+    /// The message.
+    pub message: String,
+}
+
+/// An incident that was reported.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ReportedIncident {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Its name.
+    pub incident: IncidentId,
+    /// What was being done.
+    pub context: String,
+    /// The error with all its causes.
+    pub error: String,
+    /// The prefix of the monitor.
+    pub prefix: String,
+    /// The tags of the monitor, by name.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl MockMonitor {
+    /// Makes a monitor, and the handle that tells what it was told.
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "a mock is a pair of the object and its handle"
+    )]
+    #[must_use]
+    pub fn new() -> (Monitor, Self) {
+        Self::pair(false)
+    }
+
+    /// Makes a monitor that panics when an error is reported or logged, so that the test fails there.
+    #[must_use]
+    pub fn panicking() -> (Monitor, Self) {
+        Self::pair(true)
+    }
+
+    fn pair(panics: bool) -> (Monitor, Self) {
+        let sink = Arc::new(Recorder {
+            panics,
+            told: Mutex::default(),
+        });
+        (Monitor::new(sink.clone()), Self { sink })
+    }
+
+    /// The sum of a counter; the name starts with the prefix, as in `fetch.retries`.
+    #[must_use]
+    pub fn counter(&self, name: &str) -> u64 {
+        self.sink
+            .told
+            .lock()
+            .counters
+            .get(name)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Tells whether a counter was ever counted.
+    #[must_use]
+    pub fn has_counter(&self, name: &str) -> bool {
+        self.sink.told.lock().counters.contains_key(name)
+    }
+
+    /// The values of a measure, in order; the name starts with the prefix.
+    #[must_use]
+    pub fn values(&self, name: &str) -> Vec<f64> {
+        self.sink
+            .told
+            .lock()
+            .measures
+            .get(name)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Tells whether a measure was ever taken.
+    #[must_use]
+    pub fn has_measure(&self, name: &str) -> bool {
+        self.sink.told.lock().measures.contains_key(name)
+    }
+
+    /// The lines that were logged, in order.
+    #[must_use]
+    pub fn lines(&self) -> Vec<LogLine> {
+        self.sink.told.lock().lines.clone()
+    }
+
+    /// Tells whether a line was logged whose message contains the text.
+    #[must_use]
+    pub fn has_line(&self, part: &str) -> bool {
+        let told = self.sink.told.lock();
+        told.lines.iter().any(|line| line.message.contains(part))
+    }
+
+    /// The incidents that were reported, in order.
+    #[must_use]
+    pub fn reports(&self) -> Vec<ReportedIncident> {
+        self.sink.told.lock().reports.clone()
+    }
+}
+
+#[derive(Debug)]
+struct Recorder {
+    panics: bool,
+    told: Mutex<Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    counters: BTreeMap<String, u64>,
+    measures: BTreeMap<String, Vec<f64>>,
+    lines: Vec<LogLine>,
+    reports: Vec<ReportedIncident>,
+}
+
+fn full_name(scope: &Scope, name: &str) -> String {
+    match scope.prefix() {
+        "" => name.to_owned(),
+        prefix => format!("{prefix}.{name}"),
+    }
+}
+
+/// The tags by name; of a name that was given twice, the innermost.
+fn tags(scope: &Scope) -> BTreeMap<String, String> {
+    let mut tags = BTreeMap::new();
+    for (name, value) in scope.tags() {
+        tags.entry(name.to_owned())
+            .or_insert_with(|| value.to_owned());
+    }
+    tags
+}
+
+impl Recorder {
+    fn fail(&self, told: &dyn fmt::Display) {
+        assert!(!self.panics, "the monitor was told of an error: {told}");
+    }
+}
+
+impl MonitorSink for Recorder {
+    fn count(&self, scope: &Scope, name: &'static str, n: u64) {
+        *self
+            .told
+            .lock()
+            .counters
+            .entry(full_name(scope, name))
+            .or_default() += n;
+    }
+
+    fn measure(&self, scope: &Scope, name: &'static str, value: f64) {
+        self.told
+            .lock()
+            .measures
+            .entry(full_name(scope, name))
+            .or_default()
+            .push(value);
+    }
+
+    fn log(&self, scope: &Scope, level: Level, message: &dyn fmt::Display) {
+        // Formatting runs code of others: never under the lock.
+        let line = LogLine {
+            level,
+            prefix: scope.prefix().to_owned(),
+            tags: tags(scope),
+            message: message.to_string(),
+        };
+        self.told.lock().lines.push(line);
+        if level == Level::ERROR {
+            self.fail(message);
+        }
+    }
+
+    fn report(&self, scope: &Scope, report: &Report<'_>) {
+        let reported = ReportedIncident {
+            severity: report.severity,
+            incident: report.incident,
+            context: report.context.to_string(),
+            error: chain(report.error),
+            prefix: scope.prefix().to_owned(),
+            tags: tags(scope),
+        };
+        let told = format!("{}: {}", reported.context, reported.error);
+        self.told.lock().reports.push(reported);
+        if report.severity == Severity::Error {
+            self.fail(&told);
+        }
+    }
+}

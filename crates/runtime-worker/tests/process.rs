@@ -1,0 +1,181 @@
+//! Tasks as processes: what they see, what they leave, and that nothing of them outlives them.
+#![cfg(unix)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::Bench;
+
+fn sh(script: &str) -> Value {
+    json!({ "command": ["sh", "-c", script] })
+}
+
+async fn log_of(payload: Value) -> (String, String) {
+    let bench = Bench::new().await;
+    let (task_id, state) = bench.outcome(payload).await;
+    (bench.log(&task_id).await, state)
+}
+
+#[tokio::test]
+async fn both_streams_come_in_the_order_in_which_they_were_written() {
+    let (log, _) = log_of(sh(
+        "for i in 1 2 3 4 5; do echo out $i; echo err $i >&2; done",
+    ))
+    .await;
+    let lines: Vec<_> = log.lines().filter(|line| !line.starts_with('[')).collect();
+    let expected: Vec<_> = (1..=5)
+        .flat_map(|i| [format!("out {i}"), format!("err {i}")])
+        .collect();
+    assert_eq!(lines, expected);
+}
+
+#[tokio::test]
+async fn commands_run_in_order_until_one_fails() {
+    let payload = json!({ "command": [["echo", "first"], ["false"], ["echo", "never"]] });
+    let (log, state) = log_of(payload).await;
+    assert_eq!(state, "failed");
+    assert!(log.contains("\nfirst\n") && !log.contains("never"), "{log}");
+}
+
+#[tokio::test]
+async fn a_task_sees_its_own_variables_and_none_of_the_workers() {
+    let payload = json!({ "command": ["env"], "env": { "COLOUR": "blue" } });
+    let (log, _) = log_of(payload).await;
+    assert!(log.contains("\nCOLOUR=blue\n"), "{log}");
+    // Cargo sets this for the worker of this test.
+    assert!(!log.contains("CARGO_MANIFEST_DIR"), "{log}");
+}
+
+#[tokio::test]
+async fn a_command_that_does_not_exist_is_named_and_fails_the_task() {
+    let (log, state) = log_of(json!({ "command": ["no-such-program", "x"] })).await;
+    assert_eq!(state, "failed");
+    assert!(
+        log.contains("[taskcluster:error] cannot start `no-such-program`: No such file"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn an_end_by_signal_is_told_as_such() {
+    let (log, state) = log_of(sh("kill -SEGV $$")).await;
+    assert_eq!(state, "failed");
+    assert!(log.contains("Task ended with signal 11"), "{log}");
+}
+
+#[tokio::test]
+async fn what_a_task_starts_in_the_background_ends_with_it() {
+    let bench = Bench::new().await;
+    let (task_id, state) = bench.outcome(sh("sleep 600 & echo $!")).await;
+    assert_eq!(state, "completed");
+    let log = bench.log(&task_id).await;
+    let pid = log
+        .lines()
+        .find_map(|line| line.parse::<u32>().ok())
+        .expect("the task told the process id");
+    assert!(!is_alive(pid), "process {pid} still runs");
+}
+
+#[tokio::test]
+async fn a_task_that_ignores_the_polite_signal_is_killed() {
+    let bench = Bench::new().await;
+    let task_id = bench.create(json!({
+        "command": ["sh", "-c", "trap '' TERM; echo $$; while true; do sleep 0.1; done"], "maxRunTime": 1,
+    }));
+    let running = bench.start(bench.worker());
+    bench.resolved(&task_id).await;
+    running.stop().await;
+    let log = bench.log(&task_id).await;
+    let pid = log
+        .lines()
+        .find_map(|line| line.parse::<u32>().ok())
+        .expect("the task told the process id");
+    assert!(!is_alive(pid), "process {pid} still runs");
+}
+
+#[tokio::test]
+async fn a_variable_that_cannot_be_one_is_a_malformed_payload() {
+    let (log, state) = log_of(json!({ "command": ["true"], "env": { "A=B": "c" } })).await;
+    assert_eq!(state, "exception/malformed-payload");
+    assert!(
+        log.contains("`A=B` cannot be an environment variable"),
+        "{log}"
+    );
+}
+
+mod artifacts {
+    use super::*;
+
+    fn payload(script: &str, artifact: Value) -> Value {
+        json!({ "command": ["sh", "-c", script], "artifacts": [artifact] })
+    }
+
+    #[tokio::test]
+    async fn files_and_folders_are_uploaded_under_their_names() {
+        let bench = Bench::new().await;
+        let script = "mkdir -p out/deep; echo one > out/one.txt; echo two > out/deep/two.txt";
+        let artifact = json!({ "name": "public/out", "type": "directory", "path": "out" });
+        let (task_id, state) = bench.outcome(payload(script, artifact)).await;
+        assert_eq!(state, "completed");
+        assert_eq!(bench.text(&task_id, "public/out/one.txt").await, "one\n");
+        assert_eq!(
+            bench.text(&task_id, "public/out/deep/two.txt").await,
+            "two\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_missing_file_becomes_an_error_artifact_and_fails_the_task() {
+        let bench = Bench::new().await;
+        let artifact = json!({ "name": "public/a", "type": "file", "path": "a" });
+        let (task_id, state) = bench.outcome(payload("true", artifact)).await;
+        assert_eq!(state, "failed");
+        let artifacts = bench
+            .taskcluster
+            .artifacts(&task_id, 0)
+            .expect("the task exists");
+        let kind = artifacts
+            .iter()
+            .find(|artifact| artifact.name == "public/a")
+            .map(|found| format!("{:?}", found.kind));
+        assert!(
+            kind.as_ref()
+                .is_some_and(|kind| kind.contains("file-missing-on-worker")),
+            "{kind:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_missing_optional_file_is_fine_and_prints_no_error() {
+        let bench = Bench::new().await;
+        let artifact = json!({ "name": "public/a", "type": "file", "path": "a", "optional": true });
+        let (task_id, state) = bench.outcome(payload("true", artifact)).await;
+        assert_eq!(state, "completed");
+        assert!(!bench.log(&task_id).await.contains("[taskcluster:error]"));
+    }
+
+    #[tokio::test]
+    async fn links_out_of_the_folder_are_not_followed() {
+        let bench = Bench::new().await;
+        for path in ["link", "../../etc/passwd", "/etc/passwd"] {
+            let artifact = json!({ "name": "public/a", "type": "file", "path": path });
+            let task_id = bench.create(payload("ln -s /etc/passwd link", artifact));
+            let running = bench.start(bench.worker());
+            bench.resolved(&task_id).await;
+            assert!(
+                bench
+                    .log(&task_id)
+                    .await
+                    .contains("leads out of the folder of the task"),
+                "{path}"
+            );
+            drop(running);
+        }
+    }
+}
+
+/// Reports whether a process runs; one that ended and waits to be reaped by its parent does not.
+fn is_alive(pid: u32) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !state.is_empty() && !state.contains(") Z ")
+}
