@@ -140,6 +140,8 @@ pub enum Exit {
     Code(i32),
     /// By this signal.
     Signal(i32),
+    /// Because the worker ended it.
+    Killed,
 }
 
 impl Exit {
@@ -154,7 +156,7 @@ impl Exit {
     pub fn code(self) -> Option<i32> {
         match self {
             Self::Code(code) => Some(code),
-            Self::Signal(_) => None,
+            Self::Signal(_) | Self::Killed => None,
         }
     }
 }
@@ -164,6 +166,7 @@ impl fmt::Display for Exit {
         match self {
             Self::Code(code) => write!(f, "exit code {code}"),
             Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::Killed => f.write_str("a kill by the worker"),
         }
     }
 }

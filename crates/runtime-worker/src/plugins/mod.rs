@@ -13,10 +13,12 @@ mod artifacts;
 mod env;
 mod exit_status;
 mod max_run_time;
+mod mounts;
 mod task_log;
 
 pub use artifacts::Artifacts;
 pub use env::Environment;
 pub use exit_status::ExitStatus;
 pub use max_run_time::MaxRunTime;
+pub use mounts::Mounts;
 pub use task_log::{LiveLog, TaskLog};

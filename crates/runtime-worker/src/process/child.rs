@@ -22,12 +22,6 @@ pub(super) struct Child {
     output: Output,
 }
 
-/// How a process ended.
-pub(super) enum Ended {
-    ByItself(Exit),
-    Killed(Exit),
-}
-
 impl Child {
     pub(super) fn spawn(command: &[String], builder: &ProcessBuilder) -> io::Result<Self> {
         let mut spawn = Command::new(&command[0]);
@@ -53,10 +47,13 @@ impl Child {
         mut self,
         killed: watch::Receiver<bool>,
         grace: Duration,
-    ) -> Result<Ended, BoxError> {
+    ) -> Result<Exit, BoxError> {
         let ended = tokio::select! {
-            status = self.process.wait() => Ended::ByItself(exit_of(status?)),
-            () = asked(killed) => Ended::Killed(exit_of(self.end(grace).await?)),
+            status = self.process.wait() => exit_of(status?),
+            () = asked(killed) => {
+                self.end(grace).await?;
+                Exit::Killed
+            }
         };
         // What the process started in the background must not slow down later tasks.
         self.group.end();

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::builder::ProcessBuilder;
-use super::child::{Child, Ended};
+use super::child::Child;
 use super::folder::TaskFolder;
 use crate::engine::{Exit, ExtractError, ResultSet, Sandbox};
 
@@ -51,10 +51,7 @@ async fn run_commands(
     let mut exit = Exit::Code(0);
     for command in &builder.commands {
         exit = match Child::spawn(command, builder) {
-            Ok(child) => match child.run(killed.clone(), builder.grace).await? {
-                Ended::ByItself(exit) => exit,
-                Ended::Killed(exit) => return Ok(exit),
-            },
+            Ok(child) => child.run(killed.clone(), builder.grace).await?,
             Err(error) => {
                 builder
                     .context

@@ -83,11 +83,16 @@ impl Stages {
     }
 
     async fn all(&mut self, blueprint: &Blueprint, run: &TaskRun) -> Result<Verdict, TaskError> {
+        let malformed = blueprint.schema.check(run.payload()).err();
         for plugin in &blueprint.plugins {
-            self.plugins.extend(plugin.new_task_plugin(run).await?);
+            // Those that read nothing of the payload, such as the one for the log, follow the task all the same.
+            if malformed.is_none() || plugin.payload_schema().is_none() {
+                self.plugins.extend(plugin.new_task_plugin(run).await?);
+            }
         }
-        // After the plugins, so that the one for the log is there when the payload is refused.
-        blueprint.schema.check(run.payload())?;
+        if let Some(error) = malformed {
+            return Err(error.into());
+        }
         try_join_all(self.plugins.iter_mut().map(|plugin| plugin.prepare())).await?;
 
         let mut builder = blueprint.engine.new_sandbox_builder(run).await?;

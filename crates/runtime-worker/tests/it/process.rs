@@ -1,10 +1,6 @@
 //! Tasks as processes: what they see, what they leave, and that nothing of them outlives them.
-#![cfg(unix)]
-
-mod support;
-
+use crate::support::Bench;
 use serde_json::{Value, json};
-use support::Bench;
 
 fn sh(script: &str) -> Value {
     json!({ "command": ["sh", "-c", script] })

@@ -1,15 +1,13 @@
 //! Every task is resolved once, with the right reason, and leaves nothing behind.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Bench, state};
 use async_trait::async_trait;
 use runtime_core::TaskError;
 use runtime_worker::{Engine, Plugin, SandboxBuilder, TaskPlugin, TaskRun};
 use serde_json::{Value, json};
-use support::{Bench, state};
 
 fn sh(script: &str) -> Value {
     json!({ "command": ["sh", "-c", script] })

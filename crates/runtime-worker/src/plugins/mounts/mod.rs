@@ -1,0 +1,158 @@
+//! Caches that outlive a task, and inputs that are fetched once.
+
+mod kept;
+mod payload;
+mod task;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use runtime_caching::{Cache, Sharing, Uncommitted};
+use runtime_core::{Environment, MalformedPayloadError, Section, TaskError, TemporaryStorage};
+use runtime_fetcher::{Combine, Fetcher, HttpClient};
+use runtime_gc::CostClass;
+use serde_json::Value;
+
+use super::exit_status::ExitPayload;
+use crate::payload::schema_of;
+use crate::{NoObserver, Observer, Plugin, TaskPlugin, TaskRun};
+use kept::Kept;
+use payload::{Mount, Payload};
+use task::TaskMounts;
+
+/// Reads `mounts`: named caches, which one task at a time uses, and inputs, which all tasks share.
+///
+/// Caches live as long as this plugin and are freed by the collector when room is needed. A named
+/// cache is used again only after a task that ended by itself: what a task that was stopped left in
+/// it may be half-written.
+#[derive(Clone)]
+pub struct Mounts {
+    shared: Arc<Shared>,
+    observer: Arc<dyn Observer>,
+}
+
+/// What all tasks use together.
+struct Shared {
+    http: HttpClient,
+    fetcher: Combine,
+    inputs: Cache<String, Kept>,
+    named: Cache<String, Kept>,
+    storage: TemporaryStorage,
+}
+
+impl Mounts {
+    /// Makes empty caches in the storage of `environment`, which its collector may free. Inputs come over `http`.
+    #[must_use]
+    pub fn new(http: HttpClient, environment: &Environment) -> Self {
+        let storage = environment.storage.clone();
+        let resources = &environment.resources;
+        let exclusive = Sharing::Exclusive(Uncommitted::Dispose);
+        let new_named = {
+            let storage = storage.clone();
+            move |_: String, _| {
+                std::future::ready(Kept::create(&storage, "cache", CostClass::Expensive))
+            }
+        };
+        let no_reference = |key: String, _| {
+            std::future::ready(Err::<Kept, _>(format!(
+                "`{key}` was required without a reference"
+            )))
+        };
+        let shared = Shared {
+            http,
+            fetcher: Combine::standard(),
+            inputs: Cache::new("inputs", Sharing::Shared, no_reference, resources.clone()),
+            named: Cache::new("named", exclusive, new_named, resources.clone()),
+            storage,
+        };
+        Self {
+            shared: Arc::new(shared),
+            observer: Arc::new(NoObserver),
+        }
+    }
+
+    /// Tells `observer` how fetches go.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// Checks all mounts at once, so that the author of a task sees everything that is wrong.
+    fn check(&self, mounts: Vec<payload::RawMount>) -> Result<Vec<Mount>, TaskError> {
+        let mut good = Vec::new();
+        let mut bad = Vec::new();
+        for (place, mount) in mounts.into_iter().enumerate() {
+            let checked = Mount::try_from(mount).and_then(|mount| self.check_content(mount));
+            match checked {
+                Ok(mount) => good.push(mount),
+                Err(message) => bad.push(MalformedPayloadError::new(format!(
+                    "`payload.mounts.{place}`: {message}"
+                ))),
+            }
+        }
+        match MalformedPayloadError::merge(bad) {
+            Some(error) => Err(error.into()),
+            None => Ok(good),
+        }
+    }
+
+    fn check_content(&self, mount: Mount) -> Result<Mount, String> {
+        if let Mount::Content { content, .. } = &mount {
+            self.shared
+                .fetcher
+                .check(content)
+                .map_err(|error| format!("`content`: {error}"))?;
+        }
+        Ok(mount)
+    }
+}
+
+#[async_trait]
+impl Plugin for Mounts {
+    fn name(&self) -> &'static str {
+        "mounts"
+    }
+
+    fn payload_schema(&self) -> Option<Value> {
+        Some(schema_of::<Payload>())
+    }
+
+    fn documentation(&self) -> Vec<Section> {
+        vec![Section::new(
+            "Caches and inputs",
+            "
+            An entry of `mounts` is a cache, `{cacheName, directory}`, or an input, `{content, file}`.
+            A cache keeps what is in the folder for later tasks that name it. An input is fetched once
+            and shared; `content` is `{url, sha256}`, `{taskId, artifact}`, `{namespace, artifact}` or
+            `{raw}`. Paths are relative to the folder of the task.
+            ",
+        )]
+    }
+
+    async fn new_task_plugin(
+        &self,
+        run: &TaskRun,
+    ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
+        let mounts = self.check(run.payload_as::<Payload>()?.mounts)?;
+        if mounts.is_empty() {
+            return Ok(None);
+        }
+        let purge_after = run.payload_as::<ExitPayload>()?.on_exit_status.purge_caches;
+        let task = TaskMounts::new(
+            run.clone(),
+            Arc::clone(&self.shared),
+            Arc::clone(&self.observer),
+            mounts,
+            purge_after,
+        );
+        Ok(Some(Box::new(task)))
+    }
+}
+
+impl fmt::Debug for Mounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mounts").finish_non_exhaustive()
+    }
+}

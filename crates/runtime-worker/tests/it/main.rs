@@ -1,0 +1,8 @@
+//! A worker with the process engine and the standard plugins, on an embedded Taskcluster.
+#![cfg(unix)]
+
+mod kill;
+mod mounts;
+mod process;
+mod support;
+mod worker;
