@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use runtime_gc::{DisposableResource, InUse, ResourceTracker};
+use runtime_gc::{InUse, ResourceTracker};
 
 use crate::construction::{Construction, Site, Waiter};
-use crate::entry::{Entry, Parts};
+use crate::entry::Entry;
 use crate::inner::{Inner, Key, Phase, Seen, Slot};
 use crate::{Constructor, Handle, Progress, RequireError, Resource};
 
@@ -160,21 +160,6 @@ impl<K: Key, R: Resource> Cache<K, R> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Takes in what an earlier process has made.
-    pub(crate) fn adopt(&self, key: K, value: R, created: SystemTime, idle: Duration) {
-        let parts = Parts {
-            key: key.clone(),
-            value,
-            created,
-            serial: self.inner.serial(),
-            resource: DisposableResource::idle_since(idle),
-        };
-        let serial = parts.serial;
-        let entry = self.inner.register(parts);
-        let phase = Phase::Ready(Arc::clone(entry.as_arc()));
-        self.inner.insert(key, Slot { serial, phase });
     }
 
     async fn obtain(

@@ -125,10 +125,6 @@ impl<K: Key, R: Resource> Inner<K, R> {
         true
     }
 
-    pub(crate) fn insert(&self, key: K, slot: Slot<K, R>) {
-        self.shard(&key).entry(key).or_default().push(slot);
-    }
-
     /// What is in the map, for which no more than one shard is locked at a time.
     pub(crate) fn look(&self) -> Vec<Seen<K, R>> {
         let mut seen = Vec::new();

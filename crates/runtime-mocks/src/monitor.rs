@@ -57,10 +57,6 @@ pub struct ReportedIncident {
 
 impl MockMonitor {
     /// Makes a monitor, and the handle that tells what it was told.
-    #[expect(
-        clippy::new_ret_no_self,
-        reason = "a mock is a pair of the object and its handle"
-    )]
     #[must_use]
     pub fn new() -> (Monitor, Self) {
         Self::pair(false)

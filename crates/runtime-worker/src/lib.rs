@@ -28,4 +28,6 @@ pub use process::ProcessEngine;
 pub use record::{NoObserver, Observer, TaskEvent, TaskRecord, TaskReport};
 pub use resolution::Resolution;
 pub use task_run::TaskRun;
-pub use worker::{Admission, AlwaysAdmit, BuildError, Refusal, Worker, WorkerBuilder};
+pub use worker::{
+    Admission, AlwaysAdmit, BuildError, CollectorAdmission, Refusal, Worker, WorkerBuilder,
+};

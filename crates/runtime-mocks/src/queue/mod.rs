@@ -45,10 +45,6 @@ pub struct MockQueue {
 
 impl MockQueue {
     /// Makes services, all of them mocks, and the handle that tells what to expect.
-    #[expect(
-        clippy::new_ret_no_self,
-        reason = "a mock is a pair of the object and its handle"
-    )]
     #[must_use]
     pub fn new() -> (Services, Self) {
         let script = Arc::new(Script::default());

@@ -64,6 +64,10 @@ struct Inner {
     counters: Table<AtomicU64>,
     histograms: Table<Histogram>,
     gauges: Mutex<BTreeMap<String, f64>>,
+    #[cfg_attr(
+        not(feature = "prometheus"),
+        expect(dead_code, reason = "only the text for Prometheus shows it")
+    )]
     help: HashMap<String, String>,
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use runtime_gc::GarbageCollector;
 
 /// Decides whether the worker may claim now.
 #[async_trait]
@@ -45,5 +46,39 @@ pub struct AlwaysAdmit;
 impl Admission for AlwaysAdmit {
     async fn admit(&self) -> Result<(), Refusal> {
         Ok(())
+    }
+}
+
+/// Refuses while disk, inodes or memory are below the floors of a collector, after freeing what is idle.
+#[derive(Debug)]
+pub struct CollectorAdmission {
+    collector: GarbageCollector,
+}
+
+impl CollectorAdmission {
+    /// Asks `collector` before each claim.
+    #[must_use]
+    pub fn new(collector: GarbageCollector) -> Self {
+        Self { collector }
+    }
+}
+
+#[async_trait]
+impl Admission for CollectorAdmission {
+    async fn admit(&self) -> Result<(), Refusal> {
+        let report = self.collector.collect().await;
+        if report.can_claim() {
+            return Ok(());
+        }
+        // Which limits are short, without amounts, which differ each time.
+        let limits: Vec<_> = report
+            .shortages
+            .iter()
+            .map(|shortage| shortage.rule.to_string())
+            .collect();
+        Err(Refusal::new(format!(
+            "the machine runs low: {}",
+            limits.join(", ")
+        )))
     }
 }

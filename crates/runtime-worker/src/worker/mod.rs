@@ -3,7 +3,7 @@
 mod admission;
 mod builder;
 
-pub use admission::{Admission, AlwaysAdmit, Refusal};
+pub use admission::{Admission, AlwaysAdmit, CollectorAdmission, Refusal};
 pub use builder::{BuildError, WorkerBuilder};
 
 use std::collections::HashMap;
@@ -43,7 +43,6 @@ pub struct Worker {
 
 impl Worker {
     /// Starts to put a worker together.
-    #[must_use]
     pub fn builder(
         deployment: Arc<dyn Deployment>,
         environment: Environment,
@@ -88,12 +87,10 @@ impl Worker {
     /// Claims into the free slots and starts what comes. Tasks that end meanwhile are noticed later.
     async fn claim_some(&self, running: &mut Running, stop: &LifeCycleTracker) {
         if let Err(refusal) = self.admission.admit().await {
-            self.blueprint
-                .environment
-                .monitor
-                .warn(format_args!("not claiming: {refusal}"));
+            running.refused(&self.blueprint, refusal);
             return pause(stop).await;
         }
+        running.refusal = None;
         let free = self.capacity - running.set.len();
         match self.claim(free).await {
             Ok(claims) => claims
@@ -144,6 +141,8 @@ async fn pause(stop: &LifeCycleTracker) {
 struct Running {
     set: JoinSet<TaskReport>,
     runs: HashMap<Id, Run>,
+    /// Why the worker does not claim at present.
+    refusal: Option<Refusal>,
 }
 
 impl Running {
@@ -157,6 +156,17 @@ impl Running {
             .set
             .spawn(async move { run_task(&blueprint, claim, stop.reached(StopStage::Now)).await });
         self.runs.insert(handle.id(), run);
+    }
+
+    /// Tells a reason once, however often it comes in a row.
+    fn refused(&mut self, blueprint: &Blueprint, refusal: Refusal) {
+        if self.refusal.as_ref() != Some(&refusal) {
+            blueprint
+                .environment
+                .monitor
+                .warn(format_args!("not claiming: {refusal}"));
+            self.refusal = Some(refusal);
+        }
     }
 
     /// Waits for the next task to end; at once if none runs.

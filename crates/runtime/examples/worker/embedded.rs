@@ -1,0 +1,226 @@
+//! The default: tasks on an embedded Taskcluster, and a summary at the end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use runtime::client::TaskclusterDeployment;
+use runtime::mocks::taskcluster::{TaskState, TaskStatus, Taskcluster};
+use runtime::{CredentialsWatch, LifeCycleTracker, Stoppable as _};
+use tokio::task::JoinSet;
+
+use crate::args::Args;
+use crate::assemble::{Assembled, Parts, assemble};
+use crate::definition::{DEMO, Definition, Target};
+use crate::progress::Progress;
+use crate::signals::stop_on_signals;
+use crate::summary::{self, Row};
+
+/// How long a claim waits for a task. Short, because a worker that stops waits for its claim.
+const LONG_POLL: Duration = Duration::from_millis(500);
+
+pub(crate) async fn run(args: &Args) -> Result<()> {
+    let taskcluster = Arc::new(
+        Taskcluster::builder()
+            .port(args.port)
+            .long_poll(LONG_POLL)
+            .start()
+            .await
+            .context(
+                "cannot start the embedded Taskcluster; leave --port out to take a free one",
+            )?,
+    );
+    let definitions = read_definitions(args, taskcluster.root_url())?;
+    let progress = Arc::new(Progress::new(args.json));
+    let stop = LifeCycleTracker::new();
+    let parts = Parts {
+        deployment: Arc::new(TaskclusterDeployment::new(taskcluster.root_url())?),
+        credentials: CredentialsWatch::fixed(Some(taskcluster.credentials())),
+        progress: Arc::clone(&progress),
+        cancel_poll: Duration::from_millis(250),
+        trust_loopback: true,
+    };
+    let assembled = assemble(args, parts, &stop).await?;
+    progress.say(format_args!(
+        "embedded Taskcluster at {}",
+        taskcluster.root_url()
+    ));
+    for definition in &definitions {
+        create(&taskcluster, definition)?;
+        progress.say(format_args!(
+            "{:<10} created as {}",
+            definition.name, definition.task_id
+        ));
+    }
+    let _signals = AbortOnDrop(tokio::spawn(stop_on_signals(stop.clone())));
+    if args.keep {
+        print_exports(&taskcluster, &progress);
+    }
+
+    work(args, &taskcluster, &definitions, &assembled, &stop).await;
+    let rows = rows(&taskcluster, definitions, &progress)?;
+    summary::print(&rows, &assembled.measured(), args.json);
+    assembled.close().await;
+    judge(&rows)
+}
+
+fn read_definitions(args: &Args, root_url: &str) -> Result<Vec<Definition>> {
+    let target = Target {
+        root_url,
+        task_queue_id: &args.task_queue_id,
+    };
+    if args.definitions.is_empty() && !args.keep {
+        return DEMO
+            .iter()
+            .map(|(stem, text)| Definition::parse(stem, text, &target))
+            .collect();
+    }
+    args.definitions
+        .iter()
+        .map(|path| Definition::read(path, &target))
+        .collect()
+}
+
+fn create(taskcluster: &Taskcluster, definition: &Definition) -> Result<()> {
+    let mut body = definition.body.clone();
+    body["taskId"] = definition.task_id.as_str().into();
+    let created = taskcluster.create_task(body);
+    created.with_context(|| format!("the queue refused `{}`", definition.name))?;
+    Ok(())
+}
+
+/// Runs the worker until all tasks are resolved, or with `--keep` until a signal.
+async fn work(
+    args: &Args,
+    taskcluster: &Arc<Taskcluster>,
+    definitions: &[Definition],
+    assembled: &Assembled,
+    stop: &LifeCycleTracker,
+) {
+    let mut cancellations = JoinSet::new();
+    for definition in definitions {
+        if let Some(after) = definition.cancel_after {
+            let (taskcluster, task_id) = (Arc::clone(taskcluster), definition.task_id.to_string());
+            cancellations.spawn(cancel_when_running(taskcluster, task_id, after));
+        }
+    }
+    let all_done = async {
+        for definition in definitions {
+            // An unknown task cannot be: it was created above.
+            let _ = taskcluster
+                .wait_for(definition.task_id.as_str(), is_resolved)
+                .await;
+        }
+        if !args.keep {
+            stop.stop_gracefully();
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = assembled.worker.run_until(stop) => {}
+        () = all_done => {}
+    }
+}
+
+async fn cancel_when_running(taskcluster: Arc<Taskcluster>, task_id: String, after: Duration) {
+    let running = taskcluster
+        .wait_for(&task_id, |status| {
+            !status.runs.is_empty() && !is_pending(status)
+        })
+        .await;
+    if running.is_ok() {
+        tokio::time::sleep(after).await;
+        // That it is resolved by now shows in the summary.
+        let _ = taskcluster.cancel_task(&task_id);
+    }
+}
+
+fn is_pending(status: &TaskStatus) -> bool {
+    status.state == TaskState::Pending
+}
+
+fn is_resolved(status: &TaskStatus) -> bool {
+    status.state.is_resolved()
+}
+
+fn print_exports(taskcluster: &Taskcluster, progress: &Progress) {
+    let credentials = taskcluster.credentials();
+    progress.say(format_args!(
+        "\nto use it from elsewhere:\n\
+         export TASKCLUSTER_ROOT_URL={}\n\
+         export TASKCLUSTER_CLIENT_ID={}\n\
+         export TASKCLUSTER_ACCESS_TOKEN={}\n",
+        taskcluster.root_url(),
+        credentials.client_id,
+        credentials.secrets().next().unwrap_or_default(),
+    ));
+}
+
+fn rows(
+    taskcluster: &Taskcluster,
+    definitions: Vec<Definition>,
+    progress: &Progress,
+) -> Result<Vec<Row>> {
+    let reports = progress.take_reports().into_iter();
+    let mut reports: HashMap<_, _> = reports
+        .map(|report| (report.run.task_id.clone(), report))
+        .collect();
+    definitions
+        .into_iter()
+        .map(|definition| {
+            let task_id = definition.task_id.as_str();
+            let status = taskcluster.status(task_id)?;
+            let report = reports.remove(&definition.task_id);
+            let artifacts = artifact_urls(taskcluster, &status)?;
+            Ok(Row {
+                state: state_of(&status),
+                definition,
+                report,
+                artifacts,
+            })
+        })
+        .collect()
+}
+
+fn state_of(status: &TaskStatus) -> String {
+    match status.reason_resolved() {
+        Some(reason) if status.state == TaskState::Exception => format!("exception/{reason}"),
+        _ => format!("{:?}", status.state).to_lowercase(),
+    }
+}
+
+fn artifact_urls(taskcluster: &Taskcluster, status: &TaskStatus) -> Result<Vec<(String, String)>> {
+    let Some(run) = status.runs.last() else {
+        return Ok(Vec::new());
+    };
+    let base = format!(
+        "{}/api/queue/v1/task/{}/runs/{}/artifacts",
+        taskcluster.root_url(),
+        status.task_id,
+        run.run_id
+    );
+    let artifacts = taskcluster
+        .artifacts(&status.task_id, run.run_id)?
+        .into_iter();
+    Ok(artifacts
+        .map(|artifact| (artifact.name.clone(), format!("{base}/{}", artifact.name)))
+        .collect())
+}
+
+fn judge(rows: &[Row]) -> Result<()> {
+    let surprises: Vec<_> = rows.iter().filter_map(Row::surprise).collect();
+    if surprises.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", surprises.join("; "))
+}
+
+/// Ends a task that would otherwise wait for ever.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
