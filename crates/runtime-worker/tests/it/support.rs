@@ -132,8 +132,10 @@ impl Bench {
     /// The worker of most tests, with caches and inputs.
     pub(crate) fn worker_with_mounts(&self) -> WorkerBuilder {
         let settings = self.settings();
-        let mut config = FetchConfig::default();
-        config.addresses = AddressPolicy::Any;
+        let config = FetchConfig {
+            addresses: AddressPolicy::Any,
+            ..FetchConfig::default()
+        };
         let http = HttpClient::new(config).expect("the defaults are valid");
         let environment = settings.environment(Arc::new(SystemClock));
         let mounts = Mounts::new(http, &environment);

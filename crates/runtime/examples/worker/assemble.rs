@@ -168,7 +168,8 @@ impl Assembled {
         let tasks = snapshot.counter("tasks-resolved");
         let seconds = snapshot
             .distribution("task-duration")
-            .map_or(0.0, |seconds| seconds.mean());
+            .and_then(|seconds| seconds.mean())
+            .unwrap_or(0.0);
         let (hits, misses) = (
             snapshot.counter("cache-hits"),
             snapshot.counter("cache-misses"),
