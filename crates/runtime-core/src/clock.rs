@@ -16,6 +16,10 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn now(&self) -> Timestamp;
 
     /// Waits until [`now`](Self::now) has reached `deadline`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only waits.
     async fn sleep_until(&self, deadline: Timestamp);
 }
 

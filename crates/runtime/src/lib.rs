@@ -51,3 +51,8 @@ pub use runtime_webhook as webhook;
 #[cfg(feature = "worker")]
 #[doc(inline)]
 pub use runtime_worker as worker;
+
+/// Compiles the code of the README.
+#[cfg(all(doctest, feature = "full"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -14,7 +14,11 @@ const GLOBAL: &[(&str, &[&str])] = &[
     ("env::var_os(", &[]),
     ("env::vars(", &[]),
     ("env::vars_os(", &[]),
-    ("set_global_default(", &[]),
+    (
+        "set_global_default(",
+        // `LogBuilder::install`, which applications call at their start.
+        &["crates/runtime-monitoring/src/logs/mod.rs"],
+    ),
     ("set_global_recorder(", &[]),
     ("set_boxed_logger(", &[]),
 ];

@@ -1,0 +1,102 @@
+//! What is tried again, and what is final.
+
+use super::*;
+
+#[tokio::test]
+async fn each_attempt_asks_for_a_url_of_its_own() {
+    for status in [400, 403, 500, 503] {
+        let server = with_store(move |put| {
+            Reply::text(
+                if put < 2 { status } else { 200 },
+                "<Error>try again</Error>",
+            )
+        })
+        .await;
+        let content = bytes_of(300_000);
+        let uploaded = upload(
+            &client(&server),
+            &s3("a.zip", ArtifactSource::Bytes(content.clone())),
+        )
+        .await;
+        assert_eq!(uploaded.expect("the third attempt").bytes, 300_000);
+        let puts = puts(&server);
+        assert_eq!(puts.len(), 3);
+        assert!(puts.iter().all(|put| put.body == content));
+        let urls: std::collections::BTreeSet<_> = puts.iter().map(|put| &put.target).collect();
+        assert_eq!(urls.len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_tried_again() {
+    let server = with_store(|put| {
+        if put < 2 {
+            Reply::Hangup
+        } else {
+            Reply::text(200, "")
+        }
+    })
+    .await;
+    let source = ArtifactSource::Bytes(bytes_of(100));
+    upload(&client(&server), &s3("a.log", source))
+        .await
+        .expect("the third attempt");
+}
+
+#[tokio::test]
+async fn anything_but_success_is_a_failure_and_some_are_final() {
+    for status in [301, 304, 307, 404, 411, 413] {
+        let server = with_store(move |_| {
+            Reply::text(status, "<h1>Too\nlarge</h1>").with("location", "/store/elsewhere")
+        })
+        .await;
+        let error = upload(
+            &client(&server),
+            &s3("a.zip", ArtifactSource::Bytes(bytes_of(9))),
+        )
+        .await
+        .expect_err("refused");
+        assert!(error.to_string().contains(&status.to_string()), "{error}");
+        assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+        assert_eq!(puts(&server).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn attempts_end() {
+    let server = with_store(|_| Reply::text(500, "always")).await;
+    let deployment = server.deployment_with(|settings| settings.upload_attempts = 3);
+    let client = deployment.client(CredentialsWatch::fixed(None));
+    let error = upload(&client, &s3("a.zip", ArtifactSource::Bytes(Bytes::new())))
+        .await
+        .expect_err("refused");
+    let UploadError::Refused {
+        status: 500,
+        attempts: 3,
+        message,
+        ..
+    } = error
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!(message, "always");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_when_the_queue_refuses() {
+    let server = Server::start(|_, _| {
+        Reply::json(
+            409,
+            json!({ "code": "RequestConflict", "message": "resolved" }),
+        )
+    })
+    .await;
+    let error = upload(
+        &client(&server),
+        &s3("a", ArtifactSource::Bytes(Bytes::new())),
+    )
+    .await
+    .expect_err("refused");
+    assert!(error.is_conflict() && !error.is_transient());
+    assert_eq!(server.seen().len(), 1);
+}

@@ -1,0 +1,131 @@
+//! What arrives for each kind of artifact.
+
+use super::*;
+
+#[tokio::test]
+async fn identity_bytes_arrive_with_their_length_and_are_hashed_on_the_way() {
+    for length in [0, 1, 128 << 10, (3 << 20) + 17] {
+        let server = good_store().await;
+        let content = bytes_of(length);
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = file(folder.path(), "a", &content);
+        for source in [
+            ArtifactSource::Bytes(content.clone()),
+            ArtifactSource::File(path),
+        ] {
+            let uploaded = upload(&client(&server), &s3("public/a.png", source))
+                .await
+                .expect("success");
+            assert_eq!(uploaded.bytes, length as u64);
+            assert_eq!(
+                uploaded.sha256.as_deref(),
+                Some(&*hex(Sha256::digest(&content)))
+            );
+            assert_eq!(
+                uploaded.sha512.as_deref(),
+                Some(&*hex(Sha512::digest(&content)))
+            );
+            let put = puts(&server).pop().expect("an upload");
+            assert!(put.body == content, "{length} bytes arrive as they are");
+            assert_eq!(put.header("content-length"), length.to_string());
+            assert_eq!(put.header("transfer-encoding"), "");
+            assert_eq!(put.header("content-encoding"), "");
+            assert_eq!(put.header("content-type"), "text/plain; charset=utf-8");
+            assert_eq!(
+                put.header("authorization"),
+                "",
+                "the URL is signed, the request must not be"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn texts_travel_compressed_and_are_described_as_they_were() {
+    // Noise grows over what the copy may take of memory, so both kinds of copy are used.
+    let noise = std::iter::repeat_with(|| fastrand::u8(..))
+        .take(2 << 20)
+        .collect();
+    for content in [Bytes::from("a line\n".repeat(1000)), noise] {
+        let server = good_store().await;
+        let source = ArtifactSource::Bytes(content.clone());
+        let uploaded = upload(&client(&server), &s3("public/a.log", source))
+            .await
+            .expect("success");
+        assert_eq!(uploaded.bytes, content.len() as u64);
+        assert_eq!(
+            uploaded.sha256.as_deref(),
+            Some(&*hex(Sha256::digest(&content)))
+        );
+        assert_eq!(server.seen()[0].json()["contentLength"], content.len());
+        let put = puts(&server).pop().expect("an upload");
+        assert_eq!(put.header("content-encoding"), "gzip");
+        assert_eq!(put.header("content-length"), put.body.len().to_string());
+        assert!(gunzipped(&put.body) == content);
+    }
+}
+
+#[tokio::test]
+async fn no_artifact_outlives_its_task() {
+    let server = good_store().await;
+    for (asked, sent) in [
+        (None, "2027-01-01T00:00:00.123Z"),
+        (Some("2028-01-01T00:00:00Z"), "2027-01-01T00:00:00.123Z"),
+        (Some("2026-01-01T00:00:00Z"), "2026-01-01T00:00:00Z"),
+    ] {
+        let mut artifact = s3("a.zip", ArtifactSource::Bytes(Bytes::new()));
+        artifact.expires = asked.map(|expires| expires.parse().expect("a time"));
+        upload(&client(&server), &artifact).await.expect("success");
+        let declarations = server.seen();
+        let declaration = declarations
+            .iter()
+            .rfind(|seen| seen.method == Method::POST)
+            .expect("declared");
+        assert_eq!(declaration.json()["expires"], sent);
+    }
+}
+
+#[tokio::test]
+async fn other_kinds_are_declared_and_no_more() {
+    let server = Server::start(|_, seen| {
+        Reply::json(200, json!({ "storageType": seen.json()["storageType"] }))
+    })
+    .await;
+    let kinds = [
+        ArtifactBody::Reference(RedirectArtifact {
+            content_type: "text/html".to_owned(),
+            url: "https://example.com".to_owned(),
+        }),
+        ArtifactBody::Link(LinkArtifact {
+            content_type: "text/plain".to_owned(),
+            artifact: "public/b".to_owned(),
+        }),
+        ArtifactBody::Error(ErrorArtifact {
+            reason: ArtifactErrorReason::NotReadable,
+            message: "ä".repeat(5000),
+        }),
+    ];
+    for content in kinds {
+        let artifact = Artifact {
+            name: "public/a".to_owned(),
+            expires: None,
+            content,
+        };
+        assert_eq!(
+            upload(&client(&server), &artifact).await.expect("success"),
+            Uploaded::default()
+        );
+    }
+    let sent: Vec<_> = server.seen().iter().map(Seen::json).collect();
+    let expires = "2027-01-01T00:00:00.123Z";
+    assert_eq!(
+        sent[0],
+        json!({ "storageType": "reference", "contentType": "text/html", "url": "https://example.com", "expires": expires })
+    );
+    assert_eq!(
+        sent[1],
+        json!({ "storageType": "link", "contentType": "text/plain", "artifact": "public/b", "expires": expires })
+    );
+    assert_eq!(sent[2]["reason"], "file-not-readable-on-worker");
+    assert_eq!(sent[2]["message"], "ä".repeat(4096));
+}

@@ -1,0 +1,201 @@
+//! Sources that change, vanish or never were files.
+
+use super::*;
+
+/// Uploads a file that changes between its declaration and its upload.
+async fn upload_while(
+    name: &str,
+    change: impl Fn(&Path) + Send + Sync + 'static,
+) -> (Result<Uploaded, UploadError>, usize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = file(folder.path(), "file", &bytes_of(500_000));
+    let changing = path.clone();
+    let server = Server::start(move |number, seen| {
+        if seen.method == Method::PUT {
+            return Reply::text(200, "");
+        }
+        change(&changing);
+        declared(number, seen)
+    })
+    .await;
+    let outcome = upload(&client(&server), &s3(name, ArtifactSource::File(path))).await;
+    (outcome, puts(&server).len())
+}
+
+fn append(path: &Path) {
+    let mut file = std::fs::File::options()
+        .append(true)
+        .open(path)
+        .expect("opens");
+    file.write_all(b"more").expect("writes");
+}
+
+fn cut(path: &Path) {
+    let file = std::fs::File::options()
+        .write(true)
+        .open(path)
+        .expect("opens");
+    file.set_len(400_000).expect("cuts");
+}
+
+fn rewrite(path: &Path) {
+    let file = std::fs::File::options()
+        .write(true)
+        .open(path)
+        .expect("opens");
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH)
+        .expect("sets the time");
+}
+
+#[tokio::test]
+async fn a_source_that_changes_is_an_error_and_never_arrives_whole() {
+    for (change, later) in [
+        (append as fn(&Path), 500_004),
+        (cut, 400_000),
+        (rewrite, 500_000),
+    ] {
+        let (outcome, arrived) = upload_while("a.zip", change).await;
+        let error = outcome.expect_err("it changed");
+        let UploadError::Changed {
+            expected: 500_000,
+            found,
+            ..
+        } = error
+        else {
+            panic!("{error:?}")
+        };
+        assert_eq!((found, arrived), (later, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_copy_does_not_mind_what_happens_to_its_source_later() {
+    let (outcome, arrived) = upload_while("a.log", append).await;
+    assert_eq!((outcome.expect("success").bytes, arrived), (500_000, 1));
+}
+
+#[tokio::test]
+async fn what_is_no_readable_plain_file_becomes_the_right_error_artifact() {
+    let server = good_store().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut cases = vec![
+        (
+            folder.path().join("missing"),
+            ArtifactErrorReason::FileMissing,
+        ),
+        (
+            folder.path().to_owned(),
+            ArtifactErrorReason::InvalidResource,
+        ),
+    ];
+    cases.extend(unix_cases(folder.path()));
+    for (path, reason) in cases {
+        let error = upload(
+            &client(&server),
+            &s3("a.log", ArtifactSource::File(path.clone())),
+        )
+        .await
+        .expect_err("unreadable");
+        let artifact = error
+            .to_error_artifact()
+            .unwrap_or_else(|| panic!("{error:?}"));
+        assert_eq!(artifact.reason, reason, "{}", path.display());
+    }
+    assert!(
+        server.seen().is_empty(),
+        "nothing is declared before the source is open"
+    );
+}
+
+#[cfg(unix)]
+fn unix_cases(folder: &Path) -> Vec<(PathBuf, ArtifactErrorReason)> {
+    let link = folder.join("link");
+    std::os::unix::fs::symlink(file(folder, "target", b"secret"), &link).expect("links");
+    let pipe = folder.join("pipe");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    #[cfg(target_os = "linux")]
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).expect("makes a pipe");
+    let mut cases = vec![
+        (link, ArtifactErrorReason::InvalidResource),
+        (
+            PathBuf::from("/dev/null"),
+            ArtifactErrorReason::InvalidResource,
+        ),
+    ];
+    if cfg!(target_os = "linux") {
+        cases.push((pipe, ArtifactErrorReason::InvalidResource));
+    }
+    cases
+}
+
+#[cfg(not(unix))]
+fn unix_cases(_: &Path) -> Vec<(PathBuf, ArtifactErrorReason)> {
+    Vec::new()
+}
+
+#[tokio::test]
+async fn a_full_disk_for_copies_is_named() {
+    let server = good_store().await;
+    let deployment = server
+        .deployment_with(|settings| settings.spool_folder = Some(PathBuf::from("/nowhere/at/all")));
+    let client = deployment.client(CredentialsWatch::fixed(None));
+    let noise: Bytes = std::iter::repeat_with(|| fastrand::u8(..))
+        .take(2 << 20)
+        .collect();
+    let error = upload(&client, &s3("a.log", ArtifactSource::Bytes(noise)))
+        .await
+        .expect_err("no folder");
+    assert!(
+        runtime_core::chain(&error).contains("compressed copy"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn uploads_of_all_clients_share_one_limit() {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (barrier, highest) = (Arc::new(Barrier::new(3)), Arc::clone(&most));
+    let server = Server::start_async(move |number, seen| {
+        let (now, highest, barrier) =
+            (Arc::clone(&now), Arc::clone(&highest), Arc::clone(&barrier));
+        async move {
+            if seen.method != Method::PUT {
+                return declared(number, &seen);
+            }
+            highest.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            barrier.wait().await;
+            now.fetch_sub(1, Ordering::SeqCst);
+            Reply::text(200, "")
+        }
+    })
+    .await;
+    let deployment = server.deployment_with(|settings| settings.concurrent_uploads = 3);
+    let uploads = (0..12).map(|number| {
+        let client = deployment.client(CredentialsWatch::fixed(None));
+        async move {
+            upload(
+                &client,
+                &s3(
+                    &format!("{number}.zip"),
+                    ArtifactSource::Bytes(Bytes::new()),
+                ),
+            )
+            .await
+        }
+    });
+    let outcomes = runtime_core::util::join_with_limit(12, uploads).await;
+    assert!(outcomes.iter().all(Result::is_ok));
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn the_url_is_kept_out_of_errors() {
+    let server = with_store(|_| Reply::Hangup).await;
+    let deployment = server.deployment_with(|settings| settings.upload_attempts = 1);
+    let client = deployment.client(CredentialsWatch::fixed(None));
+    let error = upload(&client, &s3("a.zip", ArtifactSource::Bytes(Bytes::new())))
+        .await
+        .expect_err("broken");
+    let text = format!("{} {error:?}", runtime_core::chain(&error));
+    assert!(!text.contains("s3cret"), "{text}");
+}
