@@ -1,7 +1,5 @@
 //! What the tests of caches share: resources that count, and a machine with room.
 
-#![expect(dead_code, reason = "each test program uses some of it")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
