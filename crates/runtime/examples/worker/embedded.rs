@@ -58,9 +58,13 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         print_exports(&taskcluster, &progress);
     }
 
-    work(args, &taskcluster, &definitions, &assembled, &stop).await;
-    let rows = rows(&taskcluster, definitions, &progress)?;
-    summary::print(&rows, &assembled.measured(), args.json);
+    let run = Run {
+        args,
+        taskcluster,
+        definitions,
+        progress,
+    };
+    let rows = run.work(&assembled, &stop).await?;
     assembled.close().await;
     judge(&rows)
 }
@@ -70,7 +74,7 @@ fn read_definitions(args: &Args, root_url: &str) -> Result<Vec<Definition>> {
         root_url,
         task_queue_id: &args.task_queue_id,
     };
-    if args.definitions.is_empty() && !args.keep {
+    if args.definitions.is_empty() {
         return DEMO
             .iter()
             .map(|(stem, text)| Definition::parse(stem, text, &target))
@@ -90,36 +94,97 @@ fn create(taskcluster: &Taskcluster, definition: &Definition) -> Result<()> {
     Ok(())
 }
 
-/// Runs the worker until all tasks are resolved, or with `--keep` until a signal.
-async fn work(
-    args: &Args,
-    taskcluster: &Arc<Taskcluster>,
-    definitions: &[Definition],
-    assembled: &Assembled,
-    stop: &LifeCycleTracker,
-) {
-    let mut cancellations = JoinSet::new();
-    for definition in definitions {
-        if let Some(after) = definition.cancel_after {
-            let (taskcluster, task_id) = (Arc::clone(taskcluster), definition.task_id.to_string());
-            cancellations.spawn(cancel_when_running(taskcluster, task_id, after));
+/// One run of the tasks on the embedded Taskcluster.
+struct Run<'a> {
+    args: &'a Args,
+    taskcluster: Arc<Taskcluster>,
+    definitions: Vec<Definition>,
+    progress: Arc<Progress>,
+}
+
+impl Run<'_> {
+    /// Runs the worker until all tasks are resolved, or with `--keep` until a signal, and tells how they ended.
+    async fn work(&self, assembled: &Assembled, stop: &LifeCycleTracker) -> Result<Vec<Row>> {
+        let _cancellations = self.cancel_some();
+        let worker = assembled.worker.run_until(stop);
+        tokio::pin!(worker);
+        tokio::select! {
+            () = &mut worker => return self.tell(assembled).await,
+            () = self.all_resolved() => {}
         }
+        if !self.args.keep {
+            stop.stop_gracefully();
+            worker.await;
+            return self.tell(assembled).await;
+        }
+        // The queue knows of an end a little before the worker has told of it.
+        let ran = self
+            .definitions
+            .iter()
+            .filter(|it| self.has_run(it))
+            .count();
+        self.progress.reported(ran).await;
+        let rows = self.tell(assembled).await?;
+        self.progress
+            .say("\nthe worker and its queue go on until Ctrl-C");
+        worker.await;
+        Ok(rows)
     }
-    let all_done = async {
-        for definition in definitions {
-            // An unknown task cannot be: it was created above.
-            let _ = taskcluster
-                .wait_for(definition.task_id.as_str(), is_resolved)
+
+    fn cancel_some(&self) -> JoinSet<()> {
+        let wanted = self
+            .definitions
+            .iter()
+            .filter_map(|it| Some((it.task_id.to_string(), it.cancel_after?)));
+        let cancel =
+            |(task_id, after)| cancel_when_running(Arc::clone(&self.taskcluster), task_id, after);
+        wanted.map(cancel).collect()
+    }
+
+    async fn all_resolved(&self) {
+        for definition in &self.definitions {
+            // An unknown task cannot be: it was created before.
+            let task_id = definition.task_id.as_str();
+            let _ = self
+                .taskcluster
+                .wait_for(task_id, |status| status.state.is_resolved())
                 .await;
         }
-        if !args.keep {
-            stop.stop_gracefully();
+    }
+
+    fn has_run(&self, definition: &Definition) -> bool {
+        self.taskcluster
+            .status(definition.task_id.as_str())
+            .is_ok_and(|status| !status.runs.is_empty())
+    }
+
+    async fn tell(&self, assembled: &Assembled) -> Result<Vec<Row>> {
+        let rows = rows(&self.taskcluster, &self.definitions, &self.progress)?;
+        summary::print(&rows, &assembled.measured(), self.args);
+        for row in rows.iter().filter(|row| row.surprise().is_some()) {
+            self.tell_errors(row).await;
         }
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        () = assembled.worker.run_until(stop) => {}
-        () = all_done => {}
+        Ok(rows)
+    }
+
+    /// Shows what the log of a task gives as the reason for its end.
+    async fn tell_errors(&self, row: &Row) {
+        let task_id = row.definition.task_id.as_str();
+        let stored = self
+            .taskcluster
+            .read_artifact(task_id, "public/logs/live_backing.log")
+            .await;
+        let Some(log) = stored.ok().and_then(|stored| stored.decoded().ok()) else {
+            return;
+        };
+        let log = String::from_utf8_lossy(&log).into_owned();
+        for line in log
+            .lines()
+            .filter(|line| line.starts_with("[taskcluster:error]"))
+        {
+            self.progress
+                .say(format_args!("{:<10} {line}", row.definition.name));
+        }
     }
 }
 
@@ -140,10 +205,6 @@ fn is_pending(status: &TaskStatus) -> bool {
     status.state == TaskState::Pending
 }
 
-fn is_resolved(status: &TaskStatus) -> bool {
-    status.state.is_resolved()
-}
-
 fn print_exports(taskcluster: &Taskcluster, progress: &Progress) {
     let credentials = taskcluster.credentials();
     progress.say(format_args!(
@@ -159,7 +220,7 @@ fn print_exports(taskcluster: &Taskcluster, progress: &Progress) {
 
 fn rows(
     taskcluster: &Taskcluster,
-    definitions: Vec<Definition>,
+    definitions: &[Definition],
     progress: &Progress,
 ) -> Result<Vec<Row>> {
     let reports = progress.take_reports().into_iter();
@@ -167,7 +228,7 @@ fn rows(
         .map(|report| (report.run.task_id.clone(), report))
         .collect();
     definitions
-        .into_iter()
+        .iter()
         .map(|definition| {
             let task_id = definition.task_id.as_str();
             let status = taskcluster.status(task_id)?;
@@ -175,7 +236,7 @@ fn rows(
             let artifacts = artifact_urls(taskcluster, &status)?;
             Ok(Row {
                 state: state_of(&status),
-                definition,
+                definition: definition.clone(),
                 report,
                 artifacts,
             })

@@ -9,12 +9,15 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 use runtime::Run;
 use runtime::worker::{Observer, TaskEvent, TaskReport};
+use tokio::sync::watch;
 
 /// An observer that keeps the reports for the summary.
 pub(crate) struct Progress {
     view: View,
     names: Mutex<HashMap<Run, String>>,
     reports: Mutex<Vec<TaskReport>>,
+    /// How many reports there have been.
+    count: watch::Sender<usize>,
 }
 
 enum View {
@@ -38,6 +41,7 @@ impl Progress {
             view,
             names: Mutex::default(),
             reports: Mutex::default(),
+            count: watch::Sender::new(0),
         }
     }
 
@@ -48,6 +52,12 @@ impl Progress {
             View::Lines { to_stderr: true } => eprintln!("{line}"),
             View::Lines { to_stderr: false } => println!("{line}"),
         }
+    }
+
+    /// Waits until there have been `count` reports.
+    pub(crate) async fn reported(&self, count: usize) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.count.subscribe().wait_for(|now| *now >= count).await;
     }
 
     /// The reports so far, and none of them again.
@@ -85,6 +95,7 @@ impl Observer for Progress {
             TaskEvent::Resolved(report) => {
                 self.view.resolved(self, report);
                 self.reports.lock().push((*report).clone());
+                self.count.send_modify(|count| *count += 1);
             }
             _ => {}
         }

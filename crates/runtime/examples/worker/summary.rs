@@ -1,10 +1,11 @@
 //! How the tasks ended: a table for people, JSON for programs.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use runtime::worker::TaskReport;
 use serde_json::{Value, json};
 
+use crate::args::Args;
 use crate::definition::Definition;
 
 /// One task at the end of a run.
@@ -21,14 +22,16 @@ pub(crate) struct Row {
 impl Row {
     /// What differs from what the file of the task says, if anything does.
     pub(crate) fn surprise(&self) -> Option<String> {
-        let expected = self.definition.expect.as_deref()?;
-        let differs = expected != self.state;
-        differs.then(|| {
-            format!(
-                "`{}` should end as {expected} and ended as {}",
-                self.definition.name, self.state
-            )
-        })
+        let (name, state) = (&self.definition.name, &self.state);
+        match self.definition.expect.as_deref() {
+            Some(expected) if expected == state => None,
+            Some(expected) => Some(format!(
+                "`{name}` should end as {expected} and ended as {state}"
+            )),
+            // Without a word in its file, a task should end well.
+            None if state == "completed" => None,
+            None => Some(format!("`{name}` ended as {state}")),
+        }
     }
 
     fn cells(&self) -> [String; 6] {
@@ -37,30 +40,19 @@ impl Row {
         let exit = report
             .and_then(|report| report.exit)
             .map(|exit| exit.to_string());
-        let caches = report.map(|report| {
-            format!(
-                "{} of {}",
-                report.cache_hits,
-                report.cache_hits + report.cache_misses
-            )
-        });
-        let artifacts = match self.artifacts.len() {
-            0 => "-".to_owned(),
-            _ => self
-                .artifacts
-                .iter()
-                .map(|(_, url)| url.as_str())
-                .collect::<Vec<_>>()
-                .join("\n"),
-        };
+        let asked =
+            report.map(|report| (report.cache_hits, report.cache_hits + report.cache_misses));
+        let warm = asked
+            .filter(|(_, all)| *all > 0)
+            .map(|(hits, all)| format!("{hits} of {all} warm"));
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         [
             self.definition.name.clone(),
             self.state.clone(),
             or_dash(seconds),
             or_dash(exit),
-            or_dash(caches),
-            artifacts,
+            or_dash(warm),
+            self.artifacts.len().to_string(),
         ]
     }
 
@@ -85,28 +77,31 @@ impl Row {
 }
 
 /// Prints the rows, and then what the worker measured.
-pub(crate) fn print(rows: &[Row], measured: &str, json: bool) {
-    if json {
+pub(crate) fn print(rows: &[Row], measured: &str, args: &Args) {
+    if args.json {
         rows.iter().for_each(|row| println!("{}", row.json()));
         println!("{}", json!({"measured": measured}));
-    } else {
-        println!("\n{}\n\nmeasured: {measured}", table(rows));
+        return;
     }
+    // Below the table, since a URL is wider than any column should be.
+    for row in rows.iter().filter(|row| !row.artifacts.is_empty()) {
+        println!("\nartifacts of {}:", row.definition.name);
+        row.artifacts
+            .iter()
+            .for_each(|(_, url)| println!("  {url}"));
+    }
+    if !args.keep {
+        println!("\nthese URLs ended with the run; --keep leaves them up");
+    }
+    println!("\n{}\n\nmeasured: {measured}", table(rows).trim_fmt());
 }
 
 fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
     table
-        .load_preset(UTF8_HORIZONTAL_ONLY)
+        .load_preset(NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header([
-        "task",
-        "state",
-        "time",
-        "ended with",
-        "cache hits",
-        "artifacts",
-    ]);
+    table.set_header(["TASK", "STATE", "TIME", "ENDED WITH", "CACHES", "ARTIFACTS"]);
     table.add_rows(rows.iter().map(Row::cells));
     table
 }
