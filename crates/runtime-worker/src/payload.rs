@@ -60,13 +60,24 @@ impl PayloadSchema {
     /// Everything that is wrong with it, each with the path of the place.
     pub fn check(&self, payload: &Value) -> Result<(), MalformedPayloadError> {
         let errors = self.validator.iter_errors(payload).map(|error| {
-            let path = match error.instance_path().to_string() {
-                path if path.is_empty() => "payload".to_owned(),
-                path => format!("payload{}", path.replace('/', ".")),
-            };
-            MalformedPayloadError::new(format!("`{path}`: {error}"))
+            let path = error.instance_path().to_string().replace('/', ".");
+            let hint = self.hint(&error.schema_path().to_string());
+            MalformedPayloadError::new(format!("`payload{path}`: {error}{hint}"))
         });
         MalformedPayloadError::merge(errors).map_or(Ok(()), Err)
+    }
+}
+
+impl PayloadSchema {
+    /// That no alternative fits helps nobody without what is expected in their place.
+    fn hint(&self, schema_path: &str) -> String {
+        let place = schema_path
+            .strip_suffix("/anyOf")
+            .and_then(|place| self.schema.pointer(place));
+        match place.and_then(|schema| schema["description"].as_str()) {
+            Some(description) => format!("; expected: {description}"),
+            None => String::new(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use runtime_core::{Section, TaskError};
+use runtime_core::{MalformedPayloadError, Section, TaskError};
 use serde_json::Value;
 
 use crate::engine::{ResultSet, Sandbox, SandboxBuilder};
@@ -20,6 +20,17 @@ pub trait Plugin: Send + Sync + fmt::Debug {
     /// `properties`. `None` if it reads nothing.
     fn payload_schema(&self) -> Option<Value> {
         None
+    }
+
+    /// Checks what a schema cannot express. It is called whether or not the payload fits the schema,
+    /// so that the author of a task sees everything that is wrong at once.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, each with the path of the place; what the schema refuses need not be said again.
+    fn check_payload(&self, payload: &Value) -> Result<(), MalformedPayloadError> {
+        let _ = payload;
+        Ok(())
     }
 
     /// What authors of tasks must know.

@@ -83,7 +83,7 @@ impl Stages {
     }
 
     async fn all(&mut self, blueprint: &Blueprint, run: &TaskRun) -> Result<Verdict, TaskError> {
-        let malformed = blueprint.schema.check(run.payload()).err();
+        let malformed = blueprint.check(run.payload()).err();
         for plugin in &blueprint.plugins {
             // Those that read nothing of the payload, such as the one for the log, follow the task all the same.
             if malformed.is_none() || plugin.payload_schema().is_none() {

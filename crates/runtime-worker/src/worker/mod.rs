@@ -12,7 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::queue::{ClaimWorkRequest, Queue, TaskClaim};
-use runtime_core::{ApiError, Deployment, Environment, LifeCycleTracker, Run, StopStage};
+use runtime_core::{
+    ApiError, Deployment, Environment, LifeCycleTracker, MalformedPayloadError, Run, StopStage,
+};
+use serde_json::Value;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::payload::PayloadSchema;
@@ -31,6 +34,18 @@ pub(crate) struct Blueprint {
     pub(crate) schema: PayloadSchema,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) cancel_poll: Duration,
+}
+
+impl Blueprint {
+    /// Checks a payload against the schema and by the plugins, and gives everything that is wrong.
+    pub(crate) fn check(&self, payload: &Value) -> Result<(), MalformedPayloadError> {
+        let by_schema = self.schema.check(payload).err();
+        let by_plugins = self
+            .plugins
+            .iter()
+            .filter_map(|plugin| plugin.check_payload(payload).err());
+        MalformedPayloadError::merge(by_schema.into_iter().chain(by_plugins)).map_or(Ok(()), Err)
+    }
 }
 
 /// Claims tasks from one queue and runs them, several at a time.

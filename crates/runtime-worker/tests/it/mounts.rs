@@ -121,7 +121,7 @@ async fn bytes_that_do_not_match_their_hash_never_reach_the_task() {
 async fn every_wrong_mount_is_named_with_its_place() {
     let bench = Bench::new().await;
     let payload = json!({
-        "command": ["true"],
+        "command": "not an array",
         "mounts": [
             { "cacheName": "a" },
             { "content": { "raw": "x" }, "file": "x" },
@@ -140,6 +140,11 @@ async fn every_wrong_mount_is_named_with_its_place() {
         logs[0]
     );
     assert!(!logs[0].contains("mounts.1"), "{}", logs[0]);
+    assert!(
+        logs[0].contains("`payload.command`") && logs[0].contains("expected: A program"),
+        "{}",
+        logs[0]
+    );
 }
 
 #[tokio::test]

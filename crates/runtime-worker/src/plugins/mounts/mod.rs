@@ -12,6 +12,7 @@ use runtime_caching::{Cache, Sharing, Uncommitted};
 use runtime_core::{Environment, MalformedPayloadError, Section, TaskError, TemporaryStorage};
 use runtime_fetcher::{Combine, Fetcher, HttpClient};
 use runtime_gc::CostClass;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::exit_status::ExitPayload;
@@ -79,33 +80,26 @@ impl Mounts {
         self
     }
 
-    /// Checks all mounts at once, so that the author of a task sees everything that is wrong.
-    fn check(&self, mounts: Vec<payload::RawMount>) -> Result<Vec<Mount>, TaskError> {
-        let mut good = Vec::new();
-        let mut bad = Vec::new();
-        for (place, mount) in mounts.into_iter().enumerate() {
-            let checked = Mount::try_from(mount).and_then(|mount| self.check_content(mount));
-            match checked {
-                Ok(mount) => good.push(mount),
-                Err(message) => bad.push(MalformedPayloadError::new(format!(
-                    "`payload.mounts.{place}`: {message}"
-                ))),
-            }
-        }
-        match MalformedPayloadError::merge(bad) {
-            Some(error) => Err(error.into()),
-            None => Ok(good),
-        }
+    /// Checks one mount, whose shape the schema has checked.
+    fn check_mount(&self, place: usize, mount: &Value) -> Result<(), MalformedPayloadError> {
+        let Ok(mount) = payload::RawMount::deserialize(mount) else {
+            return Ok(());
+        };
+        Mount::try_from(mount)
+            .and_then(|mount| self.check_content(&mount))
+            .map_err(|message| {
+                MalformedPayloadError::new(format!("`payload.mounts.{place}`: {message}"))
+            })
     }
 
-    fn check_content(&self, mount: Mount) -> Result<Mount, String> {
-        if let Mount::Content { content, .. } = &mount {
+    fn check_content(&self, mount: &Mount) -> Result<(), String> {
+        if let Mount::Content { content, .. } = mount {
             self.shared
                 .fetcher
                 .check(content)
                 .map_err(|error| format!("`content`: {error}"))?;
         }
-        Ok(mount)
+        Ok(())
     }
 }
 
@@ -117,6 +111,16 @@ impl Plugin for Mounts {
 
     fn payload_schema(&self) -> Option<Value> {
         Some(schema_of::<Payload>())
+    }
+
+    fn check_payload(&self, payload: &Value) -> Result<(), MalformedPayloadError> {
+        let mounts = payload["mounts"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .enumerate();
+        let errors = mounts.filter_map(|(place, mount)| self.check_mount(place, mount).err());
+        MalformedPayloadError::merge(errors).map_or(Ok(()), Err)
     }
 
     fn documentation(&self) -> Vec<Section> {
@@ -135,7 +139,14 @@ impl Plugin for Mounts {
         &self,
         run: &TaskRun,
     ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
-        let mounts = self.check(run.payload_as::<Payload>()?.mounts)?;
+        let mounts = run
+            .payload_as::<Payload>()?
+            .mounts
+            .into_iter()
+            .map(Mount::try_from);
+        let mounts: Vec<Mount> = mounts
+            .collect::<Result<_, _>>()
+            .map_err(MalformedPayloadError::new)?;
         if mounts.is_empty() {
             return Ok(None);
         }
