@@ -1,0 +1,217 @@
+//! The example worker as its users meet it: as a program.
+#![cfg(unix)]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The example, which `cargo test` builds beside the tests.
+fn worker(folder: &Path) -> Command {
+    let tests = std::env::current_exe().expect("this program has a path");
+    let target = tests
+        .ancestors()
+        .nth(2)
+        .expect("tests are in `deps` of the target folder");
+    let path = target.join("examples/worker");
+    assert!(
+        path.is_file(),
+        "`cargo build --example worker` first: {} is missing",
+        path.display()
+    );
+    let mut command = Command::new(path);
+    // What the worker leaves would be in its temporary folder.
+    command.env("TMPDIR", folder).stdin(Stdio::null());
+    for name in ["ROOT_URL", "CLIENT_ID", "ACCESS_TOKEN", "CERTIFICATE"] {
+        command.env_remove(format!("TASKCLUSTER_{name}"));
+    }
+    command
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder for the test")
+}
+
+fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).expect("the folder is ours");
+    path
+}
+
+fn run(command: &mut Command) -> (Output, String) {
+    let output = command.output().expect("the example starts");
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    (output, String::from_utf8(text).expect("it writes text"))
+}
+
+fn is_empty(folder: &TempDir) -> bool {
+    std::fs::read_dir(folder.path())
+        .expect("the folder is there")
+        .next()
+        .is_none()
+}
+
+#[test]
+fn the_demo_tasks_end_as_their_files_say_and_leave_nothing() {
+    let folder = folder();
+    let (output, text) = run(worker(folder.path()).arg("--json"));
+    assert!(output.status.success(), "{text}");
+    let rows = String::from_utf8(output.stdout).expect("it writes text");
+    let rows: Vec<Value> = rows
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON a line"))
+        .collect();
+    let tasks: Vec<_> = rows.iter().filter(|row| row["task"].is_string()).collect();
+    assert_eq!(tasks.len(), 6);
+    assert!(
+        tasks.iter().all(|row| row["state"] == row["expected"]),
+        "{tasks:#?}"
+    );
+    let warm = tasks
+        .iter()
+        .find(|row| row["task"] == "warm")
+        .expect("the task that finds caches warm");
+    assert_eq!(warm["cacheHits"], 2);
+    assert!(
+        is_empty(&folder),
+        "something is left in the temporary folder"
+    );
+}
+
+#[test]
+fn no_secret_is_printed_at_the_most_talkative_level() {
+    let folder = folder();
+    let (_, text) = run(worker(folder.path()).args(["--log-level", "trace"]));
+    for word in ["accessToken", "Hawk id", "bewit=", "certificate\\\""] {
+        assert!(!text.contains(word), "`{word}` in {text}");
+    }
+}
+
+#[test]
+fn a_broken_file_is_named_and_so_is_what_is_wrong() {
+    let folder = folder();
+    let path = file(&folder, "broken.yml", "payload: [");
+    let (output, text) = run(worker(folder.path()).arg(&path));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("broken.yml` is no task definition"), "{text}");
+}
+
+#[test]
+fn a_payload_that_does_not_fit_is_explained() {
+    let folder = folder();
+    let path = file(
+        &folder,
+        "wrong.yml",
+        "payload: { command: echo, maxRunTime: soon }",
+    );
+    let (output, text) = run(worker(folder.path()).arg(&path));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("`payload.command`") && text.contains("`payload.maxRunTime`"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let folder = folder();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("it is bound").port().to_string();
+    let (output, text) = run(worker(folder.path()).args(["--port", &port]));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains(&port) && text.contains("taken"), "{text}");
+}
+
+#[test]
+fn a_connection_without_credentials_says_what_to_set() {
+    let folder = folder();
+    let (output, text) = run(worker(folder.path()).args(["--connect", "http://127.0.0.1:1"]));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("TASKCLUSTER_CLIENT_ID must be set"), "{text}");
+}
+
+/// Reads lines of a child until one contains `part`, and gives all of them.
+fn read_until(child: &mut Child, part: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let stdout = child.stdout.as_mut().expect("its output is a pipe");
+    for line in BufReader::new(stdout).lines() {
+        lines.push(line.expect("it writes text"));
+        if lines.last().is_some_and(|line| line.contains(part)) {
+            return lines;
+        }
+    }
+    panic!("it ended without `{part}`: {lines:#?}");
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status();
+    assert!(status.expect("there is a `kill`").success());
+}
+
+#[test]
+fn a_second_signal_stops_running_tasks_and_leaves_nothing() {
+    let folder = folder();
+    let scratch = tempfile::tempdir().expect("a folder for the definition");
+    let path = file(&scratch, "long.yml", "payload: { command: [sleep, '600'] }");
+    let mut child = worker(folder.path())
+        .arg(&path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the example starts");
+    read_until(&mut child, "running");
+    signal(&child, "-TERM");
+    // The second signal must not come before the first was handled: both would count as one.
+    let mut child_ended = child.try_wait().expect("it is our child");
+    while child_ended.is_none() {
+        std::thread::yield_now();
+        signal(&child, "-TERM");
+        child_ended = child.try_wait().expect("it is our child");
+    }
+    assert_eq!(
+        child_ended.and_then(|status| status.code()),
+        Some(1),
+        "the task did not complete"
+    );
+    assert!(
+        is_empty(&folder),
+        "something is left in the temporary folder"
+    );
+}
+
+#[test]
+fn what_is_kept_serves_another_worker_until_a_signal() {
+    let folder = folder();
+    let scratch = tempfile::tempdir().expect("a folder for the definition");
+    let path = file(&scratch, "quick.yml", "payload: { command: ['true'] }");
+    let mut kept = worker(folder.path())
+        .arg("--keep")
+        .arg(&path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the example starts");
+    let lines = read_until(&mut kept, "go on until Ctrl-C");
+    let exports = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("export ")?.split_once('='));
+    let mut second = worker(folder.path());
+    second
+        .envs(exports)
+        .args(["--task-queue-id", "demo/other"])
+        .stdout(Stdio::piped());
+    let mut second = second.spawn().expect("the example starts");
+    read_until(&mut second, "claiming from demo/other");
+
+    for child in [&mut second, &mut kept] {
+        signal(child, "-TERM");
+        let status = child.wait().expect("it is our child");
+        assert!(status.success(), "{status}");
+    }
+    assert!(
+        is_empty(&folder),
+        "something is left in the temporary folder"
+    );
+}
