@@ -1,4 +1,52 @@
 //! Shared and exclusive caches of disposable resources, built once however many ask.
+//!
+//! | you have | you use |
+//! | --- | --- |
+//! | something that many read, such as a download | a [`Cache`] with [`Sharing::Shared`] |
+//! | something that one user changes, such as a checkout | a [`Cache`] with [`Sharing::Exclusive`], and [`Handle::commit`] |
+//! | a constructor that only the one who asks knows | [`Cache::require_by`] |
+//! | a reason to forget something | [`Cache::purge`], [`Handle::poison`] |
+//!
+//! A [`Handle`] pins a resource and gives it back when it is dropped. What is idle is freed by the
+//! collector of `runtime-gc` when room is needed.
+//!
+//! # Example
+//!
+//! ```
+//! use async_trait::async_trait;
+//! use runtime_caching::{Build, Cache, Resource, Sharing};
+//! use runtime_gc::{DisposeError, Footprint, ResourceTracker, Size};
+//!
+//! #[derive(Debug)]
+//! struct Text(String);
+//!
+//! #[async_trait]
+//! impl Resource for Text {
+//!     fn footprint(&self) -> Footprint {
+//!         Footprint::memory(Size::Known(self.0.len() as u64))
+//!     }
+//!
+//!     async fn dispose(&self) -> Result<(), DisposeError> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), runtime_caching::RequireError> {
+//! let make = |key: String, _: Build| async move { Ok::<_, std::io::Error>(Text(key.to_uppercase())) };
+//! let cache = Cache::new("texts", Sharing::Shared, make, ResourceTracker::detached());
+//!
+//! let first = cache.require(&"a".to_owned()).await?;
+//! let again = cache.require(&"a".to_owned()).await?; // Made once.
+//! assert_eq!((first.0.as_str(), cache.len()), ("A", 1));
+//! # drop(again);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Limitations
+//!
+//! Caches are in memory: what they hold is forgotten when the process ends.
 
 mod build;
 mod cache;

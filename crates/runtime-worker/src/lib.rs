@@ -7,6 +7,44 @@
 //! | processes of this machine | nothing: [`ProcessEngine`] | a worker for commands |
 //!
 //! [`plugins`] has the standard ones: log, artifacts, caches and mounts, environment, time limit, exit codes.
+//!
+//! # What the worker takes care of
+//!
+//! - It claims while there is a free slot and the [`Admission`] allows it, and never drops a claim in flight.
+//! - It extends the claim while a task runs, through failures of the queue, until the claim is really lost.
+//! - It looks for cancellations, and treats a conflict at any time as the end of its part in the run.
+//! - It resolves each run once. The first reason to stop wins. A worker that must stop reports before it uploads.
+//! - A panic in an engine or plugin is an internal error of that task, with an incident in log and monitor.
+//!
+//! # Example
+//!
+//! A plugin that writes a line into every log:
+//!
+//! ```
+//! use async_trait::async_trait;
+//! use runtime_core::TaskError;
+//! use runtime_worker::{Plugin, TaskPlugin, TaskRun};
+//!
+//! #[derive(Debug)]
+//! struct Motto(&'static str);
+//!
+//! #[async_trait]
+//! impl Plugin for Motto {
+//!     fn name(&self) -> &'static str {
+//!         "motto"
+//!     }
+//!
+//!     async fn new_task_plugin(&self, run: &TaskRun) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
+//!         run.context.log(self.0);
+//!         Ok(None) // There is nothing more to do for this task.
+//!     }
+//! }
+//! ```
+//!
+//! # Limitations
+//!
+//! There is no signal ladder before `SIGTERM`, no cgroup and no sweep of processes that a killed worker
+//! left. The process engine is meant for Unix; elsewhere it ends only the process that it started.
 
 mod engine;
 mod plugin;

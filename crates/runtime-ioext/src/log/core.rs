@@ -81,8 +81,10 @@ impl Core {
             .try_for_each(|chunk| self.append_shared(chunk));
         let mut state = self.lock();
         state.large_call = false;
+        let aside = std::mem::take(&mut state.aside);
+        state.tail.push(&aside);
         let writers = state.writers.take();
-        drop(state);
+        self.appended(state);
         self.turn.notify_all();
         writers.wake();
         result
@@ -113,8 +115,13 @@ impl Core {
     pub(super) fn append_unbounded(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
         let mut state = self.lock();
         self.check_open(&state)?;
-        state.tail.push(bytes);
-        self.appended(state);
+        match state.large_call {
+            true => state.aside.extend_from_slice(bytes),
+            false => {
+                state.tail.push(bytes);
+                self.appended(state);
+            }
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use loom::thread;
 
 use super::limits::Limits;
 use super::test_backing::Disk;
-use super::{FollowedLog, LogReader};
+use super::{FollowedLog, LogReader, LogSink};
 
 /// Every write is worth a flush, and two bytes fill the memory.
 const TINY: Limits = Limits {
@@ -130,6 +130,21 @@ fn large_call_stays_in_one_piece() {
         let log = disk.log(TINY);
         let writer = write_in_thread(&log, b"aaaaaaaaa");
         log.writer().write_all(b"b").unwrap();
+        assert!(writer.join().unwrap());
+        log.close().unwrap();
+        assert!([&b"aaaaaaaaab"[..], b"baaaaaaaaa"].contains(&&disk.bytes()[..]));
+    });
+}
+
+/// A push, which does not wait, does not get into the middle of a large call either. Catches: pushing
+/// whatever else goes on.
+#[test]
+fn push_goes_beside_a_large_call() {
+    loom::model(|| {
+        let disk = Disk::new(99, 99);
+        let log = disk.log(TINY);
+        let writer = write_in_thread(&log, b"aaaaaaaaa");
+        log.writer().push(b"b").unwrap();
         assert!(writer.join().unwrap());
         log.close().unwrap();
         assert!([&b"aaaaaaaaab"[..], b"baaaaaaaaa"].contains(&&disk.bytes()[..]));

@@ -21,6 +21,8 @@ pub(super) struct State {
     pub(super) flush_queued: bool,
     /// A call that does not fit in memory at once appends its bytes.
     pub(super) large_call: bool,
+    /// What came in the middle of that call from somebody who does not wait. It goes behind it.
+    pub(super) aside: Vec<u8>,
     /// Nothing more is accepted.
     pub(super) closing: bool,
 }
@@ -44,6 +46,7 @@ impl State {
             flushing: false,
             flush_queued: false,
             large_call: false,
+            aside: Vec::new(),
             closing: false,
         }
     }
