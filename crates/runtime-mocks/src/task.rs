@@ -99,6 +99,8 @@ impl TestTask {
     #[must_use]
     pub fn log(&self) -> String {
         let log = self.context.followed_log();
+        // What was written just now may be in memory still.
+        log.writer().flush().expect("the log of a test is whole");
         let bytes = std::fs::read(log.path()).expect("the log of a test can be read");
         String::from_utf8_lossy(&bytes).into_owned()
     }
