@@ -60,6 +60,7 @@ impl WorkerEvents {
     /// # use runtime_core::{Timestamp, WorkerIdentity};
     /// # use runtime_monitoring::{WorkerEvent, WorkerEvents};
     /// # let identity = WorkerIdentity {
+    /// #     root_url: "https://tc.example.com".to_owned(),
     /// #     task_queue_id: "proj/ci".to_owned(),
     /// #     worker_group: "eu".to_owned(),
     /// #     worker_id: "i-0123".to_owned(),
