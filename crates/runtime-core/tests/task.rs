@@ -185,3 +185,25 @@ fn scopes_are_those_of_the_definition() {
     assert!(context.has_scopes(["secrets:get:a/b", "secrets:get:a/*"]));
     assert!(!context.has_scopes(["secrets:get:a/b", "queue:anything"]));
 }
+
+/// The log goes through a link to the device that is always full.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_is_told_to_who_closes_the_log_and_to_who_reads_it() {
+    let folder = folder();
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("task.log")).expect("a link");
+    let (context, controller) = create(folder.path());
+    context.log("this does not fit");
+
+    let error = controller.close_log().expect_err("the disk is full");
+    assert!(
+        runtime_core::chain(&error).contains("No space left"),
+        "{error:?}"
+    );
+    let mut text = String::new();
+    let read = context.new_log_reader().read_to_string(&mut text).await;
+    read.expect_err("the end of the log is missing");
+    context
+        .extract_log()
+        .expect_err("so it cannot pass for the whole");
+}
