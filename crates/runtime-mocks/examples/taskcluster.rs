@@ -5,7 +5,7 @@
 //!
 //!   --port N            listen on 127.0.0.1:N (default: a free port)
 //!   --claim-timeout S   claims last S seconds (default: 1200)
-//!   --data DIR          keep the bytes of artifacts in DIR (default: a temporary folder)
+//!   --data DIR          put the bytes of artifacts into DIR (default: a temporary folder)
 //! ```
 //!
 //! It prints what to export, and serves until SIGINT or SIGTERM. The root URL is also a page to look at.

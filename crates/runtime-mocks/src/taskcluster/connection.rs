@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 /// An injected fault has ended the connection.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the connection was reset on purpose")]
+#[error("the connection was ended on purpose")]
 pub(crate) struct Aborted;
 
 impl From<Aborted> for io::Error {

@@ -84,11 +84,10 @@ impl Plan {
         response: Response<Body>,
         switch: &ResetSwitch,
     ) -> Result<Response<Body>, Aborted> {
-        let switch = switch.clone();
         match self.fault {
             Some(Fault::LostAnswer) => Err(switch.reset()),
             Some(Fault::Truncate { after }) => Ok(rewrite(response, |body| {
-                first(body, after).chain(stream::once(async move { Err(switch.reset().into()) }))
+                first(body, after).chain(stream::once(cut_off()))
             })),
             Some(Fault::StallBody { after }) => Ok(rewrite(response, |body| {
                 first(body, after).chain(stream::pending())
@@ -159,6 +158,15 @@ where
 
 fn data(body: Body) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
     BodyStream::new(body).map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default()))
+}
+
+/// The error that ends a body too early.
+///
+/// It comes a moment after the bytes before it, so that they are sent: a reset, or an error that
+/// follows at once, could take them along.
+async fn cut_off() -> io::Result<Bytes> {
+    tokio::task::yield_now().await;
+    Err(Aborted.into())
 }
 
 /// The first bytes of a body.

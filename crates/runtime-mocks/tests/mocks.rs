@@ -1,0 +1,201 @@
+//! The mocks that need no Taskcluster: monitor, queue and task context.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use runtime_core::artifact::{
+    Artifact, ArtifactBody, ArtifactSource, ContentEncoding, ErrorArtifact, S3Artifact, UploadError,
+};
+use runtime_core::monitor::{Level, Severity};
+use runtime_core::queue::ArtifactErrorReason;
+use runtime_core::{ApiError, ExceptionReason, Run, ServiceError, StopReason, TaskId};
+use runtime_mocks::{MockMonitor, MockQueue, TestTask};
+use serde_json::json;
+
+fn run() -> Run {
+    Run {
+        task_id: TaskId::random(),
+        run_id: 0,
+    }
+}
+
+fn refused() -> ApiError {
+    ApiError::Service(ServiceError::new(
+        "queue.status",
+        404,
+        "ResourceNotFound",
+        "none",
+    ))
+}
+
+fn s3(source: ArtifactSource) -> Artifact {
+    let content_type = "text/plain".to_owned();
+    let content = S3Artifact {
+        content_type,
+        encoding: ContentEncoding::Auto,
+        source,
+    };
+    Artifact {
+        name: "public/a".to_owned(),
+        expires: None,
+        content: ArtifactBody::S3(content),
+    }
+}
+
+#[test]
+fn a_monitor_remembers_what_it_and_its_children_are_told() {
+    let (monitor, mock) = MockMonitor::new();
+    let child = monitor
+        .with_prefix("fetch")
+        .with_prefix("url")
+        .with_tag("task", "t1");
+    child.count("tries", 2);
+    child.count("tries", 1);
+    monitor.measure("size", 1.5);
+    child.warn("slow");
+    child.report_error(&std::io::Error::other("disk"), "writing");
+
+    assert_eq!(mock.counter("fetch.url.tries"), 3);
+    assert!(!mock.has_counter("tries") && mock.has_measure("size"));
+    assert_eq!(mock.values("size"), [1.5]);
+    assert!(mock.has_line("slow"));
+    let line = &mock.lines()[0];
+    assert_eq!(
+        (line.level, &*line.prefix, &*line.tags["task"]),
+        (Level::WARN, "fetch.url", "t1")
+    );
+    let report = &mock.reports()[0];
+    assert_eq!(
+        (report.severity, &*report.context, &*report.error),
+        (Severity::Error, "writing", "disk")
+    );
+}
+
+#[test]
+fn a_panicking_monitor_fails_the_test_at_the_error() {
+    let (monitor, mock) = MockMonitor::panicking();
+    monitor.warn("fine");
+    monitor.report_warning(&std::io::Error::other("fine"), "fine");
+    let error = std::io::Error::other("disk");
+    let told = catch_unwind(AssertUnwindSafe(|| monitor.report_error(&error, "writing")));
+    assert!(told.is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| monitor.error("bad"))).is_err());
+    assert_eq!(
+        mock.reports().len(),
+        2,
+        "what made it panic is remembered too"
+    );
+}
+
+#[tokio::test]
+async fn calls_get_the_answers_of_the_script_in_order() {
+    let (services, mock) = MockQueue::new();
+    mock.expect_status(Err(refused()));
+    mock.expect_find_task("a.b", Err(refused()));
+    let task_id = TaskId::random();
+    assert!(
+        services
+            .queue
+            .status(&task_id)
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+    assert!(
+        services
+            .index
+            .find_task("a.b")
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+    assert_eq!(
+        mock.calls(),
+        [
+            format!("queue.status({})", task_id.as_str()),
+            "index.findTask(a.b)".to_owned()
+        ]
+    );
+    mock.done();
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_expected_panics() {
+    let (services, mock) = MockQueue::new();
+    mock.expect_report_exception(ExceptionReason::InternalError, Err(refused()));
+    let wrong = tokio::spawn(async move {
+        services
+            .queue
+            .report_exception(&run(), ExceptionReason::MalformedPayload)
+            .await
+    });
+    let panic = wrong.await.unwrap_err().into_panic();
+    let message = panic.downcast_ref::<String>().unwrap();
+    assert!(
+        message.contains("malformed-payload") && message.contains("internal-error"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_handle_that_is_dropped_too_early_panics() {
+    let dropped = catch_unwind(|| {
+        let (_services, mock) = MockQueue::new();
+        mock.expect_report_completed(Err(refused()));
+    });
+    let message = dropped.unwrap_err();
+    assert!(
+        message
+            .downcast_ref::<String>()
+            .unwrap()
+            .contains("queue.reportCompleted")
+    );
+}
+
+#[tokio::test]
+async fn an_expected_upload_brings_its_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    std::fs::write(&path, "from a file").unwrap();
+    let (services, mock) = MockQueue::new();
+    let expected = mock.expect_s3_artifact("public/a");
+    let task = TestTask::new(json!({})).with_services(services);
+    let uploaded = task
+        .context()
+        .upload(&s3(ArtifactSource::File(path)))
+        .await
+        .unwrap();
+    assert_eq!(uploaded.bytes, 11);
+    assert_eq!(expected.received().await.bytes, b"from a file");
+}
+
+#[tokio::test]
+async fn a_missing_file_is_a_read_error_and_an_error_artifact_can_follow() {
+    let (services, mock) = MockQueue::new();
+    let _first = mock.expect_s3_artifact("public/a");
+    let second = mock.expect_error_artifact("public/a");
+    let task = TestTask::new(json!({})).with_services(services);
+    let missing = s3(ArtifactSource::File("/nonexistent/file".into()));
+    let error = task.context().upload(&missing).await.unwrap_err();
+    assert!(matches!(error, UploadError::Read { .. }));
+    let instead = ErrorArtifact {
+        reason: ArtifactErrorReason::FileMissing,
+        message: "gone".to_owned(),
+    };
+    let instead = Artifact {
+        content: ArtifactBody::Error(instead),
+        ..missing
+    };
+    task.context().upload(&instead).await.unwrap();
+    assert!(second.received().await.bytes.is_empty());
+}
+
+#[tokio::test]
+async fn a_test_task_is_a_task_with_scopes_a_log_and_a_stop_signal() {
+    let task = TestTask::with_scopes(json!({ "k": 1 }), &["a:*"]);
+    assert!(task.context().has_scopes(["a:b"]));
+    assert_eq!(task.context().info().definition.payload["k"], 1);
+    task.context().log_error("it failed");
+    assert_eq!(task.log(), "[taskcluster:error] it failed\n");
+    task.controller().stop(StopReason::Cancelled);
+    assert!(task.context().is_cancelled());
+}
