@@ -17,9 +17,9 @@ xflags::xflags! {
         }
         /// Count the crates that each library brings and compare with its limit.
         cmd budget {}
-        /// Check generated tables and the links of all Markdown files.
+        /// Check the generated READMEs, the summary of the book and all links; build the book where mdBook is installed.
         cmd docs {
-            /// Write the tables instead of comparing them.
+            /// Write what is generated instead of comparing it.
             optional --write
         }
         /// Run the loom models.

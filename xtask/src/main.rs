@@ -9,7 +9,6 @@ mod docs;
 mod e2e;
 mod features;
 mod flags;
-mod links;
 mod loom;
 mod tidy;
 mod workspace;

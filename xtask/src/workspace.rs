@@ -42,7 +42,7 @@ pub(crate) type Features = BTreeMap<String, Vec<String>>;
 #[derive(Debug, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
-    pub(crate) description: Option<String>,
+    description: Option<String>,
     pub(crate) dependencies: Vec<Dependency>,
     pub(crate) features: Features,
     pub(crate) targets: Vec<Target>,
@@ -84,6 +84,12 @@ impl Workspace {
 }
 
 impl Package {
+    /// What it is for, in a line.
+    pub(crate) fn description(&self) -> Result<&str> {
+        let text = self.description.as_deref();
+        text.with_context(|| format!("{} has no description", self.name))
+    }
+
     /// Says whether users can depend on this package.
     pub(crate) fn is_published(&self) -> bool {
         self.publish

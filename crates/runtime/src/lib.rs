@@ -52,7 +52,14 @@ pub use runtime_webhook as webhook;
 #[doc(inline)]
 pub use runtime_worker as worker;
 
-/// Compiles the code of the README.
+/// Compiles the Rust in the README and in the guides.
 #[cfg(all(doctest, feature = "full"))]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+mod compiled {
+    macro_rules! compile {
+        ($($name:ident $path:literal,)*) => { $(#[doc = include_str!($path)] struct $name;)* };
+    }
+
+    compile! {
+        Readme "../../../README.md",
+    }
+}

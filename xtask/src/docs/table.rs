@@ -1,40 +1,34 @@
-//! `cargo xtask docs`: the generated table of README.md, and the links of all Markdown files.
+//! The table of crates in README.md.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use xshell::Shell;
 
+use super::Generated;
+use crate::budget;
 use crate::tidy::arrows::LIBRARIES;
 use crate::workspace::Workspace;
-use crate::{budget, links};
 
+const PATH: &str = "README.md";
 const BEGIN: &str = "<!-- crates:begin -->";
 const END: &str = "<!-- crates:end -->";
 
-/// Compares the table with what it should be, or writes it; then checks the links.
-pub(crate) fn run(sh: &Shell, write: bool) -> Result<()> {
-    let readme = sh.read_file("README.md")?;
-    let fresh = replace(&readme, &table(sh)?).context("README.md has no crate table")?;
-    if fresh != readme {
-        if !write {
-            bail!("the crate table of README.md is stale; `cargo xtask docs --write` repairs it");
-        }
-        sh.write_file("README.md", fresh)?;
-        println!("README.md: crate table written");
-    }
-    links::check(sh)
+/// README.md with a fresh table.
+pub(super) fn generate(sh: &Shell, workspace: &Workspace) -> Result<Generated> {
+    let text = sh.read_file(PATH)?.replace("\r\n", "\n");
+    let text = replace(&text, &table(sh, workspace)?).context("README.md has no crate table")?;
+    Ok(Generated {
+        path: PATH.to_owned(),
+        text,
+    })
 }
 
 /// One row a library, from the leaves to the facade.
-fn table(sh: &Shell) -> Result<String> {
-    let workspace = Workspace::load(sh)?;
+fn table(sh: &Shell, workspace: &Workspace) -> Result<String> {
     let mut table = String::from("| crate | what for | crates it brings |\n| --- | --- | ---: |\n");
     for (name, _) in LIBRARIES {
         let library = workspace.libraries().find(|library| library.name == *name);
         let library = library.with_context(|| format!("no library `{name}`"))?;
-        let what = library
-            .description
-            .as_deref()
-            .with_context(|| format!("{name} has no description"))?;
+        let what = library.description()?;
         let weight = budget::weight(sh, name, &[])?;
         table += &format!("| [`{name}`](crates/{name}) | {what} | {weight} |\n");
     }

@@ -3,15 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use xshell::Shell;
 
-use crate::tidy::files::{self, File};
+use crate::tidy::files::File;
 use crate::workspace;
 
 /// Checks every Markdown file of the repository.
-pub(crate) fn check(_: &Shell) -> Result<()> {
+pub(super) fn check(files: &[File]) -> Result<()> {
     let root = workspace::root();
-    let files = files::load(&root)?;
     let broken: Vec<String> = files
         .iter()
         .filter(|file| file.has_extension("md"))

@@ -1,0 +1,56 @@
+//! `cargo xtask docs`: what is generated is fresh, the book lists every page, and links lead somewhere.
+
+mod book;
+mod guides;
+mod links;
+mod readme;
+mod table;
+
+use anyhow::{Result, ensure};
+use xshell::Shell;
+
+use crate::tidy::files;
+use crate::workspace::{self, Workspace};
+
+/// A file as it should be.
+struct Generated {
+    /// From the root of the repository.
+    path: String,
+    text: String,
+}
+
+/// Compares what is generated with what is there, or writes it; then checks what people wrote.
+pub(crate) fn run(sh: &Shell, write: bool) -> Result<()> {
+    let workspace = Workspace::load(sh)?;
+    let mut generated = vec![table::generate(sh, &workspace)?];
+    for library in workspace.libraries() {
+        generated.push(readme::generate(sh, library)?);
+    }
+    let stale = stale(sh, generated);
+    if write {
+        for file in &stale {
+            sh.write_file(&file.path, &file.text)?;
+            println!("{}: written", file.path);
+        }
+    } else {
+        let paths: Vec<&str> = stale.iter().map(|file| file.path.as_str()).collect();
+        ensure!(
+            stale.is_empty(),
+            "stale: {}; `cargo xtask docs --write` repairs them",
+            paths.join(", ")
+        );
+    }
+    let files = files::load(&workspace::root())?;
+    book::check(&files)?;
+    guides::check(&files)?;
+    links::check(&files)?;
+    book::build(sh)
+}
+
+fn stale(sh: &Shell, generated: Vec<Generated>) -> Vec<Generated> {
+    let differs = |file: &Generated| {
+        sh.read_file(&file.path)
+            .map_or(true, |text| text.replace("\r\n", "\n") != file.text)
+    };
+    generated.into_iter().filter(differs).collect()
+}
