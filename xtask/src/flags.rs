@@ -27,6 +27,20 @@ xflags::xflags! {
             /// Only models whose name contains this.
             repeated filter: String
         }
+        /// Build every fuzz target and run each for a while; needs cargo-fuzz.
+        cmd fuzz {
+            /// Only targets whose name contains this.
+            repeated filter: String
+            /// How long each runs, in seconds; 30 by default.
+            optional --seconds seconds: u32
+        }
+        /// Say what the release of a version would do: version, changelog, semver, packages, tag.
+        cmd release {
+            /// Three numbers, such as 0.2.0.
+            required version: String
+            /// Commit and tag it.
+            optional --execute
+        }
         /// Run benches against their peers; without a name, list them.
         cmd bench {
             /// Names of benches.

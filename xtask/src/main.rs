@@ -9,7 +9,9 @@ mod docs;
 mod e2e;
 mod features;
 mod flags;
+mod fuzz;
 mod loom;
+mod release;
 mod tidy;
 mod workspace;
 
@@ -50,6 +52,8 @@ fn run(task: XtaskCmd) -> anyhow::Result<()> {
         XtaskCmd::Budget(_) => budget::run(&sh),
         XtaskCmd::Docs(task) => docs::run(&sh, task.write),
         XtaskCmd::Loom(task) => loom::run(&sh, &task.filter),
+        XtaskCmd::Fuzz(task) => fuzz::run(&sh, &task.filter, task.seconds.unwrap_or(30)),
+        XtaskCmd::Release(task) => release::run(&sh, &task.version, task.execute),
         XtaskCmd::Bench(task) => bench::run(&sh, &task),
         XtaskCmd::E2e(task) => e2e::run(&sh, &task.name),
     }
