@@ -175,8 +175,9 @@ impl Assembled {
             snapshot.counter("cache-misses"),
         );
         let extended = snapshot.counter("reclaimed");
+        let runs = if tasks == 1 { "run" } else { "runs" };
         format!(
-            "{tasks} runs, {seconds:.2} s each on average; {hits} of {} cached things were warm; {extended} claims extended",
+            "{tasks} {runs}, {seconds:.2} s each on average; {hits} of {} cached things were warm; {extended} claims extended",
             hits + misses,
         )
     }
