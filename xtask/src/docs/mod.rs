@@ -1,6 +1,7 @@
 //! `cargo xtask docs`: what is generated is fresh, the book lists every page, and links lead somewhere.
 
 mod book;
+mod features;
 mod guides;
 mod links;
 mod readme;

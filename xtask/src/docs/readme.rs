@@ -1,9 +1,9 @@
 //! Each crate's README.md, made from the head of its `lib.rs`: one text, checked by rustdoc, in both places.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use xshell::Shell;
 
-use super::Generated;
+use super::{Generated, features};
 use crate::workspace::Package;
 
 /// The README of a library.
@@ -11,8 +11,11 @@ pub(super) fn generate(sh: &Shell, library: &Package) -> Result<Generated> {
     let folder = format!("crates/{}", library.name);
     let source = sh.read_file(format!("{folder}/src/lib.rs"))?;
     let body = markdown(&source);
+    let manifest = sh.read_file(format!("{folder}/Cargo.toml"))?;
+    let features = features::described(&manifest).context(library.name.clone())?;
+    let features = features::section(&features);
     let text = format!(
-        "# {name}\n\n{body}\n\
+        "# {name}\n\n{body}{features}\n\
          ---\n\n\
          Part of the [worker runtime](../../README.md); \
          [where it stands](../../docs/architecture.md) among the other crates. \
