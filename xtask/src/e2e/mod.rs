@@ -1,5 +1,6 @@
 //! `cargo xtask e2e`: checks with programs of others, which a machine may lack.
 
+mod browser;
 mod python;
 mod server;
 mod taskcluster;
@@ -21,11 +22,18 @@ struct Script {
     run: fn(&Shell) -> Result<Outcome>,
 }
 
-const SCRIPTS: &[Script] = &[Script {
-    name: "taskcluster",
-    what: "the official Python client drives the embedded Taskcluster",
-    run: taskcluster::run,
-}];
+const SCRIPTS: &[Script] = &[
+    Script {
+        name: "browser",
+        what: "our pages work in headless Chromium",
+        run: browser::run,
+    },
+    Script {
+        name: "taskcluster",
+        what: "the official Python client drives the embedded Taskcluster",
+        run: taskcluster::run,
+    },
+];
 
 /// Runs the named scripts, or lists what there is.
 pub(crate) fn run(sh: &Shell, names: &[String]) -> Result<()> {
