@@ -1,6 +1,7 @@
 //! Making what is not there yet.
 
 use std::error::Error;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -54,18 +55,26 @@ pub struct Progress {
 /// A construction, as its constructor sees it. A clone is the same.
 #[derive(Clone, Debug)]
 pub struct Build {
+    began: SystemTime,
     progress: watch::Sender<Progress>,
 }
 
 impl Build {
     pub(crate) fn new() -> Self {
         Self {
+            began: SystemTime::now(),
             progress: watch::Sender::default(),
         }
     }
 
     pub(crate) fn listen(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
+    }
+
+    /// When the construction began, which is when its resource counts as created.
+    #[must_use]
+    pub fn began(&self) -> SystemTime {
+        self.began
     }
 
     /// Tells everybody who waits how far it is.

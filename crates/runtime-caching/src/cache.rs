@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use runtime_gc::{InUse, ResourceTracker};
+use runtime_gc::{DisposableResource, InUse, ResourceTracker};
 
 use crate::construction::{Construction, Site, Waiter};
-use crate::entry::Entry;
+use crate::entry::{Entry, Parts};
 use crate::inner::{Inner, Key, Phase, Seen, Slot};
-use crate::{Constructor, Handle, Progress, RequireError, Resource};
+use crate::{Constructor, Handle, Lookup, Progress, RequireError, Resource};
 
 /// Who may use a resource at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +135,26 @@ impl<K: Key, R: Resource> Cache<K, R> {
             .await
     }
 
+    /// Puts what an earlier process left, created and last used at these times.
+    ///
+    /// `false` if the cache is shared and has something for the key: then `value` is disposed of.
+    pub fn adopt(&self, key: K, value: R, created: SystemTime, idle: Duration) -> bool {
+        let entry = self.inner.entry(Parts {
+            key,
+            value,
+            created,
+            serial: self.inner.serial(),
+            resource: DisposableResource::idle_since(idle),
+        });
+        let adopted = self.inner.adopt(&entry);
+        entry.register();
+        // It may have been purged before it was registered.
+        if !self.inner.has(&entry.key, entry.serial) {
+            entry.discard();
+        }
+        adopted
+    }
+
     /// Forgets what the filter chooses: nobody gets it any more, and it is disposed of once it is idle.
     ///
     /// What is being made is offered as well. Those who wait for it still get it, nobody else does.
@@ -143,6 +163,11 @@ impl<K: Key, R: Resource> Cache<K, R> {
         let seen = self.inner.look();
         let chosen = seen.into_iter().filter(|it| filter(&it.cached()));
         chosen.filter(|it| self.purge_one(it)).count()
+    }
+
+    /// Forgets what has this key and was created before then, which is what the purge-cache service asks for.
+    pub fn purge_before(&self, key: &K, created_before: SystemTime) -> usize {
+        self.purge(|it| it.key == key && it.created < created_before)
     }
 
     /// Forgets everything, as [`purge`](Self::purge) does.
@@ -169,16 +194,17 @@ impl<K: Key, R: Resource> Cache<K, R> {
         mut listener: impl FnMut(&Progress) + Send,
     ) -> Result<Handle<K, R>, RequireError> {
         loop {
-            let pin = match self.find(key, &constructor) {
-                Found::Ready(pin) => pin,
-                Found::Building(waiter) => match waiter.wait(&mut listener).await {
-                    Some(outcome) => outcome?,
+            let (pin, lookup) = match self.find(key, &constructor) {
+                Found::Ready(pin) => (pin, Lookup::Hit),
+                Found::Building(waiter, lookup) => match waiter.wait(&mut listener).await {
+                    Some(outcome) => (outcome?, lookup),
                     // A construction always says how it ended, so this is one that nobody began.
                     None => continue,
                 },
             };
-            if pin.value.is_intact() {
-                return Ok(Handle::new(pin, self.inner.sharing));
+            // What was just made is trusted, or one that breaks at once would be made again for ever.
+            if lookup == Lookup::Made || pin.value.is_intact() {
+                return Ok(Handle::new(pin, self.inner.sharing, lookup));
             }
             pin.discard();
         }
@@ -219,7 +245,7 @@ impl<K: Key, R: Resource> Cache<K, R> {
         drop(shard);
         let site = Site::new(&self.inner, key, serial, running);
         tokio::spawn(site.run(constructor()));
-        Found::Building(waiter)
+        Found::Building(waiter, Lookup::Made)
     }
 
     fn usable(&self, slot: &Slot<K, R>) -> Option<Found<K, R>> {
@@ -231,7 +257,7 @@ impl<K: Key, R: Resource> Cache<K, R> {
                 InUse::alone(Arc::clone(entry)).map(Found::Ready)
             }
             (Phase::Building(construction), Sharing::Shared) => {
-                Some(Found::Building(construction.join()))
+                Some(Found::Building(construction.join(), Lookup::Joined))
             }
             (Phase::Building(_), Sharing::Exclusive(_)) => None,
         }
@@ -240,7 +266,7 @@ impl<K: Key, R: Resource> Cache<K, R> {
 
 enum Found<K: Key, R: Resource> {
     Ready(InUse<Entry<K, R>>),
-    Building(Waiter<K, R>),
+    Building(Waiter<K, R>, Lookup),
 }
 
 impl<K: Key, R: Resource> Seen<K, R> {

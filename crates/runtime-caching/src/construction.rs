@@ -20,7 +20,6 @@ type Outcome<K, R> = Result<InUse<Entry<K, R>>, RequireError>;
 
 /// A construction that runs, as the map holds it.
 pub(crate) struct Construction<K: Key, R: Resource> {
-    pub(crate) began: SystemTime,
     build: Build,
     outcome: Arc<watch::Sender<Option<Outcome<K, R>>>>,
 }
@@ -35,7 +34,6 @@ impl<K: Key, R: Resource> Construction<K, R> {
     /// To be put into the map, and to be run.
     pub(crate) fn new() -> Self {
         Self {
-            began: SystemTime::now(),
             build: Build::new(),
             outcome: Arc::new(watch::Sender::new(None)),
         }
@@ -43,10 +41,13 @@ impl<K: Key, R: Resource> Construction<K, R> {
 
     pub(crate) fn again(&self) -> Self {
         Self {
-            began: self.began,
             build: self.build.clone(),
             outcome: Arc::clone(&self.outcome),
         }
+    }
+
+    pub(crate) fn began(&self) -> SystemTime {
+        self.build.began()
     }
 
     pub(crate) fn join(&self) -> Waiter<K, R> {
@@ -132,18 +133,21 @@ impl<K: Key, R: Resource> Site<K, R> {
 
     /// Registers what was made. If it was purged meanwhile, only those who waited get it.
     fn admit(&self, value: R) -> InUse<Entry<K, R>> {
-        let parts = Parts {
+        let entry = self.cache.entry(Parts {
             key: self.key.clone(),
             value,
-            created: self.construction.began,
+            created: self.construction.began(),
             serial: self.serial,
             resource: DisposableResource::new(),
-        };
-        let entry = self.cache.register(parts);
-        if !self.cache.finish(entry.as_arc()) {
+        });
+        let pin = InUse::first(Arc::clone(&entry));
+        entry.register();
+        if self.cache.finish(&entry) {
+            entry.value.kept();
+        } else {
             entry.discard();
         }
-        entry
+        pin
     }
 
     fn error(&self, trouble: Trouble) -> RequireError {

@@ -7,8 +7,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use runtime_gc::{
-    CostClass, Disposable, DisposableResource, DisposeError, Footprint, InUse, ResourceId,
-    ResourceTracker,
+    CostClass, Disposable, DisposableResource, DisposeError, Footprint, ResourceId, ResourceTracker,
 };
 
 use crate::Resource;
@@ -39,9 +38,8 @@ pub(crate) struct Parts<K, R> {
 }
 
 impl<K: Key, R: Resource> Entry<K, R> {
-    /// A new entry, and its first user.
-    pub(crate) fn new(cache: &Arc<Inner<K, R>>, parts: Parts<K, R>) -> (Arc<Self>, InUse<Self>) {
-        let entry = Arc::new(Self {
+    pub(crate) fn new(cache: &Arc<Inner<K, R>>, parts: Parts<K, R>) -> Self {
+        Self {
             key: parts.key,
             value: parts.value,
             created: parts.created,
@@ -51,19 +49,28 @@ impl<K: Key, R: Resource> Entry<K, R> {
             cache_name: Arc::clone(&cache.name),
             tracker: cache.tracker.clone(),
             id: OnceLock::new(),
-        });
-        let pin = InUse::first(Arc::clone(&entry));
-        (entry, pin)
+        }
     }
 
-    pub(crate) fn set_id(&self, id: ResourceId) {
-        // An entry is registered once.
+    /// Gives it to the collector, once.
+    pub(crate) fn register(self: &Arc<Self>) {
+        let id = self
+            .tracker
+            .register(Arc::clone(self) as Arc<dyn Disposable>);
         let _ = self.id.set(id);
+    }
+
+    /// Takes it back from the collector, which leaves it as it is.
+    pub(crate) fn unregister(&self) {
+        if let Some(id) = self.id.get() {
+            self.tracker.unregister(*id);
+        }
     }
 
     /// Lets nobody get it any more, and has it disposed of as soon as it is idle.
     pub(crate) fn discard(&self) {
         self.leave_cache();
+        self.value.discarded();
         if let Some(id) = self.id.get() {
             self.tracker.discard(*id);
         }

@@ -19,6 +19,18 @@ pub struct Handle<K: Key, R: Resource> {
     pin: InUse<Entry<K, R>>,
     /// What to do with it when it is given back.
     end: End,
+    lookup: Lookup,
+}
+
+/// How a resource was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lookup {
+    /// It was there.
+    Hit,
+    /// It was being made for somebody else.
+    Joined,
+    /// It was made for this request.
+    Made,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +40,12 @@ enum End {
 }
 
 impl<K: Key, R: Resource> Handle<K, R> {
-    pub(crate) fn new(pin: InUse<Entry<K, R>>, sharing: Sharing) -> Self {
+    pub(crate) fn new(pin: InUse<Entry<K, R>>, sharing: Sharing, lookup: Lookup) -> Self {
         let end = match sharing {
             Sharing::Shared | Sharing::Exclusive(Uncommitted::Keep) => End::Keep,
             Sharing::Exclusive(Uncommitted::Dispose) => End::Discard,
         };
-        Self { pin, end }
+        Self { pin, end, lookup }
     }
 
     /// The key that it was required by.
@@ -46,6 +58,12 @@ impl<K: Key, R: Resource> Handle<K, R> {
     #[must_use]
     pub fn created(&self) -> SystemTime {
         self.pin.created
+    }
+
+    /// Whether it was there or had to be made.
+    #[must_use]
+    pub fn lookup(&self) -> Lookup {
+        self.lookup
     }
 
     /// Gives it back for others to use, and has its size read again.

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::{Mutex, MutexGuard};
-use runtime_gc::{InUse, ResourceTracker};
+use runtime_gc::ResourceTracker;
 
 use crate::construction::Construction;
 use crate::entry::{Entry, Parts};
@@ -107,11 +107,26 @@ impl<K: Key, R: Resource> Inner<K, R> {
         Some(slot)
     }
 
-    /// Makes an entry that is in use, and gives it to the collector.
-    pub(crate) fn register(self: &Arc<Self>, parts: Parts<K, R>) -> InUse<Entry<K, R>> {
-        let (entry, pin) = Entry::new(self, parts);
-        entry.set_id(self.tracker.register(entry.clone()));
-        pin
+    pub(crate) fn entry(self: &Arc<Self>, parts: Parts<K, R>) -> Arc<Entry<K, R>> {
+        Arc::new(Entry::new(self, parts))
+    }
+
+    /// Puts an entry that nothing here was made for. `false` if the cache is shared and has the key.
+    pub(crate) fn adopt(&self, entry: &Arc<Entry<K, R>>) -> bool {
+        let mut shard = self.shard(&entry.key);
+        let slots = shard.entry(entry.key.clone()).or_default();
+        let is_free = slots.is_empty() || self.sharing != Sharing::Shared;
+        if is_free {
+            let (serial, phase) = (entry.serial, Phase::Ready(Arc::clone(entry)));
+            slots.push(Slot { serial, phase });
+        }
+        is_free
+    }
+
+    pub(crate) fn has(&self, key: &K, serial: u64) -> bool {
+        let shard = self.shard(key);
+        let slots = shard.get(key);
+        slots.is_some_and(|slots| slots.iter().any(|slot| slot.serial == serial))
     }
 
     /// Puts an entry in the place of its construction. `false` if that was purged.
@@ -147,7 +162,7 @@ impl<K: Key, R: Resource> Inner<K, R> {
 impl<K: Key, R: Resource> Slot<K, R> {
     fn seen(&self, key: &K) -> Seen<K, R> {
         let (created, entry) = match &self.phase {
-            Phase::Building(construction) => (construction.began, None),
+            Phase::Building(construction) => (construction.began(), None),
             Phase::Ready(entry) => (entry.created, Some(Arc::clone(entry))),
         };
         Seen {
@@ -162,8 +177,10 @@ impl<K: Key, R: Resource> Slot<K, R> {
 impl<K: Key, R: Resource> Drop for Inner<K, R> {
     fn drop(&mut self) {
         // Nobody can ask for them any more. Those in use go when they are given back.
-        for seen in self.look() {
-            if let Some(entry) = seen.entry {
+        for entry in self.look().into_iter().filter_map(|seen| seen.entry) {
+            if entry.value.outlives_cache() {
+                entry.unregister();
+            } else {
                 entry.discard();
             }
         }

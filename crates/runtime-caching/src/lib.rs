@@ -6,6 +6,7 @@
 //! | something that one user changes, such as a checkout | a [`Cache`] with [`Sharing::Exclusive`], and [`Handle::commit`] |
 //! | a constructor that only the one who asks knows | [`Cache::require_by`] |
 //! | a reason to forget something | [`Cache::purge`], [`Handle::poison`] |
+//! | folders that the next process should find again | a [`FolderCache`] |
 //!
 //! A [`Handle`] pins a resource and gives it back when it is dropped. What is idle is freed by the
 //! collector of `runtime-gc` when room is needed.
@@ -46,13 +47,15 @@
 //!
 //! # Limitations
 //!
-//! Caches are in memory: what they hold is forgotten when the process ends.
+//! What a [`Cache`] holds is forgotten when the process ends, unless its resources keep records of
+//! themselves and are [adopted](Cache::adopt) by the next. A [`FolderCache`] does that.
 
 mod build;
 mod cache;
 mod construction;
 mod entry;
 mod error;
+mod folders;
 mod handle;
 mod inner;
 mod resource;
@@ -60,6 +63,10 @@ mod resource;
 pub use build::{Build, Constructor, Progress};
 pub use cache::{Cache, Cached, Sharing, Uncommitted};
 pub use error::RequireError;
-pub use handle::Handle;
+pub use folders::{
+    CachedFolder, CommitError, Draft, FolderCache, FolderCacheBuilder, FolderHandle, FolderKey,
+    OpenError, Swept,
+};
+pub use handle::{Handle, Lookup};
 pub use inner::Key;
 pub use resource::Resource;

@@ -22,7 +22,7 @@ pub struct ResourceTracker {
 impl ResourceTracker {
     /// A tracker whose resources nobody collects, for tests and for workers that have no collector.
     ///
-    /// What is discarded is never disposed of.
+    /// What is discarded is never disposed of, only forgotten.
     #[must_use]
     pub fn detached() -> Self {
         GarbageCollector::new(Config::default(), Nothing).tracker()
@@ -76,6 +76,9 @@ impl ResourceTracker {
     ///
     /// It is done by the background task, or by the next collection. `false` if it is gone.
     pub fn discard(&self, id: ResourceId) -> bool {
+        if self.collector.strong_count() == 0 {
+            return self.unregister(id);
+        }
         let found = self.shared.registry().discard(id);
         self.trigger();
         found

@@ -21,7 +21,8 @@ use crate::{Limit, Pressure, Report, Reservation, ReserveError, ResourceTracker,
 /// Disposes of idle resources when a limit is passed.
 ///
 /// It does nothing by itself: call [`collect`](Self::collect), or [`start`](Self::start) the background
-/// task. A clone is the same collector. Disposals that run when the last clone is dropped are cut off.
+/// task. A clone is the same collector. When the last one is dropped, disposals that run are cut off, and
+/// all resources are forgotten.
 ///
 /// Any number of collections may run at a time. None frees what another is freeing already.
 #[derive(Clone)]
@@ -167,6 +168,14 @@ impl Inner {
                 quarantined: report.quarantined,
             }),
         }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Nobody disposes of them any more, and many a resource holds a tracker.
+        let entries = self.shared.registry().clear();
+        entries.iter().for_each(|entry| entry.resource.untie());
     }
 }
 

@@ -193,6 +193,20 @@ impl Registry {
         self.later.first().map(|(when, _)| *when)
     }
 
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) -> Vec<Entry> {
+        let cleared = Self {
+            // Ids of what is forgotten must not come to mean something else.
+            next_serial: self.next_serial,
+            ..Self::default()
+        };
+        std::mem::replace(self, cleared)
+            .entries
+            .into_iter()
+            .map(|(_, entry)| entry)
+            .collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -1,0 +1,162 @@
+//! Folders while they are being made, and how they are removed.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use runtime_caching::{Draft, RequireError, Sharing};
+use tokio::sync::Semaphore;
+
+use crate::support::{EXCLUSIVE, Place, fill, get, settle, write};
+
+#[tokio::test]
+async fn a_failure_leaves_nothing_on_disk() {
+    let place = Place::new();
+    let cache = place.open(Sharing::Shared).await;
+    let fail = |draft: Draft| async move {
+        write(draft.path(), "half")?;
+        Err::<(), _>(io::Error::other("no network"))
+    };
+    let error = cache.require(&"a".to_owned(), fail).await.unwrap_err();
+    assert_eq!(
+        error.cause::<io::Error>().unwrap().to_string(),
+        "no network"
+    );
+    place.collector.collect().await;
+    assert_eq!(place.counts(), [0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_panic_leaves_nothing_on_disk() {
+    let place = Place::new();
+    let cache = place.open(Sharing::Shared).await;
+    let panic = |draft: Draft| async move {
+        write(draft.path(), "half")?;
+        panic!("no {}", "way");
+        #[expect(unreachable_code, reason = "it gives the type")]
+        io::Result::Ok(())
+    };
+    let error = cache.require(&"a".to_owned(), panic).await.unwrap_err();
+    assert!(matches!(error, RequireError::Panicked { message, .. } if &*message == "no way"));
+    place.collector.collect().await;
+    assert_eq!(place.counts(), [0, 0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_that_nobody_waits_for_any_more_is_removed() {
+    let place = Place::new();
+    let cache = place.open(Sharing::Shared).await;
+    let hang = |draft: Draft| async move {
+        write(draft.path(), "half")?;
+        std::future::pending::<io::Result<()>>().await
+    };
+    let waiter = {
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.require(&"a".to_owned(), hang).await.map(drop) })
+    };
+    while place.names("folders").is_empty() {
+        settle().await;
+    }
+    waiter.abort();
+    while !cache.is_empty() || !place.names("folders").is_empty() {
+        settle().await;
+    }
+    place.collector.collect().await;
+    assert_eq!(place.counts(), [0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_root_that_vanished_is_an_error_that_names_the_folder() {
+    let place = Place::new();
+    let cache = place.open(Sharing::Shared).await;
+    fs::remove_dir_all(place.root()).unwrap();
+    let error = get(&cache, "a").await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert!(
+        source.to_string().starts_with("cannot make the folder `"),
+        "{source}"
+    );
+    assert!(cache.is_empty());
+}
+
+#[tokio::test]
+async fn a_commit_that_cannot_be_written_down_removes_the_folder() {
+    let place = Place::new();
+    let cache = place.open(EXCLUSIVE).await;
+    let handle = get(&cache, "a").await.unwrap();
+    let path = handle.path().display().to_string();
+    fs::remove_dir(place.root().join("index")).unwrap();
+    let error = handle.commit().await.unwrap_err();
+    assert!(error.to_string().contains(&path), "{error}");
+    assert!(cache.is_empty());
+    place.collector.collect().await;
+    assert!(place.names("folders").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_herd_fills_one_folder() {
+    let place = Place::new();
+    let cache = place.open(Sharing::Shared).await;
+    let (gate, fills) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let herd: Vec<_> = (0..100)
+        .map(|_| {
+            let (cache, gate, fills) = (cache.clone(), Arc::clone(&gate), Arc::clone(&fills));
+            let fill = move |draft| {
+                let (gate, fills) = (Arc::clone(&gate), Arc::clone(&fills));
+                async move {
+                    fills.fetch_add(1, Ordering::SeqCst);
+                    let _permit = gate.acquire().await;
+                    fill(draft).await
+                }
+            };
+            tokio::spawn(async move { cache.require(&"a".to_owned(), fill).await.map(drop) })
+        })
+        .collect();
+    gate.add_permits(1);
+    for one in herd {
+        one.await.unwrap().unwrap();
+    }
+    assert_eq!(
+        (fills.load(Ordering::SeqCst), place.counts()),
+        (1, [1, 0, 1, 0])
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_this_user_may_enter_a_folder() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    let cache = place.open(Sharing::Shared).await;
+    let handle = get(&cache, "a").await.unwrap();
+    let mode = fs::metadata(handle.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_task_s_read_only_folders_and_links_do_not_keep_it_from_being_removed() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let place = Place::new();
+    let outside = place.root().with_file_name("outside");
+    fs::write(&outside, "precious").unwrap();
+    let cache = place.open(EXCLUSIVE).await;
+    let handle = get(&cache, "a").await.unwrap();
+    let deep = handle.path().join("deep/deeper");
+    fs::create_dir_all(&deep).unwrap();
+    fs::write(deep.join("file"), "x").unwrap();
+    symlink(&outside, deep.join("link")).unwrap();
+    for folder in [&*deep, deep.parent().unwrap()] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o500)).unwrap();
+    }
+    handle.poison();
+    let report = place.collector.collect().await;
+    assert_eq!(
+        (report.freed.len(), report.failed.len()),
+        (1, 0),
+        "{report}"
+    );
+    assert_eq!(place.counts(), [0, 0, 0, 0]);
+    assert_eq!(fs::read_to_string(outside).unwrap(), "precious");
+}

@@ -1,0 +1,103 @@
+//! A root in a temporary folder, and a collector that removes what is to go.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use runtime_caching::{
+    Draft, FolderCache, FolderHandle, OpenError, RequireError, Sharing, Uncommitted,
+};
+use runtime_gc::{Config, GarbageCollector, Pressure, Readings};
+
+pub(crate) const EXCLUSIVE: Sharing = Sharing::Exclusive(Uncommitted::Dispose);
+
+/// A machine that tells nothing.
+#[derive(Debug)]
+struct Idle;
+
+impl Pressure for Idle {
+    fn read(&self) -> Readings {
+        Readings::default()
+    }
+}
+
+pub(crate) struct Place {
+    folder: tempfile::TempDir,
+    pub(crate) collector: GarbageCollector,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("there is a temporary folder"),
+            collector: GarbageCollector::new(Config::default(), Idle),
+        }
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    pub(crate) async fn try_open(
+        &self,
+        sharing: Sharing,
+    ) -> Result<FolderCache<String>, OpenError> {
+        let builder = FolderCache::builder(self.root()).sharing(sharing);
+        builder.open(self.collector.tracker()).await
+    }
+
+    pub(crate) async fn open(&self, sharing: Sharing) -> FolderCache<String> {
+        self.try_open(sharing)
+            .await
+            .expect("the root can be opened")
+    }
+
+    /// The names in a part of the root.
+    pub(crate) fn names(&self, part: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.root().join(part)).expect("the part is there");
+        let names = entries.map(|entry| entry.expect("it can be listed").file_name());
+        let mut names: Vec<_> = names
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// How much is in the index, the leases, the folders and the trash.
+    pub(crate) fn counts(&self) -> [usize; 4] {
+        ["index", "leases", "folders", "trash"].map(|part| self.names(part).len())
+    }
+
+    /// The only record in the index.
+    pub(crate) fn record(&self) -> PathBuf {
+        let names = self.names("index");
+        assert_eq!(names.len(), 1, "{names:?}");
+        self.root().join("index").join(&names[0])
+    }
+}
+
+/// Fills a folder with one file.
+pub(crate) async fn fill(draft: Draft) -> io::Result<()> {
+    write(draft.path(), "whole")
+}
+
+pub(crate) fn write(folder: &Path, text: &str) -> io::Result<()> {
+    fs::write(folder.join("content"), text)
+}
+
+pub(crate) fn read(handle: &FolderHandle<String>) -> String {
+    fs::read_to_string(handle.path().join("content")).expect("the folder was filled")
+}
+
+pub(crate) async fn get(
+    cache: &FolderCache<String>,
+    key: &str,
+) -> Result<FolderHandle<String>, RequireError> {
+    cache.require(&key.to_owned(), fill).await
+}
+
+/// Lets everything happen that can happen without time passing by itself.
+pub(crate) async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
