@@ -1,7 +1,8 @@
 //! Every public handle can be sent and shared between threads and moved, and so can the futures.
 
 use runtime_ioext::log::{
-    FollowedLog, LineWriter, LogReader, LogWriter, OutputLimitWriter, RedactingWriter, Redactor,
+    FollowedLog, LineWriter, LogReader, LogWriter, OutputLimit, OutputLimitWriter, RedactingWriter,
+    Redactor,
 };
 use runtime_ioext::{
     BoundedReader, BoundedWriter, Credit, CreditReader, CreditWriter, Root, Tally, TellReader,
@@ -18,6 +19,7 @@ fn handles_are_send_sync_and_unpin() {
     handle::<LogWriter>();
     handle::<LineWriter>();
     handle::<Redactor>();
+    handle::<OutputLimit>();
     handle::<RedactingWriter<LineWriter<OutputLimitWriter>>>();
     handle::<BoundedReader>();
     handle::<BoundedWriter>();

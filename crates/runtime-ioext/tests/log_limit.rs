@@ -59,19 +59,56 @@ fn workers_own_lines_always_pass() {
 }
 
 #[test]
-fn clones_share_the_limit_and_the_last_one_ends_it() {
+fn writers_share_the_limit_and_the_last_one_ends_it() {
     let (_folder, log) = new_log();
-    let mut stdout = OutputLimit::new(8, 4)
-        .with_notice(|_| "...".into())
-        .writer(log.writer());
-    let mut stderr = stdout.clone();
+    let limit = OutputLimit::new(8, 4).with_notice(|_| "...".into());
+    let (mut stdout, mut stderr) = (limit.writer(log.writer()), limit.writer(log.writer()));
     stdout.write_all(b"one\n").unwrap();
     stderr.write_all(b"two\n").unwrap();
-    stdout.write_all(b"six\n").unwrap();
+    stdout.clone().write_all(b"six\n").unwrap();
+    stdout.finish().unwrap();
     drop(stdout);
     assert_eq!(log.len(), 4);
     drop(stderr);
     assert_eq!(text(&log), "one\n...\nsix\n");
+}
+
+#[test]
+fn limit_holds_for_output_after_its_end_too() {
+    let (_folder, log) = new_log();
+    let mut writer = OutputLimit::new(8, 4)
+        .with_notice(|_| "...".into())
+        .writer(log.writer());
+    for _ in 0..3 {
+        writer.write_all(b"one\ntwo\nsix\n").unwrap();
+        writer.finish().unwrap();
+    }
+    drop(writer);
+    assert_eq!(text(&log), "one\n...\nsix\n...\n...\n");
+}
+
+#[test]
+fn end_of_a_line_that_is_longer_than_the_tail_is_kept() {
+    let (_folder, log) = new_log();
+    let mut writer = OutputLimit::new(10, 8)
+        .with_notice(|_| "...".into())
+        .writer(log.writer());
+    // One dot at a time, as programs show progress: each push costs the same.
+    (0..100_000).for_each(|_| writer.write_all(b".").unwrap());
+    writer.write_all(b"failed\n").unwrap();
+    drop(writer);
+    assert_eq!(text(&log), "..\n...\n.failed\n");
+}
+
+#[test]
+fn tail_does_not_start_inside_a_character() {
+    let (_folder, log) = new_log();
+    let mut writer = OutputLimit::new(5, 5)
+        .with_notice(|_| "|".into())
+        .writer(log.writer());
+    writer.write_all("äöüß".as_bytes()).unwrap();
+    drop(writer);
+    assert_eq!(text(&log), "|\nüß");
 }
 
 #[test]
