@@ -92,6 +92,33 @@ fn percent_encoding_and_json_are_found() {
 }
 
 #[test]
+fn secret_of_several_lines_is_found_line_by_line() {
+    let secrets = ["-- BEGIN KEY --\nabcdefgh\n  ijkl mnop\nx\n-- END KEY --\n"];
+    assert_eq!(redact(&secrets, secrets[0]), "[REDACTED]\n");
+    assert_eq!(
+        redact(&secrets, "> abcdefgh\r\n> ijkl mnop\r\n> x\r\n"),
+        "> [REDACTED]\r\n> [REDACTED]\r\n> x\r\n"
+    );
+    assert_eq!(redact(&secrets, "YWJjZGVmZ2g="), "[REDACTED]g=");
+}
+
+#[test]
+fn line_feed_at_the_end_of_a_file_is_no_part_of_the_secret() {
+    assert_eq!(redact(&["hunter22\r\n"], "hunter22!"), "[REDACTED]!");
+    assert!(Redactor::new().add("12345\n\n\n").is_err());
+}
+
+#[test]
+fn long_key_is_compiled_in_reasonable_time() {
+    // A step for each pair of its bytes would take minutes.
+    let key: String = (0..20_000_u32)
+        .map(|i| char::from(b'!' + (i * i % 89) as u8))
+        .collect();
+    let redactor = redactor(&[&key]);
+    assert_eq!(redactor.redact(key.as_bytes()), b"[REDACTED]");
+}
+
+#[test]
 fn short_secret_is_refused() {
     let redactor = Redactor::new();
     assert!(matches!(

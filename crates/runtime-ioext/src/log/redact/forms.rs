@@ -7,15 +7,30 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 /// `encodeURIComponent`, its `encodeURI`, HTML forms, and none at all.
 const LEFT: [&[u8]; 5] = [b"-._~", b"-_.!~*'()", b"-_.!~*'();/?:@&=+$,#", b"*-._", b""];
 
-/// Every form of a secret that is long enough to be looked for.
+/// The secret that a text holds. Files end with a line feed that is no part of it.
+pub(super) fn without_line_end(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|byte| !b"\r\n".contains(byte));
+    &text[..end.map_or(0, |last| last + 1)]
+}
+
+/// Every form of a secret, and of each of its lines, that is long enough to be looked for.
 pub(super) fn of(secret: &[u8], min_len: usize) -> impl Iterator<Item = Vec<u8>> {
+    let lines = secret.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    std::iter::once(secret)
+        .chain(lines)
+        .filter(move |part| part.len() >= min_len)
+        .flat_map(of_one)
+        .filter(move |form| form.len() >= min_len)
+}
+
+fn of_one(secret: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = vec![secret.to_vec()];
     forms.extend((0..3).flat_map(|shift| base64(secret, shift)));
     forms.extend(LEFT.iter().flat_map(|left| percent(secret, left)));
     if let Ok(text) = std::str::from_utf8(secret) {
         forms.extend(json(text));
     }
-    forms.into_iter().filter(move |form| form.len() >= min_len)
+    forms
 }
 
 /// The part of the base64 text that the secret alone decides, if `shift` bytes come before it in its

@@ -22,11 +22,18 @@ const MARKER: &[u8] = b"[REDACTED]";
 /// A set of secrets that are replaced by `[REDACTED]` in everything that passes its writers.
 ///
 /// A secret is found however it is split over writes; as it is, in base64 at each of its three alignments
-/// and in both alphabets, percent-encoded, and escaped for JSON. Secrets can be added while output flows:
-/// an added one is replaced in everything that is written from then on. Clones are the same set.
+/// and in both alphabets, percent-encoded, and escaped for JSON. A secret of several lines, such as a key,
+/// is also found line by line, since terminals change line ends and tools indent. Secrets can be added
+/// while output flows: an added one is replaced in everything that is written from then on. Clones are the
+/// same set.
 ///
 /// Output is held back only while it could be the beginning of a secret, so that a prompt without a line
 /// feed shows at once.
+///
+/// # Limitations
+///
+/// A redactor guards against accidents. What a task compresses, encrypts, spells in hexadecimal or prints
+/// letter by letter gets through, and so does base64 that was broken into lines.
 ///
 /// # Example
 ///
@@ -51,6 +58,8 @@ pub struct Redactor {
 
 struct Shared {
     min_len: usize,
+    /// Held while patterns are compiled, which may take a while. Writers do not wait for it.
+    adding: Mutex<()>,
     patterns: Mutex<Arc<Patterns>>,
     hits: AtomicU64,
 }
@@ -73,24 +82,32 @@ impl Redactor {
         Self {
             shared: Arc::new(Shared {
                 min_len,
+                adding: Mutex::new(()),
                 patterns,
                 hits: AtomicU64::new(0),
             }),
         }
     }
 
-    /// Adds a secret.
+    /// Adds a secret, without the line feed that a file may have put at its end.
+    ///
+    /// Patterns are compiled anew, in time that grows with all secrets of the set together: well below a
+    /// millisecond for a few tokens, more for keys of many lines.
     ///
     /// # Errors
     ///
     /// If the secret is so short that it would be found in everything. It is *not* redacted then.
     pub fn add(&self, secret: impl AsRef<[u8]>) -> Result<(), SecretTooShort> {
-        let (secret, min_len) = (secret.as_ref(), self.shared.min_len);
+        let min_len = self.shared.min_len;
+        let secret = forms::without_line_end(secret.as_ref());
         if secret.len() < min_len {
             return Err(SecretTooShort { min_len });
         }
-        let mut patterns = self.shared.patterns.lock();
-        *patterns = Arc::new(patterns.with(forms::of(secret, min_len)));
+        let _adding = self.shared.adding.lock();
+        if let Some(more) = self.patterns().with(forms::of(secret, min_len)) {
+            let fewer = std::mem::replace(&mut *self.shared.patterns.lock(), Arc::new(more));
+            drop(fewer);
+        }
         Ok(())
     }
 
@@ -119,14 +136,16 @@ impl Redactor {
         }
     }
 
+    fn patterns(&self) -> Arc<Patterns> {
+        Arc::clone(&self.shared.patterns.lock())
+    }
+
     fn pass(&self, stream: &mut Stream, bytes: &[u8], out: &mut Vec<u8>) {
-        let patterns = Arc::clone(&self.shared.patterns.lock());
-        self.count(stream.pass(&patterns, bytes, out));
+        self.count(stream.pass(&self.patterns(), bytes, out));
     }
 
     fn end(&self, stream: &mut Stream, out: &mut Vec<u8>) {
-        let patterns = Arc::clone(&self.shared.patterns.lock());
-        self.count(stream.end(&patterns, out));
+        self.count(stream.end(&self.patterns(), out));
     }
 
     fn count(&self, hits: u64) {
@@ -190,6 +209,9 @@ impl<S: LogSink> LogSink for RedactingWriter<S> {
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
+        if self.stream.holds_nothing() && self.redactor.patterns().is_empty() {
+            return self.sink.push(bytes);
+        }
         let mut out = Vec::with_capacity(bytes.len());
         self.redactor.pass(&mut self.stream, bytes, &mut out);
         match out.is_empty() {

@@ -26,15 +26,22 @@ struct Finder {
 }
 
 impl Patterns {
-    /// The same patterns and more.
-    pub(super) fn with(&self, added: impl Iterator<Item = Vec<u8>>) -> Self {
+    /// The same patterns and more, or `None` if they would be no more.
+    pub(super) fn with(&self, added: impl Iterator<Item = Vec<u8>>) -> Option<Self> {
         let forms: BTreeSet<_> = self.forms.iter().cloned().chain(added).collect();
+        if forms.len() == self.forms.len() {
+            return None;
+        }
         let longest = forms.iter().map(Vec::len).max().unwrap_or(0);
-        Self {
+        Some(Self {
             finder: Finder::new(&forms),
             longest,
             forms,
-        }
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.forms.is_empty()
     }
 
     /// How many bytes at the end could become a secret if more came.
@@ -79,7 +86,11 @@ impl Finder {
             begun: HashMap::new(),
         };
         forms.iter().for_each(|form| finder.learn_beginnings(form));
-        forms.iter().for_each(|form| finder.learn_end(form));
+        let mut shortest_first: Vec<_> = forms.iter().collect();
+        shortest_first.sort_by_key(|form| form.len());
+        shortest_first
+            .into_iter()
+            .for_each(|form| finder.learn_end(form));
         Some(finder)
     }
 
@@ -93,13 +104,12 @@ impl Finder {
 
     /// After a whole secret, which is the beginning of no longer one, its own end may be the beginning of
     /// another.
+    ///
+    /// The state after all but its first byte stands for the longest such end. That may be a whole secret
+    /// in turn, a shorter one, which has to be known by then.
     fn learn_end(&mut self, form: &[u8]) {
-        let whole = self.walk(form);
-        if !self.begun.contains_key(&whole) {
-            let begun =
-                (1..form.len()).find_map(|cut| self.begun.get(&self.walk(&form[cut..])).copied());
-            self.begun.insert(whole, begun.unwrap_or(0));
-        }
+        let begun = self.begun(&form[1..]);
+        self.begun.entry(self.walk(form)).or_insert(begun);
     }
 
     fn begun(&self, tail: &[u8]) -> usize {

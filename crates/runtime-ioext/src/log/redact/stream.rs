@@ -15,6 +15,10 @@ pub(super) struct Stream {
 }
 
 impl Stream {
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Appends to `out` what `bytes` and the held bytes before them come to, but for an end that could
     /// become a secret. Gives how many were found.
     pub(super) fn pass(&mut self, patterns: &Patterns, bytes: &[u8], out: &mut Vec<u8>) -> u64 {
