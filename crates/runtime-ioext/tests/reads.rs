@@ -46,6 +46,27 @@ async fn endless_input_ends_at_the_limit_and_takes_no_more_memory() {
     assert!(bytes.capacity() <= 1000);
 }
 
+/// Gives one byte at a time.
+struct Trickle(usize);
+
+impl Read for Trickle {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let n = 1.min(self.0);
+        self.0 -= n;
+        bytes[..n].fill(7);
+        Ok(n)
+    }
+}
+
+#[test]
+fn input_that_trickles_costs_no_more_a_byte_the_longer_it_is() {
+    // To clear the rest of the memory before each read would take minutes.
+    assert_eq!(
+        read_at_most(Trickle(1 << 20), 1 << 20).unwrap().len(),
+        1 << 20
+    );
+}
+
 #[test]
 fn file_is_read_up_to_its_limit() {
     let folder = tempfile::tempdir().unwrap();

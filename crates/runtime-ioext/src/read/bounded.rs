@@ -68,19 +68,23 @@ pub enum BoundedReadFileError {
 /// # Errors
 ///
 /// If there is more, or if the reader fails.
+///
+/// # Example
+///
+/// ```
+/// use runtime_ioext::{BoundedReadError, read_at_most};
+///
+/// assert_eq!(read_at_most(&b"small"[..], 5).unwrap(), b"small");
+/// let error = read_at_most(&b"larger"[..], 5).unwrap_err();
+/// assert!(matches!(error, BoundedReadError::TooLarge { limit: 5 }));
+/// ```
 pub fn read_at_most(mut reader: impl Read, limit: usize) -> Result<Vec<u8>, BoundedReadError> {
-    let mut bytes = Vec::new();
+    let mut buffer = Buffer::new(limit);
     loop {
-        let (start, mut probe) = (bytes.len(), [0]);
-        let read = match grow(&mut bytes, limit) {
-            true => reader.read(&mut bytes[start..]),
-            false => reader.read(&mut probe),
-        };
-        match read {
-            Ok(0) => return Ok(shortened(bytes, start)),
-            Ok(_) if start == limit => return Err(BoundedReadError::TooLarge { limit }),
-            Ok(n) => bytes.truncate(start + n),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => bytes.truncate(start),
+        match reader.read(buffer.space()) {
+            Ok(0) => return Ok(buffer.into_bytes()),
+            Ok(n) => buffer.took(n)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(source) => return Err(BoundedReadError::Read { source }),
         }
     }
@@ -95,21 +99,26 @@ pub fn read_at_most(mut reader: impl Read, limit: usize) -> Result<Vec<u8>, Boun
 /// # Cancel safety
 ///
 /// Not cancel safe: what was read is lost.
+///
+/// # Example
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let answer = tokio::io::repeat(b'x');
+/// let error = runtime_ioext::bounded_read_all(answer, 1 << 20).await.unwrap_err();
+/// assert_eq!(error.to_string(), "cannot read more than 1048576 bytes");
+/// # }
+/// ```
 pub async fn bounded_read_all(
     mut reader: impl AsyncRead + Unpin,
     limit: usize,
 ) -> Result<Vec<u8>, BoundedReadError> {
-    let mut bytes = Vec::new();
+    let mut buffer = Buffer::new(limit);
     loop {
-        let (start, mut probe) = (bytes.len(), [0]);
-        let read = match grow(&mut bytes, limit) {
-            true => reader.read(&mut bytes[start..]).await,
-            false => reader.read(&mut probe).await,
-        };
-        match read {
-            Ok(0) => return Ok(shortened(bytes, start)),
-            Ok(_) if start == limit => return Err(BoundedReadError::TooLarge { limit }),
-            Ok(n) => bytes.truncate(start + n),
+        match reader.read(buffer.space()).await {
+            Ok(0) => return Ok(buffer.into_bytes()),
+            Ok(n) => buffer.took(n)?,
             Err(source) => return Err(BoundedReadError::Read { source }),
         }
     }
@@ -122,6 +131,15 @@ pub async fn bounded_read_all(
 /// # Errors
 ///
 /// If the file is larger, not plain, or cannot be opened or read.
+///
+/// # Example
+///
+/// ```
+/// use runtime_ioext::{BoundedReadFileError, bounded_read_file};
+///
+/// let error = bounded_read_file("/no/such/file", 1 << 20).unwrap_err();
+/// assert!(matches!(error, BoundedReadFileError::Open { .. }));
+/// ```
 pub fn bounded_read_file(
     path: impl AsRef<Path>,
     limit: usize,
@@ -171,15 +189,49 @@ fn open(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Makes the bytes longer, up to the limit, and tells whether that was possible.
-fn grow(bytes: &mut Vec<u8>, limit: usize) -> bool {
-    let more = bytes.len().max(FIRST).min(limit - bytes.len());
-    bytes.reserve_exact(more);
-    bytes.resize(bytes.len() + more, 0);
-    more > 0
+/// What was read, in memory that doubles up to the limit.
+struct Buffer {
+    /// The first `filled` were read.
+    bytes: Vec<u8>,
+    filled: usize,
+    limit: usize,
+    /// Where one byte too many goes.
+    excess: [u8; 1],
 }
 
-fn shortened(mut bytes: Vec<u8>, len: usize) -> Vec<u8> {
-    bytes.truncate(len);
-    bytes
+impl Buffer {
+    fn new(limit: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            filled: 0,
+            limit,
+            excess: [0],
+        }
+    }
+
+    /// Where to read to; never empty.
+    fn space(&mut self) -> &mut [u8] {
+        if self.filled == self.limit {
+            return &mut self.excess;
+        }
+        if self.filled == self.bytes.len() {
+            let more = self.filled.max(FIRST).min(self.limit - self.filled);
+            self.bytes.reserve_exact(more);
+            self.bytes.resize(self.filled + more, 0);
+        }
+        &mut self.bytes[self.filled..]
+    }
+
+    fn took(&mut self, n: usize) -> Result<(), BoundedReadError> {
+        if self.filled == self.limit {
+            return Err(BoundedReadError::TooLarge { limit: self.limit });
+        }
+        self.filled += n;
+        Ok(())
+    }
+
+    fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.filled);
+        self.bytes
+    }
 }
