@@ -31,6 +31,8 @@ fn each_way_out_is_refused_by_name() {
         ("a/...", parent),
         ("C:/a", drive),
         ("c:a", drive),
+        ("./c:/a", drive),
+        (r"a\c:b", drive),
         ("", empty),
         ("./.", empty),
         ("a\0b", zero),
@@ -147,6 +149,54 @@ mod symlinks {
                 Err(OpenInRootError::Path { .. })
             ));
         }
+    }
+
+    #[test]
+    fn only_a_plain_file_is_opened() {
+        let (_folder, root) = root();
+        let devices = Root::open("/dev").unwrap();
+        for (root, path) in [(&root, "folder"), (&devices, "null")] {
+            for opened in [root.open_file(path), root.create_file(path)] {
+                assert!(matches!(opened, Err(OpenInRootError::NotPlain { .. })));
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn no_pipe_is_waited_for() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let (_folder, root) = root();
+        let path = root.path().join("pipe");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        for opened in [root.open_file("pipe"), root.create_file("pipe")] {
+            assert!(matches!(opened, Err(OpenInRootError::NotPlain { .. })));
+        }
+    }
+
+    /// Somebody swaps a file for a symlink all the time; not one read of what is outside gets through.
+    #[test]
+    fn swapped_symlink_is_never_followed() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let (_folder, root) = root();
+        let (path, done) = (root.path().join("folder/file"), AtomicBool::new(false));
+        let link = root.path().join("other");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    symlink(root.path().join("../secret"), &link).unwrap();
+                    std::fs::rename(&link, &path).unwrap();
+                    std::fs::write(&link, "inside").unwrap();
+                    std::fs::rename(&link, &path).unwrap();
+                }
+            });
+            for _ in 0..2000 {
+                if let Ok(file) = root.open_file("folder/file") {
+                    assert_eq!(std::io::read_to_string(file).unwrap(), "inside");
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
     }
 
     #[test]

@@ -18,8 +18,9 @@ pub enum RelativePathError {
         /// The path as it was given.
         path: String,
     },
-    /// It starts with the letter of a drive, as paths on Windows do.
-    #[error("the path {path:?} starts with a drive letter; give it relative to its folder")]
+    /// A part of it starts with the letter of a drive, as paths on Windows do. Joined to a folder, that part
+    /// would take the place of the folder there.
+    #[error("the path {path:?} has a drive letter; give it relative to its folder, without")]
     DriveLetter {
         /// The path as it was given.
         path: String,
@@ -67,10 +68,11 @@ pub fn relative_path(path: &str) -> Result<PathBuf, RelativePathError> {
     if path.starts_with(['/', '\\']) {
         return Err(RelativePathError::Absolute { path: owned() });
     }
-    if has_drive_letter(path) {
+    let mut parts = path.split(['/', '\\']);
+    if parts.clone().any(has_drive_letter) {
         return Err(RelativePathError::DriveLetter { path: owned() });
     }
-    if path.split(['/', '\\']).any(is_parent) {
+    if parts.any(is_parent) {
         return Err(RelativePathError::Parent { path: owned() });
     }
     match normal_parts(path) {
@@ -79,8 +81,8 @@ pub fn relative_path(path: &str) -> Result<PathBuf, RelativePathError> {
     }
 }
 
-fn has_drive_letter(path: &str) -> bool {
-    matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
+fn has_drive_letter(part: &str) -> bool {
+    matches!(part.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
 }
 
 /// Windows leaves out spaces and dots at the end of a name, so that `.. ` is a parent there.

@@ -58,6 +58,14 @@ pub enum OpenInRootError {
         /// The path as it was given.
         path: String,
     },
+    /// What is there is a folder, a pipe or a device.
+    #[error("cannot open {path:?} in {root:?}, because it is not a plain file")]
+    NotPlain {
+        /// The root.
+        root: PathBuf,
+        /// The path as it was given.
+        path: String,
+    },
     /// The system refused.
     #[error("cannot open {path:?} in {root:?}")]
     Open {
@@ -95,11 +103,12 @@ impl Root {
         &self.path
     }
 
-    /// Opens a file inside the folder for reading.
+    /// Opens a plain file inside the folder for reading.
     ///
     /// # Errors
     ///
-    /// If the path leads or might lead out of the folder, or if the file cannot be opened.
+    /// If the path leads or might lead out of the folder, if it names something else than a plain file, or
+    /// if the file cannot be opened. No pipe is waited for.
     pub fn open_file(&self, path: &str) -> Result<File, OpenInRootError> {
         self.open_for(path, Purpose::Read)
     }
@@ -108,7 +117,8 @@ impl Root {
     ///
     /// # Errors
     ///
-    /// If the path leads or might lead out of the folder, or if the file cannot be created.
+    /// If the path leads or might lead out of the folder, if it names something else than a plain file, or
+    /// if the file cannot be created.
     pub fn create_file(&self, path: &str) -> Result<File, OpenInRootError> {
         self.open_for(path, Purpose::Create)
     }
@@ -125,16 +135,27 @@ impl Root {
                 });
             }
         };
-        self.folder
-            .open_inside(&relative, purpose)
-            .map_err(|source| match source.kind() {
-                io::ErrorKind::NotADirectory => OpenInRootError::Symlink { root, path: given },
-                _ => OpenInRootError::Open {
-                    root,
-                    path: given,
-                    source,
-                },
-            })
+        match self.open_plain(&relative, purpose) {
+            Ok(Some(file)) => Ok(file),
+            Ok(None) => Err(OpenInRootError::NotPlain { root, path: given }),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                Err(OpenInRootError::Symlink { root, path: given })
+            }
+            Err(source) => Err(OpenInRootError::Open {
+                root,
+                path: given,
+                source,
+            }),
+        }
+    }
+
+    /// Asks the open file what it is, since whoever owns the folder may change what is at the path.
+    fn open_plain(&self, path: &Path, purpose: Purpose) -> io::Result<Option<File>> {
+        match self.folder.open_inside(path, purpose) {
+            Ok(file) => Ok(file.metadata()?.is_file().then_some(file)),
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -202,11 +223,11 @@ mod system {
 
     fn flags(purpose: Purpose) -> OFlags {
         let flags = match purpose {
-            // A pipe is not waited for.
-            Purpose::Read => OFlags::RDONLY | OFlags::NONBLOCK,
+            Purpose::Read => OFlags::RDONLY,
             Purpose::Create => OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC,
         };
-        flags | OFlags::NOFOLLOW | OFlags::CLOEXEC
+        // A pipe is not waited for, and no terminal becomes that of this process.
+        flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC
     }
 
     fn mode(flags: OFlags) -> Mode {
