@@ -41,7 +41,7 @@ impl CopyError {
     }
 }
 
-/// Copies until the reader ends, then flushes the writer. Gives the number of bytes.
+/// Copies until the reader ends or fails, then flushes the writer. Gives the number of bytes.
 ///
 /// # Errors
 ///
@@ -75,7 +75,7 @@ where
         match reader.read(&mut buffer).await {
             Ok(0) => break,
             Ok(n) => write_all(writer, &buffer[..n], &mut copied).await?,
-            Err(source) => return Err(CopyError::Read { copied, source }),
+            Err(source) => return Err(unreadable(source, writer, copied).await),
         }
     }
     flush(writer, copied).await?;
@@ -94,6 +94,23 @@ where
 /// # Cancel safety
 ///
 /// Not cancel safe: bytes that were read and not yet written are lost, and both sides are dropped.
+///
+/// # Example
+///
+/// ```
+/// use tokio::io::AsyncReadExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (near, mut far) = tokio::io::duplex(64);
+/// assert_eq!(runtime_ioext::copy_and_close(&b"hello"[..], near).await?, 5);
+///
+/// let mut text = String::new();
+/// far.read_to_string(&mut text).await?; // Ends, because the near side was closed.
+/// assert_eq!(text, "hello");
+/// # Ok(())
+/// # }
+/// ```
 pub async fn copy_and_close<R, W>(mut reader: R, mut writer: W) -> Result<u64, CopyError>
 where
     R: AsyncRead + Unpin,
@@ -116,6 +133,28 @@ where
 /// # Cancel safety
 ///
 /// Not cancel safe: bytes that were read and not yet written are lost.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (mut process, mut output) = tokio::io::duplex(64);
+/// let (viewer, mut screen) = tokio::io::duplex(64);
+/// tokio::spawn(async move {
+///     let mut viewer = BufWriter::new(viewer);
+///     runtime_ioext::copy_and_flush(&mut output, &mut viewer, Duration::from_millis(100)).await
+/// });
+/// process.write_all(b"50 %").await?;
+/// let mut text = [0; 4];
+/// screen.read_exact(&mut text).await?; // Comes soon, although the process goes on.
+/// assert_eq!(&text, b"50 %");
+/// # Ok(())
+/// # }
+/// ```
 pub async fn copy_and_flush<R, W>(
     reader: &mut R,
     writer: &mut W,
@@ -139,7 +178,7 @@ where
         match read {
             Ok(0) => break,
             Ok(n) => write_all(writer, &buffer[..n], &mut copied).await?,
-            Err(source) => return Err(CopyError::Read { copied, source }),
+            Err(source) => return Err(unreadable(source, writer, copied).await),
         }
         flush_at = flush_at.or_else(|| Instant::now().checked_add(interval));
     }
@@ -172,6 +211,15 @@ where
         bytes = &bytes[written..];
     }
     Ok(())
+}
+
+/// Flushes what came before the error of the reader, which is the one to tell whatever the flush says.
+async fn unreadable<W>(source: io::Error, writer: &mut W, copied: u64) -> CopyError
+where
+    W: AsyncWrite + Unpin + ?Sized,
+{
+    let _ = writer.flush().await;
+    CopyError::Read { copied, source }
 }
 
 async fn flush<W>(writer: &mut W, copied: u64) -> Result<(), CopyError>

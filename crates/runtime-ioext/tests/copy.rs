@@ -106,12 +106,12 @@ async fn close_shuts_the_writer_down_after_the_end() {
 }
 
 #[tokio::test]
-async fn close_does_not_shut_down_what_is_incomplete() {
+async fn close_flushes_what_is_incomplete_and_does_not_shut_it_down() {
     let target = Target::new(1000);
     copy_and_close((&b"12345"[..]).chain(Broken), target.clone())
         .await
         .unwrap_err();
-    assert_eq!(target.events(), ["write"]);
+    assert_eq!(target.events(), ["write", "flush"]);
 }
 
 #[tokio::test(start_paused = true)]
