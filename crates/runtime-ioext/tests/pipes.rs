@@ -186,4 +186,36 @@ proptest! {
         runtime.block_on(reader.read_to_end(&mut read)).unwrap();
         prop_assert!(read == written);
     }
+    #[test]
+    fn credit_pipe_passes_as_much_as_it_was_given_credit_for(
+        steps in prop::collection::vec((0_u64..100_000, 0_usize..100_000, 1_usize..100_000), 0..30),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (mut writer, mut reader, credit) = credit_pipe();
+            let (mut allowed, mut written, mut read) = (0, Vec::new(), Vec::new());
+            for (more, write, most) in steps {
+                credit.unblock(more);
+                allowed += more as usize;
+                let bytes: Vec<u8> = (0..write).map(|i| ((written.len() + i) % 251) as u8).collect();
+                let room = (allowed - written.len()).min(64 * 1024 - (written.len() - read.len()));
+                // A write that does not end in an hour waits.
+                match timeout(LONG, writer.write(&bytes)).await {
+                    Ok(n) => {
+                        assert_eq!(n.unwrap(), room.min(write));
+                        written.extend_from_slice(&bytes[..room.min(write)]);
+                    }
+                    Err(_) => assert!(room == 0 && write > 0),
+                }
+                if written.len() > read.len() {
+                    let mut buffer = vec![0; most];
+                    let n = reader.read(&mut buffer).await.unwrap();
+                    read.extend_from_slice(&buffer[..n]);
+                }
+            }
+            drop(writer);
+            reader.read_to_end(&mut read).await.unwrap();
+            assert!(read == written);
+        });
+    }
 }

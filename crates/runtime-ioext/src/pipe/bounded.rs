@@ -16,6 +16,9 @@ use crate::sys::Mutex;
 /// Writes from this size on are kept as they are; smaller ones are gathered.
 const LARGE: usize = CHUNK / 4;
 
+/// Shared bytes of less than this are copied, since to keep them apart would take more memory than they do.
+const WORTH_SHARING: usize = 512;
+
 /// Makes a pipe that holds up to `capacity` unread bytes.
 ///
 /// The writer never waits: a write that does not fit fails as a whole. A [`Tally`] tells how much was read,
@@ -130,13 +133,16 @@ impl BoundedWriter {
         }
     }
 
-    /// Writes all bytes or none, at once and without copying them.
+    /// Writes all bytes or none, at once and without copying them, unless they are few.
     ///
     /// # Errors
     ///
     /// If they do not fit beside what is unread, or if the reader was dropped.
     pub fn write_bytes(&self, bytes: Bytes) -> Result<(), BoundedWriteError> {
-        self.append(bytes.len(), |unread| unread.push_shared(bytes))
+        self.append(bytes.len(), |unread| match bytes.len() < WORTH_SHARING {
+            true => unread.push(&bytes),
+            false => unread.push_shared(bytes),
+        })
     }
 
     /// How many bytes are unread.
@@ -209,7 +215,14 @@ impl BoundedReader {
     }
 
     /// Takes up to `most` bytes off the front.
-    fn poll_chunk(&mut self, cx: &Context<'_>, most: usize) -> Poll<Option<Bytes>> {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Option<Bytes>> {
+        let coop = ready!(tokio::task::coop::poll_proceed(cx));
+        let chunk = ready!(self.poll_front(cx, most));
+        coop.made_progress();
+        Poll::Ready(chunk)
+    }
+
+    fn poll_front(&mut self, cx: &Context<'_>, most: usize) -> Poll<Option<Bytes>> {
         let mut state = self.shared.state.lock();
         if state.unread.is_empty() {
             if state.ended {
@@ -240,9 +253,7 @@ impl AsyncRead for BoundedReader {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        let coop = ready!(tokio::task::coop::poll_proceed(cx));
         let bytes = ready!(self.poll_chunk(cx, buf.remaining()));
-        coop.made_progress();
         buf.put_slice(&bytes.unwrap_or_default());
         Poll::Ready(Ok(()))
     }
@@ -253,8 +264,9 @@ impl Drop for BoundedReader {
         let mut state = self.shared.state.lock();
         state.dropped = true;
         let unread = std::mem::replace(&mut state.unread, Chunks::new(CHUNK));
+        let reader = state.reader.take();
         drop(state);
-        drop(unread);
+        drop((unread, reader));
     }
 }
 

@@ -139,8 +139,9 @@ impl CreditWriter {
     fn end(&self) {
         let mut state = self.state.lock();
         state.ended = true;
-        let reader = state.reader.take();
+        let (reader, writer) = (state.reader.take(), state.writer.take());
         drop(state);
+        drop(writer);
         reader.into_iter().for_each(Waker::wake);
     }
 }
@@ -152,6 +153,7 @@ impl AsyncWrite for CreditWriter {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let coop = ready!(tokio::task::coop::poll_proceed(cx));
         let mut state = self.state.lock();
         if state.dropped || state.ended {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
@@ -170,6 +172,7 @@ impl AsyncWrite for CreditWriter {
         state.push(&bytes[..len]);
         let reader = state.reader.take();
         drop(state);
+        coop.made_progress();
         reader.into_iter().for_each(Waker::wake);
         Poll::Ready(Ok(len))
     }
@@ -232,8 +235,10 @@ impl Drop for CreditReader {
     fn drop(&mut self) {
         let mut state = self.state.lock();
         state.dropped = true;
-        let writer = state.writer.take();
+        let unread = std::mem::replace(&mut state.unread, Chunks::new(CHUNK));
+        let (reader, writer) = (state.reader.take(), state.writer.take());
         drop(state);
+        drop((unread, reader));
         writer.into_iter().for_each(Waker::wake);
     }
 }

@@ -3,5 +3,8 @@
 mod bounded;
 mod credit;
 
+#[cfg(all(test, runtime_loom))]
+mod models;
+
 pub use bounded::{BoundedReader, BoundedWriteError, BoundedWriter, Tally, bounded_pipe};
 pub use credit::{Credit, CreditReader, CreditWriter, credit_pipe};
