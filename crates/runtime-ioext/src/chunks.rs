@@ -22,6 +22,7 @@ pub(crate) struct Chunks {
     end: u64,
     frozen: VecDeque<Segment>,
     open: BytesMut,
+    last: Option<u8>,
 }
 
 #[derive(Debug)]
@@ -39,6 +40,7 @@ impl Chunks {
             end: 0,
             frozen,
             open,
+            last: None,
         }
     }
 
@@ -58,6 +60,11 @@ impl Chunks {
         (self.end - self.start) as usize
     }
 
+    /// The byte before the end, also if it was forgotten.
+    pub(crate) fn last(&self) -> Option<u8> {
+        self.last
+    }
+
     /// How many segments are frozen. Each takes some memory besides its bytes.
     pub(crate) fn segments(&self) -> usize {
         self.frozen.len()
@@ -71,6 +78,7 @@ impl Chunks {
         }
         self.open.extend_from_slice(bytes);
         self.end += bytes.len() as u64;
+        self.last = bytes.last().copied().or(self.last);
     }
 
     /// Appends bytes without copying them.
@@ -78,6 +86,7 @@ impl Chunks {
         self.freeze();
         let start = self.end;
         self.end += bytes.len() as u64;
+        self.last = bytes.last().copied().or(self.last);
         self.frozen.push_back(Segment { start, bytes });
     }
 

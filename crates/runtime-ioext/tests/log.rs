@@ -292,6 +292,37 @@ fn formatted_write_is_one_piece() {
     assert_eq!(std::fs::read(log.path()).unwrap(), b"1-2\n3-4\n");
 }
 
+#[test]
+fn line_of_ones_own_starts_after_an_unfinished_one() {
+    let (_folder, log) = new_log();
+    let writer = log.writer();
+    for (output, own) in [("", "1\n"), ("whole\n", "2\n"), ("begun", "3\n")] {
+        writer.write_all(output.as_bytes()).unwrap();
+        writer.write_on_new_line(own.as_bytes()).unwrap();
+    }
+    writer.write_all(&[b'x'; 100_000]).unwrap();
+    writer.flush().unwrap();
+    writer.write_on_new_line(&[b'y'; 100_000]).unwrap();
+    log.close().unwrap();
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    let (x, y) = ("x".repeat(100_000), "y".repeat(100_000));
+    assert!(text == format!("1\nwhole\n2\nbegun\n3\n{x}\n{y}"));
+}
+
+#[tokio::test]
+async fn source_that_never_pauses_lets_other_tasks_run() {
+    let (_folder, log) = new_log();
+    let mut writer = log.writer();
+    let writing = tokio::spawn(async move {
+        loop {
+            AsyncWriteExt::write_all(&mut writer, b"x").await.unwrap();
+        }
+    });
+    tokio::task::yield_now().await;
+    writing.abort();
+    assert!(writing.await.unwrap_err().is_cancelled());
+}
+
 #[tokio::test]
 async fn async_writer_comes_through_whole() {
     let (_folder, log) = new_log();

@@ -12,7 +12,7 @@ use super::error::{CloseLogError, WriteLogError};
 use super::fetch;
 use super::limits::Limits;
 use super::queued::QueuedFlush;
-use super::state::{End, State};
+use super::state::{End, Start, State};
 use super::wakers::{WakerKey, Woken};
 use crate::sys::{Condvar, Guard, Mutex};
 
@@ -51,29 +51,35 @@ impl Core {
     }
 
     /// Appends bytes as one piece. Waits if too much is pending, for the file but never for a reader.
-    pub(super) fn append(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
+    pub(super) fn append(
+        self: &Arc<Self>,
+        bytes: &[u8],
+        start: Start,
+    ) -> Result<(), WriteLogError> {
         match bytes.len() {
             0 => self.check_open(&self.lock()),
-            len if len < self.limits.chunk => self.append_small(bytes),
-            _ => self.append_large(bytes),
+            len if len < self.limits.chunk => self.append_small(bytes, start),
+            _ => self.append_large(bytes, start),
         }
     }
 
-    fn append_small(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
+    fn append_small(self: &Arc<Self>, bytes: &[u8], start: Start) -> Result<(), WriteLogError> {
         let mut state = self.lock();
         if !state.has_room() {
             state = self.wait_for_room(state);
         }
         self.check_open(&state)?;
+        state.begin(start);
         state.tail.push(bytes);
         self.appended(state);
         Ok(())
     }
 
     /// Appends bytes in several steps, with everybody else kept out until the last.
-    fn append_large(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
+    fn append_large(self: &Arc<Self>, bytes: &[u8], start: Start) -> Result<(), WriteLogError> {
         let mut state = self.wait_for_room(self.lock());
         self.check_open(&state)?;
+        state.begin(start);
         state.large_call = true;
         drop(state);
         let result = bytes

@@ -1,6 +1,7 @@
 //! What the adaptors in front of a log build on.
 
-use std::task::{Context, Poll};
+use std::io;
+use std::task::{Context, Poll, ready};
 
 use super::error::WriteLogError;
 
@@ -45,6 +46,22 @@ pub(super) fn write_all<S: LogSink>(sink: &mut S, bytes: &[u8]) -> Result<(), Wr
     })
 }
 
+/// Pushes up to `most` bytes, and waits as a task for room.
+pub(super) fn poll_write<S: LogSink>(
+    sink: &mut S,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+    most: usize,
+) -> Poll<io::Result<usize>> {
+    // A source that never pauses must not keep other tasks from running.
+    let coop = ready!(tokio::task::coop::poll_proceed(cx));
+    ready!(sink.poll_room(cx));
+    let bytes = &bytes[..bytes.len().min(most)];
+    sink.push(bytes)?;
+    coop.made_progress();
+    Poll::Ready(Ok(bytes.len()))
+}
+
 /// Makes an adaptor a writer: an inherent `write_all`, `io::Write`, `AsyncWrite`, and the end on drop.
 macro_rules! impl_writer {
     ($adaptor:ident) => {
@@ -79,11 +96,8 @@ macro_rules! impl_writer {
                 cx: &mut std::task::Context<'_>,
                 bytes: &[u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                use $crate::log::LogSink;
-                std::task::ready!(self.poll_room(cx));
-                let bytes = &bytes[..bytes.len().min(Self::AT_ONCE)];
-                self.push(bytes)?;
-                std::task::Poll::Ready(Ok(bytes.len()))
+                let most = <Self as $crate::log::LogSink>::AT_ONCE;
+                $crate::log::sink::poll_write(&mut *self, cx, bytes, most)
             }
 
             /// Has the file written soon. What is held back stays so, because copies flush whenever

@@ -35,6 +35,13 @@ pub(super) enum End {
     Failed(Arc<io::Error>),
 }
 
+/// Where a call's bytes may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    Anywhere,
+    OfLine,
+}
+
 impl State {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
@@ -48,6 +55,13 @@ impl State {
             large_call: false,
             aside: Vec::new(),
             closing: false,
+        }
+    }
+
+    /// Ends an unfinished line if the next bytes are to start one.
+    pub(super) fn begin(&mut self, start: Start) {
+        if start == Start::OfLine && self.tail.last().is_some_and(|last| last != b'\n') {
+            self.tail.push(b"\n");
         }
     }
 

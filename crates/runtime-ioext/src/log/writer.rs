@@ -4,13 +4,14 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
 
 use super::Owner;
 use super::error::WriteLogError;
-use super::sink::LogSink;
+use super::sink::{self, LogSink};
+use super::state::Start;
 use super::wakers::WakerKey;
 use crate::chunks::CHUNK;
 
@@ -53,7 +54,34 @@ impl LogWriter {
     ///
     /// If the log is closed or its file takes no more.
     pub fn write_all(&self, bytes: &[u8]) -> Result<(), WriteLogError> {
-        self.owner.core.append(bytes)
+        self.owner.core.append(bytes, Start::Anywhere)
+    }
+
+    /// Appends bytes as one piece at the start of a line: where what was appended last is no whole line, a
+    /// line feed goes before them.
+    ///
+    /// So a line of the worker's own can be told by its beginning, whatever a process left unfinished.
+    ///
+    /// # Errors
+    ///
+    /// If the log is closed or its file takes no more.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("task.log");
+    /// let log = runtime_ioext::FollowedLog::create(&path)?;
+    /// log.writer().write_all(b"downloading... 57 %")?;
+    /// log.writer().write_on_new_line(b"[worker] out of time\n")?;
+    /// log.close()?;
+    /// assert_eq!(std::fs::read_to_string(&path)?, "downloading... 57 %\n[worker] out of time\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn write_on_new_line(&self, bytes: &[u8]) -> Result<(), WriteLogError> {
+        self.owner.core.append(bytes, Start::OfLine)
     }
 
     /// Appends formatted text as one piece, so that `write!(writer, ..)` is atomic.
@@ -162,11 +190,7 @@ impl AsyncWrite for LogWriter {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        ready!(this.poll_room(cx));
-        let bytes = &bytes[..bytes.len().min(MOST_AT_ONCE)];
-        this.push(bytes)?;
-        Poll::Ready(Ok(bytes.len()))
+        sink::poll_write(&mut *self, cx, bytes, MOST_AT_ONCE)
     }
 
     /// Has the file written soon and does not wait for it, since readers see the bytes already, and what
