@@ -79,4 +79,4 @@ pub use section::{Section, render_document};
 pub use storage::{
     OpenStorageError, TemporaryFile, TemporaryFolder, TemporaryStorage, remove_tree,
 };
-pub use task::{StopReason, TaskContext, TaskContextController, TaskInfo};
+pub use task::{LogDrain, LogOptions, StopReason, TaskContext, TaskContextController, TaskInfo};

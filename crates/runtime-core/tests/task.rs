@@ -4,10 +4,11 @@ use std::io::Read as _;
 use std::path::Path;
 
 use runtime_core::artifact::{Artifact, ArtifactBody, ErrorArtifact};
+use runtime_core::log::OutputLimit;
 use runtime_core::queue::ArtifactErrorReason;
 use runtime_core::{
-    Credentials, ExceptionReason, Run, StopReason, TaskContext, TaskContextController, TaskId,
-    TaskInfo,
+    Credentials, ExceptionReason, LogOptions, Run, StopReason, TaskContext, TaskContextController,
+    TaskId, TaskInfo,
 };
 use tempfile::{TempDir, tempdir};
 use tokio::io::AsyncReadExt as _;
@@ -57,6 +58,70 @@ async fn readers_follow_the_log_to_its_end() {
         .expect("the follower ends")
         .expect("the log is whole");
     assert_eq!(text, "output\n[taskcluster:error] it broke\n");
+}
+
+fn text_of(controller: &TaskContextController, context: &TaskContext) -> String {
+    controller.close_log().expect("nothing failed");
+    let log = context.extract_log().expect("it is closed");
+    std::io::read_to_string(log).expect("it reads")
+}
+
+#[test]
+fn no_secret_of_the_task_shows_in_its_log() {
+    let folder = folder();
+    let (context, controller) = create(folder.path());
+    let credentials = Credentials::new("client", "access-token").with_certificate("certificate");
+    controller.set_credentials(credentials);
+    context
+        .redactor()
+        .add("hunter22")
+        .expect("it is long enough");
+    context
+        .log_drain()
+        .write_all(b"access-token, certificate\n")
+        .expect("the log takes it");
+    context.log_error("cannot log in with hunter22");
+    assert_eq!(
+        text_of(&controller, &context),
+        "[REDACTED], [REDACTED]\n[taskcluster:error] cannot log in with [REDACTED]\n"
+    );
+}
+
+#[test]
+fn the_output_is_limited_and_the_lines_of_the_worker_are_not() {
+    let folder = folder();
+    let options = LogOptions {
+        output_limit: OutputLimit::new(12, 6).with_notice(|_| "...".to_owned()),
+        ..LogOptions::default()
+    };
+    let (context, controller) =
+        TaskContext::create_with(&folder.path().join("task.log"), info(), options)
+            .expect("a log in the folder");
+    let mut drain = context.log_drain();
+    for line in [b"line1\n", b"line2\n", b"line3\n"] {
+        drain.write_all(line).expect("the log takes it");
+    }
+    context.log_error("it is too much");
+    drop(drain);
+    assert_eq!(
+        text_of(&controller, &context),
+        "line1\n[taskcluster:error] it is too much\n...\nline3\n"
+    );
+}
+
+#[test]
+fn a_line_of_the_worker_does_not_go_on_with_an_unfinished_one() {
+    let folder = folder();
+    let (context, controller) = create(folder.path());
+    context
+        .log_drain()
+        .write_all(b"57 %")
+        .expect("the log takes it");
+    context.log_error("out of time");
+    assert_eq!(
+        text_of(&controller, &context),
+        "57 %\n[taskcluster:error] out of time\n"
+    );
 }
 
 #[tokio::test]

@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use runtime_ioext::log::{CreateLogError, ExtractLogError, FollowedLog, LogReader, LogWriter};
+use runtime_ioext::log::{
+    CreateLogError, ExtractLogError, FollowedLog, LogReader, LogWriter, Redactor,
+};
 
 use super::controller::TaskContextController;
-use super::log;
+use super::log::{self, LogDrain, LogOptions};
 use super::stop::StopSignal;
 use super::{StopReason, TaskInfo};
 use crate::artifact::{Artifact, UploadError, Uploaded};
@@ -48,6 +50,7 @@ pub(super) struct Shared {
     pub(super) info: TaskInfo,
     pub(super) log: FollowedLog,
     pub(super) own_lines: LogWriter,
+    pub(super) log_options: LogOptions,
     pub(super) stop: StopSignal,
     pub(super) credentials: CredentialsCell,
     pub(super) services: RwLock<Services>,
@@ -63,10 +66,24 @@ impl TaskContext {
         log_path: &Path,
         info: TaskInfo,
     ) -> Result<(Self, TaskContextController), CreateLogError> {
+        Self::create_with(log_path, info, LogOptions::default())
+    }
+
+    /// The same with a say in what is kept out of the log.
+    ///
+    /// # Errors
+    ///
+    /// A [`CreateLogError`] if there can be no log at `log_path`.
+    pub fn create_with(
+        log_path: &Path,
+        info: TaskInfo,
+        log_options: LogOptions,
+    ) -> Result<(Self, TaskContextController), CreateLogError> {
         let log = FollowedLog::create(log_path)?;
         let shared = Arc::new(Shared {
             info,
             own_lines: log.writer(),
+            log_options,
             log,
             stop: StopSignal::new(),
             credentials: CredentialsCell::new(None),
@@ -157,9 +174,9 @@ impl TaskContext {
 
 /// The log.
 impl TaskContext {
-    /// Writes a line of the worker's own, `[taskcluster <time>] message`.
+    /// Writes a line of the worker's own, `[taskcluster <time>] message`, without secrets.
     ///
-    /// That the log is broken is told when it is closed, and by every reader.
+    /// It starts a line, whatever the task left unfinished. That the log is broken is told when it is closed, and by every reader.
     pub fn log(&self, message: impl fmt::Display) {
         self.write_own(&log::info_lines(Timestamp::now(), message));
     }
@@ -172,14 +189,28 @@ impl TaskContext {
     }
 
     fn write_own(&self, lines: &str) {
+        let lines = self.redactor().redact(lines.as_bytes());
         // The log keeps its first error and gives it to whoever closes or reads it.
-        let _ = self.shared.own_lines.write_all(lines.as_bytes());
+        let _ = self.shared.own_lines.write_on_new_line(&lines);
     }
 
-    /// Where the task's own output goes.
+    /// Where the task's own output goes, without secrets and within the limit.
+    ///
+    /// Drop all drains before the log is closed: they hold back what may become a secret, and the tail of
+    /// too much output.
     #[must_use]
-    pub fn log_drain(&self) -> LogWriter {
-        self.shared.log.writer()
+    pub fn log_drain(&self) -> LogDrain {
+        let LogOptions {
+            redactor,
+            output_limit,
+        } = &self.shared.log_options;
+        redactor.writer(output_limit.writer(self.shared.log.writer()))
+    }
+
+    /// The secrets that are kept out of the log. Add what the task gets to know.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        &self.shared.log_options.redactor
     }
 
     /// A reader that starts at the first byte and follows until the log is closed.

@@ -1,8 +1,23 @@
-//! The lines that the worker itself writes to a task's log.
+//! What goes to a task's log: its output, and the lines of the worker itself.
 
 use std::fmt;
 
 use jiff::Timestamp;
+use runtime_ioext::log::{OutputLimit, OutputLimitWriter, RedactingWriter, Redactor};
+
+/// Where the output of a task goes on its way to the log. Secrets are replaced, and what is over the limit
+/// is dropped from the middle. Clones are for other streams of the same task.
+pub type LogDrain = RedactingWriter<OutputLimitWriter>;
+
+/// What is kept out of a task's log.
+#[derive(Clone, Debug, Default)]
+pub struct LogOptions {
+    /// The secrets to replace, to which more can be added while the task runs. The credentials of the run
+    /// are added by themselves.
+    pub redactor: Redactor,
+    /// How much the task may write; there is no limit by default. The worker's own lines do not count.
+    pub output_limit: OutputLimit,
+}
 
 /// `[taskcluster 2024-07-18T16:06:40.357Z] message`, as parsers of task logs expect it.
 ///

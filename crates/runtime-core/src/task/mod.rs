@@ -9,4 +9,5 @@ mod stop;
 pub use context::TaskContext;
 pub use controller::TaskContextController;
 pub use info::TaskInfo;
+pub use log::{LogDrain, LogOptions};
 pub use stop::StopReason;

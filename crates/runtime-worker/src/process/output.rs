@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use runtime_core::log::LogWriter;
+use runtime_core::LogDrain;
 use tokio::io::{AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
@@ -16,7 +16,7 @@ pub(super) struct Output {
 impl Output {
     /// Starts `command` with one pipe for both streams, so that the log keeps their order.
     #[cfg(unix)]
-    pub(super) fn spawn(mut command: Command, log: LogWriter) -> io::Result<(Child, Self)> {
+    pub(super) fn spawn(mut command: Command, log: LogDrain) -> io::Result<(Child, Self)> {
         let (reader, writer) = io::pipe()?;
         let reader = tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into())?;
         command.stdout(writer.try_clone()?).stderr(writer);
@@ -33,7 +33,7 @@ impl Output {
 
     /// Starts `command` with a pipe for each stream.
     #[cfg(not(unix))]
-    pub(super) fn spawn(mut command: Command, log: LogWriter) -> io::Result<(Child, Self)> {
+    pub(super) fn spawn(mut command: Command, log: LogDrain) -> io::Result<(Child, Self)> {
         let mut child = command
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())
@@ -49,6 +49,8 @@ impl Output {
     }
 
     /// Waits for the last output, but not for a process that left the group and keeps the pipe open.
+    ///
+    /// What the log's drains hold back is in the log afterwards.
     pub(super) async fn drain(&mut self, limit: Duration) -> io::Result<()> {
         let all = async {
             while let Some(ended) = self.pumps.join_next().await {
@@ -56,11 +58,13 @@ impl Output {
             }
             Ok(())
         };
-        tokio::time::timeout(limit, all).await.unwrap_or(Ok(()))
+        let drained = tokio::time::timeout(limit, all).await.unwrap_or(Ok(()));
+        self.pumps.shutdown().await;
+        drained
     }
 }
 
-async fn pump(reader: impl AsyncRead + Unpin, mut log: LogWriter) -> io::Result<()> {
+async fn pump(reader: impl AsyncRead + Unpin, mut log: LogDrain) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(64 * 1024, reader);
     tokio::io::copy_buf(&mut reader, &mut log).await.map(drop)
 }

@@ -137,6 +137,13 @@ impl OutputLimit {
     }
 }
 
+impl Default for OutputLimit {
+    /// No limit: everything passes.
+    fn default() -> Self {
+        Self::new(u64::MAX, 0)
+    }
+}
+
 impl fmt::Debug for OutputLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OutputLimit")

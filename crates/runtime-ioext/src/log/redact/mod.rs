@@ -232,6 +232,13 @@ impl<S: LogSink> LogSink for RedactingWriter<S> {
 
 impl_writer!(RedactingWriter);
 
+impl<S: LogSink + Clone> Clone for RedactingWriter<S> {
+    /// Makes a writer for another stream: what this one holds back stays here.
+    fn clone(&self) -> Self {
+        self.redactor.writer(self.sink.clone())
+    }
+}
+
 impl<S: LogSink> Drop for RedactingWriter<S> {
     /// A failure here is not lost: the log is broken, and whoever closes it hears of it.
     fn drop(&mut self) {
