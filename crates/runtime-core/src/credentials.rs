@@ -1,11 +1,12 @@
 //! Credentials, and the cell in which they change while they are used.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// What signs requests to Taskcluster.
 ///
@@ -71,6 +72,7 @@ impl fmt::Debug for Credentials {
 #[derive(Debug)]
 pub struct CredentialsCell {
     sender: watch::Sender<Option<Credentials>>,
+    refused: Arc<Notify>,
 }
 
 impl CredentialsCell {
@@ -79,6 +81,7 @@ impl CredentialsCell {
     pub fn new(credentials: Option<Credentials>) -> Self {
         Self {
             sender: watch::Sender::new(credentials),
+            refused: Arc::default(),
         }
     }
 
@@ -92,7 +95,17 @@ impl CredentialsCell {
     pub fn watch(&self) -> CredentialsWatch {
         CredentialsWatch {
             receiver: self.sender.subscribe(),
+            refused: Arc::clone(&self.refused),
         }
+    }
+
+    /// Waits until somebody finds that the credentials are refused, so that whoever can get others does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a complaint that nobody waited for is heard by the next call.
+    pub async fn refused(&self) {
+        self.refused.notified().await;
     }
 }
 
@@ -100,6 +113,7 @@ impl CredentialsCell {
 #[derive(Clone, Debug)]
 pub struct CredentialsWatch {
     receiver: watch::Receiver<Option<Credentials>>,
+    refused: Arc<Notify>,
 }
 
 impl CredentialsWatch {
@@ -113,6 +127,11 @@ impl CredentialsWatch {
     #[must_use]
     pub fn snapshot(&self) -> Option<Credentials> {
         self.receiver.borrow().clone()
+    }
+
+    /// Tells whoever puts credentials in that those of this moment were refused.
+    pub fn complain(&self) {
+        self.refused.notify_one();
     }
 
     /// Waits until other credentials than those of the last call are there; `false` when none can come.

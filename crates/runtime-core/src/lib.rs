@@ -51,6 +51,7 @@ mod id;
 mod lifecycle;
 mod scopes;
 mod section;
+mod shutdown;
 mod storage;
 mod task;
 
@@ -76,6 +77,7 @@ pub use monitor::Monitor;
 pub use runtime_ioext::log;
 pub use scopes::ScopeSet;
 pub use section::{Section, render_document};
+pub use shutdown::{ShutdownListener, ShutdownManager, ShutdownNotice, ShutdownSource};
 pub use storage::{
     OpenStorageError, TemporaryFile, TemporaryFolder, TemporaryStorage, remove_tree,
 };

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Something that can be asked to stop. Both calls return at once and may come more than once.
 pub trait Stoppable: Send + Sync + fmt::Debug {
@@ -13,6 +15,18 @@ pub trait Stoppable: Send + Sync + fmt::Debug {
 
     /// Asks to take no new work and to stop when what runs is done.
     fn stop_gracefully(&self);
+
+    /// Asks to stop, and says after which time the machine goes away whatever is left to do.
+    ///
+    /// By default the time is not passed on.
+    fn stop_within(&self, stage: StopStage, budget: Duration) {
+        let _ = budget;
+        match stage {
+            StopStage::Running => {}
+            StopStage::Graceful => self.stop_gracefully(),
+            StopStage::Now => self.stop_now(),
+        }
+    }
 }
 
 /// Passes each kind of stop on at most once, and no graceful one after an immediate one.
@@ -52,14 +66,12 @@ impl Stoppable for StoppableOnce {
             self.inner.stop_gracefully();
         }
     }
-}
 
-/// Tells others that a stop was asked for; waiting is async.
-///
-/// The worker loop waits on one of these; signals, providers and plugins call it.
-#[derive(Clone, Debug)]
-pub struct LifeCycleTracker {
-    stage: watch::Sender<StopStage>,
+    fn stop_within(&self, stage: StopStage, budget: Duration) {
+        if self.raise(stage) {
+            self.inner.stop_within(stage, budget);
+        }
+    }
 }
 
 /// How far a stop has been asked for.
@@ -74,19 +86,51 @@ pub enum StopStage {
     Now,
 }
 
+/// Tells others that a stop was asked for; waiting is async.
+///
+/// The worker loop waits on one of these; signals, providers and plugins call it.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use runtime_core::{LifeCycleTracker, StopStage, Stoppable};
+/// let worker = LifeCycleTracker::new();
+/// worker.stop_within(StopStage::Now, Duration::from_secs(30));
+/// assert_eq!(worker.stage(), StopStage::Now);
+/// assert!(worker.time_left().is_some_and(|left| left <= Duration::from_secs(30)));
+/// ```
+#[derive(Clone, Debug)]
+pub struct LifeCycleTracker {
+    wish: watch::Sender<Wish>,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wish {
+    stage: StopStage,
+    /// When the machine goes away, if anybody knows.
+    deadline: Option<Instant>,
+}
+
 impl LifeCycleTracker {
     /// Makes a tracker that nobody has asked to stop.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            stage: watch::Sender::new(StopStage::Running),
+            wish: watch::Sender::new(Wish::default()),
         }
     }
 
     /// How far a stop has been asked for.
     #[must_use]
     pub fn stage(&self) -> StopStage {
-        *self.stage.borrow()
+        self.wish.borrow().stage
+    }
+
+    /// How long until the machine goes away; `None` while nobody has said.
+    #[must_use]
+    pub fn time_left(&self) -> Option<Duration> {
+        let deadline = self.wish.borrow().deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Waits until a stop of at least `stage` has been asked for.
@@ -95,17 +139,45 @@ impl LifeCycleTracker {
     ///
     /// Safe: it only waits.
     pub async fn reached(&self, stage: StopStage) {
-        let mut receiver = self.stage.subscribe();
+        let mut receiver = self.wish.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
-        let _ = receiver.wait_for(|now| *now >= stage).await;
+        let _ = receiver.wait_for(|wish| wish.stage >= stage).await;
     }
 
-    fn raise(&self, stage: StopStage) {
-        self.stage.send_if_modified(|now| {
-            let raised = *now < stage;
-            *now = stage.max(*now);
+    /// Waits until no more than `reserve` is left before the machine goes away; for ever if it does not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only waits.
+    pub async fn short_of(&self, reserve: Duration) {
+        let mut receiver = self.wish.subscribe();
+        loop {
+            let deadline = receiver.borrow_and_update().deadline;
+            let until = deadline.map(|deadline| deadline.checked_sub(reserve));
+            tokio::select! {
+                // The sender lives in `self`, so waiting cannot fail.
+                _ = receiver.changed() => {}
+                () = sleep_until_some(until.flatten()), if until.is_some() => return,
+            }
+        }
+    }
+
+    fn raise(&self, stage: StopStage, deadline: Option<Instant>) {
+        self.wish.send_if_modified(|wish| {
+            let earlier = deadline
+                .filter(|deadline| wish.deadline.is_none_or(|known| *deadline < known));
+            let raised = wish.stage < stage || earlier.is_some();
+            wish.stage = stage.max(wish.stage);
+            wish.deadline = earlier.or(wish.deadline);
             raised
         });
+    }
+}
+
+/// A moment before the clock began is past.
+async fn sleep_until_some(moment: Option<Instant>) {
+    if let Some(moment) = moment {
+        tokio::time::sleep_until(moment).await;
     }
 }
 
@@ -117,10 +189,14 @@ impl Default for LifeCycleTracker {
 
 impl Stoppable for LifeCycleTracker {
     fn stop_now(&self) {
-        self.raise(StopStage::Now);
+        self.raise(StopStage::Now, None);
     }
 
     fn stop_gracefully(&self) {
-        self.raise(StopStage::Graceful);
+        self.raise(StopStage::Graceful, None);
+    }
+
+    fn stop_within(&self, stage: StopStage, budget: Duration) {
+        self.raise(stage, Instant::now().checked_add(budget));
     }
 }

@@ -1,6 +1,7 @@
 //! Stops are passed on once, and only ever get more urgent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use runtime_core::{LifeCycleTracker, StopStage, Stoppable, StoppableOnce};
@@ -58,4 +59,32 @@ async fn all_clones_hear_of_a_stop_that_one_asks_for() {
     let waiter = tokio::spawn(async move { clone.reached(StopStage::Graceful).await });
     tracker.stop_gracefully();
     waiter.await.expect("the waiter ends");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_earliest_deadline_counts_and_short_of_waits_for_it() {
+    let tracker = LifeCycleTracker::new();
+    assert_eq!(tracker.time_left(), None);
+    let waiting = {
+        let tracker = tracker.clone();
+        tokio::spawn(async move {
+            tracker.short_of(Duration::from_secs(10)).await;
+            tracker.time_left()
+        })
+    };
+    tracker.stop_within(StopStage::Graceful, Duration::from_secs(120));
+    tracker.stop_within(StopStage::Now, Duration::from_secs(30));
+    tracker.stop_within(StopStage::Graceful, Duration::from_secs(60));
+    assert_eq!(tracker.stage(), StopStage::Now);
+    assert_eq!(tracker.time_left(), Some(Duration::from_secs(30)));
+    let left = waiting.await.expect("it does not panic");
+    assert!(left.is_some_and(|left| left <= Duration::from_secs(10)), "{left:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_short_while_nobody_sets_a_deadline() {
+    let tracker = LifeCycleTracker::new();
+    tracker.stop_now();
+    let short = tracker.short_of(Duration::from_secs(3600));
+    assert!(tokio::time::timeout(Duration::from_secs(7200), short).await.is_err());
 }

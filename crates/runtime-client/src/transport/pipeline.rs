@@ -126,9 +126,10 @@ impl Client {
         Some(credentials)
     }
 
-    /// Waits for other credentials than `used`; `false` if none come in time.
+    /// Asks for other credentials than `used` and waits for them; `false` if none come in time.
     async fn renewed(&self, used: Option<&Credentials>) -> bool {
         let mut watch = self.authorizer.watch();
+        watch.complain();
         let other = async {
             while same(watch.snapshot().as_ref(), used) {
                 if !watch.changed().await {

@@ -53,6 +53,15 @@ impl TaskContextController {
         self.shared.credentials.watch()
     }
 
+    /// Waits until a request finds that the credentials are refused; a reclaim gets others.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a complaint that nobody waited for is heard by the next call.
+    pub async fn credentials_refused(&self) {
+        self.shared.credentials.refused().await;
+    }
+
     /// Connects the task to services, which should sign with [`credentials`](Self::credentials).
     pub fn set_services(&self, services: Services) {
         *self.shared.services.write() = services;
