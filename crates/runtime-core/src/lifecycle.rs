@@ -164,8 +164,8 @@ impl LifeCycleTracker {
 
     fn raise(&self, stage: StopStage, deadline: Option<Instant>) {
         self.wish.send_if_modified(|wish| {
-            let earlier = deadline
-                .filter(|deadline| wish.deadline.is_none_or(|known| *deadline < known));
+            let earlier =
+                deadline.filter(|deadline| wish.deadline.is_none_or(|known| *deadline < known));
             let raised = wish.stage < stage || earlier.is_some();
             wish.stage = stage.max(wish.stage);
             wish.deadline = earlier.or(wish.deadline);

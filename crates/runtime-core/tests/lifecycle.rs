@@ -78,7 +78,10 @@ async fn the_earliest_deadline_counts_and_short_of_waits_for_it() {
     assert_eq!(tracker.stage(), StopStage::Now);
     assert_eq!(tracker.time_left(), Some(Duration::from_secs(30)));
     let left = waiting.await.expect("it does not panic");
-    assert!(left.is_some_and(|left| left <= Duration::from_secs(10)), "{left:?}");
+    assert!(
+        left.is_some_and(|left| left <= Duration::from_secs(10)),
+        "{left:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,5 +89,9 @@ async fn nothing_is_short_while_nobody_sets_a_deadline() {
     let tracker = LifeCycleTracker::new();
     tracker.stop_now();
     let short = tracker.short_of(Duration::from_secs(3600));
-    assert!(tokio::time::timeout(Duration::from_secs(7200), short).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_secs(7200), short)
+            .await
+            .is_err()
+    );
 }

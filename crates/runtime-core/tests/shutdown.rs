@@ -37,7 +37,10 @@ async fn a_later_and_more_urgent_notice_of_another_source_is_passed_on() {
         .source(first.1)
         .source(second.1)
         .start();
-    first.0.send(ShutdownNotice::graceful("idle")).expect("somebody listens");
+    first
+        .0
+        .send(ShutdownNotice::graceful("idle"))
+        .expect("somebody listens");
     worker.reached(StopStage::Graceful).await;
     assert_eq!(worker.time_left(), None);
     let spot = ShutdownNotice::now("the instance is reclaimed").within(Duration::from_secs(120));

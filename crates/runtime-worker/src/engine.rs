@@ -3,10 +3,14 @@
 //! For each task the worker asks the [`Engine`] for a [`SandboxBuilder`], lets plugins set it up,
 //! starts it, waits on the [`Sandbox`], and reads the [`ResultSet`]. The calls come in that order
 //! and never twice, but for [`Sandbox::kill`].
+//!
+//! The futures share a thread with what keeps the claim of the task alive: work that blocks belongs
+//! into [`spawn_blocking`](tokio::task::spawn_blocking).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_core::{MalformedPayloadError, Section, TaskError};
@@ -108,10 +112,13 @@ pub trait Sandbox: Send + Sync {
 
     /// Ends the task if it still runs, and returns when all of it is gone. May be called many times.
     ///
+    /// An engine that can asks politely first, and leaves nothing alive after `within`: a worker that
+    /// stops has little time.
+    ///
     /// # Cancel safety
     ///
     /// The end was asked for even if the future is dropped.
-    async fn kill(&self);
+    async fn kill(&self, within: Duration);
 }
 
 /// What a task that ended left behind. Dropping it removes what it holds.

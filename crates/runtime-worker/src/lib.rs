@@ -62,10 +62,10 @@ mod process;
 pub use engine::{Engine, Exit, ExtractError, ResultSet, Sandbox, SandboxBuilder};
 pub use plugin::{Plugin, TaskPlugin, Verdict};
 #[cfg(feature = "process")]
-pub use process::ProcessEngine;
+pub use process::{Ladder, ProcessEngine};
 pub use record::{NoObserver, Observer, TaskEvent, TaskRecord, TaskReport};
 pub use resolution::Resolution;
 pub use task_run::TaskRun;
 pub use worker::{
-    Admission, AlwaysAdmit, BuildError, CollectorAdmission, Refusal, Worker, WorkerBuilder,
+    Admission, AlwaysAdmit, BuildError, CollectorAdmission, Refusal, Timing, Worker, WorkerBuilder,
 };

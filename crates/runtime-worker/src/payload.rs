@@ -1,7 +1,7 @@
 //! The payload schema of a worker, put together from its engine and plugins.
 
 use jsonschema::Validator;
-use runtime_core::MalformedPayloadError;
+use runtime_core::{MalformedPayloadError, Section};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -51,6 +51,16 @@ impl PayloadSchema {
     #[must_use]
     pub fn as_json(&self) -> &Value {
         &self.schema
+    }
+
+    /// A section with the schema, for the documentation of a worker.
+    #[must_use]
+    pub fn documentation(&self) -> Section {
+        let schema = format!("{:#}", self.schema);
+        Section {
+            title: "Payload".to_owned(),
+            content: format!("A payload must fit this JSON schema.\n\n```json\n{schema}\n```"),
+        }
     }
 
     /// Checks a payload.

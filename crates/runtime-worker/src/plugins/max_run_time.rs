@@ -35,6 +35,9 @@ impl Default for MaxRunTime {
     }
 }
 
+/// How long a task that ran too long has to end by itself.
+const GRACE: Duration = Duration::from_secs(15);
+
 #[derive(Deserialize, JsonSchema)]
 struct Payload {
     /// How long the task may run, in seconds.
@@ -98,7 +101,7 @@ impl TaskPlugin for Timer {
                 limit.as_secs()
             ));
             fired.store(true, Ordering::SeqCst);
-            sandbox.kill().await;
+            sandbox.kill(GRACE).await;
         }));
         Ok(())
     }

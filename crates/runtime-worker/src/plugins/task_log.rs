@@ -90,6 +90,7 @@ impl Plugin for TaskLog {
         Ok(Some(Box::new(TaskLogUpload {
             run: run.clone(),
             hook,
+            is_tried: false,
         })))
     }
 }
@@ -134,10 +135,13 @@ impl TaskLog {
 struct TaskLogUpload {
     run: TaskRun,
     hook: Option<WebHook>,
+    /// Whether an upload was tried, with all the patience that the uploader has.
+    is_tried: bool,
 }
 
 impl TaskLogUpload {
     async fn upload(&mut self) -> Result<(), TaskError> {
+        self.is_tried = true;
         let context = &self.run.context;
         let source = ArtifactSource::File(context.followed_log().path().to_owned());
         let backing = S3Artifact {
@@ -183,6 +187,7 @@ impl TaskPlugin for TaskLogUpload {
         match resolution {
             // Another worker may be writing the same artifacts by now.
             Resolution::Abandoned(StopReason::ClaimLost) => Ok(()),
+            _ if self.is_tried => Ok(()),
             _ => self.upload().await,
         }
     }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_core::{MalformedPayloadError, TaskContext, TaskError};
 
+use super::engine::Shared;
 use super::folder::TaskFolder;
 use super::sandbox::ProcessSandbox;
 use crate::engine::{Sandbox, SandboxBuilder};
@@ -17,7 +17,7 @@ pub(super) struct ProcessBuilder {
     pub(super) context: TaskContext,
     pub(super) folder: TaskFolder,
     pub(super) env: BTreeMap<String, String>,
-    pub(super) grace: Duration,
+    pub(super) shared: Arc<Shared>,
     pub(super) commands: Vec<Vec<String>>,
 }
 
@@ -26,13 +26,13 @@ impl ProcessBuilder {
         context: TaskContext,
         folder: TaskFolder,
         env: BTreeMap<String, String>,
-        grace: Duration,
+        shared: Arc<Shared>,
     ) -> Self {
         Self {
             context,
             folder,
             env,
-            grace,
+            shared,
             commands: Vec::new(),
         }
     }

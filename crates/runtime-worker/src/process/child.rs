@@ -1,25 +1,35 @@
-//! One process and all that it starts.
+//! One command and all that it starts.
 
 use std::io;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
-use runtime_core::BoxError;
+use runtime_core::{BoxError, TaskContext};
 use tokio::process::Command;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::builder::ProcessBuilder;
+use super::engine::Shared;
+use super::family::Family;
+use super::ladder::Signal;
 use super::output::Output;
 use crate::engine::Exit;
 
-/// How long output may still come after a process ended and its group was killed.
+/// How long output may still come after all of a command was killed.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// A process that runs in a group of its own.
+/// When a command must be gone, once somebody wants it to end.
+pub(super) type Deadline = watch::Receiver<Option<Instant>>;
+
+/// A command that runs.
 pub(super) struct Child {
     process: tokio::process::Child,
-    group: Group,
     output: Output,
+    family: Family,
+    shared: Arc<Shared>,
+    context: TaskContext,
 }
 
 impl Child {
@@ -31,53 +41,90 @@ impl Child {
             .env_clear()
             .envs(&builder.env);
         spawn.stdin(std::process::Stdio::null()).kill_on_drop(true);
-        #[cfg(unix)]
-        spawn.process_group(0);
-        let (process, output) = Output::spawn(spawn, builder.context.log_drain())?;
-        let group = Group(process.id());
+        let folder = builder.folder.path().to_owned();
+        let log = builder.context.log_drain();
+        let (process, output, family) = Family::spawn(spawn, &builder.shared, folder, log)?;
         Ok(Self {
             process,
-            group,
             output,
+            family,
+            shared: Arc::clone(&builder.shared),
+            context: builder.context.clone(),
         })
     }
 
-    /// Waits for the end, which `killed` brings about, and leaves nothing of the group alive.
-    pub(super) async fn run(
-        mut self,
-        killed: watch::Receiver<bool>,
-        grace: Duration,
-    ) -> Result<Exit, BoxError> {
-        let ended = tokio::select! {
+    /// Waits for the end, which a deadline brings about, and leaves nothing of the family alive.
+    pub(super) async fn run(mut self, mut deadline: Deadline) -> Result<Exit, BoxError> {
+        let exit = tokio::select! {
             status = self.process.wait() => exit_of(status?),
-            () = asked(killed) => {
-                self.end(grace).await?;
+            () = asked(&mut deadline) => {
+                self.end(&mut deadline).await?;
                 Exit::Killed
             }
         };
-        // What the process started in the background must not slow down later tasks.
-        self.group.end();
+        // What the command started in the background must not slow down later tasks.
+        let strays = self.family.end().await;
+        if strays > 0 {
+            self.context.log(format_args!(
+                "Ended {strays} processes that the task left running"
+            ));
+        }
         self.output.drain(DRAIN).await?;
-        Ok(ended)
+        self.explain(exit);
+        Ok(exit)
     }
 
-    async fn end(&mut self, grace: Duration) -> io::Result<ExitStatus> {
-        self.group.signal(Signal::Terminate);
-        match tokio::time::timeout(grace, self.process.wait()).await {
-            Ok(status) => status,
-            Err(_) => {
-                self.group.signal(Signal::Kill);
-                self.process.kill().await?;
-                self.process.wait().await
+    /// Goes down the ladder, faster when the deadline comes nearer meanwhile.
+    async fn end(&mut self, deadline: &mut Deadline) -> io::Result<()> {
+        let within = time_to(deadline);
+        for (signal, patience) in self.shared.settings.ladder.steps(within) {
+            self.family.signal(signal);
+            tokio::select! {
+                status = self.process.wait() => return status.map(drop),
+                () = tokio::time::sleep(patience) => {}
+                () = nearer(deadline, patience) => {}
             }
+        }
+        self.family.signal(Signal::Kill);
+        self.process.kill().await
+    }
+
+    /// Says in plain words what a bare signal 9 hides.
+    fn explain(&self, exit: Exit) {
+        // A shell tells of its child's signal 9 as 128 + 9.
+        let is_kill = matches!(exit, Exit::Signal(9) | Exit::Code(137));
+        if let Some((_, surely_ours)) = self.family.killed_for_memory().filter(|_| is_kill) {
+            self.context.log_error(match surely_ours {
+                true => "The task used more memory than it may, and the operating system killed a process of it",
+                false => "The machine ran out of memory, and the operating system killed a process, most likely of this task",
+            });
         }
     }
 }
 
 /// Waits for the wish to end. A sandbox that is gone has no wishes; it ends the process in another way.
-async fn asked(mut killed: watch::Receiver<bool>) {
-    if killed.wait_for(|killed| *killed).await.is_err() {
+async fn asked(deadline: &mut Deadline) {
+    if deadline.wait_for(Option::is_some).await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+fn time_to(deadline: &mut Deadline) -> Duration {
+    let deadline = *deadline.borrow_and_update();
+    deadline.map_or(Duration::ZERO, |deadline| {
+        deadline.saturating_duration_since(Instant::now())
+    })
+}
+
+/// Waits until the deadline is so near that a step of this length does not fit any more.
+async fn nearer(deadline: &mut Deadline, step: Duration) {
+    loop {
+        if deadline.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        if time_to(deadline) < step {
+            return;
+        }
     }
 }
 
@@ -93,45 +140,4 @@ fn exit_of(status: ExitStatus) -> Exit {
 #[cfg(not(unix))]
 fn exit_of(status: ExitStatus) -> Exit {
     Exit::Code(status.code().unwrap_or(1))
-}
-
-#[derive(Clone, Copy)]
-enum Signal {
-    Terminate,
-    Kill,
-}
-
-/// The process group that a child leads. What is left of it is killed on drop.
-struct Group(Option<u32>);
-
-impl Group {
-    /// Kills what is left, and forgets the number, which may soon be another group's.
-    fn end(&mut self) {
-        self.signal(Signal::Kill);
-        self.0 = None;
-    }
-
-    #[cfg(unix)]
-    fn signal(&self, signal: Signal) {
-        use rustix::process::{Pid, Signal as Unix, kill_process_group};
-
-        let signal = match signal {
-            Signal::Terminate => Unix::TERM,
-            Signal::Kill => Unix::KILL,
-        };
-        if let Some(pid) = self.0.and_then(|id| Pid::from_raw(id.cast_signed())) {
-            // That the group is gone already is what we want.
-            let _ = kill_process_group(pid, signal);
-        }
-    }
-
-    /// Without groups there is only the process itself, which tokio ends.
-    #[cfg(not(unix))]
-    fn signal(&self, _: Signal) {}
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.signal(Signal::Kill);
-    }
 }

@@ -1,14 +1,20 @@
 //! The engine and its settings.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
-use runtime_core::{Section, TaskError};
+use parking_lot::Mutex;
+use runtime_core::{Section, TaskError, TemporaryStorage};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use super::builder::ProcessBuilder;
+use super::family;
 use super::folder::TaskFolder;
+use super::ladder::Ladder;
 use super::payload::ProcessPayload;
 use crate::TaskRun;
 use crate::engine::{Engine, SandboxBuilder};
@@ -18,14 +24,45 @@ use crate::payload::schema_of;
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use runtime_worker::ProcessEngine;
-/// let engine = ProcessEngine::new().env("PATH", "/opt/tools:/usr/bin:/bin").grace(Duration::from_secs(10));
+/// # use runtime_worker::{Ladder, ProcessEngine};
+/// let engine = ProcessEngine::new()
+///     .env("PATH", "/opt/tools:/usr/bin:/bin")
+///     .ladder(Ladder::new(Duration::from_secs(7), Duration::from_secs(3)));
 /// # let _ = engine;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ProcessEngine {
+    settings: Settings,
+    shared: Arc<OnceCell<Arc<Shared>>>,
+}
+
+/// What can be told.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
     env: BTreeMap<String, String>,
-    grace: Duration,
+    pub(super) ladder: Ladder,
+    pub(super) adopts_orphans: bool,
+    pub(super) cgroups: Cgroups,
+    /// Where the machine counts what it killed for lack of memory.
+    pub(super) vmstat: PathBuf,
+}
+
+/// Where control groups are made.
+#[derive(Clone, Debug)]
+pub(super) enum Cgroups {
+    Never,
+    BelowOwn,
+    Below(PathBuf),
+}
+
+/// What all sandboxes of an engine use together.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    /// The processes that this engine started and waits for.
+    pub(super) leaders: Mutex<BTreeSet<i32>>,
+    /// How many control groups were made.
+    pub(super) cgroups: AtomicU64,
 }
 
 impl ProcessEngine {
@@ -34,25 +71,76 @@ impl ProcessEngine {
     /// A task inherits no variable of the worker, since those may hold credentials.
     #[must_use]
     pub fn new() -> Self {
-        let env = BTreeMap::from([("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())]);
+        let path = "/usr/local/bin:/usr/bin:/bin".to_owned();
+        let settings = Settings {
+            env: BTreeMap::from([("PATH".to_owned(), path)]),
+            ladder: Ladder::default(),
+            adopts_orphans: false,
+            cgroups: Cgroups::BelowOwn,
+            vmstat: "/proc/vmstat".into(),
+        };
         Self {
-            env,
-            grace: Duration::from_secs(5),
+            settings,
+            shared: Arc::default(),
         }
     }
 
     /// Sets a variable that all tasks see unless they set it themselves.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.env.insert(name.into(), value.into());
+        self.settings.env.insert(name.into(), value.into());
         self
     }
 
-    /// How long a task that is stopped has between `SIGTERM` and `SIGKILL`; 5 seconds by default.
+    /// The signals that a task gets when it is stopped, and the time to obey each.
     #[must_use]
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+    pub fn ladder(mut self, ladder: Ladder) -> Self {
+        self.settings.ladder = ladder;
         self
+    }
+
+    /// Makes this process the one to which orphans of tasks come (Linux: child subreaper), so that no
+    /// zombies pile up where process 1 does not reap them, as in many containers. Off by default,
+    /// because it is a property of the whole process.
+    #[must_use]
+    pub fn adopt_orphans(mut self, adopt: bool) -> Self {
+        self.settings.adopts_orphans = adopt;
+        self
+    }
+
+    /// Makes a control group (v2) for each command below `parent`, which must be delegated to this user.
+    /// By default, below the worker's own group, where that is permitted.
+    #[must_use]
+    pub fn cgroups_below(mut self, parent: impl Into<PathBuf>) -> Self {
+        self.settings.cgroups = Cgroups::Below(parent.into());
+        self
+    }
+
+    /// Makes no control groups.
+    #[must_use]
+    pub fn without_cgroups(mut self) -> Self {
+        self.settings.cgroups = Cgroups::Never;
+        self
+    }
+
+    /// Does once what has to be done before the first task: what workers that were killed left running
+    /// on this storage must not slow down the tasks of this one.
+    async fn shared(&self, storage: &TemporaryStorage) -> Result<Arc<Shared>, TaskError> {
+        let begin = || async {
+            let (settings, storage) = (self.settings.clone(), storage.clone());
+            let prepared =
+                tokio::task::spawn_blocking(move || family::prepare(&settings, &storage));
+            prepared
+                .await
+                .map_err(TaskError::other)?
+                .map_err(TaskError::other)?;
+            Ok::<_, TaskError>(Arc::new(Shared {
+                settings: self.settings.clone(),
+                leaders: Mutex::default(),
+                cgroups: AtomicU64::new(0),
+            }))
+        };
+        self.shared.get_or_try_init(begin).await.cloned()
     }
 }
 
@@ -75,7 +163,8 @@ impl Engine for ProcessEngine {
             `command` is a program with its arguments, or an array of such that run in order until one
             fails. They start in a folder of the task's own, which is also `HOME`, and see the variables
             in `env` and none of the worker's. What they write to standard output and standard error
-            goes to the task's log in the order in which it was written.
+            goes to the task's log in the order in which it was written. What they leave running is
+            ended with them.
             ",
         )]
     }
@@ -85,11 +174,12 @@ impl Engine for ProcessEngine {
         run: &TaskRun,
     ) -> Result<Box<dyn SandboxBuilder>, TaskError> {
         let payload: ProcessPayload = run.payload_as()?;
+        let shared = self.shared(&run.environment.storage).await?;
         let folder = TaskFolder::create(&run.environment.storage).map_err(TaskError::other)?;
-        let mut env = self.env.clone();
+        let mut env = self.settings.env.clone();
         env.entry("HOME".to_owned())
             .or_insert_with(|| folder.path().display().to_string());
-        let mut builder = ProcessBuilder::new(run.context.clone(), folder, env, self.grace);
+        let mut builder = ProcessBuilder::new(run.context.clone(), folder, env, shared);
         for (name, value) in &payload.env {
             builder.set_env(name, value)?;
         }

@@ -1,15 +1,27 @@
 //! An engine that runs a task as processes of this machine.
 //!
-//! Each task gets a folder of its own, an environment that holds nothing of the worker's, and a
-//! process group, so that nothing of it outlives the task. It is no security boundary: tasks run as
-//! the worker's user.
+//! Each task gets a folder of its own and an environment that holds nothing of the worker's. Its
+//! commands run in a session and process group of their own, in a control group where that is
+//! permitted, and carry a variable that names the task: nothing of it outlives the task, and what a
+//! worker that was killed left is ended by the next. It is no security boundary: tasks run as the
+//! worker's user.
 
 mod builder;
+#[cfg(unix)]
+mod cgroup;
 mod child;
 mod engine;
+#[cfg_attr(not(unix), path = "family_elsewhere.rs")]
+mod family;
 mod folder;
+mod ladder;
 mod output;
 mod payload;
+#[cfg(unix)]
+mod proc;
 mod sandbox;
+#[cfg(unix)]
+mod strays;
 
 pub use engine::ProcessEngine;
+pub use ladder::Ladder;

@@ -2,31 +2,33 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use runtime_core::{BoxError, TaskError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::builder::ProcessBuilder;
-use super::child::Child;
+use super::child::{Child, Deadline};
 use super::folder::TaskFolder;
 use crate::engine::{Exit, ExtractError, ResultSet, Sandbox};
 
 /// Runs the commands in a task of its own, so that they go on whoever waits.
 pub(super) struct ProcessSandbox {
-    kill: watch::Sender<bool>,
+    deadline: watch::Sender<Option<Instant>>,
     result: watch::Receiver<Option<Result<Arc<ProcessResult>, Arc<str>>>>,
     runner: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl ProcessSandbox {
     pub(super) fn start(builder: ProcessBuilder) -> Self {
-        let (kill, killed) = watch::channel(false);
+        let (deadline, asked) = watch::channel(None);
         let (sender, result) = watch::channel(None);
         let runner = tokio::spawn(async move {
-            let ended = run_commands(&builder, killed).await;
+            let ended = run_commands(&builder, asked).await;
             let result = ended.map(|exit| {
                 Arc::new(ProcessResult {
                     exit,
@@ -37,21 +39,18 @@ impl ProcessSandbox {
             let _ = sender.send(Some(result.map_err(|error| Arc::from(error.to_string()))));
         });
         Self {
-            kill,
+            deadline,
             result,
             runner: Mutex::new(Some(runner)),
         }
     }
 }
 
-async fn run_commands(
-    builder: &ProcessBuilder,
-    killed: watch::Receiver<bool>,
-) -> Result<Exit, BoxError> {
+async fn run_commands(builder: &ProcessBuilder, deadline: Deadline) -> Result<Exit, BoxError> {
     let mut exit = Exit::Code(0);
     for command in &builder.commands {
         exit = match Child::spawn(command, builder) {
-            Ok(child) => child.run(killed.clone(), builder.grace).await?,
+            Ok(child) => child.run(deadline.clone()).await?,
             Err(error) => {
                 builder
                     .context
@@ -78,8 +77,11 @@ impl Sandbox for ProcessSandbox {
         }
     }
 
-    async fn kill(&self) {
-        self.kill.send_replace(true);
+    async fn kill(&self, within: Duration) {
+        let wanted = Instant::now() + within;
+        self.deadline.send_modify(|deadline| {
+            *deadline = Some(deadline.map_or(wanted, |earlier| earlier.min(wanted)));
+        });
         let _ = self.result.clone().wait_for(Option::is_some).await;
     }
 }

@@ -3,124 +3,166 @@
 use std::time::Duration;
 
 use runtime_core::clock::until;
-use runtime_core::queue::{ResolvedReason, TaskState, TaskStatus};
-use runtime_core::{ApiError, Run, StopReason, TaskContext, TaskContextController, Timestamp};
+use runtime_core::queue::{ResolvedReason, RunStatus, TaskState};
+use runtime_core::{ApiError, Run, StopReason, TaskContextController, Timestamp, chain};
 
-use crate::TaskRun;
+use crate::worker::{Pauses, jittered};
+use crate::{TaskRun, Timing};
 
-/// Reclaims before the claim ends, and looks now and then whether somebody resolved the run.
+/// How long to wait for an explanation, which decides nothing.
+const EXPLANATION: Duration = Duration::from_secs(10);
+
+/// When to try again to extend a claim that seems to end before it begins: the clocks differ.
+const BLIND_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Extends the claim before it ends, and looks now and then whether somebody resolved the run.
+///
+/// The queue decides whether the claim is lost; the clock only says when to ask it.
 pub(super) struct Keeper<'a> {
     pub(super) run: &'a TaskRun,
     pub(super) controller: &'a TaskContextController,
-    pub(super) taken_until: Timestamp,
-    /// How often to look for a cancellation, which the queue does not tell of.
-    pub(super) poll: Duration,
+    pub(super) timing: &'a Timing,
 }
 
-/// Reclaim no later than this before the claim ends; workers of Taskcluster commonly keep three minutes.
-const MARGIN: Duration = Duration::from_secs(180);
-
-/// How long to wait after a call that failed for a passing reason.
-const RETRY_PAUSE: Duration = Duration::from_secs(2);
-
 impl Keeper<'_> {
-    /// Works until the run is no longer this worker's, and stops the task then.
-    pub(super) async fn keep(mut self) -> StopReason {
-        let mut reclaim_at = self.next_reclaim();
-        let reason = loop {
-            let clock = &self.run.environment.clock;
-            tokio::select! {
-                () = clock.sleep_until(reclaim_at) => match self.reclaim().await {
-                    Ok(()) => reclaim_at = self.next_reclaim(),
-                    Err(reason) => break reason,
-                },
-                () = clock.sleep_until(self.run.context.info().definition.deadline) => {
-                    break StopReason::DeadlineExceeded;
-                }
-                () = tokio::time::sleep(self.poll) => if let Some(reason) = self.look().await {
-                    break reason;
-                },
-            }
-        };
-        self.controller.stop(reason);
-        reason
+    /// Works until the run is no longer this worker's.
+    pub(super) async fn keep(&self, taken_until: Timestamp) -> StopReason {
+        tokio::select! {
+            reason = self.hold(taken_until) => reason,
+            reason = self.watch() => reason,
+        }
     }
 
-    /// A third of the claim before its end, or the margin if that is shorter, less a little at random
-    /// so that many workers do not call at once.
-    fn next_reclaim(&self) -> Timestamp {
-        let left = until(self.run.environment.clock.now(), self.taken_until).unwrap_or_default();
-        let early = (left / 3)
-            .min(MARGIN)
-            .mul_f64(1.0 + fraction(self.run.context.run()) / 10.0);
-        self.taken_until
-            .checked_sub(early)
-            .unwrap_or(self.taken_until)
-    }
-
-    /// Tries until it succeeds, the claim is over, or the queue says that the run is resolved.
-    async fn reclaim(&mut self) -> Result<(), StopReason> {
+    /// Extends the claim again and again, also early when its credentials are refused.
+    async fn hold(&self, mut taken_until: Timestamp) -> StopReason {
         loop {
-            match self.queue_reclaim().await {
-                Ok(()) => return Ok(()),
-                Err(error) if error.is_transient() && self.claim_is_alive() => {
-                    self.run
-                        .monitor()
-                        .warn(format_args!("cannot reclaim yet: {error}"));
-                    tokio::time::sleep(RETRY_PAUSE).await;
+            let wake = self.next_wake(taken_until);
+            tokio::select! {
+                () = self.run.environment.clock.sleep_until(wake) => {}
+                () = self.controller.credentials_refused() => {
+                    self.run.monitor().info("a request was refused; asking for other credentials");
                 }
-                Err(error) => return Err(self.reason_of(&error).await),
+            }
+            match self.extend(taken_until).await {
+                Ok(later) => taken_until = later,
+                Err(reason) => return reason,
             }
         }
     }
 
-    async fn queue_reclaim(&mut self) -> Result<(), ApiError> {
-        let context: &TaskContext = &self.run.context;
-        let reclaim = context.queue().reclaim_task(context.run()).await?;
-        self.taken_until = reclaim.taken_until;
-        self.controller.set_credentials(reclaim.credentials);
-        self.run.monitor().count("reclaimed", 1);
-        Ok(())
+    async fn watch(&self) -> StopReason {
+        loop {
+            tokio::time::sleep(jittered(self.timing.cancel_poll)).await;
+            if let Some(reason) = self.look().await {
+                return reason;
+            }
+        }
     }
 
-    fn claim_is_alive(&self) -> bool {
-        self.run.environment.clock.now() < self.taken_until
+    /// When to extend the claim, or the deadline, if that comes first: from then on the queue refuses.
+    fn next_wake(&self, taken_until: Timestamp) -> Timestamp {
+        let now = self.now();
+        let deadline = self.run.context.info().definition.deadline;
+        let wake = match until(now, taken_until) {
+            Some(left) => {
+                let early = jittered(self.timing.reclaim_margin.min(left / 3));
+                taken_until.checked_sub(early).unwrap_or(taken_until)
+            }
+            None => now
+                .checked_add(jittered(BLIND_INTERVAL))
+                .unwrap_or(taken_until),
+        };
+        if now < deadline {
+            wake.min(deadline)
+        } else {
+            wake
+        }
     }
 
-    /// The status only explains a conflict; that the run is lost is certain without it.
-    async fn reason_of(&self, error: &ApiError) -> StopReason {
-        self.run
-            .monitor()
-            .info(format_args!("the claim is over: {error}"));
-        self.look().await.unwrap_or(StopReason::ClaimLost)
+    /// Tries until it succeeds, the queue says that the run is not ours, or nobody can be asked until
+    /// long after the claim is over.
+    async fn extend(&self, taken_until: Timestamp) -> Result<Timestamp, StopReason> {
+        // After a suspend the claim may be over for long, and the queue may still be asked.
+        let give_up = taken_until
+            .max(self.now())
+            .checked_add(self.timing.claim_grace)
+            .unwrap_or(Timestamp::MAX);
+        tokio::select! {
+            biased;
+            extended = self.try_to_extend() => extended,
+            () = self.run.environment.clock.sleep_until(give_up) => {
+                self.run.monitor().warn("the claim is over, and the queue could not be asked to extend it");
+                Err(self.without_explanation())
+            }
+        }
+    }
+
+    async fn try_to_extend(&self) -> Result<Timestamp, StopReason> {
+        let mut pauses = Pauses::new(self.timing.retry_pause);
+        loop {
+            let context = &self.run.context;
+            match context.queue().reclaim_task(context.run()).await {
+                Ok(reclaim) => {
+                    self.controller.set_credentials(reclaim.credentials);
+                    self.run.monitor().count("reclaimed", 1);
+                    return Ok(reclaim.taken_until);
+                }
+                Err(error) if ends_claim(&error) => {
+                    let monitor = self.run.monitor();
+                    monitor.info(format_args!("the claim is over: {}", chain(&error)));
+                    let explained = self.look().await;
+                    return Err(explained.unwrap_or_else(|| self.without_explanation()));
+                }
+                Err(error) => {
+                    let monitor = self.run.monitor();
+                    monitor.warn(format_args!("cannot reclaim yet: {}", chain(&error)));
+                    pauses.pause().await;
+                }
+            }
+        }
+    }
+
+    /// The queue refuses from the deadline on, and only a minute later says why.
+    fn without_explanation(&self) -> StopReason {
+        if self.now() < self.run.context.info().definition.deadline {
+            StopReason::ClaimLost
+        } else {
+            StopReason::DeadlineExceeded
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.run.environment.clock.now()
     }
 
     async fn look(&self) -> Option<StopReason> {
-        let context = &self.run.context;
-        let status = context.queue().status(&context.run().task_id).await.ok()?;
-        resolved_by_others(&status, context.run())
+        resolved_by_others(&look(self.run).await?)
     }
 }
 
+/// Reports whether the queue says that the run is no longer ours. A 401 is not among these: it comes
+/// and goes with the credentials.
+pub(super) fn ends_claim(error: &ApiError) -> bool {
+    matches!(error.status(), Some(403 | 404 | 409))
+}
+
+/// What the queue says of the run, if it can be asked.
+pub(super) async fn look(run: &TaskRun) -> Option<RunStatus> {
+    let Run { task_id, run_id } = run.context.run();
+    let queue = run.context.queue();
+    let status = tokio::time::timeout(EXPLANATION, queue.status(task_id)).await;
+    let runs = status.ok()?.ok()?.runs;
+    runs.into_iter().find(|run| run.run_id == *run_id)
+}
+
 /// Why the run is no longer running, or `None` if it is.
-fn resolved_by_others(status: &TaskStatus, run: &Run) -> Option<StopReason> {
-    let this = status
-        .runs
-        .iter()
-        .find(|status| status.run_id == run.run_id)?;
-    if this.state == TaskState::Running {
+pub(super) fn resolved_by_others(run: &RunStatus) -> Option<StopReason> {
+    if run.state == TaskState::Running {
         return None;
     }
-    Some(match this.reason_resolved {
+    Some(match run.reason_resolved {
         Some(ResolvedReason::Canceled) => StopReason::Cancelled,
         Some(ResolvedReason::DeadlineExceeded) => StopReason::DeadlineExceeded,
         _ => StopReason::ClaimLost,
     })
-}
-
-/// A number from 0 to 1 that differs from run to run; it need not be a surprise.
-fn fraction(run: &Run) -> f64 {
-    use std::hash::{BuildHasher as _, RandomState};
-
-    f64::from(RandomState::new().hash_one(run) as u32) / f64::from(u32::MAX)
 }

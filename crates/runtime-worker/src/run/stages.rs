@@ -1,15 +1,16 @@
 //! The stages of a task, from the payload to the end of its process.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use futures_util::future::try_join_all;
 use runtime_core::{StopReason, TaskError};
+use tokio::time::timeout;
 
+use super::budget::Budget;
+use super::guard::guarded;
 use crate::engine::{ResultSet, Sandbox};
 use crate::worker::Blueprint;
-use crate::{TaskEvent, TaskPlugin, TaskRun, Verdict};
+use crate::{Resolution, TaskEvent, TaskPlugin, TaskRun, Verdict};
 
 /// Why the stages ended before there was a verdict.
 #[derive(Debug)]
@@ -23,62 +24,76 @@ pub(super) enum Halt {
 /// What the stages have made so far.
 #[derive(Default)]
 pub(super) struct Stages {
-    pub(super) plugins: Vec<Box<dyn TaskPlugin>>,
+    plugins: Vec<Box<dyn TaskPlugin>>,
     sandbox: Option<Arc<dyn Sandbox>>,
     result: Option<Arc<dyn ResultSet>>,
 }
 
 impl Stages {
-    /// Runs the task to a verdict, unless it is stopped. Nothing of it runs any more on return.
+    /// Runs the task to a verdict, unless it is stopped. Nothing of it runs any more on return, unless
+    /// its engine hangs.
     pub(super) async fn execute(
         &mut self,
         blueprint: &Blueprint,
         run: &TaskRun,
+        budget: Budget<'_>,
     ) -> Result<Verdict, Halt> {
-        let outcome = self
-            .guard(run, async |stages: &mut Self| {
-                stages.all(blueprint, run).await
-            })
-            .await;
-        if let (Err(_), Some(sandbox)) = (&outcome, &self.sandbox) {
-            sandbox.kill().await;
+        let outcome = until_stopped(run, self.all(blueprint, run)).await;
+        if let (Err(_), Some(sandbox)) = (&outcome, self.sandbox.take()) {
+            end(&*sandbox, blueprint, run, budget).await;
         }
         outcome
     }
 
     /// Tells the plugins of a verdict before it is reported.
     pub(super) async fn finish(&mut self, run: &TaskRun, verdict: Verdict) -> Result<(), Halt> {
-        let finish = async |stages: &mut Self| {
-            for plugin in &mut stages.plugins {
+        let finish = async {
+            for plugin in &mut self.plugins {
                 plugin.finished(verdict).await?;
             }
             Ok(())
         };
-        self.guard(run, finish).await
+        until_stopped(run, finish).await
     }
 
-    /// Gives everything back.
-    pub(super) async fn dispose(self) {
-        drop((self.sandbox, self.result));
-        for plugin in self.plugins {
-            plugin.dispose().await;
+    /// Tells the plugins that there is no verdict. What one of them does keeps no other from hearing it.
+    pub(super) async fn tell_exception(&mut self, run: &TaskRun, resolution: Resolution) {
+        for plugin in &mut self.plugins {
+            let told = guarded(plugin.exception(&resolution)).await;
+            let Err(error) = told.and_then(|told| told) else {
+                continue;
+            };
+            // After a loss nothing can be uploaded, and nobody need be told.
+            match resolution {
+                Resolution::Abandoned(_) => {
+                    let error = runtime_core::chain(&error);
+                    run.monitor()
+                        .debug(format_args!("a plugin failed after the end: {error}"));
+                }
+                _ => drop(
+                    run.monitor()
+                        .report_warning(&error, "a plugin failed after an exception"),
+                ),
+            }
         }
     }
 
-    /// Ends early when the task is stopped, and makes an error of a panic.
-    async fn guard<T>(
-        &mut self,
-        run: &TaskRun,
-        work: impl AsyncFnOnce(&mut Self) -> Result<T, TaskError>,
-    ) -> Result<T, Halt> {
-        let work = AssertUnwindSafe(work(self)).catch_unwind();
-        tokio::select! {
-            biased;
-            reason = run.context.stopped() => Err(Halt::Stopped(reason)),
-            result = work => match result {
-                Ok(result) => result.map_err(Halt::Failed),
-                Err(panic) => Err(Halt::Failed(TaskError::Other(panic_message(&*panic).into()))),
-            },
+    /// Gives everything back.
+    pub(super) async fn dispose(self, blueprint: &Blueprint, run: &TaskRun) {
+        drop((self.sandbox, self.result));
+        for plugin in self.plugins {
+            match timeout(blueprint.timing.hang, guarded(plugin.dispose())).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    run.monitor()
+                        .report_error(&error, "a plugin failed to dispose");
+                }
+                Err(_) => {
+                    run.monitor()
+                        .error("a plugin hangs while it disposes; the worker stops");
+                    run.environment.worker.stop_gracefully();
+                }
+            }
         }
     }
 
@@ -101,7 +116,7 @@ impl Stages {
         }
         let sandbox = builder.start().await?;
         self.sandbox = Some(Arc::clone(&sandbox));
-        blueprint.observer.event(&TaskEvent::Started {
+        blueprint.tell(&TaskEvent::Started {
             run: run.context.run(),
         });
         for plugin in &mut self.plugins {
@@ -123,13 +138,39 @@ impl Stages {
     }
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or(panic.downcast_ref::<String>().map(String::as_str));
-    format!(
-        "engine or plugin panicked: {}",
-        text.unwrap_or("without a message")
-    )
+/// Ends early when the task is stopped, and makes an error of a panic.
+async fn until_stopped<T>(
+    run: &TaskRun,
+    work: impl Future<Output = Result<T, TaskError>>,
+) -> Result<T, Halt> {
+    tokio::select! {
+        biased;
+        reason = run.context.stopped() => Err(Halt::Stopped(reason)),
+        result = guarded(work) => result.and_then(|result| result).map_err(Halt::Failed),
+    }
+}
+
+/// Ends a sandbox, but does not wait for ever for an engine that hangs.
+async fn end(sandbox: &dyn Sandbox, blueprint: &Blueprint, run: &TaskRun, budget: Budget<'_>) {
+    let within = budget.for_kill();
+    let kill = timeout(
+        within + blueprint.timing.hang,
+        guarded(sandbox.kill(within)),
+    );
+    let ended = tokio::select! {
+        ended = kill => ended.ok(),
+        () = budget.is_spent() => None,
+    };
+    match ended {
+        Some(Ok(())) => {}
+        Some(Err(error)) => {
+            run.monitor()
+                .report_error(&error, "an engine failed to end a task");
+        }
+        None => {
+            run.monitor()
+                .error("an engine hangs while it ends a task; the worker stops");
+            run.environment.worker.stop_gracefully();
+        }
+    }
 }

@@ -4,9 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use runtime_core::{CredentialsWatch, Deployment, Environment};
 
-use super::{Admission, AlwaysAdmit, Blueprint, Worker};
+use super::health::Health;
+use super::intake::Intake;
+use super::{Admission, Blueprint, Timing, Worker};
 use crate::payload::{PayloadSchema, SchemaError};
 use crate::{Engine, NoObserver, Observer, Plugin};
 
@@ -19,10 +22,14 @@ pub struct WorkerBuilder {
     engine: Arc<dyn Engine>,
     plugins: Vec<Arc<dyn Plugin>>,
     observer: Arc<dyn Observer>,
-    admission: Arc<dyn Admission>,
+    admissions: Vec<Arc<dyn Admission>>,
     capacity: usize,
-    cancel_poll: Duration,
+    timing: Timing,
+    internal_errors: Option<u32>,
 }
+
+/// How many internal errors in a row a worker takes before it stops, unless it is told otherwise.
+const INTERNAL_ERRORS: u32 = 5;
 
 impl WorkerBuilder {
     pub(super) fn new(
@@ -37,9 +44,10 @@ impl WorkerBuilder {
             engine,
             plugins: Vec::new(),
             observer: Arc::new(NoObserver),
-            admission: Arc::new(AlwaysAdmit),
+            admissions: Vec::new(),
             capacity: 1,
-            cancel_poll: Duration::from_secs(60),
+            timing: Timing::default(),
+            internal_errors: Some(INTERNAL_ERRORS),
         }
     }
 
@@ -61,9 +69,9 @@ impl WorkerBuilder {
         self
     }
 
-    /// What decides whether there is room for another task; there always is by default.
+    /// Adds what decides whether there is room for another task; all must agree. There always is by default.
     pub fn admission(mut self, admission: Arc<dyn Admission>) -> Self {
-        self.admission = admission;
+        self.admissions.push(admission);
         self
     }
 
@@ -75,7 +83,20 @@ impl WorkerBuilder {
 
     /// How often to ask the queue whether a running task was cancelled; every 60 seconds by default.
     pub fn cancel_poll(mut self, interval: Duration) -> Self {
-        self.cancel_poll = interval;
+        self.timing.cancel_poll = interval;
+        self
+    }
+
+    /// All intervals and limits of time.
+    pub fn timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// After how many internal errors in a row the worker [stops gracefully](Environment::worker); 5 by
+    /// default, `None` for never.
+    pub fn internal_errors(mut self, most: Option<u32>) -> Self {
+        self.internal_errors = most;
         self
     }
 
@@ -102,12 +123,16 @@ impl WorkerBuilder {
             plugins: self.plugins,
             schema,
             observer: self.observer,
-            cancel_poll: self.cancel_poll,
+            timing: self.timing,
+            health: Health::new(self.internal_errors),
         };
         Ok(Worker {
             blueprint: Arc::new(blueprint),
-            queue,
-            admission: self.admission,
+            intake: Intake {
+                queue,
+                admissions: self.admissions,
+                refusal: Mutex::default(),
+            },
             capacity: self.capacity,
         })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Bench, Settings, state};
+use crate::support::{Bench, Settings, is_alive, state};
 
 /// Where the worker process finds the queue, its credentials and its folder.
 const ROLE: &str = "RUNTIME_WORKER_TEST_SETTINGS";
@@ -19,7 +19,7 @@ async fn a_task_of_a_worker_that_was_killed_runs_again_elsewhere() {
     }
     let bench = Bench::with_claim_timeout(Duration::from_secs(2)).await;
     let script = "echo $$ > $MARKER.$RUN_ID; test $RUN_ID = 1 || exec sleep 600";
-    let marker = bench.folder.path().join("marker");
+    let marker = bench.mark("marker");
     let payload = json!({ "command": ["sh", "-c", script], "env": { "MARKER": marker } });
     let task_id = bench.create(payload);
 
@@ -40,7 +40,8 @@ async fn a_task_of_a_worker_that_was_killed_runs_again_elsewhere() {
     bench.file_appears(&marker.with_extension("0")).await;
     worker.kill().expect("it still runs");
     worker.wait().expect("it ends");
-    end_the_orphan(&marker.with_extension("0"));
+    let orphan = pid_in(&marker.with_extension("0"));
+    assert!(is_alive(orphan), "nobody was left to end it");
 
     let running = bench.start(bench.worker());
     let status = bench.resolved(&task_id).await;
@@ -48,10 +49,14 @@ async fn a_task_of_a_worker_that_was_killed_runs_again_elsewhere() {
     assert_eq!(state(&status), "completed");
     assert_eq!(status.runs[0].reason_resolved, Some("claim-expired"));
     assert_eq!(status.runs.len(), 2);
+    assert!(
+        !is_alive(orphan),
+        "the next worker ends what the dead one left running"
+    );
     assert_eq!(
         bench.left_behind(),
-        ["marker.0", "marker.1"],
-        "the next worker reaps what the dead one left"
+        [""; 0],
+        "the next worker reaps what the dead one left on disk"
     );
 }
 
@@ -63,9 +68,7 @@ async fn be_the_worker(settings: &str) {
         .await;
 }
 
-/// Nothing but a reboot ends the processes of a worker that got no chance to do it.
-fn end_the_orphan(marker: &std::path::Path) {
-    let pid = std::fs::read_to_string(marker).expect("the task told its process id");
-    let killed = Command::new("kill").args(["-KILL", pid.trim()]).status();
-    assert!(killed.expect("there is a `kill`").success());
+fn pid_in(mark: &std::path::Path) -> u32 {
+    let pid = std::fs::read_to_string(mark).expect("the task told its process id");
+    pid.trim().parse().expect("it is a number")
 }

@@ -1,5 +1,5 @@
 //! Tasks as processes: what they see, what they leave, and that nothing of them outlives them.
-use crate::support::Bench;
+use crate::support::{Bench, is_alive};
 use serde_json::{Value, json};
 
 fn sh(script: &str) -> Value {
@@ -168,10 +168,4 @@ mod artifacts {
             drop(running);
         }
     }
-}
-
-/// Reports whether a process runs; one that ended and waits to be reaped by its parent does not.
-fn is_alive(pid: u32) -> bool {
-    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !state.is_empty() && !state.contains(") Z ")
 }

@@ -15,7 +15,7 @@ use runtime_fetcher::{AddressPolicy, FetchConfig, HttpClient};
 use runtime_gc::{Config, GarbageCollector, SystemPressure};
 use runtime_mocks::taskcluster::{TaskStatus, Taskcluster};
 use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, Mounts, TaskLog};
-use runtime_worker::{Engine, ProcessEngine, Worker, WorkerBuilder};
+use runtime_worker::{Engine, Ladder, ProcessEngine, Worker, WorkerBuilder};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -77,13 +77,14 @@ impl Settings {
 }
 
 fn process_engine() -> ProcessEngine {
-    ProcessEngine::new().grace(Duration::from_millis(200))
+    ProcessEngine::new().ladder(Ladder::new(Duration::ZERO, Duration::from_millis(200)))
 }
 
 /// An embedded Taskcluster, and the folder of a worker for it.
 pub(crate) struct Bench {
     pub(crate) taskcluster: Taskcluster,
     pub(crate) folder: TempDir,
+    marks: TempDir,
 }
 
 /// A worker that runs in the background.
@@ -104,6 +105,7 @@ impl Bench {
         Self {
             taskcluster: builder.start().await.expect("a Taskcluster on a free port"),
             folder: tempfile::tempdir().expect("a folder for the test"),
+            marks: tempfile::tempdir().expect("a folder for the test"),
         }
     }
 
@@ -186,6 +188,11 @@ impl Bench {
             .expect("the task exists");
     }
 
+    /// A file that a task may make to tell how far it is; outside of the worker's folder.
+    pub(crate) fn mark(&self, name: &str) -> PathBuf {
+        self.marks.path().join(name)
+    }
+
     /// Another process makes the file, so that there is nothing to wait on but the file itself.
     pub(crate) async fn file_appears(&self, path: &Path) {
         within_a_minute(async {
@@ -264,4 +271,10 @@ async fn within_a_minute<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(limit, work)
         .await
         .expect("it takes no minute")
+}
+
+/// Reports whether a process runs; one that ended and waits to be reaped by its parent does not.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !state.is_empty() && !state.contains(") Z ")
 }

@@ -110,9 +110,11 @@ async fn a_cancelled_task_is_ended_and_nothing_reported() {
 #[tokio::test]
 async fn a_graceful_stop_lets_a_running_task_finish() {
     let bench = Bench::new().await;
-    let task_id = bench.create(sh("sleep 0.5; echo done"));
+    let mark = bench.mark("started");
+    let script = format!("echo > {}; sleep 0.5; echo done", mark.display());
+    let task_id = bench.create(sh(&script));
     let running = bench.start(bench.worker());
-    bench.running(&task_id).await;
+    bench.file_appears(&mark).await;
     running.stop().await;
     assert_eq!(state(&bench.resolved(&task_id).await), "completed");
 }

@@ -1,0 +1,172 @@
+//! All processes of a command: its group, its control group, and those that left both.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use runtime_core::TemporaryStorage;
+use runtime_core::log::LogWriter;
+use rustix::process::{Pid, Signal as Unix, kill_process_group, setsid};
+use tokio::process::{Child, Command};
+
+use super::cgroup::{self, Cgroup};
+use super::engine::{Cgroups, Settings, Shared};
+use super::ladder::Signal;
+use super::output::Output;
+use super::proc::oom_kills;
+use super::strays::{MARKER, kill_of_dead_workers, kill_of_task, reap_orphans};
+
+/// What the leader of a family, and all who descend from it, belong to.
+pub(super) struct Family {
+    shared: Arc<Shared>,
+    folder: PathBuf,
+    /// The leader of a session and a group of its own; `None` once the group is gone.
+    leader: Option<Pid>,
+    cgroup: Option<Cgroup>,
+    oom_kills_before: Option<u64>,
+}
+
+/// More likely to be killed than the worker when memory runs out. Everybody may raise this.
+const OOM_SCORE: &str = "500";
+
+impl Family {
+    /// Starts a command as the leader of a family.
+    pub(super) fn spawn(
+        mut command: Command,
+        shared: &Arc<Shared>,
+        folder: PathBuf,
+        log: LogWriter,
+    ) -> io::Result<(Child, Output, Self)> {
+        let cgroup = new_cgroup(shared);
+        let door = cgroup.as_ref().map(Cgroup::door).transpose()?;
+        command.env(MARKER, &folder);
+        let prepare = move || {
+            setsid()?;
+            if let Some(door) = &door {
+                rustix::io::write(door, b"0")?;
+            }
+            Ok(())
+        };
+        #[expect(
+            unsafe_code,
+            reason = "after a fork only async-signal-safe calls are allowed, and setsid and write are"
+        )]
+        // SAFETY: the closure makes two system calls and touches no lock and no allocator.
+        unsafe {
+            command.pre_exec(prepare);
+        }
+        let mut family = Self {
+            shared: Arc::clone(shared),
+            folder,
+            leader: None,
+            oom_kills_before: None,
+            cgroup,
+        };
+        family.oom_kills_before = family.oom_kills();
+        // Whoever reaps orphans must not meet a child that is not noted yet.
+        let mut leaders = shared.leaders.lock();
+        let (child, output) = Output::spawn(command, log)?;
+        if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            leaders.insert(pid.as_raw_nonzero().get());
+            family.leader = Some(pid);
+            // Fails where the leader ended already.
+            let _ = std::fs::write(
+                format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero()),
+                OOM_SCORE,
+            );
+        }
+        drop(leaders);
+        Ok((child, output, family))
+    }
+
+    /// Sends a signal to the group.
+    pub(super) fn signal(&self, signal: Signal) {
+        let signal = match signal {
+            Signal::Interrupt => Unix::INT,
+            Signal::Terminate => Unix::TERM,
+            Signal::Kill => Unix::KILL,
+        };
+        if let Some(leader) = self.leader {
+            // That the group is gone already is what we want.
+            let _ = kill_process_group(leader, signal);
+        }
+    }
+
+    /// Kills all that is left after the leader ended and was waited for; returns how many had left the
+    /// group.
+    pub(super) async fn end(&mut self) -> usize {
+        self.signal(Signal::Kill);
+        self.forget_leader();
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
+            cgroup.emptied().await;
+        }
+        let (folder, shared) = (self.folder.clone(), Arc::clone(&self.shared));
+        let sweep = move || {
+            let strays = kill_of_task(&folder);
+            if shared.settings.adopts_orphans {
+                let leaders = shared.leaders.lock();
+                reap_orphans(|pid| leaders.contains(&pid));
+            }
+            strays
+        };
+        // The only error is a panic of the closure.
+        tokio::task::spawn_blocking(sweep).await.unwrap_or(0)
+    }
+
+    /// How many processes were killed meanwhile because memory ran out, and whether they were surely ours.
+    pub(super) fn killed_for_memory(&self) -> Option<(u64, bool)> {
+        let killed = self.oom_kills()?.checked_sub(self.oom_kills_before?)?;
+        let surely_ours = self.cgroup.as_ref().and_then(Cgroup::oom_kills).is_some();
+        (killed > 0).then_some((killed, surely_ours))
+    }
+
+    fn oom_kills(&self) -> Option<u64> {
+        let of_group = self.cgroup.as_ref().and_then(Cgroup::oom_kills);
+        of_group.or_else(|| oom_kills(&self.shared.settings.vmstat))
+    }
+
+    /// The number may soon be another group's.
+    fn forget_leader(&mut self) {
+        if let Some(leader) = self.leader.take() {
+            self.shared
+                .leaders
+                .lock()
+                .remove(&leader.as_raw_nonzero().get());
+        }
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        self.signal(Signal::Kill);
+        self.forget_leader();
+    }
+}
+
+/// A control group for a command, if they are wanted and this user may make one.
+fn new_cgroup(shared: &Shared) -> Option<Cgroup> {
+    let parent = match &shared.settings.cgroups {
+        Cgroups::Never => return None,
+        Cgroups::BelowOwn => cgroup::own()?,
+        Cgroups::Below(parent) => parent.clone(),
+    };
+    let number = shared.cgroups.fetch_add(1, Ordering::Relaxed);
+    let name = format!("task-{}-{number}", std::process::id());
+    Cgroup::create(&parent, &name).ok()
+}
+
+/// Does what has to be done before the first task: becomes the one to whom orphans come, if that is
+/// wanted, and ends what workers that were killed left running on this storage.
+pub(super) fn prepare(settings: &Settings, storage: &TemporaryStorage) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if settings.adopts_orphans {
+        // The value only has to be there; the kernel takes it as "yes".
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = settings;
+    kill_of_dead_workers(storage);
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! A command where there are no process groups: only the process itself can be ended.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use runtime_core::TemporaryStorage;
+use runtime_core::log::LogWriter;
+use tokio::process::{Child, Command};
+
+use super::engine::{Settings, Shared};
+use super::ladder::Signal;
+use super::output::Output;
+
+/// The process that tokio holds, about which there is nothing more to know here.
+pub(super) struct Family;
+
+impl Family {
+    pub(super) fn spawn(
+        command: Command,
+        _: &Arc<Shared>,
+        _: PathBuf,
+        log: LogWriter,
+    ) -> io::Result<(Child, Output, Self)> {
+        let (child, output) = Output::spawn(command, log)?;
+        Ok((child, output, Self))
+    }
+
+    pub(super) fn signal(&self, _: Signal) {}
+
+    pub(super) async fn end(&mut self) -> usize {
+        0
+    }
+
+    pub(super) fn killed_for_memory(&self) -> Option<(u64, bool)> {
+        None
+    }
+}
+
+/// There is nothing to be done before the first task.
+pub(super) fn prepare(_: &Settings, _: &TemporaryStorage) -> io::Result<()> {
+    Ok(())
+}
