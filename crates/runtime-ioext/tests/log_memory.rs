@@ -71,7 +71,7 @@ fn write_and_read(folder: &std::path::Path) {
     let (writer, piece) = (log.writer(), [b'x'; 8192]);
     while log.len() < LOG {
         writer.write_all(&piece).unwrap();
-        if log.len() % STRIDE == 0 {
+        if log.len().is_multiple_of(STRIDE) {
             runtime.block_on(read_some_each(&mut lagging)).unwrap();
         }
     }

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use runtime_core::TemporaryStorage;
-use runtime_core::log::LogWriter;
+use runtime_core::{LogDrain, TemporaryStorage};
 use rustix::process::{Pid, Signal as Unix, kill_process_group, setsid};
 use tokio::process::{Child, Command};
 
@@ -36,7 +35,7 @@ impl Family {
         mut command: Command,
         shared: &Arc<Shared>,
         folder: PathBuf,
-        log: LogWriter,
+        log: LogDrain,
     ) -> io::Result<(Child, Output, Self)> {
         let cgroup = new_cgroup(shared);
         let door = cgroup.as_ref().map(Cgroup::door).transpose()?;

@@ -4,8 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use runtime_core::TemporaryStorage;
-use runtime_core::log::LogWriter;
+use runtime_core::{LogDrain, TemporaryStorage};
 use tokio::process::{Child, Command};
 
 use super::engine::{Settings, Shared};
@@ -20,7 +19,7 @@ impl Family {
         command: Command,
         _: &Arc<Shared>,
         _: PathBuf,
-        log: LogWriter,
+        log: LogDrain,
     ) -> io::Result<(Child, Output, Self)> {
         let (child, output) = Output::spawn(command, log)?;
         Ok((child, output, Self))
