@@ -16,12 +16,15 @@ impl Objects for Client {
     async fn start_download(
         &self,
         name: &str,
-        credentials: &Credentials,
+        credentials: Option<&Credentials>,
     ) -> Result<ObjectDownload, ApiError> {
         let path = path("object", ["start-download", name]);
         let body = json!({ "acceptDownloadMethods": { "getUrl": true } });
         let call = Call::with_json("object.startDownload", Method::PUT, path, &body)?;
-        self.with_fixed(credentials).call(call).await
+        match credentials {
+            Some(credentials) => self.with_fixed(credentials).call(call).await,
+            None => self.call(call).await,
+        }
     }
 }
 

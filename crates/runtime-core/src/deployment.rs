@@ -124,7 +124,11 @@ impl Index for Disconnected {
 
 #[async_trait]
 impl Objects for Disconnected {
-    async fn start_download(&self, _: &str, _: &Credentials) -> Result<ObjectDownload, ApiError> {
+    async fn start_download(
+        &self,
+        _: &str,
+        _: Option<&Credentials>,
+    ) -> Result<ObjectDownload, ApiError> {
         refuse("object.startDownload")
     }
 }

@@ -26,7 +26,8 @@ pub struct ObjectDownload {
 /// The object service, as a fetcher sees it.
 #[async_trait]
 pub trait Objects: Send + Sync + fmt::Debug {
-    /// Asks for a URL to get an object from, with the credentials that came with its artifact.
+    /// Asks for a URL to get an object from, with the credentials that came with its artifact, or with
+    /// those of the caller if there are none.
     ///
     /// # Errors
     ///
@@ -38,6 +39,6 @@ pub trait Objects: Send + Sync + fmt::Debug {
     async fn start_download(
         &self,
         name: &str,
-        credentials: &Credentials,
+        credentials: Option<&Credentials>,
     ) -> Result<ObjectDownload, ApiError>;
 }

@@ -13,7 +13,7 @@ use crate::{FetchCause, InvalidReference, TargetError};
 /// | --- | --- |
 /// | [`Invalid`](Self::Invalid), [`Broken`](Self::Broken) | `malformed-payload` |
 /// | [`Exhausted`](Self::Exhausted) | `resource-unavailable` |
-/// | [`Target`](Self::Target) | `malformed-payload` if there was too much, else `internal-error` |
+/// | [`Target`](Self::Target) | `malformed-payload` if the bytes are to blame, else `internal-error` |
 /// | [`Worker`](Self::Worker) | `internal-error` |
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -105,7 +105,7 @@ impl FetchError {
     pub fn is_broken_reference(&self) -> bool {
         match self {
             Self::Invalid(_) | Self::Broken { .. } => true,
-            Self::Target { source, .. } => matches!(source, TargetError::TooLarge { .. }),
+            Self::Target { source, .. } => source.is_contents_fault(),
             Self::Exhausted { .. } | Self::Worker { .. } => false,
         }
     }

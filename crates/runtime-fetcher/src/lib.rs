@@ -1,4 +1,4 @@
-//! Turns references (URL, URL with hash, artifact, index) into bytes on disk.
+//! Turns references (URL, URL with hash, artifact, index, object) into bytes on disk.
 //!
 //! A payload says *what* a task needs; this crate brings it: over as many attempts as it takes, from
 //! the byte where the last one broke, checked against the hashes that were given, and into the place
@@ -11,6 +11,8 @@
 //! | --- | --- |
 //! | to understand a reference in a payload | [`Combine::standard`], [`Fetcher::check`], [`Fetcher::schema`] |
 //! | the bytes | [`Fetcher::resolve`], then [`Reference::fetch`] into a [`FileTarget`] or [`MemoryTarget`] |
+//! | them while they come | [`fetch_as_stream`] |
+//! | what is in an archive | `DirectoryTarget` (feature `unpack`) |
 //! | to share copies | [`Reference::hash_key`] and, for each user, [`Reference::scopes`] |
 //! | to show how far it is | [`FetchContext::with_listener`] |
 //! | a reference of your own | implement [`Fetcher`] and [`Reference`], and put it into a [`Combine`] |
@@ -62,14 +64,16 @@ mod reference;
 mod scopes;
 mod shape;
 mod target;
+#[cfg(feature = "unpack")]
+mod unpack;
 
 pub use cause::FetchCause;
 pub use config::{AddressPolicy, FetchConfig, RetryPolicy};
 pub use context::FetchContext;
 pub use error::FetchError;
 pub use fetchers::{
-    AmbiguousFetchers, ArtifactFetcher, Base64Fetcher, Combine, IndexFetcher, RawFetcher,
-    UrlFetcher, UrlHashFetcher,
+    AmbiguousFetchers, ArtifactFetcher, Base64Fetcher, Combine, IndexFetcher, ObjectFetcher,
+    RawFetcher, UrlFetcher, UrlHashFetcher,
 };
 pub use hash::{Algorithm, HashMismatch, Hashes, HexDigest};
 pub use hash_key::HashKey;
@@ -78,4 +82,11 @@ pub use invalid::{InvalidReference, Misfit};
 pub use progress::{Progress, ProgressListener, Retrying, Stage};
 pub use reference::{Fetched, Fetcher, Reference};
 pub use scopes::RequiredScopes;
-pub use target::{FileTarget, MemoryTarget, Target, TargetError};
+#[cfg(feature = "unpack")]
+pub use target::DirectoryTarget;
+pub use target::{
+    FetchStream, FileTarget, MemoryTarget, StreamBroken, StreamError, Target, TargetError,
+    fetch_as_stream,
+};
+#[cfg(feature = "unpack")]
+pub use unpack::{ArchiveFormat, Refusal, UnpackError, UnpackLimits, Unpacked, unpack};

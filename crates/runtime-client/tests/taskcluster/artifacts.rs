@@ -62,7 +62,7 @@ async fn objects_come_back_as_they_were_inline_and_by_url() {
         };
         let download = world
             .client
-            .start_download(&name, &credentials)
+            .start_download(&name, Some(&credentials))
             .await
             .expect("it exists");
         assert_eq!(download.hashes.get("sha256"), uploaded.sha256.as_ref());

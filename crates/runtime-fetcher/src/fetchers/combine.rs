@@ -6,7 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{ArtifactFetcher, Base64Fetcher, IndexFetcher, RawFetcher, UrlFetcher, UrlHashFetcher};
+use super::{
+    ArtifactFetcher, Base64Fetcher, IndexFetcher, ObjectFetcher, RawFetcher, UrlFetcher,
+    UrlHashFetcher,
+};
 use crate::shape::Shape;
 use crate::{FetchContext, FetchError, Fetcher, InvalidReference, Reference};
 
@@ -73,11 +76,12 @@ impl Combine {
     /// Joins all fetchers of this crate.
     #[must_use]
     pub fn standard() -> Self {
-        let fetchers: [Arc<dyn Fetcher>; 6] = [
+        let fetchers: [Arc<dyn Fetcher>; 7] = [
             Arc::new(UrlFetcher),
             Arc::new(UrlHashFetcher),
             Arc::new(ArtifactFetcher),
             Arc::new(IndexFetcher),
+            Arc::new(ObjectFetcher),
             Arc::new(RawFetcher),
             Arc::new(Base64Fetcher),
         ];

@@ -21,7 +21,7 @@ pub(super) async fn locate_content(
         ArtifactContent::S3 { url } => at(&url, Trust::Deployment, hashes),
         ArtifactContent::Reference { url } => at(&url, Trust::Task, hashes),
         ArtifactContent::Object { name, credentials } => {
-            locate_object(services, &name, &credentials, hashes).await
+            locate_object(services, &name, Some(&credentials), hashes).await
         }
         ArtifactContent::Error { reason, message } => {
             Err(FetchCause::ErrorArtifact { reason, message })
@@ -49,11 +49,13 @@ fn at(url: &SecretString, trust: Trust, hashes: &Hashes) -> Result<Location, Fet
     })
 }
 
+/// Finds the bytes of an object, with the credentials of the task if no others are given.
+///
 /// The object service demands that all of its hashes are checked, and that no redirect is followed.
-async fn locate_object(
+pub(super) async fn locate_object(
     services: &Services,
     name: &str,
-    credentials: &Credentials,
+    credentials: Option<&Credentials>,
     hashes: &Hashes,
 ) -> Result<Location, FetchCause> {
     let download = services.objects.start_download(name, credentials).await?;
@@ -94,5 +96,5 @@ fn digest<const N: usize>(
 }
 
 fn unsupported(what: &str) -> FetchCause {
-    FetchCause::Unsupported(format!("the artifact {what}"))
+    FetchCause::Unsupported(format!("it {what}"))
 }

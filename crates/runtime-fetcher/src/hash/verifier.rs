@@ -4,6 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use md5::digest::DynDigest;
+use ring::digest::{Context, SHA512};
 
 use super::{Algorithm, Hashes};
 use crate::lane::Lane;
@@ -24,7 +25,37 @@ pub struct HashMismatch {
     pub actual: String,
 }
 
-type Hasher = Box<dyn DynDigest + Send>;
+/// A hash function at work. Each is the fastest at hand: the first three use the SHA instructions of the
+/// processor where it has them; for SHA-512, ring has better code than the crates of the others.
+enum Hasher {
+    Portable(Box<dyn DynDigest + Send>),
+    Sha512(Box<Context>),
+}
+
+impl Hasher {
+    fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Md5 => Self::Portable(Box::new(md5::Md5::default())),
+            Algorithm::Sha1 => Self::Portable(Box::new(sha1::Sha1::default())),
+            Algorithm::Sha256 => Self::Portable(Box::new(sha2::Sha256::default())),
+            Algorithm::Sha512 => Self::Sha512(Box::new(Context::new(&SHA512))),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Portable(hasher) => hasher.update(bytes),
+            Self::Sha512(hasher) => hasher.update(bytes),
+        }
+    }
+
+    fn finish(self) -> String {
+        match self {
+            Self::Portable(hasher) => hex(&hasher.finalize()),
+            Self::Sha512(hasher) => hex(hasher.finish().as_ref()),
+        }
+    }
+}
 
 /// Computes the hashes of a body and compares them with those demanded.
 pub(crate) struct Verifier {
@@ -36,7 +67,7 @@ impl Verifier {
     pub(crate) fn new(expected: Hashes) -> Self {
         let lanes = expected
             .iter()
-            .map(|(algorithm, _)| (algorithm, Lane::new(hasher(algorithm), update)))
+            .map(|(algorithm, _)| (algorithm, Lane::new(Hasher::new(algorithm), update)))
             .collect();
         Self { expected, lanes }
     }
@@ -73,7 +104,7 @@ async fn digest(lane: &mut Lane<Hasher>) -> io::Result<String> {
     } else {
         lane.drain().await?
     };
-    Ok(hex(&hasher.finalize()))
+    Ok(hasher.finish())
 }
 
 fn update(hasher: &mut Hasher, batch: &[Bytes]) -> io::Result<()> {
@@ -81,15 +112,6 @@ fn update(hasher: &mut Hasher, batch: &[Bytes]) -> io::Result<()> {
         hasher.update(bytes);
     }
     Ok(())
-}
-
-fn hasher(algorithm: Algorithm) -> Hasher {
-    match algorithm {
-        Algorithm::Md5 => Box::new(md5::Md5::default()),
-        Algorithm::Sha1 => Box::new(sha1::Sha1::default()),
-        Algorithm::Sha256 => Box::new(sha2::Sha256::default()),
-        Algorithm::Sha512 => Box::new(sha2::Sha512::default()),
-    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,10 +1,17 @@
 //! Where bytes go.
 
+#[cfg(feature = "unpack")]
+mod directory;
 mod file;
 mod memory;
+mod spool;
+mod stream;
 
+#[cfg(feature = "unpack")]
+pub use directory::DirectoryTarget;
 pub use file::FileTarget;
 pub use memory::MemoryTarget;
+pub use stream::{FetchStream, StreamBroken, StreamError, fetch_as_stream};
 
 use std::io;
 use std::path::PathBuf;
@@ -78,7 +85,25 @@ pub enum TargetError {
         limit: u64,
     },
 
+    /// The bytes are an archive, which is not unpacked.
+    #[cfg(feature = "unpack")]
+    #[error("cannot unpack it")]
+    Archive(#[from] crate::UnpackError),
+
     /// Whatever stands behind the target failed.
     #[error("the receiver of the bytes failed")]
     Receiver(#[source] BoxError),
+}
+
+impl TargetError {
+    /// Reports whether the bytes are to blame, and not the target.
+    #[must_use]
+    pub fn is_contents_fault(&self) -> bool {
+        match self {
+            Self::TooLarge { .. } => true,
+            #[cfg(feature = "unpack")]
+            Self::Archive(error) => error.is_archives_fault(),
+            Self::Io { .. } | Self::Receiver(_) => false,
+        }
+    }
 }

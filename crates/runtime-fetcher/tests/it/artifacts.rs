@@ -215,3 +215,30 @@ async fn an_object_must_have_the_hash_that_the_reference_demands() {
             .is_broken_reference()
     );
 }
+
+#[tokio::test]
+async fn an_object_is_fetched_by_its_name_with_all_hashes_checked() {
+    let server = Server::start(|_| Step::answer("200 OK", &[], b"hello")).await;
+    let mut fake = FakeServices::new();
+    for (name, hash) in [
+        ("project/good", HELLO.to_owned()),
+        ("project/bad", "0".repeat(64)),
+    ] {
+        let download = json!({
+            "url": server.url("/"), "expires": "2030-01-01T00:00:00Z", "hashes": { "sha256": hash },
+        });
+        fake.objects.insert(name.into(), download);
+    }
+    let context = context(&fake);
+    let bytes = get_reference(&context, json!({ "object": "project/good" })).await;
+    assert_eq!(bytes.expect("it is there"), "hello");
+    let error = get_reference(&context, json!({ "object": "project/bad" })).await;
+    assert!(error.expect_err("other bytes").is_broken_reference());
+    let error = get_reference(&context, json!({ "object": "project/none" })).await;
+    let error = error.expect_err("nothing is there");
+    assert!(error.is_broken_reference());
+    assert!(
+        error.to_string().contains("object `project/none`"),
+        "{error}"
+    );
+}

@@ -31,6 +31,8 @@ fn references() -> Vec<(Value, bool)> {
             json!({ "namespace": "a.b-c.D_1", "artifact": "public/a" }),
             true,
         ),
+        (json!({ "object": "project/a" }), true),
+        (json!({ "object": "" }), false),
         (json!({ "raw": "" }), true),
         (json!({ "base64": "aGVsbG8=" }), true),
         (json!(null), false),
@@ -100,7 +102,16 @@ fn every_alternative_says_why_it_does_not_fit() {
     let names: std::collections::BTreeSet<_> = reasons.iter().map(|(name, _)| *name).collect();
     assert_eq!(
         names,
-        ["artifact", "base64", "index", "raw", "url", "url with hash"].into()
+        [
+            "artifact",
+            "base64",
+            "index",
+            "object",
+            "raw",
+            "url",
+            "url with hash"
+        ]
+        .into()
     );
     assert!(reasons.iter().all(|(_, reason)| !reason.is_empty()));
 }

@@ -9,5 +9,8 @@ mod keys;
 mod progress;
 mod property;
 mod resume;
+mod stream;
 mod support;
 mod targets;
+#[cfg(feature = "unpack")]
+mod unpack;

@@ -42,6 +42,17 @@ async fn a_file_appears_only_when_it_is_complete() {
 }
 
 #[tokio::test]
+async fn a_file_may_be_empty() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("file");
+    let context = context();
+    let reference = resolve(&context, json!({ "raw": "" })).await;
+    let fetched = reference.fetch(&context, &mut FileTarget::new(&path)).await;
+    assert_eq!(fetched.expect("nothing is something").bytes, 0);
+    assert_eq!(std::fs::read(&path).expect("it is there"), b"");
+}
+
+#[tokio::test]
 async fn a_failed_fetch_leaves_the_old_file_and_nothing_else() {
     let folder = tempfile::tempdir().expect("there is room");
     let path = folder.path().join("file");

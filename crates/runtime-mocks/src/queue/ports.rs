@@ -92,7 +92,7 @@ impl Objects for Script {
     async fn start_download(
         &self,
         name: &str,
-        _: &Credentials,
+        _: Option<&Credentials>,
     ) -> Result<ObjectDownload, ApiError> {
         self.call("object.startDownload", name)
     }

@@ -75,7 +75,7 @@ impl Objects for FakeServices {
     async fn start_download(
         &self,
         name: &str,
-        _: &Credentials,
+        _: Option<&Credentials>,
     ) -> Result<ObjectDownload, ApiError> {
         match self.objects.get(name) {
             Some(content) => {

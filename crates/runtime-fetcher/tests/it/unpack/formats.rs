@@ -1,0 +1,203 @@
+//! What comes out of good archives.
+
+use std::time::{Duration, SystemTime};
+
+use runtime_fetcher::{
+    ArchiveFormat, DirectoryTarget, FetchError, Target, TargetError, UnpackLimits,
+};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::build::{Tar, Zip, gzip, xz, zstd};
+use super::{Site, names};
+use crate::support::{Server, Step, body, context, resolve};
+
+fn tree() -> Tar {
+    Tar::new()
+        .entry_with(b'5', b"./", "", 0, b"", |_| ())
+        .folder("bin/")
+        .entry_with(b'0', b"bin/tool", "", 9, b"#!/bin/sh", |header| {
+            header.set_mode(0o4755)
+        })
+        .file("share/doc/read.me", &body(100_000))
+}
+
+fn check_tree(site: &Site) {
+    let read = |path: &str| std::fs::read(site.path().join(path)).expect(path);
+    assert_eq!(read("bin/tool"), b"#!/bin/sh");
+    assert!(read("share/doc/read.me") == body(100_000));
+    assert_eq!(names(&site.path()), ["bin", "share"]);
+    assert_eq!(
+        names(&site.outer.path().join("in")),
+        ["here"],
+        "nothing is left beside it"
+    );
+}
+
+#[tokio::test]
+async fn every_format_is_found_by_a_look_at_it() {
+    let plain = tree().bytes();
+    let zip = Zip::new()
+        .file("bin/tool", b"#!/bin/sh")
+        .file("share/doc/read.me", &body(100_000));
+    for archive in [
+        plain.clone(),
+        gzip(&plain),
+        xz(&plain),
+        zstd(&plain),
+        zip.bytes(),
+    ] {
+        let site = Site::new();
+        site.unpack(archive, None, UnpackLimits::default())
+            .await
+            .expect("it is good");
+        check_tree(&site);
+    }
+}
+
+#[tokio::test]
+async fn archives_in_several_parts_are_whole() {
+    let plain = tree().bytes();
+    let (front, back) = plain.split_at(40_000);
+    for parts in [
+        [gzip(front), gzip(back)].concat(),
+        [xz(front), xz(back)].concat(),
+        [zstd(front), zstd(back)].concat(),
+    ] {
+        let site = Site::new();
+        site.unpack(parts, None, UnpackLimits::default())
+            .await
+            .expect("it is good");
+        check_tree(&site);
+    }
+}
+
+#[tokio::test]
+async fn an_archive_without_entries_is_an_empty_folder() {
+    for archive in [
+        Tar::new().bytes(),
+        gzip(&Tar::new().bytes()),
+        Zip::new().bytes(),
+    ] {
+        let site = Site::new();
+        site.unpack(archive, None, UnpackLimits::default())
+            .await
+            .expect("it is good");
+        assert_eq!(names(&site.path()), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn remarks_on_the_whole_archive_are_skipped() {
+    let remark = b"52 comment=1d19f9e3a6c4f0f59a4a0d5f9f7e3b9d6a2c4f4e\n";
+    let tar = Tar::new().entry(b'g', b"pax_global_header", "", remark.len() as u64, remark);
+    let site = Site::new();
+    let archive = tar.file("a", b"a").bytes();
+    site.unpack(archive, None, UnpackLimits::default())
+        .await
+        .expect("it is good");
+    assert_eq!(names(&site.path()), ["a"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn modes_lose_what_is_dangerous_and_times_stay() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let site = Site::new();
+    let archive = tree()
+        .entry_with(b'5', b"locked", "", 0, b"", |header| {
+            header.set_mode(0o1555)
+        })
+        .file("locked/file", b"x");
+    site.unpack(archive.bytes(), None, UnpackLimits::default())
+        .await
+        .expect("it is good");
+    let metadata = |path: &str| std::fs::metadata(site.path().join(path)).expect(path);
+    assert_eq!(metadata("bin/tool").permissions().mode() & 0o7777, 0o755);
+    assert_eq!(metadata("locked").permissions().mode() & 0o7777, 0o755);
+    assert_eq!(metadata("").permissions().mode() & 0o7777, 0o755);
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    assert_eq!(metadata("bin/tool").modified().expect("Unix has it"), time);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_inside_the_archive_are_made() {
+    use std::os::unix::fs::MetadataExt as _;
+    let site = Site::new();
+    let archive = tree()
+        .symlink("tool", "bin/tool")
+        .symlink("share/tool", "../bin/./tool")
+        .symlink("share/doc/up", "../..")
+        .symlink("later", "nowhere")
+        .hard_link("bin/tool2", "bin/tool");
+    site.unpack(archive.bytes(), None, UnpackLimits::default())
+        .await
+        .expect("it is good");
+    for path in ["tool", "share/tool", "share/doc/up/bin/tool", "bin/tool2"] {
+        assert_eq!(
+            std::fs::read(site.path().join(path)).expect(path),
+            b"#!/bin/sh"
+        );
+    }
+    let inode = |path: &str| std::fs::metadata(site.path().join(path)).expect(path).ino();
+    assert_eq!(inode("bin/tool"), inode("bin/tool2"));
+}
+
+#[tokio::test]
+async fn an_archive_is_fetched_and_unpacked() {
+    let archive = zstd(&tree().bytes());
+    let hash = format!("{:x}", Sha256::digest(&archive));
+    let server = Server::start(move |_| Step::answer("200 OK", &[], &archive)).await;
+    let (site, context) = (Site::new(), context());
+    let reference = resolve(&context, json!({ "url": server.url("/"), "sha256": hash })).await;
+    let mut target = DirectoryTarget::new(site.path());
+    reference
+        .fetch(&context, &mut target)
+        .await
+        .expect("it is there");
+    check_tree(&site);
+}
+
+#[tokio::test]
+async fn what_has_not_its_hash_is_not_even_parsed() {
+    let server = Server::start(|_| Step::answer("200 OK", &[], b"no archive")).await;
+    let (site, context) = (Site::new(), context());
+    let hash = "0".repeat(64);
+    let reference = resolve(&context, json!({ "url": server.url("/"), "sha256": hash })).await;
+    let error = reference
+        .fetch(&context, &mut DirectoryTarget::new(site.path()))
+        .await;
+    let error = error.expect_err("the hash is another");
+    assert!(matches!(error, FetchError::Broken { .. }), "{error:?}");
+    site.check_untouched("a wrong hash");
+}
+
+#[tokio::test]
+async fn an_archive_that_is_none_is_the_references_fault() {
+    let server = Server::start(|_| Step::answer("200 OK", &[], b"no archive")).await;
+    let (site, context) = (Site::new(), context());
+    let reference = resolve(&context, json!({ "url": server.url("/") })).await;
+    let error = reference
+        .fetch(&context, &mut DirectoryTarget::new(site.path()))
+        .await;
+    assert!(error.expect_err("it is none").is_broken_reference());
+    site.check_untouched("no archive");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_there_is_not_mixed_with_what_comes() {
+    let site = Site::new();
+    std::fs::create_dir(site.path()).expect("there is room");
+    std::fs::write(site.path().join("old"), "old").expect("there is room");
+    let mut target = DirectoryTarget::new(site.path()).with_format(ArchiveFormat::Tar);
+    target
+        .write(tree().bytes().into())
+        .await
+        .expect("there is room");
+    let error = target.commit().await.expect_err("there is something");
+    assert!(matches!(error, TargetError::Io { .. }), "{error:?}");
+    assert!(!error.is_contents_fault());
+    assert_eq!(names(&site.path()), ["old"]);
+    assert_eq!(names(&site.outer.path().join("in")), ["here"]);
+}

@@ -1,0 +1,93 @@
+//! How much may come out of an archive.
+
+use runtime_core::chain;
+use runtime_fetcher::{ArchiveFormat, UnpackLimits};
+
+use super::Site;
+use super::build::{Tar, gzip, xz, zstd};
+
+async fn check(archive: Vec<u8>, limits: UnpackLimits, expected: &str) {
+    let site = Site::new();
+    let error = site.unpack(archive, None, limits).await;
+    let error = error
+        .err()
+        .unwrap_or_else(|| panic!("not refused: {expected}"));
+    assert!(error.is_archives_fault(), "{error:?}");
+    assert!(chain(&error).contains(expected), "{}", chain(&error));
+    site.check_untouched(expected);
+}
+
+fn limits(change: impl FnOnce(&mut UnpackLimits)) -> UnpackLimits {
+    let mut limits = UnpackLimits::default();
+    change(&mut limits);
+    limits
+}
+
+#[tokio::test]
+async fn bytes_over_all_files_are_limited() {
+    let archive = Tar::new().file("a", &[0; 600]).file("b", &[0; 600]).bytes();
+    let limits = limits(|limits| limits.max_bytes = 1000);
+    check(archive, limits, "more than the 1000 bytes").await;
+}
+
+#[tokio::test]
+async fn entries_are_limited_whatever_they_are() {
+    let many = (0..20).fold(Tar::new(), |tar, n| tar.file(&format!("f{n}"), b""));
+    let ten = || limits(|limits| limits.max_entries = 10);
+    check(many.bytes(), ten(), "more than the 10 files").await;
+    let deep = Tar::new().file("a/b/c/d/e/f/g/h/i/j/k", b"");
+    check(deep.bytes(), ten(), "more than the 10 files").await;
+    if cfg!(unix) {
+        let links = (0..20).fold(Tar::new(), |tar, n| tar.symlink(&format!("l{n}"), "x"));
+        check(links.bytes(), ten(), "more than the 10 files").await;
+    }
+}
+
+#[tokio::test]
+async fn an_archive_that_swells_is_refused_in_every_compression() {
+    let zeros = vec![0; 20 << 20];
+    let bomb = Tar::new().file("zeros", &zeros).bytes();
+    let ten = || limits(|limits| limits.max_ratio = 10);
+    for archive in [gzip(&bomb), xz(&bomb), zstd(&bomb)] {
+        check(archive, ten(), "more than 10 times the size").await;
+    }
+}
+
+#[tokio::test]
+async fn names_and_headers_that_swell_are_refused_before_they_fill_the_memory() {
+    let long = vec![b'x'; 8 << 20];
+    for kind in [b'L', b'K', b'x'] {
+        let archive = Tar::new().entry(kind, b"meta", "", long.len() as u64, &long);
+        let archive = archive.file("short", b"").bytes();
+        check(gzip(&archive), UnpackLimits::default(), "than headers need").await;
+    }
+}
+
+#[tokio::test]
+async fn zeros_behind_the_archive_are_not_read_for_ever() {
+    let mut archive = Tar::new().file("a", b"a").bytes();
+    archive.resize(archive.len() + (8 << 20), 0);
+    check(gzip(&archive), UnpackLimits::default(), "than headers need").await;
+}
+
+#[tokio::test]
+async fn a_size_that_is_a_lie_fills_no_memory() {
+    let archive = Tar::new()
+        .entry(b'0', b"huge", "", 1 << 40, b"not so huge")
+        .bytes();
+    check(archive, UnpackLimits::default(), "damaged").await;
+}
+
+#[tokio::test]
+async fn a_small_archive_of_zeros_is_allowed() {
+    let archive = gzip(&Tar::new().file("zeros", &vec![0; 4 << 20]).bytes());
+    let site = Site::new();
+    let target = site
+        .unpack(archive, Some(ArchiveFormat::TarGz), UnpackLimits::default())
+        .await;
+    let unpacked = target
+        .expect("it is small")
+        .unpacked()
+        .expect("it is unpacked");
+    assert_eq!((unpacked.entries, unpacked.bytes), (1, 4 << 20));
+}
