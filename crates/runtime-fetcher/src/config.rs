@@ -30,11 +30,15 @@ pub struct FetchConfig {
     pub max_bytes: u64,
     /// When a failed attempt is followed by another.
     pub retry: RetryPolicy,
+    /// When a body comes over several connections at a time.
+    pub parallel: ParallelPolicy,
     /// Which addresses a reference of a task may reach.
     pub addresses: AddressPolicy,
     /// The proxy for all requests, if there must be one.
     #[schemars(with = "Option<String>")]
     pub proxy: Option<SecretString>,
+    /// Certificates to trust besides those of the machine, in PEM, such as that of a proxy that looks into TLS.
+    pub ca_certificates: Vec<String>,
     /// Hosts that are reached without the proxy: names, domains with a leading dot, addresses, CIDR blocks.
     pub no_proxy: Vec<String>,
     /// What `User-Agent` says.
@@ -50,8 +54,10 @@ impl Default for FetchConfig {
             max_redirects: 10,
             max_bytes: 256 << 30,
             retry: RetryPolicy::default(),
+            parallel: ParallelPolicy::default(),
             addresses: AddressPolicy::default(),
             proxy: None,
+            ca_certificates: Vec::new(),
             no_proxy: Vec::new(),
             user_agent: concat!("runtime-fetcher/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
@@ -89,6 +95,43 @@ impl Default for RetryPolicy {
             first_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(30),
             budget: Duration::from_secs(300),
+        }
+    }
+}
+
+/// When a body comes over several connections at a time.
+///
+/// A body starts with one. When its rest would take longer than `worth`, and the server takes ranges and
+/// names exact bytes, two are tried, and so on as long as twice the connections bring it a fifth faster;
+/// what does not help is taken back. So it is never more where one connection fills the wire.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct ParallelPolicy {
+    /// How many connections one body may use; with 1, there are no parallel ranges.
+    pub max_connections: usize,
+    /// How many connections all bodies together may use besides the first of each. Each holds a
+    /// piece in memory.
+    pub max_spare: usize,
+    /// How much one request asks for, once there are several.
+    pub piece_bytes: u64,
+    /// How long the rest of a body must take to be worth another connection.
+    #[serde(rename = "worthMs", with = "millis")]
+    #[schemars(with = "u64")]
+    pub worth: Duration,
+    /// How long the rate is measured before each decision.
+    #[serde(rename = "windowMs", with = "millis")]
+    #[schemars(with = "u64")]
+    pub window: Duration,
+}
+
+impl Default for ParallelPolicy {
+    fn default() -> Self {
+        Self {
+            max_connections: 4,
+            max_spare: 8,
+            piece_bytes: 4 << 20,
+            worth: Duration::from_secs(5),
+            window: Duration::from_secs(1),
         }
     }
 }

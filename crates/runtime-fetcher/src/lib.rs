@@ -68,7 +68,7 @@ mod target;
 mod unpack;
 
 pub use cause::FetchCause;
-pub use config::{AddressPolicy, FetchConfig, RetryPolicy};
+pub use config::{AddressPolicy, FetchConfig, ParallelPolicy, RetryPolicy};
 pub use context::FetchContext;
 pub use error::FetchError;
 pub use fetchers::{

@@ -80,7 +80,8 @@ pub trait Reference: Send + Sync + fmt::Debug {
 pub struct Fetched {
     /// How many bytes the target got.
     pub bytes: u64,
-    /// How many requests for the bytes were made; 0 if they were inline.
+    /// How many attempts were made, of which each goes on where the last one broke if it can; 0 if the bytes
+    /// were inline.
     pub attempts: u32,
     /// How long it took.
     pub elapsed: Duration,

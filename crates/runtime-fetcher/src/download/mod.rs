@@ -1,6 +1,8 @@
 //! From a source of URLs to a target, over as many attempts as it takes.
 
 mod decode;
+mod pace;
+mod pieces;
 mod retry;
 mod sink;
 mod source;

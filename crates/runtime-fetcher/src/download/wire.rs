@@ -1,32 +1,47 @@
 //! The body as it travels, over as many requests as it takes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Halt;
+use super::pace::Pace;
+use super::pieces::Pieces;
 use super::retry::Retry;
-use super::source::Source;
+use super::source::{Location, Source};
 use crate::cause::Blame;
 use crate::hash::Hashes;
-use crate::http::{Answer, Encoding, Resume};
+use crate::http::{Answer, Encoding, Head, Part};
 use crate::progress::Meter;
 use crate::{FetchCause, FetchContext, Fetched};
 
 /// A body that survives broken connections: where the server names exact bytes, it goes on at the
-/// byte where it broke; else it says [`Halt::Restart`].
+/// byte where it broke; else it says [`Halt::Restart`]. A large body that comes slowly is asked for over
+/// several connections at a time.
 pub(crate) struct Wire<'a> {
     source: &'a dyn Source,
     context: &'a FetchContext,
     retry: Retry,
+    pace: Pace,
     meter: Meter,
     start: Instant,
-    hashes: Hashes,
-    /// The answer that is read, or one that came from the first byte when the rest was asked for.
-    answer: Option<Answer>,
+    /// Where the last answer came from.
+    location: Option<Arc<Location>>,
+    /// What the server said of the body that is read.
+    head: Option<Head>,
+    body: Body,
     /// How much of the body came.
     received: u64,
+}
+
+/// Where the next bytes come from.
+enum Body {
+    Nowhere,
+    /// From one connection, to the end. Also an answer from the first byte when the rest was asked for.
+    One(Answer),
+    Many(Pieces),
 }
 
 impl<'a> Wire<'a> {
@@ -36,19 +51,21 @@ impl<'a> Wire<'a> {
             source,
             context,
             retry: Retry::new(config.retry.clone()),
+            pace: Pace::new(&config.parallel),
             meter: Meter::start(subject, context.listener(), config.progress_interval),
             start: Instant::now(),
-            hashes: Hashes::none(),
-            answer: None,
+            location: None,
+            head: None,
+            body: Body::Nowhere,
             received: 0,
         }
     }
 
     /// Makes sure that there is an answer from the first byte.
     pub(super) async fn begin(&mut self) -> Result<(), Halt> {
-        while self.answer.is_none() {
+        while !matches!(self.body, Body::One(_)) {
             match self.request(None).await {
-                Ok(answer) => self.answer = Some(answer),
+                Ok(answer) => self.read(answer),
                 Err(cause) => self.pause(cause).await?,
             }
         }
@@ -65,23 +82,25 @@ impl<'a> Wire<'a> {
                     self.count(bytes.len() as u64);
                     return Ok(Some(bytes));
                 }
-                Ok(None) => {
-                    self.answer = None;
+                Ok(None) if self.is_complete() => {
+                    self.body = Body::Nowhere;
                     return Ok(None);
                 }
+                Ok(None) => self.go_on_over_one().await?,
                 Err(cause) => self.recover(cause).await?,
             }
         }
     }
 
     pub(super) fn encoding(&self) -> Encoding {
-        self.answer
+        self.head
             .as_ref()
-            .map_or(Encoding::Identity, |answer| answer.encoding)
+            .map_or(Encoding::Identity, |head| head.encoding)
     }
 
     pub(super) fn hashes(&self) -> Hashes {
-        self.hashes.clone()
+        let location = self.location.as_ref();
+        location.map_or_else(Hashes::none, |location| location.hashes.clone())
     }
 
     pub(super) fn max_bytes(&self) -> u64 {
@@ -98,7 +117,7 @@ impl<'a> Wire<'a> {
 
     /// Waits before the next attempt, or gives up.
     pub(super) async fn pause(&mut self, cause: FetchCause) -> Result<(), Halt> {
-        self.answer = None;
+        self.body = Body::Nowhere;
         if matches!(cause.blame(), Blame::Reference | Blame::Worker) {
             return Err(Halt::Failed(cause));
         }
@@ -121,52 +140,102 @@ impl<'a> Wire<'a> {
         fetched
     }
 
-    async fn request(&mut self, resume: Option<&Resume>) -> Result<Answer, FetchCause> {
+    async fn request(&mut self, part: Option<&Part>) -> Result<Answer, FetchCause> {
         self.retry.attempt();
         let location = self.source.locate(self.context).await?;
-        self.hashes.clone_from(&location.hashes);
-        self.context.http().get(&location, resume).await
+        let location = Arc::clone(self.location.insert(Arc::new(location)));
+        self.context.http().get(&location, part).await
+    }
+
+    fn read(&mut self, answer: Answer) {
+        self.head = Some(answer.head.clone());
+        self.body = Body::One(answer);
+        self.pace.restart();
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, FetchCause> {
-        let timeout = self.context.config().stall_timeout;
-        let received = self.received;
-        let Some(answer) = &mut self.answer else {
-            return Ok(None);
-        };
-        let chunk = answer.chunk(received, timeout).await?;
-        match (chunk, answer.total) {
-            (None, Some(promised)) if received != promised => {
-                Err(FetchCause::Truncated { received, promised })
+        let (received, total) = (self.received, self.total());
+        match &mut self.body {
+            Body::Nowhere => Ok(None),
+            Body::One(answer) => {
+                let timeout = self.context.config().stall_timeout;
+                match (answer.chunk(received, timeout).await?, total) {
+                    (None, Some(promised)) if received != promised => {
+                        Err(FetchCause::Truncated { received, promised })
+                    }
+                    (chunk, _) => Ok(chunk),
+                }
             }
-            (chunk, _) => Ok(chunk),
+            Body::Many(pieces) => pieces
+                .next()
+                .await
+                .map_err(|cause| as_broken(received, cause)),
         }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.total().is_none_or(|total| self.received == total)
     }
 
     fn count(&mut self, bytes: u64) {
         self.received += bytes;
         self.meter.add(bytes);
         self.retry.reached(self.received);
+        let Some(total) = self.total() else { return };
+        let rest = total.saturating_sub(self.received);
+        if let Some(width) = self.pace.judge(bytes, rest) {
+            self.set_width(width, total);
+        }
+    }
+
+    /// Changes the number of connections. What one connection has brought already is used.
+    fn set_width(&mut self, width: usize, total: u64) {
+        match &mut self.body {
+            Body::Many(pieces) if width < pieces.width() => pieces.narrow(width),
+            Body::Many(pieces) => {
+                if !pieces.widen(width) {
+                    self.pace.settle();
+                }
+            }
+            Body::One(_) | Body::Nowhere => self.split(width, total),
+        }
+    }
+
+    fn split(&mut self, width: usize, total: u64) {
+        let takes_ranges = self.head.as_ref().is_some_and(|head| head.takes_ranges);
+        let (Some(rest), Some(location), true) = (self.rest(), &self.location, takes_ranges) else {
+            return self.pace.settle();
+        };
+        let mut pieces = Pieces::new(self.context, location, rest, total);
+        match pieces.widen(width) {
+            true => self.body = Body::Many(pieces),
+            false => self.pace.settle(),
+        }
+    }
+
+    /// More connections did not help: asks for the rest over one.
+    async fn go_on_over_one(&mut self) -> Result<(), Halt> {
+        let rest = self.rest();
+        self.body = Body::Nowhere;
+        match self.request(rest.as_ref()).await {
+            Ok(answer) => self.join(answer),
+            Err(cause) => self.recover(cause).await,
+        }
     }
 
     /// Goes on where the body broke, if the server lets us.
     async fn recover(&mut self, cause: FetchCause) -> Result<(), Halt> {
-        let broken = self.answer.take();
+        if matches!(self.body, Body::Many(_)) {
+            self.pace.fault();
+        }
         let mut cause = cause;
         loop {
             self.pause(cause).await?;
-            let Some(resume) = broken.as_ref().and_then(|answer| self.resume(answer)) else {
+            let Some(rest) = self.rest() else {
                 return Err(Halt::Restart);
             };
-            match self.request(Some(&resume)).await {
-                Ok(answer) if answer.start == self.received && answer.start > 0 => {
-                    self.answer = Some(answer);
-                    return Ok(());
-                }
-                Ok(answer) => {
-                    self.answer = Some(answer);
-                    return Err(Halt::Restart);
-                }
+            match self.request(Some(&rest)).await {
+                Ok(answer) => return self.join(answer),
                 Err(FetchCause::Status { status: 416, .. } | FetchCause::NotResumed) => {
                     return Err(Halt::Restart);
                 }
@@ -175,16 +244,41 @@ impl<'a> Wire<'a> {
         }
     }
 
-    fn resume(&self, broken: &Answer) -> Option<Resume> {
-        let validator = broken.validator.clone()?;
-        (self.received > 0).then_some(Resume {
-            offset: self.received,
-            total: broken.total,
+    /// Reads on from an answer, if it goes on where the body is; else it is one from the first byte.
+    fn join(&mut self, answer: Answer) -> Result<(), Halt> {
+        let goes_on = answer.start == self.received && answer.start > 0;
+        self.read(answer);
+        match goes_on {
+            true => Ok(()),
+            false => Err(Halt::Restart),
+        }
+    }
+
+    /// What is left of the body, if the server named its exact bytes.
+    fn rest(&self) -> Option<Part> {
+        let head = self.head.as_ref()?;
+        let validator = head.validator.clone()?;
+        (self.received > 0).then_some(Part {
+            start: self.received,
+            end: None,
+            total: head.total,
             validator,
         })
     }
 
     fn total(&self) -> Option<u64> {
-        self.answer.as_ref().and_then(|answer| answer.total)
+        self.head.as_ref().and_then(|head| head.total)
+    }
+}
+
+/// Whatever is wrong with a piece, the body broke there: one connection may still bring the rest, and if it
+/// cannot, it knows better why.
+fn as_broken(received: u64, cause: FetchCause) -> FetchCause {
+    match cause.blame() {
+        Blame::Circumstances => cause,
+        _ => FetchCause::Interrupted {
+            received,
+            source: cause.into(),
+        },
     }
 }

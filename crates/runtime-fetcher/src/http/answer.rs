@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, RETRY_AFTER};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, RETRY_AFTER,
+};
 use jiff::{Timestamp, fmt::rfc2822};
 use reqwest::Response;
 
@@ -18,17 +20,28 @@ pub(crate) struct Answer {
     response: Response,
     /// Where in the whole body it starts.
     pub(crate) start: u64,
-    /// The length of the whole body, as it travels.
+    pub(crate) head: Head,
+}
+
+/// What a server said of a whole body.
+#[derive(Clone)]
+pub(crate) struct Head {
+    /// Its length, as it travels.
     pub(crate) total: Option<u64>,
     /// How it is encoded.
     pub(crate) encoding: Encoding,
-    /// What names exactly these bytes, so that the rest of them can be asked for.
+    /// What names exactly these bytes, so that some of them can be asked for.
     pub(crate) validator: Option<String>,
+    /// Whether some of them can be asked for.
+    pub(crate) takes_ranges: bool,
 }
 
-/// Where to go on, and what the bytes before belong to.
-pub(crate) struct Resume {
-    pub(crate) offset: u64,
+/// Some bytes of a body, and which body that is.
+#[derive(Clone)]
+pub(crate) struct Part {
+    pub(crate) start: u64,
+    /// The byte after the last one; `None` for all that follow.
+    pub(crate) end: Option<u64>,
     pub(crate) total: Option<u64>,
     pub(crate) validator: String,
 }
@@ -48,34 +61,43 @@ impl Answer {
     /// The whole body.
     pub(super) fn whole(response: Response) -> Result<Self, FetchCause> {
         let headers = response.headers();
-        Ok(Self {
-            start: 0,
+        let head = Head {
             total: header(headers, CONTENT_LENGTH).and_then(|text| text.parse().ok()),
             encoding: Encoding::of(headers)?,
             validator: strong_validator(headers),
+            takes_ranges: header(headers, ACCEPT_RANGES)
+                .is_some_and(|units| units.trim() == "bytes"),
+        };
+        Ok(Self {
             response,
+            start: 0,
+            head,
         })
     }
 
-    /// The rest of a body, if it is what was asked for.
-    pub(super) fn partial(response: Response, resume: Option<&Resume>) -> Result<Self, FetchCause> {
+    /// A part of a body, if it is what was asked for.
+    pub(super) fn partial(response: Response, part: Option<&Part>) -> Result<Self, FetchCause> {
         let headers = response.headers();
-        let resume = resume.ok_or(FetchCause::NotResumed)?;
+        let part = part.ok_or(FetchCause::NotResumed)?;
         let (start, total) = content_range(headers).ok_or(FetchCause::NotResumed)?;
         let validator = strong_validator(headers);
         // A server that knows `If-Range` never sends a part of something else; some do not know it.
         let same = validator
             .as_ref()
-            .is_none_or(|validator| *validator == resume.validator);
-        if start != resume.offset || total != resume.total || !same {
+            .is_none_or(|validator| *validator == part.validator);
+        if start != part.start || total != part.total || !same {
             return Err(FetchCause::NotResumed);
         }
-        Ok(Self {
-            start,
+        let head = Head {
             total,
             encoding: Encoding::of(headers)?,
-            validator: Some(resume.validator.clone()),
+            validator: Some(part.validator.clone()),
+            takes_ranges: true,
+        };
+        Ok(Self {
             response,
+            start,
+            head,
         })
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
 use runtime_core::BoxError;
 use secrecy::ExposeSecret;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use super::guard::GuardedResolver;
@@ -24,6 +25,8 @@ struct Shared {
     open: Client,
     /// For what a task names.
     guarded: Client,
+    /// Connections besides the one that every fetch has.
+    spare: Arc<Semaphore>,
 }
 
 /// The connections of a worker cannot be set up.
@@ -58,10 +61,12 @@ impl HttpClient {
                 build(builder(&config)?.dns_resolver(Arc::new(GuardedResolver { exempt })))?
             }
         };
+        let spare = Arc::new(Semaphore::new(config.parallel.max_spare));
         let shared = Arc::new(Shared {
             config,
             open,
             guarded,
+            spare,
         });
         Ok(Self { shared })
     }
@@ -70,6 +75,12 @@ impl HttpClient {
     #[must_use]
     pub fn config(&self) -> &FetchConfig {
         &self.shared.config
+    }
+
+    /// Takes so many of the connections that all fetches share, or none if there are fewer.
+    pub(crate) fn spare_connections(&self, count: usize) -> Option<Vec<OwnedSemaphorePermit>> {
+        let take = |_| Arc::clone(&self.shared.spare).try_acquire_owned().ok();
+        (0..count).map(take).collect()
     }
 
     pub(super) fn open(&self) -> &Client {
@@ -90,7 +101,8 @@ impl fmt::Debug for HttpClient {
 }
 
 fn builder(config: &FetchConfig) -> Result<ClientBuilder, HttpClientError> {
-    let tls = tls::config().map_err(|error| HttpClientError::Tls(error.into()))?;
+    let tls =
+        tls::config(&config.ca_certificates).map_err(|error| HttpClientError::Tls(error.into()))?;
     let builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())

@@ -6,6 +6,6 @@ mod guard;
 mod request;
 mod tls;
 
-pub(crate) use answer::{Answer, Encoding, Resume};
+pub(crate) use answer::{Answer, Encoding, Head, Part};
 pub use client::{HttpClient, HttpClientError};
 pub(crate) use request::redacted;

@@ -4,18 +4,18 @@ use http::header::{ACCEPT_ENCODING, IF_RANGE, LOCATION, RANGE};
 use reqwest::{RequestBuilder, Response};
 use url::Url;
 
-use super::answer::{Answer, Encoding, Resume, read_failure};
+use super::answer::{Answer, Encoding, Part, read_failure};
 use super::client::HttpClient;
 use super::guard::{AddressRefused, check_literal};
 use crate::download::{Location, Trust};
 use crate::{AddressPolicy, FetchCause};
 
 impl HttpClient {
-    /// Asks for a body, or for the rest of it.
+    /// Asks for a body, or for a part of it.
     pub(crate) async fn get(
         &self,
         location: &Location,
-        resume: Option<&Resume>,
+        part: Option<&Part>,
     ) -> Result<Answer, FetchCause> {
         let limit = if location.redirects {
             self.config().max_redirects
@@ -25,9 +25,9 @@ impl HttpClient {
         let mut url = location.url.clone();
         let mut trust = location.trust;
         for _ in 0..=limit {
-            let response = self.send(&url, trust, resume).await?;
+            let response = self.send(&url, trust, part).await?;
             let Some(next) = redirect(&url, &response)? else {
-                return self.answer(response, resume).await;
+                return self.answer(response, part).await;
             };
             if next.origin() != url.origin() {
                 // What another server says is no longer the word of the deployment.
@@ -42,7 +42,7 @@ impl HttpClient {
         &self,
         url: &Url,
         trust: Trust,
-        resume: Option<&Resume>,
+        part: Option<&Part>,
     ) -> Result<Response, FetchCause> {
         let client = match (trust, self.config().addresses) {
             (Trust::Deployment, _) | (_, AddressPolicy::Any) => self.open(),
@@ -54,7 +54,7 @@ impl HttpClient {
         let request = client
             .get(url.clone())
             .header(ACCEPT_ENCODING, Encoding::ACCEPTED);
-        let sending = with_range(request, resume).send();
+        let sending = with_range(request, part).send();
         let timeout = self.config().connect_timeout + self.config().stall_timeout;
         match tokio::time::timeout(timeout, sending).await {
             Ok(Ok(response)) => Ok(response),
@@ -63,26 +63,29 @@ impl HttpClient {
         }
     }
 
-    async fn answer(
-        &self,
-        response: Response,
-        resume: Option<&Resume>,
-    ) -> Result<Answer, FetchCause> {
+    async fn answer(&self, response: Response, part: Option<&Part>) -> Result<Answer, FetchCause> {
         match response.status().as_u16() {
             200 | 203 => Answer::whole(response),
-            206 => Answer::partial(response, resume),
+            206 => Answer::partial(response, part),
             _ => Err(read_failure(response, self.config().stall_timeout).await),
         }
     }
 }
 
-fn with_range(request: RequestBuilder, resume: Option<&Resume>) -> RequestBuilder {
-    match resume {
-        None => request,
-        Some(resume) => request
-            .header(RANGE, format!("bytes={}-", resume.offset))
-            .header(IF_RANGE, resume.validator.as_str()),
-    }
+fn with_range(request: RequestBuilder, part: Option<&Part>) -> RequestBuilder {
+    let Some(Part {
+        start,
+        end,
+        validator,
+        ..
+    }) = part
+    else {
+        return request;
+    };
+    let last = end.map_or_else(String::new, |end| end.saturating_sub(1).to_string());
+    request
+        .header(RANGE, format!("bytes={start}-{last}"))
+        .header(IF_RANGE, validator.as_str())
 }
 
 /// The next location, if the response is a redirect.

@@ -22,7 +22,6 @@ pub(super) fn read<R: Read>(gate: Gate<R>, tree: &mut Tree<'_>) -> Result<(), Un
         let Some(entry) = entries.next() else { break };
         add(entry.map_err(damaged)?, &allowance, tree)?;
     }
-    drop(entries);
     allowance.set(HEADERS);
     // Behind the last entry is padding, and the check sum of what compressed it.
     let rest = io::copy(&mut archive.into_inner(), &mut io::sink());

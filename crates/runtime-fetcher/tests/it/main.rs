@@ -2,12 +2,16 @@
 
 mod artifacts;
 mod combine;
+mod encodings;
 mod faults;
 mod guard;
 mod hashes;
+mod http2;
 mod keys;
+mod parallel;
 mod progress;
 mod property;
+mod proxy;
 mod resume;
 mod stream;
 mod support;

@@ -23,19 +23,40 @@ impl Request {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// The first byte of `Range: bytes=N-`.
+    /// The first byte of `Range: bytes=N-` or `bytes=N-M`.
     pub(crate) fn range_start(&self) -> Option<usize> {
-        self.header("range")?
-            .strip_prefix("bytes=")?
-            .strip_suffix('-')?
-            .parse()
-            .ok()
+        self.range().map(|(start, _)| start)
+    }
+
+    /// The first byte and the last.
+    pub(crate) fn range(&self) -> Option<(usize, Option<usize>)> {
+        let range = self.header("range")?.strip_prefix("bytes=")?;
+        let (start, last) = range.split_once('-')?;
+        Some((start.parse().ok()?, last.parse().ok()))
+    }
+
+    /// Answers with `bytes`, or the part of them that was asked for.
+    pub(crate) fn answer(&self, tag: &str, bytes: &[u8]) -> Vec<Step> {
+        let total = bytes.len();
+        let headers = [("ETag", tag), ("Accept-Ranges", "bytes")];
+        let Some((start, last)) = self.range() else {
+            return Step::answer("200 OK", &headers, bytes);
+        };
+        let end = last.map_or(total, |last| last + 1).min(total);
+        if start >= end {
+            return Step::answer("416 Range Not Satisfiable", &[], b"");
+        }
+        let range = format!("bytes {start}-{}/{total}", end - 1);
+        let headers = [headers[0], ("Content-Range", range.as_str())];
+        Step::answer("206 Partial Content", &headers, &bytes[start..end])
     }
 }
 
 /// What a server does.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Step {
+    /// Calls the test back.
+    Then(Arc<dyn Fn() + Send + Sync>),
     /// Sends bytes.
     Send(Vec<u8>),
     /// Sends the same bytes until the client has enough.
@@ -141,6 +162,7 @@ async fn serve(
         };
         for step in steps {
             match step {
+                Step::Then(call) => call(),
                 Step::Send(bytes) => stream.write_all(&bytes).await?,
                 Step::SendForEver(bytes) => loop {
                     stream.write_all(&bytes).await?;

@@ -1,0 +1,59 @@
+//! Encoded bodies: decoded, and hashed as what they mean.
+
+use std::io::Write as _;
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::support::{Server, Step, body, context, get_reference};
+
+/// A server that encodes, and the reference with the hash of the bytes before that.
+async fn check(encoding: &'static str, packed: Vec<u8>, plain: Vec<u8>) {
+    let hash = format!("{:x}", Sha256::digest(&plain));
+    let server =
+        Server::start(move |_| Step::answer("200 OK", &[("Content-Encoding", encoding)], &packed))
+            .await;
+    let reference = json!({ "url": server.url("/"), "sha256": hash });
+    let bytes = get_reference(&context(), reference).await.expect(encoding);
+    assert!(bytes == plain, "{encoding}");
+    let accepted = server.requests()[0]
+        .header("accept-encoding")
+        .map(str::to_owned);
+    assert!(accepted.expect("it is sent").contains(encoding));
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).expect("memory takes it");
+    encoder.finish().expect("memory takes it")
+}
+
+#[tokio::test]
+async fn gzip_is_decoded_in_all_its_members() {
+    let plain = body(200_000);
+    let packed = [gzip(&plain[..1000]), gzip(&plain[1000..])].concat();
+    check("gzip", packed, plain).await;
+}
+
+#[cfg(feature = "zstd")]
+#[tokio::test]
+async fn zstd_is_decoded_in_all_its_frames() {
+    let plain = body(200_000);
+    let encode = |bytes| zstd::encode_all(bytes, 1).expect("memory takes it");
+    let packed = [encode(&plain[..1000]), encode(&plain[1000..])].concat();
+    check("zstd", packed, plain).await;
+}
+
+#[cfg(feature = "brotli")]
+#[tokio::test]
+async fn brotli_is_decoded() {
+    use tokio::io::AsyncReadExt as _;
+    let plain = body(200_000);
+    let mut encoder = async_compression::tokio::bufread::BrotliEncoder::new(&plain[..]);
+    let mut packed = Vec::new();
+    encoder
+        .read_to_end(&mut packed)
+        .await
+        .expect("memory takes it");
+    check("br", packed, plain).await;
+}

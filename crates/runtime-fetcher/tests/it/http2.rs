@@ -1,0 +1,156 @@
+//! HTTP/2, where the server offers it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use runtime_core::chain;
+use runtime_fetcher::{FetchConfig, FetchContext, HttpClient};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use crate::support::{config, context_with, get};
+
+/// A server behind TLS that tells the version of HTTP; dropping it ends it.
+struct TlsServer {
+    url: String,
+    certificate: String,
+    connections: Arc<AtomicUsize>,
+    accepting: JoinHandle<()>,
+}
+
+impl TlsServer {
+    async fn start(protocols: &[&str]) -> Self {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["localhost".to_owned()]).expect("a key can be made");
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("it is a key");
+        let provider = Arc::new(ring::default_provider());
+        let mut tls = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("there are versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .expect("the key is that of the certificate");
+        tls.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
+
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("there is a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepting = accept(
+            listener,
+            TlsAcceptor::from(Arc::new(tls)),
+            Arc::clone(&connections),
+        );
+        Self {
+            url: format!("https://localhost:{port}/"),
+            certificate: cert.pem(),
+            connections,
+            accepting: tokio::spawn(accepting),
+        }
+    }
+
+    fn context(&self) -> FetchContext {
+        context_with(FetchConfig {
+            ca_certificates: vec![self.certificate.clone()],
+            ..config()
+        })
+    }
+}
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, tls: TlsAcceptor, connections: Arc<AtomicUsize>) {
+    let mut serving = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let (tls, connections) = (tls.clone(), Arc::clone(&connections));
+        serving.spawn(async move {
+            // A client that does not trust the certificate ends here.
+            let Ok(stream) = tls.accept(stream).await else {
+                return;
+            };
+            connections.fetch_add(1, Ordering::SeqCst);
+            let builder = auto::Builder::new(TokioExecutor::new());
+            let _ = builder
+                .serve_connection(TokioIo::new(stream), service_fn(tell))
+                .await;
+        });
+    }
+}
+
+async fn tell(
+    request: Request<hyper::body::Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(format!("{:?}", request.version()).into()))
+}
+
+#[tokio::test]
+async fn a_server_that_offers_http2_is_asked_over_one_connection() {
+    let server = TlsServer::start(&["h2", "http/1.1"]).await;
+    let context = server.context();
+    assert_eq!(
+        get(&context, &server.url).await.expect("it answers"),
+        "HTTP/2.0"
+    );
+    let many = join_all((0..20).map(|_| get(&context, &server.url))).await;
+    assert!(
+        many.into_iter()
+            .all(|bytes| bytes.expect("it answers") == "HTTP/2.0")
+    );
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_offer_http2_is_asked_with_http1() {
+    let server = TlsServer::start(&["http/1.1"]).await;
+    assert_eq!(
+        get(&server.context(), &server.url)
+            .await
+            .expect("it answers"),
+        "HTTP/1.1"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_not_trusted() {
+    let server = TlsServer::start(&["h2"]).await;
+    let mut config = config();
+    config.retry.max_attempts = 1;
+    let error = get(&context_with(config), &server.url)
+        .await
+        .expect_err("it is not trusted");
+    assert!(chain(&error).contains("certificate"), "{}", chain(&error));
+    assert_eq!(server.connections.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_certificate_that_is_none_is_named() {
+    let mut config = config();
+    config.ca_certificates = vec!["-----BEGIN NOTHING-----".to_owned()];
+    let error = HttpClient::new(config).expect_err("it is none");
+    assert!(
+        chain(&error).contains("entry 0 of `caCertificates`"),
+        "{}",
+        chain(&error)
+    );
+}

@@ -1,0 +1,201 @@
+//! Bodies over several connections at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use runtime_fetcher::{FetchContext, ParallelPolicy};
+
+use crate::support::{Request, Server, Step, body, config, context_with, get};
+
+const LENGTH: usize = 400_000;
+const PIECE: usize = 10_000;
+
+/// Several connections from the first chunk on, as soon as the server allows it.
+fn eager() -> FetchContext {
+    let mut config = config();
+    config.parallel = ParallelPolicy {
+        piece_bytes: PIECE as u64,
+        worth: Duration::ZERO,
+        window: Duration::ZERO,
+        ..ParallelPolicy::default()
+    };
+    context_with(config)
+}
+
+/// A server that sends the first bytes of a whole body and then stalls, so that only ranges bring the rest.
+fn slow_as_a_whole(request: &Request, bytes: &[u8]) -> Vec<Step> {
+    let mut steps = request.answer("\"v1\"", bytes);
+    if request.range().is_none() {
+        steps[1] = Step::Send(bytes[..PIECE].to_vec());
+        steps.push(Step::Stall);
+    }
+    steps
+}
+
+fn pieces(server: &Server) -> usize {
+    let requests = server.requests();
+    requests
+        .iter()
+        .filter(|request| matches!(request.range(), Some((_, Some(_)))))
+        .count()
+}
+
+#[tokio::test]
+async fn a_large_body_comes_in_pieces_over_several_connections() {
+    let bytes = body(LENGTH);
+    let server = Server::start(move |request| slow_as_a_whole(request, &bytes)).await;
+    let fetched = get(&eager(), &server.url("/"))
+        .await
+        .expect("it comes in pieces");
+    assert!(fetched == body(LENGTH));
+    assert!(pieces(&server) >= 2);
+    for request in server.requests().iter().skip(1) {
+        assert_eq!(
+            request.header("if-range"),
+            Some("\"v1\""),
+            "pieces are of one version"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_connection_is_enough_unless_the_rest_would_take_long() {
+    let bytes = body(LENGTH);
+    let server = Server::start(move |request| request.answer("\"v1\"", &bytes)).await;
+    let mut config = config();
+    config.parallel.window = Duration::ZERO;
+    let context = context_with(config);
+    get(&context, &server.url("/")).await.expect("it comes");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn parallel_ranges_can_be_turned_off() {
+    let bytes = body(LENGTH);
+    let server = Server::start(move |request| request.answer("\"v1\"", &bytes)).await;
+    let mut config = config();
+    config.parallel.window = Duration::ZERO;
+    config.parallel.worth = Duration::ZERO;
+    config.parallel.max_connections = 1;
+    get(&context_with(config), &server.url("/"))
+        .await
+        .expect("it comes");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_offer_ranges_is_asked_once() {
+    for headers in [
+        vec![("ETag", "\"v1\"")],
+        vec![("Accept-Ranges", "bytes")],
+        vec![("ETag", "W/\"v1\""), ("Accept-Ranges", "bytes")],
+        vec![("ETag", "\"v1\""), ("Accept-Ranges", "none")],
+    ] {
+        let server = Server::start(move |_| Step::answer("200 OK", &headers, &body(LENGTH))).await;
+        let bytes = get(&eager(), &server.url("/")).await.expect("it comes");
+        assert!(bytes == body(LENGTH));
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn connections_at_a_time_are_bounded_over_all_fetches() {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let bytes = body(LENGTH);
+    let counting = {
+        let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+        move |request: &Request| {
+            if request.range().is_some() {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            }
+            let mut steps = slow_as_a_whole(request, &bytes);
+            let now = Arc::clone(&now);
+            steps.push(Step::Then(Arc::new(move || {
+                now.fetch_sub(1, Ordering::SeqCst);
+            })));
+            steps
+        }
+    };
+    let server = Server::start(counting).await;
+    let mut config = eager().config().clone();
+    config.parallel.max_spare = 3;
+    let context = context_with(config);
+    let url = server.url("/");
+    let fetches = futures_util::future::join_all((0..6).map(|_| get(&context, &url))).await;
+    for bytes in fetches {
+        assert!(bytes.expect("it comes") == body(LENGTH));
+    }
+    // One for each fetch, and three to share.
+    assert!(most.load(Ordering::SeqCst) <= 6 + 3, "{most:?}");
+}
+
+#[tokio::test]
+async fn a_piece_of_another_version_starts_everything_over() {
+    let (old, new) = (body(LENGTH), body(LENGTH + 1));
+    let server = Server::start(move |request| match request.number {
+        0..2 => slow_as_a_whole(request, &old),
+        _ if request.header("if-range") == Some("\"v1\"") => {
+            Step::answer("200 OK", &[("ETag", "\"v2\"")], &new)
+        }
+        _ => request.answer("\"v2\"", &new),
+    })
+    .await;
+    let bytes = get(&eager(), &server.url("/"))
+        .await
+        .expect("the new version comes");
+    assert!(bytes == body(LENGTH + 1));
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_a_second_connection_still_brings_the_body() {
+    let bytes = body(LENGTH);
+    let server = Server::start(move |request| match request.range() {
+        Some((_, Some(_))) => Step::answer("403 Forbidden", &[], b"one at a time"),
+        _ => request.answer("\"v1\"", &bytes),
+    })
+    .await;
+    let bytes = get(&eager(), &server.url("/"))
+        .await
+        .expect("the rest comes as one");
+    assert!(bytes == body(LENGTH));
+}
+
+#[tokio::test]
+async fn pieces_that_break_are_asked_for_again() {
+    let bytes = body(LENGTH);
+    let server = Server::start(move |request| {
+        let mut steps = slow_as_a_whole(request, &bytes);
+        if request.number == 3 {
+            steps[1] = Step::Send(bytes[..10].to_vec());
+            steps.push(Step::Reset);
+        }
+        steps
+    })
+    .await;
+    let bytes = get(&eager(), &server.url("/"))
+        .await
+        .expect("the rest comes");
+    assert!(bytes == body(LENGTH));
+}
+
+#[tokio::test]
+async fn a_piece_that_is_too_long_or_too_short_is_not_used() {
+    for wrong in [9, 1] {
+        let bytes = body(LENGTH);
+        let server = Server::start(move |request| match request.range() {
+            Some((start, Some(last))) if request.number < 4 => {
+                let range = format!("bytes {start}-{last}/{LENGTH}");
+                let headers = [("ETag", "\"v1\""), ("Content-Range", range.as_str())];
+                let length = if wrong == 1 { PIECE - 1 } else { PIECE + wrong };
+                Step::answer("206 Partial Content", &headers, &vec![0; length])
+            }
+            _ => slow_as_a_whole(request, &bytes),
+        })
+        .await;
+        let bytes = get(&eager(), &server.url("/"))
+            .await
+            .expect("right pieces come");
+        assert!(bytes == body(LENGTH));
+    }
+}

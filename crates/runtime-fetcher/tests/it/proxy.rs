@@ -1,0 +1,87 @@
+//! Proxies, which come from the configuration and from nowhere else.
+
+use std::time::Duration;
+
+use runtime_core::chain;
+use runtime_fetcher::{AddressPolicy, HttpClient};
+
+use crate::support::{Server, Step, config, context_with, get};
+
+/// A server that tells the path it was asked for, which for a proxy is a whole URL.
+async fn echo() -> Server {
+    Server::start(|request| Step::answer("200 OK", &[], request.path.as_bytes())).await
+}
+
+#[tokio::test]
+async fn requests_go_through_the_proxy() {
+    let proxy = echo().await;
+    let mut config = config();
+    config.proxy = Some(
+        proxy
+            .url("")
+            .replace("http://", "http://user:secret@")
+            .into(),
+    );
+    let bytes = get(&context_with(config), "http://example.invalid/file").await;
+    assert_eq!(
+        bytes.expect("the proxy answers"),
+        "http://example.invalid/file"
+    );
+    let authorization = proxy.requests()[0]
+        .header("proxy-authorization")
+        .map(str::to_owned);
+    assert!(
+        authorization
+            .expect("there is a password")
+            .starts_with("Basic ")
+    );
+}
+
+#[tokio::test]
+async fn hosts_without_proxy_are_reached_directly() {
+    let (proxy, server) = (echo().await, echo().await);
+    let mut config = config();
+    config.proxy = Some(proxy.url("").into());
+    config.no_proxy = vec!["127.0.0.0/8".to_owned(), ".example.invalid".to_owned()];
+    let bytes = get(&context_with(config), &server.url("/file")).await;
+    assert_eq!(bytes.expect("it is there"), "/file");
+    assert!(proxy.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_proxy_may_be_where_references_may_not() {
+    let proxy = echo().await;
+    let mut config = config();
+    config.addresses = AddressPolicy::Guarded;
+    config.proxy = Some(proxy.url("").into());
+    let context = context_with(config);
+    get(&context, "http://example.invalid/file")
+        .await
+        .expect("the proxy answers");
+    let error = get(&context, "http://169.254.169.254/")
+        .await
+        .expect_err("refused");
+    assert!(
+        chain(&error).contains("must not reach"),
+        "{}",
+        chain(&error)
+    );
+    assert_eq!(proxy.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn the_password_of_a_proxy_is_never_shown() {
+    let mut config = config();
+    config.retry.max_attempts = 1;
+    config.connect_timeout = Duration::from_millis(500);
+    config.proxy = Some("http://user:secret@127.0.0.1:1".to_owned().into());
+    let context = context_with(config.clone());
+    let error = get(&context, "http://example.invalid/")
+        .await
+        .expect_err("nobody is there");
+    let shown = format!("{} {error:?} {context:?} {config:?}", chain(&error));
+    assert!(!shown.contains("secret"), "{shown}");
+    config.proxy = Some("not a url with secret".to_owned().into());
+    let error = HttpClient::new(config).expect_err("it is no proxy");
+    assert!(!format!("{} {error:?}", chain(&error)).contains("secret"));
+}
