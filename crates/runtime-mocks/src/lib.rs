@@ -9,6 +9,10 @@
     feature = "taskcluster",
     doc = "| a whole worker, a client, anything over HTTP | [`Taskcluster`](taskcluster::Taskcluster) |"
 )]
+#![cfg_attr(
+    feature = "websocktunnel",
+    doc = "| a worker behind a tunnel | [`WebsocktunnelServer`](websocktunnel::WebsocktunnelServer) |"
+)]
 //!
 //! # Example
 //!
@@ -41,8 +45,8 @@
 //!
 //! # Features
 //!
-//! `taskcluster` adds the embedded Taskcluster, and with it hyper and all that speaks HTTP. Without
-//! it this crate needs little more than `runtime-core`.
+//! `taskcluster` adds the embedded Taskcluster, and with it hyper and all that speaks HTTP;
+//! `websocktunnel` adds a tunnel server. Without them this crate needs little more than `runtime-core`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -52,6 +56,8 @@ mod task;
 
 #[cfg(feature = "taskcluster")]
 pub mod taskcluster;
+#[cfg(feature = "websocktunnel")]
+pub mod websocktunnel;
 
 pub use monitor::{LogLine, MockMonitor, ReportedIncident};
 pub use queue::{ExpectedUpload, MockQueue, ReceivedUpload};

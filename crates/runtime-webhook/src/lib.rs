@@ -50,14 +50,33 @@
 //!
 //! There is no way to the outside yet: no TLS, no tunnels.
 
+#[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
+mod backoff;
 mod cut;
+#[cfg(feature = "client-tls")]
+mod dial;
 mod id;
 mod limits;
 mod live_log;
 mod localhost;
+#[cfg(feature = "public")]
+mod public;
 mod registry;
 mod server;
+#[cfg(feature = "websocktunnel")]
+mod websocktunnel;
+#[cfg(feature = "wsmux")]
+pub mod wsmux;
 
+#[cfg(feature = "client-tls")]
+pub use dial::UrlError;
 pub use limits::Limits;
 pub use live_log::LiveLog;
 pub use localhost::{BindError, LocalhostBuilder, LocalhostServer, OnDetach};
+#[cfg(feature = "public")]
+pub use public::{CertificateError, PublicBuilder, PublicError, PublicServer};
+#[cfg(feature = "websocktunnel")]
+pub use websocktunnel::{
+    ConnectError, SetupError, TokenSource, TunnelToken, Websocktunnel, WebsocktunnelBuilder,
+    token_fn,
+};

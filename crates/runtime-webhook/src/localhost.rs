@@ -2,14 +2,13 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_core::Monitor;
 use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::Limits;
@@ -75,16 +74,8 @@ impl LocalhostServer {
         handler: Arc<dyn Handler>,
         on_detach: OnDetach,
     ) -> Result<WebHook, AttachError> {
-        let hook = self.server.registry.attach(handler, on_detach)?;
-        let url = format!("http://{}/{}/", self.address, hook.id());
-        // The URL never becomes another: nobody keeps the sender.
-        let url = watch::channel(url).1;
-        let server: Weak<Server> = Arc::downgrade(&self.server);
-        Ok(WebHook::new(url, move || {
-            if let Some(server) = server.upgrade() {
-                server.registry.detach(&hook);
-            }
-        }))
+        let hook = self.server.attach(handler, on_detach)?;
+        Ok(hook.into_fixed_web_hook())
     }
 
     /// Accepts no more, lets running requests finish for as long as `grace`, and cuts those that are
@@ -156,6 +147,7 @@ impl LocalhostBuilder {
             .local_addr()
             .map_err(|source| BindError::new(port, source))?;
         let server = Arc::new(Server::new(self.limits, &self.monitor));
+        server.registry.rebase(&format!("http://{address}/"));
         let accepting = tokio::spawn(accept(Arc::clone(&server), listener));
         Ok(LocalhostServer {
             server,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 use runtime_core::webhook::{AttachError, Handler};
+use tokio::sync::watch;
 
 use crate::OnDetach;
 use crate::cut::Cut;
@@ -26,6 +27,8 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct State {
     closed: bool,
+    /// What stands before the ids, with a slash at the end.
+    base: String,
     hooks: HashMap<u64, Arc<Hook>>,
 }
 
@@ -46,7 +49,9 @@ impl Registry {
             // Two ids with the same hash are unlikely, but the second must not replace the first.
             if let Entry::Vacant(place) = state.hooks.entry(key) {
                 let hook = Arc::new(Hook::new(id, handler, on_detach));
-                return Ok(Arc::clone(place.insert(hook)));
+                place.insert(Arc::clone(&hook));
+                hook.url.send_replace(hook.url_below(&state.base));
+                return Ok(hook);
             }
         }
     }
@@ -65,6 +70,15 @@ impl Registry {
         hook.cut();
     }
 
+    /// Changes the URLs of all hooks, those to come included.
+    pub(crate) fn rebase(&self, base: &str) {
+        let mut state = self.state.write();
+        state.base = base.to_owned();
+        for hook in state.hooks.values() {
+            hook.url.send_replace(hook.url_below(base));
+        }
+    }
+
     /// Refuses to attach more.
     pub(crate) fn close(&self) {
         self.state.write().closed = true;
@@ -76,6 +90,7 @@ pub(crate) struct Hook {
     id: HookId,
     handler: Arc<dyn Handler>,
     on_detach: OnDetach,
+    url: watch::Sender<String>,
     serving: Mutex<Serving>,
 }
 
@@ -92,12 +107,22 @@ impl Hook {
             id,
             handler,
             on_detach,
+            url: watch::Sender::default(),
             serving: Mutex::default(),
         }
     }
 
     pub(crate) fn id(&self) -> &str {
         self.id.as_str()
+    }
+
+    /// The URL of this moment, and those to come.
+    pub(crate) fn url(&self) -> watch::Receiver<String> {
+        self.url.subscribe()
+    }
+
+    fn url_below(&self, base: &str) -> String {
+        format!("{base}{}/", self.id())
     }
 
     pub(crate) fn handler(&self) -> &dyn Handler {

@@ -4,23 +4,39 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use super::Server;
+use super::{Origin, Place, Server};
 
 /// How long to wait when the operating system gives no more sockets: something must be closed first.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until the server stops, with at most as many connections open as its limits say.
 pub(crate) async fn accept(server: Arc<Server>, listener: TcpListener) {
+    accept_with(server, listener, |server, stream, place| {
+        server.spawn(stream, place, Origin::Direct);
+    })
+    .await;
+}
+
+/// The same, with something to do before a connection is served.
+pub(crate) async fn accept_with(
+    server: Arc<Server>,
+    listener: TcpListener,
+    serve: impl Fn(&Arc<Server>, TcpStream, Place),
+) {
     let stopping = server.stopping.clone();
     stopping
-        .run_until_cancelled(accept_all(&server, &listener))
+        .run_until_cancelled(accept_all(&server, &listener, serve))
         .await;
 }
 
-async fn accept_all(server: &Arc<Server>, listener: &TcpListener) {
+async fn accept_all(
+    server: &Arc<Server>,
+    listener: &TcpListener,
+    serve: impl Fn(&Arc<Server>, TcpStream, Place),
+) {
     loop {
         let place = server.connections.place().await;
         match listener.accept().await {
@@ -29,7 +45,7 @@ async fn accept_all(server: &Arc<Server>, listener: &TcpListener) {
                 // on a connection that is gone already, which shows when it is served.
                 let _ = stream.set_nodelay(true);
                 server.monitor.count("connections", 1);
-                server.spawn(stream, place);
+                serve(server, stream, place);
             }
             Err(error) => failed(server, &error).await,
         }

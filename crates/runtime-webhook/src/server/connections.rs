@@ -54,6 +54,15 @@ impl Connections {
         }
     }
 
+    /// A switch for one request on a connection that carries several.
+    #[cfg(feature = "public")]
+    pub(crate) fn request(&self) -> Arc<Cut> {
+        let mut cuts = self.cuts.lock();
+        let request = Arc::new(Cut::new(cuts.next));
+        cuts.next += 1;
+        request
+    }
+
     /// Waits until the last is closed; the server must have stopped to accept.
     pub(crate) async fn all_closed(&self) {
         self.open.close();

@@ -1,27 +1,36 @@
-//! Serves hooks over HTTP/1.1 on any stream of bytes.
+//! Serves hooks over HTTP on any stream of bytes.
 
 mod accept;
 mod connections;
+#[cfg(feature = "public")]
+mod h2;
 mod route;
 mod socket;
 
-use std::sync::Arc;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use runtime_core::Monitor;
+use runtime_core::webhook::{AttachError, Handler, WebHook};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::accept::accept;
-use self::connections::{Connections, Place};
+#[cfg(feature = "public")]
+pub(crate) use self::accept::accept_with;
+pub(crate) use self::connections::{Connections, Place};
 use self::socket::Socket;
-use crate::Limits;
-use crate::registry::Registry;
+use crate::cut::Cut;
+use crate::registry::{Hook, Registry};
+use crate::{Limits, OnDetach};
 
 /// hyper panics below this.
 const MIN_BUFFER: usize = 8 * 1024;
@@ -31,10 +40,24 @@ const MIN_BUFFER: usize = 8 * 1024;
 pub(crate) struct Server {
     pub(crate) registry: Registry,
     pub(crate) monitor: Monitor,
-    limits: Limits,
-    connections: Connections,
-    tasks: TaskTracker,
-    stopping: CancellationToken,
+    pub(crate) limits: Limits,
+    pub(crate) connections: Connections,
+    /// Everything that runs for the server.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stopping: CancellationToken,
+}
+
+/// How a connection came, which decides about what may be sent on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// HTTP/1.1, from the client or a proxy that knows it well.
+    Direct,
+    /// HTTP/1.1, from a websocktunnel server: it takes an interim answer for the answer.
+    #[cfg(feature = "websocktunnel")]
+    Websocktunnel,
+    /// HTTP/2.
+    #[cfg(feature = "public")]
+    Http2,
 }
 
 impl Server {
@@ -49,13 +72,29 @@ impl Server {
         }
     }
 
+    /// Attaches a handler.
+    pub(crate) fn attach(
+        self: &Arc<Self>,
+        handler: Arc<dyn Handler>,
+        on_detach: OnDetach,
+    ) -> Result<Attached, AttachError> {
+        let hook = self.registry.attach(handler, on_detach)?;
+        let server = Arc::downgrade(self);
+        Ok(Attached { hook, server })
+    }
+
     /// Starts to serve a connection.
-    fn spawn<S>(self: &Arc<Self>, stream: S, place: Place)
+    pub(crate) fn spawn<S>(self: &Arc<Self>, stream: S, place: Place, origin: Origin)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let socket = Socket::new(stream, place, self.limits.write_timeout);
-        self.tasks.spawn(Arc::clone(self).serve(socket));
+        let socket = Socket::new(stream, place, self.limits.write_timeout, origin);
+        let server = Arc::clone(self);
+        match origin {
+            #[cfg(feature = "public")]
+            Origin::Http2 => self.tasks.spawn(server.serve_h2(socket)),
+            _ => self.tasks.spawn(server.serve(socket)),
+        };
     }
 
     /// Serves a connection until it ends, is cut, or was upgraded.
@@ -69,12 +108,27 @@ impl Server {
             async move { Ok::<_, std::convert::Infallible>(route::answer(&server, &cut, request).await) }
         });
         let connection = self.http().serve_connection(TokioIo::new(socket), service);
-        let mut connection = std::pin::pin!(connection.with_upgrades());
+        let connection = std::pin::pin!(connection.with_upgrades());
+        self.drive(connection, &cut, |connection| {
+            connection.graceful_shutdown()
+        })
+        .await;
+    }
+
+    /// Runs a connection to its end, or until it is cut.
+    async fn drive<C>(
+        &self,
+        mut connection: Pin<&mut C>,
+        cut: &Cut,
+        finish: impl FnOnce(Pin<&mut C>),
+    ) where
+        C: Future<Output = hyper::Result<()>>,
+    {
         let result = tokio::select! {
             result = connection.as_mut() => result,
             () = cut.wait() => return,
             () = self.stopping.cancelled() => {
-                connection.as_mut().graceful_shutdown();
+                finish(connection.as_mut());
                 tokio::select! {
                     result = connection => result,
                     () = cut.wait() => return,
@@ -116,5 +170,37 @@ impl Server {
         self.registry.close();
         self.stopping.cancel();
         self.connections.cut_all();
+    }
+}
+
+/// A handler that was attached; dropping it detaches.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    hook: Arc<Hook>,
+    server: Weak<Server>,
+}
+
+impl Attached {
+    /// A hook whose URL may change; `also` is called when it is dropped.
+    #[cfg(any(feature = "localtunnel", feature = "public", feature = "websocktunnel"))]
+    pub(crate) fn into_web_hook(self, also: impl FnOnce() + Send + Sync + 'static) -> WebHook {
+        WebHook::new(self.hook.url(), move || {
+            drop(self);
+            also();
+        })
+    }
+
+    /// A hook whose URL never changes, which its holder can tell.
+    pub(crate) fn into_fixed_web_hook(self) -> WebHook {
+        let url = self.hook.url().borrow().clone();
+        WebHook::new(watch::channel(url).1, move || drop(self))
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.upgrade() {
+            server.registry.detach(&self.hook);
+        }
     }
 }

@@ -75,7 +75,7 @@ async fn call(server: &Server, hook: &Hook, request: Request) -> Response {
     })
 }
 
-fn not_found(server: &Server) -> Response {
+pub(super) fn not_found(server: &Server) -> Response {
     server.monitor.count("unknown_hooks", 1);
     plain(StatusCode::NOT_FOUND, "no such hook\n")
 }

@@ -9,8 +9,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::Origin;
 use super::connections::Place;
 use crate::cut::{By, Cut};
+
+/// What hyper says to a client that waits with its body until it is asked for it.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A socket that fails once its connection is cut, or once its peer takes nothing for too long.
 ///
@@ -20,11 +24,14 @@ pub(crate) struct Socket<S> {
     inner: S,
     place: Place,
     stall: Stall,
+    /// Whether [`CONTINUE`] is dropped, if it comes before anything else.
+    hides_continue: bool,
 }
 
 impl<S> Socket<S> {
-    pub(crate) fn new(inner: S, place: Place, write_timeout: Duration) -> Self {
+    pub(crate) fn new(inner: S, place: Place, write_timeout: Duration, origin: Origin) -> Self {
         Self {
+            hides_continue: hides_continue(origin),
             inner,
             place,
             stall: Stall::new(write_timeout),
@@ -40,6 +47,12 @@ impl<S> Socket<S> {
             true => Err(cut_error()),
             false => Ok(()),
         }
+    }
+
+    /// How much of the first bytes is to be dropped; hyper writes a head in one piece.
+    fn hidden(&mut self, bytes: &[u8]) -> Option<usize> {
+        let is_hidden = std::mem::take(&mut self.hides_continue) && bytes.starts_with(CONTINUE);
+        is_hidden.then_some(CONTINUE.len())
     }
 
     /// Waits on behalf of a read or a write that has to.
@@ -69,7 +82,15 @@ impl<S> Socket<S> {
     }
 }
 
-fn cut_error() -> io::Error {
+fn hides_continue(origin: Origin) -> bool {
+    match origin {
+        #[cfg(feature = "websocktunnel")]
+        Origin::Websocktunnel => true,
+        _ => false,
+    }
+}
+
+pub(super) fn cut_error() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the hook was detached")
 }
 
@@ -94,6 +115,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.check()?;
+        if let Some(len) = self.hidden(buf) {
+            return Poll::Ready(Ok(len));
+        }
         let result = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.after_write(result, cx)
     }
@@ -104,6 +128,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check()?;
+        if let Some(len) = bufs.first().and_then(|first| self.hidden(first)) {
+            return Poll::Ready(Ok(len));
+        }
         let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
         self.after_write(result, cx)
     }

@@ -2,4 +2,8 @@
 
 mod live_log;
 mod localhost;
+#[cfg(feature = "public")]
+mod public;
 mod support;
+#[cfg(feature = "websocktunnel")]
+mod websocktunnel;

@@ -1,0 +1,305 @@
+//! A way out through a websocktunnel server.
+
+mod connect;
+mod run;
+mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::connect::Target;
+use self::run::{Interest, Status, Tunnel};
+use self::token::Tokens;
+use crate::dial::{self, Address, UrlError};
+use crate::server::Server;
+use crate::wsmux::Config;
+use crate::{Limits, OnDetach};
+use async_trait::async_trait;
+use runtime_core::Monitor;
+use runtime_core::clock::{Clock, SystemClock};
+use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
+use rustls::ClientConfig;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+pub use self::connect::ConnectError;
+pub use self::token::{TokenSource, TunnelToken, token_fn};
+
+/// Gives hooks a URL through a websocktunnel server, from behind any firewall.
+///
+/// One tunnel carries all hooks. It is opened with the first one, and kept open as long as a hook is attached:
+/// whenever it breaks, it is opened again after a short random wait, with a new token if the old one is about
+/// to expire or was refused. Requests that were under way when it broke are lost, none is mixed up.
+///
+/// If the server gives another URL, hooks hear of it by [`WebHook::url_changed`].
+///
+/// | metric | counts |
+/// | --- | --- |
+/// | `tunnel_connects` | tunnels that were opened |
+/// | `tunnel_disconnects` | tunnels that broke |
+/// | `tunnel_connect_errors` | attempts that failed |
+/// | `url_changes` | other URLs than before |
+///
+/// # Limitations
+///
+/// The server hands a body that was cut to the viewer as if it were complete when it is sent in chunks:
+/// the protocol has nothing to cut a stream with. An interim answer such as 100 would be taken for the
+/// answer, so none is sent.
+#[derive(Debug)]
+pub struct Websocktunnel {
+    tunnel: Arc<Tunnel>,
+    attach_timeout: Duration,
+}
+
+impl Websocktunnel {
+    /// Sets up a tunnel through the server at this URL, for a client id that the tokens are for.
+    ///
+    /// By custom the id is `<workerGroup>.<workerId>.<something>`. No two clients may use the same: the
+    /// server throws out the first when the second comes.
+    pub fn builder(
+        server_url: impl Into<String>,
+        client_id: impl Into<String>,
+        tokens: Arc<dyn TokenSource>,
+    ) -> WebsocktunnelBuilder {
+        WebsocktunnelBuilder {
+            server_url: server_url.into(),
+            client_id: client_id.into(),
+            tokens,
+            windows: Config::default(),
+            limits: Limits::default(),
+            monitor: Monitor::null(),
+            clock: Arc::new(SystemClock),
+            tls: None,
+            attach_timeout: Duration::from_secs(30),
+            max_wait: Duration::from_secs(2),
+        }
+    }
+
+    /// Attaches `handler`, and says what becomes of running requests when the hook is dropped.
+    ///
+    /// It waits until the tunnel was open once; while it is broken later, hooks are attached at the URL that
+    /// it had.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError::Unreachable`] with a [`ConnectError`] if the tunnel could not be opened in the
+    /// [time](WebsocktunnelBuilder::attach_timeout) for it, [`AttachError::Stopped`] after [`stop`](Self::stop).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing stays attached.
+    pub async fn attach_with(
+        &self,
+        handler: Arc<dyn Handler>,
+        on_detach: OnDetach,
+    ) -> Result<WebHook, AttachError> {
+        let hook = self.tunnel.server.attach(handler, on_detach)?;
+        let interest = Interest::new(&self.tunnel);
+        // Dropped here, both undo what they did.
+        self.wait_for_url().await?;
+        Ok(hook.into_web_hook(move || drop(interest)))
+    }
+
+    async fn wait_for_url(&self) -> Result<(), AttachError> {
+        let mut status = self.tunnel.status.subscribe();
+        let stopping = &self.tunnel.server.stopping;
+        let known = status.wait_for(|status| status.base.is_some());
+        let known = stopping.run_until_cancelled(timeout(self.attach_timeout, known));
+        match known.await {
+            None => return Err(AttachError::Stopped),
+            Some(Ok(_)) => return Ok(()),
+            Some(Err(_)) => {}
+        }
+        let error = self.tunnel.status.borrow().error.clone();
+        Err(AttachError::Unreachable(match error {
+            Some(error) => error.into(),
+            None => "the tunnel is still being opened".into(),
+        }))
+    }
+
+    /// Says whether the tunnel is open at this moment.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.tunnel.status.borrow().is_connected
+    }
+
+    /// Waits until the tunnel is open, or broken.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only waits.
+    pub async fn wait_connected(&self, is_connected: bool) {
+        let mut status = self.tunnel.status.subscribe();
+        // The sender is in the tunnel.
+        let _ = status
+            .wait_for(|status| status.is_connected == is_connected)
+            .await;
+    }
+
+    /// Accepts no more requests, lets running ones finish for as long as `grace`, cuts those that are left
+    /// and closes the tunnel. Returns how many were cut.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe to drop: no more requests are accepted, and another call goes on waiting.
+    pub async fn stop(&self, grace: Duration) -> usize {
+        self.tunnel.server.stop(grace).await
+    }
+}
+
+#[async_trait]
+impl WebHookServer for Websocktunnel {
+    async fn attach(&self, handler: Arc<dyn Handler>) -> Result<WebHook, AttachError> {
+        self.attach_with(handler, OnDetach::Finish).await
+    }
+}
+
+impl Drop for Websocktunnel {
+    fn drop(&mut self) {
+        self.tunnel.server.end();
+    }
+}
+
+/// Sets up a [`Websocktunnel`].
+#[must_use = "call `start` to have a server"]
+pub struct WebsocktunnelBuilder {
+    server_url: String,
+    client_id: String,
+    tokens: Arc<dyn TokenSource>,
+    windows: Config,
+    limits: Limits,
+    monitor: Monitor,
+    clock: Arc<dyn Clock>,
+    tls: Option<Arc<ClientConfig>>,
+    attach_timeout: Duration,
+    max_wait: Duration,
+}
+
+impl WebsocktunnelBuilder {
+    /// How many bytes of a stream this end takes before it has read some, 1 MiB by default, and how many the
+    /// server is taken to take, 4 MiB by default; 1024 suits servers before version 94.
+    pub fn windows(mut self, receive: u32, assumed: u32) -> Self {
+        self.windows.receive_window = receive;
+        self.windows.assumed_window = assumed;
+        self
+    }
+
+    /// Pings the server this often; if nothing comes between two pings, the tunnel is opened anew.
+    /// 20 seconds by default, as the server does.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.windows.ping_interval = interval;
+        self
+    }
+
+    /// Sets the limits of requests.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Counts and logs to this monitor, under `webhook`.
+    pub fn monitor(mut self, monitor: Monitor) -> Self {
+        self.monitor = monitor;
+        self
+    }
+
+    /// Takes the time at which tokens expire from this clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Connects to the server with this TLS configuration; by default it trusts what the operating system
+    /// trusts.
+    pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    /// How long attaching a hook waits for the tunnel to open the first time. 30 seconds by default.
+    pub fn attach_timeout(mut self, limit: Duration) -> Self {
+        self.attach_timeout = limit;
+        self
+    }
+
+    /// Waits at most this long before another attempt at a server that is away: 2 seconds by default, which
+    /// cost it a refused connection or handshake. To a server that refuses this client it is a minute.
+    pub fn max_wait(mut self, limit: Duration) -> Self {
+        self.max_wait = limit;
+        self
+    }
+
+    /// Starts; the tunnel is opened when a hook is attached. It has to be called in a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// A [`SetupError`] if the URL, the client id or the TLS configuration cannot work.
+    pub fn start(self) -> Result<Websocktunnel, SetupError> {
+        let (address, uri) = Address::parse(&self.server_url)?;
+        if !is_client_id(&self.client_id) {
+            let client_id = self.client_id;
+            return Err(SetupError::ClientId { client_id });
+        }
+        let tls = match self.tls {
+            Some(tls) => tls,
+            None => dial::default_tls()?,
+        };
+        let tunnel = Arc::new(Tunnel {
+            server: Arc::new(Server::new(self.limits, &self.monitor)),
+            target: Target {
+                address,
+                uri,
+                client_id: self.client_id,
+                tls,
+            },
+            windows: self.windows,
+            max_wait: self.max_wait,
+            status: watch::Sender::new(Status::default()),
+            attached: watch::Sender::new(0),
+        });
+        let tokens = Tokens::new(self.tokens, self.clock);
+        let running = Arc::clone(&tunnel).run(tokens);
+        tunnel.server.tasks.spawn(running);
+        Ok(Websocktunnel {
+            tunnel,
+            attach_timeout: self.attach_timeout,
+        })
+    }
+}
+
+impl std::fmt::Debug for WebsocktunnelBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebsocktunnelBuilder")
+            .field("server_url", &self.server_url)
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The characters that the server allows.
+fn is_client_id(id: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_~.%-".contains(&byte);
+    !id.is_empty() && id.bytes().all(fits)
+}
+
+/// A tunnel cannot work as it is set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The URL of the server is none.
+    #[error("the URL of the tunnel server is not right")]
+    Url(#[from] UrlError),
+
+    /// The server allows no such id.
+    #[error(
+        "`{client_id}` cannot be the id of a tunnel's client: only letters, digits and `_~.%-` are allowed"
+    )]
+    ClientId {
+        /// What was given.
+        client_id: String,
+    },
+
+    /// There is no way to trust a server.
+    #[error("cannot set up TLS for the tunnel")]
+    Tls(#[from] rustls::Error),
+}

@@ -1,0 +1,314 @@
+//! A server for the world: TLS, certificates that change, names that expire.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use runtime_core::webhook::{Body, Handler, Response, WebHookServer as _, from_fn};
+use runtime_mocks::MockMonitor;
+use runtime_webhook::{Limits, OnDetach, PublicError, PublicServer};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::support::{body, get, status};
+
+fn echo() -> Arc<dyn Handler> {
+    from_fn(|request| async move {
+        Response::new(Body::from(format!(
+            "{:?} {}",
+            request.version(),
+            request.uri()
+        )))
+    })
+}
+
+/// Writes a new certificate for `localhost`, and returns it.
+fn write_certificate(folder: &Path) -> CertificateDer<'static> {
+    let new = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    std::fs::write(folder.join("key.pem"), new.signing_key.serialize_pem()).expect("a file");
+    std::fs::write(folder.join("cert.pem"), new.cert.pem()).expect("a file");
+    new.cert.der().clone()
+}
+
+fn builder(folder: &Path) -> runtime_webhook::PublicBuilder {
+    PublicServer::builder("localhost")
+        .address(Ipv4Addr::LOCALHOST.into())
+        .tls(folder.join("cert.pem"), folder.join("key.pem"))
+}
+
+/// Connects as a client that trusts one certificate.
+async fn connect(
+    port: u16,
+    trusted: &CertificateDer<'static>,
+    alpn: &[&[u8]],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).expect("a certificate");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    let name = ServerName::try_from("localhost").expect("a name");
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+}
+
+fn path(url: &str) -> &str {
+    url.splitn(4, '/').nth(3).expect("a URL with a path")
+}
+
+#[tokio::test]
+async fn hooks_are_served_over_tls() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trusted = write_certificate(folder.path());
+    let server = builder(folder.path()).start().await.expect("it starts");
+    let hook = server.attach(echo()).await.expect("it attaches");
+    let port = server.local_addr().port();
+    assert!(
+        hook.url()
+            .starts_with(&format!("https://localhost:{port}/"))
+    );
+    let mut stream = connect(port, &trusted, &[b"http/1.1"]).await.expect("TLS");
+    let head = format!(
+        "GET /{}x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        path(&hook.url())
+    );
+    stream.write_all(head.as_bytes()).await.expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    assert_eq!(body(&answer), "HTTP/1.1 /x");
+}
+
+#[tokio::test]
+async fn clients_that_ask_for_it_get_http_2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trusted = write_certificate(folder.path());
+    let server = builder(folder.path()).start().await.expect("it starts");
+    let hook = server.attach(echo()).await.expect("it attaches");
+    let port = server.local_addr().port();
+    let mut client = h2(port, &trusted).await;
+    let answers = (0..10).map(|i| client.send_request(request(&hook.url(), &i.to_string())));
+    for (i, answer) in futures_util::future::join_all(answers)
+        .await
+        .into_iter()
+        .enumerate()
+    {
+        let answer = answer
+            .expect("an answer")
+            .into_body()
+            .collect()
+            .await
+            .expect("a body");
+        assert_eq!(answer.to_bytes(), format!("HTTP/2.0 /{i}"));
+    }
+}
+
+type H2 = hyper::client::conn::http2::SendRequest<Empty<bytes::Bytes>>;
+
+async fn h2(port: u16, trusted: &CertificateDer<'static>) -> H2 {
+    let stream = connect(port, trusted, &[b"h2", b"http/1.1"])
+        .await
+        .expect("TLS");
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
+    let handshake =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (client, connection) = handshake.await.expect("HTTP/2");
+    tokio::spawn(connection);
+    client
+}
+
+fn request(url: &str, rest: &str) -> http::Request<Empty<bytes::Bytes>> {
+    let request = http::Request::get(format!("{url}{rest}"));
+    request.body(Empty::new()).expect("a request")
+}
+
+#[tokio::test]
+async fn cutting_a_hook_cuts_its_requests_on_a_shared_connection_and_no_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trusted = write_certificate(folder.path());
+    let server = builder(folder.path()).start().await.expect("it starts");
+    let endless = from_fn(|_| async {
+        let never = futures_util::stream::pending::<
+            Result<http_body::Frame<bytes::Bytes>, std::io::Error>,
+        >();
+        Response::new(Body::new(http_body_util::StreamBody::new(never)))
+    });
+    let cut = server
+        .attach_with(endless.clone(), OnDetach::Cut)
+        .expect("it attaches");
+    let kept = server
+        .attach_with(endless, OnDetach::Cut)
+        .expect("it attaches");
+    let mut client = h2(server.local_addr().port(), &trusted).await;
+    let first = client
+        .send_request(request(&cut.url(), ""))
+        .await
+        .expect("an answer");
+    let second = client
+        .send_request(request(&kept.url(), ""))
+        .await
+        .expect("an answer");
+    drop(cut);
+    assert!(first.into_body().collect().await.is_err(), "it was cut");
+    let mut second = second.into_body();
+    assert!(futures_util::poll!(std::pin::pin!(second.frame())).is_pending());
+}
+
+#[tokio::test]
+async fn a_certificate_that_changes_is_used_for_new_connections() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let old = write_certificate(folder.path());
+    let (monitor, seen) = MockMonitor::new();
+    let server = builder(folder.path())
+        .monitor(monitor)
+        .reload_interval(Duration::from_millis(5));
+    let server = server.start().await.expect("it starts");
+    let port = server.local_addr().port();
+    connect(port, &old, &[]).await.expect("the first one");
+    let new = write_certificate(folder.path());
+    while seen.counter("webhook.certificate_reloads") == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    connect(port, &new, &[]).await.expect("the second one");
+    connect(port, &old, &[]).await.expect_err("it was replaced");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_broken_leaves_the_old_one_in_use() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let old = write_certificate(folder.path());
+    let (monitor, seen) = MockMonitor::new();
+    let server = builder(folder.path())
+        .monitor(monitor)
+        .reload_interval(Duration::from_millis(5));
+    let server = server.start().await.expect("it starts");
+    std::fs::write(folder.path().join("cert.pem"), "half of it").expect("a file");
+    while seen.counter("webhook.certificate_errors") == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(seen.has_line("the old certificate stays in use"));
+    connect(server.local_addr().port(), &old, &[])
+        .await
+        .expect("the old one");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_certificate_is_said_at_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = builder(folder.path()).start().await.expect_err("no files");
+    assert!(
+        runtime_core::chain(&missing).contains("cert.pem"),
+        "{missing:?}"
+    );
+    write_certificate(folder.path());
+    let other = rcgen::generate_simple_self_signed(["x".to_owned()]).expect("a certificate");
+    let key = folder.path().join("key.pem");
+    std::fs::write(key, other.signing_key.serialize_pem()).expect("a file");
+    let error = builder(folder.path())
+        .start()
+        .await
+        .expect_err("another key");
+    let text = runtime_core::chain(&error);
+    assert!(text.contains("does not go with the certificate"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_renewed_before_they_expire() {
+    let server = PublicServer::builder("example.com")
+        .address(Ipv4Addr::LOCALHOST.into())
+        .exposed_port(80)
+        .clock(Arc::new(PausedClock(tokio::time::Instant::now())))
+        .stateless_dns(Ipv4Addr::LOCALHOST, b"secret", Duration::from_secs(3600));
+    let server = server.start().await.expect("it starts");
+    let mut hook = server.attach(echo()).await.expect("it attaches");
+    let first = hook.url();
+    let label = first
+        .strip_prefix("http://")
+        .and_then(|rest| rest.split_once('.'))
+        .expect("a name");
+    assert_eq!(label.0.len(), 48);
+    assert!(label.1.starts_with("example.com/"), "{first}");
+    let start = tokio::time::Instant::now();
+    assert!(hook.url_changed().await);
+    assert!(start.elapsed() <= Duration::from_secs(1801));
+    assert_ne!(hook.url(), first);
+    assert_eq!(
+        first.rsplit('/').nth(1),
+        hook.url().rsplit('/').nth(1),
+        "the same id"
+    );
+}
+
+/// The wall clock goes with tokio's.
+#[derive(Debug)]
+struct PausedClock(tokio::time::Instant);
+
+#[async_trait::async_trait]
+impl runtime_core::clock::Clock for PausedClock {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::UNIX_EPOCH + self.0.elapsed()
+    }
+
+    async fn sleep_until(&self, deadline: jiff::Timestamp) {
+        if let Some(rest) = runtime_core::clock::until(self.now(), deadline) {
+            tokio::time::sleep(rest).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_listens_on_one_interface() {
+    let server = PublicServer::builder("127.0.0.1").interface(loopback());
+    let server = server.start().await.expect("it starts");
+    assert!(server.local_addr().ip().is_loopback());
+    let hook = server.attach(echo()).await.expect("it attaches");
+    assert_eq!(status(&get(&hook.url(), "").await), 200);
+    let error = PublicServer::builder("x")
+        .interface("nonsense0")
+        .start()
+        .await;
+    let error = error.expect_err("there is none");
+    assert!(
+        matches!(&error, PublicError::NoInterface { known, .. } if known.contains(&loopback()))
+    );
+}
+
+fn loopback() -> String {
+    if cfg!(target_os = "linux") {
+        "lo"
+    } else {
+        "lo0"
+    }
+    .to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_encrypt_is_cut() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_certificate(folder.path());
+    let mut limits = Limits::default();
+    limits.header_timeout = Duration::from_secs(10);
+    let server = builder(folder.path())
+        .limits(limits)
+        .start()
+        .await
+        .expect("it starts");
+    let address = server.local_addr();
+    // It says nothing at all.
+    let mut silent = TcpStream::connect(address).await.expect("it accepts");
+    let mut rest = Vec::new();
+    let _ = silent.read_to_end(&mut rest).await;
+    assert!(rest.is_empty());
+}

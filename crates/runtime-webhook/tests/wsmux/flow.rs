@@ -1,0 +1,193 @@
+//! Flow control: nobody sends more than was asked for, and nobody waits for a stranger.
+
+use std::time::Duration;
+
+use runtime_webhook::wsmux::{Config, Frame, Kind, OpenError};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use crate::support::{pair, pattern, raw, read_all};
+
+fn windows(receive: u32, assumed: u32) -> Config {
+    let mut config = Config::default();
+    config.receive_window = receive;
+    config.assumed_window = assumed;
+    config
+}
+
+#[tokio::test]
+async fn the_first_ack_announces_the_window() {
+    let (client, _ended, mut peer) = raw(windows(77_777, 1024), 1024).await;
+    peer.send(0, Kind::Syn).await;
+    let _stream = client.accept().await.expect("a stream");
+    peer.expect(0, Kind::Ack(77_777)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_byte_is_sent_beyond_the_credit() {
+    let (client, _ended, mut peer) = raw(windows(1024, 10), 1 << 20).await;
+    let mut stream = peer.open(&client, 0).await;
+    tokio::spawn(async move { stream.write_all(&pattern(0, 30)).await });
+    let mut seen = Vec::new();
+    for (allowed, more) in [(10, 7), (17, 0), (17, 13), (30, 0)] {
+        // Time stands still until nothing more can happen.
+        while let Ok(frame) = timeout(Duration::from_secs(1), peer.frame()).await {
+            if let Kind::Dat(bytes) = frame.kind {
+                seen.extend_from_slice(&bytes);
+            }
+        }
+        assert_eq!(seen.len(), allowed);
+        peer.send(0, Kind::Ack(more)).await;
+    }
+    assert_eq!(seen, pattern(0, 30));
+}
+
+#[tokio::test]
+async fn acks_come_for_halves_of_the_window() {
+    let (client, _ended, mut peer) = raw(windows(1000, 1024), 1 << 20).await;
+    let mut stream = peer.open(&client, 0).await;
+    peer.data(0, &[0; 499]).await;
+    stream.read_exact(&mut [0; 499]).await.expect("it came");
+    peer.data(0, &[0; 501]).await;
+    stream.read_exact(&mut [0; 501]).await.expect("it came");
+    peer.expect(0, Kind::Ack(1000)).await;
+}
+
+#[tokio::test]
+async fn a_message_may_fill_the_window() {
+    let (client, _ended, mut peer) = raw(windows(1 << 20, 1024), 4096).await;
+    let mut stream = peer.open(&client, 0).await;
+    let sending = tokio::spawn(async move {
+        peer.data(0, &pattern(5, 1 << 20)).await;
+        peer.send(0, Kind::Fin).await;
+        peer
+    });
+    assert_eq!(read_all(&mut stream).await, pattern(5, 1 << 20));
+    sending.await.expect("the peer");
+}
+
+#[tokio::test]
+async fn more_than_the_window_ends_that_stream_and_no_other() {
+    let (client, _ended, mut peer) = raw(windows(100, 1024), 1 << 20).await;
+    let mut first = peer.open(&client, 0).await;
+    let mut second = peer.open(&client, 2).await;
+    peer.data(0, &[0; 101]).await;
+    peer.expect(0, Kind::Fin).await;
+    let error = first.read_u8().await.expect_err("it overflowed");
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    peer.data(2, b"x").await;
+    assert_eq!(second.read_u8().await.expect("it goes on"), b'x');
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_holds_up_no_other() {
+    let (client, server) = pair(windows(1000, 1 << 20), Config::default(), 100).await;
+    let accept = tokio::spawn(async move {
+        let unread = client.accept().await.expect("the first");
+        let mut read = client.accept().await.expect("the second");
+        (read_all(&mut read).await, unread)
+    });
+    let mut unread = server.open().await.expect("it is accepted");
+    tokio::spawn(async move { unread.write_all(&pattern(0, 100_000)).await });
+    let mut read = server.open().await.expect("it is accepted");
+    read.write_all(&pattern(1, 100_000))
+        .await
+        .expect("it is read");
+    drop(read);
+    assert_eq!(accept.await.expect("the other end").0, pattern(1, 100_000));
+}
+
+#[tokio::test]
+async fn streams_take_turns() {
+    let (client, _ended, mut peer) = raw(windows(1000, 1 << 20), 1000).await;
+    let mut order = Vec::new();
+    let mut streams = Vec::new();
+    for id in [0, 2, 4] {
+        streams.push(peer.open(&client, id).await);
+    }
+    let writes = streams.into_iter().map(|mut stream| {
+        tokio::spawn(async move { stream.write_all(&pattern(0, 640 * 1024)).await })
+    });
+    let writes: Vec<_> = writes.collect();
+    // The first messages went out before all had begun to write.
+    for _ in 0..30 {
+        if let Frame {
+            stream,
+            kind: Kind::Dat(_),
+        } = peer.frame().await
+        {
+            order.push(stream);
+        }
+    }
+    let late = &order[order.len() - 9..];
+    for id in [0, 2, 4] {
+        assert_eq!(
+            late.iter().filter(|stream| **stream == id).count(),
+            3,
+            "{order:?}"
+        );
+    }
+    writes.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn what_comes_for_a_dropped_stream_is_thrown_away_and_acknowledged() {
+    let (client, _ended, mut peer) = raw(windows(100, 1024), 1 << 20).await;
+    let stream = peer.open(&client, 0).await;
+    peer.data(0, &[0; 70]).await;
+    drop(stream);
+    let mut acknowledged = 0;
+    let mut ended = false;
+    let mut sent = 70;
+    while sent < 1000 {
+        match peer.frame().await.kind {
+            Kind::Ack(bytes) => {
+                acknowledged += bytes as usize;
+                let more = (100 + acknowledged - sent).min(100);
+                peer.data(0, &vec![0; more]).await;
+                sent += more;
+            }
+            Kind::Fin => {
+                ended = true;
+                peer.data(0, &[0; 30]).await;
+                sent += 30;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(ended);
+}
+
+#[tokio::test]
+async fn too_many_streams_are_refused() {
+    let mut config = windows(100, 100);
+    config.streams = 2;
+    let (client, _ended, mut peer) = raw(config, 1 << 20).await;
+    let _first = peer.open(&client, 0).await;
+    let _second = peer.open(&client, 2).await;
+    peer.send(4, Kind::Syn).await;
+    peer.expect(4, Kind::Fin).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_accepts_nothing_is_not_waited_for() {
+    let (client, _ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let reading = tokio::spawn(async move {
+        peer.expect(1, Kind::Syn).await;
+        peer.expect(1, Kind::Fin).await;
+        // The pings are answered by reading.
+        peer.try_message().await.is_ok()
+    });
+    let error = client.open().await.expect_err("nobody accepts it");
+    assert_eq!(error, OpenError::Timeout { seconds: 30 });
+    reading.abort();
+}
+
+#[tokio::test]
+async fn a_refused_stream_is_told_at_once() {
+    let (client, _ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let open = tokio::spawn(async move { client.open().await.map(drop) });
+    peer.expect(1, Kind::Syn).await;
+    peer.send(1, Kind::Fin).await;
+    assert_eq!(open.await.expect("the client"), Err(OpenError::Refused));
+}
