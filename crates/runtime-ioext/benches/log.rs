@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bench_harness::{AtLeast, AtMost, Bench, percentile, rate, time_ms};
+use runtime_ioext::log::Redactor;
 use runtime_ioext::{FollowedLog, LogReader, LogWriter};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
@@ -19,6 +21,8 @@ fn main() -> ExitCode {
     let path = &folder.path().join("task.log");
     Bench::main("log", |bench| {
         one_writer(bench, path);
+        one_task(bench, path);
+        redactor(bench, path);
         many_writers(bench, path);
         followers_beside_a_writer(bench, path);
         latency(bench, path, 1, 200.0);
@@ -45,6 +49,54 @@ fn one_writer(bench: &mut Bench, path: &Path) {
             rate(lines, || write_to(BufWriter::new(create(path)), lines))
         })
         .ours(|| rate(lines, || write_log(path, lines)));
+}
+
+/// The way that the output of a process takes.
+fn one_task(bench: &mut Bench, path: &Path) {
+    let lines = bench.pick(2_000_000, 100_000);
+    let runtime = &Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .expect("a runtime");
+    let buffered = || tokio::io::BufWriter::new(tokio::fs::File::from_std(create(path)));
+    bench
+        .case("one async writer, 100-byte lines, no reader", "lines/s")
+        .peer("tokio's BufWriter<File>", || {
+            rate(lines, || runtime.block_on(write_async(buffered(), lines)))
+        })
+        .ours(|| {
+            rate(lines, || {
+                let log = new_log(path);
+                runtime.block_on(write_async(log.writer(), lines));
+                log.close().expect("a close");
+            })
+        });
+}
+
+fn redactor(bench: &mut Bench, path: &Path) {
+    let lines = bench.pick(1_000_000, 100_000);
+    let redactor = Redactor::new();
+    for i in 0..10 {
+        let secret = format!("{i}-Zm9vYmFyYmF6+{i}/cXV4");
+        redactor.add(secret).expect("it is long enough");
+    }
+    bench
+        .case("one writer, 100-byte lines, 10 secrets", "lines/s")
+        .peer("no redactor", || rate(lines, || write_log(path, lines)))
+        .ours(|| {
+            rate(lines, || {
+                let log = new_log(path);
+                write_to(redactor.writer(log.writer()), lines);
+                log.close().expect("a close");
+            })
+        });
+}
+
+async fn write_async(mut writer: impl AsyncWrite + Unpin, lines: u64) {
+    for _ in 0..lines {
+        writer.write_all(&LINE).await.expect("a write");
+    }
+    writer.flush().await.expect("a flush");
 }
 
 fn many_writers(bench: &mut Bench, path: &Path) {
