@@ -1,6 +1,7 @@
 //! `cargo xtask e2e`: checks with programs of others, which a machine may lack.
 
 mod browser;
+mod full_disk;
 mod python;
 mod server;
 mod taskcluster;
@@ -27,6 +28,11 @@ const SCRIPTS: &[Script] = &[
         name: "browser",
         what: "our pages work in headless Chromium",
         run: browser::run,
+    },
+    Script {
+        name: "full-disk",
+        what: "a task's log on a file system that is full",
+        run: full_disk::run,
     },
     Script {
         name: "taskcluster",

@@ -74,7 +74,7 @@ impl Drop for Server {
 }
 
 /// Builds an example with all features of its package and returns the program.
-fn build(sh: &Shell, package: &str, example: &str) -> Result<PathBuf> {
+pub(super) fn build(sh: &Shell, package: &str, example: &str) -> Result<PathBuf> {
     let build = cargo(sh).args([
         "build",
         "--all-features",
