@@ -61,5 +61,6 @@ mod compiled {
 
     compile! {
         Readme "../../../README.md",
+        Logs "../../../docs/guide/logs.md",
     }
 }
