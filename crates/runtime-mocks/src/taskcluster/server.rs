@@ -138,7 +138,7 @@ async fn dispatch(
     quirks: Quirks,
 ) -> Response<Body> {
     if let (Target::Unknown, &Method::GET) = (&target, request.method())
-        && let Some(page) = page::answer(shared, request.uri().path())
+        && let Some(page) = page::answer(shared, request.uri()).await
     {
         return page;
     }

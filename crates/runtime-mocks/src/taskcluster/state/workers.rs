@@ -49,6 +49,15 @@ impl Workers {
         self.0.get(queue)?.get(&(group.to_owned(), id.to_owned()))
     }
 
+    /// All workers by queue and name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &WorkerName, &Worker)> {
+        let queues = self.0.iter();
+        queues.flat_map(|(queue, workers)| {
+            let workers = workers.iter();
+            workers.map(move |(name, worker)| (queue.as_str(), name, worker))
+        })
+    }
+
     /// The workers of a queue by name.
     pub(crate) fn of_queue(&self, queue: &str) -> impl Iterator<Item = (&WorkerName, &Worker)> {
         self.0.get(queue).into_iter().flatten()
