@@ -69,9 +69,21 @@ impl ScopeSet {
     /// What both sets grant: never more than either, never less than both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        let ours = self.iter().filter(|scope| other.satisfies(scope));
-        let theirs = other.iter().filter(|scope| self.satisfies(scope));
-        Self::new(ours.chain(theirs))
+        let mut prefixes: Vec<&Box<str>> = below(&self.prefixes, &other.prefixes)
+            .chain(below(&other.prefixes, &self.prefixes))
+            .collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        // No scope comes twice: what a set has exactly, no prefix of the same set grants.
+        let mut exact: Vec<&Box<str>> = common(&self.exact, &other.exact)
+            .chain(below(&self.exact, &other.prefixes))
+            .chain(below(&other.exact, &self.prefixes))
+            .collect();
+        exact.sort_unstable();
+        Self {
+            prefixes: prefixes.into_iter().cloned().collect(),
+            exact: exact.into_iter().cloned().collect(),
+        }
     }
 
     /// The scopes of the set, those with a star first.
@@ -93,6 +105,33 @@ impl ScopeSet {
             .checked_sub(1)
             .is_some_and(|at| text.starts_with(&*self.prefixes[at]))
     }
+}
+
+/// Of sorted texts, those that start with one of the sorted prefixes, no one of which starts another.
+fn below<'a>(
+    texts: &'a [Box<str>],
+    prefixes: &'a [Box<str>],
+) -> impl Iterator<Item = &'a Box<str>> {
+    let mut rest = prefixes;
+    texts.iter().filter(move |text| {
+        // Only the last prefix that sorts at or before a text can start it, or a later text.
+        while let [_, next, ..] = rest
+            && next <= text
+        {
+            rest = &rest[1..];
+        }
+        rest.first()
+            .is_some_and(|prefix| text.starts_with(&**prefix))
+    })
+}
+
+/// The texts that two sorted lists share.
+fn common<'a>(left: &'a [Box<str>], right: &'a [Box<str>]) -> impl Iterator<Item = &'a Box<str>> {
+    let mut rest = right.iter().peekable();
+    left.iter().filter(move |text| {
+        while rest.next_if(|other| other < text).is_some() {}
+        rest.next_if_eq(text).is_some()
+    })
 }
 
 impl From<Vec<String>> for ScopeSet {

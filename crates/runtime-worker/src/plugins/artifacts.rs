@@ -1,11 +1,12 @@
 //! Uploads what a task made.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_core::artifact::{
-    Artifact, ArtifactBody, ArtifactSource, ContentEncoding, ErrorArtifact, S3Artifact, UploadError,
+    Artifact, ArtifactBody, ArtifactSource, ContentEncoding, ErrorArtifact, S3Artifact,
+    UploadError, UploadOutcome, list_folder, upload_all,
 };
 use runtime_core::queue::ArtifactErrorReason;
 use runtime_core::{Section, TaskError, Timestamp, chain};
@@ -99,100 +100,126 @@ struct TaskArtifacts {
 #[async_trait]
 impl TaskPlugin for TaskArtifacts {
     async fn stopped(&mut self, result: &Arc<dyn ResultSet>) -> Result<Verdict, TaskError> {
-        let mut verdict = Verdict::Success;
-        let mut failure = None;
+        let mut found = Found::default();
         for wanted in &self.wanted {
-            match self.keep(wanted, &**result).await {
-                Ok(found) => verdict = verdict.max(found),
-                Err(error) => {
-                    self.run.context.log_error(format_args!(
-                        "Cannot upload `{}`: {}",
-                        wanted.name,
-                        chain(&error)
-                    ));
-                    failure = failure.or(Some(error));
-                }
+            self.find(wanted, &**result, &mut found).await;
+        }
+        let context = &self.run.context;
+        let uploader = context.services().uploader;
+        let expires = context.info().expires;
+        let outcomes = upload_all(&*uploader, context.run(), expires, found.artifacts).await;
+        let mut failure = None;
+        for outcome in outcomes {
+            match self.note(outcome) {
+                Ok(verdict) => found.verdict = found.verdict.max(verdict),
+                Err(error) => failure = failure.or(Some(error)),
             }
         }
-        failure.map_or(Ok(verdict), |error| Err(TaskError::unavailable(error)))
+        failure.map_or(Ok(found.verdict), |error| {
+            Err(TaskError::unavailable(error))
+        })
+    }
+}
+
+/// What there is to upload, and what that says about the task.
+struct Found {
+    artifacts: Vec<Artifact>,
+    verdict: Verdict,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self {
+            artifacts: Vec::new(),
+            verdict: Verdict::Success,
+        }
     }
 }
 
 impl TaskArtifacts {
-    async fn keep(&self, wanted: &Wanted, result: &dyn ResultSet) -> Result<Verdict, UploadError> {
-        let found = match result.extract(&wanted.path).await {
+    /// Looks for what one entry of the payload names.
+    async fn find(&self, wanted: &Wanted, result: &dyn ResultSet, found: &mut Found) {
+        let files = match result.extract(&wanted.path).await {
             Ok(path) => list(wanted, path),
             Err(error) => Err(error.into()),
         };
-        match found {
-            Ok(files) => {
-                for (name, path) in files {
-                    self.upload(wanted, name, ArtifactSource::File(path))
-                        .await?;
+        match files {
+            Ok(listed) => {
+                for (name, file) in listed {
+                    match file {
+                        Ok(path) => found.artifacts.push(wanted.artifact(name, path)),
+                        Err(absence) => self.miss(wanted, name, absence, found),
+                    }
                 }
-                Ok(Verdict::Success)
             }
-            Err(_) if wanted.optional => {
-                self.run.context.log(format_args!(
-                    "Optional artifact `{}` is not there",
-                    wanted.name
-                ));
-                Ok(Verdict::Success)
-            }
-            Err(absence) => self.upload_absence(wanted, absence).await,
+            Err(_) if wanted.optional => self.run.context.log(format_args!(
+                "Optional artifact `{}` is not there",
+                wanted.name
+            )),
+            Err(absence) => self.miss(wanted, wanted.name.clone(), absence, found),
         }
     }
 
-    async fn upload(
-        &self,
-        wanted: &Wanted,
-        name: String,
-        source: ArtifactSource,
-    ) -> Result<(), UploadError> {
-        let content_type = wanted
+    /// Tells why something is missing, in the log and in its place.
+    fn miss(&self, wanted: &Wanted, name: String, absence: Absence, found: &mut Found) {
+        self.run
+            .context
+            .log_error(format_args!("Artifact `{name}`: {}", absence.message));
+        found.artifacts.push(wanted.absent(name, absence));
+        found.verdict = Verdict::Failure;
+    }
+
+    /// Notes what became of an artifact. One that turned out to be unreadable fails the task.
+    fn note(&self, outcome: UploadOutcome) -> Result<Verdict, UploadError> {
+        let UploadOutcome {
+            name,
+            result,
+            is_explained,
+            ..
+        } = outcome;
+        let Err(error) = result else {
+            self.run.record.add_artifact(name);
+            return Ok(Verdict::Success);
+        };
+        self.run
+            .context
+            .log_error(format_args!("Cannot upload `{name}`: {}", chain(&error)));
+        if !is_explained {
+            return Err(error);
+        }
+        self.run.record.add_artifact(name);
+        Ok(Verdict::Failure)
+    }
+}
+
+impl Wanted {
+    fn artifact(&self, name: String, path: PathBuf) -> Artifact {
+        let content_type = self
             .content_type
             .clone()
             .unwrap_or_else(|| content_type_of(&name).to_owned());
         let body = S3Artifact {
             content_type,
             encoding: ContentEncoding::Auto,
-            source,
+            source: ArtifactSource::File(path),
         };
-        self.run.monitor().debug(format_args!("uploading `{name}`"));
-        self.send(Artifact {
+        Artifact {
             name,
-            expires: wanted.expires,
+            expires: self.expires,
             content: ArtifactBody::S3(body),
-        })
-        .await
+        }
     }
 
-    async fn upload_absence(
-        &self,
-        wanted: &Wanted,
-        absence: Absence,
-    ) -> Result<Verdict, UploadError> {
-        self.run.context.log_error(format_args!(
-            "Artifact `{}`: {}",
-            wanted.name, absence.message
-        ));
+    fn absent(&self, name: String, absence: Absence) -> Artifact {
         let body = ErrorArtifact {
             reason: absence.reason,
             message: absence.message,
         };
-        let artifact = Artifact {
-            name: wanted.name.clone(),
-            expires: wanted.expires,
+        Artifact {
+            name,
+            expires: self.expires,
             content: ArtifactBody::Error(body),
-        };
-        self.send(artifact).await?;
-        Ok(Verdict::Failure)
-    }
-
-    async fn send(&self, artifact: Artifact) -> Result<(), UploadError> {
-        self.run.context.upload(&artifact).await?;
-        self.run.record.add_artifact(artifact.name);
-        Ok(())
+        }
     }
 }
 
@@ -216,20 +243,25 @@ impl From<ExtractError> for Absence {
     }
 }
 
-/// The files to upload, each with the name of its artifact.
-fn list(wanted: &Wanted, path: PathBuf) -> Result<Vec<(String, PathBuf)>, Absence> {
+/// The files to upload, each with the name of its artifact, and the folders that cannot be read.
+fn list(
+    wanted: &Wanted,
+    path: PathBuf,
+) -> Result<Vec<(String, Result<PathBuf, Absence>)>, Absence> {
     match wanted.kind {
-        Kind::File if path.is_file() => Ok(vec![(wanted.name.clone(), path)]),
+        Kind::File if path.is_file() => Ok(vec![(wanted.name.clone(), Ok(path))]),
         Kind::Directory if path.is_dir() => {
-            let mut files = Vec::new();
-            walk(&path, wanted.name.trim_end_matches('/'), &mut files).map_err(|source| {
-                Absence::from(ExtractError::Unreadable {
-                    path: wanted.path.clone(),
-                    source,
-                })
-            })?;
-            files.sort_unstable();
-            Ok(files)
+            let listing = list_folder(&path).map_err(|source| unreadable(&wanted.path, source))?;
+            let above = wanted.name.trim_end_matches('/');
+            let files = listing
+                .files
+                .into_iter()
+                .map(|file| (format!("{above}/{}", file.name), Ok(file.path)));
+            let folders = listing.unreadable.into_iter().map(|(folder, source)| {
+                let absence = unreadable(&format!("{}/{}", wanted.path, folder.name), source);
+                (format!("{above}/{}", folder.name), Err(absence))
+            });
+            Ok(files.chain(folders).collect())
         }
         kind => {
             let expected = match kind {
@@ -245,19 +277,11 @@ fn list(wanted: &Wanted, path: PathBuf) -> Result<Vec<(String, PathBuf)>, Absenc
     }
 }
 
-/// Lists plain files; links are left out, since they may lead anywhere.
-fn walk(folder: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = format!("{name}/{}", entry.file_name().to_string_lossy());
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            walk(&entry.path(), &name, files)?;
-        } else if kind.is_file() {
-            files.push((name, entry.path()));
-        }
-    }
-    Ok(())
+fn unreadable(path: &str, source: std::io::Error) -> Absence {
+    Absence::from(ExtractError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Tells the MIME type from the name; what browsers cannot show is a stream of bytes.

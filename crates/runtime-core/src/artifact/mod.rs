@@ -1,5 +1,8 @@
 //! Artifacts to upload, and the port that uploads them.
 
+mod folder;
+mod set;
+
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -7,6 +10,9 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
+
+pub use self::folder::{FolderFile, FolderListing, list_folder};
+pub use self::set::{UploadOutcome, upload_all};
 
 use crate::queue::ArtifactErrorReason;
 use crate::{ApiError, BoxError, Run, chain};

@@ -1,0 +1,168 @@
+//! Sets of artifacts: a folder's files, and an upload with a result for each.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use runtime_core::artifact::{
+    Artifact, ArtifactBody, ArtifactSource, ArtifactUploader, ContentEncoding, S3Artifact,
+    UploadError, Uploaded, list_folder, upload_all,
+};
+use runtime_core::{Run, TaskId, Timestamp};
+
+fn names(folder: &Path) -> Vec<String> {
+    let listing = list_folder(folder).expect("a folder");
+    assert!(listing.unreadable.is_empty(), "{:?}", listing.unreadable);
+    listing.files.into_iter().map(|file| file.name).collect()
+}
+
+#[test]
+fn a_folder_is_listed_with_all_below_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in ["b", "a/c/d", "a/b"] {
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, file).expect("writes");
+    }
+    fs::create_dir(folder.path().join("empty")).expect("a folder");
+    assert_eq!(names(folder.path()), ["a/b", "a/c/d", "b"]);
+    let listing = list_folder(folder.path()).expect("a folder");
+    assert_eq!(listing.files[1].path, folder.path().join("a/c/d"));
+}
+
+#[cfg(unix)]
+#[test]
+fn links_out_of_a_folder_and_in_circles_are_left_out() {
+    use std::os::unix::fs::symlink;
+    let (outside, folder) = (
+        tempfile::tempdir().expect("a"),
+        tempfile::tempdir().expect("b"),
+    );
+    fs::write(outside.path().join("secret"), "x").expect("writes");
+    fs::write(folder.path().join("own"), "x").expect("writes");
+    for (target, link) in [
+        (outside.path(), "folder"),
+        (&outside.path().join("secret"), "file"),
+        (folder.path(), "circle"),
+        (Path::new("nowhere"), "dangling"),
+    ] {
+        symlink(target, folder.path().join(link)).expect("links");
+    }
+    assert_eq!(names(folder.path()), ["own"]);
+}
+
+#[test]
+fn what_is_no_folder_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    fs::write(&file, "x").expect("writes");
+    assert!(list_folder(&file).is_err());
+    assert!(list_folder(&folder.path().join("none")).is_err());
+}
+
+/// Takes what can be read, and refuses the name `refused`.
+#[derive(Debug, Default)]
+struct Store {
+    arrived: Mutex<Vec<(String, &'static str)>>,
+}
+
+#[async_trait]
+impl ArtifactUploader for Store {
+    async fn upload(
+        &self,
+        _: &Run,
+        _: Timestamp,
+        artifact: &Artifact,
+    ) -> Result<Uploaded, UploadError> {
+        let name = artifact.name.clone();
+        tokio::task::yield_now().await;
+        let kind = match &artifact.content {
+            ArtifactBody::S3(S3Artifact {
+                source: ArtifactSource::File(path),
+                ..
+            }) => {
+                let read = fs::read(path);
+                read.map_err(|source| UploadError::Read {
+                    name: name.clone(),
+                    path: path.clone(),
+                    source,
+                })?;
+                "s3"
+            }
+            ArtifactBody::Error(_) => "error",
+            other => panic!("{other:?}"),
+        };
+        if name == "refused" {
+            let message = String::new();
+            return Err(UploadError::Refused {
+                name,
+                status: 500,
+                message,
+                attempts: 1,
+            });
+        }
+        self.arrived
+            .lock()
+            .expect("not poisoned")
+            .push((name, kind));
+        Ok(Uploaded::default())
+    }
+}
+
+fn artifact(name: &str, path: PathBuf) -> Artifact {
+    let content = S3Artifact {
+        content_type: "text/plain".to_owned(),
+        encoding: ContentEncoding::Auto,
+        source: ArtifactSource::File(path),
+    };
+    Artifact {
+        name: name.to_owned(),
+        expires: None,
+        content: ArtifactBody::S3(content),
+    }
+}
+
+#[tokio::test]
+async fn one_failure_does_not_lose_the_others_and_what_is_missing_is_explained() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    fs::write(&file, "x").expect("writes");
+    let mut artifacts = vec![
+        artifact("refused", file.clone()),
+        artifact("missing", folder.path().join("none")),
+    ];
+    artifacts.extend((0..100).map(|n| artifact(&format!("file-{n:03}"), file.clone())));
+    let (store, run) = (
+        Store::default(),
+        Run {
+            task_id: TaskId::random(),
+            run_id: 0,
+        },
+    );
+    let outcomes = upload_all(&store, &run, Timestamp::now(), artifacts).await;
+
+    let names: Vec<_> = outcomes
+        .iter()
+        .take(3)
+        .map(|outcome| &*outcome.name)
+        .collect();
+    assert_eq!(
+        (outcomes.len(), names),
+        (102, vec!["refused", "missing", "file-000"])
+    );
+    assert!(matches!(
+        outcomes[0].result,
+        Err(UploadError::Refused { .. })
+    ));
+    assert!(matches!(outcomes[1].result, Err(UploadError::Read { .. })));
+    let explained: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| outcome.is_explained)
+        .collect();
+    assert_eq!(explained.iter().position(|is| *is), Some(1));
+    assert_eq!(explained.iter().filter(|is| **is).count(), 1);
+    let arrived = store.arrived.into_inner().expect("not poisoned");
+    assert_eq!(arrived.len(), 101);
+    assert!(arrived.contains(&("missing".to_owned(), "error")));
+}
