@@ -39,6 +39,16 @@ pub(super) enum Undelivered {
     Store(UploadError),
 }
 
+impl Undelivered {
+    /// Whether credentials were refused, so that others may help.
+    pub(super) fn is_unauthorized(&self) -> bool {
+        let Self::Store(UploadError::Declare { source, .. }) = self else {
+            return false;
+        };
+        source.status() == Some(401)
+    }
+}
+
 impl Client {
     /// Sends `source` to what `destination` says. Returns what is known of the bytes that the store took.
     pub(super) async fn deliver(

@@ -54,7 +54,7 @@ pub(super) fn start(source: Arc<Source>) -> (Feed, Reading) {
 }
 
 fn read(source: &Source, sender: &mpsc::Sender<Bytes>, shared: &Shared) -> Result<Digests, Fault> {
-    let mut digester = Digester::new();
+    let mut digester = Digester::new(source.length());
     source.read(|chunk| {
         digester.update(&chunk);
         let wanted =

@@ -22,7 +22,7 @@ pub(super) struct Compressed {
 
 /// Compresses and hashes in one pass. Blocks.
 pub(super) fn compress(source: &Source, folder: Option<&Path>) -> Result<Compressed, Fault> {
-    let mut digester = Digester::new();
+    let mut digester = Digester::new(source.length());
     let mut encoder = GzEncoder::new(spool(folder), Compression::default());
     source.read(|chunk| {
         digester.update(&chunk);

@@ -46,20 +46,24 @@ impl Client {
             .offer(run, name, &request)
             .await
             .map_err(|error| declare(name, error))?;
-        let place = Place {
+        let mut place = Place {
             content_type: &content.content_type,
             length: source.length(),
             expires,
             offer,
         };
-        let digests = place
-            .send(name, &source)
-            .await
-            .map_err(|failure| origin.failure(failure))?;
-        place
-            .finish(&digests)
-            .await
-            .map_err(|error| declare(name, error))?;
+        let filled = match place.fill(name, &source).await {
+            // The credentials for the object have run out; another declaration brings new ones.
+            Err(failure) if failure.is_unauthorized() => {
+                place.offer = self
+                    .offer(run, name, &request)
+                    .await
+                    .map_err(|error| declare(name, error))?;
+                place.fill(name, &source).await
+            }
+            filled => filled,
+        };
+        let digests = filled.map_err(|failure| origin.failure(failure))?;
         let finished = self
             .finish_artifact(run, name, &place.offer.upload_id)
             .await;
@@ -113,6 +117,15 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// Sends the bytes and makes the object readable.
+    async fn fill(&self, name: &str, source: &Arc<Source>) -> Result<Digests, Undelivered> {
+        let digests = self.send(name, source).await?;
+        self.finish(&digests)
+            .await
+            .map_err(|error| declare(name, error))?;
+        Ok(digests)
+    }
+
     /// Sends the bytes, unless an earlier upload of this artifact already did.
     ///
     /// Nobody but us knows the upload id, so a conflict means that the object is finished. Whether it
@@ -230,7 +243,7 @@ impl TryFrom<PutTarget> for Target {
 
 /// Reads a small source into memory. Blocks.
 fn whole(source: &Source) -> Result<(BytesMut, Digests), Fault> {
-    let (mut data, mut digester) = (BytesMut::new(), Digester::new());
+    let (mut data, mut digester) = (BytesMut::new(), Digester::new(source.length()));
     source.read(|chunk| {
         digester.update(&chunk);
         data.extend_from_slice(&chunk);
@@ -241,7 +254,7 @@ fn whole(source: &Source) -> Result<(BytesMut, Digests), Fault> {
 
 /// Reads a source for its hashes alone. Blocks.
 fn digests_of(source: &Source) -> Result<Digests, Fault> {
-    let mut digester = Digester::new();
+    let mut digester = Digester::new(source.length());
     source.read(|chunk| {
         digester.update(&chunk);
         Ok(())

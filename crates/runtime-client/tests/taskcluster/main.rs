@@ -2,6 +2,7 @@
 
 mod access;
 mod artifacts;
+mod faults;
 mod tasks;
 
 use std::time::Duration;
@@ -20,8 +21,8 @@ use runtime_core::queue::{
     TaskState,
 };
 use runtime_core::{
-    Credentials, CredentialsCell, CredentialsWatch, Deployment, ExceptionReason, Run, ScopeSet,
-    TaskId, Timestamp,
+    ApiError, Credentials, CredentialsCell, CredentialsWatch, Deployment, ExceptionReason, Run,
+    ScopeSet, TaskId, Timestamp,
 };
 use runtime_mocks::taskcluster::Taskcluster;
 use secrecy::ExposeSecret as _;
@@ -38,11 +39,17 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With other settings of the client.
+    async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let builder = Taskcluster::builder().long_poll(Duration::from_millis(50));
         let taskcluster = builder.start().await.expect("starts");
         let mut settings = Settings::default();
         settings.retry.first_delay = Duration::from_millis(1);
         settings.clock = std::sync::Arc::new(taskcluster.clock());
+        change(&mut settings);
         let deployment = TaskclusterDeployment::with_settings(taskcluster.root_url(), settings)
             .expect("a root URL");
         let client = deployment.client(CredentialsWatch::fixed(Some(taskcluster.credentials())));

@@ -1,0 +1,60 @@
+//! Programs that people use to send a file.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::CONTENT_TYPE;
+
+/// Says which of the programs are not on this machine.
+pub(crate) fn missing(programs: &[&str]) -> Option<String> {
+    let is_there = |program: &&&str| {
+        let mut command = Command::new(program);
+        command.arg(match **program {
+            "openssl" => "version",
+            _ => "--version",
+        });
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok()
+    };
+    let missing: Vec<_> = programs
+        .iter()
+        .filter(|program| !is_there(program))
+        .copied()
+        .collect();
+    (!missing.is_empty()).then(|| format!("not installed: {}", missing.join(", ")))
+}
+
+/// `curl -T`.
+pub(crate) fn put(file: &Path, url: &SecretString) {
+    finish(start_put(file, url));
+}
+
+/// `curl -T`, and both hashes of the file at the same time.
+pub(crate) fn put_and_hash(file: &Path, url: &SecretString) {
+    let hash = |name| {
+        let mut command = Command::new("openssl");
+        command.args(["dgst", name]).arg(file).stdout(Stdio::null());
+        command.spawn().expect("openssl starts")
+    };
+    let children = [start_put(file, url), hash("-sha256"), hash("-sha512")];
+    children.into_iter().for_each(finish);
+}
+
+fn start_put(file: &Path, url: &SecretString) -> Child {
+    let mut command = Command::new("curl");
+    command.args(["-sS", "--fail", "-K", "-", "-T"]).arg(file);
+    command.args(["-H", &format!("Content-Type: {CONTENT_TYPE}")]);
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("curl starts");
+    // The URL is signed: arguments can be read by everybody on the machine.
+    let mut config = child.stdin.take().expect("its input is piped");
+    writeln!(config, "url = \"{}\"", url.expose_secret()).expect("curl reads");
+    child
+}
+
+fn finish(mut child: Child) {
+    let status = child.wait().expect("it ends");
+    assert!(status.success(), "{status}");
+}
