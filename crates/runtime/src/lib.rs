@@ -62,5 +62,6 @@ mod compiled {
     compile! {
         Readme "../../../README.md",
         Logs "../../../docs/guide/logs.md",
+        Testing "../../../docs/guide/testing.md",
     }
 }
