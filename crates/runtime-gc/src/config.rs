@@ -5,7 +5,28 @@ use std::time::Duration;
 use crate::{Amount, CostClass};
 
 /// All settings of a collector. The default has no limit at all.
+///
+/// With the feature `serde` it can be read from a configuration:
+///
+/// ```
+/// # #[cfg(feature = "serde")] {
+/// let config: runtime_gc::Config = serde_json::from_str(
+///     r#"{
+///         "limits": {"minFreeDisk": {"limit": "10%", "rest": "20%"}, "minAvailableMemory": "1 GiB"},
+///         "cheap": {"maxAge": "7 d"},
+///         "interval": "2 min"
+///     }"#,
+/// )?;
+/// # assert_eq!(config.interval.as_secs(), 120);
+/// # }
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(rename_all = "camelCase", deny_unknown_fields, default)
+)]
 #[non_exhaustive]
 pub struct Config {
     /// Limits for all resources together.
@@ -17,12 +38,16 @@ pub struct Config {
     /// Further limits for the resources that are expensive to get again.
     pub expensive: Limits,
     /// How often the background task looks if nothing triggers it.
+    #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
     pub interval: Duration,
     /// How long one disposal may take.
+    #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
     pub dispose_timeout: Duration,
     /// How long a failed disposal waits until it is tried again; doubled with each failure.
+    #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
     pub retry_first: Duration,
     /// The longest wait between two tries.
+    #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
     pub retry_longest: Duration,
     /// How many disposals run at a time.
     pub parallel: usize,
@@ -65,6 +90,11 @@ impl Config {
 
 /// Floors and ceilings. What is absent or 0 does not limit.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(rename_all = "camelCase", deny_unknown_fields, default)
+)]
 #[non_exhaustive]
 pub struct Limits {
     /// At least so much of the disk is to be free.
@@ -80,6 +110,7 @@ pub struct Limits {
     /// There may be at most so many resources.
     pub max_count: Option<Mark<u64>>,
     /// A resource goes when it was not used for so long.
+    #[cfg_attr(feature = "serde", serde(with = "crate::settings::optional_duration"))]
     pub max_age: Option<Duration>,
 }
 

@@ -69,10 +69,15 @@ mod report;
 mod reservation;
 mod resource;
 mod rule;
+#[cfg(feature = "serde")]
+mod settings;
 mod shared;
 mod sys;
 mod tracker;
 mod uses;
+
+#[cfg(all(test, runtime_loom))]
+mod models;
 
 pub use amount::{Amount, ParseAmountError};
 pub use collector::{Background, GarbageCollector};

@@ -50,7 +50,10 @@ impl GarbageCollector {
         Self::build(config, Box::new(pressure), None)
     }
 
-    /// The same, which gives each report that has something to say to `listener`.
+    /// The same, which gives each report that has news to `listener`.
+    ///
+    /// News is what was freed or could not be, and a limit that begins or ceases to be passed or skipped. A
+    /// disk that stays full is told once, however often the collector looks.
     ///
     /// The listener runs on the task that collects and should return soon.
     pub fn with_listener(

@@ -68,12 +68,10 @@ impl Inner {
     }
 
     fn tell(&self, report: &Report) {
-        let is_news = self.is_news(report);
-        if report.is_quiet() {
-            return debug!(%report, "nothing to collect");
-        } else if !is_news {
-            debug!(%report, "nothing has changed");
-        } else if report.failed.is_empty() && complaints(report).next().is_none() {
+        if !self.is_news(report) {
+            return debug!(%report, "nothing has changed");
+        }
+        if report.failed.is_empty() && complaints(report).next().is_none() {
             info!(%report, "collected");
         } else {
             warn!(%report, "collected, with trouble");

@@ -3,8 +3,8 @@
 #![expect(dead_code, reason = "each test program uses some of it")]
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,10 +26,12 @@ struct State {
     free: AtomicU64,
     available: AtomicU64,
     stall: AtomicU64,
+    inodes: AtomicU64,
+    free_inodes: AtomicU64,
     reads: AtomicUsize,
     broken: AtomicUsize,
     disposals: AtomicUsize,
-    order: std::sync::Mutex<Vec<String>>,
+    order: Mutex<Vec<String>>,
 }
 
 impl Machine {
@@ -60,6 +62,11 @@ impl Machine {
         self.state.stall.store(percent, Ordering::SeqCst);
     }
 
+    pub(crate) fn set_inodes(&self, total: u64, free: u64) {
+        self.state.inodes.store(total, Ordering::SeqCst);
+        self.state.free_inodes.store(free, Ordering::SeqCst);
+    }
+
     pub(crate) fn break_statistics(&self) {
         self.state.broken.store(1, Ordering::SeqCst);
     }
@@ -82,10 +89,10 @@ impl Machine {
             machine: self.clone(),
             resource: DisposableResource::new(),
             name: name.to_owned(),
-            footprint: Footprint::disk(Size::Known(100)),
-            frees: 100,
+            footprint: Mutex::new(Footprint::disk(Size::Known(100))),
             class: CostClass::Moderate,
             behaviour: Behaviour::Succeeds,
+            then: None,
             calls: AtomicUsize::new(0),
         }
     }
@@ -100,8 +107,10 @@ impl Pressure for Machine {
         }
         let available = self.state.available.load(Ordering::SeqCst);
         let stall = self.state.stall.load(Ordering::SeqCst);
+        let inodes = self.state.inodes.load(Ordering::SeqCst);
+        let free_inodes = self.state.free_inodes.load(Ordering::SeqCst);
         Readings::new(
-            Reading::Known(Disk::new(TOTAL, self.free())),
+            Reading::Known(Disk::new(TOTAL, self.free()).with_inodes(inodes, free_inodes)),
             Reading::Known(Memory::new(TOTAL, available).with_stall(f64::from(stall as u32))),
         )
     }
@@ -113,20 +122,20 @@ pub(crate) enum Behaviour {
     Succeeds,
     Fails(usize),
     Hangs,
+    HangsAtFirst,
     Panics,
     UsedElsewhere,
     Takes(Duration),
 }
 
-#[derive(Debug)]
 pub(crate) struct Thing {
     machine: Machine,
     resource: DisposableResource,
     name: String,
-    footprint: Footprint,
-    frees: u64,
+    footprint: Mutex<Footprint>,
     class: CostClass,
     behaviour: Behaviour,
+    then: Option<Box<dyn Fn() + Send + Sync>>,
     calls: AtomicUsize,
 }
 
@@ -136,8 +145,18 @@ impl Thing {
         self
     }
 
-    pub(crate) fn footprint(mut self, footprint: Footprint) -> Self {
-        self.footprint = footprint;
+    pub(crate) fn footprint(self, footprint: Footprint) -> Self {
+        self.resize(footprint);
+        self
+    }
+
+    pub(crate) fn resize(&self, footprint: Footprint) {
+        *self.footprint.lock().unwrap() = footprint;
+    }
+
+    /// Does this at the end of its disposal.
+    pub(crate) fn then(mut self, then: impl Fn() + Send + Sync + 'static) -> Self {
+        self.then = Some(Box::new(then));
         self
     }
 
@@ -156,6 +175,33 @@ impl Thing {
     }
 }
 
+impl Thing {
+    fn give_back(&self) {
+        // What is of unknown size takes 100.
+        let amount = |size| match size {
+            Size::None => 0,
+            Size::Unknown => 100,
+            Size::Known(amount) => amount,
+        };
+        let (state, took) = (&self.machine.state, *self.footprint.lock().unwrap());
+        state.free.fetch_add(amount(took.disk), Ordering::SeqCst);
+        state
+            .available
+            .fetch_add(amount(took.memory), Ordering::SeqCst);
+        state
+            .free_inodes
+            .fetch_add(amount(took.inodes), Ordering::SeqCst);
+    }
+}
+
+impl std::fmt::Debug for Thing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Thing")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
 impl Disposable for Thing {
     fn resource(&self) -> &DisposableResource {
@@ -167,7 +213,7 @@ impl Disposable for Thing {
     }
 
     fn footprint(&self) -> Footprint {
-        self.footprint
+        *self.footprint.lock().unwrap()
     }
 
     fn class(&self) -> CostClass {
@@ -182,15 +228,19 @@ impl Disposable for Thing {
                 return Err(std::io::Error::other("the folder is stuck").into());
             }
             Behaviour::Hangs => std::future::pending().await,
+            Behaviour::HangsAtFirst if call == 0 => std::future::pending().await,
             Behaviour::Panics => panic!("the resource is broken"),
             Behaviour::UsedElsewhere => return Err(DisposeError::InUse),
             Behaviour::Takes(time) => tokio::time::sleep(time).await,
-            Behaviour::Succeeds | Behaviour::Fails(_) => {}
+            Behaviour::Succeeds | Behaviour::Fails(_) | Behaviour::HangsAtFirst => {}
         }
         let state = &self.machine.state;
         state.disposals.fetch_add(1, Ordering::SeqCst);
-        state.free.fetch_add(self.frees, Ordering::SeqCst);
+        self.give_back();
         state.order.lock().unwrap().push(self.name.clone());
+        if let Some(then) = &self.then {
+            then();
+        }
         Ok(())
     }
 }

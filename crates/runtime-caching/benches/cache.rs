@@ -1,0 +1,207 @@
+//! What a hit costs beside a plain concurrent map, what a herd waits for, and how fast a root opens.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bench_harness::{AtLeast, AtMost, Bench, time_ms};
+use parking_lot::Mutex;
+use runtime_caching::{Build, Cache, Draft, FolderCache, Resource, Sharing};
+use runtime_gc::{DisposeError, Footprint, ResourceTracker, Size};
+use tokio::runtime::{Builder, Runtime};
+
+fn main() -> ExitCode {
+    let runtime = &Builder::new_multi_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    Bench::main("cache", |bench| {
+        hits(bench, runtime);
+        many_tasks(bench, runtime);
+        herd(bench, runtime);
+        open_root(bench, runtime);
+    })
+}
+
+#[derive(Debug)]
+struct Item(u64);
+
+#[async_trait]
+impl Resource for Item {
+    fn footprint(&self) -> Footprint {
+        Footprint::memory(Size::Known(8))
+    }
+
+    async fn dispose(&self) -> Result<(), DisposeError> {
+        Ok(())
+    }
+}
+
+type Items = Cache<u64, Item>;
+
+/// A cache that has the keys from 0 up to `count`.
+fn filled(runtime: &Runtime, count: u64) -> Items {
+    let make = |key: u64, _: Build| async move { io::Result::Ok(Item(key)) };
+    let cache = Cache::new("items", Sharing::Shared, make, ResourceTracker::detached());
+    runtime.block_on(async {
+        for key in 0..count {
+            cache.require(&key).await.expect("it can be made");
+        }
+    });
+    cache
+}
+
+/// Nanoseconds for a hit on each key in turn: `require`, a look at the resource, and the drop.
+fn hit(runtime: &Runtime, cache: &Items, count: u64, hits: u64) -> f64 {
+    let start = Instant::now();
+    runtime.block_on(async {
+        for key in keys(count, hits) {
+            let handle = cache.require(&key).await.expect("it is there");
+            assert_eq!(std::hint::black_box(handle.0), key);
+        }
+    });
+    start.elapsed().as_nanos() as f64 / hits as f64
+}
+
+/// Keys in an order in which no two neighbours are near in memory.
+fn keys(count: u64, hits: u64) -> impl Iterator<Item = u64> {
+    const PRIME: u64 = 1_000_003;
+    (0..hits).map(move |hit| hit.wrapping_mul(PRIME) % count)
+}
+
+/// The same for an `Arc` in quick_cache.
+fn peer_hit(cache: &quick_cache::sync::Cache<u64, Arc<Item>>, count: u64, hits: u64) -> f64 {
+    let start = Instant::now();
+    for key in keys(count, hits) {
+        let item = cache.get(&key).expect("it is there");
+        assert_eq!(std::hint::black_box(item.0), key);
+    }
+    start.elapsed().as_nanos() as f64 / hits as f64
+}
+
+fn hits(bench: &mut Bench, runtime: &Runtime) {
+    let hits = bench.pick(1_000_000, 200_000);
+    let one = filled(runtime, 1);
+    for count in [1000, 100_000] {
+        let many = filled(runtime, count);
+        bench
+            .case(&format!("hit among {count} entries"), "ns")
+            .bar(AtMost(2.0))
+            .peer("among 1", || hit(runtime, &one, 1, hits))
+            .ours(|| hit(runtime, &many, count, hits));
+    }
+    for count in [1, 1000, 100_000] {
+        let ours = filled(runtime, count);
+        let peer = quick_cache::sync::Cache::new(2 * count as usize);
+        (0..count).for_each(|key| peer.insert(key, Arc::new(Item(key))));
+        bench
+            .case(&format!("hit among {count} entries, beside a map"), "ns")
+            .bar(AtMost(3.0))
+            .peer("get of an Arc in quick_cache", || {
+                peer_hit(&peer, count, hits)
+            })
+            .ours(|| hit(runtime, &ours, count, hits));
+    }
+}
+
+/// Hits a second of so many tasks together, on 1000 keys.
+fn throughput(runtime: &Runtime, cache: &Items, tasks: u64, hits: u64) -> f64 {
+    let start = Instant::now();
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..tasks)
+            .map(|task| {
+                let cache = cache.clone();
+                tokio::spawn(async move {
+                    for key in keys(1000, hits / tasks) {
+                        let key = (key + task) % 1000;
+                        let handle = cache.require(&key).await.expect("it is there");
+                        std::hint::black_box(handle.0);
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("it does not panic");
+        }
+    });
+    hits as f64 / start.elapsed().as_secs_f64()
+}
+
+fn many_tasks(bench: &mut Bench, runtime: &Runtime) {
+    let hits = bench.pick(2_000_000, 400_000);
+    let cache = filled(runtime, 1000);
+    bench
+        .case("hits of 64 tasks", "hits/s")
+        .bar(AtLeast(1.0))
+        .peer("1 task", || throughput(runtime, &cache, 1, hits))
+        .ours(|| throughput(runtime, &cache, 64, hits));
+}
+
+/// From the end of the constructor to the last of 1000 that have their handle.
+fn herd(bench: &mut Bench, runtime: &Runtime) {
+    bench
+        .case("herd of 1000 on one key, after the constructor", "ms")
+        .bar(AtMost(5.0))
+        .ours(|| {
+            let made = Arc::new(AtomicUsize::new(0));
+            let ended = Arc::new(Mutex::new(None));
+            let make = {
+                let (made, ended) = (Arc::clone(&made), Arc::clone(&ended));
+                move |key: u64, _: Build| {
+                    made.fetch_add(1, Ordering::SeqCst);
+                    let ended = Arc::clone(&ended);
+                    async move {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        *ended.lock() = Some(Instant::now());
+                        io::Result::Ok(Item(key))
+                    }
+                }
+            };
+            let cache = Cache::new("items", Sharing::Shared, make, ResourceTracker::detached());
+            let time = runtime.block_on(async {
+                let herd: Vec<_> = (0..1000)
+                    .map(|_| {
+                        let cache = cache.clone();
+                        tokio::spawn(async move { cache.require(&1).await.map(drop) })
+                    })
+                    .collect();
+                for one in herd {
+                    one.await
+                        .expect("it does not panic")
+                        .expect("it can be made");
+                }
+                ended.lock().expect("it was made").elapsed()
+            });
+            assert_eq!(made.load(Ordering::SeqCst), 1, "one construction for all");
+            time.as_secs_f64() * 1e3
+        });
+}
+
+fn open_root(bench: &mut Bench, runtime: &Runtime) {
+    const COUNT: u64 = 10_000;
+    let case = "open a root with 10 000 folders";
+    let root = match tempfile::tempdir() {
+        Ok(root) => root,
+        Err(error) => return bench.skip(case, &format!("no temporary folder: {error}")),
+    };
+    let open = || {
+        let builder = FolderCache::<u64>::builder(root.path());
+        builder.open(ResourceTracker::detached())
+    };
+    runtime.block_on(async {
+        let cache = open().await.expect("a root");
+        for key in 0..COUNT {
+            let fill = async |draft: Draft| std::fs::write(draft.path().join("content"), "x");
+            cache.require(&key, fill).await.expect("it can be made");
+        }
+    });
+    bench.case(case, "ms").bar(AtMost(1000.0)).ours(|| {
+        time_ms(|| {
+            let cache = runtime.block_on(open()).expect("a root");
+            assert_eq!(cache.len() as u64, COUNT);
+        })
+    });
+}

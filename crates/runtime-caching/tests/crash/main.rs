@@ -1,0 +1,37 @@
+//! `kill -9` before each change on disk leaves a state from which the next start recovers.
+//!
+//! The program runs itself as a child that plays a scenario and is killed before its n-th change, for
+//! each n until the child gets to the end. Then it opens the root as the next process would, and checks
+//! what it finds against the promises that the child had kept by then.
+
+#![cfg_attr(not(unix), expect(unused, reason = "only Unix has kill -9"))]
+
+use std::path::Path;
+use std::process::ExitCode;
+
+#[cfg(unix)]
+mod child;
+#[cfg(unix)]
+mod parent;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        #[cfg(unix)]
+        [_, "child", folder, kill_before] => {
+            child::play(Path::new(folder), kill_before.parse().expect("a number"));
+            ExitCode::SUCCESS
+        }
+        // What test runners ask for to know which tests there are.
+        [_, "--list", ..] => {
+            println!("killed_before_each_change: test");
+            ExitCode::SUCCESS
+        }
+        #[cfg(unix)]
+        [_, ref args @ ..] if !args.contains(&"--ignored") => {
+            parent::kill_before_each_change();
+            ExitCode::SUCCESS
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}

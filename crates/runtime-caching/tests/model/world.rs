@@ -1,0 +1,280 @@
+//! A cache, a collector, and the model that watches both.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runtime_caching::{Build, Cache, Handle, Resource, Sharing};
+use runtime_gc::{
+    Config, DisposeError, Footprint, GarbageCollector, Mark, Pressure, Readings, Size,
+};
+use tokio::task::yield_now;
+
+use crate::ops::{End, KEYS, Op};
+
+#[derive(Clone)]
+pub(crate) struct World {
+    sharing: Sharing,
+    cache: Cache<u8, Item>,
+    collector: GarbageCollector,
+    model: Arc<Model>,
+}
+
+#[derive(Debug, Default)]
+struct Model {
+    /// Goes up with each construction and purge.
+    clock: AtomicU64,
+    /// For each key, when the last purge began that has ended.
+    purged: [AtomicU64; KEYS as usize],
+    made: AtomicUsize,
+    disposed: AtomicUsize,
+    /// Decides what fails, hangs or panics.
+    random: AtomicU64,
+}
+
+impl Model {
+    fn tick(&self) -> u64 {
+        self.clock.fetch_add(1, SeqCst) + 1
+    }
+
+    /// A number below `most` that differs each time, and is the same in each run on one thread.
+    fn random(&self, most: u64) -> u64 {
+        let seed = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, SeqCst);
+        fastrand::Rng::with_seed(seed).u64(..most)
+    }
+
+    async fn some_turns(&self) {
+        turns(self.random(5) as u8).await;
+    }
+}
+
+async fn turns(turns: u8) {
+    for _ in 0..turns {
+        yield_now().await;
+    }
+}
+
+/// A resource that knows what became of it.
+#[derive(Debug)]
+struct Item {
+    model: Arc<Model>,
+    made_at: u64,
+    users: AtomicUsize,
+    is_broken: AtomicBool,
+    is_poisoned: AtomicBool,
+    is_disposed: AtomicBool,
+}
+
+#[async_trait]
+impl Resource for Item {
+    fn footprint(&self) -> Footprint {
+        Footprint::memory(Size::Known(1))
+    }
+
+    fn is_intact(&self) -> bool {
+        !self.is_broken.load(SeqCst)
+    }
+
+    async fn dispose(&self) -> Result<(), DisposeError> {
+        assert_eq!(self.users.load(SeqCst), 0, "disposed of while in use");
+        assert!(!self.is_disposed.load(SeqCst), "disposed of twice");
+        self.model.some_turns().await;
+        match self.model.random(10) {
+            0 | 1 => return Err(io::Error::other("stuck").into()),
+            2 => std::panic::resume_unwind(Box::new("a disposal that panics")),
+            _ => {}
+        }
+        assert_eq!(self.users.load(SeqCst), 0, "used while it was disposed of");
+        assert!(
+            !self.is_disposed.swap(true, SeqCst),
+            "disposed of twice at a time"
+        );
+        self.model.disposed.fetch_add(1, SeqCst);
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Nothing;
+
+impl Pressure for Nothing {
+    fn read(&self) -> Readings {
+        Readings::default()
+    }
+}
+
+async fn make(model: Arc<Model>) -> io::Result<Item> {
+    let made_at = model.tick();
+    model.some_turns().await;
+    match model.random(10) {
+        0 => return Err(io::Error::other("no network")),
+        1 => std::panic::resume_unwind(Box::new("a constructor that panics")),
+        _ => {}
+    }
+    model.made.fetch_add(1, SeqCst);
+    Ok(Item {
+        model,
+        made_at,
+        users: AtomicUsize::new(0),
+        is_broken: AtomicBool::new(false),
+        is_poisoned: AtomicBool::new(false),
+        is_disposed: AtomicBool::new(false),
+    })
+}
+
+impl World {
+    pub(crate) fn new(sharing: Sharing, seed: u64) -> Self {
+        let model = Arc::new(Model {
+            random: AtomicU64::new(seed),
+            ..Model::default()
+        });
+        let mut config = Config::default();
+        config.limits.max_count = Some(Mark::at(3).rest(1));
+        config.retry_first = Duration::from_millis(1);
+        config.retry_longest = Duration::from_millis(2);
+        let collector = GarbageCollector::new(config, Nothing);
+        let constructor = {
+            let model = Arc::clone(&model);
+            move |_: u8, build: Build| {
+                build.progress(0, None, "began");
+                make(Arc::clone(&model))
+            }
+        };
+        let cache = Cache::new("items", sharing, constructor, collector.tracker());
+        Self {
+            sharing,
+            cache,
+            collector,
+            model,
+        }
+    }
+
+    /// Lets all tasks do what they do at the same time, then ends the cache and looks for leaks.
+    pub(crate) async fn play(self, tasks: Vec<Vec<Op>>) {
+        let background = self.collector.start();
+        let tasks = tasks.into_iter().map(|ops| {
+            let world = self.clone();
+            tokio::spawn(async move {
+                for op in ops {
+                    world.perform(op).await;
+                }
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.expect("a promise was broken");
+        }
+        background.stop().await;
+        self.nothing_leaks().await;
+    }
+
+    async fn nothing_leaks(self) {
+        let Self {
+            cache,
+            collector,
+            model,
+            ..
+        } = self;
+        // Constructions that were given up have to notice.
+        while !cache.is_empty() {
+            cache.purge_all();
+            yield_now().await;
+        }
+        drop(cache);
+        for _ in 0..1_000_000 {
+            // Each resource holds the model, and so does each construction.
+            if collector.tracker().count() == 0 && Arc::strong_count(&model) == 1 {
+                break;
+            }
+            collector.collect_all().await;
+            yield_now().await;
+        }
+        assert_eq!(
+            (collector.tracker().count(), Arc::strong_count(&model)),
+            (0, 1)
+        );
+        assert_eq!(
+            model.made.load(SeqCst),
+            model.disposed.load(SeqCst),
+            "one was leaked"
+        );
+    }
+
+    async fn perform(&self, op: Op) {
+        match op {
+            Op::Use { key, turns, end } => self.hold(key, turns, end).await,
+            Op::GiveUp { key, turns: most } => {
+                tokio::select! {
+                    biased;
+                    handle = self.cache.require(&key) => drop(handle.map(|it| self.receive(&it, 0))),
+                    () = turns(most) => {}
+                }
+            }
+            Op::Break { key } => {
+                if let Ok(handle) = self.cache.require(&key).await {
+                    handle.is_broken.store(true, SeqCst);
+                }
+            }
+            Op::Purge { key } => self.purge(key..=key),
+            Op::PurgeAll => self.purge(0..=KEYS - 1),
+            Op::Collect => drop(self.collector.collect().await),
+            Op::CollectAll => drop(self.collector.collect_all().await),
+            Op::CutOff { turns: most } => {
+                tokio::select! {
+                    _ = self.collector.collect_all() => {}
+                    () = turns(most) => {}
+                }
+            }
+            Op::Yield { turns: most } => turns(most).await,
+        }
+    }
+
+    async fn hold(&self, key: u8, most: u8, end: End) {
+        let purged = self.model.purged[usize::from(key)].load(SeqCst);
+        // A failure is part of the game.
+        let Ok(handle) = self.cache.require(&key).await else {
+            return;
+        };
+        self.receive(&handle, purged);
+        let others = handle.users.fetch_add(1, SeqCst);
+        assert!(
+            self.sharing == Sharing::Shared || others == 0,
+            "an exclusive resource has two users"
+        );
+        turns(most).await;
+        assert!(!handle.is_disposed.load(SeqCst), "disposed of while in use");
+        handle.users.fetch_sub(1, SeqCst);
+        match end {
+            End::Drop => drop(handle),
+            End::Commit => handle.commit(),
+            End::Poison => {
+                if self.sharing != Sharing::Shared {
+                    handle.is_poisoned.store(true, SeqCst);
+                }
+                handle.poison();
+            }
+        }
+    }
+
+    /// Looks at what was handed out to somebody who asked when the last purge had begun at `purged`.
+    fn receive(&self, handle: &Handle<u8, Item>, purged: u64) {
+        assert!(handle.made_at > purged, "handed out after it was purged");
+        assert!(
+            !handle.is_disposed.load(SeqCst),
+            "handed out after it was disposed of"
+        );
+        assert!(
+            !handle.is_poisoned.load(SeqCst),
+            "handed out after it was poisoned"
+        );
+    }
+
+    fn purge(&self, keys: std::ops::RangeInclusive<u8>) {
+        let began = self.model.tick();
+        self.cache.purge(|it| keys.contains(it.key));
+        for key in keys {
+            self.model.purged[usize::from(key)].fetch_max(began, SeqCst);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! How the collector does with many resources, beside itself with few.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bench_harness::{AtMost, Bench, time_ms, time_ns_each, time_us};
+use runtime_gc::{
+    Amount, Config, CostClass, Disposable, DisposableResource, DisposeError, Footprint,
+    GarbageCollector, Mark, Pressure, Reading, Readings, ResourceId, Size, SystemPressure,
+};
+use tokio::runtime::{Builder, Runtime};
+
+fn main() -> ExitCode {
+    let runtime = &Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    Bench::main("gc", |bench| {
+        register_and_unregister(bench);
+        collect_nothing(bench, runtime);
+        next_victims(bench, runtime);
+        explain(bench);
+    })
+}
+
+/// A resource that is free to dispose of.
+#[derive(Debug)]
+struct Thing {
+    resource: DisposableResource,
+    class: CostClass,
+}
+
+#[async_trait]
+impl Disposable for Thing {
+    fn resource(&self) -> &DisposableResource {
+        &self.resource
+    }
+
+    fn footprint(&self) -> Footprint {
+        Footprint::disk(Size::Known(1))
+    }
+
+    fn class(&self) -> CostClass {
+        self.class
+    }
+
+    async fn dispose(&self) -> Result<(), DisposeError> {
+        Ok(())
+    }
+}
+
+fn things(count: usize) -> Vec<Arc<Thing>> {
+    let thing = |index: usize| Thing {
+        resource: DisposableResource::new(),
+        class: CostClass::ALL[index % 3],
+    };
+    (0..count).map(|index| Arc::new(thing(index))).collect()
+}
+
+/// A machine with plenty of room, and nothing to ask the system for.
+#[derive(Debug)]
+struct Plenty;
+
+impl Pressure for Plenty {
+    fn read(&self) -> Readings {
+        let disk = runtime_gc::Disk::new(1 << 40, 1 << 39);
+        Readings::new(Reading::Known(disk), Reading::Absent)
+    }
+}
+
+fn filled(config: Config, count: usize) -> GarbageCollector {
+    let collector = GarbageCollector::new(config, Plenty);
+    for thing in things(count) {
+        collector.tracker().register(thing);
+    }
+    collector
+}
+
+/// Among so many others, 1000 resources come and go.
+fn register_and_unregister(bench: &mut Bench) {
+    const BATCH: u64 = 1000;
+    let round = |collector: &GarbageCollector, unregister_is_timed: bool| {
+        let (tracker, things) = (collector.tracker(), things(BATCH as usize));
+        let register = || -> Vec<ResourceId> {
+            let things = things.iter().cloned();
+            things.map(|thing| tracker.register(thing)).collect()
+        };
+        let unregister = |ids: Vec<ResourceId>| {
+            for id in ids {
+                assert!(tracker.unregister(id));
+            }
+        };
+        if unregister_is_timed {
+            let ids = register();
+            time_ns_each(BATCH, || unregister(ids))
+        } else {
+            let mut ids = Vec::new();
+            let time = time_ns_each(BATCH, || ids = register());
+            unregister(ids);
+            time
+        }
+    };
+    let (few, many) = (
+        filled(Config::default(), 1000),
+        filled(Config::default(), 1_000_000),
+    );
+    for (name, unregister) in [("register", false), ("unregister", true)] {
+        bench
+            .case(&format!("{name} among 1 000 000 resources"), "ns")
+            .bar(AtMost(3.0))
+            .peer("among 1 000", || round(&few, unregister))
+            .ours(|| round(&many, unregister));
+    }
+}
+
+fn limits() -> Config {
+    let mut config = Config::default();
+    config.limits.min_free_disk = Some(Mark::at(Amount::Percent(0.1)));
+    config.limits.min_available_memory = Some(Mark::at(Amount::Absolute(1)));
+    config.limits.max_count = Some(Mark::at(u64::MAX));
+    config
+}
+
+/// With the system's own statistics, and every kind of limit.
+fn collect_nothing(bench: &mut Bench, runtime: &Runtime) {
+    let rounds = bench.pick(2000, 200);
+    let collector = |count| {
+        let collector = GarbageCollector::new(limits(), SystemPressure::new("."));
+        for thing in things(count) {
+            collector.tracker().register(thing);
+        }
+        collector
+    };
+    let collect = |collector: &GarbageCollector| {
+        time_us(|| {
+            runtime.block_on(async {
+                for _ in 0..rounds {
+                    let report = collector.collect().await;
+                    assert!(report.freed.is_empty() && report.is_satisfied(), "{report}");
+                }
+            });
+        }) / f64::from(rounds)
+    };
+    let (few, many) = (collector(100), collector(100_000));
+    bench
+        .case("collect when nothing is needed, 100 000 resources", "us")
+        .bar(AtMost(2.0))
+        .peer("100", || collect(&few))
+        .ours(|| collect(&many));
+}
+
+/// A whole collection: decide, dispose of 100 (which is free), look again.
+fn next_victims(bench: &mut Bench, runtime: &Runtime) {
+    let mut config = Config::default();
+    config.limits.max_count = Some(Mark::at(1_000_000));
+    let collector = filled(config, 1_000_000);
+    bench
+        .case("collect the next 100 of 1 000 000", "ms")
+        .bar(AtMost(10.0))
+        .ours(|| {
+            for thing in things(100) {
+                collector.tracker().register(thing);
+            }
+            time_ms(|| {
+                let report = runtime.block_on(collector.collect());
+                assert_eq!(report.freed.len(), 100);
+            })
+        });
+}
+
+fn explain(bench: &mut Bench) {
+    let collector = filled(limits(), 100_000);
+    bench
+        .case("explain 100 000 resources", "ms")
+        .ours(|| time_ms(|| assert_eq!(collector.explain().resources.len(), 100_000)));
+}

@@ -1,0 +1,180 @@
+//! How settings are written in a configuration.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{Amount, Mark};
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Absolute(amount) => serializer.serialize_u64(*amount),
+            Self::Percent(_) => serializer.collect_str(self),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AmountVisitor)
+    }
+}
+
+struct AmountVisitor;
+
+impl Visitor<'_> for AmountVisitor {
+    type Value = Amount;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number, a size such as `20 GiB`, or a share such as `15%`")
+    }
+
+    fn visit_u64<E: de::Error>(self, amount: u64) -> Result<Amount, E> {
+        Ok(Amount::Absolute(amount))
+    }
+
+    fn visit_i64<E: de::Error>(self, amount: i64) -> Result<Amount, E> {
+        let invalid = |_| E::invalid_value(de::Unexpected::Signed(amount), &self);
+        u64::try_from(amount).map(Amount::Absolute).map_err(invalid)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+/// A mark is written as its limit alone, or as `{"limit": .., "rest": ..}`.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Pair<T> {
+    limit: T,
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    rest: Option<T>,
+}
+
+impl<T: Copy + Serialize> Serialize for Mark<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { limit, rest } = *self;
+        match rest {
+            None => limit.serialize(serializer),
+            Some(_) => Pair { limit, rest }.serialize(serializer),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Mark<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(MarkVisitor(PhantomData))
+    }
+}
+
+struct MarkVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for MarkVisitor<T> {
+    type Value = Mark<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a limit, or `{\"limit\": .., \"rest\": ..}`")
+    }
+
+    fn visit_u64<E: de::Error>(self, limit: u64) -> Result<Mark<T>, E> {
+        T::deserialize(limit.into_deserializer()).map(Mark::at)
+    }
+
+    fn visit_i64<E: de::Error>(self, limit: i64) -> Result<Mark<T>, E> {
+        T::deserialize(limit.into_deserializer()).map(Mark::at)
+    }
+
+    fn visit_str<E: de::Error>(self, limit: &str) -> Result<Mark<T>, E> {
+        T::deserialize(limit.into_deserializer()).map(Mark::at)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Mark<T>, A::Error> {
+        let Pair { limit, rest } = Pair::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Mark { limit, rest })
+    }
+}
+
+/// A time such as `90 s`, `5 min`, `12 h` or `7 d`; a number alone is seconds.
+pub(crate) mod duration {
+    use super::{Deserializer, Duration, Serializer, Span};
+    use serde::{Deserialize as _, Serialize as _};
+
+    pub(crate) fn serialize<S: Serializer>(
+        duration: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        duration.as_secs().serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        Span::deserialize(deserializer).map(|span| span.0)
+    }
+}
+
+/// The same, if there is one.
+pub(crate) mod optional_duration {
+    use super::{Deserializer, Duration, Serializer, Span};
+    use serde::{Deserialize as _, Serialize as _};
+
+    pub(crate) fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        duration.map(|it| it.as_secs()).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Option::<Span>::deserialize(deserializer).map(|span| span.map(|span| span.0))
+    }
+}
+
+struct Span(Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SpanVisitor)
+    }
+}
+
+struct SpanVisitor;
+
+impl Visitor<'_> for SpanVisitor {
+    type Value = Span;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a time such as `90 s`, `5 min`, `12 h` or `7 d`")
+    }
+
+    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Span, E> {
+        Ok(Span(Duration::from_secs(seconds)))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+        let invalid = || E::invalid_value(de::Unexpected::Str(text), &self);
+        parse_span(text.trim()).map(Span).ok_or_else(invalid)
+    }
+}
+
+fn parse_span(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit());
+    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
+    let seconds = match unit.trim_start() {
+        "s" => 1,
+        "min" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return None,
+    };
+    let number: u64 = number.parse().ok()?;
+    number.checked_mul(seconds).map(Duration::from_secs)
+}

@@ -1,0 +1,172 @@
+//! Collecting without being asked.
+
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use runtime_gc::{Amount, Config, GarbageCollector, InUse, Mark, Report};
+use support::{Behaviour, Machine};
+use tokio::time::sleep;
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(100)));
+    config
+}
+
+async fn seconds(seconds: u64) {
+    sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_looks_at_the_interval() {
+    let machine = Machine::new(500);
+    let collector = GarbageCollector::new(config(), machine.clone());
+    let _background = collector.start();
+    seconds(1).await;
+    collector.tracker().register(Arc::new(machine.thing("a")));
+    machine.set_free(0);
+    seconds(58).await;
+    assert_eq!(machine.disposals(), 0);
+    seconds(2).await;
+    assert_eq!(machine.disposals(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_looks_at_once_when_triggered() {
+    let machine = Machine::new(500);
+    let collector = GarbageCollector::new(config(), machine.clone());
+    let _background = collector.start();
+    seconds(1).await;
+    collector.tracker().register(Arc::new(machine.thing("a")));
+    machine.set_free(0);
+    collector.tracker().trigger();
+    seconds(1).await;
+    assert_eq!(machine.disposals(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn passing_a_ceiling_triggers_it() {
+    let machine = Machine::new(500);
+    let mut config = Config::default();
+    config.limits.max_count = Some(Mark::at(2));
+    let collector = GarbageCollector::new(config, machine.clone());
+    let _background = collector.start();
+    seconds(1).await;
+    for name in ["a", "b", "c"] {
+        collector.tracker().register(Arc::new(machine.thing(name)));
+    }
+    seconds(1).await;
+    assert_eq!(machine.order(), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_discarded_or_becomes_idle_under_pressure_goes_at_once() {
+    let machine = Machine::new(0);
+    let collector = GarbageCollector::new(config(), machine.clone());
+    let busy = Arc::new(machine.thing("busy"));
+    let user = InUse::first(busy.clone());
+    collector.tracker().register(busy);
+    let _background = collector.start();
+    seconds(1).await;
+    drop(user);
+    seconds(1).await;
+    assert_eq!(machine.order(), ["busy"]);
+    let id = collector
+        .tracker()
+        .register(Arc::new(machine.thing("discarded")));
+    collector.tracker().discard(id);
+    seconds(1).await;
+    assert_eq!(machine.order(), ["busy", "discarded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_tried_again_before_the_interval() {
+    let machine = Machine::new(0);
+    let collector = GarbageCollector::new(config(), machine.clone());
+    let thing = Arc::new(machine.thing("stuck").does(Behaviour::Fails(2)));
+    collector.tracker().register(thing.clone());
+    let _background = collector.start();
+    seconds(6).await;
+    assert_eq!(thing.calls(), 2);
+    seconds(10).await;
+    assert_eq!((thing.calls(), machine.disposals()), (3, 1));
+}
+
+/// A task fills the disk and nothing can be freed. The worker has to live on, and to say so once.
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_that_nothing_helps_is_reported_once_and_again_when_it_changes() {
+    let machine = Machine::new(0);
+    let reports = Arc::new(Mutex::new(Vec::<Report>::new()));
+    let listener = {
+        let reports = reports.clone();
+        move |report: &Report| reports.lock().unwrap().push(report.clone())
+    };
+    let collector = GarbageCollector::with_listener(config(), machine.clone(), listener);
+    let busy = Arc::new(machine.thing("busy"));
+    let user = InUse::first(busy.clone());
+    collector.tracker().register(busy);
+    let background = collector.start();
+    seconds(3600).await;
+    assert!(machine.reads() > 50, "it goes on looking");
+    let told = |at: usize| reports.lock().unwrap()[at].clone();
+    assert_eq!(reports.lock().unwrap().len(), 1);
+    assert_eq!((told(0).can_claim(), told(0).in_use), (false, 1));
+    drop(user);
+    seconds(1).await;
+    assert_eq!(reports.lock().unwrap().len(), 2);
+    assert_eq!((told(1).can_claim(), told(1).freed.len()), (true, 1));
+    background.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_lets_a_collection_come_to_its_end() {
+    let machine = Machine::new(0);
+    let collector = GarbageCollector::new(config(), machine.clone());
+    let slow = machine
+        .thing("slow")
+        .does(Behaviour::Takes(Duration::from_secs(5)));
+    collector.tracker().register(Arc::new(slow));
+    let background = collector.start();
+    seconds(1).await;
+    background.stop().await;
+    assert_eq!(machine.disposals(), 1);
+    let reads = machine.reads();
+    collector.tracker().trigger();
+    seconds(600).await;
+    assert_eq!(machine.reads(), reads);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_it_ends_it() {
+    let machine = Machine::new(0);
+    let collector = GarbageCollector::new(config(), machine.clone());
+    drop(collector.start());
+    seconds(600).await;
+    assert!(machine.reads() <= 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_panics_does_not_keep_a_caller_from_collecting_again() {
+    let machine = Machine::new(0);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let listener = {
+        let calls = calls.clone();
+        move |_: &Report| {
+            assert!(
+                calls.fetch_add(1, Ordering::SeqCst) > 0,
+                "the first call panics"
+            );
+        }
+    };
+    let collector = GarbageCollector::with_listener(config(), machine.clone(), listener);
+    let first = {
+        let collector = collector.clone();
+        tokio::spawn(async move { collector.collect().await })
+    };
+    assert!(first.await.is_err());
+    collector.tracker().register(Arc::new(machine.thing("a")));
+    assert!(collector.collect().await.can_claim());
+}

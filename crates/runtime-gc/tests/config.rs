@@ -1,0 +1,113 @@
+//! Settings as people write them.
+
+#![cfg(feature = "serde")]
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use runtime_gc::{Amount, Config, CostClass, Mark};
+use serde_json::{Value, json};
+
+fn read(config: Value) -> Result<Config, String> {
+    serde_json::from_value(config).map_err(|error| error.to_string())
+}
+
+#[test]
+fn an_empty_configuration_is_the_default() {
+    assert_eq!(read(json!({})), Ok(Config::default()));
+}
+
+#[test]
+fn all_settings_can_be_written() {
+    let config = read(json!({
+        "limits": {
+            "minFreeDisk": { "limit": "10%", "rest": "20 GiB" },
+            "minFreeInodes": 1000,
+            "minAvailableMemory": "512 MiB",
+            "maxMemoryStall": 12.5,
+            "maxAge": "7 d",
+        },
+        "cheap": { "maxTotalSize": "50 GB" },
+        "expensive": { "maxCount": { "limit": 10, "rest": 8 } },
+        "interval": "2 min",
+        "disposeTimeout": 90,
+        "parallel": 2,
+    }))
+    .unwrap();
+    let limits = &config.limits;
+    let disk = Mark::at(Amount::Percent(10.0)).rest(Amount::Absolute(20 << 30));
+    assert_eq!(limits.min_free_disk, Some(disk));
+    assert_eq!(
+        limits.min_free_inodes,
+        Some(Mark::at(Amount::Absolute(1000)))
+    );
+    assert_eq!(
+        limits.min_available_memory,
+        Some(Mark::at(Amount::Absolute(512 << 20)))
+    );
+    assert_eq!(limits.max_memory_stall, Some(12.5));
+    assert_eq!(limits.max_age, Some(Duration::from_secs(7 * 86_400)));
+    let cheap = config.class(CostClass::Cheap);
+    assert_eq!(
+        cheap.max_total_size,
+        Some(Mark::at(Amount::Absolute(50_000_000_000)))
+    );
+    assert_eq!(config.expensive.max_count, Some(Mark::at(10).rest(8)));
+    assert_eq!(config.interval, Duration::from_secs(120));
+    assert_eq!(config.dispose_timeout, Duration::from_secs(90));
+    let written = serde_json::to_value(&config).unwrap();
+    assert_eq!(read(written), Ok(config));
+}
+
+#[test]
+fn what_is_wrong_is_said_in_words() {
+    let check = |config: Value, part: &str| {
+        let error = read(config).unwrap_err();
+        assert!(error.contains(part), "{error}");
+    };
+    check(json!({ "minFreeDisk": 1 }), "unknown field `minFreeDisk`");
+    check(
+        json!({ "limits": { "minFreeDisk": "20 apples" } }),
+        "such as `20 GiB` or `500 MB`",
+    );
+    check(
+        json!({ "limits": { "minFreeDisk": -1 } }),
+        "expected a number, a size such as",
+    );
+    check(
+        json!({ "limits": { "minFreeDisk": [1] } }),
+        "expected a limit, or",
+    );
+    check(
+        json!({ "limits": { "minFreeDisk": { "limit": 1, "at": 2 } } }),
+        "unknown field `at`",
+    );
+    check(json!({ "limits": { "maxCount": "many" } }), "expected u64");
+    check(
+        json!({ "limits": { "maxAge": "a week" } }),
+        "such as `90 s`",
+    );
+    check(json!({ "interval": "1 fortnight" }), "such as `90 s`");
+}
+
+proptest! {
+    #[test]
+    fn an_amount_that_is_printed_is_read_as_the_same(bytes: u64, percent in 0.0..=100.0_f64) {
+        for amount in [Amount::Absolute(bytes), Amount::Percent(percent)] {
+            prop_assert_eq!(amount.to_string().parse(), Ok(amount));
+            let json = serde_json::to_string(&amount).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Amount>(&json).unwrap(), amount);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "\\PC{0,20}", number: u64, unit in "[kKMGTi]{0,2}B|%") {
+        let _ = text.parse::<Amount>();
+        let _ = format!("{number} {unit}").parse::<Amount>();
+    }
+
+    #[test]
+    fn a_share_is_never_more_than_there_is(percent in 0.0..=100.0_f64, total in 0..1_u64 << 50) {
+        prop_assert!(Amount::Percent(percent).of(total) <= total);
+    }
+}

@@ -1,0 +1,265 @@
+//! Each limit, alone: what sets it off, what goes for it, and where it comes to rest.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime_gc::{
+    Amount, Config, CostClass, Footprint, GarbageCollector, InUse, Limit, Limits, Mark, Reason,
+    Report, Rule, Size,
+};
+use support::{Machine, TOTAL};
+
+fn limits(set: impl FnOnce(&mut Limits)) -> Config {
+    let mut config = Config::default();
+    set(&mut config.limits);
+    config
+}
+
+/// Resources named by their index, the first the least recently used.
+fn fill(machine: &Machine, collector: &GarbageCollector, count: u64, footprint: Footprint) {
+    for index in 0..count {
+        let thing = machine.thing(&index.to_string()).footprint(footprint);
+        let thing = thing.idle_since(1000 - index);
+        collector.tracker().register(Arc::new(thing));
+    }
+}
+
+fn reasons(report: &Report) -> Vec<Limit> {
+    let limit = |reason| match reason {
+        Reason::Rule(Rule { limit, .. }) => limit,
+        other => panic!("{other}"),
+    };
+    report.freed.iter().map(|it| limit(it.reason)).collect()
+}
+
+fn bytes(amount: u64) -> Footprint {
+    Footprint::disk(Size::Known(amount))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_floor_in_percent_is_a_share_of_the_disk() {
+    let machine = Machine::new(TOTAL / 20);
+    let config = limits(|it| {
+        it.min_free_disk = Some(Mark::at(Amount::Percent(10.0)).rest(Amount::Percent(25.0)))
+    });
+    let collector = GarbageCollector::new(config, machine.clone());
+    fill(&machine, &collector, 5, bytes(100));
+    collector.collect().await;
+    assert_eq!((machine.free(), machine.order().len()), (250, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lack_of_inodes_frees_what_is_on_disk() {
+    let machine = Machine::new(TOTAL);
+    machine.set_inodes(1000, 5);
+    let config = limits(|it| it.min_free_inodes = Some(Mark::at(Amount::Absolute(20))));
+    let collector = GarbageCollector::new(config, machine.clone());
+    let memory = machine
+        .thing("memory")
+        .footprint(Footprint::memory(Size::Known(1)));
+    collector
+        .tracker()
+        .register(Arc::new(memory.idle_since(5000)));
+    fill(
+        &machine,
+        &collector,
+        5,
+        bytes(0).with_inodes(Size::Known(10)),
+    );
+    let report = collector.collect().await;
+    assert_eq!(machine.order(), ["0", "1"]);
+    assert_eq!(reasons(&report), [Limit::FreeInodes, Limit::FreeInodes]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_system_that_counts_no_inodes_has_enough() {
+    let machine = Machine::new(TOTAL);
+    let config = limits(|it| it.min_free_inodes = Some(Mark::at(Amount::Percent(10.0))));
+    let collector = GarbageCollector::new(config, machine.clone());
+    fill(&machine, &collector, 3, bytes(10));
+    assert!(collector.collect().await.is_quiet());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lack_of_memory_frees_memory_and_no_disk() {
+    let machine = Machine::new(TOTAL);
+    machine.set_available(50);
+    let config = limits(|it| it.min_available_memory = Some(Mark::at(Amount::Absolute(200))));
+    let collector = GarbageCollector::new(config, machine.clone());
+    fill(&machine, &collector, 3, bytes(100));
+    for name in ["first", "second", "third"] {
+        let thing = machine
+            .thing(name)
+            .footprint(Footprint::memory(Size::Known(100)));
+        collector.tracker().register(Arc::new(thing));
+    }
+    let report = collector.collect().await;
+    assert_eq!(machine.order(), ["first", "second"]);
+    assert!(report.can_claim(), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stall_frees_a_little_memory_at_a_time() {
+    let machine = Machine::new(TOTAL);
+    machine.set_stall(40);
+    let mut config = limits(|it| it.max_memory_stall = Some(10.0));
+    config.parallel = 2;
+    let collector = GarbageCollector::new(config, machine.clone());
+    fill(&machine, &collector, 10, Footprint::memory(Size::Unknown));
+    let report = collector.collect().await;
+    assert_eq!(reasons(&report), [Limit::MemoryStall; 2]);
+    assert_eq!(
+        collector.collect().await.freed.len(),
+        2,
+        "the next one looks again"
+    );
+    machine.set_stall(5);
+    assert!(collector.collect().await.is_quiet());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_total_size_that_is_passed_is_brought_down_to_its_rest() {
+    let machine = Machine::new(TOTAL);
+    let config = limits(|it| {
+        it.max_total_size = Some(Mark::at(Amount::Absolute(450)).rest(Amount::Absolute(250)))
+    });
+    let collector = GarbageCollector::new(config, machine.clone());
+    fill(&machine, &collector, 4, bytes(100));
+    assert!(collector.collect().await.is_quiet());
+    fill(&machine, &collector, 1, bytes(100));
+    let report = collector.collect().await;
+    assert_eq!((report.freed.len(), collector.tracker().count()), (3, 2));
+    assert_eq!(reasons(&report), [Limit::TotalSize; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_total_size_in_use_does_not_keep_the_worker_from_claiming() {
+    let machine = Machine::new(TOTAL);
+    let config = limits(|it| it.max_total_size = Some(Mark::at(Amount::Absolute(50))));
+    let collector = GarbageCollector::new(config, machine.clone());
+    let thing = Arc::new(machine.thing("busy"));
+    let _user = InUse::first(thing.clone());
+    collector.tracker().register(thing);
+    let report = collector.collect().await;
+    assert!(!report.is_satisfied() && report.can_claim());
+    assert_eq!(report.shortages[0].missing, 50);
+    assert_eq!(
+        report.shortages[0].to_string(),
+        "total size is 50 B above its ceiling"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_count_that_is_passed_lets_the_least_recently_used_go() {
+    let machine = Machine::new(TOTAL);
+    let config = limits(|it| it.max_count = Some(Mark::at(3)));
+    let collector = GarbageCollector::new(config, machine.clone());
+    fill(&machine, &collector, 5, bytes(1));
+    collector.collect().await;
+    assert_eq!(machine.order(), ["0", "1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_used_for_too_long_goes_and_nothing_else() {
+    let machine = Machine::new(TOTAL);
+    let config = limits(|it| it.max_age = Some(Duration::from_secs(60)));
+    let collector = GarbageCollector::new(config, machine.clone());
+    for (name, idle) in [("old", 100), ("young", 30)] {
+        collector
+            .tracker()
+            .register(Arc::new(machine.thing(name).idle_since(idle)));
+    }
+    let report = collector.collect().await;
+    assert_eq!(
+        (machine.order(), reasons(&report)),
+        (vec!["old".to_owned()], vec![Limit::Age])
+    );
+    tokio::time::advance(Duration::from_secs(31)).await;
+    collector.collect().await;
+    assert_eq!(machine.order(), ["old", "young"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_of_a_class_takes_from_that_class_only() {
+    let machine = Machine::new(TOTAL);
+    let mut config = Config::default();
+    config.expensive.max_count = Some(Mark::at(1));
+    config.moderate.max_total_size = Some(Mark::at(Amount::Absolute(150)));
+    let collector = GarbageCollector::new(config, machine.clone());
+    for class in CostClass::ALL {
+        for age in [30, 20, 10] {
+            let thing = machine
+                .thing(&format!("{class} {age}"))
+                .class(class)
+                .idle_since(age);
+            collector.tracker().register(Arc::new(thing));
+        }
+    }
+    let report = collector.collect().await;
+    let order = ["moderate 30", "moderate 20", "expensive 30", "expensive 20"];
+    assert_eq!(machine.order(), order);
+    let reason = report.freed[2].reason.to_string();
+    assert_eq!(reason, "count of expensive resources");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_of_an_unknown_disk_is_skipped_and_a_plain_size_is_not() {
+    for (limit, skipped) in [(Amount::Percent(1.0), 1), (Amount::Absolute(150), 0)] {
+        let machine = Machine::new(TOTAL);
+        machine.break_statistics();
+        let config = limits(|it| it.max_total_size = Some(Mark::at(limit)));
+        let collector = GarbageCollector::new(config, machine.clone());
+        fill(&machine, &collector, 2, bytes(100));
+        let report = collector.collect().await;
+        assert_eq!(
+            (report.skipped.len(), report.freed.len()),
+            (skipped, 1 - skipped)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_floor_whose_statistic_is_missing_is_reported() {
+    let machine = Machine::new(0);
+    machine.set_stall(99);
+    machine.set_available(0);
+    machine.break_statistics();
+    let config = limits(|it| {
+        it.min_free_disk = Some(Mark::at(Amount::Percent(50.0)));
+        it.min_free_inodes = Some(Mark::at(Amount::Percent(50.0)));
+        it.min_available_memory = Some(Mark::at(Amount::Percent(50.0)));
+        it.max_memory_stall = Some(1.0);
+    });
+    let collector = GarbageCollector::new(config, machine.clone());
+    fill(
+        &machine,
+        &collector,
+        10,
+        bytes(100).with_memory(Size::Known(10)),
+    );
+    let report = collector.collect().await;
+    assert_eq!((machine.disposals(), report.skipped.len()), (0, 4));
+    assert!(
+        report
+            .to_string()
+            .contains("free disk was skipped: the disk is on fire"),
+        "{report}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_grew_counts_with_what_it_takes_now() {
+    let machine = Machine::new(TOTAL);
+    let config = limits(|it| it.max_total_size = Some(Mark::at(Amount::Absolute(500))));
+    let collector = GarbageCollector::new(config, machine.clone());
+    let thing = Arc::new(machine.thing("grows"));
+    let id = collector.tracker().register(thing.clone());
+    assert!(collector.collect().await.is_quiet());
+    thing.resize(Footprint::disk(Size::Known(600)));
+    assert!(collector.collect().await.is_quiet(), "nobody has told");
+    collector.tracker().refresh(id);
+    let report = collector.collect().await;
+    assert_eq!((report.freed.len(), report.freed_disk()), (1, 600));
+}
