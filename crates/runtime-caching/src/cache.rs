@@ -9,6 +9,7 @@ use runtime_gc::{DisposableResource, InUse, ResourceTracker};
 use crate::construction::{Construction, Site, Waiter};
 use crate::entry::{Entry, Parts};
 use crate::inner::{Inner, Key, Phase, Seen, Slot};
+use crate::sys::spawn;
 use crate::{Constructor, Handle, Lookup, Progress, RequireError, Resource};
 
 /// Who may use a resource at a time.
@@ -244,7 +245,7 @@ impl<K: Key, R: Resource> Cache<K, R> {
             .push(Slot { serial, phase });
         drop(shard);
         let site = Site::new(&self.inner, key, serial, running);
-        tokio::spawn(site.run(constructor()));
+        spawn(site.run(constructor()));
         Found::Building(waiter, Lookup::Made)
     }
 

@@ -9,10 +9,10 @@ use std::task::Poll;
 use std::time::SystemTime;
 
 use runtime_gc::{DisposableResource, InUse};
-use tokio::sync::watch;
 
 use crate::entry::{Entry, Parts};
 use crate::inner::{Inner, Key};
+use crate::sys::watch;
 use crate::{Build, Constructor, Progress, RequireError, Resource};
 
 /// What everybody who waits gets. It keeps the resource in use until they have all taken it.
@@ -27,7 +27,7 @@ pub(crate) struct Construction<K: Key, R: Resource> {
 /// Somebody who waits. When all have left, the construction is cancelled.
 pub(crate) struct Waiter<K: Key, R: Resource> {
     outcome: watch::Receiver<Option<Outcome<K, R>>>,
-    progress: watch::Receiver<Progress>,
+    progress: tokio::sync::watch::Receiver<Progress>,
 }
 
 impl<K: Key, R: Resource> Construction<K, R> {
@@ -209,7 +209,7 @@ impl<K: Key, R: Resource> Waiter<K, R> {
 }
 
 /// The newest step, if it came after the last one that was told.
-fn unseen(progress: &mut watch::Receiver<Progress>) -> Option<Progress> {
+fn unseen(progress: &mut tokio::sync::watch::Receiver<Progress>) -> Option<Progress> {
     let newest = progress.borrow_and_update();
     newest.has_changed().then(|| newest.clone())
 }

@@ -12,20 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use parking_lot::{Mutex, MutexGuard};
 use runtime_gc::ResourceTracker;
 
 use crate::construction::Construction;
 use crate::entry::{Entry, Parts};
+use crate::sys::{Mutex, MutexGuard, SHARDS};
 use crate::{Constructor, Resource, Sharing};
 
 /// What a key has to be.
 pub trait Key: Clone + Eq + Hash + fmt::Debug + Send + Sync + 'static {}
 
 impl<K: Clone + Eq + Hash + fmt::Debug + Send + Sync + 'static> Key for K {}
-
-/// A power of two, so that a hash can be masked.
-const SHARDS: usize = 32;
 
 pub(crate) struct Inner<K: Key, R: Resource> {
     pub(crate) name: Arc<str>,

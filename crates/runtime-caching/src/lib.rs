@@ -59,6 +59,10 @@ mod folders;
 mod handle;
 mod inner;
 mod resource;
+mod sys;
+
+#[cfg(all(test, runtime_loom))]
+mod models;
 
 pub use build::{Build, Constructor, Progress};
 pub use cache::{Cache, Cached, Sharing, Uncommitted};
