@@ -61,6 +61,7 @@ mod compiled {
 
     compile! {
         Readme "../../../README.md",
+        Caches "../../../docs/guide/caches.md",
         Logs "../../../docs/guide/logs.md",
         Testing "../../../docs/guide/testing.md",
     }
