@@ -55,6 +55,19 @@ fn a_root_that_is_a_file_is_refused_with_its_path() {
     );
 }
 
+#[test]
+fn a_name_does_not_lead_out_of_the_storage() {
+    let root = tempdir().expect("a folder for the test");
+    let storage = TemporaryStorage::open(root.path()).expect("storage opens");
+    for name in ["../out", "/etc/x", "a/b", r"..\out", "a\0b"] {
+        let refused = storage
+            .new_folder(name)
+            .expect_err("it is no part of a name");
+        assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput);
+        storage.new_file(name).expect_err("it is no part of a name");
+    }
+}
+
 #[cfg(unix)]
 mod unix {
     use std::os::unix::fs::{PermissionsExt as _, symlink};

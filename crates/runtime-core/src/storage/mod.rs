@@ -61,8 +61,9 @@ impl TemporaryStorage {
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// What the operating system says, and if `name` is more than a part of a name.
     pub fn new_folder(&self, name: &str) -> io::Result<TemporaryFolder> {
+        check_name(name)?;
         let path = run_folder::private_folder(self.path(), &format!("{name}-"))?;
         Ok(TemporaryFolder {
             path: Some(path),
@@ -74,8 +75,9 @@ impl TemporaryStorage {
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// What the operating system says, and if `name` is more than a part of a name.
     pub fn new_file(&self, name: &str) -> io::Result<TemporaryFile> {
+        check_name(name)?;
         let (_, path) = tempfile::Builder::new()
             .prefix(&format!("{name}-"))
             .tempfile_in(self.path())?
@@ -84,6 +86,17 @@ impl TemporaryStorage {
             path,
             _run: Arc::clone(&self.run),
         })
+    }
+}
+
+/// Names may come from a payload, and must not lead out of the run folder.
+fn check_name(name: &str) -> io::Result<()> {
+    match name.contains(['/', '\\', '\0']) {
+        true => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{name:?} cannot be a part of a file's name"),
+        )),
+        false => Ok(()),
     }
 }
 
