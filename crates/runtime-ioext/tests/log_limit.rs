@@ -74,6 +74,20 @@ fn writers_share_the_limit_and_the_last_one_ends_it() {
 }
 
 #[test]
+fn fresh_limit_counts_from_nothing() {
+    let (_folder, log) = new_log();
+    let limit = OutputLimit::new(4, 0).with_notice(|_| "...".into());
+    limit.writer(log.writer()).write_all(b"one\n").unwrap();
+    limit
+        .fresh()
+        .writer(log.writer())
+        .write_all(b"two\n")
+        .unwrap();
+    limit.writer(log.writer()).write_all(b"six\n").unwrap();
+    assert_eq!(text(&log), "one\ntwo\n...\n");
+}
+
+#[test]
 fn limit_holds_for_output_after_its_end_too() {
     let (_folder, log) = new_log();
     let mut writer = OutputLimit::new(8, 4)

@@ -13,7 +13,7 @@ use std::time::Instant;
 use runtime_core::log::CreateLogError;
 use runtime_core::queue::TaskClaim;
 use runtime_core::{
-    CredentialsWatch, ExceptionReason, LifeCycleTracker, Run, StopReason, TaskContext,
+    CredentialsWatch, ExceptionReason, LifeCycleTracker, LogOptions, Run, StopReason, TaskContext,
     TaskContextController, TaskInfo,
 };
 use tokio::sync::SetOnce;
@@ -109,7 +109,11 @@ fn open(
         .monitor
         .with_tag("taskId", info.run.task_id.to_string())
         .with_tag("runId", info.run.run_id.to_string());
-    let (context, controller) = TaskContext::create(&log, info)?;
+    let log_options = LogOptions {
+        output_limit: blueprint.output_limit.fresh(),
+        ..LogOptions::default()
+    };
+    let (context, controller) = TaskContext::create_with(&log, info, log_options)?;
     controller.set_credentials(claim.credentials.clone());
     controller.set_services(blueprint.deployment.connect(controller.credentials()));
     Ok((

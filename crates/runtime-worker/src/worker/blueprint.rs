@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use runtime_core::log::OutputLimit;
 use runtime_core::{Deployment, Environment, MalformedPayloadError};
 use serde_json::Value;
 
@@ -21,6 +22,7 @@ pub(crate) struct Blueprint {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) timing: Timing,
     pub(crate) health: Health,
+    pub(crate) output_limit: OutputLimit,
 }
 
 impl Blueprint {

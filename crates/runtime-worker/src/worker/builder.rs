@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use runtime_core::log::OutputLimit;
 use runtime_core::{CredentialsWatch, Deployment, Environment};
 
 use super::health::Health;
@@ -26,7 +27,12 @@ pub struct WorkerBuilder {
     capacity: usize,
     timing: Timing,
     internal_errors: Option<u32>,
+    output_limit: OutputLimit,
 }
+
+/// How much output of a task is kept, and how much of that for its end, unless the worker is told otherwise.
+const OUTPUT: u64 = 1 << 30;
+const OUTPUT_END: usize = 1 << 20;
 
 /// How many internal errors in a row a worker takes before it stops, unless it is told otherwise.
 const INTERNAL_ERRORS: u32 = 5;
@@ -48,6 +54,7 @@ impl WorkerBuilder {
             capacity: 1,
             timing: Timing::default(),
             internal_errors: Some(INTERNAL_ERRORS),
+            output_limit: OutputLimit::new(OUTPUT, OUTPUT_END),
         }
     }
 
@@ -100,6 +107,13 @@ impl WorkerBuilder {
         self
     }
 
+    /// How much output of each task goes to its log; 1 GiB by default, of which the last MiB is for the end
+    /// of the output. What is dropped in the middle is told there, and the worker's own lines always pass.
+    pub fn output_limit(mut self, limit: OutputLimit) -> Self {
+        self.output_limit = limit;
+        self
+    }
+
     /// Makes the worker.
     ///
     /// # Errors
@@ -125,6 +139,7 @@ impl WorkerBuilder {
             observer: self.observer,
             timing: self.timing,
             health: Health::new(self.internal_errors),
+            output_limit: self.output_limit,
         };
         Ok(Worker {
             blueprint: Arc::new(blueprint),

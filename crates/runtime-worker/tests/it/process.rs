@@ -1,5 +1,6 @@
 //! Tasks as processes: what they see, what they leave, and that nothing of them outlives them.
 use crate::support::{Bench, is_alive};
+use runtime_core::log::OutputLimit;
 use serde_json::{Value, json};
 
 fn sh(script: &str) -> Value {
@@ -168,4 +169,23 @@ mod artifacts {
             drop(running);
         }
     }
+}
+
+#[tokio::test]
+async fn output_over_the_limit_keeps_its_head_and_its_end() {
+    let bench = Bench::new().await;
+    let worker = bench.worker().output_limit(OutputLimit::new(200, 100));
+    let running = bench.start(worker);
+    let task_id = bench.create(sh("seq 1000"));
+    bench.resolved(&task_id).await;
+    let log = bench.log(&task_id).await;
+    running.stop().await;
+    assert!(
+        log.contains("\n1\n2\n3\n") && log.contains("\n999\n1000\n["),
+        "{log}"
+    );
+    assert!(
+        log.contains("of output were dropped here: the limit is 200 bytes]\n"),
+        "{log}"
+    );
 }

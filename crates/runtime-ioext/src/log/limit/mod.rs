@@ -93,6 +93,18 @@ impl OutputLimit {
         Self::build(self.shared.limit, self.shared.tail, notice)
     }
 
+    /// The same for another task: a limit of this size and notice that has counted nothing yet.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        let Shared {
+            limit,
+            tail,
+            notice,
+            ..
+        } = *self.shared;
+        Self::build(limit, tail, notice)
+    }
+
     fn build(limit: u64, tail: usize, notice: fn(&Dropped) -> String) -> Self {
         let state = State {
             head_room: limit - tail as u64,
