@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use runtime_core::monitor::{IncidentId, Level, MonitorSink, Report, Scope, Severity};
+use runtime_core::monitor::{IncidentId, Level, MonitorSink, Record, Report, Scope, Severity};
 use runtime_core::{Monitor, chain};
 
 /// The handle of a mock monitor: what the monitor and its children were told.
@@ -35,6 +35,8 @@ pub struct LogLine {
     pub tags: BTreeMap<String, String>,
     /// The message.
     pub message: String,
+    /// The fields of this line, as text.
+    pub fields: BTreeMap<String, String>,
 }
 
 /// An incident that was reported.
@@ -188,17 +190,21 @@ impl MonitorSink for Recorder {
             .push(value);
     }
 
-    fn log(&self, scope: &Scope, level: Level, message: &dyn fmt::Display) {
+    fn log(&self, scope: &Scope, record: &Record<'_>) {
         // Formatting runs code of others: never under the lock.
+        let fields = record.fields.iter();
         let line = LogLine {
-            level,
+            level: record.level,
             prefix: scope.prefix().to_owned(),
             tags: tags(scope),
-            message: message.to_string(),
+            message: record.message.to_string(),
+            fields: fields
+                .map(|(name, value)| ((*name).to_owned(), value.to_string()))
+                .collect(),
         };
         self.told.lock().lines.push(line);
-        if level == Level::ERROR {
-            self.fail(message);
+        if record.level == Level::ERROR {
+            self.fail(record.message);
         }
     }
 

@@ -1,12 +1,9 @@
 //! What an application can configure.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::filter::{LevelFilter, Targets};
-
-use crate::LineFormat;
 
 /// Configuration of monitoring.
 ///
@@ -28,6 +25,14 @@ pub struct Config {
 
     /// Tags whose values make a metric a series of its own. Name none that has many values.
     pub labels: Vec<String>,
+
+    /// Where to report errors to.
+    #[cfg(feature = "sentry")]
+    pub sentry: Option<crate::SentryConfig>,
+
+    /// Where to push metrics to.
+    #[cfg(feature = "otlp")]
+    pub otlp: Option<crate::OtlpConfig>,
 }
 
 /// Configuration of the worker's own log.
@@ -63,17 +68,23 @@ pub enum LogLevel {
     Trace,
 }
 
-/// What a line of the log looks like.
+/// What a line of the log looks like, and where it goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// Text, with colours if it goes to a terminal.
+    /// Text on standard error, with colours if that is a terminal.
     #[default]
     Auto,
-    /// Text.
+    /// Text on standard error.
     Text,
-    /// JSON, with the names that Taskcluster's services use.
+    /// JSON on standard error, with the names that Taskcluster's services use.
     Json,
+    /// Messages for Taskcluster's worker-runner on standard output.
+    Workerproto,
+    /// Entries for the journal of systemd; needs the feature `journald`.
+    Journald,
+    /// Lines for the syslog daemon of the machine; needs the feature `syslog`.
+    Syslog,
 }
 
 impl LogConfig {
@@ -82,19 +93,6 @@ impl LogConfig {
         Targets::new()
             .with_default(LevelFilter::from(self.level))
             .with_targets(modules.map(|(name, level)| (name.clone(), LevelFilter::from(*level))))
-    }
-}
-
-impl LogFormat {
-    /// What lines on standard error look like.
-    pub(crate) fn on_stderr(self) -> LineFormat {
-        match self {
-            Self::Auto => LineFormat::Text {
-                colours: std::io::stderr().is_terminal(),
-            },
-            Self::Text => LineFormat::Text { colours: false },
-            Self::Json => LineFormat::Json,
-        }
     }
 }
 

@@ -1,85 +1,156 @@
 //! Values that are only formatted if somebody listens.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::sync::Arc;
+use std::fmt::{self, Write as _};
 
-use runtime_core::monitor::Scope;
+use runtime_core::monitor::{Field, Scope, Value};
+use runtime_ioext::log::Redactor;
 
-/// Replaces the secrets in a text.
-pub(crate) type Redact = Arc<dyn Fn(&str) -> Cow<'_, str> + Send + Sync>;
-
-/// The tags of a scope and those that all scopes have.
+/// The fields that all events of a monitor may have: prefix and tags of the scope, tags that all
+/// scopes have, and fields of one line.
 ///
-/// `{:?}` gives `name=value name=value`; `{:#?}` gives the members of a JSON object, without braces.
+/// The flags of the formatter choose how they are written, since a value of a `tracing` event cannot be asked for
+/// anything else: `{:?}` gives `name=value name=value`, `{:#?}` the members of a JSON object without
+/// braces, and `{:+?}` a line `NAME=value` each, as journald takes them.
 pub(crate) struct Tags<'a> {
     pub(crate) scope: &'a Scope,
     pub(crate) common: &'a [(String, String)],
-    pub(crate) redact: Option<&'a Redact>,
+    pub(crate) fields: &'a [Field<'a>],
+    pub(crate) redactor: Option<&'a Redactor>,
 }
 
 impl Tags<'_> {
     pub(crate) fn is_empty(&self) -> bool {
-        self.common.is_empty() && self.scope.tags().next().is_none()
+        self.fields.is_empty() && self.common.is_empty() && self.scope.tags().next().is_none()
     }
 
     /// The outermost first, and each name once, with the innermost value.
-    fn collect(&self) -> Vec<(&str, Cow<'_, str>)> {
-        let common = self.common.iter().rev();
-        let common = common.map(|(name, value)| (&**name, &**value));
-        let of_scope = self
-            .scope
-            .tags()
-            .map(|(name, value)| -> (&str, &str) { (name, value) });
-        let all = of_scope.chain(common);
-        let mut tags: Vec<(&str, Cow<'_, str>)> = Vec::new();
-        for (name, value) in all {
-            if tags.iter().all(|(known, _)| *known != name) {
-                tags.push((name, redacted(self.redact, value)));
+    fn each(&self, mut write: impl FnMut(&str, Value<'_>) -> fmt::Result) -> fmt::Result {
+        let fields = self.fields.iter().map(|(name, _)| *name);
+        let hidden: Vec<&str> = fields.collect();
+        for (name, value) in tags(self.scope, self.common) {
+            if !hidden.contains(&name) {
+                write(name, Value::Text(&redacted(self.redactor, value)))?;
             }
         }
-        tags.reverse();
-        tags
-    }
-}
-
-impl fmt::Debug for Tags<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let separator = if f.alternate() { "," } else { " " };
-        for (index, (name, value)) in self.collect().into_iter().enumerate() {
-            if index > 0 {
-                f.write_str(separator)?;
-            }
-            match f.alternate() {
-                true => write!(f, "{}:{}", json(name), json(&value))?,
-                false => write!(f, "{name}={value}")?,
+        for (name, value) in self.fields {
+            match value {
+                Value::Text(text) => write(name, Value::Text(&redacted(self.redactor, text)))?,
+                Value::Display(value) => {
+                    let text = value.to_string();
+                    write(name, Value::Text(&redacted(self.redactor, &text)))?;
+                }
+                number => write(name, *number)?,
             }
         }
         Ok(())
     }
 }
 
+/// The tags of a scope and those that all scopes have: the outermost first, and each name once, with the innermost value.
+pub(crate) fn tags<'a>(
+    scope: &'a Scope,
+    common: &'a [(String, String)],
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let common = common.iter().rev();
+    let common = common.map(|(name, value)| (&**name, &**value));
+    let of_scope = scope
+        .tags()
+        .map(|(name, value)| -> (&str, &str) { (name, value) });
+    let mut tags: Vec<(&str, &str)> = Vec::new();
+    for (name, value) in of_scope.chain(common) {
+        if tags.iter().all(|(known, _)| *known != name) {
+            tags.push((name, value));
+        }
+    }
+    tags.into_iter().rev()
+}
+
+impl fmt::Debug for Tags<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (json, journal) = (f.alternate(), f.sign_plus());
+        let mut separator = "";
+        self.each(|name, value| {
+            if journal {
+                let mut field = String::new();
+                push_journal(&mut field, name, &value.to_string());
+                return f.write_str(&field);
+            }
+            f.write_str(std::mem::replace(
+                &mut separator,
+                if json { "," } else { " " },
+            ))?;
+            match json {
+                true => write!(f, "{}:{}", json_text(name), JsonValue(value)),
+                false => write!(f, "{name}={value}"),
+            }
+        })
+    }
+}
+
+/// A value as JSON.
+struct JsonValue<'a>(Value<'a>);
+
+impl fmt::Display for JsonValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Bool(_) | Value::Unsigned(_) | Value::Signed(_) => self.0.fmt(f),
+            Value::Float(value) if value.is_finite() => value.fmt(f),
+            text => f.write_str(&json_text(&text.to_string())),
+        }
+    }
+}
+
 /// A text as a JSON string.
-fn json(text: &str) -> String {
+fn json_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// Adds a field in the form that journald takes: `NAME=value`, or the length before a value of many lines.
+pub(crate) fn push_journal(out: &mut String, name: &str, value: &str) {
+    for c in name.chars() {
+        match c {
+            // `taskId` becomes `TASK_ID`; names of the journal have no lower case.
+            c if c.is_ascii_uppercase() => {
+                if !out.is_empty() && !out.ends_with(['\n', '_']) {
+                    out.push('_');
+                }
+                out.push(c);
+            }
+            c if c.is_ascii_alphanumeric() => out.push(c.to_ascii_uppercase()),
+            _ => out.push('_'),
+        }
+    }
+    // A value of many lines has its length in binary before it, which a string cannot hold; so a
+    // line feed becomes what people see of it. `MESSAGE` is written elsewhere and keeps its lines.
+    let _ = writeln!(out, "={}", value.replace('\n', "\\n"));
 }
 
 /// A message without secrets.
 pub(crate) struct Redacted<'a> {
     pub(crate) message: &'a dyn fmt::Display,
-    pub(crate) redact: Option<&'a Redact>,
+    pub(crate) redactor: Option<&'a Redactor>,
 }
 
 impl fmt::Display for Redacted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.redact {
+        match self.redactor {
             // Most messages have nothing to hide and go where they are wanted without a copy.
             None => self.message.fmt(f),
-            Some(redact) => f.write_str(&redact(&self.message.to_string())),
+            Some(_) => f.write_str(&redacted(self.redactor, &self.message.to_string())),
         }
     }
 }
 
-fn redacted<'a>(redact: Option<&Redact>, text: &'a str) -> Cow<'a, str> {
-    redact.map_or(Cow::Borrowed(text), |redact| redact(text))
+/// The text without secrets.
+pub(crate) fn redacted<'a>(redactor: Option<&Redactor>, text: &'a str) -> Cow<'a, str> {
+    let Some(redactor) = redactor else {
+        return Cow::Borrowed(text);
+    };
+    let clean = redactor.redact(text.as_bytes());
+    match clean == text.as_bytes() {
+        true => Cow::Borrowed(text),
+        // A secret is cut out of text as a whole, so that what stays is text.
+        false => Cow::Owned(String::from_utf8_lossy(&clean).into_owned()),
+    }
 }

@@ -8,14 +8,19 @@
 //!
 //! Libraries emit events, and the application decides what becomes of them:
 //!
-//! - [`LogBuilder::install`] writes lines of text or JSON to standard error. It is the only function here
-//!   that changes the whole process.
+//! - [`LogBuilder::install`] writes text or JSON to standard error, messages for worker-runner to standard output,
+//!   or entries to the journal or syslog. It is the only function here that changes the whole process.
 //! - An application with a subscriber of its own adds [`LogLayer`] to it, or handles the events
 //!   itself; see [`LoggingMonitor`] for their fields.
 //! - [`pre_config`] gives a monitor for the time before the configuration is read.
 //!
-//! Nothing here waits for a terminal or a disk: lines are written by a thread of their own, and dropped
-//! and counted if that cannot keep up.
+//! Nothing here waits for a terminal, a disk or a network: lines are written by a thread of their own, errors are
+//! reported by a task of their own, and what these cannot keep up with is dropped and counted.
+//!
+//! # Who hears of incidents
+//!
+//! [`Reporters`] are told of each [`Incident`], with the id that the log shows and without the secrets.
+//! [`RecentIncidents`] keeps the last; a [`Forwarder`] delivers them to a service, such as Sentry.
 //!
 //! # Example
 //!
@@ -32,29 +37,62 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 //!
-//! # Limitations
-//!
-//! Error reports go to the log only; there is no Sentry and no OTLP.
+//! # Feature flags
+#![cfg_attr(feature = "document-features", doc = document_features::document_features!())]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;
 mod events;
 mod fields;
+mod incidents;
 mod logging;
 mod logs;
 mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
+#[cfg(feature = "push")]
+mod push;
+mod secret;
+#[cfg(feature = "sentry")]
+mod sentry;
+#[cfg(feature = "status")]
+pub mod status;
+#[cfg(feature = "system")]
+mod system;
+#[cfg(all(unix, feature = "systemd"))]
+mod systemd;
 
 use std::sync::Arc;
 
 use runtime_core::Monitor;
+use runtime_ioext::log::Redactor;
 
 pub use config::{Config, LogConfig, LogFormat, LogLevel};
 pub use events::{WorkerEvent, WorkerEvents};
+pub use incidents::{
+    Cause, Deliver, Delivery, Forwarded, Forwarder, Incident, RecentIncidents, Reporter, Reporters,
+};
 pub use logging::{LoggingMonitor, TARGET};
 use logs::EarlyMonitor;
-pub use logs::{InstallError, LineFormat, Log, LogBuilder, LogGuard, LogLayer};
+pub use logs::workerproto::error_report;
+pub use logs::{InstallError, LineFormat, Log, LogBuilder, LogGuard, LogLayer, LogLevels};
 #[cfg(feature = "prometheus")]
 pub use metrics::OPENMETRICS;
-pub use metrics::{Distribution, Metrics, MetricsBuilder, Sample, Snapshot};
+pub use metrics::{
+    CATALOG, Counter, Described, Description, Distribution, Kind, Metrics, MetricsBuilder, Sample,
+    Snapshot, Unit,
+};
+#[cfg(feature = "otlp")]
+pub use otlp::{OtlpConfig, OtlpPush, push_to_otlp};
+#[cfg(feature = "push")]
+pub use push::PushError;
+pub use secret::Secret;
+#[cfg(feature = "sentry")]
+pub use sentry::{Dsn, DsnSource, SentryConfig, report_to_sentry};
+#[cfg(feature = "system")]
+pub use system::MachineGauges;
+#[cfg(all(unix, feature = "systemd"))]
+pub use systemd::Systemd;
 
 /// What [`from_config`] makes.
 #[derive(Clone, Debug)]
@@ -64,24 +102,43 @@ pub struct Monitoring {
     pub monitor: Monitor,
     /// What was counted and measured.
     pub metrics: Metrics,
+    /// The secrets that are taken out of everything from the moment on at which they are added.
+    pub redactor: Redactor,
+    /// Who hears of incidents; add to it.
+    pub reporters: Reporters,
+    /// The last incidents.
+    pub incidents: RecentIncidents,
 }
 
 /// Makes a monitor of a configuration.
 ///
-/// Its log lines go to the subscriber of the process, which [`LogBuilder`] installs.
+/// Its log lines go to the subscriber of the process, which [`LogBuilder`] installs; give that the `redactor` and
+/// the `metrics` of the result. Pushes to Sentry and OTLP start with functions of their own, since they need a
+/// tokio runtime.
 #[must_use]
 pub fn from_config(config: &Config) -> Monitoring {
-    let metrics = Metrics::builder().labels(&config.labels).build();
+    let (redactor, reporters) = (Redactor::new(), Reporters::default());
+    let metrics = Metrics::builder()
+        .labels(&config.labels)
+        .redactor(redactor.clone())
+        .build();
     let tags = config
         .tags
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
+    let incidents = RecentIncidents::new();
+    reporters.add(Arc::new(incidents.clone()));
     let monitor = LoggingMonitor::new()
         .with_metrics(metrics.clone())
+        .with_redactor(redactor.clone())
+        .with_reporters(reporters.clone())
         .with_tags(tags);
     Monitoring {
         monitor: monitor.into_monitor(),
         metrics,
+        redactor,
+        reporters,
+        incidents,
     }
 }
 
@@ -90,7 +147,7 @@ pub fn from_config(config: &Config) -> Monitoring {
 /// It installs nothing. Its thread ends with the last of its clones.
 #[must_use]
 pub fn pre_config() -> Monitor {
-    match EarlyMonitor::start(LogFormat::Auto.on_stderr()) {
+    match EarlyMonitor::start(logs::text_on_stderr()) {
         Ok(monitor) => Monitor::new(Arc::new(monitor)),
         // Without a thread, there is still the subscriber of the process, if any.
         Err(_) => LoggingMonitor::new().into_monitor(),

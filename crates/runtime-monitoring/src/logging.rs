@@ -1,15 +1,16 @@
 //! The monitor that logs through `tracing` and counts in memory.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use runtime_core::monitor::{Level, MonitorSink, Report, Scope, Severity};
+use runtime_core::monitor::{Field, Level, MonitorSink, Record, Report, Scope, Severity};
 use runtime_core::{Monitor, chain};
-use tracing::event;
+use runtime_ioext::log::Redactor;
+use tracing::{Span, event, info_span};
 
 use crate::Metrics;
-use crate::fields::{Redact, Redacted, Tags};
+use crate::fields::{Redacted, Tags};
+use crate::incidents::{Incident, Reporters};
 
 /// The target of every event that a monitor writes, to filter by.
 pub const TARGET: &str = "worker";
@@ -17,8 +18,9 @@ pub const TARGET: &str = "worker";
 /// Writes log lines and incidents as `tracing` events, and keeps counters and measures in [`Metrics`].
 ///
 /// An event has the target [`TARGET`], and, as far as there are any, the fields `prefix`, `tags`
-/// (`name=value name=value`), and for incidents `incident` and `error`. Whatever subscriber the
-/// application has installed sees them; this installs none.
+/// (`name=value name=value`, those of the line included), and for incidents `incident` and `error`.
+/// [`Monitor::in_span`] makes spans named `work` with `name`, `prefix` and `tags`. Whatever subscriber
+/// the application has installed sees them; this installs none.
 ///
 /// # Example
 ///
@@ -32,7 +34,8 @@ pub const TARGET: &str = "worker";
 pub struct LoggingMonitor {
     metrics: Metrics,
     tags: Vec<(String, String)>,
-    redact: Option<Redact>,
+    redactor: Option<Redactor>,
+    reporters: Reporters,
 }
 
 impl LoggingMonitor {
@@ -62,15 +65,17 @@ impl LoggingMonitor {
         self
     }
 
-    /// Passes every message, error and value of a tag through `redact`, which replaces the secrets.
-    ///
-    /// It is called from any thread, and only for what some subscriber wants to see.
+    /// Takes the secrets out of every message, error, field and value of a tag.
     #[must_use]
-    pub fn with_redactor(
-        mut self,
-        redact: impl Fn(&str) -> Cow<'_, str> + Send + Sync + 'static,
-    ) -> Self {
-        self.redact = Some(Arc::new(redact));
+    pub fn with_redactor(mut self, redactor: Redactor) -> Self {
+        self.redactor = Some(redactor);
+        self
+    }
+
+    /// Tells these of incidents, beside the log.
+    #[must_use]
+    pub fn with_reporters(mut self, reporters: Reporters) -> Self {
+        self.reporters = reporters;
         self
     }
 
@@ -86,18 +91,19 @@ impl LoggingMonitor {
         Monitor::new(Arc::new(self))
     }
 
-    fn tags<'a>(&'a self, scope: &'a Scope) -> Tags<'a> {
+    fn tags<'a>(&'a self, scope: &'a Scope, fields: &'a [Field<'a>]) -> Tags<'a> {
         Tags {
             scope,
             common: &self.tags,
-            redact: self.redact.as_ref(),
+            fields,
+            redactor: self.redactor.as_ref(),
         }
     }
 
     fn redacted<'a>(&'a self, message: &'a dyn fmt::Display) -> Redacted<'a> {
         Redacted {
             message,
-            redact: self.redact.as_ref(),
+            redactor: self.redactor.as_ref(),
         }
     }
 }
@@ -124,13 +130,13 @@ impl MonitorSink for LoggingMonitor {
         self.metrics.measure(scope, name, value);
     }
 
-    fn log(&self, scope: &Scope, level: Level, message: &dyn fmt::Display) {
+    fn log(&self, scope: &Scope, record: &Record<'_>) {
         event_at!(
-            level,
+            record.level,
             prefix = prefix(scope),
-            tags = present(&self.tags(scope)),
+            tags = present(&self.tags(scope, record.fields)),
             "{}",
-            self.redacted(message)
+            self.redacted(record.message)
         );
     }
 
@@ -142,12 +148,24 @@ impl MonitorSink for LoggingMonitor {
         event_at!(
             level,
             prefix = prefix(scope),
-            tags = present(&self.tags(scope)),
+            tags = present(&self.tags(scope, &[])),
             incident = %report.incident,
             error = %self.redacted(&chain(report.error)),
             "{}",
             self.redacted(report.context)
         );
+        self.reporters
+            .tell(|| Incident::new(scope, &self.tags, report, self.redactor.as_ref()));
+    }
+
+    fn span(&self, scope: &Scope, name: &'static str) -> Span {
+        info_span!(
+            target: TARGET,
+            "work",
+            name,
+            prefix = prefix(scope),
+            tags = present(&self.tags(scope, &[]))
+        )
     }
 }
 

@@ -64,5 +64,6 @@ mod compiled {
         Caches "../../../docs/guide/caches.md",
         Logs "../../../docs/guide/logs.md",
         Testing "../../../docs/guide/testing.md",
+        Monitoring "../../../docs/guide/monitoring.md",
     }
 }

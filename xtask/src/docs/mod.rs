@@ -4,6 +4,7 @@ mod book;
 mod features;
 mod guides;
 mod links;
+mod metrics;
 mod readme;
 mod table;
 
@@ -23,7 +24,8 @@ struct Generated {
 /// Compares what is generated with what is there, or writes it; then checks what people wrote.
 pub(crate) fn run(sh: &Shell, write: bool) -> Result<()> {
     let workspace = Workspace::load(sh)?;
-    let mut generated = vec![table::generate(sh, &workspace)?];
+    let files = files::load(&workspace::root())?;
+    let mut generated = vec![table::generate(sh, &workspace)?, metrics::generate(&files)?];
     for library in workspace.libraries() {
         generated.push(readme::generate(sh, library)?);
     }
@@ -41,6 +43,7 @@ pub(crate) fn run(sh: &Shell, write: bool) -> Result<()> {
             paths.join(", ")
         );
     }
+    // Again, since something may have been written.
     let files = files::load(&workspace::root())?;
     book::check(&files)?;
     guides::check(&files)?;

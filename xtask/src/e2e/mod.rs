@@ -2,6 +2,7 @@
 
 mod browser;
 mod full_disk;
+mod metrics;
 mod python;
 mod server;
 mod taskcluster;
@@ -33,6 +34,11 @@ const SCRIPTS: &[Script] = &[
         name: "full-disk",
         what: "a task's log on a file system that is full",
         run: full_disk::run,
+    },
+    Script {
+        name: "metrics",
+        what: "Prometheus's own Python client reads a worker's metrics",
+        run: metrics::run,
     },
     Script {
         name: "taskcluster",

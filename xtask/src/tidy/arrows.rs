@@ -15,7 +15,10 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
     ("runtime-client", &["runtime-core", "runtime-ioext"]),
     ("runtime-caching", &["runtime-core", "runtime-gc"]),
     ("runtime-fetcher", &["runtime-core", "runtime-ioext"]),
-    ("runtime-monitoring", &["runtime-core"]),
+    (
+        "runtime-monitoring",
+        &["runtime-core", "runtime-ioext", "runtime-gc"],
+    ),
     ("runtime-webhook", &["runtime-core", "runtime-ioext"]),
     (
         "runtime-worker",
@@ -35,7 +38,10 @@ const OPEN_BEHIND_FEATURES: &[&str] = &["runtime-mocks", "runtime"];
 
 /// The libraries that may know an HTTP library.
 const HTTP: &[(&str, &[&str])] = &[
-    ("reqwest", &["runtime-client", "runtime-fetcher"]),
+    (
+        "reqwest",
+        &["runtime-client", "runtime-fetcher", "runtime-monitoring"],
+    ),
     ("hyper", &["runtime-webhook", "runtime-mocks"]),
     ("hyper-util", &["runtime-webhook", "runtime-mocks"]),
     ("axum", &["runtime-webhook", "runtime-mocks"]),

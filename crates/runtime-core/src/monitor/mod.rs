@@ -6,9 +6,13 @@
 //! Prefixes are constants and end up in metric names. Tags are values, such as a task's id, and do
 //! not multiply metrics.
 
+mod panic;
+mod record;
 mod scope;
 mod sink;
 
+pub use panic::Panicked;
+pub use record::{Field, Record, Value};
 pub use scope::Scope;
 pub use sink::{IncidentId, MonitorSink, NullSink, Report, Severity};
 pub use tracing::Level;
@@ -21,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 /// A handle to tell what happens: counts, measures, log lines and incidents.
 ///
@@ -28,7 +33,7 @@ use tokio::time::Instant;
 /// # use runtime_core::Monitor;
 /// let monitor = Monitor::null().with_prefix("fetch").with_tag("taskId", "RmzTkg-8Qj614ea9fI9Jmg");
 /// monitor.count("retries", 1);
-/// monitor.info("fetched the input");
+/// monitor.fields(&[("bytes", 4096.into())]).info("fetched the input");
 /// ```
 #[derive(Clone)]
 pub struct Monitor {
@@ -67,6 +72,19 @@ impl Monitor {
             sink: Arc::clone(&self.sink),
             scope: self.scope.with_tag(name, value.into()),
         }
+    }
+
+    /// A child with more tags.
+    #[must_use]
+    pub fn with_tags<V: Into<Cow<'static, str>>>(
+        &self,
+        tags: impl IntoIterator<Item = (&'static str, V)>,
+    ) -> Self {
+        let mut child = self.clone();
+        for (name, value) in tags {
+            child.scope = child.scope.with_tag(name, value.into());
+        }
+        child
     }
 
     /// The prefix and the tags.
@@ -110,24 +128,42 @@ impl Monitor {
         result
     }
 
+    /// Awaits `work` in a `tracing` span that carries the prefix and the tags, as far as the sink makes spans.
+    ///
+    /// # Cancel safety
+    ///
+    /// As safe as `work`.
+    pub async fn in_span<T>(&self, name: &'static str, work: impl Future<Output = T>) -> T {
+        work.instrument(self.sink.span(&self.scope, name)).await
+    }
+
+    /// Adds fields to one line of the log: `monitor.fields(&[("bytes", 5.into())]).info("done")`.
+    #[must_use]
+    pub fn fields<'a>(&'a self, fields: &'a [Field<'a>]) -> WithFields<'a> {
+        WithFields {
+            monitor: self,
+            fields,
+        }
+    }
+
     /// Writes a line for developers.
     pub fn debug(&self, message: impl fmt::Display) {
-        self.sink.log(&self.scope, Level::DEBUG, &message);
+        self.fields(&[]).debug(message);
     }
 
     /// Writes a line for operators.
     pub fn info(&self, message: impl fmt::Display) {
-        self.sink.log(&self.scope, Level::INFO, &message);
+        self.fields(&[]).info(message);
     }
 
     /// Writes a line about something that may need a look.
     pub fn warn(&self, message: impl fmt::Display) {
-        self.sink.log(&self.scope, Level::WARN, &message);
+        self.fields(&[]).warn(message);
     }
 
     /// Writes a line about something that needs a look; see also [`report_error`](Self::report_error).
     pub fn error(&self, message: impl fmt::Display) {
-        self.sink.log(&self.scope, Level::ERROR, &message);
+        self.fields(&[]).error(message);
     }
 
     /// Reports an error that somebody must look into, and returns the id to tell others.
@@ -173,5 +209,44 @@ impl fmt::Debug for Monitor {
         f.debug_struct("Monitor")
             .field("scope", &self.scope)
             .finish_non_exhaustive()
+    }
+}
+
+/// A monitor and the fields of one line. Made by [`Monitor::fields`].
+#[derive(Clone, Copy, Debug)]
+#[must_use = "it says nothing until a level is chosen"]
+pub struct WithFields<'a> {
+    monitor: &'a Monitor,
+    fields: &'a [Field<'a>],
+}
+
+impl WithFields<'_> {
+    /// Writes a line for developers.
+    pub fn debug(self, message: impl fmt::Display) {
+        self.log(Level::DEBUG, &message);
+    }
+
+    /// Writes a line for operators.
+    pub fn info(self, message: impl fmt::Display) {
+        self.log(Level::INFO, &message);
+    }
+
+    /// Writes a line about something that may need a look.
+    pub fn warn(self, message: impl fmt::Display) {
+        self.log(Level::WARN, &message);
+    }
+
+    /// Writes a line about something that needs a look.
+    pub fn error(self, message: impl fmt::Display) {
+        self.log(Level::ERROR, &message);
+    }
+
+    fn log(self, level: Level, message: &dyn fmt::Display) {
+        let record = Record {
+            level,
+            message,
+            fields: self.fields,
+        };
+        self.monitor.sink.log(&self.monitor.scope, &record);
     }
 }

@@ -3,10 +3,11 @@
 use std::error::Error;
 use std::fmt;
 
-use tracing::Level;
+use serde::Serialize;
+use tracing::Span;
 use uuid::Uuid;
 
-use super::Scope;
+use super::{Record, Scope};
 
 /// Receives what monitors tell. Calls come from any thread and must not block.
 pub trait MonitorSink: Send + Sync {
@@ -16,11 +17,17 @@ pub trait MonitorSink: Send + Sync {
     /// Records a value of the distribution `name`.
     fn measure(&self, scope: &Scope, name: &'static str, value: f64);
 
-    /// Writes a line. The message is only formatted if somebody formats it.
-    fn log(&self, scope: &Scope, level: Level, message: &dyn fmt::Display);
+    /// Writes a line. Message and fields are only formatted if somebody formats them.
+    fn log(&self, scope: &Scope, record: &Record<'_>);
 
     /// Reports an incident.
     fn report(&self, scope: &Scope, report: &Report<'_>);
+
+    /// Makes a `tracing` span for work in the scope; by default none.
+    fn span(&self, scope: &Scope, name: &'static str) -> Span {
+        let _ = (scope, name);
+        Span::none()
+    }
 }
 
 /// Something that went wrong and that somebody should look into.
@@ -50,7 +57,8 @@ impl fmt::Debug for Report<'_> {
 }
 
 /// How bad an incident is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth a look if it comes often.
     Warning,
@@ -65,6 +73,18 @@ pub struct IncidentId(Uuid);
 impl IncidentId {
     pub(super) fn new() -> Self {
         Self(Uuid::new_v4())
+    }
+
+    /// The id as its 16 bytes, for systems that take a UUID in another form.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl Serialize for IncidentId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -89,7 +109,7 @@ impl MonitorSink for NullSink {
 
     fn measure(&self, _: &Scope, _: &'static str, _: f64) {}
 
-    fn log(&self, _: &Scope, _: Level, _: &dyn fmt::Display) {}
+    fn log(&self, _: &Scope, _: &Record<'_>) {}
 
     fn report(&self, _: &Scope, _: &Report<'_>) {}
 }

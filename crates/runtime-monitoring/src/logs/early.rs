@@ -1,12 +1,12 @@
 //! A monitor that needs neither a configuration nor a subscriber.
 
-use std::fmt;
 use std::io;
 
 use runtime_core::chain;
-use runtime_core::monitor::{Level, MonitorSink, Report, Scope, Severity};
+use runtime_core::monitor::{Field, Level, MonitorSink, Record, Report, Scope, Severity};
 
 use super::lines::{Head, LineFormat, Lines};
+use super::out::Stream;
 use super::visit::Parts;
 use crate::fields::Tags;
 use crate::{Metrics, TARGET};
@@ -20,36 +20,31 @@ pub(crate) struct EarlyMonitor {
 impl EarlyMonitor {
     pub(crate) fn start(format: LineFormat) -> io::Result<Self> {
         Ok(Self {
-            lines: Lines::start(format, Box::new(io::stderr()))?,
+            lines: Lines::start(format, Box::new(Stream(io::stderr())))?,
             metrics: Metrics::new(),
         })
     }
 
     /// Writes a line with the fields that `fill` adds.
-    fn line(
-        &self,
-        scope: &Scope,
-        level: Level,
-        message: &dyn fmt::Display,
-        fill: impl FnOnce(&mut Parts),
-    ) {
+    fn line(&self, scope: &Scope, record: &Record<'_>, fill: impl FnOnce(&mut Parts)) {
         let head = Head {
-            level,
+            level: record.level,
             target: TARGET,
         };
         self.lines.push(head, |parts| {
-            parts.message = message.to_string();
+            parts.message = record.message.to_string();
             parts.prefix.push_str(scope.prefix());
-            self.tags(scope, parts);
+            self.tags(scope, record.fields, parts);
             fill(parts);
         });
     }
 
-    fn tags(&self, scope: &Scope, parts: &mut Parts) {
+    fn tags(&self, scope: &Scope, fields: &[Field<'_>], parts: &mut Parts) {
         let tags = Tags {
             scope,
             common: &[],
-            redact: None,
+            fields,
+            redactor: None,
         };
         if !tags.is_empty() {
             (self.lines.format.style().group)(&mut parts.fields, &tags);
@@ -66,9 +61,9 @@ impl MonitorSink for EarlyMonitor {
         self.metrics.measure(scope, name, value);
     }
 
-    fn log(&self, scope: &Scope, level: Level, message: &dyn fmt::Display) {
-        if level <= Level::INFO {
-            self.line(scope, level, message, |_| {});
+    fn log(&self, scope: &Scope, record: &Record<'_>) {
+        if record.level <= Level::INFO {
+            self.line(scope, record, |_| {});
         }
     }
 
@@ -78,7 +73,12 @@ impl MonitorSink for EarlyMonitor {
             Severity::Error => Level::ERROR,
         };
         let text = self.lines.format.style().text;
-        self.line(scope, level, report.context, |parts| {
+        let record = Record {
+            level,
+            message: report.context,
+            fields: &[],
+        };
+        self.line(scope, &record, |parts| {
             text(&mut parts.fields, "incident", &report.incident.to_string());
             text(&mut parts.fields, "error", &chain(report.error));
         });

@@ -5,9 +5,9 @@ use std::io::Write as _;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tracing::Level;
 
 use super::lines::Head;
+use super::severity;
 use super::visit::{Parts, Style};
 
 pub(super) const STYLE: Style = Style {
@@ -46,13 +46,15 @@ pub(super) fn line(out: &mut Vec<u8>, now: Timestamp, head: Head<'_>, parts: &Pa
     let _ = writeln!(out, r#","severity":"{name}"}}"#);
 }
 
-/// The level of syslog, and the name that log services know.
-fn severity(level: Level) -> (u8, &'static str) {
-    match level {
-        Level::ERROR => (3, "ERROR"),
-        Level::WARN => (4, "WARNING"),
-        Level::INFO => (6, "INFO"),
-        Level::DEBUG | Level::TRACE => (7, "DEBUG"),
+/// Fields as one more member of an object that has some already; nothing if there are none.
+pub(super) struct FieldsOnly<'a>(pub(super) &'a str);
+
+impl fmt::Display for FieldsOnly<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => Ok(()),
+            fields => write!(f, r#","fields":{{{fields}}}"#),
+        }
     }
 }
 
@@ -75,7 +77,8 @@ fn string(out: &mut String, text: &str) {
     *out = String::from_utf8(bytes).unwrap_or_default();
 }
 
-fn value(out: &mut Vec<u8>, text: &str) {
+/// A text as a JSON string.
+pub(super) fn value(out: &mut Vec<u8>, text: &str) {
     let mut serializer = serde_json::Serializer::new(out);
     let _ = text.serialize(&mut serializer);
 }

@@ -1,10 +1,9 @@
 //! Turns events into lines.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 
+use runtime_ioext::log::Redactor;
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -12,10 +11,10 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::lines::{Head, LineFormat, Lines};
+use super::out::{Out, Stream};
 use super::queue::Queue;
 use super::visit::{Parts, Visitor};
-use crate::TARGET;
-use crate::fields::Redact;
+use crate::{Metrics, TARGET};
 
 /// A layer that writes a line an event, of monitors and of everything else that uses `tracing`.
 ///
@@ -23,7 +22,7 @@ use crate::fields::Redact;
 /// and a line of the log tells how many. [`LogGuard`] ends the thread.
 pub struct LogLayer {
     lines: Lines,
-    redact: Option<Redact>,
+    redactor: Option<Redactor>,
 }
 
 impl LogLayer {
@@ -36,29 +35,34 @@ impl LogLayer {
         format: LineFormat,
         out: impl io::Write + Send + 'static,
     ) -> io::Result<(Self, LogGuard)> {
-        let lines = Lines::start(format, Box::new(out))?;
+        Self::with_out(format, Box::new(Stream(out)))
+    }
+
+    pub(super) fn with_out(format: LineFormat, out: Box<dyn Out>) -> io::Result<(Self, LogGuard)> {
+        let lines = Lines::start(format, out)?;
         let guard = LogGuard(lines.queue.clone());
         let layer = Self {
             lines,
-            redact: None,
+            redactor: None,
         };
         Ok((layer, guard))
     }
 
-    /// Passes every text of other events through `redact`, which replaces the secrets.
+    /// Takes the secrets out of every text of other events.
     ///
     /// Events of monitors have a [redactor of their own](crate::LoggingMonitor::with_redactor).
     #[must_use]
-    pub fn with_redactor(
-        mut self,
-        redact: impl Fn(&str) -> Cow<'_, str> + Send + Sync + 'static,
-    ) -> Self {
-        self.redact = Some(Arc::new(redact));
+    pub fn with_redactor(mut self, redactor: Redactor) -> Self {
+        self.redactor = Some(redactor);
         self
     }
 
-    pub(super) fn set_redact(&mut self, redact: Option<Redact>) {
-        self.redact = redact;
+    /// Counts dropped lines as `monitoring.log-lines-dropped`.
+    #[must_use]
+    pub fn with_metrics(self, metrics: &Metrics) -> Self {
+        let counter = metrics.counter("monitoring.log-lines-dropped");
+        self.lines.queue.count_dropped(counter);
+        self
     }
 
     fn visitor<'a>(&'a self, parts: &'a mut Parts, is_own: bool) -> Visitor<'a> {
@@ -66,7 +70,7 @@ impl LogLayer {
             parts,
             style: self.lines.format.style(),
             is_own,
-            redact: self.redact.as_ref(),
+            redactor: self.redactor.as_ref(),
         }
     }
 }
@@ -83,7 +87,8 @@ where
             return;
         };
         let mut parts = Parts::default();
-        attributes.record(&mut self.visitor(&mut parts, false));
+        let is_own = attributes.metadata().target() == TARGET;
+        attributes.record(&mut self.visitor(&mut parts, is_own));
         span.extensions_mut().insert(SpanFields(parts.fields));
     }
 
@@ -93,13 +98,18 @@ where
             level: *metadata.level(),
             target: metadata.target(),
         };
+        let is_own = head.target == TARGET;
         self.lines.push(head, |parts| {
             for span in context.event_scope(event).into_iter().flatten() {
+                // A monitor's event has the tags of its monitor itself, which the span would repeat.
+                if is_own && span.metadata().target() == TARGET {
+                    continue;
+                }
                 if let Some(SpanFields(fields)) = span.extensions().get() {
                     (self.lines.format.style().group)(&mut parts.fields, &Rendered(fields));
                 }
             }
-            event.record(&mut self.visitor(parts, head.target == TARGET));
+            event.record(&mut self.visitor(parts, is_own));
         });
     }
 }

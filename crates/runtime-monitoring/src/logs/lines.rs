@@ -6,9 +6,11 @@ use std::io;
 use jiff::Timestamp;
 use tracing::Level;
 
+use super::out::Out;
 use super::queue::Queue;
 use super::visit::{Parts, Style};
-use super::{json, text};
+use super::{json, text, workerproto};
+use crate::TARGET;
 
 /// How an event becomes a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +23,25 @@ pub enum LineFormat {
     },
     /// For programs: a JSON object, with the names that Taskcluster's services use.
     Json,
+    /// For Taskcluster's worker-runner: a line `~{json}` of its protocol.
+    WorkerProto,
+    /// For the journal of systemd.
+    #[cfg(all(unix, feature = "journald"))]
+    Journald,
+    /// For a syslog daemon.
+    #[cfg(all(unix, feature = "syslog"))]
+    Syslog,
 }
 
 impl LineFormat {
     pub(super) fn style(self) -> Style {
         match self {
             Self::Text { .. } => text::STYLE,
-            Self::Json => json::STYLE,
+            Self::Json | Self::WorkerProto => json::STYLE,
+            #[cfg(all(unix, feature = "journald"))]
+            Self::Journald => super::journald::STYLE,
+            #[cfg(all(unix, feature = "syslog"))]
+            Self::Syslog => text::STYLE,
         }
     }
 
@@ -36,7 +50,23 @@ impl LineFormat {
         match self {
             Self::Text { colours } => text::line(out, now, head, parts, colours),
             Self::Json => json::line(out, now, head, parts),
+            Self::WorkerProto => workerproto::line(out, now, head, parts),
+            #[cfg(all(unix, feature = "journald"))]
+            Self::Journald => super::journald::entry(out, head, parts),
+            #[cfg(all(unix, feature = "syslog"))]
+            Self::Syslog => super::syslog::line(out, head, parts),
         }
+    }
+
+    /// Tells in the log itself that lines are missing from it.
+    fn gap(self, out: &mut Vec<u8>, missing: u64) {
+        let mut parts = Parts::default();
+        parts.message = format!("{missing} lines of the log were dropped here");
+        let head = Head {
+            level: Level::WARN,
+            target: TARGET,
+        };
+        self.render(out, head, &parts);
     }
 }
 
@@ -60,8 +90,8 @@ thread_local! {
 }
 
 impl Lines {
-    pub(super) fn start(format: LineFormat, out: Box<dyn io::Write + Send>) -> io::Result<Self> {
-        let queue = Queue::start(out)?;
+    pub(super) fn start(format: LineFormat, out: Box<dyn Out>) -> io::Result<Self> {
+        let queue = Queue::start(out, move |batch, missing| format.gap(batch, missing))?;
         Ok(Self { format, queue })
     }
 

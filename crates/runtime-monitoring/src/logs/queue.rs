@@ -1,10 +1,13 @@
 //! Writes lines on a thread of its own, so that nobody waits for a terminal or a disk.
 
-use std::io::{self, Write};
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+
+use super::out::Out;
+use crate::metrics::Counter;
 
 /// How many bytes wait at most; then lines are dropped.
 const CAPACITY: usize = 4 * 1024 * 1024;
@@ -22,12 +25,24 @@ struct Shared {
     work: Condvar,
     /// Everything is written.
     idle: Condvar,
-    out: Mutex<Box<dyn Write + Send>>,
+    out: Mutex<Box<dyn Out>>,
+    /// Renders the line that tells how many are missing.
+    gap: Box<dyn Fn(&mut Vec<u8>, u64) + Send + Sync>,
+    /// Counts what is dropped, if somebody wants to know.
+    counter: OnceLock<Counter>,
+}
+
+/// Lines, one after the other.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    /// Where each line ends.
+    ends: Vec<usize>,
 }
 
 #[derive(Default)]
 struct State {
-    pending: Vec<u8>,
+    pending: Batch,
     is_writing: bool,
     has_ended: bool,
     dropped: u64,
@@ -37,12 +52,17 @@ struct State {
 
 impl Queue {
     /// Starts the thread, which runs until [`end`](Self::end).
-    pub(super) fn start(out: Box<dyn Write + Send>) -> io::Result<Self> {
+    pub(super) fn start(
+        out: Box<dyn Out>,
+        gap: impl Fn(&mut Vec<u8>, u64) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
             idle: Condvar::new(),
             out: Mutex::new(out),
+            gap: Box::new(gap),
+            counter: OnceLock::new(),
         });
         let writer = Arc::clone(&shared);
         std::thread::Builder::new()
@@ -56,13 +76,17 @@ impl Queue {
         let mut state = self.0.state.lock();
         if state.has_ended {
             drop(state);
-            return self.0.write(line);
+            return self.0.write(line, &[line.len()]);
         }
-        if state.pending.len() + line.len() > CAPACITY {
+        if state.pending.bytes.len() + line.len() > CAPACITY {
             state.dropped += 1;
+            drop(state);
+            if let Some(counter) = self.0.counter.get() {
+                counter.add(1);
+            }
             return;
         }
-        state.pending.extend_from_slice(line);
+        state.pending.push(line);
         drop(state);
         self.0.work.notify_one();
     }
@@ -72,10 +96,15 @@ impl Queue {
         self.0.state.lock().dropped
     }
 
+    /// Counts there what is dropped from now on; the first counter stays.
+    pub(super) fn count_dropped(&self, counter: Counter) {
+        let _ = self.0.counter.set(counter);
+    }
+
     /// Waits a while until all lines so far are written; reports whether they are.
     pub(super) fn flush(&self) -> bool {
         let mut state = self.0.state.lock();
-        let waits = |state: &mut State| state.is_writing || !state.pending.is_empty();
+        let waits = |state: &mut State| state.is_writing || !state.pending.bytes.is_empty();
         !self
             .0
             .idle
@@ -93,42 +122,48 @@ impl Queue {
 
 impl Shared {
     fn run(&self) {
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         while self.next(&mut batch) {
-            self.write(&batch);
+            self.write(&batch.bytes, &batch.ends);
             batch.clear();
         }
     }
 
     /// Swaps what is pending for an empty buffer; `false` if nothing will come.
-    fn next(&self, batch: &mut Vec<u8>) -> bool {
+    fn next(&self, batch: &mut Batch) -> bool {
         let mut state = self.state.lock();
         state.is_writing = false;
-        if state.pending.is_empty() {
+        if state.pending.bytes.is_empty() {
             self.idle.notify_all();
         }
-        let waits = |state: &mut State| state.pending.is_empty() && !state.has_ended;
+        let waits = |state: &mut State| state.pending.bytes.is_empty() && !state.has_ended;
         self.work.wait_while(&mut state, waits);
         std::mem::swap(&mut state.pending, batch);
-        state.is_writing = !batch.is_empty();
-        state.tell_of_dropped(batch);
-        state.is_writing
+        state.is_writing = !batch.bytes.is_empty();
+        let missing = state.dropped - state.told;
+        state.told = state.dropped;
+        let is_writing = state.is_writing;
+        drop(state);
+        if missing > 0 {
+            (self.gap)(&mut batch.bytes, missing);
+            batch.ends.push(batch.bytes.len());
+        }
+        is_writing
     }
 
-    /// A log that cannot be written is no reason to fail, and there is nobody to tell.
-    fn write(&self, lines: &[u8]) {
-        let mut out = self.out.lock();
-        let _ = out.write_all(lines).and_then(|()| out.flush());
+    fn write(&self, lines: &[u8], ends: &[usize]) {
+        self.out.lock().write(lines, ends);
     }
 }
 
-impl State {
-    /// Leaves a mark in the log where lines are missing.
-    fn tell_of_dropped(&mut self, batch: &mut Vec<u8>) {
-        let missing = self.dropped - self.told;
-        if missing > 0 {
-            let _ = writeln!(batch, "{missing} lines of the log were dropped here");
-            self.told = self.dropped;
-        }
+impl Batch {
+    fn push(&mut self, line: &[u8]) {
+        self.bytes.extend_from_slice(line);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
     }
 }

@@ -40,6 +40,18 @@ pub(super) fn line(
     };
     let time = now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
     let level = name(head.level);
+    // Writing to memory does not fail.
+    let _ = write!(out, "{dim}{time}{end} {start}{level}{end} ");
+    body_in(out, head, parts, dim, end);
+}
+
+/// Writes the part of a line that is left when somebody else tells time and level.
+#[cfg(feature = "syslog")]
+pub(super) fn body(out: &mut Vec<u8>, head: Head<'_>, parts: &Parts) {
+    body_in(out, head, parts, "", "");
+}
+
+fn body_in(out: &mut Vec<u8>, head: Head<'_>, parts: &Parts, dim: &str, end: &str) {
     let origin = match (&*parts.prefix, head.target) {
         ("", crate::TARGET) => "",
         ("", target) => target,
@@ -48,11 +60,7 @@ pub(super) fn line(
     let colon = if origin.is_empty() { "" } else { ": " };
     let message = printable(&parts.message);
     let fields = printable(&parts.fields);
-    // Writing to memory does not fail.
-    let _ = writeln!(
-        out,
-        "{dim}{time}{end} {start}{level}{end} {origin}{colon}{message}{dim}{fields}{end}"
-    );
+    let _ = writeln!(out, "{origin}{colon}{message}{dim}{fields}{end}");
 }
 
 fn name(level: Level) -> &'static str {

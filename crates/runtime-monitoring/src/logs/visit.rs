@@ -1,11 +1,11 @@
 //! Takes the fields of an event apart.
 
-use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
+use runtime_ioext::log::Redactor;
 use tracing::field::{Field, Visit};
 
-use crate::fields::Redact;
+use crate::fields::redacted;
 
 /// What an event consists of, apart from its metadata. Kept between events for its memory.
 #[derive(Default)]
@@ -32,7 +32,7 @@ pub(super) struct Style {
     pub(super) text: fn(&mut String, &str, &str),
     /// Writes a field with a number or a truth value.
     pub(super) number: fn(&mut String, &str, fmt::Arguments<'_>),
-    /// Writes several fields that were rendered already, by `{:?}` or by `{:#?}`.
+    /// Writes several fields at once, which a flag of the formatter makes fit, see [`Tags`](crate::fields::Tags).
     pub(super) group: fn(&mut String, &dyn fmt::Debug),
 }
 
@@ -42,15 +42,12 @@ pub(super) struct Visitor<'a> {
     pub(super) style: Style,
     /// Whether the event is of a monitor, which has removed the secrets and names its own fields.
     pub(super) is_own: bool,
-    pub(super) redact: Option<&'a Redact>,
+    pub(super) redactor: Option<&'a Redactor>,
 }
 
 impl Visitor<'_> {
     fn text(&mut self, field: &Field, value: &str) {
-        let value = match self.redact {
-            Some(redact) if !self.is_own => redact(value),
-            _ => Cow::Borrowed(value),
-        };
+        let value = redacted(self.redactor.filter(|_| !self.is_own), value);
         match field.name() {
             "message" => self.parts.message.push_str(&value),
             "prefix" if self.is_own => self.parts.prefix.push_str(&value),

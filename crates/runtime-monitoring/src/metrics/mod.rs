@@ -1,33 +1,36 @@
 //! Counters and measures, kept in memory.
 
+mod builder;
 mod cache;
+mod catalog;
 mod labels;
 #[cfg(feature = "prometheus")]
 mod prometheus;
 mod series;
 mod snapshot;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
+use runtime_core::Monitor;
 use runtime_core::monitor::Scope;
+use runtime_ioext::log::Redactor;
 
+pub use self::builder::MetricsBuilder;
 use self::cache::Cache;
+pub use self::catalog::{CATALOG, Described, Kind, Unit};
 use self::labels::Labels;
 #[cfg(feature = "prometheus")]
 pub use self::prometheus::OPENMETRICS;
 use self::series::Histogram;
 pub use self::snapshot::{Distribution, Sample, Snapshot};
-
-/// Upper bounds of buckets for times in seconds, from a millisecond to two hours.
-const SECONDS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-    120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0,
-];
+use crate::fields::redacted;
 
 /// How many series there may be; then what comes with new labels is counted without.
 const MAX_SERIES: usize = 10_000;
@@ -63,13 +66,24 @@ struct Inner {
     bounds: HashMap<String, Vec<f64>>,
     counters: Table<AtomicU64>,
     histograms: Table<Histogram>,
-    gauges: Mutex<BTreeMap<String, f64>>,
-    #[cfg_attr(
-        not(feature = "prometheus"),
-        expect(dead_code, reason = "only the text for Prometheus shows it")
-    )]
-    help: HashMap<String, String>,
+    gauges: Mutex<BTreeMap<GaugeKey, f64>>,
+    descriptions: HashMap<String, Description>,
+    redactor: Option<Redactor>,
+    /// Since when is counted.
+    start: Timestamp,
 }
+
+/// What is known of a metric beside its values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Description {
+    /// What its values are.
+    pub unit: Unit,
+    /// What it tells.
+    pub help: String,
+}
+
+type GaugeKey = (String, Vec<(String, String)>);
 
 type Table<T> = RwLock<HashMap<Key, Arc<T>>>;
 
@@ -91,7 +105,7 @@ impl Metrics {
         Self::builder().build()
     }
 
-    /// Sets up labels and buckets.
+    /// Sets up labels, buckets and descriptions.
     pub fn builder() -> MetricsBuilder {
         MetricsBuilder::default()
     }
@@ -104,24 +118,75 @@ impl Metrics {
         Snapshot {
             counters: self.samples(&self.0.counters, |counter| counter.load(Ordering::Relaxed)),
             distributions: self.samples(&self.0.histograms, Histogram::read),
-            gauges: self.0.gauges.lock().clone(),
+            gauges: self.gauges(),
         }
     }
 
-    /// Sets a value that goes up and down, such as how many tasks run.
+    /// Sets a value that goes up and down, such as how much memory is left.
     pub fn set_gauge(&self, name: &str, value: f64) {
-        let mut gauges = self.0.gauges.lock();
-        match gauges.get_mut(name) {
-            Some(gauge) => *gauge = value,
-            None => drop(gauges.insert(name.to_owned(), value)),
+        self.set_gauge_with(name, &[], value);
+    }
+
+    /// Sets one of several values that go up and down, which labels tell apart.
+    ///
+    /// Each combination of labels is a series that stays, so their values must be few.
+    pub fn set_gauge_with(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let labels = labels.iter();
+        let labels = labels.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let key = (name.to_owned(), labels.collect());
+        self.0.gauges.lock().insert(key, value);
+    }
+
+    /// A counter to keep at hand, for code without a monitor; the name has its prefix in it.
+    #[must_use]
+    pub fn counter(&self, name: &'static str) -> Counter {
+        let root = Monitor::null();
+        let make = |_: &str| AtomicU64::new(0);
+        let found = self.0.find(&self.0.counters, root.scope(), name, make);
+        Counter(found.1)
+    }
+
+    /// Since when is counted.
+    #[must_use]
+    pub fn start(&self) -> Timestamp {
+        self.0.start
+    }
+
+    /// What is known of a metric, for exports.
+    #[must_use]
+    pub fn description(&self, name: &str) -> Description {
+        let known = self.0.descriptions.get(name).cloned();
+        known.unwrap_or_else(|| Description {
+            unit: Unit::None,
+            help: "No description.".to_owned(),
+        })
+    }
+
+    /// Takes secrets out when somebody looks, since they may be added after something was counted.
+    fn clean(&self, mut labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        for value in labels.values_mut() {
+            if let Cow::Owned(clean) = redacted(self.0.redactor.as_ref(), value) {
+                *value = clean;
+            }
         }
+        labels
+    }
+
+    fn gauges(&self) -> Vec<Sample<f64>> {
+        let gauges = self.0.gauges.lock();
+        let sample = |((name, labels), value): (&GaugeKey, &f64)| Sample {
+            name: name.clone(),
+            labels: self.clean(labels.iter().cloned().collect()),
+            value: *value,
+        };
+        gauges.iter().map(sample).collect()
     }
 
     fn samples<T, V>(&self, table: &Table<T>, read: impl Fn(&T) -> V) -> Vec<Sample<V>> {
         let mut series: Vec<_> = table.read().clone().into_iter().collect();
         series.sort_by(|(a, _), (b, _)| a.cmp(b));
         let sample = |(key, series): (Key, Arc<T>)| Sample {
-            labels: key.labels.to_map(&self.0.labels),
+            labels: self.clean(key.labels.to_map(&self.0.labels)),
             name: key.name,
             value: read(&series),
         };
@@ -184,7 +249,9 @@ impl Inner {
     }
 
     fn histogram(&self, name: &str) -> Histogram {
-        Histogram::new(self.bounds.get(name).map_or(SECONDS, Vec::as_slice))
+        let bounds = self.bounds.get(name).map(Vec::as_slice);
+        let unit = self.descriptions.get(name);
+        Histogram::new(bounds.unwrap_or_else(|| unit.map_or(Unit::Seconds, |it| it.unit).bounds()))
     }
 }
 
@@ -211,63 +278,19 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// Sets up [`Metrics`].
-#[derive(Clone, Debug, Default)]
-#[must_use = "call `build` to have metrics"]
-pub struct MetricsBuilder {
-    labels: Vec<String>,
-    bounds: HashMap<String, Vec<f64>>,
-    help: HashMap<String, String>,
-}
+/// A counter that is at hand.
+#[derive(Clone, Debug)]
+pub struct Counter(Arc<AtomicU64>);
 
-impl MetricsBuilder {
-    /// Makes labels of the tags with these names.
-    ///
-    /// Every combination of their values is a series of its own. So name tags that have few values, such
-    /// as the kind of a cache, and none that name a task.
-    pub fn labels<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        self.labels.extend(names.into_iter().map(Into::into));
-        self.labels.sort();
-        self.labels.dedup();
-        self
+impl Counter {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// Sets the upper bounds of the buckets of a measure, which has its prefix in its name.
-    ///
-    /// By default they suit times in seconds, from a millisecond to two hours.
-    pub fn buckets(
-        mut self,
-        name: impl Into<String>,
-        bounds: impl IntoIterator<Item = f64>,
-    ) -> Self {
-        let mut bounds: Vec<_> = bounds
-            .into_iter()
-            .filter(|bound| bound.is_finite())
-            .collect();
-        bounds.sort_by(f64::total_cmp);
-        bounds.dedup();
-        self.bounds.insert(name.into(), bounds);
-        self
-    }
-
-    /// Says what a metric is, for those who see it in a monitoring system.
-    pub fn describe(mut self, name: impl Into<String>, help: impl Into<String>) -> Self {
-        self.help.insert(name.into(), help.into());
-        self
-    }
-
-    /// Makes an empty set.
+    /// The sum so far.
     #[must_use]
-    pub fn build(self) -> Metrics {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Metrics(Arc::new(Inner {
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
-            labels: self.labels,
-            bounds: self.bounds,
-            counters: Table::default(),
-            histograms: Table::default(),
-            gauges: Mutex::default(),
-            help: self.help,
-        }))
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }

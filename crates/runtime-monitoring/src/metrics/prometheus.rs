@@ -1,6 +1,6 @@
 //! The text that Prometheus scrapes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -21,14 +21,14 @@ const PREFIX: &str = "worker";
 impl Metrics {
     /// The metrics in the text format of OpenMetrics, for Prometheus to scrape.
     ///
-    /// The name `fetch.retries` becomes `worker_fetch_retries`, with `_total` at its end if it is a
-    /// counter. The content type is [`OPENMETRICS`].
+    /// The name `fetch.retries` becomes `worker_fetch_retries`, then its unit, such as `_seconds`, and
+    /// `_total` at its end if it is a counter. The content type is [`OPENMETRICS`].
     #[must_use]
     pub fn to_openmetrics(&self) -> String {
         let mut registry = Registry::with_prefix(PREFIX);
         registry.register_collector(Box::new(Exposition {
             snapshot: self.snapshot(),
-            help: self.0.help.clone(),
+            metrics: self.clone(),
         }));
         let mut out = String::new();
         // Writing to memory does not fail.
@@ -41,7 +41,7 @@ impl Metrics {
 #[derive(Debug)]
 struct Exposition {
     snapshot: Snapshot,
-    help: HashMap<String, String>,
+    metrics: Metrics,
 }
 
 impl Collector for Exposition {
@@ -69,11 +69,13 @@ impl Collector for Exposition {
                 histogram(metric.encode_family(&Labels(sample))?, &sample.value)?;
             }
         }
-        for (name, value) in gauges {
-            let (help, name) = (self.help(name), names.plain(name));
-            encoder
-                .encode_descriptor(&name, &help, None, MetricType::Gauge)?
-                .encode_gauge(value)?;
+        for family in families(gauges) {
+            let name = names.plain(&family[0].name);
+            let mut metric = self.begin(&mut encoder, &name, family, MetricType::Gauge)?;
+            for sample in family {
+                let labels = Labels(sample);
+                metric.encode_family(&labels)?.encode_gauge(&sample.value)?;
+            }
         }
         Ok(())
     }
@@ -88,18 +90,14 @@ impl Exposition {
         family: &[Sample<T>],
         kind: MetricType,
     ) -> Result<MetricEncoder<'a>, fmt::Error> {
-        encoder.encode_descriptor(name, &self.help(&family[0].name), None, kind)
-    }
-
-    /// One line, since the format has no other way to end it.
-    fn help(&self, name: &str) -> String {
-        let help = self
+        let described = self.metrics.description(&family[0].name);
+        // One line, since the format has no other way to end it.
+        let help = described
             .help
-            .get(name)
-            .map_or("No description.", String::as_str);
-        help.replace('\\', r"\\")
+            .replace('\\', r"\\")
             .replace('\n', " ")
-            .replace('"', "\\\"")
+            .replace('"', "\\\"");
+        encoder.encode_descriptor(name, &help, described.unit.name(), kind)
     }
 }
 

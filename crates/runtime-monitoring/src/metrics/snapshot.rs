@@ -13,7 +13,7 @@ pub struct Snapshot {
     /// What was measured.
     pub distributions: Vec<Sample<Distribution>>,
     /// What goes up and down.
-    pub gauges: BTreeMap<String, f64>,
+    pub gauges: Vec<Sample<f64>>,
 }
 
 /// A metric and its value.
@@ -61,6 +61,13 @@ impl Snapshot {
     pub fn counter(&self, name: &str) -> u64 {
         let samples = self.counters.iter().filter(|sample| sample.name == name);
         samples.map(|sample| sample.value).sum()
+    }
+
+    /// A value that goes up and down, the first of them if it has labels.
+    #[must_use]
+    pub fn gauge(&self, name: &str) -> Option<f64> {
+        let sample = self.gauges.iter().find(|sample| sample.name == name)?;
+        Some(sample.value)
     }
 
     /// The distribution of a measure, the first of them if it has labels.

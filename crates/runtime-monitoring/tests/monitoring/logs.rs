@@ -1,17 +1,16 @@
 //! Events become lines of text or JSON, with prefix, tags and incidents.
 
-use std::borrow::Cow;
 use std::sync::mpsc;
 
 use runtime_core::Monitor;
-use runtime_monitoring::{LineFormat, LogLayer, LoggingMonitor};
+use runtime_monitoring::{LineFormat, LogLayer, LoggingMonitor, Metrics};
 use serde_json::Value;
 use tracing::Dispatch;
 use tracing::dispatcher::{set_default, with_default};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::support::{Failure, Output, capture};
+use crate::support::{Failure, Output, capture, redactor};
 
 const TEXT: LineFormat = LineFormat::Text { colours: false };
 
@@ -51,6 +50,79 @@ fn text_has_level_prefix_message_and_tags() {
         after_time(&line),
         "WARN  queue.claim: nothing to do region=eu taskId=a1\n"
     );
+}
+
+#[test]
+fn fields_belong_to_one_line() {
+    let text = lines(TEXT, |monitor| {
+        let name = String::from("a b");
+        monitor
+            .fields(&[("bytes", 5_u64.into()), ("file", (&name).into())])
+            .info("read");
+        monitor.info("done");
+    });
+    let mut lines = text.lines().map(after_time);
+    assert_eq!(lines.next(), Some("INFO  read region=eu bytes=5 file=a b"));
+    assert_eq!(lines.next(), Some("INFO  done region=eu"));
+}
+
+#[test]
+fn fields_keep_their_types_in_json_and_hide_tags_of_the_same_name() {
+    let line = json(|monitor| {
+        let fields = [
+            ("bytes", 5_usize.into()),
+            ("ok", true.into()),
+            ("share", 0.5.into()),
+            ("change", (-3).into()),
+            ("region", "us".into()),
+            ("odd", f64::NAN.into()),
+        ];
+        monitor.fields(&fields).info("read");
+    });
+    let fields = &line["Fields"];
+    assert_eq!((&fields["bytes"], &fields["ok"]), (&5.into(), &true.into()));
+    assert_eq!(
+        (&fields["share"], &fields["change"]),
+        (&0.5.into(), &(-3).into())
+    );
+    assert_eq!(
+        (&fields["region"], &fields["odd"]),
+        (&"us".into(), &"NaN".into())
+    );
+}
+
+#[test]
+fn events_of_other_libraries_within_a_task_carry_its_tags_once() {
+    let (subscriber, guard, output) = capture(LineFormat::Json);
+    let monitor = LoggingMonitor::new()
+        .into_monitor()
+        .with_tags([("taskId", "a1")]);
+    with_default(&subscriber, || {
+        let work = monitor.in_span("task", async {
+            tracing::info!(target: "http", "connected");
+            monitor.info("uploaded");
+        });
+        futures_executor(work);
+    });
+    drop(guard);
+    let text = output.text();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a JSON object"))
+        .collect();
+    assert_eq!(lines[0]["Fields"]["taskId"], "a1");
+    assert_eq!(lines[0]["Fields"]["name"], "task");
+    assert_eq!(text.matches("taskId").count(), 2, "{text}");
+}
+
+/// Runs a future that never waits.
+fn futures_executor<T>(work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match work.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("it waits"),
+    }
 }
 
 #[test]
@@ -155,11 +227,12 @@ fn secrets_are_replaced_in_messages_errors_and_tags() {
     let (subscriber, guard, output) = capture(TEXT);
     let monitor = LoggingMonitor::new()
         .with_tags([("token", "hunter2")])
-        .with_redactor(|text| text.replace("hunter2", "[redacted]").into())
+        .with_redactor(redactor("hunter2"))
         .into_monitor();
     with_default(&subscriber, || {
         monitor
             .with_tag("url", "http://hunter2@host")
+            .fields(&[("header", "hunter2".into())])
             .info("logged in with hunter2");
         let error = Failure(std::io::Error::other("hunter2 is wrong"));
         monitor.report_error(&error, "used hunter2");
@@ -167,17 +240,15 @@ fn secrets_are_replaced_in_messages_errors_and_tags() {
     drop(guard);
     let text = output.text();
     assert!(!text.contains("hunter2"), "{text}");
-    assert_eq!(text.matches("[redacted]").count(), 6, "{text}");
+    assert_eq!(text.matches("[REDACTED]").count(), 7, "{text}");
 }
 
 #[test]
 fn secrets_are_replaced_in_events_of_other_libraries() {
-    fn hide(text: &str) -> Cow<'_, str> {
-        text.replace("hunter\"2", "[redacted]").into()
-    }
     let output = Output::default();
     let (layer, guard) = LogLayer::new(LineFormat::Json, output.clone()).expect("a thread");
-    let subscriber = Dispatch::new(Registry::default().with(layer.with_redactor(hide)));
+    let subscriber =
+        Dispatch::new(Registry::default().with(layer.with_redactor(redactor("hunter\"2"))));
     with_default(&subscriber, || {
         let _span = tracing::info_span!("login", password = "hunter\"2").entered();
         tracing::info!(header = "hunter\"2", "sent hunter\"2");
@@ -185,7 +256,7 @@ fn secrets_are_replaced_in_events_of_other_libraries() {
     drop(guard);
     let text = output.text();
     assert!(!text.contains("hunter"), "{text}");
-    assert_eq!(text.matches("[redacted]").count(), 3, "{text}");
+    assert_eq!(text.matches("[REDACTED]").count(), 3, "{text}");
 }
 
 #[test]
@@ -237,7 +308,8 @@ fn a_stuck_terminal_costs_lines_and_no_time() {
     let (go_on, stuck) = mpsc::channel();
     let output = Output::default();
     let (layer, guard) = LogLayer::new(TEXT, Stuck(stuck, output.clone())).expect("a thread");
-    let subscriber = Dispatch::new(Registry::default().with(layer));
+    let metrics = Metrics::new();
+    let subscriber = Dispatch::new(Registry::default().with(layer.with_metrics(&metrics)));
     let _default = set_default(&subscriber);
     let line = "x".repeat(1024);
     for _ in 0..20_000 {
@@ -245,6 +317,8 @@ fn a_stuck_terminal_costs_lines_and_no_time() {
     }
     let dropped = guard.dropped();
     assert!((10_000..20_000).contains(&dropped), "{dropped}");
+    let counted = metrics.snapshot().counter("monitoring.log-lines-dropped");
+    assert_eq!(counted, dropped);
 
     drop(go_on);
     assert!(guard.flush(), "the terminal takes lines again");

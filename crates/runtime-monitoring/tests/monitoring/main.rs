@@ -1,6 +1,25 @@
-//! What monitors tell comes out as logs and metrics.
+//! What monitors tell comes out as logs, metrics and reports.
 
+mod formats;
+mod incidents;
 mod install;
 mod logs;
 mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
+mod panics;
+#[cfg(feature = "prometheus")]
+mod prometheus;
+#[cfg(all(unix, feature = "sentry", feature = "otlp", feature = "status"))]
+mod secrets;
+#[cfg(feature = "sentry")]
+mod sentry;
+#[cfg(feature = "push")]
+mod service;
+#[cfg(feature = "status")]
+mod status;
 mod support;
+#[cfg(feature = "system")]
+mod system;
+#[cfg(all(unix, feature = "systemd"))]
+mod systemd;

@@ -1,7 +1,7 @@
 //! Counters and measures add up under their full names.
 
 use runtime_core::Monitor;
-use runtime_monitoring::{LoggingMonitor, Metrics};
+use runtime_monitoring::{CATALOG, LoggingMonitor, Metrics, Unit};
 
 fn monitor(metrics: &Metrics) -> Monitor {
     LoggingMonitor::new()
@@ -122,6 +122,50 @@ fn measures_are_put_into_buckets() {
     assert_eq!(bytes.counts, [2, 1, 1, 1]);
     assert_eq!((bytes.count, bytes.min, bytes.max), (5, 0.5, 1e9));
     assert_eq!(bytes.mean(), Some((0.5 + 1.0 + 1.5 + 100.0 + 1e9) / 5.0));
+}
+
+#[test]
+fn a_described_measure_has_buckets_of_its_unit() {
+    let metrics = Metrics::builder()
+        .describe("size", Unit::Bytes, "How large it is.")
+        .build();
+    monitor(&metrics).measure("size", 5000.0);
+    let snapshot = metrics.snapshot();
+    let size = snapshot.distribution("size").expect("it was measured");
+    assert_eq!(size.bounds.first(), Some(&1024.0));
+    assert_eq!(size.bounds.last(), Some(&(64.0 * 1024.0 * 1024.0 * 1024.0)));
+}
+
+#[test]
+fn gauges_are_told_apart_by_their_labels() {
+    let metrics = Metrics::new();
+    for (state, count) in [("claimed", 2.0), ("running", 1.0), ("claimed", 3.0)] {
+        metrics.set_gauge_with("tasks", &[("state", state)], count);
+    }
+    let gauges = metrics.snapshot().gauges;
+    let values: Vec<_> = gauges
+        .iter()
+        .map(|gauge| (gauge.labels["state"].as_str(), gauge.value))
+        .collect();
+    assert_eq!(values, [("claimed", 3.0), ("running", 1.0)]);
+}
+
+#[test]
+fn a_counter_at_hand_is_the_one_that_monitors_count() {
+    let metrics = Metrics::new();
+    let counter = metrics.counter("fetch.retries");
+    counter.add(2);
+    monitor(&metrics).with_prefix("fetch").count("retries", 3);
+    assert_eq!(counter.get(), 5);
+}
+
+#[test]
+fn the_catalog_names_each_metric_once_and_in_order() {
+    let names: Vec<_> = CATALOG.iter().map(|described| described.name).collect();
+    let mut sorted = names.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(names, sorted);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use runtime_ioext::log::Redactor;
 use runtime_monitoring::{LineFormat, LogGuard, LogLayer};
 use tracing::Dispatch;
 use tracing_subscriber::Registry;
@@ -53,4 +54,11 @@ impl Failure {
     pub(crate) fn new() -> Self {
         Self(io::Error::other("connection reset"))
     }
+}
+
+/// A redactor that knows one secret.
+pub(crate) fn redactor(secret: &str) -> Redactor {
+    let redactor = Redactor::new();
+    redactor.add(secret).expect("long enough");
+    redactor
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -65,6 +65,17 @@ impl Devtools {
         let is_asked =
             |event: &mut Value| event["sessionId"] == session && event["method"] == method;
         self.events.extract_if(.., is_asked).collect()
+    }
+
+    /// Waits, and keeps what the browser tells meanwhile.
+    pub(super) fn pause(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while let Ok(event) = self
+            .messages
+            .recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
+            self.events.push(event);
+        }
     }
 
     fn send(&mut self, mut message: Value) -> Result<Value> {

@@ -7,6 +7,7 @@ mod chromium;
 mod deployment;
 mod devtools;
 mod page;
+mod status;
 
 use anyhow::{Context, Result};
 use xshell::Shell;
@@ -24,7 +25,7 @@ struct Check {
     run: fn(&Shell, &mut Page<'_>) -> Result<()>,
 }
 
-const CHECKS: &[Check] = &[deployment::CHECK];
+const CHECKS: &[Check] = &[deployment::CHECK, status::CHECK];
 
 /// Runs every check in one browser; each has a page of its own, and storage that it shares with nobody.
 pub(super) fn run(sh: &Shell) -> Result<Outcome> {

@@ -6,6 +6,7 @@
 )]
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine as _;
@@ -14,8 +15,11 @@ use serde_json::{Value, json};
 
 use super::devtools::Devtools;
 
-/// How long something on a page may take to become true, in milliseconds.
-const PATIENCE_MS: u32 = 20_000;
+/// How long something on a page may take to become true.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long to wait before a page is asked again.
+const PAUSE: Duration = Duration::from_millis(30);
 
 /// An open page. An exception that nobody caught in its scripts, or a blocked resource, fails the check.
 pub(super) struct Page<'a> {
@@ -72,28 +76,24 @@ impl<'a> Page<'a> {
     }
 
     /// Waits until an expression is true. A page that goes to another meanwhile is asked again there.
+    ///
+    /// Without scripts, a page has no timers: so the waiting is done here.
     pub(super) fn wait_for(&mut self, what: &str, expression: &str) -> Result<()> {
-        let wait = format!(
-            "new Promise(resolve => {{
-                const until = Date.now() + {PATIENCE_MS};
-                (function look() {{
-                    let is = false;
-                    try {{ is = Boolean({expression}); }} catch (_) {{}}
-                    is || Date.now() > until ? resolve(is) : setTimeout(look, 20);
-                }})();
-            }})"
-        );
-        let mut value = self.eval(&wait);
-        // The old page's promise went with it.
-        if value.is_err() {
-            value = self.eval(&wait);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let value = self.eval(&format!("Boolean({expression})"));
+            if matches!(&value, Ok(Value::Bool(true))) {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                value.with_context(|| format!("waiting until {what}"))?;
+                bail!(
+                    "after {} s, it was not true that {what}: {expression}",
+                    PATIENCE.as_secs()
+                );
+            }
+            self.devtools.pause(PAUSE);
         }
-        ensure!(
-            value? == true,
-            "after {} s, it was not true that {what}: {expression}",
-            PATIENCE_MS / 1000
-        );
-        Ok(())
     }
 
     /// The text that a person sees in the first element that a CSS selector finds.

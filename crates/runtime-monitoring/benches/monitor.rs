@@ -1,0 +1,224 @@
+//! What logs, metrics and error reports cost whoever calls them.
+
+use std::fs::{File, OpenOptions};
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bench_harness::{AtLeast, AtMost, Bench};
+use runtime_core::Monitor;
+use runtime_monitoring::{
+    Deliver, Delivery, Forwarder, Incident, LineFormat, LogBuilder, LogConfig, LogLevel,
+    LoggingMonitor, Metrics, Reporters,
+};
+use tracing::Dispatch;
+use tracing::dispatcher::with_default;
+
+fn main() -> ExitCode {
+    Bench::main("monitor", |bench| {
+        counter(bench);
+        disabled_level(bench);
+        info_as_json(bench);
+        child(bench);
+        measure(bench);
+        reports(bench);
+    })
+}
+
+/// A monitor with a prefix and four tags.
+fn nested(monitor: &Monitor) -> Monitor {
+    monitor.with_prefix("fetch").with_tags([
+        ("workerId", "i-0123"),
+        ("region", "eu"),
+        ("taskId", "RmzTkg-8Qj614ea9fI9Jmg"),
+        ("runId", "0"),
+    ])
+}
+
+/// Nanoseconds of one of `count` calls.
+fn ns_each(count: u64, mut call: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    for _ in 0..count {
+        call();
+    }
+    start.elapsed().as_nanos() as f64 / count as f64
+}
+
+fn counter(bench: &mut Bench) {
+    let count = bench.pick(20_000_000, 2_000_000);
+    let metrics = Metrics::new();
+    let monitor = LoggingMonitor::new().with_metrics(metrics.clone());
+    let monitor = nested(&monitor.into_monitor());
+    // The facade's handle at its cheapest: an atomic number behind a reference count, as exporters keep it.
+    let peer = metrics::Counter::from_arc(Arc::new(AtomicU64::new(0)));
+    bench
+        .case("counter with a prefix and 4 tags", "ns")
+        .bar(AtMost(2.0))
+        .peer("cached handle of `metrics`", || {
+            ns_each(count, || black_box(&peer).increment(1))
+        })
+        .ours(|| ns_each(count, || black_box(&monitor).count("retries", 1)));
+    assert!(metrics.snapshot().counter("fetch.retries") >= count || bench.quick());
+}
+
+fn disabled_level(bench: &mut Bench) {
+    let count = bench.pick(50_000_000, 5_000_000);
+    let mut config = LogConfig::default();
+    config.level = LogLevel::Info;
+    let json = LineFormat::Json;
+    let builder = LogBuilder::new(config).writer(json, std::io::sink());
+    let (dispatch, _log) = builder.build().expect("a thread");
+    let monitor = nested(&LoggingMonitor::new().into_monitor());
+    with_default(&dispatch, || {
+        let empty = || ns_each(count, || empty_call(black_box(&monitor)));
+        bench
+            .case("a line below the level, over an empty call", "ns")
+            .bar(AtMost(2.0))
+            .ours(|| {
+                let ours = ns_each(count, || black_box(&monitor).debug("nobody hears"));
+                (ours - empty()).max(0.0)
+            });
+    });
+}
+
+#[inline(never)]
+fn empty_call(monitor: &Monitor) {
+    black_box(monitor);
+}
+
+fn null() -> File {
+    let null = OpenOptions::new().write(true).open("/dev/null");
+    null.expect("there is a /dev/null")
+}
+
+/// What `tracing-subscriber` writes as JSON, straight to /dev/null.
+fn plain_json() -> Dispatch {
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_writer(std::sync::Mutex::new(null()))
+        .finish();
+    Dispatch::new(subscriber)
+}
+
+fn info_as_json(bench: &mut Bench) {
+    let count = bench.pick(500_000, 50_000);
+    if !cfg!(unix) {
+        return bench.skip("info line as JSON", "there is no /dev/null");
+    }
+    let builder = LogBuilder::new(LogConfig::default()).writer(LineFormat::Json, null());
+    let (ours, log) = builder.build().expect("a thread");
+    let peer = plain_json();
+    let monitor = nested(&LoggingMonitor::new().into_monitor());
+    bench
+        .case("info line as JSON", "ns")
+        .bar(AtMost(1.2))
+        .peer("tracing-subscriber's JSON", || {
+            with_default(&peer, || {
+                ns_each(count, || {
+                    tracing::info!(
+                        target: "worker",
+                        prefix = "fetch",
+                        worker_id = "i-0123",
+                        region = "eu",
+                        task_id = "RmzTkg-8Qj614ea9fI9Jmg",
+                        run_id = "0",
+                        "fetched {} bytes", black_box(4096)
+                    );
+                })
+            })
+        })
+        .ours(|| {
+            with_default(&ours, || {
+                let start = Instant::now();
+                for _ in 0..count {
+                    monitor.info(format_args!("fetched {} bytes", black_box(4096)));
+                }
+                // The peer's lines are written when its calls return, so ours must be too.
+                log.flush();
+                start.elapsed().as_nanos() as f64 / count as f64
+            })
+        });
+    bench
+        .case("share of info lines that were written", "ratio")
+        .bar(AtLeast(1.0))
+        .ours(|| if log.dropped() == 0 { 1.0 } else { 0.0 });
+}
+
+fn child(bench: &mut Bench) {
+    let count = bench.pick(5_000_000, 500_000);
+    let monitor = nested(&LoggingMonitor::new().into_monitor());
+    bench
+        .case("a child with a tag", "ns")
+        .bar(AtMost(150.0))
+        .ours(|| ns_each(count, || drop(black_box(monitor.with_tag("try", "1")))));
+}
+
+fn measure(bench: &mut Bench) {
+    let count = bench.pick(5_000_000, 500_000);
+    let monitor = nested(&LoggingMonitor::new().into_monitor());
+    let mut value = 0.0;
+    bench
+        .case("measure with a prefix and 4 tags", "ns")
+        .ours(|| {
+            ns_each(count, || {
+                value += 0.001;
+                black_box(&monitor).measure("seconds", value);
+            })
+        });
+}
+
+/// A Sentry that nobody reaches.
+struct Unreachable;
+
+#[async_trait]
+impl Deliver for Unreachable {
+    async fn deliver(&mut self, _: &Incident) -> Delivery {
+        Delivery::Later(Duration::ZERO)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot upload the log")]
+struct Failure(#[source] std::io::Error);
+
+const QUEUE: usize = 1000;
+
+/// Reports in a second by one caller, with a queue that is full after the first thousand.
+fn reports(bench: &mut Bench) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let _inside = runtime.enter();
+    let forwarder = Forwarder::start(QUEUE, Unreachable);
+    let reporters = Reporters::default();
+    reporters.add(forwarder.reporter());
+    let monitor = LoggingMonitor::new().with_reporters(reporters);
+    let monitor = nested(&monitor.into_monitor());
+    let error = Failure(std::io::Error::other("connection reset"));
+    let count = 100_000_u64;
+    let mut reported = 0;
+    bench
+        .case("error reports, unreachable service", "reports/s")
+        .bar(AtLeast(100_000.0))
+        .ours(|| {
+            let ns = ns_each(count, || {
+                monitor.report_error(&error, "the task ended");
+            });
+            reported += count;
+            1e9 / ns
+        });
+    let counts = forwarder.counts();
+    bench
+        .case("reports that wait, of those made", "reports")
+        .bar(AtMost(QUEUE as f64))
+        .ours(|| counts.waiting as f64);
+    bench
+        .case("reports that are neither counted nor waiting", "reports")
+        .bar(AtMost(0.0))
+        .ours(|| (reported - counts.waiting - counts.dropped - counts.delivered) as f64);
+}

@@ -1,0 +1,288 @@
+//! The status page of a worker that only pretends to work, to look at and to test.
+//!
+//! ```text
+//! cargo run -p runtime-monitoring --all-features --example status
+//! ```
+//!
+//! It prints where the page is, and serves until SIGINT or SIGTERM.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use runtime_core::webhook::WebHookServer as _;
+use runtime_core::{Run, TaskId};
+use runtime_gc::{
+    Amount, CostClass, Disk, Disposable, DisposableResource, DisposeError, Footprint,
+    GarbageCollector, Mark, Memory, Pressure, Reading, Readings, Size,
+};
+use runtime_ioext::FollowedLog;
+use runtime_monitoring::status::{Health, History, StatusPage, TaskBoard};
+use runtime_monitoring::{Config, MachineGauges, Metrics, Monitoring, from_config};
+use runtime_webhook::LocalhostServer;
+use tokio::signal;
+use tokio::time::interval;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut config = Config::default();
+    config
+        .tags
+        .insert("workerId".to_owned(), "i-0a1b2c3d".to_owned());
+    let monitoring = from_config(&config);
+    monitoring.redactor.add("correct-horse-battery")?;
+    let folder = tempfile::tempdir()?;
+
+    let (collector, _resources) = collector();
+    let history = past_hour();
+    let machine = MachineGauges::new(LowDisk)
+        .with_redactor(monitoring.redactor.clone())
+        .with_root(calm_machine(folder.path())?);
+    machine.sample(&monitoring.metrics);
+    let _recording = history.record(machine, monitoring.metrics.clone());
+    let board = TaskBoard::new(&monitoring.metrics);
+    finish_some(&board)?;
+    let working = [
+        work(
+            &board,
+            folder.path(),
+            "VmN0bQ9uT2uRkXn1d0nKgA",
+            "linux64/opt: build",
+        )?,
+        work(
+            &board,
+            folder.path(),
+            "RmzTkg-8Qj614ea9fI9Jmg",
+            "test: browser, chunk 3 of 8",
+        )?,
+    ];
+    fail_some(&monitoring);
+    let health = Health::new();
+    health.set_ready(true);
+
+    let page = StatusPage::new("proj-ci/linux · i-0a1b2c3d", &monitoring)
+        .tasks(board)
+        .health(health)
+        .history(history)
+        .collector(move || collector.explain());
+    let server = LocalhostServer::start().await?;
+    let hook = server.attach(page.into_handler()).await?;
+    println!("export STATUS_URL='{}'", hook.url());
+    stopped().await?;
+    working.iter().for_each(|task| task.abort());
+    drop(hook);
+    server.stop(Duration::from_secs(1)).await;
+    Ok(())
+}
+
+/// Waits until somebody wants this program to end.
+async fn stopped() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            interrupt = signal::ctrl_c() => interrupt,
+        }
+    }
+    #[cfg(not(unix))]
+    signal::ctrl_c().await
+}
+
+/// The files of a machine that has little to do, though this process is a real one.
+fn calm_machine(folder: &Path) -> io::Result<PathBuf> {
+    let root = folder.join("machine");
+    fs::create_dir_all(root.join("proc/pressure"))?;
+    for (resource, percent) in [("cpu", 31), ("io", 9), ("memory", 2)] {
+        let file = root.join("proc/pressure").join(resource);
+        fs::write(file, format!("some avg10={percent}.00 avg60=0.00\n"))?;
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("/proc/self", root.join("proc/self"))?;
+    Ok(root)
+}
+
+/// An hour in which a disk filled up and was cleared.
+fn past_hour() -> History {
+    let (history, metrics, now) = (History::new(), Metrics::new(), Timestamp::now());
+    for minute in 0..180 {
+        let at = now - SignedDuration::from_secs(20 * (180 - minute));
+        let t = minute as f64 / 30.0;
+        let gib = 1024.0 * 1024.0 * 1024.0;
+        metrics.set_gauge("disk-free", gib * (46.0 - (t * 7.3) % 22.0));
+        metrics.set_gauge("memory-available", gib * (3.2 + 1.3 * (t * 1.7).sin()));
+        for (resource, share) in [
+            ("cpu", 0.22 + 0.16 * (t * 2.3).sin()),
+            ("io", 0.08 + 0.07 * (t * 3.1).cos()),
+            ("memory", 0.02 + 0.02 * (t * 1.1).sin()),
+        ] {
+            metrics.set_gauge_with("pressure", &[("resource", resource)], share);
+        }
+        let tasks = if (minute / 25) % 3 == 0 { 1.0 } else { 2.0 };
+        metrics.set_gauge_with("tasks", &[("state", "running")], tasks);
+        history.remember(at, &metrics.snapshot());
+    }
+    history
+}
+
+/// A task that writes a line a second.
+fn work(
+    board: &TaskBoard,
+    folder: &Path,
+    task_id: &str,
+    name: &str,
+) -> Result<tokio::task::JoinHandle<()>> {
+    let run = run(task_id)?;
+    let log = FollowedLog::create(folder.join(format!("{task_id}.log")))?;
+    board.claimed(&run, name);
+    board.log(&run, &log);
+    board.started(&run);
+    let writer = log.writer();
+    writer.write_all(b"[taskcluster 2026-11-25T02:40:12.031Z] Starting task\n")?;
+    writer.write_all(b"logged in with correct-horse-battery\n")?;
+    Ok(tokio::spawn(async move {
+        let mut ticks = interval(Duration::from_secs(1));
+        for step in 1_u32.. {
+            ticks.tick().await;
+            let line = format!("compiling <unit {step}> of 4096\n");
+            if writer.write_all(line.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }))
+}
+
+fn run(task_id: &str) -> Result<Run> {
+    Ok(Run {
+        task_id: task_id.parse::<TaskId>()?,
+        run_id: 0,
+    })
+}
+
+fn finish_some(board: &TaskBoard) -> Result<()> {
+    for (task_id, name, resolution) in [
+        ("PqJ4o1vBSxm2nY0z3eKQ7w", "lint", "completed"),
+        (
+            "Xk0aUeKbR9iGm7ZrYtN2uQ",
+            "test: browser, chunk 2 of 8",
+            "failed",
+        ),
+        (
+            "L8yWbn2FQ0qT5c3dVhJ6sA",
+            "windows/debug: build",
+            "worker-shutdown",
+        ),
+    ] {
+        let run = run(task_id)?;
+        board.claimed(&run, name);
+        board.resolved(&run, resolution);
+    }
+    Ok(())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot upload `public/build/target.tar.gz`")]
+struct UploadFailed(#[source] io::Error);
+
+fn fail_some(monitoring: &Monitoring) {
+    let reset = io::Error::new(io::ErrorKind::ConnectionReset, "connection reset by peer");
+    let task = monitoring
+        .monitor
+        .with_prefix("artifacts")
+        .with_tag("taskId", "Xk0aUeKbR9iGm7ZrYtN2uQ");
+    task.report_warning(&UploadFailed(reset), "an upload is tried again");
+    let error = io::Error::other("token correct-horse-battery is not valid");
+    task.report_error(&UploadFailed(error), "a task could not be <finished>");
+}
+
+/// A collector that has to free some disk, and whose resources are as long in use as what comes with it.
+fn collector() -> (GarbageCollector, Vec<Arc<Cached>>) {
+    let mut config = runtime_gc::Config::default();
+    config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(26 << 30)));
+    let collector = GarbageCollector::new(config, LowDisk);
+    let cached = [
+        (
+            "https://example.com/toolchain.tar.zst",
+            CostClass::Cheap,
+            640,
+            2400,
+        ),
+        (
+            "public/build/target.tar.gz of LzQ3bWv1Ro2",
+            CostClass::Cheap,
+            1900,
+            1500,
+        ),
+        ("image sha256:9f2c41d0", CostClass::Moderate, 2300, 900),
+        ("checkouts/linux64", CostClass::Expensive, 7400, 0),
+        ("sccache/linux64", CostClass::Expensive, 12_100, 300),
+    ];
+    let cached: Vec<Arc<Cached>> = cached
+        .into_iter()
+        .map(|(name, class, mib, idle)| {
+            Arc::new(Cached {
+                resource: DisposableResource::idle_since(Duration::from_secs(idle)),
+                name,
+                class,
+                mib,
+            })
+        })
+        .collect();
+    for resource in &cached {
+        collector.tracker().register(resource.clone());
+    }
+    // A task works in the checkout.
+    assert!(cached[3].resource.acquire(), "nobody disposes of it yet");
+    (collector, cached)
+}
+
+/// A machine with little disk left.
+#[derive(Debug)]
+struct LowDisk;
+
+impl Pressure for LowDisk {
+    fn read(&self) -> Readings {
+        let (disk, memory) = (Disk::new(50 << 30, 24 << 30), Memory::new(8 << 30, 3 << 30));
+        Readings::new(Reading::Known(disk), Reading::Known(memory))
+    }
+}
+
+/// Something that a collector could free.
+#[derive(Debug)]
+struct Cached {
+    resource: DisposableResource,
+    name: &'static str,
+    class: CostClass,
+    mib: u64,
+}
+
+#[async_trait]
+impl Disposable for Cached {
+    fn resource(&self) -> &DisposableResource {
+        &self.resource
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        self.name.into()
+    }
+
+    fn footprint(&self) -> Footprint {
+        Footprint::disk(Size::Known(self.mib << 20))
+    }
+
+    fn class(&self) -> CostClass {
+        self.class
+    }
+
+    async fn dispose(&self) -> std::result::Result<(), DisposeError> {
+        Ok(())
+    }
+}

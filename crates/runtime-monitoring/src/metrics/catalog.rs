@@ -1,0 +1,146 @@
+//! The metrics of this workspace, described: `docs/metrics.md` is made of this table, and `cargo xtask docs` checks that
+//! it lists what the sources count and measure.
+
+use super::Description;
+
+/// The description of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Described {
+    /// Its name, with the prefix.
+    pub name: &'static str,
+    /// What it does over time.
+    pub kind: Kind,
+    /// What its values are.
+    pub unit: Unit,
+    /// What it tells.
+    pub help: &'static str,
+}
+
+/// What a metric does over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// It grows.
+    Counter,
+    /// It is a distribution of values.
+    Histogram,
+    /// It goes up and down.
+    Gauge,
+}
+
+/// What the values of a metric are. The buckets of a histogram suit it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unit {
+    /// A number of things. Buckets from 1 to 100 000.
+    #[default]
+    None,
+    /// Seconds. Buckets from a millisecond to two hours.
+    Seconds,
+    /// Bytes. Buckets from 1 KiB to 64 GiB.
+    Bytes,
+    /// A share, from 0 to 1. Buckets of a tenth.
+    Ratio,
+}
+
+impl Unit {
+    /// What a name for Prometheus ends in.
+    #[cfg(feature = "prometheus")]
+    pub(super) fn name(self) -> Option<&'static prometheus_client::registry::Unit> {
+        use prometheus_client::registry::Unit as Exported;
+        match self {
+            Self::None => None,
+            Self::Seconds => Some(&Exported::Seconds),
+            Self::Bytes => Some(&Exported::Bytes),
+            Self::Ratio => Some(&Exported::Ratios),
+        }
+    }
+
+    /// The upper bounds of buckets.
+    pub(super) fn bounds(self) -> &'static [f64] {
+        const KIB: f64 = 1024.0;
+        const MIB: f64 = 1024.0 * KIB;
+        const GIB: f64 = 1024.0 * MIB;
+        match self {
+            Self::None => &[
+                1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4, 1e5,
+            ],
+            Self::Seconds => &[
+                0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+                60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0,
+            ],
+            Self::Bytes => &[
+                KIB,
+                4.0 * KIB,
+                16.0 * KIB,
+                64.0 * KIB,
+                256.0 * KIB,
+                MIB,
+                4.0 * MIB,
+                16.0 * MIB,
+                64.0 * MIB,
+                256.0 * MIB,
+                GIB,
+                4.0 * GIB,
+                16.0 * GIB,
+                64.0 * GIB,
+            ],
+            Self::Ratio => &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+        }
+    }
+}
+
+impl Described {
+    pub(super) fn entry(&self) -> (String, Description) {
+        let description = Description {
+            unit: self.unit,
+            help: self.help.to_owned(),
+        };
+        (self.name.to_owned(), description)
+    }
+}
+
+macro_rules! catalog {
+    ($($kind:ident $unit:ident $name:literal $help:literal)*) => {
+        /// The metrics of this workspace, by name.
+        pub const CATALOG: &[Described] = &[$(Described {
+            name: $name,
+            kind: Kind::$kind,
+            unit: Unit::$unit,
+            help: $help,
+        }),*];
+    };
+}
+
+// A line a metric: `cargo xtask docs` reads them.
+catalog! {
+    Counter None "cache-hits" "Inputs and caches of tasks that were there already."
+    Counter None "cache-misses" "Inputs and caches of tasks that had to be made."
+    Gauge Bytes "disk-free" "What the worker may still write on the disk of its storage."
+    Gauge Bytes "disk-total" "The size of the disk of the worker's storage."
+    Gauge None "inodes-free" "How many files may still be made on the disk of the worker's storage."
+    Gauge Bytes "memory-available" "Memory that can be had without swapping, of the machine or of the worker's control group."
+    Gauge Bytes "memory-total" "Memory of the machine, or of the worker's control group where that is smaller."
+    Counter None "monitoring.incidents-dropped" "Error reports that found their queue full or were left when the worker stopped."
+    Counter None "monitoring.incidents-sent" "Error reports that were delivered."
+    Counter None "monitoring.log-lines-dropped" "Lines of the worker's log that came faster than they could be written."
+    Counter None "monitoring.otlp-failures" "Pushes of metrics that failed; the next one has their values too."
+    Gauge Ratio "pressure" "Share of the last 10 seconds in which something waited for the `resource`: cpu, io or memory."
+    Gauge Seconds "process.cpu" "Processor time of the worker itself, since it started."
+    Gauge None "process.max-open-files" "How many files the worker may have open."
+    Gauge None "process.open-files" "How many files the worker has open."
+    Gauge Bytes "process.resident-memory" "Memory of the worker itself."
+    Gauge None "process.threads" "Threads of the worker itself."
+    Counter None "reclaimed" "Claims that were extended."
+    Counter None "redactions" "How many times a secret was taken out of a text of the worker."
+    Histogram Seconds "task-duration" "Time from the claim of a task to its resolution."
+    Gauge None "tasks" "Tasks that the worker holds, by `state`: claimed or running."
+    Counter None "tasks-resolved" "Runs that were resolved, whatever they came to."
+    Counter None "webhook.accept_errors" "Connections to hooks that could not be accepted."
+    Counter None "webhook.connection_errors" "Connections to hooks that broke."
+    Counter None "webhook.connections" "Connections to hooks."
+    Counter None "webhook.panics" "Handlers of hooks that panicked."
+    Counter None "webhook.requests" "Requests to hooks."
+    Counter None "webhook.unknown_hooks" "Requests to hooks that are not there."
+}

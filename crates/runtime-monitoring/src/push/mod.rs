@@ -1,0 +1,128 @@
+//! What pushes to a service: an HTTP client with TLS by rustls on ring, and how starting can fail.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, StatusCode, Url};
+use runtime_core::BoxError;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a service should call this program.
+pub(crate) const USER_AGENT: &str = concat!("worker-runtime/", env!("CARGO_PKG_VERSION"));
+
+/// Something that pushes cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PushError {
+    /// The address is no URL of HTTP. The address itself may hold a secret and is not shown.
+    #[error(
+        "cannot push to the configured {what}: it is not a URL that starts with http:// or https://"
+    )]
+    Address {
+        /// What the address is of.
+        what: &'static str,
+    },
+
+    /// A header cannot be sent.
+    #[error(
+        "cannot send the configured header `{name}`: its name or its value has characters that no header may have"
+    )]
+    Header {
+        /// Its name.
+        name: String,
+    },
+
+    /// There is neither a DSN nor a place to get one from.
+    #[error("cannot report to Sentry: configure a `dsn`, or a `project` and give a source of DSNs")]
+    NoDsn,
+
+    /// There is no HTTP client.
+    #[error("cannot push: there is no HTTP client, or the machine has no root certificates")]
+    Client(#[source] BoxError),
+}
+
+/// Posts small bodies.
+#[derive(Clone, Debug)]
+pub(crate) struct Http(Client);
+
+/// What came of a post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Posted {
+    /// The service took it.
+    Taken,
+    /// The service asks to come again, not before so long.
+    Later(Duration),
+    /// The service does not let us.
+    Forbidden,
+    /// The service does not want it.
+    Refused(StatusCode),
+}
+
+impl Http {
+    /// Makes a client that follows no redirects and reads no environment.
+    ///
+    /// A machine without root certificates can still speak `http`; to `https` every handshake fails there.
+    pub(crate) fn new() -> Result<Self, PushError> {
+        let tls = tls().map_err(|error| PushError::Client(error.into()))?;
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .user_agent(USER_AGENT)
+            .timeout(PATIENCE)
+            .build();
+        client
+            .map(Self)
+            .map_err(|error| PushError::Client(error.into()))
+    }
+
+    /// Posts a body; what went wrong on the way is worth another try.
+    pub(crate) async fn post(&self, url: &Url, headers: HeaderMap, body: Vec<u8>) -> Posted {
+        let request = self.0.post(url.clone()).headers(headers).body(body);
+        let Ok(answer) = request.send().await else {
+            return Posted::Later(Duration::ZERO);
+        };
+        match answer.status() {
+            status if status.is_success() => Posted::Taken,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Posted::Forbidden,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
+                Posted::Later(retry_after(answer.headers()))
+            }
+            status if status.is_server_error() => Posted::Later(retry_after(answer.headers())),
+            status => Posted::Refused(status),
+        }
+    }
+}
+
+/// Reads an address of a service.
+pub(crate) fn address(what: &'static str, url: &str) -> Result<Url, PushError> {
+    let url = Url::parse(url).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or(PushError::Address { what })
+}
+
+/// Seconds to wait; a date, which services hardly ever send, counts as none.
+fn retry_after(headers: &HeaderMap) -> Duration {
+    let seconds = headers.get(RETRY_AFTER).map(HeaderValue::to_str);
+    let seconds = seconds.and_then(|text| text.ok()?.trim().parse().ok());
+    Duration::from_secs(seconds.unwrap_or(0))
+}
+
+fn tls() -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    match builder.with_platform_verifier() {
+        Ok(trusting) => Ok(trusting.with_no_client_auth()),
+        Err(_) => Ok(ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth()),
+    }
+}

@@ -1,0 +1,125 @@
+//! The status page of a worker.
+
+use anyhow::{Context, Result, ensure};
+use xshell::Shell;
+
+use super::Check;
+use super::page::Page;
+use crate::e2e::server::Server;
+use crate::workspace;
+
+pub(super) const CHECK: Check = Check {
+    name: "status",
+    what: "a worker's status page shows tasks, machine, caches and incidents, and renews itself",
+    run,
+};
+
+/// What the example adds to its redactor and then tells everywhere.
+const SECRET: &str = "correct-horse-battery";
+
+fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
+    let server = Server::start(sh, "runtime-monitoring", "status", 1)?;
+    let (_, url) = server.exports.first().context("the page has a URL")?;
+    page.resize(1160, 900)?;
+    without_javascript(page, url)?;
+    live(page, url)?;
+    in_all_sizes(page)?;
+    beside_the_page(page)?;
+    let folder = workspace::root().join("target/e2e");
+    page.screenshot(&folder.join("status.png"))?;
+    page.set_dark(true)?;
+    page.screenshot(&folder.join("status-dark.png"))?;
+    println!("status: pictures of the page are in {}", folder.display());
+    server.stop(sh)
+}
+
+/// Everything is there before any script ran.
+fn without_javascript(page: &mut Page<'_>, url: &str) -> Result<()> {
+    page.set_javascript(false)?;
+    page.open(url)?;
+    for (selector, expected) in [
+        ("article.task", 2),
+        ("article.task pre", 2),
+        ("#machine svg", 4),
+        ("#machine svg path.line", 6),
+        ("#caches tbody tr", 5),
+        ("article.incident", 2),
+        ("#finished tbody tr", 3),
+    ] {
+        let count = page.count(selector)?;
+        ensure!(count == expected, "{selector}: {count}, not {expected}");
+    }
+    let text = page.text("body")?;
+    for part in [
+        "alive",
+        "ready",
+        "linux64/opt: build",
+        "a task could not be <finished>",
+        "token [REDACTED] is not valid",
+        "checkouts/linux64",
+        "in use by 1",
+        "goes: ",
+    ] {
+        ensure!(
+            text.contains(part),
+            "the page does not show `{part}`: {text}"
+        );
+    }
+    let html = page.eval("document.documentElement.outerHTML")?;
+    ensure!(
+        !html.to_string().contains(SECRET),
+        "the page tells a secret"
+    );
+    page.set_javascript(true)
+}
+
+/// Logs grow and times go on while the page stays the same.
+fn live(page: &mut Page<'_>, url: &str) -> Result<()> {
+    page.open(url)?;
+    page.eval("window.mark = 1")?;
+    page.eval("window.before = document.querySelector('pre').textContent.length")?;
+    page.eval("window.up = document.querySelector('#health .quiet').textContent")?;
+    page.wait_for(
+        "the log of a task grows",
+        "document.querySelector('pre').textContent.length > before + 20",
+    )?;
+    page.wait_for(
+        "the worker's age is renewed",
+        "document.querySelector('#health .quiet').textContent !== up",
+    )?;
+    ensure!(page.eval("window.mark")? == 1, "the page was loaded anew");
+    let repeated = page.eval(
+        "(lines => lines.length - new Set(lines).size)(document.querySelector('pre').textContent.trim().split('\\n'))",
+    )?;
+    ensure!(repeated == 0, "{repeated} lines of the log are shown twice");
+    let log = page.text("pre")?;
+    ensure!(log.contains("<unit 1>"), "the log is taken for HTML: {log}");
+    Ok(())
+}
+
+fn in_all_sizes(page: &mut Page<'_>) -> Result<()> {
+    for width in [360, 768, 1160] {
+        page.resize(width, 900)?;
+        let overflow = page.eval("document.documentElement.scrollWidth - innerWidth")?;
+        ensure!(
+            overflow.as_f64().is_some_and(|pixels| pixels <= 0.0),
+            "at a width of {width}, {overflow} pixels do not fit"
+        );
+    }
+    Ok(())
+}
+
+fn beside_the_page(page: &mut Page<'_>) -> Result<()> {
+    for (path, part) in [
+        ("metrics", "worker_tasks{state=\\\"running\\\"} 2.0"),
+        ("tasks", "\\\"state\\\":\\\"running\\\""),
+        ("healthz", "ok"),
+        ("readyz", "ok"),
+    ] {
+        let found = page.eval(&format!(
+            "fetch('{path}').then(answer => answer.text()).then(text => text.includes(\"{part}\"))"
+        ))?;
+        ensure!(found == true, "/{path} does not have {part}");
+    }
+    Ok(())
+}
