@@ -66,10 +66,11 @@ fn counter(bench: &mut Bench) {
 
 fn disabled_level(bench: &mut Bench) {
     let count = bench.pick(50_000_000, 5_000_000);
-    let mut config = LogConfig::default();
-    config.level = LogLevel::Info;
-    let json = LineFormat::Json;
-    let builder = LogBuilder::new(config).writer(json, std::io::sink());
+    let config = LogConfig {
+        level: LogLevel::Info,
+        ..LogConfig::default()
+    };
+    let builder = LogBuilder::new(config).writer(LineFormat::Json, std::io::sink());
     let (dispatch, _log) = builder.build().expect("a thread");
     let monitor = nested(&LoggingMonitor::new().into_monitor());
     with_default(&dispatch, || {

@@ -138,7 +138,6 @@ impl Monitor {
     }
 
     /// Adds fields to one line of the log: `monitor.fields(&[("bytes", 5.into())]).info("done")`.
-    #[must_use]
     pub fn fields<'a>(&'a self, fields: &'a [Field<'a>]) -> WithFields<'a> {
         WithFields {
             monitor: self,

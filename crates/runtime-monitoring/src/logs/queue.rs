@@ -27,10 +27,12 @@ struct Shared {
     idle: Condvar,
     out: Mutex<Box<dyn Out>>,
     /// Renders the line that tells how many are missing.
-    gap: Box<dyn Fn(&mut Vec<u8>, u64) + Send + Sync>,
+    gap: Box<Gap>,
     /// Counts what is dropped, if somebody wants to know.
     counter: OnceLock<Counter>,
 }
+
+type Gap = dyn Fn(&mut Vec<u8>, u64) + Send + Sync;
 
 /// Lines, one after the other.
 #[derive(Default)]

@@ -65,6 +65,25 @@ impl History {
 
     /// Remembers the gauges of a snapshot, of that time.
     pub fn remember(&self, at: Timestamp, snapshot: &Snapshot) {
+        let mut moments = self.0.lock();
+        if moments.len() == CAPACITY {
+            moments.pop_front();
+        }
+        moments.push_back(Moment::new(at, snapshot));
+    }
+
+    /// The moments of the last hour, the oldest first.
+    pub(super) fn moments(&self, now: Timestamp) -> Vec<Moment> {
+        let moments = self.0.lock();
+        let recent = moments
+            .iter()
+            .filter(|moment| now.duration_since(moment.at) <= SPAN);
+        recent.copied().collect()
+    }
+}
+
+impl Moment {
+    pub(super) fn new(at: Timestamp, snapshot: &Snapshot) -> Self {
         let gauges = &snapshot.gauges;
         let pressure = |resource: &str| {
             let is_of = |labels: &BTreeMap<String, String>| {
@@ -76,27 +95,13 @@ impl History {
         };
         let tasks = gauges.iter().filter(|it| it.name == "tasks");
         let tasks: Vec<f64> = tasks.map(|gauge| gauge.value).collect();
-        let moment = Moment {
+        Self {
             at,
             disk_free: snapshot.gauge("disk-free"),
             memory_available: snapshot.gauge("memory-available"),
             pressure: RESOURCES.map(pressure),
             tasks: (!tasks.is_empty()).then(|| tasks.iter().sum()),
-        };
-        let mut moments = self.0.lock();
-        if moments.len() == CAPACITY {
-            moments.pop_front();
         }
-        moments.push_back(moment);
-    }
-
-    /// The moments of the last hour, the oldest first.
-    pub(super) fn moments(&self, now: Timestamp) -> Vec<Moment> {
-        let moments = self.0.lock();
-        let recent = moments
-            .iter()
-            .filter(|moment| now.duration_since(moment.at) <= SPAN);
-        recent.copied().collect()
     }
 }
 

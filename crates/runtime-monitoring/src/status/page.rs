@@ -8,6 +8,7 @@ use runtime_gc::Explanation;
 use super::StatusPage;
 use super::board::{FinishedTask, RunningTask};
 use super::handler::Tail;
+use super::history::Moment;
 use super::html::{Escaped, Span};
 use super::sections::{Caches, Finished, Incidents, Machine, Tasks};
 
@@ -51,9 +52,12 @@ impl Display for Page<'_> {
             now,
         };
         write!(f, "{tasks}")?;
+        let metrics = &page.metrics.snapshot();
+        let mut moments = page.history.moments(now);
+        moments.push(Moment::new(now, metrics));
         let machine = Machine {
-            metrics: &page.metrics.snapshot(),
-            moments: &page.history.moments(now),
+            metrics,
+            moments: &moments,
             now,
         };
         write!(f, "{machine}")?;

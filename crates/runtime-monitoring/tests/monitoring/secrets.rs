@@ -47,9 +47,11 @@ async fn no_sink_tells_a_secret() {
     // Everything that hears of it.
     let mut sentry_service = Service::start(&[]).await;
     let mut otlp_service = Service::start(&[]).await;
-    let mut sentry = SentryConfig::default();
     let dsn = format!("http://key@127.0.0.1:{}/42", sentry_service.port);
-    sentry.dsn = Some(Secret::new(dsn));
+    let sentry = SentryConfig {
+        dsn: Some(Secret::new(dsn)),
+        ..SentryConfig::default()
+    };
     let sentry = report_to_sentry(&sentry, None, Arc::new(SystemClock)).expect("valid");
     monitoring.reporters.add(sentry.reporter());
     let board = TaskBoard::new(&monitoring.metrics);

@@ -71,13 +71,13 @@ impl DsnSource for Keys {
 }
 
 fn config(port: u16) -> SentryConfig {
-    let mut config = SentryConfig::default();
-    config.dsn = Some(Secret::new(format!(
-        "http://key:secret@127.0.0.1:{port}/sub/42"
-    )));
-    config.environment = Some("test".to_owned());
-    config.release = Some("worker@1.0".to_owned());
-    config
+    let dsn = format!("http://key:secret@127.0.0.1:{port}/sub/42");
+    SentryConfig {
+        dsn: Some(Secret::new(dsn)),
+        environment: Some("test".to_owned()),
+        release: Some("worker@1.0".to_owned()),
+        ..SentryConfig::default()
+    }
 }
 
 fn monitor(forwarder: &Forwarder) -> Monitor {
@@ -165,8 +165,10 @@ async fn a_dsn_from_a_source_is_renewed_before_it_expires_and_after_it_was_refus
         port: service.port,
         given: AtomicU64::new(0),
     });
-    let mut config = SentryConfig::default();
-    config.project = Some("my-worker".to_owned());
+    let config = SentryConfig {
+        project: Some("my-worker".to_owned()),
+        ..SentryConfig::default()
+    };
     let sentry = report_to_sentry(&config, Some(source), Arc::new(clock.clone()));
     let sentry = sentry.expect("a valid configuration");
     let monitor = monitor(&sentry);
@@ -195,8 +197,10 @@ async fn a_configuration_that_cannot_work_is_refused_without_showing_the_dsn() {
     let error = report_to_sentry(&SentryConfig::default(), None, Arc::clone(&clock));
     let error = error.map(drop).expect_err("there is no DSN");
     assert!(matches!(error, PushError::NoDsn), "{error}");
-    let mut config = SentryConfig::default();
-    config.dsn = Some(Secret::new("http://hunter2"));
+    let config = SentryConfig {
+        dsn: Some(Secret::new("http://hunter2")),
+        ..SentryConfig::default()
+    };
     let error = report_to_sentry(&config, None, clock);
     let error = error.map(drop).expect_err("it is no DSN");
     assert!(!error.to_string().contains("hunter2"), "{error}");
