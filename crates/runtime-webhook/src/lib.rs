@@ -1,9 +1,25 @@
-//! Gives a running task a URL: a server of hooks, and a live log to attach to it.
+//! Gives a running task a URL, from behind any firewall: servers of hooks, and what to attach to them.
 //!
-//! [`LocalhostServer`] implements the port [`WebHookServer`](runtime_core::webhook::WebHookServer) for clients on the same machine.
-//! [`LiveLog`] is a handler that lets them follow a log while it is written. Any other
-//! [`Handler`](runtime_core::webhook::Handler) attaches the same way: an async function, or a tower service such
-//! as an axum router.
+//! Every server implements the port [`WebHookServer`](runtime_core::webhook::WebHookServer):
+//!
+//! | who is to reach the hooks | server | feature |
+//! | --- | --- | --- |
+//! | clients on the same machine | [`LocalhostServer`] | |
+//! | the world, on a port of this machine | `PublicServer`: TLS, HTTP/2, stateless DNS | `public` |
+//! | the world, through a Taskcluster deployment | `Websocktunnel` | `websocktunnel` |
+//! | the world, in a test | `Localtunnel` | `localtunnel` |
+//! | whoever the configuration says | `Config` | `config` |
+//!
+//! Any [`Handler`](runtime_core::webhook::Handler) attaches to any of them: an async function, a tower service
+//! such as an axum router, or one of these:
+//!
+//! | what | handler | feature |
+//! | --- | --- | --- |
+//! | a log while it is written | [`LiveLog`] | |
+//! | the same bytes for everybody | [`StaticPage`] | |
+//! | a program on a terminal | `Shell` | `shell`, on Unix |
+//!
+//! `wsmux`, the protocol of websocktunnel, is a module of its own behind the feature `wsmux`.
 //!
 //! # What a handler can rely on
 //!
@@ -24,6 +40,7 @@
 //! | a head that does not come to its end | cut after [`Limits::header_timeout`] |
 //! | an answer that is not read | cut after [`Limits::write_timeout`] |
 //! | more connections than [`Limits::connections`] | they wait |
+//! | no TLS where it should be | cut after [`Limits::header_timeout`] at most |
 //!
 //! # Example
 //!
@@ -48,33 +65,56 @@
 //!
 //! # Limitations
 //!
-//! There is no way to the outside yet: no TLS, no tunnels.
+//! WebSockets are not offered over HTTP/2: browsers open a connection with HTTP/1.1 for them. Certificates are
+//! read from files; nothing obtains them.
 
 #[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
 mod backoff;
+#[cfg(feature = "config")]
+mod config;
 mod cut;
 #[cfg(feature = "client-tls")]
 mod dial;
+#[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
+mod gate;
 mod id;
 mod limits;
 mod live_log;
 mod localhost;
+#[cfg(feature = "localtunnel")]
+mod localtunnel;
+mod page;
 #[cfg(feature = "public")]
 mod public;
 mod registry;
 mod server;
+#[cfg(all(feature = "shell", unix))]
+mod shell;
 #[cfg(feature = "websocktunnel")]
 mod websocktunnel;
 #[cfg(feature = "wsmux")]
 pub mod wsmux;
 
+#[cfg(all(feature = "config", feature = "localtunnel"))]
+pub use config::LocaltunnelConfig;
+#[cfg(feature = "config")]
+pub use config::{AnyServer, Config, LocalhostConfig, Needs, NoConfig, StartError};
+#[cfg(all(feature = "config", feature = "public"))]
+pub use config::{PublicConfig, StatelessDnsConfig};
+#[cfg(all(feature = "config", feature = "websocktunnel"))]
+pub use config::{Tokens, WebsocktunnelConfig};
 #[cfg(feature = "client-tls")]
 pub use dial::UrlError;
 pub use limits::Limits;
 pub use live_log::LiveLog;
 pub use localhost::{BindError, LocalhostBuilder, LocalhostServer, OnDetach};
+#[cfg(feature = "localtunnel")]
+pub use localtunnel::{Localtunnel, LocaltunnelBuilder, LocaltunnelError};
+pub use page::StaticPage;
 #[cfg(feature = "public")]
 pub use public::{CertificateError, PublicBuilder, PublicError, PublicServer};
+#[cfg(all(feature = "shell", unix))]
+pub use shell::{Shell, ShellCommand};
 #[cfg(feature = "websocktunnel")]
 pub use websocktunnel::{
     ConnectError, SetupError, TokenSource, TunnelToken, Websocktunnel, WebsocktunnelBuilder,

@@ -19,6 +19,7 @@ use runtime_core::Monitor;
 use runtime_core::webhook::{AttachError, Handler, WebHook};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -55,6 +56,9 @@ pub(crate) enum Origin {
     /// HTTP/1.1, from a websocktunnel server: it takes an interim answer for the answer.
     #[cfg(feature = "websocktunnel")]
     Websocktunnel,
+    /// HTTP/1.1, from a localtunnel server: it opens connections long before it needs them.
+    #[cfg(feature = "localtunnel")]
+    Localtunnel,
     /// HTTP/2.
     #[cfg(feature = "public")]
     Http2,
@@ -83,8 +87,13 @@ impl Server {
         Ok(Attached { hook, server })
     }
 
-    /// Starts to serve a connection.
-    pub(crate) fn spawn<S>(self: &Arc<Self>, stream: S, place: Place, origin: Origin)
+    /// Starts to serve a connection; the task ends with it, or when it is upgraded.
+    pub(crate) fn spawn<S>(
+        self: &Arc<Self>,
+        stream: S,
+        place: Place,
+        origin: Origin,
+    ) -> JoinHandle<()>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -93,12 +102,12 @@ impl Server {
         match origin {
             #[cfg(feature = "public")]
             Origin::Http2 => self.tasks.spawn(server.serve_h2(socket)),
-            _ => self.tasks.spawn(server.serve(socket)),
-        };
+            _ => self.tasks.spawn(server.serve(socket, origin)),
+        }
     }
 
     /// Serves a connection until it ends, is cut, or was upgraded.
-    async fn serve<S>(self: Arc<Self>, socket: Socket<S>)
+    async fn serve<S>(self: Arc<Self>, socket: Socket<S>, origin: Origin)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -107,7 +116,9 @@ impl Server {
             let (server, cut) = (Arc::clone(&self), Arc::clone(&cut));
             async move { Ok::<_, std::convert::Infallible>(route::answer(&server, &cut, request).await) }
         });
-        let connection = self.http().serve_connection(TokioIo::new(socket), service);
+        let connection = self
+            .http(origin)
+            .serve_connection(TokioIo::new(socket), service);
         let connection = std::pin::pin!(connection.with_upgrades());
         self.drive(connection, &cut, |connection| {
             connection.graceful_shutdown()
@@ -143,10 +154,10 @@ impl Server {
         }
     }
 
-    fn http(&self) -> http1::Builder {
+    fn http(&self, origin: Origin) -> http1::Builder {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header_timeout)
+            .header_read_timeout(header_timeout(origin, self.limits.header_timeout))
             .max_headers(self.limits.headers)
             .max_buf_size(self.limits.header_bytes.max(MIN_BUFFER));
         http
@@ -170,6 +181,15 @@ impl Server {
         self.registry.close();
         self.stopping.cancel();
         self.connections.cut_all();
+    }
+}
+
+/// How long a request may take to begin, on a connection that is open.
+fn header_timeout(origin: Origin, limit: Duration) -> Option<Duration> {
+    match origin {
+        #[cfg(feature = "localtunnel")]
+        Origin::Localtunnel => None,
+        _ => Some(limit),
     }
 }
 

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::connect::Target;
-use self::run::{Interest, Status, Tunnel};
+use self::run::Tunnel;
 use self::token::Tokens;
 use crate::dial::{self, Address, UrlError};
+use crate::gate::{Gate, Interest};
 use crate::server::Server;
 use crate::wsmux::Config;
 use crate::{Limits, OnDetach};
@@ -19,8 +20,6 @@ use runtime_core::Monitor;
 use runtime_core::clock::{Clock, SystemClock};
 use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
 use rustls::ClientConfig;
-use tokio::sync::watch;
-use tokio::time::timeout;
 
 pub use self::connect::ConnectError;
 pub use self::token::{TokenSource, TunnelToken, token_fn};
@@ -94,33 +93,18 @@ impl Websocktunnel {
         on_detach: OnDetach,
     ) -> Result<WebHook, AttachError> {
         let hook = self.tunnel.server.attach(handler, on_detach)?;
-        let interest = Interest::new(&self.tunnel);
+        let interest = Interest::new(&self.tunnel.gate);
         // Dropped here, both undo what they did.
-        self.wait_for_url().await?;
+        let gate = &self.tunnel.gate;
+        gate.wait_for_url(&self.tunnel.server, self.attach_timeout)
+            .await?;
         Ok(hook.into_web_hook(move || drop(interest)))
-    }
-
-    async fn wait_for_url(&self) -> Result<(), AttachError> {
-        let mut status = self.tunnel.status.subscribe();
-        let stopping = &self.tunnel.server.stopping;
-        let known = status.wait_for(|status| status.base.is_some());
-        let known = stopping.run_until_cancelled(timeout(self.attach_timeout, known));
-        match known.await {
-            None => return Err(AttachError::Stopped),
-            Some(Ok(_)) => return Ok(()),
-            Some(Err(_)) => {}
-        }
-        let error = self.tunnel.status.borrow().error.clone();
-        Err(AttachError::Unreachable(match error {
-            Some(error) => error.into(),
-            None => "the tunnel is still being opened".into(),
-        }))
     }
 
     /// Says whether the tunnel is open at this moment.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.tunnel.status.borrow().is_connected
+        self.tunnel.gate.is_open()
     }
 
     /// Waits until the tunnel is open, or broken.
@@ -129,11 +113,7 @@ impl Websocktunnel {
     ///
     /// Safe: it only waits.
     pub async fn wait_connected(&self, is_connected: bool) {
-        let mut status = self.tunnel.status.subscribe();
-        // The sender is in the tunnel.
-        let _ = status
-            .wait_for(|status| status.is_connected == is_connected)
-            .await;
+        self.tunnel.gate.wait_open(is_connected).await;
     }
 
     /// Accepts no more requests, lets running ones finish for as long as `grace`, cuts those that are left
@@ -254,8 +234,7 @@ impl WebsocktunnelBuilder {
             },
             windows: self.windows,
             max_wait: self.max_wait,
-            status: watch::Sender::new(Status::default()),
-            attached: watch::Sender::new(0),
+            gate: Arc::new(Gate::new()),
         });
         let tokens = Tokens::new(self.tokens, self.clock);
         let running = Arc::clone(&tunnel).run(tokens);

@@ -1,15 +1,15 @@
 //! Keeps the tunnel open.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::chain;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::connect::{ConnectError, Link, Target, connect};
 use super::token::Tokens;
 use crate::backoff::Backoff;
+use crate::gate::Gate;
 use crate::server::{Origin, Server};
 use crate::wsmux::{Config, Role, Session, SessionError};
 
@@ -26,16 +26,6 @@ const SHORT: Duration = Duration::from_secs(2);
 /// How long the goodbye to the server may take once the last stream is over.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// What is known about the tunnel.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Status {
-    /// The latest URL of the client, if there was one.
-    pub(super) base: Option<String>,
-    pub(super) is_connected: bool,
-    /// Why the latest attempt failed.
-    pub(super) error: Option<Arc<ConnectError>>,
-}
-
 /// The tunnel of a client.
 #[derive(Debug)]
 pub(super) struct Tunnel {
@@ -44,28 +34,7 @@ pub(super) struct Tunnel {
     pub(super) windows: Config,
     /// The longest wait for a server that is away.
     pub(super) max_wait: Duration,
-    pub(super) status: watch::Sender<Status>,
-    /// How many hooks are attached.
-    pub(super) attached: watch::Sender<usize>,
-}
-
-/// Counts as a hook for as long as it lives.
-#[derive(Debug)]
-pub(super) struct Interest(Weak<Tunnel>);
-
-impl Interest {
-    pub(super) fn new(tunnel: &Arc<Tunnel>) -> Self {
-        tunnel.attached.send_modify(|count| *count += 1);
-        Self(Arc::downgrade(tunnel))
-    }
-}
-
-impl Drop for Interest {
-    fn drop(&mut self) {
-        if let Some(tunnel) = self.0.upgrade() {
-            tunnel.attached.send_modify(|count| *count -= 1);
-        }
-    }
+    pub(super) gate: Arc<Gate>,
 }
 
 impl Tunnel {
@@ -75,7 +44,7 @@ impl Tunnel {
         let stopping = self.server.stopping.clone();
         loop {
             let once = async {
-                self.wanted().await;
+                self.gate.wanted().await;
                 self.connect(&mut tokens).await
             };
             let Some(result) = stopping.run_until_cancelled(once).await else {
@@ -92,12 +61,6 @@ impl Tunnel {
         }
     }
 
-    async fn wanted(&self) {
-        let mut attached = self.attached.subscribe();
-        // The sender is in `self`.
-        let _ = attached.wait_for(|count| *count > 0).await;
-    }
-
     async fn connect(&self, tokens: &mut Tokens) -> Result<Link, ConnectError> {
         let token = tokens.get().await.map_err(ConnectError::Token)?;
         let result = connect(&self.target, token).await;
@@ -108,26 +71,20 @@ impl Tunnel {
     }
 
     fn failed(&self, error: ConnectError) -> Duration {
-        let monitor = &self.server.monitor;
-        monitor.count("tunnel_connect_errors", 1);
-        monitor.warn(format_args!("no tunnel for now: {}", chain(&error)));
-        let most = if error.is_refusal() {
-            REFUSED.max(self.max_wait)
-        } else {
-            self.max_wait
+        let most = match error.is_refusal() {
+            true => REFUSED.max(self.max_wait),
+            false => self.max_wait,
         };
-        self.status
-            .send_modify(|status| status.error = Some(Arc::new(error)));
+        self.gate.failed(&self.server, error);
         most
     }
 
     /// Serves a connection until it ends, and returns how long to wait at most.
     async fn hold(&self, link: Link, backoff: &mut Backoff) -> Duration {
         let since = Instant::now();
-        self.connected(&link.base);
+        self.gate.opened(&self.server, &link.base);
         let result = self.serve(link).await;
-        self.status
-            .send_modify(|status| status.is_connected = false);
+        self.gate.closed();
         let monitor = &self.server.monitor;
         if let Err(error) = result {
             monitor.count("tunnel_disconnects", 1);
@@ -137,24 +94,6 @@ impl Tunnel {
             backoff.reset();
         }
         self.max_wait
-    }
-
-    fn connected(&self, base: &str) {
-        let monitor = &self.server.monitor;
-        monitor.count("tunnel_connects", 1);
-        let before = self.status.borrow().base.clone();
-        if before.as_deref() != Some(base) {
-            self.server.registry.rebase(base);
-            monitor.info(format_args!("the tunnel is open: hooks are below {base}"));
-        }
-        if before.is_some_and(|before| before != base) {
-            monitor.count("url_changes", 1);
-        }
-        self.status.send_replace(Status {
-            base: Some(base.to_owned()),
-            is_connected: true,
-            error: None,
-        });
     }
 
     async fn serve(&self, link: Link) -> Result<(), SessionError> {

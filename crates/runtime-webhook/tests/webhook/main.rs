@@ -1,9 +1,15 @@
 //! Hooks as their clients see them, over loopback.
 
+#[cfg(feature = "config")]
+mod config;
 mod live_log;
 mod localhost;
+#[cfg(feature = "localtunnel")]
+mod localtunnel;
 #[cfg(feature = "public")]
 mod public;
+#[cfg(all(feature = "shell", unix))]
+mod shell;
 mod support;
 #[cfg(feature = "websocktunnel")]
 mod websocktunnel;

@@ -1,0 +1,105 @@
+//! The way out is chosen by configuration, and what is wrong with it is said.
+
+use std::sync::Arc;
+
+use runtime_core::webhook::{AttachError, WebHookServer as _};
+use runtime_webhook::{Config, Needs, StartError, StaticPage};
+
+use crate::support::{body, get, status};
+
+fn parse(json: &str) -> Result<Config, serde_json::Error> {
+    serde_json::from_str(json)
+}
+
+async fn start(json: &str) -> Result<runtime_webhook::AnyServer, StartError> {
+    parse(json)
+        .expect("a configuration")
+        .start(Needs::default())
+        .await
+}
+
+#[tokio::test]
+async fn the_provider_decides() {
+    let server = start(r#"{"provider": "localhost"}"#)
+        .await
+        .expect("it starts");
+    let page = StaticPage::text("ready");
+    let hook = server.attach(Arc::new(page)).await.expect("it attaches");
+    let answer = get(&hook.url(), "").await;
+    assert_eq!((status(&answer), body(&answer)), (200, "ready"));
+    assert_eq!(status(&get(&format!("{}x", hook.url()), "").await), 404);
+
+    let none = start(r#"{"provider": "none"}"#).await.expect("it starts");
+    let error = none.attach(Arc::new(StaticPage::text(""))).await;
+    assert!(matches!(error, Err(AttachError::NoServer)));
+}
+
+#[cfg(feature = "public")]
+#[tokio::test]
+async fn a_public_server_takes_all_its_settings() {
+    let server = start(
+        r#"{"provider": "public", "host": "example.com", "port": 0, "exposedPort": 8443,
+            "statelessDNS": {"serverIp": "203.0.113.7", "secret": "s3cr3t"}}"#,
+    );
+    let server = server.await.expect("it starts");
+    let hook = server
+        .attach(Arc::new(StaticPage::text("")))
+        .await
+        .expect("it attaches");
+    assert!(hook.url().contains(".example.com:8443/"), "{}", hook.url());
+    let error = start(r#"{"provider": "public", "host": "a", "port": 0, "tlsKey": "k"}"#).await;
+    let text = error.expect_err("no certificate").to_string();
+    assert!(text.contains("`tlsCertificate` is not set"), "{text}");
+}
+
+#[cfg(feature = "public")]
+#[test]
+fn a_secret_is_not_shown() {
+    let config = parse(
+        r#"{"provider": "public", "host": "a", "port": 0,
+            "statelessDNS": {"serverIp": "203.0.113.7", "secret": "s3cr3t"}}"#,
+    );
+    assert!(!format!("{:?}", config.expect("a configuration")).contains("s3cr3t"));
+}
+
+#[cfg(feature = "websocktunnel")]
+#[tokio::test]
+async fn a_tunnel_needs_tokens() {
+    let json = r#"{"provider": "websocktunnel", "serverUrl": "https://tunnel.example.com",
+                   "audience": "example", "clientId": "group.worker.1"}"#;
+    assert!(matches!(start(json).await, Err(StartError::NoTokens)));
+    let tokens = runtime_webhook::Tokens::new(|audience, client| {
+        assert_eq!((audience, client), ("example", "group.worker.1"));
+        runtime_webhook::token_fn(|| async { Err("none".into()) })
+    });
+    let needs = Needs {
+        tokens: Some(tokens),
+        ..Needs::default()
+    };
+    parse(json)
+        .expect("a configuration")
+        .start(needs)
+        .await
+        .expect("it is set up");
+}
+
+#[test]
+fn a_wrong_key_is_named() {
+    let error = parse(r#"{"provider": "localhost", "prot": 80}"#).expect_err("a typo");
+    assert!(
+        error.to_string().contains("`prot`") && error.to_string().contains("`port`"),
+        "{error}"
+    );
+    let error = parse(r#"{"provider": "carrier pigeon"}"#).expect_err("no such provider");
+    assert!(error.to_string().contains("localhost"), "{error}");
+}
+
+#[test]
+fn the_schema_describes_what_is_accepted() {
+    let schema = serde_json::to_string(&Config::schema()).expect("a schema");
+    for word in ["provider", "localhost", "none", "port"] {
+        assert!(schema.contains(word), "{word}");
+    }
+    #[cfg(feature = "websocktunnel")]
+    assert!(schema.contains("receiveWindow") && schema.contains("audience"));
+}
