@@ -136,6 +136,7 @@ catalog! {
     Gauge None "process.threads" "Threads of the worker itself."
     Counter None "reclaimed" "Claims that were extended."
     Counter None "redactions" "How many times a secret was taken out of a text of the worker."
+    Counter None "shell.sessions" "Shells that were opened."
     Histogram Seconds "task-duration" "Time from the claim of a task to its resolution."
     Gauge None "tasks" "Tasks that the worker holds, by `state`: claimed or running."
     Counter None "tasks-resolved" "Runs that were resolved, whatever they came to."
