@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use aho_corasick::automaton::Automaton;
 use aho_corasick::nfa::contiguous::NFA;
-use aho_corasick::{Anchored, Input, MatchKind};
+use aho_corasick::{Anchored, MatchKind};
 
 type State = aho_corasick::automaton::StateID;
 
@@ -13,13 +13,14 @@ type State = aho_corasick::automaton::StateID;
 #[derive(Default)]
 pub(super) struct Patterns {
     forms: BTreeSet<Vec<u8>>,
-    longest: usize,
     finder: Option<Finder>,
 }
 
 struct Finder {
     automaton: NFA,
     start: State,
+    /// The bytes that a secret begins with.
+    begins: [bool; 256],
     /// How many of the last bytes could become a secret, by the state that they lead to. A state that is
     /// not here means none.
     begun: HashMap<State, usize>,
@@ -32,10 +33,8 @@ impl Patterns {
         if forms.len() == self.forms.len() {
             return None;
         }
-        let longest = forms.iter().map(Vec::len).max().unwrap_or(0);
         Some(Self {
             finder: Finder::new(&forms),
-            longest,
             forms,
         })
     }
@@ -44,27 +43,29 @@ impl Patterns {
         self.forms.is_empty()
     }
 
-    /// How many bytes at the end could become a secret if more came.
-    pub(super) fn begun(&self, bytes: &[u8]) -> usize {
-        let tail = &bytes[bytes.len() - bytes.len().min(self.longest)..];
-        self.finder.as_ref().map_or(0, |finder| finder.begun(tail))
-    }
-
-    /// Where secrets are, in order. Secrets that overlap are one place.
-    pub(super) fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
-        let mut found = self
-            .finder
+    /// Looks through bytes once: where secrets are, in order, and how many bytes at the end could become a
+    /// secret if more came. Secrets that overlap are one place.
+    pub(super) fn scan(&self, bytes: &[u8]) -> Scan {
+        self.finder
             .as_ref()
-            .map_or_else(Vec::new, |finder| finder.find(bytes));
-        found.sort_unstable_by_key(|range| (range.start, range.end));
-        found.dedup_by(|next, last| {
-            let overlaps = next.start < last.end;
-            if overlaps {
-                last.end = last.end.max(next.end);
-            }
-            overlaps
-        });
-        found
+            .map_or_else(Scan::default, |finder| finder.scan(bytes))
+    }
+}
+
+/// What was found in some bytes.
+#[derive(Default)]
+pub(super) struct Scan {
+    pub(super) found: Vec<Range<usize>>,
+    pub(super) begun: usize,
+}
+
+impl Scan {
+    /// Adds a place that ends after all others.
+    fn add(&mut self, mut place: Range<usize>) {
+        while let Some(last) = self.found.pop_if(|last| last.end > place.start) {
+            place.start = place.start.min(last.start);
+        }
+        self.found.push(place);
     }
 }
 
@@ -83,8 +84,12 @@ impl Finder {
         let mut finder = Self {
             automaton,
             start,
+            begins: [false; 256],
             begun: HashMap::new(),
         };
+        forms
+            .iter()
+            .for_each(|form| finder.begins[usize::from(form[0])] = true);
         forms.iter().for_each(|form| finder.learn_beginnings(form));
         let mut shortest_first: Vec<_> = forms.iter().collect();
         shortest_first.sort_by_key(|form| form.len());
@@ -116,12 +121,31 @@ impl Finder {
         self.begun.get(&self.walk(tail)).copied().unwrap_or(0)
     }
 
-    fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
-        let found = self.automaton.try_find_overlapping_iter(Input::new(bytes));
-        found
-            .expect("the automaton finds overlaps")
-            .map(|found| found.range())
-            .collect()
+    fn scan(&self, bytes: &[u8]) -> Scan {
+        let (mut scan, mut state) = (Scan::default(), self.start);
+        for (at, &byte) in bytes.iter().enumerate() {
+            // Most of a text stays at the start.
+            if state == self.start && !self.begins[usize::from(byte)] {
+                continue;
+            }
+            state = self.step(state, byte);
+            if self.automaton.is_match(state) {
+                scan.add(at + 1 - self.longest_match(state)..at + 1);
+            }
+        }
+        scan.begun = self.begun.get(&state).copied().unwrap_or(0);
+        scan
+    }
+
+    /// The length of the longest secret that ends in a state.
+    fn longest_match(&self, state: State) -> usize {
+        (0..self.automaton.match_len(state))
+            .map(|i| {
+                let pattern = self.automaton.match_pattern(state, i);
+                self.automaton.pattern_len(pattern)
+            })
+            .max()
+            .unwrap_or(0)
     }
 
     fn walk(&self, bytes: &[u8]) -> State {

@@ -1,6 +1,7 @@
 //! Finds secrets in bytes that come in pieces.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::MARKER;
 use super::patterns::Patterns;
@@ -23,21 +24,22 @@ impl Stream {
     /// become a secret. Gives how many were found.
     pub(super) fn pass(&mut self, patterns: &Patterns, bytes: &[u8], out: &mut Vec<u8>) -> u64 {
         self.held.extend_from_slice(bytes);
-        let keep = self.held.len() - patterns.begun(&self.held);
-        self.pass_until(patterns, keep, out)
+        let scan = patterns.scan(&self.held);
+        self.pass_until(self.held.len() - scan.begun, &scan.found, out)
     }
 
     /// The same with everything that is held, because nothing comes after it.
     pub(super) fn end(&mut self, patterns: &Patterns, out: &mut Vec<u8>) -> u64 {
-        let hits = self.pass_until(patterns, self.held.len(), out);
+        let scan = patterns.scan(&self.held);
+        let hits = self.pass_until(self.held.len(), &scan.found, out);
         *self = Self::default();
         hits
     }
 
     /// Passes on what comes before `keep`. A secret that begins before it is replaced whole.
-    fn pass_until(&mut self, patterns: &Patterns, keep: usize, out: &mut Vec<u8>) -> u64 {
+    fn pass_until(&mut self, keep: usize, found: &[Range<usize>], out: &mut Vec<u8>) -> u64 {
         let (mut at, mut hits) = (self.replaced, 0);
-        for found in patterns.find(&self.held) {
+        for found in found {
             if found.start >= keep {
                 break;
             }
