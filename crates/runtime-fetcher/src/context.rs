@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use runtime_core::Services;
+use runtime_core::{ScopeSet, Services, TaskContext};
 
-use crate::{FetchConfig, HttpClient, Progress, ProgressListener};
+use crate::{FetchConfig, HttpClient, Progress, ProgressListener, TaskLog};
 
 /// What a fetch needs besides the reference: the connections of the worker, the services with the
 /// credentials of the task, and somebody to tell how it goes. A clone is cheap.
@@ -28,16 +28,26 @@ use crate::{FetchConfig, HttpClient, Progress, ProgressListener};
 pub struct FetchContext {
     http: HttpClient,
     services: Services,
+    scopes: ScopeSet,
     listener: Arc<dyn ProgressListener>,
 }
 
 impl FetchContext {
+    /// Makes the context of a task: with its credentials and scopes, and [its log](TaskLog) to tell how it goes.
+    #[must_use]
+    pub fn of_task(http: HttpClient, task: &TaskContext) -> Self {
+        Self::new(http, task.services())
+            .with_scopes(task.info().scopes().clone())
+            .with_listener(TaskLog::new(task))
+    }
+
     /// Makes a context whose progress nobody hears.
     #[must_use]
     pub fn new(http: HttpClient, services: Services) -> Self {
         Self {
             http,
             services,
+            scopes: ScopeSet::default(),
             listener: Arc::new(|_: &Progress| {}),
         }
     }
@@ -47,6 +57,19 @@ impl FetchContext {
     pub fn with_listener(mut self, listener: impl ProgressListener + 'static) -> Self {
         self.listener = Arc::new(listener);
         self
+    }
+
+    /// Says which scopes the task has, to use copies that somebody else fetched. Without, it has none.
+    #[must_use]
+    pub fn with_scopes(mut self, scopes: ScopeSet) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// The scopes of the task.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.scopes
     }
 
     /// The services, with the credentials of the task.

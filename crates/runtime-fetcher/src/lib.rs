@@ -13,8 +13,9 @@
 //! | the bytes | [`Fetcher::resolve`], then [`Reference::fetch`] into a [`FileTarget`] or [`MemoryTarget`] |
 //! | them while they come | [`fetch_as_stream`] |
 //! | what is in an archive | `DirectoryTarget` (feature `unpack`) |
+//! | it once for all tasks of a worker | `FetchCache` (feature `cache`) |
 //! | to share copies | [`Reference::hash_key`] and, for each user, [`Reference::scopes`] |
-//! | to show how far it is | [`FetchContext::with_listener`] |
+//! | to show how far it is | [`TaskLog`], [`FetchContext::with_listener`] |
 //! | a reference of your own | implement [`Fetcher`] and [`Reference`], and put it into a [`Combine`] |
 //! | a place of your own | implement [`Target`] |
 //!
@@ -48,6 +49,8 @@
 //!   the configuration says so; nor is HTTPS left for HTTP.
 //! * Nothing is read from the environment: proxies come from [`FetchConfig`].
 
+#[cfg(feature = "cache")]
+mod cache;
 mod cause;
 mod config;
 mod context;
@@ -64,9 +67,12 @@ mod reference;
 mod scopes;
 mod shape;
 mod target;
+mod task_log;
 #[cfg(feature = "unpack")]
 mod unpack;
 
+#[cfg(feature = "cache")]
+pub use cache::{CachedInput, FetchCache, FetchCacheBuilder, FetchCacheError, Form};
 pub use cause::FetchCause;
 pub use config::{AddressPolicy, FetchConfig, ParallelPolicy, RetryPolicy};
 pub use context::FetchContext;
@@ -88,5 +94,6 @@ pub use target::{
     FetchStream, FileTarget, MemoryTarget, StreamBroken, StreamError, Target, TargetError,
     fetch_as_stream,
 };
+pub use task_log::TaskLog;
 #[cfg(feature = "unpack")]
 pub use unpack::{ArchiveFormat, Refusal, UnpackError, UnpackLimits, Unpacked, unpack};

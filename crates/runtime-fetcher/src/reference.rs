@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use runtime_core::TaskId;
 use serde_json::Value;
 
 use crate::{FetchContext, FetchError, HashKey, InvalidReference, RequiredScopes, Target};
@@ -27,6 +28,13 @@ pub trait Fetcher: Send + Sync + fmt::Debug {
     ///
     /// What does not fit, in words for the author of the payload.
     fn check(&self, reference: &Value) -> Result<(), InvalidReference>;
+
+    /// The task that a reference names, if it names one: a task should depend on those that it takes
+    /// artifacts from, since they are there only when it has ended.
+    fn named_task(&self, reference: &Value) -> Option<TaskId> {
+        let _ = reference;
+        None
+    }
 
     /// Makes a reference to exact bytes: a name that may move is looked up here.
     ///

@@ -62,6 +62,7 @@ mod compiled {
     compile! {
         Readme "../../../README.md",
         Caches "../../../docs/guide/caches.md",
+        Fetching "../../../docs/guide/fetching.md",
         Logs "../../../docs/guide/logs.md",
         Testing "../../../docs/guide/testing.md",
         Monitoring "../../../docs/guide/monitoring.md",

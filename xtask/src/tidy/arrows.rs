@@ -14,7 +14,15 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
     ),
     ("runtime-client", &["runtime-core", "runtime-ioext"]),
     ("runtime-caching", &["runtime-core", "runtime-gc"]),
-    ("runtime-fetcher", &["runtime-core", "runtime-ioext"]),
+    (
+        "runtime-fetcher",
+        &[
+            "runtime-core",
+            "runtime-ioext",
+            "runtime-caching",
+            "runtime-gc",
+        ],
+    ),
     (
         "runtime-monitoring",
         &["runtime-core", "runtime-ioext", "runtime-gc"],

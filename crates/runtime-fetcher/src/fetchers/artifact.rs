@@ -62,6 +62,10 @@ impl Fetcher for ArtifactFetcher {
         self.parse(reference).map(drop)
     }
 
+    fn named_task(&self, reference: &Value) -> Option<TaskId> {
+        Some(self.parse(reference).ok()?.task_id)
+    }
+
     async fn resolve(
         &self,
         context: &FetchContext,

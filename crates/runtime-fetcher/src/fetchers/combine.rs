@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use runtime_core::TaskId;
 use serde_json::{Value, json};
 
 use super::{
@@ -142,6 +143,10 @@ impl Fetcher for Combine {
 
     fn check(&self, reference: &Value) -> Result<(), InvalidReference> {
         self.choose(reference).map(drop)
+    }
+
+    fn named_task(&self, reference: &Value) -> Option<TaskId> {
+        self.choose(reference).ok()?.named_task(reference)
     }
 
     async fn resolve(

@@ -44,6 +44,13 @@ pub enum UnpackError {
         limit: u64,
     },
 
+    /// Its names take too much memory.
+    #[error("the names in the archive have more than the {limit} bytes that are allowed")]
+    Names {
+        /// The limit.
+        limit: u64,
+    },
+
     /// It swells in a way that honest archives do not.
     #[error(
         "more than {ratio} times the size of the archive comes out of it, which is not allowed"

@@ -5,22 +5,29 @@ use std::io::{self, BufReader, Read, Seek as _};
 
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::UnpackError;
 
 /// A format of archives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub enum ArchiveFormat {
     /// `.tar`
+    #[serde(rename = "tar")]
     Tar,
     /// `.tar.gz`, `.tgz`
+    #[serde(rename = "tar.gz")]
     TarGz,
     /// `.tar.xz`, `.txz`
+    #[serde(rename = "tar.xz")]
     TarXz,
     /// `.tar.zst`
+    #[serde(rename = "tar.zst")]
     TarZst,
     /// `.zip`, `.whl`, `.jar`
+    #[serde(rename = "zip")]
     Zip,
 }
 

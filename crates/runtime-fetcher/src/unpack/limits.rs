@@ -23,7 +23,7 @@ impl Default for UnpackLimits {
     fn default() -> Self {
         Self {
             max_bytes: 256 << 30,
-            max_entries: 4_000_000,
+            max_entries: 1_000_000,
             // Text and sources shrink to a fifth, logs to a fiftieth; gzip cannot pass 1032.
             max_ratio: 250,
         }
@@ -33,10 +33,14 @@ impl Default for UnpackLimits {
 /// Small archives of zeros are no attack.
 const ALWAYS_ALLOWED: u64 = 16 << 20;
 
+/// How long all names of folders and links may be together, since they are kept in memory.
+const MOST_NAMES: u64 = 128 << 20;
+
 /// What is left of the limits.
 pub(super) struct Budget<'a> {
     limits: UnpackLimits,
     by_ratio: u64,
+    names: u64,
     stop: &'a AtomicBool,
     used: Unpacked,
 }
@@ -46,6 +50,7 @@ impl<'a> Budget<'a> {
         Self {
             limits: limits.clone(),
             by_ratio: archive.saturating_mul(limits.max_ratio).max(ALWAYS_ALLOWED),
+            names: 0,
             stop,
             used: Unpacked::default(),
         }
@@ -58,6 +63,24 @@ impl<'a> Budget<'a> {
             return Err(UnpackError::TooMany { limit });
         }
         self.check_stop()
+    }
+
+    /// So many entries are to come.
+    pub(super) fn expect(&self, entries: u64) -> Result<(), UnpackError> {
+        let limit = self.limits.max_entries;
+        match entries > limit {
+            true => Err(UnpackError::TooMany { limit }),
+            false => Ok(()),
+        }
+    }
+
+    /// A name is kept in memory until the end.
+    pub(super) fn name(&mut self, length: usize) -> Result<(), UnpackError> {
+        self.names += length as u64;
+        match self.names > MOST_NAMES {
+            true => Err(UnpackError::Names { limit: MOST_NAMES }),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn bytes(&mut self, count: u64) -> Result<(), UnpackError> {

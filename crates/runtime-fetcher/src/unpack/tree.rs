@@ -48,6 +48,11 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// Checks how many entries are to come.
+    pub(super) fn expect(&self, entries: u64) -> Result<(), UnpackError> {
+        self.budget.expect(entries)
+    }
+
     /// Adds a folder; one that is there already keeps what it has.
     pub(super) fn folder(&mut self, name: &[u8], mode: Option<u32>) -> Result<(), UnpackError> {
         if is_root(name) {
@@ -93,8 +98,7 @@ impl<'a> Tree<'a> {
             return Err(refuse(Refusal::Link { to }));
         }
         self.budget.entry()?;
-        // What a link takes on disk is its target.
-        self.budget.bytes(target.len() as u64)?;
+        self.budget.name(name.len() + target.len())?;
         self.links.push(Symlink {
             name: name.to_owned(),
             place: path,
@@ -157,6 +161,7 @@ impl<'a> Tree<'a> {
                 continue;
             }
             self.budget.entry()?;
+            self.budget.name(above.as_os_str().len())?;
             let made = fs::create_dir(self.root.join(&above));
             made.map_err(|error| self.failed(name, error))?;
             self.folders.insert(above.clone());

@@ -1,7 +1,8 @@
 //! Reads zip.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read as _};
+use std::io::{self, BufReader, Read as _, Seek as _};
+
 use zip::ZipArchive;
 use zip::read::{ZipFile, ZipReadOptions};
 use zip::result::ZipError;
@@ -16,6 +17,9 @@ const LONGEST_TARGET: u64 = 4096;
 
 /// Puts all entries into the tree.
 pub(super) fn read(archive: &mut File, tree: &mut Tree<'_>) -> Result<(), UnpackError> {
+    // All entries are about to be read into memory, so how many there can be has to be known before.
+    tree.expect(most_entries(archive).map_err(UnpackError::Read)?)?;
+    archive.rewind().map_err(UnpackError::Read)?;
     let mut archive = Archive::new(BufReader::new(archive)).map_err(damaged)?;
     // Two readers could see two archives in one that repeats names or shares bytes.
     if archive.has_duplicate_names() {
@@ -30,6 +34,26 @@ pub(super) fn read(archive: &mut File, tree: &mut Tree<'_>) -> Result<(), Unpack
         add(entry.map_err(damaged)?, tree)?;
     }
     Ok(())
+}
+
+/// How many entries the archive can have: every one that is listed has a header in the directory.
+fn most_entries(archive: &mut File) -> io::Result<u64> {
+    const HEADER: &[u8] = b"PK\x01\x02";
+    const PIECE: usize = 256 * 1024;
+    let (mut piece, mut kept, mut found) = (vec![0; PIECE], 0, 0);
+    loop {
+        let read = archive.read(&mut piece[kept..])?;
+        if read == 0 {
+            return Ok(found);
+        }
+        let end = kept + read;
+        let headers = piece[..end].windows(HEADER.len());
+        found += headers.filter(|bytes| *bytes == HEADER).count() as u64;
+        // A header may begin in one piece and end in the next.
+        let rest = end.saturating_sub(HEADER.len() - 1);
+        piece.copy_within(rest..end, 0);
+        kept = end - rest;
+    }
 }
 
 fn add(

@@ -193,3 +193,17 @@ fn a_combination_within_a_combination_is_checked_too() {
     let error = Combine::new([standard, Arc::new(RawFetcher)]).expect_err("raw is in both");
     assert_eq!((error.first, error.second), ("any", "raw"));
 }
+
+#[test]
+fn the_task_that_a_reference_names_is_known() {
+    let fetcher = Combine::standard();
+    let named = |reference: Value| fetcher.named_task(&reference).map(|task| task.to_string());
+    let artifact = json!({ "taskId": TASK, "artifact": "public/a" });
+    assert_eq!(named(artifact).as_deref(), Some(TASK));
+    assert_eq!(
+        named(json!({ "namespace": "a", "artifact": "public/a" })),
+        None
+    );
+    assert_eq!(named(json!({ "raw": TASK })), None);
+    assert_eq!(named(json!({ "taskId": TASK })), None);
+}

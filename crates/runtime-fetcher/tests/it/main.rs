@@ -1,6 +1,8 @@
 //! Behaviour through the public API, against servers on the loopback interface that misbehave.
 
 mod artifacts;
+#[cfg(feature = "cache")]
+mod cache;
 mod combine;
 mod encodings;
 mod faults;
@@ -16,5 +18,6 @@ mod resume;
 mod stream;
 mod support;
 mod targets;
+mod task;
 #[cfg(feature = "unpack")]
 mod unpack;

@@ -57,6 +57,8 @@ impl Request {
 pub(crate) enum Step {
     /// Calls the test back.
     Then(Arc<dyn Fn() + Send + Sync>),
+    /// Waits for the test.
+    Wait(tokio::sync::watch::Receiver<bool>),
     /// Sends bytes.
     Send(Vec<u8>),
     /// Sends the same bytes until the client has enough.
@@ -163,6 +165,10 @@ async fn serve(
         for step in steps {
             match step {
                 Step::Then(call) => call(),
+                Step::Wait(mut go) => {
+                    // A test that has ended needs no answer.
+                    let _ = go.wait_for(|go| *go).await;
+                }
                 Step::Send(bytes) => stream.write_all(&bytes).await?,
                 Step::SendForEver(bytes) => loop {
                     stream.write_all(&bytes).await?;

@@ -64,6 +64,11 @@ impl Tar {
         self
     }
 
+    /// The entries without an end, to be put between others.
+    pub(super) fn part(self) -> Vec<u8> {
+        self.0
+    }
+
     /// The archive with its end.
     pub(super) fn bytes(mut self) -> Vec<u8> {
         self.0.resize(self.0.len() + 1024, 0);
@@ -79,6 +84,11 @@ pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 pub(super) fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 19).expect("memory takes it")
+}
+
+/// For much that is the same.
+pub(super) fn zstd_fast(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 1).expect("memory takes it")
 }
 
 pub(super) fn xz(bytes: &[u8]) -> Vec<u8> {

@@ -4,7 +4,7 @@ use runtime_core::chain;
 use runtime_fetcher::{ArchiveFormat, UnpackLimits};
 
 use super::Site;
-use super::build::{Tar, gzip, xz, zstd};
+use super::build::{Tar, Zip, gzip, xz, zstd, zstd_fast};
 
 async fn check(archive: Vec<u8>, limits: UnpackLimits, expected: &str) {
     let site = Site::new();
@@ -35,6 +35,8 @@ async fn entries_are_limited_whatever_they_are() {
     let many = (0..20).fold(Tar::new(), |tar, n| tar.file(&format!("f{n}"), b""));
     let ten = || limits(|limits| limits.max_entries = 10);
     check(many.bytes(), ten(), "more than the 10 files").await;
+    let zip = (0..20).fold(Zip::new(), |zip, n| zip.file(&format!("f{n}"), b""));
+    check(zip.bytes(), ten(), "more than the 10 files").await;
     let deep = Tar::new().file("a/b/c/d/e/f/g/h/i/j/k", b"");
     check(deep.bytes(), ten(), "more than the 10 files").await;
     if cfg!(unix) {
@@ -61,6 +63,21 @@ async fn names_and_headers_that_swell_are_refused_before_they_fill_the_memory() 
         let archive = archive.file("short", b"").bytes();
         check(gzip(&archive), UnpackLimits::default(), "than headers need").await;
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_with_long_names_do_not_fill_the_memory() {
+    let long = vec![b'x'; 900_000];
+    let one = Tar::new().entry(b'L', b"long", "", long.len() as u64, &long);
+    let one = one.symlink("short", "x").part();
+    let archive = [one.repeat(160), Tar::new().bytes()].concat();
+    check(
+        zstd_fast(&archive),
+        UnpackLimits::default(),
+        "the names in the archive",
+    )
+    .await;
 }
 
 #[tokio::test]

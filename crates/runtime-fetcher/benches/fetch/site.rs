@@ -1,0 +1,172 @@
+//! The files that are fetched, and places for what comes.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use bench_harness::time_ms;
+use sha2::{Digest as _, Sha256};
+
+use super::MIB;
+use super::server::Server;
+
+/// A folder with everything that a server gives, and one for what comes from it.
+pub(crate) struct Site {
+    folder: tempfile::TempDir,
+    size: u64,
+    sha256: String,
+    sha512: String,
+}
+
+/// How large a small file is.
+pub(crate) const SMALL: usize = 1024;
+
+impl Site {
+    pub(crate) fn new(size: u64) -> Self {
+        let folder = tempfile::tempdir().expect("there is room");
+        for name in ["www", "www/small", "out"] {
+            fs::create_dir(folder.path().join(name)).expect("there is room");
+        }
+        let mut site = Self {
+            folder,
+            size,
+            sha256: String::new(),
+            sha512: String::new(),
+        };
+        site.write("big", size);
+        site.write("medium", 64 * MIB);
+        site.sha256 = site.digest_of_big(
+            Sha256::new(),
+            |hash, bytes| hash.update(bytes),
+            |hash| hash.finalize().to_vec(),
+        );
+        let sha512 = ring::digest::Context::new(&ring::digest::SHA512);
+        site.sha512 = site.digest_of_big(
+            sha512,
+            |hash, bytes| hash.update(bytes),
+            |hash| hash.finish().as_ref().to_vec(),
+        );
+        site
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder.path().join("www")
+    }
+
+    pub(crate) fn big(&self) -> PathBuf {
+        self.root().join("big")
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The field of a reference, and the hash.
+    pub(crate) fn sha256(&self) -> (&'static str, String) {
+        ("sha256", self.sha256.clone())
+    }
+
+    pub(crate) fn sha512(&self) -> (&'static str, String) {
+        ("sha512", self.sha512.clone())
+    }
+
+    /// How long it takes to make a large file, in milliseconds. The one of the round before is removed first.
+    pub(crate) fn time(&self, name: &str, make: impl FnOnce(&Path)) -> f64 {
+        let path = self.folder.path().join("out").join(name);
+        let _ = fs::remove_file(&path);
+        let time = time_ms(|| make(&path));
+        assert!(fs::metadata(&path).is_ok_and(|made| made.len() > MIB));
+        time
+    }
+
+    /// An empty folder.
+    pub(crate) fn fresh(&self, name: &str) -> PathBuf {
+        let path = self.folder.path().join("out").join(name);
+        let _ = fs::remove_file(&path);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).expect("there is room");
+        path
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Makes small files.
+    pub(crate) fn small_files(&self, count: usize) -> usize {
+        for number in 0..count {
+            let content = vec![b'a' + (number % 26) as u8; SMALL];
+            let path = self.root().join("small").join(number.to_string());
+            fs::write(path, content).expect("there is room");
+        }
+        count
+    }
+
+    pub(crate) fn small_urls(&self, server: &Server) -> Vec<String> {
+        let files = fs::read_dir(self.root().join("small")).expect("it is there");
+        (0..files.count())
+            .map(|number| server.url(&format!("small/{number}")))
+            .collect()
+    }
+
+    /// Hashes as much as the large file has, from memory.
+    pub(crate) fn hash(&self, hashes: &[(&'static str, String)]) {
+        let block = block();
+        for (name, _) in hashes {
+            let blocks = self.size / block.len() as u64;
+            match *name {
+                "sha256" => {
+                    let mut hash = Sha256::new();
+                    (0..blocks).for_each(|_| hash.update(&block));
+                    std::hint::black_box(hash.finalize());
+                }
+                _ => {
+                    let mut hash = ring::digest::Context::new(&ring::digest::SHA512);
+                    (0..blocks).for_each(|_| hash.update(&block));
+                    std::hint::black_box(hash.finish());
+                }
+            }
+        }
+    }
+
+    fn write(&self, name: &str, size: u64) {
+        let mut file = fs::File::create(self.root().join(name)).expect("there is room");
+        let block = block();
+        for _ in 0..size / block.len() as u64 {
+            file.write_all(&block).expect("there is room");
+        }
+    }
+
+    fn digest_of_big<H>(
+        &self,
+        mut hash: H,
+        update: impl Fn(&mut H, &[u8]),
+        finish: impl FnOnce(H) -> Vec<u8>,
+    ) -> String {
+        let mut file = fs::File::open(self.big()).expect("it is there");
+        let mut piece = vec![0; MIB as usize];
+        loop {
+            match file.read(&mut piece).expect("it is readable") {
+                0 => break,
+                read => update(&mut hash, &piece[..read]),
+            }
+        }
+        finish(hash)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+/// A mebibyte that does not compress.
+pub(crate) fn block() -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(7);
+    std::iter::repeat_with(|| random.u8(..))
+        .take(MIB as usize)
+        .collect()
+}
+
+/// Whether a file came whole.
+pub(crate) fn has_size(path: &Path, size: u64) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.len() == size)
+}

@@ -1,0 +1,32 @@
+//! Whatever stands in a payload is a reference or gets reasons, and what is one fits the schema.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
+use libfuzzer_sys::fuzz_target;
+use runtime_fetcher::{Combine, Fetcher};
+use serde_json::Value;
+
+static FETCHER: LazyLock<Combine> = LazyLock::new(Combine::standard);
+static SCHEMA: LazyLock<Validator> =
+    LazyLock::new(|| jsonschema::validator_for(&FETCHER.schema()).expect("the schema is one"));
+
+fuzz_target!(|text: &[u8]| {
+    let Ok(reference) = serde_json::from_slice::<Value>(text) else {
+        return;
+    };
+    match FETCHER.check(&reference) {
+        Ok(()) => assert!(SCHEMA.is_valid(&reference), "{reference}"),
+        Err(error) => {
+            assert!(!error.misfits().is_empty());
+            assert!(
+                error
+                    .misfits()
+                    .iter()
+                    .all(|misfit| !misfit.reason.is_empty())
+            );
+        }
+    }
+});

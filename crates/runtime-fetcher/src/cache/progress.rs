@@ -1,0 +1,69 @@
+//! One fetch tells all who wait for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime_caching::{Draft, Progress as Step};
+
+use crate::progress::Meter;
+use crate::{FetchContext, Progress, ProgressListener, Retrying};
+
+/// Hears a fetch and tells it to those who wait, through the cache.
+pub(super) struct Forwarded {
+    draft: Draft,
+    /// Of the one who asked first, who hears of retries as well.
+    first: Arc<dyn ProgressListener>,
+}
+
+impl Forwarded {
+    pub(super) fn new(draft: Draft, first: Arc<dyn ProgressListener>) -> Self {
+        Self { draft, first }
+    }
+}
+
+impl ProgressListener for Forwarded {
+    fn progress(&self, progress: &Progress) {
+        let subject = progress.subject.to_string();
+        self.draft.progress(progress.bytes, progress.total, subject);
+    }
+
+    fn retrying(&self, retrying: &Retrying<'_>) {
+        self.first.retrying(retrying);
+    }
+}
+
+/// Hears the cache and tells it to one who waits. It is silent when the input was there.
+pub(super) struct Relay<'a> {
+    subject: &'a str,
+    context: &'a FetchContext,
+    meter: Option<Meter>,
+    done: u64,
+}
+
+impl<'a> Relay<'a> {
+    pub(super) fn new(subject: &'a str, context: &'a FetchContext) -> Self {
+        Self {
+            subject,
+            context,
+            meter: None,
+            done: 0,
+        }
+    }
+
+    pub(super) fn step(&mut self, step: &Step) {
+        // The fetch has waited for its interval already.
+        let start = || Meter::start(self.subject, self.context.listener(), Duration::ZERO);
+        let meter = self.meter.get_or_insert_with(start);
+        meter.position(self.done.min(step.done), step.total);
+        if let Some(more) = step.done.checked_sub(self.done).filter(|more| *more > 0) {
+            meter.add(more);
+        }
+        self.done = step.done;
+    }
+
+    pub(super) fn finish(self) {
+        if let Some(meter) = self.meter {
+            meter.finish();
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Fetches in the log of a task.
+
+use runtime_core::{TaskContext, chain};
+
+use crate::{Progress, ProgressListener, Retrying, Stage};
+
+/// Writes a line to the log of a task at the start and at the end of each fetch, now and then in between,
+/// and for each attempt that failed.
+#[derive(Clone, Debug)]
+pub struct TaskLog {
+    task: TaskContext,
+}
+
+impl TaskLog {
+    /// Makes a listener that writes to the log of `task`.
+    #[must_use]
+    pub fn new(task: &TaskContext) -> Self {
+        Self { task: task.clone() }
+    }
+}
+
+impl ProgressListener for TaskLog {
+    fn progress(&self, progress: &Progress) {
+        match progress.stage {
+            Stage::Started => self.task.log(format_args!("Fetching {}", progress.subject)),
+            Stage::Running => self.task.log(format_args!("Fetching {progress}")),
+            Stage::Finished => self.task.log(format_args!("Fetched {progress}")),
+            Stage::Stopped => self.task.log(format_args!("Stopped fetching {progress}")),
+        }
+    }
+
+    fn retrying(&self, retrying: &Retrying<'_>) {
+        self.task.log(format_args!(
+            "Attempt {} to fetch {} failed, trying again in {:.1?}: {}",
+            retrying.attempts,
+            retrying.subject,
+            retrying.delay,
+            chain(retrying.cause)
+        ));
+    }
+}

@@ -1,0 +1,329 @@
+//! Inputs that are fetched once.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::{join, join_all};
+use runtime_caching::Lookup;
+use runtime_core::{ExceptionReason, ScopeSet, Services, TaskError};
+use runtime_fetcher::{
+    CachedInput, FetchCache, FetchCacheError, FetchContext, Form, HttpClient, Stage,
+};
+use runtime_gc::{Config, GarbageCollector, ResourceTracker, SystemPressure};
+use serde_json::{Value, json};
+
+use crate::support::{FakeServices, Server, Step, Told, body, config, context, resolve};
+
+const LENGTH: usize = 300_000;
+const TASK: &str = "RmzTkg-8Qj614ea9fI9Jmg";
+
+async fn open(root: &Path) -> FetchCache {
+    let cache = FetchCache::builder(root)
+        .open(ResourceTracker::detached())
+        .await;
+    cache.expect("nobody else has it")
+}
+
+async fn open_verifying(root: &Path) -> FetchCache {
+    let cache = FetchCache::builder(root).verify_adopted(true);
+    cache
+        .open(ResourceTracker::detached())
+        .await
+        .expect("nobody else has it")
+}
+
+async fn serve() -> Server {
+    Server::start(|_| Step::answer("200 OK", &[], &body(LENGTH))).await
+}
+
+async fn require(cache: &FetchCache, reference: Value) -> Result<CachedInput, FetchCacheError> {
+    require_in(cache, &context(), reference).await
+}
+
+async fn require_in(
+    cache: &FetchCache,
+    context: &FetchContext,
+    reference: Value,
+) -> Result<CachedInput, FetchCacheError> {
+    let reference = resolve(context, reference).await;
+    cache.require(context, &reference, Form::File).await
+}
+
+fn url(server: &Server) -> Value {
+    json!({ "url": server.url("/file") })
+}
+
+fn check_content(input: &CachedInput) {
+    assert!(std::fs::read(input.path()).expect("it is there") == body(LENGTH));
+}
+
+#[tokio::test]
+async fn an_input_is_fetched_once_however_many_tasks_want_it() {
+    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+    let cache = open(root.path()).await;
+    let inputs = join_all((0..100).map(|_| require(&cache, url(&server)))).await;
+    for input in inputs {
+        check_content(&input.expect("it is there"));
+    }
+    assert_eq!(server.requests().len(), 1);
+    let again = require(&cache, url(&server)).await.expect("it is there");
+    assert_eq!(again.lookup(), Lookup::Hit);
+    assert_eq!(cache.len(), 1);
+}
+
+#[tokio::test]
+async fn the_next_process_finds_it_again() {
+    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+    let cache = open(root.path()).await;
+    drop(require(&cache, url(&server)).await.expect("it is there"));
+    drop(cache);
+    let cache = open(root.path()).await;
+    let input = require(&cache, url(&server)).await.expect("it is there");
+    check_content(&input);
+    assert_eq!(input.lookup(), Lookup::Hit);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_failed_fetch_is_told_to_all_and_not_kept() {
+    let root = tempfile::tempdir().expect("there is room");
+    let server = Server::start(|request| match request.number {
+        0 => Step::answer("404 Not Found", &[], b"no such file"),
+        _ => Step::answer("200 OK", &[], &body(LENGTH)),
+    })
+    .await;
+    let cache = open(root.path()).await;
+    let (first, second) = join(require(&cache, url(&server)), require(&cache, url(&server))).await;
+    for error in [first, second].map(|result| result.expect_err("it is not there")) {
+        assert!(
+            error
+                .fetch_error()
+                .expect("it was fetched")
+                .is_broken_reference()
+        );
+        assert_eq!(error.exception_reason(), ExceptionReason::MalformedPayload);
+        let error = TaskError::from(error);
+        let malformed = error
+            .as_malformed_payload()
+            .expect("the payload is to blame");
+        assert!(
+            malformed.to_string().contains("no such file"),
+            "{malformed}"
+        );
+    }
+    assert!(cache.is_empty());
+    check_content(
+        &require(&cache, url(&server))
+            .await
+            .expect("it is there now"),
+    );
+}
+
+#[tokio::test]
+async fn one_who_leaves_does_not_end_the_fetch_for_others() {
+    let root = tempfile::tempdir().expect("there is room");
+    let (go, wait) = tokio::sync::watch::channel(false);
+    let server = Server::start(move |_| {
+        let mut steps = Step::answer("200 OK", &[], &body(LENGTH));
+        steps.insert(0, Step::Wait(wait.clone()));
+        steps
+    })
+    .await;
+    let cache = open(root.path()).await;
+    let mut first = Box::pin(require(&cache, url(&server)));
+    let mut second = Box::pin(require(&cache, url(&server)));
+    while server.requests().is_empty() {
+        let step = Duration::from_millis(1);
+        assert!(
+            tokio::time::timeout(step, join(&mut first, &mut second))
+                .await
+                .is_err()
+        );
+    }
+    drop(first);
+    go.send(true).expect("the server waits for it");
+    check_content(&second.await.expect("it comes all the same"));
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_copy_is_given_only_to_those_who_may_have_it() {
+    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+    let mut fake = FakeServices::new();
+    let content = json!({ "storageType": "s3", "url": server.url("/") });
+    fake.artifacts.insert("private/key".into(), content);
+    let reference = json!({ "taskId": TASK, "artifact": "private/key" });
+    let of = |scopes: &[&str]| {
+        let http = HttpClient::new(config()).expect("the configuration is good");
+        FetchContext::new(http, fake.services()).with_scopes(ScopeSet::new(scopes.iter().copied()))
+    };
+    let cache = open(root.path()).await;
+    let good = of(&["queue:get-artifact:private/*"]);
+    let held = require_in(&cache, &good, reference.clone())
+        .await
+        .expect("it may");
+    for scopes in [&[][..], &["queue:get-artifact:public/*"]] {
+        let error = require_in(&cache, &of(scopes), reference.clone()).await;
+        let error = error.expect_err("it may not");
+        assert!(matches!(error, FetchCacheError::Scopes { .. }), "{error:?}");
+        assert!(
+            error.to_string().contains("queue:get-artifact:private/key"),
+            "{error}"
+        );
+        assert_eq!(error.exception_reason(), ExceptionReason::MalformedPayload);
+    }
+    let again = require_in(&cache, &good, reference).await.expect("it may");
+    assert_eq!(again.path(), held.path());
+}
+
+#[tokio::test]
+async fn a_file_that_somebody_removed_is_fetched_again() {
+    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+    let cache = open(root.path()).await;
+    let input = require(&cache, url(&server)).await.expect("it is there");
+    std::fs::remove_file(input.path()).expect("it is there");
+    drop(input);
+    check_content(&require(&cache, url(&server)).await.expect("it comes again"));
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn what_has_changed_on_disk_is_fetched_again_if_that_is_verified() {
+    for (verify, requests) in [(true, 2), (false, 1)] {
+        let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+        let cache = open_verifying(root.path()).await;
+        let input = require(&cache, url(&server)).await.expect("it is there");
+        let mut bytes = std::fs::read(input.path()).expect("it is there");
+        bytes[1000] ^= 1;
+        std::fs::write(input.path(), bytes).expect("there is room");
+        drop((input, cache));
+        let cache = match verify {
+            true => open_verifying(root.path()).await,
+            false => open(root.path()).await,
+        };
+        let inputs = join_all((0..5).map(|_| require(&cache, url(&server)))).await;
+        for input in inputs {
+            let input = input.expect("it comes");
+            assert!(!verify || std::fs::read(input.path()).expect("it is there") == body(LENGTH));
+        }
+        assert_eq!(server.requests().len(), requests, "verify: {verify}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_as_it_was_is_not_fetched_again_when_it_is_verified() {
+    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+    let cache = open_verifying(root.path()).await;
+    drop(require(&cache, url(&server)).await.expect("it is there"));
+    drop(cache);
+    let cache = open_verifying(root.path()).await;
+    check_content(&require(&cache, url(&server)).await.expect("it is there"));
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn the_collector_frees_what_nobody_uses() {
+    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+    let collector = GarbageCollector::new(Config::default(), SystemPressure::new(root.path()));
+    let cache = FetchCache::builder(root.path().join("inputs"))
+        .open(collector.tracker())
+        .await;
+    let cache = cache.expect("nobody else has it");
+    let input = require(&cache, url(&server)).await.expect("it is there");
+    collector.collect_all().await;
+    check_content(&input);
+    let path = input.path().to_owned();
+    drop(input);
+    collector.collect_all().await;
+    assert!(!path.exists());
+    assert!(cache.is_empty());
+}
+
+#[tokio::test]
+async fn inputs_that_are_too_old_can_be_purged() {
+    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+    let cache = open(root.path()).await;
+    let fetched = require(&cache, url(&server))
+        .await
+        .expect("it is there")
+        .fetched();
+    assert_eq!(cache.purge_before(fetched), 0);
+    assert_eq!(
+        cache.purge_before(SystemTime::now() + Duration::from_secs(1)),
+        1
+    );
+    require(&cache, url(&server)).await.expect("it comes again");
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn every_one_who_waits_hears_how_far_it_is() {
+    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+    let cache = open(root.path()).await;
+    let told = [Told::default(), Told::default()];
+    let http = HttpClient::new(config()).expect("the configuration is good");
+    let contexts = told.each_ref().map(|told| {
+        FetchContext::new(http.clone(), Services::disconnected()).with_listener(told.clone())
+    });
+    let [first, second] = contexts
+        .each_ref()
+        .map(|context| require_in(&cache, context, url(&server)));
+    let (first, second) = join(first, second).await;
+    drop((first.expect("it is there"), second.expect("it is there")));
+    for told in told {
+        let events = told.events();
+        assert_eq!(
+            events.first().map(|event| event.stage),
+            Some(Stage::Started)
+        );
+        let last = events.last().expect("there is one");
+        assert_eq!((last.stage, last.bytes), (Stage::Finished, LENGTH as u64));
+        assert!(last.subject.starts_with("http://127.0.0.1"));
+    }
+    let quiet = Told::default();
+    let context = FetchContext::new(http, Services::disconnected()).with_listener(quiet.clone());
+    require_in(&cache, &context, url(&server))
+        .await
+        .expect("it is there");
+    assert!(quiet.events().is_empty(), "what is there is not fetched");
+}
+
+#[cfg(feature = "unpack")]
+#[tokio::test]
+async fn an_archive_is_unpacked_once() {
+    use std::io::Write as _;
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(5);
+    header.set_mode(0o755);
+    archive
+        .append_data(&mut header, "bin/tool", &b"hello"[..])
+        .expect("memory takes it");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&archive.into_inner().expect("memory takes it"))
+        .expect("memory takes it");
+    let archive = gzip.finish().expect("memory takes it");
+    let server = Server::start(move |_| Step::answer("200 OK", &[], &archive)).await;
+
+    let root = tempfile::tempdir().expect("there is room");
+    let context = context();
+    for _ in 0..2 {
+        let cache = open_verifying(root.path()).await;
+        let reference: Arc<_> = resolve(&context, url(&server)).await;
+        let input = cache
+            .require(&context, &reference, Form::Directory(None))
+            .await;
+        let input = input.expect("it is an archive");
+        assert_eq!(
+            std::fs::read(input.path().join("bin/tool")).expect("it is there"),
+            b"hello"
+        );
+        // The archive itself is another input.
+        cache
+            .require(&context, &reference, Form::File)
+            .await
+            .expect("it is there");
+    }
+    assert_eq!(server.requests().len(), 2);
+}

@@ -1,0 +1,73 @@
+//! Fetches for a task: its scopes, and the lines in its log.
+
+use runtime_core::ScopeSet;
+use runtime_fetcher::{FetchContext, HttpClient};
+use runtime_mocks::TestTask;
+use serde_json::json;
+
+use crate::support::{Server, Step, config, get};
+
+fn context(task: &TestTask) -> FetchContext {
+    let http = HttpClient::new(config()).expect("the configuration is good");
+    FetchContext::of_task(http, task.context())
+}
+
+/// The lines without their time, and with the server's port left out.
+fn lines(task: &TestTask, server: &Server) -> Vec<String> {
+    let log = task.log().replace(&server.url(""), "http://server");
+    let text = |line: &str| Some(line.split_once("] ")?.1.to_owned());
+    log.lines().filter_map(text).collect()
+}
+
+#[tokio::test]
+async fn the_log_of_the_task_says_how_its_fetches_go() {
+    let server = Server::start(|request| match request.number {
+        0 => Step::answer("503 Service Unavailable", &[], b"busy"),
+        _ => Step::answer("200 OK", &[], b"hello"),
+    })
+    .await;
+    let task = TestTask::new(json!({}));
+    get(&context(&task), &server.url("/file?token=secret"))
+        .await
+        .expect("the second time works");
+    let lines = lines(&task, &server);
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert_eq!(lines[0], "Fetching http://server/file?…");
+    assert!(
+        lines[1].starts_with("Attempt 1 to fetch http://server/file?… failed, trying again in")
+    );
+    assert!(
+        lines[1].ends_with("the server answered 503: busy"),
+        "{}",
+        lines[1]
+    );
+    assert!(
+        lines[2].starts_with("Fetched http://server/file?…: 5 B of 5 B"),
+        "{}",
+        lines[2]
+    );
+}
+
+#[tokio::test]
+async fn the_log_of_the_task_says_that_a_fetch_stopped() {
+    let server = Server::start(|_| Step::answer("404 Not Found", &[], b"")).await;
+    let task = TestTask::new(json!({}));
+    get(&context(&task), &server.url("/file"))
+        .await
+        .expect_err("it is not there");
+    let lines = lines(&task, &server);
+    assert!(
+        lines
+            .last()
+            .expect("there are lines")
+            .starts_with("Stopped fetching"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn a_context_has_the_scopes_of_its_task() {
+    let task = TestTask::with_scopes(json!({}), &["queue:get-artifact:private/*"]);
+    let expected = ScopeSet::new(["queue:get-artifact:private/*"]);
+    assert_eq!(context(&task).scopes(), &expected);
+}
