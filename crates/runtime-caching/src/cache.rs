@@ -81,7 +81,11 @@ impl<K: Key, R: Resource> Cache<K, R> {
     ///
     /// Dropping the future leaves the construction to the others who wait. The last one to leave cancels it.
     pub async fn require(&self, key: &K) -> Result<Handle<K, R>, RequireError> {
-        self.require_with(key, |_| {}).await
+        // A hit needs nothing of what waiting for a construction takes.
+        match self.hit(key) {
+            Some(handle) => Ok(handle),
+            None => self.require_with(key, |_| {}).await,
+        }
     }
 
     /// As [`require`](Self::require), and tells `listener` how far the construction is.
@@ -211,6 +215,19 @@ impl<K: Key, R: Resource> Cache<K, R> {
         }
     }
 
+    fn hit(&self, key: &K) -> Option<Handle<K, R>> {
+        let hash = self.inner.hash(key);
+        let shard = self.inner.shard(hash);
+        let mut slots = shard.iter_hash(hash).filter(|slot| slot.key == *key);
+        let pin = slots.find_map(|slot| self.pin(slot))?;
+        drop(shard);
+        if pin.value.is_intact() {
+            return Some(Handle::new(pin, self.inner.sharing, Lookup::Hit));
+        }
+        pin.discard();
+        None
+    }
+
     fn purge_one(&self, seen: &Seen<K, R>) -> bool {
         // A construction may have ended since it was seen, so ask what is there now.
         match self.inner.forget(&seen.key, seen.serial) {
@@ -228,21 +245,22 @@ impl<K: Key, R: Resource> Cache<K, R> {
 
     /// Finds what is there, or begins to make it.
     fn find(&self, key: &K, constructor: impl Fn() -> Arc<dyn Constructor<K, R>>) -> Found<K, R> {
-        let mut shard = self.inner.shard(key);
-        if let Some(slots) = shard.get(key) {
-            // The newest first: it is the likeliest to be warm, and older ones may be on their way out.
-            if let Some(found) = slots.iter().rev().find_map(|slot| self.usable(slot)) {
-                return found;
-            }
+        let hash = self.inner.hash(key);
+        let mut shard = self.inner.shard(hash);
+        let mut slots = shard.iter_hash(hash).filter(|slot| slot.key == *key);
+        if let Some(found) = slots.find_map(|slot| self.usable(slot)) {
+            return found;
         }
         let construction = Construction::new();
         let (running, waiter) = (construction.again(), construction.join());
         let serial = self.inner.serial();
-        let phase = Phase::Building(construction);
-        shard
-            .entry(key.clone())
-            .or_default()
-            .push(Slot { serial, phase });
+        let slot = Slot {
+            hash,
+            key: key.clone(),
+            serial,
+            phase: Phase::Building(construction),
+        };
+        shard.insert_unique(hash, slot, |slot| slot.hash);
         drop(shard);
         let site = Site::new(&self.inner, key, serial, running);
         spawn(site.run(constructor()));
@@ -250,17 +268,20 @@ impl<K: Key, R: Resource> Cache<K, R> {
     }
 
     fn usable(&self, slot: &Slot<K, R>) -> Option<Found<K, R>> {
-        match (&slot.phase, self.inner.sharing) {
-            (Phase::Ready(entry), Sharing::Shared) => {
-                InUse::new(Arc::clone(entry)).map(Found::Ready)
-            }
-            (Phase::Ready(entry), Sharing::Exclusive(_)) => {
-                InUse::alone(Arc::clone(entry)).map(Found::Ready)
-            }
-            (Phase::Building(construction), Sharing::Shared) => {
+        match &slot.phase {
+            Phase::Building(construction) if self.inner.sharing == Sharing::Shared => {
                 Some(Found::Building(construction.join(), Lookup::Joined))
             }
-            (Phase::Building(_), Sharing::Exclusive(_)) => None,
+            _ => self.pin(slot).map(Found::Ready),
+        }
+    }
+
+    /// What is in the slot, if it is made and may be used.
+    fn pin(&self, slot: &Slot<K, R>) -> Option<InUse<Entry<K, R>>> {
+        match (&slot.phase, self.inner.sharing) {
+            (Phase::Building(_), _) => None,
+            (Phase::Ready(entry), Sharing::Shared) => InUse::new(Arc::clone(entry)),
+            (Phase::Ready(entry), Sharing::Exclusive(_)) => InUse::alone(Arc::clone(entry)),
         }
     }
 }

@@ -110,11 +110,12 @@ impl<K: Key, R: Resource> Site<K, R> {
 
     /// Takes the construction out of the map, unless somebody has joined since the last one left.
     fn is_abandoned(&self) -> bool {
-        let mut shard = self.cache.shard(&self.key);
+        let hash = self.cache.hash(&self.key);
+        let mut shard = self.cache.shard(hash);
         if self.construction.outcome.receiver_count() > 0 {
             return false;
         }
-        let slot = Inner::take(&mut shard, &self.key, self.serial);
+        let slot = Inner::take(&mut shard, hash, self.serial);
         drop(shard);
         drop(slot);
         true

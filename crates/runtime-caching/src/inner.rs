@@ -1,17 +1,15 @@
 //! The map behind a cache.
 //!
-//! Each key has a list of slots. In a shared cache it has one slot at most; in an exclusive one it has
-//! one for each copy. A slot holds a construction, then the entry that came of it. A slot that was
+//! A key has a slot for each copy, so in a shared cache it has one at most. A slot holds a construction, then the entry that came of it. A slot that was
 //! taken out of the map is *purged*: nobody finds it any more, and whoever has it gives it back to the collector.
 
-use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use hashbrown::{DefaultHashBuilder, HashTable};
 use runtime_gc::ResourceTracker;
 
 use crate::construction::Construction;
@@ -30,14 +28,16 @@ pub(crate) struct Inner<K: Key, R: Resource> {
     pub(crate) tracker: ResourceTracker,
     pub(crate) constructor: Arc<dyn Constructor<K, R>>,
     shards: Box<[Mutex<Shard<K, R>>]>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
     next_serial: AtomicU64,
 }
 
-/// All slots of the keys with one hash.
-pub(crate) type Shard<K, R> = HashMap<K, Vec<Slot<K, R>>>;
+/// The slots of the keys whose hashes fall here. A key has as many as there are copies.
+pub(crate) type Shard<K, R> = HashTable<Slot<K, R>>;
 
 pub(crate) struct Slot<K: Key, R: Resource> {
+    pub(crate) hash: u64,
+    pub(crate) key: K,
     pub(crate) serial: u64,
     pub(crate) phase: Phase<K, R>,
 }
@@ -68,7 +68,7 @@ impl<K: Key, R: Resource> Inner<K, R> {
             tracker,
             constructor,
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
+            hasher: DefaultHashBuilder::default(),
             next_serial: AtomicU64::new(0),
         }
     }
@@ -77,31 +77,27 @@ impl<K: Key, R: Resource> Inner<K, R> {
         self.next_serial.fetch_add(1, Ordering::Relaxed)
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "only the lowest bits are used"
-    )]
-    pub(crate) fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, R>> {
-        // The map inside of the shard uses the highest bits of a hash of its own.
-        let hash = self.hasher.hash_one(key) as usize;
-        self.shards[hash & (SHARDS - 1)].lock()
+    pub(crate) fn hash(&self, key: &K) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "only a few bits are used")]
+    pub(crate) fn shard(&self, hash: u64) -> MutexGuard<'_, Shard<K, R>> {
+        // The table inside of the shard uses the highest and the lowest bits.
+        self.shards[(hash >> 32) as usize & (SHARDS - 1)].lock()
     }
 
     /// Takes a slot out of the map.
     ///
     /// The caller drops it, after the lock: it may hold the last reference to a resource.
     pub(crate) fn forget(&self, key: &K, serial: u64) -> Option<Slot<K, R>> {
-        Self::take(&mut self.shard(key), key, serial)
+        let hash = self.hash(key);
+        Self::take(&mut self.shard(hash), hash, serial)
     }
 
-    pub(crate) fn take(shard: &mut Shard<K, R>, key: &K, serial: u64) -> Option<Slot<K, R>> {
-        let slots = shard.get_mut(key)?;
-        let index = slots.iter().position(|slot| slot.serial == serial)?;
-        let slot = slots.remove(index);
-        if slots.is_empty() {
-            shard.remove(key);
-        }
-        Some(slot)
+    pub(crate) fn take(shard: &mut Shard<K, R>, hash: u64, serial: u64) -> Option<Slot<K, R>> {
+        let found = shard.find_entry(hash, |slot| slot.serial == serial);
+        found.ok().map(|found| found.remove().0)
     }
 
     pub(crate) fn entry(self: &Arc<Self>, parts: Parts<K, R>) -> Arc<Entry<K, R>> {
@@ -110,30 +106,38 @@ impl<K: Key, R: Resource> Inner<K, R> {
 
     /// Puts an entry that nothing here was made for. `false` if the cache is shared and has the key.
     pub(crate) fn adopt(&self, entry: &Arc<Entry<K, R>>) -> bool {
-        let mut shard = self.shard(&entry.key);
-        let slots = shard.entry(entry.key.clone()).or_default();
-        let is_free = slots.is_empty() || self.sharing != Sharing::Shared;
-        if is_free {
-            let (serial, phase) = (entry.serial, Phase::Ready(Arc::clone(entry)));
-            slots.push(Slot { serial, phase });
+        let hash = self.hash(&entry.key);
+        let mut shard = self.shard(hash);
+        let is_taken = shard.find(hash, |slot| slot.key == entry.key).is_some();
+        if is_taken && self.sharing == Sharing::Shared {
+            return false;
         }
-        is_free
+        let slot = Slot {
+            hash,
+            key: entry.key.clone(),
+            serial: entry.serial,
+            phase: Phase::Ready(Arc::clone(entry)),
+        };
+        shard.insert_unique(hash, slot, |slot| slot.hash);
+        true
     }
 
     pub(crate) fn has(&self, key: &K, serial: u64) -> bool {
-        let shard = self.shard(key);
-        let slots = shard.get(key);
-        slots.is_some_and(|slots| slots.iter().any(|slot| slot.serial == serial))
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        shard.find(hash, |slot| slot.serial == serial).is_some()
     }
 
     /// Puts an entry in the place of its construction. `false` if that was purged.
     pub(crate) fn finish(&self, entry: &Arc<Entry<K, R>>) -> bool {
-        let mut shard = self.shard(&entry.key);
-        let slot = shard
-            .get_mut(&entry.key)
-            .and_then(|slots| slots.iter_mut().find(|slot| slot.serial == entry.serial));
-        let Some(slot) = slot else { return false };
-        slot.phase = Phase::Ready(Arc::clone(entry));
+        let hash = self.hash(&entry.key);
+        let mut shard = self.shard(hash);
+        let Some(slot) = shard.find_mut(hash, |slot| slot.serial == entry.serial) else {
+            return false;
+        };
+        let building = std::mem::replace(&mut slot.phase, Phase::Ready(Arc::clone(entry)));
+        drop(shard);
+        drop(building);
         true
     }
 
@@ -141,29 +145,24 @@ impl<K: Key, R: Resource> Inner<K, R> {
     pub(crate) fn look(&self) -> Vec<Seen<K, R>> {
         let mut seen = Vec::new();
         for shard in &self.shards {
-            let shard = shard.lock();
-            for (key, slots) in shard.iter() {
-                seen.extend(slots.iter().map(|slot| slot.seen(key)));
-            }
+            seen.extend(shard.lock().iter().map(Slot::seen));
         }
         seen
     }
 
     pub(crate) fn len(&self) -> usize {
-        let of_shard =
-            |shard: &Mutex<Shard<K, R>>| shard.lock().values().map(Vec::len).sum::<usize>();
-        self.shards.iter().map(of_shard).sum()
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 }
 
 impl<K: Key, R: Resource> Slot<K, R> {
-    fn seen(&self, key: &K) -> Seen<K, R> {
+    fn seen(&self) -> Seen<K, R> {
         let (created, entry) = match &self.phase {
             Phase::Building(construction) => (construction.began(), None),
             Phase::Ready(entry) => (entry.created, Some(Arc::clone(entry))),
         };
         Seen {
-            key: key.clone(),
+            key: self.key.clone(),
             serial: self.serial,
             created,
             entry,

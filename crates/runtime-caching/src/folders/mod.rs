@@ -179,7 +179,7 @@ impl<K: FolderKey> FolderCache<K> {
     /// removed once it is idle.
     ///
     /// What is being made is offered as well. Those who wait for it still get it, nobody else does.
-    /// Returns how many were chosen.
+    /// Returns how many were chosen, once that is on disk.
     pub fn purge(&self, filter: impl Fn(&CachedFolder<'_, K>) -> bool) -> usize {
         let purged = self.cache.purge(|it| {
             filter(&CachedFolder {

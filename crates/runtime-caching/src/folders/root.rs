@@ -131,8 +131,10 @@ impl Root {
 
     /// Whether somebody in this process is in charge of a file of this name.
     pub(super) fn is_owned(&self, name: &str) -> bool {
+        // A file that is being written, and a copy in the trash, have something after the id.
         let id = name.split('.').next().unwrap_or(name);
-        self.ids.lock().contains(id)
+        let ids = self.ids.lock();
+        ids.contains(id) || ids.contains(name)
     }
 
     /// Has the collector remove what is left over at `path`, out of the way first if that can be.
