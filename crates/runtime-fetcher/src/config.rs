@@ -130,7 +130,7 @@ impl Default for ParallelPolicy {
             max_connections: 4,
             max_spare: 8,
             piece_bytes: 4 << 20,
-            worth: Duration::from_secs(5),
+            worth: Duration::from_secs(2),
             window: Duration::from_secs(1),
         }
     }

@@ -80,10 +80,12 @@ impl Peer {
 
     fn run(&self, arguments: &[&str]) {
         let mut command = Command::new(self.name);
+        // curl draws its progress on the error stream, however quiet it is told to be.
         command
             .args(arguments)
             .stdin(Stdio::null())
-            .stdout(Stdio::null());
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let status = command.status().expect("it was found before");
         assert!(status.success(), "{} {arguments:?}: {status}", self.name);
     }
