@@ -111,8 +111,14 @@ pub use localhost::{BindError, LocalhostBuilder, LocalhostServer, OnDetach};
 #[cfg(feature = "localtunnel")]
 pub use localtunnel::{Localtunnel, LocaltunnelBuilder, LocaltunnelError};
 pub use page::StaticPage;
+// The port and what it is made of, so that who has a server needs no other crate to attach to it.
 #[cfg(feature = "public")]
 pub use public::{CertificateError, PublicBuilder, PublicError, PublicServer};
+#[doc(no_inline)]
+pub use runtime_core::webhook::{
+    AttachError, Body, Handler, NoWebHookServer, Request, Response, WebHook, WebHookServer,
+    WebHookSet, from_fn, from_service,
+};
 #[cfg(all(feature = "shell", unix))]
 pub use shell::{Shell, ShellCommand};
 #[cfg(feature = "websocktunnel")]

@@ -66,5 +66,6 @@ mod compiled {
         Logs "../../../docs/guide/logs.md",
         Testing "../../../docs/guide/testing.md",
         Monitoring "../../../docs/guide/monitoring.md",
+        WebHooks "../../../docs/guide/webhooks.md",
     }
 }

@@ -6,6 +6,7 @@ mod metrics;
 mod python;
 mod server;
 mod taskcluster;
+mod webhook;
 
 use anyhow::{Context, Result, bail};
 use xshell::Shell;
@@ -44,6 +45,11 @@ const SCRIPTS: &[Script] = &[
         name: "taskcluster",
         what: "the official Python client drives the embedded Taskcluster",
         run: taskcluster::run,
+    },
+    Script {
+        name: "webhook",
+        what: "curl, openssl and Python's websockets reach hooks",
+        run: webhook::run,
     },
 ];
 

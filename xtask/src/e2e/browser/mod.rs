@@ -6,7 +6,9 @@
 mod chromium;
 mod deployment;
 mod devtools;
+mod live_log;
 mod page;
+mod shell;
 mod status;
 
 use anyhow::{Context, Result};
@@ -25,7 +27,12 @@ struct Check {
     run: fn(&Shell, &mut Page<'_>) -> Result<()>,
 }
 
-const CHECKS: &[Check] = &[deployment::CHECK, status::CHECK];
+const CHECKS: &[Check] = &[
+    deployment::CHECK,
+    live_log::CHECK,
+    shell::CHECK,
+    status::CHECK,
+];
 
 /// Runs every check in one browser; each has a page of its own, and storage that it shares with nobody.
 pub(super) fn run(sh: &Shell) -> Result<Outcome> {

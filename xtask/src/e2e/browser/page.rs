@@ -1,10 +1,5 @@
 //! A page of the browser, and what a check can do with it.
 
-#![expect(
-    dead_code,
-    reason = "a tool box: the checks that use the rest of it come one by one"
-)]
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 

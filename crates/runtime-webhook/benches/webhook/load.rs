@@ -1,0 +1,95 @@
+//! The client: raw connections, and as little work as possible for each request.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// Splits a URL into where to connect and what to ask for.
+pub(crate) fn split(url: &str) -> (SocketAddr, String) {
+    let rest = url.strip_prefix("http://").expect("an HTTP URL");
+    let (address, path) = rest.split_once('/').expect("a URL with a path");
+    (address.parse().expect("an address"), format!("/{path}"))
+}
+
+/// Asks for a URL on so many connections for so long, and returns the answers a second.
+pub(crate) async fn requests(url: &str, connections: usize, time: Duration) -> f64 {
+    let (address, path) = split(url);
+    let start = Instant::now();
+    let clients = (0..connections).map(|_| ask(address, &path, start, time));
+    let counts = futures_util::future::join_all(clients).await;
+    counts.iter().sum::<u64>() as f64 / start.elapsed().as_secs_f64()
+}
+
+async fn ask(address: SocketAddr, path: &str, start: Instant, time: Duration) -> u64 {
+    let mut stream = TcpStream::connect(address).await.expect("it accepts");
+    stream.set_nodelay(true).expect("a socket");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let mut buffer = vec![0; 4096];
+    let mut len = 0;
+    let mut count = 0;
+    while start.elapsed() < time {
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("it reads");
+        match len {
+            0 => len = first_answer(&mut stream, &mut buffer).await,
+            // Every answer is as long as the first.
+            len => {
+                stream
+                    .read_exact(&mut buffer[..len])
+                    .await
+                    .expect("an answer");
+            }
+        }
+        count += 1;
+    }
+    count
+}
+
+/// The length of an answer, of head and body.
+async fn first_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> usize {
+    let mut read = 0;
+    loop {
+        read += stream.read(&mut buffer[read..]).await.expect("an answer");
+        let text = std::str::from_utf8(&buffer[..read]).expect("text");
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let head = head.to_ascii_lowercase();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length
+            .and_then(|length| length.parse().ok())
+            .expect("a length");
+        if body.len() >= length {
+            return read;
+        }
+    }
+}
+
+/// Opens a connection and asks; the head of the answer is not read.
+pub(crate) async fn open(url: &str) -> TcpStream {
+    let (address, path) = split(url);
+    let mut stream = TcpStream::connect(address).await.expect("it accepts");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("it reads");
+    stream
+}
+
+/// Reads to the end, and returns how many bytes came, the head included.
+pub(crate) async fn read_all(mut stream: TcpStream) -> u64 {
+    let mut buffer = vec![0; 256 * 1024];
+    let mut count = 0;
+    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+        count += read as u64;
+    }
+    count
+}

@@ -1,0 +1,68 @@
+//! nginx with one worker a core, which answers everything with the same text.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A running nginx; it ends when this is dropped.
+pub(crate) struct Nginx {
+    child: Child,
+    pub(crate) url: String,
+    _folder: TempDir,
+}
+
+impl Nginx {
+    /// Starts one on a free port, or says why not.
+    pub(crate) fn start(text: &str) -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .map_err(|error| error.to_string())?
+            .port();
+        let config = folder.path().join("nginx.conf");
+        let config_text = format!(
+            "daemon off; worker_processes auto; pid nginx.pid; error_log stderr crit;\n\
+             events {{ worker_connections 1024; }}\n\
+             http {{ access_log off; keepalive_requests 1000000000;\n\
+             server {{ listen 127.0.0.1:{port}; default_type text/plain;\n\
+             location / {{ return 200 \"{text}\"; }} }} }}\n"
+        );
+        std::fs::write(&config, config_text).map_err(|error| error.to_string())?;
+        let child = Command::new("nginx")
+            .arg("-p")
+            .arg(folder.path())
+            .arg("-c")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("nginx does not start ({error}); apt-get install nginx"))?;
+        let nginx = Self {
+            child,
+            url: format!("http://127.0.0.1:{port}/"),
+            _folder: folder,
+        };
+        nginx.wait(port)
+    }
+
+    fn wait(self, port: u16) -> Result<Self, String> {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(5) {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Ok(self);
+            }
+            std::thread::yield_now();
+        }
+        Err("nginx does not listen".to_owned())
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // A kill would leave its workers behind; it fails only if it has ended.
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,89 @@
+//! Serves a log, a shell and a page over TLS, and prints where: for people, and for `cargo xtask e2e webhook`.
+//!
+//! `cargo run -p runtime-webhook --features public,shell --example hooks`
+
+use std::error::Error;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime_core::webhook::{Handler, WebHookServer as _};
+use runtime_ioext::FollowedLog;
+use runtime_webhook::{LiveLog, LocalhostServer, PublicServer, Shell, ShellCommand, StaticPage};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{interval, sleep};
+
+/// How long a running request may take when the server is stopped.
+const GRACE: Duration = Duration::from_secs(1);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let server = LocalhostServer::start().await?;
+
+    let done = FollowedLog::create(folder.path().join("done.log"))?;
+    done.writer().write_all(b"0123456789\nthe end\n")?;
+    done.close()?;
+    let done = server.attach(follow(&done)).await?;
+    println!("export LOG_URL={}", done.url());
+
+    let live = FollowedLog::create(folder.path().join("live.log"))?;
+    let live_hook = server.attach(follow(&live)).await?;
+    println!("export LIVE_URL={}", live_hook.url());
+
+    let shell = Shell::new(|| ShellCommand::new("/bin/sh").env("PS1", "$ "))?;
+    let path = shell.path();
+    let shell = server.attach(Arc::new(shell)).await?;
+    println!("export SHELL_URL={}{path}", shell.url());
+
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let (chain, key) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
+    std::fs::write(&chain, certificate.cert.pem())?;
+    std::fs::write(&key, certificate.signing_key.serialize_pem())?;
+    let public = PublicServer::builder("localhost")
+        .address(Ipv4Addr::LOCALHOST.into())
+        .tls(&chain, &key);
+    let public = public.start().await?;
+    let page = public
+        .attach(Arc::new(StaticPage::text("over TLS\n")))
+        .await?;
+    println!("export TLS_URL={}", page.url());
+    println!("export TLS_ADDRESS={}", public.local_addr());
+    println!("export TLS_CERTIFICATE={}", chain.display());
+
+    let mut stop = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = write_lines(&live) => result?,
+        _ = stop.recv() => {}
+    }
+    live.close()?;
+    // Viewers get the end; then nobody is left to wait for.
+    sleep(Duration::from_millis(100)).await;
+    drop((done, live_hook, shell, page));
+    server.stop(GRACE).await;
+    public.stop(GRACE).await;
+    Ok(())
+}
+
+fn follow(log: &FollowedLog) -> Arc<dyn Handler> {
+    let log = log.clone();
+    Arc::new(LiveLog::new(move |offset| log.reader_at(offset)))
+}
+
+/// Writes a line ten times a second, each in another colour.
+async fn write_lines(log: &FollowedLog) -> Result<(), Box<dyn Error>> {
+    let writer = log.writer();
+    let mut ticks = interval(Duration::from_millis(100));
+    for number in 1.. {
+        ticks.tick().await;
+        let colour = 31 + number % 6;
+        writeln!(
+            writer,
+            "step {number}: \x1b[{colour}mcompiling\x1b[0m something"
+        )?;
+    }
+    Ok(())
+}
