@@ -12,7 +12,7 @@ use runtime_core::{
     TemporaryStorage, WorkerIdentity,
 };
 use runtime_fetcher::{AddressPolicy, FetchConfig, HttpClient};
-use runtime_gc::{Config, GarbageCollector, SystemPressure};
+use runtime_gc::{Config, GarbageCollector, ResourceTracker, SystemPressure};
 use runtime_mocks::taskcluster::{TaskStatus, Taskcluster};
 use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, Mounts, TaskLog};
 use runtime_worker::{Engine, Ladder, ProcessEngine, Worker, WorkerBuilder};
@@ -133,13 +133,20 @@ impl Bench {
 
     /// The worker of most tests, with caches and inputs.
     pub(crate) fn worker_with_mounts(&self) -> WorkerBuilder {
+        let environment = self.settings().environment(Arc::new(SystemClock));
+        self.worker_with_mounts_on(environment.resources)
+    }
+
+    /// The same, whose caches are freed by another collector.
+    pub(crate) fn worker_with_mounts_on(&self, resources: ResourceTracker) -> WorkerBuilder {
         let settings = self.settings();
         let config = FetchConfig {
             addresses: AddressPolicy::Any,
             ..FetchConfig::default()
         };
         let http = HttpClient::new(config).expect("the defaults are valid");
-        let environment = settings.environment(Arc::new(SystemClock));
+        let mut environment = settings.environment(Arc::new(SystemClock));
+        environment.resources = resources;
         let mounts = Mounts::new(http, &environment);
         settings
             .worker_with(environment, Arc::new(process_engine()))
