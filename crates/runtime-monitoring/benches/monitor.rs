@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use bench_harness::{AtLeast, AtMost, Bench};
 use runtime_core::Monitor;
 use runtime_monitoring::{
-    Deliver, Delivery, Forwarder, Incident, LineFormat, LogBuilder, LogConfig, LogLevel,
-    LoggingMonitor, Metrics, Reporters,
+    Config, Deliver, Delivery, Forwarder, Incident, LineFormat, LogBuilder, LogConfig, LogLevel,
+    LoggingMonitor, Metrics, Reporters, from_config,
 };
 use tracing::Dispatch;
 use tracing::dispatcher::with_default;
@@ -140,6 +140,22 @@ fn info_as_json(bench: &mut Bench) {
                 // The peer's lines are written when its calls return, so ours must be too.
                 log.flush();
                 start.elapsed().as_nanos() as f64 / count as f64
+            })
+        });
+    let hiding = from_config(&Config::default());
+    hiding
+        .redactor
+        .add("the access token")
+        .expect("long enough");
+    let hiding = nested(&hiding.monitor);
+    bench
+        .case("info line as JSON, with a redactor", "ns")
+        .ours(|| {
+            with_default(&ours, || {
+                let line = || hiding.info(format_args!("fetched {} bytes", black_box(4096)));
+                let ns = ns_each(count, line);
+                log.flush();
+                ns
             })
         });
     bench

@@ -44,6 +44,7 @@
 mod config;
 mod events;
 mod fields;
+mod hiding;
 mod incidents;
 mod logging;
 mod logs;
@@ -69,6 +70,7 @@ use runtime_ioext::log::Redactor;
 
 pub use config::{Config, LogConfig, LogFormat, LogLevel};
 pub use events::{WorkerEvent, WorkerEvents};
+pub use hiding::{Hiding, hide_credentials};
 pub use incidents::{
     Cause, Deliver, Delivery, Forwarded, Forwarder, Incident, RecentIncidents, Reporter, Reporters,
 };

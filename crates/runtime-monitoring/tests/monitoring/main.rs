@@ -1,6 +1,8 @@
 //! What monitors tell comes out as logs, metrics and reports.
 
+mod events;
 mod formats;
+mod hiding;
 mod incidents;
 mod install;
 mod logs;
