@@ -5,7 +5,7 @@ use std::error::Error;
 use std::future::pending;
 use std::pin::pin;
 
-use runtime_core::queue::TaskClaim;
+use runtime_core::queue::{RunStatus, TaskClaim};
 use runtime_core::{
     ApiError, ExceptionReason, StopReason, StopStage, TaskContextController, TaskError, chain,
 };
@@ -52,6 +52,7 @@ impl Attempt<'_> {
     /// has still to be resolved.
     async fn supervise(&self, claim: &TaskClaim) -> Infallible {
         let keeper = Keeper {
+            queue: &*self.blueprint.queue,
             run: self.run,
             controller: self.controller,
             timing: &self.blueprint.timing,
@@ -128,14 +129,17 @@ impl Attempt<'_> {
             Err(Halt::Failed(error)) if comes_of_refusal(&error) => {
                 let found = match self.lost.get() {
                     Some(reason) => Some(*reason),
-                    None => look(self.run)
-                        .await
-                        .and_then(|run| resolved_by_others(&run)),
+                    None => self.look().await.and_then(|run| resolved_by_others(&run)),
                 };
                 Err(found.map_or(Halt::Failed(error), Halt::Stopped))
             }
             outcome => outcome,
         }
+    }
+
+    /// What the queue says of the run, if it can be asked.
+    pub(super) async fn look(&self) -> Option<RunStatus> {
+        look(&*self.blueprint.queue, self.run.context.run()).await
     }
 
     /// Writes to the task's log why there is no verdict.

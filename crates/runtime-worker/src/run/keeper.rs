@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use runtime_core::clock::until;
-use runtime_core::queue::{ResolvedReason, RunStatus, TaskState};
+use runtime_core::queue::{Queue, ResolvedReason, RunStatus, TaskState};
 use runtime_core::{ApiError, Run, StopReason, TaskContextController, Timestamp, chain};
 
 use crate::worker::{Pauses, jittered};
@@ -19,6 +20,8 @@ const BLIND_INTERVAL: Duration = Duration::from_secs(60);
 ///
 /// The queue decides whether the claim is lost; the clock only says when to ask it.
 pub(super) struct Keeper<'a> {
+    /// With the credentials of the worker, which do not end with the claim.
+    pub(super) queue: &'a dyn Queue,
     pub(super) run: &'a TaskRun,
     pub(super) controller: &'a TaskContextController,
     pub(super) timing: &'a Timing,
@@ -44,7 +47,11 @@ impl Keeper<'_> {
                 }
             }
             match self.extend(taken_until).await {
-                Ok(later) => taken_until = later,
+                Ok(later) => {
+                    // Whoever complained meanwhile has the new ones now.
+                    let _ = self.controller.credentials_refused().now_or_never();
+                    taken_until = later;
+                }
                 Err(reason) => return reason,
             }
         }
@@ -89,7 +96,7 @@ impl Keeper<'_> {
             .unwrap_or(Timestamp::MAX);
         tokio::select! {
             biased;
-            extended = self.try_to_extend() => extended,
+            extended = self.try_to_extend(taken_until) => extended,
             () = self.run.environment.clock.sleep_until(give_up) => {
                 self.run.monitor().warn("the claim is over, and the queue could not be asked to extend it");
                 Err(self.without_explanation())
@@ -97,7 +104,7 @@ impl Keeper<'_> {
         }
     }
 
-    async fn try_to_extend(&self) -> Result<Timestamp, StopReason> {
+    async fn try_to_extend(&self, taken_until: Timestamp) -> Result<Timestamp, StopReason> {
         let mut pauses = Pauses::new(self.timing.retry_pause);
         loop {
             let context = &self.run.context;
@@ -107,7 +114,7 @@ impl Keeper<'_> {
                     self.run.monitor().count("reclaimed", 1);
                     return Ok(reclaim.taken_until);
                 }
-                Err(error) if ends_claim(&error) => {
+                Err(error) if ends_claim(&error) || self.is_too_late(&error, taken_until) => {
                     let monitor = self.run.monitor();
                     monitor.info(format_args!("the claim is over: {}", chain(&error)));
                     let explained = self.look().await;
@@ -120,6 +127,11 @@ impl Keeper<'_> {
                 }
             }
         }
+    }
+
+    /// The credentials of a claim end with it.
+    fn is_too_late(&self, error: &ApiError, taken_until: Timestamp) -> bool {
+        error.status() == Some(401) && self.now() > taken_until
     }
 
     /// The queue refuses from the deadline on, and only a minute later says why.
@@ -136,7 +148,7 @@ impl Keeper<'_> {
     }
 
     async fn look(&self) -> Option<StopReason> {
-        resolved_by_others(&look(self.run).await?)
+        resolved_by_others(&look(self.queue, self.run.context.run()).await?)
     }
 }
 
@@ -147,12 +159,10 @@ pub(super) fn ends_claim(error: &ApiError) -> bool {
 }
 
 /// What the queue says of the run, if it can be asked.
-pub(super) async fn look(run: &TaskRun) -> Option<RunStatus> {
-    let Run { task_id, run_id } = run.context.run();
-    let queue = run.context.queue();
-    let status = tokio::time::timeout(EXPLANATION, queue.status(task_id)).await;
-    let runs = status.ok()?.ok()?.runs;
-    runs.into_iter().find(|run| run.run_id == *run_id)
+pub(super) async fn look(queue: &dyn Queue, run: &Run) -> Option<RunStatus> {
+    let status = tokio::time::timeout(EXPLANATION, queue.status(&run.task_id)).await;
+    let mut runs = status.ok()?.ok()?.runs.into_iter();
+    runs.find(|status| status.run_id == run.run_id)
 }
 
 /// Why the run is no longer running, or `None` if it is.

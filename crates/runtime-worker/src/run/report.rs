@@ -4,7 +4,7 @@ use runtime_core::queue::{RunStatus, TaskState};
 use runtime_core::{ApiError, StopReason, chain};
 
 use super::attempt::Attempt;
-use super::keeper::{ends_claim, look, resolved_by_others};
+use super::keeper::{ends_claim, resolved_by_others};
 use crate::Resolution;
 use crate::worker::Pauses;
 
@@ -64,7 +64,7 @@ impl Attempt<'_> {
 
     /// What the queue says that became of the run: perhaps it is our own report whose answer was lost.
     async fn found(&self, resolution: Resolution, otherwise: StopReason) -> Resolution {
-        match look(self.run).await {
+        match self.look().await {
             Some(run) if is_ours(&run, resolution) => resolution,
             Some(run) => Resolution::Abandoned(resolved_by_others(&run).unwrap_or(otherwise)),
             None => Resolution::Abandoned(otherwise),

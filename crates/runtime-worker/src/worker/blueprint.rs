@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use runtime_core::log::OutputLimit;
+use runtime_core::queue::Queue;
 use runtime_core::{Deployment, Environment, MalformedPayloadError};
 use serde_json::Value;
 
@@ -15,6 +16,8 @@ use crate::{Engine, Observer, Plugin, TaskEvent};
 /// What every task of a worker is run with.
 pub(crate) struct Blueprint {
     pub(crate) deployment: Arc<dyn Deployment>,
+    /// With the credentials of the worker.
+    pub(crate) queue: Arc<dyn Queue>,
     pub(crate) environment: Environment,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) plugins: Vec<Arc<dyn Plugin>>,

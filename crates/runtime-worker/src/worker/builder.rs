@@ -132,6 +132,7 @@ impl WorkerBuilder {
         let queue = self.deployment.connect(self.credentials).queue;
         let blueprint = Blueprint {
             deployment: self.deployment,
+            queue,
             environment: self.environment,
             engine: self.engine,
             plugins: self.plugins,
@@ -144,7 +145,6 @@ impl WorkerBuilder {
         Ok(Worker {
             blueprint: Arc::new(blueprint),
             intake: Intake {
-                queue,
                 admissions: self.admissions,
                 refusal: Mutex::default(),
             },

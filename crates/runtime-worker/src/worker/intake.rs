@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use runtime_core::queue::{ClaimWorkRequest, Queue, TaskClaim};
+use runtime_core::queue::{ClaimWorkRequest, TaskClaim};
 use runtime_core::{ApiError, LifeCycleTracker, StopStage, chain};
 
 use super::timing::jittered;
@@ -15,7 +15,6 @@ const MOST: usize = 32;
 
 /// Claims, when it may.
 pub(super) struct Intake {
-    pub(super) queue: Arc<dyn Queue>,
     pub(super) admissions: Vec<Arc<dyn Admission>>,
     /// Why the worker does not claim at present.
     pub(super) refusal: Mutex<Option<Refusal>>,
@@ -67,7 +66,8 @@ impl Intake {
             worker_id: identity.worker_id.clone(),
             tasks: free.min(MOST) as u32,
         };
-        self.queue
+        blueprint
+            .queue
             .claim_work(&identity.task_queue_id, &request)
             .await
     }

@@ -72,8 +72,9 @@ impl Worker {
     ///
     /// A claim that is in flight is waited for in any case, up to the 20 seconds that the queue takes,
     /// since a claim whose answer nobody reads would block its task until it expires. What it brings
-    /// after a stop is given back: it resolves `worker-shutdown` and the queue runs it elsewhere. Only
-    /// a task that has no retry left is run to its end after a graceful stop.
+    /// after a stop is given back: it resolves `worker-shutdown` and the queue runs it elsewhere. That
+    /// may be a run that this worker has just given back. Only a task that has no retry left is run to
+    /// its end after a graceful stop.
     ///
     /// # Cancel safety
     ///

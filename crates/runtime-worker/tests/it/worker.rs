@@ -3,15 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Bench, state};
+use crate::support::{Bench, sh, state};
 use async_trait::async_trait;
 use runtime_core::TaskError;
 use runtime_worker::{Engine, Plugin, SandboxBuilder, TaskPlugin, TaskRun};
 use serde_json::{Value, json};
-
-fn sh(script: &str) -> Value {
-    json!({ "command": ["sh", "-c", script] })
-}
 
 #[tokio::test]
 async fn a_task_that_exits_with_0_is_completed_and_its_log_uploaded() {

@@ -1,0 +1,91 @@
+//! A task that is cancelled, whose deadline passes, or whose worker stops, at each stage.
+
+use std::time::Duration;
+
+use runtime_mocks::taskcluster::TaskStatus;
+use serde_json::json;
+
+use super::gate::{Act, Gate, STAGES};
+use crate::support::{Bench, sh, state};
+
+#[tokio::test]
+async fn a_task_can_be_cancelled_at_each_stage() {
+    for stage in STAGES {
+        let bench = Bench::new().await;
+        let gate = Gate::new(stage, Act::Stand);
+        let task_id = bench.create(sh("true"));
+        let running = bench.start(bench.worker().plugin(gate.clone()));
+        gate.reached().await;
+        bench
+            .taskcluster
+            .cancel_task(&task_id)
+            .expect("the task exists");
+        bench.reported(1).await;
+        running.stop().await;
+        let status = bench.resolved(&task_id).await;
+        assert_eq!(state(&status), "exception/canceled", "{stage:?}");
+        assert_eq!(status.runs.len(), 1, "{stage:?}");
+        assert_eq!(bench.resolutions(), ["exception/canceled"], "{stage:?}");
+        bench.assert_nothing_is_left();
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_must_stop_gives_a_task_back_at_each_stage() {
+    for stage in STAGES {
+        let bench = Bench::new().await;
+        let gate = Gate::new(stage, Act::Stand);
+        let task_id = bench.create(sh("true"));
+        // With room for more, a claim in flight would get the task that is given back.
+        let worker = bench.worker().capacity(1).plugin(gate.clone());
+        let running = bench.start(worker);
+        gate.reached().await;
+        running.stop_now().await;
+        let status = bench.taskcluster.status(&task_id).expect("the task exists");
+        assert_eq!(
+            reasons(&status),
+            [Some("worker-shutdown"), None],
+            "{stage:?}"
+        );
+        bench.assert_nothing_is_left();
+    }
+}
+
+#[tokio::test]
+async fn the_deadline_ends_a_task_without_a_report() {
+    let bench = Bench::with_claim_timeout(Duration::from_secs(4 * 3600)).await;
+    let started = bench.mark("started");
+    let script = format!("echo > {}; exec sleep 600", started.display());
+    let task_id = bench.create(sh(&script));
+    let running = bench.start(bench.worker());
+    bench.file_appears(&started).await;
+    bench.taskcluster.advance(Duration::from_secs(2 * 3600));
+    bench.reported(1).await;
+    running.stop().await;
+    let status = bench.resolved(&task_id).await;
+    assert_eq!(state(&status), "exception/deadline-exceeded");
+    assert_eq!(bench.resolutions(), ["exception/deadline-exceeded"]);
+    bench.assert_nothing_is_left();
+}
+
+#[tokio::test]
+async fn a_task_claimed_while_the_worker_stops_is_given_back_unless_it_is_the_last_try() {
+    for (retries, expected) in [
+        (1, vec![Some("worker-shutdown"), None]),
+        (0, vec![Some("completed")]),
+    ] {
+        let bench = Bench::new().await;
+        bench.slow_claims(Duration::from_millis(500));
+        let running = bench.start(bench.worker());
+        bench.claiming().await;
+        let task_id = bench.create_with(json!({ "payload": sh("true"), "retries": retries }));
+        running.stop().await;
+        let status = bench.taskcluster.status(&task_id).expect("the task exists");
+        assert_eq!(reasons(&status), expected, "{retries} retries");
+    }
+}
+
+/// Why each run ended; none for one that waits for a worker.
+fn reasons(status: &TaskStatus) -> Vec<Option<&'static str>> {
+    status.runs.iter().map(|run| run.reason_resolved).collect()
+}

@@ -1,0 +1,226 @@
+//! The queue is away, refuses credentials, or loses answers, at each phase of a task.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use runtime_mocks::taskcluster::{Fault, FaultRule};
+
+use super::{LONGER_THAN_THE_CLIENT, down, refused};
+use crate::support::{Bench, sh, state};
+
+/// Time enough for a claim to be extended, as the clock of the queue goes.
+const NEARLY_A_CLAIM: Duration = Duration::from_secs(1100);
+
+/// A task that goes on for as long as a test wants.
+struct Held {
+    task_id: String,
+    started: PathBuf,
+    go: PathBuf,
+}
+
+impl Held {
+    fn create(bench: &Bench) -> Self {
+        let (started, go) = (bench.mark("started"), bench.mark("go"));
+        let script = format!(
+            "echo > {}; while ! test -e {}; do sleep 0.05; done",
+            started.display(),
+            go.display()
+        );
+        Self {
+            task_id: bench.create(sh(&script)),
+            started,
+            go,
+        }
+    }
+
+    fn release(&self) {
+        std::fs::write(&self.go, "").expect("the folder is ours");
+    }
+
+    async fn completes_in_its_first_run(&self, bench: &Bench, when: &str) {
+        let status = bench.resolved(&self.task_id).await;
+        let outcome = (state(&status), status.runs.len());
+        assert_eq!(outcome, ("completed".to_owned(), 1), "{when}");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_is_away_at_a_claim_costs_nothing_but_time() {
+    let bench = Bench::new().await;
+    let fault = bench.taskcluster.inject(down("queue.claimWork"));
+    let task = Held::create(&bench);
+    task.release();
+    let running = bench.start(bench.worker());
+    bench.hit(&fault, 1).await;
+    tokio::time::sleep(LONGER_THAN_THE_CLIENT).await;
+    bench.taskcluster.clear_faults();
+    task.completes_in_its_first_run(&bench, "claim").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_queue_that_is_away_while_a_task_runs_costs_nothing_but_time() {
+    for method in [
+        "queue.status",
+        "queue.reclaimTask",
+        "queue.reportCompleted",
+        "queue.*",
+    ] {
+        let bench = Bench::new().await;
+        let task = Held::create(&bench);
+        let running = bench.start(bench.worker());
+        bench.file_appears(&task.started).await;
+        let fault = bench.taskcluster.inject(down(method));
+        bench.taskcluster.advance(NEARLY_A_CLAIM);
+        if method == "queue.reportCompleted" {
+            task.release();
+        }
+        bench.hit(&fault, 1).await;
+        tokio::time::sleep(LONGER_THAN_THE_CLIENT).await;
+        bench.taskcluster.clear_faults();
+        task.release();
+        task.completes_in_its_first_run(&bench, method).await;
+        running.stop().await;
+        bench.assert_nothing_is_left();
+    }
+}
+
+#[tokio::test]
+async fn uploads_wait_for_a_queue_that_is_away() {
+    let bench = Bench::new().await;
+    let task_id = bench.create(sh("echo precious"));
+    bench
+        .taskcluster
+        .inject(down("queue.createArtifact").times(3));
+    let running = bench.start(bench.worker());
+    let status = bench.resolved(&task_id).await;
+    running.stop().await;
+    assert_eq!(state(&status), "completed");
+    assert!(bench.log(&task_id).await.contains("\nprecious\n"));
+}
+
+#[tokio::test]
+async fn refused_credentials_are_replaced_by_an_early_reclaim() {
+    for method in [
+        "queue.createArtifact",
+        "queue.reportCompleted",
+        "queue.reclaimTask",
+    ] {
+        let bench = Bench::new().await;
+        let task = Held::create(&bench);
+        let running = bench.start(bench.worker());
+        bench.file_appears(&task.started).await;
+        let fault = bench.taskcluster.inject(refused(method, 401).times(1));
+        bench.taskcluster.advance(NEARLY_A_CLAIM);
+        task.release();
+        task.completes_in_its_first_run(&bench, method).await;
+        running.stop().await;
+        assert_eq!(fault.hits(), 1, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_report_whose_answer_is_lost_is_known_to_have_arrived() {
+    let bench = Bench::new().await;
+    let task_id = bench.create(sh("true"));
+    bench
+        .taskcluster
+        .inject(FaultRule::new("queue.reportCompleted", Fault::LostAnswer).times(2));
+    let running = bench.start(bench.worker());
+    let status = bench.resolved(&task_id).await;
+    bench.reported(1).await;
+    running.stop().await;
+    assert_eq!(
+        (state(&status).as_str(), status.runs.len()),
+        ("completed", 1)
+    );
+    assert_eq!(bench.resolutions(), ["completed"]);
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_is_lost_expires_and_its_task_runs_again() {
+    let bench = Bench::new().await;
+    let task_id = bench.create(sh("true"));
+    let fault = bench
+        .taskcluster
+        .inject(FaultRule::new("queue.claimWork", Fault::LostAnswer).times(1));
+    let running = bench.start(bench.worker());
+    bench.hit(&fault, 1).await;
+    bench.running(&task_id).await;
+    bench.taskcluster.advance(Duration::from_secs(1300));
+    let status = bench.resolved(&task_id).await;
+    running.stop().await;
+    assert_eq!(state(&status), "completed");
+    assert_eq!(status.runs[0].reason_resolved, Some("claim-expired"));
+}
+
+#[tokio::test]
+async fn a_run_that_another_worker_took_over_is_left_to_it() {
+    let bench = Bench::new().await;
+    let pid = bench.mark("pid");
+    let script = format!(
+        "test $RUN_ID = 1 || {{ echo $$ > {}; exec sleep 600; }}",
+        pid.display()
+    );
+    let task_id = bench.create(sh(&script));
+    bench
+        .taskcluster
+        .inject(down("queue.reclaimTask").on_path("/runs/0/"));
+    let first = bench.start(bench.worker());
+    bench.file_appears(&pid).await;
+    bench.taskcluster.advance(Duration::from_secs(1300));
+    let second = bench.start(bench.other_worker());
+    let status = bench.resolved(&task_id).await;
+    bench.reported(2).await;
+    first.stop().await;
+    second.stop().await;
+    assert_eq!(status.runs[0].reason_resolved, Some("claim-expired"));
+    assert_eq!(
+        (state(&status).as_str(), status.runs.len()),
+        ("completed", 2)
+    );
+    let mut resolutions = bench.resolutions();
+    resolutions.sort_unstable();
+    assert_eq!(
+        resolutions,
+        ["abandoned, because the claim was lost", "completed"]
+    );
+    assert!(!crate::support::is_alive(bench.pid(&pid)));
+    bench.assert_nothing_is_left();
+}
+
+#[tokio::test]
+async fn a_conflict_during_an_upload_ends_the_task_quietly() {
+    let bench = Bench::new().await;
+    let task_id = bench.create(sh("true"));
+    // Nothing but the upload may notice.
+    let worker = bench.worker().cancel_poll(Duration::from_secs(600));
+    bench
+        .taskcluster
+        .inject(refused("queue.createArtifact", 409));
+    let held = bench.taskcluster.inject(down("s3.put"));
+    let started = bench.start(worker);
+    bench.running(&task_id).await;
+    bench
+        .taskcluster
+        .cancel_task(&task_id)
+        .expect("the task exists");
+    bench.reported(1).await;
+    started.stop().await;
+    assert_eq!(bench.resolutions(), ["exception/canceled"]);
+    assert_eq!(held.hits(), 0, "nothing is uploaded");
+}
+
+#[tokio::test]
+async fn a_quarantined_worker_gets_nothing_and_goes_on_afterwards() {
+    let bench = Bench::new().await;
+    bench.quarantine(Duration::from_secs(600));
+    let task_id = bench.create(sh("true"));
+    let running = bench.start(bench.worker());
+    bench.claiming().await;
+    let status = bench.taskcluster.status(&task_id).expect("the task exists");
+    assert_eq!(status.runs[0].worker_id, None);
+    bench.taskcluster.advance(Duration::from_secs(601));
+    assert_eq!(state(&bench.resolved(&task_id).await), "completed");
+    running.stop().await;
+}
