@@ -69,8 +69,10 @@ mod deployment;
 mod index;
 mod objects;
 mod queue;
+mod registration;
 mod services;
 mod settings;
+pub mod shutdown;
 mod tls;
 mod transport;
 mod upload;
@@ -78,8 +80,9 @@ mod upload;
 pub use authorizer::{Authorizer, SignError};
 pub use client::Client;
 pub use deployment::{ConnectError, TaskclusterDeployment};
+pub use registration::{RegisterError, Registered, Registrar, Renewal};
+pub use runtime_core::purge_cache::PurgeRequest;
 pub use services::{
-    PurgeRequest, Registration, Secret, SentryDsn, Termination, WebsocktunnelToken, WorkerError,
-    WorkerName,
+    Registration, Secret, SentryDsn, Termination, WebsocktunnelToken, WorkerError, WorkerName,
 };
 pub use settings::{RetrySettings, Settings};

@@ -60,6 +60,7 @@ pub mod clock;
 pub mod index;
 pub mod monitor;
 pub mod object;
+pub mod purge_cache;
 pub mod queue;
 pub mod util;
 pub mod webhook;

@@ -4,9 +4,10 @@
 //! | --- | --- | --- |
 //! | a way to execute tasks | [`Engine`] | claiming, reclaiming, cancelling, reporting |
 //! | behaviour around tasks | [`Plugin`] | a call at each stage of a task |
-//! | processes of this machine | nothing: [`ProcessEngine`] | a worker for commands |
+//! | processes of this machine | nothing: `ProcessEngine`, behind `process` | a worker for commands |
 //!
-//! [`plugins`] has the standard ones: log, artifacts, caches and mounts, environment, time limit, exit codes.
+//! [`plugins`] has the standard ones: log, artifacts, caches and mounts, environment, time limit, exit codes,
+//! use of resources, and what stops a worker that is idle, broken or stuck.
 //!
 //! # What the worker takes care of
 //!
@@ -43,8 +44,8 @@
 //!
 //! # Limitations
 //!
-//! There is no signal ladder before `SIGTERM`, no cgroup and no sweep of processes that a killed worker
-//! left. The process engine is meant for Unix; elsewhere it ends only the process that it started.
+//! The process engine is meant for Unix; elsewhere it ends only the process that it started. Strays and
+//! the use of resources are seen on Linux only. Traffic on networks is not counted by task.
 
 mod engine;
 mod plugin;
@@ -54,17 +55,25 @@ mod run;
 mod task_run;
 mod worker;
 
+#[cfg(feature = "config")]
+pub mod config;
 pub mod payload;
 pub mod plugins;
 #[cfg(feature = "process")]
 mod process;
+#[cfg(feature = "runner")]
+pub mod runner;
+#[cfg(feature = "signals")]
+mod signals;
 
 pub use engine::{Engine, Exit, ExtractError, ResultSet, Sandbox, SandboxBuilder};
 pub use plugin::{Plugin, TaskPlugin, Verdict};
 #[cfg(feature = "process")]
 pub use process::{Ladder, ProcessEngine};
-pub use record::{NoObserver, Observer, TaskEvent, TaskRecord, TaskReport};
+pub use record::{NoObserver, Observer, TaskEvent, TaskRecord, TaskReport, Usage};
 pub use resolution::Resolution;
+#[cfg(feature = "signals")]
+pub use signals::Signals;
 pub use task_run::TaskRun;
 pub use worker::{
     Admission, AlwaysAdmit, BuildError, CollectorAdmission, Refusal, Timing, Worker, WorkerBuilder,

@@ -116,6 +116,10 @@ pub trait TaskPlugin: Send {
         Ok(Verdict::Success)
     }
 
+    /// The log is about to be closed: the last chance to write to it. It is called whatever happened,
+    /// also when the task was stopped, and must not block.
+    fn closing_log(&mut self) {}
+
     /// There is a verdict, which is not reported yet. The log is closed and can be extracted.
     ///
     /// # Errors

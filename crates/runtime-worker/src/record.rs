@@ -67,6 +67,41 @@ impl Observer for NoObserver {
     fn event(&self, _: &TaskEvent<'_>) {}
 }
 
+/// What a task used, as far as its engine measures it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Time of processors, in user and kernel mode, summed over all of them.
+    pub cpu: Option<Duration>,
+    /// The most memory that was resident at a time, in bytes.
+    pub peak_memory: Option<u64>,
+    /// Bytes that disks had to read.
+    pub disk_read: Option<u64>,
+    /// Bytes that disks have to write.
+    pub disk_written: Option<u64>,
+    /// Bytes sent and received.
+    pub network: Option<u64>,
+}
+
+impl Usage {
+    /// What two parts of a task used, one after the other.
+    #[must_use]
+    pub fn then(&self, next: &Self) -> Self {
+        fn join<T: Copy>(a: Option<T>, b: Option<T>, both: fn(T, T) -> T) -> Option<T> {
+            match (a, b) {
+                (Some(a), Some(b)) => Some(both(a, b)),
+                (one, other) => one.or(other),
+            }
+        }
+        Self {
+            cpu: join(self.cpu, next.cpu, Duration::saturating_add),
+            peak_memory: join(self.peak_memory, next.peak_memory, u64::max),
+            disk_read: join(self.disk_read, next.disk_read, u64::saturating_add),
+            disk_written: join(self.disk_written, next.disk_written, u64::saturating_add),
+            network: join(self.network, next.network, u64::saturating_add),
+        }
+    }
+}
+
 /// What is to be told about a task at its end.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -87,6 +122,8 @@ pub struct TaskReport {
     pub cache_hits: u32,
     /// Inputs and caches that had to be made.
     pub cache_misses: u32,
+    /// What the task used.
+    pub usage: Usage,
 }
 
 /// Collects what the report will say.
@@ -96,11 +133,12 @@ pub struct TaskRecord {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Facts {
+pub(crate) struct Facts {
     exit: Option<Exit>,
     artifacts: Vec<String>,
-    cache_hits: u32,
-    cache_misses: u32,
+    pub(crate) cache_hits: u32,
+    pub(crate) cache_misses: u32,
+    pub(crate) usage: Usage,
 }
 
 impl TaskRecord {
@@ -124,6 +162,21 @@ impl TaskRecord {
         }
     }
 
+    /// Notes what the task has used so far, in place of what was noted before.
+    pub fn set_usage(&self, usage: Usage) {
+        self.facts.lock().usage = usage;
+    }
+
+    /// What the task has used so far.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.facts.lock().usage
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        self.facts.lock().clone()
+    }
+
     pub(crate) fn report(
         &self,
         run: Run,
@@ -136,7 +189,8 @@ impl TaskRecord {
             artifacts,
             cache_hits,
             cache_misses,
-        } = self.facts.lock().clone();
+            usage,
+        } = self.facts();
         TaskReport {
             run,
             name,
@@ -146,6 +200,7 @@ impl TaskRecord {
             artifacts,
             cache_hits,
             cache_misses,
+            usage,
         }
     }
 }

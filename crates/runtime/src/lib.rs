@@ -67,5 +67,6 @@ mod compiled {
         Testing "../../../docs/guide/testing.md",
         Monitoring "../../../docs/guide/monitoring.md",
         WebHooks "../../../docs/guide/webhooks.md",
+        Worker "../../../docs/guide/worker.md",
     }
 }

@@ -6,6 +6,5 @@ mod secrets;
 mod worker_manager;
 
 pub use auth::{SentryDsn, WebsocktunnelToken};
-pub use purge_cache::PurgeRequest;
 pub use secrets::Secret;
 pub use worker_manager::{Registration, Termination, WorkerError, WorkerName};

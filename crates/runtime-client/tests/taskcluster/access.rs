@@ -1,6 +1,7 @@
 //! Who may do what, and the other services.
 
 use super::*;
+use runtime_core::purge_cache::PurgeCache as _;
 
 #[tokio::test]
 async fn the_index_finds_what_was_inserted() {

@@ -117,6 +117,7 @@ macro_rules! catalog {
 catalog! {
     Counter None "cache-hits" "Inputs and caches of tasks that were there already."
     Counter None "cache-misses" "Inputs and caches of tasks that had to be made."
+    Counter None "caches-purged" "Caches that were dropped because somebody asked the purge-cache service for it."
     Counter None "claims-failed" "Claims of tasks that failed; the worker claims again later."
     Gauge Bytes "disk-free" "What the worker may still write on the disk of its storage."
     Gauge Bytes "disk-total" "The size of the disk of the worker's storage."
@@ -137,7 +138,9 @@ catalog! {
     Counter None "reclaimed" "Claims that were extended."
     Counter None "redactions" "How many times a secret was taken out of a text of the worker."
     Counter None "shell.sessions" "Shells that were opened."
+    Histogram Seconds "task-cpu" "Processor time of a task."
     Histogram Seconds "task-duration" "Time from the claim of a task to its resolution."
+    Histogram Bytes "task-peak-memory" "The most memory that a task had at a time."
     Gauge None "tasks" "Tasks that the worker holds, by `state`: claimed or running."
     Counter None "tasks-resolved" "Runs that were resolved, whatever they came to."
     Counter None "webhook.accept_errors" "Connections to hooks that could not be accepted."

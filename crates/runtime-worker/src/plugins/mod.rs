@@ -8,17 +8,32 @@
 //! | [`MaxRunTime`] | `maxRunTime` | ends a task that runs too long |
 //! | [`ExitStatus`] | `onExitStatus` | exit codes that mean "try again" or "drop the caches" |
 //! | [`Artifacts`] | `artifacts` | uploads files and folders |
+//! | [`Resources`] | – | says what a task used |
+//! | [`LogPrefix`] | – | lines at the top of every log |
+//! | [`IdleStop`] | – | stops a worker that has nothing to do |
+//! | [`StopOnError`] | – | stops a worker after an internal error |
+//! | [`Watchdog`] | – | stops a worker whose engine or plugins hang |
 
 mod artifacts;
 mod env;
 mod exit_status;
+mod idle_stop;
+mod log_prefix;
 mod max_run_time;
 mod mounts;
+mod resources;
+mod stop_on_error;
 mod task_log;
+mod watchdog;
 
 pub use artifacts::Artifacts;
 pub use env::Environment;
 pub use exit_status::ExitStatus;
+pub use idle_stop::IdleStop;
+pub use log_prefix::LogPrefix;
 pub use max_run_time::MaxRunTime;
 pub use mounts::Mounts;
+pub use resources::Resources;
+pub use stop_on_error::StopOnError;
 pub use task_log::{LiveLog, TaskLog};
+pub use watchdog::Watchdog;

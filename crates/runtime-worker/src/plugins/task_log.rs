@@ -10,6 +10,7 @@ use runtime_core::artifact::{
 };
 use runtime_core::webhook::{Handler, WebHook};
 use runtime_core::{StopReason, TaskContext, TaskError};
+use tokio::task::JoinSet;
 
 use crate::{Observer, Plugin, Resolution, TaskEvent, TaskPlugin, TaskRun, Verdict};
 
@@ -83,13 +84,13 @@ impl Plugin for TaskLog {
             "Worker: {}/{}",
             identity.worker_group, identity.worker_id
         ));
-        let hook = match &self.live {
+        let live = match &self.live {
             Some(handler) => self.go_live(run, handler(run.context.clone())).await,
             None => None,
         };
         Ok(Some(Box::new(TaskLogUpload {
             run: run.clone(),
-            hook,
+            live,
             is_tried: false,
         })))
     }
@@ -97,7 +98,7 @@ impl Plugin for TaskLog {
 
 impl TaskLog {
     /// That nobody can watch is no reason for a task to fail.
-    async fn go_live(&self, run: &TaskRun, handler: Arc<dyn Handler>) -> Option<WebHook> {
+    async fn go_live(&self, run: &TaskRun, handler: Arc<dyn Handler>) -> Option<Live> {
         let hook = match run.environment.web_hooks.attach(handler).await {
             Ok(hook) => hook,
             Err(error) => {
@@ -107,34 +108,60 @@ impl TaskLog {
             }
         };
         let url = hook.url();
+        self.tell(run, &url);
+        refer(run, url).await;
+        let mut follower = JoinSet::new();
+        follower.spawn(follow(hook, self.clone(), run.clone()));
+        Some(Live { follower })
+    }
+
+    fn tell(&self, run: &TaskRun, url: &str) {
         if let Some(observer) = &self.observer {
             observer.event(&TaskEvent::LiveLog {
                 run: run.context.run(),
-                url: &url,
+                url,
             });
         }
-        let reference = RedirectArtifact {
-            content_type: CONTENT_TYPE.to_owned(),
-            url,
-        };
-        let artifact = Artifact {
-            name: LIVE.to_owned(),
-            expires: None,
-            content: ArtifactBody::Reference(reference),
-        };
-        if let Err(error) = run.context.upload(&artifact).await {
-            run.monitor().report_warning(
-                &error,
-                "the live log of a task cannot be found by its artifact",
-            );
-        }
-        Some(hook)
+    }
+}
+
+/// The log of a task that can be followed, until this is dropped.
+struct Live {
+    follower: JoinSet<()>,
+}
+
+/// Keeps the hook, and the artifact that leads to it right: a tunnel may come back under another URL.
+async fn follow(mut hook: WebHook, plugin: TaskLog, run: TaskRun) {
+    while hook.url_changed().await {
+        let url = hook.url();
+        plugin.tell(&run, &url);
+        refer(&run, url).await;
+    }
+    // The hook goes when the task does.
+    std::future::pending().await
+}
+
+async fn refer(run: &TaskRun, url: String) {
+    let reference = RedirectArtifact {
+        content_type: CONTENT_TYPE.to_owned(),
+        url,
+    };
+    let artifact = Artifact {
+        name: LIVE.to_owned(),
+        expires: None,
+        content: ArtifactBody::Reference(reference),
+    };
+    if let Err(error) = run.context.upload(&artifact).await {
+        run.monitor().report_warning(
+            &error,
+            "the live log of a task cannot be found by its artifact",
+        );
     }
 }
 
 struct TaskLogUpload {
     run: TaskRun,
-    hook: Option<WebHook>,
+    live: Option<Live>,
     /// Whether an upload was tried, with all the patience that the uploader has.
     is_tried: bool,
 }
@@ -194,6 +221,8 @@ impl TaskPlugin for TaskLogUpload {
 
     async fn dispose(self: Box<Self>) {
         // Those who follow have come to the end of the log by now, or see it through its artifact.
-        drop(self.hook);
+        if let Some(mut live) = self.live {
+            live.follower.shutdown().await;
+        }
     }
 }

@@ -11,10 +11,12 @@ use super::engine::Shared;
 use super::folder::TaskFolder;
 use super::sandbox::ProcessSandbox;
 use crate::engine::{Sandbox, SandboxBuilder};
+use crate::{TaskRecord, TaskRun};
 
 /// Collects what a task's processes start with.
 pub(super) struct ProcessBuilder {
     pub(super) context: TaskContext,
+    pub(super) record: Arc<TaskRecord>,
     pub(super) folder: TaskFolder,
     pub(super) env: BTreeMap<String, String>,
     pub(super) shared: Arc<Shared>,
@@ -23,13 +25,14 @@ pub(super) struct ProcessBuilder {
 
 impl ProcessBuilder {
     pub(super) fn new(
-        context: TaskContext,
+        run: &TaskRun,
         folder: TaskFolder,
         env: BTreeMap<String, String>,
         shared: Arc<Shared>,
     ) -> Self {
         Self {
-            context,
+            context: run.context.clone(),
+            record: Arc::clone(&run.record),
             folder,
             env,
             shared,

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::proc::counter;
+use super::usage::of_cgroup;
+use crate::Usage;
 
 /// How often to look whether a group that was killed is empty, and how many times.
 const POLL: (Duration, u32) = (Duration::from_millis(10), 200);
@@ -55,6 +57,11 @@ impl Cgroup {
     /// How many members were killed because memory ran out.
     pub(super) fn oom_kills(&self) -> Option<u64> {
         self.read("memory.events", "oom_kill")
+    }
+
+    /// What the members have used.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        of_cgroup(|file| fs::read_to_string(self.path.join(file)).ok())
     }
 
     fn read(&self, file: &str, name: &str) -> Option<u64> {

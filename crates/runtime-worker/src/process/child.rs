@@ -43,7 +43,8 @@ impl Child {
         spawn.stdin(std::process::Stdio::null()).kill_on_drop(true);
         let folder = builder.folder.path().to_owned();
         let log = builder.context.log_drain();
-        let (process, output, family) = Family::spawn(spawn, &builder.shared, folder, log)?;
+        let (process, output, family) =
+            Family::spawn(spawn, &builder.shared, folder, &builder.record, log)?;
         Ok(Self {
             process,
             output,

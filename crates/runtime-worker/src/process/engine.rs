@@ -179,7 +179,7 @@ impl Engine for ProcessEngine {
         let mut env = self.settings.env.clone();
         env.entry("HOME".to_owned())
             .or_insert_with(|| folder.path().display().to_string());
-        let mut builder = ProcessBuilder::new(run.context.clone(), folder, env, shared);
+        let mut builder = ProcessBuilder::new(run, folder, env, shared);
         for (name, value) in &payload.env {
             builder.set_env(name, value)?;
         }

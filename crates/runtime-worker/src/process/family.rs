@@ -15,6 +15,8 @@ use super::ladder::Signal;
 use super::output::Output;
 use super::proc::oom_kills;
 use super::strays::{MARKER, kill_of_dead_workers, kill_of_task, reap_orphans};
+use super::usage::Sampler;
+use crate::{TaskRecord, Usage};
 
 /// What the leader of a family, and all who descend from it, belong to.
 pub(super) struct Family {
@@ -24,6 +26,10 @@ pub(super) struct Family {
     leader: Option<Pid>,
     cgroup: Option<Cgroup>,
     oom_kills_before: Option<u64>,
+    record: Arc<TaskRecord>,
+    /// What the commands before this one used.
+    used_before: Usage,
+    sampler: Option<Sampler>,
 }
 
 /// More likely to be killed than the worker when memory runs out. Everybody may raise this.
@@ -35,6 +41,7 @@ impl Family {
         mut command: Command,
         shared: &Arc<Shared>,
         folder: PathBuf,
+        record: &Arc<TaskRecord>,
         log: LogDrain,
     ) -> io::Result<(Child, Output, Self)> {
         let cgroup = new_cgroup(shared);
@@ -61,6 +68,9 @@ impl Family {
             leader: None,
             oom_kills_before: None,
             cgroup,
+            record: Arc::clone(record),
+            used_before: record.usage(),
+            sampler: None,
         };
         family.oom_kills_before = family.oom_kills();
         // Whoever reaps orphans must not meet a child that is not noted yet.
@@ -69,6 +79,8 @@ impl Family {
         if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
             leaders.insert(pid.as_raw_nonzero().get());
             family.leader = Some(pid);
+            let session = pid.as_raw_nonzero().get();
+            family.sampler = Some(Sampler::start(session, Arc::clone(record)));
             // Fails where the leader ended already.
             let _ = std::fs::write(
                 format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero()),
@@ -101,6 +113,7 @@ impl Family {
             cgroup.kill();
             cgroup.emptied().await;
         }
+        self.note_usage();
         let (folder, shared) = (self.folder.clone(), Arc::clone(&self.shared));
         let sweep = move || {
             let strays = kill_of_task(&folder);
@@ -112,6 +125,14 @@ impl Family {
         };
         // The only error is a panic of the closure.
         tokio::task::spawn_blocking(sweep).await.unwrap_or(0)
+    }
+
+    /// A control group has counted to the end; samples have not.
+    fn note_usage(&mut self) {
+        self.sampler = None;
+        if let Some(usage) = self.cgroup.as_ref().and_then(Cgroup::usage) {
+            self.record.set_usage(self.used_before.then(&usage));
+        }
     }
 
     /// How many processes were killed meanwhile because memory ran out, and whether they were surely ours.

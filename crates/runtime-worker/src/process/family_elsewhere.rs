@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 use super::engine::{Settings, Shared};
 use super::ladder::Signal;
 use super::output::Output;
+use crate::TaskRecord;
 
 /// The process that tokio holds, about which there is nothing more to know here.
 pub(super) struct Family;
@@ -19,6 +20,7 @@ impl Family {
         command: Command,
         _: &Arc<Shared>,
         _: PathBuf,
+        _: &Arc<TaskRecord>,
         log: LogDrain,
     ) -> io::Result<(Child, Output, Self)> {
         let (child, output) = Output::spawn(command, log)?;

@@ -22,6 +22,8 @@ mod proc;
 mod sandbox;
 #[cfg(unix)]
 mod strays;
+#[cfg(unix)]
+mod usage;
 
 pub use engine::ProcessEngine;
 pub use ladder::Ladder;

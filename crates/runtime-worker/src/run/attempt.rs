@@ -76,7 +76,7 @@ impl Attempt<'_> {
         let outcome = stages.execute(self.blueprint, self.run, self.budget).await;
         let outcome = self.understand(outcome).await;
         self.explain(&outcome);
-        let resolution = match self.close_log(outcome) {
+        let resolution = match self.close_log(&mut stages, outcome) {
             Ok(verdict) => self.conclude(&mut stages, verdict).await,
             Err(halt) => self.give_up(&mut stages, halt).await,
         };
@@ -167,7 +167,12 @@ impl Attempt<'_> {
     }
 
     /// A log that lost bytes must not come with a verdict that says all is well.
-    fn close_log(&self, outcome: Result<Verdict, Halt>) -> Result<Verdict, Halt> {
+    fn close_log(
+        &self,
+        stages: &mut Stages,
+        outcome: Result<Verdict, Halt>,
+    ) -> Result<Verdict, Halt> {
+        stages.closing_log(self.run);
         let Err(error) = self.controller.close_log() else {
             return outcome;
         };

@@ -1,5 +1,6 @@
 //! The stages of a task, from the payload to the end of its process.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
@@ -43,6 +44,17 @@ impl Stages {
             end(&*sandbox, blueprint, run, budget).await;
         }
         outcome
+    }
+
+    /// Lets the plugins write their last lines.
+    pub(super) fn closing_log(&mut self, run: &TaskRun) {
+        for plugin in &mut self.plugins {
+            let written = catch_unwind(AssertUnwindSafe(|| plugin.closing_log()));
+            if written.is_err() {
+                run.monitor()
+                    .error("a plugin panicked before the log was closed");
+            }
+        }
     }
 
     /// Tells the plugins of a verdict before it is reported.

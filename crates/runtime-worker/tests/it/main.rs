@@ -6,6 +6,7 @@ mod disk;
 mod hooks;
 mod kill;
 mod mounts;
+mod plugins;
 mod process;
 mod support;
 mod worker;

@@ -46,6 +46,27 @@ async fn what_a_task_leaves_in_a_named_cache_the_next_one_finds() {
 }
 
 #[tokio::test]
+async fn a_cache_that_somebody_wants_gone_is_not_used_again() {
+    let bench = Bench::new().await;
+    let running: Running = bench.start(bench.worker_with_mounts());
+    let visit = with_cache("cat cache/visits; echo visit >> cache/visits", json!({}));
+    for expected in [
+        "was not in the cache",
+        "is in the cache",
+        "was not in the cache",
+    ] {
+        let task_id = bench.create(visit.clone());
+        bench.resolved(&task_id).await;
+        let log = bench.log(&task_id).await;
+        assert!(log.contains(&format!("visits {expected}")), "{log}");
+        if expected == "is in the cache" {
+            bench.taskcluster.purge_cache("test/linux", "visits");
+        }
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn an_exit_code_to_purge_on_drops_the_cache() {
     let bench = Bench::new().await;
     let spoil = with_cache("exit 7", json!({ "onExitStatus": { "purgeCaches": [7] } }));

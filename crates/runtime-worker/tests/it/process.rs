@@ -1,10 +1,6 @@
 //! Tasks as processes: what they see, what they leave, and that nothing of them outlives them.
-<<<<<<< HEAD
-use crate::support::{Bench, is_alive};
-use runtime_core::log::OutputLimit;
-=======
 use crate::support::{Bench, is_alive, sh};
->>>>>>> d70b9a1 (The bad hour: faults at each phase, cancels, clocks, hangs, panics, and a thousand tasks in a storm)
+use runtime_core::log::OutputLimit;
 use serde_json::{Value, json};
 
 async fn log_of(payload: Value) -> (String, String) {

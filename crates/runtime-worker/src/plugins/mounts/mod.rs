@@ -2,6 +2,7 @@
 
 mod kept;
 mod payload;
+mod purge;
 mod task;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_caching::{Cache, Sharing, Uncommitted};
+use runtime_core::purge_cache::PurgeCache;
 use runtime_core::{Environment, MalformedPayloadError, Section, TaskError, TemporaryStorage};
 use runtime_fetcher::{Combine, Fetcher, HttpClient};
 use runtime_gc::CostClass;
@@ -20,6 +22,7 @@ use crate::payload::schema_of;
 use crate::{NoObserver, Observer, Plugin, TaskPlugin, TaskRun};
 use kept::Kept;
 use payload::{Mount, Payload};
+use purge::Purger;
 use task::TaskMounts;
 
 /// Reads `mounts`: named caches, which one task at a time uses, and inputs, which all tasks share.
@@ -30,6 +33,7 @@ use task::TaskMounts;
 #[derive(Clone)]
 pub struct Mounts {
     shared: Arc<Shared>,
+    purger: Option<Arc<Purger>>,
     observer: Arc<dyn Observer>,
 }
 
@@ -69,6 +73,7 @@ impl Mounts {
         };
         Self {
             shared: Arc::new(shared),
+            purger: None,
             observer: Arc::new(NoObserver),
         }
     }
@@ -77,6 +82,19 @@ impl Mounts {
     #[must_use]
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
+        self
+    }
+
+    /// Asks `service` before each task that mounts a named cache which of those of the pool must go.
+    ///
+    /// A service that is away costs a task nothing but a line in its log.
+    #[must_use]
+    pub fn purges(
+        mut self,
+        service: Arc<dyn PurgeCache>,
+        worker_pool_id: impl Into<String>,
+    ) -> Self {
+        self.purger = Some(Arc::new(Purger::new(service, worker_pool_id.into())));
         self
     }
 
@@ -154,6 +172,7 @@ impl Plugin for Mounts {
         let task = TaskMounts::new(
             run.clone(),
             Arc::clone(&self.shared),
+            self.purger.clone(),
             Arc::clone(&self.observer),
             mounts,
             purge_after,

@@ -17,12 +17,14 @@ use serde_json::Value;
 use super::Shared;
 use super::kept::Kept;
 use super::payload::Mount;
+use super::purge::Purger;
 use crate::{Exit, Observer, ResultSet, SandboxBuilder, TaskEvent, TaskPlugin, TaskRun, Verdict};
 
 /// The mounts of one task, from the payload to the end.
 pub(super) struct TaskMounts {
     run: TaskRun,
     shared: Arc<Shared>,
+    purger: Option<Arc<Purger>>,
     observer: Arc<dyn Observer>,
     mounts: Vec<Mount>,
     purge_after: Vec<i32>,
@@ -40,6 +42,7 @@ impl TaskMounts {
     pub(super) fn new(
         run: TaskRun,
         shared: Arc<Shared>,
+        purger: Option<Arc<Purger>>,
         observer: Arc<dyn Observer>,
         mounts: Vec<Mount>,
         purge_after: Vec<i32>,
@@ -47,10 +50,32 @@ impl TaskMounts {
         Self {
             run,
             shared,
+            purger,
             observer,
             mounts,
             purge_after,
             held: Vec::new(),
+        }
+    }
+
+    /// Drops caches that somebody wants gone, before this task could get them.
+    async fn purge(&self) {
+        let named = |mount: &Mount| matches!(mount, Mount::Cache { .. });
+        let Some(purger) = self
+            .purger
+            .as_ref()
+            .filter(|_| self.mounts.iter().any(named))
+        else {
+            return;
+        };
+        let now = self.run.environment.clock.now();
+        match purger.purge(&self.shared.named, now).await {
+            Ok(0) => {}
+            Ok(purged) => self.run.monitor().count("caches-purged", purged as u64),
+            Err(error) => self.run.context.log(format_args!(
+                "Caches may be used that somebody wants purged, since nobody can be asked: {}",
+                chain(&error)
+            )),
         }
     }
 
@@ -165,6 +190,7 @@ type FetchFuture = std::pin::Pin<
 #[async_trait]
 impl TaskPlugin for TaskMounts {
     async fn prepare(&mut self) -> Result<(), TaskError> {
+        self.purge().await;
         self.held = try_join_all(self.mounts.iter().map(|mount| self.hold(mount))).await?;
         Ok(())
     }

@@ -1,0 +1,172 @@
+//! A worker stays registered for as long as the worker manager lets it.
+
+use std::time::Duration;
+
+use runtime_client::{Registrar, Settings, TaskclusterDeployment, WorkerName};
+use runtime_core::{ShutdownSource as _, StopStage};
+use runtime_mocks::taskcluster::{Fault, FaultRule, Taskcluster};
+use serde_json::json;
+use std::sync::Arc;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SECRET: &str = "a-secret-of-some-length";
+
+fn worker() -> WorkerName {
+    WorkerName {
+        worker_pool_id: "pool/linux".to_owned(),
+        worker_group: "group".to_owned(),
+        worker_id: "id".to_owned(),
+    }
+}
+
+async fn pool() -> (Taskcluster, TaskclusterDeployment) {
+    let taskcluster = Taskcluster::start().await.expect("a free port");
+    taskcluster.add_static_worker("pool/linux", "group", "id", SECRET);
+    let mut settings = Settings::default();
+    settings.clock = Arc::new(taskcluster.clock());
+    settings.retry.budget = Duration::ZERO;
+    settings.credentials_wait = Duration::ZERO;
+    let deployment = TaskclusterDeployment::with_settings(taskcluster.root_url(), settings);
+    (taskcluster, deployment.expect("a root URL"))
+}
+
+fn registrar(deployment: &TaskclusterDeployment) -> Registrar {
+    Registrar::new(
+        deployment,
+        worker(),
+        "static",
+        json!({ "staticSecret": SECRET }),
+    )
+}
+
+#[tokio::test]
+async fn credentials_are_renewed_before_they_end() {
+    let (taskcluster, deployment) = pool().await;
+    let (registered, mut renewal) = registrar(&deployment).register().await.expect("it may");
+    let mut credentials = registered.credentials.clone();
+    let first = credentials.snapshot().expect("there are some");
+    let renewing = tokio::spawn(async move { renewal.next().await });
+    // The worker of the mock is known for a day, and its credentials live for four.
+    taskcluster.add_static_worker("pool/linux", "group", "id", SECRET);
+    let left = first
+        .expires
+        .expect("they end")
+        .duration_since(taskcluster.clock().now());
+    let until_due = Duration::try_from(left).expect("they have not") - HOUR / 2;
+    taskcluster.advance(until_due - HOUR);
+    assert!(!renewing.is_finished());
+    taskcluster.add_static_worker("pool/linux", "group", "id", SECRET);
+    taskcluster.advance(HOUR + Duration::from_secs(1));
+    assert!(credentials.changed().await, "others came");
+    let second = credentials.snapshot().expect("there are some");
+    assert!(second.expires > first.expires);
+    renewing.abort();
+    taskcluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_lets_the_worker_drain_before_its_credentials_end() {
+    let (taskcluster, deployment) = pool().await;
+    let (registered, mut renewal) = registrar(&deployment).register().await.expect("it may");
+    let expires = registered
+        .credentials
+        .snapshot()
+        .and_then(|first| first.expires);
+    let left = expires
+        .expect("they end")
+        .duration_since(taskcluster.clock().now());
+    let renewing = tokio::spawn(async move { renewal.next().await });
+    // By then the mock has forgotten the worker.
+    taskcluster.advance(Duration::try_from(left).expect("they have not") - HOUR / 2);
+    let notice = renewing
+        .await
+        .expect("it does not panic")
+        .expect("there is one");
+    assert_eq!(notice.stage, StopStage::Graceful);
+    assert!(
+        notice.budget.is_some_and(|budget| budget <= HOUR / 2),
+        "{notice}"
+    );
+    taskcluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_starts_again_goes_on_with_what_it_kept() {
+    let (taskcluster, deployment) = pool().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("registration.json");
+    let first = registrar(&deployment)
+        .keep_in(&file)
+        .register()
+        .await
+        .expect("it may");
+    drop(first);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&file)
+            .expect("it is kept")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let refusal = Fault::Status {
+        status: 400,
+        retry_after: None,
+    };
+    let registers = taskcluster.inject(FaultRule::new("worker-manager.registerWorker", refusal));
+    let (registered, _) = registrar(&deployment)
+        .keep_in(&file)
+        .register()
+        .await
+        .expect("it may");
+    assert!(registered.credentials.snapshot().is_some());
+    assert_eq!(registers.hits(), 0, "it need not prove again who it is");
+    taskcluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_secret_whose_answer_was_lost_is_replaced_by_proving_again() {
+    let (taskcluster, deployment) = pool().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("registration.json");
+    drop(
+        registrar(&deployment)
+            .keep_in(&file)
+            .register()
+            .await
+            .expect("it may"),
+    );
+    taskcluster.inject(FaultRule::new(
+        "worker-manager.reregisterWorker",
+        Fault::LostAnswer,
+    ));
+    let (registered, _) = registrar(&deployment)
+        .keep_in(&file)
+        .register()
+        .await
+        .expect("it may");
+    assert!(registered.credentials.snapshot().is_some());
+    taskcluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_proof_is_refused_with_a_hint_and_without_the_proof() {
+    let (taskcluster, deployment) = pool().await;
+    let wrong = json!({ "staticSecret": "not-the-secret" });
+    let refused = Registrar::new(&deployment, worker(), "static", wrong)
+        .register()
+        .await;
+    let error = refused.expect_err("it may not");
+    assert!(
+        error
+            .to_string()
+            .contains("are pool, provider and proof right?"),
+        "{error}"
+    );
+    assert!(
+        !format!("{error:?}").contains("not-the-secret"),
+        "{error:?}"
+    );
+    taskcluster.stop().await;
+}

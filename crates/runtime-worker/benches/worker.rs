@@ -1,0 +1,240 @@
+//! What a worker costs: the overhead of a task, tasks a second, and a worker that has nothing to do.
+//!
+//! Worker, queue and tasks share the machine. Each task runs a shell that writes a file, has a log that is served live and
+//! uploaded, and one artifact; all of it goes over HTTP to an embedded Taskcluster.
+
+#![cfg(unix)]
+
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bench_harness::{AtLeast, AtMost, Bench, time_ms};
+use runtime_client::TaskclusterDeployment;
+use runtime_core::clock::SystemClock;
+use runtime_core::{
+    Credentials, CredentialsWatch, Environment, LifeCycleTracker, Monitor, Stoppable as _,
+    TaskContext, TemporaryStorage, WorkerIdentity,
+};
+use runtime_gc::{Config, GarbageCollector, SystemPressure};
+use runtime_mocks::taskcluster::Taskcluster;
+use runtime_webhook::{LiveLog, LocalhostServer};
+use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
+use runtime_worker::{ProcessEngine, Worker};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+const QUEUE: &str = "bench/linux";
+
+/// Tells this program to be an idle worker: root URL, client id and token.
+const ROLE: &str = "RUNTIME_WORKER_BENCH";
+
+fn main() -> ExitCode {
+    if let Ok(role) = std::env::var(ROLE) {
+        idle_worker(&role);
+    }
+    Bench::main("worker", |bench| {
+        let runtime = Runtime::new().expect("a runtime");
+        let tasks = bench.pick(200, 40);
+        bench
+            .case("overhead of a no-op task, without its process", "ms")
+            .bar(AtMost(20.0))
+            .ours(|| runtime.block_on(run_tasks(tasks, 1)) * 1e3 / f64::from(tasks) - process_ms());
+        let tasks = bench.pick(1_000, 200);
+        bench
+            .case("no-op tasks, 16 at a time", "tasks/s")
+            .bar(AtLeast(100.0))
+            .ours(|| f64::from(tasks) / runtime.block_on(run_tasks(tasks, 16)));
+        let seconds = bench.pick(30, 10);
+        bench
+            .case("idle worker, part of a core", "%")
+            .bar(AtMost(0.5))
+            .rounds(1)
+            .ours(|| runtime.block_on(idle(seconds)).0);
+        bench
+            .case("idle worker, resident memory", "MiB")
+            .bar(AtMost(40.0))
+            .rounds(1)
+            .ours(|| runtime.block_on(idle(2)).1);
+    })
+}
+
+/// How long the process of a no-op task takes by itself.
+fn process_ms() -> f64 {
+    let rounds = 20;
+    let run = || {
+        for _ in 0..rounds {
+            let mut command = Command::new("sh");
+            let ended = command.args(["-c", ":"]).status().expect("there is a `sh`");
+            assert!(ended.success());
+        }
+    };
+    time_ms(run) / f64::from(rounds)
+}
+
+/// Seconds from the first claim until so many tasks are resolved.
+async fn run_tasks(tasks: u32, capacity: usize) -> f64 {
+    let taskcluster = Taskcluster::start().await.expect("a free port");
+    let folder = tempfile::tempdir().expect("a folder");
+    let ids: Vec<_> = (0..tasks)
+        .map(|_| {
+            let payload = json!({
+                "command": ["sh", "-c", "echo > a"],
+                "artifacts": [{ "name": "public/a", "type": "file", "path": "a" }],
+            });
+            let task = json!({ "taskQueueId": QUEUE, "payload": payload });
+            taskcluster.create_task(task).expect("a valid definition")
+        })
+        .collect();
+    let hooks = Arc::new(
+        LocalhostServer::builder()
+            .start()
+            .await
+            .expect("a free port"),
+    );
+    let credentials = taskcluster.credentials();
+    let worker = worker(
+        taskcluster.root_url(),
+        credentials,
+        &folder,
+        &hooks,
+        capacity,
+    );
+    let stop = LifeCycleTracker::new();
+    let start = Instant::now();
+    let resolved = async {
+        for id in &ids {
+            let status = taskcluster.wait_until_resolved(id).await;
+            assert_eq!(
+                status.expect("the task exists").reason_resolved(),
+                Some("completed")
+            );
+        }
+        stop.stop_gracefully();
+        start.elapsed().as_secs_f64()
+    };
+    let work = async {
+        worker.run_until(&stop).await;
+    };
+    let (seconds, ()) = tokio::join!(resolved, work);
+    hooks.stop(Duration::ZERO).await;
+    taskcluster.stop().await;
+    seconds
+}
+
+fn worker(
+    root_url: &str,
+    credentials: Credentials,
+    folder: &TempDir,
+    hooks: &Arc<LocalhostServer>,
+    capacity: usize,
+) -> Worker {
+    let collector = GarbageCollector::new(Config::default(), SystemPressure::new(folder.path()));
+    let environment = Environment {
+        resources: collector.tracker(),
+        storage: TemporaryStorage::open(folder.path()).expect("the folder is ours"),
+        web_hooks: Arc::clone(hooks) as _,
+        monitor: Monitor::null(),
+        worker: Arc::new(LifeCycleTracker::new()),
+        identity: WorkerIdentity {
+            root_url: root_url.to_owned(),
+            task_queue_id: QUEUE.to_owned(),
+            worker_group: "bench".to_owned(),
+            worker_id: format!("worker-{}", std::process::id()),
+        },
+        clock: Arc::new(SystemClock),
+    };
+    let log = TaskLog::new().live(|task: TaskContext| {
+        Arc::new(LiveLog::new(move |offset| {
+            task.followed_log().reader_at(offset)
+        })) as _
+    });
+    let deployment = TaskclusterDeployment::new(root_url).expect("a root URL");
+    Worker::builder(
+        Arc::new(deployment),
+        environment,
+        Arc::new(ProcessEngine::new()),
+    )
+    .credentials(CredentialsWatch::fixed(Some(credentials)))
+    .capacity(capacity)
+    .plugin(log)
+    .plugin(plugins::Environment)
+    .plugin(MaxRunTime::default())
+    .plugin(ExitStatus)
+    .plugin(Artifacts)
+    .build()
+    .expect("the parts fit together")
+}
+
+/// Percent of a core and MiB of memory of a worker process that waits for tasks for so many seconds.
+async fn idle(seconds: u32) -> (f64, f64) {
+    let taskcluster = Taskcluster::start().await.expect("a free port");
+    let credentials = taskcluster.credentials();
+    let role = json!({
+        "root": taskcluster.root_url(),
+        "client": credentials.client_id,
+        "token": credentials.access_token.expose_secret(),
+    });
+    let program = std::env::current_exe().expect("this program has a path");
+    let child = Command::new(program)
+        .env(ROLE, role.to_string())
+        .stdout(Stdio::null())
+        .spawn();
+    let child = KilledOnDrop(child.expect("this program starts"));
+    let folder = format!("/proc/{}", child.0.id());
+    // To start costs something, and is not what is measured.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = ticks(&folder);
+    tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+    let percent = (ticks(&folder) - before) / f64::from(seconds);
+    let status = std::fs::read_to_string(format!("{folder}/status")).unwrap_or_default();
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = rss.and_then(|rss| rss.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    drop(child);
+    taskcluster.stop().await;
+    (percent, kib.unwrap_or(f64::NAN) / 1024.0)
+}
+
+/// Hundredths of a second that a process has used.
+fn ticks(folder: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("{folder}/stat")).unwrap_or_default();
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let fields: Vec<f64> = fields
+        .split_ascii_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    fields.iter().sum()
+}
+
+fn idle_worker(role: &str) -> ! {
+    let role: serde_json::Value = serde_json::from_str(role).expect("the role of this bench");
+    let text = |name: &str| role[name].as_str().expect("it is text").to_owned();
+    let runtime = Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let hooks = Arc::new(
+            LocalhostServer::builder()
+                .start()
+                .await
+                .expect("a free port"),
+        );
+        let credentials = Credentials::new(text("client"), text("token"));
+        let worker = worker(&text("root"), credentials, &folder, &hooks, 4);
+        worker.run_until(&LifeCycleTracker::new()).await;
+    });
+    unreachable!("nobody stops this worker")
+}
+
+struct KilledOnDrop(Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,47 @@
+//! Configuration by file: YAML, TOML or JSON into a `serde` struct, checked against its schema first.
+//!
+//! [`load`] works for any struct that derives `Deserialize` and `JsonSchema`; [`WorkerConfig`] is the
+//! part that every worker has. An application puts it beside its own:
+//!
+//! ```
+//! use runtime_worker::config::{self, Format, Secret, WorkerConfig};
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Debug, Deserialize, Serialize, JsonSchema)]
+//! #[serde(deny_unknown_fields)]
+//! struct Config {
+//!     worker: WorkerConfig,
+//!     /// Opens the vault.
+//!     vault: Option<Secret>,
+//! }
+//!
+//! let text = "
+//! worker:
+//!   rootUrl: https://tc.example.com
+//!   taskQueueId: proj/linux
+//!   workerGroup: us-east
+//!   workerId: i-1234
+//!   dataFolder: /var/lib/worker
+//! vault: open sesame
+//! ";
+//! let config: Config = config::parse(text, Format::Yaml)?;
+//! assert_eq!(config.worker.capacity, 1);
+//! assert!(!config::redacted(&config).contains("sesame"));
+//!
+//! let wrong = text.replace("workerId", "workerld");
+//! let error = config::parse::<Config>(&wrong, Format::Yaml).unwrap_err();
+//! assert!(error.to_string().contains("`worker.workerld` is no key; did you mean `workerId`?"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod load;
+mod secret;
+mod worker;
+
+pub use load::{ConfigError, Format, load, parse, redacted, schema};
+pub use secret::Secret;
+pub use worker::{
+    CredentialsConfig, LimitsConfig, PluginsConfig, ProcessConfig, RegistrationConfig,
+    ShutdownConfig, TimingConfig, WorkerConfig,
+};

@@ -1,0 +1,61 @@
+//! Caches that somebody wants gone.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use runtime_caching::Cache;
+use runtime_core::purge_cache::PurgeCache;
+use runtime_core::{ApiError, Timestamp};
+
+use super::kept::Kept;
+
+/// By how much a query overlaps the one before: the service answers from a memory of some seconds, and
+/// clocks differ.
+const OVERLAP: Duration = Duration::from_secs(5 * 60);
+
+/// Asks the purge-cache service and drops what must go.
+#[derive(Debug)]
+pub(super) struct Purger {
+    service: Arc<dyn PurgeCache>,
+    worker_pool_id: String,
+    /// When the last query that succeeded was begun.
+    asked: Mutex<Option<Timestamp>>,
+}
+
+impl Purger {
+    pub(super) fn new(service: Arc<dyn PurgeCache>, worker_pool_id: String) -> Self {
+        Self {
+            service,
+            worker_pool_id,
+            asked: Mutex::default(),
+        }
+    }
+
+    /// Drops what must go, also what is being made or in use: that goes when its user is done.
+    ///
+    /// A query that fails moves nothing forward, so that no request is ever lost.
+    pub(super) async fn purge(
+        &self,
+        caches: &Cache<String, Kept>,
+        now: Timestamp,
+    ) -> Result<usize, ApiError> {
+        let since = *self.asked.lock();
+        let since = since.map(|since| since.checked_sub(OVERLAP).unwrap_or(since));
+        let service = &self.service;
+        let requests = service.purge_requests(&self.worker_pool_id, since).await?;
+        let purged = requests
+            .iter()
+            .map(|request| caches.purge_before(&request.cache_name, system_time(request.before)));
+        let purged = purged.sum();
+        let mut asked = self.asked.lock();
+        *asked = (*asked).max(Some(now));
+        Ok(purged)
+    }
+}
+
+/// Nobody wants gone what was made before 1970.
+fn system_time(time: Timestamp) -> SystemTime {
+    let since_epoch = Duration::try_from(time.duration_since(Timestamp::UNIX_EPOCH));
+    SystemTime::UNIX_EPOCH + since_epoch.unwrap_or_default()
+}

@@ -1,0 +1,40 @@
+//! The worker's side of Taskcluster's worker-runner protocol, over standard input and output.
+//!
+//! Worker-runner starts a worker and talks to it in lines: `~` and a JSON object is a message, whatever
+//! else comes is log text. Nothing but messages may be written to standard output, so a worker under
+//! worker-runner logs elsewhere.
+//!
+//! | from worker-runner | what happens here |
+//! | --- | --- |
+//! | `welcome` | is answered with `hello`: what both sides can do |
+//! | `graceful-termination` | [`Termination`], a source of shutdown: finish tasks, or stop now |
+//! | `new-credentials` | go into a [`CredentialsCell`](runtime_core::CredentialsCell) |
+//!
+//! | to worker-runner | how |
+//! | --- | --- |
+//! | `log` | [`Runner::log`] |
+//! | `error-report` | [`Runner::report_error`] |
+//! | `shutdown` | [`Runner::shutdown`]: turn this machine off |
+//!
+//! ```
+//! # use std::sync::Arc;
+//! use runtime_core::CredentialsCell;
+//! use runtime_worker::runner;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let credentials = Arc::new(CredentialsCell::new(None));
+//! // An application passes `tokio::io::BufReader::new(tokio::io::stdin())` and `tokio::io::stdout()`.
+//! let input = &b"~{\"type\":\"welcome\",\"capabilities\":[\"log\",\"time-travel\"]}\n"[..];
+//! let (runner, termination) = runner::connect(input, tokio::io::sink(), Arc::clone(&credentials));
+//! runner.welcomed().await;
+//! assert!(runner.log("the worker is up"));
+//! # drop(termination);
+//! # }
+//! ```
+
+mod message;
+mod session;
+
+pub use message::{ErrorReport, FromRunner, Line, ToRunner, parse_line};
+pub use session::{Runner, Termination, connect};

@@ -1,0 +1,167 @@
+//! A configuration is read from each format, and what is wrong is named by its key.
+
+use std::path::Path;
+
+use runtime_worker::config::{self, ConfigError, Format, ShutdownConfig, WorkerConfig};
+use serde_json::{Value, json};
+
+fn config() -> Value {
+    json!({
+        "rootUrl": "https://tc.example.com/",
+        "taskQueueId": "proj/linux",
+        "workerGroup": "us-east",
+        "workerId": "i-1",
+        "dataFolder": "/var/lib/worker",
+        "credentials": { "clientId": "me", "accessToken": "hunter2" },
+        "limits": { "minFreeDisk": "10 GiB" },
+        "timing": { "cancelPoll": 20 },
+        "shutdown": ["signals", "aws-spot"],
+    })
+}
+
+fn read(value: &Value) -> Result<WorkerConfig, ConfigError> {
+    config::parse(&value.to_string(), Format::Json)
+}
+
+fn problems(change: impl FnOnce(&mut Value)) -> Vec<String> {
+    let mut value = config();
+    change(&mut value);
+    match read(&value).expect_err("something is wrong") {
+        ConfigError::Invalid { problems } => problems,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_format_says_the_same() {
+    let yaml = serde_yaml_ng::to_string(&config()).expect("it is YAML");
+    let toml = "
+        rootUrl = 'https://tc.example.com/'
+        taskQueueId = 'proj/linux'
+        workerGroup = 'us-east'
+        workerId = 'i-1'
+        dataFolder = '/var/lib/worker'
+        shutdown = ['signals', 'aws-spot']
+        [credentials]
+        clientId = 'me'
+        accessToken = 'hunter2'
+        [limits]
+        minFreeDisk = '10 GiB'
+        [timing]
+        cancelPoll = 20
+    ";
+    for (text, format) in [
+        (config().to_string(), Format::Json),
+        (yaml, Format::Yaml),
+        (toml.to_owned(), Format::Toml),
+    ] {
+        let config: WorkerConfig = config::parse(&text, format).expect("it is right");
+        assert_eq!(config.identity().root_url, "https://tc.example.com");
+        assert_eq!(config.timing.to_timing().cancel_poll.as_secs(), 20);
+        assert_eq!(
+            config.shutdown,
+            [ShutdownConfig::Signals, ShutdownConfig::AwsSpot]
+        );
+        let token = &config.credentials.expect("there are some").access_token;
+        assert_eq!(token.expose(), "hunter2");
+        assert!(
+            config
+                .limits
+                .to_limits()
+                .expect("an amount")
+                .min_free_disk
+                .is_some()
+        );
+    }
+}
+
+#[test]
+fn a_key_that_is_not_known_is_named_with_its_path_and_the_nearest() {
+    let problems = problems(|config| {
+        config["capcity"] = json!(3);
+        config["timing"]["cancelpoll"] = json!(3);
+        config["plugins"] = json!({ "zebra": true });
+    });
+    let all = problems.join("\n");
+    assert!(
+        all.contains("`capcity` is no key; did you mean `capacity`?"),
+        "{all}"
+    );
+    assert!(
+        all.contains("`timing.cancelpoll` is no key; did you mean `cancelPoll`?"),
+        "{all}"
+    );
+    assert!(
+        all.contains("`plugins.zebra` is no key; known: idleStop"),
+        "{all}"
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_named_at_once_and_values_are_not_shown() {
+    let problems = problems(|config| {
+        config["capacity"] = json!("many");
+        config["credentials"]["accessToken"] = json!(["hunter2"]);
+        config["shutdown"] = json!(["siren"]);
+        config
+            .as_object_mut()
+            .expect("an object")
+            .remove("workerId");
+    });
+    let all = problems.join("\n");
+    for key in [
+        "`capacity`:",
+        "`credentials",
+        "`shutdown.0`:",
+        "`workerId` is missing",
+    ] {
+        assert!(all.contains(key), "{key} is not in {all}");
+    }
+    assert!(!all.contains("hunter2"), "{all}");
+}
+
+#[test]
+fn what_is_printed_has_defaults_and_no_secrets() {
+    let config = read(&config()).expect("it is right");
+    let printed = config::redacted(&config);
+    assert!(printed.contains("capacity: 1\n"), "{printed}");
+    assert!(printed.contains("accessToken: '***'"), "{printed}");
+    assert!(!printed.contains("hunter2") && !format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn the_schema_describes_each_key() {
+    let schema = config::schema::<WorkerConfig>();
+    let properties = schema["properties"].as_object().expect("an object schema");
+    for (key, property) in properties {
+        assert!(
+            property["description"].is_string(),
+            "{key} is not described"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let missing = config::load::<WorkerConfig>(Path::new("/nowhere/worker.yml"));
+    let error = missing.expect_err("there is none").to_string();
+    assert!(error.contains("/nowhere/worker.yml"), "{error}");
+    let odd = config::load::<WorkerConfig>(Path::new("worker.ini")).expect_err("no format");
+    assert!(
+        odd.to_string().contains(".yml, .yaml, .toml or .json"),
+        "{odd}"
+    );
+}
+
+#[test]
+fn text_that_is_not_of_its_format_gives_no_secret_away() {
+    for (text, format) in [
+        ("accessToken = \"hunter2", Format::Toml),
+        ("{\"accessToken\": \"hunter2\"", Format::Json),
+        ("accessToken: [hunter2", Format::Yaml),
+    ] {
+        let error = config::parse::<WorkerConfig>(text, format).expect_err("it is broken");
+        let shown = format!("{error:?} {}", runtime_core::chain(&error));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}

@@ -1,0 +1,142 @@
+//! What a worker needs to know, and the parts that a test may want to be different.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runtime_client::TaskclusterDeployment;
+use runtime_core::clock::{Clock, SystemClock};
+use runtime_core::webhook::{Body, Handler};
+use runtime_core::{
+    Credentials, CredentialsWatch, Environment, LifeCycleTracker, Monitor, TemporaryStorage,
+    WorkerIdentity,
+};
+use runtime_gc::{Config, GarbageCollector, ResourceTracker, SystemPressure};
+use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
+use runtime_worker::{Engine, Ladder, ProcessEngine, Timing, Worker, WorkerBuilder};
+use serde::{Deserialize, Serialize};
+
+use super::QUEUE;
+use crate::hooks::CountingHooks;
+
+/// What a worker needs to know; a worker in another process gets it as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    pub(super) root_url: String,
+    pub(super) client_id: String,
+    pub(super) access_token: String,
+    pub(super) folder: PathBuf,
+}
+
+/// What a test may want to be different.
+pub(super) struct Parts {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) hooks: CountingHooks,
+    pub(super) stop: LifeCycleTracker,
+    /// Where disposable things are registered, if not with a collector of the worker's own.
+    pub(super) resources: Option<ResourceTracker>,
+    /// Keeps workers of one test apart.
+    pub(super) number: usize,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            engine: Arc::new(process_engine()),
+            hooks: CountingHooks::default(),
+            stop: LifeCycleTracker::new(),
+            resources: None,
+            number: 0,
+        }
+    }
+}
+
+impl Settings {
+    /// The worker of most tests: processes, a log, artifacts, a time limit, exit codes.
+    pub(crate) fn worker(&self) -> WorkerBuilder {
+        with_plugins(self.worker_of(Parts::default()))
+    }
+
+    pub(super) fn worker_of(&self, parts: Parts) -> WorkerBuilder {
+        let deployment = TaskclusterDeployment::with_settings(&self.root_url, client_settings())
+            .expect("a valid root URL");
+        let credentials = Credentials::new(self.client_id.clone(), self.access_token.clone());
+        let environment = self.environment(&parts);
+        Worker::builder(Arc::new(deployment), environment, parts.engine)
+            .credentials(CredentialsWatch::fixed(Some(credentials)))
+            .capacity(4)
+            .timing(timing())
+    }
+
+    pub(super) fn environment(&self, parts: &Parts) -> Environment {
+        let collector = GarbageCollector::new(Config::default(), SystemPressure::new(&self.folder));
+        Environment {
+            resources: parts
+                .resources
+                .clone()
+                .unwrap_or_else(|| collector.tracker()),
+            storage: TemporaryStorage::open(&self.folder).expect("the folder is ours"),
+            web_hooks: Arc::new(parts.hooks.clone()),
+            monitor: Monitor::null(),
+            worker: Arc::new(parts.stop.clone()),
+            identity: WorkerIdentity {
+                root_url: self.root_url.clone(),
+                task_queue_id: QUEUE.to_owned(),
+                worker_group: "group".to_owned(),
+                worker_id: format!("worker-{}-{}", std::process::id(), parts.number),
+            },
+            clock: Arc::clone(&parts.clock),
+        }
+    }
+}
+
+pub(super) fn with_plugins(worker: WorkerBuilder) -> WorkerBuilder {
+    let log = TaskLog::new().live(|_| Arc::new(NotFound) as Arc<dyn Handler>);
+    worker
+        .plugin(log)
+        .plugin(plugins::Environment)
+        .plugin(MaxRunTime::default())
+        .plugin(ExitStatus)
+        .plugin(Artifacts)
+}
+
+/// What nobody follows in these tests.
+struct NotFound;
+
+#[async_trait]
+impl Handler for NotFound {
+    async fn handle(&self, _: http::Request<Body>) -> http::Response<Body> {
+        let mut response = http::Response::new(Body::empty());
+        *response.status_mut() = http::StatusCode::NOT_FOUND;
+        response
+    }
+}
+
+/// A client that gives a call up soon, so that the worker's own patience is what counts.
+fn client_settings() -> runtime_client::Settings {
+    let mut settings = runtime_client::Settings::default();
+    settings.retry.first_delay = Duration::from_millis(20);
+    settings.retry.longest_delay = Duration::from_millis(100);
+    settings.retry.budget = Duration::from_millis(500);
+    settings.credentials_wait = Duration::from_secs(2);
+    settings.stall_timeout = Duration::from_secs(20);
+    settings
+}
+
+fn timing() -> Timing {
+    let mut timing = Timing::default();
+    timing.cancel_poll = Duration::from_millis(50);
+    timing.retry_pause = Duration::from_millis(20);
+    timing.claim_pause = Duration::from_millis(50);
+    timing.empty_pause = Duration::from_millis(10);
+    timing.kill = Duration::from_secs(2);
+    timing.hang = Duration::from_millis(500);
+    timing
+}
+
+pub(crate) fn process_engine() -> ProcessEngine {
+    ProcessEngine::new().ladder(Ladder::new(Duration::ZERO, Duration::from_millis(200)))
+}

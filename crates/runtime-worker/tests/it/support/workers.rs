@@ -1,0 +1,112 @@
+//! The workers of tests.
+
+use std::sync::Arc;
+
+use runtime_client::TaskclusterDeployment;
+use runtime_core::clock::Clock;
+use runtime_core::{CredentialsWatch, LifeCycleTracker};
+use runtime_fetcher::{AddressPolicy, FetchConfig, HttpClient};
+use runtime_gc::ResourceTracker;
+use runtime_worker::plugins::Mounts;
+use runtime_worker::{Engine, WorkerBuilder};
+
+use super::settings::{Parts, process_engine, with_plugins};
+use super::{Bench, QUEUE};
+
+/// The workers of a test.
+impl Bench {
+    fn parts(&self) -> Parts {
+        Parts {
+            clock: Arc::new(self.taskcluster.clock()),
+            hooks: self.hooks.clone(),
+            ..Parts::default()
+        }
+    }
+
+    fn observed(&self, parts: Parts) -> WorkerBuilder {
+        let worker = self.settings().worker_of(parts);
+        worker.observer(Arc::new(self.reports.clone()))
+    }
+
+    /// The worker of most tests, on the clock of the queue.
+    pub(crate) fn worker(&self) -> WorkerBuilder {
+        with_plugins(self.observed(self.parts()))
+    }
+
+    /// Another one beside it.
+    pub(crate) fn other_worker(&self) -> WorkerBuilder {
+        self.worker_number(1, Arc::new(process_engine()))
+    }
+
+    pub(crate) fn worker_number(&self, number: usize, engine: Arc<dyn Engine>) -> WorkerBuilder {
+        with_plugins(self.observed(Parts {
+            number,
+            engine,
+            ..self.parts()
+        }))
+    }
+
+    /// One without plugins.
+    pub(crate) fn worker_with(&self, engine: Arc<dyn Engine>) -> WorkerBuilder {
+        self.observed(Parts {
+            engine,
+            ..self.parts()
+        })
+    }
+
+    /// One without plugins, whose parts can stop it.
+    pub(crate) fn worker_with_engine(
+        &self,
+        engine: Arc<dyn Engine>,
+        stop: &LifeCycleTracker,
+    ) -> WorkerBuilder {
+        self.observed(Parts {
+            engine,
+            stop: stop.clone(),
+            ..self.parts()
+        })
+    }
+
+    /// The worker of most tests, which its parts can stop.
+    pub(crate) fn worker_stopping(&self, stop: &LifeCycleTracker) -> WorkerBuilder {
+        with_plugins(self.worker_with_engine(Arc::new(process_engine()), stop))
+    }
+
+    pub(crate) fn worker_with_clock(&self, clock: Arc<dyn Clock>) -> WorkerBuilder {
+        with_plugins(self.observed(Parts {
+            clock,
+            ..self.parts()
+        }))
+    }
+
+    pub(crate) fn stop_by_worker(&self) -> LifeCycleTracker {
+        LifeCycleTracker::new()
+    }
+
+    /// The worker of most tests, with caches and inputs.
+    pub(crate) fn worker_with_mounts(&self) -> WorkerBuilder {
+        self.with_mounts(self.parts())
+    }
+
+    /// The same, whose caches are freed by another collector.
+    pub(crate) fn worker_with_mounts_on(&self, resources: ResourceTracker) -> WorkerBuilder {
+        self.with_mounts(Parts {
+            resources: Some(resources),
+            ..self.parts()
+        })
+    }
+
+    fn with_mounts(&self, parts: Parts) -> WorkerBuilder {
+        let config = FetchConfig {
+            addresses: AddressPolicy::Any,
+            ..FetchConfig::default()
+        };
+        let http = HttpClient::new(config).expect("the defaults are valid");
+        let mounts = Mounts::new(http, &self.settings().environment(&parts));
+        let deployment = TaskclusterDeployment::new(self.taskcluster.root_url());
+        let credentials = CredentialsWatch::fixed(Some(self.taskcluster.credentials()));
+        let client = deployment.expect("a valid root URL").client(credentials);
+        let mounts = mounts.purges(Arc::new(client), QUEUE);
+        with_plugins(self.observed(parts)).plugin(mounts)
+    }
+}

@@ -1,0 +1,169 @@
+//! The protocol with worker-runner, word by word.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use runtime_core::{CredentialsCell, ShutdownSource as _, StopStage};
+use runtime_worker::runner::{self, ErrorReport, FromRunner, Line, ToRunner, parse_line};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex};
+
+/// The side of worker-runner.
+struct Peer {
+    to_worker: DuplexStream,
+    from_worker: tokio::io::Lines<BufReader<DuplexStream>>,
+}
+
+impl Peer {
+    async fn say(&mut self, line: &str) {
+        self.to_worker
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .expect("the worker reads");
+    }
+
+    async fn hear(&mut self) -> Value {
+        let line = self.from_worker.next_line().await.expect("it is text");
+        let line = line.expect("the worker speaks");
+        serde_json::from_str(line.strip_prefix('~').expect("a message")).expect("it is JSON")
+    }
+}
+
+fn connect() -> (
+    Peer,
+    runner::Runner,
+    runner::Termination,
+    Arc<CredentialsCell>,
+) {
+    let (to_worker, input) = duplex(4096);
+    let (output, from_worker) = duplex(4096);
+    let cell = Arc::new(CredentialsCell::new(None));
+    let (runner, termination) = runner::connect(BufReader::new(input), output, Arc::clone(&cell));
+    let from_worker = BufReader::new(from_worker).lines();
+    let peer = Peer {
+        to_worker,
+        from_worker,
+    };
+    (peer, runner, termination, cell)
+}
+
+#[tokio::test]
+async fn a_welcome_is_answered_with_what_both_can_do() {
+    let (mut peer, runner, _termination, _) = connect();
+    assert!(!runner.log("too early"), "nothing is agreed on yet");
+    peer.say(r#"~{"type":"welcome","capabilities":["graceful-termination","log","levitate"]}"#)
+        .await;
+    assert_eq!(
+        peer.hear().await,
+        json!({ "type": "hello", "capabilities": ["graceful-termination", "log"] })
+    );
+    assert!(runner.welcomed().await);
+    assert!(runner.log("up\nand \"running\""));
+    assert_eq!(
+        peer.hear().await,
+        json!({ "type": "log", "body": { "textPayload": "up\nand \"running\"" } })
+    );
+    assert!(!runner.shutdown(), "worker-runner did not say that it can");
+}
+
+#[tokio::test]
+async fn everything_that_can_be_said_is_said_in_the_words_of_the_protocol() {
+    let (mut peer, runner, _termination, _) = connect();
+    peer.say(r#"~{"type":"welcome","capabilities":["error-report","shutdown"]}"#)
+        .await;
+    peer.hear().await;
+    runner.welcomed().await;
+    let report = ErrorReport {
+        kind: "worker-error".to_owned(),
+        title: "it broke".to_owned(),
+        description: "all of it".to_owned(),
+        extra: json!({ "screws": 7 }),
+    };
+    assert!(runner.report_error(report) && runner.shutdown());
+    assert_eq!(
+        peer.hear().await,
+        json!({
+            "type": "error-report", "kind": "worker-error", "title": "it broke",
+            "description": "all of it", "extra": { "screws": 7 },
+        })
+    );
+    assert_eq!(peer.hear().await, json!({ "type": "shutdown" }));
+}
+
+#[tokio::test]
+async fn terminations_are_notices_and_text_between_messages_is_none() {
+    let (mut peer, _runner, mut termination, _) = connect();
+    peer.say("some text").await;
+    peer.say("~not json").await;
+    peer.say(r#"~{"type":"of-the-future","x":1}"#).await;
+    peer.say(r#"~{"type":"graceful-termination","finish-tasks":true}"#)
+        .await;
+    peer.say(r#"~{"type":"graceful-termination","finish-tasks":false}"#)
+        .await;
+    let mut stage = async || termination.next().await.map(|notice| notice.stage);
+    assert_eq!(stage().await, Some(StopStage::Graceful));
+    assert_eq!(stage().await, Some(StopStage::Now));
+}
+
+#[tokio::test]
+async fn new_credentials_are_used_from_then_on_and_never_shown() {
+    let (mut peer, _runner, _termination, cell) = connect();
+    let mut credentials = cell.watch();
+    peer.say(
+        r#"~{"type":"new-credentials","client-id":"me","access-token":"hush","certificate":"{}"}"#,
+    )
+    .await;
+    assert!(credentials.changed().await);
+    let new = credentials.snapshot().expect("there are some");
+    assert_eq!(new.client_id, "me");
+    assert_eq!(new.access_token.expose_secret(), "hush");
+    assert_eq!(
+        new.certificate.map(|it| it.expose_secret().to_owned()),
+        Some("{}".to_owned())
+    );
+    let Line::Message(message) =
+        parse_line(r#"~{"type":"new-credentials","client-id":"me","access-token":"hush"}"#)
+    else {
+        panic!("it is a message");
+    };
+    assert!(!format!("{message:?}").contains("hush"));
+}
+
+#[tokio::test]
+async fn worker_runner_that_goes_away_ends_nothing_but_the_conversation() {
+    let (peer, runner, mut termination, _) = connect();
+    drop(peer);
+    assert_eq!(termination.next().await, None);
+    assert!(!runner.welcomed().await);
+    assert!(!runner.log("into the void"));
+}
+
+proptest! {
+    #[test]
+    fn no_line_breaks_the_parser(line in ".*") {
+        let _ = parse_line(&line);
+    }
+
+    #[test]
+    fn whatever_is_logged_stays_one_line(text in "(?s).*") {
+        let line = ToRunner::Log { body: json!({ "textPayload": text }) }.to_line();
+        prop_assert_eq!(line.matches('\n').count(), 1);
+        let json: Value = serde_json::from_str(&line[1..]).expect("it is JSON");
+        prop_assert_eq!(json["body"]["textPayload"].as_str(), Some(&*text));
+    }
+
+    #[test]
+    fn text_without_a_tilde_is_text(text in "[^~\r\n][^\r\n]*") {
+        prop_assert!(matches!(parse_line(&text), Line::Text(same) if same == text));
+    }
+
+    #[test]
+    fn capabilities_survive_the_way(names in proptest::collection::vec("[a-z-]{1,20}", 0..5)) {
+        let line = format!("~{}\n", json!({ "type": "welcome", "capabilities": names }));
+        let Line::Message(FromRunner::Welcome { capabilities }) = parse_line(&line) else {
+            return Err(TestCaseError::fail("it is a welcome"));
+        };
+        prop_assert_eq!(capabilities, names);
+    }
+}
