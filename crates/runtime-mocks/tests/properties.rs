@@ -76,7 +76,7 @@ proptest! {
     #[test]
     fn no_header_by_luck_is_a_signature(
         id in "[a-z/]{0,30}|static/taskcluster/root",
-        ts in any::<i64>(),
+        ts in prop_oneof![any::<u64>(), 0..4_000_000_000_u64],
         mac in "[a-zA-Z0-9+/=]{0,44}",
         ext in ext(),
     ) {
@@ -94,7 +94,7 @@ proptest! {
     #[test]
     fn no_bewit_by_luck_opens_a_path(
         id in "[a-z/]{0,20}|static/taskcluster/root",
-        expires in any::<u64>(),
+        expires in prop_oneof![any::<u64>(), 0..4_000_000_000_u64],
         mac in "[a-zA-Z0-9+/=]{0,44}",
         ext in ext(),
     ) {

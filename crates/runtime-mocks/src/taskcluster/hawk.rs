@@ -1,5 +1,7 @@
 //! Checks who signed a request, and what they may do.
 
+mod instants;
+
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -69,6 +71,7 @@ pub(super) fn authenticate(
     now: Timestamp,
     directory: &dyn Directory,
 ) -> Result<Option<Signer>, String> {
+    instants::check(request.resource, request.authorization)?;
     let unsigned =
         RequestBuilder::new(request.method, request.host, request.port, request.resource);
     let mut bewit = None;

@@ -170,7 +170,7 @@ impl TaskArtifacts {
     }
 
     /// Notes what became of an artifact. One that turned out to be unreadable fails the task.
-    fn note(&self, outcome: UploadOutcome) -> Result<Verdict, UploadError> {
+    fn note(&self, outcome: UploadOutcome) -> Result<Verdict, Box<UploadError>> {
         let UploadOutcome {
             name,
             result,
@@ -185,7 +185,7 @@ impl TaskArtifacts {
             .context
             .log_error(format_args!("Cannot upload `{name}`: {}", chain(&error)));
         if !is_explained {
-            return Err(error);
+            return Err(Box::new(error));
         }
         self.run.record.add_artifact(name);
         Ok(Verdict::Failure)
@@ -243,11 +243,11 @@ impl From<ExtractError> for Absence {
     }
 }
 
+/// The name of an artifact, and the file for it.
+type Listed = (String, Result<PathBuf, Absence>);
+
 /// The files to upload, each with the name of its artifact, and the folders that cannot be read.
-fn list(
-    wanted: &Wanted,
-    path: PathBuf,
-) -> Result<Vec<(String, Result<PathBuf, Absence>)>, Absence> {
+fn list(wanted: &Wanted, path: PathBuf) -> Result<Vec<Listed>, Absence> {
     match wanted.kind {
         Kind::File if path.is_file() => Ok(vec![(wanted.name.clone(), Ok(path))]),
         Kind::Directory if path.is_dir() => {
