@@ -81,7 +81,6 @@ impl<K: Key, R: Resource> Inner<K, R> {
         self.hasher.hash_one(key)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "only a few bits are used")]
     pub(crate) fn shard(&self, hash: u64) -> MutexGuard<'_, Shard<K, R>> {
         // The table inside of the shard uses the highest and the lowest bits.
         self.shards[(hash >> 32) as usize & (SHARDS - 1)].lock()
