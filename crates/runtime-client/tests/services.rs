@@ -3,6 +3,8 @@
 mod support;
 
 use runtime_client::{Client, WorkerError, WorkerName};
+
+use runtime_core::purge_cache::PurgeCache as _;
 use runtime_core::{Credentials, CredentialsWatch};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Bench, state};
 
-/// An engine that does not answer.
+/// An engine that does not answer, and where it does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hangs {
-    InBuilder,
-    InStart,
-    InKill,
+    Builder,
+    Start,
+    Kill,
 }
 
 #[async_trait]
@@ -25,7 +25,7 @@ impl Engine for Hangs {
     }
 
     async fn new_sandbox_builder(&self, _: &TaskRun) -> Result<Box<dyn SandboxBuilder>, TaskError> {
-        if *self == Self::InBuilder {
+        if *self == Self::Builder {
             std::future::pending::<()>().await;
         }
         Ok(Box::new(*self))
@@ -35,7 +35,7 @@ impl Engine for Hangs {
 #[async_trait]
 impl SandboxBuilder for Hangs {
     async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError> {
-        if *self == Self::InStart {
+        if *self == Self::Start {
             std::future::pending::<()>().await;
         }
         Ok(Arc::new(*self))
@@ -55,7 +55,7 @@ impl Sandbox for Hangs {
 
 #[tokio::test]
 async fn a_task_whose_engine_hangs_can_be_cancelled_and_given_back() {
-    for engine in [Hangs::InBuilder, Hangs::InStart, Hangs::InKill] {
+    for engine in [Hangs::Builder, Hangs::Start, Hangs::Kill] {
         let bench = Bench::new().await;
         let (cancelled, given_back) = (bench.create(json!({})), bench.create(json!({})));
         let stop = bench.stop_by_worker();
@@ -82,8 +82,8 @@ async fn a_task_whose_engine_hangs_can_be_cancelled_and_given_back() {
             "{engine:?}"
         );
         let expected = match engine {
-            Hangs::InKill => StopStage::Graceful,
-            Hangs::InBuilder | Hangs::InStart => StopStage::Running,
+            Hangs::Kill => StopStage::Graceful,
+            Hangs::Builder | Hangs::Start => StopStage::Running,
         };
         assert_eq!(
             stop.stage(),
