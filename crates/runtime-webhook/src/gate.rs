@@ -53,9 +53,9 @@ impl Gate {
                 .info(format_args!("the tunnel is open: hooks are below {base}"));
         }
         if before.is_some_and(|before| before != base) {
-            server.monitor.count("url_changes", 1);
+            server.monitor.count("url-changes", 1);
         }
-        server.monitor.count("tunnel_connects", 1);
+        server.monitor.count("tunnel-connects", 1);
         self.status.send_replace(Status {
             base: Some(base.to_owned()),
             is_open: true,
@@ -70,7 +70,7 @@ impl Gate {
 
     /// The tunnel could not be opened.
     pub(crate) fn failed(&self, server: &Server, error: impl Error + Send + Sync + 'static) {
-        server.monitor.count("tunnel_connect_errors", 1);
+        server.monitor.count("tunnel-connect-errors", 1);
         let text = runtime_core::chain(&error);
         server
             .monitor

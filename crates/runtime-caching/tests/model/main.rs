@@ -8,7 +8,6 @@
 //!
 //! As a property, a few tasks take turns on one thread in an order that is the same in each run, and a
 //! failure shrinks to few steps. As a stress test, many run on many threads.
-//! `cargo test -p runtime-caching --test model --release -- --ignored` goes on for long.
 
 mod ops;
 mod world;
@@ -70,10 +69,4 @@ fn stress(tasks: usize, ops: usize, seeds: std::ops::Range<u64>) {
 #[test]
 fn the_promises_hold_on_many_threads() {
     stress(16, 100, 0..3);
-}
-
-#[test]
-#[ignore = "takes minutes"]
-fn the_promises_hold_on_many_threads_for_long() {
-    stress(64, 5_000, 0..20);
 }

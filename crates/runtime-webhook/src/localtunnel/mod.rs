@@ -135,7 +135,7 @@ impl Tunnel {
             (0..registration.connections).map(|_| Box::pin(self.keep_connected(registration)));
         let (error, ..) = select_all(connections).await;
         self.gate.closed();
-        self.server.monitor.count("tunnel_disconnects", 1);
+        self.server.monitor.count("tunnel-disconnects", 1);
         let monitor = &self.server.monitor;
         monitor.warn(format_args!("the tunnel ended: {error}"));
         if since.elapsed() >= SHORT {

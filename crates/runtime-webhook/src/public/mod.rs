@@ -155,7 +155,7 @@ async fn handshake(server: Arc<Server>, acceptor: TlsAcceptor, stream: TcpStream
         () = cut.wait() => return,
     };
     let Ok(Ok(stream)) = stream else {
-        server.monitor.count("tls_errors", 1);
+        server.monitor.count("tls-errors", 1);
         return;
     };
     let origin = match stream.get_ref().1.alpn_protocol() {
@@ -192,7 +192,7 @@ impl Names {
             let next = self.clock.now() + self.lifetime / 2;
             self.clock.sleep_until(next).await;
             server.registry.rebase(&self.base());
-            server.monitor.count("url_changes", 1);
+            server.monitor.count("url-changes", 1);
         }
     }
 }

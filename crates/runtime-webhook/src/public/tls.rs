@@ -101,11 +101,11 @@ impl Certificate {
         match load(&self.files, &self.provider) {
             Ok(key) => {
                 *self.current.write() = Current { key, stamp };
-                monitor.count("certificate_reloads", 1);
+                monitor.count("certificate-reloads", 1);
                 monitor.info("the certificate was replaced: new connections get the new one");
             }
             Err(error) => {
-                monitor.count("certificate_errors", 1);
+                monitor.count("certificate-errors", 1);
                 let error = runtime_core::chain(&error);
                 monitor.warn(format_args!("the old certificate stays in use: {error}"));
             }

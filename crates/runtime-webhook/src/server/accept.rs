@@ -53,7 +53,7 @@ async fn accept_all(
 }
 
 async fn failed(server: &Server, error: &io::Error) {
-    server.monitor.count("accept_errors", 1);
+    server.monitor.count("accept-errors", 1);
     if is_of_one_connection(error) {
         return;
     }

@@ -147,7 +147,7 @@ impl Server {
             }
         };
         if let Err(error) = result {
-            self.monitor.count("connection_errors", 1);
+            self.monitor.count("connection-errors", 1);
             let error = runtime_core::chain(&error);
             self.monitor
                 .debug(format_args!("a connection ended: {error}"));

@@ -34,10 +34,10 @@ pub use self::token::{TokenSource, TunnelToken, token_fn};
 ///
 /// | metric | counts |
 /// | --- | --- |
-/// | `tunnel_connects` | tunnels that were opened |
-/// | `tunnel_disconnects` | tunnels that broke |
-/// | `tunnel_connect_errors` | attempts that failed |
-/// | `url_changes` | other URLs than before |
+/// | `tunnel-connects` | tunnels that were opened |
+/// | `tunnel-disconnects` | tunnels that broke |
+/// | `tunnel-connect-errors` | attempts that failed |
+/// | `url-changes` | other URLs than before |
 ///
 /// # Limitations
 ///

@@ -87,7 +87,7 @@ impl Tunnel {
         self.gate.closed();
         let monitor = &self.server.monitor;
         if let Err(error) = result {
-            monitor.count("tunnel_disconnects", 1);
+            monitor.count("tunnel-disconnects", 1);
             monitor.warn(format_args!("the tunnel ended: {}", chain(&error)));
         }
         if since.elapsed() >= SHORT {

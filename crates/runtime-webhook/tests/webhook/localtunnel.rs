@@ -112,7 +112,7 @@ async fn a_tunnel_that_the_server_forgot_is_opened_anew() {
             .expect("the base"),
     )
     .await;
-    assert_eq!(seen.counter("webhook.url_changes"), 1);
+    assert_eq!(seen.counter("webhook.url-changes"), 1);
 }
 
 #[tokio::test]

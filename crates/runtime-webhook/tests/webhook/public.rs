@@ -178,7 +178,7 @@ async fn a_certificate_that_changes_is_used_for_new_connections() {
     let port = server.local_addr().port();
     connect(port, &old, &[]).await.expect("the first one");
     let new = write_certificate(folder.path());
-    while seen.counter("webhook.certificate_reloads") == 0 {
+    while seen.counter("webhook.certificate-reloads") == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     connect(port, &new, &[]).await.expect("the second one");
@@ -195,7 +195,7 @@ async fn a_certificate_that_is_broken_leaves_the_old_one_in_use() {
         .reload_interval(Duration::from_millis(5));
     let server = server.start().await.expect("it starts");
     std::fs::write(folder.path().join("cert.pem"), "half of it").expect("a file");
-    while seen.counter("webhook.certificate_errors") == 0 {
+    while seen.counter("webhook.certificate-errors") == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(seen.has_line("the old certificate stays in use"));

@@ -69,7 +69,7 @@ async fn another_url_is_told_to_hooks_and_counted() {
     assert!(hook.url().starts_with(&second.client_url(ID)));
     tunnel.wait_connected(true).await;
     assert_eq!(status(&get(&hook.url(), "").await), 200);
-    assert_eq!(seen.counter("webhook.url_changes"), 1);
+    assert_eq!(seen.counter("webhook.url-changes"), 1);
 }
 
 async fn relay_to(listener: TcpListener, port: Arc<parking_lot::Mutex<u16>>) {
