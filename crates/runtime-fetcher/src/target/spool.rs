@@ -70,6 +70,7 @@ impl Spool {
         }
     }
 
+    #[cfg(feature = "unpack")]
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
