@@ -51,7 +51,7 @@ mod logs;
 mod metrics;
 #[cfg(feature = "otlp")]
 mod otlp;
-#[cfg(feature = "push")]
+#[cfg(any(feature = "otlp", feature = "sentry"))]
 mod push;
 mod secret;
 #[cfg(feature = "sentry")]
@@ -86,7 +86,7 @@ pub use metrics::{
 };
 #[cfg(feature = "otlp")]
 pub use otlp::{OtlpConfig, OtlpPush, push_to_otlp};
-#[cfg(feature = "push")]
+#[cfg(any(feature = "otlp", feature = "sentry"))]
 pub use push::PushError;
 pub use secret::Secret;
 #[cfg(feature = "sentry")]

@@ -73,7 +73,7 @@ mod backoff;
 #[cfg(feature = "config")]
 mod config;
 mod cut;
-#[cfg(feature = "client-tls")]
+#[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
 mod dial;
 #[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
 mod gate;
@@ -103,7 +103,7 @@ pub use config::{AnyServer, Config, LocalhostConfig, Needs, NoConfig, StartError
 pub use config::{PublicConfig, StatelessDnsConfig};
 #[cfg(all(feature = "config", feature = "websocktunnel"))]
 pub use config::{Tokens, WebsocktunnelConfig};
-#[cfg(feature = "client-tls")]
+#[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
 pub use dial::UrlError;
 pub use limits::Limits;
 pub use live_log::LiveLog;
