@@ -79,10 +79,12 @@ impl Gate {
             .send_modify(|status| status.error = Some(Arc::new(error)));
     }
 
+    #[cfg(feature = "websocktunnel")]
     pub(crate) fn is_open(&self) -> bool {
         self.status.borrow().is_open
     }
 
+    #[cfg(feature = "websocktunnel")]
     pub(crate) async fn wait_open(&self, is_open: bool) {
         let mut status = self.status.subscribe();
         // The sender is in `self`.

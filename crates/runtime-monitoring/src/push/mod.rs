@@ -101,6 +101,7 @@ impl Http {
 }
 
 /// Reads an address of a service.
+#[cfg(feature = "otlp")]
 pub(crate) fn address(what: &'static str, url: &str) -> Result<Url, PushError> {
     let url = Url::parse(url).ok();
     let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
