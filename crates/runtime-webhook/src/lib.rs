@@ -1,6 +1,6 @@
 //! Gives a running task a URL, from behind any firewall: servers of hooks, and what to attach to them.
 //!
-//! Every server implements the port [`WebHookServer`](runtime_core::webhook::WebHookServer):
+//! Every server implements the port [`WebHookServer`]:
 //!
 //! | who is to reach the hooks | server | feature |
 //! | --- | --- | --- |
@@ -10,7 +10,7 @@
 //! | the world, in a test | `Localtunnel` | `localtunnel` |
 //! | whoever the configuration says | `Config` | `config` |
 //!
-//! Any [`Handler`](runtime_core::webhook::Handler) attaches to any of them: an async function, a tower service
+//! Any [`Handler`] attaches to any of them: an async function, a tower service
 //! such as an axum router, or one of these:
 //!
 //! | what | handler | feature |
