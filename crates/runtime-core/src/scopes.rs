@@ -3,6 +3,8 @@
 //! The rules are Taskcluster's: a scope that ends in `*` satisfies every scope that starts with
 //! what stands before the star; every other scope satisfies only itself.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 /// A set of scopes, kept without those that others in it already satisfy.
@@ -17,46 +19,39 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
 pub struct ScopeSet {
-    /// What stands before the star; sorted, and no one a prefix of another.
-    prefixes: Vec<Box<str>>,
-    /// Scopes without a star; sorted.
-    exact: Vec<Box<str>>,
+    /// Sorted by text. No text comes twice, and none starts with that of a pattern before it.
+    scopes: Vec<Scope>,
+}
+
+/// Fields are in this order because sets are sorted by it: a pattern comes before everything that it satisfies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Scope {
+    /// Of a pattern, what stands before the star.
+    text: Box<str>,
+    is_exact: bool,
 }
 
 impl ScopeSet {
     /// Makes a set of the given scopes.
     pub fn new<S: AsRef<str>>(scopes: impl IntoIterator<Item = S>) -> Self {
-        let mut prefixes: Vec<Box<str>> = Vec::new();
-        let mut exact: Vec<Box<str>> = Vec::new();
-        for scope in scopes {
-            match scope.as_ref().strip_suffix('*') {
-                Some(prefix) => prefixes.push(prefix.into()),
-                None => exact.push(scope.as_ref().into()),
-            }
-        }
-        prefixes.sort_unstable();
-        prefixes.dedup_by(|longer, shorter| longer.starts_with(&**shorter));
-        exact.sort_unstable();
-        exact.dedup();
-        let mut set = Self {
-            prefixes,
-            exact: Vec::new(),
-        };
-        exact.retain(|scope| !set.has_prefix_of(scope));
-        set.exact = exact;
-        set
+        let scopes = scopes.into_iter().map(|scope| Scope::new(scope.as_ref()));
+        let mut scopes: Vec<_> = scopes.collect();
+        scopes.sort_unstable();
+        scopes.dedup_by(|later, earlier| earlier.satisfies(later));
+        Self { scopes }
     }
 
     /// Reports whether this set grants `scope`.
     #[must_use]
     pub fn satisfies(&self, scope: &str) -> bool {
-        match scope.strip_suffix('*') {
-            Some(prefix) => self.has_prefix_of(prefix),
-            None => {
-                self.has_prefix_of(scope)
-                    || self.exact.binary_search_by(|s| (**s).cmp(scope)).is_ok()
-            }
-        }
+        let (text, is_exact) = split(scope);
+        // Whatever sorts between a pattern and a text that it starts would start with it as well, and is not here.
+        let after = self.scopes.partition_point(|scope| *scope.text <= *text);
+        let last = after.checked_sub(1).map(|at| &self.scopes[at]);
+        last.is_some_and(|last| match last.is_exact {
+            true => is_exact && *last.text == *text,
+            false => text.starts_with(&*last.text),
+        })
     }
 
     /// Reports whether this set grants every one of `scopes`.
@@ -69,69 +64,77 @@ impl ScopeSet {
     /// What both sets grant: never more than either, never less than both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        let mut prefixes: Vec<&Box<str>> = below(&self.prefixes, &other.prefixes)
-            .chain(below(&other.prefixes, &self.prefixes))
-            .collect();
-        prefixes.sort_unstable();
-        prefixes.dedup();
-        // No scope comes twice: what a set has exactly, no prefix of the same set grants.
-        let mut exact: Vec<&Box<str>> = common(&self.exact, &other.exact)
-            .chain(below(&self.exact, &other.prefixes))
-            .chain(below(&other.exact, &self.prefixes))
-            .collect();
-        exact.sort_unstable();
-        Self {
-            prefixes: prefixes.into_iter().cloned().collect(),
-            exact: exact.into_iter().cloned().collect(),
+        let (mut left, mut right) = (&self.scopes[..], &other.scopes[..]);
+        let mut scopes = Vec::with_capacity(left.len().min(right.len()));
+        while let ([first, left_rest @ ..], [second, right_rest @ ..]) = (left, right) {
+            match compare_starts(&first.text, &second.text) {
+                Ordering::Less => left = left_rest,
+                Ordering::Greater => right = right_rest,
+                // One text starts the other. What a pattern satisfies is in both; the pattern stays for the next.
+                Ordering::Equal if first.satisfies(second) => {
+                    scopes.push(second.clone());
+                    right = right_rest;
+                }
+                Ordering::Equal if second.satisfies(first) => {
+                    scopes.push(first.clone());
+                    left = left_rest;
+                }
+                Ordering::Equal if first.text.len() < second.text.len() => left = left_rest,
+                Ordering::Equal => right = right_rest,
+            }
         }
+        Self { scopes }
     }
 
     /// The scopes of the set, those with a star first.
     pub fn iter(&self) -> impl Iterator<Item = String> + '_ {
-        let patterns = self.prefixes.iter().map(|prefix| format!("{prefix}*"));
-        patterns.chain(self.exact.iter().map(|scope| scope.to_string()))
+        let (patterns, exact) = (self.of_kind(false), self.of_kind(true));
+        let patterns = patterns.map(|prefix| format!("{prefix}*"));
+        patterns.chain(exact.map(str::to_owned))
     }
 
     /// Reports whether the set grants nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.prefixes.is_empty() && self.exact.is_empty()
+        self.scopes.is_empty()
     }
 
-    /// Since no prefix starts another, only the last one that sorts at or before `text` can start it.
-    fn has_prefix_of(&self, text: &str) -> bool {
-        let after = self.prefixes.partition_point(|prefix| **prefix <= *text);
-        after
-            .checked_sub(1)
-            .is_some_and(|at| text.starts_with(&*self.prefixes[at]))
+    fn of_kind(&self, is_exact: bool) -> impl Iterator<Item = &str> {
+        let scopes = self.scopes.iter();
+        let scopes = scopes.filter(move |scope| scope.is_exact == is_exact);
+        scopes.map(|scope| &*scope.text)
     }
 }
 
-/// Of sorted texts, those that start with one of the sorted prefixes, no one of which starts another.
-fn below<'a>(
-    texts: &'a [Box<str>],
-    prefixes: &'a [Box<str>],
-) -> impl Iterator<Item = &'a Box<str>> {
-    let mut rest = prefixes;
-    texts.iter().filter(move |text| {
-        // Only the last prefix that sorts at or before a text can start it, or a later text.
-        while let [_, next, ..] = rest
-            && next <= text
-        {
-            rest = &rest[1..];
+impl Scope {
+    fn new(scope: &str) -> Self {
+        let (text, is_exact) = split(scope);
+        Self {
+            text: text.into(),
+            is_exact,
         }
-        rest.first()
-            .is_some_and(|prefix| text.starts_with(&**prefix))
-    })
+    }
+
+    fn satisfies(&self, other: &Self) -> bool {
+        match self.is_exact {
+            true => self == other,
+            false => other.text.starts_with(&*self.text),
+        }
+    }
 }
 
-/// The texts that two sorted lists share.
-fn common<'a>(left: &'a [Box<str>], right: &'a [Box<str>]) -> impl Iterator<Item = &'a Box<str>> {
-    let mut rest = right.iter().peekable();
-    left.iter().filter(move |text| {
-        while rest.next_if(|other| other < text).is_some() {}
-        rest.next_if_eq(text).is_some()
-    })
+/// What stands before the star if there is one, and whether there is none.
+fn split(scope: &str) -> (&str, bool) {
+    match scope.strip_suffix('*') {
+        Some(prefix) => (prefix, false),
+        None => (scope, true),
+    }
+}
+
+/// Compares as far as both texts go: they are equal if one starts the other.
+fn compare_starts(left: &str, right: &str) -> Ordering {
+    let length = left.len().min(right.len());
+    left.as_bytes()[..length].cmp(&right.as_bytes()[..length])
 }
 
 impl From<Vec<String>> for ScopeSet {
