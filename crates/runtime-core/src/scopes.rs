@@ -1,7 +1,9 @@
 //! Scopes, and when a set of them satisfies another.
 //!
 //! The rules are Taskcluster's: a scope that ends in `*` satisfies every scope that starts with
-//! what stands before the star; every other scope satisfies only itself.
+//! what stands before the star; every other scope satisfies only itself. In one case a set is stricter:
+//! the services compare texts, so that there `a**` satisfies `a*`, which would then satisfy more than
+//! `a**` does. Here it does not.
 
 use std::cmp::Ordering;
 

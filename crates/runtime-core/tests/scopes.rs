@@ -55,3 +55,12 @@ fn disjoint_sets_intersect_to_nothing() {
     let none = ScopeSet::new(["A"]).intersection(&ScopeSet::new(["B"]));
     assert!(none.is_empty());
 }
+
+#[test]
+fn two_stars_do_not_satisfy_one() {
+    let set = ScopeSet::new(["a**"]);
+    assert!(set.satisfies("a*b"));
+    assert!(set.satisfies("a**"));
+    assert!(!set.satisfies("a*"));
+    assert!(set.intersection(&ScopeSet::new(["a*"])).satisfies("a*b"));
+}

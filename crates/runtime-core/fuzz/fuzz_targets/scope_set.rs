@@ -15,9 +15,10 @@ struct Input {
 
 /// The rule as the documentation words it.
 fn grants(have: &[String], want: &str) -> bool {
+    let text = want.strip_suffix('*').unwrap_or(want);
     have.iter().any(|have| {
         let prefix = have.strip_suffix('*');
-        have == want || prefix.is_some_and(|prefix| want.starts_with(prefix))
+        have == want || prefix.is_some_and(|prefix| text.starts_with(prefix))
     })
 }
 

@@ -32,7 +32,9 @@ pub(crate) fn ask(path: &str, authorization: &str) -> u16 {
         "" => String::new(),
         value => format!("Authorization: {value}\r\n"),
     };
-    write!(connection.get_mut(), "GET {path} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n").unwrap();
+    // In one piece: each further one would wait until the server has acknowledged the one before.
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n");
+    connection.get_mut().write_all(request.as_bytes()).unwrap();
     let (mut status, mut length, mut line) = (0, 0, String::new());
     loop {
         line.clear();
