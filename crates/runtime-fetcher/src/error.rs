@@ -13,7 +13,7 @@ use crate::{FetchCause, InvalidReference, TargetError};
 /// | --- | --- |
 /// | [`Invalid`](Self::Invalid), [`Broken`](Self::Broken) | `malformed-payload` |
 /// | [`Exhausted`](Self::Exhausted) | `resource-unavailable` |
-/// | [`Target`](Self::Target) | `malformed-payload` if the bytes are to blame, else `internal-error` |
+/// | [`Target`](Self::Target) | `malformed-payload` if the bytes are to blame, `resource-unavailable` if the disk is full, else `internal-error` |
 /// | [`Worker`](Self::Worker) | `internal-error` |
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -97,7 +97,11 @@ impl FetchError {
     /// Reports whether the same fetch may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Exhausted { .. })
+        match self {
+            Self::Exhausted { .. } => true,
+            Self::Target { source, .. } => source.is_transient(),
+            Self::Invalid(_) | Self::Broken { .. } | Self::Worker { .. } => false,
+        }
     }
 
     /// Reports whether the author of the reference must change it.
@@ -116,6 +120,9 @@ impl FetchError {
         match self {
             _ if self.is_broken_reference() => ExceptionReason::MalformedPayload,
             Self::Exhausted { .. } => ExceptionReason::ResourceUnavailable,
+            Self::Target { source, .. } if source.is_lack_of_room() => {
+                ExceptionReason::ResourceUnavailable
+            }
             _ => ExceptionReason::InternalError,
         }
     }

@@ -5,6 +5,7 @@ mod error;
 mod fingerprint;
 mod input;
 mod progress;
+mod room;
 
 pub use builder::FetchCacheBuilder;
 pub use error::FetchCacheError;
@@ -12,7 +13,7 @@ pub use input::{CachedInput, Form};
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -24,11 +25,13 @@ use crate::{FetchContext, FetchError, Reference};
 use fingerprint::Record;
 use input::{CONTENT, InputKey};
 use progress::{Forwarded, Relay};
+use room::Reserving;
 
 /// A cache of inputs on disk. A clone is cheap and is the same cache.
 ///
 /// An input is fetched once, however many tasks want it at a time, and is shared by all of them. The next
-/// process finds it again. The collector removes inputs that nobody uses when room is needed.
+/// process finds it again. The collector removes inputs that nobody uses when room is needed, and makes
+/// room for an input before it comes.
 ///
 /// Whoever wants an input must have the scopes that its reference [demands](Reference::scopes), also when
 /// somebody else has fetched it. Copies are shared by [`hash_key`](Reference::hash_key), so what is the same
@@ -172,7 +175,7 @@ impl FetchCache {
             let (reference, shared) = (Arc::clone(&reference), Arc::clone(&shared));
             let forwarded = Forwarded::new(draft.clone(), context.listener());
             let context = context.clone().with_listener(forwarded);
-            Box::pin(async move { shared.fill(draft.path(), &context, &*reference, form).await })
+            Box::pin(async move { shared.fill(&draft, &context, &*reference, form).await })
         }
     }
 
@@ -206,15 +209,16 @@ impl Shared {
 
     async fn fill(
         &self,
-        folder: &Path,
+        draft: &Draft,
         context: &FetchContext,
         reference: &dyn Reference,
         form: Form,
     ) -> Result<(), FetchError> {
-        let content = folder.join(CONTENT);
+        let content = draft.path().join(CONTENT);
         match form {
             Form::File => {
-                let mut target = crate::FileTarget::new(content);
+                let target = crate::FileTarget::new(content);
+                let mut target = Reserving::new(target, draft);
                 reference.fetch(context, &mut target).await?;
             }
             #[cfg(feature = "unpack")]
@@ -224,13 +228,14 @@ impl Shared {
                 if let Some(format) = format {
                     target = target.with_format(format);
                 }
+                let mut target = Reserving::new(target, draft);
                 reference.fetch(context, &mut target).await?;
             }
         }
         if !self.verifies {
             return Ok(());
         }
-        let recorded = Record::write(folder.to_owned()).await;
+        let recorded = Record::write(draft.path().to_owned()).await;
         recorded.map_err(|source| FetchError::Target {
             subject: reference.subject(),
             source,

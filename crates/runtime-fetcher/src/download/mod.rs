@@ -11,6 +11,7 @@ mod wire;
 pub(crate) use source::{Location, Source, Trust};
 
 use crate::cause::Blame;
+use crate::http::Encoding;
 use crate::{FetchCause, FetchContext, FetchError, Fetched, Target, TargetError};
 use sink::Sink;
 use wire::Wire;
@@ -58,6 +59,9 @@ async fn passes(wire: &mut Wire<'_>, target: &mut dyn Target) -> Result<u64, Hal
     loop {
         wire.begin().await?;
         target.reset().await?;
+        if let Some(bytes) = wire.total() {
+            expect(wire, target, bytes).await?;
+        }
         match pass(wire, target).await {
             Err(Halt::Restart) => {}
             // Whole and wrong bytes are worth one more look: a proxy may have cut or mixed them.
@@ -68,6 +72,15 @@ async fn passes(wire: &mut Wire<'_>, target: &mut dyn Target) -> Result<u64, Hal
             result => return result,
         }
     }
+}
+
+/// What is too large is known from what the server promises, before a byte of it comes.
+async fn expect(wire: &Wire<'_>, target: &mut dyn Target, bytes: u64) -> Result<(), Halt> {
+    let limit = wire.max_bytes();
+    if bytes > limit && wire.encoding() == Encoding::Identity {
+        return Err(Halt::Failed(FetchCause::TooLarge { limit }));
+    }
+    Ok(target.expect(bytes).await?)
 }
 
 async fn pass(wire: &mut Wire<'_>, target: &mut dyn Target) -> Result<u64, Halt> {

@@ -266,7 +266,8 @@ impl<'a> Wire<'a> {
         })
     }
 
-    fn total(&self) -> Option<u64> {
+    /// How long the body is as it travels, if the server said.
+    pub(super) fn total(&self) -> Option<u64> {
         self.head.as_ref().and_then(|head| head.total)
     }
 }

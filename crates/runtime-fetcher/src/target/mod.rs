@@ -22,13 +22,29 @@ use runtime_core::BoxError;
 
 /// A place for the bytes of one reference.
 ///
-/// A fetch calls [`write`](Self::write) with the bytes in order. When it must start over, it calls
+/// A fetch calls [`expect`](Self::expect) if it knows how many bytes there will be, and
+/// [`write`](Self::write) with the bytes in order. When it must start over, it calls
 /// [`reset`](Self::reset) and then writes from the first byte again; a reset that fails ends the
 /// fetch, because a target must never hold the bytes of two attempts. It calls
 /// [`commit`](Self::commit) once, after the last byte, when all checks have passed. A target that is
 /// dropped without a commit leaves nothing behind.
 #[async_trait]
 pub trait Target: Send {
+    /// Hears how many bytes are about to come, before the first of them. Of a body that is encoded, that is
+    /// its length as it travels, so that other numbers may come. By default, it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// A [`TargetError`] if there is no place for so many, which ends the fetch.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: no bytes have come.
+    async fn expect(&mut self, bytes: u64) -> Result<(), TargetError> {
+        let _ = bytes;
+        Ok(())
+    }
+
     /// Adds bytes.
     ///
     /// # Errors
@@ -85,6 +101,11 @@ pub enum TargetError {
         limit: u64,
     },
 
+    /// There is no room on the disk, and the collector cannot make it now.
+    #[cfg(feature = "cache")]
+    #[error(transparent)]
+    NoRoom(#[from] runtime_gc::ReserveError),
+
     /// The bytes are an archive, which is not unpacked.
     #[cfg(feature = "unpack")]
     #[error("cannot unpack it")]
@@ -103,7 +124,27 @@ impl TargetError {
             Self::TooLarge { .. } => true,
             #[cfg(feature = "unpack")]
             Self::Archive(error) => error.is_archives_fault(),
-            Self::Io { .. } | Self::Receiver(_) => false,
+            _ => false,
+        }
+    }
+
+    /// Reports whether the target may take the same bytes later, without anybody's help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            #[cfg(feature = "cache")]
+            Self::NoRoom(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// Reports whether it is the disk that is too full.
+    pub(crate) fn is_lack_of_room(&self) -> bool {
+        match self {
+            #[cfg(feature = "cache")]
+            Self::NoRoom(_) => true,
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            _ => false,
         }
     }
 }

@@ -6,14 +6,18 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::{join, join_all};
 use runtime_caching::Lookup;
-use runtime_core::{ExceptionReason, ScopeSet, Services, TaskError};
+use runtime_core::{ExceptionReason, ScopeSet, Services, TaskError, chain};
 use runtime_fetcher::{
     CachedInput, FetchCache, FetchCacheError, FetchContext, Form, HttpClient, Stage,
 };
-use runtime_gc::{Config, GarbageCollector, ResourceTracker, SystemPressure};
+use runtime_gc::{
+    Config, Disk, GarbageCollector, Pressure, Reading, Readings, ResourceTracker, SystemPressure,
+};
 use serde_json::{Value, json};
 
-use crate::support::{FakeServices, Server, Step, Told, body, config, context, resolve};
+use crate::support::{
+    FakeServices, Server, Step, Told, body, config, context, context_with, resolve,
+};
 
 const LENGTH: usize = 300_000;
 const TASK: &str = "RmzTkg-8Qj614ea9fI9Jmg";
@@ -238,6 +242,71 @@ async fn the_collector_frees_what_nobody_uses() {
     collector.collect_all().await;
     assert!(!path.exists());
     assert!(cache.is_empty());
+}
+
+/// A disk with so many bytes free.
+#[derive(Debug)]
+struct Free(u64);
+
+impl Pressure for Free {
+    fn read(&self) -> Readings {
+        Readings::new(Reading::Known(Disk::new(1 << 40, self.0)), Reading::Absent)
+    }
+}
+
+#[tokio::test]
+async fn an_input_that_has_no_room_fails_before_a_byte_of_it_comes() {
+    let root = tempfile::tempdir().expect("there is room");
+    let steps = [
+        Step::head("200 OK", &[("Content-Length", "8388608")]),
+        Step::Stall,
+    ];
+    let server = Server::start(move |_| steps.to_vec()).await;
+    let collector = GarbageCollector::new(Config::default(), Free(5 << 20));
+    let cache = FetchCache::builder(root.path()).open(collector.tracker());
+    let cache = cache.await.expect("nobody else has it");
+    let mut config = config();
+    config.max_bytes = 1 << 30;
+    let context = context_with(config);
+    let error = require_in(&cache, &context, url(&server)).await;
+    let error = error.expect_err("5 MiB are free");
+    let text = chain(&error);
+    assert!(
+        text.contains("no room for 8.0 MiB on disk: 3.0 MiB are missing"),
+        "{text}"
+    );
+    assert_eq!(
+        error.exception_reason(),
+        ExceptionReason::ResourceUnavailable
+    );
+    assert!(!error.is_transient(), "nothing is in use that could go");
+    assert_eq!(server.requests().len(), 1, "it is not tried again");
+    assert!(cache.is_empty());
+}
+
+#[tokio::test]
+async fn what_an_input_had_reserved_is_given_back() {
+    let (root, length) = (tempfile::tempdir().expect("there is room"), 3 << 20);
+    let server = Server::start(move |request| {
+        let mut steps = Step::answer("200 OK", &[], &body(length));
+        if request.number == 0 {
+            steps[1] = Step::Close;
+        }
+        steps
+    })
+    .await;
+    let collector = GarbageCollector::new(Config::default(), Free(5 << 20));
+    let cache = FetchCache::builder(root.path()).open(collector.tracker());
+    let cache = cache.await.expect("nobody else has it");
+    let mut config = config();
+    config.max_bytes = 1 << 30;
+    let context = context_with(config);
+    // The second attempt needs the room of the first, and the second input that of the first input.
+    for name in ["/one", "/two"] {
+        let input = require_in(&cache, &context, json!({ "url": server.url(name) })).await;
+        input.expect("there is room for one at a time");
+    }
+    assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test]

@@ -188,6 +188,15 @@ async fn an_endless_body_ends_at_the_limit() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_promised_to_be_too_large_is_not_waited_for() {
+    let steps = vec![
+        Step::head("200 OK", &[("Content-Length", "1048577")]),
+        Step::Stall,
+    ];
+    check_broken(steps, "more than the 1048576 bytes").await;
+}
+
+#[tokio::test]
 async fn a_body_that_swells_ends_at_the_limit() {
     let steps = Step::answer(
         "200 OK",
