@@ -49,6 +49,9 @@ impl Family {
         command.env(MARKER, &folder);
         let prepare = move || {
             setsid()?;
+            heed_signals();
+            #[cfg(target_os = "linux")]
+            close_on_exec();
             if let Some(door) = &door {
                 rustix::io::write(door, b"0")?;
             }
@@ -56,9 +59,9 @@ impl Family {
         };
         #[expect(
             unsafe_code,
-            reason = "after a fork only async-signal-safe calls are allowed, and setsid and write are"
+            reason = "after a fork only async-signal-safe calls are allowed, and these are"
         )]
-        // SAFETY: the closure makes two system calls and touches no lock and no allocator.
+        // SAFETY: the closure makes only system calls and touches no lock and no allocator.
         unsafe {
             command.pre_exec(prepare);
         }
@@ -189,4 +192,33 @@ pub(super) fn prepare(settings: &Settings, storage: &TemporaryStorage) -> io::Re
     let _ = settings;
     kill_of_dead_workers(storage);
     Ok(())
+}
+
+/// Undoes what the worker ignores: a program would inherit it, and a worker that a shell started with `&` or
+/// `nohup` ignores interrupts.
+fn heed_signals() {
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
+        #[expect(unsafe_code, reason = "neither std nor rustix restores the default")]
+        // SAFETY: signal is async-signal-safe, and no handler is installed.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+    }
+}
+
+/// Keeps from the program what is open in the worker: all of ours is marked already, but not what the worker
+/// itself was started with. Does nothing on kernels before 5.11.
+#[cfg(target_os = "linux")]
+fn close_on_exec() {
+    let (first, last) = (3_u32, u32::MAX);
+    #[expect(unsafe_code, reason = "rustix does not have this call")]
+    // SAFETY: it only sets a flag of descriptors.
+    unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            last,
+            libc::CLOSE_RANGE_CLOEXEC,
+        );
+    }
 }

@@ -4,9 +4,9 @@
 mod bad_hour;
 mod disk;
 mod hooks;
-mod kill;
 mod mounts;
 mod plugins;
 mod process;
+mod processes;
 mod support;
 mod worker;

@@ -1,9 +1,11 @@
 //! A worker on an embedded Taskcluster, and what tests ask of both.
 
 mod asking;
+mod child;
 mod settings;
 mod workers;
 
+pub(crate) use child::{WorkerProcess, be_the_worker};
 pub(crate) use settings::{Settings, process_engine};
 
 use std::sync::Arc;

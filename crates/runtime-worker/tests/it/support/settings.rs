@@ -55,6 +55,11 @@ impl Default for Parts {
 }
 
 impl Settings {
+    /// The same in another folder.
+    pub(crate) fn in_folder(self, folder: PathBuf) -> Self {
+        Self { folder, ..self }
+    }
+
     /// The worker of most tests: processes, a log, artifacts, a time limit, exit codes.
     pub(crate) fn worker(&self) -> WorkerBuilder {
         with_plugins(self.worker_of(Parts::default()))
