@@ -70,7 +70,22 @@ pub trait SandboxBuilder: Send {
         Err(unsupported("folders that outlive a task"))
     }
 
+    /// Puts a copy of a folder of this machine, with all that is in it, at `target`, a path relative to
+    /// where the task starts. What the task changes there is its own.
+    ///
+    /// The copy may be made when the task [starts](Self::start), so `source` has to stay until then.
+    ///
+    /// # Errors
+    ///
+    /// A [`MalformedPayloadError`] if `target` is no such path or is taken.
+    fn attach_copy(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
+        let _ = (source, target);
+        Err(unsupported("folders that are brought in"))
+    }
+
     /// Puts a copy of a file of this machine at `target`, a path relative to where the task starts.
+    ///
+    /// The copy may be made when the task [starts](Self::start), so `source` has to stay until then.
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ use crate::{Plugin, ResultSet, TaskPlugin, TaskRun, Verdict};
 
 /// Reads `onExitStatus.retry`, and tells the author of a task how it ended.
 ///
-/// `onExitStatus.purgeCaches` is read by [`Mounts`](super::Mounts), which has the caches.
+/// `onExitStatus.purgeCaches` is read by the plugin `Mounts`, which has the caches.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExitStatus;
 
@@ -26,6 +26,10 @@ pub(super) struct OnExitStatus {
     pub(super) retry: Vec<i32>,
     /// Exit codes after which the caches that the task mounted are not used again.
     #[serde(default)]
+    #[cfg_attr(
+        not(feature = "mounts"),
+        expect(dead_code, reason = "only mounts have caches")
+    )]
     pub(super) purge_caches: Vec<i32>,
 }
 

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | [`TaskLog`] | – | live log while the task runs, the whole log as an artifact afterwards |
 //! | [`Environment`] | – | `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` |
-//! | [`Mounts`] | `mounts` | caches that outlive a task, and inputs that are fetched once |
+//! | `Mounts`, behind `mounts` | `mounts` | caches that outlive a task, and inputs that are fetched once |
 //! | [`MaxRunTime`] | `maxRunTime` | ends a task that runs too long |
 //! | [`ExitStatus`] | `onExitStatus` | exit codes that mean "try again" or "drop the caches" |
 //! | [`Artifacts`] | `artifacts` | uploads files and folders |
@@ -20,6 +20,7 @@ mod exit_status;
 mod idle_stop;
 mod log_prefix;
 mod max_run_time;
+#[cfg(feature = "mounts")]
 mod mounts;
 mod resources;
 mod stop_on_error;
@@ -32,7 +33,8 @@ pub use exit_status::ExitStatus;
 pub use idle_stop::IdleStop;
 pub use log_prefix::LogPrefix;
 pub use max_run_time::MaxRunTime;
-pub use mounts::Mounts;
+#[cfg(feature = "mounts")]
+pub use mounts::{Mounts, MountsBuilder};
 pub use resources::Resources;
 pub use stop_on_error::StopOnError;
 pub use task_log::{LiveLog, TaskLog};

@@ -43,6 +43,23 @@ impl ProcessBuilder {
     pub(super) fn set_commands(&mut self, commands: Vec<Vec<String>>) {
         self.commands = commands;
     }
+
+    /// Makes the copies that were asked for, which may take long.
+    ///
+    /// When the task is stopped meanwhile, the folder is removed once the copies are made.
+    async fn filled(mut self) -> Result<Self, TaskError> {
+        if !self.folder.awaits_copies() {
+            return Ok(self);
+        }
+        let fill = move || self.folder.make_copies().map(|()| self);
+        let filled = tokio::task::spawn_blocking(fill).await;
+        filled
+            .map_err(TaskError::other)?
+            .map_err(|error| match error.is_for_want_of_room() {
+                true => TaskError::unavailable(error),
+                false => TaskError::other(error),
+            })
+    }
 }
 
 #[async_trait]
@@ -62,11 +79,16 @@ impl SandboxBuilder for ProcessBuilder {
         self.folder.attach_folder(source, target)
     }
 
+    fn attach_copy(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
+        self.folder.attach_copy(source, target)
+    }
+
     fn attach_file(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
         self.folder.attach_file(source, target)
     }
 
     async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError> {
-        Ok(Arc::new(ProcessSandbox::start(*self)))
+        let builder = self.filled().await?;
+        Ok(Arc::new(ProcessSandbox::start(builder)))
     }
 }

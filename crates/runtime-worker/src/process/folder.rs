@@ -1,11 +1,12 @@
 //! The folder of a task, and the paths in it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use runtime_core::{MalformedPayloadError, TemporaryFolder, TemporaryStorage};
 
+use super::copy::{Copy, CopyError};
 use crate::engine::ExtractError;
 
 /// The folder that a task starts in.
@@ -14,6 +15,8 @@ pub(super) struct TaskFolder {
     folder: TemporaryFolder,
     /// Folders elsewhere that were brought in, by their real paths.
     attached: Vec<PathBuf>,
+    /// What is to be copied before the task starts. Its place is kept by something empty.
+    copies: Vec<Copy>,
 }
 
 impl TaskFolder {
@@ -21,6 +24,7 @@ impl TaskFolder {
         Ok(Self {
             folder: storage.new_folder("task")?,
             attached: Vec::new(),
+            copies: Vec::new(),
         })
     }
 
@@ -44,15 +48,37 @@ impl TaskFolder {
         Ok(())
     }
 
-    /// Copies a file of this machine to `target`, so that the task cannot change the original.
-    pub(super) fn attach_file(
-        &self,
+    /// Has a folder of this machine copied to `target`, so that the task cannot change the original.
+    pub(super) fn attach_copy(
+        &mut self,
         source: &Path,
         target: &str,
     ) -> Result<(), MalformedPayloadError> {
         let place = self.free_place(target)?;
-        fs::copy(source, &place).map_err(|error| cannot_place(target, &error))?;
+        fs::create_dir(&place).map_err(|error| cannot_place(target, &error))?;
+        self.copies.push(Copy::new(source, place));
         Ok(())
+    }
+
+    /// The same for a file.
+    pub(super) fn attach_file(
+        &mut self,
+        source: &Path,
+        target: &str,
+    ) -> Result<(), MalformedPayloadError> {
+        let place = self.free_place(target)?;
+        File::create_new(&place).map_err(|error| cannot_place(target, &error))?;
+        self.copies.push(Copy::new(source, place));
+        Ok(())
+    }
+
+    pub(super) fn awaits_copies(&self) -> bool {
+        !self.copies.is_empty()
+    }
+
+    /// Makes the copies. It blocks for as long as that takes.
+    pub(super) fn make_copies(&mut self) -> Result<(), CopyError> {
+        self.copies.drain(..).try_for_each(|copy| copy.make())
     }
 
     /// Finds what the task left at `path`, which links must not lead out of.
@@ -95,15 +121,19 @@ impl TaskFolder {
         if place.symlink_metadata().is_ok() {
             return Err(refuse("is taken by another mount"));
         }
-        if self.find_parent_outside(&relative) {
+        if self.is_in_a_mount(&relative) {
             return Err(refuse("lies in a folder that is mounted"));
         }
         Ok(place)
     }
 
-    fn find_parent_outside(&self, relative: &Path) -> bool {
+    fn is_in_a_mount(&self, relative: &Path) -> bool {
         let mut above = relative.ancestors().skip(1);
-        above.any(|part| !part.as_os_str().is_empty() && self.path().join(part).is_symlink())
+        above.any(|part| {
+            let part = self.path().join(part);
+            part != self.path()
+                && (part.is_symlink() || self.copies.iter().any(|it| it.is_at(&part)))
+        })
     }
 }
 

@@ -10,6 +10,7 @@ mod builder;
 #[cfg(unix)]
 mod cgroup;
 mod child;
+mod copy;
 mod engine;
 #[cfg_attr(not(unix), path = "family_elsewhere.rs")]
 mod family;

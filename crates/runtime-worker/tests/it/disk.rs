@@ -55,7 +55,7 @@ fn size(path: &Path) -> u64 {
 }
 
 /// A worker that keeps 400 KiB free, and comes to rest at 500.
-fn worker(bench: &Bench) -> (SmallDisk, WorkerBuilder) {
+async fn worker(bench: &Bench) -> (SmallDisk, WorkerBuilder) {
     let disk = SmallDisk {
         folder: bench.folder.path().to_owned(),
         looks: Arc::default(),
@@ -68,6 +68,7 @@ fn worker(bench: &Bench) -> (SmallDisk, WorkerBuilder) {
     timing.claim_pause = Duration::from_millis(20);
     let worker = bench
         .worker_with_mounts_on(collector.tracker())
+        .await
         .timing(timing);
     (
         disk,
@@ -85,7 +86,7 @@ fn fill_cache(name: &str) -> Value {
 #[tokio::test]
 async fn caches_that_nobody_uses_make_room_for_the_next_task() {
     let bench = Bench::new().await;
-    let (disk, worker) = worker(&bench);
+    let (disk, worker) = worker(&bench).await;
     let running = bench.start(worker.capacity(1));
     for name in ["a", "b", "c", "d", "e", "f", "g"] {
         let task_id = bench.create(fill_cache(name));
@@ -98,7 +99,7 @@ async fn caches_that_nobody_uses_make_room_for_the_next_task() {
 #[tokio::test]
 async fn a_disk_that_a_task_fills_pauses_claims_until_the_task_ends() {
     let bench = Bench::new().await;
-    let (disk, worker) = worker(&bench);
+    let (disk, worker) = worker(&bench).await;
     let (full, go_on) = (bench.mark("full"), bench.mark("go-on"));
     let script = format!(
         "head -c 900k /dev/zero > data; echo full > {}; while [ ! -e {} ]; do sleep 0.05; done",

@@ -15,9 +15,13 @@ fn with_cache(script: &str, more: Value) -> Value {
     payload
 }
 
+fn visit() -> Value {
+    with_cache("cat cache/visits; echo visit >> cache/visits", json!({}))
+}
+
 /// Runs one task after another on one worker, and gives the log of each.
 async fn run_in_turn(bench: &Bench, payloads: &[Value]) -> Vec<String> {
-    let running: Running = bench.start(bench.worker_with_mounts());
+    let running: Running = bench.start(bench.worker_with_mounts().await);
     let mut logs = Vec::new();
     for payload in payloads {
         let task_id = bench.create(payload.clone());
@@ -31,8 +35,7 @@ async fn run_in_turn(bench: &Bench, payloads: &[Value]) -> Vec<String> {
 #[tokio::test]
 async fn what_a_task_leaves_in_a_named_cache_the_next_one_finds() {
     let bench = Bench::new().await;
-    let visit = with_cache("cat cache/visits; echo visit >> cache/visits", json!({}));
-    let logs = run_in_turn(&bench, &[visit.clone(), visit]).await;
+    let logs = run_in_turn(&bench, &[visit(), visit()]).await;
     assert!(
         logs[0].contains("visits was not in the cache"),
         "{}",
@@ -48,14 +51,13 @@ async fn what_a_task_leaves_in_a_named_cache_the_next_one_finds() {
 #[tokio::test]
 async fn a_cache_that_somebody_wants_gone_is_not_used_again() {
     let bench = Bench::new().await;
-    let running: Running = bench.start(bench.worker_with_mounts());
-    let visit = with_cache("cat cache/visits; echo visit >> cache/visits", json!({}));
+    let running: Running = bench.start(bench.worker_with_mounts().await);
     for expected in [
         "was not in the cache",
         "is in the cache",
         "was not in the cache",
     ] {
-        let task_id = bench.create(visit.clone());
+        let task_id = bench.create(visit());
         bench.resolved(&task_id).await;
         let log = bench.log(&task_id).await;
         assert!(log.contains(&format!("visits {expected}")), "{log}");
@@ -90,9 +92,113 @@ async fn a_task_that_was_ended_leaves_no_cache() {
 }
 
 #[tokio::test]
+async fn the_next_worker_on_the_same_folder_finds_the_cache() {
+    let bench = Bench::new().await;
+    run_in_turn(&bench, &[visit()]).await;
+    let logs = run_in_turn(&bench, &[visit()]).await;
+    assert!(
+        logs[0].contains("visits is in the cache") && logs[0].contains("\nvisit\n"),
+        "{}",
+        logs[0]
+    );
+}
+
+#[tokio::test]
+async fn a_request_while_no_worker_runs_reaches_what_the_last_one_left() {
+    let bench = Bench::new().await;
+    run_in_turn(&bench, &[visit()]).await;
+    bench.taskcluster.purge_cache("test/linux", "visits");
+    let logs = run_in_turn(&bench, &[visit()]).await;
+    assert!(
+        logs[0].contains("visits was not in the cache") && !logs[0].contains("\nvisit\n"),
+        "{}",
+        logs[0]
+    );
+}
+
+#[tokio::test]
+async fn a_task_that_was_cancelled_leaves_no_cache() {
+    let bench = Bench::new().await;
+    let running = bench.start(bench.worker_with_mounts().await);
+    let fill = bench.create(visit());
+    bench.resolved(&fill).await;
+    let mark = bench.mark("half");
+    let script = format!(
+        "echo half > cache/half; echo half > {}; sleep 600",
+        mark.display()
+    );
+    let long = bench.create(with_cache(&script, json!({ "maxRunTime": 900 })));
+    bench.file_appears(&mark).await;
+    bench.taskcluster.cancel_task(&long).expect("it runs");
+    bench.reported(2).await;
+
+    let after = bench.create(with_cache("ls cache", json!({})));
+    assert_eq!(state(&bench.resolved(&after).await), "completed");
+    let log = bench.log(&after).await;
+    assert!(log.contains("visits was not in the cache"), "{log}");
+    assert!(!log.contains("\nhalf\n"), "{log}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_artifact_of_a_task_that_is_no_dependency_is_refused() {
+    let bench = Bench::new().await;
+    let running = bench.start(bench.worker_with_mounts().await);
+    let maker = bench.create(json!({
+        "command": ["sh", "-c", "echo precious > a.txt"],
+        "artifacts": [{ "name": "public/a.txt", "type": "file", "path": "a.txt" }],
+    }));
+    bench.resolved(&maker).await;
+    let task_id = bench.create(json!({
+        "command": ["true"],
+        "mounts": [{ "content": { "taskId": maker, "artifact": "public/a.txt" }, "file": "a.txt" }],
+    }));
+    assert_eq!(
+        state(&bench.resolved(&task_id).await),
+        "exception/malformed-payload"
+    );
+    let log = bench.log(&task_id).await;
+    assert!(
+        log.contains("`payload.mounts.0`: `content` is an artifact of"),
+        "{log}"
+    );
+    running.stop().await;
+}
+
+#[cfg(feature = "unpack")]
+#[tokio::test]
+async fn what_is_in_an_archive_is_the_tasks_own() {
+    let bench = Bench::new().await;
+    let running = bench.start(bench.worker_with_mounts().await);
+    let maker = bench.create(json!({
+        "command": ["sh", "-c", "mkdir -p in/deep; echo precious > in/deep/a.txt; tar -C in -czf a.tgz deep"],
+        "artifacts": [{ "name": "public/a.tgz", "type": "file", "path": "a.tgz" }],
+    }));
+    assert_eq!(state(&bench.resolved(&maker).await), "completed");
+    let user = json!({
+        "command": ["sh", "-c", "cat out/deep/a.txt; echo changed > out/deep/a.txt"],
+        "mounts": [{
+            "content": { "taskId": maker, "artifact": "public/a.tgz" },
+            "directory": "out",
+            "format": "tar.gz",
+        }],
+    });
+    for expected in ["was not in the cache", "is in the cache"] {
+        let task_id = bench.create_with(json!({ "payload": user, "dependencies": [maker] }));
+        assert_eq!(state(&bench.resolved(&task_id).await), "completed");
+        let log = bench.log(&task_id).await;
+        assert!(
+            log.contains(expected) && log.contains("\nprecious\n"),
+            "{log}"
+        );
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn an_input_is_fetched_once_for_many_tasks() {
     let bench = Bench::new().await;
-    let running = bench.start(bench.worker_with_mounts());
+    let running = bench.start(bench.worker_with_mounts().await);
     let maker = bench.create(json!({
         "command": ["sh", "-c", "echo precious > a.txt"],
         "artifacts": [{ "name": "public/a.txt", "type": "file", "path": "a.txt" }],
@@ -103,7 +209,7 @@ async fn an_input_is_fetched_once_for_many_tasks() {
         "mounts": [{ "content": { "taskId": maker, "artifact": "public/a.txt" }, "file": "deep/b.txt" }],
     });
     for expected in ["was not in the cache", "is in the cache"] {
-        let task_id = bench.create(user.clone());
+        let task_id = bench.create_with(json!({ "payload": user, "dependencies": [maker] }));
         assert_eq!(state(&bench.resolved(&task_id).await), "completed");
         let log = bench.log(&task_id).await;
         assert!(
@@ -117,7 +223,7 @@ async fn an_input_is_fetched_once_for_many_tasks() {
 #[tokio::test]
 async fn bytes_that_do_not_match_their_hash_never_reach_the_task() {
     let bench = Bench::new().await;
-    let running = bench.start(bench.worker_with_mounts());
+    let running = bench.start(bench.worker_with_mounts().await);
     let maker = bench.create(json!({
         "command": ["sh", "-c", "echo other > a.txt"],
         "artifacts": [{ "name": "public/a.txt", "type": "file", "path": "a.txt" }],

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result};
 use runtime::clock::SystemClock;
 use runtime::fetcher::{AddressPolicy, FetchConfig, HttpClient};
 use runtime::gc::{
-    Amount, Background, Config as CollectorConfig, GarbageCollector, Mark, SystemPressure,
+    Amount, Background, Config as CollectorConfig, GarbageCollector, Mark, ResourceTracker,
+    SystemPressure,
 };
 use runtime::monitoring::{Config, Log, LogBuilder, Metrics, from_config};
 use runtime::webhook::{LiveLog, LocalhostServer};
@@ -56,7 +57,7 @@ pub(crate) async fn assemble(
     let monitoring = from_config(&config);
     let (root, folder) = storage_root(args)?;
     let storage = TemporaryStorage::open(&root)?;
-    let collector = collector(root, monitoring.monitor.clone());
+    let collector = collector(root.clone(), monitoring.monitor.clone());
     let hooks = Arc::new(
         LocalhostServer::builder()
             .monitor(monitoring.monitor.clone())
@@ -73,7 +74,8 @@ pub(crate) async fn assemble(
         clock: Arc::new(SystemClock),
     };
     let collection = collector.start();
-    let worker = worker(args, parts, environment, collector)?;
+    let mounts = mounts(&parts, root, collector.tracker()).await?;
+    let worker = worker(args, parts, environment, (collector, mounts))?;
     Ok(Assembled {
         worker,
         metrics: monitoring.metrics,
@@ -88,14 +90,9 @@ fn worker(
     args: &Args,
     parts: Parts,
     environment: Environment,
-    collector: GarbageCollector,
+    (collector, mounts): (GarbageCollector, Mounts),
 ) -> Result<Worker> {
     let observer: Arc<dyn Observer> = parts.progress;
-    let mut fetch = FetchConfig::default();
-    if parts.trust_loopback {
-        fetch.addresses = AddressPolicy::Any;
-    }
-    let mounts = Mounts::new(HttpClient::new(fetch)?, &environment).observer(Arc::clone(&observer));
     let log = TaskLog::new()
         .observer(Arc::clone(&observer))
         .live(|task: TaskContext| {
@@ -122,6 +119,19 @@ fn worker(
         .plugin(Artifacts)
         .build()?;
     Ok(worker)
+}
+
+/// Caches and inputs, which the next worker on the same folder finds again.
+async fn mounts(parts: &Parts, root: PathBuf, tracker: ResourceTracker) -> Result<Mounts> {
+    let mut fetch = FetchConfig::default();
+    if parts.trust_loopback {
+        fetch.addresses = AddressPolicy::Any;
+    }
+    let mounts = Mounts::builder(HttpClient::new(fetch)?, root.join("mounts"))
+        .observer(parts.progress.clone())
+        .open(tracker)
+        .await?;
+    Ok(mounts)
 }
 
 fn monitoring_config(args: &Args) -> Result<Config> {

@@ -1,124 +1,132 @@
 //! Caches that outlive a task, and inputs that are fetched once.
 
-mod kept;
+mod builder;
 mod payload;
+mod progress;
 mod purge;
 mod task;
 
+pub use builder::MountsBuilder;
+
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use runtime_caching::{Cache, Sharing, Uncommitted};
-use runtime_core::purge_cache::PurgeCache;
-use runtime_core::{Environment, MalformedPayloadError, Section, TaskError, TemporaryStorage};
-use runtime_fetcher::{Combine, Fetcher, HttpClient};
-use runtime_gc::CostClass;
+use runtime_caching::{FolderCache, Uncommitted};
+use runtime_core::{MalformedPayloadError, Section, TaskError, TaskInfo};
+use runtime_fetcher::{FetchCache, Fetcher, HttpClient};
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::exit_status::ExitPayload;
 use crate::payload::schema_of;
-use crate::{NoObserver, Observer, Plugin, TaskPlugin, TaskRun};
-use kept::Kept;
-use payload::{Mount, Payload};
+use crate::{Observer, Plugin, TaskPlugin, TaskRun};
+use payload::{Mount, Payload, RawMount};
 use purge::Purger;
 use task::TaskMounts;
 
 /// Reads `mounts`: named caches, which one task at a time uses, and inputs, which all tasks share.
 ///
-/// Caches live as long as this plugin and are freed by the collector when room is needed. A named
-/// cache is used again only after a task that ended by itself: what a task that was stopped left in
-/// it may be half-written.
+/// Both stay on disk for the next worker on the same root, and are freed by the collector when room is
+/// needed. A named cache is used again only after a task that ended by itself: what a task that was stopped
+/// left in it may be half-written, and so may what a worker that was killed had lent to one.
+///
+/// ```
+/// use runtime_fetcher::{FetchConfig, HttpClient};
+/// use runtime_gc::{Config, GarbageCollector, SystemPressure};
+/// use runtime_worker::plugins::Mounts;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let data = folder.path();
+/// let collector = GarbageCollector::new(Config::default(), SystemPressure::new(data));
+/// let http = HttpClient::new(FetchConfig::default())?;
+/// let mounts = Mounts::builder(http, data.join("mounts"))
+///     .cache_scopes("my-worker:cache:")
+///     .open(collector.tracker())
+///     .await?;
+/// # drop(mounts);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Mounts {
     shared: Arc<Shared>,
-    purger: Option<Arc<Purger>>,
-    observer: Arc<dyn Observer>,
 }
 
 /// What all tasks use together.
 struct Shared {
     http: HttpClient,
-    fetcher: Combine,
-    inputs: Cache<String, Kept>,
-    named: Cache<String, Kept>,
-    storage: TemporaryStorage,
+    fetcher: Arc<dyn Fetcher>,
+    observer: Arc<dyn Observer>,
+    inputs: FetchCache,
+    caches: FolderCache<String>,
+    purger: Option<Purger>,
+    /// What the scope that a named cache takes starts with, if it takes one.
+    scope_prefix: Option<String>,
+    uncommitted: Uncommitted,
 }
 
 impl Mounts {
-    /// Makes empty caches in the storage of `environment`, which its collector may free. Inputs come over `http`.
-    #[must_use]
-    pub fn new(http: HttpClient, environment: &Environment) -> Self {
-        let storage = environment.storage.clone();
-        let resources = &environment.resources;
-        let exclusive = Sharing::Exclusive(Uncommitted::Dispose);
-        let new_named = {
-            let storage = storage.clone();
-            move |_: String, _| {
-                std::future::ready(Kept::create(&storage, "cache", CostClass::Expensive))
-            }
-        };
-        let no_reference = |key: String, _| {
-            std::future::ready(Err::<Kept, _>(format!(
-                "`{key}` was required without a reference"
-            )))
-        };
-        let shared = Shared {
-            http,
-            fetcher: Combine::standard(),
-            inputs: Cache::new("inputs", Sharing::Shared, no_reference, resources.clone()),
-            named: Cache::new("named", exclusive, new_named, resources.clone()),
-            storage,
-        };
-        Self {
-            shared: Arc::new(shared),
-            purger: None,
-            observer: Arc::new(NoObserver),
-        }
-    }
-
-    /// Tells `observer` how fetches go.
-    #[must_use]
-    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observer = observer;
-        self
-    }
-
-    /// Asks `service` before each task that mounts a named cache which of those of the pool must go.
-    ///
-    /// A service that is away costs a task nothing but a line in its log.
-    #[must_use]
-    pub fn purges(
-        mut self,
-        service: Arc<dyn PurgeCache>,
-        worker_pool_id: impl Into<String>,
-    ) -> Self {
-        self.purger = Some(Arc::new(Purger::new(service, worker_pool_id.into())));
-        self
+    /// Caches below `root`, to be [opened](MountsBuilder::open). Inputs come over `http`.
+    pub fn builder(http: HttpClient, root: impl Into<PathBuf>) -> MountsBuilder {
+        MountsBuilder::new(http, root.into())
     }
 
     /// Checks one mount, whose shape the schema has checked.
-    fn check_mount(&self, place: usize, mount: &Value) -> Result<(), MalformedPayloadError> {
-        let Ok(mount) = payload::RawMount::deserialize(mount) else {
+    fn check_mount(&self, mount: &Value) -> Result<(), String> {
+        let Ok(raw) = RawMount::deserialize(mount) else {
             return Ok(());
         };
-        Mount::try_from(mount)
-            .and_then(|mount| self.check_content(&mount))
-            .map_err(|message| {
-                MalformedPayloadError::new(format!("`payload.mounts.{place}`: {message}"))
-            })
-    }
-
-    fn check_content(&self, mount: &Mount) -> Result<(), String> {
-        if let Mount::Content { content, .. } = mount {
-            self.shared
+        match Mount::try_from(raw)? {
+            Mount::Cache(_) => Ok(()),
+            Mount::Input(input) => self
+                .shared
                 .fetcher
-                .check(content)
-                .map_err(|error| format!("`content`: {error}"))?;
+                .check(&input.content)
+                .map_err(|error| format!("`content`: {error}")),
         }
-        Ok(())
     }
+}
+
+impl Shared {
+    /// Checks that the task may use a mount.
+    fn check_task(&self, task: &TaskInfo, mount: &Mount) -> Result<(), String> {
+        match mount {
+            Mount::Cache(cache) => {
+                let Some(prefix) = &self.scope_prefix else {
+                    return Ok(());
+                };
+                let scope = format!("{prefix}{}", cache.name);
+                match task.scopes().satisfies(&scope) {
+                    true => Ok(()),
+                    false => Err(format!("`task.scopes` lacks `{scope}` for the cache")),
+                }
+            }
+            Mount::Input(input) => match self.fetcher.named_task(&input.content) {
+                Some(named) if !task.definition.dependencies.contains(&named) => Err(format!(
+                    "`content` is an artifact of {named}, so `task.dependencies` has to name it: \
+                     else this task may start before the artifact is there"
+                )),
+                _ => Ok(()),
+            },
+        }
+    }
+}
+
+/// Names the place of each mount that something is wrong with.
+fn check_all<'a, T: 'a>(
+    mounts: impl IntoIterator<Item = &'a T>,
+    check: impl Fn(&T) -> Result<(), String>,
+) -> Result<(), MalformedPayloadError> {
+    let errors = mounts.into_iter().enumerate().filter_map(|(place, mount)| {
+        let message = check(mount).err()?;
+        let message = format!("`payload.mounts.{place}`: {message}");
+        Some(MalformedPayloadError::new(message))
+    });
+    MalformedPayloadError::merge(errors).map_or(Ok(()), Err)
 }
 
 #[async_trait]
@@ -132,23 +140,21 @@ impl Plugin for Mounts {
     }
 
     fn check_payload(&self, payload: &Value) -> Result<(), MalformedPayloadError> {
-        let mounts = payload["mounts"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .enumerate();
-        let errors = mounts.filter_map(|(place, mount)| self.check_mount(place, mount).err());
-        MalformedPayloadError::merge(errors).map_or(Ok(()), Err)
+        let mounts = payload["mounts"].as_array().into_iter().flatten();
+        check_all(mounts, |mount| self.check_mount(mount))
     }
 
     fn documentation(&self) -> Vec<Section> {
         vec![Section::new(
             "Caches and inputs",
             "
-            An entry of `mounts` is a cache, `{cacheName, directory}`, or an input, `{content, file}`.
-            A cache keeps what is in the folder for later tasks that name it. An input is fetched once
-            and shared; `content` is `{url, sha256}`, `{taskId, artifact}`, `{namespace, artifact}` or
-            `{raw}`. Paths are relative to the folder of the task.
+            An entry of `mounts` is a cache, `{cacheName, directory}`, or an input, `{content, file}`, or
+            the contents of an archive, `{content, directory, format}`. A cache keeps what is in the folder
+            for later tasks that name it, unless the task is stopped. An input is fetched once and shared;
+            what the task gets is a copy of its own. `content` is `{url, sha256}`, `{taskId, artifact}`,
+            `{namespace, artifact}` or `{raw}`; a task that `content` names has to be in
+            `task.dependencies`. Archives are tar, tar.gz, tar.xz, tar.zst and zip, if the worker unpacks
+            them. Paths are relative to the folder of the task.
             ",
         )]
     }
@@ -157,32 +163,29 @@ impl Plugin for Mounts {
         &self,
         run: &TaskRun,
     ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
-        let mounts = run
-            .payload_as::<Payload>()?
-            .mounts
-            .into_iter()
-            .map(Mount::try_from);
+        let mounts = run.payload_as::<Payload>()?.mounts.into_iter();
         let mounts: Vec<Mount> = mounts
+            .map(Mount::try_from)
             .collect::<Result<_, _>>()
             .map_err(MalformedPayloadError::new)?;
         if mounts.is_empty() {
             return Ok(None);
         }
+        check_all(&mounts, |mount| {
+            self.shared.check_task(run.context.info(), mount)
+        })?;
         let purge_after = run.payload_as::<ExitPayload>()?.on_exit_status.purge_caches;
-        let task = TaskMounts::new(
-            run.clone(),
-            Arc::clone(&self.shared),
-            self.purger.clone(),
-            Arc::clone(&self.observer),
-            mounts,
-            purge_after,
-        );
+        let shared = Arc::clone(&self.shared);
+        let task = TaskMounts::new(run.clone(), shared, mounts, purge_after);
         Ok(Some(Box::new(task)))
     }
 }
 
 impl fmt::Debug for Mounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mounts").finish_non_exhaustive()
+        f.debug_struct("Mounts")
+            .field("caches", &self.shared.caches)
+            .field("inputs", &self.shared.inputs)
+            .finish_non_exhaustive()
     }
 }

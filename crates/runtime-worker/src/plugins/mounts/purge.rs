@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use runtime_caching::Cache;
+use runtime_caching::FolderCache;
 use runtime_core::purge_cache::PurgeCache;
 use runtime_core::{ApiError, Timestamp};
-
-use super::kept::Kept;
 
 /// By how much a query overlaps the one before: the service answers from a memory of some seconds, and
 /// clocks differ.
@@ -19,7 +17,8 @@ const OVERLAP: Duration = Duration::from_secs(5 * 60);
 pub(super) struct Purger {
     service: Arc<dyn PurgeCache>,
     worker_pool_id: String,
-    /// When the last query that succeeded was begun.
+    /// When the last query that succeeded was begun. The first one asks for all requests, which are for
+    /// what an earlier process left.
     asked: Mutex<Option<Timestamp>>,
 }
 
@@ -37,7 +36,7 @@ impl Purger {
     /// A query that fails moves nothing forward, so that no request is ever lost.
     pub(super) async fn purge(
         &self,
-        caches: &Cache<String, Kept>,
+        caches: &FolderCache<String>,
         now: Timestamp,
     ) -> Result<usize, ApiError> {
         let since = *self.asked.lock();

@@ -1,75 +1,92 @@
 //! The mounts of one task.
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use futures_util::future::try_join_all;
-use runtime_caching::{Handle, RequireError};
-use runtime_core::{ExceptionReason, MalformedPayloadError, Run, TaskContext, TaskError, chain};
-use runtime_fetcher::{
-    FetchContext, FetchError, Fetcher as _, FileTarget, Progress, ProgressListener, Reference,
-    Stage,
-};
-use runtime_gc::CostClass;
-use serde_json::Value;
+use futures_util::future::{join_all, try_join_all};
+use runtime_caching::{Draft, FolderHandle, Lookup, Uncommitted};
+use runtime_core::{TaskError, chain};
+use runtime_fetcher::{CachedInput, FetchContext, Form};
 
 use super::Shared;
-use super::kept::Kept;
-use super::payload::Mount;
-use super::purge::Purger;
-use crate::{Exit, Observer, ResultSet, SandboxBuilder, TaskEvent, TaskPlugin, TaskRun, Verdict};
+use super::payload::{CacheMount, InputMount, Mount};
+use super::progress::Arrival;
+use crate::{Exit, Resolution, ResultSet, SandboxBuilder, TaskPlugin, TaskRun, Verdict};
 
 /// The mounts of one task, from the payload to the end.
 pub(super) struct TaskMounts {
     run: TaskRun,
     shared: Arc<Shared>,
-    purger: Option<Arc<Purger>>,
-    observer: Arc<dyn Observer>,
-    mounts: Vec<Mount>,
+    wanted_caches: Vec<CacheMount>,
+    wanted_inputs: Vec<InputMount>,
+    /// Exit codes that say that the caches are spoiled.
     purge_after: Vec<i32>,
-    held: Vec<Held>,
+    caches: Vec<HeldCache>,
+    inputs: Vec<HeldInput>,
+    fate: Fate,
 }
 
-/// What a task uses, and where it appears.
-struct Held {
-    handle: Handle<String, Kept>,
+/// A cache that the task has to itself, and where it appears.
+struct HeldCache {
+    handle: FolderHandle<String>,
+    directory: String,
+}
+
+/// An input that stays for as long as the task runs, and where it appears.
+struct HeldInput {
+    input: CachedInput,
+    form: Form,
     target: String,
-    is_input: bool,
+}
+
+/// What becomes of the caches when the task gives them back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// The task has not seen them, so they are as they were.
+    Untouched,
+    /// The task may be in the middle of changing them.
+    InUse,
+    /// The task has ended by itself, and they are fit for the next one.
+    Fit,
+    /// The task has ended, and they are not.
+    Spoiled,
 }
 
 impl TaskMounts {
     pub(super) fn new(
         run: TaskRun,
         shared: Arc<Shared>,
-        purger: Option<Arc<Purger>>,
-        observer: Arc<dyn Observer>,
         mounts: Vec<Mount>,
         purge_after: Vec<i32>,
     ) -> Self {
+        let (mut wanted_caches, mut wanted_inputs) = (Vec::new(), Vec::new());
+        for mount in mounts {
+            match mount {
+                Mount::Cache(cache) => wanted_caches.push(cache),
+                Mount::Input(input) => wanted_inputs.push(input),
+            }
+        }
         Self {
             run,
             shared,
-            purger,
-            observer,
-            mounts,
+            wanted_caches,
+            wanted_inputs,
             purge_after,
-            held: Vec::new(),
+            caches: Vec::new(),
+            inputs: Vec::new(),
+            fate: Fate::Untouched,
         }
     }
 
     /// Drops caches that somebody wants gone, before this task could get them.
     async fn purge(&self) {
-        let named = |mount: &Mount| matches!(mount, Mount::Cache { .. });
-        let Some(purger) = self
-            .purger
-            .as_ref()
-            .filter(|_| self.mounts.iter().any(named))
-        else {
+        let Some(purger) = &self.shared.purger else {
             return;
         };
         let now = self.run.environment.clock.now();
-        match purger.purge(&self.shared.named, now).await {
+        match purger.purge(&self.shared.caches, now).await {
             Ok(0) => {}
             Ok(purged) => self.run.monitor().count("caches-purged", purged as u64),
             Err(error) => self.run.context.log(format_args!(
@@ -79,195 +96,142 @@ impl TaskMounts {
         }
     }
 
-    async fn hold(&self, mount: &Mount) -> Result<Held, TaskError> {
-        match mount {
-            Mount::Cache { name, directory } => self.hold_named(name, directory).await,
-            Mount::Content { content, file } => self.hold_input(content, file).await,
-        }
-    }
-
-    async fn hold_named(&self, name: &str, directory: &str) -> Result<Held, TaskError> {
-        let key = name.to_owned();
-        let storage = self.shared.storage.clone();
-        let made = Arc::new(AtomicBool::new(false));
-        let noticed = Arc::clone(&made);
-        let make = move |_: String, _| {
-            noticed.store(true, Ordering::SeqCst);
-            std::future::ready(Kept::create(&storage, "cache", CostClass::Expensive))
-        };
-        let handle = self
-            .shared
-            .named
-            .require_by(&key, make, |_| {})
-            .await
-            .map_err(TaskError::other)?;
-        self.note(name, &made);
-        Ok(Held {
+    async fn hold_cache(&self, wanted: &CacheMount) -> Result<HeldCache, TaskError> {
+        let empty = |_: Draft| ready(Ok::<_, Infallible>(()));
+        let handle = self.shared.caches.require(&wanted.name, empty).await;
+        let handle = handle.map_err(TaskError::other)?;
+        self.note(&wanted.name, handle.lookup());
+        Ok(HeldCache {
             handle,
-            target: directory.to_owned(),
-            is_input: false,
+            directory: wanted.directory.clone(),
         })
     }
 
-    async fn hold_input(&self, content: &Value, file: &str) -> Result<Held, TaskError> {
-        let context = FetchContext::new(self.shared.http.clone(), self.run.context.services())
-            .with_listener(Listener {
-                context: self.run.context.clone(),
-                observer: Arc::clone(&self.observer),
-            });
-        let reference = self.shared.fetcher.resolve(&context, content).await?;
-        // Also for a copy that another task fetched: the cache must not give away what this task may not have.
-        if !reference
-            .scopes()
-            .satisfied_by(self.run.context.info().scopes())
-        {
-            let message = format!(
-                "`task.scopes` lacks {} for {}",
-                reference.scopes(),
-                reference.subject()
-            );
-            return Err(MalformedPayloadError::new(message).into());
-        }
-        let key = reference.hash_key().as_str().to_owned();
-        let subject = reference.subject();
-        let made = Arc::new(AtomicBool::new(false));
-        let fetch = self.constructor(reference, context, Arc::clone(&made));
-        let handle = self
-            .shared
-            .inputs
-            .require_by(&key, fetch, |_| {})
-            .await
-            .map_err(to_task_error)?;
-        self.note(&subject, &made);
-        Ok(Held {
-            handle,
-            target: file.to_owned(),
-            is_input: true,
+    async fn hold_input(&self, wanted: &InputMount) -> Result<HeldInput, TaskError> {
+        let (shared, task) = (&self.shared, &self.run.context);
+        let context = FetchContext::of_task(shared.http.clone(), task)
+            .with_listener(Arrival::new(task, &shared.observer));
+        let reference = shared.fetcher.resolve(&context, &wanted.content).await?;
+        let required = shared.inputs.require(&context, &reference, wanted.form);
+        let input = required.await?;
+        self.note(&reference.subject(), input.lookup());
+        Ok(HeldInput {
+            input,
+            form: wanted.form,
+            target: wanted.target.clone(),
         })
     }
 
-    /// What fetches `reference` into a folder of its own, for whoever waits for it.
-    fn constructor(
-        &self,
-        reference: Arc<dyn Reference>,
-        context: FetchContext,
-        made: Arc<AtomicBool>,
-    ) -> impl Fn(String, runtime_caching::Build) -> FetchFuture + Send + Sync + 'static {
-        let storage = self.shared.storage.clone();
-        move |_, _| {
-            made.store(true, Ordering::SeqCst);
-            let (storage, reference, context) =
-                (storage.clone(), Arc::clone(&reference), context.clone());
-            Box::pin(async move {
-                let kept = Kept::create(&storage, "input", CostClass::Cheap)?;
-                let fetched = reference
-                    .fetch(&context, &mut FileTarget::new(kept.content()))
-                    .await?;
-                Ok(kept.with_size(fetched.bytes))
-            })
-        }
-    }
-
-    fn note(&self, what: &str, made: &AtomicBool) {
-        let hit = !made.load(Ordering::SeqCst);
+    fn note(&self, what: &str, lookup: Lookup) {
+        let hit = lookup != Lookup::Made;
         self.run.record.add_cache_use(hit);
-        self.run
-            .monitor()
-            .count(if hit { "cache-hits" } else { "cache-misses" }, 1);
-        let found = if hit {
-            "is in the cache"
-        } else {
-            "was not in the cache"
+        let (counter, found) = match hit {
+            true => ("cache-hits", "is in the cache"),
+            false => ("cache-misses", "was not in the cache"),
         };
+        self.run.monitor().count(counter, 1);
         self.run.context.log(format_args!("{what} {found}"));
+    }
+
+    fn fate_after(&self, exit: Exit) -> Fate {
+        match exit {
+            Exit::Code(code) if self.purge_after.contains(&code) => Fate::Spoiled,
+            Exit::Code(_) => Fate::Fit,
+            // Ended by a signal: nobody knows what state the caches are in.
+            _ => Fate::InUse,
+        }
+    }
+
+    /// Gives everything back, once.
+    async fn give_back(&mut self) {
+        self.inputs.clear();
+        let fate = self.fate;
+        // All are polled at once, and what has begun goes on: so none is lost if the task is stopped now.
+        let caches = self.caches.drain(..);
+        let ended = join_all(caches.map(|cache| end(cache.handle, fate))).await;
+        for error in ended.into_iter().filter_map(Result::err) {
+            self.run
+                .monitor()
+                .report_warning(&error, "a cache is lost, because it cannot be recorded");
+        }
     }
 }
 
-type FetchFuture = std::pin::Pin<
-    Box<dyn Future<Output = Result<Kept, Box<dyn std::error::Error + Send + Sync>>> + Send>,
->;
+async fn end(handle: FolderHandle<String>, fate: Fate) -> Result<(), runtime_caching::CommitError> {
+    match (fate, handle.lookup()) {
+        (Fate::Fit, _) | (Fate::Untouched, Lookup::Hit) => handle.commit().await,
+        (Fate::Spoiled, _) => {
+            handle.poison();
+            Ok(())
+        }
+        // What is given back without a word goes the way that the cache was told.
+        (Fate::InUse | Fate::Untouched, _) => Ok(()),
+    }
+}
 
 #[async_trait]
 impl TaskPlugin for TaskMounts {
     async fn prepare(&mut self) -> Result<(), TaskError> {
-        self.purge().await;
-        self.held = try_join_all(self.mounts.iter().map(|mount| self.hold(mount))).await?;
+        // Inputs first: a fetch may fail, and while it runs the caches are there for others.
+        let inputs = self.wanted_inputs.iter().map(|it| self.hold_input(it));
+        self.inputs = try_join_all(inputs).await?;
+        if !self.wanted_caches.is_empty() {
+            self.purge().await;
+        }
+        for wanted in &self.wanted_caches {
+            let held = self.hold_cache(wanted).await?;
+            self.caches.push(held);
+        }
         Ok(())
     }
 
     async fn build_sandbox(&mut self, builder: &mut dyn SandboxBuilder) -> Result<(), TaskError> {
-        for held in &self.held {
-            match held.is_input {
-                true => builder.attach_file(&held.handle.content(), &held.target)?,
-                false => builder.attach_folder(held.handle.path(), &held.target)?,
+        for HeldInput {
+            input,
+            form,
+            target,
+        } in &self.inputs
+        {
+            match form {
+                Form::File => builder.attach_file(input.path(), target)?,
+                _ => builder.attach_copy(input.path(), target)?,
             }
         }
+        for cache in &self.caches {
+            builder.attach_folder(cache.handle.path(), &cache.directory)?;
+        }
+        self.fate = Fate::InUse;
         Ok(())
     }
 
     async fn stopped(&mut self, result: &Arc<dyn ResultSet>) -> Result<Verdict, TaskError> {
-        let keep = match result.exit() {
-            Exit::Code(code) => !self.purge_after.contains(&code),
-            // Ended by a signal: nobody knows what state the caches are in.
-            _ => false,
+        self.fate = self.fate_after(result.exit());
+        let is_lost = match self.fate {
+            Fate::Spoiled => true,
+            Fate::InUse => self.shared.uncommitted == Uncommitted::Dispose,
+            Fate::Untouched | Fate::Fit => false,
         };
-        for held in self.held.drain(..) {
-            match (held.is_input, keep) {
-                (true, _) => drop(held.handle),
-                (false, true) => held.handle.commit(),
-                (false, false) => {
-                    self.run.context.log(format_args!(
-                        "The cache `{}` is not used again",
-                        held.handle.key()
-                    ));
-                    held.handle.poison();
-                }
-            }
+        for cache in self.caches.iter().filter(|_| is_lost) {
+            let name = cache.handle.key();
+            self.run
+                .context
+                .log(format_args!("The cache `{name}` is not used again"));
         }
+        // Others may still read what is in the caches, such as artifacts, so they are given back later.
         Ok(Verdict::Success)
     }
-}
 
-/// Tells a fetch to the log of the task and to the observer.
-struct Listener {
-    context: TaskContext,
-    observer: Arc<dyn Observer>,
-}
-
-impl ProgressListener for Listener {
-    fn progress(&self, progress: &Progress) {
-        let (run, subject): (&Run, &str) = (self.context.run(), &progress.subject);
-        match progress.stage {
-            Stage::Started | Stage::Running => {
-                let (bytes, total) = (progress.bytes, progress.total);
-                self.observer.event(&TaskEvent::Fetching {
-                    run,
-                    subject,
-                    bytes,
-                    total,
-                });
-            }
-            Stage::Finished | Stage::Stopped => {
-                self.context.log(progress);
-                self.observer.event(&TaskEvent::Fetched { run, subject });
-            }
-        }
+    async fn finished(&mut self, _: Verdict) -> Result<(), TaskError> {
+        self.give_back().await;
+        Ok(())
     }
-}
 
-/// The error is shared by all who waited, so its kind decides and its text goes along.
-fn to_task_error(error: RequireError) -> TaskError {
-    match error
-        .cause::<FetchError>()
-        .map(FetchError::exception_reason)
-    {
-        Some(ExceptionReason::MalformedPayload) => {
-            let text = error
-                .cause::<FetchError>()
-                .map_or_else(String::new, |error| chain(error));
-            MalformedPayloadError::new(text).into()
-        }
-        Some(ExceptionReason::ResourceUnavailable) => TaskError::unavailable(error),
-        _ => TaskError::other(error),
+    async fn exception(&mut self, _: &Resolution) -> Result<(), TaskError> {
+        self.give_back().await;
+        Ok(())
+    }
+
+    async fn dispose(mut self: Box<Self>) {
+        self.give_back().await;
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use runtime_core::{LifeCycleTracker, Stoppable as _};
+use runtime_gc::{Config, GarbageCollector, SystemPressure};
 use runtime_mocks::taskcluster::{Fault, FaultRule, InjectedFault, TaskStatus, Taskcluster};
 use runtime_worker::{Observer, TaskEvent, TaskReport};
 use secrecy::ExposeSecret as _;
@@ -32,6 +33,8 @@ pub(crate) struct Bench {
     marks: TempDir,
     hooks: CountingHooks,
     reports: Reports,
+    /// Removes what caches have to remove, and nothing else.
+    pub(crate) collector: GarbageCollector,
     claims: InjectedFault,
     reclaims: InjectedFault,
 }
@@ -75,6 +78,7 @@ impl Bench {
             marks: tempfile::tempdir().expect("a folder for the test"),
             hooks: CountingHooks::default(),
             reports: Reports::default(),
+            collector: GarbageCollector::new(Config::default(), SystemPressure::new("/")),
         }
     }
 

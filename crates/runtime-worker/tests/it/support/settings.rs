@@ -12,8 +12,11 @@ use runtime_core::{
     Credentials, CredentialsWatch, Environment, LifeCycleTracker, Monitor, TemporaryStorage,
     WorkerIdentity,
 };
-use runtime_gc::{Config, GarbageCollector, ResourceTracker, SystemPressure};
-use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
+use runtime_fetcher::{AddressPolicy, FetchConfig, HttpClient};
+use runtime_gc::ResourceTracker;
+use runtime_worker::plugins::{
+    self, Artifacts, ExitStatus, MaxRunTime, Mounts, MountsBuilder, TaskLog,
+};
 use runtime_worker::{Engine, Ladder, ProcessEngine, Timing, Worker, WorkerBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -35,8 +38,6 @@ pub(super) struct Parts {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) hooks: CountingHooks,
     pub(super) stop: LifeCycleTracker,
-    /// Where disposable things are registered, if not with a collector of the worker's own.
-    pub(super) resources: Option<ResourceTracker>,
     /// Keeps workers of one test apart.
     pub(super) number: usize,
 }
@@ -48,7 +49,6 @@ impl Default for Parts {
             engine: Arc::new(process_engine()),
             hooks: CountingHooks::default(),
             stop: LifeCycleTracker::new(),
-            resources: None,
             number: 0,
         }
     }
@@ -68,21 +68,32 @@ impl Settings {
     pub(super) fn worker_of(&self, parts: Parts) -> WorkerBuilder {
         let deployment = TaskclusterDeployment::with_settings(&self.root_url, client_settings())
             .expect("a valid root URL");
-        let credentials = Credentials::new(self.client_id.clone(), self.access_token.clone());
         let environment = self.environment(&parts);
         Worker::builder(Arc::new(deployment), environment, parts.engine)
-            .credentials(CredentialsWatch::fixed(Some(credentials)))
+            .credentials(CredentialsWatch::fixed(Some(self.credentials())))
             .capacity(4)
             .timing(timing())
     }
 
-    pub(super) fn environment(&self, parts: &Parts) -> Environment {
-        let collector = GarbageCollector::new(Config::default(), SystemPressure::new(&self.folder));
+    /// Caches and inputs in the worker's folder, from any address.
+    pub(crate) fn mounts(&self) -> MountsBuilder {
+        let config = FetchConfig {
+            addresses: AddressPolicy::Any,
+            ..FetchConfig::default()
+        };
+        let http = HttpClient::new(config).expect("the defaults are valid");
+        let deployment = TaskclusterDeployment::new(&self.root_url).expect("a valid root URL");
+        let client = deployment.client(CredentialsWatch::fixed(Some(self.credentials())));
+        Mounts::builder(http, self.folder.join("mounts")).purges(Arc::new(client), QUEUE)
+    }
+
+    fn credentials(&self) -> Credentials {
+        Credentials::new(self.client_id.clone(), self.access_token.clone())
+    }
+
+    fn environment(&self, parts: &Parts) -> Environment {
         Environment {
-            resources: parts
-                .resources
-                .clone()
-                .unwrap_or_else(|| collector.tracker()),
+            resources: ResourceTracker::detached(),
             storage: TemporaryStorage::open(&self.folder).expect("the folder is ours"),
             web_hooks: Arc::new(parts.hooks.clone()),
             monitor: Monitor::null(),

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use runtime_client::TaskclusterDeployment;
+use runtime_core::LifeCycleTracker;
 use runtime_core::clock::Clock;
-use runtime_core::{CredentialsWatch, LifeCycleTracker};
-use runtime_fetcher::{AddressPolicy, FetchConfig, HttpClient};
 use runtime_gc::ResourceTracker;
-use runtime_worker::plugins::Mounts;
+use runtime_worker::plugins::MountsBuilder;
 use runtime_worker::{Engine, WorkerBuilder};
 
+use super::Bench;
 use super::settings::{Parts, process_engine, with_plugins};
-use super::{Bench, QUEUE};
 
 /// The workers of a test.
 impl Bench {
@@ -84,29 +82,25 @@ impl Bench {
     }
 
     /// The worker of most tests, with caches and inputs.
-    pub(crate) fn worker_with_mounts(&self) -> WorkerBuilder {
-        self.with_mounts(self.parts())
+    pub(crate) async fn worker_with_mounts(&self) -> WorkerBuilder {
+        self.worker_mounting(self.mounts()).await
     }
 
     /// The same, whose caches are freed by another collector.
-    pub(crate) fn worker_with_mounts_on(&self, resources: ResourceTracker) -> WorkerBuilder {
-        self.with_mounts(Parts {
-            resources: Some(resources),
-            ..self.parts()
-        })
+    pub(crate) async fn worker_with_mounts_on(&self, resources: ResourceTracker) -> WorkerBuilder {
+        let mounts = self.mounts().open(resources).await;
+        with_plugins(self.observed(self.parts())).plugin(mounts.expect("the folder is ours"))
     }
 
-    fn with_mounts(&self, parts: Parts) -> WorkerBuilder {
-        let config = FetchConfig {
-            addresses: AddressPolicy::Any,
-            ..FetchConfig::default()
-        };
-        let http = HttpClient::new(config).expect("the defaults are valid");
-        let mounts = Mounts::new(http, &self.settings().environment(&parts));
-        let deployment = TaskclusterDeployment::new(self.taskcluster.root_url());
-        let credentials = CredentialsWatch::fixed(Some(self.taskcluster.credentials()));
-        let client = deployment.expect("a valid root URL").client(credentials);
-        let mounts = mounts.purges(Arc::new(client), QUEUE);
-        with_plugins(self.observed(parts)).plugin(mounts)
+    /// The worker of most tests, with these caches and inputs.
+    pub(crate) async fn worker_mounting(&self, mounts: MountsBuilder) -> WorkerBuilder {
+        // What an earlier worker of the test had to remove holds the root.
+        self.collector.collect().await;
+        let mounts = mounts.open(self.collector.tracker()).await;
+        with_plugins(self.observed(self.parts())).plugin(mounts.expect("the folder is ours"))
+    }
+
+    pub(crate) fn mounts(&self) -> MountsBuilder {
+        self.settings().mounts()
     }
 }
