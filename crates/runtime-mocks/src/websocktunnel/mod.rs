@@ -32,6 +32,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use http::Request;
@@ -61,6 +62,8 @@ struct Shared {
     port: u16,
     key: TokenKey,
     clients: Mutex<HashMap<String, Client>>,
+    /// The number of the next connection of a client.
+    next: AtomicU64,
     tasks: TaskTracker,
     killed: CancellationToken,
 }
@@ -189,6 +192,7 @@ impl WebsocktunnelServerBuilder {
             port,
             key: TokenKey::new(&self.secret, &self.audience),
             clients: Mutex::default(),
+            next: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             killed: CancellationToken::new(),
         });
@@ -215,12 +219,12 @@ impl Shared {
         self.clients.lock().insert(id.to_owned(), client)
     }
 
-    /// Removes a client if it is one whose connection was cut.
-    fn remove_cut(&self, id: &str) {
+    /// Removes a client whose connection is over, unless another one has come in its place.
+    fn remove(&self, id: &str, connection: u64) {
         let mut clients = self.clients.lock();
         if clients
             .get(id)
-            .is_some_and(|client| client.cut.is_cancelled())
+            .is_some_and(|client| client.connection == connection)
         {
             clients.remove(id);
         }

@@ -1,6 +1,7 @@
 //! Clients: they register by a WebSocket, and keep it open.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
@@ -18,6 +19,8 @@ pub(super) struct Client {
     pub(super) session: Session,
     /// Cuts its connection.
     pub(super) cut: CancellationToken,
+    /// Tells it from others with the same id.
+    pub(super) connection: u64,
 }
 
 /// Answers a request to register.
@@ -89,19 +92,18 @@ async fn run(shared: &Shared, id: String, io: hyper::upgrade::Upgraded) {
     config.receive_window = 4 << 20;
     let (session, driver) = Session::start(TokioIo::new(io), Role::Server, config).await;
     let cut = shared.killed.child_token();
+    let connection = shared.next.fetch_add(1, Ordering::Relaxed);
     let client = Client {
         session,
         cut: cut.clone(),
+        connection,
     };
     if let Some(before) = shared.insert(&id, client) {
         before.cut.cancel();
     }
     cut.run_until_cancelled(driver).await;
-    // A client that took over has a switch of its own.
-    if !cut.is_cancelled() {
-        cut.cancel();
-    }
-    shared.remove_cut(&id);
+    // Answers that came before a goodbye are still passed on.
+    shared.remove(&id, connection);
 }
 
 /// Says whether a request is one to register.
