@@ -100,6 +100,17 @@ async fn control_c_interrupts_the_program() {
     assert_eq!((code, reason.as_str()), (1000, "exit status: 3"));
 }
 
+/// What is started in the background ignores interrupts, and so does what it starts.
+#[test]
+fn control_c_interrupts_the_program_of_a_worker_in_the_background() {
+    let script = r#"trap '' HUP INT QUIT; exec "$0" --exact shell::control_c_interrupts_the_program"#;
+    let status = std::process::Command::new("/bin/sh")
+        .args(["-c", script])
+        .arg(std::env::current_exe().expect("this program has a path"))
+        .status();
+    assert!(status.expect("there is a shell").success());
+}
+
 #[tokio::test]
 async fn all_output_comes_before_the_goodbye() {
     let (_server, _hook, mut client) = open("head -c 3000000 /dev/zero").await;
