@@ -3,13 +3,10 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use futures_util::task::AtomicWaker;
-use parking_lot::Mutex;
-
 use crate::registry::Hook;
+use crate::sys::{AtomicBool, AtomicWaker, Mutex, Ordering};
 
 /// The switch of one connection.
 ///

@@ -4,10 +4,11 @@ use std::error::Error;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use runtime_core::webhook::AttachError;
+use runtime_core::webhook::{AttachError, Handler, WebHook};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::OnDetach;
 use crate::server::Server;
 
 /// Whether the tunnel is wanted, and whether it is open.
@@ -16,6 +17,8 @@ pub(crate) struct Gate {
     status: watch::Sender<Status>,
     /// How many hooks are attached.
     attached: watch::Sender<usize>,
+    /// How long attaching waits for the tunnel to open the first time.
+    attach_timeout: Duration,
 }
 
 /// What is known about the tunnel.
@@ -29,11 +32,26 @@ struct Status {
 }
 
 impl Gate {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(attach_timeout: Duration) -> Self {
         Self {
             status: watch::Sender::default(),
             attached: watch::Sender::new(0),
+            attach_timeout,
         }
+    }
+
+    /// Attaches a handler, once the tunnel was open.
+    pub(crate) async fn attach(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        handler: Arc<dyn Handler>,
+        on_detach: OnDetach,
+    ) -> Result<WebHook, AttachError> {
+        let hook = server.attach(handler, on_detach)?;
+        let interest = Interest::new(self);
+        // Dropped here, both undo what they did.
+        self.wait_for_url(server).await?;
+        Ok(hook.into_web_hook(move || drop(interest)))
     }
 
     /// Waits until a hook is attached.
@@ -71,12 +89,16 @@ impl Gate {
     /// The tunnel could not be opened.
     pub(crate) fn failed(&self, server: &Server, error: impl Error + Send + Sync + 'static) {
         server.monitor.count("tunnel-connect-errors", 1);
-        let text = runtime_core::chain(&error);
-        server
-            .monitor
-            .warn(format_args!("no tunnel for now: {text}"));
+        let text = format!("no tunnel for now: {}", runtime_core::chain(&error));
+        let error: Arc<dyn Error + Send + Sync> = Arc::new(error);
+        let before = self.status.borrow().error.clone();
+        // A server that is away for hours does not need a line a second.
+        match before.is_some_and(|before| before.to_string() == error.to_string()) {
+            true => server.monitor.debug(text),
+            false => server.monitor.warn(text),
+        }
         self.status
-            .send_modify(|status| status.error = Some(Arc::new(error)));
+            .send_modify(|status| status.error = Some(error));
     }
 
     #[cfg(feature = "websocktunnel")]
@@ -92,14 +114,11 @@ impl Gate {
     }
 
     /// Waits until the tunnel was open once.
-    pub(crate) async fn wait_for_url(
-        &self,
-        server: &Server,
-        limit: Duration,
-    ) -> Result<(), AttachError> {
+    async fn wait_for_url(&self, server: &Server) -> Result<(), AttachError> {
         let mut status = self.status.subscribe();
         let known = status.wait_for(|status| status.base.is_some());
-        let known = server.stopping.run_until_cancelled(timeout(limit, known));
+        let known = timeout(self.attach_timeout, known);
+        let known = server.stopping.run_until_cancelled(known);
         match known.await {
             None => return Err(AttachError::Stopped),
             Some(Ok(_)) => return Ok(()),
@@ -115,10 +134,10 @@ impl Gate {
 
 /// Counts as a hook for as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Interest(Weak<Gate>);
+struct Interest(Weak<Gate>);
 
 impl Interest {
-    pub(crate) fn new(gate: &Arc<Gate>) -> Self {
+    fn new(gate: &Arc<Gate>) -> Self {
         gate.attached.send_modify(|count| *count += 1);
         Self(Arc::downgrade(gate))
     }

@@ -38,7 +38,9 @@
 //! | a head that is too large, or has too many fields | 431 |
 //! | a head that is malformed | 400 |
 //! | a head that does not come to its end | cut after [`Limits::header_timeout`] |
-//! | an answer that is not read | cut after [`Limits::write_timeout`] |
+//! | a body that does not come to its end | an error for the handler after [`Limits::body_timeout`] |
+//! | an answer that is not read | cut after [`Limits::write_timeout`]; over HTTP/2 that one, not the others |
+//! | nothing to do on an open connection | closed after [`Limits::header_timeout`] |
 //! | more connections than [`Limits::connections`] | they wait |
 //! | no TLS where it should be | cut after [`Limits::header_timeout`] at most |
 //!
@@ -83,13 +85,17 @@ mod live_log;
 mod localhost;
 #[cfg(feature = "localtunnel")]
 mod localtunnel;
+#[cfg(all(test, runtime_loom))]
+mod models;
 mod page;
 #[cfg(feature = "public")]
 mod public;
 mod registry;
 mod server;
+mod settings;
 #[cfg(all(feature = "shell", unix))]
 mod shell;
+mod sys;
 #[cfg(feature = "websocktunnel")]
 mod websocktunnel;
 #[cfg(feature = "wsmux")]

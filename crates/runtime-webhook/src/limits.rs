@@ -21,6 +21,10 @@ pub struct Limits {
     /// idle between two. 30 seconds by default.
     pub header_timeout: Duration,
 
+    /// How long a client may send nothing of a request's body while the handler waits for more of it;
+    /// then the body ends with an error. 2 minutes by default.
+    pub body_timeout: Duration,
+
     /// How long a client may refuse to take a byte that is ready for it. 2 minutes by default.
     pub write_timeout: Duration,
 }
@@ -32,6 +36,7 @@ impl Default for Limits {
             header_bytes: 64 * 1024,
             headers: 100,
             header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(120),
             write_timeout: Duration::from_secs(120),
         }
     }

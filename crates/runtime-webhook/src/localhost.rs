@@ -6,13 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_core::Monitor;
 use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
 use tokio::net::TcpListener;
-use tokio_util::task::AbortOnDropHandle;
 
-use crate::Limits;
 use crate::server::{Server, accept};
+use crate::settings::{Common, common_methods};
 
 /// What happens to running requests when their hook is detached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +30,6 @@ pub enum OnDetach {
 pub struct LocalhostServer {
     server: Arc<Server>,
     address: SocketAddr,
-    _accepting: AbortOnDropHandle<()>,
 }
 
 impl LocalhostServer {
@@ -53,8 +50,7 @@ impl LocalhostServer {
     pub fn builder() -> LocalhostBuilder {
         LocalhostBuilder {
             port: 0,
-            limits: Limits::default(),
-            monitor: Monitor::null(),
+            common: Common::default(),
         }
     }
 
@@ -107,8 +103,7 @@ impl Drop for LocalhostServer {
 #[must_use = "call `start` to have a server"]
 pub struct LocalhostBuilder {
     port: u16,
-    limits: Limits,
-    monitor: Monitor,
+    common: Common,
 }
 
 impl LocalhostBuilder {
@@ -118,17 +113,7 @@ impl LocalhostBuilder {
         self
     }
 
-    /// Sets the limits of connections and requests.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Counts and logs to this monitor, under `webhook`.
-    pub fn monitor(mut self, monitor: Monitor) -> Self {
-        self.monitor = monitor;
-        self
-    }
+    common_methods!(common);
 
     /// Binds the port and starts to serve.
     ///
@@ -146,14 +131,10 @@ impl LocalhostBuilder {
         let address = listener
             .local_addr()
             .map_err(|source| BindError::new(port, source))?;
-        let server = Arc::new(Server::new(self.limits, &self.monitor));
+        let server = self.common.server();
         server.registry.rebase(&format!("http://{address}/"));
-        let accepting = tokio::spawn(accept(Arc::clone(&server), listener));
-        Ok(LocalhostServer {
-            server,
-            address,
-            _accepting: AbortOnDropHandle::new(accepting),
-        })
+        server.tasks.spawn(accept(Arc::clone(&server), listener));
+        Ok(LocalhostServer { server, address })
     }
 }
 

@@ -6,13 +6,14 @@ use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Weak};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use runtime_core::webhook::{AttachError, Handler};
 use tokio::sync::watch;
 
 use crate::OnDetach;
 use crate::cut::Cut;
 use crate::id::HookId;
+use crate::sys::Mutex;
 
 /// The hooks of a server.
 ///
@@ -102,7 +103,7 @@ struct Serving {
 }
 
 impl Hook {
-    fn new(id: HookId, handler: Arc<dyn Handler>, on_detach: OnDetach) -> Self {
+    pub(crate) fn new(id: HookId, handler: Arc<dyn Handler>, on_detach: OnDetach) -> Self {
         Self {
             id,
             handler,
@@ -152,7 +153,14 @@ impl Hook {
         self.serving.lock().connections.remove(&connection.number());
     }
 
-    fn cut(&self) {
+    /// How many connections it could cut.
+    #[cfg(all(test, runtime_loom))]
+    pub(crate) fn connections(&self) -> usize {
+        self.serving.lock().connections.len()
+    }
+
+    /// Ends what it still serves, if that was noted.
+    pub(crate) fn cut(&self) {
         let mut serving = self.serving.lock();
         serving.detached = true;
         let connections = std::mem::take(&mut serving.connections);

@@ -8,18 +8,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::select_all;
-use runtime_core::Monitor;
 use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
-use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use self::register::{Registration, Target, register};
+use crate::OnDetach;
 use crate::backoff::Backoff;
-use crate::dial::{self, Address};
-use crate::gate::{Gate, Interest};
+use crate::dial::Address;
+use crate::gate::Gate;
 use crate::server::{Origin, Server};
-use crate::{Limits, OnDetach};
+use crate::settings::{TunnelSettings, tunnel_methods};
 
 pub use self::register::LocaltunnelError;
 
@@ -37,7 +36,6 @@ const SHORT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Localtunnel {
     tunnel: Arc<Tunnel>,
-    attach_timeout: Duration,
 }
 
 #[derive(Debug)]
@@ -54,11 +52,7 @@ impl Localtunnel {
         LocaltunnelBuilder {
             server_url: server_url.into(),
             subdomain: None,
-            limits: Limits::default(),
-            monitor: Monitor::null(),
-            tls: None,
-            attach_timeout: Duration::from_secs(30),
-            max_wait: Duration::from_secs(2),
+            settings: TunnelSettings::default(),
         }
     }
 
@@ -77,13 +71,8 @@ impl Localtunnel {
         handler: Arc<dyn Handler>,
         on_detach: OnDetach,
     ) -> Result<WebHook, AttachError> {
-        let hook = self.tunnel.server.attach(handler, on_detach)?;
-        let interest = Interest::new(&self.tunnel.gate);
-        // Dropped here, both undo what they did.
-        let gate = &self.tunnel.gate;
-        gate.wait_for_url(&self.tunnel.server, self.attach_timeout)
-            .await?;
-        Ok(hook.into_web_hook(move || drop(interest)))
+        let Tunnel { server, gate, .. } = &*self.tunnel;
+        gate.attach(server, handler, on_detach).await
     }
 
     /// Accepts no more requests, lets running ones finish for as long as `grace`, and cuts those that are
@@ -135,9 +124,12 @@ impl Tunnel {
             (0..registration.connections).map(|_| Box::pin(self.keep_connected(registration)));
         let (error, ..) = select_all(connections).await;
         self.gate.closed();
-        self.server.monitor.count("tunnel-disconnects", 1);
         let monitor = &self.server.monitor;
-        monitor.warn(format_args!("the tunnel ended: {error}"));
+        monitor.count("tunnel-disconnects", 1);
+        let Registration { host, port, .. } = registration;
+        monitor.warn(format_args!(
+            "the tunnel ended, and is opened anew: cannot connect to {host}:{port}: {error}"
+        ));
         if since.elapsed() >= SHORT {
             backoff.reset();
         }
@@ -172,11 +164,7 @@ impl Tunnel {
 pub struct LocaltunnelBuilder {
     server_url: String,
     subdomain: Option<String>,
-    limits: Limits,
-    monitor: Monitor,
-    tls: Option<Arc<ClientConfig>>,
-    attach_timeout: Duration,
-    max_wait: Duration,
+    settings: TunnelSettings,
 }
 
 impl LocaltunnelBuilder {
@@ -186,69 +174,35 @@ impl LocaltunnelBuilder {
         self
     }
 
-    /// Sets the limits of requests.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Counts and logs to this monitor, under `webhook`.
-    pub fn monitor(mut self, monitor: Monitor) -> Self {
-        self.monitor = monitor;
-        self
-    }
-
-    /// Asks the server with this TLS configuration; by default it trusts what the operating system trusts.
-    pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
-        self.tls = Some(config);
-        self
-    }
-
-    /// How long attaching a hook waits for the tunnel to open the first time. 30 seconds by default.
-    pub fn attach_timeout(mut self, limit: Duration) -> Self {
-        self.attach_timeout = limit;
-        self
-    }
-
-    /// Waits at most this long before another attempt; 2 seconds by default.
-    pub fn max_wait(mut self, limit: Duration) -> Self {
-        self.max_wait = limit;
-        self
-    }
+    tunnel_methods!();
 
     /// Starts; the tunnel is opened when a hook is attached. It has to be called in a tokio runtime.
     ///
     /// # Errors
     ///
     /// A [`LocaltunnelError`] if the URL, the subdomain or the TLS configuration cannot work.
-    pub fn start(self) -> Result<Localtunnel, LocaltunnelError> {
+    pub fn start(mut self) -> Result<Localtunnel, LocaltunnelError> {
         let (address, uri) = Address::parse(&self.server_url)?;
         if let Some(subdomain) = self.subdomain.as_ref().filter(|name| !is_subdomain(name)) {
             let subdomain = subdomain.clone();
             return Err(LocaltunnelError::Subdomain { subdomain });
         }
-        let tls = match self.tls {
-            Some(tls) => tls,
-            None => dial::default_tls()?,
-        };
+        let tls = self.settings.tls()?;
         let tunnel = Arc::new(Tunnel {
-            server: Arc::new(Server::new(self.limits, &self.monitor)),
-            gate: Arc::new(Gate::new()),
+            server: self.settings.common.server(),
+            gate: Arc::new(Gate::new(self.settings.attach_timeout)),
             target: Target {
                 address,
                 uri,
                 subdomain: self.subdomain,
                 tls,
             },
-            max_wait: self.max_wait,
+            max_wait: self.settings.max_wait,
         });
         let monitor = &tunnel.server.monitor;
         monitor.warn("localtunnel is for tests: its server takes everybody, and reads what passes");
         tunnel.server.tasks.spawn(Arc::clone(&tunnel).run());
-        Ok(Localtunnel {
-            tunnel,
-            attach_timeout: self.attach_timeout,
-        })
+        Ok(Localtunnel { tunnel })
     }
 }
 

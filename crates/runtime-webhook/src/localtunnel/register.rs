@@ -84,7 +84,9 @@ pub enum LocaltunnelError {
     Tls(#[from] rustls::Error),
 
     /// The server cannot be reached.
-    #[error("cannot connect to the localtunnel server at {host}:{port}")]
+    #[error(
+        "cannot connect to the localtunnel server at {host}:{port}; if it is up, check its URL and whether a firewall is in the way"
+    )]
     Unreachable {
         /// The name of the server.
         host: String,
@@ -95,8 +97,17 @@ pub enum LocaltunnelError {
     },
 
     /// The server did not answer as localtunnel servers do.
-    #[error("the localtunnel server did not answer properly")]
-    Answer(#[source] BoxError),
+    #[error(
+        "what answers at {host}:{port} does not seem to be a localtunnel server; check the URL"
+    )]
+    Answer {
+        /// The name of the server.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// What is wrong with the answer.
+        source: BoxError,
+    },
 
     /// The server does not want to.
     #[error("the localtunnel server refused with status {status}: {message:?}")]
@@ -108,23 +119,28 @@ pub enum LocaltunnelError {
     },
 
     /// It took too long.
-    #[error("the localtunnel server did not answer in {seconds} s")]
+    #[error("the localtunnel server at {host}:{port} did not answer in {seconds} s")]
     Timeout {
+        /// The name of the server.
+        host: String,
+        /// Its port.
+        port: u16,
         /// How long it had.
         seconds: u64,
     },
 }
 
-fn improper(error: impl Into<BoxError>) -> LocaltunnelError {
-    LocaltunnelError::Answer(error.into())
-}
-
 pub(super) async fn register(target: &Target) -> Result<Registration, LocaltunnelError> {
+    let Address { host, port, .. } = &target.address;
     let answer = timeout(TIMEOUT, ask(target)).await;
-    let (status, body) = answer.unwrap_or(Err(LocaltunnelError::Timeout {
-        seconds: TIMEOUT.as_secs(),
-    }))?;
-    read(&target.address.host, status, &body)
+    let (status, body) = answer.unwrap_or_else(|_| {
+        Err(LocaltunnelError::Timeout {
+            host: host.clone(),
+            port: *port,
+            seconds: TIMEOUT.as_secs(),
+        })
+    })?;
+    read(&target.address, status, &body)
 }
 
 async fn ask(target: &Target) -> Result<(StatusCode, Bytes), LocaltunnelError> {
@@ -136,13 +152,14 @@ async fn ask(target: &Target) -> Result<(StatusCode, Bytes), LocaltunnelError> {
         source,
     })?;
     let handshake = http1::handshake(TokioIo::new(connection)).await;
-    let (mut sender, connection) = handshake.map_err(improper)?;
+    let (mut sender, connection) = handshake.map_err(|error| address.improper(error))?;
     let _running = AbortOnDropHandle::new(tokio::spawn(connection));
     let response = sender.send_request(request(target)?).await;
-    let response = response.map_err(improper)?;
+    let response = response.map_err(|error| address.improper(error))?;
     let status = response.status();
     let body = Limited::new(response.into_body(), ANSWER).collect().await;
-    Ok((status, body.map_err(improper)?.to_bytes()))
+    let body = body.map_err(|error| address.improper(error))?;
+    Ok((status, body.to_bytes()))
 }
 
 fn request(target: &Target) -> Result<Request<Empty<Bytes>>, LocaltunnelError> {
@@ -159,10 +176,14 @@ fn request(target: &Target) -> Result<Request<Empty<Bytes>>, LocaltunnelError> {
         .header(header::HOST, authority)
         .header(header::ACCEPT, "application/json")
         .body(Empty::new())
-        .map_err(improper)
+        .map_err(|error| target.address.improper(error))
 }
 
-fn read(host: &str, status: StatusCode, body: &[u8]) -> Result<Registration, LocaltunnelError> {
+fn read(
+    address: &Address,
+    status: StatusCode,
+    body: &[u8],
+) -> Result<Registration, LocaltunnelError> {
     if !status.is_success() {
         let refusal = serde_json::from_slice::<Refusal>(body);
         let message = refusal.map_or_else(
@@ -171,10 +192,11 @@ fn read(host: &str, status: StatusCode, body: &[u8]) -> Result<Registration, Loc
         );
         return Err(LocaltunnelError::Refused { status, message });
     }
-    let answer: Answer = serde_json::from_slice(body).map_err(improper)?;
+    let answer: Answer =
+        serde_json::from_slice(body).map_err(|error| address.improper(error))?;
     Ok(Registration {
         base: format!("{}/", answer.url.trim_end_matches('/')),
-        host: answer.ip.unwrap_or_else(|| host.to_owned()),
+        host: answer.ip.unwrap_or_else(|| address.host.clone()),
         port: answer.port,
         connections: answer
             .max_conn_count
@@ -183,14 +205,29 @@ fn read(host: &str, status: StatusCode, body: &[u8]) -> Result<Registration, Loc
     })
 }
 
+impl Address {
+    fn improper(&self, error: impl Into<BoxError>) -> LocaltunnelError {
+        LocaltunnelError::Answer {
+            host: self.host.clone(),
+            port: self.port,
+            source: error.into(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn server(host: &str) -> Address {
+        let (address, _) = Address::parse(&format!("https://{host}")).expect("a URL");
+        address
+    }
+
     #[test]
     fn an_answer_says_where_to_connect() {
         let body = br#"{"id": "abcd", "port": 4321, "max_conn_count": 99, "url": "https://abcd.example.com"}"#;
-        let registration = read("example.com", StatusCode::OK, body).expect("an answer");
+        let registration = read(&server("example.com"), StatusCode::OK, body).expect("an answer");
         let expected = Registration {
             base: "https://abcd.example.com/".to_owned(),
             host: "example.com".to_owned(),
@@ -199,7 +236,7 @@ mod tests {
         };
         assert_eq!(registration, expected);
         let body = br#"{"id": "a", "port": 1, "url": "http://a/", "ip": "203.0.113.7"}"#;
-        let registration = read("example.com", StatusCode::OK, body).expect("an answer");
+        let registration = read(&server("example.com"), StatusCode::OK, body).expect("an answer");
         assert_eq!(
             (registration.host.as_str(), registration.connections),
             ("203.0.113.7", 1)
@@ -209,11 +246,11 @@ mod tests {
     #[test]
     fn a_refusal_says_what_the_server_said() {
         let body = br#"{"message": "Invalid subdomain."}"#;
-        let error = read("x", StatusCode::FORBIDDEN, body).expect_err("it refused");
+        let error = read(&server("x"), StatusCode::FORBIDDEN, body).expect_err("it refused");
         assert!(error.to_string().contains("403") && error.to_string().contains("Invalid"));
         assert!(matches!(
-            read("x", StatusCode::OK, b"<html>"),
-            Err(LocaltunnelError::Answer(_))
+            read(&server("x"), StatusCode::OK, b"<html>"),
+            Err(LocaltunnelError::Answer { .. })
         ));
     }
 }

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime_core::Monitor;
 use runtime_core::clock::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -15,8 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use super::dns::StatelessDns;
 use super::tls::{Certificate, CertificateError, Files, server_config};
 use super::{Names, PublicServer, Tls, UrlForm, spawn};
-use crate::Limits;
-use crate::server::Server;
+use crate::settings::{Common, common_methods};
 
 /// Sets up a [`PublicServer`].
 #[must_use = "call `start` to have a server"]
@@ -28,8 +26,7 @@ pub struct PublicBuilder {
     tls: Option<Files>,
     look: Duration,
     dns: Option<Dns>,
-    limits: Limits,
-    monitor: Monitor,
+    common: Common,
     clock: Arc<dyn Clock>,
 }
 
@@ -56,8 +53,7 @@ impl PublicBuilder {
             tls: None,
             look: Duration::from_secs(60),
             dns: None,
-            limits: Limits::default(),
-            monitor: Monitor::null(),
+            common: Common::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -117,17 +113,7 @@ impl PublicBuilder {
         self
     }
 
-    /// Sets the limits of connections and requests.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Counts and logs to this monitor, under `webhook`.
-    pub fn monitor(mut self, monitor: Monitor) -> Self {
-        self.monitor = monitor;
-        self
-    }
+    common_methods!(common);
 
     /// Takes the time at which names expire from this clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -165,7 +151,7 @@ impl PublicBuilder {
             clock,
             form,
         });
-        let server = Arc::new(Server::new(self.limits, &self.monitor));
+        let server = self.common.server();
         let base = names.as_ref().map(Names::base);
         server
             .registry

@@ -6,6 +6,8 @@ mod connections;
 mod h2;
 mod route;
 mod socket;
+mod stall;
+mod upload;
 
 use std::future::Future;
 use std::pin::Pin;

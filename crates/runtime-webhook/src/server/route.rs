@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use runtime_core::webhook::{Body, Request, Response};
 
 use super::Server;
+use super::upload::Upload;
 use crate::cut::Cut;
 use crate::registry::Hook;
 
@@ -33,7 +34,9 @@ pub(crate) async fn answer(
     }
     *request.uri_mut() = rest;
     server.monitor.count("requests", 1);
-    call(server, &hook, request.map(Body::new)).await
+    let timeout = server.limits.body_timeout;
+    let request = request.map(|body| Body::new(Upload::new(body, timeout)));
+    call(server, &hook, request).await
 }
 
 /// Splits `/id/rest?query` into the id and what the handler sees, `/rest?query`, as it was sent.

@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
 
 use super::Origin;
 use super::connections::Place;
+use super::stall::Stall;
 use crate::cut::{By, Cut};
 
 /// What hyper says to a client that waits with its body until it is asked for it.
@@ -61,7 +61,10 @@ impl<S> Socket<S> {
             return Poll::Ready(cut_error());
         }
         match by {
-            By::Writer => self.stall.poll(cx),
+            By::Writer => self.stall.poll(cx).map(|()| {
+                let message = format!("the client took no byte for {:?}", self.stall.timeout());
+                io::Error::new(io::ErrorKind::TimedOut, message)
+            }),
             By::Reader | By::Driver => Poll::Pending,
         }
     }
@@ -148,41 +151,5 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.inner).poll_shutdown(cx);
         self.after_write(result, cx)
-    }
-}
-
-/// How long a write has been waiting.
-#[derive(Debug)]
-struct Stall {
-    timeout: Duration,
-    /// Made when the first write has to wait, which most connections never do.
-    timer: Option<Pin<Box<Sleep>>>,
-    is_running: bool,
-}
-
-impl Stall {
-    fn new(timeout: Duration) -> Self {
-        Self {
-            timeout,
-            timer: None,
-            is_running: false,
-        }
-    }
-
-    fn clear(&mut self) {
-        self.is_running = false;
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let timeout = self.timeout;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        if !self.is_running {
-            timer.as_mut().reset(Instant::now() + timeout);
-            self.is_running = true;
-        }
-        timer.as_mut().poll(cx).map(|()| {
-            let message = format!("the client took no byte for {timeout:?}");
-            io::Error::new(io::ErrorKind::TimedOut, message)
-        })
     }
 }

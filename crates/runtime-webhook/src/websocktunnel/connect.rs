@@ -49,11 +49,20 @@ pub(super) struct Link {
 #[non_exhaustive]
 pub enum ConnectError {
     /// There is no token to show to the server.
-    #[error("cannot get a token for the tunnel")]
-    Token(#[source] BoxError),
+    #[error(
+        "cannot get a token for the tunnel's client `{client_id}`; it takes the scope `auth:websocktunnel-token:<audience>/{client_id}`"
+    )]
+    Token {
+        /// The id of the client.
+        client_id: String,
+        /// What the source of tokens said.
+        source: BoxError,
+    },
 
     /// The server cannot be reached.
-    #[error("cannot connect to the tunnel server at {host}:{port}")]
+    #[error(
+        "cannot connect to the tunnel server at {host}:{port}; if it is up, check its URL and whether a firewall is in the way"
+    )]
     Unreachable {
         /// The name of the server.
         host: String,
@@ -64,11 +73,23 @@ pub enum ConnectError {
     },
 
     /// The server did not answer as HTTP servers do.
-    #[error("the tunnel server did not answer properly")]
-    Http(#[source] BoxError),
+    #[error(
+        "what answers at {host}:{port} does not seem to be a websocktunnel server; check the URL"
+    )]
+    Http {
+        /// The name of the server.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// What is wrong with the answer.
+        source: BoxError,
+    },
 
     /// The server does not want this client.
-    #[error("the tunnel server refused the client `{client_id}` with status {status}: {reason:?}")]
+    #[error(
+        "the tunnel server refused the client `{client_id}` with status {status}: {reason:?}{}",
+        advice(*status)
+    )]
     Refused {
         /// The id of the client.
         client_id: String,
@@ -79,18 +100,29 @@ pub enum ConnectError {
     },
 
     /// It took too long.
-    #[error("the tunnel server did not answer in {seconds} s")]
+    #[error("the tunnel server at {host}:{port} did not answer in {seconds} s")]
     Timeout {
+        /// The name of the server.
+        host: String,
+        /// Its port.
+        port: u16,
         /// How long it had.
         seconds: u64,
     },
 }
 
-impl ConnectError {
-    fn http(error: impl Into<BoxError>) -> Self {
-        Self::Http(error.into())
+/// What to do about a refusal.
+fn advice(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            "; its tokens must be of the server's audience, and this machine's clock must be right"
+        }
+        StatusCode::NOT_FOUND => "; check the URL: the server takes clients at its root",
+        _ => "",
     }
+}
 
+impl ConnectError {
     /// Whether the server gave an answer that waiting will hardly change.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if status.is_client_error())
@@ -103,39 +135,60 @@ impl ConnectError {
     }
 }
 
+impl Target {
+    pub(super) fn no_token(&self, source: BoxError) -> ConnectError {
+        ConnectError::Token {
+            client_id: self.client_id.clone(),
+            source,
+        }
+    }
+
+    fn unreachable(&self, source: io::Error) -> ConnectError {
+        let Address { host, port, .. } = self.address.clone();
+        ConnectError::Unreachable { host, port, source }
+    }
+
+    fn improper(&self, error: impl Into<BoxError>) -> ConnectError {
+        let Address { host, port, .. } = self.address.clone();
+        let source = error.into();
+        ConnectError::Http { host, port, source }
+    }
+
+    fn timeout(&self) -> ConnectError {
+        let Address { host, port, .. } = self.address.clone();
+        let seconds = TIMEOUT.as_secs();
+        ConnectError::Timeout {
+            host,
+            port,
+            seconds,
+        }
+    }
+}
+
 /// Connects and registers.
 pub(super) async fn connect(target: &Target, token: &SecretString) -> Result<Link, ConnectError> {
     let result = timeout(TIMEOUT, register(target, token)).await;
-    result.unwrap_or(Err(ConnectError::Timeout {
-        seconds: TIMEOUT.as_secs(),
-    }))
+    result.unwrap_or_else(|_| Err(target.timeout()))
 }
 
 async fn register(target: &Target, token: &SecretString) -> Result<Link, ConnectError> {
     let address = &target.address;
     let connection = dial::connect(address, &target.tls).await;
-    let connection = connection.map_err(|source| ConnectError::Unreachable {
-        host: address.host.clone(),
-        port: address.port,
-        source,
-    })?;
+    let connection = connection.map_err(|source| target.unreachable(source))?;
     let handshake = http1::handshake(TokioIo::new(connection)).await;
-    let (mut sender, connection) = handshake.map_err(ConnectError::http)?;
+    let (mut sender, connection) = handshake.map_err(|error| target.improper(error))?;
     // Ends by itself with the upgrade, and with this function otherwise.
     let running = AbortOnDropHandle::new(tokio::spawn(connection.with_upgrades()));
     let key = generate_key();
     let request = request(target, token, &key)?;
-    let response = sender
-        .send_request(request)
-        .await
-        .map_err(ConnectError::http)?;
+    let response = sender.send_request(request).await;
+    let response = response.map_err(|error| target.improper(error))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(refusal(target, response).await);
     }
-    let base = check(&response, &key)?;
-    let io = hyper::upgrade::on(response)
-        .await
-        .map_err(ConnectError::http)?;
+    let base = check(&response, &key).map_err(|error| target.improper(error))?;
+    let io = hyper::upgrade::on(response).await;
+    let io = io.map_err(|error| target.improper(error))?;
     drop(running);
     let io = TokioIo::new(io);
     Ok(Link { io, base })
@@ -148,7 +201,7 @@ fn request(
 ) -> Result<Request<Empty<Bytes>>, ConnectError> {
     let bearer = format!("Bearer {}", token.expose_secret());
     let mut bearer = HeaderValue::try_from(bearer)
-        .map_err(|_| ConnectError::Token("it has characters that no header may have".into()))?;
+        .map_err(|_| target.no_token("it has characters that no header may have".into()))?;
     bearer.set_sensitive(true);
     let authority = target
         .uri
@@ -167,21 +220,21 @@ fn request(
         .header(header::AUTHORIZATION, bearer)
         .header("x-websocktunnel-id", &target.client_id)
         .body(Empty::new())
-        .map_err(ConnectError::http)
+        .map_err(|error| target.improper(error))
 }
 
 /// Checks that the server speaks WebSocket, and reads the URL of the client.
-fn check(response: &Response<Incoming>, key: &str) -> Result<String, ConnectError> {
+fn check(response: &Response<Incoming>, key: &str) -> Result<String, &'static str> {
     let headers = response.headers();
     let accept = headers.get(header::SEC_WEBSOCKET_ACCEPT);
     if accept.is_none_or(|accept| accept.as_bytes() != derive_accept_key(key.as_bytes()).as_bytes())
     {
-        return Err(ConnectError::http("it does not speak WebSocket"));
+        return Err("it does not speak WebSocket");
     }
     let url = headers
         .get("x-websocktunnel-client-url")
         .and_then(|url| url.to_str().ok())
-        .ok_or_else(|| ConnectError::http("it gave no x-websocktunnel-client-url"))?;
+        .ok_or("it gave no x-websocktunnel-client-url")?;
     Ok(format!("{}/", url.trim_end_matches('/')))
 }
 

@@ -7,19 +7,18 @@ mod token;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use runtime_core::clock::{Clock, SystemClock};
+use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
+
 use self::connect::Target;
 use self::run::Tunnel;
 use self::token::Tokens;
-use crate::dial::{self, Address, UrlError};
-use crate::gate::{Gate, Interest};
-use crate::server::Server;
+use crate::OnDetach;
+use crate::dial::{Address, UrlError};
+use crate::gate::Gate;
+use crate::settings::{TunnelSettings, tunnel_methods};
 use crate::wsmux::Config;
-use crate::{Limits, OnDetach};
-use async_trait::async_trait;
-use runtime_core::Monitor;
-use runtime_core::clock::{Clock, SystemClock};
-use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
-use rustls::ClientConfig;
 
 pub use self::connect::ConnectError;
 pub use self::token::{TokenSource, TunnelToken, token_fn};
@@ -28,7 +27,8 @@ pub use self::token::{TokenSource, TunnelToken, token_fn};
 ///
 /// One tunnel carries all hooks. It is opened with the first one, and kept open as long as a hook is attached:
 /// whenever it breaks, it is opened again after a short random wait, with a new token if the old one is about
-/// to expire or was refused. Requests that were under way when it broke are lost, none is mixed up.
+/// to expire or was refused. A server that refuses the client is asked again once a minute at most. Requests
+/// that were under way when it broke are lost, none is mixed up.
 ///
 /// If the server gives another URL, hooks hear of it by [`WebHook::url_changed`].
 ///
@@ -47,7 +47,6 @@ pub use self::token::{TokenSource, TunnelToken, token_fn};
 #[derive(Debug)]
 pub struct Websocktunnel {
     tunnel: Arc<Tunnel>,
-    attach_timeout: Duration,
 }
 
 impl Websocktunnel {
@@ -65,12 +64,8 @@ impl Websocktunnel {
             client_id: client_id.into(),
             tokens,
             windows: Config::default(),
-            limits: Limits::default(),
-            monitor: Monitor::null(),
             clock: Arc::new(SystemClock),
-            tls: None,
-            attach_timeout: Duration::from_secs(30),
-            max_wait: Duration::from_secs(2),
+            settings: TunnelSettings::default(),
         }
     }
 
@@ -92,13 +87,8 @@ impl Websocktunnel {
         handler: Arc<dyn Handler>,
         on_detach: OnDetach,
     ) -> Result<WebHook, AttachError> {
-        let hook = self.tunnel.server.attach(handler, on_detach)?;
-        let interest = Interest::new(&self.tunnel.gate);
-        // Dropped here, both undo what they did.
-        let gate = &self.tunnel.gate;
-        gate.wait_for_url(&self.tunnel.server, self.attach_timeout)
-            .await?;
-        Ok(hook.into_web_hook(move || drop(interest)))
+        let Tunnel { server, gate, .. } = &*self.tunnel;
+        gate.attach(server, handler, on_detach).await
     }
 
     /// Says whether the tunnel is open at this moment.
@@ -147,12 +137,8 @@ pub struct WebsocktunnelBuilder {
     client_id: String,
     tokens: Arc<dyn TokenSource>,
     windows: Config,
-    limits: Limits,
-    monitor: Monitor,
     clock: Arc<dyn Clock>,
-    tls: Option<Arc<ClientConfig>>,
-    attach_timeout: Duration,
-    max_wait: Duration,
+    settings: TunnelSettings,
 }
 
 impl WebsocktunnelBuilder {
@@ -171,41 +157,11 @@ impl WebsocktunnelBuilder {
         self
     }
 
-    /// Sets the limits of requests.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Counts and logs to this monitor, under `webhook`.
-    pub fn monitor(mut self, monitor: Monitor) -> Self {
-        self.monitor = monitor;
-        self
-    }
+    tunnel_methods!();
 
     /// Takes the time at which tokens expire from this clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
-        self
-    }
-
-    /// Connects to the server with this TLS configuration; by default it trusts what the operating system
-    /// trusts.
-    pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
-        self.tls = Some(config);
-        self
-    }
-
-    /// How long attaching a hook waits for the tunnel to open the first time. 30 seconds by default.
-    pub fn attach_timeout(mut self, limit: Duration) -> Self {
-        self.attach_timeout = limit;
-        self
-    }
-
-    /// Waits at most this long before another attempt at a server that is away: 2 seconds by default, which
-    /// cost it a refused connection or handshake. To a server that refuses this client it is a minute.
-    pub fn max_wait(mut self, limit: Duration) -> Self {
-        self.max_wait = limit;
         self
     }
 
@@ -214,18 +170,15 @@ impl WebsocktunnelBuilder {
     /// # Errors
     ///
     /// A [`SetupError`] if the URL, the client id or the TLS configuration cannot work.
-    pub fn start(self) -> Result<Websocktunnel, SetupError> {
+    pub fn start(mut self) -> Result<Websocktunnel, SetupError> {
         let (address, uri) = Address::parse(&self.server_url)?;
         if !is_client_id(&self.client_id) {
             let client_id = self.client_id;
             return Err(SetupError::ClientId { client_id });
         }
-        let tls = match self.tls {
-            Some(tls) => tls,
-            None => dial::default_tls()?,
-        };
+        let tls = self.settings.tls()?;
         let tunnel = Arc::new(Tunnel {
-            server: Arc::new(Server::new(self.limits, &self.monitor)),
+            server: self.settings.common.server(),
             target: Target {
                 address,
                 uri,
@@ -233,16 +186,13 @@ impl WebsocktunnelBuilder {
                 tls,
             },
             windows: self.windows,
-            max_wait: self.max_wait,
-            gate: Arc::new(Gate::new()),
+            max_wait: self.settings.max_wait,
+            gate: Arc::new(Gate::new(self.settings.attach_timeout)),
         });
         let tokens = Tokens::new(self.tokens, self.clock);
         let running = Arc::clone(&tunnel).run(tokens);
         tunnel.server.tasks.spawn(running);
-        Ok(Websocktunnel {
-            tunnel,
-            attach_timeout: self.attach_timeout,
-        })
+        Ok(Websocktunnel { tunnel })
     }
 }
 

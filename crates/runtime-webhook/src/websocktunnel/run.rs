@@ -23,6 +23,9 @@ const REFUSED: Duration = Duration::from_secs(60);
 /// out, and should not do so several times a second.
 const SHORT: Duration = Duration::from_secs(2);
 
+/// So many short sessions in a row are no accident.
+const SUSPICIOUS: u32 = 3;
+
 /// How long the goodbye to the server may take once the last stream is over.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -40,7 +43,7 @@ pub(super) struct Tunnel {
 impl Tunnel {
     /// Connects whenever there are hooks, until the server stops.
     pub(super) async fn run(self: Arc<Self>, mut tokens: Tokens) {
-        let mut backoff = Backoff::new(FIRST_WAIT);
+        let mut pace = Pace::new();
         let stopping = self.server.stopping.clone();
         loop {
             let once = async {
@@ -51,10 +54,10 @@ impl Tunnel {
                 return;
             };
             let most = match result {
-                Ok(link) => self.hold(link, &mut backoff).await,
+                Ok(link) => self.hold(link, &mut pace).await,
                 Err(error) => self.failed(error),
             };
-            let wait = backoff.next(most);
+            let wait = pace.backoff.next(most);
             if stopping.run_until_cancelled(sleep(wait)).await.is_none() {
                 return;
             }
@@ -62,7 +65,8 @@ impl Tunnel {
     }
 
     async fn connect(&self, tokens: &mut Tokens) -> Result<Link, ConnectError> {
-        let token = tokens.get().await.map_err(ConnectError::Token)?;
+        let token = tokens.get().await;
+        let token = token.map_err(|source| self.target.no_token(source))?;
         let result = connect(&self.target, token).await;
         if result.as_ref().is_err_and(ConnectError::is_about_the_token) {
             tokens.forget();
@@ -80,7 +84,7 @@ impl Tunnel {
     }
 
     /// Serves a connection until it ends, and returns how long to wait at most.
-    async fn hold(&self, link: Link, backoff: &mut Backoff) -> Duration {
+    async fn hold(&self, link: Link, pace: &mut Pace) -> Duration {
         let since = Instant::now();
         self.gate.opened(&self.server, &link.base);
         let result = self.serve(link).await;
@@ -90,8 +94,11 @@ impl Tunnel {
             monitor.count("tunnel-disconnects", 1);
             monitor.warn(format_args!("the tunnel ended: {}", chain(&error)));
         }
-        if since.elapsed() >= SHORT {
-            backoff.reset();
+        if pace.ended_after(since.elapsed()) {
+            let id = &self.target.client_id;
+            monitor.warn(format_args!(
+                "the tunnel ended {SUSPICIOUS} times in a row right after it was opened: does another client use the id `{id}`? They throw each other out, so each needs an id of its own"
+            ));
         }
         self.max_wait
     }
@@ -120,5 +127,32 @@ impl Tunnel {
             () = accepting => Ok(()),
             () = closing => Ok(()),
         }
+    }
+}
+
+/// How soon to try again.
+#[derive(Debug)]
+struct Pace {
+    backoff: Backoff,
+    /// How many sessions in a row were short.
+    short: u32,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            backoff: Backoff::new(FIRST_WAIT),
+            short: 0,
+        }
+    }
+
+    /// Notes how long a session lasted, and says whether there is something wrong that was not told yet.
+    fn ended_after(&mut self, time: Duration) -> bool {
+        if time >= SHORT {
+            *self = Self::new();
+            return false;
+        }
+        self.short = self.short.saturating_add(1);
+        self.short == SUSPICIOUS
     }
 }

@@ -7,6 +7,7 @@ use crate::support::{body, exchange, get, open, read_until, split, status};
 use runtime_core::webhook::{
     AttachError, Body, Handler, Response, WebHookServer as _, WebHookSet, from_fn, from_service,
 };
+use runtime_mocks::MockMonitor;
 use runtime_webhook::{BindError, Limits, LocalhostServer, OnDetach};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
@@ -389,4 +390,25 @@ async fn connections_above_the_limit_wait_for_a_place() {
     assert!(early.is_err(), "there is no place for a second connection");
     drop(first);
     read_until(&mut second, "101").await;
+}
+
+#[tokio::test]
+async fn nothing_that_is_logged_or_shown_leads_to_a_hook() {
+    let (monitor, seen) = MockMonitor::new();
+    let server = LocalhostServer::builder().monitor(monitor);
+    let server = server.start().await.expect("a free port");
+    let hook = server.attach(echo()).await.expect("it attaches");
+    let (address, path) = split(&hook.url());
+    let id = path.trim_matches('/').to_owned();
+    get(&hook.url(), "").await;
+    get(hook.url().trim_end_matches('/'), "").await;
+    // Broken in the middle of the head.
+    exchange(address, &format!("GET {path} HTTP/1.1\r\nHost\r\n\r\n")).await;
+    let shown = format!("{hook:?} {server:?}");
+    drop(hook);
+    get(&format!("http://{address}{path}"), "").await;
+    server.stop(Duration::from_secs(5)).await;
+    let logged = format!("{:?}", seen.lines());
+    assert!(!shown.contains(&id) && !logged.contains(&id), "{shown} {logged}");
+    assert!(seen.counter("webhook.unknown-hooks") == 1 && seen.counter("webhook.requests") == 1);
 }

@@ -2,6 +2,7 @@
 
 mod life;
 mod requests;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
