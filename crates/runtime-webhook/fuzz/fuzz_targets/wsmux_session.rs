@@ -1,0 +1,225 @@
+//! Whatever the server and the holders of streams do, and in whatever order: a client breaks no rule of the
+//! protocol, and bytes arrive as they were sent or not at all.
+
+#![no_main]
+
+use std::collections::HashMap;
+
+use arbitrary::Arbitrary;
+use bytes::Bytes;
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use libfuzzer_sys::fuzz_target;
+use runtime_webhook::wsmux::{Config, Frame, Kind, Role, Session, Stream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::{Message, protocol};
+
+#[derive(Arbitrary, Debug)]
+enum Step {
+    /// The server opens the next stream.
+    Open,
+    /// The server sends so many bytes of a stream, or of one that there is not.
+    Data(u8, u8),
+    Ack(u8, u8),
+    Fin(u8),
+    /// The server sends anything that does not open a stream.
+    Message(Vec<u8>),
+    Accept,
+    Read(u8),
+    Write(u8, u16),
+    Shutdown(u8),
+    Drop(u8),
+    Close,
+}
+
+/// What announced and assumed windows have room for.
+const WINDOW: u32 = 100;
+
+const MESSAGE: usize = 40;
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config.receive_window = WINDOW;
+    config.assumed_window = WINDOW;
+    config.message_bytes = MESSAGE;
+    config.queued_bytes = 60;
+    config.streams = 5;
+    config.backlog = 3;
+    config
+}
+
+/// What the server knows about a stream.
+#[derive(Debug, Default)]
+struct Seen {
+    sent: usize,
+    /// How many of them the holder of the stream has read.
+    read: usize,
+    credit: usize,
+    acknowledged: usize,
+    is_accepted: bool,
+    has_ended: bool,
+}
+
+/// Both ends of a connection.
+struct World {
+    client: Session,
+    server: WebSocketStream<DuplexStream>,
+    opened: u32,
+    seen: HashMap<u32, Seen>,
+    streams: Vec<Stream>,
+    is_over: bool,
+}
+
+impl World {
+    async fn step(&mut self, step: Step) {
+        match step {
+            Step::Open => {
+                let id = self.opened * 2;
+                self.opened += 1;
+                let credit = WINDOW as usize;
+                self.seen.insert(id, Seen { credit, ..Seen::default() });
+                self.send(id, Kind::Syn).await;
+            }
+            Step::Data(id, len) => self.send_data(u32::from(id), len.into()).await,
+            Step::Ack(id, bytes) => {
+                if let Some(seen) = self.seen.get_mut(&u32::from(id)) {
+                    seen.credit += usize::from(bytes);
+                }
+                self.send(id.into(), Kind::Ack(bytes.into())).await;
+            }
+            Step::Fin(id) => self.send(id.into(), Kind::Fin).await,
+            Step::Message(bytes) => {
+                // The rules below do not follow what such frames do.
+                if Frame::decode(bytes.clone().into()).is_err() {
+                    self.message(bytes.into()).await;
+                }
+            }
+            Step::Accept => {
+                if let Some(Some(stream)) = self.client.accept().now_or_never() {
+                    self.streams.push(stream);
+                }
+            }
+            Step::Read(index) => self.read(index).await,
+            Step::Write(index, len) => {
+                if let Some(stream) = self.stream(index) {
+                    let bytes = vec![b'c'; len.into()];
+                    let _ = stream.write(&bytes).now_or_never();
+                }
+            }
+            Step::Shutdown(index) => {
+                if let Some(stream) = self.stream(index) {
+                    let _ = stream.shutdown().now_or_never();
+                }
+            }
+            Step::Drop(index) => {
+                if !self.streams.is_empty() {
+                    let index = usize::from(index) % self.streams.len();
+                    self.streams.swap_remove(index);
+                }
+            }
+            Step::Close => self.client.close(),
+        }
+    }
+
+    fn stream(&mut self, index: u8) -> Option<&mut Stream> {
+        let len = self.streams.len().max(1);
+        self.streams.get_mut(usize::from(index) % len)
+    }
+
+    /// The bytes of a stream count up from its id.
+    async fn send_data(&mut self, id: u32, len: usize) {
+        let sent = self.seen.entry(id).or_default().sent;
+        let bytes: Vec<u8> = (sent..sent + len).map(|at| at as u8).collect();
+        self.seen.entry(id).or_default().sent += len;
+        self.send(id, Kind::Dat(bytes.into())).await;
+    }
+
+    async fn read(&mut self, index: u8) {
+        let Some(stream) = self.stream(index) else { return };
+        let (id, mut buffer) = (stream.id(), [0; 50]);
+        // An error or the end says nothing about the bytes before.
+        if let Some(Ok(count)) = stream.read(&mut buffer).now_or_never() {
+            let seen = self.seen.get_mut(&id).expect("a stream that was opened");
+            let expected = (seen.read..seen.read + count).map(|at| at as u8);
+            assert!(buffer[..count].iter().copied().eq(expected), "other bytes than were sent");
+            seen.read += count;
+        }
+    }
+
+    async fn send(&mut self, stream: u32, kind: Kind) {
+        self.message(Frame { stream, kind }.encode()).await;
+    }
+
+    async fn message(&mut self, bytes: Bytes) {
+        // It fails once the session is over.
+        self.is_over |= self.server.send(Message::Binary(bytes)).await.is_err();
+        tokio::task::yield_now().await;
+        self.look().await;
+    }
+
+    /// Checks what the client sent.
+    async fn look(&mut self) {
+        tokio::task::yield_now().await;
+        while let Some(message) = self.server.next().now_or_never() {
+            match message {
+                Some(Ok(Message::Binary(bytes))) => self.check(Frame::decode(bytes).unwrap()),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                _ => {
+                    self.is_over = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn check(&mut self, Frame { stream, kind }: Frame) {
+        let seen = self.seen.get_mut(&stream).expect("a stream that was opened");
+        assert!(!seen.has_ended || matches!(kind, Kind::Ack(_)), "{kind:?} after FIN");
+        match kind {
+            Kind::Dat(bytes) => {
+                assert!(seen.is_accepted && !bytes.is_empty() && bytes.len() <= MESSAGE);
+                seen.credit = seen.credit.checked_sub(bytes.len()).expect("within the credit");
+            }
+            Kind::Ack(bytes) if !seen.is_accepted => {
+                assert_eq!(bytes, WINDOW);
+                seen.is_accepted = true;
+            }
+            Kind::Ack(bytes) => {
+                seen.acknowledged += bytes as usize;
+                assert!(bytes > 0 && seen.acknowledged <= seen.sent, "more than was sent");
+            }
+            Kind::Fin => seen.has_ended = true,
+            Kind::Syn => panic!("the client opens nothing"),
+        }
+    }
+}
+
+async fn run(steps: Vec<Step>) {
+    let (here, there) = tokio::io::duplex(1 << 20);
+    let (client, driver) = Session::start(here, Role::Client, config()).await;
+    let driver = tokio::spawn(driver);
+    let server = WebSocketStream::from_raw_socket(there, protocol::Role::Server, None).await;
+    let mut world = World {
+        client,
+        server,
+        opened: 0,
+        seen: HashMap::new(),
+        streams: Vec::new(),
+        is_over: false,
+    };
+    for step in steps {
+        world.step(step).await;
+        world.look().await;
+        if world.is_over {
+            break;
+        }
+    }
+    // Whatever happened, the session ends with its connection.
+    drop(world.server);
+    let _ = driver.await.expect("no panic");
+}
+
+fuzz_target!(|steps: Vec<Step>| {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().build().unwrap().block_on(run(steps));
+});
