@@ -16,6 +16,18 @@ use tokio::time::{interval, sleep};
 /// How long a running request may take when the server is stopped.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// What terminals show, and the question of a program that waits.
+const COLOURS: &str = "\
+    \x1b[1mbold\x1b[0m \x1b[2mdim\x1b[0m \x1b[3mitalic\x1b[0m \x1b[4munderlined\x1b[0m \x1b[7minverse\x1b[0m\n\
+    \x1b[31mred \x1b[32mgreen \x1b[33myellow \x1b[34mblue \x1b[35mmagenta \x1b[36mcyan \x1b[37mwhite\x1b[0m\n\
+    \x1b[91mred \x1b[92mgreen \x1b[93myellow \x1b[94mblue \x1b[95mmagenta \x1b[96mcyan \x1b[97mwhite\x1b[0m\n\
+    \x1b[41mred\x1b[0m \x1b[1;37;44mbold white on blue\x1b[0m \x1b[38;5;208m256\x1b[0m \x1b[38;2;120;80;200m16 million\x1b[0m\n\
+    10 %\r50 %\r100 %\n\
+    \x1b]0;a title\x07<b>no markup</b> & no entity\n\
+    \x1b[32mgoes on\n\
+    to the next line\x1b[0m\n\
+    Continue? [y/n] ";
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
@@ -30,6 +42,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let live = FollowedLog::create(folder.path().join("live.log"))?;
     let live_hook = server.attach(follow(&live)).await?;
     println!("export LIVE_URL={}", live_hook.url());
+
+    let asking = FollowedLog::create(folder.path().join("asking.log"))?;
+    asking.writer().write_all(COLOURS.as_bytes())?;
+    let asking_hook = server.attach(follow(&asking)).await?;
+    println!("export ASKING_URL={}", asking_hook.url());
 
     let shell = Shell::new(|| ShellCommand::new("/bin/sh").env("PS1", "$ "))?;
     let path = shell.path();
@@ -60,9 +77,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         _ = stop.recv() => {}
     }
     live.close()?;
+    asking.close()?;
     // Viewers get the end; then nobody is left to wait for.
     sleep(Duration::from_millis(100)).await;
-    drop((done, live_hook, shell, page));
+    drop((done, live_hook, asking_hook, shell, page));
     server.stop(GRACE).await;
     public.stop(GRACE).await;
     Ok(())

@@ -9,7 +9,7 @@ use super::server::Server;
 use super::{Outcome, python};
 
 /// How many `export` lines the example prints.
-pub(super) const EXPORTS: usize = 6;
+pub(super) const EXPORTS: usize = 7;
 
 /// The URLs that the example told.
 pub(super) fn export<'a>(server: &'a Server, name: &str) -> Result<&'a str> {

@@ -146,6 +146,27 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
+    /// Turns the wheel over the first element that a CSS selector finds, so many pixels down.
+    pub(super) fn scroll(&mut self, selector: &str, down: i32) -> Result<()> {
+        let selector = Value::from(selector);
+        let place = self.eval(&format!(
+            "(box => ({{x: box.x + box.width / 2, y: box.y + box.height / 2}}))(document.querySelector({selector}).getBoundingClientRect())"
+        ))?;
+        let event = json!({"type": "mouseWheel", "x": place["x"], "y": place["y"], "deltaX": 0, "deltaY": down});
+        self.call("Input.dispatchMouseEvent", event)?;
+        Ok(())
+    }
+
+    /// Takes the network away from the page, or gives it back.
+    pub(super) fn set_offline(&mut self, is_offline: bool) -> Result<()> {
+        self.call("Network.enable", json!({}))?;
+        let conditions = json!({
+            "offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
+        });
+        self.call("Network.emulateNetworkConditions", conditions)?;
+        Ok(())
+    }
+
     /// Lets the page take people to prefer a dark or a light scheme.
     pub(super) fn set_dark(&mut self, is_dark: bool) -> Result<()> {
         let value = if is_dark { "dark" } else { "light" };

@@ -22,6 +22,14 @@ export class Ansi {
     return pieces;
   }
 
+  /** The same for a line that is not complete: what it changes does not last. */
+  peek(line) {
+    const before = this.#look;
+    const pieces = this.split(line);
+    this.#look = before;
+    return pieces;
+  }
+
   #piece(pieces, text) {
     if (text) pieces.push({ text, look: this.#look });
   }

@@ -4,6 +4,7 @@ import { Ansi, dress, isPlain, lastVersion } from "./ansi.js";
 
 const BLOCK = 500; // Lines that the browser lays out together.
 const MOST = 400_000; // Lines that are kept; the first are let go of.
+const LONGEST = 20_000; // Characters of a line that are shown.
 const RETRY = { first: 500, most: 15_000 }; // Milliseconds.
 
 const find = (id) => document.getElementById(id);
@@ -15,12 +16,13 @@ const ansi = new Ansi();
 const lines = []; // The plain text of each line that is shown, for the search.
 let gone = 0; // How many lines were let go of.
 let offset = 0; // Bytes of the log that were read.
-let tail = ""; // The begin of a line whose end did not come yet.
+let tail = ""; // The begin of a line whose end did not come yet; it is shown below the others.
+const decoder = new TextDecoder(); // One for all connections: a character may begin on one and end on the next.
 let follows = true; // Whether the view stays at the end.
 let unpause = null; // Called to go on, while the log is paused.
 
 function say(name, text) {
-  find("state").className = name;
+  find("state").className = unpause ? `${name} paused` : name;
   find("state").textContent = text;
 }
 
@@ -29,27 +31,28 @@ function say(name, text) {
 async function run() {
   let wait = RETRY.first;
   for (;;) {
+    const before = offset;
     try {
-      const before = offset;
-      if (await read()) return say("complete", "complete");
-      if (offset > before) wait = RETRY.first;
+      return say(...(await read()));
     } catch (error) {
       console.warn("the log broke off", error);
     }
+    if (offset > before) wait = RETRY.first;
     say("broken", `broken off; trying again in ${Math.ceil(wait / 1000)} s`);
     await new Promise((done) => setTimeout(done, wait * (0.5 + Math.random() / 2)));
     wait = Math.min(wait * 2, RETRY.most);
   }
 }
 
-/** Reads to the end; false if the log is not there any more. */
+/** Reads to the end, and says how the log ended; throws if it did not. */
 async function read() {
   const headers = offset ? { Range: `bytes=${offset}-` } : {};
   const response = await fetch("log.txt", { headers, cache: "no-store" });
-  if (response.status === 416) return true;
-  if (!response.ok || (offset && response.status !== 206)) return false;
+  // A hook that is gone never comes back; whatever else is wrong may pass.
+  if (response.status === 404) return ["broken", "not served any more"];
+  if (response.status === 416) return ["complete", "complete"];
+  if (!response.ok || (offset && response.status !== 206)) throw new Error(`status ${response.status}`);
   say("live", "live");
-  const decoder = new TextDecoder();
   const reader = response.body.getReader();
   for (;;) {
     await paused();
@@ -59,15 +62,17 @@ async function read() {
     add(decoder.decode(value, { stream: true }));
   }
   add(decoder.decode());
-  if (tail) show([tail]);
-  tail = "";
-  return true;
+  if (tail) add("\n");
+  return ["complete", "complete"];
 }
 
 function add(text) {
   const parts = (tail + text).split("\n");
   tail = parts.pop();
   if (parts.length) show(parts);
+  // Such as a prompt, or a bar that grows. What it looks like is forgotten: the whole line will tell.
+  find("tail").replaceChildren(...item(ansi.peek(lastVersion(tail).slice(-LONGEST))).childNodes);
+  if (follows) toEnd();
 }
 
 function paused() {
@@ -78,26 +83,30 @@ function paused() {
 
 function show(more) {
   for (const line of more) {
-    const pieces = ansi.split(lastVersion(line));
+    const pieces = ansi.split(cut(lastVersion(line)));
     lines.push(pieces.map((piece) => piece.text).join(""));
     list().append(item(pieces));
   }
   letGo();
   find("count").textContent = `${(gone + lines.length).toLocaleString()} lines`;
-  if (follows) toEnd();
   searchSoon();
+}
+
+/** Browsers take minutes for lines of megabytes. */
+function cut(line) {
+  return line.length > LONGEST ? `${line.slice(0, LONGEST)} … (the raw log has the rest)` : line;
 }
 
 /** The list that the next line goes to. */
 function list() {
-  const last = log.lastElementChild?.querySelector("ol");
+  const last = find("lines").lastElementChild?.firstElementChild;
   if (last && last.childElementCount < BLOCK) return last;
   const block = document.createElement("div");
   block.className = "block";
   const list = document.createElement("ol");
   list.start = gone + lines.length;
   block.append(list);
-  log.append(block);
+  find("lines").append(block);
   return list;
 }
 
@@ -170,6 +179,7 @@ find("pause").addEventListener("click", (event) => {
   unpause = goOn ? null : () => {};
   button.setAttribute("aria-pressed", String(!goOn));
   button.textContent = goOn ? "Pause" : "Continue";
+  find("state").classList.toggle("paused", !goOn);
   if (goOn) goOn();
 });
 
