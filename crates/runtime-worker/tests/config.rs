@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use runtime_worker::config::{self, ConfigError, Format, ShutdownConfig, WorkerConfig};
 use serde_json::{Value, json};
 
@@ -95,6 +97,53 @@ fn a_key_that_is_not_known_is_named_with_its_path_and_the_nearest() {
         all.contains("`plugins.zebra` is no key; known: idleStop"),
         "{all}"
     );
+}
+
+/// One of several forms, which its tag tells apart.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+enum Form {
+    #[expect(dead_code, reason = "only what is wrong is read")]
+    Square(Square),
+    #[expect(dead_code, reason = "only what is wrong is read")]
+    Circle(Circle),
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Square {
+    #[expect(dead_code, reason = "only what is wrong is read")]
+    side_length: u8,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Circle {
+    #[expect(dead_code, reason = "only what is wrong is read")]
+    radius: u8,
+}
+
+#[test]
+fn what_is_wrong_with_a_form_is_told_for_the_form_that_was_chosen() {
+    let wrong = |value: Value| {
+        let error = config::parse::<Form>(&value.to_string(), Format::Json);
+        error.expect_err("something is wrong").to_string()
+    };
+    let text = wrong(json!({ "kind": "square", "sideLenght": 2 }));
+    assert!(
+        text.contains("`sideLenght` is no key; did you mean `sideLength`?")
+            && text.contains("`sideLength` is missing"),
+        "{text}"
+    );
+    let text = wrong(json!({ "kind": "circle", "radius": "far" }));
+    assert!(text.contains("`radius`") && !text.contains("far"), "{text}");
+    let text = wrong(json!({ "kind": "cube" }));
+    assert!(
+        text.contains("`kind` must be one of square, circle"),
+        "{text}"
+    );
+    let text = wrong(json!({ "radius": 3 }));
+    assert!(text.contains("`kind` is missing"), "{text}");
 }
 
 #[test]

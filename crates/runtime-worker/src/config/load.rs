@@ -117,7 +117,7 @@ fn problems(validator: &Validator, schema: &Value, value: &Value) -> Vec<String>
 
 /// What is wrong, without the value, which may be a secret.
 fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<String> {
-    let path = dotted(&error.instance_path().to_string());
+    let path = place(error);
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             let place = error.schema_path().to_string();
@@ -131,8 +131,57 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<String> {
             let key = property.as_str().unwrap_or_default();
             vec![format!("`{}` is missing", join(&path, key))]
         }
+        ValidationErrorKind::OneOfNotValid { context } => describe_forms(error, context, schema),
         _ => vec![format!("`{path}`: {}", error.masked())],
     }
+}
+
+/// What is wrong with a value that has several forms: with the one form whose tag it has, or with the tag.
+fn describe_forms(
+    error: &ValidationError<'_>,
+    forms: &[Vec<ValidationError<'static>>],
+    schema: &Value,
+) -> Vec<String> {
+    let describe_form = |errors: &Vec<ValidationError<'static>>| -> Vec<String> {
+        let problems = errors.iter();
+        problems.flat_map(|error| describe(error, schema)).collect()
+    };
+    let mut tagged = forms
+        .iter()
+        .filter(|errors| !errors.iter().any(|error| expected_tag(error).is_some()));
+    if let (Some(chosen), None) = (tagged.next(), tagged.next()) {
+        return describe_form(chosen);
+    }
+    let tags: Vec<_> = forms.iter().flatten().filter_map(expected_tag).collect();
+    if let [(place, _), ..] = &tags[..]
+        && tags.len() == forms.len()
+    {
+        let tags: Vec<_> = tags.iter().map(|(_, tag)| *tag).collect();
+        return vec![format!("`{place}` must be one of {}", tags.join(", "))];
+    }
+    // Such as a tag that is missing.
+    let mut forms = forms.iter().map(describe_form);
+    let mut of_all = forms.next().unwrap_or_default();
+    forms.for_each(|form| of_all.retain(|problem| form.contains(problem)));
+    match of_all.is_empty() {
+        true => vec![format!("`{}`: {}", place(error), error.masked())],
+        false => of_all,
+    }
+}
+
+/// Where a tag of another form is, and what it would be.
+fn expected_tag<'a>(error: &'a ValidationError<'_>) -> Option<(String, &'a str)> {
+    match error.kind() {
+        ValidationErrorKind::Constant { expected_value } => {
+            Some((place(error), expected_value.as_str()?))
+        }
+        _ => None,
+    }
+}
+
+/// The path of the value that is wrong.
+fn place(error: &ValidationError<'_>) -> String {
+    dotted(&error.instance_path().to_string())
 }
 
 fn describe_unknown(path: &str, key: &str, known: &[&str]) -> String {
