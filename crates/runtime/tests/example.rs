@@ -1,11 +1,15 @@
 //! The example worker as its users meet it: as a program.
 #![cfg(unix)]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
-use serde_json::Value;
+use runtime::Timestamp;
+use runtime::mocks::taskcluster::Taskcluster;
+use runtime::mocks::websocktunnel::WebsocktunnelServer;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The example, which `cargo test` builds beside the tests.
@@ -152,6 +156,17 @@ fn signal(child: &Child, name: &str) {
     assert!(status.expect("there is a `kill`").success());
 }
 
+/// Sends the second signal, which must not come before the first was handled: both would count as one.
+fn signal_until_ended(child: &mut Child) -> ExitStatus {
+    loop {
+        if let Some(status) = child.try_wait().expect("it is our child") {
+            return status;
+        }
+        std::thread::yield_now();
+        signal(child, "-TERM");
+    }
+}
+
 #[test]
 fn a_second_signal_stops_running_tasks_and_leaves_nothing() {
     let folder = folder();
@@ -164,18 +179,8 @@ fn a_second_signal_stops_running_tasks_and_leaves_nothing() {
         .expect("the example starts");
     read_until(&mut child, "running");
     signal(&child, "-TERM");
-    // The second signal must not come before the first was handled: both would count as one.
-    let mut child_ended = child.try_wait().expect("it is our child");
-    while child_ended.is_none() {
-        std::thread::yield_now();
-        signal(&child, "-TERM");
-        child_ended = child.try_wait().expect("it is our child");
-    }
-    assert_eq!(
-        child_ended.and_then(|status| status.code()),
-        Some(1),
-        "the task did not complete"
-    );
+    let status = signal_until_ended(&mut child);
+    assert_eq!(status.code(), Some(1), "the task did not complete");
     assert!(
         is_empty(&folder),
         "something is left in the temporary folder"
@@ -214,4 +219,105 @@ fn what_is_kept_serves_another_worker_until_a_signal() {
         is_empty(&folder),
         "something is left in the temporary folder"
     );
+}
+
+#[test]
+fn a_worker_without_hooks_has_no_live_logs() {
+    let folder = folder();
+    let scratch = tempfile::tempdir().expect("a folder for the files");
+    let hooks = file(&scratch, "hooks.yml", "provider: none");
+    let task = file(&scratch, "quick.yml", "payload: { command: ['true'] }");
+    let (output, text) = run(worker(folder.path())
+        .arg("--web-hooks")
+        .arg(&hooks)
+        .arg(&task));
+    assert!(output.status.success(), "{text}");
+    assert!(!text.contains("curl -N"), "{text}");
+}
+
+#[test]
+fn a_wrong_setting_of_hooks_is_named() {
+    let folder = folder();
+    let scratch = tempfile::tempdir().expect("a folder for the file");
+    let hooks = file(&scratch, "hooks.yml", "{ provider: localhost, prot: 80 }");
+    let (output, text) = run(worker(folder.path()).arg("--web-hooks").arg(&hooks));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("`prot` is no key; did you mean `port`?"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_schema_of_the_hooks_is_printed() {
+    let folder = folder();
+    let (output, text) = run(worker(folder.path()).arg("--web-hooks-schema"));
+    assert!(output.status.success(), "{text}");
+    let schema: Value = serde_json::from_str(&text).expect("it is JSON");
+    assert!(schema["oneOf"].is_array(), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_live_log_is_reached_through_a_tunnel() {
+    let taskcluster = Taskcluster::start().await.expect("a free port");
+    let tunnel = WebsocktunnelServer::builder()
+        .secret(taskcluster.tunnel_key())
+        .audience("demo");
+    let tunnel = tunnel.start().await.expect("a free port");
+    let folder = folder();
+    let hooks = json!({
+        "provider": "websocktunnel",
+        "serverUrl": tunnel.url(),
+        "audience": "demo",
+        "clientId": "local.worker.hooks",
+    });
+    let scratch = tempfile::tempdir().expect("a folder for the file");
+    let hooks = file(&scratch, "hooks.json", &hooks.to_string());
+    let now = Timestamp::now();
+    let definition = json!({
+        "taskQueueId": "demo/local",
+        "created": now.to_string(),
+        "deadline": (now + std::time::Duration::from_secs(3600)).to_string(),
+        "payload": { "command": ["sh", "-c", "echo through-the-tunnel; exec sleep 600"] },
+        "metadata": { "name": "t", "description": "t", "owner": "t@example.com", "source": "https://example.com" },
+    });
+    taskcluster.create_task(definition).expect("it is valid");
+    let credentials = taskcluster.credentials();
+    let token = credentials.secrets().next().unwrap_or_default().to_owned();
+    let mut child = worker(folder.path())
+        .args(["--connect", taskcluster.root_url(), "--web-hooks"])
+        .arg(&hooks)
+        .env("TASKCLUSTER_CLIENT_ID", &credentials.client_id)
+        .env("TASKCLUSTER_ACCESS_TOKEN", token)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the example starts");
+    let expected = tunnel.client_url("local.worker.hooks");
+    let work = tokio::task::spawn_blocking(move || {
+        let lines = read_until(&mut child, "curl -N ");
+        let (_, url) = lines
+            .last()
+            .and_then(|line| line.split_once("curl -N "))
+            .expect("it was waited for");
+        assert!(url.starts_with(&expected), "{url}");
+        follow(url, "through-the-tunnel");
+        signal(&child, "-TERM");
+        signal_until_ended(&mut child)
+    });
+    assert!(work.await.expect("no panic").success());
+}
+
+/// Reads a URL until a text comes.
+fn follow(url: &str, text: &str) {
+    let rest = url.strip_prefix("http://").expect("an HTTP URL");
+    let (address, path) = rest.split_once('/').expect("a path");
+    let mut stream = TcpStream::connect(address).expect("it accepts");
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("it reads");
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        let mut buffer = [0; 1024];
+        let count = stream.read(&mut buffer).expect("it goes on");
+        assert!(count > 0, "only {:?} came", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&buffer[..count]);
+    }
 }

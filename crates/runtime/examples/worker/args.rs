@@ -51,6 +51,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data: Option<PathBuf>,
 
+    /// How live logs can be reached: a file (YAML, TOML or JSON) with the provider and its settings. By
+    /// default, from this machine only.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) web_hooks: Option<PathBuf>,
+
+    /// Print the JSON schema of the file for --web-hooks, and do nothing else.
+    #[arg(long)]
+    pub(crate) web_hooks_schema: bool,
+
     /// What the worker itself logs to standard error: error, warn, info, debug or trace.
     #[arg(long, default_value = "error")]
     pub(crate) log_level: String,

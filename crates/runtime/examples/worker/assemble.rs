@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use runtime::client::TaskclusterDeployment;
 use runtime::clock::SystemClock;
 use runtime::fetcher::{AddressPolicy, FetchConfig, HttpClient};
 use runtime::gc::{
@@ -12,16 +13,17 @@ use runtime::gc::{
     SystemPressure,
 };
 use runtime::monitoring::{Config, Log, LogBuilder, Metrics, from_config};
-use runtime::webhook::{LiveLog, LocalhostServer};
+use runtime::webhook::{AnyServer, LiveLog};
 use runtime::worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, Mounts, TaskLog};
 use runtime::worker::{CollectorAdmission, Observer, ProcessEngine, Worker};
 use runtime::{
-    CredentialsWatch, Deployment, Environment, LifeCycleTracker, Monitor, TaskContext,
+    CredentialsWatch, Deployment as _, Environment, LifeCycleTracker, Monitor, TaskContext,
     TemporaryStorage, WorkerIdentity,
 };
 use tempfile::TempDir;
 
 use crate::args::Args;
+use crate::hooks;
 use crate::progress::Progress;
 
 /// How long those who follow a log have to read its end when the worker stops.
@@ -29,7 +31,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// What differs between an embedded deployment and a real one.
 pub(crate) struct Parts {
-    pub(crate) deployment: Arc<dyn Deployment>,
+    pub(crate) deployment: TaskclusterDeployment,
     pub(crate) credentials: CredentialsWatch,
     pub(crate) progress: Arc<Progress>,
     pub(crate) cancel_poll: Duration,
@@ -41,7 +43,7 @@ pub(crate) struct Parts {
 pub(crate) struct Assembled {
     pub(crate) worker: Worker,
     metrics: Metrics,
-    hooks: Arc<LocalhostServer>,
+    hooks: Arc<AnyServer>,
     _collection: Background,
     _folder: Option<TempDir>,
     _log: Log,
@@ -58,12 +60,8 @@ pub(crate) async fn assemble(
     let (root, folder) = storage_root(args)?;
     let storage = TemporaryStorage::open(&root)?;
     let collector = collector(root.clone(), monitoring.monitor.clone());
-    let hooks = Arc::new(
-        LocalhostServer::builder()
-            .monitor(monitoring.monitor.clone())
-            .start()
-            .await?,
-    );
+    let client = parts.deployment.client(parts.credentials.clone());
+    let hooks = hooks::start(args.web_hooks.as_deref(), client, &monitoring.monitor).await?;
     let environment = Environment {
         resources: collector.tracker(),
         storage,
@@ -105,7 +103,7 @@ fn worker(
         .fold(ProcessEngine::new(), |engine, path| {
             engine.env("PATH", path)
         });
-    let worker = Worker::builder(parts.deployment, environment, Arc::new(engine))
+    let worker = Worker::builder(Arc::new(parts.deployment), environment, Arc::new(engine))
         .credentials(parts.credentials)
         .capacity(args.capacity.into())
         .cancel_poll(parts.cancel_poll)

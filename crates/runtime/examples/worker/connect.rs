@@ -17,7 +17,7 @@ pub(crate) async fn run(args: &Args, root_url: &str) -> Result<()> {
     let progress = Arc::new(Progress::new(args.json));
     let stop = LifeCycleTracker::new();
     let parts = Parts {
-        deployment: Arc::new(TaskclusterDeployment::new(root_url)?),
+        deployment: TaskclusterDeployment::new(root_url)?,
         credentials: CredentialsWatch::fixed(Some(credentials()?)),
         progress: Arc::clone(&progress),
         cancel_poll: Duration::from_secs(60),

@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     let progress = Arc::new(Progress::new(args.json));
     let stop = LifeCycleTracker::new();
     let parts = Parts {
-        deployment: Arc::new(TaskclusterDeployment::new(taskcluster.root_url())?),
+        deployment: TaskclusterDeployment::new(taskcluster.root_url())?,
         credentials: CredentialsWatch::fixed(Some(taskcluster.credentials())),
         progress: Arc::clone(&progress),
         cancel_poll: Duration::from_millis(250),

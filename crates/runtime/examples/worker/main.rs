@@ -8,6 +8,7 @@ mod assemble;
 mod connect;
 mod definition;
 mod embedded;
+mod hooks;
 mod progress;
 mod signals;
 mod summary;
@@ -21,6 +22,10 @@ use args::Args;
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    if args.web_hooks_schema {
+        println!("{:#}", runtime::webhook::Config::schema().to_value());
+        return ExitCode::SUCCESS;
+    }
     let outcome = match &args.connect {
         Some(root_url) => connect::run(&args, root_url).await,
         None => embedded::run(&args).await,
