@@ -97,8 +97,7 @@ impl Gate {
             true => server.monitor.debug(text),
             false => server.monitor.warn(text),
         }
-        self.status
-            .send_modify(|status| status.error = Some(error));
+        self.status.send_modify(|status| status.error = Some(error));
     }
 
     #[cfg(feature = "websocktunnel")]

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use runtime_worker::config::{self, ConfigError, Format, ShutdownConfig, WorkerConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use runtime_worker::config::{self, ConfigError, Format, ShutdownConfig, WorkerConfig};
 use serde_json::{Value, json};
 
 fn config() -> Value {

@@ -192,8 +192,7 @@ fn read(
         );
         return Err(LocaltunnelError::Refused { status, message });
     }
-    let answer: Answer =
-        serde_json::from_slice(body).map_err(|error| address.improper(error))?;
+    let answer: Answer = serde_json::from_slice(body).map_err(|error| address.improper(error))?;
     Ok(Registration {
         base: format!("{}/", answer.url.trim_end_matches('/')),
         host: answer.ip.unwrap_or_else(|| address.host.clone()),

@@ -409,6 +409,9 @@ async fn nothing_that_is_logged_or_shown_leads_to_a_hook() {
     get(&format!("http://{address}{path}"), "").await;
     server.stop(Duration::from_secs(5)).await;
     let logged = format!("{:?}", seen.lines());
-    assert!(!shown.contains(&id) && !logged.contains(&id), "{shown} {logged}");
+    assert!(
+        !shown.contains(&id) && !logged.contains(&id),
+        "{shown} {logged}"
+    );
     assert!(seen.counter("webhook.unknown-hooks") == 1 && seen.counter("webhook.requests") == 1);
 }

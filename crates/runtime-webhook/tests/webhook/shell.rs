@@ -103,7 +103,8 @@ async fn control_c_interrupts_the_program() {
 /// What is started in the background ignores interrupts, and so does what it starts.
 #[test]
 fn control_c_interrupts_the_program_of_a_worker_in_the_background() {
-    let script = r#"trap '' HUP INT QUIT; exec "$0" --exact shell::control_c_interrupts_the_program"#;
+    let script =
+        r#"trap '' HUP INT QUIT; exec "$0" --exact shell::control_c_interrupts_the_program"#;
     let status = std::process::Command::new("/bin/sh")
         .args(["-c", script])
         .arg(std::env::current_exe().expect("this program has a path"))

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use runtime::Monitor;
 use runtime::client::Client;
-use runtime::webhook::{
-    AnyServer, Config, LocalhostConfig, Needs, Tokens, TunnelToken, token_fn,
-};
+use runtime::webhook::{AnyServer, Config, LocalhostConfig, Needs, Tokens, TunnelToken, token_fn};
 use runtime::worker::config;
 
 /// Starts the server that a file chooses; without a file, hooks are for this machine.

@@ -19,8 +19,7 @@ pub(super) const CHECK: Check = Check {
 const NUMBERS: &str = "[...document.querySelectorAll('#lines li')]
     .map((line) => Number(/^step (\\d+):/.exec(line.textContent)?.[1]))";
 
-const IS_AT_END: &str =
-    "(log => log.scrollTop + log.clientHeight >= log.scrollHeight - 2)(document.getElementById('log'))";
+const IS_AT_END: &str = "(log => log.scrollTop + log.clientHeight >= log.scrollHeight - 2)(document.getElementById('log'))";
 
 fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
     let server = start(sh)?;
@@ -137,11 +136,29 @@ fn colours(page: &mut Page<'_>, server: &Server) -> Result<()> {
     )?;
     let text = page.text("#lines")?;
     for line in ["100 %", "<b>no markup</b> & no entity", "to the next line"] {
-        ensure!(text.contains(line), "the page does not show `{line}`: {text}");
+        ensure!(
+            text.contains(line),
+            "the page does not show `{line}`: {text}"
+        );
     }
-    ensure!(!text.contains("10 %\n") && !text.contains("title"), "{text}");
-    for look in ["bold", "dim", "italic", "underline", "inverse", "f1", "b1", "bright"] {
-        ensure!(page.count(&format!("#lines .{look}"))? > 0, "nothing is {look}");
+    ensure!(
+        !text.contains("10 %\n") && !text.contains("title"),
+        "{text}"
+    );
+    for look in [
+        "bold",
+        "dim",
+        "italic",
+        "underline",
+        "inverse",
+        "f1",
+        "b1",
+        "bright",
+    ] {
+        ensure!(
+            page.count(&format!("#lines .{look}"))? > 0,
+            "nothing is {look}"
+        );
     }
     picture(page, "live-log-colours.png")?;
     page.set_dark(true)?;

@@ -111,9 +111,15 @@ fn client(port: u16, token: SecretString) -> WebsocktunnelBuilder {
 /// Accepts a client, as a server does.
 async fn accept(listener: &TcpListener) -> WebSocketStream<TcpStream> {
     let (stream, _) = listener.accept().await.expect("it connects");
+    #[expect(
+        clippy::result_large_err,
+        reason = "the type of the error is the library's"
+    )]
     let tell_url = |_: &Request, mut response: Response| {
         let url = "http://tunnel.example.com/id".parse().expect("a value");
-        response.headers_mut().insert("x-websocktunnel-client-url", url);
+        response
+            .headers_mut()
+            .insert("x-websocktunnel-client-url", url);
         Ok(response)
     };
     let accepted = tokio_tungstenite::accept_hdr_async(stream, tell_url).await;
@@ -136,9 +142,9 @@ async fn a_server_that_sends_nonsense_is_told_and_connected_to_again() {
     ] {
         server.send(nonsense).await.expect("it reads");
         let close = loop {
-            match server.next().await.expect("a goodbye").expect("no error") {
-                Message::Close(Some(frame)) => break frame,
-                _ => {}
+            let message = server.next().await.expect("a goodbye");
+            if let Message::Close(Some(frame)) = message.expect("no error") {
+                break frame;
             }
         };
         assert_eq!(u16::from(close.code), 1008, "{close:?}");
@@ -152,8 +158,14 @@ async fn a_server_that_sends_nonsense_is_told_and_connected_to_again() {
 async fn what_is_no_tunnel_server_is_named() {
     for (answer, part) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "status 200"),
-        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "check the URL"),
-        ("SSH-2.0-OpenSSH_9.2\r\n", "does not seem to be a websocktunnel server"),
+        (
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+            "check the URL",
+        ),
+        (
+            "SSH-2.0-OpenSSH_9.2\r\n",
+            "does not seem to be a websocktunnel server",
+        ),
         (
             "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
             "it does not speak WebSocket",
@@ -181,6 +193,10 @@ async fn what_is_no_tunnel_server_is_named() {
             () = serve => {}
         }
         assert!(!seen.has_line("hidden"));
-        assert!(part == "status 200" || part == "check the URL" || seen.has_line(&format!("127.0.0.1:{port}")));
+        assert!(
+            part == "status 200"
+                || part == "check the URL"
+                || seen.has_line(&format!("127.0.0.1:{port}"))
+        );
     }
 }
