@@ -12,7 +12,9 @@ use runtime::gc::{
     Amount, Background, Config as CollectorConfig, GarbageCollector, Mark, ResourceTracker,
     SystemPressure,
 };
-use runtime::monitoring::{Config, Log, LogBuilder, Metrics, from_config};
+use runtime::monitoring::{
+    Config, Hiding, Log, LogBuilder, Metrics, from_config, hide_credentials,
+};
 use runtime::webhook::{AnyServer, LiveLog};
 use runtime::worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, Mounts, TaskLog};
 use runtime::worker::{CollectorAdmission, Observer, ProcessEngine, Worker};
@@ -45,6 +47,7 @@ pub(crate) struct Assembled {
     metrics: Metrics,
     hooks: Arc<AnyServer>,
     _collection: Background,
+    _hiding: Hiding,
     _folder: Option<TempDir>,
     _log: Log,
 }
@@ -55,8 +58,12 @@ pub(crate) async fn assemble(
     stop: &LifeCycleTracker,
 ) -> Result<Assembled> {
     let config = monitoring_config(args)?;
-    let log = LogBuilder::new(config.log.clone()).install()?;
     let monitoring = from_config(&config);
+    let log = LogBuilder::new(config.log.clone())
+        .redactor(monitoring.redactor.clone())
+        .metrics(monitoring.metrics.clone())
+        .install()?;
+    let hiding = hide_credentials(parts.credentials.clone(), monitoring.redactor);
     let (root, folder) = storage_root(args)?;
     let storage = TemporaryStorage::open(&root)?;
     let collector = collector(root.clone(), monitoring.monitor.clone());
@@ -79,6 +86,7 @@ pub(crate) async fn assemble(
         metrics: monitoring.metrics,
         hooks,
         _collection: collection,
+        _hiding: hiding,
         _folder: folder,
         _log: log,
     })
