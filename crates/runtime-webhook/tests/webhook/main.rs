@@ -2,6 +2,7 @@
 
 #[cfg(feature = "config")]
 mod config;
+mod limits;
 mod live_log;
 mod localhost;
 #[cfg(feature = "localtunnel")]
