@@ -17,7 +17,7 @@ pub(super) fn run(sh: &Shell) -> Result<Outcome> {
         let reason = "this user cannot mount a file system, not even in a namespace of its own";
         return Ok(Outcome::Skipped(reason.to_owned()));
     }
-    let example = server::build(sh, "runtime-core", "full_disk")?;
+    let example = server::build(sh, "runtime-core", "full_disk", &[])?;
     mounted(sh).arg(example).arg(Path::new(FOLDER)).run()?;
     Ok(Outcome::Passed)
 }

@@ -4,6 +4,7 @@ mod browser;
 mod full_disk;
 mod metrics;
 mod python;
+mod scriptworker;
 mod server;
 mod taskcluster;
 mod webhook;
@@ -40,6 +41,11 @@ const SCRIPTS: &[Script] = &[
         name: "metrics",
         what: "Prometheus's own Python client reads a worker's metrics",
         run: metrics::run,
+    },
+    Script {
+        name: "scriptworker",
+        what: "no-op tasks a second, ours against scriptworker from PyPI",
+        run: scriptworker::run,
     },
     Script {
         name: "taskcluster",

@@ -1,7 +1,7 @@
 //! An example program of the workspace that prints how to reach it and serves until it is stopped.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 
@@ -21,8 +21,12 @@ pub(super) struct Server {
 impl Server {
     /// Builds the example and starts it; returns once it has printed this many `export NAME=value` lines.
     pub(super) fn start(sh: &Shell, package: &str, example: &str, exports: usize) -> Result<Self> {
-        let program = build(sh, package, example)?;
-        let mut command = Command::new(&program);
+        Self::start_program(&build(sh, package, example, &[])?, exports)
+    }
+
+    /// Starts a program that is there already.
+    pub(super) fn start_program(program: &Path, exports: usize) -> Result<Self> {
+        let mut command = Command::new(program);
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut child = child.with_context(|| format!("cannot start {}", program.display()))?;
         let output = child.stdout.take().context("its output is piped")?;
@@ -73,8 +77,8 @@ impl Drop for Server {
     }
 }
 
-/// Builds an example with all features of its package and returns the program.
-pub(super) fn build(sh: &Shell, package: &str, example: &str) -> Result<PathBuf> {
+/// Builds an example with all features of its package, and flags for cargo, and returns the program.
+pub(super) fn build(sh: &Shell, package: &str, example: &str, flags: &[&str]) -> Result<PathBuf> {
     let build = cargo(sh).args([
         "build",
         "--all-features",
@@ -84,6 +88,7 @@ pub(super) fn build(sh: &Shell, package: &str, example: &str) -> Result<PathBuf>
         example,
     ]);
     let messages = build
+        .args(flags)
         .arg("--message-format=json-render-diagnostics")
         .read()?;
     messages

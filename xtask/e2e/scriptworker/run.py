@@ -1,0 +1,122 @@
+"""Counts no-op tasks a second of two workers on one queue: scriptworker from PyPI, and the program that is given.
+
+`cargo xtask e2e scriptworker` starts the embedded Taskcluster and runs this. The time is the queue's: from the first
+start of a run to the last resolution, so that the start of an interpreter does not count.
+"""
+
+import datetime
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import taskcluster
+import yaml
+
+PROVISIONER = "compare"
+BAR = 10.0
+
+
+def create(queue, worker_type, count, payload):
+    """Creates tasks that end at once and returns their ids."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    stamp = lambda hours: (now + datetime.timedelta(hours=hours)).isoformat().replace("+00:00", "Z")
+    ids = [taskcluster.slugId() for _ in range(count)]
+    for task_id in ids:
+        queue.createTask(
+            task_id,
+            {
+                "taskQueueId": f"{PROVISIONER}/{worker_type}",
+                "created": stamp(0),
+                "deadline": stamp(1),
+                "expires": stamp(2),
+                "payload": payload,
+                "metadata": {"name": "no-op", "description": "ends at once", "owner": "e@example.com", "source": "https://example.com"},
+            },
+        )
+    return ids
+
+
+def wait_resolved(queue, ids, process):
+    """Waits until all are resolved; returns tasks a second by the clock of the queue."""
+    runs = []
+    for task_id in ids:
+        while True:
+            status = queue.status(task_id)["status"]
+            if status["state"] in ("completed", "failed", "exception"):
+                break
+            if process.poll() is not None:
+                raise SystemExit(f"the worker ended with {process.returncode} before its tasks")
+            time.sleep(0.05)
+        if status["state"] != "completed":
+            raise SystemExit(f"{task_id} ended as {status['state']}: {status['runs']}")
+        runs.append(status["runs"][-1])
+    instant = lambda run, name: datetime.datetime.fromisoformat(run[name].replace("Z", "+00:00"))
+    began = min(instant(run, "started") for run in runs)
+    ended = max(instant(run, "resolved") for run in runs)
+    return len(ids) / (ended - began).total_seconds()
+
+
+def measure(queue, command, worker_type, count, payload):
+    """Runs a worker on tasks that wait for it and returns its rate."""
+    ids = create(queue, worker_type, count, payload)
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+        try:
+            return wait_resolved(queue, ids, process)
+        except BaseException:
+            output.seek(0)
+            print(output.read().decode(errors="replace")[-4000:])
+            raise
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+def scriptworker(folder):
+    """The command of a scriptworker whose script does nothing."""
+    folders = {name: str(folder / name) for name in ("work_dir", "log_dir", "artifact_dir")}
+    for path in folders.values():
+        os.makedirs(path)
+    config = {
+        "taskcluster_root_url": os.environ["TASKCLUSTER_ROOT_URL"],
+        "provisioner_id": PROVISIONER,
+        "worker_group": "scriptworker",
+        "worker_type": "scriptworker",
+        "worker_id": "scriptworker",
+        "credentials": {
+            "clientId": os.environ["TASKCLUSTER_CLIENT_ID"],
+            "accessToken": os.environ["TASKCLUSTER_ACCESS_TOKEN"],
+        },
+        **folders,
+        "task_log_dir": str(folder / "artifact_dir" / "public" / "logs"),
+        "task_script": ["true"],
+        "poll_interval": 1,
+        "sign_chain_of_trust": False,
+        "verify_chain_of_trust": False,
+        "ed25519_private_key_path": str(folder / "none"),
+        "verbose": False,
+    }
+    path = folder / "scriptworker.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return [str(pathlib.Path(sys.executable).parent / "scriptworker"), str(path)]
+
+
+def main():
+    program = sys.argv[1]
+    queue = taskcluster.Queue(taskcluster.optionsFromEnvironment())
+    queue_id = f"{PROVISIONER}/ours"
+    ours = [program, "--task-queue-id", queue_id, "--worker-id", "ours", "--capacity", "16"]
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = measure(queue, scriptworker(pathlib.Path(folder)), "scriptworker", 60, {})
+        rate = measure(queue, ours, "ours", 600, {"command": ["true"]})
+    ratio = rate / theirs
+    print(f"scriptworker {theirs:.1f} tasks/s, ours with 16 at a time {rate:.1f} tasks/s: {ratio:.1f} times (bar: {BAR:.0f})")
+    return 0 if ratio >= BAR else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
