@@ -25,10 +25,6 @@ impl Backoff {
             .min(most)
             .mul_f64(fastrand::f64())
     }
-
-    pub(crate) fn reset(&mut self) {
-        self.attempts = 0;
-    }
 }
 
 #[cfg(test)]
@@ -43,7 +39,7 @@ mod tests {
             let limit = Duration::from_millis(100 << attempt.min(10)).min(most);
             assert!(backoff.next(most) <= limit, "attempt {attempt}");
         }
-        backoff.reset();
+        backoff = Backoff::new(Duration::from_millis(100));
         assert!(backoff.next(most) <= Duration::from_millis(100));
     }
 

@@ -131,7 +131,7 @@ impl Tunnel {
             "the tunnel ended, and is opened anew: cannot connect to {host}:{port}: {error}"
         ));
         if since.elapsed() >= SHORT {
-            backoff.reset();
+            *backoff = Backoff::new(FIRST_WAIT);
         }
     }
 
@@ -152,7 +152,7 @@ impl Tunnel {
             let _ = self.server.spawn(stream, place, Origin::Localtunnel).await;
             match since.elapsed() < SHORT {
                 true => sleep(backoff.next(self.max_wait)).await,
-                false => backoff.reset(),
+                false => backoff = Backoff::new(FIRST_WAIT),
             }
         }
     }
