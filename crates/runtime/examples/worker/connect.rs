@@ -23,16 +23,13 @@ pub(crate) async fn run(args: &Args, root_url: &str) -> Result<()> {
         cancel_poll: Duration::from_secs(60),
         trust_loopback: false,
     };
+    let _signals = stop_on_signals(stop.clone())?;
     let assembled = assemble(args, parts, &stop).await?;
     progress.say(format_args!(
         "claiming from {} at {root_url}",
         args.task_queue_id
     ));
-    tokio::select! {
-        () = assembled.worker.run_until(&stop) => {}
-        // Only ends with an error: after its second signal it has nothing more to wait for.
-        failed = async { stop_on_signals(stop.clone()).await?; std::future::pending().await } => return failed,
-    }
+    assembled.worker.run_until(&stop).await;
     progress.say(format_args!("measured: {}", assembled.measured()));
     assembled.close().await;
     Ok(())

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
             definition.name, definition.task_id
         ));
     }
-    let _signals = AbortOnDrop(tokio::spawn(stop_on_signals(stop.clone())));
+    let _signals = stop_on_signals(stop.clone())?;
     if args.keep {
         print_exports(&taskcluster, &progress);
     }
@@ -275,13 +275,4 @@ fn judge(rows: &[Row]) -> Result<()> {
         return Ok(());
     }
     bail!("{}", surprises.join("; "))
-}
-
-/// Ends a task that would otherwise wait for ever.
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
