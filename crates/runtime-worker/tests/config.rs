@@ -161,7 +161,7 @@ fn everything_that_is_wrong_is_named_at_once_and_values_are_not_shown() {
     for key in [
         "`capacity`:",
         "`credentials",
-        "`shutdown.0`:",
+        "`shutdown.0` must be one of signals, aws-spot,",
         "`workerId` is missing",
     ] {
         assert!(all.contains(key), "{key} is not in {all}");
