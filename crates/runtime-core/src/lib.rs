@@ -56,6 +56,8 @@ mod storage;
 mod task;
 
 pub mod artifact;
+#[cfg(unix)]
+pub mod child;
 pub mod clock;
 pub mod index;
 pub mod monitor;

@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 
+use runtime_core::child::inherit_nothing;
+
 /// A program for a terminal. `TERM` is `xterm-256color` unless it is set.
 #[derive(Clone)]
 pub struct ShellCommand {
@@ -67,42 +69,15 @@ impl ShellCommand {
         if let Some(folder) = self.folder {
             command = command.current_dir(folder);
         }
-        without_ignored_signals(command.envs(self.envs)).kill_on_drop(true)
-    }
-}
-
-/// What job control and the keys of a terminal send.
-const SIGNALS: [libc::c_int; 7] = [
-    libc::SIGHUP,
-    libc::SIGINT,
-    libc::SIGQUIT,
-    libc::SIGTERM,
-    libc::SIGTSTP,
-    libc::SIGTTIN,
-    libc::SIGTTOU,
-];
-
-/// Lets the program hear of Ctrl-C, even if the worker was started in the background or by `nohup`: signals
-/// that are ignored stay so in a new program, and a shell cannot even trap them.
-fn without_ignored_signals(command: pty_process::Command) -> pty_process::Command {
-    let reset = || {
-        for signal in SIGNALS {
-            #[expect(unsafe_code, reason = "the default action needs no handler of ours")]
-            // SAFETY: signal is async-signal-safe, and the default action refers to no memory.
-            let before = unsafe { libc::signal(signal, libc::SIG_DFL) };
-            if before == libc::SIG_ERR {
-                return Err(std::io::Error::last_os_error());
-            }
+        let command = command.envs(self.envs).kill_on_drop(true);
+        #[expect(
+            unsafe_code,
+            reason = "after a fork only async-signal-safe calls are allowed, and these are"
+        )]
+        // SAFETY: the function allocates nothing and takes no lock.
+        unsafe {
+            command.pre_exec(inherit_nothing)
         }
-        Ok(())
-    };
-    #[expect(
-        unsafe_code,
-        reason = "after a fork only async-signal-safe calls are allowed, and signal is"
-    )]
-    // SAFETY: `reset` allocates nothing and takes no lock.
-    unsafe {
-        command.pre_exec(reset)
     }
 }
 

@@ -100,13 +100,22 @@ async fn control_c_interrupts_the_program() {
     assert_eq!((code, reason.as_str()), (1000, "exit status: 3"));
 }
 
-/// What is started in the background ignores interrupts, and so does what it starts.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_program_gets_no_file_but_its_terminal() {
+    let (_server, _hook, mut client) = open("ls /proc/$$/fd; test ! -e /proc/$$/fd/7").await;
+    let (_, code, reason) = read_close(&mut client).await;
+    assert_eq!((code, reason.as_str()), (1000, "exit status: 0"));
+}
+
+/// What is started in the background ignores interrupts, and may have files open; so would what it starts.
 #[test]
-fn control_c_interrupts_the_program_of_a_worker_in_the_background() {
-    let script =
-        r#"trap '' HUP INT QUIT; exec "$0" --exact shell::control_c_interrupts_the_program"#;
+fn neither_holds_less_for_a_worker_in_the_background() {
+    let tests =
+        "shell::control_c_interrupts_the_program shell::the_program_gets_no_file_but_its_terminal";
+    let script = format!("trap '' HUP INT QUIT; exec 7</dev/null; exec \"$0\" --exact {tests}");
     let status = std::process::Command::new("/bin/sh")
-        .args(["-c", script])
+        .args(["-c", &script])
         .arg(std::env::current_exe().expect("this program has a path"))
         .status();
     assert!(status.expect("there is a shell").success());

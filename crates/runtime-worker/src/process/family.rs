@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use runtime_core::child::inherit_nothing;
 use runtime_core::{LogDrain, TemporaryStorage};
 use rustix::process::{Pid, Signal as Unix, kill_process_group, setsid};
 use tokio::process::{Child, Command};
@@ -49,9 +50,7 @@ impl Family {
         command.env(MARKER, &folder);
         let prepare = move || {
             setsid()?;
-            heed_signals();
-            #[cfg(target_os = "linux")]
-            close_on_exec();
+            inherit_nothing()?;
             if let Some(door) = &door {
                 rustix::io::write(door, b"0")?;
             }
@@ -192,33 +191,4 @@ pub(super) fn prepare(settings: &Settings, storage: &TemporaryStorage) -> io::Re
     let _ = settings;
     kill_of_dead_workers(storage);
     Ok(())
-}
-
-/// Undoes what the worker ignores: a program would inherit it, and a worker that a shell started with `&` or
-/// `nohup` ignores interrupts.
-fn heed_signals() {
-    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
-        #[expect(unsafe_code, reason = "neither std nor rustix restores the default")]
-        // SAFETY: signal is async-signal-safe, and no handler is installed.
-        unsafe {
-            libc::signal(signal, libc::SIG_DFL);
-        }
-    }
-}
-
-/// Keeps from the program what is open in the worker: all of ours is marked already, but not what the worker
-/// itself was started with. Does nothing on kernels before 5.11.
-#[cfg(target_os = "linux")]
-fn close_on_exec() {
-    let (first, last) = (3_u32, u32::MAX);
-    #[expect(unsafe_code, reason = "rustix does not have this call")]
-    // SAFETY: it only sets a flag of descriptors.
-    unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            first,
-            last,
-            libc::CLOSE_RANGE_CLOEXEC,
-        );
-    }
 }
