@@ -1,6 +1,7 @@
 //! Small helpers that have no better home.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -24,6 +25,20 @@ pub fn dedent(text: &str) -> String {
         .map(|line| line.get(indent..).unwrap_or("").trim_end())
         .collect();
     lines.join("\n").trim_matches('\n').to_owned()
+}
+
+/// Reports whether there was no room: the disk is full, or a quota is used up.
+///
+/// ```
+/// # use runtime_core::util::is_lack_of_room;
+/// assert!(is_lack_of_room(&std::io::ErrorKind::StorageFull.into()));
+/// ```
+#[must_use]
+pub fn is_lack_of_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Runs all of `work`, at most `limit` at a time, and returns the results in the order given.

@@ -70,8 +70,8 @@ pub trait SandboxBuilder: Send {
         Err(unsupported("folders that outlive a task"))
     }
 
-    /// Puts a copy of a folder of this machine, with all that is in it, at `target`, a path relative to
-    /// where the task starts. What the task changes there is its own.
+    /// Puts a copy of a file of this machine, or of a folder with all that is in it, at `target`, a path
+    /// relative to where the task starts. What the task changes there is its own.
     ///
     /// The copy may be made when the task [starts](Self::start), so `source` has to stay until then.
     ///
@@ -79,18 +79,6 @@ pub trait SandboxBuilder: Send {
     ///
     /// A [`MalformedPayloadError`] if `target` is no such path or is taken.
     fn attach_copy(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
-        let _ = (source, target);
-        Err(unsupported("folders that are brought in"))
-    }
-
-    /// Puts a copy of a file of this machine at `target`, a path relative to where the task starts.
-    ///
-    /// The copy may be made when the task [starts](Self::start), so `source` has to stay until then.
-    ///
-    /// # Errors
-    ///
-    /// A [`MalformedPayloadError`] if `target` is no such path or is taken.
-    fn attach_file(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
         let _ = (source, target);
         Err(unsupported("files that are brought in"))
     }

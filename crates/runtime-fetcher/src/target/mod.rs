@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use bytes::Bytes;
 use runtime_core::BoxError;
+use runtime_core::util::is_lack_of_room;
 
 /// A place for the bytes of one reference.
 ///
@@ -143,7 +144,7 @@ impl TargetError {
         match self {
             #[cfg(feature = "cache")]
             Self::NoRoom(_) => true,
-            Self::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            Self::Io { source, .. } => is_lack_of_room(source),
             _ => false,
         }
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use runtime_core::util::is_lack_of_room;
 use runtime_core::{MalformedPayloadError, TaskContext, TaskError};
 
 use super::engine::Shared;
@@ -55,7 +56,7 @@ impl ProcessBuilder {
         let filled = tokio::task::spawn_blocking(fill).await;
         filled
             .map_err(TaskError::other)?
-            .map_err(|error| match error.is_for_want_of_room() {
+            .map_err(|error| match is_lack_of_room(&error.source) {
                 true => TaskError::unavailable(error),
                 false => TaskError::other(error),
             })
@@ -81,10 +82,6 @@ impl SandboxBuilder for ProcessBuilder {
 
     fn attach_copy(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
         self.folder.attach_copy(source, target)
-    }
-
-    fn attach_file(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
-        self.folder.attach_file(source, target)
     }
 
     async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError> {

@@ -17,16 +17,7 @@ pub(super) struct Copy {
 pub(super) struct CopyError {
     from: PathBuf,
     to: PathBuf,
-    source: io::Error,
-}
-
-impl CopyError {
-    pub(super) fn is_for_want_of_room(&self) -> bool {
-        matches!(
-            self.source.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        )
-    }
+    pub(super) source: io::Error,
 }
 
 impl Copy {

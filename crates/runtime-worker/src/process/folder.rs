@@ -48,26 +48,18 @@ impl TaskFolder {
         Ok(())
     }
 
-    /// Has a folder of this machine copied to `target`, so that the task cannot change the original.
+    /// Has a file or a folder of this machine copied to `target`, so that the task cannot change the original.
     pub(super) fn attach_copy(
         &mut self,
         source: &Path,
         target: &str,
     ) -> Result<(), MalformedPayloadError> {
         let place = self.free_place(target)?;
-        fs::create_dir(&place).map_err(|error| cannot_place(target, &error))?;
-        self.copies.push(Copy::new(source, place));
-        Ok(())
-    }
-
-    /// The same for a file.
-    pub(super) fn attach_file(
-        &mut self,
-        source: &Path,
-        target: &str,
-    ) -> Result<(), MalformedPayloadError> {
-        let place = self.free_place(target)?;
-        File::create_new(&place).map_err(|error| cannot_place(target, &error))?;
+        let kept = match source.is_dir() {
+            true => fs::create_dir(&place),
+            false => File::create_new(&place).map(drop),
+        };
+        kept.map_err(|error| cannot_place(target, &error))?;
         self.copies.push(Copy::new(source, place));
         Ok(())
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::future::{join_all, try_join_all};
 use runtime_caching::{Draft, FolderHandle, Lookup, Uncommitted};
 use runtime_core::{TaskError, chain};
-use runtime_fetcher::{CachedInput, FetchContext, Form};
+use runtime_fetcher::{CachedInput, FetchContext};
 
 use super::Shared;
 use super::payload::{CacheMount, InputMount, Mount};
@@ -37,7 +37,6 @@ struct HeldCache {
 /// An input that stays for as long as the task runs, and where it appears.
 struct HeldInput {
     input: CachedInput,
-    form: Form,
     target: String,
 }
 
@@ -117,7 +116,6 @@ impl TaskMounts {
         self.note(&reference.subject(), input.lookup());
         Ok(HeldInput {
             input,
-            form: wanted.form,
             target: wanted.target.clone(),
         })
     }
@@ -186,16 +184,8 @@ impl TaskPlugin for TaskMounts {
     }
 
     async fn build_sandbox(&mut self, builder: &mut dyn SandboxBuilder) -> Result<(), TaskError> {
-        for HeldInput {
-            input,
-            form,
-            target,
-        } in &self.inputs
-        {
-            match form {
-                Form::File => builder.attach_file(input.path(), target)?,
-                _ => builder.attach_copy(input.path(), target)?,
-            }
+        for held in &self.inputs {
+            builder.attach_copy(held.input.path(), &held.target)?;
         }
         for cache in &self.caches {
             builder.attach_folder(cache.handle.path(), &cache.directory)?;
