@@ -254,6 +254,16 @@ impl Pressure for Free {
     }
 }
 
+/// A cache on a disk with 5 MiB free, and a context that takes more.
+async fn on_a_small_disk(root: &Path) -> (GarbageCollector, FetchCache, FetchContext) {
+    let collector = GarbageCollector::new(Config::default(), Free(5 << 20));
+    let cache = FetchCache::builder(root).open(collector.tracker()).await;
+    let mut config = config();
+    config.max_bytes = 1 << 30;
+    let cache = cache.expect("nobody else has it");
+    (collector, cache, context_with(config))
+}
+
 #[tokio::test]
 async fn an_input_that_has_no_room_fails_before_a_byte_of_it_comes() {
     let root = tempfile::tempdir().expect("there is room");
@@ -262,12 +272,7 @@ async fn an_input_that_has_no_room_fails_before_a_byte_of_it_comes() {
         Step::Stall,
     ];
     let server = Server::start(move |_| steps.to_vec()).await;
-    let collector = GarbageCollector::new(Config::default(), Free(5 << 20));
-    let cache = FetchCache::builder(root.path()).open(collector.tracker());
-    let cache = cache.await.expect("nobody else has it");
-    let mut config = config();
-    config.max_bytes = 1 << 30;
-    let context = context_with(config);
+    let (_collector, cache, context) = on_a_small_disk(root.path()).await;
     let error = require_in(&cache, &context, url(&server)).await;
     let error = error.expect_err("5 MiB are free");
     let text = chain(&error);
@@ -295,12 +300,7 @@ async fn what_an_input_had_reserved_is_given_back() {
         steps
     })
     .await;
-    let collector = GarbageCollector::new(Config::default(), Free(5 << 20));
-    let cache = FetchCache::builder(root.path()).open(collector.tracker());
-    let cache = cache.await.expect("nobody else has it");
-    let mut config = config();
-    config.max_bytes = 1 << 30;
-    let context = context_with(config);
+    let (_collector, cache, context) = on_a_small_disk(root.path()).await;
     // The second attempt needs the room of the first, and the second input that of the first input.
     for name in ["/one", "/two"] {
         let input = require_in(&cache, &context, json!({ "url": server.url(name) })).await;

@@ -32,6 +32,29 @@ async fn run_in_turn(bench: &Bench, payloads: &[Value]) -> Vec<String> {
     logs
 }
 
+/// Runs a task that makes an artifact, `public/<file>`, and returns its id.
+async fn make(bench: &Bench, file: &str, script: &str) -> String {
+    let task_id = bench.create(json!({
+        "command": ["sh", "-c", script],
+        "artifacts": [{ "name": format!("public/{file}"), "type": "file", "path": file }],
+    }));
+    assert_eq!(state(&bench.resolved(&task_id).await), "completed");
+    task_id
+}
+
+/// Runs a task twice that prints what `maker` made. Only the first has to fetch it.
+async fn check_two_users(bench: &Bench, maker: &str, user: &Value) {
+    for expected in ["was not in the cache", "is in the cache"] {
+        let task_id = bench.create_with(json!({ "payload": user, "dependencies": [maker] }));
+        assert_eq!(state(&bench.resolved(&task_id).await), "completed");
+        let log = bench.log(&task_id).await;
+        assert!(
+            log.contains(expected) && log.contains("\nprecious\n"),
+            "{log}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_a_task_leaves_in_a_named_cache_the_next_one_finds() {
     let bench = Bench::new().await;
@@ -144,11 +167,7 @@ async fn a_task_that_was_cancelled_leaves_no_cache() {
 async fn an_artifact_of_a_task_that_is_no_dependency_is_refused() {
     let bench = Bench::new().await;
     let running = bench.start(bench.worker_with_mounts().await);
-    let maker = bench.create(json!({
-        "command": ["sh", "-c", "echo precious > a.txt"],
-        "artifacts": [{ "name": "public/a.txt", "type": "file", "path": "a.txt" }],
-    }));
-    bench.resolved(&maker).await;
+    let maker = make(&bench, "a.txt", "echo precious > a.txt").await;
     let task_id = bench.create(json!({
         "command": ["true"],
         "mounts": [{ "content": { "taskId": maker, "artifact": "public/a.txt" }, "file": "a.txt" }],
@@ -170,11 +189,8 @@ async fn an_artifact_of_a_task_that_is_no_dependency_is_refused() {
 async fn what_is_in_an_archive_is_the_tasks_own() {
     let bench = Bench::new().await;
     let running = bench.start(bench.worker_with_mounts().await);
-    let maker = bench.create(json!({
-        "command": ["sh", "-c", "mkdir -p in/deep; echo precious > in/deep/a.txt; tar -C in -czf a.tgz deep"],
-        "artifacts": [{ "name": "public/a.tgz", "type": "file", "path": "a.tgz" }],
-    }));
-    assert_eq!(state(&bench.resolved(&maker).await), "completed");
+    let script = "mkdir -p in/deep; echo precious > in/deep/a.txt; tar -C in -czf a.tgz deep";
+    let maker = make(&bench, "a.tgz", script).await;
     let user = json!({
         "command": ["sh", "-c", "cat out/deep/a.txt; echo changed > out/deep/a.txt"],
         "mounts": [{
@@ -183,15 +199,7 @@ async fn what_is_in_an_archive_is_the_tasks_own() {
             "format": "tar.gz",
         }],
     });
-    for expected in ["was not in the cache", "is in the cache"] {
-        let task_id = bench.create_with(json!({ "payload": user, "dependencies": [maker] }));
-        assert_eq!(state(&bench.resolved(&task_id).await), "completed");
-        let log = bench.log(&task_id).await;
-        assert!(
-            log.contains(expected) && log.contains("\nprecious\n"),
-            "{log}"
-        );
-    }
+    check_two_users(&bench, &maker, &user).await;
     running.stop().await;
 }
 
@@ -199,24 +207,12 @@ async fn what_is_in_an_archive_is_the_tasks_own() {
 async fn an_input_is_fetched_once_for_many_tasks() {
     let bench = Bench::new().await;
     let running = bench.start(bench.worker_with_mounts().await);
-    let maker = bench.create(json!({
-        "command": ["sh", "-c", "echo precious > a.txt"],
-        "artifacts": [{ "name": "public/a.txt", "type": "file", "path": "a.txt" }],
-    }));
-    bench.resolved(&maker).await;
+    let maker = make(&bench, "a.txt", "echo precious > a.txt").await;
     let user = json!({
         "command": ["cat", "deep/b.txt"],
         "mounts": [{ "content": { "taskId": maker, "artifact": "public/a.txt" }, "file": "deep/b.txt" }],
     });
-    for expected in ["was not in the cache", "is in the cache"] {
-        let task_id = bench.create_with(json!({ "payload": user, "dependencies": [maker] }));
-        assert_eq!(state(&bench.resolved(&task_id).await), "completed");
-        let log = bench.log(&task_id).await;
-        assert!(
-            log.contains(expected) && log.contains("\nprecious\n"),
-            "{log}"
-        );
-    }
+    check_two_users(&bench, &maker, &user).await;
     running.stop().await;
 }
 
@@ -224,11 +220,7 @@ async fn an_input_is_fetched_once_for_many_tasks() {
 async fn bytes_that_do_not_match_their_hash_never_reach_the_task() {
     let bench = Bench::new().await;
     let running = bench.start(bench.worker_with_mounts().await);
-    let maker = bench.create(json!({
-        "command": ["sh", "-c", "echo other > a.txt"],
-        "artifacts": [{ "name": "public/a.txt", "type": "file", "path": "a.txt" }],
-    }));
-    bench.resolved(&maker).await;
+    let maker = make(&bench, "a.txt", "echo other > a.txt").await;
     let url = format!(
         "{}/api/queue/v1/task/{maker}/artifacts/public/a.txt",
         bench.taskcluster.root_url()

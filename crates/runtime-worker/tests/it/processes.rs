@@ -26,7 +26,7 @@ async fn a_task_of_a_worker_that_was_killed_runs_again_elsewhere() {
     bench.running(&task_id).await;
     bench.file_appears(&marker.with_extension("0")).await;
     worker.kill();
-    let orphan = pid_in(&marker.with_extension("0"));
+    let orphan = bench.pid(&marker.with_extension("0"));
     assert!(is_alive(orphan), "nobody was left to end it");
 
     let running = bench.start(bench.worker());
@@ -146,9 +146,4 @@ fn in_own_folder(bench: &Bench, number: usize) -> Settings {
     let folder = bench.folder.path().join(number.to_string());
     std::fs::create_dir(&folder).expect("a folder of the test");
     bench.settings().in_folder(folder)
-}
-
-fn pid_in(mark: &std::path::Path) -> u32 {
-    let pid = std::fs::read_to_string(mark).expect("the task told its process id");
-    pid.trim().parse().expect("it is a number")
 }
