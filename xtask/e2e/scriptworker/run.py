@@ -22,19 +22,18 @@ BAR = 10.0
 
 def create(queue, worker_type, count, payload):
     """Creates tasks that end at once and returns their ids."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    stamp = lambda hours: (now + datetime.timedelta(hours=hours)).isoformat().replace("+00:00", "Z")
+    metadata = {"name": "no-op", "description": "ends at once", "owner": "e@example.com", "source": "https://example.com"}
     ids = [taskcluster.slugId() for _ in range(count)]
     for task_id in ids:
         queue.createTask(
             task_id,
             {
                 "taskQueueId": f"{PROVISIONER}/{worker_type}",
-                "created": stamp(0),
-                "deadline": stamp(1),
-                "expires": stamp(2),
+                "created": taskcluster.fromNow("0 seconds"),
+                "deadline": taskcluster.fromNow("1 hour"),
+                "expires": taskcluster.fromNow("2 hours"),
                 "payload": payload,
-                "metadata": {"name": "no-op", "description": "ends at once", "owner": "e@example.com", "source": "https://example.com"},
+                "metadata": metadata,
             },
         )
     return ids
@@ -54,10 +53,14 @@ def wait_resolved(queue, ids, process):
         if status["state"] != "completed":
             raise SystemExit(f"{task_id} ended as {status['state']}: {status['runs']}")
         runs.append(status["runs"][-1])
-    instant = lambda run, name: datetime.datetime.fromisoformat(run[name].replace("Z", "+00:00"))
-    began = min(instant(run, "started") for run in runs)
-    ended = max(instant(run, "resolved") for run in runs)
+    began = min(instant(run["started"]) for run in runs)
+    ended = max(instant(run["resolved"]) for run in runs)
     return len(ids) / (ended - began).total_seconds()
+
+
+def instant(text):
+    """Reads what the queue writes."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def measure(queue, command, worker_type, count, payload):
