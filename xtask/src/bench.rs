@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn benches_are_found_in_the_targets() {
         let json = serde_json::json!({"packages": [{
-            "name": "runtime-gc", "dependencies": [], "features": {},
+            "name": "runtime-gc", "version": "0.1.0", "manifest_path": "crates/runtime-gc/Cargo.toml", "dependencies": [], "features": {},
             "targets": [{"name": "gc", "kind": ["bench"]}, {"name": "runtime_gc", "kind": ["lib"]}],
         }]});
         let workspace = serde_json::from_value(json).expect("the shape of cargo metadata");

@@ -31,7 +31,7 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
         report(&library.name, count, limit, &mut failures);
     }
     // Without features the facade is core under another name.
-    let bare = weight(sh, "runtime", &["--no-default-features"])?;
+    let bare = weight(sh, "worker-runtime", &["--no-default-features"])?;
     let core = weight(sh, "runtime-core", &[])?;
     report(
         "runtime without features",

@@ -42,6 +42,8 @@ pub(crate) type Features = BTreeMap<String, Vec<String>>;
 #[derive(Debug, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    pub(crate) version: String,
+    manifest_path: PathBuf,
     description: Option<String>,
     pub(crate) dependencies: Vec<Dependency>,
     pub(crate) features: Features,
@@ -84,6 +86,13 @@ impl Workspace {
 }
 
 impl Package {
+    /// Its folder, from the root of the repository. The facade's has another name than the package.
+    pub(crate) fn folder(&self) -> String {
+        let folder = self.manifest_path.parent().and_then(Path::file_name);
+        let name = folder.map_or_else(|| self.name.as_str().into(), |name| name.to_string_lossy());
+        format!("crates/{name}")
+    }
+
     /// What it is for, in a line.
     pub(crate) fn description(&self) -> Result<&str> {
         let text = self.description.as_deref();

@@ -5,7 +5,13 @@
 //! behind a feature of its name.
 //!
 //! Who writes a library, such as an engine or a plugin, depends on `runtime-core` and the parts that
-//! it needs. Who writes a worker depends on this crate.
+//! it needs. Who writes a worker depends on this crate. The package is `worker-runtime`, the library
+//! `runtime`:
+//!
+//! ```toml
+//! [dependencies]
+//! worker-runtime = { version = "0.1", features = ["client", "webhook", "worker"] }
+//! ```
 //!
 //! ```
 //! # #[cfg(feature = "worker")] {

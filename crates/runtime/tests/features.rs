@@ -36,7 +36,7 @@ fn heavy_crates(feature: &str) -> BTreeSet<String> {
             "tree",
             "--offline",
             "--package",
-            "runtime",
+            "worker-runtime",
             "--no-default-features",
         ])
         .args([

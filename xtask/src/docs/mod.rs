@@ -6,11 +6,13 @@ mod guides;
 mod links;
 mod metrics;
 mod readme;
+mod snippets;
 mod table;
 
 use anyhow::{Result, ensure};
 use xshell::Shell;
 
+use self::snippets::Snippets;
 use crate::tidy::files;
 use crate::workspace::{self, Workspace};
 
@@ -25,9 +27,12 @@ struct Generated {
 pub(crate) fn run(sh: &Shell, write: bool) -> Result<()> {
     let workspace = Workspace::load(sh)?;
     let files = files::load(&workspace::root())?;
-    let mut generated = vec![table::generate(sh, &workspace)?, metrics::generate(&files)?];
+    let snippets = Snippets::new(&workspace);
+    let mut generated = snippets.generate(&files)?;
+    generated.push(table::generate(sh, &workspace, &snippets)?);
+    generated.push(metrics::generate(&files)?);
     for library in workspace.libraries() {
-        generated.push(readme::generate(sh, library)?);
+        generated.push(readme::generate(sh, library, &snippets)?);
     }
     let stale = stale(sh, generated);
     if write {

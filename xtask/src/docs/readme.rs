@@ -3,14 +3,15 @@
 use anyhow::{Context, Result};
 use xshell::Shell;
 
+use super::snippets::Snippets;
 use super::{Generated, features};
 use crate::workspace::Package;
 
 /// The README of a library.
-pub(super) fn generate(sh: &Shell, library: &Package) -> Result<Generated> {
-    let folder = format!("crates/{}", library.name);
+pub(super) fn generate(sh: &Shell, library: &Package, snippets: &Snippets) -> Result<Generated> {
+    let folder = library.folder();
     let source = sh.read_file(format!("{folder}/src/lib.rs"))?;
-    let body = markdown(&source);
+    let body = markdown(&snippets.refresh(&source));
     let manifest = sh.read_file(format!("{folder}/Cargo.toml"))?;
     let features = features::described(&manifest).context(library.name.clone())?;
     let features = features::section(&features);

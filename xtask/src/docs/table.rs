@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use xshell::Shell;
 
 use super::Generated;
+use super::snippets::Snippets;
 use crate::budget;
 use crate::tidy::arrows::LIBRARIES;
 use crate::workspace::Workspace;
@@ -13,12 +14,16 @@ const BEGIN: &str = "<!-- crates:begin -->";
 const END: &str = "<!-- crates:end -->";
 
 /// README.md with a fresh table.
-pub(super) fn generate(sh: &Shell, workspace: &Workspace) -> Result<Generated> {
+pub(super) fn generate(
+    sh: &Shell,
+    workspace: &Workspace,
+    snippets: &Snippets,
+) -> Result<Generated> {
     let text = sh.read_file(PATH)?.replace("\r\n", "\n");
     let text = replace(&text, &table(sh, workspace)?).context("README.md has no crate table")?;
     Ok(Generated {
         path: PATH.to_owned(),
-        text,
+        text: snippets.refresh(&text),
     })
 }
 
@@ -29,8 +34,9 @@ fn table(sh: &Shell, workspace: &Workspace) -> Result<String> {
         let library = workspace.libraries().find(|library| library.name == *name);
         let library = library.with_context(|| format!("no library `{name}`"))?;
         let what = library.description()?;
+        let folder = library.folder();
         let weight = budget::weight(sh, name, &[])?;
-        table += &format!("| [`{name}`](crates/{name}) | {what} | {weight} |\n");
+        table += &format!("| [`{name}`]({folder}) | {what} | {weight} |\n");
     }
     Ok(table)
 }

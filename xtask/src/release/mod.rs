@@ -8,6 +8,7 @@ mod version;
 use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
+use crate::docs;
 use crate::workspace::{Workspace, cargo};
 use version::Version;
 
@@ -41,12 +42,8 @@ pub(crate) fn run(sh: &Shell, wanted: &str, execute: bool) -> Result<()> {
     ensure_releasable(sh)?;
     sh.write_file(MANIFEST, manifest)?;
     sh.write_file(CHANGELOG, changelog.text)?;
-    // Writes the new versions into Cargo.lock.
-    cargo(sh)
-        .args(["metadata", "--format-version", "1"])
-        .quiet()
-        .ignore_stdout()
-        .run()?;
+    // Cargo, asked about the workspace, writes the new versions into Cargo.lock.
+    docs::run(sh, true)?;
     let name = format!("v{wanted}");
     cmd!(sh, "git commit --all --message {name}").run()?;
     cmd!(sh, "git tag --annotate {name} --message {name}").run()?;

@@ -38,11 +38,11 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("runtime-mocks", &["runtime-core"]),
-    ("runtime", &["runtime-core"]),
+    ("worker-runtime", &["runtime-core"]),
 ];
 
 /// These may have any sibling too, but only behind a feature.
-const OPEN_BEHIND_FEATURES: &[&str] = &["runtime-mocks", "runtime"];
+const OPEN_BEHIND_FEATURES: &[&str] = &["runtime-mocks", "worker-runtime"];
 
 /// The libraries that may know an HTTP library.
 const HTTP: &[(&str, &[&str])] = &[
@@ -79,7 +79,7 @@ fn library_problems(library: &Package) -> Vec<Problem> {
 }
 
 fn problem(library: &Package, message: String) -> Problem {
-    Problem::new(&format!("crates/{}/Cargo.toml", library.name), 0, message)
+    Problem::new(&format!("{}/Cargo.toml", library.folder()), 0, message)
 }
 
 fn arrow_problem(library: &Package, siblings: &[&str], dependency: &Dependency) -> Option<String> {
@@ -117,7 +117,7 @@ mod tests {
     /// The problems of a library with one dependency.
     fn check_one(library: &str, dependency: serde_json::Value) -> Vec<String> {
         let json = serde_json::json!({"packages": [{
-            "name": library, "dependencies": [dependency], "features": {}, "targets": [],
+            "name": library, "version": "0.1.0", "manifest_path": format!("crates/{library}/Cargo.toml"), "dependencies": [dependency], "features": {}, "targets": [],
         }]});
         let workspace: Workspace =
             serde_json::from_value(json).expect("the shape of cargo metadata");
@@ -162,11 +162,11 @@ mod tests {
     #[test]
     fn the_facade_may_have_any_sibling_behind_a_feature() {
         assert_eq!(
-            check_one("runtime", dependency("runtime-worker", None, true)).len(),
+            check_one("worker-runtime", dependency("runtime-worker", None, true)).len(),
             0
         );
         assert_eq!(
-            check_one("runtime", dependency("runtime-worker", None, false)).len(),
+            check_one("worker-runtime", dependency("runtime-worker", None, false)).len(),
             1
         );
     }
