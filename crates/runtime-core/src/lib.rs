@@ -50,6 +50,7 @@ mod exception;
 mod id;
 mod lifecycle;
 mod scopes;
+mod secret;
 mod section;
 mod shutdown;
 mod storage;
@@ -79,6 +80,7 @@ pub use lifecycle::{LifeCycleTracker, StopStage, Stoppable, StoppableOnce};
 pub use monitor::Monitor;
 pub use runtime_ioext::log;
 pub use scopes::ScopeSet;
+pub use secret::Secret;
 pub use section::{Section, render_document};
 pub use shutdown::{ShutdownListener, ShutdownManager, ShutdownNotice, ShutdownSource};
 pub use storage::{

@@ -53,7 +53,6 @@ mod metrics;
 mod otlp;
 #[cfg(any(feature = "otlp", feature = "sentry"))]
 mod push;
-mod secret;
 #[cfg(feature = "sentry")]
 mod sentry;
 #[cfg(feature = "status")]
@@ -88,7 +87,6 @@ pub use metrics::{
 pub use otlp::{OtlpConfig, OtlpPush, push_to_otlp};
 #[cfg(any(feature = "otlp", feature = "sentry"))]
 pub use push::PushError;
-pub use secret::Secret;
 #[cfg(feature = "sentry")]
 pub use sentry::{Dsn, DsnSource, SentryConfig, report_to_sentry};
 #[cfg(feature = "system")]

@@ -174,7 +174,7 @@ fn what_is_printed_has_defaults_and_no_secrets() {
     let config = read(&config()).expect("it is right");
     let printed = config::redacted(&config);
     assert!(printed.contains("capacity: 1\n"), "{printed}");
-    assert!(printed.contains("accessToken: '***'"), "{printed}");
+    assert!(printed.contains("accessToken: '[REDACTED]'"), "{printed}");
     assert!(!printed.contains("hunter2") && !format!("{config:?}").contains("hunter2"));
 }
 

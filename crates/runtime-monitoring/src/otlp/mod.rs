@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use runtime_core::Secret;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -17,10 +18,11 @@ use tracing::warn;
 
 use crate::metrics::Counter;
 use crate::push::{Http, Posted, PushError, address};
-use crate::{Metrics, Secret, TARGET};
+use crate::{Metrics, TARGET};
 
 /// Where to push metrics to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OtlpConfig {
     /// The collector, such as `http://localhost:4318`; `/v1/metrics` is added.

@@ -4,9 +4,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use runtime_core::BoxError;
+use runtime_core::{BoxError, Secret};
 
-use crate::Secret;
 use crate::push::PushError;
 
 /// A DSN, and how long it works.

@@ -11,23 +11,24 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use runtime_core::BoxError;
 use runtime_core::clock::Clock;
+use runtime_core::{BoxError, Secret};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 pub use self::dsn::{Dsn, DsnSource};
 use self::dsn::{FixedDsn, Target};
 use self::envelope::envelope;
+use crate::TARGET;
 use crate::incidents::{Deliver, Delivery, Forwarder, Incident};
 use crate::push::{Http, Posted, PushError, USER_AGENT};
-use crate::{Secret, TARGET};
 
 /// A DSN is asked for anew when it has no more than this left.
 const MARGIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// Where to report errors to, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SentryConfig {
     /// The DSN. Without one, it comes from [a source](DsnSource), such as Taskcluster's auth service.

@@ -76,3 +76,17 @@ fn a_wrong_configuration_is_refused() {
         serde_json::from_str::<Config>(wrong).expect_err(wrong);
     }
 }
+
+#[cfg(feature = "schema")]
+#[test]
+fn the_schema_describes_each_key_and_refuses_others() {
+    let schema = schemars::schema_for!(Config).to_value();
+    assert_eq!(schema["additionalProperties"], false);
+    let properties = schema["properties"].as_object().expect("an object");
+    for key in ["labels", "log", "otlp", "sentry", "tags"] {
+        let property = properties.get(key).expect(key);
+        assert!(property["description"].is_string(), "{key} in {schema:#}");
+    }
+    let dsn = &schema["$defs"]["Secret"];
+    assert_eq!(dsn["writeOnly"], true, "{schema:#}");
+}

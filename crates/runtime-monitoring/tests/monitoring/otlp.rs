@@ -8,7 +8,8 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, number_data_point};
-use runtime_monitoring::{LoggingMonitor, Metrics, OtlpConfig, PushError, Secret, push_to_otlp};
+use runtime_core::Secret;
+use runtime_monitoring::{LoggingMonitor, Metrics, OtlpConfig, PushError, push_to_otlp};
 
 use crate::service::{Received, Service};
 

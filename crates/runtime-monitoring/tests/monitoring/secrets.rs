@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use runtime_core::clock::SystemClock;
 use runtime_core::webhook::{Body, Request};
-use runtime_core::{Run, TaskId};
+use runtime_core::{Run, Secret, TaskId};
 use runtime_ioext::FollowedLog;
 use runtime_monitoring::status::{StatusPage, TaskBoard};
 use runtime_monitoring::{
-    Config, LineFormat, LogBuilder, LogConfig, OtlpConfig, Secret, SentryConfig, error_report,
-    from_config, push_to_otlp, report_to_sentry,
+    Config, LineFormat, LogBuilder, LogConfig, OtlpConfig, SentryConfig, error_report, from_config,
+    push_to_otlp, report_to_sentry,
 };
 use tracing::Dispatch;
 use tracing::dispatcher::with_default;

@@ -8,10 +8,9 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use parking_lot::Mutex;
 use runtime_core::clock::Clock;
-use runtime_core::{BoxError, Monitor, Timestamp};
+use runtime_core::{BoxError, Monitor, Secret, Timestamp};
 use runtime_monitoring::{
-    Dsn, DsnSource, Forwarder, LoggingMonitor, PushError, Reporters, Secret, SentryConfig,
-    report_to_sentry,
+    Dsn, DsnSource, Forwarder, LoggingMonitor, PushError, Reporters, SentryConfig, report_to_sentry,
 };
 use sentry_core::Envelope;
 use sentry_core::protocol::{Event, Level};

@@ -36,11 +36,10 @@
 //! ```
 
 mod load;
-mod secret;
 mod worker;
 
 pub use load::{ConfigError, Format, load, parse, redacted, schema};
-pub use secret::Secret;
+pub use runtime_core::Secret;
 pub use worker::{
     CredentialsConfig, LimitsConfig, PluginsConfig, ProcessConfig, RegistrationConfig,
     ShutdownConfig, TimingConfig, WorkerConfig,
