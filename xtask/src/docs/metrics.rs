@@ -127,7 +127,7 @@ impl Described<'_> {
         let unit = match self.unit {
             "Seconds" => "_seconds",
             "Bytes" => "_bytes",
-            "Ratio" => "_ratios",
+            "Ratio" => "_ratio",
             _ => "",
         };
         let total = if self.kind == "Counter" { "_total" } else { "" };

@@ -1,6 +1,9 @@
 //! The metrics of this workspace, described: `docs/metrics.md` is made of this table, and `cargo xtask docs` checks that
 //! it lists what the sources count and measure.
 
+#[cfg(feature = "prometheus")]
+use std::sync::LazyLock;
+
 use super::Description;
 
 /// The description of a metric.
@@ -49,11 +52,13 @@ impl Unit {
     #[cfg(feature = "prometheus")]
     pub(super) fn name(self) -> Option<&'static prometheus_client::registry::Unit> {
         use prometheus_client::registry::Unit as Exported;
+        // Its own `Ratios` is in the plural, which names of Prometheus have for what is counted only.
+        static RATIO: LazyLock<Exported> = LazyLock::new(|| Exported::Other("ratio".to_owned()));
         match self {
             Self::None => None,
             Self::Seconds => Some(&Exported::Seconds),
             Self::Bytes => Some(&Exported::Bytes),
-            Self::Ratio => Some(&Exported::Ratios),
+            Self::Ratio => Some(&RATIO),
         }
     }
 

@@ -201,6 +201,8 @@ fn everything_in_the_catalog_is_valid_and_described() {
     assert_eq!(families.len(), CATALOG.len());
     let duration = &families["worker_task_duration_seconds"];
     assert_eq!(duration.unit.as_deref(), Some("seconds"));
+    let pressure = &families["worker_pressure_ratio"];
+    assert_eq!(pressure.unit.as_deref(), Some("ratio"));
     assert_eq!(total(&families["worker_webhook_requests"]), 1.0);
     let undescribed = families
         .values()
