@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, ensure};
 use xshell::Shell;
 
-use crate::workspace::{Workspace, cargo};
+use crate::workspace::{FACADE, Workspace, cargo};
 
 /// The limits of docs/architecture.md, for default features.
 const LIMITS: &[(&str, usize)] = &[
@@ -31,7 +31,7 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
         report(&library.name, count, limit, &mut failures);
     }
     // Without features the facade is core under another name.
-    let bare = weight(sh, "worker-runtime", &["--no-default-features"])?;
+    let bare = weight(sh, FACADE, &["--no-default-features"])?;
     let core = weight(sh, "runtime-core", &[])?;
     report(
         "runtime without features",

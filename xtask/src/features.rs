@@ -1,4 +1,10 @@
 //! `cargo xtask features`: every library compiles, without a warning, with each pair of its features.
+//!
+//! The facade would have as many pairs as all others together, and nearly all of them can tell nothing new. It has no
+//! code: each of its features turns on a library and features of that, and re-exports it by a line of its own. So a line
+//! that lacks its library shows with that feature alone, and a library that does not compile with two of its features
+//! shows with that library. What is left are the pairs in which a feature has an effect only beside another one
+//! (`library?/feature`), and all features at once.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -6,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 use xshell::Shell;
 
-use crate::workspace::{Features, Package, Workspace, cargo};
+use crate::workspace::{FACADE, Features, Package, Workspace, cargo};
 
 /// The largest number of features that are combined.
 const DEPTH: usize = 2;
@@ -15,7 +21,7 @@ const DEPTH: usize = 2;
 pub(crate) fn run(sh: &Shell, names: &[String]) -> Result<()> {
     let workspace = Workspace::load(sh)?;
     for package in select(&workspace, names)? {
-        let combinations = distinct(combinations(&switches(package), DEPTH), &package.features);
+        let combinations = distinct(worthwhile(package), &package.features);
         for (index, features) in combinations.iter().enumerate() {
             check(
                 sh,
@@ -41,6 +47,41 @@ fn select<'a>(workspace: &'a Workspace, names: &[String]) -> Result<Vec<&'a Pack
         None => bail!("no package `{name}` in this workspace"),
     };
     names.iter().map(find).collect()
+}
+
+/// The sets to check, the small ones first.
+fn worthwhile(package: &Package) -> Vec<Vec<&str>> {
+    let switches = switches(package);
+    let mut sets = combinations(&switches, DEPTH);
+    if package.name == FACADE {
+        sets.retain(|set| set.len() < 2 || have_effect_together(set, &package.features));
+        sets.push(switches);
+    }
+    sets
+}
+
+/// Whether one of the features says something of a library that only another one brings.
+fn have_effect_together(set: &[&str], features: &Features) -> bool {
+    let alone: BTreeSet<&str> = set
+        .iter()
+        .flat_map(|feature| effects(&[*feature], features))
+        .collect();
+    !effects(set, features).is_subset(&alone)
+}
+
+/// The entries `library?/feature` that a set turns on, together with the library.
+fn effects<'a>(set: &[&'a str], features: &'a Features) -> BTreeSet<&'a str> {
+    let on = closure(set, features);
+    let entries: BTreeSet<&str> = on
+        .iter()
+        .flat_map(|feature| &features[*feature])
+        .map(String::as_str)
+        .collect();
+    let brought = |entry: &&str| {
+        let library = entry.split_once("?/").map(|(library, _)| library);
+        library.is_some_and(|library| entries.contains(format!("dep:{library}").as_str()))
+    };
+    entries.iter().copied().filter(brought).collect()
 }
 
 /// The features worth combining: not those that only name a set of others.
@@ -142,6 +183,41 @@ mod tests {
     fn depth_beyond_the_number_of_features_adds_nothing() {
         assert_eq!(combinations(&["a", "b"], 9).len(), 4);
         assert_eq!(combinations(&[], 2), [Vec::<&str>::new()]);
+    }
+
+    #[test]
+    fn of_the_facade_only_pairs_with_an_effect_of_their_own_are_checked() {
+        let json = serde_json::json!({
+            "name": FACADE, "version": "0.1.0", "manifest_path": "", "dependencies": [], "targets": [],
+            "features": {
+                "a": ["dep:a"], "b": ["dep:b", "a?/x"], "c": ["dep:c"], "d": ["c"], "full": ["a", "b", "c", "d"],
+            },
+        });
+        let facade: Package = serde_json::from_value(json).expect("the shape of cargo metadata");
+        let sets = distinct(worthwhile(&facade), &facade.features);
+        assert_eq!(
+            sets.iter().map(|set| set.join("+")).collect::<Vec<_>>(),
+            ["", "a", "b", "c", "d", "a+b", "a+b+c+d"]
+        );
+    }
+
+    #[test]
+    fn each_line_of_the_facade_depends_on_one_feature() {
+        let path = crate::workspace::root().join("crates/runtime/src/lib.rs");
+        let source = std::fs::read_to_string(path).expect("the facade is there");
+        let code = source.split("#[cfg(all(doctest").next().unwrap_or(&source);
+        let lines: Vec<&str> = code
+            .lines()
+            .filter(|line| line.starts_with("#[cfg("))
+            .collect();
+        assert!(lines.len() > 9, "{lines:?}");
+        let is_single =
+            |line: &&&str| line.starts_with("#[cfg(feature = \"") && line.matches('"').count() == 2;
+        assert_eq!(
+            lines.iter().filter(is_single).count(),
+            lines.len(),
+            "{lines:?}"
+        );
     }
 
     #[test]

@@ -52,6 +52,19 @@ xflags::xflags! {
             /// One JSON object a line.
             optional --json
         }
+        /// Run random tasks with random faults, and see whether the worker stays as it was; Linux only.
+        cmd soak {
+            /// For how long tasks come; 3 by default.
+            optional --minutes minutes: u64
+            /// How many tasks come in a minute; 40 by default.
+            optional --rate tasks: u64
+            /// What to choose by; another one each time by default.
+            optional --seed seed: u64
+            /// Optimized programs, whose figures say more.
+            optional --release
+            /// Put the plots and the table into the docs.
+            optional --write
+        }
         /// Run checks with programs of others; without a name, list them.
         cmd e2e {
             /// Names of checks.

@@ -12,6 +12,7 @@ mod flags;
 mod fuzz;
 mod loom;
 mod release;
+mod soak;
 mod tidy;
 mod workspace;
 
@@ -55,6 +56,7 @@ fn run(task: XtaskCmd) -> anyhow::Result<()> {
         XtaskCmd::Fuzz(task) => fuzz::run(&sh, &task.filter, task.seconds.unwrap_or(30)),
         XtaskCmd::Release(task) => release::run(&sh, &task.version, task.execute),
         XtaskCmd::Bench(task) => bench::run(&sh, &task),
+        XtaskCmd::Soak(task) => soak::run(&sh, &task),
         XtaskCmd::E2e(task) => e2e::run(&sh, &task.name),
     }
 }

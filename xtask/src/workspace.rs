@@ -29,6 +29,9 @@ pub(crate) fn cargo(sh: &Shell) -> Cmd<'_> {
     inherited.fold(cmd!(sh, "cargo"), |cargo, key| cargo.env_remove(key))
 }
 
+/// The package that re-exports the others, see docs/decisions/0020.
+pub(crate) const FACADE: &str = "worker-runtime";
+
 /// The packages of the workspace, as `cargo metadata` tells them.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Workspace {

@@ -70,6 +70,7 @@ mod compiled {
         Caches "../../../docs/guide/caches.md",
         Fetching "../../../docs/guide/fetching.md",
         Logs "../../../docs/guide/logs.md",
+        Production "../../../docs/guide/production.md",
         Testing "../../../docs/guide/testing.md",
         Monitoring "../../../docs/guide/monitoring.md",
         WebHooks "../../../docs/guide/webhooks.md",

@@ -7,7 +7,7 @@ mod links;
 mod metrics;
 mod readme;
 mod snippets;
-mod table;
+pub(crate) mod table;
 
 use anyhow::{Result, ensure};
 use xshell::Shell;

@@ -10,8 +10,16 @@ use crate::tidy::arrows::LIBRARIES;
 use crate::workspace::Workspace;
 
 const PATH: &str = "README.md";
-const BEGIN: &str = "<!-- crates:begin -->";
-const END: &str = "<!-- crates:end -->";
+const MARKS: Marks = Marks {
+    begin: "<!-- crates:begin -->",
+    end: "<!-- crates:end -->",
+};
+
+/// What stands around a part of a page that is written by a program, each on a line of its own.
+pub(crate) struct Marks {
+    pub(crate) begin: &'static str,
+    pub(crate) end: &'static str,
+}
 
 /// README.md with a fresh table.
 pub(super) fn generate(
@@ -20,7 +28,9 @@ pub(super) fn generate(
     snippets: &Snippets,
 ) -> Result<Generated> {
     let text = sh.read_file(PATH)?.replace("\r\n", "\n");
-    let text = replace(&text, &table(sh, workspace)?).context("README.md has no crate table")?;
+    let text = MARKS
+        .replace(&text, &table(sh, workspace)?)
+        .context("README.md has no crate table")?;
     Ok(Generated {
         path: PATH.to_owned(),
         text: snippets.refresh(&text),
@@ -41,11 +51,14 @@ fn table(sh: &Shell, workspace: &Workspace) -> Result<String> {
     Ok(table)
 }
 
-/// The text with everything between the marks replaced; `None` if a mark is missing.
-fn replace(text: &str, table: &str) -> Option<String> {
-    let (head, rest) = text.split_once(BEGIN)?;
-    let (_, tail) = rest.split_once(END)?;
-    Some(format!("{head}{BEGIN}\n{table}{END}{tail}"))
+impl Marks {
+    /// The text with everything between the marks replaced; `None` if a mark is missing.
+    pub(crate) fn replace(&self, text: &str, table: &str) -> Option<String> {
+        let Self { begin, end } = self;
+        let (head, rest) = text.split_once(begin)?;
+        let (_, tail) = rest.split_once(end)?;
+        Some(format!("{head}{begin}\n{table}{end}{tail}"))
+    }
 }
 
 #[cfg(test)]
@@ -54,11 +67,12 @@ mod tests {
 
     #[test]
     fn only_what_is_between_the_marks_changes() {
-        let text = format!("# Title\n{BEGIN}\nold\nrows\n{END}\nmore\n");
-        let fresh = replace(&text, "new\n").expect("both marks are there");
-        assert_eq!(fresh, format!("# Title\n{BEGIN}\nnew\n{END}\nmore\n"));
+        let Marks { begin, end } = MARKS;
+        let text = format!("# Title\n{begin}\nold\nrows\n{end}\nmore\n");
+        let fresh = MARKS.replace(&text, "new\n").expect("both marks are there");
+        assert_eq!(fresh, format!("# Title\n{begin}\nnew\n{end}\nmore\n"));
         assert_eq!(
-            replace(&fresh, "new\n"),
+            MARKS.replace(&fresh, "new\n"),
             Some(fresh),
             "writing twice changes nothing"
         );
@@ -66,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_missing_mark_is_noticed() {
-        assert_eq!(replace(BEGIN, "new"), None);
-        assert_eq!(replace(END, "new"), None);
+        assert_eq!(MARKS.replace(MARKS.begin, "new"), None);
+        assert_eq!(MARKS.replace(MARKS.end, "new"), None);
     }
 }

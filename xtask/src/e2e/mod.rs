@@ -5,7 +5,7 @@ mod full_disk;
 mod metrics;
 mod python;
 mod scriptworker;
-mod server;
+pub(crate) mod server;
 mod taskcluster;
 mod webhook;
 

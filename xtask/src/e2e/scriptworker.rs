@@ -7,6 +7,7 @@ use xshell::{Shell, cmd};
 
 use super::server::{self, Server};
 use super::{Outcome, python};
+use crate::workspace::FACADE;
 
 /// Starts the embedded Taskcluster, lets both workers run tasks from it, and stops it.
 pub(super) fn run(sh: &Shell) -> Result<Outcome> {
@@ -17,7 +18,7 @@ pub(super) fn run(sh: &Shell) -> Result<Outcome> {
     };
     // Figures of programs that are not optimized say nothing.
     let optimized = |package, example| server::build(sh, package, example, &["--release"]);
-    let worker = optimized("worker-runtime", "worker")?;
+    let worker = optimized(FACADE, "worker")?;
     let server = Server::start_program(&optimized("runtime-mocks", "taskcluster")?, 3)?;
     let compare = cmd!(sh, "{python} -B xtask/e2e/scriptworker/run.py {worker}");
     compare.envs(server.exports.clone()).run()?;

@@ -78,7 +78,7 @@ impl Drop for Server {
 }
 
 /// Builds an example with all features of its package, and flags for cargo, and returns the program.
-pub(super) fn build(sh: &Shell, package: &str, example: &str, flags: &[&str]) -> Result<PathBuf> {
+pub(crate) fn build(sh: &Shell, package: &str, example: &str, flags: &[&str]) -> Result<PathBuf> {
     let build = cargo(sh).args([
         "build",
         "--all-features",

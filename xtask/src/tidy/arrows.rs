@@ -1,7 +1,7 @@
 //! Which library may depend on which, as in docs/architecture.md.
 
 use super::Problem;
-use crate::workspace::{Dependency, Package, Workspace};
+use crate::workspace::{Dependency, FACADE, Package, Workspace};
 
 /// Every library with the siblings it may depend on. Arrows only point up this list, so there can be no cycle.
 pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
@@ -38,11 +38,11 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("runtime-mocks", &["runtime-core"]),
-    ("worker-runtime", &["runtime-core"]),
+    (FACADE, &["runtime-core"]),
 ];
 
 /// These may have any sibling too, but only behind a feature.
-const OPEN_BEHIND_FEATURES: &[&str] = &["runtime-mocks", "worker-runtime"];
+const OPEN_BEHIND_FEATURES: &[&str] = &["runtime-mocks", FACADE];
 
 /// The libraries that may know an HTTP library.
 const HTTP: &[(&str, &[&str])] = &[
@@ -162,11 +162,11 @@ mod tests {
     #[test]
     fn the_facade_may_have_any_sibling_behind_a_feature() {
         assert_eq!(
-            check_one("worker-runtime", dependency("runtime-worker", None, true)).len(),
+            check_one(FACADE, dependency("runtime-worker", None, true)).len(),
             0
         );
         assert_eq!(
-            check_one("worker-runtime", dependency("runtime-worker", None, false)).len(),
+            check_one(FACADE, dependency("runtime-worker", None, false)).len(),
             1
         );
     }

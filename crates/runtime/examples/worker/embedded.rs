@@ -32,7 +32,7 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
             )?,
     );
     let definitions = read_definitions(args, taskcluster.root_url())?;
-    let progress = Arc::new(Progress::new(args.json));
+    let progress = Arc::new(Progress::new(args.json).keeping_reports());
     let stop = LifeCycleTracker::new();
     let parts = Parts {
         deployment: TaskclusterDeployment::new(taskcluster.root_url())?,

@@ -11,11 +11,13 @@ use runtime::Run;
 use runtime::worker::{Observer, TaskEvent, TaskReport};
 use tokio::sync::watch;
 
-/// An observer that keeps the reports for the summary.
+/// An observer that shows each step.
 pub(crate) struct Progress {
     view: View,
+    /// The runs that are not resolved yet.
     names: Mutex<HashMap<Run, String>>,
-    reports: Mutex<Vec<TaskReport>>,
+    /// `None` for a worker that runs for ever: nobody asks it for a summary.
+    reports: Option<Mutex<Vec<TaskReport>>>,
     /// How many reports there have been.
     count: watch::Sender<usize>,
 }
@@ -29,6 +31,7 @@ enum View {
 }
 
 impl Progress {
+    /// Shows, and keeps nothing of what has ended.
     pub(crate) fn new(json: bool) -> Self {
         let on_terminal =
             !json && std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
@@ -40,9 +43,15 @@ impl Progress {
         Self {
             view,
             names: Mutex::default(),
-            reports: Mutex::default(),
+            reports: None,
             count: watch::Sender::new(0),
         }
+    }
+
+    /// Keeps the reports for a summary.
+    pub(crate) fn keeping_reports(mut self) -> Self {
+        self.reports = Some(Mutex::default());
+        self
     }
 
     /// Prints a line without disturbing the bars.
@@ -62,7 +71,8 @@ impl Progress {
 
     /// The reports so far, and none of them again.
     pub(crate) fn take_reports(&self) -> Vec<TaskReport> {
-        std::mem::take(&mut self.reports.lock())
+        let reports = self.reports.as_ref();
+        reports.map_or_else(Vec::new, |reports| std::mem::take(&mut reports.lock()))
     }
 
     fn name(&self, run: &Run) -> String {
@@ -94,7 +104,10 @@ impl Observer for Progress {
             TaskEvent::Started { run } => self.view.started(self, run),
             TaskEvent::Resolved(report) => {
                 self.view.resolved(self, report);
-                self.reports.lock().push((*report).clone());
+                self.names.lock().remove(&report.run);
+                if let Some(reports) = &self.reports {
+                    reports.lock().push((*report).clone());
+                }
                 self.count.send_modify(|count| *count += 1);
             }
             _ => {}

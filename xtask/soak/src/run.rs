@@ -1,0 +1,285 @@
+//! The course of a soak: tasks, cancellations, faults and viewers come, and samples are taken.
+
+use std::collections::BTreeMap;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use fastrand::Rng;
+use runtime_mocks::taskcluster::{TaskState, TaskStatus, Taskcluster};
+use tempfile::TempDir;
+
+use crate::faults::{self, Injected};
+use crate::flags::Soak;
+use crate::judge::IDLE_SLACK;
+use crate::sample::{self, Sample};
+use crate::tasks::{self, Plan};
+use crate::viewers;
+use crate::worker::{Told, Worker};
+
+/// Short, so that claims are extended often, and a claim whose answer was lost is soon given to somebody.
+const CLAIM: Duration = Duration::from_secs(40);
+const LONG_POLL: Duration = Duration::from_secs(5);
+/// How often something is looked for that is due.
+const TICK: Duration = Duration::from_millis(100);
+const BETWEEN_SAMPLES: f64 = 5.0;
+/// Seconds between faults and between viewers, on average.
+const BETWEEN_FAULTS: f64 = 6.0;
+const BETWEEN_VIEWERS: f64 = 2.0;
+/// How long tasks that came in the end may take.
+const DRAIN: Duration = Duration::from_secs(300);
+/// How long connections and threads that are kept for the next task may last.
+const SETTLE: Duration = Duration::from_secs(150);
+
+/// A task, and what the queue says of it in the end.
+pub(crate) struct Task {
+    pub(crate) name: String,
+    pub(crate) kind: &'static str,
+    pub(crate) end: &'static str,
+    pub(crate) status: TaskStatus,
+}
+
+/// What happened.
+pub(crate) struct Course {
+    pub(crate) seed: u64,
+    pub(crate) length: Duration,
+    /// Without tasks, after the inputs were made.
+    pub(crate) before: Sample,
+    pub(crate) samples: Vec<Sample>,
+    /// How many tasks had ended how, at each sample.
+    pub(crate) ends: Vec<BTreeMap<String, usize>>,
+    /// Without tasks, in the end.
+    pub(crate) after: Sample,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) told: Told,
+    pub(crate) faults: Vec<Injected>,
+    pub(crate) viewers: usize,
+    /// Processes of tasks that still ran after the last task, and after the worker.
+    pub(crate) strays: (usize, usize),
+    pub(crate) status: ExitStatus,
+}
+
+/// Runs one to its end.
+pub(crate) async fn run(flags: &Soak, seed: u64) -> Result<Course> {
+    let builder = Taskcluster::builder()
+        .claim_timeout(CLAIM)
+        .long_poll(LONG_POLL);
+    let taskcluster = builder.start().await?;
+    let data = tempfile::Builder::new().prefix("soak-").tempdir()?;
+    let worker = Worker::start(&flags.worker, data.path(), &taskcluster)?;
+    let mut soak = Soaking {
+        rng: Rng::with_seed(seed),
+        taskcluster,
+        data,
+        worker,
+        start: Instant::now(),
+        tasks: Vec::new(),
+        open: Vec::new(),
+        ended: BTreeMap::new(),
+        cancels: Vec::new(),
+        faults: Vec::new(),
+        watching: Vec::new(),
+    };
+    let inputs = soak.make_inputs().await?;
+    let before = soak.sample()?;
+    soak.start = Instant::now();
+    let (samples, ends) = soak.expose(flags, &inputs).await?;
+    soak.taskcluster.clear_faults();
+    soak.drain().await?;
+    let after = soak.settle(&before).await?;
+    soak.finish(flags, seed, (before, samples, ends, after))
+        .await
+}
+
+type Observed = (Sample, Vec<Sample>, Vec<BTreeMap<String, usize>>, Sample);
+
+struct Soaking {
+    rng: Rng,
+    taskcluster: Taskcluster,
+    data: TempDir,
+    worker: Worker,
+    start: Instant,
+    tasks: Vec<(String, Plan)>,
+    /// Which of the tasks are not resolved yet.
+    open: Vec<usize>,
+    ended: BTreeMap<String, usize>,
+    cancels: Vec<(Instant, String)>,
+    faults: Vec<Injected>,
+    watching: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Soaking {
+    fn create(&mut self, plan: Plan) -> Result<String> {
+        let name = name(self.tasks.len());
+        let task_id = self.taskcluster.create_task(serde_json::json!({
+            "taskQueueId": "demo/local",
+            "payload": plan.payload,
+            "metadata": {"name": name},
+        }))?;
+        if let Some(after) = plan.cancel_after {
+            self.cancels.push((Instant::now() + after, task_id.clone()));
+        }
+        self.open.push(self.tasks.len());
+        self.tasks.push((task_id.clone(), plan));
+        Ok(task_id)
+    }
+
+    async fn make_inputs(&mut self) -> Result<Vec<String>> {
+        let made = (0..tasks::INPUTS).map(|_| self.create(tasks::make_input()));
+        let made = made.collect::<Result<Vec<_>>>()?;
+        self.drain().await?;
+        Ok(made)
+    }
+
+    /// Lets tasks and faults come, until the time is over.
+    async fn expose(
+        &mut self,
+        flags: &Soak,
+        inputs: &[String],
+    ) -> Result<(Vec<Sample>, Vec<BTreeMap<String, usize>>)> {
+        let (mut samples, mut ends) = (Vec::new(), Vec::new());
+        let [mut task, mut fault, mut viewer, mut look] = [0.0; 4];
+        while self.start.elapsed() < flags.length() {
+            let now = self.start.elapsed().as_secs_f64();
+            if now >= task {
+                task = now + self.about(flags.pause());
+                let plan = tasks::random(&mut self.rng, inputs);
+                self.create(plan)?;
+            }
+            if now >= fault {
+                fault = now + self.about(BETWEEN_FAULTS);
+                self.faults
+                    .push(faults::inject(&mut self.rng, &self.taskcluster));
+            }
+            if now >= viewer {
+                viewer = now + self.about(BETWEEN_VIEWERS);
+                self.view();
+            }
+            if now >= look {
+                look = now + BETWEEN_SAMPLES;
+                samples.push(self.sample()?);
+                ends.push(self.ended.clone());
+            }
+            self.turn().await?;
+        }
+        Ok((samples, ends))
+    }
+
+    /// A random pause: as often short as long.
+    fn about(&mut self, seconds: f64) -> f64 {
+        seconds * 2.0 * self.rng.f64()
+    }
+
+    /// Lets somebody follow the log of a task that runs, if one has a log by now.
+    fn view(&mut self) {
+        let Some(index) = self.rng.choice(&self.open).copied() else {
+            return;
+        };
+        if let Some(url) = viewers::live_log(&self.taskcluster, &self.tasks[index].0) {
+            self.watching.push(viewers::watch(&mut self.rng, url));
+        }
+    }
+
+    /// Cancels what is due, notes what has ended, and waits for a moment.
+    async fn turn(&mut self) -> Result<()> {
+        ensure!(!self.worker.has_ended(), "the worker ended by itself");
+        let now = Instant::now();
+        let due = self.cancels.extract_if(.., |(at, _)| *at <= now);
+        for (_, task_id) in due.collect::<Vec<_>>() {
+            self.taskcluster.cancel_task(&task_id)?;
+        }
+        let (taskcluster, tasks, ended) = (&self.taskcluster, &self.tasks, &mut self.ended);
+        self.open
+            .retain(|index| match taskcluster.status(&tasks[*index].0) {
+                Ok(status) if status.state.is_resolved() => {
+                    *ended.entry(end(&status)).or_default() += 1;
+                    false
+                }
+                _ => true,
+            });
+        tokio::time::sleep(TICK).await;
+        Ok(())
+    }
+
+    /// Waits until every task is resolved.
+    async fn drain(&mut self) -> Result<()> {
+        let start = Instant::now();
+        while !self.open.is_empty() {
+            let names: Vec<String> = self.open.iter().map(|index| name(*index)).collect();
+            ensure!(
+                start.elapsed() < DRAIN,
+                "never resolved: {}",
+                names.join(", ")
+            );
+            self.turn().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the worker holds no more than before, or as long as it may keep things for the next task.
+    async fn settle(&mut self, before: &Sample) -> Result<Sample> {
+        let start = Instant::now();
+        loop {
+            let now = self.sample()?;
+            let settled = now.descriptors <= before.descriptors + IDLE_SLACK
+                && now.threads <= before.threads + IDLE_SLACK;
+            if settled || start.elapsed() > SETTLE {
+                return Ok(now);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    fn sample(&self) -> Result<Sample> {
+        Sample::take(
+            self.worker.pid,
+            self.data.path(),
+            self.start.elapsed().as_secs_f64(),
+        )
+    }
+
+    async fn finish(self, flags: &Soak, seed: u64, observed: Observed) -> Result<Course> {
+        let (before, samples, ends, after) = observed;
+        let strays = || sample::strays(self.taskcluster.root_url()).len();
+        let left = strays();
+        let (status, told) = self.worker.stop().await?;
+        let strays = (left, strays());
+        let finished = |(index, (task_id, plan)): (usize, (String, Plan))| {
+            let status = self.taskcluster.status(&task_id);
+            let status = status.context("a task is gone")?;
+            Ok(Task {
+                name: name(index),
+                kind: plan.kind,
+                end: plan.end,
+                status,
+            })
+        };
+        let tasks = self.tasks.into_iter().enumerate().map(finished);
+        Ok(Course {
+            seed,
+            length: flags.length(),
+            before,
+            samples,
+            ends,
+            after,
+            tasks: tasks.collect::<Result<_>>()?,
+            told,
+            faults: self.faults,
+            viewers: self.watching.len(),
+            strays,
+            status,
+        })
+    }
+}
+
+fn name(index: usize) -> String {
+    format!("soak-{index}")
+}
+
+/// How a task ended, such as `completed` or `exception/canceled`.
+pub(crate) fn end(status: &TaskStatus) -> String {
+    match status.reason_resolved() {
+        Some(reason) if status.state == TaskState::Exception => format!("exception/{reason}"),
+        _ => format!("{:?}", status.state).to_lowercase(),
+    }
+}

@@ -1,0 +1,47 @@
+//! Viewers of live logs, who come and go.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use runtime_mocks::taskcluster::{ArtifactKind, Taskcluster};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// The URL of a task's live log while it has one.
+pub(crate) fn live_log(taskcluster: &Taskcluster, task_id: &str) -> Option<String> {
+    let run = taskcluster
+        .status(task_id)
+        .ok()?
+        .runs
+        .len()
+        .checked_sub(1)?;
+    let artifacts = taskcluster.artifacts(task_id, run.try_into().ok()?).ok()?;
+    let live = artifacts
+        .into_iter()
+        .find(|artifact| artifact.name.ends_with("live.log"))?;
+    match live.kind {
+        ArtifactKind::Reference { url } => Some(url),
+        _ => None,
+    }
+}
+
+/// Reads a live log for a random time and then goes away, in the middle or after its end.
+pub(crate) fn watch(rng: &mut Rng, url: String) -> JoinHandle<()> {
+    let patience = Duration::from_millis(rng.u64(10..3_000));
+    tokio::spawn(async move {
+        // That the log has ended or moved by now is nothing to tell.
+        let _ = timeout(patience, read(&url)).await;
+    })
+}
+
+async fn read(url: &str) -> Option<()> {
+    let (host, path) = url.strip_prefix("http://")?.split_once('/')?;
+    let mut stream = TcpStream::connect(host).await.ok()?;
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut chunk = [0; 4096];
+    while stream.read(&mut chunk).await.ok()? > 0 {}
+    Some(())
+}
