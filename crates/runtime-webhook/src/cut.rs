@@ -15,6 +15,8 @@ use crate::sys::{AtomicBool, AtomicWaker, Mutex, Ordering};
 pub(crate) struct Cut {
     number: u64,
     is_cut: AtomicBool,
+    /// Whether the connection is to end once it has answered what it was asked.
+    is_finishing: AtomicBool,
     wakers: [AtomicWaker; 3],
     /// The hook that the latest request went to, if it wants to be able to cut it.
     hook: Mutex<Option<Arc<Hook>>>,
@@ -33,6 +35,7 @@ impl Cut {
         Self {
             number,
             is_cut: AtomicBool::new(false),
+            is_finishing: AtomicBool::new(false),
             wakers: Default::default(),
             hook: Mutex::new(None),
         }
@@ -48,6 +51,17 @@ impl Cut {
         for waker in &self.wakers {
             waker.wake();
         }
+    }
+
+    /// Asks whoever drives the connection to end it after the requests that it carries.
+    pub(crate) fn finish(&self) {
+        self.is_finishing.store(true, Ordering::Release);
+        self.wakers[By::Driver as usize].wake();
+    }
+
+    /// Whether [`finish`](Self::finish) was called, for a driver that has called [`poll_cut`](Self::poll_cut).
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.is_finishing.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_cut(&self) -> bool {

@@ -22,8 +22,27 @@ pub(crate) struct Connections {
 struct Cuts {
     next: u64,
     all: HashMap<u64, Arc<Cut>>,
-    /// Once all were cut, a new one is cut at once.
-    closed: bool,
+    /// What was done to all of them is done to a new one, too.
+    end: End,
+}
+
+/// How far the server has come with its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    #[default]
+    Open,
+    Finishing,
+    Cut,
+}
+
+impl End {
+    fn apply(self, connection: &Cut) {
+        match self {
+            Self::Open => {}
+            Self::Finishing => connection.finish(),
+            Self::Cut => connection.cut(),
+        }
+    }
 }
 
 impl Connections {
@@ -41,9 +60,7 @@ impl Connections {
         let mut cuts = self.cuts.lock();
         let connection = Arc::new(Cut::new(cuts.next));
         cuts.next += 1;
-        if cuts.closed {
-            connection.cut();
-        }
+        cuts.end.apply(&connection);
         cuts.all
             .insert(connection.number(), Arc::clone(&connection));
         Place {
@@ -69,13 +86,22 @@ impl Connections {
         self.open.wait().await;
     }
 
+    /// Ends each connection once it has answered what it was asked.
+    pub(crate) fn finish_all(&self) {
+        self.end_all(End::Finishing);
+    }
+
     /// Ends all connections, and returns how many there were.
     pub(crate) fn cut_all(&self) -> usize {
+        self.end_all(End::Cut)
+    }
+
+    fn end_all(&self, end: End) -> usize {
         let mut cuts = self.cuts.lock();
-        cuts.closed = true;
+        cuts.end = cuts.end.max(end);
         let all: Vec<_> = cuts.all.values().cloned().collect();
         drop(cuts);
-        all.iter().for_each(|connection| connection.cut());
+        all.iter().for_each(|connection| end.apply(connection));
         all.len()
     }
 }

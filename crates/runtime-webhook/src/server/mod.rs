@@ -1,6 +1,7 @@
 //! Serves hooks over HTTP on any stream of bytes.
 
 mod accept;
+mod alarm;
 mod connections;
 #[cfg(feature = "public")]
 mod h2;
@@ -9,14 +10,16 @@ mod socket;
 mod stall;
 mod upload;
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use runtime_core::Monitor;
 use runtime_core::webhook::{AttachError, Handler, WebHook};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -29,11 +32,15 @@ use tokio_util::task::TaskTracker;
 pub(crate) use self::accept::accept;
 #[cfg(feature = "public")]
 pub(crate) use self::accept::accept_with;
+use self::alarm::HeadTimer;
 pub(crate) use self::connections::{Connections, Place};
 use self::socket::Socket;
-use crate::cut::Cut;
+use crate::cut::{By, Cut};
 use crate::registry::{Hook, Registry};
 use crate::{Limits, OnDetach};
+
+/// What hyper takes if it is not told another number.
+const DEFAULT_HEADERS: usize = 100;
 
 /// hyper panics below this.
 const MIN_BUFFER: usize = 8 * 1024;
@@ -114,9 +121,9 @@ impl Server {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let cut = Arc::clone(socket.connection());
-        let service = service_fn(|request| {
-            let (server, cut) = (Arc::clone(&self), Arc::clone(&cut));
-            async move { Ok::<_, std::convert::Infallible>(route::answer(&server, &cut, request).await) }
+        let (server, connection) = (&*self, &cut);
+        let service = service_fn(move |request| async move {
+            Ok::<_, Infallible>(route::answer(server, connection, request).await)
         });
         let connection = self
             .http(origin)
@@ -137,17 +144,19 @@ impl Server {
     ) where
         C: Future<Output = hyper::Result<()>>,
     {
-        let result = tokio::select! {
-            result = connection.as_mut() => result,
-            () = cut.wait() => return,
-            () = self.stopping.cancelled() => {
-                finish(connection.as_mut());
-                tokio::select! {
-                    result = connection => result,
-                    () = cut.wait() => return,
-                }
+        let mut finish = Some(finish);
+        let result = poll_fn(|cx| {
+            if cut.poll_cut(By::Driver, cx).is_ready() {
+                return Poll::Ready(Ok(()));
             }
-        };
+            if cut.is_finishing()
+                && let Some(finish) = finish.take()
+            {
+                finish(connection.as_mut());
+            }
+            connection.as_mut().poll(cx)
+        })
+        .await;
         if let Err(error) = result {
             self.monitor.count("connection-errors", 1);
             let error = runtime_core::chain(&error);
@@ -158,10 +167,13 @@ impl Server {
 
     fn http(&self, origin: Origin) -> http1::Builder {
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new())
+        http.timer(HeadTimer::default())
             .header_read_timeout(header_timeout(origin, self.limits.header_timeout))
-            .max_headers(self.limits.headers)
             .max_buf_size(self.limits.header_bytes.max(MIN_BUFFER));
+        // Said aloud, hyper makes room for them on the heap with each request.
+        if self.limits.headers != DEFAULT_HEADERS {
+            http.max_headers(self.limits.headers);
+        }
         http
     }
 
@@ -169,6 +181,7 @@ impl Server {
     pub(crate) async fn stop(&self, grace: Duration) -> usize {
         self.registry.close();
         self.stopping.cancel();
+        self.connections.finish_all();
         self.tasks.close();
         let cut = match timeout(grace, self.connections.all_closed()).await {
             Ok(()) => 0,

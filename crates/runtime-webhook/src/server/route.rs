@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use http::uri::{PathAndQuery, Uri};
 use http::{StatusCode, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use runtime_core::webhook::{Body, Request, Response};
 
@@ -35,7 +36,10 @@ pub(crate) async fn answer(
     *request.uri_mut() = rest;
     server.monitor.count("requests", 1);
     let timeout = server.limits.body_timeout;
-    let request = request.map(|body| Body::new(Upload::new(body, timeout)));
+    let request = request.map(|body| match body.is_end_stream() {
+        true => Body::empty(),
+        false => Body::new(Upload::new(body, timeout)),
+    });
     call(server, &hook, request).await
 }
 
