@@ -84,6 +84,7 @@ pub use secret::Secret;
 pub use section::{Section, render_document};
 pub use shutdown::{ShutdownListener, ShutdownManager, ShutdownNotice, ShutdownSource};
 pub use storage::{
-    OpenStorageError, TemporaryFile, TemporaryFolder, TemporaryStorage, remove_tree,
+    OpenStorageError, ReserveStorageError, StorageOptions, StorageReservation, TemporaryFile,
+    TemporaryFolder, TemporaryStorage, remove_tree,
 };
 pub use task::{LogDrain, LogOptions, StopReason, TaskContext, TaskContextController, TaskInfo};

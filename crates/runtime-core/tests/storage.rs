@@ -1,8 +1,9 @@
 //! Temporary storage leaves nothing behind, whatever the process that made it met.
 
 use std::fs;
+use std::time::Duration;
 
-use runtime_core::TemporaryStorage;
+use runtime_core::{ReserveStorageError, StorageOptions, TemporaryStorage};
 use tempfile::tempdir;
 
 #[test]
@@ -65,6 +66,102 @@ fn a_name_does_not_lead_out_of_the_storage() {
             .expect_err("it is no part of a name");
         assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput);
         storage.new_file(name).expect_err("it is no part of a name");
+    }
+}
+
+#[test]
+fn a_root_whose_lock_is_held_is_given_up_with_its_path() {
+    let root = tempdir().expect("a folder for the test");
+    let lock = fs::File::create(root.path().join(".lock")).expect("the lock of the root");
+    lock.lock().expect("nobody else has it");
+    let options = StorageOptions {
+        lock_wait: Duration::ZERO,
+        ..StorageOptions::default()
+    };
+    let error = TemporaryStorage::open_with(root.path(), options).expect_err("it is locked");
+    let text = error.to_string();
+    assert!(
+        text.contains(&root.path().join(".lock").display().to_string()),
+        "{text}"
+    );
+    assert!(text.contains("choose another folder"), "{text}");
+
+    drop(lock);
+    TemporaryStorage::open_with(root.path(), options).expect("nobody has the lock any more");
+}
+
+mod room {
+    use super::*;
+
+    fn with_quota(quota: u64) -> (tempfile::TempDir, TemporaryStorage) {
+        let root = tempdir().expect("a folder for the test");
+        let options = StorageOptions {
+            quota: Some(quota),
+            ..StorageOptions::default()
+        };
+        let storage = TemporaryStorage::open_with(root.path(), options).expect("storage opens");
+        (root, storage)
+    }
+
+    #[test]
+    fn what_is_over_the_quota_is_refused_with_what_is_in_the_way() {
+        let (root, storage) = with_quota(100);
+        let first = storage.reserve(60).expect("it fits");
+        let error = storage.reserve(41).expect_err("1 byte is missing");
+        let text = error.to_string();
+        for part in [
+            "41 bytes",
+            "60 of 100 bytes",
+            &root.path().display().to_string(),
+            "raise the quota",
+        ] {
+            assert!(text.contains(part), "`{part}` is not in {text}");
+        }
+        let _second = storage.reserve(40).expect("it fits exactly");
+        drop(first);
+        let _third = storage.clone().reserve(60).expect("the room is free again");
+    }
+
+    #[test]
+    fn what_is_written_counts_for_the_quota_until_its_reservation_ends() {
+        let (_root, storage) = with_quota(100);
+        let mut held = storage.reserve(100).expect("it fits");
+        held.written(1_000);
+        assert_eq!(held.bytes(), 100);
+        storage.reserve(1).expect_err("the files are still there");
+        drop(held);
+        let _all = storage.reserve(100).expect("they are gone");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_no_disk_has_is_refused_with_what_is_free() {
+        let root = tempdir().expect("a folder for the test");
+        let storage = TemporaryStorage::open(root.path()).expect("storage opens");
+        let error = storage
+            .reserve(u64::MAX)
+            .expect_err("there is no such disk");
+        assert!(
+            matches!(error, ReserveStorageError::Disk { awaited: 0, .. }),
+            "{error}"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_reserved_and_not_written_is_not_free() {
+        let root = tempdir().expect("a folder for the test");
+        let storage = TemporaryStorage::open(root.path()).expect("storage opens");
+        let mut first = storage.reserve(1 << 20).expect("a disk has a MiB");
+        let awaited = || match storage.reserve(u64::MAX) {
+            Err(ReserveStorageError::Disk { awaited, .. }) => awaited,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(awaited(), 1 << 20);
+        first.written(1 << 19);
+        assert_eq!(awaited(), 1 << 19);
+        drop(first);
+        assert_eq!(awaited(), 0);
     }
 }
 

@@ -5,15 +5,19 @@
 //! the next one that starts on the same root finds run folders whose lock nobody holds and removes them.
 
 mod remove;
+mod room;
 mod run_folder;
 
 pub use remove::remove_tree;
+pub use room::{ReserveStorageError, StorageReservation};
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use room::Room;
 use run_folder::RunFolder;
 
 /// A place for temporary files and folders. A clone is cheap and shares the place.
@@ -32,23 +36,73 @@ use run_folder::RunFolder;
 #[derive(Clone, Debug)]
 pub struct TemporaryStorage {
     run: Arc<RunFolder>,
+    room: Arc<Room>,
+}
+
+/// What can be told of a storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageOptions {
+    /// How many bytes may be [reserved](TemporaryStorage::reserve) in all; by default any number.
+    pub quota: Option<u64>,
+    /// How long to wait for another process that opens a storage on the same root. It holds the root's
+    /// lock only while it looks for what dead processes left. Default: 10 s.
+    pub lock_wait: Duration,
+}
+
+impl Default for StorageOptions {
+    fn default() -> Self {
+        Self {
+            quota: None,
+            lock_wait: Duration::from_secs(10),
+        }
+    }
 }
 
 impl TemporaryStorage {
     /// Makes `root` if needed, removes what dead processes left below it, and makes a run folder.
     ///
+    /// It blocks for as long as that takes.
+    ///
     /// # Errors
     ///
-    /// An [`OpenStorageError`] if `root` cannot be made or written.
+    /// An [`OpenStorageError`] if `root` cannot be made or written, or its lock does not come free.
     pub fn open(root: &Path) -> Result<Self, OpenStorageError> {
-        let wrap = |source| OpenStorageError {
+        Self::open_with(root, StorageOptions::default())
+    }
+
+    /// The same with options of your own.
+    ///
+    /// # Errors
+    ///
+    /// An [`OpenStorageError`] if `root` cannot be made or written, or its lock does not come free.
+    pub fn open_with(root: &Path, options: StorageOptions) -> Result<Self, OpenStorageError> {
+        let wrap = |source| OpenStorageError::Unusable {
             root: root.to_owned(),
             source,
         };
         fs::create_dir_all(root).map_err(wrap)?;
-        RunFolder::create(root)
-            .map(|run| Self { run: Arc::new(run) })
-            .map_err(wrap)
+        let run = RunFolder::create(root, options.lock_wait).map_err(wrap)?;
+        let run = run.ok_or_else(|| OpenStorageError::Locked {
+            root: root.to_owned(),
+            waited: options.lock_wait,
+        })?;
+        Ok(Self {
+            run: Arc::new(run),
+            room: Arc::new(Room::new(root, options.quota)),
+        })
+    }
+
+    /// Promises room for so many bytes, before they are written: within the quota, and on the disk.
+    ///
+    /// Nothing is freed for it, unlike by [`ResourceTracker::reserve`](runtime_gc::ResourceTracker::reserve), and
+    /// who writes without a reservation is not counted.
+    ///
+    /// # Errors
+    ///
+    /// A [`ReserveStorageError`] that says what is in the way.
+    pub fn reserve(&self, bytes: u64) -> Result<StorageReservation, ReserveStorageError> {
+        let path = self.path();
+        self.room.reserve(path.parent().unwrap_or(path), bytes)
     }
 
     /// The run folder, which all temporary files and folders of this storage are in.
@@ -102,13 +156,29 @@ fn check_name(name: &str) -> io::Result<()> {
 
 /// A root for temporary files could not be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot keep temporary files in `{}`; is it a folder that this user may write?", root.display())]
 #[non_exhaustive]
-pub struct OpenStorageError {
-    /// The root that was asked for.
-    pub root: PathBuf,
-    /// What the operating system said.
-    pub source: io::Error,
+pub enum OpenStorageError {
+    /// It cannot be made or written.
+    #[error("cannot keep temporary files in `{}`; is it a folder that this user may write?", root.display())]
+    Unusable {
+        /// The root that was asked for.
+        root: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+
+    /// Another process keeps the root to itself.
+    #[error(
+        "cannot keep temporary files in `{0}`: another process has held the lock `{0}/.lock` for {1} s; \
+         end the worker that hangs there while it starts, or choose another folder",
+        root.display(), waited.as_secs_f64()
+    )]
+    Locked {
+        /// The root that was asked for.
+        root: PathBuf,
+        /// How long it was waited for.
+        waited: Duration,
+    },
 }
 
 /// A folder that is removed with all that is in it when this is dropped.

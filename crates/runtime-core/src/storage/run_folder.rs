@@ -3,11 +3,15 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::remove_tree;
 
 const PREFIX: &str = "run-";
 const LOCK: &str = ".lock";
+
+/// How often to look whether the lock of the root is free; a file lock has no wait that ends.
+const POLL: Duration = Duration::from_millis(20);
 
 /// A folder that belongs to this process for as long as the lock in it is held.
 #[derive(Debug)]
@@ -18,18 +22,27 @@ pub(super) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Removes the folders of dead processes below `root` and makes one for this process.
+    /// Removes the folders of dead processes below `root` and makes one for this process; `None` if the
+    /// lock of the root does not come free within `wait`.
     ///
-    /// A lock on the root is held meanwhile, so that nobody takes a folder that has no lock *yet* for
-    /// one whose owner is dead.
-    pub(super) fn create(root: &Path) -> io::Result<Self> {
+    /// That lock is held until this process has its folder and the locks of all that is abandoned, so that
+    /// nobody takes a folder that has no lock *yet* for one whose owner is dead. Not while they are removed,
+    /// which may take minutes.
+    pub(super) fn create(root: &Path, wait: Duration) -> io::Result<Option<Self>> {
         let root_lock = File::create(root.join(LOCK))?;
-        root_lock.lock()?;
-        reap_stale(root)?;
+        if !lock_within(&root_lock, wait)? {
+            return Ok(None);
+        }
+        let abandoned = abandoned(root)?;
         let path = private_folder(root, PREFIX)?;
         let lock = File::create_new(path.join(LOCK))?;
         lock.lock()?;
-        Ok(Self { path, _lock: lock })
+        drop(root_lock);
+        for (path, _lock) in abandoned {
+            // One folder that resists must not keep the worker from starting; it is tried again next time.
+            let _ = remove_tree(&path);
+        }
+        Ok(Some(Self { path, _lock: lock }))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -44,26 +57,37 @@ impl Drop for RunFolder {
     }
 }
 
-fn reap_stale(root: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(root)? {
-        let path = entry?.path();
-        let is_run = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
-        if is_run && is_abandoned(&path) {
-            // One folder that resists must not keep the worker from starting; it is tried again next time.
-            let _ = remove_tree(&path);
+/// Locks a file, unless somebody else has it locked for all of `wait`.
+fn lock_within(file: &File, wait: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + wait;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return Ok(false),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(POLL),
         }
     }
-    Ok(())
 }
 
-/// A folder without a lock file is what a removal left half-way, so it is abandoned too.
-fn is_abandoned(run: &Path) -> bool {
-    match File::open(run.join(LOCK)) {
-        Ok(lock) => !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)),
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
+/// The run folders below `root` whose owners are dead, each with its lock.
+fn abandoned(root: &Path) -> io::Result<Vec<(PathBuf, Option<File>)>> {
+    let mut abandoned = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !name.starts_with(PREFIX) {
+            continue;
+        }
+        match File::open(path.join(LOCK)) {
+            Ok(lock) if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) => {}
+            Ok(lock) => abandoned.push((path, Some(lock))),
+            // What a removal left half-way.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => abandoned.push((path, None)),
+            Err(_) => {}
+        }
     }
+    Ok(abandoned)
 }
 
 /// Makes a folder with a name that nobody has, which only this user may enter.
