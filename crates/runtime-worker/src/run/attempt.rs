@@ -23,6 +23,7 @@ pub(super) struct Attempt<'a> {
     pub(super) run: &'a TaskRun,
     pub(super) controller: &'a TaskContextController,
     pub(super) budget: Budget<'a>,
+    pub(super) no_more_claims: &'a SetOnce<()>,
     /// That the run is no longer ours, and why. The reason to stop cannot tell: an earlier one wins there.
     pub(super) lost: SetOnce<StopReason>,
 }

@@ -24,12 +24,16 @@ use attempt::Attempt;
 use budget::Budget;
 use guard::guarded;
 
+/// What a task must know of the loop that claimed it.
+pub(crate) struct Shift {
+    /// Whether the worker stops.
+    pub(crate) stop: LifeCycleTracker,
+    /// That it has stopped to claim, and waits for no answer.
+    pub(crate) no_more_claims: Arc<SetOnce<()>>,
+}
+
 /// Runs a claimed task and resolves it, unless somebody else does.
-pub(crate) async fn run_task(
-    blueprint: &Blueprint,
-    claim: TaskClaim,
-    stop: &LifeCycleTracker,
-) -> TaskReport {
+pub(crate) async fn run_task(blueprint: &Blueprint, claim: TaskClaim, shift: &Shift) -> TaskReport {
     let started = Instant::now();
     let name = claim.task.metadata.name.clone();
     let info = TaskInfo::from_claim(&claim);
@@ -40,7 +44,7 @@ pub(crate) async fn run_task(
     });
     let record = Arc::new(TaskRecord::default());
     let resolution = match open(blueprint, &claim, info, Arc::clone(&record)) {
-        Ok((run, controller)) => work(blueprint, &claim, run, controller, stop).await,
+        Ok((run, controller)) => work(blueprint, &claim, run, controller, shift).await,
         Err(error) => refuse(blueprint, &claim, &run, &error).await,
     };
     let report = record.report(run, name, resolution, started.elapsed());
@@ -61,16 +65,17 @@ async fn work(
     claim: &TaskClaim,
     run: TaskRun,
     controller: TaskContextController,
-    stop: &LifeCycleTracker,
+    shift: &Shift,
 ) -> Resolution {
     let attempt = Attempt {
         blueprint,
         run: &run,
         controller: &controller,
         budget: Budget {
-            stop,
+            stop: &shift.stop,
             timing: &blueprint.timing,
         },
+        no_more_claims: &shift.no_more_claims,
         lost: SetOnce::new(),
     };
     let resolution = match guarded(attempt.drive(claim)).await {

@@ -1,7 +1,7 @@
 //! Tells the queue how a run ended.
 
 use runtime_core::queue::{RunStatus, TaskState};
-use runtime_core::{ApiError, StopReason, chain};
+use runtime_core::{ApiError, ExceptionReason, StopReason, chain};
 
 use super::attempt::Attempt;
 use super::keeper::{ends_claim, resolved_by_others};
@@ -52,6 +52,10 @@ impl Attempt<'_> {
     }
 
     async fn send(&self, resolution: Resolution) -> Result<(), ApiError> {
+        if resolution == Resolution::Exception(ExceptionReason::WorkerShutdown) {
+            // The queue runs it again at once, and a claim of ours that is on its way would get it.
+            self.no_more_claims.wait().await;
+        }
         let (queue, run) = (self.run.context.queue(), self.run.context.run());
         match resolution {
             Resolution::Completed => queue.report_completed(run).await?,

@@ -129,7 +129,7 @@ impl WorkerBuilder {
             .iter()
             .filter_map(|plugin| Some((plugin.name(), plugin.payload_schema()?)));
         let schema = PayloadSchema::merge(engine.chain(plugins))?;
-        let queue = self.deployment.connect(self.credentials).queue;
+        let queue = self.deployment.connect(self.credentials.clone()).queue;
         let blueprint = Blueprint {
             deployment: self.deployment,
             queue,
@@ -145,6 +145,7 @@ impl WorkerBuilder {
         Ok(Worker {
             blueprint: Arc::new(blueprint),
             intake: Intake {
+                credentials: self.credentials,
                 admissions: self.admissions,
                 refusal: Mutex::default(),
             },

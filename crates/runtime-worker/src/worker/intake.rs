@@ -1,11 +1,13 @@
 //! How new tasks come in.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use runtime_core::queue::{ClaimWorkRequest, TaskClaim};
-use runtime_core::{ApiError, LifeCycleTracker, StopStage, chain};
+use runtime_core::{ApiError, CredentialsWatch, LifeCycleTracker, StopStage, chain};
+use tokio::time::Instant;
 
 use super::timing::jittered;
 use super::{Admission, Blueprint, Refusal};
@@ -15,61 +17,74 @@ const MOST: usize = 32;
 
 /// Claims, when it may.
 pub(super) struct Intake {
+    pub(super) credentials: CredentialsWatch,
     pub(super) admissions: Vec<Arc<dyn Admission>>,
     /// Why the worker does not claim at present.
     pub(super) refusal: Mutex<Option<Refusal>>,
 }
 
+/// A claim that is on its way.
+pub(super) type Claiming<'a> = Pin<Box<dyn Future<Output = Vec<TaskClaim>> + Send + 'a>>;
+
 impl Intake {
     /// Claims at most `free` tasks, once. It comes back without any after a pause when it may not claim,
     /// cannot, or there is nothing; at once when the worker stops before the claim is sent.
     ///
-    /// A claim that was sent is waited for: one whose answer nobody reads would block its task until
-    /// it expires.
-    pub(super) async fn claim(
-        &self,
-        blueprint: &Blueprint,
+    /// A claim that was sent is waited for: one whose answer nobody reads would block its task until it
+    /// expires. Only when the worker stops at once is it given up, after a moment in which the queue would
+    /// have answered if it had a task.
+    pub(super) fn start<'a>(
+        &'a self,
+        blueprint: &'a Blueprint,
         free: usize,
-        stop: &LifeCycleTracker,
-    ) -> Vec<TaskClaim> {
-        let timing = &blueprint.timing;
-        let admitted = tokio::select! {
-            biased;
-            () = stop.reached(StopStage::Graceful) => return Vec::new(),
-            admitted = self.admit(blueprint) => admitted,
-        };
-        if !admitted {
-            pause(timing.claim_pause, stop).await;
-            return Vec::new();
-        }
-        match self.ask(blueprint, free).await {
-            Ok(claims) => {
-                if claims.is_empty() {
-                    pause(timing.empty_pause, stop).await;
-                }
-                claims
-            }
-            Err(error) => {
-                let monitor = &blueprint.environment.monitor;
-                monitor.warn(format_args!("cannot claim: {}", chain(&error)));
-                monitor.count("claims-failed", 1);
+        stop: &'a LifeCycleTracker,
+    ) -> Claiming<'a> {
+        Box::pin(async move {
+            let timing = &blueprint.timing;
+            let admitted = tokio::select! {
+                biased;
+                () = stop.reached(StopStage::Graceful) => return Vec::new(),
+                admitted = self.admit(blueprint) => admitted,
+            };
+            if !admitted {
                 pause(timing.claim_pause, stop).await;
-                Vec::new()
+                return Vec::new();
             }
-        }
+            let answer_by = Instant::now() + timing.claim_answer;
+            let answer = tokio::select! {
+                biased;
+                answer = self.ask(blueprint, free) => answer,
+                () = overdue(answer_by, stop) => return Vec::new(),
+            };
+            match answer {
+                Ok(claims) => {
+                    if claims.is_empty() {
+                        pause(timing.empty_pause, stop).await;
+                    }
+                    claims
+                }
+                Err(error) => {
+                    let monitor = &blueprint.environment.monitor;
+                    monitor.warn(format_args!("cannot claim: {}", chain(&error)));
+                    monitor.count("claims-failed", 1);
+                    pause(timing.claim_pause, stop).await;
+                    Vec::new()
+                }
+            }
+        })
     }
 
+    /// Asks the queue. Dropping this closes the connection, since nobody else has the services: a client
+    /// that lives on may keep a request whose caller is gone.
     async fn ask(&self, blueprint: &Blueprint, free: usize) -> Result<Vec<TaskClaim>, ApiError> {
+        let queue = blueprint.deployment.connect(self.credentials.clone()).queue;
         let identity = &blueprint.environment.identity;
         let request = ClaimWorkRequest {
             worker_group: identity.worker_group.clone(),
             worker_id: identity.worker_id.clone(),
             tasks: free.min(MOST) as u32,
         };
-        blueprint
-            .queue
-            .claim_work(&identity.task_queue_id, &request)
-            .await
+        queue.claim_work(&identity.task_queue_id, &request).await
     }
 
     /// Asks each admission; the first that refuses decides.
@@ -95,6 +110,12 @@ impl Intake {
             *last = Some(refusal);
         }
     }
+}
+
+/// Waits until the worker stops at once and an answer should have been there.
+async fn overdue(answer_by: Instant, stop: &LifeCycleTracker) {
+    stop.reached(StopStage::Now).await;
+    tokio::time::sleep_until(answer_by).await;
 }
 
 async fn pause(pause: Duration, stop: &LifeCycleTracker) {

@@ -70,11 +70,13 @@ impl Worker {
     /// a graceful stop becomes an immediate one when little time is left, and an immediate one reports
     /// first and uploads in what time remains.
     ///
-    /// A claim that is in flight is waited for in any case, up to the 20 seconds that the queue takes,
-    /// since a claim whose answer nobody reads would block its task until it expires. What it brings
-    /// after a stop is given back: it resolves `worker-shutdown` and the queue runs it elsewhere. That
-    /// may be a run that this worker has just given back. Only a task that has no retry left is run to
-    /// its end after a graceful stop.
+    /// After a graceful stop a claim that is in flight is waited for, up to the 20 seconds that the queue
+    /// takes, since a claim whose answer nobody reads would block its task until it expires. After an
+    /// immediate one it has [a moment](Timing::claim_answer), and is then given up: by then the queue has
+    /// found nothing, and it stops looking when the connection closes. Nothing is given back before that,
+    /// or the claim might bring it again. What a claim brings after a stop is given back: it resolves
+    /// `worker-shutdown` and the queue runs it elsewhere. Only a task that has no retry left is run to its
+    /// end after a graceful stop.
     ///
     /// # Cancel safety
     ///
@@ -84,12 +86,16 @@ impl Worker {
         let mut running = Running::default();
         let mut claiming = None;
         loop {
+            let goes_on = stop.stage() == StopStage::Running;
             let free = self.capacity.saturating_sub(running.len());
-            if claiming.is_none() && free > 0 && stop.stage() == StopStage::Running {
-                claiming = Some(Box::pin(self.intake.claim(&self.blueprint, free, stop)));
+            if claiming.is_none() && free > 0 && goes_on {
+                claiming = Some(self.intake.start(&self.blueprint, free, stop));
             }
-            if claiming.is_none() && running.is_empty() {
-                return;
+            if claiming.is_none() && !goes_on {
+                running.no_more_claims();
+                if running.is_empty() {
+                    return;
+                }
             }
             tokio::select! {
                 claims = in_flight(&mut claiming) => {
@@ -101,7 +107,7 @@ impl Worker {
                 () = running.reap(&self.blueprint), if !running.is_empty() => {}
                 () = stop.short_of(reserve), if stop.stage() == StopStage::Graceful => stop.stop_now(),
                 // Wakes the loop, for the conditions above.
-                () = stop.reached(StopStage::Graceful), if stop.stage() == StopStage::Running => {}
+                () = stop.reached(StopStage::Graceful), if goes_on => {}
             }
         }
     }

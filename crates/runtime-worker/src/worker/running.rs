@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use runtime_core::queue::TaskClaim;
 use runtime_core::{LifeCycleTracker, Run};
+use tokio::sync::SetOnce;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::Blueprint;
 use crate::TaskReport;
-use crate::run::run_task;
+use crate::run::{Shift, run_task};
 
 /// The tasks that run now.
 #[derive(Default)]
 pub(super) struct Running {
     set: JoinSet<TaskReport>,
     runs: HashMap<Id, Run>,
+    no_more_claims: Arc<SetOnce<()>>,
 }
 
 impl Running {
@@ -37,11 +39,21 @@ impl Running {
             task_id: claim.status.task_id.clone(),
             run_id: claim.run_id,
         };
-        let (blueprint, stop) = (Arc::clone(blueprint), stop.clone());
+        let blueprint = Arc::clone(blueprint);
+        let shift = Shift {
+            stop: stop.clone(),
+            no_more_claims: Arc::clone(&self.no_more_claims),
+        };
         let handle = self
             .set
-            .spawn(async move { run_task(&blueprint, claim, &stop).await });
+            .spawn(async move { run_task(&blueprint, claim, &shift).await });
         self.runs.insert(handle.id(), run);
+    }
+
+    /// Lets runs be given back, which no claim of this worker can bring again.
+    pub(super) fn no_more_claims(&self) {
+        // That it was said before is fine.
+        let _ = self.no_more_claims.set(());
     }
 
     /// Waits for the next task to end; at once if none runs.

@@ -26,6 +26,9 @@ pub struct Timing {
     pub retry_pause: Duration,
     /// The pause after a claim that failed or that the worker may not make. Default: 5 s.
     pub claim_pause: Duration,
+    /// How long the answer to a claim may take once the worker stops at once. A queue that has tasks answers
+    /// sooner; one that has none holds the request for 20 s. Default: 2 s.
+    pub claim_answer: Duration,
     /// The pause after a claim that brought nothing. Default: 100 ms.
     pub empty_pause: Duration,
     /// How long an engine may take to end a task. Default: 15 s.
@@ -48,6 +51,7 @@ impl Default for Timing {
             claim_grace: Duration::from_secs(60),
             retry_pause: Duration::from_secs(2),
             claim_pause: Duration::from_secs(5),
+            claim_answer: Duration::from_secs(2),
             empty_pause: Duration::from_millis(100),
             kill: Duration::from_secs(15),
             hang: Duration::from_secs(60),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use runtime_mocks::taskcluster::TaskStatus;
 use serde_json::json;
 
-use super::gate::{Act, Gate, STAGES};
+use super::gate::{Act, Gate, STAGES, Stage};
 use crate::support::{Bench, sh, state};
 
 #[tokio::test]
@@ -36,9 +36,7 @@ async fn a_worker_that_must_stop_gives_a_task_back_at_each_stage() {
         let bench = Bench::new().await;
         let gate = Gate::new(stage, Act::Stand);
         let task_id = bench.create(sh("true"));
-        // With room for more, a claim in flight would get the task that is given back.
-        let worker = bench.worker().capacity(1).plugin(gate.clone());
-        let running = bench.start(worker);
+        let running = bench.start(bench.worker().plugin(gate.clone()));
         gate.reached().await;
         running.stop_now().await;
         let status = bench.taskcluster.status(&task_id).expect("the task exists");
@@ -49,6 +47,21 @@ async fn a_worker_that_must_stop_gives_a_task_back_at_each_stage() {
         );
         bench.assert_nothing_is_left();
     }
+}
+
+#[tokio::test]
+async fn a_claim_that_nobody_answers_neither_delays_an_immediate_stop_nor_gets_what_is_given_back()
+{
+    let bench = Bench::with_long_poll(Duration::from_secs(3600)).await;
+    let gate = Gate::new(Stage::Started, Act::Stand);
+    let task_id = bench.create(sh("true"));
+    let running = bench.start(bench.worker().plugin(gate.clone()));
+    gate.reached().await;
+    bench.claims(2).await;
+    running.stop_now().await;
+    let status = bench.taskcluster.status(&task_id).expect("the task exists");
+    assert_eq!(reasons(&status), [Some("worker-shutdown"), None]);
+    assert_eq!(status.runs[1].worker_id, None, "nobody claimed it again");
 }
 
 #[tokio::test]

@@ -78,6 +78,11 @@ impl Bench {
         self.hit(&self.claims, before + 1).await;
     }
 
+    /// Waits until so many claims were sent since the beginning.
+    pub(crate) async fn claims(&self, times: u32) {
+        self.hit(&self.claims, times).await;
+    }
+
     /// Makes claims take longer.
     pub(crate) fn slow_claims(&self, by: Duration) {
         let millis = u64::try_from(by.as_millis()).expect("it is not long");

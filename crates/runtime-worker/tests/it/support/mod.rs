@@ -14,7 +14,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use runtime_core::{LifeCycleTracker, Stoppable as _};
 use runtime_gc::{Config, GarbageCollector, SystemPressure};
-use runtime_mocks::taskcluster::{Fault, FaultRule, InjectedFault, TaskStatus, Taskcluster};
+use runtime_mocks::taskcluster::{
+    Builder, Fault, FaultRule, InjectedFault, TaskStatus, Taskcluster,
+};
 use runtime_worker::{Observer, TaskEvent, TaskReport};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -25,6 +27,9 @@ use crate::hooks::CountingHooks;
 
 /// The queue of all tests; each has a Taskcluster of its own.
 const QUEUE: &str = "test/linux";
+
+/// How long a claim waits for a task, since a worker that stops gracefully waits for its claim.
+const SHORT_POLL: Duration = Duration::from_millis(100);
 
 /// An embedded Taskcluster, the folder of a worker for it, and what is noted of the worker.
 pub(crate) struct Bench {
@@ -63,9 +68,15 @@ impl Bench {
     }
 
     pub(crate) async fn with_claim_timeout(timeout: Duration) -> Self {
-        let builder = Taskcluster::builder()
-            .long_poll(Duration::from_millis(100))
-            .claim_timeout(timeout);
+        Self::with(Taskcluster::builder().claim_timeout(timeout), SHORT_POLL).await
+    }
+
+    pub(crate) async fn with_long_poll(long_poll: Duration) -> Self {
+        Self::with(Taskcluster::builder(), long_poll).await
+    }
+
+    async fn with(builder: Builder, long_poll: Duration) -> Self {
+        let builder = builder.long_poll(long_poll);
         let taskcluster = builder.start().await.expect("a Taskcluster on a free port");
         // Delays of nothing, which count.
         let count =

@@ -147,6 +147,7 @@ fn timing() -> Timing {
     timing.cancel_poll = Duration::from_millis(50);
     timing.retry_pause = Duration::from_millis(20);
     timing.claim_pause = Duration::from_millis(50);
+    timing.claim_answer = Duration::from_millis(100);
     timing.empty_pause = Duration::from_millis(10);
     timing.kill = Duration::from_secs(2);
     timing.hang = Duration::from_millis(500);
