@@ -22,6 +22,7 @@ use crate::{Amount, CostClass};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(
     feature = "serde",
@@ -39,15 +40,19 @@ pub struct Config {
     pub expensive: Limits,
     /// How often the background task looks if nothing triggers it.
     #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
     pub interval: Duration,
     /// How long one disposal may take.
     #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
     pub dispose_timeout: Duration,
     /// How long a failed disposal waits until it is tried again; doubled with each failure.
     #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
     pub retry_first: Duration,
     /// The longest wait between two tries.
     #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
     pub retry_longest: Duration,
     /// How many disposals run at a time.
     pub parallel: usize,
@@ -90,6 +95,7 @@ impl Config {
 
 /// Floors and ceilings. What is absent or 0 does not limit.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(
     feature = "serde",
@@ -111,6 +117,7 @@ pub struct Limits {
     pub max_count: Option<Mark<u64>>,
     /// A resource goes when it was not used for so long.
     #[cfg_attr(feature = "serde", serde(with = "crate::settings::optional_duration"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Span>"))]
     pub max_age: Option<Duration>,
 }
 

@@ -69,6 +69,8 @@ mod report;
 mod reservation;
 mod resource;
 mod rule;
+#[cfg(feature = "schema")]
+mod schema;
 #[cfg(feature = "serde")]
 mod settings;
 mod shared;

@@ -1,0 +1,60 @@
+//! JSON schemas of what is written in a form of its own.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::{Amount, Mark};
+
+impl JsonSchema for Amount {
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A number, a size such as `20 GiB`, or a share such as `15%`.",
+            "type": ["integer", "string"],
+            "minimum": 0,
+        })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Mark<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("MarkOf{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let value = generator.subschema_for::<T>();
+        json_schema!({
+            "description": "A limit, or `{\"limit\": .., \"rest\": ..}` with where a collection ends that starts at the limit.",
+            "anyOf": [
+                value,
+                {
+                    "type": "object",
+                    "properties": { "limit": value, "rest": value },
+                    "required": ["limit"],
+                    "additionalProperties": false,
+                },
+            ],
+        })
+    }
+}
+
+/// How a time is written.
+pub(crate) struct Span;
+
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Seconds, or a time such as `90 s`, `5 min`, `12 h` or `7 d`.",
+            "type": ["integer", "string"],
+            "minimum": 0,
+        })
+    }
+}
