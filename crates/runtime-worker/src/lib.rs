@@ -11,7 +11,7 @@
 //!
 //! # What the worker takes care of
 //!
-//! - It claims while there is a free slot and the [`Admission`] allows it, and never drops a claim in flight.
+//! - It claims while there is a free slot and the [`Admission`] allows it, and drops a claim in flight only when the worker must stop at once.
 //! - It extends the claim while a task runs, through failures of the queue, until the claim is really lost.
 //! - It looks for cancellations, and treats a conflict at any time as the end of its part in the run.
 //! - It resolves each run once. The first reason to stop wins. A worker that must stop reports before it uploads.

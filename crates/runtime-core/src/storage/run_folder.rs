@@ -58,6 +58,10 @@ impl Drop for RunFolder {
 }
 
 /// Locks a file, unless somebody else has it locked for all of `wait`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "opening a storage blocks, as its documentation says"
+)]
 fn lock_within(file: &File, wait: Duration) -> io::Result<bool> {
     let deadline = Instant::now() + wait;
     loop {
