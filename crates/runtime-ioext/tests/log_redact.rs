@@ -1,5 +1,7 @@
 //! What the redactor finds, and that no split of its input lets a secret through.
 
+use std::borrow::Cow;
+
 use proptest::prelude::*;
 use runtime_ioext::FollowedLog;
 use runtime_ioext::log::{LineWriter, LogSink, Redactor, SecretTooShort};
@@ -127,6 +129,18 @@ fn short_secret_is_refused() {
     ));
     assert_eq!(redactor.redact(b"12345"), b"12345");
     Redactor::with_min_len(3).add("123").unwrap();
+}
+
+#[test]
+fn text_is_copied_only_if_there_is_a_secret_in_it() {
+    let redactor = redactor(&[]);
+    assert!(redactor.is_empty());
+    redactor.add("hunter22").expect("long enough");
+    assert!(!redactor.is_empty());
+    let clean = redactor.redact_str("user: é");
+    assert!(matches!(clean, Cow::Borrowed("user: é")), "{clean}");
+    assert_eq!(redactor.redact_str("é:hunter22!"), "é:[REDACTED]!");
+    assert_eq!(redactor.hits(), 1);
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use runtime_core::monitor::{IncidentId, Level, MonitorSink, Record, Report, Scope, Severity};
+use runtime_core::monitor::{
+    Counter, IncidentId, Level, MonitorSink, Record, Report, Scope, Severity,
+};
 use runtime_core::{Monitor, chain};
 
 /// The handle of a mock monitor: what the monitor and its children were told.
@@ -86,8 +88,7 @@ impl MockMonitor {
             .lock()
             .counters
             .get(name)
-            .copied()
-            .unwrap_or(0)
+            .map_or(0, Counter::get)
     }
 
     /// Tells whether a counter was ever counted.
@@ -142,7 +143,7 @@ struct Recorder {
 
 #[derive(Debug, Default)]
 struct Told {
-    counters: BTreeMap<String, u64>,
+    counters: BTreeMap<String, Counter>,
     measures: BTreeMap<String, Vec<f64>>,
     lines: Vec<LogLine>,
     reports: Vec<ReportedIncident>,
@@ -172,13 +173,10 @@ impl Recorder {
 }
 
 impl MonitorSink for Recorder {
-    fn count(&self, scope: &Scope, name: &'static str, n: u64) {
-        *self
-            .told
-            .lock()
-            .counters
-            .entry(full_name(scope, name))
-            .or_default() += n;
+    fn counter(&self, scope: &Scope, name: &'static str) -> Counter {
+        let mut told = self.told.lock();
+        let counter = told.counters.entry(full_name(scope, name)).or_default();
+        counter.clone()
     }
 
     fn measure(&self, scope: &Scope, name: &'static str, value: f64) {

@@ -134,23 +134,15 @@ pub(crate) struct Redacted<'a> {
 
 impl fmt::Display for Redacted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.redactor {
-            // Most messages have nothing to hide and go where they are wanted without a copy.
+        match self.redactor.filter(|redactor| !redactor.is_empty()) {
+            // With nothing to hide, it goes where it is wanted without a copy.
             None => self.message.fmt(f),
-            Some(_) => f.write_str(&redacted(self.redactor, &self.message.to_string())),
+            Some(redactor) => f.write_str(&redactor.redact_str(&self.message.to_string())),
         }
     }
 }
 
 /// The text without secrets.
 pub(crate) fn redacted<'a>(redactor: Option<&Redactor>, text: &'a str) -> Cow<'a, str> {
-    let Some(redactor) = redactor else {
-        return Cow::Borrowed(text);
-    };
-    let clean = redactor.redact(text.as_bytes());
-    match clean == text.as_bytes() {
-        true => Cow::Borrowed(text),
-        // A secret is cut out of text as a whole, so that what stays is text.
-        false => Cow::Owned(String::from_utf8_lossy(&clean).into_owned()),
-    }
+    redactor.map_or(Cow::Borrowed(text), |redactor| redactor.redact_str(text))
 }

@@ -80,8 +80,8 @@ pub use logs::{InstallError, LineFormat, Log, LogBuilder, LogGuard, LogLayer, Lo
 #[cfg(feature = "prometheus")]
 pub use metrics::OPENMETRICS;
 pub use metrics::{
-    CATALOG, Counter, Described, Description, Distribution, Kind, Metrics, MetricsBuilder, Sample,
-    Snapshot, Unit,
+    CATALOG, Described, Description, Distribution, Kind, Metrics, MetricsBuilder, Sample, Snapshot,
+    Unit,
 };
 #[cfg(feature = "otlp")]
 pub use otlp::{OtlpConfig, OtlpPush, push_to_otlp};

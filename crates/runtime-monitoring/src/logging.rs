@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use runtime_core::monitor::{Field, Level, MonitorSink, Record, Report, Scope, Severity};
+use runtime_core::monitor::{Counter, Field, Level, MonitorSink, Record, Report, Scope, Severity};
 use runtime_core::{Monitor, chain};
 use runtime_ioext::log::Redactor;
-use tracing::{Span, event, info_span};
+use tracing::{Metadata, Span, event, info_span};
 
 use crate::Metrics;
 use crate::fields::{Redacted, Tags};
@@ -14,6 +14,11 @@ use crate::incidents::{Incident, Reporters};
 
 /// The target of every event that a monitor writes, to filter by.
 pub const TARGET: &str = "worker";
+
+/// Whether an event or a span is of a monitor, which has removed the secrets. Anybody can write to [`TARGET`].
+pub(crate) fn is_own(metadata: &Metadata<'_>) -> bool {
+    metadata.module_path() == Some(module_path!())
+}
 
 /// Writes log lines and incidents as `tracing` events, and keeps counters and measures in [`Metrics`].
 ///
@@ -122,8 +127,8 @@ macro_rules! event_at {
 }
 
 impl MonitorSink for LoggingMonitor {
-    fn count(&self, scope: &Scope, name: &'static str, n: u64) {
-        self.metrics.count(scope, name, n);
+    fn counter(&self, scope: &Scope, name: &'static str) -> Counter {
+        self.metrics.counter_of(scope, name)
     }
 
     fn measure(&self, scope: &Scope, name: &'static str, value: f64) {
@@ -138,6 +143,10 @@ impl MonitorSink for LoggingMonitor {
             "{}",
             self.redacted(record.message)
         );
+    }
+
+    fn logs_to_tracing(&self) -> bool {
+        true
     }
 
     fn report(&self, scope: &Scope, report: &Report<'_>) {

@@ -6,11 +6,13 @@
 //! Prefixes are constants and end up in metric names. Tags are values, such as a task's id, and do
 //! not multiply metrics.
 
+mod counter;
 mod panic;
 mod record;
 mod scope;
 mod sink;
 
+pub use counter::Counter;
 pub use panic::Panicked;
 pub use record::{Field, Record, Value};
 pub use scope::Scope;
@@ -26,6 +28,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::Instrument as _;
+use tracing::level_filters::LevelFilter;
 
 /// A handle to tell what happens: counts, measures, log lines and incidents.
 ///
@@ -38,6 +41,8 @@ use tracing::Instrument as _;
 #[derive(Clone)]
 pub struct Monitor {
     sink: Arc<dyn MonitorSink>,
+    /// What the sink says, asked once so that a line that nobody hears costs no call.
+    logs_to_tracing: bool,
     scope: Scope,
 }
 
@@ -45,6 +50,7 @@ impl Monitor {
     /// Makes a monitor without prefix and tags.
     pub fn new(sink: Arc<dyn MonitorSink>) -> Self {
         Self {
+            logs_to_tracing: sink.logs_to_tracing(),
             sink,
             scope: Scope::root(),
         }
@@ -59,19 +65,13 @@ impl Monitor {
     /// A child whose metric names start with one more word.
     #[must_use]
     pub fn with_prefix(&self, prefix: &'static str) -> Self {
-        Self {
-            sink: Arc::clone(&self.sink),
-            scope: self.scope.with_prefix(prefix),
-        }
+        self.with_scope(self.scope.with_prefix(prefix))
     }
 
     /// A child with one more tag.
     #[must_use]
     pub fn with_tag(&self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            sink: Arc::clone(&self.sink),
-            scope: self.scope.with_tag(name, value.into()),
-        }
+        self.with_scope(self.scope.with_tag(name, value.into()))
     }
 
     /// A child with more tags.
@@ -87,6 +87,14 @@ impl Monitor {
         child
     }
 
+    fn with_scope(&self, scope: Scope) -> Self {
+        Self {
+            scope,
+            sink: Arc::clone(&self.sink),
+            logs_to_tracing: self.logs_to_tracing,
+        }
+    }
+
     /// The prefix and the tags.
     #[must_use]
     pub fn scope(&self) -> &Scope {
@@ -95,7 +103,17 @@ impl Monitor {
 
     /// Adds `n` to a counter.
     pub fn count(&self, name: &'static str, n: u64) {
-        self.sink.count(&self.scope, name, n);
+        match self.scope.counters().find(name) {
+            Some(counter) => counter.add(n),
+            None => self.count_first(name, n),
+        }
+    }
+
+    #[cold]
+    fn count_first(&self, name: &'static str, n: u64) {
+        let counter = self.sink.counter(&self.scope, name);
+        counter.add(n);
+        self.scope.counters().keep(name, counter);
     }
 
     /// Records a value of a distribution.
@@ -240,7 +258,15 @@ impl WithFields<'_> {
         self.log(Level::ERROR, &message);
     }
 
+    #[inline]
     fn log(self, level: Level, message: &dyn fmt::Display) {
+        if self.monitor.logs_to_tracing && level > LevelFilter::current() {
+            return;
+        }
+        self.write(level, message);
+    }
+
+    fn write(self, level: Level, message: &dyn fmt::Display) {
         let record = Record {
             level,
             message,

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use super::counter::Counters;
+
 /// The prefix and the tags that a monitor adds to everything. A clone is a reference count.
 #[derive(Clone)]
 pub struct Scope(Arc<Node>);
@@ -14,6 +16,7 @@ struct Node {
     /// The whole prefix, words joined by `.`.
     prefix: Arc<str>,
     tag: Option<(&'static str, Cow<'static, str>)>,
+    counters: Counters,
 }
 
 impl Scope {
@@ -22,6 +25,7 @@ impl Scope {
             parent: None,
             prefix: Arc::from(""),
             tag: None,
+            counters: Counters::default(),
         }))
     }
 
@@ -34,6 +38,7 @@ impl Scope {
             parent: Some(self.clone()),
             prefix,
             tag: None,
+            counters: Counters::default(),
         }))
     }
 
@@ -43,7 +48,12 @@ impl Scope {
             parent: Some(self.clone()),
             prefix,
             tag: Some((name, value)),
+            counters: Counters::default(),
         }))
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     /// The words of all prefixes, joined by `.`; empty at the root.

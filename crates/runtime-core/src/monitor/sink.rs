@@ -7,18 +7,27 @@ use serde::Serialize;
 use tracing::Span;
 use uuid::Uuid;
 
-use super::{Record, Scope};
+use super::{Counter, Record, Scope};
 
 /// Receives what monitors tell. Calls come from any thread and must not block.
 pub trait MonitorSink: Send + Sync {
-    /// Adds `n` to the counter `name`.
-    fn count(&self, scope: &Scope, name: &'static str, n: u64);
+    /// The counter `name` of a scope.
+    ///
+    /// A monitor asks at its first count and keeps the answer, so that whatever the sink looks at is looked at once:
+    /// the same name in the same scope must always be the same counter.
+    fn counter(&self, scope: &Scope, name: &'static str) -> Counter;
 
     /// Records a value of the distribution `name`.
     fn measure(&self, scope: &Scope, name: &'static str, value: f64);
 
     /// Writes a line. Message and fields are only formatted if somebody formats them.
     fn log(&self, scope: &Scope, record: &Record<'_>);
+
+    /// Whether lines become `tracing` events and nothing else, so that those above the level of all its subscribers need
+    /// not be made. By default, [`log`](Self::log) gets every line.
+    fn logs_to_tracing(&self) -> bool {
+        false
+    }
 
     /// Reports an incident.
     fn report(&self, scope: &Scope, report: &Report<'_>);
@@ -105,7 +114,9 @@ impl fmt::Debug for IncidentId {
 pub struct NullSink;
 
 impl MonitorSink for NullSink {
-    fn count(&self, _: &Scope, _: &'static str, _: u64) {}
+    fn counter(&self, _: &Scope, _: &'static str) -> Counter {
+        Counter::new()
+    }
 
     fn measure(&self, _: &Scope, _: &'static str, _: f64) {}
 

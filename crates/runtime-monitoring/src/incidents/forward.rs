@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use runtime_core::monitor::Counter;
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -14,7 +15,6 @@ use tokio::time::{sleep, timeout};
 
 use super::{Incident, Reporter};
 use crate::Metrics;
-use crate::metrics::Counter;
 
 /// The first wait after a failure; each one more doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);

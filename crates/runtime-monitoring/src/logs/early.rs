@@ -3,7 +3,7 @@
 use std::io;
 
 use runtime_core::chain;
-use runtime_core::monitor::{Field, Level, MonitorSink, Record, Report, Scope, Severity};
+use runtime_core::monitor::{Counter, Field, Level, MonitorSink, Record, Report, Scope, Severity};
 
 use super::lines::{Head, LineFormat, Lines};
 use super::out::Stream;
@@ -53,8 +53,8 @@ impl EarlyMonitor {
 }
 
 impl MonitorSink for EarlyMonitor {
-    fn count(&self, scope: &Scope, name: &'static str, n: u64) {
-        self.metrics.count(scope, name, n);
+    fn counter(&self, scope: &Scope, name: &'static str) -> Counter {
+        self.metrics.counter_of(scope, name)
     }
 
     fn measure(&self, scope: &Scope, name: &'static str, value: f64) {

@@ -14,7 +14,7 @@ use super::lines::{Head, LineFormat, Lines};
 use super::out::{Out, Stream};
 use super::queue::Queue;
 use super::visit::{Parts, Visitor};
-use crate::{Metrics, TARGET};
+use crate::{Metrics, logging};
 
 /// A layer that writes a line an event, of monitors and of everything else that uses `tracing`.
 ///
@@ -87,7 +87,7 @@ where
             return;
         };
         let mut parts = Parts::default();
-        let is_own = attributes.metadata().target() == TARGET;
+        let is_own = logging::is_own(attributes.metadata());
         attributes.record(&mut self.visitor(&mut parts, is_own));
         span.extensions_mut().insert(SpanFields(parts.fields));
     }
@@ -98,11 +98,11 @@ where
             level: *metadata.level(),
             target: metadata.target(),
         };
-        let is_own = head.target == TARGET;
+        let is_own = logging::is_own(metadata);
         self.lines.push(head, |parts| {
             for span in context.event_scope(event).into_iter().flatten() {
                 // A monitor's event has the tags of its monitor itself, which the span would repeat.
-                if is_own && span.metadata().target() == TARGET {
+                if is_own && logging::is_own(span.metadata()) {
                     continue;
                 }
                 if let Some(SpanFields(fields)) = span.extensions().get() {

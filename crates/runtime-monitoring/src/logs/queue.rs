@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use runtime_core::monitor::Counter;
 
 use super::out::Out;
-use crate::metrics::Counter;
 
 /// How many bytes wait at most; then lines are dropped.
 const CAPACITY: usize = 4 * 1024 * 1024;

@@ -14,12 +14,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use runtime_core::Monitor;
-use runtime_core::monitor::Scope;
+use runtime_core::monitor::{Counter, Scope};
 use runtime_ioext::log::Redactor;
 
 pub use self::builder::MetricsBuilder;
@@ -38,8 +37,8 @@ const MAX_SERIES: usize = 10_000;
 /// Counters and measures of a worker, kept in memory. Clones are the same.
 ///
 /// A metric is named by the prefix of its monitor and its own name, joined by `.`. Tags do not make
-/// metrics, except those that were [named as labels](MetricsBuilder::labels). A count hashes no string and
-/// takes no lock, since each thread remembers where its counters are.
+/// metrics, except those that were [named as labels](MetricsBuilder::labels). A monitor keeps its counters and each
+/// thread its distributions, so that nothing is hashed or locked after the first time.
 ///
 /// # Example
 ///
@@ -64,7 +63,7 @@ struct Inner {
     number: u64,
     labels: Vec<String>,
     bounds: HashMap<String, Vec<f64>>,
-    counters: Table<AtomicU64>,
+    counters: Table<Counter>,
     histograms: Table<Histogram>,
     gauges: Mutex<BTreeMap<GaugeKey, f64>>,
     descriptions: HashMap<String, Description>,
@@ -94,7 +93,6 @@ struct Key {
 }
 
 thread_local! {
-    static COUNTERS: RefCell<Cache<AtomicU64>> = Cache::new();
     static HISTOGRAMS: RefCell<Cache<Histogram>> = Cache::new();
 }
 
@@ -116,7 +114,7 @@ impl Metrics {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
-            counters: self.samples(&self.0.counters, |counter| counter.load(Ordering::Relaxed)),
+            counters: self.samples(&self.0.counters, Counter::get),
             distributions: self.samples(&self.0.histograms, Histogram::read),
             gauges: self.gauges(),
         }
@@ -140,10 +138,7 @@ impl Metrics {
     /// A counter to keep at hand, for code without a monitor; the name has its prefix in it.
     #[must_use]
     pub fn counter(&self, name: &'static str) -> Counter {
-        let root = Monitor::null();
-        let make = |_: &str| AtomicU64::new(0);
-        let found = self.0.find(&self.0.counters, root.scope(), name, make);
-        Counter(found.1)
+        self.counter_of(Monitor::null().scope(), name)
     }
 
     /// Since when is counted.
@@ -193,26 +188,18 @@ impl Metrics {
         series.into_iter().map(sample).collect()
     }
 
-    pub(crate) fn count(&self, scope: &Scope, name: &'static str, n: u64) {
-        let inner = &*self.0;
-        let find = || inner.find(&inner.counters, scope, name, |_| AtomicU64::new(0));
-        let add = |counter: &AtomicU64| {
-            counter.fetch_add(n, Ordering::Relaxed);
-        };
-        // Without a cache, a thread that ends its other thread-locals still counts.
-        let cached = COUNTERS.try_with(|cache| {
-            let mut cache = cache.borrow_mut();
-            cache.with(inner.number, &inner.labels, (scope, name), find, add);
-        });
-        if cached.is_err() {
-            add(&find().1);
-        }
+    pub(crate) fn counter_of(&self, scope: &Scope, name: &'static str) -> Counter {
+        let found = self
+            .0
+            .find(&self.0.counters, scope, name, |_| Counter::new());
+        Counter::clone(&found.1)
     }
 
     pub(crate) fn measure(&self, scope: &Scope, name: &'static str, value: f64) {
         let inner = &*self.0;
         let find = || inner.find(&inner.histograms, scope, name, |name| inner.histogram(name));
         let record = |histogram: &Histogram| histogram.record(value);
+        // Without a cache, a thread that ends its other thread-locals still measures.
         let cached = HISTOGRAMS.try_with(|cache| {
             let mut cache = cache.borrow_mut();
             cache.with(inner.number, &inner.labels, (scope, name), find, record);
@@ -275,22 +262,5 @@ impl fmt::Debug for Metrics {
             .field("counters", &self.0.counters.read().len())
             .field("distributions", &self.0.histograms.read().len())
             .finish_non_exhaustive()
-    }
-}
-
-/// A counter that is at hand.
-#[derive(Clone, Debug)]
-pub struct Counter(Arc<AtomicU64>);
-
-impl Counter {
-    /// Adds `n`.
-    pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// The sum so far.
-    #[must_use]
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
     }
 }

@@ -10,13 +10,13 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use runtime_core::Secret;
+use runtime_core::monitor::Counter;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
-use crate::metrics::Counter;
 use crate::push::{Http, Posted, PushError, address};
 use crate::{Metrics, TARGET};
 

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use runtime_core::monitor::Counter;
 use runtime_gc::{Disk, Memory, Pressure};
 use runtime_ioext::log::Redactor;
 
 use self::proc::Process;
 use crate::Metrics;
-use crate::metrics::Counter;
 
 /// Reads how much of the machine is left and what this process takes, and sets gauges of it.
 ///

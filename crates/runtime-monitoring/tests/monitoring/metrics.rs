@@ -35,12 +35,17 @@ fn a_prefix_at_the_address_of_another_is_not_taken_for_it() {
     // Each child is dropped before the next, so that their prefixes get the same memory if they can.
     for _ in 0..1_000 {
         for prefix in ["aaaa", "bbbb", "cccc"] {
-            root.with_prefix("all").with_prefix(prefix).count("n", 1);
+            let child = root.with_prefix("all").with_prefix(prefix);
+            child.count("n", 1);
+            child.measure("m", 1.0);
         }
     }
     let snapshot = metrics.snapshot();
     for name in ["all.aaaa.n", "all.bbbb.n", "all.cccc.n"] {
         assert_eq!(snapshot.counter(name), 1_000, "{name}");
+        let measure = name.replace('n', "m");
+        let distribution = snapshot.distribution(&measure).expect(&measure);
+        assert_eq!(distribution.count, 1_000, "{measure}");
     }
 }
 

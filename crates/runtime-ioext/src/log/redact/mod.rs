@@ -4,6 +4,7 @@ mod forms;
 mod patterns;
 mod stream;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -111,6 +112,12 @@ impl Redactor {
         Ok(())
     }
 
+    /// Whether there is nothing to replace.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shared.patterns.lock().is_empty()
+    }
+
     /// How many times something was replaced.
     #[must_use]
     pub fn hits(&self) -> u64 {
@@ -124,6 +131,19 @@ impl Redactor {
         self.pass(&mut stream, text, &mut out);
         self.end(&mut stream, &mut out);
         out
+    }
+
+    /// Replaces secrets in text that is whole, and copies it only if there are any.
+    #[must_use]
+    pub fn redact_str<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let is_clean = self.patterns().scan(text.as_bytes()).found.is_empty();
+        match is_clean {
+            true => Cow::Borrowed(text),
+            // A secret may be any bytes, and so end within a character.
+            false => String::from_utf8_lossy(&self.redact(text.as_bytes()))
+                .into_owned()
+                .into(),
+        }
     }
 
     /// Makes an adaptor that replaces secrets on their way to a log.
@@ -209,7 +229,7 @@ impl<S: LogSink> LogSink for RedactingWriter<S> {
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
-        if self.stream.holds_nothing() && self.redactor.patterns().is_empty() {
+        if self.stream.holds_nothing() && self.redactor.is_empty() {
             return self.sink.push(bytes);
         }
         let mut out = Vec::with_capacity(bytes.len());
