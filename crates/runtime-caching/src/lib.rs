@@ -6,6 +6,7 @@
 //! | something that one user changes, such as a checkout | a [`Cache`] with [`Sharing::Exclusive`], and [`Handle::commit`] |
 //! | a constructor that only the one who asks knows | [`Cache::require_by`] |
 //! | a reason to forget something | [`Cache::purge`], [`Handle::poison`] |
+//! | a key that is a piece of JSON | a [`JsonKey`] |
 //! | folders that the next process should find again | a [`FolderCache`] |
 //!
 //! A [`Handle`] pins a resource and gives it back when it is dropped. What is idle is freed by the
@@ -58,6 +59,7 @@ mod error;
 mod folders;
 mod handle;
 mod inner;
+mod json;
 mod resource;
 mod sys;
 
@@ -73,4 +75,5 @@ pub use folders::{
 };
 pub use handle::{Handle, Lookup};
 pub use inner::Key;
+pub use json::JsonKey;
 pub use resource::Resource;
