@@ -22,7 +22,7 @@ pub enum Amount {
 }
 
 impl Amount {
-    /// What it comes to when there are `total` in all.
+    /// What it comes to when there are `total` in all; a share is never more than that.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
@@ -33,7 +33,7 @@ impl Amount {
     pub fn of(self, total: u64) -> u64 {
         match self {
             Self::Absolute(amount) => amount,
-            Self::Percent(percent) => (total as f64 * percent / 100.0) as u64,
+            Self::Percent(percent) => ((total as f64 * percent / 100.0) as u64).min(total),
         }
     }
 

@@ -1,0 +1,62 @@
+//! Amounts as people write them.
+
+use proptest::prelude::*;
+use runtime_gc::Amount;
+
+const UNITS: [(&str, u64); 11] = [
+    ("", 1),
+    ("B", 1),
+    ("kB", 1_000),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+proptest! {
+    #[test]
+    fn a_size_is_its_number_times_its_unit(
+        number in prop_oneof![0_u64..5000, any::<u64>()],
+        (unit, factor) in prop::sample::select(&UNITS[..]),
+        space in " {0,2}",
+    ) {
+        let parsed = format!("{space}{number}{space}{unit}{space}").parse();
+        match number.checked_mul(factor) {
+            Some(bytes) => prop_assert_eq!(parsed, Ok(Amount::Absolute(bytes))),
+            None => prop_assert!(parsed.is_err(), "it is too large"),
+        }
+    }
+
+    #[test]
+    fn a_share_is_between_nothing_and_all(percent in prop_oneof![0.0..=100.0, any::<f64>()], total: u64) {
+        let parsed = format!("{percent}%").parse::<Amount>();
+        prop_assert_eq!(parsed.is_ok(), (0.0..=100.0).contains(&percent));
+        if let Ok(amount) = parsed {
+            prop_assert_eq!(amount, Amount::Percent(percent));
+            prop_assert!(amount.of(total) <= total);
+            prop_assert_eq!(amount.of(0), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_printed_is_read_again(amount in prop_oneof![
+        any::<u64>().prop_map(Amount::Absolute),
+        (0.0..=100.0).prop_map(Amount::Percent),
+    ]) {
+        prop_assert_eq!(amount.to_string().parse(), Ok(amount));
+    }
+
+    #[test]
+    fn any_text_is_an_amount_that_can_be_printed_or_is_named_in_the_error(
+        text in prop_oneof![".{0,12}", "[0-9.eE+-]{0,6} ?[%kKMGTiB]{0,4}"],
+    ) {
+        match text.parse::<Amount>() {
+            Ok(amount) => prop_assert_eq!(amount.to_string().parse(), Ok(amount)),
+            Err(error) => prop_assert_eq!(error.text, text),
+        }
+    }
+}
