@@ -1,5 +1,6 @@
 //! What a hit costs beside a plain concurrent map, what a herd waits for, and how fast a root opens.
 
+use std::cell::LazyCell;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -74,8 +75,9 @@ fn hot_keys(count: u64, hits: u64) -> impl Iterator<Item = u64> {
 
 /// Each key in turn, in an order in which no two neighbours are near in memory.
 fn keys(count: u64, hits: u64) -> impl Iterator<Item = u64> {
-    const PRIME: u64 = 1_000_003;
-    (0..hits).map(move |hit| hit.wrapping_mul(PRIME) % count)
+    // No divisor in common with a power of ten, and far from a multiple of one.
+    const STRIDE: u64 = 2_654_435_761;
+    (0..hits).map(move |hit| hit.wrapping_mul(STRIDE) % count)
 }
 
 /// The same for an `Arc` in quick_cache.
@@ -205,14 +207,18 @@ fn open_root(bench: &mut Bench, runtime: &Runtime) {
         let builder = FolderCache::<u64>::builder(root.path());
         builder.open(ResourceTracker::detached())
     };
-    runtime.block_on(async {
-        let cache = open().await.expect("a root");
-        for key in 0..COUNT {
-            let fill = async |draft: Draft| std::fs::write(draft.path().join("content"), "x");
-            cache.require(&key, fill).await.expect("it can be made");
-        }
+    let filled = LazyCell::new(|| {
+        runtime.block_on(async {
+            let cache = open().await.expect("a root");
+            for key in 0..COUNT {
+                let fill = async |draft: Draft| std::fs::write(draft.path().join("content"), "x");
+                cache.require(&key, fill).await.expect("it can be made");
+            }
+        });
     });
     bench.case(case, "ms").bar(AtMost(1000.0)).ours(|| {
+        // Not timed, and not done when another case was chosen.
+        LazyCell::force(&filled);
         time_ms(|| {
             let cache = runtime.block_on(open()).expect("a root");
             assert_eq!(cache.len() as u64, COUNT);

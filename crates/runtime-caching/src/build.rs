@@ -4,7 +4,8 @@ use std::error::Error;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
+
+use crate::sys::watch;
 
 /// Makes resources for keys.
 ///

@@ -218,9 +218,13 @@ impl<K: Key, R: Resource> Cache<K, R> {
     fn hit(&self, key: &K) -> Option<Handle<K, R>> {
         let hash = self.inner.hash(key);
         let shard = self.inner.shard(hash);
-        let mut slots = shard.iter_hash(hash).filter(|slot| slot.key == *key);
-        let pin = slots.find_map(|slot| self.pin(slot))?;
+        let mut pin = None;
+        shard.find(hash, |slot| {
+            pin = (slot.key == *key).then(|| self.pin(slot)).flatten();
+            pin.is_some()
+        });
         drop(shard);
+        let pin = pin?;
         if pin.value.is_intact() {
             return Some(Handle::new(pin, self.inner.sharing, Lookup::Hit));
         }
@@ -255,12 +259,11 @@ impl<K: Key, R: Resource> Cache<K, R> {
         let (running, waiter) = (construction.again(), construction.join());
         let serial = self.inner.serial();
         let slot = Slot {
-            hash,
             key: key.clone(),
             serial,
             phase: Phase::Building(construction),
         };
-        shard.insert_unique(hash, slot, |slot| slot.hash);
+        self.inner.insert(&mut shard, hash, slot);
         drop(shard);
         let site = Site::new(&self.inner, key, serial, running);
         spawn(site.run(constructor()));

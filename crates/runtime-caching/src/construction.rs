@@ -18,43 +18,46 @@ use crate::{Build, Constructor, Progress, RequireError, Resource};
 /// What everybody who waits gets. It keeps the resource in use until they have all taken it.
 type Outcome<K, R> = Result<InUse<Entry<K, R>>, RequireError>;
 
-/// A construction that runs, as the map holds it.
-pub(crate) struct Construction<K: Key, R: Resource> {
+/// A construction that runs, as the map holds it: one pointer, so that the slots of what is made stay small.
+pub(crate) struct Construction<K: Key, R: Resource>(Arc<Work<K, R>>);
+
+struct Work<K: Key, R: Resource> {
     build: Build,
-    outcome: Arc<watch::Sender<Option<Outcome<K, R>>>>,
+    outcome: watch::Sender<Option<Outcome<K, R>>>,
 }
 
 /// Somebody who waits. When all have left, the construction is cancelled.
 pub(crate) struct Waiter<K: Key, R: Resource> {
     outcome: watch::Receiver<Option<Outcome<K, R>>>,
-    progress: tokio::sync::watch::Receiver<Progress>,
+    progress: watch::Receiver<Progress>,
 }
 
 impl<K: Key, R: Resource> Construction<K, R> {
     /// To be put into the map, and to be run.
     pub(crate) fn new() -> Self {
-        Self {
+        Self(Arc::new(Work {
             build: Build::new(),
-            outcome: Arc::new(watch::Sender::new(None)),
-        }
+            outcome: watch::Sender::new(None),
+        }))
     }
 
     pub(crate) fn again(&self) -> Self {
-        Self {
-            build: self.build.clone(),
-            outcome: Arc::clone(&self.outcome),
-        }
+        Self(Arc::clone(&self.0))
     }
 
     pub(crate) fn began(&self) -> SystemTime {
-        self.build.began()
+        self.0.build.began()
     }
 
     pub(crate) fn join(&self) -> Waiter<K, R> {
         Waiter {
-            outcome: self.outcome.subscribe(),
-            progress: self.build.listen(),
+            outcome: self.0.outcome.subscribe(),
+            progress: self.0.build.listen(),
         }
+    }
+
+    fn outcome(&self) -> &watch::Sender<Option<Outcome<K, R>>> {
+        &self.0.outcome
     }
 }
 
@@ -93,13 +96,13 @@ impl<K: Key, R: Resource> Site<K, R> {
 
     /// What the constructor made; `None` if nobody wants it any more.
     async fn construct(&self, by: &dyn Constructor<K, R>) -> Option<Result<R, RequireError>> {
-        let build = self.construction.build.clone();
+        let build = self.construction.0.build.clone();
         let mut work = pin!(caught(by.construct(self.key.clone(), build)));
         loop {
             tokio::select! {
                 biased;
                 made = &mut work => return Some(made.map_err(|trouble| self.error(trouble))),
-                () = self.construction.outcome.closed() => {
+                () = self.construction.outcome().closed() => {
                     if self.is_abandoned() {
                         return None;
                     }
@@ -112,7 +115,7 @@ impl<K: Key, R: Resource> Site<K, R> {
     fn is_abandoned(&self) -> bool {
         let hash = self.cache.hash(&self.key);
         let mut shard = self.cache.shard(hash);
-        if self.construction.outcome.receiver_count() > 0 {
+        if self.construction.outcome().receiver_count() > 0 {
             return false;
         }
         let slot = Inner::take(&mut shard, hash, self.serial);
@@ -129,7 +132,7 @@ impl<K: Key, R: Resource> Site<K, R> {
                 Err(error)
             }
         };
-        self.construction.outcome.send_replace(Some(outcome));
+        self.construction.outcome().send_replace(Some(outcome));
     }
 
     /// Registers what was made. If it was purged meanwhile, only those who waited get it.
@@ -210,7 +213,7 @@ impl<K: Key, R: Resource> Waiter<K, R> {
 }
 
 /// The newest step, if it came after the last one that was told.
-fn unseen(progress: &mut tokio::sync::watch::Receiver<Progress>) -> Option<Progress> {
+fn unseen(progress: &mut watch::Receiver<Progress>) -> Option<Progress> {
     let newest = progress.borrow_and_update();
     newest.has_changed().then(|| newest.clone())
 }

@@ -13,14 +13,16 @@ use runtime_gc::{
 use crate::Resource;
 use crate::inner::{Inner, Key};
 
+/// What a hit needs comes first, beside the count of the `Arc` around it: most of a hit is waiting for memory.
+#[repr(C)]
 pub(crate) struct Entry<K: Key, R: Resource> {
-    pub(crate) key: K,
+    resource: DisposableResource,
     pub(crate) value: R,
+    pub(crate) key: K,
     /// When its construction began, or when that was in an earlier process.
     pub(crate) created: SystemTime,
     /// Names the place in the cache.
     pub(crate) serial: u64,
-    resource: DisposableResource,
     cache: Weak<Inner<K, R>>,
     cache_name: Arc<str>,
     tracker: ResourceTracker,

@@ -27,16 +27,19 @@ pub(crate) struct Inner<K: Key, R: Resource> {
     pub(crate) sharing: Sharing,
     pub(crate) tracker: ResourceTracker,
     pub(crate) constructor: Arc<dyn Constructor<K, R>>,
-    shards: Box<[Mutex<Shard<K, R>>]>,
+    shards: Box<[Apart<Shard<K, R>>]>,
     hasher: DefaultHashBuilder,
     next_serial: AtomicU64,
 }
+
+/// A lock that shares no line of the processor's caches with its neighbours, which other threads change.
+#[repr(align(64))]
+struct Apart<T>(Mutex<T>);
 
 /// The slots of the keys whose hashes fall here. A key has as many as there are copies.
 pub(crate) type Shard<K, R> = HashTable<Slot<K, R>>;
 
 pub(crate) struct Slot<K: Key, R: Resource> {
-    pub(crate) hash: u64,
     pub(crate) key: K,
     pub(crate) serial: u64,
     pub(crate) phase: Phase<K, R>,
@@ -67,7 +70,7 @@ impl<K: Key, R: Resource> Inner<K, R> {
             sharing,
             tracker,
             constructor,
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..SHARDS).map(|_| Apart(Mutex::default())).collect(),
             hasher: DefaultHashBuilder::default(),
             next_serial: AtomicU64::new(0),
         }
@@ -83,7 +86,13 @@ impl<K: Key, R: Resource> Inner<K, R> {
 
     pub(crate) fn shard(&self, hash: u64) -> MutexGuard<'_, Shard<K, R>> {
         // The table inside of the shard uses the highest and the lowest bits.
-        self.shards[(hash >> 32) as usize & (SHARDS - 1)].lock()
+        let Apart(shard) = &self.shards[(hash >> 32) as usize & (SHARDS - 1)];
+        shard.lock()
+    }
+
+    pub(crate) fn insert(&self, shard: &mut Shard<K, R>, hash: u64, slot: Slot<K, R>) {
+        // A hash kept in the slot would make a hit wait for more memory, to save time when the table grows.
+        shard.insert_unique(hash, slot, |slot| self.hash(&slot.key));
     }
 
     /// Takes a slot out of the map.
@@ -112,12 +121,11 @@ impl<K: Key, R: Resource> Inner<K, R> {
             return false;
         }
         let slot = Slot {
-            hash,
             key: entry.key.clone(),
             serial: entry.serial,
             phase: Phase::Ready(Arc::clone(entry)),
         };
-        shard.insert_unique(hash, slot, |slot| slot.hash);
+        self.insert(&mut shard, hash, slot);
         true
     }
 
@@ -143,14 +151,15 @@ impl<K: Key, R: Resource> Inner<K, R> {
     /// What is in the map, for which no more than one shard is locked at a time.
     pub(crate) fn look(&self) -> Vec<Seen<K, R>> {
         let mut seen = Vec::new();
-        for shard in &self.shards {
+        for Apart(shard) in &self.shards {
             seen.extend(shard.lock().iter().map(Slot::seen));
         }
         seen
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        let lens = self.shards.iter().map(|Apart(shard)| shard.lock().len());
+        lens.sum()
     }
 }
 

@@ -63,6 +63,7 @@ impl DisposableResource {
     ///
     /// It takes no lock. [`InUse`] does it with a guard.
     #[must_use = "a resource that was not acquired must not be used"]
+    #[inline]
     pub fn acquire(&self) -> bool {
         self.state.uses.enter()
     }
@@ -73,18 +74,15 @@ impl DisposableResource {
         self.state.uses.enter_alone()
     }
 
-    /// Takes a user away. With the last one, the resource is idle and was last used now.
+    /// Takes a user away. With the last one, the resource is idle and was last used now, to a few milliseconds.
     ///
     /// # Panics
     ///
     /// If nobody has acquired it: a count that is wrong would make the resource immortal, or would
     /// dispose of it under somebody's feet.
+    #[inline]
     pub fn release(&self) {
-        let last_used = &self.state.last_used;
-        let touch = || {
-            last_used.fetch_max(Moment::now().0, Ordering::Relaxed);
-        };
-        if self.state.uses.leave(touch) == Left::Watched {
+        if self.state.uses.leave(|| self.touch()) == Left::Watched {
             self.tell_idle();
         }
     }
@@ -105,6 +103,14 @@ impl DisposableResource {
     #[must_use]
     pub fn is_retired(&self) -> bool {
         self.state.uses.is_retired()
+    }
+
+    /// Only one thread at a time is the last user, and sees what the last one before it stored.
+    fn touch(&self) {
+        let now = Moment::nearly_now();
+        if now > self.last_used() {
+            self.state.last_used.store(now.0, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn last_used(&self) -> Moment {
@@ -137,6 +143,7 @@ impl DisposableResource {
         drop(self.state.link.lock().take());
     }
 
+    #[cold]
     fn tell_idle(&self) {
         let link = self.state.link.lock().clone();
         if let Some(link) = link {

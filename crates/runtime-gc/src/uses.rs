@@ -43,6 +43,7 @@ impl Uses {
     }
 
     /// Adds a user unless the resource is on its way out.
+    #[inline]
     pub(crate) fn enter(&self) -> bool {
         self.0
             .fetch_update(Ordering::Acquire, Ordering::Relaxed, |word| {
@@ -69,13 +70,15 @@ impl Uses {
         assert!(before & USERS > 0, "a use was shared that there is not");
     }
 
-    /// Takes a user away. `last` runs before it if no other user is seen.
+    /// Takes a user away. `last` runs before it if no other user is seen, on one thread at a time.
     ///
     /// # Panics
     ///
     /// If there is no user.
+    #[inline]
     pub(crate) fn leave(&self, last: impl FnOnce()) -> Left {
-        let mut word = self.0.load(Ordering::Relaxed);
+        // Acquire takes what the `last` of an earlier user did.
+        let mut word = self.0.load(Ordering::Acquire);
         let mut last = Some(last);
         loop {
             assert!(
@@ -136,6 +139,6 @@ impl Uses {
     /// Release gives what a user wrote to the claim that sees it gone; Acquire takes it.
     fn swap(&self, word: u64, next: u64) -> Result<u64, u64> {
         self.0
-            .compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire)
     }
 }

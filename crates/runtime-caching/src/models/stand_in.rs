@@ -19,24 +19,38 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
 
 /// The part of [`tokio::sync::watch`] that the cache stands on: receivers wait for a value, and the
 /// sender waits until there is no receiver.
+///
+/// The real one wakes its receivers in an order that it draws by lot, so a model could not be run twice alike.
 pub(crate) mod watch {
+    use std::fmt;
+    use std::ops::Deref;
     use std::sync::Arc;
-    use std::task::{Poll, Waker};
+    use std::task::{Context, Poll, Waker};
 
-    use super::Mutex;
+    use super::{Mutex, MutexGuard};
 
     pub(crate) struct Sender<T>(Arc<Mutex<State<T>>>);
 
-    pub(crate) struct Receiver<T>(Arc<Mutex<State<T>>>);
+    pub(crate) struct Receiver<T> {
+        state: Arc<Mutex<State<T>>>,
+        seen: u64,
+    }
 
-    /// The sender is gone.
+    /// The senders are gone.
     #[derive(Debug)]
     pub(crate) struct Gone;
 
+    /// The newest value.
+    pub(crate) struct Ref<'a, T> {
+        state: MutexGuard<'a, State<T>>,
+        changed: bool,
+    }
+
     struct State<T> {
         value: T,
+        version: u64,
+        senders: usize,
         receivers: usize,
-        is_gone: bool,
         waiting: Vec<Waker>,
     }
 
@@ -48,25 +62,49 @@ pub(crate) mod watch {
             drop(state);
             waiting.into_iter().for_each(Waker::wake);
         }
+
+        /// Says what `look` finds, or has the task woken by the next change.
+        fn poll<R>(
+            state: &Mutex<Self>,
+            cx: &Context<'_>,
+            look: impl FnOnce(&Self) -> Option<R>,
+        ) -> Poll<R> {
+            let mut state = state.lock();
+            if let Some(found) = look(&state) {
+                return Poll::Ready(found);
+            }
+            if !state.waiting.iter().any(|it| it.will_wake(cx.waker())) {
+                state.waiting.push(cx.waker().clone());
+            }
+            Poll::Pending
+        }
     }
 
     impl<T> Sender<T> {
         pub(crate) fn new(value: T) -> Self {
             Self(Arc::new(Mutex(loom::sync::Mutex::new(State {
                 value,
+                version: 0,
+                senders: 1,
                 receivers: 0,
-                is_gone: false,
                 waiting: Vec::new(),
             }))))
         }
 
         pub(crate) fn subscribe(&self) -> Receiver<T> {
-            self.0.lock().receivers += 1;
-            Receiver(Arc::clone(&self.0))
+            let mut state = self.0.lock();
+            state.receivers += 1;
+            Receiver {
+                state: Arc::clone(&self.0),
+                seen: state.version,
+            }
         }
 
         pub(crate) fn send_replace(&self, value: T) {
-            State::change(&self.0, |state| state.value = value);
+            State::change(&self.0, |state| {
+                state.value = value;
+                state.version += 1;
+            });
         }
 
         pub(crate) fn receiver_count(&self) -> usize {
@@ -74,44 +112,88 @@ pub(crate) mod watch {
         }
 
         pub(crate) async fn closed(&self) {
-            std::future::poll_fn(|cx| {
-                let mut state = self.0.lock();
-                if state.receivers == 0 {
-                    return Poll::Ready(());
-                }
-                state.waiting.push(cx.waker().clone());
-                Poll::Pending
-            })
-            .await;
+            let none = |state: &State<T>| (state.receivers == 0).then_some(());
+            std::future::poll_fn(|cx| State::poll(&self.0, cx, none)).await;
+        }
+    }
+
+    impl<T: Default> Default for Sender<T> {
+        fn default() -> Self {
+            Self::new(T::default())
+        }
+    }
+
+    impl<T> Clone for Sender<T> {
+        fn clone(&self) -> Self {
+            self.0.lock().senders += 1;
+            Self(Arc::clone(&self.0))
+        }
+    }
+
+    impl<T> fmt::Debug for Sender<T> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("Sender").finish_non_exhaustive()
         }
     }
 
     impl<T> Drop for Sender<T> {
         fn drop(&mut self) {
-            State::change(&self.0, |state| state.is_gone = true);
+            State::change(&self.0, |state| state.senders -= 1);
+        }
+    }
+
+    impl<T> Receiver<T> {
+        pub(crate) async fn changed(&mut self) -> Result<(), Gone> {
+            let seen = self.seen;
+            let newer = |state: &State<T>| match state.version {
+                version if version != seen => Some(Ok(version)),
+                _ => (state.senders == 0).then_some(Err(Gone)),
+            };
+            self.seen = std::future::poll_fn(|cx| State::poll(&self.state, cx, newer)).await?;
+            Ok(())
+        }
+
+        pub(crate) fn borrow(&self) -> Ref<'_, T> {
+            let state = self.state.lock();
+            let changed = state.version != self.seen;
+            Ref { state, changed }
+        }
+
+        pub(crate) fn borrow_and_update(&mut self) -> Ref<'_, T> {
+            let state = self.state.lock();
+            let changed = state.version != self.seen;
+            self.seen = state.version;
+            Ref { state, changed }
         }
     }
 
     impl<T: Clone> Receiver<T> {
         pub(crate) async fn wait_for(&mut self, is_wanted: impl Fn(&T) -> bool) -> Result<T, Gone> {
-            std::future::poll_fn(|cx| {
-                let mut state = self.0.lock();
-                if is_wanted(&state.value) {
-                    return Poll::Ready(Ok(state.value.clone()));
-                }
-                if state.is_gone {
-                    return Poll::Ready(Err(Gone));
-                }
-                state.waiting.push(cx.waker().clone());
-                Poll::Pending
-            })
-            .await
+            let wanted = |state: &State<T>| match &state.value {
+                value if is_wanted(value) => Some(Ok(value.clone())),
+                _ => (state.senders == 0).then_some(Err(Gone)),
+            };
+            std::future::poll_fn(|cx| State::poll(&self.state, cx, &wanted)).await
         }
     }
 
     impl<T> Drop for Receiver<T> {
         fn drop(&mut self) {
-            State::change(&self.0, |state| state.receivers -= 1);
+            State::change(&self.state, |state| state.receivers -= 1);
+        }
+    }
+
+    impl<T> Ref<'_, T> {
+        pub(crate) fn has_changed(&self) -> bool {
+            self.changed
+        }
+    }
+
+    impl<T> Deref for Ref<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.state.value
         }
     }
 }
