@@ -1,9 +1,12 @@
 //! Bytes with hashes.
 
 use runtime_core::chain;
+use runtime_fetcher::{FetchContext, FileTarget};
 use serde_json::{Value, json};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
 
-use crate::support::{Server, Step, body, context, get_reference};
+use crate::support::{Server, Step, body, config, context, context_with, get_reference, resolve};
 
 const HELLO_MD5: &str = "5d41402abc4b2a76b9719d911017c592";
 const HELLO_SHA1: &str = "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d";
@@ -77,15 +80,41 @@ async fn bytes_that_are_right_the_second_time_are_taken() {
     assert_eq!(bytes.expect("right at last"), "hello");
 }
 
+const LARGE: usize = 3_000_000;
+
+/// A server with a large body, what allows to fetch it, and a reference with two of its hashes.
+async fn large() -> (Server, FetchContext, Value) {
+    let server = Server::start(|_| Step::answer("200 OK", &[], &body(LARGE))).await;
+    let bytes = body(LARGE);
+    let hashes = json!({
+        "sha1": format!("{:x}", Sha1::digest(&bytes)),
+        "sha256": format!("{:x}", Sha256::digest(&bytes)),
+    });
+    let mut config = config();
+    config.max_bytes = 4 << 20;
+    let reference = reference(&server, hashes);
+    (server, context_with(config), reference)
+}
+
 #[tokio::test]
 async fn a_body_of_many_batches_is_hashed_whole() {
-    use sha2::{Digest as _, Sha256};
-    let bytes = body(3_000_000);
-    let hash = format!("{:x}", Sha256::digest(&bytes));
-    let server = Server::start(move |_| Step::answer("200 OK", &[], &body(3_000_000))).await;
-    let mut config = crate::support::config();
-    config.max_bytes = 4 << 20;
-    let context = crate::support::context_with(config);
-    let fetched = get_reference(&context, reference(&server, json!({ "sha256": hash }))).await;
-    assert_eq!(fetched.expect("the hash is right"), bytes);
+    let (_server, context, reference) = large().await;
+    let fetched = get_reference(&context, reference).await;
+    assert_eq!(fetched.expect("the hashes are right"), body(LARGE));
+}
+
+#[test]
+fn one_thread_is_enough_for_all_hashes_and_a_file() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build();
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("large");
+    runtime.expect("there are threads").block_on(async {
+        let (_server, context, reference) = large().await;
+        let reference = resolve(&context, reference).await;
+        let fetched = reference.fetch(&context, &mut FileTarget::new(&path)).await;
+        fetched.expect("the hashes are right");
+    });
+    let there = std::fs::read(&path).expect("it is there");
+    assert!(there == body(LARGE));
 }
