@@ -91,16 +91,17 @@ fn follow(log: &FollowedLog) -> Arc<dyn Handler> {
     Arc::new(LiveLog::new(move |offset| log.reader_at(offset)))
 }
 
-/// Writes a line ten times a second, each in another colour.
+/// Writes a line ten times a second, each in another colour and some of them long.
 async fn write_lines(log: &FollowedLog) -> Result<(), Box<dyn Error>> {
     let writer = log.writer();
     let mut ticks = interval(Duration::from_millis(100));
     for number in 1.. {
         ticks.tick().await;
         let colour = 31 + number % 6;
+        let flags = " --with-another-flag".repeat(if number % 10 == 0 { 20 } else { 0 });
         writeln!(
             writer,
-            "step {number}: \x1b[{colour}mcompiling\x1b[0m something"
+            "step {number}: \x1b[{colour}mcompiling\x1b[0m something{flags}"
         )?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! A switch that ends a connection, whoever holds its socket at that time.
 
 use std::fmt;
+#[cfg(feature = "public")]
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -79,6 +80,7 @@ impl Cut {
     }
 
     /// Waits until the connection is cut.
+    #[cfg(feature = "public")]
     pub(crate) async fn wait(&self) {
         poll_fn(|cx| self.poll_cut(By::Driver, cx)).await;
     }

@@ -26,6 +26,9 @@ pub struct Limits {
     pub body_timeout: Duration,
 
     /// How long a client may refuse to take a byte that is ready for it. 2 minutes by default.
+    ///
+    /// Over HTTP/2 it holds for each answer, too, and for 16 KiB of it: whoever takes them in this time
+    /// goes on.
     pub write_timeout: Duration,
 }
 

@@ -5,6 +5,10 @@ mod alarm;
 mod connections;
 #[cfg(feature = "public")]
 mod h2;
+#[cfg(all(test, feature = "public"))]
+mod h2_tests;
+#[cfg(feature = "public")]
+mod requests;
 mod route;
 mod socket;
 mod stall;

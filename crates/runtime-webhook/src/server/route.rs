@@ -82,7 +82,7 @@ async fn call(server: &Server, hook: &Hook, request: Request) -> Response {
     })
 }
 
-pub(super) fn not_found(server: &Server) -> Response {
+fn not_found(server: &Server) -> Response {
     server.monitor.count("unknown-hooks", 1);
     plain(StatusCode::NOT_FOUND, "no such hook\n")
 }

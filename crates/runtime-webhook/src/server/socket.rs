@@ -93,7 +93,7 @@ fn hides_continue(origin: Origin) -> bool {
     }
 }
 
-pub(super) fn cut_error() -> io::Error {
+fn cut_error() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the hook was detached")
 }
 

@@ -104,6 +104,8 @@ fn wrap(page: &mut Page<'_>) -> Result<()> {
 /// A connection that breaks is made again, and no line is lost or repeated.
 fn break_off(page: &mut Page<'_>) -> Result<()> {
     page.set_offline(true)?;
+    // That concerns new connections; the one that there is ends like this.
+    page.eval("window.stop()")?;
     state(page, "broken")?;
     page.set_offline(false)?;
     state(page, "live")?;
