@@ -22,6 +22,13 @@ xflags::xflags! {
             /// Write what is generated instead of comparing it.
             optional --write
         }
+        /// Run the tests and tell which lines of the libraries they run; needs LLVM's tools.
+        cmd coverage {
+            /// Put the tables into the docs.
+            optional --write
+        }
+        /// Check the workspace with the oldest dependencies that the manifests allow.
+        cmd minimal-versions {}
         /// Run the loom models.
         cmd loom {
             /// Only models whose name contains this.

@@ -5,12 +5,14 @@
 mod bench;
 mod budget;
 mod ci;
+mod coverage;
 mod docs;
 mod e2e;
 mod features;
 mod flags;
 mod fuzz;
 mod loom;
+mod minimal;
 mod release;
 mod soak;
 mod tidy;
@@ -52,6 +54,8 @@ fn run(task: XtaskCmd) -> anyhow::Result<()> {
         XtaskCmd::Features(task) => features::run(&sh, &task.package),
         XtaskCmd::Budget(_) => budget::run(&sh),
         XtaskCmd::Docs(task) => docs::run(&sh, task.write),
+        XtaskCmd::Coverage(task) => coverage::run(&sh, task.write),
+        XtaskCmd::MinimalVersions(_) => minimal::run(&sh),
         XtaskCmd::Loom(task) => loom::run(&sh, &task.filter),
         XtaskCmd::Fuzz(task) => fuzz::run(&sh, &task.filter, task.seconds.unwrap_or(30)),
         XtaskCmd::Release(task) => release::run(&sh, &task.version, task.execute),

@@ -157,10 +157,13 @@ fn wrong_end(task: &Task) -> Option<String> {
         kind,
         end: wanted,
         status,
+        errors,
     } = task;
     let ended = end(status);
     if ended != *wanted {
-        return Some(format!("{name} ({kind}) ended as {ended}, not as {wanted}"));
+        return Some(format!(
+            "{name} ({kind}) ended as {ended}, not as {wanted}:\n  {errors}"
+        ));
     }
     let (last, earlier) = status.runs.split_last()?;
     let odd = earlier.iter().find(|run| !was_tried_again(run));

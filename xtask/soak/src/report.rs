@@ -77,7 +77,7 @@ fn ends(course: &Course) -> Vec<Series> {
 
 fn table(course: &Course, verdict: &Verdict) -> String {
     let mut table = format!(
-        "{:.0} minutes, seed {}: {} tasks, {} calls that went wrong, {} viewers of logs. The worker itself used {:.1} % of a core.\n\n\
+        "{:.0} minutes, seed {}: {} tasks, {} calls that went wrong, {} viewers of logs. The worker itself, {}, used {:.1} % of a core.\n\n\
          | | before | middle third | last third | bound | after |\n\
          | --- | ---: | ---: | ---: | ---: | ---: |\n",
         course.length.as_secs_f64() / 60.0,
@@ -85,6 +85,10 @@ fn table(course: &Course, verdict: &Verdict) -> String {
         course.tasks.len(),
         course.faults.iter().map(|fault| fault.hits()).sum::<u64>(),
         course.viewers,
+        match cfg!(debug_assertions) {
+            true => "not optimized",
+            false => "optimized",
+        },
         verdict.load * 100.0,
     );
     for row in &verdict.rows {

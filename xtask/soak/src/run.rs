@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use fastrand::Rng;
 use runtime_mocks::taskcluster::{TaskState, TaskStatus, Taskcluster};
 use tempfile::TempDir;
@@ -24,7 +24,7 @@ const LONG_POLL: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(100);
 const BETWEEN_SAMPLES: f64 = 5.0;
 /// Seconds between faults and between viewers, on average.
-const BETWEEN_FAULTS: f64 = 6.0;
+const BETWEEN_FAULTS: f64 = 4.0;
 const BETWEEN_VIEWERS: f64 = 2.0;
 /// How long tasks that came in the end may take.
 const DRAIN: Duration = Duration::from_secs(300);
@@ -37,6 +37,8 @@ pub(crate) struct Task {
     pub(crate) kind: &'static str,
     pub(crate) end: &'static str,
     pub(crate) status: TaskStatus,
+    /// What its log gives as reasons, if it did not end as it should.
+    pub(crate) errors: String,
 }
 
 /// What happened.
@@ -114,6 +116,7 @@ impl Soaking {
         let task_id = self.taskcluster.create_task(serde_json::json!({
             "taskQueueId": "demo/local",
             "payload": plan.payload,
+            "dependencies": plan.dependencies,
             "metadata": {"name": name},
         }))?;
         if let Some(after) = plan.cancel_after {
@@ -244,17 +247,21 @@ impl Soaking {
         let left = strays();
         let (status, told) = self.worker.stop().await?;
         let strays = (left, strays());
-        let finished = |(index, (task_id, plan)): (usize, (String, Plan))| {
-            let status = self.taskcluster.status(&task_id);
-            let status = status.context("a task is gone")?;
-            Ok(Task {
+        let mut tasks = Vec::new();
+        for (index, (task_id, plan)) in self.tasks.into_iter().enumerate() {
+            let status = self.taskcluster.status(&task_id)?;
+            let errors = match end(&status) == plan.end {
+                true => String::new(),
+                false => errors(&self.taskcluster, &task_id).await,
+            };
+            tasks.push(Task {
                 name: name(index),
                 kind: plan.kind,
                 end: plan.end,
                 status,
-            })
-        };
-        let tasks = self.tasks.into_iter().enumerate().map(finished);
+                errors,
+            });
+        }
         Ok(Course {
             seed,
             length: flags.length(),
@@ -262,7 +269,7 @@ impl Soaking {
             samples,
             ends,
             after,
-            tasks: tasks.collect::<Result<_>>()?,
+            tasks,
             told,
             faults: self.faults,
             viewers: self.watching.len(),
@@ -270,6 +277,21 @@ impl Soaking {
             status,
         })
     }
+}
+
+/// The lines of a task's log that give a reason for its end.
+async fn errors(taskcluster: &Taskcluster, task_id: &str) -> String {
+    let stored = taskcluster
+        .read_artifact(task_id, "public/logs/live_backing.log")
+        .await;
+    let Some(log) = stored.ok().and_then(|stored| stored.decoded().ok()) else {
+        return "it has no log".to_owned();
+    };
+    let log = String::from_utf8_lossy(&log);
+    let errors = log
+        .lines()
+        .filter(|line| line.starts_with("[taskcluster:error]"));
+    errors.take(3).collect::<Vec<_>>().join("\n  ")
 }
 
 fn name(index: usize) -> String {

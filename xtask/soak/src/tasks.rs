@@ -11,6 +11,8 @@ pub(crate) struct Plan {
     pub(crate) payload: Value,
     /// As the queue says it in the end.
     pub(crate) end: &'static str,
+    /// The tasks whose artifacts it fetches.
+    pub(crate) dependencies: Vec<String>,
     /// When to cancel it, counted from its creation.
     pub(crate) cancel_after: Option<Duration>,
 }
@@ -116,6 +118,7 @@ fn plan(payload: Value, end: &'static str) -> Plan {
         kind: "",
         payload,
         end,
+        dependencies: Vec::new(),
         cancel_after: None,
     }
 }
@@ -161,25 +164,35 @@ fn cache(rng: &mut Rng) -> Plan {
 }
 
 fn input(rng: &mut Rng, inputs: &[String]) -> Plan {
-    let task = &inputs[rng.usize(0..inputs.len())];
-    let content = json!({"taskId": task, "artifact": "public/file.bin"});
     let plan = runs("test $(wc -c < in/file) = 300000", COMPLETED);
-    with(
+    fetches(
         plan,
-        "mounts",
-        json!([{"content": content, "file": "in/file"}]),
+        rng,
+        inputs,
+        json!({"file": "in/file"}),
+        "public/file.bin",
     )
 }
 
 fn archive(rng: &mut Rng, inputs: &[String]) -> Plan {
-    let task = &inputs[rng.usize(0..inputs.len())];
-    let content = json!({"taskId": task, "artifact": "public/folder.tar.gz"});
     let plan = runs("test $(wc -l < in/d/numbers) = 5000", COMPLETED);
-    with(
+    fetches(
         plan,
-        "mounts",
-        json!([{"content": content, "directory": "in"}]),
+        rng,
+        inputs,
+        json!({"directory": "in"}),
+        "public/folder.tar.gz",
     )
+}
+
+/// The plan, with an artifact of a random input where `mount` says.
+fn fetches(plan: Plan, rng: &mut Rng, inputs: &[String], mut mount: Value, artifact: &str) -> Plan {
+    let task = &inputs[rng.usize(0..inputs.len())];
+    mount["content"] = json!({"taskId": task, "artifact": artifact});
+    Plan {
+        dependencies: vec![task.clone()],
+        ..with(plan, "mounts", json!([mount]))
+    }
 }
 
 #[cfg(test)]

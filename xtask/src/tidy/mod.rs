@@ -7,6 +7,7 @@ mod docs;
 pub(crate) mod files;
 mod manifests;
 mod sources;
+mod toolchain;
 
 use std::fmt;
 
@@ -78,6 +79,7 @@ fn problems(sh: &Shell, files: &[files::File]) -> Result<Vec<Problem>> {
             problems.extend(manifests::check(file));
         }
     }
+    problems.extend(toolchain::check(files));
     problems.extend(arrows::check(&Workspace::load(sh)?));
     Ok(problems)
 }
