@@ -67,6 +67,7 @@ mod compiled {
 
     compile! {
         Readme "../../../README.md",
+        FromGo "../../../docs/from-go.md",
         Caches "../../../docs/guide/caches.md",
         Fetching "../../../docs/guide/fetching.md",
         Logs "../../../docs/guide/logs.md",

@@ -1,19 +1,19 @@
-//! Rust in the guides compiles: the facade's doctests take each guide that has some.
+//! Rust in the docs compiles: the facade's doctests take each page that has some.
 
 use anyhow::{Result, ensure};
 
 use crate::tidy::files::File;
 
-/// The source that names the guides to compile.
+/// The source that names the pages to compile.
 const COMPILED: &str = "crates/runtime/src/lib.rs";
 
-/// Fails on a guide with Rust that nobody compiles.
+/// Fails on a page with Rust that nobody compiles.
 pub(super) fn check(files: &[File]) -> Result<()> {
     let compiled = files.iter().find(|file| file.path == COMPILED);
     let compiled = compiled.map_or("", |file| &file.text);
     let guides = files
         .iter()
-        .filter(|file| file.path.starts_with("docs/guide/") && file.text.contains("```rust"));
+        .filter(|file| file.path.starts_with("docs/") && file.text.contains("```rust"));
     let missing: Vec<&str> = guides
         .map(|file| file.path.as_str())
         .filter(|path| !compiled.contains(&format!("../{path}")))

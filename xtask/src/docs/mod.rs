@@ -2,6 +2,7 @@
 
 mod book;
 mod features;
+mod from_go;
 mod guides;
 mod links;
 mod metrics;
@@ -51,6 +52,7 @@ pub(crate) fn run(sh: &Shell, write: bool) -> Result<()> {
     // Again, since something may have been written.
     let files = files::load(&workspace::root())?;
     book::check(&files)?;
+    from_go::check(&files)?;
     guides::check(&files)?;
     links::check(&files)?;
     book::build(sh)
