@@ -7,8 +7,10 @@
 //! * an exclusive resource has one user at a time.
 //!
 //! As a property, a few tasks take turns on one thread in an order that is the same in each run, and a
-//! failure shrinks to few steps. As a stress test, many run on many threads.
+//! failure shrinks to few steps. As a stress test, many run on many threads; and so with folders on disk,
+//! where the cache ends and another takes over its root while they are at it.
 
+mod folders;
 mod ops;
 mod world;
 
@@ -16,7 +18,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use runtime_caching::{Sharing, Uncommitted};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use ops::Op;
 use world::World;
@@ -45,19 +47,20 @@ proptest! {
     }
 }
 
+fn many_threads() -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(4).enable_time();
+    builder.build().expect("a runtime")
+}
+
 fn stress(tasks: usize, ops: usize, seeds: std::ops::Range<u64>) {
     for seed in seeds {
         for sharing in SHARINGS {
-            let runtime = Builder::new_multi_thread()
-                .worker_threads(4)
-                .enable_time()
-                .build();
             let mut random = fastrand::Rng::with_seed(seed);
             let tasks = (0..tasks)
                 .map(|_| (0..ops).map(|_| ops::random_op(&mut random)).collect())
                 .collect();
-            let runtime = runtime.expect("a runtime");
-            runtime.block_on(async {
+            many_threads().block_on(async {
                 let play = World::new(sharing, seed).play(tasks);
                 let ended = tokio::time::timeout(Duration::from_secs(600), play).await;
                 assert!(ended.is_ok(), "{sharing:?} with seed {seed} hangs");
@@ -69,4 +72,19 @@ fn stress(tasks: usize, ops: usize, seeds: std::ops::Range<u64>) {
 #[test]
 fn the_promises_hold_on_many_threads() {
     stress(16, 100, 0..3);
+}
+
+#[test]
+fn the_promises_hold_for_folders_over_restarts() {
+    for (seed, sharing) in (0..).zip(SHARINGS) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut ops = || (0..60).map(|_| ops::random_op(&mut random)).collect();
+        let mut tasks = || (0..8).map(|_| ops()).collect();
+        let sessions = (0..4).map(|_| tasks()).collect();
+        many_threads().block_on(async {
+            let play = folders::play(sharing, seed, sessions);
+            let ended = tokio::time::timeout(Duration::from_secs(600), play).await;
+            assert!(ended.is_ok(), "{sharing:?} hangs");
+        });
+    }
 }

@@ -50,7 +50,7 @@ impl Model {
     }
 }
 
-async fn turns(turns: u8) {
+pub(crate) async fn turns(turns: u8) {
     for _ in 0..turns {
         yield_now().await;
     }
@@ -97,7 +97,7 @@ impl Resource for Item {
 }
 
 #[derive(Debug)]
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl Pressure for Nothing {
     fn read(&self) -> Readings {

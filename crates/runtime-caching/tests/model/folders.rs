@@ -1,0 +1,286 @@
+//! The same game with folders, whose root is closed and opened again while tasks are at it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use runtime_caching::{Draft, FolderCache, FolderHandle, OpenError, Sharing, Uncommitted};
+use runtime_gc::{Config, GarbageCollector, Mark};
+use tokio::task::{JoinSet, yield_now};
+
+use crate::ops::{End, KEYS, Op};
+use crate::world::{Nothing, turns};
+
+/// What the model knows of all folders, over restarts.
+#[derive(Debug, Default)]
+struct Model {
+    /// Goes up with each folder, purge and end of one.
+    clock: AtomicU64,
+    /// For each key, when the last purge began that has ended.
+    purged: [AtomicU64; KEYS as usize],
+    folders: Mutex<HashMap<u64, Arc<Known>>>,
+    random: AtomicU64,
+}
+
+/// What the model knows of one folder.
+#[derive(Debug)]
+struct Known {
+    made_at: u64,
+    users: AtomicUsize,
+    /// When it was known to be spoiled: poisoned, or deleted by hand.
+    spoiled: AtomicU64,
+    is_deleted: AtomicBool,
+}
+
+/// A user in the model, who leaves also when its task is aborted.
+struct Using(Arc<Known>);
+
+impl Drop for Using {
+    fn drop(&mut self) {
+        self.0.users.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Model {
+    fn tick(&self) -> u64 {
+        self.clock.fetch_add(1, SeqCst) + 1
+    }
+
+    fn random(&self, most: u64) -> u64 {
+        let seed = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, SeqCst);
+        fastrand::Rng::with_seed(seed).u64(..most)
+    }
+
+    fn known(&self, folder: &Path) -> Arc<Known> {
+        let stamp = fs::read_to_string(folder.join("stamp")).expect("what is handed out is whole");
+        let stamp = stamp.parse().expect("a stamp of this test");
+        Arc::clone(&self.folders.lock().unwrap()[&stamp])
+    }
+}
+
+async fn fill(model: Arc<Model>, draft: Draft) -> io::Result<()> {
+    let made_at = model.tick();
+    for i in 0..20 {
+        fs::write(draft.path().join(format!("file-{i}")), "x")?;
+    }
+    draft.progress(1, Some(2), "files");
+    for _ in 0..model.random(5) {
+        yield_now().await;
+    }
+    match model.random(10) {
+        0 => return Err(io::Error::other("no network")),
+        1 => std::panic::resume_unwind(Box::new("a constructor that panics")),
+        _ => {}
+    }
+    let known = Known {
+        made_at,
+        users: AtomicUsize::new(0),
+        spoiled: AtomicU64::new(u64::MAX),
+        is_deleted: AtomicBool::new(false),
+    };
+    model
+        .folders
+        .lock()
+        .unwrap()
+        .insert(made_at, Arc::new(known));
+    // The last thing, so that a folder without it was never whole.
+    fs::write(draft.path().join("stamp"), made_at.to_string())
+}
+
+/// One process's time with the root.
+#[derive(Clone)]
+struct Session {
+    sharing: Sharing,
+    cache: FolderCache<u8>,
+    collector: GarbageCollector,
+    model: Arc<Model>,
+}
+
+/// Several sessions on one root, each of which ends while tasks still use folders.
+pub(crate) async fn play(sharing: Sharing, seed: u64, sessions: Vec<Vec<Vec<Op>>>) {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let model = Arc::new(Model {
+        random: AtomicU64::new(seed),
+        ..Model::default()
+    });
+    for tasks in sessions {
+        let session = Session::open(root.path(), sharing, &model).await;
+        session.play(tasks).await;
+    }
+    let session = Session::open(root.path(), sharing, &model).await;
+    session.cache.purge_all();
+    while session.collector.tracker().count() > 0 {
+        session.collector.collect_all().await;
+    }
+    for part in ["index", "leases", "folders", "trash"] {
+        let left = fs::read_dir(root.path().join(part)).expect("the part is there");
+        assert_eq!(left.count(), 0, "something was leaked in {part}");
+    }
+}
+
+impl Session {
+    async fn open(root: &Path, sharing: Sharing, model: &Arc<Model>) -> Self {
+        let mut config = Config::default();
+        config.limits.max_count = Some(Mark::at(3).rest(1));
+        config.retry_first = Duration::from_millis(1);
+        config.retry_longest = Duration::from_millis(2);
+        // So short that disposals are late, or fail, whenever the disk is slow.
+        config.dispose_patience = Duration::from_millis(1);
+        config.dispose_timeout = Duration::from_millis(4);
+        let collector = GarbageCollector::new(config, Nothing);
+        let cache = loop {
+            let builder = FolderCache::builder(root).sharing(sharing);
+            match builder.open(collector.tracker()).await {
+                Ok(cache) => break cache,
+                // The session before still removes something.
+                Err(OpenError::Locked { .. }) => tokio::time::sleep(Duration::from_millis(1)).await,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        Self {
+            sharing,
+            cache,
+            collector,
+            model: Arc::clone(model),
+        }
+    }
+
+    /// Lets all tasks do what they do at the same time, and aborts those that are not through by a random time.
+    async fn play(self, tasks: Vec<Vec<Op>>) {
+        let background = self.collector.start();
+        let mut running = JoinSet::new();
+        for ops in tasks {
+            let session = self.clone();
+            running.spawn(async move {
+                for op in ops {
+                    session.perform(op).await;
+                }
+            });
+        }
+        let end = tokio::time::sleep(Duration::from_millis(50 + self.model.random(200)));
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                () = &mut end => break,
+                ended = running.join_next() => match ended {
+                    Some(ended) => ended.expect("a promise was broken"),
+                    None => break,
+                },
+            }
+        }
+        // What is in use has to stay purged when the next session opens the root, though this one ends at once.
+        self.purge(0..=KEYS / 2);
+        running.abort_all();
+        while let Some(ended) = running.join_next().await {
+            assert!(
+                !ended.is_err_and(|error| error.is_panic()),
+                "a promise was broken"
+            );
+        }
+        drop(background);
+    }
+
+    async fn perform(&self, op: Op) {
+        match op {
+            Op::Use { key, turns, end } => self.hold(key, turns, end).await,
+            Op::GiveUp { key, turns: most } => {
+                tokio::select! {
+                    biased;
+                    _ = self.require(key) => {}
+                    () = turns(most) => {}
+                }
+            }
+            Op::Break { key } => {
+                if let Some((handle, known)) = self.require(key).await {
+                    known.is_deleted.store(true, SeqCst);
+                    // Others may do the same, or the folder may have gone with its cache.
+                    let _ = fs::remove_dir_all(handle.path());
+                    known.spoiled.fetch_min(self.model.tick(), SeqCst);
+                }
+            }
+            Op::Purge { key } => self.purge(key..=key),
+            Op::PurgeAll => self.purge(0..=KEYS - 1),
+            Op::Collect => drop(self.collector.collect().await),
+            Op::CollectAll => drop(self.collector.collect_all().await),
+            Op::CutOff { turns: most } => {
+                tokio::select! {
+                    _ = self.collector.collect_all() => {}
+                    () = turns(most) => {}
+                }
+            }
+            Op::Yield { turns: most } => turns(most).await,
+        }
+    }
+
+    /// Asks for a folder, and looks at what is handed out.
+    async fn require(&self, key: u8) -> Option<(FolderHandle<u8>, Arc<Known>)> {
+        let asked = self.model.clock.load(SeqCst);
+        let purged = self.model.purged[usize::from(key)].load(SeqCst);
+        let model = Arc::clone(&self.model);
+        let make = move |draft| fill(Arc::clone(&model), draft);
+        // A failure is part of the game.
+        let handle = self.cache.require(&key, make).await.ok()?;
+        if !handle.path().join("stamp").exists() && self.sharing == Sharing::Shared {
+            // Somebody who shares it has deleted it just now.
+            return None;
+        }
+        let known = self.model.known(handle.path());
+        assert!(known.made_at > purged, "handed out after it was purged");
+        assert!(
+            known.spoiled.load(SeqCst) > asked,
+            "handed out after it was spoiled"
+        );
+        Some((handle, known))
+    }
+
+    async fn hold(&self, key: u8, most: u8, end: End) {
+        let Some((handle, known)) = self.require(key).await else {
+            return;
+        };
+        let is_exclusive = self.sharing != Sharing::Shared;
+        let others = known.users.fetch_add(1, SeqCst);
+        let using = Using(Arc::clone(&known));
+        assert!(
+            !is_exclusive || others == 0,
+            "an exclusive folder has two users"
+        );
+        let half = handle.path().join("half");
+        if self.sharing == Sharing::Exclusive(Uncommitted::Dispose) {
+            assert!(!half.exists(), "handed out half changed");
+            fs::write(&half, "").expect("it is there");
+        }
+        tokio::time::sleep(Duration::from_millis(most.into())).await;
+        let is_there = handle.path().join("stamp").exists();
+        assert!(
+            is_there || known.is_deleted.load(SeqCst),
+            "removed while in use"
+        );
+        drop(using);
+        match end {
+            End::Drop => drop(handle),
+            End::Commit => {
+                if is_exclusive {
+                    let _ = fs::remove_file(&half);
+                }
+                handle.commit().await.expect("it can be recorded");
+            }
+            End::Poison => {
+                handle.poison();
+                known.spoiled.fetch_min(self.model.tick(), SeqCst);
+            }
+        }
+    }
+
+    fn purge(&self, keys: RangeInclusive<u8>) {
+        let began = self.model.tick();
+        self.cache.purge(|it| keys.contains(it.key));
+        for key in keys {
+            self.model.purged[usize::from(key)].fetch_max(began, SeqCst);
+        }
+    }
+}
