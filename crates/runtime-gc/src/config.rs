@@ -46,6 +46,10 @@ pub struct Config {
     #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
     pub dispose_timeout: Duration,
+    /// How long one disposal is counted on. After that it goes on, others go in its place, and a report names it.
+    #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
+    pub dispose_patience: Duration,
     /// How long a failed disposal waits until it is tried again; doubled with each failure.
     #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
@@ -67,6 +71,7 @@ impl Default for Config {
             expensive: Limits::default(),
             interval: Duration::from_secs(60),
             dispose_timeout: Duration::from_secs(5 * 60),
+            dispose_patience: Duration::from_secs(20),
             retry_first: Duration::from_secs(5),
             retry_longest: Duration::from_secs(10 * 60),
             parallel: 4,

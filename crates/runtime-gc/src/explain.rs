@@ -130,7 +130,7 @@ impl Seen {
         let last_used = entry.resource.last_used();
         let fate = match (entry.place, entry.resource.users()) {
             (Place::Quarantined(_), _) => Fate::Quarantined(entry.failures),
-            (Place::Disposing, _) => Fate::Going,
+            (Place::Disposing | Place::Overdue, _) => Fate::Going,
             (Place::Discarded, _) => Fate::Goes(Reason::Discarded),
             (_, 0) => Fate::Stays(now.since(last_used)),
             (_, users) => Fate::InUse(users),

@@ -89,7 +89,7 @@ pub use explain::{Explained, Explanation, Fate};
 pub use footprint::{Footprint, Size};
 pub use pressure::{Disk, Memory, Pressure, Reading, Readings, SystemPressure};
 pub use registry::ResourceId;
-pub use report::{Failed, Freed, Report, Shortage, Skipped};
+pub use report::{Failed, Freed, Report, Shortage, Skipped, Slow};
 pub use reservation::{Reservation, ReserveError};
 pub use resource::{DisposableResource, InUse};
 pub use rule::{Limit, Reason, Rule};

@@ -14,6 +14,8 @@ pub struct Report {
     pub freed: Vec<Freed>,
     /// What could not be disposed of. It is quarantined and tried again.
     pub failed: Vec<Failed>,
+    /// What takes so long to go that the collection went on without it. A later report says how it ended.
+    pub slow: Vec<Slow>,
     /// Limits that still are passed.
     pub shortages: Vec<Shortage>,
     /// Limits that were not looked at, because their statistic could not be read.
@@ -32,6 +34,7 @@ impl Report {
     pub fn is_quiet(&self) -> bool {
         self.freed.is_empty()
             && self.failed.is_empty()
+            && self.slow.is_empty()
             && self.is_satisfied()
             && self.skipped.is_empty()
     }
@@ -57,15 +60,16 @@ impl Report {
     }
 }
 
-/// One line, for the log: `freed 3 (1.5 GiB on disk), failed 0, in use 4, ...`.
+/// One line, for the log: `freed 3 (1.5 GiB on disk), failed 0, slow 0, in use 4, ...`.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "freed {} ({} on disk), failed {}, in use {}, quarantined {}, took {:?}",
+            "freed {} ({} on disk), failed {}, slow {}, in use {}, quarantined {}, took {:?}",
             self.freed.len(),
             Bytes(self.freed_disk()),
             self.failed.len(),
+            self.slow.len(),
             self.in_use,
             self.quarantined,
             self.duration,
@@ -103,6 +107,16 @@ pub struct Failed {
     pub failures: u32,
     /// When it is tried again.
     pub retry_in: Duration,
+}
+
+/// A resource whose disposal takes long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Slow {
+    /// Its name.
+    pub name: String,
+    /// How long it had been going on when the collection went on without it.
+    pub after: Duration,
 }
 
 /// A limit that is passed.

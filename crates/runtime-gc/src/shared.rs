@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::collector::Outcome;
 use crate::config::Config;
 use crate::registry::{ClassTotals, Registry};
 use crate::{Amount, CostClass, ResourceId};
@@ -16,8 +17,10 @@ pub(crate) struct Shared {
     registry: Mutex<Registry>,
     /// Wakes the background task.
     pub(crate) trigger: Notify,
-    /// Counts the disposals that have ended, in whatever way.
+    /// Counts the disposals that have ended, in whatever way, or are not counted on any more.
     pub(crate) settled: watch::Sender<u64>,
+    /// How slow disposals have ended, for the next report.
+    late: Mutex<Vec<Outcome>>,
     /// Bytes on disk that somebody was promised and has not written yet.
     pub(crate) reserved: Arc<AtomicU64>,
     /// A place for each disposal that may run at a time.
@@ -32,6 +35,7 @@ impl Shared {
             registry: Mutex::default(),
             trigger: Notify::new(),
             settled: watch::Sender::new(0),
+            late: Mutex::default(),
             reserved: Arc::default(),
             places,
         }
@@ -39,6 +43,16 @@ impl Shared {
 
     pub(crate) fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock()
+    }
+
+    /// Keeps how a disposal ended that no collection waits for, and has the background task tell.
+    pub(crate) fn ended_late(&self, outcome: Outcome) {
+        self.late.lock().push(outcome);
+        self.trigger.notify_one();
+    }
+
+    pub(crate) fn take_late(&self) -> Vec<Outcome> {
+        std::mem::take(&mut *self.late.lock())
     }
 
     pub(crate) fn reserved(&self) -> u64 {

@@ -31,6 +31,7 @@ fn all_settings_can_be_written() {
         "expensive": { "maxCount": { "limit": 10, "rest": 8 } },
         "interval": "2 min",
         "disposeTimeout": 90,
+        "disposePatience": "15 s",
         "parallel": 2,
     }))
     .unwrap();
@@ -55,6 +56,7 @@ fn all_settings_can_be_written() {
     assert_eq!(config.expensive.max_count, Some(Mark::at(10).rest(8)));
     assert_eq!(config.interval, Duration::from_secs(120));
     assert_eq!(config.dispose_timeout, Duration::from_secs(90));
+    assert_eq!(config.dispose_patience, Duration::from_secs(15));
     let written = serde_json::to_value(&config).unwrap();
     assert_eq!(read(written), Ok(config));
 }
@@ -92,22 +94,10 @@ fn what_is_wrong_is_said_in_words() {
 
 proptest! {
     #[test]
-    fn an_amount_that_is_printed_is_read_as_the_same(bytes: u64, percent in 0.0..=100.0_f64) {
+    fn an_amount_that_is_written_is_read_as_the_same(bytes: u64, percent in 0.0..=100.0_f64) {
         for amount in [Amount::Absolute(bytes), Amount::Percent(percent)] {
-            prop_assert_eq!(amount.to_string().parse(), Ok(amount));
             let json = serde_json::to_string(&amount).unwrap();
             prop_assert_eq!(serde_json::from_str::<Amount>(&json).unwrap(), amount);
         }
-    }
-
-    #[test]
-    fn no_text_makes_the_parser_panic(text in "\\PC{0,20}", number: u64, unit in "[kKMGTi]{0,2}B|%") {
-        let _ = text.parse::<Amount>();
-        let _ = format!("{number} {unit}").parse::<Amount>();
-    }
-
-    #[test]
-    fn a_share_is_never_more_than_there_is(percent in 0.0..=100.0_f64, total in 0..1_u64 << 50) {
-        prop_assert!(Amount::Percent(percent).of(total) <= total);
     }
 }

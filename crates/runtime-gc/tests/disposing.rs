@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use runtime_gc::{Amount, Config, GarbageCollector, InUse, Mark, Reason};
 use support::{Behaviour, Machine, Thing};
-use tokio::time::{advance, sleep};
+use tokio::time::{Instant, advance, sleep};
 
 fn collector(machine: &Machine) -> GarbageCollector {
     let mut config = Config::default();
@@ -74,38 +74,71 @@ async fn a_collection_of_everything_does_not_wait_for_the_next_try() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_disposal_that_hangs_is_given_up_and_the_others_go_on() {
+async fn another_goes_in_the_place_of_a_disposal_that_takes_long() {
     let machine = Machine::new(0);
     let mut config = Config::default();
     config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(300)));
-    config.parallel = 2;
-    let timeout = config.dispose_timeout;
+    config.parallel = 1;
+    let (patience, timeout) = (config.dispose_patience, config.dispose_timeout);
     let collector = GarbageCollector::new(config, machine.clone());
     add(&machine, &collector, "hangs", Behaviour::Hangs);
     for name in ["a", "b", "c"] {
-        add(
-            &machine,
-            &collector,
-            name,
-            Behaviour::Takes(Duration::from_secs(1)),
-        );
+        let takes = Behaviour::Takes(Duration::from_secs(1));
+        add(&machine, &collector, name, takes);
     }
-    let collection = tokio::spawn({
-        let collector = collector.clone();
-        async move { collector.collect().await }
-    });
-    sleep(Duration::from_secs(10)).await;
-    assert_eq!(machine.order(), ["a", "b"], "the others do not wait for it");
-    let report = collection.await.unwrap();
+    let start = Instant::now();
+    let report = collector.collect().await;
+    assert_eq!(start.elapsed(), patience + Duration::from_secs(3));
+    assert_eq!(machine.order(), ["a", "b", "c"]);
     assert_eq!(
-        report.failed[0].error,
-        format!("took longer than {timeout:?}")
+        (&*report.slow[0].name, report.slow[0].after),
+        ("hangs", patience)
     );
+    assert!(report.can_claim() && report.failed.is_empty());
+
+    sleep(timeout - start.elapsed() + Duration::from_secs(1)).await;
+    let report = collector.collect().await;
+    let failed = &report.failed[0];
+    assert_eq!((&*failed.name, report.quarantined), ("hangs", 1));
+    assert_eq!(failed.error, format!("took longer than {timeout:?}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_disposal_that_ends_is_told_by_the_next_report_and_is_not_repeated() {
+    let machine = Machine::new(0);
+    let collector = collector(&machine);
+    let takes = Behaviour::Takes(Duration::from_secs(60));
+    let slow = add(&machine, &collector, "slow", takes);
+    let report = collector.collect().await;
     assert_eq!(
-        (report.quarantined, machine.order().len()),
-        (1, 3),
-        "another went in its place"
+        (report.freed.len(), report.slow.len(), report.can_claim()),
+        (0, 1, false)
     );
+    let report = collector.collect().await;
+    assert_eq!(
+        (report.slow.len(), slow.calls()),
+        (0, 1),
+        "nobody disposes of it twice"
+    );
+    sleep(Duration::from_secs(60)).await;
+    let report = collector.collect().await;
+    assert_eq!(report.freed.len(), 1);
+    assert_eq!((slow.calls(), collector.tracker().count()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_long_to_go_counts_against_a_ceiling() {
+    let machine = Machine::new(1000);
+    let mut config = Config::default();
+    config.limits.max_count = Some(Mark::at(2));
+    let collector = GarbageCollector::new(config, machine.clone());
+    add(&machine, &collector, "hangs", Behaviour::Hangs);
+    for name in ["a", "b"] {
+        add(&machine, &collector, name, Behaviour::Succeeds);
+    }
+    let report = collector.collect().await;
+    assert_eq!(machine.order(), ["a"], "there would be three else");
+    assert!(report.is_satisfied());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! One disposal, which is a task of its own.
 
 use std::error::Error;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,15 +9,26 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, timeout};
 
 use crate::registry::Victim;
-use crate::report::{Failed, Freed};
+use crate::report::{Failed, Freed, Slow};
 use crate::shared::Shared;
-use crate::{DisposeError, Reason};
+use crate::{DisposeError, Reason, Report};
 
 /// What came of a disposal.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Freed(Freed),
     Failed(Failed),
+    Slow(Slow),
+}
+
+impl Outcome {
+    pub(super) fn enter(self, report: &mut Report) {
+        match self {
+            Self::Freed(freed) => report.freed.push(freed),
+            Self::Failed(failed) => report.failed.push(failed),
+            Self::Slow(slow) => report.slow.push(slow),
+        }
+    }
 }
 
 /// A claimed resource. However this ends, the resource is settled: gone, or to be tried again.
@@ -25,7 +37,8 @@ pub(super) struct Disposal {
     shared: Arc<Shared>,
     victim: Victim,
     reason: Reason,
-    done: UnboundedSender<Outcome>,
+    /// The collection that waits; `None` once it takes too long.
+    done: Option<UnboundedSender<Outcome>>,
     is_settled: bool,
 }
 
@@ -40,22 +53,44 @@ impl Disposal {
             shared: Arc::clone(shared),
             victim,
             reason,
-            done,
+            done: Some(done),
             is_settled: false,
         }
     }
 
     pub(super) async fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
+        let (shared, disposable) = (
+            Arc::clone(&self.shared),
+            Arc::clone(&self.victim.disposable),
+        );
         // The places are never closed.
-        let _place = shared.places.acquire().await;
+        let place = shared.places.acquire().await;
         let limit = shared.config.dispose_timeout;
-        match timeout(limit, self.victim.disposable.dispose()).await {
+        let mut work = pin!(timeout(limit, disposable.dispose()));
+        let ended = match timeout(shared.config.dispose_patience, &mut work).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                self.overdue();
+                drop(place);
+                work.await
+            }
+        };
+        match ended {
             Ok(Ok(())) => self.gone(),
             Ok(Err(DisposeError::InUse)) => self.in_use_elsewhere(),
             Ok(Err(error)) => self.failed(chain(&error)),
             Err(_) => self.failed(format!("took longer than {limit:?}")),
         }
+    }
+
+    /// Lets the collection go on, and others have the place.
+    fn overdue(&mut self) {
+        self.shared.registry().overdue(self.victim.id);
+        self.tell(Outcome::Slow(Slow {
+            name: self.name(),
+            after: self.shared.config.dispose_patience,
+        }));
+        self.done = None;
     }
 
     fn gone(&mut self) {
@@ -99,8 +134,15 @@ impl Disposal {
 
     fn settle(&mut self, outcome: Outcome) {
         self.is_settled = true;
-        // Nobody listens when the collection was dropped.
-        let _ = self.done.send(outcome);
+        self.tell(outcome);
+    }
+
+    fn tell(&self, outcome: Outcome) {
+        match &self.done {
+            // Nobody listens when the collection was dropped.
+            Some(done) => drop(done.send(outcome)),
+            None => self.shared.ended_late(outcome),
+        }
         self.shared.settled.send_modify(|count| *count += 1);
     }
 

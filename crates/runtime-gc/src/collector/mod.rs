@@ -6,6 +6,7 @@ mod dispose;
 mod run;
 
 pub use background::Background;
+pub(crate) use dispose::Outcome;
 
 use std::fmt;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use tracing::{debug, info, warn};
 
 use super::Inner;
 use super::decide::{Collection, Decision, Purpose};
-use super::dispose::{Disposal, Outcome};
+use super::dispose::Disposal;
 use crate::{Report, Rule};
 
 impl Inner {
@@ -50,14 +50,13 @@ impl Inner {
         }
         drop(done);
         while let Some(outcome) = outcomes.recv().await {
-            match outcome {
-                Outcome::Freed(freed) => report.freed.push(freed),
-                Outcome::Failed(failed) => report.failed.push(failed),
-            }
+            outcome.enter(report);
         }
     }
 
     fn finish(&self, last: Decision, collection: &Collection, report: &mut Report) {
+        let late = self.shared.take_late();
+        late.into_iter().for_each(|outcome| outcome.enter(report));
         report.shortages = last.demands.shortages();
         report.skipped = last.demands.skipped;
         let registry = self.shared.registry();
@@ -71,7 +70,8 @@ impl Inner {
         if !self.is_news(report) {
             return debug!(%report, "nothing has changed");
         }
-        if report.failed.is_empty() && complaints(report).next().is_none() {
+        if report.failed.is_empty() && report.slow.is_empty() && complaints(report).next().is_none()
+        {
             info!(%report, "collected");
         } else {
             warn!(%report, "collected, with trouble");
@@ -87,7 +87,7 @@ impl Inner {
         let mut last = self.complaints.lock();
         let changed = *last != now;
         *last = now;
-        changed || !report.freed.is_empty() || !report.failed.is_empty()
+        changed || !report.freed.is_empty() || !report.failed.is_empty() || !report.slow.is_empty()
     }
 }
 

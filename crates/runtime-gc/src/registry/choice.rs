@@ -144,10 +144,6 @@ impl Registry {
     }
 
     fn take(&mut self, slot: usize) -> Victim {
-        if !matches!(self.entries[slot].place, Place::Disposing) {
-            let entry = &self.entries[slot];
-            self.totals.subtract(entry.class, &entry.footprint);
-        }
         self.move_to(slot, Place::Disposing);
         let entry = &self.entries[slot];
         Victim {

@@ -39,6 +39,8 @@ pub(crate) enum Place {
     Discarded,
     /// Being disposed of.
     Disposing,
+    /// Being disposed of for so long that nobody counts on it any more.
+    Overdue,
     /// Its disposal failed and is tried again then.
     Quarantined(Instant),
     /// Something outside of this process uses it; looked at again then.
@@ -71,6 +73,13 @@ pub(crate) enum Kinds {
     SizedDisk,
     /// Some memory.
     Memory,
+}
+
+impl Place {
+    /// Whether what is here takes room, and will go on to as far as anybody knows.
+    pub(crate) fn takes_room(self) -> bool {
+        !matches!(self, Self::Disposing)
+    }
 }
 
 impl Entry {

@@ -70,7 +70,6 @@ impl Registry {
     pub(crate) fn insert(&mut self, new: Newcomer) -> ResourceId {
         let serial = self.next_serial;
         self.next_serial += 1;
-        self.totals.add(new.class, &new.footprint);
         let place = Place::Shelf(new.resource.last_used());
         let vacant = self.entries.vacant_entry();
         let slot = vacant.key();
@@ -98,9 +97,7 @@ impl Registry {
             return None;
         }
         self.lift(id.slot);
-        let entry = self.entries.remove(id.slot);
-        self.totals.subtract(entry.class, &entry.footprint);
-        Some(entry)
+        Some(self.entries.remove(id.slot))
     }
 
     pub(crate) fn disposable(&self, id: ResourceId) -> Option<Arc<dyn Disposable>> {
@@ -116,10 +113,7 @@ impl Registry {
             return;
         }
         self.lift(id.slot);
-        let entry = &mut self.entries[id.slot];
-        self.totals.subtract(entry.class, &entry.footprint);
-        entry.footprint = footprint;
-        self.totals.add(entry.class, &entry.footprint);
+        self.entries[id.slot].footprint = footprint;
         self.put(id.slot, place);
     }
 
@@ -144,7 +138,7 @@ impl Registry {
         };
         if matches!(
             entry.place,
-            Place::Disposing | Place::Quarantined(_) | Place::Discarded
+            Place::Disposing | Place::Overdue | Place::Quarantined(_) | Place::Discarded
         ) {
             return true;
         }
@@ -155,6 +149,13 @@ impl Registry {
         };
         self.move_to(id.slot, place);
         true
+    }
+
+    /// Counts on a disposal no longer, which goes on: what it would free is needed from others.
+    pub(crate) fn overdue(&mut self, id: ResourceId) {
+        if self.get(id).is_some() {
+            self.move_to(id.slot, Place::Overdue);
+        }
     }
 
     /// Ends a disposal that has succeeded.
@@ -171,7 +172,7 @@ impl Registry {
         };
         entry.failures = entry.failures.saturating_add(1);
         let failures = entry.failures;
-        self.undo(id.slot, Place::Quarantined(after(failures)));
+        self.move_to(id.slot, Place::Quarantined(after(failures)));
         failures
     }
 
@@ -179,7 +180,7 @@ impl Registry {
     pub(crate) fn in_use_elsewhere(&mut self, id: ResourceId, until: Instant) {
         let Some(entry) = self.get(id) else { return };
         entry.resource.unclaim();
-        self.undo(id.slot, Place::Elsewhere(until));
+        self.move_to(id.slot, Place::Elsewhere(until));
     }
 
     /// Some of the entries in the order of their slots, and the slot to go on at.
@@ -223,12 +224,6 @@ impl Registry {
         self.entries.get_mut(id.slot).filter(|entry| entry.id == id)
     }
 
-    fn undo(&mut self, slot: usize, place: Place) {
-        self.move_to(slot, place);
-        let entry = &self.entries[slot];
-        self.totals.add(entry.class, &entry.footprint);
-    }
-
     fn move_to(&mut self, slot: usize, place: Place) {
         self.lift(slot);
         self.put(slot, place);
@@ -237,6 +232,9 @@ impl Registry {
     /// Takes an entry from the place where it is.
     fn lift(&mut self, slot: usize) {
         let entry = &self.entries[slot];
+        if entry.place.takes_room() {
+            self.totals.subtract(entry.class, &entry.footprint);
+        }
         match entry.place {
             Place::Shelf(moment) => {
                 if let Some(shelf) = self.shelves.get_mut(&entry.shelf()) {
@@ -246,6 +244,7 @@ impl Registry {
             Place::InUse => self.in_use -= 1,
             Place::Discarded => drop(self.discarded.remove(&entry.id)),
             Place::Disposing => self.in_flight.subtract(&entry.footprint),
+            Place::Overdue => {}
             Place::Quarantined(when) => {
                 self.quarantined -= 1;
                 self.later.remove(&(when, entry.id));
@@ -258,6 +257,9 @@ impl Registry {
     fn put(&mut self, slot: usize, place: Place) {
         let entry = &mut self.entries[slot];
         entry.place = place;
+        if place.takes_room() {
+            self.totals.add(entry.class, &entry.footprint);
+        }
         match place {
             Place::Shelf(moment) => {
                 let shelf = self.shelves.entry(entry.shelf()).or_default();
@@ -266,6 +268,7 @@ impl Registry {
             Place::InUse => self.in_use += 1,
             Place::Discarded => drop(self.discarded.insert(entry.id)),
             Place::Disposing => self.in_flight.add(&entry.footprint),
+            Place::Overdue => {}
             Place::Quarantined(when) => {
                 self.quarantined += 1;
                 self.later.insert((when, entry.id));
