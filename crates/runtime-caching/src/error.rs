@@ -1,7 +1,11 @@
 //! Why nothing was handed out.
 
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
+
+use runtime_core::util::is_lack_of_room;
+use runtime_gc::ReserveError;
 
 /// A resource could not be made.
 ///
@@ -51,5 +55,22 @@ impl RequireError {
             Self::Failed { source, .. } => source.downcast_ref(),
             Self::Panicked { .. } | Self::CutOff { .. } => None,
         }
+    }
+
+    /// Whether there was no room for it on a disk: another worker, or this one later, may have some.
+    #[must_use]
+    pub fn is_lack_of_room(&self) -> bool {
+        let Self::Failed { source, .. } = self else {
+            return false;
+        };
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&**source);
+        while let Some(error) = cause {
+            let io = error.downcast_ref::<io::Error>();
+            if error.is::<ReserveError>() || io.is_some_and(is_lack_of_room) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
     }
 }

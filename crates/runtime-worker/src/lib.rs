@@ -77,4 +77,5 @@ pub use signals::Signals;
 pub use task_run::TaskRun;
 pub use worker::{
     Admission, AlwaysAdmit, BuildError, CollectorAdmission, Refusal, Timing, Worker, WorkerBuilder,
+    measure_collections,
 };

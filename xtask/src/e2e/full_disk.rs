@@ -1,33 +1,50 @@
-//! The log of a task on a file system that is really full.
-
-use std::path::Path;
+//! A task's log, and a worker, on a file system that is really full.
 
 use anyhow::Result;
 use xshell::{Cmd, Shell, cmd};
 
 use super::{Outcome, server};
+use crate::workspace::cargo;
 
 const FOLDER: &str = "target/e2e/full-disk";
 
-/// Runs the example on a disk of 256 KiB. It checks by itself what everybody sees.
+/// Runs an example on a disk of 256 KiB, and a test of the worker on one of 4 MiB. They check by themselves.
 pub(super) fn run(sh: &Shell) -> Result<Outcome> {
     sh.create_dir(FOLDER)?;
-    let try_it = mounted(sh).arg("true").quiet();
+    let try_it = mounted(sh, "256k").arg("true").quiet();
     if try_it.ignore_stdout().ignore_stderr().run().is_err() {
         let reason = "this user cannot mount a file system, not even in a namespace of its own";
         return Ok(Outcome::Skipped(reason.to_owned()));
     }
     let example = server::build(sh, "runtime-core", "full_disk", &[])?;
-    mounted(sh).arg(example).arg(Path::new(FOLDER)).run()?;
+    mounted(sh, "256k").arg(example).arg(FOLDER).run()?;
+    worker(sh)?;
     Ok(Outcome::Passed)
+}
+
+fn worker(sh: &Shell) -> Result<()> {
+    const TEST: &str = "disk::a_real_disk_that_tasks_fill_costs_no_task_its_life";
+    let folder = sh.current_dir().join(FOLDER);
+    let program = [
+        "test",
+        "-p",
+        "runtime-worker",
+        "--all-features",
+        "--test",
+        "it",
+    ];
+    cargo(sh).args(program).arg("--no-run").run()?;
+    let test = mounted(sh, "4m").arg("cargo").args(program);
+    let test = test.args(["--", "--ignored", "--exact", TEST]);
+    Ok(test.env("RUNTIME_WORKER_SMALL_DISK", folder).run()?)
 }
 
 /// Begins a command that sees a small disk at the folder: in namespaces of its own, so that this needs no
 /// rights and leaves nothing mounted.
-fn mounted(sh: &Shell) -> Cmd<'_> {
-    let mount = r#"mount -t tmpfs -o size=256k tmpfs "$0" && exec "$@""#;
+fn mounted<'a>(sh: &'a Shell, size: &str) -> Cmd<'a> {
+    let mount = r#"mount -t tmpfs -o "size=$1" tmpfs "$0" && shift && exec "$@""#;
     cmd!(
         sh,
-        "unshare --user --map-root-user --mount -- sh -c {mount} {FOLDER}"
+        "unshare --user --map-root-user --mount -- sh -c {mount} {FOLDER} {size}"
     )
 }

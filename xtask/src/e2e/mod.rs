@@ -34,7 +34,7 @@ const SCRIPTS: &[Script] = &[
     },
     Script {
         name: "full-disk",
-        what: "a task's log on a file system that is full",
+        what: "a task's log, and a worker, on a file system that is full",
         run: full_disk::run,
     },
     Script {

@@ -1,6 +1,7 @@
 //! Folders while they are being made, and how they are removed.
 
 use std::fs;
+use std::future::ready;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -159,4 +160,19 @@ async fn a_task_s_read_only_folders_and_links_do_not_keep_it_from_being_removed(
     );
     assert_eq!(place.counts(), [0, 0, 0, 0]);
     assert_eq!(fs::read_to_string(outside).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn a_lack_of_room_is_told_from_other_failures() {
+    let place = Place::new();
+    let cache = place.open(Sharing::Shared).await;
+    for (kind, is_lack_of_room) in [
+        (io::ErrorKind::StorageFull, true),
+        (io::ErrorKind::QuotaExceeded, true),
+        (io::ErrorKind::PermissionDenied, false),
+    ] {
+        let fail = move |_: Draft| ready(Err::<(), _>(io::Error::from(kind)));
+        let error = cache.require(&"a".to_owned(), fail).await.unwrap_err();
+        assert_eq!(error.is_lack_of_room(), is_lack_of_room, "{kind}");
+    }
 }

@@ -49,9 +49,12 @@ impl FetchCacheError {
     pub fn exception_reason(&self) -> ExceptionReason {
         match self {
             Self::Scopes { .. } => ExceptionReason::MalformedPayload,
-            Self::Fetch { .. } => self
-                .fetch_error()
-                .map_or(ExceptionReason::InternalError, FetchError::exception_reason),
+            Self::Fetch { source, .. } => match self.fetch_error() {
+                Some(error) => error.exception_reason(),
+                // The cache could not make a folder for it.
+                None if source.is_lack_of_room() => ExceptionReason::ResourceUnavailable,
+                None => ExceptionReason::InternalError,
+            },
         }
     }
 }

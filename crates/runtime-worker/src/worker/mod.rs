@@ -3,6 +3,7 @@
 mod admission;
 mod blueprint;
 mod builder;
+mod collections;
 mod health;
 mod intake;
 mod running;
@@ -11,6 +12,7 @@ mod timing;
 pub use admission::{Admission, AlwaysAdmit, CollectorAdmission, Refusal};
 pub(crate) use blueprint::Blueprint;
 pub use builder::{BuildError, WorkerBuilder};
+pub use collections::measure_collections;
 pub use timing::Timing;
 pub(crate) use timing::{Pauses, jittered};
 

@@ -7,9 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use runtime_gc::{Amount, Config, Disk, GarbageCollector, Mark, Pressure, Reading, Readings};
+use runtime_core::Monitor;
+use runtime_gc::{
+    Amount, Config, Disk, GarbageCollector, Mark, Pressure, Reading, Readings, SystemPressure,
+};
+use runtime_mocks::MockMonitor;
 use runtime_mocks::taskcluster::TaskState;
-use runtime_worker::{CollectorAdmission, Timing, WorkerBuilder};
+use runtime_worker::{CollectorAdmission, Timing, WorkerBuilder, measure_collections};
 use serde_json::{Value, json};
 
 use crate::support::{Bench, state};
@@ -60,20 +64,20 @@ async fn worker(bench: &Bench) -> (SmallDisk, WorkerBuilder) {
         folder: bench.folder.path().to_owned(),
         looks: Arc::default(),
     };
+    let worker = worker_on(bench, disk.clone(), &Monitor::null()).await;
+    (disk, worker)
+}
+
+async fn worker_on(bench: &Bench, disk: impl Pressure, monitor: &Monitor) -> WorkerBuilder {
     let mut config = Config::default();
     let floor = Mark::at(Amount::Absolute(400 * KIB)).rest(Amount::Absolute(500 * KIB));
     config.limits.min_free_disk = Some(floor);
-    let collector = GarbageCollector::new(config, disk.clone());
+    let collector = GarbageCollector::with_listener(config, disk, measure_collections(monitor));
     let mut timing = Timing::default();
     timing.claim_pause = Duration::from_millis(20);
-    let worker = bench
-        .worker_with_mounts_on(collector.tracker())
-        .await
-        .timing(timing);
-    (
-        disk,
-        worker.admission(Arc::new(CollectorAdmission::new(collector))),
-    )
+    let worker = bench.worker_with_mounts_on(collector.tracker()).await;
+    let admission = CollectorAdmission::new(collector);
+    worker.timing(timing).admission(Arc::new(admission))
 }
 
 fn fill_cache(name: &str) -> Value {
@@ -86,7 +90,12 @@ fn fill_cache(name: &str) -> Value {
 #[tokio::test]
 async fn caches_that_nobody_uses_make_room_for_the_next_task() {
     let bench = Bench::new().await;
-    let (disk, worker) = worker(&bench).await;
+    let disk = SmallDisk {
+        folder: bench.folder.path().to_owned(),
+        looks: Arc::default(),
+    };
+    let (monitor, told) = MockMonitor::new();
+    let worker = worker_on(&bench, disk.clone(), &monitor).await;
     let running = bench.start(worker.capacity(1));
     for name in ["a", "b", "c", "d", "e", "f", "g"] {
         let task_id = bench.create(fill_cache(name));
@@ -94,6 +103,13 @@ async fn caches_that_nobody_uses_make_room_for_the_next_task() {
         assert!(disk.used() <= 820 * KIB, "{}", disk.used());
     }
     running.stop().await;
+    let freed = told.counter("gc.freed");
+    assert!(freed >= 4, "{freed}");
+    assert!(told.counter("gc.freed-disk") >= freed * 200 * KIB);
+    assert_eq!(told.counter("gc.failed"), 0);
+    assert_eq!(told.counter("gc.slow"), 0);
+    assert!(!told.values("gc.duration").is_empty());
+    assert!(told.values("gc.quarantined").iter().all(|it| *it == 0.0));
 }
 
 #[tokio::test]
@@ -128,6 +144,60 @@ async fn a_disk_that_a_task_fills_pauses_claims_until_the_task_ends() {
         "completed",
         "the disk is no fault of its own"
     );
+    assert_eq!(state(&bench.resolved(&waiting).await), "completed");
+    running.stop().await;
+}
+
+/// Where `cargo xtask e2e full-disk` has mounted a disk of 4 MiB.
+const SMALL_DISK: &str = "RUNTIME_WORKER_SMALL_DISK";
+
+#[tokio::test]
+#[ignore = "needs a small disk, which `cargo xtask e2e full-disk` mounts"]
+async fn a_real_disk_that_tasks_fill_costs_no_task_its_life() {
+    let disk = PathBuf::from(std::env::var_os(SMALL_DISK).expect("a small disk is mounted"));
+    let bench = Bench::below(&disk).await;
+    let worker = worker_on(&bench, SystemPressure::new(&disk), &Monitor::null()).await;
+    // One that claims whether or not there is room. It cannot open its caches once there is none.
+    let settings = bench.settings().in_folder(disk.join("heedless"));
+    let mounts = settings.mounts().open(bench.collector.tracker()).await;
+    let heedless = settings.worker().plugin(mounts.expect("there is room"));
+    let running = bench.start(worker);
+    for name in ["a", "b", "c", "d", "e", "f", "g"] {
+        let fill = json!({
+            "command": ["sh", "-c", "head -c 1M /dev/zero > cache/data"],
+            "mounts": [{ "cacheName": name, "directory": "cache" }],
+        });
+        let task_id = bench.create(fill);
+        assert_eq!(
+            state(&bench.resolved(&task_id).await),
+            "completed",
+            "{name}"
+        );
+    }
+
+    let (full, go_on) = (bench.mark("full"), bench.mark("go-on"));
+    let script = format!(
+        "cat /dev/zero > data; echo full > {}; while [ ! -e {} ]; do sleep 0.05; done; echo later",
+        full.display(),
+        go_on.display()
+    );
+    let filling = bench.create(json!({ "command": ["sh", "-c", script], "maxRunTime": 600 }));
+    bench.file_appears(&full).await;
+    let heedless = bench.start(heedless);
+    let new_cache = bench.create(json!({
+        "command": ["true"],
+        "mounts": [{ "cacheName": "new", "directory": "cache" }],
+    }));
+    let status = bench.resolved(&new_cache).await;
+    assert_eq!(state(&status), "exception/resource-unavailable");
+    heedless.stop().await;
+
+    let waiting = bench.create(json!({ "command": ["true"] }));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let status = bench.taskcluster.status(&waiting).expect("the task exists");
+    assert_eq!(status.state, TaskState::Pending, "there is no room for it");
+    std::fs::write(&go_on, "\n").expect("the mark is on another disk");
+    assert_eq!(state(&bench.resolved(&filling).await), "completed");
     assert_eq!(state(&bench.resolved(&waiting).await), "completed");
     running.stop().await;
 }

@@ -47,6 +47,47 @@ async fn a_task_of_a_worker_that_was_killed_runs_again_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_cache_that_a_killed_worker_had_lent_is_not_handed_out_again() {
+    let bench = Bench::with_claim_timeout(Duration::from_secs(2)).await;
+    let started = bench.mark("started");
+    let visit = |script: &str| {
+        json!({
+            "command": ["sh", "-c", script],
+            "env": { "STARTED": started },
+            "mounts": [{ "cacheName": "visits", "directory": "cache" }],
+        })
+    };
+    let mut worker = bench.settings().with_mounts().start_process();
+    let first = bench.create(visit("echo whole > cache/visits"));
+    assert_eq!(state(&bench.resolved(&first).await), "completed");
+    let half = "cat cache/visits; echo half > cache/visits; echo > $STARTED; test $RUN_ID = 1 || exec sleep 600";
+    let second = bench.create(visit(half));
+    bench.file_appears(&started).await;
+    worker.kill();
+
+    let running = bench.start(bench.worker_with_mounts().await);
+    assert_eq!(state(&bench.resolved(&second).await), "completed");
+    let log = bench.log(&second).await;
+    assert!(log.contains("visits was not in the cache"), "{log}");
+    assert!(!log.contains("half") && !log.contains("whole"), "{log}");
+    let third = bench.create(visit("cat cache/visits"));
+    assert_eq!(state(&bench.resolved(&third).await), "completed");
+    let log = bench.log(&third).await;
+    assert!(
+        log.contains("visits is in the cache") && log.contains("\nhalf\n"),
+        "{log}"
+    );
+    running.stop().await;
+
+    bench.collector.collect().await;
+    assert_eq!(bench.entries("mounts/caches/folders").len(), 1);
+    assert_eq!(bench.entries("mounts/caches/index").len(), 1);
+    assert_eq!(bench.entries("mounts/caches/leases"), [""; 0]);
+    assert_eq!(bench.entries("mounts/caches/trash"), [""; 0]);
+    assert_eq!(bench.left_behind(), ["mounts"]);
+}
+
+#[tokio::test]
 async fn the_first_sigterm_lets_the_task_finish_and_the_worker_ends_well() {
     let bench = Bench::new().await;
     let (started, go) = (bench.mark("started"), bench.mark("go"));

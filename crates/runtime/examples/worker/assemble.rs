@@ -17,7 +17,7 @@ use runtime::monitoring::{
 };
 use runtime::webhook::{AnyServer, LiveLog};
 use runtime::worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, Mounts, TaskLog};
-use runtime::worker::{CollectorAdmission, Observer, ProcessEngine, Worker};
+use runtime::worker::{CollectorAdmission, Observer, ProcessEngine, Worker, measure_collections};
 use runtime::{
     CredentialsWatch, Deployment as _, Environment, LifeCycleTracker, Monitor, TaskContext,
     TemporaryStorage, WorkerIdentity,
@@ -66,7 +66,7 @@ pub(crate) async fn assemble(
     let hiding = hide_credentials(parts.credentials.clone(), monitoring.redactor);
     let (root, folder) = storage_root(args)?;
     let storage = TemporaryStorage::open(&root)?;
-    let collector = collector(root.clone(), monitoring.monitor.clone());
+    let collector = collector(root.clone(), &monitoring.monitor);
     let client = parts.deployment.client(parts.credentials.clone());
     let hooks = hooks::start(args.web_hooks.as_deref(), client, &monitoring.monitor).await?;
     let environment = Environment {
@@ -159,13 +159,12 @@ fn storage_root(args: &Args) -> Result<(PathBuf, Option<TempDir>)> {
 }
 
 /// Frees caches when less than 1 GiB of disk or 256 MiB of memory is left.
-fn collector(root: PathBuf, monitor: Monitor) -> GarbageCollector {
+fn collector(root: PathBuf, monitor: &Monitor) -> GarbageCollector {
     let mut config = CollectorConfig::default();
     config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(1 << 30)));
     config.limits.min_available_memory = Some(Mark::at(Amount::Absolute(256 << 20)));
-    GarbageCollector::with_listener(config, SystemPressure::new(root), move |report| {
-        monitor.info(report)
-    })
+    let listener = measure_collections(monitor);
+    GarbageCollector::with_listener(config, SystemPressure::new(root), listener)
 }
 
 fn identity(args: &Args, root_url: &str) -> WorkerIdentity {

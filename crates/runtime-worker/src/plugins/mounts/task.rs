@@ -98,7 +98,10 @@ impl TaskMounts {
     async fn hold_cache(&self, wanted: &CacheMount) -> Result<HeldCache, TaskError> {
         let empty = |_: Draft| ready(Ok::<_, Infallible>(()));
         let handle = self.shared.caches.require(&wanted.name, empty).await;
-        let handle = handle.map_err(TaskError::other)?;
+        let handle = handle.map_err(|error| match error.is_lack_of_room() {
+            true => TaskError::unavailable(error),
+            false => TaskError::other(error),
+        })?;
         self.note(&wanted.name, handle.lookup());
         Ok(HeldCache {
             handle,

@@ -178,13 +178,20 @@ impl Bench {
 
     /// What is in the worker's folder, but for the lock of the root.
     pub(crate) fn left_behind(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.folder.path()).expect("the folder is there");
+        let mut names = self.entries("");
+        names.retain(|name| name != ".lock");
+        names
+    }
+
+    /// What is in a folder below the worker's, by name.
+    pub(crate) fn entries(&self, folder: &str) -> Vec<String> {
+        let folder = self.folder.path().join(folder);
+        let entries = std::fs::read_dir(folder).expect("the folder is there");
         let name =
             |entry: std::io::Result<std::fs::DirEntry>| entry.expect("it is readable").file_name();
         let mut names: Vec<_> = entries
             .map(|entry| name(entry).to_string_lossy().into_owned())
             .collect();
-        names.retain(|name| name != ".lock");
         names.sort_unstable();
         names
     }

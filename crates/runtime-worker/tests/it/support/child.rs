@@ -4,6 +4,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
 use runtime_core::{LifeCycleTracker, Monitor, ShutdownManager};
+use runtime_gc::ResourceTracker;
 use runtime_worker::Signals;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -59,7 +60,12 @@ pub(crate) async fn be_the_worker() {
     let _listening = ShutdownManager::new(Arc::new(stop.clone()), Monitor::null())
         .source(signals)
         .start();
-    let worker = settings.worker().build().expect("the parts fit together");
+    let mut worker = settings.worker();
+    if settings.mounts {
+        let mounts = settings.mounts().open(ResourceTracker::detached()).await;
+        worker = worker.plugin(mounts.expect("the folder is ours"));
+    }
+    let worker = worker.build().expect("the parts fit together");
     worker.run_until(&stop).await;
 }
 

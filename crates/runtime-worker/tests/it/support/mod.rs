@@ -8,6 +8,7 @@ mod workers;
 pub(crate) use child::{WorkerProcess, be_the_worker};
 pub(crate) use settings::{Settings, process_engine};
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +77,17 @@ impl Bench {
     }
 
     async fn with(builder: Builder, long_poll: Duration) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        Self::with_folder(builder, long_poll, folder).await
+    }
+
+    /// With the worker's folder below this one.
+    pub(crate) async fn below(folder: &Path) -> Self {
+        let folder = tempfile::tempdir_in(folder).expect("a folder for the test");
+        Self::with_folder(Taskcluster::builder(), SHORT_POLL, folder).await
+    }
+
+    async fn with_folder(builder: Builder, long_poll: Duration, folder: TempDir) -> Self {
         let builder = builder.long_poll(long_poll);
         let taskcluster = builder.start().await.expect("a Taskcluster on a free port");
         // Delays of nothing, which count.
@@ -85,7 +97,7 @@ impl Bench {
             claims: count("queue.claimWork"),
             reclaims: count("queue.reclaimTask"),
             taskcluster,
-            folder: tempfile::tempdir().expect("a folder for the test"),
+            folder,
             marks: tempfile::tempdir().expect("a folder for the test"),
             hooks: CountingHooks::default(),
             reports: Reports::default(),
@@ -100,6 +112,7 @@ impl Bench {
             client_id: credentials.client_id,
             access_token: credentials.access_token.expose_secret().to_owned(),
             folder: self.folder.path().to_owned(),
+            mounts: false,
         }
     }
 }

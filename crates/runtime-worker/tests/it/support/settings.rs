@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(super) client_id: String,
     pub(super) access_token: String,
     pub(super) folder: PathBuf,
+    /// Whether a worker in another process has caches.
+    pub(super) mounts: bool,
 }
 
 /// What a test may want to be different.
@@ -58,6 +60,14 @@ impl Settings {
     /// The same in another folder.
     pub(crate) fn in_folder(self, folder: PathBuf) -> Self {
         Self { folder, ..self }
+    }
+
+    /// The same with caches, for a worker in another process.
+    pub(crate) fn with_mounts(self) -> Self {
+        Self {
+            mounts: true,
+            ..self
+        }
     }
 
     /// The worker of most tests: processes, a log, artifacts, a time limit, exit codes.
