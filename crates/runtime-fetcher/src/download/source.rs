@@ -4,14 +4,11 @@ use async_trait::async_trait;
 use url::Url;
 
 use crate::hash::Hashes;
-use crate::{FetchCause, FetchContext};
+use crate::{FetchCause, FetchContext, Reference};
 
-/// Knows where bytes are. Signed URLs end, so every attempt asks again.
+/// A reference that knows where its bytes are. Signed URLs end, so every attempt asks again.
 #[async_trait]
-pub(crate) trait Source: Send + Sync {
-    /// What is fetched, without secrets.
-    fn subject(&self) -> String;
-
+pub(crate) trait Source: Reference {
     /// Where the bytes are now.
     async fn locate(&self, context: &FetchContext) -> Result<Location, FetchCause>;
 }

@@ -174,10 +174,6 @@ impl Reference for ArtifactReference {
 
 #[async_trait]
 impl Source for ArtifactReference {
-    fn subject(&self) -> String {
-        Reference::subject(self)
-    }
-
     async fn locate(&self, context: &FetchContext) -> Result<Location, FetchCause> {
         let services = context.services();
         let content = services

@@ -105,10 +105,6 @@ impl Reference for ObjectReference {
 
 #[async_trait]
 impl Source for ObjectReference {
-    fn subject(&self) -> String {
-        Reference::subject(self)
-    }
-
     async fn locate(&self, context: &FetchContext) -> Result<Location, FetchCause> {
         locate_object(context.services(), &self.name, None, &self.hashes).await
     }

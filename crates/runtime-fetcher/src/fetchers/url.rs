@@ -110,10 +110,6 @@ impl Reference for UrlReference {
 
 #[async_trait]
 impl Source for UrlReference {
-    fn subject(&self) -> String {
-        redacted(&self.url)
-    }
-
     async fn locate(&self, _: &FetchContext) -> Result<Location, FetchCause> {
         Ok(Location {
             url: self.url.clone(),
