@@ -2,53 +2,35 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::ReadBuf;
 
-/// Shorter pieces are gathered: each would keep a whole buffer of the WebSocket alive.
-const SHORT: usize = 4 * 1024;
-
-/// So many bytes of short pieces make one.
-const GATHERED: usize = 16 * 1024;
-
-/// A queue of bytes that holds hardly more memory than they are.
+/// A queue of bytes that uses its memory again and again.
+///
+/// What came is copied: to keep the messages instead would take the WebSocket its buffer away with each, and
+/// a new one of that size is cleared by the operating system and by the WebSocket, which costs far more.
 #[derive(Debug, Default)]
-pub(super) struct Buffer {
-    pieces: VecDeque<Bytes>,
-    gathered: BytesMut,
-}
+pub(super) struct Buffer(VecDeque<u8>);
 
 impl Buffer {
-    pub(super) fn push(&mut self, bytes: Bytes) {
-        if bytes.len() < SHORT {
-            self.gathered.extend_from_slice(&bytes);
-            if self.gathered.len() >= GATHERED {
-                self.gather();
-            }
-        } else {
-            self.gather();
-            self.pieces.push_back(bytes);
-        }
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.0.extend(bytes);
     }
 
-    fn gather(&mut self) {
-        if !self.gathered.is_empty() {
-            let bytes = std::mem::take(&mut self.gathered);
-            self.pieces.push_back(bytes.freeze());
+    /// Moves as many bytes as fit off the front, and returns how many.
+    pub(super) fn pop(&mut self, into: &mut ReadBuf<'_>) -> usize {
+        let before = into.remaining();
+        let (front, back) = self.0.as_slices();
+        for part in [front, back] {
+            into.put_slice(&part[..part.len().min(into.remaining())]);
         }
+        let count = before - into.remaining();
+        self.0.drain(..count);
+        count
     }
 
-    /// Takes up to `max` bytes off the front; empty if there are none.
-    pub(super) fn pop(&mut self, max: usize) -> Bytes {
-        if self.pieces.is_empty() {
-            self.gather();
-        }
-        let Some(front) = self.pieces.front_mut() else {
-            return Bytes::new();
-        };
-        if front.len() > max {
-            return front.copy_to_bytes(max);
-        }
-        self.pieces.pop_front().unwrap_or_default()
+    /// Gives memory back that the bytes do not need.
+    pub(super) fn shrink(&mut self) {
+        self.0.shrink_to_fit();
     }
 
     /// Throws everything away.

@@ -28,7 +28,7 @@ pub struct Config {
     /// websocktunnel before 94 take 1024.
     pub assumed_window: u32,
 
-    /// How many bytes go into one message at most. 64 KiB by default.
+    /// How many bytes go into one message at most. 32 KiB by default.
     pub message_bytes: usize,
 
     /// How many bytes of a stream wait here for their turn before a write has to wait. 128 KiB by
@@ -54,7 +54,7 @@ impl Default for Config {
         Self {
             receive_window: 1 << 20,
             assumed_window: 4 << 20,
-            message_bytes: 64 * 1024,
+            message_bytes: 32 * 1024,
             queued_bytes: 128 * 1024,
             streams: 10_000,
             backlog: 1000,

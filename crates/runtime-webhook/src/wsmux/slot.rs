@@ -57,7 +57,7 @@ pub(super) struct Sending {
 
 impl Receiving {
     /// Takes bytes that came; `false` if they are more than there was room for.
-    pub(super) fn push(&mut self, bytes: Bytes) -> bool {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> bool {
         let Some(window) = self.window.checked_sub(bytes.len()) else {
             return false;
         };

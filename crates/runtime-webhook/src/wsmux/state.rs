@@ -73,7 +73,7 @@ impl State {
         let Frame { stream, kind } = Frame::decode(message)?;
         match kind {
             Kind::Syn => self.receive_syn(stream),
-            Kind::Dat(bytes) => self.receive_data(stream, bytes),
+            Kind::Dat(bytes) => self.receive_data(stream, &bytes),
             Kind::Ack(bytes) => self.receive_ack(stream, bytes),
             Kind::Fin => self.receive_fin(stream),
         }
@@ -103,7 +103,7 @@ impl State {
         self.wakes.extend(self.acceptor.take());
     }
 
-    fn receive_data(&mut self, stream: u32, bytes: Bytes) {
+    fn receive_data(&mut self, stream: u32, bytes: &[u8]) {
         let Some(slot) = self.streams.get_mut(&stream) else {
             return;
         };
@@ -350,12 +350,13 @@ impl State {
         self.driver = None;
     }
 
-    /// A ping goes out. Streams that nobody holds are forgotten when nothing came for two rounds: some
-    /// peers never say that they have no more.
+    /// A ping goes out. Streams give memory back that they do not use, and those that nobody holds are
+    /// forgotten when nothing came for two rounds: some peers never say that they have no more.
     pub(super) fn ping(&mut self) {
         self.pings += 1;
         let pings = self.pings;
         self.streams.retain(|_, slot| {
+            slot.receiving.buffer.shrink();
             slot.held || slot.sending.has_work() || !slot.sending.ended || slot.heard + 2 > pings
         });
     }

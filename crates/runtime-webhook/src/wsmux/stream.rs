@@ -47,7 +47,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let piece = self.with(|state, id| {
+        self.with(|state, id| {
             let has_ended = state.has_ended();
             let slot = slot(state, id)?;
             let receiving = &mut slot.receiving;
@@ -55,22 +55,21 @@ impl AsyncRead for Stream {
                 let message = "the peer sent more than it was allowed to";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, message)));
             }
-            let piece = receiving.buffer.pop(buf.remaining());
-            if !piece.is_empty() {
-                receiving.consumed += piece.len();
+            let count = receiving.buffer.pop(buf);
+            if count > 0 {
+                receiving.consumed += count;
                 state.give_credit(id);
-                return Poll::Ready(Ok(piece));
+                return Poll::Ready(Ok(()));
             }
             if receiving.ended || buf.remaining() == 0 {
-                return Poll::Ready(Ok(piece));
+                return Poll::Ready(Ok(()));
             }
             if has_ended {
                 return Poll::Ready(Err(session_over()));
             }
             receiving.reader = Some(cx.waker().clone());
             Poll::Pending
-        });
-        piece.map_ok(|piece| buf.put_slice(&piece))
+        })
     }
 }
 
