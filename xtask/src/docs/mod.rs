@@ -6,6 +6,7 @@ mod from_go;
 mod guides;
 mod links;
 mod metrics;
+mod names;
 mod readme;
 mod snippets;
 pub(crate) mod table;
@@ -54,6 +55,7 @@ pub(crate) fn run(sh: &Shell, write: bool) -> Result<()> {
     book::check(&files)?;
     from_go::check(&files)?;
     guides::check(&files)?;
+    names::check(&files)?;
     links::check(&files)?;
     book::build(sh)
 }
