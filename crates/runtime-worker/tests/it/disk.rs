@@ -58,20 +58,25 @@ fn size(path: &Path) -> u64 {
     entries.map(|entry| size(&entry.path())).sum()
 }
 
-/// A worker that keeps 400 KiB free, and comes to rest at 500.
 async fn worker(bench: &Bench) -> (SmallDisk, WorkerBuilder) {
     let disk = SmallDisk {
         folder: bench.folder.path().to_owned(),
         looks: Arc::default(),
     };
-    let worker = worker_on(bench, disk.clone(), &Monitor::null()).await;
+    let worker = worker_on(bench, disk.clone(), 400, &Monitor::null()).await;
     (disk, worker)
 }
 
-async fn worker_on(bench: &Bench, disk: impl Pressure, monitor: &Monitor) -> WorkerBuilder {
+/// A worker that keeps so many KiB free, and comes to rest at 100 more.
+async fn worker_on(
+    bench: &Bench,
+    disk: impl Pressure,
+    floor: u64,
+    monitor: &Monitor,
+) -> WorkerBuilder {
     let mut config = Config::default();
-    let floor = Mark::at(Amount::Absolute(400 * KIB)).rest(Amount::Absolute(500 * KIB));
-    config.limits.min_free_disk = Some(floor);
+    let rest = Amount::Absolute((floor + 100) * KIB);
+    config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(floor * KIB)).rest(rest));
     let collector = GarbageCollector::with_listener(config, disk, measure_collections(monitor));
     let mut timing = Timing::default();
     timing.claim_pause = Duration::from_millis(20);
@@ -95,7 +100,7 @@ async fn caches_that_nobody_uses_make_room_for_the_next_task() {
         looks: Arc::default(),
     };
     let (monitor, told) = MockMonitor::new();
-    let worker = worker_on(&bench, disk.clone(), &monitor).await;
+    let worker = worker_on(&bench, disk.clone(), 400, &monitor).await;
     let running = bench.start(worker.capacity(1));
     for name in ["a", "b", "c", "d", "e", "f", "g"] {
         let task_id = bench.create(fill_cache(name));
@@ -156,7 +161,8 @@ const SMALL_DISK: &str = "RUNTIME_WORKER_SMALL_DISK";
 async fn a_real_disk_that_tasks_fill_costs_no_task_its_life() {
     let disk = PathBuf::from(std::env::var_os(SMALL_DISK).expect("a small disk is mounted"));
     let bench = Bench::below(&disk).await;
-    let worker = worker_on(&bench, SystemPressure::new(&disk), &Monitor::null()).await;
+    let pressure = SystemPressure::new(&disk);
+    let worker = worker_on(&bench, pressure, 1000, &Monitor::null()).await;
     // One that claims whether or not there is room. It cannot open its caches once there is none.
     let settings = bench.settings().in_folder(disk.join("heedless"));
     let mounts = settings.mounts().open(bench.collector.tracker()).await;
@@ -164,25 +170,27 @@ async fn a_real_disk_that_tasks_fill_costs_no_task_its_life() {
     let running = bench.start(worker);
     for name in ["a", "b", "c", "d", "e", "f", "g"] {
         let fill = json!({
-            "command": ["sh", "-c", "head -c 1M /dev/zero > cache/data"],
+            "command": ["sh", "-c", "head -c 700k /dev/zero > cache/data"],
             "mounts": [{ "cacheName": name, "directory": "cache" }],
         });
         let task_id = bench.create(fill);
-        assert_eq!(
-            state(&bench.resolved(&task_id).await),
-            "completed",
-            "{name}"
-        );
+        let status = bench.resolved(&task_id).await;
+        assert_eq!(state(&status), "completed", "{}", bench.log(&task_id).await);
     }
 
     let (full, go_on) = (bench.mark("full"), bench.mark("go-on"));
     let script = format!(
-        "cat /dev/zero > data; echo full > {}; while [ ! -e {} ]; do sleep 0.05; done; echo later",
-        full.display(),
-        go_on.display()
+        "until [ -e {} ]; do cat /dev/zero >> data 2>/dev/null; echo > {}; sleep 0.05; done; rm data",
+        go_on.display(),
+        full.display()
     );
     let filling = bench.create(json!({ "command": ["sh", "-c", script], "maxRunTime": 600 }));
     bench.file_appears(&full).await;
+    // The worker frees what is idle, and the task fills that too.
+    let is_full = || std::fs::write(disk.join("probe"), "x").is_err();
+    while bench.entries("mounts/caches/folders") != [""; 0] || !is_full() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let heedless = bench.start(heedless);
     let new_cache = bench.create(json!({
         "command": ["true"],
@@ -196,7 +204,7 @@ async fn a_real_disk_that_tasks_fill_costs_no_task_its_life() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let status = bench.taskcluster.status(&waiting).expect("the task exists");
     assert_eq!(status.state, TaskState::Pending, "there is no room for it");
-    std::fs::write(&go_on, "\n").expect("the mark is on another disk");
+    std::fs::write(&go_on, "").expect("the mark is on another disk");
     assert_eq!(state(&bench.resolved(&filling).await), "completed");
     assert_eq!(state(&bench.resolved(&waiting).await), "completed");
     running.stop().await;
