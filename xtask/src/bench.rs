@@ -10,8 +10,8 @@ use crate::workspace::{Workspace, cargo};
 
 /// A bench program and the package that has it.
 #[derive(Debug, PartialEq, Eq)]
-struct Program {
-    name: String,
+pub(crate) struct Program {
+    pub(crate) name: String,
     package: String,
 }
 
@@ -39,7 +39,8 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Bench) -> Result<()> {
     Ok(())
 }
 
-fn discover(workspace: &Workspace) -> Vec<Program> {
+/// The bench programs of all packages, by name.
+pub(crate) fn discover(workspace: &Workspace) -> Vec<Program> {
     let mut programs = Vec::new();
     for package in &workspace.packages {
         let benches = package

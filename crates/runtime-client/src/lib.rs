@@ -6,6 +6,14 @@
 //! [`ArtifactUploader`](runtime_core::artifact::ArtifactUploader), and has methods of its own for what
 //! only an application calls.
 //!
+//! | for | use |
+//! | --- | --- |
+//! | a worker that has credentials | [`TaskclusterDeployment`] with a [`CredentialsWatch`](runtime_core::CredentialsWatch) |
+//! | a worker that registers with the worker manager | [`Registrar`], whose [`Renewal`] is a source of shutdown |
+//! | calls that only an application makes | [`Client`] |
+//! | URLs and headers for a program that cannot sign | [`Authorizer`] |
+//! | notice that the machine goes away | [`shutdown`] |
+//!
 //! # What it takes care of
 //!
 //! - **Credentials change.** Each attempt takes those of its moment and is signed anew. Nothing is locked

@@ -43,7 +43,7 @@
 //! # }
 //! ```
 //!
-//! # Features
+//! # What it brings
 //!
 //! `taskcluster` adds the embedded Taskcluster, and with it hyper and all that speaks HTTP;
 //! `websocktunnel` adds a tunnel server. Without them this crate needs little more than `runtime-core`.

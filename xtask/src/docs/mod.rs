@@ -56,6 +56,7 @@ pub(crate) fn run(sh: &Shell, write: bool) -> Result<()> {
     from_go::check(&files)?;
     guides::check(&files)?;
     names::check(&files)?;
+    names::check_mentions(&files, &workspace)?;
     links::check(&files)?;
     book::build(sh)
 }

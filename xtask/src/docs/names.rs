@@ -4,11 +4,38 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::bench;
 use crate::tidy::files::File;
+use crate::workspace::Workspace;
 
 const SECURITY: &str = "docs/security.md";
 const PRODUCTION: &str = "docs/guide/production.md";
+const BENCHMARKS: &str = "docs/benchmarks.md";
+const STATUS: &str = "docs/status.md";
 const METRICS: &str = "docs/metrics.md";
+
+/// Fails on a library without a word on its status, and on a bench without a word on its figures.
+pub(super) fn check_mentions(files: &[File], workspace: &Workspace) -> Result<()> {
+    let benches = bench::discover(workspace);
+    let benches = benches
+        .iter()
+        .map(|bench| format!("cargo xtask bench {}", bench.name));
+    let libraries = workspace
+        .libraries()
+        .map(|library| format!("`{}`", library.name));
+    for (path, wanted) in [
+        (BENCHMARKS, benches.collect()),
+        (STATUS, libraries.collect::<Vec<_>>()),
+    ] {
+        let text = text(files, path)?;
+        let missing: Vec<&String> = wanted
+            .iter()
+            .filter(|wanted| !text.contains(*wanted))
+            .collect();
+        ensure!(missing.is_empty(), "{path} does not mention {missing:?}");
+    }
+    Ok(())
+}
 
 /// Fails on a test that no source has, and on a metric that no worker has.
 pub(super) fn check(files: &[File]) -> Result<()> {

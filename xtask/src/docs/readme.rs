@@ -43,11 +43,15 @@ fn markdown(source: &str) -> String {
 }
 
 /// The lines of the doc comment, up to a heading that has nothing below it: its text is made elsewhere.
+///
+/// Lines that only a feature adds are among them: a README describes all features.
 fn head(source: &str) -> Vec<&str> {
-    let lines = source
-        .lines()
-        .map_while(|line| line.strip_prefix("//!"))
-        .map(|line| line.strip_prefix(' ').unwrap_or(line));
+    let block = source.lines().take_while(|line| !line.is_empty());
+    let lines = block.filter_map(|line| {
+        line.strip_prefix("//!")
+            .or_else(|| added_by_a_feature(line))
+            .map(|line| line.strip_prefix(' ').unwrap_or(line))
+    });
     let mut lines: Vec<_> = lines.collect();
     while lines
         .last()
@@ -56,6 +60,12 @@ fn head(source: &str) -> Vec<&str> {
         lines.pop();
     }
     lines
+}
+
+/// The text of `doc = "..."` in an attribute.
+fn added_by_a_feature(line: &str) -> Option<&str> {
+    let text = line.trim_start().strip_prefix("doc = \"")?;
+    text.strip_suffix('"')
 }
 
 /// Where a line stands.
@@ -170,6 +180,12 @@ mod tests {
             prose(line),
             "A `Cache`, a handle, [docs](https://example.com/a), [below](#below), a[0"
         );
+    }
+
+    #[test]
+    fn lines_that_a_feature_adds_are_in_the_readme() {
+        let source = "//! | a | b |\n#![cfg_attr(\n    feature = \"c\",\n    doc = \"| [`c`](c::C) | d |\"\n)]\n//!\n//! End.\n#![cfg_attr(docsrs, feature(doc_cfg))]\n\nmod a;\n";
+        assert_eq!(markdown(source), "| a | b |\n| `c` | d |\n\nEnd.\n");
     }
 
     #[test]
