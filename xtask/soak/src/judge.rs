@@ -2,7 +2,7 @@
 
 use runtime_mocks::taskcluster::{RunStatus, TaskState};
 
-use crate::run::{Course, Task, end};
+use crate::course::{Course, Task, end};
 use crate::sample::Sample;
 
 /// Something that must not grow: what it is, and how much more than in the middle third it may be in the last one.
@@ -82,8 +82,9 @@ pub(crate) fn judge(course: &Course) -> Verdict {
 }
 
 fn row(flat: &'static Flat, course: &Course) -> Row {
-    let third = course.samples.len() / 3;
-    let values: Vec<f64> = course.samples.iter().map(flat.of).collect();
+    let third = course.looks.len() / 3;
+    let values = course.looks.iter().map(|look| (flat.of)(&look.sample));
+    let values: Vec<f64> = values.collect();
     let middle = median(&values[third..2 * third]);
     let (factor, slack) = flat.allowed;
     Row {

@@ -4,6 +4,7 @@
 //! embedded Taskcluster in this one, and is looked at from outside, through `/proc`. A seed repeats the choices; when
 //! they meet the worker depends on the machine.
 
+mod course;
 mod faults;
 mod flags;
 mod judge;

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use crate::course::{Course, Look};
 use crate::judge::Verdict;
 use crate::plot::{Series, plot};
-use crate::run::Course;
 use crate::sample::Sample;
 
 /// Writes all of it into a folder, and prints the table.
@@ -31,9 +31,9 @@ fn pictures(course: &Course) -> [(&'static str, &'static str, Vec<Series>); 4] {
     let of = |name: &str, value: fn(&Sample) -> f64| Series {
         name: name.to_owned(),
         points: course
-            .samples
+            .looks
             .iter()
-            .map(|sample| (sample.at, value(sample)))
+            .map(|look| (look.sample.at, value(&look.sample)))
             .collect(),
     };
     [
@@ -61,15 +61,13 @@ fn pictures(course: &Course) -> [(&'static str, &'static str, Vec<Series>); 4] {
 }
 
 fn ends(course: &Course) -> Vec<Series> {
-    let names: BTreeSet<&String> = course.ends.iter().flat_map(BTreeMap::keys).collect();
+    let looks = || course.looks.iter();
+    let names: BTreeSet<&String> = looks().flat_map(|look| look.ended.keys()).collect();
     let series = names.into_iter().map(|name| {
-        let looks = course.samples.iter().zip(&course.ends);
-        let count = |ends: &BTreeMap<String, usize>| ends.get(name).copied().unwrap_or(0) as f64;
+        let count = |look: &Look| look.ended.get(name).copied().unwrap_or(0) as f64;
         Series {
             name: name.trim_start_matches("exception/").to_owned(),
-            points: looks
-                .map(|(sample, ends)| (sample.at, count(ends)))
-                .collect(),
+            points: looks().map(|look| (look.sample.at, count(look))).collect(),
         }
     });
     series.collect()
@@ -77,7 +75,7 @@ fn ends(course: &Course) -> Vec<Series> {
 
 fn table(course: &Course, verdict: &Verdict) -> String {
     let mut table = format!(
-        "{:.0} minutes, seed {}: {} tasks, {} calls that went wrong, {} viewers of logs. The worker itself, {}, used {:.1} % of a core.\n\n\
+        "{:.0} minutes, seed {}: {} tasks, {} calls that went wrong, {} viewers of logs. The worker itself, {}, used {:.1} % of a core. The longest time in which no task ended: {:.0} s.\n\n\
          | | before | middle third | last third | bound | after |\n\
          | --- | ---: | ---: | ---: | ---: | ---: |\n",
         course.length.as_secs_f64() / 60.0,
@@ -90,6 +88,7 @@ fn table(course: &Course, verdict: &Verdict) -> String {
             false => "optimized",
         },
         verdict.load * 100.0,
+        longest_silence(course),
     );
     for row in &verdict.rows {
         let what = [row.flat.what, row.flat.unit].join(", ");
@@ -118,11 +117,24 @@ fn table(course: &Course, verdict: &Verdict) -> String {
     table
 }
 
+/// The most seconds between two looks that saw the same number of ended tasks.
+fn longest_silence(course: &Course) -> f64 {
+    let (mut longest, mut since, mut seen) = (0.0, 0.0, 0);
+    for Look { sample, ended } in &course.looks {
+        let ended = ended.values().sum::<usize>();
+        if ended > seen {
+            (since, seen) = (sample.at, ended);
+        }
+        longest = f64::max(longest, sample.at - since);
+    }
+    longest
+}
+
 /// How many tasks of a kind ended how, and how many runs they took.
 fn kinds(course: &Course) -> BTreeMap<(&'static str, String), (usize, usize)> {
     let mut kinds = BTreeMap::new();
     for task in &course.tasks {
-        let end = crate::run::end(&task.status);
+        let end = crate::course::end(&task.status);
         let (tasks, runs) = kinds.entry((task.kind, end)).or_insert((0, 0));
         *tasks += 1;
         *runs += task.status.runs.len();

@@ -1,21 +1,21 @@
 //! The course of a soak: tasks, cancellations, faults and viewers come, and samples are taken.
 
 use std::collections::BTreeMap;
-use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use fastrand::Rng;
-use runtime_mocks::taskcluster::{TaskState, TaskStatus, Taskcluster};
+use runtime_mocks::taskcluster::Taskcluster;
 use tempfile::TempDir;
 
+use crate::course::{Course, Ended, Look, Task, end};
 use crate::faults::{self, Injected};
 use crate::flags::Soak;
 use crate::judge::IDLE_SLACK;
 use crate::sample::{self, Sample};
 use crate::tasks::{self, Plan};
 use crate::viewers;
-use crate::worker::{Told, Worker};
+use crate::worker::Worker;
 
 /// Short, so that claims are extended often, and a claim whose answer was lost is soon given to somebody.
 const CLAIM: Duration = Duration::from_secs(40);
@@ -30,36 +30,6 @@ const BETWEEN_VIEWERS: f64 = 2.0;
 const DRAIN: Duration = Duration::from_secs(300);
 /// How long connections and threads that are kept for the next task may last.
 const SETTLE: Duration = Duration::from_secs(150);
-
-/// A task, and what the queue says of it in the end.
-pub(crate) struct Task {
-    pub(crate) name: String,
-    pub(crate) kind: &'static str,
-    pub(crate) end: &'static str,
-    pub(crate) status: TaskStatus,
-    /// What its log gives as reasons, if it did not end as it should.
-    pub(crate) errors: String,
-}
-
-/// What happened.
-pub(crate) struct Course {
-    pub(crate) seed: u64,
-    pub(crate) length: Duration,
-    /// Without tasks, after the inputs were made.
-    pub(crate) before: Sample,
-    pub(crate) samples: Vec<Sample>,
-    /// How many tasks had ended how, at each sample.
-    pub(crate) ends: Vec<BTreeMap<String, usize>>,
-    /// Without tasks, in the end.
-    pub(crate) after: Sample,
-    pub(crate) tasks: Vec<Task>,
-    pub(crate) told: Told,
-    pub(crate) faults: Vec<Injected>,
-    pub(crate) viewers: usize,
-    /// Processes of tasks that still ran after the last task, and after the worker.
-    pub(crate) strays: (usize, usize),
-    pub(crate) status: ExitStatus,
-}
 
 /// Runs one to its end.
 pub(crate) async fn run(flags: &Soak, seed: u64) -> Result<Course> {
@@ -85,15 +55,12 @@ pub(crate) async fn run(flags: &Soak, seed: u64) -> Result<Course> {
     let inputs = soak.make_inputs().await?;
     let before = soak.sample()?;
     soak.start = Instant::now();
-    let (samples, ends) = soak.expose(flags, &inputs).await?;
+    let looks = soak.expose(flags, &inputs).await?;
     soak.taskcluster.clear_faults();
     soak.drain().await?;
     let after = soak.settle(&before).await?;
-    soak.finish(flags, seed, (before, samples, ends, after))
-        .await
+    soak.finish(flags, seed, (before, looks, after)).await
 }
-
-type Observed = (Sample, Vec<Sample>, Vec<BTreeMap<String, usize>>, Sample);
 
 struct Soaking {
     rng: Rng,
@@ -104,7 +71,7 @@ struct Soaking {
     tasks: Vec<(String, Plan)>,
     /// Which of the tasks are not resolved yet.
     open: Vec<usize>,
-    ended: BTreeMap<String, usize>,
+    ended: Ended,
     cancels: Vec<(Instant, String)>,
     faults: Vec<Injected>,
     watching: Vec<tokio::task::JoinHandle<()>>,
@@ -135,12 +102,8 @@ impl Soaking {
     }
 
     /// Lets tasks and faults come, until the time is over.
-    async fn expose(
-        &mut self,
-        flags: &Soak,
-        inputs: &[String],
-    ) -> Result<(Vec<Sample>, Vec<BTreeMap<String, usize>>)> {
-        let (mut samples, mut ends) = (Vec::new(), Vec::new());
+    async fn expose(&mut self, flags: &Soak, inputs: &[String]) -> Result<Vec<Look>> {
+        let mut looks = Vec::new();
         let [mut task, mut fault, mut viewer, mut look] = [0.0; 4];
         while self.start.elapsed() < flags.length() {
             let now = self.start.elapsed().as_secs_f64();
@@ -160,12 +123,12 @@ impl Soaking {
             }
             if now >= look {
                 look = now + BETWEEN_SAMPLES;
-                samples.push(self.sample()?);
-                ends.push(self.ended.clone());
+                let (sample, ended) = (self.sample()?, self.ended.clone());
+                looks.push(Look { sample, ended });
             }
             self.turn().await?;
         }
-        Ok((samples, ends))
+        Ok(looks)
     }
 
     /// A random pause: as often short as long.
@@ -241,8 +204,12 @@ impl Soaking {
         )
     }
 
-    async fn finish(self, flags: &Soak, seed: u64, observed: Observed) -> Result<Course> {
-        let (before, samples, ends, after) = observed;
+    async fn finish(
+        self,
+        flags: &Soak,
+        seed: u64,
+        (before, looks, after): (Sample, Vec<Look>, Sample),
+    ) -> Result<Course> {
         let strays = || sample::strays(self.taskcluster.root_url()).len();
         let left = strays();
         let (status, told) = self.worker.stop().await?;
@@ -266,8 +233,7 @@ impl Soaking {
             seed,
             length: flags.length(),
             before,
-            samples,
-            ends,
+            looks,
             after,
             tasks,
             told,
@@ -296,12 +262,4 @@ async fn errors(taskcluster: &Taskcluster, task_id: &str) -> String {
 
 fn name(index: usize) -> String {
     format!("soak-{index}")
-}
-
-/// How a task ended, such as `completed` or `exception/canceled`.
-pub(crate) fn end(status: &TaskStatus) -> String {
-    match status.reason_resolved() {
-        Some(reason) if status.state == TaskState::Exception => format!("exception/{reason}"),
-        _ => format!("{:?}", status.state).to_lowercase(),
-    }
 }
