@@ -96,7 +96,8 @@ fn peer_hit(cache: &quick_cache::sync::Cache<u64, Arc<Item>>, count: u64, hits: 
 /// entries do not fit into the processor's caches, and every map waits for the memory; so those cases
 /// are beside a map that has the same to wait for.
 fn hits(bench: &mut Bench, runtime: &Runtime) {
-    let hits = bench.pick(1_000_000, 200_000);
+    // Short rounds, most of which nobody else's work falls into.
+    let (hits, rounds) = (20_000, bench.pick(201, 101));
     let one = filled(runtime, 1);
     for count in [1000, 100_000] {
         let many = filled(runtime, count);
@@ -106,6 +107,7 @@ fn hits(bench: &mut Bench, runtime: &Runtime) {
                 "ns",
             )
             .bar(AtMost(2.0))
+            .rounds(rounds)
             .peer("among 1", || hit(runtime, &one, hot_keys(1, hits), hits))
             .ours(|| hit(runtime, &many, hot_keys(count, hits), hits));
     }
@@ -116,6 +118,7 @@ fn hits(bench: &mut Bench, runtime: &Runtime) {
         bench
             .case(&format!("hit among {count} entries, each in turn"), "ns")
             .bar(AtMost(3.0))
+            .rounds(rounds)
             .peer("get of an Arc in quick_cache", || {
                 peer_hit(&peer, count, hits)
             })
@@ -147,11 +150,12 @@ fn throughput(runtime: &Runtime, cache: &Items, tasks: u64, hits: u64) -> f64 {
 }
 
 fn many_tasks(bench: &mut Bench, runtime: &Runtime) {
-    let hits = bench.pick(2_000_000, 400_000);
+    let (hits, rounds) = (200_000, bench.pick(51, 25));
     let cache = filled(runtime, 1000);
     bench
         .case("hits of 64 tasks", "hits/s")
         .bar(AtLeast(1.0))
+        .rounds(rounds)
         .peer("1 task", || throughput(runtime, &cache, 1, hits))
         .ours(|| throughput(runtime, &cache, 64, hits));
 }
