@@ -49,6 +49,8 @@ mod incidents;
 mod logging;
 mod logs;
 mod metrics;
+#[cfg(all(test, runtime_loom))]
+mod models;
 #[cfg(feature = "otlp")]
 mod otlp;
 #[cfg(any(feature = "otlp", feature = "sentry"))]
@@ -57,6 +59,7 @@ mod push;
 mod sentry;
 #[cfg(feature = "status")]
 pub mod status;
+mod sys;
 #[cfg(feature = "system")]
 mod system;
 #[cfg(all(unix, feature = "systemd"))]

@@ -1,6 +1,7 @@
 //! Incidents, and who hears of them beside the log.
 
 mod forward;
+pub(crate) mod queue;
 mod recent;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,8 @@ use runtime_core::monitor::{IncidentId, Report, Scope, Severity};
 use runtime_ioext::log::Redactor;
 use serde::Serialize;
 
-pub use self::forward::{Deliver, Delivery, Forwarded, Forwarder};
+pub use self::forward::{Deliver, Delivery, Forwarder};
+pub use self::queue::Forwarded;
 pub use self::recent::RecentIncidents;
 use crate::fields::{redacted, tags};
 

@@ -84,9 +84,3 @@ impl MonitorSink for EarlyMonitor {
         });
     }
 }
-
-impl Drop for EarlyMonitor {
-    fn drop(&mut self) {
-        self.lines.queue.end();
-    }
-}

@@ -19,7 +19,7 @@ use crate::{Metrics, logging};
 /// A layer that writes a line an event, of monitors and of everything else that uses `tracing`.
 ///
 /// Lines are written by a thread of its own. If that cannot keep up, lines are dropped and counted,
-/// and a line of the log tells how many. [`LogGuard`] ends the thread.
+/// and a line of the log tells how many. [`LogGuard`] flushes it, and the thread ends with the layer.
 pub struct LogLayer {
     lines: Lines,
     redactor: Option<Redactor>,
@@ -131,10 +131,11 @@ impl fmt::Debug for LogLayer {
     }
 }
 
-/// Ends a log: when it is dropped, what waits is written.
+/// Flushes a log: when it is dropped, what waits is written, as far as that takes at most two seconds.
 ///
-/// Lines that come later are still written, by the thread that has them.
-#[must_use = "dropping the guard ends the thread that writes the log"]
+/// Lines that come later are written as well if the process lives long enough; nobody waits for them. The thread that
+/// writes ends with the layer.
+#[must_use = "dropping the guard flushes the log: keep it until the end of `main`"]
 pub struct LogGuard(Queue);
 
 impl LogGuard {
@@ -152,7 +153,7 @@ impl LogGuard {
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.flush();
     }
 }
 

@@ -61,7 +61,10 @@ impl LineFormat {
     /// Tells in the log itself that lines are missing from it.
     fn gap(self, out: &mut Vec<u8>, missing: u64) {
         let mut parts = Parts::default();
-        parts.message = format!("{missing} lines of the log were dropped here");
+        parts.message = match missing {
+            1 => "a line of the log was dropped here".to_owned(),
+            _ => format!("{missing} lines of the log were dropped here"),
+        };
         let head = Head {
             level: Level::WARN,
             target: TARGET,

@@ -9,7 +9,7 @@ mod json;
 mod layer;
 mod lines;
 mod out;
-mod queue;
+pub(crate) mod queue;
 #[cfg(all(unix, feature = "syslog"))]
 mod syslog;
 mod text;
@@ -173,7 +173,7 @@ impl fmt::Debug for LogBuilder {
 
 /// The log of an application, which is flushed when this is dropped.
 #[derive(Debug)]
-#[must_use = "dropping it ends the thread that writes the log"]
+#[must_use = "dropping it flushes the log: keep it until the end of `main`"]
 pub struct Log {
     guard: LogGuard,
     levels: reload::Handle<Targets, Registry>,

@@ -276,13 +276,14 @@ fn a_value_that_logs_while_it_is_formatted_does_no_harm() {
 }
 
 #[test]
-fn lines_after_the_end_of_the_guard_are_written_too() {
+fn lines_after_the_guard_are_written_before_the_layer_is_gone() {
     let (subscriber, guard, output) = capture(TEXT);
     with_default(&subscriber, || {
         tracing::info!("before");
         drop(guard);
         tracing::info!("after");
     });
+    drop(subscriber);
     let text = output.text();
     assert!(
         text.contains("before\n") && text.contains("after\n"),
@@ -329,4 +330,17 @@ fn a_stuck_terminal_costs_lines_and_no_time() {
     let text = output.text();
     assert!(text.contains(&format!("{dropped} lines of the log were dropped here\n")));
     assert!(text.ends_with("the end\n"));
+}
+
+#[test]
+fn the_last_line_that_is_dropped_is_told_of_as_well() {
+    let (subscriber, guard, output) = capture(TEXT);
+    with_default(&subscriber, || tracing::info!("{}", "x".repeat(5 << 20)));
+    assert_eq!(guard.dropped(), 1);
+    drop(guard);
+    let text = output.text();
+    assert!(
+        text.ends_with(" a line of the log was dropped here\n"),
+        "{text}"
+    );
 }
