@@ -59,6 +59,6 @@ pub mod taskcluster;
 #[cfg(feature = "websocktunnel")]
 pub mod websocktunnel;
 
-pub use monitor::{LogLine, MockMonitor, ReportedIncident};
+pub use monitor::{LogLine, MockMonitor, ReportedIncident, SpanOfWork};
 pub use queue::{ExpectedUpload, MockQueue, ReceivedUpload};
 pub use task::{TestTask, definition};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use runtime_core::monitor::{
-    Counter, IncidentId, Level, MonitorSink, Record, Report, Scope, Severity,
+    Counter, IncidentId, Level, MonitorSink, Record, Report, Scope, Severity, Span,
 };
 use runtime_core::{Monitor, chain};
 
@@ -53,6 +53,18 @@ pub struct ReportedIncident {
     pub context: String,
     /// The error with all its causes.
     pub error: String,
+    /// The prefix of the monitor.
+    pub prefix: String,
+    /// The tags of the monitor, by name.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Work that ran in a span of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpanOfWork {
+    /// What the work is called.
+    pub name: String,
     /// The prefix of the monitor.
     pub prefix: String,
     /// The tags of the monitor, by name.
@@ -133,6 +145,12 @@ impl MockMonitor {
     pub fn reports(&self) -> Vec<ReportedIncident> {
         self.sink.told.lock().reports.clone()
     }
+
+    /// The spans in which work ran, in the order of their beginning.
+    #[must_use]
+    pub fn spans(&self) -> Vec<SpanOfWork> {
+        self.sink.told.lock().spans.clone()
+    }
 }
 
 #[derive(Debug)]
@@ -147,6 +165,7 @@ struct Told {
     measures: BTreeMap<String, Vec<f64>>,
     lines: Vec<LogLine>,
     reports: Vec<ReportedIncident>,
+    spans: Vec<SpanOfWork>,
 }
 
 fn full_name(scope: &Scope, name: &str) -> String {
@@ -204,6 +223,15 @@ impl MonitorSink for Recorder {
         if record.level == Level::ERROR {
             self.fail(record.message);
         }
+    }
+
+    fn span(&self, scope: &Scope, name: &'static str) -> Span {
+        self.told.lock().spans.push(SpanOfWork {
+            name: name.to_owned(),
+            prefix: scope.prefix().to_owned(),
+            tags: tags(scope),
+        });
+        Span::none()
     }
 
     fn report(&self, scope: &Scope, report: &Report<'_>) {

@@ -83,7 +83,8 @@ pub enum LogFormat {
     Text,
     /// JSON on standard error, with the names that Taskcluster's services use.
     Json,
-    /// Messages for Taskcluster's worker-runner on standard output.
+    /// Messages for Taskcluster's worker-runner on standard output. A worker that talks to it, too, gives the log the
+    /// `Runner::log_lines` of that conversation by [`LogBuilder::writer`](crate::LogBuilder::writer).
     Workerproto,
     /// Entries for the journal of systemd; needs the feature `journald`.
     Journald,

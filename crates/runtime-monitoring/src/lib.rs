@@ -64,6 +64,8 @@ mod sys;
 mod system;
 #[cfg(all(unix, feature = "systemd"))]
 mod systemd;
+#[cfg(feature = "taskcluster")]
+mod taskcluster;
 
 use std::sync::Arc;
 
@@ -96,6 +98,8 @@ pub use sentry::{Dsn, DsnSource, SentryConfig, report_to_sentry};
 pub use system::MachineGauges;
 #[cfg(all(unix, feature = "systemd"))]
 pub use systemd::Systemd;
+#[cfg(feature = "taskcluster")]
+pub use taskcluster::report_to_worker_manager;
 
 /// What [`from_config`] makes.
 #[derive(Clone, Debug)]

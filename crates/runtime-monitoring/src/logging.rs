@@ -24,8 +24,9 @@ pub(crate) fn is_own(metadata: &Metadata<'_>) -> bool {
 ///
 /// An event has the target [`TARGET`], and, as far as there are any, the fields `prefix`, `tags`
 /// (`name=value name=value`, those of the line included), and for incidents `incident` and `error`.
-/// [`Monitor::in_span`] makes spans named `work` with `name`, `prefix` and `tags`. Whatever subscriber
-/// the application has installed sees them; this installs none.
+/// [`Monitor::in_span`] makes spans named `work` with `name`, `prefix` and `tags`; that of a task, in which the worker
+/// runs it, also has `taskId` and `runId`. Whatever subscriber the application has installed sees them; this installs
+/// none.
 ///
 /// # Example
 ///
@@ -173,7 +174,9 @@ impl MonitorSink for LoggingMonitor {
             "work",
             name,
             prefix = prefix(scope),
-            tags = present(&self.tags(scope, &[]))
+            tags = present(&self.tags(scope, &[])),
+            taskId = scope.tag("taskId"),
+            runId = scope.tag("runId"),
         )
     }
 }

@@ -1,9 +1,11 @@
 //! The protocol with worker-runner, word by word.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use runtime_core::{CredentialsCell, ShutdownSource as _, StopStage};
+use runtime_monitoring::{LineFormat, LogBuilder, LogConfig, LoggingMonitor};
 use runtime_worker::runner::{self, ErrorReport, FromRunner, Line, ToRunner, parse_line};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -89,6 +91,42 @@ async fn everything_that_can_be_said_is_said_in_the_words_of_the_protocol() {
         })
     );
     assert_eq!(peer.hear().await, json!({ "type": "shutdown" }));
+}
+
+#[tokio::test]
+async fn the_log_waits_for_the_welcome_and_goes_out_between_messages() {
+    let (mut peer, runner, _termination, _) = connect();
+    let builder = LogBuilder::new(LogConfig::default());
+    let builder = builder.writer(LineFormat::WorkerProto, runner.log_lines());
+    let (dispatch, log) = builder.build().expect("a thread");
+    let monitor = LoggingMonitor::new().into_monitor();
+    tracing::dispatcher::with_default(&dispatch, || monitor.info("before the welcome"));
+    peer.say(r#"~{"type":"welcome","capabilities":["log","shutdown"]}"#)
+        .await;
+    assert_eq!(peer.hear().await["type"], "hello");
+    let line = peer.hear().await;
+    assert_eq!(line["type"], "log");
+    assert_eq!(line["body"]["textPayload"], "before the welcome");
+    tracing::dispatcher::with_default(&dispatch, || monitor.info("between"));
+    let flushed = tokio::task::spawn_blocking(move || log.flush()).await;
+    assert!(flushed.expect("it does not panic") && runner.shutdown() && runner.flush().await);
+    assert_eq!(peer.hear().await["body"]["textPayload"], "between");
+    assert_eq!(peer.hear().await["type"], "shutdown");
+}
+
+#[tokio::test]
+async fn a_log_that_worker_runner_does_not_take_is_an_error_to_who_writes_it() {
+    let (mut peer, runner, _termination, _) = connect();
+    let mut lines = runner.log_lines();
+    let write = tokio::task::spawn_blocking(move || lines.write(b"~{}\n"));
+    peer.say(r#"~{"type":"welcome","capabilities":["shutdown"]}"#)
+        .await;
+    let error = write.await.expect("it does not panic");
+    let error = error.expect_err("nobody takes it");
+    assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+    assert_eq!(peer.hear().await["type"], "hello");
+    assert!(runner.shutdown(), "the conversation goes on");
+    assert_eq!(peer.hear().await["type"], "shutdown");
 }
 
 #[tokio::test]

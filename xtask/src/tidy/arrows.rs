@@ -25,7 +25,12 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
     ),
     (
         "runtime-monitoring",
-        &["runtime-core", "runtime-ioext", "runtime-gc"],
+        &[
+            "runtime-core",
+            "runtime-client",
+            "runtime-ioext",
+            "runtime-gc",
+        ],
     ),
     ("runtime-webhook", &["runtime-core", "runtime-ioext"]),
     (

@@ -17,7 +17,7 @@ pub use panic::Panicked;
 pub use record::{Field, Record, Value};
 pub use scope::Scope;
 pub use sink::{IncidentId, MonitorSink, NullSink, Report, Severity};
-pub use tracing::Level;
+pub use tracing::{Level, Span};
 
 use std::borrow::Cow;
 use std::error::Error;

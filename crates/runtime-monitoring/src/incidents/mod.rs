@@ -3,6 +3,7 @@
 mod forward;
 pub(crate) mod queue;
 mod recent;
+mod worker_error;
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -51,6 +51,8 @@ impl Visitor<'_> {
         match field.name() {
             "message" => self.parts.message.push_str(&value),
             "prefix" if self.is_own => self.parts.prefix.push_str(&value),
+            // Spans have them beside the tags, for subscribers that look for single fields.
+            "taskId" | "runId" if self.is_own => {}
             name => (self.style.text)(&mut self.parts.fields, name, &value),
         }
     }

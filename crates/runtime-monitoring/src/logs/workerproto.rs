@@ -32,10 +32,10 @@ pub(super) fn line(out: &mut Vec<u8>, now: Timestamp, head: Head<'_>, parts: &Pa
 pub fn error_report(incident: &Incident) -> String {
     let message = serde_json::json!({
         "type": "error-report",
-        "kind": "worker-error",
-        "title": incident.context,
-        "description": incident.to_string(),
-        "extra": {"incident": incident.id, "prefix": incident.prefix, "tags": incident.tags},
+        "kind": Incident::KIND,
+        "title": incident.title(),
+        "description": incident.description(),
+        "extra": incident.extra(),
     });
     format!("~{message}\n")
 }

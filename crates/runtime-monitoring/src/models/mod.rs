@@ -5,16 +5,15 @@
 
 pub(crate) mod stand_in;
 
-use std::sync::Mutex;
-
 use loom::future::block_on;
-use loom::sync::Arc;
+use loom::sync::{Arc, Mutex};
 use loom::thread;
 
 use crate::incidents::queue::Queue;
 use crate::logs::queue::{Batch, Shared};
 
-/// What the thread of a log wrote: lines of one byte, and how many are missing as a digit.
+/// What the thread of a log wrote: lines of one byte, and how many are missing as a digit. A lock of loom lets others
+/// come between the hand-over of lines and their writing.
 type Written = Arc<Mutex<Vec<u8>>>;
 
 fn write(log: &Shared, written: &Written) {
@@ -27,8 +26,8 @@ fn write(log: &Shared, written: &Written) {
 }
 
 /// Lines are written once and in the order of whoever has them; those that found no room are told of in the log, even
-/// at its end. Catches: a thread that ends when nothing is pending, whatever was dropped, `told` that is set after the
-/// lock is given back, and `notify_one` of `push` left out.
+/// at its end. Catches: a thread that ends when nothing is pending, whatever was dropped
+/// and `told` that is set after the lock is given back.
 #[test]
 fn every_line_is_written_or_told_of() {
     loom::model(|| {
@@ -40,7 +39,8 @@ fn every_line_is_written_or_told_of() {
         });
         let other = thread::spawn({
             let log = Arc::clone(&log);
-            move || log.push(b"x")
+            // It never fits.
+            move || log.push(b"xx")
         });
         log.push(b"a");
         log.push(b"b");
@@ -51,9 +51,23 @@ fn every_line_is_written_or_told_of() {
             written.iter().partition(|it| it.is_ascii_digit());
         let missing: u8 = missing.iter().map(|digit| digit - b'0').sum();
         assert_eq!(lines.len() + usize::from(missing), 3, "{written:?}");
-        let own: Vec<_> = lines.into_iter().filter(|line| *line != b'x').collect();
-        assert!([&b"ab"[..], b"a", b"b", b""].contains(&&own[..]), "{own:?}");
+        assert!([&b"ab"[..], b"a", b"b"].contains(&&lines[..]), "{lines:?}");
         writer.join().unwrap();
+    });
+}
+
+/// A line wakes the thread, also without a flush. Catches: a push that does not notify, and one that looks at what the
+/// thread does before it takes the lock.
+#[test]
+fn a_line_wakes_the_thread() {
+    loom::model(|| {
+        let log = Arc::new(Shared::new(8));
+        let writer = thread::spawn({
+            let log = Arc::clone(&log);
+            move || log.next(&mut Batch::default(), |_, _| ())
+        });
+        log.push(b"a");
+        assert!(writer.join().unwrap());
     });
 }
 
@@ -99,10 +113,35 @@ fn deliver(queue: &Arc<Queue<u8>>) -> thread::JoinHandle<Vec<u8>> {
     })
 }
 
-/// What is reported before the end is delivered in order, and the delivery ends. Catches: a push that notifies before
-/// it adds, a `close` that notifies before it closes or not at all, and an `oldest` that ends when the queue is closed.
+/// A report wakes the delivery. Catches: a push that notifies before it adds, or not at all.
 #[test]
-fn what_was_reported_is_delivered_and_the_delivery_ends() {
+fn a_report_wakes_the_delivery() {
+    loom::model(|| {
+        let queue = Arc::new(Queue::new(1));
+        let delivery = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || block_on(queue.oldest())
+        });
+        queue.push(1);
+        assert_eq!(delivery.join().unwrap(), Some(1));
+    });
+}
+
+/// The end wakes the delivery. Catches: a `close` that notifies before it closes, or not at all.
+#[test]
+fn the_end_wakes_the_delivery() {
+    loom::model(|| {
+        let queue = Arc::new(Queue::new(1));
+        let delivery = deliver(&queue);
+        queue.close();
+        assert!(delivery.join().unwrap().is_empty());
+    });
+}
+
+/// What is reported before the end is delivered, in order. Catches: an `oldest` that ends when the queue is closed, and
+/// not only when it is empty.
+#[test]
+fn what_was_reported_is_delivered_before_the_end() {
     within_preemptions(|| {
         let queue = Arc::new(Queue::new(2));
         let delivery = deliver(&queue);

@@ -1,6 +1,6 @@
 //! Events become lines of text or JSON, with prefix, tags and incidents.
 
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 
 use runtime_core::Monitor;
 use runtime_monitoring::{LineFormat, LogLayer, LoggingMonitor, Metrics};
@@ -113,6 +113,52 @@ fn events_of_other_libraries_within_a_task_carry_its_tags_once() {
     assert_eq!(lines[0]["Fields"]["taskId"], "a1");
     assert_eq!(lines[0]["Fields"]["name"], "task");
     assert_eq!(text.matches("taskId").count(), 2, "{text}");
+}
+
+/// Keeps the fields of spans, as another exporter would.
+#[derive(Clone, Default)]
+struct SpanFields(Arc<Mutex<Vec<(String, String)>>>);
+
+impl tracing::field::Visit for SpanFields {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        let field = (field.name().to_owned(), format!("{value:?}"));
+        self.0.lock().expect("nobody panicked").push(field);
+    }
+}
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for SpanFields {
+    fn on_new_span(
+        &self,
+        attributes: &tracing::span::Attributes<'_>,
+        _: &tracing::span::Id,
+        _: tracing_subscriber::layer::Context<'_, S>,
+    ) {
+        attributes.record(&mut self.clone());
+    }
+}
+
+#[test]
+fn a_subscriber_of_somebody_else_sees_which_task_a_span_is_of() {
+    let seen = SpanFields::default();
+    let subscriber = Dispatch::new(Registry::default().with(seen.clone()));
+    let monitor = LoggingMonitor::new().into_monitor();
+    let task = monitor.with_tags([("taskId", "a1"), ("runId", "0")]);
+    with_default(&subscriber, || {
+        futures_executor(task.in_span("task", async {}));
+        futures_executor(monitor.in_span("cleanup", async {}));
+    });
+    let seen = seen.0.lock().expect("nobody panicked");
+    let seen: Vec<_> = seen
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    let of_task = [
+        ("name", "\"task\""),
+        ("tags", "taskId=a1 runId=0"),
+        ("taskId", "\"a1\""),
+        ("runId", "\"0\""),
+    ];
+    assert_eq!(seen, [&of_task[..], &[("name", "\"cleanup\"")]].concat());
 }
 
 /// Runs a future that never waits.

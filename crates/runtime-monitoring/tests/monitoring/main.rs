@@ -25,3 +25,5 @@ mod support;
 mod system;
 #[cfg(all(unix, feature = "systemd"))]
 mod systemd;
+#[cfg(all(feature = "sentry", feature = "taskcluster"))]
+mod taskcluster;

@@ -44,7 +44,11 @@ pub(crate) async fn run_task(blueprint: &Blueprint, claim: TaskClaim, shift: &Sh
     });
     let record = Arc::new(TaskRecord::default());
     let resolution = match open(blueprint, &claim, info, Arc::clone(&record)) {
-        Ok((run, controller)) => work(blueprint, &claim, run, controller, shift).await,
+        Ok((run, controller)) => {
+            let monitor = run.monitor().clone();
+            let work = work(blueprint, &claim, run, controller, shift);
+            monitor.in_span("task", work).await
+        }
         Err(error) => refuse(blueprint, &claim, &run, &error).await,
     };
     let report = record.report(run, name, resolution, started.elapsed());

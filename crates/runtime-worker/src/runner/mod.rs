@@ -1,8 +1,8 @@
 //! The worker's side of Taskcluster's worker-runner protocol, over standard input and output.
 //!
 //! Worker-runner starts a worker and talks to it in lines: `~` and a JSON object is a message, whatever
-//! else comes is log text. Nothing but messages may be written to standard output, so a worker under
-//! worker-runner logs elsewhere.
+//! else comes is log text. Standard output belongs to the conversation: nothing else may write there, and the worker's log
+//! goes through [`Runner::log_lines`].
 //!
 //! | from worker-runner | what happens here |
 //! | --- | --- |
@@ -12,7 +12,7 @@
 //!
 //! | to worker-runner | how |
 //! | --- | --- |
-//! | `log` | [`Runner::log`] |
+//! | `log` | [`Runner::log`], [`Runner::log_lines`] |
 //! | `error-report` | [`Runner::report_error`] |
 //! | `shutdown` | [`Runner::shutdown`]: turn this machine off |
 //!
@@ -33,8 +33,10 @@
 //! # }
 //! ```
 
+mod lines;
 mod message;
 mod session;
 
+pub use lines::LogLines;
 pub use message::{ErrorReport, FromRunner, Line, ToRunner, parse_line};
 pub use session::{Runner, Termination, connect};

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use runtime_core::{CredentialsCell, ShutdownNotice, ShutdownSource};
 use serde_json::json;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::lines::{LogLines, LogLinesEnd};
 use super::message::{ErrorReport, FromRunner, Line, ToRunner, credentials, parse_line};
 
 /// What this side can do.
@@ -27,10 +28,18 @@ const WAITING: usize = 1024;
 /// Talks to worker-runner; dropping all clones ends the conversation.
 #[derive(Clone, Debug)]
 pub struct Runner {
-    outbox: mpsc::Sender<ToRunner>,
+    outbox: mpsc::Sender<Outgoing>,
+    lines: mpsc::Sender<Outgoing>,
     /// What both sides can do; `None` before the welcome.
     agreed: watch::Receiver<Option<Vec<String>>>,
     _tasks: Arc<JoinSet<()>>,
+}
+
+/// Whole lines for worker-runner, and who wants to know that they are written.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) bytes: Vec<u8>,
+    pub(super) written: Option<oneshot::Sender<()>>,
 }
 
 /// That worker-runner wants the worker to go, as a source of shutdown.
@@ -41,13 +50,15 @@ pub struct Termination {
     _runner: Runner,
 }
 
-/// Starts a conversation. New credentials go into `cell`. Must be called within a tokio runtime.
+/// Starts a conversation, which owns `output`: whatever else is for worker-runner goes through the [`Runner`], the
+/// worker's log by [`Runner::log_lines`]. New credentials go into `cell`. Must be called within a tokio runtime.
 pub fn connect(
     input: impl AsyncBufRead + Send + Unpin + 'static,
     output: impl AsyncWrite + Send + Unpin + 'static,
     cell: Arc<CredentialsCell>,
 ) -> (Runner, Termination) {
     let (outbox, messages) = mpsc::channel(WAITING);
+    let (lines, log) = mpsc::channel(1);
     let (agree, agreed) = watch::channel(None);
     let (tell, notices) = mpsc::channel(8);
     let listener = Listener {
@@ -56,14 +67,16 @@ pub fn connect(
         tell,
         outbox: outbox.clone(),
     };
+    let log = LogLinesEnd::new(log, agreed.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(listener.listen(input));
     tasks.spawn(async move {
         // Worker-runner is gone then, and there is nobody to tell.
-        let _ = speak(messages, output).await;
+        let _ = speak(messages, log, output).await;
     });
     let runner = Runner {
         outbox,
+        lines,
         agreed,
         _tasks: Arc::new(tasks),
     };
@@ -92,6 +105,26 @@ impl Runner {
         })
     }
 
+    /// Where lines go that are `log` messages already, such as those of a log in the format `workerproto`.
+    #[must_use]
+    pub fn log_lines(&self) -> LogLines {
+        LogLines::new(self.lines.clone())
+    }
+
+    /// Waits until what was said so far is written, such as before the worker exits; `false` if worker-runner is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only waits.
+    pub async fn flush(&self) -> bool {
+        let (written, is_written) = oneshot::channel();
+        let nothing = Outgoing {
+            bytes: Vec::new(),
+            written: Some(written),
+        };
+        self.outbox.send(nothing).await.is_ok() && is_written.await.is_ok()
+    }
+
     /// Tells of a problem; `false` if worker-runner takes none or is behind.
     pub fn report_error(&self, report: ErrorReport) -> bool {
         self.send(ToRunner::ErrorReport(report))
@@ -108,7 +141,7 @@ impl Runner {
             let agreed = agreed.iter().flatten();
             agreed.into_iter().any(|agreed| agreed == name)
         };
-        message.capability().is_none_or(can) && self.outbox.try_send(message).is_ok()
+        message.capability().is_none_or(can) && self.outbox.try_send(message.into()).is_ok()
     }
 }
 
@@ -116,7 +149,7 @@ struct Listener {
     cell: Arc<CredentialsCell>,
     agree: watch::Sender<Option<Vec<String>>>,
     tell: mpsc::Sender<ShutdownNotice>,
-    outbox: mpsc::Sender<ToRunner>,
+    outbox: mpsc::Sender<Outgoing>,
 }
 
 impl Listener {
@@ -165,20 +198,40 @@ impl Listener {
             capabilities: both.clone(),
         };
         // Before anything that the agreement allows, which is why it comes first.
-        let _ = self.outbox.send(hello).await;
+        let _ = self.outbox.send(hello.into()).await;
         self.agree.send_replace(Some(both));
     }
 }
 
+impl From<ToRunner> for Outgoing {
+    fn from(message: ToRunner) -> Self {
+        Self {
+            bytes: message.to_line().into_bytes(),
+            written: None,
+        }
+    }
+}
+
 async fn speak(
-    mut messages: mpsc::Receiver<ToRunner>,
+    mut messages: mpsc::Receiver<Outgoing>,
+    mut log: LogLinesEnd,
     mut output: impl AsyncWrite + Unpin,
 ) -> io::Result<()> {
-    while let Some(message) = messages.recv().await {
-        output.write_all(message.to_line().as_bytes()).await?;
+    loop {
+        let next = tokio::select! {
+            // The answer to the welcome comes before the lines that it allows.
+            biased;
+            Some(message) = messages.recv() => message,
+            Some(lines) = log.next() => lines,
+            else => return Ok(()),
+        };
+        output.write_all(&next.bytes).await?;
         output.flush().await?;
+        if let Some(written) = next.written {
+            // Who does not wait any more does not want to know.
+            let _ = written.send(());
+        }
     }
-    Ok(())
 }
 
 #[async_trait]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::support::{Bench, sh, state};
 use async_trait::async_trait;
 use runtime_core::TaskError;
+use runtime_mocks::MockMonitor;
 use runtime_worker::{Engine, Plugin, SandboxBuilder, TaskPlugin, TaskRun};
 use serde_json::{Value, json};
 
@@ -21,6 +22,22 @@ async fn a_task_that_exits_with_0_is_completed_and_its_log_uploaded() {
     assert!(log.starts_with("[taskcluster 20"), "{log}");
     let live = bench.text(&task_id, "public/logs/live.log").await;
     assert_eq!(live, log, "live.log is a link to the backing log");
+}
+
+#[tokio::test]
+async fn a_task_runs_in_a_span_that_names_it() {
+    let bench = Bench::new().await;
+    let (monitor, told) = MockMonitor::new();
+    let task_id = bench.create(sh("exit 0"));
+    let running = bench.start(bench.worker_that_tells(monitor));
+    bench.resolved(&task_id).await;
+    running.stop().await;
+    let [span] = &told.spans()[..] else {
+        panic!("one span for one task, not {:?}", told.spans());
+    };
+    assert_eq!(span.name, "task");
+    assert_eq!(span.tags["taskId"], task_id);
+    assert_eq!(span.tags["runId"], "0");
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ pub(super) struct Parts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) engine: Arc<dyn Engine>,
     pub(super) hooks: CountingHooks,
+    pub(super) monitor: Monitor,
     pub(super) stop: LifeCycleTracker,
     /// Keeps workers of one test apart.
     pub(super) number: usize,
@@ -50,6 +51,7 @@ impl Default for Parts {
             clock: Arc::new(SystemClock),
             engine: Arc::new(process_engine()),
             hooks: CountingHooks::default(),
+            monitor: Monitor::null(),
             stop: LifeCycleTracker::new(),
             number: 0,
         }
@@ -106,7 +108,7 @@ impl Settings {
             resources: ResourceTracker::detached(),
             storage: TemporaryStorage::open(&self.folder).expect("the folder is ours"),
             web_hooks: Arc::new(parts.hooks.clone()),
-            monitor: Monitor::null(),
+            monitor: parts.monitor.clone(),
             worker: Arc::new(parts.stop.clone()),
             identity: WorkerIdentity {
                 root_url: self.root_url.clone(),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use runtime_core::LifeCycleTracker;
 use runtime_core::clock::Clock;
+use runtime_core::{LifeCycleTracker, Monitor};
 use runtime_gc::ResourceTracker;
 use runtime_worker::plugins::MountsBuilder;
 use runtime_worker::{Engine, WorkerBuilder};
@@ -40,6 +40,14 @@ impl Bench {
         with_plugins(self.observed(Parts {
             number,
             engine,
+            ..self.parts()
+        }))
+    }
+
+    /// The worker of most tests, that tells what it does.
+    pub(crate) fn worker_that_tells(&self, monitor: Monitor) -> WorkerBuilder {
+        with_plugins(self.observed(Parts {
+            monitor,
             ..self.parts()
         }))
     }
