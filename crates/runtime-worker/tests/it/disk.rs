@@ -187,7 +187,9 @@ async fn a_real_disk_that_tasks_fill_costs_no_task_its_life() {
     let filling = bench.create(json!({ "command": ["sh", "-c", script], "maxRunTime": 600 }));
     bench.file_appears(&full).await;
     // The worker frees what is idle, and the task fills that too.
-    let is_full = || std::fs::write(disk.join("probe"), "x").is_err();
+    let probe = disk.join("probe");
+    // The room that the probe takes has to be there for the task, or the disk is never full.
+    let is_full = || std::fs::write(&probe, "x").is_err() || std::fs::remove_file(&probe).is_err();
     while bench.entries("mounts/caches/folders") != [""; 0] || !is_full() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
