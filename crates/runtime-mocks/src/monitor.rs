@@ -127,6 +127,12 @@ impl MockMonitor {
         self.sink.told.lock().measures.contains_key(name)
     }
 
+    /// The latest value of a gauge; the name starts with the prefix.
+    #[must_use]
+    pub fn gauge(&self, name: &str) -> Option<f64> {
+        self.sink.told.lock().gauges.get(name).copied()
+    }
+
     /// The lines that were logged, in order.
     #[must_use]
     pub fn lines(&self) -> Vec<LogLine> {
@@ -163,6 +169,7 @@ struct Recorder {
 struct Told {
     counters: BTreeMap<String, Counter>,
     measures: BTreeMap<String, Vec<f64>>,
+    gauges: BTreeMap<String, f64>,
     lines: Vec<LogLine>,
     reports: Vec<ReportedIncident>,
     spans: Vec<SpanOfWork>,
@@ -205,6 +212,13 @@ impl MonitorSink for Recorder {
             .entry(full_name(scope, name))
             .or_default()
             .push(value);
+    }
+
+    fn set_gauge(&self, scope: &Scope, name: &'static str, value: f64) {
+        self.told
+            .lock()
+            .gauges
+            .insert(full_name(scope, name), value);
     }
 
     fn log(&self, scope: &Scope, record: &Record<'_>) {

@@ -136,6 +136,10 @@ impl MonitorSink for LoggingMonitor {
         self.metrics.measure(scope, name, value);
     }
 
+    fn set_gauge(&self, scope: &Scope, name: &'static str, value: f64) {
+        self.metrics.set_gauge_of(scope, name, value);
+    }
+
     fn log(&self, scope: &Scope, record: &Record<'_>) {
         event_at!(
             record.level,

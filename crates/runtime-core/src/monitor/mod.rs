@@ -116,6 +116,12 @@ impl Monitor {
         self.scope.counters().keep(name, counter);
     }
 
+    /// Sets a value that goes up and down, of which there is one for the whole worker: tags do not tell
+    /// several apart.
+    pub fn set_gauge(&self, name: &'static str, value: f64) {
+        self.sink.set_gauge(&self.scope, name, value);
+    }
+
     /// Records a value of a distribution.
     pub fn measure(&self, name: &'static str, value: f64) {
         self.sink.measure(&self.scope, name, value);

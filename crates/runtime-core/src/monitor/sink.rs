@@ -20,6 +20,11 @@ pub trait MonitorSink: Send + Sync {
     /// Records a value of the distribution `name`.
     fn measure(&self, scope: &Scope, name: &'static str, value: f64);
 
+    /// Sets a value that goes up and down; by default nobody hears of it.
+    fn set_gauge(&self, scope: &Scope, name: &'static str, value: f64) {
+        let _ = (scope, name, value);
+    }
+
     /// Writes a line. Message and fields are only formatted if somebody formats them.
     fn log(&self, scope: &Scope, record: &Record<'_>);
 

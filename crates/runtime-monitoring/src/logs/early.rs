@@ -61,6 +61,10 @@ impl MonitorSink for EarlyMonitor {
         self.metrics.measure(scope, name, value);
     }
 
+    fn set_gauge(&self, scope: &Scope, name: &'static str, value: f64) {
+        self.metrics.set_gauge_of(scope, name, value);
+    }
+
     fn log(&self, scope: &Scope, record: &Record<'_>) {
         if record.level <= Level::INFO {
             self.line(scope, record, |_| {});

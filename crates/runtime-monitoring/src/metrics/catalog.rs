@@ -158,6 +158,7 @@ catalog! {
     Counter None "tasks-resolved" "Runs that were resolved, whatever they came to."
     Counter None "webhook.accept-errors" "Connections to hooks that could not be accepted."
     Counter None "webhook.certificate-errors" "Certificates that were replaced by one that cannot be used."
+    Gauge Seconds "webhook.certificate-expiry-timestamp" "When the certificate of the server of hooks ends, as a Unix timestamp."
     Counter None "webhook.certificate-reloads" "Certificates that were replaced."
     Counter None "webhook.connection-errors" "Connections to hooks that broke."
     Counter None "webhook.connections" "Connections to hooks."

@@ -195,6 +195,10 @@ impl Metrics {
         Counter::clone(&found.1)
     }
 
+    pub(crate) fn set_gauge_of(&self, scope: &Scope, name: &str, value: f64) {
+        self.set_gauge(&full_name(scope, name), value);
+    }
+
     pub(crate) fn measure(&self, scope: &Scope, name: &'static str, value: f64) {
         let inner = &*self.0;
         let find = || inner.find(&inner.histograms, scope, name, |name| inner.histogram(name));

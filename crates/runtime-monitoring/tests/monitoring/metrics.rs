@@ -156,6 +156,18 @@ fn gauges_are_told_apart_by_their_labels() {
 }
 
 #[test]
+fn a_monitor_sets_gauges_under_its_prefix() {
+    let metrics = Metrics::new();
+    let monitor = monitor(&metrics).with_prefix("webhook");
+    monitor.set_gauge("certificate-expiry-timestamp", 1.0);
+    monitor.set_gauge("certificate-expiry-timestamp", 2.0);
+    let gauges = metrics.snapshot().gauges;
+    assert_eq!(gauges.len(), 1);
+    assert_eq!(gauges[0].name, "webhook.certificate-expiry-timestamp");
+    assert_eq!(gauges[0].value, 2.0);
+}
+
+#[test]
 fn a_counter_at_hand_is_the_one_that_monitors_count() {
     let metrics = Metrics::new();
     let counter = metrics.counter("fetch.retries");

@@ -115,7 +115,7 @@ impl PublicBuilder {
 
     common_methods!(common);
 
-    /// Takes the time at which names expire from this clock.
+    /// Takes the time at which names and certificates expire from this clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
@@ -133,7 +133,7 @@ impl PublicBuilder {
     pub async fn start(self) -> Result<PublicServer, PublicError> {
         let address = SocketAddr::new(self.listen.resolve()?, self.port);
         let tls = match self.tls {
-            Some(files) => Some(tls(files, self.look).await?),
+            Some(files) => Some(tls(files, self.look, Arc::clone(&self.clock)).await?),
             None => None,
         };
         let refused = |source| PublicError::Bind { address, source };
@@ -161,13 +161,14 @@ impl PublicBuilder {
     }
 }
 
-async fn tls(files: Files, look: Duration) -> Result<Tls, PublicError> {
+async fn tls(files: Files, look: Duration, clock: Arc<dyn Clock>) -> Result<Tls, PublicError> {
     let certificate = Arc::new(Certificate::read(files).await?);
     let config = server_config(Arc::clone(&certificate))?;
     Ok(Tls {
         acceptor: TlsAcceptor::from(config),
         certificate,
         look,
+        clock,
     })
 }
 

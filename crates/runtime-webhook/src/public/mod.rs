@@ -3,6 +3,7 @@
 mod builder;
 mod dns;
 mod tls;
+mod validity;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +28,8 @@ pub use self::tls::CertificateError;
 ///
 /// With TLS, HTTP/2 is spoken with clients that ask for it. The certificate's files are looked at once a
 /// minute, and new connections get the new certificate once both fit together; what is wrong with them
-/// meanwhile is logged, and the old one stays in use.
+/// meanwhile is logged, and the old one stays in use. One that ends within two weeks, or within a quarter
+/// of its life if that is less, is logged once a day, and `webhook.certificate-expiry-timestamp` tells when.
 ///
 /// With [stateless DNS](PublicBuilder::stateless_dns) the host name of URLs carries the machine's address and
 /// an expiry. Names are renewed when half of their life has passed: a hook then has another URL, see
@@ -122,7 +124,9 @@ fn spawn(server: &Arc<Server>, listener: TcpListener, tls: Option<Tls>, names: O
     server.tasks.spawn(accepting);
     let watching = Arc::clone(server);
     server.tasks.spawn(async move {
-        let watch = tls.certificate.watch(tls.look, &watching.monitor);
+        let watch = tls
+            .certificate
+            .watch(tls.look, &*tls.clock, &watching.monitor);
         watching.stopping.run_until_cancelled(watch).await;
     });
     spawn_names(server, names);
@@ -144,6 +148,8 @@ struct Tls {
     certificate: Arc<Certificate>,
     /// How often its files are looked at.
     look: Duration,
+    /// Tells whether its end is near.
+    clock: Arc<dyn Clock>,
 }
 
 /// Serves a connection once it is encrypted; a client that takes too long for that is cut.

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::RwLock;
 use runtime_core::Monitor;
+use runtime_core::clock::Clock;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
@@ -13,6 +15,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::time::{MissedTickBehavior, interval};
+
+use super::validity::Validity;
+
+/// So long before its end a certificate should have been replaced, unless it is of a kind that is short-lived.
+const NEAR_END: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// How often a certificate that was not replaced is told of.
+const REMIND: SignedDuration = SignedDuration::from_hours(24);
 
 /// The files of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,13 +92,38 @@ impl Certificate {
     }
 
     /// Looks at the files now and then, for as long as it is polled.
-    pub(super) async fn watch(&self, every: Duration, monitor: &Monitor) {
+    pub(super) async fn watch(&self, every: Duration, clock: &dyn Clock, monitor: &Monitor) {
         let mut looks = interval(every);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reminded = None;
         loop {
             looks.tick().await;
             self.look(monitor).await;
+            self.tell_expiry(clock.now(), &mut reminded, monitor);
         }
+    }
+
+    /// Tells when the certificate ends, and once a day of one that should have been replaced by now.
+    fn tell_expiry(&self, now: Timestamp, reminded: &mut Option<Timestamp>, monitor: &Monitor) {
+        let current = Arc::clone(&self.current.read().key);
+        let validity = current.cert.first().and_then(|leaf| Validity::of(leaf));
+        let Some(Validity { start, end }) = validity else {
+            return;
+        };
+        monitor.set_gauge("certificate-expiry-timestamp", end.as_second() as f64);
+        let near = NEAR_END.min(start.duration_until(end) / 4);
+        let is_due = reminded.is_none_or(|last| last.duration_until(now) >= REMIND);
+        if now.duration_until(end) > near || !is_due {
+            return;
+        }
+        *reminded = Some(now);
+        let files = &self.files;
+        monitor.warn(format_args!(
+            "the certificate in `{}` {} at {end}: replace it and `{}`",
+            files.certificate.display(),
+            if now < end { "ends" } else { "ended" },
+            files.key.display()
+        ));
     }
 
     /// Reads the files if they changed. A pair that does not fit stays out: a renewal writes one file

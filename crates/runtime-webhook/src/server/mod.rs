@@ -5,8 +5,6 @@ mod alarm;
 mod connections;
 #[cfg(feature = "public")]
 mod h2;
-#[cfg(all(test, feature = "public"))]
-mod h2_tests;
 #[cfg(feature = "public")]
 mod requests;
 mod route;
@@ -243,3 +241,8 @@ impl Drop for Attached {
         }
     }
 }
+
+#[cfg(test)]
+mod h1_tests;
+#[cfg(all(test, feature = "public"))]
+mod h2_tests;

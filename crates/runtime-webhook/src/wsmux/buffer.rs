@@ -38,3 +38,20 @@ impl Buffer {
         *self = Self::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_the_bytes_do_not_need_is_given_back() {
+        let (mut buffer, mut memory) = (Buffer::default(), vec![0; 1 << 20]);
+        buffer.push(&[b'x'; 1 << 20]);
+        let mut read = ReadBuf::new(&mut memory);
+        read.set_filled(10);
+        assert_eq!(buffer.pop(&mut read), (1 << 20) - 10);
+        buffer.shrink();
+        assert_eq!(buffer.0.len(), 10);
+        assert!(buffer.0.capacity() < 1024, "{}", buffer.0.capacity());
+    }
+}

@@ -124,6 +124,11 @@ impl Sending {
         Some(message.freeze())
     }
 
+    /// Whether there is room for enough that it is worth waking the writer.
+    pub(super) fn is_half_empty(&self, max: &Limits) -> bool {
+        self.queued <= max.queued_bytes / 2
+    }
+
     /// Whether there is something to send: bytes, or that there are no more.
     pub(super) fn has_work(&self) -> bool {
         !self.messages.is_empty() || (self.closed && !self.ended)

@@ -160,7 +160,10 @@ impl State {
             slot.in_turn = false;
             let message = slot.sending.pop();
             if message.is_some() {
-                self.wakes.extend(slot.sending.writer.take());
+                // Not for each message: the writer has more to write than that.
+                if slot.sending.is_half_empty(&self.limits) {
+                    self.wakes.extend(slot.sending.writer.take());
+                }
                 self.take_turn(stream);
                 return message;
             }

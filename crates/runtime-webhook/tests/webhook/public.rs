@@ -185,6 +185,40 @@ async fn a_certificate_that_changes_is_used_for_new_connections() {
     connect(port, &old, &[]).await.expect_err("it was replaced");
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_certificate_is_told_and_then_reminded_of_daily() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    params.not_before = rcgen::date_time_ymd(1970, 1, 1);
+    params.not_after = rcgen::date_time_ymd(1970, 4, 1);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).expect("a file");
+    std::fs::write(folder.path().join("cert.pem"), certificate.pem()).expect("a file");
+    let (monitor, seen) = MockMonitor::new();
+    let clock = Arc::new(PausedClock(tokio::time::Instant::now()));
+    let day = Duration::from_secs(24 * 3600);
+    let server = builder(folder.path()).monitor(monitor).clock(clock);
+    let _server = server
+        .reload_interval(day / 24)
+        .start()
+        .await
+        .expect("it starts");
+    let reminders = || {
+        let lines = seen.lines().into_iter();
+        lines
+            .filter(|line| line.message.contains("1970-04-01"))
+            .count()
+    };
+    tokio::time::sleep(day * 75).await;
+    let end = seen.gauge("webhook.certificate-expiry-timestamp");
+    assert_eq!(end, Some(90.0 * 24.0 * 3600.0));
+    assert_eq!(reminders(), 0, "there are 15 days left");
+    tokio::time::sleep(day * 4).await;
+    assert_eq!(reminders(), 3, "after 76, 77 and 78 days");
+    assert!(seen.has_line("ends at"));
+}
+
 #[tokio::test]
 async fn a_certificate_that_is_broken_leaves_the_old_one_in_use() {
     let folder = tempfile::tempdir().expect("a folder");
