@@ -83,7 +83,13 @@ impl Injected {
 pub(crate) fn inject(rng: &mut Rng, taskcluster: &Taskcluster) -> Injected {
     let (method, faults) = FAULTS[rng.usize(0..FAULTS.len())];
     let fault = faults[rng.usize(0..faults.len())];
-    let rule = FaultRule::new(method, fault).times(rng.u32(1..=2));
+    // An upload that stalls keeps a slot of the worker for a minute, so one at a time is enough.
+    let most = if matches!(fault, Fault::Stall { .. }) {
+        1
+    } else {
+        2
+    };
+    let rule = FaultRule::new(method, fault).times(rng.u32(1..=most));
     let kind = serde_json::to_value(fault).unwrap_or_default();
     Injected {
         method,
