@@ -222,8 +222,9 @@ mod tests {
 
     #[test]
     fn only_more_than_the_bound_is_growth() {
-        assert!(growth(&row_of(20.0, 23.9)).is_none());
-        assert!(growth(&row_of(20.0, 24.1)).is_some());
+        let bound = row_of(20.0, 0.0).bound;
+        assert!(growth(&row_of(20.0, bound)).is_none());
+        assert!(growth(&row_of(20.0, bound + 0.1)).is_some());
         assert!(
             growth(&row_of(f64::NAN, f64::NAN)).is_some(),
             "too few samples prove nothing"
