@@ -316,8 +316,7 @@ impl State {
     pub(super) fn close(&mut self) {
         self.closing = true;
         while let Some(stream) = self.backlog.pop_front() {
-            self.streams.remove(&stream);
-            self.answer(stream, Kind::Fin);
+            self.close_stream(stream);
         }
         self.wakes.extend(self.acceptor.take());
         self.wakes.extend(self.driver.take());

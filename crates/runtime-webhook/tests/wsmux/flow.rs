@@ -191,3 +191,15 @@ async fn a_refused_stream_is_told_at_once() {
     peer.send(1, Kind::Fin).await;
     assert_eq!(open.await.expect("the client"), Err(OpenError::Refused));
 }
+
+#[tokio::test]
+async fn a_stream_that_was_ended_before_it_was_accepted_is_not_ended_again() {
+    let (client, _ended, mut peer) = raw(windows(100, 100), 1 << 20).await;
+    let _held = peer.open(&client, 0).await;
+    peer.send(2, Kind::Syn).await;
+    peer.data(2, b"too early").await;
+    peer.expect(2, Kind::Fin).await;
+    client.close();
+    peer.send(4, Kind::Syn).await;
+    peer.expect(4, Kind::Fin).await;
+}
