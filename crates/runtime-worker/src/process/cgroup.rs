@@ -1,6 +1,6 @@
 //! A control group for the processes of one task, where this user may make one (cgroup v2).
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,22 +20,16 @@ pub(super) struct Cgroup {
 
 impl Cgroup {
     /// Makes a group below `parent`, which must be delegated to this user.
-    pub(super) fn create(parent: &Path, name: &str) -> io::Result<Self> {
+    ///
+    /// The second value is the file to which a process writes `0` to join.
+    pub(super) fn create(parent: &Path, name: &str) -> io::Result<(Self, File)> {
+        // Elsewhere than in a control group there is no such file, and nothing is to be made there.
+        fs::metadata(parent.join("cgroup.procs"))?;
         let path = parent.join(name);
         fs::create_dir(&path)?;
         let group = Self { path };
-        // On another file system than a cgroup v2 there would be no such file.
-        OpenOptions::new()
-            .write(true)
-            .open(group.path.join("cgroup.procs"))?;
-        Ok(group)
-    }
-
-    /// The file to which a process writes `0` to join.
-    pub(super) fn door(&self) -> io::Result<File> {
-        OpenOptions::new()
-            .write(true)
-            .open(self.path.join("cgroup.procs"))
+        let door = File::create(group.path.join("cgroup.procs"))?;
+        Ok((group, door))
     }
 
     /// Kills all members, also those that are just being forked.

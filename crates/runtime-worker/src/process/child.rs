@@ -93,12 +93,17 @@ impl Child {
     /// Says in plain words what a bare signal 9 hides.
     fn explain(&self, exit: Exit) {
         // A shell tells of its child's signal 9 as 128 + 9.
-        let is_kill = matches!(exit, Exit::Signal(9) | Exit::Code(137));
-        if let Some((_, surely_ours)) = self.family.killed_for_memory().filter(|_| is_kill) {
-            self.context.log_error(match surely_ours {
-                true => "The task used more memory than it may, and the operating system killed a process of it",
-                false => "The machine ran out of memory, and the operating system killed a process, most likely of this task",
-            });
+        if !matches!(exit, Exit::Signal(9) | Exit::Code(137)) {
+            return;
+        }
+        match self.family.killed_for_memory() {
+            Some(true) => self.context.log_error(
+                "The task used more memory than it may, and the operating system killed a process of it",
+            ),
+            Some(false) => self.context.log_error(
+                "The machine ran out of memory, and the operating system killed a process, most likely of this task",
+            ),
+            None => {}
         }
     }
 }

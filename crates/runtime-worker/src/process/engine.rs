@@ -116,6 +116,14 @@ impl ProcessEngine {
         self
     }
 
+    /// Reads elsewhere than in `/proc/vmstat` how often the machine killed a process because memory ran out,
+    /// such as in a container that sees the machine's `/proc` at another place.
+    #[must_use]
+    pub fn vmstat(mut self, file: impl Into<PathBuf>) -> Self {
+        self.settings.vmstat = file.into();
+        self
+    }
+
     /// Makes no control groups.
     #[must_use]
     pub fn without_cgroups(mut self) -> Self {

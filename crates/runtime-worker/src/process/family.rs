@@ -1,5 +1,6 @@
 //! All processes of a command: its group, its control group, and those that left both.
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,8 +46,7 @@ impl Family {
         record: &Arc<TaskRecord>,
         log: LogDrain,
     ) -> io::Result<(Child, Output, Self)> {
-        let cgroup = new_cgroup(shared);
-        let door = cgroup.as_ref().map(Cgroup::door).transpose()?;
+        let (cgroup, door) = new_cgroup(shared).unzip();
         command.env(MARKER, &folder);
         let prepare = move || {
             setsid()?;
@@ -68,13 +68,12 @@ impl Family {
             shared: Arc::clone(shared),
             folder,
             leader: None,
-            oom_kills_before: None,
+            oom_kills_before: oom_kills(&shared.settings.vmstat),
             cgroup,
             record: Arc::clone(record),
             used_before: record.usage(),
             sampler: None,
         };
-        family.oom_kills_before = family.oom_kills();
         // Whoever reaps orphans must not meet a child that is not noted yet.
         let mut leaders = shared.leaders.lock();
         let (child, output) = Output::spawn(command, log)?;
@@ -137,16 +136,15 @@ impl Family {
         }
     }
 
-    /// How many processes were killed meanwhile because memory ran out, and whether they were surely ours.
-    pub(super) fn killed_for_memory(&self) -> Option<(u64, bool)> {
-        let killed = self.oom_kills()?.checked_sub(self.oom_kills_before?)?;
-        let surely_ours = self.cgroup.as_ref().and_then(Cgroup::oom_kills).is_some();
-        (killed > 0).then_some((killed, surely_ours))
-    }
-
-    fn oom_kills(&self) -> Option<u64> {
-        let of_group = self.cgroup.as_ref().and_then(Cgroup::oom_kills);
-        of_group.or_else(|| oom_kills(&self.shared.settings.vmstat))
+    /// Whether a process was killed meanwhile because memory ran out: `Some(true)` if it was surely one of
+    /// these, `Some(false)` if it may have been another one of this machine.
+    pub(super) fn killed_for_memory(&self) -> Option<bool> {
+        // A control group is new with each command, and so is its count.
+        if let Some(of_group) = self.cgroup.as_ref().and_then(Cgroup::oom_kills) {
+            return (of_group > 0).then_some(true);
+        }
+        let now = oom_kills(&self.shared.settings.vmstat)?;
+        (now > self.oom_kills_before?).then_some(false)
     }
 
     /// The number may soon be another group's.
@@ -168,7 +166,7 @@ impl Drop for Family {
 }
 
 /// A control group for a command, if they are wanted and this user may make one.
-fn new_cgroup(shared: &Shared) -> Option<Cgroup> {
+fn new_cgroup(shared: &Shared) -> Option<(Cgroup, File)> {
     let parent = match &shared.settings.cgroups {
         Cgroups::Never => return None,
         Cgroups::BelowOwn => cgroup::own()?,

@@ -33,7 +33,7 @@ impl Family {
         0
     }
 
-    pub(super) fn killed_for_memory(&self) -> Option<(u64, bool)> {
+    pub(super) fn killed_for_memory(&self) -> Option<bool> {
         None
     }
 }

@@ -14,9 +14,13 @@ pub(super) struct Process {
 
 /// All processes of this machine, or of this container.
 pub(super) fn processes() -> impl Iterator<Item = Process> {
+    pids().filter_map(|pid| parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?))
+}
+
+/// Their numbers.
+pub(super) fn pids() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter_map(|pid| parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?))
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// Reads `pid (name) state parent group session ...`; the name may hold anything, brackets included.

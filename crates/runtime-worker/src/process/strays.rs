@@ -9,7 +9,7 @@ use std::path::Path;
 use runtime_core::TemporaryStorage;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, kill_process, waitpid};
 
-use super::proc::{Process, processes, variable};
+use super::proc::{Process, pids, processes, variable};
 
 /// Names the folder of the task that a process belongs to.
 pub(super) const MARKER: &str = "RUNTIME_WORKER_TASK";
@@ -42,12 +42,11 @@ fn kill_marked(is_wanted: impl Fn(&[u8]) -> bool) -> usize {
     let own = getpid().as_raw_nonzero().get();
     let mut killed = std::collections::BTreeSet::new();
     for _ in 0..ROUNDS {
-        let strays: Vec<_> = processes()
-            .filter(|process| process.pid != own && !matches!(process.state, 'Z' | 'X'))
-            .filter(|process| {
-                variable(process.pid, MARKER).is_some_and(|marker| is_wanted(&marker))
-            })
-            .filter_map(|process| Pid::from_raw(process.pid))
+        // What has ended and waits for its parent has no environment any more.
+        let strays: Vec<_> = pids()
+            .filter(|pid| *pid != own)
+            .filter(|pid| variable(*pid, MARKER).is_some_and(|marker| is_wanted(&marker)))
+            .filter_map(Pid::from_raw)
             .collect();
         if strays.is_empty() {
             break;

@@ -1,8 +1,10 @@
 //! A worker with the process engine and the standard plugins, on an embedded Taskcluster.
 #![cfg(unix)]
 
+mod alone;
 mod bad_hour;
 mod disk;
+mod groups;
 mod hooks;
 mod mounts;
 mod plugins;
