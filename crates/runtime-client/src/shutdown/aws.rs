@@ -8,6 +8,7 @@ use runtime_core::clock::until;
 use runtime_core::{ShutdownNotice, ShutdownSource, Timestamp};
 
 use super::metadata::Metadata;
+use super::polled::{Oracle, Polled};
 use crate::ConnectError;
 
 const TOKEN: &str = "x-aws-ec2-metadata-token";
@@ -19,11 +20,14 @@ const PROMISED: Duration = Duration::from_secs(120);
 /// Hears that AWS takes a spot instance away, about two minutes before.
 #[derive(Debug)]
 pub struct AwsSpot {
+    polled: Polled<Instance>,
+}
+
+#[derive(Debug)]
+struct Instance {
     metadata: Metadata,
-    interval: Duration,
     /// A session of the service: it lives for six hours, or until the service says otherwise.
     token: Option<HeaderValue>,
-    is_told: bool,
 }
 
 impl AwsSpot {
@@ -33,29 +37,33 @@ impl AwsSpot {
     ///
     /// A [`ConnectError`] if there can be no HTTP client.
     pub fn new() -> Result<Self, ConnectError> {
-        Ok(Self {
+        let instance = Instance {
             metadata: Metadata::new("http://169.254.169.254")?,
-            interval: Duration::from_secs(5),
             token: None,
-            is_told: false,
+        };
+        Ok(Self {
+            polled: Polled::new(instance, Duration::from_secs(5)),
         })
     }
 
     /// Asks elsewhere, such as over IPv6.
     #[must_use]
     pub fn endpoint(mut self, endpoint: &str) -> Self {
-        self.metadata.set_endpoint(endpoint);
+        self.polled.oracle.metadata.set_endpoint(endpoint);
         self
     }
 
     /// Asks more or less often.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
+        self.polled.interval = interval;
         self
     }
+}
 
-    async fn look(&mut self) -> Option<ShutdownNotice> {
+#[async_trait]
+impl Oracle for Instance {
+    async fn ask(&mut self) -> Option<ShutdownNotice> {
         let mut headers = HeaderMap::new();
         headers.insert(TOKEN, self.token().await?);
         let path = "/latest/meta-data/spot/termination-time";
@@ -73,7 +81,9 @@ impl AwsSpot {
             _ => None,
         }
     }
+}
 
+impl Instance {
     async fn token(&mut self) -> Option<HeaderValue> {
         if self.token.is_none() {
             let mut headers = HeaderMap::new();
@@ -106,13 +116,6 @@ impl ShutdownSource for AwsSpot {
     }
 
     async fn next(&mut self) -> Option<ShutdownNotice> {
-        while !self.is_told {
-            if let Some(notice) = self.look().await {
-                self.is_told = true;
-                return Some(notice);
-            }
-            tokio::time::sleep(self.interval).await;
-        }
-        None
+        self.polled.next().await
     }
 }

@@ -10,6 +10,7 @@ use runtime_core::{ShutdownNotice, ShutdownSource, Timestamp};
 use serde::Deserialize;
 
 use super::metadata::Metadata;
+use super::polled::{Oracle, Polled};
 use crate::ConnectError;
 
 const EVENTS: &str = "/metadata/scheduledevents?api-version=2020-07-01";
@@ -22,10 +23,14 @@ const TIMEOUT: Duration = Duration::from_secs(150);
 /// A freeze of some seconds, as for a migration, is no reason to go.
 #[derive(Debug)]
 pub struct AzureEvents {
+    polled: Polled<Machine>,
+}
+
+#[derive(Debug)]
+struct Machine {
     metadata: Metadata,
-    interval: Duration,
-    machine: Option<String>,
-    is_told: bool,
+    /// Which events count; all of them if it has no name.
+    name: Option<String>,
 }
 
 impl AzureEvents {
@@ -35,25 +40,26 @@ impl AzureEvents {
     ///
     /// A [`ConnectError`] if there can be no HTTP client.
     pub fn new() -> Result<Self, ConnectError> {
-        Ok(Self {
+        let machine = Machine {
             metadata: Metadata::new("http://169.254.169.254")?,
-            interval: Duration::from_secs(1),
-            machine: None,
-            is_told: false,
+            name: None,
+        };
+        Ok(Self {
+            polled: Polled::new(machine, Duration::from_secs(1)),
         })
     }
 
     /// Asks elsewhere.
     #[must_use]
     pub fn endpoint(mut self, endpoint: &str) -> Self {
-        self.metadata.set_endpoint(endpoint);
+        self.polled.oracle.metadata.set_endpoint(endpoint);
         self
     }
 
     /// Asks more or less often.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
+        self.polled.interval = interval;
         self
     }
 
@@ -61,11 +67,14 @@ impl AzureEvents {
     /// are told to all of its machines. By default every event counts.
     #[must_use]
     pub fn machine(mut self, name: impl Into<String>) -> Self {
-        self.machine = Some(name.into());
+        self.polled.oracle.name = Some(name.into());
         self
     }
+}
 
-    async fn look(&self) -> Option<ShutdownNotice> {
+#[async_trait]
+impl Oracle for Machine {
+    async fn ask(&mut self) -> Option<ShutdownNotice> {
         let mut headers = HeaderMap::new();
         headers.insert("metadata", HeaderValue::from_static("true"));
         let asked = self
@@ -81,12 +90,14 @@ impl AzureEvents {
             .find(|event| self.concerns_us(event))
             .map(Event::notice)
     }
+}
 
+impl Machine {
     fn concerns_us(&self, event: &Event) -> bool {
-        let named = |machine: &String| event.resources.iter().any(|name| name == machine);
+        let named = |own: &String| event.resources.iter().any(|name| name == own);
         event.event_type != "Freeze"
             && event.event_status != "Completed"
-            && self.machine.as_ref().is_none_or(named)
+            && self.name.as_ref().is_none_or(named)
     }
 }
 
@@ -128,13 +139,6 @@ impl ShutdownSource for AzureEvents {
     }
 
     async fn next(&mut self) -> Option<ShutdownNotice> {
-        while !self.is_told {
-            if let Some(notice) = self.look().await {
-                self.is_told = true;
-                return Some(notice);
-            }
-            tokio::time::sleep(self.interval).await;
-        }
-        None
+        self.polled.next().await
     }
 }

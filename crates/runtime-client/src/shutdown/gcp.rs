@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use runtime_core::{ShutdownNotice, ShutdownSource};
 
 use super::metadata::Metadata;
+use super::polled::{Oracle, Polled};
 use crate::ConnectError;
 
 const PREEMPTED: &str = "/computeMetadata/v1/instance/preempted";
@@ -21,9 +22,12 @@ const PROMISED: Duration = Duration::from_secs(30);
 /// Hears that Google preempts the instance, 30 seconds before it is stopped.
 #[derive(Debug)]
 pub struct GcpPreemption {
+    polled: Polled<Instance>,
+}
+
+#[derive(Debug)]
+struct Instance {
     metadata: Metadata,
-    pause: Duration,
-    is_told: bool,
 }
 
 impl GcpPreemption {
@@ -33,17 +37,16 @@ impl GcpPreemption {
     ///
     /// A [`ConnectError`] if there can be no HTTP client.
     pub fn new() -> Result<Self, ConnectError> {
+        let metadata = Metadata::new("http://metadata.google.internal")?;
         Ok(Self {
-            metadata: Metadata::new("http://metadata.google.internal")?,
-            pause: Duration::from_secs(1),
-            is_told: false,
+            polled: Polled::new(Instance { metadata }, Duration::from_secs(1)),
         })
     }
 
     /// Asks elsewhere, such as at `http://169.254.169.254`.
     #[must_use]
     pub fn endpoint(mut self, endpoint: &str) -> Self {
-        self.metadata.set_endpoint(endpoint);
+        self.polled.oracle.metadata.set_endpoint(endpoint);
         self
     }
 
@@ -51,10 +54,21 @@ impl GcpPreemption {
     /// itself holds the requests for as long as there is nothing to say. Default: 1 s.
     #[must_use]
     pub fn pause(mut self, pause: Duration) -> Self {
-        self.pause = pause;
+        self.polled.interval = pause;
         self
     }
+}
 
+#[async_trait]
+impl Oracle for Instance {
+    async fn ask(&mut self) -> Option<ShutdownNotice> {
+        // A change that came before a request that waits would never be told by it.
+        let preempted = self.is_preempted(false).await || self.is_preempted(true).await;
+        preempted.then(|| ShutdownNotice::now("Google preempts the instance").within(PROMISED))
+    }
+}
+
+impl Instance {
     /// Asks once; with `wait`, the answer comes when it changes.
     async fn is_preempted(&self, wait: bool) -> bool {
         let mut headers = HeaderMap::new();
@@ -78,19 +92,6 @@ impl ShutdownSource for GcpPreemption {
     }
 
     async fn next(&mut self) -> Option<ShutdownNotice> {
-        // A change that came before the first request that waits would never be told by it.
-        let mut wait = false;
-        while !self.is_told {
-            if self.is_preempted(wait).await {
-                self.is_told = true;
-                let notice = ShutdownNotice::now("Google preempts the instance");
-                return Some(notice.within(PROMISED));
-            }
-            if wait {
-                tokio::time::sleep(self.pause).await;
-            }
-            wait = true;
-        }
-        None
+        self.polled.next().await
     }
 }

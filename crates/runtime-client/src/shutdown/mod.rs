@@ -29,6 +29,7 @@ mod aws;
 mod azure;
 mod gcp;
 mod metadata;
+mod polled;
 mod terminate;
 
 pub use aws::AwsSpot;

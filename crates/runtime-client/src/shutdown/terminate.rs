@@ -5,15 +5,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runtime_core::{ShutdownNotice, ShutdownSource, chain};
 
+use super::polled::{Oracle, Polled};
 use crate::{Client, WorkerName};
 
 /// Asks `shouldWorkerTerminate`. Running tasks may finish.
 #[derive(Debug)]
 pub struct ShouldTerminate {
+    polled: Polled<Manager>,
+}
+
+#[derive(Debug)]
+struct Manager {
     client: Client,
     worker: WorkerName,
-    interval: Duration,
-    is_told: bool,
 }
 
 impl ShouldTerminate {
@@ -21,18 +25,30 @@ impl ShouldTerminate {
     #[must_use]
     pub fn new(client: Client, worker: WorkerName) -> Self {
         Self {
-            client,
-            worker,
-            interval: Duration::from_secs(300),
-            is_told: false,
+            polled: Polled::new(Manager { client, worker }, Duration::from_secs(300)),
         }
     }
 
     /// Asks more or less often.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
+        self.polled.interval = interval;
         self
+    }
+}
+
+#[async_trait]
+impl Oracle for Manager {
+    async fn ask(&mut self) -> Option<ShutdownNotice> {
+        match self.client.should_worker_terminate(&self.worker).await {
+            Ok(answer) => answer.terminate.then(|| {
+                ShutdownNotice::graceful(format!("the worker manager says: {}", answer.reason))
+            }),
+            Err(error) => {
+                tracing::debug!(error = chain(&error), "cannot ask whether to terminate");
+                None
+            }
+        }
     }
 }
 
@@ -43,22 +59,6 @@ impl ShutdownSource for ShouldTerminate {
     }
 
     async fn next(&mut self) -> Option<ShutdownNotice> {
-        while !self.is_told {
-            match self.client.should_worker_terminate(&self.worker).await {
-                Ok(answer) if answer.terminate => {
-                    self.is_told = true;
-                    return Some(ShutdownNotice::graceful(format!(
-                        "the worker manager says: {}",
-                        answer.reason
-                    )));
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::debug!(error = chain(&error), "cannot ask whether to terminate");
-                }
-            }
-            tokio::time::sleep(self.interval).await;
-        }
-        None
+        self.polled.next().await
     }
 }
