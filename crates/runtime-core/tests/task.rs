@@ -88,6 +88,21 @@ fn no_secret_of_the_task_shows_in_its_log() {
 }
 
 #[test]
+fn of_a_certificate_what_signs_is_a_secret() {
+    let folder = folder();
+    let (context, controller) = create(folder.path());
+    let certificate = r#"{"version":1,"scopes":["a:b"],"start":1,"expiry":2,"seed":"the-seed","signature":"the-signature"}"#;
+    controller
+        .set_credentials(Credentials::new("client", "access-token").with_certificate(certificate));
+    context
+        .log_drain()
+        .write_all(certificate.as_bytes())
+        .expect("the log takes it");
+    let text = text_of(&controller, &context);
+    assert!(text.contains("a:b") && !text.contains("the-s"), "{text}");
+}
+
+#[test]
 fn the_output_is_limited_and_the_lines_of_the_worker_are_not() {
     let folder = folder();
     let options = LogOptions {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::Method;
 use runtime_core::Credentials;
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 use support::{Client, Forgery, create, start};
 
@@ -106,8 +107,8 @@ async fn temporary_credentials_have_their_scopes_and_their_time() {
 async fn a_certificate_that_was_changed_is_refused() {
     let (taskcluster, _) = start().await;
     let honest = taskcluster.temporary_credentials("me", &["a"], HOUR);
-    let mut secrets = honest.secrets();
-    let (token, certificate) = (secrets.next().unwrap(), secrets.next().unwrap());
+    let token = honest.access_token.expose_secret();
+    let certificate = honest.certificate.as_ref().unwrap().expose_secret();
     let mut certificate: serde_json::Value = serde_json::from_str(certificate).unwrap();
     certificate["scopes"] = json!(["*"]);
     let forged = Credentials::new("me", token).with_certificate(certificate.to_string());
@@ -236,7 +237,6 @@ async fn a_client_lives_until_it_is_disabled_or_deleted() {
 async fn a_tunnel_token_is_signed_with_the_key_that_the_test_can_ask_for() {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use secrecy::ExposeSecret;
 
     let (taskcluster, root) = start().await;
     let answer = root.get("/api/auth/v1/websocktunnel/aud/worker.1").await;

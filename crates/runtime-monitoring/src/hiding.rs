@@ -27,10 +27,8 @@ pub fn hide_credentials(mut credentials: CredentialsWatch, redactor: Redactor) -
 }
 
 fn hide(credentials: Option<Credentials>, redactor: &Redactor) {
-    for secret in credentials.iter().flat_map(Credentials::secrets) {
-        // Taskcluster's are long enough. What is refused would be found in everything.
-        let _ = redactor.add(secret);
-    }
+    // Taskcluster's are long enough. What is refused would be found in everything.
+    let _ = redactor.add_all(credentials.iter().flat_map(Credentials::secrets));
 }
 
 impl Drop for Hiding {

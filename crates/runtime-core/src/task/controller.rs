@@ -40,10 +40,8 @@ impl TaskContextController {
     /// Replaces the credentials; whoever signs a request from now on uses the new ones, and none of them
     /// shows in the log.
     pub fn set_credentials(&self, credentials: Credentials) {
-        for secret in credentials.secrets() {
-            // Taskcluster's are long enough. What is refused would be found in everything.
-            let _ = self.shared.log_options.redactor.add(secret);
-        }
+        // Taskcluster's are long enough. What is refused would be found in everything.
+        let _ = (self.shared.log_options.redactor).add_all(credentials.secrets());
         self.shared.credentials.set(credentials);
     }
 

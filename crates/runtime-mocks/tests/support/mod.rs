@@ -13,6 +13,7 @@ use hawk::{Key, PayloadHasher, RequestBuilder, SHA256};
 use reqwest::Method;
 use runtime_core::Credentials;
 use runtime_mocks::taskcluster::Taskcluster;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -255,7 +256,8 @@ fn key(credentials: &Credentials) -> hawk::Credentials {
 
 fn ext(credentials: &Credentials, forgery: &Forgery) -> Option<String> {
     let mut ext = json!({});
-    if let Some(certificate) = credentials.secrets().nth(1) {
+    if let Some(certificate) = &credentials.certificate {
+        let certificate = certificate.expose_secret();
         ext["certificate"] = serde_json::from_str(certificate).expect("a certificate is JSON");
     }
     if let Some(scopes) = &forgery.authorized_scopes {

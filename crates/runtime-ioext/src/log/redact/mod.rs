@@ -99,17 +99,33 @@ impl Redactor {
     ///
     /// If the secret is so short that it would be found in everything. It is *not* redacted then.
     pub fn add(&self, secret: impl AsRef<[u8]>) -> Result<(), SecretTooShort> {
+        self.add_all([secret])
+    }
+
+    /// Adds several secrets at once, so that the patterns are compiled once.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is so short that it would be found in everything. The others are redacted all the same.
+    pub fn add_all<S: AsRef<[u8]>>(
+        &self,
+        secrets: impl IntoIterator<Item = S>,
+    ) -> Result<(), SecretTooShort> {
         let min_len = self.shared.min_len;
-        let secret = forms::without_line_end(secret.as_ref());
-        if secret.len() < min_len {
-            return Err(SecretTooShort { min_len });
+        let (mut forms, mut outcome) = (Vec::new(), Ok(()));
+        for secret in secrets {
+            let secret = forms::without_line_end(secret.as_ref());
+            match secret.len() < min_len {
+                true => outcome = Err(SecretTooShort { min_len }),
+                false => forms.extend(forms::of(secret, min_len)),
+            }
         }
         let _adding = self.shared.adding.lock();
-        if let Some(more) = self.patterns().with(forms::of(secret, min_len)) {
+        if let Some(more) = self.patterns().with(forms) {
             let fewer = std::mem::replace(&mut *self.shared.patterns.lock(), Arc::new(more));
             drop(fewer);
         }
-        Ok(())
+        outcome
     }
 
     /// Whether there is nothing to replace.

@@ -28,7 +28,7 @@ struct Finder {
 
 impl Patterns {
     /// The same patterns and more, or `None` if they would be no more.
-    pub(super) fn with(&self, added: impl Iterator<Item = Vec<u8>>) -> Option<Self> {
+    pub(super) fn with(&self, added: Vec<Vec<u8>>) -> Option<Self> {
         let forms: BTreeSet<_> = self.forms.iter().cloned().chain(added).collect();
         if forms.len() == self.forms.len() {
             return None;
