@@ -1,7 +1,9 @@
 //! A configuration is read from each format, and what is wrong is named by its key.
 
 use std::path::Path;
+use std::time::Duration;
 
+use runtime_gc::{Amount, Mark};
 use runtime_worker::config::{self, ConfigError, Format, ShutdownConfig, WorkerConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,7 +17,10 @@ fn config() -> Value {
         "workerId": "i-1",
         "dataFolder": "/var/lib/worker",
         "credentials": { "clientId": "me", "accessToken": "hunter2" },
-        "limits": { "minFreeDisk": "10 GiB" },
+        "collector": {
+            "limits": { "minFreeDisk": { "limit": "10 GiB", "rest": "20%" } },
+            "cheap": { "maxAge": "7 d" },
+        },
         "timing": { "cancelPoll": 20 },
         "shutdown": ["signals", "aws-spot"],
     })
@@ -47,8 +52,9 @@ fn every_format_says_the_same() {
         [credentials]
         clientId = 'me'
         accessToken = 'hunter2'
-        [limits]
-        minFreeDisk = '10 GiB'
+        [collector]
+        limits = { minFreeDisk = { limit = '10 GiB', rest = '20%' } }
+        cheap = { maxAge = '7 d' }
         [timing]
         cancelPoll = 20
     ";
@@ -66,14 +72,10 @@ fn every_format_says_the_same() {
         );
         let token = &config.credentials.expect("there are some").access_token;
         assert_eq!(token.expose(), "hunter2");
-        assert!(
-            config
-                .limits
-                .to_limits()
-                .expect("an amount")
-                .min_free_disk
-                .is_some()
-        );
+        let mark = Mark::at(Amount::Absolute(10 << 30)).rest(Amount::Percent(20.0));
+        assert_eq!(config.collector.limits.min_free_disk, Some(mark));
+        let week = Duration::from_secs(7 * 24 * 60 * 60);
+        assert_eq!(config.collector.cheap.max_age, Some(week));
     }
 }
 
@@ -94,8 +96,48 @@ fn a_key_that_is_not_known_is_named_with_its_path_and_the_nearest() {
         "{all}"
     );
     assert!(
-        all.contains("`plugins.zebra` is no key; known: idleStop"),
+        all.contains("`plugins.zebra` is no key; known: cacheScopes, idleStop"),
         "{all}"
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_limit_is_told_for_the_way_in_which_it_is_written() {
+    let problem = |limit: Value| {
+        let problems = problems(|config| config["collector"]["limits"]["minFreeDisk"] = limit);
+        problems.join("\n")
+    };
+    let text = problem(json!({ "limit": "1 GiB", "rset": "2 GiB" }));
+    assert!(
+        text.contains("`collector.limits.minFreeDisk.rset` is no key; did you mean `rest`?"),
+        "{text}"
+    );
+    let text = problem(json!("20 apples"));
+    assert!(
+        text.contains("`collector.limits.minFreeDisk`: `20 apples` is not an amount"),
+        "{text}"
+    );
+    let text = problem(json!(true));
+    assert!(
+        text.contains("`collector.limits.minFreeDisk`: expected: A limit, or `{\"limit\""),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_worker_keeps_some_room_unless_it_is_told_otherwise() {
+    let mut value = config();
+    let without = |value: &mut Value| {
+        value
+            .as_object_mut()
+            .expect("an object")
+            .remove("collector")
+    };
+    without(&mut value);
+    let collector = read(&value).expect("it is right").collector;
+    assert_eq!(
+        collector.limits.min_free_disk,
+        Some(Mark::at(Amount::Absolute(1 << 30)))
     );
 }
 

@@ -1,13 +1,13 @@
 //! Configuration of the tunnel through a localtunnel server.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Needs, StartError};
 use crate::Localtunnel;
 
 /// A tunnel through a localtunnel server, for tests.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct LocaltunnelConfig {
     /// The URL of the server.

@@ -10,7 +10,7 @@ mod websocktunnel;
 
 use runtime_core::Monitor;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Limits, LocalhostServer};
 
@@ -37,7 +37,7 @@ pub use self::websocktunnel::{Tokens, WebsocktunnelConfig};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(tag = "provider", rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Config {
@@ -57,12 +57,12 @@ pub enum Config {
 }
 
 /// There is nothing to configure.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoConfig {}
 
 /// A server for clients on the same machine.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct LocalhostConfig {
     /// The port; 0 takes a free one.

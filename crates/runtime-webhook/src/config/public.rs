@@ -4,15 +4,15 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use runtime_core::Secret;
 use schemars::JsonSchema;
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Needs, StartError};
 use crate::PublicServer;
 
 /// A server on a port of this machine that the world can reach.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct PublicConfig {
     /// The host name or address in URLs; with stateless DNS, the domain.
@@ -43,7 +43,7 @@ pub struct PublicConfig {
 }
 
 /// Host names that carry the address of a machine, below a domain whose DNS server knows the secret.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct StatelessDnsConfig {
     /// The address that names resolve to.
@@ -51,8 +51,7 @@ pub struct StatelessDnsConfig {
     pub server_ip: Ipv4Addr,
 
     /// The secret that the DNS server knows.
-    #[schemars(with = "String")]
-    pub secret: SecretString,
+    pub secret: Secret,
 
     /// How long a name is answered, in seconds; a day by default. It is renewed after half of it.
     #[serde(default = "a_day")]
@@ -82,7 +81,7 @@ impl PublicConfig {
             (None, Some(_)) => return Err(incomplete("tlsKey", "tlsCertificate")),
         };
         if let Some(dns) = self.stateless_dns {
-            let secret = dns.secret.expose_secret().as_bytes();
+            let secret = dns.secret.expose().as_bytes();
             let lifetime = Duration::from_secs(dns.lifetime_seconds);
             server = server.stateless_dns(dns.server_ip, secret, lifetime);
         }

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Needs, StartError};
 use crate::{TokenSource, Websocktunnel};
 
 /// A tunnel through a websocktunnel server.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct WebsocktunnelConfig {
     /// The URL of the server.

@@ -132,6 +132,7 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<String> {
             vec![format!("`{}` is missing", join(&path, key))]
         }
         ValidationErrorKind::OneOfNotValid { context } => describe_forms(error, context, schema),
+        ValidationErrorKind::AnyOf { context } => describe_kinds(error, context, schema),
         _ => vec![format!("`{path}`: {}", error.masked())],
     }
 }
@@ -167,6 +168,33 @@ fn describe_forms(
         true => vec![format!("`{}`: {}", place(error), error.masked())],
         false => of_all,
     }
+}
+
+/// What is wrong with a value that may be of several kinds: with the one kind that it is, or that it is none.
+fn describe_kinds(
+    error: &ValidationError<'_>,
+    kinds: &[Vec<ValidationError<'static>>],
+    schema: &Value,
+) -> Vec<String> {
+    let place = error.instance_path();
+    let is_other = |error: &ValidationError<'_>| {
+        matches!(error.kind(), ValidationErrorKind::Type { .. }) && error.instance_path() == place
+    };
+    let mut kinds = kinds.iter().filter(|errors| !errors.iter().any(is_other));
+    if let (Some(kind), None) = (kinds.next(), kinds.next()) {
+        let problems = kind.iter();
+        return problems.flat_map(|error| describe(error, schema)).collect();
+    }
+    let parent = error.schema_path().to_string();
+    let parent = parent
+        .strip_suffix("/anyOf")
+        .and_then(|it| schema.pointer(it));
+    let expected = parent.and_then(|parent| parent["description"].as_str());
+    let expected = expected.map_or_else(
+        || error.masked().to_string(),
+        |it| format!("expected: {it}"),
+    );
+    vec![format!("`{}`: {expected}", dotted(&place.to_string()))]
 }
 
 /// Where a tag of another form is, and what it would be.

@@ -41,6 +41,6 @@ mod worker;
 pub use load::{ConfigError, Format, load, parse, redacted, schema};
 pub use runtime_core::Secret;
 pub use worker::{
-    CredentialsConfig, LimitsConfig, PluginsConfig, ProcessConfig, RegistrationConfig,
-    ShutdownConfig, TimingConfig, WorkerConfig,
+    CredentialsConfig, PluginsConfig, ProcessConfig, RegistrationConfig, ShutdownConfig,
+    TimingConfig, WorkerConfig,
 };

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime_core::{Credentials, WorkerIdentity};
-use runtime_gc::{Amount, Limits, Mark, ParseAmountError};
+use runtime_core::{Credentials, Environment, WorkerIdentity};
+use runtime_gc::{Amount, Mark};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
-use crate::Timing;
+use crate::plugins::{IdleStop, LogPrefix, MaxRunTime, StopOnError, Watchdog};
+use crate::{Timing, WorkerBuilder};
 
 /// Who a worker is, what it may use, and how it behaves.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -38,9 +39,10 @@ pub struct WorkerConfig {
     pub capacity: usize,
     /// Where caches and temporary files go.
     pub data_folder: PathBuf,
-    /// What must be left of the machine for the worker to claim.
-    #[serde(default)]
-    pub limits: LimitsConfig,
+    /// What must be left of the machine for the worker to claim, and which caches go when it is not. By
+    /// default 1 GiB of disk and 256 MiB of memory.
+    #[serde(default = "floors")]
+    pub collector: runtime_gc::Config,
     /// How often and how long, in seconds.
     #[serde(default)]
     pub timing: TimingConfig,
@@ -57,6 +59,13 @@ pub struct WorkerConfig {
 
 fn one() -> usize {
     1
+}
+
+fn floors() -> runtime_gc::Config {
+    let mut config = runtime_gc::Config::default();
+    config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(1 << 30)));
+    config.limits.min_available_memory = Some(Mark::at(Amount::Absolute(256 << 20)));
+    config
 }
 
 fn signals() -> Vec<ShutdownConfig> {
@@ -108,42 +117,6 @@ pub struct RegistrationConfig {
     pub static_secret: Secret,
     /// Where to keep what the next registration needs.
     pub keep_in: Option<PathBuf>,
-}
-
-/// What must be left of the machine for the worker to claim: an amount such as `10 GiB`, or a part such
-/// as `5 %`.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct LimitsConfig {
-    /// At least so much of the disk is to be free.
-    pub min_free_disk: Option<String>,
-    /// At least so many inodes are to be free.
-    pub min_free_inodes: Option<String>,
-    /// At least so much memory is to be available.
-    pub min_available_memory: Option<String>,
-    /// At most so many percent of the last ten seconds may have been lost to waiting for memory.
-    #[schemars(range(min = 0.0, max = 100.0))]
-    pub max_memory_stall: Option<f64>,
-}
-
-impl LimitsConfig {
-    /// The limits for a collector.
-    ///
-    /// # Errors
-    ///
-    /// A [`ParseAmountError`] for what is no amount.
-    pub fn to_limits(&self) -> Result<Limits, ParseAmountError> {
-        let mark = |text: &Option<String>| {
-            let amount = text.as_deref().map(str::parse::<Amount>).transpose();
-            Ok(amount?.map(Mark::at))
-        };
-        let mut limits = Limits::default();
-        limits.min_free_disk = mark(&self.min_free_disk)?;
-        limits.min_free_inodes = mark(&self.min_free_inodes)?;
-        limits.min_available_memory = mark(&self.min_available_memory)?;
-        limits.max_memory_stall = self.max_memory_stall;
-        Ok(limits)
-    }
 }
 
 /// Intervals and limits in seconds; what is absent is as [`Timing`] has it.
@@ -238,6 +211,9 @@ pub struct PluginsConfig {
     pub max_run_time: u32,
     /// Lines at the top of every log.
     pub log_prefix: BTreeMap<String, String>,
+    /// What the scope that a named cache takes starts with, such as `my-worker:cache:`; the name of the cache
+    /// follows. By default a cache takes no scope, and who can create tasks for the queue can use them all.
+    pub cache_scopes: Option<String>,
     /// Whether to stop after the first internal error.
     pub stop_on_error: bool,
     /// Seconds without a task after which the worker stops; absent for never.
@@ -253,10 +229,32 @@ impl Default for PluginsConfig {
         Self {
             max_run_time: 24 * 60 * 60,
             log_prefix: BTreeMap::new(),
+            cache_scopes: None,
             stop_on_error: false,
             idle_stop: None,
             watchdog: None,
         }
+    }
+}
+
+impl PluginsConfig {
+    /// Adds the plugins that these settings are for, but for those that have others, too: `cache_scopes` is for
+    /// [`Mounts`](crate::plugins). Must be called within a tokio runtime, and before other plugins are added:
+    /// the watchdog has to hear of each stage first.
+    pub fn add_to(&self, mut worker: WorkerBuilder, environment: &Environment) -> WorkerBuilder {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        if let Some(limit) = self.watchdog {
+            worker = worker.plugin(Watchdog::new(seconds(limit)));
+        }
+        if let Some(limit) = self.idle_stop {
+            worker = worker.plugin(IdleStop::new(environment, seconds(limit)));
+        }
+        if self.stop_on_error {
+            worker = worker.plugin(StopOnError);
+        }
+        worker
+            .plugin(LogPrefix::new(self.log_prefix.clone()))
+            .plugin(MaxRunTime::new(seconds(self.max_run_time)))
     }
 }
 

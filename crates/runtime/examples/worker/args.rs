@@ -19,6 +19,30 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ROOT_URL", env = "TASKCLUSTER_ROOT_URL", conflicts_with_all = ["definitions", "keep", "port"])]
     pub(crate) connect: Option<String>,
 
+    /// Work for the deployment that this file (YAML, TOML or JSON) names, with all its settings, until SIGTERM or
+    /// SIGINT.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = [
+            "definitions", "keep", "port", "task_queue_id", "worker_group", "worker_id", "capacity", "data",
+            "web_hooks", "status", "log_level",
+        ],
+    )]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Print the JSON schema of the file for --config, and do nothing else.
+    #[arg(long)]
+    pub(crate) config_schema: bool,
+
+    /// Print the settings of --config with their defaults and without secrets, and do nothing else.
+    #[arg(long, requires = "config")]
+    pub(crate) print_config: bool,
+
+    /// Print what authors of tasks must know of this worker, as Markdown, and do nothing else.
+    #[arg(long)]
+    pub(crate) print_docs: bool,
+
     /// Keep the embedded Taskcluster and the worker running, and print how another client reaches them.
     #[arg(long)]
     pub(crate) keep: bool,
@@ -59,6 +83,10 @@ pub(crate) struct Args {
     /// Print the JSON schema of the file for --web-hooks, and do nothing else.
     #[arg(long)]
     pub(crate) web_hooks_schema: bool,
+
+    /// Serve a page that tells what the worker does on this port of 127.0.0.1; 0 takes a free one.
+    #[arg(long, value_name = "PORT")]
+    pub(crate) status: Option<u16>,
 
     /// What the worker itself logs to standard error: error, warn, info, debug or trace.
     #[arg(long, default_value = "error")]

@@ -1,32 +1,27 @@
 //! Puts the parts of the worker together.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use runtime::client::TaskclusterDeployment;
 use runtime::clock::SystemClock;
 use runtime::fetcher::{AddressPolicy, FetchConfig, HttpClient};
-use runtime::gc::{
-    Amount, Background, Config as CollectorConfig, GarbageCollector, Mark, ResourceTracker,
-    SystemPressure,
-};
-use runtime::monitoring::{
-    Config, Hiding, Log, LogBuilder, Metrics, from_config, hide_credentials,
-};
+use runtime::gc::{Background, GarbageCollector, ResourceTracker, SystemPressure};
+use runtime::monitoring::status::TaskBoard;
+use runtime::monitoring::{Hiding, Log, LogBuilder, Metrics, from_config, hide_credentials};
 use runtime::webhook::{AnyServer, LiveLog};
-use runtime::worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, Mounts, TaskLog};
-use runtime::worker::{CollectorAdmission, Observer, ProcessEngine, Worker, measure_collections};
+use runtime::worker::plugins::{self, Artifacts, ExitStatus, Mounts, Resources, TaskLog};
+use runtime::worker::{CollectorAdmission, Observer, Worker, measure_collections};
 use runtime::{
-    CredentialsWatch, Deployment as _, Environment, LifeCycleTracker, Monitor, TaskContext,
-    TemporaryStorage, WorkerIdentity,
+    CredentialsWatch, Environment, LifeCycleTracker, Monitor, StopStage, TaskContext,
+    TemporaryStorage,
 };
-use tempfile::TempDir;
 
-use crate::args::Args;
+use crate::config::Config;
 use crate::hooks;
 use crate::progress::Progress;
+use crate::status::{Noting, Status};
 
 /// How long those who follow a log have to read its end when the worker stops.
 const GRACE: Duration = Duration::from_secs(2);
@@ -36,7 +31,8 @@ pub(crate) struct Parts {
     pub(crate) deployment: TaskclusterDeployment,
     pub(crate) credentials: CredentialsWatch,
     pub(crate) progress: Arc<Progress>,
-    pub(crate) cancel_poll: Duration,
+    /// In place of what is configured.
+    pub(crate) cancel_poll: Option<Duration>,
     /// Whether tasks may fetch from addresses of this machine, where the embedded deployment is.
     pub(crate) trust_loopback: bool,
 }
@@ -44,139 +40,147 @@ pub(crate) struct Parts {
 /// A worker, and what has to live as long as it does.
 pub(crate) struct Assembled {
     pub(crate) worker: Worker,
+    pub(crate) monitor: Monitor,
     metrics: Metrics,
     hooks: Arc<AnyServer>,
+    status: Option<Status>,
     _collection: Background,
     _hiding: Hiding,
-    _folder: Option<TempDir>,
     _log: Log,
 }
 
 pub(crate) async fn assemble(
-    args: &Args,
+    config: &Config,
     parts: Parts,
     stop: &LifeCycleTracker,
 ) -> Result<Assembled> {
-    let config = monitoring_config(args)?;
-    let monitoring = from_config(&config);
-    let log = LogBuilder::new(config.log.clone())
+    let monitoring = from_config(&config.monitoring);
+    let log = LogBuilder::new(config.monitoring.log.clone())
         .redactor(monitoring.redactor.clone())
         .metrics(monitoring.metrics.clone())
         .install()?;
-    let hiding = hide_credentials(parts.credentials.clone(), monitoring.redactor);
-    let (root, folder) = storage_root(args)?;
+    let hiding = hide_credentials(parts.credentials.clone(), monitoring.redactor.clone());
+    let root = config.worker.data_folder.clone();
     let storage = TemporaryStorage::open(&root)?;
-    let collector = collector(root.clone(), &monitoring.monitor);
+    let monitor = monitoring.monitor.clone();
+    let collector = collector(config, &monitor);
     let client = parts.deployment.client(parts.credentials.clone());
-    let hooks = hooks::start(args.web_hooks.as_deref(), client, &monitoring.monitor).await?;
+    let hooks = hooks::start(config.web_hooks.clone(), client, &monitor).await?;
     let environment = Environment {
         resources: collector.tracker(),
         storage,
         web_hooks: hooks.clone(),
-        monitor: monitoring.monitor,
+        monitor: monitor.clone(),
         worker: Arc::new(stop.clone()),
-        identity: identity(args, parts.deployment.root_url()),
+        identity: config.worker.identity(),
         clock: Arc::new(SystemClock),
     };
     let collection = collector.start();
-    let mounts = mounts(&parts, root, collector.tracker()).await?;
-    let worker = worker(args, parts, environment, (collector, mounts))?;
+    let board = TaskBoard::new(&monitoring.metrics);
+    let status = Status::start(config, &monitoring, board.clone(), collector.clone()).await?;
+    let mounts = mounts(config, &parts, collector.tracker()).await?;
+    let worker = worker(config, parts, environment, (collector, mounts, board))?;
     Ok(Assembled {
         worker,
+        monitor,
         metrics: monitoring.metrics,
         hooks,
+        status,
         _collection: collection,
         _hiding: hiding,
-        _folder: folder,
         _log: log,
     })
 }
 
 fn worker(
-    args: &Args,
+    config: &Config,
     parts: Parts,
     environment: Environment,
-    (collector, mounts): (GarbageCollector, Mounts),
+    (collector, mounts, board): (GarbageCollector, Mounts, TaskBoard),
 ) -> Result<Worker> {
-    let observer: Arc<dyn Observer> = parts.progress;
+    let observer: Arc<dyn Observer> = Arc::new(Noting {
+        board: board.clone(),
+        next: parts.progress,
+    });
     let log = TaskLog::new()
         .observer(Arc::clone(&observer))
-        .live(|task: TaskContext| {
+        .live(move |task: TaskContext| {
+            board.log(task.run(), task.followed_log());
             Arc::new(LiveLog::new(move |offset| {
                 task.followed_log().reader_at(offset)
             }))
         });
-    let engine = std::env::var("PATH")
-        .into_iter()
-        .fold(ProcessEngine::new(), |engine, path| {
-            engine.env("PATH", path)
-        });
-    let worker = Worker::builder(Arc::new(parts.deployment), environment, Arc::new(engine))
+    let mut timing = config.worker.timing.to_timing();
+    timing.cancel_poll = parts.cancel_poll.unwrap_or(timing.cancel_poll);
+    let settings = &config.worker.plugins;
+    let engine = Arc::new(config.worker.processes.to_engine());
+    let worker = Worker::builder(Arc::new(parts.deployment), environment.clone(), engine)
         .credentials(parts.credentials)
-        .capacity(args.capacity.into())
-        .cancel_poll(parts.cancel_poll)
+        .capacity(config.worker.capacity)
+        .timing(timing)
         .admission(Arc::new(CollectorAdmission::new(collector)))
-        .observer(observer)
+        .observer(observer);
+    let worker = settings
+        .add_to(worker, &environment)
         .plugin(log)
         .plugin(plugins::Environment)
         .plugin(mounts)
-        .plugin(MaxRunTime::default())
         .plugin(ExitStatus)
         .plugin(Artifacts)
+        .plugin(Resources)
         .build()?;
     Ok(worker)
 }
 
 /// Caches and inputs, which the next worker on the same folder finds again.
-async fn mounts(parts: &Parts, root: PathBuf, tracker: ResourceTracker) -> Result<Mounts> {
+async fn mounts(config: &Config, parts: &Parts, tracker: ResourceTracker) -> Result<Mounts> {
     let mut fetch = FetchConfig::default();
     if parts.trust_loopback {
         fetch.addresses = AddressPolicy::Any;
     }
-    let mounts = Mounts::builder(HttpClient::new(fetch)?, root.join("mounts"))
+    let purges = Arc::new(parts.deployment.client(parts.credentials.clone()));
+    let root = config.worker.data_folder.join("mounts");
+    let mut mounts = Mounts::builder(HttpClient::new(fetch)?, root)
         .observer(parts.progress.clone())
-        .open(tracker)
-        .await?;
-    Ok(mounts)
-}
-
-fn monitoring_config(args: &Args) -> Result<Config> {
-    let mut config = Config::default();
-    let level = serde_json::Value::from(args.log_level.to_lowercase());
-    config.log.level = serde_json::from_value(level).context("--log-level")?;
-    Ok(config)
-}
-
-/// Without `--data`, a folder that goes with the worker.
-fn storage_root(args: &Args) -> Result<(PathBuf, Option<TempDir>)> {
-    if let Some(data) = &args.data {
-        return Ok((data.clone(), None));
+        .purges(purges, &config.worker.task_queue_id);
+    if let Some(prefix) = &config.worker.plugins.cache_scopes {
+        mounts = mounts.cache_scopes(prefix);
     }
+    Ok(mounts.open(tracker).await?)
+}
+
+/// Frees caches when the machine runs low.
+fn collector(config: &Config, monitor: &Monitor) -> GarbageCollector {
+    let pressure = SystemPressure::new(&config.worker.data_folder);
+    let listener = measure_collections(monitor);
+    GarbageCollector::with_listener(config.worker.collector.clone(), pressure, listener)
+}
+
+/// The folder of a worker that was given none; it goes when this is dropped.
+pub(crate) fn temporary_folder() -> Result<tempfile::TempDir> {
     let folder = tempfile::Builder::new()
         .prefix("runtime-worker-")
         .tempdir()?;
-    Ok((folder.path().to_owned(), Some(folder)))
-}
-
-/// Frees caches when less than 1 GiB of disk or 256 MiB of memory is left.
-fn collector(root: PathBuf, monitor: &Monitor) -> GarbageCollector {
-    let mut config = CollectorConfig::default();
-    config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(1 << 30)));
-    config.limits.min_available_memory = Some(Mark::at(Amount::Absolute(256 << 20)));
-    let listener = measure_collections(monitor);
-    GarbageCollector::with_listener(config, SystemPressure::new(root), listener)
-}
-
-fn identity(args: &Args, root_url: &str) -> WorkerIdentity {
-    WorkerIdentity {
-        root_url: root_url.to_owned(),
-        task_queue_id: args.task_queue_id.clone(),
-        worker_group: args.worker_group.clone(),
-        worker_id: args.worker_id.clone(),
-    }
+    Ok(folder)
 }
 
 impl Assembled {
+    /// Claims and runs tasks until the worker is stopped.
+    pub(crate) async fn work(&self, stop: &LifeCycleTracker) {
+        let tell = async {
+            if let Some(status) = &self.status {
+                status.set_ready(true);
+                stop.reached(StopStage::Graceful).await;
+                status.set_ready(false);
+            }
+        };
+        tokio::join!(self.worker.run_until(stop), tell);
+    }
+
+    pub(crate) fn status_url(&self) -> Option<String> {
+        self.status.as_ref().map(Status::url)
+    }
+
     /// What the worker measured, in a line.
     pub(crate) fn measured(&self) -> String {
         let snapshot = self.metrics.snapshot();

@@ -1,35 +1,51 @@
 //! Work for a real deployment.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use runtime::client::TaskclusterDeployment;
-use runtime::{Credentials, CredentialsWatch, LifeCycleTracker};
+use runtime::worker::config::ShutdownConfig;
+use runtime::{LifeCycleTracker, ShutdownManager};
 
-use crate::args::Args;
+use crate::access::Access;
 use crate::assemble::{Parts, assemble};
+use crate::config::Config;
 use crate::progress::Progress;
 use crate::signals::stop_on_signals;
 
-/// Claims and runs tasks until SIGTERM or SIGINT.
-pub(crate) async fn run(args: &Args, root_url: &str) -> Result<()> {
-    let progress = Arc::new(Progress::new(args.json));
-    let stop = LifeCycleTracker::new();
-    let parts = Parts {
-        deployment: TaskclusterDeployment::new(root_url)?,
-        credentials: CredentialsWatch::fixed(Some(credentials()?)),
-        progress: Arc::clone(&progress),
-        cancel_poll: Duration::from_secs(60),
-        trust_loopback: is_on_this_machine(root_url),
-    };
-    let _signals = stop_on_signals(stop.clone())?;
-    let assembled = assemble(args, parts, &stop).await?;
-    progress.say(format_args!(
-        "claiming from {} at {root_url}",
-        args.task_queue_id
+/// Claims and runs tasks until somebody stops the worker.
+pub(crate) async fn run(config: &Config, json: bool) -> Result<()> {
+    let listens_to = |source| config.worker.shutdown.contains(&source);
+    // With worker-runner, standard output is for messages to it.
+    let progress = Arc::new(Progress::new(
+        json || listens_to(ShutdownConfig::WorkerRunner),
     ));
-    assembled.worker.run_until(&stop).await;
+    let stop = LifeCycleTracker::new();
+    let _signals = match listens_to(ShutdownConfig::Signals) {
+        true => Some(stop_on_signals(stop.clone())?),
+        false => None,
+    };
+    let deployment = TaskclusterDeployment::new(&config.worker.identity().root_url)?;
+    let access = Access::open(config, &deployment).await?;
+    let parts = Parts {
+        deployment,
+        credentials: access.credentials,
+        progress: Arc::clone(&progress),
+        cancel_poll: None,
+        trust_loopback: is_on_this_machine(&config.worker.root_url),
+    };
+    let assembled = assemble(config, parts, &stop).await?;
+    let sources = access.sources.into_iter();
+    let manager = ShutdownManager::new(Arc::new(stop.clone()), assembled.monitor.clone());
+    let _listening = sources.fold(manager, ShutdownManager::boxed_source).start();
+    if let Some(url) = assembled.status_url() {
+        progress.say(format_args!("status: {url}"));
+    }
+    progress.say(format_args!(
+        "claiming from {} at {}",
+        config.worker.task_queue_id, config.worker.root_url
+    ));
+    assembled.work(&stop).await;
     progress.say(format_args!("measured: {}", assembled.measured()));
     assembled.close().await;
     Ok(())
@@ -39,18 +55,4 @@ pub(crate) async fn run(args: &Args, root_url: &str) -> Result<()> {
 fn is_on_this_machine(root_url: &str) -> bool {
     let host = root_url.strip_prefix("http://127.0.0.1");
     host.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
-}
-
-/// The credentials in the environment, as Taskcluster's own tools read them.
-fn credentials() -> Result<Credentials> {
-    let read =
-        |name: &str| std::env::var(name).with_context(|| format!("{name} must be set to connect"));
-    let credentials = Credentials::new(
-        read("TASKCLUSTER_CLIENT_ID")?,
-        read("TASKCLUSTER_ACCESS_TOKEN")?,
-    );
-    Ok(match std::env::var("TASKCLUSTER_CERTIFICATE") {
-        Ok(certificate) if !certificate.is_empty() => credentials.with_certificate(certificate),
-        _ => credentials,
-    })
 }

@@ -11,7 +11,8 @@ use runtime::{CredentialsWatch, LifeCycleTracker, Stoppable as _};
 use tokio::task::JoinSet;
 
 use crate::args::Args;
-use crate::assemble::{Assembled, Parts, assemble};
+use crate::assemble::{Assembled, Parts, assemble, temporary_folder};
+use crate::config::Config;
 use crate::definition::{DEMO, Definition, Target};
 use crate::progress::Progress;
 use crate::signals::stop_on_signals;
@@ -38,10 +39,16 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         deployment: TaskclusterDeployment::new(taskcluster.root_url())?,
         credentials: CredentialsWatch::fixed(Some(taskcluster.credentials())),
         progress: Arc::clone(&progress),
-        cancel_poll: Duration::from_millis(250),
+        cancel_poll: Some(Duration::from_millis(250)),
         trust_loopback: true,
     };
-    let assembled = assemble(args, parts, &stop).await?;
+    let folder = temporary_folder()?;
+    let data = args.data.as_deref().unwrap_or(folder.path());
+    let config = Config::of_args(args, taskcluster.root_url(), data)?;
+    let assembled = assemble(&config, parts, &stop).await?;
+    if let Some(url) = assembled.status_url() {
+        progress.say(format_args!("status: {url}"));
+    }
     progress.say(format_args!(
         "embedded Taskcluster at {}",
         taskcluster.root_url()
@@ -106,7 +113,7 @@ impl Run<'_> {
     /// Runs the worker until all tasks are resolved, or with `--keep` until a signal, and tells how they ended.
     async fn work(&self, assembled: &Assembled, stop: &LifeCycleTracker) -> Result<Vec<Row>> {
         let _cancellations = self.cancel_some();
-        let worker = assembled.worker.run_until(stop);
+        let worker = assembled.work(stop);
         tokio::pin!(worker);
         tokio::select! {
             () = &mut worker => return self.tell(assembled).await,

@@ -1,30 +1,27 @@
 //! How live logs and other hooks can be reached, as it is configured.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use runtime::Monitor;
 use runtime::client::Client;
-use runtime::webhook::{AnyServer, Config, LocalhostConfig, Needs, Tokens, TunnelToken, token_fn};
-use runtime::worker::config;
+use runtime::webhook::{AnyServer, Config, Needs, Tokens, TunnelToken, token_fn};
 
-/// Starts the server that a file chooses; without a file, hooks are for this machine.
+/// Starts the server that is configured.
 pub(crate) async fn start(
-    file: Option<&Path>,
+    config: Config,
     client: Client,
     monitor: &Monitor,
 ) -> Result<Arc<AnyServer>> {
-    let config = match file {
-        Some(file) => config::load(file).context("--web-hooks")?,
-        None => Config::Localhost(LocalhostConfig::default()),
-    };
     let needs = Needs {
         monitor: monitor.clone(),
         tokens: Some(tokens(client)),
         ..Needs::default()
     };
-    let server = config.start(needs).await.context("--web-hooks")?;
+    let server = config
+        .start(needs)
+        .await
+        .context("the server for web hooks")?;
     Ok(Arc::new(server))
 }
 

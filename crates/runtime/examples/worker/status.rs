@@ -1,0 +1,82 @@
+//! The page that tells what the worker does.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use runtime::gc::{GarbageCollector, SystemPressure};
+use runtime::monitoring::status::{Health, History, Recording, StatusPage, TaskBoard};
+use runtime::monitoring::{MachineGauges, Monitoring};
+use runtime::webhook::{LocalhostServer, WebHook, WebHookServer as _};
+use runtime::worker::{Observer, TaskEvent};
+
+use crate::config::Config;
+
+/// The page, which is served until this is dropped.
+pub(crate) struct Status {
+    hook: WebHook,
+    health: Health,
+    _server: LocalhostServer,
+    _recording: Recording,
+}
+
+impl Status {
+    /// Serves the page, if one is wanted.
+    pub(crate) async fn start(
+        config: &Config,
+        monitoring: &Monitoring,
+        board: TaskBoard,
+        collector: GarbageCollector,
+    ) -> Result<Option<Self>> {
+        let Some(port) = config.status_port else {
+            return Ok(None);
+        };
+        let server = LocalhostServer::builder().port(port).start().await;
+        let server = server.context("no port for the status page")?;
+        let machine = MachineGauges::new(SystemPressure::new(&config.worker.data_folder))
+            .with_redactor(monitoring.redactor.clone());
+        let (health, history) = (Health::new(), History::new());
+        let recording = history.record(machine, monitoring.metrics.clone());
+        let worker = &config.worker;
+        let name = format!("{} · {}", worker.task_queue_id, worker.worker_id);
+        let page = StatusPage::new(name, monitoring)
+            .tasks(board)
+            .health(health.clone())
+            .history(history)
+            .collector(move || collector.explain());
+        let hook = server.attach(page.into_handler()).await?;
+        Ok(Some(Self {
+            hook,
+            health,
+            _server: server,
+            _recording: recording,
+        }))
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.hook.url()
+    }
+
+    /// Says whether the worker takes tasks.
+    pub(crate) fn set_ready(&self, is_ready: bool) {
+        self.health.set_ready(is_ready);
+    }
+}
+
+/// Notes on the board what it is told, and tells the next.
+#[derive(Debug)]
+pub(crate) struct Noting {
+    pub(crate) board: TaskBoard,
+    pub(crate) next: Arc<dyn Observer>,
+}
+
+impl Observer for Noting {
+    fn event(&self, event: &TaskEvent<'_>) {
+        match event {
+            TaskEvent::Claimed { run, name } => self.board.claimed(run, name),
+            TaskEvent::Started { run } => self.board.started(run),
+            TaskEvent::Resolved(report) => self.board.resolved(&report.run, report.resolution),
+            _ => {}
+        }
+        self.next.event(event);
+    }
+}
