@@ -38,8 +38,10 @@ fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
     colours(page, &server)?;
     page.open(&format!("{}view.html", export(&server, "LOG_URL")?))?;
     state(page, "complete")?;
-    let text = page.text("#log")?;
-    ensure!(text.contains("the end"), "the page shows: {text}");
+    page.wait_for(
+        "its last line is shown",
+        "document.getElementById('log').innerText.includes('the end')",
+    )?;
     server.stop(sh)
 }
 
@@ -135,6 +137,11 @@ fn colours(page: &mut Page<'_>, server: &Server) -> Result<()> {
     page.wait_for(
         "the question is shown",
         "document.getElementById('tail').textContent === 'Continue? [y/n] '",
+    )?;
+    // The browser lays blocks out when it finds them in view, and has no text of them before.
+    page.wait_for(
+        "the lines above it are laid out",
+        "document.getElementById('lines').innerText !== ''",
     )?;
     let text = page.text("#lines")?;
     for line in ["100 %", "<b>no markup</b> & no entity", "to the next line"] {
