@@ -71,7 +71,7 @@ struct Shared {
     #[cfg(feature = "unpack")]
     limits: crate::UnpackLimits,
     verifies: bool,
-    /// By folder: inputs of earlier processes that nobody has looked at yet.
+    /// By folder: inputs of earlier processes that nobody has looked at yet, and those that have changed.
     unverified: Mutex<HashMap<PathBuf, Arc<OnceCell<bool>>>>,
 }
 
@@ -194,8 +194,10 @@ impl FetchCache {
             async { look.await.unwrap_or(false) }
         };
         let is_as_fetched = *verdict.get_or_init(look).await;
-        // The next folder may get the same place.
-        self.shared.unverified().remove(&folder);
+        // A bad verdict stays, for those who have got the same copy and ask later. Its path never means another.
+        if is_as_fetched {
+            self.shared.unverified().remove(&folder);
+        }
         is_as_fetched
     }
 }

@@ -18,30 +18,26 @@ use serde_json::{Value, json};
 use crate::support::{
     FakeServices, Server, Step, Told, body, config, context, context_with, resolve,
 };
+use crate::verified::open_verifying;
 
 const LENGTH: usize = 300_000;
 const TASK: &str = "RmzTkg-8Qj614ea9fI9Jmg";
 
-async fn open(root: &Path) -> FetchCache {
+pub(crate) async fn open(root: &Path) -> FetchCache {
     let cache = FetchCache::builder(root)
         .open(ResourceTracker::detached())
         .await;
     cache.expect("nobody else has it")
 }
 
-async fn open_verifying(root: &Path) -> FetchCache {
-    let cache = FetchCache::builder(root).verify_adopted(true);
-    cache
-        .open(ResourceTracker::detached())
-        .await
-        .expect("nobody else has it")
-}
-
-async fn serve() -> Server {
+pub(crate) async fn serve() -> Server {
     Server::start(|_| Step::answer("200 OK", &[], &body(LENGTH))).await
 }
 
-async fn require(cache: &FetchCache, reference: Value) -> Result<CachedInput, FetchCacheError> {
+pub(crate) async fn require(
+    cache: &FetchCache,
+    reference: Value,
+) -> Result<CachedInput, FetchCacheError> {
     require_in(cache, &context(), reference).await
 }
 
@@ -54,11 +50,11 @@ async fn require_in(
     cache.require(context, &reference, Form::File).await
 }
 
-fn url(server: &Server) -> Value {
+pub(crate) fn url(server: &Server) -> Value {
     json!({ "url": server.url("/file") })
 }
 
-fn check_content(input: &CachedInput) {
+pub(crate) fn check_content(input: &CachedInput) {
     assert!(std::fs::read(input.path()).expect("it is there") == body(LENGTH));
 }
 
@@ -190,40 +186,6 @@ async fn a_file_that_somebody_removed_is_fetched_again() {
     drop(input);
     check_content(&require(&cache, url(&server)).await.expect("it comes again"));
     assert_eq!(server.requests().len(), 2);
-}
-
-#[tokio::test]
-async fn what_has_changed_on_disk_is_fetched_again_if_that_is_verified() {
-    for (verify, requests) in [(true, 2), (false, 1)] {
-        let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
-        let cache = open_verifying(root.path()).await;
-        let input = require(&cache, url(&server)).await.expect("it is there");
-        let mut bytes = std::fs::read(input.path()).expect("it is there");
-        bytes[1000] ^= 1;
-        std::fs::write(input.path(), bytes).expect("there is room");
-        drop((input, cache));
-        let cache = match verify {
-            true => open_verifying(root.path()).await,
-            false => open(root.path()).await,
-        };
-        let inputs = join_all((0..5).map(|_| require(&cache, url(&server)))).await;
-        for input in inputs {
-            let input = input.expect("it comes");
-            assert!(!verify || std::fs::read(input.path()).expect("it is there") == body(LENGTH));
-        }
-        assert_eq!(server.requests().len(), requests, "verify: {verify}");
-    }
-}
-
-#[tokio::test]
-async fn what_is_as_it_was_is_not_fetched_again_when_it_is_verified() {
-    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
-    let cache = open_verifying(root.path()).await;
-    drop(require(&cache, url(&server)).await.expect("it is there"));
-    drop(cache);
-    let cache = open_verifying(root.path()).await;
-    check_content(&require(&cache, url(&server)).await.expect("it is there"));
-    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]

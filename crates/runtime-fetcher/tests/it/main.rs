@@ -21,3 +21,5 @@ mod targets;
 mod task;
 #[cfg(feature = "unpack")]
 mod unpack;
+#[cfg(feature = "cache")]
+mod verified;
