@@ -25,7 +25,7 @@
 //!   certainly had no effect.
 //! - **Artifacts arrive whole or not at all.** One pass over the source hashes and sends; a source that
 //!   changes meanwhile is an error; each attempt has a fresh URL; a stall ends an attempt, however long
-//!   the whole may take.
+//!   the whole may take. A store's `Retry-After` is heard as well.
 //!
 //! # Example
 //!
@@ -47,6 +47,8 @@
 //! };
 //! for claim in services.queue.claim_work("proj/linux", &request).await? {
 //!     let run = Run { task_id: claim.status.task_id.clone(), run_id: claim.run_id };
+//!     // No artifact outlives its task: not the deadline, until which it may run, but the end of its record.
+//!     let expires = claim.task.expires.ok_or("the queue tells when a task is forgotten")?;
 //!     let task = CredentialsCell::new(Some(claim.credentials));
 //!     let services = deployment.connect(task.watch());
 //!     let hello = Artifact {
@@ -58,7 +60,7 @@
 //!             source: ArtifactSource::Bytes("hello".into()),
 //!         }),
 //!     };
-//!     services.uploader.upload(&run, claim.task.deadline, &hello).await?;
+//!     services.uploader.upload(&run, expires, &hello).await?;
 //!     services.queue.report_completed(&run).await?;
 //! }
 //! # Ok(())

@@ -30,7 +30,8 @@ pub struct Settings {
     pub credentials_wait: Duration,
     /// How many artifacts are uploaded at a time, over all tasks of the deployment value. Default: 10.
     pub concurrent_uploads: usize,
-    /// How often the bytes of one artifact are sent before the upload fails. Default: 8.
+    /// How often the bytes of one artifact are sent before the upload fails. Default: 8. The waits between the
+    /// attempts count against the budget of [`retry`](Self::retry), and the time in which bytes are sent does not.
     pub upload_attempts: u32,
     /// For how long an upload may stand still, whatever time it takes in all. Default: 60 s.
     pub stall_timeout: Duration,

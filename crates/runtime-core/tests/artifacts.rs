@@ -98,7 +98,9 @@ impl ArtifactUploader for Store {
             return Err(UploadError::Refused {
                 name,
                 status: 500,
+                code: None,
                 message,
+                retry_after: None,
                 attempts: 1,
             });
         }

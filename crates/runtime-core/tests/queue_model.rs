@@ -1,7 +1,8 @@
 //! What the queue sends is understood, today's shape and tomorrow's additions.
 
 use runtime_core::queue::{
-    ArtifactContent, ArtifactRequest, ResolvedReason, TaskClaim, TaskState, TaskStatus,
+    ArtifactContent, ArtifactRequest, ArtifactResponse, ResolvedReason, TaskClaim, TaskState,
+    TaskStatus,
 };
 use serde_json::{Value, json};
 
@@ -75,4 +76,14 @@ fn an_error_artifact_parses_as_content() {
     let json = json!({"storageType": "error", "reason": "file-missing-on-worker", "message": "no such file"});
     let content: ArtifactContent = serde_json::from_value(json).expect("the real shape");
     assert!(matches!(content, ArtifactContent::Error { message, .. } if message == "no such file"));
+}
+
+#[test]
+fn a_storage_type_to_come_parses_as_what_is_not_known() {
+    let json = json!({"storageType": "hologram", "url": "https://example.com", "angle": 3});
+    let content: ArtifactContent =
+        serde_json::from_value(json.clone()).expect("additions are fine");
+    assert!(matches!(content, ArtifactContent::Other), "{content:?}");
+    let response: ArtifactResponse = serde_json::from_value(json).expect("additions are fine");
+    assert!(matches!(response, ArtifactResponse::Other), "{response:?}");
 }

@@ -28,6 +28,11 @@ impl Backoff {
         self.attempts += 1;
     }
 
+    /// Does not count `time` that has passed against the budget.
+    pub(crate) fn leave_out(&mut self, time: Duration) {
+        self.started += time;
+    }
+
     /// How many attempts were begun.
     pub(crate) fn attempts(&self) -> u32 {
         self.attempts
@@ -93,5 +98,15 @@ mod tests {
         let before = Instant::now();
         assert!(!backoff.wait(Some(Duration::from_secs(181))).await);
         assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_that_is_left_out_spends_no_budget() {
+        let mut backoff = after(1);
+        let before = Instant::now();
+        tokio::time::advance(Duration::from_secs(1000)).await;
+        assert!(!backoff.wait(None).await);
+        backoff.leave_out(before.elapsed());
+        assert!(backoff.wait(None).await);
     }
 }

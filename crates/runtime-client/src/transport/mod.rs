@@ -8,7 +8,7 @@ mod refusal;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use call::{Call, Delivery, path};
-pub(crate) use refusal::excerpt;
+pub(crate) use refusal::{excerpt, retry_after};
 
 use std::fmt;
 

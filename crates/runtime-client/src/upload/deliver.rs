@@ -8,13 +8,13 @@ use http::header::CONTENT_LENGTH;
 use runtime_core::artifact::UploadError;
 use runtime_core::{ApiError, BoxError};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
 
 use super::digests::Digests;
 use super::feed;
 use super::source::{Fault, Source};
 use crate::Client;
-use crate::settings::RetrySettings;
-use crate::transport::{Backoff, excerpt, read_body};
+use crate::transport::{Backoff, excerpt, read_body, retry_after};
 
 /// Longest answer of a store that is read.
 const LONGEST_ANSWER: usize = 64 << 10;
@@ -57,7 +57,7 @@ impl Client {
         source: &Arc<Source>,
         destination: &impl Destination,
     ) -> Result<Digests, Undelivered> {
-        let mut backoff = Backoff::new(without_budget(self.transport.settings.retry));
+        let mut backoff = Backoff::new(self.transport.settings.retry);
         loop {
             backoff.begin_attempt();
             let attempt = Attempt {
@@ -68,12 +68,15 @@ impl Client {
                 .target()
                 .await
                 .map_err(|error| declare(name, error))?;
+            let started = Instant::now();
             let failure = match self.put(attempt, target, source).await {
                 Err(Undelivered::Store(failure)) => failure,
                 done => return done,
             };
+            // Large bodies take the time that they take.
+            backoff.leave_out(started.elapsed());
             let exhausted = backoff.attempts() >= self.transport.settings.upload_attempts;
-            if exhausted || !failure.is_transient() || !backoff.wait(None).await {
+            if exhausted || !failure.is_transient() || !backoff.wait(asked_for(&failure)).await {
                 return Err(failure.into());
             }
             tracing::warn!(
@@ -110,13 +113,31 @@ impl Client {
         }
         let response = sent.map_err(|error| attempt.lost(error))?;
         if !response.status().is_success() {
-            return Err(attempt.refused(response, stall_timeout).await.into());
+            return Err(self.refused(attempt, response).await.into());
         }
         read.map_err(|_| {
             attempt
                 .lost("the store said yes before it had all bytes".into())
                 .into()
         })
+    }
+
+    /// Any status but 2xx is a failure, a redirect too: nothing was stored.
+    async fn refused(&self, attempt: Attempt<'_>, response: reqwest::Response) -> UploadError {
+        let settings = &self.transport.settings;
+        let status = response.status().as_u16();
+        let retry_after = retry_after(response.headers(), settings.clock.now());
+        let body = read_body(response, LONGEST_ANSWER);
+        let body = tokio::time::timeout(settings.stall_timeout, body).await;
+        let body = body.ok().and_then(Result::ok).unwrap_or_default();
+        UploadError::Refused {
+            name: attempt.name.to_owned(),
+            status,
+            code: code(&body),
+            message: excerpt(&body),
+            retry_after,
+            attempts: attempt.number,
+        }
     }
 }
 
@@ -135,19 +156,6 @@ impl Attempt<'_> {
             source,
         }
     }
-
-    /// Any status but 2xx is a failure, a redirect too: nothing was stored.
-    async fn refused(self, response: reqwest::Response, patience: Duration) -> UploadError {
-        let status = response.status().as_u16();
-        let body = tokio::time::timeout(patience, read_body(response, LONGEST_ANSWER)).await;
-        let body = body.ok().and_then(Result::ok).unwrap_or_default();
-        UploadError::Refused {
-            name: self.name.to_owned(),
-            status,
-            message: excerpt(&body),
-            attempts: self.number,
-        }
-    }
 }
 
 impl From<UploadError> for Undelivered {
@@ -163,8 +171,17 @@ pub(super) fn declare(name: &str, source: ApiError) -> UploadError {
     }
 }
 
-/// Large bodies take the time that they take; what bounds them is the number of attempts.
-fn without_budget(mut settings: RetrySettings) -> RetrySettings {
-    settings.budget = Duration::MAX;
-    settings
+fn asked_for(failure: &UploadError) -> Option<Duration> {
+    match failure {
+        UploadError::Refused { retry_after, .. } => *retry_after,
+        _ => None,
+    }
+}
+
+/// What the store calls its error, in the XML that stores answer with.
+fn code(body: &[u8]) -> Option<String> {
+    let body = String::from_utf8_lossy(body);
+    let (_, rest) = body.split_once("<Code>")?;
+    let (code, _) = rest.split_once("</Code>")?;
+    Some(code.trim().to_owned())
 }

@@ -39,7 +39,7 @@ impl Client {
             request,
             is_gzip: false,
         };
-        if !encoding::wants_gzip(name, content.encoding) {
+        if !encoding::wants_gzip(name, &content.content_type, content.encoding) {
             let sent = self.deliver(name, &source, &destination).await;
             return sent
                 .map(uploaded)

@@ -63,6 +63,42 @@ async fn anything_but_success_is_a_failure_and_some_are_final() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_too_large_for_the_store_is_sent_once() {
+    let answer =
+        "<?xml version=\"1.0\"?><Error><Code>EntityTooLarge</Code><Message>no</Message></Error>";
+    let server = with_store(move |_| Reply::text(400, answer)).await;
+    let source = ArtifactSource::Bytes(bytes_of(300_000));
+    let error = upload(&client(&server), &s3("a.zip", source))
+        .await
+        .expect_err("refused");
+    assert!(!error.is_transient());
+    let UploadError::Refused { code, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(code.as_deref(), Some("EntityTooLarge"));
+    assert_eq!(puts(&server).len(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_asks_for_more_time_than_there_is_is_not_asked_again() {
+    let server = with_store(|put| match put {
+        0 => Reply::text(503, "").with("retry-after", "0"),
+        _ => Reply::text(503, "").with("retry-after", "3600"),
+    })
+    .await;
+    let source = ArtifactSource::Bytes(bytes_of(9));
+    let error = upload(&client(&server), &s3("a.zip", source))
+        .await
+        .expect_err("refused");
+    assert!(error.is_transient());
+    let UploadError::Refused { retry_after, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(retry_after, Some(std::time::Duration::from_secs(3600)));
+    assert_eq!(puts(&server).len(), 2);
+}
+
+#[tokio::test]
 async fn attempts_end() {
     let server = with_store(|_| Reply::text(500, "always")).await;
     let deployment = server.deployment_with(|settings| settings.upload_attempts = 3);

@@ -6,6 +6,7 @@ mod set;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -86,7 +87,7 @@ impl fmt::Debug for ArtifactSource {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ContentEncoding {
-    /// Compressed, unless the name tells that they already are.
+    /// Compressed, unless the ending of the name or the MIME type tells that they already are.
     #[default]
     Auto,
     /// As they are.
@@ -221,8 +222,12 @@ pub enum UploadError {
         name: String,
         /// The HTTP status.
         status: u16,
+        /// What the store calls it, such as `EntityTooLarge`, if it said so.
+        code: Option<String>,
         /// The start of the answer's body.
         message: String,
+        /// How long the store asked to wait.
+        retry_after: Option<Duration>,
         /// How often it was tried.
         attempts: u32,
     },
@@ -245,6 +250,7 @@ impl UploadError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Declare { source, .. } => source.is_transient(),
+            Self::Refused { code, .. } if code.as_deref().is_some_and(is_of_size) => false,
             Self::Refused { status, .. } => {
                 matches!(status, 400 | 403 | 408 | 425 | 429 | 500..=599)
             }
@@ -278,4 +284,9 @@ impl UploadError {
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Declare { source, .. } if source.is_conflict())
     }
+}
+
+/// Stores say with a 400 both what another attempt mends (a time-out, an expired token) and what none does.
+fn is_of_size(code: &str) -> bool {
+    matches!(code, "EntityTooLarge" | "MaxMessageLengthExceeded")
 }

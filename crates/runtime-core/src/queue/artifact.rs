@@ -115,6 +115,9 @@ pub enum ArtifactResponse {
     Link {},
     /// Nothing more to do.
     Error {},
+    /// A storage type that this version does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// One line of a list of artifacts.
@@ -165,4 +168,7 @@ pub enum ArtifactContent {
         /// For people.
         message: String,
     },
+    /// In a way that this version does not know.
+    #[serde(other)]
+    Other,
 }

@@ -83,6 +83,18 @@ async fn an_error_artifact_says_what_its_task_said() {
 }
 
 #[tokio::test]
+async fn a_storage_type_to_come_is_told_and_is_not_blamed_on_the_worker() {
+    let fake = with_artifact(json!({ "storageType": "hologram", "angle": 3 })).await;
+    let error = failure(&fake, artifact()).await;
+    assert!(error.is_broken_reference(), "{error:?}");
+    let text = chain(&error);
+    assert!(
+        text.contains("a way that this worker cannot read"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn an_artifact_that_is_not_there_is_a_broken_reference() {
     let error = failure(&FakeServices::new(), artifact()).await;
     assert!(error.is_broken_reference(), "{error:?}");
