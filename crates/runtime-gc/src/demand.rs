@@ -60,7 +60,7 @@ impl Demand {
 pub(crate) struct Situation<'a> {
     pub(crate) config: &'a Config,
     pub(crate) readings: &'a Readings,
-    pub(crate) totals: &'a ClassTotals,
+    pub(crate) totals: ClassTotals,
     /// Bytes on disk that somebody was promised.
     pub(crate) reserved: u64,
     pub(crate) now: Moment,
@@ -83,6 +83,15 @@ impl Situation<'_> {
         }
         self.judge(None, &self.config.limits, &mut demands);
         demands
+    }
+
+    /// What the disk can hold above its floor; without bound if that cannot be read.
+    pub(crate) fn capacity(&self) -> u64 {
+        let Some(disk) = self.readings.disk.known() else {
+            return u64::MAX;
+        };
+        let floor = set(self.config.limits.min_free_disk).map(|mark| mark.floor(disk.total).0);
+        disk.total.saturating_sub(floor.unwrap_or(0))
     }
 
     fn judge(&self, class: Option<CostClass>, limits: &Limits, out: &mut Demands) {

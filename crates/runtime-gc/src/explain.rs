@@ -11,9 +11,6 @@ use crate::registry::{ClassTotals, Entry, Gain, Place, ShelfKey};
 use crate::shared::Shared;
 use crate::{CostClass, Disposable, Footprint, Pressure, Reason, Shortage, Size, Skipped};
 
-/// How many entries are copied before others get the lock.
-const CHUNK: usize = 1024;
-
 /// The state of a collector: what a collection would do, and why.
 ///
 /// Its text is meant for people; `docs/guide/caches.md` shows one.
@@ -67,7 +64,7 @@ pub(crate) fn explain(shared: &Shared, pressure: &dyn Pressure) -> Explanation {
     let situation = Situation {
         config: &shared.config,
         readings: &readings,
-        totals: &totals,
+        totals,
         reserved: shared.reserved(),
         now: Moment::now(),
         active: &[],
@@ -94,15 +91,8 @@ struct Seen {
 }
 
 fn look(shared: &Shared) -> Vec<Seen> {
-    let now = Moment::now();
-    let mut seen = Vec::new();
-    let mut from = Some(0);
-    while let Some(slot) = from {
-        let registry = shared.registry();
-        let (entries, next) = registry.chunk(slot, CHUNK);
-        seen.extend(entries.into_iter().map(|entry| Seen::new(entry, now)));
-        from = next;
-    }
+    let (mut seen, now) = (Vec::new(), Moment::now());
+    shared.look(|entry| seen.push(Seen::new(entry, now)));
     seen
 }
 

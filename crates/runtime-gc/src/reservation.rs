@@ -1,5 +1,6 @@
 //! Room on disk that is promised to somebody.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,28 +47,57 @@ impl Drop for Reservation {
 }
 
 /// There is not enough room, and no more can be made now.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no room for {} on disk: {} are missing, {in_use} resources are in use and {quarantined} could not be freed; \
-     wait until tasks end, lower the floor, or give the worker a larger disk",
-    Bytes(*.bytes), Bytes(.shortage.missing)
-)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReserveError {
     /// What was asked for.
     pub bytes: u64,
-    /// The limit that is in the way.
+    /// The limit that is in the way, and what would still be missing if all went that is idle.
     pub shortage: Shortage,
-    /// How many resources are in use.
+    /// The most bytes that the disk could ever hold above its floor.
+    pub capacity: u64,
+    /// How many resources are in use, here or by something outside of this process.
     pub in_use: u64,
     /// How many could not be freed.
     pub quarantined: u64,
+    /// Bytes that others have reserved and not written yet.
+    pub reserved: u64,
 }
 
 impl ReserveError {
-    /// Whether it can work later without anybody's help: when what is in use or quarantined is freed.
+    /// Whether it can work later without anybody's help: when what is in use, quarantined or reserved is
+    /// free. What the disk cannot hold at all is none of that.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.in_use > 0 || self.quarantined > 0
+        self.fits() && (self.in_use > 0 || self.quarantined > 0 || self.reserved > 0)
+    }
+
+    fn fits(&self) -> bool {
+        self.bytes <= self.capacity
+    }
+}
+
+impl std::error::Error for ReserveError {}
+
+impl fmt::Display for ReserveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no room for {} on disk", Bytes(self.bytes))?;
+        if !self.fits() {
+            let capacity = Bytes(self.capacity);
+            return write!(
+                f,
+                ", which can hold {capacity} above its floor; \
+                 lower the floor, or give the worker a larger disk"
+            );
+        }
+        write!(
+            f,
+            ": {} are missing, {} resources are in use, {} could not be freed and {} are reserved by others; \
+             wait until tasks end, lower the floor, or give the worker a larger disk",
+            Bytes(self.shortage.missing),
+            self.in_use,
+            self.quarantined,
+            Bytes(self.reserved),
+        )
     }
 }

@@ -8,8 +8,11 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::collector::Outcome;
 use crate::config::Config;
-use crate::registry::{ClassTotals, Registry};
+use crate::registry::{ClassTotals, Entry, Registry};
 use crate::{Amount, CostClass, ResourceId};
+
+/// How many entries are shown before others get the lock.
+const CHUNK: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -57,6 +60,17 @@ impl Shared {
 
     pub(crate) fn reserved(&self) -> u64 {
         self.reserved.load(Ordering::Acquire)
+    }
+
+    /// Shows each entry, and lets others have the lock now and then.
+    pub(crate) fn look(&self, mut see: impl FnMut(&Entry)) {
+        let mut from = Some(0);
+        while let Some(slot) = from {
+            let registry = self.registry();
+            let (entries, next) = registry.chunk(slot, CHUNK);
+            entries.into_iter().for_each(&mut see);
+            from = next;
+        }
     }
 
     /// A watched resource has lost its last user.

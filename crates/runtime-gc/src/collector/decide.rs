@@ -62,13 +62,18 @@ pub(super) struct Decision {
 impl Inner {
     /// Asks the system once and claims what has to go for the demands that follow from it.
     pub(super) fn decide(&self, collection: &mut Collection) -> Decision {
+        self.consider(|readings| Choice::new(&self.shared).decide(readings, collection))
+    }
+
+    /// Asks the system once, and has a decision made by what it says while nobody else makes one.
+    pub(super) fn consider<T>(&self, decide: impl FnOnce(&Readings) -> T) -> T {
         loop {
             // What ended since the system was asked is in neither the readings nor the gain, so ask again.
             let settled = *self.shared.settled.borrow();
             let readings = self.pressure.read();
             let _one_at_a_time = self.deciding.lock();
             if settled == *self.shared.settled.borrow() {
-                return Choice::new(&self.shared).decide(&readings, collection);
+                return decide(&readings);
             }
         }
     }
@@ -116,7 +121,7 @@ impl<'a> Choice<'a> {
         Situation {
             config: &self.shared.config,
             readings,
-            totals: &totals,
+            totals,
             reserved: self.shared.reserved(),
             now: Moment::now(),
             active,

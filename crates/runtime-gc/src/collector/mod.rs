@@ -3,6 +3,7 @@
 mod background;
 mod decide;
 mod dispose;
+mod promise;
 mod run;
 
 pub use background::Background;
@@ -17,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::config::Config;
 use crate::explain::{self, Explanation};
 use crate::shared::Shared;
-use crate::{Limit, Pressure, Report, Reservation, ReserveError, ResourceTracker, Rule};
+use crate::{Pressure, Report, Reservation, ReserveError, ResourceTracker, Rule};
 
 /// Disposes of idle resources when a limit is passed.
 ///
@@ -118,7 +119,8 @@ impl GarbageCollector {
 
     /// Makes room for so many bytes on disk before they are written, or says what is in the way.
     ///
-    /// The floors hold on top of what is reserved. If the disk cannot be read, or this platform does not
+    /// The floors hold on top of what is reserved. What could not be had even if all went that is idle is
+    /// refused at once, and nothing goes for it. If the disk cannot be read, or this platform does not
     /// tell, the room is granted.
     ///
     /// # Errors
@@ -152,26 +154,6 @@ impl GarbageCollector {
     #[must_use = "the background task ends when this is dropped"]
     pub fn start(&self) -> Background {
         Background::start(Arc::clone(&self.inner))
-    }
-}
-
-impl Inner {
-    pub(crate) async fn reserve(&self, bytes: u64) -> Result<Reservation, ReserveError> {
-        let reservation = Reservation::new(&self.shared.reserved, bytes);
-        let report = self.collect().await;
-        let shortage = report
-            .shortages
-            .iter()
-            .find(|it| it.rule.limit == Limit::FreeDisk && it.rule.class.is_none());
-        match shortage {
-            None => Ok(reservation),
-            Some(shortage) => Err(ReserveError {
-                bytes,
-                shortage: *shortage,
-                in_use: report.in_use,
-                quarantined: report.quarantined,
-            }),
-        }
     }
 }
 
