@@ -7,6 +7,7 @@ pub(crate) mod stand_in;
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use loom::future::block_on;
 use loom::thread;
@@ -45,6 +46,26 @@ fn reader_and_writer_both_hear_of_the_cut() {
         connection.cut();
         reader.join().unwrap();
         writer.join().unwrap();
+    });
+}
+
+/// Whoever drives a connection hears that it is to finish, and that it is cut meanwhile. Catches: a `finish` that
+/// wakes before it says what it wants, and one that wakes somebody else.
+#[test]
+fn a_driver_hears_that_it_is_to_finish() {
+    loom::model(|| {
+        let connection = Arc::new(Cut::new(0));
+        let driver = thread::spawn({
+            let connection = Arc::clone(&connection);
+            move || {
+                block_on(poll_fn(|cx| match connection.poll_cut(By::Driver, cx) {
+                    Poll::Pending if connection.is_finishing() => Poll::Ready(()),
+                    cut => cut,
+                }));
+            }
+        });
+        connection.finish();
+        driver.join().unwrap();
     });
 }
 
