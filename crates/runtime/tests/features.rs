@@ -1,6 +1,8 @@
 //! Each feature gives its module, and brings nothing heavier than it says.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::process::Command;
 
 /// That these names resolve is the test; the features come from the dev-dependency on the crate itself.
@@ -87,4 +89,42 @@ fn each_feature_brings_only_the_heavy_crates_that_it_is_about() {
             "feature `{feature}` brings {found:?}, allowed are {allowed:?}"
         );
     }
+}
+
+/// The head of the request with which the facade fetches.
+async fn head_of_a_fetch() -> String {
+    use runtime::Services;
+    use runtime::fetcher::{
+        AddressPolicy, Combine, FetchConfig, FetchContext, Fetcher, HttpClient, MemoryTarget,
+    };
+
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
+        let head: Vec<String> = lines
+            .by_ref()
+            .map(|line| line.expect("text"))
+            .take_while(|line| !line.is_empty())
+            .collect();
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(answer).expect("it is read");
+        head.join("\n").to_ascii_lowercase()
+    });
+    let mut config = FetchConfig::default();
+    config.addresses = AddressPolicy::Any;
+    let http = HttpClient::new(config).expect("the configuration is good");
+    let context = FetchContext::new(http, Services::disconnected());
+    let reference = Combine::standard().resolve(&context, &url.into()).await;
+    let mut target = MemoryTarget::new(1);
+    let fetched = reference.expect("a URL").fetch(&context, &mut target).await;
+    fetched.expect("it is there");
+    server.join().expect("no panic")
+}
+
+#[tokio::test]
+async fn all_features_together_decode_every_encoding() {
+    let head = head_of_a_fetch().await;
+    assert!(head.contains("accept-encoding: zstd, br, gzip"), "{head}");
 }

@@ -19,6 +19,7 @@ mod stream;
 mod support;
 mod targets;
 mod task;
+mod taskcluster;
 #[cfg(feature = "unpack")]
 mod unpack;
 #[cfg(feature = "cache")]
