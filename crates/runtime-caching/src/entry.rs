@@ -10,8 +10,8 @@ use runtime_gc::{
     CostClass, Disposable, DisposableResource, DisposeError, Footprint, ResourceId, ResourceTracker,
 };
 
-use crate::Resource;
 use crate::inner::{Inner, Key};
+use crate::{Resource, Sharing};
 
 /// What a hit needs comes first, beside the count of the `Arc` around it: most of a hit is waiting for memory.
 #[repr(C)]
@@ -78,11 +78,22 @@ impl<K: Key, R: Resource> Entry<K, R> {
         }
     }
 
+    /// Whether it is being disposed of, or has to be.
+    pub(crate) fn is_going(&self) -> bool {
+        self.resource.is_retired()
+    }
+
     /// Tells the collector that its size may have changed.
     pub(crate) fn refresh(&self) {
         if let Some(id) = self.id.get() {
             self.tracker.refresh(*id);
         }
+    }
+
+    /// Whether a shared cache has made another for the key.
+    fn is_replaced(&self) -> bool {
+        let cache = self.cache.upgrade();
+        cache.is_some_and(|cache| cache.sharing == Sharing::Shared && cache.has_other(self))
     }
 
     fn leave_cache(&self) {
@@ -111,8 +122,27 @@ impl<K: Key, R: Resource> Disposable for Entry<K, R> {
     }
 
     async fn dispose(&self) -> Result<(), DisposeError> {
-        self.leave_cache();
-        self.value.dispose().await
+        // Nobody gets it meanwhile, since it is claimed; who asks for the key makes another.
+        let mut leaving = Leaving(Some(self));
+        let ended = self.value.dispose().await;
+        if matches!(ended, Err(DisposeError::InUse)) {
+            leaving.0 = None;
+            if self.is_replaced() {
+                self.discard();
+            }
+        }
+        ended
+    }
+}
+
+/// A disposal after which it is out of the cache, also if it is cut off or panics.
+struct Leaving<'a, K: Key, R: Resource>(Option<&'a Entry<K, R>>);
+
+impl<K: Key, R: Resource> Drop for Leaving<'_, K, R> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.0 {
+            entry.leave_cache();
+        }
     }
 }
 

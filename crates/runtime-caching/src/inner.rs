@@ -1,7 +1,9 @@
 //! The map behind a cache.
 //!
-//! A key has a slot for each copy, so in a shared cache it has one at most. A slot holds a construction, then the entry that came of it. A slot that was
-//! taken out of the map is *purged*: nobody finds it any more, and whoever has it gives it back to the collector.
+//! A key has a slot for each copy, so in a shared cache it has one at most, not counting what the collector
+//! is disposing of, which stays until it is known that it goes. A slot holds a construction, then the entry
+//! that came of it. A slot that was taken out of the map is *purged*: nobody finds it any more, and whoever
+//! has it gives it back to the collector.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -116,8 +118,8 @@ impl<K: Key, R: Resource> Inner<K, R> {
     pub(crate) fn adopt(&self, entry: &Arc<Entry<K, R>>) -> bool {
         let hash = self.hash(&entry.key);
         let mut shard = self.shard(hash);
-        let is_taken = shard.find(hash, |slot| slot.key == entry.key).is_some();
-        if is_taken && self.sharing == Sharing::Shared {
+        let is_taken = shard.find(hash, |slot| slot.key == entry.key && !slot.is_going());
+        if is_taken.is_some() && self.sharing == Sharing::Shared {
             return false;
         }
         let slot = Slot {
@@ -127,6 +129,14 @@ impl<K: Key, R: Resource> Inner<K, R> {
         };
         self.insert(&mut shard, hash, slot);
         true
+    }
+
+    /// Whether the key has another slot than this entry's.
+    pub(crate) fn has_other(&self, entry: &Entry<K, R>) -> bool {
+        let hash = self.hash(&entry.key);
+        let shard = self.shard(hash);
+        let other = |slot: &Slot<K, R>| slot.key == entry.key && slot.serial != entry.serial;
+        shard.find(hash, other).is_some()
     }
 
     pub(crate) fn has(&self, key: &K, serial: u64) -> bool {
@@ -164,6 +174,11 @@ impl<K: Key, R: Resource> Inner<K, R> {
 }
 
 impl<K: Key, R: Resource> Slot<K, R> {
+    /// Whether nobody can use what is in it any more.
+    fn is_going(&self) -> bool {
+        matches!(&self.phase, Phase::Ready(entry) if entry.is_going())
+    }
+
     fn seen(&self) -> Seen<K, R> {
         let (created, entry) = match &self.phase {
             Phase::Building(construction) => (construction.began(), None),

@@ -44,7 +44,8 @@ pub trait Resource: fmt::Debug + Send + Sync + 'static {
 
     /// Frees it. See [`Disposable::dispose`](runtime_gc::Disposable::dispose) for what is expected.
     ///
-    /// Another one for the same key may be made meanwhile, so two must not share a place.
+    /// Another one for the same key may be made meanwhile, so two must not share a place. What answers
+    /// [`InUse`](DisposeError::InUse) stays in the cache, unless that has happened or it was purged meanwhile.
     ///
     /// # Errors
     ///

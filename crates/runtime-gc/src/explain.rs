@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::amount::Bytes;
 use crate::demand::{Demands, Situation};
 use crate::moment::Moment;
@@ -49,6 +51,8 @@ pub enum Fate {
     Stays(Duration),
     /// So many use it.
     InUse(u64),
+    /// Something outside of this process used it when it was to go; it is looked at again later.
+    UsedOutside,
     /// It is on its way out.
     Going,
     /// It failed so often to go, and is tried again.
@@ -119,6 +123,10 @@ impl Seen {
     fn new(entry: &Entry, now: Moment) -> Self {
         let last_used = entry.resource.last_used();
         let fate = match (entry.place, entry.resource.users()) {
+            (Place::Elsewhere(until), 0) if until > Instant::now() => Fate::UsedOutside,
+            (Place::Elsewhere(_), 0) if entry.resource.is_retired() => {
+                Fate::Goes(Reason::Discarded)
+            }
             (Place::Quarantined(_), _) => Fate::Quarantined(entry.failures),
             (Place::Disposing | Place::Overdue, _) => Fate::Going,
             (Place::Discarded, _) => Fate::Goes(Reason::Discarded),
@@ -152,8 +160,9 @@ impl Fate {
             Self::Goes(_) => 0,
             Self::Stays(_) => 1,
             Self::InUse(_) => 2,
-            Self::Going => 3,
-            Self::Quarantined(_) => 4,
+            Self::UsedOutside => 3,
+            Self::Going => 4,
+            Self::Quarantined(_) => 5,
         }
     }
 }
@@ -164,6 +173,7 @@ impl fmt::Display for Fate {
             Self::Goes(reason) => write!(f, "goes: {reason}"),
             Self::Stays(idle) => write!(f, "stays: idle for {} s", idle.as_secs()),
             Self::InUse(users) => write!(f, "in use by {users}"),
+            Self::UsedOutside => f.write_str("used outside of this process"),
             Self::Going => f.write_str("is being disposed of"),
             Self::Quarantined(failures) => write!(f, "quarantined: failed to go {failures} times"),
         }

@@ -3,6 +3,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use runtime_gc::{Amount, Config, CostClass, Fate, Footprint, GarbageCollector, InUse, Mark, Size};
 use support::{Behaviour, Machine};
@@ -83,6 +84,25 @@ async fn each_resource_is_told_with_its_fate() {
         "moderate   disk     100 B  memory         -  stuck                             quarantined: failed to go 1 times",
     ];
     assert_eq!(text.lines().collect::<Vec<_>>(), lines);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_something_outside_uses_is_told_and_goes_for_no_limit_until_it_is_looked_at_again() {
+    let machine = Machine::new(50);
+    let collector = collector(&machine, 150);
+    let image = machine.thing("image").does(Behaviour::UsedElsewhere);
+    collector.tracker().register(Arc::new(image));
+    collector.collect().await;
+    let explanation = collector.explain();
+    assert_eq!(explanation.resources[0].fate, Fate::UsedOutside);
+    let text = explanation.to_string();
+    assert!(
+        text.ends_with("image                             used outside of this process\n"),
+        "{text}"
+    );
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let fate = collector.explain().resources[0].fate;
+    assert!(matches!(fate, Fate::Goes(_)), "{fate:?}");
 }
 
 #[tokio::test(start_paused = true)]

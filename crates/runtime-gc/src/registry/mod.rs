@@ -136,16 +136,14 @@ impl Registry {
         let Some(entry) = self.get(id) else {
             return false;
         };
-        if matches!(
-            entry.place,
-            Place::Disposing | Place::Overdue | Place::Quarantined(_) | Place::Discarded
-        ) {
-            return true;
-        }
-        let place = if entry.resource.retire() {
-            Place::Discarded
-        } else {
-            Place::InUse
+        // Should its disposal find that something outside uses it, it is not to be used here again.
+        let is_idle = entry.resource.retire();
+        let place = match entry.place {
+            Place::Disposing | Place::Overdue | Place::Quarantined(_) | Place::Discarded => {
+                return true;
+            }
+            _ if is_idle => Place::Discarded,
+            _ => Place::InUse,
         };
         self.move_to(id.slot, place);
         true
