@@ -38,6 +38,15 @@ pub enum FetchCause {
         timeout: Duration,
     },
 
+    /// Bytes come, and too few of them.
+    #[error("only {bytes} bytes came while the server was waited for during {window:.1?}")]
+    TooSlow {
+        /// How many came.
+        bytes: u64,
+        /// How long the fetch waited for them.
+        window: Duration,
+    },
+
     /// The body broke off.
     #[error("the body broke off after {received} bytes")]
     Interrupted {
@@ -153,6 +162,7 @@ impl FetchCause {
             Self::Status { status, .. } if is_transient_status(*status) => Blame::Circumstances,
             Self::Connect { .. }
             | Self::Stalled { .. }
+            | Self::TooSlow { .. }
             | Self::Interrupted { .. }
             | Self::Truncated { .. }
             | Self::NotResumed => Blame::Circumstances,

@@ -20,6 +20,8 @@ pub struct FetchConfig {
     #[serde(rename = "stallTimeoutMs", with = "millis")]
     #[schemars(with = "u64")]
     pub stall_timeout: Duration,
+    /// When a body comes too slowly to be waited for.
+    pub slow: SlowPolicy,
     /// How often, at most, a listener hears of progress.
     #[serde(rename = "progressIntervalMs", with = "millis")]
     #[schemars(with = "u64")]
@@ -50,6 +52,7 @@ impl Default for FetchConfig {
         Self {
             connect_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(60),
+            slow: SlowPolicy::default(),
             progress_interval: Duration::from_secs(5),
             max_redirects: 10,
             max_bytes: 256 << 30,
@@ -95,6 +98,30 @@ impl Default for RetryPolicy {
             first_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(30),
             budget: Duration::from_secs(300),
+        }
+    }
+}
+
+/// When a body comes too slowly to be waited for, so that the attempt counts as failed.
+///
+/// Only time in which the server is waited for counts. The end of a body that is over before a window is
+/// not judged.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct SlowPolicy {
+    /// How many bytes must come in each window; with 0, a body may be as slow as it likes.
+    pub min_bytes: u64,
+    /// How long a window is.
+    #[serde(rename = "windowMs", with = "millis")]
+    #[schemars(with = "u64")]
+    pub window: Duration,
+}
+
+impl Default for SlowPolicy {
+    fn default() -> Self {
+        Self {
+            min_bytes: 16 << 10,
+            window: Duration::from_secs(60),
         }
     }
 }

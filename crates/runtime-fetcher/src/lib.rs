@@ -74,7 +74,7 @@ mod unpack;
 #[cfg(feature = "cache")]
 pub use cache::{CachedInput, FetchCache, FetchCacheBuilder, FetchCacheError, Form};
 pub use cause::FetchCause;
-pub use config::{AddressPolicy, FetchConfig, ParallelPolicy, RetryPolicy};
+pub use config::{AddressPolicy, FetchConfig, ParallelPolicy, RetryPolicy, SlowPolicy};
 pub use context::FetchContext;
 pub use error::FetchError;
 pub use fetchers::{

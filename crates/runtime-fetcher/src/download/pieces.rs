@@ -115,7 +115,7 @@ async fn fetch(context: &FetchContext, location: &Location, part: &Part) -> Piec
     }
     let mut chunks = Vec::new();
     let mut at = part.start;
-    while let Some(chunk) = answer.chunk(at, context.config().stall_timeout).await? {
+    while let Some(chunk) = answer.chunk(at, context.config()).await? {
         at += chunk.len() as u64;
         chunks.push(chunk);
     }

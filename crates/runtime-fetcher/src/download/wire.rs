@@ -158,8 +158,7 @@ impl<'a> Wire<'a> {
         match &mut self.body {
             Body::Nowhere => Ok(None),
             Body::One(answer) => {
-                let timeout = self.context.config().stall_timeout;
-                match (answer.chunk(received, timeout).await?, total) {
+                match (answer.chunk(received, self.context.config()).await?, total) {
                     (None, Some(promised)) if received != promised => {
                         Err(FetchCause::Truncated { received, promised })
                     }

@@ -9,8 +9,10 @@ use http::header::{
 };
 use jiff::{Timestamp, fmt::rfc2822};
 use reqwest::Response;
+use tokio::time::Instant;
 
-use crate::FetchCause;
+use super::rate::Rate;
+use crate::{FetchCause, FetchConfig};
 
 /// How much of an error body is kept.
 const LONGEST_ERROR_BODY: usize = 8 * 1024;
@@ -18,6 +20,7 @@ const LONGEST_ERROR_BODY: usize = 8 * 1024;
 /// A body that comes.
 pub(crate) struct Answer {
     response: Response,
+    rate: Rate,
     /// Where in the whole body it starts.
     pub(crate) start: u64,
     pub(crate) head: Head,
@@ -70,6 +73,7 @@ impl Answer {
         };
         Ok(Self {
             response,
+            rate: Rate::default(),
             start: 0,
             head,
         })
@@ -96,6 +100,7 @@ impl Answer {
         };
         Ok(Self {
             response,
+            rate: Rate::default(),
             start,
             head,
         })
@@ -105,10 +110,16 @@ impl Answer {
     pub(crate) async fn chunk(
         &mut self,
         received: u64,
-        timeout: Duration,
+        config: &FetchConfig,
     ) -> Result<Option<Bytes>, FetchCause> {
+        let (timeout, asked) = (config.stall_timeout, Instant::now());
         match tokio::time::timeout(timeout, self.response.chunk()).await {
-            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Ok(Some(chunk))) => {
+                let bytes = chunk.len() as u64;
+                self.rate.count(bytes, asked.elapsed(), &config.slow)?;
+                Ok(Some(chunk))
+            }
+            Ok(Ok(None)) => Ok(None),
             Ok(Err(error)) => Err(FetchCause::Interrupted {
                 received,
                 source: error.without_url().into(),
@@ -197,4 +208,61 @@ fn parse_retry_after(text: &str) -> Option<Duration> {
     }
     let then: Timestamp = rfc2822::parse(text).ok()?.timestamp();
     Some(Duration::try_from(then.duration_since(Timestamp::now())).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    /// A body of one byte after each of so many pauses.
+    fn dripping(pause: Duration, bytes: usize) -> Answer {
+        let drips = futures_util::stream::unfold(0, move |sent| async move {
+            if sent == bytes {
+                return None;
+            }
+            tokio::time::sleep(pause).await;
+            let frame = Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x")));
+            Some((frame, sent + 1))
+        });
+        let body = reqwest::Body::wrap(StreamBody::new(Box::pin(drips)));
+        Answer::whole(http::Response::new(body).into()).expect("no encoding")
+    }
+
+    /// Reads to the end, and takes some time with each chunk.
+    async fn read(mut answer: Answer, taking: Duration) -> Result<u64, FetchCause> {
+        let (config, mut received) = (FetchConfig::default(), 0);
+        while let Some(chunk) = answer.chunk(received, &config).await? {
+            received += chunk.len() as u64;
+            tokio::time::sleep(taking).await;
+        }
+        Ok(received)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_drips_is_left_after_a_window() {
+        let start = Instant::now();
+        let cause = read(dripping(Duration::from_secs(20), 1000), Duration::ZERO).await;
+        let Err(FetchCause::TooSlow { bytes: 3, window }) = cause else {
+            panic!("{cause:?}")
+        };
+        assert_eq!((window.as_secs(), start.elapsed().as_secs()), (60, 60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_that_is_slow_is_not_the_servers_fault() {
+        let answer = dripping(Duration::from_millis(1), 1000);
+        let read = read(answer, Duration::from_secs(59)).await;
+        assert_eq!(read.expect("it is all there"), 1000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_short_body_may_take_its_time() {
+        let read = read(dripping(Duration::from_secs(29), 2), Duration::ZERO).await;
+        assert_eq!(read.expect("it is all there"), 2);
+    }
 }

@@ -3,6 +3,7 @@
 mod answer;
 mod client;
 mod guard;
+mod rate;
 mod request;
 mod tls;
 
