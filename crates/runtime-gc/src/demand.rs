@@ -198,7 +198,11 @@ impl Situation<'_> {
         let Some(memory) = self.readings.memory.known() else {
             return skip(rule, &self.readings.memory, out);
         };
-        let over = memory.stall.map_or(0.0, |stall| stall - limit);
+        let Some(stall) = memory.stall else {
+            let reason = "the system does not tell how long it waits for memory".to_owned();
+            return out.skipped.push(Skipped { rule, reason });
+        };
+        let over = stall - limit;
         // The average lags behind by seconds, so one collection frees a little and the next looks again.
         if over > 0.0 && !self.active.contains(&rule) {
             #[expect(

@@ -250,6 +250,20 @@ async fn every_floor_whose_statistic_is_missing_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limit_of_stalls_is_reported_where_the_system_tells_of_none() {
+    let machine = Machine::new(TOTAL);
+    machine.tell_no_stall();
+    let config = limits(|it| it.max_memory_stall = Some(1.0));
+    let collector = GarbageCollector::new(config, machine.clone());
+    let report = collector.collect().await;
+    assert_eq!(
+        report.skipped[0].to_string(),
+        "memory stall was skipped: the system does not tell how long it waits for memory"
+    );
+    assert!(report.can_claim());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_resource_that_grew_counts_with_what_it_takes_now() {
     let machine = Machine::new(TOTAL);
     let config = limits(|it| it.max_total_size = Some(Mark::at(Amount::Absolute(500))));

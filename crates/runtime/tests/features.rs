@@ -31,8 +31,8 @@ const HEAVY: [&str; 6] = [
     "tracing-subscriber",
 ];
 
-/// The heavy crates that the facade brings with one feature.
-fn heavy_crates(feature: &str) -> BTreeSet<String> {
+/// What the facade brings with one feature: a crate in each line, with its own features at the end.
+fn tree(feature: &str) -> String {
     let output = Command::new(env!("CARGO"))
         .args([
             "tree",
@@ -49,7 +49,7 @@ fn heavy_crates(feature: &str) -> BTreeSet<String> {
             "--prefix",
             "none",
             "--format",
-            "{p}",
+            "{p} {f}",
         ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
@@ -59,7 +59,12 @@ fn heavy_crates(feature: &str) -> BTreeSet<String> {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let tree = String::from_utf8(output.stdout).expect("cargo writes text");
+    String::from_utf8(output.stdout).expect("cargo writes text")
+}
+
+/// The heavy crates that the facade brings with one feature.
+fn heavy_crates(feature: &str) -> BTreeSet<String> {
+    let tree = tree(feature);
     let names = tree.lines().filter_map(|line| line.split(' ').next());
     names
         .filter(|name| HEAVY.contains(name))
@@ -87,6 +92,19 @@ fn each_feature_brings_only_the_heavy_crates_that_it_is_about() {
         assert!(
             found.is_subset(&allowed),
             "feature `{feature}` brings {found:?}, allowed are {allowed:?}"
+        );
+    }
+}
+
+#[test]
+fn the_settings_of_the_collector_are_read_by_serde_with_whatever_brings_it() {
+    for feature in ["gc", "caching", "worker"] {
+        let tree = tree(feature);
+        let gc = tree.lines().find(|line| line.starts_with("runtime-gc "));
+        let gc = gc.expect("it is brought");
+        assert!(
+            gc.split([' ', ',']).any(|word| word == "serde"),
+            "feature `{feature}` brings `{gc}`"
         );
     }
 }

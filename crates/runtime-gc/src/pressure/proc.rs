@@ -19,8 +19,13 @@ pub(super) fn memory(root: &Path) -> Result<Memory, String> {
         .iter()
         .find_map(|group| stall(&group.join("memory.pressure")))
         .or_else(|| stall(&root.join("proc/pressure/memory")));
-    let tightest = groups.iter().filter_map(|group| cgroup::memory(group));
-    Ok(tightest.fold(Memory { stall, ..machine }, tighter))
+    let mut memory = Memory { stall, ..machine };
+    for group in &groups {
+        if let Some(group) = cgroup::memory(group)? {
+            memory = tighter(memory, group);
+        }
+    }
+    Ok(memory)
 }
 
 fn tighter(memory: Memory, group: Memory) -> Memory {
@@ -103,6 +108,21 @@ mod tests {
         );
         let memory = memory(root.path()).unwrap();
         assert_eq!(memory, Memory::new(4_096_000, 2_096_000));
+    }
+
+    #[test]
+    fn a_group_with_a_limit_that_cannot_be_read_is_an_error_that_names_the_file() {
+        let root = machine();
+        file(root.path(), "proc/self/cgroup", "0::/task\n");
+        file(root.path(), "sys/fs/cgroup/task/memory.max", "4096000\n");
+        let error = memory(root.path()).unwrap_err();
+        assert!(error.contains("task/memory.current"), "{error}");
+        file(root.path(), "sys/fs/cgroup/task/memory.max", "lots\n");
+        let error = memory(root.path()).unwrap_err();
+        assert!(
+            error.contains("task/memory.max") && error.contains("\"lots\" is no number"),
+            "{error}"
+        );
     }
 
     #[test]

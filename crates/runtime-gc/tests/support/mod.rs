@@ -3,7 +3,7 @@
 #![expect(dead_code, reason = "each test program uses some of it")]
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ struct State {
     free_inodes: AtomicU64,
     reads: AtomicUsize,
     broken: AtomicUsize,
+    tells_no_stall: AtomicBool,
     disposals: AtomicUsize,
     order: Mutex<Vec<String>>,
 }
@@ -60,6 +61,10 @@ impl Machine {
 
     pub(crate) fn set_stall(&self, percent: u64) {
         self.state.stall.store(percent, Ordering::SeqCst);
+    }
+
+    pub(crate) fn tell_no_stall(&self) {
+        self.state.tells_no_stall.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn set_inodes(&self, total: u64, free: u64) {
@@ -109,9 +114,13 @@ impl Pressure for Machine {
         let stall = self.state.stall.load(Ordering::SeqCst);
         let inodes = self.state.inodes.load(Ordering::SeqCst);
         let free_inodes = self.state.free_inodes.load(Ordering::SeqCst);
+        let memory = match self.state.tells_no_stall.load(Ordering::SeqCst) {
+            true => Memory::new(TOTAL, available),
+            false => Memory::new(TOTAL, available).with_stall(f64::from(stall as u32)),
+        };
         Readings::new(
             Reading::Known(Disk::new(TOTAL, self.free()).with_inodes(inodes, free_inodes)),
-            Reading::Known(Memory::new(TOTAL, available).with_stall(f64::from(stall as u32))),
+            Reading::Known(memory),
         )
     }
 }
