@@ -70,7 +70,8 @@
 //! # Limitations
 //!
 //! - HTTP/1.1 only.
-//! - A link in a folder above an artifact's file is followed; one in the place of the file is refused.
+//! - Of an `ArtifactSource::File`, a link in a folder above is followed, and one in the place of the file is
+//!   refused; `FileWithoutLinks` refuses both.
 //! - An interrupted upload starts again from its first byte: signed URLs know no ranges.
 
 mod authorizer;

@@ -40,7 +40,8 @@ pub mod log;
 pub use copy::{CopyError, copy, copy_and_close, copy_and_flush};
 pub use log::{FollowedLog, LogReader, LogWriter};
 pub use path::{
-    OpenInRootError, RelativePathError, Root, is_file_less_than, is_plain_file, relative_path,
+    OpenInRootError, RelativePathError, Root, is_file_less_than, is_plain_file,
+    open_without_symlinks, relative_path,
 };
 pub use pipe::{
     BoundedReader, BoundedWriteError, BoundedWriter, Credit, CreditReader, CreditWriter, Tally,

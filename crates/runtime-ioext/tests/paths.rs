@@ -70,7 +70,7 @@ mod symlinks {
     use std::io::{Read, Write};
     use std::os::unix::fs::symlink;
 
-    use runtime_ioext::{OpenInRootError, Root};
+    use runtime_ioext::{OpenInRootError, Root, open_without_symlinks};
     use tempfile::TempDir;
 
     use super::*;
@@ -197,6 +197,71 @@ mod symlinks {
             }
             done.store(true, Ordering::Relaxed);
         });
+    }
+
+    /// Somebody swaps a folder for a symlink all the time; not one read of what is outside gets through.
+    #[test]
+    fn swapped_folder_above_a_file_is_never_followed() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let (folder, done) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
+        let whole = folder.path().canonicalize().unwrap();
+        for (name, text) in [("inside", "inside"), ("outside", "outside")] {
+            std::fs::create_dir(whole.join(name)).unwrap();
+            std::fs::write(whole.join(name).join("file"), text).unwrap();
+        }
+        let (inside, away) = (whole.join("inside"), whole.join("away"));
+        let mut opened = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    std::fs::rename(&inside, &away).unwrap();
+                    symlink(whole.join("outside"), &inside).unwrap();
+                    std::fs::remove_file(&inside).unwrap();
+                    std::fs::rename(&away, &inside).unwrap();
+                }
+            });
+            for _ in 0..2000 {
+                if let Ok(file) = open_without_symlinks(inside.join("file")) {
+                    assert_eq!(std::io::read_to_string(file).unwrap(), "inside");
+                    opened += 1;
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        assert!(opened > 0);
+    }
+
+    #[test]
+    fn without_symlinks_only_a_plain_file_at_a_whole_path_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(whole.join("folder")).unwrap();
+        std::fs::write(whole.join("folder/file"), "inside").unwrap();
+        symlink("folder", whole.join("link")).unwrap();
+        symlink("folder/file", whole.join("end")).unwrap();
+        assert!(open_without_symlinks(whole.join("folder/file")).is_ok());
+        let refused = [
+            "link/file",
+            "end",
+            "folder",
+            "folder/../folder/file",
+            "folder/file/x",
+        ];
+        for path in refused
+            .map(|path| whole.join(path))
+            .into_iter()
+            .chain(["folder/file".into(), "/dev/null".into()])
+        {
+            let error = open_without_symlinks(&path).unwrap_err();
+            assert_eq!(
+                error.kind(),
+                std::io::ErrorKind::InvalidInput,
+                "{}",
+                path.display()
+            );
+        }
+        let error = open_without_symlinks(whole.join("none/file")).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
     }
 
     #[test]

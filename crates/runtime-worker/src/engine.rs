@@ -130,7 +130,8 @@ pub trait ResultSet: Send + Sync {
     /// How the task ended.
     fn exit(&self) -> Exit;
 
-    /// Gives a path on this machine for a path of the task's.
+    /// Gives a path on this machine for a path of the task's: one without links, as `canonicalize` gives, because
+    /// what uploads it follows none. What the task left running may put some there at any time.
     ///
     /// # Errors
     ///

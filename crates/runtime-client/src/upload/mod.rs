@@ -135,7 +135,7 @@ impl Origin<'_> {
 
     fn unreadable(&self, source: io::Error) -> UploadError {
         let path = match self.source {
-            ArtifactSource::File(path) => path.clone(),
+            ArtifactSource::File(path) | ArtifactSource::FileWithoutLinks(path) => path.clone(),
             ArtifactSource::Bytes(_) => PathBuf::new(),
         };
         UploadError::Read {

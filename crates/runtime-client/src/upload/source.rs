@@ -44,6 +44,9 @@ impl Source {
         match source {
             ArtifactSource::Bytes(bytes) => Ok(Self::Bytes(bytes.clone())),
             ArtifactSource::File(path) => Self::of_file(plain_file::open(path)?),
+            ArtifactSource::FileWithoutLinks(path) => {
+                Self::of_file(runtime_ioext::open_without_symlinks(path)?)
+            }
         }
     }
 

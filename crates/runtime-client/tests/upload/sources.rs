@@ -128,6 +128,31 @@ fn unix_cases(folder: &Path) -> Vec<(PathBuf, ArtifactErrorReason)> {
     cases
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_that_became_a_link_is_not_followed_where_no_link_is_expected() {
+    let server = good_store().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().canonicalize().expect("it is there");
+    let (own, other) = (folder.join("own"), folder.join("other"));
+    for each in [&own, &other] {
+        std::fs::create_dir(each).expect("makes a folder");
+    }
+    let path = file(&own, "file", b"own");
+    file(&other, "file", b"secret");
+    let client = client(&server);
+    let artifact = s3("a.zip", ArtifactSource::FileWithoutLinks(path));
+    upload(&client, &artifact).await.expect("it has no link");
+    assert_eq!(puts(&server)[0].body, b"own"[..]);
+
+    std::fs::rename(&own, folder.join("away")).expect("renames");
+    std::os::unix::fs::symlink(&other, &own).expect("links");
+    let error = upload(&client, &artifact).await.expect_err("it has one");
+    let declared = error.to_error_artifact().expect("it is the source's fault");
+    assert_eq!(declared.reason, ArtifactErrorReason::InvalidResource);
+    assert_eq!(puts(&server).len(), 1);
+}
+
 #[cfg(not(unix))]
 fn unix_cases(_: &Path) -> Vec<(PathBuf, ArtifactErrorReason)> {
     Vec::new()

@@ -70,15 +70,19 @@ pub struct ObjectArtifact {
 pub enum ArtifactSource {
     /// These bytes.
     Bytes(Bytes),
-    /// A plain file; a link in its place is refused.
+    /// A plain file; a link in its place is refused, and one above it is followed.
     File(PathBuf),
+    /// A plain file at an absolute path that has no link, as [`Path::canonicalize`](std::path::Path::canonicalize)
+    /// gives; a link that has appeared in it since is refused, wherever. For files of somebody who may still
+    /// change the folders above them.
+    FileWithoutLinks(PathBuf),
 }
 
 impl fmt::Debug for ArtifactSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::File(path) | Self::FileWithoutLinks(path) => write!(f, "{}", path.display()),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fs::{Metadata, symlink_metadata};
 use std::path::Path;
 
 pub use relative::{RelativePathError, relative_path};
-pub use root::{OpenInRootError, Root};
+pub use root::{OpenInRootError, Root, open_without_symlinks};
 
 /// Whether a path is a plain file: no folder, no device, no pipe, and no symlink, whatever that points to.
 ///

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::relative::{RelativePathError, relative_path};
 
@@ -156,6 +156,35 @@ impl Root {
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Opens the plain file at an absolute path on which there is no symlink, such as [`Path::canonicalize`] gives.
+///
+/// A symlink that took the place of the file, or of a folder above it, since the path was looked at is not
+/// followed: what holds for a [`Root`] holds for the whole path.
+///
+/// # Errors
+///
+/// If the path is not absolute, if a part of it is a symlink, a `..`, or a file where a folder should be, if
+/// it names something else than a plain file, or if the file cannot be opened. No pipe is waited for.
+pub fn open_without_symlinks(path: impl AsRef<Path>) -> io::Result<File> {
+    let refuse = |why: &'static str| io::Error::new(io::ErrorKind::InvalidInput, why);
+    let is_start = |part: &Component<'_>| matches!(part, Component::Prefix(_) | Component::RootDir);
+    let (start, rest): (PathBuf, PathBuf) = path.as_ref().components().partition(is_start);
+    let is_plain = rest
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    if !start.has_root() || !is_plain {
+        return Err(refuse("the path is not absolute or contains `..`"));
+    }
+    match Root::open(start)?.open_plain(&rest, Purpose::Read) {
+        Ok(Some(file)) => Ok(file),
+        Ok(None) => Err(refuse("it is no plain file")),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            Err(refuse("a part of the path is a symlink or not a folder"))
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -142,7 +142,7 @@ async fn read(name: &str, source: Option<&ArtifactSource>) -> Result<Vec<u8>, Up
     match source {
         None => Ok(Vec::new()),
         Some(ArtifactSource::Bytes(bytes)) => Ok(bytes.to_vec()),
-        Some(ArtifactSource::File(path)) => {
+        Some(ArtifactSource::File(path) | ArtifactSource::FileWithoutLinks(path)) => {
             tokio::fs::read(path)
                 .await
                 .map_err(|source| UploadError::Read {

@@ -201,7 +201,7 @@ impl Wanted {
         let body = S3Artifact {
             content_type,
             encoding: ContentEncoding::Auto,
-            source: ArtifactSource::File(path),
+            source: ArtifactSource::FileWithoutLinks(path),
         };
         Artifact {
             name,
