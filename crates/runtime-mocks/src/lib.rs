@@ -3,7 +3,8 @@
 //! | for | use |
 //! | --- | --- |
 //! | code that counts, measures, logs or reports | [`MockMonitor`] |
-//! | code that calls the queue or uploads artifacts | [`MockQueue`] |
+//! | code that calls the services or uploads artifacts | [`MockQueue`] |
+//! | code that waits for a time of day | [`MockClock`] |
 //! | an engine or a plugin | [`TestTask`]: a task context with a captured log |
 #![cfg_attr(
     feature = "taskcluster",
@@ -50,6 +51,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod clock;
 mod monitor;
 mod queue;
 mod task;
@@ -59,6 +61,7 @@ pub mod taskcluster;
 #[cfg(feature = "websocktunnel")]
 pub mod websocktunnel;
 
+pub use clock::MockClock;
 pub use monitor::{LogLine, MockMonitor, ReportedIncident, SpanOfWork};
 pub use queue::{ExpectedUpload, MockQueue, ReceivedUpload};
 pub use task::{TestTask, definition};

@@ -1,14 +1,16 @@
 //! The mocks that need no Taskcluster: monitor, queue and task context.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use runtime_core::artifact::{
     Artifact, ArtifactBody, ArtifactSource, ContentEncoding, ErrorArtifact, S3Artifact, UploadError,
 };
+use runtime_core::clock::Clock as _;
 use runtime_core::monitor::{Level, Severity};
 use runtime_core::queue::ArtifactErrorReason;
 use runtime_core::{ApiError, ExceptionReason, Run, ServiceError, StopReason, TaskId};
-use runtime_mocks::{MockMonitor, MockQueue, TestTask};
+use runtime_mocks::{MockClock, MockMonitor, MockQueue, TestTask};
 use serde_json::json;
 
 fn run() -> Run {
@@ -87,10 +89,24 @@ fn a_panicking_monitor_fails_the_test_at_the_error() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_moved_wakes_who_waits_for_it() {
+    let clock = MockClock::new();
+    let later = clock.now() + Duration::from_secs(3600);
+    let waiting = clock.clone();
+    let waiting = tokio::spawn(async move { waiting.sleep_until(later).await });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    clock.advance(Duration::from_secs(3600));
+    waiting.await.unwrap();
+    assert!(clock.now() >= later);
+}
+
+#[tokio::test]
 async fn calls_get_the_answers_of_the_script_in_order() {
     let (services, mock) = MockQueue::new();
     mock.expect_status(Err(refused()));
     mock.expect_find_task("a.b", Err(refused()));
+    mock.expect_start_download("an/object", Err(refused()));
     let task_id = TaskId::random();
     assert!(
         services
@@ -108,11 +124,20 @@ async fn calls_get_the_answers_of_the_script_in_order() {
             .unwrap_err()
             .is_not_found()
     );
+    assert!(
+        services
+            .objects
+            .start_download("an/object", None)
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
     assert_eq!(
         mock.calls(),
         [
             format!("queue.status({})", task_id.as_str()),
-            "index.findTask(a.b)".to_owned()
+            "index.findTask(a.b)".to_owned(),
+            "object.startDownload(an/object)".to_owned()
         ]
     );
     mock.done();

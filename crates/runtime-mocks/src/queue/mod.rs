@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use runtime_core::artifact::{Artifact, ArtifactBody, UploadError, Uploaded};
 use runtime_core::index::IndexedTask;
+use runtime_core::object::ObjectDownload;
 use runtime_core::queue::{
     ArtifactContent, ArtifactEntry, ArtifactResponse, Reclaim, TaskClaim, TaskDefinition,
     TaskStatus,
@@ -123,6 +124,12 @@ impl MockQueue {
     pub fn expect_find_task(&self, namespace: &str, answer: Result<IndexedTask, ApiError>) {
         self.script
             .expect("index.findTask", Some(namespace), answer);
+    }
+
+    /// Expects a question for the place of an object.
+    pub fn expect_start_download(&self, name: &str, answer: Result<ObjectDownload, ApiError>) {
+        self.script
+            .expect("object.startDownload", Some(name), answer);
     }
 
     /// Expects a file to be uploaded as s3 artifact.

@@ -28,7 +28,8 @@
 //! State is in memory and gone at the end. There is no Pulse, no GitHub, no provisioning of
 //! workers; answers are not compressed. Signatures are checked against the machine's clock,
 //! everything else against the clock of the [`Taskcluster`], which
-//! [`advance`](Taskcluster::advance) moves.
+//! [`advance`](Taskcluster::advance) moves. A signature must have a nonce, and one that comes a second
+//! time is not refused.
 
 mod admin;
 mod api;
@@ -36,7 +37,6 @@ mod artifacts;
 mod body;
 mod builder;
 mod call;
-mod clock;
 mod connection;
 mod control;
 mod credentials;
@@ -66,7 +66,6 @@ use tokio::task::JoinHandle;
 
 pub use self::artifacts::{ReadArtifactError, StoredArtifact};
 pub use self::builder::{Builder, StartError};
-pub use self::clock::TaskclusterClock;
 pub use self::error::{ErrorCode, RequestError};
 pub use self::faults::{Fault, FaultRule, InjectedFault};
 pub use self::state::artifact::{Artifact, ArtifactKind};
@@ -117,7 +116,7 @@ impl Taskcluster {
 
     /// The clock that rules claims, credentials and deadlines.
     #[must_use]
-    pub fn clock(&self) -> TaskclusterClock {
+    pub fn clock(&self) -> crate::MockClock {
         self.shared.clock.clone()
     }
 

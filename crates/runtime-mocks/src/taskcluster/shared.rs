@@ -12,13 +12,13 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::TaskclusterClock;
 use super::credentials::{Issuer, TemporaryCredentials};
 use super::faults::Faults;
 use super::hawk::Directory;
 use super::services::auth::clients::{Client, Clients, QUEUE, WORKER_MANAGER};
 use super::slug::token;
 use super::state::State;
+use crate::MockClock;
 
 /// What the builder settles.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ impl Folder {
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
-    pub(crate) clock: TaskclusterClock,
+    pub(crate) clock: MockClock,
     pub(crate) settings: Settings,
     pub(crate) root_url: String,
     pub(crate) root_token: SecretString,
@@ -73,7 +73,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(settings: Settings, root_url: String, folder: Folder) -> Self {
-        let clock = TaskclusterClock::new();
+        let clock = MockClock::new();
         let root_token = SecretString::from(token());
         let clients = Clients::new(root_token.clone(), clock.now());
         Self {

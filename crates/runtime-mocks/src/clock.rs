@@ -1,4 +1,4 @@
-//! The clock of the embedded Taskcluster: the machine's, and an offset that tests move forward.
+//! A clock that tests turn: the machine's, and an offset that they move forward.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,13 +9,26 @@ use jiff::{SignedDuration, Timestamp};
 use runtime_core::clock::Clock;
 use tokio::sync::watch;
 
-use super::time::truncated;
-
-/// The time as the embedded Taskcluster sees it.
+/// The time of the machine, until a test moves it forward. Clones are the same clock.
 ///
-/// Give it to the worker under test, and [`advance`](super::Taskcluster::advance) moves both.
+/// Give it to the code under test. That of the embedded Taskcluster is its `clock()`, which moves the services
+/// as well.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use std::time::Duration;
+/// use runtime_core::clock::Clock as _;
+/// use runtime_mocks::MockClock;
+///
+/// let clock = MockClock::new();
+/// let tomorrow = clock.now() + Duration::from_secs(86_400);
+/// clock.advance(Duration::from_secs(86_400));
+/// clock.sleep_until(tomorrow).await; // returns at once
+/// # }
+/// ```
 #[derive(Clone, Debug)]
-pub struct TaskclusterClock {
+pub struct MockClock {
     shared: Arc<Shared>,
 }
 
@@ -26,8 +39,10 @@ struct Shared {
     moved: watch::Sender<()>,
 }
 
-impl TaskclusterClock {
-    pub(super) fn new() -> Self {
+impl MockClock {
+    /// Makes a clock that goes with the machine's.
+    #[must_use]
+    pub fn new() -> Self {
         let shared = Shared {
             ahead: AtomicI64::new(0),
             moved: watch::Sender::new(()),
@@ -42,11 +57,12 @@ impl TaskclusterClock {
     pub fn now(&self) -> Timestamp {
         let ahead = SignedDuration::from_millis(self.shared.ahead.load(Ordering::Acquire));
         let now = Timestamp::now();
-        truncated(now.checked_add(ahead).unwrap_or(now))
+        let now = now.checked_add(ahead).unwrap_or(now);
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
     /// Moves the clock forward and wakes those who wait for it.
-    pub(super) fn advance(&self, by: Duration) {
+    pub fn advance(&self, by: Duration) {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.shared.ahead.fetch_add(by, Ordering::AcqRel);
         self.shared.moved.send_replace(());
@@ -64,10 +80,16 @@ impl TaskclusterClock {
     }
 }
 
+impl Default for MockClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[async_trait]
-impl Clock for TaskclusterClock {
+impl Clock for MockClock {
     fn now(&self) -> Timestamp {
-        TaskclusterClock::now(self)
+        MockClock::now(self)
     }
 
     async fn sleep_until(&self, deadline: Timestamp) {
