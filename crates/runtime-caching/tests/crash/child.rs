@@ -3,10 +3,12 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use runtime_caching::{Draft, FolderCache, Sharing, Uncommitted};
+use runtime_caching::{Draft, FolderCache, Lookup, Sharing, Uncommitted};
 use runtime_gc::{Config, GarbageCollector, Pressure, Readings};
+use tokio::sync::Notify;
 use tracing::span;
 use tracing::{Event, Metadata, Subscriber};
 
@@ -23,6 +25,7 @@ impl Pressure for Idle {
 pub(crate) type Folders = FolderCache<String>;
 
 pub(crate) const EXCLUSIVE: Sharing = Sharing::Exclusive(Uncommitted::Dispose);
+pub(crate) const KEEPING: Sharing = Sharing::Exclusive(Uncommitted::Keep);
 
 pub(crate) async fn open(
     folder: &Path,
@@ -62,6 +65,7 @@ pub(crate) async fn play(folder: &Path, kill_before: u64) {
     tracing::subscriber::set_global_default(killer).expect("it is the first");
     shared(folder).await;
     exclusive(folder).await;
+    keeping(folder).await;
 }
 
 async fn shared(folder: &Path) {
@@ -87,6 +91,30 @@ async fn shared(folder: &Path) {
     promise(folder, "shared-disposed");
     collector.collect().await;
     cache.sweep().await.unwrap();
+    abandon_a_construction(&cache).await;
+    collector.collect().await;
+}
+
+/// The last one who waits for a folder leaves while it is half-written.
+async fn abandon_a_construction(cache: &Folders) {
+    let (others, begun) = (cache.len(), Arc::new(Notify::new()));
+    let tell = Arc::clone(&begun);
+    let half = move |draft: Draft| {
+        let tell = Arc::clone(&tell);
+        async move {
+            fs::write(draft.path().join("first"), "half")?;
+            tell.notify_one();
+            std::future::pending::<io::Result<()>>().await
+        }
+    };
+    let key = "abandoned".to_owned();
+    tokio::select! {
+        _ = cache.require(&key, half) => unreachable!("it never ends"),
+        () = begun.notified() => {}
+    }
+    while cache.len() > others {
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn exclusive(folder: &Path) {
@@ -119,6 +147,27 @@ async fn exclusive(folder: &Path) {
     promise(folder, "exclusive-collected");
     collector.collect_all().await;
     drop(cache);
+}
+
+async fn keeping(folder: &Path) {
+    let (cache, collector) = open(folder, "keeping", KEEPING).await;
+    let key = |key: &str| key.to_owned();
+    let kept = cache.require(&key("kept"), fill).await.unwrap();
+    promise(folder, "keeping-kept");
+    fs::write(kept.path().join("first"), "half").unwrap();
+    let poisoned = cache.require(&key("disposed"), fill).await.unwrap();
+    poisoned.poison();
+    promise(folder, "keeping-disposed");
+    drop(kept);
+    collector.collect().await;
+    let kept = cache.require(&key("kept"), fill).await.unwrap();
+    assert_eq!(kept.lookup(), Lookup::Hit);
+    kept.commit().await.unwrap();
+    let purged = cache.require(&key("purged"), fill).await.unwrap();
+    cache.purge(|it| it.key == "purged");
+    promise(folder, "keeping-purged");
+    drop(purged);
+    collector.collect().await;
 }
 
 async fn open_again(folder: &Path, collector: GarbageCollector) -> (Folders, GarbageCollector) {

@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus};
 
 use runtime_caching::{Draft, Lookup, Sharing};
 
-use crate::child::{EXCLUSIVE, open};
+use crate::child::{EXCLUSIVE, KEEPING, open};
 
 /// More than the scenario has changes, in case a child never gets to its end.
 const TOO_MANY: u64 = 1000;
@@ -42,7 +42,12 @@ fn run_child(folder: &Path, kill_before: u64) -> ExitStatus {
 /// What the next process finds, and the one after it.
 #[tokio::main(flavor = "current_thread")]
 async fn check(folder: &Path, kill_before: u64) {
-    for (name, sharing) in [("shared", Sharing::Shared), ("exclusive", EXCLUSIVE)] {
+    let caches = [
+        ("shared", Sharing::Shared),
+        ("exclusive", EXCLUSIVE),
+        ("keeping", KEEPING),
+    ];
+    for (name, sharing) in caches {
         Check {
             folder,
             name,
@@ -69,7 +74,16 @@ impl Check<'_> {
         self.nothing_leaks(cache.len());
 
         let collected = self.was_promised("collected");
-        for key in ["kept", "changed", "purged", "failed", "dropped", "disposed"] {
+        let keys = [
+            "kept",
+            "changed",
+            "purged",
+            "failed",
+            "dropped",
+            "disposed",
+            "abandoned",
+        ];
+        for key in keys {
             let handle = cache
                 .require(&key.to_owned(), fill)
                 .await
@@ -100,6 +114,15 @@ impl Check<'_> {
     fn is_whole(&self, key: &str, path: &Path) {
         let read = |file| fs::read_to_string(path.join(file)).unwrap_or_default();
         let (first, second) = (read("first"), read("second"));
+        if self.sharing == KEEPING {
+            // Whatever its user has made of it.
+            let context = &self.context;
+            assert!(
+                ["made", "half"].contains(&&*first) && second == "made",
+                "{context}: {first}, {second}"
+            );
+            return;
+        }
         let changed = key == "changed" && self.was_promised("changed");
         let whole: &[&str] = match changed {
             true => &["changed"],
