@@ -9,6 +9,9 @@
 //! As a property, a few tasks take turns on one thread in an order that is the same in each run, and a
 //! failure shrinks to few steps. As a stress test, many run on many threads; and so with folders on disk,
 //! where the cache ends and another takes over its root while they are at it.
+//!
+//! To look for longer, say how many cases the property is to have, and how many seeds the stress tests:
+//! `PROPTEST_CASES=100000 MODEL_SEEDS=1000 cargo test -p runtime-caching --test model`.
 
 mod folders;
 mod ops;
@@ -38,8 +41,6 @@ fn tasks() -> impl Strategy<Value = Vec<Vec<Op>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-
     #[test]
     fn the_promises_hold_for_whatever_tasks_do(sharing in sharings(), tasks in tasks(), seed: u64) {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -53,8 +54,13 @@ fn many_threads() -> Runtime {
     builder.build().expect("a runtime")
 }
 
-fn stress(tasks: usize, ops: usize, seeds: std::ops::Range<u64>) {
-    for seed in seeds {
+fn seeds(usual: u64) -> std::ops::Range<u64> {
+    let asked = std::env::var("MODEL_SEEDS").ok();
+    0..asked.map_or(usual, |asked| asked.parse().expect("a number of seeds"))
+}
+
+fn stress(tasks: usize, ops: usize) {
+    for seed in seeds(3) {
         for sharing in SHARINGS {
             let mut random = fastrand::Rng::with_seed(seed);
             let tasks = (0..tasks)
@@ -71,12 +77,12 @@ fn stress(tasks: usize, ops: usize, seeds: std::ops::Range<u64>) {
 
 #[test]
 fn the_promises_hold_on_many_threads() {
-    stress(16, 100, 0..3);
+    stress(16, 100);
 }
 
 #[test]
 fn the_promises_hold_for_folders_over_restarts() {
-    for (seed, sharing) in (0..).zip(SHARINGS) {
+    for (seed, sharing) in seeds(1).flat_map(|seed| SHARINGS.map(|sharing| (seed, sharing))) {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut ops = || (0..60).map(|_| ops::random_op(&mut random)).collect();
         let mut tasks = || (0..8).map(|_| ops()).collect();
@@ -84,7 +90,7 @@ fn the_promises_hold_for_folders_over_restarts() {
         many_threads().block_on(async {
             let play = folders::play(sharing, seed, sessions);
             let ended = tokio::time::timeout(Duration::from_secs(600), play).await;
-            assert!(ended.is_ok(), "{sharing:?} hangs");
+            assert!(ended.is_ok(), "{sharing:?} with seed {seed} hangs");
         });
     }
 }
