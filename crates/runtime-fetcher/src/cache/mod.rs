@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -86,7 +87,8 @@ impl FetchCache {
     /// Gives an input, which is fetched first if it is not there.
     ///
     /// All who want it meanwhile wait for the same fetch, with the credentials of the first, and each of
-    /// them hears of its progress. It goes on as long as one of them waits.
+    /// them hears of its progress. It goes on as long as one of them waits. If those credentials are refused,
+    /// as when the task that they are from has ended, the others fetch it with theirs.
     ///
     /// # Errors
     ///
@@ -145,33 +147,41 @@ impl FetchCache {
         key: &InputKey,
         subject: &str,
     ) -> Result<FolderHandle<InputKey>, FetchCacheError> {
-        let fill = self.filling(context, reference, key.form);
+        let is_mine = Arc::new(AtomicBool::new(false));
         let mut relay = Relay::new(subject, context);
-        let required = self
-            .folders
-            .require_with(key, fill, |step| relay.step(step));
-        match required.await {
-            Ok(handle) => {
-                relay.finish();
-                Ok(handle)
+        loop {
+            let fill = self.filling(context, reference, key.form, &is_mine);
+            let required = self
+                .folders
+                .require_with(key, fill, |step| relay.step(step));
+            let source = match required.await {
+                Ok(handle) => {
+                    relay.finish();
+                    return Ok(handle);
+                }
+                Err(source) => source,
+            };
+            // The credentials were those of another task, which may have ended meanwhile.
+            let refused = matches!(source.cause(), Some(FetchError::Worker { .. }));
+            if !refused || is_mine.load(Ordering::Relaxed) {
+                let subject = subject.to_owned();
+                return Err(FetchCacheError::Fetch { subject, source });
             }
-            Err(source) => Err(FetchCacheError::Fetch {
-                subject: subject.to_owned(),
-                source,
-            }),
         }
     }
 
-    /// What fetches the input into a folder, for whoever waits for it.
+    /// What fetches the input into a folder, for whoever waits for it, and tells that it was begun.
     fn filling(
         &self,
         context: &FetchContext,
         reference: &Arc<dyn Reference>,
         form: Form,
+        begun: &Arc<AtomicBool>,
     ) -> impl Fn(Draft) -> Filling + Send + Sync + 'static + use<> {
         let (context, reference) = (context.clone(), Arc::clone(reference));
-        let shared = Arc::clone(&self.shared);
+        let (shared, begun) = (Arc::clone(&self.shared), Arc::clone(begun));
         move |draft| {
+            begun.store(true, Ordering::Relaxed);
             let (reference, shared) = (Arc::clone(&reference), Arc::clone(&shared));
             let forwarded = Forwarded::new(draft.clone(), context.listener());
             let context = context.clone().with_listener(forwarded);

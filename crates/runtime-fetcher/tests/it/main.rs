@@ -4,6 +4,8 @@ mod artifacts;
 #[cfg(feature = "cache")]
 mod cache;
 mod combine;
+#[cfg(feature = "cache")]
+mod credentials;
 mod encodings;
 mod faults;
 mod guard;

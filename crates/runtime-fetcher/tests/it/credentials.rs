@@ -1,0 +1,83 @@
+//! Inputs that several tasks wait for, of which the first has credentials that are refused.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use runtime_core::{ApiError, ExceptionReason, ServiceError};
+use runtime_fetcher::{
+    FetchCause, FetchContext, FetchError, Fetched, Form, HashKey, Reference, RequiredScopes, Target,
+};
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::cache::open;
+use crate::support::{context, resolve};
+
+/// An artifact that a task asks for.
+#[derive(Debug)]
+struct Artifact {
+    content: Arc<dyn Reference>,
+    /// The task ends then, and its credentials are refused.
+    ended: Option<Arc<Notify>>,
+}
+
+#[async_trait]
+impl Reference for Artifact {
+    fn subject(&self) -> String {
+        "an artifact".to_owned()
+    }
+
+    fn hash_key(&self) -> HashKey {
+        self.content.hash_key()
+    }
+
+    fn scopes(&self) -> RequiredScopes {
+        RequiredScopes::none()
+    }
+
+    async fn fetch(
+        &self,
+        context: &FetchContext,
+        target: &mut dyn Target,
+    ) -> Result<Fetched, FetchError> {
+        let Some(ended) = &self.ended else {
+            return self.content.fetch(context, target).await;
+        };
+        ended.notified().await;
+        let error = ServiceError::new("queue.artifact", 401, "AuthenticationFailed", "expired");
+        Err(FetchError::Worker {
+            subject: self.subject(),
+            source: FetchCause::Api(ApiError::Service(error)),
+        })
+    }
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_fetch_whose_credentials_are_refused_fetch_it_with_theirs() {
+    let root = tempfile::tempdir().expect("there is room");
+    let (cache, context) = (open(root.path()).await, context());
+    let content = resolve(&context, json!({ "raw": "hello" })).await;
+    let ended = Arc::new(Notify::new());
+    let artifact = |ended: Option<&Arc<Notify>>| -> Arc<dyn Reference> {
+        Arc::new(Artifact {
+            content: Arc::clone(&content),
+            ended: ended.cloned(),
+        })
+    };
+    let (bad, good) = (artifact(Some(&ended)), artifact(None));
+    let (first, second, third, ()) = tokio::join!(
+        biased;
+        cache.require(&context, &bad, Form::File),
+        cache.require(&context, &good, Form::File),
+        cache.require(&context, &good, Form::File),
+        async { ended.notify_one() },
+    );
+    let error = first.expect_err("its own credentials are refused");
+    assert_eq!(error.exception_reason(), ExceptionReason::InternalError);
+    for input in [second, third] {
+        let input = input.expect("its credentials are good");
+        let bytes = std::fs::read(input.path()).expect("it is there");
+        assert_eq!(bytes, b"hello");
+    }
+    assert_eq!(cache.len(), 1);
+}
