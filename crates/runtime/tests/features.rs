@@ -130,8 +130,10 @@ async fn head_of_a_fetch() -> String {
         stream.write_all(answer).expect("it is read");
         head.join("\n").to_ascii_lowercase()
     });
-    let mut config = FetchConfig::default();
-    config.addresses = AddressPolicy::Any;
+    let config = FetchConfig {
+        addresses: AddressPolicy::Any,
+        ..FetchConfig::default()
+    };
     let http = HttpClient::new(config).expect("the configuration is good");
     let context = FetchContext::new(http, Services::disconnected());
     let reference = Combine::standard().resolve(&context, &url.into()).await;

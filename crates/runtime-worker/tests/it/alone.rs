@@ -1,10 +1,11 @@
-//! Plugins that wait for time to pass, each alone with a task that the test takes through its stages.
+//! Plugins, each alone with a task that the test takes through its stages.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use runtime_core::artifact::{ArtifactBody, ArtifactSource};
 use runtime_core::clock::SystemClock;
 use runtime_core::webhook::NoWebHookServer;
 use runtime_core::{
@@ -12,7 +13,8 @@ use runtime_core::{
     TaskError, TaskId, TaskInfo, TemporaryStorage, WorkerIdentity,
 };
 use runtime_gc::ResourceTracker;
-use runtime_worker::plugins::{IdleStop, Watchdog};
+use runtime_mocks::{MockQueue, TestTask};
+use runtime_worker::plugins::{Artifacts, IdleStop, Watchdog};
 use runtime_worker::{
     Exit, ExtractError, Plugin, Resolution, ResultSet, Sandbox, TaskPlugin, TaskRun, Verdict,
 };
@@ -188,4 +190,50 @@ async fn a_worker_that_is_idle_for_too_long_stops_when_its_tasks_are_done() {
     assert_eq!(alone.stage(), StopStage::Running, "not long enough");
     sleep(Duration::from_secs(2)).await;
     assert_eq!(alone.stage(), StopStage::Graceful);
+}
+
+/// What a task left at a path of this machine.
+#[derive(Debug)]
+struct Left(PathBuf);
+
+#[async_trait]
+impl ResultSet for Left {
+    fn exit(&self) -> Exit {
+        Exit::Code(0)
+    }
+
+    async fn extract(&self, _: &str) -> Result<PathBuf, ExtractError> {
+        Ok(self.0.clone())
+    }
+}
+
+#[tokio::test]
+async fn what_a_task_left_is_uploaded_from_a_path_on_which_no_link_may_appear() {
+    let (alone, folder) = (Alone::new(), tempfile::tempdir().expect("a folder"));
+    let out = folder.path().canonicalize().expect("it is there");
+    std::fs::create_dir(out.join("deep")).expect("makes a folder");
+    let file = out.join("deep/file");
+    std::fs::write(&file, "bytes").expect("writes");
+
+    let (services, queue) = MockQueue::new();
+    let upload = queue.expect_s3_artifact("public/out/deep/file");
+    let wanted = json!({ "name": "public/out", "type": "directory", "path": "out" });
+    let task = TestTask::new(json!({ "artifacts": [wanted] })).with_services(services);
+    let run = TaskRun {
+        context: task.context().clone(),
+        environment: alone.environment.clone(),
+        record: Arc::default(),
+    };
+    let plugin = Artifacts.new_task_plugin(&run).await;
+    let mut plugin = plugin.expect("it takes the task").expect("it is wanted");
+    let result = Arc::new(Left(out)) as _;
+    plugin.stopped(&result).await.expect("it is uploaded");
+
+    let ArtifactBody::S3(content) = upload.received().await.artifact.content else {
+        panic!("it is expected to be of the kind s3")
+    };
+    let ArtifactSource::FileWithoutLinks(path) = content.source else {
+        panic!("links above it would be followed: {:?}", content.source)
+    };
+    assert_eq!(path, file);
 }
