@@ -31,6 +31,10 @@ pub struct Config {
     #[cfg(feature = "sentry")]
     pub sentry: Option<crate::SentryConfig>,
 
+    /// Report errors to worker-manager, too, which shows them to the people who run the pool, and to everybody else.
+    #[cfg(feature = "taskcluster")]
+    pub worker_manager: Option<crate::WorkerManagerConfig>,
+
     /// Where to push metrics to.
     #[cfg(feature = "otlp")]
     pub otlp: Option<crate::OtlpConfig>,

@@ -99,7 +99,7 @@ pub use system::MachineGauges;
 #[cfg(all(unix, feature = "systemd"))]
 pub use systemd::Systemd;
 #[cfg(feature = "taskcluster")]
-pub use taskcluster::report_to_worker_manager;
+pub use taskcluster::{WorkerManagerConfig, report_to_worker_manager};
 
 /// What [`from_config`] makes.
 #[derive(Clone, Debug)]

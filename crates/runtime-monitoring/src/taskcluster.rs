@@ -6,10 +6,26 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runtime_client::{Client, WorkerError, WorkerName};
 use runtime_core::chain;
+use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::TARGET;
 use crate::incidents::{Deliver, Delivery, Forwarder, Incident};
+
+/// How errors are reported to worker-manager.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct WorkerManagerConfig {
+    /// How many errors wait at most; then they are dropped and counted.
+    pub queue: usize,
+}
+
+impl Default for WorkerManagerConfig {
+    fn default() -> Self {
+        Self { queue: 1000 }
+    }
+}
 
 /// Starts to report incidents to worker-manager, by `reportWorkerError`, as errors of `worker`.
 ///

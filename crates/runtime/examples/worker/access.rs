@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use runtime::client::shutdown::{AwsSpot, AzureEvents, GcpPreemption, ShouldTerminate};
 use runtime::client::{Registrar, TaskclusterDeployment};
 use runtime::worker::config::ShutdownConfig;
-use runtime::worker::runner;
+use runtime::worker::runner::{self, Runner};
 use runtime::{Credentials, CredentialsCell, CredentialsWatch, ShutdownSource};
 use serde_json::json;
 use tokio::io::{BufReader, stdin, stdout};
@@ -17,6 +17,8 @@ use crate::config::Config;
 pub(crate) struct Access {
     pub(crate) credentials: CredentialsWatch,
     pub(crate) sources: Vec<Box<dyn ShutdownSource>>,
+    /// The conversation with worker-runner, which owns standard output.
+    pub(crate) runner: Option<Runner>,
 }
 
 impl Access {
@@ -58,6 +60,7 @@ impl Access {
         Ok(Self {
             credentials: registered.credentials,
             sources: vec![Box::new(renewal)],
+            runner: None,
         })
     }
 
@@ -72,6 +75,7 @@ impl Access {
             return Ok(Self {
                 credentials: CredentialsWatch::fixed(Some(credentials)),
                 sources: Vec::new(),
+                runner: None,
             });
         }
         // Worker-runner may bring the first, and surely brings others before those end.
@@ -79,10 +83,11 @@ impl Access {
             given.or_else(|| from_environment().ok()),
         ));
         let credentials = cell.watch();
-        let (_, termination) = runner::connect(BufReader::new(stdin()), stdout(), cell);
+        let (runner, termination) = runner::connect(BufReader::new(stdin()), stdout(), cell);
         Ok(Self {
             credentials,
             sources: vec![Box::new(termination)],
+            runner: Some(runner),
         })
     }
 

@@ -9,9 +9,13 @@ use runtime::clock::SystemClock;
 use runtime::fetcher::{AddressPolicy, FetchConfig, HttpClient};
 use runtime::gc::{Background, GarbageCollector, ResourceTracker, SystemPressure};
 use runtime::monitoring::status::TaskBoard;
-use runtime::monitoring::{Hiding, Log, LogBuilder, Metrics, from_config, hide_credentials};
+use runtime::monitoring::{
+    Hiding, LineFormat, Log, LogBuilder, LogFormat, Metrics, Monitoring, from_config,
+    hide_credentials,
+};
 use runtime::webhook::{AnyServer, LiveLog};
 use runtime::worker::plugins::{self, Artifacts, ExitStatus, Mounts, Resources, TaskLog};
+use runtime::worker::runner::Runner;
 use runtime::worker::{CollectorAdmission, Observer, Worker, measure_collections};
 use runtime::{
     CredentialsWatch, Environment, LifeCycleTracker, Monitor, StopStage, TaskContext,
@@ -21,9 +25,10 @@ use runtime::{
 use crate::config::Config;
 use crate::hooks;
 use crate::progress::Progress;
+use crate::reports::Reports;
 use crate::status::{Noting, Status};
 
-/// How long those who follow a log have to read its end when the worker stops.
+/// How long those who follow a log have to read its end when the worker stops, and reports of errors to arrive.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// What differs between an embedded deployment and a real one.
@@ -31,6 +36,8 @@ pub(crate) struct Parts {
     pub(crate) deployment: TaskclusterDeployment,
     pub(crate) credentials: CredentialsWatch,
     pub(crate) progress: Arc<Progress>,
+    /// The conversation with worker-runner, if there is one.
+    pub(crate) runner: Option<Runner>,
     /// In place of what is configured.
     pub(crate) cancel_poll: Option<Duration>,
     /// Whether tasks may fetch from addresses of this machine, where the embedded deployment is.
@@ -43,28 +50,30 @@ pub(crate) struct Assembled {
     pub(crate) monitor: Monitor,
     metrics: Metrics,
     hooks: Arc<AnyServer>,
+    reports: Reports,
     status: Option<Status>,
     _collection: Background,
     _hiding: Hiding,
     _log: Log,
+    /// Takes the log, and so ends after it.
+    _runner: Option<Runner>,
 }
 
 pub(crate) async fn assemble(
     config: &Config,
-    parts: Parts,
+    mut parts: Parts,
     stop: &LifeCycleTracker,
 ) -> Result<Assembled> {
     let monitoring = from_config(&config.monitoring);
-    let log = LogBuilder::new(config.monitoring.log.clone())
-        .redactor(monitoring.redactor.clone())
-        .metrics(monitoring.metrics.clone())
-        .install()?;
+    let runner = parts.runner.take();
+    let log = log(config, &monitoring, runner.as_ref())?;
     let hiding = hide_credentials(parts.credentials.clone(), monitoring.redactor.clone());
     let root = config.worker.data_folder.clone();
     let storage = TemporaryStorage::open(&root)?;
     let monitor = monitoring.monitor.clone();
     let collector = collector(config, &monitor);
     let client = parts.deployment.client(parts.credentials.clone());
+    let reports = Reports::start(config, &monitoring, &client)?;
     let hooks = hooks::start(config.web_hooks.clone(), client, &monitor).await?;
     let environment = Environment {
         resources: collector.tracker(),
@@ -85,11 +94,26 @@ pub(crate) async fn assemble(
         monitor,
         metrics: monitoring.metrics,
         hooks,
+        reports,
         status,
         _collection: collection,
         _hiding: hiding,
         _log: log,
+        _runner: runner,
     })
+}
+
+/// The worker's own log. Between messages to worker-runner it takes turns with them, since both are lines on standard
+/// output.
+fn log(config: &Config, monitoring: &Monitoring, runner: Option<&Runner>) -> Result<Log> {
+    let format = config.monitoring.log.format;
+    let mut log = LogBuilder::new(config.monitoring.log.clone())
+        .redactor(monitoring.redactor.clone())
+        .metrics(monitoring.metrics.clone());
+    if let (LogFormat::Workerproto, Some(runner)) = (format, runner) {
+        log = log.writer(LineFormat::WorkerProto, runner.log_lines());
+    }
+    Ok(log.install()?)
 }
 
 fn worker(
@@ -201,8 +225,9 @@ impl Assembled {
         )
     }
 
-    /// Ends what serves live logs, after those who follow one had time to read its end.
+    /// Delivers the last reports of errors, and ends what serves live logs after those who follow one had time to read
+    /// its end.
     pub(crate) async fn close(self) {
-        self.hooks.stop(GRACE).await;
+        tokio::join!(self.reports.stop(GRACE), self.hooks.stop(GRACE));
     }
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use runtime::monitoring::LogFormat;
 use runtime::webhook::{self, LocalhostConfig};
-use runtime::worker::config::{self, Format, WorkerConfig};
+use runtime::worker::config::{self, Format, ShutdownConfig, WorkerConfig};
 use runtime::{client::WorkerName, monitoring};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,12 @@ impl Config {
             config.web_hooks = config::load(file).context("--web-hooks")?;
         }
         Ok(config)
+    }
+
+    /// Whether standard output is for messages to worker-runner, and for nothing else.
+    pub(crate) fn speaks_to_worker_runner(&self) -> bool {
+        self.worker.shutdown.contains(&ShutdownConfig::WorkerRunner)
+            || self.monitoring.log.format == LogFormat::Workerproto
     }
 
     /// What the worker manager calls the worker.

@@ -16,10 +16,7 @@ use crate::signals::stop_on_signals;
 /// Claims and runs tasks until somebody stops the worker.
 pub(crate) async fn run(config: &Config, json: bool) -> Result<()> {
     let listens_to = |source| config.worker.shutdown.contains(&source);
-    // With worker-runner, standard output is for messages to it.
-    let progress = Arc::new(Progress::new(
-        json || listens_to(ShutdownConfig::WorkerRunner),
-    ));
+    let progress = Arc::new(Progress::new(json || config.speaks_to_worker_runner()));
     let stop = LifeCycleTracker::new();
     let _signals = match listens_to(ShutdownConfig::Signals) {
         true => Some(stop_on_signals(stop.clone())?),
@@ -30,6 +27,7 @@ pub(crate) async fn run(config: &Config, json: bool) -> Result<()> {
     let parts = Parts {
         deployment,
         credentials: access.credentials,
+        runner: access.runner,
         progress: Arc::clone(&progress),
         cancel_poll: None,
         trust_loopback: is_on_this_machine(&config.worker.root_url),

@@ -39,6 +39,7 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         deployment: TaskclusterDeployment::new(taskcluster.root_url())?,
         credentials: CredentialsWatch::fixed(Some(taskcluster.credentials())),
         progress: Arc::clone(&progress),
+        runner: None,
         cancel_poll: Some(Duration::from_millis(250)),
         trust_loopback: true,
     };
@@ -167,7 +168,8 @@ impl Run<'_> {
 
     async fn tell(&self, assembled: &Assembled) -> Result<Vec<Row>> {
         let rows = rows(&self.taskcluster, &self.definitions, &self.progress)?;
-        summary::print(&rows, &assembled.measured(), self.args);
+        summary::print(&rows, &assembled.measured(), self.args)
+            .context("cannot print the summary")?;
         for row in rows.iter().filter(|row| row.surprise().is_some()) {
             self.tell_errors(row).await;
         }

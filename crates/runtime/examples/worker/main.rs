@@ -11,41 +11,49 @@ mod connect;
 mod definition;
 mod embedded;
 mod hooks;
+mod out;
 mod print;
 mod progress;
+mod reports;
 mod signals;
 mod status;
 mod summary;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Parser as _;
+use tokio::runtime::Runtime;
 
 use args::Args;
 use config::Config;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let args = Args::parse();
-    let outcome = match print::wanted(&args).await {
-        Ok(Some(text)) => {
-            println!("{text}");
-            Ok(())
-        }
-        Ok(None) => work(&args).await,
-        Err(error) => Err(error),
-    };
-    match outcome {
+/// How long what blocks has to end when the work is done.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            out::note(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
+fn run(args: &Args) -> Result<()> {
+    let runtime = Runtime::new()?;
+    let outcome = runtime.block_on(work(args));
+    // Nothing ends a read of standard input, and worker-runner keeps that open until the worker has ended.
+    runtime.shutdown_timeout(PATIENCE);
+    outcome
+}
+
 async fn work(args: &Args) -> Result<()> {
+    if let Some(text) = print::wanted(args).await? {
+        return out::result(text).context("cannot print what was asked for");
+    }
     match (&args.config, &args.connect) {
         (Some(file), connect) => {
             let config = Config::load(file, connect.as_deref())?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use runtime::client::TaskclusterDeployment;
 use runtime::webhook::{self, NoConfig};
 use runtime::worker::config;
-use runtime::{CredentialsWatch, LifeCycleTracker};
+use runtime::{CredentialsWatch, LifeCycleTracker, monitoring};
 
 use crate::args::Args;
 use crate::assemble::{Parts, assemble, temporary_folder};
@@ -42,10 +42,12 @@ async fn documentation(args: &Args) -> Result<String> {
     folder.path().clone_into(&mut config.worker.data_folder);
     config.web_hooks = webhook::Config::None(NoConfig::default());
     config.status_port = None;
+    config.monitoring = monitoring::Config::default();
     let parts = Parts {
         deployment: TaskclusterDeployment::new(&config.worker.root_url)?,
         credentials: CredentialsWatch::fixed(None),
         progress: Arc::new(Progress::new(true)),
+        runner: None,
         cancel_poll: None,
         trust_loopback: false,
     };

@@ -11,6 +11,8 @@ use runtime::Run;
 use runtime::worker::{Observer, TaskEvent, TaskReport};
 use tokio::sync::watch;
 
+use crate::out;
+
 /// An observer that shows each step.
 pub(crate) struct Progress {
     view: View,
@@ -57,9 +59,9 @@ impl Progress {
     /// Prints a line without disturbing the bars.
     pub(crate) fn say(&self, line: impl fmt::Display) {
         match &self.view {
-            View::Bars(bars) => bars.all.suspend(|| println!("{line}")),
-            View::Lines { to_stderr: true } => eprintln!("{line}"),
-            View::Lines { to_stderr: false } => println!("{line}"),
+            View::Bars(bars) => bars.all.suspend(|| out::say(line)),
+            View::Lines { to_stderr: true } => out::note(line),
+            View::Lines { to_stderr: false } => out::say(line),
         }
     }
 

@@ -4,6 +4,8 @@ use runtime::worker::Signals;
 use runtime::{LifeCycleTracker, ShutdownSource as _, Stoppable as _};
 use tokio::task::JoinHandle;
 
+use crate::out;
+
 /// Dropping it ends the listening.
 pub(crate) struct Listening(JoinHandle<()>);
 
@@ -12,10 +14,10 @@ pub(crate) fn stop_on_signals(stop: LifeCycleTracker) -> std::io::Result<Listeni
     let mut signals = Signals::new()?;
     Ok(Listening(tokio::spawn(async move {
         signals.next().await;
-        eprintln!("stopping when the running tasks are done; signal again to stop them now");
+        out::note("stopping when the running tasks are done; signal again to stop them now");
         stop.stop_gracefully();
         signals.next().await;
-        eprintln!("stopping now; the running tasks resolve worker-shutdown");
+        out::note("stopping now; the running tasks resolve worker-shutdown");
         stop.stop_now();
     })))
 }

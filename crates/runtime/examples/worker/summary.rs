@@ -1,5 +1,7 @@
 //! How the tasks ended: a table for people, JSON for programs.
 
+use std::io;
+
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use runtime::worker::TaskReport;
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::Args;
 use crate::definition::Definition;
+use crate::out;
 
 /// One task at the end of a run.
 pub(crate) struct Row {
@@ -77,23 +80,25 @@ impl Row {
 }
 
 /// Prints the rows, and then what the worker measured.
-pub(crate) fn print(rows: &[Row], measured: &str, args: &Args) {
+pub(crate) fn print(rows: &[Row], measured: &str, args: &Args) -> io::Result<()> {
     if args.json {
-        rows.iter().for_each(|row| println!("{}", row.json()));
-        println!("{}", json!({"measured": measured}));
-        return;
+        rows.iter().try_for_each(|row| out::result(row.json()))?;
+        return out::result(json!({"measured": measured}));
     }
     // Below the table, since a URL is wider than any column should be.
     for row in rows.iter().filter(|row| !row.artifacts.is_empty()) {
-        println!("\nartifacts of {}:", row.definition.name);
+        out::result(format_args!("\nartifacts of {}:", row.definition.name))?;
         row.artifacts
             .iter()
-            .for_each(|(_, url)| println!("  {url}"));
+            .try_for_each(|(_, url)| out::result(format_args!("  {url}")))?;
     }
     if !args.keep {
-        println!("\nthese URLs ended with the run; --keep leaves them up");
+        out::result("\nthese URLs ended with the run; --keep leaves them up")?;
     }
-    println!("\n{}\n\nmeasured: {measured}", table(rows).trim_fmt());
+    out::result(format_args!(
+        "\n{}\n\nmeasured: {measured}",
+        table(rows).trim_fmt()
+    ))
 }
 
 fn table(rows: &[Row]) -> Table {

@@ -1,104 +1,9 @@
 //! The example worker, told by a file what to do.
 
-use std::path::Path;
-use std::process::{Child, Stdio};
-
-use runtime::mocks::taskcluster::{TaskStatus, Taskcluster};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::support::{file, folder, follow, read_until, run, signal, signal_until_ended, worker};
-
-const SECRET: &str = "a-secret-of-some-length";
-
-/// What a worker that registers itself is told.
-fn settings(taskcluster: &Taskcluster, data: &Path) -> Value {
-    json!({
-        "worker": {
-            "rootUrl": taskcluster.root_url(),
-            "taskQueueId": "pool/linux",
-            "workerGroup": "group",
-            "workerId": "id",
-            "registration": { "providerId": "static", "staticSecret": SECRET },
-            "dataFolder": data,
-            "collector": { "limits": { "minFreeDisk": { "limit": "1 MiB", "rest": "2 MiB" } } },
-            "plugins": { "logPrefix": { "image": "debian-13" }, "cacheScopes": "demo:cache:" },
-        },
-    })
-}
-
-/// A Taskcluster with a pool for one worker, which works as a file says.
-struct Site {
-    taskcluster: Taskcluster,
-    worker: Option<Child>,
-    scratch: TempDir,
-    data: TempDir,
-}
-
-impl Site {
-    async fn new() -> Self {
-        let taskcluster = Taskcluster::start().await.expect("a free port");
-        taskcluster.add_static_worker("pool/linux", "group", "id", SECRET);
-        Self {
-            taskcluster,
-            worker: None,
-            scratch: folder(),
-            data: folder(),
-        }
-    }
-
-    fn start(&mut self, change: impl FnOnce(&mut Value)) {
-        let mut settings = settings(&self.taskcluster, self.data.path());
-        change(&mut settings);
-        let path = file(&self.scratch, "worker.json", &settings.to_string());
-        let worker = worker(self.scratch.path())
-            .arg("--config")
-            .arg(path)
-            .stdout(Stdio::piped())
-            .spawn();
-        self.worker = Some(worker.expect("the example starts"));
-    }
-
-    /// Lets the worker go on until a line with this part, and gives the line.
-    async fn line_with(&mut self, part: &'static str) -> String {
-        let mut worker = self.worker.take().expect("it was started");
-        let read = tokio::task::spawn_blocking(move || (read_until(&mut worker, part), worker));
-        let (lines, worker) = read.await.expect("the worker says so");
-        self.worker = Some(worker);
-        lines.last().cloned().expect("it was waited for")
-    }
-
-    async fn resolved(&self, definition: Value) -> TaskStatus {
-        let mut definition = definition;
-        definition["taskQueueId"] = json!("pool/linux");
-        let task_id = self
-            .taskcluster
-            .create_task(definition)
-            .expect("it is valid");
-        let resolved = self.taskcluster.wait_until_resolved(&task_id).await;
-        resolved.expect("the task exists")
-    }
-
-    async fn log(&self, status: &TaskStatus) -> String {
-        let log = "public/logs/live_backing.log";
-        let stored = self.taskcluster.read_artifact(&status.task_id, log).await;
-        let log = stored
-            .expect("there is a log")
-            .decoded()
-            .expect("valid gzip");
-        String::from_utf8(log).expect("it is text")
-    }
-
-    /// Stops the worker, which must end well.
-    async fn stop(mut self) {
-        let mut worker = self.worker.take().expect("it was started");
-        let ended = tokio::task::spawn_blocking(move || {
-            signal(&worker, "-TERM");
-            signal_until_ended(&mut worker)
-        });
-        assert!(ended.await.expect("no panic").success());
-    }
-}
+use crate::site::Site;
+use crate::support::{file, folder, follow, run, worker};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_worker_registers_and_works_as_its_file_says() {
@@ -111,7 +16,7 @@ async fn a_worker_registers_and_works_as_its_file_says() {
     let log = site.log(&status).await;
     assert!(log.contains("] image: debian-13\n"), "{log}");
     assert!(
-        site.data.path().join("mounts").is_dir(),
+        site.data().join("mounts").is_dir(),
         "it keeps its files there"
     );
     site.stop().await;
@@ -157,7 +62,9 @@ async fn the_status_page_tells_that_the_worker_takes_tasks() {
     let mut site = Site::new().await;
     site.start(|settings| settings["statusPort"] = json!(0));
     let line = site.line_with("status: ").await;
-    site.line_with("claiming from").await;
+    // It is ready once it takes tasks, not when it says that it will.
+    let works = site.resolved(json!({ "payload": { "command": ["true"] } }));
+    assert_eq!(works.await.reason_resolved(), Some("completed"));
     let url = line.trim_start_matches("status: ").to_owned();
     let asked = tokio::task::spawn_blocking(move || {
         follow(&format!("{url}readyz"), "200 OK");

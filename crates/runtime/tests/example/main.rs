@@ -1,8 +1,12 @@
 //! The example worker as its users meet it: as a program.
 #![cfg(unix)]
 
+mod closed_output;
 mod configured;
+mod reports;
+mod site;
 mod support;
+mod worker_runner;
 
 use std::process::Stdio;
 

@@ -49,7 +49,8 @@ pub(crate) fn run(command: &mut Command) -> (Output, String) {
 pub(crate) fn read_until(child: &mut Child, part: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let stdout = child.stdout.as_mut().expect("its output is a pipe");
-    for line in BufReader::new(stdout).lines() {
+    // A larger buffer would swallow lines that the next call waits for.
+    for line in BufReader::with_capacity(1, stdout).lines() {
         lines.push(line.expect("it writes text"));
         if lines.last().is_some_and(|line| line.contains(part)) {
             return lines;
