@@ -6,7 +6,6 @@ mod file;
 mod memory;
 mod spool;
 mod stream;
-mod turn;
 
 #[cfg(feature = "unpack")]
 pub use directory::DirectoryTarget;

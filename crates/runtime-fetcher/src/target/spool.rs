@@ -8,7 +8,6 @@ use bytes::Bytes;
 use tempfile::TempPath;
 
 use super::TargetError;
-use super::turn::turn_in;
 use crate::lane::Lane;
 
 /// Gathers bytes in a temporary file in a folder. Writing happens on another thread, in batches, while the
@@ -115,9 +114,7 @@ impl Spool {
         match std::mem::replace(&mut self.stage, Stage::empty()) {
             Stage::Gathering { bytes, .. } => {
                 let folder = self.folder.clone();
-                let turn = turn_in(&folder).await;
                 let finished = blocking(move || {
-                    let _turn = turn;
                     let (mut file, temporary) = create_in(&folder)?;
                     write_batch(&mut file, &bytes)?;
                     Ok(put_to_use(file, temporary))
