@@ -30,8 +30,9 @@ pub struct Settings {
     pub credentials_wait: Duration,
     /// How many artifacts are uploaded at a time, over all tasks of the deployment value. Default: 10.
     pub concurrent_uploads: usize,
-    /// How often the bytes of one artifact are sent before the upload fails. Default: 8. The waits between the
-    /// attempts count against the budget of [`retry`](Self::retry), and the time in which bytes are sent does not.
+    /// How often the bytes of one artifact are sent before the upload fails. The waits between the attempts count
+    /// against the budget of [`retry`](Self::retry), and the time in which bytes are sent does not. Default: 20,
+    /// for which the waits outlast the budget, so that a store may be away for minutes.
     pub upload_attempts: u32,
     /// For how long an upload may stand still, whatever time it takes in all. Default: 60 s.
     pub stall_timeout: Duration,
@@ -53,7 +54,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(15),
             credentials_wait: Duration::from_secs(20),
             concurrent_uploads: 10,
-            upload_attempts: 8,
+            upload_attempts: 20,
             stall_timeout: Duration::from_secs(60),
             spool_folder: None,
             proxy: None,

@@ -235,13 +235,29 @@ fn the_schema_describes_each_key() {
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let missing = config::load::<WorkerConfig>(Path::new("/nowhere/worker.yml"));
-    let error = missing.expect_err("there is none").to_string();
-    assert!(error.contains("/nowhere/worker.yml"), "{error}");
+    let error = runtime_core::chain(&missing.expect_err("there is none"));
+    assert_eq!(error.matches("/nowhere/worker.yml").count(), 1, "{error}");
     let odd = config::load::<WorkerConfig>(Path::new("worker.ini")).expect_err("no format");
     assert!(
         odd.to_string().contains(".yml, .yaml, .toml or .json"),
         "{odd}"
     );
+}
+
+#[test]
+fn a_file_that_is_wrong_is_named_once_with_what_is_wrong_in_it() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    for (name, text, wrong) in [
+        ("empty.json", "{}", "`rootUrl` is missing"),
+        ("broken.json", "{", "the configuration is no Json"),
+    ] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).expect("the folder is ours");
+        let error = config::load::<WorkerConfig>(&file).expect_err("it is wrong");
+        let error = runtime_core::chain(&error);
+        assert_eq!(error.matches(name).count(), 1, "{error}");
+        assert!(error.contains(wrong), "{error}");
+    }
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn without_source(error: toml::de::Error) -> BoxError {
 ///
 /// # Errors
 ///
-/// A [`ConfigError`] that names everything that is wrong, each with the path of its key.
+/// A [`ConfigError`] that names the file and everything that is wrong, each with the path of its key.
 pub fn load<T: DeserializeOwned + JsonSchema>(file: &Path) -> Result<T, ConfigError> {
     let read = |source| ConfigError::Read {
         file: file.to_owned(),
@@ -67,7 +67,11 @@ pub fn load<T: DeserializeOwned + JsonSchema>(file: &Path) -> Result<T, ConfigEr
     let format = Format::of(file).ok_or_else(|| ConfigError::Format {
         file: file.to_owned(),
     })?;
-    parse(&fs::read_to_string(file).map_err(read)?, format)
+    let text = fs::read_to_string(file).map_err(read)?;
+    parse(&text, format).map_err(|error| ConfigError::In {
+        file: file.to_owned(),
+        source: Box::new(error),
+    })
 }
 
 /// Reads a text.
@@ -272,6 +276,15 @@ pub enum ConfigError {
     Format {
         /// The file.
         file: PathBuf,
+    },
+
+    /// What is in the file is no configuration.
+    #[error("in `{}`", file.display())]
+    In {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with the text.
+        source: Box<ConfigError>,
     },
 
     /// The text is not of its format.

@@ -40,7 +40,7 @@ fn from_this_machine() -> webhook::Config {
 impl Config {
     /// Reads a file. `--connect`, which may come from the environment, must not contradict it.
     pub(crate) fn load(file: &Path, connect: Option<&str>) -> Result<Self> {
-        let config: Self = config::load(file).with_context(|| format!("`{}`", file.display()))?;
+        let config: Self = config::load(file)?;
         let root_url = config.worker.identity().root_url;
         if let Some(connect) = connect.map(|url| url.trim_end_matches('/')) {
             ensure!(

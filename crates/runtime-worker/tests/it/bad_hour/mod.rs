@@ -1,16 +1,16 @@
 //! The bad hour: whatever fails, each run is resolved once, for the right reason, and nothing is left.
 
 mod actors;
+mod away;
 mod cancel;
 mod clocks;
 mod gate;
 mod hangs;
+mod held;
 mod panics;
 mod queue_down;
 mod storm;
 mod uploads;
-
-use std::time::Duration;
 
 use runtime_mocks::taskcluster::{Fault, FaultRule};
 
@@ -28,6 +28,3 @@ fn refused(method: &str, status: u16) -> FaultRule {
         },
     )
 }
-
-/// Longer than the client of these tests goes on with one call.
-const LONGER_THAN_THE_CLIENT: Duration = Duration::from_millis(700);

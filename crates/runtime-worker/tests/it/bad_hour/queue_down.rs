@@ -1,103 +1,15 @@
-//! The queue is away, refuses credentials, or loses answers, at each phase of a task.
+//! The queue refuses credentials, loses answers, or gives a task to somebody else, at each phase of a task.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime_mocks::taskcluster::{Fault, FaultRule};
 
-use super::{LONGER_THAN_THE_CLIENT, down, refused};
+use super::held::Held;
+use super::{down, refused};
 use crate::support::{Bench, sh, state};
 
 /// Time enough for a claim to be extended, as the clock of the queue goes.
 const NEARLY_A_CLAIM: Duration = Duration::from_secs(1100);
-
-/// A task that goes on for as long as a test wants.
-struct Held {
-    task_id: String,
-    started: PathBuf,
-    go: PathBuf,
-}
-
-impl Held {
-    fn create(bench: &Bench) -> Self {
-        let (started, go) = (bench.mark("started"), bench.mark("go"));
-        let script = format!(
-            "echo > {}; while ! test -e {}; do sleep 0.05; done",
-            started.display(),
-            go.display()
-        );
-        Self {
-            task_id: bench.create(sh(&script)),
-            started,
-            go,
-        }
-    }
-
-    fn release(&self) {
-        std::fs::write(&self.go, "").expect("the folder is ours");
-    }
-
-    async fn completes_in_its_first_run(&self, bench: &Bench, when: &str) {
-        let status = bench.resolved(&self.task_id).await;
-        let outcome = (state(&status), status.runs.len());
-        assert_eq!(outcome, ("completed".to_owned(), 1), "{when}");
-    }
-}
-
-#[tokio::test]
-async fn a_queue_that_is_away_at_a_claim_costs_nothing_but_time() {
-    let bench = Bench::new().await;
-    let fault = bench.taskcluster.inject(down("queue.claimWork"));
-    let task = Held::create(&bench);
-    task.release();
-    let running = bench.start(bench.worker());
-    bench.hit(&fault, 1).await;
-    tokio::time::sleep(LONGER_THAN_THE_CLIENT).await;
-    bench.taskcluster.clear_faults();
-    task.completes_in_its_first_run(&bench, "claim").await;
-    running.stop().await;
-}
-
-#[tokio::test]
-async fn a_queue_that_is_away_while_a_task_runs_costs_nothing_but_time() {
-    for method in [
-        "queue.status",
-        "queue.reclaimTask",
-        "queue.reportCompleted",
-        "queue.*",
-    ] {
-        let bench = Bench::new().await;
-        let task = Held::create(&bench);
-        let running = bench.start(bench.worker());
-        bench.file_appears(&task.started).await;
-        let fault = bench.taskcluster.inject(down(method));
-        bench.taskcluster.advance(NEARLY_A_CLAIM);
-        if method == "queue.reportCompleted" {
-            task.release();
-        }
-        bench.hit(&fault, 1).await;
-        tokio::time::sleep(LONGER_THAN_THE_CLIENT).await;
-        bench.taskcluster.clear_faults();
-        task.release();
-        task.completes_in_its_first_run(&bench, method).await;
-        running.stop().await;
-        bench.assert_nothing_is_left();
-    }
-}
-
-#[tokio::test]
-async fn uploads_wait_for_a_queue_that_is_away() {
-    let bench = Bench::new().await;
-    let task_id = bench.create(sh("echo precious"));
-    bench
-        .taskcluster
-        .inject(down("queue.createArtifact").times(3));
-    let running = bench.start(bench.worker());
-    let status = bench.resolved(&task_id).await;
-    running.stop().await;
-    assert_eq!(state(&status), "completed");
-    assert!(bench.log(&task_id).await.contains("\nprecious\n"));
-}
 
 #[tokio::test]
 async fn refused_credentials_are_replaced_by_an_early_reclaim() {

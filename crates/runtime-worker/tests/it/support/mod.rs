@@ -3,10 +3,12 @@
 mod asking;
 mod child;
 mod settings;
+mod time;
 mod workers;
 
 pub(crate) use child::{WorkerProcess, be_the_worker};
 pub(crate) use settings::{Settings, process_engine};
+pub(crate) use time::SlowMotion;
 
 use std::path::Path;
 use std::sync::Arc;

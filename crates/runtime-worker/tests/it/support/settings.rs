@@ -38,6 +38,7 @@ pub(crate) struct Settings {
 pub(super) struct Parts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) engine: Arc<dyn Engine>,
+    pub(super) client: runtime_client::Settings,
     pub(super) hooks: CountingHooks,
     pub(super) monitor: Monitor,
     pub(super) stop: LifeCycleTracker,
@@ -50,6 +51,7 @@ impl Default for Parts {
         Self {
             clock: Arc::new(SystemClock),
             engine: Arc::new(process_engine()),
+            client: client_settings(),
             hooks: CountingHooks::default(),
             monitor: Monitor::null(),
             stop: LifeCycleTracker::new(),
@@ -78,9 +80,9 @@ impl Settings {
     }
 
     pub(super) fn worker_of(&self, parts: Parts) -> WorkerBuilder {
-        let deployment = TaskclusterDeployment::with_settings(&self.root_url, client_settings())
-            .expect("a valid root URL");
         let environment = self.environment(&parts);
+        let deployment = TaskclusterDeployment::with_settings(&self.root_url, parts.client)
+            .expect("a valid root URL");
         Worker::builder(Arc::new(deployment), environment, parts.engine)
             .credentials(CredentialsWatch::fixed(Some(self.credentials())))
             .capacity(4)

@@ -31,6 +31,14 @@ impl Bench {
         with_plugins(self.observed(self.parts()))
     }
 
+    /// The same, whose client is as patient as outside of tests.
+    pub(crate) fn worker_with_default_client(&self) -> WorkerBuilder {
+        with_plugins(self.observed(Parts {
+            client: runtime_client::Settings::default(),
+            ..self.parts()
+        }))
+    }
+
     /// Another one beside it.
     pub(crate) fn other_worker(&self) -> WorkerBuilder {
         self.worker_number(1, Arc::new(process_engine()))

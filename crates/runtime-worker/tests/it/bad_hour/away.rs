@@ -1,0 +1,132 @@
+//! The queue is away for a minute, at each phase of a task, and the worker waits as it does outside of tests.
+
+use std::time::Duration;
+
+use runtime_mocks::taskcluster::{Fault, FaultRule, InjectedFault};
+use runtime_worker::{Timing, WorkerBuilder};
+
+use super::held::Held;
+use super::{down, refused};
+use crate::support::{Bench, Running, SlowMotion};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// From the start of a claim of 20 minutes, time enough for it to be extended.
+const NEARLY_A_CLAIM: Duration = Duration::from_secs(1100);
+
+impl Bench {
+    /// Lets a minute pass from the first call that `fault` befalls.
+    async fn a_minute_of(&self, time: &SlowMotion<'_>, fault: &InjectedFault) {
+        time.pass_until(|| fault.hits() > 0).await;
+        time.pass(MINUTE).await;
+        assert!(fault.hits() > 1, "it tried once and no more");
+        self.taskcluster.clear_faults();
+    }
+
+    /// Time passes until the end, since pauses are as long as outside of tests.
+    async fn recovers(&self, time: SlowMotion<'_>, task: &Held, running: Running, when: &str) {
+        time.pass_until(|| !self.reports().is_empty()).await;
+        drop(time);
+        task.completes_in_its_first_run(self, when).await;
+        running.stop().await;
+        assert_eq!(self.resolutions(), ["completed"], "{when}");
+        self.assert_nothing_is_left();
+    }
+}
+
+/// A client that gives up after half a second, so that it is the worker whose patience counts.
+fn impatient(bench: &Bench) -> WorkerBuilder {
+    bench.worker().timing(Timing::default())
+}
+
+/// What the queue does for a minute.
+fn outages(method: &str) -> [FaultRule; 2] {
+    let reset = FaultRule::new(method, Fault::Reset { after: 0 });
+    [down(method), reset]
+}
+
+#[tokio::test]
+async fn a_queue_that_is_away_for_a_minute_at_a_claim_costs_nothing_but_time() {
+    for outage in outages("queue.claimWork") {
+        let bench = Bench::new().await;
+        let when = format!("{outage:?}");
+        let fault = bench.taskcluster.inject(outage);
+        let task = Held::create(&bench);
+        task.release();
+        let time = SlowMotion::begin(&bench.taskcluster);
+        let running = bench.start(impatient(&bench));
+        bench.a_minute_of(&time, &fault).await;
+        bench.recovers(time, &task, running, &when).await;
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_is_away_for_a_minute_while_a_task_runs_costs_nothing_but_time() {
+    for method in ["queue.status", "queue.reclaimTask", "queue.*"] {
+        for outage in outages(method) {
+            let bench = Bench::new().await;
+            let when = format!("{outage:?}");
+            let task = Held::create(&bench);
+            let running = bench.start(impatient(&bench));
+            bench.file_appears(&task.started).await;
+            let fault = bench.taskcluster.inject(outage);
+            let time = SlowMotion::begin(&bench.taskcluster);
+            bench.taskcluster.advance(NEARLY_A_CLAIM);
+            bench.a_minute_of(&time, &fault).await;
+            task.release();
+            bench.recovers(time, &task, running, &when).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_is_away_for_a_minute_at_the_report_costs_nothing_but_time() {
+    for outage in outages("queue.reportCompleted") {
+        let bench = Bench::new().await;
+        let when = format!("{outage:?}");
+        let fault = bench.taskcluster.inject(outage);
+        let task = Held::create(&bench);
+        task.release();
+        let time = SlowMotion::begin(&bench.taskcluster);
+        let running = bench.start(impatient(&bench));
+        bench.a_minute_of(&time, &fault).await;
+        bench.recovers(time, &task, running, &when).await;
+    }
+}
+
+#[tokio::test]
+async fn uploads_wait_a_minute_for_who_takes_them() {
+    for method in ["queue.createArtifact", "s3.put"] {
+        for outage in outages(method) {
+            let bench = Bench::new().await;
+            let when = format!("{outage:?}");
+            let fault = bench.taskcluster.inject(outage);
+            let task = Held::create(&bench);
+            task.release();
+            let time = SlowMotion::begin(&bench.taskcluster);
+            let worker = bench.worker_with_default_client();
+            let running = bench.start(worker.timing(Timing::default()));
+            bench.a_minute_of(&time, &fault).await;
+            bench.recovers(time, &task, running, &when).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_was_cancelled_while_nobody_could_be_asked_ends_once_somebody_can() {
+    let bench = Bench::new().await;
+    let task = Held::create(&bench);
+    let running = bench.start(impatient(&bench));
+    bench.file_appears(&task.started).await;
+    let fault = bench.taskcluster.inject(refused("queue.status", 503));
+    let time = SlowMotion::begin(&bench.taskcluster);
+    let cancelled = bench.taskcluster.cancel_task(&task.task_id);
+    cancelled.expect("the task exists");
+    bench.a_minute_of(&time, &fault).await;
+    assert_eq!(bench.resolutions(), [""; 0], "it knows of nothing");
+    time.pass_until(|| !bench.reports().is_empty()).await;
+    drop(time);
+    running.stop().await;
+    assert_eq!(bench.resolutions(), ["exception/canceled"]);
+    bench.assert_nothing_is_left();
+}
