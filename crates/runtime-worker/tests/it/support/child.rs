@@ -45,7 +45,7 @@ impl Settings {
     }
 }
 
-fn this_program() -> std::path::PathBuf {
+pub(super) fn this_program() -> std::path::PathBuf {
     std::env::current_exe().expect("this program has a path")
 }
 

@@ -1,11 +1,13 @@
 //! A worker on an embedded Taskcluster, and what tests ask of both.
 
+mod alone;
 mod asking;
 mod child;
 mod settings;
 mod time;
 mod workers;
 
+pub(crate) use alone::{Holdings, is_alone, run_alone};
 pub(crate) use child::{WorkerProcess, be_the_worker};
 pub(crate) use settings::{Settings, process_engine};
 pub(crate) use time::SlowMotion;
