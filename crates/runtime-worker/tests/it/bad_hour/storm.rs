@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use runtime_core::Timestamp;
-use runtime_mocks::taskcluster::{Fault, FaultRule, InjectedFault, TaskStatus};
+use runtime_mocks::taskcluster::{Fault, FaultRule, TaskStatus};
 use runtime_worker::{Resolution, TaskReport};
 use serde_json::json;
 
@@ -16,8 +16,8 @@ use crate::support::{Bench, Holdings, Running, is_alone, process_engine, run_alo
 
 const SEED: u64 = 0x0bad_0a11;
 
-/// How a task ends whose log or artifacts cannot be uploaded.
-const UPLOAD_FAILED: &str = "exception/resource-unavailable";
+/// The methods by which artifacts arrive.
+const UPLOADS: [&str; 2] = ["queue.createArtifact", "s3.put"];
 
 /// How long nothing may happen before the claims that nobody knows of are made to expire.
 const STANDSTILL: Duration = Duration::from_secs(1);
@@ -61,8 +61,8 @@ struct Storm<'a> {
     /// The tasks that are not resolved yet.
     open: BTreeSet<String>,
     cancelled: BTreeSet<String>,
-    /// What befell uploads, so that some may have failed.
-    upload_faults: Vec<InjectedFault>,
+    /// The tasks whose uploads something was to befall.
+    befallen: BTreeSet<String>,
 }
 
 impl<'a> Storm<'a> {
@@ -91,7 +91,7 @@ impl<'a> Storm<'a> {
             open: acts.keys().cloned().collect(),
             acts,
             cancelled: BTreeSet::new(),
-            upload_faults: Vec::new(),
+            befallen: BTreeSet::new(),
         }
     }
 
@@ -136,20 +136,11 @@ impl<'a> Storm<'a> {
     fn strike(&mut self) {
         match self.random.u32(0..100) {
             0..25 => {
-                let (method, rule) = self.fault();
-                let fault = self.bench.taskcluster.inject(rule);
-                if ["queue.createArtifact", "s3.put"].contains(&method) {
-                    self.upload_faults.push(fault);
-                }
+                let rule = self.fault();
+                self.bench.taskcluster.inject(rule);
             }
             25..29 => {
-                let victim = self.random.usize(0..self.acts.len());
-                let task_id = self
-                    .acts
-                    .keys()
-                    .nth(victim)
-                    .expect("there are so many")
-                    .clone();
+                let task_id = self.victim();
                 if self.bench.taskcluster.cancel_task(&task_id).is_ok() {
                     self.cancelled.insert(task_id);
                 }
@@ -162,7 +153,7 @@ impl<'a> Storm<'a> {
         }
     }
 
-    fn fault(&mut self) -> (&'static str, FaultRule) {
+    fn fault(&mut self) -> FaultRule {
         let methods = [
             "queue.claimWork",
             "queue.reclaimTask",
@@ -192,7 +183,22 @@ impl<'a> Storm<'a> {
         ];
         let fault = *self.random.choice(&faults).expect("there are some");
         let rule = FaultRule::new(method, fault).times(self.random.u32(1..4));
-        (method, rule)
+        if !UPLOADS.contains(&method) {
+            return rule;
+        }
+        // Of one task, since only that may end for this reason.
+        let task_id = self.victim();
+        self.befallen.insert(task_id.clone());
+        rule.on_path(task_id)
+    }
+
+    /// A task that is not resolved yet, if there is one.
+    fn victim(&mut self) -> String {
+        let task_id = self.random.choice(&self.open);
+        task_id
+            .or(self.acts.keys().next())
+            .expect("there are tasks")
+            .clone()
     }
 
     /// How many tasks are resolved.
@@ -211,17 +217,9 @@ impl<'a> Storm<'a> {
     }
 
     fn check(&self) {
-        let mut failed_uploads = 0;
         for (task_id, act) in &self.acts {
             self.check_task(task_id, *act);
-            let state = state(&self.status(task_id));
-            failed_uploads += u32::from(state == UPLOAD_FAILED && state != act.verdict());
         }
-        let faults: u32 = self.upload_faults.iter().map(InjectedFault::hits).sum();
-        assert!(
-            failed_uploads <= faults,
-            "{faults} faults explain no {failed_uploads} failures"
-        );
         let mut seen = BTreeSet::new();
         for report in self.bench.reports() {
             assert!(
@@ -250,7 +248,7 @@ impl<'a> Storm<'a> {
         let spent = ["exception/claim-expired", "exception/worker-shutdown"];
         let state = state(&status);
         let explained = state == act.verdict()
-            || state == UPLOAD_FAILED
+            || (state == "exception/resource-unavailable" && self.befallen.contains(task_id))
             || (state == "exception/deadline-exceeded" && self.is_late(task_id))
             || (act == Act::Flake && spent.contains(&state.as_str()))
             || (state == "exception/canceled" && self.cancelled.contains(task_id));
