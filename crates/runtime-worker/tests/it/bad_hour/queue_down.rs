@@ -124,6 +124,25 @@ async fn a_conflict_during_an_upload_ends_the_task_quietly() {
 }
 
 #[tokio::test]
+async fn a_task_that_is_cancelled_while_its_report_is_on_its_way_is_not_said_to_be_completed() {
+    let bench = Bench::new().await;
+    let task_id = bench.create(sh("true"));
+    // Nothing but the report may notice.
+    let worker = bench.worker().cancel_poll(Duration::from_secs(600));
+    let slow = Fault::Latency { millis: 300 };
+    let report = FaultRule::new("queue.reportCompleted", slow);
+    let report = bench.taskcluster.inject(report);
+    let running = bench.start(worker);
+    bench.hit(&report, 1).await;
+    let cancelled = bench.taskcluster.cancel_task(&task_id);
+    cancelled.expect("it is not resolved yet");
+    bench.reported(1).await;
+    running.stop().await;
+    assert_eq!(bench.resolutions(), ["exception/canceled"]);
+    bench.assert_nothing_is_left();
+}
+
+#[tokio::test]
 async fn a_quarantined_worker_gets_nothing_and_goes_on_afterwards() {
     let bench = Bench::new().await;
     bench.quarantine(Duration::from_secs(600));
