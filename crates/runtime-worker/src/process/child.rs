@@ -1,18 +1,17 @@
 //! One command and all that it starts.
 
 use std::io;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::{BoxError, TaskContext};
-use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::builder::ProcessBuilder;
 use super::engine::Shared;
-use super::family::Family;
+use super::family::{Family, Process};
 use super::ladder::Signal;
 use super::output::Output;
 use crate::engine::Exit;
@@ -25,7 +24,7 @@ pub(super) type Deadline = watch::Receiver<Option<Instant>>;
 
 /// A command that runs.
 pub(super) struct Child {
-    process: tokio::process::Child,
+    process: Process,
     output: Output,
     family: Family,
     shared: Arc<Shared>,
@@ -34,13 +33,16 @@ pub(super) struct Child {
 
 impl Child {
     pub(super) fn spawn(command: &[String], builder: &ProcessBuilder) -> io::Result<Self> {
+        if command.iter().any(|part| part.contains('\0')) {
+            let message = "a part of the command holds a zero byte, which no program can be told";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         let mut spawn = Command::new(&command[0]);
         spawn
             .args(&command[1..])
             .current_dir(builder.folder.path())
             .env_clear()
             .envs(&builder.env);
-        spawn.stdin(std::process::Stdio::null()).kill_on_drop(true);
         let folder = builder.folder.path().to_owned();
         let log = builder.context.log_drain();
         let (process, output, family) =

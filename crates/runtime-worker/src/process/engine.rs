@@ -1,12 +1,11 @@
 //! The engine and its settings.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
 use runtime_core::{Section, TaskError, TemporaryStorage};
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -60,9 +59,13 @@ pub(super) enum Cgroups {
 pub(super) struct Shared {
     pub(super) settings: Settings,
     /// The processes that this engine started and waits for.
-    pub(super) leaders: Mutex<BTreeSet<i32>>,
+    #[cfg(unix)]
+    pub(super) processes: Arc<parking_lot::Mutex<super::start::Processes>>,
     /// How many control groups were made.
     pub(super) cgroups: AtomicU64,
+    /// Finds what tasks leave running.
+    #[cfg(unix)]
+    pub(super) search: super::strays::Search,
 }
 
 impl ProcessEngine {
@@ -144,8 +147,11 @@ impl ProcessEngine {
                 .map_err(TaskError::other)?;
             Ok::<_, TaskError>(Arc::new(Shared {
                 settings: self.settings.clone(),
-                leaders: Mutex::default(),
+                #[cfg(unix)]
+                processes: Arc::default(),
                 cgroups: AtomicU64::new(0),
+                #[cfg(unix)]
+                search: super::strays::Search::default(),
             }))
         };
         self.shared.get_or_try_init(begin).await.cloned()

@@ -3,20 +3,21 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use runtime_core::child::inherit_nothing;
 use runtime_core::{LogDrain, TemporaryStorage};
 use rustix::process::{Pid, Signal as Unix, kill_process_group, setsid};
-use tokio::process::{Child, Command};
 
 use super::cgroup::{self, Cgroup};
 use super::engine::{Cgroups, Settings, Shared};
 use super::ladder::Signal;
 use super::output::Output;
 use super::proc::oom_kills;
-use super::strays::{MARKER, kill_of_dead_workers, kill_of_task, reap_orphans};
+pub(super) use super::start::Process;
+use super::strays::{MARKER, Search, reap_orphans};
 use super::usage::Sampler;
 use crate::{TaskRecord, Usage};
 
@@ -45,7 +46,7 @@ impl Family {
         folder: PathBuf,
         record: &Arc<TaskRecord>,
         log: LogDrain,
-    ) -> io::Result<(Child, Output, Self)> {
+    ) -> io::Result<(Process, Output, Self)> {
         let (cgroup, door) = new_cgroup(shared).unzip();
         command.env(MARKER, &folder);
         let prepare = move || {
@@ -56,14 +57,6 @@ impl Family {
             }
             Ok(())
         };
-        #[expect(
-            unsafe_code,
-            reason = "after a fork only async-signal-safe calls are allowed, and these are"
-        )]
-        // SAFETY: the closure makes only system calls and touches no lock and no allocator.
-        unsafe {
-            command.pre_exec(prepare);
-        }
         let mut family = Self {
             shared: Arc::clone(shared),
             folder,
@@ -74,22 +67,16 @@ impl Family {
             used_before: record.usage(),
             sampler: None,
         };
-        // Whoever reaps orphans must not meet a child that is not noted yet.
-        let mut leaders = shared.leaders.lock();
-        let (child, output) = Output::spawn(command, log)?;
-        if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
-            leaders.insert(pid.as_raw_nonzero().get());
-            family.leader = Some(pid);
-            let session = pid.as_raw_nonzero().get();
-            family.sampler = Some(Sampler::start(session, Arc::clone(record)));
+        let (output, writer) = Output::pipe(log)?;
+        let process = Process::start(command, writer.into(), prepare, &shared.processes)?;
+        family.leader = process.pid();
+        if let Some(leader) = family.leader {
+            let leader = leader.as_raw_nonzero();
+            family.sampler = Some(Sampler::start(leader.get(), Arc::clone(record)));
             // Fails where the leader ended already.
-            let _ = std::fs::write(
-                format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero()),
-                OOM_SCORE,
-            );
+            let _ = std::fs::write(format!("/proc/{leader}/oom_score_adj"), OOM_SCORE);
         }
-        drop(leaders);
-        Ok((child, output, family))
+        Ok((process, output, family))
     }
 
     /// Sends a signal to the group.
@@ -109,7 +96,8 @@ impl Family {
     /// group.
     pub(super) async fn end(&mut self) -> usize {
         self.signal(Signal::Kill);
-        self.forget_leader();
+        // The number may soon be another group's.
+        self.leader = None;
         if let Some(cgroup) = &self.cgroup {
             cgroup.kill();
             cgroup.emptied().await;
@@ -117,10 +105,10 @@ impl Family {
         self.note_usage();
         let (folder, shared) = (self.folder.clone(), Arc::clone(&self.shared));
         let sweep = move || {
-            let strays = kill_of_task(&folder);
+            let strays = shared.search.kill_of_task(&folder);
             if shared.settings.adopts_orphans {
-                let leaders = shared.leaders.lock();
-                reap_orphans(|pid| leaders.contains(&pid));
+                let processes = shared.processes.lock();
+                reap_orphans(|pid| processes.started.contains(&pid));
             }
             strays
         };
@@ -146,22 +134,11 @@ impl Family {
         let now = oom_kills(&self.shared.settings.vmstat)?;
         (now > self.oom_kills_before?).then_some(false)
     }
-
-    /// The number may soon be another group's.
-    fn forget_leader(&mut self) {
-        if let Some(leader) = self.leader.take() {
-            self.shared
-                .leaders
-                .lock()
-                .remove(&leader.as_raw_nonzero().get());
-        }
-    }
 }
 
 impl Drop for Family {
     fn drop(&mut self) {
         self.signal(Signal::Kill);
-        self.forget_leader();
     }
 }
 
@@ -187,6 +164,6 @@ pub(super) fn prepare(settings: &Settings, storage: &TemporaryStorage) -> io::Re
     }
     #[cfg(not(target_os = "linux"))]
     let _ = settings;
-    kill_of_dead_workers(storage);
+    Search::default().kill_of_dead_workers(storage);
     Ok(())
 }

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 use runtime_core::{LogDrain, TemporaryStorage};
-use tokio::process::{Child, Command};
+pub(super) use tokio::process::Child as Process;
 
 use super::engine::{Settings, Shared};
 use super::ladder::Signal;
@@ -22,9 +23,9 @@ impl Family {
         _: PathBuf,
         _: &Arc<TaskRecord>,
         log: LogDrain,
-    ) -> io::Result<(Child, Output, Self)> {
-        let (child, output) = Output::spawn(command, log)?;
-        Ok((child, output, Self))
+    ) -> io::Result<(Process, Output, Self)> {
+        let (process, output) = Output::spawn(command.into(), log)?;
+        Ok((process, output, Self))
     }
 
     pub(super) fn signal(&self, _: Signal) {}

@@ -6,6 +6,8 @@
 //! worker that was killed left is ended by the next. It is no security boundary: tasks run as the
 //! worker's user.
 
+#[cfg(target_os = "linux")]
+mod borrow;
 mod builder;
 #[cfg(unix)]
 mod cgroup;
@@ -21,6 +23,11 @@ mod payload;
 #[cfg(unix)]
 mod proc;
 mod sandbox;
+#[cfg(target_os = "linux")]
+mod start;
+#[cfg(all(unix, not(target_os = "linux")))]
+#[path = "start_elsewhere.rs"]
+mod start;
 #[cfg(unix)]
 mod strays;
 #[cfg(unix)]

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use runtime_core::LogDrain;
 use tokio::io::{AsyncRead, BufReader};
-use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 /// Copies output to the log until nobody can write any more.
@@ -14,29 +13,26 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Starts `command` with one pipe for both streams, so that the log keeps their order.
+    /// Makes one pipe for both streams, so that the log keeps their order.
     #[cfg(unix)]
-    pub(super) fn spawn(mut command: Command, log: LogDrain) -> io::Result<(Child, Self)> {
+    pub(super) fn pipe(log: LogDrain) -> io::Result<(Self, io::PipeWriter)> {
         let (reader, writer) = io::pipe()?;
         let reader = tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into())?;
-        command.stdout(writer.try_clone()?).stderr(writer);
-        let child = command.spawn()?;
-        // The command holds the writing ends of this process; with them open, the pipe would never end.
-        drop(command);
-        Ok((
-            child,
-            Self {
-                pumps: JoinSet::from_iter([pump(reader, log)]),
-            },
-        ))
+        let pumps = JoinSet::from_iter([pump(reader, log)]);
+        Ok((Self { pumps }, writer))
     }
 
     /// Starts `command` with a pipe for each stream.
     #[cfg(not(unix))]
-    pub(super) fn spawn(mut command: Command, log: LogDrain) -> io::Result<(Child, Self)> {
+    pub(super) fn spawn(
+        mut command: tokio::process::Command,
+        log: LogDrain,
+    ) -> io::Result<(tokio::process::Child, Self)> {
         let mut child = command
+            .stdin(std::process::Stdio::null())
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true)
             .spawn()?;
         let mut pumps = JoinSet::new();
         if let Some(stdout) = child.stdout.take() {

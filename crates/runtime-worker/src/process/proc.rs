@@ -1,6 +1,8 @@
 //! What `/proc` tells about processes. Processes come and go meanwhile, so whatever cannot be read is left out.
 
 use std::fs;
+use std::io;
+use std::os::unix::fs::DirEntryExt as _;
 use std::path::Path;
 
 /// A process, as its `stat` describes it.
@@ -14,13 +16,27 @@ pub(super) struct Process {
 
 /// All processes of this machine, or of this container.
 pub(super) fn processes() -> impl Iterator<Item = Process> {
-    pids().filter_map(|pid| parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?))
+    identities().filter_map(|Identity { pid, .. }| {
+        parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    })
 }
 
-/// Their numbers.
-pub(super) fn pids() -> impl Iterator<Item = i32> {
+/// Tells a process from all others, also from one that had the same number before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Identity {
+    pub(super) pid: i32,
+    /// The kernel makes a new node for each process, and may do so again for one that lives.
+    node: u64,
+}
+
+/// Lists all processes without a look at any of them.
+pub(super) fn identities() -> impl Iterator<Item = Identity> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    entries.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let node = entry.ino();
+        Some(Identity { pid, node })
+    })
 }
 
 /// Reads `pid (name) state parent group session ...`; the name may hold anything, brackets included.
@@ -35,14 +51,15 @@ fn parse(stat: &str) -> Option<Process> {
     })
 }
 
-/// The value of a variable that the process was started with; `None` also for what belongs to others.
-pub(super) fn variable(pid: i32, name: &str) -> Option<Vec<u8>> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+/// The value of a variable that the process was started with. The error is what keeps it from being read, such
+/// as that the process belongs to somebody else.
+pub(super) fn variable(pid: i32, name: &str) -> io::Result<Option<Vec<u8>>> {
+    let environment = fs::read(format!("/proc/{pid}/environ"))?;
     let mut variables = environment.split(|byte| *byte == 0);
-    variables.find_map(|variable| {
+    Ok(variables.find_map(|variable| {
         let value = variable.strip_prefix(name.as_bytes())?;
         value.strip_prefix(b"=").map(<[u8]>::to_vec)
-    })
+    }))
 }
 
 /// How often this machine has killed a process because memory ran out, since it started.

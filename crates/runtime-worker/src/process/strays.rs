@@ -4,12 +4,16 @@
 //! into a session of its own still has it, unless it cleared its environment; a control group finds
 //! those too.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use runtime_core::TemporaryStorage;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, kill_process, waitpid};
 
-use super::proc::{Process, pids, processes, variable};
+use super::proc::{Identity, Process, identities, processes, variable};
 
 /// Names the folder of the task that a process belongs to.
 pub(super) const MARKER: &str = "RUNTIME_WORKER_TASK";
@@ -17,47 +21,105 @@ pub(super) const MARKER: &str = "RUNTIME_WORKER_TASK";
 /// How often to look again for what those who were killed started meanwhile.
 const ROUNDS: usize = 8;
 
-/// Kills every process of the task in `folder`; returns how many there were.
-pub(super) fn kill_of_task(folder: &Path) -> usize {
-    let folder = folder.as_os_str().as_encoded_bytes();
-    kill_marked(|marker| marker == folder)
+/// How far apart two looks must be that find no variable, before there is no third. A process that was only just
+/// forked shows what its parent was started with, until it starts a program itself.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// Looks for the processes of tasks. It remembers who belongs to none, so that a look does not read the
+/// environment of every process of the machine.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    strangers: Mutex<Arc<Strangers>>,
 }
 
-/// Kills what workers that are dead left running below the root of `storage`; returns how many there
-/// were.
-///
-/// The folder of a dead worker was removed when the storage was opened; that of a live one is there.
-pub(super) fn kill_of_dead_workers(storage: &TemporaryStorage) -> usize {
-    let Some(root) = storage.path().parent().map(Path::to_owned) else {
-        return 0;
-    };
-    kill_marked(|marker| {
-        let folder = Path::new(std::str::from_utf8(marker).unwrap_or(""));
-        let run = folder.parent();
-        run.is_some_and(|run| run.parent() == Some(&root) && !run.exists())
-    })
+/// Processes without the variable.
+type Strangers = BTreeMap<Identity, Stranger>;
+
+#[derive(Clone, Copy, Debug)]
+enum Stranger {
+    /// Seems to be one since then.
+    Since(Instant),
+    Surely,
 }
 
-fn kill_marked(is_wanted: impl Fn(&[u8]) -> bool) -> usize {
-    let own = getpid().as_raw_nonzero().get();
-    let mut killed = std::collections::BTreeSet::new();
-    for _ in 0..ROUNDS {
-        // What has ended and waits for its parent has no environment any more.
-        let strays: Vec<_> = pids()
-            .filter(|pid| *pid != own)
-            .filter(|pid| variable(*pid, MARKER).is_some_and(|marker| is_wanted(&marker)))
-            .filter_map(Pid::from_raw)
-            .collect();
-        if strays.is_empty() {
-            break;
-        }
-        for stray in strays {
-            // That it ended meanwhile is what we want.
-            let _ = kill_process(stray, Signal::KILL);
-            killed.insert(stray.as_raw_nonzero());
+impl Stranger {
+    /// What is known after a look at `now` that found no variable.
+    fn seen(before: Option<Self>, now: Instant) -> Self {
+        match before {
+            None => Self::Since(now),
+            Some(Self::Since(first)) if now.duration_since(first) >= SETTLING => Self::Surely,
+            Some(before) => before,
         }
     }
-    killed.len()
+}
+
+impl Search {
+    /// Kills every process of the task in `folder`; returns how many there were.
+    pub(super) fn kill_of_task(&self, folder: &Path) -> usize {
+        let folder = folder.as_os_str().as_encoded_bytes();
+        self.kill_marked(|marker| marker == folder)
+    }
+
+    /// Kills what workers that are dead left running below the root of `storage`; returns how many there
+    /// were.
+    ///
+    /// The folder of a dead worker was removed when the storage was opened; that of a live one is there.
+    pub(super) fn kill_of_dead_workers(&self, storage: &TemporaryStorage) -> usize {
+        let Some(root) = storage.path().parent().map(Path::to_owned) else {
+            return 0;
+        };
+        self.kill_marked(|marker| {
+            let folder = Path::new(std::str::from_utf8(marker).unwrap_or(""));
+            let run = folder.parent();
+            run.is_some_and(|run| run.parent() == Some(&root) && !run.exists())
+        })
+    }
+
+    fn kill_marked(&self, is_wanted: impl Fn(&[u8]) -> bool) -> usize {
+        let mut killed = BTreeSet::new();
+        for _ in 0..ROUNDS {
+            let marked = self.marked().into_iter();
+            let strays: Vec<_> = marked
+                .filter(|(_, marker)| is_wanted(marker))
+                .filter_map(|(pid, _)| Pid::from_raw(pid))
+                .collect();
+            if strays.is_empty() {
+                break;
+            }
+            for stray in strays {
+                // That it ended meanwhile is what we want.
+                let _ = kill_process(stray, Signal::KILL);
+                killed.insert(stray.as_raw_nonzero());
+            }
+        }
+        killed.len()
+    }
+
+    /// The processes of all tasks, with what their variables say.
+    ///
+    /// What has ended and waits for its parent has no environment any more.
+    fn marked(&self) -> Vec<(i32, Vec<u8>)> {
+        let own = getpid().as_raw_nonzero().get();
+        let known = Arc::clone(&self.strangers.lock());
+        let now = Instant::now();
+        let (mut strangers, mut marked) = (Strangers::new(), Vec::new());
+        for identity in identities().filter(|identity| identity.pid != own) {
+            let before = known.get(&identity).copied();
+            if let Some(Stranger::Surely) = before {
+                strangers.insert(identity, Stranger::Surely);
+                continue;
+            }
+            match variable(identity.pid, MARKER) {
+                Ok(Some(marker)) => marked.push((identity.pid, marker)),
+                Ok(None) => drop(strangers.insert(identity, Stranger::seen(before, now))),
+                // Whose it is may still come out.
+                Err(_) => {}
+            }
+        }
+        // What another look has learnt meanwhile is lost, and learnt again.
+        *self.strangers.lock() = Arc::new(strangers);
+        marked
+    }
 }
 
 /// Reaps orphans that came to this process as their subreaper. `leads` tells the processes that this
@@ -76,6 +138,57 @@ pub(super) fn reap_orphans(leads: impl Fn(i32) -> bool) {
     for orphan in processes().filter(is_orphan) {
         if let Some(pid) = Pid::from_raw(orphan.pid) {
             let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_is_sure_after_two_looks_that_are_far_enough_apart() {
+        let start = Instant::now();
+        let first = Stranger::seen(None, start);
+        let soon = Stranger::seen(Some(first), start + SETTLING / 2);
+        assert!(matches!(soon, Stranger::Since(since) if since == start));
+        let later = Stranger::seen(Some(soon), start + SETTLING);
+        assert!(matches!(later, Stranger::Surely));
+    }
+
+    #[test]
+    fn a_marked_process_is_found_whatever_earlier_looks_have_learnt() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mut sleeper = std::process::Command::new("sleep");
+        let sleeper = sleeper.arg("600").env(MARKER, folder.path()).spawn()?;
+        let mut sleeper = Sleeper(sleeper);
+        let search = Search::default();
+        let long_ago = |known: &mut Strangers| {
+            for stranger in known.values_mut() {
+                *stranger = Stranger::seen(Some(*stranger), Instant::now() + SETTLING);
+            }
+        };
+        let other = tempfile::tempdir()?;
+        assert_eq!(search.kill_of_task(other.path()), 0);
+        // Its program may not have begun at the first look; what matters is what a later one finds.
+        let own = folder.path().as_os_str().as_encoded_bytes();
+        while !search.marked().iter().any(|(_, marker)| marker == own) {}
+        long_ago(Arc::make_mut(&mut search.strangers.lock()));
+        assert_eq!(search.kill_of_task(folder.path()), 1);
+        assert!(!sleeper.0.wait()?.success());
+        let surely = |stranger: &Stranger| matches!(stranger, Stranger::Surely);
+        assert!(search.strangers.lock().values().any(surely));
+        Ok(())
+    }
+
+    /// Is killed when it is dropped.
+    struct Sleeper(std::process::Child);
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            // Both fail only if it has ended already.
+            let _ = self.0.kill();
+            let _ = self.0.wait();
         }
     }
 }

@@ -50,6 +50,48 @@ async fn a_command_that_does_not_exist_is_named_and_fails_the_task() {
 }
 
 #[tokio::test]
+async fn a_command_is_looked_for_in_the_path_of_the_task_past_what_cannot_be_run() {
+    let script = "mkdir first second; echo 'echo never' > first/tool; echo 'echo ran $1' > second/tool; chmod +x second/tool";
+    let tool = |path: &str| json!({ "command": [["/bin/sh", "-c", script], ["tool", "well"]], "env": { "PATH": path } });
+    // A file that names no interpreter is the shell's.
+    let (log, state) = log_of(tool("/nowhere:first:second:/bin:/usr/bin")).await;
+    assert_eq!(state, "completed", "{log}");
+    assert!(log.contains("\nran well\n"), "{log}");
+    let (log, state) = log_of(tool("first:/bin:/usr/bin")).await;
+    assert_eq!(state, "failed");
+    assert!(
+        log.contains("cannot start `tool`: Permission denied"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_command_that_no_program_can_be_told_is_not_started() {
+    let (log, state) = log_of(json!({ "command": ["echo", "a\0b"] })).await;
+    assert_eq!(state, "failed");
+    assert!(
+        log.contains("cannot start `echo`: a part of the command holds a zero byte"),
+        "{log}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_task_neither_ignores_nor_blocks_a_signal_and_reads_nothing() {
+    // The worker of this test ignores at least `SIGPIPE`, as every Rust program does.
+    let (log, _) = log_of(sh("grep '^Sig[BI]' /proc/self/status; wc -c")).await;
+    assert!(log.contains("\nSigBlk:\t0000000000000000\n"), "{log}");
+    let ignored = log
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:\t"))
+        .and_then(|mask| u64::from_str_radix(mask, 16).ok());
+    // The C library keeps two signals to itself, which a program may inherit as they are.
+    let own = 0b11 << 31;
+    assert_eq!(ignored.map(|mask| mask & !own), Some(0), "{log}");
+    assert!(log.contains("\n0\n"), "{log}");
+}
+
+#[tokio::test]
 async fn an_end_by_signal_is_told_as_such() {
     let (log, state) = log_of(sh("kill -SEGV $$")).await;
     assert_eq!(state, "failed");
