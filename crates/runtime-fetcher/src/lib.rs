@@ -54,6 +54,7 @@ mod cache;
 mod cause;
 mod config;
 mod context;
+mod desk;
 mod download;
 mod error;
 mod fetchers;

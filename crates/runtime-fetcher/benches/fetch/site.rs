@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bench_harness::time_ms;
 use sha2::{Digest as _, Sha256};
@@ -16,6 +17,7 @@ pub(crate) struct Site {
     size: u64,
     sha256: String,
     sha512: String,
+    folders: AtomicUsize,
 }
 
 /// How large a small file is.
@@ -32,6 +34,7 @@ impl Site {
             size,
             sha256: String::new(),
             sha512: String::new(),
+            folders: AtomicUsize::new(0),
         };
         site.write("big", size);
         site.write("medium", 64 * MIB);
@@ -79,11 +82,15 @@ impl Site {
         time
     }
 
-    /// An empty folder.
+    /// A folder that was never used. Those of earlier rounds stay until the end: ext4 looks for a new inode
+    /// past each that was freed in the last minutes, which costs more than all else that a small file does.
     pub(crate) fn fresh(&self, name: &str) -> PathBuf {
-        let path = self.folder.path().join("out").join(name);
-        let _ = fs::remove_file(&path);
-        let _ = fs::remove_dir_all(&path);
+        let number = self.folders.fetch_add(1, Ordering::Relaxed);
+        let path = self
+            .folder
+            .path()
+            .join("out")
+            .join(format!("{name}-{number}"));
         fs::create_dir(&path).expect("there is room");
         path
     }

@@ -14,7 +14,7 @@ use super::{
 use crate::shape::Shape;
 use crate::{FetchContext, FetchError, Fetcher, InvalidReference, Reference};
 
-/// Understands every reference that one of its fetchers understands.
+/// Understands every reference that one of its fetchers understands. A clone is cheap and shares them.
 ///
 /// ```
 /// # use runtime_fetcher::{Combine, Fetcher};
@@ -27,10 +27,10 @@ use crate::{FetchContext, FetchError, Fetcher, InvalidReference, Reference};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Combine {
-    alternatives: Vec<Alternative>,
+    alternatives: Arc<[Alternative]>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Alternative {
     fetcher: Arc<dyn Fetcher>,
     shapes: Vec<Shape>,
@@ -59,7 +59,7 @@ impl Combine {
     pub fn new(
         fetchers: impl IntoIterator<Item = Arc<dyn Fetcher>>,
     ) -> Result<Self, AmbiguousFetchers> {
-        let alternatives: Vec<Alternative> = fetchers.into_iter().map(Alternative::new).collect();
+        let alternatives: Arc<[Alternative]> = fetchers.into_iter().map(Alternative::new).collect();
         for (place, first) in alternatives.iter().enumerate() {
             if let Some(second) = alternatives[place + 1..]
                 .iter()
@@ -92,7 +92,7 @@ impl Combine {
 
     fn choose(&self, reference: &Value) -> Result<&dyn Fetcher, InvalidReference> {
         let mut misfits = Vec::new();
-        for alternative in &self.alternatives {
+        for alternative in &*self.alternatives {
             match alternative.fetcher.check(reference) {
                 Ok(()) => return Ok(&*alternative.fetcher),
                 Err(error) => misfits.push((alternative.likeness(reference), error)),

@@ -87,6 +87,11 @@ impl DirectoryTarget {
 
 #[async_trait]
 impl Target for DirectoryTarget {
+    async fn expect(&mut self, bytes: u64) -> Result<(), TargetError> {
+        self.spool.expect(bytes);
+        Ok(())
+    }
+
     async fn write(&mut self, bytes: Bytes) -> Result<(), TargetError> {
         let written = self.spool.write(bytes).await;
         written.map_err(|error| error.about(&self.path))
@@ -106,12 +111,9 @@ impl Target for DirectoryTarget {
         };
         let stop = StopOnDrop::default();
         let stopped = Arc::clone(&stop.0);
-        let unpacked = self.spool.finish(move |mut archive, temporary| {
-            let unpacked = staging.fill(&mut archive, &stopped);
-            // Not before: a file that is open cannot be removed everywhere.
-            drop((archive, temporary));
-            unpacked
-        });
+        let unpacked = self
+            .spool
+            .read(move |archive| staging.fill(archive, &stopped));
         let unpacked = unpacked.await.map_err(|error| error.about(&self.path))?;
         self.unpacked = Some(unpacked?);
         Ok(())

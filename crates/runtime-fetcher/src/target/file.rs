@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::spool::{Spool, SpoolError};
+use super::spool::Spool;
 use super::{Target, TargetError};
 
-/// Writes to a temporary file beside `path`, and renames it when the bytes are complete and verified.
+/// Writes to a file that gets its name when the bytes are complete and verified.
 ///
 /// A file that was there before is replaced then, and not before. Without a commit, nothing is left
-/// behind. Writing happens on another thread, in batches, while the next bytes come.
+/// behind; on Linux, not even when the process is killed, because the file has no name before (on a file system
+/// that cannot do this, and elsewhere, it is a temporary one beside `path`). Writing happens on another thread,
+/// in batches, while the next bytes come. Room for all bytes is taken as soon as it is known how many there are.
 ///
 /// ```
 /// # use runtime_fetcher::{FileTarget, Target};
@@ -49,6 +51,11 @@ impl FileTarget {
 
 #[async_trait]
 impl Target for FileTarget {
+    async fn expect(&mut self, bytes: u64) -> Result<(), TargetError> {
+        self.spool.expect(bytes);
+        Ok(())
+    }
+
     async fn write(&mut self, bytes: Bytes) -> Result<(), TargetError> {
         let written = self.spool.write(bytes).await;
         written.map_err(|error| error.about(&self.path))
@@ -60,16 +67,8 @@ impl Target for FileTarget {
     }
 
     async fn commit(&mut self) -> Result<(), TargetError> {
-        let path = self.path.clone();
-        let renamed = self.spool.finish(move |file, temporary| {
-            drop(file);
-            temporary.persist(path).map_err(|error| error.error)
-        });
-        let renamed = match renamed.await {
-            Ok(renamed) => renamed.map_err(SpoolError::at("rename a temporary file to")),
-            Err(error) => Err(error),
-        };
-        renamed.map_err(|error| error.about(&self.path))
+        let persisted = self.spool.persist(self.path.clone()).await;
+        persisted.map_err(|error| error.about(&self.path))
     }
 }
 

@@ -6,6 +6,7 @@ mod file;
 mod memory;
 mod spool;
 mod stream;
+mod temporary;
 
 #[cfg(feature = "unpack")]
 pub use directory::DirectoryTarget;

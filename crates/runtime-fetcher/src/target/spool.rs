@@ -5,15 +5,18 @@ use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use tempfile::TempPath;
 
 use super::TargetError;
+use super::temporary::Temporary;
+use crate::desk::briefly;
 use crate::lane::Lane;
 
 /// Gathers bytes in a temporary file in a folder. Writing happens on another thread, in batches, while the
 /// next bytes come. Nothing is left behind unless [`finish`](Self::finish) says so.
 pub(super) struct Spool {
     folder: PathBuf,
+    /// How many bytes will come, if that is known.
+    expected: u64,
     stage: Stage,
 }
 
@@ -25,8 +28,9 @@ enum Stage {
 
 struct Writing {
     lane: Lane<File>,
+    written: u64,
     /// Removes the temporary file when it is dropped, whoever still writes to it.
-    temporary: TempPath,
+    temporary: Temporary,
 }
 
 /// How much is gathered before there is a file.
@@ -55,6 +59,7 @@ impl SpoolError {
 }
 
 const CREATE: &str = "create a temporary file for";
+const ALLOCATE: &str = "take room for all bytes of";
 const WRITE: &str = "write";
 
 impl Spool {
@@ -66,6 +71,7 @@ impl Spool {
         };
         Self {
             folder: folder.to_owned(),
+            expected: 0,
             stage: Stage::empty(),
         }
     }
@@ -73,6 +79,11 @@ impl Spool {
     #[cfg(feature = "unpack")]
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Hears how many bytes come; a file that is large gets its room on the disk at once.
+    pub(super) fn expect(&mut self, bytes: u64) {
+        self.expected = bytes;
     }
 
     pub(super) async fn write(&mut self, bytes: Bytes) -> Result<(), SpoolError> {
@@ -90,6 +101,7 @@ impl Spool {
                 self.start_writing(all).await
             }
             Stage::Writing(writing) => {
+                writing.written += bytes.len() as u64;
                 let pushed = writing.lane.push(bytes).await;
                 pushed.map_err(SpoolError::at(WRITE))
             }
@@ -97,51 +109,103 @@ impl Spool {
     }
 
     pub(super) async fn reset(&mut self) -> Result<(), SpoolError> {
+        self.expected = 0;
         // Dropping the temporary file removes it; that it is gone is what nobody may doubt.
         let Stage::Writing(writing) = std::mem::replace(&mut self.stage, Stage::empty()) else {
             return Ok(());
         };
-        let removed = blocking(move || writing.temporary.close()).await;
+        let removed = blocking(move || writing.temporary.remove()).await;
         removed.map_err(SpoolError::at("remove a temporary file of"))
     }
 
-    /// Gives the whole file to `put_to_use`, on a thread where that may block. A temporary file that is
-    /// not persisted there is removed.
-    pub(super) async fn finish<T: Send + 'static>(
-        &mut self,
-        put_to_use: impl FnOnce(File, TempPath) -> T + Send + 'static,
-    ) -> Result<T, SpoolError> {
-        match std::mem::replace(&mut self.stage, Stage::empty()) {
-            Stage::Gathering { bytes, .. } => {
+    /// Gives the file its name, in place of any other file there.
+    pub(super) async fn persist(&mut self, path: PathBuf) -> Result<(), SpoolError> {
+        let rename = SpoolError::at("rename a temporary file to");
+        let persist = move |(file, temporary): Whole| temporary.persist(file, &path);
+        match self.end().await? {
+            Ended::Small(bytes) => {
                 let folder = self.folder.clone();
-                let finished = blocking(move || {
-                    let (mut file, temporary) = create_in(&folder)?;
-                    write_batch(&mut file, &bytes)?;
-                    Ok(put_to_use(file, temporary))
-                });
-                finished.await.map_err(SpoolError::at(WRITE))
+                let made = briefly(move || Ok(persist(write_whole(&folder, &bytes)?)));
+                made.await.map_err(SpoolError::at(WRITE))?.map_err(rename)
             }
+            Ended::Large(whole) => blocking(move || persist(whole)).await.map_err(rename),
+        }
+    }
+
+    /// Gives the whole file to `work`, on a thread where that may take its time. Nothing is left of it then.
+    #[cfg(feature = "unpack")]
+    pub(super) async fn read<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut File) -> T + Send + 'static,
+    ) -> Result<T, SpoolError> {
+        let ended = self.end().await?;
+        let folder = self.folder.clone();
+        let read = blocking(move || {
+            let (mut file, temporary) = match ended {
+                Ended::Small(bytes) => write_whole(&folder, &bytes)?,
+                Ended::Large(whole) => whole,
+            };
+            let result = work(&mut file);
+            // A file that is open cannot be removed everywhere.
+            drop(file);
+            drop(temporary);
+            Ok(result)
+        });
+        read.await.map_err(SpoolError::at(WRITE))
+    }
+
+    async fn end(&mut self) -> Result<Ended, SpoolError> {
+        match std::mem::replace(&mut self.stage, Stage::empty()) {
+            Stage::Gathering { bytes, .. } => Ok(Ended::Small(bytes)),
             Stage::Writing(mut writing) => {
                 let file = writing.lane.drain().await;
                 let file = file.map_err(SpoolError::at(WRITE))?;
-                let finished = blocking(move || Ok(put_to_use(file, writing.temporary)));
-                finished.await.map_err(SpoolError::at(WRITE))
+                let Writing {
+                    written, temporary, ..
+                } = writing;
+                // Only an encoded body has another length than it had on its way.
+                let file = match written == self.expected {
+                    true => file,
+                    false => blocking(move || file.set_len(written).map(|()| file))
+                        .await
+                        .map_err(SpoolError::at(WRITE))?,
+                };
+                Ok(Ended::Large((file, temporary)))
             }
         }
     }
 
     async fn start_writing(&mut self, bytes: Vec<Bytes>) -> Result<(), SpoolError> {
-        let folder = self.folder.clone();
-        let created = blocking(move || create_in(&folder)).await;
-        let (file, temporary) = created.map_err(SpoolError::at(CREATE))?;
+        let (folder, expected) = (self.folder.clone(), self.expected);
+        let created = blocking(move || {
+            let (file, temporary) = Temporary::create_in(&folder)?;
+            let allocated = allocate(&file, expected);
+            Ok(allocated.map(|()| (file, temporary)))
+        });
+        let created = created.await.map_err(SpoolError::at(CREATE))?;
+        let (file, temporary) = created.map_err(SpoolError::at(ALLOCATE))?;
         let mut lane = Lane::new(file, write_batch);
+        let mut written = 0;
         for bytes in bytes {
+            written += bytes.len() as u64;
             lane.push(bytes).await.map_err(SpoolError::at(WRITE))?;
         }
-        self.stage = Stage::Writing(Writing { lane, temporary });
+        self.stage = Stage::Writing(Writing {
+            lane,
+            written,
+            temporary,
+        });
         Ok(())
     }
 }
+
+/// What a spool holds at its end.
+enum Ended {
+    Small(Vec<Bytes>),
+    Large(Whole),
+}
+
+type Whole = (File, Temporary);
 
 impl Stage {
     fn empty() -> Self {
@@ -160,16 +224,27 @@ async fn blocking<T: Send + 'static>(
         .map_err(io::Error::other)?
 }
 
-fn create_in(folder: &Path) -> io::Result<(File, TempPath)> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".fetch-").suffix(".part");
-    #[cfg(unix)]
+fn write_whole(folder: &Path, bytes: &[Bytes]) -> io::Result<Whole> {
+    let (mut file, temporary) = Temporary::create_in(folder)?;
+    write_batch(&mut file, bytes)?;
+    Ok((file, temporary))
+}
+
+/// Takes room on the disk at once: a disk that is too small is known before the first byte, and writing
+/// costs a fifth less.
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
     {
-        use std::os::unix::fs::PermissionsExt as _;
-        // The umask still applies: the file is as readable as any other that the worker makes.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        let allocated = fallocate(file, FallocateFlags::empty(), 0, bytes);
+        // Not every file system can do this, and nothing depends on it.
+        if let Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) = allocated {
+            return Err(error.into());
+        }
     }
-    Ok(builder.tempfile_in(folder)?.into_parts())
+    let _ = (file, bytes);
+    Ok(())
 }
 
 fn write_batch(file: &mut File, batch: &[Bytes]) -> io::Result<()> {

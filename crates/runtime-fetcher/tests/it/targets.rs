@@ -96,6 +96,55 @@ async fn a_dropped_fetch_leaves_nothing() {
     assert_eq!(entries(folder.path()), [""; 0]);
 }
 
+/// So that nothing is left even when the worker is killed.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_is_not_complete_has_no_name() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let mut target = FileTarget::new(folder.path().join("file"));
+    target
+        .write(body(700_000).into())
+        .await
+        .expect("there is room");
+    assert_eq!(entries(folder.path()), [""; 0]);
+    target.commit().await.expect("it is complete");
+    assert_eq!(entries(folder.path()), ["file"]);
+}
+
+#[tokio::test]
+async fn a_file_is_as_long_as_what_came_whatever_was_expected() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("file");
+    for expected in [100_001, 699_999, 700_000, 5_000_000] {
+        let mut target = FileTarget::new(&path);
+        target.expect(expected).await.expect("there is room");
+        target
+            .write(body(700_000).into())
+            .await
+            .expect("there is room");
+        target.commit().await.expect("it is complete");
+        assert!(std::fs::read(&path).expect("it is there") == body(700_000));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn more_bytes_than_any_disk_has_are_refused_with_the_first() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let mut target = FileTarget::new(folder.path().join("file"));
+    target.expect(1 << 62).await.expect("it is only told");
+    let refused = target.write(body(700_000).into()).await;
+    let error = refused.expect_err("there is no room");
+    assert!(
+        error
+            .to_string()
+            .contains("cannot take room for all bytes of"),
+        "{error}"
+    );
+    drop(target);
+    assert_eq!(entries(folder.path()), [""; 0]);
+}
+
 #[tokio::test]
 async fn a_folder_that_is_not_there_is_the_workers_fault() {
     let folder = tempfile::tempdir().expect("there is room");

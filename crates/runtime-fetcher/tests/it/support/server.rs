@@ -58,6 +58,7 @@ pub(crate) enum Step {
     /// Calls the test back.
     Then(Arc<dyn Fn() + Send + Sync>),
     /// Waits for the test.
+    #[cfg(feature = "cache")]
     Wait(tokio::sync::watch::Receiver<bool>),
     /// Sends bytes.
     Send(Vec<u8>),
@@ -165,6 +166,7 @@ async fn serve(
         for step in steps {
             match step {
                 Step::Then(call) => call(),
+                #[cfg(feature = "cache")]
                 Step::Wait(mut go) => {
                     // A test that has ended needs no answer.
                     let _ = go.wait_for(|go| *go).await;
