@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_core::util::is_lack_of_room;
-use runtime_core::{MalformedPayloadError, TaskContext, TaskError};
+use runtime_core::{Environment, MalformedPayloadError, TaskContext, TaskError};
 
 use super::engine::Shared;
 use super::folder::TaskFolder;
@@ -17,6 +17,7 @@ use crate::{TaskRecord, TaskRun};
 /// Collects what a task's processes start with.
 pub(super) struct ProcessBuilder {
     pub(super) context: TaskContext,
+    environment: Environment,
     pub(super) record: Arc<TaskRecord>,
     pub(super) folder: TaskFolder,
     pub(super) env: BTreeMap<String, String>,
@@ -33,6 +34,7 @@ impl ProcessBuilder {
     ) -> Self {
         Self {
             context: run.context.clone(),
+            environment: run.environment.clone(),
             record: Arc::clone(&run.record),
             folder,
             env,
@@ -45,22 +47,37 @@ impl ProcessBuilder {
         self.commands = commands;
     }
 
-    /// Makes the copies that were asked for, which may take long.
+    /// Makes the copies that were asked for, which may take long, once there is room for all of them.
     ///
     /// When the task is stopped meanwhile, the folder is removed once the copies are made.
-    async fn filled(mut self) -> Result<Self, TaskError> {
+    async fn filled(self) -> Result<Self, TaskError> {
         if !self.folder.awaits_copies() {
             return Ok(self);
         }
-        let fill = move || self.folder.make_copies().map(|()| self);
-        let filled = tokio::task::spawn_blocking(fill).await;
-        filled
-            .map_err(TaskError::other)?
-            .map_err(|error| match is_lack_of_room(&error.source) {
-                true => TaskError::unavailable(error),
-                false => TaskError::other(error),
-            })
+        let measure = move || (self.folder.size_of_copies(), self);
+        let (bytes, mut builder) = blocking(measure).await?;
+        let environment = &builder.environment;
+        // The collector frees what is idle for it, and the storage keeps to its quota.
+        let freed = environment.resources.reserve(bytes).await;
+        let freed = freed.map_err(TaskError::unavailable)?;
+        let room = environment.storage.reserve(bytes);
+        let room = room.map_err(TaskError::unavailable)?;
+        let fill = move || builder.folder.make_copies(room).map(|()| builder);
+        let filled = blocking(fill).await?;
+        drop(freed);
+        filled.map_err(|error| match is_lack_of_room(&error.source) {
+            true => TaskError::unavailable(error),
+            false => TaskError::other(error),
+        })
     }
+}
+
+/// Does what blocks where it holds up nobody.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, TaskError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(TaskError::other)
 }
 
 #[async_trait]

@@ -30,6 +30,11 @@ impl Copy {
         self.target == path
     }
 
+    /// How many bytes the copy will have, as far as that can be told before.
+    pub(super) fn size(&self) -> u64 {
+        size(&self.source)
+    }
+
     /// Makes the copy, over something empty of the same kind.
     pub(super) fn make(&self) -> Result<(), CopyError> {
         copy(&self.source, &self.target).map_err(|source| CopyError {
@@ -38,6 +43,16 @@ impl Copy {
             source,
         })
     }
+}
+
+/// What cannot be read has no size here: the copy tells why.
+fn size(path: &Path) -> u64 {
+    let metadata = fs::symlink_metadata(path);
+    let is_folder = metadata.as_ref().is_ok_and(fs::Metadata::is_dir);
+    let entries = is_folder.then(|| fs::read_dir(path).ok()).flatten();
+    let below = entries.into_iter().flatten().flatten();
+    let below: u64 = below.map(|entry| size(&entry.path())).sum();
+    below + metadata.map_or(0, |it| if it.is_file() { it.len() } else { 0 })
 }
 
 /// Links are copied as they are and never followed. The system shares the blocks of files where it can.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use runtime_core::{MalformedPayloadError, TemporaryFolder, TemporaryStorage};
+use runtime_core::{MalformedPayloadError, StorageReservation, TemporaryFolder, TemporaryStorage};
 
 use super::copy::{Copy, CopyError};
 use crate::engine::ExtractError;
@@ -17,6 +17,8 @@ pub(super) struct TaskFolder {
     attached: Vec<PathBuf>,
     /// What is to be copied before the task starts. Its place is kept by something empty.
     copies: Vec<Copy>,
+    /// What the copies take of the quota, for as long as they are there.
+    room: Option<StorageReservation>,
 }
 
 impl TaskFolder {
@@ -25,6 +27,7 @@ impl TaskFolder {
             folder: storage.new_folder("task")?,
             attached: Vec::new(),
             copies: Vec::new(),
+            room: None,
         })
     }
 
@@ -68,9 +71,17 @@ impl TaskFolder {
         !self.copies.is_empty()
     }
 
-    /// Makes the copies. It blocks for as long as that takes.
-    pub(super) fn make_copies(&mut self) -> Result<(), CopyError> {
-        self.copies.drain(..).try_for_each(|copy| copy.make())
+    /// How many bytes the copies will have together. It blocks for as long as it takes to look.
+    pub(super) fn size_of_copies(&self) -> u64 {
+        self.copies.iter().map(Copy::size).sum()
+    }
+
+    /// Makes the copies in the room that is kept for them. It blocks for as long as that takes.
+    pub(super) fn make_copies(&mut self, mut room: StorageReservation) -> Result<(), CopyError> {
+        self.copies.drain(..).try_for_each(|copy| copy.make())?;
+        room.written(room.bytes());
+        self.room = Some(room);
+        Ok(())
     }
 
     /// Finds what the task left at `path`, which links must not lead out of.

@@ -118,6 +118,43 @@ async fn caches_that_nobody_uses_make_room_for_the_next_task() {
 }
 
 #[tokio::test]
+async fn a_cache_that_nobody_uses_makes_room_for_the_copy_of_an_input() {
+    let bench = Bench::new().await;
+    let (disk, worker) = worker(&bench).await;
+    let running = bench.start(worker);
+    let cached = bench.create(json!({
+        "command": ["sh", "-c", "head -c 250k /dev/zero > cache/data"],
+        "mounts": [{ "cacheName": "idle", "directory": "cache" }],
+    }));
+    assert_eq!(state(&bench.resolved(&cached).await), "completed");
+    let maker = bench.create(json!({
+        "command": ["sh", "-c", "head -c 200k /dev/urandom > input"],
+        "artifacts": [{ "name": "public/input", "type": "file", "path": "input" }],
+    }));
+    assert_eq!(state(&bench.resolved(&maker).await), "completed");
+
+    let (started, go_on) = (bench.mark("started"), bench.mark("go-on"));
+    let script = format!(
+        "echo > {}; until [ -e {} ]; do sleep 0.05; done",
+        started.display(),
+        go_on.display()
+    );
+    let user = bench.create_with(json!({
+        "dependencies": [maker],
+        "payload": {
+            "command": ["sh", "-c", script],
+            "mounts": [{ "content": { "taskId": maker, "artifact": "public/input" }, "file": "input" }],
+        },
+    }));
+    bench.file_appears(&started).await;
+    // The input, its copy and the cache would leave less than the floor.
+    assert!(disk.used() <= 600 * KIB, "{}", disk.used());
+    std::fs::write(&go_on, "").expect("the test can write");
+    assert_eq!(state(&bench.resolved(&user).await), "completed");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_disk_that_a_task_fills_pauses_claims_until_the_task_ends() {
     let bench = Bench::new().await;
     let (disk, worker) = worker(&bench).await;

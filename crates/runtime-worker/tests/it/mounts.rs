@@ -217,6 +217,39 @@ async fn an_input_is_fetched_once_for_many_tasks() {
 }
 
 #[tokio::test]
+async fn copies_of_inputs_keep_to_the_quota_of_temporary_files() {
+    let bench = Bench::new().await;
+    let length = "precious\n".len() as u64;
+    let running = bench.start(bench.worker_with_quota(length).await);
+    let maker = make(&bench, "a.txt", "echo precious > a.txt").await;
+    let user = |script: &str| {
+        let payload = json!({
+            "command": ["sh", "-c", script],
+            "mounts": [{ "content": { "taskId": maker, "artifact": "public/a.txt" }, "file": "deep/b.txt" }],
+        });
+        bench.create_with(json!({ "payload": payload, "dependencies": [maker] }))
+    };
+    let (started, go) = (bench.mark("started"), bench.mark("go"));
+    let (started_at, go_at) = (started.display(), go.display());
+    let first = user(&format!(
+        "echo > {started_at}; until test -e {go_at}; do sleep 0.05; done"
+    ));
+    bench.file_appears(&started).await;
+
+    let second = user("true");
+    let status = bench.resolved(&second).await;
+    assert_eq!(state(&status), "exception/resource-unavailable");
+    let log = bench.log(&second).await;
+    assert!(log.contains("9 of 9 bytes are reserved"), "{log}");
+
+    std::fs::write(&go, "").expect("the folder is ours");
+    bench.resolved(&first).await;
+    bench.reported(3).await;
+    assert_eq!(state(&bench.resolved(&user("true")).await), "completed");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn bytes_that_do_not_match_their_hash_never_reach_the_task() {
     let bench = Bench::new().await;
     let running = bench.start(bench.worker_with_mounts().await);

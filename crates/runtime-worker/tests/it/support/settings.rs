@@ -9,8 +9,8 @@ use runtime_client::TaskclusterDeployment;
 use runtime_core::clock::{Clock, SystemClock};
 use runtime_core::webhook::{Body, Handler};
 use runtime_core::{
-    Credentials, CredentialsWatch, Environment, LifeCycleTracker, Monitor, TemporaryStorage,
-    WorkerIdentity,
+    Credentials, CredentialsWatch, Environment, LifeCycleTracker, Monitor, StorageOptions,
+    TemporaryStorage, WorkerIdentity,
 };
 use runtime_fetcher::{AddressPolicy, FetchConfig, HttpClient};
 use runtime_gc::ResourceTracker;
@@ -41,7 +41,10 @@ pub(super) struct Parts {
     pub(super) client: runtime_client::Settings,
     pub(super) hooks: CountingHooks,
     pub(super) monitor: Monitor,
+    pub(super) resources: ResourceTracker,
     pub(super) stop: LifeCycleTracker,
+    /// How many bytes of temporary files may be reserved.
+    pub(super) quota: Option<u64>,
     /// Keeps workers of one test apart.
     pub(super) number: usize,
 }
@@ -54,7 +57,9 @@ impl Default for Parts {
             client: client_settings(),
             hooks: CountingHooks::default(),
             monitor: Monitor::null(),
+            resources: ResourceTracker::detached(),
             stop: LifeCycleTracker::new(),
+            quota: None,
             number: 0,
         }
     }
@@ -106,9 +111,14 @@ impl Settings {
     }
 
     fn environment(&self, parts: &Parts) -> Environment {
+        let storage = StorageOptions {
+            quota: parts.quota,
+            ..StorageOptions::default()
+        };
+        let storage = TemporaryStorage::open_with(&self.folder, storage);
         Environment {
-            resources: ResourceTracker::detached(),
-            storage: TemporaryStorage::open(&self.folder).expect("the folder is ours"),
+            resources: parts.resources.clone(),
+            storage: storage.expect("the folder is ours"),
             web_hooks: Arc::new(parts.hooks.clone()),
             monitor: parts.monitor.clone(),
             worker: Arc::new(parts.stop.clone()),

@@ -104,8 +104,22 @@ impl Bench {
 
     /// The same, whose caches are freed by another collector.
     pub(crate) async fn worker_with_mounts_on(&self, resources: ResourceTracker) -> WorkerBuilder {
-        let mounts = self.mounts().open(resources).await;
-        with_plugins(self.observed(self.parts())).plugin(mounts.expect("the folder is ours"))
+        let mounts = self.mounts().open(resources.clone()).await;
+        let parts = Parts {
+            resources,
+            ..self.parts()
+        };
+        with_plugins(self.observed(parts)).plugin(mounts.expect("the folder is ours"))
+    }
+
+    /// The same, whose temporary files keep to a quota.
+    pub(crate) async fn worker_with_quota(&self, quota: u64) -> WorkerBuilder {
+        let mounts = self.mounts().open(self.collector.tracker()).await;
+        let parts = Parts {
+            quota: Some(quota),
+            ..self.parts()
+        };
+        with_plugins(self.observed(parts)).plugin(mounts.expect("the folder is ours"))
     }
 
     /// The worker of most tests, with these caches and inputs.
