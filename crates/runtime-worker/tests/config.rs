@@ -1,10 +1,13 @@
 //! A configuration is read from each format, and what is wrong is named by its key.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use runtime_gc::{Amount, Mark};
-use runtime_worker::config::{self, ConfigError, Format, ShutdownConfig, WorkerConfig};
+use runtime_worker::config::{
+    self, ConfigError, ControlGroupsConfig, Format, ShutdownConfig, WorkerConfig,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -229,6 +232,59 @@ fn the_schema_describes_each_key() {
             property["description"].is_string(),
             "{key} is not described"
         );
+    }
+}
+
+#[test]
+fn every_interval_of_a_file_reaches_the_worker() {
+    let keys = [
+        "cancelPoll",
+        "reclaimMargin",
+        "claimGrace",
+        "retryPause",
+        "claimPause",
+        "claimAnswer",
+        "kill",
+        "hang",
+        "shutdown",
+        "shutdownReserve",
+    ];
+    let mut config = config();
+    let seconds = keys.iter().zip(1000..).collect::<BTreeMap<_, u32>>();
+    config["timing"] = json!(seconds);
+    let timing = read(&config).expect("it is right").timing.to_timing();
+    let set = [
+        timing.cancel_poll,
+        timing.reclaim_margin,
+        timing.claim_grace,
+        timing.retry_pause,
+        timing.claim_pause,
+        timing.claim_answer,
+        timing.kill,
+        timing.hang,
+        timing.shutdown,
+        timing.shutdown_reserve,
+    ];
+    assert_eq!(
+        set.map(|it| it.as_secs()),
+        std::array::from_fn(|n| 1000 + n as u64)
+    );
+}
+
+#[test]
+fn control_groups_are_somewhere_or_nowhere() {
+    for (written, read_as) in [
+        (json!("own"), ControlGroupsConfig::Own),
+        (json!("none"), ControlGroupsConfig::None),
+        (
+            json!({ "below": "/x" }),
+            ControlGroupsConfig::Below("/x".into()),
+        ),
+    ] {
+        let mut config = config();
+        config["processes"] = json!({ "controlGroups": written });
+        let config = read(&config).expect("it is right");
+        assert_eq!(config.processes.control_groups, read_as);
     }
 }
 

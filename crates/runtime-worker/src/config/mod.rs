@@ -36,11 +36,14 @@
 //! ```
 
 mod load;
+mod processes;
+mod timing;
 mod worker;
 
 pub use load::{ConfigError, Format, load, parse, redacted, schema};
+pub use processes::{ControlGroupsConfig, ProcessConfig};
 pub use runtime_core::Secret;
+pub use timing::TimingConfig;
 pub use worker::{
-    CredentialsConfig, PluginsConfig, ProcessConfig, RegistrationConfig, ShutdownConfig,
-    TimingConfig, WorkerConfig,
+    CredentialsConfig, PluginsConfig, RegistrationConfig, ShutdownConfig, WorkerConfig,
 };

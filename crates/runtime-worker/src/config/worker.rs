@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime_core::{Credentials, Environment, WorkerIdentity};
+use runtime_core::log::OutputLimit;
+use runtime_core::{Credentials, Environment, StorageOptions, WorkerIdentity};
 use runtime_gc::{Amount, Mark};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
+use super::{ProcessConfig, TimingConfig};
+use crate::WorkerBuilder;
 use crate::plugins::{IdleStop, LogPrefix, MaxRunTime, StopOnError, Watchdog};
-use crate::{Timing, WorkerBuilder};
+use crate::worker::{INTERNAL_ERRORS, OUTPUT, OUTPUT_END};
 
 /// Who a worker is, what it may use, and how it behaves.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -39,6 +42,17 @@ pub struct WorkerConfig {
     pub capacity: usize,
     /// Where caches and temporary files go.
     pub data_folder: PathBuf,
+    /// How many bytes the copies of inputs that tasks get may take together; absent for as many as the disk has.
+    #[schemars(range(min = 1))]
+    pub storage_quota: Option<u64>,
+    /// How many bytes of a task's output go to its log, of which the last MiB is for the end of the output.
+    #[serde(default = "output")]
+    #[schemars(range(min = 1))]
+    pub output_limit: u64,
+    /// After how many internal errors in a row the worker stops; null for never.
+    #[serde(default = "internal_errors")]
+    #[schemars(range(min = 1))]
+    pub internal_errors: Option<u32>,
     /// What must be left of the machine for the worker to claim, and which caches go when it is not. By
     /// default 1 GiB of disk and 256 MiB of memory.
     #[serde(default = "floors")]
@@ -68,6 +82,15 @@ fn floors() -> runtime_gc::Config {
     config
 }
 
+fn output() -> u64 {
+    OUTPUT
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the type of the field")]
+fn internal_errors() -> Option<u32> {
+    Some(INTERNAL_ERRORS)
+}
+
 fn signals() -> Vec<ShutdownConfig> {
     vec![ShutdownConfig::Signals]
 }
@@ -82,6 +105,25 @@ impl WorkerConfig {
             worker_group: self.worker_group.clone(),
             worker_id: self.worker_id.clone(),
         }
+    }
+
+    /// How the worker's temporary storage is to be opened.
+    #[must_use]
+    pub fn storage_options(&self) -> StorageOptions {
+        StorageOptions {
+            quota: self.storage_quota,
+            ..StorageOptions::default()
+        }
+    }
+
+    /// Tells a worker its capacity, its intervals and its limits.
+    pub fn apply_to(&self, worker: WorkerBuilder) -> WorkerBuilder {
+        let end = usize::try_from(self.output_limit).unwrap_or(usize::MAX);
+        worker
+            .capacity(self.capacity)
+            .timing(self.timing.to_timing())
+            .internal_errors(self.internal_errors)
+            .output_limit(OutputLimit::new(self.output_limit, end.min(OUTPUT_END)))
     }
 }
 
@@ -119,89 +161,6 @@ pub struct RegistrationConfig {
     pub keep_in: Option<PathBuf>,
 }
 
-/// Intervals and limits in seconds; what is absent is as [`Timing`] has it.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct TimingConfig {
-    /// How often to ask whether a running task was cancelled.
-    #[schemars(range(min = 1))]
-    pub cancel_poll: Option<u32>,
-    /// How long before the end of a claim to extend it.
-    #[schemars(range(min = 1))]
-    pub reclaim_margin: Option<u32>,
-    /// The pause after a claim that failed or that the worker may not make.
-    #[schemars(range(min = 1))]
-    pub claim_pause: Option<u32>,
-    /// How long an engine may take to end a task.
-    pub kill: Option<u32>,
-    /// How long a worker that stops at once may take when nobody said how much time there is.
-    pub shutdown: Option<u32>,
-    /// How long before its deadline a graceful stop becomes an immediate one.
-    pub shutdown_reserve: Option<u32>,
-}
-
-impl TimingConfig {
-    /// The intervals, with defaults for what is absent.
-    #[must_use]
-    pub fn to_timing(&self) -> Timing {
-        let mut timing = Timing::default();
-        for (target, seconds) in [
-            (&mut timing.cancel_poll, self.cancel_poll),
-            (&mut timing.reclaim_margin, self.reclaim_margin),
-            (&mut timing.claim_pause, self.claim_pause),
-            (&mut timing.kill, self.kill),
-            (&mut timing.shutdown, self.shutdown),
-            (&mut timing.shutdown_reserve, self.shutdown_reserve),
-        ] {
-            if let Some(seconds) = seconds {
-                *target = Duration::from_secs(seconds.into());
-            }
-        }
-        timing
-    }
-}
-
-/// How tasks run as processes.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct ProcessConfig {
-    /// Variables that all tasks see unless they set them themselves.
-    pub env: BTreeMap<String, String>,
-    /// Seconds that a task has to obey `SIGINT`; 0 leaves it out.
-    pub interrupt: u32,
-    /// Seconds that a task has to obey `SIGTERM`; 0 leaves it out.
-    pub terminate: u32,
-    /// Whether orphans of tasks come to the worker, so that no zombies pile up.
-    pub adopt_orphans: bool,
-}
-
-impl Default for ProcessConfig {
-    fn default() -> Self {
-        Self {
-            env: BTreeMap::new(),
-            interrupt: 5,
-            terminate: 5,
-            adopt_orphans: false,
-        }
-    }
-}
-
-#[cfg(feature = "process")]
-impl ProcessConfig {
-    /// The engine.
-    #[must_use]
-    pub fn to_engine(&self) -> crate::ProcessEngine {
-        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-        let ladder = crate::Ladder::new(seconds(self.interrupt), seconds(self.terminate));
-        let engine = crate::ProcessEngine::new()
-            .ladder(ladder)
-            .adopt_orphans(self.adopt_orphans);
-        self.env
-            .iter()
-            .fold(engine, |engine, (name, value)| engine.env(name, value))
-    }
-}
-
 /// The standard plugins that have settings.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -214,6 +173,11 @@ pub struct PluginsConfig {
     /// What the scope that a named cache takes starts with, such as `my-worker:cache:`; the name of the cache
     /// follows. By default a cache takes no scope, and who can create tasks for the queue can use them all.
     pub cache_scopes: Option<String>,
+    /// Whether a named cache whose task was stopped, or whose worker was killed, is used again. By default it is
+    /// removed, since it may be half-written.
+    pub keep_unfinished_caches: bool,
+    /// Whether inputs that an earlier worker left are compared with what they were before they are used.
+    pub verify_inputs: bool,
     /// Whether to stop after the first internal error.
     pub stop_on_error: bool,
     /// Seconds without a task after which the worker stops; absent for never.
@@ -230,6 +194,8 @@ impl Default for PluginsConfig {
             max_run_time: 24 * 60 * 60,
             log_prefix: BTreeMap::new(),
             cache_scopes: None,
+            keep_unfinished_caches: false,
+            verify_inputs: false,
             stop_on_error: false,
             idle_stop: None,
             watchdog: None,
@@ -238,8 +204,8 @@ impl Default for PluginsConfig {
 }
 
 impl PluginsConfig {
-    /// Adds the plugins that these settings are for, but for those that have others, too: `cache_scopes` is for
-    /// [`Mounts`](crate::plugins). Must be called within a tokio runtime, and before other plugins are added:
+    /// Adds the plugins that these settings are for, but for those that have others, too: `cache_scopes`,
+    /// `keep_unfinished_caches` and `verify_inputs` are for [`Mounts`](crate::plugins). Must be called within a tokio runtime, and before other plugins are added:
     /// the watchdog has to hear of each stage first.
     pub fn add_to(&self, mut worker: WorkerBuilder, environment: &Environment) -> WorkerBuilder {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());

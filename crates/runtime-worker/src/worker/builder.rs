@@ -31,11 +31,11 @@ pub struct WorkerBuilder {
 }
 
 /// How much output of a task is kept, and how much of that for its end, unless the worker is told otherwise.
-const OUTPUT: u64 = 1 << 30;
-const OUTPUT_END: usize = 1 << 20;
+pub(crate) const OUTPUT: u64 = 1 << 30;
+pub(crate) const OUTPUT_END: usize = 1 << 20;
 
 /// How many internal errors in a row a worker takes before it stops, unless it is told otherwise.
-const INTERNAL_ERRORS: u32 = 5;
+pub(crate) const INTERNAL_ERRORS: u32 = 5;
 
 impl WorkerBuilder {
     pub(super) fn new(

@@ -12,6 +12,8 @@ mod timing;
 pub use admission::{Admission, AlwaysAdmit, CollectorAdmission, Refusal};
 pub(crate) use blueprint::Blueprint;
 pub use builder::{BuildError, WorkerBuilder};
+#[cfg(feature = "config")]
+pub(crate) use builder::{INTERNAL_ERRORS, OUTPUT, OUTPUT_END};
 pub use collections::measure_collections;
 pub use timing::Timing;
 pub(crate) use timing::{Pauses, jittered};

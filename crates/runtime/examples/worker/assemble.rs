@@ -69,7 +69,7 @@ pub(crate) async fn assemble(
     let log = log(config, &monitoring, runner.as_ref())?;
     let hiding = hide_credentials(parts.credentials.clone(), monitoring.redactor.clone());
     let root = config.worker.data_folder.clone();
-    let storage = TemporaryStorage::open(&root)?;
+    let storage = TemporaryStorage::open_with(&root, config.worker.storage_options())?;
     let monitor = monitoring.monitor.clone();
     let collector = collector(config, &monitor);
     let client = parts.deployment.client(parts.credentials.clone());
@@ -134,16 +134,18 @@ fn worker(
                 task.followed_log().reader_at(offset)
             }))
         });
-    let mut timing = config.worker.timing.to_timing();
-    timing.cancel_poll = parts.cancel_poll.unwrap_or(timing.cancel_poll);
     let settings = &config.worker.plugins;
     let engine = Arc::new(config.worker.processes.to_engine());
-    let worker = Worker::builder(Arc::new(parts.deployment), environment.clone(), engine)
+    let worker = Worker::builder(Arc::new(parts.deployment), environment.clone(), engine);
+    let mut worker = config
+        .worker
+        .apply_to(worker)
         .credentials(parts.credentials)
-        .capacity(config.worker.capacity)
-        .timing(timing)
         .admission(Arc::new(CollectorAdmission::new(collector)))
         .observer(observer);
+    if let Some(interval) = parts.cancel_poll {
+        worker = worker.cancel_poll(interval);
+    }
     let worker = settings
         .add_to(worker, &environment)
         .plugin(log)
@@ -166,9 +168,14 @@ async fn mounts(config: &Config, parts: &Parts, tracker: ResourceTracker) -> Res
     let root = config.worker.data_folder.join("mounts");
     let mut mounts = Mounts::builder(HttpClient::new(fetch)?, root)
         .observer(parts.progress.clone())
-        .purges(purges, &config.worker.task_queue_id);
-    if let Some(prefix) = &config.worker.plugins.cache_scopes {
+        .purges(purges, &config.worker.task_queue_id)
+        .verify_adopted(config.worker.plugins.verify_inputs);
+    let settings = &config.worker.plugins;
+    if let Some(prefix) = &settings.cache_scopes {
         mounts = mounts.cache_scopes(prefix);
+    }
+    if settings.keep_unfinished_caches {
+        mounts = mounts.uncommitted(runtime::caching::Uncommitted::Keep);
     }
     Ok(mounts.open(tracker).await?)
 }
