@@ -5,9 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use runtime_gc::{Amount, Mark};
-use runtime_worker::config::{
-    self, ConfigError, ControlGroupsConfig, Format, ShutdownConfig, WorkerConfig,
-};
+use runtime_worker::config::{self, ConfigError, Format, ShutdownConfig, WorkerConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -272,19 +270,25 @@ fn every_interval_of_a_file_reaches_the_worker() {
 }
 
 #[test]
-fn control_groups_are_somewhere_or_nowhere() {
-    for (written, read_as) in [
-        (json!("own"), ControlGroupsConfig::Own),
-        (json!("none"), ControlGroupsConfig::None),
-        (
-            json!({ "below": "/x" }),
-            ControlGroupsConfig::Below("/x".into()),
-        ),
+fn a_queue_has_a_provisioner_and_a_worker_type() {
+    for queue in ["linux", "a/b/c", "/linux", ""] {
+        let problems = problems(|config| config["taskQueueId"] = json!(queue));
+        let expected =
+            "`taskQueueId`: expected: The queue to claim from: `<provisionerId>/<workerType>`.";
+        assert_eq!(problems, [expected], "{queue}");
+    }
+}
+
+#[test]
+fn a_file_without_a_word_lacks_what_must_be_there() {
+    for (text, format) in [
+        ("", Format::Yaml),
+        ("# later", Format::Yaml),
+        ("", Format::Toml),
     ] {
-        let mut config = config();
-        config["processes"] = json!({ "controlGroups": written });
-        let config = read(&config).expect("it is right");
-        assert_eq!(config.processes.control_groups, read_as);
+        let error = config::parse::<WorkerConfig>(text, format).expect_err("it says nothing");
+        let error = error.to_string();
+        assert!(error.contains("`rootUrl` is missing"), "{error}");
     }
 }
 

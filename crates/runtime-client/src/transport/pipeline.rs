@@ -17,6 +17,10 @@ const JSON: &str = "application/json";
 /// Longest answer that is read; the longest of the real ones are 32 claims of tasks of 1 MiB.
 const LONGEST_ANSWER: usize = 64 << 20;
 
+/// The attempt whose failure is told to who runs the worker: fewer come and go, and none of them would mean minutes
+/// of silence before a call is given up.
+const TROUBLE: u32 = 4;
+
 impl Client {
     /// Makes a call and parses the answer.
     pub(crate) async fn call<T: DeserializeOwned>(&self, call: Call) -> Result<T, ApiError> {
@@ -48,15 +52,16 @@ impl Client {
                     std::mem::take(&mut may_renew) && self.renewed(credentials.as_ref()).await
                 }
             };
+            let attempts = backoff.attempts();
+            let error = failure.into_error(call, attempts);
             if !again {
-                return Err(failure.into_error(call, backoff.attempts()));
+                return Err(error);
             }
-            tracing::debug!(
-                method = call.method,
-                attempt = backoff.attempts(),
-                ?failure,
-                "trying again"
-            );
+            let error = runtime_core::chain(&error);
+            match attempts {
+                TROUBLE => tracing::warn!(error, "trying again"),
+                _ => tracing::debug!(error, "trying again"),
+            }
         }
     }
 

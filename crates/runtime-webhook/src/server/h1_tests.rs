@@ -7,10 +7,13 @@ use http_body_util::BodyExt as _;
 use runtime_core::Monitor;
 use runtime_core::webhook::{Body, Handler, Response, WebHook, from_fn};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{Origin, Server};
 use crate::{Limits, OnDetach};
+
+/// Longer than any limit.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// Answers with what it got, or with what is wrong with it.
 fn echo() -> Arc<dyn Handler> {
@@ -42,7 +45,9 @@ async fn open(server: &Arc<Server>, hook: &WebHook, size: usize, fields: &str) -
 
 async fn read_answer(client: &mut DuplexStream) -> String {
     let mut answer = String::new();
-    client.read_to_string(&mut answer).await.expect("an end");
+    let read = client.read_to_string(&mut answer);
+    let read = timeout(LONG, read).await.expect("it waits for ever");
+    read.expect("an end");
     answer
 }
 
@@ -95,7 +100,8 @@ async fn a_reader_that_stops_is_cut() {
     }));
     let start = Instant::now();
     let _client = open(&server, &hook, 1024, "").await;
-    server.connections.all_closed().await;
+    let closed = server.connections.all_closed();
+    timeout(LONG, closed).await.expect("it waits for ever");
     assert_eq!(start.elapsed().as_secs(), 120);
 }
 

@@ -39,7 +39,11 @@ impl Format {
 
     fn parse(self, text: &str) -> Result<Value, BoxError> {
         Ok(match self {
-            Self::Yaml => serde_yaml_ng::from_str(text)?,
+            Self::Yaml => match serde_yaml_ng::from_str(text)? {
+                // A file with nothing but comments.
+                Value::Null => Value::Object(serde_json::Map::new()),
+                value => value,
+            },
             Self::Toml => toml::from_str(text).map_err(without_source)?,
             Self::Json => serde_json::from_str(text)?,
         })
@@ -137,6 +141,12 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<String> {
         }
         ValidationErrorKind::OneOfNotValid { context } => describe_forms(error, context, schema),
         ValidationErrorKind::AnyOf { context } => describe_kinds(error, context, schema),
+        ValidationErrorKind::Pattern { .. } => {
+            vec![format!(
+                "`{path}`: {}",
+                expectation(error, "/pattern", schema)
+            )]
+        }
         _ => vec![format!("`{path}`: {}", error.masked())],
     }
 }
@@ -189,16 +199,24 @@ fn describe_kinds(
         let problems = kind.iter();
         return problems.flat_map(|error| describe(error, schema)).collect();
     }
+    vec![format!(
+        "`{}`: {}",
+        dotted(&place.to_string()),
+        expectation(error, "/anyOf", schema)
+    )]
+}
+
+/// What belongs in the place of a value, as the description there has it.
+fn expectation(error: &ValidationError<'_>, keyword: &str, schema: &Value) -> String {
     let parent = error.schema_path().to_string();
     let parent = parent
-        .strip_suffix("/anyOf")
+        .strip_suffix(keyword)
         .and_then(|it| schema.pointer(it));
     let expected = parent.and_then(|parent| parent["description"].as_str());
-    let expected = expected.map_or_else(
+    expected.map_or_else(
         || error.masked().to_string(),
         |it| format!("expected: {it}"),
-    );
-    vec![format!("`{}`: {expected}", dotted(&place.to_string()))]
+    )
 }
 
 /// Where a tag of another form is, and what it would be.

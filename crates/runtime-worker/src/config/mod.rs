@@ -41,7 +41,7 @@ mod timing;
 mod worker;
 
 pub use load::{ConfigError, Format, load, parse, redacted, schema};
-pub use processes::{ControlGroupsConfig, ProcessConfig};
+pub use processes::ProcessConfig;
 pub use runtime_core::Secret;
 pub use timing::TimingConfig;
 pub use worker::{

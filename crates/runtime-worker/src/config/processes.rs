@@ -16,8 +16,11 @@ pub struct ProcessConfig {
     pub interrupt: u32,
     /// Seconds that a task has to obey `SIGTERM`; 0 leaves it out.
     pub terminate: u32,
-    /// Where control groups are made for tasks.
-    pub control_groups: ControlGroupsConfig,
+    /// Whether each command gets a control group (v2), where the worker may make one.
+    pub control_groups: bool,
+    /// Where control groups are made, a folder that is delegated to the worker's user; by default below the
+    /// worker's own group.
+    pub control_groups_below: Option<PathBuf>,
     /// Whether orphans of tasks come to the worker, so that no zombies pile up.
     pub adopt_orphans: bool,
 }
@@ -28,7 +31,8 @@ impl Default for ProcessConfig {
             env: BTreeMap::new(),
             interrupt: 5,
             terminate: 5,
-            control_groups: ControlGroupsConfig::Own,
+            control_groups: true,
+            control_groups_below: None,
             adopt_orphans: false,
         }
     }
@@ -44,26 +48,13 @@ impl ProcessConfig {
         let engine = crate::ProcessEngine::new()
             .ladder(ladder)
             .adopt_orphans(self.adopt_orphans);
-        let engine = match &self.control_groups {
-            ControlGroupsConfig::Own => engine,
-            ControlGroupsConfig::None => engine.without_cgroups(),
-            ControlGroupsConfig::Below(parent) => engine.cgroups_below(parent),
+        let engine = match (self.control_groups, &self.control_groups_below) {
+            (false, _) => engine.without_cgroups(),
+            (true, Some(parent)) => engine.cgroups_below(parent),
+            (true, None) => engine,
         };
         self.env
             .iter()
             .fold(engine, |engine, (name, value)| engine.env(name, value))
     }
-}
-
-/// Where control groups (v2) are made for tasks.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum ControlGroupsConfig {
-    /// Below the worker's own, if it may make some there.
-    Own,
-    /// Nowhere.
-    None,
-    /// Below this one, which must be delegated to the worker's user.
-    Below(PathBuf),
 }

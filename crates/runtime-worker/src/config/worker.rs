@@ -24,6 +24,7 @@ pub struct WorkerConfig {
     /// Where the deployment is, such as `https://tc.example.com`.
     pub root_url: String,
     /// The queue to claim from: `<provisionerId>/<workerType>`.
+    #[schemars(regex(pattern = "^[^/]{1,38}/[^/]{1,38}$"))]
     pub task_queue_id: String,
     /// The group of the worker, often a region; at most 38 characters.
     #[schemars(length(min = 1, max = 38))]
