@@ -15,8 +15,11 @@ use std::ptr;
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 
+/// What the stack of the new process is made of: processors want it aligned as this is.
+type Slot = u128;
+
 /// Enough for a few system calls, also without optimization.
-const STACK: usize = 64 << 10;
+const STACK: usize = (64 << 10) / size_of::<Slot>();
 
 /// Where programs are looked for by a command that sets no `PATH`.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -24,8 +27,9 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// What runs a file that is no program by itself, as every shell and `execvp` do it.
 const SHELL: &CStr = c"/bin/sh";
 
-/// Starts `command`, of which arguments, variables and folder count; none of them may hold a zero, which std replaces. It has the variables that are set there and no
-/// others, heeds all signals, and has `files` as standard input, output and error.
+/// Starts `command`, of which arguments, variables and folder count; std has replaced what holds a zero.
+/// The program gets the variables that are set there and no others, heeds all signals, and has `files` as standard
+/// input, output and error.
 ///
 /// `prepare` runs in the new process, before its program. It must make nothing but system calls, since it runs
 /// beside the other threads of this process, in their memory: it takes no lock, allocates nothing and never panics.
@@ -39,7 +43,7 @@ pub(super) fn spawn<P: FnMut() -> io::Result<()>>(
     prepare: P,
 ) -> io::Result<Pid> {
     let mut image = Image::new(command, files, prepare)?;
-    let mut stack = Vec::<MaybeUninit<u8>>::with_capacity(STACK);
+    let mut stack = Vec::with_capacity(STACK);
     // The handlers of this program must not run in the new process, and would while it has both signals and memory.
     let blocked = Blocked::all()?;
     let pid = image.begin(&mut stack);
@@ -92,7 +96,7 @@ impl<P: FnMut() -> io::Result<()>> Image<P> {
     }
 
     /// Returns when the new process runs its program or has ended.
-    fn begin(&mut self, stack: &mut Vec<MaybeUninit<u8>>) -> io::Result<Pid> {
+    fn begin(&mut self, stack: &mut Vec<Slot>) -> io::Result<Pid> {
         let stack = stack.spare_capacity_mut().as_mut_ptr_range().end;
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         let image = ptr::from_mut(self).cast::<c_void>();
@@ -100,9 +104,8 @@ impl<P: FnMut() -> io::Result<()>> Image<P> {
         // SAFETY: this thread stands still until the new process has another memory or is gone, so that stack and
         // image outlive it and nobody else uses them. It has a table of files, a folder and handlers of its own.
         let pid = unsafe { libc::clone(enter::<P>, stack.cast(), flags, image) };
-        Pid::from_raw(pid)
-            .filter(|_| pid > 0)
-            .ok_or_else(io::Error::last_os_error)
+        check(pid)?;
+        Pid::from_raw(pid).ok_or_else(io::Error::last_os_error)
     }
 
     /// Comes back only with what went wrong.

@@ -138,21 +138,21 @@ impl ProcessEngine {
     /// on this storage must not slow down the tasks of this one.
     async fn shared(&self, storage: &TemporaryStorage) -> Result<Arc<Shared>, TaskError> {
         let begin = || async {
-            let (settings, storage) = (self.settings.clone(), storage.clone());
-            let prepared =
-                tokio::task::spawn_blocking(move || family::prepare(&settings, &storage));
-            prepared
-                .await
-                .map_err(TaskError::other)?
-                .map_err(TaskError::other)?;
-            Ok::<_, TaskError>(Arc::new(Shared {
+            let shared = Arc::new(Shared {
                 settings: self.settings.clone(),
                 #[cfg(unix)]
                 processes: Arc::default(),
                 cgroups: AtomicU64::new(0),
                 #[cfg(unix)]
                 search: super::strays::Search::default(),
-            }))
+            });
+            let (ready, storage) = (Arc::clone(&shared), storage.clone());
+            let prepared = tokio::task::spawn_blocking(move || family::prepare(&ready, &storage));
+            prepared
+                .await
+                .map_err(TaskError::other)?
+                .map_err(TaskError::other)?;
+            Ok::<_, TaskError>(shared)
         };
         self.shared.get_or_try_init(begin).await.cloned()
     }

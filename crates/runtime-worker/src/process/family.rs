@@ -12,12 +12,12 @@ use runtime_core::{LogDrain, TemporaryStorage};
 use rustix::process::{Pid, Signal as Unix, kill_process_group, setsid};
 
 use super::cgroup::{self, Cgroup};
-use super::engine::{Cgroups, Settings, Shared};
+use super::engine::{Cgroups, Shared};
 use super::ladder::Signal;
 use super::output::Output;
 use super::proc::oom_kills;
 pub(super) use super::start::Process;
-use super::strays::{MARKER, Search, reap_orphans};
+use super::strays::{MARKER, reap_orphans};
 use super::usage::Sampler;
 use crate::{TaskRecord, Usage};
 
@@ -156,14 +156,12 @@ fn new_cgroup(shared: &Shared) -> Option<(Cgroup, File)> {
 
 /// Does what has to be done before the first task: becomes the one to whom orphans come, if that is
 /// wanted, and ends what workers that were killed left running on this storage.
-pub(super) fn prepare(settings: &Settings, storage: &TemporaryStorage) -> io::Result<()> {
+pub(super) fn prepare(shared: &Shared, storage: &TemporaryStorage) -> io::Result<()> {
     #[cfg(target_os = "linux")]
-    if settings.adopts_orphans {
+    if shared.settings.adopts_orphans {
         // The value only has to be there; the kernel takes it as "yes".
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = settings;
-    Search::default().kill_of_dead_workers(storage);
+    shared.search.kill_of_dead_workers(storage);
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use runtime_core::{LogDrain, TemporaryStorage};
 pub(super) use tokio::process::Child as Process;
 
-use super::engine::{Settings, Shared};
+use super::engine::Shared;
 use super::ladder::Signal;
 use super::output::Output;
 use crate::TaskRecord;
@@ -40,6 +40,6 @@ impl Family {
 }
 
 /// There is nothing to be done before the first task.
-pub(super) fn prepare(_: &Settings, _: &TemporaryStorage) -> io::Result<()> {
+pub(super) fn prepare(_: &Shared, _: &TemporaryStorage) -> io::Result<()> {
     Ok(())
 }
