@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::hash::hex;
+
 /// A key for caches; equal only if the bytes and the checks on them are the same.
 ///
 /// The text is a kind and a SHA-256 of the parts, so that a key may be logged and stored even when
@@ -29,12 +31,12 @@ impl HashKey {
             hash.update((part.as_ref().len() as u64).to_be_bytes());
             hash.update(part.as_ref());
         }
-        Self(format!("{kind}:{:x}", hash.finalize()))
+        Self(format!("{kind}:{}", hex(&hash.finalize())))
     }
 
     /// Makes a key of the bytes themselves.
     pub(crate) fn of_bytes(kind: &str, bytes: &[u8]) -> Self {
-        Self(format!("{kind}:{:x}", Sha256::digest(bytes)))
+        Self(format!("{kind}:{}", hex(&Sha256::digest(bytes))))
     }
 
     /// The key as text: letters, digits, dashes and one colon.

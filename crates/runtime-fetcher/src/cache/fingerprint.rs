@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::input::CONTENT;
 use crate::TargetError;
+use crate::hash::hex;
 
 /// What stands beside an input. It is written when the input is complete.
 #[derive(Serialize, Deserialize)]
@@ -49,7 +50,7 @@ impl Record {
 fn fingerprint(content: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     add(&mut hash, content)?;
-    Ok(format!("{:x}", hash.finalize()))
+    Ok(hex(&hash.finalize()))
 }
 
 /// Adds a file or a folder. Each part has its length in front, so that no two trees are the same text.

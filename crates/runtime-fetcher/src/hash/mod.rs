@@ -5,4 +5,4 @@ mod verifier;
 
 pub use digest::{Algorithm, Hashes, HexDigest};
 pub use verifier::HashMismatch;
-pub(crate) use verifier::Verifier;
+pub(crate) use verifier::{Verifier, hex};

@@ -114,7 +114,8 @@ fn update(hasher: &mut Hasher, batch: &[Bytes]) -> io::Result<()> {
     Ok(())
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// As hexadecimal digits in lower case.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {

@@ -3,13 +3,13 @@
 use std::io::Write as _;
 
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 
-use crate::support::{Server, Step, body, context, get_reference};
+use crate::support::{Server, Step, body, context, digest, get_reference};
 
 /// A server that encodes, and the reference with the hash of the bytes before that.
 async fn check(encoding: &'static str, packed: Vec<u8>, plain: Vec<u8>) {
-    let hash = format!("{:x}", Sha256::digest(&plain));
+    let hash = digest::<Sha256>(&plain);
     let server =
         Server::start(move |_| Step::answer("200 OK", &[("Content-Encoding", encoding)], &packed))
             .await;

@@ -4,9 +4,11 @@ use runtime_core::chain;
 use runtime_fetcher::{FetchContext, FileTarget};
 use serde_json::{Value, json};
 use sha1::Sha1;
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 
-use crate::support::{Server, Step, body, config, context, context_with, get_reference, resolve};
+use crate::support::{
+    Server, Step, body, config, context, context_with, digest, get_reference, resolve,
+};
 
 const HELLO_MD5: &str = "5d41402abc4b2a76b9719d911017c592";
 const HELLO_SHA1: &str = "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d";
@@ -87,8 +89,8 @@ async fn large() -> (Server, FetchContext, Value) {
     let server = Server::start(|_| Step::answer("200 OK", &[], &body(LARGE))).await;
     let bytes = body(LARGE);
     let hashes = json!({
-        "sha1": format!("{:x}", Sha1::digest(&bytes)),
-        "sha256": format!("{:x}", Sha256::digest(&bytes)),
+        "sha1": digest::<Sha1>(&bytes),
+        "sha256": digest::<Sha256>(&bytes),
     });
     let mut config = config();
     config.max_bytes = 4 << 20;

@@ -5,9 +5,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use runtime_fetcher::{FetchContext, FileTarget, ParallelPolicy};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 
-use crate::support::{Request, Server, Step, body, config, context_with, get_reference, resolve};
+use crate::support::{
+    Request, Server, Step, body, config, context_with, digest, get_reference, resolve,
+};
 
 const LENGTH: usize = 60_000;
 
@@ -122,7 +124,7 @@ async fn start(faults: Vec<Fault>) -> Server {
 }
 
 fn checked(server: &Server) -> Value {
-    let hash = format!("{:x}", Sha256::digest(body(LENGTH)));
+    let hash = digest::<Sha256>(&body(LENGTH));
     json!({ "url": server.url("/"), "sha256": hash })
 }
 

@@ -73,6 +73,12 @@ pub(crate) async fn get_reference(
     }
 }
 
+/// The hash of bytes, as it stands in a reference.
+pub(crate) fn digest<D: sha2::Digest>(bytes: &[u8]) -> String {
+    let hash = D::digest(bytes);
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Bytes that do not repeat soon, so that a misplaced piece shows.
 pub(crate) fn body(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;

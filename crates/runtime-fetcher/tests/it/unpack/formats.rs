@@ -6,11 +6,11 @@ use runtime_fetcher::{
     ArchiveFormat, DirectoryTarget, FetchError, Target, TargetError, UnpackLimits,
 };
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 
 use super::build::{Tar, Zip, gzip, xz, zstd};
 use super::{Site, names};
-use crate::support::{Server, Step, body, context, resolve};
+use crate::support::{Server, Step, body, context, digest, resolve};
 
 fn tree() -> Tar {
     Tar::new()
@@ -147,7 +147,7 @@ async fn links_inside_the_archive_are_made() {
 #[tokio::test]
 async fn an_archive_is_fetched_and_unpacked() {
     let archive = zstd(&tree().bytes());
-    let hash = format!("{:x}", Sha256::digest(&archive));
+    let hash = digest::<Sha256>(&archive);
     let server = Server::start(move |_| Step::answer("200 OK", &[], &archive)).await;
     let (site, context) = (Site::new(), context());
     let reference = resolve(&context, json!({ "url": server.url("/"), "sha256": hash })).await;
