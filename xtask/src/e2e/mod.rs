@@ -3,6 +3,7 @@
 mod browser;
 mod full_disk;
 mod metrics;
+mod oom;
 mod python;
 mod scriptworker;
 pub(crate) mod server;
@@ -41,6 +42,11 @@ const SCRIPTS: &[Script] = &[
         name: "metrics",
         what: "Prometheus's own Python client reads a worker's metrics",
         run: metrics::run,
+    },
+    Script {
+        name: "oom",
+        what: "a task that the kernel kills because its memory runs out",
+        run: oom::run,
     },
     Script {
         name: "scriptworker",

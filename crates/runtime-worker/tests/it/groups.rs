@@ -9,7 +9,7 @@ use runtime_worker::ProcessEngine;
 use runtime_worker::plugins::Resources;
 use serde_json::json;
 
-use crate::support::{Bench, is_alive, process_engine, sh};
+use crate::support::{Bench, is_alive, process_engine, sh, state};
 
 /// A folder in which control groups seem to be made, and a count of what the machine killed.
 struct Machine {
@@ -112,6 +112,24 @@ async fn what_a_group_counted_is_reported_in_place_of_samples() {
         log.contains("Resources: 1.50 s of processor time, 3.0 MiB of memory at the peak"),
         "{log}"
     );
+}
+
+#[tokio::test]
+#[ignore = "needs a limit of memory, which `cargo xtask e2e oom` sets"]
+async fn a_task_that_the_kernel_kills_for_memory_is_told_so() {
+    let bench = Bench::new().await;
+    let running = bench.start(bench.worker());
+    // A line without an end is kept in memory. The shell stays, since it uses little.
+    let task_id = bench.create(sh("tail /dev/zero; exit $?"));
+    let status = bench.resolved(&task_id).await;
+    assert_eq!(state(&status), "failed");
+    let log = bench.log(&task_id).await;
+    assert!(log.contains(OURS) || log.contains(PERHAPS_OURS), "{log}");
+    let next = bench.create(sh("true"));
+    let status = bench.resolved(&next).await;
+    assert_eq!(state(&status), "completed", "the worker lives");
+    running.stop().await;
+    bench.assert_nothing_is_left();
 }
 
 /// A real control group of the test, where this user may make one.
