@@ -24,9 +24,10 @@ pub(super) type Deadline = watch::Receiver<Option<Instant>>;
 
 /// A command that runs.
 pub(super) struct Child {
+    /// Dropped before the process, while the number of the group is still taken.
+    family: Family,
     process: Process,
     output: Output,
-    family: Family,
     shared: Arc<Shared>,
     context: TaskContext,
 }
