@@ -155,9 +155,11 @@ impl Drop for Delegated {
     }
 }
 
+/// The task ends when its stray is `sleep`, and has left whatever the script makes it leave.
 async fn ends_stray(engine: ProcessEngine, script: &str) {
     let bench = Bench::new().await;
-    let task_id = bench.create(sh(&format!("{script} >/dev/null 2>&1 & echo $!")));
+    let left = r#"until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done"#;
+    let task_id = bench.create(sh(&format!("{script} >/dev/null 2>&1 & {left}; echo $!")));
     let running = bench.start(bench.worker_number(0, Arc::new(engine)));
     bench.resolved(&task_id).await;
     running.stop().await;
