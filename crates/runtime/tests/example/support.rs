@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -68,13 +69,16 @@ pub(crate) fn signal(child: &Child, name: &str) {
 
 /// Sends the second signal, which must not come before the first was handled: both would count as one.
 pub(crate) fn signal_until_ended(child: &mut Child) -> ExitStatus {
-    loop {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < patience {
         if let Some(status) = child.try_wait().expect("it is our child") {
             return status;
         }
         std::thread::yield_now();
         signal(child, "-TERM");
     }
+    child.kill().expect("it is our child");
+    panic!("it goes on after its second signal");
 }
 
 /// Reads a URL until a text comes.
