@@ -45,19 +45,24 @@ fn outages(method: &str) -> [FaultRule; 2] {
     [down(method), reset]
 }
 
-#[tokio::test]
-async fn a_queue_that_is_away_for_a_minute_at_a_claim_costs_nothing_but_time() {
-    for outage in outages("queue.claimWork") {
+/// A task runs while what `method` asks for is away for a minute, and completes.
+async fn completes_after_a_minute_without(method: &str, worker: fn(&Bench) -> WorkerBuilder) {
+    for outage in outages(method) {
         let bench = Bench::new().await;
         let when = format!("{outage:?}");
         let fault = bench.taskcluster.inject(outage);
         let task = Held::create(&bench);
         task.release();
         let time = SlowMotion::begin(&bench.taskcluster);
-        let running = bench.start(impatient(&bench));
+        let running = bench.start(worker(&bench));
         bench.a_minute_of(&time, &fault).await;
         bench.recovers(time, &task, running, &when).await;
     }
+}
+
+#[tokio::test]
+async fn a_queue_that_is_away_for_a_minute_at_a_claim_costs_nothing_but_time() {
+    completes_after_a_minute_without("queue.claimWork", impatient).await;
 }
 
 #[tokio::test]
@@ -81,34 +86,17 @@ async fn a_queue_that_is_away_for_a_minute_while_a_task_runs_costs_nothing_but_t
 
 #[tokio::test]
 async fn a_queue_that_is_away_for_a_minute_at_the_report_costs_nothing_but_time() {
-    for outage in outages("queue.reportCompleted") {
-        let bench = Bench::new().await;
-        let when = format!("{outage:?}");
-        let fault = bench.taskcluster.inject(outage);
-        let task = Held::create(&bench);
-        task.release();
-        let time = SlowMotion::begin(&bench.taskcluster);
-        let running = bench.start(impatient(&bench));
-        bench.a_minute_of(&time, &fault).await;
-        bench.recovers(time, &task, running, &when).await;
-    }
+    completes_after_a_minute_without("queue.reportCompleted", impatient).await;
 }
 
 #[tokio::test]
 async fn uploads_wait_a_minute_for_who_takes_them() {
+    let patient = |bench: &Bench| {
+        let worker = bench.worker_with_default_client();
+        worker.timing(Timing::default())
+    };
     for method in ["queue.createArtifact", "s3.put"] {
-        for outage in outages(method) {
-            let bench = Bench::new().await;
-            let when = format!("{outage:?}");
-            let fault = bench.taskcluster.inject(outage);
-            let task = Held::create(&bench);
-            task.release();
-            let time = SlowMotion::begin(&bench.taskcluster);
-            let worker = bench.worker_with_default_client();
-            let running = bench.start(worker.timing(Timing::default()));
-            bench.a_minute_of(&time, &fault).await;
-            bench.recovers(time, &task, running, &when).await;
-        }
+        completes_after_a_minute_without(method, patient).await;
     }
 }
 
