@@ -3,8 +3,7 @@
 use anyhow::Result;
 use xshell::{Cmd, Shell, cmd};
 
-use super::{Outcome, server};
-use crate::workspace::cargo;
+use super::{Outcome, server, worker_test};
 
 const FOLDER: &str = "target/e2e/full-disk";
 
@@ -25,18 +24,8 @@ pub(super) fn run(sh: &Shell) -> Result<Outcome> {
 fn worker(sh: &Shell) -> Result<()> {
     const TEST: &str = "disk::a_real_disk_that_tasks_fill_costs_no_task_its_life";
     let folder = sh.current_dir().join(FOLDER);
-    let program = [
-        "test",
-        "-p",
-        "runtime-worker",
-        "--all-features",
-        "--test",
-        "it",
-    ];
-    cargo(sh).args(program).arg("--no-run").run()?;
-    let test = mounted(sh, "4m").arg("cargo").args(program);
-    let test = test.args(["--", "--ignored", "--exact", TEST]);
-    Ok(test.env("RUNTIME_WORKER_SMALL_DISK", folder).run()?)
+    let place = mounted(sh, "4m").env("RUNTIME_WORKER_SMALL_DISK", folder);
+    worker_test(sh, TEST, place)
 }
 
 /// Begins a command that sees a small disk at the folder: in namespaces of its own, so that this needs no

@@ -11,13 +11,31 @@ mod taskcluster;
 mod webhook;
 
 use anyhow::{Context, Result, bail};
-use xshell::Shell;
+use xshell::{Cmd, Shell};
+
+use crate::workspace::cargo;
 
 /// How a script ended, if not by an error.
 enum Outcome {
     Passed,
     /// Something that it needs is missing: what, and how to get it.
     Skipped(String),
+}
+
+/// Runs a test of the worker that is ignored elsewhere. `place` begins the command in the place that the test needs,
+/// and cargo ends it.
+fn worker_test<'a>(sh: &'a Shell, test: &str, place: Cmd<'a>) -> Result<()> {
+    let program = [
+        "test",
+        "-p",
+        "runtime-worker",
+        "--all-features",
+        "--test",
+        "it",
+    ];
+    cargo(sh).args(program).arg("--no-run").run()?;
+    let run = place.arg("cargo").args(program);
+    Ok(run.args(["--", "--ignored", "--exact", test]).run()?)
 }
 
 /// A check by name.

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
-use super::Outcome;
-use crate::workspace::cargo;
+use super::{Outcome, worker_test};
 
 const TEST: &str = "groups::a_task_that_the_kernel_kills_for_memory_is_told_so";
 
@@ -30,19 +29,9 @@ pub(super) fn run(sh: &Shell) -> Result<Outcome> {
         let reason = "this user can make no control group that limits memory; try as root";
         return Ok(Outcome::Skipped(reason.to_owned()));
     };
-    let test = [
-        "test",
-        "-p",
-        "runtime-worker",
-        "--all-features",
-        "--test",
-        "it",
-    ];
-    cargo(sh).args(test).arg("--no-run").run()?;
     let enter = r#"echo 0 > "$0/cgroup.procs" && exec "$@""#;
     let path = &group.0;
-    let run = cmd!(sh, "sh -c {enter} {path} cargo").args(test);
-    run.args(["--", "--ignored", "--exact", TEST]).run()?;
+    worker_test(sh, TEST, cmd!(sh, "sh -c {enter} {path}"))?;
     Ok(Outcome::Passed)
 }
 
