@@ -1,11 +1,11 @@
 //! The same game with folders, whose root is closed and opened again while tasks are at it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ struct Model {
     /// For each key, when the last purge began that has ended.
     purged: [AtomicU64; KEYS as usize],
     folders: Mutex<HashMap<u64, Arc<Known>>>,
+    /// What users deleted by hand, or are about to delete.
+    deleted: Mutex<HashSet<PathBuf>>,
     random: AtomicU64,
 }
 
@@ -34,7 +36,6 @@ struct Known {
     users: AtomicUsize,
     /// When it was known to be spoiled: poisoned, or deleted by hand.
     spoiled: AtomicU64,
-    is_deleted: AtomicBool,
 }
 
 /// A user in the model, who leaves also when its task is aborted.
@@ -56,10 +57,24 @@ impl Model {
         fastrand::Rng::with_seed(seed).u64(..most)
     }
 
-    fn known(&self, folder: &Path) -> Arc<Known> {
-        let stamp = fs::read_to_string(folder.join("stamp")).expect("what is handed out is whole");
+    /// What is known of a folder that was handed out; nothing if somebody who shares it deletes it just now.
+    fn known(&self, folder: &Path) -> Option<Arc<Known>> {
+        let stamp = match fs::read_to_string(folder.join("stamp")) {
+            Ok(stamp) => stamp,
+            Err(error) => {
+                assert!(
+                    self.is_deleted(folder),
+                    "handed out without its end: {error}"
+                );
+                return None;
+            }
+        };
         let stamp = stamp.parse().expect("a stamp of this test");
-        Arc::clone(&self.folders.lock().unwrap()[&stamp])
+        Some(Arc::clone(&self.folders.lock().unwrap()[&stamp]))
+    }
+
+    fn is_deleted(&self, folder: &Path) -> bool {
+        self.deleted.lock().unwrap().contains(folder)
     }
 }
 
@@ -81,7 +96,6 @@ async fn fill(model: Arc<Model>, draft: Draft) -> io::Result<()> {
         made_at,
         users: AtomicUsize::new(0),
         spoiled: AtomicU64::new(u64::MAX),
-        is_deleted: AtomicBool::new(false),
     };
     model
         .folders
@@ -197,7 +211,8 @@ impl Session {
             }
             Op::Break { key } => {
                 if let Some((handle, known)) = self.require(key).await {
-                    known.is_deleted.store(true, SeqCst);
+                    let path = handle.path().to_owned();
+                    self.model.deleted.lock().unwrap().insert(path);
                     // Others may do the same, or the folder may have gone with its cache.
                     let _ = fs::remove_dir_all(handle.path());
                     known.spoiled.fetch_min(self.model.tick(), SeqCst);
@@ -225,11 +240,14 @@ impl Session {
         let make = move |draft| fill(Arc::clone(&model), draft);
         // A failure is part of the game.
         let handle = self.cache.require(&key, make).await.ok()?;
-        if !handle.path().join("stamp").exists() && self.sharing == Sharing::Shared {
-            // Somebody who shares it has deleted it just now.
+        let Some(known) = self.model.known(handle.path()) else {
+            assert_eq!(
+                self.sharing,
+                Sharing::Shared,
+                "handed out after it was deleted"
+            );
             return None;
-        }
-        let known = self.model.known(handle.path());
+        };
         assert!(known.made_at > purged, "handed out after it was purged");
         assert!(
             known.spoiled.load(SeqCst) > asked,
@@ -257,7 +275,7 @@ impl Session {
         tokio::time::sleep(Duration::from_millis(most.into())).await;
         let is_there = handle.path().join("stamp").exists();
         assert!(
-            is_there || known.is_deleted.load(SeqCst),
+            is_there || self.model.is_deleted(handle.path()),
             "removed while in use"
         );
         drop(using);
