@@ -27,7 +27,7 @@ const SHORT: Duration = Duration::from_secs(2);
 const SUSPICIOUS: u32 = 3;
 
 /// How long the goodbye to the server may take once the last stream is over.
-const GOODBYE: Duration = Duration::from_secs(1);
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// The tunnel of a client.
 #[derive(Debug)]

@@ -58,6 +58,7 @@ mod buffer;
 mod config;
 mod error;
 mod frame;
+mod goodbye;
 mod session;
 mod slot;
 mod state;

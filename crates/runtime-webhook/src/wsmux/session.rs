@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{self, CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self, Message};
 
+use super::goodbye::Goodbye;
 use super::state::State;
 use super::stream::Stream;
 use super::{Config, OpenError, Role, SessionError};
@@ -24,7 +24,7 @@ use super::{Config, OpenError, Role, SessionError};
 const BUFFER: usize = 64 * 1024;
 
 /// So many messages are taken before the other direction gets its turn.
-const BATCH: usize = 32;
+pub(super) const BATCH: usize = 32;
 
 /// So many turns are taken before other tasks get theirs.
 const TURNS: usize = 8;
@@ -184,8 +184,8 @@ pub struct Driver<S> {
     heard: bool,
     /// Whether something was given to the connection that may not have been sent.
     unsent: bool,
-    /// How the session ends, once the peer was told.
-    goodbye: Option<Result<(), SessionError>>,
+    /// How the session ends.
+    goodbye: Option<Goodbye>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
@@ -286,14 +286,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Poll::Pending
     }
 
-    /// Ends the streams, and says goodbye if the peer is still there and did nothing of the kind.
+    /// Ends the streams, and tells the peer.
     fn say_goodbye(&mut self, result: Result<(), SessionError>) {
         self.shared.with(State::end);
-        if let Some(frame) = goodbye(&result) {
-            // Whether the peer hears it makes no difference any more.
-            let _ = self.send(Message::Close(Some(frame)));
-        }
-        self.goodbye = Some(result);
+        self.goodbye = Some(Goodbye::say(&mut self.websocket, result));
     }
 }
 
@@ -301,18 +297,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
     type Output = Result<(), SessionError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.goodbye.is_none()
-            && let Poll::Ready(result) = self.poll_session(cx)
+        let driver = &mut *self;
+        if driver.goodbye.is_none()
+            && let Poll::Ready(result) = driver.poll_session(cx)
         {
-            self.say_goodbye(result);
+            driver.say_goodbye(result);
         }
-        if self.goodbye.is_none() {
-            return Poll::Pending;
-        }
-        // A peer that does not even take this much is left to the next ping.
-        match Pin::new(&mut self.websocket).poll_flush(cx) {
-            Poll::Pending if self.pings.poll_tick(cx).is_pending() => Poll::Pending,
-            _ => Poll::Ready(self.goodbye.take().unwrap_or(Err(SessionError::Eof))),
+        match &mut driver.goodbye {
+            Some(goodbye) => goodbye.poll(&mut driver.websocket, cx),
+            None => Poll::Pending,
         }
     }
 }
@@ -328,22 +321,4 @@ fn closed(frame: Option<CloseFrame>) -> SessionError {
         (frame.code.into(), frame.reason.to_string())
     });
     SessionError::Closed { code, reason }
-}
-
-/// What the peer is told about the end of the session.
-fn goodbye(result: &Result<(), SessionError>) -> Option<CloseFrame> {
-    let (code, reason) = match result {
-        Ok(()) => (CloseCode::Normal, String::new()),
-        Err(SessionError::Frame(error)) => (CloseCode::Policy, error.to_string()),
-        Err(error @ (SessionError::Text | SessionError::Flood)) => {
-            (CloseCode::Policy, error.to_string())
-        }
-        Err(SessionError::WebSocket(tungstenite::Error::Capacity(_))) => {
-            (CloseCode::Size, String::new())
-        }
-        Err(SessionError::WebSocket(_)) => (CloseCode::Protocol, String::new()),
-        Err(_) => return None,
-    };
-    let reason = reason.into();
-    Some(CloseFrame { code, reason })
 }

@@ -81,7 +81,43 @@ async fn closing_lets_streams_finish_and_says_goodbye() {
         panic!("a goodbye");
     };
     assert_eq!(u16::from(frame.code), 1000);
+    drop(peer);
     ended.await.expect("the driver").expect("it was asked to");
+}
+
+/// A socket with something unread is reset when it is closed, and the peer may lose what it has not read.
+#[tokio::test(start_paused = true)]
+async fn the_peer_ends_the_connection_after_a_goodbye() {
+    let (client, ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    client.close();
+    // The peer has not read the goodbye yet, and is still sending.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    peer.send(2, Kind::Syn).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(!ended.is_finished(), "it closed the connection first");
+    drop(peer);
+    ended.await.expect("the driver").expect("it was asked to");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_hears_no_goodbye_is_left_to_itself() {
+    let (client, ended, _peer) = raw(Config::default(), 1 << 20).await;
+    let before = tokio::time::Instant::now();
+    client.close();
+    ended.await.expect("the driver").expect("it was asked to");
+    assert_eq!(before.elapsed().as_secs(), 1);
+}
+
+#[tokio::test]
+async fn what_came_before_the_end_can_be_read_after_a_flush() {
+    let (client, ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let mut stream = peer.open(&client, 0).await;
+    peer.data(0, b"answer").await;
+    peer.send(0, Kind::Fin).await;
+    peer.send_message(Message::Close(None)).await;
+    ended.await.expect("the driver").expect_err("the peer left");
+    stream.flush().await.expect("there is nothing to send");
+    assert_eq!(read_all(&mut stream).await, b"answer");
 }
 
 #[tokio::test(start_paused = true)]

@@ -141,7 +141,7 @@ async fn a_token_is_used_again_until_it_is_about_to_expire() {
 #[tokio::test]
 async fn attaching_without_a_server_says_why_and_leaves_nothing() {
     let server = server().await;
-    let tunnel = builder(&server).attach_timeout(Duration::from_millis(200));
+    let tunnel = builder(&server).attach_timeout(Duration::from_secs(2));
     server.kill().await;
     let tunnel = tunnel.start().expect("it is set up");
     let error = tunnel.attach(echo()).await.expect_err("nobody is there");
@@ -161,7 +161,7 @@ async fn a_refusal_names_the_status_and_no_token() {
     let server = server().await;
     let tokens = token_fn(|| async { Ok(lasting(SecretString::from("hidden.hidden.hidden"))) });
     let tunnel = Websocktunnel::builder(server.url(), ID, tokens);
-    let tunnel = tunnel.attach_timeout(Duration::from_millis(200));
+    let tunnel = tunnel.attach_timeout(Duration::from_secs(2));
     let tunnel = tunnel.start().expect("it is set up");
     let error = tunnel.attach(echo()).await.expect_err("the token is wrong");
     let text = format!("{error:?} {}", runtime_core::chain(&error));
@@ -202,7 +202,8 @@ async fn stopping_lets_requests_finish_and_cuts_those_that_do_not() {
     let finish = async { finish.notify_one() };
     let (cut, ()) = tokio::join!(stop, finish);
     assert_eq!(cut, 0);
-    assert!(answer.await.expect("the viewer").ends_with("done"));
+    let answer = answer.await.expect("the viewer");
+    assert!(answer.ends_with("done"), "{answer}");
     assert!(matches!(
         tunnel.attach(echo()).await,
         Err(AttachError::Stopped)
@@ -216,7 +217,7 @@ async fn a_server_that_says_nothing_is_given_up() {
     let tokens = token_fn(|| async { Ok(lasting(SecretString::from("t"))) });
     let tunnel = Websocktunnel::builder(format!("ws://{address}"), ID, tokens);
     let tunnel = tunnel
-        .attach_timeout(Duration::from_millis(100))
+        .attach_timeout(Duration::from_secs(1))
         .start()
         .expect("it is set up");
     let accepted = async {
