@@ -1,12 +1,12 @@
 //! Every task is resolved once, with the right reason, and leaves nothing behind.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::support::{Bench, sh, state};
+use crate::support::{Bench, Held, MORE_THAN_A_CLAIM, NEARLY_A_CLAIM, sh, state};
 use async_trait::async_trait;
 use runtime_core::TaskError;
 use runtime_mocks::MockMonitor;
+use runtime_mocks::taskcluster::TaskStatus;
 use runtime_worker::{Engine, Plugin, SandboxBuilder, TaskPlugin, TaskRun};
 use serde_json::{Value, json};
 
@@ -146,13 +146,20 @@ async fn an_immediate_stop_resolves_worker_shutdown_and_the_queue_retries() {
 
 #[tokio::test]
 async fn claims_are_extended_for_as_long_as_a_task_runs() {
-    let bench = Bench::with_claim_timeout(Duration::from_secs(2)).await;
-    let task_id = bench.create(sh("sleep 4; echo done"));
+    let bench = Bench::new().await;
+    let task = Held::create(&bench);
     let running = bench.start(bench.worker());
-    let status = bench.resolved(&task_id).await;
+    bench.file_appears(&task.started).await;
+    let status = bench.taskcluster.status(&task.task_id);
+    let claimed = status.expect("the task exists").runs[0].taken_until;
+    bench.taskcluster.advance(NEARLY_A_CLAIM);
+    let is_extended = |status: &TaskStatus| status.runs[0].taken_until > claimed;
+    bench.until(&task.task_id, is_extended).await;
+    bench.taskcluster.advance(NEARLY_A_CLAIM);
+    task.release();
+    task.completes_in_its_first_run(&bench, "after two claims")
+        .await;
     running.stop().await;
-    assert_eq!(state(&status), "completed");
-    assert_eq!(status.runs.len(), 1);
 }
 
 #[tokio::test]
@@ -161,13 +168,8 @@ async fn a_lost_claim_ends_the_task_without_a_report() {
     let task_id = bench.create(sh("test \"$RUN\" = 1 || sleep 600"));
     let running = bench.start(bench.worker());
     bench.running(&task_id).await;
-    bench.taskcluster.advance(Duration::from_secs(1300));
-    let lost = |status: &runtime_mocks::taskcluster::TaskStatus| status.runs.len() == 2;
-    bench
-        .taskcluster
-        .wait_for(&task_id, lost)
-        .await
-        .expect("the task exists");
+    bench.taskcluster.advance(MORE_THAN_A_CLAIM);
+    bench.until(&task_id, |status| status.runs.len() == 2).await;
     running.stop_now().await;
     let status = bench.taskcluster.status(&task_id).expect("the task exists");
     assert_eq!(status.runs[0].reason_resolved, Some("claim-expired"));

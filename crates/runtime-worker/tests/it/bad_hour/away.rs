@@ -5,14 +5,10 @@ use std::time::Duration;
 use runtime_mocks::taskcluster::{Fault, FaultRule, InjectedFault};
 use runtime_worker::{Timing, WorkerBuilder};
 
-use super::held::Held;
 use super::{down, refused};
-use crate::support::{Bench, Running, SlowMotion};
+use crate::support::{Bench, Held, NEARLY_A_CLAIM, Running, SlowMotion};
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// From the start of a claim of 20 minutes, time enough for it to be extended.
-const NEARLY_A_CLAIM: Duration = Duration::from_secs(1100);
 
 impl Bench {
     /// Lets a minute pass from the first call that `fault` befalls.

@@ -6,7 +6,6 @@ mod cancel;
 mod clocks;
 mod gate;
 mod hangs;
-mod held;
 mod panics;
 mod queue_down;
 mod storm;

@@ -4,12 +4,8 @@ use std::time::Duration;
 
 use runtime_mocks::taskcluster::{Fault, FaultRule};
 
-use super::held::Held;
 use super::{down, refused};
-use crate::support::{Bench, sh, state};
-
-/// Time enough for a claim to be extended, as the clock of the queue goes.
-const NEARLY_A_CLAIM: Duration = Duration::from_secs(1100);
+use crate::support::{Bench, Held, MORE_THAN_A_CLAIM, NEARLY_A_CLAIM, sh, state};
 
 #[tokio::test]
 async fn refused_credentials_are_replaced_by_an_early_reclaim() {
@@ -59,7 +55,7 @@ async fn a_claim_whose_answer_is_lost_expires_and_its_task_runs_again() {
     let running = bench.start(bench.worker());
     bench.hit(&fault, 1).await;
     bench.running(&task_id).await;
-    bench.taskcluster.advance(Duration::from_secs(1300));
+    bench.taskcluster.advance(MORE_THAN_A_CLAIM);
     let status = bench.resolved(&task_id).await;
     running.stop().await;
     assert_eq!(state(&status), "completed");
@@ -80,7 +76,7 @@ async fn a_run_that_another_worker_took_over_is_left_to_it() {
         .inject(down("queue.reclaimTask").on_path("/runs/0/"));
     let first = bench.start(bench.worker());
     bench.file_appears(&pid).await;
-    bench.taskcluster.advance(Duration::from_secs(1300));
+    bench.taskcluster.advance(MORE_THAN_A_CLAIM);
     let second = bench.start(bench.other_worker());
     let status = bench.resolved(&task_id).await;
     bench.reported(2).await;

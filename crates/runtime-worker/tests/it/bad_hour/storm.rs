@@ -12,7 +12,9 @@ use runtime_worker::{Resolution, TaskReport};
 use serde_json::json;
 
 use super::actors::{ACTS, Act, Actors};
-use crate::support::{Bench, Holdings, Running, is_alone, process_engine, run_alone, state};
+use crate::support::{
+    Bench, Holdings, MORE_THAN_A_CLAIM, Running, is_alone, process_engine, run_alone, state,
+};
 
 const SEED: u64 = 0x0bad_0a11;
 
@@ -124,7 +126,7 @@ impl<'a> Storm<'a> {
             last = resolved;
             if quiet > STANDSTILL {
                 self.bench.taskcluster.clear_faults();
-                self.bench.taskcluster.advance(Duration::from_secs(1300));
+                self.bench.taskcluster.advance(MORE_THAN_A_CLAIM);
                 quiet = Duration::ZERO;
             }
             self.strike();

@@ -3,12 +3,14 @@
 mod alone;
 mod asking;
 mod child;
+mod held;
 mod settings;
 mod time;
 mod workers;
 
 pub(crate) use alone::{Holdings, is_alone, run_alone};
 pub(crate) use child::{WorkerProcess, be_the_worker};
+pub(crate) use held::Held;
 pub(crate) use settings::{Settings, process_engine};
 pub(crate) use time::SlowMotion;
 
@@ -35,6 +37,12 @@ const QUEUE: &str = "test/linux";
 
 /// How long a claim waits for a task, since a worker that stops gracefully waits for its claim.
 const SHORT_POLL: Duration = Duration::from_millis(100);
+
+/// From the start of a claim of 20 minutes, time enough for it to be extended.
+pub(crate) const NEARLY_A_CLAIM: Duration = Duration::from_secs(1100);
+
+/// From the start of a claim of 20 minutes, time enough for it to be over.
+pub(crate) const MORE_THAN_A_CLAIM: Duration = Duration::from_secs(1300);
 
 /// An embedded Taskcluster, the folder of a worker for it, and what is noted of the worker.
 pub(crate) struct Bench {

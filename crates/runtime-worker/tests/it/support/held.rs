@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 
-use crate::support::{Bench, sh, state};
+use super::{Bench, sh, state};
 
 /// Waits for a file.
-pub(super) struct Held {
-    pub(super) task_id: String,
-    pub(super) started: PathBuf,
+pub(crate) struct Held {
+    pub(crate) task_id: String,
+    pub(crate) started: PathBuf,
     go: PathBuf,
 }
 
 impl Held {
-    pub(super) fn create(bench: &Bench) -> Self {
+    pub(crate) fn create(bench: &Bench) -> Self {
         let (started, go) = (bench.mark("started"), bench.mark("go"));
         let script = format!(
             "echo > {}; while ! test -e {}; do sleep 0.05; done; echo precious",
@@ -26,11 +26,11 @@ impl Held {
         }
     }
 
-    pub(super) fn release(&self) {
+    pub(crate) fn release(&self) {
         std::fs::write(&self.go, "").expect("the folder is ours");
     }
 
-    pub(super) async fn completes_in_its_first_run(&self, bench: &Bench, when: &str) {
+    pub(crate) async fn completes_in_its_first_run(&self, bench: &Bench, when: &str) {
         let status = bench.resolved(&self.task_id).await;
         let outcome = (state(&status), status.runs.len());
         assert_eq!(outcome, ("completed".to_owned(), 1), "{when}");
