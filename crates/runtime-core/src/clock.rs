@@ -39,9 +39,13 @@ impl Clock for SystemClock {
     /// Sleeps in short naps, because a monotonic timer sleeps through a suspended machine and never
     /// hears of a clock that was set.
     async fn sleep_until(&self, deadline: Timestamp) {
-        while let Some(rest) = until(self.now(), deadline) {
-            tokio::time::sleep(rest.min(LONGEST_NAP)).await;
-        }
+        nap_until(deadline, Timestamp::now).await;
+    }
+}
+
+async fn nap_until(deadline: Timestamp, now: impl Fn() -> Timestamp) {
+    while let Some(rest) = until(now(), deadline) {
+        tokio::time::sleep(rest.min(LONGEST_NAP)).await;
     }
 }
 
@@ -51,4 +55,31 @@ pub fn until(now: Timestamp, then: Timestamp) -> Option<Duration> {
     Duration::try_from(then.duration_since(now))
         .ok()
         .filter(|rest| !rest.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_jumps_is_noticed_within_a_nap() {
+        let (began, start) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let hour = Duration::from_secs(3600);
+        // A second after the start the clock is set an hour ahead.
+        let now = || match began.elapsed() {
+            passed if passed < Duration::from_secs(1) => start + passed,
+            passed => start + passed + hour,
+        };
+        nap_until(start + hour, now).await;
+        assert_eq!(began.elapsed(), LONGEST_NAP);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sleep_ends_when_its_moment_has_come() {
+        let (began, start) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let wanted = Duration::from_secs(12);
+        nap_until(start + wanted, || start + began.elapsed()).await;
+        assert_eq!(began.elapsed(), wanted);
+    }
 }

@@ -29,11 +29,12 @@ pub trait Stoppable: Send + Sync + fmt::Debug {
     }
 }
 
-/// Passes each kind of stop on at most once, and no graceful one after an immediate one.
+/// Passes a stop on only if it goes beyond all before: from a graceful one to an immediate one, or to an earlier end
+/// of the machine.
 #[derive(Debug)]
 pub struct StoppableOnce {
     inner: Arc<dyn Stoppable>,
-    passed: Mutex<StopStage>,
+    passed: Mutex<Wish>,
 }
 
 impl StoppableOnce {
@@ -44,31 +45,28 @@ impl StoppableOnce {
             passed: Mutex::default(),
         }
     }
-
-    /// Reports whether `stage` goes beyond all that was passed on before.
-    fn raise(&self, stage: StopStage) -> bool {
-        let mut passed = self.passed.lock();
-        let beyond = *passed < stage;
-        *passed = stage.max(*passed);
-        beyond
-    }
 }
 
 impl Stoppable for StoppableOnce {
     fn stop_now(&self) {
-        if self.raise(StopStage::Now) {
+        if self.passed.lock().raise(StopStage::Now, None) {
             self.inner.stop_now();
         }
     }
 
     fn stop_gracefully(&self) {
-        if self.raise(StopStage::Graceful) {
+        if self.passed.lock().raise(StopStage::Graceful, None) {
             self.inner.stop_gracefully();
         }
     }
 
     fn stop_within(&self, stage: StopStage, budget: Duration) {
-        if self.raise(stage) {
+        let deadline = Instant::now().checked_add(budget);
+        let (goes_beyond, stage) = {
+            let mut passed = self.passed.lock();
+            (passed.raise(stage, deadline), passed.stage)
+        };
+        if goes_beyond {
             self.inner.stop_within(stage, budget);
         }
     }
@@ -109,6 +107,18 @@ struct Wish {
     stage: StopStage,
     /// When the machine goes away, if anybody knows.
     deadline: Option<Instant>,
+}
+
+impl Wish {
+    /// Makes it no less urgent, and reports whether it is more urgent now.
+    fn raise(&mut self, stage: StopStage, deadline: Option<Instant>) -> bool {
+        let is_earlier = |deadline: &Instant| self.deadline.is_none_or(|known| *deadline < known);
+        let earlier = deadline.filter(is_earlier);
+        let raised = self.stage < stage || earlier.is_some();
+        self.stage = stage.max(self.stage);
+        self.deadline = earlier.or(self.deadline);
+        raised
+    }
 }
 
 impl LifeCycleTracker {
@@ -163,14 +173,8 @@ impl LifeCycleTracker {
     }
 
     fn raise(&self, stage: StopStage, deadline: Option<Instant>) {
-        self.wish.send_if_modified(|wish| {
-            let earlier =
-                deadline.filter(|deadline| wish.deadline.is_none_or(|known| *deadline < known));
-            let raised = wish.stage < stage || earlier.is_some();
-            wish.stage = stage.max(wish.stage);
-            wish.deadline = earlier.or(wish.deadline);
-            raised
-        });
+        self.wish
+            .send_if_modified(|wish| wish.raise(stage, deadline));
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the queue sends is understood, today's shape and tomorrow's additions.
 
+use runtime_core::ExceptionReason;
 use runtime_core::queue::{
     ArtifactContent, ArtifactRequest, ArtifactResponse, ResolvedReason, TaskClaim, TaskState,
     TaskStatus,
@@ -86,4 +87,22 @@ fn a_storage_type_to_come_parses_as_what_is_not_known() {
     assert!(matches!(content, ArtifactContent::Other), "{content:?}");
     let response: ArtifactResponse = serde_json::from_value(json).expect("additions are fine");
     assert!(matches!(response, ArtifactResponse::Other), "{response:?}");
+}
+
+#[test]
+fn what_may_be_reported_is_spelled_as_it_is_read() {
+    for (reason, text) in [
+        (ExceptionReason::WorkerShutdown, "worker-shutdown"),
+        (ExceptionReason::MalformedPayload, "malformed-payload"),
+        (ExceptionReason::ResourceUnavailable, "resource-unavailable"),
+        (ExceptionReason::InternalError, "internal-error"),
+        (ExceptionReason::IntermittentTask, "intermittent-task"),
+    ] {
+        assert_eq!(reason.as_str(), text);
+        assert_eq!(reason.to_string(), text);
+        assert_eq!(json!(reason), json!(text));
+        let read: ResolvedReason = serde_json::from_value(json!(text)).expect("any text is one");
+        assert_eq!(read.as_str(), text);
+        assert!(!matches!(read, ResolvedReason::Other(_)), "{text}");
+    }
 }

@@ -49,6 +49,24 @@ async fn a_later_and_more_urgent_notice_of_another_source_is_passed_on() {
     assert_eq!(worker.time_left(), Some(Duration::from_secs(120)));
 }
 
+#[tokio::test]
+async fn a_source_is_heard_more_than_once() {
+    let (sender, source) = told();
+    let worker = LifeCycleTracker::new();
+    let _listening = ShutdownManager::new(Arc::new(worker.clone()), Monitor::null())
+        .source(source)
+        .start();
+    for notice in [
+        ShutdownNotice::graceful("idle"),
+        ShutdownNotice::now("hurry"),
+    ] {
+        let stage = notice.stage;
+        sender.send(notice).expect("somebody listens");
+        worker.reached(stage).await;
+        assert_eq!(worker.stage(), stage);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_listens_once_the_listener_is_dropped() {
     let (sender, source) = told();

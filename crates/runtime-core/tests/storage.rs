@@ -39,9 +39,14 @@ fn what_a_dead_process_left_is_reaped_and_what_a_live_one_has_is_not() {
     fs::create_dir_all(dead.join("task/deep")).expect("a folder of a dead process");
     fs::write(dead.join(".lock"), "").expect("its lock, which nobody holds");
 
+    let half_removed = root.path().join("run-half-removed");
+    fs::create_dir(&half_removed).expect("a folder whose lock is gone");
+    let foreign = root.path().join("mounts");
+    fs::create_dir(&foreign).expect("a folder of somebody else");
+
     let _second = TemporaryStorage::open(root.path()).expect("a second storage on the same root");
-    assert!(!dead.exists());
-    assert!(living.path().exists());
+    assert!(!dead.exists() && !half_removed.exists());
+    assert!(living.path().exists() && foreign.exists());
 }
 
 #[test]
@@ -149,6 +154,26 @@ mod room {
 
     #[cfg(unix)]
     #[test]
+    fn what_the_disk_has_is_not_promised_twice() {
+        let root = tempdir().expect("a folder for the test");
+        let storage = TemporaryStorage::open(root.path()).expect("storage opens");
+        let Err(ReserveStorageError::Disk { free, .. }) = storage.reserve(u64::MAX) else {
+            panic!("there is no such disk");
+        };
+        // Others use the disk as well, but hardly for a quarter of what it has.
+        let most = free / 4 * 3;
+        let first = storage.reserve(most).expect("it is free");
+        let error = storage.reserve(most).expect_err("it is promised");
+        assert!(
+            matches!(error, ReserveStorageError::Disk { awaited, .. } if awaited == most),
+            "{error}"
+        );
+        drop(first);
+        let _second = storage.reserve(most).expect("it is free again");
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn what_is_reserved_and_not_written_is_not_free() {
         let root = tempdir().expect("a folder for the test");
         let storage = TemporaryStorage::open(root.path()).expect("storage opens");
@@ -172,13 +197,18 @@ mod unix {
     use super::*;
 
     #[test]
-    fn folders_are_private() {
+    fn folders_and_files_are_private() {
         let root = tempdir().expect("a folder for the test");
         let storage = TemporaryStorage::open(root.path()).expect("storage opens");
         let folder = storage.new_folder("task").expect("a folder");
-        for path in [folder.path(), storage.path()] {
+        let file = storage.new_file("log").expect("a file");
+        for (path, expected) in [
+            (folder.path(), 0o700),
+            (storage.path(), 0o700),
+            (file.path(), 0o600),
+        ] {
             let mode = fs::metadata(path).expect("it exists").permissions().mode();
-            assert_eq!(mode & 0o777, 0o700, "{}", path.display());
+            assert_eq!(mode & 0o777, expected, "{}", path.display());
         }
     }
 

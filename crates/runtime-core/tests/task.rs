@@ -2,13 +2,15 @@
 
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use runtime_core::artifact::{Artifact, ArtifactBody, ErrorArtifact};
 use runtime_core::log::OutputLimit;
 use runtime_core::queue::ArtifactErrorReason;
 use runtime_core::{
-    Credentials, ExceptionReason, LogOptions, Run, StopReason, TaskContext, TaskContextController,
-    TaskId, TaskInfo,
+    Credentials, ExceptionReason, LogOptions, Run, Services, StopReason, TaskContext,
+    TaskContextController, TaskId, TaskInfo,
 };
 use tempfile::{TempDir, tempdir};
 use tokio::io::AsyncReadExt as _;
@@ -185,6 +187,21 @@ fn the_first_stop_reason_wins() {
 }
 
 #[test]
+fn a_task_that_is_no_longer_this_workers_is_cancelled_and_not_aborted() {
+    for reason in [
+        StopReason::Cancelled,
+        StopReason::ClaimLost,
+        StopReason::DeadlineExceeded,
+    ] {
+        let folder = folder();
+        let (context, controller) = create(folder.path());
+        assert!(!context.is_cancelled() && !context.is_aborted());
+        assert!(controller.stop(reason));
+        assert!(context.is_cancelled() && !context.is_aborted(), "{reason}");
+    }
+}
+
+#[test]
 fn only_a_shutdown_is_reported_by_the_worker() {
     assert_eq!(
         StopReason::WorkerShutdown.to_report(),
@@ -233,6 +250,39 @@ async fn new_credentials_reach_who_watches_them() {
     controller.set_credentials(Credentials::new("client", "token"));
     assert!(watch.changed().await);
     assert_eq!(watch.snapshot().expect("they are set").client_id, "client");
+}
+
+#[test]
+fn who_is_refused_is_heard_by_who_can_get_other_credentials() {
+    let folder = folder();
+    let (_context, controller) = create(folder.path());
+    let heard = || controller.credentials_refused().now_or_never();
+    assert_eq!(heard(), None);
+    controller.credentials().complain();
+    assert_eq!(heard(), Some(()));
+    assert_eq!(heard(), None, "a complaint is heard once");
+}
+
+#[test]
+fn services_are_those_of_the_last_connection() {
+    let folder = folder();
+    let (context, controller) = create(folder.path());
+    let services = Services::disconnected();
+    controller.set_services(services.clone());
+    assert!(Arc::ptr_eq(&context.queue(), &services.queue));
+    assert!(Arc::ptr_eq(
+        &context.services().uploader,
+        &services.uploader
+    ));
+}
+
+#[test]
+fn a_task_expires_when_its_definition_says_or_a_year_after_its_deadline() {
+    let mut info = info();
+    assert_eq!(info.expires.to_string(), "2027-01-02T00:00:00Z");
+    let said = "2026-02-01T00:00:00Z".parse().expect("a valid timestamp");
+    info.definition.expires = Some(said);
+    assert_eq!(TaskInfo::new(info.run, info.definition).expires, said);
 }
 
 #[tokio::test]

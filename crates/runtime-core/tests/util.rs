@@ -1,0 +1,44 @@
+//! Work with a limit, and documents put together from sections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use runtime_core::util::join_with_limit;
+use runtime_core::{Section, render_document};
+
+#[tokio::test(start_paused = true)]
+async fn no_more_runs_at_once_than_the_limit_and_results_keep_their_order() {
+    let running = Arc::new(AtomicUsize::new(0));
+    let work = (0..7).map(|number| {
+        let running = Arc::clone(&running);
+        async move {
+            let beside = running.fetch_add(1, Ordering::SeqCst);
+            // The first takes longest.
+            tokio::time::sleep(Duration::from_secs(10 - number)).await;
+            running.fetch_sub(1, Ordering::SeqCst);
+            (number, beside)
+        }
+    });
+    let done = join_with_limit(3, work).await;
+    assert!(done.iter().map(|(number, _)| *number).eq(0..7), "{done:?}");
+    let most = done.iter().map(|(_, beside)| beside + 1).max();
+    assert_eq!(most, Some(3));
+}
+
+#[test]
+fn headings_move_below_their_section_and_code_stays_as_it_is() {
+    let section = Section::new(
+        "Setup",
+        "
+        # Shell
+
+        ```sh
+        # a comment
+        ```
+        ## Then
+        ",
+    );
+    let expected = "# Worker\n\n## Setup\n\n### Shell\n\n```sh\n# a comment\n```\n#### Then\n";
+    assert_eq!(render_document("Worker", &[section]), expected);
+}
