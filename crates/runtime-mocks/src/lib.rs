@@ -6,6 +6,8 @@
 //! | code that calls the services or uploads artifacts | [`MockQueue`] |
 //! | code that waits for a time of day | [`MockClock`] |
 //! | an engine or a plugin | [`TestTask`]: a task context with a captured log |
+//! | a worker, a client: anything over HTTP | `taskcluster::Taskcluster` (feature `taskcluster`) |
+//! | a tunnel | `websocktunnel::WebsocktunnelServer` (feature `websocktunnel`) |
 #![cfg_attr(
     feature = "taskcluster",
     doc = "| a whole worker, a client, anything over HTTP | [`Taskcluster`](taskcluster::Taskcluster) |"

@@ -4,6 +4,16 @@
 //! incidents become `tracing` events, counters and measures are kept in [`Metrics`], which give a
 //! [`Snapshot`] when asked.
 //!
+//! | you want | you use |
+//! | --- | --- |
+//! | a monitor, its metrics and its redactor, as a configuration says | [`from_config`] |
+//! | the log of the process | [`LogBuilder`], or a [`LogLayer`] in a subscriber of yours |
+//! | metrics elsewhere | `Metrics::to_openmetrics` (feature `prometheus`), `push_to_otlp` (`otlp`) |
+//! | gauges of the machine and of the process | `MachineGauges` (`system`) |
+//! | somebody who hears of errors | `report_to_sentry` (`sentry`), `report_to_worker_manager` (`taskcluster`), or a [`Forwarder`] |
+//! | a page, and probes | `status::StatusPage` (`status`) |
+//! | systemd to know that the worker is alive | `Systemd` (`systemd`) |
+//!
 //! # Who writes the log
 //!
 //! Libraries emit events, and the application decides what becomes of them:

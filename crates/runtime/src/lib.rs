@@ -10,13 +10,32 @@
 //!
 //! ```toml
 //! [dependencies]
-//! worker-runtime = { version = "0.1", features = ["client", "webhook", "worker"] }
+//! worker-runtime = { version = "0.1", features = ["client", "monitoring", "webhook", "worker"] }
 //! ```
 //!
+//! | you write | you turn on |
+//! | --- | --- |
+//! | a worker for processes of its machine, or for an engine of yours | `client`, `monitoring`, `webhook`, `worker` |
+//! | something else that caches or fetches what it may need again | `caching`, `fetcher` |
+//! | tests of any of them | `mocks`, as a dev-dependency |
+//!
+//! # Example
+//!
 //! ```
-//! # #[cfg(feature = "worker")] {
-//! use runtime::TaskError;
-//! use runtime::worker::{Plugin, Worker};
+//! # #[cfg(not(feature = "mocks"))] fn main() {}
+//! # #[cfg(feature = "mocks")]
+//! # fn main() {
+//! use runtime::TaskContext;
+//! use runtime::mocks::TestTask;
+//!
+//! // What an engine or a plugin does, and how a test looks at it.
+//! fn greet(task: &TaskContext) {
+//!     task.log("good morning");
+//! }
+//!
+//! let task = TestTask::new(serde_json::json!({ "command": ["true"] }));
+//! greet(task.context());
+//! assert!(task.log().contains("good morning"));
 //! # }
 //! ```
 //!

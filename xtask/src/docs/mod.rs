@@ -7,6 +7,7 @@ mod guides;
 mod links;
 mod metrics;
 mod names;
+mod parts;
 mod readme;
 mod snippets;
 pub(crate) mod table;
@@ -55,6 +56,7 @@ pub(crate) fn run(sh: &Shell, write: bool) -> Result<()> {
     book::check(&files)?;
     from_go::check(&files)?;
     guides::check(&files)?;
+    parts::check(&files, &workspace)?;
     names::check(&files)?;
     names::check_mentions(&files, &workspace)?;
     links::check(&files)?;
