@@ -65,11 +65,11 @@ impl Session {
             .max_frame_size(Some(LARGEST));
         let io = TokioIo::new(upgraded);
         let websocket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        let (mut sink, stream) = websocket.split();
+        let (mut sink, mut stream) = websocket.split();
         let program = self.command.program().to_owned();
         let goodbye = match start(self.command) {
             Ok((terminal, child)) => {
-                let end = serve(terminal, child, &mut sink, stream, self.ping_interval).await;
+                let end = serve(terminal, child, &mut sink, &mut stream, self.ping_interval).await;
                 end.goodbye()
             }
             Err(error) => {
@@ -83,7 +83,7 @@ impl Session {
             let reason = reason.into();
             let close = Message::Close(Some(CloseFrame { code, reason }));
             // A client that is gone needs none.
-            let _ = timeout(GOODBYE, sink.send(close)).await;
+            let _ = timeout(GOODBYE, say(close, &mut sink, &mut stream)).await;
         }
     }
 }
@@ -107,12 +107,24 @@ fn start(command: ShellCommand) -> pty_process::Result<(Terminal, Child)> {
     Ok((pty.into_split(), child))
 }
 
+/// Tells the client how it ended, and takes what it still types until it has heard: a socket that is closed
+/// with something unread is reset, and the client may lose what was printed last.
+async fn say(
+    close: Message,
+    sink: &mut SplitSink<WebSocket, Message>,
+    stream: &mut SplitStream<WebSocket>,
+) -> Result<(), Error> {
+    sink.send(close).await?;
+    while stream.next().await.transpose()?.is_some() {}
+    Ok(())
+}
+
 /// Serves until the program or the client is gone, and sees to it that the program is, too.
 async fn serve(
     (mut from, to): Terminal,
     mut child: Child,
     sink: &mut SplitSink<WebSocket, Message>,
-    stream: SplitStream<WebSocket>,
+    stream: &mut SplitStream<WebSocket>,
     ping_interval: Duration,
 ) -> End {
     let end = {
@@ -178,7 +190,7 @@ async fn output(
 
 /// Takes what the client says until it is gone.
 async fn input(
-    mut stream: SplitStream<WebSocket>,
+    stream: &mut SplitStream<WebSocket>,
     mut to: OwnedWritePty,
     ping_interval: Duration,
 ) -> End {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use runtime_core::webhook::{WebHook, WebHookServer as _};
 use runtime_webhook::{LocalhostServer, Shell, ShellCommand};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -119,6 +120,22 @@ fn neither_holds_less_for_a_worker_in_the_background() {
         .arg(std::env::current_exe().expect("this program has a path"))
         .status();
     assert!(status.expect("there is a shell").success());
+}
+
+/// A socket with something unread is reset when it is closed, and the client may lose what it has not read.
+#[tokio::test]
+async fn the_client_ends_the_connection_after_the_goodbye() {
+    /// `x`, typed; the masking key is zero.
+    const TYPED: [u8; 8] = [0x82, 0x82, 0, 0, 0, 0, 0x01, b'x'];
+    let (_server, _hook, mut client) = open("exit 4").await;
+    let (_, code, reason) = read_close(&mut client).await;
+    assert_eq!((code, reason.as_str()), (1000, "exit status: 4"));
+    for _ in 0..20 {
+        let written = client.get_mut().write_all(&TYPED).await;
+        written.expect("the server did not close the connection first");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(client.next().await.is_none(), "both have said goodbye");
 }
 
 #[tokio::test]
