@@ -18,6 +18,8 @@ pub(crate) struct Cut {
     is_cut: AtomicBool,
     /// Whether the connection is to end once it has answered what it was asked.
     is_finishing: AtomicBool,
+    /// Whether its client may be sending a body that nobody has read to its end.
+    is_unread: AtomicBool,
     wakers: [AtomicWaker; 3],
     /// The hook that the latest request went to, if it wants to be able to cut it.
     hook: Mutex<Option<Arc<Hook>>>,
@@ -37,6 +39,7 @@ impl Cut {
             number,
             is_cut: AtomicBool::new(false),
             is_finishing: AtomicBool::new(false),
+            is_unread: AtomicBool::new(false),
             wakers: Default::default(),
             hook: Mutex::new(None),
         }
@@ -63,6 +66,15 @@ impl Cut {
     /// Whether [`finish`](Self::finish) was called, for a driver that has called [`poll_cut`](Self::poll_cut).
     pub(crate) fn is_finishing(&self) -> bool {
         self.is_finishing.load(Ordering::Acquire)
+    }
+
+    /// A request came, with a body or without, or its body was read to its end.
+    pub(crate) fn set_unread(&self, is_unread: bool) {
+        self.is_unread.store(is_unread, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_unread(&self) -> bool {
+        self.is_unread.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_cut(&self) -> bool {

@@ -19,8 +19,14 @@ use crate::registry::Hook;
 pub(crate) async fn answer(
     server: &Server,
     connection: &Arc<Cut>,
-    mut request: http::Request<Incoming>,
+    request: http::Request<Incoming>,
 ) -> Response {
+    let has_body = !request.body().is_end_stream();
+    connection.set_unread(has_body);
+    let mut request = request.map(|body| match has_body {
+        true => Body::new(Upload::new(body, server.limits.body_timeout, connection)),
+        false => Body::empty(),
+    });
     let Some((id, rest)) = split(request.uri()) else {
         return not_found(server);
     };
@@ -35,11 +41,6 @@ pub(crate) async fn answer(
     }
     *request.uri_mut() = rest;
     server.monitor.count("requests", 1);
-    let timeout = server.limits.body_timeout;
-    let request = request.map(|body| match body.is_end_stream() {
-        true => Body::empty(),
-        false => Body::new(Upload::new(body, timeout)),
-    });
     call(server, &hook, request).await
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,6 +16,12 @@ use crate::cut::{By, Cut};
 /// What hyper says to a client that waits with its body until it is asked for it.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// How long a client may go on to send a body that nobody wants after its answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// So much of it is read before other tasks get their turn.
+const BATCH: usize = 32;
+
 /// A socket that fails once its connection is cut, or once its peer takes nothing for too long.
 ///
 /// It holds the connection's place among those that are open, and keeps it through an upgrade.
@@ -24,6 +30,7 @@ pub(crate) struct Socket<S> {
     inner: S,
     place: Place,
     stall: Stall,
+    linger: Stall,
     /// Whether [`CONTINUE`] is dropped, if it comes before anything else.
     hides_continue: bool,
 }
@@ -35,6 +42,7 @@ impl<S> Socket<S> {
             inner,
             place,
             stall: Stall::new(write_timeout),
+            linger: Stall::new(LINGER),
         }
     }
 
@@ -97,6 +105,25 @@ fn cut_error() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the hook was detached")
 }
 
+impl<S: AsyncRead + Unpin> Socket<S> {
+    /// Takes what the client still sends, until it has heard that nobody wants it, or has had time enough.
+    ///
+    /// A socket that is closed with something unread is reset, and the client may lose its answer to that.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [0; 8 * 1024];
+        for _ in 0..BATCH {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.inner).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return self.linger.poll(cx),
+            }
+        }
+        cx.waker().wake_by_ref();
+        self.linger.poll(cx)
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -111,7 +138,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -150,6 +177,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.inner).poll_shutdown(cx);
-        self.after_write(result, cx)
+        ready!(self.after_write(result, cx))?;
+        match self.connection().is_unread() {
+            true => self.poll_linger(cx).map(Ok),
+            false => Poll::Ready(Ok(())),
+        }
     }
 }

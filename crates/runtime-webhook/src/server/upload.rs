@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,18 +12,23 @@ use hyper::body::Incoming;
 use runtime_core::BoxError;
 
 use super::stall::Stall;
+use crate::cut::Cut;
 
 /// A body that breaks when its client sends nothing for too long while the handler waits for more.
 #[derive(Debug)]
 pub(super) struct Upload {
     body: Incoming,
     stall: Stall,
+    connection: Arc<Cut>,
 }
 
 impl Upload {
-    pub(super) fn new(body: Incoming, timeout: Duration) -> Self {
-        let stall = Stall::new(timeout);
-        Self { body, stall }
+    pub(super) fn new(body: Incoming, timeout: Duration, connection: &Arc<Cut>) -> Self {
+        Self {
+            body,
+            stall: Stall::new(timeout),
+            connection: Arc::clone(connection),
+        }
     }
 }
 
@@ -36,6 +42,9 @@ impl Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             self.stall.clear();
+            if frame.is_none() {
+                self.connection.set_unread(false);
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         self.stall.poll(cx).map(|()| {

@@ -231,6 +231,26 @@ async fn a_request_body_reaches_the_handler_while_it_is_sent() {
     read_until(&mut stream, "0\r\n\r\n").await;
 }
 
+/// A socket with something unread is reset when it is closed, and the client may lose what it has not read.
+#[tokio::test]
+async fn a_client_whose_body_nobody_wants_gets_the_answer() {
+    let server = start().await;
+    let unwanted = from_fn(|_| async { Response::new(Body::from("no")) });
+    let hook = server.attach(unwanted).await.expect("it attaches");
+    let headers = "content-length: 8000000\r\n";
+    let mut stream = open(&hook, "POST", "", headers).await;
+    stream
+        .write_all(&[b'x'; 8_000_000])
+        .await
+        .expect("the server reads on");
+    let mut answer = String::new();
+    stream
+        .read_to_string(&mut answer)
+        .await
+        .expect("the server ends it well");
+    assert_eq!((status(&answer), body(&answer)), (200, "no"));
+}
+
 #[tokio::test]
 async fn an_axum_router_is_a_handler() {
     let server = start().await;
