@@ -1,7 +1,8 @@
 //! Keeps references of tasks away from addresses that only the worker should reach.
 //!
 //! Names are checked after they are resolved and the connection goes to the address that was
-//! checked, so that a name cannot change its mind in between.
+//! checked, so that a name cannot change its mind in between. Behind a proxy, which resolves names by
+//! itself, only those are refused that mean the same everywhere.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -44,18 +45,31 @@ impl Resolve for GuardedResolver {
     }
 }
 
-/// Checks hosts that are addresses, which no resolver sees.
-pub(super) fn check_literal(host: Option<Host<&str>>) -> Result<(), FetchCause> {
+/// Checks what [`GuardedResolver`] does not see: addresses, and behind a proxy also names.
+pub(super) fn check_host(
+    host: Option<Host<&str>>,
+    is_behind_proxy: bool,
+) -> Result<(), FetchCause> {
+    let refuse = |host: String| Err(FetchCause::AddressRefused { host });
     let address = match host {
         Some(Host::Ipv4(address)) => IpAddr::V4(address),
         Some(Host::Ipv6(address)) => IpAddr::V6(address),
+        Some(Host::Domain(name)) if is_behind_proxy && is_refused_name(name) => {
+            return refuse(name.to_owned());
+        }
         Some(Host::Domain(_)) | None => return Ok(()),
     };
-    if is_refused(address) {
-        let host = address.to_string();
-        return Err(FetchCause::AddressRefused { host });
+    match is_refused(address) {
+        true => refuse(address.to_string()),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// Reports whether a name, in lower case, leads to the machine that resolves it or to its cloud's metadata.
+fn is_refused_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_local = name == "localhost" || name.ends_with(".localhost");
+    is_local || matches!(name, "metadata.google.internal" | "metadata.goog")
 }
 
 fn is_refused(address: IpAddr) -> bool {
@@ -84,16 +98,21 @@ fn is_refused_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_refused_v6(address: Ipv6Addr) -> bool {
-    /// The metadata service of AWS.
-    const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-    address.is_loopback()
+    let is_metadata = match address.segments() {
+        // AWS keeps all services of a machine there: metadata, credentials of a pod, time, names.
+        [0xfd00, 0xec2, ..] => true,
+        // Google and Scaleway.
+        [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] | [0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42] => true,
+        _ => false,
+    };
+    is_metadata
+        || address.is_loopback()
         || address.is_unspecified()
         || address.is_unicast_link_local()
         || address.is_multicast()
-        || address == METADATA
 }
 
-/// The IPv4 address that an IPv6 address leads to: mapped, compatible, NAT64 or 6to4.
+/// The IPv4 address that an IPv6 address leads to: compatible, mapped, translated, NAT64 or 6to4.
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let join = |high: u16, low: u16| {
         let [a, b] = high.to_be_bytes();
@@ -103,7 +122,11 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => join(high, low),
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => join(high, low),
+        [0, 0, 0, 0, 0xffff, 0, high, low] => join(high, low),
+        // The second is for networks of their own, which mostly keep to the last 32 bits as well.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] => {
+            join(high, low)
+        }
         [0x2002, high, low, ..] => join(high, low),
         _ => None,
     }
@@ -143,6 +166,7 @@ mod tests {
             true,
         );
         check(&["::1", "::", "fe80::1", "ff02::1", "fd00:ec2::254"], true);
+        check(&["fd00:ec2::23", "fd20:ce::254", "fd00:42::42"], true);
     }
 
     #[test]
@@ -156,6 +180,7 @@ mod tests {
             true,
         );
         check(&["2002:7f00:0001::1", "::ffff:169.254.169.254"], true);
+        check(&["::ffff:0:127.0.0.1", "64:ff9b:1::169.254.169.254"], true);
     }
 
     #[test]
@@ -174,5 +199,26 @@ mod tests {
             &["2606:2800:220:1::1", "fd12:3456::1", "::ffff:93.184.216.34"],
             false,
         );
+        check(&["fd20:ce::1", "64:ff9b::93.184.216.34"], false);
+    }
+
+    #[test]
+    fn names_are_refused_that_mean_the_worker_or_its_cloud_wherever_they_are_resolved() {
+        for name in [
+            "localhost",
+            "localhost.",
+            "a.b.localhost",
+            "metadata.google.internal",
+        ] {
+            check_host(Some(Host::Domain(name)), true).expect_err(name);
+        }
+        for name in [
+            "example.com",
+            "localhost.example.com",
+            "notlocalhost",
+            "metadata.example",
+        ] {
+            check_host(Some(Host::Domain(name)), true).expect(name);
+        }
     }
 }

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::answer::{Answer, Encoding, Part, read_failure};
 use super::client::HttpClient;
-use super::guard::{AddressRefused, check_literal};
+use super::guard::{AddressRefused, check_host};
 use crate::download::{Location, Trust};
 use crate::{AddressPolicy, FetchCause};
 
@@ -47,7 +47,7 @@ impl HttpClient {
         let client = match (trust, self.config().addresses) {
             (Trust::Deployment, _) | (_, AddressPolicy::Any) => self.open(),
             (Trust::Task, AddressPolicy::Guarded) => {
-                check_literal(url.host())?;
+                check_host(url.host(), self.config().proxy.is_some())?;
                 self.guarded()
             }
         };
