@@ -88,6 +88,8 @@ impl Shape {
                 required: required_keys(schema),
                 allowed: allowed_keys(schema),
             },
+            // A whole number is a number as well.
+            Some("integer") => Self::Scalar("number".to_owned()),
             Some(scalar) => Self::Scalar(scalar.to_owned()),
             None => Self::Anything,
         }
@@ -111,7 +113,8 @@ fn required_keys(schema: &Value) -> BTreeSet<String> {
 }
 
 fn allowed_keys(schema: &Value) -> Option<BTreeSet<String>> {
-    let closed = schema["additionalProperties"] == Value::Bool(false);
+    let closed = schema["additionalProperties"] == Value::Bool(false)
+        && schema.get("patternProperties").is_none();
     let names = || Some(schema["properties"].as_object()?.keys().cloned().collect());
     closed.then(|| names().unwrap_or_default())
 }

@@ -138,39 +138,89 @@ fn two_kinds_that_one_reference_can_be_are_refused() {
     assert_eq!((error.first, error.second), ("url", "url"));
 }
 
-#[test]
-fn a_kind_without_a_closed_schema_is_ambiguous_with_every_object() {
-    #[derive(Debug)]
-    struct Open;
+/// A kind of which only the schema matters.
+#[derive(Debug)]
+struct Kind(Value);
 
-    #[async_trait::async_trait]
-    impl Fetcher for Open {
-        fn name(&self) -> &'static str {
-            "open"
-        }
-
-        fn schema(&self) -> Value {
-            json!({ "type": "object", "required": ["key"] })
-        }
-
-        fn check(&self, _: &Value) -> Result<(), runtime_fetcher::InvalidReference> {
-            Ok(())
-        }
-
-        async fn resolve(
-            &self,
-            _: &runtime_fetcher::FetchContext,
-            _: &Value,
-        ) -> Result<Arc<dyn runtime_fetcher::Reference>, runtime_fetcher::FetchError> {
-            unreachable!("this test resolves nothing")
-        }
+#[async_trait::async_trait]
+impl Fetcher for Kind {
+    fn name(&self) -> &'static str {
+        "kind"
     }
 
+    fn schema(&self) -> Value {
+        self.0.clone()
+    }
+
+    fn check(&self, _: &Value) -> Result<(), runtime_fetcher::InvalidReference> {
+        Ok(())
+    }
+
+    async fn resolve(
+        &self,
+        _: &runtime_fetcher::FetchContext,
+        _: &Value,
+    ) -> Result<Arc<dyn runtime_fetcher::Reference>, runtime_fetcher::FetchError> {
+        unreachable!("these tests resolve nothing")
+    }
+}
+
+fn kind(schema: Value) -> Arc<dyn Fetcher> {
+    Arc::new(Kind(schema))
+}
+
+#[test]
+fn a_kind_without_a_closed_schema_is_ambiguous_with_every_object() {
     // Every raw reference forbids `key`, so those two are told apart; two open ones are not.
+    let open = || kind(json!({ "type": "object", "required": ["key"] }));
     let raw: Arc<dyn Fetcher> = Arc::new(RawFetcher);
-    assert!(Combine::new([raw, Arc::new(Open)]).is_ok());
-    let open: Arc<dyn Fetcher> = Arc::new(Open);
-    assert!(Combine::new([Arc::clone(&open), open]).is_err());
+    assert!(Combine::new([raw, open()]).is_ok());
+    assert!(Combine::new([open(), open()]).is_err());
+}
+
+#[test]
+fn what_one_value_can_be_by_its_type_or_its_keys_is_ambiguous() {
+    let key = |schema: Value| {
+        let mut schema = schema;
+        schema["type"] = "object".into();
+        schema["additionalProperties"] = false.into();
+        schema
+    };
+    let a = || key(json!({ "properties": { "a": {} }, "required": ["a"] }));
+    for (first, second, ambiguous) in [
+        (
+            json!({ "type": "string" }),
+            json!({ "type": "number" }),
+            false,
+        ),
+        (
+            json!({ "type": "integer" }),
+            json!({ "type": "number" }),
+            true,
+        ),
+        (
+            json!({ "type": ["string", "null"] }),
+            json!({ "type": "null" }),
+            true,
+        ),
+        (a(), json!({ "type": "string" }), false),
+        (
+            a(),
+            key(json!({ "properties": { "b": {} }, "required": ["b"] })),
+            false,
+        ),
+        (
+            a(),
+            key(json!({ "properties": { "a": {}, "b": {} } })),
+            true,
+        ),
+        (a(), key(json!({ "patternProperties": { "^a": {} } })), true),
+        (a(), json!({ "oneOf": [{ "type": "string" }, a()] }), true),
+        (a(), json!({}), true),
+    ] {
+        let combined = Combine::new([kind(first.clone()), kind(second.clone())]);
+        assert_eq!(combined.is_err(), ambiguous, "{first} and {second}");
+    }
 }
 
 #[test]
