@@ -114,10 +114,15 @@ impl Meter {
         self.progress.total = total;
     }
 
-    /// `bytes` more came.
-    pub(crate) fn add(&mut self, bytes: u64) {
+    /// `bytes` more came, which nobody is told yet.
+    pub(crate) fn count(&mut self, bytes: u64) {
         self.progress.bytes += bytes;
         self.moved += bytes;
+    }
+
+    /// `bytes` more came.
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.count(bytes);
         let now = Instant::now();
         let (since, moved_then) = self.last;
         if now - since < self.interval {

@@ -6,7 +6,11 @@ use std::time::Duration;
 use runtime_caching::{Draft, Progress as Step};
 
 use crate::progress::Meter;
-use crate::{FetchContext, Progress, ProgressListener, Retrying};
+use crate::{FetchContext, Progress, ProgressListener, Retrying, Stage};
+
+/// What is being done, between those two below.
+const COMING: &str = "fetching";
+const ENDED: &str = "fetched";
 
 /// Hears a fetch and tells it to those who wait, through the cache.
 pub(super) struct Forwarded {
@@ -23,8 +27,11 @@ impl Forwarded {
 
 impl ProgressListener for Forwarded {
     fn progress(&self, progress: &Progress) {
-        let subject = progress.subject.to_string();
-        self.draft.progress(progress.bytes, progress.total, subject);
+        let what = match progress.stage {
+            Stage::Started | Stage::Running => COMING,
+            Stage::Finished | Stage::Stopped => ENDED,
+        };
+        self.draft.progress(progress.bytes, progress.total, what);
     }
 
     fn retrying(&self, retrying: &Retrying<'_>) {
@@ -55,8 +62,11 @@ impl<'a> Relay<'a> {
         let start = || Meter::start(self.subject, self.context.listener(), Duration::ZERO);
         let meter = self.meter.get_or_insert_with(start);
         meter.position(self.done.min(step.done), step.total);
-        if let Some(more) = step.done.checked_sub(self.done).filter(|more| *more > 0) {
-            meter.add(more);
+        match step.done.saturating_sub(self.done) {
+            0 => {}
+            // The end is told as such, and not in between as well.
+            more if step.what == ENDED => meter.count(more),
+            more => meter.add(more),
         }
         self.done = step.done;
     }
