@@ -12,7 +12,7 @@ use crate::hash::HashMismatch;
 #[non_exhaustive]
 pub enum FetchCause {
     /// The server answered, and not with the bytes.
-    #[error("the server answered {status}{}", excerpt(body))]
+    #[error("the server answered {status}{}{}", asked(*retry_after), excerpt(body))]
     Status {
         /// The HTTP status.
         status: u16,
@@ -56,13 +56,20 @@ pub enum FetchCause {
         source: BoxError,
     },
 
-    /// The body has another length than the server said.
+    /// The body ended before the length that the server said.
     #[error("the body ended after {received} bytes, and the server promised {promised}")]
     Truncated {
         /// How much came.
         received: u64,
         /// How much should have come.
         promised: u64,
+    },
+
+    /// The body has no end where it should.
+    #[error("the body goes on after byte {end}, where it should end")]
+    Overlong {
+        /// Where it should end, counted from the start of the body.
+        end: u64,
     },
 
     /// The server sent something else than the range that was asked for.
@@ -165,6 +172,7 @@ impl FetchCause {
             | Self::TooSlow { .. }
             | Self::Interrupted { .. }
             | Self::Truncated { .. }
+            | Self::Overlong { .. }
             | Self::NotResumed => Blame::Circumstances,
             Self::Hash(_) | Self::Decode { .. } => Blame::Content,
             Self::Api(error) => blame_of_api(error),
@@ -200,6 +208,13 @@ fn blame_of_api(error: &ApiError) -> Blame {
         None | Some(401) => Blame::Worker,
         Some(_) => Blame::Reference,
     }
+}
+
+/// What the server asked to wait: it may be the reason for having given up.
+fn asked(retry_after: Option<Duration>) -> String {
+    retry_after.map_or_else(String::new, |wait| {
+        format!(" and asked to wait for {} s", wait.as_secs())
+    })
 }
 
 /// The first line of an error body, as far as it fits into a message.

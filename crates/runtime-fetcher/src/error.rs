@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime_core::{ExceptionReason, MalformedPayloadError, TaskError, chain};
+use runtime_core::{ApiError, ExceptionReason, MalformedPayloadError, TaskError, chain};
 
 use crate::cause::Blame;
 use crate::{FetchCause, InvalidReference, TargetError};
@@ -66,9 +66,13 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// Makes the error of a look-up, which the service's client has already retried.
-    pub(crate) fn of_look_up(subject: String, source: FetchCause) -> Self {
-        Self::after(subject, 1, Duration::ZERO, source)
+    /// Makes the error of a look-up that took some time. The service's client has tried it more than once.
+    pub(crate) fn of_look_up(subject: String, elapsed: Duration, source: FetchCause) -> Self {
+        let attempts = match &source {
+            FetchCause::Api(ApiError::Unreachable { attempts, .. }) => *attempts,
+            _ => 1,
+        };
+        Self::after(subject, attempts, elapsed, source)
     }
 
     /// Makes the error of a fetch that ended after `attempts` with `source`.

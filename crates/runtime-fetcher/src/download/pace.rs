@@ -97,3 +97,90 @@ impl Pace {
         self.bytes = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+    /// So much that any rate here takes long for it.
+    const MUCH: u64 = 1 << 40;
+
+    /// A body that has begun to come.
+    fn pace() -> Pace {
+        let mut pace = Pace::new(&ParallelPolicy {
+            max_connections: 6,
+            worth: Duration::from_secs(2),
+            window: Duration::from_secs(1),
+            ..ParallelPolicy::default()
+        });
+        pace.restart();
+        pace
+    }
+
+    /// So many mebibytes come in a window.
+    async fn window(pace: &mut Pace, mebibytes: u64, rest: u64) -> Option<usize> {
+        assert_eq!(pace.judge(0, rest), None, "the window has just begun");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        pace.judge(mebibytes * MIB, rest)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_double_up_to_the_most_while_that_makes_it_faster() {
+        let mut pace = pace();
+        assert_eq!(window(&mut pace, 10, MUCH).await, Some(2));
+        assert_eq!(window(&mut pace, 20, MUCH).await, Some(4));
+        assert_eq!(window(&mut pace, 40, MUCH).await, Some(6));
+        assert_eq!(window(&mut pace, 60, MUCH).await, None, "it is the most");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_makes_it_hardly_faster_is_taken_back_for_good() {
+        let mut pace = pace();
+        assert_eq!(window(&mut pace, 10, MUCH).await, Some(2));
+        assert_eq!(window(&mut pace, 13, MUCH).await, Some(4));
+        assert_eq!(window(&mut pace, 14, MUCH).await, Some(2));
+        assert_eq!(window(&mut pace, 100, MUCH).await, None);
+        pace.restart();
+        assert_eq!(window(&mut pace, 10, MUCH).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rest_that_is_there_soon_is_worth_no_other_connection() {
+        let mut pace = pace();
+        assert_eq!(window(&mut pace, 10, 19 * MIB).await, None);
+        assert_eq!(window(&mut pace, 10, 20 * MIB).await, Some(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_connection_is_enough_where_no_more_are_allowed() {
+        let mut pace = Pace::new(&ParallelPolicy {
+            max_connections: 1,
+            ..ParallelPolicy::default()
+        });
+        assert_eq!(window(&mut pace, 1, MUCH).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_breaks_under_several_connections_is_asked_over_one_in_the_end() {
+        let mut pace = pace();
+        for _ in 0..MOST_FAULTS {
+            assert_eq!(window(&mut pace, 10, MUCH).await, Some(2));
+            pace.fault();
+            pace.restart();
+        }
+        assert_eq!(window(&mut pace, 10, MUCH).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_brings_something_between_faults_is_asked_again() {
+        let mut pace = pace();
+        for _ in 0..2 * MOST_FAULTS {
+            assert_eq!(window(&mut pace, 10, MUCH).await, Some(2));
+            assert_eq!(window(&mut pace, 20, MUCH).await, Some(4));
+            pace.fault();
+            pace.restart();
+        }
+        assert_eq!(window(&mut pace, 10, MUCH).await, Some(2));
+    }
+}

@@ -24,7 +24,8 @@ pub(super) struct Pieces {
     width: usize,
     running: VecDeque<AbortOnDropHandle<Piece>>,
     ready: VecDeque<Bytes>,
-    /// For all connections but the first, which every fetch may have.
+    /// For all connections but the first, which every fetch may have. One that is not wanted any more is
+    /// given back when the piece that it brings is there.
     permits: Vec<OwnedSemaphorePermit>,
 }
 
@@ -66,7 +67,7 @@ impl Pieces {
     /// Goes back to fewer connections; with one, nothing more is asked for, since the rest is better one request.
     pub(super) fn narrow(&mut self, width: usize) {
         self.width = width;
-        self.permits.truncate(width - 1);
+        self.give_back();
         if width == 1 {
             self.end = self.rest.start;
         }
@@ -87,8 +88,14 @@ impl Pieces {
             };
             let piece = first.await;
             self.running.pop_front();
+            self.give_back();
             self.ready.extend(piece.map_err(lost)??);
         }
+    }
+
+    fn give_back(&mut self) {
+        let used = self.width.max(self.running.len());
+        self.permits.truncate(used - 1);
     }
 
     fn piece_bytes(&self) -> u64 {

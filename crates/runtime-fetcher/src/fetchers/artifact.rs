@@ -1,6 +1,7 @@
 //! `{"taskId": …, "artifact": …}`: what another task left behind.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use runtime_core::TaskId;
@@ -112,10 +113,12 @@ impl ArtifactReference {
         name: String,
         hashes: Hashes,
     ) -> Result<Self, FetchError> {
+        let start = Instant::now();
         let run_id = match run_id {
             Some(run_id) => run_id,
             None => latest_run(context, &task_id).await.map_err(|cause| {
-                FetchError::of_look_up(format!("artifact `{name}` of task {task_id}"), cause)
+                let subject = format!("artifact `{name}` of task {task_id}");
+                FetchError::of_look_up(subject, start.elapsed(), cause)
             })?,
         };
         Ok(Self {

@@ -1,6 +1,7 @@
 //! `{"namespace": …, "artifact": …}`: what the task behind a name left behind.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -75,10 +76,10 @@ impl Fetcher for IndexFetcher {
         reference: &Value,
     ) -> Result<Arc<dyn Reference>, FetchError> {
         let params = self.parse(reference)?;
-        let index = &context.services().index;
+        let (index, start) = (&context.services().index, Instant::now());
         let task = index.find_task(&params.namespace).await.map_err(|error| {
             let subject = format!("artifact `{}` of `{}`", params.artifact, params.namespace);
-            FetchError::of_look_up(subject, error.into())
+            FetchError::of_look_up(subject, start.elapsed(), error.into())
         })?;
         let hashes = Hashes::none().sha256(params.sha256).sha512(params.sha512);
         let reference =

@@ -23,6 +23,8 @@ pub(crate) struct Answer {
     rate: Rate,
     /// Where in the whole body it starts.
     pub(crate) start: u64,
+    /// Where in the whole body it ends at the latest, if that is known.
+    end: Option<u64>,
     pub(crate) head: Head,
 }
 
@@ -75,6 +77,7 @@ impl Answer {
             response,
             rate: Rate::default(),
             start: 0,
+            end: head.total,
             head,
         })
     }
@@ -102,11 +105,13 @@ impl Answer {
             response,
             rate: Rate::default(),
             start,
+            end: part.end.or(head.total),
             head,
         })
     }
 
-    /// The next bytes, or `None` at the end; `received` counts for the error.
+    /// The next bytes after those `received`, or `None` at the end. More than there should be never come, so
+    /// that whoever keeps them knows how many they are at most.
     pub(crate) async fn chunk(
         &mut self,
         received: u64,
@@ -117,7 +122,10 @@ impl Answer {
             Ok(Ok(Some(chunk))) => {
                 let bytes = chunk.len() as u64;
                 self.rate.count(bytes, asked.elapsed(), &config.slow)?;
-                Ok(Some(chunk))
+                match self.end {
+                    Some(end) if received + bytes > end => Err(FetchCause::Overlong { end }),
+                    _ => Ok(Some(chunk)),
+                }
             }
             Ok(Ok(None)) => Ok(None),
             Ok(Err(error)) => Err(FetchCause::Interrupted {
@@ -241,6 +249,19 @@ mod tests {
             tokio::time::sleep(taking).await;
         }
         Ok(received)
+    }
+
+    #[test]
+    fn the_wait_that_a_server_asks_for_is_a_number_of_seconds_or_a_date() {
+        let seconds = |text: &str| parse_retry_after(text).map(|wait| wait.as_secs());
+        assert_eq!(seconds(" 120 "), Some(120));
+        assert_eq!(seconds("18446744073709551615"), Some(u64::MAX));
+        assert_eq!(seconds("Wed, 21 Oct 2015 07:28:00 GMT"), Some(0));
+        let then = seconds("Tue, 31 Dec 2999 23:59:59 GMT").expect("it is a date");
+        assert!(then > 365 * 24 * 3600, "{then}");
+        for text in ["", "soon", "-1", "1.5", "99999999999999999999"] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,15 +4,21 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use runtime_core::{ExceptionReason, TaskError, chain};
-use runtime_fetcher::{FetchError, RetryPolicy};
+use runtime_fetcher::{FetchConfig, FetchError};
 use serde_json::json;
 
-use crate::support::{Server, Step, body, config, context, context_with, get, get_reference};
+use crate::support::{
+    Server, Step, body, config, context, context_with, get, get_reference, impatient,
+};
 
 /// Fetches from a server that always does `steps`, which must fail.
 async fn failure(steps: Vec<Step>) -> (FetchError, usize) {
+    failure_with(config(), steps).await
+}
+
+async fn failure_with(config: FetchConfig, steps: Vec<Step>) -> (FetchError, usize) {
     let server = Server::start(move |_| steps.clone()).await;
-    let error = get(&context(), &server.url("/file?token=secret"))
+    let error = get(&context_with(config), &server.url("/file?token=secret"))
         .await
         .expect_err("it must fail");
     let text = chain(&error);
@@ -131,6 +137,32 @@ async fn nobody_listening_is_transient() {
     drop(listener);
     let error = get(&context(), &url).await.expect_err("nobody is there");
     assert!(error.is_transient(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_stands_still_is_transient() {
+    let steps = vec![
+        Step::head("200 OK", &[("Content-Length", "100")]),
+        Step::text("only this"),
+        Step::Stall,
+    ];
+    let mut config = impatient(config());
+    config.retry.max_attempts = 2;
+    let (error, _) = failure_with(config, steps).await;
+    assert!(error.is_transient(), "{error:?}");
+    let text = chain(&error);
+    assert!(text.contains("not a byte came within 300ms"), "{text}");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_always_torn_down_is_transient() {
+    let steps = vec![
+        Step::head("200 OK", &[("Content-Length", "100")]),
+        Step::text("only this"),
+        Step::Reset,
+    ];
+    // How much was read before is up to the system.
+    check_transient(steps, "").await;
 }
 
 #[tokio::test]
@@ -316,35 +348,8 @@ async fn a_wait_longer_than_the_budget_is_not_waited() {
     let (error, requests) = failure(steps).await;
     assert_eq!(requests, 1);
     assert!(error.is_transient(), "{error:?}");
-}
-
-#[tokio::test]
-async fn the_server_decides_how_long_to_wait_at_least() {
-    let server = Server::start(|request| match request.number {
-        0 => Step::answer("429 Too Many Requests", &[("Retry-After", "1")], b""),
-        _ => Step::answer("200 OK", &[], b"now"),
-    })
-    .await;
-    let start = std::time::Instant::now();
-    get(&context(), &server.url("/")).await.expect("it comes");
-    assert!(start.elapsed() >= Duration::from_secs(1));
-}
-
-#[tokio::test]
-async fn a_budget_of_time_ends_the_attempts() {
-    let mut config = config();
-    config.retry = RetryPolicy {
-        max_attempts: u32::MAX,
-        first_delay: Duration::from_millis(20),
-        max_delay: Duration::from_millis(20),
-        budget: Duration::from_millis(200),
-    };
-    let server = Server::start(|_| Step::answer("500 Oops", &[], b"")).await;
-    let error = get(&context_with(config), &server.url("/"))
-        .await
-        .expect_err("it never works");
-    assert!(error.is_transient());
-    assert!(server.requests().len() > 2);
+    let text = chain(&error);
+    assert!(text.contains("503 and asked to wait for 3600 s"), "{text}");
 }
 
 #[tokio::test]
@@ -379,6 +384,18 @@ async fn file_urls_are_refused_without_any_attempt() {
     let error = runtime_fetcher::Fetcher::resolve(&fetcher, &context, &reference).await;
     let error = error.expect_err("files are not fetched");
     assert!(error.to_string().contains("the scheme `file`"), "{error}");
+}
+
+#[tokio::test]
+async fn connections_are_kept_for_the_next_request() {
+    const TIMES: usize = 20;
+    let server = Server::start(|_| Step::answer("200 OK", &[], b"hello")).await;
+    let context = context();
+    for _ in 0..TIMES {
+        get(&context, &server.url("/")).await.expect("it is there");
+    }
+    // One may be made while the last is on its way back to where they are kept.
+    assert!(server.connections() < TIMES / 2, "{}", server.connections());
 }
 
 #[tokio::test]

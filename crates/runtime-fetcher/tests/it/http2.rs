@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http_body_util::Full;
+use hyper::header::{HeaderValue, LOCATION};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -101,7 +102,13 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, connections: Arc<Atomic
 async fn tell(
     request: Request<hyper::body::Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    Ok(Response::new(format!("{:?}", request.version()).into()))
+    let mut response = Response::new(format!("{:?}", request.version()).into());
+    if request.uri().path() == "/to-http" {
+        *response.status_mut() = StatusCode::FOUND;
+        let location = HeaderValue::from_static("http://localhost:1/file?token=secret");
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
 }
 
 #[tokio::test]
@@ -129,6 +136,17 @@ async fn a_server_that_does_not_offer_http2_is_asked_with_http1() {
             .expect("it answers"),
         "HTTP/1.1"
     );
+}
+
+#[tokio::test]
+async fn a_redirect_from_https_to_http_is_refused() {
+    let server = TlsServer::start(&["h2"]).await;
+    let error = get(&server.context(), &format!("{}to-http", server.url)).await;
+    let error = error.expect_err("it is refused");
+    assert!(error.is_broken_reference(), "{error:?}");
+    let text = chain(&error);
+    let expected = "refused a redirect to `http://localhost:1/file?…`: it leads from HTTPS to HTTP";
+    assert!(text.contains(expected), "{text}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use runtime_fetcher::{FetchContext, ParallelPolicy};
 
-use crate::support::{Request, Server, Step, body, config, context_with, get};
+use crate::support::{Request, Server, Step, body, config, context_with, get, impatient};
 
 const LENGTH: usize = 400_000;
 const PIECE: usize = 10_000;
@@ -65,6 +65,7 @@ async fn one_connection_is_enough_unless_the_rest_would_take_long() {
     let server = Server::start(move |request| request.answer("\"v1\"", &bytes)).await;
     let mut config = config();
     config.parallel.window = Duration::ZERO;
+    config.parallel.worth = Duration::from_secs(3600);
     let context = context_with(config);
     get(&context, &server.url("/")).await.expect("it comes");
     assert_eq!(server.requests().len(), 1);
@@ -118,7 +119,8 @@ async fn connections_at_a_time_are_bounded_over_all_fetches() {
         }
     };
     let server = Server::start(counting).await;
-    let mut config = eager().config().clone();
+    // Those for whom there is none to spare wait for the whole body, which stands still.
+    let mut config = impatient(eager().config().clone());
     config.parallel.max_spare = 3;
     let context = context_with(config);
     let url = server.url("/");
@@ -200,4 +202,21 @@ async fn a_piece_that_is_too_long_or_too_short_is_not_used() {
             .expect("right pieces come");
         assert!(bytes == body(LENGTH));
     }
+}
+
+#[tokio::test]
+async fn a_piece_that_never_ends_does_not_fill_the_memory() {
+    let bytes = body(LENGTH);
+    let server = Server::start(move |request| match request.range() {
+        Some((start, Some(last))) if request.number < 4 => {
+            let range = format!("bytes {start}-{last}/{LENGTH}");
+            let headers = [("Content-Range", range.as_str()), ("Connection", "close")];
+            let head = Step::head("206 Partial Content", &headers);
+            vec![head, Step::SendForEver(vec![0; 64 * 1024])]
+        }
+        _ => slow_as_a_whole(request, &bytes),
+    })
+    .await;
+    let bytes = get(&eager(), &server.url("/")).await;
+    assert!(bytes.expect("right pieces come") == body(LENGTH));
 }

@@ -11,7 +11,8 @@ use runtime_core::artifact::{
 };
 use runtime_core::queue::{ArtifactErrorReason, ClaimWorkRequest};
 use runtime_core::{
-    CredentialsCell, CredentialsWatch, Deployment, Run, Services, Timestamp, chain,
+    Credentials, CredentialsCell, CredentialsWatch, Deployment, ExceptionReason, Run, Services,
+    Timestamp, chain,
 };
 use runtime_fetcher::{FetchContext, FetchError, HttpClient};
 use runtime_mocks::taskcluster::Taskcluster;
@@ -201,6 +202,24 @@ async fn a_private_artifact_is_for_tasks_that_have_its_scope() {
         text.contains("queue:get-artifact:private/bytes"),
         "it names the scope: {text}"
     );
+}
+
+#[tokio::test]
+async fn credentials_that_the_deployment_does_not_know_are_the_workers_fault() {
+    let world = World::new().await;
+    let maker = world.running(&[]).await;
+    maker.upload("public/bytes", s3("public")).await;
+    let mut user = world.running(&[]).await;
+    let unknown = Credentials::new("nobody", "nothing");
+    user.services = world
+        .deployment
+        .connect(CredentialsWatch::fixed(Some(unknown)));
+    let mut reference = maker.reference("public/bytes");
+    reference["runId"] = maker.run.run_id.into();
+    let error = user.fetch(reference).await.expect_err("nobody knows it");
+    let reason = error.exception_reason();
+    assert_eq!(reason, ExceptionReason::InternalError, "{error:?}");
+    assert!(!error.is_transient());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A server that does exactly what a test says, byte by byte.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -101,6 +102,7 @@ type Handler = dyn Fn(&Request) -> Vec<Step> + Send + Sync;
 pub(crate) struct Server {
     url: String,
     requests: Arc<Mutex<Vec<Request>>>,
+    connections: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
@@ -113,11 +115,18 @@ impl Server {
             .expect("there is a free port");
         let address = listener.local_addr().expect("it is bound");
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&requests), Arc::new(handler)));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepting = accept(
+            listener,
+            Arc::clone(&requests),
+            Arc::clone(&connections),
+            Arc::new(handler),
+        );
         Self {
             url: format!("http://{address}"),
             requests,
-            accepting,
+            connections,
+            accepting: tokio::spawn(accepting),
         }
     }
 
@@ -131,6 +140,11 @@ impl Server {
             .expect("no test panics in the server")
             .clone()
     }
+
+    /// How many connections were made.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for Server {
@@ -139,11 +153,17 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, requests: Arc<Mutex<Vec<Request>>>, handler: Arc<Handler>) {
-    let mut connections = JoinSet::new();
+async fn accept(
+    listener: TcpListener,
+    requests: Arc<Mutex<Vec<Request>>>,
+    connections: Arc<AtomicUsize>,
+    handler: Arc<Handler>,
+) {
+    let mut serving = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
+        connections.fetch_add(1, Ordering::SeqCst);
         let (requests, handler) = (Arc::clone(&requests), Arc::clone(&handler));
-        connections.spawn(async move {
+        serving.spawn(async move {
             // A client that goes away is what many tests are about.
             let _ = serve(stream, &requests, &*handler).await;
         });

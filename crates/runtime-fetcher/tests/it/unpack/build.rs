@@ -86,11 +86,6 @@ pub(super) fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 19).expect("memory takes it")
 }
 
-/// For much that is the same.
-pub(super) fn zstd_fast(bytes: &[u8]) -> Vec<u8> {
-    zstd::encode_all(bytes, 1).expect("memory takes it")
-}
-
 pub(super) fn xz(bytes: &[u8]) -> Vec<u8> {
     let options = lzma_rust2::XzOptions::default();
     let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).expect("the options are good");

@@ -201,3 +201,24 @@ async fn a_folder_that_is_there_is_not_mixed_with_what_comes() {
     assert_eq!(names(&site.path()), ["old"]);
     assert_eq!(names(&site.outer.path().join("in")), ["here"]);
 }
+
+#[test]
+fn an_archive_that_nobody_waits_for_any_more_is_not_unpacked() {
+    let site = Site::new();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).build();
+    runtime.expect("there is a thread").block_on(async {
+        // The only thread is busy until the one who waits has left.
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || wait.recv());
+        let mut target = DirectoryTarget::new(site.path());
+        let archive = Tar::new().file("file", b"hello").bytes();
+        target.write(archive.into()).await.expect("there is room");
+        let unpacking = futures_util::poll!(target.commit());
+        assert!(unpacking.is_pending(), "there is no thread for it");
+        go.send(()).expect("the thread waits for it");
+        let next = tokio::task::spawn_blocking(|| ());
+        next.await.expect("what came before is over");
+    });
+    site.check_untouched("what nobody waits for");
+}
