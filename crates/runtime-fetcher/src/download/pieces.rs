@@ -142,3 +142,62 @@ fn lost(error: tokio::task::JoinError) -> FetchCause {
         source: error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use runtime_core::Services;
+
+    use super::*;
+    use crate::download::Trust;
+    use crate::hash::Hashes;
+    use crate::{FetchConfig, HttpClient};
+
+    fn context(max_spare: usize) -> FetchContext {
+        let mut config = FetchConfig::default();
+        config.parallel.max_spare = max_spare;
+        let http = HttpClient::new(config).expect("the configuration is good");
+        FetchContext::new(http, Services::disconnected())
+    }
+
+    fn pieces(context: &FetchContext) -> Pieces {
+        let location = Location {
+            url: "http://example.invalid".parse().expect("it is a URL"),
+            trust: Trust::Task,
+            hashes: Hashes::none(),
+            redirects: true,
+        };
+        let rest = Part {
+            start: 1,
+            end: None,
+            total: None,
+            validator: String::new(),
+        };
+        Pieces::new(context, &Arc::new(location), rest, 1)
+    }
+
+    #[tokio::test]
+    async fn connections_are_bounded_over_all_bodies() {
+        let context = context(4);
+        let mut bodies = [(); 3].map(|()| pieces(&context));
+        let widened = bodies.each_mut().map(|pieces| pieces.widen(3));
+        assert_eq!(widened, [true, true, false], "two more for each");
+        bodies[0] = pieces(&context);
+        assert!(bodies[2].widen(3), "the first has given its own back");
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_given_back_when_its_piece_is_there() {
+        let context = context(1);
+        let (mut narrowed, mut other) = (pieces(&context), pieces(&context));
+        assert!(narrowed.widen(2));
+        for byte in [b"1", b"2"] {
+            let piece = tokio::spawn(async { Ok(vec![Bytes::from_static(byte)]) });
+            narrowed.running.push_back(AbortOnDropHandle::new(piece));
+        }
+        narrowed.narrow(1);
+        assert!(!other.widen(2), "two pieces are on their way still");
+        let bytes = narrowed.next().await.expect("it comes");
+        assert_eq!(bytes.as_deref(), Some(&b"1"[..]));
+        assert!(other.widen(2));
+    }
+}

@@ -1,12 +1,10 @@
 //! Bodies over several connections at a time.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use runtime_fetcher::{FetchContext, ParallelPolicy};
 
-use crate::support::{Request, Server, Step, body, config, context_with, get, impatient};
+use crate::support::{Request, Server, Step, body, config, context_with, get};
 
 const LENGTH: usize = 400_000;
 const PIECE: usize = 10_000;
@@ -101,35 +99,14 @@ async fn a_server_that_does_not_offer_ranges_is_asked_once() {
 }
 
 #[tokio::test]
-async fn connections_at_a_time_are_bounded_over_all_fetches() {
-    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+async fn without_connections_to_spare_a_body_comes_over_one() {
     let bytes = body(LENGTH);
-    let counting = {
-        let (now, most) = (Arc::clone(&now), Arc::clone(&most));
-        move |request: &Request| {
-            if request.range().is_some() {
-                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            }
-            let mut steps = slow_as_a_whole(request, &bytes);
-            let now = Arc::clone(&now);
-            steps.push(Step::Then(Arc::new(move || {
-                now.fetch_sub(1, Ordering::SeqCst);
-            })));
-            steps
-        }
-    };
-    let server = Server::start(counting).await;
-    // Those for whom there is none to spare wait for the whole body, which stands still.
-    let mut config = impatient(eager().config().clone());
-    config.parallel.max_spare = 3;
-    let context = context_with(config);
-    let url = server.url("/");
-    let fetches = futures_util::future::join_all((0..6).map(|_| get(&context, &url))).await;
-    for bytes in fetches {
-        assert!(bytes.expect("it comes") == body(LENGTH));
-    }
-    // One for each fetch, and three to share.
-    assert!(most.load(Ordering::SeqCst) <= 6 + 3, "{most:?}");
+    let server = Server::start(move |request| request.answer("\"v1\"", &bytes)).await;
+    let mut config = eager().config().clone();
+    config.parallel.max_spare = 0;
+    let bytes = get(&context_with(config), &server.url("/")).await;
+    assert!(bytes.expect("it comes") == body(LENGTH));
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]

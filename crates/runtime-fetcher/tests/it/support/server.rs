@@ -56,8 +56,6 @@ impl Request {
 /// What a server does.
 #[derive(Clone)]
 pub(crate) enum Step {
-    /// Calls the test back.
-    Then(Arc<dyn Fn() + Send + Sync>),
     /// Waits for the test.
     #[cfg(feature = "cache")]
     Wait(tokio::sync::watch::Receiver<bool>),
@@ -185,7 +183,6 @@ async fn serve(
         };
         for step in steps {
             match step {
-                Step::Then(call) => call(),
                 #[cfg(feature = "cache")]
                 Step::Wait(mut go) => {
                     // A test that has ended needs no answer.
