@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde_json::json;
 use sha2::Sha256;
 
-use crate::support::{Server, Step, body, context, digest, get_reference};
+use crate::support::{Server, Step, body, context, digest, get, get_reference};
 
 /// A server that encodes, and the reference with the hash of the bytes before that.
 async fn check(encoding: &'static str, packed: Vec<u8>, plain: Vec<u8>) {
@@ -22,7 +22,7 @@ async fn check(encoding: &'static str, packed: Vec<u8>, plain: Vec<u8>) {
     assert!(accepted.expect("it is sent").contains(encoding));
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).expect("memory takes it");
     encoder.finish().expect("memory takes it")
@@ -56,4 +56,29 @@ async fn brotli_is_decoded() {
         .await
         .expect("memory takes it");
     check("br", packed, plain).await;
+}
+
+#[tokio::test]
+async fn an_encoded_body_that_breaks_goes_on_where_it_broke() {
+    let plain = body(100_000);
+    let packed = gzip(&plain);
+    let server = Server::start(move |request| {
+        let total = packed.len();
+        let headers = [("Content-Encoding", "gzip"), ("ETag", "\"z\"")];
+        let Some(start) = request.range_start() else {
+            let mut steps = Step::answer("200 OK", &headers, &packed);
+            steps[1] = Step::Send(packed[..40_000].to_vec());
+            steps.push(Step::Close);
+            return steps;
+        };
+        let range = format!("bytes {start}-{}/{total}", total - 1);
+        let headers = [headers[0], headers[1], ("Content-Range", range.as_str())];
+        Step::answer("206 Partial Content", &headers, &packed[start..])
+    })
+    .await;
+    let bytes = get(&context(), &server.url("/"))
+        .await
+        .expect("the rest comes");
+    assert_eq!(bytes, plain);
+    assert_eq!(server.requests().len(), 2);
 }

@@ -1,12 +1,12 @@
 //! Servers that misbehave: whose fault it is, what the error says, and that nothing is committed.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use runtime_core::{ExceptionReason, TaskError, chain};
 use runtime_fetcher::{FetchConfig, FetchError};
 use serde_json::json;
 
+use crate::encodings::gzip;
 use crate::support::{
     Server, Step, body, config, context, context_with, get, get_reference, impatient,
 };
@@ -245,31 +245,6 @@ async fn an_unknown_encoding_is_a_broken_reference() {
 }
 
 #[tokio::test]
-async fn an_encoded_body_that_breaks_goes_on_where_it_broke() {
-    let plain = body(100_000);
-    let packed = gzip(&plain);
-    let server = Server::start(move |request| {
-        let total = packed.len();
-        let headers = [("Content-Encoding", "gzip"), ("ETag", "\"z\"")];
-        let Some(start) = request.range_start() else {
-            let mut steps = Step::answer("200 OK", &headers, &packed);
-            steps[1] = Step::Send(packed[..40_000].to_vec());
-            steps.push(Step::Close);
-            return steps;
-        };
-        let range = format!("bytes {start}-{}/{total}", total - 1);
-        let headers = [headers[0], headers[1], ("Content-Range", range.as_str())];
-        Step::answer("206 Partial Content", &headers, &packed[start..])
-    })
-    .await;
-    let bytes = get(&context(), &server.url("/"))
-        .await
-        .expect("the rest comes");
-    assert_eq!(bytes, plain);
-    assert_eq!(server.requests().len(), 2);
-}
-
-#[tokio::test]
 async fn a_body_that_does_not_decode_is_broken_after_a_second_look() {
     let steps = Step::answer(
         "200 OK",
@@ -403,10 +378,4 @@ async fn an_empty_body_is_a_body() {
     let server = Server::start(|_| Step::answer("200 OK", &[], b"")).await;
     let bytes = get_reference(&context(), json!({ "url": server.url("/") })).await;
     assert_eq!(bytes.expect("nothing is something"), "");
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).expect("memory takes it");
-    encoder.finish().expect("memory takes it")
 }
