@@ -2,7 +2,7 @@
 //!
 //! For each task the worker asks the [`Engine`] for a [`SandboxBuilder`], lets plugins set it up,
 //! starts it, waits on the [`Sandbox`], and reads the [`ResultSet`]. The calls come in that order
-//! and never twice, but for [`Sandbox::kill`].
+//! and never twice, but for [`Sandbox::wait`] and [`Sandbox::kill`], which plugins may call too.
 //!
 //! The futures share a thread with what keeps the claim of the task alive: work that blocks belongs
 //! into [`spawn_blocking`](tokio::task::spawn_blocking).
@@ -99,10 +99,10 @@ fn unsupported(what: &str) -> MalformedPayloadError {
     MalformedPayloadError::new(format!("the engine of this worker does not support {what}"))
 }
 
-/// A task that runs. Dropping the last reference ends it.
+/// A task that runs. Dropping the last reference ends it; the worker drops its own where that may block.
 #[async_trait]
 pub trait Sandbox: Send + Sync {
-    /// Waits until the task has ended, by itself or by [`kill`](Self::kill).
+    /// Waits until the task has ended, by itself or by [`kill`](Self::kill). Several may wait at once.
     ///
     /// # Errors
     ///
@@ -124,7 +124,8 @@ pub trait Sandbox: Send + Sync {
     async fn kill(&self, within: Duration);
 }
 
-/// What a task that ended left behind. Dropping it removes what it holds.
+/// What a task that ended left behind. Dropping it removes what it holds; the worker drops its own where that may
+/// block.
 #[async_trait]
 pub trait ResultSet: Send + Sync {
     /// How the task ended.

@@ -147,6 +147,12 @@ impl TaskRecord {
         self.facts.lock().exit = Some(exit);
     }
 
+    /// Reports whether the task itself has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.facts.lock().exit.is_some()
+    }
+
     /// Notes an artifact that was declared.
     pub fn add_artifact(&self, name: impl Into<String>) {
         self.facts.lock().artifacts.push(name.into());

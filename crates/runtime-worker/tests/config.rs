@@ -250,7 +250,9 @@ fn every_interval_of_a_file_reaches_the_worker() {
     let mut config = config();
     let seconds = keys.iter().zip(1000..).collect::<BTreeMap<_, u32>>();
     config["timing"] = json!(seconds);
+    config["timing"]["emptyPause"] = json!(0.25);
     let timing = read(&config).expect("it is right").timing.to_timing();
+    assert_eq!(timing.empty_pause, Duration::from_millis(250));
     let set = [
         timing.cancel_poll,
         timing.reclaim_margin,

@@ -131,7 +131,8 @@ async fn a_log_that_worker_runner_does_not_take_is_an_error_to_who_writes_it() {
 
 #[tokio::test]
 async fn terminations_are_notices_and_text_between_messages_is_none() {
-    let (mut peer, _runner, mut termination, _) = connect();
+    let (mut peer, runner, mut termination, _) = connect();
+    drop(runner);
     peer.say("some text").await;
     peer.say("~not json").await;
     peer.say(r#"~{"type":"of-the-future","x":1}"#).await;

@@ -27,6 +27,9 @@ pub struct TimingConfig {
     pub claim_pause: Option<u32>,
     /// How long the answer to a claim may take once the worker stops at once.
     pub claim_answer: Option<u32>,
+    /// The pause after a claim that brought nothing; a fraction such as `0.5` is fine.
+    #[schemars(range(min = 0, max = 3600))]
+    pub empty_pause: Option<f64>,
     /// How long an engine may take to end a task.
     pub kill: Option<u32>,
     /// How long it may overstay that, and a plugin may take to dispose, before it counts as hanging.
@@ -41,23 +44,25 @@ impl TimingConfig {
     /// The intervals, with defaults for what is absent.
     #[must_use]
     pub fn to_timing(&self) -> Timing {
-        let mut timing = Timing::default();
-        for (target, seconds) in [
-            (&mut timing.cancel_poll, self.cancel_poll),
-            (&mut timing.reclaim_margin, self.reclaim_margin),
-            (&mut timing.claim_grace, self.claim_grace),
-            (&mut timing.retry_pause, self.retry_pause),
-            (&mut timing.claim_pause, self.claim_pause),
-            (&mut timing.claim_answer, self.claim_answer),
-            (&mut timing.kill, self.kill),
-            (&mut timing.hang, self.hang),
-            (&mut timing.shutdown, self.shutdown),
-            (&mut timing.shutdown_reserve, self.shutdown_reserve),
-        ] {
-            if let Some(seconds) = seconds {
-                *target = Duration::from_secs(seconds.into());
-            }
+        let default = Timing::default();
+        let or = |seconds: Option<u32>, default| {
+            seconds.map_or(default, |seconds| Duration::from_secs(seconds.into()))
+        };
+        Timing {
+            cancel_poll: or(self.cancel_poll, default.cancel_poll),
+            reclaim_margin: or(self.reclaim_margin, default.reclaim_margin),
+            claim_grace: or(self.claim_grace, default.claim_grace),
+            retry_pause: or(self.retry_pause, default.retry_pause),
+            claim_pause: or(self.claim_pause, default.claim_pause),
+            claim_answer: or(self.claim_answer, default.claim_answer),
+            empty_pause: self
+                .empty_pause
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                .unwrap_or(default.empty_pause),
+            kill: or(self.kill, default.kill),
+            hang: or(self.hang, default.hang),
+            shutdown: or(self.shutdown, default.shutdown),
+            shutdown_reserve: or(self.shutdown_reserve, default.shutdown_reserve),
         }
-        timing
     }
 }

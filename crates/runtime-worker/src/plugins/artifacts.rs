@@ -140,7 +140,7 @@ impl TaskArtifacts {
     /// Looks for what one entry of the payload names.
     async fn find(&self, wanted: &Wanted, result: &dyn ResultSet, found: &mut Found) {
         let files = match result.extract(&wanted.path).await {
-            Ok(path) => list(wanted, path),
+            Ok(path) => list_elsewhere(wanted.clone(), path).await,
             Err(error) => Err(error.into()),
         };
         match files {
@@ -245,6 +245,14 @@ impl From<ExtractError> for Absence {
 
 /// The name of an artifact, and the file for it.
 type Listed = (String, Result<PathBuf, Absence>);
+
+/// Lists where it holds up nobody: a folder may have very many files.
+async fn list_elsewhere(wanted: Wanted, path: PathBuf) -> Result<Vec<Listed>, Absence> {
+    let name = wanted.path.clone();
+    let listed = tokio::task::spawn_blocking(move || list(&wanted, path)).await;
+    // The only error is a panic.
+    listed.unwrap_or_else(|error| Err(unreadable(&name, error.into())))
+}
 
 /// The files to upload, each with the name of its artifact, and the folders that cannot be read.
 fn list(wanted: &Wanted, path: PathBuf) -> Result<Vec<Listed>, Absence> {

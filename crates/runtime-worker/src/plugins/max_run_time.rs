@@ -9,10 +9,10 @@ use runtime_core::{Section, TaskError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::payload::schema_of;
-use crate::{Plugin, ResultSet, Sandbox, TaskPlugin, TaskRun, Verdict};
+use crate::{Plugin, Resolution, ResultSet, Sandbox, TaskPlugin, TaskRun, Verdict};
 
 /// Reads `maxRunTime` and fails a task that runs longer.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ impl Plugin for MaxRunTime {
             run: run.clone(),
             limit,
             fired: Arc::default(),
-            timer: None,
+            timer: JoinSet::new(),
         })))
     }
 }
@@ -86,27 +86,32 @@ struct Timer {
     run: TaskRun,
     limit: Duration,
     fired: Arc<AtomicBool>,
-    timer: Option<JoinHandle<()>>,
+    timer: JoinSet<()>,
 }
 
 #[async_trait]
 impl TaskPlugin for Timer {
     async fn started(&mut self, sandbox: &Arc<dyn Sandbox>) -> Result<(), TaskError> {
-        let (context, limit) = (self.run.context.clone(), self.limit);
+        let (run, limit) = (self.run.clone(), self.limit);
         let (fired, sandbox) = (Arc::clone(&self.fired), Arc::clone(sandbox));
-        self.timer = Some(tokio::spawn(async move {
+        self.timer.spawn(async move {
             tokio::time::sleep(limit).await;
-            context.log_error(format_args!(
+            if run.record.has_ended() {
+                // Other plugins may work for long on what it left, and that is none of its time.
+                return;
+            }
+            run.context.log_error(format_args!(
                 "Task ran longer than its maxRunTime of {} seconds",
                 limit.as_secs()
             ));
             fired.store(true, Ordering::SeqCst);
             sandbox.kill(GRACE).await;
-        }));
+        });
         Ok(())
     }
 
     async fn stopped(&mut self, _: &Arc<dyn ResultSet>) -> Result<Verdict, TaskError> {
+        self.timer.shutdown().await;
         // A timer that fired has ended the task, whatever exit code that left.
         let fired = self.fired.load(Ordering::SeqCst);
         Ok(if fired {
@@ -115,12 +120,9 @@ impl TaskPlugin for Timer {
             Verdict::Success
         })
     }
-}
 
-impl Drop for Timer {
-    fn drop(&mut self) {
-        if let Some(timer) = self.timer.take() {
-            timer.abort();
-        }
+    async fn exception(&mut self, _: &Resolution) -> Result<(), TaskError> {
+        self.timer.shutdown().await;
+        Ok(())
     }
 }

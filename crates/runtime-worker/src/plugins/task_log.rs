@@ -162,13 +162,12 @@ async fn refer(run: &TaskRun, url: String) {
 struct TaskLogUpload {
     run: TaskRun,
     live: Option<Live>,
-    /// Whether an upload was tried, with all the patience that the uploader has.
+    /// Whether an upload was tried to its end, with all the patience that the uploader has.
     is_tried: bool,
 }
 
 impl TaskLogUpload {
-    async fn upload(&mut self) -> Result<(), TaskError> {
-        self.is_tried = true;
+    async fn upload(&self) -> Result<(), TaskError> {
         let context = &self.run.context;
         let source = ArtifactSource::File(context.followed_log().path().to_owned());
         let backing = S3Artifact {
@@ -207,7 +206,9 @@ impl TaskLogUpload {
 #[async_trait]
 impl TaskPlugin for TaskLogUpload {
     async fn finished(&mut self, _: Verdict) -> Result<(), TaskError> {
-        self.upload().await
+        let uploaded = self.upload().await;
+        self.is_tried = true;
+        uploaded
     }
 
     async fn exception(&mut self, resolution: &Resolution) -> Result<(), TaskError> {

@@ -102,7 +102,7 @@ impl Family {
             cgroup.kill();
             cgroup.emptied().await;
         }
-        self.note_usage();
+        self.note_usage().await;
         let (folder, shared) = (self.folder.clone(), Arc::clone(&self.shared));
         let sweep = move || {
             let strays = shared.search.kill_of_task(&folder);
@@ -117,8 +117,10 @@ impl Family {
     }
 
     /// A control group has counted to the end; samples have not.
-    fn note_usage(&mut self) {
-        self.sampler = None;
+    async fn note_usage(&mut self) {
+        if let Some(sampler) = self.sampler.take() {
+            sampler.stop().await;
+        }
         if let Some(usage) = self.cgroup.as_ref().and_then(Cgroup::usage) {
             self.record.set_usage(self.used_before.then(&usage));
         }

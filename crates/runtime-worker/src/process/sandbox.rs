@@ -1,12 +1,13 @@
 //! A task that runs, and what it leaves.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use runtime_core::{BoxError, TaskError};
+use runtime_core::{BoxError, TaskError, chain};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -36,7 +37,7 @@ impl ProcessSandbox {
                 })
             });
             // Nobody waits any more when the sandbox was dropped.
-            let _ = sender.send(Some(result.map_err(|error| Arc::from(error.to_string()))));
+            let _ = sender.send(Some(result.map_err(|error| Arc::from(chain(&*error)))));
         });
         Self {
             deadline,
@@ -51,6 +52,10 @@ async fn run_commands(builder: &ProcessBuilder, deadline: Deadline) -> Result<Ex
     for command in &builder.commands {
         exit = match Child::spawn(command, builder) {
             Ok(child) => child.run(deadline.clone()).await?,
+            Err(error) if is_lack(&error) => {
+                let message = format!("this machine cannot start another process: {error}");
+                return Err(message.into());
+            }
             Err(error) => {
                 builder
                     .context
@@ -64,6 +69,20 @@ async fn run_commands(builder: &ProcessBuilder, deadline: Deadline) -> Result<Ex
         }
     }
     Ok(exit)
+}
+
+/// Whether the machine has no room for another process, which is no fault of the command.
+#[cfg(unix)]
+fn is_lack(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+
+    let lacks = [Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|error| lacks.contains(&error))
+}
+
+#[cfg(not(unix))]
+fn is_lack(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::OutOfMemory
 }
 
 #[async_trait]

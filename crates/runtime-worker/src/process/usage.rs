@@ -43,6 +43,15 @@ impl Sampler {
     }
 }
 
+impl Sampler {
+    /// Ends it, and returns when it notes nothing any more.
+    pub(super) async fn stop(mut self) {
+        self.0.abort();
+        // It is no news that it was ended.
+        let _ = (&mut self.0).await;
+    }
+}
+
 impl Drop for Sampler {
     fn drop(&mut self) {
         self.0.abort();

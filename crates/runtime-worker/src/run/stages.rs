@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use runtime_core::{StopReason, TaskError};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::budget::Budget;
@@ -40,8 +41,8 @@ impl Stages {
         budget: Budget<'_>,
     ) -> Result<Verdict, Halt> {
         let outcome = until_stopped(run, self.all(blueprint, run)).await;
-        if let (Err(_), Some(sandbox)) = (&outcome, self.sandbox.take()) {
-            end(&*sandbox, blueprint, run, budget).await;
+        if let (Err(_), Some(sandbox)) = (&outcome, &self.sandbox) {
+            end(&**sandbox, blueprint, run, budget).await;
         }
         outcome
     }
@@ -92,7 +93,12 @@ impl Stages {
 
     /// Gives everything back.
     pub(super) async fn dispose(self, blueprint: &Blueprint, run: &TaskRun) {
-        drop((self.sandbox, self.result));
+        let of_engine = (self.sandbox, self.result);
+        // Such as the folder of a task with very many files, whose removal must hold up no other task.
+        if let Err(error) = spawn_blocking(move || drop(of_engine)).await {
+            run.monitor()
+                .report_error(&error, "an engine failed to dispose");
+        }
         for plugin in self.plugins {
             match timeout(blueprint.timing.hang, guarded(plugin.dispose())).await {
                 Ok(Ok(())) => {}

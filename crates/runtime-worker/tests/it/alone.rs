@@ -14,9 +14,10 @@ use runtime_core::{
 };
 use runtime_gc::ResourceTracker;
 use runtime_mocks::{MockQueue, TestTask};
-use runtime_worker::plugins::{Artifacts, IdleStop, Watchdog};
+use runtime_worker::plugins::{Artifacts, IdleStop, MaxRunTime, Watchdog};
 use runtime_worker::{
-    Exit, ExtractError, Plugin, Resolution, ResultSet, Sandbox, TaskPlugin, TaskRun, Verdict,
+    Exit, ExtractError, Plugin, Resolution, ResultSet, Sandbox, SandboxBuilder, TaskPlugin,
+    TaskRun, Verdict,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -95,9 +96,16 @@ impl Alone {
     }
 }
 
-/// A task that runs, and what it left: nothing.
+/// A task that is built, one that runs, and what it left: nothing.
 #[derive(Debug)]
 struct Nothing;
+
+#[async_trait]
+impl SandboxBuilder for Nothing {
+    async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError> {
+        Ok(Arc::new(Self))
+    }
+}
 
 #[async_trait]
 impl Sandbox for Nothing {
@@ -127,6 +135,7 @@ async fn take_to(stage: &str, task: &mut Box<dyn TaskPlugin>) {
     match stage {
         "set up" => Ok(()),
         "prepared" => task.prepare().await,
+        "built" => task.build_sandbox(&mut Nothing).await,
         "started" => task.started(&sandbox).await,
         "stopped" => task.stopped(&result).await.map(drop),
         "finished" => task.finished(Verdict::Success).await,
@@ -138,7 +147,9 @@ async fn take_to(stage: &str, task: &mut Box<dyn TaskPlugin>) {
 
 #[tokio::test(start_paused = true)]
 async fn a_stage_that_takes_too_long_stops_the_worker_at_once() {
-    for stage in ["set up", "prepared", "stopped", "finished", "excepted"] {
+    for stage in [
+        "set up", "prepared", "built", "stopped", "finished", "excepted",
+    ] {
         let alone = Alone::new();
         let mut task = alone.with(&Watchdog::new(MINUTE)).await;
         take_to(stage, &mut task).await;
@@ -157,6 +168,7 @@ async fn each_stage_has_a_time_of_its_own_and_the_task_itself_has_any() {
     for (stage, takes) in [
         ("set up", almost),
         ("prepared", almost),
+        ("built", almost),
         ("started", 1_000 * MINUTE),
         ("stopped", almost),
         ("finished", almost),
@@ -190,6 +202,27 @@ async fn a_worker_that_is_idle_for_too_long_stops_when_its_tasks_are_done() {
     assert_eq!(alone.stage(), StopStage::Running, "not long enough");
     sleep(Duration::from_secs(2)).await;
     assert_eq!(alone.stage(), StopStage::Graceful);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_task_ends_with_it_however_long_the_plugins_work_on_what_it_left() {
+    for (has_ended, expected) in [(true, Verdict::Success), (false, Verdict::Failure)] {
+        let alone = Alone::new();
+        let (run, controller) = alone.task();
+        let plugin = MaxRunTime::new(MINUTE).new_task_plugin(&run).await;
+        let mut task = plugin.expect("it takes the task").expect("it follows it");
+        task.started(&(Arc::new(Nothing) as _)).await.expect("runs");
+        if has_ended {
+            run.record.set_exit(Exit::Code(0));
+        }
+        sleep(2 * MINUTE).await;
+        let verdict = task.stopped(&(Arc::new(Nothing) as _)).await;
+        assert_eq!(verdict.expect("it only counts"), expected);
+        controller.close_log().expect("nothing failed");
+        let log = run.context.extract_log().expect("it is closed");
+        let log = std::io::read_to_string(log).expect("it reads");
+        assert_eq!(log.contains("Task ran longer"), !has_ended, "{log}");
+    }
 }
 
 /// What a task left at a path of this machine.

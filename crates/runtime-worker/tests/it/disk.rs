@@ -16,7 +16,7 @@ use runtime_mocks::taskcluster::TaskState;
 use runtime_worker::{CollectorAdmission, Timing, WorkerBuilder, measure_collections};
 use serde_json::{Value, json};
 
-use crate::support::{Bench, state};
+use crate::support::{Bench, state, until};
 
 const KIB: u64 = 1024;
 
@@ -169,15 +169,11 @@ async fn a_disk_that_a_task_fills_pauses_claims_until_the_task_ends() {
     bench.file_appears(&full).await;
     // A claim that was under way when the disk became full may still be answered, so wait for a look at it.
     let looks = disk.looks();
-    while disk.looks() < looks + 2 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until(|| disk.looks() >= looks + 2).await;
 
     let waiting = bench.create(json!({ "command": ["true"] }));
     let looks = disk.looks();
-    while disk.looks() < looks + 3 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until(|| disk.looks() >= looks + 3).await;
     let status = bench.taskcluster.status(&waiting).expect("the task exists");
     assert_eq!(status.state, TaskState::Pending, "there is no room for it");
     std::fs::write(&go_on, "\n").expect("the test can write");

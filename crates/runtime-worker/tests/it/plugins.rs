@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use runtime_core::{StopStage, TaskError};
-use runtime_worker::plugins::{LogPrefix, Resources, StopOnError};
+use runtime_worker::plugins::{LogPrefix, StopOnError};
 use runtime_worker::{Plugin, TaskPlugin, TaskRun};
 
 use crate::support::{Bench, sh, state};
@@ -20,28 +20,65 @@ async fn lines_of_the_operator_stand_in_every_log() {
 }
 
 #[cfg(target_os = "linux")]
-#[tokio::test]
-async fn what_a_task_used_is_in_its_log_also_when_it_was_cancelled() {
-    let bench = Bench::new().await;
-    let started = bench.mark("started");
-    let script = format!("sleep 1; echo > {}; exec sleep 600", started.display());
-    let task_id = bench.create(sh(&script));
-    let running = bench.start(bench.worker().plugin(Resources));
-    bench.file_appears(&started).await;
-    bench
-        .taskcluster
-        .cancel_task(&task_id)
-        .expect("the task exists");
-    bench.reported(1).await;
-    running.stop().await;
-    let log = bench.log(&task_id).await;
-    assert!(log.contains("] Resources: "), "{log}");
-    assert!(log.contains("of memory at the peak"), "{log}");
-    let usage = bench.reports()[0].usage;
-    assert!(
-        usage.peak_memory.is_some_and(|bytes| bytes > 0),
-        "{usage:?}"
-    );
+mod usage {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use runtime_worker::TaskRecord;
+    use runtime_worker::plugins::Resources;
+
+    use super::*;
+    use crate::support::until;
+
+    /// Sees what a task has used so far.
+    #[derive(Clone, Debug, Default)]
+    struct Peek(Arc<Mutex<Option<Arc<TaskRecord>>>>);
+
+    impl Peek {
+        fn memory(&self) -> u64 {
+            let record = self.0.lock().clone();
+            let usage = record.map(|record| record.usage());
+            usage.and_then(|usage| usage.peak_memory).unwrap_or(0)
+        }
+    }
+
+    #[async_trait]
+    impl Plugin for Peek {
+        fn name(&self) -> &'static str {
+            "peek"
+        }
+
+        async fn new_task_plugin(
+            &self,
+            run: &TaskRun,
+        ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
+            *self.0.lock() = Some(Arc::clone(&run.record));
+            Ok(None)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_task_used_is_in_its_log_also_when_it_was_cancelled() {
+        let bench = Bench::new().await;
+        let peek = Peek::default();
+        let task_id = bench.create(sh("exec sleep 600"));
+        let running = bench.start(bench.worker().plugin(Resources).plugin(peek.clone()));
+        until(|| peek.memory() > 0).await;
+        bench
+            .taskcluster
+            .cancel_task(&task_id)
+            .expect("the task exists");
+        bench.reported(1).await;
+        running.stop().await;
+        let log = bench.log(&task_id).await;
+        assert!(log.contains("] Resources: "), "{log}");
+        assert!(log.contains("of memory at the peak"), "{log}");
+        let usage = bench.reports()[0].usage;
+        assert!(
+            usage.peak_memory.is_some_and(|bytes| bytes > 0),
+            "{usage:?}"
+        );
+    }
 }
 
 /// Fails every task.

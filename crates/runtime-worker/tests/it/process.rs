@@ -1,5 +1,5 @@
 //! Tasks as processes: what they see, what they leave, and that nothing of them outlives them.
-use crate::support::{Bench, is_alive, sh};
+use crate::support::{Bench, is_alive, sh, state};
 use runtime_core::log::OutputLimit;
 use serde_json::{Value, json};
 
@@ -75,6 +75,78 @@ async fn a_command_that_no_program_can_be_told_is_not_started() {
     );
 }
 
+mod lack {
+    use std::fs::File;
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use runtime_core::TaskError;
+    use runtime_worker::{Plugin, Sandbox, SandboxBuilder, TaskPlugin, TaskRun};
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+    use crate::support::{is_alone, run_alone};
+
+    /// Opens all files that this process may, until the task has come to an end.
+    #[derive(Debug)]
+    struct Hoard;
+
+    struct TaskHoard(Vec<File>);
+
+    #[async_trait]
+    impl Plugin for Hoard {
+        fn name(&self) -> &'static str {
+            "hoard"
+        }
+
+        async fn new_task_plugin(
+            &self,
+            _: &TaskRun,
+        ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
+            Ok(Some(Box::new(TaskHoard(Vec::new()))))
+        }
+    }
+
+    #[async_trait]
+    impl TaskPlugin for TaskHoard {
+        async fn build_sandbox(&mut self, _: &mut dyn SandboxBuilder) -> Result<(), TaskError> {
+            let files = std::iter::from_fn(|| File::open("/dev/null").ok());
+            self.0.extend(files);
+            Ok(())
+        }
+
+        async fn started(&mut self, sandbox: &Arc<dyn Sandbox>) -> Result<(), TaskError> {
+            let ended = sandbox.wait().await.map(drop);
+            self.0.clear();
+            ended
+        }
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_cannot_start_a_process_is_no_fault_of_the_task() {
+        run_alone("process::lack::no_files").await;
+    }
+
+    /// What the test above runs in a process of its own; elsewhere nothing happens.
+    #[tokio::test]
+    async fn no_files() {
+        if !is_alone() {
+            return;
+        }
+        let few = Rlimit {
+            current: Some(200),
+            ..getrlimit(Resource::Nofile)
+        };
+        setrlimit(Resource::Nofile, few).expect("it may be lowered");
+        let bench = Bench::new().await;
+        let task_id = bench.create(sh("true"));
+        let running = bench.start(bench.worker().plugin(Hoard));
+        let status = bench.resolved(&task_id).await;
+        running.stop().await;
+        assert_eq!(state(&status), "exception/internal-error");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_task_neither_ignores_nor_blocks_a_signal_and_reads_nothing() {
@@ -114,17 +186,19 @@ async fn what_a_task_starts_in_the_background_ends_with_it() {
 #[tokio::test]
 async fn a_task_that_ignores_the_polite_signal_is_killed() {
     let bench = Bench::new().await;
-    let task_id = bench.create(json!({
-        "command": ["sh", "-c", "trap '' TERM; echo $$; while true; do sleep 0.1; done"], "maxRunTime": 1,
-    }));
+    let pid = bench.mark("pid");
+    let script = format!(
+        "trap '' TERM; echo $$ > {}; while true; do sleep 0.1; done",
+        pid.display()
+    );
+    let task_id = bench.create(sh(&script));
     let running = bench.start(bench.worker());
-    bench.resolved(&task_id).await;
+    bench.file_appears(&pid).await;
+    let cancelled = bench.taskcluster.cancel_task(&task_id);
+    cancelled.expect("the task exists");
+    bench.reported(1).await;
     running.stop().await;
-    let log = bench.log(&task_id).await;
-    let pid = log
-        .lines()
-        .find_map(|line| line.parse::<u32>().ok())
-        .expect("the task told the process id");
+    let pid = bench.pid(&pid);
     assert!(!is_alive(pid), "process {pid} still runs");
 }
 

@@ -1,12 +1,14 @@
 //! Workers in processes of their own: killed, told to stop, and many on one queue.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
+use runtime_mocks::taskcluster::TaskStatus;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Bench, Settings, WorkerProcess, be_the_worker, is_alive, sh, state};
+use crate::support::{
+    Bench, MORE_THAN_A_CLAIM, Settings, WorkerProcess, be_the_worker, is_alive, sh, state,
+};
 
 /// What the other tests start as a process.
 #[tokio::test]
@@ -16,18 +18,19 @@ async fn worker_process() {
 
 #[tokio::test]
 async fn a_task_of_a_worker_that_was_killed_runs_again_elsewhere() {
-    let bench = Bench::with_claim_timeout(Duration::from_secs(2)).await;
+    let bench = Bench::new().await;
     let script = "echo $$ > $MARKER.$RUN_ID; test $RUN_ID = 1 || exec sleep 600";
     let marker = bench.mark("marker");
     let payload = json!({ "command": ["sh", "-c", script], "env": { "MARKER": marker } });
     let task_id = bench.create(payload);
 
-    let mut worker = bench.settings().start_process();
+    let mut worker = bench.settings().one_at_a_time().start_process();
     bench.running(&task_id).await;
     bench.file_appears(&marker.with_extension("0")).await;
     worker.kill();
     let orphan = bench.pid(&marker.with_extension("0"));
     assert!(is_alive(orphan), "nobody was left to end it");
+    bench.taskcluster.advance(MORE_THAN_A_CLAIM);
 
     let running = bench.start(bench.worker());
     let status = bench.resolved(&task_id).await;
@@ -48,7 +51,7 @@ async fn a_task_of_a_worker_that_was_killed_runs_again_elsewhere() {
 
 #[tokio::test]
 async fn a_cache_that_a_killed_worker_had_lent_is_not_handed_out_again() {
-    let bench = Bench::with_claim_timeout(Duration::from_secs(2)).await;
+    let bench = Bench::new().await;
     let started = bench.mark("started");
     let visit = |script: &str| {
         json!({
@@ -57,13 +60,15 @@ async fn a_cache_that_a_killed_worker_had_lent_is_not_handed_out_again() {
             "mounts": [{ "cacheName": "visits", "directory": "cache" }],
         })
     };
-    let mut worker = bench.settings().with_mounts().start_process();
+    let settings = bench.settings().with_mounts().one_at_a_time();
+    let mut worker = settings.start_process();
     let first = bench.create(visit("echo whole > cache/visits"));
     assert_eq!(state(&bench.resolved(&first).await), "completed");
     let half = "cat cache/visits; echo half > cache/visits; echo > $STARTED; test $RUN_ID = 1 || exec sleep 600";
     let second = bench.create(visit(half));
     bench.file_appears(&started).await;
     worker.kill();
+    bench.taskcluster.advance(MORE_THAN_A_CLAIM);
 
     let running = bench.start(bench.worker_with_mounts().await);
     assert_eq!(state(&bench.resolved(&second).await), "completed");
@@ -119,9 +124,8 @@ async fn a_second_signal_gives_the_task_back() {
     worker.signal(Signal::TERM);
     worker.signal(Signal::INT);
     assert!(worker.ended().await.success());
-    let is_given_back = |status: &runtime_mocks::taskcluster::TaskStatus| {
-        status.runs[0].reason_resolved == Some("worker-shutdown")
-    };
+    let is_given_back =
+        |status: &TaskStatus| status.runs[0].reason_resolved == Some("worker-shutdown");
     bench.until(&task_id, is_given_back).await;
     assert_eq!(bench.left_behind(), [""; 0]);
 }

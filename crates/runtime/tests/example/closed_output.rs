@@ -1,19 +1,24 @@
 //! The example worker when nobody reads its output any more.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
 use crate::site::Site;
-use crate::support::{file, folder, worker};
+use crate::support::{Worker, file, folder, worker};
 
-/// Reads a line of a child, as `head -1` does, and goes.
-fn read_a_line_and_go(child: &mut Child) -> String {
-    let stdout = child.stdout.take().expect("its output is a pipe");
+/// Reads a line of a worker, as `head -1` does, and goes.
+fn read_a_line_and_go(worker: &mut Worker) -> String {
     let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line).expect("text");
+    let mut output = BufReader::new(worker.take_output());
+    output.read_line(&mut line).expect("text");
     line
+}
+
+/// Starts a worker, both of whose outputs are read or not as a test likes.
+fn start(command: &mut Command) -> Worker {
+    Worker::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
 }
 
 #[test]
@@ -22,16 +27,10 @@ fn tasks_run_to_their_end_and_the_status_says_how_they_ended() {
         let (scratch, folder) = (folder(), folder());
         let task = format!("payload: {{ command: ['{command}'] }}");
         let task = file(&scratch, "task.yml", &task);
-        let mut child = worker(folder.path())
-            .arg(task)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the example starts");
-        assert!(read_a_line_and_go(&mut child).contains("embedded Taskcluster"));
-        let output = child.wait_with_output().expect("it is our child");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(expected), "{said}");
+        let mut worker = start(worker(folder.path()).arg(task));
+        assert!(read_a_line_and_go(&mut worker).contains("embedded Taskcluster"));
+        let (status, said) = worker.ended_with_errors();
+        assert_eq!(status.code(), Some(expected), "{said}");
         assert!(!said.contains("panicked"), "{said}");
     }
 }
@@ -40,16 +39,11 @@ fn tasks_run_to_their_end_and_the_status_says_how_they_ended() {
 fn nothing_is_said_if_neither_output_is_read() {
     let (scratch, folder) = (folder(), folder());
     let task = file(&scratch, "task.yml", "payload: { command: ['false'] }");
-    let mut child = worker(folder.path())
-        .arg(task)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the example starts");
-    drop((child.stdout.take(), child.stderr.take()));
-    let status = child.wait().expect("it is our child");
+    let mut worker = start(worker(folder.path()).arg(task));
+    drop(worker.take_output());
+    worker.close_errors();
     assert_eq!(
-        status.code(),
+        worker.ended().code(),
         Some(1),
         "the task failed, and nothing panicked"
     );
@@ -58,16 +52,10 @@ fn nothing_is_said_if_neither_output_is_read() {
 #[test]
 fn a_schema_that_is_not_read_to_its_end_is_no_error() {
     let folder = folder();
-    let mut child = worker(folder.path())
-        .arg("--config-schema")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the example starts");
-    drop(child.stdout.take());
-    let output = child.wait_with_output().expect("it is our child");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    let mut worker = start(worker(folder.path()).arg("--config-schema"));
+    drop(worker.take_output());
+    let (status, said) = worker.ended_with_errors();
+    assert!(status.success() && said.is_empty(), "{said}");
 }
 
 #[test]
@@ -75,14 +63,10 @@ fn a_schema_that_is_not_read_to_its_end_is_no_error() {
 fn results_that_cannot_be_written_are_an_error() {
     let folder = folder();
     let full = std::fs::File::create("/dev/full").expect("Linux has it");
-    let output = worker(folder.path())
-        .arg("--config-schema")
-        .stdout(full)
-        .stderr(Stdio::piped())
-        .output()
-        .expect("the example starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let mut command = worker(folder.path());
+    let command = command.arg("--config-schema").stdout(full);
+    let (status, said) = Worker::start(command.stderr(Stdio::piped())).ended_with_errors();
+    assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.starts_with("error: cannot print"), "{said}");
 }
 

@@ -16,7 +16,7 @@ use runtime::mocks::websocktunnel::WebsocktunnelServer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use support::{file, folder, follow, read_until, run, signal, signal_until_ended, worker};
+use support::{Worker, file, folder, follow, run, worker};
 
 fn is_empty(folder: &TempDir) -> bool {
     std::fs::read_dir(folder.path())
@@ -109,14 +109,11 @@ fn a_second_signal_stops_running_tasks_and_leaves_nothing() {
     let folder = folder();
     let scratch = tempfile::tempdir().expect("a folder for the definition");
     let path = file(&scratch, "long.yml", "payload: { command: [sleep, '600'] }");
-    let mut child = worker(folder.path())
-        .arg(&path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the example starts");
-    read_until(&mut child, "running");
-    signal(&child, "-TERM");
-    let status = signal_until_ended(&mut child);
+    let mut command = worker(folder.path());
+    let mut worker = Worker::start(command.arg(&path).stdout(Stdio::piped()));
+    worker.read_until("running");
+    worker.signal("-TERM");
+    let status = worker.signal_until_ended();
     assert_eq!(status.code(), Some(1), "the task did not complete");
     assert!(
         is_empty(&folder),
@@ -129,13 +126,10 @@ fn what_is_kept_serves_another_worker_until_a_signal() {
     let folder = folder();
     let scratch = tempfile::tempdir().expect("a folder for the definition");
     let path = file(&scratch, "quick.yml", "payload: { command: ['true'] }");
-    let mut kept = worker(folder.path())
-        .arg("--keep")
-        .arg(&path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the example starts");
-    let lines = read_until(&mut kept, "go on until Ctrl-C");
+    let mut kept = worker(folder.path());
+    let kept = kept.arg("--keep").arg(&path);
+    let mut kept = Worker::start(kept.stdout(Stdio::piped()));
+    let lines = kept.read_until("go on until Ctrl-C");
     let exports = lines
         .iter()
         .filter_map(|line| line.strip_prefix("export ")?.split_once('='));
@@ -144,12 +138,12 @@ fn what_is_kept_serves_another_worker_until_a_signal() {
         .envs(exports)
         .args(["--task-queue-id", "demo/other"])
         .stdout(Stdio::piped());
-    let mut second = second.spawn().expect("the example starts");
-    read_until(&mut second, "claiming from demo/other");
+    let mut second = Worker::start(&mut second);
+    second.read_until("claiming from demo/other");
 
-    for child in [&mut second, &mut kept] {
-        signal(child, "-TERM");
-        let status = child.wait().expect("it is our child");
+    for worker in [&mut second, &mut kept] {
+        worker.signal("-TERM");
+        let status = worker.ended();
         assert!(status.success(), "{status}");
     }
     assert!(
@@ -221,25 +215,25 @@ async fn a_live_log_is_reached_through_a_tunnel() {
     taskcluster.create_task(definition).expect("it is valid");
     let credentials = taskcluster.credentials();
     let token = credentials.secrets().next().unwrap_or_default().to_owned();
-    let mut child = worker(folder.path())
+    let mut command = worker(folder.path());
+    command
         .args(["--connect", taskcluster.root_url(), "--web-hooks"])
         .arg(&hooks)
         .env("TASKCLUSTER_CLIENT_ID", &credentials.client_id)
         .env("TASKCLUSTER_ACCESS_TOKEN", token)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the example starts");
+        .stdout(Stdio::piped());
+    let mut worker = Worker::start(&mut command);
     let expected = tunnel.client_url("local.worker.hooks");
     let work = tokio::task::spawn_blocking(move || {
-        let lines = read_until(&mut child, "curl -N ");
+        let lines = worker.read_until("curl -N ");
         let (_, url) = lines
             .last()
             .and_then(|line| line.split_once("curl -N "))
             .expect("it was waited for");
         assert!(url.starts_with(&expected), "{url}");
         follow(url, "through-the-tunnel");
-        signal(&child, "-TERM");
-        signal_until_ended(&mut child)
+        worker.signal("-TERM");
+        worker.signal_until_ended()
     });
     assert!(work.await.expect("no panic").success());
 }

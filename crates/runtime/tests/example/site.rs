@@ -1,13 +1,13 @@
 //! A place where the example worker works as a file says.
 
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use runtime::mocks::taskcluster::{TaskStatus, Taskcluster};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{file, folder, read_until, signal, signal_until_ended, worker};
+use crate::support::{PATIENCE, Worker, file, folder, worker};
 
 const SECRET: &str = "a-secret-of-some-length";
 
@@ -30,7 +30,7 @@ fn settings(taskcluster: &Taskcluster, data: &Path) -> Value {
 /// A Taskcluster with a pool for one worker, which works as a file says.
 pub(crate) struct Site {
     pub(crate) taskcluster: Taskcluster,
-    worker: Option<Child>,
+    worker: Option<Worker>,
     scratch: TempDir,
     data: TempDir,
 }
@@ -51,13 +51,10 @@ impl Site {
         let mut settings = settings(&self.taskcluster, self.data.path());
         change(&mut settings);
         let path = file(&self.scratch, "worker.json", &settings.to_string());
-        let worker = worker(self.scratch.path())
-            .arg("--config")
-            .arg(path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn();
-        self.worker = Some(worker.expect("the example starts"));
+        let mut command = worker(self.scratch.path());
+        let command = command.arg("--config").arg(path);
+        let worker = Worker::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+        self.worker = Some(worker);
     }
 
     pub(crate) fn data(&self) -> &Path {
@@ -67,18 +64,18 @@ impl Site {
     /// Lets nobody read what the worker says.
     pub(crate) fn close_output(&mut self) {
         let worker = self.worker.as_mut().expect("it was started");
-        drop(worker.stdout.take());
+        drop(worker.take_output());
     }
 
     /// The worker, for a test that ends it itself.
-    pub(crate) fn take_worker(&mut self) -> Child {
+    pub(crate) fn take_worker(&mut self) -> Worker {
         self.worker.take().expect("it was started")
     }
 
     /// Lets the worker go on until a line with this part, and gives the line.
     pub(crate) async fn line_with(&mut self, part: &'static str) -> String {
         let mut worker = self.take_worker();
-        let read = tokio::task::spawn_blocking(move || (read_until(&mut worker, part), worker));
+        let read = tokio::task::spawn_blocking(move || (worker.read_until(part), worker));
         let (lines, worker) = read.await.expect("the worker says so");
         self.worker = Some(worker);
         lines.last().cloned().expect("it was waited for")
@@ -91,8 +88,11 @@ impl Site {
             .taskcluster
             .create_task(definition)
             .expect("it is valid");
-        let resolved = self.taskcluster.wait_until_resolved(&task_id).await;
-        resolved.expect("the task exists")
+        let resolved = self.taskcluster.wait_until_resolved(&task_id);
+        let resolved = tokio::time::timeout(PATIENCE, resolved).await;
+        resolved
+            .expect("the worker resolves it")
+            .expect("the task exists")
     }
 
     pub(crate) async fn log(&self, status: &TaskStatus) -> String {
@@ -109,8 +109,8 @@ impl Site {
     pub(crate) async fn stop(mut self) -> Taskcluster {
         let mut worker = self.take_worker();
         let ended = tokio::task::spawn_blocking(move || {
-            signal(&worker, "-TERM");
-            signal_until_ended(&mut worker)
+            worker.signal("-TERM");
+            worker.signal_until_ended()
         });
         assert!(ended.await.expect("no panic").success());
         self.taskcluster

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use serde_json::{Value, json};
 
 use crate::site::Site;
+use crate::support::PATIENCE;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn every_line_for_worker_runner_is_a_message_and_the_first_is_the_answer_to_its_welcome() {
@@ -26,8 +27,8 @@ async fn every_line_for_worker_runner_is_a_message_and_the_first_is_the_answer_t
         .await;
     assert_eq!(early.reason_resolved(), Some("completed"));
 
-    let mut input = worker.stdin.take().expect("its input is a pipe");
-    let output = worker.stdout.take().expect("its output is a pipe");
+    let mut input = worker.take_input();
+    let output = worker.take_output();
     let welcome = r#"~{"type":"welcome","capabilities":["log","graceful-termination","shutdown"]}"#;
     writeln!(input, "{welcome}").expect("it reads");
     let reading = tokio::task::spawn_blocking(move || {
@@ -41,16 +42,11 @@ async fn every_line_for_worker_runner_is_a_message_and_the_first_is_the_answer_t
     let goodbye = r#"~{"type":"graceful-termination","finish-tasks":true}"#;
     writeln!(input, "{goodbye}").expect("it reads");
 
-    let lines = reading.await.expect("no panic");
+    let lines = tokio::time::timeout(PATIENCE, reading).await;
+    let lines = lines.expect("it ends").expect("no panic");
     // Its input is still open, and must not keep it.
-    let status = tokio::task::spawn_blocking(move || worker.wait());
-    assert!(
-        status
-            .await
-            .expect("no panic")
-            .expect("our child")
-            .success()
-    );
+    let status = tokio::task::spawn_blocking(move || worker.ended());
+    assert!(status.await.expect("no panic").success());
     drop(input);
     let messages: Vec<Value> = lines
         .iter()

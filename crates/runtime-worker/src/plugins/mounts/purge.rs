@@ -58,3 +58,56 @@ fn system_time(time: Timestamp) -> SystemTime {
     let since_epoch = Duration::try_from(time.duration_since(Timestamp::UNIX_EPOCH));
     SystemTime::UNIX_EPOCH + since_epoch.unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use async_trait::async_trait;
+    use runtime_core::purge_cache::PurgeRequest;
+    use runtime_gc::ResourceTracker;
+
+    use super::*;
+
+    /// Keeps what it was asked, and has nothing to purge.
+    #[derive(Debug, Default)]
+    struct Service {
+        asked: Mutex<Vec<Option<Timestamp>>>,
+        is_away: AtomicBool,
+    }
+
+    #[async_trait]
+    impl PurgeCache for Service {
+        async fn purge_requests(
+            &self,
+            _: &str,
+            since: Option<Timestamp>,
+        ) -> Result<Vec<PurgeRequest>, ApiError> {
+            self.asked.lock().push(since);
+            match self.is_away.load(Ordering::SeqCst) {
+                true => Err(ApiError::NotConnected {
+                    method: "purgeRequests",
+                }),
+                false => Ok(Vec::new()),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_query_overlaps_the_last_one_that_succeeded() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let caches = FolderCache::builder(folder.path());
+        let caches = caches.open(ResourceTracker::detached()).await;
+        let caches = caches.expect("the folder is ours");
+        let service = Arc::new(Service::default());
+        let purger = Purger::new(service.clone(), "pool/linux".to_owned());
+        let at = |minute: u64| Timestamp::UNIX_EPOCH + Duration::from_secs(60 * minute);
+        for (minute, is_away) in [(10, false), (20, true), (30, false), (40, false)] {
+            service.is_away.store(is_away, Ordering::SeqCst);
+            let purged = purger.purge(&caches, at(minute)).await;
+            assert_eq!(purged.is_err(), is_away);
+        }
+        let since_last = [None, Some(at(5)), Some(at(5)), Some(at(25))];
+        assert_eq!(*service.asked.lock(), since_last);
+    }
+}

@@ -15,7 +15,8 @@ impl Bench {
     async fn a_minute_of(&self, time: &SlowMotion<'_>, fault: &InjectedFault) {
         time.pass_until(|| fault.hits() > 0).await;
         time.pass(MINUTE).await;
-        assert!(fault.hits() > 1, "it tried once and no more");
+        // It tries again, though a busy machine may take longer for that than for the minute.
+        time.pass_until(|| fault.hits() > 1).await;
         self.taskcluster.clear_faults();
     }
 

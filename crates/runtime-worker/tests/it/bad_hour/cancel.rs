@@ -87,10 +87,10 @@ async fn a_task_claimed_while_the_worker_stops_is_given_back_unless_it_is_the_la
         (1, vec![Some("worker-shutdown"), None]),
         (0, vec![Some("completed")]),
     ] {
-        let bench = Bench::new().await;
-        bench.slow_claims(Duration::from_millis(500));
+        let bench = Bench::with_long_poll(Duration::from_secs(3600)).await;
         let running = bench.start(bench.worker());
         bench.claiming().await;
+        // The worker hears of the task when this one waits, and then it has been told to stop.
         let task_id = bench.create_with(json!({ "payload": sh("true"), "retries": retries }));
         running.stop().await;
         let status = bench.taskcluster.status(&task_id).expect("the task exists");

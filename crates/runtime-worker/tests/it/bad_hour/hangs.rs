@@ -1,11 +1,14 @@
 //! An engine that hangs costs its task, and no other.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::{Condvar, Mutex};
 use runtime_core::{StopStage, TaskError};
-use runtime_worker::{Engine, ResultSet, Sandbox, SandboxBuilder, TaskRun};
+use runtime_worker::{Engine, Exit, ExtractError, ResultSet, Sandbox, SandboxBuilder, TaskRun};
 use serde_json::{Value, json};
 
 use crate::support::{Bench, state};
@@ -92,4 +95,77 @@ async fn a_task_whose_engine_hangs_can_be_cancelled_and_given_back() {
         );
         bench.assert_nothing_is_left();
     }
+}
+
+/// An engine whose tasks leave something that is removed once a word is said.
+#[derive(Clone, Debug, Default)]
+struct Untidy {
+    word: Arc<(Mutex<bool>, Condvar)>,
+    is_heard: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Engine for Untidy {
+    fn payload_schema(&self) -> Value {
+        json!({ "type": "object", "properties": {} })
+    }
+
+    async fn new_sandbox_builder(&self, _: &TaskRun) -> Result<Box<dyn SandboxBuilder>, TaskError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl SandboxBuilder for Untidy {
+    async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError> {
+        Ok(Arc::new(*self))
+    }
+}
+
+#[async_trait]
+impl Sandbox for Untidy {
+    async fn wait(&self) -> Result<Arc<dyn ResultSet>, TaskError> {
+        Ok(Arc::new(Left(self.clone())))
+    }
+
+    async fn kill(&self, _: Duration) {}
+}
+
+struct Left(Untidy);
+
+#[async_trait]
+impl ResultSet for Left {
+    fn exit(&self) -> Exit {
+        Exit::Code(0)
+    }
+
+    async fn extract(&self, path: &str) -> Result<PathBuf, ExtractError> {
+        Err(ExtractError::Missing {
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        let (said, saying) = &*self.0.word;
+        let mut said = said.lock();
+        saying.wait_while_for(&mut said, |said| !*said, Duration::from_secs(30));
+        self.0.is_heard.store(*said, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_takes_long_to_remove_what_a_task_left_holds_up_nobody() {
+    let bench = Bench::new().await;
+    let engine = Untidy::default();
+    let task_id = bench.create(json!({}));
+    let running = bench.start(bench.worker_with(Arc::new(engine.clone())));
+    bench.resolved(&task_id).await;
+    // Said on the only thread of the runtime, which is not to be the one that removes.
+    *engine.word.0.lock() = true;
+    engine.word.1.notify_all();
+    bench.reported(1).await;
+    running.stop().await;
+    assert!(engine.is_heard.load(Ordering::SeqCst));
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use runtime_mocks::taskcluster::{Fault, FaultRule};
 
 use super::{down, refused};
-use crate::support::{Bench, Held, MORE_THAN_A_CLAIM, NEARLY_A_CLAIM, sh, state};
+use crate::support::{Bench, Held, MORE_THAN_A_CLAIM, NEARLY_A_CLAIM, SlowMotion, sh, state};
+
+/// An interval that no test waits for.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
 
 #[tokio::test]
 async fn refused_credentials_are_replaced_by_an_early_reclaim() {
@@ -100,39 +103,41 @@ async fn a_run_that_another_worker_took_over_is_left_to_it() {
 #[tokio::test]
 async fn a_conflict_during_an_upload_ends_the_task_quietly() {
     let bench = Bench::new().await;
-    let task_id = bench.create(sh("true"));
+    let task = Held::create(&bench);
     // Nothing but the upload may notice.
-    let worker = bench.worker().cancel_poll(Duration::from_secs(600));
-    bench
-        .taskcluster
-        .inject(refused("queue.createArtifact", 409));
-    let held = bench.taskcluster.inject(down("s3.put"));
-    let started = bench.start(worker);
-    bench.running(&task_id).await;
-    bench
-        .taskcluster
-        .cancel_task(&task_id)
-        .expect("the task exists");
+    let running = bench.start(bench.worker().cancel_poll(NEVER));
+    bench.file_appears(&task.started).await;
+    let conflict = refused("queue.createArtifact", 409);
+    let conflict = bench.taskcluster.inject(conflict);
+    let put = bench.taskcluster.inject(down("s3.put"));
+    let cancelled = bench.taskcluster.cancel_task(&task.task_id);
+    cancelled.expect("the task exists");
+    task.release();
     bench.reported(1).await;
-    started.stop().await;
+    running.stop().await;
     assert_eq!(bench.resolutions(), ["exception/canceled"]);
-    assert_eq!(held.hits(), 0, "nothing is uploaded");
+    assert!(conflict.hits() > 0);
+    assert_eq!(put.hits(), 0, "nothing is uploaded");
 }
 
 #[tokio::test]
 async fn a_task_that_is_cancelled_while_its_report_is_on_its_way_is_not_said_to_be_completed() {
     let bench = Bench::new().await;
-    let task_id = bench.create(sh("true"));
+    let task = Held::create(&bench);
     // Nothing but the report may notice.
-    let worker = bench.worker().cancel_poll(Duration::from_secs(600));
-    let slow = Fault::Latency { millis: 300 };
+    let running = bench.start(bench.worker().cancel_poll(NEVER));
+    bench.file_appears(&task.started).await;
+    // Several steps of the time that passes here.
+    let slow = Fault::Latency { millis: 10_000 };
     let report = FaultRule::new("queue.reportCompleted", slow);
     let report = bench.taskcluster.inject(report);
-    let running = bench.start(worker);
-    bench.hit(&report, 1).await;
-    let cancelled = bench.taskcluster.cancel_task(&task_id);
+    let time = SlowMotion::begin(&bench.taskcluster);
+    task.release();
+    time.pass_until(|| report.hits() > 0).await;
+    let cancelled = bench.taskcluster.cancel_task(&task.task_id);
     cancelled.expect("it is not resolved yet");
-    bench.reported(1).await;
+    time.pass_until(|| !bench.reports().is_empty()).await;
+    drop(time);
     running.stop().await;
     assert_eq!(bench.resolutions(), ["exception/canceled"]);
     bench.assert_nothing_is_left();

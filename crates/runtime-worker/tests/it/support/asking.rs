@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use runtime_core::LifeCycleTracker;
-use runtime_mocks::taskcluster::{Fault, FaultRule, InjectedFault, TaskStatus};
+use runtime_mocks::taskcluster::{InjectedFault, TaskStatus};
 use runtime_worker::{TaskReport, WorkerBuilder};
 use serde_json::{Value, json};
 
@@ -81,13 +81,6 @@ impl Bench {
     /// Waits until so many claims were sent since the beginning.
     pub(crate) async fn claims(&self, times: u32) {
         self.hit(&self.claims, times).await;
-    }
-
-    /// Makes claims take longer.
-    pub(crate) fn slow_claims(&self, by: Duration) {
-        let millis = u64::try_from(by.as_millis()).expect("it is not long");
-        let rule = FaultRule::new("queue.claimWork", Fault::Latency { millis });
-        self.taskcluster.inject(rule);
     }
 
     /// How often claims were extended, or tried to be.

@@ -2,6 +2,7 @@
 
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use runtime_core::{LifeCycleTracker, Monitor, ShutdownManager};
 use runtime_gc::ResourceTracker;
@@ -79,10 +80,17 @@ impl WorkerProcess {
         kill_process(Pid::from_child(&self.0), signal).expect("it still runs");
     }
 
+    /// Waits for the end. One that does not come is a failure, after which the process is killed.
     pub(crate) async fn ended(mut self) -> ExitStatus {
-        let ended = tokio::task::spawn_blocking(move || self.0.wait());
-        let status = within_a_minute(ended).await.expect("no panic");
-        status.expect("it was not waited for before")
+        within_a_minute(async {
+            loop {
+                if let Some(status) = self.0.try_wait().expect("it is our child") {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
     }
 }
 

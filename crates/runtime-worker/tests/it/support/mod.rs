@@ -125,6 +125,7 @@ impl Bench {
             access_token: credentials.access_token.expose_secret().to_owned(),
             folder: self.folder.path().to_owned(),
             mounts: false,
+            capacity: 4,
         }
     }
 }
@@ -182,7 +183,7 @@ fn processes_with(text: &[u8]) -> Vec<u32> {
 }
 
 /// Looks until it is so.
-async fn until(is_so: impl Fn() -> bool) {
+pub(crate) async fn until(is_so: impl Fn() -> bool) {
     within_a_minute(async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(5)).await;

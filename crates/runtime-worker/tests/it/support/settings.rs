@@ -32,6 +32,7 @@ pub(crate) struct Settings {
     pub(super) folder: PathBuf,
     /// Whether a worker in another process has caches.
     pub(super) mounts: bool,
+    pub(super) capacity: usize,
 }
 
 /// What a test may want to be different.
@@ -79,6 +80,14 @@ impl Settings {
         }
     }
 
+    /// The same for one task at a time, so that no claim is on its way while a task runs.
+    pub(crate) fn one_at_a_time(self) -> Self {
+        Self {
+            capacity: 1,
+            ..self
+        }
+    }
+
     /// The worker of most tests: processes, a log, artifacts, a time limit, exit codes.
     pub(crate) fn worker(&self) -> WorkerBuilder {
         with_plugins(self.worker_of(Parts::default()))
@@ -90,7 +99,7 @@ impl Settings {
             .expect("a valid root URL");
         Worker::builder(Arc::new(deployment), environment, parts.engine)
             .credentials(CredentialsWatch::fixed(Some(self.credentials())))
-            .capacity(4)
+            .capacity(self.capacity)
             .timing(timing())
     }
 
