@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use runtime_core::Secret;
 use schemars::JsonSchema;
-use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How a worker fetches: limits, retries, which addresses are allowed.
 ///
 /// Times are in milliseconds. Every field has a default.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct FetchConfig {
     /// How long connecting may take, and how long the answer to a request.
@@ -36,9 +36,8 @@ pub struct FetchConfig {
     pub parallel: ParallelPolicy,
     /// Which addresses a reference of a task may reach.
     pub addresses: AddressPolicy,
-    /// The proxy for all requests, if there must be one.
-    #[schemars(with = "Option<String>")]
-    pub proxy: Option<SecretString>,
+    /// The URL of the proxy for all requests, if there must be one; a user and a password may be in it.
+    pub proxy: Option<Secret>,
     /// Certificates to trust besides those of the machine, in PEM, such as that of a proxy that looks into TLS.
     pub ca_certificates: Vec<String>,
     /// Hosts that are reached without the proxy: names, domains with a leading dot, addresses, CIDR blocks.
@@ -72,7 +71,7 @@ impl Default for FetchConfig {
 /// The wait before attempt `n` is a random part of `first_delay · 2ⁿ`, at most `max_delay`, and
 /// never less than the server asked for with `Retry-After`. Attempts and time count from the start,
 /// or from the last attempt that brought a mebibyte that none had brought before.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct RetryPolicy {
     /// How many attempts there are at most.
@@ -106,7 +105,7 @@ impl Default for RetryPolicy {
 ///
 /// Only time in which the server is waited for counts. The end of a body that is over before a window is
 /// not judged.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct SlowPolicy {
     /// How many bytes must come in each window; with 0, a body may be as slow as it likes.
@@ -131,7 +130,7 @@ impl Default for SlowPolicy {
 /// A body starts with one. When its rest would take longer than `worth`, and the server takes ranges and
 /// names exact bytes, two are tried, and so on as long as twice the connections bring it a fifth faster;
 /// what does not help is taken back. So it is never more where one connection fills the wire.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ParallelPolicy {
     /// How many connections one body may use; with 1, there are no parallel ranges.
@@ -166,7 +165,7 @@ impl Default for ParallelPolicy {
 /// Which addresses a reference of a task may reach.
 ///
 /// What the deployment itself names, such as the signed URL of an artifact, may be anywhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum AddressPolicy {
@@ -185,7 +184,6 @@ mod millis {
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    /// The schema shows defaults with this.
     pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
     }

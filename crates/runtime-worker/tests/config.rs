@@ -125,6 +125,43 @@ fn what_is_wrong_with_a_limit_is_told_for_the_way_in_which_it_is_written() {
     );
 }
 
+#[cfg(feature = "unpack")]
+#[test]
+fn how_inputs_are_fetched_and_unpacked_is_told_by_the_file() {
+    let proxy = "http://me:hunter2@proxy.example:3128";
+    let with = |config: &mut Value| {
+        config["fetch"] = json!({
+            "proxy": proxy,
+            "noProxy": [".example.com"],
+            "stallTimeoutMs": 5000,
+            "retry": { "maxAttempts": 3 },
+            "addresses": "any",
+        });
+        config["plugins"] = json!({ "unpackLimits": { "maxEntries": 10 } });
+    };
+    let mut value = config();
+    with(&mut value);
+    let config = read(&value).expect("it is right");
+    assert_eq!(config.fetch.proxy, Some(config::Secret::new(proxy)));
+    assert_eq!(config.fetch.no_proxy, [".example.com"]);
+    assert_eq!(config.fetch.stall_timeout, Duration::from_secs(5));
+    assert_eq!(config.fetch.retry.max_attempts, 3);
+    assert_eq!(config.fetch.addresses, runtime_fetcher::AddressPolicy::Any);
+    assert_eq!(config.plugins.unpack_limits.max_entries, 10);
+    let shown = config::redacted(&config);
+    assert!(shown.contains("maxAttempts: 3"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let problems = problems(|config| {
+        with(config);
+        config["fetch"]["retry"]["maxAtempts"] = json!(4);
+        config["plugins"]["unpackLimits"]["maxBytes"] = json!(-1);
+    });
+    let all = problems.join("\n");
+    let unknown = "`fetch.retry.maxAtempts` is no key; did you mean `maxAttempts`?";
+    assert!(all.contains(unknown), "{all}");
+    assert!(all.contains("`plugins.unpackLimits.maxBytes`"), "{all}");
+}
+
 #[test]
 fn a_worker_keeps_some_room_unless_it_is_told_otherwise() {
     let mut value = config();

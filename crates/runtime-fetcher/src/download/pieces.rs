@@ -103,7 +103,9 @@ impl Pieces {
     }
 
     fn ask(&mut self) {
-        let end = self.end.min(self.rest.start + self.piece_bytes());
+        let end = self
+            .end
+            .min(self.rest.start.saturating_add(self.piece_bytes()));
         let part = Part {
             end: Some(end),
             ..self.rest.clone()

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
 use runtime_core::BoxError;
-use secrecy::ExposeSecret;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
@@ -61,7 +60,8 @@ impl HttpClient {
                 build(builder(&config)?.dns_resolver(Arc::new(GuardedResolver { exempt })))?
             }
         };
-        let spare = Arc::new(Semaphore::new(config.parallel.max_spare));
+        let spare = config.parallel.max_spare.min(Semaphore::MAX_PERMITS);
+        let spare = Arc::new(Semaphore::new(spare));
         let shared = Arc::new(Shared {
             config,
             open,
@@ -127,7 +127,7 @@ fn proxy(config: &FetchConfig) -> Result<Option<Proxy>, HttpClientError> {
     let Some(secret) = &config.proxy else {
         return Ok(None);
     };
-    let proxy = Proxy::all(secret.expose_secret())
+    let proxy = Proxy::all(secret.expose())
         .map_err(|error| HttpClientError::Proxy(error.without_url().into()))?;
     Ok(Some(proxy.no_proxy(NoProxy::from_string(
         &config.no_proxy.join(","),
@@ -135,6 +135,6 @@ fn proxy(config: &FetchConfig) -> Result<Option<Proxy>, HttpClientError> {
 }
 
 fn proxy_host(config: &FetchConfig) -> Option<String> {
-    let url = Url::parse(config.proxy.as_ref()?.expose_secret()).ok()?;
+    let url = Url::parse(config.proxy.as_ref()?.expose()).ok()?;
     url.host_str().map(str::to_owned)
 }

@@ -70,6 +70,20 @@ async fn one_connection_is_enough_unless_the_rest_would_take_long() {
 }
 
 #[tokio::test]
+async fn numbers_without_any_bound_are_a_configuration() {
+    let bytes = body(LENGTH);
+    let server = Server::start(move |request| slow_as_a_whole(request, &bytes)).await;
+    let mut config = eager().config().clone();
+    config.parallel.max_connections = usize::MAX;
+    config.parallel.max_spare = usize::MAX;
+    config.parallel.piece_bytes = u64::MAX;
+    config.max_redirects = usize::MAX;
+    config.max_bytes = u64::MAX;
+    let bytes = get(&context_with(config), &server.url("/")).await;
+    assert!(bytes.expect("it comes as one piece") == body(LENGTH));
+}
+
+#[tokio::test]
 async fn parallel_ranges_can_be_turned_off() {
     let bytes = body(LENGTH);
     let server = Server::start(move |request| request.answer("\"v1\"", &bytes)).await;

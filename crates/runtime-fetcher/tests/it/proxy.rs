@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime_core::chain;
+use runtime_core::{Secret, chain};
 use runtime_fetcher::{AddressPolicy, HttpClient};
 
 use crate::support::{Server, Step, config, context_with, get};
@@ -16,12 +16,8 @@ async fn echo() -> Server {
 async fn requests_go_through_the_proxy() {
     let proxy = echo().await;
     let mut config = config();
-    config.proxy = Some(
-        proxy
-            .url("")
-            .replace("http://", "http://user:secret@")
-            .into(),
-    );
+    let url = proxy.url("").replace("http://", "http://user:secret@");
+    config.proxy = Some(Secret::new(url));
     let bytes = get(&context_with(config), "http://example.invalid/file").await;
     assert_eq!(
         bytes.expect("the proxy answers"),
@@ -41,7 +37,7 @@ async fn requests_go_through_the_proxy() {
 async fn hosts_without_proxy_are_reached_directly() {
     let (proxy, server) = (echo().await, echo().await);
     let mut config = config();
-    config.proxy = Some(proxy.url("").into());
+    config.proxy = Some(Secret::new(proxy.url("")));
     config.no_proxy = vec!["127.0.0.0/8".to_owned(), ".example.invalid".to_owned()];
     let bytes = get(&context_with(config), &server.url("/file")).await;
     assert_eq!(bytes.expect("it is there"), "/file");
@@ -53,7 +49,7 @@ async fn a_proxy_may_be_where_references_may_not() {
     let proxy = echo().await;
     let mut config = config();
     config.addresses = AddressPolicy::Guarded;
-    config.proxy = Some(proxy.url("").into());
+    config.proxy = Some(Secret::new(proxy.url("")));
     let context = context_with(config);
     get(&context, "http://example.invalid/file")
         .await
@@ -71,14 +67,18 @@ async fn the_password_of_a_proxy_is_never_shown() {
     let mut config = config();
     config.retry.max_attempts = 1;
     config.connect_timeout = Duration::from_millis(500);
-    config.proxy = Some("http://user:secret@127.0.0.1:1".to_owned().into());
+    config.proxy = Some(Secret::new("http://user:secret@127.0.0.1:1"));
     let context = context_with(config.clone());
     let error = get(&context, "http://example.invalid/")
         .await
         .expect_err("nobody is there");
-    let shown = format!("{} {error:?} {context:?} {config:?}", chain(&error));
+    let written = serde_json::to_string(&config).expect("it can be written");
+    let shown = format!(
+        "{} {error:?} {context:?} {config:?} {written}",
+        chain(&error)
+    );
     assert!(!shown.contains("secret"), "{shown}");
-    config.proxy = Some("not a url with secret".to_owned().into());
+    config.proxy = Some(Secret::new("not a url with secret"));
     let error = HttpClient::new(config).expect_err("it is no proxy");
     assert!(!format!("{} {error:?}", chain(&error)).contains("secret"));
 }

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::Secret;
 use super::{ProcessConfig, TimingConfig};
 use crate::WorkerBuilder;
+#[cfg(feature = "mounts")]
+use crate::plugins::MountsBuilder;
 use crate::plugins::{IdleStop, LogPrefix, MaxRunTime, StopOnError, Watchdog};
 use crate::worker::{INTERNAL_ERRORS, OUTPUT, OUTPUT_END};
 
@@ -64,6 +66,11 @@ pub struct WorkerConfig {
     /// How tasks run as processes.
     #[serde(default)]
     pub processes: ProcessConfig,
+    /// How inputs are fetched: the proxy, attempts and waits, limits, which addresses a task may name. Times are
+    /// in milliseconds.
+    #[cfg(feature = "mounts")]
+    #[serde(default)]
+    pub fetch: runtime_fetcher::FetchConfig,
     /// The standard plugins.
     #[serde(default)]
     pub plugins: PluginsConfig,
@@ -179,6 +186,9 @@ pub struct PluginsConfig {
     pub keep_unfinished_caches: bool,
     /// Whether inputs that an earlier worker left are compared with what they were before they are used.
     pub verify_inputs: bool,
+    /// How much may come out of an archive.
+    #[cfg(feature = "unpack")]
+    pub unpack_limits: runtime_fetcher::UnpackLimits,
     /// Whether to stop after the first internal error.
     pub stop_on_error: bool,
     /// Seconds without a task after which the worker stops; absent for never.
@@ -197,6 +207,8 @@ impl Default for PluginsConfig {
             cache_scopes: None,
             keep_unfinished_caches: false,
             verify_inputs: false,
+            #[cfg(feature = "unpack")]
+            unpack_limits: runtime_fetcher::UnpackLimits::default(),
             stop_on_error: false,
             idle_stop: None,
             watchdog: None,
@@ -205,9 +217,9 @@ impl Default for PluginsConfig {
 }
 
 impl PluginsConfig {
-    /// Adds the plugins that these settings are for, but for those that have others, too: `cache_scopes`,
-    /// `keep_unfinished_caches` and `verify_inputs` are for [`Mounts`](crate::plugins). Must be called within a tokio runtime, and before other plugins are added:
-    /// the watchdog has to hear of each stage first.
+    /// Adds the plugins that these settings are for, but for `Mounts`, which has caches to open: see
+    /// `apply_to`. Must be called within a tokio runtime, and before other plugins are added: the watchdog has to
+    /// hear of each stage first.
     pub fn add_to(&self, mut worker: WorkerBuilder, environment: &Environment) -> WorkerBuilder {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         if let Some(limit) = self.watchdog {
@@ -222,6 +234,20 @@ impl PluginsConfig {
         worker
             .plugin(LogPrefix::new(self.log_prefix.clone()))
             .plugin(MaxRunTime::new(seconds(self.max_run_time)))
+    }
+
+    /// Tells the caches and inputs of tasks the settings that are for them.
+    #[cfg(feature = "mounts")]
+    pub fn apply_to(&self, mut mounts: MountsBuilder) -> MountsBuilder {
+        if let Some(prefix) = &self.cache_scopes {
+            mounts = mounts.cache_scopes(prefix);
+        }
+        if self.keep_unfinished_caches {
+            mounts = mounts.uncommitted(runtime_caching::Uncommitted::Keep);
+        }
+        #[cfg(feature = "unpack")]
+        let mounts = mounts.unpack_limits(self.unpack_limits.clone());
+        mounts.verify_adopted(self.verify_inputs)
     }
 }
 

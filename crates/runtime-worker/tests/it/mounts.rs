@@ -203,6 +203,30 @@ async fn what_is_in_an_archive_is_the_tasks_own() {
     running.stop().await;
 }
 
+#[cfg(all(feature = "config", feature = "unpack"))]
+#[tokio::test]
+async fn an_archive_keeps_to_the_limits_of_the_configuration() {
+    let bench = Bench::new().await;
+    let settings = json!({ "unpackLimits": { "maxEntries": 1 } });
+    let settings: runtime_worker::config::PluginsConfig =
+        serde_json::from_value(settings).expect("the settings are right");
+    let mounts = settings.apply_to(bench.mounts());
+    let running = bench.start(bench.worker_mounting(mounts).await);
+    let maker = make(&bench, "a.tgz", "echo > a; echo > b; tar -czf a.tgz a b").await;
+    let mount = json!({
+        "content": { "taskId": maker, "artifact": "public/a.tgz" },
+        "directory": "out",
+        "format": "tar.gz",
+    });
+    let payload = json!({ "command": ["true"], "mounts": [mount] });
+    let user = bench.create_with(json!({ "payload": payload, "dependencies": [maker] }));
+    let status = bench.resolved(&user).await;
+    assert_eq!(state(&status), "exception/malformed-payload");
+    let log = bench.log(&user).await;
+    assert!(log.contains("more than the 1 files"), "{log}");
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn an_input_is_fetched_once_for_many_tasks() {
     let bench = Bench::new().await;

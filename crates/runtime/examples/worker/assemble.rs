@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use runtime::client::TaskclusterDeployment;
 use runtime::clock::SystemClock;
-use runtime::fetcher::{AddressPolicy, FetchConfig, HttpClient};
+use runtime::fetcher::{AddressPolicy, HttpClient};
 use runtime::gc::{Background, GarbageCollector, ResourceTracker, SystemPressure};
 use runtime::monitoring::status::TaskBoard;
 use runtime::monitoring::{
@@ -160,23 +160,16 @@ fn worker(
 
 /// Caches and inputs, which the next worker on the same folder finds again.
 async fn mounts(config: &Config, parts: &Parts, tracker: ResourceTracker) -> Result<Mounts> {
-    let mut fetch = FetchConfig::default();
+    let mut fetch = config.worker.fetch.clone();
     if parts.trust_loopback {
         fetch.addresses = AddressPolicy::Any;
     }
     let purges = Arc::new(parts.deployment.client(parts.credentials.clone()));
     let root = config.worker.data_folder.join("mounts");
-    let mut mounts = Mounts::builder(HttpClient::new(fetch)?, root)
+    let mounts = Mounts::builder(HttpClient::new(fetch)?, root)
         .observer(parts.progress.clone())
-        .purges(purges, &config.worker.task_queue_id)
-        .verify_adopted(config.worker.plugins.verify_inputs);
-    let settings = &config.worker.plugins;
-    if let Some(prefix) = &settings.cache_scopes {
-        mounts = mounts.cache_scopes(prefix);
-    }
-    if settings.keep_unfinished_caches {
-        mounts = mounts.uncommitted(runtime::caching::Uncommitted::Keep);
-    }
+        .purges(purges, &config.worker.task_queue_id);
+    let mounts = config.worker.plugins.apply_to(mounts);
     Ok(mounts.open(tracker).await?)
 }
 
