@@ -105,3 +105,66 @@ fn can_be_run(metadata: &Metadata) -> bool {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tree that an archive may hold.
+    fn tree() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("there is room");
+        let path = |name| folder.path().join(name);
+        fs::create_dir(path("bin")).expect("there is room");
+        fs::create_dir(path("empty")).expect("there is room");
+        fs::write(path("bin/tool"), "tool").expect("there is room");
+        fs::write(path("a"), "a").expect("there is room");
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("bin", path("link")).expect("there is room");
+        folder
+    }
+
+    fn check_differs(what: &str, change: impl FnOnce(&Path) -> io::Result<()>) {
+        let folder = tree();
+        let before = fingerprint(folder.path()).expect("it can be read");
+        change(folder.path()).expect(what);
+        let after = fingerprint(folder.path()).expect("it can be read");
+        assert_ne!(before, after, "{what}");
+    }
+
+    #[test]
+    fn the_same_tree_is_the_same_wherever_it_is() {
+        let of = |folder: tempfile::TempDir| fingerprint(folder.path()).expect("it can be read");
+        assert_eq!(of(tree()), of(tree()));
+    }
+
+    #[test]
+    fn whatever_changes_in_a_tree_is_seen() {
+        check_differs("other bytes", |path| fs::write(path.join("a"), "b"));
+        check_differs("more bytes", |path| fs::write(path.join("a"), "aa"));
+        check_differs("another name", |path| {
+            fs::rename(path.join("a"), path.join("b"))
+        });
+        check_differs("another place", |path| {
+            fs::rename(path.join("a"), path.join("bin/a"))
+        });
+        check_differs("less", |path| fs::remove_dir(path.join("empty")));
+        check_differs("a file in place of a folder", |path| {
+            fs::remove_dir(path.join("empty"))?;
+            fs::write(path.join("empty"), "")
+        });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_the_right_to_run_are_seen() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        check_differs("another target", |path| {
+            fs::remove_file(path.join("link"))?;
+            symlink("empty", path.join("link"))
+        });
+        check_differs("a file that can be run", |path| {
+            let permissions = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(path.join("bin/tool"), permissions)
+        });
+    }
+}

@@ -32,8 +32,6 @@ impl<T> Reserving<T> {
 #[async_trait]
 impl<T: Target> Target for Reserving<T> {
     async fn expect(&mut self, bytes: u64) -> Result<(), TargetError> {
-        // What an earlier pass reserved would count against this one.
-        self.reservation = None;
         if bytes >= WORTH {
             self.reservation = Some(self.draft.reserve(bytes).await?);
         }
@@ -50,6 +48,7 @@ impl<T: Target> Target for Reserving<T> {
     }
 
     async fn reset(&mut self) -> Result<(), TargetError> {
+        // It would count against the next pass.
         self.reservation = None;
         self.target.reset().await
     }

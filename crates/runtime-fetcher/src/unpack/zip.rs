@@ -30,10 +30,26 @@ pub(super) fn read(archive: &mut File, tree: &mut Tree<'_>) -> Result<(), Unpack
     }
     for index in 0..archive.len() {
         let options = ZipReadOptions::new().enforce_header_consistency(true);
-        let entry = archive.by_index_with_options(index, options);
-        add(entry.map_err(damaged)?, tree)?;
+        let error = match archive.by_index_with_options(index, options) {
+            Ok(entry) => {
+                add(entry, tree)?;
+                continue;
+            }
+            Err(error) => error,
+        };
+        return Err(not_opened(error, &mut archive, index));
     }
     Ok(())
+}
+
+/// A file that needs a password is whole all the same.
+fn not_opened(error: ZipError, archive: &mut Archive<'_>, index: usize) -> UnpackError {
+    match (error, archive.by_index_raw(index)) {
+        (ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED), Ok(entry)) => {
+            UnpackError::refused(entry.name_raw(), Refusal::Kind("encrypted"))
+        }
+        (error, _) => damaged(error),
+    }
 }
 
 /// How many entries the archive can have: every one that is listed has a header in the directory.
@@ -62,9 +78,6 @@ fn add(
 ) -> Result<(), UnpackError> {
     let name = entry.name_raw().to_owned();
     let refuse = |kind| Err(UnpackError::refused(&name, Refusal::Kind(kind)));
-    if entry.encrypted() {
-        return refuse("encrypted");
-    }
     let mode = entry.unix_mode();
     match mode.unwrap_or_default() & FILE_KIND {
         SYMLINK => {

@@ -170,6 +170,14 @@ async fn fetch_object(
     steps: Vec<Step>,
 ) -> Result<bytes::Bytes, FetchError> {
     let server = Server::start(move |_| steps.clone()).await;
+    fetch_object_from(&server, hashes, reference).await
+}
+
+async fn fetch_object_from(
+    server: &Server,
+    hashes: Value,
+    reference: Value,
+) -> Result<bytes::Bytes, FetchError> {
     let mut fake = with_artifact(object(json!({}))).await;
     let download =
         json!({ "url": server.url("/"), "expires": "2099-01-01T00:00:00Z", "hashes": hashes });
@@ -211,9 +219,15 @@ async fn an_object_without_a_strong_hash_is_refused() {
 
 #[tokio::test]
 async fn redirects_of_an_object_are_not_followed() {
-    let away = Step::answer("302 Found", &[("Location", "/elsewhere")], b"");
-    let error = fetch_object(json!({ "sha256": HELLO }), artifact(), away).await;
-    assert!(error.expect_err("it leads away").is_broken_reference());
+    let server = Server::start(|request| match request.path.as_str() {
+        "/" => Step::answer("302 Found", &[("Location", "/elsewhere")], b""),
+        _ => Step::answer("200 OK", &[], b"hello"),
+    })
+    .await;
+    let error = fetch_object_from(&server, json!({ "sha256": HELLO }), artifact()).await;
+    let error = error.expect_err("it leads away");
+    assert!(error.is_broken_reference(), "{error:?}");
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]

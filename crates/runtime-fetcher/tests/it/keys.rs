@@ -1,7 +1,7 @@
 //! Keys and scopes of references.
 
 use runtime_core::{ScopeSet, Services};
-use runtime_fetcher::{FetchContext, HttpClient};
+use runtime_fetcher::{FetchContext, HttpClient, RequiredScopes};
 use serde_json::{Value, json};
 
 use crate::support::{FakeServices, config, context, resolve};
@@ -82,6 +82,10 @@ async fn private_artifacts_need_their_scope_and_public_ones_none() {
     assert!(scopes.satisfied_by(&ScopeSet::new(["queue:get-artifact:private/*"])));
     assert_eq!(scopes.to_string(), "queue:get-artifact:private/a");
 
+    let publicity = json!({ "taskId": TASK, "runId": 0, "artifact": "publicity/a" });
+    let scopes = resolve(&context, publicity).await.scopes();
+    assert!(!scopes.satisfied_by(&ScopeSet::default()));
+
     let public = json!({ "taskId": TASK, "runId": 0, "artifact": "public/a" });
     assert!(
         resolve(&context, public)
@@ -89,6 +93,22 @@ async fn private_artifacts_need_their_scope_and_public_ones_none() {
             .scopes()
             .satisfied_by(&ScopeSet::default())
     );
+}
+
+#[test]
+fn one_set_of_scopes_is_enough_and_needs_all_of_its_scopes() {
+    let required = RequiredScopes::all_of(["a", "b"]).or_all_of(["c"]);
+    for (have, enough) in [
+        (&["a", "b"][..], true),
+        (&["c"], true),
+        (&["a"], false),
+        (&["b", "d"], false),
+        (&[], false),
+    ] {
+        let have = ScopeSet::new(have.iter().copied());
+        assert_eq!(required.satisfied_by(&have), enough, "{have:?}");
+    }
+    assert_eq!(required.to_string(), "a and b, or c");
 }
 
 #[tokio::test]

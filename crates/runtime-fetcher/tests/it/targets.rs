@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use runtime_core::ExceptionReason;
+use runtime_core::{ExceptionReason, chain};
 use runtime_fetcher::{FileTarget, Target, TargetError};
 use serde_json::json;
 
@@ -214,6 +214,41 @@ async fn a_reset_that_fails_ends_the_fetch() {
         "the bytes of one attempt and no more"
     );
     assert!(!target.committed);
+}
+
+/// A target on a disk that is full.
+struct Full;
+
+#[async_trait]
+impl Target for Full {
+    async fn write(&mut self, _: Bytes) -> Result<(), TargetError> {
+        Err(TargetError::Io {
+            action: "write",
+            path: "/full/file".into(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        })
+    }
+
+    async fn reset(&mut self) -> Result<(), TargetError> {
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), TargetError> {
+        unreachable!("nothing was written")
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_a_resource_that_is_not_there() {
+    let context = context();
+    let reference = resolve(&context, json!({ "raw": "hello" })).await;
+    let error = reference.fetch(&context, &mut Full).await;
+    let error = error.expect_err("there is no room");
+    let reason = error.exception_reason();
+    assert_eq!(reason, ExceptionReason::ResourceUnavailable);
+    assert!(!error.is_transient(), "nobody makes room");
+    let text = chain(&error);
+    assert!(text.contains("cannot write `/full/file`"), "{text}");
 }
 
 #[cfg(unix)]

@@ -298,6 +298,16 @@ async fn zips_are_refused_for_the_same_reasons() {
             "damaged",
         ),
         (
+            "a file within another",
+            Zip::overlapping().bytes(),
+            "its files overlap",
+        ),
+        (
+            "an encrypted file",
+            Zip::new().file("secret", b"?").encrypted().bytes(),
+            "it is encrypted",
+        ),
+        (
             "a device",
             Zip::new().entry("null", "null", 0o020_666, b"").bytes(),
             "it is a device",

@@ -93,6 +93,32 @@ pub(super) fn xz(bytes: &[u8]) -> Vec<u8> {
     writer.finish().expect("memory takes it")
 }
 
+/// An xz whose reader is told to keep as much of it as `dictionary` says, in the way of its header.
+pub(super) fn xz_with_dictionary(bytes: &[u8], dictionary: u8) -> Vec<u8> {
+    const BLOCK: usize = 12;
+    let mut packed = xz(bytes);
+    let length = 4 * (usize::from(packed[BLOCK]) + 1);
+    let header = &mut packed[BLOCK..BLOCK + length];
+    assert_eq!(
+        header[2..4],
+        [0x21, 1],
+        "LZMA2, with one byte of properties"
+    );
+    header[4] = dictionary;
+    let (header, sum) = header.split_at_mut(length - 4);
+    let mut crc = flate2::Crc::new();
+    crc.update(header);
+    sum.copy_from_slice(&crc.sum().to_le_bytes());
+    packed
+}
+
+/// A zstd of one block as it is, whose reader is told to keep 2 to the power of `window` bytes.
+pub(super) fn zstd_with_window(bytes: &[u8], window: u8) -> Vec<u8> {
+    let block = (bytes.len() as u32) << 3 | 1;
+    let head = [0x28, 0xb5, 0x2f, 0xfd, 0, (window - 10) << 3];
+    [&head, &block.to_le_bytes()[..3], bytes].concat()
+}
+
 /// A zip whose files are stored as they are.
 #[derive(Clone, Default)]
 pub(super) struct Zip {
@@ -133,6 +159,27 @@ impl Zip {
         put(&mut self.directory, &[mode << 16, offset]);
         self.directory.extend(central.as_bytes());
         self.entries += 1;
+        self
+    }
+
+    /// Two files, of which one lies within the bytes of the other.
+    pub(super) fn overlapping() -> Self {
+        let inner = Self::new().file("inner", b"evil");
+        let mut both = Self::new().file("outer", &inner.bytes);
+        both.directory.extend(&inner.directory);
+        // Where the header of the inner one is stands before its name.
+        let end = both.directory.len() - "inner".len();
+        let header = 30 + "outer".len() as u32;
+        both.directory[end - 4..end].copy_from_slice(&header.to_le_bytes());
+        both.entries += 1;
+        both
+    }
+
+    /// The first file is marked as encrypted, though it is not.
+    pub(super) fn encrypted(mut self) -> Self {
+        for (bytes, flags) in [(&mut self.bytes, 6), (&mut self.directory, 8)] {
+            bytes[flags] |= 1;
+        }
         self
     }
 

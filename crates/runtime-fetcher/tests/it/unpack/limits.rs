@@ -1,10 +1,12 @@
 //! How much may come out of an archive.
 
-use runtime_core::chain;
-use runtime_fetcher::{ArchiveFormat, UnpackLimits};
+use std::io::Write as _;
 
-use super::Site;
-use super::build::{Tar, Zip, gzip, xz, zstd};
+use runtime_core::chain;
+use runtime_fetcher::{ArchiveFormat, UnpackError, UnpackLimits, unpack};
+
+use super::build::{Tar, Zip, gzip, xz, xz_with_dictionary, zstd, zstd_with_window};
+use super::{Site, names};
 
 async fn check(archive: Vec<u8>, limits: UnpackLimits, expected: &str) {
     let site = Site::new();
@@ -85,6 +87,36 @@ async fn links_with_long_names_do_not_fill_the_memory() {
     let one = one.symlink("short", "x").part();
     let archive = [zstd(&one).repeat(160), zstd(&Tar::new().bytes())].concat();
     check(archive, UnpackLimits::default(), "the names in the archive").await;
+}
+
+#[tokio::test]
+async fn compressions_that_want_much_memory_are_refused() {
+    let tar = Tar::new().file("a", b"a").bytes();
+    for (good, bad) in [
+        // 64 MiB and 96 MiB, 128 MiB and 256 MiB.
+        (xz_with_dictionary(&tar, 28), xz_with_dictionary(&tar, 29)),
+        (zstd_with_window(&tar, 27), zstd_with_window(&tar, 28)),
+    ] {
+        let site = Site::new();
+        let unpacked = site.unpack(good, None, UnpackLimits::default()).await;
+        unpacked.expect("honest programs make such");
+        check(bad, UnpackLimits::default(), "memory").await;
+    }
+}
+
+#[test]
+fn a_zip_of_too_many_files_is_refused_before_the_first() {
+    let zip = (0..20).fold(Zip::new(), |zip, n| zip.file(&format!("f{n}"), b""));
+    let mut archive = tempfile::tempfile().expect("there is room");
+    archive.write_all(&zip.bytes()).expect("there is room");
+    let folder = tempfile::tempdir().expect("there is room");
+    let ten = limits(|limits| limits.max_entries = 10);
+    let error = unpack(&mut archive, None, folder.path(), &ten).expect_err("there are 20");
+    assert!(
+        matches!(error, UnpackError::TooMany { limit: 10 }),
+        "{error:?}"
+    );
+    assert_eq!(names(folder.path()), [""; 0]);
 }
 
 #[tokio::test]
