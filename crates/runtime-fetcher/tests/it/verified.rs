@@ -86,17 +86,25 @@ impl Subscriber for Meanwhile {
     fn exit(&self, _: &span::Id) {}
 }
 
-fn get_on_this_thread(cache: &FetchCache, reference: Value) {
+/// When it is done, nothing of it runs any more: no thread has to be waited for, as for the lock of a cache.
+fn block_on<T>(work: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().expect("there are resources");
-    let input = runtime.block_on(require(cache, reference));
+    runtime.block_on(work)
+}
+
+fn get_on_this_thread(cache: &FetchCache, reference: Value) {
+    let input = block_on(require(cache, reference));
     check_content(&input.expect("it comes again"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_copy_is_given_to_nobody_who_asks_while_it_is_found_changed() {
     let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
-    leave_a_changed_copy(root.path(), &server).await;
+    std::thread::scope(|scope| {
+        let one = scope.spawn(|| block_on(leave_a_changed_copy(root.path(), &server)));
+        tokio::task::block_in_place(|| one.join()).expect("it is fetched");
+    });
     let cache = open_verifying(root.path()).await;
     let (meanwhile, reference) = (cache.clone(), url(&server));
     let one = std::thread::spawn(move || {
