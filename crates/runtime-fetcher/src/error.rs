@@ -141,3 +141,23 @@ impl From<FetchError> for TaskError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_up_without_an_answer_tells_how_often_and_how_long_it_was_tried() {
+        let unreachable = ApiError::Unreachable {
+            method: "queue.status",
+            attempts: 7,
+            source: "connection refused".into(),
+        };
+        let elapsed = Duration::from_secs(90);
+        let error = FetchError::of_look_up("artifact `a`".to_owned(), elapsed, unreachable.into());
+        assert!(error.is_transient(), "{error:?}");
+        let text = chain(&error);
+        let expected = "cannot fetch artifact `a`: gave up after 7 attempts in 90.0s: ";
+        assert!(text.starts_with(expected), "{text}");
+    }
+}

@@ -42,8 +42,9 @@ impl<K: Key + Serialize + DeserializeOwned> FolderKey for K {}
 
 /// A cache of folders that the next process finds again. A clone is cheap and is the same cache.
 ///
-/// It has a root on disk to itself, and holds a lock in it, until the last handle is dropped and the
-/// last folder that was to go is removed. Whenever the process ends, also by
+/// It has a root on disk to itself, and holds a lock in it, until the last handle is dropped, the last folder
+/// that was to go is removed, and the tasks that filled folders have ended, which on a runtime of several
+/// threads may be a moment after their folders were handed out. Whenever the process ends, also by
 /// `kill -9`, the next one to open the root finds what was fit to be used again, and removes the rest:
 /// what was being made, what a user was changing, what was purged, what has no record.
 ///

@@ -26,6 +26,8 @@ const PIECE: usize = 64 * 1024;
 /// Brings the whole body into `sink`.
 pub(super) async fn pour(wire: &mut Wire<'_>, sink: &mut Sink<'_>) -> Result<(), Halt> {
     match wire.encoding() {
+        // Servers name the encoding of empty files as well, and send nothing.
+        _ if wire.total() == Some(0) => pour_plain(wire, sink).await,
         Encoding::Identity => pour_plain(wire, sink).await,
         Encoding::Gzip => {
             let mut decoder = GzipDecoder::new(StreamReader::new(Box::pin(chunks(wire))));

@@ -82,3 +82,11 @@ async fn an_encoded_body_that_breaks_goes_on_where_it_broke() {
     assert_eq!(bytes, plain);
     assert_eq!(server.requests().len(), 2);
 }
+
+#[tokio::test]
+async fn an_empty_body_needs_no_frame_of_its_encoding() {
+    let server = Server::start(|_| Step::answer("200 OK", &[("Content-Encoding", "gzip")], b""));
+    let server = server.await;
+    let bytes = get(&context(), &server.url("/")).await;
+    assert_eq!(bytes.expect("nothing is something"), "");
+}

@@ -16,6 +16,7 @@ mod parallel;
 mod progress;
 mod property;
 mod proxy;
+mod redirects;
 mod resume;
 mod stream;
 mod support;
