@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 pub struct FetchConfig {
     /// How long connecting may take, and how long the answer to a request.
     #[serde(rename = "connectTimeoutMs", with = "millis")]
-    #[schemars(with = "u64")]
+    #[schemars(with = "u64", range(min = 1))]
     pub connect_timeout: Duration,
     /// How long a body may stand still before the attempt counts as failed.
     #[serde(rename = "stallTimeoutMs", with = "millis")]
-    #[schemars(with = "u64")]
+    #[schemars(with = "u64", range(min = 1))]
     pub stall_timeout: Duration,
     /// When a body comes too slowly to be waited for.
     pub slow: SlowPolicy,
@@ -112,7 +112,7 @@ pub struct SlowPolicy {
     pub min_bytes: u64,
     /// How long a window is.
     #[serde(rename = "windowMs", with = "millis")]
-    #[schemars(with = "u64")]
+    #[schemars(with = "u64", range(min = 1))]
     pub window: Duration,
 }
 

@@ -154,11 +154,13 @@ fn how_inputs_are_fetched_and_unpacked_is_told_by_the_file() {
     let problems = problems(|config| {
         with(config);
         config["fetch"]["retry"]["maxAtempts"] = json!(4);
+        config["fetch"]["stallTimeoutMs"] = json!(0);
         config["plugins"]["unpackLimits"]["maxBytes"] = json!(-1);
     });
     let all = problems.join("\n");
     let unknown = "`fetch.retry.maxAtempts` is no key; did you mean `maxAttempts`?";
     assert!(all.contains(unknown), "{all}");
+    assert!(all.contains("`fetch.stallTimeoutMs`"), "{all}");
     assert!(all.contains("`plugins.unpackLimits.maxBytes`"), "{all}");
 }
 

@@ -157,7 +157,8 @@ impl Encoding {
             #[cfg(feature = "brotli")]
             "br" => Ok(Self::Brotli),
             _ => Err(FetchCause::UnknownEncoding {
-                encoding: text.to_owned(),
+                // A header may be as long as a page.
+                encoding: text.chars().take(40).collect(),
             }),
         }
     }

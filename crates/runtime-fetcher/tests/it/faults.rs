@@ -243,8 +243,11 @@ async fn a_body_that_swells_ends_at_the_limit() {
 
 #[tokio::test]
 async fn an_unknown_encoding_is_a_broken_reference() {
-    let steps = Step::answer("200 OK", &[("Content-Encoding", "rot13")], b"uryyb");
-    check_broken(steps, "encoded as `rot13`").await;
+    let long = "rot13".repeat(100);
+    for (encoding, shown) in [("rot13", "rot13"), (long.as_str(), &long[..40])] {
+        let steps = Step::answer("200 OK", &[("Content-Encoding", encoding)], b"uryyb");
+        check_broken(steps, &format!("encoded as `{shown}`")).await;
+    }
 }
 
 #[tokio::test]
