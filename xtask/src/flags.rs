@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::process::exit;
+
 xflags::xflags! {
     /// Development tasks of this workspace; CI runs the same ones.
     cmd xtask {
@@ -77,5 +79,42 @@ xflags::xflags! {
             /// Names of checks.
             repeated name: String
         }
+    }
+}
+
+/// The command line of this process. Asked for help, it tells of one task or of all, and ends the process.
+pub(crate) fn parse_or_exit() -> Xtask {
+    Xtask::from_env().unwrap_or_else(|error| {
+        if !error.is_help() {
+            eprintln!("error: {error}; `cargo xtask --help` says what there is");
+            exit(2);
+        }
+        let help = error.to_string();
+        let task = std::env::args().nth(1).unwrap_or_default();
+        println!("{}", section(&help, &task).unwrap_or(&help).trim_end());
+        exit(0);
+    })
+}
+
+/// The part of the help that tells of one task.
+fn section<'a>(help: &'a str, task: &str) -> Option<&'a str> {
+    let head = format!("xtask {task}\n");
+    let of_tasks = help.split_once("\nSUBCOMMANDS:\n\n")?.1;
+    let mut sections = of_tasks.split("\n\n\n");
+    sections.find(|section| section.starts_with(&head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_for_a_task_tells_of_that_task_alone() {
+        let error = Xtask::from_vec(vec!["ci".into(), "--help".into()]).expect_err("it is help");
+        let help = error.to_string();
+        let ci = section(&help, "ci").expect("there is such a task");
+        assert!(ci.contains("clippy") && !ci.contains("--execute"), "{ci}");
+        assert!(section(&help, "release").is_some_and(|it| it.contains("--execute")));
+        assert_eq!(section(&help, "--help"), None);
     }
 }

@@ -16,23 +16,28 @@ pub(crate) fn run(sh: &Shell, filters: &[String], seconds: u32) -> Result<()> {
     let chosen = |target: &Target| {
         filters.is_empty() || filters.iter().any(|filter| target.name.contains(filter))
     };
-    let targets: Vec<Target> = discover(sh)?.into_iter().filter(chosen).collect();
-    ensure!(!targets.is_empty(), "no fuzz target of that name");
-    if cmd!(sh, "cargo fuzz --version")
-        .quiet()
-        .ignore_stderr()
+    let all = discover(sh)?;
+    let targets: Vec<&Target> = all.iter().filter(|target| chosen(target)).collect();
+    ensure!(
+        !targets.is_empty(),
+        "no fuzz target of that name; there are: {}",
+        names(&all)
+    );
+    let has_tool = cmd!(sh, "cargo fuzz --version").quiet().ignore_stderr();
+    has_tool
         .read()
-        .is_err()
-    {
-        println!("SKIPPED, nothing was fuzzed: `cargo install cargo-fuzz` first");
-        return Ok(());
-    }
+        .context("nothing was fuzzed: `cargo install --locked cargo-fuzz` first")?;
     for target in &targets {
         println!("\n== {}", target.name);
         fuzz(sh, target, seconds).with_context(|| format!("fuzz target `{}`", target.name))?;
     }
     println!("\n{} passed, 0 failed", targets.len());
     Ok(())
+}
+
+fn names(targets: &[Target]) -> String {
+    let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+    names.join(", ")
 }
 
 /// One source file below `fuzz/fuzz_targets` of a crate is one target.
@@ -43,6 +48,7 @@ fn discover(sh: &Shell) -> Result<Vec<Target>> {
         let sources = sh.read_dir(folder.join("fuzz_targets")).unwrap_or_default();
         targets.extend(sources.iter().filter_map(|source| target(&folder, source)));
     }
+    targets.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(targets)
 }
 

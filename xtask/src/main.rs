@@ -22,11 +22,10 @@ use std::process::ExitCode;
 
 use xshell::Shell;
 
-use crate::flags::{Xtask, XtaskCmd};
+use crate::flags::XtaskCmd;
 
 fn main() -> ExitCode {
-    let flags = Xtask::from_env_or_exit();
-    match run(flags.subcommand) {
+    match run(flags::parse_or_exit().subcommand) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Each cause on a line of its own; a backtrace of xtask would help nobody.

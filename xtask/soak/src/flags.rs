@@ -20,7 +20,7 @@ xflags::xflags! {
 
 impl Soak {
     pub(crate) fn length(&self) -> std::time::Duration {
-        std::time::Duration::from_secs(60 * self.minutes.unwrap_or(3))
+        std::time::Duration::from_secs(self.minutes.unwrap_or(3).saturating_mul(60))
     }
 
     /// Seconds between two tasks, on average.

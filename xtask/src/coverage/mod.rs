@@ -8,7 +8,7 @@ mod tools;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
@@ -29,12 +29,11 @@ const MARKS: Marks = Marks {
 /// Runs the tests, prints the table, and puts it into the docs when asked.
 pub(crate) fn run(sh: &Shell, write: bool) -> Result<()> {
     let Some(tools) = Tools::find(sh)? else {
-        println!(
-            "SKIPPED, nothing was measured: LLVM's tools that read what this compiler writes are missing; \
+        bail!(
+            "nothing was measured: LLVM's tools that read what this compiler writes are missing; \
              `rustup component add llvm-tools`, or install llvm-{}",
             tools::major(sh)?
         );
-        return Ok(());
     };
     sh.remove_path(PROFILES)?;
     sh.create_dir(PROFILES)?;

@@ -32,13 +32,17 @@ pub(crate) fn run(sh: &Shell, wanted: &str, execute: bool) -> Result<()> {
 
     println!("version    {current} -> {wanted}, in {MANIFEST}");
     println!("changelog  {} entries under {wanted}", changelog.entries);
-    check_compatibility(sh, tag.as_deref(), current, wanted)?;
+    let compatible = check_compatibility(sh, tag.as_deref(), current, wanted)?;
     check_packages(sh)?;
     println!("tag        v{wanted}");
     if !execute {
         println!("\nnothing was changed; `--execute` commits and tags this");
         return Ok(());
     }
+    ensure!(
+        compatible,
+        "`cargo install --locked cargo-semver-checks` first: {wanted} promises compatibility"
+    );
     ensure_releasable(sh)?;
     sh.write_file(MANIFEST, manifest)?;
     sh.write_file(CHANGELOG, changelog.text)?;
@@ -70,20 +74,20 @@ fn ensure_releasable(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// A version that promises compatibility with the last one has to keep it.
+/// A version that promises compatibility with the last one has to keep it. `false` if nobody could look.
 fn check_compatibility(
     sh: &Shell,
     tag: Option<&str>,
     current: Version,
     wanted: Version,
-) -> Result<()> {
+) -> Result<bool> {
     let Some(tag) = tag else {
         println!("semver     no earlier release to compare with");
-        return Ok(());
+        return Ok(true);
     };
     if !wanted.promises_compatibility_with(current) {
         println!("semver     {wanted} may break what {current} promised");
-        return Ok(());
+        return Ok(true);
     }
     if cmd!(sh, "cargo semver-checks --version")
         .quiet()
@@ -91,13 +95,16 @@ fn check_compatibility(
         .read()
         .is_err()
     {
-        println!("semver     NOT CHECKED against {tag}: `cargo install cargo-semver-checks` first");
-        return Ok(());
+        println!(
+            "semver     NOT CHECKED against {tag}: `cargo install --locked cargo-semver-checks` first"
+        );
+        return Ok(false);
     }
     let check = cargo(sh).args(["semver-checks", "--workspace", "--baseline-rev", tag]);
     check.run().with_context(|| {
         format!("{wanted} promises what {tag} did; break it with a version that says so")
-    })
+    })?;
+    Ok(true)
 }
 
 /// Every library can be packaged. They are built from their packages when they are published.
