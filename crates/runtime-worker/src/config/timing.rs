@@ -27,6 +27,9 @@ pub struct TimingConfig {
     pub claim_pause: Option<u32>,
     /// How long the answer to a claim may take once the worker stops at once.
     pub claim_answer: Option<u32>,
+    /// How long a claim is waited for from a graceful stop on; more than the 20 seconds that the queue takes.
+    #[schemars(range(min = 20))]
+    pub claim_hold: Option<u32>,
     /// The pause after a claim that brought nothing; a fraction such as `0.5` is fine.
     #[schemars(range(min = 0, max = 3600))]
     pub empty_pause: Option<f64>,
@@ -55,6 +58,7 @@ impl TimingConfig {
             retry_pause: or(self.retry_pause, default.retry_pause),
             claim_pause: or(self.claim_pause, default.claim_pause),
             claim_answer: or(self.claim_answer, default.claim_answer),
+            claim_hold: or(self.claim_hold, default.claim_hold),
             empty_pause: self
                 .empty_pause
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())

@@ -31,8 +31,8 @@ impl Intake {
     /// cannot, or there is nothing; at once when the worker stops before the claim is sent.
     ///
     /// A claim that was sent is waited for: one whose answer nobody reads would block its task until it
-    /// expires. Only when the worker stops at once is it given up, after a moment in which the queue would
-    /// have answered if it had a task.
+    /// expires. Only a worker that stops gives it up: when it stops at once after a moment in which the queue
+    /// would have answered if it had a task, and else when the queue would have answered in any case.
     pub(super) fn start<'a>(
         &'a self,
         blueprint: &'a Blueprint,
@@ -54,7 +54,7 @@ impl Intake {
             let answer = tokio::select! {
                 biased;
                 answer = self.ask(blueprint, free) => answer,
-                () = overdue(answer_by, stop) => return Vec::new(),
+                () = overdue(answer_by, timing.claim_hold, stop) => return Vec::new(),
             };
             match answer {
                 Ok(claims) => {
@@ -112,10 +112,21 @@ impl Intake {
     }
 }
 
-/// Waits until the worker stops at once and an answer should have been there.
-async fn overdue(answer_by: Instant, stop: &LifeCycleTracker) {
-    stop.reached(StopStage::Now).await;
-    tokio::time::sleep_until(answer_by).await;
+/// Waits until the worker stops and an answer should have been there: soon when it stops at once, after the time for
+/// which the queue holds a claim when it stops gracefully.
+async fn overdue(answer_by: Instant, hold: Duration, stop: &LifeCycleTracker) {
+    let at_once = async {
+        stop.reached(StopStage::Now).await;
+        tokio::time::sleep_until(answer_by).await;
+    };
+    let gracefully = async {
+        stop.reached(StopStage::Graceful).await;
+        tokio::time::sleep(hold).await;
+    };
+    tokio::select! {
+        () = at_once => {}
+        () = gracefully => {}
+    }
 }
 
 async fn pause(pause: Duration, stop: &LifeCycleTracker) {

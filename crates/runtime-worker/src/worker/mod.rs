@@ -74,8 +74,8 @@ impl Worker {
     /// a graceful stop becomes an immediate one when little time is left, and an immediate one reports
     /// first and uploads in what time remains.
     ///
-    /// After a graceful stop a claim that is in flight is waited for, up to the 20 seconds that the queue
-    /// takes, since a claim whose answer nobody reads would block its task until it expires. After an
+    /// After a graceful stop a claim that is in flight is waited for, for [longer](Timing::claim_hold) than the 20
+    /// seconds that the queue takes, since a claim whose answer nobody reads would block its task until it expires. After an
     /// immediate one it has [a moment](Timing::claim_answer), and is then given up: by then the queue has
     /// found nothing, and it stops looking when the connection closes. Nothing is given back before that,
     /// or the claim might bring it again. What a claim brings after a stop is given back: it resolves
@@ -89,6 +89,7 @@ impl Worker {
         let reserve = self.blueprint.timing.shutdown_reserve;
         let mut running = Running::default();
         let mut claiming = None;
+        self.announce();
         loop {
             let goes_on = stop.stage() == StopStage::Running;
             let free = self.capacity.saturating_sub(running.len());
@@ -114,6 +115,20 @@ impl Worker {
                 () = stop.reached(StopStage::Graceful), if goes_on => {}
             }
         }
+    }
+
+    /// Says what the worker does, also to whoever wonders why no task comes.
+    fn announce(&self) {
+        let environment = &self.blueprint.environment;
+        let identity = &environment.identity;
+        environment.monitor.info(format_args!(
+            "claiming from `{}` at {} as `{}/{}`, up to {} tasks at a time",
+            identity.task_queue_id,
+            identity.root_url,
+            identity.worker_group,
+            identity.worker_id,
+            self.capacity,
+        ));
     }
 }
 

@@ -29,6 +29,9 @@ pub struct Timing {
     /// How long the answer to a claim may take once the worker stops at once. A queue that has tasks answers
     /// sooner; one that has none holds the request for 20 s. Default: 2 s.
     pub claim_answer: Duration,
+    /// How long a claim is waited for from a graceful stop on. It has to exceed the 20 s for which the queue holds
+    /// the request, and is all that a worker waits for a queue that it cannot reach. Default: 30 s.
+    pub claim_hold: Duration,
     /// The pause after a claim that brought nothing. Default: 100 ms.
     pub empty_pause: Duration,
     /// How long an engine may take to end a task. Default: 15 s.
@@ -52,6 +55,7 @@ impl Default for Timing {
             retry_pause: Duration::from_secs(2),
             claim_pause: Duration::from_secs(5),
             claim_answer: Duration::from_secs(2),
+            claim_hold: Duration::from_secs(30),
             empty_pause: Duration::from_millis(100),
             kill: Duration::from_secs(15),
             hang: Duration::from_secs(60),

@@ -65,6 +65,14 @@ async fn a_claim_that_nobody_answers_neither_delays_an_immediate_stop_nor_gets_w
 }
 
 #[tokio::test]
+async fn a_claim_that_nobody_answers_ends_with_a_graceful_stop() {
+    let bench = Bench::with_long_poll(Duration::from_secs(3600)).await;
+    let running = bench.start(bench.worker());
+    bench.claims(1).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn the_deadline_ends_a_task_without_a_report() {
     let bench = Bench::with_claim_timeout(Duration::from_secs(4 * 3600)).await;
     let started = bench.mark("started");

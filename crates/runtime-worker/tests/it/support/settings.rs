@@ -181,6 +181,7 @@ fn timing() -> Timing {
     timing.retry_pause = Duration::from_millis(20);
     timing.claim_pause = Duration::from_millis(50);
     timing.claim_answer = Duration::from_millis(100);
+    timing.claim_hold = Duration::from_secs(2);
     timing.empty_pause = Duration::from_millis(10);
     timing.kill = Duration::from_secs(2);
     timing.hang = Duration::from_millis(500);
