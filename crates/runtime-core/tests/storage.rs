@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use runtime_core::{ReserveStorageError, StorageOptions, TemporaryStorage};
+use runtime_core::{StorageOptions, TemporaryStorage};
 use tempfile::tempdir;
 
 #[test]
@@ -96,6 +96,9 @@ fn a_root_whose_lock_is_held_is_given_up_with_its_path() {
 }
 
 mod room {
+    #[cfg(unix)]
+    use runtime_core::ReserveStorageError;
+
     use super::*;
 
     fn with_quota(quota: u64) -> (tempfile::TempDir, TemporaryStorage) {

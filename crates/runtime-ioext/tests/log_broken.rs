@@ -1,12 +1,7 @@
 //! What writers, readers and the owner of a followed log see when something breaks.
 
-use std::io;
-
 use runtime_ioext::FollowedLog;
-use runtime_ioext::log::{
-    CloseLogError, CreateLogError, ExtractLogError, LogReader, ReadLogError, WriteLogError,
-};
-use tokio::io::AsyncReadExt;
+use runtime_ioext::log::{CreateLogError, LogReader, ReadLogError};
 
 /// Everything that a reader gives, and how it ends.
 async fn drain(mut reader: LogReader) -> (Vec<u8>, Result<(), ReadLogError>) {
@@ -76,6 +71,11 @@ async fn reader_notices_a_file_that_was_cut_short() {
 /// `/dev/full` refuses every write as a full disk does.
 #[cfg(target_os = "linux")]
 mod full_disk {
+    use std::io;
+
+    use runtime_ioext::log::{CloseLogError, ExtractLogError, WriteLogError};
+    use tokio::io::AsyncReadExt as _;
+
     use super::*;
 
     #[tokio::test]

@@ -1,16 +1,18 @@
-//! Serves a log, a shell and a page over TLS, and prints where: for people, and for `cargo xtask e2e webhook`.
+//! Serves a log, a shell (on Unix) and a page over TLS, and prints where: for people, and for `cargo xtask e2e webhook`.
 //!
 //! `cargo run -p runtime-webhook --features public,shell --example hooks`
 
 use std::error::Error;
+use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::webhook::{Handler, WebHookServer as _};
 use runtime_ioext::FollowedLog;
-use runtime_webhook::{LiveLog, LocalhostServer, PublicServer, Shell, ShellCommand, StaticPage};
-use tokio::signal::unix::{SignalKind, signal};
+use runtime_webhook::{LiveLog, LocalhostServer, PublicServer, StaticPage};
+#[cfg(unix)]
+use runtime_webhook::{Shell, ShellCommand, WebHook};
 use tokio::time::{interval, sleep};
 
 /// How long a running request may take when the server is stopped.
@@ -48,10 +50,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let asking_hook = server.attach(follow(&asking)).await?;
     println!("export ASKING_URL={}", asking_hook.url());
 
-    let shell = Shell::new(|| ShellCommand::new("/bin/sh").env("PS1", "$ "))?;
-    let path = shell.path();
-    let shell = server.attach(Arc::new(shell)).await?;
-    println!("export SHELL_URL={}{path}", shell.url());
+    #[cfg(unix)]
+    let shell = attach_shell(&server).await?;
 
     let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     let (chain, key) = (
@@ -71,16 +71,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("export TLS_ADDRESS={}", public.local_addr());
     println!("export TLS_CERTIFICATE={}", chain.display());
 
-    let mut stop = signal(SignalKind::terminate())?;
     tokio::select! {
         result = write_lines(&live) => result?,
-        _ = stop.recv() => {}
+        result = asked_to_stop() => result?,
     }
     live.close()?;
     asking.close()?;
     // Viewers get the end; then nobody is left to wait for.
     sleep(Duration::from_millis(100)).await;
-    drop((done, live_hook, asking_hook, shell, page));
+    drop((done, live_hook, asking_hook, page));
+    #[cfg(unix)]
+    drop(shell);
     server.stop(GRACE).await;
     public.stop(GRACE).await;
     Ok(())
@@ -89,6 +90,28 @@ async fn main() -> Result<(), Box<dyn Error>> {
 fn follow(log: &FollowedLog) -> Arc<dyn Handler> {
     let log = log.clone();
     Arc::new(LiveLog::new(move |offset| log.reader_at(offset)))
+}
+
+#[cfg(unix)]
+async fn attach_shell(server: &LocalhostServer) -> Result<WebHook, Box<dyn Error>> {
+    let shell = Shell::new(|| ShellCommand::new("/bin/sh").env("PS1", "$ "))?;
+    let path = shell.path();
+    let hook = server.attach(Arc::new(shell)).await?;
+    println!("export SHELL_URL={}{path}", hook.url());
+    Ok(hook)
+}
+
+#[cfg(unix)]
+async fn asked_to_stop() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    signal(SignalKind::terminate())?.recv().await;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn asked_to_stop() -> io::Result<()> {
+    tokio::signal::ctrl_c().await
 }
 
 /// Writes a line ten times a second, each in another colour and some of them long.

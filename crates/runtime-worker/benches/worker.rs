@@ -3,8 +3,6 @@
 //! Worker, queue and tasks share the machine. Each task runs a shell that writes a file, has a log that is served live and
 //! uploaded, and one artifact; all of it goes over HTTP to an embedded Taskcluster.
 
-#![cfg(unix)]
-
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

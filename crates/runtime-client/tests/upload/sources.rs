@@ -111,21 +111,23 @@ async fn what_is_no_readable_plain_file_becomes_the_right_error_artifact() {
 fn unix_cases(folder: &Path) -> Vec<(PathBuf, ArtifactErrorReason)> {
     let link = folder.join("link");
     std::os::unix::fs::symlink(file(folder, "target", b"secret"), &link).expect("links");
+    let mut paths = vec![link, PathBuf::from("/dev/null")];
+    paths.extend(pipe(folder));
+    let refused = |path| (path, ArtifactErrorReason::InvalidResource);
+    paths.into_iter().map(refused).collect()
+}
+
+#[cfg(target_os = "linux")]
+fn pipe(folder: &Path) -> Option<PathBuf> {
     let pipe = folder.join("pipe");
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-    #[cfg(target_os = "linux")]
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).expect("makes a pipe");
-    let mut cases = vec![
-        (link, ArtifactErrorReason::InvalidResource),
-        (
-            PathBuf::from("/dev/null"),
-            ArtifactErrorReason::InvalidResource,
-        ),
-    ];
-    if cfg!(target_os = "linux") {
-        cases.push((pipe, ArtifactErrorReason::InvalidResource));
-    }
-    cases
+    Some(pipe)
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn pipe(_: &Path) -> Option<PathBuf> {
+    None
 }
 
 #[cfg(unix)]

@@ -46,7 +46,7 @@ pub(super) fn line(
 }
 
 /// Writes the part of a line that is left when somebody else tells time and level.
-#[cfg(feature = "syslog")]
+#[cfg(all(unix, feature = "syslog"))]
 pub(super) fn body(out: &mut Vec<u8>, head: Head<'_>, parts: &Parts) {
     body_in(out, head, parts, "", "");
 }

@@ -51,7 +51,7 @@ pub(super) struct Settings {
 pub(super) enum Cgroups {
     Never,
     BelowOwn,
-    Below(PathBuf),
+    Below(#[cfg_attr(not(unix), expect(dead_code, reason = "only Unix makes them"))] PathBuf),
 }
 
 /// What all sandboxes of an engine use together.
@@ -62,6 +62,7 @@ pub(super) struct Shared {
     #[cfg(unix)]
     pub(super) processes: Arc<parking_lot::Mutex<super::start::Processes>>,
     /// How many control groups were made.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix makes them"))]
     pub(super) cgroups: AtomicU64,
     /// Finds what tasks leave running.
     #[cfg(unix)]

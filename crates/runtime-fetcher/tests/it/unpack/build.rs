@@ -1,5 +1,10 @@
 //! Archives byte by byte, also such as no honest program makes.
 
+#![cfg_attr(
+    not(unix),
+    expect(dead_code, reason = "the tests of links and modes are for Unix")
+)]
+
 use std::io::Write as _;
 
 /// A tar.

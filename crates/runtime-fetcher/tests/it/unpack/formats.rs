@@ -1,7 +1,5 @@
 //! What comes out of good archives.
 
-use std::time::{Duration, SystemTime};
-
 use runtime_fetcher::{
     ArchiveFormat, DirectoryTarget, FetchError, Target, TargetError, UnpackLimits,
 };
@@ -103,6 +101,8 @@ async fn remarks_on_the_whole_archive_are_skipped() {
 #[tokio::test]
 async fn modes_lose_what_is_dangerous_and_times_stay() {
     use std::os::unix::fs::PermissionsExt as _;
+    use std::time::{Duration, SystemTime};
+
     let site = Site::new();
     let archive = tree()
         .entry_with(b'5', b"locked", "", 0, b"", |header| {
