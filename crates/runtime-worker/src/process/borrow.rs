@@ -6,7 +6,6 @@
 
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -14,6 +13,8 @@ use std::process::Command;
 use std::ptr;
 
 use rustix::process::{Pid, WaitOptions, waitpid};
+
+use super::signals::{self, Blocked};
 
 /// What the stack of the new process is made of: processors want it aligned as this is.
 type Slot = u128;
@@ -117,7 +118,7 @@ impl<P: FnMut() -> io::Result<()>> Image<P> {
     }
 
     fn set_up(&mut self) -> io::Result<()> {
-        forget_handlers();
+        signals::forget_handlers();
         (self.prepare)()?;
         for (target, file) in (0..).zip(self.files) {
             #[expect(
@@ -135,7 +136,7 @@ impl<P: FnMut() -> io::Result<()>> Image<P> {
             // SAFETY: the path is a C string.
             check(unsafe { libc::chdir(folder.as_ptr()) })?;
         }
-        set_signal_mask(&no_signals()).map(drop)
+        signals::heed_all()
     }
 
     /// Tries the candidates as `execvp` does: what cannot be found or run is no reason not to try the next.
@@ -176,17 +177,6 @@ fn execute(program: &CStr, arguments: &[*const c_char], variables: &[*const c_ch
         libc::execve(program.as_ptr(), arguments.as_ptr(), variables.as_ptr());
     }
     io::Error::last_os_error()
-}
-
-/// Every signal does what it does in a new program, also one that this process ignores.
-fn forget_handlers() {
-    for signal in 1..=libc::SIGRTMAX() {
-        #[expect(unsafe_code, reason = "neither std nor rustix restores the default")]
-        // SAFETY: the call is async-signal-safe. It fails for signals that nobody may handle, which is fine.
-        unsafe {
-            libc::signal(signal, libc::SIG_DFL);
-        }
-    }
 }
 
 /// Strings as C takes lists of them.
@@ -236,53 +226,6 @@ fn candidates(program: &OsStr, path: Option<&OsStr>) -> io::Result<Vec<CString>>
             )
         })
         .collect()
-}
-
-/// Keeps signals from this thread until it is dropped.
-struct Blocked {
-    before: libc::sigset_t,
-}
-
-impl Blocked {
-    fn all() -> io::Result<Self> {
-        let mut all = no_signals();
-        #[expect(unsafe_code, reason = "neither std nor rustix has sets of signals")]
-        // SAFETY: the set is a whole one.
-        unsafe {
-            libc::sigfillset(&raw mut all);
-        }
-        let before = set_signal_mask(&all)?;
-        Ok(Self { before })
-    }
-}
-
-impl Drop for Blocked {
-    fn drop(&mut self) {
-        // Fails only for what is no way to set a mask.
-        let _ = set_signal_mask(&self.before);
-    }
-}
-
-fn no_signals() -> libc::sigset_t {
-    let mut set = MaybeUninit::uninit();
-    #[expect(unsafe_code, reason = "neither std nor rustix has sets of signals")]
-    // SAFETY: the call makes a whole set of it.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        set.assume_init()
-    }
-}
-
-/// Returns the mask that this thread had before.
-fn set_signal_mask(mask: &libc::sigset_t) -> io::Result<libc::sigset_t> {
-    let mut before = no_signals();
-    #[expect(unsafe_code, reason = "neither std nor rustix blocks signals")]
-    // SAFETY: both sets are whole, and the call only reads the one and writes the other.
-    let error = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, &raw mut before) };
-    match error {
-        0 => Ok(before),
-        error => Err(io::Error::from_raw_os_error(error)),
-    }
 }
 
 fn check(result: c_int) -> io::Result<()> {

@@ -24,6 +24,8 @@ mod payload;
 mod proc;
 mod sandbox;
 #[cfg(target_os = "linux")]
+mod signals;
+#[cfg(target_os = "linux")]
 mod start;
 #[cfg(all(unix, not(target_os = "linux")))]
 #[path = "start_elsewhere.rs"]

@@ -1,6 +1,10 @@
 //! Tasks as processes: what they see, what they leave, and that nothing of them outlives them.
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::support::{Bench, is_alive, sh, state};
 use runtime_core::log::OutputLimit;
+use runtime_worker::{Ladder, ProcessEngine, Timing};
 use serde_json::{Value, json};
 
 async fn log_of(payload: Value) -> (String, String) {
@@ -37,6 +41,24 @@ async fn a_task_sees_its_own_variables_and_none_of_the_workers() {
     assert!(log.contains("\nCOLOUR=blue\n"), "{log}");
     // Cargo sets this for the worker of this test.
     assert!(!log.contains("CARGO_MANIFEST_DIR"), "{log}");
+}
+
+#[tokio::test]
+async fn a_task_is_told_who_it_is_and_where() {
+    let bench = Bench::new().await;
+    let (task_id, _) = bench.outcome(json!({ "command": ["env"] })).await;
+    let log = bench.log(&task_id).await;
+    let status = bench.taskcluster.status(&task_id).expect("the task exists");
+    for (name, value) in [
+        ("TASK_ID", &*task_id),
+        ("RUN_ID", "0"),
+        ("TASK_GROUP_ID", &status.task_group_id),
+        ("TASKCLUSTER_ROOT_URL", bench.taskcluster.root_url()),
+        ("TASKCLUSTER_WORKER_GROUP", "group"),
+    ] {
+        let line = format!("\n{name}={value}\n");
+        assert!(log.contains(&line), "{name}={value} is not in {log}");
+    }
 }
 
 #[tokio::test]
@@ -77,7 +99,6 @@ async fn a_command_that_no_program_can_be_told_is_not_started() {
 
 mod lack {
     use std::fs::File;
-    use std::sync::Arc;
 
     use async_trait::async_trait;
     use runtime_core::TaskError;
@@ -181,6 +202,33 @@ async fn what_a_task_starts_in_the_background_ends_with_it() {
         .find_map(|line| line.parse::<u32>().ok())
         .expect("the task told the process id");
     assert!(!is_alive(pid), "process {pid} still runs");
+}
+
+#[tokio::test]
+async fn a_task_that_must_end_is_interrupted_and_then_asked_to_terminate() {
+    let bench = Bench::new().await;
+    let started = bench.mark("started");
+    let script = format!(
+        "trap 'echo interrupted' INT; trap 'echo terminated; exit 0' TERM; echo > {}; while true; do sleep 0.01; done",
+        started.display()
+    );
+    let task_id = bench.create(sh(&script));
+    // There is time for everything before it is killed.
+    let ladder = Ladder::new(Duration::from_millis(100), Duration::from_secs(300));
+    let mut timing = Timing::default();
+    timing.cancel_poll = Duration::from_millis(50);
+    timing.kill = Duration::from_secs(600);
+    let worker = bench.worker_number(0, Arc::new(ProcessEngine::new().ladder(ladder)));
+    let running = bench.start(worker.timing(timing));
+    bench.file_appears(&started).await;
+    let cancelled = bench.taskcluster.cancel_task(&task_id);
+    cancelled.expect("the task exists");
+    bench.reported(1).await;
+    running.stop().await;
+    let log = bench.log(&task_id).await;
+    let heard = ["interrupted", "terminated"];
+    let lines = log.lines().filter(|line| heard.contains(line));
+    assert!(lines.eq(heard), "{log}");
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Every task is resolved once, with the right reason, and leaves nothing behind.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::support::{Bench, Held, MORE_THAN_A_CLAIM, NEARLY_A_CLAIM, sh, state};
 use async_trait::async_trait;
-use runtime_core::TaskError;
+use runtime_core::{LifeCycleTracker, StopStage, Stoppable as _, TaskError};
 use runtime_mocks::MockMonitor;
 use runtime_mocks::taskcluster::TaskStatus;
 use runtime_worker::{Engine, Plugin, SandboxBuilder, TaskPlugin, TaskRun};
@@ -190,6 +191,41 @@ async fn many_tasks_run_at_once_and_each_is_resolved_once() {
         );
     }
     running.stop().await;
+}
+
+#[tokio::test]
+async fn one_claim_brings_as_many_tasks_as_there_is_room_for() {
+    let bench = Bench::new().await;
+    let go = bench.mark("go");
+    let started = ["a", "b", "c", "d"].map(|name| bench.mark(name));
+    for mark in &started {
+        let (mark, go) = (mark.display(), go.display());
+        bench.create(sh(&format!(
+            "echo > {mark}; until test -e {go}; do sleep 0.05; done"
+        )));
+    }
+    let running = bench.start(bench.worker().capacity(started.len()));
+    for mark in &started {
+        bench.file_appears(mark).await;
+    }
+    assert_eq!(bench.claims_so_far(), 1, "no more while there is no room");
+    let one_more = bench.create(sh("true"));
+    std::fs::write(&go, "").expect("the folder is ours");
+    assert_eq!(state(&bench.resolved(&one_more).await), "completed");
+    running.stop().await;
+    assert_eq!(bench.resolutions(), ["completed"; 5]);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_stopped_before_it_starts_claims_nothing() {
+    let bench = Bench::new().await;
+    bench.create(sh("true"));
+    for stage in [StopStage::Graceful, StopStage::Now] {
+        let stop = LifeCycleTracker::new();
+        stop.stop_within(stage, Duration::from_secs(3600));
+        bench.run_to_its_end(bench.worker(), &stop).await;
+    }
+    assert_eq!(bench.claims_so_far(), 0);
 }
 
 #[tokio::test]

@@ -8,10 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::{Condvar, Mutex};
 use runtime_core::{StopStage, TaskError};
-use runtime_worker::{Engine, Exit, ExtractError, ResultSet, Sandbox, SandboxBuilder, TaskRun};
+use runtime_worker::{
+    Engine, Exit, ExtractError, Plugin, ResultSet, Sandbox, SandboxBuilder, TaskPlugin, TaskRun,
+};
 use serde_json::{Value, json};
 
-use crate::support::{Bench, state};
+use crate::support::{Bench, sh, state};
 
 /// An engine that does not answer, and where it does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +97,40 @@ async fn a_task_whose_engine_hangs_can_be_cancelled_and_given_back() {
         );
         bench.assert_nothing_is_left();
     }
+}
+
+/// A plugin that never disposes.
+#[derive(Clone, Copy, Debug)]
+struct Clingy;
+
+#[async_trait]
+impl Plugin for Clingy {
+    fn name(&self) -> &'static str {
+        "clingy"
+    }
+
+    async fn new_task_plugin(&self, _: &TaskRun) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
+        Ok(Some(Box::new(*self)))
+    }
+}
+
+#[async_trait]
+impl TaskPlugin for Clingy {
+    async fn dispose(self: Box<Self>) {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_hangs_while_it_disposes_stops_the_worker_after_the_report() {
+    let bench = Bench::new().await;
+    let stop = bench.stop_by_worker();
+    let task_id = bench.create(sh("true"));
+    let worker = bench.worker_stopping(&stop).plugin(Clingy);
+    bench.run_to_its_end(worker, &stop).await;
+    assert_eq!(state(&bench.resolved(&task_id).await), "completed");
+    assert_eq!(stop.stage(), StopStage::Graceful);
+    bench.assert_nothing_is_left();
 }
 
 /// An engine whose tasks leave something that is removed once a word is said.

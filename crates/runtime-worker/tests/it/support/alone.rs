@@ -49,7 +49,7 @@ impl Holdings {
 
     /// Waits until no more is held than now, which what was dropped may take a moment for.
     pub(crate) async fn come_back(&self) {
-        for _ in 0..500 {
+        for _ in 0..6000 {
             let now = Self::now();
             if now.files.len() <= self.files.len() && now.tasks <= self.tasks {
                 return;

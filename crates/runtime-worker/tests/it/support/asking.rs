@@ -83,6 +83,11 @@ impl Bench {
         self.hit(&self.claims, times).await;
     }
 
+    /// How many claims were sent.
+    pub(crate) fn claims_so_far(&self) -> u32 {
+        self.claims.hits()
+    }
+
     /// How often claims were extended, or tried to be.
     pub(crate) fn reclaims(&self) -> u32 {
         self.reclaims.hits()

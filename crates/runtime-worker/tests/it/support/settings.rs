@@ -184,7 +184,7 @@ fn timing() -> Timing {
     timing.claim_hold = Duration::from_secs(2);
     timing.empty_pause = Duration::from_millis(10);
     timing.kill = Duration::from_secs(2);
-    timing.hang = Duration::from_millis(500);
+    timing.hang = Duration::from_secs(2);
     timing
 }
 
