@@ -152,7 +152,8 @@ pub trait TaskPlugin: Send {
     ///
     /// # Cancel safety
     ///
-    /// The future is not dropped.
+    /// The future is dropped only if it takes longer than [`Timing::hang`](crate::Timing::hang), after which the
+    /// worker stops.
     async fn dispose(self: Box<Self>) {}
 }
 

@@ -1,17 +1,27 @@
 //! What is told about a task: events while it runs, and a report at its end.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use runtime_core::Run;
+use runtime_core::{Monitor, Run};
 
 use crate::{Exit, Resolution};
 
-/// Hears what happens to tasks, for progress bars and reports. Calls must not block.
+/// Hears what happens to tasks, for progress bars and reports. Calls must not block; one that panics costs nothing
+/// but an error in the monitor.
 pub trait Observer: Send + Sync + fmt::Debug {
     /// Hears one event.
     fn event(&self, event: &TaskEvent<'_>);
+}
+
+/// Tells an observer. That it panics must not cost a task anything.
+pub(crate) fn tell(observer: &dyn Observer, event: &TaskEvent<'_>, monitor: &Monitor) {
+    let told = catch_unwind(AssertUnwindSafe(|| observer.event(event)));
+    if told.is_err() {
+        monitor.error("an observer panicked");
+    }
 }
 
 /// Something that happened to a task.

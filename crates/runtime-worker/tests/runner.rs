@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use runtime_core::{CredentialsCell, ShutdownSource as _, StopStage};
@@ -26,10 +27,17 @@ impl Peer {
     }
 
     async fn hear(&mut self) -> Value {
-        let line = self.from_worker.next_line().await.expect("it is text");
-        let line = line.expect("the worker speaks");
+        let line = soon(self.from_worker.next_line()).await;
+        let line = line.expect("it is text").expect("the worker speaks");
         serde_json::from_str(line.strip_prefix('~').expect("a message")).expect("it is JSON")
     }
+}
+
+/// Waits for what has to come. Time is paused where no other thread takes part, and then what does not come is a
+/// failure at once.
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(Duration::from_secs(60), work).await;
+    ended.expect("it comes")
 }
 
 fn connect() -> (
@@ -50,7 +58,7 @@ fn connect() -> (
     (peer, runner, termination, cell)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_welcome_is_answered_with_what_both_can_do() {
     let (mut peer, runner, _termination, _) = connect();
     assert!(!runner.log("too early"), "nothing is agreed on yet");
@@ -60,7 +68,7 @@ async fn a_welcome_is_answered_with_what_both_can_do() {
         peer.hear().await,
         json!({ "type": "hello", "capabilities": ["graceful-termination", "log"] })
     );
-    assert!(runner.welcomed().await);
+    assert!(soon(runner.welcomed()).await);
     assert!(runner.log("up\nand \"running\""));
     assert_eq!(
         peer.hear().await,
@@ -69,13 +77,13 @@ async fn a_welcome_is_answered_with_what_both_can_do() {
     assert!(!runner.shutdown(), "worker-runner did not say that it can");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn everything_that_can_be_said_is_said_in_the_words_of_the_protocol() {
     let (mut peer, runner, _termination, _) = connect();
     peer.say(r#"~{"type":"welcome","capabilities":["error-report","shutdown"]}"#)
         .await;
     peer.hear().await;
-    runner.welcomed().await;
+    soon(runner.welcomed()).await;
     let report = ErrorReport {
         kind: "worker-error".to_owned(),
         title: "it broke".to_owned(),
@@ -101,6 +109,8 @@ async fn the_log_waits_for_the_welcome_and_goes_out_between_messages() {
     let (dispatch, log) = builder.build().expect("a thread");
     let monitor = LoggingMonitor::new().into_monitor();
     tracing::dispatcher::with_default(&dispatch, || monitor.info("before the welcome"));
+    // The conversation is under way by then.
+    tokio::task::yield_now().await;
     peer.say(r#"~{"type":"welcome","capabilities":["log","shutdown"]}"#)
         .await;
     assert_eq!(peer.hear().await["type"], "hello");
@@ -108,10 +118,34 @@ async fn the_log_waits_for_the_welcome_and_goes_out_between_messages() {
     assert_eq!(line["type"], "log");
     assert_eq!(line["body"]["textPayload"], "before the welcome");
     tracing::dispatcher::with_default(&dispatch, || monitor.info("between"));
-    let flushed = tokio::task::spawn_blocking(move || log.flush()).await;
-    assert!(flushed.expect("it does not panic") && runner.shutdown() && runner.flush().await);
+    let flushed = soon(tokio::task::spawn_blocking(move || log.flush())).await;
+    assert!(flushed.expect("it does not panic") && runner.shutdown() && soon(runner.flush()).await);
     assert_eq!(peer.hear().await["body"]["textPayload"], "between");
     assert_eq!(peer.hear().await["type"], "shutdown");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_waits_until_all_that_was_said_is_written() {
+    let (mut peer, runner, _termination, _) = connect();
+    peer.say(r#"~{"type":"welcome","capabilities":["log"]}"#)
+        .await;
+    peer.hear().await;
+    soon(runner.welcomed()).await;
+    // More than fits into the pipe.
+    let lines = 0..100;
+    for _ in lines.clone() {
+        assert!(runner.log(&"x".repeat(100)));
+    }
+    let mut flush = std::pin::pin!(runner.flush());
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut flush);
+    assert!(early.await.is_err(), "nobody has read it");
+    let hear = async {
+        for _ in lines {
+            peer.hear().await;
+        }
+    };
+    let (is_flushed, ()) = tokio::join!(soon(flush), hear);
+    assert!(is_flushed);
 }
 
 #[tokio::test]
@@ -121,7 +155,7 @@ async fn a_log_that_worker_runner_does_not_take_is_an_error_to_who_writes_it() {
     let write = tokio::task::spawn_blocking(move || lines.write(b"~{}\n"));
     peer.say(r#"~{"type":"welcome","capabilities":["shutdown"]}"#)
         .await;
-    let error = write.await.expect("it does not panic");
+    let error = soon(write).await.expect("it does not panic");
     let error = error.expect_err("nobody takes it");
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
     assert_eq!(peer.hear().await["type"], "hello");
@@ -130,6 +164,38 @@ async fn a_log_that_worker_runner_does_not_take_is_an_error_to_who_writes_it() {
 }
 
 #[tokio::test]
+async fn who_writes_a_log_waits_until_it_is_written() {
+    let (mut peer, runner, _termination, _) = connect();
+    let mut lines = runner.log_lines();
+    peer.say(r#"~{"type":"welcome","capabilities":["log"]}"#)
+        .await;
+    assert_eq!(peer.hear().await["type"], "hello");
+    // More than fits into the pipe.
+    let line = ToRunner::Log {
+        body: json!({ "textPayload": "x".repeat(10_000) }),
+    };
+    let write = move || lines.write_all(line.to_line().as_bytes());
+    let mut write = tokio::task::spawn_blocking(write);
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut write);
+    assert!(early.await.is_err(), "nobody has read it");
+    assert_eq!(peer.hear().await["type"], "log");
+    let written = soon(write).await.expect("it does not panic");
+    written.expect("it is written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_conversation_ends_with_the_last_who_takes_part() {
+    let (mut peer, runner, termination, _) = connect();
+    drop(runner);
+    peer.say(r#"~{"type":"welcome","capabilities":["log"]}"#)
+        .await;
+    assert_eq!(peer.hear().await["type"], "hello");
+    drop(termination);
+    let next = soon(peer.from_worker.next_line()).await;
+    assert_eq!(next.expect("it is text"), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn terminations_are_notices_and_text_between_messages_is_none() {
     let (mut peer, runner, mut termination, _) = connect();
     drop(runner);
@@ -140,12 +206,12 @@ async fn terminations_are_notices_and_text_between_messages_is_none() {
         .await;
     peer.say(r#"~{"type":"graceful-termination","finish-tasks":false}"#)
         .await;
-    let mut stage = async || termination.next().await.map(|notice| notice.stage);
+    let mut stage = async || soon(termination.next()).await.map(|notice| notice.stage);
     assert_eq!(stage().await, Some(StopStage::Graceful));
     assert_eq!(stage().await, Some(StopStage::Now));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn new_credentials_are_used_from_then_on_and_never_shown() {
     let (mut peer, _runner, _termination, cell) = connect();
     let mut credentials = cell.watch();
@@ -153,7 +219,7 @@ async fn new_credentials_are_used_from_then_on_and_never_shown() {
         r#"~{"type":"new-credentials","client-id":"me","access-token":"hush","certificate":"{}"}"#,
     )
     .await;
-    assert!(credentials.changed().await);
+    assert!(soon(credentials.changed()).await);
     let new = credentials.snapshot().expect("there are some");
     assert_eq!(new.client_id, "me");
     assert_eq!(new.access_token.expose_secret(), "hush");
@@ -169,12 +235,12 @@ async fn new_credentials_are_used_from_then_on_and_never_shown() {
     assert!(!format!("{message:?}").contains("hush"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn worker_runner_that_goes_away_ends_nothing_but_the_conversation() {
     let (peer, runner, mut termination, _) = connect();
     drop(peer);
-    assert_eq!(termination.next().await, None);
-    assert!(!runner.welcomed().await);
+    assert_eq!(soon(termination.next()).await, None);
+    assert!(!soon(runner.welcomed()).await);
     assert!(!runner.log("into the void"));
 }
 

@@ -12,6 +12,7 @@ use runtime_core::webhook::{Handler, WebHook};
 use runtime_core::{StopReason, TaskContext, TaskError};
 use tokio::task::JoinSet;
 
+use crate::record::tell;
 use crate::{Observer, Plugin, Resolution, TaskEvent, TaskPlugin, TaskRun, Verdict};
 
 const LIVE: &str = "public/logs/live.log";
@@ -117,10 +118,11 @@ impl TaskLog {
 
     fn tell(&self, run: &TaskRun, url: &str) {
         if let Some(observer) = &self.observer {
-            observer.event(&TaskEvent::LiveLog {
+            let event = TaskEvent::LiveLog {
                 run: run.context.run(),
                 url,
-            });
+            };
+            tell(&**observer, &event, run.monitor());
         }
     }
 }

@@ -1,6 +1,5 @@
 //! What every task of a worker is run with.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use runtime_core::log::OutputLimit;
@@ -11,6 +10,7 @@ use serde_json::Value;
 use super::Timing;
 use super::health::Health;
 use crate::payload::PayloadSchema;
+use crate::record::tell;
 use crate::{Engine, Observer, Plugin, TaskEvent};
 
 /// What every task of a worker is run with.
@@ -39,11 +39,8 @@ impl Blueprint {
         MalformedPayloadError::merge(by_schema.into_iter().chain(by_plugins)).map_or(Ok(()), Err)
     }
 
-    /// Tells the observer. That it panics must not cost a task its resolution.
+    /// Tells the observer.
     pub(crate) fn tell(&self, event: &TaskEvent<'_>) {
-        let told = catch_unwind(AssertUnwindSafe(|| self.observer.event(event)));
-        if told.is_err() {
-            self.environment.monitor.error("an observer panicked");
-        }
+        tell(&*self.observer, event, &self.environment.monitor);
     }
 }

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use runtime_core::{LifeCycleTracker, StopStage, Stoppable as _, TaskError};
 use runtime_mocks::MockMonitor;
 use runtime_mocks::taskcluster::TaskStatus;
-use runtime_worker::{Engine, Plugin, SandboxBuilder, TaskPlugin, TaskRun};
+use runtime_worker::{Admission, Engine, Plugin, Refusal, SandboxBuilder, TaskPlugin, TaskRun};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 #[tokio::test]
 async fn a_task_that_exits_with_0_is_completed_and_its_log_uploaded() {
@@ -225,6 +226,38 @@ async fn a_worker_that_is_stopped_before_it_starts_claims_nothing() {
         stop.stop_within(stage, Duration::from_secs(3600));
         bench.run_to_its_end(bench.worker(), &stop).await;
     }
+    assert_eq!(bench.claims_so_far(), 0);
+}
+
+/// Never says whether there is room.
+#[derive(Debug)]
+struct Undecided {
+    asked: Semaphore,
+}
+
+#[async_trait]
+impl Admission for Undecided {
+    async fn admit(&self) -> Result<(), Refusal> {
+        self.asked.add_permits(1);
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_is_stopped_before_it_may_claim_claims_nothing() {
+    let bench = Bench::new().await;
+    bench.create(sh("true"));
+    let undecided = Arc::new(Undecided {
+        asked: Semaphore::new(0),
+    });
+    let running = bench.start(bench.worker().admission(undecided.clone()));
+    undecided
+        .asked
+        .acquire()
+        .await
+        .expect("it is open")
+        .forget();
+    running.stop().await;
     assert_eq!(bench.claims_so_far(), 0);
 }
 

@@ -2,24 +2,27 @@
 
 use std::sync::Arc;
 
-use runtime_core::TaskContext;
+use runtime_core::{Monitor, TaskContext};
 use runtime_fetcher::{Progress, ProgressListener, Retrying, Stage, TaskLog};
 
-use crate::{Observer, TaskEvent};
+use crate::record::tell;
+use crate::{Observer, TaskEvent, TaskRun};
 
 /// Tells a fetch to the log of the task and to the observer.
 pub(super) struct Arrival {
     task: TaskContext,
     log: TaskLog,
     observer: Arc<dyn Observer>,
+    monitor: Monitor,
 }
 
 impl Arrival {
-    pub(super) fn new(task: &TaskContext, observer: &Arc<dyn Observer>) -> Self {
+    pub(super) fn new(run: &TaskRun, observer: &Arc<dyn Observer>) -> Self {
         Self {
-            task: task.clone(),
-            log: TaskLog::new(task),
+            task: run.context.clone(),
+            log: TaskLog::new(&run.context),
             observer: Arc::clone(observer),
+            monitor: run.monitor().clone(),
         }
     }
 }
@@ -29,7 +32,7 @@ impl ProgressListener for Arrival {
         self.log.progress(progress);
         let (run, subject): (_, &str) = (self.task.run(), &progress.subject);
         let (bytes, total) = (progress.bytes, progress.total);
-        self.observer.event(&match progress.stage {
+        let event = match progress.stage {
             Stage::Started | Stage::Running => TaskEvent::Fetching {
                 run,
                 subject,
@@ -37,7 +40,8 @@ impl ProgressListener for Arrival {
                 total,
             },
             Stage::Finished | Stage::Stopped => TaskEvent::Fetched { run, subject },
-        });
+        };
+        tell(&*self.observer, &event, &self.monitor);
     }
 
     fn retrying(&self, retrying: &Retrying<'_>) {

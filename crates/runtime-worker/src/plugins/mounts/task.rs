@@ -112,7 +112,7 @@ impl TaskMounts {
     async fn hold_input(&self, wanted: &InputMount) -> Result<HeldInput, TaskError> {
         let (shared, task) = (&self.shared, &self.run.context);
         let context = FetchContext::of_task(shared.http.clone(), task)
-            .with_listener(Arrival::new(task, &shared.observer));
+            .with_listener(Arrival::new(&self.run, &shared.observer));
         let reference = shared.fetcher.resolve(&context, &wanted.content).await?;
         let required = shared.inputs.require(&context, &reference, wanted.form);
         let input = required.await?;

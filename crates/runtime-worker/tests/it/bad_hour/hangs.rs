@@ -12,6 +12,7 @@ use runtime_worker::{
     Engine, Exit, ExtractError, Plugin, ResultSet, Sandbox, SandboxBuilder, TaskPlugin, TaskRun,
 };
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::support::{Bench, sh, state};
 
@@ -134,8 +135,9 @@ async fn a_plugin_that_hangs_while_it_disposes_stops_the_worker_after_the_report
 }
 
 /// An engine whose tasks leave something that is removed once a word is said.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Untidy {
+    removing: Arc<Semaphore>,
     word: Arc<(Mutex<bool>, Condvar)>,
     is_heard: Arc<AtomicBool>,
 }
@@ -184,6 +186,7 @@ impl ResultSet for Left {
 
 impl Drop for Left {
     fn drop(&mut self) {
+        self.0.removing.add_permits(1);
         let (said, saying) = &*self.0.word;
         let mut said = said.lock();
         saying.wait_while_for(&mut said, |said| !*said, Duration::from_secs(30));
@@ -194,10 +197,16 @@ impl Drop for Left {
 #[tokio::test]
 async fn an_engine_that_takes_long_to_remove_what_a_task_left_holds_up_nobody() {
     let bench = Bench::new().await;
-    let engine = Untidy::default();
+    let engine = Untidy {
+        removing: Arc::new(Semaphore::new(0)),
+        word: Arc::default(),
+        is_heard: Arc::default(),
+    };
     let task_id = bench.create(json!({}));
     let running = bench.start(bench.worker_with(Arc::new(engine.clone())));
-    bench.resolved(&task_id).await;
+    assert_eq!(state(&bench.resolved(&task_id).await), "completed");
+    let removing = engine.removing.acquire().await;
+    removing.expect("it is never closed").forget();
     // Said on the only thread of the runtime, which is not to be the one that removes.
     *engine.word.0.lock() = true;
     engine.word.1.notify_all();

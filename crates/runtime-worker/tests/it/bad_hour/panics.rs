@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_core::{ExceptionReason, TaskError};
+use runtime_worker::plugins::TaskLog;
 use runtime_worker::{Observer, Plugin, Resolution, TaskEvent, TaskPlugin, TaskRun};
 
 use super::gate::{Act, Gate, STAGES, Stage};
-use crate::support::{Bench, sh, state};
+use crate::support::{Bench, live_log, process_engine, sh, state};
 
 #[tokio::test]
 async fn a_plugin_that_panics_at_a_stage_costs_one_task_an_internal_error() {
@@ -100,7 +101,9 @@ impl Observer for Nervous {
 async fn an_observer_that_panics_costs_nothing() {
     let bench = Bench::new().await;
     let task_id = bench.create(sh("true"));
-    let running = bench.start(bench.worker().observer(Arc::new(Nervous)));
+    let log = TaskLog::new().live(live_log).observer(Arc::new(Nervous));
+    let worker = bench.worker_with(Arc::new(process_engine())).plugin(log);
+    let running = bench.start(worker.observer(Arc::new(Nervous)));
     assert_eq!(state(&bench.resolved(&task_id).await), "completed");
     running.stop().await;
 }

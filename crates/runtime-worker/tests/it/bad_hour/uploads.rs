@@ -112,20 +112,25 @@ async fn an_upload_of_the_log_that_a_stop_cuts_short_is_made_up_for_after_the_re
     let bench = Bench::new().await;
     let stalled = FaultRule::new("s3.put", Fault::Stall { after: 0 });
     let stalled = bench.taskcluster.inject(stalled.times(1));
+    let all = FaultRule::new("s3.put", Fault::Latency { millis: 0 });
+    let all = bench.taskcluster.inject(all);
     let task_id = bench.create(sh("echo precious"));
     let running = bench.start(bench.worker_with_default_client());
     bench.hit(&stalled, 1).await;
     running.stop_now().await;
     let status = bench.taskcluster.status(&task_id).expect("the task exists");
     assert_eq!(status.runs[0].reason_resolved, Some("worker-shutdown"));
-    let artifacts = bench.taskcluster.artifacts(&task_id, 0);
-    let names = artifacts.expect("the run exists").into_iter();
-    let names: Vec<_> = names.map(|artifact| artifact.name).collect();
-    assert!(
-        names
-            .iter()
-            .any(|name| name == "public/logs/live_backing.log"),
-        "{names:?}"
-    );
+    assert_eq!(all.hits(), 2, "the bytes of the log come in the end");
+    bench.assert_nothing_is_left();
+}
+
+#[tokio::test]
+async fn an_upload_of_the_log_that_was_refused_is_not_tried_again() {
+    let bench = Bench::new().await;
+    let refused = refused("queue.createArtifact", 400).on_path("live_backing.log");
+    let refused = bench.taskcluster.inject(refused);
+    let (_, state) = bench.outcome(sh("true")).await;
+    assert_eq!(state, "exception/resource-unavailable");
+    assert_eq!(refused.hits(), 1);
     bench.assert_nothing_is_left();
 }

@@ -11,7 +11,7 @@ mod workers;
 pub(crate) use alone::{Holdings, is_alone, run_alone};
 pub(crate) use child::{WorkerProcess, be_the_worker};
 pub(crate) use held::Held;
-pub(crate) use settings::{Settings, process_engine};
+pub(crate) use settings::{Settings, live_log, process_engine};
 pub(crate) use time::SlowMotion;
 
 use std::path::Path;

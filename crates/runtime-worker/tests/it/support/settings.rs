@@ -10,7 +10,7 @@ use runtime_core::clock::{Clock, SystemClock};
 use runtime_core::webhook::{Body, Handler};
 use runtime_core::{
     Credentials, CredentialsWatch, Environment, LifeCycleTracker, Monitor, StorageOptions,
-    TemporaryStorage, WorkerIdentity,
+    TaskContext, TemporaryStorage, WorkerIdentity,
 };
 use runtime_fetcher::{AddressPolicy, FetchConfig, HttpClient};
 use runtime_gc::ResourceTracker;
@@ -143,13 +143,17 @@ impl Settings {
 }
 
 pub(super) fn with_plugins(worker: WorkerBuilder) -> WorkerBuilder {
-    let log = TaskLog::new().live(|_| Arc::new(NotFound) as Arc<dyn Handler>);
     worker
-        .plugin(log)
+        .plugin(TaskLog::new().live(live_log))
         .plugin(plugins::Environment)
         .plugin(MaxRunTime::default())
         .plugin(ExitStatus)
         .plugin(Artifacts)
+}
+
+/// Serves the log of a running task to nobody.
+pub(crate) fn live_log(_: TaskContext) -> Arc<dyn Handler> {
+    Arc::new(NotFound)
 }
 
 /// What nobody follows in these tests.
