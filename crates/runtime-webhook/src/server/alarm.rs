@@ -86,7 +86,7 @@ mod tests {
     }
 
     /// Waits until it rings. One that never does is a failure, and no test that hangs.
-    async fn ring(alarm: &mut Alarm, deadline: Instant) {
+    async fn rings(alarm: &mut Alarm, deadline: Instant) {
         let ring = poll_fn(|cx| alarm.poll(deadline, cx));
         timeout(seconds(3600), ring).await.expect("it never rang");
     }
@@ -98,7 +98,7 @@ mod tests {
             let ring = poll_fn(|cx| alarm.poll(start + seconds(put_off), cx));
             timeout(seconds(9), ring).await.expect_err("it rang early");
         }
-        ring(&mut alarm, start + seconds(40)).await;
+        rings(&mut alarm, start + seconds(40)).await;
         assert_eq!(start.elapsed(), seconds(40));
     }
 
@@ -107,7 +107,7 @@ mod tests {
         let (start, mut alarm) = (Instant::now(), Alarm::default());
         let ring = poll_fn(|cx| alarm.poll(start + seconds(10), cx));
         timeout(seconds(1), ring).await.expect_err("it rang early");
-        ring(&mut alarm, start + seconds(5)).await;
+        rings(&mut alarm, start + seconds(5)).await;
         assert_eq!(start.elapsed(), seconds(5));
     }
 
@@ -115,7 +115,7 @@ mod tests {
     async fn an_alarm_that_rang_can_be_set_again() {
         let (start, mut alarm) = (Instant::now(), Alarm::default());
         for deadline in [5, 7] {
-            ring(&mut alarm, start + seconds(deadline)).await;
+            rings(&mut alarm, start + seconds(deadline)).await;
             assert_eq!(start.elapsed(), seconds(deadline));
         }
     }
