@@ -3,6 +3,7 @@
 
 mod alone;
 mod bad_hour;
+mod claims;
 mod disk;
 mod groups;
 mod hooks;
