@@ -1,7 +1,6 @@
 //! Inputs that are fetched once.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::{join, join_all};
@@ -18,7 +17,6 @@ use serde_json::{Value, json};
 use crate::support::{
     FakeServices, Server, Step, Told, body, config, context, context_with, resolve,
 };
-use crate::verified::open_verifying;
 
 const LENGTH: usize = 300_000;
 const TASK: &str = "RmzTkg-8Qj614ea9fI9Jmg";
@@ -327,6 +325,9 @@ async fn every_one_who_waits_hears_how_far_it_is() {
 #[tokio::test]
 async fn an_archive_is_unpacked_once() {
     use std::io::Write as _;
+
+    use crate::verified::open_verifying;
+
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(5);
@@ -344,7 +345,7 @@ async fn an_archive_is_unpacked_once() {
     let context = context();
     for _ in 0..2 {
         let cache = open_verifying(root.path()).await;
-        let reference: Arc<_> = resolve(&context, url(&server)).await;
+        let reference = resolve(&context, url(&server)).await;
         let input = cache
             .require(&context, &reference, Form::Directory(None))
             .await;
