@@ -171,18 +171,14 @@ fn lines_of(output: ChildStdout) -> Receiver<String> {
     lines
 }
 
-/// Reads a URL until a text comes.
+/// Reads a URL until a line with a text comes.
 pub(crate) fn follow(url: &str, text: &str) {
     let rest = url.strip_prefix("http://").expect("an HTTP URL");
     let (address, path) = rest.split_once('/').expect("a path");
     let mut stream = TcpStream::connect(address).expect("it accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("a time");
     write!(stream, "GET /{path} HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("it reads");
-    let mut seen = Vec::new();
-    while !String::from_utf8_lossy(&seen).contains(text) {
-        let mut buffer = [0; 1024];
-        let count = stream.read(&mut buffer).expect("it goes on");
-        assert!(count > 0, "only {:?} came", String::from_utf8_lossy(&seen));
-        seen.extend_from_slice(&buffer[..count]);
-    }
+    let came = BufReader::new(stream).lines();
+    let mut came = came.map(|line| line.expect("it goes on, and is text"));
+    assert!(came.any(|line| line.contains(text)), "{text} did not come");
 }
