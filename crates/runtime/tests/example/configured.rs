@@ -150,6 +150,24 @@ fn a_file_is_not_mixed_with_other_settings() {
 }
 
 #[test]
+fn a_file_for_another_deployment_than_the_one_to_connect_to_is_refused() {
+    let scratch = folder();
+    let settings = json!({ "worker": {
+        "rootUrl": "https://tc.example.com",
+        "taskQueueId": "pool/linux",
+        "workerGroup": "group",
+        "workerId": "id",
+        "dataFolder": scratch.path(),
+    }});
+    let path = file(&scratch, "worker.json", &settings.to_string());
+    let mut command = worker(scratch.path());
+    let command = command.arg("--config").arg(path).arg("--print-config");
+    let (output, text) = run(command.args(["--connect", "https://other.example.com"]));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("is for https://tc.example.com"), "{text}");
+}
+
+#[test]
 fn the_documentation_for_authors_of_tasks_is_printed() {
     let scratch = folder();
     let (output, text) = run(worker(scratch.path()).arg("--print-docs"));
