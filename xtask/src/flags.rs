@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::process::exit;
+use std::process::ExitCode;
 
 xflags::xflags! {
     /// Development tasks of this workspace; CI runs the same ones.
@@ -82,17 +82,18 @@ xflags::xflags! {
     }
 }
 
-/// The command line of this process. Asked for help, it tells of one task or of all, and ends the process.
-pub(crate) fn parse_or_exit() -> Xtask {
-    Xtask::from_env().unwrap_or_else(|error| {
+/// The command line of this process. Where it says nothing to do, or nothing that can be done, this answers it:
+/// with the help for one task or for all, or with an error.
+pub(crate) fn parse() -> Result<Xtask, ExitCode> {
+    Xtask::from_env().map_err(|error| {
         if !error.is_help() {
             eprintln!("error: {error}; `cargo xtask --help` says what there is");
-            exit(2);
+            return ExitCode::from(2);
         }
         let help = error.to_string();
         let task = std::env::args().nth(1).unwrap_or_default();
         println!("{}", section(&help, &task).unwrap_or(&help).trim_end());
-        exit(0);
+        ExitCode::SUCCESS
     })
 }
 

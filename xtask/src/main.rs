@@ -25,7 +25,11 @@ use xshell::Shell;
 use crate::flags::XtaskCmd;
 
 fn main() -> ExitCode {
-    match run(flags::parse_or_exit().subcommand) {
+    let task = match flags::parse() {
+        Ok(flags) => flags.subcommand,
+        Err(answered) => return answered,
+    };
+    match run(task) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Each cause on a line of its own; a backtrace of xtask would help nobody.

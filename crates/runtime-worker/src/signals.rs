@@ -5,7 +5,7 @@ use std::io;
 use async_trait::async_trait;
 use runtime_core::{ShutdownNotice, ShutdownSource};
 
-/// Hears `SIGTERM` and `SIGINT` (elsewhere Ctrl-C): the first lets running tasks finish, the second
+/// Hears `SIGTERM` and `SIGINT` (on Windows Ctrl-C): the first lets running tasks finish, the second
 /// stops them.
 ///
 /// It takes the signals over for the whole process, so only an application should make one, and early:
@@ -72,17 +72,17 @@ impl Listener {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 #[derive(Debug)]
-struct Listener;
+struct Listener(tokio::signal::windows::CtrlC);
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 impl Listener {
     fn new() -> io::Result<Self> {
-        Ok(Self)
+        tokio::signal::windows::ctrl_c().map(Self)
     }
 
     async fn next(&mut self) -> Option<&'static str> {
-        tokio::signal::ctrl_c().await.ok().map(|()| "Ctrl-C")
+        self.0.recv().await.map(|()| "Ctrl-C")
     }
 }

@@ -120,7 +120,9 @@ fn what_is_wrong_with_a_limit_is_told_for_the_way_in_which_it_is_written() {
     );
     let text = problem(json!(true));
     assert!(
-        text.contains("`collector.limits.minFreeDisk`: expected: A limit, or `{\"limit\""),
+        text.contains(
+            "`collector.limits.minFreeDisk`: does not fit its description: A limit, or `{\"limit\""
+        ),
         "{text}"
     );
 }
@@ -316,8 +318,7 @@ fn every_interval_of_a_file_reaches_the_worker() {
 fn a_queue_has_a_provisioner_and_a_worker_type() {
     for queue in ["linux", "a/b/c", "/linux", ""] {
         let problems = problems(|config| config["taskQueueId"] = json!(queue));
-        let expected =
-            "`taskQueueId`: expected: The queue to claim from: `<provisionerId>/<workerType>`.";
+        let expected = "`taskQueueId`: does not fit its description: The queue to claim from: `<provisionerId>/<workerType>`.";
         assert_eq!(problems, [expected], "{queue}");
     }
 }

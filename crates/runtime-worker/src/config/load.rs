@@ -215,7 +215,7 @@ fn expectation(error: &ValidationError<'_>, keyword: &str, schema: &Value) -> St
     let expected = parent.and_then(|parent| parent["description"].as_str());
     expected.map_or_else(
         || error.masked().to_string(),
-        |it| format!("expected: {it}"),
+        |it| format!("does not fit its description: {it}"),
     )
 }
 

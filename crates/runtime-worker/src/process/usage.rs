@@ -41,9 +41,7 @@ impl Sampler {
             }
         }))
     }
-}
 
-impl Sampler {
     /// Ends it, and returns when it notes nothing any more.
     pub(super) async fn stop(mut self) {
         self.0.abort();
