@@ -98,7 +98,7 @@ async fn upload_to(behaviours: Vec<Store>) -> (Result<Uploaded, UploadError>, us
     })
     .await;
     let deployment =
-        queue.deployment_with(|settings| settings.stall_timeout = Duration::from_millis(300));
+        queue.deployment_with(|settings| settings.stall_timeout = Duration::from_secs(1));
     let client = deployment.client(CredentialsWatch::fixed(None));
     let content = S3Artifact {
         content_type: "a/b".to_owned(),
@@ -127,7 +127,10 @@ async fn upload_to(behaviours: Vec<Store>) -> (Result<Uploaded, UploadError>, us
 #[tokio::test]
 async fn a_stall_ends_an_attempt() {
     for stall in [Store::Stalls, Store::NeverAnswers] {
-        let (outcome, connections) = upload_to(vec![stall, Store::Good]).await;
+        // Less than the 30 seconds after which the connection itself fails.
+        let patience = Duration::from_secs(20);
+        let upload = tokio::time::timeout(patience, upload_to(vec![stall, Store::Good]));
+        let (outcome, connections) = upload.await.expect("it is tried again soon");
         assert_eq!(outcome.expect("the second attempt").bytes, LENGTH as u64);
         assert_eq!(connections, 2);
     }

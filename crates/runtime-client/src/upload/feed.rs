@@ -3,12 +3,13 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -21,7 +22,6 @@ const WAITING: usize = 4;
 /// The body of a request, of exactly the length of its source.
 #[derive(Debug)]
 pub(super) struct Feed {
-    chunks: mpsc::Receiver<Bytes>,
     left: u64,
     shared: Arc<Shared>,
 }
@@ -33,37 +33,34 @@ pub(super) struct Reading {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     sent: AtomicU64,
-    abandoned: AtomicBool,
+    /// Not in the feed, which a connection may keep for long after its request was given up.
+    chunks: Mutex<mpsc::Receiver<Bytes>>,
 }
 
 /// Starts to read `source`.
 pub(super) fn start(source: Arc<Source>) -> (Feed, Reading) {
-    let shared = Arc::<Shared>::default();
     let (sender, chunks) = mpsc::channel(WAITING);
+    let shared = Arc::new(Shared {
+        sent: AtomicU64::new(0),
+        chunks: Mutex::new(chunks),
+    });
     let feed = Feed {
-        chunks,
         left: source.length(),
         shared: Arc::clone(&shared),
     };
-    let for_thread = Arc::clone(&shared);
-    let thread = tokio::task::spawn_blocking(move || read(&source, &sender, &for_thread));
+    let thread = tokio::task::spawn_blocking(move || read(&source, &sender));
     (feed, Reading { thread, shared })
 }
 
-fn read(source: &Source, sender: &mpsc::Sender<Bytes>, shared: &Shared) -> Result<Digests, Fault> {
+fn read(source: &Source, sender: &mpsc::Sender<Bytes>) -> Result<Digests, Fault> {
     let mut digester = Digester::new(source.length());
     source.read(|chunk| {
         digester.update(&chunk);
-        let wanted =
-            !shared.abandoned.load(Ordering::Relaxed) && sender.blocking_send(chunk).is_ok();
-        if wanted {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
+        let sent = sender.blocking_send(chunk);
+        sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     })?;
     Ok(digester.finish())
 }
@@ -90,12 +87,18 @@ impl Reading {
     ///
     /// # Cancel safety
     ///
-    /// The thread ends on its own when the feed is dropped.
-    pub(super) async fn end(self) -> Result<Digests, Fault> {
-        self.shared.abandoned.store(true, Ordering::Relaxed);
-        self.thread
+    /// The thread ends on its own when this is dropped.
+    pub(super) async fn end(mut self) -> Result<Digests, Fault> {
+        self.shared.chunks.lock().close();
+        (&mut self.thread)
             .await
             .unwrap_or_else(|error| Err(Fault::Read(io::Error::other(error))))
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.shared.chunks.lock().close();
     }
 }
 
@@ -107,7 +110,8 @@ impl Body for Feed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match ready!(self.chunks.poll_recv(context)) {
+        let next = self.shared.chunks.lock().poll_recv(context);
+        match ready!(next) {
             Some(chunk) => {
                 let length = chunk.len() as u64;
                 self.left = self.left.saturating_sub(length);
