@@ -64,10 +64,7 @@ mod usage {
         let task_id = bench.create(sh("exec sleep 600"));
         let running = bench.start(bench.worker().plugin(Resources).plugin(peek.clone()));
         until(|| peek.memory() > 0).await;
-        bench
-            .taskcluster
-            .cancel_task(&task_id)
-            .expect("the task exists");
+        bench.cancel(&task_id);
         bench.reported(1).await;
         running.stop().await;
         let log = bench.log(&task_id).await;

@@ -221,8 +221,7 @@ async fn a_task_that_must_end_is_interrupted_and_then_asked_to_terminate() {
     let worker = bench.worker_number(0, Arc::new(ProcessEngine::new().ladder(ladder)));
     let running = bench.start(worker.timing(timing));
     bench.file_appears(&started).await;
-    let cancelled = bench.taskcluster.cancel_task(&task_id);
-    cancelled.expect("the task exists");
+    bench.cancel(&task_id);
     bench.reported(1).await;
     running.stop().await;
     let log = bench.log(&task_id).await;
@@ -242,8 +241,7 @@ async fn a_task_that_ignores_the_polite_signal_is_killed() {
     let task_id = bench.create(sh(&script));
     let running = bench.start(bench.worker());
     bench.file_appears(&pid).await;
-    let cancelled = bench.taskcluster.cancel_task(&task_id);
-    cancelled.expect("the task exists");
+    bench.cancel(&task_id);
     bench.reported(1).await;
     running.stop().await;
     let pid = bench.pid(&pid);

@@ -109,10 +109,7 @@ async fn a_cancelled_task_is_ended_and_nothing_reported() {
     let task_id = bench.create(sh("echo started; sleep 600"));
     let running = bench.start(bench.worker());
     bench.running(&task_id).await;
-    bench
-        .taskcluster
-        .cancel_task(&task_id)
-        .expect("the task exists");
+    bench.cancel(&task_id);
     let status = bench.resolved(&task_id).await;
     running.stop().await;
     assert_eq!(state(&status), "exception/canceled");

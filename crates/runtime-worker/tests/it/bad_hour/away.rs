@@ -105,8 +105,7 @@ async fn a_task_that_was_cancelled_while_nobody_could_be_asked_ends_once_somebod
     bench.file_appears(&task.started).await;
     let fault = bench.taskcluster.inject(refused("queue.status", 503));
     let time = SlowMotion::begin(&bench.taskcluster);
-    let cancelled = bench.taskcluster.cancel_task(&task.task_id);
-    cancelled.expect("the task exists");
+    bench.cancel(&task.task_id);
     bench.a_minute_of(&time, &fault).await;
     assert_eq!(bench.resolutions(), [""; 0], "it knows of nothing");
     time.pass_until(|| !bench.reports().is_empty()).await;

@@ -16,10 +16,7 @@ async fn a_task_can_be_cancelled_at_each_stage() {
         let task_id = bench.create(sh("true"));
         let running = bench.start(bench.worker().plugin(gate.clone()));
         gate.reached().await;
-        bench
-            .taskcluster
-            .cancel_task(&task_id)
-            .expect("the task exists");
+        bench.cancel(&task_id);
         bench.reported(1).await;
         running.stop().await;
         let status = bench.resolved(&task_id).await;

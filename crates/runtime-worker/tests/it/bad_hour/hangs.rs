@@ -68,10 +68,7 @@ async fn a_task_whose_engine_hangs_can_be_cancelled_and_given_back() {
         let running = bench.start(bench.worker_with_engine(Arc::new(engine), &stop));
         bench.running(&cancelled).await;
         bench.running(&given_back).await;
-        bench
-            .taskcluster
-            .cancel_task(&cancelled)
-            .expect("the task exists");
+        bench.cancel(&cancelled);
         bench.reported(1).await;
         running.stop_now().await;
         assert_eq!(

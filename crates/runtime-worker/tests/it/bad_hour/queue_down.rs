@@ -110,8 +110,7 @@ async fn a_conflict_during_an_upload_ends_the_task_quietly() {
     let conflict = refused("queue.createArtifact", 409);
     let conflict = bench.taskcluster.inject(conflict);
     let put = bench.taskcluster.inject(down("s3.put"));
-    let cancelled = bench.taskcluster.cancel_task(&task.task_id);
-    cancelled.expect("the task exists");
+    bench.cancel(&task.task_id);
     task.release();
     bench.reported(1).await;
     running.stop().await;
@@ -134,8 +133,7 @@ async fn a_task_that_is_cancelled_while_its_report_is_on_its_way_is_not_said_to_
     let time = SlowMotion::begin(&bench.taskcluster);
     task.release();
     time.pass_until(|| report.hits() > 0).await;
-    let cancelled = bench.taskcluster.cancel_task(&task.task_id);
-    cancelled.expect("it is not resolved yet");
+    bench.cancel(&task.task_id);
     time.pass_until(|| !bench.reports().is_empty()).await;
     drop(time);
     running.stop().await;

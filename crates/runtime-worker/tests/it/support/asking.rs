@@ -37,6 +37,12 @@ impl Bench {
             .expect("a valid definition")
     }
 
+    /// Cancels a task that is not resolved yet.
+    pub(crate) fn cancel(&self, task_id: &str) {
+        let cancelled = self.taskcluster.cancel_task(task_id);
+        cancelled.expect("the task is there and not resolved");
+    }
+
     pub(crate) async fn resolved(&self, task_id: &str) -> TaskStatus {
         let resolved = self
             .taskcluster
