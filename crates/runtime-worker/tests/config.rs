@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use runtime_core::TemporaryStorage;
 use runtime_gc::{Amount, Mark};
 use runtime_worker::config::{self, ConfigError, Format, ShutdownConfig, WorkerConfig};
 use schemars::JsonSchema;
@@ -312,6 +313,18 @@ fn every_interval_of_a_file_reaches_the_worker() {
         set.map(|it| it.as_secs()),
         std::array::from_fn(|n| 1000 + n as u64)
     );
+}
+
+#[test]
+fn the_quota_of_a_file_bounds_what_temporary_files_reserve() {
+    let mut config = config();
+    config["storageQuota"] = json!(1000);
+    let config = read(&config).expect("it is right");
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let storage = TemporaryStorage::open_with(folder.path(), config.storage_options());
+    let storage = storage.expect("the folder is ours");
+    let _reserved = storage.reserve(1000).expect("it is within the quota");
+    storage.reserve(1).expect_err("the quota is used up");
 }
 
 #[test]
