@@ -134,7 +134,8 @@ impl Session {
         }
     }
 
-    /// Opens and accepts no more streams; the driver ends, with a goodbye, once those there are have ended.
+    /// Opens and accepts no more streams. Once those there are have ended, the driver says goodbye, and ends when
+    /// the peer has closed the connection or a second later.
     pub fn close(&self) {
         self.shared.with(State::close);
     }
