@@ -1,10 +1,14 @@
 //! Time, so that tests can control it.
 
+mod mock;
+
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+
+pub use self::mock::MockClock;
 
 /// Tells the time of day and waits for a moment of it.
 ///

@@ -53,17 +53,18 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod clock;
 mod monitor;
 mod queue;
 mod task;
 
-#[cfg(feature = "taskcluster")]
-pub mod taskcluster;
 #[cfg(feature = "websocktunnel")]
 pub mod websocktunnel;
 
-pub use clock::MockClock;
+#[doc(inline)]
+#[cfg(feature = "taskcluster")]
+pub use runtime_taskcluster_embedded as taskcluster;
+
 pub use monitor::{LogLine, MockMonitor, ReportedIncident, SpanOfWork};
 pub use queue::{ExpectedUpload, MockQueue, ReceivedUpload};
+pub use runtime_core::clock::MockClock;
 pub use task::{TestTask, definition};

@@ -19,7 +19,10 @@ pub(super) fn run(sh: &Shell) -> Result<Outcome> {
     // Figures of programs that are not optimized say nothing.
     let optimized = |package, example| server::build(sh, package, example, &["--release"]);
     let worker = optimized(FACADE, "worker")?;
-    let server = Server::start_program(&optimized("runtime-mocks", "taskcluster")?, 3)?;
+    let server = Server::start_program(
+        &optimized("runtime-taskcluster-embedded", "taskcluster")?,
+        3,
+    )?;
     let compare = cmd!(sh, "{python} -B xtask/e2e/scriptworker/run.py {worker}");
     compare.envs(server.exports.clone()).run()?;
     server.stop(sh)?;

@@ -15,7 +15,7 @@ pub(super) fn run(sh: &Shell) -> Result<Outcome> {
         Ok(python) => python,
         Err(reason) => return Ok(Outcome::Skipped(reason)),
     };
-    let server = Server::start(sh, "runtime-mocks", "taskcluster", 3)?;
+    let server = Server::start(sh, "runtime-taskcluster-embedded", "taskcluster", 3)?;
     // The checks are sources of this repository: nothing may be written beside them.
     let checks = cmd!(sh, "{python} -B xtask/e2e/taskcluster/run.py").envs(server.exports.clone());
     checks.run()?;

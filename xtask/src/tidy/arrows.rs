@@ -42,6 +42,7 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
             "runtime-fetcher",
         ],
     ),
+    ("runtime-taskcluster-embedded", &["runtime-core"]),
     ("runtime-mocks", &["runtime-core"]),
     (FACADE, &["runtime-core"]),
 ];
@@ -49,15 +50,22 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
 /// These may have any sibling too, but only behind a feature.
 const OPEN_BEHIND_FEATURES: &[&str] = &["runtime-mocks", FACADE];
 
+/// The libraries that serve HTTP.
+const HTTP_SERVERS: &[&str] = &[
+    "runtime-webhook",
+    "runtime-taskcluster-embedded",
+    "runtime-mocks",
+];
+
 /// The libraries that may know an HTTP library.
 const HTTP: &[(&str, &[&str])] = &[
     (
         "reqwest",
         &["runtime-client", "runtime-fetcher", "runtime-monitoring"],
     ),
-    ("hyper", &["runtime-webhook", "runtime-mocks"]),
-    ("hyper-util", &["runtime-webhook", "runtime-mocks"]),
-    ("axum", &["runtime-webhook", "runtime-mocks"]),
+    ("hyper", HTTP_SERVERS),
+    ("hyper-util", HTTP_SERVERS),
+    ("axum", HTTP_SERVERS),
 ];
 
 /// Checks all libraries. Dev-dependencies are free: no user compiles them.

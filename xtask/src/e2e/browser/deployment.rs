@@ -14,7 +14,7 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
-    let server = Server::start(sh, "runtime-mocks", "taskcluster", 3)?;
+    let server = Server::start(sh, "runtime-taskcluster-embedded", "taskcluster", 3)?;
     let mut exports = server.exports.iter();
     let root = exports.find(|(name, _)| name == "TASKCLUSTER_ROOT_URL");
     let (_, root) = root.context("the server exports its root URL")?;

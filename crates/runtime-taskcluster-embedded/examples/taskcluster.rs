@@ -1,0 +1,96 @@
+//! An embedded Taskcluster as a program, for workers in any language.
+//!
+//! ```text
+//! cargo run -p runtime-taskcluster-embedded --all-features --example taskcluster -- [OPTIONS]
+//!
+//!   --port N            listen on 127.0.0.1:N (default: a free port)
+//!   --claim-timeout S   claims last S seconds (default: 1200)
+//!   --data DIR          put the bytes of artifacts into DIR (default: a temporary folder)
+//! ```
+//!
+//! It prints what to export, and serves until SIGINT or SIGTERM. The root URL is also a page to look at.
+
+use std::env;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use runtime_taskcluster_embedded::{Builder, Taskcluster};
+
+const USAGE: &str = "usage: taskcluster [--port N] [--claim-timeout SECONDS] [--data DIR]";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let builder = match configure(env::args().skip(1)) {
+        Ok(builder) => builder,
+        Err(message) => {
+            eprintln!("{message}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match builder.start().await {
+        Ok(taskcluster) => serve(taskcluster).await,
+        Err(error) => {
+            let cause = std::error::Error::source(&error)
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            eprintln!("{error}: {cause}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn configure(mut args: impl Iterator<Item = String>) -> Result<Builder, String> {
+    let mut builder = Taskcluster::builder();
+    while let Some(option) = args.next() {
+        let value = args
+            .next()
+            .ok_or_else(|| format!("`{option}` is unknown or needs a value"))?;
+        builder = match option.as_str() {
+            "--port" => builder.port(number(&option, &value)?),
+            "--claim-timeout" => {
+                builder.claim_timeout(Duration::from_secs(number(&option, &value)?))
+            }
+            "--data" => builder.data_dir(value),
+            _ => return Err(format!("`{option}` is unknown")),
+        };
+    }
+    Ok(builder)
+}
+
+fn number<N: std::str::FromStr>(option: &str, value: &str) -> Result<N, String> {
+    value
+        .parse()
+        .map_err(|_| format!("`{option}` needs a number, not `{value}`"))
+}
+
+async fn serve(taskcluster: Taskcluster) -> ExitCode {
+    let credentials = taskcluster.credentials();
+    let access_token = credentials.secrets().next().unwrap_or_default();
+    println!("export TASKCLUSTER_ROOT_URL={}", taskcluster.root_url());
+    println!("export TASKCLUSTER_CLIENT_ID={}", credentials.client_id);
+    println!("export TASKCLUSTER_ACCESS_TOKEN={access_token}");
+    let stopped = stop_signal().await;
+    taskcluster.stop().await;
+    match stopped {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("failed to wait for signals: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn stop_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn stop_signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
