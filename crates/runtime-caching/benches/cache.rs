@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bench_harness::{AtLeast, AtMost, Bench, time_ms};
 use parking_lot::Mutex;
-use runtime_caching::{Build, Cache, Draft, FolderCache, Resource, Sharing};
+use runtime_caching::{Cache, ConstructionContext, FolderCache, NewFolder, Resource, Sharing};
 use runtime_gc::{DisposeError, Footprint, ResourceTracker, Size};
 use tokio::runtime::{Builder, Runtime};
 
@@ -45,7 +45,7 @@ type Items = Cache<u64, Item>;
 
 /// A cache that has the keys from 0 up to `count`.
 fn filled(runtime: &Runtime, count: u64) -> Items {
-    let make = |key: u64, _: Build| async move { io::Result::Ok(Item(key)) };
+    let make = |key: u64, _: ConstructionContext| async move { io::Result::Ok(Item(key)) };
     let cache = Cache::new("items", Sharing::Shared, make, ResourceTracker::detached());
     runtime.block_on(async {
         for key in 0..count {
@@ -170,7 +170,7 @@ fn herd(bench: &mut Bench, runtime: &Runtime) {
             let ended = Arc::new(Mutex::new(None));
             let make = {
                 let (made, ended) = (Arc::clone(&made), Arc::clone(&ended));
-                move |key: u64, _: Build| {
+                move |key: u64, _: ConstructionContext| {
                     made.fetch_add(1, Ordering::SeqCst);
                     let ended = Arc::clone(&ended);
                     async move {
@@ -215,7 +215,8 @@ fn open_root(bench: &mut Bench, runtime: &Runtime) {
         runtime.block_on(async {
             let cache = open().await.expect("a root");
             for key in 0..COUNT {
-                let fill = async |draft: Draft| std::fs::write(draft.path().join("content"), "x");
+                let fill =
+                    async |draft: NewFolder| std::fs::write(draft.path().join("content"), "x");
                 cache.require(&key, fill).await.expect("it can be made");
             }
         });

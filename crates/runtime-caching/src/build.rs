@@ -9,7 +9,7 @@ use crate::sys::watch;
 
 /// Makes resources for keys.
 ///
-/// Functions `Fn(K, Build) -> impl Future<Output = Result<R, E>>` are constructors.
+/// Functions `Fn(K, ConstructionContext) -> impl Future<Output = Result<R, E>>` are constructors.
 #[async_trait]
 pub trait Constructor<K, R>: Send + Sync + 'static {
     /// Makes the resource for a key.
@@ -24,7 +24,11 @@ pub trait Constructor<K, R>: Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// The future is dropped when nobody waits for it any more, and must clean up then.
-    async fn construct(&self, key: K, build: Build) -> Result<R, Box<dyn Error + Send + Sync>>;
+    async fn construct(
+        &self,
+        key: K,
+        build: ConstructionContext,
+    ) -> Result<R, Box<dyn Error + Send + Sync>>;
 }
 
 #[async_trait]
@@ -32,11 +36,15 @@ impl<K, R, F, Fut, E> Constructor<K, R> for F
 where
     K: Send + 'static,
     R: 'static,
-    F: Fn(K, Build) -> Fut + Send + Sync + 'static,
+    F: Fn(K, ConstructionContext) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<R, E>> + Send,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    async fn construct(&self, key: K, build: Build) -> Result<R, Box<dyn Error + Send + Sync>> {
+    async fn construct(
+        &self,
+        key: K,
+        build: ConstructionContext,
+    ) -> Result<R, Box<dyn Error + Send + Sync>> {
         self(key, build).await.map_err(Into::into)
     }
 }
@@ -44,7 +52,7 @@ where
 /// How far a construction is.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
-pub struct Progress {
+pub struct ConstructionProgress {
     /// How much is done, in whatever unit.
     pub done: u64,
     /// How much there is to do, if that is known.
@@ -55,12 +63,12 @@ pub struct Progress {
 
 /// A construction, as its constructor sees it. A clone is the same.
 #[derive(Clone, Debug)]
-pub struct Build {
+pub struct ConstructionContext {
     began: SystemTime,
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<ConstructionProgress>,
 }
 
-impl Build {
+impl ConstructionContext {
     pub(crate) fn new() -> Self {
         Self {
             began: SystemTime::now(),
@@ -68,7 +76,7 @@ impl Build {
         }
     }
 
-    pub(crate) fn listen(&self) -> watch::Receiver<Progress> {
+    pub(crate) fn listen(&self) -> watch::Receiver<ConstructionProgress> {
         self.progress.subscribe()
     }
 
@@ -83,6 +91,7 @@ impl Build {
     /// It never waits: who listens too slowly misses the steps in between, and gets the newest.
     pub fn progress(&self, done: u64, total: Option<u64>, what: impl Into<String>) {
         let what = what.into();
-        self.progress.send_replace(Progress { done, total, what });
+        self.progress
+            .send_replace(ConstructionProgress { done, total, what });
     }
 }

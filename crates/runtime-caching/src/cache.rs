@@ -10,7 +10,7 @@ use crate::construction::{Construction, Site, Waiter};
 use crate::entry::{Entry, Parts};
 use crate::inner::{Inner, Key, Phase, Seen, Slot};
 use crate::sys::spawn;
-use crate::{Constructor, Handle, Lookup, Progress, RequireError, Resource};
+use crate::{ConstructionProgress, Constructor, Handle, Lookup, RequireError, Resource};
 
 /// Who may use a resource at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl<K: Key, R: Resource> Cache<K, R> {
     pub async fn require_with(
         &self,
         key: &K,
-        listener: impl FnMut(&Progress) + Send,
+        listener: impl FnMut(&ConstructionProgress) + Send,
     ) -> Result<Handle<K, R>, RequireError> {
         let constructor = || Arc::clone(&self.inner.constructor);
         self.obtain(key, constructor, listener).await
@@ -129,11 +129,11 @@ impl<K: Key, R: Resource> Cache<K, R> {
     /// # Cancel safety
     ///
     /// As [`require`](Self::require).
-    pub async fn require_by(
+    pub async fn require_with_constructor(
         &self,
         key: &K,
         constructor: impl Constructor<K, R>,
-        listener: impl FnMut(&Progress) + Send,
+        listener: impl FnMut(&ConstructionProgress) + Send,
     ) -> Result<Handle<K, R>, RequireError> {
         let constructor: Arc<dyn Constructor<K, R>> = Arc::new(constructor);
         self.obtain(key, || Arc::clone(&constructor), listener)
@@ -196,7 +196,7 @@ impl<K: Key, R: Resource> Cache<K, R> {
         &self,
         key: &K,
         constructor: impl Fn() -> Arc<dyn Constructor<K, R>>,
-        mut listener: impl FnMut(&Progress) + Send,
+        mut listener: impl FnMut(&ConstructionProgress) + Send,
     ) -> Result<Handle<K, R>, RequireError> {
         loop {
             let (pin, lookup) = match self.find(key, &constructor) {
@@ -208,7 +208,7 @@ impl<K: Key, R: Resource> Cache<K, R> {
                 },
             };
             // What was just made is trusted, or one that breaks at once would be made again for ever.
-            if lookup == Lookup::Made || pin.value.is_intact() {
+            if lookup == Lookup::Miss || pin.value.is_intact() {
                 return Ok(Handle::new(pin, self.inner.sharing, lookup));
             }
             pin.discard();
@@ -267,7 +267,7 @@ impl<K: Key, R: Resource> Cache<K, R> {
         drop(shard);
         let site = Site::new(&self.inner, key, serial, running);
         spawn(site.run(constructor()));
-        Found::Building(waiter, Lookup::Made)
+        Found::Building(waiter, Lookup::Miss)
     }
 
     fn usable(&self, slot: &Slot<K, R>) -> Option<Found<K, R>> {

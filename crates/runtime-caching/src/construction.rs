@@ -13,7 +13,7 @@ use runtime_gc::{DisposableResource, InUse};
 use crate::entry::{Entry, Parts};
 use crate::inner::{Inner, Key};
 use crate::sys::watch;
-use crate::{Build, Constructor, Progress, RequireError, Resource};
+use crate::{ConstructionContext, ConstructionProgress, Constructor, RequireError, Resource};
 
 /// What everybody who waits gets. It keeps the resource in use until they have all taken it.
 type Outcome<K, R> = Result<InUse<Entry<K, R>>, RequireError>;
@@ -22,21 +22,21 @@ type Outcome<K, R> = Result<InUse<Entry<K, R>>, RequireError>;
 pub(crate) struct Construction<K: Key, R: Resource>(Arc<Work<K, R>>);
 
 struct Work<K: Key, R: Resource> {
-    build: Build,
+    build: ConstructionContext,
     outcome: watch::Sender<Option<Outcome<K, R>>>,
 }
 
 /// Somebody who waits. When all have left, the construction is cancelled.
 pub(crate) struct Waiter<K: Key, R: Resource> {
     outcome: watch::Receiver<Option<Outcome<K, R>>>,
-    progress: watch::Receiver<Progress>,
+    progress: watch::Receiver<ConstructionProgress>,
 }
 
 impl<K: Key, R: Resource> Construction<K, R> {
     /// To be put into the map, and to be run.
     pub(crate) fn new() -> Self {
         Self(Arc::new(Work {
-            build: Build::new(),
+            build: ConstructionContext::new(),
             outcome: watch::Sender::new(None),
         }))
     }
@@ -147,7 +147,7 @@ impl<K: Key, R: Resource> Site<K, R> {
         let pin = InUse::first(Arc::clone(&entry));
         entry.register();
         if self.cache.finish(&entry) {
-            entry.value.kept();
+            entry.value.on_committed();
         } else {
             entry.discard();
         }
@@ -168,7 +168,7 @@ impl<K: Key, R: Resource> Site<K, R> {
                 key,
                 message: message.into(),
             },
-            Trouble::CutOff => RequireError::CutOff { cache, key },
+            Trouble::RuntimeShutdown => RequireError::RuntimeShutdown { cache, key },
         }
     }
 }
@@ -176,7 +176,7 @@ impl<K: Key, R: Resource> Site<K, R> {
 impl<K: Key, R: Resource> Drop for Site<K, R> {
     fn drop(&mut self) {
         if !self.is_settled {
-            self.settle(Err(self.error(Trouble::CutOff)));
+            self.settle(Err(self.error(Trouble::RuntimeShutdown)));
         }
     }
 }
@@ -187,7 +187,7 @@ impl<K: Key, R: Resource> Waiter<K, R> {
     /// `None` if the construction was never run.
     pub(crate) async fn wait(
         self,
-        mut listener: impl FnMut(&Progress) + Send,
+        mut listener: impl FnMut(&ConstructionProgress) + Send,
     ) -> Option<Outcome<K, R>> {
         let Self {
             mut outcome,
@@ -213,7 +213,7 @@ impl<K: Key, R: Resource> Waiter<K, R> {
 }
 
 /// The newest step, if it came after the last one that was told.
-fn unseen(progress: &mut watch::Receiver<Progress>) -> Option<Progress> {
+fn unseen(progress: &mut watch::Receiver<ConstructionProgress>) -> Option<ConstructionProgress> {
     let newest = progress.borrow_and_update();
     newest.has_changed().then(|| newest.clone())
 }
@@ -221,7 +221,7 @@ fn unseen(progress: &mut watch::Receiver<Progress>) -> Option<Progress> {
 enum Trouble {
     Failed(Box<dyn Error + Send + Sync>),
     Panicked(String),
-    CutOff,
+    RuntimeShutdown,
 }
 
 /// Runs a future and turns a panic into an error.

@@ -72,7 +72,7 @@ impl<K: Key, R: Resource> Entry<K, R> {
     /// Lets nobody get it any more, and has it disposed of as soon as it is idle.
     pub(crate) fn discard(&self) {
         self.leave_cache();
-        self.value.discarded();
+        self.value.on_discarded();
         if let Some(id) = self.id.get() {
             self.tracker.discard(*id);
         }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-use runtime_core::util::is_lack_of_room;
+use runtime_core::util::is_disk_full;
 use runtime_gc::ReserveError;
 
 /// A resource could not be made.
@@ -39,7 +39,7 @@ pub enum RequireError {
     #[error(
         "the construction of `{key}` for the cache `{cache}` was cut off, because its runtime ended"
     )]
-    CutOff {
+    RuntimeShutdown {
         /// The cache's name.
         cache: Arc<str>,
         /// The key.
@@ -53,20 +53,20 @@ impl RequireError {
     pub fn cause<E: Error + 'static>(&self) -> Option<&E> {
         match self {
             Self::Failed { source, .. } => source.downcast_ref(),
-            Self::Panicked { .. } | Self::CutOff { .. } => None,
+            Self::Panicked { .. } | Self::RuntimeShutdown { .. } => None,
         }
     }
 
     /// Whether there was no room for it on a disk: another worker, or this one later, may have some.
     #[must_use]
-    pub fn is_lack_of_room(&self) -> bool {
+    pub fn is_disk_full(&self) -> bool {
         let Self::Failed { source, .. } = self else {
             return false;
         };
         let mut cause: Option<&(dyn Error + 'static)> = Some(&**source);
         while let Some(error) = cause {
             let io = error.downcast_ref::<io::Error>();
-            if error.is::<ReserveError>() || io.is_some_and(is_lack_of_room) {
+            if error.is::<ReserveError>() || io.is_some_and(is_disk_full) {
                 return true;
             }
             cause = error.source();

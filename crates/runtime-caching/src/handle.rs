@@ -30,7 +30,7 @@ pub enum Lookup {
     /// It was being made for somebody else.
     Joined,
     /// It was made for this request.
-    Made,
+    Miss,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

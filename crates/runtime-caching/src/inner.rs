@@ -197,7 +197,7 @@ impl<K: Key, R: Resource> Drop for Inner<K, R> {
     fn drop(&mut self) {
         // Nobody can ask for them any more. Those in use go when they are given back.
         for entry in self.look().into_iter().filter_map(|seen| seen.entry) {
-            if entry.value.outlives_cache() {
+            if entry.value.is_persistent() {
                 entry.unregister();
             } else {
                 entry.discard();

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | something that many read, such as a download | a [`Cache`] with [`Sharing::Shared`] |
 //! | something that one user changes, such as a checkout | a [`Cache`] with [`Sharing::Exclusive`], and [`Handle::commit`] |
-//! | a constructor that only the one who asks knows | [`Cache::require_by`] |
+//! | a constructor that only the one who asks knows | [`Cache::require_with_constructor`] |
 //! | a reason to forget something | [`Cache::purge`], [`Handle::poison`] |
 //! | a key that is a piece of JSON | a [`JsonKey`] |
 //! | folders that the next process should find again | a [`FolderCache`] |
@@ -16,7 +16,7 @@
 //!
 //! ```
 //! use async_trait::async_trait;
-//! use runtime_caching::{Build, Cache, Resource, Sharing};
+//! use runtime_caching::{ConstructionContext, Cache, Resource, Sharing};
 //! use runtime_gc::{DisposeError, Footprint, ResourceTracker, Size};
 //!
 //! #[derive(Debug)]
@@ -35,11 +35,11 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), runtime_caching::RequireError> {
-//! let make = |key: String, _: Build| async move { Ok::<_, std::io::Error>(Text(key.to_uppercase())) };
+//! let make = |key: String, _: ConstructionContext| async move { Ok::<_, std::io::Error>(Text(key.to_uppercase())) };
 //! let cache = Cache::new("texts", Sharing::Shared, make, ResourceTracker::detached());
 //!
 //! let first = cache.require(&"a".to_owned()).await?;
-//! let again = cache.require(&"a".to_owned()).await?; // Made once.
+//! let again = cache.require(&"a".to_owned()).await?; // Miss once.
 //! assert_eq!((first.0.as_str(), cache.len()), ("A", 1));
 //! # drop(again);
 //! # Ok(())
@@ -66,12 +66,12 @@ mod sys;
 #[cfg(all(test, runtime_loom))]
 mod models;
 
-pub use build::{Build, Constructor, Progress};
+pub use build::{ConstructionContext, ConstructionProgress, Constructor};
 pub use cache::{Cache, Cached, Sharing, Uncommitted};
 pub use error::RequireError;
 pub use folders::{
-    CachedFolder, CommitError, Draft, FolderCache, FolderCacheBuilder, FolderHandle, FolderKey,
-    OpenError, Swept,
+    CachedFolder, CommitError, FolderCache, FolderCacheBuilder, FolderHandle, FolderKey, NewFolder,
+    OpenCacheError, SweepReport,
 };
 pub use handle::{Handle, Lookup};
 pub use inner::Key;

@@ -28,17 +28,17 @@ pub trait Resource: fmt::Debug + Send + Sync + 'static {
     /// Tells that it is in the cache from now on, so that others than those who waited for it may get it.
     ///
     /// For a resource that keeps a record of itself. It must be quick.
-    fn kept(&self) {}
+    fn on_committed(&self) {}
 
     /// Tells that nobody gets it any more: it was purged, poisoned or found broken. Those who use it still do.
     ///
     /// For a resource that keeps a record of itself. It must be quick, and may be called again.
     /// It is not called when the collector chooses an idle resource; then [`dispose`](Self::dispose) is all there is.
-    fn discarded(&self) {}
+    fn on_discarded(&self) {}
 
     /// Whether it stays when the cache is dropped, to be [adopted](crate::Cache::adopt) by the next
     /// process. If not, it is freed then.
-    fn outlives_cache(&self) -> bool {
+    fn is_persistent(&self) -> bool {
         false
     }
 

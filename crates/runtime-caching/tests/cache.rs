@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use runtime_caching::{Build, Cache, RequireError, Sharing};
-use runtime_gc::{Config, GarbageCollector, ResourceTracker};
+use runtime_caching::{Cache, ConstructionContext, RequireError, Sharing};
+use runtime_gc::{GarbageCollector, GcConfig, ResourceTracker};
 use support::{Counts, Item, machine};
 use tokio::sync::Semaphore;
 
 fn cache(counts: &Counts, tracker: ResourceTracker) -> Cache<String, Item> {
     let counts = counts.clone();
-    let make = move |key: String, _: Build| {
+    let make = move |key: String, _: ConstructionContext| {
         let item = counts.make(&key);
         async move {
             tokio::task::yield_now().await;
@@ -61,7 +61,7 @@ async fn a_failure_goes_to_all_who_wait_and_is_not_kept() {
     let counts = Counts::default();
     let make = {
         let (tries, counts) = (tries.clone(), counts.clone());
-        move |key: String, _: Build| {
+        move |key: String, _: ConstructionContext| {
             let first = tries.fetch_add(1, Ordering::SeqCst) == 0;
             let item = counts.make(&key);
             async move {
@@ -94,7 +94,7 @@ async fn a_failure_goes_to_all_who_wait_and_is_not_kept() {
 
 #[tokio::test]
 async fn a_panic_is_an_error_for_those_who_wait() {
-    let make = |_: String, _: Build| async {
+    let make = |_: String, _: ConstructionContext| async {
         tokio::task::yield_now().await;
         if true {
             panic!("oh {}", "no");
@@ -116,7 +116,7 @@ fn gated(gate: &Arc<Semaphore>, running: &Arc<AtomicUsize>) -> Cache<String, Ite
         }
     }
     let (gate, running, counts) = (gate.clone(), running.clone(), Counts::default());
-    let make = move |key: String, build: Build| {
+    let make = move |key: String, build: ConstructionContext| {
         let (gate, running, counts) = (gate.clone(), running.clone(), counts.clone());
         async move {
             running.fetch_add(1, Ordering::SeqCst);
@@ -162,7 +162,8 @@ async fn progress_reaches_every_waiter_and_a_slow_listener_holds_up_nobody() {
         let cache = cache.clone();
         tokio::spawn(async move {
             let mut steps = Vec::new();
-            let listener = |step: &runtime_caching::Progress| steps.push(step.what.clone());
+            let listener =
+                |step: &runtime_caching::ConstructionProgress| steps.push(step.what.clone());
             cache.require_with(&key("a"), listener).await.unwrap();
             steps
         })
@@ -185,7 +186,7 @@ async fn progress_reaches_every_waiter_and_a_slow_listener_holds_up_nobody() {
 #[tokio::test(start_paused = true)]
 async fn a_handle_pins_what_the_collector_would_free() {
     let counts = Counts::default();
-    let collector = GarbageCollector::new(Config::default(), machine());
+    let collector = GarbageCollector::new(GcConfig::default(), machine());
     let cache = cache(&counts, collector.tracker());
     let handle = cache.require(&key("a")).await.unwrap();
     collector.collect_all().await;
@@ -200,7 +201,7 @@ async fn a_handle_pins_what_the_collector_would_free() {
 #[tokio::test]
 async fn a_resource_that_is_broken_behind_our_back_is_a_miss() {
     let counts = Counts::default();
-    let collector = GarbageCollector::new(Config::default(), machine());
+    let collector = GarbageCollector::new(GcConfig::default(), machine());
     let cache = cache(&counts, collector.tracker());
     cache.require(&key("a")).await.unwrap().break_it();
     assert!(cache.require(&key("a")).await.is_ok());
@@ -216,7 +217,7 @@ async fn a_resource_that_is_broken_behind_our_back_is_a_miss() {
 #[tokio::test]
 async fn dropping_the_cache_frees_what_it_held() {
     let counts = Counts::default();
-    let collector = GarbageCollector::new(Config::default(), machine());
+    let collector = GarbageCollector::new(GcConfig::default(), machine());
     let cache = cache(&counts, collector.tracker());
     let handle = cache.require(&key("in use")).await.unwrap();
     cache.require(&key("idle")).await.unwrap();
@@ -234,12 +235,15 @@ async fn a_constructor_of_ones_own_is_used_once_and_joined() {
     let cache = cache(&counts, ResourceTracker::detached());
     let own = {
         let counts = counts.clone();
-        move |_: String, _: Build| {
+        move |_: String, _: ConstructionContext| {
             let item = counts.make("own");
             async move { Ok::<_, std::io::Error>(item) }
         }
     };
-    let handle = cache.require_by(&key("a"), own, |_| {}).await.unwrap();
+    let handle = cache
+        .require_with_constructor(&key("a"), own, |_| {})
+        .await
+        .unwrap();
     assert_eq!(handle.name(), "own");
     assert_eq!(cache.require(&key("a")).await.unwrap().name(), "own");
 }

@@ -6,8 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use runtime_caching::{Build, Cache, Lookup, Sharing, Uncommitted};
-use runtime_gc::{Config, GarbageCollector};
+use runtime_caching::{Cache, ConstructionContext, Lookup, Sharing, Uncommitted};
+use runtime_gc::{GarbageCollector, GcConfig};
 use support::{Counts, Item, machine};
 use tokio::sync::Semaphore;
 
@@ -27,7 +27,7 @@ impl Place {
         let (counts, gate) = (Counts::default(), Arc::new(Semaphore::new(0)));
         let make = {
             let (counts, gate) = (counts.clone(), Arc::clone(&gate));
-            move |key: &'static str, _: Build| {
+            move |key: &'static str, _: ConstructionContext| {
                 let (counts, gate) = (counts.clone(), Arc::clone(&gate));
                 async move {
                     let permit = gate.acquire().await.expect("it is never closed");
@@ -36,7 +36,7 @@ impl Place {
                 }
             }
         };
-        let collector = GarbageCollector::new(Config::default(), machine());
+        let collector = GarbageCollector::new(GcConfig::default(), machine());
         let cache = Cache::new("items", sharing, make, collector.tracker());
         Self {
             counts,
@@ -137,7 +137,7 @@ async fn a_poisoned_resource_is_not_handed_out_again() {
         assert_eq!(place.left().await, 0);
         assert_eq!(
             place.cache.require(&"a").await.unwrap().lookup(),
-            Lookup::Made
+            Lookup::Miss
         );
     }
 }
@@ -171,7 +171,7 @@ async fn a_purge_in_the_middle_of_a_construction_takes_effect_when_it_is_given_b
         place.gate.add_permits(1);
         let purged = waiter.await.unwrap().unwrap();
         let fresh = place.cache.require(&"a").await.unwrap();
-        assert_eq!((fresh.lookup(), place.counts.made()), (Lookup::Made, 2));
+        assert_eq!((fresh.lookup(), place.counts.made()), (Lookup::Miss, 2));
         fresh.commit();
         purged.commit();
         assert_eq!(place.left().await, 1);
@@ -235,7 +235,7 @@ async fn whoever_waited_learns_how_it_was_found() {
         place.gate.add_permits(1);
         two.await
     });
-    assert_eq!(one.unwrap().lookup(), Lookup::Made);
+    assert_eq!(one.unwrap().lookup(), Lookup::Miss);
     assert_eq!(two.unwrap().lookup(), Lookup::Joined);
 }
 
@@ -254,6 +254,6 @@ async fn a_resource_that_broke_is_a_miss_and_another_copy_is_taken() {
         place.cache.require(&"a").await.unwrap(),
     );
     let lookups = [first.lookup(), second.lookup()];
-    assert!(lookups.contains(&Lookup::Hit) && lookups.contains(&Lookup::Made));
+    assert!(lookups.contains(&Lookup::Hit) && lookups.contains(&Lookup::Miss));
     assert_eq!(place.left().await, 2);
 }

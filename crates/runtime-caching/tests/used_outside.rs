@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_caching::{Build, Cache, Lookup, Resource, Sharing};
+use runtime_caching::{Cache, ConstructionContext, Lookup, Resource, Sharing};
 use runtime_gc::{
-    Config, DisposeError, Footprint, GarbageCollector, Pressure, Readings, Report, Size,
+    CollectionReport, DisposeError, Footprint, GarbageCollector, GcConfig, Size, Stats, SystemStats,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -45,9 +45,9 @@ impl Resource for Image {
 #[derive(Debug)]
 struct Idle;
 
-impl Pressure for Idle {
-    fn read(&self) -> Readings {
-        Readings::default()
+impl SystemStats for Idle {
+    fn read(&self) -> Stats {
+        Stats::default()
     }
 }
 
@@ -66,18 +66,18 @@ impl Place {
             disposed: AtomicUsize::new(0),
         });
         let images = Arc::clone(&outside);
-        let make = move |_: &'static str, _: Build| {
+        let make = move |_: &'static str, _: ConstructionContext| {
             let image = Image(Arc::clone(&images));
             async { io::Result::Ok(image) }
         };
-        let collector = GarbageCollector::new(Config::default(), Idle);
+        let collector = GarbageCollector::new(GcConfig::default(), Idle);
         let cache = Cache::new("images", Sharing::Shared, make, collector.tracker());
         let place = Self {
             outside,
             collector,
             cache,
         };
-        assert_eq!(place.lookup().await, Lookup::Made);
+        assert_eq!(place.lookup().await, Lookup::Miss);
         place
     }
 
@@ -86,14 +86,14 @@ impl Place {
     }
 
     /// Begins a collection of everything that is idle, which waits at the gate.
-    async fn begin_to_collect(&self) -> JoinHandle<Report> {
+    async fn begin_to_collect(&self) -> JoinHandle<CollectionReport> {
         let collector = self.collector.clone();
         let collection = tokio::spawn(async move { collector.collect_all().await });
         tokio::time::sleep(Duration::from_secs(1)).await;
         collection
     }
 
-    async fn end(&self, collection: JoinHandle<Report>) {
+    async fn end(&self, collection: JoinHandle<CollectionReport>) {
         self.outside.gate.add_permits(1);
         assert_eq!(collection.await.unwrap().failed.len(), 1);
     }
@@ -124,7 +124,7 @@ async fn what_was_made_again_meanwhile_takes_its_place() {
     let place = Place::with_an_image().await;
     let collection = place.begin_to_collect().await;
     let other = place.cache.require(&"a").await.unwrap();
-    assert_eq!(other.lookup(), Lookup::Made);
+    assert_eq!(other.lookup(), Lookup::Miss);
     place.end(collection).await;
     assert_eq!(place.cache.len(), 1);
     assert_eq!(place.collect_later().await, 1);
@@ -137,7 +137,7 @@ async fn what_was_purged_meanwhile_does_not_come_back() {
     let collection = place.begin_to_collect().await;
     assert_eq!(place.cache.purge_all(), 1);
     place.end(collection).await;
-    assert_eq!(place.lookup().await, Lookup::Made);
+    assert_eq!(place.lookup().await, Lookup::Miss);
     assert_eq!(place.collect_later().await, 1);
     assert_eq!(place.cache.len(), 1);
 }
@@ -146,7 +146,7 @@ async fn what_was_purged_meanwhile_does_not_come_back() {
 async fn what_does_not_go_in_time_is_out_of_the_cache() {
     let place = Place::with_an_image().await;
     let collection = place.begin_to_collect().await;
-    tokio::time::sleep(Config::default().dispose_timeout).await;
+    tokio::time::sleep(GcConfig::default().dispose_timeout).await;
     drop(collection);
     assert!(place.cache.is_empty());
 }

@@ -17,7 +17,7 @@ use crate::transport::Transport;
 ///
 /// Every call is tried again within [`RetrySettings`](crate::RetrySettings), each attempt signed anew.
 /// A 401, and credentials that are known to have expired, wait for others for up to
-/// [`credentials_wait`](crate::Settings::credentials_wait).
+/// [`credentials_wait`](crate::ClientSettings::credentials_wait).
 #[derive(Clone)]
 pub struct Client {
     pub(crate) transport: Arc<Transport>,

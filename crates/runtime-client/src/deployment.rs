@@ -7,7 +7,7 @@ use runtime_core::{BoxError, CredentialsWatch, Deployment, Services};
 use url::Url;
 
 use crate::transport::Transport;
-use crate::{Client, Settings};
+use crate::{Client, ClientSettings};
 
 /// A Taskcluster deployment, named by its root URL.
 ///
@@ -23,18 +23,18 @@ impl TaskclusterDeployment {
     ///
     /// # Errors
     ///
-    /// A [`ConnectError`] if the URL cannot be one of a deployment, or the machine trusts no certificates.
-    pub fn new(root_url: &str) -> Result<Self, ConnectError> {
-        Self::with_settings(root_url, Settings::default())
+    /// A [`ClientError`] if the URL cannot be one of a deployment, or the machine trusts no certificates.
+    pub fn new(root_url: &str) -> Result<Self, ClientError> {
+        Self::with_settings(root_url, ClientSettings::default())
     }
 
     /// The same with settings of your own.
     ///
     /// # Errors
     ///
-    /// A [`ConnectError`] if the URL cannot be one of a deployment, a setting cannot be met, or the
+    /// A [`ClientError`] if the URL cannot be one of a deployment, a setting cannot be met, or the
     /// machine trusts no certificates.
-    pub fn with_settings(root_url: &str, settings: Settings) -> Result<Self, ConnectError> {
+    pub fn with_settings(root_url: &str, settings: ClientSettings) -> Result<Self, ClientError> {
         let root = check_root(root_url)?;
         let transport = Transport::new(root, settings)?;
         Ok(Self {
@@ -76,7 +76,7 @@ impl fmt::Debug for TaskclusterDeployment {
 /// A deployment cannot be spoken to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ConnectError {
+pub enum ClientError {
     /// The root URL is no URL.
     #[error("`{root_url}` is no root URL; expected something like `https://tc.example.com`")]
     RootUrl {
@@ -108,21 +108,21 @@ pub enum ConnectError {
 
     /// A setting cannot be met.
     #[error("cannot set up the HTTP client with these settings")]
-    Settings {
+    ClientSettings {
         /// What is wrong.
         source: BoxError,
     },
 }
 
 /// Parses a root URL; gives it back without a slash at the end.
-fn check_root(text: &str) -> Result<Url, ConnectError> {
-    let url = Url::parse(text).map_err(|source| ConnectError::RootUrl {
+fn check_root(text: &str) -> Result<Url, ClientError> {
+    let url = Url::parse(text).map_err(|source| ClientError::RootUrl {
         root_url: text.to_owned(),
         source,
     })?;
     match problem_of(&url) {
         None => Ok(url),
-        Some(problem) => Err(ConnectError::Unsuitable {
+        Some(problem) => Err(ClientError::Unsuitable {
             root_url: without_user(url),
             problem,
         }),

@@ -90,10 +90,11 @@ mod upload;
 
 pub use authorizer::{Authorizer, SignError};
 pub use client::Client;
-pub use deployment::{ConnectError, TaskclusterDeployment};
+pub use deployment::{ClientError, TaskclusterDeployment};
 pub use registration::{RegisterError, Registered, Registrar, Renewal};
 pub use runtime_core::purge_cache::PurgeRequest;
 pub use services::{
-    Registration, Secret, SentryDsn, Termination, WebsocktunnelToken, WorkerError, WorkerName,
+    Registration, SentryDsn, StoredSecret, TerminationNotice, WebsocktunnelToken, WorkerError,
+    WorkerName,
 };
-pub use settings::{RetrySettings, Settings};
+pub use settings::{ClientSettings, RetrySettings};

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use runtime_core::clock::{Clock, until};
 use runtime_core::{
     ApiError, Credentials, CredentialsCell, CredentialsWatch, ShutdownNotice, ShutdownSource,
-    Timestamp, chain,
+    Timestamp, error_chain,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// let deployment = TaskclusterDeployment::new("https://tc.example.com")?;
 /// let proof = serde_json::json!({ "staticSecret": std::fs::read_to_string("/etc/worker/secret")? });
 /// let (registered, renewal) = Registrar::new(&deployment, worker, "static", proof)
-///     .keep_in("/var/lib/worker/registration.json")
+///     .state_file("/var/lib/worker/registration.json")
 ///     .register()
 ///     .await?;
 /// // `registered.credentials` is for the worker; `renewal` is a source for its `ShutdownManager`.
@@ -94,7 +94,7 @@ impl Registrar {
     /// Keeps credentials and the secret of the next registration in a file that only this user may
     /// read, so that a worker that starts again can go on: many providers register a machine once.
     #[must_use]
-    pub fn keep_in(mut self, file: impl Into<PathBuf>) -> Self {
+    pub fn state_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.shared.file = Some(file.into());
         self
     }
@@ -194,7 +194,7 @@ impl Renewal {
             .await
             .inspect_err(|error| {
                 tracing::warn!(
-                    error = chain(error),
+                    error = error_chain(error),
                     "cannot go on with a kept registration"
                 );
             })
@@ -220,7 +220,7 @@ impl Renewal {
             match client.reregister_worker(&self.shared.worker, &secret).await {
                 Ok(registration) => return self.adopt(registration),
                 Err(error) => {
-                    tracing::warn!(error = chain(&error), "cannot renew the registration");
+                    tracing::warn!(error = error_chain(&error), "cannot renew the registration");
                     // It may or may not be spent; the service knows.
                     if let Some(state) = self.state.as_mut().filter(|_| error.is_transient()) {
                         state.secret = Some(secret);
@@ -251,7 +251,10 @@ impl ShutdownSource for Renewal {
                 continue;
             }
             self.is_told = true;
-            let reason = format!("the registration cannot be renewed: {}", chain(&error));
+            let reason = format!(
+                "the registration cannot be renewed: {}",
+                error_chain(&error)
+            );
             return Some(ShutdownNotice::graceful(reason).within(left.unwrap_or_default()));
         }
         None

@@ -11,13 +11,13 @@ use runtime_core::clock::{Clock, SystemClock};
 /// ```
 /// use std::time::Duration;
 ///
-/// let mut settings = runtime_client::Settings::default();
+/// let mut settings = runtime_client::ClientSettings::default();
 /// settings.stall_timeout = Duration::from_secs(30);
 /// settings.retry.budget = Duration::from_secs(600);
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Settings {
+pub struct ClientSettings {
     /// When and how long a failed call is tried again.
     pub retry: RetrySettings,
     /// How long one attempt of an API call may take, answer included; must exceed the 20 seconds for
@@ -46,7 +46,7 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
 }
 
-impl Default for Settings {
+impl Default for ClientSettings {
     fn default() -> Self {
         Self {
             retry: RetrySettings::default(),

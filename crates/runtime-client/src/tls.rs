@@ -6,28 +6,28 @@ use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
-use crate::Settings;
-use crate::deployment::ConnectError;
+use crate::ClientSettings;
+use crate::deployment::ClientError;
 
 /// Makes a client that follows no redirects, reads no environment and names its crypto provider.
 ///
 /// Nothing is installed for the whole process. A machine without root certificates can still speak
 /// `http`; to `https` every handshake fails there, which is why that is an error when `needs_tls`.
 pub(crate) fn http_client(
-    settings: &Settings,
+    settings: &ClientSettings,
     needs_tls: bool,
-) -> Result<reqwest::Client, ConnectError> {
+) -> Result<reqwest::Client, ClientError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = match trusting_the_platform(Arc::clone(&provider)) {
         Err(source) if needs_tls => {
-            return Err(ConnectError::Trust {
+            return Err(ClientError::Trust {
                 source: source.into(),
             });
         }
         Err(_) => trusting_nobody(provider),
         Ok(tls) => Ok(tls),
     };
-    let tls = tls.map_err(|source| ConnectError::Trust {
+    let tls = tls.map_err(|source| ClientError::Trust {
         source: source.into(),
     })?;
     let mut builder = reqwest::Client::builder()
@@ -61,8 +61,8 @@ fn trusting_nobody(provider: Arc<CryptoProvider>) -> Result<ClientConfig, rustls
     Ok(config)
 }
 
-fn refused(source: reqwest::Error) -> ConnectError {
-    ConnectError::Settings {
+fn refused(source: reqwest::Error) -> ClientError {
+    ClientError::ClientSettings {
         source: source.without_url().into(),
     }
 }

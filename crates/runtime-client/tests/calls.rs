@@ -8,7 +8,7 @@ use runtime_client::TaskclusterDeployment;
 use runtime_core::queue::{ArtifactRequest, Queue, ResolvedReason, TaskState};
 use runtime_core::{
     ApiError, Credentials, CredentialsCell, CredentialsWatch, ExceptionReason, Run, TaskId,
-    Timestamp, chain,
+    Timestamp, error_chain,
 };
 use serde_json::{Value, json};
 use support::{Reply, Seen, Server, quick};
@@ -326,7 +326,7 @@ async fn a_name_that_no_url_can_hold_is_refused_before_it_is_sent() {
     assert!(
         matches!(error, ApiError::Request { .. }),
         "{}",
-        chain(&error)
+        error_chain(&error)
     );
     assert!(server.seen().is_empty());
 }

@@ -1,6 +1,6 @@
 //! What a deployment can be made of.
 
-use runtime_client::{Client, ConnectError, Settings, TaskclusterDeployment};
+use runtime_client::{Client, ClientError, ClientSettings, TaskclusterDeployment};
 use runtime_core::Deployment as _;
 
 #[test]
@@ -25,7 +25,7 @@ fn what_is_no_root_url_is_refused_without_showing_a_password() {
         assert!(
             matches!(
                 error,
-                ConnectError::RootUrl { .. } | ConnectError::Unsuitable { .. }
+                ClientError::RootUrl { .. } | ClientError::Unsuitable { .. }
             ),
             "{shown}"
         );
@@ -35,11 +35,14 @@ fn what_is_no_root_url_is_refused_without_showing_a_password() {
 
 #[test]
 fn a_proxy_that_is_none_is_refused() {
-    let mut settings = Settings::default();
+    let mut settings = ClientSettings::default();
     settings.proxy = Some("not a proxy".to_owned());
     let error =
         TaskclusterDeployment::with_settings("http://127.0.0.1", settings).expect_err("no proxy");
-    assert!(matches!(error, ConnectError::Settings { .. }), "{error:?}");
+    assert!(
+        matches!(error, ClientError::ClientSettings { .. }),
+        "{error:?}"
+    );
 }
 
 #[test]

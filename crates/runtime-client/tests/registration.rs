@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime_client::{Registrar, Settings, TaskclusterDeployment, WorkerName};
+use runtime_client::{ClientSettings, Registrar, TaskclusterDeployment, WorkerName};
 use runtime_core::{ShutdownSource as _, StopStage};
 use runtime_mocks::taskcluster::{Fault, FaultRule, Taskcluster};
 use serde_json::json;
@@ -22,7 +22,7 @@ fn worker() -> WorkerName {
 async fn pool() -> (Taskcluster, TaskclusterDeployment) {
     let taskcluster = Taskcluster::start().await.expect("a free port");
     taskcluster.add_static_worker("pool/linux", "group", "id", SECRET);
-    let mut settings = Settings::default();
+    let mut settings = ClientSettings::default();
     settings.clock = Arc::new(taskcluster.clock());
     settings.retry.budget = Duration::ZERO;
     settings.credentials_wait = Duration::ZERO;
@@ -96,7 +96,7 @@ async fn a_worker_that_starts_again_goes_on_with_what_it_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("registration.json");
     let first = registrar(&deployment)
-        .keep_in(&file)
+        .state_file(&file)
         .register()
         .await
         .expect("it may");
@@ -116,7 +116,7 @@ async fn a_worker_that_starts_again_goes_on_with_what_it_kept() {
     };
     let registers = taskcluster.inject(FaultRule::new("worker-manager.registerWorker", refusal));
     let (registered, _) = registrar(&deployment)
-        .keep_in(&file)
+        .state_file(&file)
         .register()
         .await
         .expect("it may");
@@ -132,7 +132,7 @@ async fn a_secret_whose_answer_was_lost_is_replaced_by_proving_again() {
     let file = folder.path().join("registration.json");
     drop(
         registrar(&deployment)
-            .keep_in(&file)
+            .state_file(&file)
             .register()
             .await
             .expect("it may"),
@@ -142,7 +142,7 @@ async fn a_secret_whose_answer_was_lost_is_replaced_by_proving_again() {
         Fault::LostAnswer,
     ));
     let (registered, _) = registrar(&deployment)
-        .keep_in(&file)
+        .state_file(&file)
         .register()
         .await
         .expect("it may");

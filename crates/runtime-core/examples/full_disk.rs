@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use runtime_core::log::{CloseLogError, ExtractLogError, LogReader, ReadLogError, WriteLogError};
-use runtime_core::{LogDrain, Run, TaskContext, TaskId, TaskInfo, chain};
+use runtime_core::{LogDrain, Run, TaskContext, TaskId, TaskInfo, error_chain};
 
 /// More than fits, so that this ends on a large disk too.
 const TOO_MUCH: usize = 64 << 20;
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let error = error.ok_or("the disk took everything")?;
     println!(
         "the writer: {accepted} bytes are accepted, then: {}",
-        chain(&error)
+        error_chain(&error)
     );
     let WriteLogError::Failed { source, .. } = error else {
         return Err("the log was closed".into());
@@ -38,7 +38,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("a follower", follower.await?),
         ("a late reader", read(context.new_log_reader()).await),
     ] {
-        println!("{who}: {} bytes, then: {}", reader.0, chain(&reader.1));
+        println!(
+            "{who}: {} bytes, then: {}",
+            reader.0,
+            error_chain(&reader.1)
+        );
         assert_eq!(
             reader.0, accepted,
             "a reader gets every byte that was accepted"
@@ -49,12 +53,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Err(error) = controller.close_log() else {
         return Err("the log was closed as if it were whole".into());
     };
-    println!("the worker, as it closes the log: {}", chain(&error));
+    println!("the worker, as it closes the log: {}", error_chain(&error));
     assert!(matches!(error, CloseLogError::Failed { .. }));
     let Err(error) = context.extract_log() else {
         return Err("the log was handed out as if it were whole".into());
     };
-    println!("whoever extracts it: {}", chain(&error));
+    println!("whoever extracts it: {}", error_chain(&error));
     assert!(matches!(error, ExtractLogError::Failed { .. }));
 
     let in_file = std::fs::metadata(&path)?.len();

@@ -13,7 +13,7 @@ use crate::{Monitor, TemporaryStorage, WorkerIdentity};
 #[derive(Clone, Debug)]
 pub struct Environment {
     /// Where disposable resources are registered, so that they can be freed.
-    pub resources: ResourceTracker,
+    pub resource_tracker: ResourceTracker,
     /// Where temporary files and folders go.
     pub storage: TemporaryStorage,
     /// What gives a running task a URL.
@@ -21,7 +21,7 @@ pub struct Environment {
     /// What everything is told to.
     pub monitor: Monitor,
     /// Stops the worker.
-    pub worker: Arc<dyn Stoppable>,
+    pub stop: Arc<dyn Stoppable>,
     /// The names of the worker.
     pub identity: WorkerIdentity,
     /// Time.

@@ -114,7 +114,7 @@ impl MalformedPayloadError {
 
 /// Writes an error and its causes as one line, `a: b: c`.
 #[must_use]
-pub fn chain(error: &(dyn Error + 'static)) -> String {
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -57,12 +57,12 @@ mod storage;
 mod task;
 
 pub mod artifact;
-#[cfg(unix)]
-pub mod child;
 pub mod clock;
 pub mod index;
 pub mod monitor;
 pub mod object;
+#[cfg(unix)]
+pub mod pre_exec;
 pub mod purge_cache;
 pub mod queue;
 pub mod util;
@@ -72,7 +72,7 @@ pub use api::{ApiError, ServiceError};
 pub use credentials::{Credentials, CredentialsCell, CredentialsWatch};
 pub use deployment::{Deployment, Services};
 pub use environment::Environment;
-pub use error::{BoxError, MalformedPayloadError, TaskError, chain};
+pub use error::{BoxError, MalformedPayloadError, TaskError, error_chain};
 pub use exception::ExceptionReason;
 pub use id::{ParseTaskIdError, Run, TaskId, WorkerIdentity};
 pub use jiff::Timestamp;

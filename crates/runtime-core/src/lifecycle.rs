@@ -148,7 +148,7 @@ impl LifeCycleTracker {
     /// # Cancel safety
     ///
     /// Safe: it only waits.
-    pub async fn reached(&self, stage: StopStage) {
+    pub async fn wait_for_stage(&self, stage: StopStage) {
         let mut receiver = self.wish.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
         let _ = receiver.wait_for(|wish| wish.stage >= stage).await;
@@ -159,7 +159,7 @@ impl LifeCycleTracker {
     /// # Cancel safety
     ///
     /// Safe: it only waits.
-    pub async fn short_of(&self, reserve: Duration) {
+    pub async fn wait_until_remaining(&self, reserve: Duration) {
         let mut receiver = self.wish.subscribe();
         loop {
             let deadline = receiver.borrow_and_update().deadline;

@@ -113,7 +113,7 @@ pub trait ShutdownSource: Send + fmt::Debug {
 /// let listening = ShutdownManager::new(Arc::new(worker.clone()), Monitor::null())
 ///     .source(Closed(false))
 ///     .start();
-/// worker.reached(StopStage::Graceful).await;
+/// worker.wait_for_stage(StopStage::Graceful).await;
 /// drop(listening); // Dropping ends the listening.
 /// # }
 /// ```

@@ -30,11 +30,11 @@ pub fn dedent(text: &str) -> String {
 /// Reports whether there was no room: the disk is full, or a quota is used up.
 ///
 /// ```
-/// # use runtime_core::util::is_lack_of_room;
-/// assert!(is_lack_of_room(&std::io::ErrorKind::StorageFull.into()));
+/// # use runtime_core::util::is_disk_full;
+/// assert!(is_disk_full(&std::io::ErrorKind::StorageFull.into()));
 /// ```
 #[must_use]
-pub fn is_lack_of_room(error: &io::Error) -> bool {
+pub fn is_disk_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded

@@ -1,6 +1,6 @@
 //! What an error of an engine or plugin comes to.
 
-use runtime_core::{ExceptionReason, MalformedPayloadError, TaskError, chain};
+use runtime_core::{ExceptionReason, MalformedPayloadError, TaskError, error_chain};
 
 #[test]
 fn each_kind_of_error_is_reported_for_its_reason() {
@@ -24,10 +24,10 @@ fn each_kind_of_error_is_reported_for_its_reason() {
 #[test]
 fn a_chain_has_every_cause_and_says_nothing_twice() {
     assert_eq!(
-        chain(&TaskError::unavailable("no server")),
+        error_chain(&TaskError::unavailable("no server")),
         "a resource that the task needs is unavailable: no server"
     );
-    assert_eq!(chain(&Repeats(cause())), "cannot log in: no server");
+    assert_eq!(error_chain(&Repeats(cause())), "cannot log in: no server");
 }
 
 /// Says its cause as well, as wrappers of others do.

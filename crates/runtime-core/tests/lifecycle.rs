@@ -75,7 +75,7 @@ async fn an_earlier_end_of_the_machine_is_passed_on_and_a_later_one_is_not() {
 async fn waiting_for_a_graceful_stop_also_ends_with_an_immediate_one() {
     let tracker = LifeCycleTracker::new();
     tracker.stop_now();
-    tracker.reached(StopStage::Graceful).await;
+    tracker.wait_for_stage(StopStage::Graceful).await;
     tracker.stop_gracefully();
     assert_eq!(
         tracker.stage(),
@@ -88,7 +88,7 @@ async fn waiting_for_a_graceful_stop_also_ends_with_an_immediate_one() {
 async fn all_clones_hear_of_a_stop_that_one_asks_for() {
     let tracker = LifeCycleTracker::new();
     let clone = tracker.clone();
-    let waiter = tokio::spawn(async move { clone.reached(StopStage::Graceful).await });
+    let waiter = tokio::spawn(async move { clone.wait_for_stage(StopStage::Graceful).await });
     tracker.stop_gracefully();
     waiter.await.expect("the waiter ends");
 }
@@ -100,7 +100,7 @@ async fn the_earliest_deadline_counts_and_short_of_waits_for_it() {
     let waiting = {
         let tracker = tracker.clone();
         tokio::spawn(async move {
-            tracker.short_of(Duration::from_secs(10)).await;
+            tracker.wait_until_remaining(Duration::from_secs(10)).await;
             tracker.time_left()
         })
     };
@@ -117,7 +117,7 @@ async fn the_earliest_deadline_counts_and_short_of_waits_for_it() {
 async fn nothing_is_short_while_nobody_sets_a_deadline() {
     let tracker = LifeCycleTracker::new();
     tracker.stop_now();
-    let short = tracker.short_of(Duration::from_secs(3600));
+    let short = tracker.wait_until_remaining(Duration::from_secs(3600));
     assert!(
         tokio::time::timeout(Duration::from_secs(7200), short)
             .await

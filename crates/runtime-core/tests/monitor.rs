@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use runtime_core::Monitor;
-use runtime_core::monitor::{Counter, MonitorSink, Record, Report, Scope};
+use runtime_core::monitor::{Counter, MonitorSink, MonitorTags, Record, Report};
 
 /// Has one counter for everything.
 #[derive(Default)]
@@ -17,14 +17,14 @@ struct Sink {
 }
 
 impl MonitorSink for Sink {
-    fn counter(&self, scope: &Scope, name: &'static str) -> Counter {
+    fn counter(&self, scope: &MonitorTags, name: &'static str) -> Counter {
         self.asked.lock().push((scope.prefix().to_owned(), name));
         self.counter.clone()
     }
 
-    fn measure(&self, _: &Scope, _: &'static str, _: f64) {}
+    fn measure(&self, _: &MonitorTags, _: &'static str, _: f64) {}
 
-    fn log(&self, _: &Scope, _: &Record<'_>) {
+    fn log(&self, _: &MonitorTags, _: &Record<'_>) {
         self.lines.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -32,7 +32,7 @@ impl MonitorSink for Sink {
         self.logs_to_tracing
     }
 
-    fn report(&self, _: &Scope, _: &Report<'_>) {}
+    fn report(&self, _: &MonitorTags, _: &Report<'_>) {}
 }
 
 fn pair(sink: Sink) -> (Monitor, Arc<Sink>) {

@@ -41,11 +41,11 @@ async fn a_later_and_more_urgent_notice_of_another_source_is_passed_on() {
         .0
         .send(ShutdownNotice::graceful("idle"))
         .expect("somebody listens");
-    worker.reached(StopStage::Graceful).await;
+    worker.wait_for_stage(StopStage::Graceful).await;
     assert_eq!(worker.time_left(), None);
     let spot = ShutdownNotice::now("the instance is reclaimed").within(Duration::from_secs(120));
     second.0.send(spot).expect("somebody listens");
-    worker.reached(StopStage::Now).await;
+    worker.wait_for_stage(StopStage::Now).await;
     assert_eq!(worker.time_left(), Some(Duration::from_secs(120)));
 }
 
@@ -62,7 +62,7 @@ async fn a_source_is_heard_more_than_once() {
     ] {
         let stage = notice.stage;
         sender.send(notice).expect("somebody listens");
-        worker.reached(stage).await;
+        worker.wait_for_stage(stage).await;
         assert_eq!(worker.stage(), stage);
     }
 }

@@ -303,7 +303,7 @@ async fn a_task_that_is_not_connected_says_so() {
         .await
         .expect_err("there is no deployment");
     assert!(
-        runtime_core::chain(&error).contains("connected to no deployment"),
+        runtime_core::error_chain(&error).contains("connected to no deployment"),
         "{error:?}"
     );
 }
@@ -327,7 +327,7 @@ async fn a_full_disk_is_told_to_who_closes_the_log_and_to_who_reads_it() {
 
     let error = controller.close_log().expect_err("the disk is full");
     assert!(
-        runtime_core::chain(&error).contains("No space left"),
+        runtime_core::error_chain(&error).contains("No space left"),
         "{error:?}"
     );
     let mut text = String::new();

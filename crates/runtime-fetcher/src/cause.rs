@@ -10,7 +10,7 @@ use crate::hash::HashMismatch;
 /// Why an attempt to fetch failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum FetchCause {
+pub enum AttemptError {
     /// The server answered, and not with the bytes.
     #[error("the server answered {status}{}{}", asked(*retry_after), excerpt(body))]
     Status {
@@ -163,7 +163,7 @@ pub(crate) enum Blame {
     Worker,
 }
 
-impl FetchCause {
+impl AttemptError {
     pub(crate) fn blame(&self) -> Blame {
         match self {
             Self::Status { status, .. } if is_transient_status(*status) => Blame::Circumstances,

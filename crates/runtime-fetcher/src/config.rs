@@ -21,7 +21,7 @@ pub struct FetchConfig {
     #[schemars(with = "u64", range(min = 1))]
     pub stall_timeout: Duration,
     /// When a body comes too slowly to be waited for.
-    pub slow: SlowPolicy,
+    pub slow: MinThroughput,
     /// How often, at most, a listener hears of progress.
     #[serde(rename = "progressIntervalMs", with = "millis")]
     #[schemars(with = "u64")]
@@ -51,7 +51,7 @@ impl Default for FetchConfig {
         Self {
             connect_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(60),
-            slow: SlowPolicy::default(),
+            slow: MinThroughput::default(),
             progress_interval: Duration::from_secs(5),
             max_redirects: 10,
             max_bytes: 256 << 30,
@@ -107,7 +107,7 @@ impl Default for RetryPolicy {
 /// not judged.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub struct SlowPolicy {
+pub struct MinThroughput {
     /// How many bytes must come in each window; with 0, a body may be as slow as it likes.
     pub min_bytes: u64,
     /// How long a window is.
@@ -116,7 +116,7 @@ pub struct SlowPolicy {
     pub window: Duration,
 }
 
-impl Default for SlowPolicy {
+impl Default for MinThroughput {
     fn default() -> Self {
         Self {
             min_bytes: 16 << 10,
@@ -127,7 +127,7 @@ impl Default for SlowPolicy {
 
 /// When a body comes over several connections at a time.
 ///
-/// A body starts with one. When its rest would take longer than `worth`, and the server takes ranges and
+/// A body starts with one. When its rest would take longer than `min_remaining`, and the server takes ranges and
 /// names exact bytes, two are tried, and so on as long as twice the connections bring it a fifth faster;
 /// what does not help is taken back. So it is never more where one connection fills the wire.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -137,13 +137,13 @@ pub struct ParallelPolicy {
     pub max_connections: usize,
     /// How many connections all bodies together may use besides the first of each. Each holds a
     /// piece in memory.
-    pub max_spare: usize,
+    pub max_extra_connections: usize,
     /// How much one request asks for, once there are several.
     pub piece_bytes: u64,
     /// How long the rest of a body must take to be worth another connection.
-    #[serde(rename = "worthMs", with = "millis")]
+    #[serde(rename = "minRemainingMs", with = "millis")]
     #[schemars(with = "u64")]
-    pub worth: Duration,
+    pub min_remaining: Duration,
     /// How long the rate is measured before each decision.
     #[serde(rename = "windowMs", with = "millis")]
     #[schemars(with = "u64")]
@@ -154,9 +154,9 @@ impl Default for ParallelPolicy {
     fn default() -> Self {
         Self {
             max_connections: 4,
-            max_spare: 8,
+            max_extra_connections: 8,
             piece_bytes: 4 << 20,
-            worth: Duration::from_secs(2),
+            min_remaining: Duration::from_secs(2),
             window: Duration::from_secs(1),
         }
     }

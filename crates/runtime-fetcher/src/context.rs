@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use runtime_core::{ScopeSet, Services, TaskContext};
 
-use crate::{FetchConfig, HttpClient, Progress, ProgressListener, TaskLog};
+use crate::{FetchConfig, FetchProgress, HttpClient, ProgressListener, TaskLogProgress};
 
 /// What a fetch needs besides the reference: the connections of the worker, the services with the
 /// credentials of the task, and somebody to tell how it goes. A clone is cheap.
 ///
 /// ```
 /// use runtime_core::Services;
-/// use runtime_fetcher::{FetchConfig, FetchContext, HttpClient, Progress};
+/// use runtime_fetcher::{FetchConfig, FetchContext, HttpClient, FetchProgress};
 ///
 /// # fn main() -> Result<(), runtime_fetcher::HttpClientError> {
 /// // One for the worker:
 /// let http = HttpClient::new(FetchConfig::default())?;
 /// // One for each task:
 /// let context = FetchContext::new(http.clone(), Services::disconnected())
-///     .with_listener(|progress: &Progress| eprintln!("{progress}"));
+///     .with_listener(|progress: &FetchProgress| eprintln!("{progress}"));
 /// # drop(context);
 /// # Ok(())
 /// # }
@@ -33,12 +33,12 @@ pub struct FetchContext {
 }
 
 impl FetchContext {
-    /// Makes the context of a task: with its credentials and scopes, and [its log](TaskLog) to tell how it goes.
+    /// Makes the context of a task: with its credentials and scopes, and [its log](TaskLogProgress) to tell how it goes.
     #[must_use]
-    pub fn of_task(http: HttpClient, task: &TaskContext) -> Self {
+    pub fn for_task(http: HttpClient, task: &TaskContext) -> Self {
         Self::new(http, task.services())
             .with_scopes(task.info().scopes().clone())
-            .with_listener(TaskLog::new(task))
+            .with_listener(TaskLogProgress::new(task))
     }
 
     /// Makes a context whose progress nobody hears.
@@ -48,7 +48,7 @@ impl FetchContext {
             http,
             services,
             scopes: ScopeSet::default(),
-            listener: Arc::new(|_: &Progress| {}),
+            listener: Arc::new(|_: &FetchProgress| {}),
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use runtime_core::{ApiError, ExceptionReason, MalformedPayloadError, TaskError, chain};
+use runtime_core::{ApiError, ExceptionReason, MalformedPayloadError, TaskError, error_chain};
 
 use crate::cause::Blame;
-use crate::{FetchCause, InvalidReference, TargetError};
+use crate::{AttemptError, InvalidReference, TargetError};
 
 /// A reference could not be brought into its target.
 ///
@@ -30,7 +30,7 @@ pub enum FetchError {
         /// How many requests were made.
         attempts: u32,
         /// What is wrong.
-        source: FetchCause,
+        source: AttemptError,
     },
 
     /// Every attempt failed in a way that may pass.
@@ -43,7 +43,7 @@ pub enum FetchError {
         /// How long it took.
         elapsed: Duration,
         /// What was wrong the last time.
-        source: FetchCause,
+        source: AttemptError,
     },
 
     /// The bytes could not be put where they should go.
@@ -61,15 +61,15 @@ pub enum FetchError {
         /// What was to be fetched.
         subject: String,
         /// What is wrong.
-        source: FetchCause,
+        source: AttemptError,
     },
 }
 
 impl FetchError {
     /// Makes the error of a look-up that took some time. The service's client has tried it more than once.
-    pub(crate) fn of_look_up(subject: String, elapsed: Duration, source: FetchCause) -> Self {
+    pub(crate) fn of_look_up(subject: String, elapsed: Duration, source: AttemptError) -> Self {
         let attempts = match &source {
-            FetchCause::Api(ApiError::Unreachable { attempts, .. }) => *attempts,
+            AttemptError::Api(ApiError::Unreachable { attempts, .. }) => *attempts,
             _ => 1,
         };
         Self::after(subject, attempts, elapsed, source)
@@ -80,7 +80,7 @@ impl FetchError {
         subject: String,
         attempts: u32,
         elapsed: Duration,
-        source: FetchCause,
+        source: AttemptError,
     ) -> Self {
         match source.blame() {
             Blame::Reference | Blame::Content => Self::Broken {
@@ -124,7 +124,7 @@ impl FetchError {
         match self {
             _ if self.is_broken_reference() => ExceptionReason::MalformedPayload,
             Self::Exhausted { .. } => ExceptionReason::ResourceUnavailable,
-            Self::Target { source, .. } if source.is_lack_of_room() => {
+            Self::Target { source, .. } if source.is_disk_full() => {
                 ExceptionReason::ResourceUnavailable
             }
             _ => ExceptionReason::InternalError,
@@ -135,7 +135,9 @@ impl FetchError {
 impl From<FetchError> for TaskError {
     fn from(error: FetchError) -> Self {
         match error.exception_reason() {
-            ExceptionReason::MalformedPayload => MalformedPayloadError::new(chain(&error)).into(),
+            ExceptionReason::MalformedPayload => {
+                MalformedPayloadError::new(error_chain(&error)).into()
+            }
             ExceptionReason::ResourceUnavailable => Self::unavailable(error),
             _ => Self::other(error),
         }
@@ -156,7 +158,7 @@ mod tests {
         let elapsed = Duration::from_secs(90);
         let error = FetchError::of_look_up("artifact `a`".to_owned(), elapsed, unreachable.into());
         assert!(error.is_transient(), "{error:?}");
-        let text = chain(&error);
+        let text = error_chain(&error);
         let expected = "cannot fetch artifact `a`: gave up after 7 attempts in 90.0s: ";
         assert!(text.starts_with(expected), "{text}");
     }

@@ -4,16 +4,16 @@ use std::fmt;
 
 /// A reference fits no kind that the fetcher knows.
 ///
-/// There is one [`Misfit`] for each alternative, the one that comes closest first.
+/// There is one [`SchemaMismatch`] for each alternative, the one that comes closest first.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct InvalidReference {
-    misfits: Vec<Misfit>,
+    misfits: Vec<SchemaMismatch>,
 }
 
 /// Why a reference is not of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Misfit {
+pub struct SchemaMismatch {
     /// The kind.
     pub alternative: &'static str,
     /// What does not fit.
@@ -25,7 +25,7 @@ impl InvalidReference {
     pub fn new(alternative: &'static str, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self {
-            misfits: vec![Misfit {
+            misfits: vec![SchemaMismatch {
                 alternative,
                 reason,
             }],
@@ -40,7 +40,7 @@ impl InvalidReference {
 
     /// Why each alternative does not fit.
     #[must_use]
-    pub fn misfits(&self) -> &[Misfit] {
+    pub fn misfits(&self) -> &[SchemaMismatch] {
         &self.misfits
     }
 }

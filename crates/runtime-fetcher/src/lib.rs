@@ -15,7 +15,7 @@
 //! | what is in an archive | `DirectoryTarget` (feature `unpack`) |
 //! | it once for all tasks of a worker | `FetchCache` (feature `cache`) |
 //! | to share copies | [`Reference::hash_key`] and, for each user, [`Reference::scopes`] |
-//! | to show how far it is | [`TaskLog`], [`FetchContext::with_listener`] |
+//! | to show how far it is | [`TaskLogProgress`], [`FetchContext::with_listener`] |
 //! | a reference of your own | implement [`Fetcher`] and [`Reference`], and put it into a [`Combine`] |
 //! | a place of your own | implement [`Target`] |
 //!
@@ -73,9 +73,9 @@ mod task_log;
 mod unpack;
 
 #[cfg(feature = "cache")]
-pub use cache::{CachedInput, FetchCache, FetchCacheBuilder, FetchCacheError, Form};
-pub use cause::FetchCause;
-pub use config::{AddressPolicy, FetchConfig, ParallelPolicy, RetryPolicy, SlowPolicy};
+pub use cache::{CachedInput, FetchCache, FetchCacheBuilder, FetchCacheError, InputLayout};
+pub use cause::AttemptError;
+pub use config::{AddressPolicy, FetchConfig, MinThroughput, ParallelPolicy, RetryPolicy};
 pub use context::FetchContext;
 pub use error::FetchError;
 pub use fetchers::{
@@ -85,8 +85,8 @@ pub use fetchers::{
 pub use hash::{Algorithm, HashMismatch, Hashes, HexDigest};
 pub use hash_key::HashKey;
 pub use http::{HttpClient, HttpClientError};
-pub use invalid::{InvalidReference, Misfit};
-pub use progress::{Progress, ProgressListener, Retrying, Stage};
+pub use invalid::{InvalidReference, SchemaMismatch};
+pub use progress::{FetchProgress, ProgressListener, Retrying, Stage};
 pub use reference::{Fetched, Fetcher, Reference};
 pub use scopes::RequiredScopes;
 #[cfg(feature = "unpack")]
@@ -95,6 +95,6 @@ pub use target::{
     FetchStream, FileTarget, MemoryTarget, StreamBroken, StreamError, Target, TargetError,
     fetch_as_stream,
 };
-pub use task_log::TaskLog;
+pub use task_log::TaskLogProgress;
 #[cfg(feature = "unpack")]
-pub use unpack::{ArchiveFormat, Refusal, UnpackError, UnpackLimits, Unpacked, unpack};
+pub use unpack::{ArchiveFormat, EntryRejection, UnpackError, UnpackLimits, Unpacked, unpack};

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::FetchCause;
+use crate::AttemptError;
 
 /// How far a fetch is.
 ///
 /// `Display` writes one line for a log, such as `example.com/a.tar: 12.3 MiB of 40.0 MiB, 8.1 MiB/s`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Progress {
+pub struct FetchProgress {
     /// What is fetched.
     pub subject: Arc<str>,
     /// Where in its life the fetch is.
@@ -50,16 +50,16 @@ pub struct Retrying<'a> {
     /// How long it waits.
     pub delay: Duration,
     /// Why the last attempt failed.
-    pub cause: &'a FetchCause,
+    pub cause: &'a AttemptError,
 }
 
 /// Hears how fetches go. Calls come from within the fetch, so they must be short.
 ///
 /// Every fetch of bytes gives [`Stage::Started`] first and [`Stage::Finished`] or
-/// [`Stage::Stopped`] last. A closure over `&Progress` is a listener.
+/// [`Stage::Stopped`] last. A closure over `&FetchProgress` is a listener.
 pub trait ProgressListener: Send + Sync {
     /// Bytes came; at most once per interval, and always at start and end.
-    fn progress(&self, progress: &Progress);
+    fn progress(&self, progress: &FetchProgress);
 
     /// An attempt failed, and another follows.
     fn retrying(&self, retrying: &Retrying<'_>) {
@@ -67,8 +67,8 @@ pub trait ProgressListener: Send + Sync {
     }
 }
 
-impl<F: Fn(&Progress) + Send + Sync> ProgressListener for F {
-    fn progress(&self, progress: &Progress) {
+impl<F: Fn(&FetchProgress) + Send + Sync> ProgressListener for F {
+    fn progress(&self, progress: &FetchProgress) {
         self(progress);
     }
 }
@@ -77,7 +77,7 @@ impl<F: Fn(&Progress) + Send + Sync> ProgressListener for F {
 pub(crate) struct Meter {
     listener: Arc<dyn ProgressListener>,
     interval: Duration,
-    progress: Progress,
+    progress: FetchProgress,
     start: Instant,
     last: (Instant, u64),
     moved: u64,
@@ -90,7 +90,7 @@ impl Meter {
         interval: Duration,
     ) -> Self {
         let start = Instant::now();
-        let progress = Progress {
+        let progress = FetchProgress {
             subject: subject.into(),
             stage: Stage::Started,
             bytes: 0,
@@ -135,7 +135,7 @@ impl Meter {
     }
 
     /// An attempt failed, and the fetch waits for the next one.
-    pub(crate) fn retrying(&self, attempts: u32, delay: Duration, cause: &FetchCause) {
+    pub(crate) fn retrying(&self, attempts: u32, delay: Duration, cause: &AttemptError) {
         self.listener.retrying(&Retrying {
             subject: &self.progress.subject,
             attempts,
@@ -168,7 +168,7 @@ fn rate(bytes: u64, time: Duration) -> f64 {
     bytes as f64 / time.as_secs_f64().max(1e-6)
 }
 
-impl fmt::Display for Progress {
+impl fmt::Display for FetchProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.subject, Size(self.bytes as f64))?;
         if let Some(total) = self.total {

@@ -31,7 +31,7 @@ pub trait Fetcher: Send + Sync + fmt::Debug {
 
     /// The task that a reference names, if it names one: a task should depend on those that it takes
     /// artifacts from, since they are there only when it has ended.
-    fn named_task(&self, reference: &Value) -> Option<TaskId> {
+    fn referenced_task(&self, reference: &Value) -> Option<TaskId> {
         let _ = reference;
         None
     }

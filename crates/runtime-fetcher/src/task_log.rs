@@ -1,17 +1,17 @@
 //! Fetches in the log of a task.
 
-use runtime_core::{TaskContext, chain};
+use runtime_core::{TaskContext, error_chain};
 
-use crate::{Progress, ProgressListener, Retrying, Stage};
+use crate::{FetchProgress, ProgressListener, Retrying, Stage};
 
 /// Writes a line to the log of a task at the start and at the end of each fetch, now and then in between,
 /// and for each attempt that failed.
 #[derive(Clone, Debug)]
-pub struct TaskLog {
+pub struct TaskLogProgress {
     task: TaskContext,
 }
 
-impl TaskLog {
+impl TaskLogProgress {
     /// Makes a listener that writes to the log of `task`.
     #[must_use]
     pub fn new(task: &TaskContext) -> Self {
@@ -19,8 +19,8 @@ impl TaskLog {
     }
 }
 
-impl ProgressListener for TaskLog {
-    fn progress(&self, progress: &Progress) {
+impl ProgressListener for TaskLogProgress {
+    fn progress(&self, progress: &FetchProgress) {
         match progress.stage {
             Stage::Started => self.task.log(format_args!("Fetching {}", progress.subject)),
             Stage::Running => self.task.log(format_args!("Fetching {progress}")),
@@ -35,7 +35,7 @@ impl ProgressListener for TaskLog {
             retrying.attempts,
             retrying.subject,
             retrying.delay,
-            chain(retrying.cause)
+            error_chain(retrying.cause)
         ));
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bench_harness::{AtMost, Bench, time_ms, time_ns_each, time_us};
 use runtime_gc::{
-    Amount, Config, CostClass, Disposable, DisposableResource, DisposeError, Footprint,
-    GarbageCollector, Mark, Pressure, Reading, Readings, ResourceId, Size, SystemPressure,
+    Amount, CostClass, Disposable, DisposableResource, DisposeError, Footprint, GarbageCollector,
+    GcConfig, HostStats, ResourceId, Size, Stat, Stats, SystemStats, Threshold,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -62,14 +62,14 @@ fn things(count: usize) -> Vec<Arc<Thing>> {
 #[derive(Debug)]
 struct Plenty;
 
-impl Pressure for Plenty {
-    fn read(&self) -> Readings {
+impl SystemStats for Plenty {
+    fn read(&self) -> Stats {
         let disk = runtime_gc::Disk::new(1 << 40, 1 << 39);
-        Readings::new(Reading::Known(disk), Reading::Absent)
+        Stats::new(Stat::Known(disk), Stat::Absent)
     }
 }
 
-fn filled(config: Config, count: usize) -> GarbageCollector {
+fn filled(config: GcConfig, count: usize) -> GarbageCollector {
     let collector = GarbageCollector::new(config, Plenty);
     for thing in things(count) {
         collector.tracker().register(thing);
@@ -102,8 +102,8 @@ fn register_and_unregister(bench: &mut Bench) {
         }
     };
     let (few, many) = (
-        filled(Config::default(), 1000),
-        filled(Config::default(), 1_000_000),
+        filled(GcConfig::default(), 1000),
+        filled(GcConfig::default(), 1_000_000),
     );
     for (name, unregister) in [("register", false), ("unregister", true)] {
         bench
@@ -114,11 +114,11 @@ fn register_and_unregister(bench: &mut Bench) {
     }
 }
 
-fn limits() -> Config {
-    let mut config = Config::default();
-    config.limits.min_free_disk = Some(Mark::at(Amount::Percent(0.1)));
-    config.limits.min_available_memory = Some(Mark::at(Amount::Absolute(1)));
-    config.limits.max_count = Some(Mark::at(u64::MAX));
+fn limits() -> GcConfig {
+    let mut config = GcConfig::default();
+    config.limits.min_free_disk = Some(Threshold::at(Amount::Percent(0.1)));
+    config.limits.min_available_memory = Some(Threshold::at(Amount::Absolute(1)));
+    config.limits.max_count = Some(Threshold::at(u64::MAX));
     config
 }
 
@@ -126,7 +126,7 @@ fn limits() -> Config {
 fn collect_nothing(bench: &mut Bench, runtime: &Runtime) {
     let rounds = bench.pick(2000, 200);
     let collector = |count| {
-        let collector = GarbageCollector::new(limits(), SystemPressure::new("."));
+        let collector = GarbageCollector::new(limits(), HostStats::new("."));
         for thing in things(count) {
             collector.tracker().register(thing);
         }
@@ -152,8 +152,8 @@ fn collect_nothing(bench: &mut Bench, runtime: &Runtime) {
 
 /// A whole collection: decide, dispose of 100 (which is free), look again.
 fn next_victims(bench: &mut Bench, runtime: &Runtime) {
-    let mut config = Config::default();
-    config.limits.max_count = Some(Mark::at(1_000_000));
+    let mut config = GcConfig::default();
+    config.limits.max_count = Some(Threshold::at(1_000_000));
     let collector = filled(config, 1_000_000);
     bench
         .case("collect the next 100 of 1 000 000", "ms")

@@ -10,9 +10,9 @@ use crate::{Amount, CostClass};
 ///
 /// ```
 /// # #[cfg(feature = "serde")] {
-/// let config: runtime_gc::Config = serde_json::from_str(
+/// let config: runtime_gc::GcConfig = serde_json::from_str(
 ///     r#"{
-///         "limits": {"minFreeDisk": {"limit": "10%", "rest": "20%"}, "minAvailableMemory": "1 GiB"},
+///         "limits": {"minFreeDisk": {"trigger": "10%", "target": "20%"}, "minAvailableMemory": "1 GiB"},
 ///         "cheap": {"maxAge": "7 d"},
 ///         "interval": "2 min"
 ///     }"#,
@@ -29,15 +29,15 @@ use crate::{Amount, CostClass};
     serde(rename_all = "camelCase", deny_unknown_fields, default)
 )]
 #[non_exhaustive]
-pub struct Config {
+pub struct GcConfig {
     /// Limits for all resources together.
-    pub limits: Limits,
+    pub limits: GcLimits,
     /// Further limits for the resources that are cheap to get again.
-    pub cheap: Limits,
+    pub cheap: GcLimits,
     /// Further limits for the resources in between.
-    pub moderate: Limits,
+    pub moderate: GcLimits,
     /// Further limits for the resources that are expensive to get again.
-    pub expensive: Limits,
+    pub expensive: GcLimits,
     /// How often the background task looks if nothing triggers it.
     #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
@@ -62,13 +62,13 @@ pub struct Config {
     pub parallel: usize,
 }
 
-impl Default for Config {
+impl Default for GcConfig {
     fn default() -> Self {
         Self {
-            limits: Limits::default(),
-            cheap: Limits::default(),
-            moderate: Limits::default(),
-            expensive: Limits::default(),
+            limits: GcLimits::default(),
+            cheap: GcLimits::default(),
+            moderate: GcLimits::default(),
+            expensive: GcLimits::default(),
             interval: Duration::from_secs(60),
             dispose_timeout: Duration::from_secs(5 * 60),
             dispose_patience: Duration::from_secs(20),
@@ -79,10 +79,10 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl GcConfig {
     /// The further limits of one class.
     #[must_use]
-    pub fn class(&self, class: CostClass) -> &Limits {
+    pub fn class(&self, class: CostClass) -> &GcLimits {
         match class {
             CostClass::Cheap => &self.cheap,
             CostClass::Moderate => &self.moderate,
@@ -107,19 +107,19 @@ impl Config {
     serde(rename_all = "camelCase", deny_unknown_fields, default)
 )]
 #[non_exhaustive]
-pub struct Limits {
+pub struct GcLimits {
     /// At least so much of the disk is to be free.
-    pub min_free_disk: Option<Mark<Amount>>,
+    pub min_free_disk: Option<Threshold<Amount>>,
     /// At least so many inodes are to be free.
-    pub min_free_inodes: Option<Mark<Amount>>,
+    pub min_free_inodes: Option<Threshold<Amount>>,
     /// At least so much memory is to be available, to the machine and to the control group.
-    pub min_available_memory: Option<Mark<Amount>>,
+    pub min_available_memory: Option<Threshold<Amount>>,
     /// At most so many percent of the last ten seconds may have been lost to waiting for memory (Linux: PSI).
     pub max_memory_stall: Option<f64>,
     /// The resources may take at most so much of the disk.
-    pub max_total_size: Option<Mark<Amount>>,
+    pub max_total_size: Option<Threshold<Amount>>,
     /// There may be at most so many resources.
-    pub max_count: Option<Mark<u64>>,
+    pub max_count: Option<Threshold<u64>>,
     /// A resource goes when it was not used for so long.
     #[cfg_attr(feature = "serde", serde(with = "crate::settings::optional_duration"))]
     #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Span>"))]
@@ -132,54 +132,59 @@ pub struct Limits {
 /// frees one file. With a floor of 10 GiB that rests at 15 GiB, a collection starts below 10 and goes on up to 15.
 ///
 /// ```
-/// use runtime_gc::{Amount, Limits, Mark};
+/// use runtime_gc::{Amount, GcLimits, Threshold};
 ///
-/// let mut limits = Limits::default();
-/// limits.min_free_disk = Some(Mark::at(Amount::Percent(10.0)).rest(Amount::Percent(15.0)));
-/// limits.max_count = Some(Mark::at(1000));
+/// let mut limits = GcLimits::default();
+/// limits.min_free_disk = Some(Threshold::at(Amount::Percent(10.0)).target(Amount::Percent(15.0)));
+/// limits.max_count = Some(Threshold::at(1000));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Mark<T> {
+pub struct Threshold<T> {
     /// Where a collection starts.
-    pub limit: T,
+    pub trigger: T,
     /// Where it ends. At the limit if absent or on the wrong side of it.
-    pub rest: Option<T>,
+    pub target: Option<T>,
 }
 
-impl<T> Mark<T> {
+impl<T> Threshold<T> {
     /// A mark that rests at its limit.
     #[must_use]
-    pub const fn at(limit: T) -> Self {
-        Self { limit, rest: None }
+    pub const fn at(trigger: T) -> Self {
+        Self {
+            trigger,
+            target: None,
+        }
     }
 
     /// The same with another place to rest.
     #[must_use]
-    pub fn rest(self, rest: T) -> Self {
+    pub fn target(self, target: T) -> Self {
         Self {
-            limit: self.limit,
-            rest: Some(rest),
+            trigger: self.trigger,
+            target: Some(target),
         }
     }
 }
 
-impl Mark<Amount> {
+impl Threshold<Amount> {
     /// Limit and rest of a floor, in the unit of `total`.
     pub(crate) fn floor(&self, total: u64) -> (u64, u64) {
-        let limit = self.limit.of(total);
+        let limit = self.trigger.of(total);
         (
             limit,
-            self.rest.map_or(limit, |rest| rest.of(total).max(limit)),
+            self.target
+                .map_or(limit, |target| target.of(total).max(limit)),
         )
     }
 
     /// Limit and rest of a ceiling, in the unit of `total`.
     pub(crate) fn ceiling(&self, total: u64) -> (u64, u64) {
-        let limit = self.limit.of(total);
+        let limit = self.trigger.of(total);
         (
             limit,
-            self.rest.map_or(limit, |rest| rest.of(total).min(limit)),
+            self.target
+                .map_or(limit, |target| target.of(total).min(limit)),
         )
     }
 }
@@ -190,17 +195,17 @@ mod tests {
 
     #[test]
     fn a_rest_on_the_wrong_side_is_the_limit() {
-        let mark = Mark::at(Amount::Absolute(10)).rest(Amount::Absolute(5));
-        assert_eq!(mark.floor(100), (10, 10));
-        assert_eq!(mark.ceiling(100), (10, 5));
-        let mark = Mark::at(Amount::Percent(10.0)).rest(Amount::Absolute(50));
-        assert_eq!(mark.floor(100), (10, 50));
-        assert_eq!(mark.ceiling(100), (10, 10));
+        let threshold = Threshold::at(Amount::Absolute(10)).target(Amount::Absolute(5));
+        assert_eq!(threshold.floor(100), (10, 10));
+        assert_eq!(threshold.ceiling(100), (10, 5));
+        let threshold = Threshold::at(Amount::Percent(10.0)).target(Amount::Absolute(50));
+        assert_eq!(threshold.floor(100), (10, 50));
+        assert_eq!(threshold.ceiling(100), (10, 10));
     }
 
     #[test]
     fn the_wait_between_tries_doubles_up_to_the_longest() {
-        let config = Config::default();
+        let config = GcConfig::default();
         assert_eq!(config.retry_after(1), Duration::from_secs(5));
         assert_eq!(config.retry_after(3), Duration::from_secs(20));
         assert_eq!(config.retry_after(u32::MAX), config.retry_longest);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, Limits, Mark};
+use crate::config::{GcConfig, GcLimits, Threshold};
 use crate::moment::Moment;
-use crate::pressure::{Reading, Readings};
+use crate::pressure::{Stat, Stats};
 use crate::registry::{ClassTotals, Gain, Gained, Kinds, Totals, Want};
 use crate::{Amount, CostClass, Limit, Rule, Shortage, Skipped};
 
@@ -58,8 +58,8 @@ impl Demand {
 /// What is known when a decision is made.
 #[derive(Debug)]
 pub(crate) struct Situation<'a> {
-    pub(crate) config: &'a Config,
-    pub(crate) readings: &'a Readings,
+    pub(crate) config: &'a GcConfig,
+    pub(crate) readings: &'a Stats,
     pub(crate) totals: ClassTotals,
     /// Bytes on disk that somebody was promised.
     pub(crate) reserved: u64,
@@ -90,11 +90,12 @@ impl Situation<'_> {
         let Some(disk) = self.readings.disk.known() else {
             return u64::MAX;
         };
-        let floor = set(self.config.limits.min_free_disk).map(|mark| mark.floor(disk.total).0);
+        let floor =
+            set(self.config.limits.min_free_disk).map(|threshold| threshold.floor(disk.total).0);
         disk.total.saturating_sub(floor.unwrap_or(0))
     }
 
-    fn judge(&self, class: Option<CostClass>, limits: &Limits, out: &mut Demands) {
+    fn judge(&self, class: Option<CostClass>, limits: &GcLimits, out: &mut Demands) {
         let rule = |limit| Rule { class, limit };
         self.age(rule(Limit::Age), limits.max_age, out);
         self.count(rule(Limit::Count), limits.max_count, out);
@@ -121,23 +122,25 @@ impl Situation<'_> {
         });
     }
 
-    fn count(&self, rule: Rule, limit: Option<Mark<u64>>, out: &mut Demands) {
-        let Some(mark) = limit.filter(|mark| mark.limit > 0) else {
+    fn count(&self, rule: Rule, limit: Option<Threshold<u64>>, out: &mut Demands) {
+        let Some(threshold) = limit.filter(|threshold| threshold.trigger > 0) else {
             return;
         };
-        let rest = mark.rest.map_or(mark.limit, |rest| rest.min(mark.limit));
+        let target = threshold
+            .target
+            .map_or(threshold.trigger, |target| target.min(threshold.trigger));
         self.ceiling(
             rule,
             self.totals.of(rule.class).count,
-            (mark.limit, rest),
+            (threshold.trigger, target),
             out,
         );
     }
 
-    fn total_size(&self, rule: Rule, limit: Option<Mark<Amount>>, out: &mut Demands) {
-        let Some(mark) = set(limit) else { return };
-        let relative = matches!(mark.limit, Amount::Percent(_))
-            || matches!(mark.rest, Some(Amount::Percent(_)));
+    fn total_size(&self, rule: Rule, limit: Option<Threshold<Amount>>, out: &mut Demands) {
+        let Some(threshold) = set(limit) else { return };
+        let relative = matches!(threshold.trigger, Amount::Percent(_))
+            || matches!(threshold.target, Some(Amount::Percent(_)));
         let total = match self.readings.disk.known() {
             Some(disk) => disk.total,
             None if relative => return skip(rule, &self.readings.disk, out),
@@ -146,26 +149,26 @@ impl Situation<'_> {
         self.ceiling(
             rule,
             self.totals.of(rule.class).disk,
-            mark.ceiling(total),
+            threshold.ceiling(total),
             out,
         );
     }
 
-    fn free_disk(&self, rule: Rule, limit: Option<Mark<Amount>>, out: &mut Demands) {
+    fn free_disk(&self, rule: Rule, limit: Option<Threshold<Amount>>, out: &mut Demands) {
         // What was promised has to be there even if no floor is set.
         let promised = if rule.class.is_none() {
             self.reserved
         } else {
             0
         };
-        let mark = set(limit);
-        if mark.is_none() && promised == 0 {
+        let threshold = set(limit);
+        if threshold.is_none() && promised == 0 {
             return;
         }
         let Some(disk) = self.readings.disk.known() else {
             return skip(rule, &self.readings.disk, out);
         };
-        let (limit, rest) = mark.map_or((0, 0), |mark| mark.floor(disk.total));
+        let (limit, rest) = threshold.map_or((0, 0), |threshold| threshold.floor(disk.total));
         let wanted = (
             limit.saturating_add(promised),
             rest.saturating_add(promised),
@@ -173,20 +176,20 @@ impl Situation<'_> {
         self.floor(rule, disk.free, wanted, out);
     }
 
-    fn free_inodes(&self, rule: Rule, limit: Option<Mark<Amount>>, out: &mut Demands) {
-        let Some(mark) = set(limit) else { return };
+    fn free_inodes(&self, rule: Rule, limit: Option<Threshold<Amount>>, out: &mut Demands) {
+        let Some(threshold) = set(limit) else { return };
         match self.readings.disk.known() {
             // Some file systems make inodes as they go and count none.
             Some(disk) if disk.inodes == 0 => {}
-            Some(disk) => self.floor(rule, disk.free_inodes, mark.floor(disk.inodes), out),
+            Some(disk) => self.floor(rule, disk.free_inodes, threshold.floor(disk.inodes), out),
             None => skip(rule, &self.readings.disk, out),
         }
     }
 
-    fn memory(&self, rule: Rule, limit: Option<Mark<Amount>>, out: &mut Demands) {
-        let Some(mark) = set(limit) else { return };
+    fn memory(&self, rule: Rule, limit: Option<Threshold<Amount>>, out: &mut Demands) {
+        let Some(threshold) = set(limit) else { return };
         match self.readings.memory.known() {
-            Some(memory) => self.floor(rule, memory.available, mark.floor(memory.total), out),
+            Some(memory) => self.floor(rule, memory.available, threshold.floor(memory.total), out),
             None => skip(rule, &self.readings.memory, out),
         }
     }
@@ -256,11 +259,11 @@ impl Demands {
     }
 }
 
-fn set(limit: Option<Mark<Amount>>) -> Option<Mark<Amount>> {
-    limit.filter(|mark| !mark.limit.is_zero())
+fn set(limit: Option<Threshold<Amount>>) -> Option<Threshold<Amount>> {
+    limit.filter(|threshold| !threshold.trigger.is_zero())
 }
 
-fn skip<T>(rule: Rule, reading: &Reading<T>, out: &mut Demands) {
+fn skip<T>(rule: Rule, reading: &Stat<T>, out: &mut Demands) {
     let reason = reading.reason().unwrap_or_default().to_owned();
     out.skipped.push(Skipped { rule, reason });
 }

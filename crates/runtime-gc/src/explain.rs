@@ -11,26 +11,26 @@ use crate::demand::{Demands, Situation};
 use crate::moment::Moment;
 use crate::registry::{ClassTotals, Entry, Gain, Place, ShelfKey};
 use crate::shared::Shared;
-use crate::{CostClass, Disposable, Footprint, Pressure, Reason, Shortage, Size, Skipped};
+use crate::{CostClass, Disposable, Footprint, Reason, Shortage, Size, Skipped, SystemStats};
 
 /// The state of a collector: what a collection would do, and why.
 ///
 /// Its text is meant for people; `docs/guide/caches.md` shows one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Explanation {
+pub struct CollectionPlan {
     /// The limits that are passed now.
     pub shortages: Vec<Shortage>,
     /// The limits that cannot be judged.
     pub skipped: Vec<Skipped>,
     /// All resources: what is idle first, in the order in which it would go.
-    pub resources: Vec<Explained>,
+    pub resources: Vec<PlannedResource>,
 }
 
-/// One resource in an [`Explanation`].
+/// One resource in an [`CollectionPlan`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Explained {
+pub struct PlannedResource {
     /// Its name.
     pub name: String,
     /// Its class.
@@ -38,13 +38,13 @@ pub struct Explained {
     /// What it takes.
     pub footprint: Footprint,
     /// What would become of it.
-    pub fate: Fate,
+    pub fate: PlannedAction,
 }
 
 /// What a collection would do with a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Fate {
+pub enum PlannedAction {
     /// It would go now.
     Goes(Reason),
     /// It is idle for so long, and nothing needs it to go.
@@ -59,7 +59,7 @@ pub enum Fate {
     Quarantined(u32),
 }
 
-pub(crate) fn explain(shared: &Shared, pressure: &dyn Pressure) -> Explanation {
+pub(crate) fn explain(shared: &Shared, pressure: &dyn SystemStats) -> CollectionPlan {
     let readings = pressure.read();
     let (coming, totals) = {
         let registry = shared.registry();
@@ -77,7 +77,7 @@ pub(crate) fn explain(shared: &Shared, pressure: &dyn Pressure) -> Explanation {
     let mut seen = look(shared);
     seen.sort_unstable_by_key(|it| (it.fate.rank(), it.key.class, it.last_used, it.slot));
     foresee(&mut seen, &demands, coming, shared.config.parallel);
-    Explanation {
+    CollectionPlan {
         shortages: demands.shortages(),
         skipped: demands.skipped,
         resources: seen.into_iter().map(Seen::explained).collect(),
@@ -91,7 +91,7 @@ struct Seen {
     key: ShelfKey,
     last_used: Moment,
     slot: usize,
-    fate: Fate,
+    fate: PlannedAction,
 }
 
 fn look(shared: &Shared) -> Vec<Seen> {
@@ -110,8 +110,8 @@ fn foresee(seen: &mut [Seen], demands: &Demands, mut coming: Gain, parallel: usi
             if demand.is_met(&coming, of_class, parallel.max(1) as u64) {
                 break;
             }
-            if matches!(it.fate, Fate::Stays(_)) && want.fits(&it.key, it.last_used) {
-                it.fate = Fate::Goes(Reason::Rule(demand.rule));
+            if matches!(it.fate, PlannedAction::Stays(_)) && want.fits(&it.key, it.last_used) {
+                it.fate = PlannedAction::Goes(Reason::Rule(demand.rule));
                 coming.add(&it.footprint);
                 chosen.add(it.key.class, &it.footprint);
             }
@@ -123,15 +123,15 @@ impl Seen {
     fn new(entry: &Entry, now: Moment) -> Self {
         let last_used = entry.resource.last_used();
         let fate = match (entry.place, entry.resource.users()) {
-            (Place::Elsewhere(until), 0) if until > Instant::now() => Fate::UsedOutside,
+            (Place::Elsewhere(until), 0) if until > Instant::now() => PlannedAction::UsedOutside,
             (Place::Elsewhere(_), 0) if entry.resource.is_retired() => {
-                Fate::Goes(Reason::Discarded)
+                PlannedAction::Goes(Reason::Discarded)
             }
-            (Place::Quarantined(_), _) => Fate::Quarantined(entry.failures),
-            (Place::Disposing | Place::Overdue, _) => Fate::Going,
-            (Place::Discarded, _) => Fate::Goes(Reason::Discarded),
-            (_, 0) => Fate::Stays(now.since(last_used)),
-            (_, users) => Fate::InUse(users),
+            (Place::Quarantined(_), _) => PlannedAction::Quarantined(entry.failures),
+            (Place::Disposing | Place::Overdue, _) => PlannedAction::Going,
+            (Place::Discarded, _) => PlannedAction::Goes(Reason::Discarded),
+            (_, 0) => PlannedAction::Stays(now.since(last_used)),
+            (_, users) => PlannedAction::InUse(users),
         };
         Self {
             disposable: Arc::clone(&entry.disposable),
@@ -143,8 +143,8 @@ impl Seen {
         }
     }
 
-    fn explained(self) -> Explained {
-        Explained {
+    fn explained(self) -> PlannedResource {
+        PlannedResource {
             name: self.disposable.name().into_owned(),
             class: self.key.class,
             footprint: self.footprint,
@@ -153,7 +153,7 @@ impl Seen {
     }
 }
 
-impl Fate {
+impl PlannedAction {
     /// The order of the groups in an explanation.
     fn rank(self) -> u8 {
         match self {
@@ -167,7 +167,7 @@ impl Fate {
     }
 }
 
-impl fmt::Display for Fate {
+impl fmt::Display for PlannedAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Goes(reason) => write!(f, "goes: {reason}"),
@@ -180,7 +180,7 @@ impl fmt::Display for Fate {
     }
 }
 
-impl fmt::Display for Explanation {
+impl fmt::Display for CollectionPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.shortages.is_empty() {
             writeln!(f, "All limits that can be judged are kept.")?;
@@ -193,7 +193,7 @@ impl fmt::Display for Explanation {
     }
 }
 
-impl fmt::Display for Explained {
+impl fmt::Display for PlannedResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let disk = Column(self.footprint.disk).to_string();
         let memory = Column(self.footprint.memory).to_string();

@@ -3,9 +3,9 @@
 //! | you are | you use |
 //! | --- | --- |
 //! | a cache, an engine, a plugin | [`ResourceTracker`], to register what implements [`Disposable`] |
-//! | a worker | [`GarbageCollector`], with limits in a [`Config`] |
+//! | a worker | [`GarbageCollector`], with limits in a [`GcConfig`] |
 //! | an operator | [`GarbageCollector::explain`]: what would go, in which order, and why |
-//! | a test | a [`Pressure`] of your own, which says how much is left |
+//! | a test | a [`SystemStats`] of your own, which says how much is left |
 //!
 //! What is idle goes in the order of its [`CostClass`], the cheap first, and within a class the least
 //! recently used first, until every limit is kept. A disposal that fails is tried again later, and the
@@ -24,7 +24,7 @@
 //!
 //! use async_trait::async_trait;
 //! use runtime_gc::{
-//!     Config, Disposable, DisposableResource, DisposeError, Footprint, GarbageCollector, Size, SystemPressure,
+//!     GcConfig, Disposable, DisposableResource, DisposeError, Footprint, GarbageCollector, Size, HostStats,
 //! };
 //!
 //! #[derive(Debug)]
@@ -47,7 +47,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! let collector = GarbageCollector::new(Config::default(), SystemPressure::new("."));
+//! let collector = GarbageCollector::new(GcConfig::default(), HostStats::new("."));
 //! collector.tracker().register(Arc::new(Download(DisposableResource::new())));
 //!
 //! let report = collector.collect_all().await;
@@ -83,13 +83,13 @@ mod models;
 
 pub use amount::{Amount, ParseAmountError};
 pub use collector::{Background, GarbageCollector};
-pub use config::{Config, Limits, Mark};
+pub use config::{GcConfig, GcLimits, Threshold};
 pub use disposable::{CostClass, Disposable, DisposeError};
-pub use explain::{Explained, Explanation, Fate};
+pub use explain::{CollectionPlan, PlannedAction, PlannedResource};
 pub use footprint::{Footprint, Size};
-pub use pressure::{Disk, Memory, Pressure, Reading, Readings, SystemPressure};
+pub use pressure::{Disk, HostStats, Memory, Stat, Stats, SystemStats};
 pub use registry::ResourceId;
-pub use report::{Failed, Freed, Report, Shortage, Skipped, Slow};
+pub use report::{CollectionReport, Failed, Freed, Shortage, Skipped, Slow};
 pub use reservation::{Reservation, ReserveError};
 pub use resource::{DisposableResource, InUse};
 pub use rule::{Limit, Reason, Rule};

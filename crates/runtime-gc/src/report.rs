@@ -9,7 +9,7 @@ use crate::{CostClass, Footprint, Limit, Reason, Rule};
 /// What one collection did, and what it could not do.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
-pub struct Report {
+pub struct CollectionReport {
     /// What was disposed of, in the order in which it was done.
     pub freed: Vec<Freed>,
     /// What could not be disposed of. It is quarantined and tried again.
@@ -28,7 +28,7 @@ pub struct Report {
     pub duration: Duration,
 }
 
-impl Report {
+impl CollectionReport {
     /// Whether there is nothing to say: nothing was needed, nothing was done, all could be read.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
@@ -61,7 +61,7 @@ impl Report {
 }
 
 /// One line, for the log: `freed 3 (1.5 GiB on disk), failed 0, slow 0, in use 4, ...`.
-impl fmt::Display for Report {
+impl fmt::Display for CollectionReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

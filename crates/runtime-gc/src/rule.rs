@@ -19,19 +19,19 @@ pub struct Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Limit {
-    /// [`Limits::min_free_disk`](crate::Limits::min_free_disk), and what is reserved on top.
+    /// [`GcLimits::min_free_disk`](crate::GcLimits::min_free_disk), and what is reserved on top.
     FreeDisk,
-    /// [`Limits::min_free_inodes`](crate::Limits::min_free_inodes).
+    /// [`GcLimits::min_free_inodes`](crate::GcLimits::min_free_inodes).
     FreeInodes,
-    /// [`Limits::min_available_memory`](crate::Limits::min_available_memory).
+    /// [`GcLimits::min_available_memory`](crate::GcLimits::min_available_memory).
     AvailableMemory,
-    /// [`Limits::max_memory_stall`](crate::Limits::max_memory_stall).
+    /// [`GcLimits::max_memory_stall`](crate::GcLimits::max_memory_stall).
     MemoryStall,
-    /// [`Limits::max_total_size`](crate::Limits::max_total_size).
+    /// [`GcLimits::max_total_size`](crate::GcLimits::max_total_size).
     TotalSize,
-    /// [`Limits::max_count`](crate::Limits::max_count).
+    /// [`GcLimits::max_count`](crate::GcLimits::max_count).
     Count,
-    /// [`Limits::max_age`](crate::Limits::max_age).
+    /// [`GcLimits::max_age`](crate::GcLimits::max_age).
     Age,
 }
 

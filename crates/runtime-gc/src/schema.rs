@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::{Amount, Mark};
+use crate::{Amount, Threshold};
 
 impl JsonSchema for Amount {
     fn schema_name() -> Cow<'static, str> {
@@ -20,21 +20,21 @@ impl JsonSchema for Amount {
     }
 }
 
-impl<T: JsonSchema> JsonSchema for Mark<T> {
+impl<T: JsonSchema> JsonSchema for Threshold<T> {
     fn schema_name() -> Cow<'static, str> {
-        format!("MarkOf{}", T::schema_name()).into()
+        format!("ThresholdOf{}", T::schema_name()).into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let value = generator.subschema_for::<T>();
         json_schema!({
-            "description": "A limit, or `{\"limit\": .., \"rest\": ..}` with where a collection ends that starts at the limit.",
+            "description": "A trigger, or `{\"trigger\": .., \"target\": ..}` with the value at which a collection stops.",
             "anyOf": [
                 value,
                 {
                     "type": "object",
-                    "properties": { "limit": value, "rest": value },
-                    "required": ["limit"],
+                    "properties": { "trigger": value, "target": value },
+                    "required": ["trigger"],
                     "additionalProperties": false,
                 },
             ],

@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Amount, Mark};
+use crate::{Amount, Threshold};
 
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -48,55 +48,56 @@ impl Visitor<'_> for AmountVisitor {
     }
 }
 
-/// A mark is written as its limit alone, or as `{"limit": .., "rest": ..}`.
+/// A mark is written as its trigger alone, or as `{"trigger": .., "target": ..}`.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Pair<T> {
-    limit: T,
+struct TriggerAndTarget<T> {
+    trigger: T,
     #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
-    rest: Option<T>,
+    target: Option<T>,
 }
 
-impl<T: Copy + Serialize> Serialize for Mark<T> {
+impl<T: Copy + Serialize> Serialize for Threshold<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { limit, rest } = *self;
-        match rest {
-            None => limit.serialize(serializer),
-            Some(_) => Pair { limit, rest }.serialize(serializer),
+        let Self { trigger, target } = *self;
+        match target {
+            None => trigger.serialize(serializer),
+            Some(_) => TriggerAndTarget { trigger, target }.serialize(serializer),
         }
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Mark<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Threshold<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(MarkVisitor(PhantomData))
+        deserializer.deserialize_any(ThresholdVisitor(PhantomData))
     }
 }
 
-struct MarkVisitor<T>(PhantomData<T>);
+struct ThresholdVisitor<T>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for MarkVisitor<T> {
-    type Value = Mark<T>;
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ThresholdVisitor<T> {
+    type Value = Threshold<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a limit, or `{\"limit\": .., \"rest\": ..}`")
+        f.write_str("a trigger, or `{\"trigger\": .., \"target\": ..}`")
     }
 
-    fn visit_u64<E: de::Error>(self, limit: u64) -> Result<Mark<T>, E> {
-        T::deserialize(limit.into_deserializer()).map(Mark::at)
+    fn visit_u64<E: de::Error>(self, trigger: u64) -> Result<Threshold<T>, E> {
+        T::deserialize(trigger.into_deserializer()).map(Threshold::at)
     }
 
-    fn visit_i64<E: de::Error>(self, limit: i64) -> Result<Mark<T>, E> {
-        T::deserialize(limit.into_deserializer()).map(Mark::at)
+    fn visit_i64<E: de::Error>(self, trigger: i64) -> Result<Threshold<T>, E> {
+        T::deserialize(trigger.into_deserializer()).map(Threshold::at)
     }
 
-    fn visit_str<E: de::Error>(self, limit: &str) -> Result<Mark<T>, E> {
-        T::deserialize(limit.into_deserializer()).map(Mark::at)
+    fn visit_str<E: de::Error>(self, trigger: &str) -> Result<Threshold<T>, E> {
+        T::deserialize(trigger.into_deserializer()).map(Threshold::at)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Mark<T>, A::Error> {
-        let Pair { limit, rest } = Pair::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Mark { limit, rest })
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Threshold<T>, A::Error> {
+        let TriggerAndTarget { trigger, target } =
+            TriggerAndTarget::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Threshold { trigger, target })
     }
 }
 

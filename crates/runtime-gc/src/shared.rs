@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::collector::Outcome;
-use crate::config::Config;
+use crate::config::GcConfig;
 use crate::registry::{ClassTotals, Entry, Registry};
 use crate::{Amount, CostClass, ResourceId};
 
@@ -16,7 +16,7 @@ const CHUNK: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) config: Config,
+    pub(crate) config: GcConfig,
     registry: Mutex<Registry>,
     /// Wakes the background task.
     pub(crate) trigger: Notify,
@@ -31,7 +31,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: GcConfig) -> Self {
         let places = Semaphore::new(config.parallel.clamp(1, Semaphore::MAX_PERMITS));
         Self {
             config,
@@ -85,9 +85,9 @@ impl Shared {
         [None, Some(class)].into_iter().any(|class| {
             let limits = class.map_or(&self.config.limits, |class| self.config.class(class));
             let have = totals.of(class);
-            let count = limits.max_count.filter(|mark| mark.limit > 0);
-            let size = limits.max_total_size.map(|mark| mark.limit);
-            count.is_some_and(|mark| have.count > mark.limit)
+            let count = limits.max_count.filter(|threshold| threshold.trigger > 0);
+            let size = limits.max_total_size.map(|threshold| threshold.trigger);
+            count.is_some_and(|threshold| have.count > threshold.trigger)
                 || matches!(size, Some(Amount::Absolute(most)) if most > 0 && have.disk > most)
         })
     }

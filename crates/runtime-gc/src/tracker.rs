@@ -7,7 +7,8 @@ use crate::collector::Inner;
 use crate::registry::{Link, Newcomer};
 use crate::shared::Shared;
 use crate::{
-    Config, Disposable, GarbageCollector, Pressure, Readings, Reservation, ReserveError, ResourceId,
+    Disposable, GarbageCollector, GcConfig, Reservation, ReserveError, ResourceId, Stats,
+    SystemStats,
 };
 
 /// Where resources are registered, so that they can be disposed of. A clone is cheap.
@@ -25,7 +26,7 @@ impl ResourceTracker {
     /// What is discarded is never disposed of, only forgotten.
     #[must_use]
     pub fn detached() -> Self {
-        GarbageCollector::new(Config::default(), Nothing).tracker()
+        GarbageCollector::new(GcConfig::default(), Nothing).tracker()
     }
 
     /// Registers a resource. The collector may dispose of it whenever it is idle.
@@ -141,8 +142,8 @@ impl fmt::Debug for ResourceTracker {
 #[derive(Debug)]
 struct Nothing;
 
-impl Pressure for Nothing {
-    fn read(&self) -> Readings {
-        Readings::default()
+impl SystemStats for Nothing {
+    fn read(&self) -> Stats {
+        Stats::default()
     }
 }

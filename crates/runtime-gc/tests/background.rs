@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use runtime_gc::{Amount, Config, GarbageCollector, InUse, Mark, Report};
+use runtime_gc::{Amount, CollectionReport, GarbageCollector, GcConfig, InUse, Threshold};
 use support::{Behaviour, Machine};
 use tokio::time::sleep;
 
-fn config() -> Config {
-    let mut config = Config::default();
-    config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(100)));
+fn config() -> GcConfig {
+    let mut config = GcConfig::default();
+    config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(100)));
     config
 }
 
@@ -50,8 +50,8 @@ async fn it_looks_at_once_when_triggered() {
 #[tokio::test(start_paused = true)]
 async fn passing_a_ceiling_triggers_it() {
     let machine = Machine::new(500);
-    let mut config = Config::default();
-    config.limits.max_count = Some(Mark::at(2));
+    let mut config = GcConfig::default();
+    config.limits.max_count = Some(Threshold::at(2));
     let collector = GarbageCollector::new(config, machine.clone());
     let _background = collector.start();
     seconds(1).await;
@@ -99,10 +99,10 @@ async fn a_failure_is_tried_again_before_the_interval() {
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_that_nothing_helps_is_reported_once_and_again_when_it_changes() {
     let machine = Machine::new(0);
-    let reports = Arc::new(Mutex::new(Vec::<Report>::new()));
+    let reports = Arc::new(Mutex::new(Vec::<CollectionReport>::new()));
     let listener = {
         let reports = reports.clone();
-        move |report: &Report| reports.lock().unwrap().push(report.clone())
+        move |report: &CollectionReport| reports.lock().unwrap().push(report.clone())
     };
     let collector = GarbageCollector::with_listener(config(), machine.clone(), listener);
     let busy = Arc::new(machine.thing("busy"));
@@ -154,7 +154,7 @@ async fn a_listener_that_panics_does_not_keep_a_caller_from_collecting_again() {
     let calls = Arc::new(AtomicUsize::new(0));
     let listener = {
         let calls = calls.clone();
-        move |_: &Report| {
+        move |_: &CollectionReport| {
             assert!(
                 calls.fetch_add(1, Ordering::SeqCst) > 0,
                 "the first call panics"

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_gc::{
-    Amount, Config, CostClass, Footprint, GarbageCollector, InUse, Limit, Mark, Reason, Size,
+    Amount, CostClass, Footprint, GarbageCollector, GcConfig, InUse, Limit, Reason, Size, Threshold,
 };
 use support::{Behaviour, Machine};
 
-fn floor(limit: u64, rest: u64) -> Config {
-    let mut config = Config::default();
+fn floor(trigger: u64, target: u64) -> GcConfig {
+    let mut config = GcConfig::default();
     config.limits.min_free_disk =
-        Some(Mark::at(Amount::Absolute(limit)).rest(Amount::Absolute(rest)));
+        Some(Threshold::at(Amount::Absolute(trigger)).target(Amount::Absolute(target)));
     config
 }
 
 /// A machine with `free` bytes, a collector with a floor that rests, and `count` idle resources of 100 bytes.
-fn short_of_disk(free: u64, config: Config, count: usize) -> (Machine, GarbageCollector) {
+fn short_of_disk(free: u64, config: GcConfig, count: usize) -> (Machine, GarbageCollector) {
     let machine = Machine::new(free);
     let collector = GarbageCollector::new(config, machine.clone());
     for index in 0..count {
@@ -155,7 +155,7 @@ async fn a_statistic_that_cannot_be_read_skips_its_rule_and_nothing_goes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_floor_of_zero_or_none_is_no_floor() {
-    for config in [floor(0, 500), Config::default()] {
+    for config in [floor(0, 500), GcConfig::default()] {
         let (machine, collector) = short_of_disk(0, config, 5);
         assert!(collector.collect().await.is_quiet());
         assert_eq!(machine.disposals(), 0);
@@ -164,7 +164,7 @@ async fn a_floor_of_zero_or_none_is_no_floor() {
 
 #[tokio::test(start_paused = true)]
 async fn collect_all_takes_everything_that_is_idle() {
-    let (machine, collector) = short_of_disk(500, Config::default(), 300);
+    let (machine, collector) = short_of_disk(500, GcConfig::default(), 300);
     let busy = Arc::new(machine.thing("busy"));
     collector.tracker().register(busy.clone());
     let _user = InUse::new(busy).expect("it is new");

@@ -5,30 +5,30 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use runtime_gc::{Amount, Config, CostClass, Mark};
+use runtime_gc::{Amount, CostClass, GcConfig, Threshold};
 use serde_json::{Value, json};
 
-fn read(config: Value) -> Result<Config, String> {
+fn read(config: Value) -> Result<GcConfig, String> {
     serde_json::from_value(config).map_err(|error| error.to_string())
 }
 
 #[test]
 fn an_empty_configuration_is_the_default() {
-    assert_eq!(read(json!({})), Ok(Config::default()));
+    assert_eq!(read(json!({})), Ok(GcConfig::default()));
 }
 
 #[test]
 fn all_settings_can_be_written() {
     let config = read(json!({
         "limits": {
-            "minFreeDisk": { "limit": "10%", "rest": "20 GiB" },
+            "minFreeDisk": { "trigger": "10%", "target": "20 GiB" },
             "minFreeInodes": 1000,
             "minAvailableMemory": "512 MiB",
             "maxMemoryStall": 12.5,
             "maxAge": "7 d",
         },
         "cheap": { "maxTotalSize": "50 GB" },
-        "expensive": { "maxCount": { "limit": 10, "rest": 8 } },
+        "expensive": { "maxCount": { "trigger": 10, "target": 8 } },
         "interval": "2 min",
         "disposeTimeout": 90,
         "disposePatience": "15 s",
@@ -36,24 +36,27 @@ fn all_settings_can_be_written() {
     }))
     .unwrap();
     let limits = &config.limits;
-    let disk = Mark::at(Amount::Percent(10.0)).rest(Amount::Absolute(20 << 30));
+    let disk = Threshold::at(Amount::Percent(10.0)).target(Amount::Absolute(20 << 30));
     assert_eq!(limits.min_free_disk, Some(disk));
     assert_eq!(
         limits.min_free_inodes,
-        Some(Mark::at(Amount::Absolute(1000)))
+        Some(Threshold::at(Amount::Absolute(1000)))
     );
     assert_eq!(
         limits.min_available_memory,
-        Some(Mark::at(Amount::Absolute(512 << 20)))
+        Some(Threshold::at(Amount::Absolute(512 << 20)))
     );
     assert_eq!(limits.max_memory_stall, Some(12.5));
     assert_eq!(limits.max_age, Some(Duration::from_secs(7 * 86_400)));
     let cheap = config.class(CostClass::Cheap);
     assert_eq!(
         cheap.max_total_size,
-        Some(Mark::at(Amount::Absolute(50_000_000_000)))
+        Some(Threshold::at(Amount::Absolute(50_000_000_000)))
     );
-    assert_eq!(config.expensive.max_count, Some(Mark::at(10).rest(8)));
+    assert_eq!(
+        config.expensive.max_count,
+        Some(Threshold::at(10).target(8))
+    );
     assert_eq!(config.interval, Duration::from_secs(120));
     assert_eq!(config.dispose_timeout, Duration::from_secs(90));
     assert_eq!(config.dispose_patience, Duration::from_secs(15));
@@ -81,7 +84,7 @@ fn what_is_wrong_is_said_in_words() {
         "expected a limit, or",
     );
     check(
-        json!({ "limits": { "minFreeDisk": { "limit": 1, "at": 2 } } }),
+        json!({ "limits": { "minFreeDisk": { "trigger": 1, "at": 2 } } }),
         "unknown field `at`",
     );
     check(json!({ "limits": { "maxCount": "many" } }), "expected u64");

@@ -5,13 +5,13 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime_gc::{Amount, Config, GarbageCollector, InUse, Mark, Reason};
+use runtime_gc::{Amount, GarbageCollector, GcConfig, InUse, Reason, Threshold};
 use support::{Behaviour, Machine, Thing};
 use tokio::time::{Instant, advance, sleep};
 
 fn collector(machine: &Machine) -> GarbageCollector {
-    let mut config = Config::default();
-    config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(300)));
+    let mut config = GcConfig::default();
+    config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(300)));
     GarbageCollector::new(config, machine.clone())
 }
 
@@ -76,8 +76,8 @@ async fn a_collection_of_everything_does_not_wait_for_the_next_try() {
 #[tokio::test(start_paused = true)]
 async fn another_goes_in_the_place_of_a_disposal_that_takes_long() {
     let machine = Machine::new(0);
-    let mut config = Config::default();
-    config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(300)));
+    let mut config = GcConfig::default();
+    config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(300)));
     config.parallel = 1;
     let (patience, timeout) = (config.dispose_patience, config.dispose_timeout);
     let collector = GarbageCollector::new(config, machine.clone());
@@ -129,8 +129,8 @@ async fn a_slow_disposal_that_ends_is_told_by_the_next_report_and_is_not_repeate
 #[tokio::test(start_paused = true)]
 async fn what_takes_long_to_go_counts_against_a_ceiling() {
     let machine = Machine::new(1000);
-    let mut config = Config::default();
-    config.limits.max_count = Some(Mark::at(2));
+    let mut config = GcConfig::default();
+    config.limits.max_count = Some(Threshold::at(2));
     let collector = GarbageCollector::new(config, machine.clone());
     add(&machine, &collector, "hangs", Behaviour::Hangs);
     for name in ["a", "b"] {

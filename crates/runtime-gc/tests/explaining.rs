@@ -5,12 +5,14 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime_gc::{Amount, Config, CostClass, Fate, Footprint, GarbageCollector, InUse, Mark, Size};
+use runtime_gc::{
+    Amount, CostClass, Footprint, GarbageCollector, GcConfig, InUse, PlannedAction, Size, Threshold,
+};
 use support::{Behaviour, Machine};
 
 fn collector(machine: &Machine, floor: u64) -> GarbageCollector {
-    let mut config = Config::default();
-    config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(floor)));
+    let mut config = GcConfig::default();
+    config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(floor)));
     GarbageCollector::new(config, machine.clone())
 }
 
@@ -35,12 +37,12 @@ async fn what_is_foretold_is_what_happens_in_that_order() {
         let goes = explanation
             .resources
             .iter()
-            .filter(|it| matches!(it.fate, Fate::Goes(_)));
+            .filter(|it| matches!(it.fate, PlannedAction::Goes(_)));
         let foretold: Vec<_> = goes.map(|it| it.name.clone()).collect();
         assert_eq!(machine.disposals(), 0, "explaining changes nothing");
         let report = collector.collect().await;
         assert_eq!(machine.order(), foretold, "with a floor of {floor}");
-        let reasons = report.freed.iter().map(|it| Fate::Goes(it.reason));
+        let reasons = report.freed.iter().map(|it| PlannedAction::Goes(it.reason));
         assert!(
             reasons.eq(explanation.resources[..foretold.len()]
                 .iter()
@@ -94,7 +96,7 @@ async fn what_something_outside_uses_is_told_and_goes_for_no_limit_until_it_is_l
     collector.tracker().register(Arc::new(image));
     collector.collect().await;
     let explanation = collector.explain();
-    assert_eq!(explanation.resources[0].fate, Fate::UsedOutside);
+    assert_eq!(explanation.resources[0].fate, PlannedAction::UsedOutside);
     let text = explanation.to_string();
     assert!(
         text.ends_with("image                             used outside of this process\n"),
@@ -102,7 +104,7 @@ async fn what_something_outside_uses_is_told_and_goes_for_no_limit_until_it_is_l
     );
     tokio::time::sleep(Duration::from_secs(6)).await;
     let fate = collector.explain().resources[0].fate;
-    assert!(matches!(fate, Fate::Goes(_)), "{fate:?}");
+    assert!(matches!(fate, PlannedAction::Goes(_)), "{fate:?}");
 }
 
 #[tokio::test(start_paused = true)]

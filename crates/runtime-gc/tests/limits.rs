@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_gc::{
-    Amount, Config, CostClass, Footprint, GarbageCollector, InUse, Limit, Limits, Mark, Reason,
-    Report, Rule, Size,
+    Amount, CollectionReport, CostClass, Footprint, GarbageCollector, GcConfig, GcLimits, InUse,
+    Limit, Reason, Rule, Size, Threshold,
 };
 use support::{Machine, TOTAL};
 
-fn limits(set: impl FnOnce(&mut Limits)) -> Config {
-    let mut config = Config::default();
+fn limits(set: impl FnOnce(&mut GcLimits)) -> GcConfig {
+    let mut config = GcConfig::default();
     set(&mut config.limits);
     config
 }
@@ -26,7 +26,7 @@ fn fill(machine: &Machine, collector: &GarbageCollector, count: u64, footprint: 
     }
 }
 
-fn reasons(report: &Report) -> Vec<Limit> {
+fn reasons(report: &CollectionReport) -> Vec<Limit> {
     let limit = |reason| match reason {
         Reason::Rule(Rule { limit, .. }) => limit,
         other => panic!("{other}"),
@@ -42,7 +42,7 @@ fn bytes(amount: u64) -> Footprint {
 async fn a_floor_in_percent_is_a_share_of_the_disk() {
     let machine = Machine::new(TOTAL / 20);
     let config = limits(|it| {
-        it.min_free_disk = Some(Mark::at(Amount::Percent(10.0)).rest(Amount::Percent(25.0)))
+        it.min_free_disk = Some(Threshold::at(Amount::Percent(10.0)).target(Amount::Percent(25.0)))
     });
     let collector = GarbageCollector::new(config, machine.clone());
     fill(&machine, &collector, 5, bytes(100));
@@ -54,7 +54,7 @@ async fn a_floor_in_percent_is_a_share_of_the_disk() {
 async fn a_lack_of_inodes_frees_what_is_on_disk() {
     let machine = Machine::new(TOTAL);
     machine.set_inodes(1000, 5);
-    let config = limits(|it| it.min_free_inodes = Some(Mark::at(Amount::Absolute(20))));
+    let config = limits(|it| it.min_free_inodes = Some(Threshold::at(Amount::Absolute(20))));
     let collector = GarbageCollector::new(config, machine.clone());
     let memory = machine
         .thing("memory")
@@ -76,7 +76,7 @@ async fn a_lack_of_inodes_frees_what_is_on_disk() {
 #[tokio::test(start_paused = true)]
 async fn a_file_system_that_counts_no_inodes_has_enough() {
     let machine = Machine::new(TOTAL);
-    let config = limits(|it| it.min_free_inodes = Some(Mark::at(Amount::Percent(10.0))));
+    let config = limits(|it| it.min_free_inodes = Some(Threshold::at(Amount::Percent(10.0))));
     let collector = GarbageCollector::new(config, machine.clone());
     fill(&machine, &collector, 3, bytes(10));
     assert!(collector.collect().await.is_quiet());
@@ -86,7 +86,7 @@ async fn a_file_system_that_counts_no_inodes_has_enough() {
 async fn a_lack_of_memory_frees_memory_and_no_disk() {
     let machine = Machine::new(TOTAL);
     machine.set_available(50);
-    let config = limits(|it| it.min_available_memory = Some(Mark::at(Amount::Absolute(200))));
+    let config = limits(|it| it.min_available_memory = Some(Threshold::at(Amount::Absolute(200))));
     let collector = GarbageCollector::new(config, machine.clone());
     fill(&machine, &collector, 3, bytes(100));
     for name in ["first", "second", "third"] {
@@ -123,7 +123,7 @@ async fn a_stall_frees_a_little_memory_at_a_time() {
 async fn a_total_size_that_is_passed_is_brought_down_to_its_rest() {
     let machine = Machine::new(TOTAL);
     let config = limits(|it| {
-        it.max_total_size = Some(Mark::at(Amount::Absolute(450)).rest(Amount::Absolute(250)))
+        it.max_total_size = Some(Threshold::at(Amount::Absolute(450)).target(Amount::Absolute(250)))
     });
     let collector = GarbageCollector::new(config, machine.clone());
     fill(&machine, &collector, 4, bytes(100));
@@ -137,7 +137,7 @@ async fn a_total_size_that_is_passed_is_brought_down_to_its_rest() {
 #[tokio::test(start_paused = true)]
 async fn a_total_size_in_use_does_not_keep_the_worker_from_claiming() {
     let machine = Machine::new(TOTAL);
-    let config = limits(|it| it.max_total_size = Some(Mark::at(Amount::Absolute(50))));
+    let config = limits(|it| it.max_total_size = Some(Threshold::at(Amount::Absolute(50))));
     let collector = GarbageCollector::new(config, machine.clone());
     let thing = Arc::new(machine.thing("busy"));
     let _user = InUse::first(thing.clone());
@@ -154,7 +154,7 @@ async fn a_total_size_in_use_does_not_keep_the_worker_from_claiming() {
 #[tokio::test(start_paused = true)]
 async fn a_count_that_is_passed_lets_the_least_recently_used_go() {
     let machine = Machine::new(TOTAL);
-    let config = limits(|it| it.max_count = Some(Mark::at(3)));
+    let config = limits(|it| it.max_count = Some(Threshold::at(3)));
     let collector = GarbageCollector::new(config, machine.clone());
     fill(&machine, &collector, 5, bytes(1));
     collector.collect().await;
@@ -184,9 +184,9 @@ async fn what_was_not_used_for_too_long_goes_and_nothing_else() {
 #[tokio::test(start_paused = true)]
 async fn the_limit_of_a_class_takes_from_that_class_only() {
     let machine = Machine::new(TOTAL);
-    let mut config = Config::default();
-    config.expensive.max_count = Some(Mark::at(1));
-    config.moderate.max_total_size = Some(Mark::at(Amount::Absolute(150)));
+    let mut config = GcConfig::default();
+    config.expensive.max_count = Some(Threshold::at(1));
+    config.moderate.max_total_size = Some(Threshold::at(Amount::Absolute(150)));
     let collector = GarbageCollector::new(config, machine.clone());
     for class in CostClass::ALL {
         for age in [30, 20, 10] {
@@ -209,7 +209,7 @@ async fn a_share_of_an_unknown_disk_is_skipped_and_a_plain_size_is_not() {
     for (limit, skipped) in [(Amount::Percent(1.0), 1), (Amount::Absolute(150), 0)] {
         let machine = Machine::new(TOTAL);
         machine.break_statistics();
-        let config = limits(|it| it.max_total_size = Some(Mark::at(limit)));
+        let config = limits(|it| it.max_total_size = Some(Threshold::at(limit)));
         let collector = GarbageCollector::new(config, machine.clone());
         fill(&machine, &collector, 2, bytes(100));
         let report = collector.collect().await;
@@ -227,9 +227,9 @@ async fn every_floor_whose_statistic_is_missing_is_reported() {
     machine.set_available(0);
     machine.break_statistics();
     let config = limits(|it| {
-        it.min_free_disk = Some(Mark::at(Amount::Percent(50.0)));
-        it.min_free_inodes = Some(Mark::at(Amount::Percent(50.0)));
-        it.min_available_memory = Some(Mark::at(Amount::Percent(50.0)));
+        it.min_free_disk = Some(Threshold::at(Amount::Percent(50.0)));
+        it.min_free_inodes = Some(Threshold::at(Amount::Percent(50.0)));
+        it.min_available_memory = Some(Threshold::at(Amount::Percent(50.0)));
         it.max_memory_stall = Some(1.0);
     });
     let collector = GarbageCollector::new(config, machine.clone());
@@ -266,7 +266,7 @@ async fn a_limit_of_stalls_is_reported_where_the_system_tells_of_none() {
 #[tokio::test(start_paused = true)]
 async fn a_resource_that_grew_counts_with_what_it_takes_now() {
     let machine = Machine::new(TOTAL);
-    let config = limits(|it| it.max_total_size = Some(Mark::at(Amount::Absolute(500))));
+    let config = limits(|it| it.max_total_size = Some(Threshold::at(Amount::Absolute(500))));
     let collector = GarbageCollector::new(config, machine.clone());
     let thing = Arc::new(machine.thing("grows"));
     let id = collector.tracker().register(thing.clone());

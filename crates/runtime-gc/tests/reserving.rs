@@ -5,12 +5,12 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime_gc::{Amount, Config, Footprint, GarbageCollector, InUse, Limit, Mark, Size};
+use runtime_gc::{Amount, Footprint, GarbageCollector, GcConfig, InUse, Limit, Size, Threshold};
 use support::{Behaviour, Machine};
 
 fn collector(machine: &Machine, floor: u64) -> GarbageCollector {
-    let mut config = Config::default();
-    config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(floor)));
+    let mut config = GcConfig::default();
+    config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(floor)));
     GarbageCollector::new(config, machine.clone())
 }
 
@@ -39,7 +39,7 @@ async fn room_is_made_on_top_of_the_floor() {
 #[tokio::test(start_paused = true)]
 async fn room_is_made_without_any_floor() {
     let machine = Machine::new(50);
-    let collector = GarbageCollector::new(Config::default(), machine.clone());
+    let collector = GarbageCollector::new(GcConfig::default(), machine.clone());
     collector.tracker().register(Arc::new(machine.thing("a")));
     assert!(collector.reserve(100).await.is_ok());
     assert_eq!(machine.disposals(), 1);

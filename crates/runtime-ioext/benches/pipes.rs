@@ -145,7 +145,7 @@ async fn through_credit(chunks: u64) {
     let (chunk, mut buffer) = (vec![1; CHUNK], vec![0; CHUNK]);
     let (mut writer, mut reader, credit) = credit_pipe();
     for _ in 0..chunks {
-        credit.unblock(CHUNK as u64);
+        credit.grant(CHUNK as u64);
         writer.write_all(&chunk).await.expect("room");
         reader.read_exact(&mut buffer).await.expect("bytes");
     }

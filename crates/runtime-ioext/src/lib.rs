@@ -9,7 +9,7 @@
 //! | to know whether the source or the target of a copy failed | [`copy()`], [`copy_and_close`], [`copy_and_flush`] |
 //! | input that may be too large | [`read_at_most`], [`bounded_read_all`], [`bounded_read_file`] |
 //! | to know how far a reader is | [`TellReader`] |
-//! | to hear of the first error or the end of a stream that somebody else uses | [`Watch`] |
+//! | to hear of the first error or the end of a stream that somebody else uses | [`ObservedStream`] |
 //! | a path from a task, and a folder that it must not leave | [`relative_path`], [`Root`] |
 //! | to know what a path is without following a link | [`is_plain_file`], [`is_file_less_than`] |
 //!
@@ -44,11 +44,11 @@ pub use path::{
     open_without_symlinks, relative_path,
 };
 pub use pipe::{
-    BoundedReader, BoundedWriteError, BoundedWriter, Credit, CreditReader, CreditWriter, Tally,
+    BoundedReader, BoundedWriteError, BoundedWriter, Credit, CreditReader, CreditWriter, PipeStats,
     bounded_pipe, credit_pipe,
 };
 pub use read::{
     BoundedReadError, BoundedReadFileError, TellReader, bounded_read_all, bounded_read_file,
     read_at_most,
 };
-pub use watch::{Outcome, Watch};
+pub use watch::{ObservedStream, StreamEnd};

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// How a watched stream ended.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub enum Outcome<'a> {
+pub enum StreamEnd<'a> {
     /// A read came to the end.
     End,
     /// The stream was shut down or dropped before it ended or failed.
@@ -19,7 +19,7 @@ pub enum Outcome<'a> {
     Failed(&'a io::Error),
 }
 
-type Report = Box<dyn FnOnce(Outcome<'_>) + Send + Sync>;
+type Report = Box<dyn FnOnce(StreamEnd<'_>) + Send + Sync>;
 
 /// A stream that reports once how it ends: by its first error, by its end, or by being closed.
 ///
@@ -27,14 +27,14 @@ type Report = Box<dyn FnOnce(Outcome<'_>) + Send + Sync>;
 ///
 /// ```
 /// use std::sync::mpsc;
-/// use runtime_ioext::{Outcome, Watch};
+/// use runtime_ioext::{StreamEnd, ObservedStream};
 /// use tokio::io::AsyncReadExt;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> std::io::Result<()> {
 /// let (ended, reports) = mpsc::channel();
-/// let mut body = Watch::new(&b"body"[..], move |outcome| {
-///     let _ = ended.send(matches!(outcome, Outcome::End));
+/// let mut body = ObservedStream::new(&b"body"[..], move |outcome| {
+///     let _ = ended.send(matches!(outcome, StreamEnd::End));
 /// });
 /// body.read_to_end(&mut Vec::new()).await?;
 /// drop(body);
@@ -42,33 +42,33 @@ type Report = Box<dyn FnOnce(Outcome<'_>) + Send + Sync>;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Watch<T> {
+pub struct ObservedStream<T> {
     inner: T,
     report: Option<Report>,
 }
 
-impl<T> Watch<T> {
+impl<T> ObservedStream<T> {
     /// Watches a stream. `report` is called at most once, in the task that uses or drops the stream, so it
     /// should be quick.
-    pub fn new(inner: T, report: impl FnOnce(Outcome<'_>) + Send + Sync + 'static) -> Self {
+    pub fn new(inner: T, report: impl FnOnce(StreamEnd<'_>) + Send + Sync + 'static) -> Self {
         Self {
             inner,
             report: Some(Box::new(report)),
         }
     }
 
-    fn report(&mut self, outcome: Outcome<'_>) {
+    fn report(&mut self, outcome: StreamEnd<'_>) {
         if let Some(report) = self.report.take() {
             report(outcome);
         }
     }
 
     fn watch<R>(&mut self, result: io::Result<R>) -> io::Result<R> {
-        result.inspect_err(|error| self.report(Outcome::Failed(error)))
+        result.inspect_err(|error| self.report(StreamEnd::Failed(error)))
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Watch<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for ObservedStream<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -78,13 +78,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watch<T> {
         let result = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
         self.watch(result)?;
         if before > 0 && buf.remaining() == before {
-            self.report(Outcome::End);
+            self.report(StreamEnd::End);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watch<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for ObservedStream<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -102,18 +102,18 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watch<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = ready!(Pin::new(&mut self.inner).poll_shutdown(cx));
         self.watch(result)?;
-        self.report(Outcome::Closed);
+        self.report(StreamEnd::Closed);
         Poll::Ready(Ok(()))
     }
 }
 
-impl<T> Drop for Watch<T> {
+impl<T> Drop for ObservedStream<T> {
     fn drop(&mut self) {
-        self.report(Outcome::Closed);
+        self.report(StreamEnd::Closed);
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Watch<T> {
+impl<T: fmt::Debug> fmt::Debug for ObservedStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reported = self.report.is_none();
         f.debug_struct("Watch")

@@ -5,8 +5,8 @@ use runtime_ioext::log::{
     Redactor,
 };
 use runtime_ioext::{
-    BoundedReader, BoundedWriter, Credit, CreditReader, CreditWriter, Root, Tally, TellReader,
-    Watch,
+    BoundedReader, BoundedWriter, Credit, CreditReader, CreditWriter, ObservedStream, PipeStats,
+    Root, TellReader,
 };
 
 fn handle<T: Send + Sync + Unpin + 'static>() {}
@@ -23,13 +23,13 @@ fn handles_are_send_sync_and_unpin() {
     handle::<RedactingWriter<LineWriter<OutputLimitWriter>>>();
     handle::<BoundedReader>();
     handle::<BoundedWriter>();
-    handle::<Tally>();
+    handle::<PipeStats>();
     handle::<Credit>();
     handle::<CreditReader>();
     handle::<CreditWriter>();
     handle::<Root>();
     handle::<TellReader<LogReader>>();
-    handle::<Watch<LogReader>>();
+    handle::<ObservedStream<LogReader>>();
 }
 
 #[test]

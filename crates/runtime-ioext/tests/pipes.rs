@@ -92,7 +92,7 @@ async fn waiting_reader_is_woken_by_a_write_and_by_the_end() {
 async fn writer_without_credit_waits() {
     let (mut writer, mut reader, credit) = credit_pipe();
     assert!(timeout(LONG, writer.write(b"x")).await.is_err());
-    credit.unblock(2);
+    credit.grant(2);
     assert_eq!(writer.write(b"hello").await.unwrap(), 2);
     assert!(timeout(LONG, writer.write(b"llo")).await.is_err());
     let mut bytes = [0; 2];
@@ -107,7 +107,7 @@ async fn credit_adds_up_and_wakes_the_writer() {
     let writing = tokio::spawn(async move { writer.write_all(b"hello").await });
     for _ in 0..5 {
         tokio::task::yield_now().await;
-        credit.clone().unblock(1);
+        credit.clone().grant(1);
     }
     writing.await.unwrap().unwrap();
     let mut text = String::new();
@@ -144,7 +144,7 @@ async fn writer_waits_for_the_reader_whatever_its_credit() {
 #[tokio::test]
 async fn writer_fails_instead_of_waiting_for_nobody() {
     let (mut writer, reader, credit) = credit_pipe();
-    credit.unblock(1);
+    credit.grant(1);
     drop(credit);
     assert_eq!(writer.write(b"xy").await.unwrap(), 1);
     assert_eq!(
@@ -195,7 +195,7 @@ proptest! {
             let (mut writer, mut reader, credit) = credit_pipe();
             let (mut allowed, mut written, mut read) = (0, Vec::new(), Vec::new());
             for (more, write, most) in steps {
-                credit.unblock(more);
+                credit.grant(more);
                 allowed += more as usize;
                 let bytes: Vec<u8> = (0..write).map(|i| ((written.len() + i) % 251) as u8).collect();
                 let room = (allowed - written.len()).min(64 * 1024 - (written.len() - read.len()));

@@ -4,8 +4,8 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
 use runtime_ioext::{
-    BoundedReadError, BoundedReadFileError, Outcome, TellReader, Watch, bounded_read_all,
-    bounded_read_file, read_at_most,
+    BoundedReadError, BoundedReadFileError, ObservedStream, StreamEnd, TellReader,
+    bounded_read_all, bounded_read_file, read_at_most,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -117,13 +117,13 @@ async fn tell_counts_both_ways_of_reading() {
 }
 
 /// A watched stream, and what it reported.
-fn watched<T>(inner: T) -> (Watch<T>, Arc<Mutex<Vec<String>>>) {
+fn watched<T>(inner: T) -> (ObservedStream<T>, Arc<Mutex<Vec<String>>>) {
     let reports: Arc<Mutex<Vec<String>>> = Arc::default();
-    let watch = Watch::new(inner, {
+    let watch = ObservedStream::new(inner, {
         let reports = Arc::clone(&reports);
         move |outcome| {
             let report = match outcome {
-                Outcome::Failed(error) => error.kind().to_string(),
+                StreamEnd::Failed(error) => error.kind().to_string(),
                 outcome => format!("{outcome:?}"),
             };
             reports.lock().unwrap().push(report);

@@ -64,7 +64,7 @@ pub mod websocktunnel;
 #[cfg(feature = "taskcluster")]
 pub use runtime_taskcluster_embedded as taskcluster;
 
-pub use monitor::{LogLine, MockMonitor, ReportedIncident, SpanOfWork};
+pub use monitor::{LogLine, MockMonitor, RecordedSpan, ReportedIncident};
 pub use queue::{ExpectedUpload, MockQueue, ReceivedUpload};
 pub use runtime_core::clock::MockClock;
 pub use task::{TestTask, definition};

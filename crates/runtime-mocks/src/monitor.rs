@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use runtime_core::monitor::{
-    Counter, IncidentId, Level, MonitorSink, Record, Report, Scope, Severity, Span,
+    Counter, IncidentId, Level, MonitorSink, MonitorTags, Record, Report, Severity, Span,
 };
-use runtime_core::{Monitor, chain};
+use runtime_core::{Monitor, error_chain};
 
 /// The handle of a mock monitor: what the monitor and its children were told.
 ///
@@ -62,7 +62,7 @@ pub struct ReportedIncident {
 /// Work that ran in a span of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct SpanOfWork {
+pub struct RecordedSpan {
     /// What the work is called.
     pub name: String,
     /// The prefix of the monitor.
@@ -154,7 +154,7 @@ impl MockMonitor {
 
     /// The spans in which work ran, in the order of their beginning.
     #[must_use]
-    pub fn spans(&self) -> Vec<SpanOfWork> {
+    pub fn spans(&self) -> Vec<RecordedSpan> {
         self.sink.told.lock().spans.clone()
     }
 }
@@ -172,10 +172,10 @@ struct Told {
     gauges: BTreeMap<String, f64>,
     lines: Vec<LogLine>,
     reports: Vec<ReportedIncident>,
-    spans: Vec<SpanOfWork>,
+    spans: Vec<RecordedSpan>,
 }
 
-fn full_name(scope: &Scope, name: &str) -> String {
+fn full_name(scope: &MonitorTags, name: &str) -> String {
     match scope.prefix() {
         "" => name.to_owned(),
         prefix => format!("{prefix}.{name}"),
@@ -183,7 +183,7 @@ fn full_name(scope: &Scope, name: &str) -> String {
 }
 
 /// The tags by name; of a name that was given twice, the innermost.
-fn tags(scope: &Scope) -> BTreeMap<String, String> {
+fn tags(scope: &MonitorTags) -> BTreeMap<String, String> {
     let mut tags = BTreeMap::new();
     for (name, value) in scope.tags() {
         tags.entry(name.to_owned())
@@ -199,13 +199,13 @@ impl Recorder {
 }
 
 impl MonitorSink for Recorder {
-    fn counter(&self, scope: &Scope, name: &'static str) -> Counter {
+    fn counter(&self, scope: &MonitorTags, name: &'static str) -> Counter {
         let mut told = self.told.lock();
         let counter = told.counters.entry(full_name(scope, name)).or_default();
         counter.clone()
     }
 
-    fn measure(&self, scope: &Scope, name: &'static str, value: f64) {
+    fn measure(&self, scope: &MonitorTags, name: &'static str, value: f64) {
         self.told
             .lock()
             .measures
@@ -214,14 +214,14 @@ impl MonitorSink for Recorder {
             .push(value);
     }
 
-    fn set_gauge(&self, scope: &Scope, name: &'static str, value: f64) {
+    fn set_gauge(&self, scope: &MonitorTags, name: &'static str, value: f64) {
         self.told
             .lock()
             .gauges
             .insert(full_name(scope, name), value);
     }
 
-    fn log(&self, scope: &Scope, record: &Record<'_>) {
+    fn log(&self, scope: &MonitorTags, record: &Record<'_>) {
         // Formatting runs code of others: never under the lock.
         let fields = record.fields.iter();
         let line = LogLine {
@@ -239,8 +239,8 @@ impl MonitorSink for Recorder {
         }
     }
 
-    fn span(&self, scope: &Scope, name: &'static str) -> Span {
-        self.told.lock().spans.push(SpanOfWork {
+    fn span(&self, scope: &MonitorTags, name: &'static str) -> Span {
+        self.told.lock().spans.push(RecordedSpan {
             name: name.to_owned(),
             prefix: scope.prefix().to_owned(),
             tags: tags(scope),
@@ -248,12 +248,12 @@ impl MonitorSink for Recorder {
         Span::none()
     }
 
-    fn report(&self, scope: &Scope, report: &Report<'_>) {
+    fn report(&self, scope: &MonitorTags, report: &Report<'_>) {
         let reported = ReportedIncident {
             severity: report.severity,
             incident: report.incident,
             context: report.context.to_string(),
-            error: chain(report.error),
+            error: error_chain(report.error),
             prefix: scope.prefix().to_owned(),
             tags: tags(scope),
         };

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use bench_harness::{AtLeast, AtMost, Bench};
 use runtime_core::Monitor;
 use runtime_monitoring::{
-    Config, Deliver, Delivery, Forwarder, Incident, LineFormat, LogBuilder, LogConfig, LogLevel,
-    LoggingMonitor, Metrics, Reporters, from_config,
+    Delivery, Incident, IncidentQueue, IncidentTransport, LineFormat, LogBuilder, LogConfig,
+    LogLevel, LoggingMonitor, Metrics, MonitoringConfig, Reporters, from_config,
 };
 use tracing::Dispatch;
 use tracing::dispatcher::with_default;
@@ -142,7 +142,7 @@ fn info_as_json(bench: &mut Bench) {
                 start.elapsed().as_nanos() as f64 / count as f64
             })
         });
-    let hiding = from_config(&Config::default());
+    let hiding = from_config(&MonitoringConfig::default());
     hiding
         .redactor
         .add("the access token")
@@ -191,7 +191,7 @@ fn measure(bench: &mut Bench) {
 struct Unreachable;
 
 #[async_trait]
-impl Deliver for Unreachable {
+impl IncidentTransport for Unreachable {
     async fn deliver(&mut self, _: &Incident) -> Delivery {
         Delivery::Later(Duration::ZERO)
     }
@@ -211,7 +211,7 @@ fn reports(bench: &mut Bench) {
         .build()
         .expect("a runtime");
     let _inside = runtime.enter();
-    let forwarder = Forwarder::start(QUEUE, Unreachable);
+    let forwarder = IncidentQueue::start(QUEUE, Unreachable);
     let reporters = Reporters::default();
     reporters.add(forwarder.reporter());
     let monitor = LoggingMonitor::new().with_reporters(reporters);

@@ -20,11 +20,11 @@ use runtime_core::webhook::WebHookServer as _;
 use runtime_core::{Run, TaskId};
 use runtime_gc::{
     Amount, CostClass, Disk, Disposable, DisposableResource, DisposeError, Footprint,
-    GarbageCollector, Mark, Memory, Pressure, Reading, Readings, Size,
+    GarbageCollector, Memory, Size, Stat, Stats, SystemStats, Threshold,
 };
 use runtime_ioext::FollowedLog;
-use runtime_monitoring::status::{Health, History, StatusPage, TaskBoard};
-use runtime_monitoring::{Config, MachineGauges, Metrics, Monitoring, from_config};
+use runtime_monitoring::status::{Health, History, StatusPage, TaskOverview};
+use runtime_monitoring::{MachineGauges, Metrics, Monitoring, MonitoringConfig, from_config};
 use runtime_webhook::LocalhostServer;
 use tokio::signal;
 use tokio::time::interval;
@@ -33,7 +33,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let mut config = Config::default();
+    let mut config = MonitoringConfig::default();
     config
         .tags
         .insert("workerId".to_owned(), "i-0a1b2c3d".to_owned());
@@ -48,7 +48,7 @@ async fn main() -> Result<()> {
         .with_root(calm_machine(folder.path())?);
     machine.sample(&monitoring.metrics);
     let _recording = history.record(machine, monitoring.metrics.clone());
-    let board = TaskBoard::new(&monitoring.metrics);
+    let board = TaskOverview::new(&monitoring.metrics);
     finish_some(&board)?;
     let working = [
         work(
@@ -135,7 +135,7 @@ fn past_hour() -> History {
 
 /// A task that writes a line a second.
 fn work(
-    board: &TaskBoard,
+    board: &TaskOverview,
     folder: &Path,
     task_id: &str,
     name: &str,
@@ -167,7 +167,7 @@ fn run(task_id: &str) -> Result<Run> {
     })
 }
 
-fn finish_some(board: &TaskBoard) -> Result<()> {
+fn finish_some(board: &TaskOverview) -> Result<()> {
     for (task_id, name, resolution) in [
         ("PqJ4o1vBSxm2nY0z3eKQ7w", "lint", "completed"),
         (
@@ -205,8 +205,8 @@ fn fail_some(monitoring: &Monitoring) {
 
 /// A collector that has to free some disk, and whose resources are as long in use as what comes with it.
 fn collector() -> (GarbageCollector, Vec<Arc<Cached>>) {
-    let mut config = runtime_gc::Config::default();
-    config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(26 << 30)));
+    let mut config = runtime_gc::GcConfig::default();
+    config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(26 << 30)));
     let collector = GarbageCollector::new(config, LowDisk);
     let cached = [
         (
@@ -248,10 +248,10 @@ fn collector() -> (GarbageCollector, Vec<Arc<Cached>>) {
 #[derive(Debug)]
 struct LowDisk;
 
-impl Pressure for LowDisk {
-    fn read(&self) -> Readings {
+impl SystemStats for LowDisk {
+    fn read(&self) -> Stats {
         let (disk, memory) = (Disk::new(50 << 30, 24 << 30), Memory::new(8 << 30, 3 << 30));
-        Readings::new(Reading::Known(disk), Reading::Known(memory))
+        Stats::new(Stat::Known(disk), Stat::Known(memory))
     }
 }
 

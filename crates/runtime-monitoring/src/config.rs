@@ -8,7 +8,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 /// Configuration of monitoring.
 ///
 /// ```
-/// let config: runtime_monitoring::Config = serde_json::from_str(
+/// let config: runtime_monitoring::MonitoringConfig = serde_json::from_str(
 ///     r#"{"log": {"level": "debug", "modules": {"hyper": "warn"}}, "tags": {"region": "eu"}}"#,
 /// )?;
 /// # assert_eq!(config.tags["region"], "eu");
@@ -17,7 +17,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Config {
+pub struct MonitoringConfig {
     /// The worker's own log.
     pub log: LogConfig,
 

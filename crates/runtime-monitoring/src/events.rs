@@ -29,7 +29,7 @@ pub enum WorkerEvent {
 /// Who the events are about.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct WorkerEvents {
+pub struct WorkerMetricsLog {
     worker: String,
     worker_pool_id: String,
     worker_id: String,
@@ -37,7 +37,7 @@ pub struct WorkerEvents {
     instance_type: String,
 }
 
-impl WorkerEvents {
+impl WorkerMetricsLog {
     /// Names the kind of worker, such as `my-worker`, and where it runs.
     pub fn new(
         worker: impl Into<String>,
@@ -58,14 +58,14 @@ impl WorkerEvents {
     ///
     /// ```
     /// # use runtime_core::{Timestamp, WorkerIdentity};
-    /// # use runtime_monitoring::{WorkerEvent, WorkerEvents};
+    /// # use runtime_monitoring::{WorkerEvent, WorkerMetricsLog};
     /// # let identity = WorkerIdentity {
     /// #     root_url: "https://tc.example.com".to_owned(),
     /// #     task_queue_id: "proj/ci".to_owned(),
     /// #     worker_group: "eu".to_owned(),
     /// #     worker_id: "i-0123".to_owned(),
     /// # };
-    /// let events = WorkerEvents::new("my-worker", &identity, "eu-west-1", "m5.large");
+    /// let events = WorkerMetricsLog::new("my-worker", &identity, "eu-west-1", "m5.large");
     /// let line = events.line(WorkerEvent::WorkerReady, None, Timestamp::UNIX_EPOCH);
     /// assert!(line.starts_with(r#"WORKER_METRICS {"eventType":"workerReady","timestamp":0,"#));
     /// ```
@@ -94,7 +94,7 @@ struct Line<'a> {
     event_type: WorkerEvent,
     timestamp: i64,
     #[serde(flatten)]
-    events: &'a WorkerEvents,
+    events: &'a WorkerMetricsLog,
     #[serde(skip_serializing_if = "Option::is_none")]
     task_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-use runtime_core::monitor::{Field, Scope, Value};
+use runtime_core::monitor::{Field, MonitorTags, Value};
 use runtime_ioext::log::Redactor;
 
 /// The fields that all events of a monitor may have: prefix and tags of the scope, tags that all
@@ -13,7 +13,7 @@ use runtime_ioext::log::Redactor;
 /// anything else: `{:?}` gives `name=value name=value`, `{:#?}` the members of a JSON object without
 /// braces, and `{:+?}` a line `NAME=value` each, as journald takes them.
 pub(crate) struct Tags<'a> {
-    pub(crate) scope: &'a Scope,
+    pub(crate) scope: &'a MonitorTags,
     pub(crate) common: &'a [(String, String)],
     pub(crate) fields: &'a [Field<'a>],
     pub(crate) redactor: Option<&'a Redactor>,
@@ -49,7 +49,7 @@ impl Tags<'_> {
 
 /// The tags of a scope and those that all scopes have: the outermost first, and each name once, with the innermost value.
 pub(crate) fn tags<'a>(
-    scope: &'a Scope,
+    scope: &'a MonitorTags,
     common: &'a [(String, String)],
 ) -> impl Iterator<Item = (&'a str, &'a str)> {
     let common = common.iter().rev();

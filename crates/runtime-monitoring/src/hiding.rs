@@ -4,10 +4,10 @@ use runtime_core::{Credentials, CredentialsWatch};
 use runtime_ioext::log::Redactor;
 use tokio::task::JoinHandle;
 
-/// Adds credentials to a redactor each time that they change, until it is dropped. Made by [`hide_credentials`].
+/// Adds credentials to a redactor each time that they change, until it is dropped. Made by [`redact_credentials`].
 #[derive(Debug)]
 #[must_use = "dropping it ends the watch"]
-pub struct Hiding(JoinHandle<()>);
+pub struct CredentialRedaction(JoinHandle<()>);
 
 /// Hides the secrets of the credentials of now, at once, and of all that follow.
 ///
@@ -17,9 +17,12 @@ pub struct Hiding(JoinHandle<()>);
 /// # Panics
 ///
 /// Outside of a tokio runtime.
-pub fn hide_credentials(mut credentials: CredentialsWatch, redactor: Redactor) -> Hiding {
+pub fn redact_credentials(
+    mut credentials: CredentialsWatch,
+    redactor: Redactor,
+) -> CredentialRedaction {
     hide(credentials.snapshot(), &redactor);
-    Hiding(tokio::spawn(async move {
+    CredentialRedaction(tokio::spawn(async move {
         while credentials.changed().await {
             hide(credentials.snapshot(), &redactor);
         }
@@ -31,7 +34,7 @@ fn hide(credentials: Option<Credentials>, redactor: &Redactor) {
     let _ = redactor.add_all(credentials.iter().flat_map(Credentials::secrets));
 }
 
-impl Drop for Hiding {
+impl Drop for CredentialRedaction {
     fn drop(&mut self) {
         self.0.abort();
     }

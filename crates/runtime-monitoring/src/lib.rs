@@ -10,7 +10,7 @@
 //! | the log of the process | [`LogBuilder`], or a [`LogLayer`] in a subscriber of yours |
 //! | metrics elsewhere | `Metrics::to_openmetrics` (feature `prometheus`), `push_to_otlp` (`otlp`) |
 //! | gauges of the machine and of the process | `MachineGauges` (`system`) |
-//! | somebody who hears of errors | `report_to_sentry` (`sentry`), `report_to_worker_manager` (`taskcluster`), or a [`Forwarder`] |
+//! | somebody who hears of errors | `report_to_sentry` (`sentry`), `report_to_worker_manager` (`taskcluster`), or a [`IncidentQueue`] |
 //! | a page, and probes | `status::StatusPage` (`status`) |
 //! | systemd to know that the worker is alive | `Systemd` (`systemd`) |
 //!
@@ -30,14 +30,14 @@
 //! # Who hears of incidents
 //!
 //! [`Reporters`] are told of each [`Incident`], with the id that the log shows and without the secrets.
-//! [`RecentIncidents`] keeps the last; a [`Forwarder`] delivers them to a service, such as Sentry.
+//! [`RecentIncidents`] keeps the last; a [`IncidentQueue`] delivers them to a service, such as Sentry.
 //!
 //! # Example
 //!
 //! ```
-//! use runtime_monitoring::{Config, from_config};
+//! use runtime_monitoring::{MonitoringConfig, from_config};
 //!
-//! let config: Config = serde_json::from_str(r#"{"tags": {"workerId": "i-0123"}}"#)?;
+//! let config: MonitoringConfig = serde_json::from_str(r#"{"tags": {"workerId": "i-0123"}}"#)?;
 //! let monitoring = from_config(&config);
 //!
 //! let fetch = monitoring.monitor.with_prefix("fetch");
@@ -82,11 +82,12 @@ use std::sync::Arc;
 use runtime_core::Monitor;
 use runtime_ioext::log::Redactor;
 
-pub use config::{Config, LogConfig, LogFormat, LogLevel};
-pub use events::{WorkerEvent, WorkerEvents};
-pub use hiding::{Hiding, hide_credentials};
+pub use config::{LogConfig, LogFormat, LogLevel, MonitoringConfig};
+pub use events::{WorkerEvent, WorkerMetricsLog};
+pub use hiding::{CredentialRedaction, redact_credentials};
 pub use incidents::{
-    Cause, Deliver, Delivery, Forwarded, Forwarder, Incident, RecentIncidents, Reporter, Reporters,
+    Cause, Delivery, Forwarded, Incident, IncidentQueue, IncidentTransport, RecentIncidents,
+    Reporter, Reporters,
 };
 pub use logging::{LoggingMonitor, TARGET};
 use logs::EarlyMonitor;
@@ -95,8 +96,8 @@ pub use logs::{InstallError, LineFormat, Log, LogBuilder, LogGuard, LogLayer, Lo
 #[cfg(feature = "prometheus")]
 pub use metrics::OPENMETRICS;
 pub use metrics::{
-    CATALOG, Described, Description, Distribution, Kind, Metrics, MetricsBuilder, Sample, Snapshot,
-    Unit,
+    CATALOG, Distribution, Kind, MetricDescriptor, MetricMetadata, Metrics, MetricsBuilder, Sample,
+    Snapshot, Unit,
 };
 #[cfg(feature = "otlp")]
 pub use otlp::{OtlpConfig, OtlpPush, push_to_otlp};
@@ -133,7 +134,7 @@ pub struct Monitoring {
 /// the `metrics` of the result. Pushes to Sentry and OTLP start with functions of their own, since they need a
 /// tokio runtime.
 #[must_use]
-pub fn from_config(config: &Config) -> Monitoring {
+pub fn from_config(config: &MonitoringConfig) -> Monitoring {
     let (redactor, reporters) = (Redactor::new(), Reporters::default());
     let metrics = Metrics::builder()
         .labels(&config.labels)

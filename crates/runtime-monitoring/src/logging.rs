@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use runtime_core::monitor::{Counter, Field, Level, MonitorSink, Record, Report, Scope, Severity};
-use runtime_core::{Monitor, chain};
+use runtime_core::monitor::{
+    Counter, Field, Level, MonitorSink, MonitorTags, Record, Report, Severity,
+};
+use runtime_core::{Monitor, error_chain};
 use runtime_ioext::log::Redactor;
 use tracing::{Metadata, Span, event, info_span};
 
@@ -97,7 +99,7 @@ impl LoggingMonitor {
         Monitor::new(Arc::new(self))
     }
 
-    fn tags<'a>(&'a self, scope: &'a Scope, fields: &'a [Field<'a>]) -> Tags<'a> {
+    fn tags<'a>(&'a self, scope: &'a MonitorTags, fields: &'a [Field<'a>]) -> Tags<'a> {
         Tags {
             scope,
             common: &self.tags,
@@ -128,19 +130,19 @@ macro_rules! event_at {
 }
 
 impl MonitorSink for LoggingMonitor {
-    fn counter(&self, scope: &Scope, name: &'static str) -> Counter {
+    fn counter(&self, scope: &MonitorTags, name: &'static str) -> Counter {
         self.metrics.counter_of(scope, name)
     }
 
-    fn measure(&self, scope: &Scope, name: &'static str, value: f64) {
+    fn measure(&self, scope: &MonitorTags, name: &'static str, value: f64) {
         self.metrics.measure(scope, name, value);
     }
 
-    fn set_gauge(&self, scope: &Scope, name: &'static str, value: f64) {
+    fn set_gauge(&self, scope: &MonitorTags, name: &'static str, value: f64) {
         self.metrics.set_gauge_of(scope, name, value);
     }
 
-    fn log(&self, scope: &Scope, record: &Record<'_>) {
+    fn log(&self, scope: &MonitorTags, record: &Record<'_>) {
         event_at!(
             record.level,
             prefix = prefix(scope),
@@ -154,7 +156,7 @@ impl MonitorSink for LoggingMonitor {
         true
     }
 
-    fn report(&self, scope: &Scope, report: &Report<'_>) {
+    fn report(&self, scope: &MonitorTags, report: &Report<'_>) {
         let level = match report.severity {
             Severity::Warning => Level::WARN,
             Severity::Error => Level::ERROR,
@@ -164,7 +166,7 @@ impl MonitorSink for LoggingMonitor {
             prefix = prefix(scope),
             tags = present(&self.tags(scope, &[])),
             incident = %report.incident,
-            error = %self.redacted(&chain(report.error)),
+            error = %self.redacted(&error_chain(report.error)),
             "{}",
             self.redacted(report.context)
         );
@@ -172,7 +174,7 @@ impl MonitorSink for LoggingMonitor {
             .tell(|| Incident::new(scope, &self.tags, report, self.redactor.as_ref()));
     }
 
-    fn span(&self, scope: &Scope, name: &'static str) -> Span {
+    fn span(&self, scope: &MonitorTags, name: &'static str) -> Span {
         info_span!(
             target: TARGET,
             "work",
@@ -185,7 +187,7 @@ impl MonitorSink for LoggingMonitor {
     }
 }
 
-fn prefix(scope: &Scope) -> Option<&str> {
+fn prefix(scope: &MonitorTags) -> Option<&str> {
     Some(scope.prefix()).filter(|prefix| !prefix.is_empty())
 }
 

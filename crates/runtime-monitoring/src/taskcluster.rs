@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_client::{Client, WorkerError, WorkerName};
-use runtime_core::chain;
+use runtime_core::error_chain;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::TARGET;
-use crate::incidents::{Deliver, Delivery, Forwarder, Incident};
+use crate::incidents::{Delivery, Incident, IncidentQueue, IncidentTransport};
 
 /// How errors are reported to worker-manager.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,13 +36,13 @@ impl Default for WorkerManagerConfig {
 /// # Panics
 ///
 /// Outside of a tokio runtime.
-pub fn report_to_worker_manager(client: Client, worker: WorkerName, queue: usize) -> Forwarder {
+pub fn report_to_worker_manager(client: Client, worker: WorkerName, queue: usize) -> IncidentQueue {
     let service = WorkerManager {
         client,
         worker,
         has_complained: false,
     };
-    Forwarder::start(queue, service)
+    IncidentQueue::start(queue, service)
 }
 
 struct WorkerManager {
@@ -53,7 +53,7 @@ struct WorkerManager {
 }
 
 #[async_trait]
-impl Deliver for WorkerManager {
+impl IncidentTransport for WorkerManager {
     async fn deliver(&mut self, incident: &Incident) -> Delivery {
         let error = WorkerError {
             kind: Incident::KIND.to_owned(),
@@ -66,7 +66,7 @@ impl Deliver for WorkerManager {
             return Delivery::Delivered;
         };
         if !std::mem::replace(&mut self.has_complained, true) {
-            warn!(target: TARGET, "cannot report errors to worker-manager: {}", chain(&error));
+            warn!(target: TARGET, "cannot report errors to worker-manager: {}", error_chain(&error));
         }
         match error.is_transient() {
             true => Delivery::Later(Duration::ZERO),

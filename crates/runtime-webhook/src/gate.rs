@@ -89,7 +89,7 @@ impl Gate {
     /// The tunnel could not be opened.
     pub(crate) fn failed(&self, server: &Server, error: impl Error + Send + Sync + 'static) {
         server.monitor.count("tunnel-connect-errors", 1);
-        let text = format!("no tunnel for now: {}", runtime_core::chain(&error));
+        let text = format!("no tunnel for now: {}", runtime_core::error_chain(&error));
         let error: Arc<dyn Error + Send + Sync> = Arc::new(error);
         let before = self.status.borrow().error.clone();
         // A server that is away for hours does not need a line a second.

@@ -8,7 +8,7 @@
 //! | the world, on a port of this machine | `PublicServer`: TLS, HTTP/2, stateless DNS | `public` |
 //! | the world, through a Taskcluster deployment | `Websocktunnel` | `websocktunnel` |
 //! | the world, in a test | `Localtunnel` | `localtunnel` |
-//! | whoever the configuration says | `Config` | `config` |
+//! | whoever the configuration says | `WebHookConfig` | `config` |
 //!
 //! Any [`Handler`] attaches to any of them: an async function, a tower service
 //! such as an axum router, or one of these:
@@ -37,12 +37,12 @@
 //! | an unknown hook | 404, after the same time as for one that nearly exists |
 //! | a head that is too large, or has too many fields | 431 |
 //! | a head that is malformed | 400 |
-//! | a head that does not come to its end | cut after [`Limits::header_timeout`] |
-//! | a body that does not come to its end | an error for the handler after [`Limits::body_timeout`] |
-//! | an answer that is not read | cut after [`Limits::write_timeout`]; over HTTP/2 that one, not the others |
-//! | nothing to do on an open connection | closed after [`Limits::header_timeout`] |
-//! | more connections than [`Limits::connections`] | they wait |
-//! | no TLS where it should be | cut after [`Limits::header_timeout`] at most |
+//! | a head that does not come to its end | cut after [`HttpLimits::header_timeout`] |
+//! | a body that does not come to its end | an error for the handler after [`HttpLimits::body_timeout`] |
+//! | an answer that is not read | cut after [`HttpLimits::write_timeout`]; over HTTP/2 that one, not the others |
+//! | nothing to do on an open connection | closed after [`HttpLimits::header_timeout`] |
+//! | more connections than [`HttpLimits::connections`] | they wait |
+//! | no TLS where it should be | cut after [`HttpLimits::header_timeout`] at most |
 //!
 //! # Example
 //!
@@ -104,14 +104,17 @@ pub mod wsmux;
 #[cfg(all(feature = "config", feature = "localtunnel"))]
 pub use config::LocaltunnelConfig;
 #[cfg(feature = "config")]
-pub use config::{AnyServer, Config, LocalhostConfig, Needs, NoConfig, StartError};
+pub use config::{
+    ConfiguredServer, LocalhostConfig, NoConfig, ServerDependencies, StartServerError,
+    WebHookConfig,
+};
 #[cfg(all(feature = "config", feature = "public"))]
 pub use config::{PublicConfig, StatelessDnsConfig};
 #[cfg(all(feature = "config", feature = "websocktunnel"))]
 pub use config::{Tokens, WebsocktunnelConfig};
 #[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
 pub use dial::UrlError;
-pub use limits::Limits;
+pub use limits::HttpLimits;
 pub use live_log::LiveLog;
 pub use localhost::{BindError, LocalhostBuilder, LocalhostServer, OnDetach};
 #[cfg(feature = "localtunnel")]
@@ -129,6 +132,6 @@ pub use runtime_core::webhook::{
 pub use shell::{Shell, ShellCommand};
 #[cfg(feature = "websocktunnel")]
 pub use websocktunnel::{
-    ConnectError, SetupError, TokenSource, TunnelToken, Websocktunnel, WebsocktunnelBuilder,
+    ConnectTunnelError, SetupError, TokenSource, TunnelToken, Websocktunnel, WebsocktunnelBuilder,
     token_fn,
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Limits of a server, which hold for every connection to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Limits {
+pub struct HttpLimits {
     /// How many connections are open at once; more wait until the operating system refuses them.
     /// 10 000 by default.
     pub connections: usize,
@@ -32,7 +32,7 @@ pub struct Limits {
     pub write_timeout: Duration,
 }
 
-impl Default for Limits {
+impl Default for HttpLimits {
     fn default() -> Self {
         Self {
             connections: 10_000,

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use runtime_core::Monitor;
 
-use crate::Limits;
+use crate::HttpLimits;
 use crate::server::Server;
 
 /// What every server is set up with.
 #[derive(Clone, Debug)]
 pub(crate) struct Common {
-    pub(crate) limits: Limits,
+    pub(crate) limits: HttpLimits,
     pub(crate) monitor: Monitor,
 }
 
@@ -25,7 +25,7 @@ impl Common {
 impl Default for Common {
     fn default() -> Self {
         Self {
-            limits: Limits::default(),
+            limits: HttpLimits::default(),
             monitor: Monitor::null(),
         }
     }
@@ -65,7 +65,7 @@ impl Default for TunnelSettings {
 macro_rules! common_methods {
     ($($field:ident).+) => {
         /// Sets the limits of connections and requests.
-        pub fn limits(mut self, limits: crate::Limits) -> Self {
+        pub fn limits(mut self, limits: crate::HttpLimits) -> Self {
             self.$($field).+.limits = limits;
             self
         }

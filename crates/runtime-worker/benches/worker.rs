@@ -14,7 +14,7 @@ use runtime_core::{
     Credentials, CredentialsWatch, Environment, LifeCycleTracker, Monitor, Stoppable as _,
     TaskContext, TemporaryStorage, WorkerIdentity,
 };
-use runtime_gc::{Config, GarbageCollector, SystemPressure};
+use runtime_gc::{GarbageCollector, GcConfig, HostStats};
 use runtime_mocks::taskcluster::Taskcluster;
 use runtime_webhook::{LiveLog, LocalhostServer};
 use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
@@ -129,13 +129,13 @@ fn worker(
     hooks: &Arc<LocalhostServer>,
     capacity: usize,
 ) -> Worker {
-    let collector = GarbageCollector::new(Config::default(), SystemPressure::new(folder.path()));
+    let collector = GarbageCollector::new(GcConfig::default(), HostStats::new(folder.path()));
     let environment = Environment {
-        resources: collector.tracker(),
+        resource_tracker: collector.tracker(),
         storage: TemporaryStorage::open(folder.path()).expect("the folder is ours"),
         web_hooks: Arc::clone(hooks) as _,
         monitor: Monitor::null(),
-        worker: Arc::new(LifeCycleTracker::new()),
+        stop: Arc::new(LifeCycleTracker::new()),
         identity: WorkerIdentity {
             root_url: root_url.to_owned(),
             task_queue_id: QUEUE.to_owned(),
@@ -158,7 +158,7 @@ fn worker(
     .credentials(CredentialsWatch::fixed(Some(credentials)))
     .capacity(capacity)
     .plugin(log)
-    .plugin(plugins::Environment)
+    .plugin(plugins::TaskEnvVars)
     .plugin(MaxRunTime::default())
     .plugin(ExitStatus)
     .plugin(Artifacts)

@@ -61,21 +61,21 @@ pub mod payload;
 pub mod plugins;
 #[cfg(feature = "process")]
 mod process;
-#[cfg(feature = "runner")]
-pub mod runner;
 #[cfg(feature = "signals")]
 mod signals;
+#[cfg(feature = "runner")]
+pub mod worker_runner;
 
 pub use engine::{Engine, Exit, ExtractError, ResultSet, Sandbox, SandboxBuilder};
 pub use plugin::{Plugin, TaskPlugin, Verdict};
 #[cfg(feature = "process")]
-pub use process::{Ladder, ProcessEngine};
+pub use process::{ProcessEngine, StopSignals};
 pub use record::{NoObserver, Observer, TaskEvent, TaskRecord, TaskReport, Usage};
 pub use resolution::Resolution;
 #[cfg(feature = "signals")]
 pub use signals::Signals;
 pub use task_run::TaskRun;
 pub use worker::{
-    Admission, AlwaysAdmit, BuildError, CollectorAdmission, Refusal, Timing, Worker, WorkerBuilder,
-    measure_collections,
+    Admission, AdmissionRefusal, AlwaysAdmit, BuildError, CollectorAdmission, Timing, Worker,
+    WorkerBuilder, record_gc_metrics,
 };

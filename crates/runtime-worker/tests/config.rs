@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use runtime_core::TemporaryStorage;
-use runtime_gc::{Amount, Mark};
+use runtime_gc::{Amount, Threshold};
 use runtime_worker::config::{self, ConfigError, Format, ShutdownConfig, WorkerConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ fn config() -> Value {
         "dataFolder": "/var/lib/worker",
         "credentials": { "clientId": "me", "accessToken": "hunter2" },
         "collector": {
-            "limits": { "minFreeDisk": { "limit": "10 GiB", "rest": "20%" } },
+            "limits": { "minFreeDisk": { "trigger": "10 GiB", "target": "20%" } },
             "cheap": { "maxAge": "7 d" },
         },
         "timing": { "cancelPoll": 20 },
@@ -55,7 +55,7 @@ fn every_format_says_the_same() {
         clientId = 'me'
         accessToken = 'hunter2'
         [collector]
-        limits = { minFreeDisk = { limit = '10 GiB', rest = '20%' } }
+        limits = { minFreeDisk = { trigger = '10 GiB', target = '20%' } }
         cheap = { maxAge = '7 d' }
         [timing]
         cancelPoll = 20
@@ -74,7 +74,7 @@ fn every_format_says_the_same() {
         );
         let token = &config.credentials.expect("there are some").access_token;
         assert_eq!(token.expose(), "hunter2");
-        let mark = Mark::at(Amount::Absolute(10 << 30)).rest(Amount::Percent(20.0));
+        let mark = Threshold::at(Amount::Absolute(10 << 30)).target(Amount::Percent(20.0));
         assert_eq!(config.collector.limits.min_free_disk, Some(mark));
         let week = Duration::from_secs(7 * 24 * 60 * 60);
         assert_eq!(config.collector.cheap.max_age, Some(week));
@@ -109,9 +109,9 @@ fn what_is_wrong_with_a_limit_is_told_for_the_way_in_which_it_is_written() {
         let problems = problems(|config| config["collector"]["limits"]["minFreeDisk"] = limit);
         problems.join("\n")
     };
-    let text = problem(json!({ "limit": "1 GiB", "rset": "2 GiB" }));
+    let text = problem(json!({ "trigger": "1 GiB", "tragt": "2 GiB" }));
     assert!(
-        text.contains("`collector.limits.minFreeDisk.rset` is no key; did you mean `rest`?"),
+        text.contains("`collector.limits.minFreeDisk.tragt` is no key; did you mean `target`?"),
         "{text}"
     );
     let text = problem(json!("20 apples"));
@@ -122,7 +122,7 @@ fn what_is_wrong_with_a_limit_is_told_for_the_way_in_which_it_is_written() {
     let text = problem(json!(true));
     assert!(
         text.contains(
-            "`collector.limits.minFreeDisk`: does not fit its description: A limit, or `{\"limit\""
+            "`collector.limits.minFreeDisk`: does not fit its description: A trigger, or `{\"trigger\""
         ),
         "{text}"
     );
@@ -180,7 +180,7 @@ fn a_worker_keeps_some_room_unless_it_is_told_otherwise() {
     let collector = read(&value).expect("it is right").collector;
     assert_eq!(
         collector.limits.min_free_disk,
-        Some(Mark::at(Amount::Absolute(1 << 30)))
+        Some(Threshold::at(Amount::Absolute(1 << 30)))
     );
 }
 
@@ -283,29 +283,29 @@ fn every_interval_of_a_file_reaches_the_worker() {
         "claimGrace",
         "retryPause",
         "claimPause",
-        "claimAnswer",
-        "claimHold",
-        "kill",
-        "hang",
+        "immediateClaimTimeout",
+        "gracefulClaimTimeout",
+        "killTimeout",
+        "hangTimeout",
         "shutdown",
         "shutdownReserve",
     ];
     let mut config = config();
     let seconds = keys.iter().zip(1000..).collect::<BTreeMap<_, u32>>();
     config["timing"] = json!(seconds);
-    config["timing"]["emptyPause"] = json!(0.25);
+    config["timing"]["emptyClaimDelay"] = json!(0.25);
     let timing = read(&config).expect("it is right").timing.to_timing();
-    assert_eq!(timing.empty_pause, Duration::from_millis(250));
+    assert_eq!(timing.empty_claim_delay, Duration::from_millis(250));
     let set = [
         timing.cancel_poll,
         timing.reclaim_margin,
         timing.claim_grace,
         timing.retry_pause,
         timing.claim_pause,
-        timing.claim_answer,
-        timing.claim_hold,
-        timing.kill,
-        timing.hang,
+        timing.immediate_claim_timeout,
+        timing.graceful_claim_timeout,
+        timing.kill_timeout,
+        timing.hang_timeout,
         timing.shutdown,
         timing.shutdown_reserve,
     ];
@@ -352,7 +352,7 @@ fn a_file_without_a_word_lacks_what_must_be_there() {
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let missing = config::load::<WorkerConfig>(Path::new("/nowhere/worker.yml"));
-    let error = runtime_core::chain(&missing.expect_err("there is none"));
+    let error = runtime_core::error_chain(&missing.expect_err("there is none"));
     assert_eq!(error.matches("/nowhere/worker.yml").count(), 1, "{error}");
     let odd = config::load::<WorkerConfig>(Path::new("worker.ini")).expect_err("no format");
     assert!(
@@ -371,7 +371,7 @@ fn a_file_that_is_wrong_is_named_once_with_what_is_wrong_in_it() {
         let file = folder.path().join(name);
         std::fs::write(&file, text).expect("the folder is ours");
         let error = config::load::<WorkerConfig>(&file).expect_err("it is wrong");
-        let error = runtime_core::chain(&error);
+        let error = runtime_core::error_chain(&error);
         assert_eq!(error.matches(name).count(), 1, "{error}");
         assert!(error.contains(wrong), "{error}");
     }
@@ -385,7 +385,7 @@ fn text_that_is_not_of_its_format_gives_no_secret_away() {
         ("accessToken: [hunter2", Format::Yaml),
     ] {
         let error = config::parse::<WorkerConfig>(text, format).expect_err("it is broken");
-        let shown = format!("{error:?} {}", runtime_core::chain(&error));
+        let shown = format!("{error:?} {}", runtime_core::error_chain(&error));
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 }

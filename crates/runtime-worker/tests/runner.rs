@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use runtime_core::{CredentialsCell, ShutdownSource as _, StopStage};
 use runtime_monitoring::{LineFormat, LogBuilder, LogConfig, LoggingMonitor};
-use runtime_worker::runner::{self, ErrorReport, FromRunner, Line, ToRunner, parse_line};
+use runtime_worker::worker_runner::{self, ErrorReport, FromRunner, Line, ToRunner, parse_line};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex};
@@ -42,14 +42,15 @@ async fn soon<T>(work: impl Future<Output = T>) -> T {
 
 fn connect() -> (
     Peer,
-    runner::Runner,
-    runner::Termination,
+    worker_runner::WorkerRunner,
+    worker_runner::Termination,
     Arc<CredentialsCell>,
 ) {
     let (to_worker, input) = duplex(4096);
     let (output, from_worker) = duplex(4096);
     let cell = Arc::new(CredentialsCell::new(None));
-    let (runner, termination) = runner::connect(BufReader::new(input), output, Arc::clone(&cell));
+    let (runner, termination) =
+        worker_runner::connect(BufReader::new(input), output, Arc::clone(&cell));
     let from_worker = BufReader::new(from_worker).lines();
     let peer = Peer {
         to_worker,

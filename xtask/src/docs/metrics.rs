@@ -21,7 +21,7 @@ const METHODS: &[&str] = &[
 
 /// A line of the catalog.
 #[derive(Debug, PartialEq, Eq)]
-struct Described<'a> {
+struct MetricDescriptor<'a> {
     kind: &'a str,
     unit: &'a str,
     name: &'a str,
@@ -40,17 +40,17 @@ pub(super) fn generate(files: &[File]) -> Result<Generated> {
     Ok(Generated { path, text })
 }
 
-fn parse(text: &str) -> Vec<Described<'_>> {
+fn parse(text: &str) -> Vec<MetricDescriptor<'_>> {
     let lines = text.lines().skip_while(|line| *line != "catalog! {");
     lines.skip(1).map_while(parse_line).collect()
 }
 
-fn parse_line(line: &str) -> Option<Described<'_>> {
+fn parse_line(line: &str) -> Option<MetricDescriptor<'_>> {
     let (words, rest) = line.trim().split_once(" \"")?;
     let (kind, unit) = words.split_once(' ')?;
     let (name, help) = rest.split_once("\" \"")?;
     let help = help.strip_suffix('"')?;
-    Some(Described {
+    Some(MetricDescriptor {
         kind,
         unit,
         name,
@@ -58,7 +58,7 @@ fn parse_line(line: &str) -> Option<Described<'_>> {
     })
 }
 
-fn check(metrics: &[Described<'_>], files: &[File]) -> Result<()> {
+fn check(metrics: &[MetricDescriptor<'_>], files: &[File]) -> Result<()> {
     let sources = files.iter().filter(|file| {
         let is_library = file.path.starts_with("crates/") && file.path.contains("/src/");
         is_library && file.has_extension("rs") && file.path != CATALOG
@@ -111,7 +111,7 @@ fn named(code: &str) -> Vec<&str> {
     names
 }
 
-impl Described<'_> {
+impl MetricDescriptor<'_> {
     /// The name without the prefixes, which code that counts does not repeat.
     fn own_name(&self) -> &str {
         self.name.rsplit('.').next().unwrap_or(self.name)
@@ -135,7 +135,7 @@ impl Described<'_> {
     }
 }
 
-fn page(metrics: &[Described<'_>]) -> String {
+fn page(metrics: &[MetricDescriptor<'_>]) -> String {
     let mut page = "# Metrics\n\n\
         <!-- Written by `cargo xtask docs --write` of the catalog in `runtime-monitoring`. -->\n\n\
         What a worker counts and measures by itself. Code of engines and plugins adds its own, see \

@@ -11,8 +11,8 @@ use runtime_gc::{CostClass, ResourceTracker};
 use super::folder::{Folder, Place, Policy};
 use super::root::Root;
 use super::sweep::{Found, Sweep};
-use super::{FolderCache, FolderKey, OpenError};
-use crate::{Build, Cache, RequireError, Sharing};
+use super::{FolderCache, FolderKey, OpenCacheError};
+use crate::{Cache, ConstructionContext, RequireError, Sharing};
 
 /// Settings of a [`FolderCache`] that is not open yet.
 #[must_use = "nothing happens before it is opened"]
@@ -70,7 +70,7 @@ impl<K: FolderKey> FolderCacheBuilder<K> {
     ///
     /// # Errors
     ///
-    /// An [`OpenError`] if another process has the root, another version wrote it, or it cannot be used.
+    /// An [`OpenCacheError`] if another process has the root, another version wrote it, or it cannot be used.
     /// What is wrong with a single folder is no error: the folder is removed.
     ///
     /// # Panics
@@ -80,16 +80,16 @@ impl<K: FolderKey> FolderCacheBuilder<K> {
     /// # Cancel safety
     ///
     /// The root may stay locked for a moment after the future was dropped.
-    pub async fn open(self, tracker: ResourceTracker) -> Result<FolderCache<K>, OpenError> {
+    pub async fn open(self, tracker: ResourceTracker) -> Result<FolderCache<K>, OpenCacheError> {
         let root = self.root.clone();
         let opened = tokio::task::spawn_blocking(move || self.open_blocking(tracker)).await;
         opened.unwrap_or_else(|error| {
             let source = io::Error::other(error);
-            Err(OpenError::Io { root, source })
+            Err(OpenCacheError::Io { root, source })
         })
     }
 
-    fn open_blocking(self, tracker: ResourceTracker) -> Result<FolderCache<K>, OpenError> {
+    fn open_blocking(self, tracker: ResourceTracker) -> Result<FolderCache<K>, OpenCacheError> {
         let name = self.name.unwrap_or_else(|| {
             let name = self.root.file_name().unwrap_or(self.root.as_os_str());
             name.to_string_lossy().into_owned()
@@ -98,7 +98,7 @@ impl<K: FolderKey> FolderCacheBuilder<K> {
         let mut sweep = Sweep::new(&root);
         let found = sweep
             .run(|record| K::deserialize(&record.key).ok())
-            .map_err(|source| OpenError::Io {
+            .map_err(|source| OpenCacheError::Io {
                 root: self.root,
                 source,
             })?;
@@ -134,7 +134,7 @@ fn adopt<K: FolderKey>(
 }
 
 /// The constructor of the cache inside, which is always given another one.
-async fn refuse<K>(_: K, _: Build) -> Result<Folder, RequireError> {
+async fn refuse<K>(_: K, _: ConstructionContext) -> Result<Folder, RequireError> {
     unreachable!("each folder is required with a function that fills it")
 }
 

@@ -14,26 +14,26 @@ use super::folder::{Folder, Place, Policy};
 use super::record::Record;
 use super::root::{Owned, Root};
 use crate::inner::Key;
-use crate::{Build, Constructor};
+use crate::{ConstructionContext, Constructor};
 
 /// An empty folder to be filled. A clone is the same folder.
 ///
 /// If the one who fills it fails, panics or is dropped, the folder is removed. It must not keep writing after that.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub struct NewFolder {
     path: PathBuf,
-    build: Build,
+    build: ConstructionContext,
     tracker: ResourceTracker,
 }
 
-impl Draft {
+impl NewFolder {
     /// The folder. It stays at this path for as long as it is cached.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Tells everybody who waits how far it is, see [`Build::progress`].
+    /// Tells everybody who waits how far it is, see [`ConstructionContext::progress`].
     pub fn progress(&self, done: u64, total: Option<u64>, what: impl Into<String>) {
         self.build.progress(done, total, what);
     }
@@ -73,20 +73,20 @@ impl<F> Clone for Fill<F> {
 impl<K, F, Fut, E> Constructor<K, Folder> for Fill<F>
 where
     K: Key + Serialize,
-    F: Fn(Draft) -> Fut + Send + Sync + 'static,
+    F: Fn(NewFolder) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), E>> + Send,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     async fn construct(
         &self,
         key: K,
-        build: Build,
+        build: ConstructionContext,
     ) -> Result<Folder, Box<dyn Error + Send + Sync>> {
         let (root, key) = (Arc::clone(&self.root), serde_json::to_value(&key)?);
         let record = Record::new(key, build.began());
         let begin = move || Unfinished::begin(root, record);
         let unfinished = tokio::task::spawn_blocking(begin).await??;
-        let draft = Draft {
+        let draft = NewFolder {
             path: unfinished.folder.clone(),
             build,
             tracker: self.root.tracker.clone(),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// A root could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum OpenError {
+pub enum OpenCacheError {
     /// Another cache, of this process or another, has it open.
     #[error(
         "the cache root `{}` is in use{}; give each worker a root of its own, or stop the other one",
@@ -39,7 +39,7 @@ pub enum OpenError {
     },
 }
 
-impl OpenError {
+impl OpenCacheError {
     /// Whether it may work later without anybody's help: when the other one has ended.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -184,11 +184,11 @@ impl Resource for Folder {
                 .is_none_or(|check| check(&self.path))
     }
 
-    fn outlives_cache(&self) -> bool {
+    fn is_persistent(&self) -> bool {
         true
     }
 
-    fn kept(&self) {
+    fn on_committed(&self) {
         if self.policy.trusts_users()
             && let Err(error) = self.move_record(Place::Leases, Place::Index)
         {
@@ -197,7 +197,7 @@ impl Resource for Folder {
         }
     }
 
-    fn discarded(&self) {
+    fn on_discarded(&self) {
         if let Err(error) = self.forget() {
             let path = self.path.display();
             tracing::warn!(%path, %error, "its record cannot be removed, it is tried again");

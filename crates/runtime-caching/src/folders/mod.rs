@@ -13,10 +13,10 @@ mod root;
 mod sweep;
 
 pub use builder::FolderCacheBuilder;
-pub use draft::Draft;
-pub use error::{CommitError, OpenError};
+pub use draft::NewFolder;
+pub use error::{CommitError, OpenCacheError};
 pub use handle::FolderHandle;
-pub use sweep::Swept;
+pub use sweep::SweepReport;
 
 use std::error::Error;
 use std::fmt;
@@ -29,7 +29,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::inner::Key;
-use crate::{Cache, Progress, RequireError};
+use crate::{Cache, ConstructionProgress, RequireError};
 use draft::Fill;
 use folder::{Folder, Policy};
 use root::Root;
@@ -55,14 +55,14 @@ impl<K: Key + Serialize + DeserializeOwned> FolderKey for K {}
 /// only the end of the process, has to be synced by them.
 ///
 /// ```
-/// use runtime_caching::{Draft, FolderCache, Lookup};
+/// use runtime_caching::{NewFolder, FolderCache, Lookup};
 /// use runtime_gc::ResourceTracker;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let root = tempfile::tempdir()?;
 /// # let root = root.path().join("downloads");
-/// let make = async |draft: Draft| std::fs::write(draft.path().join("content"), "precious");
+/// let make = async |draft: NewFolder| std::fs::write(draft.path().join("content"), "precious");
 ///
 /// let cache = FolderCache::<String>::builder(&root).open(ResourceTracker::detached()).await?;
 /// drop(cache.require(&"a".to_owned(), make).await?);
@@ -79,7 +79,7 @@ pub struct FolderCache<K: FolderKey> {
     cache: Cache<K, Folder>,
     root: Arc<Root>,
     policy: Arc<Policy>,
-    found: Swept,
+    found: SweepReport,
 }
 
 /// A folder, as the filter of a purge sees it.
@@ -123,7 +123,7 @@ impl<K: FolderKey> FolderCache<K> {
         fill: F,
     ) -> Result<FolderHandle<K>, RequireError>
     where
-        F: Fn(Draft) -> Fut + Send + Sync + 'static,
+        F: Fn(NewFolder) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
@@ -147,10 +147,10 @@ impl<K: FolderKey> FolderCache<K> {
         &self,
         key: &K,
         fill: F,
-        mut listener: impl FnMut(&Progress) + Send,
+        mut listener: impl FnMut(&ConstructionProgress) + Send,
     ) -> Result<FolderHandle<K>, RequireError>
     where
-        F: Fn(Draft) -> Fut + Send + Sync + 'static,
+        F: Fn(NewFolder) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
@@ -162,7 +162,7 @@ impl<K: FolderKey> FolderCache<K> {
         loop {
             let handle = self
                 .cache
-                .require_by(key, fill.clone(), &mut listener)
+                .require_with_constructor(key, fill.clone(), &mut listener)
                 .await?;
             // Nothing may await between this and the caller: who is dropped there has not changed anything yet.
             match handle.lend() {
@@ -222,7 +222,7 @@ impl<K: FolderKey> FolderCache<K> {
     /// # Cancel safety
     ///
     /// Once begun it goes on; only its outcome is lost if the future is dropped.
-    pub async fn sweep(&self) -> io::Result<Swept> {
+    pub async fn sweep(&self) -> io::Result<SweepReport> {
         let (root, cache) = (Arc::clone(&self.root), self.cache.clone());
         let sweep = move || {
             let mut sweep = Sweep::new(&root);
@@ -239,7 +239,7 @@ impl<K: FolderKey> FolderCache<K> {
 
     /// What was found when the root was opened.
     #[must_use]
-    pub fn found(&self) -> &Swept {
+    pub fn found(&self) -> &SweepReport {
         &self.found
     }
 

@@ -23,7 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use runtime_gc::ResourceTracker;
 
-use super::OpenError;
+use super::OpenCacheError;
 use super::disk;
 use super::leftover::Leftover;
 
@@ -57,8 +57,8 @@ impl Root {
         path: &Path,
         name: &str,
         tracker: ResourceTracker,
-    ) -> Result<Arc<Self>, OpenError> {
-        let io = |source| OpenError::Io {
+    ) -> Result<Arc<Self>, OpenCacheError> {
+        let io = |source| OpenCacheError::Io {
             root: path.to_owned(),
             source,
         };
@@ -160,15 +160,15 @@ impl Root {
         }
     }
 
-    fn check_format(&self) -> Result<(), OpenError> {
+    fn check_format(&self) -> Result<(), OpenCacheError> {
         let path = self.path.join("format");
-        let io = |source| OpenError::Io {
+        let io = |source| OpenCacheError::Io {
             root: self.path.clone(),
             source,
         };
         match std::fs::read_to_string(&path) {
             Ok(text) if text.trim() == FORMAT => Ok(()),
-            Ok(text) => Err(OpenError::Format {
+            Ok(text) => Err(OpenCacheError::Format {
                 root: self.path.clone(),
                 found: text.trim().to_owned(),
             }),
@@ -186,9 +186,9 @@ impl Drop for Owned {
     }
 }
 
-fn lock(root: &Path) -> Result<File, OpenError> {
+fn lock(root: &Path) -> Result<File, OpenCacheError> {
     let path = root.join(".lock");
-    let wrap = |source| OpenError::Io {
+    let wrap = |source| OpenCacheError::Io {
         root: root.to_owned(),
         source,
     };
@@ -203,7 +203,7 @@ fn lock(root: &Path) -> Result<File, OpenError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(OpenError::Locked {
+            return Err(OpenCacheError::Locked {
                 root: root.to_owned(),
                 holder: holder(&mut file),
             });

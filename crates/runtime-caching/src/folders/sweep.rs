@@ -14,7 +14,7 @@ use super::root::{Owned, Root};
 /// What was found in a root, and what became of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Swept {
+pub struct SweepReport {
     /// Folders that are in the cache now.
     pub adopted: usize,
     /// Folders that were being made or changed when their process ended. They go.
@@ -29,7 +29,7 @@ pub struct Swept {
     pub trash: usize,
 }
 
-impl Swept {
+impl SweepReport {
     /// Whether all was as it should be.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -42,7 +42,7 @@ impl Swept {
     }
 }
 
-impl fmt::Display for Swept {
+impl fmt::Display for SweepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -66,12 +66,12 @@ pub(super) struct Found<K> {
 /// first, and whoever removes something is in charge to the end, so nothing of theirs looks left over.
 pub(super) struct Sweep<'a> {
     root: &'a Arc<Root>,
-    pub(super) swept: Swept,
+    pub(super) swept: SweepReport,
 }
 
 impl<'a> Sweep<'a> {
     pub(super) fn new(root: &'a Arc<Root>) -> Self {
-        let swept = Swept::default();
+        let swept = SweepReport::default();
         Self { root, swept }
     }
 

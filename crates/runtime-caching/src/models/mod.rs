@@ -16,7 +16,7 @@ use loom::future::block_on;
 use loom::thread;
 use runtime_gc::{DisposeError, Footprint, ResourceTracker};
 
-use crate::{Build, Cache, Resource, Sharing};
+use crate::{Cache, ConstructionContext, Resource, Sharing};
 
 #[derive(Debug)]
 struct Item;
@@ -37,7 +37,7 @@ fn cache(sharing: Sharing) -> (Cache<u8, Item>, Arc<AtomicUsize>) {
     let made = Arc::new(AtomicUsize::new(0));
     let make = {
         let made = Arc::clone(&made);
-        move |_: u8, _: Build| {
+        move |_: u8, _: ConstructionContext| {
             let made = Arc::clone(&made);
             async move {
                 yield_once().await;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use runtime_caching::{Draft, FolderCache, Lookup, Sharing, Uncommitted};
-use runtime_gc::{Config, GarbageCollector, Pressure, Readings};
+use runtime_caching::{FolderCache, Lookup, NewFolder, Sharing, Uncommitted};
+use runtime_gc::{GarbageCollector, GcConfig, Stats, SystemStats};
 use tokio::sync::Notify;
 use tracing::span;
 use tracing::{Event, Metadata, Subscriber};
@@ -16,9 +16,9 @@ use tracing::{Event, Metadata, Subscriber};
 #[derive(Debug)]
 pub(crate) struct Idle;
 
-impl Pressure for Idle {
-    fn read(&self) -> Readings {
-        Readings::default()
+impl SystemStats for Idle {
+    fn read(&self) -> Stats {
+        Stats::default()
     }
 }
 
@@ -32,7 +32,7 @@ pub(crate) async fn open(
     name: &str,
     sharing: Sharing,
 ) -> (Folders, GarbageCollector) {
-    let collector = GarbageCollector::new(Config::default(), Idle);
+    let collector = GarbageCollector::new(GcConfig::default(), Idle);
     let builder = FolderCache::builder(folder.join(name)).sharing(sharing);
     let cache = builder
         .open(collector.tracker())
@@ -47,7 +47,7 @@ pub(crate) fn write(folder: &Path, text: &str) -> io::Result<()> {
     fs::write(folder.join("second"), text)
 }
 
-async fn fill(draft: Draft) -> io::Result<()> {
+async fn fill(draft: NewFolder) -> io::Result<()> {
     write(draft.path(), "made")
 }
 
@@ -75,7 +75,7 @@ async fn shared(folder: &Path) {
     promise(folder, "shared-kept");
     drop(kept);
     drop(cache.require(&key("kept"), fill).await.unwrap());
-    let failing = async |draft: Draft| {
+    let failing = async |draft: NewFolder| {
         write(draft.path(), "half")?;
         Err::<(), _>(io::Error::other("no network"))
     };
@@ -99,7 +99,7 @@ async fn shared(folder: &Path) {
 async fn abandon_a_construction(cache: &Folders) {
     let (others, begun) = (cache.len(), Arc::new(Notify::new()));
     let tell = Arc::clone(&begun);
-    let half = move |draft: Draft| {
+    let half = move |draft: NewFolder| {
         let tell = Arc::clone(&tell);
         async move {
             fs::write(draft.path().join("first"), "half")?;

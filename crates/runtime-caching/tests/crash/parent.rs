@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use runtime_caching::{Draft, Lookup, Sharing};
+use runtime_caching::{Lookup, NewFolder, Sharing};
 
 use crate::child::{EXCLUSIVE, KEEPING, open};
 
@@ -153,6 +153,6 @@ impl Check<'_> {
     }
 }
 
-async fn fill(draft: Draft) -> io::Result<()> {
+async fn fill(draft: NewFolder) -> io::Result<()> {
     fs::write(draft.path().join("first"), "new")
 }

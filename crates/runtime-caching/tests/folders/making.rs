@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use runtime_caching::{Draft, RequireError, Sharing};
+use runtime_caching::{NewFolder, RequireError, Sharing};
 use tokio::sync::Semaphore;
 
 use crate::support::{EXCLUSIVE, Place, fill, get, settle, write};
@@ -15,7 +15,7 @@ use crate::support::{EXCLUSIVE, Place, fill, get, settle, write};
 async fn a_failure_leaves_nothing_on_disk() {
     let place = Place::new();
     let cache = place.open(Sharing::Shared).await;
-    let fail = |draft: Draft| async move {
+    let fail = |draft: NewFolder| async move {
         write(draft.path(), "half")?;
         Err::<(), _>(io::Error::other("no network"))
     };
@@ -32,7 +32,7 @@ async fn a_failure_leaves_nothing_on_disk() {
 async fn a_panic_leaves_nothing_on_disk() {
     let place = Place::new();
     let cache = place.open(Sharing::Shared).await;
-    let panic = |draft: Draft| async move {
+    let panic = |draft: NewFolder| async move {
         write(draft.path(), "half")?;
         panic!("no {}", "way");
         #[expect(unreachable_code, reason = "it gives the type")]
@@ -48,7 +48,7 @@ async fn a_panic_leaves_nothing_on_disk() {
 async fn a_folder_that_nobody_waits_for_any_more_is_removed() {
     let place = Place::new();
     let cache = place.open(Sharing::Shared).await;
-    let hang = |draft: Draft| async move {
+    let hang = |draft: NewFolder| async move {
         write(draft.path(), "half")?;
         std::future::pending::<io::Result<()>>().await
     };
@@ -166,13 +166,13 @@ async fn a_task_s_read_only_folders_and_links_do_not_keep_it_from_being_removed(
 async fn a_lack_of_room_is_told_from_other_failures() {
     let place = Place::new();
     let cache = place.open(Sharing::Shared).await;
-    for (kind, is_lack_of_room) in [
+    for (kind, is_disk_full) in [
         (io::ErrorKind::StorageFull, true),
         (io::ErrorKind::QuotaExceeded, true),
         (io::ErrorKind::PermissionDenied, false),
     ] {
-        let fail = move |_: Draft| ready(Err::<(), _>(io::Error::from(kind)));
+        let fail = move |_: NewFolder| ready(Err::<(), _>(io::Error::from(kind)));
         let error = cache.require(&"a".to_owned(), fail).await.unwrap_err();
-        assert_eq!(error.is_lack_of_room(), is_lack_of_room, "{kind}");
+        assert_eq!(error.is_disk_full(), is_disk_full, "{kind}");
     }
 }

@@ -24,7 +24,7 @@ async fn an_idle_folder_that_was_purged_is_gone_at_once_and_removed_later() {
     assert_eq!(place.counts(), [1, 0, 2, 0]);
     place.collector.collect().await;
     assert_eq!(place.counts(), [1, 0, 1, 0]);
-    assert_eq!(lookup_after_reopening(&place, cache).await, Lookup::Made);
+    assert_eq!(lookup_after_reopening(&place, cache).await, Lookup::Miss);
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn a_shared_folder_that_was_purged_while_in_use_stays_for_its_user_only() 
     );
     place.collector.collect().await;
     assert_eq!(read(&handle), "whole");
-    assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Made);
+    assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Miss);
     drop(handle);
     place.collector.collect().await;
     assert_eq!(place.counts(), [1, 0, 1, 0]);
@@ -55,7 +55,7 @@ async fn a_folder_that_was_purged_while_it_is_changed_is_not_brought_back_by_its
     assert_eq!(place.counts(), [0, 0, 1, 0]);
     place.collector.collect().await;
     assert_eq!(place.counts(), [0, 0, 0, 0]);
-    assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Made);
+    assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Miss);
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +85,7 @@ async fn a_purge_that_arrives_while_a_folder_is_being_made_is_not_lost() {
     drop(handle);
     place.collector.collect().await;
     assert_eq!(place.counts(), [0, 0, 0, 0]);
-    assert_eq!(lookup_after_reopening(&place, cache).await, Lookup::Made);
+    assert_eq!(lookup_after_reopening(&place, cache).await, Lookup::Miss);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
-use runtime_caching::{FolderCache, Lookup, OpenError, Sharing, Swept, Uncommitted};
+use runtime_caching::{FolderCache, Lookup, OpenCacheError, Sharing, SweepReport, Uncommitted};
 use runtime_gc::{Footprint, Size};
 
 use crate::support::{EXCLUSIVE, Place, get, read, write};
@@ -13,7 +13,7 @@ async fn a_shared_folder_is_found_again_at_the_same_path() {
     let place = Place::new();
     let cache = place.open(Sharing::Shared).await;
     let made = get(&cache, "a").await.unwrap();
-    assert_eq!(made.lookup(), Lookup::Made);
+    assert_eq!(made.lookup(), Lookup::Miss);
     let (path, created) = (made.path().to_owned(), made.created());
     drop((made, cache));
 
@@ -86,7 +86,7 @@ async fn a_second_cache_on_a_root_is_told_who_has_it() {
     let cache = place.open(Sharing::Shared).await;
     let error = place.try_open(Sharing::Shared).await.unwrap_err();
     assert!(error.is_transient());
-    let OpenError::Locked { holder, .. } = &error else {
+    let OpenCacheError::Locked { holder, .. } = &error else {
         panic!("{error}");
     };
     assert_eq!(*holder, Some(std::process::id()));
@@ -99,7 +99,7 @@ async fn a_second_cache_on_a_root_is_told_who_has_it() {
     drop(cache);
     let still = place.try_open(Sharing::Shared).await;
     assert!(
-        matches!(still, Err(OpenError::Locked { .. })),
+        matches!(still, Err(OpenCacheError::Locked { .. })),
         "a folder is in use"
     );
     drop(handle);
@@ -112,7 +112,7 @@ async fn a_root_of_another_version_is_left_alone() {
     drop(place.open(Sharing::Shared).await);
     fs::write(place.root().join("format"), "99").unwrap();
     let error = place.try_open(Sharing::Shared).await.unwrap_err();
-    assert!(matches!(&error, OpenError::Format { found, .. } if found == "99"));
+    assert!(matches!(&error, OpenCacheError::Format { found, .. } if found == "99"));
     assert!(!error.is_transient());
 }
 
@@ -122,7 +122,7 @@ async fn a_root_that_cannot_be_made_is_named() {
     fs::write(place.root(), "a file").unwrap();
     let error = place.try_open(Sharing::Shared).await.unwrap_err();
     let root = place.root().display().to_string();
-    assert!(matches!(error, OpenError::Io { .. }));
+    assert!(matches!(error, OpenCacheError::Io { .. }));
     assert!(error.to_string().contains(&root), "{error}");
 }
 
@@ -172,7 +172,7 @@ async fn keys_of_another_type_are_not_mistaken_for_ours() {
     drop((get(&cache, "a").await.unwrap(), cache));
     let builder = FolderCache::<u32>::builder(place.root());
     let cache = builder.open(place.collector.tracker()).await.unwrap();
-    let mut expected = Swept::default();
+    let mut expected = SweepReport::default();
     (expected.unreadable, expected.unknown) = (1, 1);
     assert_eq!(*cache.found(), expected);
     place.collector.collect().await;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use runtime_caching::{
-    Draft, FolderCache, FolderHandle, OpenError, RequireError, Sharing, Uncommitted,
+    FolderCache, FolderHandle, NewFolder, OpenCacheError, RequireError, Sharing, Uncommitted,
 };
-use runtime_gc::{Config, GarbageCollector, Pressure, Readings};
+use runtime_gc::{GarbageCollector, GcConfig, Stats, SystemStats};
 
 pub(crate) const EXCLUSIVE: Sharing = Sharing::Exclusive(Uncommitted::Dispose);
 
@@ -16,9 +16,9 @@ pub(crate) const EXCLUSIVE: Sharing = Sharing::Exclusive(Uncommitted::Dispose);
 #[derive(Debug)]
 struct Idle;
 
-impl Pressure for Idle {
-    fn read(&self) -> Readings {
-        Readings::default()
+impl SystemStats for Idle {
+    fn read(&self) -> Stats {
+        Stats::default()
     }
 }
 
@@ -31,7 +31,7 @@ impl Place {
     pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().expect("there is a temporary folder"),
-            collector: GarbageCollector::new(Config::default(), Idle),
+            collector: GarbageCollector::new(GcConfig::default(), Idle),
         }
     }
 
@@ -42,7 +42,7 @@ impl Place {
     pub(crate) async fn try_open(
         &self,
         sharing: Sharing,
-    ) -> Result<FolderCache<String>, OpenError> {
+    ) -> Result<FolderCache<String>, OpenCacheError> {
         let builder = FolderCache::builder(self.root()).sharing(sharing);
         builder.open(self.collector.tracker()).await
     }
@@ -78,7 +78,7 @@ impl Place {
 }
 
 /// Fills a folder with one file.
-pub(crate) async fn fill(draft: Draft) -> io::Result<()> {
+pub(crate) async fn fill(draft: NewFolder) -> io::Result<()> {
     write(draft.path(), "whole")
 }
 

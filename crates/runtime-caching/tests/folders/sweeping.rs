@@ -30,7 +30,7 @@ async fn a_record_without_its_folder_goes() {
     let cache = place.open(Sharing::Shared).await;
     assert_eq!((cache.found().missing, cache.len()), (1, 0));
     assert_eq!(place.counts(), [0, 0, 0, 0]);
-    assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Made);
+    assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Miss);
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_damaged_record_costs_its_folder_and_nothing_else() {
         assert_eq!((cache.found().unreadable, cache.len()), (1, 0), "{damage}");
         place.collector.collect().await;
         assert_eq!(place.counts(), [0, 0, 0, 0]);
-        assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Made);
+        assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Miss);
     }
 }
 
@@ -99,7 +99,7 @@ async fn a_folder_that_was_deleted_is_a_miss() {
         handle.commit().await.unwrap();
         fs::remove_dir_all(&path).unwrap();
         let handle = get(&cache, "a").await.unwrap();
-        assert_eq!((handle.lookup(), &*read(&handle)), (Lookup::Made, "whole"));
+        assert_eq!((handle.lookup(), &*read(&handle)), (Lookup::Miss, "whole"));
         assert_ne!(handle.path(), path);
         handle.commit().await.unwrap();
         let report = place.collector.collect().await;
@@ -115,7 +115,7 @@ async fn a_record_that_was_deleted_is_a_miss_for_who_would_change_the_folder() {
     get(&cache, "a").await.unwrap().commit().await.unwrap();
     fs::remove_file(place.record()).unwrap();
     let handle = get(&cache, "a").await.unwrap();
-    assert_eq!(handle.lookup(), Lookup::Made);
+    assert_eq!(handle.lookup(), Lookup::Miss);
     place.collector.collect().await;
     assert_eq!(place.counts(), [0, 1, 1, 0]);
 }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use runtime_caching::{Draft, FolderCache, FolderHandle, OpenError, Sharing, Uncommitted};
-use runtime_gc::{Config, GarbageCollector, Mark};
+use runtime_caching::{FolderCache, FolderHandle, NewFolder, OpenCacheError, Sharing, Uncommitted};
+use runtime_gc::{GarbageCollector, GcConfig, Threshold};
 use tokio::task::{JoinSet, yield_now};
 
 use crate::ops::{End, KEYS, Op};
@@ -78,7 +78,7 @@ impl Model {
     }
 }
 
-async fn fill(model: Arc<Model>, draft: Draft) -> io::Result<()> {
+async fn fill(model: Arc<Model>, draft: NewFolder) -> io::Result<()> {
     let made_at = model.tick();
     for i in 0..20 {
         fs::write(draft.path().join(format!("file-{i}")), "x")?;
@@ -139,8 +139,8 @@ pub(crate) async fn play(sharing: Sharing, seed: u64, sessions: Vec<Vec<Vec<Op>>
 
 impl Session {
     async fn open(root: &Path, sharing: Sharing, model: &Arc<Model>) -> Self {
-        let mut config = Config::default();
-        config.limits.max_count = Some(Mark::at(3).rest(1));
+        let mut config = GcConfig::default();
+        config.limits.max_count = Some(Threshold::at(3).target(1));
         config.retry_first = Duration::from_millis(1);
         config.retry_longest = Duration::from_millis(2);
         // So short that disposals are late, or fail, whenever the disk is slow.
@@ -152,7 +152,9 @@ impl Session {
             match builder.open(collector.tracker()).await {
                 Ok(cache) => break cache,
                 // The session before still removes something.
-                Err(OpenError::Locked { .. }) => tokio::time::sleep(Duration::from_millis(1)).await,
+                Err(OpenCacheError::Locked { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(1)).await
+                }
                 Err(error) => panic!("{error}"),
             }
         };
@@ -222,7 +224,7 @@ impl Session {
             Op::PurgeAll => self.purge(0..=KEYS - 1),
             Op::Collect => drop(self.collector.collect().await),
             Op::CollectAll => drop(self.collector.collect_all().await),
-            Op::CutOff { turns: most } => {
+            Op::RuntimeShutdown { turns: most } => {
                 tokio::select! {
                     _ = self.collector.collect_all() => {}
                     () = turns(most) => {}

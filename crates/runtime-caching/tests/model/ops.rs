@@ -36,7 +36,7 @@ pub(crate) enum Op {
     Collect,
     CollectAll,
     /// Gives up a collection after so many turns.
-    CutOff {
+    RuntimeShutdown {
         turns: u8,
     },
     Yield {
@@ -64,7 +64,7 @@ pub(crate) fn random_op(random: &mut fastrand::Rng) -> Op {
         15 => Op::PurgeAll,
         16 => Op::Collect,
         17 => Op::CollectAll,
-        18 => Op::CutOff { turns },
+        18 => Op::RuntimeShutdown { turns },
         _ => Op::Yield { turns },
     }
 }

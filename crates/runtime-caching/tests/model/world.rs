@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_caching::{Build, Cache, Handle, Resource, Sharing};
+use runtime_caching::{Cache, ConstructionContext, Handle, Resource, Sharing};
 use runtime_gc::{
-    Config, DisposeError, Footprint, GarbageCollector, Mark, Pressure, Readings, Size,
+    DisposeError, Footprint, GarbageCollector, GcConfig, Size, Stats, SystemStats, Threshold,
 };
 use tokio::task::yield_now;
 
@@ -99,9 +99,9 @@ impl Resource for Item {
 #[derive(Debug)]
 pub(crate) struct Nothing;
 
-impl Pressure for Nothing {
-    fn read(&self) -> Readings {
-        Readings::default()
+impl SystemStats for Nothing {
+    fn read(&self) -> Stats {
+        Stats::default()
     }
 }
 
@@ -130,14 +130,14 @@ impl World {
             random: AtomicU64::new(seed),
             ..Model::default()
         });
-        let mut config = Config::default();
-        config.limits.max_count = Some(Mark::at(3).rest(1));
+        let mut config = GcConfig::default();
+        config.limits.max_count = Some(Threshold::at(3).target(1));
         config.retry_first = Duration::from_millis(1);
         config.retry_longest = Duration::from_millis(2);
         let collector = GarbageCollector::new(config, Nothing);
         let constructor = {
             let model = Arc::clone(&model);
-            move |_: u8, build: Build| {
+            move |_: u8, build: ConstructionContext| {
                 build.progress(0, None, "began");
                 make(Arc::clone(&model))
             }
@@ -220,7 +220,7 @@ impl World {
             Op::PurgeAll => self.purge(0..=KEYS - 1),
             Op::Collect => drop(self.collector.collect().await),
             Op::CollectAll => drop(self.collector.collect_all().await),
-            Op::CutOff { turns: most } => {
+            Op::RuntimeShutdown { turns: most } => {
                 tokio::select! {
                     _ = self.collector.collect_all() => {}
                     () = turns(most) => {}

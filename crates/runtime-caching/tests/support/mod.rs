@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use runtime_caching::Resource;
-use runtime_gc::{DisposeError, Footprint, Pressure, Readings, Size};
+use runtime_gc::{DisposeError, Footprint, Size, Stats, SystemStats};
 
 /// How many were made, and how many disposed of.
 #[derive(Clone, Debug, Default)]
@@ -74,9 +74,9 @@ impl Resource for Item {
 #[derive(Debug)]
 pub(crate) struct Idle;
 
-impl Pressure for Idle {
-    fn read(&self) -> Readings {
-        Readings::default()
+impl SystemStats for Idle {
+    fn read(&self) -> Stats {
+        Stats::default()
     }
 }
 

@@ -6,5 +6,5 @@ mod secrets;
 mod worker_manager;
 
 pub use auth::{SentryDsn, WebsocktunnelToken};
-pub use secrets::Secret;
-pub use worker_manager::{Registration, Termination, WorkerError, WorkerName};
+pub use secrets::StoredSecret;
+pub use worker_manager::{Registration, TerminationNotice, WorkerError, WorkerName};

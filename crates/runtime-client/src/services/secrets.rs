@@ -12,7 +12,7 @@ use crate::transport::{Call, path};
 /// A secret, which `Debug` does not show.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Secret {
+pub struct StoredSecret {
     /// The text of a JSON object. Mind that errors of a parser may quote it.
     pub value: SecretString,
     /// When it is forgotten.
@@ -30,12 +30,12 @@ impl Client {
     /// # Cancel safety
     ///
     /// Safe: it only reads.
-    pub async fn secret(&self, name: &str) -> Result<Secret, ApiError> {
+    pub async fn secret(&self, name: &str) -> Result<StoredSecret, ApiError> {
         let answer: Answer = self
             .call(Call::get("secrets.get", path("secrets", ["secret", name])))
             .await?;
         let value = SecretString::from(String::from(Box::<str>::from(answer.secret)));
-        Ok(Secret {
+        Ok(StoredSecret {
             value,
             expires: answer.expires,
         })

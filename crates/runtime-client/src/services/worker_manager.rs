@@ -42,7 +42,7 @@ pub struct Registration {
 /// Whether a worker should go.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
-pub struct Termination {
+pub struct TerminationNotice {
     /// Whether it should.
     pub terminate: bool,
     /// Why, for people.
@@ -131,7 +131,7 @@ impl Client {
     pub async fn should_worker_terminate(
         &self,
         worker: &WorkerName,
-    ) -> Result<Termination, ApiError> {
+    ) -> Result<TerminationNotice, ApiError> {
         let path = of_worker(worker, Some("should-terminate"));
         self.call(Call::get("workerManager.shouldWorkerTerminate", path))
             .await

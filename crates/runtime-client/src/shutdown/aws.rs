@@ -9,7 +9,7 @@ use runtime_core::{ShutdownNotice, ShutdownSource, Timestamp};
 
 use super::metadata::Metadata;
 use super::polled::{Oracle, Polled};
-use crate::ConnectError;
+use crate::ClientError;
 
 const TOKEN: &str = "x-aws-ec2-metadata-token";
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,8 +35,8 @@ impl AwsSpot {
     ///
     /// # Errors
     ///
-    /// A [`ConnectError`] if there can be no HTTP client.
-    pub fn new() -> Result<Self, ConnectError> {
+    /// A [`ClientError`] if there can be no HTTP client.
+    pub fn new() -> Result<Self, ClientError> {
         let instance = Instance {
             metadata: Metadata::new("http://169.254.169.254")?,
             token: None,

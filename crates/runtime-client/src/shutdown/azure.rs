@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::metadata::Metadata;
 use super::polled::{Oracle, Polled};
-use crate::ConnectError;
+use crate::ClientError;
 
 const EVENTS: &str = "/metadata/scheduledevents?api-version=2020-07-01";
 
@@ -38,8 +38,8 @@ impl AzureEvents {
     ///
     /// # Errors
     ///
-    /// A [`ConnectError`] if there can be no HTTP client.
-    pub fn new() -> Result<Self, ConnectError> {
+    /// A [`ClientError`] if there can be no HTTP client.
+    pub fn new() -> Result<Self, ClientError> {
         let machine = Machine {
             metadata: Metadata::new("http://169.254.169.254")?,
             name: None,

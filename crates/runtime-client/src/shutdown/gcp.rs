@@ -8,7 +8,7 @@ use runtime_core::{ShutdownNotice, ShutdownSource};
 
 use super::metadata::Metadata;
 use super::polled::{Oracle, Polled};
-use crate::ConnectError;
+use crate::ClientError;
 
 const PREEMPTED: &str = "/computeMetadata/v1/instance/preempted";
 
@@ -35,8 +35,8 @@ impl GcpPreemption {
     ///
     /// # Errors
     ///
-    /// A [`ConnectError`] if there can be no HTTP client.
-    pub fn new() -> Result<Self, ConnectError> {
+    /// A [`ClientError`] if there can be no HTTP client.
+    pub fn new() -> Result<Self, ClientError> {
         let metadata = Metadata::new("http://metadata.google.internal")?;
         Ok(Self {
             polled: Polled::new(Instance { metadata }, Duration::from_secs(1)),

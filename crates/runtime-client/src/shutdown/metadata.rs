@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
-use runtime_core::{BoxError, chain};
+use runtime_core::{BoxError, error_chain};
 
-use crate::deployment::ConnectError;
+use crate::deployment::ClientError;
 use crate::transport::read_body;
-use crate::{Settings, tls};
+use crate::{ClientSettings, tls};
 
 /// Metadata is short.
 const LONGEST: usize = 1 << 20;
@@ -20,10 +20,10 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
-    pub(super) fn new(endpoint: &str) -> Result<Self, ConnectError> {
-        let settings = Settings {
+    pub(super) fn new(endpoint: &str) -> Result<Self, ClientError> {
+        let settings = ClientSettings {
             connect_timeout: Duration::from_secs(5),
-            ..Settings::default()
+            ..ClientSettings::default()
         };
         // Every cloud serves its metadata over `http`, on an address that never leaves the machine.
         Ok(Self {
@@ -51,7 +51,7 @@ impl Metadata {
         if let Err(error) = &answer {
             tracing::debug!(
                 path,
-                error = chain(&**error),
+                error = error_chain(&**error),
                 "no answer from the metadata service"
             );
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_core::{ShutdownNotice, ShutdownSource, chain};
+use runtime_core::{ShutdownNotice, ShutdownSource, error_chain};
 
 use super::polled::{Oracle, Polled};
 use crate::{Client, WorkerName};
@@ -45,7 +45,10 @@ impl Oracle for Manager {
                 ShutdownNotice::graceful(format!("the worker manager says: {}", answer.reason))
             }),
             Err(error) => {
-                tracing::debug!(error = chain(&error), "cannot ask whether to terminate");
+                tracing::debug!(
+                    error = error_chain(&error),
+                    "cannot ask whether to terminate"
+                );
                 None
             }
         }

@@ -17,20 +17,20 @@ use runtime_core::BoxError;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::Settings;
-use crate::deployment::ConnectError;
+use crate::ClientSettings;
+use crate::deployment::ClientError;
 
 /// What all clients of a deployment share.
 pub(crate) struct Transport {
     root: String,
     pub(crate) http: reqwest::Client,
-    pub(crate) settings: Settings,
+    pub(crate) settings: ClientSettings,
     /// One permit for each upload that may run.
     pub(crate) uploads: Semaphore,
 }
 
 impl Transport {
-    pub(crate) fn new(root: Url, settings: Settings) -> Result<Self, ConnectError> {
+    pub(crate) fn new(root: Url, settings: ClientSettings) -> Result<Self, ClientError> {
         let http = crate::tls::http_client(&settings, root.scheme() == "https")?;
         let root = String::from(root).trim_end_matches('/').to_owned();
         let uploads = Semaphore::new(settings.concurrent_uploads.clamp(1, Semaphore::MAX_PERMITS));

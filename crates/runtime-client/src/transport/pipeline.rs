@@ -57,7 +57,7 @@ impl Client {
             if !again {
                 return Err(error);
             }
-            let error = runtime_core::chain(&error);
+            let error = runtime_core::error_chain(&error);
             match attempts {
                 TROUBLE => tracing::warn!(error, "trying again"),
                 _ => tracing::debug!(error, "trying again"),

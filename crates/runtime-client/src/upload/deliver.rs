@@ -81,7 +81,7 @@ impl Client {
             }
             tracing::warn!(
                 artifact = name,
-                error = runtime_core::chain(&failure),
+                error = runtime_core::error_chain(&failure),
                 "sending it again"
             );
         }

@@ -37,7 +37,7 @@ const LONGEST_MESSAGE: usize = 4096;
 #[async_trait]
 impl ArtifactUploader for Client {
     /// Of all uploads over all clients of a deployment value, at most
-    /// [`concurrent_uploads`](crate::Settings::concurrent_uploads) run; the others wait.
+    /// [`concurrent_uploads`](crate::ClientSettings::concurrent_uploads) run; the others wait.
     async fn upload(
         &self,
         run: &Run,

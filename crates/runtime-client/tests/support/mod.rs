@@ -16,7 +16,7 @@ use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use runtime_client::{Settings, TaskclusterDeployment};
+use runtime_client::{ClientSettings, TaskclusterDeployment};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
@@ -128,7 +128,7 @@ impl Server {
 
     pub(crate) fn deployment_with(
         &self,
-        change: impl FnOnce(&mut Settings),
+        change: impl FnOnce(&mut ClientSettings),
     ) -> TaskclusterDeployment {
         let mut settings = quick();
         change(&mut settings);
@@ -143,8 +143,8 @@ impl Drop for Server {
 }
 
 /// Settings whose delays a test can bear.
-pub(crate) fn quick() -> Settings {
-    let mut settings = Settings::default();
+pub(crate) fn quick() -> ClientSettings {
+    let mut settings = ClientSettings::default();
     settings.retry.first_delay = std::time::Duration::from_millis(1);
     settings.retry.longest_delay = std::time::Duration::from_millis(5);
     settings

@@ -120,7 +120,7 @@ async fn check(
         }
         Err(error) => {
             assert!(stored.is_err(), "{what}: it failed and is there");
-            let text = runtime_core::chain(&error);
+            let text = runtime_core::error_chain(&error);
             assert!(text.contains("public/a.bin"), "{what}: {text}");
             match error {
                 UploadError::Declare {

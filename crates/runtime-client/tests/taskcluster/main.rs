@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use runtime_client::{Client, Settings, TaskclusterDeployment};
+use runtime_client::{Client, ClientSettings, TaskclusterDeployment};
 use runtime_core::artifact::{
     Artifact, ArtifactBody, ArtifactSource, ArtifactUploader, ContentEncoding, ErrorArtifact,
     LinkArtifact, ObjectArtifact, RedirectArtifact, S3Artifact,
@@ -43,10 +43,10 @@ impl World {
     }
 
     /// With other settings of the client.
-    async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+    async fn with(change: impl FnOnce(&mut ClientSettings)) -> Self {
         let builder = Taskcluster::builder().long_poll(Duration::from_millis(50));
         let taskcluster = builder.start().await.expect("starts");
-        let mut settings = Settings::default();
+        let mut settings = ClientSettings::default();
         settings.retry.first_delay = Duration::from_millis(1);
         settings.clock = std::sync::Arc::new(taskcluster.clock());
         change(&mut settings);

@@ -173,7 +173,7 @@ async fn a_full_disk_for_copies_is_named() {
         .await
         .expect_err("no folder");
     assert!(
-        runtime_core::chain(&error).contains("compressed copy"),
+        runtime_core::error_chain(&error).contains("compressed copy"),
         "{error:?}"
     );
 }
@@ -223,6 +223,6 @@ async fn the_url_is_kept_out_of_errors() {
     let error = upload(&client, &s3("a.zip", ArtifactSource::Bytes(Bytes::new())))
         .await
         .expect_err("broken");
-    let text = format!("{} {error:?}", runtime_core::chain(&error));
+    let text = format!("{} {error:?}", runtime_core::error_chain(&error));
     assert!(!text.contains("s3cret"), "{text}");
 }

@@ -16,7 +16,7 @@ pub use self::folder::{FolderFile, FolderListing, list_folder};
 pub use self::set::{UploadOutcome, upload_all};
 
 use crate::queue::ArtifactErrorReason;
-use crate::{ApiError, BoxError, Run, chain};
+use crate::{ApiError, BoxError, Run, error_chain};
 
 /// Something that a task leaves behind under a name.
 #[derive(Clone, Debug)]
@@ -279,7 +279,7 @@ impl UploadError {
         };
         Some(ErrorArtifact {
             reason,
-            message: chain(self),
+            message: error_chain(self),
         })
     }
 

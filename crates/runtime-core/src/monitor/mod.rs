@@ -1,6 +1,6 @@
 //! The port through which everything tells what it does.
 //!
-//! A [`Monitor`] is a handle that is cheap to clone: it carries a [`Scope`] (a prefix and tags) and
+//! A [`Monitor`] is a handle that is cheap to clone: it carries a [`MonitorTags`] (a prefix and tags) and
 //! hands every call to a [`MonitorSink`], which an adapter crate implements.
 //!
 //! Prefixes are constants and end up in metric names. Tags are values, such as a task's id, and do
@@ -9,14 +9,14 @@
 mod counter;
 mod panic;
 mod record;
-mod scope;
 mod sink;
+mod tags;
 
 pub use counter::Counter;
 pub use panic::Panicked;
 pub use record::{Field, Record, Value};
-pub use scope::Scope;
 pub use sink::{IncidentId, MonitorSink, NullSink, Report, Severity};
+pub use tags::MonitorTags;
 pub use tracing::{Level, Span};
 
 use std::borrow::Cow;
@@ -43,7 +43,7 @@ pub struct Monitor {
     sink: Arc<dyn MonitorSink>,
     /// What the sink says, asked once so that a line that nobody hears costs no call.
     logs_to_tracing: bool,
-    scope: Scope,
+    scope: MonitorTags,
 }
 
 impl Monitor {
@@ -52,7 +52,7 @@ impl Monitor {
         Self {
             logs_to_tracing: sink.logs_to_tracing(),
             sink,
-            scope: Scope::root(),
+            scope: MonitorTags::root(),
         }
     }
 
@@ -87,7 +87,7 @@ impl Monitor {
         child
     }
 
-    fn with_scope(&self, scope: Scope) -> Self {
+    fn with_scope(&self, scope: MonitorTags) -> Self {
         Self {
             scope,
             sink: Arc::clone(&self.sink),
@@ -97,7 +97,7 @@ impl Monitor {
 
     /// The prefix and the tags.
     #[must_use]
-    pub fn scope(&self) -> &Scope {
+    pub fn scope(&self) -> &MonitorTags {
         &self.scope
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tracing::Span;
 use uuid::Uuid;
 
-use super::{Counter, Record, Scope};
+use super::{Counter, MonitorTags, Record};
 
 /// Receives what monitors tell. Calls come from any thread and must not block.
 pub trait MonitorSink: Send + Sync {
@@ -15,18 +15,18 @@ pub trait MonitorSink: Send + Sync {
     ///
     /// A monitor asks at its first count and keeps the answer, so that whatever the sink looks at is looked at once:
     /// the same name in the same scope must always be the same counter.
-    fn counter(&self, scope: &Scope, name: &'static str) -> Counter;
+    fn counter(&self, scope: &MonitorTags, name: &'static str) -> Counter;
 
     /// Records a value of the distribution `name`.
-    fn measure(&self, scope: &Scope, name: &'static str, value: f64);
+    fn measure(&self, scope: &MonitorTags, name: &'static str, value: f64);
 
     /// Sets a value that goes up and down; by default nobody hears of it.
-    fn set_gauge(&self, scope: &Scope, name: &'static str, value: f64) {
+    fn set_gauge(&self, scope: &MonitorTags, name: &'static str, value: f64) {
         let _ = (scope, name, value);
     }
 
     /// Writes a line. Message and fields are only formatted if somebody formats them.
-    fn log(&self, scope: &Scope, record: &Record<'_>);
+    fn log(&self, scope: &MonitorTags, record: &Record<'_>);
 
     /// Whether lines become `tracing` events and nothing else, so that those above the level of all its subscribers need
     /// not be made. By default, [`log`](Self::log) gets every line.
@@ -35,10 +35,10 @@ pub trait MonitorSink: Send + Sync {
     }
 
     /// Reports an incident.
-    fn report(&self, scope: &Scope, report: &Report<'_>);
+    fn report(&self, scope: &MonitorTags, report: &Report<'_>);
 
     /// Makes a `tracing` span for work in the scope; by default none.
-    fn span(&self, scope: &Scope, name: &'static str) -> Span {
+    fn span(&self, scope: &MonitorTags, name: &'static str) -> Span {
         let _ = (scope, name);
         Span::none()
     }
@@ -65,7 +65,7 @@ impl fmt::Debug for Report<'_> {
             self.severity,
             self.incident,
             self.context,
-            crate::error::chain(self.error)
+            crate::error::error_chain(self.error)
         )
     }
 }
@@ -119,13 +119,13 @@ impl fmt::Debug for IncidentId {
 pub struct NullSink;
 
 impl MonitorSink for NullSink {
-    fn counter(&self, _: &Scope, _: &'static str) -> Counter {
+    fn counter(&self, _: &MonitorTags, _: &'static str) -> Counter {
         Counter::new()
     }
 
-    fn measure(&self, _: &Scope, _: &'static str, _: f64) {}
+    fn measure(&self, _: &MonitorTags, _: &'static str, _: f64) {}
 
-    fn log(&self, _: &Scope, _: &Record<'_>) {}
+    fn log(&self, _: &MonitorTags, _: &Record<'_>) {}
 
-    fn report(&self, _: &Scope, _: &Report<'_>) {}
+    fn report(&self, _: &MonitorTags, _: &Report<'_>) {}
 }

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use runtime_gc::{Pressure as _, SystemPressure};
+use runtime_gc::{HostStats, SystemStats as _};
 
 /// What a storage has promised so far.
 #[derive(Debug)]
 pub(super) struct Room {
-    disk: SystemPressure,
+    disk: HostStats,
     quota: Option<u64>,
     promised: Mutex<Promised>,
 }
@@ -25,7 +25,7 @@ struct Promised {
 impl Room {
     pub(super) fn new(root: &Path, quota: Option<u64>) -> Self {
         Self {
-            disk: SystemPressure::new(root),
+            disk: HostStats::new(root),
             quota,
             promised: Mutex::default(),
         }

@@ -67,7 +67,7 @@ impl Ours {
     /// So many tasks want the same at once.
     #[cfg(feature = "cache")]
     pub(crate) fn fetch_through_cache(&self, url: &str, hash: &Hash, tasks: usize, root: &Path) {
-        use runtime_fetcher::{FetchCache, Form};
+        use runtime_fetcher::{FetchCache, InputLayout};
         let reference = reference(url, std::slice::from_ref(hash));
         self.runtime.block_on(async {
             let tracker = runtime_gc::ResourceTracker::detached();
@@ -75,7 +75,7 @@ impl Ours {
             let cache = cache.expect("nobody else has it");
             let reference = self.fetcher.resolve(&self.context, &reference).await;
             let reference = reference.expect("it is a reference");
-            let want = |_| cache.require(&self.context, &reference, Form::File);
+            let want = |_| cache.require(&self.context, &reference, InputLayout::File);
             for input in join_all((0..tasks).map(want)).await {
                 input.expect("it is there");
             }

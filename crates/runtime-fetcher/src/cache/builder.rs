@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use runtime_caching::{FolderCache, OpenError};
+use runtime_caching::{FolderCache, OpenCacheError};
 use runtime_gc::{CostClass, ResourceTracker};
 
 use super::input::{CONTENT, InputKey};
@@ -59,7 +59,7 @@ impl FetchCacheBuilder {
     ///
     /// # Errors
     ///
-    /// An [`OpenError`] if another process has the root or it cannot be used.
+    /// An [`OpenCacheError`] if another process has the root or it cannot be used.
     ///
     /// # Panics
     ///
@@ -68,7 +68,7 @@ impl FetchCacheBuilder {
     /// # Cancel safety
     ///
     /// The root may stay locked for a moment after the future was dropped.
-    pub async fn open(self, tracker: ResourceTracker) -> Result<FetchCache, OpenError> {
+    pub async fn open(self, tracker: ResourceTracker) -> Result<FetchCache, OpenCacheError> {
         let folders = FolderCache::builder(self.root).name(self.name);
         let folders = folders.class(CostClass::Cheap).check(has_content);
         let folders = folders.open(tracker).await?;

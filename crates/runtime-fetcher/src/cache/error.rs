@@ -1,7 +1,7 @@
 //! Why there is no input.
 
 use runtime_caching::RequireError;
-use runtime_core::{ExceptionReason, MalformedPayloadError, TaskError, chain};
+use runtime_core::{ExceptionReason, MalformedPayloadError, TaskError, error_chain};
 
 use crate::{FetchError, RequiredScopes};
 
@@ -52,7 +52,7 @@ impl FetchCacheError {
             Self::Fetch { source, .. } => match self.fetch_error() {
                 Some(error) => error.exception_reason(),
                 // The cache could not make a folder for it.
-                None if source.is_lack_of_room() => ExceptionReason::ResourceUnavailable,
+                None if source.is_disk_full() => ExceptionReason::ResourceUnavailable,
                 None => ExceptionReason::InternalError,
             },
         }
@@ -65,7 +65,7 @@ impl From<FetchCacheError> for TaskError {
             ExceptionReason::MalformedPayload => {
                 let text = error
                     .fetch_error()
-                    .map_or_else(|| error.to_string(), |error| chain(error));
+                    .map_or_else(|| error.to_string(), |error| error_chain(error));
                 MalformedPayloadError::new(text).into()
             }
             ExceptionReason::ResourceUnavailable => Self::unavailable(error),

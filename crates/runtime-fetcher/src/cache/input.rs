@@ -16,7 +16,7 @@ pub(super) const CONTENT: &str = "content";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-pub enum Form {
+pub enum InputLayout {
     /// A file with the bytes.
     File,
     /// A folder with what is in the archive; its format is found by a look at it unless it is given.
@@ -28,11 +28,11 @@ pub enum Form {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct InputKey {
     reference: HashKey,
-    pub(super) form: Form,
+    pub(super) form: InputLayout,
 }
 
 impl InputKey {
-    pub(super) fn new(reference: HashKey, form: Form) -> Self {
+    pub(super) fn new(reference: HashKey, form: InputLayout) -> Self {
         Self { reference, form }
     }
 }

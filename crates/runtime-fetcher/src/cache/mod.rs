@@ -9,7 +9,7 @@ mod room;
 
 pub use builder::FetchCacheBuilder;
 pub use error::FetchCacheError;
-pub use input::{CachedInput, Form};
+pub use input::{CachedInput, InputLayout};
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use runtime_caching::{Draft, FolderCache, FolderHandle, Lookup};
+use runtime_caching::{FolderCache, FolderHandle, Lookup, NewFolder};
 use tokio::sync::OnceCell;
 
 use crate::{FetchContext, FetchError, Reference};
@@ -41,7 +41,7 @@ use room::Reserving;
 /// ```
 /// use runtime_core::Services;
 /// use runtime_fetcher::{
-///     FetchCache, FetchConfig, FetchContext, Fetcher, Form, HttpClient, RawFetcher,
+///     FetchCache, FetchConfig, FetchContext, Fetcher, InputLayout, HttpClient, RawFetcher,
 /// };
 /// use runtime_gc::ResourceTracker;
 ///
@@ -56,7 +56,7 @@ use room::Reserving;
 /// // For each input of a task:
 /// let context = FetchContext::new(http, Services::disconnected());
 /// let reference = RawFetcher.resolve(&context, &serde_json::json!({ "raw": "hello" })).await?;
-/// let input = cache.require(&context, &reference, Form::File).await?;
+/// let input = cache.require(&context, &reference, InputLayout::File).await?;
 /// assert_eq!(std::fs::read(input.path())?, b"hello");
 /// # Ok(())
 /// # }
@@ -106,7 +106,7 @@ impl FetchCache {
         &self,
         context: &FetchContext,
         reference: &Arc<dyn Reference>,
-        form: Form,
+        form: InputLayout,
     ) -> Result<CachedInput, FetchCacheError> {
         let (subject, required) = (reference.subject(), reference.scopes());
         if !required.satisfied_by(context.scopes()) {
@@ -175,9 +175,9 @@ impl FetchCache {
         &self,
         context: &FetchContext,
         reference: &Arc<dyn Reference>,
-        form: Form,
+        form: InputLayout,
         begun: &Arc<AtomicBool>,
-    ) -> impl Fn(Draft) -> Filling + Send + Sync + 'static + use<> {
+    ) -> impl Fn(NewFolder) -> Filling + Send + Sync + 'static + use<> {
         let (context, reference) = (context.clone(), Arc::clone(reference));
         let (shared, begun) = (Arc::clone(&self.shared), Arc::clone(begun));
         move |draft| {
@@ -221,20 +221,20 @@ impl Shared {
 
     async fn fill(
         &self,
-        draft: &Draft,
+        draft: &NewFolder,
         context: &FetchContext,
         reference: &dyn Reference,
-        form: Form,
+        form: InputLayout,
     ) -> Result<(), FetchError> {
         let content = draft.path().join(CONTENT);
         match form {
-            Form::File => {
+            InputLayout::File => {
                 let target = crate::FileTarget::new(content);
                 let mut target = Reserving::new(target, draft);
                 reference.fetch(context, &mut target).await?;
             }
             #[cfg(feature = "unpack")]
-            Form::Directory(format) => {
+            InputLayout::Directory(format) => {
                 let mut target =
                     crate::DirectoryTarget::new(content).with_limits(self.limits.clone());
                 if let Some(format) = format {

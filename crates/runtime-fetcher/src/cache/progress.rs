@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime_caching::{Draft, Progress as Step};
+use runtime_caching::{ConstructionProgress as Step, NewFolder};
 
 use crate::progress::Meter;
-use crate::{FetchContext, Progress, ProgressListener, Retrying, Stage};
+use crate::{FetchContext, FetchProgress, ProgressListener, Retrying, Stage};
 
 /// What is being done, between those two below.
 const COMING: &str = "fetching";
@@ -14,19 +14,19 @@ const ENDED: &str = "fetched";
 
 /// Hears a fetch and tells it to those who wait, through the cache.
 pub(super) struct Forwarded {
-    draft: Draft,
+    draft: NewFolder,
     /// Of the one who asked first, who hears of retries as well.
     first: Arc<dyn ProgressListener>,
 }
 
 impl Forwarded {
-    pub(super) fn new(draft: Draft, first: Arc<dyn ProgressListener>) -> Self {
+    pub(super) fn new(draft: NewFolder, first: Arc<dyn ProgressListener>) -> Self {
         Self { draft, first }
     }
 }
 
 impl ProgressListener for Forwarded {
-    fn progress(&self, progress: &Progress) {
+    fn progress(&self, progress: &FetchProgress) {
         let what = match progress.stage {
             Stage::Started | Stage::Running => COMING,
             Stage::Finished | Stage::Stopped => ENDED,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use runtime_caching::Draft;
+use runtime_caching::NewFolder;
 use runtime_gc::Reservation;
 
 use crate::{Target, TargetError};
@@ -15,12 +15,12 @@ const WORTH: u64 = 1 << 20;
 /// Of an archive that is unpacked, that is the archive: nobody knows how much is in it.
 pub(super) struct Reserving<T> {
     target: T,
-    draft: Draft,
+    draft: NewFolder,
     reservation: Option<Reservation>,
 }
 
 impl<T> Reserving<T> {
-    pub(super) fn new(target: T, draft: &Draft) -> Self {
+    pub(super) fn new(target: T, draft: &NewFolder) -> Self {
         Self {
             target,
             draft: draft.clone(),

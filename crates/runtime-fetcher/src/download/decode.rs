@@ -17,7 +17,7 @@ use tokio_util::io::StreamReader;
 use super::Halt;
 use super::sink::Sink;
 use super::wire::Wire;
-use crate::FetchCause;
+use crate::AttemptError;
 use crate::http::Encoding;
 
 /// How much is decoded at a time: a body that swells is stopped by the sink, not by memory.
@@ -98,6 +98,6 @@ impl std::fmt::Debug for Wrapped {
 fn unwrap_halt(error: io::Error, encoding: &'static str) -> Halt {
     match error.downcast::<Wrapped>() {
         Ok(Wrapped(halt)) => halt,
-        Err(source) => Halt::Failed(FetchCause::Decode { encoding, source }),
+        Err(source) => Halt::Failed(AttemptError::Decode { encoding, source }),
     }
 }

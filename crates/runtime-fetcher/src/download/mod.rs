@@ -12,7 +12,7 @@ pub(crate) use source::{Location, Source, Trust};
 
 use crate::cause::Blame;
 use crate::http::Encoding;
-use crate::{FetchCause, FetchContext, FetchError, Fetched, Target, TargetError};
+use crate::{AttemptError, FetchContext, FetchError, Fetched, Target, TargetError};
 use sink::Sink;
 use wire::Wire;
 
@@ -21,7 +21,7 @@ pub(crate) enum Halt {
     /// The bytes so far are of no use; the next pass may do better.
     Restart,
     /// The fetch is over.
-    Failed(FetchCause),
+    Failed(AttemptError),
     /// The target is over.
     Target(TargetError),
 }
@@ -78,7 +78,7 @@ async fn passes(wire: &mut Wire<'_>, target: &mut dyn Target) -> Result<u64, Hal
 async fn expect(wire: &Wire<'_>, target: &mut dyn Target, bytes: u64) -> Result<(), Halt> {
     let limit = wire.max_bytes();
     if bytes > limit && wire.encoding() == Encoding::Identity {
-        return Err(Halt::Failed(FetchCause::TooLarge { limit }));
+        return Err(Halt::Failed(AttemptError::TooLarge { limit }));
     }
     Ok(target.expect(bytes).await?)
 }

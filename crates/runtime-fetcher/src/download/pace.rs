@@ -79,7 +79,7 @@ impl Pace {
 
     fn next_width(&mut self, rate: f64, rest: u64) -> usize {
         let has_helped = self.width == 1 || rate >= GAIN * self.before;
-        let is_worth = rest as f64 / rate >= self.policy.worth.as_secs_f64();
+        let is_worth = rest as f64 / rate >= self.policy.min_remaining.as_secs_f64();
         match (has_helped, is_worth) {
             (false, _) => {
                 self.is_settled = true;
@@ -110,7 +110,7 @@ mod tests {
     fn pace() -> Pace {
         let mut pace = Pace::new(&ParallelPolicy {
             max_connections: 6,
-            worth: Duration::from_secs(2),
+            min_remaining: Duration::from_secs(2),
             window: Duration::from_secs(1),
             ..ParallelPolicy::default()
         });

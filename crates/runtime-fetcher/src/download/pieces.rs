@@ -9,9 +9,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::source::Location;
 use crate::http::Part;
-use crate::{FetchCause, FetchContext};
+use crate::{AttemptError, FetchContext};
 
-type Piece = Result<Vec<Bytes>, FetchCause>;
+type Piece = Result<Vec<Bytes>, AttemptError>;
 
 /// The rest of a body in pieces, of which some are on their way at a time. The target takes the bytes in
 /// order, so a piece that is early waits in memory.
@@ -74,7 +74,7 @@ impl Pieces {
     }
 
     /// The next bytes, or `None` when all that was asked for has come.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, FetchCause> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, AttemptError> {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
                 return Ok(Some(bytes));
@@ -120,7 +120,7 @@ impl Pieces {
 async fn fetch(context: &FetchContext, location: &Location, part: &Part) -> Piece {
     let mut answer = context.http().get(location, Some(part)).await?;
     if answer.start != part.start {
-        return Err(FetchCause::NotResumed);
+        return Err(AttemptError::NotResumed);
     }
     let mut chunks = Vec::new();
     let mut at = part.start;
@@ -129,7 +129,7 @@ async fn fetch(context: &FetchContext, location: &Location, part: &Part) -> Piec
         chunks.push(chunk);
     }
     match part.end {
-        Some(end) if at != end => Err(FetchCause::Truncated {
+        Some(end) if at != end => Err(AttemptError::Truncated {
             received: at,
             promised: end,
         }),
@@ -138,8 +138,8 @@ async fn fetch(context: &FetchContext, location: &Location, part: &Part) -> Piec
 }
 
 /// A task ends early only with its runtime.
-fn lost(error: tokio::task::JoinError) -> FetchCause {
-    FetchCause::Interrupted {
+fn lost(error: tokio::task::JoinError) -> AttemptError {
+    AttemptError::Interrupted {
         received: 0,
         source: error.into(),
     }
@@ -154,9 +154,9 @@ mod tests {
     use crate::hash::Hashes;
     use crate::{FetchConfig, HttpClient};
 
-    fn context(max_spare: usize) -> FetchContext {
+    fn context(max_extra_connections: usize) -> FetchContext {
         let mut config = FetchConfig::default();
-        config.parallel.max_spare = max_spare;
+        config.parallel.max_extra_connections = max_extra_connections;
         let http = HttpClient::new(config).expect("the configuration is good");
         FetchContext::new(http, Services::disconnected())
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{FetchCause, RetryPolicy};
+use crate::{AttemptError, RetryPolicy};
 
 /// New bytes that make an attempt count as progress.
 const PROGRESS: u64 = 1 << 20;
@@ -51,7 +51,7 @@ impl Retry {
     }
 
     /// How long to wait before the next attempt, or `None` to give up.
-    pub(super) fn delay(&self, cause: &FetchCause) -> Option<Duration> {
+    pub(super) fn delay(&self, cause: &AttemptError) -> Option<Duration> {
         if self.since_progress >= self.policy.max_attempts {
             return None;
         }
@@ -91,8 +91,8 @@ mod tests {
         retry
     }
 
-    fn busy(retry_after: Option<Duration>) -> FetchCause {
-        FetchCause::Status {
+    fn busy(retry_after: Option<Duration>) -> AttemptError {
+        AttemptError::Status {
             status: 503,
             retry_after,
             body: String::new(),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Halt;
 use crate::hash::{Hashes, Verifier};
-use crate::{FetchCause, Target, TargetError};
+use crate::{AttemptError, Target, TargetError};
 
 /// Takes the decoded bytes of one pass.
 pub(super) struct Sink<'a> {
@@ -27,7 +27,7 @@ impl<'a> Sink<'a> {
     pub(super) async fn write(&mut self, bytes: Bytes) -> Result<(), Halt> {
         self.bytes += bytes.len() as u64;
         if self.bytes > self.limit {
-            return Err(Halt::Failed(FetchCause::TooLarge { limit: self.limit }));
+            return Err(Halt::Failed(AttemptError::TooLarge { limit: self.limit }));
         }
         self.verifier.update(&bytes).await.map_err(hashing)?;
         self.target.write(bytes).await?;

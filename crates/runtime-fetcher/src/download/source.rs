@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use url::Url;
 
 use crate::hash::Hashes;
-use crate::{FetchCause, FetchContext, Reference};
+use crate::{AttemptError, FetchContext, Reference};
 
 /// A reference that knows where its bytes are. Signed URLs end, so every attempt asks again.
 #[async_trait]
 pub(crate) trait Source: Reference {
     /// Where the bytes are now.
-    async fn locate(&self, context: &FetchContext) -> Result<Location, FetchCause>;
+    async fn locate(&self, context: &FetchContext) -> Result<Location, AttemptError>;
 }
 
 /// Where bytes are, and what they must be.

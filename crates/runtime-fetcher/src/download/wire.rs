@@ -15,7 +15,7 @@ use crate::cause::Blame;
 use crate::hash::Hashes;
 use crate::http::{Answer, Encoding, Head, Part};
 use crate::progress::Meter;
-use crate::{FetchCause, FetchContext, Fetched};
+use crate::{AttemptError, FetchContext, Fetched};
 
 /// A body that survives broken connections: where the server names exact bytes, it goes on at the
 /// byte where it broke; else it says [`Halt::Restart`]. A large body that comes slowly is asked for over
@@ -116,7 +116,7 @@ impl<'a> Wire<'a> {
     }
 
     /// Waits before the next attempt, or gives up.
-    pub(super) async fn pause(&mut self, cause: FetchCause) -> Result<(), Halt> {
+    pub(super) async fn pause(&mut self, cause: AttemptError) -> Result<(), Halt> {
         self.body = Body::Nowhere;
         if matches!(cause.blame(), Blame::Reference | Blame::Worker) {
             return Err(Halt::Failed(cause));
@@ -140,7 +140,7 @@ impl<'a> Wire<'a> {
         fetched
     }
 
-    async fn request(&mut self, part: Option<&Part>) -> Result<Answer, FetchCause> {
+    async fn request(&mut self, part: Option<&Part>) -> Result<Answer, AttemptError> {
         self.retry.attempt();
         let location = self.source.locate(self.context).await?;
         let location = Arc::clone(self.location.insert(Arc::new(location)));
@@ -153,14 +153,14 @@ impl<'a> Wire<'a> {
         self.pace.restart();
     }
 
-    async fn chunk(&mut self) -> Result<Option<Bytes>, FetchCause> {
+    async fn chunk(&mut self) -> Result<Option<Bytes>, AttemptError> {
         let (received, total) = (self.received, self.total());
         match &mut self.body {
             Body::Nowhere => Ok(None),
             Body::One(answer) => {
                 match (answer.chunk(received, self.context.config()).await?, total) {
                     (None, Some(promised)) if received != promised => {
-                        Err(FetchCause::Truncated { received, promised })
+                        Err(AttemptError::Truncated { received, promised })
                     }
                     (chunk, _) => Ok(chunk),
                 }
@@ -223,7 +223,7 @@ impl<'a> Wire<'a> {
     }
 
     /// Goes on where the body broke, if the server lets us.
-    async fn recover(&mut self, cause: FetchCause) -> Result<(), Halt> {
+    async fn recover(&mut self, cause: AttemptError) -> Result<(), Halt> {
         if matches!(self.body, Body::Many(_)) {
             self.pace.fault();
         }
@@ -235,7 +235,7 @@ impl<'a> Wire<'a> {
             };
             match self.request(Some(&rest)).await {
                 Ok(answer) => return self.join(answer),
-                Err(FetchCause::Status { status: 416, .. } | FetchCause::NotResumed) => {
+                Err(AttemptError::Status { status: 416, .. } | AttemptError::NotResumed) => {
                     return Err(Halt::Restart);
                 }
                 Err(error) => cause = error,
@@ -273,10 +273,10 @@ impl<'a> Wire<'a> {
 
 /// Whatever is wrong with a piece, the body broke there: one connection may still bring the rest, and if it
 /// cannot, it knows better why.
-fn as_broken(received: u64, cause: FetchCause) -> FetchCause {
+fn as_broken(received: u64, cause: AttemptError) -> AttemptError {
     match cause.blame() {
         Blame::Circumstances => cause,
-        _ => FetchCause::Interrupted {
+        _ => AttemptError::Interrupted {
             received,
             source: cause.into(),
         },

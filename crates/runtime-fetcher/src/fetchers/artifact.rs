@@ -14,7 +14,7 @@ use super::params::{parse, schema};
 use crate::download::{Location, Source, download};
 use crate::hash::{Hashes, HexDigest};
 use crate::{
-    FetchCause, FetchContext, FetchError, Fetched, Fetcher, HashKey, InvalidReference, Reference,
+    AttemptError, FetchContext, FetchError, Fetched, Fetcher, HashKey, InvalidReference, Reference,
     RequiredScopes, Target,
 };
 
@@ -63,7 +63,7 @@ impl Fetcher for ArtifactFetcher {
         self.parse(reference).map(drop)
     }
 
-    fn named_task(&self, reference: &Value) -> Option<TaskId> {
+    fn referenced_task(&self, reference: &Value) -> Option<TaskId> {
         Some(self.parse(reference).ok()?.task_id)
     }
 
@@ -130,13 +130,13 @@ impl ArtifactReference {
     }
 }
 
-async fn latest_run(context: &FetchContext, task_id: &TaskId) -> Result<u32, FetchCause> {
+async fn latest_run(context: &FetchContext, task_id: &TaskId) -> Result<u32, AttemptError> {
     let status = context.services().queue.status(task_id).await?;
     status
         .runs
         .last()
         .map(|run| run.run_id)
-        .ok_or(FetchCause::NoRun)
+        .ok_or(AttemptError::NoRun)
 }
 
 #[async_trait]
@@ -177,7 +177,7 @@ impl Reference for ArtifactReference {
 
 #[async_trait]
 impl Source for ArtifactReference {
-    async fn locate(&self, context: &FetchContext) -> Result<Location, FetchCause> {
+    async fn locate(&self, context: &FetchContext) -> Result<Location, AttemptError> {
         let services = context.services();
         let content = services
             .queue

@@ -145,8 +145,8 @@ impl Fetcher for Combine {
         self.choose(reference).map(drop)
     }
 
-    fn named_task(&self, reference: &Value) -> Option<TaskId> {
-        self.choose(reference).ok()?.named_task(reference)
+    fn referenced_task(&self, reference: &Value) -> Option<TaskId> {
+        self.choose(reference).ok()?.referenced_task(reference)
     }
 
     async fn resolve(

@@ -7,7 +7,7 @@ use runtime_core::{Credentials, Services};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::FetchCause;
+use crate::AttemptError;
 use crate::download::{Location, Trust};
 use crate::hash::{Hashes, HexDigest};
 
@@ -16,7 +16,7 @@ pub(super) async fn locate_content(
     services: &Services,
     content: ArtifactContent,
     hashes: &Hashes,
-) -> Result<Location, FetchCause> {
+) -> Result<Location, AttemptError> {
     match content {
         ArtifactContent::S3 { url } => at(&url, Trust::Deployment, hashes),
         ArtifactContent::Reference { url } => at(&url, Trust::Task, hashes),
@@ -24,7 +24,7 @@ pub(super) async fn locate_content(
             locate_object(services, &name, Some(&credentials), hashes).await
         }
         ArtifactContent::Error { reason, message } => {
-            Err(FetchCause::ErrorArtifact { reason, message })
+            Err(AttemptError::ErrorArtifact { reason, message })
         }
         _ => Err(unsupported(
             "is stored in a way that this worker cannot read",
@@ -32,7 +32,7 @@ pub(super) async fn locate_content(
     }
 }
 
-fn at(url: &SecretString, trust: Trust, hashes: &Hashes) -> Result<Location, FetchCause> {
+fn at(url: &SecretString, trust: Trust, hashes: &Hashes) -> Result<Location, AttemptError> {
     let url = match Url::parse(url.expose_secret()) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => url,
         _ => {
@@ -57,7 +57,7 @@ pub(super) async fn locate_object(
     name: &str,
     credentials: Option<&Credentials>,
     hashes: &Hashes,
-) -> Result<Location, FetchCause> {
+) -> Result<Location, AttemptError> {
     let download = services.objects.start_download(name, credentials).await?;
     let known = object_hashes(&download.hashes)?;
     let location = at(
@@ -71,7 +71,7 @@ pub(super) async fn locate_object(
     })
 }
 
-fn object_hashes(known: &BTreeMap<String, String>) -> Result<Hashes, FetchCause> {
+fn object_hashes(known: &BTreeMap<String, String>) -> Result<Hashes, AttemptError> {
     let hashes = Hashes::none()
         .md5(digest(known, "md5")?)
         .sha1(digest(known, "sha1")?)
@@ -88,13 +88,13 @@ fn object_hashes(known: &BTreeMap<String, String>) -> Result<Hashes, FetchCause>
 fn digest<const N: usize>(
     known: &BTreeMap<String, String>,
     name: &str,
-) -> Result<Option<HexDigest<N>>, FetchCause> {
+) -> Result<Option<HexDigest<N>>, AttemptError> {
     let digest = known.get(name).cloned().map(HexDigest::try_from);
     digest
         .transpose()
         .map_err(|_| unsupported("is an object with a hash that is not one"))
 }
 
-fn unsupported(what: &str) -> FetchCause {
-    FetchCause::Unsupported(format!("it {what}"))
+fn unsupported(what: &str) -> AttemptError {
+    AttemptError::Unsupported(format!("it {what}"))
 }

@@ -12,7 +12,7 @@ use super::params::{parse, schema};
 use crate::download::{Location, Source, download};
 use crate::hash::{Hashes, HexDigest};
 use crate::{
-    FetchCause, FetchContext, FetchError, Fetched, Fetcher, HashKey, InvalidReference, Reference,
+    AttemptError, FetchContext, FetchError, Fetched, Fetcher, HashKey, InvalidReference, Reference,
     RequiredScopes, Target,
 };
 
@@ -105,7 +105,7 @@ impl Reference for ObjectReference {
 
 #[async_trait]
 impl Source for ObjectReference {
-    async fn locate(&self, context: &FetchContext) -> Result<Location, FetchCause> {
+    async fn locate(&self, context: &FetchContext) -> Result<Location, AttemptError> {
         locate_object(context.services(), &self.name, None, &self.hashes).await
     }
 }

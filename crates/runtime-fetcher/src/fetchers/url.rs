@@ -14,7 +14,7 @@ use crate::download::{Location, Source, Trust, download};
 use crate::hash::Hashes;
 use crate::http::redacted;
 use crate::{
-    FetchCause, FetchContext, FetchError, Fetched, Fetcher, HashKey, InvalidReference, Reference,
+    AttemptError, FetchContext, FetchError, Fetched, Fetcher, HashKey, InvalidReference, Reference,
     RequiredScopes, Target,
 };
 
@@ -110,7 +110,7 @@ impl Reference for UrlReference {
 
 #[async_trait]
 impl Source for UrlReference {
-    async fn locate(&self, _: &FetchContext) -> Result<Location, FetchCause> {
+    async fn locate(&self, _: &FetchContext) -> Result<Location, AttemptError> {
         Ok(Location {
             url: self.url.clone(),
             trust: Trust::Task,

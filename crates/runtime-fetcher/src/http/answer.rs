@@ -12,7 +12,7 @@ use reqwest::Response;
 use tokio::time::Instant;
 
 use super::rate::Rate;
-use crate::{FetchCause, FetchConfig};
+use crate::{AttemptError, FetchConfig};
 
 /// How much of an error body is kept.
 const LONGEST_ERROR_BODY: usize = 8 * 1024;
@@ -64,7 +64,7 @@ pub(crate) enum Encoding {
 
 impl Answer {
     /// The whole body.
-    pub(super) fn whole(response: Response) -> Result<Self, FetchCause> {
+    pub(super) fn whole(response: Response) -> Result<Self, AttemptError> {
         let headers = response.headers();
         let head = Head {
             total: header(headers, CONTENT_LENGTH).and_then(|text| text.parse().ok()),
@@ -83,17 +83,17 @@ impl Answer {
     }
 
     /// A part of a body, if it is what was asked for.
-    pub(super) fn partial(response: Response, part: Option<&Part>) -> Result<Self, FetchCause> {
+    pub(super) fn partial(response: Response, part: Option<&Part>) -> Result<Self, AttemptError> {
         let headers = response.headers();
-        let part = part.ok_or(FetchCause::NotResumed)?;
-        let (start, total) = content_range(headers).ok_or(FetchCause::NotResumed)?;
+        let part = part.ok_or(AttemptError::NotResumed)?;
+        let (start, total) = content_range(headers).ok_or(AttemptError::NotResumed)?;
         let validator = strong_validator(headers);
         // A server that knows `If-Range` never sends a part of something else; some do not know it.
         let same = validator
             .as_ref()
             .is_none_or(|validator| *validator == part.validator);
         if start != part.start || total != part.total || !same {
-            return Err(FetchCause::NotResumed);
+            return Err(AttemptError::NotResumed);
         }
         let head = Head {
             total,
@@ -116,23 +116,23 @@ impl Answer {
         &mut self,
         received: u64,
         config: &FetchConfig,
-    ) -> Result<Option<Bytes>, FetchCause> {
+    ) -> Result<Option<Bytes>, AttemptError> {
         let (timeout, asked) = (config.stall_timeout, Instant::now());
         match tokio::time::timeout(timeout, self.response.chunk()).await {
             Ok(Ok(Some(chunk))) => {
                 let bytes = chunk.len() as u64;
                 self.rate.count(bytes, asked.elapsed(), &config.slow)?;
                 match self.end {
-                    Some(end) if received + bytes > end => Err(FetchCause::Overlong { end }),
+                    Some(end) if received + bytes > end => Err(AttemptError::Overlong { end }),
                     _ => Ok(Some(chunk)),
                 }
             }
             Ok(Ok(None)) => Ok(None),
-            Ok(Err(error)) => Err(FetchCause::Interrupted {
+            Ok(Err(error)) => Err(AttemptError::Interrupted {
                 received,
                 source: error.without_url().into(),
             }),
-            Err(_) => Err(FetchCause::Stalled { timeout }),
+            Err(_) => Err(AttemptError::Stalled { timeout }),
         }
     }
 }
@@ -147,7 +147,7 @@ impl Encoding {
             (true, true) => "zstd, br, gzip",
         };
 
-    fn of(headers: &HeaderMap) -> Result<Self, FetchCause> {
+    fn of(headers: &HeaderMap) -> Result<Self, AttemptError> {
         let text = header(headers, CONTENT_ENCODING).unwrap_or_default();
         match text.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Ok(Self::Identity),
@@ -156,7 +156,7 @@ impl Encoding {
             "zstd" => Ok(Self::Zstd),
             #[cfg(feature = "brotli")]
             "br" => Ok(Self::Brotli),
-            _ => Err(FetchCause::UnknownEncoding {
+            _ => Err(AttemptError::UnknownEncoding {
                 // A header may be as long as a page.
                 encoding: text.chars().take(40).collect(),
             }),
@@ -165,7 +165,7 @@ impl Encoding {
 }
 
 /// Makes an error of an answer that is not the bytes; of its body, the start is kept.
-pub(super) async fn read_failure(mut response: Response, timeout: Duration) -> FetchCause {
+pub(super) async fn read_failure(mut response: Response, timeout: Duration) -> AttemptError {
     let status = response.status().as_u16();
     let retry_after = header(response.headers(), RETRY_AFTER).and_then(parse_retry_after);
     let mut body = Vec::new();
@@ -178,7 +178,7 @@ pub(super) async fn read_failure(mut response: Response, timeout: Duration) -> F
     }
     body.truncate(LONGEST_ERROR_BODY);
     let body = String::from_utf8_lossy(&body).into_owned();
-    FetchCause::Status {
+    AttemptError::Status {
         status,
         retry_after,
         body,
@@ -243,7 +243,7 @@ mod tests {
     }
 
     /// Reads to the end, and takes some time with each chunk.
-    async fn read(mut answer: Answer, taking: Duration) -> Result<u64, FetchCause> {
+    async fn read(mut answer: Answer, taking: Duration) -> Result<u64, AttemptError> {
         let (config, mut received) = (FetchConfig::default(), 0);
         while let Some(chunk) = answer.chunk(received, &config).await? {
             received += chunk.len() as u64;
@@ -269,7 +269,7 @@ mod tests {
     async fn a_server_that_drips_is_left_after_a_window() {
         let start = Instant::now();
         let cause = read(dripping(Duration::from_secs(20), 1000), Duration::ZERO).await;
-        let Err(FetchCause::TooSlow { bytes: 3, window }) = cause else {
+        let Err(AttemptError::TooSlow { bytes: 3, window }) = cause else {
             panic!("{cause:?}")
         };
         assert_eq!((window.as_secs(), start.elapsed().as_secs()), (60, 60));

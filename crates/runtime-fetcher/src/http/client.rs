@@ -60,7 +60,10 @@ impl HttpClient {
                 build(builder(&config)?.dns_resolver(Arc::new(GuardedResolver { exempt })))?
             }
         };
-        let spare = config.parallel.max_spare.min(Semaphore::MAX_PERMITS);
+        let spare = config
+            .parallel
+            .max_extra_connections
+            .min(Semaphore::MAX_PERMITS);
         let spare = Arc::new(Semaphore::new(spare));
         let shared = Arc::new(Shared {
             config,

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Host;
 
-use crate::FetchCause;
+use crate::AttemptError;
 
 /// A host name leads only to addresses that are refused.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +49,8 @@ impl Resolve for GuardedResolver {
 pub(super) fn check_host(
     host: Option<Host<&str>>,
     is_behind_proxy: bool,
-) -> Result<(), FetchCause> {
-    let refuse = |host: String| Err(FetchCause::AddressRefused { host });
+) -> Result<(), AttemptError> {
+    let refuse = |host: String| Err(AttemptError::AddressRefused { host });
     let address = match host {
         Some(Host::Ipv4(address)) => IpAddr::V4(address),
         Some(Host::Ipv6(address)) => IpAddr::V6(address),

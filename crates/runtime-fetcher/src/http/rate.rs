@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{FetchCause, SlowPolicy};
+use crate::{AttemptError, MinThroughput};
 
 /// Counts what comes in each window of a body. Only the time in which the server was waited for makes up a
 /// window: a target that is slow to take the bytes is not the server's fault.
@@ -18,8 +18,8 @@ impl Rate {
         &mut self,
         bytes: u64,
         waited: Duration,
-        policy: &SlowPolicy,
-    ) -> Result<(), FetchCause> {
+        policy: &MinThroughput,
+    ) -> Result<(), AttemptError> {
         self.waited += waited;
         self.bytes += bytes;
         if self.waited < policy.window {
@@ -27,7 +27,7 @@ impl Rate {
         }
         let window = std::mem::take(self);
         if window.bytes < policy.min_bytes {
-            return Err(FetchCause::TooSlow {
+            return Err(AttemptError::TooSlow {
                 bytes: window.bytes,
                 window: window.waited,
             });

@@ -8,7 +8,7 @@ use super::answer::{Answer, Encoding, Part, read_failure};
 use super::client::HttpClient;
 use super::guard::{AddressRefused, check_host};
 use crate::download::{Location, Trust};
-use crate::{AddressPolicy, FetchCause};
+use crate::{AddressPolicy, AttemptError};
 
 impl HttpClient {
     /// Asks for a body, or for a part of it.
@@ -16,7 +16,7 @@ impl HttpClient {
         &self,
         location: &Location,
         part: Option<&Part>,
-    ) -> Result<Answer, FetchCause> {
+    ) -> Result<Answer, AttemptError> {
         let limit = if location.redirects {
             self.config().max_redirects
         } else {
@@ -35,7 +35,7 @@ impl HttpClient {
             }
             url = next;
         }
-        Err(FetchCause::TooManyRedirects { limit })
+        Err(AttemptError::TooManyRedirects { limit })
     }
 
     async fn send(
@@ -43,7 +43,7 @@ impl HttpClient {
         url: &Url,
         trust: Trust,
         part: Option<&Part>,
-    ) -> Result<Response, FetchCause> {
+    ) -> Result<Response, AttemptError> {
         let client = match (trust, self.config().addresses) {
             (Trust::Deployment, _) | (_, AddressPolicy::Any) => self.open(),
             (Trust::Task, AddressPolicy::Guarded) => {
@@ -59,11 +59,15 @@ impl HttpClient {
         match tokio::time::timeout(timeout, sending).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(send_failure(url, error)),
-            Err(_) => Err(FetchCause::Stalled { timeout }),
+            Err(_) => Err(AttemptError::Stalled { timeout }),
         }
     }
 
-    async fn answer(&self, response: Response, part: Option<&Part>) -> Result<Answer, FetchCause> {
+    async fn answer(
+        &self,
+        response: Response,
+        part: Option<&Part>,
+    ) -> Result<Answer, AttemptError> {
         match response.status().as_u16() {
             200 | 203 => Answer::whole(response),
             206 => Answer::partial(response, part),
@@ -89,7 +93,7 @@ fn with_range(request: RequestBuilder, part: Option<&Part>) -> RequestBuilder {
 }
 
 /// The next location, if the response is a redirect.
-fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, FetchCause> {
+fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, AttemptError> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -97,7 +101,7 @@ fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, FetchCause> 
         .headers()
         .get(LOCATION)
         .and_then(|value| value.to_str().ok());
-    let refuse = |to: String, reason| Err(FetchCause::Redirect { to, reason });
+    let refuse = |to: String, reason| Err(AttemptError::Redirect { to, reason });
     let Some(Ok(mut to)) = text.map(|text| from.join(text)) else {
         return refuse(String::new(), "it has no location that is a URL");
     };
@@ -120,14 +124,14 @@ pub(crate) fn redacted(url: &Url) -> String {
     format!("{}://{host}{port}{}{query}", url.scheme(), url.path())
 }
 
-fn send_failure(url: &Url, error: reqwest::Error) -> FetchCause {
+fn send_failure(url: &Url, error: reqwest::Error) -> AttemptError {
     let error = error.without_url();
     if let Some(refused) = find::<AddressRefused>(&error) {
-        return FetchCause::AddressRefused {
+        return AttemptError::AddressRefused {
             host: refused.host.clone(),
         };
     }
-    FetchCause::Connect {
+    AttemptError::Connect {
         host: url.host_str().unwrap_or_default().to_owned(),
         source: error.into(),
     }

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use bytes::Bytes;
 use runtime_core::BoxError;
-use runtime_core::util::is_lack_of_room;
+use runtime_core::util::is_disk_full;
 
 /// A place for the bytes of one reference.
 ///
@@ -141,11 +141,11 @@ impl TargetError {
     }
 
     /// Reports whether it is the disk that is too full.
-    pub(crate) fn is_lack_of_room(&self) -> bool {
+    pub(crate) fn is_disk_full(&self) -> bool {
         match self {
             #[cfg(feature = "cache")]
             Self::NoRoom(_) => true,
-            Self::Io { source, .. } => is_lack_of_room(source),
+            Self::Io { source, .. } => is_disk_full(source),
             _ => false,
         }
     }

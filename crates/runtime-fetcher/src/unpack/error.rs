@@ -25,7 +25,7 @@ pub enum UnpackError {
         /// The entry's path as it stands in the archive, quoted.
         entry: String,
         /// What is wrong with it.
-        source: Refusal,
+        source: EntryRejection,
     },
 
     /// More comes out of it than is allowed.
@@ -83,7 +83,7 @@ pub enum UnpackError {
 /// Why an entry of an archive is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum EntryRejection {
     /// Its path leads out of the folder, or is none.
     #[error(transparent)]
     Path(#[from] RelativePathError),
@@ -126,7 +126,7 @@ impl UnpackError {
         Self::Read(source)
     }
 
-    pub(super) fn refused(entry: &[u8], source: impl Into<Refusal>) -> Self {
+    pub(super) fn refused(entry: &[u8], source: impl Into<EntryRejection>) -> Self {
         Self::Refused {
             entry: quoted(entry),
             source: source.into(),

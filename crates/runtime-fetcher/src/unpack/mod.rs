@@ -8,7 +8,7 @@ mod tar;
 mod tree;
 mod zip;
 
-pub use error::{Refusal, UnpackError};
+pub use error::{EntryRejection, UnpackError};
 pub use format::ArchiveFormat;
 pub use limits::UnpackLimits;
 

@@ -7,7 +7,7 @@ use tar::{Archive, Entry, EntryType};
 
 use super::gate::{Allowance, Gate};
 use super::tree::{Attributes, Tree};
-use super::{Refusal, UnpackError};
+use super::{EntryRejection, UnpackError};
 
 /// What may come between two entries: a header, long names, extended attributes, padding.
 const HEADERS: u64 = 1 << 20;
@@ -34,7 +34,7 @@ fn add<R: Read>(
     tree: &mut Tree<'_>,
 ) -> Result<(), UnpackError> {
     let name = entry.path_bytes().into_owned();
-    let refuse = |kind| Err(UnpackError::refused(&name, Refusal::Kind(kind)));
+    let refuse = |kind| Err(UnpackError::refused(&name, EntryRejection::Kind(kind)));
     if is_sparse(&mut entry)? {
         return refuse("a sparse file");
     }

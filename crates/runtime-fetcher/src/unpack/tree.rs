@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use runtime_ioext::relative_path;
 
 use super::limits::Budget;
-use super::{Refusal, UnpackError, Unpacked};
+use super::{EntryRejection, UnpackError, Unpacked};
 
 /// The folder, and what is in it so far.
 ///
@@ -85,17 +85,17 @@ impl<'a> Tree<'a> {
 
     /// Adds a symlink, which is made at the end.
     pub(super) fn symlink(&mut self, name: &[u8], target: &[u8]) -> Result<(), UnpackError> {
-        let refuse = |refusal: Refusal| UnpackError::refused(name, refusal);
+        let refuse = |refusal: EntryRejection| UnpackError::refused(name, refusal);
         if cfg!(not(unix)) {
-            return Err(refuse(Refusal::Kind(
+            return Err(refuse(EntryRejection::Kind(
                 "a symlink, which this system does not make",
             )));
         }
         let path = path_of(name)?;
-        let target = std::str::from_utf8(target).map_err(|_| refuse(Refusal::NotText))?;
+        let target = std::str::from_utf8(target).map_err(|_| refuse(EntryRejection::NotText))?;
         if !stays_inside(&path, target) {
             let to = target.to_owned();
-            return Err(refuse(Refusal::Link { to }));
+            return Err(refuse(EntryRejection::Link { to }));
         }
         self.budget.entry()?;
         self.budget.name(name.len() + target.len())?;
@@ -111,7 +111,7 @@ impl<'a> Tree<'a> {
     pub(super) fn hard_link(&mut self, name: &[u8], target: &[u8]) -> Result<(), UnpackError> {
         let refuse = || {
             let to = String::from_utf8_lossy(target).into_owned();
-            UnpackError::refused(name, Refusal::HardLink { to })
+            UnpackError::refused(name, EntryRejection::HardLink { to })
         };
         let original = path_of(target).map_err(|_| refuse())?;
         let original = self.root.join(original);
@@ -193,10 +193,10 @@ impl<'a> Tree<'a> {
     fn failed(&self, name: &[u8], error: io::Error) -> UnpackError {
         match error.kind() {
             ErrorKind::AlreadyExists | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
-                UnpackError::refused(name, Refusal::Conflict)
+                UnpackError::refused(name, EntryRejection::Conflict)
             }
             ErrorKind::InvalidFilename | ErrorKind::InvalidInput => {
-                UnpackError::refused(name, Refusal::Name)
+                UnpackError::refused(name, EntryRejection::Name)
             }
             _ => io_error("unpack into", &self.root, error),
         }
@@ -214,10 +214,10 @@ fn io_error(action: &'static str, path: &Path, source: io::Error) -> UnpackError
 /// The path of an entry within the folder.
 fn path_of(name: &[u8]) -> Result<PathBuf, UnpackError> {
     let refuse = |refusal| UnpackError::refused(name, refusal);
-    let text = std::str::from_utf8(name).map_err(|_| refuse(Refusal::NotText))?;
+    let text = std::str::from_utf8(name).map_err(|_| refuse(EntryRejection::NotText))?;
     // Windows keeps hidden streams behind a colon.
     if cfg!(windows) && text.contains(':') {
-        return Err(refuse(Refusal::Name));
+        return Err(refuse(EntryRejection::Name));
     }
     relative_path(text).map_err(|error| refuse(error.into()))
 }

@@ -8,7 +8,7 @@ use zip::read::{ZipFile, ZipReadOptions};
 use zip::result::ZipError;
 
 use super::tree::{Attributes, Tree};
-use super::{Refusal, UnpackError};
+use super::{EntryRejection, UnpackError};
 
 type Archive<'a> = ZipArchive<BufReader<&'a mut File>>;
 
@@ -46,7 +46,7 @@ pub(super) fn read(archive: &mut File, tree: &mut Tree<'_>) -> Result<(), Unpack
 fn not_opened(error: ZipError, archive: &mut Archive<'_>, index: usize) -> UnpackError {
     match (error, archive.by_index_raw(index)) {
         (ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED), Ok(entry)) => {
-            UnpackError::refused(entry.name_raw(), Refusal::Kind("encrypted"))
+            UnpackError::refused(entry.name_raw(), EntryRejection::Kind("encrypted"))
         }
         (error, _) => damaged(error),
     }
@@ -77,7 +77,7 @@ fn add(
     tree: &mut Tree<'_>,
 ) -> Result<(), UnpackError> {
     let name = entry.name_raw().to_owned();
-    let refuse = |kind| Err(UnpackError::refused(&name, Refusal::Kind(kind)));
+    let refuse = |kind| Err(UnpackError::refused(&name, EntryRejection::Kind(kind)));
     let mode = entry.unix_mode();
     match mode.unwrap_or_default() & FILE_KIND {
         SYMLINK => {

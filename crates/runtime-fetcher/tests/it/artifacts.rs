@@ -1,6 +1,6 @@
 //! Artifacts by task and by index.
 
-use runtime_core::chain;
+use runtime_core::error_chain;
 use runtime_fetcher::{Combine, FetchContext, FetchError, Fetcher, HttpClient};
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ async fn an_error_artifact_says_what_its_task_said() {
     });
     let error = failure(&with_artifact(content).await, artifact()).await;
     assert!(error.is_broken_reference());
-    let text = chain(&error);
+    let text = error_chain(&error);
     assert!(
         text.contains("file-missing-on-worker") && text.contains("no such file: out.tar"),
         "{text}"
@@ -87,7 +87,7 @@ async fn a_storage_type_to_come_is_told_and_is_not_blamed_on_the_worker() {
     let fake = with_artifact(json!({ "storageType": "hologram", "angle": 3 })).await;
     let error = failure(&fake, artifact()).await;
     assert!(error.is_broken_reference(), "{error:?}");
-    let text = chain(&error);
+    let text = error_chain(&error);
     assert!(
         text.contains("a way that this worker cannot read"),
         "{text}"
@@ -112,7 +112,7 @@ async fn a_task_without_a_run_has_no_artifact() {
     fake.runs = 0;
     let error = failure(&fake, artifact()).await;
     assert!(error.is_broken_reference());
-    assert!(chain(&error).contains("no run yet"));
+    assert!(error_chain(&error).contains("no run yet"));
 }
 
 #[tokio::test]
@@ -210,9 +210,9 @@ async fn an_object_without_a_strong_hash_is_refused() {
             .await
             .expect_err("nothing to check it by");
         assert!(
-            chain(&error).contains("without a SHA-256 or SHA-512"),
+            error_chain(&error).contains("without a SHA-256 or SHA-512"),
             "{}",
-            chain(&error)
+            error_chain(&error)
         );
     }
 }

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::{join, join_all};
 use runtime_caching::Lookup;
-use runtime_core::{ExceptionReason, ScopeSet, Services, TaskError, chain};
+use runtime_core::{ExceptionReason, ScopeSet, Services, TaskError, error_chain};
 use runtime_fetcher::{
-    CachedInput, FetchCache, FetchCacheError, FetchContext, Form, HttpClient, Stage,
+    CachedInput, FetchCache, FetchCacheError, FetchContext, HttpClient, InputLayout, Stage,
 };
 use runtime_gc::{
-    Config, Disk, GarbageCollector, Pressure, Reading, Readings, ResourceTracker, SystemPressure,
+    Disk, GarbageCollector, GcConfig, HostStats, ResourceTracker, Stat, Stats, SystemStats,
 };
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ async fn require_in(
     reference: Value,
 ) -> Result<CachedInput, FetchCacheError> {
     let reference = resolve(context, reference).await;
-    cache.require(context, &reference, Form::File).await
+    cache.require(context, &reference, InputLayout::File).await
 }
 
 pub(crate) fn url(server: &Server) -> Value {
@@ -189,7 +189,7 @@ async fn a_file_that_somebody_removed_is_fetched_again() {
 #[tokio::test]
 async fn the_collector_frees_what_nobody_uses() {
     let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
-    let collector = GarbageCollector::new(Config::default(), SystemPressure::new(root.path()));
+    let collector = GarbageCollector::new(GcConfig::default(), HostStats::new(root.path()));
     let cache = FetchCache::builder(root.path().join("inputs"))
         .open(collector.tracker())
         .await;
@@ -208,15 +208,15 @@ async fn the_collector_frees_what_nobody_uses() {
 #[derive(Debug)]
 struct Free(u64);
 
-impl Pressure for Free {
-    fn read(&self) -> Readings {
-        Readings::new(Reading::Known(Disk::new(1 << 40, self.0)), Reading::Absent)
+impl SystemStats for Free {
+    fn read(&self) -> Stats {
+        Stats::new(Stat::Known(Disk::new(1 << 40, self.0)), Stat::Absent)
     }
 }
 
 /// A cache on a disk with 5 MiB free, and a context that takes more.
 async fn on_a_small_disk(root: &Path) -> (GarbageCollector, FetchCache, FetchContext) {
-    let collector = GarbageCollector::new(Config::default(), Free(5 << 20));
+    let collector = GarbageCollector::new(GcConfig::default(), Free(5 << 20));
     let cache = FetchCache::builder(root).open(collector.tracker()).await;
     let mut config = config();
     config.max_bytes = 1 << 30;
@@ -235,7 +235,7 @@ async fn an_input_that_has_no_room_fails_before_a_byte_of_it_comes() {
     let (_collector, cache, context) = on_a_small_disk(root.path()).await;
     let error = require_in(&cache, &context, url(&server)).await;
     let error = error.expect_err("5 MiB are free");
-    let text = chain(&error);
+    let text = error_chain(&error);
     assert!(
         text.contains("no room for 8.0 MiB on disk: 3.0 MiB are missing"),
         "{text}"
@@ -347,7 +347,7 @@ async fn an_archive_is_unpacked_once() {
         let cache = open_verifying(root.path()).await;
         let reference = resolve(&context, url(&server)).await;
         let input = cache
-            .require(&context, &reference, Form::Directory(None))
+            .require(&context, &reference, InputLayout::Directory(None))
             .await;
         let input = input.expect("it is an archive");
         assert_eq!(
@@ -356,7 +356,7 @@ async fn an_archive_is_unpacked_once() {
         );
         // The archive itself is another input.
         cache
-            .require(&context, &reference, Form::File)
+            .require(&context, &reference, InputLayout::File)
             .await
             .expect("it is there");
     }

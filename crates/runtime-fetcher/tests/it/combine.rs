@@ -247,7 +247,11 @@ fn a_combination_within_a_combination_is_checked_too() {
 #[test]
 fn the_task_that_a_reference_names_is_known() {
     let fetcher = Combine::standard();
-    let named = |reference: Value| fetcher.named_task(&reference).map(|task| task.to_string());
+    let named = |reference: Value| {
+        fetcher
+            .referenced_task(&reference)
+            .map(|task| task.to_string())
+    };
     let artifact = json!({ "taskId": TASK, "artifact": "public/a" });
     assert_eq!(named(artifact).as_deref(), Some(TASK));
     assert_eq!(

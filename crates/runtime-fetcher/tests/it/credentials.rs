@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use runtime_core::{ApiError, ExceptionReason, ServiceError};
 use runtime_fetcher::{
-    FetchCause, FetchContext, FetchError, Fetched, Form, HashKey, Reference, RequiredScopes, Target,
+    AttemptError, FetchContext, FetchError, Fetched, HashKey, InputLayout, Reference,
+    RequiredScopes, Target,
 };
 use serde_json::json;
 use tokio::sync::Notify;
@@ -47,7 +48,7 @@ impl Reference for Artifact {
         let error = ServiceError::new("queue.artifact", 401, "AuthenticationFailed", "expired");
         Err(FetchError::Worker {
             subject: self.subject(),
-            source: FetchCause::Api(ApiError::Service(error)),
+            source: AttemptError::Api(ApiError::Service(error)),
         })
     }
 }
@@ -67,9 +68,9 @@ async fn those_who_wait_for_a_fetch_whose_credentials_are_refused_fetch_it_with_
     let (bad, good) = (artifact(Some(&ended)), artifact(None));
     let (first, second, third, ()) = tokio::join!(
         biased;
-        cache.require(&context, &bad, Form::File),
-        cache.require(&context, &good, Form::File),
-        cache.require(&context, &good, Form::File),
+        cache.require(&context, &bad, InputLayout::File),
+        cache.require(&context, &good, InputLayout::File),
+        cache.require(&context, &good, InputLayout::File),
         async { ended.notify_one() },
     );
     let error = first.expect_err("its own credentials are refused");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime_core::{ExceptionReason, TaskError, chain};
+use runtime_core::{ExceptionReason, TaskError, error_chain};
 use runtime_fetcher::{FetchConfig, FetchError};
 use serde_json::json;
 
@@ -21,7 +21,7 @@ async fn failure_with(config: FetchConfig, steps: Vec<Step>) -> (FetchError, usi
     let error = get(&context_with(config), &server.url("/file?token=secret"))
         .await
         .expect_err("it must fail");
-    let text = chain(&error);
+    let text = error_chain(&error);
     assert!(
         !text.contains("secret"),
         "the query must stay out of: {text}"
@@ -38,9 +38,9 @@ pub(crate) async fn check_broken(steps: Vec<Step>, text: &str) {
     );
     assert_eq!(error.exception_reason(), ExceptionReason::MalformedPayload);
     assert!(
-        chain(&error).contains(text),
+        error_chain(&error).contains(text),
         "`{text}` is not in: {}",
-        chain(&error)
+        error_chain(&error)
     );
     assert!(TaskError::from(error).as_malformed_payload().is_some());
 }
@@ -61,9 +61,9 @@ async fn check_transient(steps: Vec<Step>, text: &str) {
         ExceptionReason::ResourceUnavailable
     );
     assert!(
-        chain(&error).contains(text),
+        error_chain(&error).contains(text),
         "`{text}` is not in: {}",
-        chain(&error)
+        error_chain(&error)
     );
     assert!(matches!(
         TaskError::from(error),
@@ -125,9 +125,9 @@ async fn a_server_that_never_answers_is_transient() {
         .expect_err("nothing comes");
     assert!(error.is_transient());
     assert!(
-        chain(&error).contains("not a byte came within 1.1s"),
+        error_chain(&error).contains("not a byte came within 1.1s"),
         "{}",
-        chain(&error)
+        error_chain(&error)
     );
 }
 
@@ -153,7 +153,7 @@ async fn a_body_that_stands_still_is_transient() {
     config.retry.max_attempts = 2;
     let (error, _) = failure_with(config, steps).await;
     assert!(error.is_transient(), "{error:?}");
-    let text = chain(&error);
+    let text = error_chain(&error);
     assert!(text.contains("not a byte came within 300ms"), "{text}");
 }
 
@@ -261,9 +261,9 @@ async fn a_body_that_does_not_decode_is_broken_after_a_second_look() {
     assert_eq!(requests, 2);
     assert!(error.is_broken_reference());
     assert!(
-        chain(&error).contains("not valid gzip"),
+        error_chain(&error).contains("not valid gzip"),
         "{}",
-        chain(&error)
+        error_chain(&error)
     );
 }
 
@@ -272,7 +272,7 @@ async fn an_error_body_is_cut_and_not_lost() {
     let long = format!("{}END", "x".repeat(20_000));
     let (error, _) = failure(Step::answer("404 Not Found", &[], long.as_bytes())).await;
     let FetchError::Broken {
-        source: runtime_fetcher::FetchCause::Status { body, .. },
+        source: runtime_fetcher::AttemptError::Status { body, .. },
         ..
     } = error
     else {
@@ -287,7 +287,7 @@ async fn a_wait_longer_than_the_budget_is_not_waited() {
     let (error, requests) = failure(steps).await;
     assert_eq!(requests, 1);
     assert!(error.is_transient(), "{error:?}");
-    let text = chain(&error);
+    let text = error_chain(&error);
     assert!(text.contains("503 and asked to wait for 3600 s"), "{text}");
 }
 

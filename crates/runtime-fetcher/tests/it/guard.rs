@@ -1,6 +1,6 @@
 //! What references of tasks must not reach.
 
-use runtime_core::{Services, chain};
+use runtime_core::{Services, error_chain};
 use runtime_fetcher::{AddressPolicy, FetchContext, HttpClient};
 use serde_json::json;
 
@@ -21,9 +21,9 @@ async fn check_refused(url: &str) {
         .expect_err(url);
     assert!(error.is_broken_reference(), "{error:?}");
     assert!(
-        chain(&error).contains("must not reach"),
+        error_chain(&error).contains("must not reach"),
         "{}",
-        chain(&error)
+        error_chain(&error)
     );
 }
 
@@ -67,7 +67,7 @@ async fn a_reference_artifact_is_guarded_like_a_url() {
     let error = get_reference(&guarded(fake.services()), reference)
         .await
         .expect_err("refused");
-    assert!(chain(&error).contains("must not reach"));
+    assert!(error_chain(&error).contains("must not reach"));
     assert!(server.requests().is_empty());
 }
 
@@ -86,6 +86,6 @@ async fn a_redirect_to_another_server_is_guarded_even_from_the_deployment() {
     let error = get_reference(&guarded(fake.services()), reference)
         .await
         .expect_err("refused");
-    assert!(chain(&error).contains("must not reach"));
+    assert!(error_chain(&error).contains("must not reach"));
     assert!(inner.requests().is_empty());
 }

@@ -1,6 +1,6 @@
 //! Bytes with hashes.
 
-use runtime_core::chain;
+use runtime_core::error_chain;
 use runtime_fetcher::{FetchContext, FileTarget};
 use serde_json::{Value, json};
 use sha1::Sha1;
@@ -51,7 +51,7 @@ async fn one_wrong_hash_among_right_ones_is_enough_to_refuse() {
             .await
             .expect_err(name);
         assert!(error.is_broken_reference());
-        let text = chain(&error);
+        let text = error_chain(&error);
         assert!(text.contains(name) && text.contains(&wrong), "{text}");
     }
 }

@@ -13,7 +13,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use runtime_core::chain;
+use runtime_core::error_chain;
 use runtime_fetcher::{FetchConfig, FetchContext, HttpClient};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -144,7 +144,7 @@ async fn a_redirect_from_https_to_http_is_refused() {
     let error = get(&server.context(), &format!("{}to-http", server.url)).await;
     let error = error.expect_err("it is refused");
     assert!(error.is_broken_reference(), "{error:?}");
-    let text = chain(&error);
+    let text = error_chain(&error);
     let expected = "refused a redirect to `http://localhost:1/file?…`: it leads from HTTPS to HTTP";
     assert!(text.contains(expected), "{text}");
 }
@@ -157,7 +157,11 @@ async fn a_certificate_that_nobody_vouches_for_is_not_trusted() {
     let error = get(&context_with(config), &server.url)
         .await
         .expect_err("it is not trusted");
-    assert!(chain(&error).contains("certificate"), "{}", chain(&error));
+    assert!(
+        error_chain(&error).contains("certificate"),
+        "{}",
+        error_chain(&error)
+    );
     assert_eq!(server.connections.load(Ordering::SeqCst), 0);
 }
 
@@ -167,8 +171,8 @@ fn a_certificate_that_is_none_is_named() {
     config.ca_certificates = vec!["-----BEGIN NOTHING-----".to_owned()];
     let error = HttpClient::new(config).expect_err("it is none");
     assert!(
-        chain(&error).contains("entry 0 of `caCertificates`"),
+        error_chain(&error).contains("entry 0 of `caCertificates`"),
         "{}",
-        chain(&error)
+        error_chain(&error)
     );
 }

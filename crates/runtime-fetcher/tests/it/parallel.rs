@@ -14,7 +14,7 @@ fn eager() -> FetchContext {
     let mut config = config();
     config.parallel = ParallelPolicy {
         piece_bytes: PIECE as u64,
-        worth: Duration::ZERO,
+        min_remaining: Duration::ZERO,
         window: Duration::ZERO,
         ..ParallelPolicy::default()
     };
@@ -63,7 +63,7 @@ async fn one_connection_is_enough_unless_the_rest_would_take_long() {
     let server = Server::start(move |request| request.answer("\"v1\"", &bytes)).await;
     let mut config = config();
     config.parallel.window = Duration::ZERO;
-    config.parallel.worth = Duration::from_secs(3600);
+    config.parallel.min_remaining = Duration::from_secs(3600);
     let context = context_with(config);
     get(&context, &server.url("/")).await.expect("it comes");
     assert_eq!(server.requests().len(), 1);
@@ -75,7 +75,7 @@ async fn numbers_without_any_bound_are_a_configuration() {
     let server = Server::start(move |request| slow_as_a_whole(request, &bytes)).await;
     let mut config = eager().config().clone();
     config.parallel.max_connections = usize::MAX;
-    config.parallel.max_spare = usize::MAX;
+    config.parallel.max_extra_connections = usize::MAX;
     config.parallel.piece_bytes = u64::MAX;
     config.max_redirects = usize::MAX;
     config.max_bytes = u64::MAX;
@@ -89,7 +89,7 @@ async fn parallel_ranges_can_be_turned_off() {
     let server = Server::start(move |request| request.answer("\"v1\"", &bytes)).await;
     let mut config = config();
     config.parallel.window = Duration::ZERO;
-    config.parallel.worth = Duration::ZERO;
+    config.parallel.min_remaining = Duration::ZERO;
     config.parallel.max_connections = 1;
     get(&context_with(config), &server.url("/"))
         .await
@@ -117,7 +117,7 @@ async fn without_connections_to_spare_a_body_comes_over_one() {
     let bytes = body(LENGTH);
     let server = Server::start(move |request| request.answer("\"v1\"", &bytes)).await;
     let mut config = eager().config().clone();
-    config.parallel.max_spare = 0;
+    config.parallel.max_extra_connections = 0;
     let bytes = get(&context_with(config), &server.url("/")).await;
     assert!(bytes.expect("it comes") == body(LENGTH));
     assert_eq!(server.requests().len(), 1);

@@ -105,7 +105,7 @@ fn context(parallel: bool) -> FetchContext {
     if parallel {
         config.parallel = ParallelPolicy {
             piece_bytes: 7_000,
-            worth: Duration::ZERO,
+            min_remaining: Duration::ZERO,
             window: Duration::ZERO,
             ..ParallelPolicy::default()
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime_core::{Secret, chain};
+use runtime_core::{Secret, error_chain};
 use runtime_fetcher::{AddressPolicy, HttpClient};
 
 use crate::support::{Server, Step, config, context_with, get};
@@ -56,7 +56,7 @@ async fn a_proxy_may_be_where_references_may_not() {
         .expect("the proxy answers");
     for url in ["http://169.254.169.254/", "http://LocalHost:8080/"] {
         let error = get(&context, url).await.expect_err(url);
-        let text = chain(&error);
+        let text = error_chain(&error);
         assert!(text.contains("must not reach"), "{text}");
     }
     assert_eq!(proxy.requests().len(), 1);
@@ -75,10 +75,10 @@ async fn the_password_of_a_proxy_is_never_shown() {
     let written = serde_json::to_string(&config).expect("it can be written");
     let shown = format!(
         "{} {error:?} {context:?} {config:?} {written}",
-        chain(&error)
+        error_chain(&error)
     );
     assert!(!shown.contains("secret"), "{shown}");
     config.proxy = Some(Secret::new("not a url with secret"));
     let error = HttpClient::new(config).expect_err("it is no proxy");
-    assert!(!format!("{} {error:?}", chain(&error)).contains("secret"));
+    assert!(!format!("{} {error:?}", error_chain(&error)).contains("secret"));
 }

@@ -1,6 +1,6 @@
 //! Redirects: followed by our rules, and never away from HTTP.
 
-use runtime_core::chain;
+use runtime_core::error_chain;
 
 use crate::faults::check_broken;
 use crate::support::{Server, Step, context, get};
@@ -32,7 +32,7 @@ async fn redirects_in_a_loop_are_a_broken_reference() {
         .await
         .expect_err("it never ends");
     assert!(error.is_broken_reference());
-    assert!(chain(&error).contains("gave up after 10 redirects"));
+    assert!(error_chain(&error).contains("gave up after 10 redirects"));
     assert_eq!(server.requests().len(), 11);
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use runtime_core::chain;
+use runtime_core::error_chain;
 use runtime_fetcher::{FetchStream, StreamBroken, StreamError, fetch_as_stream};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
@@ -128,7 +128,7 @@ async fn an_error_of_the_handler_ends_the_fetch() {
     });
     let error = error.await.expect_err("the handler fails");
     assert!(matches!(error, StreamError::Handler(_)), "{error:?}");
-    assert!(chain(&error).contains("no room"));
+    assert!(error_chain(&error).contains("no room"));
 }
 
 #[tokio::test]

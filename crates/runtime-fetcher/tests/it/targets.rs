@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use runtime_core::{ExceptionReason, chain};
+use runtime_core::{ExceptionReason, error_chain};
 use runtime_fetcher::{FileTarget, Target, TargetError};
 use serde_json::json;
 
@@ -247,7 +247,7 @@ async fn a_full_disk_is_a_resource_that_is_not_there() {
     let reason = error.exception_reason();
     assert_eq!(reason, ExceptionReason::ResourceUnavailable);
     assert!(!error.is_transient(), "nobody makes room");
-    let text = chain(&error);
+    let text = error_chain(&error);
     assert!(text.contains("cannot write `/full/file`"), "{text}");
 }
 

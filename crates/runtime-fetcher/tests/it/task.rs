@@ -9,7 +9,7 @@ use crate::support::{Server, Step, config, get};
 
 fn context(task: &TestTask) -> FetchContext {
     let http = HttpClient::new(config()).expect("the configuration is good");
-    FetchContext::of_task(http, task.context())
+    FetchContext::for_task(http, task.context())
 }
 
 /// The lines without their time, and with the server's port left out.

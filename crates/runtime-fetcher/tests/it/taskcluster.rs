@@ -12,7 +12,7 @@ use runtime_core::artifact::{
 use runtime_core::queue::{ArtifactErrorReason, ClaimWorkRequest};
 use runtime_core::{
     Credentials, CredentialsCell, CredentialsWatch, Deployment, ExceptionReason, Run, Services,
-    Timestamp, chain,
+    Timestamp, error_chain,
 };
 use runtime_fetcher::{FetchContext, FetchError, HttpClient};
 use runtime_mocks::taskcluster::Taskcluster;
@@ -179,7 +179,7 @@ async fn an_error_artifact_tells_what_its_maker_said_and_so_does_a_link_to_it() 
         let error = user.fetch(maker.reference(name)).await;
         let error = error.expect_err("there are no bytes");
         assert!(error.is_broken_reference(), "{error:?}");
-        let text = chain(&error);
+        let text = error_chain(&error);
         assert!(text.contains("file-missing-on-worker"), "{text}");
         assert!(text.contains("no such file: out.tar"), "{text}");
     }
@@ -197,7 +197,7 @@ async fn a_private_artifact_is_for_tasks_that_have_its_scope() {
     let error = stranger.fetch(maker.reference("private/bytes")).await;
     let error = error.expect_err("it may not");
     assert!(error.is_broken_reference(), "{error:?}");
-    let text = chain(&error);
+    let text = error_chain(&error);
     assert!(
         text.contains("queue:get-artifact:private/bytes"),
         "it names the scope: {text}"

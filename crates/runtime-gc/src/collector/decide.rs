@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::Inner;
 use crate::demand::{Demand, Demands, Situation};
 use crate::moment::Moment;
-use crate::pressure::Readings;
+use crate::pressure::Stats;
 use crate::registry::{ClassTotals, Gain, Kinds, Next, Registry, Victim, Want};
 use crate::shared::Shared;
 use crate::{Reason, Rule};
@@ -66,7 +66,7 @@ impl Inner {
     }
 
     /// Asks the system once, and has a decision made by what it says while nobody else makes one.
-    pub(super) fn consider<T>(&self, decide: impl FnOnce(&Readings) -> T) -> T {
+    pub(super) fn consider<T>(&self, decide: impl FnOnce(&Stats) -> T) -> T {
         loop {
             // What ended since the system was asked is in neither the readings nor the gain, so ask again.
             let settled = *self.shared.settled.borrow();
@@ -99,7 +99,7 @@ impl<'a> Choice<'a> {
         }
     }
 
-    fn decide(mut self, readings: &Readings, collection: &mut Collection) -> Decision {
+    fn decide(mut self, readings: &Stats, collection: &mut Collection) -> Decision {
         let others = self.coming.count > 0;
         self.take_due(collection.began);
         // Judged after that, since what is due has left the totals.
@@ -116,7 +116,7 @@ impl<'a> Choice<'a> {
         self.decision
     }
 
-    fn demands(&self, readings: &Readings, active: &[Rule]) -> Demands {
+    fn demands(&self, readings: &Stats, active: &[Rule]) -> Demands {
         let totals = self.shared.registry().totals;
         Situation {
             config: &self.shared.config,

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use crate::registry::Victim;
 use crate::report::{Failed, Freed, Slow};
 use crate::shared::Shared;
-use crate::{DisposeError, Reason, Report};
+use crate::{CollectionReport, DisposeError, Reason};
 
 /// What came of a disposal.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    pub(super) fn enter(self, report: &mut Report) {
+    pub(super) fn enter(self, report: &mut CollectionReport) {
         match self {
             Self::Freed(freed) => report.freed.push(freed),
             Self::Failed(failed) => report.failed.push(failed),
@@ -78,7 +78,7 @@ impl Disposal {
         match ended {
             Ok(Ok(())) => self.gone(),
             Ok(Err(DisposeError::InUse)) => self.in_use_elsewhere(),
-            Ok(Err(error)) => self.failed(chain(&error)),
+            Ok(Err(error)) => self.failed(error_chain(&error)),
             Err(_) => self.failed(format!("took longer than {limit:?}")),
         }
     }
@@ -113,7 +113,7 @@ impl Disposal {
         self.shared
             .registry()
             .in_use_elsewhere(self.victim.id, until);
-        self.tell_failed(chain(&DisposeError::InUse), 0, retry_in);
+        self.tell_failed(error_chain(&DisposeError::InUse), 0, retry_in);
     }
 
     fn failed(&mut self, error: String) {
@@ -165,7 +165,7 @@ impl Drop for Disposal {
 }
 
 /// An error with all its causes.
-fn chain(error: &dyn Error) -> String {
+fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

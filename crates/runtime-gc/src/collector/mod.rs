@@ -15,10 +15,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-use crate::config::Config;
-use crate::explain::{self, Explanation};
+use crate::config::GcConfig;
+use crate::explain::{self, CollectionPlan};
 use crate::shared::Shared;
-use crate::{Pressure, Report, Reservation, ReserveError, ResourceTracker, Rule};
+use crate::{CollectionReport, Reservation, ReserveError, ResourceTracker, Rule, SystemStats};
 
 /// Disposes of idle resources when a limit is passed.
 ///
@@ -34,7 +34,7 @@ pub struct GarbageCollector {
 
 pub(crate) struct Inner {
     shared: Arc<Shared>,
-    pressure: Box<dyn Pressure>,
+    pressure: Box<dyn SystemStats>,
     listener: Option<Listener>,
     /// One decision at a time, so that no two choose for the same need. Held for moments, never across an await.
     deciding: Mutex<()>,
@@ -44,11 +44,11 @@ pub(crate) struct Inner {
     disposals: Mutex<JoinSet<()>>,
 }
 
-type Listener = Box<dyn Fn(&Report) + Send + Sync>;
+type Listener = Box<dyn Fn(&CollectionReport) + Send + Sync>;
 
 impl GarbageCollector {
     /// A collector with these limits, which reads from `pressure` how much is left.
-    pub fn new(config: Config, pressure: impl Pressure) -> Self {
+    pub fn new(config: GcConfig, pressure: impl SystemStats) -> Self {
         Self::build(config, Box::new(pressure), None)
     }
 
@@ -59,14 +59,14 @@ impl GarbageCollector {
     ///
     /// The listener runs on the task that collects and should return soon.
     pub fn with_listener(
-        config: Config,
-        pressure: impl Pressure,
-        listener: impl Fn(&Report) + Send + Sync + 'static,
+        config: GcConfig,
+        pressure: impl SystemStats,
+        listener: impl Fn(&CollectionReport) + Send + Sync + 'static,
     ) -> Self {
         Self::build(config, Box::new(pressure), Some(Box::new(listener)))
     }
 
-    fn build(config: Config, pressure: Box<dyn Pressure>, listener: Option<Listener>) -> Self {
+    fn build(config: GcConfig, pressure: Box<dyn SystemStats>, listener: Option<Listener>) -> Self {
         let inner = Inner {
             shared: Arc::new(Shared::new(config)),
             pressure,
@@ -100,7 +100,7 @@ impl GarbageCollector {
     /// # Cancel safety
     ///
     /// Disposals that were begun go on; their outcome is not reported, but failures are tried again.
-    pub async fn collect(&self) -> Report {
+    pub async fn collect(&self) -> CollectionReport {
         self.inner.collect().await
     }
 
@@ -113,7 +113,7 @@ impl GarbageCollector {
     /// # Cancel safety
     ///
     /// As [`collect`](Self::collect).
-    pub async fn collect_all(&self) -> Report {
+    pub async fn collect_all(&self) -> CollectionReport {
         self.inner.collect_all().await
     }
 
@@ -142,7 +142,7 @@ impl GarbageCollector {
     ///
     /// It takes time in proportion to the number of resources, and holds up nobody.
     #[must_use]
-    pub fn explain(&self) -> Explanation {
+    pub fn explain(&self) -> CollectionPlan {
         explain::explain(&self.inner.shared, &*self.inner.pressure)
     }
 

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::Inner;
 use crate::demand::Situation;
 use crate::moment::Moment;
-use crate::pressure::Readings;
+use crate::pressure::Stats;
 use crate::registry::{Entry, Gain, Place};
 use crate::{Limit, Reservation, ReserveError, Rule, Shortage};
 
@@ -47,13 +47,13 @@ impl Inner {
     }
 
     /// How much would have to be freed for so many bytes more than are promised.
-    fn missing(&self, bytes: u64, readings: &Readings) -> u64 {
+    fn missing(&self, bytes: u64, readings: &Stats) -> u64 {
         let demands = self.situation(bytes, readings).demands();
         let room = demands.demands.iter().find(|it| it.rule == ROOM);
         room.map_or(0, |demand| demand.missing)
     }
 
-    fn situation<'a>(&'a self, bytes: u64, readings: &'a Readings) -> Situation<'a> {
+    fn situation<'a>(&'a self, bytes: u64, readings: &'a Stats) -> Situation<'a> {
         Situation {
             config: &self.shared.config,
             readings,
@@ -74,7 +74,7 @@ impl Inner {
         &self,
         bytes: u64,
         missing: u64,
-        readings: &Readings,
+        readings: &Stats,
         holders: &Holders,
     ) -> ReserveError {
         ReserveError {
@@ -111,7 +111,7 @@ impl Holders {
     }
 
     /// The most that can become free on disk if all went that is idle.
-    fn most(&self, readings: &Readings) -> u64 {
+    fn most(&self, readings: &Stats) -> u64 {
         let taken = readings.disk.known();
         let taken = taken.map_or(u64::MAX, |disk| disk.total.saturating_sub(disk.free));
         match self.idle.disk.unknown {

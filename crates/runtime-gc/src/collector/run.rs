@@ -7,21 +7,21 @@ use tracing::{debug, info, warn};
 use super::Inner;
 use super::decide::{Collection, Decision, Purpose};
 use super::dispose::Disposal;
-use crate::{Report, Rule};
+use crate::{CollectionReport, Rule};
 
 impl Inner {
-    pub(crate) async fn collect(&self) -> Report {
+    pub(crate) async fn collect(&self) -> CollectionReport {
         self.run(Purpose::Needed).await
     }
 
-    pub(super) async fn collect_all(&self) -> Report {
+    pub(super) async fn collect_all(&self) -> CollectionReport {
         self.shared.registry().hurry(Instant::now());
         self.run(Purpose::Everything).await
     }
 
-    async fn run(&self, purpose: Purpose) -> Report {
+    async fn run(&self, purpose: Purpose) -> CollectionReport {
         let mut collection = Collection::new(purpose);
-        let mut report = Report::default();
+        let mut report = CollectionReport::default();
         let last = loop {
             // Marked before the decision, so that nothing that ends after it is missed.
             let mut settled = self.shared.settled.subscribe();
@@ -39,7 +39,7 @@ impl Inner {
         report
     }
 
-    async fn dispose(&self, decision: Decision, report: &mut Report) {
+    async fn dispose(&self, decision: Decision, report: &mut CollectionReport) {
         let (done, mut outcomes) = mpsc::unbounded_channel();
         for (victim, reason) in decision.chosen {
             let disposal = Disposal::new(&self.shared, victim, reason, done.clone());
@@ -54,7 +54,7 @@ impl Inner {
         }
     }
 
-    fn finish(&self, last: Decision, collection: &Collection, report: &mut Report) {
+    fn finish(&self, last: Decision, collection: &Collection, report: &mut CollectionReport) {
         let late = self.shared.take_late();
         late.into_iter().for_each(|outcome| outcome.enter(report));
         report.shortages = last.demands.shortages();
@@ -66,7 +66,7 @@ impl Inner {
         self.tell(report);
     }
 
-    fn tell(&self, report: &Report) {
+    fn tell(&self, report: &CollectionReport) {
         if !self.is_news(report) {
             return debug!(%report, "nothing has changed");
         }
@@ -82,7 +82,7 @@ impl Inner {
     }
 
     /// Whether something was done, or the complaints are not those of last time.
-    fn is_news(&self, report: &Report) -> bool {
+    fn is_news(&self, report: &CollectionReport) -> bool {
         let now: Vec<_> = complaints(report).collect();
         let mut last = self.complaints.lock();
         let changed = *last != now;
@@ -91,7 +91,7 @@ impl Inner {
     }
 }
 
-fn complaints(report: &Report) -> impl Iterator<Item = Rule> {
+fn complaints(report: &CollectionReport) -> impl Iterator<Item = Rule> {
     let shortages = report.shortages.iter().map(|it| it.rule);
     shortages.chain(report.skipped.iter().map(|it| it.rule))
 }

@@ -6,31 +6,31 @@ mod cgroup;
 mod proc;
 mod system;
 
-pub use system::SystemPressure;
+pub use system::HostStats;
 
 use std::fmt;
 
 /// Where the collector reads how much is left. Tests inject their own.
 ///
 /// It is asked once for each decision of a collection, never once for each resource.
-pub trait Pressure: fmt::Debug + Send + Sync + 'static {
+pub trait SystemStats: fmt::Debug + Send + Sync + 'static {
     /// Reads everything. It may do a few system calls but must not wait for anything else.
-    fn read(&self) -> Readings;
+    fn read(&self) -> Stats;
 }
 
 /// What was read at one time.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
-pub struct Readings {
+pub struct Stats {
     /// The file system that resources are stored on.
-    pub disk: Reading<Disk>,
+    pub disk: Stat<Disk>,
     /// The machine's memory, or the control group's where that is smaller.
-    pub memory: Reading<Memory>,
+    pub memory: Stat<Memory>,
 }
 
 /// A statistic, or why there is none. A rule whose statistic is missing is skipped, never taken as broken.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Reading<T> {
+pub enum Stat<T> {
     /// It was read.
     Known(T),
     /// This platform does not have it.
@@ -40,7 +40,7 @@ pub enum Reading<T> {
     Failed(String),
 }
 
-impl<T> Reading<T> {
+impl<T> Stat<T> {
     /// The statistic, if there is one.
     pub fn known(&self) -> Option<&T> {
         match self {
@@ -125,10 +125,10 @@ impl Memory {
     }
 }
 
-impl Readings {
+impl Stats {
     /// Readings of a disk and of memory.
     #[must_use]
-    pub const fn new(disk: Reading<Disk>, memory: Reading<Memory>) -> Self {
+    pub const fn new(disk: Stat<Disk>, memory: Stat<Memory>) -> Self {
         Self { disk, memory }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Disk, Memory, Pressure, Reading, Readings};
+use super::{Disk, Memory, Stat, Stats, SystemStats};
 
 /// Reads the disk of one folder, and memory.
 ///
@@ -12,13 +12,13 @@ use super::{Disk, Memory, Pressure, Reading, Readings};
 /// | memory | `/proc/meminfo`, and the limits of each cgroup v2 above this process | absent | absent |
 /// | stall | PSI of the control group, or of the machine | absent | absent |
 #[derive(Clone, Debug)]
-pub struct SystemPressure {
+pub struct HostStats {
     folder: PathBuf,
     #[cfg(target_os = "linux")]
     root: PathBuf,
 }
 
-impl SystemPressure {
+impl HostStats {
     /// Watches the file system that `folder` is on. Nothing is read yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
@@ -29,9 +29,9 @@ impl SystemPressure {
     }
 }
 
-impl Pressure for SystemPressure {
-    fn read(&self) -> Readings {
-        Readings {
+impl SystemStats for HostStats {
+    fn read(&self) -> Stats {
+        Stats {
             disk: read_disk(&self.folder),
             memory: self.read_memory(),
         }
@@ -39,35 +39,35 @@ impl Pressure for SystemPressure {
 }
 
 #[cfg(target_os = "linux")]
-impl SystemPressure {
-    fn read_memory(&self) -> Reading<Memory> {
-        super::proc::memory(&self.root).map_or_else(Reading::Failed, Reading::Known)
+impl HostStats {
+    fn read_memory(&self) -> Stat<Memory> {
+        super::proc::memory(&self.root).map_or_else(Stat::Failed, Stat::Known)
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-impl SystemPressure {
-    fn read_memory(&self) -> Reading<Memory> {
-        Reading::Absent
+impl HostStats {
+    fn read_memory(&self) -> Stat<Memory> {
+        Stat::Absent
     }
 }
 
 #[cfg(unix)]
-fn read_disk(folder: &Path) -> Reading<Disk> {
+fn read_disk(folder: &Path) -> Stat<Disk> {
     match rustix::fs::statvfs(folder) {
-        Ok(stat) => Reading::Known(Disk {
+        Ok(stat) => Stat::Known(Disk {
             total: stat.f_blocks.saturating_mul(stat.f_frsize),
             free: stat.f_bavail.saturating_mul(stat.f_frsize),
             inodes: stat.f_files,
             free_inodes: stat.f_favail,
         }),
-        Err(error) => Reading::Failed(format!("statvfs of `{}`: {error}", folder.display())),
+        Err(error) => Stat::Failed(format!("statvfs of `{}`: {error}", folder.display())),
     }
 }
 
 #[cfg(not(unix))]
-fn read_disk(_folder: &Path) -> Reading<Disk> {
-    Reading::Absent
+fn read_disk(_folder: &Path) -> Stat<Disk> {
+    Stat::Absent
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn this_machine_can_be_read() {
-        let readings = SystemPressure::new("/").read();
+        let readings = HostStats::new("/").read();
         let disk = readings.disk.known().expect("statvfs works");
         assert!(disk.total > 0 && disk.free <= disk.total);
         let memory = readings.memory.known().expect("/proc/meminfo is there");
@@ -85,14 +85,14 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_a_failure_with_its_name() {
-        let readings = SystemPressure::new("/not/there").read();
-        assert!(matches!(readings.disk, Reading::Failed(reason) if reason.contains("/not/there")));
+        let readings = HostStats::new("/not/there").read();
+        assert!(matches!(readings.disk, Stat::Failed(reason) if reason.contains("/not/there")));
     }
 
     #[test]
     fn memory_that_cannot_be_read_is_a_failure() {
-        let mut pressure = SystemPressure::new("/");
+        let mut pressure = HostStats::new("/");
         pressure.root = PathBuf::from("/not/there");
-        assert!(matches!(pressure.read().memory, Reading::Failed(_)));
+        assert!(matches!(pressure.read().memory, Stat::Failed(_)));
     }
 }

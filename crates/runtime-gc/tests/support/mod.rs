@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_gc::{
-    CostClass, Disk, Disposable, DisposableResource, DisposeError, Footprint, Memory, Pressure,
-    Reading, Readings, Size,
+    CostClass, Disk, Disposable, DisposableResource, DisposeError, Footprint, Memory, Size, Stat,
+    Stats, SystemStats,
 };
 
 pub(crate) const TOTAL: u64 = 1000;
@@ -103,12 +103,12 @@ impl Machine {
     }
 }
 
-impl Pressure for Machine {
-    fn read(&self) -> Readings {
+impl SystemStats for Machine {
+    fn read(&self) -> Stats {
         self.state.reads.fetch_add(1, Ordering::SeqCst);
         if self.state.broken.load(Ordering::SeqCst) > 0 {
             let failed = || "the disk is on fire".to_owned();
-            return Readings::new(Reading::Failed(failed()), Reading::Failed(failed()));
+            return Stats::new(Stat::Failed(failed()), Stat::Failed(failed()));
         }
         let available = self.state.available.load(Ordering::SeqCst);
         let stall = self.state.stall.load(Ordering::SeqCst);
@@ -118,9 +118,9 @@ impl Pressure for Machine {
             true => Memory::new(TOTAL, available),
             false => Memory::new(TOTAL, available).with_stall(f64::from(stall as u32)),
         };
-        Readings::new(
-            Reading::Known(Disk::new(TOTAL, self.free()).with_inodes(inodes, free_inodes)),
-            Reading::Known(memory),
+        Stats::new(
+            Stat::Known(Disk::new(TOTAL, self.free()).with_inodes(inodes, free_inodes)),
+            Stat::Known(memory),
         )
     }
 }

@@ -21,7 +21,7 @@ const WORTH_SHARING: usize = 512;
 
 /// Makes a pipe that holds up to `capacity` unread bytes.
 ///
-/// The writer never waits: a write that does not fit fails as a whole. A [`Tally`] tells how much was read,
+/// The writer never waits: a write that does not fit fails as a whole. A [`PipeStats`] tells how much was read,
 /// for a protocol that lets its sender go on as far as the receiver has read. Reading costs the same however
 /// much is unread.
 ///
@@ -153,10 +153,10 @@ impl BoundedWriter {
 
     /// A tally of what is read from now on.
     #[must_use]
-    pub fn tally(&self) -> Tally {
+    pub fn tally(&self) -> PipeStats {
         let total = self.tally.clone();
         let told = *total.borrow();
-        Tally { total, told }
+        PipeStats { total, told }
     }
 
     /// Ends the pipe; the same as dropping the writer, with a name that says so.
@@ -272,12 +272,12 @@ impl Drop for BoundedReader {
 
 /// Tells how much of a [`bounded_pipe`] was read. Made by [`BoundedWriter::tally`].
 #[derive(Clone, Debug)]
-pub struct Tally {
+pub struct PipeStats {
     total: watch::Receiver<u64>,
     told: u64,
 }
 
-impl Tally {
+impl PipeStats {
     /// Waits until something was read, and gives how many bytes were since the last call; `None` when the
     /// reader is gone and everything was told.
     ///

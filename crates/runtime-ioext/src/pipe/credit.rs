@@ -16,7 +16,7 @@ const UNREAD: usize = CHUNK;
 
 /// Makes a pipe whose writer needs credit: without any, it waits.
 ///
-/// Each byte that is written uses up one of what [`Credit::unblock`] gave. This is how a flow-controlled
+/// Each byte that is written uses up one of what [`Credit::grant`] gave. This is how a flow-controlled
 /// protocol sends: the far side says how much it takes, and the near side's producer waits meanwhile.
 ///
 /// # Example
@@ -27,7 +27,7 @@ const UNREAD: usize = CHUNK;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> std::io::Result<()> {
 /// let (mut writer, mut reader, credit) = runtime_ioext::credit_pipe();
-/// credit.unblock(3);
+/// credit.grant(3);
 /// assert_eq!(writer.write(b"hello").await?, 3);
 /// let mut bytes = [0; 3];
 /// reader.read_exact(&mut bytes).await?;
@@ -103,7 +103,7 @@ struct Lender {
 
 impl Credit {
     /// Lets the writer write `n` more bytes.
-    pub fn unblock(&self, n: u64) {
+    pub fn grant(&self, n: u64) {
         self.lender
             .change(|state| state.credit = state.credit.map(|credit| credit.saturating_add(n)));
     }

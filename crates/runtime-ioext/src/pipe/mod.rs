@@ -6,5 +6,5 @@ mod credit;
 #[cfg(all(test, runtime_loom))]
 mod models;
 
-pub use bounded::{BoundedReader, BoundedWriteError, BoundedWriter, Tally, bounded_pipe};
+pub use bounded::{BoundedReader, BoundedWriteError, BoundedWriter, PipeStats, bounded_pipe};
 pub use credit::{Credit, CreditReader, CreditWriter, credit_pipe};

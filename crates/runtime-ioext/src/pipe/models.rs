@@ -54,7 +54,7 @@ fn writer_hears_of_credit() {
         let (mut writer, _reader, credit) = credit_pipe();
         let giving = thread::spawn({
             let credit = credit.clone();
-            move || credit.unblock(1)
+            move || credit.grant(1)
         });
         assert_eq!(write(&mut writer, b"ab").unwrap(), 1);
         giving.join().unwrap();

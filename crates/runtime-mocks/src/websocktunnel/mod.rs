@@ -123,7 +123,7 @@ impl WebsocktunnelServer {
     }
 
     /// Cuts the connection of a client, without a goodbye; `false` if there is no such client.
-    pub fn kick(&self, client_id: &str) -> bool {
+    pub fn disconnect(&self, client_id: &str) -> bool {
         let client = self.shared.clients.lock().remove(client_id);
         client.inspect(|client| client.cut.cancel()).is_some()
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use runtime_webhook::wsmux::{Config, Role, Session};
+use runtime_webhook::wsmux::{Role, Session, SessionConfig};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::sync::CancellationToken;
 
@@ -87,7 +87,7 @@ fn switch(accept: &str, url: &str) -> Answer {
 
 /// Runs a session until it ends, is cut, or another client comes with the same id.
 async fn run(shared: &Shared, id: String, io: hyper::upgrade::Upgraded) {
-    let mut config = Config::default();
+    let mut config = SessionConfig::default();
     // What clients assume.
     config.receive_window = 4 << 20;
     let (session, driver) = Session::start(TokioIo::new(io), Role::Server, config).await;

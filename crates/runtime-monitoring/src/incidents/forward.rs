@@ -19,7 +19,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// Delivers incidents to a service, such as one that shows errors to operators.
 #[async_trait]
-pub trait Deliver: Send + 'static {
+pub trait IncidentTransport: Send + 'static {
     /// Delivers one.
     ///
     /// # Cancel safety
@@ -44,18 +44,18 @@ pub enum Delivery {
 /// Whoever reports never waits: an incident that finds the queue full is dropped and counted.
 #[derive(Debug)]
 #[must_use = "dropping it ends the deliveries"]
-pub struct Forwarder {
+pub struct IncidentQueue {
     queue: Arc<Queue<Arc<Incident>>>,
     task: JoinHandle<()>,
 }
 
-impl Forwarder {
+impl IncidentQueue {
     /// Starts to deliver, with room for `capacity` incidents that wait.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn start(capacity: usize, deliver: impl Deliver) -> Self {
+    pub fn start(capacity: usize, deliver: impl IncidentTransport) -> Self {
         let queue = Arc::new(Queue::new(capacity));
         let task = tokio::spawn(run(Arc::clone(&queue), deliver));
         Self { queue, task }
@@ -97,7 +97,7 @@ impl Forwarder {
     }
 }
 
-impl Drop for Forwarder {
+impl Drop for IncidentQueue {
     fn drop(&mut self) {
         self.queue.close();
         self.task.abort();
@@ -105,7 +105,7 @@ impl Drop for Forwarder {
     }
 }
 
-async fn run(queue: Arc<Queue<Arc<Incident>>>, mut deliver: impl Deliver) {
+async fn run(queue: Arc<Queue<Arc<Incident>>>, mut deliver: impl IncidentTransport) {
     let mut wait = FIRST_WAIT;
     while let Some(incident) = queue.oldest().await {
         match deliver.deliver(&incident).await {

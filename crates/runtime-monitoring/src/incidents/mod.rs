@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use parking_lot::RwLock;
-use runtime_core::monitor::{IncidentId, Report, Scope, Severity};
+use runtime_core::monitor::{IncidentId, MonitorTags, Report, Severity};
 use runtime_ioext::log::Redactor;
 use serde::Serialize;
 
-pub use self::forward::{Deliver, Delivery, Forwarder};
+pub use self::forward::{Delivery, IncidentQueue, IncidentTransport};
 pub use self::queue::Forwarded;
 pub use self::recent::RecentIncidents;
 use crate::fields::{redacted, tags};
@@ -59,7 +59,7 @@ pub struct Cause {
 
 impl Incident {
     pub(crate) fn new(
-        scope: &Scope,
+        scope: &MonitorTags,
         common: &[(String, String)],
         report: &Report<'_>,
         redactor: Option<&Redactor>,

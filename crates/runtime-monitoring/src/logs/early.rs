@@ -2,8 +2,10 @@
 
 use std::io;
 
-use runtime_core::chain;
-use runtime_core::monitor::{Counter, Field, Level, MonitorSink, Record, Report, Scope, Severity};
+use runtime_core::error_chain;
+use runtime_core::monitor::{
+    Counter, Field, Level, MonitorSink, MonitorTags, Record, Report, Severity,
+};
 
 use super::lines::{Head, LineFormat, Lines};
 use super::out::Stream;
@@ -26,7 +28,7 @@ impl EarlyMonitor {
     }
 
     /// Writes a line with the fields that `fill` adds.
-    fn line(&self, scope: &Scope, record: &Record<'_>, fill: impl FnOnce(&mut Parts)) {
+    fn line(&self, scope: &MonitorTags, record: &Record<'_>, fill: impl FnOnce(&mut Parts)) {
         let head = Head {
             level: record.level,
             target: TARGET,
@@ -39,7 +41,7 @@ impl EarlyMonitor {
         });
     }
 
-    fn tags(&self, scope: &Scope, fields: &[Field<'_>], parts: &mut Parts) {
+    fn tags(&self, scope: &MonitorTags, fields: &[Field<'_>], parts: &mut Parts) {
         let tags = Tags {
             scope,
             common: &[],
@@ -53,25 +55,25 @@ impl EarlyMonitor {
 }
 
 impl MonitorSink for EarlyMonitor {
-    fn counter(&self, scope: &Scope, name: &'static str) -> Counter {
+    fn counter(&self, scope: &MonitorTags, name: &'static str) -> Counter {
         self.metrics.counter_of(scope, name)
     }
 
-    fn measure(&self, scope: &Scope, name: &'static str, value: f64) {
+    fn measure(&self, scope: &MonitorTags, name: &'static str, value: f64) {
         self.metrics.measure(scope, name, value);
     }
 
-    fn set_gauge(&self, scope: &Scope, name: &'static str, value: f64) {
+    fn set_gauge(&self, scope: &MonitorTags, name: &'static str, value: f64) {
         self.metrics.set_gauge_of(scope, name, value);
     }
 
-    fn log(&self, scope: &Scope, record: &Record<'_>) {
+    fn log(&self, scope: &MonitorTags, record: &Record<'_>) {
         if record.level <= Level::INFO {
             self.line(scope, record, |_| {});
         }
     }
 
-    fn report(&self, scope: &Scope, report: &Report<'_>) {
+    fn report(&self, scope: &MonitorTags, report: &Report<'_>) {
         let level = match report.severity {
             Severity::Warning => Level::WARN,
             Severity::Error => Level::ERROR,
@@ -84,7 +86,7 @@ impl MonitorSink for EarlyMonitor {
         };
         self.line(scope, &record, |parts| {
             text(&mut parts.fields, "incident", &report.incident.to_string());
-            text(&mut parts.fields, "error", &chain(report.error));
+            text(&mut parts.fields, "error", &error_chain(report.error));
         });
     }
 }

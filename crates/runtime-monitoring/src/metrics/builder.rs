@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use runtime_ioext::log::Redactor;
 
-use super::{CATALOG, Described, Description, Inner, Metrics, Table, Unit};
+use super::{CATALOG, Inner, MetricDescriptor, MetricMetadata, Metrics, Table, Unit};
 
 /// Sets up [`Metrics`].
 #[derive(Clone, Debug, Default)]
@@ -16,7 +16,7 @@ use super::{CATALOG, Described, Description, Inner, Metrics, Table, Unit};
 pub struct MetricsBuilder {
     labels: Vec<String>,
     bounds: HashMap<String, Vec<f64>>,
-    descriptions: HashMap<String, Description>,
+    descriptions: HashMap<String, MetricMetadata>,
     redactor: Option<Redactor>,
 }
 
@@ -60,7 +60,7 @@ impl MetricsBuilder {
         help: impl Into<String>,
     ) -> Self {
         let help = help.into();
-        let description = Description { unit, help };
+        let description = MetricMetadata { unit, help };
         self.descriptions.insert(name.into(), description);
         self
     }
@@ -75,7 +75,7 @@ impl MetricsBuilder {
     #[must_use]
     pub fn build(self) -> Metrics {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let mut descriptions: HashMap<_, _> = CATALOG.iter().map(Described::entry).collect();
+        let mut descriptions: HashMap<_, _> = CATALOG.iter().map(MetricDescriptor::entry).collect();
         descriptions.extend(self.descriptions);
         Metrics(Arc::new(Inner {
             number: NEXT.fetch_add(1, Ordering::Relaxed),

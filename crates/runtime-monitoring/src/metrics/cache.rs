@@ -4,7 +4,7 @@ use std::array;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use runtime_core::monitor::Scope;
+use runtime_core::monitor::MonitorTags;
 
 use super::labels::Labels;
 
@@ -22,13 +22,19 @@ struct Slot<T> {
     owner: u64,
     name: &'static str,
     /// Keeps the prefix, so that its address is not used for another.
-    scope: Scope,
+    scope: MonitorTags,
     labels: Labels,
     series: Arc<T>,
 }
 
 impl<T> Slot<T> {
-    fn is_of(&self, owner: u64, labels: &[String], scope: &Scope, name: &'static str) -> bool {
+    fn is_of(
+        &self,
+        owner: u64,
+        labels: &[String],
+        scope: &MonitorTags,
+        name: &'static str,
+    ) -> bool {
         self.owner == owner
             && std::ptr::eq(self.name, name)
             && std::ptr::eq(self.scope.prefix(), scope.prefix())
@@ -46,7 +52,7 @@ impl<T> Cache<T> {
         &mut self,
         owner: u64,
         labels: &[String],
-        (scope, name): (&Scope, &'static str),
+        (scope, name): (&MonitorTags, &'static str),
         find: impl FnOnce() -> (Labels, Arc<T>),
         then: impl FnOnce(&T),
     ) {
@@ -69,7 +75,7 @@ impl<T> Cache<T> {
 }
 
 /// Mixes the addresses by a multiplication; the upper bits of the product depend on all of them.
-fn index(owner: u64, scope: &Scope, name: &'static str) -> usize {
+fn index(owner: u64, scope: &MonitorTags, name: &'static str) -> usize {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let address = |text: &str| text.as_ptr().addr() as u64;
     let mixed = (address(scope.prefix()).rotate_left(32) ^ address(name) ^ owner).wrapping_mul(ODD);

@@ -4,12 +4,12 @@
 #[cfg(feature = "prometheus")]
 use std::sync::LazyLock;
 
-use super::Description;
+use super::MetricMetadata;
 
 /// The description of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Described {
+pub struct MetricDescriptor {
     /// Its name, with the prefix.
     pub name: &'static str,
     /// What it does over time.
@@ -96,9 +96,9 @@ impl Unit {
     }
 }
 
-impl Described {
-    pub(super) fn entry(&self) -> (String, Description) {
-        let description = Description {
+impl MetricDescriptor {
+    pub(super) fn entry(&self) -> (String, MetricMetadata) {
+        let description = MetricMetadata {
             unit: self.unit,
             help: self.help.to_owned(),
         };
@@ -109,7 +109,7 @@ impl Described {
 macro_rules! catalog {
     ($($kind:ident $unit:ident $name:literal $help:literal)*) => {
         /// The metrics of this workspace, by name.
-        pub const CATALOG: &[Described] = &[$(Described {
+        pub const CATALOG: &[MetricDescriptor] = &[$(MetricDescriptor {
             name: $name,
             kind: Kind::$kind,
             unit: Unit::$unit,

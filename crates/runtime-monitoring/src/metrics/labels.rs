@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use runtime_core::monitor::Scope;
+use runtime_core::monitor::MonitorTags;
 
 /// The values of the label names that [`Metrics`](super::Metrics) have, in the same order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Labels(Box<[Option<Box<str>>]>);
 
 impl Labels {
-    pub(super) fn of(names: &[String], scope: &Scope) -> Self {
+    pub(super) fn of(names: &[String], scope: &MonitorTags) -> Self {
         let value = |name: &String| scope.tag(name).map(Box::from);
         Self(names.iter().map(value).collect())
     }
 
-    pub(super) fn are_of(&self, names: &[String], scope: &Scope) -> bool {
+    pub(super) fn are_of(&self, names: &[String], scope: &MonitorTags) -> bool {
         let mut both = self.0.iter().zip(names);
         both.all(|(value, name)| value.as_deref() == scope.tag(name))
     }

@@ -18,12 +18,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use runtime_core::Monitor;
-use runtime_core::monitor::{Counter, Scope};
+use runtime_core::monitor::{Counter, MonitorTags};
 use runtime_ioext::log::Redactor;
 
 pub use self::builder::MetricsBuilder;
 use self::cache::Cache;
-pub use self::catalog::{CATALOG, Described, Kind, Unit};
+pub use self::catalog::{CATALOG, Kind, MetricDescriptor, Unit};
 use self::labels::Labels;
 #[cfg(feature = "prometheus")]
 pub use self::prometheus::OPENMETRICS;
@@ -66,7 +66,7 @@ struct Inner {
     counters: Table<Counter>,
     histograms: Table<Histogram>,
     gauges: Mutex<BTreeMap<GaugeKey, f64>>,
-    descriptions: HashMap<String, Description>,
+    descriptions: HashMap<String, MetricMetadata>,
     redactor: Option<Redactor>,
     /// Since when is counted.
     start: Timestamp,
@@ -75,7 +75,7 @@ struct Inner {
 /// What is known of a metric beside its values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Description {
+pub struct MetricMetadata {
     /// What its values are.
     pub unit: Unit,
     /// What it tells.
@@ -149,9 +149,9 @@ impl Metrics {
 
     /// What is known of a metric, for exports.
     #[must_use]
-    pub fn description(&self, name: &str) -> Description {
+    pub fn description(&self, name: &str) -> MetricMetadata {
         let known = self.0.descriptions.get(name).cloned();
-        known.unwrap_or_else(|| Description {
+        known.unwrap_or_else(|| MetricMetadata {
             unit: Unit::None,
             help: "No description.".to_owned(),
         })
@@ -188,18 +188,18 @@ impl Metrics {
         series.into_iter().map(sample).collect()
     }
 
-    pub(crate) fn counter_of(&self, scope: &Scope, name: &'static str) -> Counter {
+    pub(crate) fn counter_of(&self, scope: &MonitorTags, name: &'static str) -> Counter {
         let found = self
             .0
             .find(&self.0.counters, scope, name, |_| Counter::new());
         Counter::clone(&found.1)
     }
 
-    pub(crate) fn set_gauge_of(&self, scope: &Scope, name: &str, value: f64) {
+    pub(crate) fn set_gauge_of(&self, scope: &MonitorTags, name: &str, value: f64) {
         self.set_gauge(&full_name(scope, name), value);
     }
 
-    pub(crate) fn measure(&self, scope: &Scope, name: &'static str, value: f64) {
+    pub(crate) fn measure(&self, scope: &MonitorTags, name: &'static str, value: f64) {
         let inner = &*self.0;
         let find = || inner.find(&inner.histograms, scope, name, |name| inner.histogram(name));
         let record = |histogram: &Histogram| histogram.record(value);
@@ -219,7 +219,7 @@ impl Inner {
     fn find<T>(
         &self,
         table: &Table<T>,
-        scope: &Scope,
+        scope: &MonitorTags,
         name: &str,
         make: impl FnOnce(&str) -> T,
     ) -> (Labels, Arc<T>) {
@@ -246,7 +246,7 @@ impl Inner {
     }
 }
 
-fn full_name(scope: &Scope, name: &str) -> String {
+fn full_name(scope: &MonitorTags, name: &str) -> String {
     match scope.prefix() {
         "" => name.to_owned(),
         prefix => format!("{prefix}.{name}"),

@@ -20,7 +20,7 @@ pub use self::dsn::{Dsn, DsnSource};
 use self::dsn::{FixedDsn, Target};
 use self::envelope::envelope;
 use crate::TARGET;
-use crate::incidents::{Deliver, Delivery, Forwarder, Incident};
+use crate::incidents::{Delivery, Incident, IncidentQueue, IncidentTransport};
 use crate::push::{Http, Posted, PushError, USER_AGENT};
 
 /// A DSN is asked for anew when it has no more than this left.
@@ -63,7 +63,7 @@ impl Default for SentryConfig {
     }
 }
 
-/// Starts to report to Sentry: the [`Forwarder`] has the queue, and its reporter is what to tell of incidents.
+/// Starts to report to Sentry: the [`IncidentQueue`] has the queue, and its reporter is what to tell of incidents.
 ///
 /// The id of an event at Sentry is the id of the incident, without the hyphens. `source` is asked for a DSN
 /// at the first incident, if the configuration has none, and again before that one expires.
@@ -79,7 +79,7 @@ pub fn report_to_sentry(
     config: &SentryConfig,
     source: Option<Arc<dyn DsnSource>>,
     clock: Arc<dyn Clock>,
-) -> Result<Forwarder, PushError> {
+) -> Result<IncidentQueue, PushError> {
     let source = match (&config.dsn, source) {
         (Some(dsn), _) => {
             Target::parse(dsn.expose(), None)?;
@@ -96,7 +96,7 @@ pub fn report_to_sentry(
         target: None,
         has_complained: false,
     };
-    Ok(Forwarder::start(config.queue, sentry))
+    Ok(IncidentQueue::start(config.queue, sentry))
 }
 
 struct Sentry {
@@ -110,7 +110,7 @@ struct Sentry {
 }
 
 #[async_trait]
-impl Deliver for Sentry {
+impl IncidentTransport for Sentry {
     async fn deliver(&mut self, incident: &Incident) -> Delivery {
         let (url, headers) = match self.destination().await {
             Ok(destination) => destination,

@@ -19,7 +19,7 @@ const FINISHED: usize = 20;
 ///
 /// The worker's observer tells it of each step. It sets the gauge `tasks`, by state.
 #[derive(Clone, Default)]
-pub struct TaskBoard {
+pub struct TaskOverview {
     board: Arc<Mutex<Board>>,
     metrics: Option<Metrics>,
 }
@@ -84,7 +84,7 @@ pub struct FinishedTask {
     pub resolved: Timestamp,
 }
 
-impl TaskBoard {
+impl TaskOverview {
     /// Makes an empty board that sets gauges there.
     #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
@@ -195,7 +195,7 @@ impl TaskBoard {
     }
 }
 
-impl fmt::Debug for TaskBoard {
+impl fmt::Debug for TaskOverview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskBoard")
             .field("running", &self.running().len())

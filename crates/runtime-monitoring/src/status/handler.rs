@@ -9,7 +9,7 @@ use http::header::{
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use runtime_core::webhook::{Body, Handler, Request, Response};
-use runtime_gc::Explanation;
+use runtime_gc::CollectionPlan;
 use runtime_ioext::FollowedLog;
 use serde_json::json;
 
@@ -121,7 +121,7 @@ impl StatusHandler {
         finished
     }
 
-    fn explanation(&self) -> Option<Explanation> {
+    fn explanation(&self) -> Option<CollectionPlan> {
         let mut explanation = self.0.explain.as_ref()?();
         let resources = explanation.resources.iter_mut();
         resources.for_each(|resource| self.clean(&mut resource.name));

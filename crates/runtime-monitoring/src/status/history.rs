@@ -22,11 +22,11 @@ const CAPACITY: usize = 300;
 
 /// Remembers gauges of the last hour. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct History(Arc<Mutex<VecDeque<Moment>>>);
+pub struct History(Arc<Mutex<VecDeque<GaugeSample>>>);
 
 /// The gauges at one time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Moment {
+pub(super) struct GaugeSample {
     pub(super) at: Timestamp,
     pub(super) disk_free: Option<f64>,
     pub(super) memory_available: Option<f64>,
@@ -35,7 +35,7 @@ pub(super) struct Moment {
     pub(super) tasks: Option<f64>,
 }
 
-/// The resources of [`Moment::pressure`].
+/// The resources of [`GaugeSample::pressure`].
 pub(super) const RESOURCES: [&str; 3] = ["cpu", "io", "memory"];
 
 impl History {
@@ -69,11 +69,11 @@ impl History {
         if moments.len() == CAPACITY {
             moments.pop_front();
         }
-        moments.push_back(Moment::new(at, snapshot));
+        moments.push_back(GaugeSample::new(at, snapshot));
     }
 
     /// The moments of the last hour, the oldest first.
-    pub(super) fn moments(&self, now: Timestamp) -> Vec<Moment> {
+    pub(super) fn moments(&self, now: Timestamp) -> Vec<GaugeSample> {
         let moments = self.0.lock();
         let recent = moments
             .iter()
@@ -82,7 +82,7 @@ impl History {
     }
 }
 
-impl Moment {
+impl GaugeSample {
     pub(super) fn new(at: Timestamp, snapshot: &Snapshot) -> Self {
         let gauges = &snapshot.gauges;
         let pressure = |resource: &str| {

@@ -16,15 +16,15 @@
 //!
 //! ```
 //! use runtime_core::webhook::WebHookServer as _;
-//! use runtime_monitoring::status::{Health, StatusPage, TaskBoard};
-//! use runtime_monitoring::{Config, from_config};
+//! use runtime_monitoring::status::{Health, StatusPage, TaskOverview};
+//! use runtime_monitoring::{MonitoringConfig, from_config};
 //! use runtime_webhook::LocalhostServer;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let monitoring = from_config(&Config::default());
+//! let monitoring = from_config(&MonitoringConfig::default());
 //! let page = StatusPage::new("i-0123", &monitoring)
-//!     .tasks(TaskBoard::new(&monitoring.metrics))
+//!     .tasks(TaskOverview::new(&monitoring.metrics))
 //!     .health(Health::new());
 //! let server = LocalhostServer::start().await?;
 //! let hook = server.attach(page.into_handler()).await?;
@@ -49,16 +49,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use runtime_core::webhook::Handler;
-use runtime_gc::Explanation;
+use runtime_gc::CollectionPlan;
 use runtime_ioext::log::Redactor;
 
-pub use self::board::{FinishedTask, RunningTask, TaskBoard, TaskState};
+pub use self::board::{FinishedTask, RunningTask, TaskOverview, TaskState};
 use self::handler::StatusHandler;
 pub use self::health::{Health, Heartbeat};
 pub use self::history::{History, Recording};
 use crate::{Metrics, Monitoring, RecentIncidents};
 
-type Explain = Arc<dyn Fn() -> Explanation + Send + Sync>;
+type Explain = Arc<dyn Fn() -> CollectionPlan + Send + Sync>;
 
 /// What a worker tells of itself over HTTP; see [the module](self) for the paths.
 #[derive(Clone)]
@@ -69,7 +69,7 @@ pub struct StatusPage {
     metrics: Metrics,
     redactor: Redactor,
     incidents: RecentIncidents,
-    tasks: TaskBoard,
+    tasks: TaskOverview,
     health: Health,
     history: History,
     explain: Option<Explain>,
@@ -85,7 +85,7 @@ impl StatusPage {
             metrics: monitoring.metrics.clone(),
             redactor: monitoring.redactor.clone(),
             incidents: monitoring.incidents.clone(),
-            tasks: TaskBoard::default(),
+            tasks: TaskOverview::default(),
             health: Health::new(),
             history: History::new(),
             explain: None,
@@ -94,7 +94,7 @@ impl StatusPage {
 
     /// Shows these tasks.
     #[must_use]
-    pub fn tasks(mut self, tasks: TaskBoard) -> Self {
+    pub fn tasks(mut self, tasks: TaskOverview) -> Self {
         self.tasks = tasks;
         self
     }
@@ -116,7 +116,10 @@ impl StatusPage {
     /// Shows what a collector has and what it would free, such as by
     /// [`GarbageCollector::explain`](runtime_gc::GarbageCollector::explain).
     #[must_use]
-    pub fn collector(mut self, explain: impl Fn() -> Explanation + Send + Sync + 'static) -> Self {
+    pub fn collector(
+        mut self,
+        explain: impl Fn() -> CollectionPlan + Send + Sync + 'static,
+    ) -> Self {
         self.explain = Some(Arc::new(explain));
         self
     }

@@ -3,12 +3,12 @@
 use std::fmt::{self, Display};
 
 use jiff::Timestamp;
-use runtime_gc::Explanation;
+use runtime_gc::CollectionPlan;
 
 use super::StatusPage;
 use super::board::{FinishedTask, RunningTask};
 use super::handler::Tail;
-use super::history::Moment;
+use super::history::GaugeSample;
 use super::html::{Escaped, Span};
 use super::sections::{Caches, Finished, Incidents, Machine, Tasks};
 
@@ -25,7 +25,7 @@ pub(super) struct Page<'a> {
     pub(super) finished: Vec<FinishedTask>,
     /// The ends of the logs of running tasks.
     pub(super) tails: Vec<Tail>,
-    pub(super) explanation: Option<Explanation>,
+    pub(super) explanation: Option<CollectionPlan>,
 }
 
 impl Display for Page<'_> {
@@ -54,7 +54,7 @@ impl Display for Page<'_> {
         write!(f, "{tasks}")?;
         let metrics = &page.metrics.snapshot();
         let mut moments = page.history.moments(now);
-        moments.push(Moment::new(now, metrics));
+        moments.push(GaugeSample::new(now, metrics));
         let machine = Machine {
             metrics,
             moments: &moments,

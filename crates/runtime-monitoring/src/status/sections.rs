@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use runtime_core::monitor::Severity;
-use runtime_gc::{Explained, Explanation, Fate, Size};
+use runtime_gc::{CollectionPlan, PlannedAction, PlannedResource, Size};
 
 use super::board::{FinishedTask, RunningTask, TaskState};
 use super::handler::Tail;
-use super::history::{Moment, RESOURCES};
+use super::history::{GaugeSample, RESOURCES};
 use super::html::{Bytes, Escaped, Span, Time};
 use super::plot::{Line, Plot};
 use crate::{Incident, Snapshot};
@@ -76,7 +76,7 @@ impl Tasks<'_> {
 /// The machine over the last hour.
 pub(super) struct Machine<'a> {
     pub(super) metrics: &'a Snapshot,
-    pub(super) moments: &'a [Moment],
+    pub(super) moments: &'a [GaugeSample],
     pub(super) now: Timestamp,
 }
 
@@ -94,7 +94,7 @@ impl Display for Machine<'_> {
 }
 
 impl Machine<'_> {
-    fn values(&self, of: impl Fn(&Moment) -> Option<f64>) -> Vec<(Timestamp, f64)> {
+    fn values(&self, of: impl Fn(&GaugeSample) -> Option<f64>) -> Vec<(Timestamp, f64)> {
         let moments = self.moments.iter();
         moments
             .filter_map(|moment| Some((moment.at, of(moment)?)))
@@ -107,7 +107,7 @@ impl Machine<'_> {
         f: &mut fmt::Formatter<'_>,
         title: &str,
         total: &str,
-        of: impl Fn(&Moment) -> Option<f64>,
+        of: impl Fn(&GaugeSample) -> Option<f64>,
     ) -> fmt::Result {
         let (values, total) = (self.values(of), self.metrics.gauge(total));
         let now = values.last().map(|(_, value)| Bytes(*value).to_string());
@@ -187,7 +187,7 @@ impl Machine<'_> {
 }
 
 /// What a collector has, in the order in which it would go.
-pub(super) struct Caches<'a>(pub(super) Option<&'a Explanation>);
+pub(super) struct Caches<'a>(pub(super) Option<&'a CollectionPlan>);
 
 impl Display for Caches<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -231,10 +231,10 @@ impl Display for Caches<'_> {
     }
 }
 
-fn resource(f: &mut fmt::Formatter<'_>, resource: &Explained) -> fmt::Result {
+fn resource(f: &mut fmt::Formatter<'_>, resource: &PlannedResource) -> fmt::Result {
     let class = match resource.fate {
-        Fate::Goes(_) | Fate::Going => "running",
-        Fate::Quarantined(_) => "bad",
+        PlannedAction::Goes(_) | PlannedAction::Going => "running",
+        PlannedAction::Quarantined(_) => "bad",
         _ => "idle",
     };
     let footprint = resource.footprint;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use runtime_core::monitor::Counter;
-use runtime_gc::{Disk, Memory, Pressure};
+use runtime_gc::{Disk, Memory, SystemStats};
 use runtime_ioext::log::Redactor;
 
 use self::proc::Process;
@@ -18,14 +18,14 @@ use crate::Metrics;
 ///
 /// | | Linux | other Unix | elsewhere |
 /// | --- | --- | --- | --- |
-/// | disk, inodes, memory | what the [`Pressure`] reads | the same | the same |
+/// | disk, inodes, memory | what the [`SystemStats`] reads | the same | the same |
 /// | pressure of cpu, io, memory | `/proc/pressure` | absent | absent |
 /// | processor time, memory, threads, open files of this process | `/proc/self` | absent | absent |
 ///
 /// What cannot be read is not set.
 #[derive(Clone)]
 pub struct MachineGauges {
-    pressure: Arc<dyn Pressure>,
+    pressure: Arc<dyn SystemStats>,
     root: PathBuf,
     redactions: Option<Redactions>,
 }
@@ -37,8 +37,8 @@ struct Redactions {
 }
 
 impl MachineGauges {
-    /// Reads disk and memory there, such as from [`SystemPressure`](runtime_gc::SystemPressure).
-    pub fn new(pressure: impl Pressure) -> Self {
+    /// Reads disk and memory there, such as from [`HostStats`](runtime_gc::HostStats).
+    pub fn new(pressure: impl SystemStats) -> Self {
         Self {
             pressure: Arc::new(pressure),
             root: PathBuf::from("/"),

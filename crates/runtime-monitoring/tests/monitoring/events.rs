@@ -1,7 +1,7 @@
 //! The lines about a worker's life that log pipelines look for.
 
 use runtime_core::{Run, TaskId, Timestamp, WorkerIdentity};
-use runtime_monitoring::{LineFormat, LoggingMonitor, WorkerEvent, WorkerEvents};
+use runtime_monitoring::{LineFormat, LoggingMonitor, WorkerEvent, WorkerMetricsLog};
 use serde_json::{Value, json};
 use tracing::dispatcher::with_default;
 
@@ -15,7 +15,7 @@ fn an_event_of_a_task_is_a_line_with_who_what_and_when() {
         worker_group: "eu".to_owned(),
         worker_id: "i-0123".to_owned(),
     };
-    let events = WorkerEvents::new("my-worker", &identity, "eu-west-1", "m5.large");
+    let events = WorkerMetricsLog::new("my-worker", &identity, "eu-west-1", "m5.large");
     let run = Run {
         task_id: "RmzTkg-8Qj614ea9fI9Jmg".parse::<TaskId>().expect("an id"),
         run_id: 1,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runtime_core::Monitor;
 use runtime_monitoring::{
-    Deliver, Delivery, Forwarder, Incident, LoggingMonitor, Metrics, RecentIncidents, Reporters,
+    Delivery, Incident, IncidentQueue, IncidentTransport, LoggingMonitor, Metrics, RecentIncidents,
+    Reporters,
 };
 use tokio::sync::mpsc;
 
@@ -27,7 +28,7 @@ struct Service {
 }
 
 #[async_trait]
-impl Deliver for Service {
+impl IncidentTransport for Service {
     async fn deliver(&mut self, incident: &Incident) -> Delivery {
         // Nobody may listen any more.
         let _ = self.seen.send(incident.context.clone());
@@ -99,7 +100,7 @@ async fn a_delivery_that_fails_is_tried_again_until_it_works() {
     let wait = Delivery::Later(Duration::from_secs(60));
     let (service, mut seen) = service(&[wait, Delivery::Later(Duration::ZERO), Delivery::Refused]);
     let (reporters, metrics) = (Reporters::default(), Metrics::new());
-    let forwarder = Forwarder::start(10, service).with_metrics(&metrics);
+    let forwarder = IncidentQueue::start(10, service).with_metrics(&metrics);
     reporters.add(forwarder.reporter());
     let monitor = monitor(&reporters);
     let start = tokio::time::Instant::now();
@@ -124,7 +125,7 @@ async fn a_delivery_that_fails_is_tried_again_until_it_works() {
 async fn what_finds_the_queue_full_is_dropped_and_counted() {
     let (service, _seen) = service(&vec![Delivery::Later(Duration::ZERO); 100]);
     let (reporters, metrics) = (Reporters::default(), Metrics::new());
-    let forwarder = Forwarder::start(3, service).with_metrics(&metrics);
+    let forwarder = IncidentQueue::start(3, service).with_metrics(&metrics);
     reporters.add(forwarder.reporter());
     for _ in 0..10 {
         monitor(&reporters).report_error(&Failure::new(), "again");
@@ -144,7 +145,7 @@ async fn what_finds_the_queue_full_is_dropped_and_counted() {
 async fn what_waits_is_delivered_before_the_end() {
     let (service, mut seen) = service(&[]);
     let reporters = Reporters::default();
-    let forwarder = Forwarder::start(10, service);
+    let forwarder = IncidentQueue::start(10, service);
     reporters.add(forwarder.reporter());
     for number in 0..5 {
         monitor(&reporters).report_error(&Failure::new(), number);

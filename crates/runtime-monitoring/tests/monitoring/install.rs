@@ -1,7 +1,8 @@
 //! Only an application installs a log, and only once.
 
 use runtime_monitoring::{
-    Config, InstallError, LineFormat, LogBuilder, LogConfig, LogLevel, from_config, pre_config,
+    InstallError, LineFormat, LogBuilder, LogConfig, LogLevel, MonitoringConfig, from_config,
+    pre_config,
 };
 
 use crate::support::Output;
@@ -10,8 +11,9 @@ use crate::support::Output;
 fn an_installed_log_has_levels_that_change_and_cannot_be_replaced() {
     // Before: neither of these installs anything, or the installation below would fail.
     pre_config().debug("nobody hears this");
-    let config: Config = serde_json::from_str(r#"{"log": {"modules": {"noisy": "error"}}}"#)
-        .expect("a valid configuration");
+    let config: MonitoringConfig =
+        serde_json::from_str(r#"{"log": {"modules": {"noisy": "error"}}}"#)
+            .expect("a valid configuration");
     let monitoring = from_config(&config);
 
     let output = Output::default();
@@ -73,14 +75,14 @@ fn a_wrong_configuration_is_refused() {
         r#"{"log": {"level": "loud"}}"#,
         r#"{"log": {"format": 1}}"#,
     ] {
-        serde_json::from_str::<Config>(wrong).expect_err(wrong);
+        serde_json::from_str::<MonitoringConfig>(wrong).expect_err(wrong);
     }
 }
 
 #[cfg(feature = "schema")]
 #[test]
 fn the_schema_describes_each_key_and_refuses_others() {
-    let schema = schemars::schema_for!(Config).to_value();
+    let schema = schemars::schema_for!(MonitoringConfig).to_value();
     assert_eq!(schema["additionalProperties"], false);
     let properties = schema["properties"].as_object().expect("an object");
     for key in ["labels", "log", "otlp", "sentry", "tags"] {

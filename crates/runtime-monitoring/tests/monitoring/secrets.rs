@@ -10,10 +10,10 @@ use runtime_core::clock::SystemClock;
 use runtime_core::webhook::{Body, Request};
 use runtime_core::{Run, Secret, TaskId};
 use runtime_ioext::FollowedLog;
-use runtime_monitoring::status::{StatusPage, TaskBoard};
+use runtime_monitoring::status::{StatusPage, TaskOverview};
 use runtime_monitoring::{
-    Config, LineFormat, LogBuilder, LogConfig, OtlpConfig, SentryConfig, error_report, from_config,
-    push_to_otlp, report_to_sentry,
+    LineFormat, LogBuilder, LogConfig, MonitoringConfig, OtlpConfig, SentryConfig, error_report,
+    from_config, push_to_otlp, report_to_sentry,
 };
 use tracing::Dispatch;
 use tracing::dispatcher::with_default;
@@ -38,7 +38,7 @@ fn expect_clean(sink: &str, told: &[u8]) {
 
 #[tokio::test]
 async fn no_sink_tells_a_secret() {
-    let mut config = Config::default();
+    let mut config = MonitoringConfig::default();
     config.labels.push("label".to_owned());
     let monitoring = from_config(&config);
     // Added after the monitor was made, as credentials are.
@@ -54,7 +54,7 @@ async fn no_sink_tells_a_secret() {
     };
     let sentry = report_to_sentry(&sentry, None, Arc::new(SystemClock)).expect("valid");
     monitoring.reporters.add(sentry.reporter());
-    let board = TaskBoard::new(&monitoring.metrics);
+    let board = TaskOverview::new(&monitoring.metrics);
     let page = StatusPage::new("worker", &monitoring).tasks(board.clone());
     let page = page.into_handler();
 

@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use runtime_core::clock::Clock;
 use runtime_core::{BoxError, Monitor, Secret, Timestamp};
 use runtime_monitoring::{
-    Dsn, DsnSource, Forwarder, LoggingMonitor, PushError, Reporters, SentryConfig, report_to_sentry,
+    Dsn, DsnSource, IncidentQueue, LoggingMonitor, PushError, Reporters, SentryConfig,
+    report_to_sentry,
 };
 use sentry_core::Envelope;
 use sentry_core::protocol::{Event, Level};
@@ -79,7 +80,7 @@ fn config(port: u16) -> SentryConfig {
     }
 }
 
-fn monitor(forwarder: &Forwarder) -> Monitor {
+fn monitor(forwarder: &IncidentQueue) -> Monitor {
     let reporters = Reporters::default();
     reporters.add(forwarder.reporter());
     let monitor = LoggingMonitor::new().with_reporters(reporters);

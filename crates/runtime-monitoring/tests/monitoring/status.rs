@@ -6,10 +6,10 @@ use http::StatusCode;
 use http_body_util::BodyExt as _;
 use runtime_core::webhook::{Body, Handler, Request, Response};
 use runtime_core::{Run, TaskId};
-use runtime_gc::{Disk, Memory, Pressure, Reading, Readings};
+use runtime_gc::{Disk, Memory, Stat, Stats, SystemStats};
 use runtime_ioext::FollowedLog;
-use runtime_monitoring::status::{Health, History, StatusPage, TaskBoard};
-use runtime_monitoring::{Config, MachineGauges, Monitoring, OPENMETRICS, from_config};
+use runtime_monitoring::status::{Health, History, StatusPage, TaskOverview};
+use runtime_monitoring::{MachineGauges, Monitoring, MonitoringConfig, OPENMETRICS, from_config};
 use serde_json::Value;
 
 use crate::support::Failure;
@@ -32,7 +32,7 @@ async fn text(page: &dyn Handler, path: &str) -> String {
 }
 
 fn monitoring() -> Monitoring {
-    from_config(&Config::default())
+    from_config(&MonitoringConfig::default())
 }
 
 fn run() -> Run {
@@ -72,7 +72,7 @@ async fn health_and_readiness_are_two_questions() {
 #[tokio::test]
 async fn tasks_are_listed_with_their_state_and_counted_by_it() {
     let monitoring = monitoring();
-    let board = TaskBoard::new(&monitoring.metrics);
+    let board = TaskOverview::new(&monitoring.metrics);
     let page = StatusPage::new("w", &monitoring).tasks(board.clone());
     let page = page.into_handler();
     let gauges = || {
@@ -107,7 +107,7 @@ async fn tasks_are_listed_with_their_state_and_counted_by_it() {
 #[tokio::test]
 async fn a_log_is_given_in_whole_lines_from_an_offset_on() {
     let monitoring = monitoring();
-    let board = TaskBoard::new(&monitoring.metrics);
+    let board = TaskOverview::new(&monitoring.metrics);
     let page = StatusPage::new("w", &monitoring).tasks(board.clone());
     let page = page.into_handler();
     assert_eq!(get(&*page, LOG).await.status(), StatusCode::NOT_FOUND);
@@ -141,7 +141,7 @@ async fn a_log_is_given_in_whole_lines_from_an_offset_on() {
 #[tokio::test]
 async fn a_line_that_never_ends_is_given_in_parts() {
     let monitoring = monitoring();
-    let board = TaskBoard::new(&monitoring.metrics);
+    let board = TaskOverview::new(&monitoring.metrics);
     let page = StatusPage::new("w", &monitoring).tasks(board.clone());
     let page = page.into_handler();
     let folder = tempfile::tempdir().expect("a folder");
@@ -159,11 +159,11 @@ async fn a_line_that_never_ends_is_given_in_parts() {
 #[derive(Debug)]
 struct Machine;
 
-impl Pressure for Machine {
-    fn read(&self) -> Readings {
+impl SystemStats for Machine {
+    fn read(&self) -> Stats {
         let disk = Disk::new(100 << 30, 25 << 30).with_inodes(1000, 900);
         let memory = Memory::new(16 << 30, 4 << 30);
-        Readings::new(Reading::Known(disk), Reading::Known(memory))
+        Stats::new(Stat::Known(disk), Stat::Known(memory))
     }
 }
 

@@ -3,16 +3,16 @@
 use std::fs;
 use std::path::Path;
 
-use runtime_gc::{Disk, Memory, Pressure, Reading, Readings};
+use runtime_gc::{Disk, Memory, Stat, Stats, SystemStats};
 use runtime_monitoring::{MachineGauges, Metrics};
 
 use crate::support::redactor;
 
 #[derive(Debug)]
-struct Machine(Readings);
+struct Machine(Stats);
 
-impl Pressure for Machine {
-    fn read(&self) -> Readings {
+impl SystemStats for Machine {
+    fn read(&self) -> Stats {
         self.0.clone()
     }
 }
@@ -20,7 +20,7 @@ impl Pressure for Machine {
 fn known() -> Machine {
     let disk = Disk::new(100, 40).with_inodes(1000, 900);
     let memory = Memory::new(64, 32);
-    Machine(Readings::new(Reading::Known(disk), Reading::Known(memory)))
+    Machine(Stats::new(Stat::Known(disk), Stat::Known(memory)))
 }
 
 fn file(root: &Path, path: &str, text: &str) {
@@ -73,10 +73,7 @@ fn what_linux_tells_becomes_gauges() {
 #[test]
 fn what_cannot_be_read_is_not_set() {
     let root = tempfile::tempdir().expect("a folder");
-    let nothing = Machine(Readings::new(
-        Reading::Failed("no".to_owned()),
-        Reading::Absent,
-    ));
+    let nothing = Machine(Stats::new(Stat::Failed("no".to_owned()), Stat::Absent));
     let metrics = Metrics::new();
     MachineGauges::new(nothing)
         .with_root(root.path())

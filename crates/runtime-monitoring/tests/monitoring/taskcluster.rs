@@ -9,8 +9,8 @@ use runtime_core::{CredentialsWatch, Secret};
 use runtime_mocks::TestTask;
 use runtime_mocks::taskcluster::Taskcluster;
 use runtime_monitoring::{
-    Config, DsnSource as _, LineFormat, LogBuilder, SentryConfig, from_config, report_to_sentry,
-    report_to_worker_manager,
+    DsnSource as _, LineFormat, LogBuilder, MonitoringConfig, SentryConfig, from_config,
+    report_to_sentry, report_to_worker_manager,
 };
 use sentry_core::Envelope;
 use serde_json::json;
@@ -55,11 +55,12 @@ async fn one_incident_has_one_id_in_task_log_worker_log_sentry_and_worker_manage
     };
     let sentry = report_to_sentry(&sentry, None, Arc::new(SystemClock)).expect("a DSN");
     let manager = report_to_worker_manager(client, worker(), 10);
-    let monitoring = from_config(&Config::default());
+    let monitoring = from_config(&MonitoringConfig::default());
     monitoring.reporters.add(sentry.reporter());
     monitoring.reporters.add(manager.reporter());
     let output = Output::default();
-    let log = LogBuilder::new(Config::default().log).writer(LineFormat::Json, output.clone());
+    let log =
+        LogBuilder::new(MonitoringConfig::default().log).writer(LineFormat::Json, output.clone());
     let (dispatch, log) = log.build().expect("a thread");
 
     let task = TestTask::new(json!({}));
@@ -100,7 +101,7 @@ async fn one_incident_has_one_id_in_task_log_worker_log_sentry_and_worker_manage
 async fn a_report_is_cut_to_what_worker_manager_takes() {
     let (taskcluster, client) = deployment().await;
     let manager = report_to_worker_manager(client, worker(), 10);
-    let monitoring = from_config(&Config::default());
+    let monitoring = from_config(&MonitoringConfig::default());
     monitoring.reporters.add(manager.reporter());
     let error = Failure(std::io::Error::other("é".repeat(100_000)));
     monitoring.monitor.report_error(&error, "é".repeat(1_000));
@@ -119,7 +120,7 @@ async fn what_worker_manager_refuses_is_not_sent_again() {
         ..worker()
     };
     let manager = report_to_worker_manager(client, stranger, 10);
-    let monitoring = from_config(&Config::default());
+    let monitoring = from_config(&MonitoringConfig::default());
     monitoring.reporters.add(manager.reporter());
     monitoring
         .monitor

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Needs, StartError};
+use super::{ServerDependencies, StartServerError};
 use crate::Localtunnel;
 
 /// A tunnel through a localtunnel server, for tests.
@@ -19,7 +19,7 @@ pub struct LocaltunnelConfig {
 }
 
 impl LocaltunnelConfig {
-    pub(super) fn start(self, needs: Needs) -> Result<Localtunnel, StartError> {
+    pub(super) fn start(self, needs: ServerDependencies) -> Result<Localtunnel, StartServerError> {
         let mut tunnel = Localtunnel::builder(self.server_url)
             .limits(needs.limits)
             .monitor(needs.monitor);

@@ -12,13 +12,13 @@ use runtime_core::Monitor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Limits, LocalhostServer};
+use crate::{HttpLimits, LocalhostServer};
 
 #[cfg(feature = "localtunnel")]
 pub use self::localtunnel::LocaltunnelConfig;
 #[cfg(feature = "public")]
 pub use self::public::{PublicConfig, StatelessDnsConfig};
-pub use self::server::{AnyServer, StartError};
+pub use self::server::{ConfiguredServer, StartServerError};
 #[cfg(feature = "websocktunnel")]
 pub use self::websocktunnel::{Tokens, WebsocktunnelConfig};
 
@@ -27,12 +27,12 @@ pub use self::websocktunnel::{Tokens, WebsocktunnelConfig};
 /// Only providers whose features are on can be chosen. [`schema`](Self::schema) describes them all.
 ///
 /// ```
-/// use runtime_webhook::{Config, Needs};
+/// use runtime_webhook::{WebHookConfig, ServerDependencies};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let config: Config = serde_json::from_str(r#"{"provider": "localhost", "port": 0}"#)?;
-/// let server = config.start(Needs::default()).await?;
+/// let config: WebHookConfig = serde_json::from_str(r#"{"provider": "localhost", "port": 0}"#)?;
+/// let server = config.start(ServerDependencies::default()).await?;
 /// # drop(server);
 /// # Ok(())
 /// # }
@@ -40,7 +40,7 @@ pub use self::websocktunnel::{Tokens, WebsocktunnelConfig};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(tag = "provider", rename_all = "camelCase")]
 #[non_exhaustive]
-pub enum Config {
+pub enum WebHookConfig {
     /// No way out: attaching a hook is refused.
     None(NoConfig),
     /// A server for clients on the same machine.
@@ -71,59 +71,62 @@ pub struct LocalhostConfig {
 
 /// What the application gives to the server, whichever it is.
 #[derive(Debug)]
-pub struct Needs {
+pub struct ServerDependencies {
     /// Where to count and to log.
     pub monitor: Monitor,
     /// What the server puts up with.
-    pub limits: Limits,
+    pub limits: HttpLimits,
     /// Where tokens for a tunnel come from.
     #[cfg(feature = "websocktunnel")]
     pub tokens: Option<Tokens>,
 }
 
-impl Default for Needs {
+impl Default for ServerDependencies {
     fn default() -> Self {
         Self {
             monitor: Monitor::null(),
-            limits: Limits::default(),
+            limits: HttpLimits::default(),
             #[cfg(feature = "websocktunnel")]
             tokens: None,
         }
     }
 }
 
-impl Config {
+impl WebHookConfig {
     /// The JSON schema of this configuration.
     #[must_use]
     pub fn schema() -> schemars::Schema {
-        schemars::schema_for!(Config)
+        schemars::schema_for!(WebHookConfig)
     }
 
     /// Starts the server.
     ///
     /// # Errors
     ///
-    /// A [`StartError`] if what is configured cannot work.
+    /// A [`StartServerError`] if what is configured cannot work.
     ///
     /// # Cancel safety
     ///
     /// Safe: nothing is left open.
-    pub async fn start(self, needs: Needs) -> Result<AnyServer, StartError> {
+    pub async fn start(
+        self,
+        needs: ServerDependencies,
+    ) -> Result<ConfiguredServer, StartServerError> {
         Ok(match self {
-            Self::None(_) => AnyServer::None,
+            Self::None(_) => ConfiguredServer::None,
             Self::Localhost(config) => {
                 let server = LocalhostServer::builder()
                     .port(config.port)
                     .limits(needs.limits)
                     .monitor(needs.monitor);
-                AnyServer::Localhost(server.start().await?)
+                ConfiguredServer::Localhost(server.start().await?)
             }
             #[cfg(feature = "public")]
-            Self::Public(config) => AnyServer::Public(config.start(needs).await?),
+            Self::Public(config) => ConfiguredServer::Public(config.start(needs).await?),
             #[cfg(feature = "localtunnel")]
-            Self::Localtunnel(config) => AnyServer::Localtunnel(config.start(needs)?),
+            Self::Localtunnel(config) => ConfiguredServer::Localtunnel(config.start(needs)?),
             #[cfg(feature = "websocktunnel")]
-            Self::Websocktunnel(config) => AnyServer::Websocktunnel(config.start(needs)?),
+            Self::Websocktunnel(config) => ConfiguredServer::Websocktunnel(config.start(needs)?),
         })
     }
 }

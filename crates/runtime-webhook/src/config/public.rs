@@ -8,7 +8,7 @@ use runtime_core::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Needs, StartError};
+use super::{ServerDependencies, StartServerError};
 use crate::PublicServer;
 
 /// A server on a port of this machine that the world can reach.
@@ -63,7 +63,10 @@ fn a_day() -> u64 {
 }
 
 impl PublicConfig {
-    pub(super) async fn start(self, needs: Needs) -> Result<PublicServer, StartError> {
+    pub(super) async fn start(
+        self,
+        needs: ServerDependencies,
+    ) -> Result<PublicServer, StartServerError> {
         let mut server = PublicServer::builder(self.host)
             .port(self.port)
             .limits(needs.limits)
@@ -89,6 +92,6 @@ impl PublicConfig {
     }
 }
 
-fn incomplete(given: &'static str, missing: &'static str) -> StartError {
-    StartError::Incomplete { given, missing }
+fn incomplete(given: &'static str, missing: &'static str) -> StartServerError {
+    StartServerError::Incomplete { given, missing }
 }

@@ -8,10 +8,10 @@ use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
 
 use crate::{BindError, LocalhostServer};
 
-/// The server that a [`Config`](super::Config) chose.
+/// The server that a [`WebHookConfig`](super::WebHookConfig) chose.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum AnyServer {
+pub enum ConfiguredServer {
     /// There is none.
     None,
     /// For clients on the same machine.
@@ -27,7 +27,7 @@ pub enum AnyServer {
     Websocktunnel(crate::Websocktunnel),
 }
 
-impl AnyServer {
+impl ConfiguredServer {
     /// Accepts no more, lets running requests finish for as long as `grace`, and cuts those that are
     /// left. Returns how many were cut.
     ///
@@ -49,7 +49,7 @@ impl AnyServer {
 }
 
 #[async_trait]
-impl WebHookServer for AnyServer {
+impl WebHookServer for ConfiguredServer {
     async fn attach(&self, handler: Arc<dyn Handler>) -> Result<WebHook, AttachError> {
         match self {
             Self::None => Err(AttachError::NoServer),
@@ -67,7 +67,7 @@ impl WebHookServer for AnyServer {
 /// A server cannot start as it is configured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum StartError {
+pub enum StartServerError {
     /// The server for this machine.
     #[error(transparent)]
     Localhost(#[from] BindError),

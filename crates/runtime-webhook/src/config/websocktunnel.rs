@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Needs, StartError};
+use super::{ServerDependencies, StartServerError};
 use crate::{TokenSource, Websocktunnel};
 
 /// A tunnel through a websocktunnel server.
@@ -73,8 +73,11 @@ impl fmt::Debug for Tokens {
 }
 
 impl WebsocktunnelConfig {
-    pub(super) fn start(self, needs: Needs) -> Result<Websocktunnel, StartError> {
-        let tokens = needs.tokens.ok_or(StartError::NoTokens)?;
+    pub(super) fn start(
+        self,
+        needs: ServerDependencies,
+    ) -> Result<Websocktunnel, StartServerError> {
+        let tokens = needs.tokens.ok_or(StartServerError::NoTokens)?;
         let tokens = (tokens.0)(&self.audience, &self.client_id);
         let tunnel = Websocktunnel::builder(self.server_url, self.client_id, tokens)
             .windows(self.receive_window.max(1), self.assumed_window.max(1))

@@ -141,7 +141,7 @@ impl Certificate {
             }
             Err(error) => {
                 monitor.count("certificate-errors", 1);
-                let error = runtime_core::chain(&error);
+                let error = runtime_core::error_chain(&error);
                 monitor.warn(format_args!("the old certificate stays in use: {error}"));
             }
         }

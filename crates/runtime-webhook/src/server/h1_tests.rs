@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Origin, Server};
-use crate::{Limits, OnDetach};
+use crate::{HttpLimits, OnDetach};
 
 /// Longer than any limit.
 const LONG: Duration = Duration::from_secs(3600);
@@ -27,7 +27,7 @@ fn echo() -> Arc<dyn Handler> {
 }
 
 fn start(handler: Arc<dyn Handler>) -> (Arc<Server>, WebHook) {
-    let server = Arc::new(Server::new(Limits::default(), &Monitor::null()));
+    let server = Arc::new(Server::new(HttpLimits::default(), &Monitor::null()));
     server.registry.rebase("/");
     let hook = server.attach(handler, OnDetach::Finish);
     let hook = hook.expect("it attaches").into_fixed_web_hook();

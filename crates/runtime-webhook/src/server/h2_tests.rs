@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::{Origin, Server};
-use crate::{Limits, OnDetach};
+use crate::{HttpLimits, OnDetach};
 
 /// Answers with so many bytes in one piece.
 fn bytes(len: usize) -> Arc<dyn Handler> {
@@ -32,7 +32,7 @@ fn silent() -> Arc<dyn Handler> {
 }
 
 fn server() -> Arc<Server> {
-    let server = Server::new(Limits::default(), &Monitor::null());
+    let server = Server::new(HttpLimits::default(), &Monitor::null());
     server.registry.rebase("http://server/");
     Arc::new(server)
 }
@@ -81,7 +81,7 @@ async fn an_answer_that_is_not_read_is_cut_and_the_others_are_not() {
     sleep(Duration::from_secs(121)).await;
     let error = loop {
         if let Err(error) = answer.frame().await.expect("it is not complete") {
-            break runtime_core::chain(&error);
+            break runtime_core::error_chain(&error);
         }
     };
     assert!(error.contains("stream error received"), "{error}");

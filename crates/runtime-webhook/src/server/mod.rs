@@ -39,7 +39,7 @@ pub(crate) use self::connections::{Connections, Place};
 use self::socket::Socket;
 use crate::cut::{By, Cut};
 use crate::registry::{Hook, Registry};
-use crate::{Limits, OnDetach};
+use crate::{HttpLimits, OnDetach};
 
 /// What hyper takes if it is not told another number.
 const DEFAULT_HEADERS: usize = 100;
@@ -52,7 +52,7 @@ const MIN_BUFFER: usize = 8 * 1024;
 pub(crate) struct Server {
     pub(crate) registry: Registry,
     pub(crate) monitor: Monitor,
-    pub(crate) limits: Limits,
+    pub(crate) limits: HttpLimits,
     pub(crate) connections: Connections,
     /// Everything that runs for the server.
     pub(crate) tasks: TaskTracker,
@@ -76,7 +76,7 @@ pub(crate) enum Origin {
 }
 
 impl Server {
-    pub(crate) fn new(limits: Limits, monitor: &Monitor) -> Self {
+    pub(crate) fn new(limits: HttpLimits, monitor: &Monitor) -> Self {
         Self {
             registry: Registry::default(),
             monitor: monitor.with_prefix("webhook"),
@@ -161,7 +161,7 @@ impl Server {
         .await;
         if let Err(error) = result {
             self.monitor.count("connection-errors", 1);
-            let error = runtime_core::chain(&error);
+            let error = runtime_core::error_chain(&error);
             self.monitor
                 .debug(format_args!("a connection ended: {error}"));
         }

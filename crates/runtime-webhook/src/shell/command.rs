@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 
-use runtime_core::child::inherit_nothing;
+use runtime_core::pre_exec::reset_inherited_state;
 
 /// A program for a terminal. `TERM` is `xterm-256color` unless it is set.
 #[derive(Clone)]
@@ -76,7 +76,7 @@ impl ShellCommand {
         )]
         // SAFETY: the function allocates nothing and takes no lock.
         unsafe {
-            command.pre_exec(inherit_nothing)
+            command.pre_exec(reset_inherited_state)
         }
     }
 }

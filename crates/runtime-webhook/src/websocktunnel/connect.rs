@@ -47,7 +47,7 @@ pub(super) struct Link {
 /// A tunnel could not be opened. It is tried again, as long as a hook is attached.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ConnectError {
+pub enum ConnectTunnelError {
     /// There is no token to show to the server.
     #[error(
         "cannot get a token for the tunnel's client `{client_id}`; it takes the scope `auth:websocktunnel-token:<audience>/{client_id}`"
@@ -122,7 +122,7 @@ fn advice(status: StatusCode) -> &'static str {
     }
 }
 
-impl ConnectError {
+impl ConnectTunnelError {
     /// Whether the server gave an answer that waiting will hardly change.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if status.is_client_error())
@@ -136,28 +136,28 @@ impl ConnectError {
 }
 
 impl Target {
-    pub(super) fn no_token(&self, source: BoxError) -> ConnectError {
-        ConnectError::Token {
+    pub(super) fn no_token(&self, source: BoxError) -> ConnectTunnelError {
+        ConnectTunnelError::Token {
             client_id: self.client_id.clone(),
             source,
         }
     }
 
-    fn unreachable(&self, source: io::Error) -> ConnectError {
+    fn unreachable(&self, source: io::Error) -> ConnectTunnelError {
         let Address { host, port, .. } = self.address.clone();
-        ConnectError::Unreachable { host, port, source }
+        ConnectTunnelError::Unreachable { host, port, source }
     }
 
-    fn improper(&self, error: impl Into<BoxError>) -> ConnectError {
+    fn improper(&self, error: impl Into<BoxError>) -> ConnectTunnelError {
         let Address { host, port, .. } = self.address.clone();
         let source = error.into();
-        ConnectError::Http { host, port, source }
+        ConnectTunnelError::Http { host, port, source }
     }
 
-    fn timeout(&self) -> ConnectError {
+    fn timeout(&self) -> ConnectTunnelError {
         let Address { host, port, .. } = self.address.clone();
         let seconds = TIMEOUT.as_secs();
-        ConnectError::Timeout {
+        ConnectTunnelError::Timeout {
             host,
             port,
             seconds,
@@ -166,12 +166,15 @@ impl Target {
 }
 
 /// Connects and registers.
-pub(super) async fn connect(target: &Target, token: &SecretString) -> Result<Link, ConnectError> {
+pub(super) async fn connect(
+    target: &Target,
+    token: &SecretString,
+) -> Result<Link, ConnectTunnelError> {
     let result = timeout(TIMEOUT, register(target, token)).await;
     result.unwrap_or_else(|_| Err(target.timeout()))
 }
 
-async fn register(target: &Target, token: &SecretString) -> Result<Link, ConnectError> {
+async fn register(target: &Target, token: &SecretString) -> Result<Link, ConnectTunnelError> {
     let address = &target.address;
     let connection = dial::connect(address, &target.tls).await;
     let connection = connection.map_err(|source| target.unreachable(source))?;
@@ -198,7 +201,7 @@ fn request(
     target: &Target,
     token: &SecretString,
     key: &str,
-) -> Result<Request<Empty<Bytes>>, ConnectError> {
+) -> Result<Request<Empty<Bytes>>, ConnectTunnelError> {
     let bearer = format!("Bearer {}", token.expose_secret());
     let mut bearer = HeaderValue::try_from(bearer)
         .map_err(|_| target.no_token("it has characters that no header may have".into()))?;
@@ -238,11 +241,11 @@ fn check(response: &Response<Incoming>, key: &str) -> Result<String, &'static st
     Ok(format!("{}/", url.trim_end_matches('/')))
 }
 
-async fn refusal(target: &Target, response: Response<Incoming>) -> ConnectError {
+async fn refusal(target: &Target, response: Response<Incoming>) -> ConnectTunnelError {
     let status = response.status();
     let body = Limited::new(response.into_body(), REASON).collect().await;
     let reason = body.map(|body| body.to_bytes()).unwrap_or_default();
-    ConnectError::Refused {
+    ConnectTunnelError::Refused {
         client_id: target.client_id.clone(),
         status,
         reason: String::from_utf8_lossy(&reason).trim().to_owned(),

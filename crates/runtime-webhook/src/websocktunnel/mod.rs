@@ -18,9 +18,9 @@ use crate::OnDetach;
 use crate::dial::{Address, UrlError};
 use crate::gate::Gate;
 use crate::settings::{TunnelSettings, tunnel_methods};
-use crate::wsmux::Config;
+use crate::wsmux::SessionConfig;
 
-pub use self::connect::ConnectError;
+pub use self::connect::ConnectTunnelError;
 pub use self::token::{TokenSource, TunnelToken, token_fn};
 
 /// Gives hooks a URL through a websocktunnel server, from behind any firewall.
@@ -63,7 +63,7 @@ impl Websocktunnel {
             server_url: server_url.into(),
             client_id: client_id.into(),
             tokens,
-            windows: Config::default(),
+            windows: SessionConfig::default(),
             clock: Arc::new(SystemClock),
             settings: TunnelSettings::default(),
         }
@@ -76,7 +76,7 @@ impl Websocktunnel {
     ///
     /// # Errors
     ///
-    /// [`AttachError::Unreachable`] with a [`ConnectError`] if the tunnel could not be opened in the
+    /// [`AttachError::Unreachable`] with a [`ConnectTunnelError`] if the tunnel could not be opened in the
     /// [time](WebsocktunnelBuilder::attach_timeout) for it, [`AttachError::Stopped`] after [`stop`](Self::stop).
     ///
     /// # Cancel safety
@@ -136,7 +136,7 @@ pub struct WebsocktunnelBuilder {
     server_url: String,
     client_id: String,
     tokens: Arc<dyn TokenSource>,
-    windows: Config,
+    windows: SessionConfig,
     clock: Arc<dyn Clock>,
     settings: TunnelSettings,
 }

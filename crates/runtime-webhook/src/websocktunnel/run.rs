@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime_core::chain;
+use runtime_core::error_chain;
 use tokio::time::{Instant, sleep};
 
-use super::connect::{ConnectError, Link, Target, connect};
+use super::connect::{ConnectTunnelError, Link, Target, connect};
 use super::token::Tokens;
 use crate::backoff::Backoff;
 use crate::gate::Gate;
 use crate::server::{Origin, Server};
-use crate::wsmux::{Config, Role, Session, SessionError};
+use crate::wsmux::{Role, Session, SessionConfig, SessionError};
 
 /// The first wait before another attempt.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -34,7 +34,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub(super) struct Tunnel {
     pub(super) server: Arc<Server>,
     pub(super) target: Target,
-    pub(super) windows: Config,
+    pub(super) windows: SessionConfig,
     /// The longest wait for a server that is away.
     pub(super) max_wait: Duration,
     pub(super) gate: Arc<Gate>,
@@ -64,17 +64,20 @@ impl Tunnel {
         }
     }
 
-    async fn connect(&self, tokens: &mut Tokens) -> Result<Link, ConnectError> {
+    async fn connect(&self, tokens: &mut Tokens) -> Result<Link, ConnectTunnelError> {
         let token = tokens.get().await;
         let token = token.map_err(|source| self.target.no_token(source))?;
         let result = connect(&self.target, token).await;
-        if result.as_ref().is_err_and(ConnectError::is_about_the_token) {
+        if result
+            .as_ref()
+            .is_err_and(ConnectTunnelError::is_about_the_token)
+        {
             tokens.forget();
         }
         result
     }
 
-    fn failed(&self, error: ConnectError) -> Duration {
+    fn failed(&self, error: ConnectTunnelError) -> Duration {
         let most = match error.is_refusal() {
             true => REFUSED.max(self.max_wait),
             false => self.max_wait,
@@ -92,7 +95,7 @@ impl Tunnel {
         let monitor = &self.server.monitor;
         if let Err(error) = result {
             monitor.count("tunnel-disconnects", 1);
-            monitor.warn(format_args!("the tunnel ended: {}", chain(&error)));
+            monitor.warn(format_args!("the tunnel ended: {}", error_chain(&error)));
         }
         if pace.ended_after(since.elapsed()) {
             let id = &self.target.client_id;

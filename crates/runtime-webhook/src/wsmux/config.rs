@@ -17,7 +17,7 @@ pub enum Role {
 /// one that is announced and one that is assumed, and they can differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Config {
+pub struct SessionConfig {
     /// How many bytes of a stream may be under way to this end. 1 MiB by default.
     ///
     /// It is announced for streams that the peer opens. For those that this end opens the peer assumes
@@ -49,7 +49,7 @@ pub struct Config {
     pub open_timeout: Duration,
 }
 
-impl Default for Config {
+impl Default for SessionConfig {
     fn default() -> Self {
         Self {
             receive_window: 1 << 20,

@@ -68,7 +68,7 @@ impl From<tungstenite::Error> for SessionError {
 /// A stream could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum OpenError {
+pub enum OpenStreamError {
     /// The session is over, or ends once its streams have.
     #[error("cannot open a stream: the session is over")]
     Ended,

@@ -26,15 +26,15 @@
 //! # Example
 //!
 //! ```
-//! use runtime_webhook::wsmux::{Config, Role, Session};
+//! use runtime_webhook::wsmux::{SessionConfig, Role, Session};
 //! use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (here, there) = tokio::io::duplex(4096);
-//! let (client, driver) = Session::start(here, Role::Client, Config::default()).await;
+//! let (client, driver) = Session::start(here, Role::Client, SessionConfig::default()).await;
 //! tokio::spawn(driver);
-//! let (server, driver) = Session::start(there, Role::Server, Config::default()).await;
+//! let (server, driver) = Session::start(there, Role::Server, SessionConfig::default()).await;
 //! tokio::spawn(driver);
 //!
 //! let echo = tokio::spawn(async move {
@@ -64,8 +64,8 @@ mod slot;
 mod state;
 mod stream;
 
-pub use self::config::{Config, Role};
-pub use self::error::{OpenError, SessionError};
+pub use self::config::{Role, SessionConfig};
+pub use self::error::{OpenStreamError, SessionError};
 pub use self::frame::{Frame, FrameError, Kind};
 pub use self::session::{Driver, Session};
 pub use self::stream::Stream;

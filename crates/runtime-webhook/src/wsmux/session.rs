@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::{self, CloseFrame, WebSocketConfig
 use super::goodbye::Goodbye;
 use super::state::State;
 use super::stream::Stream;
-use super::{Config, OpenError, Role, SessionError};
+use super::{OpenStreamError, Role, SessionConfig, SessionError};
 
 /// What is read from the connection, and written to it, at once. The WebSocket clears the former before
 /// each read, and moves what a write left over: more costs more than it saves calls.
@@ -61,7 +61,7 @@ impl Session {
     /// # Cancel safety
     ///
     /// It does not wait for anything.
-    pub async fn start<S>(connection: S, role: Role, config: Config) -> (Self, Driver<S>)
+    pub async fn start<S>(connection: S, role: Role, config: SessionConfig) -> (Self, Driver<S>)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -114,12 +114,12 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// An [`OpenError`] if the peer does not accept it.
+    /// An [`OpenStreamError`] if the peer does not accept it.
     ///
     /// # Cancel safety
     ///
     /// Safe: the stream is ended.
-    pub async fn open(&self) -> Result<Stream, OpenError> {
+    pub async fn open(&self) -> Result<Stream, OpenStreamError> {
         let (id, limit) = self
             .shared
             .with(|state| state.open().map(|id| (id, state.config.open_timeout)))?;
@@ -128,7 +128,7 @@ impl Session {
         let accepted = poll_fn(|cx| self.shared.with(|state| poll_accepted(state, id, cx)));
         match timeout(limit, accepted).await {
             Ok(result) => result.map(|()| stream),
-            Err(_) => Err(OpenError::Timeout {
+            Err(_) => Err(OpenStreamError::Timeout {
                 seconds: limit.as_secs(),
             }),
         }
@@ -141,16 +141,20 @@ impl Session {
     }
 }
 
-fn poll_accepted(state: &mut State, id: u32, cx: &Context<'_>) -> Poll<Result<(), OpenError>> {
+fn poll_accepted(
+    state: &mut State,
+    id: u32,
+    cx: &Context<'_>,
+) -> Poll<Result<(), OpenStreamError>> {
     let has_ended = state.has_ended();
     match state.streams.get_mut(&id) {
         Some(slot) if slot.sending.credit.is_some() => Poll::Ready(Ok(())),
-        Some(slot) if slot.receiving.ended => Poll::Ready(Err(OpenError::Refused)),
+        Some(slot) if slot.receiving.ended => Poll::Ready(Err(OpenStreamError::Refused)),
         Some(slot) if !has_ended => {
             slot.sending.writer = Some(cx.waker().clone());
             Poll::Pending
         }
-        _ => Poll::Ready(Err(OpenError::Ended)),
+        _ => Poll::Ready(Err(OpenStreamError::Ended)),
     }
 }
 
@@ -162,7 +166,7 @@ fn websocket_role(role: Role) -> protocol::Role {
 }
 
 /// The largest message fills the whole window at once.
-fn limits(config: &Config) -> WebSocketConfig {
+fn limits(config: &SessionConfig) -> WebSocketConfig {
     let largest = (config.receive_window as usize).max(BUFFER) + 1024;
     WebSocketConfig::default()
         .read_buffer_size(BUFFER)

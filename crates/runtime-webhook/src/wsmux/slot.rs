@@ -81,7 +81,7 @@ impl Receiving {
 
 impl Sending {
     /// Copies as many bytes as the peer and the queue take, and returns how many that were.
-    pub(super) fn push(&mut self, stream: u32, bytes: &[u8], max: &Limits) -> usize {
+    pub(super) fn push(&mut self, stream: u32, bytes: &[u8], max: &HttpLimits) -> usize {
         let mut written = 0;
         while written < bytes.len() {
             let room = max.queued_bytes.saturating_sub(self.queued);
@@ -125,7 +125,7 @@ impl Sending {
     }
 
     /// Whether there is room for enough that it is worth waking the writer.
-    pub(super) fn is_half_empty(&self, max: &Limits) -> bool {
+    pub(super) fn is_half_empty(&self, max: &HttpLimits) -> bool {
         self.queued <= max.queued_bytes / 2
     }
 
@@ -142,7 +142,7 @@ impl Sending {
 
 /// How much may be queued.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(super) struct HttpLimits {
     pub(super) message_bytes: usize,
     pub(super) queued_bytes: usize,
 }

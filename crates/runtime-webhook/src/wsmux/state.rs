@@ -5,10 +5,10 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
-use super::config::{Config, Role};
+use super::config::{Role, SessionConfig};
 use super::frame::{Frame, Kind};
-use super::slot::{Limits, Slot};
-use super::{OpenError, SessionError};
+use super::slot::{HttpLimits, Slot};
+use super::{OpenStreamError, SessionError};
 
 /// More answers than this wait only if the peer does not read them.
 const MOST_ANSWERS: usize = 100_000;
@@ -20,8 +20,8 @@ const MOST_ANSWERS: usize = 100_000;
 #[derive(Debug)]
 pub(super) struct State {
     role: Role,
-    pub(super) config: Config,
-    limits: Limits,
+    pub(super) config: SessionConfig,
+    limits: HttpLimits,
     pub(super) streams: HashMap<u32, Slot>,
     next_id: u32,
     /// Short messages that go first: they give room to the peer.
@@ -40,8 +40,8 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(role: Role, config: Config) -> Self {
-        let limits = Limits {
+    pub(super) fn new(role: Role, config: SessionConfig) -> Self {
+        let limits = HttpLimits {
             message_bytes: config.message_bytes.max(1),
             queued_bytes: config.queued_bytes.max(1),
         };
@@ -203,16 +203,16 @@ impl State {
     // ----- From those who hold streams -----
 
     /// Opens a stream.
-    pub(super) fn open(&mut self) -> Result<u32, OpenError> {
+    pub(super) fn open(&mut self) -> Result<u32, OpenStreamError> {
         if self.ended || self.closing {
-            return Err(OpenError::Ended);
+            return Err(OpenStreamError::Ended);
         }
         if self.streams.len() >= self.config.streams {
-            return Err(OpenError::TooMany);
+            return Err(OpenStreamError::TooMany);
         }
         let stream = self.next_id;
         // Ids are not used again within a session.
-        self.next_id = stream.checked_add(2).ok_or(OpenError::TooMany)?;
+        self.next_id = stream.checked_add(2).ok_or(OpenStreamError::TooMany)?;
         let mut slot = Slot {
             held: true,
             heard: self.pings,

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use runtime_core::webhook::{AttachError, WebHookServer as _};
-use runtime_webhook::{Config, Needs, StartError, StaticPage};
+use runtime_webhook::{ServerDependencies, StartServerError, StaticPage, WebHookConfig};
 
 use crate::support::{body, get, status};
 
-fn parse(json: &str) -> Result<Config, serde_json::Error> {
+fn parse(json: &str) -> Result<WebHookConfig, serde_json::Error> {
     serde_json::from_str(json)
 }
 
-async fn start(json: &str) -> Result<runtime_webhook::AnyServer, StartError> {
+async fn start(json: &str) -> Result<runtime_webhook::ConfiguredServer, StartServerError> {
     parse(json)
         .expect("a configuration")
-        .start(Needs::default())
+        .start(ServerDependencies::default())
         .await
 }
 
@@ -67,14 +67,14 @@ fn a_secret_is_not_shown() {
 async fn a_tunnel_needs_tokens() {
     let json = r#"{"provider": "websocktunnel", "serverUrl": "https://tunnel.example.com",
                    "audience": "example", "clientId": "group.worker.1"}"#;
-    assert!(matches!(start(json).await, Err(StartError::NoTokens)));
+    assert!(matches!(start(json).await, Err(StartServerError::NoTokens)));
     let tokens = runtime_webhook::Tokens::new(|audience, client| {
         assert_eq!((audience, client), ("example", "group.worker.1"));
         runtime_webhook::token_fn(|| async { Err("none".into()) })
     });
-    let needs = Needs {
+    let needs = ServerDependencies {
         tokens: Some(tokens),
-        ..Needs::default()
+        ..ServerDependencies::default()
     };
     parse(json)
         .expect("a configuration")
@@ -96,7 +96,7 @@ fn a_wrong_key_is_named() {
 
 #[test]
 fn the_schema_describes_what_is_accepted() {
-    let schema = serde_json::to_string(&Config::schema()).expect("a schema");
+    let schema = serde_json::to_string(&WebHookConfig::schema()).expect("a schema");
     for word in ["provider", "localhost", "none", "port"] {
         assert!(schema.contains(word), "{word}");
     }

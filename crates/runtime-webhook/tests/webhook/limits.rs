@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::localhost::{UPGRADE, echo, start, upgrading};
 use crate::support::{exchange, get, open, read_until, split, status};
 use runtime_core::webhook::{Body, Response, WebHookServer as _, from_fn};
-use runtime_webhook::{Limits, LocalhostServer};
+use runtime_webhook::{HttpLimits, LocalhostServer};
 use tokio::io::AsyncReadExt as _;
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn a_client_that_takes_nothing_is_cut() {
 
 #[tokio::test]
 async fn connections_above_the_limit_wait_for_a_place() {
-    let mut limits = Limits::default();
+    let mut limits = HttpLimits::default();
     limits.connections = 1;
     let server = LocalhostServer::builder()
         .limits(limits)

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use runtime_core::webhook::{Body, Handler, Response, WebHookServer as _, from_fn};
 use runtime_mocks::MockMonitor;
-use runtime_webhook::{Limits, OnDetach, PublicError, PublicServer};
+use runtime_webhook::{HttpLimits, OnDetach, PublicError, PublicServer};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -243,7 +243,7 @@ async fn what_is_wrong_with_a_certificate_is_said_at_the_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = builder(folder.path()).start().await.expect_err("no files");
     assert!(
-        runtime_core::chain(&missing).contains("cert.pem"),
+        runtime_core::error_chain(&missing).contains("cert.pem"),
         "{missing:?}"
     );
     write_certificate(folder.path());
@@ -254,7 +254,7 @@ async fn what_is_wrong_with_a_certificate_is_said_at_the_start() {
         .start()
         .await
         .expect_err("another key");
-    let text = runtime_core::chain(&error);
+    let text = runtime_core::error_chain(&error);
     assert!(text.contains("does not go with the certificate"), "{text}");
 }
 
@@ -332,7 +332,7 @@ fn loopback() -> String {
 async fn a_client_that_does_not_encrypt_is_cut() {
     let folder = tempfile::tempdir().expect("a folder");
     write_certificate(folder.path());
-    let mut limits = Limits::default();
+    let mut limits = HttpLimits::default();
     limits.header_timeout = Duration::from_secs(10);
     let server = builder(folder.path())
         .limits(limits)

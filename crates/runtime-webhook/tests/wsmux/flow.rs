@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use runtime_webhook::wsmux::{Config, Frame, Kind, OpenError};
+use runtime_webhook::wsmux::{Frame, Kind, OpenStreamError, SessionConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use crate::support::{pair, pattern, raw, read_all};
 
-fn windows(receive: u32, assumed: u32) -> Config {
-    let mut config = Config::default();
+fn windows(receive: u32, assumed: u32) -> SessionConfig {
+    let mut config = SessionConfig::default();
     config.receive_window = receive;
     config.assumed_window = assumed;
     config
@@ -81,7 +81,7 @@ async fn more_than_the_window_ends_that_stream_and_no_other() {
 
 #[tokio::test]
 async fn a_stream_that_is_not_read_holds_up_no_other() {
-    let (client, server) = pair(windows(1000, 1 << 20), Config::default(), 100).await;
+    let (client, server) = pair(windows(1000, 1 << 20), SessionConfig::default(), 100).await;
     let accept = tokio::spawn(async move {
         let unread = client.accept().await.expect("the first");
         let mut read = client.accept().await.expect("the second");
@@ -171,7 +171,7 @@ async fn too_many_streams_are_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_accepts_nothing_is_not_waited_for() {
-    let (client, _ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let reading = tokio::spawn(async move {
         peer.expect(1, Kind::Syn).await;
         peer.expect(1, Kind::Fin).await;
@@ -179,17 +179,20 @@ async fn a_peer_that_accepts_nothing_is_not_waited_for() {
         peer.try_message().await.is_ok()
     });
     let error = client.open().await.expect_err("nobody accepts it");
-    assert_eq!(error, OpenError::Timeout { seconds: 30 });
+    assert_eq!(error, OpenStreamError::Timeout { seconds: 30 });
     reading.abort();
 }
 
 #[tokio::test]
 async fn a_refused_stream_is_told_at_once() {
-    let (client, _ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let open = tokio::spawn(async move { client.open().await.map(drop) });
     peer.expect(1, Kind::Syn).await;
     peer.send(1, Kind::Fin).await;
-    assert_eq!(open.await.expect("the client"), Err(OpenError::Refused));
+    assert_eq!(
+        open.await.expect("the client"),
+        Err(OpenStreamError::Refused)
+    );
 }
 
 #[tokio::test]

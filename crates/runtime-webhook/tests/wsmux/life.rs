@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use runtime_webhook::wsmux::{Config, Kind, OpenError, Role, Session, SessionError};
+use runtime_webhook::wsmux::{Kind, OpenStreamError, Role, Session, SessionConfig, SessionError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -11,7 +11,7 @@ use crate::support::{pair, pattern, raw, read_all};
 
 #[tokio::test]
 async fn each_direction_ends_by_itself() {
-    let (client, server) = pair(Config::default(), Config::default(), 100).await;
+    let (client, server) = pair(SessionConfig::default(), SessionConfig::default(), 100).await;
     tokio::spawn(async move {
         let mut stream = client.accept().await.expect("a stream");
         let request = read_all(&mut stream).await;
@@ -30,7 +30,7 @@ async fn each_direction_ends_by_itself() {
 
 #[tokio::test]
 async fn what_was_written_is_sent_before_the_end() {
-    let (client, _ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let mut stream = peer.open(&client, 0).await;
     stream.write_all(b"last").await.expect("there is room");
     drop(stream);
@@ -40,7 +40,7 @@ async fn what_was_written_is_sent_before_the_end() {
 
 #[tokio::test]
 async fn after_the_session_what_came_is_read_and_then_an_error() {
-    let (client, ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let (client, ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let mut stream = peer.open(&client, 0).await;
     peer.data(0, b"part").await;
     drop(peer);
@@ -53,13 +53,13 @@ async fn after_the_session_what_came_is_read_and_then_an_error() {
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     assert!(stream.write_all(b"x").await.is_err());
     assert!(client.accept().await.is_none());
-    assert_eq!(client.open().await.err(), Some(OpenError::Ended));
+    assert_eq!(client.open().await.err(), Some(OpenStreamError::Ended));
 }
 
 #[tokio::test]
 async fn a_dropped_driver_cuts_all_streams() {
     let (here, _there) = tokio::io::duplex(100);
-    let (client, driver) = Session::start(here, Role::Client, Config::default()).await;
+    let (client, driver) = Session::start(here, Role::Client, SessionConfig::default()).await;
     let accept = tokio::spawn(async move { client.accept().await.is_none() });
     tokio::task::yield_now().await;
     drop(driver);
@@ -68,7 +68,7 @@ async fn a_dropped_driver_cuts_all_streams() {
 
 #[tokio::test]
 async fn closing_lets_streams_finish_and_says_goodbye() {
-    let (client, ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let (client, ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let mut stream = peer.open(&client, 0).await;
     client.close();
     peer.send(2, Kind::Syn).await;
@@ -88,7 +88,7 @@ async fn closing_lets_streams_finish_and_says_goodbye() {
 /// A socket with something unread is reset when it is closed, and the peer may lose what it has not read.
 #[tokio::test(start_paused = true)]
 async fn the_peer_ends_the_connection_after_a_goodbye() {
-    let (client, ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let (client, ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     client.close();
     // The peer has not read the goodbye yet, and is still sending.
     tokio::time::sleep(Duration::from_millis(400)).await;
@@ -101,7 +101,7 @@ async fn the_peer_ends_the_connection_after_a_goodbye() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_hears_no_goodbye_is_left_to_itself() {
-    let (client, ended, _peer) = raw(Config::default(), 1 << 20).await;
+    let (client, ended, _peer) = raw(SessionConfig::default(), 1 << 20).await;
     let before = tokio::time::Instant::now();
     client.close();
     ended.await.expect("the driver").expect("it was asked to");
@@ -110,7 +110,7 @@ async fn a_peer_that_hears_no_goodbye_is_left_to_itself() {
 
 #[tokio::test]
 async fn what_came_before_the_end_can_be_read_after_a_flush() {
-    let (client, ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let (client, ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let mut stream = peer.open(&client, 0).await;
     peer.data(0, b"answer").await;
     peer.send(0, Kind::Fin).await;
@@ -122,7 +122,7 @@ async fn what_came_before_the_end_can_be_read_after_a_flush() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_is_silent_is_given_up() {
-    let (_client, ended, peer) = raw(Config::default(), 1 << 20).await;
+    let (_client, ended, peer) = raw(SessionConfig::default(), 1 << 20).await;
     let before = tokio::time::Instant::now();
     // It does not read, so it answers no ping.
     let error = ended.await.expect("the driver").expect_err("nothing came");
@@ -136,7 +136,7 @@ async fn a_peer_that_is_silent_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_answers_pings_is_kept() {
-    let (client, ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let (client, ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let reading = tokio::spawn(async move { peer.try_message().await.map(drop) });
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(!ended.is_finished() && !reading.is_finished());
@@ -146,7 +146,7 @@ async fn a_peer_that_answers_pings_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_ends_a_stream_keeps_nothing_alive() {
-    let mut config = Config::default();
+    let mut config = SessionConfig::default();
     config.streams = 1;
     let (client, _ended, mut peer) = raw(config, 1 << 20).await;
     drop(peer.open(&client, 0).await);

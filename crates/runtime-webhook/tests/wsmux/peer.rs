@@ -1,13 +1,13 @@
 //! A peer that breaks the rules, or bends them as the real server does.
 
-use runtime_webhook::wsmux::{Config, Kind, SessionError};
+use runtime_webhook::wsmux::{Kind, SessionConfig, SessionError};
 use tokio::io::AsyncReadExt as _;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{raw, read_all};
 
 async fn check_closed(message: Message, reason: &str) {
-    let (_client, ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let (_client, ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     peer.send_message(message).await;
     let Message::Close(Some(frame)) = peer.message().await else {
         panic!("a goodbye");
@@ -35,7 +35,7 @@ async fn what_is_no_frame_ends_the_session_with_1008() {
 
 #[tokio::test]
 async fn frames_about_unknown_streams_are_ignored() {
-    let (client, _ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     peer.data(8, b"x").await;
     peer.send(8, Kind::Ack(5)).await;
     peer.send(8, Kind::Fin).await;
@@ -46,7 +46,7 @@ async fn frames_about_unknown_streams_are_ignored() {
 
 #[tokio::test]
 async fn a_second_syn_and_data_after_the_end_are_ignored() {
-    let (client, _ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let mut stream = peer.open(&client, 0).await;
     peer.send(0, Kind::Syn).await;
     peer.data(0, b"").await;
@@ -58,7 +58,7 @@ async fn a_second_syn_and_data_after_the_end_are_ignored() {
 
 #[tokio::test]
 async fn credit_cannot_overflow() {
-    let (client, _ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let mut stream = peer.open(&client, 0).await;
     peer.send(0, Kind::Ack(u32::MAX)).await;
     peer.send(0, Kind::Ack(u32::MAX)).await;
@@ -68,7 +68,7 @@ async fn credit_cannot_overflow() {
 
 #[tokio::test]
 async fn pings_are_answered_while_nobody_reads_the_streams() {
-    let (client, _ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let _stream = peer.open(&client, 0).await;
     peer.data(0, &[0; 1 << 20]).await;
     peer.send_message(Message::Ping(b"there?".as_slice().into()))
@@ -90,7 +90,7 @@ async fn pings_are_answered_while_nobody_reads_the_streams() {
 
 #[tokio::test]
 async fn the_close_of_the_peer_is_told() {
-    let (_client, ended, mut peer) = raw(Config::default(), 1 << 20).await;
+    let (_client, ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let close = tokio_tungstenite::tungstenite::protocol::CloseFrame {
         code: 1001.into(),
         reason: "going away".into(),

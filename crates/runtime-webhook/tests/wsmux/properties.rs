@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use runtime_webhook::wsmux::{Config, Frame, Kind, Session};
+use runtime_webhook::wsmux::{Frame, Kind, Session, SessionConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Raw, pair, pattern, raw, read_all};
@@ -16,8 +16,8 @@ fn run<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
-fn config(window: u32, message: usize, queued: usize) -> Config {
-    let mut config = Config::default();
+fn config(window: u32, message: usize, queued: usize) -> SessionConfig {
+    let mut config = SessionConfig::default();
     config.receive_window = window;
     config.assumed_window = window;
     config.message_bytes = message;

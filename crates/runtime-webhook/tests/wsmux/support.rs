@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use runtime_webhook::wsmux::{Config, Frame, Kind, Role, Session, SessionError, Stream};
+use runtime_webhook::wsmux::{Frame, Kind, Role, Session, SessionConfig, SessionError, Stream};
 use tokio::io::{AsyncReadExt as _, DuplexStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
@@ -13,7 +13,11 @@ use tokio_tungstenite::tungstenite::{self, Message};
 pub(crate) type Ended = JoinHandle<Result<(), SessionError>>;
 
 /// A client and a server that are connected by a pipe of so many bytes.
-pub(crate) async fn pair(client: Config, server: Config, pipe: usize) -> (Session, Session) {
+pub(crate) async fn pair(
+    client: SessionConfig,
+    server: SessionConfig,
+    pipe: usize,
+) -> (Session, Session) {
     let (here, there) = tokio::io::duplex(pipe);
     let (client, driver) = Session::start(here, Role::Client, client).await;
     tokio::spawn(driver);
@@ -28,7 +32,7 @@ pub(crate) struct Raw {
 }
 
 /// A client session, how it ends, and the server that it is connected to.
-pub(crate) async fn raw(config: Config, pipe: usize) -> (Session, Ended, Raw) {
+pub(crate) async fn raw(config: SessionConfig, pipe: usize) -> (Session, Ended, Raw) {
     let (here, there) = tokio::io::duplex(pipe);
     let (client, driver) = Session::start(here, Role::Client, config).await;
     let ended = tokio::spawn(driver);

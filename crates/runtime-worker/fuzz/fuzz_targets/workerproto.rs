@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use runtime_worker::runner::{FromRunner, Line, parse_line};
+use runtime_worker::worker_runner::{FromRunner, Line, parse_line};
 
 fuzz_target!(|bytes: &[u8]| {
     let line = String::from_utf8_lossy(bytes);

@@ -44,7 +44,7 @@ impl ProcessConfig {
     #[must_use]
     pub fn to_engine(&self) -> crate::ProcessEngine {
         let seconds = |seconds: u32| std::time::Duration::from_secs(seconds.into());
-        let ladder = crate::Ladder::new(seconds(self.interrupt), seconds(self.terminate));
+        let ladder = crate::StopSignals::new(seconds(self.interrupt), seconds(self.terminate));
         let engine = crate::ProcessEngine::new()
             .ladder(ladder)
             .adopt_orphans(self.adopt_orphans);

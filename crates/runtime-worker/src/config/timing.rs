@@ -26,17 +26,17 @@ pub struct TimingConfig {
     #[schemars(range(min = 1))]
     pub claim_pause: Option<u32>,
     /// How long the answer to a claim may take once the worker stops at once.
-    pub claim_answer: Option<u32>,
+    pub immediate_claim_timeout: Option<u32>,
     /// How long a claim is waited for from a graceful stop on; more than the 20 seconds that the queue takes.
     #[schemars(range(min = 20))]
-    pub claim_hold: Option<u32>,
+    pub graceful_claim_timeout: Option<u32>,
     /// The pause after a claim that brought nothing; a fraction such as `0.5` is fine.
     #[schemars(range(min = 0, max = 3600))]
-    pub empty_pause: Option<f64>,
+    pub empty_claim_delay: Option<f64>,
     /// How long an engine may take to end a task.
-    pub kill: Option<u32>,
+    pub kill_timeout: Option<u32>,
     /// How long it may overstay that, and a plugin may take to dispose, before it counts as hanging.
-    pub hang: Option<u32>,
+    pub hang_timeout: Option<u32>,
     /// How long a worker that stops at once may take when nobody said how much time there is.
     pub shutdown: Option<u32>,
     /// How long before its deadline a graceful stop becomes an immediate one.
@@ -57,14 +57,17 @@ impl TimingConfig {
             claim_grace: or(self.claim_grace, default.claim_grace),
             retry_pause: or(self.retry_pause, default.retry_pause),
             claim_pause: or(self.claim_pause, default.claim_pause),
-            claim_answer: or(self.claim_answer, default.claim_answer),
-            claim_hold: or(self.claim_hold, default.claim_hold),
-            empty_pause: self
-                .empty_pause
+            immediate_claim_timeout: or(
+                self.immediate_claim_timeout,
+                default.immediate_claim_timeout,
+            ),
+            graceful_claim_timeout: or(self.graceful_claim_timeout, default.graceful_claim_timeout),
+            empty_claim_delay: self
+                .empty_claim_delay
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-                .unwrap_or(default.empty_pause),
-            kill: or(self.kill, default.kill),
-            hang: or(self.hang, default.hang),
+                .unwrap_or(default.empty_claim_delay),
+            kill_timeout: or(self.kill_timeout, default.kill_timeout),
+            hang_timeout: or(self.hang_timeout, default.hang_timeout),
             shutdown: or(self.shutdown, default.shutdown),
             shutdown_reserve: or(self.shutdown_reserve, default.shutdown_reserve),
         }

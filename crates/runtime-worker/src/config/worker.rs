@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use runtime_core::log::OutputLimit;
 use runtime_core::{Credentials, Environment, StorageOptions, WorkerIdentity};
-use runtime_gc::{Amount, Mark};
+use runtime_gc::{Amount, Threshold};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -53,13 +53,13 @@ pub struct WorkerConfig {
     #[schemars(range(min = 1))]
     pub output_limit: u64,
     /// After how many internal errors in a row the worker stops; null for never.
-    #[serde(default = "internal_errors")]
+    #[serde(default = "max_consecutive_internal_errors")]
     #[schemars(range(min = 1))]
-    pub internal_errors: Option<u32>,
+    pub max_consecutive_internal_errors: Option<u32>,
     /// What must be left of the machine for the worker to claim, and which caches go when it is not. By
     /// default 1 GiB of disk and 256 MiB of memory.
     #[serde(default = "floors")]
-    pub collector: runtime_gc::Config,
+    pub collector: runtime_gc::GcConfig,
     /// How often and how long, in seconds.
     #[serde(default)]
     pub timing: TimingConfig,
@@ -83,10 +83,10 @@ fn one() -> usize {
     1
 }
 
-fn floors() -> runtime_gc::Config {
-    let mut config = runtime_gc::Config::default();
-    config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(1 << 30)));
-    config.limits.min_available_memory = Some(Mark::at(Amount::Absolute(256 << 20)));
+fn floors() -> runtime_gc::GcConfig {
+    let mut config = runtime_gc::GcConfig::default();
+    config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(1 << 30)));
+    config.limits.min_available_memory = Some(Threshold::at(Amount::Absolute(256 << 20)));
     config
 }
 
@@ -95,7 +95,7 @@ fn output() -> u64 {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the type of the field")]
-fn internal_errors() -> Option<u32> {
+fn max_consecutive_internal_errors() -> Option<u32> {
     Some(INTERNAL_ERRORS)
 }
 
@@ -130,7 +130,7 @@ impl WorkerConfig {
         worker
             .capacity(self.capacity)
             .timing(self.timing.to_timing())
-            .internal_errors(self.internal_errors)
+            .max_consecutive_internal_errors(self.max_consecutive_internal_errors)
             .output_limit(OutputLimit::new(self.output_limit, end.min(OUTPUT_END)))
     }
 }
@@ -166,7 +166,7 @@ pub struct RegistrationConfig {
     /// The secret that proves who a static worker is.
     pub static_secret: Secret,
     /// Where to keep what the next registration needs.
-    pub keep_in: Option<PathBuf>,
+    pub state_file: Option<PathBuf>,
 }
 
 /// The standard plugins that have settings.

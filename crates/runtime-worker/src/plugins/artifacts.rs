@@ -9,7 +9,7 @@ use runtime_core::artifact::{
     UploadError, UploadOutcome, list_folder, upload_all,
 };
 use runtime_core::queue::ArtifactErrorReason;
-use runtime_core::{Section, TaskError, Timestamp, chain};
+use runtime_core::{Section, TaskError, Timestamp, error_chain};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -181,9 +181,10 @@ impl TaskArtifacts {
             self.run.record.add_artifact(name);
             return Ok(Verdict::Success);
         };
-        self.run
-            .context
-            .log_error(format_args!("Cannot upload `{name}`: {}", chain(&error)));
+        self.run.context.log_error(format_args!(
+            "Cannot upload `{name}`: {}",
+            error_chain(&error)
+        ));
         if !is_explained {
             return Err(Box::new(error));
         }
@@ -238,7 +239,7 @@ impl From<ExtractError> for Absence {
         };
         Self {
             reason,
-            message: chain(&error),
+            message: error_chain(&error),
         }
     }
 }

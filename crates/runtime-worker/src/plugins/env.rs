@@ -9,10 +9,10 @@ use crate::{Plugin, SandboxBuilder, TaskPlugin, TaskRun};
 ///
 /// The names are those of Taskcluster's "environment variables" convention for workers.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Environment;
+pub struct TaskEnvVars;
 
 #[async_trait]
-impl Plugin for Environment {
+impl Plugin for TaskEnvVars {
     fn name(&self) -> &'static str {
         "environment"
     }

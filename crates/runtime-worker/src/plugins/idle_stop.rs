@@ -23,7 +23,7 @@ impl IdleStop {
     #[must_use]
     pub fn new(environment: &Environment, limit: Duration) -> Self {
         let (running, seen) = watch::channel(0);
-        let (worker, monitor) = (Arc::clone(&environment.worker), environment.monitor.clone());
+        let (worker, monitor) = (Arc::clone(&environment.stop), environment.monitor.clone());
         let timer = tokio::spawn(async move {
             if idle(seen, limit).await {
                 monitor.info(format_args!(

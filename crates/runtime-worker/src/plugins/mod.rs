@@ -3,12 +3,12 @@
 //! | plugin | payload | what it does |
 //! | --- | --- | --- |
 //! | [`TaskLog`] | – | live log while the task runs, the whole log as an artifact afterwards |
-//! | [`Environment`] | – | `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` |
+//! | [`TaskEnvVars`] | – | `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` |
 //! | `Mounts`, behind `mounts` | `mounts` | caches that outlive a task, and inputs that are fetched once |
 //! | [`MaxRunTime`] | `maxRunTime` | ends a task that runs too long |
 //! | [`ExitStatus`] | `onExitStatus` | exit codes that mean "try again" or "drop the caches" |
 //! | [`Artifacts`] | `artifacts` | uploads files and folders |
-//! | [`Resources`] | – | says what a task used |
+//! | [`ResourceUsage`] | – | says what a task used |
 //! | [`LogPrefix`] | – | lines at the top of every log |
 //! | [`IdleStop`] | – | stops a worker that has nothing to do |
 //! | [`StopOnError`] | – | stops a worker after an internal error |
@@ -28,14 +28,14 @@ mod task_log;
 mod watchdog;
 
 pub use artifacts::Artifacts;
-pub use env::Environment;
+pub use env::TaskEnvVars;
 pub use exit_status::ExitStatus;
 pub use idle_stop::IdleStop;
 pub use log_prefix::LogPrefix;
 pub use max_run_time::MaxRunTime;
 #[cfg(feature = "mounts")]
 pub use mounts::{Mounts, MountsBuilder};
-pub use resources::Resources;
+pub use resources::ResourceUsage;
 pub use stop_on_error::StopOnError;
-pub use task_log::{LiveLog, TaskLog};
+pub use task_log::{LiveLogFactory, TaskLog};
 pub use watchdog::Watchdog;

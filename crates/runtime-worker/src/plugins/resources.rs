@@ -15,10 +15,10 @@ use crate::{Plugin, TaskPlugin, TaskRun};
 /// What an engine does not measure is left out. The process engine measures a process by what the
 /// operating system counts for it; traffic on networks is not counted by process, so it is absent there.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Resources;
+pub struct ResourceUsage;
 
 #[async_trait]
-impl Plugin for Resources {
+impl Plugin for ResourceUsage {
     fn name(&self) -> &'static str {
         "resources"
     }

@@ -32,7 +32,7 @@ impl TaskPlugin for Watching {
         if *resolution == Resolution::Exception(ExceptionReason::InternalError) {
             let monitor = self.0.monitor();
             monitor.error("a task ended with an internal error; the worker stops");
-            self.0.environment.worker.stop_gracefully();
+            self.0.environment.stop.stop_gracefully();
         }
         Ok(())
     }

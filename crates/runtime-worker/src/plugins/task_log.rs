@@ -20,7 +20,7 @@ const BACKING: &str = "public/logs/live_backing.log";
 const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// Makes what serves the log of a running task, such as the live log handler of `runtime-webhook`.
-pub type LiveLog = dyn Fn(TaskContext) -> Arc<dyn Handler> + Send + Sync;
+pub type LiveLogFactory = dyn Fn(TaskContext) -> Arc<dyn Handler> + Send + Sync;
 
 /// Uploads the log of every task, and serves it live if there is a handler for that.
 ///
@@ -28,7 +28,7 @@ pub type LiveLog = dyn Fn(TaskContext) -> Arc<dyn Handler> + Send + Sync;
 /// `public/logs/live_backing.log`, as viewers of Taskcluster's logs expect.
 #[derive(Clone, Default)]
 pub struct TaskLog {
-    live: Option<Arc<LiveLog>>,
+    live: Option<Arc<LiveLogFactory>>,
     observer: Option<Arc<dyn Observer>>,
 }
 

@@ -70,7 +70,7 @@ impl Leash {
                 "{stage} a task took longer than {} s; the worker stops",
                 limit.as_secs()
             ));
-            run.environment.worker.stop_now();
+            run.environment.stop.stop_now();
         }));
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use runtime_core::util::is_lack_of_room;
+use runtime_core::util::is_disk_full;
 use runtime_core::{Environment, MalformedPayloadError, TaskContext, TaskError};
 
 use super::engine::Shared;
@@ -58,14 +58,14 @@ impl ProcessBuilder {
         let (bytes, mut builder) = blocking(measure).await?;
         let environment = &builder.environment;
         // The collector frees what is idle for it, and the storage keeps to its quota.
-        let freed = environment.resources.reserve(bytes).await;
+        let freed = environment.resource_tracker.reserve(bytes).await;
         let freed = freed.map_err(TaskError::unavailable)?;
         let room = environment.storage.reserve(bytes);
         let room = room.map_err(TaskError::unavailable)?;
         let fill = move || builder.folder.make_copies(room).map(|()| builder);
         let filled = blocking(fill).await?;
         drop(freed);
-        filled.map_err(|error| match is_lack_of_room(&error.source) {
+        filled.map_err(|error| match is_disk_full(&error.source) {
             true => TaskError::unavailable(error),
             false => TaskError::other(error),
         })

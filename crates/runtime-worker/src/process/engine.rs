@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use super::builder::ProcessBuilder;
 use super::family;
 use super::folder::TaskFolder;
-use super::ladder::Ladder;
+use super::ladder::StopSignals;
 use super::payload::ProcessPayload;
 use crate::TaskRun;
 use crate::engine::{Engine, SandboxBuilder};
@@ -23,10 +23,10 @@ use crate::payload::schema_of;
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use runtime_worker::{Ladder, ProcessEngine};
+/// # use runtime_worker::{StopSignals, ProcessEngine};
 /// let engine = ProcessEngine::new()
 ///     .env("PATH", "/opt/tools:/usr/bin:/bin")
-///     .ladder(Ladder::new(Duration::from_secs(7), Duration::from_secs(3)));
+///     .ladder(StopSignals::new(Duration::from_secs(7), Duration::from_secs(3)));
 /// # let _ = engine;
 /// ```
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub struct ProcessEngine {
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     env: BTreeMap<String, String>,
-    pub(super) ladder: Ladder,
+    pub(super) ladder: StopSignals,
     pub(super) adopts_orphans: bool,
     pub(super) cgroups: Cgroups,
     /// Where the machine counts what it killed for lack of memory.
@@ -78,7 +78,7 @@ impl ProcessEngine {
         let path = "/usr/local/bin:/usr/bin:/bin".to_owned();
         let settings = Settings {
             env: BTreeMap::from([("PATH".to_owned(), path)]),
-            ladder: Ladder::default(),
+            ladder: StopSignals::default(),
             adopts_orphans: false,
             cgroups: Cgroups::BelowOwn,
             vmstat: "/proc/vmstat".into(),
@@ -98,7 +98,7 @@ impl ProcessEngine {
 
     /// The signals that a task gets when it is stopped, and the time to obey each.
     #[must_use]
-    pub fn ladder(mut self, ladder: Ladder) -> Self {
+    pub fn ladder(mut self, ladder: StopSignals) -> Self {
         self.settings.ladder = ladder;
         self
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use runtime_core::child::inherit_nothing;
+use runtime_core::pre_exec::reset_inherited_state;
 use runtime_core::{LogDrain, TemporaryStorage};
 use rustix::process::{Pid, Signal as Unix, kill_process_group, setsid};
 
@@ -51,7 +51,7 @@ impl Family {
         command.env(MARKER, &folder);
         let prepare = move || {
             setsid()?;
-            inherit_nothing()?;
+            reset_inherited_state()?;
             if let Some(door) = &door {
                 rustix::io::write(door, b"0")?;
             }

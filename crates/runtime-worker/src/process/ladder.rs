@@ -14,17 +14,17 @@ pub(super) enum Signal {
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use runtime_worker::Ladder;
-/// let ladder = Ladder::new(Duration::from_secs(7), Duration::from_secs(3));
+/// # use runtime_worker::StopSignals;
+/// let ladder = StopSignals::new(Duration::from_secs(7), Duration::from_secs(3));
 /// # let _ = ladder;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ladder {
+pub struct StopSignals {
     interrupt: Duration,
     terminate: Duration,
 }
 
-impl Ladder {
+impl StopSignals {
     /// How long a task has after `SIGINT`, and how long after `SIGTERM`. A signal without time is left out.
     #[must_use]
     pub fn new(interrupt: Duration, terminate: Duration) -> Self {
@@ -48,7 +48,7 @@ impl Ladder {
     }
 }
 
-impl Default for Ladder {
+impl Default for StopSignals {
     /// Five seconds each.
     fn default() -> Self {
         Self::new(Duration::from_secs(5), Duration::from_secs(5))
@@ -59,7 +59,7 @@ impl Default for Ladder {
 mod tests {
     use super::*;
 
-    fn seconds(ladder: Ladder, within: u64) -> Vec<(Signal, f64)> {
+    fn seconds(ladder: StopSignals, within: u64) -> Vec<(Signal, f64)> {
         ladder
             .steps(Duration::from_secs(within))
             .map(|(signal, patience)| (signal, patience.as_secs_f64()))
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn steps_shrink_to_fit_and_never_grow() {
-        let ladder = Ladder::default();
+        let ladder = StopSignals::default();
         let full = [(Signal::Interrupt, 5.0), (Signal::Terminate, 5.0)];
         assert_eq!(seconds(ladder, 60), full);
         let half = [(Signal::Interrupt, 2.5), (Signal::Terminate, 2.5)];
@@ -77,9 +77,9 @@ mod tests {
 
     #[test]
     fn a_signal_without_time_is_left_out() {
-        let ladder = Ladder::new(Duration::ZERO, Duration::from_secs(2));
+        let ladder = StopSignals::new(Duration::ZERO, Duration::from_secs(2));
         assert_eq!(seconds(ladder, 9), [(Signal::Terminate, 2.0)]);
-        let none = Ladder::new(Duration::ZERO, Duration::ZERO);
+        let none = StopSignals::new(Duration::ZERO, Duration::ZERO);
         assert_eq!(seconds(none, 9), []);
     }
 }

@@ -36,4 +36,4 @@ mod strays;
 mod usage;
 
 pub use engine::ProcessEngine;
-pub use ladder::Ladder;
+pub use ladder::StopSignals;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use runtime_core::{BoxError, TaskError, chain};
+use runtime_core::{BoxError, TaskError, error_chain};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -37,7 +37,9 @@ impl ProcessSandbox {
                 })
             });
             // Nobody waits any more when the sandbox was dropped.
-            let _ = sender.send(Some(result.map_err(|error| Arc::from(chain(&*error)))));
+            let _ = sender.send(Some(
+                result.map_err(|error| Arc::from(error_chain(&*error))),
+            ));
         });
         Self {
             deadline,

@@ -7,7 +7,7 @@ use std::pin::pin;
 
 use runtime_core::queue::{RunStatus, TaskClaim};
 use runtime_core::{
-    ApiError, ExceptionReason, StopReason, StopStage, TaskContextController, TaskError, chain,
+    ApiError, ExceptionReason, StopReason, StopStage, TaskContextController, TaskError, error_chain,
 };
 use tokio::sync::SetOnce;
 
@@ -163,7 +163,7 @@ impl Attempt<'_> {
                     "Internal error of the worker, incident {incident}"
                 ));
             }
-            Err(Halt::Failed(error)) => context.log_error(chain(error)),
+            Err(Halt::Failed(error)) => context.log_error(error_chain(error)),
         }
     }
 
@@ -188,7 +188,7 @@ impl Attempt<'_> {
             Halt::Stopped(reason) => (*reason).into(),
             Halt::Failed(error) => {
                 if matches!(error, TaskError::FatalInternal) {
-                    self.run.environment.worker.stop_gracefully();
+                    self.run.environment.stop.stop_gracefully();
                 }
                 Resolution::from(error)
             }

@@ -26,21 +26,21 @@ impl Budget<'_> {
     /// that there is time to report and to upload.
     pub(super) fn for_kill(&self) -> Duration {
         if !self.is_short() {
-            return self.timing.kill;
+            return self.timing.kill_timeout;
         }
         let left = self.stop.time_left().unwrap_or(self.timing.shutdown);
-        self.timing.kill.min(left / 4)
+        self.timing.kill_timeout.min(left / 4)
     }
 
     /// Waits until the worker must stop at once.
     pub(super) async fn gets_short(&self) {
-        self.stop.reached(StopStage::Now).await;
+        self.stop.wait_for_stage(StopStage::Now).await;
     }
 
     /// Waits until there is no time for anything more.
     pub(super) async fn is_spent(&self) {
         self.gets_short().await;
-        self.stop.short_of(LEAVE).await;
+        self.stop.wait_until_remaining(LEAVE).await;
     }
 
     /// Does as much of `work` as there is time for.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use runtime_core::clock::until;
 use runtime_core::queue::{Queue, ResolvedReason, RunStatus, TaskState};
-use runtime_core::{ApiError, Run, StopReason, TaskContextController, Timestamp, chain};
+use runtime_core::{ApiError, Run, StopReason, TaskContextController, Timestamp, error_chain};
 
 use crate::worker::{Pauses, jittered};
 use crate::{TaskRun, Timing};
@@ -116,13 +116,13 @@ impl Keeper<'_> {
                 }
                 Err(error) if ends_claim(&error) || self.is_too_late(&error, taken_until) => {
                     let monitor = self.run.monitor();
-                    monitor.info(format_args!("the claim is over: {}", chain(&error)));
+                    monitor.info(format_args!("the claim is over: {}", error_chain(&error)));
                     let explained = self.look().await;
                     return Err(explained.unwrap_or_else(|| self.without_explanation()));
                 }
                 Err(error) => {
                     let monitor = self.run.monitor();
-                    monitor.warn(format_args!("cannot reclaim yet: {}", chain(&error)));
+                    monitor.warn(format_args!("cannot reclaim yet: {}", error_chain(&error)));
                     pauses.pause().await;
                 }
             }

@@ -59,7 +59,7 @@ pub(crate) async fn run_task(blueprint: &Blueprint, claim: TaskClaim, shift: &Sh
         .measure_duration("task-duration", report.duration);
     blueprint
         .health
-        .note(resolution, &environment.monitor, &*environment.worker);
+        .note(resolution, &environment.monitor, &*environment.stop);
     blueprint.tell(&TaskEvent::Resolved(&report));
     report
 }

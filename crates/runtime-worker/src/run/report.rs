@@ -1,7 +1,7 @@
 //! Tells the queue how a run ended.
 
 use runtime_core::queue::{RunStatus, TaskState};
-use runtime_core::{ApiError, ExceptionReason, StopReason, chain};
+use runtime_core::{ApiError, ExceptionReason, StopReason, error_chain};
 
 use super::attempt::Attempt;
 use super::keeper::{ends_claim, resolved_by_others};
@@ -42,7 +42,7 @@ impl Attempt<'_> {
                 Ok(()) => return Ok(()),
                 Err(error) if ends_claim(&error) => return Err(error),
                 Err(error) => {
-                    let error = chain(&error);
+                    let error = error_chain(&error);
                     let monitor = self.run.monitor();
                     monitor.warn(format_args!("cannot report {resolution} yet: {error}"));
                     pauses.pause().await;

@@ -79,7 +79,7 @@ impl Stages {
             // After a loss nothing can be uploaded, and nobody need be told.
             match resolution {
                 Resolution::Abandoned(_) => {
-                    let error = runtime_core::chain(&error);
+                    let error = runtime_core::error_chain(&error);
                     run.monitor()
                         .debug(format_args!("a plugin failed after the end: {error}"));
                 }
@@ -100,7 +100,7 @@ impl Stages {
                 .report_error(&error, "an engine failed to dispose");
         }
         for plugin in self.plugins {
-            match timeout(blueprint.timing.hang, guarded(plugin.dispose())).await {
+            match timeout(blueprint.timing.hang_timeout, guarded(plugin.dispose())).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     run.monitor()
@@ -109,7 +109,7 @@ impl Stages {
                 Err(_) => {
                     run.monitor()
                         .error("a plugin hangs while it disposes; the worker stops");
-                    run.environment.worker.stop_gracefully();
+                    run.environment.stop.stop_gracefully();
                 }
             }
         }
@@ -172,7 +172,7 @@ async fn until_stopped<T>(
 async fn end(sandbox: &dyn Sandbox, blueprint: &Blueprint, run: &TaskRun, budget: Budget<'_>) {
     let within = budget.for_kill();
     let kill = timeout(
-        within + blueprint.timing.hang,
+        within + blueprint.timing.hang_timeout,
         guarded(sandbox.kill(within)),
     );
     let ended = tokio::select! {
@@ -188,7 +188,7 @@ async fn end(sandbox: &dyn Sandbox, blueprint: &Blueprint, run: &TaskRun, budget
         None => {
             run.monitor()
                 .error("an engine hangs while it ends a task; the worker stops");
-            run.environment.worker.stop_gracefully();
+            run.environment.stop.stop_gracefully();
         }
     }
 }

@@ -12,24 +12,24 @@ pub trait Admission: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] with the reason; the worker pauses and asks again.
+    /// A [`AdmissionRefusal`] with the reason; the worker pauses and asks again.
     ///
     /// # Cancel safety
     ///
     /// The future may be dropped when the worker stops.
-    async fn admit(&self) -> Result<(), Refusal>;
+    async fn admit(&self) -> Result<(), AdmissionRefusal>;
 }
 
 /// The worker may not claim now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 #[non_exhaustive]
-pub struct Refusal {
+pub struct AdmissionRefusal {
     /// What is missing, for the operator.
     pub reason: String,
 }
 
-impl Refusal {
+impl AdmissionRefusal {
     /// Refuses for a reason.
     pub fn new(reason: impl Into<String>) -> Self {
         Self {
@@ -44,7 +44,7 @@ pub struct AlwaysAdmit;
 
 #[async_trait]
 impl Admission for AlwaysAdmit {
-    async fn admit(&self) -> Result<(), Refusal> {
+    async fn admit(&self) -> Result<(), AdmissionRefusal> {
         Ok(())
     }
 }
@@ -65,7 +65,7 @@ impl CollectorAdmission {
 
 #[async_trait]
 impl Admission for CollectorAdmission {
-    async fn admit(&self) -> Result<(), Refusal> {
+    async fn admit(&self) -> Result<(), AdmissionRefusal> {
         let report = self.collector.collect().await;
         if report.can_claim() {
             return Ok(());
@@ -76,7 +76,7 @@ impl Admission for CollectorAdmission {
             .iter()
             .map(|shortage| shortage.rule.to_string())
             .collect();
-        Err(Refusal::new(format!(
+        Err(AdmissionRefusal::new(format!(
             "the machine runs low: {}",
             limits.join(", ")
         )))

@@ -26,7 +26,7 @@ pub struct WorkerBuilder {
     admissions: Vec<Arc<dyn Admission>>,
     capacity: usize,
     timing: Timing,
-    internal_errors: Option<u32>,
+    max_consecutive_internal_errors: Option<u32>,
     output_limit: OutputLimit,
 }
 
@@ -53,7 +53,7 @@ impl WorkerBuilder {
             admissions: Vec::new(),
             capacity: 1,
             timing: Timing::default(),
-            internal_errors: Some(INTERNAL_ERRORS),
+            max_consecutive_internal_errors: Some(INTERNAL_ERRORS),
             output_limit: OutputLimit::new(OUTPUT, OUTPUT_END),
         }
     }
@@ -102,8 +102,8 @@ impl WorkerBuilder {
 
     /// After how many internal errors in a row the worker [stops gracefully](Environment::worker); 5 by
     /// default, `None` for never.
-    pub fn internal_errors(mut self, most: Option<u32>) -> Self {
-        self.internal_errors = most;
+    pub fn max_consecutive_internal_errors(mut self, most: Option<u32>) -> Self {
+        self.max_consecutive_internal_errors = most;
         self
     }
 
@@ -139,7 +139,7 @@ impl WorkerBuilder {
             schema,
             observer: self.observer,
             timing: self.timing,
-            health: Health::new(self.internal_errors),
+            health: Health::new(self.max_consecutive_internal_errors),
             output_limit: self.output_limit,
         };
         Ok(Worker {

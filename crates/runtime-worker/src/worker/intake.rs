@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use runtime_core::queue::{ClaimWorkRequest, TaskClaim};
-use runtime_core::{ApiError, CredentialsWatch, LifeCycleTracker, StopStage, chain};
+use runtime_core::{ApiError, CredentialsWatch, LifeCycleTracker, StopStage, error_chain};
 use tokio::time::Instant;
 
 use super::timing::jittered;
-use super::{Admission, Blueprint, Refusal};
+use super::{Admission, AdmissionRefusal, Blueprint};
 
 /// The queue hands out no more than this at a time.
 const MOST: usize = 32;
@@ -20,7 +20,7 @@ pub(super) struct Intake {
     pub(super) credentials: CredentialsWatch,
     pub(super) admissions: Vec<Arc<dyn Admission>>,
     /// Why the worker does not claim at present.
-    pub(super) refusal: Mutex<Option<Refusal>>,
+    pub(super) refusal: Mutex<Option<AdmissionRefusal>>,
 }
 
 /// A claim that is on its way.
@@ -43,29 +43,29 @@ impl Intake {
             let timing = &blueprint.timing;
             let admitted = tokio::select! {
                 biased;
-                () = stop.reached(StopStage::Graceful) => return Vec::new(),
+                () = stop.wait_for_stage(StopStage::Graceful) => return Vec::new(),
                 admitted = self.admit(blueprint) => admitted,
             };
             if !admitted {
                 pause(timing.claim_pause, stop).await;
                 return Vec::new();
             }
-            let answer_by = Instant::now() + timing.claim_answer;
+            let answer_by = Instant::now() + timing.immediate_claim_timeout;
             let answer = tokio::select! {
                 biased;
                 answer = self.ask(blueprint, free) => answer,
-                () = overdue(answer_by, timing.claim_hold, stop) => return Vec::new(),
+                () = overdue(answer_by, timing.graceful_claim_timeout, stop) => return Vec::new(),
             };
             match answer {
                 Ok(claims) => {
                     if claims.is_empty() {
-                        pause(timing.empty_pause, stop).await;
+                        pause(timing.empty_claim_delay, stop).await;
                     }
                     claims
                 }
                 Err(error) => {
                     let monitor = &blueprint.environment.monitor;
-                    monitor.warn(format_args!("cannot claim: {}", chain(&error)));
+                    monitor.warn(format_args!("cannot claim: {}", error_chain(&error)));
                     monitor.count("claims-failed", 1);
                     pause(timing.claim_pause, stop).await;
                     Vec::new()
@@ -100,7 +100,7 @@ impl Intake {
     }
 
     /// Tells a reason once, however often it comes in a row.
-    fn note(&self, blueprint: &Blueprint, refusal: Refusal) {
+    fn note(&self, blueprint: &Blueprint, refusal: AdmissionRefusal) {
         let mut last = self.refusal.lock();
         if last.as_ref() != Some(&refusal) {
             blueprint
@@ -116,11 +116,11 @@ impl Intake {
 /// which the queue holds a claim when it stops gracefully.
 async fn overdue(answer_by: Instant, hold: Duration, stop: &LifeCycleTracker) {
     let at_once = async {
-        stop.reached(StopStage::Now).await;
+        stop.wait_for_stage(StopStage::Now).await;
         tokio::time::sleep_until(answer_by).await;
     };
     let gracefully = async {
-        stop.reached(StopStage::Graceful).await;
+        stop.wait_for_stage(StopStage::Graceful).await;
         tokio::time::sleep(hold).await;
     };
     tokio::select! {
@@ -132,6 +132,6 @@ async fn overdue(answer_by: Instant, hold: Duration, stop: &LifeCycleTracker) {
 async fn pause(pause: Duration, stop: &LifeCycleTracker) {
     tokio::select! {
         () = tokio::time::sleep(jittered(pause)) => {}
-        () = stop.reached(StopStage::Graceful) => {}
+        () = stop.wait_for_stage(StopStage::Graceful) => {}
     }
 }

@@ -3,18 +3,18 @@
 mod admission;
 mod blueprint;
 mod builder;
-mod collections;
+mod gc_metrics;
 mod health;
 mod intake;
 mod running;
 mod timing;
 
-pub use admission::{Admission, AlwaysAdmit, CollectorAdmission, Refusal};
+pub use admission::{Admission, AdmissionRefusal, AlwaysAdmit, CollectorAdmission};
 pub(crate) use blueprint::Blueprint;
 pub use builder::{BuildError, WorkerBuilder};
 #[cfg(feature = "config")]
 pub(crate) use builder::{INTERNAL_ERRORS, OUTPUT, OUTPUT_END};
-pub use collections::measure_collections;
+pub use gc_metrics::record_gc_metrics;
 pub use timing::Timing;
 pub(crate) use timing::{Pauses, jittered};
 
@@ -74,9 +74,9 @@ impl Worker {
     /// a graceful stop becomes an immediate one when little time is left, and an immediate one reports
     /// first and uploads in what time remains.
     ///
-    /// After a graceful stop a claim that is in flight is waited for, for [longer](Timing::claim_hold) than the 20
+    /// After a graceful stop a claim that is in flight is waited for, for [longer](Timing::graceful_claim_timeout) than the 20
     /// seconds that the queue takes, since a claim whose answer nobody reads would block its task until it expires. After an
-    /// immediate one it has [a moment](Timing::claim_answer), and is then given up: by then the queue has
+    /// immediate one it has [a moment](Timing::immediate_claim_timeout), and is then given up: by then the queue has
     /// found nothing, and it stops looking when the connection closes. Nothing is given back before that,
     /// or the claim might bring it again. What a claim brings after a stop is given back: it resolves
     /// `worker-shutdown` and the queue runs it elsewhere. Only a task that has no retry left is run to its
@@ -110,9 +110,9 @@ impl Worker {
                     }
                 }
                 () = running.reap(&self.blueprint), if !running.is_empty() => {}
-                () = stop.short_of(reserve), if stop.stage() == StopStage::Graceful => stop.stop_now(),
+                () = stop.wait_until_remaining(reserve), if stop.stage() == StopStage::Graceful => stop.stop_now(),
                 // Wakes the loop, for the conditions above.
-                () = stop.reached(StopStage::Graceful), if goes_on => {}
+                () = stop.wait_for_stage(StopStage::Graceful), if goes_on => {}
             }
         }
     }

@@ -28,17 +28,17 @@ pub struct Timing {
     pub claim_pause: Duration,
     /// How long the answer to a claim may take once the worker stops at once. A queue that has tasks answers
     /// sooner; one that has none holds the request for 20 s. Default: 2 s.
-    pub claim_answer: Duration,
+    pub immediate_claim_timeout: Duration,
     /// How long a claim is waited for from a graceful stop on. It has to exceed the 20 s for which the queue holds
     /// the request, and is all that a worker waits for a queue that it cannot reach. Default: 30 s.
-    pub claim_hold: Duration,
+    pub graceful_claim_timeout: Duration,
     /// The pause after a claim that brought nothing. Default: 100 ms.
-    pub empty_pause: Duration,
+    pub empty_claim_delay: Duration,
     /// How long an engine may take to end a task. Default: 15 s.
-    pub kill: Duration,
+    pub kill_timeout: Duration,
     /// How long an engine may overstay that, and a plugin may take to dispose, before it counts as
     /// hanging: its task is resolved all the same, and the worker stops. Default: 60 s.
-    pub hang: Duration,
+    pub hang_timeout: Duration,
     /// How long a worker that stops at once may take when nobody said how much time there is.
     /// Default: 2 minutes.
     pub shutdown: Duration,
@@ -54,11 +54,11 @@ impl Default for Timing {
             claim_grace: Duration::from_secs(60),
             retry_pause: Duration::from_secs(2),
             claim_pause: Duration::from_secs(5),
-            claim_answer: Duration::from_secs(2),
-            claim_hold: Duration::from_secs(30),
-            empty_pause: Duration::from_millis(100),
-            kill: Duration::from_secs(15),
-            hang: Duration::from_secs(60),
+            immediate_claim_timeout: Duration::from_secs(2),
+            graceful_claim_timeout: Duration::from_secs(30),
+            empty_claim_delay: Duration::from_millis(100),
+            kill_timeout: Duration::from_secs(15),
+            hang_timeout: Duration::from_secs(60),
             shutdown: Duration::from_secs(120),
             shutdown_reserve: Duration::from_secs(30),
         }

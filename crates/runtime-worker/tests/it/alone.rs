@@ -37,11 +37,11 @@ impl Alone {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let worker = LifeCycleTracker::new();
         let environment = Environment {
-            resources: ResourceTracker::detached(),
+            resource_tracker: ResourceTracker::detached(),
             storage: TemporaryStorage::open(folder.path()).expect("the folder is ours"),
             web_hooks: Arc::new(NoWebHookServer),
             monitor: Monitor::null(),
-            worker: Arc::new(worker.clone()),
+            stop: Arc::new(worker.clone()),
             identity: WorkerIdentity {
                 root_url: "https://tc.example.com".to_owned(),
                 task_queue_id: "test/linux".to_owned(),

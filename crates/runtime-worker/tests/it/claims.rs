@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runtime_core::{LifeCycleTracker, StopStage, Stoppable as _};
 use runtime_mocks::taskcluster::TaskStatus;
-use runtime_worker::{Admission, Refusal};
+use runtime_worker::{Admission, AdmissionRefusal};
 use tokio::sync::Semaphore;
 
 use crate::support::{Bench, Held, MORE_THAN_A_CLAIM, NEARLY_A_CLAIM, sh, state};
@@ -85,7 +85,7 @@ struct Undecided {
 
 #[async_trait]
 impl Admission for Undecided {
-    async fn admit(&self) -> Result<(), Refusal> {
+    async fn admit(&self) -> Result<(), AdmissionRefusal> {
         self.asked.add_permits(1);
         std::future::pending().await
     }

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use runtime_core::Monitor;
 use runtime_gc::{
-    Amount, Config, Disk, GarbageCollector, Mark, Pressure, Reading, Readings, SystemPressure,
+    Amount, Disk, GarbageCollector, GcConfig, HostStats, Stat, Stats, SystemStats, Threshold,
 };
 use runtime_mocks::MockMonitor;
 use runtime_mocks::taskcluster::TaskState;
-use runtime_worker::{CollectorAdmission, Timing, WorkerBuilder, measure_collections};
+use runtime_worker::{CollectorAdmission, Timing, WorkerBuilder, record_gc_metrics};
 use serde_json::{Value, json};
 
 use crate::support::{Bench, state, until};
@@ -38,11 +38,11 @@ impl SmallDisk {
     }
 }
 
-impl Pressure for SmallDisk {
-    fn read(&self) -> Readings {
+impl SystemStats for SmallDisk {
+    fn read(&self) -> Stats {
         self.looks.fetch_add(1, Ordering::SeqCst);
         let free = Self::SIZE.saturating_sub(self.used());
-        Readings::new(Reading::Known(Disk::new(Self::SIZE, free)), Reading::Absent)
+        Stats::new(Stat::Known(Disk::new(Self::SIZE, free)), Stat::Absent)
     }
 }
 
@@ -70,14 +70,14 @@ async fn worker(bench: &Bench) -> (SmallDisk, WorkerBuilder) {
 /// A worker that keeps so many KiB free, and comes to rest at 100 more.
 async fn worker_on(
     bench: &Bench,
-    disk: impl Pressure,
+    disk: impl SystemStats,
     floor: u64,
     monitor: &Monitor,
 ) -> WorkerBuilder {
-    let mut config = Config::default();
+    let mut config = GcConfig::default();
     let rest = Amount::Absolute((floor + 100) * KIB);
-    config.limits.min_free_disk = Some(Mark::at(Amount::Absolute(floor * KIB)).rest(rest));
-    let collector = GarbageCollector::with_listener(config, disk, measure_collections(monitor));
+    config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(floor * KIB)).target(rest));
+    let collector = GarbageCollector::with_listener(config, disk, record_gc_metrics(monitor));
     let mut timing = Timing::default();
     timing.claim_pause = Duration::from_millis(20);
     let worker = bench.worker_with_mounts_on(collector.tracker()).await;
@@ -194,7 +194,7 @@ const SMALL_DISK: &str = "RUNTIME_WORKER_SMALL_DISK";
 async fn a_real_disk_that_tasks_fill_costs_no_task_its_life() {
     let disk = PathBuf::from(std::env::var_os(SMALL_DISK).expect("a small disk is mounted"));
     let bench = Bench::below(&disk).await;
-    let pressure = SystemPressure::new(&disk);
+    let pressure = HostStats::new(&disk);
     let worker = worker_on(&bench, pressure, 1000, &Monitor::null()).await;
     // One that claims whether or not there is room. It cannot open its caches once there is none.
     let settings = bench.settings().in_folder(disk.join("heedless"));

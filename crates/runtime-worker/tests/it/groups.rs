@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use runtime_worker::ProcessEngine;
-use runtime_worker::plugins::Resources;
+use runtime_worker::plugins::ResourceUsage;
 use serde_json::json;
 
 use crate::support::{Bench, is_alive, process_engine, sh, state};
@@ -44,7 +44,9 @@ impl Machine {
         let engine = process_engine()
             .cgroups_below(&self.groups)
             .vmstat(&self.vmstat);
-        let worker = bench.worker_number(0, Arc::new(engine)).plugin(Resources);
+        let worker = bench
+            .worker_number(0, Arc::new(engine))
+            .plugin(ResourceUsage);
         let running = bench.start(worker);
         bench.resolved(&task_id).await;
         running.stop().await;

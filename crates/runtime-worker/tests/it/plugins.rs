@@ -25,7 +25,7 @@ mod usage {
 
     use parking_lot::Mutex;
     use runtime_worker::TaskRecord;
-    use runtime_worker::plugins::Resources;
+    use runtime_worker::plugins::ResourceUsage;
 
     use super::*;
     use crate::support::until;
@@ -62,7 +62,7 @@ mod usage {
         let bench = Bench::new().await;
         let peek = Peek::default();
         let task_id = bench.create(sh("exec sleep 600"));
-        let running = bench.start(bench.worker().plugin(Resources).plugin(peek.clone()));
+        let running = bench.start(bench.worker().plugin(ResourceUsage).plugin(peek.clone()));
         until(|| peek.memory() > 0).await;
         bench.cancel(&task_id);
         bench.reported(1).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{Bench, is_alive, sh, state};
 use runtime_core::log::OutputLimit;
-use runtime_worker::{Ladder, ProcessEngine, Timing};
+use runtime_worker::{ProcessEngine, StopSignals, Timing};
 use serde_json::{Value, json};
 
 async fn log_of(payload: Value) -> (String, String) {
@@ -214,10 +214,10 @@ async fn a_task_that_must_end_is_interrupted_and_then_asked_to_terminate() {
     );
     let task_id = bench.create(sh(&script));
     // There is time for everything before it is killed.
-    let ladder = Ladder::new(Duration::from_millis(100), Duration::from_secs(300));
+    let ladder = StopSignals::new(Duration::from_millis(100), Duration::from_secs(300));
     let mut timing = Timing::default();
     timing.cancel_poll = Duration::from_millis(50);
-    timing.kill = Duration::from_secs(600);
+    timing.kill_timeout = Duration::from_secs(600);
     let worker = bench.worker_number(0, Arc::new(ProcessEngine::new().ladder(ladder)));
     let running = bench.start(worker.timing(timing));
     bench.file_appears(&started).await;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use runtime::client::shutdown::{AwsSpot, AzureEvents, GcpPreemption, ShouldTerminate};
 use runtime::client::{Registrar, TaskclusterDeployment};
 use runtime::worker::config::ShutdownConfig;
-use runtime::worker::runner::{self, Runner};
+use runtime::worker::worker_runner::{self, WorkerRunner};
 use runtime::{Credentials, CredentialsCell, CredentialsWatch, ShutdownSource};
 use serde_json::json;
 use tokio::io::{BufReader, stdin, stdout};
@@ -18,7 +18,7 @@ pub(crate) struct Access {
     pub(crate) credentials: CredentialsWatch,
     pub(crate) sources: Vec<Box<dyn ShutdownSource>>,
     /// The conversation with worker-runner, which owns standard output.
-    pub(crate) runner: Option<Runner>,
+    pub(crate) runner: Option<WorkerRunner>,
 }
 
 impl Access {
@@ -51,8 +51,8 @@ impl Access {
         let proof = json!({ "staticSecret": registration.static_secret.expose() });
         let name = config.worker_name();
         let mut registrar = Registrar::new(deployment, name, &registration.provider_id, proof);
-        if let Some(file) = &registration.keep_in {
-            registrar = registrar.keep_in(file);
+        if let Some(file) = &registration.state_file {
+            registrar = registrar.state_file(file);
         }
         let registered = registrar.register().await;
         let (registered, renewal) =
@@ -83,7 +83,7 @@ impl Access {
             given.or_else(|| from_environment().ok()),
         ));
         let credentials = cell.watch();
-        let (runner, termination) = runner::connect(BufReader::new(stdin()), stdout(), cell);
+        let (runner, termination) = worker_runner::connect(BufReader::new(stdin()), stdout(), cell);
         Ok(Self {
             credentials,
             sources: vec![Box::new(termination)],

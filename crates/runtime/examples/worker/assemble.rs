@@ -7,16 +7,16 @@ use anyhow::Result;
 use runtime::client::TaskclusterDeployment;
 use runtime::clock::SystemClock;
 use runtime::fetcher::{AddressPolicy, HttpClient};
-use runtime::gc::{Background, GarbageCollector, ResourceTracker, SystemPressure};
-use runtime::monitoring::status::TaskBoard;
+use runtime::gc::{Background, GarbageCollector, HostStats, ResourceTracker};
+use runtime::monitoring::status::TaskOverview;
 use runtime::monitoring::{
-    Hiding, LineFormat, Log, LogBuilder, LogFormat, Metrics, Monitoring, from_config,
-    hide_credentials,
+    CredentialRedaction, LineFormat, Log, LogBuilder, LogFormat, Metrics, Monitoring, from_config,
+    redact_credentials,
 };
-use runtime::webhook::{AnyServer, LiveLog};
-use runtime::worker::plugins::{self, Artifacts, ExitStatus, Mounts, Resources, TaskLog};
-use runtime::worker::runner::Runner;
-use runtime::worker::{CollectorAdmission, Observer, Worker, measure_collections};
+use runtime::webhook::{ConfiguredServer, LiveLog};
+use runtime::worker::plugins::{self, Artifacts, ExitStatus, Mounts, ResourceUsage, TaskLog};
+use runtime::worker::worker_runner::WorkerRunner;
+use runtime::worker::{CollectorAdmission, Observer, Worker, record_gc_metrics};
 use runtime::{
     CredentialsWatch, Environment, LifeCycleTracker, Monitor, StopStage, TaskContext,
     TemporaryStorage,
@@ -37,7 +37,7 @@ pub(crate) struct Parts {
     pub(crate) credentials: CredentialsWatch,
     pub(crate) progress: Arc<Progress>,
     /// The conversation with worker-runner, if there is one.
-    pub(crate) runner: Option<Runner>,
+    pub(crate) runner: Option<WorkerRunner>,
     /// In place of what is configured.
     pub(crate) cancel_poll: Option<Duration>,
     /// Whether tasks may fetch from addresses of this machine, where the embedded deployment is.
@@ -49,14 +49,14 @@ pub(crate) struct Assembled {
     pub(crate) worker: Worker,
     pub(crate) monitor: Monitor,
     metrics: Metrics,
-    hooks: Arc<AnyServer>,
+    hooks: Arc<ConfiguredServer>,
     reports: Reports,
     status: Option<Status>,
     _collection: Background,
-    _hiding: Hiding,
+    _hiding: CredentialRedaction,
     _log: Log,
     /// Takes the log, and so ends after it.
-    _runner: Option<Runner>,
+    _runner: Option<WorkerRunner>,
 }
 
 pub(crate) async fn assemble(
@@ -67,7 +67,7 @@ pub(crate) async fn assemble(
     let monitoring = from_config(&config.monitoring);
     let runner = parts.runner.take();
     let log = log(config, &monitoring, runner.as_ref())?;
-    let hiding = hide_credentials(parts.credentials.clone(), monitoring.redactor.clone());
+    let hiding = redact_credentials(parts.credentials.clone(), monitoring.redactor.clone());
     let root = config.worker.data_folder.clone();
     let storage = TemporaryStorage::open_with(&root, config.worker.storage_options())?;
     let monitor = monitoring.monitor.clone();
@@ -76,16 +76,16 @@ pub(crate) async fn assemble(
     let reports = Reports::start(config, &monitoring, &client)?;
     let hooks = hooks::start(config.web_hooks.clone(), client, &monitor).await?;
     let environment = Environment {
-        resources: collector.tracker(),
+        resource_tracker: collector.tracker(),
         storage,
         web_hooks: hooks.clone(),
         monitor: monitor.clone(),
-        worker: Arc::new(stop.clone()),
+        stop: Arc::new(stop.clone()),
         identity: config.worker.identity(),
         clock: Arc::new(SystemClock),
     };
     let collection = collector.start();
-    let board = TaskBoard::new(&monitoring.metrics);
+    let board = TaskOverview::new(&monitoring.metrics);
     let status = Status::start(config, &monitoring, board.clone(), collector.clone()).await?;
     let mounts = mounts(config, &parts, collector.tracker()).await?;
     let worker = worker(config, parts, environment, (collector, mounts, board))?;
@@ -105,7 +105,7 @@ pub(crate) async fn assemble(
 
 /// The worker's own log. Between messages to worker-runner it takes turns with them, since both are lines on standard
 /// output.
-fn log(config: &Config, monitoring: &Monitoring, runner: Option<&Runner>) -> Result<Log> {
+fn log(config: &Config, monitoring: &Monitoring, runner: Option<&WorkerRunner>) -> Result<Log> {
     let format = config.monitoring.log.format;
     let mut log = LogBuilder::new(config.monitoring.log.clone())
         .redactor(monitoring.redactor.clone())
@@ -120,7 +120,7 @@ fn worker(
     config: &Config,
     parts: Parts,
     environment: Environment,
-    (collector, mounts, board): (GarbageCollector, Mounts, TaskBoard),
+    (collector, mounts, board): (GarbageCollector, Mounts, TaskOverview),
 ) -> Result<Worker> {
     let observer: Arc<dyn Observer> = Arc::new(Noting {
         board: board.clone(),
@@ -149,11 +149,11 @@ fn worker(
     let worker = settings
         .add_to(worker, &environment)
         .plugin(log)
-        .plugin(plugins::Environment)
+        .plugin(plugins::TaskEnvVars)
         .plugin(mounts)
         .plugin(ExitStatus)
         .plugin(Artifacts)
-        .plugin(Resources)
+        .plugin(ResourceUsage)
         .build()?;
     Ok(worker)
 }
@@ -175,8 +175,8 @@ async fn mounts(config: &Config, parts: &Parts, tracker: ResourceTracker) -> Res
 
 /// Frees caches when the machine runs low.
 fn collector(config: &Config, monitor: &Monitor) -> GarbageCollector {
-    let pressure = SystemPressure::new(&config.worker.data_folder);
-    let listener = measure_collections(monitor);
+    let pressure = HostStats::new(&config.worker.data_folder);
+    let listener = record_gc_metrics(monitor);
     GarbageCollector::with_listener(config.worker.collector.clone(), pressure, listener)
 }
 
@@ -194,7 +194,7 @@ impl Assembled {
         let tell = async {
             if let Some(status) = &self.status {
                 status.set_ready(true);
-                stop.reached(StopStage::Graceful).await;
+                stop.wait_for_stage(StopStage::Graceful).await;
                 status.set_ready(false);
             }
         };

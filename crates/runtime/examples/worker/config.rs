@@ -22,19 +22,19 @@ pub(crate) struct Config {
 
     /// How live logs can be reached; by default, from this machine only.
     #[serde(default = "from_this_machine")]
-    pub(crate) web_hooks: webhook::Config,
+    pub(crate) web_hooks: webhook::WebHookConfig,
 
     /// Logs, metrics and error reports.
     #[serde(default)]
-    pub(crate) monitoring: monitoring::Config,
+    pub(crate) monitoring: monitoring::MonitoringConfig,
 
     /// The port of 127.0.0.1 for a page that tells what the worker does; 0 takes a free one. By default
     /// there is no page.
     pub(crate) status_port: Option<u16>,
 }
 
-fn from_this_machine() -> webhook::Config {
-    webhook::Config::Localhost(LocalhostConfig::default())
+fn from_this_machine() -> webhook::WebHookConfig {
+    webhook::WebHookConfig::Localhost(LocalhostConfig::default())
 }
 
 impl Config {

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use runtime::Monitor;
 use runtime::client::Client;
-use runtime::webhook::{AnyServer, Config, Needs, Tokens, TunnelToken, token_fn};
+use runtime::webhook::{
+    ConfiguredServer, ServerDependencies, Tokens, TunnelToken, WebHookConfig, token_fn,
+};
 
 /// Starts the server that is configured.
 pub(crate) async fn start(
-    config: Config,
+    config: WebHookConfig,
     client: Client,
     monitor: &Monitor,
-) -> Result<Arc<AnyServer>> {
-    let needs = Needs {
+) -> Result<Arc<ConfiguredServer>> {
+    let needs = ServerDependencies {
         monitor: monitor.clone(),
         tokens: Some(tokens(client)),
-        ..Needs::default()
+        ..ServerDependencies::default()
     };
     let server = config
         .start(needs)

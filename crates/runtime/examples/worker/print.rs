@@ -16,7 +16,10 @@ use crate::progress::Progress;
 /// The text that the command line asks for, if it does.
 pub(crate) async fn wanted(args: &Args) -> Result<Option<String>> {
     if args.web_hooks_schema {
-        return Ok(Some(format!("{:#}", webhook::Config::schema().to_value())));
+        return Ok(Some(format!(
+            "{:#}",
+            webhook::WebHookConfig::schema().to_value()
+        )));
     }
     if args.config_schema {
         return Ok(Some(format!("{:#}", config::schema::<Config>())));
@@ -40,9 +43,9 @@ async fn documentation(args: &Args) -> Result<String> {
         None => Config::of_args(args, "https://tc.example.com", folder.path())?,
     };
     folder.path().clone_into(&mut config.worker.data_folder);
-    config.web_hooks = webhook::Config::None(NoConfig::default());
+    config.web_hooks = webhook::WebHookConfig::None(NoConfig::default());
     config.status_port = None;
-    config.monitoring = monitoring::Config::default();
+    config.monitoring = monitoring::MonitoringConfig::default();
     let parts = Parts {
         deployment: TaskclusterDeployment::new(&config.worker.root_url)?,
         credentials: CredentialsWatch::fixed(None),

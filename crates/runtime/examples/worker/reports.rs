@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use runtime::client::Client;
 use runtime::clock::SystemClock;
-use runtime::monitoring::{Forwarder, Monitoring, report_to_sentry, report_to_worker_manager};
+use runtime::monitoring::{IncidentQueue, Monitoring, report_to_sentry, report_to_worker_manager};
 use tokio::task::JoinSet;
 
 use crate::config::Config;
 
 /// What delivers reports until this is dropped.
-pub(crate) struct Reports(Vec<Forwarder>);
+pub(crate) struct Reports(Vec<IncidentQueue>);
 
 impl Reports {
     pub(crate) fn start(config: &Config, monitoring: &Monitoring, client: &Client) -> Result<Self> {

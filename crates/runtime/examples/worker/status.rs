@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use runtime::gc::{GarbageCollector, SystemPressure};
-use runtime::monitoring::status::{Health, History, Recording, StatusPage, TaskBoard};
+use runtime::gc::{GarbageCollector, HostStats};
+use runtime::monitoring::status::{Health, History, Recording, StatusPage, TaskOverview};
 use runtime::monitoring::{MachineGauges, Monitoring};
 use runtime::webhook::{LocalhostServer, WebHook, WebHookServer as _};
 use runtime::worker::{Observer, TaskEvent};
@@ -24,7 +24,7 @@ impl Status {
     pub(crate) async fn start(
         config: &Config,
         monitoring: &Monitoring,
-        board: TaskBoard,
+        board: TaskOverview,
         collector: GarbageCollector,
     ) -> Result<Option<Self>> {
         let Some(port) = config.status_port else {
@@ -32,7 +32,7 @@ impl Status {
         };
         let server = LocalhostServer::builder().port(port).start().await;
         let server = server.context("no port for the status page")?;
-        let machine = MachineGauges::new(SystemPressure::new(&config.worker.data_folder))
+        let machine = MachineGauges::new(HostStats::new(&config.worker.data_folder))
             .with_redactor(monitoring.redactor.clone());
         let (health, history) = (Health::new(), History::new());
         let recording = history.record(machine, monitoring.metrics.clone());
@@ -65,7 +65,7 @@ impl Status {
 /// Notes on the board what it is told, and tells the next.
 #[derive(Debug)]
 pub(crate) struct Noting {
-    pub(crate) board: TaskBoard,
+    pub(crate) board: TaskOverview,
     pub(crate) next: Arc<dyn Observer>,
 }
 

@@ -21,7 +21,7 @@ fn settings(taskcluster: &Taskcluster, data: &Path) -> Value {
             "workerId": "id",
             "registration": { "providerId": "static", "staticSecret": SECRET },
             "dataFolder": data,
-            "collector": { "limits": { "minFreeDisk": { "limit": "1 MiB", "rest": "2 MiB" } } },
+            "collector": { "limits": { "minFreeDisk": { "trigger": "1 MiB", "target": "2 MiB" } } },
             "plugins": { "logPrefix": { "image": "debian-13" }, "cacheScopes": "demo:cache:" },
         },
     })

@@ -11,7 +11,7 @@ use runtime_core::queue::{
     Reclaim, TaskClaim, TaskDefinition, TaskStatus,
 };
 use runtime_core::{ApiError, Credentials, ExceptionReason, Run, ServiceError, Services, TaskId};
-use runtime_fetcher::{Progress, ProgressListener, Retrying, Stage};
+use runtime_fetcher::{FetchProgress, ProgressListener, Retrying, Stage};
 use serde_json::{Value, json};
 
 /// A queue and an index with a few entries.
@@ -164,7 +164,7 @@ impl Queue for FakeServices {
 /// Remembers what a fetch told.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
-    pub(crate) events: Arc<Mutex<Vec<Progress>>>,
+    pub(crate) events: Arc<Mutex<Vec<FetchProgress>>>,
     pub(crate) retries: Arc<Mutex<Vec<String>>>,
 }
 
@@ -173,13 +173,13 @@ impl Told {
         self.events().iter().map(|event| event.stage).collect()
     }
 
-    pub(crate) fn events(&self) -> Vec<Progress> {
+    pub(crate) fn events(&self) -> Vec<FetchProgress> {
         self.events.lock().expect("no test panics here").clone()
     }
 }
 
 impl ProgressListener for Told {
-    fn progress(&self, progress: &Progress) {
+    fn progress(&self, progress: &FetchProgress) {
         self.events
             .lock()
             .expect("no test panics here")

@@ -1,6 +1,6 @@
 //! A corpus of attacks, each with the refusal that is expected.
 
-use runtime_core::chain;
+use runtime_core::error_chain;
 use runtime_fetcher::UnpackLimits;
 
 use super::Site;
@@ -16,9 +16,9 @@ async fn check(corpus: Vec<(&str, Vec<u8>, &str)>) {
             .unwrap_or_else(|| panic!("{what} is not refused"));
         assert!(error.is_archives_fault(), "{what}: {error:?}");
         assert!(
-            chain(&error).contains(expected),
+            error_chain(&error).contains(expected),
             "{what}: {}",
-            chain(&error)
+            error_chain(&error)
         );
         site.check_untouched(what);
     }

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use runtime_core::chain;
+use runtime_core::error_chain;
 use runtime_fetcher::{ArchiveFormat, UnpackError, UnpackLimits, unpack};
 
 use super::build::{Tar, Zip, gzip, xz, xz_with_dictionary, zstd, zstd_with_window};
@@ -15,7 +15,11 @@ async fn check(archive: Vec<u8>, limits: UnpackLimits, expected: &str) {
         .err()
         .unwrap_or_else(|| panic!("not refused: {expected}"));
     assert!(error.is_archives_fault(), "{error:?}");
-    assert!(chain(&error).contains(expected), "{}", chain(&error));
+    assert!(
+        error_chain(&error).contains(expected),
+        "{}",
+        error_chain(&error)
+    );
     site.check_untouched(expected);
 }
 

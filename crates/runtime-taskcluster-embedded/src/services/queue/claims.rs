@@ -74,7 +74,7 @@ fn claim_work<'a>(shared: &'a Shared, call: &'a Call) -> Pending<'a> {
         let claims = poll(shared, queue, (group, id), wanted).await;
         let tasks = claims
             .into_iter()
-            .map(|claim| claim_answer(shared, call, claim))
+            .map(|claim| immediate_claim_timeout(shared, call, claim))
             .collect();
         Reply::json(&ClaimWorkAnswer { tasks })
     })
@@ -157,7 +157,7 @@ fn claim_task(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
         now: call.now,
     };
     let claimed = shared.update(|state| state.claim_run(task_id, call.run_id(), claim))?;
-    Reply::json(&claim_answer(shared, call, claimed))
+    Reply::json(&immediate_claim_timeout(shared, call, claimed))
 }
 
 fn reclaim_task(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
@@ -166,13 +166,13 @@ fn reclaim_task(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     call.require_scope(format!("queue:reclaim-task:{task_id}/{run_id}"))?;
     let until = after(call.now, shared.settings.claim_timeout);
     let claimed = shared.update(|state| state.reclaim(task_id, run_id, until, call.now))?;
-    let mut answer = claim_answer(shared, call, claimed);
+    let mut answer = immediate_claim_timeout(shared, call, claimed);
     answer.task = None;
     answer.taken_until = millis(until);
     Reply::json(&answer)
 }
 
-fn claim_answer(shared: &Shared, call: &Call, claimed: Claimed) -> ClaimAnswer {
+fn immediate_claim_timeout(shared: &Shared, call: &Call, claimed: Claimed) -> ClaimAnswer {
     let run = &claimed.status.runs[claimed.run_id as usize];
     let taken_until = run.taken_until.unwrap_or(call.now);
     let worker_group = run.worker_group.clone().unwrap_or_default();

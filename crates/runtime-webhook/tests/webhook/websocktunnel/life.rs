@@ -130,7 +130,7 @@ async fn a_token_is_used_again_until_it_is_about_to_expire() {
         let tunnel = tunnel.start().expect("it is set up");
         let _hook = hook(&tunnel).await;
         for _ in 0..2 {
-            assert!(server.kick(ID));
+            assert!(server.disconnect(ID));
             tunnel.wait_connected(false).await;
             tunnel.wait_connected(true).await;
         }
@@ -164,7 +164,7 @@ async fn a_refusal_names_the_status_and_no_token() {
     let tunnel = tunnel.attach_timeout(Duration::from_secs(2));
     let tunnel = tunnel.start().expect("it is set up");
     let error = tunnel.attach(echo()).await.expect_err("the token is wrong");
-    let text = format!("{error:?} {}", runtime_core::chain(&error));
+    let text = format!("{error:?} {}", runtime_core::error_chain(&error));
     assert!(text.contains("401") && !text.contains("hidden"), "{text}");
 }
 

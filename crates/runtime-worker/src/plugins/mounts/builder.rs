@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use runtime_caching::{FolderCache, OpenError, Sharing, Uncommitted};
+use runtime_caching::{FolderCache, OpenCacheError, Sharing, Uncommitted};
 use runtime_core::purge_cache::PurgeCache;
 use runtime_fetcher::{Combine, FetchCache, Fetcher, HttpClient};
 use runtime_gc::{CostClass, ResourceTracker};
@@ -102,7 +102,7 @@ impl MountsBuilder {
     ///
     /// # Errors
     ///
-    /// An [`OpenError`] if another worker has the root, another version wrote it, or it cannot be used.
+    /// An [`OpenCacheError`] if another worker has the root, another version wrote it, or it cannot be used.
     ///
     /// # Panics
     ///
@@ -111,7 +111,7 @@ impl MountsBuilder {
     /// # Cancel safety
     ///
     /// The root may stay locked for a moment after the future was dropped.
-    pub async fn open(self, tracker: ResourceTracker) -> Result<Mounts, OpenError> {
+    pub async fn open(self, tracker: ResourceTracker) -> Result<Mounts, OpenCacheError> {
         let caches = FolderCache::builder(self.root.join("caches"))
             .sharing(Sharing::Exclusive(self.uncommitted))
             .class(CostClass::Expensive)

@@ -34,14 +34,14 @@ use task::TaskMounts;
 ///
 /// ```
 /// use runtime_fetcher::{FetchConfig, HttpClient};
-/// use runtime_gc::{Config, GarbageCollector, SystemPressure};
+/// use runtime_gc::{GcConfig, GarbageCollector, HostStats};
 /// use runtime_worker::plugins::Mounts;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
 /// # let data = folder.path();
-/// let collector = GarbageCollector::new(Config::default(), SystemPressure::new(data));
+/// let collector = GarbageCollector::new(GcConfig::default(), HostStats::new(data));
 /// let http = HttpClient::new(FetchConfig::default())?;
 /// let mounts = Mounts::builder(http, data.join("mounts"))
 ///     .cache_scopes("my-worker:cache:")
@@ -105,7 +105,7 @@ impl Shared {
                     false => Err(format!("`task.scopes` lacks `{scope}` for the cache")),
                 }
             }
-            Mount::Input(input) => match self.fetcher.named_task(&input.content) {
+            Mount::Input(input) => match self.fetcher.referenced_task(&input.content) {
                 Some(named) if !task.definition.dependencies.contains(&named) => Err(format!(
                     "`content` is an artifact of {named}, so `task.dependencies` has to name it: \
                      else this task may start before the artifact is there"

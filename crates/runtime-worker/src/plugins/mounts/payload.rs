@@ -2,7 +2,7 @@
 
 #[cfg(feature = "unpack")]
 use runtime_fetcher::ArchiveFormat;
-use runtime_fetcher::Form;
+use runtime_fetcher::InputLayout;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -51,7 +51,7 @@ pub(super) struct CacheMount {
 pub(super) struct InputMount {
     /// The reference.
     pub(super) content: Value,
-    pub(super) form: Form,
+    pub(super) form: InputLayout,
     pub(super) target: String,
 }
 
@@ -69,13 +69,13 @@ impl TryFrom<RawMount> for Mount {
             }
             (None, Some(content), None, Some(target), None) => Ok(Self::Input(InputMount {
                 content,
-                form: Form::File,
+                form: InputLayout::File,
                 target,
             })),
             #[cfg(feature = "unpack")]
             (None, Some(content), Some(target), None, format) => Ok(Self::Input(InputMount {
                 content,
-                form: Form::Directory(format),
+                form: InputLayout::Directory(format),
                 target,
             })),
             #[cfg(not(feature = "unpack"))]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use runtime_core::{Monitor, TaskContext};
-use runtime_fetcher::{Progress, ProgressListener, Retrying, Stage, TaskLog};
+use runtime_fetcher::{FetchProgress, ProgressListener, Retrying, Stage, TaskLogProgress};
 
 use crate::record::tell;
 use crate::{Observer, TaskEvent, TaskRun};
@@ -11,7 +11,7 @@ use crate::{Observer, TaskEvent, TaskRun};
 /// Tells a fetch to the log of the task and to the observer.
 pub(super) struct Arrival {
     task: TaskContext,
-    log: TaskLog,
+    log: TaskLogProgress,
     observer: Arc<dyn Observer>,
     monitor: Monitor,
 }
@@ -20,7 +20,7 @@ impl Arrival {
     pub(super) fn new(run: &TaskRun, observer: &Arc<dyn Observer>) -> Self {
         Self {
             task: run.context.clone(),
-            log: TaskLog::new(&run.context),
+            log: TaskLogProgress::new(&run.context),
             observer: Arc::clone(observer),
             monitor: run.monitor().clone(),
         }
@@ -28,7 +28,7 @@ impl Arrival {
 }
 
 impl ProgressListener for Arrival {
-    fn progress(&self, progress: &Progress) {
+    fn progress(&self, progress: &FetchProgress) {
         self.log.progress(progress);
         let (run, subject): (_, &str) = (self.task.run(), &progress.subject);
         let (bytes, total) = (progress.bytes, progress.total);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::{join_all, try_join_all};
-use runtime_caching::{Draft, FolderHandle, Lookup, Uncommitted};
-use runtime_core::{TaskError, chain};
+use runtime_caching::{FolderHandle, Lookup, NewFolder, Uncommitted};
+use runtime_core::{TaskError, error_chain};
 use runtime_fetcher::{CachedInput, FetchContext};
 
 use super::Shared;
@@ -90,15 +90,15 @@ impl TaskMounts {
             Ok(purged) => self.run.monitor().count("caches-purged", purged as u64),
             Err(error) => self.run.context.log(format_args!(
                 "Caches may be used that somebody wants purged, since nobody can be asked: {}",
-                chain(&error)
+                error_chain(&error)
             )),
         }
     }
 
     async fn hold_cache(&self, wanted: &CacheMount) -> Result<HeldCache, TaskError> {
-        let empty = |_: Draft| ready(Ok::<_, Infallible>(()));
+        let empty = |_: NewFolder| ready(Ok::<_, Infallible>(()));
         let handle = self.shared.caches.require(&wanted.name, empty).await;
-        let handle = handle.map_err(|error| match error.is_lack_of_room() {
+        let handle = handle.map_err(|error| match error.is_disk_full() {
             true => TaskError::unavailable(error),
             false => TaskError::other(error),
         })?;
@@ -111,7 +111,7 @@ impl TaskMounts {
 
     async fn hold_input(&self, wanted: &InputMount) -> Result<HeldInput, TaskError> {
         let (shared, task) = (&self.shared, &self.run.context);
-        let context = FetchContext::of_task(shared.http.clone(), task)
+        let context = FetchContext::for_task(shared.http.clone(), task)
             .with_listener(Arrival::new(&self.run, &shared.observer));
         let reference = shared.fetcher.resolve(&context, &wanted.content).await?;
         let required = shared.inputs.require(&context, &reference, wanted.form);
@@ -124,7 +124,7 @@ impl TaskMounts {
     }
 
     fn note(&self, what: &str, lookup: Lookup) {
-        let hit = lookup != Lookup::Made;
+        let hit = lookup != Lookup::Miss;
         self.run.record.add_cache_use(hit);
         let (counter, found) = match hit {
             true => ("cache-hits", "is in the cache"),

@@ -119,7 +119,7 @@ async fn a_worker_on_a_broken_machine_stops_itself() {
     let worker = bench
         .worker_stopping(&stop)
         .capacity(1)
-        .internal_errors(Some(3))
+        .max_consecutive_internal_errors(Some(3))
         .plugin(gate);
     bench.run_to_its_end(worker, &stop).await;
     let internal = Resolution::Exception(ExceptionReason::InternalError).to_string();

@@ -101,7 +101,8 @@ impl<'a> Storm<'a> {
         let worker = self
             .bench
             .worker_number(number, Arc::new(Actors(process_engine())));
-        self.bench.start(worker.capacity(12).internal_errors(None))
+        self.bench
+            .start(worker.capacity(12).max_consecutive_internal_errors(None))
     }
 
     /// Lets things go wrong until all tasks are resolved. Half-way, a worker is replaced.

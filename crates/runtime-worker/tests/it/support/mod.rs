@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use runtime_core::{LifeCycleTracker, Stoppable as _};
-use runtime_gc::{Config, GarbageCollector, SystemPressure};
+use runtime_gc::{GarbageCollector, GcConfig, HostStats};
 use runtime_mocks::taskcluster::{
     Builder, Fault, FaultRule, InjectedFault, TaskStatus, Taskcluster,
 };
@@ -113,7 +113,7 @@ impl Bench {
             marks: tempfile::tempdir().expect("a folder for the test"),
             hooks: CountingHooks::default(),
             reports: Reports::default(),
-            collector: GarbageCollector::new(Config::default(), SystemPressure::new("/")),
+            collector: GarbageCollector::new(GcConfig::default(), HostStats::new("/")),
         }
     }
 

@@ -17,7 +17,7 @@ use runtime_gc::ResourceTracker;
 use runtime_worker::plugins::{
     self, Artifacts, ExitStatus, MaxRunTime, Mounts, MountsBuilder, TaskLog,
 };
-use runtime_worker::{Engine, Ladder, ProcessEngine, Timing, Worker, WorkerBuilder};
+use runtime_worker::{Engine, ProcessEngine, StopSignals, Timing, Worker, WorkerBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::QUEUE;
@@ -39,7 +39,7 @@ pub(crate) struct Settings {
 pub(super) struct Parts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) engine: Arc<dyn Engine>,
-    pub(super) client: runtime_client::Settings,
+    pub(super) client: runtime_client::ClientSettings,
     pub(super) hooks: CountingHooks,
     pub(super) monitor: Monitor,
     pub(super) resources: ResourceTracker,
@@ -126,11 +126,11 @@ impl Settings {
         };
         let storage = TemporaryStorage::open_with(&self.folder, storage);
         Environment {
-            resources: parts.resources.clone(),
+            resource_tracker: parts.resources.clone(),
             storage: storage.expect("the folder is ours"),
             web_hooks: Arc::new(parts.hooks.clone()),
             monitor: parts.monitor.clone(),
-            worker: Arc::new(parts.stop.clone()),
+            stop: Arc::new(parts.stop.clone()),
             identity: WorkerIdentity {
                 root_url: self.root_url.clone(),
                 task_queue_id: QUEUE.to_owned(),
@@ -145,7 +145,7 @@ impl Settings {
 pub(super) fn with_plugins(worker: WorkerBuilder) -> WorkerBuilder {
     worker
         .plugin(TaskLog::new().live(live_log))
-        .plugin(plugins::Environment)
+        .plugin(plugins::TaskEnvVars)
         .plugin(MaxRunTime::default())
         .plugin(ExitStatus)
         .plugin(Artifacts)
@@ -169,8 +169,8 @@ impl Handler for NotFound {
 }
 
 /// A client that gives a call up soon, so that the worker's own patience is what counts.
-fn client_settings() -> runtime_client::Settings {
-    let mut settings = runtime_client::Settings::default();
+fn client_settings() -> runtime_client::ClientSettings {
+    let mut settings = runtime_client::ClientSettings::default();
     settings.retry.first_delay = Duration::from_millis(20);
     settings.retry.longest_delay = Duration::from_millis(100);
     settings.retry.budget = Duration::from_millis(500);
@@ -184,14 +184,14 @@ fn timing() -> Timing {
     timing.cancel_poll = Duration::from_millis(50);
     timing.retry_pause = Duration::from_millis(20);
     timing.claim_pause = Duration::from_millis(50);
-    timing.claim_answer = Duration::from_millis(100);
-    timing.claim_hold = Duration::from_secs(2);
-    timing.empty_pause = Duration::from_millis(10);
-    timing.kill = Duration::from_secs(2);
-    timing.hang = Duration::from_secs(2);
+    timing.immediate_claim_timeout = Duration::from_millis(100);
+    timing.graceful_claim_timeout = Duration::from_secs(2);
+    timing.empty_claim_delay = Duration::from_millis(10);
+    timing.kill_timeout = Duration::from_secs(2);
+    timing.hang_timeout = Duration::from_secs(2);
     timing
 }
 
 pub(crate) fn process_engine() -> ProcessEngine {
-    ProcessEngine::new().ladder(Ladder::new(Duration::ZERO, Duration::from_millis(200)))
+    ProcessEngine::new().ladder(StopSignals::new(Duration::ZERO, Duration::from_millis(200)))
 }

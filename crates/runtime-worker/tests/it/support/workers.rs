@@ -34,7 +34,7 @@ impl Bench {
     /// The same, whose client is as patient as outside of tests.
     pub(crate) fn worker_with_default_client(&self) -> WorkerBuilder {
         with_plugins(self.observed(Parts {
-            client: runtime_client::Settings::default(),
+            client: runtime_client::ClientSettings::default(),
             ..self.parts()
         }))
     }

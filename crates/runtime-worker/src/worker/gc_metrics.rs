@@ -1,7 +1,7 @@
 //! What the collector does, as metrics.
 
 use runtime_core::Monitor;
-use runtime_gc::Report;
+use runtime_gc::CollectionReport;
 
 /// Counts and measures what collections do, below the prefix `gc`; `docs/metrics.md` lists it.
 ///
@@ -10,14 +10,14 @@ use runtime_gc::Report;
 ///
 /// ```
 /// use runtime_core::Monitor;
-/// use runtime_gc::{Config, GarbageCollector, SystemPressure};
-/// use runtime_worker::measure_collections;
+/// use runtime_gc::{GcConfig, GarbageCollector, HostStats};
+/// use runtime_worker::record_gc_metrics;
 ///
-/// let listener = measure_collections(&Monitor::null());
-/// let collector = GarbageCollector::with_listener(Config::default(), SystemPressure::new("."), listener);
+/// let listener = record_gc_metrics(&Monitor::null());
+/// let collector = GarbageCollector::with_listener(GcConfig::default(), HostStats::new("."), listener);
 /// # drop(collector);
 /// ```
-pub fn measure_collections(monitor: &Monitor) -> impl Fn(&Report) + Send + Sync + 'static {
+pub fn record_gc_metrics(monitor: &Monitor) -> impl Fn(&CollectionReport) + Send + Sync + 'static {
     let monitor = monitor.with_prefix("gc");
     move |report| {
         monitor.count("freed", count(report.freed.len()));

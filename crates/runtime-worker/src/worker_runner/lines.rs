@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::session::Outgoing;
 
 /// Takes lines that are `log` messages already, between the other messages of a conversation. Made by
-/// [`Runner::log_lines`](super::Runner::log_lines).
+/// [`WorkerRunner::log_lines`](super::WorkerRunner::log_lines).
 ///
 /// It is for the thread that writes a log, such as that of `LogBuilder::writer` with `LineFormat::WorkerProto`: each write
 /// waits until its lines are written, and until worker-runner has said that it takes a log. Write whole lines.

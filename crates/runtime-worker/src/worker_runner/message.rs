@@ -127,7 +127,7 @@ impl ToRunner {
 /// Reads a line, with or without its end.
 ///
 /// ```
-/// # use runtime_worker::runner::{FromRunner, Line, parse_line};
+/// # use runtime_worker::worker_runner::{FromRunner, Line, parse_line};
 /// let line = parse_line(r#"~{"type":"graceful-termination","finish-tasks":true}"#);
 /// assert!(matches!(line, Line::Message(FromRunner::GracefulTermination { finish_tasks: true })));
 /// assert!(matches!(parse_line("starting up"), Line::Text("starting up")));

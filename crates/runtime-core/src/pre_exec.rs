@@ -22,13 +22,13 @@
 /// let mut command = Command::new("true");
 /// // SAFETY: the function allocates nothing and takes no lock.
 /// unsafe {
-///     command.pre_exec(runtime_core::child::inherit_nothing);
+///     command.pre_exec(runtime_core::pre_exec::reset_inherited_state);
 /// }
 /// assert!(command.status()?.success());
 /// # Ok(())
 /// # }
 /// ```
-pub fn inherit_nothing() -> std::io::Result<()> {
+pub fn reset_inherited_state() -> std::io::Result<()> {
     for signal in SIGNALS {
         #[expect(unsafe_code, reason = "neither std nor rustix restores the default")]
         // SAFETY: the call is async-signal-safe, and the default action refers to no memory.

@@ -27,7 +27,7 @@ const WAITING: usize = 1024;
 
 /// Talks to worker-runner; dropping all clones ends the conversation.
 #[derive(Clone, Debug)]
-pub struct Runner {
+pub struct WorkerRunner {
     outbox: mpsc::Sender<Outgoing>,
     lines: mpsc::Sender<Outgoing>,
     /// What both sides can do; `None` before the welcome.
@@ -47,16 +47,16 @@ pub(super) struct Outgoing {
 pub struct Termination {
     notices: mpsc::Receiver<ShutdownNotice>,
     /// Keeps the conversation alive.
-    _runner: Runner,
+    _runner: WorkerRunner,
 }
 
-/// Starts a conversation, which owns `output`: whatever else is for worker-runner goes through the [`Runner`], the
-/// worker's log by [`Runner::log_lines`]. New credentials go into `cell`. Must be called within a tokio runtime.
+/// Starts a conversation, which owns `output`: whatever else is for worker-runner goes through the [`WorkerRunner`], the
+/// worker's log by [`WorkerRunner::log_lines`]. New credentials go into `cell`. Must be called within a tokio runtime.
 pub fn connect(
     input: impl AsyncBufRead + Send + Unpin + 'static,
     output: impl AsyncWrite + Send + Unpin + 'static,
     cell: Arc<CredentialsCell>,
-) -> (Runner, Termination) {
+) -> (WorkerRunner, Termination) {
     let (outbox, messages) = mpsc::channel(WAITING);
     let (lines, log) = mpsc::channel(1);
     let (agree, agreed) = watch::channel(None);
@@ -74,7 +74,7 @@ pub fn connect(
         // Worker-runner is gone then, and there is nobody to tell.
         let _ = speak(messages, log, output).await;
     });
-    let runner = Runner {
+    let runner = WorkerRunner {
         outbox,
         lines,
         agreed,
@@ -87,7 +87,7 @@ pub fn connect(
     (runner, termination)
 }
 
-impl Runner {
+impl WorkerRunner {
     /// Waits until worker-runner has said what it can do; `false` if it went away without.
     ///
     /// # Cancel safety

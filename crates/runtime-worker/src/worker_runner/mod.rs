@@ -2,7 +2,7 @@
 //!
 //! Worker-runner starts a worker and talks to it in lines: `~` and a JSON object is a message, whatever
 //! else comes is log text. Standard output belongs to the conversation: nothing else may write there, and the worker's log
-//! goes through [`Runner::log_lines`].
+//! goes through [`WorkerRunner::log_lines`].
 //!
 //! | from worker-runner | what happens here |
 //! | --- | --- |
@@ -12,14 +12,14 @@
 //!
 //! | to worker-runner | how |
 //! | --- | --- |
-//! | `log` | [`Runner::log`], [`Runner::log_lines`] |
-//! | `error-report` | [`Runner::report_error`] |
-//! | `shutdown` | [`Runner::shutdown`]: turn this machine off |
+//! | `log` | [`WorkerRunner::log`], [`WorkerRunner::log_lines`] |
+//! | `error-report` | [`WorkerRunner::report_error`] |
+//! | `shutdown` | [`WorkerRunner::shutdown`]: turn this machine off |
 //!
 //! ```
 //! # use std::sync::Arc;
 //! use runtime_core::CredentialsCell;
-//! use runtime_worker::runner;
+//! use runtime_worker::worker_runner;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
@@ -39,4 +39,4 @@ mod session;
 
 pub use lines::LogLines;
 pub use message::{ErrorReport, FromRunner, Line, ToRunner, parse_line};
-pub use session::{Runner, Termination, connect};
+pub use session::{Termination, WorkerRunner, connect};

@@ -8,18 +8,18 @@ use super::counter::Counters;
 
 /// The prefix and the tags that a monitor adds to everything. A clone is a reference count.
 #[derive(Clone)]
-pub struct Scope(Arc<Node>);
+pub struct MonitorTags(Arc<Node>);
 
 /// Scopes are chains: a child costs one small node, however many tags stand above it.
 struct Node {
-    parent: Option<Scope>,
+    parent: Option<MonitorTags>,
     /// The whole prefix, words joined by `.`.
     prefix: Arc<str>,
     tag: Option<(&'static str, Cow<'static, str>)>,
     counters: Counters,
 }
 
-impl Scope {
+impl MonitorTags {
     pub(super) fn root() -> Self {
         Self(Arc::new(Node {
             parent: None,
@@ -79,7 +79,7 @@ impl Scope {
     }
 }
 
-impl fmt::Debug for Scope {
+impl fmt::Debug for MonitorTags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope")
             .field("prefix", &self.prefix())
