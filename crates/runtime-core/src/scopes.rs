@@ -22,12 +22,12 @@ use serde::{Deserialize, Serialize};
 #[serde(from = "Vec<String>", into = "Vec<String>")]
 pub struct ScopeSet {
     /// Sorted by text. No text comes twice, and none starts with that of a pattern before it.
-    scopes: Vec<MonitorTags>,
+    scopes: Vec<Scope>,
 }
 
 /// Fields are in this order because sets are sorted by it: a pattern comes before everything that it satisfies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct MonitorTags {
+struct Scope {
     /// Of a pattern, what stands before the star.
     text: Box<str>,
     is_exact: bool,
@@ -38,7 +38,7 @@ impl ScopeSet {
     pub fn new<S: AsRef<str>>(scopes: impl IntoIterator<Item = S>) -> Self {
         let scopes = scopes
             .into_iter()
-            .map(|scope| MonitorTags::new(scope.as_ref()));
+            .map(|scope| Scope::new(scope.as_ref()));
         let mut scopes: Vec<_> = scopes.collect();
         scopes.sort_unstable();
         scopes.dedup_by(|later, earlier| earlier.satisfies(later));
@@ -110,7 +110,7 @@ impl ScopeSet {
     }
 }
 
-impl MonitorTags {
+impl Scope {
     fn new(scope: &str) -> Self {
         let (text, is_exact) = split(scope);
         Self {

@@ -11,7 +11,7 @@ use super::error::{ErrorCode, RequestError};
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Expression {
-    MonitorTags(String),
+    Scope(String),
     All {
         #[serde(rename = "AllOf")]
         all_of: Vec<Expression>,
@@ -24,7 +24,7 @@ pub(super) enum Expression {
 
 impl Expression {
     pub(super) fn scope(scope: impl Into<String>) -> Self {
-        Self::MonitorTags(scope.into())
+        Self::Scope(scope.into())
     }
 
     pub(super) fn all(all_of: impl IntoIterator<Item = Expression>) -> Self {
@@ -42,7 +42,7 @@ impl Expression {
     /// What of the expression the scopes do not satisfy.
     fn missing(&self, allows: &dyn Fn(&str) -> bool) -> Option<Self> {
         match self {
-            Self::MonitorTags(scope) => (!allows(scope)).then(|| self.clone()),
+            Self::Scope(scope) => (!allows(scope)).then(|| self.clone()),
             Self::All { all_of } => {
                 let mut missing: Vec<_> = all_of.iter().filter_map(|e| e.missing(allows)).collect();
                 match missing.len() {
@@ -60,7 +60,7 @@ impl Expression {
 
     fn pretty(&self) -> String {
         match self {
-            Self::MonitorTags(scope) => scope.clone(),
+            Self::Scope(scope) => scope.clone(),
             _ => serde_json::to_string_pretty(self).unwrap_or_default(),
         }
     }

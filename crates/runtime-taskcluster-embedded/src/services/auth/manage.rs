@@ -122,7 +122,7 @@ fn client(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
 fn create_client(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     let id = call.param("clientId");
     let scopes = scopes(call, "scopes");
-    let own = scopes.iter().cloned().map(Expression::MonitorTags);
+    let own = scopes.iter().cloned().map(Expression::Scope);
     call.require(Expression::all(
         own.chain([Expression::scope(format!("auth:create-client:{id}"))]),
     ))?;

@@ -99,7 +99,7 @@ fn update_role(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
 fn set(shared: &Shared, call: &Call, verb: &str) -> Result<Reply, RequestError> {
     let role = call.param("roleId");
     let scopes = scopes(call, "scopes");
-    let own = scopes.iter().cloned().map(Expression::MonitorTags);
+    let own = scopes.iter().cloned().map(Expression::Scope);
     call.require(Expression::all(
         own.chain([Expression::scope(format!("auth:{verb}:{role}"))]),
     ))?;

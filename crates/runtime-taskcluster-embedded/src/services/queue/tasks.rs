@@ -66,7 +66,7 @@ fn scopes_to_create(task: &Definition) -> Expression {
     let priorities = task.priority.and_above().iter();
     let by_priority =
         priorities.map(|name| Expression::scope(format!("queue:create-task:{name}:{queue}")));
-    let scopes = own.chain(routes).chain(fixed).map(Expression::MonitorTags);
+    let scopes = own.chain(routes).chain(fixed).map(Expression::Scope);
     Expression::all(scopes.chain([Expression::any(by_priority)]))
 }
 
