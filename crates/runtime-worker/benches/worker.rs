@@ -16,9 +16,10 @@ use runtime_core::{
 };
 use runtime_gc::{GarbageCollector, GcConfig, HostStats};
 use runtime_mocks::taskcluster::Taskcluster;
+use runtime_process::ProcessEngine;
 use runtime_webhook::{LiveLog, LocalhostServer};
+use runtime_worker::Worker;
 use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
-use runtime_worker::{ProcessEngine, Worker};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tempfile::TempDir;

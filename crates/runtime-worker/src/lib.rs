@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | a way to execute tasks | [`Engine`] | claiming, reclaiming, cancelling, reporting |
 //! | behaviour around tasks | [`Plugin`] | a call at each stage of a task |
-//! | processes of this machine | nothing: `ProcessEngine`, behind `process` | a worker for commands |
+//! | processes of this machine | nothing: `ProcessEngine` of `runtime-process` | a worker for commands |
 //!
 //! [`plugins`] has the standard ones: log, artifacts, caches and mounts, environment, time limit, exit codes,
 //! use of resources, and what stops a worker that is idle, broken or stuck.
@@ -41,11 +41,6 @@
 //!     }
 //! }
 //! ```
-//!
-//! # Limitations
-//!
-//! The process engine is meant for Unix; elsewhere it ends only the process that it started. Strays and
-//! the use of resources are seen on Linux only. Traffic on networks is not counted by task.
 
 mod engine;
 mod plugin;
@@ -59,8 +54,6 @@ mod worker;
 pub mod config;
 pub mod payload;
 pub mod plugins;
-#[cfg(feature = "process")]
-mod process;
 #[cfg(feature = "signals")]
 mod signals;
 #[cfg(feature = "runner")]
@@ -68,8 +61,6 @@ pub mod worker_runner;
 
 pub use engine::{Engine, Exit, ExtractError, ResultSet, Sandbox, SandboxBuilder};
 pub use plugin::{Plugin, TaskPlugin, Verdict};
-#[cfg(feature = "process")]
-pub use process::{ProcessEngine, StopSignals};
 pub use record::{NoObserver, Observer, TaskEvent, TaskRecord, TaskReport, Usage};
 pub use resolution::Resolution;
 #[cfg(feature = "signals")]

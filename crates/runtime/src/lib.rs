@@ -10,12 +10,13 @@
 //!
 //! ```toml
 //! [dependencies]
-//! worker-runtime = { version = "0.1", features = ["client", "monitoring", "webhook", "worker"] }
+//! worker-runtime = { version = "0.1", features = ["client", "monitoring", "process", "webhook"] }
 //! ```
 //!
 //! | you write | you turn on |
 //! | --- | --- |
-//! | a worker for processes of its machine, or for an engine of yours | `client`, `monitoring`, `webhook`, `worker` |
+//! | a worker that runs tasks as processes of its machine | `client`, `monitoring`, `process`, `webhook` |
+//! | a worker with your own engine | `client`, `monitoring`, `webhook`, `worker` |
 //! | something else that caches or fetches what it may need again | `caching`, `fetcher` |
 //! | tests of any of them | `mocks`, as a dev-dependency |
 //!
@@ -70,6 +71,9 @@ pub use runtime_mocks as mocks;
 #[cfg(feature = "monitoring")]
 #[doc(inline)]
 pub use runtime_monitoring as monitoring;
+#[cfg(feature = "process")]
+#[doc(inline)]
+pub use runtime_process as process;
 #[cfg(feature = "webhook")]
 #[doc(inline)]
 pub use runtime_webhook as webhook;

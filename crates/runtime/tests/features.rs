@@ -16,6 +16,7 @@ mod each_feature_gives_its_module {
     use runtime::ioext::FollowedLog;
     use runtime::mocks::taskcluster::Taskcluster;
     use runtime::monitoring::Metrics;
+    use runtime::process::ProcessEngine;
     use runtime::webhook::LocalhostServer;
     use runtime::worker::Worker;
     use runtime::{TaskContext, TaskError};
@@ -86,6 +87,7 @@ fn each_feature_brings_only_the_heavy_crates_that_it_is_about() {
         ("client", &["hyper", "reqwest", "rustls"]),
         ("fetcher", &["hyper", "reqwest", "rustls"]),
         ("worker", &["hyper", "jsonschema", "reqwest", "rustls"]),
+        ("process", &["hyper", "jsonschema", "reqwest", "rustls"]),
     ] {
         let allowed: BTreeSet<_> = allowed.iter().map(|name| (*name).to_owned()).collect();
         let found = heavy_crates(feature);

@@ -22,17 +22,10 @@ enum Outcome {
     Skipped(String),
 }
 
-/// Runs a test of the worker that is ignored elsewhere. `place` begins the command in the place that the test needs,
-/// and cargo ends it.
-fn worker_test<'a>(sh: &'a Shell, test: &str, place: Cmd<'a>) -> Result<()> {
-    let program = [
-        "test",
-        "-p",
-        "runtime-worker",
-        "--all-features",
-        "--test",
-        "it",
-    ];
+/// Runs an ignored integration test of a package. `place` is the start of the command line, which sets up the
+/// environment that the test needs; cargo's arguments follow it.
+fn ignored_test<'a>(sh: &'a Shell, package: &str, test: &str, place: Cmd<'a>) -> Result<()> {
+    let program = ["test", "-p", package, "--all-features", "--test", "it"];
     cargo(sh).args(program).arg("--no-run").run()?;
     let run = place.arg("cargo").args(program);
     Ok(run.args(["--", "--ignored", "--exact", test]).run()?)

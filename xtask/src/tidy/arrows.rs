@@ -42,6 +42,7 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
             "runtime-fetcher",
         ],
     ),
+    ("runtime-process", &["runtime-core", "runtime-worker"]),
     ("runtime-taskcluster-embedded", &["runtime-core"]),
     ("runtime-mocks", &["runtime-core"]),
     (FACADE, &["runtime-core"]),

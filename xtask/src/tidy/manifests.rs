@@ -54,7 +54,7 @@ fn dependency_problem(table: &str, key: &str, value: &str) -> Option<String> {
     let inherits = key.ends_with(".workspace") || value.contains("workspace = true");
     let by_path = value.contains("path = ") && !value.contains("version = ");
     let for_tests = table.ends_with("dev-dependencies");
-    // Cargo drops a dev-dependency that is only a path when it packages, so the cycle through the mocks is harmless.
+    // Cargo drops a dev-dependency that is only a path when it packages, so cycles through these are harmless.
     let must_be_by_path = for_tests && matches!(name, "runtime-mocks" | "bench-harness");
     match (must_be_by_path, for_tests && by_path, inherits) {
         (true, true, false) | (false, true, _) | (false, false, true) => None,

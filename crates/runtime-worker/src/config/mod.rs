@@ -36,12 +36,10 @@
 //! ```
 
 mod load;
-mod processes;
 mod timing;
 mod worker;
 
 pub use load::{ConfigError, Format, load, parse, redacted, schema};
-pub use processes::ProcessConfig;
 pub use runtime_core::Secret;
 pub use timing::TimingConfig;
 pub use worker::{

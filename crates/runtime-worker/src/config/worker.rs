@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
-use super::{ProcessConfig, TimingConfig};
+use super::TimingConfig;
 use crate::WorkerBuilder;
 #[cfg(feature = "mounts")]
 use crate::plugins::MountsBuilder;
@@ -63,9 +63,6 @@ pub struct WorkerConfig {
     /// How often and how long, in seconds.
     #[serde(default)]
     pub timing: TimingConfig,
-    /// How tasks run as processes.
-    #[serde(default)]
-    pub processes: ProcessConfig,
     /// How inputs are fetched: the proxy, attempts and waits, limits, which addresses a task may name. Times are
     /// in milliseconds.
     #[cfg(feature = "mounts")]

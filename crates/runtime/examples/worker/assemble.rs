@@ -135,7 +135,7 @@ fn worker(
             }))
         });
     let settings = &config.worker.plugins;
-    let engine = Arc::new(config.worker.processes.to_engine());
+    let engine = Arc::new(config.processes.to_engine());
     let worker = Worker::builder(Arc::new(parts.deployment), environment.clone(), engine);
     let mut worker = config
         .worker

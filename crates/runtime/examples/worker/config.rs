@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use runtime::monitoring::LogFormat;
+use runtime::process::ProcessConfig;
 use runtime::webhook::{self, LocalhostConfig};
 use runtime::worker::config::{self, Format, ShutdownConfig, WorkerConfig};
 use runtime::{client::WorkerName, monitoring};
@@ -19,6 +20,10 @@ use crate::args::Args;
 pub(crate) struct Config {
     /// Who the worker is, what it may use, and how it behaves.
     pub(crate) worker: WorkerConfig,
+
+    /// How tasks run as processes.
+    #[serde(default)]
+    pub(crate) processes: ProcessConfig,
 
     /// How live logs can be reached; by default, from this machine only.
     #[serde(default = "from_this_machine")]
@@ -65,8 +70,8 @@ impl Config {
                 "workerId": args.worker_id,
                 "capacity": args.capacity,
                 "dataFolder": data,
-                "processes": { "env": env },
             },
+            "processes": { "env": env },
             "monitoring": { "log": { "level": args.log_level.to_lowercase() } },
             "statusPort": args.status,
         });

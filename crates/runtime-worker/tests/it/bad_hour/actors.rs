@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_core::{MalformedPayloadError, TaskError};
-use runtime_worker::{
-    Engine, Exit, ExtractError, ProcessEngine, ResultSet, Sandbox, SandboxBuilder, TaskRun,
-};
+use runtime_process::ProcessEngine;
+use runtime_worker::{Engine, Exit, ExtractError, ResultSet, Sandbox, SandboxBuilder, TaskRun};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;

@@ -14,10 +14,11 @@ use runtime_core::{
 };
 use runtime_fetcher::{AddressPolicy, FetchConfig, HttpClient};
 use runtime_gc::ResourceTracker;
+use runtime_process::{ProcessEngine, StopSignals};
 use runtime_worker::plugins::{
     self, Artifacts, ExitStatus, MaxRunTime, Mounts, MountsBuilder, TaskLog,
 };
-use runtime_worker::{Engine, ProcessEngine, StopSignals, Timing, Worker, WorkerBuilder};
+use runtime_worker::{Engine, Timing, Worker, WorkerBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::QUEUE;

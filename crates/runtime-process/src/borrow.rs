@@ -14,7 +14,7 @@ use std::ptr;
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-use super::signals::{self, Blocked};
+use crate::signals::{self, Blocked};
 
 /// What the stack of the new process is made of: processors want it aligned as this is.
 type Slot = u128;
@@ -38,7 +38,7 @@ const SHELL: &CStr = c"/bin/sh";
 /// # Errors
 ///
 /// What kept the program from starting, `prepare` included.
-pub(super) fn spawn<P: FnMut() -> io::Result<()>>(
+pub(crate) fn spawn<P: FnMut() -> io::Result<()>>(
     command: &Command,
     files: &[OwnedFd; 3],
     prepare: P,

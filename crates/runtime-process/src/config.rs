@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::engine::ProcessEngine;
+use crate::ladder::StopSignals;
 
 /// How tasks run as processes.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -38,14 +42,13 @@ impl Default for ProcessConfig {
     }
 }
 
-#[cfg(feature = "process")]
 impl ProcessConfig {
     /// The engine.
     #[must_use]
-    pub fn to_engine(&self) -> crate::ProcessEngine {
-        let seconds = |seconds: u32| std::time::Duration::from_secs(seconds.into());
-        let ladder = crate::StopSignals::new(seconds(self.interrupt), seconds(self.terminate));
-        let engine = crate::ProcessEngine::new()
+    pub fn to_engine(&self) -> ProcessEngine {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let ladder = StopSignals::new(seconds(self.interrupt), seconds(self.terminate));
+        let engine = ProcessEngine::new()
             .ladder(ladder)
             .adopt_orphans(self.adopt_orphans);
         let engine = match (self.control_groups, &self.control_groups_below) {

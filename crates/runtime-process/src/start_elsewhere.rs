@@ -10,11 +10,11 @@ use parking_lot::Mutex;
 use rustix::process::Pid;
 
 /// A process that was started. It is killed when this is dropped, and then waited for by tokio.
-pub(super) struct Process(tokio::process::Child);
+pub(crate) struct Process(tokio::process::Child);
 
 impl Process {
     /// Starts a command that writes to `output`. `prepare` runs in its process and makes nothing but system calls.
-    pub(super) fn start(
+    pub(crate) fn start(
         command: Command,
         output: OwnedFd,
         prepare: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
@@ -38,21 +38,21 @@ impl Process {
     }
 
     /// Its number; `None` once it was waited for.
-    pub(super) fn pid(&self) -> Option<Pid> {
+    pub(crate) fn pid(&self) -> Option<Pid> {
         Pid::from_raw(self.0.id()?.cast_signed())
     }
 
-    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.0.wait().await
     }
 
-    pub(super) async fn kill(&mut self) -> io::Result<()> {
+    pub(crate) async fn kill(&mut self) -> io::Result<()> {
         self.0.kill().await
     }
 }
 
 /// What tokio keeps by itself.
 #[derive(Debug, Default)]
-pub(super) struct Processes {
-    pub(super) started: BTreeSet<i32>,
+pub(crate) struct Processes {
+    pub(crate) started: BTreeSet<i32>,
 }

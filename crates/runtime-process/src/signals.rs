@@ -6,12 +6,12 @@ use std::io;
 use std::mem::MaybeUninit;
 
 /// Keeps signals from this thread until it is dropped.
-pub(super) struct Blocked {
+pub(crate) struct Blocked {
     before: libc::sigset_t,
 }
 
 impl Blocked {
-    pub(super) fn all() -> io::Result<Self> {
+    pub(crate) fn all() -> io::Result<Self> {
         let mut all = no_signals();
         #[expect(unsafe_code, reason = "neither std nor rustix has sets of signals")]
         // SAFETY: the set is a whole one.
@@ -31,7 +31,7 @@ impl Drop for Blocked {
 }
 
 /// Every signal does what it does in a new program, also one that this process ignores.
-pub(super) fn forget_handlers() {
+pub(crate) fn forget_handlers() {
     for signal in 1..=libc::SIGRTMAX() {
         #[expect(unsafe_code, reason = "neither std nor rustix restores the default")]
         // SAFETY: the call is async-signal-safe. It fails for signals that nobody may handle, which is fine.
@@ -42,7 +42,7 @@ pub(super) fn forget_handlers() {
 }
 
 /// Lets every signal through to this thread, and to the program that it becomes.
-pub(super) fn heed_all() -> io::Result<()> {
+pub(crate) fn heed_all() -> io::Result<()> {
     set_signal_mask(&no_signals()).map(drop)
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A file or a folder, and where a task finds its own copy of it.
 #[derive(Debug)]
-pub(super) struct Copy {
+pub(crate) struct Copy {
     source: PathBuf,
     target: PathBuf,
 }
@@ -14,29 +14,29 @@ pub(super) struct Copy {
 /// A task did not get its copy.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot copy `{}` to `{}`", from.display(), to.display())]
-pub(super) struct CopyError {
+pub(crate) struct CopyError {
     from: PathBuf,
     to: PathBuf,
-    pub(super) source: io::Error,
+    pub(crate) source: io::Error,
 }
 
 impl Copy {
-    pub(super) fn new(source: &Path, target: PathBuf) -> Self {
+    pub(crate) fn new(source: &Path, target: PathBuf) -> Self {
         let source = source.to_owned();
         Self { source, target }
     }
 
-    pub(super) fn is_at(&self, path: &Path) -> bool {
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
         self.target == path
     }
 
     /// How many bytes the copy will have, as far as that can be told before.
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         size(&self.source)
     }
 
     /// Makes the copy, over something empty of the same kind.
-    pub(super) fn make(&self) -> Result<(), CopyError> {
+    pub(crate) fn make(&self) -> Result<(), CopyError> {
         copy(&self.source, &self.target).map_err(|source| CopyError {
             from: self.source.clone(),
             to: self.target.clone(),

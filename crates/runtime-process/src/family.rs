@@ -9,20 +9,20 @@ use std::sync::atomic::Ordering;
 
 use runtime_core::pre_exec::reset_inherited_state;
 use runtime_core::{LogDrain, TemporaryStorage};
+use runtime_worker::{TaskRecord, Usage};
 use rustix::process::{Pid, Signal as Unix, kill_process_group, setsid};
 
-use super::cgroup::{self, Cgroup};
-use super::engine::{Cgroups, Shared};
-use super::ladder::Signal;
-use super::output::Output;
-use super::proc::oom_kills;
-pub(super) use super::start::Process;
-use super::strays::{MARKER, reap_orphans};
-use super::usage::Sampler;
-use crate::{TaskRecord, Usage};
+use crate::cgroup::{self, Cgroup};
+use crate::engine::{Cgroups, Shared};
+use crate::ladder::Signal;
+use crate::output::Output;
+use crate::proc::oom_kills;
+pub(crate) use crate::start::Process;
+use crate::strays::{MARKER, reap_orphans};
+use crate::usage::Sampler;
 
 /// What the leader of a family, and all who descend from it, belong to.
-pub(super) struct Family {
+pub(crate) struct Family {
     shared: Arc<Shared>,
     folder: PathBuf,
     /// The leader of a session and a group of its own; `None` once the group is gone.
@@ -40,7 +40,7 @@ const OOM_SCORE: &str = "500";
 
 impl Family {
     /// Starts a command as the leader of a family.
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         mut command: Command,
         shared: &Arc<Shared>,
         folder: PathBuf,
@@ -80,7 +80,7 @@ impl Family {
     }
 
     /// Sends a signal to the group.
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let signal = match signal {
             Signal::Interrupt => Unix::INT,
             Signal::Terminate => Unix::TERM,
@@ -94,7 +94,7 @@ impl Family {
 
     /// Kills all that is left after the leader ended and was waited for; returns how many had left the
     /// group.
-    pub(super) async fn end(&mut self) -> usize {
+    pub(crate) async fn end(&mut self) -> usize {
         self.signal(Signal::Kill);
         // The number may soon be another group's.
         self.leader = None;
@@ -128,7 +128,7 @@ impl Family {
 
     /// Whether a process was killed meanwhile because memory ran out: `Some(true)` if it was surely one of
     /// these, `Some(false)` if it may have been another one of this machine.
-    pub(super) fn killed_for_memory(&self) -> Option<bool> {
+    pub(crate) fn killed_for_memory(&self) -> Option<bool> {
         // A control group is new with each command, and so is its count.
         if let Some(of_group) = self.cgroup.as_ref().and_then(Cgroup::oom_kills) {
             return (of_group > 0).then_some(true);
@@ -158,7 +158,7 @@ fn new_cgroup(shared: &Shared) -> Option<(Cgroup, File)> {
 
 /// Does what has to be done before the first task: becomes the one to whom orphans come, if that is
 /// wanted, and ends what workers that were killed left running on this storage.
-pub(super) fn prepare(shared: &Shared, storage: &TemporaryStorage) -> io::Result<()> {
+pub(crate) fn prepare(shared: &Shared, storage: &TemporaryStorage) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if shared.settings.adopts_orphans {
         // The value only has to be there; the kernel takes it as "yes".

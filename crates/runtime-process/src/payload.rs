@@ -7,24 +7,24 @@ use serde::Deserialize;
 
 /// What to run.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct ProcessPayload {
+pub(crate) struct ProcessPayload {
     /// A program and its arguments, or several such that run in order until one fails.
-    pub(super) command: Command,
+    pub(crate) command: Command,
     /// Environment variables.
     #[serde(default)]
-    pub(super) env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
 }
 
 /// A program and its arguments, or several such that run in order until one fails.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub(super) enum Command {
+pub(crate) enum Command {
     One(#[schemars(length(min = 1))] Vec<String>),
     Many(#[schemars(length(min = 1), inner(length(min = 1)))] Vec<Vec<String>>),
 }
 
 impl Command {
-    pub(super) fn into_list(self) -> Vec<Vec<String>> {
+    pub(crate) fn into_list(self) -> Vec<Vec<String>> {
         match self {
             Self::One(command) => vec![command],
             Self::Many(commands) => commands,

@@ -6,18 +6,18 @@ use std::process::Command;
 use std::sync::Arc;
 
 use runtime_core::{LogDrain, TemporaryStorage};
-pub(super) use tokio::process::Child as Process;
+use runtime_worker::TaskRecord;
+pub(crate) use tokio::process::Child as Process;
 
-use super::engine::Shared;
-use super::ladder::Signal;
-use super::output::Output;
-use crate::TaskRecord;
+use crate::engine::Shared;
+use crate::ladder::Signal;
+use crate::output::Output;
 
 /// The process that tokio holds, about which there is nothing more to know here.
-pub(super) struct Family;
+pub(crate) struct Family;
 
 impl Family {
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         command: Command,
         _: &Arc<Shared>,
         _: PathBuf,
@@ -28,18 +28,18 @@ impl Family {
         Ok((process, output, Self))
     }
 
-    pub(super) fn signal(&self, _: Signal) {}
+    pub(crate) fn signal(&self, _: Signal) {}
 
-    pub(super) async fn end(&mut self) -> usize {
+    pub(crate) async fn end(&mut self) -> usize {
         0
     }
 
-    pub(super) fn killed_for_memory(&self) -> Option<bool> {
+    pub(crate) fn killed_for_memory(&self) -> Option<bool> {
         None
     }
 }
 
 /// There is nothing to be done before the first task.
-pub(super) fn prepare(_: &Shared, _: &TemporaryStorage) -> io::Result<()> {
+pub(crate) fn prepare(_: &Shared, _: &TemporaryStorage) -> io::Result<()> {
     Ok(())
 }

@@ -6,24 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::{BoxError, TaskContext};
+use runtime_worker::Exit;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::builder::ProcessBuilder;
-use super::engine::Shared;
-use super::family::{Family, Process};
-use super::ladder::Signal;
-use super::output::Output;
-use crate::engine::Exit;
+use crate::builder::ProcessBuilder;
+use crate::engine::Shared;
+use crate::family::{Family, Process};
+use crate::ladder::Signal;
+use crate::output::Output;
 
 /// How long output may still come after all of a command was killed.
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// When a command must be gone, once somebody wants it to end.
-pub(super) type Deadline = watch::Receiver<Option<Instant>>;
+pub(crate) type Deadline = watch::Receiver<Option<Instant>>;
 
 /// A command that runs.
-pub(super) struct Child {
+pub(crate) struct Child {
     /// Dropped before the process, while the number of the group is still taken.
     family: Family,
     process: Process,
@@ -33,7 +33,7 @@ pub(super) struct Child {
 }
 
 impl Child {
-    pub(super) fn spawn(command: &[String], builder: &ProcessBuilder) -> io::Result<Self> {
+    pub(crate) fn spawn(command: &[String], builder: &ProcessBuilder) -> io::Result<Self> {
         if command.iter().any(|part| part.contains('\0')) {
             let message = "a part of the command holds a zero byte, which no program can be told";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -58,7 +58,7 @@ impl Child {
     }
 
     /// Waits for the end, which a deadline brings about, and leaves nothing of the family alive.
-    pub(super) async fn run(mut self, mut deadline: Deadline) -> Result<Exit, BoxError> {
+    pub(crate) async fn run(mut self, mut deadline: Deadline) -> Result<Exit, BoxError> {
         let exit = tokio::select! {
             status = self.process.wait() => exit_of(status?),
             () = asked(&mut deadline) => {

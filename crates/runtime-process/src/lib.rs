@@ -5,6 +5,11 @@
 //! permitted, and carry a variable that names the task: nothing of it outlives the task, and what a
 //! worker that was killed left is ended by the next. It is no security boundary: tasks run as the
 //! worker's user.
+//!
+//! # Limitations
+//!
+//! The engine needs Unix for most of this; elsewhere it ends only the process that it started. Processes that
+//! left their group and the use of resources are seen on Linux only. Network traffic is not counted.
 
 #[cfg(target_os = "linux")]
 mod borrow;
@@ -12,6 +17,7 @@ mod builder;
 #[cfg(unix)]
 mod cgroup;
 mod child;
+mod config;
 mod copy;
 mod engine;
 #[cfg_attr(not(unix), path = "family_elsewhere.rs")]
@@ -35,5 +41,6 @@ mod strays;
 #[cfg(unix)]
 mod usage;
 
+pub use config::ProcessConfig;
 pub use engine::ProcessEngine;
 pub use ladder::StopSignals;

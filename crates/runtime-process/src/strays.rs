@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use runtime_core::TemporaryStorage;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, kill_process, waitpid};
 
-use super::proc::{Identity, Process, identities, processes, variable};
+use crate::proc::{Identity, Process, identities, processes, variable};
 
 /// Names the folder of the task that a process belongs to.
-pub(super) const MARKER: &str = "RUNTIME_WORKER_TASK";
+pub(crate) const MARKER: &str = "RUNTIME_WORKER_TASK";
 
 /// How often to look again for what those who were killed started meanwhile.
 const ROUNDS: usize = 8;
@@ -30,7 +30,7 @@ const SETTLING: Duration = Duration::from_secs(1);
 ///
 /// The first look must come before the first task: whoever is there by then belongs to none that is still to come.
 #[derive(Debug, Default)]
-pub(super) struct Search {
+pub(crate) struct Search {
     /// `None` before the first look.
     strangers: Mutex<Option<Arc<Strangers>>>,
 }
@@ -58,7 +58,7 @@ impl Stranger {
 
 impl Search {
     /// Kills every process of the task in `folder`; returns how many there were.
-    pub(super) fn kill_of_task(&self, folder: &Path) -> usize {
+    pub(crate) fn kill_of_task(&self, folder: &Path) -> usize {
         let folder = folder.as_os_str().as_encoded_bytes();
         self.kill_marked(|marker| marker == folder)
     }
@@ -67,7 +67,7 @@ impl Search {
     /// were.
     ///
     /// The folder of a dead worker was removed when the storage was opened; that of a live one is there.
-    pub(super) fn kill_of_dead_workers(&self, storage: &TemporaryStorage) -> usize {
+    pub(crate) fn kill_of_dead_workers(&self, storage: &TemporaryStorage) -> usize {
         let Some(root) = storage.path().parent().map(Path::to_owned) else {
             return 0;
         };
@@ -131,7 +131,7 @@ impl Search {
 /// worker started and waits for itself.
 ///
 /// Children in our own session were started by other parts of this program, which wait for them.
-pub(super) fn reap_orphans(leads: impl Fn(i32) -> bool) {
+pub(crate) fn reap_orphans(leads: impl Fn(i32) -> bool) {
     let own = getpid().as_raw_nonzero().get();
     let session = getsid(None).map_or(0, |session| session.as_raw_nonzero().get());
     let is_orphan = |process: &Process| {

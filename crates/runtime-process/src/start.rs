@@ -12,10 +12,10 @@ use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::signal::unix::{self, SignalKind};
 
-use super::borrow;
+use crate::borrow;
 
 /// A process that was started and not yet waited for. It is killed when this is dropped.
-pub(super) struct Process {
+pub(crate) struct Process {
     pid: Pid,
     /// Comes when any process of this one ends.
     some_ended: unix::Signal,
@@ -25,7 +25,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts a command that writes to `output`. `prepare` runs in its process and makes nothing but system calls.
-    pub(super) fn start(
+    pub(crate) fn start(
         command: Command,
         output: OwnedFd,
         prepare: impl FnMut() -> io::Result<()>,
@@ -53,7 +53,7 @@ impl Process {
     }
 
     /// Its number; `None` once it was waited for.
-    pub(super) fn pid(&self) -> Option<Pid> {
+    pub(crate) fn pid(&self) -> Option<Pid> {
         self.ended.is_none().then_some(self.pid)
     }
 
@@ -62,7 +62,7 @@ impl Process {
     /// # Cancel safety
     ///
     /// Safe: another call goes on waiting.
-    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         loop {
             if let Some(status) = self.try_wait()? {
                 return Ok(status);
@@ -72,7 +72,7 @@ impl Process {
     }
 
     /// Kills it and waits for its end.
-    pub(super) async fn kill(&mut self) -> io::Result<()> {
+    pub(crate) async fn kill(&mut self) -> io::Result<()> {
         if let Some(pid) = self.pid() {
             kill_process(pid, Signal::KILL)?;
         }
@@ -103,8 +103,8 @@ impl Drop for Process {
 
 /// The processes that an engine started and has not yet waited for.
 #[derive(Debug, Default)]
-pub(super) struct Processes {
-    pub(super) started: BTreeSet<i32>,
+pub(crate) struct Processes {
+    pub(crate) started: BTreeSet<i32>,
     /// Those of them that were killed, and for which nobody waits.
     abandoned: Vec<Pid>,
 }
@@ -125,7 +125,7 @@ impl Processes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::proc::processes;
+    use crate::proc::processes;
 
     #[tokio::test]
     async fn a_process_that_is_dropped_is_killed_and_reaped_before_the_next() -> io::Result<()> {

@@ -5,10 +5,10 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime_worker::{TaskRecord, Usage};
 use tokio::task::JoinHandle;
 
-use super::proc::{counter, processes};
-use crate::record::{TaskRecord, Usage};
+use crate::proc::{counter, processes};
 
 /// When the first sample is taken, and how far apart they get.
 const FIRST: Duration = Duration::from_millis(50);
@@ -18,11 +18,11 @@ const LONGEST: Duration = Duration::from_secs(2);
 const TICKS: u32 = 100;
 
 /// Samples a session until it is dropped.
-pub(super) struct Sampler(JoinHandle<()>);
+pub(crate) struct Sampler(JoinHandle<()>);
 
 impl Sampler {
     /// Notes in `record` what the processes of `session` use.
-    pub(super) fn start(session: i32, record: Arc<TaskRecord>) -> Self {
+    pub(crate) fn start(session: i32, record: Arc<TaskRecord>) -> Self {
         Self(tokio::spawn(async move {
             let before = record.usage();
             let mut account = Account::default();
@@ -43,7 +43,7 @@ impl Sampler {
     }
 
     /// Ends it, and returns when it notes nothing any more.
-    pub(super) async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.0.abort();
         // It is no news that it was ended.
         let _ = (&mut self.0).await;
@@ -121,7 +121,7 @@ fn field(text: &str, name: &str) -> u64 {
 }
 
 /// What a control group has counted; exact, and complete once it is empty.
-pub(super) fn of_cgroup(read: impl Fn(&str) -> Option<String>) -> Option<Usage> {
+pub(crate) fn of_cgroup(read: impl Fn(&str) -> Option<String>) -> Option<Usage> {
     let cpu = counter(&read("cpu.stat")?, "usage_usec")?;
     Some(Usage {
         cpu: Some(Duration::from_micros(cpu)),

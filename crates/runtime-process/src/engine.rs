@@ -7,23 +7,23 @@ use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use runtime_core::{Section, TaskError, TemporaryStorage};
+use runtime_worker::TaskRun;
+use runtime_worker::payload::schema_of;
+use runtime_worker::{Engine, SandboxBuilder};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use super::builder::ProcessBuilder;
-use super::family;
-use super::folder::TaskFolder;
-use super::ladder::StopSignals;
-use super::payload::ProcessPayload;
-use crate::TaskRun;
-use crate::engine::{Engine, SandboxBuilder};
-use crate::payload::schema_of;
+use crate::builder::ProcessBuilder;
+use crate::family;
+use crate::folder::TaskFolder;
+use crate::ladder::StopSignals;
+use crate::payload::ProcessPayload;
 
 /// Runs tasks as processes of this machine.
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use runtime_worker::{StopSignals, ProcessEngine};
+/// # use runtime_process::{StopSignals, ProcessEngine};
 /// let engine = ProcessEngine::new()
 ///     .env("PATH", "/opt/tools:/usr/bin:/bin")
 ///     .ladder(StopSignals::new(Duration::from_secs(7), Duration::from_secs(3)));
@@ -37,18 +37,18 @@ pub struct ProcessEngine {
 
 /// What can be told.
 #[derive(Clone, Debug)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     env: BTreeMap<String, String>,
-    pub(super) ladder: StopSignals,
-    pub(super) adopts_orphans: bool,
-    pub(super) cgroups: Cgroups,
+    pub(crate) ladder: StopSignals,
+    pub(crate) adopts_orphans: bool,
+    pub(crate) cgroups: Cgroups,
     /// Where the machine counts what it killed for lack of memory.
-    pub(super) vmstat: PathBuf,
+    pub(crate) vmstat: PathBuf,
 }
 
 /// Where control groups are made.
 #[derive(Clone, Debug)]
-pub(super) enum Cgroups {
+pub(crate) enum Cgroups {
     Never,
     BelowOwn,
     Below(#[cfg_attr(not(unix), expect(dead_code, reason = "only Unix makes them"))] PathBuf),
@@ -56,17 +56,17 @@ pub(super) enum Cgroups {
 
 /// What all sandboxes of an engine use together.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) settings: Settings,
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
     /// The processes that this engine started and waits for.
     #[cfg(unix)]
-    pub(super) processes: Arc<parking_lot::Mutex<super::start::Processes>>,
+    pub(crate) processes: Arc<parking_lot::Mutex<crate::start::Processes>>,
     /// How many control groups were made.
     #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix makes them"))]
-    pub(super) cgroups: AtomicU64,
+    pub(crate) cgroups: AtomicU64,
     /// Finds what tasks leave running.
     #[cfg(unix)]
-    pub(super) search: super::strays::Search,
+    pub(crate) search: crate::strays::Search,
 }
 
 impl ProcessEngine {
@@ -145,7 +145,7 @@ impl ProcessEngine {
                 processes: Arc::default(),
                 cgroups: AtomicU64::new(0),
                 #[cfg(unix)]
-                search: super::strays::Search::default(),
+                search: crate::strays::Search::default(),
             });
             let (ready, storage) = (Arc::clone(&shared), storage.clone());
             let prepared = tokio::task::spawn_blocking(move || family::prepare(&ready, &storage));

@@ -7,26 +7,26 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use runtime_core::util::is_disk_full;
 use runtime_core::{Environment, MalformedPayloadError, TaskContext, TaskError};
+use runtime_worker::{Sandbox, SandboxBuilder};
+use runtime_worker::{TaskRecord, TaskRun};
 
-use super::engine::Shared;
-use super::folder::TaskFolder;
-use super::sandbox::ProcessSandbox;
-use crate::engine::{Sandbox, SandboxBuilder};
-use crate::{TaskRecord, TaskRun};
+use crate::engine::Shared;
+use crate::folder::TaskFolder;
+use crate::sandbox::ProcessSandbox;
 
 /// Collects what a task's processes start with.
-pub(super) struct ProcessBuilder {
-    pub(super) context: TaskContext,
+pub(crate) struct ProcessBuilder {
+    pub(crate) context: TaskContext,
     environment: Environment,
-    pub(super) record: Arc<TaskRecord>,
-    pub(super) folder: TaskFolder,
-    pub(super) env: BTreeMap<String, String>,
-    pub(super) shared: Arc<Shared>,
-    pub(super) commands: Vec<Vec<String>>,
+    pub(crate) record: Arc<TaskRecord>,
+    pub(crate) folder: TaskFolder,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) commands: Vec<Vec<String>>,
 }
 
 impl ProcessBuilder {
-    pub(super) fn new(
+    pub(crate) fn new(
         run: &TaskRun,
         folder: TaskFolder,
         env: BTreeMap<String, String>,
@@ -43,7 +43,7 @@ impl ProcessBuilder {
         }
     }
 
-    pub(super) fn set_commands(&mut self, commands: Vec<Vec<String>>) {
+    pub(crate) fn set_commands(&mut self, commands: Vec<Vec<String>>) {
         self.commands = commands;
     }
 

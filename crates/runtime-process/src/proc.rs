@@ -7,15 +7,15 @@ use std::path::Path;
 
 /// A process, as its `stat` describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Process {
-    pub(super) pid: i32,
-    pub(super) state: char,
-    pub(super) parent: i32,
-    pub(super) session: i32,
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pub(crate) state: char,
+    pub(crate) parent: i32,
+    pub(crate) session: i32,
 }
 
 /// All processes of this machine, or of this container.
-pub(super) fn processes() -> impl Iterator<Item = Process> {
+pub(crate) fn processes() -> impl Iterator<Item = Process> {
     identities().filter_map(|Identity { pid, .. }| {
         parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     })
@@ -23,14 +23,14 @@ pub(super) fn processes() -> impl Iterator<Item = Process> {
 
 /// Tells a process from all others, also from one that had the same number before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Identity {
-    pub(super) pid: i32,
+pub(crate) struct Identity {
+    pub(crate) pid: i32,
     /// The kernel makes a new node for each process, and may do so again for one that lives.
     node: u64,
 }
 
 /// Lists all processes without a look at any of them.
-pub(super) fn identities() -> impl Iterator<Item = Identity> {
+pub(crate) fn identities() -> impl Iterator<Item = Identity> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
@@ -53,7 +53,7 @@ fn parse(stat: &str) -> Option<Process> {
 
 /// The value of a variable that the process was started with. The error is what keeps it from being read, such
 /// as that the process belongs to somebody else.
-pub(super) fn variable(pid: i32, name: &str) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn variable(pid: i32, name: &str) -> io::Result<Option<Vec<u8>>> {
     let environment = fs::read(format!("/proc/{pid}/environ"))?;
     let mut variables = environment.split(|byte| *byte == 0);
     Ok(variables.find_map(|variable| {
@@ -63,12 +63,12 @@ pub(super) fn variable(pid: i32, name: &str) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// How often this machine has killed a process because memory ran out, since it started.
-pub(super) fn oom_kills(vmstat: &Path) -> Option<u64> {
+pub(crate) fn oom_kills(vmstat: &Path) -> Option<u64> {
     counter(&fs::read_to_string(vmstat).ok()?, "oom_kill")
 }
 
 /// The number after a name, in a file of lines `name number`.
-pub(super) fn counter(text: &str, name: &str) -> Option<u64> {
+pub(crate) fn counter(text: &str, name: &str) -> Option<u64> {
     text.lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?
         .trim()

@@ -5,16 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::proc::counter;
-use super::usage::of_cgroup;
-use crate::Usage;
+use crate::proc::counter;
+use crate::usage::of_cgroup;
+use runtime_worker::Usage;
 
 /// How often to look whether a group that was killed is empty, and how many times.
 const POLL: (Duration, u32) = (Duration::from_millis(10), 200);
 
 /// A control group of one task. It is removed when dropped.
 #[derive(Debug)]
-pub(super) struct Cgroup {
+pub(crate) struct Cgroup {
     path: PathBuf,
 }
 
@@ -22,7 +22,7 @@ impl Cgroup {
     /// Makes a group below `parent`, which must be delegated to this user.
     ///
     /// The second value is the file to which a process writes `0` to join.
-    pub(super) fn create(parent: &Path, name: &str) -> io::Result<(Self, File)> {
+    pub(crate) fn create(parent: &Path, name: &str) -> io::Result<(Self, File)> {
         // Elsewhere than in a control group there is no such file, and nothing is to be made there.
         fs::metadata(parent.join("cgroup.procs"))?;
         let path = parent.join(name);
@@ -33,13 +33,13 @@ impl Cgroup {
     }
 
     /// Kills all members, also those that are just being forked.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         // Fails only for a group that is gone, which has no members.
         let _ = fs::write(self.path.join("cgroup.kill"), "1");
     }
 
     /// Waits until there are no members; gives up after two seconds.
-    pub(super) async fn emptied(&self) {
+    pub(crate) async fn emptied(&self) {
         for _ in 0..POLL.1 {
             if self.read("cgroup.events", "populated") != Some(1) {
                 return;
@@ -49,12 +49,12 @@ impl Cgroup {
     }
 
     /// How many members were killed because memory ran out.
-    pub(super) fn oom_kills(&self) -> Option<u64> {
+    pub(crate) fn oom_kills(&self) -> Option<u64> {
         self.read("memory.events", "oom_kill")
     }
 
     /// What the members have used.
-    pub(super) fn usage(&self) -> Option<Usage> {
+    pub(crate) fn usage(&self) -> Option<Usage> {
         of_cgroup(|file| fs::read_to_string(self.path.join(file)).ok())
     }
 
@@ -72,7 +72,7 @@ impl Drop for Cgroup {
 }
 
 /// The control group of this process, if the machine has cgroup v2 alone and this user may make groups there.
-pub(super) fn own() -> Option<PathBuf> {
+pub(crate) fn own() -> Option<PathBuf> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let path = Path::new("/sys/fs/cgroup").join(path);

@@ -1,16 +1,18 @@
 //! Tasks as processes: what they see, what they leave, and that nothing of them outlives them.
-use std::sync::Arc;
+
 use std::time::Duration;
 
-use crate::support::{Bench, is_alive, sh, state};
 use runtime_core::log::OutputLimit;
-use runtime_worker::{ProcessEngine, StopSignals, Timing};
+use runtime_process::{ProcessEngine, StopSignals};
+use runtime_worker::Timing;
 use serde_json::{Value, json};
 
+use crate::support::{Fixture, is_alive, sh, state};
+
 async fn log_of(payload: Value) -> (String, String) {
-    let bench = Bench::new().await;
-    let (task_id, state) = bench.outcome(payload).await;
-    (bench.log(&task_id).await, state)
+    let fixture = Fixture::new().await;
+    let (task_id, state) = fixture.outcome(payload).await;
+    (fixture.log(&task_id).await, state)
 }
 
 #[tokio::test]
@@ -45,15 +47,18 @@ async fn a_task_sees_its_own_variables_and_none_of_the_workers() {
 
 #[tokio::test]
 async fn a_task_is_told_who_it_is_and_where() {
-    let bench = Bench::new().await;
-    let (task_id, _) = bench.outcome(json!({ "command": ["env"] })).await;
-    let log = bench.log(&task_id).await;
-    let status = bench.taskcluster.status(&task_id).expect("the task exists");
+    let fixture = Fixture::new().await;
+    let (task_id, _) = fixture.outcome(json!({ "command": ["env"] })).await;
+    let log = fixture.log(&task_id).await;
+    let status = fixture
+        .taskcluster
+        .status(&task_id)
+        .expect("the task exists");
     for (name, value) in [
         ("TASK_ID", &*task_id),
         ("RUN_ID", "0"),
         ("TASK_GROUP_ID", &status.task_group_id),
-        ("TASKCLUSTER_ROOT_URL", bench.taskcluster.root_url()),
+        ("TASKCLUSTER_ROOT_URL", fixture.taskcluster.root_url()),
         ("TASKCLUSTER_WORKER_GROUP", "group"),
     ] {
         let line = format!("\n{name}={value}\n");
@@ -99,6 +104,7 @@ async fn a_command_that_no_program_can_be_told_is_not_started() {
 
 mod lack {
     use std::fs::File;
+    use std::sync::Arc;
 
     use async_trait::async_trait;
     use runtime_core::TaskError;
@@ -145,7 +151,7 @@ mod lack {
 
     #[tokio::test]
     async fn a_machine_that_cannot_start_a_process_is_no_fault_of_the_task() {
-        run_alone("process::lack::no_files").await;
+        run_alone("commands::lack::no_files").await;
     }
 
     /// What the test above runs in a process of its own; elsewhere nothing happens.
@@ -159,10 +165,10 @@ mod lack {
             ..getrlimit(Resource::Nofile)
         };
         setrlimit(Resource::Nofile, few).expect("it may be lowered");
-        let bench = Bench::new().await;
-        let task_id = bench.create(sh("true"));
-        let running = bench.start(bench.worker().plugin(Hoard));
-        let status = bench.resolved(&task_id).await;
+        let fixture = Fixture::new().await;
+        let task_id = fixture.create(sh("true"));
+        let running = fixture.start(fixture.worker().plugin(Hoard));
+        let status = fixture.resolved(&task_id).await;
         running.stop().await;
         assert_eq!(state(&status), "exception/internal-error");
     }
@@ -193,10 +199,10 @@ async fn an_end_by_signal_is_told_as_such() {
 
 #[tokio::test]
 async fn what_a_task_starts_in_the_background_ends_with_it() {
-    let bench = Bench::new().await;
-    let (task_id, state) = bench.outcome(sh("sleep 600 & echo $!")).await;
+    let fixture = Fixture::new().await;
+    let (task_id, state) = fixture.outcome(sh("sleep 600 & echo $!")).await;
     assert_eq!(state, "completed");
-    let log = bench.log(&task_id).await;
+    let log = fixture.log(&task_id).await;
     let pid = log
         .lines()
         .find_map(|line| line.parse::<u32>().ok())
@@ -206,25 +212,24 @@ async fn what_a_task_starts_in_the_background_ends_with_it() {
 
 #[tokio::test]
 async fn a_task_that_must_end_is_interrupted_and_then_asked_to_terminate() {
-    let bench = Bench::new().await;
-    let started = bench.mark("started");
+    let fixture = Fixture::new().await;
+    let started = fixture.mark("started");
     let script = format!(
         "trap 'echo interrupted' INT; trap 'echo terminated; exit 0' TERM; echo > {}; while true; do sleep 0.01; done",
         started.display()
     );
-    let task_id = bench.create(sh(&script));
+    let task_id = fixture.create(sh(&script));
     // There is time for everything before it is killed.
     let ladder = StopSignals::new(Duration::from_millis(100), Duration::from_secs(300));
     let mut timing = Timing::default();
     timing.cancel_poll = Duration::from_millis(50);
     timing.kill_timeout = Duration::from_secs(600);
-    let worker = bench.worker_number(0, Arc::new(ProcessEngine::new().ladder(ladder)));
-    let running = bench.start(worker.timing(timing));
-    bench.file_appears(&started).await;
-    bench.cancel(&task_id);
-    bench.reported(1).await;
+    let worker = fixture.worker_with(ProcessEngine::new().ladder(ladder));
+    let running = fixture.start(worker.timing(timing));
+    fixture.file_appears(&started).await;
+    fixture.cancel(&task_id);
     running.stop().await;
-    let log = bench.log(&task_id).await;
+    let log = fixture.log(&task_id).await;
     let heard = ["interrupted", "terminated"];
     let lines = log.lines().filter(|line| heard.contains(line));
     assert!(lines.eq(heard), "{log}");
@@ -232,19 +237,18 @@ async fn a_task_that_must_end_is_interrupted_and_then_asked_to_terminate() {
 
 #[tokio::test]
 async fn a_task_that_ignores_the_polite_signal_is_killed() {
-    let bench = Bench::new().await;
-    let pid = bench.mark("pid");
+    let fixture = Fixture::new().await;
+    let pid = fixture.mark("pid");
     let script = format!(
         "trap '' TERM; echo $$ > {}; while true; do sleep 0.1; done",
         pid.display()
     );
-    let task_id = bench.create(sh(&script));
-    let running = bench.start(bench.worker());
-    bench.file_appears(&pid).await;
-    bench.cancel(&task_id);
-    bench.reported(1).await;
+    let task_id = fixture.create(sh(&script));
+    let running = fixture.start(fixture.worker());
+    fixture.file_appears(&pid).await;
+    fixture.cancel(&task_id);
     running.stop().await;
-    let pid = bench.pid(&pid);
+    let pid = fixture.pid(&pid);
     assert!(!is_alive(pid), "process {pid} still runs");
 }
 
@@ -267,25 +271,25 @@ mod artifacts {
 
     #[tokio::test]
     async fn files_and_folders_are_uploaded_under_their_names() {
-        let bench = Bench::new().await;
+        let fixture = Fixture::new().await;
         let script = "mkdir -p out/deep; echo one > out/one.txt; echo two > out/deep/two.txt";
         let artifact = json!({ "name": "public/out", "type": "directory", "path": "out" });
-        let (task_id, state) = bench.outcome(payload(script, artifact)).await;
+        let (task_id, state) = fixture.outcome(payload(script, artifact)).await;
         assert_eq!(state, "completed");
-        assert_eq!(bench.text(&task_id, "public/out/one.txt").await, "one\n");
+        assert_eq!(fixture.text(&task_id, "public/out/one.txt").await, "one\n");
         assert_eq!(
-            bench.text(&task_id, "public/out/deep/two.txt").await,
+            fixture.text(&task_id, "public/out/deep/two.txt").await,
             "two\n"
         );
     }
 
     #[tokio::test]
     async fn a_missing_file_becomes_an_error_artifact_and_fails_the_task() {
-        let bench = Bench::new().await;
+        let fixture = Fixture::new().await;
         let artifact = json!({ "name": "public/a", "type": "file", "path": "a" });
-        let (task_id, state) = bench.outcome(payload("true", artifact)).await;
+        let (task_id, state) = fixture.outcome(payload("true", artifact)).await;
         assert_eq!(state, "failed");
-        let artifacts = bench
+        let artifacts = fixture
             .taskcluster
             .artifacts(&task_id, 0)
             .expect("the task exists");
@@ -302,23 +306,23 @@ mod artifacts {
 
     #[tokio::test]
     async fn a_missing_optional_file_is_fine_and_prints_no_error() {
-        let bench = Bench::new().await;
+        let fixture = Fixture::new().await;
         let artifact = json!({ "name": "public/a", "type": "file", "path": "a", "optional": true });
-        let (task_id, state) = bench.outcome(payload("true", artifact)).await;
+        let (task_id, state) = fixture.outcome(payload("true", artifact)).await;
         assert_eq!(state, "completed");
-        assert!(!bench.log(&task_id).await.contains("[taskcluster:error]"));
+        assert!(!fixture.log(&task_id).await.contains("[taskcluster:error]"));
     }
 
     #[tokio::test]
     async fn links_out_of_the_folder_are_not_followed() {
-        let bench = Bench::new().await;
+        let fixture = Fixture::new().await;
         for path in ["link", "../../etc/passwd", "/etc/passwd"] {
             let artifact = json!({ "name": "public/a", "type": "file", "path": path });
-            let task_id = bench.create(payload("ln -s /etc/passwd link", artifact));
-            let running = bench.start(bench.worker());
-            bench.resolved(&task_id).await;
+            let task_id = fixture.create(payload("ln -s /etc/passwd link", artifact));
+            let running = fixture.start(fixture.worker());
+            fixture.resolved(&task_id).await;
             assert!(
-                bench
+                fixture
                     .log(&task_id)
                     .await
                     .contains("leads out of the folder of the task"),
@@ -331,12 +335,12 @@ mod artifacts {
 
 #[tokio::test]
 async fn output_over_the_limit_keeps_its_head_and_its_end() {
-    let bench = Bench::new().await;
-    let worker = bench.worker().output_limit(OutputLimit::new(200, 100));
-    let running = bench.start(worker);
-    let task_id = bench.create(sh("seq 1000"));
-    bench.resolved(&task_id).await;
-    let log = bench.log(&task_id).await;
+    let fixture = Fixture::new().await;
+    let worker = fixture.worker().output_limit(OutputLimit::new(200, 100));
+    let running = fixture.start(worker);
+    let task_id = fixture.create(sh("seq 1000"));
+    fixture.resolved(&task_id).await;
+    let log = fixture.log(&task_id).await;
     running.stop().await;
     assert!(
         log.contains("\n1\n2\n3\n") && log.contains("\n999\n1000\n["),

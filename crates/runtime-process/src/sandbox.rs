@@ -8,24 +8,24 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use runtime_core::{BoxError, TaskError, error_chain};
+use runtime_worker::{Exit, ExtractError, ResultSet, Sandbox};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::builder::ProcessBuilder;
-use super::child::{Child, Deadline};
-use super::folder::TaskFolder;
-use crate::engine::{Exit, ExtractError, ResultSet, Sandbox};
+use crate::builder::ProcessBuilder;
+use crate::child::{Child, Deadline};
+use crate::folder::TaskFolder;
 
 /// Runs the commands in a task of its own, so that they go on whoever waits.
-pub(super) struct ProcessSandbox {
+pub(crate) struct ProcessSandbox {
     deadline: watch::Sender<Option<Instant>>,
     result: watch::Receiver<Option<Result<Arc<ProcessResult>, Arc<str>>>>,
     runner: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl ProcessSandbox {
-    pub(super) fn start(builder: ProcessBuilder) -> Self {
+    pub(crate) fn start(builder: ProcessBuilder) -> Self {
         let (deadline, asked) = watch::channel(None);
         let (sender, result) = watch::channel(None);
         let runner = tokio::spawn(async move {

@@ -8,14 +8,14 @@ use tokio::io::{AsyncRead, BufReader};
 use tokio::task::JoinSet;
 
 /// Copies output to the log until nobody can write any more.
-pub(super) struct Output {
+pub(crate) struct Output {
     pumps: JoinSet<io::Result<()>>,
 }
 
 impl Output {
     /// Makes one pipe for both streams, so that the log keeps their order.
     #[cfg(unix)]
-    pub(super) fn pipe(log: LogDrain) -> io::Result<(Self, io::PipeWriter)> {
+    pub(crate) fn pipe(log: LogDrain) -> io::Result<(Self, io::PipeWriter)> {
         let (reader, writer) = io::pipe()?;
         let reader = tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into())?;
         let pumps = JoinSet::from_iter([pump(reader, log)]);
@@ -24,7 +24,7 @@ impl Output {
 
     /// Starts `command` with a pipe for each stream.
     #[cfg(not(unix))]
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         mut command: tokio::process::Command,
         log: LogDrain,
     ) -> io::Result<(tokio::process::Child, Self)> {
@@ -47,7 +47,7 @@ impl Output {
     /// Waits for the last output, but not for a process that left the group and keeps the pipe open.
     ///
     /// What the log's drains hold back is in the log afterwards.
-    pub(super) async fn drain(&mut self, limit: Duration) -> io::Result<()> {
+    pub(crate) async fn drain(&mut self, limit: Duration) -> io::Result<()> {
         let all = async {
             while let Some(ended) = self.pumps.join_next().await {
                 ended.map_err(io::Error::other)??;

@@ -5,13 +5,13 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use runtime_core::{MalformedPayloadError, StorageReservation, TemporaryFolder, TemporaryStorage};
+use runtime_worker::ExtractError;
 
-use super::copy::{Copy, CopyError};
-use crate::engine::ExtractError;
+use crate::copy::{Copy, CopyError};
 
 /// The folder that a task starts in.
 #[derive(Debug)]
-pub(super) struct TaskFolder {
+pub(crate) struct TaskFolder {
     folder: TemporaryFolder,
     /// Folders elsewhere that were brought in, by their real paths.
     attached: Vec<PathBuf>,
@@ -22,7 +22,7 @@ pub(super) struct TaskFolder {
 }
 
 impl TaskFolder {
-    pub(super) fn create(storage: &TemporaryStorage) -> io::Result<Self> {
+    pub(crate) fn create(storage: &TemporaryStorage) -> io::Result<Self> {
         Ok(Self {
             folder: storage.new_folder("task")?,
             attached: Vec::new(),
@@ -31,13 +31,13 @@ impl TaskFolder {
         })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Links a folder of this machine to `target`. A link, because what is behind it stays where the
     /// cache keeps it, whatever happens to the task.
-    pub(super) fn attach_folder(
+    pub(crate) fn attach_folder(
         &mut self,
         source: &Path,
         target: &str,
@@ -52,7 +52,7 @@ impl TaskFolder {
     }
 
     /// Has a file or a folder of this machine copied to `target`, so that the task cannot change the original.
-    pub(super) fn attach_copy(
+    pub(crate) fn attach_copy(
         &mut self,
         source: &Path,
         target: &str,
@@ -67,17 +67,17 @@ impl TaskFolder {
         Ok(())
     }
 
-    pub(super) fn awaits_copies(&self) -> bool {
+    pub(crate) fn awaits_copies(&self) -> bool {
         !self.copies.is_empty()
     }
 
     /// How many bytes the copies will have together. It blocks for as long as it takes to look.
-    pub(super) fn size_of_copies(&self) -> u64 {
+    pub(crate) fn size_of_copies(&self) -> u64 {
         self.copies.iter().map(Copy::size).sum()
     }
 
     /// Makes the copies in the room that is kept for them. It blocks for as long as that takes.
-    pub(super) fn make_copies(&mut self, mut room: StorageReservation) -> Result<(), CopyError> {
+    pub(crate) fn make_copies(&mut self, mut room: StorageReservation) -> Result<(), CopyError> {
         self.copies.drain(..).try_for_each(|copy| copy.make())?;
         room.written(room.bytes());
         self.room = Some(room);
@@ -85,7 +85,7 @@ impl TaskFolder {
     }
 
     /// Finds what the task left at `path`, which links must not lead out of.
-    pub(super) fn find(&self, path: &str) -> Result<PathBuf, ExtractError> {
+    pub(crate) fn find(&self, path: &str) -> Result<PathBuf, ExtractError> {
         let wrap = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ExtractError::Missing {
                 path: path.to_owned(),

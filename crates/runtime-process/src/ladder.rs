@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A signal of the ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signal {
+pub(crate) enum Signal {
     Interrupt,
     Terminate,
     Kill,
@@ -14,7 +14,7 @@ pub(super) enum Signal {
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use runtime_worker::StopSignals;
+/// # use runtime_process::StopSignals;
 /// let ladder = StopSignals::new(Duration::from_secs(7), Duration::from_secs(3));
 /// # let _ = ladder;
 /// ```
@@ -35,7 +35,7 @@ impl StopSignals {
     }
 
     /// The polite signals, each with its time, made to fit into `within`.
-    pub(super) fn steps(self, within: Duration) -> impl Iterator<Item = (Signal, Duration)> {
+    pub(crate) fn steps(self, within: Duration) -> impl Iterator<Item = (Signal, Duration)> {
         let whole = self.interrupt.saturating_add(self.terminate);
         let share = (within.as_secs_f64() / whole.as_secs_f64().max(f64::MIN_POSITIVE)).min(1.0);
         [

@@ -1,0 +1,230 @@
+//! A worker with the process engine on an embedded Taskcluster.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime_client::TaskclusterDeployment;
+use runtime_core::clock::SystemClock;
+use runtime_core::webhook::NoWebHookServer;
+use runtime_core::{
+    CredentialsWatch, Environment, LifeCycleTracker, Monitor, Stoppable as _, TemporaryStorage,
+    WorkerIdentity,
+};
+use runtime_gc::ResourceTracker;
+use runtime_mocks::taskcluster::{TaskStatus, Taskcluster};
+use runtime_process::{ProcessEngine, StopSignals};
+use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
+use runtime_worker::{Timing, Worker, WorkerBuilder};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+/// The task queue of the tests. Each test has its own Taskcluster.
+const QUEUE: &str = "test/linux";
+
+/// Set in a process that runs one test alone.
+const ALONE: &str = "RUNTIME_PROCESS_TEST_ALONE";
+
+/// An embedded Taskcluster and the folders of a worker.
+pub(crate) struct Fixture {
+    pub(crate) taskcluster: Taskcluster,
+    storage: TempDir,
+    marks: TempDir,
+}
+
+/// A worker that runs in the background.
+pub(crate) struct Running {
+    stop: LifeCycleTracker,
+    worker: JoinHandle<()>,
+}
+
+impl Running {
+    /// Stops the worker gracefully and waits for its end.
+    pub(crate) async fn stop(self) {
+        self.stop.stop_gracefully();
+        let ended = within_a_minute(self.worker).await;
+        ended.expect("the worker does not panic");
+    }
+}
+
+impl Fixture {
+    pub(crate) async fn new() -> Self {
+        // A worker that stops gracefully waits for its claim, so an empty claim must return soon.
+        let builder = Taskcluster::builder().long_poll(Duration::from_millis(100));
+        Self {
+            taskcluster: builder.start().await.expect("a free port"),
+            storage: tempfile::tempdir().expect("a folder for the test"),
+            marks: tempfile::tempdir().expect("a folder for the test"),
+        }
+    }
+
+    /// Returns a worker whose tasks have little time to obey a signal.
+    pub(crate) fn worker(&self) -> WorkerBuilder {
+        self.worker_with(engine())
+    }
+
+    pub(crate) fn worker_with(&self, engine: ProcessEngine) -> WorkerBuilder {
+        let root_url = self.taskcluster.root_url();
+        let deployment = TaskclusterDeployment::new(root_url).expect("a valid root URL");
+        let credentials = self.taskcluster.credentials();
+        Worker::builder(Arc::new(deployment), self.environment(), Arc::new(engine))
+            .credentials(CredentialsWatch::fixed(Some(credentials)))
+            .timing(timing())
+            .plugin(TaskLog::new())
+            .plugin(plugins::TaskEnvVars)
+            .plugin(MaxRunTime::default())
+            .plugin(ExitStatus)
+            .plugin(Artifacts)
+    }
+
+    fn environment(&self) -> Environment {
+        Environment {
+            resource_tracker: ResourceTracker::detached(),
+            storage: TemporaryStorage::open(self.storage.path()).expect("the folder is ours"),
+            web_hooks: Arc::new(NoWebHookServer),
+            monitor: Monitor::null(),
+            stop: Arc::new(LifeCycleTracker::new()),
+            identity: WorkerIdentity {
+                root_url: self.taskcluster.root_url().to_owned(),
+                task_queue_id: QUEUE.to_owned(),
+                worker_group: "group".to_owned(),
+                worker_id: format!("worker-{}", std::process::id()),
+            },
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    pub(crate) fn start(&self, worker: WorkerBuilder) -> Running {
+        let worker = worker.build().expect("the parts fit together");
+        let stop = LifeCycleTracker::new();
+        let tracker = stop.clone();
+        let worker = tokio::spawn(async move { worker.run_until(&tracker).await });
+        Running { stop, worker }
+    }
+
+    pub(crate) fn create(&self, payload: Value) -> String {
+        let definition = json!({ "taskQueueId": QUEUE, "payload": payload });
+        let task_id = self.taskcluster.create_task(definition);
+        task_id.expect("a valid definition")
+    }
+
+    pub(crate) fn cancel(&self, task_id: &str) {
+        let cancelled = self.taskcluster.cancel_task(task_id);
+        cancelled.expect("the task exists and is unresolved");
+    }
+
+    pub(crate) async fn resolved(&self, task_id: &str) -> TaskStatus {
+        let status = within_a_minute(self.taskcluster.wait_until_resolved(task_id)).await;
+        status.expect("the task exists")
+    }
+
+    /// Creates a task, runs it, and returns its id and resolution, such as `completed` or `exception/canceled`.
+    pub(crate) async fn outcome(&self, payload: Value) -> (String, String) {
+        let task_id = self.create(payload);
+        let running = self.start(self.worker());
+        let status = self.resolved(&task_id).await;
+        running.stop().await;
+        (task_id, state(&status))
+    }
+
+    pub(crate) async fn log(&self, task_id: &str) -> String {
+        self.text(task_id, "public/logs/live_backing.log").await
+    }
+
+    pub(crate) async fn text(&self, task_id: &str, artifact: &str) -> String {
+        let stored = self.taskcluster.read_artifact(task_id, artifact).await;
+        let stored = stored.expect("the artifact exists");
+        String::from_utf8(stored.decoded().expect("valid gzip").to_vec()).expect("text")
+    }
+
+    /// Returns the path of a file that a task may write, outside of the worker's folder.
+    pub(crate) fn mark(&self, name: &str) -> PathBuf {
+        self.marks.path().join(name)
+    }
+
+    /// Waits until a task has written a line to a file.
+    pub(crate) async fn file_appears(&self, path: &Path) {
+        until(|| fs::read_to_string(path).is_ok_and(|text| text.ends_with('\n'))).await;
+    }
+
+    pub(crate) fn pid(&self, mark: &Path) -> u32 {
+        let pid = fs::read_to_string(mark).expect("the task wrote its process id");
+        pid.trim().parse().expect("a number")
+    }
+
+    /// Fails if anything of the worker is left on disk, except for the lock of its folder.
+    pub(crate) fn assert_nothing_is_left(&self) {
+        let entries = fs::read_dir(self.storage.path()).expect("the folder is there");
+        let names = entries.flatten().map(|entry| entry.file_name());
+        let left: Vec<_> = names.filter(|name| name != ".lock").collect();
+        assert_eq!(left, [""; 0], "on disk");
+    }
+}
+
+pub(crate) fn engine() -> ProcessEngine {
+    ProcessEngine::new().ladder(StopSignals::new(Duration::ZERO, Duration::from_millis(200)))
+}
+
+fn timing() -> Timing {
+    let mut timing = Timing::default();
+    timing.cancel_poll = Duration::from_millis(50);
+    timing.claim_pause = Duration::from_millis(50);
+    timing.empty_claim_delay = Duration::from_millis(10);
+    timing.kill_timeout = Duration::from_secs(2);
+    timing
+}
+
+pub(crate) fn state(status: &TaskStatus) -> String {
+    let state = format!("{:?}", status.state).to_lowercase();
+    match status.reason_resolved() {
+        Some(reason) if state == "exception" => format!("exception/{reason}"),
+        _ => state,
+    }
+}
+
+pub(crate) fn sh(script: &str) -> Value {
+    json!({ "command": ["sh", "-c", script] })
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    within_a_minute(async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+async fn within_a_minute<T>(work: impl Future<Output = T>) -> T {
+    let limit = Duration::from_secs(60);
+    let done = tokio::time::timeout(limit, work).await;
+    done.expect("it takes less than a minute")
+}
+
+/// Reports whether a process runs; a zombie does not.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+/// Reports whether [`run_alone`] started this process.
+pub(crate) fn is_alone() -> bool {
+    std::env::var_os(ALONE).is_some()
+}
+
+/// Runs a test of this program in another process, since it changes a limit of its process.
+pub(crate) async fn run_alone(test: &str) {
+    let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
+    command
+        .args(["--exact", test, "--nocapture"])
+        .env(ALONE, "1");
+    let output = tokio::task::spawn_blocking(move || command.output()).await;
+    let output = output.expect("no panic").expect("this program starts");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("1 passed"), "no test `{test}`: {text}");
+}
