@@ -58,7 +58,7 @@ pub struct ConstructionProgress {
     /// How much there is to do, if that is known.
     pub total: Option<u64>,
     /// What is being done.
-    pub what: String,
+    pub activity: String,
 }
 
 /// A construction, as its constructor sees it. A clone is the same.
@@ -89,9 +89,9 @@ impl ConstructionContext {
     /// Tells everybody who waits how far it is.
     ///
     /// It never waits: who listens too slowly misses the steps in between, and gets the newest.
-    pub fn progress(&self, done: u64, total: Option<u64>, what: impl Into<String>) {
-        let what = what.into();
+    pub fn progress(&self, done: u64, total: Option<u64>, activity: impl Into<String>) {
+        let activity = activity.into();
         self.progress
-            .send_replace(ConstructionProgress { done, total, what });
+            .send_replace(ConstructionProgress { done, total, activity });
     }
 }

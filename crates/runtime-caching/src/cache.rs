@@ -8,7 +8,7 @@ use runtime_gc::{DisposableResource, InUse, ResourceTracker};
 
 use crate::construction::{Construction, Site, Waiter};
 use crate::entry::{Entry, Parts};
-use crate::inner::{Inner, Key, Phase, Seen, Slot};
+use crate::inner::{Inner, CacheKey, Phase, Seen, Slot};
 use crate::sys::spawn;
 use crate::{ConstructionProgress, Constructor, Handle, Lookup, RequireError, Resource};
 
@@ -34,14 +34,14 @@ pub enum Uncommitted {
 /// A cache of resources `R` by keys `K`. A clone is cheap and is the same cache.
 ///
 /// What it holds is registered with the collector, which frees what nobody uses when room is needed.
-pub struct Cache<K: Key, R: Resource> {
+pub struct Cache<K: CacheKey, R: Resource> {
     inner: Arc<Inner<K, R>>,
 }
 
 /// An entry of a cache, as the filter of a purge sees it.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Cached<'a, K, R> {
+pub struct CachedEntry<'a, K, R> {
     /// Its key.
     pub key: &'a K,
     /// When its construction began.
@@ -50,7 +50,7 @@ pub struct Cached<'a, K, R> {
     pub resource: Option<&'a R>,
 }
 
-impl<K: Key, R: Resource> Cache<K, R> {
+impl<K: CacheKey, R: Resource> Cache<K, R> {
     /// An empty cache. Its name is for reports.
     pub fn new(
         name: &str,
@@ -149,7 +149,7 @@ impl<K: Key, R: Resource> Cache<K, R> {
             value,
             created,
             serial: self.inner.serial(),
-            resource: DisposableResource::idle_since(idle),
+            resource: DisposableResource::with_idle_time(idle),
         });
         let adopted = self.inner.adopt(&entry);
         entry.register();
@@ -164,7 +164,7 @@ impl<K: Key, R: Resource> Cache<K, R> {
     ///
     /// What is being made is offered as well. Those who wait for it still get it, nobody else does.
     /// Returns how many were chosen.
-    pub fn purge(&self, filter: impl Fn(&Cached<'_, K, R>) -> bool) -> usize {
+    pub fn purge(&self, filter: impl Fn(&CachedEntry<'_, K, R>) -> bool) -> usize {
         let seen = self.inner.look();
         let chosen = seen.into_iter().filter(|it| filter(&it.cached()));
         chosen.filter(|it| self.purge_one(it)).count()
@@ -284,19 +284,19 @@ impl<K: Key, R: Resource> Cache<K, R> {
         match (&slot.phase, self.inner.sharing) {
             (Phase::Building(_), _) => None,
             (Phase::Ready(entry), Sharing::Shared) => InUse::new(Arc::clone(entry)),
-            (Phase::Ready(entry), Sharing::Exclusive(_)) => InUse::alone(Arc::clone(entry)),
+            (Phase::Ready(entry), Sharing::Exclusive(_)) => InUse::exclusive(Arc::clone(entry)),
         }
     }
 }
 
-enum Found<K: Key, R: Resource> {
+enum Found<K: CacheKey, R: Resource> {
     Ready(InUse<Entry<K, R>>),
     Building(Waiter<K, R>, Lookup),
 }
 
-impl<K: Key, R: Resource> Seen<K, R> {
-    fn cached(&self) -> Cached<'_, K, R> {
-        Cached {
+impl<K: CacheKey, R: Resource> Seen<K, R> {
+    fn cached(&self) -> CachedEntry<'_, K, R> {
+        CachedEntry {
             key: &self.key,
             created: self.created,
             resource: self.entry.as_ref().map(|entry| &entry.value),
@@ -304,7 +304,7 @@ impl<K: Key, R: Resource> Seen<K, R> {
     }
 }
 
-impl<K: Key, R: Resource> Clone for Cache<K, R> {
+impl<K: CacheKey, R: Resource> Clone for Cache<K, R> {
     fn clone(&self) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
@@ -312,7 +312,7 @@ impl<K: Key, R: Resource> Clone for Cache<K, R> {
     }
 }
 
-impl<K: Key, R: Resource> fmt::Debug for Cache<K, R> {
+impl<K: CacheKey, R: Resource> fmt::Debug for Cache<K, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
             .field("name", &self.inner.name)

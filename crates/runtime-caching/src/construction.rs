@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use runtime_gc::{DisposableResource, InUse};
 
 use crate::entry::{Entry, Parts};
-use crate::inner::{Inner, Key};
+use crate::inner::{Inner, CacheKey};
 use crate::sys::watch;
 use crate::{ConstructionContext, ConstructionProgress, Constructor, RequireError, Resource};
 
@@ -19,20 +19,20 @@ use crate::{ConstructionContext, ConstructionProgress, Constructor, RequireError
 type Outcome<K, R> = Result<InUse<Entry<K, R>>, RequireError>;
 
 /// A construction that runs, as the map holds it: one pointer, so that the slots of what is made stay small.
-pub(crate) struct Construction<K: Key, R: Resource>(Arc<Work<K, R>>);
+pub(crate) struct Construction<K: CacheKey, R: Resource>(Arc<Work<K, R>>);
 
-struct Work<K: Key, R: Resource> {
+struct Work<K: CacheKey, R: Resource> {
     build: ConstructionContext,
     outcome: watch::Sender<Option<Outcome<K, R>>>,
 }
 
 /// Somebody who waits. When all have left, the construction is cancelled.
-pub(crate) struct Waiter<K: Key, R: Resource> {
+pub(crate) struct Waiter<K: CacheKey, R: Resource> {
     outcome: watch::Receiver<Option<Outcome<K, R>>>,
     progress: watch::Receiver<ConstructionProgress>,
 }
 
-impl<K: Key, R: Resource> Construction<K, R> {
+impl<K: CacheKey, R: Resource> Construction<K, R> {
     /// To be put into the map, and to be run.
     pub(crate) fn new() -> Self {
         Self(Arc::new(Work {
@@ -62,7 +62,7 @@ impl<K: Key, R: Resource> Construction<K, R> {
 }
 
 /// Where the work is done. If it is dropped half-way, those who wait are told.
-pub(crate) struct Site<K: Key, R: Resource> {
+pub(crate) struct Site<K: CacheKey, R: Resource> {
     cache: Arc<Inner<K, R>>,
     key: K,
     serial: u64,
@@ -70,7 +70,7 @@ pub(crate) struct Site<K: Key, R: Resource> {
     is_settled: bool,
 }
 
-impl<K: Key, R: Resource> Site<K, R> {
+impl<K: CacheKey, R: Resource> Site<K, R> {
     pub(crate) fn new(
         cache: &Arc<Inner<K, R>>,
         key: &K,
@@ -173,7 +173,7 @@ impl<K: Key, R: Resource> Site<K, R> {
     }
 }
 
-impl<K: Key, R: Resource> Drop for Site<K, R> {
+impl<K: CacheKey, R: Resource> Drop for Site<K, R> {
     fn drop(&mut self) {
         if !self.is_settled {
             self.settle(Err(self.error(Trouble::RuntimeShutdown)));
@@ -181,7 +181,7 @@ impl<K: Key, R: Resource> Drop for Site<K, R> {
     }
 }
 
-impl<K: Key, R: Resource> Waiter<K, R> {
+impl<K: CacheKey, R: Resource> Waiter<K, R> {
     /// Waits for the end, and tells `listener` each step that it is quick enough to see, also the last.
     ///
     /// `None` if the construction was never run.

@@ -10,12 +10,12 @@ use runtime_gc::{
     CostClass, Disposable, DisposableResource, DisposeError, Footprint, ResourceId, ResourceTracker,
 };
 
-use crate::inner::{Inner, Key};
+use crate::inner::{Inner, CacheKey};
 use crate::{Resource, Sharing};
 
 /// What a hit needs comes first, beside the count of the `Arc` around it: most of a hit is waiting for memory.
 #[repr(C)]
-pub(crate) struct Entry<K: Key, R: Resource> {
+pub(crate) struct Entry<K: CacheKey, R: Resource> {
     resource: DisposableResource,
     pub(crate) value: R,
     pub(crate) key: K,
@@ -39,7 +39,7 @@ pub(crate) struct Parts<K, R> {
     pub(crate) resource: DisposableResource,
 }
 
-impl<K: Key, R: Resource> Entry<K, R> {
+impl<K: CacheKey, R: Resource> Entry<K, R> {
     pub(crate) fn new(cache: &Arc<Inner<K, R>>, parts: Parts<K, R>) -> Self {
         Self {
             key: parts.key,
@@ -104,7 +104,7 @@ impl<K: Key, R: Resource> Entry<K, R> {
 }
 
 #[async_trait]
-impl<K: Key, R: Resource> Disposable for Entry<K, R> {
+impl<K: CacheKey, R: Resource> Disposable for Entry<K, R> {
     fn resource(&self) -> &DisposableResource {
         &self.resource
     }
@@ -136,9 +136,9 @@ impl<K: Key, R: Resource> Disposable for Entry<K, R> {
 }
 
 /// A disposal after which it is out of the cache, also if it is cut off or panics.
-struct Leaving<'a, K: Key, R: Resource>(Option<&'a Entry<K, R>>);
+struct Leaving<'a, K: CacheKey, R: Resource>(Option<&'a Entry<K, R>>);
 
-impl<K: Key, R: Resource> Drop for Leaving<'_, K, R> {
+impl<K: CacheKey, R: Resource> Drop for Leaving<'_, K, R> {
     fn drop(&mut self) {
         if let Some(entry) = self.0 {
             entry.leave_cache();
@@ -146,7 +146,7 @@ impl<K: Key, R: Resource> Drop for Leaving<'_, K, R> {
     }
 }
 
-impl<K: Key, R: Resource> fmt::Debug for Entry<K, R> {
+impl<K: CacheKey, R: Resource> fmt::Debug for Entry<K, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
             .field("key", &self.key)

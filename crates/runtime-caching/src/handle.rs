@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use runtime_gc::InUse;
 
 use crate::entry::Entry;
-use crate::inner::Key;
+use crate::inner::CacheKey;
 use crate::{Resource, Sharing, Uncommitted};
 
 /// A resource that stays there for as long as this does. Dropping it gives the resource back.
@@ -15,7 +15,7 @@ use crate::{Resource, Sharing, Uncommitted};
 /// From an exclusive cache it is the only one of its copy, and its holder may change the resource. Then
 /// [`commit`](Self::commit) says that it is fit for the next user. Without, it is disposed of, unless
 /// the cache was told to [keep](Uncommitted::Keep) it: a task that was killed half-way leaves nothing behind.
-pub struct Handle<K: Key, R: Resource> {
+pub struct Handle<K: CacheKey, R: Resource> {
     pin: InUse<Entry<K, R>>,
     /// What to do with it when it is given back.
     end: End,
@@ -39,7 +39,7 @@ enum End {
     Discard,
 }
 
-impl<K: Key, R: Resource> Handle<K, R> {
+impl<K: CacheKey, R: Resource> Handle<K, R> {
     pub(crate) fn new(pin: InUse<Entry<K, R>>, sharing: Sharing, lookup: Lookup) -> Self {
         let end = match sharing {
             Sharing::Shared | Sharing::Exclusive(Uncommitted::Keep) => End::Keep,
@@ -80,7 +80,7 @@ impl<K: Key, R: Resource> Handle<K, R> {
     }
 }
 
-impl<K: Key, R: Resource> Deref for Handle<K, R> {
+impl<K: CacheKey, R: Resource> Deref for Handle<K, R> {
     type Target = R;
 
     fn deref(&self) -> &R {
@@ -88,7 +88,7 @@ impl<K: Key, R: Resource> Deref for Handle<K, R> {
     }
 }
 
-impl<K: Key, R: Resource> Drop for Handle<K, R> {
+impl<K: CacheKey, R: Resource> Drop for Handle<K, R> {
     fn drop(&mut self) {
         if self.end == End::Discard {
             self.pin.discard();
@@ -96,7 +96,7 @@ impl<K: Key, R: Resource> Drop for Handle<K, R> {
     }
 }
 
-impl<K: Key, R: Resource> fmt::Debug for Handle<K, R> {
+impl<K: CacheKey, R: Resource> fmt::Debug for Handle<K, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")
             .field("key", self.key())

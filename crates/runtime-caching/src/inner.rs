@@ -20,11 +20,11 @@ use crate::sys::{Mutex, MutexGuard, SHARDS};
 use crate::{Constructor, Resource, Sharing};
 
 /// What a key has to be.
-pub trait Key: Clone + Eq + Hash + fmt::Debug + Send + Sync + 'static {}
+pub trait CacheKey: Clone + Eq + Hash + fmt::Debug + Send + Sync + 'static {}
 
-impl<K: Clone + Eq + Hash + fmt::Debug + Send + Sync + 'static> Key for K {}
+impl<K: Clone + Eq + Hash + fmt::Debug + Send + Sync + 'static> CacheKey for K {}
 
-pub(crate) struct Inner<K: Key, R: Resource> {
+pub(crate) struct Inner<K: CacheKey, R: Resource> {
     pub(crate) name: Arc<str>,
     pub(crate) sharing: Sharing,
     pub(crate) tracker: ResourceTracker,
@@ -41,26 +41,26 @@ struct Apart<T>(Mutex<T>);
 /// The slots of the keys whose hashes fall here. A key has as many as there are copies.
 pub(crate) type Shard<K, R> = HashTable<Slot<K, R>>;
 
-pub(crate) struct Slot<K: Key, R: Resource> {
+pub(crate) struct Slot<K: CacheKey, R: Resource> {
     pub(crate) key: K,
     pub(crate) serial: u64,
     pub(crate) phase: Phase<K, R>,
 }
 
-pub(crate) enum Phase<K: Key, R: Resource> {
+pub(crate) enum Phase<K: CacheKey, R: Resource> {
     Building(Construction<K, R>),
     Ready(Arc<Entry<K, R>>),
 }
 
 /// What a purge gets to see of a slot.
-pub(crate) struct Seen<K: Key, R: Resource> {
+pub(crate) struct Seen<K: CacheKey, R: Resource> {
     pub(crate) key: K,
     pub(crate) serial: u64,
     pub(crate) created: SystemTime,
     pub(crate) entry: Option<Arc<Entry<K, R>>>,
 }
 
-impl<K: Key, R: Resource> Inner<K, R> {
+impl<K: CacheKey, R: Resource> Inner<K, R> {
     pub(crate) fn new(
         name: &str,
         sharing: Sharing,
@@ -173,7 +173,7 @@ impl<K: Key, R: Resource> Inner<K, R> {
     }
 }
 
-impl<K: Key, R: Resource> Slot<K, R> {
+impl<K: CacheKey, R: Resource> Slot<K, R> {
     /// Whether nobody can use what is in it any more.
     fn is_going(&self) -> bool {
         matches!(&self.phase, Phase::Ready(entry) if entry.is_going())
@@ -193,7 +193,7 @@ impl<K: Key, R: Resource> Slot<K, R> {
     }
 }
 
-impl<K: Key, R: Resource> Drop for Inner<K, R> {
+impl<K: CacheKey, R: Resource> Drop for Inner<K, R> {
     fn drop(&mut self) {
         // Nobody can ask for them any more. Those in use go when they are given back.
         for entry in self.look().into_iter().filter_map(|seen| seen.entry) {

@@ -67,13 +67,13 @@ mod sys;
 mod models;
 
 pub use build::{ConstructionContext, ConstructionProgress, Constructor};
-pub use cache::{Cache, Cached, Sharing, Uncommitted};
+pub use cache::{Cache, CachedEntry, Sharing, Uncommitted};
 pub use error::RequireError;
 pub use folders::{
     CachedFolder, CommitError, FolderCache, FolderCacheBuilder, FolderHandle, FolderKey, NewFolder,
     OpenCacheError, SweepReport,
 };
 pub use handle::{Handle, Lookup};
-pub use inner::Key;
+pub use inner::CacheKey;
 pub use json::JsonKey;
 pub use resource::Resource;

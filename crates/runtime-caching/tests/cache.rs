@@ -163,7 +163,7 @@ async fn progress_reaches_every_waiter_and_a_slow_listener_holds_up_nobody() {
         tokio::spawn(async move {
             let mut steps = Vec::new();
             let listener =
-                |step: &runtime_caching::ConstructionProgress| steps.push(step.what.clone());
+                |step: &runtime_caching::ConstructionProgress| steps.push(step.activity.clone());
             cache.require_with(&key("a"), listener).await.unwrap();
             steps
         })

@@ -221,7 +221,7 @@ async fn what_is_adopted_is_as_old_as_it_says() {
     assert!(adopt(60));
     assert!(!adopt(5), "a shared cache has one of each");
     let text = place.collector.explain().to_string();
-    assert!(text.contains("stays: idle for 60 s"), "{text}");
+    assert!(text.contains("keep: idle for 60 s"), "{text}");
     assert_eq!(place.left().await, 1);
     let found = place.cache.require(&"a").await.unwrap();
     assert_eq!((found.lookup(), found.created()), (Lookup::Hit, long_ago));

@@ -49,17 +49,17 @@ pub struct GcConfig {
     /// How long one disposal is counted on. After that it goes on, others go in its place, and a report names it.
     #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
-    pub dispose_patience: Duration,
+    pub dispose_soft_timeout: Duration,
     /// How long a failed disposal waits until it is tried again; doubled with each failure.
     #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
-    pub retry_first: Duration,
+    pub retry_initial_delay: Duration,
     /// The longest wait between two tries.
     #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
-    pub retry_longest: Duration,
+    pub retry_max_delay: Duration,
     /// How many disposals run at a time.
-    pub parallel: usize,
+    pub max_parallel_disposals: usize,
 }
 
 impl Default for GcConfig {
@@ -71,10 +71,10 @@ impl Default for GcConfig {
             expensive: GcLimits::default(),
             interval: Duration::from_secs(60),
             dispose_timeout: Duration::from_secs(5 * 60),
-            dispose_patience: Duration::from_secs(20),
-            retry_first: Duration::from_secs(5),
-            retry_longest: Duration::from_secs(10 * 60),
-            parallel: 4,
+            dispose_soft_timeout: Duration::from_secs(20),
+            retry_initial_delay: Duration::from_secs(5),
+            retry_max_delay: Duration::from_secs(10 * 60),
+            max_parallel_disposals: 4,
         }
     }
 }
@@ -90,11 +90,11 @@ impl GcConfig {
         }
     }
 
-    pub(crate) fn retry_after(&self, failures: u32) -> Duration {
+    pub(crate) fn retry_delay(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(20);
-        self.retry_first
+        self.retry_initial_delay
             .saturating_mul(1 << doublings)
-            .min(self.retry_longest)
+            .min(self.retry_max_delay)
     }
 }
 
@@ -206,8 +206,8 @@ mod tests {
     #[test]
     fn the_wait_between_tries_doubles_up_to_the_longest() {
         let config = GcConfig::default();
-        assert_eq!(config.retry_after(1), Duration::from_secs(5));
-        assert_eq!(config.retry_after(3), Duration::from_secs(20));
-        assert_eq!(config.retry_after(u32::MAX), config.retry_longest);
+        assert_eq!(config.retry_delay(1), Duration::from_secs(5));
+        assert_eq!(config.retry_delay(3), Duration::from_secs(20));
+        assert_eq!(config.retry_delay(u32::MAX), config.retry_max_delay);
     }
 }

@@ -11,7 +11,7 @@ use crate::demand::{Demands, Situation};
 use crate::moment::Moment;
 use crate::registry::{ClassTotals, Entry, Gain, Place, ShelfKey};
 use crate::shared::Shared;
-use crate::{CostClass, Disposable, Footprint, Reason, Shortage, Size, Skipped, SystemStats};
+use crate::{CostClass, Disposable, Footprint, EvictionReason, Shortage, Size, Skipped, SystemStats};
 
 /// The state of a collector: what a collection would do, and why.
 ///
@@ -38,7 +38,7 @@ pub struct PlannedResource {
     /// What it takes.
     pub footprint: Footprint,
     /// What would become of it.
-    pub fate: PlannedAction,
+    pub action: PlannedAction,
 }
 
 /// What a collection would do with a resource.
@@ -46,15 +46,15 @@ pub struct PlannedResource {
 #[non_exhaustive]
 pub enum PlannedAction {
     /// It would go now.
-    Goes(Reason),
+    Evict(EvictionReason),
     /// It is idle for so long, and nothing needs it to go.
-    Stays(Duration),
+    Keep(Duration),
     /// So many use it.
     InUse(u64),
     /// Something outside of this process used it when it was to go; it is looked at again later.
-    UsedOutside,
+    InUseElsewhere,
     /// It is on its way out.
-    Going,
+    Disposing,
     /// It failed so often to go, and is tried again.
     Quarantined(u32),
 }
@@ -75,8 +75,8 @@ pub(crate) fn explain(shared: &Shared, pressure: &dyn SystemStats) -> Collection
     };
     let demands = situation.demands();
     let mut seen = look(shared);
-    seen.sort_unstable_by_key(|it| (it.fate.rank(), it.key.class, it.last_used, it.slot));
-    foresee(&mut seen, &demands, coming, shared.config.parallel);
+    seen.sort_unstable_by_key(|it| (it.action.rank(), it.key.class, it.last_used, it.slot));
+    foresee(&mut seen, &demands, coming, shared.config.max_parallel_disposals);
     CollectionPlan {
         shortages: demands.shortages(),
         skipped: demands.skipped,
@@ -91,7 +91,7 @@ struct Seen {
     key: ShelfKey,
     last_used: Moment,
     slot: usize,
-    fate: PlannedAction,
+    action: PlannedAction,
 }
 
 fn look(shared: &Shared) -> Vec<Seen> {
@@ -110,8 +110,8 @@ fn foresee(seen: &mut [Seen], demands: &Demands, mut coming: Gain, parallel: usi
             if demand.is_met(&coming, of_class, parallel.max(1) as u64) {
                 break;
             }
-            if matches!(it.fate, PlannedAction::Stays(_)) && want.fits(&it.key, it.last_used) {
-                it.fate = PlannedAction::Goes(Reason::Rule(demand.rule));
+            if matches!(it.action, PlannedAction::Keep(_)) && want.fits(&it.key, it.last_used) {
+                it.action = PlannedAction::Evict(EvictionReason::Rule(demand.rule));
                 coming.add(&it.footprint);
                 chosen.add(it.key.class, &it.footprint);
             }
@@ -122,15 +122,15 @@ fn foresee(seen: &mut [Seen], demands: &Demands, mut coming: Gain, parallel: usi
 impl Seen {
     fn new(entry: &Entry, now: Moment) -> Self {
         let last_used = entry.resource.last_used();
-        let fate = match (entry.place, entry.resource.users()) {
-            (Place::Elsewhere(until), 0) if until > Instant::now() => PlannedAction::UsedOutside,
+        let action = match (entry.place, entry.resource.users()) {
+            (Place::Elsewhere(until), 0) if until > Instant::now() => PlannedAction::InUseElsewhere,
             (Place::Elsewhere(_), 0) if entry.resource.is_retired() => {
-                PlannedAction::Goes(Reason::Discarded)
+                PlannedAction::Evict(EvictionReason::Discarded)
             }
             (Place::Quarantined(_), _) => PlannedAction::Quarantined(entry.failures),
-            (Place::Disposing | Place::Overdue, _) => PlannedAction::Going,
-            (Place::Discarded, _) => PlannedAction::Goes(Reason::Discarded),
-            (_, 0) => PlannedAction::Stays(now.since(last_used)),
+            (Place::Disposing | Place::Overdue, _) => PlannedAction::Disposing,
+            (Place::Discarded, _) => PlannedAction::Evict(EvictionReason::Discarded),
+            (_, 0) => PlannedAction::Keep(now.since(last_used)),
             (_, users) => PlannedAction::InUse(users),
         };
         Self {
@@ -139,7 +139,7 @@ impl Seen {
             key: entry.shelf(),
             last_used,
             slot: entry.id.slot,
-            fate,
+            action,
         }
     }
 
@@ -148,7 +148,7 @@ impl Seen {
             name: self.disposable.name().into_owned(),
             class: self.key.class,
             footprint: self.footprint,
-            fate: self.fate,
+            action: self.action,
         }
     }
 }
@@ -157,11 +157,11 @@ impl PlannedAction {
     /// The order of the groups in an explanation.
     fn rank(self) -> u8 {
         match self {
-            Self::Goes(_) => 0,
-            Self::Stays(_) => 1,
+            Self::Evict(_) => 0,
+            Self::Keep(_) => 1,
             Self::InUse(_) => 2,
-            Self::UsedOutside => 3,
-            Self::Going => 4,
+            Self::InUseElsewhere => 3,
+            Self::Disposing => 4,
             Self::Quarantined(_) => 5,
         }
     }
@@ -170,12 +170,12 @@ impl PlannedAction {
 impl fmt::Display for PlannedAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Goes(reason) => write!(f, "goes: {reason}"),
-            Self::Stays(idle) => write!(f, "stays: idle for {} s", idle.as_secs()),
+            Self::Evict(reason) => write!(f, "evict: {reason}"),
+            Self::Keep(idle) => write!(f, "keep: idle for {} s", idle.as_secs()),
             Self::InUse(users) => write!(f, "in use by {users}"),
-            Self::UsedOutside => f.write_str("used outside of this process"),
-            Self::Going => f.write_str("is being disposed of"),
-            Self::Quarantined(failures) => write!(f, "quarantined: failed to go {failures} times"),
+            Self::InUseElsewhere => f.write_str("in use outside of this process"),
+            Self::Disposing => f.write_str("disposing"),
+            Self::Quarantined(failures) => write!(f, "quarantined: {failures} failed disposals"),
         }
     }
 }
@@ -197,10 +197,10 @@ impl fmt::Display for PlannedResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let disk = Column(self.footprint.disk).to_string();
         let memory = Column(self.footprint.memory).to_string();
-        let (class, fate, name) = (self.class, self.fate, &self.name);
+        let (class, action, name) = (self.class, self.action, &self.name);
         write!(
             f,
-            "{class:9}  disk {disk:>9}  memory {memory:>9}  {name:32}  {fate}"
+            "{class:9}  disk {disk:>9}  memory {memory:>9}  {name:32}  {action}"
         )
     }
 }

@@ -82,7 +82,7 @@ mod uses;
 mod models;
 
 pub use amount::{Amount, ParseAmountError};
-pub use collector::{Background, GarbageCollector};
+pub use collector::{BackgroundCollector, GarbageCollector};
 pub use config::{GcConfig, GcLimits, Threshold};
 pub use disposable::{CostClass, Disposable, DisposeError};
 pub use explain::{CollectionPlan, PlannedAction, PlannedResource};
@@ -92,5 +92,5 @@ pub use registry::ResourceId;
 pub use report::{CollectionReport, Failed, Freed, Shortage, Skipped, Slow};
 pub use reservation::{Reservation, ReserveError};
 pub use resource::{DisposableResource, InUse};
-pub use rule::{Limit, Reason, Rule};
+pub use rule::{Limit, EvictionReason, Rule};
 pub use tracker::ResourceTracker;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::amount::Bytes;
-use crate::{CostClass, Footprint, Limit, Reason, Rule};
+use crate::{CostClass, Footprint, Limit, EvictionReason, Rule};
 
 /// What one collection did, and what it could not do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -92,7 +92,7 @@ pub struct Freed {
     /// What it took.
     pub footprint: Footprint,
     /// Why it went.
-    pub reason: Reason,
+    pub reason: EvictionReason,
 }
 
 /// A resource that could not be disposed of.

@@ -43,12 +43,12 @@ impl DisposableResource {
     /// A count without users, last used now.
     #[must_use]
     pub fn new() -> Self {
-        Self::idle_since(Duration::ZERO)
+        Self::with_idle_time(Duration::ZERO)
     }
 
     /// A count without users, last used so long ago: for what an earlier process left.
     #[must_use]
-    pub fn idle_since(ago: Duration) -> Self {
+    pub fn with_idle_time(ago: Duration) -> Self {
         let state = State {
             uses: Uses::new(),
             last_used: AtomicI64::new(Moment::now().earlier(ago).0),
@@ -70,7 +70,7 @@ impl DisposableResource {
 
     /// Adds the only user. `false` if there is one, or the resource is on its way out.
     #[must_use = "a resource that was not acquired must not be used"]
-    pub fn acquire_alone(&self) -> bool {
+    pub fn acquire_exclusive(&self) -> bool {
         self.state.uses.enter_alone()
     }
 
@@ -195,8 +195,8 @@ impl<T: Disposable + ?Sized> InUse<T> {
 
     /// Acquires the resource if nobody else uses it, for those that only one may use at a time.
     #[must_use]
-    pub fn alone(resource: Arc<T>) -> Option<Self> {
-        let acquired = resource.resource().acquire_alone();
+    pub fn exclusive(resource: Arc<T>) -> Option<Self> {
+        let acquired = resource.resource().acquire_exclusive();
         acquired.then(|| Self { resource })
     }
 

@@ -84,7 +84,7 @@ impl fmt::Display for Rule {
 /// Why a resource goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum EvictionReason {
     /// A limit was passed.
     Rule(Rule),
     /// Its owner discarded it.
@@ -95,7 +95,7 @@ pub enum Reason {
     Everything,
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for EvictionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rule(rule) => rule.fmt(f),

@@ -54,7 +54,7 @@ impl ResourceTracker {
         drop(registry);
         assert!(rejected.is_none(), "a resource was registered twice");
         if over {
-            self.trigger();
+            self.request_collection();
         }
         id
     }
@@ -81,7 +81,7 @@ impl ResourceTracker {
             return self.unregister(id);
         }
         let found = self.shared.registry().discard(id);
-        self.trigger();
+        self.request_collection();
         found
     }
 
@@ -96,7 +96,7 @@ impl ResourceTracker {
         let over = self.shared.is_over_ceiling(&registry.totals, class);
         drop(registry);
         if over {
-            self.trigger();
+            self.request_collection();
         }
     }
 
@@ -119,7 +119,7 @@ impl ResourceTracker {
     }
 
     /// Has the background task look now, for whoever was just told that the disk is full.
-    pub fn trigger(&self) {
+    pub fn request_collection(&self) {
         self.shared.trigger.notify_one();
     }
 

@@ -42,7 +42,7 @@ async fn it_looks_at_once_when_triggered() {
     seconds(1).await;
     collector.tracker().register(Arc::new(machine.thing("a")));
     machine.set_free(0);
-    collector.tracker().trigger();
+    collector.tracker().request_collection();
     seconds(1).await;
     assert_eq!(machine.disposals(), 1);
 }
@@ -134,7 +134,7 @@ async fn stopping_lets_a_collection_come_to_its_end() {
     background.stop().await;
     assert_eq!(machine.disposals(), 1);
     let reads = machine.reads();
-    collector.tracker().trigger();
+    collector.tracker().request_collection();
     seconds(600).await;
     assert_eq!(machine.reads(), reads);
 }

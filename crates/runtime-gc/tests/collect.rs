@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_gc::{
-    Amount, CostClass, Footprint, GarbageCollector, GcConfig, InUse, Limit, Reason, Size, Threshold,
+    Amount, CostClass, Footprint, GarbageCollector, GcConfig, InUse, Limit, EvictionReason, Size, Threshold,
 };
 use support::{Behaviour, Machine};
 
@@ -24,7 +24,7 @@ fn short_of_disk(free: u64, config: GcConfig, count: usize) -> (Machine, Garbage
     for index in 0..count {
         let thing = machine
             .thing(&index.to_string())
-            .idle_since(1000 - index as u64);
+            .with_idle_time(1000 - index as u64);
         collector.tracker().register(Arc::new(thing));
     }
     (machine, collector)
@@ -46,7 +46,7 @@ async fn a_collection_goes_on_until_it_rests() {
     assert_eq!(report.freed_disk(), 300);
     assert!(report.can_claim());
     let reason = report.freed[0].reason;
-    assert!(matches!(reason, Reason::Rule(rule) if rule.limit == Limit::FreeDisk));
+    assert!(matches!(reason, EvictionReason::Rule(rule) if rule.limit == Limit::FreeDisk));
     assert_eq!(
         machine.reads(),
         2,
@@ -60,7 +60,7 @@ async fn the_cheapest_class_goes_first_and_the_least_recently_used_of_it() {
     let collector = GarbageCollector::new(floor(400, 400), machine.clone());
     let tracker = collector.tracker();
     let add = |name, class, idle| {
-        tracker.register(Arc::new(machine.thing(name).class(class).idle_since(idle)));
+        tracker.register(Arc::new(machine.thing(name).class(class).with_idle_time(idle)));
     };
     add("expensive and old", CostClass::Expensive, 9000);
     add("moderate", CostClass::Moderate, 5000);
@@ -81,11 +81,11 @@ async fn the_cheapest_class_goes_first_and_the_least_recently_used_of_it() {
 async fn using_a_resource_makes_it_go_last() {
     let machine = Machine::new(0);
     let collector = GarbageCollector::new(floor(100, 100), machine.clone());
-    let used = Arc::new(machine.thing("used").idle_since(100));
+    let used = Arc::new(machine.thing("used").with_idle_time(100));
     collector.tracker().register(used.clone());
     collector
         .tracker()
-        .register(Arc::new(machine.thing("other").idle_since(50)));
+        .register(Arc::new(machine.thing("other").with_idle_time(50)));
     drop(InUse::new(used));
     collector.collect().await;
     assert_eq!(machine.order(), ["other"]);
@@ -115,7 +115,7 @@ async fn what_is_in_use_stays_and_goes_when_it_is_idle() {
 async fn sizes_that_are_not_known_are_measured_by_asking_the_system_again() {
     let machine = Machine::new(0);
     let mut config = floor(300, 300);
-    config.parallel = 1;
+    config.max_parallel_disposals = 1;
     let collector = GarbageCollector::new(config, machine.clone());
     for index in 0..10 {
         let thing = machine

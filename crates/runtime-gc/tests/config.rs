@@ -31,8 +31,8 @@ fn all_settings_can_be_written() {
         "expensive": { "maxCount": { "trigger": 10, "target": 8 } },
         "interval": "2 min",
         "disposeTimeout": 90,
-        "disposePatience": "15 s",
-        "parallel": 2,
+        "disposeSoftTimeout": "15 s",
+        "maxParallelDisposals": 2,
     }))
     .unwrap();
     let limits = &config.limits;
@@ -59,7 +59,7 @@ fn all_settings_can_be_written() {
     );
     assert_eq!(config.interval, Duration::from_secs(120));
     assert_eq!(config.dispose_timeout, Duration::from_secs(90));
-    assert_eq!(config.dispose_patience, Duration::from_secs(15));
+    assert_eq!(config.dispose_soft_timeout, Duration::from_secs(15));
     let written = serde_json::to_value(&config).unwrap();
     assert_eq!(read(written), Ok(config));
 }

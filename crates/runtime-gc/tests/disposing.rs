@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime_gc::{Amount, GarbageCollector, GcConfig, InUse, Reason, Threshold};
+use runtime_gc::{Amount, GarbageCollector, GcConfig, InUse, EvictionReason, Threshold};
 use support::{Behaviour, Machine, Thing};
 use tokio::time::{Instant, advance, sleep};
 
@@ -58,7 +58,7 @@ async fn a_failure_is_tried_again_after_a_wait_that_doubles() {
     let report = collector.collect().await;
     assert_eq!(
         (report.freed.len(), report.freed[0].reason),
-        (1, Reason::Retry)
+        (1, EvictionReason::Retry)
     );
     assert_eq!((collector.tracker().count(), report.quarantined), (0, 0));
 }
@@ -78,8 +78,8 @@ async fn another_goes_in_the_place_of_a_disposal_that_takes_long() {
     let machine = Machine::new(0);
     let mut config = GcConfig::default();
     config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(300)));
-    config.parallel = 1;
-    let (patience, timeout) = (config.dispose_patience, config.dispose_timeout);
+    config.max_parallel_disposals = 1;
+    let (patience, timeout) = (config.dispose_soft_timeout, config.dispose_timeout);
     let collector = GarbageCollector::new(config, machine.clone());
     add(&machine, &collector, "hangs", Behaviour::Hangs);
     for name in ["a", "b", "c"] {
@@ -192,7 +192,7 @@ async fn what_was_discarded_goes_though_no_limit_is_passed() {
     let report = collector.collect().await;
     assert_eq!(
         (machine.order(), report.freed[0].reason),
-        (vec!["idle".into()], Reason::Discarded)
+        (vec!["idle".into()], EvictionReason::Discarded)
     );
     drop((user, other));
     collector.collect().await;
@@ -225,7 +225,7 @@ async fn a_disposal_may_use_the_tracker() {
     let collector = collector(&machine);
     let tracker = collector.tracker();
     let inner = tracker.register(Arc::new(machine.thing("layer")));
-    let outer = machine.thing("image").idle_since(10).then(move || {
+    let outer = machine.thing("image").with_idle_time(10).then(move || {
         tracker.discard(inner);
     });
     collector.tracker().register(Arc::new(outer));

@@ -22,7 +22,7 @@ fn fill(machine: &Machine, collector: &GarbageCollector) {
         let thing = machine
             .thing(&index.to_string())
             .class(class)
-            .idle_since(idle);
+            .with_idle_time(idle);
         collector.tracker().register(Arc::new(thing));
     }
 }
@@ -37,16 +37,16 @@ async fn what_is_foretold_is_what_happens_in_that_order() {
         let goes = explanation
             .resources
             .iter()
-            .filter(|it| matches!(it.fate, PlannedAction::Goes(_)));
+            .filter(|it| matches!(it.action, PlannedAction::Evict(_)));
         let foretold: Vec<_> = goes.map(|it| it.name.clone()).collect();
         assert_eq!(machine.disposals(), 0, "explaining changes nothing");
         let report = collector.collect().await;
         assert_eq!(machine.order(), foretold, "with a floor of {floor}");
-        let reasons = report.freed.iter().map(|it| PlannedAction::Goes(it.reason));
+        let reasons = report.freed.iter().map(|it| PlannedAction::Evict(it.reason));
         assert!(
             reasons.eq(explanation.resources[..foretold.len()]
                 .iter()
-                .map(|it| it.fate))
+                .map(|it| it.action))
         );
     }
 }
@@ -62,28 +62,28 @@ async fn each_resource_is_told_with_its_fate() {
     let stuck = machine
         .thing("stuck")
         .does(Behaviour::Fails(9))
-        .idle_since(999);
+        .with_idle_time(999);
     tracker.register(Arc::new(stuck));
     collector.collect_all().await;
     let download = machine
         .thing("download")
         .class(CostClass::Cheap)
-        .idle_since(90);
+        .with_idle_time(90);
     tracker.register(Arc::new(
         download.footprint(Footprint::disk(Size::Known(3 << 30))),
     ));
-    let image = machine.thing("image").idle_since(60);
+    let image = machine.thing("image").with_idle_time(60);
     tracker.register(Arc::new(image.footprint(Footprint::memory(Size::Unknown))));
     let id = tracker.register(Arc::new(machine.thing("poisoned")));
     tracker.discard(id);
     let text = collector.explain().to_string();
     let lines = [
         "free disk is 100 B below its floor",
-        "moderate   disk     100 B  memory         -  poisoned                          goes: discarded",
-        "cheap      disk   3.0 GiB  memory         -  download                          goes: free disk",
-        "moderate   disk         -  memory         ?  image                             stays: idle for 60 s",
+        "moderate   disk     100 B  memory         -  poisoned                          evict: discarded",
+        "cheap      disk   3.0 GiB  memory         -  download                          evict: free disk",
+        "moderate   disk         -  memory         ?  image                             keep: idle for 60 s",
         "expensive  disk     100 B  memory         -  npm cache                         in use by 1",
-        "moderate   disk     100 B  memory         -  stuck                             quarantined: failed to go 1 times",
+        "moderate   disk     100 B  memory         -  stuck                             quarantined: 1 failed disposals",
     ];
     assert_eq!(text.lines().collect::<Vec<_>>(), lines);
 }
@@ -96,15 +96,15 @@ async fn what_something_outside_uses_is_told_and_goes_for_no_limit_until_it_is_l
     collector.tracker().register(Arc::new(image));
     collector.collect().await;
     let explanation = collector.explain();
-    assert_eq!(explanation.resources[0].fate, PlannedAction::UsedOutside);
+    assert_eq!(explanation.resources[0].action, PlannedAction::InUseElsewhere);
     let text = explanation.to_string();
     assert!(
-        text.ends_with("image                             used outside of this process\n"),
+        text.ends_with("image                             in use outside of this process\n"),
         "{text}"
     );
     tokio::time::sleep(Duration::from_secs(6)).await;
-    let fate = collector.explain().resources[0].fate;
-    assert!(matches!(fate, PlannedAction::Goes(_)), "{fate:?}");
+    let action = collector.explain().resources[0].action;
+    assert!(matches!(action, PlannedAction::Evict(_)), "{action:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use runtime_gc::{
     Amount, CollectionReport, CostClass, Footprint, GarbageCollector, GcConfig, GcLimits, InUse,
-    Limit, Reason, Rule, Size, Threshold,
+    Limit, EvictionReason, Rule, Size, Threshold,
 };
 use support::{Machine, TOTAL};
 
@@ -21,14 +21,14 @@ fn limits(set: impl FnOnce(&mut GcLimits)) -> GcConfig {
 fn fill(machine: &Machine, collector: &GarbageCollector, count: u64, footprint: Footprint) {
     for index in 0..count {
         let thing = machine.thing(&index.to_string()).footprint(footprint);
-        let thing = thing.idle_since(1000 - index);
+        let thing = thing.with_idle_time(1000 - index);
         collector.tracker().register(Arc::new(thing));
     }
 }
 
 fn reasons(report: &CollectionReport) -> Vec<Limit> {
     let limit = |reason| match reason {
-        Reason::Rule(Rule { limit, .. }) => limit,
+        EvictionReason::Rule(Rule { limit, .. }) => limit,
         other => panic!("{other}"),
     };
     report.freed.iter().map(|it| limit(it.reason)).collect()
@@ -61,7 +61,7 @@ async fn a_lack_of_inodes_frees_what_is_on_disk() {
         .footprint(Footprint::memory(Size::Known(1)));
     collector
         .tracker()
-        .register(Arc::new(memory.idle_since(5000)));
+        .register(Arc::new(memory.with_idle_time(5000)));
     fill(
         &machine,
         &collector,
@@ -105,7 +105,7 @@ async fn a_stall_frees_a_little_memory_at_a_time() {
     let machine = Machine::new(TOTAL);
     machine.set_stall(40);
     let mut config = limits(|it| it.max_memory_stall = Some(10.0));
-    config.parallel = 2;
+    config.max_parallel_disposals = 2;
     let collector = GarbageCollector::new(config, machine.clone());
     fill(&machine, &collector, 10, Footprint::memory(Size::Unknown));
     let report = collector.collect().await;
@@ -169,7 +169,7 @@ async fn what_was_not_used_for_too_long_goes_and_nothing_else() {
     for (name, idle) in [("old", 100), ("young", 30)] {
         collector
             .tracker()
-            .register(Arc::new(machine.thing(name).idle_since(idle)));
+            .register(Arc::new(machine.thing(name).with_idle_time(idle)));
     }
     let report = collector.collect().await;
     assert_eq!(
@@ -193,7 +193,7 @@ async fn the_limit_of_a_class_takes_from_that_class_only() {
             let thing = machine
                 .thing(&format!("{class} {age}"))
                 .class(class)
-                .idle_since(age);
+                .with_idle_time(age);
             collector.tracker().register(Arc::new(thing));
         }
     }

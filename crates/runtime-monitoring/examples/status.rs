@@ -229,7 +229,7 @@ fn collector() -> (GarbageCollector, Vec<Arc<Cached>>) {
         .into_iter()
         .map(|(name, class, mib, idle)| {
             Arc::new(Cached {
-                resource: DisposableResource::idle_since(Duration::from_secs(idle)),
+                resource: DisposableResource::with_idle_time(Duration::from_secs(idle)),
                 name,
                 class,
                 mib,

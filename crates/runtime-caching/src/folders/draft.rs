@@ -13,7 +13,7 @@ use super::disk;
 use super::folder::{Folder, Place, Policy};
 use super::record::Record;
 use super::root::{Owned, Root};
-use crate::inner::Key;
+use crate::inner::CacheKey;
 use crate::{ConstructionContext, Constructor};
 
 /// An empty folder to be filled. A clone is the same folder.
@@ -34,8 +34,8 @@ impl NewFolder {
     }
 
     /// Tells everybody who waits how far it is, see [`ConstructionContext::progress`].
-    pub fn progress(&self, done: u64, total: Option<u64>, what: impl Into<String>) {
-        self.build.progress(done, total, what);
+    pub fn progress(&self, done: u64, total: Option<u64>, activity: impl Into<String>) {
+        self.build.progress(done, total, activity);
     }
 
     /// Makes room for so many bytes before they are written, see [`ResourceTracker::reserve`].
@@ -72,7 +72,7 @@ impl<F> Clone for Fill<F> {
 #[async_trait]
 impl<K, F, Fut, E> Constructor<K, Folder> for Fill<F>
 where
-    K: Key + Serialize,
+    K: CacheKey + Serialize,
     F: Fn(NewFolder) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), E>> + Send,
     E: Into<Box<dyn Error + Send + Sync>>,

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::CommitError;
 use super::folder::Folder;
-use crate::inner::Key;
+use crate::inner::CacheKey;
 use crate::{Handle, Lookup};
 
 /// A folder that stays there for as long as this does. Dropping it gives the folder back.
@@ -15,12 +15,12 @@ use crate::{Handle, Lookup};
 /// From an exclusive cache it is the only user of its copy, which may change the folder.
 /// [`commit`](Self::commit) says that it is fit for the next one. Without, it is removed, unless the
 /// cache was told to [keep](crate::Uncommitted::Keep) it.
-pub struct FolderHandle<K: Key> {
+pub struct FolderHandle<K: CacheKey> {
     /// Taken when it is given back.
     handle: Option<Handle<K, Folder>>,
 }
 
-impl<K: Key> FolderHandle<K> {
+impl<K: CacheKey> FolderHandle<K> {
     pub(super) fn new(handle: Handle<K, Folder>) -> Self {
         let handle = Some(handle);
         Self { handle }
@@ -88,7 +88,7 @@ impl<K: Key> FolderHandle<K> {
     }
 }
 
-fn store<K: Key>(handle: Handle<K, Folder>) -> io::Result<()> {
+fn store<K: CacheKey>(handle: Handle<K, Folder>) -> io::Result<()> {
     match handle.store() {
         Ok(()) => handle.commit(),
         Err(error) => {
@@ -99,7 +99,7 @@ fn store<K: Key>(handle: Handle<K, Folder>) -> io::Result<()> {
     Ok(())
 }
 
-impl<K: Key> Drop for FolderHandle<K> {
+impl<K: CacheKey> Drop for FolderHandle<K> {
     fn drop(&mut self) {
         if let Some(handle) = &self.handle {
             handle.touch();
@@ -107,7 +107,7 @@ impl<K: Key> Drop for FolderHandle<K> {
     }
 }
 
-impl<K: Key> fmt::Debug for FolderHandle<K> {
+impl<K: CacheKey> fmt::Debug for FolderHandle<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FolderHandle")
             .field("key", self.key())

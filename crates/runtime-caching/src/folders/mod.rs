@@ -28,17 +28,17 @@ use std::time::SystemTime;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::inner::Key;
+use crate::inner::CacheKey;
 use crate::{Cache, ConstructionProgress, RequireError};
 use draft::Fill;
 use folder::{Folder, Policy};
 use root::Root;
 use sweep::Sweep;
 
-/// What a key of a [`FolderCache`] has to be: a [`Key`] that can be written down and read again.
-pub trait FolderKey: Key + Serialize + DeserializeOwned {}
+/// What a key of a [`FolderCache`] has to be: a [`CacheKey`] that can be written down and read again.
+pub trait FolderKey: CacheKey + Serialize + DeserializeOwned {}
 
-impl<K: Key + Serialize + DeserializeOwned> FolderKey for K {}
+impl<K: CacheKey + Serialize + DeserializeOwned> FolderKey for K {}
 
 /// A cache of folders that the next process finds again. A clone is cheap and is the same cache.
 ///
@@ -239,7 +239,7 @@ impl<K: FolderKey> FolderCache<K> {
 
     /// What was found when the root was opened.
     #[must_use]
-    pub fn found(&self) -> &SweepReport {
+    pub fn initial_sweep(&self) -> &SweepReport {
         &self.found
     }
 

@@ -18,8 +18,8 @@ async fn a_shared_folder_is_found_again_at_the_same_path() {
     drop((made, cache));
 
     let cache = place.open(Sharing::Shared).await;
-    assert!(cache.found().is_clean());
-    assert_eq!(cache.found().adopted, 1);
+    assert!(cache.initial_sweep().is_clean());
+    assert_eq!(cache.initial_sweep().adopted, 1);
     let found = get(&cache, "a").await.unwrap();
     assert_eq!((found.lookup(), found.path()), (Lookup::Hit, &*path));
     assert_eq!(read(&found), "whole");
@@ -174,7 +174,7 @@ async fn keys_of_another_type_are_not_mistaken_for_ours() {
     let cache = builder.open(place.collector.tracker()).await.unwrap();
     let mut expected = SweepReport::default();
     (expected.unreadable, expected.unknown) = (1, 1);
-    assert_eq!(*cache.found(), expected);
+    assert_eq!(*cache.initial_sweep(), expected);
     place.collector.collect().await;
     assert_eq!(place.counts(), [0, 0, 0, 0]);
 }

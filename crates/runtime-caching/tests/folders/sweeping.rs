@@ -28,7 +28,7 @@ async fn a_record_without_its_folder_goes() {
     )
     .unwrap();
     let cache = place.open(Sharing::Shared).await;
-    assert_eq!((cache.found().missing, cache.len()), (1, 0));
+    assert_eq!((cache.initial_sweep().missing, cache.len()), (1, 0));
     assert_eq!(place.counts(), [0, 0, 0, 0]);
     assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Miss);
 }
@@ -40,7 +40,7 @@ async fn folders_without_a_record_go() {
     fs::write(place.root().join("folders/a-file"), "x").unwrap();
     fs::create_dir_all(place.root().join("trash/half-removed/deep")).unwrap();
     let cache = place.open(Sharing::Shared).await;
-    assert_eq!((cache.found().unknown, cache.found().trash), (2, 1));
+    assert_eq!((cache.initial_sweep().unknown, cache.initial_sweep().trash), (2, 1));
     place.collector.collect().await;
     assert_eq!(place.counts(), [1, 0, 1, 0]);
 }
@@ -53,7 +53,7 @@ async fn what_was_being_made_when_the_process_ended_goes() {
     fs::rename(index.join(&id), leases.join(&id)).unwrap();
     fs::write(leases.join("other.new"), "{\"key").unwrap();
     let cache = place.open(Sharing::Shared).await;
-    assert_eq!((cache.found().unfinished, cache.len()), (1, 0));
+    assert_eq!((cache.initial_sweep().unfinished, cache.len()), (1, 0));
     place.collector.collect().await;
     assert_eq!(place.counts(), [0, 0, 0, 0]);
 }
@@ -64,7 +64,7 @@ async fn a_damaged_record_costs_its_folder_and_nothing_else() {
         let place = with_one().await;
         fs::write(place.record(), damage).unwrap();
         let cache = place.open(Sharing::Shared).await;
-        assert_eq!((cache.found().unreadable, cache.len()), (1, 0), "{damage}");
+        assert_eq!((cache.initial_sweep().unreadable, cache.len()), (1, 0), "{damage}");
         place.collector.collect().await;
         assert_eq!(place.counts(), [0, 0, 0, 0]);
         assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Miss);
@@ -83,7 +83,7 @@ async fn of_two_folders_with_one_key_the_newer_is_kept() {
     fs::create_dir(place.root().join("folders/copy")).unwrap();
     fs::write(place.root().join("folders/copy/content"), "newer").unwrap();
     let cache = place.open(Sharing::Shared).await;
-    assert_eq!((cache.found().adopted, cache.len()), (1, 1));
+    assert_eq!((cache.initial_sweep().adopted, cache.len()), (1, 1));
     assert_eq!(read(&get(&cache, "a").await.unwrap()), "newer");
     place.collector.collect().await;
     assert_eq!(place.counts(), [1, 0, 1, 0]);

@@ -141,10 +141,10 @@ impl Session {
     async fn open(root: &Path, sharing: Sharing, model: &Arc<Model>) -> Self {
         let mut config = GcConfig::default();
         config.limits.max_count = Some(Threshold::at(3).target(1));
-        config.retry_first = Duration::from_millis(1);
-        config.retry_longest = Duration::from_millis(2);
+        config.retry_initial_delay = Duration::from_millis(1);
+        config.retry_max_delay = Duration::from_millis(2);
         // So short that disposals are late, or fail, whenever the disk is slow.
-        config.dispose_patience = Duration::from_millis(1);
+        config.dispose_soft_timeout = Duration::from_millis(1);
         config.dispose_timeout = Duration::from_millis(4);
         let collector = GarbageCollector::new(config, Nothing);
         let cache = loop {

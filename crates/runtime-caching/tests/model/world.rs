@@ -132,8 +132,8 @@ impl World {
         });
         let mut config = GcConfig::default();
         config.limits.max_count = Some(Threshold::at(3).target(1));
-        config.retry_first = Duration::from_millis(1);
-        config.retry_longest = Duration::from_millis(2);
+        config.retry_initial_delay = Duration::from_millis(1);
+        config.retry_max_delay = Duration::from_millis(2);
         let collector = GarbageCollector::new(config, Nothing);
         let constructor = {
             let model = Arc::clone(&model);

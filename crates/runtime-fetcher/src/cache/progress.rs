@@ -65,7 +65,7 @@ impl<'a> Relay<'a> {
         match step.done.saturating_sub(self.done) {
             0 => {}
             // The end is told as such, and not in between as well.
-            more if step.what == ENDED => meter.count(more),
+            more if step.activity == ENDED => meter.count(more),
             more => meter.add(more),
         }
         self.done = step.done;

@@ -10,12 +10,12 @@ use super::Inner;
 
 /// The task that collects in the background. It ends when this is dropped.
 #[derive(Debug)]
-pub struct Background {
+pub struct BackgroundCollector {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-impl Background {
+impl BackgroundCollector {
     pub(super) fn start(inner: Arc<Inner>) -> Self {
         let (stop, stopped) = oneshot::channel();
         Self {
@@ -38,7 +38,7 @@ impl Background {
     }
 }
 
-impl Drop for Background {
+impl Drop for BackgroundCollector {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -8,7 +8,7 @@ use crate::moment::Moment;
 use crate::pressure::Stats;
 use crate::registry::{ClassTotals, Gain, Kinds, Next, Registry, Victim, Want};
 use crate::shared::Shared;
-use crate::{Reason, Rule};
+use crate::{EvictionReason, Rule};
 
 /// How many are chosen in one decision. Then the system is asked again.
 const BATCH: usize = 128;
@@ -53,7 +53,7 @@ impl Collection {
 /// What was decided.
 #[derive(Debug, Default)]
 pub(super) struct Decision {
-    pub(super) chosen: Vec<(Victim, Reason)>,
+    pub(super) chosen: Vec<(Victim, EvictionReason)>,
     pub(super) demands: Demands,
     /// There is a need, and disposals that others have begun may be what it takes.
     pub(super) waits: bool,
@@ -146,17 +146,17 @@ impl<'a> Choice<'a> {
         };
         self.take(
             |registry, budget| registry.next(&want, budget),
-            Some(Reason::Everything),
+            Some(EvictionReason::Everything),
             |_| false,
         );
     }
 
     fn satisfy(&mut self, demand: &Demand) {
         let want = demand.want();
-        let most_unknown = self.shared.config.parallel.max(1) as u64;
+        let most_unknown = self.shared.config.max_parallel_disposals.max(1) as u64;
         self.take(
             |registry, budget| registry.next(&want, budget),
-            Some(Reason::Rule(demand.rule)),
+            Some(EvictionReason::Rule(demand.rule)),
             |choice| {
                 let chosen = choice.chosen.of(demand.rule.class);
                 demand.is_met(&choice.coming, chosen, most_unknown)
@@ -168,7 +168,7 @@ impl<'a> Choice<'a> {
     fn take(
         &mut self,
         mut next: impl FnMut(&mut Registry, &mut u32) -> Next,
-        reason: Option<Reason>,
+        reason: Option<EvictionReason>,
         enough: impl Fn(&Self) -> bool,
     ) {
         while self.decision.chosen.len() < BATCH && !enough(self) {
@@ -182,12 +182,12 @@ impl<'a> Choice<'a> {
         }
     }
 
-    fn add(&mut self, victim: Victim, reason: Option<Reason>) {
+    fn add(&mut self, victim: Victim, reason: Option<EvictionReason>) {
         self.coming.add(&victim.footprint);
         self.chosen.add(victim.class, &victim.footprint);
         let reason = reason.unwrap_or(match victim.failures {
-            0 => Reason::Discarded,
-            _ => Reason::Retry,
+            0 => EvictionReason::Discarded,
+            _ => EvictionReason::Retry,
         });
         self.decision.chosen.push((victim, reason));
     }

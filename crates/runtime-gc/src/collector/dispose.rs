@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use crate::registry::Victim;
 use crate::report::{Failed, Freed, Slow};
 use crate::shared::Shared;
-use crate::{CollectionReport, DisposeError, Reason};
+use crate::{CollectionReport, DisposeError, EvictionReason};
 
 /// What came of a disposal.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Outcome {
 pub(super) struct Disposal {
     shared: Arc<Shared>,
     victim: Victim,
-    reason: Reason,
+    reason: EvictionReason,
     /// The collection that waits; `None` once it takes too long.
     done: Option<UnboundedSender<Outcome>>,
     is_settled: bool,
@@ -46,7 +46,7 @@ impl Disposal {
     pub(super) fn new(
         shared: &Arc<Shared>,
         victim: Victim,
-        reason: Reason,
+        reason: EvictionReason,
         done: UnboundedSender<Outcome>,
     ) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl Disposal {
         let place = shared.places.acquire().await;
         let limit = shared.config.dispose_timeout;
         let mut work = pin!(timeout(limit, disposable.dispose()));
-        let ended = match timeout(shared.config.dispose_patience, &mut work).await {
+        let ended = match timeout(shared.config.dispose_soft_timeout, &mut work).await {
             Ok(ended) => ended,
             Err(_) => {
                 self.overdue();
@@ -88,7 +88,7 @@ impl Disposal {
         self.shared.registry().overdue(self.victim.id);
         self.tell(Outcome::Slow(Slow {
             name: self.name(),
-            after: self.shared.config.dispose_patience,
+            after: self.shared.config.dispose_soft_timeout,
         }));
         self.done = None;
     }
@@ -108,7 +108,7 @@ impl Disposal {
     }
 
     fn in_use_elsewhere(&mut self) {
-        let retry_in = self.shared.config.retry_after(1);
+        let retry_in = self.shared.config.retry_delay(1);
         let until = Instant::now() + retry_in;
         self.shared
             .registry()
@@ -118,9 +118,9 @@ impl Disposal {
 
     fn failed(&mut self, error: String) {
         let config = &self.shared.config;
-        let retry_at = |failures| Instant::now() + config.retry_after(failures);
+        let retry_at = |failures| Instant::now() + config.retry_delay(failures);
         let failures = self.shared.registry().failed(self.victim.id, retry_at);
-        self.tell_failed(error, failures, config.retry_after(failures));
+        self.tell_failed(error, failures, config.retry_delay(failures));
     }
 
     fn tell_failed(&mut self, error: String, failures: u32, retry_in: Duration) {

@@ -6,7 +6,7 @@ mod dispose;
 mod promise;
 mod run;
 
-pub use background::Background;
+pub use background::BackgroundCollector;
 pub(crate) use dispose::Outcome;
 
 use std::fmt;
@@ -152,8 +152,8 @@ impl GarbageCollector {
     ///
     /// Outside of a tokio runtime.
     #[must_use = "the background task ends when this is dropped"]
-    pub fn start(&self) -> Background {
-        Background::start(Arc::clone(&self.inner))
+    pub fn start(&self) -> BackgroundCollector {
+        BackgroundCollector::start(Arc::clone(&self.inner))
     }
 }
 

@@ -174,8 +174,8 @@ impl Thing {
         self
     }
 
-    pub(crate) fn idle_since(mut self, seconds: u64) -> Self {
-        self.resource = DisposableResource::idle_since(Duration::from_secs(seconds));
+    pub(crate) fn with_idle_time(mut self, seconds: u64) -> Self {
+        self.resource = DisposableResource::with_idle_time(Duration::from_secs(seconds));
         self
     }
 

@@ -232,8 +232,8 @@ impl Display for Caches<'_> {
 }
 
 fn resource(f: &mut fmt::Formatter<'_>, resource: &PlannedResource) -> fmt::Result {
-    let class = match resource.fate {
-        PlannedAction::Goes(_) | PlannedAction::Going => "running",
+    let class = match resource.action {
+        PlannedAction::Evict(_) | PlannedAction::Disposing => "running",
         PlannedAction::Quarantined(_) => "bad",
         _ => "idle",
     };
@@ -245,7 +245,7 @@ fn resource(f: &mut fmt::Formatter<'_>, resource: &PlannedResource) -> fmt::Resu
         Escaped(resource.class),
         size(footprint.disk),
         size(footprint.memory),
-        Escaped(resource.fate),
+        Escaped(resource.action),
     )
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use runtime::client::TaskclusterDeployment;
 use runtime::clock::SystemClock;
 use runtime::fetcher::{AddressPolicy, HttpClient};
-use runtime::gc::{Background, GarbageCollector, HostStats, ResourceTracker};
+use runtime::gc::{BackgroundCollector, GarbageCollector, HostStats, ResourceTracker};
 use runtime::monitoring::status::TaskOverview;
 use runtime::monitoring::{
     CredentialRedaction, LineFormat, Log, LogBuilder, LogFormat, Metrics, Monitoring, from_config,
@@ -52,7 +52,7 @@ pub(crate) struct Assembled {
     hooks: Arc<ConfiguredServer>,
     reports: Reports,
     status: Option<Status>,
-    _collection: Background,
+    _collection: BackgroundCollector,
     _hiding: CredentialRedaction,
     _log: Log,
     /// Takes the log, and so ends after it.

@@ -58,7 +58,7 @@ fn without_javascript(page: &mut Page<'_>, url: &str) -> Result<()> {
         "token [REDACTED] is not valid",
         "checkouts/linux64",
         "in use by 1",
-        "goes: ",
+        "evict: ",
     ] {
         ensure!(
             text.contains(part),
