@@ -91,7 +91,10 @@ impl ConstructionContext {
     /// It never waits: who listens too slowly misses the steps in between, and gets the newest.
     pub fn progress(&self, done: u64, total: Option<u64>, activity: impl Into<String>) {
         let activity = activity.into();
-        self.progress
-            .send_replace(ConstructionProgress { done, total, activity });
+        self.progress.send_replace(ConstructionProgress {
+            done,
+            total,
+            activity,
+        });
     }
 }

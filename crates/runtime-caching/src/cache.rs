@@ -8,7 +8,7 @@ use runtime_gc::{DisposableResource, InUse, ResourceTracker};
 
 use crate::construction::{Construction, Site, Waiter};
 use crate::entry::{Entry, Parts};
-use crate::inner::{Inner, CacheKey, Phase, Seen, Slot};
+use crate::inner::{CacheKey, Inner, Phase, Seen, Slot};
 use crate::sys::spawn;
 use crate::{ConstructionProgress, Constructor, Handle, Lookup, RequireError, Resource};
 
@@ -199,20 +199,40 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
         mut listener: impl FnMut(&ConstructionProgress) + Send,
     ) -> Result<Handle<K, R>, RequireError> {
         loop {
-            let (pin, lookup) = match self.find(key, &constructor) {
-                Found::Ready(pin) => (pin, Lookup::Hit),
-                Found::Building(waiter, lookup) => match waiter.wait(&mut listener).await {
-                    Some(outcome) => (outcome?, lookup),
-                    // A construction always says how it ended, so this is one that nobody began.
-                    None => continue,
-                },
+            let waiter = match self.begin(key) {
+                Begun::Hit(handle) => return Ok(handle),
+                Begun::Joined(waiter) => waiter,
+                Begun::New(site, waiter) => {
+                    let (constructor, context) = (constructor(), site.context().clone());
+                    let key = key.clone();
+                    // The block calls `construct` when it is polled, so that a panic in the call is caught as well.
+                    spawn(site.run(async move { constructor.construct(key, context).await }));
+                    waiter
+                }
             };
-            // What was just made is trusted, or one that breaks at once would be made again for ever.
-            if lookup == Lookup::Miss || pin.value.is_intact() {
-                return Ok(Handle::new(pin, self.inner.sharing, lookup));
+            if let Some(handle) = self.wait(waiter, &mut listener).await? {
+                return Ok(handle);
             }
-            pin.discard();
         }
+    }
+
+    /// Waits for a construction; `None` if it was never run or its resource has broken since: begin again.
+    pub(crate) async fn wait(
+        &self,
+        waiter: Waiter<K, R>,
+        listener: impl FnMut(&ConstructionProgress) + Send,
+    ) -> Result<Option<Handle<K, R>>, RequireError> {
+        let lookup = waiter.lookup;
+        let Some(outcome) = waiter.wait(listener).await else {
+            return Ok(None);
+        };
+        let pin = outcome?;
+        // The caller that began it trusts the new resource: one that breaks at once would be made again for ever.
+        if lookup == Lookup::Joined && !pin.value.is_intact() {
+            pin.discard();
+            return Ok(None);
+        }
+        Ok(Some(Handle::new(pin, self.inner.sharing, lookup)))
     }
 
     fn hit(&self, key: &K) -> Option<Handle<K, R>> {
@@ -247,8 +267,24 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
         }
     }
 
-    /// Finds what is there, or begins to make it.
-    fn find(&self, key: &K, constructor: impl Fn() -> Arc<dyn Constructor<K, R>>) -> Found<K, R> {
+    /// Returns the resource or the running construction of a key, or adds a construction for the caller to run.
+    ///
+    /// Lookup and insertion happen under one lock of the shard: that is what makes a construction single flight.
+    pub(crate) fn begin(&self, key: &K) -> Begun<K, R> {
+        loop {
+            let pin = match self.find(key) {
+                Found::Building(begun) => return begun,
+                Found::Ready(pin) => pin,
+            };
+            // Checked outside the lock of the shard, since a resource may look at the disk.
+            if pin.value.is_intact() {
+                return Begun::Hit(Handle::new(pin, self.inner.sharing, Lookup::Hit));
+            }
+            pin.discard();
+        }
+    }
+
+    fn find(&self, key: &K) -> Found<K, R> {
         let hash = self.inner.hash(key);
         let mut shard = self.inner.shard(hash);
         let mut slots = shard.iter_hash(hash).filter(|slot| slot.key == *key);
@@ -256,7 +292,7 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
             return found;
         }
         let construction = Construction::new();
-        let (running, waiter) = (construction.again(), construction.join());
+        let (running, waiter) = (construction.again(), construction.join(Lookup::Miss));
         let serial = self.inner.serial();
         let slot = Slot {
             key: key.clone(),
@@ -266,14 +302,14 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
         self.inner.insert(&mut shard, hash, slot);
         drop(shard);
         let site = Site::new(&self.inner, key, serial, running);
-        spawn(site.run(constructor()));
-        Found::Building(waiter, Lookup::Miss)
+        Found::Building(Begun::New(site, waiter))
     }
 
     fn usable(&self, slot: &Slot<K, R>) -> Option<Found<K, R>> {
         match &slot.phase {
             Phase::Building(construction) if self.inner.sharing == Sharing::Shared => {
-                Some(Found::Building(construction.join(), Lookup::Joined))
+                let waiter = construction.join(Lookup::Joined);
+                Some(Found::Building(Begun::Joined(waiter)))
             }
             _ => self.pin(slot).map(Found::Ready),
         }
@@ -291,7 +327,17 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
 
 enum Found<K: CacheKey, R: Resource> {
     Ready(InUse<Entry<K, R>>),
-    Building(Waiter<K, R>, Lookup),
+    Building(Begun<K, R>),
+}
+
+/// How a request for a key begins.
+pub(crate) enum Begun<K: CacheKey, R: Resource> {
+    /// The resource is there.
+    Hit(Handle<K, R>),
+    /// Another caller constructs it.
+    Joined(Waiter<K, R>),
+    /// The caller has to run the construction.
+    New(Site<K, R>, Waiter<K, R>),
 }
 
 impl<K: CacheKey, R: Resource> Seen<K, R> {

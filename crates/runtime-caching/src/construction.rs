@@ -11,9 +11,11 @@ use std::time::SystemTime;
 use runtime_gc::{DisposableResource, InUse};
 
 use crate::entry::{Entry, Parts};
-use crate::inner::{Inner, CacheKey};
+use crate::inner::{CacheKey, Inner};
 use crate::sys::watch;
-use crate::{ConstructionContext, ConstructionProgress, Constructor, RequireError, Resource};
+use crate::{ConstructionContext, ConstructionProgress, Lookup, RequireError, Resource};
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What everybody who waits gets. It keeps the resource in use until they have all taken it.
 type Outcome<K, R> = Result<InUse<Entry<K, R>>, RequireError>;
@@ -30,6 +32,7 @@ struct Work<K: CacheKey, R: Resource> {
 pub(crate) struct Waiter<K: CacheKey, R: Resource> {
     outcome: watch::Receiver<Option<Outcome<K, R>>>,
     progress: watch::Receiver<ConstructionProgress>,
+    pub(crate) lookup: Lookup,
 }
 
 impl<K: CacheKey, R: Resource> Construction<K, R> {
@@ -49,8 +52,9 @@ impl<K: CacheKey, R: Resource> Construction<K, R> {
         self.0.build.began()
     }
 
-    pub(crate) fn join(&self) -> Waiter<K, R> {
+    pub(crate) fn join(&self, lookup: Lookup) -> Waiter<K, R> {
         Waiter {
+            lookup,
             outcome: self.0.outcome.subscribe(),
             progress: self.0.build.listen(),
         }
@@ -86,18 +90,28 @@ impl<K: CacheKey, R: Resource> Site<K, R> {
         }
     }
 
-    /// Runs the constructor until it is done or nobody waits any more.
-    pub(crate) async fn run(mut self, constructor: Arc<dyn Constructor<K, R>>) {
-        if let Some(made) = self.construct(&*constructor).await {
+    pub(crate) fn key(&self) -> &K {
+        &self.key
+    }
+
+    pub(crate) fn context(&self) -> &ConstructionContext {
+        &self.construction.0.build
+    }
+
+    /// Polls `work` until it ends or all waiters have left, and passes its result to the waiters.
+    pub(crate) async fn run(mut self, work: impl Future<Output = Result<R, BoxError>> + Send) {
+        if let Some(made) = self.construct(work).await {
             self.settle(made);
         }
         self.is_settled = true;
     }
 
-    /// What the constructor made; `None` if nobody wants it any more.
-    async fn construct(&self, by: &dyn Constructor<K, R>) -> Option<Result<R, RequireError>> {
-        let build = self.construction.0.build.clone();
-        let mut work = pin!(caught(by.construct(self.key.clone(), build)));
+    /// Returns the result of `work`, or `None` if all waiters have left.
+    async fn construct(
+        &self,
+        work: impl Future<Output = Result<R, BoxError>> + Send,
+    ) -> Option<Result<R, RequireError>> {
+        let mut work = pin!(caught(work));
         loop {
             tokio::select! {
                 biased;
@@ -192,6 +206,7 @@ impl<K: CacheKey, R: Resource> Waiter<K, R> {
         let Self {
             mut outcome,
             mut progress,
+            ..
         } = self;
         let outcome = loop {
             tokio::select! {
@@ -219,15 +234,13 @@ fn unseen(progress: &mut watch::Receiver<ConstructionProgress>) -> Option<Constr
 }
 
 enum Trouble {
-    Failed(Box<dyn Error + Send + Sync>),
+    Failed(BoxError),
     Panicked(String),
     RuntimeShutdown,
 }
 
 /// Runs a future and turns a panic into an error.
-async fn caught<T>(
-    future: impl Future<Output = Result<T, Box<dyn Error + Send + Sync>>>,
-) -> Result<T, Trouble> {
+async fn caught<T>(future: impl Future<Output = Result<T, BoxError>>) -> Result<T, Trouble> {
     let mut future = pin!(future);
     let caught = std::future::poll_fn(|cx| {
         // After a panic the future is dropped and not looked at again.

@@ -10,7 +10,7 @@ use runtime_gc::{
     CostClass, Disposable, DisposableResource, DisposeError, Footprint, ResourceId, ResourceTracker,
 };
 
-use crate::inner::{Inner, CacheKey};
+use crate::inner::{CacheKey, Inner};
 use crate::{Resource, Sharing};
 
 /// What a hit needs comes first, beside the count of the `Arc` around it: most of a hit is waiting for memory.

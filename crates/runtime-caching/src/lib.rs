@@ -70,8 +70,8 @@ pub use build::{ConstructionContext, ConstructionProgress, Constructor};
 pub use cache::{Cache, CachedEntry, Sharing, Uncommitted};
 pub use error::RequireError;
 pub use folders::{
-    CachedFolder, CommitError, FolderCache, FolderCacheBuilder, FolderHandle, FolderKey, NewFolder,
-    OpenCacheError, SweepReport,
+    Begun, CachedFolder, CommitError, FolderCache, FolderCacheBuilder, FolderConstruction,
+    FolderHandle, FolderKey, FolderWaiter, NewFolder, OpenCacheError, SweepReport,
 };
 pub use handle::{Handle, Lookup};
 pub use inner::CacheKey;

@@ -133,9 +133,9 @@ fn adopt<K: FolderKey>(
     adopted.count()
 }
 
-/// The constructor of the cache inside, which is always given another one.
+/// The constructor of the cache inside, which is never used: [`FolderCache::begin`] leaves construction to its caller.
 async fn refuse<K>(_: K, _: ConstructionContext) -> Result<Folder, RequireError> {
-    unreachable!("each folder is required with a function that fills it")
+    unreachable!("folders are filled by the caller of `begin`")
 }
 
 impl<K> fmt::Debug for FolderCacheBuilder<K> {

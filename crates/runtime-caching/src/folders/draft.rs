@@ -1,20 +1,17 @@
 //! Making a folder.
 
-use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use async_trait::async_trait;
 use runtime_gc::{Reservation, ReserveError, ResourceTracker};
-use serde::Serialize;
 
 use super::disk;
 use super::folder::{Folder, Place, Policy};
 use super::record::Record;
 use super::root::{Owned, Root};
-use crate::inner::CacheKey;
-use crate::{ConstructionContext, Constructor};
+use crate::ConstructionContext;
 
 /// An empty folder to be filled. A clone is the same folder.
 ///
@@ -27,6 +24,18 @@ pub struct NewFolder {
 }
 
 impl NewFolder {
+    pub(super) fn new(root: &Root, owned: &Owned, build: ConstructionContext) -> Self {
+        Self {
+            path: root.folder(owned),
+            build,
+            tracker: root.tracker.clone(),
+        }
+    }
+
+    pub(super) fn began(&self) -> SystemTime {
+        self.build.began()
+    }
+
     /// The folder. It stays at this path for as long as it is cached.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -52,54 +61,8 @@ impl NewFolder {
     }
 }
 
-/// Makes folders by a function that fills them.
-pub(super) struct Fill<F> {
-    pub(super) root: Arc<Root>,
-    pub(super) policy: Arc<Policy>,
-    pub(super) fill: Arc<F>,
-}
-
-impl<F> Clone for Fill<F> {
-    fn clone(&self) -> Self {
-        Self {
-            root: Arc::clone(&self.root),
-            policy: Arc::clone(&self.policy),
-            fill: Arc::clone(&self.fill),
-        }
-    }
-}
-
-#[async_trait]
-impl<K, F, Fut, E> Constructor<K, Folder> for Fill<F>
-where
-    K: CacheKey + Serialize,
-    F: Fn(NewFolder) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<(), E>> + Send,
-    E: Into<Box<dyn Error + Send + Sync>>,
-{
-    async fn construct(
-        &self,
-        key: K,
-        build: ConstructionContext,
-    ) -> Result<Folder, Box<dyn Error + Send + Sync>> {
-        let (root, key) = (Arc::clone(&self.root), serde_json::to_value(&key)?);
-        let record = Record::new(key, build.began());
-        let begin = move || Unfinished::begin(root, record);
-        let unfinished = tokio::task::spawn_blocking(begin).await??;
-        let draft = NewFolder {
-            path: unfinished.folder.clone(),
-            build,
-            tracker: self.root.tracker.clone(),
-        };
-        (self.fill)(draft).await.map_err(Into::into)?;
-        let policy = Arc::clone(&self.policy);
-        let finished = tokio::task::spawn_blocking(move || unfinished.finish(policy)).await?;
-        Ok(finished?)
-    }
-}
-
 /// A folder that is being made. Dropped before it is finished, it is removed.
-struct Unfinished {
+pub(super) struct Unfinished {
     root: Arc<Root>,
     folder: PathBuf,
     record: Record,
@@ -108,8 +71,7 @@ struct Unfinished {
 }
 
 impl Unfinished {
-    fn begin(root: Arc<Root>, record: Record) -> Result<Self, MakeError> {
-        let owned = root.own_new();
+    pub(super) fn begin(root: Arc<Root>, owned: Owned, record: Record) -> Result<Self, MakeError> {
         let (folder, lease) = (root.folder(&owned), root.in_leases(&owned));
         let unfinished = Self {
             root,
@@ -127,7 +89,7 @@ impl Unfinished {
     }
 
     /// Writes down what it takes. It stays leased until the cache keeps it.
-    fn finish(mut self, policy: Arc<Policy>) -> Result<Folder, MakeError> {
+    pub(super) fn finish(mut self, policy: Arc<Policy>) -> Result<Folder, MakeError> {
         self.record.measure(&self.folder);
         let owned = self.owned.take().expect("it is only taken here");
         match self.record.write(&self.root.in_leases(&owned)) {
@@ -161,7 +123,7 @@ impl Drop for Unfinished {
 /// The disk refused a new folder, or its record.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot make the folder `{}`", folder.display())]
-struct MakeError {
+pub(super) struct MakeError {
     folder: PathBuf,
     source: io::Error,
 }

@@ -1,5 +1,6 @@
 //! Caches of folders that stay on disk across restarts.
 
+mod begin;
 mod builder;
 mod disk;
 mod draft;
@@ -12,6 +13,7 @@ mod removal;
 mod root;
 mod sweep;
 
+pub use begin::{Begun, FolderConstruction, FolderWaiter};
 pub use builder::FolderCacheBuilder;
 pub use draft::NewFolder;
 pub use error::{CommitError, OpenCacheError};
@@ -30,7 +32,6 @@ use serde::de::DeserializeOwned;
 
 use crate::inner::CacheKey;
 use crate::{Cache, ConstructionProgress, RequireError};
-use draft::Fill;
 use folder::{Folder, Policy};
 use root::Root;
 use sweep::Sweep;
@@ -154,24 +155,18 @@ impl<K: FolderKey> FolderCache<K> {
         Fut: Future<Output = Result<(), E>> + Send,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        let fill = Fill {
-            root: Arc::clone(&self.root),
-            policy: Arc::clone(&self.policy),
-            fill: Arc::new(fill),
-        };
+        let fill = Arc::new(fill);
         loop {
-            let handle = self
-                .cache
-                .require_with_constructor(key, fill.clone(), &mut listener)
-                .await?;
-            // Nothing may await between this and the caller: who is dropped there has not changed anything yet.
-            match handle.lend() {
-                Ok(()) => return Ok(FolderHandle::new(handle)),
-                Err(error) => {
-                    let path = handle.path().display();
-                    tracing::warn!(%path, %error, "cannot be leased; taking another");
-                    handle.poison();
+            let waiter = match self.begin(key) {
+                Begun::Hit(handle) => return Ok(handle),
+                Begun::Joined(waiter) => waiter,
+                Begun::New(construction) => {
+                    let (fill, folder) = (Arc::clone(&fill), construction.folder().clone());
+                    construction.spawn(async move { fill(folder).await })
                 }
+            };
+            if let Some(handle) = waiter.wait(&mut listener).await? {
+                return Ok(handle);
             }
         }
     }

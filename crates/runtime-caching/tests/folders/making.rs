@@ -6,10 +6,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use runtime_caching::{NewFolder, RequireError, Sharing};
+use runtime_caching::{Begun, Lookup, NewFolder, RequireError, Sharing};
 use tokio::sync::Semaphore;
 
-use crate::support::{EXCLUSIVE, Place, fill, get, settle, write};
+use crate::support::{EXCLUSIVE, Place, fill, get, read, settle, write};
 
 #[tokio::test]
 async fn a_failure_leaves_nothing_on_disk() {
@@ -175,4 +175,38 @@ async fn a_lack_of_room_is_told_from_other_failures() {
         let error = cache.require(&"a".to_owned(), fail).await.unwrap_err();
         assert_eq!(error.is_disk_full(), is_disk_full, "{kind}");
     }
+}
+
+#[tokio::test]
+async fn first_caller_fills_for_those_who_joined() {
+    let place = Place::new();
+    let (cache, key) = (place.open(Sharing::Shared).await, "a".to_owned());
+    let Begun::New(construction) = cache.begin(&key) else {
+        panic!("the cache is empty");
+    };
+    let Begun::Joined(joined) = cache.begin(&key) else {
+        panic!("the construction has begun");
+    };
+    let folder = construction.folder().clone();
+    drop(construction.spawn(fill(folder)));
+    let handle = joined.wait(|_| {}).await.unwrap().unwrap();
+    assert_eq!(
+        (handle.lookup(), read(&handle).as_str()),
+        (Lookup::Joined, "whole")
+    );
+    assert!(matches!(cache.begin(&key), Begun::Hit(hit) if hit.path() == handle.path()));
+}
+
+#[tokio::test]
+async fn dropped_construction_fails_waiters() {
+    let place = Place::new();
+    let (cache, key) = (place.open(Sharing::Shared).await, "a".to_owned());
+    let construction = cache.begin(&key);
+    let Begun::Joined(joined) = cache.begin(&key) else {
+        panic!("the construction has begun");
+    };
+    drop(construction);
+    joined.wait(|_| {}).await.unwrap_err();
+    assert!(cache.is_empty());
+    assert_eq!(place.counts(), [0, 0, 0, 0]);
 }

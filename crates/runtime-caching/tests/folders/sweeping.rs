@@ -40,7 +40,10 @@ async fn folders_without_a_record_go() {
     fs::write(place.root().join("folders/a-file"), "x").unwrap();
     fs::create_dir_all(place.root().join("trash/half-removed/deep")).unwrap();
     let cache = place.open(Sharing::Shared).await;
-    assert_eq!((cache.initial_sweep().unknown, cache.initial_sweep().trash), (2, 1));
+    assert_eq!(
+        (cache.initial_sweep().unknown, cache.initial_sweep().trash),
+        (2, 1)
+    );
     place.collector.collect().await;
     assert_eq!(place.counts(), [1, 0, 1, 0]);
 }
@@ -64,7 +67,11 @@ async fn a_damaged_record_costs_its_folder_and_nothing_else() {
         let place = with_one().await;
         fs::write(place.record(), damage).unwrap();
         let cache = place.open(Sharing::Shared).await;
-        assert_eq!((cache.initial_sweep().unreadable, cache.len()), (1, 0), "{damage}");
+        assert_eq!(
+            (cache.initial_sweep().unreadable, cache.len()),
+            (1, 0),
+            "{damage}"
+        );
         place.collector.collect().await;
         assert_eq!(place.counts(), [0, 0, 0, 0]);
         assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Miss);
