@@ -1,4 +1,4 @@
-//! Scope sets as large as real ones: 100 scopes of a worker, 20 of a task.
+//! Scope sets of realistic size: 100 scopes of a worker, 20 of a task.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use bench_harness::{AtMost, Bench, time_ns_each};
 use runtime_core::ScopeSet;
 
-/// Half with a star, of a few families, as in practice.
+/// Scopes with a few common prefixes, half of them patterns.
 fn scopes(count: usize, spread: usize) -> Vec<String> {
     let families = [
         "queue:route:index",
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// How long `work` takes, of many times.
+/// Returns the mean duration of `work`.
 fn each<T>(times: u64, mut work: impl FnMut() -> T) -> f64 {
     let nanos = time_ns_each(times, || {
         for _ in 0..times {

@@ -1,6 +1,6 @@
-//! A task whose log fills the disk: what its writer, its readers and the worker see.
+//! A task whose log fills the disk: the errors of its writer, its readers and the worker.
 //!
-//! `cargo xtask e2e full-disk` runs this on a file system of 256 KiB. The argument is a folder there.
+//! `cargo xtask e2e full-disk` runs it on a file system of 256 KiB. The argument is a folder there.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::path::Path;
 use runtime_core::log::{CloseLogError, ExtractLogError, LogReader, ReadLogError, WriteLogError};
 use runtime_core::{LogDrain, Run, TaskContext, TaskId, TaskInfo, error_chain};
 
-/// More than fits, so that this ends on a large disk too.
+/// Upper bound of the output, so that the example also ends on a large disk.
 const TOO_MUCH: usize = 64 << 20;
 
 #[tokio::main]
@@ -31,8 +31,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     assert_eq!(source.kind(), io::ErrorKind::StorageFull);
 
-    // The worker goes on, and nothing panics because of a line that cannot be written.
-    context.log("this line finds no place");
+    // The worker continues: a line that cannot be written is not a panic.
+    context.log("this line does not fit on the disk");
 
     for (who, reader) in [
         ("a follower", follower.await?),
@@ -51,14 +51,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let Err(error) = controller.close_log() else {
-        return Err("the log was closed as if it were whole".into());
+        return Err("the log was closed without an error".into());
     };
-    println!("the worker, as it closes the log: {}", error_chain(&error));
+    println!("worker, closing the log: {}", error_chain(&error));
     assert!(matches!(error, CloseLogError::Failed { .. }));
     let Err(error) = context.extract_log() else {
-        return Err("the log was handed out as if it were whole".into());
+        return Err("an incomplete log was extracted".into());
     };
-    println!("whoever extracts it: {}", error_chain(&error));
+    println!("worker, extracting the log: {}", error_chain(&error));
     assert!(matches!(error, ExtractLogError::Failed { .. }));
 
     let in_file = std::fs::metadata(&path)?.len();
@@ -68,7 +68,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Writes lines until they are refused.
+/// Writes lines until a write fails.
 fn fill(mut drain: LogDrain) -> (usize, Option<WriteLogError>) {
     let line = [b'x'; 99];
     let mut accepted = 0;
@@ -81,7 +81,7 @@ fn fill(mut drain: LogDrain) -> (usize, Option<WriteLogError>) {
     (accepted, None)
 }
 
-/// How many bytes a reader gets, and the error after them.
+/// Returns the number of readable bytes and the error after them.
 async fn read(mut reader: LogReader) -> (usize, ReadLogError) {
     let mut got = 0;
     loop {

@@ -1,4 +1,4 @@
-//! Time, so that tests can control it.
+//! The clock port: wall-clock time that tests can control.
 
 mod mock;
 
@@ -10,13 +10,13 @@ use jiff::Timestamp;
 
 pub use self::mock::MockClock;
 
-/// Tells the time of day and waits for a moment of it.
+/// A wall clock.
 ///
-/// What the queue knows (claims, credentials, deadlines) is in wall-clock time and goes through
-/// this trait. Intervals use tokio's monotonic time, which tests can pause.
+/// The queue states claims, credentials and deadlines in wall-clock time, which goes through this
+/// trait. Intervals use tokio's monotonic time, which tests can pause.
 #[async_trait]
 pub trait Clock: Send + Sync + fmt::Debug {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
     /// Waits until [`now`](Self::now) has reached `deadline`.
@@ -27,12 +27,12 @@ pub trait Clock: Send + Sync + fmt::Debug {
     async fn sleep_until(&self, deadline: Timestamp);
 }
 
-/// The machine's own clock.
+/// The system clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-/// The longest time that passes before a jump of the wall clock is noticed.
-const LONGEST_NAP: Duration = Duration::from_secs(5);
+/// Upper bound of a single sleep, and so of the delay until a clock step is noticed.
+const MAX_SLEEP: Duration = Duration::from_secs(5);
 
 #[async_trait]
 impl Clock for SystemClock {
@@ -40,25 +40,25 @@ impl Clock for SystemClock {
         Timestamp::now()
     }
 
-    /// Sleeps in short naps, because a monotonic timer sleeps through a suspended machine and never
-    /// hears of a clock that was set.
+    /// Sleeps in steps of at most 5 s. A single monotonic timer would not notice that the machine was
+    /// suspended or the wall clock was set.
     async fn sleep_until(&self, deadline: Timestamp) {
-        nap_until(deadline, Timestamp::now).await;
+        sleep_in_steps(deadline, Timestamp::now).await;
     }
 }
 
-async fn nap_until(deadline: Timestamp, now: impl Fn() -> Timestamp) {
-    while let Some(rest) = until(now(), deadline) {
-        tokio::time::sleep(rest.min(LONGEST_NAP)).await;
+async fn sleep_in_steps(deadline: Timestamp, now: impl Fn() -> Timestamp) {
+    while let Some(remaining) = until(now(), deadline) {
+        tokio::time::sleep(remaining.min(MAX_SLEEP)).await;
     }
 }
 
-/// The time from `now` to `then`, or `None` if `then` has come.
+/// Returns the time from `now` to `then`, or `None` if `then` is not in the future.
 #[must_use]
 pub fn until(now: Timestamp, then: Timestamp) -> Option<Duration> {
     Duration::try_from(then.duration_since(now))
         .ok()
-        .filter(|rest| !rest.is_zero())
+        .filter(|remaining| !remaining.is_zero())
 }
 
 #[cfg(test)]
@@ -67,23 +67,23 @@ mod tests {
     use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_jumps_is_noticed_within_a_nap() {
+    async fn clock_step_is_noticed_within_one_sleep() {
         let (began, start) = (Instant::now(), Timestamp::UNIX_EPOCH);
         let hour = Duration::from_secs(3600);
-        // A second after the start the clock is set an hour ahead.
+        // One second after the start, the clock is set forward by an hour.
         let now = || match began.elapsed() {
             passed if passed < Duration::from_secs(1) => start + passed,
             passed => start + passed + hour,
         };
-        nap_until(start + hour, now).await;
-        assert_eq!(began.elapsed(), LONGEST_NAP);
+        sleep_in_steps(start + hour, now).await;
+        assert_eq!(began.elapsed(), MAX_SLEEP);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_sleep_ends_when_its_moment_has_come() {
+    async fn sleep_ends_at_the_deadline() {
         let (began, start) = (Instant::now(), Timestamp::UNIX_EPOCH);
         let wanted = Duration::from_secs(12);
-        nap_until(start + wanted, || start + began.elapsed()).await;
+        sleep_in_steps(start + wanted, || start + began.elapsed()).await;
         assert_eq!(began.elapsed(), wanted);
     }
 }

@@ -1,4 +1,4 @@
-//! Credentials, and the cell in which they change while they are used.
+//! Taskcluster credentials, and a cell that replaces them while they are in use.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,26 +8,26 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 
-/// What signs requests to Taskcluster.
+/// Credentials that sign requests to Taskcluster.
 ///
-/// `Debug` shows the client id and nothing else.
+/// `Debug` shows only the client id.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Credentials {
-    /// Names the client; not a secret.
+    /// The client id; not a secret.
     pub client_id: String,
-    /// Signs the requests.
+    /// The secret key that signs requests.
     pub access_token: SecretString,
-    /// Comes with temporary credentials, to be passed on untouched.
+    /// The certificate of temporary credentials, sent along unchanged.
     #[serde(default)]
     pub certificate: Option<SecretString>,
-    /// When the credentials end, if they do and whoever made them told.
+    /// The expiry, if known.
     #[serde(default)]
     pub expires: Option<Timestamp>,
 }
 
 impl Credentials {
-    /// Makes permanent credentials.
+    /// Creates permanent credentials.
     pub fn new(client_id: impl Into<String>, access_token: impl Into<String>) -> Self {
         Self {
             client_id: client_id.into(),
@@ -37,25 +37,25 @@ impl Credentials {
         }
     }
 
-    /// Adds the certificate of temporary credentials.
+    /// Sets the certificate of temporary credentials.
     #[must_use]
     pub fn with_certificate(mut self, certificate: impl Into<String>) -> Self {
         self.certificate = Some(SecretString::from(certificate.into()));
         self
     }
 
-    /// Says when the credentials end.
+    /// Sets the expiry.
     #[must_use]
     pub fn with_expiry(mut self, expires: Timestamp) -> Self {
         self.expires = Some(expires);
         self
     }
 
-    /// The values that must never be seen, for a redactor.
+    /// Returns the secret values, for a redactor.
     ///
-    /// Of a certificate, those are its seed and its signature, without which it is of no use. The scopes and
-    /// times in it are no secrets, and to look for all of its text in all of its forms would cost more than
-    /// everything else that is done for a small task.
+    /// Of a certificate, these are seed and signature, without which it is useless. Its scopes and dates
+    /// are not secret, and searching for the whole text in all encodings would cost more than all other
+    /// work of a small task.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let certificate = self.certificate.as_ref().map(ExposeSecret::expose_secret);
         std::iter::once(self.access_token.expose_secret())
@@ -63,15 +63,15 @@ impl Credentials {
     }
 }
 
-/// What of a certificate is a secret.
+/// The secret fields of a certificate.
 #[derive(Deserialize)]
 struct Certificate<'a> {
     seed: &'a str,
     signature: &'a str,
 }
 
-/// All of a text that is not understood is taken for a secret.
 fn secrets_of_certificate(text: &str) -> Vec<&str> {
+    // A certificate in an unknown format is secret as a whole.
     match serde_json::from_str(text) {
         Ok(Certificate { seed, signature }) => vec![seed, signature],
         Err(_) => vec![text],
@@ -86,7 +86,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The writing end of credentials that change: a reclaim puts new ones in.
+/// The writing half of replaceable credentials: each reclaim sets new ones.
 #[derive(Debug)]
 pub struct CredentialsCell {
     sender: watch::Sender<Option<Credentials>>,
@@ -94,7 +94,7 @@ pub struct CredentialsCell {
 }
 
 impl CredentialsCell {
-    /// Makes a cell; `None` is for anonymous use.
+    /// Creates a cell; `None` means anonymous access.
     #[must_use]
     pub fn new(credentials: Option<Credentials>) -> Self {
         Self {
@@ -103,12 +103,12 @@ impl CredentialsCell {
         }
     }
 
-    /// Replaces the credentials; requests that are signed from now on use the new ones.
+    /// Replaces the credentials. Requests signed afterwards use the new ones.
     pub fn set(&self, credentials: Credentials) {
         self.sender.send_replace(Some(credentials));
     }
 
-    /// A reading end.
+    /// Returns a reading half.
     #[must_use]
     pub fn watch(&self) -> CredentialsWatch {
         CredentialsWatch {
@@ -117,17 +117,17 @@ impl CredentialsCell {
         }
     }
 
-    /// Waits until somebody finds that the credentials are refused, so that whoever can get others does.
+    /// Waits until a reader [reports](CredentialsWatch::report_refused) that a service refused the credentials.
     ///
     /// # Cancel safety
     ///
-    /// Safe: a complaint that nobody waited for is heard by the next call.
+    /// Safe: an unobserved report is returned by the next call.
     pub async fn refused(&self) {
         self.refused.notified().await;
     }
 }
 
-/// The reading end of credentials that change.
+/// The reading half of replaceable credentials.
 #[derive(Clone, Debug)]
 pub struct CredentialsWatch {
     receiver: watch::Receiver<Option<Credentials>>,
@@ -135,28 +135,28 @@ pub struct CredentialsWatch {
 }
 
 impl CredentialsWatch {
-    /// Credentials that never change.
+    /// Creates credentials that never change.
     #[must_use]
     pub fn fixed(credentials: Option<Credentials>) -> Self {
         CredentialsCell::new(credentials).watch()
     }
 
-    /// The credentials of this moment: take them anew for every attempt of a request.
+    /// Returns the current credentials. Call it for each attempt of a request.
     #[must_use]
     pub fn snapshot(&self) -> Option<Credentials> {
         self.receiver.borrow().clone()
     }
 
-    /// Tells whoever puts credentials in that those of this moment were refused.
-    pub fn complain(&self) {
+    /// Reports that a service refused the current credentials, so that the owner of the cell can renew them.
+    pub fn report_refused(&self) {
         self.refused.notify_one();
     }
 
-    /// Waits until other credentials than those of the last call are there; `false` when none can come.
+    /// Waits for new credentials since the last call; `false` if the cell was dropped.
     ///
     /// # Cancel safety
     ///
-    /// Safe: a change that this call did not return is seen by the next.
+    /// Safe: an unobserved change is returned by the next call.
     pub async fn changed(&mut self) -> bool {
         self.receiver.changed().await.is_ok()
     }

@@ -1,4 +1,4 @@
-//! A Taskcluster deployment as the set of its services.
+//! A Taskcluster deployment as a set of services.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,38 +15,38 @@ use crate::queue::{
 };
 use crate::{ApiError, Credentials, CredentialsWatch, ExceptionReason, Run, TaskId};
 
-/// A deployment that a worker can connect to with any credentials.
+/// A deployment that a worker can connect to with arbitrary credentials.
 pub trait Deployment: Send + Sync + fmt::Debug {
-    /// Where it is, without a slash at the end.
+    /// Returns the root URL, without a trailing slash.
     fn root_url(&self) -> &str;
 
-    /// Makes clients whose requests are signed with what `credentials` holds when each is sent.
+    /// Creates clients that sign each request with the current value of `credentials`.
     fn connect(&self, credentials: CredentialsWatch) -> Services;
 }
 
-/// The services of a deployment, all with the same credentials. A clone is cheap.
+/// The services of a deployment, all with the same credentials. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Services {
-    /// Claims and resolves.
+    /// Claims, reclaims and resolves runs.
     pub queue: Arc<dyn Queue>,
-    /// Finds tasks by name.
+    /// Finds tasks by namespace.
     pub index: Arc<dyn Index>,
-    /// Finds the bytes of objects.
+    /// Finds the download URLs of objects.
     pub objects: Arc<dyn Objects>,
     /// Uploads artifacts.
     pub uploader: Arc<dyn ArtifactUploader>,
 }
 
 impl Services {
-    /// Services of no deployment: every call gives [`ApiError::NotConnected`].
+    /// Returns services that are not connected: every call returns [`ApiError::NotConnected`].
     #[must_use]
     pub fn disconnected() -> Self {
-        let nothing = Arc::new(Disconnected);
+        let disconnected = Arc::new(Disconnected);
         Self {
-            queue: nothing.clone(),
-            index: nothing.clone(),
-            objects: nothing.clone(),
-            uploader: nothing,
+            queue: disconnected.clone(),
+            index: disconnected.clone(),
+            objects: disconnected.clone(),
+            uploader: disconnected,
         }
     }
 }

@@ -1,29 +1,133 @@
-//! What a worker hands to every engine and plugin.
+//! The environment that a worker provides to engines and plugins.
 
 use std::sync::Arc;
 
-use runtime_gc::ResourceTracker;
+use runtime_gc::{GarbageCollector, GcConfig, HostStats, ResourceTracker};
 
-use crate::clock::Clock;
-use crate::lifecycle::Stoppable;
-use crate::webhook::WebHookServer;
+use crate::clock::{Clock, SystemClock};
+use crate::lifecycle::{LifeCycleTracker, Stoppable};
+use crate::webhook::{NoWebHookServer, WebHookServer};
 use crate::{Monitor, TemporaryStorage, WorkerIdentity};
 
-/// The surroundings of engines and plugins. A clone is cheap.
+/// The shared services of a worker, for engines and plugins. Cheap to clone.
+///
+/// ```
+/// # use runtime_core::{Environment, LifeCycleTracker, TemporaryStorage, WorkerIdentity};
+/// # fn environment(root: &std::path::Path) -> Result<Environment, Box<dyn std::error::Error>> {
+/// let identity = WorkerIdentity {
+///     root_url: "https://tc.example.com".into(),
+///     task_queue_id: "my-project/linux".into(),
+///     worker_group: "eu-west".into(),
+///     worker_id: "worker-1".into(),
+/// };
+/// let stop = LifeCycleTracker::new();
+/// let environment = Environment::builder(identity, TemporaryStorage::open(root)?)
+///     .stop(stop.clone())
+///     .build();
+/// # Ok(environment)
+/// # }
+/// # environment(tempfile::tempdir()?.path())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// Where disposable resources are registered, so that they can be freed.
+    /// Registers disposable resources with the collector.
     pub resource_tracker: ResourceTracker,
-    /// Where temporary files and folders go.
+    /// Creates temporary files and folders.
     pub storage: TemporaryStorage,
-    /// What gives a running task a URL.
+    /// Assigns URLs to running tasks.
     pub web_hooks: Arc<dyn WebHookServer>,
-    /// What everything is told to.
+    /// Receives logs, metrics and error reports.
     pub monitor: Monitor,
     /// Stops the worker.
     pub stop: Arc<dyn Stoppable>,
-    /// The names of the worker.
+    /// The identity of the worker in its deployment.
     pub identity: WorkerIdentity,
-    /// Time.
+    /// The wall clock.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Environment {
+    /// Creates a builder with defaults for everything else.
+    #[must_use]
+    pub fn builder(identity: WorkerIdentity, storage: TemporaryStorage) -> EnvironmentBuilder {
+        EnvironmentBuilder {
+            identity,
+            storage,
+            resource_tracker: None,
+            web_hooks: Arc::new(NoWebHookServer),
+            monitor: Monitor::null(),
+            stop: Arc::new(LifeCycleTracker::new()),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Builds an [`Environment`].
+#[derive(Debug)]
+#[must_use]
+pub struct EnvironmentBuilder {
+    identity: WorkerIdentity,
+    storage: TemporaryStorage,
+    resource_tracker: Option<ResourceTracker>,
+    web_hooks: Arc<dyn WebHookServer>,
+    monitor: Monitor,
+    stop: Arc<dyn Stoppable>,
+    clock: Arc<dyn Clock>,
+}
+
+impl EnvironmentBuilder {
+    /// Sets the collector's tracker. Default: a collector without limits, which evicts nothing.
+    pub fn resource_tracker(mut self, tracker: ResourceTracker) -> Self {
+        self.resource_tracker = Some(tracker);
+        self
+    }
+
+    /// Sets the web hook server. Default: none, so that attaching a hook fails.
+    pub fn web_hooks(mut self, server: impl WebHookServer + 'static) -> Self {
+        self.web_hooks = Arc::new(server);
+        self
+    }
+
+    /// Sets a web hook server of a type chosen at run time.
+    pub fn shared_web_hooks(mut self, server: Arc<dyn WebHookServer>) -> Self {
+        self.web_hooks = server;
+        self
+    }
+
+    /// Sets the monitor. Default: one that discards everything.
+    pub fn monitor(mut self, monitor: Monitor) -> Self {
+        self.monitor = monitor;
+        self
+    }
+
+    /// Sets the handle that stops the worker. Default: a new [`LifeCycleTracker`].
+    pub fn stop(mut self, stop: impl Stoppable + 'static) -> Self {
+        self.stop = Arc::new(stop);
+        self
+    }
+
+    /// Sets the wall clock. Default: that of the system.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Creates the environment.
+    #[must_use]
+    pub fn build(self) -> Environment {
+        let resource_tracker = self.resource_tracker.unwrap_or_else(|| {
+            let stats = HostStats::new(self.storage.path());
+            GarbageCollector::new(GcConfig::default(), stats).tracker()
+        });
+        Environment {
+            resource_tracker,
+            storage: self.storage,
+            web_hooks: self.web_hooks,
+            monitor: self.monitor,
+            stop: self.stop,
+            identity: self.identity,
+            clock: self.clock,
+        }
+    }
 }

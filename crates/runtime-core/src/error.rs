@@ -1,41 +1,41 @@
-//! Errors of engines and plugins, and what each does to the task and to the worker.
+//! Errors of engines and plugins, and their effect on task and worker.
 
 use std::error::Error;
 
 use crate::ExceptionReason;
 
-/// An error of the user's own making: an engine's, a plugin's, a constructor's, a handler's.
+/// An error of user code: of an engine, a plugin, a constructor or a handler.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
-/// Why an engine or a plugin could not do its part for a task.
+/// The failure of an engine or a plugin.
 ///
-/// | variant | the task resolves | the worker |
+/// | variant | resolution of the run | effect on the worker |
 /// | --- | --- | --- |
-/// | [`MalformedPayload`](Self::MalformedPayload) | `malformed-payload`, each message in the task log | goes on |
-/// | [`ResourceUnavailable`](Self::ResourceUnavailable) | `resource-unavailable`, the message in the task log | goes on |
-/// | [`NonFatalInternal`](Self::NonFatalInternal) | `internal-error` | goes on, and counts it |
+/// | [`MalformedPayload`](Self::MalformedPayload) | `malformed-payload`, each message in the task log | none |
+/// | [`ResourceUnavailable`](Self::ResourceUnavailable) | `resource-unavailable`, the message in the task log | none |
+/// | [`NonFatalInternal`](Self::NonFatalInternal) | `internal-error` | counts it |
 /// | [`FatalInternal`](Self::FatalInternal) | `internal-error` | stops gracefully |
-/// | [`Other`](Self::Other) | `internal-error` | reports it to the monitor and goes on |
+/// | [`Other`](Self::Other) | `internal-error` | reports it to the monitor |
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {
-    /// The task's author asked for something that cannot be done.
+    /// The task's author asked for something impossible.
     #[error(transparent)]
     MalformedPayload(#[from] MalformedPayloadError),
 
-    /// Something that the task needs could not be had, though the payload is right.
+    /// A resource that the task needs is unavailable, although the payload is valid.
     #[error("a resource that the task needs is unavailable")]
     ResourceUnavailable(#[source] BoxError),
 
-    /// The worker failed in a way that says nothing about the next task; already reported to the monitor.
-    #[error("internal error, already reported; the worker can go on")]
+    /// An error of the worker that says nothing about later tasks; already reported to the monitor.
+    #[error("internal error, already reported; the worker can continue")]
     NonFatalInternal,
 
-    /// The worker failed and should run nothing more; already reported to the monitor.
+    /// An error after which the worker must not run another task; already reported to the monitor.
     #[error("fatal internal error, already reported; the worker must stop")]
     FatalInternal,
 
-    /// Any other error. The worker reports it to the monitor and names its incident in the task log.
+    /// Any other error. The worker reports it to the monitor and writes the incident id to the task log.
     #[error("unexpected error")]
     Other(#[source] BoxError),
 }
@@ -51,7 +51,7 @@ impl TaskError {
         Self::ResourceUnavailable(error.into())
     }
 
-    /// The messages for the task's author, if it was their payload.
+    /// Returns the messages for the task's author, if the payload was malformed.
     #[must_use]
     pub fn as_malformed_payload(&self) -> Option<&MalformedPayloadError> {
         match self {
@@ -60,7 +60,7 @@ impl TaskError {
         }
     }
 
-    /// The reason to report to the queue.
+    /// Returns the reason to report to the queue.
     #[must_use]
     pub fn exception_reason(&self) -> ExceptionReason {
         match self {
@@ -73,7 +73,7 @@ impl TaskError {
     }
 }
 
-/// The task asked for something that cannot be, with one message for each thing that is wrong.
+/// The errors of a malformed payload, one message each.
 ///
 /// ```
 /// # use runtime_core::MalformedPayloadError;
@@ -89,14 +89,14 @@ pub struct MalformedPayloadError {
 }
 
 impl MalformedPayloadError {
-    /// Makes an error with one message, written for the author of the task.
+    /// Creates an error with one message for the task's author.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             messages: vec![message.into()],
         }
     }
 
-    /// Joins many errors into one, or none if there are none.
+    /// Joins several errors into one; `None` if there are none.
     pub fn merge(errors: impl IntoIterator<Item = Self>) -> Option<Self> {
         let messages: Vec<_> = errors
             .into_iter()
@@ -105,21 +105,21 @@ impl MalformedPayloadError {
         (!messages.is_empty()).then_some(Self { messages })
     }
 
-    /// The messages, at least one.
+    /// Returns the messages, at least one.
     #[must_use]
     pub fn messages(&self) -> &[String] {
         &self.messages
     }
 }
 
-/// Writes an error and its causes as one line, `a: b: c`.
+/// Formats an error and its causes as one line, `a: b: c`.
 #[must_use]
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        // Transparent wrappers repeat their cause; saying it twice helps nobody.
+        // Transparent wrappers have the same text as their cause: write it once.
         if !line.ends_with(&text) {
             line.push_str(": ");
             line.push_str(&text);

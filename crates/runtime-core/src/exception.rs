@@ -1,30 +1,30 @@
-//! Reasons for which a run ends without a verdict.
+//! The reasons for which a worker resolves a run as exception.
 
 use serde::{Deserialize, Serialize};
 
-/// A reason that a worker may report with `reportException`.
+/// A reason for `reportException`.
 ///
-/// Closed, because the queue refuses every other text. What one *reads* in a task's status is
-/// [`ResolvedReason`](crate::queue::ResolvedReason), which stays open for reasons to come.
+/// A closed enum, because the queue refuses all other texts. The reason *read* from a task's status is
+/// [`ResolvedReason`](crate::queue::ResolvedReason), which is open for future reasons.
 ///
 /// Source: the queue's schema `task-exception-request` of Taskcluster v106.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExceptionReason {
-    /// The worker had to stop. The queue makes a new run while retries are left.
+    /// The worker shut down. The queue creates a new run while retries are left.
     WorkerShutdown,
-    /// The task asked for something that cannot be: its author must change it. Never retried.
+    /// The task is invalid and its author must change it. Never retried.
     MalformedPayload,
-    /// Something outside of worker and task was missing, such as a server. Not retried.
+    /// A resource outside of worker and task, such as a server, was unavailable. Not retried.
     ResourceUnavailable,
     /// The worker failed. Not retried.
     InternalError,
-    /// The task declared this failure a matter of luck. The queue makes a new run while retries are left.
+    /// The task declared this failure intermittent. The queue creates a new run while retries are left.
     IntermittentTask,
 }
 
 impl ExceptionReason {
-    /// The reason as the queue spells it.
+    /// Returns the reason as spelled by the queue.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

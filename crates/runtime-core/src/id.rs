@@ -1,4 +1,4 @@
-//! Identifiers that the queue hands out.
+//! Identifiers of tasks, runs and workers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,10 +21,10 @@ use serde::{Deserialize, Serialize};
 pub struct TaskId(String);
 
 impl TaskId {
-    /// Makes a new identifier from 122 random bits.
+    /// Creates an identifier from 122 random bits.
     ///
-    /// Like other Taskcluster clients, this clears the first bit, so that no identifier starts with
-    /// a dash and is taken for an option by some program.
+    /// As in other Taskcluster clients, the first bit is cleared, so that an identifier never starts with
+    /// a dash, which programs would parse as an option.
     #[must_use]
     pub fn random() -> Self {
         let mut bytes = *uuid::Uuid::new_v4().as_bytes();
@@ -32,7 +32,7 @@ impl TaskId {
         Self(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// The identifier as text.
+    /// Returns the identifier as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -45,7 +45,7 @@ impl FromStr for TaskId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         match bytes.as_deref() {
-            // Version 4 in the seventh byte, variant 10 in the ninth: what the queue's schema demands.
+            // The queue's schema requires version 4 (seventh byte) and variant 10 (ninth byte).
             Some(uuid) if uuid.len() == 16 && uuid[6] >> 4 == 4 && uuid[8] >> 6 == 0b10 => {
                 Ok(Self(text.to_owned()))
             }
@@ -82,23 +82,23 @@ impl fmt::Debug for TaskId {
     }
 }
 
-/// A text is not a task identifier.
+/// The error of parsing a [`TaskId`].
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{text}` is no task id: expected a slugid of 22 characters, such as `RmzTkg-8Qj614ea9fI9Jmg`"
+    "invalid task id `{text}`: expected a slugid of 22 characters, such as `RmzTkg-8Qj614ea9fI9Jmg`"
 )]
 #[non_exhaustive]
 pub struct ParseTaskIdError {
-    /// What was given.
+    /// The invalid text.
     pub text: String,
 }
 
-/// One run of one task: what a claim is about and what a report resolves.
+/// One run of a task: the unit that is claimed and resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Run {
     /// The task.
     pub task_id: TaskId,
-    /// The number of the run, counted from 0.
+    /// The index of the run, starting at 0.
     pub run_id: u32,
 }
 
@@ -108,16 +108,16 @@ impl fmt::Display for Run {
     }
 }
 
-/// The names under which a worker is known to its deployment.
+/// The identity of a worker in its deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerIdentity {
-    /// Where the deployment is, such as `https://tc.example.com`, without a slash at the end.
+    /// The root URL of the deployment, such as `https://tc.example.com`, without a trailing slash.
     pub root_url: String,
-    /// The queue that the worker claims from: `<provisionerId>/<workerType>`.
+    /// The task queue that the worker claims from: `<provisionerId>/<workerType>`.
     pub task_queue_id: String,
-    /// The group, often a region; at most 38 characters.
+    /// The worker group, often a region; at most 38 characters.
     pub worker_group: String,
-    /// The worker within its group; at most 38 characters, unique among live workers.
+    /// The worker id within the group; at most 38 characters, unique among live workers.
     pub worker_id: String,
 }
 
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_random_id_parses_and_never_starts_with_a_dash() {
+    fn random_id_is_valid() {
         for _ in 0..200 {
             let id = TaskId::random();
             assert_eq!(
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_another_shape_are_refused_with_the_text() {
+    fn invalid_id_is_quoted() {
         for text in [
             "",
             "short",

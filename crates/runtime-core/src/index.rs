@@ -1,4 +1,4 @@
-//! The port to the index: names for tasks.
+//! The port to the index service, which maps namespaces to tasks.
 
 use std::fmt;
 
@@ -8,26 +8,26 @@ use serde::Deserialize;
 
 use crate::{ApiError, TaskId};
 
-/// What the index knows under a namespace.
+/// An entry of the index.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IndexedTask {
-    /// The namespace, with dots.
+    /// The namespace, separated by dots.
     pub namespace: String,
     /// The task.
     pub task_id: TaskId,
-    /// When the entry is forgotten.
+    /// The expiry of the entry.
     pub expires: Timestamp,
 }
 
-/// The index, as a fetcher sees it.
+/// The part of the index service that a fetcher uses.
 #[async_trait]
 pub trait Index: Send + Sync + fmt::Debug {
-    /// Finds the task that stands under `namespace` now.
+    /// Returns the task indexed under `namespace`.
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`]; [`is_not_found`](ApiError::is_not_found) if there is none.
+    /// Any [`ApiError`]; [`is_not_found`](ApiError::is_not_found) if the namespace is unknown.
     ///
     /// # Cancel safety
     ///

@@ -1,22 +1,25 @@
-//! The vocabulary that every part of a worker shares.
+//! The shared vocabulary of a worker: task context, environment, errors and ports.
 //!
-//! This crate holds what engines and plugins are written against: the context of a task, the
-//! environment that a worker hands out, errors and what each does, and *ports*: small traits for
-//! everything that reaches outside. It opens no socket. Adapters live in crates of their own
+//! Engines and plugins are written against this crate: the context of a task, the environment that
+//! a worker provides, the errors with their effects, and *ports*: small traits for everything that
+//! reaches outside the process. The crate opens no socket. Adapters live in their own crates
 //! (`runtime-client`, `runtime-monitoring`, `runtime-webhook`, ...), and the application picks them.
+//!
+//! Terms such as *run*, *claim* or *verdict* are defined in the
+//! [glossary](https://github.com/taskcluster/worker-runtime/blob/main/docs/glossary.md).
 //!
 //! # The life of a task
 //!
-//! 1. The worker claims a task through the [`Queue`](queue::Queue) port and makes a [`TaskContext`] of the claim;
+//! 1. The worker claims a task through the [`Queue`](queue::Queue) port and creates a [`TaskContext`] from the claim;
 //!    the [`TaskContextController`] stays with the worker.
-//! 2. Engine and plugins get the context, a [`Monitor`] tagged with the task, and the [`Environment`].
+//! 2. Engine and plugins receive the context, a [`Monitor`] tagged with the task, and the [`Environment`].
 //! 3. The engine writes to the [log drain](TaskContext::log_drain); any number of
 //!    [readers](TaskContext::new_log_reader) follow, each at its own speed.
-//! 4. Meanwhile the worker reclaims: new [`Credentials`] come in, and a conflict [stops](StopReason) the task.
+//! 4. Meanwhile the worker reclaims: each reclaim replaces the [`Credentials`], and a conflict [stops](StopReason) the task.
 //! 5. Plugins [upload](TaskContext::upload) artifacts, the log is closed, and the run is resolved once.
-//! 6. What the task held is released by dropping it: hooks, handles, temporary folders.
+//! 6. Hooks, handles and temporary folders of the task are released by dropping them.
 //!
-//! # Which part for what
+//! # Where to start
 //!
 //! | you write | you use |
 //! | --- | --- |
@@ -41,14 +44,14 @@
 //! assert!(check(&scopes, "secrets:get:other").unwrap_err().as_malformed_payload().is_some());
 //! ```
 
-mod api;
+mod api_error;
 mod credentials;
 mod deployment;
 mod environment;
 mod error;
 mod exception;
 mod id;
-mod lifecycle;
+
 mod scopes;
 mod secret;
 mod section;
@@ -59,6 +62,7 @@ mod task;
 pub mod artifact;
 pub mod clock;
 pub mod index;
+pub mod lifecycle;
 pub mod monitor;
 pub mod object;
 #[cfg(unix)]
@@ -68,15 +72,15 @@ pub mod queue;
 pub mod util;
 pub mod webhook;
 
-pub use api::{ApiError, ServiceError};
+pub use api_error::{ApiError, ServiceError};
 pub use credentials::{Credentials, CredentialsCell, CredentialsWatch};
 pub use deployment::{Deployment, Services};
-pub use environment::Environment;
+pub use environment::{Environment, EnvironmentBuilder};
 pub use error::{BoxError, MalformedPayloadError, TaskError, error_chain};
 pub use exception::ExceptionReason;
 pub use id::{ParseTaskIdError, Run, TaskId, WorkerIdentity};
 pub use jiff::Timestamp;
-pub use lifecycle::{LifeCycleTracker, StopStage, Stoppable, StoppableOnce};
+pub use lifecycle::{LifeCycleTracker, StopStage, Stoppable};
 pub use monitor::Monitor;
 pub use runtime_ioext::log;
 pub use scopes::ScopeSet;

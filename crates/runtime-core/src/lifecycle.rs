@@ -1,4 +1,4 @@
-//! Stopping: now, or when the running tasks are done.
+//! Stopping a worker: immediately, or after the running tasks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Something that can be asked to stop. Both calls return at once and may come more than once.
+/// Something that can be stopped. All methods return at once and may be called repeatedly.
 pub trait Stoppable: Send + Sync + fmt::Debug {
-    /// Asks to stop as soon as possible: running tasks resolve `worker-shutdown`.
+    /// Stops as soon as possible: running tasks resolve as `worker-shutdown`.
     fn stop_now(&self);
 
-    /// Asks to take no new work and to stop when what runs is done.
+    /// Stops after the running tasks; no new ones are claimed.
     fn stop_gracefully(&self);
 
-    /// Asks to stop, and says after which time the machine goes away whatever is left to do.
+    /// Stops, and states the time after which the machine disappears.
     ///
-    /// By default the time is not passed on.
+    /// The default implementation ignores the time.
     fn stop_within(&self, stage: StopStage, budget: Duration) {
         let _ = budget;
         match stage {
@@ -29,16 +29,16 @@ pub trait Stoppable: Send + Sync + fmt::Debug {
     }
 }
 
-/// Passes a stop on only if it goes beyond all before: from a graceful one to an immediate one, or to an earlier end
-/// of the machine.
+/// Forwards a stop only if it is more urgent than all earlier ones: immediate after graceful, or with
+/// an earlier deadline.
 #[derive(Debug)]
 pub struct StoppableOnce {
     inner: Arc<dyn Stoppable>,
-    passed: Mutex<Wish>,
+    passed: Mutex<StopRequest>,
 }
 
 impl StoppableOnce {
-    /// Wraps `inner`.
+    /// Creates a wrapper around `inner`.
     pub fn new(inner: Arc<dyn Stoppable>) -> Self {
         Self {
             inner,
@@ -62,31 +62,31 @@ impl Stoppable for StoppableOnce {
 
     fn stop_within(&self, stage: StopStage, budget: Duration) {
         let deadline = Instant::now().checked_add(budget);
-        let (goes_beyond, stage) = {
+        let (is_raised, stage) = {
             let mut passed = self.passed.lock();
             (passed.raise(stage, deadline), passed.stage)
         };
-        if goes_beyond {
+        if is_raised {
             self.inner.stop_within(stage, budget);
         }
     }
 }
 
-/// How far a stop has been asked for.
+/// The stage of a stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopStage {
-    /// Go on.
+    /// Not stopping.
     #[default]
     Running,
-    /// Take no new work; finish what runs.
+    /// Claim nothing more; finish the running tasks.
     Graceful,
-    /// Stop what runs.
+    /// Stop the running tasks.
     Now,
 }
 
-/// Tells others that a stop was asked for; waiting is async.
+/// Records the requested stop of a worker and lets others wait for it. Clones share the state.
 ///
-/// The worker loop waits on one of these; signals, providers and plugins call it.
+/// The worker loop waits on a tracker; signal handlers, cloud providers and plugins stop it.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -98,19 +98,19 @@ pub enum StopStage {
 /// ```
 #[derive(Clone, Debug)]
 pub struct LifeCycleTracker {
-    wish: watch::Sender<Wish>,
+    request: watch::Sender<StopRequest>,
 }
 
-/// What was asked for.
+/// The most urgent stop so far.
 #[derive(Clone, Copy, Debug, Default)]
-struct Wish {
+struct StopRequest {
     stage: StopStage,
-    /// When the machine goes away, if anybody knows.
+    /// When the machine disappears, if known.
     deadline: Option<Instant>,
 }
 
-impl Wish {
-    /// Makes it no less urgent, and reports whether it is more urgent now.
+impl StopRequest {
+    /// Raises the urgency; returns whether it was raised.
     fn raise(&mut self, stage: StopStage, deadline: Option<Instant>) -> bool {
         let is_earlier = |deadline: &Instant| self.deadline.is_none_or(|known| *deadline < known);
         let earlier = deadline.filter(is_earlier);
@@ -122,50 +122,50 @@ impl Wish {
 }
 
 impl LifeCycleTracker {
-    /// Makes a tracker that nobody has asked to stop.
+    /// Creates a tracker in stage [`StopStage::Running`].
     #[must_use]
     pub fn new() -> Self {
         Self {
-            wish: watch::Sender::new(Wish::default()),
+            request: watch::Sender::new(StopRequest::default()),
         }
     }
 
-    /// How far a stop has been asked for.
+    /// Returns the current stage.
     #[must_use]
     pub fn stage(&self) -> StopStage {
-        self.wish.borrow().stage
+        self.request.borrow().stage
     }
 
-    /// How long until the machine goes away; `None` while nobody has said.
+    /// Returns the time until the machine disappears, if known.
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
-        let deadline = self.wish.borrow().deadline?;
+        let deadline = self.request.borrow().deadline?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Waits until a stop of at least `stage` has been asked for.
+    /// Waits for `stage` or a later one.
     ///
     /// # Cancel safety
     ///
     /// Safe: it only waits.
     pub async fn wait_for_stage(&self, stage: StopStage) {
-        let mut receiver = self.wish.subscribe();
-        // The sender lives in `self`, so waiting cannot fail.
-        let _ = receiver.wait_for(|wish| wish.stage >= stage).await;
+        let mut receiver = self.request.subscribe();
+        // The sender lives in `self`, so the channel stays open.
+        let _ = receiver.wait_for(|request| request.stage >= stage).await;
     }
 
-    /// Waits until no more than `reserve` is left before the machine goes away; for ever if it does not.
+    /// Waits until the machine disappears in `reserve` or less; forever if no deadline is known.
     ///
     /// # Cancel safety
     ///
     /// Safe: it only waits.
     pub async fn wait_until_remaining(&self, reserve: Duration) {
-        let mut receiver = self.wish.subscribe();
+        let mut receiver = self.request.subscribe();
         loop {
             let deadline = receiver.borrow_and_update().deadline;
             let until = deadline.map(|deadline| deadline.checked_sub(reserve));
             tokio::select! {
-                // The sender lives in `self`, so waiting cannot fail.
+                // The sender lives in `self`, so the channel stays open. A new deadline restarts the wait.
                 _ = receiver.changed() => {}
                 () = sleep_until_some(until.flatten()), if until.is_some() => return,
             }
@@ -173,15 +173,15 @@ impl LifeCycleTracker {
     }
 
     fn raise(&self, stage: StopStage, deadline: Option<Instant>) {
-        self.wish
-            .send_if_modified(|wish| wish.raise(stage, deadline));
+        self.request
+            .send_if_modified(|request| request.raise(stage, deadline));
     }
 }
 
-/// A moment before the clock began is past.
-async fn sleep_until_some(moment: Option<Instant>) {
-    if let Some(moment) = moment {
-        tokio::time::sleep_until(moment).await;
+/// Sleeps until `instant`; `None` stands for an instant before the clock's origin and returns at once.
+async fn sleep_until_some(instant: Option<Instant>) {
+    if let Some(instant) = instant {
+        tokio::time::sleep_until(instant).await;
     }
 }
 

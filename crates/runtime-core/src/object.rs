@@ -1,4 +1,4 @@
-//! The port to the object service, where artifacts of type `object` are.
+//! The port to the object service, which stores artifacts of type `object`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,28 +10,28 @@ use serde::Deserialize;
 
 use crate::{ApiError, Credentials};
 
-/// Where the bytes of an object are, for a while.
+/// A temporary download URL of an object.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectDownload {
-    /// A signed URL: a secret until it expires.
+    /// The signed URL: a secret until it expires.
     pub url: SecretString,
-    /// When the URL ends.
+    /// The expiry of the URL.
     pub expires: Timestamp,
-    /// Hashes of the bytes by algorithm, in lower-case hexadecimal. All that are known must be checked.
+    /// Hashes by algorithm, in lower-case hexadecimal. A reader must verify all algorithms that it knows.
     #[serde(default)]
     pub hashes: BTreeMap<String, String>,
 }
 
-/// The object service, as a fetcher sees it.
+/// The part of the object service that a fetcher uses.
 #[async_trait]
 pub trait Objects: Send + Sync + fmt::Debug {
-    /// Asks for a URL to get an object from, with the credentials that came with its artifact, or with
-    /// those of the caller if there are none.
+    /// Requests a download URL, with the credentials that were returned with the artifact, or those of the
+    /// caller if there are none.
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`]; [`is_not_found`](ApiError::is_not_found) if there is no such object.
+    /// Any [`ApiError`]; [`is_not_found`](ApiError::is_not_found) if the object does not exist.
     ///
     /// # Cancel safety
     ///

@@ -1,18 +1,18 @@
-//! What programs must not get from the worker that starts them.
+//! Signal and descriptor hygiene for child processes.
 
-/// Is for the `pre_exec` of a command, between fork and exec: the program heeds every signal, and gets no open
-/// files but standard input, output and error.
+/// Restores default signal handling and marks all descriptors above 2 close-on-exec.
 ///
-/// It would inherit both from whoever started the worker. In the background of a shell or under `nohup`, a
-/// worker ignores interrupts, and what is ignored stays so in a new program, where a shell cannot even trap it.
-/// The worker's own files are marked already; those that it was started with need not be. Where the system
-/// cannot mark them all at once (only Linux 5.11 and later can), they stay open.
+/// Intended for the `pre_exec` hook of a command, between fork and exec. A child inherits ignored
+/// signals and open files from the process that started the worker: under `nohup` or as a background
+/// job of a shell, a worker ignores SIGHUP or SIGINT, and a shell in the child cannot even trap them.
+/// The worker's own descriptors are close-on-exec already; inherited ones need not be. Kernels
+/// without `close_range(CLOSE_RANGE_CLOEXEC)` (added in Linux 5.11) leave those open.
 ///
-/// It makes only system calls, so it is safe after a fork.
+/// The function makes only async-signal-safe system calls.
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The error of the failed system call.
 ///
 /// ```
 /// use std::os::unix::process::CommandExt as _;
@@ -29,7 +29,7 @@
 /// # }
 /// ```
 pub fn reset_inherited_state() -> std::io::Result<()> {
-    for signal in SIGNALS {
+    for signal in CONTROL_SIGNALS {
         #[expect(unsafe_code, reason = "neither std nor rustix restores the default")]
         // SAFETY: the call is async-signal-safe, and the default action refers to no memory.
         let before = unsafe { libc::signal(signal, libc::SIG_DFL) };
@@ -38,12 +38,12 @@ pub fn reset_inherited_state() -> std::io::Result<()> {
         }
     }
     #[cfg(target_os = "linux")]
-    mark_files();
+    set_close_on_exec();
     Ok(())
 }
 
-/// What is sent by service managers, by job control and by the keys of a terminal.
-const SIGNALS: [libc::c_int; 7] = [
+/// The signals that service managers, shells and terminals send.
+const CONTROL_SIGNALS: [libc::c_int; 7] = [
     libc::SIGHUP,
     libc::SIGINT,
     libc::SIGQUIT,
@@ -53,12 +53,12 @@ const SIGNALS: [libc::c_int; 7] = [
     libc::SIGTTOU,
 ];
 
-/// Has all files but the standard ones closed by exec.
+/// Sets close-on-exec on all descriptors above 2.
 #[cfg(target_os = "linux")]
-fn mark_files() {
+fn set_close_on_exec() {
     let (first, last) = (3_u32, u32::MAX);
     #[expect(unsafe_code, reason = "rustix does not have this call")]
-    // SAFETY: it only sets a flag of descriptors. Where the kernel does not know it, nothing happens.
+    // SAFETY: the call only sets descriptor flags. Kernels that do not know it return an error, which is ignored.
     unsafe {
         libc::syscall(
             libc::SYS_close_range,

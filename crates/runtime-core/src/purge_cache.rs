@@ -1,4 +1,4 @@
-//! The port to the purge-cache service: which caches must go.
+//! The port to the purge-cache service.
 
 use std::fmt;
 
@@ -8,19 +8,19 @@ use serde::Deserialize;
 
 use crate::ApiError;
 
-/// A wish that caches of a name be destroyed.
+/// A request to purge the caches of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PurgeRequest {
     /// The name of the cache.
     pub cache_name: String,
-    /// Caches that were made before must go.
+    /// Caches created before this time must be purged.
     pub before: Timestamp,
 }
 
 impl PurgeRequest {
-    /// Wishes that what was made before a moment be destroyed.
+    /// Creates a request to purge caches created before `before`.
     pub fn new(cache_name: impl Into<String>, before: Timestamp) -> Self {
         Self {
             cache_name: cache_name.into(),
@@ -29,12 +29,12 @@ impl PurgeRequest {
     }
 }
 
-/// The purge-cache service, as a worker sees it.
+/// The part of the purge-cache service that a worker uses.
 #[async_trait]
 pub trait PurgeCache: Send + Sync + fmt::Debug {
-    /// Asks which caches of a worker pool must go, of the wishes made since a moment.
+    /// Returns the purge requests for a worker pool, optionally only those made since a time.
     ///
-    /// The service answers from a memory of some seconds, so let `since` overlap the last successful
+    /// The service caches its response for some seconds, so let `since` overlap the last successful
     /// query by minutes.
     ///
     /// # Errors

@@ -1,15 +1,15 @@
-//! Scopes, and when a set of them satisfies another.
+//! Sets of scopes.
 //!
-//! The rules are Taskcluster's: a scope that ends in `*` satisfies every scope that starts with
-//! what stands before the star; every other scope satisfies only itself. In one case a set is stricter:
-//! the services compare texts, so that there `a**` satisfies `a*`, which would then satisfy more than
-//! `a**` does. Here it does not.
+//! Scopes follow Taskcluster's rules: a scope that ends in `*` satisfies every scope with the prefix
+//! before the star; any other scope satisfies only itself. One case is stricter here: the services
+//! compare texts, so that `a**` satisfies `a*`, and with it more than `a**` itself grants. In this set it
+//! does not.
 
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-/// A set of scopes, kept without those that others in it already satisfy.
+/// A set of scopes, stored without redundant ones.
 ///
 /// ```
 /// # use runtime_core::ScopeSet;
@@ -21,51 +21,52 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
 pub struct ScopeSet {
-    /// Sorted by text. No text comes twice, and none starts with that of a pattern before it.
+    /// Sorted by text, without duplicates and without texts that a preceding pattern satisfies.
     scopes: Vec<Scope>,
 }
 
-/// Fields are in this order because sets are sorted by it: a pattern comes before everything that it satisfies.
+/// The order of fields is the sort order: a pattern precedes everything that it satisfies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Scope {
-    /// Of a pattern, what stands before the star.
+    /// For a pattern, the prefix before the star.
     text: Box<str>,
     is_exact: bool,
 }
 
 impl ScopeSet {
-    /// Makes a set of the given scopes.
+    /// Creates a set.
     pub fn new<S: AsRef<str>>(scopes: impl IntoIterator<Item = S>) -> Self {
-        let scopes = scopes
-            .into_iter()
-            .map(|scope| Scope::new(scope.as_ref()));
+        let scopes = scopes.into_iter().map(|scope| Scope::new(scope.as_ref()));
         let mut scopes: Vec<_> = scopes.collect();
         scopes.sort_unstable();
         scopes.dedup_by(|later, earlier| earlier.satisfies(later));
         Self { scopes }
     }
 
-    /// Reports whether this set grants `scope`.
+    /// Returns whether the set satisfies `scope`.
     #[must_use]
     pub fn satisfies(&self, scope: &str) -> bool {
         let (text, is_exact) = split(scope);
-        // Whatever sorts between a pattern and a text that it starts would start with it as well, and is not here.
+        // A text between a pattern and a text with its prefix has that prefix too, and was removed as redundant.
         let after = self.scopes.partition_point(|scope| *scope.text <= *text);
         let last = after.checked_sub(1).map(|at| &self.scopes[at]);
-        last.is_some_and(|last| match last.is_exact {
-            true => is_exact && *last.text == *text,
-            false => text.starts_with(&*last.text),
+        last.is_some_and(|last| {
+            if last.is_exact {
+                is_exact && *last.text == *text
+            } else {
+                text.starts_with(&*last.text)
+            }
         })
     }
 
-    /// Reports whether this set grants every one of `scopes`.
+    /// Returns whether the set satisfies all of `scopes`.
     pub fn satisfies_all<S: AsRef<str>>(&self, scopes: impl IntoIterator<Item = S>) -> bool {
         scopes
             .into_iter()
             .all(|scope| self.satisfies(scope.as_ref()))
     }
 
-    /// What both sets grant: never more than either, never less than both.
+    /// Returns the set of the scopes that both sets satisfy.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         let (mut left, mut right) = (&self.scopes[..], &other.scopes[..]);
@@ -74,7 +75,7 @@ impl ScopeSet {
             match compare_starts(&first.text, &second.text) {
                 Ordering::Less => left = left_rest,
                 Ordering::Greater => right = right_rest,
-                // One text starts the other. What a pattern satisfies is in both; the pattern stays for the next.
+                // One text is a prefix of the other. The scope that the other satisfies is in both sets; the pattern stays for the next.
                 Ordering::Equal if first.satisfies(second) => {
                     scopes.push(second.clone());
                     right = right_rest;
@@ -90,14 +91,14 @@ impl ScopeSet {
         Self { scopes }
     }
 
-    /// The scopes of the set, those with a star first.
+    /// Returns the scopes, patterns first.
     pub fn iter(&self) -> impl Iterator<Item = String> + '_ {
         let (patterns, exact) = (self.of_kind(false), self.of_kind(true));
         let patterns = patterns.map(|prefix| format!("{prefix}*"));
         patterns.chain(exact.map(str::to_owned))
     }
 
-    /// Reports whether the set grants nothing.
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.scopes.is_empty()
@@ -120,14 +121,15 @@ impl Scope {
     }
 
     fn satisfies(&self, other: &Self) -> bool {
-        match self.is_exact {
-            true => self == other,
-            false => other.text.starts_with(&*self.text),
+        if self.is_exact {
+            self == other
+        } else {
+            other.text.starts_with(&*self.text)
         }
     }
 }
 
-/// What stands before the star if there is one, and whether there is none.
+/// Splits a scope into its text without a trailing star, and whether there was none.
 fn split(scope: &str) -> (&str, bool) {
     match scope.strip_suffix('*') {
         Some(prefix) => (prefix, false),
@@ -135,7 +137,7 @@ fn split(scope: &str) -> (&str, bool) {
     }
 }
 
-/// Compares as far as both texts go: they are equal if one starts the other.
+/// Compares the common length: texts are equal if one is a prefix of the other.
 fn compare_starts(left: &str, right: &str) -> Ordering {
     let length = left.len().min(right.len());
     left.as_bytes()[..length].cmp(&right.as_bytes()[..length])

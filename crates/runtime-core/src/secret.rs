@@ -1,27 +1,27 @@
-//! A text that must never be seen.
+//! A string that is never printed.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What stands in the place of a secret.
-const HIDDEN: &str = "[REDACTED]";
+/// The replacement for a secret.
+const REDACTED: &str = "[REDACTED]";
 
-/// A text that is read from a configuration and is never written: `Debug` and `Serialize` show `[REDACTED]`.
+/// A secret string, for configurations: `Debug` and `Serialize` show `[REDACTED]`.
 ///
-/// With the feature `schema`, it is a string in a JSON schema.
+/// With the feature `schema`, its JSON schema is that of a string.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Keeps a secret.
+    /// Creates a secret.
     pub fn new(secret: impl Into<String>) -> Self {
         Self(SecretString::from(secret.into()))
     }
 
-    /// The text. Take it as late as possible.
+    /// Returns the text. Call it as late as possible.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -44,13 +44,13 @@ impl Eq for Secret {}
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(HIDDEN)
+        serializer.serialize_str(REDACTED)
     }
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(HIDDEN)
+        f.write_str(REDACTED)
     }
 }
 

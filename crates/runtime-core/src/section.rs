@@ -1,18 +1,18 @@
-//! User documentation of engines and plugins, put together from sections.
+//! Documentation for authors of tasks, assembled from sections.
 
 use crate::util::dedent;
 
-/// A section of the documentation that a worker shows to authors of tasks.
+/// A section of the documentation for authors of tasks, from an engine or a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
     /// The heading, without `#`.
     pub title: String,
-    /// Markdown; headings in it start at `#` and are moved below the section's own.
+    /// Markdown. Its headings start at level 1 and are demoted below the section's heading.
     pub content: String,
 }
 
 impl Section {
-    /// Makes a section; indentation that all lines share is taken away.
+    /// Creates a section; common indentation is removed.
     pub fn new(title: impl Into<String>, content: &str) -> Self {
         Self {
             title: title.into(),
@@ -41,7 +41,7 @@ pub fn render_document(title: &str, sections: &[Section]) -> String {
     text
 }
 
-/// Moves headings two levels down, except in fenced code.
+/// Demotes headings by two levels, except in fenced code.
 fn demote(markdown: &str) -> String {
     let mut in_code = false;
     let lines = markdown.trim_end().lines().map(|line| {

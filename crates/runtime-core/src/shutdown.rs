@@ -1,8 +1,8 @@
-//! Who knows that a worker must go, and how it is told.
+//! Sources of a shutdown, and the manager that stops the worker.
 //!
-//! A [`ShutdownSource`] knows of one thing that ends a worker: a signal, a spot notice, the worker
-//! manager. The [`ShutdownManager`] listens to any number of them and stops the worker. This crate opens
-//! no socket, so sources that ask over HTTP are in `runtime-client`, and those that need the process
+//! A [`ShutdownSource`] watches for one cause of a shutdown: a signal, a spot termination notice, the
+//! worker manager. The [`ShutdownManager`] listens to any number of sources and stops the worker. This
+//! crate opens no socket: sources that poll over HTTP are in `runtime-client`, those of the process
 //! (signals, standard input) in `runtime-worker`.
 
 use std::fmt;
@@ -14,19 +14,19 @@ use tokio::task::JoinSet;
 
 use crate::{Monitor, StopStage, Stoppable};
 
-/// That a worker must go.
+/// A notice that the worker must shut down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShutdownNotice {
     /// Whether running tasks may finish.
     pub stage: StopStage,
-    /// After which time the machine goes away, if the source knows.
+    /// The time until the machine disappears, if known.
     pub budget: Option<Duration>,
-    /// Why, for the operator.
+    /// The reason, for the operator.
     pub reason: String,
 }
 
 impl ShutdownNotice {
-    /// Lets running tasks finish.
+    /// Creates a notice that lets running tasks finish.
     pub fn graceful(reason: impl Into<String>) -> Self {
         Self {
             stage: StopStage::Graceful,
@@ -35,7 +35,7 @@ impl ShutdownNotice {
         }
     }
 
-    /// Stops running tasks.
+    /// Creates a notice that stops running tasks.
     pub fn now(reason: impl Into<String>) -> Self {
         Self {
             stage: StopStage::Now,
@@ -44,7 +44,7 @@ impl ShutdownNotice {
         }
     }
 
-    /// Adds how much time is left.
+    /// Sets the time until the machine disappears.
     #[must_use]
     pub fn within(mut self, budget: Duration) -> Self {
         self.budget = Some(budget);
@@ -55,8 +55,8 @@ impl ShutdownNotice {
 impl fmt::Display for ShutdownNotice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = match self.stage {
-            StopStage::Running => "going on",
-            StopStage::Graceful => "stopping when the running tasks are done",
+            StopStage::Running => "not stopping",
+            StopStage::Graceful => "stopping after the running tasks",
             StopStage::Now => "stopping now",
         };
         write!(f, "{how}: {}", self.reason)?;
@@ -67,26 +67,26 @@ impl fmt::Display for ShutdownNotice {
     }
 }
 
-/// Something that knows when a worker must go.
+/// A source of shutdown notices.
 #[async_trait]
 pub trait ShutdownSource: Send + fmt::Debug {
-    /// A short name for logs, such as `aws-spot`.
+    /// Returns a short name for logs, such as `aws-spot`.
     fn name(&self) -> &'static str;
 
-    /// Waits for the next notice; `None` if none can come any more.
+    /// Waits for the next notice; `None` if there will be none.
     ///
-    /// A source that cannot be asked at the moment keeps trying: it must not make a worker stop, nor
-    /// give up, because a server was away.
+    /// A source that cannot be reached must keep trying: an outage must neither stop the worker nor end
+    /// the source.
     ///
     /// # Cancel safety
     ///
-    /// Safe: a notice that no call returned is found again by the next, if it still stands.
+    /// Safe: a notice that was not returned is found again by the next call if it still applies.
     async fn next(&mut self) -> Option<ShutdownNotice>;
 }
 
-/// Stops a worker when any of its sources says so.
+/// Stops a worker on the first notice of any source.
 ///
-/// Start it before the first claim, so that a notice that is already there is not missed.
+/// Start it before the first claim, so that a pending notice is not missed.
 ///
 /// ```
 /// # use async_trait::async_trait;
@@ -103,7 +103,7 @@ pub trait ShutdownSource: Send + fmt::Debug {
 ///
 ///     async fn next(&mut self) -> Option<ShutdownNotice> {
 ///         let first = !std::mem::replace(&mut self.0, true);
-///         first.then(|| ShutdownNotice::graceful("the shop closes"))
+///         first.then(|| ShutdownNotice::graceful("the office closes"))
 ///     }
 /// }
 ///
@@ -114,22 +114,22 @@ pub trait ShutdownSource: Send + fmt::Debug {
 ///     .source(Closed(false))
 ///     .start();
 /// worker.wait_for_stage(StopStage::Graceful).await;
-/// drop(listening); // Dropping ends the listening.
+/// drop(listening); // Stops listening.
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct ShutdownManager {
-    worker: Arc<dyn Stoppable>,
+    stop: Arc<dyn Stoppable>,
     monitor: Monitor,
     sources: Vec<Box<dyn ShutdownSource>>,
 }
 
 impl ShutdownManager {
-    /// Makes a manager that stops `worker` and tells `monitor` why.
+    /// Creates a manager that stops `stop` and logs the reason to `monitor`.
     #[must_use]
-    pub fn new(worker: Arc<dyn Stoppable>, monitor: Monitor) -> Self {
+    pub fn new(stop: Arc<dyn Stoppable>, monitor: Monitor) -> Self {
         Self {
-            worker,
+            stop,
             monitor,
             sources: Vec::new(),
         }
@@ -141,39 +141,39 @@ impl ShutdownManager {
         self.boxed_source(Box::new(source))
     }
 
-    /// Adds a source whose type is known only when the worker runs.
+    /// Adds a source of a type chosen at run time.
     #[must_use]
     pub fn boxed_source(mut self, source: Box<dyn ShutdownSource>) -> Self {
         self.sources.push(source);
         self
     }
 
-    /// Listens to all sources until the returned value is dropped. Must be called within a tokio runtime.
-    #[must_use = "dropping it ends the listening"]
+    /// Starts to listen to all sources, until the returned value is dropped. Must be called within a tokio runtime.
+    #[must_use = "dropping it stops listening"]
     pub fn start(self) -> ShutdownListener {
         let listening = self
             .sources
             .into_iter()
-            .map(|source| listen(source, Arc::clone(&self.worker), self.monitor.clone()));
+            .map(|source| listen(source, Arc::clone(&self.stop), self.monitor.clone()));
         ShutdownListener {
             _tasks: listening.collect(),
         }
     }
 }
 
-async fn listen(mut source: Box<dyn ShutdownSource>, worker: Arc<dyn Stoppable>, monitor: Monitor) {
+async fn listen(mut source: Box<dyn ShutdownSource>, stop: Arc<dyn Stoppable>, monitor: Monitor) {
     while let Some(notice) = source.next().await {
         monitor.warn(format_args!("{}: {notice}", source.name()));
         match (notice.stage, notice.budget) {
-            (stage, Some(budget)) => worker.stop_within(stage, budget),
+            (stage, Some(budget)) => stop.stop_within(stage, budget),
             (StopStage::Running, None) => {}
-            (StopStage::Graceful, None) => worker.stop_gracefully(),
-            (StopStage::Now, None) => worker.stop_now(),
+            (StopStage::Graceful, None) => stop.stop_gracefully(),
+            (StopStage::Now, None) => stop.stop_now(),
         }
     }
 }
 
-/// Listens to shutdown sources until it is dropped.
+/// A running [`ShutdownManager`]; dropping it stops listening.
 #[derive(Debug)]
 pub struct ShutdownListener {
     _tasks: JoinSet<()>,

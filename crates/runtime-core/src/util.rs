@@ -1,4 +1,4 @@
-//! Small helpers that have no better home.
+//! Small helpers shared by several crates.
 
 use std::future::Future;
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// Takes away the indentation that all lines which are not blank share, and blank lines at both ends.
+/// Removes common indentation, and blank lines at both ends.
 ///
 /// ```
 /// # use runtime_core::util::dedent;
@@ -27,7 +27,7 @@ pub fn dedent(text: &str) -> String {
     lines.join("\n").trim_matches('\n').to_owned()
 }
 
-/// Reports whether there was no room: the disk is full, or a quota is used up.
+/// Returns whether an error means that the disk is full or a quota is exceeded.
 ///
 /// ```
 /// # use runtime_core::util::is_disk_full;
@@ -41,31 +41,31 @@ pub fn is_disk_full(error: &io::Error) -> bool {
     )
 }
 
-/// Runs all of `work`, at most `limit` at a time, and returns the results in the order given.
+/// Runs `work` with at most `limit` futures at a time and returns the results in order.
 ///
 /// # Panics
 ///
-/// If `limit` is 0, and with the panic of a piece of work that panics.
+/// If `limit` is 0, and with the panic of a future that panics.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops all work that is not done.
+/// Dropping the future drops all unfinished work.
 pub async fn join_with_limit<F>(limit: usize, work: impl IntoIterator<Item = F>) -> Vec<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    assert!(limit > 0, "a limit of 0 would wait for ever");
+    assert!(limit > 0, "a limit of 0 would wait forever");
     let permits = Arc::new(Semaphore::new(limit));
     let mut running = JoinSet::new();
-    for (place, future) in work.into_iter().enumerate() {
+    for (index, future) in work.into_iter().enumerate() {
         let permits = Arc::clone(&permits);
         running.spawn(async move {
             let _permit = permits.acquire_owned().await;
-            (place, future.await)
+            (index, future.await)
         });
     }
     let mut results = running.join_all().await;
-    results.sort_unstable_by_key(|(place, _)| *place);
+    results.sort_unstable_by_key(|(index, _)| *index);
     results.into_iter().map(|(_, result)| result).collect()
 }

@@ -1,4 +1,4 @@
-//! Sets of artifacts: a folder's files, and an upload with a result for each.
+//! Folder listings and concurrent uploads.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_folder_is_listed_with_all_below_in_order() {
+fn listing_is_recursive_and_sorted() {
     let folder = tempfile::tempdir().expect("a folder");
     for file in ["b", "a/c/d", "a/b"] {
         let path = folder.path().join(file);
@@ -33,7 +33,7 @@ fn a_folder_is_listed_with_all_below_in_order() {
 
 #[cfg(unix)]
 #[test]
-fn links_out_of_a_folder_and_in_circles_are_left_out() {
+fn links_are_not_listed() {
     use std::os::unix::fs::symlink;
     let (outside, folder) = (
         tempfile::tempdir().expect("a"),
@@ -53,7 +53,7 @@ fn links_out_of_a_folder_and_in_circles_are_left_out() {
 }
 
 #[test]
-fn what_is_no_folder_is_an_error() {
+fn listing_a_file_fails() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("file");
     fs::write(&file, "x").expect("writes");
@@ -61,7 +61,7 @@ fn what_is_no_folder_is_an_error() {
     assert!(list_folder(&folder.path().join("none")).is_err());
 }
 
-/// Takes what can be read, and refuses the name `refused`.
+/// An uploader that reads the source, and refuses the name `refused`.
 #[derive(Debug, Default)]
 struct Store {
     arrived: Mutex<Vec<(String, &'static str)>>,
@@ -126,7 +126,7 @@ fn artifact(name: &str, path: PathBuf) -> Artifact {
 }
 
 #[tokio::test]
-async fn one_failure_does_not_lose_the_others_and_what_is_missing_is_explained() {
+async fn failed_uploads_do_not_affect_others() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("file");
     fs::write(&file, "x").expect("writes");
@@ -160,7 +160,7 @@ async fn one_failure_does_not_lose_the_others_and_what_is_missing_is_explained()
     assert!(matches!(outcomes[1].result, Err(UploadError::Read { .. })));
     let explained: Vec<_> = outcomes
         .iter()
-        .map(|outcome| outcome.is_explained)
+        .map(|outcome| outcome.has_error_artifact)
         .collect();
     assert_eq!(explained.iter().position(|is| *is), Some(1));
     assert_eq!(explained.iter().filter(|is| **is).count(), 1);

@@ -1,9 +1,9 @@
-//! What an error of an engine or plugin comes to.
+//! Errors of engines and plugins.
 
 use runtime_core::{ExceptionReason, MalformedPayloadError, TaskError, error_chain};
 
 #[test]
-fn each_kind_of_error_is_reported_for_its_reason() {
+fn each_error_has_its_exception_reason() {
     for (error, reason) in [
         (
             MalformedPayloadError::new("`command` is missing").into(),
@@ -22,7 +22,7 @@ fn each_kind_of_error_is_reported_for_its_reason() {
 }
 
 #[test]
-fn a_chain_has_every_cause_and_says_nothing_twice() {
+fn error_chain_omits_repeated_causes() {
     assert_eq!(
         error_chain(&TaskError::unavailable("no server")),
         "a resource that the task needs is unavailable: no server"
@@ -30,7 +30,7 @@ fn a_chain_has_every_cause_and_says_nothing_twice() {
     assert_eq!(error_chain(&Repeats(cause())), "cannot log in: no server");
 }
 
-/// Says its cause as well, as wrappers of others do.
+/// An error whose text contains its cause, like some third-party wrappers.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot log in: {0}")]
 struct Repeats(#[source] std::io::Error);

@@ -1,10 +1,11 @@
-//! Stops are passed on once, and only ever get more urgent.
+//! Forwarding and tracking of stops.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use runtime_core::{LifeCycleTracker, StopStage, Stoppable, StoppableOnce};
+use runtime_core::lifecycle::StoppableOnce;
+use runtime_core::{LifeCycleTracker, StopStage, Stoppable};
 
 #[derive(Debug, Default)]
 struct Calls(Mutex<Vec<&'static str>>);
@@ -22,7 +23,7 @@ impl Stoppable for Calls {
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
-fn each_kind_of_stop_is_passed_on_once() {
+fn each_stage_is_forwarded_once() {
     let calls = Arc::new(Calls::default());
     let once = StoppableOnce::new(calls.clone());
     once.stop_gracefully();
@@ -33,7 +34,7 @@ fn each_kind_of_stop_is_passed_on_once() {
 }
 
 #[test]
-fn a_graceful_stop_after_an_immediate_one_is_not_passed_on() {
+fn graceful_after_immediate_is_not_forwarded() {
     let calls = Arc::new(Calls::default());
     let once = StoppableOnce::new(calls.clone());
     once.stop_now();
@@ -42,7 +43,7 @@ fn a_graceful_stop_after_an_immediate_one_is_not_passed_on() {
 }
 
 #[test]
-fn who_knows_of_no_time_is_still_told_to_stop() {
+fn stop_within_defaults_to_plain_stop() {
     let calls = Calls::default();
     calls.stop_within(StopStage::Running, MINUTE);
     calls.stop_within(StopStage::Graceful, MINUTE);
@@ -51,7 +52,7 @@ fn who_knows_of_no_time_is_still_told_to_stop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_earlier_end_of_the_machine_is_passed_on_and_a_later_one_is_not() {
+async fn only_earlier_deadlines_are_forwarded() {
     let tracker = LifeCycleTracker::new();
     let once = StoppableOnce::new(Arc::new(tracker.clone()));
     once.stop_gracefully();
@@ -72,7 +73,7 @@ async fn an_earlier_end_of_the_machine_is_passed_on_and_a_later_one_is_not() {
 }
 
 #[tokio::test]
-async fn waiting_for_a_graceful_stop_also_ends_with_an_immediate_one() {
+async fn immediate_stop_satisfies_graceful_wait() {
     let tracker = LifeCycleTracker::new();
     tracker.stop_now();
     tracker.wait_for_stage(StopStage::Graceful).await;
@@ -85,7 +86,7 @@ async fn waiting_for_a_graceful_stop_also_ends_with_an_immediate_one() {
 }
 
 #[tokio::test]
-async fn all_clones_hear_of_a_stop_that_one_asks_for() {
+async fn clones_share_the_stage() {
     let tracker = LifeCycleTracker::new();
     let clone = tracker.clone();
     let waiter = tokio::spawn(async move { clone.wait_for_stage(StopStage::Graceful).await });
@@ -94,7 +95,7 @@ async fn all_clones_hear_of_a_stop_that_one_asks_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_earliest_deadline_counts_and_short_of_waits_for_it() {
+async fn earliest_deadline_wins() {
     let tracker = LifeCycleTracker::new();
     assert_eq!(tracker.time_left(), None);
     let waiting = {
@@ -114,7 +115,7 @@ async fn the_earliest_deadline_counts_and_short_of_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_short_while_nobody_sets_a_deadline() {
+async fn wait_without_deadline_never_ends() {
     let tracker = LifeCycleTracker::new();
     tracker.stop_now();
     let short = tracker.wait_until_remaining(Duration::from_secs(3600));

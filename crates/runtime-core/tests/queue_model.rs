@@ -1,4 +1,4 @@
-//! What the queue sends is understood, today's shape and tomorrow's additions.
+//! Parsing of queue responses, including future additions.
 
 use runtime_core::ExceptionReason;
 use runtime_core::queue::{
@@ -28,14 +28,14 @@ fn claim() -> Value {
 }
 
 #[test]
-fn a_claim_parses_with_both_spellings_of_an_instant() {
+fn claim_parses_both_timestamp_formats() {
     let claim: TaskClaim = serde_json::from_value(claim()).expect("a claim of the real shape");
     assert_eq!(Some(claim.taken_until), claim.status.runs[0].taken_until);
     assert!(claim.task.scopes.satisfies("a:b"));
 }
 
 #[test]
-fn debug_output_of_a_claim_holds_no_secret() {
+fn debug_of_claim_hides_secrets() {
     let claim: TaskClaim = serde_json::from_value(claim()).expect("a claim of the real shape");
     let text = format!("{claim:?}");
     assert!(
@@ -45,7 +45,7 @@ fn debug_output_of_a_claim_holds_no_secret() {
 }
 
 #[test]
-fn unknown_fields_and_texts_break_nothing() {
+fn unknown_fields_and_texts_are_accepted() {
     let mut status = claim()["status"].clone();
     status["colour"] = json!("blue");
     status["state"] = json!("hibernating");
@@ -59,7 +59,7 @@ fn unknown_fields_and_texts_break_nothing() {
 }
 
 #[test]
-fn a_declaration_has_the_fields_of_its_storage_type() {
+fn artifact_request_matches_its_storage_type() {
     let request = ArtifactRequest::S3 {
         content_type: "text/plain".to_owned(),
         content_length: None,
@@ -73,14 +73,14 @@ fn a_declaration_has_the_fields_of_its_storage_type() {
 }
 
 #[test]
-fn an_error_artifact_parses_as_content() {
+fn error_artifact_parses() {
     let json = json!({"storageType": "error", "reason": "file-missing-on-worker", "message": "no such file"});
     let content: ArtifactContent = serde_json::from_value(json).expect("the real shape");
     assert!(matches!(content, ArtifactContent::Error { message, .. } if message == "no such file"));
 }
 
 #[test]
-fn a_storage_type_to_come_parses_as_what_is_not_known() {
+fn unknown_storage_type_parses_as_other() {
     let json = json!({"storageType": "hologram", "url": "https://example.com", "angle": 3});
     let content: ArtifactContent =
         serde_json::from_value(json.clone()).expect("additions are fine");
@@ -90,7 +90,7 @@ fn a_storage_type_to_come_parses_as_what_is_not_known() {
 }
 
 #[test]
-fn what_may_be_reported_is_spelled_as_it_is_read() {
+fn exception_reasons_match_resolved_reasons() {
     for (reason, text) in [
         (ExceptionReason::WorkerShutdown, "worker-shutdown"),
         (ExceptionReason::MalformedPayload, "malformed-payload"),

@@ -1,9 +1,9 @@
-//! Scope sets follow Taskcluster's rules, checked against a plain reading of them.
+//! Scope sets, compared with a literal implementation of Taskcluster's rules.
 
 use proptest::prelude::*;
 use runtime_core::ScopeSet;
 
-/// The rule as the documentation words it, without any cleverness.
+/// The rule as documented.
 fn one_satisfies(have: &str, want: &str) -> bool {
     have == want
         || have
@@ -15,19 +15,19 @@ fn some_satisfies(have: &[String], want: &str) -> bool {
     have.iter().any(|scope| one_satisfies(scope, want))
 }
 
-/// A small alphabet, so that prefixes and stars meet often.
+/// A small alphabet, for frequent prefixes and stars.
 fn scopes() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec("[ab:]{0,4}\\*?", 0..8)
 }
 
 proptest! {
     #[test]
-    fn satisfaction_is_that_of_the_plain_rule(have in scopes(), want in "[ab:]{0,5}\\*?") {
+    fn satisfies_matches_the_reference_rule(have in scopes(), want in "[ab:]{0,5}\\*?") {
         prop_assert_eq!(ScopeSet::new(&have).satisfies(&want), some_satisfies(&have, &want));
     }
 
     #[test]
-    fn an_intersection_grants_what_both_grant_and_nothing_else(
+    fn intersection_is_exact(
         left in scopes(),
         right in scopes(),
         want in "[ab:]{0,5}\\*?",
@@ -37,7 +37,7 @@ proptest! {
     }
 
     #[test]
-    fn a_set_survives_json_without_change_of_meaning(have in scopes(), want in "[ab:]{0,5}\\*?") {
+    fn json_round_trip_is_equivalent(have in scopes(), want in "[ab:]{0,5}\\*?") {
         let json = serde_json::to_string(&ScopeSet::new(&have)).expect("scope sets serialize");
         let back: ScopeSet = serde_json::from_str(&json).expect("and come back");
         prop_assert_eq!(back.satisfies(&want), some_satisfies(&have, &want));
@@ -45,13 +45,13 @@ proptest! {
 }
 
 #[test]
-fn scopes_that_others_satisfy_are_dropped() {
+fn redundant_scopes_are_dropped() {
     let set = ScopeSet::new(["a:b", "a:*", "a:b:*", "c"]);
     assert_eq!(set.iter().collect::<Vec<_>>(), ["a:*", "c"]);
 }
 
 #[test]
-fn disjoint_sets_intersect_to_nothing() {
+fn disjoint_intersection_is_empty() {
     let none = ScopeSet::new(["A"]).intersection(&ScopeSet::new(["B"]));
     assert!(none.is_empty());
 }

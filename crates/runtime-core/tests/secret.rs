@@ -1,9 +1,9 @@
-//! A secret is read and never written.
+//! Reading and writing of secrets.
 
 use runtime_core::Secret;
 
 #[test]
-fn a_secret_is_read_as_a_text_and_written_as_a_marker() {
+fn secret_serializes_as_redacted() {
     let secret: Secret = serde_json::from_str(r#""hunter22""#).expect("a text");
     assert_eq!(secret.expose(), "hunter22");
     assert_eq!(secret, Secret::new("hunter22"));

@@ -1,4 +1,4 @@
-//! Every source is heard, and what it says reaches the worker with its deadline.
+//! Notices from sources to the worker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use runtime_core::{
 };
 use tokio::sync::mpsc;
 
-/// Says what a test tells it to.
+/// A source that returns the notices of a channel.
 #[derive(Debug)]
-struct Told(mpsc::UnboundedReceiver<ShutdownNotice>);
+struct ChannelSource(mpsc::UnboundedReceiver<ShutdownNotice>);
 
 #[async_trait]
-impl ShutdownSource for Told {
+impl ShutdownSource for ChannelSource {
     fn name(&self) -> &'static str {
         "told"
     }
@@ -24,14 +24,14 @@ impl ShutdownSource for Told {
     }
 }
 
-fn told() -> (mpsc::UnboundedSender<ShutdownNotice>, Told) {
+fn source_with_sender() -> (mpsc::UnboundedSender<ShutdownNotice>, ChannelSource) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (sender, Told(receiver))
+    (sender, ChannelSource(receiver))
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_and_more_urgent_notice_of_another_source_is_passed_on() {
-    let (first, second) = (told(), told());
+async fn more_urgent_notice_is_forwarded() {
+    let (first, second) = (source_with_sender(), source_with_sender());
     let worker = LifeCycleTracker::new();
     let _listening = ShutdownManager::new(Arc::new(worker.clone()), Monitor::null())
         .source(first.1)
@@ -50,8 +50,8 @@ async fn a_later_and_more_urgent_notice_of_another_source_is_passed_on() {
 }
 
 #[tokio::test]
-async fn a_source_is_heard_more_than_once() {
-    let (sender, source) = told();
+async fn source_can_send_several_notices() {
+    let (sender, source) = source_with_sender();
     let worker = LifeCycleTracker::new();
     let _listening = ShutdownManager::new(Arc::new(worker.clone()), Monitor::null())
         .source(source)
@@ -68,14 +68,14 @@ async fn a_source_is_heard_more_than_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_listens_once_the_listener_is_dropped() {
-    let (sender, source) = told();
+async fn dropped_listener_stops_listening() {
+    let (sender, source) = source_with_sender();
     let worker = LifeCycleTracker::new();
     let listening = ShutdownManager::new(Arc::new(worker.clone()), Monitor::null())
         .source(source)
         .start();
     drop(listening);
-    // Gives the task that was ended the time to be.
+    // Lets the aborted task end.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(sender.send(ShutdownNotice::now("too late")).is_err());
     assert_eq!(worker.stage(), StopStage::Running);

@@ -1,4 +1,4 @@
-//! Temporary storage leaves nothing behind, whatever the process that made it met.
+//! Removal, reaping and reservations of temporary storage.
 
 use std::fs;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use runtime_core::{StorageOptions, TemporaryStorage};
 use tempfile::tempdir;
 
 #[test]
-fn folders_and_files_are_removed_when_dropped() {
+fn drop_removes_folders_and_files() {
     let root = tempdir().expect("a folder for the test");
     let storage = TemporaryStorage::open(root.path()).expect("storage opens");
     let folder = storage.new_folder("task").expect("a folder");
@@ -20,7 +20,7 @@ fn folders_and_files_are_removed_when_dropped() {
 }
 
 #[test]
-fn the_run_folder_goes_with_the_last_user() {
+fn last_user_removes_the_run_folder() {
     let root = tempdir().expect("a folder for the test");
     let storage = TemporaryStorage::open(root.path()).expect("storage opens");
     let run = storage.path().to_owned();
@@ -32,7 +32,7 @@ fn the_run_folder_goes_with_the_last_user() {
 }
 
 #[test]
-fn what_a_dead_process_left_is_reaped_and_what_a_live_one_has_is_not() {
+fn only_abandoned_run_folders_are_reaped() {
     let root = tempdir().expect("a folder for the test");
     let living = TemporaryStorage::open(root.path()).expect("storage opens");
     let dead = root.path().join("run-dead");
@@ -50,7 +50,7 @@ fn what_a_dead_process_left_is_reaped_and_what_a_live_one_has_is_not() {
 }
 
 #[test]
-fn a_root_that_is_a_file_is_refused_with_its_path() {
+fn file_as_root_is_refused() {
     let root = tempdir().expect("a folder for the test");
     let path = root.path().join("file");
     fs::write(&path, "").expect("a file");
@@ -62,7 +62,7 @@ fn a_root_that_is_a_file_is_refused_with_its_path() {
 }
 
 #[test]
-fn a_name_does_not_lead_out_of_the_storage() {
+fn path_separators_in_names_are_refused() {
     let root = tempdir().expect("a folder for the test");
     let storage = TemporaryStorage::open(root.path()).expect("storage opens");
     for name in ["../out", "/etc/x", "a/b", r"..\out", "a\0b"] {
@@ -75,7 +75,7 @@ fn a_name_does_not_lead_out_of_the_storage() {
 }
 
 #[test]
-fn a_root_whose_lock_is_held_is_given_up_with_its_path() {
+fn locked_root_times_out() {
     let root = tempdir().expect("a folder for the test");
     let lock = fs::File::create(root.path().join(".lock")).expect("the lock of the root");
     lock.lock().expect("nobody else has it");
@@ -112,7 +112,7 @@ mod room {
     }
 
     #[test]
-    fn what_is_over_the_quota_is_refused_with_what_is_in_the_way() {
+    fn quota_is_enforced() {
         let (root, storage) = with_quota(100);
         let first = storage.reserve(60).expect("it fits");
         let error = storage.reserve(41).expect_err("1 byte is missing");
@@ -131,7 +131,7 @@ mod room {
     }
 
     #[test]
-    fn what_is_written_counts_for_the_quota_until_its_reservation_ends() {
+    fn written_bytes_count_until_release() {
         let (_root, storage) = with_quota(100);
         let mut held = storage.reserve(100).expect("it fits");
         held.written(1_000);
@@ -143,32 +143,32 @@ mod room {
 
     #[cfg(unix)]
     #[test]
-    fn what_no_disk_has_is_refused_with_what_is_free() {
+    fn reservation_beyond_free_space_is_refused() {
         let root = tempdir().expect("a folder for the test");
         let storage = TemporaryStorage::open(root.path()).expect("storage opens");
         let error = storage
             .reserve(u64::MAX)
             .expect_err("there is no such disk");
         assert!(
-            matches!(error, ReserveStorageError::Disk { awaited: 0, .. }),
+            matches!(error, ReserveStorageError::Disk { unwritten: 0, .. }),
             "{error}"
         );
     }
 
     #[cfg(unix)]
     #[test]
-    fn what_the_disk_has_is_not_promised_twice() {
+    fn free_space_is_reserved_once() {
         let root = tempdir().expect("a folder for the test");
         let storage = TemporaryStorage::open(root.path()).expect("storage opens");
         let Err(ReserveStorageError::Disk { free, .. }) = storage.reserve(u64::MAX) else {
             panic!("there is no such disk");
         };
-        // Others use the disk as well, but hardly for a quarter of what it has.
+        // Others use the disk as well, but hardly a quarter of its free space.
         let most = free / 4 * 3;
         let first = storage.reserve(most).expect("it is free");
         let error = storage.reserve(most).expect_err("it is promised");
         assert!(
-            matches!(error, ReserveStorageError::Disk { awaited, .. } if awaited == most),
+            matches!(error, ReserveStorageError::Disk { unwritten, .. } if unwritten == most),
             "{error}"
         );
         drop(first);
@@ -177,12 +177,12 @@ mod room {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_reserved_and_not_written_is_not_free() {
+    fn unwritten_reservation_is_not_free() {
         let root = tempdir().expect("a folder for the test");
         let storage = TemporaryStorage::open(root.path()).expect("storage opens");
         let mut first = storage.reserve(1 << 20).expect("a disk has a MiB");
         let awaited = || match storage.reserve(u64::MAX) {
-            Err(ReserveStorageError::Disk { awaited, .. }) => awaited,
+            Err(ReserveStorageError::Disk { unwritten, .. }) => unwritten,
             other => panic!("{other:?}"),
         };
         assert_eq!(awaited(), 1 << 20);
@@ -216,7 +216,7 @@ mod unix {
     }
 
     #[test]
-    fn read_only_folders_do_not_survive() {
+    fn read_only_folders_are_removed() {
         let root = tempdir().expect("a folder for the test");
         let storage = TemporaryStorage::open(root.path()).expect("storage opens");
         let folder = storage.new_folder("task").expect("a folder");
@@ -232,7 +232,7 @@ mod unix {
     }
 
     #[test]
-    fn links_are_removed_and_not_followed() {
+    fn links_are_removed_not_followed() {
         let root = tempdir().expect("a folder for the test");
         let outside = tempdir().expect("a folder outside");
         fs::write(outside.path().join("precious"), "").expect("a file outside");

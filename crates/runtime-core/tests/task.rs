@@ -69,7 +69,7 @@ fn text_of(controller: &TaskContextController, context: &TaskContext) -> String 
 }
 
 #[test]
-fn no_secret_of_the_task_shows_in_its_log() {
+fn log_contains_no_secrets() {
     let folder = folder();
     let (context, controller) = create(folder.path());
     let credentials = Credentials::new("client", "access-token").with_certificate("certificate");
@@ -90,7 +90,7 @@ fn no_secret_of_the_task_shows_in_its_log() {
 }
 
 #[test]
-fn of_a_certificate_what_signs_is_a_secret() {
+fn certificate_seed_and_signature_are_secret() {
     let folder = folder();
     let (context, controller) = create(folder.path());
     let certificate = r#"{"version":1,"scopes":["a:b"],"start":1,"expiry":2,"seed":"the-seed","signature":"the-signature"}"#;
@@ -105,7 +105,7 @@ fn of_a_certificate_what_signs_is_a_secret() {
 }
 
 #[test]
-fn the_output_is_limited_and_the_lines_of_the_worker_are_not() {
+fn worker_lines_bypass_the_output_limit() {
     let folder = folder();
     let options = LogOptions {
         output_limit: OutputLimit::new(12, 6).with_notice(|_| "...".to_owned()),
@@ -127,7 +127,7 @@ fn the_output_is_limited_and_the_lines_of_the_worker_are_not() {
 }
 
 #[test]
-fn a_line_of_the_worker_does_not_go_on_with_an_unfinished_one() {
+fn worker_line_starts_on_a_new_line() {
     let folder = folder();
     let (context, controller) = create(folder.path());
     context
@@ -142,7 +142,7 @@ fn a_line_of_the_worker_does_not_go_on_with_an_unfinished_one() {
 }
 
 #[tokio::test]
-async fn the_log_can_be_extracted_once_it_is_closed() {
+async fn closed_log_can_be_extracted() {
     let folder = folder();
     let (context, controller) = create(folder.path());
     context
@@ -162,7 +162,7 @@ async fn the_log_can_be_extracted_once_it_is_closed() {
 }
 
 #[tokio::test]
-async fn a_disposed_task_leaves_no_log_behind() {
+async fn dispose_removes_the_log() {
     let folder = folder();
     let (context, controller) = create(folder.path());
     context.log("hello");
@@ -187,7 +187,7 @@ fn the_first_stop_reason_wins() {
 }
 
 #[test]
-fn a_task_that_is_no_longer_this_workers_is_cancelled_and_not_aborted() {
+fn lost_claim_is_cancelled_not_aborted() {
     for reason in [
         StopReason::Cancelled,
         StopReason::ClaimLost,
@@ -217,7 +217,7 @@ fn only_a_shutdown_is_reported_by_the_worker() {
 }
 
 #[tokio::test]
-async fn everyone_who_waits_hears_of_the_stop() {
+async fn stop_wakes_all_waiters() {
     let folder = folder();
     let (context, controller) = create(folder.path());
     let waiters: Vec<_> = (0..3)
@@ -242,7 +242,7 @@ async fn everyone_who_waits_hears_of_the_stop() {
 }
 
 #[tokio::test]
-async fn new_credentials_reach_who_watches_them() {
+async fn watch_returns_new_credentials() {
     let folder = folder();
     let (_context, controller) = create(folder.path());
     let mut watch = controller.credentials();
@@ -253,18 +253,18 @@ async fn new_credentials_reach_who_watches_them() {
 }
 
 #[test]
-fn who_is_refused_is_heard_by_who_can_get_other_credentials() {
+fn refused_credentials_are_reported_to_the_controller() {
     let folder = folder();
     let (_context, controller) = create(folder.path());
     let heard = || controller.credentials_refused().now_or_never();
     assert_eq!(heard(), None);
-    controller.credentials().complain();
+    controller.credentials().report_refused();
     assert_eq!(heard(), Some(()));
     assert_eq!(heard(), None, "a complaint is heard once");
 }
 
 #[test]
-fn services_are_those_of_the_last_connection() {
+fn last_services_win() {
     let folder = folder();
     let (context, controller) = create(folder.path());
     let services = Services::disconnected();
@@ -277,7 +277,7 @@ fn services_are_those_of_the_last_connection() {
 }
 
 #[test]
-fn a_task_expires_when_its_definition_says_or_a_year_after_its_deadline() {
+fn expiry_defaults_to_a_year_after_deadline() {
     let mut info = info();
     assert_eq!(info.expires.to_string(), "2027-01-02T00:00:00Z");
     let said = "2026-02-01T00:00:00Z".parse().expect("a valid timestamp");
@@ -286,7 +286,7 @@ fn a_task_expires_when_its_definition_says_or_a_year_after_its_deadline() {
 }
 
 #[tokio::test]
-async fn a_task_that_is_not_connected_says_so() {
+async fn disconnected_services_return_errors() {
     let folder = folder();
     let (context, _controller) = create(folder.path());
     let body = ErrorArtifact {
@@ -309,17 +309,17 @@ async fn a_task_that_is_not_connected_says_so() {
 }
 
 #[test]
-fn scopes_are_those_of_the_definition() {
+fn scopes_match_the_definition() {
     let folder = folder();
     let (context, _controller) = create(folder.path());
     assert!(context.has_scopes(["secrets:get:a/b", "secrets:get:a/*"]));
     assert!(!context.has_scopes(["secrets:get:a/b", "queue:anything"]));
 }
 
-/// The log goes through a link to the device that is always full.
+/// The log is a link to `/dev/full`.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_full_disk_is_told_to_who_closes_the_log_and_to_who_reads_it() {
+async fn full_disk_is_reported_on_close_and_read() {
     let folder = folder();
     std::os::unix::fs::symlink("/dev/full", folder.path().join("task.log")).expect("a link");
     let (context, controller) = create(folder.path());

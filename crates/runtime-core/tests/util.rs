@@ -1,4 +1,4 @@
-//! Work with a limit, and documents put together from sections.
+//! Limited concurrency, and rendered documents.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use runtime_core::util::join_with_limit;
 use runtime_core::{Section, render_document};
 
 #[tokio::test(start_paused = true)]
-async fn no_more_runs_at_once_than_the_limit_and_results_keep_their_order() {
+async fn limit_and_order_hold() {
     let running = Arc::new(AtomicUsize::new(0));
     let work = (0..7).map(|number| {
         let running = Arc::clone(&running);
@@ -27,7 +27,7 @@ async fn no_more_runs_at_once_than_the_limit_and_results_keep_their_order() {
 }
 
 #[test]
-fn headings_move_below_their_section_and_code_stays_as_it_is() {
+fn headings_are_demoted_outside_code() {
     let section = Section::new(
         "Setup",
         "

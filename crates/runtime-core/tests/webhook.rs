@@ -1,4 +1,4 @@
-//! Hooks detach when they are dropped, and any tower service can be one.
+//! Hooks and handlers.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use runtime_core::webhook::{
 use tokio::sync::watch;
 use tower_service::Service;
 
-/// Counts what is attached.
+/// A server that counts attached hooks.
 #[derive(Clone, Debug, Default)]
 struct Counter(Arc<AtomicUsize>);
 
@@ -30,7 +30,7 @@ impl WebHookServer for Counter {
     }
 }
 
-/// Says the path back.
+/// A service that echoes the path.
 #[derive(Clone)]
 struct Echo;
 
@@ -51,7 +51,7 @@ impl Service<Request> for Echo {
 }
 
 #[tokio::test]
-async fn a_set_detaches_all_of_its_hooks_at_once() {
+async fn detach_all_detaches_every_hook() {
     let server = Counter::default();
     let set = WebHookSet::new(Arc::new(server.clone()));
     for _ in 0..3 {
@@ -63,7 +63,7 @@ async fn a_set_detaches_all_of_its_hooks_at_once() {
 }
 
 #[tokio::test]
-async fn a_tower_service_answers_as_a_handler() {
+async fn tower_service_is_a_handler() {
     let request = http::Request::get("/a%20b")
         .body(Body::empty())
         .expect("a request");
@@ -78,7 +78,7 @@ async fn a_tower_service_answers_as_a_handler() {
 }
 
 #[tokio::test]
-async fn a_worker_without_server_refuses_clearly() {
+async fn no_server_refuses_attach() {
     let error = NoWebHookServer
         .attach(from_service(Echo))
         .await

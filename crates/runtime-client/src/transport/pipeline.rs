@@ -134,7 +134,7 @@ impl Client {
     /// Asks for other credentials than `used` and waits for them; `false` if none come in time.
     async fn renewed(&self, used: Option<&Credentials>) -> bool {
         let mut watch = self.authorizer.watch();
-        watch.complain();
+        watch.report_refused();
         let other = async {
             while same(watch.snapshot().as_ref(), used) {
                 if !watch.changed().await {

@@ -1,4 +1,4 @@
-//! A scope set grants what the plain rule grants, and an intersection what both sides do.
+//! Compares scope sets and intersections with the literal rule.
 
 #![no_main]
 
@@ -13,7 +13,7 @@ struct Input {
     wanted: Vec<String>,
 }
 
-/// The rule as the documentation words it.
+/// The rule as documented.
 fn grants(have: &[String], want: &str) -> bool {
     let text = want.strip_suffix('*').unwrap_or(want);
     have.iter().any(|have| {

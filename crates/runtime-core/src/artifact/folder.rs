@@ -1,38 +1,38 @@
-//! The files of a folder, as artifacts to be.
+//! Recursive listing of a folder, for uploading its files as artifacts.
 
 use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What a folder holds, see [`list_folder`].
+/// The result of [`list_folder`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct FolderListing {
     /// The plain files, sorted by name.
     pub files: Vec<FolderFile>,
-    /// The folders that could not be read, sorted by name, each with the reason.
+    /// The folders that could not be read, sorted by name, each with its error.
     pub unreadable: Vec<(FolderFile, io::Error)>,
 }
 
-/// A file or folder below a folder.
+/// A file or subfolder of a listed folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct FolderFile {
-    /// The path below the folder, with `/` on every system.
+    /// The path relative to the listed folder, with `/` on every system.
     pub name: String,
-    /// Where it is.
+    /// The full path.
     pub path: PathBuf,
 }
 
-/// Lists the plain files of a folder and of all folders below. Blocks.
+/// Lists the plain files of a folder and all its subfolders. Blocks.
 ///
-/// Links are left out, to whatever they lead, and so are pipes and devices: nothing outside the folder
-/// is ever listed. What vanishes meanwhile is left out too, and a folder below that cannot be read does
-/// not keep the rest from being listed.
+/// Symbolic links, pipes and devices are skipped, so that nothing outside the folder is ever listed.
+/// Entries that vanish during the listing are skipped as well, and an unreadable subfolder does not
+/// stop the listing.
 ///
 /// # Errors
 ///
-/// Returns what the operating system says if `folder` itself is no folder or cannot be read.
+/// Returns the operating system's error if `folder` itself cannot be read.
 pub fn list_folder(folder: &Path) -> io::Result<FolderListing> {
     let mut listing = FolderListing::default();
     let mut pending = vec![FolderFile {

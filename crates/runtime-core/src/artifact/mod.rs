@@ -1,7 +1,7 @@
-//! Artifacts to upload, and the port that uploads them.
+//! Artifacts, and the port that uploads them.
 
 mod folder;
-mod set;
+mod upload_all;
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -13,68 +13,68 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 pub use self::folder::{FolderFile, FolderListing, list_folder};
-pub use self::set::{UploadOutcome, upload_all};
+pub use self::upload_all::{UploadOutcome, upload_all};
 
 use crate::queue::ArtifactErrorReason;
 use crate::{ApiError, BoxError, Run, error_chain};
 
-/// Something that a task leaves behind under a name.
+/// A named result of a task.
 #[derive(Clone, Debug)]
 pub struct Artifact {
     /// The name, such as `public/build/target.tar.gz`.
     pub name: String,
-    /// When it is forgotten; never later than the task, which is also the default.
+    /// The expiry; defaults to that of the task and never exceeds it.
     pub expires: Option<Timestamp>,
-    /// What it is.
+    /// The content.
     pub content: ArtifactBody,
 }
 
-/// What an artifact is made of, by the queue's storage types.
+/// The content of an artifact, by the queue's storage types.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ArtifactBody {
-    /// Bytes for the queue's own store.
+    /// Bytes in the queue's S3 bucket.
     S3(S3Artifact),
-    /// Bytes for the object service.
+    /// Bytes in the object service.
     Object(ObjectArtifact),
     /// A redirect.
     Reference(RedirectArtifact),
     /// Another name for an artifact of the same run.
     Link(LinkArtifact),
-    /// A promise that could not be kept.
+    /// An artifact that could not be created.
     Error(ErrorArtifact),
 }
 
-/// Bytes for the queue's own store.
+/// Bytes for the queue's S3 bucket.
 #[derive(Clone, Debug)]
 pub struct S3Artifact {
     /// The MIME type.
     pub content_type: String,
-    /// How the bytes travel and are kept.
+    /// The encoding for transfer and storage.
     pub encoding: ContentEncoding,
-    /// Where the bytes come from.
+    /// The source of the bytes.
     pub source: ArtifactSource,
 }
 
-/// Bytes for the object service, which takes them as they are.
+/// Bytes for the object service, which stores them unencoded.
 #[derive(Clone, Debug)]
 pub struct ObjectArtifact {
     /// The MIME type.
     pub content_type: String,
-    /// Where the bytes come from.
+    /// The source of the bytes.
     pub source: ArtifactSource,
 }
 
-/// Where bytes come from. A source is read once for each attempt, so it must stay the same.
+/// The source of an artifact's bytes. It is read once per attempt and must not change in between.
 #[derive(Clone)]
 pub enum ArtifactSource {
-    /// These bytes.
+    /// Bytes in memory.
     Bytes(Bytes),
-    /// A plain file; a link in its place is refused, and one above it is followed.
+    /// A plain file. A symbolic link as the last component is refused, one above it is followed.
     File(PathBuf),
-    /// A plain file at an absolute path that has no link, as [`Path::canonicalize`](std::path::Path::canonicalize)
-    /// gives; a link that has appeared in it since is refused, wherever. For files of somebody who may still
-    /// change the folders above them.
+    /// A plain file at an absolute path without symbolic links, as returned by
+    /// [`Path::canonicalize`](std::path::Path::canonicalize). A link that appears anywhere in the path
+    /// afterwards is refused: use it when an untrusted process may still change the parent folders.
     FileWithoutLinks(PathBuf),
 }
 
@@ -87,25 +87,25 @@ impl fmt::Debug for ArtifactSource {
     }
 }
 
-/// How bytes travel and are kept.
+/// The encoding of an artifact's bytes, for transfer and storage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ContentEncoding {
-    /// Compressed, unless the ending of the name or the MIME type tells that they already are.
+    /// gzip, unless the file name extension or the MIME type indicates compressed data.
     #[default]
     Auto,
-    /// As they are.
+    /// Unencoded.
     Identity,
-    /// Compressed.
+    /// gzip.
     Gzip,
 }
 
 /// A redirect.
 #[derive(Clone, Debug)]
 pub struct RedirectArtifact {
-    /// The MIME type of what is there.
+    /// The MIME type of the target.
     pub content_type: String,
-    /// Where it is.
+    /// The target.
     pub url: String,
 }
 
@@ -114,33 +114,33 @@ pub struct RedirectArtifact {
 pub struct LinkArtifact {
     /// The MIME type.
     pub content_type: String,
-    /// The name of the artifact that it stands for.
+    /// The name of the target artifact.
     pub artifact: String,
 }
 
-/// A promise that could not be kept.
+/// An artifact that could not be created.
 #[derive(Clone, Debug)]
 pub struct ErrorArtifact {
-    /// Why.
+    /// The reason.
     pub reason: ArtifactErrorReason,
-    /// For people; cut at 4 096 characters.
+    /// A message for humans, truncated to 4 096 characters.
     pub message: String,
 }
 
-/// What was uploaded.
+/// Length and hashes of an uploaded artifact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Uploaded {
-    /// Length of the bytes before any encoding; 0 for what has none.
+    /// Length in bytes before any encoding; 0 for artifacts without bytes.
     pub bytes: u64,
-    /// SHA-256 of those bytes in lower-case hexadecimal, if there are any.
+    /// SHA-256 of these bytes in lower-case hexadecimal, if there are any.
     pub sha256: Option<String>,
-    /// SHA-512 of those bytes in lower-case hexadecimal, if the uploader computed it.
+    /// SHA-512 of these bytes in lower-case hexadecimal, if the uploader computed it.
     pub sha512: Option<String>,
 }
 
 impl Uploaded {
-    /// The facts about bytes that were uploaded.
+    /// Creates the record of uploaded bytes.
     #[must_use]
     pub fn of_bytes(bytes: u64, sha256: String) -> Self {
         Self {
@@ -150,7 +150,7 @@ impl Uploaded {
         }
     }
 
-    /// Adds the SHA-512.
+    /// Sets the SHA-512.
     #[must_use]
     pub fn with_sha512(mut self, sha512: String) -> Self {
         self.sha512 = Some(sha512);
@@ -158,20 +158,20 @@ impl Uploaded {
     }
 }
 
-/// Uploads artifacts of a run, whatever their storage type.
+/// Uploads artifacts of a run, regardless of their storage type.
 #[async_trait]
 pub trait ArtifactUploader: Send + Sync + fmt::Debug {
-    /// Declares an artifact and brings its bytes to where the queue wants them.
+    /// Declares an artifact and transfers its bytes to the storage that the queue names.
     ///
-    /// `task_expires` bounds the artifact's life.
+    /// `task_expires` is the upper bound of the artifact's expiry.
     ///
     /// # Errors
     ///
-    /// An [`UploadError`] once retries are exhausted or make no sense.
+    /// An [`UploadError`] once retries are exhausted or pointless.
     ///
     /// # Cancel safety
     ///
-    /// The artifact may be declared without bytes. The same upload can be started again.
+    /// The artifact may be left declared without bytes. The same upload can be started again.
     async fn upload(
         &self,
         run: &Run,
@@ -187,69 +187,65 @@ pub enum UploadError {
     /// The queue refused the declaration.
     #[error("cannot declare artifact `{name}`")]
     Declare {
-        /// The artifact.
+        /// The name of the artifact.
         name: String,
-        /// What the queue said.
+        /// The error of the queue.
         source: ApiError,
     },
 
     /// The source could not be read.
     #[error("cannot read artifact `{name}` from `{}`", path.display())]
     Read {
-        /// The artifact.
+        /// The name of the artifact.
         name: String,
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 
-    /// The file changed while it was read.
-    #[error(
-        "artifact `{name}` changed while it was uploaded ({expected} bytes at first, {found} later)"
-    )]
+    /// The file changed during the upload.
+    #[error("artifact `{name}` changed during the upload from {expected} to {found} bytes")]
     Changed {
-        /// The artifact.
+        /// The name of the artifact.
         name: String,
-        /// Bytes at first.
+        /// Length at the start.
         expected: u64,
-        /// Bytes later.
+        /// Length found later.
         found: u64,
     },
 
-    /// The store refused the bytes.
-    #[error(
-        "the store answered {status} to artifact `{name}` after {attempts} attempts: {message}"
-    )]
+    /// The storage refused the bytes.
+    #[error("storage returned {status} for artifact `{name}` after {attempts} attempts: {message}")]
     Refused {
-        /// The artifact.
+        /// The name of the artifact.
         name: String,
         /// The HTTP status.
         status: u16,
-        /// What the store calls it, such as `EntityTooLarge`, if it said so.
+        /// The error code of the storage, such as `EntityTooLarge`, if present.
         code: Option<String>,
-        /// The start of the answer's body.
+        /// The start of the response body.
         message: String,
-        /// How long the store asked to wait.
+        /// The delay that the storage asked for.
         retry_after: Option<Duration>,
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: u32,
     },
 
-    /// The bytes did not get through.
+    /// The bytes could not be transferred.
     #[error("cannot send artifact `{name}` after {attempts} attempts")]
     Send {
-        /// The artifact.
+        /// The name of the artifact.
         name: String,
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: u32,
-        /// What the transport said last.
+        /// The transport error of the last attempt.
         source: BoxError,
     },
 }
 
 impl UploadError {
-    /// Reports whether the same upload may succeed later.
+    /// Returns whether the same upload may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -263,7 +259,7 @@ impl UploadError {
         }
     }
 
-    /// What to declare in the place of an artifact that could not be read; `None` for other failures.
+    /// Returns the error artifact to declare instead of an unreadable file; `None` for other failures.
     #[must_use]
     pub fn to_error_artifact(&self) -> Option<ErrorArtifact> {
         let Self::Read { source, .. } = self else {
@@ -283,14 +279,14 @@ impl UploadError {
         })
     }
 
-    /// Reports whether somebody else resolved the run, so that nothing more may be uploaded.
+    /// Returns whether the run is already resolved, so that further uploads are refused.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Declare { source, .. } if source.is_conflict())
     }
 }
 
-/// Stores say with a 400 both what another attempt mends (a time-out, an expired token) and what none does.
+/// S3 uses 400 both for failures that a retry fixes (time-outs, expired tokens) and for these, which it never does.
 fn is_of_size(code: &str) -> bool {
     matches!(code, "EntityTooLarge" | "MaxMessageLengthExceeded")
 }

@@ -1,4 +1,4 @@
-//! Artifacts on the wire.
+//! Request and response bodies of artifact calls.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,20 +7,20 @@ use super::open_enum::open_enum;
 use crate::Credentials;
 
 open_enum! {
-    /// Why an artifact that was promised is not there.
+    /// The reason why an artifact could not be created.
     ArtifactErrorReason {
-        /// The task did not make the file.
+        /// The file does not exist.
         FileMissing = "file-missing-on-worker",
-        /// It is there and is not what it must be, such as a folder in the place of a file.
+        /// The path is not of the expected type, such as a folder instead of a file.
         InvalidResource = "invalid-resource-on-worker",
-        /// It is larger than the worker uploads.
+        /// The file exceeds the worker's limit.
         TooLarge = "too-large-file-on-worker",
-        /// The worker may not read it.
+        /// The worker has no permission to read the file.
         NotReadable = "file-not-readable-on-worker",
     }
 }
 
-/// What to declare: the body of `createArtifact`.
+/// The body of `createArtifact`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "storageType",
@@ -29,56 +29,56 @@ open_enum! {
 )]
 #[non_exhaustive]
 pub enum ArtifactRequest {
-    /// Bytes behind a signed URL.
+    /// Bytes, uploaded to a signed URL.
     S3 {
         /// The MIME type, which the `PUT` must repeat.
         content_type: String,
-        /// Length of the bytes before any encoding.
+        /// Length in bytes before any encoding.
         #[serde(skip_serializing_if = "Option::is_none")]
         content_length: Option<u64>,
-        /// When it is forgotten, at the latest when the task is.
+        /// The expiry, at most that of the task.
         expires: Timestamp,
     },
     /// Bytes in the object service.
     Object {
         /// The MIME type.
         content_type: String,
-        /// Length of the bytes.
+        /// Length in bytes.
         #[serde(skip_serializing_if = "Option::is_none")]
         content_length: Option<u64>,
-        /// When it is forgotten, at the latest when the task is.
+        /// The expiry, at most that of the task.
         expires: Timestamp,
     },
     /// A redirect to another URL.
     Reference {
-        /// The MIME type of what is there.
+        /// The MIME type of the target.
         content_type: String,
-        /// Where it is.
+        /// The target.
         url: String,
-        /// When it is forgotten, at the latest when the task is.
+        /// The expiry, at most that of the task.
         expires: Timestamp,
     },
-    /// Another name of an artifact of the same run.
+    /// Another name for an artifact of the same run.
     Link {
         /// The MIME type.
         content_type: String,
-        /// The name of the other artifact.
+        /// The name of the target artifact.
         artifact: String,
-        /// When it is forgotten, at the latest when the task is.
+        /// The expiry, at most that of the task.
         expires: Timestamp,
     },
-    /// A promise that could not be kept.
+    /// An artifact that could not be created.
     Error {
-        /// Why.
+        /// The reason.
         reason: ArtifactErrorReason,
-        /// For people; at most 4 096 characters.
+        /// A message for humans; at most 4 096 characters.
         message: String,
-        /// When it is forgotten, at the latest when the task is.
+        /// The expiry, at most that of the task.
         expires: Timestamp,
     },
 }
 
-/// The queue's answer to a declaration.
+/// The response to `createArtifact`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(
     tag = "storageType",
@@ -87,55 +87,55 @@ pub enum ArtifactRequest {
 )]
 #[non_exhaustive]
 pub enum ArtifactResponse {
-    /// `PUT` the bytes there.
+    /// The bytes are to be `PUT` to a signed URL.
     S3 {
-        /// A signed URL: a secret until it expires.
+        /// The signed URL: a secret until it expires.
         put_url: secrecy::SecretString,
         /// The MIME type to send.
         content_type: String,
-        /// When the URL ends.
+        /// The expiry of the URL.
         expires: Timestamp,
     },
-    /// Create an upload in the object service.
+    /// The bytes are to be uploaded to the object service.
     Object {
         /// The name of the object.
         name: String,
         /// The project to name to the object service.
         project_id: String,
-        /// Names this upload to the object service and to `finishArtifact`.
+        /// The id of this upload, for the object service and `finishArtifact`.
         upload_id: String,
-        /// What signs the calls to the object service.
+        /// The credentials for the object service.
         credentials: Credentials,
-        /// When the offer ends.
+        /// The expiry of the upload.
         expires: Timestamp,
     },
-    /// Nothing more to do.
+    /// Complete: references have no bytes.
     Reference {},
-    /// Nothing more to do.
+    /// Complete: links have no bytes.
     Link {},
-    /// Nothing more to do.
+    /// Complete: errors have no bytes.
     Error {},
-    /// A storage type that this version does not know.
+    /// An unknown storage type.
     #[serde(other)]
     Other,
 }
 
-/// One line of a list of artifacts.
+/// An entry of an artifact listing.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArtifactEntry {
-    /// `s3`, `object`, `reference`, `link`, `error` or a text to come.
+    /// `s3`, `object`, `reference`, `link`, `error` or a future storage type.
     pub storage_type: String,
     /// The name.
     pub name: String,
     /// The MIME type.
     #[serde(default)]
     pub content_type: String,
-    /// When it is forgotten.
+    /// The expiry.
     pub expires: Timestamp,
 }
 
-/// Where the bytes of an artifact are. The queue follows links itself.
+/// The location of an artifact's bytes. The queue resolves links itself.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(
     tag = "storageType",
@@ -144,31 +144,31 @@ pub struct ArtifactEntry {
 )]
 #[non_exhaustive]
 pub enum ArtifactContent {
-    /// Behind a URL, which may be signed.
+    /// A URL of the queue's bucket, which may be signed.
     S3 {
-        /// A URL that may carry a signature: a secret.
+        /// The URL, which may carry a signature: a secret.
         url: secrecy::SecretString,
     },
-    /// Behind a URL of the task's choice.
+    /// A URL chosen by the task.
     Reference {
-        /// Where it is.
+        /// The target.
         url: secrecy::SecretString,
     },
-    /// In the object service.
+    /// An object of the object service.
     Object {
         /// The name of the object.
         name: String,
-        /// What signs the call to the object service.
+        /// The credentials for the object service.
         credentials: Credentials,
     },
-    /// Nowhere: the task could not make it.
+    /// The task could not create the artifact.
     Error {
-        /// Why.
+        /// The reason.
         reason: ArtifactErrorReason,
-        /// For people.
+        /// A message for humans.
         message: String,
     },
-    /// In a way that this version does not know.
+    /// An unknown storage type.
     #[serde(other)]
     Other,
 }

@@ -1,7 +1,7 @@
-//! The port to the queue: what a worker asks of it, and in which words.
+//! The port to the queue service, with the types of its requests and responses.
 //!
-//! Shapes follow the schemas of Taskcluster v106. Fields that are new are ignored when read, and
-//! texts that are new become an `Other` of their enum: neither breaks a worker.
+//! Types follow the schemas of Taskcluster v106. Unknown fields are ignored, and unknown texts become
+//! the `Other` variant of their enum, so that neither breaks a worker.
 
 mod artifact;
 mod model;
@@ -21,21 +21,21 @@ use async_trait::async_trait;
 
 use crate::{ApiError, ExceptionReason, Run, TaskId};
 
-/// The queue, as a worker sees it.
+/// The part of the queue service that a worker uses.
 ///
-/// Implementations retry what may be retried, within a time budget of their own, and sign each
-/// attempt with the credentials of that moment.
+/// Implementations retry transient failures within their own time budget, and sign each attempt with
+/// the current credentials.
 #[async_trait]
 pub trait Queue: Send + Sync + fmt::Debug {
     /// Claims up to `request.tasks` pending tasks, waiting up to 20 seconds for the first.
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`]. After a transient one the queue may hold claims that the answer would have told of.
+    /// Any [`ApiError`]. After a transient one the queue may hold claims whose response was lost.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: a claim whose answer nobody reads blocks its task until the claim expires.
+    /// Not cancel safe: a claim whose response is lost blocks its task until the claim expires.
     async fn claim_work(
         &self,
         task_queue_id: &str,
@@ -64,7 +64,7 @@ pub trait Queue: Send + Sync + fmt::Debug {
     /// The run may or may not be resolved. The same report can be sent again.
     async fn report_completed(&self, run: &Run) -> Result<TaskStatus, ApiError>;
 
-    /// Resolves a run as failed: the task did its work, and the verdict is no.
+    /// Resolves a run as failed: the task ran, and its verdict is failure.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ pub trait Queue: Send + Sync + fmt::Debug {
     /// The run may or may not be resolved. The same report can be sent again.
     async fn report_failed(&self, run: &Run) -> Result<TaskStatus, ApiError>;
 
-    /// Resolves a run as exception: there is no verdict, for the given reason.
+    /// Resolves a run as exception, for the given reason.
     ///
     /// # Errors
     ///
@@ -112,11 +112,11 @@ pub trait Queue: Send + Sync + fmt::Debug {
     /// Safe: it only reads.
     async fn task(&self, task_id: &TaskId) -> Result<TaskDefinition, ApiError>;
 
-    /// Declares an artifact; for `s3` and `object` the answer says where its bytes go.
+    /// Declares an artifact. For `s3` and `object`, the response states where to upload the bytes.
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`]; a conflict means that the name is taken by something that differs.
+    /// Any [`ApiError`]; a conflict means that the name is already used with different content.
     ///
     /// # Cancel safety
     ///
@@ -128,7 +128,7 @@ pub trait Queue: Send + Sync + fmt::Debug {
         request: &ArtifactRequest,
     ) -> Result<ArtifactResponse, ApiError>;
 
-    /// Makes an `object` artifact visible once its upload is finished.
+    /// Publishes an `object` artifact after its upload.
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ pub trait Queue: Send + Sync + fmt::Debug {
     /// Safe: it only reads.
     async fn list_artifacts(&self, run: &Run) -> Result<Vec<ArtifactEntry>, ApiError>;
 
-    /// Tells where the bytes of an artifact are; without `run_id`, of the latest run.
+    /// Returns the location of an artifact's bytes; without `run_id`, of the latest run.
     ///
     /// # Errors
     ///

@@ -12,15 +12,15 @@ use crate::{Credentials, ScopeSet, TaskId};
 open_enum! {
     /// The state of a task or of a run.
     TaskState {
-        /// Waits for its dependencies.
+        /// Waiting for dependencies.
         Unscheduled = "unscheduled",
-        /// Waits for a worker.
+        /// Waiting for a worker.
         Pending = "pending",
         /// Claimed by a worker.
         Running = "running",
-        /// Resolved: yes.
+        /// Resolved: success.
         Completed = "completed",
-        /// Resolved: no.
+        /// Resolved: failure.
         Failed = "failed",
         /// Resolved without a verdict.
         Exception = "exception",
@@ -28,7 +28,7 @@ open_enum! {
 }
 
 impl TaskState {
-    /// Reports whether nothing more will happen.
+    /// Returns whether the state is final.
     #[must_use]
     pub fn is_resolved(&self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Exception)
@@ -36,7 +36,7 @@ impl TaskState {
 }
 
 open_enum! {
-    /// Why a run is in the state that it is in, as read from the queue.
+    /// The reason for the state of a run, as read from the queue.
     ResolvedReason {
         /// A worker reported success.
         Completed = "completed",
@@ -44,25 +44,25 @@ open_enum! {
         Failed = "failed",
         /// The deadline passed.
         DeadlineExceeded = "deadline-exceeded",
-        /// Somebody cancelled the task.
+        /// The task was cancelled.
         Canceled = "canceled",
         /// The worker did not reclaim in time.
         ClaimExpired = "claim-expired",
-        /// The worker had to stop.
+        /// The worker shut down.
         WorkerShutdown = "worker-shutdown",
-        /// The task asked for something that cannot be.
+        /// The task is invalid.
         MalformedPayload = "malformed-payload",
-        /// Something outside was missing.
+        /// A resource was unavailable.
         ResourceUnavailable = "resource-unavailable",
         /// The worker failed.
         InternalError = "internal-error",
-        /// The task declared its failure a matter of luck.
+        /// The task declared the failure intermittent.
         IntermittentTask = "intermittent-task",
     }
 }
 
 open_enum! {
-    /// How urgent a task is.
+    /// The priority of a task.
     Priority {
         /// Before all others.
         Highest = "highest",
@@ -76,70 +76,70 @@ open_enum! {
         Low = "low",
         /// Before `lowest`.
         VeryLow = "very-low",
-        /// After all others; the default.
+        /// The default, after all others.
         Lowest = "lowest",
     }
 }
 
-/// What a task is, as its author wrote it.
+/// The definition of a task, as written by its author.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskDefinition {
-    /// The queue that it waits in, `<provisionerId>/<workerType>`.
+    /// The task queue, `<provisionerId>/<workerType>`.
     pub task_queue_id: String,
-    /// The group that it belongs to; the queue sets it to the task's own id when it is not given.
+    /// The task group; if absent, the queue uses the task's own id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_group_id: Option<TaskId>,
-    /// Who schedules the group.
+    /// The scheduler of the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler_id: Option<String>,
-    /// The project that it belongs to.
+    /// The project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_id: Option<String>,
-    /// Tasks that must be resolved before it runs.
+    /// Tasks that must be resolved first.
     #[serde(default)]
     pub dependencies: Vec<TaskId>,
     /// Routes for messages and the index.
     #[serde(default)]
     pub routes: Vec<String>,
-    /// How urgent it is.
+    /// The priority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
-    /// How often it is run again after an infrastructure failure, 0 to 49.
+    /// The number of new runs after infrastructure failures, 0 to 49.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
-    /// When it was made.
+    /// The creation time.
     pub created: Timestamp,
-    /// When it must be resolved.
+    /// The time by which the task must be resolved.
     pub deadline: Timestamp,
-    /// When it is forgotten; no artifact outlives it.
+    /// The expiry of the task and the latest expiry of its artifacts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
-    /// What it may do.
+    /// The permissions of the task.
     #[serde(default)]
     pub scopes: ScopeSet,
-    /// What the worker is to do: engine and plugins say what may stand here.
+    /// The instructions for the worker; engine and plugins define the schema.
     pub payload: Value,
-    /// For people.
+    /// Descriptive metadata.
     pub metadata: TaskMetadata,
     /// Labels for searching.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    /// Anything that the worker need not understand.
+    /// Additional data, not interpreted by workers.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub extra: Value,
 }
 
-/// What people want to know of a task.
+/// Descriptive metadata of a task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TaskMetadata {
     /// A short name.
     pub name: String,
-    /// What it is for, in Markdown.
+    /// A description in Markdown.
     pub description: String,
-    /// An e-mail address.
+    /// The e-mail address of the owner.
     pub owner: String,
-    /// A link to where the definition came from.
+    /// A link to the source of the definition.
     pub source: String,
 }
 
@@ -149,11 +149,11 @@ pub struct TaskMetadata {
 pub struct TaskStatus {
     /// The task.
     pub task_id: TaskId,
-    /// The state of the task, which is that of its last run.
+    /// The state of the task: that of its last run.
     pub state: TaskState,
-    /// How many more times the queue runs it after an infrastructure failure.
+    /// The number of retries left for infrastructure failures.
     pub retries_left: u32,
-    /// Its runs, the first one first.
+    /// The runs, oldest first.
     #[serde(default)]
     pub runs: Vec<RunStatus>,
 }
@@ -162,27 +162,27 @@ pub struct TaskStatus {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunStatus {
-    /// The number of the run.
+    /// The index of the run.
     pub run_id: u32,
-    /// Its state.
+    /// The state of the run.
     pub state: TaskState,
-    /// Why it was made: `scheduled`, `retry`, `task-retry`, `rerun`, `exception` or a text to come.
+    /// The reason for its creation: `scheduled`, `retry`, `task-retry`, `rerun`, `exception` or a future one.
     pub reason_created: String,
-    /// Why it was resolved.
+    /// The reason for its resolution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason_resolved: Option<ResolvedReason>,
-    /// Who runs it.
+    /// The group of the worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_group: Option<String>,
-    /// Who runs it.
+    /// The id of the worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
-    /// When the claim ends.
+    /// The expiry of the claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_until: Option<Timestamp>,
 }
 
-/// Who claims, and how many tasks at most (1 to 32).
+/// The body of `claimWork`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClaimWorkRequest {
@@ -190,34 +190,34 @@ pub struct ClaimWorkRequest {
     pub worker_group: String,
     /// The worker's id.
     pub worker_id: String,
-    /// How many tasks at most.
+    /// The maximum number of tasks, 1 to 32.
     pub tasks: u32,
 }
 
-/// A task that the worker now holds.
+/// A claimed run.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskClaim {
-    /// Its status at the moment of the claim.
+    /// The task's status at the time of the claim.
     pub status: TaskStatus,
-    /// The run that was claimed.
+    /// The index of the claimed run.
     pub run_id: u32,
-    /// When the claim ends unless it is extended.
+    /// The expiry of the claim, unless reclaimed.
     pub taken_until: Timestamp,
     /// The definition.
     pub task: TaskDefinition,
-    /// What the worker may do for this run; they end with the claim.
+    /// The temporary credentials of the run; they expire with the claim.
     pub credentials: Credentials,
 }
 
-/// A claim that was extended.
+/// The response to `reclaimTask`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reclaim {
     /// The status of the task.
     pub status: TaskStatus,
-    /// When the claim ends now.
+    /// The new expiry of the claim.
     pub taken_until: Timestamp,
-    /// New credentials for the run.
+    /// The new temporary credentials of the run.
     pub credentials: Credentials,
 }

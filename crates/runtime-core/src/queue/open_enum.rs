@@ -1,6 +1,6 @@
-//! Enums of texts that a later Taskcluster may add to.
+//! String enums that future Taskcluster versions may extend.
 
-/// Declares an enum of known texts with an `Other` that keeps an unknown one.
+/// Declares an enum of known texts, with a variant `Other` for unknown ones.
 macro_rules! open_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$doc])*
@@ -8,12 +8,12 @@ macro_rules! open_enum {
         #[non_exhaustive]
         pub enum $name {
             $($(#[$variant_doc])* $variant,)+
-            /// A text that this version does not know.
+            /// An unknown text.
             Other(String),
         }
 
         impl $name {
-            /// The text as Taskcluster spells it.
+            /// Returns the text as spelled by Taskcluster.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {

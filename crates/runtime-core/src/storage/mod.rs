@@ -1,15 +1,15 @@
-//! Temporary files and folders that vanish, also after a crash.
+//! Temporary files and folders, removed even after a crash.
 //!
-//! A [`TemporaryStorage`] owns one *run folder* below its root and holds a lock in it. Files and
-//! folders live there and are removed when dropped. A worker that is killed cannot remove anything;
-//! the next one that starts on the same root finds run folders whose lock nobody holds and removes them.
+//! A [`TemporaryStorage`] owns a *run folder* below its root and holds a lock in it. Files and folders
+//! live there and are removed when dropped. A killed worker cannot remove anything: the next one that
+//! starts on the same root removes all run folders whose lock is free.
 
+mod quota;
 mod remove;
-mod room;
 mod run_folder;
 
+pub use quota::{ReserveStorageError, StorageReservation};
 pub use remove::remove_tree;
-pub use room::{ReserveStorageError, StorageReservation};
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use room::Room;
+use quota::Quota;
 use run_folder::RunFolder;
 
-/// A place for temporary files and folders. A clone is cheap and shares the place.
+/// A root for temporary files and folders. Cheap to clone; clones share the run folder.
 ///
 /// ```
 /// # use runtime_core::TemporaryStorage;
@@ -28,7 +28,7 @@ use run_folder::RunFolder;
 /// let storage = TemporaryStorage::open(root.path())?;
 /// let folder = storage.new_folder("task")?;
 /// let path = folder.path().to_owned();
-/// std::fs::write(path.join("notes"), "gone soon")?;
+/// std::fs::write(path.join("notes"), "temporary")?;
 /// drop(folder);
 /// assert!(!path.exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -36,16 +36,16 @@ use run_folder::RunFolder;
 #[derive(Clone, Debug)]
 pub struct TemporaryStorage {
     run: Arc<RunFolder>,
-    room: Arc<Room>,
+    quota: Arc<Quota>,
 }
 
-/// What can be told of a storage.
+/// Options of a [`TemporaryStorage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageOptions {
-    /// How many bytes may be [reserved](TemporaryStorage::reserve) in all; by default any number.
+    /// Maximum of all [reservations](TemporaryStorage::reserve) in bytes; unlimited by default.
     pub quota: Option<u64>,
-    /// How long to wait for another process that opens a storage on the same root. It holds the root's
-    /// lock only while it looks for what dead processes left. Default: 10 s.
+    /// How long to wait for the lock of the root. Another process holds it only while it searches for
+    /// abandoned run folders. Default: 10 s.
     pub lock_wait: Duration,
 }
 
@@ -59,22 +59,22 @@ impl Default for StorageOptions {
 }
 
 impl TemporaryStorage {
-    /// Makes `root` if needed, removes what dead processes left below it, and makes a run folder.
+    /// Creates `root` if needed, removes the run folders of dead processes, and creates a new one.
     ///
-    /// It blocks for as long as that takes.
+    /// Blocks until all that is done.
     ///
     /// # Errors
     ///
-    /// An [`OpenStorageError`] if `root` cannot be made or written, or its lock does not come free.
+    /// An [`OpenStorageError`] if `root` is not writable, or its lock is not released in time.
     pub fn open(root: &Path) -> Result<Self, OpenStorageError> {
         Self::open_with(root, StorageOptions::default())
     }
 
-    /// The same with options of your own.
+    /// Like [`open`](Self::open), with options.
     ///
     /// # Errors
     ///
-    /// An [`OpenStorageError`] if `root` cannot be made or written, or its lock does not come free.
+    /// An [`OpenStorageError`] if `root` is not writable, or its lock is not released in time.
     pub fn open_with(root: &Path, options: StorageOptions) -> Result<Self, OpenStorageError> {
         let wrap = |source| OpenStorageError::Unusable {
             root: root.to_owned(),
@@ -88,34 +88,34 @@ impl TemporaryStorage {
         })?;
         Ok(Self {
             run: Arc::new(run),
-            room: Arc::new(Room::new(root, options.quota)),
+            quota: Arc::new(Quota::new(root, options.quota)),
         })
     }
 
-    /// Promises room for so many bytes, before they are written: within the quota, and on the disk.
+    /// Reserves disk space before it is written, within the quota and the free disk space.
     ///
-    /// Nothing is freed for it, unlike by [`ResourceTracker::reserve`](runtime_gc::ResourceTracker::reserve), and
-    /// who writes without a reservation is not counted.
+    /// Unlike [`ResourceTracker::reserve`](runtime_gc::ResourceTracker::reserve), this evicts nothing. Bytes
+    /// written without a reservation are not counted.
     ///
     /// # Errors
     ///
-    /// A [`ReserveStorageError`] that says what is in the way.
+    /// A [`ReserveStorageError`] that names the exhausted limit.
     pub fn reserve(&self, bytes: u64) -> Result<StorageReservation, ReserveStorageError> {
         let path = self.path();
-        self.room.reserve(path.parent().unwrap_or(path), bytes)
+        self.quota.reserve(path.parent().unwrap_or(path), bytes)
     }
 
-    /// The run folder, which all temporary files and folders of this storage are in.
+    /// Returns the run folder, which contains all files and folders of this storage.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.run.path()
     }
 
-    /// Makes an empty folder that only this user may enter; its name starts with `name`.
+    /// Creates an empty folder with mode 0700; its name starts with `name`.
     ///
     /// # Errors
     ///
-    /// What the operating system says, and if `name` is more than a part of a name.
+    /// The error of the operating system; `InvalidInput` if `name` contains a path separator.
     pub fn new_folder(&self, name: &str) -> io::Result<TemporaryFolder> {
         check_name(name)?;
         let path = run_folder::private_folder(self.path(), &format!("{name}-"))?;
@@ -125,11 +125,11 @@ impl TemporaryStorage {
         })
     }
 
-    /// Makes an empty file that only this user may read; its name starts with `name`.
+    /// Creates an empty file with mode 0600; its name starts with `name`.
     ///
     /// # Errors
     ///
-    /// What the operating system says, and if `name` is more than a part of a name.
+    /// The error of the operating system; `InvalidInput` if `name` contains a path separator.
     pub fn new_file(&self, name: &str) -> io::Result<TemporaryFile> {
         check_name(name)?;
         let (_, path) = tempfile::Builder::new()
@@ -143,45 +143,45 @@ impl TemporaryStorage {
     }
 }
 
-/// Names may come from a payload, and must not lead out of the run folder.
+/// Refuses names that lead out of the run folder: they may be taken from a payload.
 fn check_name(name: &str) -> io::Result<()> {
-    match name.contains(['/', '\\', '\0']) {
-        true => Err(io::Error::new(
+    if name.contains(['/', '\\', '\0']) {
+        return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!("{name:?} cannot be a part of a file's name"),
-        )),
-        false => Ok(()),
+            format!("invalid file name prefix {name:?}: it contains a path separator"),
+        ));
     }
+    Ok(())
 }
 
-/// A root for temporary files could not be used.
+/// The error of opening a [`TemporaryStorage`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenStorageError {
-    /// It cannot be made or written.
+    /// The root is not a writable folder.
     #[error("cannot keep temporary files in `{}`; is it a folder that this user may write?", root.display())]
     Unusable {
-        /// The root that was asked for.
+        /// The root.
         root: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 
-    /// Another process keeps the root to itself.
+    /// Another process holds the lock of the root.
     #[error(
         "cannot keep temporary files in `{0}`: another process has held the lock `{0}/.lock` for {1} s; \
-         end the worker that hangs there while it starts, or choose another folder",
+         end the worker that hangs during its start, or choose another folder",
         root.display(), waited.as_secs_f64()
     )]
     Locked {
-        /// The root that was asked for.
+        /// The root.
         root: PathBuf,
-        /// How long it was waited for.
+        /// How long the lock was awaited.
         waited: Duration,
     },
 }
 
-/// A folder that is removed with all that is in it when this is dropped.
+/// A temporary folder, removed with its content on drop.
 #[derive(Debug)]
 pub struct TemporaryFolder {
     path: Option<PathBuf>,
@@ -189,17 +189,17 @@ pub struct TemporaryFolder {
 }
 
 impl TemporaryFolder {
-    /// Where it is.
+    /// Returns the path.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.path.as_deref().unwrap_or(Path::new(""))
     }
 
-    /// Removes the folder now and tells how that went, which dropping cannot.
+    /// Removes the folder and reports errors, which dropping cannot.
     ///
     /// # Errors
     ///
-    /// What the operating system says. What is left goes when the storage is dropped or reaped.
+    /// The error of the operating system. Remaining files are removed with the run folder, or by the next worker.
     pub fn remove(mut self) -> io::Result<()> {
         self.path.take().map_or(Ok(()), |path| remove_tree(&path))
     }
@@ -207,14 +207,14 @@ impl TemporaryFolder {
 
 impl Drop for TemporaryFolder {
     fn drop(&mut self) {
-        // Whatever cannot be removed now is removed with the run folder, or by the next worker.
+        // Files that cannot be removed now are removed with the run folder, or by the next worker.
         if let Some(path) = self.path.take() {
             let _ = remove_tree(&path);
         }
     }
 }
 
-/// A file that is removed when this is dropped.
+/// A temporary file, removed on drop.
 #[derive(Debug)]
 pub struct TemporaryFile {
     path: PathBuf,
@@ -222,17 +222,17 @@ pub struct TemporaryFile {
 }
 
 impl TemporaryFile {
-    /// Where it is.
+    /// Returns the path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens it for reading and writing.
+    /// Opens the file for reading and writing.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// The error of the operating system.
     pub fn open(&self) -> io::Result<File> {
         OpenOptions::new().read(true).write(true).open(&self.path)
     }
@@ -240,7 +240,7 @@ impl TemporaryFile {
 
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
-        // A file that was moved away is no longer ours to remove.
+        // The file may have been moved away by its user, which is allowed.
         let _ = fs::remove_file(&self.path);
     }
 }

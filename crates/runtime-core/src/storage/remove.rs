@@ -1,17 +1,17 @@
-//! Removal that gets past read-only folders.
+//! Removal of trees that contain read-only folders.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Removes a file, a link or a folder with all that is in it; that it is not there is fine.
+/// Removes a file, a link or a folder with its content; a missing path is not an error.
 ///
-/// Tasks leave folders without write permission behind. Those get it back first. Links are removed
-/// and never followed.
+/// Tasks leave folders without write permission behind: the owner's permissions are restored and the
+/// removal is repeated. Links are removed, never followed.
 ///
 /// # Errors
 ///
-/// What the operating system said about the first thing that resisted.
+/// The error of the first entry that could not be removed.
 pub fn remove_tree(path: &Path) -> io::Result<()> {
     let first = match remove(path) {
         Ok(()) => return Ok(()),
@@ -30,7 +30,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives the owner every right on all folders of a tree.
+/// Grants the owner all permissions on every folder of a tree.
 fn make_removable(path: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if !metadata.is_dir() {

@@ -1,4 +1,4 @@
-//! The folder of one process, with a lock that tells whether the process lives.
+//! The folder of one process, with a lock that shows whether the process is alive.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -10,24 +10,24 @@ use super::remove_tree;
 const PREFIX: &str = "run-";
 const LOCK: &str = ".lock";
 
-/// How often to look whether the lock of the root is free; a file lock has no wait that ends.
-const POLL: Duration = Duration::from_millis(20);
+/// Poll interval for the lock of the root: file locks have no wait with a timeout.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A folder that belongs to this process for as long as the lock in it is held.
+/// A folder owned by this process as long as the lock in it is held.
 #[derive(Debug)]
 pub(super) struct RunFolder {
     path: PathBuf,
-    /// The operating system gives the lock back when the process ends, in whatever way.
+    /// Released by the operating system however the process ends.
     _lock: File,
 }
 
 impl RunFolder {
-    /// Removes the folders of dead processes below `root` and makes one for this process; `None` if the
-    /// lock of the root does not come free within `wait`.
+    /// Removes the folders of dead processes below `root` and creates a new one; `None` if the lock of
+    /// the root is not released within `wait`.
     ///
-    /// That lock is held until this process has its folder and the locks of all that is abandoned, so that
-    /// nobody takes a folder that has no lock *yet* for one whose owner is dead. Not while they are removed,
-    /// which may take minutes.
+    /// The lock of the root is held until the new folder and all abandoned folders are locked. Otherwise
+    /// another process could see a new folder between its creation and its lock and remove it as
+    /// abandoned. It is not held during the removal, which may take minutes.
     pub(super) fn create(root: &Path, wait: Duration) -> io::Result<Option<Self>> {
         let root_lock = File::create(root.join(LOCK))?;
         if !lock_within(&root_lock, wait)? {
@@ -39,7 +39,7 @@ impl RunFolder {
         lock.lock()?;
         drop(root_lock);
         for (path, _lock) in abandoned {
-            // One folder that resists must not keep the worker from starting; it is tried again next time.
+            // A folder that cannot be removed must not prevent the start; the next worker retries.
             let _ = remove_tree(&path);
         }
         Ok(Some(Self { path, _lock: lock }))
@@ -52,12 +52,12 @@ impl RunFolder {
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
-        // What resists is removed by the next worker.
+        // The next worker removes the rest.
         let _ = remove_tree(&self.path);
     }
 }
 
-/// Locks a file, unless somebody else has it locked for all of `wait`.
+/// Locks a file within `wait`; returns whether it succeeded.
 #[expect(
     clippy::disallowed_methods,
     reason = "opening a storage blocks, as its documentation says"
@@ -69,12 +69,12 @@ fn lock_within(file: &File, wait: Duration) -> io::Result<bool> {
             Ok(()) => return Ok(true),
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return Ok(false),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(POLL),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(POLL_INTERVAL),
         }
     }
 }
 
-/// The run folders below `root` whose owners are dead, each with its lock.
+/// Returns the run folders below `root` whose owners are dead, each with its lock.
 fn abandoned(root: &Path) -> io::Result<Vec<(PathBuf, Option<File>)>> {
     let mut abandoned = Vec::new();
     for entry in fs::read_dir(root)? {
@@ -86,7 +86,7 @@ fn abandoned(root: &Path) -> io::Result<Vec<(PathBuf, Option<File>)>> {
         match File::open(path.join(LOCK)) {
             Ok(lock) if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) => {}
             Ok(lock) => abandoned.push((path, Some(lock))),
-            // What a removal left half-way.
+            // A partially removed folder: the lock file was removed first.
             Err(error) if error.kind() == io::ErrorKind::NotFound => abandoned.push((path, None)),
             Err(_) => {}
         }
@@ -94,7 +94,7 @@ fn abandoned(root: &Path) -> io::Result<Vec<(PathBuf, Option<File>)>> {
     Ok(abandoned)
 }
 
-/// Makes a folder with a name that nobody has, which only this user may enter.
+/// Creates a folder with a unique name and mode 0700.
 pub(super) fn private_folder(parent: &Path, prefix: &str) -> io::Result<PathBuf> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(prefix);

@@ -1,4 +1,4 @@
-//! What engine and plugins see of a running task.
+//! The view that engine and plugins have of a running task.
 
 use std::fmt;
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::artifact::{Artifact, UploadError, Uploaded};
 use crate::queue::Queue;
 use crate::{CredentialsCell, Run, Services, Timestamp};
 
-/// A task that runs: its facts, its log, its services and its stop signal. A clone is cheap.
+/// A running task: its definition, log, services and stop signal. Cheap to clone.
 ///
 /// ```
 /// # use runtime_core::*;
@@ -45,7 +45,7 @@ pub struct TaskContext {
     shared: Arc<Shared>,
 }
 
-/// What the context and its controller share.
+/// The state shared by the context and its controller.
 pub(super) struct Shared {
     pub(super) info: TaskInfo,
     pub(super) log: FollowedLog,
@@ -57,11 +57,11 @@ pub(super) struct Shared {
 }
 
 impl TaskContext {
-    /// Makes the context of a task, with an empty log at `log_path`, and the controller of it.
+    /// Creates the context of a task and its controller, with an empty log at `log_path`.
     ///
     /// # Errors
     ///
-    /// A [`CreateLogError`] if there can be no log at `log_path`.
+    /// A [`CreateLogError`] if the log cannot be created at `log_path`.
     pub fn create(
         log_path: &Path,
         info: TaskInfo,
@@ -69,11 +69,11 @@ impl TaskContext {
         Self::create_with(log_path, info, LogOptions::default())
     }
 
-    /// The same with a say in what is kept out of the log.
+    /// Like [`create`](Self::create), with log options.
     ///
     /// # Errors
     ///
-    /// A [`CreateLogError`] if there can be no log at `log_path`.
+    /// A [`CreateLogError`] if the log cannot be created at `log_path`.
     pub fn create_with(
         log_path: &Path,
         info: TaskInfo,
@@ -97,30 +97,30 @@ impl TaskContext {
         ))
     }
 
-    /// What the task is.
+    /// Returns the run and the definition of the task.
     #[must_use]
     pub fn info(&self) -> &TaskInfo {
         &self.shared.info
     }
 
-    /// Which run of the task this is.
+    /// Returns the run.
     #[must_use]
     pub fn run(&self) -> &Run {
         &self.shared.info.run
     }
 
-    /// Reports whether the task has every one of `scopes`.
+    /// Returns whether the task has all of `scopes`.
     pub fn has_scopes<S: AsRef<str>>(&self, scopes: impl IntoIterator<Item = S>) -> bool {
         self.info().scopes().satisfies_all(scopes)
     }
 
-    /// The services of the deployment, with the credentials of this run.
+    /// Returns the services of the deployment, with the credentials of this run.
     #[must_use]
     pub fn services(&self) -> Services {
         self.shared.services.read().clone()
     }
 
-    /// The queue, with the credentials of this run.
+    /// Returns the queue, with the credentials of this run.
     #[must_use]
     pub fn queue(&self) -> Arc<dyn Queue> {
         Arc::clone(&self.shared.services.read().queue)
@@ -130,11 +130,11 @@ impl TaskContext {
     ///
     /// # Errors
     ///
-    /// An [`UploadError`] once retries are exhausted or make no sense.
+    /// An [`UploadError`] once retries are exhausted or pointless.
     ///
     /// # Cancel safety
     ///
-    /// The artifact may be declared without bytes. The same upload can be started again.
+    /// The artifact may be left declared without bytes. The same upload can be started again.
     pub async fn upload(&self, artifact: &Artifact) -> Result<Uploaded, UploadError> {
         let uploader = self.services().uploader;
         uploader
@@ -142,27 +142,27 @@ impl TaskContext {
             .await
     }
 
-    /// Reports whether the task must stop because the worker does, so that the worker resolves it.
+    /// Returns whether the task was stopped by the worker, which then resolves the run.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         self.stop_reason()
             .is_some_and(|reason| reason.to_report().is_some())
     }
 
-    /// Reports whether the task must stop because the run is no longer this worker's to resolve.
+    /// Returns whether the task was stopped because the run is no longer this worker's to resolve.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.stop_reason()
             .is_some_and(|reason| reason.to_report().is_none())
     }
 
-    /// Why the task must stop, if it must.
+    /// Returns the reason of the stop, if the task was stopped.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.shared.stop.reason()
     }
 
-    /// Waits until the task must stop.
+    /// Waits until the task is stopped.
     ///
     /// # Cancel safety
     ///
@@ -172,32 +172,34 @@ impl TaskContext {
     }
 }
 
-/// The log.
+/// # Log
 impl TaskContext {
-    /// Writes a line of the worker's own, `[taskcluster <time>] message`, without secrets.
+    /// Writes a worker line, `[taskcluster <time>] message`, with secrets redacted.
     ///
-    /// It starts a line, whatever the task left unfinished. That the log is broken is told when it is closed, and by every reader.
+    /// The line starts on a new line even if the task's output ended without a newline. Write errors are
+    /// reported when the log is closed, and to every reader.
     pub fn log(&self, message: impl fmt::Display) {
         self.write_own(&log::info_lines(Timestamp::now(), message));
     }
 
-    /// Writes `[taskcluster:error] message`.
+    /// Writes an error line, `[taskcluster:error] message`.
     ///
-    /// Only for what decides the result: those who read logs by program show this line as the failure.
+    /// Log parsers show this line as the cause of the failure, so write it only for errors that decide
+    /// the resolution.
     pub fn log_error(&self, message: impl fmt::Display) {
         self.write_own(&log::error_lines(message));
     }
 
     fn write_own(&self, lines: &str) {
         let lines = self.redactor().redact(lines.as_bytes());
-        // The log keeps its first error and gives it to whoever closes or reads it.
+        // The log keeps its first error and returns it on close and to every reader.
         let _ = self.shared.own_lines.write_on_new_line(&lines);
     }
 
-    /// Where the task's own output goes, without secrets and within the limit.
+    /// Returns a writer for the task's output, with redaction and output limit.
     ///
-    /// Drop all drains before the log is closed: they hold back what may become a secret, and the tail of
-    /// too much output.
+    /// Drop all drains before the log is closed: they buffer possible prefixes of secrets, and the tail of
+    /// output beyond the limit.
     #[must_use]
     pub fn log_drain(&self) -> LogDrain {
         let LogOptions {
@@ -207,29 +209,29 @@ impl TaskContext {
         redactor.writer(output_limit.writer(self.shared.log.writer()))
     }
 
-    /// The secrets that are kept out of the log. Add what the task gets to know.
+    /// Returns the redactor of the log. Add secrets that the task receives.
     #[must_use]
     pub fn redactor(&self) -> &Redactor {
         &self.shared.log_options.redactor
     }
 
-    /// A reader that starts at the first byte and follows until the log is closed.
+    /// Returns a reader that starts at the first byte and follows until the log is closed.
     #[must_use]
     pub fn new_log_reader(&self) -> LogReader {
         self.shared.log.reader()
     }
 
-    /// The log itself, to follow it from an offset.
+    /// Returns the log, for readers that start at an offset.
     #[must_use]
     pub fn followed_log(&self) -> &FollowedLog {
         &self.shared.log
     }
 
-    /// The log as a file, once it is closed.
+    /// Returns the file of a closed log.
     ///
     /// # Errors
     ///
-    /// [`ExtractLogError::NotClosed`] before, or what the operating system says.
+    /// [`ExtractLogError::NotClosed`] if the log is open, or the error of the operating system.
     pub fn extract_log(&self) -> Result<File, ExtractLogError> {
         self.shared.log.extract()
     }

@@ -1,4 +1,4 @@
-//! What the worker alone may do to a running task.
+//! The worker's control over a running task.
 
 use std::fmt;
 use std::io;
@@ -10,9 +10,9 @@ use super::StopReason;
 use super::context::Shared;
 use crate::{Credentials, CredentialsWatch, Services, remove_tree};
 
-/// Changes a task: stops it, gives it new credentials, ends its log.
+/// Stops a task, replaces its credentials, and closes its log.
 ///
-/// There is one for each task, and it stays with whoever claimed it.
+/// Each task has one controller, owned by the worker that claimed it.
 pub struct TaskContextController {
     shared: Arc<Shared>,
 }
@@ -22,63 +22,63 @@ impl TaskContextController {
         Self { shared }
     }
 
-    /// Stops the task, unless it was stopped before; reports whether this was the first time.
+    /// Stops the task unless it was stopped before; returns whether this was the first stop.
     pub fn stop(&self, reason: StopReason) -> bool {
         self.shared.stop.stop(reason)
     }
 
-    /// Stops the task because the worker does.
+    /// Stops the task because of a worker shutdown.
     pub fn abort(&self) -> bool {
         self.stop(StopReason::WorkerShutdown)
     }
 
-    /// Stops the task because somebody cancelled it.
+    /// Stops the task because it was cancelled.
     pub fn cancel(&self) -> bool {
         self.stop(StopReason::Cancelled)
     }
 
-    /// Replaces the credentials; whoever signs a request from now on uses the new ones, and none of them
-    /// shows in the log.
+    /// Replaces the credentials and adds the new secrets to the redactor. Requests signed afterwards use
+    /// the new ones.
     pub fn set_credentials(&self, credentials: Credentials) {
-        // Taskcluster's are long enough. What is refused would be found in everything.
+        // The redactor refuses very short secrets, which would match everywhere; Taskcluster's are long enough.
         let _ = (self.shared.log_options.redactor).add_all(credentials.secrets());
         self.shared.credentials.set(credentials);
     }
 
-    /// The credentials, as they change.
+    /// Returns the replaceable credentials.
     #[must_use]
     pub fn credentials(&self) -> CredentialsWatch {
         self.shared.credentials.watch()
     }
 
-    /// Waits until a request finds that the credentials are refused; a reclaim gets others.
+    /// Waits until a service refuses the credentials, so that they can be renewed by a reclaim.
     ///
     /// # Cancel safety
     ///
-    /// Safe: a complaint that nobody waited for is heard by the next call.
+    /// Safe: an unobserved report is returned by the next call.
     pub async fn credentials_refused(&self) {
         self.shared.credentials.refused().await;
     }
 
-    /// Connects the task to services, which should sign with [`credentials`](Self::credentials).
+    /// Sets the services, which should sign with [`credentials`](Self::credentials).
     pub fn set_services(&self, services: Services) {
         *self.shared.services.write() = services;
     }
 
-    /// Ends the log: readers come to its end, and it can be extracted.
+    /// Closes the log: readers reach the end, and the log can be extracted.
     ///
     /// # Errors
     ///
-    /// A [`CloseLogError`] if any write failed, now or before.
+    /// A [`CloseLogError`] if this or any earlier write failed.
     pub fn close_log(&self) -> Result<(), CloseLogError> {
         self.shared.log.close()
     }
 
-    /// Removes the log's file. Readers that are open keep what they have.
+    /// Removes the file of the log. Open readers are not affected.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// The error of the operating system.
     pub fn dispose(self) -> io::Result<()> {
         remove_tree(self.shared.log.path())
     }

@@ -1,26 +1,26 @@
-//! What a task is and which run of it this is.
+//! A run with its task definition.
 
 use jiff::Timestamp;
 
 use crate::queue::{TaskClaim, TaskDefinition};
 use crate::{Run, ScopeSet, TaskId};
 
-/// What engines and plugins may know of a task.
+/// A run and the definition of its task.
 #[derive(Clone, Debug)]
 pub struct TaskInfo {
     /// The run.
     pub run: Run,
-    /// The definition, as the queue gave it.
+    /// The definition, as returned by the queue.
     pub definition: TaskDefinition,
-    /// When the task is forgotten; no artifact outlives it.
+    /// The expiry of the task and the latest expiry of its artifacts.
     pub expires: Timestamp,
 }
 
-/// How long a task is remembered after its deadline if its definition does not say, as the queue has it.
-const DAYS_KEPT: i64 = 365;
+/// The expiry that the queue applies to tasks without one, in days after the deadline.
+const DEFAULT_EXPIRY_DAYS: i64 = 365;
 
 impl TaskInfo {
-    /// What a claim says.
+    /// Creates the info of a claimed run.
     #[must_use]
     pub fn from_claim(claim: &TaskClaim) -> Self {
         let run = Run {
@@ -30,14 +30,14 @@ impl TaskInfo {
         Self::new(run, claim.task.clone())
     }
 
-    /// Joins a run and a definition.
+    /// Creates the info of a run from its definition.
     #[must_use]
     pub fn new(run: Run, definition: TaskDefinition) -> Self {
-        let kept = jiff::SignedDuration::from_hours(24 * DAYS_KEPT);
+        let default = jiff::SignedDuration::from_hours(24 * DEFAULT_EXPIRY_DAYS);
         let expires = definition.expires.unwrap_or_else(|| {
             definition
                 .deadline
-                .checked_add(kept)
+                .checked_add(default)
                 .unwrap_or(Timestamp::MAX)
         });
         Self {
@@ -47,13 +47,13 @@ impl TaskInfo {
         }
     }
 
-    /// The task.
+    /// Returns the id of the task.
     #[must_use]
     pub fn task_id(&self) -> &TaskId {
         &self.run.task_id
     }
 
-    /// What the task may do.
+    /// Returns the scopes of the task.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.definition.scopes

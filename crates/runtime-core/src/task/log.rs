@@ -1,32 +1,32 @@
-//! What goes to a task's log: its output, and the lines of the worker itself.
+//! The options of a task log, and the format of the worker's lines in it.
 
 use std::fmt;
 
 use jiff::Timestamp;
 use runtime_ioext::log::{OutputLimit, OutputLimitWriter, RedactingWriter, Redactor};
 
-/// Where the output of a task goes on its way to the log. Secrets are replaced, and what is over the limit
-/// is dropped from the middle. Clones are for other streams of the same task.
+/// The writer for a task's output: redacts secrets and drops the middle of output beyond the limit.
+/// Clone it for each stream of the task.
 pub type LogDrain = RedactingWriter<OutputLimitWriter>;
 
-/// What is kept out of a task's log.
+/// Redaction and limit of a task log.
 #[derive(Clone, Debug, Default)]
 pub struct LogOptions {
-    /// The secrets to replace, to which more can be added while the task runs. The credentials of the run
-    /// are added by themselves.
+    /// The secrets to redact; more can be added while the task runs. The credentials of the run are added
+    /// automatically.
     pub redactor: Redactor,
-    /// How much the task may write; there is no limit by default. The worker's own lines do not count.
+    /// The limit for the task's output; unlimited by default. Worker lines do not count.
     pub output_limit: OutputLimit,
 }
 
-/// `[taskcluster 2024-07-18T16:06:40.357Z] message`, as parsers of task logs expect it.
+/// Formats `[taskcluster 2024-07-18T16:06:40.357Z] message`, the prefix that log parsers expect.
 ///
-/// A message of many lines gets the prefix on each, since parsers look at lines.
+/// Each line of a multi-line message has the prefix, because parsers work line by line.
 pub(super) fn info_lines(now: Timestamp, message: impl fmt::Display) -> String {
     prefixed(&format!("[taskcluster {}]", to_millis(now)), message)
 }
 
-/// `[taskcluster:error] message`: only for what decides the result, since parsers report it as the failure.
+/// Formats `[taskcluster:error] message`, which parsers report as the cause of a failure.
 pub(super) fn error_lines(message: impl fmt::Display) -> String {
     prefixed("[taskcluster:error]", message)
 }
@@ -40,7 +40,7 @@ fn prefixed(prefix: &str, message: impl fmt::Display) -> String {
         .collect()
 }
 
-/// Three digits after the second, always, as in all timestamps of Taskcluster.
+/// Formats a time with exactly three fractional digits, as everywhere in Taskcluster.
 fn to_millis(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_have_the_prefix_that_parsers_match() {
+    fn each_line_has_the_prefix() {
         let now: Timestamp = "2024-07-18T16:06:40.3570004Z"
             .parse()
             .expect("a valid timestamp");
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_second_still_has_three_digits() {
+    fn whole_second_has_three_digits() {
         let now: Timestamp = "2024-07-18T16:06:40Z".parse().expect("a valid timestamp");
         assert!(info_lines(now, "hi").starts_with("[taskcluster 2024-07-18T16:06:40.000Z] "));
     }

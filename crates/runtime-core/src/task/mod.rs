@@ -1,4 +1,4 @@
-//! A task while it runs: the context that engine and plugins see, and its controller.
+//! A running task: its context, for engine and plugins, and its controller, for the worker.
 
 mod context;
 mod controller;

@@ -1,25 +1,25 @@
-//! Why a task is stopped.
+//! Stop signal and stop reasons of a task.
 
 use tokio::sync::watch;
 
 use crate::ExceptionReason;
 
-/// Why a task is stopped before it is done. The first reason given wins.
+/// The reason why a task is stopped before its end. The first reason wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// Somebody cancelled the task: the queue has resolved it.
+    /// The task was cancelled; the queue has resolved it.
     Cancelled,
-    /// The deadline passed: the queue resolves it, or has.
+    /// The deadline passed; the queue resolves the task.
     DeadlineExceeded,
-    /// The claim ended, so that another worker may hold the task by now.
+    /// The claim expired; another worker may hold the task by now.
     ClaimLost,
-    /// The worker must stop.
+    /// The worker is shutting down.
     WorkerShutdown,
 }
 
 impl StopReason {
-    /// The reason to report, or `None` if the run is no longer this worker's to resolve.
+    /// Returns the reason to report, or `None` if the run is no longer this worker's to resolve.
     #[must_use]
     pub fn to_report(self) -> Option<ExceptionReason> {
         match self {
@@ -40,7 +40,7 @@ impl std::fmt::Display for StopReason {
     }
 }
 
-/// A stop that is asked for once and that many wait for.
+/// A one-time stop signal with any number of waiters.
 #[derive(Debug)]
 pub(super) struct StopSignal(watch::Sender<Option<StopReason>>);
 
@@ -49,12 +49,12 @@ impl StopSignal {
         Self(watch::Sender::new(None))
     }
 
-    /// Reports whether this call was the first.
+    /// Stops; returns whether this was the first call.
     pub(super) fn stop(&self, reason: StopReason) -> bool {
-        self.0.send_if_modified(|slot| {
-            let first = slot.is_none();
-            slot.get_or_insert(reason);
-            first
+        self.0.send_if_modified(|current| {
+            let is_first = current.is_none();
+            current.get_or_insert(reason);
+            is_first
         })
     }
 
@@ -66,8 +66,8 @@ impl StopSignal {
         let mut receiver = self.0.subscribe();
         match receiver.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(reason)) => *reason,
-            // The sender lives in `self`, and the condition above was `is_some`.
-            _ => unreachable!("the signal outlives whoever waits on it"),
+            // The sender lives in `self`, and `wait_for` returned a `Some`.
+            _ => unreachable!("the stop signal outlives its waiters"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Bodies of requests and answers.
+//! The body of requests and responses.
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,14 +11,14 @@ use http_body_util::{BodyExt as _, Empty, Full};
 
 use crate::BoxError;
 
-/// A body that streams, whatever it is made of.
+/// A streaming body.
 ///
-/// A type of its own, because a name for a boxed trait object in its place makes futures that hold
-/// it fail to be `Send` in the compiler's eyes.
+/// A newtype rather than an alias of the boxed body: with the alias, the compiler fails to prove that
+/// futures holding it are `Send`.
 pub struct Body(UnsyncBoxBody<Bytes, BoxError>);
 
 impl Body {
-    /// Wraps any body.
+    /// Creates a body from any `http_body::Body`.
     pub fn new<B>(body: B) -> Self
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -27,7 +27,7 @@ impl Body {
         Self(body.map_err(Into::into).boxed_unsync())
     }
 
-    /// A body without bytes.
+    /// Creates a body without bytes.
     #[must_use]
     pub fn empty() -> Self {
         Self::new(Empty::new())

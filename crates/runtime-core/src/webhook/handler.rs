@@ -1,4 +1,4 @@
-//! What answers requests to a hook.
+//! Handlers of requests to a hook.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -11,24 +11,24 @@ use tower_service::Service;
 use super::Body;
 use crate::BoxError;
 
-/// A request to a hook. Its URI is what stands behind the hook's URL, with query and escapes as sent.
+/// A request to a hook. Its URI is the part after the hook's URL, with query and percent-encoding as sent.
 pub type Request = http::Request<Body>;
 
-/// An answer of a hook.
+/// The response of a hook.
 pub type Response = http::Response<Body>;
 
-/// Answers the requests to a hook.
+/// Handles the requests to a hook.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request.
+    /// Handles one request.
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped when the client goes away before the answer's head was sent.
+    /// The future is dropped when the client disconnects before the response headers are sent.
     async fn handle(&self, request: Request) -> Response;
 }
 
-/// Makes a handler of an async function.
+/// Creates a handler from an async function.
 pub fn from_fn<F, R>(function: F) -> Arc<dyn Handler>
 where
     F: Fn(Request) -> R + Send + Sync + 'static,
@@ -37,7 +37,7 @@ where
     Arc::new(FnHandler(function))
 }
 
-/// Makes a handler of a tower service, such as an axum router.
+/// Creates a handler from a tower service, such as an axum router.
 pub fn from_service<S, B>(service: S) -> Arc<dyn Handler>
 where
     S: Service<Request, Response = http::Response<B>, Error = Infallible>

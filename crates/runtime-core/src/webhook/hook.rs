@@ -1,4 +1,4 @@
-//! Servers of hooks, and the hooks that they attach.
+//! Web hooks, and the servers that attach them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,24 +10,24 @@ use tokio::sync::watch;
 use super::Handler;
 use crate::BoxError;
 
-/// Gives handlers a URL.
+/// A server that assigns URLs to handlers.
 #[async_trait]
 pub trait WebHookServer: Send + Sync + fmt::Debug {
-    /// Attaches `handler` under a new URL that nobody can guess.
+    /// Attaches `handler` under a new, unguessable URL.
     ///
     /// # Errors
     ///
-    /// An [`AttachError`] if there is no way to the outside.
+    /// An [`AttachError`] if the server is stopped or unreachable from outside.
     ///
     /// # Cancel safety
     ///
-    /// Safe: nothing stays attached.
+    /// Safe: the hook is detached.
     async fn attach(&self, handler: Arc<dyn Handler>) -> Result<WebHook, AttachError>;
 }
 
-/// A handler that is attached; dropping it detaches.
+/// An attached handler, detached on drop.
 ///
-/// The URL lets whoever has it use the hook: treat it as a secret. `Debug` does not show it.
+/// The URL grants access to the hook: treat it as a secret. `Debug` does not show it.
 #[must_use = "dropping a hook detaches it"]
 pub struct WebHook {
     url: watch::Receiver<String>,
@@ -35,7 +35,7 @@ pub struct WebHook {
 }
 
 impl WebHook {
-    /// Makes a hook; `detach` is called once, when it is dropped.
+    /// Creates a hook; `detach` is called once, on drop.
     pub fn new(
         url: watch::Receiver<String>,
         detach: impl FnOnce() + Send + Sync + 'static,
@@ -46,17 +46,17 @@ impl WebHook {
         }
     }
 
-    /// The URL of this moment, with a slash at the end.
+    /// Returns the current URL, with a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         self.url.borrow().clone()
     }
 
-    /// Waits until the URL has become another, which tunnels may bring about; `false` when it never will again.
+    /// Waits until the URL changes, as with a reconnected tunnel; `false` if it never will again.
     ///
     /// # Cancel safety
     ///
-    /// Safe: a change that this call did not return is seen by the next.
+    /// Safe: an unobserved change is returned by the next call.
     pub async fn url_changed(&mut self) -> bool {
         self.url.changed().await.is_ok()
     }
@@ -76,7 +76,7 @@ impl fmt::Debug for WebHook {
     }
 }
 
-/// Hooks that are detached together, such as those of one task.
+/// A group of hooks that are detached together, such as those of one task.
 #[derive(Debug)]
 pub struct WebHookSet {
     server: Arc<dyn WebHookServer>,
@@ -84,7 +84,7 @@ pub struct WebHookSet {
 }
 
 impl WebHookSet {
-    /// Makes an empty set that attaches to `server`.
+    /// Creates an empty set on `server`.
     pub fn new(server: Arc<dyn WebHookServer>) -> Self {
         Self {
             server,
@@ -92,15 +92,15 @@ impl WebHookSet {
         }
     }
 
-    /// Attaches `handler` for as long as the set lives, and returns its URL.
+    /// Attaches `handler` until the set is dropped, and returns its URL.
     ///
     /// # Errors
     ///
-    /// An [`AttachError`] if there is no way to the outside.
+    /// An [`AttachError`] if the server is stopped or unreachable from outside.
     ///
     /// # Cancel safety
     ///
-    /// Safe: nothing stays attached.
+    /// Safe: the hook is detached.
     pub async fn attach(&self, handler: Arc<dyn Handler>) -> Result<String, AttachError> {
         let hook = self.server.attach(handler).await?;
         let url = hook.url();
@@ -110,29 +110,29 @@ impl WebHookSet {
 
     /// Detaches all hooks.
     pub fn detach_all(&self) {
-        // Dropped outside the lock, since detaching runs code of the server.
+        // Dropped outside the lock: detaching runs code of the server.
         drop(std::mem::take(&mut *self.hooks.lock()));
     }
 }
 
-/// A hook could not be attached.
+/// The error of attaching a hook.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AttachError {
-    /// The server was stopped.
+    /// The server is stopped.
     #[error("cannot attach a hook: the web hook server was stopped")]
     Stopped,
 
-    /// There is no server in this environment.
+    /// The environment has no web hook server.
     #[error("cannot attach a hook: this worker has no web hook server")]
     NoServer,
 
-    /// The way to the outside could not be opened.
-    #[error("cannot attach a hook: there is no way to the outside")]
+    /// The connection to the outside could not be opened.
+    #[error("cannot attach a hook: the web hook server has no connection to the outside")]
     Unreachable(#[source] BoxError),
 }
 
-/// A server for workers that have none: every attach is refused.
+/// The server of workers without web hooks: every attach fails.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoWebHookServer;
 

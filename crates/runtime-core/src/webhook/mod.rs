@@ -1,8 +1,8 @@
-//! The port that gives a running task a URL.
+//! The port that assigns URLs to running tasks.
 //!
-//! A [`WebHookServer`] attaches a [`Handler`] and answers with a [`WebHook`]: its URL, and a handle
-//! that detaches when it is dropped. Any tower service over `http` types is a handler through
-//! [`from_service`], an axum router included.
+//! A [`WebHookServer`] attaches a [`Handler`] and returns a [`WebHook`]: its URL, and a handle that
+//! detaches on drop. Any tower service over `http` types, such as an axum router, becomes a handler
+//! through [`from_service`].
 
 mod body;
 mod handler;

@@ -115,7 +115,7 @@ impl IncidentTransport for Sentry {
         let (url, headers) = match self.destination().await {
             Ok(destination) => destination,
             Err(error) => {
-                self.complain(format_args!("there is no DSN: {error}"));
+                self.report_refused(format_args!("there is no DSN: {error}"));
                 return Delivery::Later(Duration::ZERO);
             }
         };
@@ -126,19 +126,19 @@ impl IncidentTransport for Sentry {
                 Delivery::Delivered
             }
             Posted::Later(wait) => {
-                self.complain(format_args!(
+                self.report_refused(format_args!(
                     "it cannot be reached, or takes no more for now"
                 ));
                 Delivery::Later(wait)
             }
             Posted::Forbidden => {
-                self.complain(format_args!("it does not accept the DSN"));
+                self.report_refused(format_args!("it does not accept the DSN"));
                 // A source may have a new one by now.
                 self.target = None;
                 Delivery::Later(Duration::ZERO)
             }
             Posted::Refused(status) => {
-                self.complain(format_args!("it refuses a report with status {status}"));
+                self.report_refused(format_args!("it refuses a report with status {status}"));
                 Delivery::Refused
             }
         }
@@ -180,7 +180,7 @@ impl Sentry {
     }
 
     /// Tells it once, until something can be reported again: a log line a try would say nothing new.
-    fn complain(&mut self, what: fmt::Arguments<'_>) {
+    fn report_refused(&mut self, what: fmt::Arguments<'_>) {
         if !std::mem::replace(&mut self.has_complained, true) {
             warn!(target: TARGET, "cannot report errors to Sentry: {what}");
         }

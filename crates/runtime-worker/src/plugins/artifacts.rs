@@ -174,7 +174,7 @@ impl TaskArtifacts {
         let UploadOutcome {
             name,
             result,
-            is_explained,
+            has_error_artifact,
             ..
         } = outcome;
         let Err(error) = result else {
@@ -185,7 +185,7 @@ impl TaskArtifacts {
             "Cannot upload `{name}`: {}",
             error_chain(&error)
         ));
-        if !is_explained {
+        if !has_error_artifact {
             return Err(Box::new(error));
         }
         self.run.record.add_artifact(name);

@@ -1,4 +1,4 @@
-//! The error that every call to a service of the deployment may give.
+//! The error of a call to a Taskcluster service.
 
 use crate::BoxError;
 
@@ -6,68 +6,68 @@ use crate::BoxError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiError {
-    /// The service answered, and the answer is a refusal.
+    /// The service refused the call.
     #[error("{0}")]
     Service(ServiceError),
 
-    /// No answer came within the time for retries.
-    #[error("no answer to {method} after {attempts} attempts; is the deployment reachable?")]
+    /// No response arrived before the retry budget was used up.
+    #[error("no response to {method} after {attempts} attempts; is the deployment reachable?")]
     Unreachable {
         /// The name of the API method, such as `queue.claimWork`.
         method: &'static str,
-        /// How often the request was sent or tried to be sent.
+        /// The number of attempts.
         attempts: u32,
-        /// What the transport said at the last attempt.
+        /// The transport error of the last attempt.
         source: BoxError,
     },
 
-    /// An answer came and could not be understood.
-    #[error("{method} answered something that is not what its schema says")]
+    /// The response does not match the schema.
+    #[error("unexpected response to {method}")]
     Unexpected {
         /// The name of the API method.
         method: &'static str,
-        /// What is wrong with the answer.
+        /// The parse error.
         source: BoxError,
     },
 
-    /// The request could not be made or signed.
-    #[error("cannot make a request to {method}")]
+    /// The request could not be created or signed.
+    #[error("cannot create a request to {method}")]
     Request {
         /// The name of the API method.
         method: &'static str,
-        /// What is wrong.
+        /// The cause.
         source: BoxError,
     },
 
-    /// There is no service behind this port: nobody connected one.
-    #[error("{method} was called, but this task context is connected to no deployment")]
+    /// This port has no service behind it.
+    #[error("cannot call {method}: this task context is not connected to a deployment")]
     NotConnected {
         /// The name of the API method.
         method: &'static str,
     },
 }
 
-/// A refusal of a service, in the shape that all Taskcluster services share.
+/// An error response, in the format that all Taskcluster services share.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{method} answered {status} {code}: {message} (request {})", request_id.as_deref().unwrap_or("unknown"))]
+#[error("{method} returned {status} {code}: {message} (request {})", request_id.as_deref().unwrap_or("unknown"))]
 #[non_exhaustive]
 pub struct ServiceError {
     /// The name of the API method, such as `queue.claimWork`.
     pub method: &'static str,
     /// The HTTP status.
     pub status: u16,
-    /// The code, such as `RequestConflict`; `unknown` when the answer came from something else than a service.
+    /// The error code, such as `RequestConflict`; `unknown` if the response was not written by a Taskcluster service.
     pub code: String,
     /// The message, without the trailer that repeats method, code, status and time.
     pub message: String,
-    /// `x-for-request-id` of the answer.
+    /// The response header `x-for-request-id`.
     pub request_id: Option<String>,
-    /// `x-for-trace-id` of the answer.
+    /// The response header `x-for-trace-id`.
     pub trace_id: Option<String>,
 }
 
 impl ServiceError {
-    /// Makes a refusal that carries no request id, as mocks do.
+    /// Creates an error without a request id, for mocks.
     pub fn new(
         method: &'static str,
         status: u16,
@@ -86,7 +86,7 @@ impl ServiceError {
 }
 
 impl ApiError {
-    /// The HTTP status, if a service answered.
+    /// Returns the HTTP status, if a service responded.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -95,7 +95,7 @@ impl ApiError {
         }
     }
 
-    /// Reports whether the same call may succeed later.
+    /// Returns whether the same call may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -105,13 +105,13 @@ impl ApiError {
         }
     }
 
-    /// Reports whether the state of the task forbids the call: somebody else resolved the run.
+    /// Returns whether the call conflicts with the state of the task: the run is already resolved.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.status() == Some(409)
     }
 
-    /// Reports whether what was asked for does not exist.
+    /// Returns whether the requested entity does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(404)
