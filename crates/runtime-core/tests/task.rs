@@ -303,7 +303,7 @@ async fn disconnected_services_return_errors() {
         .await
         .expect_err("there is no deployment");
     assert!(
-        runtime_core::error_chain(&error).contains("connected to no deployment"),
+        runtime_core::error_chain(&error).contains("not connected to a deployment"),
         "{error:?}"
     );
 }
