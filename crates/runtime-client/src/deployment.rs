@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use runtime_core::{BoxError, CredentialsWatch, Deployment, Services};
+use runtime_core::{CredentialsWatch, Deployment, Services};
 use url::Url;
 
+use crate::client::Client;
+use crate::client_error::ClientError;
+use crate::settings::ClientSettings;
 use crate::transport::Transport;
-use crate::{Client, ClientSettings};
 
 /// A Taskcluster deployment, named by its root URL.
 ///
@@ -71,47 +73,6 @@ impl fmt::Debug for TaskclusterDeployment {
             .field(&self.transport.root())
             .finish()
     }
-}
-
-/// A deployment cannot be spoken to.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientError {
-    /// The root URL is no URL.
-    #[error("`{root_url}` is no root URL; expected something like `https://tc.example.com`")]
-    RootUrl {
-        /// What was given.
-        root_url: String,
-        /// What is wrong with it.
-        source: url::ParseError,
-    },
-
-    /// The root URL is a URL and cannot be one of a deployment.
-    #[error(
-        "`{root_url}` cannot be a root URL: {problem}; expected something like `https://tc.example.com`"
-    )]
-    Unsuitable {
-        /// What was given, without user name and password.
-        root_url: String,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-
-    /// No certificate authorities are known, so no `https` server can be trusted.
-    #[error(
-        "no trusted certificate authorities found on this machine; install the system's CA certificates"
-    )]
-    Trust {
-        /// What TLS said.
-        source: BoxError,
-    },
-
-    /// A setting cannot be met.
-    #[error("cannot set up the HTTP client with these settings")]
-    ClientSettings {
-        /// What is wrong.
-        source: BoxError,
-    },
 }
 
 /// Parses a root URL; gives it back without a slash at the end.

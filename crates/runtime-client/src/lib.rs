@@ -76,6 +76,7 @@
 
 mod authorizer;
 mod client;
+mod client_error;
 mod deployment;
 mod index;
 mod objects;
@@ -84,13 +85,13 @@ mod registration;
 mod services;
 mod settings;
 pub mod shutdown;
-mod tls;
 mod transport;
 mod upload;
 
 pub use authorizer::{Authorizer, SignError};
 pub use client::Client;
-pub use deployment::{ClientError, TaskclusterDeployment};
+pub use client_error::ClientError;
+pub use deployment::TaskclusterDeployment;
 pub use registration::{RegisterError, Registered, Registrar, Renewal};
 pub use runtime_core::purge_cache::PurgeRequest;
 pub use services::{

@@ -11,7 +11,9 @@ use crate::demand::{Demands, Situation};
 use crate::moment::Moment;
 use crate::registry::{ClassTotals, Entry, Gain, Place, ShelfKey};
 use crate::shared::Shared;
-use crate::{CostClass, Disposable, Footprint, EvictionReason, Shortage, Size, Skipped, SystemStats};
+use crate::{
+    CostClass, Disposable, EvictionReason, Footprint, Shortage, Size, Skipped, SystemStats,
+};
 
 /// The state of a collector: what a collection would do, and why.
 ///
@@ -76,7 +78,12 @@ pub(crate) fn explain(shared: &Shared, pressure: &dyn SystemStats) -> Collection
     let demands = situation.demands();
     let mut seen = look(shared);
     seen.sort_unstable_by_key(|it| (it.action.rank(), it.key.class, it.last_used, it.slot));
-    foresee(&mut seen, &demands, coming, shared.config.max_parallel_disposals);
+    foresee(
+        &mut seen,
+        &demands,
+        coming,
+        shared.config.max_parallel_disposals,
+    );
     CollectionPlan {
         shortages: demands.shortages(),
         skipped: demands.skipped,

@@ -92,5 +92,5 @@ pub use registry::ResourceId;
 pub use report::{CollectionReport, Failed, Freed, Shortage, Skipped, Slow};
 pub use reservation::{Reservation, ReserveError};
 pub use resource::{DisposableResource, InUse};
-pub use rule::{Limit, EvictionReason, Rule};
+pub use rule::{EvictionReason, Limit, Rule};
 pub use tracker::ResourceTracker;

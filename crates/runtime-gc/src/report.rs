@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::amount::Bytes;
-use crate::{CostClass, Footprint, Limit, EvictionReason, Rule};
+use crate::{CostClass, EvictionReason, Footprint, Limit, Rule};
 
 /// What one collection did, and what it could not do.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -32,7 +32,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: GcConfig) -> Self {
-        let places = Semaphore::new(config.max_parallel_disposals.clamp(1, Semaphore::MAX_PERMITS));
+        let places = Semaphore::new(
+            config
+                .max_parallel_disposals
+                .clamp(1, Semaphore::MAX_PERMITS),
+        );
         Self {
             config,
             registry: Mutex::default(),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_gc::{
-    Amount, CostClass, Footprint, GarbageCollector, GcConfig, InUse, Limit, EvictionReason, Size, Threshold,
+    Amount, CostClass, EvictionReason, Footprint, GarbageCollector, GcConfig, InUse, Limit, Size,
+    Threshold,
 };
 use support::{Behaviour, Machine};
 
@@ -60,7 +61,9 @@ async fn the_cheapest_class_goes_first_and_the_least_recently_used_of_it() {
     let collector = GarbageCollector::new(floor(400, 400), machine.clone());
     let tracker = collector.tracker();
     let add = |name, class, idle| {
-        tracker.register(Arc::new(machine.thing(name).class(class).with_idle_time(idle)));
+        tracker.register(Arc::new(
+            machine.thing(name).class(class).with_idle_time(idle),
+        ));
     };
     add("expensive and old", CostClass::Expensive, 9000);
     add("moderate", CostClass::Moderate, 5000);

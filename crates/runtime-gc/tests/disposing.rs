@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime_gc::{Amount, GarbageCollector, GcConfig, InUse, EvictionReason, Threshold};
+use runtime_gc::{Amount, EvictionReason, GarbageCollector, GcConfig, InUse, Threshold};
 use support::{Behaviour, Machine, Thing};
 use tokio::time::{Instant, advance, sleep};
 

@@ -42,7 +42,10 @@ async fn what_is_foretold_is_what_happens_in_that_order() {
         assert_eq!(machine.disposals(), 0, "explaining changes nothing");
         let report = collector.collect().await;
         assert_eq!(machine.order(), foretold, "with a floor of {floor}");
-        let reasons = report.freed.iter().map(|it| PlannedAction::Evict(it.reason));
+        let reasons = report
+            .freed
+            .iter()
+            .map(|it| PlannedAction::Evict(it.reason));
         assert!(
             reasons.eq(explanation.resources[..foretold.len()]
                 .iter()
@@ -96,7 +99,10 @@ async fn what_something_outside_uses_is_told_and_goes_for_no_limit_until_it_is_l
     collector.tracker().register(Arc::new(image));
     collector.collect().await;
     let explanation = collector.explain();
-    assert_eq!(explanation.resources[0].action, PlannedAction::InUseElsewhere);
+    assert_eq!(
+        explanation.resources[0].action,
+        PlannedAction::InUseElsewhere
+    );
     let text = explanation.to_string();
     assert!(
         text.ends_with("image                             in use outside of this process\n"),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_gc::{
-    Amount, CollectionReport, CostClass, Footprint, GarbageCollector, GcConfig, GcLimits, InUse,
-    Limit, EvictionReason, Rule, Size, Threshold,
+    Amount, CollectionReport, CostClass, EvictionReason, Footprint, GarbageCollector, GcConfig,
+    GcLimits, InUse, Limit, Rule, Size, Threshold,
 };
 use support::{Machine, TOTAL};
 

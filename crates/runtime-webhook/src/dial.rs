@@ -4,9 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use http::Uri;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -89,25 +88,6 @@ pub(crate) async fn connect(
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let connector = TlsConnector::from(Arc::clone(tls));
     Ok(Box::new(connector.connect(name, stream).await?))
-}
-
-/// TLS that trusts what the operating system trusts.
-///
-/// A machine without any certificates, such as a bare container, reaches servers without TLS all the same.
-pub(crate) fn default_tls() -> Result<Arc<ClientConfig>, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()?;
-    let config = match Verifier::new(provider) {
-        Ok(verifier) => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth(),
-        Err(_) => builder
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth(),
-    };
-    Ok(Arc::new(config))
 }
 
 #[cfg(test)]

@@ -70,8 +70,6 @@
 //! WebSockets are not offered over HTTP/2: browsers open a connection with HTTP/1.1 for them. Certificates are
 //! read from files; nothing obtains them.
 
-#[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
-mod backoff;
 #[cfg(feature = "config")]
 mod config;
 mod cut;

@@ -44,8 +44,11 @@ pub(crate) struct TunnelSettings {
 #[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
 impl TunnelSettings {
     /// What connects to `https:` servers.
-    pub(crate) fn tls(&mut self) -> Result<Arc<rustls::ClientConfig>, rustls::Error> {
-        self.tls.take().map_or_else(crate::dial::default_tls, Ok)
+    pub(crate) fn tls(&mut self) -> Result<Arc<rustls::ClientConfig>, runtime_http::TlsError> {
+        match self.tls.take() {
+            Some(config) => Ok(config),
+            None => runtime_http::lenient_tls_config(&[]).map(Arc::new),
+        }
     }
 }
 

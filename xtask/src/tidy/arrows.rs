@@ -12,7 +12,11 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
         "runtime-core",
         &["runtime-atomics", "runtime-ioext", "runtime-gc"],
     ),
-    ("runtime-client", &["runtime-core", "runtime-ioext"]),
+    ("runtime-http", &["runtime-core"]),
+    (
+        "runtime-client",
+        &["runtime-core", "runtime-ioext", "runtime-http"],
+    ),
     ("runtime-caching", &["runtime-core", "runtime-gc"]),
     (
         "runtime-fetcher",
@@ -21,6 +25,7 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
             "runtime-ioext",
             "runtime-caching",
             "runtime-gc",
+            "runtime-http",
         ],
     ),
     (
@@ -30,9 +35,13 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
             "runtime-client",
             "runtime-ioext",
             "runtime-gc",
+            "runtime-http",
         ],
     ),
-    ("runtime-webhook", &["runtime-core", "runtime-ioext"]),
+    (
+        "runtime-webhook",
+        &["runtime-core", "runtime-ioext", "runtime-http"],
+    ),
     (
         "runtime-worker",
         &[
@@ -60,10 +69,8 @@ const HTTP_SERVERS: &[&str] = &[
 
 /// The libraries that may know an HTTP library.
 const HTTP: &[(&str, &[&str])] = &[
-    (
-        "reqwest",
-        &["runtime-client", "runtime-fetcher", "runtime-monitoring"],
-    ),
+    ("reqwest", &["runtime-http"]),
+    ("rustls-platform-verifier", &["runtime-http"]),
     ("hyper", HTTP_SERVERS),
     ("hyper-util", HTTP_SERVERS),
     ("axum", HTTP_SERVERS),
@@ -192,7 +199,7 @@ mod tests {
             1
         );
         assert_eq!(
-            check_one("runtime-fetcher", dependency("reqwest", None, false)).len(),
+            check_one("runtime-http", dependency("reqwest", None, true)).len(),
             0
         );
         assert_eq!(

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
 use runtime_core::{BoxError, error_chain};
+use runtime_http::{read_body, reqwest};
 
-use crate::deployment::ClientError;
-use crate::transport::read_body;
-use crate::{ClientSettings, tls};
+use crate::client_error::ClientError;
+use crate::settings::ClientSettings;
+use crate::transport::http_client;
 
 /// Metadata is short.
 const LONGEST: usize = 1 << 20;
@@ -27,7 +28,7 @@ impl Metadata {
         };
         // Every cloud serves its metadata over `http`, on an address that never leaves the machine.
         Ok(Self {
-            http: tls::http_client(&settings, false)?,
+            http: http_client(&settings, false)?,
             endpoint: endpoint.to_owned(),
         })
     }

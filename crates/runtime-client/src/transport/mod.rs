@@ -1,24 +1,24 @@
 //! The way to a deployment and back, the same for every call.
 
-mod backoff;
 mod call;
 mod failure;
+mod http_client;
 mod pipeline;
 mod refusal;
+mod retries;
 
-pub(crate) use backoff::Backoff;
 pub(crate) use call::{Call, Delivery, path};
-pub(crate) use refusal::{excerpt, retry_after};
+pub(crate) use http_client::http_client;
+pub(crate) use retries::Retries;
 
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
-use runtime_core::BoxError;
+use runtime_http::reqwest;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::ClientSettings;
-use crate::deployment::ClientError;
+use crate::client_error::ClientError;
+use crate::settings::ClientSettings;
 
 /// What all clients of a deployment share.
 pub(crate) struct Transport {
@@ -31,7 +31,7 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(root: Url, settings: ClientSettings) -> Result<Self, ClientError> {
-        let http = crate::tls::http_client(&settings, root.scheme() == "https")?;
+        let http = http_client(&settings, root.scheme() == "https")?;
         let root = String::from(root).trim_end_matches('/').to_owned();
         let uploads = Semaphore::new(settings.concurrent_uploads.clamp(1, Semaphore::MAX_PERMITS));
         Ok(Self {
@@ -54,23 +54,4 @@ impl fmt::Debug for Transport {
             .field("root", &self.root)
             .finish_non_exhaustive()
     }
-}
-
-/// Reads a body of at most `limit` bytes.
-pub(crate) async fn read_body(
-    mut response: reqwest::Response,
-    limit: usize,
-) -> Result<Bytes, BoxError> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(reqwest::Error::without_url)?
-    {
-        if body.len() + chunk.len() > limit {
-            return Err(format!("the answer is longer than {limit} bytes").into());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
 }

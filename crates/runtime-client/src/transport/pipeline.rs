@@ -4,12 +4,13 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use runtime_core::clock::until;
 use runtime_core::{ApiError, Credentials};
+use runtime_http::{read_body, reqwest, retry_after};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::failure::{Failure, Next};
-use super::{Backoff, Call, read_body, refusal};
+use super::{Call, Retries, refusal};
 use crate::Client;
 
 const JSON: &str = "application/json";
@@ -36,10 +37,10 @@ impl Client {
     /// Makes attempts until one succeeds or none can help.
     async fn send(&self, call: &Call) -> Result<Bytes, ApiError> {
         let url = call.url(self.transport.root())?;
-        let mut backoff = Backoff::new(self.transport.settings.retry);
+        let mut retries = Retries::new(self.transport.settings.retry);
         let mut may_renew = true;
         loop {
-            backoff.begin_attempt();
+            retries.begin_attempt();
             let credentials = self.fresh_credentials().await;
             let failure = match self.attempt(call, &url, credentials.as_ref()).await {
                 Ok(answer) => return Ok(answer),
@@ -47,12 +48,12 @@ impl Client {
             };
             let again = match failure.next(call) {
                 Next::GiveUp => false,
-                Next::Retry(at_least) => backoff.wait(at_least).await,
+                Next::Retry(at_least) => retries.wait(at_least).await,
                 Next::OtherCredentials => {
                     std::mem::take(&mut may_renew) && self.renewed(credentials.as_ref()).await
                 }
             };
-            let attempts = backoff.attempts();
+            let attempts = retries.attempts();
             let error = failure.into_error(call, attempts);
             if !again {
                 return Err(error);
@@ -79,11 +80,11 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let body = read_body(response, LONGEST_ANSWER).await;
         if status.is_success() {
-            return body.map_err(Failure::Lost);
+            return body.map_err(|error| Failure::Lost(error.into()));
         }
         // The status alone is worth more than nothing when the rest of a refusal is cut off.
         let error = refusal::parse(call.method, status, &headers, &body.unwrap_or_default());
-        let retry_after = refusal::retry_after(&headers, self.transport.settings.clock.now());
+        let retry_after = retry_after(&headers, self.transport.settings.clock.now());
         Err(Failure::Refused {
             error: Box::new(error),
             retry_after,

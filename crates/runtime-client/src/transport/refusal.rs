@@ -1,15 +1,9 @@
 //! Reads answers that say no, whoever they come from.
 
-use std::time::Duration;
-
-use http::{HeaderMap, StatusCode, header};
-use jiff::Timestamp;
+use http::{HeaderMap, StatusCode};
 use runtime_core::ServiceError;
-use runtime_core::clock::until;
+use runtime_http::excerpt;
 use serde::Deserialize;
-
-/// Longest message kept of an answer that is no error of a service.
-const EXCERPT: usize = 300;
 
 /// Makes an error of an answer. A service sends JSON with `code` and `message`; what stands between may
 /// send a page of HTML, nothing, or anything.
@@ -28,35 +22,6 @@ pub(super) fn parse(
     error.request_id = text_of(headers, "x-for-request-id");
     error.trace_id = text_of(headers, "x-for-trace-id");
     error
-}
-
-/// How long the server asks to wait: `Retry-After` in seconds or as a date.
-pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(value)
-        .ok()?;
-    Some(until(now, date).unwrap_or_default())
-}
-
-/// The start of a text that may be long, binary or several lines, as one line.
-pub(crate) fn excerpt(body: &[u8]) -> String {
-    let start = &body[..body.len().min(4 * EXCERPT)];
-    let text = String::from_utf8_lossy(start);
-    let mut line = String::new();
-    for word in text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-    {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    line.chars().take(EXCERPT).collect()
 }
 
 /// The shapes that come from Taskcluster itself.
@@ -141,30 +106,12 @@ mod tests {
         assert_eq!(parsed(503, b"").message, "Service Unavailable");
     }
 
-    #[test]
-    fn a_date_to_retry_after_becomes_a_duration() {
-        let now = "2026-11-24T10:00:00Z".parse().expect("a time");
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            header::RETRY_AFTER,
-            "Tue, 24 Nov 2026 10:00:30 GMT".parse().expect("a value"),
-        );
-        assert_eq!(retry_after(&headers, now), Some(Duration::from_secs(30)));
-        headers.insert(
-            header::RETRY_AFTER,
-            "Tue, 24 Nov 2026 09:00:00 GMT".parse().expect("a value"),
-        );
-        assert_eq!(retry_after(&headers, now), Some(Duration::ZERO));
-        headers.insert(header::RETRY_AFTER, "soon".parse().expect("a value"));
-        assert_eq!(retry_after(&headers, now), None);
-    }
-
     proptest! {
         #[test]
         fn no_body_panics_and_every_message_is_short_or_the_services(status in 300u16..600, body in proptest::collection::vec(any::<u8>(), 0..4096)) {
             let error = parsed(status, &body);
             prop_assert_eq!(error.status, status);
-            prop_assert!(error.message.chars().count() < EXCERPT + 120 || error.code != "unknown");
+            prop_assert!(error.message.chars().count() < 300 + 120 || error.code != "unknown");
         }
 
         #[test]

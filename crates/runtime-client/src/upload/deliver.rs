@@ -7,6 +7,7 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use runtime_core::artifact::UploadError;
 use runtime_core::{ApiError, BoxError};
+use runtime_http::{excerpt, read_error_body, reqwest, retry_after};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
@@ -14,10 +15,10 @@ use super::digests::Digests;
 use super::feed;
 use super::source::{Fault, Source};
 use crate::Client;
-use crate::transport::{Backoff, excerpt, read_body, retry_after};
+use crate::transport::Retries;
 
-/// Longest answer of a store that is read.
-const LONGEST_ANSWER: usize = 64 << 10;
+/// The start of a store's error body that is read.
+const MAX_ERROR_BODY_BYTES: usize = 64 << 10;
 
 /// Where a store wants the bytes, for a while.
 pub(super) struct Target {
@@ -57,12 +58,12 @@ impl Client {
         source: &Arc<Source>,
         destination: &impl Destination,
     ) -> Result<Digests, Undelivered> {
-        let mut backoff = Backoff::new(self.transport.settings.retry);
+        let mut retries = Retries::new(self.transport.settings.retry);
         loop {
-            backoff.begin_attempt();
+            retries.begin_attempt();
             let attempt = Attempt {
                 name,
-                number: backoff.attempts(),
+                number: retries.attempts(),
             };
             let target = destination
                 .target()
@@ -74,9 +75,9 @@ impl Client {
                 done => return done,
             };
             // Large bodies take the time that they take.
-            backoff.leave_out(started.elapsed());
-            let exhausted = backoff.attempts() >= self.transport.settings.upload_attempts;
-            if exhausted || !failure.is_transient() || !backoff.wait(asked_for(&failure)).await {
+            retries.exclude(started.elapsed());
+            let exhausted = retries.attempts() >= self.transport.settings.upload_attempts;
+            if exhausted || !failure.is_transient() || !retries.wait(asked_for(&failure)).await {
                 return Err(failure.into());
             }
             tracing::warn!(
@@ -127,9 +128,7 @@ impl Client {
         let settings = &self.transport.settings;
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers(), settings.clock.now());
-        let body = read_body(response, LONGEST_ANSWER);
-        let body = tokio::time::timeout(settings.stall_timeout, body).await;
-        let body = body.ok().and_then(Result::ok).unwrap_or_default();
+        let body = read_error_body(response, MAX_ERROR_BODY_BYTES, settings.stall_timeout).await;
         UploadError::Refused {
             name: attempt.name.to_owned(),
             status,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use runtime_http::Backoff;
 use tokio::time::Instant;
 
 use crate::{AttemptError, RetryPolicy};
@@ -12,6 +13,7 @@ const PROGRESS: u64 = 1 << 20;
 /// Counts attempts and time against a policy.
 pub(super) struct Retry {
     policy: RetryPolicy,
+    backoff: Backoff,
     attempts: u32,
     since_progress: u32,
     start: Instant,
@@ -22,6 +24,7 @@ pub(super) struct Retry {
 impl Retry {
     pub(super) fn new(policy: RetryPolicy) -> Self {
         Self {
+            backoff: Backoff::new(policy.first_delay),
             policy,
             attempts: 0,
             since_progress: 0,
@@ -46,27 +49,21 @@ impl Retry {
         if offset >= self.mark + PROGRESS {
             self.mark = offset;
             self.since_progress = 0;
+            self.backoff.reset();
             self.start = Instant::now();
         }
     }
 
     /// How long to wait before the next attempt, or `None` to give up.
-    pub(super) fn delay(&self, cause: &AttemptError) -> Option<Duration> {
+    pub(super) fn delay(&mut self, cause: &AttemptError) -> Option<Duration> {
         if self.since_progress >= self.policy.max_attempts {
             return None;
         }
         let asked = cause.retry_after().unwrap_or_default();
-        let delay = self.jittered().max(asked);
+        let delay = self.backoff.next_delay(self.policy.max_delay).max(asked);
         // A server may ask for any number of seconds.
         let end = self.start.elapsed().saturating_add(delay);
         (end <= self.policy.budget).then_some(delay)
-    }
-
-    /// A random part of the exponential delay ("full jitter"), so that many workers spread out.
-    fn jittered(&self) -> Duration {
-        let doublings = self.since_progress.saturating_sub(1).min(20);
-        let longest = self.policy.first_delay.saturating_mul(1 << doublings);
-        longest.min(self.policy.max_delay).mul_f64(fastrand::f64())
     }
 }
 
@@ -99,32 +96,14 @@ mod tests {
         }
     }
 
-    /// Many waits after so many attempts, from the shortest to the longest.
-    fn waits(attempts: u32) -> Vec<Duration> {
-        fastrand::seed(7);
-        let (retry, cause) = (after(attempts), busy(None));
-        let mut waits: Vec<_> = (0..200).filter_map(|_| retry.delay(&cause)).collect();
-        waits.sort();
-        waits
-    }
-
     #[test]
-    fn a_wait_is_any_part_of_what_doubles_up_to_the_longest() {
-        for (attempts, longest) in [(1, FIRST), (2, 2 * FIRST), (4, 8 * FIRST), (11, MAX)] {
-            let waits = waits(attempts);
-            assert_eq!(waits.len(), 200, "after {attempts}");
-            assert!(waits[0] < longest / 10, "{:?} after {attempts}", waits[0]);
-            assert!(
-                waits[100] > longest / 3,
-                "{:?} after {attempts}",
-                waits[100]
-            );
-            assert!(waits[199] <= longest, "{:?} after {attempts}", waits[199]);
-            assert!(
-                waits[199] > longest * 9 / 10,
-                "{:?} after {attempts}",
-                waits[199]
-            );
+    fn delays_double_up_to_the_policys_maximum() {
+        let mut retry = after(1);
+        for bound in [FIRST, 2 * FIRST, 4 * FIRST] {
+            assert!(retry.delay(&busy(None)).is_some_and(|delay| delay <= bound));
+        }
+        for _ in 0..100 {
+            assert!(retry.delay(&busy(None)).is_some_and(|delay| delay <= MAX));
         }
     }
 
@@ -142,7 +121,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_wait_goes_past_the_budget_however_long_the_server_asks_for() {
-        let retry = after(1);
+        let mut retry = after(1);
         for asked in [BUDGET, BUDGET + FIRST, Duration::MAX] {
             let wait = retry.delay(&busy(Some(asked)));
             assert_eq!(wait, (asked == BUDGET).then_some(asked), "{asked:?}");

@@ -4,18 +4,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, RETRY_AFTER,
-};
-use jiff::{Timestamp, fmt::rfc2822};
-use reqwest::Response;
+use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG};
+use jiff::Timestamp;
+use runtime_http::reqwest::Response;
+use runtime_http::{read_error_body, retry_after};
 use tokio::time::Instant;
 
 use super::rate::Rate;
 use crate::{AttemptError, FetchConfig};
 
-/// How much of an error body is kept.
-const LONGEST_ERROR_BODY: usize = 8 * 1024;
+/// The start of an error body that is kept.
+const MAX_ERROR_BODY_BYTES: usize = 8 * 1024;
 
 /// A body that comes.
 pub(crate) struct Answer {
@@ -165,18 +164,10 @@ impl Encoding {
 }
 
 /// Makes an error of an answer that is not the bytes; of its body, the start is kept.
-pub(super) async fn read_failure(mut response: Response, timeout: Duration) -> AttemptError {
+pub(super) async fn read_failure(response: Response, timeout: Duration) -> AttemptError {
     let status = response.status().as_u16();
-    let retry_after = header(response.headers(), RETRY_AFTER).and_then(parse_retry_after);
-    let mut body = Vec::new();
-    while body.len() < LONGEST_ERROR_BODY {
-        match tokio::time::timeout(timeout, response.chunk()).await {
-            Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
-            // The status says enough: that its body is cut is no other error.
-            _ => break,
-        }
-    }
-    body.truncate(LONGEST_ERROR_BODY);
+    let retry_after = retry_after(response.headers(), Timestamp::now());
+    let body = read_error_body(response, MAX_ERROR_BODY_BYTES, timeout).await;
     let body = String::from_utf8_lossy(&body).into_owned();
     AttemptError::Status {
         status,
@@ -209,16 +200,6 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
     Some((start.trim().parse().ok()?, total))
 }
 
-/// Seconds, or a date.
-fn parse_retry_after(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let then: Timestamp = rfc2822::parse(text).ok()?.timestamp();
-    Some(Duration::try_from(then.duration_since(Timestamp::now())).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
@@ -238,7 +219,7 @@ mod tests {
             let frame = Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x")));
             Some((frame, sent + 1))
         });
-        let body = reqwest::Body::wrap(StreamBody::new(Box::pin(drips)));
+        let body = runtime_http::reqwest::Body::wrap(StreamBody::new(Box::pin(drips)));
         Answer::whole(http::Response::new(body).into()).expect("no encoding")
     }
 
@@ -250,19 +231,6 @@ mod tests {
             tokio::time::sleep(taking).await;
         }
         Ok(received)
-    }
-
-    #[test]
-    fn the_wait_that_a_server_asks_for_is_a_number_of_seconds_or_a_date() {
-        let seconds = |text: &str| parse_retry_after(text).map(|wait| wait.as_secs());
-        assert_eq!(seconds(" 120 "), Some(120));
-        assert_eq!(seconds("18446744073709551615"), Some(u64::MAX));
-        assert_eq!(seconds("Wed, 21 Oct 2015 07:28:00 GMT"), Some(0));
-        let then = seconds("Tue, 31 Dec 2999 23:59:59 GMT").expect("it is a date");
-        assert!(then > 365 * 24 * 3600, "{then}");
-        for text in ["", "soon", "-1", "1.5", "99999999999999999999"] {
-            assert_eq!(seconds(text), None, "{text}");
-        }
     }
 
     #[tokio::test(start_paused = true)]

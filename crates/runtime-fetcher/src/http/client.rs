@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
 use runtime_core::BoxError;
+use runtime_http::reqwest::{Client, ClientBuilder, NoProxy, Proxy};
+use runtime_http::{TlsError, client_builder, lenient_tls_config};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use super::guard::GuardedResolver;
-use super::tls;
 use crate::{AddressPolicy, FetchConfig};
 
 /// The connections of a worker, kept for the next request. A clone is cheap and shares them.
@@ -34,7 +34,7 @@ struct Shared {
 pub enum HttpClientError {
     /// TLS does not work on this machine.
     #[error("cannot set up TLS")]
-    Tls(#[source] BoxError),
+    Tls(#[from] TlsError),
 
     /// The proxy of the configuration is not one; its text may hold a password and is left out.
     #[error("the proxy of the configuration is not a URL")]
@@ -104,16 +104,11 @@ impl fmt::Debug for HttpClient {
 }
 
 fn builder(config: &FetchConfig) -> Result<ClientBuilder, HttpClientError> {
-    let tls =
-        tls::config(&config.ca_certificates).map_err(|error| HttpClientError::Tls(error.into()))?;
-    let builder = Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(redirect::Policy::none())
+    let mut tls = lenient_tls_config(&config.ca_certificates)?;
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let builder = client_builder(tls, &config.user_agent)
         .connect_timeout(config.connect_timeout)
-        .user_agent(&config.user_agent)
-        .http2_adaptive_window(true)
-        // Without this, the client would look for proxies in the environment.
-        .no_proxy();
+        .http2_adaptive_window(true);
     match proxy(config)? {
         Some(proxy) => Ok(builder.proxy(proxy)),
         None => Ok(builder),

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use runtime_http::reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Host;
 
 use crate::AttemptError;

@@ -5,7 +5,6 @@ mod client;
 mod guard;
 mod rate;
 mod request;
-mod tls;
 
 pub(crate) use answer::{Answer, Encoding, Head, Part};
 pub use client::{HttpClient, HttpClientError};

@@ -1,7 +1,7 @@
 //! One request, with the redirects that it meets.
 
 use http::header::{ACCEPT_ENCODING, IF_RANGE, LOCATION, RANGE};
-use reqwest::{RequestBuilder, Response};
+use runtime_http::reqwest::{self, RequestBuilder, Response};
 use url::Url;
 
 use super::answer::{Answer, Encoding, Part, read_failure};

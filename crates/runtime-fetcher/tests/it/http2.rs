@@ -171,7 +171,7 @@ fn a_certificate_that_is_none_is_named() {
     config.ca_certificates = vec!["-----BEGIN NOTHING-----".to_owned()];
     let error = HttpClient::new(config).expect_err("it is none");
     assert!(
-        error_chain(&error).contains("entry 0 of `caCertificates`"),
+        error_chain(&error).contains("additional CA certificate 0"),
         "{}",
         error_chain(&error)
     );

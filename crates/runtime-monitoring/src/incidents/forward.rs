@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use runtime_http::Backoff;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -106,16 +107,15 @@ impl Drop for IncidentQueue {
 }
 
 async fn run(queue: Arc<Queue<Arc<Incident>>>, mut deliver: impl IncidentTransport) {
-    let mut wait = FIRST_WAIT;
+    let mut backoff = Backoff::new(FIRST_WAIT);
     while let Some(incident) = queue.oldest().await {
         match deliver.deliver(&incident).await {
             Delivery::Later(asked) => {
-                sleep(asked.max(wait)).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
+                sleep(asked.max(backoff.next_delay(LONGEST_WAIT))).await;
             }
             ended => {
                 queue.done(ended == Delivery::Delivered);
-                wait = FIRST_WAIT;
+                backoff.reset();
             }
         }
     }

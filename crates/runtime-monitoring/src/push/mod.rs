@@ -1,13 +1,11 @@
 //! What pushes to a service: an HTTP client with TLS by rustls on ring, and how starting can fail.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, StatusCode, Url};
-use runtime_core::BoxError;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use runtime_core::{BoxError, Timestamp};
+use runtime_http::reqwest::header::HeaderMap;
+use runtime_http::reqwest::{Client, StatusCode, Url};
+use runtime_http::{client_builder, lenient_tls_config, retry_after};
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -68,15 +66,8 @@ impl Http {
     ///
     /// A machine without root certificates can still speak `http`; to `https` every handshake fails there.
     pub(crate) fn new() -> Result<Self, PushError> {
-        let tls = tls().map_err(|error| PushError::Client(error.into()))?;
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .user_agent(USER_AGENT)
-            .timeout(PATIENCE)
-            .build();
+        let tls = lenient_tls_config(&[]).map_err(|error| PushError::Client(error.into()))?;
+        let client = client_builder(tls, USER_AGENT).timeout(PATIENCE).build();
         client
             .map(Self)
             .map_err(|error| PushError::Client(error.into()))
@@ -92,9 +83,9 @@ impl Http {
             status if status.is_success() => Posted::Taken,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Posted::Forbidden,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
-                Posted::Later(retry_after(answer.headers()))
+                Posted::Later(asked(answer.headers()))
             }
-            status if status.is_server_error() => Posted::Later(retry_after(answer.headers())),
+            status if status.is_server_error() => Posted::Later(asked(answer.headers())),
             status => Posted::Refused(status),
         }
     }
@@ -108,22 +99,7 @@ pub(crate) fn address(what: &'static str, url: &str) -> Result<Url, PushError> {
     url.ok_or(PushError::Address { what })
 }
 
-/// Seconds to wait; a date, which services hardly ever send, counts as none.
-fn retry_after(headers: &HeaderMap) -> Duration {
-    let seconds = headers.get(RETRY_AFTER).map(HeaderValue::to_str);
-    let seconds = seconds.and_then(|text| text.ok()?.trim().parse().ok());
-    Duration::from_secs(seconds.unwrap_or(0))
-}
-
-fn tls() -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()?;
-    match builder.with_platform_verifier() {
-        Ok(trusting) => Ok(trusting.with_no_client_auth()),
-        Err(_) => Ok(ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth()),
-    }
+/// The delay that the service asks for; by default none.
+fn asked(headers: &HeaderMap) -> Duration {
+    retry_after(headers, Timestamp::now()).unwrap_or_default()
 }

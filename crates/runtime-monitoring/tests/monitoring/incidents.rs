@@ -111,8 +111,8 @@ async fn a_delivery_that_fails_is_tried_again_until_it_works() {
         contexts.push(seen.recv().await.expect("it goes on"));
     }
     assert_eq!(contexts, ["one", "one", "one", "two"]);
-    // What the service asked for, and then the second step of the backoff.
-    assert_eq!(start.elapsed().as_secs(), 62);
+    // The delay that the service asked for, and up to 2 s of backoff.
+    assert!((60..=62).contains(&start.elapsed().as_secs()));
     let counts = forwarder.stop(Duration::from_secs(1)).await;
     assert_eq!(
         (counts.delivered, counts.refused, counts.dropped),

@@ -9,12 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::select_all;
 use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
+use runtime_http::Backoff;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use self::register::{Registration, Target, register};
 use crate::OnDetach;
-use crate::backoff::Backoff;
 use crate::dial::Address;
 use crate::gate::Gate;
 use crate::server::{Origin, Server};
@@ -110,7 +110,7 @@ impl Tunnel {
                     Ok(registration) => self.hold(&registration, &mut backoff).await,
                     Err(error) => self.gate.failed(&self.server, error),
                 }
-                sleep(backoff.next(self.max_wait)).await;
+                sleep(backoff.next_delay(self.max_wait)).await;
             }
         };
         self.server.stopping.run_until_cancelled(opening).await;
@@ -131,7 +131,7 @@ impl Tunnel {
             "the tunnel ended, and is opened anew: cannot connect to {host}:{port}: {error}"
         ));
         if since.elapsed() >= SHORT {
-            *backoff = Backoff::new(FIRST_WAIT);
+            backoff.reset();
         }
     }
 
@@ -150,9 +150,10 @@ impl Tunnel {
             let _ = stream.set_nodelay(true);
             // A task that panicked has ended, too.
             let _ = self.server.spawn(stream, place, Origin::Localtunnel).await;
-            match since.elapsed() < SHORT {
-                true => sleep(backoff.next(self.max_wait)).await,
-                false => backoff = Backoff::new(FIRST_WAIT),
+            if since.elapsed() < SHORT {
+                sleep(backoff.next_delay(self.max_wait)).await;
+            } else {
+                backoff.reset();
             }
         }
     }

@@ -81,7 +81,7 @@ pub enum LocaltunnelError {
 
     /// There is no way to trust a server.
     #[error("cannot set up TLS for the tunnel")]
-    Tls(#[from] rustls::Error),
+    Tls(#[from] runtime_http::TlsError),
 
     /// The server cannot be reached.
     #[error(

@@ -230,5 +230,5 @@ pub enum SetupError {
 
     /// There is no way to trust a server.
     #[error("cannot set up TLS for the tunnel")]
-    Tls(#[from] rustls::Error),
+    Tls(#[from] runtime_http::TlsError),
 }

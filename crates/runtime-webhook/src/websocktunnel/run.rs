@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::error_chain;
+use runtime_http::Backoff;
 use tokio::time::{Instant, sleep};
 
 use super::connect::{ConnectTunnelError, Link, Target, connect};
 use super::token::Tokens;
-use crate::backoff::Backoff;
 use crate::gate::Gate;
 use crate::server::{Origin, Server};
 use crate::wsmux::{Role, Session, SessionConfig, SessionError};
@@ -57,7 +57,7 @@ impl Tunnel {
                 Ok(link) => self.hold(link, &mut pace).await,
                 Err(error) => self.failed(error),
             };
-            let wait = pace.backoff.next(most);
+            let wait = pace.backoff.next_delay(most);
             if stopping.run_until_cancelled(sleep(wait)).await.is_none() {
                 return;
             }
