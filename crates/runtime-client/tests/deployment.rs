@@ -40,7 +40,7 @@ fn a_proxy_that_is_none_is_refused() {
     let error =
         TaskclusterDeployment::with_settings("http://127.0.0.1", settings).expect_err("no proxy");
     assert!(
-        matches!(error, ClientError::ClientSettings { .. }),
+        matches!(error, ClientError::Settings { .. }),
         "{error:?}"
     );
 }
