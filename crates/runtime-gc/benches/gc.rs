@@ -1,4 +1,4 @@
-//! How the collector does with many resources, beside itself with few.
+//! The collector with many resources, compared with few.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,15 +24,15 @@ fn main() -> ExitCode {
     })
 }
 
-/// A resource that is free to dispose of.
+/// A resource whose disposal does nothing.
 #[derive(Debug)]
-struct Thing {
+struct TestResource {
     resource: DisposableResource,
     class: CostClass,
 }
 
 #[async_trait]
-impl Disposable for Thing {
+impl Disposable for TestResource {
     fn resource(&self) -> &DisposableResource {
         &self.resource
     }
@@ -50,15 +50,15 @@ impl Disposable for Thing {
     }
 }
 
-fn things(count: usize) -> Vec<Arc<Thing>> {
-    let thing = |index: usize| Thing {
+fn resources(count: usize) -> Vec<Arc<TestResource>> {
+    let resource = |index: usize| TestResource {
         resource: DisposableResource::new(),
         class: CostClass::ALL[index % 3],
     };
-    (0..count).map(|index| Arc::new(thing(index))).collect()
+    (0..count).map(|index| Arc::new(resource(index))).collect()
 }
 
-/// A machine with plenty of room, and nothing to ask the system for.
+/// A machine with free space, without system calls.
 #[derive(Debug)]
 struct Plenty;
 
@@ -71,20 +71,22 @@ impl SystemStats for Plenty {
 
 fn filled(config: GcConfig, count: usize) -> GarbageCollector {
     let collector = GarbageCollector::new(config, Plenty);
-    for thing in things(count) {
-        collector.tracker().register(thing);
+    for resource in resources(count) {
+        collector.tracker().register(resource);
     }
     collector
 }
 
-/// Among so many others, 1000 resources come and go.
+/// Registers and unregisters 1000 resources among many others.
 fn register_and_unregister(bench: &mut Bench) {
     const BATCH: u64 = 1000;
     let round = |collector: &GarbageCollector, unregister_is_timed: bool| {
-        let (tracker, things) = (collector.tracker(), things(BATCH as usize));
+        let (tracker, resources) = (collector.tracker(), resources(BATCH as usize));
         let register = || -> Vec<ResourceId> {
-            let things = things.iter().cloned();
-            things.map(|thing| tracker.register(thing)).collect()
+            let resources = resources.iter().cloned();
+            resources
+                .map(|resource| tracker.register(resource))
+                .collect()
         };
         let unregister = |ids: Vec<ResourceId>| {
             for id in ids {
@@ -122,13 +124,13 @@ fn limits() -> GcConfig {
     config
 }
 
-/// With the system's own statistics, and every kind of limit.
+/// Collects with the system's own statistics, and every kind of limit.
 fn collect_nothing(bench: &mut Bench, runtime: &Runtime) {
     let rounds = bench.pick(2000, 200);
     let collector = |count| {
         let collector = GarbageCollector::new(limits(), HostStats::new("."));
-        for thing in things(count) {
-            collector.tracker().register(thing);
+        for resource in resources(count) {
+            collector.tracker().register(resource);
         }
         collector
     };
@@ -150,7 +152,7 @@ fn collect_nothing(bench: &mut Bench, runtime: &Runtime) {
         .ours(|| collect(&many));
 }
 
-/// A whole collection: decide, dispose of 100 (which is free), look again.
+/// Runs a whole collection: decide, dispose of 100 resources at no cost, decide again.
 fn next_victims(bench: &mut Bench, runtime: &Runtime) {
     let mut config = GcConfig::default();
     config.limits.max_count = Some(Threshold::at(1_000_000));
@@ -159,8 +161,8 @@ fn next_victims(bench: &mut Bench, runtime: &Runtime) {
         .case("collect the next 100 of 1 000 000", "ms")
         .bar(AtMost(10.0))
         .ours(|| {
-            for thing in things(100) {
-                collector.tracker().register(thing);
+            for resource in resources(100) {
+                collector.tracker().register(resource);
             }
             time_ms(|| {
                 let report = runtime.block_on(collector.collect());

@@ -1,9 +1,9 @@
-//! Limits as people write them: "20 GiB" or "15%".
+//! Amounts in configuration files and messages: `20 GiB` or `15%`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// So many bytes (or inodes), or a share of all there are.
+/// An absolute amount of bytes or inodes, or a percentage of the total.
 ///
 /// ```
 /// use runtime_gc::Amount;
@@ -15,14 +15,14 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Amount {
-    /// Exactly so many.
+    /// Bytes or inodes.
     Absolute(u64),
-    /// So many of a hundred.
+    /// A percentage of the total.
     Percent(f64),
 }
 
 impl Amount {
-    /// What it comes to when there are `total` in all; a share is never more than that.
+    /// Returns the absolute amount for this total. A percentage is at most the total.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
@@ -37,7 +37,7 @@ impl Amount {
         }
     }
 
-    /// Whether it is nothing, which stands for "no limit".
+    /// Whether the amount is zero, which stands for "no limit".
     #[must_use]
     pub fn is_zero(self) -> bool {
         match self {
@@ -56,14 +56,14 @@ impl fmt::Display for Amount {
     }
 }
 
-/// A text is not an [`Amount`].
+/// The error of parsing an [`Amount`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is not an amount; write a number, a size such as `20 GiB` or `500 MB`, or a share such as `15%`"
+    "invalid amount `{text}`: expected a number, a size such as `20 GiB` or `500 MB`, or a percentage such as `15%`"
 )]
 #[non_exhaustive]
 pub struct ParseAmountError {
-    /// The text.
+    /// The invalid text.
     pub text: String,
 }
 
@@ -109,11 +109,11 @@ fn factor(unit: &str) -> Option<u64> {
     })
 }
 
-/// Bytes for people: `1.5 GiB`.
+/// Formats a number of bytes: `1.5 GiB`.
 pub(crate) struct Bytes(pub(crate) u64);
 
 impl fmt::Display for Bytes {
-    #[expect(clippy::cast_precision_loss, reason = "people read two digits of it")]
+    #[expect(clippy::cast_precision_loss, reason = "only three digits are printed")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
         let mut value = self.0 as f64;
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_printed_in_the_unit_that_fits() {
+    fn bytes_are_printed_in_the_largest_unit() {
         let check = |bytes, text: &str| assert_eq!(Bytes(bytes).to_string(), text);
         check(0, "0 B");
         check(1023, "1023 B");
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_refused() {
+    fn invalid_amounts_are_rejected() {
         for text in [
             "",
             "GiB",

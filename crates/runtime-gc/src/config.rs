@@ -1,12 +1,14 @@
-//! When the collector acts, and how.
+//! The configuration of a collector.
 
 use std::time::Duration;
 
-use crate::{Amount, CostClass};
+use crate::amount::Amount;
+use crate::cost_class::CostClass;
+use crate::threshold::Threshold;
 
-/// All settings of a collector. The default has no limit at all.
+/// The configuration of a collector. The default sets no limit.
 ///
-/// With the feature `serde` it can be read from a configuration:
+/// With the feature `serde` it can be read from a configuration file:
 ///
 /// ```
 /// # #[cfg(feature = "serde")] {
@@ -32,33 +34,34 @@ use crate::{Amount, CostClass};
 pub struct GcConfig {
     /// Limits for all resources together.
     pub limits: GcLimits,
-    /// Further limits for the resources that are cheap to get again.
+    /// Additional limits for cheap resources.
     pub cheap: GcLimits,
-    /// Further limits for the resources in between.
+    /// Additional limits for moderately expensive resources.
     pub moderate: GcLimits,
-    /// Further limits for the resources that are expensive to get again.
+    /// Additional limits for expensive resources.
     pub expensive: GcLimits,
-    /// How often the background task looks if nothing triggers it.
-    #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
-    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
+    /// The interval of the background task between collections.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
     pub interval: Duration,
-    /// How long one disposal may take.
-    #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
-    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
+    /// The time after which a disposal is cancelled and counts as failed.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
     pub dispose_timeout: Duration,
-    /// How long one disposal is counted on. After that it goes on, others go in its place, and a report names it.
-    #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
-    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
+    /// The time after which a collection stops waiting for a disposal and evicts another resource instead.
+    /// The disposal continues in the background, and a report names it.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
     pub dispose_soft_timeout: Duration,
-    /// How long a failed disposal waits until it is tried again; doubled with each failure.
-    #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
-    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
+    /// The delay before the first retry of a failed disposal. It doubles with each failure.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
     pub retry_initial_delay: Duration,
-    /// The longest wait between two tries.
-    #[cfg_attr(feature = "serde", serde(with = "crate::settings::duration"))]
-    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Span"))]
+    /// The maximum delay between two retries.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
     pub retry_max_delay: Duration,
-    /// How many disposals run at a time.
+    /// The maximum number of concurrent disposals.
     pub max_parallel_disposals: usize,
 }
 
@@ -80,7 +83,7 @@ impl Default for GcConfig {
 }
 
 impl GcConfig {
-    /// The further limits of one class.
+    /// Returns the additional limits of a class.
     #[must_use]
     pub fn class(&self, class: CostClass) -> &GcLimits {
         match class {
@@ -98,7 +101,7 @@ impl GcConfig {
     }
 }
 
-/// Floors and ceilings. What is absent or 0 does not limit.
+/// Minimums and maximums. Absent or 0 means no limit.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -108,85 +111,28 @@ impl GcConfig {
 )]
 #[non_exhaustive]
 pub struct GcLimits {
-    /// At least so much of the disk is to be free.
+    /// Minimum free disk space.
     pub min_free_disk: Option<Threshold<Amount>>,
-    /// At least so many inodes are to be free.
+    /// Minimum number of free inodes.
     pub min_free_inodes: Option<Threshold<Amount>>,
-    /// At least so much memory is to be available, to the machine and to the control group.
+    /// Minimum available memory of the machine and of the control group.
     pub min_available_memory: Option<Threshold<Amount>>,
-    /// At most so many percent of the last ten seconds may have been lost to waiting for memory (Linux: PSI).
+    /// Maximum percentage of the last ten seconds in which a process waited for memory (Linux: PSI).
     pub max_memory_stall: Option<f64>,
-    /// The resources may take at most so much of the disk.
+    /// Maximum disk space of the resources together.
     pub max_total_size: Option<Threshold<Amount>>,
-    /// There may be at most so many resources.
+    /// Maximum number of resources.
     pub max_count: Option<Threshold<u64>>,
-    /// A resource goes when it was not used for so long.
-    #[cfg_attr(feature = "serde", serde(with = "crate::settings::optional_duration"))]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Span>"))]
+    /// Maximum time since the last use of a resource.
+    #[cfg_attr(
+        feature = "serde",
+        serde(with = "crate::serde_impls::optional_duration")
+    )]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Option<crate::schema::DurationText>")
+    )]
     pub max_age: Option<Duration>,
-}
-
-/// A limit, and where to come to rest once it is passed.
-///
-/// Without a distance between the two, each new file on a full disk would set off a collection that
-/// frees one file. With a floor of 10 GiB that rests at 15 GiB, a collection starts below 10 and goes on up to 15.
-///
-/// ```
-/// use runtime_gc::{Amount, GcLimits, Threshold};
-///
-/// let mut limits = GcLimits::default();
-/// limits.min_free_disk = Some(Threshold::at(Amount::Percent(10.0)).target(Amount::Percent(15.0)));
-/// limits.max_count = Some(Threshold::at(1000));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Threshold<T> {
-    /// Where a collection starts.
-    pub trigger: T,
-    /// Where it ends. At the limit if absent or on the wrong side of it.
-    pub target: Option<T>,
-}
-
-impl<T> Threshold<T> {
-    /// A mark that rests at its limit.
-    #[must_use]
-    pub const fn at(trigger: T) -> Self {
-        Self {
-            trigger,
-            target: None,
-        }
-    }
-
-    /// The same with another place to rest.
-    #[must_use]
-    pub fn target(self, target: T) -> Self {
-        Self {
-            trigger: self.trigger,
-            target: Some(target),
-        }
-    }
-}
-
-impl Threshold<Amount> {
-    /// Limit and rest of a floor, in the unit of `total`.
-    pub(crate) fn floor(&self, total: u64) -> (u64, u64) {
-        let limit = self.trigger.of(total);
-        (
-            limit,
-            self.target
-                .map_or(limit, |target| target.of(total).max(limit)),
-        )
-    }
-
-    /// Limit and rest of a ceiling, in the unit of `total`.
-    pub(crate) fn ceiling(&self, total: u64) -> (u64, u64) {
-        let limit = self.trigger.of(total);
-        (
-            limit,
-            self.target
-                .map_or(limit, |target| target.of(total).min(limit)),
-        )
-    }
 }
 
 #[cfg(test)]
@@ -194,17 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rest_on_the_wrong_side_is_the_limit() {
-        let threshold = Threshold::at(Amount::Absolute(10)).target(Amount::Absolute(5));
-        assert_eq!(threshold.floor(100), (10, 10));
-        assert_eq!(threshold.ceiling(100), (10, 5));
-        let threshold = Threshold::at(Amount::Percent(10.0)).target(Amount::Absolute(50));
-        assert_eq!(threshold.floor(100), (10, 50));
-        assert_eq!(threshold.ceiling(100), (10, 10));
-    }
-
-    #[test]
-    fn the_wait_between_tries_doubles_up_to_the_longest() {
+    fn retry_delay_doubles_up_to_its_maximum() {
         let config = GcConfig::default();
         assert_eq!(config.retry_delay(1), Duration::from_secs(5));
         assert_eq!(config.retry_delay(3), Duration::from_secs(20));

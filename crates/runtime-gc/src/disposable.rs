@@ -1,50 +1,54 @@
-//! What can be disposed of.
+//! The trait of resources that the collector can dispose of.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 use std::io;
 
 use async_trait::async_trait;
 
-use crate::{DisposableResource, Footprint};
+use crate::cost_class::CostClass;
+use crate::footprint::Footprint;
+use crate::resource::DisposableResource;
 
-/// A resource that the collector may dispose of while nobody uses it.
+/// A resource that the collector may dispose of while it is idle.
 ///
 /// # Contract
 ///
-/// The collector calls [`dispose`](Self::dispose) only after it has claimed the resource: it has no
-/// user and gets none. A disposal that failed is tried again later, so `dispose` must be able to go on
-/// where it stopped, and must succeed if nothing is left. It is never called twice at a time, and not
-/// again after it succeeded.
+/// The collector calls [`dispose`](Self::dispose) only after it has claimed the resource, so there are no
+/// users and no new ones. A failed disposal is retried later: `dispose` must be able to continue where it
+/// stopped, and must succeed if nothing remains. Calls never overlap, and none follows a success.
 ///
-/// The other methods must be quick and must not block. No lock of the collector is held in any of them.
+/// The other methods must return quickly and must not block. The collector holds no lock during any call.
 #[async_trait]
 pub trait Disposable: fmt::Debug + Send + Sync + 'static {
-    /// The count of users. Always the same one.
+    /// Returns the use count, always the same one.
     fn resource(&self) -> &DisposableResource;
 
-    /// What people call it, in reports and explanations. No secrets.
+    /// Returns the name for reports and plans. It must not contain secrets.
     fn name(&self) -> Cow<'_, str> {
         Cow::Borrowed("unnamed")
     }
 
-    /// What disposing of it gives back. Read when it is registered and when its owner says that it
-    /// changed, see [`ResourceTracker::refresh`](crate::ResourceTracker::refresh).
+    /// Returns the space that disposing of the resource frees.
+    ///
+    /// Read at registration and on [`ResourceTracker::refresh`](crate::ResourceTracker::refresh).
     fn footprint(&self) -> Footprint;
 
-    /// What it costs to get it again. Read when it is registered.
+    /// Returns the cost of recreating the resource. Read at registration.
     fn class(&self) -> CostClass {
         CostClass::default()
     }
 
-    /// Frees it. Done means that the space is free, not that it will be.
+    /// Frees the resource. The space must be free when the future completes.
     ///
-    /// The future is dropped when it takes longer than the configured timeout, so it must not block.
+    /// The future is dropped at [`GcConfig::dispose_timeout`](crate::GcConfig::dispose_timeout), so it must
+    /// not block its thread.
     ///
     /// # Errors
     ///
-    /// [`DisposeError::InUse`] if something outside of this process uses it: it stays as it was.
-    /// [`DisposeError::Failed`] if it could not be freed: nobody gets it any more, and this is called again later.
+    /// [`DisposeError::InUse`] if something outside this process uses the resource, which stays usable.
+    /// [`DisposeError::Failed`] if it could not be freed: it stays unusable, and the disposal is retried.
     ///
     /// # Cancel safety
     ///
@@ -52,54 +56,21 @@ pub trait Disposable: fmt::Debug + Send + Sync + 'static {
     async fn dispose(&self) -> Result<(), DisposeError>;
 }
 
-/// What it costs to get a resource again. The cheap go first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
-pub enum CostClass {
-    /// Can be fetched again, such as a download.
-    Cheap,
-    /// Takes some work to make again, such as an unpacked image.
-    #[default]
-    Moderate,
-    /// Takes long to make again, such as the folder that a build keeps between tasks.
-    Expensive,
-}
-
-impl CostClass {
-    /// All classes in the order in which they are disposed of.
-    pub const ALL: [Self; 3] = [Self::Cheap, Self::Moderate, Self::Expensive];
-
-    pub(crate) const fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl fmt::Display for CostClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Cheap => "cheap",
-            Self::Moderate => "moderate",
-            Self::Expensive => "expensive",
-        })
-    }
-}
-
-/// A resource was not disposed of.
+/// The reason a resource was not disposed of.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DisposeError {
-    /// Something that the count of users does not know uses it. It is left as it was.
+    /// A user that the use count does not know, outside this process. The resource is unchanged.
     #[error("in use outside of this process")]
     InUse,
-    /// It could not be freed. It is tried again later.
-    #[error("cannot be freed")]
-    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The resource could not be freed. The collector retries later.
+    #[error("disposal failed")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl DisposeError {
-    /// Wraps the reason why it could not be freed.
-    pub fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    /// Creates a [`Failed`](Self::Failed) error from its cause.
+    pub fn failed(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Failed(source.into())
     }
 }

@@ -1,19 +1,19 @@
-//! What disposing of a resource gives back.
+//! The space that disposing of a resource frees.
 
-/// An amount that may not be known.
+/// An amount that may be unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Size {
-    /// It takes none of it, so disposing of it does not help.
+    /// Nothing: evicting the resource frees none of it.
     #[default]
     None,
-    /// It takes some, nobody knows how much. The system is asked after it is gone.
+    /// An unknown amount. The collector reads the system's statistics after the disposal.
     Unknown,
-    /// It takes so much.
+    /// A known amount.
     Known(u64),
 }
 
 impl Size {
-    /// The amount, 0 if there is none or it is not known.
+    /// Returns the amount, or 0 if it is unknown.
     #[must_use]
     pub const fn known(self) -> u64 {
         match self {
@@ -23,7 +23,7 @@ impl Size {
     }
 }
 
-/// What a resource takes of each thing that can run low.
+/// The disk space, memory and inodes that a resource occupies.
 ///
 /// ```
 /// use runtime_gc::{Footprint, Size};
@@ -38,12 +38,12 @@ pub struct Footprint {
     pub disk: Size,
     /// Bytes of memory.
     pub memory: Size,
-    /// Files and folders. Unknown, unless said otherwise, for what is on disk.
+    /// Files and folders. [`Unknown`](Size::Unknown) by default for a resource on disk.
     pub inodes: Size,
 }
 
 impl Footprint {
-    /// Something on disk only.
+    /// Creates the footprint of a resource on disk only.
     #[must_use]
     pub const fn disk(bytes: Size) -> Self {
         let inodes = match bytes {
@@ -57,7 +57,7 @@ impl Footprint {
         }
     }
 
-    /// Something in memory only.
+    /// Creates the footprint of a resource in memory only.
     #[must_use]
     pub const fn memory(bytes: Size) -> Self {
         Self {
@@ -67,14 +67,14 @@ impl Footprint {
         }
     }
 
-    /// The same with so many files and folders.
+    /// Sets the number of files and folders.
     #[must_use]
     pub const fn with_inodes(mut self, count: Size) -> Self {
         self.inodes = count;
         self
     }
 
-    /// The same with so much memory.
+    /// Sets the memory in bytes.
     #[must_use]
     pub const fn with_memory(mut self, bytes: Size) -> Self {
         self.memory = bytes;

@@ -1,21 +1,20 @@
 //! Frees idle resources of a worker when disk, inodes or memory run low.
 //!
-//! | you are | you use |
+//! | role | type |
 //! | --- | --- |
-//! | a cache, an engine, a plugin | [`ResourceTracker`], to register what implements [`Disposable`] |
-//! | a worker | [`GarbageCollector`], with limits in a [`GcConfig`] |
-//! | an operator | [`GarbageCollector::explain`]: what would go, in which order, and why |
-//! | a test | a [`SystemStats`] of your own, which says how much is left |
+//! | caches, engines and plugins | [`ResourceTracker`] registers each [`Disposable`] |
+//! | the worker | [`GarbageCollector`] with the limits of a [`GcConfig`] |
+//! | operators | [`GarbageCollector::explain`] returns the planned evictions, in order, and the reasons |
+//! | tests | [`SystemStats`] is the source of statistics, which tests replace |
 //!
-//! What is idle goes in the order of its [`CostClass`], the cheap first, and within a class the least
-//! recently used first, until every limit is kept. A disposal that fails is tried again later, and the
-//! others go on.
+//! Idle resources are evicted by [`CostClass`], cheapest first, then least recently used, until no limit is
+//! exceeded. A disposal that fails is retried later, while the collection continues with other resources.
 //!
 //! # Invariants
 //!
-//! * A resource in use is never disposed of, and one that is being disposed of gets no user.
-//! * A statistic that cannot be read never means that everything must go: its limit is skipped and reported.
-//! * No lock is held while something is disposed of.
+//! * A resource in use is never disposed of, and a resource being disposed of accepts no users.
+//! * A limit whose statistic cannot be read is skipped and reported. It never evicts anything.
+//! * No lock is held during a disposal.
 //!
 //! # Example
 //!
@@ -56,14 +55,15 @@
 //! ```
 
 mod amount;
+mod coarse_instant;
 mod collector;
 mod config;
-mod demand;
+mod cost_class;
 mod disposable;
-mod explain;
 mod footprint;
-mod moment;
-mod pressure;
+mod in_use;
+mod plan;
+mod policy;
 mod registry;
 mod report;
 mod reservation;
@@ -72,25 +72,29 @@ mod rule;
 #[cfg(feature = "schema")]
 mod schema;
 #[cfg(feature = "serde")]
-mod settings;
+mod serde_impls;
 mod shared;
+mod stats;
 mod sys;
-mod tracker;
-mod uses;
+mod threshold;
+mod use_count;
 
 #[cfg(all(test, runtime_loom))]
 mod models;
 
 pub use amount::{Amount, ParseAmountError};
-pub use collector::{BackgroundCollector, GarbageCollector};
-pub use config::{GcConfig, GcLimits, Threshold};
-pub use disposable::{CostClass, Disposable, DisposeError};
-pub use explain::{CollectionPlan, PlannedAction, PlannedResource};
+pub use collector::{BackgroundCollector, GarbageCollector, ResourceTracker};
+pub use config::{GcConfig, GcLimits};
+pub use cost_class::CostClass;
+pub use disposable::{Disposable, DisposeError};
 pub use footprint::{Footprint, Size};
-pub use pressure::{Disk, HostStats, Memory, Stat, Stats, SystemStats};
-pub use registry::ResourceId;
-pub use report::{CollectionReport, Failed, Freed, Shortage, Skipped, Slow};
+pub use in_use::InUse;
+pub use plan::{CollectionPlan, PlannedAction, PlannedResource};
+pub use report::{
+    CollectionReport, FailedDisposal, FreedResource, Shortage, SkippedRule, SlowDisposal,
+};
 pub use reservation::{Reservation, ReserveError};
-pub use resource::{DisposableResource, InUse};
+pub use resource::{DisposableResource, ResourceId};
 pub use rule::{EvictionReason, Limit, Rule};
-pub use tracker::ResourceTracker;
+pub use stats::{Disk, HostStats, Memory, Stat, Stats, SystemStats};
+pub use threshold::Threshold;

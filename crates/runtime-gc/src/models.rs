@@ -1,6 +1,6 @@
-//! Models of the count of users under loom: every order of every access, with two or three threads.
+//! Loom models of the use count: all interleavings of two or three threads.
 //!
-//! A model states one property and names the weakening of the code that makes it fail. Run them with
+//! Each model states one property and the weakening of the code that makes it fail. Run them with
 //! `cargo xtask loom`.
 
 use loom::sync::Arc;
@@ -8,23 +8,23 @@ use loom::sync::atomic::AtomicUsize;
 use loom::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 
-use crate::uses::{Claim, Left, Uses};
+use crate::use_count::{Claim, UseCount};
 
-/// What is claimed has no user and gets none, and what its last user wrote is there for the claim.
-/// Catches: `Relaxed` in `swap` or in `enter`, and a claim that looks at the users and sets the bit in two steps.
+/// A claimed resource has no user and accepts none, and the claim sees the writes of the last user.
+/// Catches: `Relaxed` in `swap` or `acquire`, and a claim that checks for users and sets its flag in two steps.
 #[test]
-fn a_claimed_resource_is_in_nobodys_hands() {
+fn claim_excludes_users() {
     loom::model(|| {
-        let uses = Arc::new(Uses::new());
+        let uses = Arc::new(UseCount::new());
         let data = Arc::new(AtomicUsize::new(0));
         let user = thread::spawn({
             let (uses, data) = (Arc::clone(&uses), Arc::clone(&data));
             move || {
-                if uses.enter() {
-                    // Two accesses, between which a claim would see the 1.
+                if uses.acquire() {
+                    // Two writes, between which a claim would read the 1.
                     data.store(1, Relaxed);
                     data.store(2, Relaxed);
-                    uses.leave(|| ());
+                    uses.release(|| ());
                 }
             }
         });
@@ -32,71 +32,72 @@ fn a_claimed_resource_is_in_nobodys_hands() {
             assert_ne!(data.load(Relaxed), 1, "claimed while in use");
             let seen = data.load(Relaxed);
             user.join().unwrap();
-            assert_eq!(data.load(Relaxed), seen, "used after it was claimed");
-            assert!(!uses.enter());
+            assert_eq!(data.load(Relaxed), seen, "used after the claim");
+            assert!(!uses.acquire());
         } else {
             user.join().unwrap();
         }
     });
 }
 
-/// A claim that found a user is told when the last one leaves, and once. Catches: setting `WATCHED`
-/// after the look at the users, and a `leave` that does not take it away with the last user.
+/// A claim that found a user is notified exactly once, by the last release.
+/// Catches: setting `WATCHED` after the check for users, and a `release` that does not clear it.
 #[test]
-fn the_last_user_tells_who_watches() {
+fn last_release_notifies_the_claim() {
     loom::model(|| {
-        let uses = Arc::new(Uses::new());
-        assert!(uses.enter() && uses.enter());
-        let leave = |uses: Arc<Uses>| move || usize::from(uses.leave(|| ()) == Left::Watched);
-        let one = thread::spawn(leave(Arc::clone(&uses)));
-        let two = thread::spawn(leave(Arc::clone(&uses)));
+        let uses = Arc::new(UseCount::new());
+        assert!(uses.acquire() && uses.acquire());
+        let release = |uses: Arc<UseCount>| move || usize::from(uses.release(|| ()));
+        let one = thread::spawn(release(Arc::clone(&uses)));
+        let two = thread::spawn(release(Arc::clone(&uses)));
         let claim = uses.claim();
-        let told = one.join().unwrap() + two.join().unwrap();
-        assert_eq!(told, usize::from(claim == Claim::InUse), "{claim:?}");
+        let notifications = one.join().unwrap() + two.join().unwrap();
+        assert_eq!(
+            notifications,
+            usize::from(claim == Claim::InUse),
+            "{claim:?}"
+        );
     });
 }
 
-/// Exactly one party learns that a retired resource is idle: who retires it, or who leaves last.
-/// Catches: `retire` without `WATCHED`, and a `retire` that looks at the users before it sets the bits.
+/// Either `retire` or the last release finds a retired resource idle, never both.
+/// Catches: `retire` without `WATCHED`, and a `retire` that checks for users before it sets the flags.
 #[test]
-fn a_retired_resource_is_given_up_exactly_once() {
+fn retired_resource_becomes_idle_once() {
     loom::model(|| {
-        let uses = Arc::new(Uses::new());
-        assert!(uses.enter());
+        let uses = Arc::new(UseCount::new());
+        assert!(uses.acquire());
         let user = thread::spawn({
             let uses = Arc::clone(&uses);
-            move || usize::from(uses.leave(|| ()) == Left::Watched)
+            move || usize::from(uses.release(|| ()))
         });
         let late = thread::spawn({
             let uses = Arc::clone(&uses);
-            move || match uses.enter() {
-                true => usize::from(uses.leave(|| ()) == Left::Watched),
-                false => 0,
-            }
+            move || usize::from(uses.acquire() && uses.release(|| ()))
         });
         let here = usize::from(uses.retire());
-        assert!(!uses.enter(), "nobody starts to use it after that");
-        let told = here + user.join().unwrap() + late.join().unwrap();
-        assert_eq!(told, 1);
+        assert!(!uses.acquire(), "acquired after it was retired");
+        let notifications = here + user.join().unwrap() + late.join().unwrap();
+        assert_eq!(notifications, 1);
     });
 }
 
-/// Only one is alone, and sees what the one before did. Catches: `Relaxed` in `enter_alone`, and a load and
-/// a store in place of the exchange.
+/// Exclusive users exclude each other, and each sees the writes of the previous one.
+/// Catches: `Relaxed` in `acquire_exclusive`, and a load and a store instead of the exchange.
 #[test]
-fn one_at_a_time_is_alone() {
+fn exclusive_users_exclude_each_other() {
     loom::model(|| {
-        let uses = Arc::new(Uses::new());
+        let uses = Arc::new(UseCount::new());
         let data = Arc::new(AtomicUsize::new(0));
         let work = {
             let (uses, data) = (Arc::clone(&uses), Arc::clone(&data));
             move || {
-                if !uses.enter_alone() {
+                if !uses.acquire_exclusive() {
                     return 0;
                 }
-                // Not one step, so two at a time would lose an increment.
+                // Not atomic, so two concurrent users would lose an increment.
                 data.store(data.load(Relaxed) + 1, Relaxed);
-                uses.leave(|| ());
+                uses.release(|| ());
                 1
             }
         };
@@ -108,11 +109,11 @@ fn one_at_a_time_is_alone() {
     });
 }
 
-/// Whoever gets a resource that was given back sees what its disposal did. Catches: `Relaxed` in `unclaim`.
+/// A user of an unclaimed resource sees the writes of the disposal. Catches: `Relaxed` in `unclaim`.
 #[test]
-fn a_resource_that_is_given_back_is_as_its_disposal_left_it() {
+fn unclaim_publishes_the_disposal() {
     loom::model(|| {
-        let uses = Arc::new(Uses::new());
+        let uses = Arc::new(UseCount::new());
         let data = Arc::new(AtomicUsize::new(0));
         assert_eq!(uses.claim(), Claim::Claimed);
         let collector = thread::spawn({
@@ -122,18 +123,18 @@ fn a_resource_that_is_given_back_is_as_its_disposal_left_it() {
                 uses.unclaim();
             }
         });
-        if uses.enter() {
+        if uses.acquire() {
             assert_eq!(data.load(Relaxed), 7);
         }
         collector.join().unwrap();
     });
 }
 
-/// Only one of two claims wins. Catches: a load and a store in place of the exchange.
+/// Only one of two claims succeeds. Catches: a load and a store instead of the exchange.
 #[test]
-fn nothing_is_claimed_twice() {
+fn only_one_claim_succeeds() {
     loom::model(|| {
-        let uses = Arc::new(Uses::new());
+        let uses = Arc::new(UseCount::new());
         let other = thread::spawn({
             let uses = Arc::clone(&uses);
             move || uses.claim()
@@ -142,7 +143,7 @@ fn nothing_is_claimed_twice() {
         let there = other.join().unwrap();
         assert!(matches!(
             (here, there),
-            (Claim::Claimed, Claim::Taken) | (Claim::Taken, Claim::Claimed)
+            (Claim::Claimed, Claim::AlreadyClaimed) | (Claim::AlreadyClaimed, Claim::Claimed)
         ));
     });
 }

@@ -1,35 +1,53 @@
-//! What came of a collection.
+//! The report of a collection.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::amount::Bytes;
-use crate::{CostClass, EvictionReason, Footprint, Limit, Rule};
+use crate::cost_class::CostClass;
+use crate::footprint::Footprint;
+use crate::rule::{EvictionReason, Limit, Rule};
 
-/// What one collection did, and what it could not do.
+/// The results of one collection.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct CollectionReport {
-    /// What was disposed of, in the order in which it was done.
-    pub freed: Vec<Freed>,
-    /// What could not be disposed of. It is quarantined and tried again.
-    pub failed: Vec<Failed>,
-    /// What takes so long to go that the collection went on without it. A later report says how it ended.
-    pub slow: Vec<Slow>,
-    /// Limits that still are passed.
+    /// Resources that were disposed of, in the order of completion.
+    pub freed: Vec<FreedResource>,
+    /// Disposals that failed. The resources are quarantined and the disposals retried.
+    pub failed: Vec<FailedDisposal>,
+    /// Disposals that exceeded the soft timeout. A later report lists each as freed or failed.
+    pub slow: Vec<SlowDisposal>,
+    /// Limits that are still exceeded.
     pub shortages: Vec<Shortage>,
-    /// Limits that were not looked at, because their statistic could not be read.
-    pub skipped: Vec<Skipped>,
-    /// How many resources were found in use. With a shortage, that is all that are.
+    /// Limits that were not checked, because their statistic could not be read.
+    pub skipped: Vec<SkippedRule>,
+    /// The number of resources found in use. If there are shortages, these are all that are in use.
     pub in_use: u64,
-    /// How many wait to be tried again.
+    /// The number of resources whose disposal failed and is to be retried.
     pub quarantined: u64,
-    /// How long it took.
+    /// The time that the collection took.
     pub duration: Duration,
 }
 
+/// The result of one disposal.
+#[derive(Debug)]
+pub(crate) enum DisposalResult {
+    Freed(FreedResource),
+    Failed(FailedDisposal),
+    Slow(SlowDisposal),
+}
+
 impl CollectionReport {
-    /// Whether there is nothing to say: nothing was needed, nothing was done, all could be read.
+    pub(crate) fn add(&mut self, result: DisposalResult) {
+        match result {
+            DisposalResult::Freed(freed) => self.freed.push(freed),
+            DisposalResult::Failed(failed) => self.failed.push(failed),
+            DisposalResult::Slow(slow) => self.slow.push(slow),
+        }
+    }
+
+    /// Whether no limit is exceeded or skipped, and nothing was disposed of.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.freed.is_empty()
@@ -39,28 +57,31 @@ impl CollectionReport {
             && self.skipped.is_empty()
     }
 
-    /// Whether every floor that could be read is kept, so that a worker may claim.
+    /// Whether the machine has enough free disk and memory for the worker to claim a task.
     ///
-    /// A ceiling that is passed by what is in use does not keep it from working.
+    /// Limits on the resources themselves do not count: a worker can run with too many resources in use.
     #[must_use]
     pub fn can_claim(&self) -> bool {
-        !self.shortages.iter().any(|it| it.rule.limit.is_floor())
+        !self
+            .shortages
+            .iter()
+            .any(|it| it.rule.limit.is_about_machine())
     }
 
-    /// Whether every limit that could be read is kept.
+    /// Whether no limit is exceeded, except for those that could not be checked.
     #[must_use]
     pub fn is_satisfied(&self) -> bool {
         self.shortages.is_empty()
     }
 
-    /// The bytes on disk that are known to have been freed.
+    /// Returns the disk space that was freed, as far as it is known, in bytes.
     #[must_use]
     pub fn freed_disk(&self) -> u64 {
         self.freed.iter().map(|it| it.footprint.disk.known()).sum()
     }
 }
 
-/// One line, for the log: `freed 3 (1.5 GiB on disk), failed 0, slow 0, in use 4, ...`.
+/// One line for the log: `freed 3 (1.5 GiB on disk), failed 0, slow 0, in use 4, ...`.
 impl fmt::Display for CollectionReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -84,74 +105,76 @@ impl fmt::Display for CollectionReport {
 /// A resource that was disposed of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Freed {
-    /// Its name.
+pub struct FreedResource {
+    /// The name of the resource.
     pub name: String,
-    /// Its class.
+    /// The cost class of the resource.
     pub class: CostClass,
-    /// What it took.
+    /// The space that was freed.
     pub footprint: Footprint,
-    /// Why it went.
+    /// The reason of the eviction.
     pub reason: EvictionReason,
 }
 
-/// A resource that could not be disposed of.
+/// A disposal that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Failed {
-    /// Its name.
+pub struct FailedDisposal {
+    /// The name of the resource.
     pub name: String,
-    /// What went wrong, with all causes.
+    /// The error with all its causes.
     pub error: String,
-    /// How often it has failed by now; 0 if something outside of this process uses it.
+    /// The number of failures so far; 0 if the resource is in use outside this process.
     pub failures: u32,
-    /// When it is tried again.
+    /// The delay until the retry.
     pub retry_in: Duration,
 }
 
-/// A resource whose disposal takes long.
+/// A disposal that exceeded the soft timeout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Slow {
-    /// Its name.
+pub struct SlowDisposal {
+    /// The name of the resource.
     pub name: String,
-    /// How long it had been going on when the collection went on without it.
+    /// The soft timeout.
     pub after: Duration,
 }
 
-/// A limit that is passed.
+/// A limit that is exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Shortage {
     /// The limit.
     pub rule: Rule,
-    /// By how much: bytes, inodes, resources or percent.
+    /// The excess in bytes, inodes, resources or percent.
     pub missing: u64,
 }
 
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let missing = self.rule.limit.amount(self.missing);
+        let missing = self.rule.limit.format_amount(self.missing);
         match self.rule.limit {
             Limit::MemoryStall => write!(f, "{} is {missing} too high", self.rule),
-            limit if limit.is_floor() => write!(f, "{} is {missing} below its floor", self.rule),
-            _ => write!(f, "{} is {missing} above its ceiling", self.rule),
+            limit if limit.is_about_machine() => {
+                write!(f, "{} is {missing} below the minimum", self.rule)
+            }
+            _ => write!(f, "{} is {missing} above the maximum", self.rule),
         }
     }
 }
 
-/// A limit that was not looked at.
+/// A limit that was not checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Skipped {
+pub struct SkippedRule {
     /// The limit.
     pub rule: Rule,
-    /// Why its statistic could not be read.
+    /// The reason its statistic could not be read.
     pub reason: String,
 }
 
-impl fmt::Display for Skipped {
+impl fmt::Display for SkippedRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} was skipped: {}", self.rule, self.reason)
+        write!(f, "{} was not checked: {}", self.rule, self.reason)
     }
 }

@@ -1,18 +1,19 @@
-//! Room on disk that is promised to somebody.
+//! Disk space that is kept free for a future write.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::Shortage;
 use crate::amount::Bytes;
+use crate::report::Shortage;
 
-/// Room for so many bytes, kept free for its holder until this is dropped.
+/// Disk space that the collector keeps free until this is dropped.
 ///
-/// The collector adds what is reserved to its floors. What has been written is no longer free, so tell
-/// with [`written`](Self::written), or it counts twice.
+/// The collector adds reserved bytes to the minimum of free disk. Bytes that have been written are no
+/// longer free: report them with [`written`](Self::written), or they count twice.
 #[derive(Debug)]
 pub struct Reservation {
+    /// The sum of all reservations of the collector.
     reserved: Arc<AtomicU64>,
     bytes: u64,
 }
@@ -26,13 +27,13 @@ impl Reservation {
         }
     }
 
-    /// How much is still kept free.
+    /// Returns the number of bytes that are still kept free.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Tells that so many of the bytes are on disk now. More than were reserved is fine.
+    /// Subtracts bytes that are on disk now, at most the remaining ones.
     pub fn written(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
@@ -46,33 +47,34 @@ impl Drop for Reservation {
     }
 }
 
-/// There is not enough room, and no more can be made now.
+/// The disk space cannot be freed now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReserveError {
-    /// What was asked for.
+    /// The requested bytes.
     pub bytes: u64,
-    /// The limit that is in the way, and what would still be missing if all went that is idle.
+    /// The exceeded limit, and the bytes missing even after the eviction of everything idle.
     pub shortage: Shortage,
-    /// The most bytes that the disk could ever hold above its floor.
+    /// The size of the disk above its minimum of free space, in bytes.
     pub capacity: u64,
-    /// How many resources are in use, here or by something outside of this process.
+    /// The number of resources in use, by this process or outside of it.
     pub in_use: u64,
-    /// How many could not be freed.
+    /// The number of resources that could not be freed.
     pub quarantined: u64,
-    /// Bytes that others have reserved and not written yet.
+    /// The bytes reserved by others and not yet written.
     pub reserved: u64,
 }
 
 impl ReserveError {
-    /// Whether it can work later without anybody's help: when what is in use, quarantined or reserved is
-    /// free. What the disk cannot hold at all is none of that.
+    /// Whether a retry may succeed once resources in use, quarantined resources or reservations are freed.
+    ///
+    /// `false` if the request exceeds the capacity of the disk.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.fits() && (self.in_use > 0 || self.quarantined > 0 || self.reserved > 0)
+        self.fits_on_disk() && (self.in_use > 0 || self.quarantined > 0 || self.reserved > 0)
     }
 
-    fn fits(&self) -> bool {
+    fn fits_on_disk(&self) -> bool {
         self.bytes <= self.capacity
     }
 }
@@ -81,19 +83,23 @@ impl std::error::Error for ReserveError {}
 
 impl fmt::Display for ReserveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no room for {} on disk", Bytes(self.bytes))?;
-        if !self.fits() {
-            let capacity = Bytes(self.capacity);
+        write!(
+            f,
+            "not enough disk space to reserve {}: ",
+            Bytes(self.bytes)
+        )?;
+        if !self.fits_on_disk() {
             return write!(
                 f,
-                ", which can hold {capacity} above its floor; \
-                 lower the floor, or give the worker a larger disk"
+                "the disk holds at most {} above its minimum of free space; \
+                 lower the minimum, or use a larger disk",
+                Bytes(self.capacity)
             );
         }
         write!(
             f,
-            ": {} are missing, {} resources are in use, {} could not be freed and {} are reserved by others; \
-             wait until tasks end, lower the floor, or give the worker a larger disk",
+            "{} missing (resources in use: {}, quarantined: {}, reserved by others: {}); \
+             wait until tasks end, lower the minimum of free space, or use a larger disk",
             Bytes(self.shortage.missing),
             self.in_use,
             self.quarantined,

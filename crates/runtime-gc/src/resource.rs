@@ -1,22 +1,27 @@
-//! The count of users that every disposable resource embeds.
+//! The use count that every disposable resource embeds.
 
 use std::fmt;
-use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::Disposable;
-use crate::moment::Moment;
-use crate::registry::Link;
+use crate::coarse_instant::CoarseInstant;
 use crate::sys::{AtomicI64, Ordering};
-use crate::uses::{Claim, Left, Uses};
+use crate::use_count::UseCount;
 
-/// How many use a resource, and when the last of them left.
+/// Identifies a registered resource to its tracker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceId {
+    pub(crate) slot: usize,
+    /// Slots are reused, serial numbers are not.
+    pub(crate) serial: u64,
+}
+
+/// The number of users of a resource and the time of last use.
 ///
-/// Every [`Disposable`] holds one. A clone is the same count. A resource with users is never disposed
-/// of, and one that is being disposed of gets no new user.
+/// Every [`Disposable`](crate::Disposable) holds one. A clone refers to the same count. A resource with
+/// users is never disposed of, and a resource that is being disposed of accepts no users.
 ///
 /// ```
 /// use runtime_gc::DisposableResource;
@@ -29,125 +34,130 @@ use crate::uses::{Claim, Left, Uses};
 /// ```
 #[derive(Clone)]
 pub struct DisposableResource {
-    state: Arc<State>,
+    state: Arc<ResourceState>,
 }
 
-struct State {
-    uses: Uses,
+struct ResourceState {
+    uses: UseCount,
+    /// A [`CoarseInstant`].
     last_used: AtomicI64,
-    /// Who to tell when the last user of a watched resource leaves.
-    link: Mutex<Option<Link>>,
+    registration: Mutex<Option<Registration>>,
+}
+
+/// The registry entry of a resource, to be notified when a watched resource becomes idle.
+#[derive(Clone)]
+pub(crate) struct Registration {
+    pub(crate) listener: Weak<dyn IdleListener>,
+    pub(crate) id: ResourceId,
+}
+
+/// Receives notifications about watched resources.
+pub(crate) trait IdleListener: Send + Sync {
+    /// A watched resource lost its last user.
+    fn on_idle(&self, id: ResourceId);
 }
 
 impl DisposableResource {
-    /// A count without users, last used now.
+    /// Creates a count without users, last used now.
     #[must_use]
     pub fn new() -> Self {
         Self::with_idle_time(Duration::ZERO)
     }
 
-    /// A count without users, last used so long ago: for what an earlier process left.
+    /// Creates a count without users, last used this long ago, for a resource that an earlier process left.
     #[must_use]
-    pub fn with_idle_time(ago: Duration) -> Self {
-        let state = State {
-            uses: Uses::new(),
-            last_used: AtomicI64::new(Moment::now().earlier(ago).0),
-            link: Mutex::new(None),
+    pub fn with_idle_time(idle: Duration) -> Self {
+        let state = ResourceState {
+            uses: UseCount::new(),
+            last_used: AtomicI64::new(CoarseInstant::now().earlier(idle).0),
+            registration: Mutex::new(None),
         };
         Self {
             state: Arc::new(state),
         }
     }
 
-    /// Adds a user, or tells with `false` that the resource is on its way out.
+    /// Adds a user. Returns `false` if the resource was discarded or is being disposed of.
     ///
-    /// It takes no lock. [`InUse`] does it with a guard.
+    /// Takes no lock. [`InUse`](crate::InUse) is the guard that releases on drop.
     #[must_use = "a resource that was not acquired must not be used"]
     #[inline]
     pub fn acquire(&self) -> bool {
-        self.state.uses.enter()
+        self.state.uses.acquire()
     }
 
-    /// Adds the only user. `false` if there is one, or the resource is on its way out.
+    /// Adds the only user. Returns `false` if there is one, or under the conditions of [`acquire`](Self::acquire).
     #[must_use = "a resource that was not acquired must not be used"]
     pub fn acquire_exclusive(&self) -> bool {
-        self.state.uses.enter_alone()
+        self.state.uses.acquire_exclusive()
     }
 
-    /// Takes a user away. With the last one, the resource is idle and was last used now, to a few milliseconds.
+    /// Removes a user. The last one makes the resource idle and sets its time of last use, to a few milliseconds.
     ///
     /// # Panics
     ///
-    /// If nobody has acquired it: a count that is wrong would make the resource immortal, or would
-    /// dispose of it under somebody's feet.
+    /// If the resource has no users. A wrong count would either keep the resource forever or dispose of it
+    /// while it is in use.
     #[inline]
     pub fn release(&self) {
-        if self.state.uses.leave(|| self.touch()) == Left::Watched {
-            self.tell_idle();
+        if self.state.uses.release(|| self.touch()) {
+            self.notify_idle();
         }
     }
 
-    /// How many use it now.
+    /// Returns the number of users.
     #[must_use]
     pub fn users(&self) -> u64 {
         self.state.uses.users()
     }
 
-    /// For how long nobody has used it; `None` while somebody does.
+    /// Returns the time since the last use, or `None` while the resource is in use.
     #[must_use]
     pub fn idle_for(&self) -> Option<Duration> {
-        (self.users() == 0).then(|| Moment::now().since(self.last_used()))
+        (self.users() == 0).then(|| CoarseInstant::now().duration_since(self.last_used()))
     }
 
-    /// Whether it gets no new user, because it was discarded or is being disposed of.
+    /// Whether new users are refused, because the resource was discarded or is being disposed of.
     #[must_use]
     pub fn is_retired(&self) -> bool {
         self.state.uses.is_retired()
     }
 
-    /// Only one thread at a time is the last user, and sees what the last one before it stored.
+    /// Sets the time of last use. Called by one thread at a time, which sees the previous value.
     fn touch(&self) {
-        let now = Moment::nearly_now();
+        let now = CoarseInstant::now_coarse();
+        // The coarse clock lags behind the precise one, and the LRU order relies on times that only grow.
         if now > self.last_used() {
             self.state.last_used.store(now.0, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn last_used(&self) -> Moment {
-        Moment(self.state.last_used.load(Ordering::Relaxed))
+    pub(crate) fn last_used(&self) -> CoarseInstant {
+        CoarseInstant(self.state.last_used.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn join(&self) {
-        self.state.uses.join();
+    pub(crate) fn uses(&self) -> &UseCount {
+        &self.state.uses
     }
 
-    pub(crate) fn claim(&self) -> Claim {
-        self.state.uses.claim()
+    /// Links the count to its registry entry. Returns `false` if it is registered already.
+    pub(crate) fn attach(&self, registration: Registration) -> bool {
+        let mut current = self.state.registration.lock();
+        current.is_none() && current.replace(registration).is_none()
     }
 
-    pub(crate) fn unclaim(&self) {
-        self.state.uses.unclaim();
-    }
-
-    pub(crate) fn retire(&self) -> bool {
-        self.state.uses.retire()
-    }
-
-    /// Ties the count to its place in a registry; `false` if it has one already.
-    pub(crate) fn tie(&self, link: Link) -> bool {
-        let mut place = self.state.link.lock();
-        place.is_none() && place.replace(link).is_none()
-    }
-
-    pub(crate) fn untie(&self) {
-        drop(self.state.link.lock().take());
+    pub(crate) fn detach(&self) {
+        drop(self.state.registration.lock().take());
     }
 
     #[cold]
-    fn tell_idle(&self) {
-        let link = self.state.link.lock().clone();
-        if let Some(link) = link {
-            link.idle();
+    fn notify_idle(&self) {
+        // Cloned, so that the registry is not called under this lock.
+        let registration = self.state.registration.lock().clone();
+        if let Some(Registration { listener, id }) = registration
+            && let Some(listener) = listener.upgrade()
+        {
+            listener.on_idle(id);
         }
     }
 }
@@ -164,68 +174,5 @@ impl fmt::Debug for DisposableResource {
             .field("users", &self.users())
             .field("retired", &self.is_retired())
             .finish_non_exhaustive()
-    }
-}
-
-/// A user of a resource: it can be used through this, and is released when this is dropped.
-///
-/// A clone is another user, and works also when the resource has been discarded meanwhile.
-#[derive(Debug)]
-pub struct InUse<T: Disposable + ?Sized> {
-    resource: Arc<T>,
-}
-
-impl<T: Disposable + ?Sized> InUse<T> {
-    /// Acquires the resource, or returns `None` if it is on its way out.
-    #[must_use]
-    pub fn new(resource: Arc<T>) -> Option<Self> {
-        let acquired = resource.resource().acquire();
-        acquired.then(|| Self { resource })
-    }
-
-    /// Acquires a resource that was just made, before it is registered.
-    ///
-    /// # Panics
-    ///
-    /// If it is on its way out, which nothing can be that no tracker knows.
-    #[must_use]
-    pub fn first(resource: Arc<T>) -> Self {
-        Self::new(resource).expect("a resource that was not registered was disposed of")
-    }
-
-    /// Acquires the resource if nobody else uses it, for those that only one may use at a time.
-    #[must_use]
-    pub fn exclusive(resource: Arc<T>) -> Option<Self> {
-        let acquired = resource.resource().acquire_exclusive();
-        acquired.then(|| Self { resource })
-    }
-
-    /// The resource, which stays in use only as long as this is.
-    #[must_use]
-    pub fn as_arc(&self) -> &Arc<T> {
-        &self.resource
-    }
-}
-
-impl<T: Disposable + ?Sized> Clone for InUse<T> {
-    fn clone(&self) -> Self {
-        self.resource.resource().join();
-        Self {
-            resource: Arc::clone(&self.resource),
-        }
-    }
-}
-
-impl<T: Disposable + ?Sized> Deref for InUse<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.resource
-    }
-}
-
-impl<T: Disposable + ?Sized> Drop for InUse<T> {
-    fn drop(&mut self) {
-        self.resource.resource().release();
     }
 }

@@ -1,25 +1,25 @@
-//! Names of the limits, and why a resource goes.
+//! The limits of the configuration by name, and the reasons of evictions.
 
 use std::fmt;
 
-use crate::CostClass;
 use crate::amount::Bytes;
+use crate::cost_class::CostClass;
 
-/// One limit of the configuration.
+/// A limit of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Rule {
-    /// The class that it is for, or all resources.
+    /// The class of the resources that the limit applies to, or `None` for all resources.
     pub class: Option<CostClass>,
-    /// What it limits.
+    /// The limited quantity.
     pub limit: Limit,
 }
 
-/// What a rule limits.
+/// The quantity that a rule limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Limit {
-    /// [`GcLimits::min_free_disk`](crate::GcLimits::min_free_disk), and what is reserved on top.
+    /// [`GcLimits::min_free_disk`](crate::GcLimits::min_free_disk), plus the reserved bytes.
     FreeDisk,
     /// [`GcLimits::min_free_inodes`](crate::GcLimits::min_free_inodes).
     FreeInodes,
@@ -36,28 +36,16 @@ pub enum Limit {
 }
 
 impl Limit {
-    fn name(self) -> &'static str {
-        match self {
-            Self::FreeDisk => "free disk",
-            Self::FreeInodes => "free inodes",
-            Self::AvailableMemory => "available memory",
-            Self::MemoryStall => "memory stall",
-            Self::TotalSize => "total size",
-            Self::Count => "count",
-            Self::Age => "age",
-        }
-    }
-
-    /// Whether it is about what the machine has left, not about what the resources take.
-    pub(crate) fn is_floor(self) -> bool {
+    /// Whether it limits the machine's statistics, as opposed to the sum of the resources.
+    pub(crate) fn is_about_machine(self) -> bool {
         matches!(
             self,
             Self::FreeDisk | Self::FreeInodes | Self::AvailableMemory | Self::MemoryStall
         )
     }
 
-    /// An amount in the unit of this limit, for people.
-    pub(crate) fn amount(self, amount: u64) -> String {
+    /// Formats an amount in the unit of this limit.
+    pub(crate) fn format_amount(self, amount: u64) -> String {
         match self {
             Self::FreeDisk | Self::AvailableMemory | Self::TotalSize => Bytes(amount).to_string(),
             Self::MemoryStall => format!("{amount}%"),
@@ -68,7 +56,15 @@ impl Limit {
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        f.pad(match self {
+            Self::FreeDisk => "free disk",
+            Self::FreeInodes => "free inodes",
+            Self::AvailableMemory => "available memory",
+            Self::MemoryStall => "memory stall",
+            Self::TotalSize => "total size",
+            Self::Count => "count",
+            Self::Age => "age",
+        })
     }
 }
 
@@ -81,17 +77,17 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Why a resource goes.
+/// The reason a resource is evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EvictionReason {
-    /// A limit was passed.
+    /// A limit is exceeded.
     Rule(Rule),
     /// Its owner discarded it.
     Discarded,
-    /// An earlier disposal failed.
+    /// The retry of a failed disposal.
     Retry,
-    /// All that is idle was asked for.
+    /// The eviction of everything idle was requested.
     Everything,
 }
 

@@ -1,10 +1,11 @@
-//! JSON schemas of what is written in a form of its own.
+//! JSON schemas of amounts, thresholds and durations.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::{Amount, Threshold};
+use crate::amount::Amount;
+use crate::threshold::Threshold;
 
 impl JsonSchema for Amount {
     fn schema_name() -> Cow<'static, str> {
@@ -13,7 +14,7 @@ impl JsonSchema for Amount {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A number, a size such as `20 GiB`, or a share such as `15%`.",
+            "description": "A number, a size such as `20 GiB`, or a percentage such as `15%`.",
             "type": ["integer", "string"],
             "minimum": 0,
         })
@@ -42,17 +43,17 @@ impl<T: JsonSchema> JsonSchema for Threshold<T> {
     }
 }
 
-/// How a time is written.
-pub(crate) struct Span;
+/// The text form of a duration.
+pub(crate) struct DurationText;
 
-impl JsonSchema for Span {
+impl JsonSchema for DurationText {
     fn schema_name() -> Cow<'static, str> {
-        "Span".into()
+        "DurationText".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "Seconds, or a time such as `90 s`, `5 min`, `12 h` or `7 d`.",
+            "description": "Seconds, or a duration such as `90 s`, `5 min`, `12 h` or `7 d`.",
             "type": ["integer", "string"],
             "minimum": 0,
         })

@@ -1,4 +1,4 @@
-//! What trackers, disposals and the collector share.
+//! The registry behind its lock, with everything that trackers and disposals share with the collector.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,45 +6,49 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, Semaphore, watch};
 
-use crate::collector::Outcome;
+use crate::amount::Amount;
+use crate::coarse_instant::CoarseInstant;
 use crate::config::GcConfig;
+use crate::cost_class::CostClass;
+use crate::policy::PolicyInput;
 use crate::registry::{ClassTotals, Entry, Registry};
-use crate::{Amount, CostClass, ResourceId};
+use crate::report::DisposalResult;
+use crate::resource::{IdleListener, ResourceId};
+use crate::rule::Rule;
+use crate::stats::Stats;
 
-/// How many entries are shown before others get the lock.
-const CHUNK: usize = 1024;
+/// The number of entries visited per acquisition of the registry's lock.
+const CHUNK_SIZE: usize = 1024;
 
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct SharedRegistry {
     pub(crate) config: GcConfig,
     registry: Mutex<Registry>,
     /// Wakes the background task.
-    pub(crate) trigger: Notify,
-    /// Counts the disposals that have ended, in whatever way, or are not counted on any more.
+    pub(crate) wake: Notify,
+    /// The number of disposals that ended or exceeded the soft timeout.
     pub(crate) settled: watch::Sender<u64>,
-    /// How slow disposals have ended, for the next report.
-    late: Mutex<Vec<Outcome>>,
-    /// Bytes on disk that somebody was promised and has not written yet.
+    /// The results of slow disposals, for the next report.
+    late_results: Mutex<Vec<DisposalResult>>,
+    /// Bytes on disk that are reserved and not yet written.
     pub(crate) reserved: Arc<AtomicU64>,
-    /// A place for each disposal that may run at a time.
-    pub(crate) places: Semaphore,
+    /// One permit per concurrent disposal.
+    pub(crate) disposal_permits: Semaphore,
 }
 
-impl Shared {
+impl SharedRegistry {
     pub(crate) fn new(config: GcConfig) -> Self {
-        let places = Semaphore::new(
-            config
-                .max_parallel_disposals
-                .clamp(1, Semaphore::MAX_PERMITS),
-        );
+        let permits = config
+            .max_parallel_disposals
+            .clamp(1, Semaphore::MAX_PERMITS);
         Self {
             config,
             registry: Mutex::default(),
-            trigger: Notify::new(),
+            wake: Notify::new(),
             settled: watch::Sender::new(0),
-            late: Mutex::default(),
+            late_results: Mutex::default(),
             reserved: Arc::default(),
-            places,
+            disposal_permits: Semaphore::new(permits),
         }
     }
 
@@ -52,47 +56,65 @@ impl Shared {
         self.registry.lock()
     }
 
-    /// Keeps how a disposal ended that no collection waits for, and has the background task tell.
-    pub(crate) fn ended_late(&self, outcome: Outcome) {
-        self.late.lock().push(outcome);
-        self.trigger.notify_one();
-    }
-
-    pub(crate) fn take_late(&self) -> Vec<Outcome> {
-        std::mem::take(&mut *self.late.lock())
-    }
-
     pub(crate) fn reserved(&self) -> u64 {
         self.reserved.load(Ordering::Acquire)
     }
 
-    /// Shows each entry, and lets others have the lock now and then.
-    pub(crate) fn look(&self, mut see: impl FnMut(&Entry)) {
+    pub(crate) fn policy_input<'a>(
+        &'a self,
+        stats: &'a Stats,
+        active: &'a [Rule],
+    ) -> PolicyInput<'a> {
+        PolicyInput {
+            config: &self.config,
+            stats,
+            totals: self.registry().totals,
+            reserved: self.reserved(),
+            now: CoarseInstant::now(),
+            active,
+        }
+    }
+
+    /// Keeps the result of a disposal that no collection waits for, and wakes the background task to report it.
+    pub(crate) fn add_late_result(&self, result: DisposalResult) {
+        self.late_results.lock().push(result);
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn take_late_results(&self) -> Vec<DisposalResult> {
+        std::mem::take(&mut *self.late_results.lock())
+    }
+
+    /// Visits all entries, and releases the lock now and then for others.
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(&Entry)) {
         let mut from = Some(0);
         while let Some(slot) = from {
             let registry = self.registry();
-            let (entries, next) = registry.chunk(slot, CHUNK);
-            entries.into_iter().for_each(&mut see);
+            let (entries, next) = registry.chunk(slot, CHUNK_SIZE);
+            entries.into_iter().for_each(&mut visit);
             from = next;
         }
     }
 
-    /// A watched resource has lost its last user.
-    pub(crate) fn idle(&self, id: ResourceId) {
-        self.registry().idle(id);
-        // It is watched because it is to go, or because a collection wanted it and could not have it.
-        self.trigger.notify_one();
-    }
-
-    /// Whether a ceiling is passed that can be judged without asking the system.
-    pub(crate) fn is_over_ceiling(&self, totals: &ClassTotals, class: CostClass) -> bool {
+    /// Whether a maximum is exceeded that can be checked without statistics.
+    pub(crate) fn exceeds_maximum(&self, totals: &ClassTotals, class: CostClass) -> bool {
         [None, Some(class)].into_iter().any(|class| {
             let limits = class.map_or(&self.config.limits, |class| self.config.class(class));
-            let have = totals.of(class);
-            let count = limits.max_count.filter(|threshold| threshold.trigger > 0);
-            let size = limits.max_total_size.map(|threshold| threshold.trigger);
-            count.is_some_and(|threshold| have.count > threshold.trigger)
-                || matches!(size, Some(Amount::Absolute(most)) if most > 0 && have.disk > most)
+            let actual = totals.of(class);
+            let count = limits.max_count.map_or(0, |threshold| threshold.trigger);
+            let size = match limits.max_total_size.map(|threshold| threshold.trigger) {
+                Some(Amount::Absolute(size)) => size,
+                Some(Amount::Percent(_)) | None => 0,
+            };
+            count > 0 && actual.count > count || size > 0 && actual.disk > size
         })
+    }
+}
+
+impl IdleListener for SharedRegistry {
+    fn on_idle(&self, id: ResourceId) {
+        self.registry().mark_idle(id);
+        // It is watched because it was discarded, or because a collection needed it.
+        self.wake.notify_one();
     }
 }

@@ -1,6 +1,4 @@
-//! The only place that names where atomics come from.
-//!
-//! Models swap them for loom's, so that every order of every access is tried.
+//! The source of atomics: std, or loom in the models.
 
 #[cfg(not(all(test, runtime_loom)))]
 pub(crate) use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! Amounts as people write them.
+//! The text form of amounts.
 
 use proptest::prelude::*;
 use runtime_gc::Amount;
@@ -19,7 +19,7 @@ const UNITS: [(&str, u64); 11] = [
 
 proptest! {
     #[test]
-    fn a_size_is_its_number_times_its_unit(
+    fn size_is_number_times_unit(
         number in prop_oneof![0_u64..5000, any::<u64>()],
         (unit, factor) in prop::sample::select(&UNITS[..]),
         space in " {0,2}",
@@ -27,12 +27,12 @@ proptest! {
         let parsed = format!("{space}{number}{space}{unit}{space}").parse();
         match number.checked_mul(factor) {
             Some(bytes) => prop_assert_eq!(parsed, Ok(Amount::Absolute(bytes))),
-            None => prop_assert!(parsed.is_err(), "it is too large"),
+            None => prop_assert!(parsed.is_err(), "the size overflows"),
         }
     }
 
     #[test]
-    fn a_share_is_between_nothing_and_all(percent in prop_oneof![0.0..=100.0, any::<f64>()], total: u64) {
+    fn percentage_is_at_most_the_total(percent in prop_oneof![0.0..=100.0, any::<f64>()], total: u64) {
         let parsed = format!("{percent}%").parse::<Amount>();
         prop_assert_eq!(parsed.is_ok(), (0.0..=100.0).contains(&percent));
         if let Ok(amount) = parsed {
@@ -43,7 +43,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_printed_is_read_again(amount in prop_oneof![
+    fn printed_amounts_are_parsed_back(amount in prop_oneof![
         any::<u64>().prop_map(Amount::Absolute),
         (0.0..=100.0).prop_map(Amount::Percent),
     ]) {
@@ -51,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_an_amount_that_can_be_printed_or_is_named_in_the_error(
+    fn parsing_arbitrary_text_does_not_panic(
         text in prop_oneof![".{0,12}", "[0-9.eE+-]{0,6} ?[%kKMGTiB]{0,4}"],
     ) {
         match text.parse::<Amount>() {

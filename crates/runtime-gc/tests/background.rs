@@ -1,4 +1,4 @@
-//! Collecting without being asked.
+//! The background task.
 
 mod support;
 
@@ -21,12 +21,14 @@ async fn seconds(seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_looks_at_the_interval() {
+async fn it_collects_at_the_interval() {
     let machine = Machine::new(500);
     let collector = GarbageCollector::new(config(), machine.clone());
     let _background = collector.start();
     seconds(1).await;
-    collector.tracker().register(Arc::new(machine.thing("a")));
+    collector
+        .tracker()
+        .register(Arc::new(machine.resource("a")));
     machine.set_free(0);
     seconds(58).await;
     assert_eq!(machine.disposals(), 0);
@@ -35,12 +37,14 @@ async fn it_looks_at_the_interval() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_looks_at_once_when_triggered() {
+async fn request_collects_at_once() {
     let machine = Machine::new(500);
     let collector = GarbageCollector::new(config(), machine.clone());
     let _background = collector.start();
     seconds(1).await;
-    collector.tracker().register(Arc::new(machine.thing("a")));
+    collector
+        .tracker()
+        .register(Arc::new(machine.resource("a")));
     machine.set_free(0);
     collector.tracker().request_collection();
     seconds(1).await;
@@ -48,7 +52,7 @@ async fn it_looks_at_once_when_triggered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn passing_a_ceiling_triggers_it() {
+async fn exceeding_a_maximum_collects_at_once() {
     let machine = Machine::new(500);
     let mut config = GcConfig::default();
     config.limits.max_count = Some(Threshold::at(2));
@@ -56,17 +60,19 @@ async fn passing_a_ceiling_triggers_it() {
     let _background = collector.start();
     seconds(1).await;
     for name in ["a", "b", "c"] {
-        collector.tracker().register(Arc::new(machine.thing(name)));
+        collector
+            .tracker()
+            .register(Arc::new(machine.resource(name)));
     }
     seconds(1).await;
     assert_eq!(machine.order(), ["a"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_discarded_or_becomes_idle_under_pressure_goes_at_once() {
+async fn needed_resource_is_evicted_when_idle() {
     let machine = Machine::new(0);
     let collector = GarbageCollector::new(config(), machine.clone());
-    let busy = Arc::new(machine.thing("busy"));
+    let busy = Arc::new(machine.resource("busy"));
     let user = InUse::first(busy.clone());
     collector.tracker().register(busy);
     let _background = collector.start();
@@ -74,30 +80,37 @@ async fn what_is_discarded_or_becomes_idle_under_pressure_goes_at_once() {
     drop(user);
     seconds(1).await;
     assert_eq!(machine.order(), ["busy"]);
-    let id = collector
-        .tracker()
-        .register(Arc::new(machine.thing("discarded")));
-    collector.tracker().discard(id);
-    seconds(1).await;
-    assert_eq!(machine.order(), ["busy", "discarded"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_tried_again_before_the_interval() {
+async fn discarded_is_disposed_of_at_once() {
+    let machine = Machine::new(500);
+    let collector = GarbageCollector::new(config(), machine.clone());
+    let _background = collector.start();
+    seconds(1).await;
+    let tracker = collector.tracker();
+    let id = tracker.register(Arc::new(machine.resource("discarded")));
+    tracker.discard(id);
+    seconds(1).await;
+    assert_eq!(machine.order(), ["discarded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_precedes_the_interval() {
     let machine = Machine::new(0);
     let collector = GarbageCollector::new(config(), machine.clone());
-    let thing = Arc::new(machine.thing("stuck").does(Behaviour::Fails(2)));
-    collector.tracker().register(thing.clone());
+    let resource = Arc::new(machine.resource("stuck").behaviour(Behaviour::Fails(2)));
+    collector.tracker().register(resource.clone());
     let _background = collector.start();
     seconds(6).await;
-    assert_eq!(thing.calls(), 2);
+    assert_eq!(resource.calls(), 2);
     seconds(10).await;
-    assert_eq!((thing.calls(), machine.disposals()), (3, 1));
+    assert_eq!((resource.calls(), machine.disposals()), (3, 1));
 }
 
-/// A task fills the disk and nothing can be freed. The worker has to live on, and to say so once.
+/// A task fills the disk and nothing can be evicted. The worker must continue, and report it once.
 #[tokio::test(start_paused = true)]
-async fn a_full_disk_that_nothing_helps_is_reported_once_and_again_when_it_changes() {
+async fn persistent_shortage_is_reported_once() {
     let machine = Machine::new(0);
     let reports = Arc::new(Mutex::new(Vec::<CollectionReport>::new()));
     let listener = {
@@ -105,29 +118,32 @@ async fn a_full_disk_that_nothing_helps_is_reported_once_and_again_when_it_chang
         move |report: &CollectionReport| reports.lock().unwrap().push(report.clone())
     };
     let collector = GarbageCollector::with_listener(config(), machine.clone(), listener);
-    let busy = Arc::new(machine.thing("busy"));
+    let busy = Arc::new(machine.resource("busy"));
     let user = InUse::first(busy.clone());
     collector.tracker().register(busy);
     let background = collector.start();
     seconds(3600).await;
-    assert!(machine.reads() > 50, "it goes on looking");
-    let told = |at: usize| reports.lock().unwrap()[at].clone();
+    assert!(machine.reads() > 50, "it continues to collect");
+    let reported = |at: usize| reports.lock().unwrap()[at].clone();
     assert_eq!(reports.lock().unwrap().len(), 1);
-    assert_eq!((told(0).can_claim(), told(0).in_use), (false, 1));
+    assert_eq!((reported(0).can_claim(), reported(0).in_use), (false, 1));
     drop(user);
     seconds(1).await;
     assert_eq!(reports.lock().unwrap().len(), 2);
-    assert_eq!((told(1).can_claim(), told(1).freed.len()), (true, 1));
+    assert_eq!(
+        (reported(1).can_claim(), reported(1).freed.len()),
+        (true, 1)
+    );
     background.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn stopping_lets_a_collection_come_to_its_end() {
+async fn stop_waits_for_the_collection() {
     let machine = Machine::new(0);
     let collector = GarbageCollector::new(config(), machine.clone());
     let slow = machine
-        .thing("slow")
-        .does(Behaviour::Takes(Duration::from_secs(5)));
+        .resource("slow")
+        .behaviour(Behaviour::Takes(Duration::from_secs(5)));
     collector.tracker().register(Arc::new(slow));
     let background = collector.start();
     seconds(1).await;
@@ -140,7 +156,7 @@ async fn stopping_lets_a_collection_come_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_it_ends_it() {
+async fn drop_ends_the_task() {
     let machine = Machine::new(0);
     let collector = GarbageCollector::new(config(), machine.clone());
     drop(collector.start());
@@ -149,7 +165,7 @@ async fn dropping_it_ends_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listener_that_panics_does_not_keep_a_caller_from_collecting_again() {
+async fn panicking_listener_does_not_block_collections() {
     let machine = Machine::new(0);
     let calls = Arc::new(AtomicUsize::new(0));
     let listener = {
@@ -167,6 +183,8 @@ async fn a_listener_that_panics_does_not_keep_a_caller_from_collecting_again() {
         tokio::spawn(async move { collector.collect().await })
     };
     assert!(first.await.is_err());
-    collector.tracker().register(Arc::new(machine.thing("a")));
+    collector
+        .tracker()
+        .register(Arc::new(machine.resource("a")));
     assert!(collector.collect().await.can_claim());
 }

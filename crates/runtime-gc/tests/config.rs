@@ -1,4 +1,4 @@
-//! Settings as people write them.
+//! The serde form of the configuration.
 
 #![cfg(feature = "serde")]
 
@@ -13,12 +13,12 @@ fn read(config: Value) -> Result<GcConfig, String> {
 }
 
 #[test]
-fn an_empty_configuration_is_the_default() {
+fn empty_configuration_is_the_default() {
     assert_eq!(read(json!({})), Ok(GcConfig::default()));
 }
 
 #[test]
-fn all_settings_can_be_written() {
+fn all_keys_are_read() {
     let config = read(json!({
         "limits": {
             "minFreeDisk": { "trigger": "10%", "target": "20 GiB" },
@@ -65,7 +65,7 @@ fn all_settings_can_be_written() {
 }
 
 #[test]
-fn what_is_wrong_is_said_in_words() {
+fn errors_name_the_expected_form() {
     let check = |config: Value, part: &str| {
         let error = read(config).unwrap_err();
         assert!(error.contains(part), "{error}");
@@ -81,7 +81,7 @@ fn what_is_wrong_is_said_in_words() {
     );
     check(
         json!({ "limits": { "minFreeDisk": [1] } }),
-        "expected a limit, or",
+        "expected a trigger, or",
     );
     check(
         json!({ "limits": { "minFreeDisk": { "trigger": 1, "at": 2 } } }),
@@ -97,7 +97,7 @@ fn what_is_wrong_is_said_in_words() {
 
 proptest! {
     #[test]
-    fn an_amount_that_is_written_is_read_as_the_same(bytes: u64, percent in 0.0..=100.0_f64) {
+    fn written_amounts_are_read_back(bytes: u64, percent in 0.0..=100.0_f64) {
         for amount in [Amount::Absolute(bytes), Amount::Percent(percent)] {
             let json = serde_json::to_string(&amount).unwrap();
             prop_assert_eq!(serde_json::from_str::<Amount>(&json).unwrap(), amount);

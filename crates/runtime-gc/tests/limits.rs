@@ -1,4 +1,4 @@
-//! Each limit, alone: what sets it off, what goes for it, and where it comes to rest.
+//! Each limit alone: when it triggers, which resources it evicts, and where it stops.
 
 mod support;
 
@@ -17,12 +17,12 @@ fn limits(set: impl FnOnce(&mut GcLimits)) -> GcConfig {
     config
 }
 
-/// Resources named by their index, the first the least recently used.
+/// Registers resources named by their index, the first the least recently used.
 fn fill(machine: &Machine, collector: &GarbageCollector, count: u64, footprint: Footprint) {
     for index in 0..count {
-        let thing = machine.thing(&index.to_string()).footprint(footprint);
-        let thing = thing.with_idle_time(1000 - index);
-        collector.tracker().register(Arc::new(thing));
+        let resource = machine.resource(&index.to_string()).footprint(footprint);
+        let resource = resource.with_idle_time(1000 - index);
+        collector.tracker().register(Arc::new(resource));
     }
 }
 
@@ -39,7 +39,7 @@ fn bytes(amount: u64) -> Footprint {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_floor_in_percent_is_a_share_of_the_disk() {
+async fn percentage_refers_to_disk_size() {
     let machine = Machine::new(TOTAL / 20);
     let config = limits(|it| {
         it.min_free_disk = Some(Threshold::at(Amount::Percent(10.0)).target(Amount::Percent(25.0)))
@@ -51,13 +51,13 @@ async fn a_floor_in_percent_is_a_share_of_the_disk() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lack_of_inodes_frees_what_is_on_disk() {
+async fn low_inodes_evict_resources_on_disk() {
     let machine = Machine::new(TOTAL);
     machine.set_inodes(1000, 5);
     let config = limits(|it| it.min_free_inodes = Some(Threshold::at(Amount::Absolute(20))));
     let collector = GarbageCollector::new(config, machine.clone());
     let memory = machine
-        .thing("memory")
+        .resource("memory")
         .footprint(Footprint::memory(Size::Known(1)));
     collector
         .tracker()
@@ -74,7 +74,7 @@ async fn a_lack_of_inodes_frees_what_is_on_disk() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_system_that_counts_no_inodes_has_enough() {
+async fn zero_inodes_mean_no_limit() {
     let machine = Machine::new(TOTAL);
     let config = limits(|it| it.min_free_inodes = Some(Threshold::at(Amount::Percent(10.0))));
     let collector = GarbageCollector::new(config, machine.clone());
@@ -83,17 +83,17 @@ async fn a_file_system_that_counts_no_inodes_has_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lack_of_memory_frees_memory_and_no_disk() {
+async fn low_memory_evicts_memory_only() {
     let machine = Machine::new(TOTAL);
     machine.set_available(50);
     let config = limits(|it| it.min_available_memory = Some(Threshold::at(Amount::Absolute(200))));
     let collector = GarbageCollector::new(config, machine.clone());
     fill(&machine, &collector, 3, bytes(100));
     for name in ["first", "second", "third"] {
-        let thing = machine
-            .thing(name)
+        let resource = machine
+            .resource(name)
             .footprint(Footprint::memory(Size::Known(100)));
-        collector.tracker().register(Arc::new(thing));
+        collector.tracker().register(Arc::new(resource));
     }
     let report = collector.collect().await;
     assert_eq!(machine.order(), ["first", "second"]);
@@ -101,7 +101,7 @@ async fn a_lack_of_memory_frees_memory_and_no_disk() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stall_frees_a_little_memory_at_a_time() {
+async fn stall_evicts_one_batch_per_collection() {
     let machine = Machine::new(TOTAL);
     machine.set_stall(40);
     let mut config = limits(|it| it.max_memory_stall = Some(10.0));
@@ -113,14 +113,14 @@ async fn a_stall_frees_a_little_memory_at_a_time() {
     assert_eq!(
         collector.collect().await.freed.len(),
         2,
-        "the next one looks again"
+        "the next collection evicts another batch"
     );
     machine.set_stall(5);
     assert!(collector.collect().await.is_quiet());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_total_size_that_is_passed_is_brought_down_to_its_rest() {
+async fn total_size_is_reduced_to_its_target() {
     let machine = Machine::new(TOTAL);
     let config = limits(|it| {
         it.max_total_size = Some(Threshold::at(Amount::Absolute(450)).target(Amount::Absolute(250)))
@@ -135,24 +135,24 @@ async fn a_total_size_that_is_passed_is_brought_down_to_its_rest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_total_size_in_use_does_not_keep_the_worker_from_claiming() {
+async fn total_size_in_use_allows_claiming() {
     let machine = Machine::new(TOTAL);
     let config = limits(|it| it.max_total_size = Some(Threshold::at(Amount::Absolute(50))));
     let collector = GarbageCollector::new(config, machine.clone());
-    let thing = Arc::new(machine.thing("busy"));
-    let _user = InUse::first(thing.clone());
-    collector.tracker().register(thing);
+    let resource = Arc::new(machine.resource("busy"));
+    let _user = InUse::first(resource.clone());
+    collector.tracker().register(resource);
     let report = collector.collect().await;
     assert!(!report.is_satisfied() && report.can_claim());
     assert_eq!(report.shortages[0].missing, 50);
     assert_eq!(
         report.shortages[0].to_string(),
-        "total size is 50 B above its ceiling"
+        "total size is 50 B above the maximum"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_count_that_is_passed_lets_the_least_recently_used_go() {
+async fn excess_count_evicts_least_recently_used() {
     let machine = Machine::new(TOTAL);
     let config = limits(|it| it.max_count = Some(Threshold::at(3)));
     let collector = GarbageCollector::new(config, machine.clone());
@@ -162,14 +162,14 @@ async fn a_count_that_is_passed_lets_the_least_recently_used_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_used_for_too_long_goes_and_nothing_else() {
+async fn max_age_evicts_only_old_resources() {
     let machine = Machine::new(TOTAL);
     let config = limits(|it| it.max_age = Some(Duration::from_secs(60)));
     let collector = GarbageCollector::new(config, machine.clone());
     for (name, idle) in [("old", 100), ("young", 30)] {
         collector
             .tracker()
-            .register(Arc::new(machine.thing(name).with_idle_time(idle)));
+            .register(Arc::new(machine.resource(name).with_idle_time(idle)));
     }
     let report = collector.collect().await;
     assert_eq!(
@@ -182,7 +182,7 @@ async fn what_was_not_used_for_too_long_goes_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_of_a_class_takes_from_that_class_only() {
+async fn class_limit_evicts_only_that_class() {
     let machine = Machine::new(TOTAL);
     let mut config = GcConfig::default();
     config.expensive.max_count = Some(Threshold::at(1));
@@ -190,11 +190,11 @@ async fn the_limit_of_a_class_takes_from_that_class_only() {
     let collector = GarbageCollector::new(config, machine.clone());
     for class in CostClass::ALL {
         for age in [30, 20, 10] {
-            let thing = machine
-                .thing(&format!("{class} {age}"))
+            let resource = machine
+                .resource(&format!("{class} {age}"))
                 .class(class)
                 .with_idle_time(age);
-            collector.tracker().register(Arc::new(thing));
+            collector.tracker().register(Arc::new(resource));
         }
     }
     let report = collector.collect().await;
@@ -205,10 +205,10 @@ async fn the_limit_of_a_class_takes_from_that_class_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_share_of_an_unknown_disk_is_skipped_and_a_plain_size_is_not() {
+async fn only_percentages_need_disk_statistics() {
     for (limit, skipped) in [(Amount::Percent(1.0), 1), (Amount::Absolute(150), 0)] {
         let machine = Machine::new(TOTAL);
-        machine.break_statistics();
+        machine.break_stats();
         let config = limits(|it| it.max_total_size = Some(Threshold::at(limit)));
         let collector = GarbageCollector::new(config, machine.clone());
         fill(&machine, &collector, 2, bytes(100));
@@ -221,11 +221,11 @@ async fn a_share_of_an_unknown_disk_is_skipped_and_a_plain_size_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_floor_whose_statistic_is_missing_is_reported() {
+async fn every_unreadable_statistic_is_reported() {
     let machine = Machine::new(0);
     machine.set_stall(99);
     machine.set_available(0);
-    machine.break_statistics();
+    machine.break_stats();
     let config = limits(|it| {
         it.min_free_disk = Some(Threshold::at(Amount::Percent(50.0)));
         it.min_free_inodes = Some(Threshold::at(Amount::Percent(50.0)));
@@ -244,35 +244,35 @@ async fn every_floor_whose_statistic_is_missing_is_reported() {
     assert!(
         report
             .to_string()
-            .contains("free disk was skipped: the disk is on fire"),
+            .contains("free disk was not checked: the disk is on fire"),
         "{report}"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_of_stalls_is_reported_where_the_system_tells_of_none() {
+async fn missing_stall_statistic_is_reported() {
     let machine = Machine::new(TOTAL);
-    machine.tell_no_stall();
+    machine.hide_stall();
     let config = limits(|it| it.max_memory_stall = Some(1.0));
     let collector = GarbageCollector::new(config, machine.clone());
     let report = collector.collect().await;
     assert_eq!(
         report.skipped[0].to_string(),
-        "memory stall was skipped: the system does not tell how long it waits for memory"
+        "memory stall was not checked: the system does not report memory stalls"
     );
     assert!(report.can_claim());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resource_that_grew_counts_with_what_it_takes_now() {
+async fn refresh_updates_the_footprint() {
     let machine = Machine::new(TOTAL);
     let config = limits(|it| it.max_total_size = Some(Threshold::at(Amount::Absolute(500))));
     let collector = GarbageCollector::new(config, machine.clone());
-    let thing = Arc::new(machine.thing("grows"));
-    let id = collector.tracker().register(thing.clone());
+    let resource = Arc::new(machine.resource("grows"));
+    let id = collector.tracker().register(resource.clone());
     assert!(collector.collect().await.is_quiet());
-    thing.resize(Footprint::disk(Size::Known(600)));
-    assert!(collector.collect().await.is_quiet(), "nobody has told");
+    resource.resize(Footprint::disk(Size::Known(600)));
+    assert!(collector.collect().await.is_quiet(), "not refreshed yet");
     collector.tracker().refresh(id);
     let report = collector.collect().await;
     assert_eq!((report.freed.len(), report.freed_disk()), (1, 600));

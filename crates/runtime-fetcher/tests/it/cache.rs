@@ -237,7 +237,7 @@ async fn an_input_that_has_no_room_fails_before_a_byte_of_it_comes() {
     let error = error.expect_err("5 MiB are free");
     let text = error_chain(&error);
     assert!(
-        text.contains("no room for 8.0 MiB on disk: 3.0 MiB are missing"),
+        text.contains("not enough disk space to reserve 8.0 MiB: 3.0 MiB missing"),
         "{text}"
     );
     assert_eq!(

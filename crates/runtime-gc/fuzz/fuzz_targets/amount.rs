@@ -1,4 +1,4 @@
-//! No text makes the parser of amounts panic, and what it makes of one is printed so that it is read again.
+//! Parsing an amount does not panic, and a printed amount parses back to itself.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Collecting without being asked.
+//! The background task that collects.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::Inner;
+use super::core::Collector;
 
-/// The task that collects in the background. It ends when this is dropped.
+/// The handle of the background task, which ends when this is dropped.
 #[derive(Debug)]
 pub struct BackgroundCollector {
     stop: Option<oneshot::Sender<()>>,
@@ -16,22 +16,22 @@ pub struct BackgroundCollector {
 }
 
 impl BackgroundCollector {
-    pub(super) fn start(inner: Arc<Inner>) -> Self {
+    pub(super) fn start(collector: Arc<Collector>) -> Self {
         let (stop, stopped) = oneshot::channel();
         Self {
             stop: Some(stop),
-            task: tokio::spawn(keep_collecting(inner, stopped)),
+            task: tokio::spawn(run(collector, stopped)),
         }
     }
 
-    /// Lets a collection that runs come to its end, then ends the task.
+    /// Stops the task after the collection in progress.
     ///
     /// # Cancel safety
     ///
-    /// The task ends at once if the future is dropped.
+    /// The task is aborted if the future is dropped.
     pub async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {
-            // The task can only have ended by a panic, which it has told about.
+            // Both fail only if the task panicked, which the panic hook already reported.
             let _ = stop.send(());
             let _ = (&mut self.task).await;
         }
@@ -44,21 +44,21 @@ impl Drop for BackgroundCollector {
     }
 }
 
-async fn keep_collecting(inner: Arc<Inner>, mut stopped: oneshot::Receiver<()>) {
+async fn run(collector: Arc<Collector>, mut stopped: oneshot::Receiver<()>) {
     while stopped.try_recv().is_err() {
-        inner.collect().await;
-        let wake = wake_at(&inner);
+        collector.collect().await;
+        let next = next_collection(&collector);
         tokio::select! {
-            () = sleep_until(wake) => {}
-            () = inner.shared.trigger.notified() => {}
+            () = sleep_until(next) => {}
+            () = collector.shared.wake.notified() => {}
             _ = &mut stopped => return,
         }
     }
 }
 
-/// When to look again: after the interval, or when the first failure is to be tried again.
-fn wake_at(inner: &Inner) -> Instant {
-    let interval = Instant::now() + inner.shared.config.interval;
-    let retry = inner.shared.registry().next_retry();
+/// Returns the end of the interval, or the first retry of a failed disposal if that is earlier.
+fn next_collection(collector: &Collector) -> Instant {
+    let interval = Instant::now() + collector.shared.config.interval;
+    let retry = collector.shared.registry().next_retry();
     retry.map_or(interval, |retry| retry.min(interval))
 }

@@ -1,42 +1,42 @@
-//! One decision: what is needed now, and what goes for it.
+//! One decision of a collection: evaluates the limits and claims resources to dispose of.
 
 use tokio::time::Instant;
 
-use super::Inner;
-use crate::demand::{Demand, Demands, Situation};
-use crate::moment::Moment;
-use crate::pressure::Stats;
-use crate::registry::{ClassTotals, Gain, Kinds, Next, Registry, Victim, Want};
-use crate::shared::Shared;
-use crate::{EvictionReason, Rule};
+use super::core::Collector;
+use crate::policy::{Evaluation, Shortfall};
+use crate::registry::{ClassTotals, Filter, FootprintSum, Frees, Registry, Selection, Victim};
+use crate::rule::{EvictionReason, Rule};
+use crate::shared::SharedRegistry;
+use crate::stats::Stats;
 
-/// How many are chosen in one decision. Then the system is asked again.
-const BATCH: usize = 128;
-/// How many resources are looked at before others get the lock.
-const LOOKS: u32 = 64;
+/// The maximum number of victims per decision. Then the statistics are read again, which corrects for
+/// footprints that are unknown or wrong before too much is evicted.
+const MAX_VICTIMS: usize = 128;
+/// The maximum number of entries examined per acquisition of the registry's lock.
+const LOCK_BUDGET: u32 = 64;
 
-/// What a collection is for.
+/// The purpose of a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    Needed,
-    Everything,
+    MeetLimits,
+    EvictEverything,
 }
 
-/// What the decisions of one collection have in common.
+/// The state that the decisions of one collection share.
 #[derive(Debug)]
 pub(super) struct Collection {
     pub(super) purpose: Purpose,
-    /// A failure is tried again if its time has come by then, so at most once in a collection.
-    pub(super) began: Instant,
-    /// Rules that were found broken, which go on until they rest.
-    pub(super) active: Vec<Rule>,
+    /// Retries that are due by then take part, so each disposal is attempted at most once per collection.
+    pub(super) started: Instant,
+    /// Rules whose trigger was exceeded, so that the collection continues to their target.
+    active: Vec<Rule>,
 }
 
 impl Collection {
     pub(super) fn new(purpose: Purpose) -> Self {
         Self {
             purpose,
-            began: Instant::now(),
+            started: Instant::now(),
             active: Vec::new(),
         }
     }
@@ -50,145 +50,113 @@ impl Collection {
     }
 }
 
-/// What was decided.
+/// The result of one decision.
 #[derive(Debug, Default)]
 pub(super) struct Decision {
-    pub(super) chosen: Vec<(Victim, EvictionReason)>,
-    pub(super) demands: Demands,
-    /// There is a need, and disposals that others have begun may be what it takes.
-    pub(super) waits: bool,
+    pub(super) victims: Vec<(Victim, EvictionReason)>,
+    pub(super) evaluation: Evaluation,
+    /// A limit is exceeded, and disposals of other collections in progress may be enough.
+    pub(super) must_wait: bool,
 }
 
-impl Inner {
-    /// Asks the system once and claims what has to go for the demands that follow from it.
+impl Collector {
+    /// Reads the statistics once and claims the victims of the resulting shortfalls.
     pub(super) fn decide(&self, collection: &mut Collection) -> Decision {
-        self.consider(|readings| Choice::new(&self.shared).decide(readings, collection))
-    }
-
-    /// Asks the system once, and has a decision made by what it says while nobody else makes one.
-    pub(super) fn consider<T>(&self, decide: impl FnOnce(&Stats) -> T) -> T {
-        loop {
-            // What ended since the system was asked is in neither the readings nor the gain, so ask again.
-            let settled = *self.shared.settled.borrow();
-            let readings = self.pressure.read();
-            let _one_at_a_time = self.deciding.lock();
-            if settled == *self.shared.settled.borrow() {
-                return decide(&readings);
-            }
-        }
+        self.with_stats(|stats| DecisionBuilder::new(&self.shared).decide(stats, collection))
     }
 }
 
-/// A decision in the making.
-struct Choice<'a> {
-    shared: &'a Shared,
-    /// What frees disk and memory, begun by whoever.
-    coming: Gain,
-    /// What was chosen here and is still in the totals that demands were made from.
+struct DecisionBuilder<'a> {
+    shared: &'a SharedRegistry,
+    /// The sum of all disposals in progress, of this and other collections, and of the victims.
+    in_flight: FootprintSum,
+    /// The victims that are still part of the totals that the limits were evaluated with.
     chosen: ClassTotals,
     decision: Decision,
 }
 
-impl<'a> Choice<'a> {
-    fn new(shared: &'a Shared) -> Self {
+impl<'a> DecisionBuilder<'a> {
+    fn new(shared: &'a SharedRegistry) -> Self {
         Self {
             shared,
-            coming: shared.registry().in_flight,
+            in_flight: shared.registry().in_flight,
             chosen: ClassTotals::default(),
             decision: Decision::default(),
         }
     }
 
-    fn decide(mut self, readings: &Stats, collection: &mut Collection) -> Decision {
-        let others = self.coming.count > 0;
-        self.take_due(collection.began);
-        // Judged after that, since what is due has left the totals.
+    fn decide(mut self, stats: &Stats, collection: &mut Collection) -> Decision {
+        let others_in_flight = self.in_flight.count > 0;
+        self.take_due(collection.started);
+        // The limits are evaluated with totals that no longer include the victims so far.
         self.chosen = ClassTotals::default();
-        let demands = self.demands(readings, &collection.active);
-        demands.demands.iter().for_each(|it| self.satisfy(it));
-        let everything = collection.purpose == Purpose::Everything;
+        let evaluation = self
+            .shared
+            .policy_input(stats, &collection.active)
+            .evaluate();
+        evaluation.shortfalls.iter().for_each(|it| self.meet(it));
+        let everything = collection.purpose == Purpose::EvictEverything;
         if everything {
             self.take_everything();
         }
-        collection.activate(demands.rules());
-        self.decision.waits = others && (everything || demands.rules().next().is_some());
-        self.decision.demands = demands;
+        collection.activate(evaluation.rules());
+        self.decision.must_wait =
+            others_in_flight && (everything || evaluation.rules().next().is_some());
+        self.decision.evaluation = evaluation;
         self.decision
     }
 
-    fn demands(&self, readings: &Stats, active: &[Rule]) -> Demands {
-        let totals = self.shared.registry().totals;
-        Situation {
-            config: &self.shared.config,
-            readings,
-            totals,
-            reserved: self.shared.reserved(),
-            now: Moment::now(),
-            active,
-        }
-        .demands()
-    }
-
-    /// What was discarded, and failures whose time has come.
+    /// Takes discarded resources and retries that are due, which are needed for no limit.
     fn take_due(&mut self, by: Instant) {
-        self.take(
-            |registry, budget| registry.next_due(by, budget),
-            None,
-            |_| false,
-        );
+        let select = |registry: &mut Registry, budget: &mut _| registry.select_due(by, budget);
+        self.take(select, None, |_| false);
     }
 
     fn take_everything(&mut self) {
-        let want = Want {
+        let filter = Filter {
             class: None,
-            kinds: Kinds::Any,
-            before: None,
+            frees: Frees::Anything,
+            last_used_before: None,
         };
-        self.take(
-            |registry, budget| registry.next(&want, budget),
-            Some(EvictionReason::Everything),
-            |_| false,
-        );
+        let select = |registry: &mut Registry, budget: &mut _| registry.select(&filter, budget);
+        self.take(select, Some(EvictionReason::Everything), |_| false);
     }
 
-    fn satisfy(&mut self, demand: &Demand) {
-        let want = demand.want();
-        let most_unknown = self.shared.config.max_parallel_disposals.max(1) as u64;
-        self.take(
-            |registry, budget| registry.next(&want, budget),
-            Some(EvictionReason::Rule(demand.rule)),
-            |choice| {
-                let chosen = choice.chosen.of(demand.rule.class);
-                demand.is_met(&choice.coming, chosen, most_unknown)
-            },
-        );
+    fn meet(&mut self, shortfall: &Shortfall) {
+        let filter = shortfall.filter();
+        let max_unknown = self.shared.config.max_parallel_disposals.max(1) as u64;
+        let select = |registry: &mut Registry, budget: &mut _| registry.select(&filter, budget);
+        self.take(select, Some(EvictionReason::Rule(shortfall.rule)), |it| {
+            let chosen = it.chosen.of(shortfall.rule.class);
+            shortfall.is_met(&it.in_flight, chosen, max_unknown)
+        });
     }
 
-    /// Takes one after the other until it is enough, there is no more, or the batch is full.
+    /// Takes victims until there are enough, none is left, or the decision is full.
     fn take(
         &mut self,
-        mut next: impl FnMut(&mut Registry, &mut u32) -> Next,
+        mut select: impl FnMut(&mut Registry, &mut u32) -> Selection,
         reason: Option<EvictionReason>,
-        enough: impl Fn(&Self) -> bool,
+        is_enough: impl Fn(&Self) -> bool,
     ) {
-        while self.decision.chosen.len() < BATCH && !enough(self) {
-            let mut budget = LOOKS;
-            let found = next(&mut self.shared.registry(), &mut budget);
-            match found {
-                Next::Victim(victim) => self.add(victim, reason),
-                Next::Pause => {}
-                Next::Nothing => return,
+        while self.decision.victims.len() < MAX_VICTIMS && !is_enough(self) {
+            let mut budget = LOCK_BUDGET;
+            let selection = select(&mut self.shared.registry(), &mut budget);
+            match selection {
+                Selection::Victim(victim) => self.add(victim, reason),
+                Selection::OutOfBudget => {}
+                Selection::Exhausted => return,
             }
         }
     }
 
     fn add(&mut self, victim: Victim, reason: Option<EvictionReason>) {
-        self.coming.add(&victim.footprint);
+        self.in_flight.add(&victim.footprint);
         self.chosen.add(victim.class, &victim.footprint);
         let reason = reason.unwrap_or(match victim.failures {
             0 => EvictionReason::Discarded,
             _ => EvictionReason::Retry,
         });
-        self.decision.chosen.push((victim, reason));
+        self.decision.victims.push((victim, reason));
     }
 }

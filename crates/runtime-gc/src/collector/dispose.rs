@@ -1,4 +1,4 @@
-//! One disposal, which is a task of its own.
+//! One disposal, which runs on its own task.
 
 use std::error::Error;
 use std::pin::pin;
@@ -8,98 +8,85 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, timeout};
 
+use crate::disposable::DisposeError;
 use crate::registry::Victim;
-use crate::report::{Failed, Freed, Slow};
-use crate::shared::Shared;
-use crate::{CollectionReport, DisposeError, EvictionReason};
+use crate::report::{DisposalResult, FailedDisposal, FreedResource, SlowDisposal};
+use crate::rule::EvictionReason;
+use crate::shared::SharedRegistry;
 
-/// What came of a disposal.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    Freed(Freed),
-    Failed(Failed),
-    Slow(Slow),
-}
-
-impl Outcome {
-    pub(super) fn enter(self, report: &mut CollectionReport) {
-        match self {
-            Self::Freed(freed) => report.freed.push(freed),
-            Self::Failed(failed) => report.failed.push(failed),
-            Self::Slow(slow) => report.slow.push(slow),
-        }
-    }
-}
-
-/// A claimed resource. However this ends, the resource is settled: gone, or to be tried again.
+/// A disposal of a claimed resource.
+///
+/// Runs on its own task, so that it continues when the collection is dropped. However it ends, even by a
+/// panic or by the end of the runtime, the resource leaves the state `Disposing`: otherwise its space would
+/// count as about to be freed forever.
 #[derive(Debug)]
 pub(super) struct Disposal {
-    shared: Arc<Shared>,
+    shared: Arc<SharedRegistry>,
     victim: Victim,
     reason: EvictionReason,
-    /// The collection that waits; `None` once it takes too long.
-    done: Option<UnboundedSender<Outcome>>,
+    /// The collection that waits for the result; `None` after the soft timeout.
+    collection: Option<UnboundedSender<DisposalResult>>,
     is_settled: bool,
 }
 
 impl Disposal {
     pub(super) fn new(
-        shared: &Arc<Shared>,
+        shared: &Arc<SharedRegistry>,
         victim: Victim,
         reason: EvictionReason,
-        done: UnboundedSender<Outcome>,
+        collection: UnboundedSender<DisposalResult>,
     ) -> Self {
         Self {
             shared: Arc::clone(shared),
             victim,
             reason,
-            done: Some(done),
+            collection: Some(collection),
             is_settled: false,
         }
     }
 
     pub(super) async fn run(mut self) {
-        let (shared, disposable) = (
-            Arc::clone(&self.shared),
-            Arc::clone(&self.victim.disposable),
-        );
-        // The places are never closed.
-        let place = shared.places.acquire().await;
+        let shared = Arc::clone(&self.shared);
+        let disposable = Arc::clone(&self.victim.disposable);
+        // Fails only if the semaphore is closed, which it never is.
+        let permit = shared.disposal_permits.acquire().await;
         let limit = shared.config.dispose_timeout;
-        let mut work = pin!(timeout(limit, disposable.dispose()));
-        let ended = match timeout(shared.config.dispose_soft_timeout, &mut work).await {
-            Ok(ended) => ended,
+        let mut disposal = pin!(timeout(limit, disposable.dispose()));
+        let soft_limit = shared.config.dispose_soft_timeout;
+        let result = match timeout(soft_limit, &mut disposal).await {
+            Ok(result) => result,
             Err(_) => {
-                self.overdue();
-                drop(place);
-                work.await
+                self.exceed_soft_timeout();
+                // Returned early, or a few hanging disposals (a dead network mount) would block all others.
+                drop(permit);
+                disposal.await
             }
         };
-        match ended {
-            Ok(Ok(())) => self.gone(),
+        match result {
+            Ok(Ok(())) => self.freed(),
             Ok(Err(DisposeError::InUse)) => self.in_use_elsewhere(),
             Ok(Err(error)) => self.failed(error_chain(&error)),
-            Err(_) => self.failed(format!("took longer than {limit:?}")),
+            Err(_) => self.failed(format!("timed out after {limit:?}")),
         }
     }
 
-    /// Lets the collection go on, and others have the place.
-    fn overdue(&mut self) {
-        self.shared.registry().overdue(self.victim.id);
-        self.tell(Outcome::Slow(Slow {
+    /// Lets the collection continue with other resources.
+    fn exceed_soft_timeout(&mut self) {
+        self.shared.registry().mark_overdue(self.victim.id);
+        self.report(DisposalResult::Slow(SlowDisposal {
             name: self.name(),
             after: self.shared.config.dispose_soft_timeout,
         }));
-        self.done = None;
+        self.collection = None;
     }
 
-    fn gone(&mut self) {
-        let entry = self.shared.registry().disposed(self.victim.id);
-        // The entry may hold the last reference, and its destructor is foreign code.
+    fn freed(&mut self) {
+        let entry = self.shared.registry().end_disposal(self.victim.id);
+        // The entry may hold the last reference. Its destructor is foreign code and must run without the lock.
         if let Some(entry) = entry {
-            entry.resource.untie();
+            entry.resource.detach();
         }
-        self.settle(Outcome::Freed(Freed {
+        self.settle(DisposalResult::Freed(FreedResource {
             name: self.name(),
             class: self.victim.class,
             footprint: self.victim.footprint,
@@ -107,24 +94,25 @@ impl Disposal {
         }));
     }
 
+    /// Releases the claim. This is not a failure, so the delay does not grow.
     fn in_use_elsewhere(&mut self) {
         let retry_in = self.shared.config.retry_delay(1);
         let until = Instant::now() + retry_in;
-        self.shared
-            .registry()
-            .in_use_elsewhere(self.victim.id, until);
-        self.tell_failed(error_chain(&DisposeError::InUse), 0, retry_in);
+        let mut registry = self.shared.registry();
+        registry.mark_in_use_elsewhere(self.victim.id, until);
+        drop(registry);
+        self.settle_failed(error_chain(&DisposeError::InUse), 0, retry_in);
     }
 
     fn failed(&mut self, error: String) {
         let config = &self.shared.config;
         let retry_at = |failures| Instant::now() + config.retry_delay(failures);
-        let failures = self.shared.registry().failed(self.victim.id, retry_at);
-        self.tell_failed(error, failures, config.retry_delay(failures));
+        let failures = self.shared.registry().quarantine(self.victim.id, retry_at);
+        self.settle_failed(error, failures, config.retry_delay(failures));
     }
 
-    fn tell_failed(&mut self, error: String, failures: u32, retry_in: Duration) {
-        self.settle(Outcome::Failed(Failed {
+    fn settle_failed(&mut self, error: String, failures: u32, retry_in: Duration) {
+        self.settle(DisposalResult::Failed(FailedDisposal {
             name: self.name(),
             error,
             failures,
@@ -132,17 +120,18 @@ impl Disposal {
         }));
     }
 
-    fn settle(&mut self, outcome: Outcome) {
+    fn settle(&mut self, result: DisposalResult) {
         self.is_settled = true;
-        self.tell(outcome);
+        self.report(result);
     }
 
-    fn tell(&self, outcome: Outcome) {
-        match &self.done {
-            // Nobody listens when the collection was dropped.
-            Some(done) => drop(done.send(outcome)),
-            None => self.shared.ended_late(outcome),
+    fn report(&self, result: DisposalResult) {
+        match &self.collection {
+            // Fails if the collection was dropped, which loses the report only.
+            Some(collection) => drop(collection.send(result)),
+            None => self.shared.add_late_result(result),
         }
+        // After the registry was updated, which the collections that this wakes read.
         self.shared.settled.send_modify(|count| *count += 1);
     }
 
@@ -154,17 +143,17 @@ impl Disposal {
 impl Drop for Disposal {
     fn drop(&mut self) {
         if !self.is_settled {
-            let what = if std::thread::panicking() {
-                "panicked"
+            let error = if std::thread::panicking() {
+                "disposal panicked"
             } else {
-                "was cut off"
+                "disposal was cancelled"
             };
-            self.failed(format!("the disposal {what}"));
+            self.failed(error.to_owned());
         }
     }
 }
 
-/// An error with all its causes.
+/// Formats an error with all its causes.
 fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

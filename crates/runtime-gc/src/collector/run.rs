@@ -1,97 +1,102 @@
-//! One collection: decide, dispose, look again.
+//! One collection: decides and disposes until the limits hold, then reports.
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::Inner;
+use super::core::Collector;
 use super::decide::{Collection, Decision, Purpose};
 use super::dispose::Disposal;
-use crate::{CollectionReport, Rule};
+use crate::report::CollectionReport;
+use crate::rule::Rule;
 
-impl Inner {
-    pub(crate) async fn collect(&self) -> CollectionReport {
-        self.run(Purpose::Needed).await
+impl Collector {
+    pub(super) async fn collect(&self) -> CollectionReport {
+        self.run(Purpose::MeetLimits).await
     }
 
     pub(super) async fn collect_all(&self) -> CollectionReport {
-        self.shared.registry().hurry(Instant::now());
-        self.run(Purpose::Everything).await
+        self.shared.registry().expedite_retries(Instant::now());
+        self.run(Purpose::EvictEverything).await
     }
 
     async fn run(&self, purpose: Purpose) -> CollectionReport {
         let mut collection = Collection::new(purpose);
         let mut report = CollectionReport::default();
         let last = loop {
-            // Marked before the decision, so that nothing that ends after it is missed.
+            // Subscribed before the decision, so that no disposal that ends after it is missed.
             let mut settled = self.shared.settled.subscribe();
             let decision = self.decide(&mut collection);
-            if !decision.chosen.is_empty() {
+            if !decision.victims.is_empty() {
                 self.dispose(decision, &mut report).await;
-            } else if decision.waits {
-                // The sender lives as long as `self`.
+            } else if decision.must_wait {
+                // Fails only if the sender is dropped, which lives as long as `self`.
                 let _ = settled.changed().await;
             } else {
                 break decision;
             }
         };
-        self.finish(last, &collection, &mut report);
+        self.complete(last, &collection, &mut report);
         report
     }
 
+    /// Runs the disposals of a decision until each has ended or exceeded the soft timeout.
     async fn dispose(&self, decision: Decision, report: &mut CollectionReport) {
-        let (done, mut outcomes) = mpsc::unbounded_channel();
-        for (victim, reason) in decision.chosen {
-            let disposal = Disposal::new(&self.shared, victim, reason, done.clone());
+        let (sender, mut results) = mpsc::unbounded_channel();
+        for (victim, reason) in decision.victims {
+            let disposal = Disposal::new(&self.shared, victim, reason, sender.clone());
             let mut disposals = self.disposals.lock();
-            // Those that have ended are only counted here: what came of them was told by themselves.
+            // Removes ended tasks from the set. Their results were sent through the channel.
             while disposals.try_join_next().is_some() {}
             disposals.spawn(disposal.run());
         }
-        drop(done);
-        while let Some(outcome) = outcomes.recv().await {
-            outcome.enter(report);
+        // Otherwise the channel would never close.
+        drop(sender);
+        while let Some(result) = results.recv().await {
+            report.add(result);
         }
     }
 
-    fn finish(&self, last: Decision, collection: &Collection, report: &mut CollectionReport) {
-        let late = self.shared.take_late();
-        late.into_iter().for_each(|outcome| outcome.enter(report));
-        report.shortages = last.demands.shortages();
-        report.skipped = last.demands.skipped;
+    fn complete(&self, last: Decision, collection: &Collection, report: &mut CollectionReport) {
+        let late = self.shared.take_late_results();
+        late.into_iter().for_each(|result| report.add(result));
+        report.shortages = last.evaluation.shortages();
+        report.skipped = last.evaluation.skipped;
         let registry = self.shared.registry();
         (report.in_use, report.quarantined) = (registry.in_use, registry.quarantined);
         drop(registry);
-        report.duration = collection.began.elapsed();
-        self.tell(report);
+        report.duration = collection.started.elapsed();
+        self.publish(report);
     }
 
-    fn tell(&self, report: &CollectionReport) {
-        if !self.is_news(report) {
-            return debug!(%report, "nothing has changed");
+    /// Logs a report that has news and passes it to the listener.
+    fn publish(&self, report: &CollectionReport) {
+        if !self.has_news(report) {
+            return debug!(%report, "collection found no change");
         }
-        if report.failed.is_empty() && report.slow.is_empty() && complaints(report).next().is_none()
-        {
-            info!(%report, "collected");
+        if report.failed.is_empty() && report.slow.is_empty() && problems(report).next().is_none() {
+            info!(%report, "collection finished");
         } else {
-            warn!(%report, "collected, with trouble");
+            warn!(%report, "collection finished with problems");
         }
         if let Some(listener) = &self.listener {
             listener(report);
         }
     }
 
-    /// Whether something was done, or the complaints are not those of last time.
-    fn is_news(&self, report: &CollectionReport) -> bool {
-        let now: Vec<_> = complaints(report).collect();
-        let mut last = self.complaints.lock();
-        let changed = *last != now;
-        *last = now;
+    /// Whether there were disposals, or the problems differ from those of the last report.
+    ///
+    /// The background task runs each minute, and would otherwise log the same full disk each time.
+    fn has_news(&self, report: &CollectionReport) -> bool {
+        let problems: Vec<_> = problems(report).collect();
+        let mut last = self.last_problems.lock();
+        let changed = *last != problems;
+        *last = problems;
         changed || !report.freed.is_empty() || !report.failed.is_empty() || !report.slow.is_empty()
     }
 }
 
-fn complaints(report: &CollectionReport) -> impl Iterator<Item = Rule> {
+fn problems(report: &CollectionReport) -> impl Iterator<Item = Rule> {
     let shortages = report.shortages.iter().map(|it| it.rule);
     shortages.chain(report.skipped.iter().map(|it| it.rule))
 }

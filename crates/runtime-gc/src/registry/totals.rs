@@ -1,19 +1,21 @@
-//! Sums that are kept up to date, so that no decision has to add anything up.
+//! Running sums of footprints, so that no decision iterates over all resources.
 
-use crate::{CostClass, Footprint, Size};
+use crate::cost_class::CostClass;
+use crate::footprint::{Footprint, Size};
 
-/// How many resources there are, and how much of the disk they are known to take.
+/// The number of resources and their known disk space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) count: u64,
     pub(crate) disk: u64,
 }
 
-/// The totals of each class. What is being disposed of is not in them.
+/// The totals of each class, without disposals in progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ClassTotals([Totals; CostClass::ALL.len()]);
 
 impl ClassTotals {
+    /// Returns the totals of a class, or of all classes together.
     pub(crate) fn of(&self, class: Option<CostClass>) -> Totals {
         match class {
             Some(class) => self.0[class.index()],
@@ -37,23 +39,23 @@ impl ClassTotals {
     }
 }
 
-/// What will be free once the disposals that were begun are done.
+/// A sum of footprints.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Gain {
+pub(crate) struct FootprintSum {
     pub(crate) count: u64,
-    pub(crate) disk: Gained,
-    pub(crate) inodes: Gained,
-    pub(crate) memory: Gained,
+    pub(crate) disk: SizeSum,
+    pub(crate) inodes: SizeSum,
+    pub(crate) memory: SizeSum,
 }
 
-/// How much of one thing is known to be coming, and how many give an amount that is not known.
+/// A sum of sizes: the total of the known ones and the number of unknown ones.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Gained {
+pub(crate) struct SizeSum {
     pub(crate) known: u64,
     pub(crate) unknown: u64,
 }
 
-impl Gain {
+impl FootprintSum {
     pub(crate) fn add(&mut self, footprint: &Footprint) {
         self.count += 1;
         self.disk.add(footprint.disk);
@@ -69,7 +71,7 @@ impl Gain {
     }
 }
 
-impl Gained {
+impl SizeSum {
     fn add(&mut self, size: Size) {
         self.known += size.known();
         self.unknown += u64::from(size == Size::Unknown);

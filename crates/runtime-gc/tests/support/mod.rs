@@ -1,4 +1,4 @@
-//! What the tests of the collector share: a machine whose readings are set by hand, and resources on it.
+//! A simulated machine with settable statistics, and resources on it.
 
 #![expect(dead_code, reason = "each test program uses some of it")]
 
@@ -15,14 +15,14 @@ use runtime_gc::{
 
 pub(crate) const TOTAL: u64 = 1000;
 
-/// A machine with a disk and memory of 1000 bytes each. Disposing of a resource frees what it took.
+/// A machine with a disk and memory of 1000 bytes each. Disposing of a resource frees its footprint.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Machine {
-    state: Arc<State>,
+    state: Arc<MachineState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct MachineState {
     free: AtomicU64,
     available: AtomicU64,
     stall: AtomicU64,
@@ -30,7 +30,7 @@ struct State {
     free_inodes: AtomicU64,
     reads: AtomicUsize,
     broken: AtomicUsize,
-    tells_no_stall: AtomicBool,
+    is_stall_hidden: AtomicBool,
     disposals: AtomicUsize,
     order: Mutex<Vec<String>>,
 }
@@ -63,8 +63,8 @@ impl Machine {
         self.state.stall.store(percent, Ordering::SeqCst);
     }
 
-    pub(crate) fn tell_no_stall(&self) {
-        self.state.tells_no_stall.store(true, Ordering::SeqCst);
+    pub(crate) fn hide_stall(&self) {
+        self.state.is_stall_hidden.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn set_inodes(&self, total: u64, free: u64) {
@@ -72,7 +72,7 @@ impl Machine {
         self.state.free_inodes.store(free, Ordering::SeqCst);
     }
 
-    pub(crate) fn break_statistics(&self) {
+    pub(crate) fn break_stats(&self) {
         self.state.broken.store(1, Ordering::SeqCst);
     }
 
@@ -84,13 +84,13 @@ impl Machine {
         self.state.disposals.load(Ordering::SeqCst)
     }
 
-    /// The names of what was disposed of so far, in order.
+    /// Returns the names of the resources disposed of so far, in order.
     pub(crate) fn order(&self) -> Vec<String> {
         self.state.order.lock().unwrap().clone()
     }
 
-    pub(crate) fn thing(&self, name: &str) -> Thing {
-        Thing {
+    pub(crate) fn resource(&self, name: &str) -> TestResource {
+        TestResource {
             machine: self.clone(),
             resource: DisposableResource::new(),
             name: name.to_owned(),
@@ -114,9 +114,10 @@ impl SystemStats for Machine {
         let stall = self.state.stall.load(Ordering::SeqCst);
         let inodes = self.state.inodes.load(Ordering::SeqCst);
         let free_inodes = self.state.free_inodes.load(Ordering::SeqCst);
-        let memory = match self.state.tells_no_stall.load(Ordering::SeqCst) {
-            true => Memory::new(TOTAL, available),
-            false => Memory::new(TOTAL, available).with_stall(f64::from(stall as u32)),
+        let memory = if self.state.is_stall_hidden.load(Ordering::SeqCst) {
+            Memory::new(TOTAL, available)
+        } else {
+            Memory::new(TOTAL, available).with_stall(f64::from(stall as u32))
         };
         Stats::new(
             Stat::Known(Disk::new(TOTAL, self.free()).with_inodes(inodes, free_inodes)),
@@ -125,7 +126,7 @@ impl SystemStats for Machine {
     }
 }
 
-/// What a resource does when it is to go.
+/// The behaviour of a resource's disposal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Behaviour {
     Succeeds,
@@ -137,7 +138,7 @@ pub(crate) enum Behaviour {
     Takes(Duration),
 }
 
-pub(crate) struct Thing {
+pub(crate) struct TestResource {
     machine: Machine,
     resource: DisposableResource,
     name: String,
@@ -148,7 +149,7 @@ pub(crate) struct Thing {
     calls: AtomicUsize,
 }
 
-impl Thing {
+impl TestResource {
     pub(crate) fn class(mut self, class: CostClass) -> Self {
         self.class = class;
         self
@@ -163,13 +164,13 @@ impl Thing {
         *self.footprint.lock().unwrap() = footprint;
     }
 
-    /// Does this at the end of its disposal.
-    pub(crate) fn then(mut self, then: impl Fn() + Send + Sync + 'static) -> Self {
+    /// Sets a function to call at the end of the disposal.
+    pub(crate) fn after_disposal(mut self, then: impl Fn() + Send + Sync + 'static) -> Self {
         self.then = Some(Box::new(then));
         self
     }
 
-    pub(crate) fn does(mut self, behaviour: Behaviour) -> Self {
+    pub(crate) fn behaviour(mut self, behaviour: Behaviour) -> Self {
         self.behaviour = behaviour;
         self
     }
@@ -184,35 +185,37 @@ impl Thing {
     }
 }
 
-impl Thing {
-    fn give_back(&self) {
-        // What is of unknown size takes 100.
+impl TestResource {
+    fn free_footprint(&self) {
+        // An unknown size is 100.
         let amount = |size| match size {
             Size::None => 0,
             Size::Unknown => 100,
             Size::Known(amount) => amount,
         };
-        let (state, took) = (&self.machine.state, *self.footprint.lock().unwrap());
-        state.free.fetch_add(amount(took.disk), Ordering::SeqCst);
+        let (state, footprint) = (&self.machine.state, *self.footprint.lock().unwrap());
+        state
+            .free
+            .fetch_add(amount(footprint.disk), Ordering::SeqCst);
         state
             .available
-            .fetch_add(amount(took.memory), Ordering::SeqCst);
+            .fetch_add(amount(footprint.memory), Ordering::SeqCst);
         state
             .free_inodes
-            .fetch_add(amount(took.inodes), Ordering::SeqCst);
+            .fetch_add(amount(footprint.inodes), Ordering::SeqCst);
     }
 }
 
-impl std::fmt::Debug for Thing {
+impl std::fmt::Debug for TestResource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Thing")
+        f.debug_struct("TestResource")
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }
 
 #[async_trait]
-impl Disposable for Thing {
+impl Disposable for TestResource {
     fn resource(&self) -> &DisposableResource {
         &self.resource
     }
@@ -245,7 +248,7 @@ impl Disposable for Thing {
         }
         let state = &self.machine.state;
         state.disposals.fetch_add(1, Ordering::SeqCst);
-        self.give_back();
+        self.free_footprint();
         state.order.lock().unwrap().push(self.name.clone());
         if let Some(then) = &self.then {
             then();

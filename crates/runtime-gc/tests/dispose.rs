@@ -1,4 +1,4 @@
-//! Disposals that fail, hang, panic or come back, and everything else that goes on meanwhile.
+//! Disposals that fail, hang or panic, and concurrent operations.
 
 mod support;
 
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_gc::{Amount, EvictionReason, GarbageCollector, GcConfig, InUse, Threshold};
-use support::{Behaviour, Machine, Thing};
+use support::{Behaviour, Machine, TestResource};
 use tokio::time::{Instant, advance, sleep};
 
 fn collector(machine: &Machine) -> GarbageCollector {
@@ -15,14 +15,19 @@ fn collector(machine: &Machine) -> GarbageCollector {
     GarbageCollector::new(config, machine.clone())
 }
 
-fn add(machine: &Machine, collector: &GarbageCollector, name: &str, does: Behaviour) -> Arc<Thing> {
-    let thing = Arc::new(machine.thing(name).does(does));
-    collector.tracker().register(thing.clone());
-    thing
+fn add(
+    machine: &Machine,
+    collector: &GarbageCollector,
+    name: &str,
+    behaviour: Behaviour,
+) -> Arc<TestResource> {
+    let resource = Arc::new(machine.resource(name).behaviour(behaviour));
+    collector.tracker().register(resource.clone());
+    resource
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_reported_and_the_collection_goes_on() {
+async fn failure_does_not_end_the_collection() {
     let machine = Machine::new(0);
     let collector = collector(&machine);
     let stuck = add(&machine, &collector, "stuck", Behaviour::Fails(1));
@@ -33,28 +38,31 @@ async fn a_failure_is_reported_and_the_collection_goes_on() {
     assert_eq!((report.freed.len(), report.quarantined), (3, 1));
     let failed = &report.failed[0];
     assert_eq!((&*failed.name, failed.failures), ("stuck", 1));
-    assert_eq!(failed.error, "cannot be freed: the folder is stuck");
+    assert_eq!(failed.error, "disposal failed: the folder is stuck");
     assert!(report.can_claim());
-    assert!(InUse::new(stuck).is_none(), "nobody gets what is half gone");
+    assert!(
+        InUse::new(stuck).is_none(),
+        "a quarantined resource refuses users"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_tried_again_after_a_wait_that_doubles() {
+async fn retry_delay_doubles_with_each_failure() {
     let machine = Machine::new(0);
     let collector = collector(&machine);
     let stuck = add(&machine, &collector, "stuck", Behaviour::Fails(3));
-    let mut waits = Vec::new();
+    let mut delays = Vec::new();
     for calls in 1..=3 {
         let report = collector.collect().await;
         assert_eq!(stuck.calls(), calls);
-        waits.push(report.failed[0].retry_in.as_secs());
+        delays.push(report.failed[0].retry_in.as_secs());
         let wait = report.failed[0].retry_in;
         advance(wait - Duration::from_millis(10)).await;
         collector.collect().await;
-        assert_eq!(stuck.calls(), calls, "it is too early");
+        assert_eq!(stuck.calls(), calls, "too early for the retry");
         advance(Duration::from_millis(20)).await;
     }
-    assert_eq!(waits, [5, 10, 20]);
+    assert_eq!(delays, [5, 10, 20]);
     let report = collector.collect().await;
     assert_eq!(
         (report.freed.len(), report.freed[0].reason),
@@ -64,7 +72,7 @@ async fn a_failure_is_tried_again_after_a_wait_that_doubles() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_collection_of_everything_does_not_wait_for_the_next_try() {
+async fn collect_all_retries_at_once() {
     let machine = Machine::new(1000);
     let collector = collector(&machine);
     let stuck = add(&machine, &collector, "stuck", Behaviour::Fails(1));
@@ -74,12 +82,12 @@ async fn a_collection_of_everything_does_not_wait_for_the_next_try() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_goes_in_the_place_of_a_disposal_that_takes_long() {
+async fn slow_disposal_is_replaced_by_another() {
     let machine = Machine::new(0);
     let mut config = GcConfig::default();
     config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(300)));
     config.max_parallel_disposals = 1;
-    let (patience, timeout) = (config.dispose_soft_timeout, config.dispose_timeout);
+    let (soft_timeout, timeout) = (config.dispose_soft_timeout, config.dispose_timeout);
     let collector = GarbageCollector::new(config, machine.clone());
     add(&machine, &collector, "hangs", Behaviour::Hangs);
     for name in ["a", "b", "c"] {
@@ -88,11 +96,11 @@ async fn another_goes_in_the_place_of_a_disposal_that_takes_long() {
     }
     let start = Instant::now();
     let report = collector.collect().await;
-    assert_eq!(start.elapsed(), patience + Duration::from_secs(3));
+    assert_eq!(start.elapsed(), soft_timeout + Duration::from_secs(3));
     assert_eq!(machine.order(), ["a", "b", "c"]);
     assert_eq!(
         (&*report.slow[0].name, report.slow[0].after),
-        ("hangs", patience)
+        ("hangs", soft_timeout)
     );
     assert!(report.can_claim() && report.failed.is_empty());
 
@@ -100,11 +108,11 @@ async fn another_goes_in_the_place_of_a_disposal_that_takes_long() {
     let report = collector.collect().await;
     let failed = &report.failed[0];
     assert_eq!((&*failed.name, report.quarantined), ("hangs", 1));
-    assert_eq!(failed.error, format!("took longer than {timeout:?}"));
+    assert_eq!(failed.error, format!("timed out after {timeout:?}"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_disposal_that_ends_is_told_by_the_next_report_and_is_not_repeated() {
+async fn slow_disposal_ends_in_a_later_report() {
     let machine = Machine::new(0);
     let collector = collector(&machine);
     let takes = Behaviour::Takes(Duration::from_secs(60));
@@ -118,7 +126,7 @@ async fn a_slow_disposal_that_ends_is_told_by_the_next_report_and_is_not_repeate
     assert_eq!(
         (report.slow.len(), slow.calls()),
         (0, 1),
-        "nobody disposes of it twice"
+        "it is not disposed of twice"
     );
     sleep(Duration::from_secs(60)).await;
     let report = collector.collect().await;
@@ -127,7 +135,7 @@ async fn a_slow_disposal_that_ends_is_told_by_the_next_report_and_is_not_repeate
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_takes_long_to_go_counts_against_a_ceiling() {
+async fn slow_disposal_counts_against_maximum() {
     let machine = Machine::new(1000);
     let mut config = GcConfig::default();
     config.limits.max_count = Some(Threshold::at(2));
@@ -137,12 +145,12 @@ async fn what_takes_long_to_go_counts_against_a_ceiling() {
         add(&machine, &collector, name, Behaviour::Succeeds);
     }
     let report = collector.collect().await;
-    assert_eq!(machine.order(), ["a"], "there would be three else");
+    assert_eq!(machine.order(), ["a"], "the slow one still counts");
     assert!(report.is_satisfied());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_is_a_failure() {
+async fn panic_is_a_failure() {
     let machine = Machine::new(0);
     let collector = collector(&machine);
     add(&machine, &collector, "broken", Behaviour::Panics);
@@ -152,12 +160,12 @@ async fn a_panic_is_a_failure() {
     let report = collector.collect().await;
     assert_eq!(
         (report.freed.len(), &*report.failed[0].error),
-        (3, "the disposal panicked")
+        (3, "disposal panicked")
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_something_outside_uses_can_still_be_used_and_is_looked_at_again() {
+async fn in_use_elsewhere_stays_usable_until_recheck() {
     let machine = Machine::new(0);
     let collector = collector(&machine);
     let image = add(&machine, &collector, "image", Behaviour::UsedElsewhere);
@@ -166,19 +174,19 @@ async fn what_something_outside_uses_can_still_be_used_and_is_looked_at_again() 
         (image.calls(), report.failed[0].failures, report.quarantined),
         (1, 0, 0)
     );
-    drop(InUse::new(image.clone()).expect("it is left as it was"));
+    drop(InUse::new(image.clone()).expect("it is available again"));
     advance(Duration::from_secs(6)).await;
     collector.collect().await;
     assert_eq!(image.calls(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_discarded_goes_though_no_limit_is_passed() {
+async fn discarded_is_disposed_of_once_idle() {
     let machine = Machine::new(1000);
     let collector = collector(&machine);
     let (idle, busy) = (
-        Arc::new(machine.thing("idle")),
-        Arc::new(machine.thing("busy")),
+        Arc::new(machine.resource("idle")),
+        Arc::new(machine.resource("busy")),
     );
     let tracker = collector.tracker();
     let (idle_id, busy_id) = (
@@ -197,11 +205,11 @@ async fn what_was_discarded_goes_though_no_limit_is_passed() {
     drop((user, other));
     collector.collect().await;
     assert_eq!(machine.order(), ["idle", "busy"]);
-    assert!(!tracker.discard(busy_id), "it is gone");
+    assert!(!tracker.discard(busy_id), "it is not registered any more");
 }
 
 #[tokio::test(start_paused = true)]
-async fn registering_and_unregistering_wait_for_no_disposal() {
+async fn registration_does_not_wait_for_disposals() {
     let machine = Machine::new(0);
     let collector = collector(&machine);
     for name in ["a", "b", "c"] {
@@ -213,28 +221,31 @@ async fn registering_and_unregistering_wait_for_no_disposal() {
     });
     sleep(Duration::from_secs(1)).await;
     let tracker = collector.tracker();
-    let id = tracker.register(Arc::new(machine.thing("new")));
+    let id = tracker.register(Arc::new(machine.resource("new")));
     assert_eq!(tracker.count(), 4);
     assert!(tracker.unregister(id) && !tracker.unregister(id));
     assert!(!collection.is_finished());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_disposal_may_use_the_tracker() {
+async fn disposal_may_use_the_tracker() {
     let machine = Machine::new(0);
     let collector = collector(&machine);
     let tracker = collector.tracker();
-    let inner = tracker.register(Arc::new(machine.thing("layer")));
-    let outer = machine.thing("image").with_idle_time(10).then(move || {
-        tracker.discard(inner);
-    });
+    let inner = tracker.register(Arc::new(machine.resource("layer")));
+    let outer = machine
+        .resource("image")
+        .with_idle_time(10)
+        .after_disposal(move || {
+            tracker.discard(inner);
+        });
     collector.tracker().register(Arc::new(outer));
     collector.collect().await;
     assert_eq!(machine.order(), ["image", "layer"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_collection_that_is_dropped_leaves_nothing_half_done() {
+async fn disposals_survive_a_dropped_collection() {
     let machine = Machine::new(0);
     let collector = collector(&machine);
     let slow = Behaviour::Takes(Duration::from_secs(5));
@@ -246,19 +257,23 @@ async fn a_collection_that_is_dropped_leaves_nothing_half_done() {
         () = sleep(Duration::from_secs(1)) => {}
     }
     let report = collector.collect().await;
-    assert_eq!(machine.order(), ["a", "b", "c"], "what was begun went on");
+    assert_eq!(
+        machine.order(),
+        ["a", "b", "c"],
+        "disposals in progress continued"
+    );
     assert!(report.can_claim() && report.freed.is_empty());
 }
 
 #[test]
-fn a_runtime_that_ends_cuts_disposals_off_and_the_next_one_tries_again() {
+fn disposal_cancelled_by_runtime_is_retried() {
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_time().start_paused(true).build().unwrap()
     };
     let machine = Machine::new(0);
     let collector = collector(&machine);
-    let thing = add(&machine, &collector, "slow", Behaviour::HangsAtFirst);
+    let resource = add(&machine, &collector, "slow", Behaviour::HangsAtFirst);
     let first = runtime();
     first.block_on(async {
         tokio::select! {
@@ -269,39 +284,39 @@ fn a_runtime_that_ends_cuts_disposals_off_and_the_next_one_tries_again() {
     drop(first);
     runtime().block_on(async {
         let report = collector.collect_all().await;
-        assert_eq!((thing.calls(), report.freed.len()), (2, 1));
+        assert_eq!((resource.calls(), report.freed.len()), (2, 1));
     });
 }
 
 #[tokio::test(start_paused = true)]
 #[should_panic(expected = "registered twice")]
-async fn registering_a_resource_twice_is_a_bug_that_shows() {
+async fn registering_twice_panics() {
     let machine = Machine::new(0);
     let collector = collector(&machine);
-    let thing = Arc::new(machine.thing("once"));
-    collector.tracker().register(thing.clone());
-    collector.tracker().register(thing);
+    let resource = Arc::new(machine.resource("once"));
+    collector.tracker().register(resource.clone());
+    collector.tracker().register(resource);
 }
 
 #[test]
 #[should_panic(expected = "released a resource that was not acquired")]
-fn releasing_what_was_not_acquired_is_a_bug_that_shows() {
+fn releasing_without_acquiring_panics() {
     runtime_gc::DisposableResource::new().release();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_collector_that_is_gone_forgets_its_resources() {
+async fn dropped_collector_unregisters_resources() {
     let machine = Machine::new(0);
     let collector = collector(&machine);
-    let thing = add(&machine, &collector, "a", Behaviour::Succeeds);
+    let resource = add(&machine, &collector, "a", Behaviour::Succeeds);
     let tracker = collector.tracker();
     drop(collector);
-    assert_eq!((tracker.count(), thing.calls()), (0, 0));
-    let id = tracker.register(Arc::new(machine.thing("late")));
+    assert_eq!((tracker.count(), resource.calls()), (0, 0));
+    let id = tracker.register(Arc::new(machine.resource("late")));
     assert!(tracker.discard(id));
     assert_eq!(tracker.count(), 0);
     assert!(
         tracker.reserve(u64::MAX).await.is_ok(),
-        "nobody is there to refuse"
+        "no collector is left to refuse"
     );
 }

@@ -1,4 +1,4 @@
-//! How settings are written in a configuration.
+//! The serde forms of amounts, thresholds and durations.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,7 +8,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Amount, Threshold};
+use crate::amount::Amount;
+use crate::threshold::Threshold;
 
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -31,7 +32,7 @@ impl Visitor<'_> for AmountVisitor {
     type Value = Amount;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number, a size such as `20 GiB`, or a share such as `15%`")
+        f.write_str("a number, a size such as `20 GiB`, or a percentage such as `15%`")
     }
 
     fn visit_u64<E: de::Error>(self, amount: u64) -> Result<Amount, E> {
@@ -48,7 +49,7 @@ impl Visitor<'_> for AmountVisitor {
     }
 }
 
-/// A mark is written as its trigger alone, or as `{"trigger": .., "target": ..}`.
+/// The long form of a threshold. The short form is the trigger alone.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct TriggerAndTarget<T> {
@@ -101,9 +102,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ThresholdVisitor<T> {
     }
 }
 
-/// A time such as `90 s`, `5 min`, `12 h` or `7 d`; a number alone is seconds.
+/// A duration such as `90 s`, `5 min`, `12 h` or `7 d`. A plain number is in seconds.
 pub(crate) mod duration {
-    use super::{Deserializer, Duration, Serializer, Span};
+    use super::{Deserializer, Duration, DurationText, Serializer};
     use serde::{Deserialize as _, Serialize as _};
 
     pub(crate) fn serialize<S: Serializer>(
@@ -116,13 +117,13 @@ pub(crate) mod duration {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Duration, D::Error> {
-        Span::deserialize(deserializer).map(|span| span.0)
+        DurationText::deserialize(deserializer).map(|text| text.0)
     }
 }
 
-/// The same, if there is one.
+/// An optional duration, in the form of [`duration`].
 pub(crate) mod optional_duration {
-    use super::{Deserializer, Duration, Serializer, Span};
+    use super::{Deserializer, Duration, DurationText, Serializer};
     use serde::{Deserialize as _, Serialize as _};
 
     pub(crate) fn serialize<S: Serializer>(
@@ -135,38 +136,40 @@ pub(crate) mod optional_duration {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<Duration>, D::Error> {
-        Option::<Span>::deserialize(deserializer).map(|span| span.map(|span| span.0))
+        Option::<DurationText>::deserialize(deserializer).map(|text| text.map(|text| text.0))
     }
 }
 
-struct Span(Duration);
+struct DurationText(Duration);
 
-impl<'de> Deserialize<'de> for Span {
+impl<'de> Deserialize<'de> for DurationText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SpanVisitor)
+        deserializer.deserialize_any(DurationVisitor)
     }
 }
 
-struct SpanVisitor;
+struct DurationVisitor;
 
-impl Visitor<'_> for SpanVisitor {
-    type Value = Span;
+impl Visitor<'_> for DurationVisitor {
+    type Value = DurationText;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a time such as `90 s`, `5 min`, `12 h` or `7 d`")
+        f.write_str("a duration such as `90 s`, `5 min`, `12 h` or `7 d`")
     }
 
-    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Span, E> {
-        Ok(Span(Duration::from_secs(seconds)))
+    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<DurationText, E> {
+        Ok(DurationText(Duration::from_secs(seconds)))
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<DurationText, E> {
         let invalid = || E::invalid_value(de::Unexpected::Str(text), &self);
-        parse_span(text.trim()).map(Span).ok_or_else(invalid)
+        parse_duration(text.trim())
+            .map(DurationText)
+            .ok_or_else(invalid)
     }
 }
 
-fn parse_span(text: &str) -> Option<Duration> {
+fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit());
     let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
     let seconds = match unit.trim_start() {

@@ -1,47 +1,49 @@
-//! How much of the machine is left.
-
-#[cfg(target_os = "linux")]
-mod cgroup;
-#[cfg(target_os = "linux")]
-mod proc;
-mod system;
-
-pub use system::HostStats;
+//! The source of statistics, and their types.
 
 use std::fmt;
 
-/// Where the collector reads how much is left. Tests inject their own.
+/// The source of statistics. Tests inject their own.
 ///
-/// It is asked once for each decision of a collection, never once for each resource.
+/// Read once for each decision of a collection, not once for each resource.
 pub trait SystemStats: fmt::Debug + Send + Sync + 'static {
-    /// Reads everything. It may do a few system calls but must not wait for anything else.
+    /// Reads all statistics. A few system calls are fine; other blocking operations are not.
     fn read(&self) -> Stats;
 }
 
-/// What was read at one time.
+/// Statistics that were read at one time.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// The file system that resources are stored on.
+    /// The file system that stores the resources.
     pub disk: Stat<Disk>,
-    /// The machine's memory, or the control group's where that is smaller.
+    /// The memory of the machine, or of the control group if that is smaller.
     pub memory: Stat<Memory>,
 }
 
-/// A statistic, or why there is none. A rule whose statistic is missing is skipped, never taken as broken.
+impl Stats {
+    /// Creates statistics of disk and memory.
+    #[must_use]
+    pub const fn new(disk: Stat<Disk>, memory: Stat<Memory>) -> Self {
+        Self { disk, memory }
+    }
+}
+
+/// A statistic, or the reason it is missing.
+///
+/// A limit whose statistic is missing is skipped. Treating it as exceeded would evict everything.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Stat<T> {
-    /// It was read.
+    /// The statistic.
     Known(T),
-    /// This platform does not have it.
+    /// The platform does not provide it.
     #[default]
     Absent,
-    /// It could not be read, for this reason.
+    /// Reading it failed with this message.
     Failed(String),
 }
 
 impl<T> Stat<T> {
-    /// The statistic, if there is one.
+    /// Returns the statistic, if it is known.
     pub fn known(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),
@@ -49,7 +51,7 @@ impl<T> Stat<T> {
         }
     }
 
-    /// Why there is no statistic.
+    /// Returns the reason that the statistic is missing.
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Known(_) => None,
@@ -59,22 +61,22 @@ impl<T> Stat<T> {
     }
 }
 
-/// A file system.
+/// Statistics of a file system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Disk {
-    /// Bytes in all.
+    /// The size in bytes.
     pub total: u64,
-    /// Bytes that this user may still write.
+    /// The bytes available to this user.
     pub free: u64,
-    /// Inodes in all; 0 if the file system does not count them.
+    /// The number of inodes; 0 if the file system does not count them.
     pub inodes: u64,
-    /// Inodes that are left.
+    /// The number of free inodes.
     pub free_inodes: u64,
 }
 
 impl Disk {
-    /// A disk that does not count inodes.
+    /// Creates statistics of a disk without a count of inodes.
     #[must_use]
     pub const fn new(total: u64, free: u64) -> Self {
         Self {
@@ -85,7 +87,7 @@ impl Disk {
         }
     }
 
-    /// The same with inodes.
+    /// Sets the number of inodes and of free inodes.
     #[must_use]
     pub const fn with_inodes(mut self, inodes: u64, free: u64) -> Self {
         self.inodes = inodes;
@@ -94,20 +96,20 @@ impl Disk {
     }
 }
 
-/// Memory.
+/// Statistics of memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Memory {
-    /// Bytes in all.
+    /// The size in bytes.
     pub total: u64,
-    /// Bytes that can be had without swapping.
+    /// The bytes available without swapping.
     pub available: u64,
-    /// Percent of the last ten seconds that something waited for memory, where the system tells.
+    /// The percentage of the last ten seconds in which a process waited for memory, if the system reports it.
     pub stall: Option<f64>,
 }
 
 impl Memory {
-    /// Memory of a system that does not tell about stalls.
+    /// Creates statistics of memory without a stall percentage.
     #[must_use]
     pub const fn new(total: u64, available: u64) -> Self {
         Self {
@@ -117,18 +119,10 @@ impl Memory {
         }
     }
 
-    /// The same with a stall.
+    /// Sets the stall percentage.
     #[must_use]
     pub const fn with_stall(mut self, percent: f64) -> Self {
         self.stall = Some(percent);
         self
-    }
-}
-
-impl Stats {
-    /// Readings of a disk and of memory.
-    #[must_use]
-    pub const fn new(disk: Stat<Disk>, memory: Stat<Memory>) -> Self {
-        Self { disk, memory }
     }
 }

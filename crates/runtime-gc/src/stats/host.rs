@@ -1,12 +1,12 @@
-//! What the operating system says.
+//! The statistics of the machine that this process runs on.
 
 use std::path::{Path, PathBuf};
 
-use super::{Disk, Memory, Stat, Stats, SystemStats};
+use super::source::{Disk, Memory, Stat, Stats, SystemStats};
 
-/// Reads the disk of one folder, and memory.
+/// The statistics of the file system of a folder, and of memory.
 ///
-/// | | Linux | other Unix | elsewhere |
+/// | | Linux | other Unix | Windows |
 /// | --- | --- | --- | --- |
 /// | disk, inodes | `statvfs` | `statvfs` | absent |
 /// | memory | `/proc/meminfo`, and the limits of each cgroup v2 above this process | absent | absent |
@@ -19,7 +19,7 @@ pub struct HostStats {
 }
 
 impl HostStats {
-    /// Watches the file system that `folder` is on. Nothing is read yet.
+    /// Creates a source for the file system that contains `folder`, without reading it yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
@@ -38,15 +38,13 @@ impl SystemStats for HostStats {
     }
 }
 
-#[cfg(target_os = "linux")]
 impl HostStats {
+    #[cfg(target_os = "linux")]
     fn read_memory(&self) -> Stat<Memory> {
-        super::proc::memory(&self.root).map_or_else(Stat::Failed, Stat::Known)
+        super::linux_memory::read(&self.root).map_or_else(Stat::Failed, Stat::Known)
     }
-}
 
-#[cfg(not(target_os = "linux"))]
-impl HostStats {
+    #[cfg(not(target_os = "linux"))]
     fn read_memory(&self) -> Stat<Memory> {
         Stat::Absent
     }
@@ -55,6 +53,7 @@ impl HostStats {
 #[cfg(unix)]
 fn read_disk(folder: &Path) -> Stat<Disk> {
     match rustix::fs::statvfs(folder) {
+        // `f_bavail` and not `f_bfree`: blocks reserved for root are not available to a worker.
         Ok(stat) => Stat::Known(Disk {
             total: stat.f_blocks.saturating_mul(stat.f_frsize),
             free: stat.f_bavail.saturating_mul(stat.f_frsize),
@@ -75,24 +74,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_can_be_read() {
-        let readings = HostStats::new("/").read();
-        let disk = readings.disk.known().expect("statvfs works");
+    fn machine_can_be_read() {
+        let stats = HostStats::new("/").read();
+        let disk = stats.disk.known().expect("statvfs works");
         assert!(disk.total > 0 && disk.free <= disk.total);
-        let memory = readings.memory.known().expect("/proc/meminfo is there");
+        let memory = stats.memory.known().expect("/proc/meminfo exists");
         assert!(memory.total > 0 && memory.available <= memory.total);
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_a_failure_with_its_name() {
-        let readings = HostStats::new("/not/there").read();
-        assert!(matches!(readings.disk, Stat::Failed(reason) if reason.contains("/not/there")));
+    fn missing_folder_is_named_in_failure() {
+        let stats = HostStats::new("/not/there").read();
+        assert!(matches!(stats.disk, Stat::Failed(reason) if reason.contains("/not/there")));
     }
 
     #[test]
-    fn memory_that_cannot_be_read_is_a_failure() {
-        let mut pressure = HostStats::new("/");
-        pressure.root = PathBuf::from("/not/there");
-        assert!(matches!(pressure.read().memory, Stat::Failed(_)));
+    fn unreadable_memory_is_a_failure() {
+        let mut source = HostStats::new("/");
+        source.root = PathBuf::from("/not/there");
+        assert!(matches!(source.read().memory, Stat::Failed(_)));
     }
 }

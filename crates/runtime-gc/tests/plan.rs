@@ -1,4 +1,4 @@
-//! What would go, in which order, and why.
+//! The plan of a collection.
 
 mod support;
 
@@ -10,100 +10,95 @@ use runtime_gc::{
 };
 use support::{Behaviour, Machine};
 
-fn collector(machine: &Machine, floor: u64) -> GarbageCollector {
+fn collector(machine: &Machine, minimum: u64) -> GarbageCollector {
     let mut config = GcConfig::default();
-    config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(floor)));
+    config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(minimum)));
     GarbageCollector::new(config, machine.clone())
 }
 
 fn fill(machine: &Machine, collector: &GarbageCollector) {
     for (index, class) in CostClass::ALL.into_iter().cycle().take(9).enumerate() {
         let idle = 100 + (index as u64 * 37) % 50;
-        let thing = machine
-            .thing(&index.to_string())
+        let resource = machine
+            .resource(&index.to_string())
             .class(class)
             .with_idle_time(idle);
-        collector.tracker().register(Arc::new(thing));
+        collector.tracker().register(Arc::new(resource));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_foretold_is_what_happens_in_that_order() {
-    for floor in [0, 100, 350, 600, 2000] {
+async fn collection_follows_its_plan() {
+    for minimum in [0, 100, 350, 600, 2000] {
         let machine = Machine::new(50);
-        let collector = collector(&machine, floor);
+        let collector = collector(&machine, minimum);
         fill(&machine, &collector);
-        let explanation = collector.explain();
-        let goes = explanation
+        let plan = collector.explain();
+        let evictions = plan
             .resources
             .iter()
             .filter(|it| matches!(it.action, PlannedAction::Evict(_)));
-        let foretold: Vec<_> = goes.map(|it| it.name.clone()).collect();
-        assert_eq!(machine.disposals(), 0, "explaining changes nothing");
+        let planned: Vec<_> = evictions.map(|it| it.name.clone()).collect();
+        assert_eq!(machine.disposals(), 0, "a plan changes nothing");
         let report = collector.collect().await;
-        assert_eq!(machine.order(), foretold, "with a floor of {floor}");
+        assert_eq!(machine.order(), planned, "with a minimum of {minimum}");
         let reasons = report
             .freed
             .iter()
             .map(|it| PlannedAction::Evict(it.reason));
-        assert!(
-            reasons.eq(explanation.resources[..foretold.len()]
-                .iter()
-                .map(|it| it.action))
-        );
+        assert!(reasons.eq(plan.resources[..planned.len()].iter().map(|it| it.action)));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_resource_is_told_with_its_fate() {
+async fn plan_lists_each_resource() {
     let machine = Machine::new(50);
     let collector = collector(&machine, 150);
     let tracker = collector.tracker();
-    let busy = Arc::new(machine.thing("npm cache").class(CostClass::Expensive));
+    let busy = Arc::new(machine.resource("npm cache").class(CostClass::Expensive));
     let _user = InUse::first(busy.clone());
     tracker.register(busy);
     let stuck = machine
-        .thing("stuck")
-        .does(Behaviour::Fails(9))
+        .resource("stuck")
+        .behaviour(Behaviour::Fails(9))
         .with_idle_time(999);
     tracker.register(Arc::new(stuck));
     collector.collect_all().await;
     let download = machine
-        .thing("download")
+        .resource("download")
         .class(CostClass::Cheap)
         .with_idle_time(90);
     tracker.register(Arc::new(
         download.footprint(Footprint::disk(Size::Known(3 << 30))),
     ));
-    let image = machine.thing("image").with_idle_time(60);
+    let image = machine.resource("image").with_idle_time(60);
     tracker.register(Arc::new(image.footprint(Footprint::memory(Size::Unknown))));
-    let id = tracker.register(Arc::new(machine.thing("poisoned")));
+    let id = tracker.register(Arc::new(machine.resource("poisoned")));
     tracker.discard(id);
     let text = collector.explain().to_string();
     let lines = [
-        "free disk is 100 B below its floor",
+        "free disk is 100 B below the minimum",
         "moderate   disk     100 B  memory         -  poisoned                          evict: discarded",
         "cheap      disk   3.0 GiB  memory         -  download                          evict: free disk",
         "moderate   disk         -  memory         ?  image                             keep: idle for 60 s",
         "expensive  disk     100 B  memory         -  npm cache                         in use by 1",
-        "moderate   disk     100 B  memory         -  stuck                             quarantined: 1 failed disposals",
+        "moderate   disk     100 B  memory         -  stuck                             quarantined: 1 failed disposal",
     ];
     assert_eq!(text.lines().collect::<Vec<_>>(), lines);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_something_outside_uses_is_told_and_goes_for_no_limit_until_it_is_looked_at_again() {
+async fn in_use_elsewhere_is_skipped_until_recheck() {
     let machine = Machine::new(50);
     let collector = collector(&machine, 150);
-    let image = machine.thing("image").does(Behaviour::UsedElsewhere);
+    let image = machine
+        .resource("image")
+        .behaviour(Behaviour::UsedElsewhere);
     collector.tracker().register(Arc::new(image));
     collector.collect().await;
-    let explanation = collector.explain();
-    assert_eq!(
-        explanation.resources[0].action,
-        PlannedAction::InUseElsewhere
-    );
-    let text = explanation.to_string();
+    let plan = collector.explain();
+    assert_eq!(plan.resources[0].action, PlannedAction::InUseElsewhere);
+    let text = plan.to_string();
     assert!(
         text.ends_with("image                             in use outside of this process\n"),
         "{text}"
@@ -114,14 +109,14 @@ async fn what_something_outside_uses_is_told_and_goes_for_no_limit_until_it_is_l
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_collector_that_rests_says_so_and_what_it_cannot_judge() {
+async fn plan_without_shortages_lists_skipped_limits() {
     let machine = Machine::new(500);
     let text = collector(&machine, 100).explain().to_string();
-    assert_eq!(text, "All limits that can be judged are kept.\n");
-    machine.break_statistics();
+    assert_eq!(text, "no limit is exceeded\n");
+    machine.break_stats();
     let text = collector(&machine, 100).explain().to_string();
     assert!(
-        text.contains("free disk was skipped: the disk is on fire"),
+        text.contains("free disk was not checked: the disk is on fire"),
         "{text}"
     );
 }

@@ -1,0 +1,77 @@
+//! The state of a collector. Its operations are in the sibling modules.
+
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+
+use crate::config::GcConfig;
+use crate::report::CollectionReport;
+use crate::rule::Rule;
+use crate::shared::SharedRegistry;
+use crate::stats::{Stats, SystemStats};
+
+pub(super) type Listener = Box<dyn Fn(&CollectionReport) + Send + Sync>;
+
+pub(super) struct Collector {
+    pub(super) shared: Arc<SharedRegistry>,
+    pub(super) stats_source: Box<dyn SystemStats>,
+    pub(super) listener: Option<Listener>,
+    /// The shortages and skipped rules of the last report, so that a full disk is logged once.
+    pub(super) last_problems: Mutex<Vec<Rule>>,
+    /// The running disposals, which continue when their collection is dropped.
+    pub(super) disposals: Mutex<JoinSet<()>>,
+    decision: Mutex<()>,
+}
+
+impl Collector {
+    pub(super) fn new(
+        config: GcConfig,
+        stats_source: Box<dyn SystemStats>,
+        listener: Option<Listener>,
+    ) -> Self {
+        Self {
+            shared: Arc::new(SharedRegistry::new(config)),
+            stats_source,
+            listener,
+            last_problems: Mutex::default(),
+            disposals: Mutex::default(),
+            decision: Mutex::default(),
+        }
+    }
+
+    /// Reads the statistics and runs `decide` with them, one decision at a time.
+    ///
+    /// Two concurrent decisions would both see the same shortage and evict twice as much as needed.
+    pub(super) fn with_stats<T>(&self, decide: impl FnOnce(&Stats) -> T) -> T {
+        loop {
+            let settled = *self.shared.settled.borrow();
+            // Outside of the lock, since the source is foreign code.
+            let stats = self.stats_source.read();
+            let _decision = self.decision.lock();
+            // A disposal that ended since the statistics were read is missing in them and in the sum of
+            // disposals in progress, so its space would be freed again by another eviction. Read again.
+            if settled == *self.shared.settled.borrow() {
+                return decide(&stats);
+            }
+        }
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        // Resources often hold a tracker, so the cycle from the registry to them must be broken here.
+        let entries = self.shared.registry().clear();
+        entries.iter().for_each(|entry| entry.resource.detach());
+    }
+}
+
+impl fmt::Debug for Collector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GarbageCollector")
+            .field("config", &self.shared.config)
+            .field("stats_source", &self.stats_source)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,127 @@
+//! The handle of a collector, which the worker owns.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::background::BackgroundCollector;
+use super::core::Collector;
+use super::tracker::ResourceTracker;
+use crate::config::GcConfig;
+use crate::plan::CollectionPlan;
+use crate::report::CollectionReport;
+use crate::reservation::{Reservation, ReserveError};
+use crate::stats::SystemStats;
+
+/// Disposes of idle resources when a limit is exceeded.
+///
+/// It does nothing on its own: call [`collect`](Self::collect), or [`start`](Self::start) the background
+/// task. A clone refers to the same collector. When the last one is dropped, running disposals are cancelled
+/// and all resources are unregistered.
+///
+/// Any number of collections may run concurrently. Each takes the disposals of the others into account.
+#[derive(Clone)]
+pub struct GarbageCollector {
+    collector: Arc<Collector>,
+}
+
+impl GarbageCollector {
+    /// Creates a collector that compares these limits with the statistics of this source.
+    pub fn new(config: GcConfig, stats_source: impl SystemStats) -> Self {
+        let collector = Arc::new(Collector::new(config, Box::new(stats_source), None));
+        Self { collector }
+    }
+
+    /// Creates a collector that passes each report with news to `listener`.
+    ///
+    /// News are resources that were freed or could not be, and changes in the set of exceeded or skipped
+    /// limits. A disk that stays full is reported once, however many collections run.
+    ///
+    /// The listener runs on the collecting task and should return quickly.
+    pub fn with_listener(
+        config: GcConfig,
+        stats_source: impl SystemStats,
+        listener: impl Fn(&CollectionReport) + Send + Sync + 'static,
+    ) -> Self {
+        let (stats_source, listener) = (Box::new(stats_source), Box::new(listener));
+        let collector = Arc::new(Collector::new(config, stats_source, Some(listener)));
+        Self { collector }
+    }
+
+    /// Returns the tracker for engines, plugins and caches.
+    #[must_use]
+    pub fn tracker(&self) -> ResourceTracker {
+        ResourceTracker::new(&self.collector)
+    }
+
+    /// Evicts idle resources until no limit is exceeded, and disposes of discarded resources.
+    ///
+    /// Returns when all limits hold or nothing more can be evicted. Failed disposals do not end the collection.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, if there is a resource to dispose of.
+    ///
+    /// # Cancel safety
+    ///
+    /// Disposals in progress continue. Their results are not reported, but failed ones are retried.
+    pub async fn collect(&self) -> CollectionReport {
+        self.collector.collect().await
+    }
+
+    /// Disposes of all idle resources regardless of limits. For tests, and for the end of a worker.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, if there is a resource to dispose of.
+    ///
+    /// # Cancel safety
+    ///
+    /// Same as [`collect`](Self::collect).
+    pub async fn collect_all(&self) -> CollectionReport {
+        self.collector.collect_all().await
+    }
+
+    /// Reserves disk space before a write, and evicts idle resources for it if needed.
+    ///
+    /// The minimum of free disk applies on top of reservations. A request that cannot be met even by evicting
+    /// everything idle fails at once and evicts nothing. It succeeds if disk statistics are not available.
+    ///
+    /// # Errors
+    ///
+    /// A [`ReserveError`] if the space cannot be freed.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, if there is a resource to dispose of.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is reserved if the future is dropped. Resources evicted by then stay evicted.
+    pub async fn reserve(&self, bytes: u64) -> Result<Reservation, ReserveError> {
+        self.collector.reserve(bytes).await
+    }
+
+    /// Returns the actions that a collection would take now, in order, and the reasons.
+    ///
+    /// Takes time proportional to the number of resources, and does not block other operations.
+    #[must_use]
+    pub fn explain(&self) -> CollectionPlan {
+        CollectionPlan::new(&self.collector.shared, &*self.collector.stats_source)
+    }
+
+    /// Starts a background task that collects on request, at each retry of a failed disposal, and at an interval.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    #[must_use = "the background task ends when this is dropped"]
+    pub fn start(&self) -> BackgroundCollector {
+        BackgroundCollector::start(Arc::clone(&self.collector))
+    }
+}
+
+impl fmt::Debug for GarbageCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.collector.fmt(f)
+    }
+}

@@ -1,0 +1,123 @@
+//! Reservations: checks whether the space can be freed at all, then collects to free it.
+
+use tokio::time::Instant;
+
+use super::core::Collector;
+use crate::policy::PolicyInput;
+use crate::registry::{Entry, EntryState, FootprintSum};
+use crate::report::Shortage;
+use crate::reservation::{Reservation, ReserveError};
+use crate::rule::{Limit, Rule};
+use crate::stats::Stats;
+
+/// The rule that reserved bytes are added to.
+const FREE_DISK: Rule = Rule {
+    class: None,
+    limit: Limit::FreeDisk,
+};
+
+impl Collector {
+    pub(super) async fn reserve(&self, bytes: u64) -> Result<Reservation, ReserveError> {
+        let reservation = self.admit(bytes)?;
+        let report = self.collect().await;
+        let Some(shortage) = report.shortages.iter().find(|it| it.rule == FREE_DISK) else {
+            return Ok(reservation);
+        };
+        // Before the error is built, so that `reserved` lists the reservations of others only.
+        drop(reservation);
+        Err(self.with_stats(|stats| {
+            let usage = self.resource_usage();
+            self.reserve_error(bytes, shortage.missing, stats, &usage)
+        }))
+    }
+
+    /// Adds the reservation if a collection may be able to free its space.
+    ///
+    /// Without this check, a request that is too large would evict everything idle and still fail. The check and
+    /// the addition are one decision: otherwise two requests, of which one fits, would pass the check together
+    /// and then both fail.
+    fn admit(&self, bytes: u64) -> Result<Reservation, ReserveError> {
+        self.with_stats(|stats| {
+            let missing = missing_disk(&self.input_with(bytes, stats));
+            if missing > 0 {
+                let usage = self.resource_usage();
+                let missing = missing.saturating_sub(usage.max_reclaimable(stats));
+                if missing > 0 {
+                    return Err(self.reserve_error(bytes, missing, stats, &usage));
+                }
+            }
+            Ok(Reservation::new(&self.shared.reserved, bytes))
+        })
+    }
+
+    /// Returns the policy input with additional reserved bytes.
+    fn input_with<'a>(&'a self, bytes: u64, stats: &'a Stats) -> PolicyInput<'a> {
+        let input = self.shared.policy_input(stats, &[]);
+        let reserved = input.reserved.saturating_add(bytes);
+        PolicyInput { reserved, ..input }
+    }
+
+    fn resource_usage(&self) -> ResourceUsage {
+        let (mut usage, now) = (ResourceUsage::default(), Instant::now());
+        self.shared.for_each(|entry| usage.add(entry, now));
+        usage
+    }
+
+    fn reserve_error(
+        &self,
+        bytes: u64,
+        missing: u64,
+        stats: &Stats,
+        usage: &ResourceUsage,
+    ) -> ReserveError {
+        ReserveError {
+            bytes,
+            shortage: Shortage {
+                rule: FREE_DISK,
+                missing,
+            },
+            capacity: self.shared.policy_input(stats, &[]).disk_capacity(),
+            in_use: usage.in_use,
+            quarantined: usage.quarantined,
+            reserved: self.shared.reserved(),
+        }
+    }
+}
+
+fn missing_disk(input: &PolicyInput<'_>) -> u64 {
+    let shortfalls = input.evaluate().shortfalls;
+    let free_disk = shortfalls.iter().find(|it| it.rule == FREE_DISK);
+    free_disk.map_or(0, |shortfall| shortfall.missing)
+}
+
+/// The resources by whether a collection can dispose of them.
+#[derive(Debug, Default)]
+struct ResourceUsage {
+    idle: FootprintSum,
+    in_use: u64,
+    quarantined: u64,
+}
+
+impl ResourceUsage {
+    fn add(&mut self, entry: &Entry, now: Instant) {
+        match entry.state {
+            EntryState::InUseElsewhere(until) if until > now => self.in_use += 1,
+            EntryState::Quarantined(until) if until > now => self.quarantined += 1,
+            EntryState::Overdue => self.quarantined += 1,
+            _ if entry.resource.users() > 0 => self.in_use += 1,
+            _ => self.idle.add(&entry.footprint),
+        }
+    }
+
+    /// Returns the maximum disk space that evicting everything idle can free, in bytes.
+    fn max_reclaimable(&self, stats: &Stats) -> u64 {
+        let disk = stats.disk.known();
+        let occupied = disk.map_or(u64::MAX, |disk| disk.total.saturating_sub(disk.free));
+        // A resource of unknown size may occupy all of it.
+        if self.idle.disk.unknown == 0 {
+            self.idle.disk.known.min(occupied)
+        } else {
+            occupied
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! LRU buckets: idle resources grouped by class and by the kinds of space that they occupy.
+//!
+//! A filter accepts or rejects a whole bucket, so finding the oldest matching resource examines the head of
+//! each bucket (at most 3 classes x 3 disk kinds x 3 memory kinds). A single LRU list would be scanned past
+//! all resources that do not match, such as a million files when memory is low.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::coarse_instant::CoarseInstant;
+use crate::cost_class::CostClass;
+use crate::footprint::{Footprint, Size};
+
+/// The properties that resources of a bucket share: all that a [`Filter`] selects by, except for age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BucketKey {
+    pub(crate) class: CostClass,
+    disk: SizeKind,
+    memory: SizeKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum SizeKind {
+    None,
+    Unknown,
+    Known,
+}
+
+/// Selects the resources whose eviction helps a rule.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filter {
+    /// Only this class.
+    pub(crate) class: Option<CostClass>,
+    /// Only resources that occupy this kind of space.
+    pub(crate) frees: Frees,
+    /// Only resources last used before this time.
+    pub(crate) last_used_before: Option<CoarseInstant>,
+}
+
+/// The space that an eviction must free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frees {
+    Anything,
+    Disk,
+    /// Disk space of known size.
+    KnownDisk,
+    Memory,
+}
+
+/// The position of a resource in its bucket: time of last use, then slot.
+pub(crate) type Position = (CoarseInstant, usize);
+
+/// Idle resources, oldest first in each bucket.
+#[derive(Debug, Default)]
+pub(crate) struct LruBuckets(BTreeMap<BucketKey, BTreeSet<Position>>);
+
+impl BucketKey {
+    pub(crate) fn new(class: CostClass, footprint: &Footprint) -> Self {
+        let kind = |size| match size {
+            Size::None => SizeKind::None,
+            Size::Unknown => SizeKind::Unknown,
+            Size::Known(_) => SizeKind::Known,
+        };
+        Self {
+            class,
+            disk: kind(footprint.disk),
+            memory: kind(footprint.memory),
+        }
+    }
+}
+
+impl Filter {
+    /// Whether a resource of this bucket, last used at this time, is selected.
+    pub(crate) fn matches(&self, key: &BucketKey, last_used: CoarseInstant) -> bool {
+        let frees = match self.frees {
+            Frees::Anything => true,
+            Frees::Disk => key.disk != SizeKind::None,
+            Frees::KnownDisk => key.disk == SizeKind::Known,
+            Frees::Memory => key.memory != SizeKind::None,
+        };
+        frees
+            && self.class.is_none_or(|class| class == key.class)
+            && self
+                .last_used_before
+                .is_none_or(|before| last_used < before)
+    }
+}
+
+impl LruBuckets {
+    pub(crate) fn insert(&mut self, key: BucketKey, position: Position) {
+        self.0.entry(key).or_default().insert(position);
+    }
+
+    pub(crate) fn remove(&mut self, key: BucketKey, position: Position) {
+        if let Some(bucket) = self.0.get_mut(&key) {
+            bucket.remove(&position);
+        }
+    }
+
+    /// Returns the least recently used matching resource of the cheapest class that has one.
+    ///
+    /// Class precedes age: recreating a cheap resource costs less than recreating an expensive one, even if
+    /// the cheap one is more likely to be used again.
+    pub(crate) fn oldest(&self, filter: &Filter) -> Option<(BucketKey, Position)> {
+        CostClass::ALL
+            .into_iter()
+            .find_map(|class| self.oldest_of(class, filter))
+    }
+
+    fn oldest_of(&self, class: CostClass, filter: &Filter) -> Option<(BucketKey, Position)> {
+        self.0
+            .iter()
+            .filter(|(key, _)| key.class == class)
+            .filter_map(|(key, bucket)| Some((*key, *bucket.first()?)))
+            .filter(|(key, (last_used, _))| filter.matches(key, *last_used))
+            .min_by_key(|(_, position)| *position)
+    }
+}
