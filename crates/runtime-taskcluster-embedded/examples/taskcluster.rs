@@ -14,7 +14,7 @@ use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use runtime_taskcluster_embedded::{Builder, Taskcluster};
+use runtime_taskcluster_embedded::{Taskcluster, TaskclusterBuilder};
 
 const USAGE: &str = "usage: taskcluster [--port N] [--claim-timeout SECONDS] [--data DIR]";
 
@@ -39,7 +39,7 @@ async fn main() -> ExitCode {
     }
 }
 
-fn configure(mut args: impl Iterator<Item = String>) -> Result<Builder, String> {
+fn configure(mut args: impl Iterator<Item = String>) -> Result<TaskclusterBuilder, String> {
     let mut builder = Taskcluster::builder();
     while let Some(option) = args.next() {
         let value = args

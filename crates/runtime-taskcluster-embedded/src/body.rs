@@ -1,4 +1,4 @@
-//! Bodies of answers.
+//! Response bodies.
 
 use std::convert::Infallible;
 use std::io;
@@ -11,28 +11,28 @@ use hyper::body::Frame;
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
-/// The body of any answer.
+/// The body of every response.
 pub(crate) type Body = BoxBody<Bytes, io::Error>;
 
-/// How much of a file is read at a time.
-const CHUNK: usize = 256 * 1024;
+/// The size of the buffer for file reads, in bytes.
+const READ_BUFFER_SIZE: usize = 256 * 1024;
 
-/// No bytes.
+/// Creates an empty body.
 pub(crate) fn empty() -> Body {
     Empty::new().map_err(never).boxed()
 }
 
-/// All bytes at once.
+/// Creates a body with the given bytes.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(never).boxed()
 }
 
-/// What a reader gives; `guard` lives as long as the body.
+/// Creates a body that streams a reader. `guard` is dropped with the body.
 pub(crate) fn stream<G: Send + Sync + 'static>(
     reader: impl AsyncRead + Send + Sync + 'static,
     guard: G,
 ) -> Body {
-    let frames = ReaderStream::with_capacity(reader, CHUNK).map_ok(move |bytes| {
+    let frames = ReaderStream::with_capacity(reader, READ_BUFFER_SIZE).map_ok(move |bytes| {
         let _ = &guard;
         Frame::data(bytes)
     });

@@ -1,4 +1,4 @@
-//! Connections that can be reset.
+//! TCP connections that an injected fault can reset.
 
 use std::io;
 use std::pin::Pin;
@@ -9,46 +9,47 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// An injected fault has ended the connection.
+/// The error of a connection that an injected fault has reset.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the connection was ended on purpose")]
-pub(crate) struct Aborted;
+#[error("connection reset by an injected fault")]
+pub(crate) struct InjectedReset;
 
-impl From<Aborted> for io::Error {
-    fn from(aborted: Aborted) -> Self {
-        io::Error::new(io::ErrorKind::ConnectionReset, aborted)
+impl From<InjectedReset> for io::Error {
+    fn from(reset: InjectedReset) -> Self {
+        io::Error::new(io::ErrorKind::ConnectionReset, reset)
     }
 }
 
-/// Makes the connection end with a reset, once it is dropped.
+/// A flag that makes a connection close with a TCP reset when it is dropped.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ResetSwitch(Arc<AtomicBool>);
+pub(crate) struct ResetFlag(Arc<AtomicBool>);
 
-impl ResetSwitch {
-    /// Turns it on; whoever gets the error must end the connection.
-    pub(crate) fn reset(&self) -> Aborted {
+impl ResetFlag {
+    /// Sets the flag. The caller returns the error to hyper, which then drops the connection.
+    pub(crate) fn set(&self) -> InjectedReset {
         self.0.store(true, Ordering::Release);
-        Aborted
+        InjectedReset
     }
 }
 
-/// A TCP connection with a switch.
+/// A TCP connection with a [`ResetFlag`].
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct ResettableStream {
     pub(crate) stream: TcpStream,
-    pub(crate) switch: ResetSwitch,
+    pub(crate) reset: ResetFlag,
 }
 
-impl Drop for Connection {
+impl Drop for ResettableStream {
     fn drop(&mut self) {
-        if self.switch.0.load(Ordering::Acquire) {
-            // Without it the client sees an orderly end, which is bad enough.
+        if self.reset.0.load(Ordering::Acquire) {
+            // With a linger time of zero, close sends RST instead of FIN. If the option cannot be
+            // set, the client sees an early end of the response, which is a failure as well.
             let _ = self.stream.set_zero_linger();
         }
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for ResettableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -58,7 +59,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for ResettableStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

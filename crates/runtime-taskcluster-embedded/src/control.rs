@@ -1,10 +1,13 @@
-//! The control endpoint: what the API of the crate does, for programs in other languages.
+//! The control endpoint: faults and clock for programs in other languages.
 //!
-//! Anybody on this machine may use it; it takes no credentials.
+//! It requires no credentials: every process on this machine may use it.
 //!
-//! * `POST /control/faults` with a [`FaultRule`](super::FaultRule) injects a fault,
-//!   `GET` lists them with their hits, `DELETE` removes all.
-//! * `POST /control/clock` with `{"advance": seconds}` moves the clock, `GET` tells the time.
+//! * `POST /control/faults` with a [`FaultRule`] injects a fault, `GET` lists the rules with their
+//!   hits, and `DELETE` removes all.
+//! * `POST /control/clock` with `{"advance": seconds}` moves the clock forward, and `GET` returns
+//!   the time.
+
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
@@ -13,38 +16,37 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::time::Duration;
 
-use super::call::Reply;
-use super::error::RequestError;
-use super::faults::FaultRule;
-use super::shared::Shared;
-use super::time::millis;
+use crate::call::Reply;
+use crate::context::ServerContext;
+use crate::error::RequestError;
+use crate::faults::FaultRule;
+use crate::time::millis;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Advance {
-    /// Seconds.
+struct ClockChange {
+    /// In seconds.
     advance: f64,
 }
 
-/// Answers a request to the control endpoint, if there is such a one.
-pub(crate) async fn answer(shared: &Shared, request: Request<Incoming>) -> Option<Reply> {
+/// Handles a request to the control endpoint. Returns `None` for an unknown path or verb.
+pub(crate) async fn handle(context: &ServerContext, request: Request<Incoming>) -> Option<Reply> {
     let verb = request.method().clone();
     let result = match (verb, request.uri().path()) {
-        (Method::GET, "/control/faults") => Ok(faults(shared)),
+        (Method::GET, "/control/faults") => Ok(list_faults(context)),
         (Method::DELETE, "/control/faults") => {
-            shared.faults.clear();
-            Ok(faults(shared))
+            context.faults.clear();
+            Ok(list_faults(context))
         }
         (Method::POST, "/control/faults") => parse::<FaultRule>(request).await.map(|rule| {
-            shared.faults.inject(rule);
-            faults(shared)
+            context.faults.inject(rule);
+            list_faults(context)
         }),
-        (Method::GET, "/control/clock") => Ok(clock(shared)),
-        (Method::POST, "/control/clock") => parse::<Advance>(request)
+        (Method::GET, "/control/clock") => Ok(clock(context)),
+        (Method::POST, "/control/clock") => parse::<ClockChange>(request)
             .await
-            .and_then(|by| advance(shared, by)),
+            .and_then(|change| advance(context, change)),
         _ => return None,
     };
     let reply = match result {
@@ -57,27 +59,25 @@ pub(crate) async fn answer(shared: &Shared, request: Request<Incoming>) -> Optio
     reply.ok()
 }
 
-fn faults(shared: &Shared) -> Value {
-    let rules = shared.faults.list().into_iter();
-    json!({ "faults": rules.map(|(rule, hits)| json!({ "rule": rule, "hits": hits })).collect::<Vec<_>>() })
+fn list_faults(context: &ServerContext) -> Value {
+    let rules = context.faults.list().into_iter();
+    let rules = rules.map(|(rule, hits)| json!({ "rule": rule, "hits": hits }));
+    json!({ "faults": rules.collect::<Vec<_>>() })
 }
 
-fn clock(shared: &Shared) -> Value {
-    json!({ "now": millis(shared.now()) })
+fn clock(context: &ServerContext) -> Value {
+    json!({ "now": millis(context.now()) })
 }
 
-fn advance(shared: &Shared, by: Advance) -> Result<Value, RequestError> {
-    let by = Duration::try_from_secs_f64(by.advance)
+fn advance(context: &ServerContext, change: ClockChange) -> Result<Value, RequestError> {
+    let by = Duration::try_from_secs_f64(change.advance)
         .map_err(|error| RequestError::input(error.to_string()))?;
-    shared.advance(by);
-    Ok(clock(shared))
+    context.advance(by);
+    Ok(clock(context))
 }
 
 async fn parse<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, RequestError> {
-    let body = request
-        .into_body()
-        .collect()
-        .await
-        .map_err(|error| RequestError::input(error.to_string()))?;
+    let body = request.into_body().collect().await;
+    let body = body.map_err(|error| RequestError::input(error.to_string()))?;
     serde_json::from_slice(&body.to_bytes()).map_err(|error| RequestError::input(error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! Temporary credentials: how they are made, and how their certificates are checked.
+//! Temporary credentials: how the services issue them and verify their certificates.
 
 use std::time::Duration;
 
@@ -8,48 +8,51 @@ use hawk::{Key, SHA256};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::slug::token;
-use super::time::{after, before};
+use crate::slugid::token;
+use crate::time::{after, before};
 
-/// What a service hands out: an id, a token, and the certificate that vouches for them.
+/// Temporary credentials in the format of responses.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct TemporaryCredentials {
-    pub(super) client_id: String,
-    pub(super) access_token: String,
+pub(crate) struct TemporaryCredentials {
+    pub(crate) client_id: String,
+    pub(crate) access_token: String,
     /// JSON in a string, as clients pass it on.
-    pub(super) certificate: String,
+    pub(crate) certificate: String,
 }
 
 /// The certificate of temporary credentials.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Certificate {
+pub(crate) struct Certificate {
     version: u32,
-    pub(super) scopes: Vec<String>,
-    /// Milliseconds since 1970.
+    pub(crate) scopes: Vec<String>,
+    /// In milliseconds since 1970.
     start: i64,
-    /// Milliseconds since 1970.
+    /// In milliseconds since 1970.
     expiry: i64,
     seed: String,
     signature: String,
+    /// The issuing client. `None` for unnamed credentials, which a client issues to itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) issuer: Option<String>,
+    pub(crate) issuer: Option<String>,
 }
 
-/// How long temporary credentials may live.
-const LONGEST: Duration = Duration::from_secs(31 * 24 * 60 * 60);
-/// By how much the clocks of issuer and server may differ.
-const LEEWAY: Duration = Duration::from_secs(5 * 60);
+/// The longest lifetime of temporary credentials.
+const MAX_LIFETIME: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+/// The tolerated difference between the clocks of issuer and server.
+const CLOCK_LEEWAY: Duration = Duration::from_secs(5 * 60);
+/// The length of a seed: two slugids.
+const SEED_LENGTH: usize = 44;
 
-/// Who issues credentials.
-pub(super) struct Issuer<'a> {
-    pub(super) client_id: &'a str,
-    pub(super) access_token: &'a str,
+/// A client that issues credentials.
+pub(crate) struct Issuer<'a> {
+    pub(crate) client_id: &'a str,
+    pub(crate) access_token: &'a str,
 }
 
 impl Issuer<'_> {
-    /// Makes named temporary credentials.
-    pub(super) fn issue(
+    /// Issues named temporary credentials.
+    pub(crate) fn issue(
         &self,
         client_id: String,
         scopes: Vec<String>,
@@ -75,43 +78,47 @@ impl Issuer<'_> {
 }
 
 impl Certificate {
-    /// The client that issued it: named, or the client itself.
-    pub(super) fn issued_by<'a>(&'a self, client_id: &'a str) -> &'a str {
+    /// Returns the client that issued the certificate.
+    pub(crate) fn issued_by<'a>(&'a self, client_id: &'a str) -> &'a str {
         self.issuer.as_deref().unwrap_or(client_id)
     }
 
-    /// When the credentials end.
-    pub(super) fn expires(&self) -> Timestamp {
+    pub(crate) fn expires(&self) -> Timestamp {
         Timestamp::from_millisecond(self.expiry).unwrap_or(Timestamp::MIN)
     }
 
-    /// Checks everything but scopes; gives the token that signs requests.
-    pub(super) fn verify(
+    /// Verifies everything except the scopes, and returns the token that signs requests.
+    pub(crate) fn verify(
         &self,
         client_id: &str,
         issuer_token: &str,
         now: Timestamp,
     ) -> Result<String, String> {
         let start = Timestamp::from_millisecond(self.start).unwrap_or(Timestamp::MAX);
-        let fault = match () {
-            () if self.version != 1 => "ext.certificate.version must be 1",
-            () if self.seed.len() != 44 => "ext.certificate.seed must be 44 characters",
-            () if self.issuer.as_deref() == Some(client_id) => {
-                "ext.certificate.issuer must not be the supplied clientId"
-            }
-            () if start > after(now, LEEWAY) => "ext.certificate.start > now",
-            () if self.expires() < before(now, LEEWAY) => "ext.certificate.expiry < now",
-            () if self.expires() > after(start, LONGEST) => {
-                "ext.certificate cannot last longer than 31 days!"
-            }
-            () if !same(&self.sign(client_id, issuer_token), &self.signature) => {
-                "ext.certificate.signature is not valid"
-            }
-            () => return Ok(derive_token(issuer_token, &self.seed)),
+        let problem = if self.version != 1 {
+            "ext.certificate.version must be 1"
+        } else if self.seed.len() != SEED_LENGTH {
+            "ext.certificate.seed must be 44 characters"
+        } else if self.issuer.as_deref() == Some(client_id) {
+            "ext.certificate.issuer must not be the supplied clientId"
+        } else if start > after(now, CLOCK_LEEWAY) {
+            "ext.certificate.start > now"
+        } else if self.expires() < before(now, CLOCK_LEEWAY) {
+            "ext.certificate.expiry < now"
+        } else if self.expires() > after(start, MAX_LIFETIME) {
+            "ext.certificate cannot last longer than 31 days!"
+        } else if !constant_time_eq(&self.sign(client_id, issuer_token), &self.signature) {
+            "ext.certificate.signature is not valid"
+        } else {
+            return Ok(derive_token(issuer_token, &self.seed));
         };
-        Err(fault.to_owned())
+        Err(problem.to_owned())
     }
 
+    /// Returns the signature of the certificate.
+    ///
+    /// The lines and their order are part of the protocol. Only a named certificate signs
+    /// `clientId` and `issuer`.
     fn sign(&self, client_id: &str, issuer_token: &str) -> String {
         let mut lines = vec![format!("version:{}", self.version)];
         if let Some(issuer) = &self.issuer {
@@ -127,23 +134,25 @@ impl Certificate {
     }
 }
 
-/// The token of temporary credentials.
+/// Returns the access token of temporary credentials.
+///
+/// It follows from the issuer's token and the seed, so the services do not store credentials.
 fn derive_token(issuer_token: &str, seed: &str) -> String {
     URL_SAFE_NO_PAD.encode(hmac(issuer_token, seed))
 }
 
-/// HMAC-SHA256.
-pub(super) fn hmac(key: &str, text: &str) -> Vec<u8> {
+/// Returns the HMAC-SHA256 of a text.
+pub(crate) fn hmac(key: &str, text: &str) -> Vec<u8> {
     Key::new(key, SHA256)
         .and_then(|key| key.sign(text.as_bytes()))
-        .expect("HMAC-SHA256 takes keys of any length")
+        .expect("HMAC-SHA256 accepts keys of any length")
 }
 
-/// Compares secrets in a time that does not depend on where they differ.
-pub(super) fn same(one: &str, other: &str) -> bool {
-    let differ = one
+/// Compares two secrets in a time that does not depend on the position of the first difference.
+pub(crate) fn constant_time_eq(one: &str, other: &str) -> bool {
+    let difference = one
         .bytes()
         .zip(other.bytes())
-        .fold(0, |differ, (a, b)| differ | (a ^ b));
-    one.len() == other.len() && differ == 0
+        .fold(0, |difference, (a, b)| difference | (a ^ b));
+    one.len() == other.len() && difference == 0
 }

@@ -1,4 +1,4 @@
-//! Task definitions: checked, completed and in the order in which the queue writes them.
+//! Task definitions: defaults, checks and the format of the queue.
 
 use std::time::Duration;
 
@@ -6,14 +6,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::error::RequestError;
-use super::slug::is_slug;
-use super::time::{self, as_millis, distance, millis};
+use crate::error::RequestError;
+use crate::schema::is_identifier;
+use crate::slugid::{is_slugid, slugid};
+use crate::time::{self, as_millis, distance, millis};
 
-/// The urgency of a task; the most urgent sorts first.
+/// The priority of a task. The highest sorts first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Priority {
+pub(crate) enum Priority {
     Highest,
     VeryHigh,
     High,
@@ -24,7 +25,7 @@ pub(super) enum Priority {
 }
 
 impl Priority {
-    pub(super) const NAMES: &'static [&'static str] = &[
+    pub(crate) const NAMES: &'static [&'static str] = &[
         "highest",
         "very-high",
         "high",
@@ -34,70 +35,69 @@ impl Priority {
         "lowest",
     ];
 
-    /// Its name in requests and answers.
-    pub(super) fn name(self) -> &'static str {
+    /// Returns the name in requests and responses.
+    pub(crate) fn name(self) -> &'static str {
         Self::NAMES[self as usize]
     }
 
-    /// The priorities from the highest down to this one.
-    pub(super) fn and_above(self) -> &'static [&'static str] {
+    /// Returns the names of this priority and all higher ones.
+    pub(crate) fn and_above(self) -> &'static [&'static str] {
         &Self::NAMES[..=self as usize]
     }
 }
 
-/// When a task with dependencies is scheduled.
+/// The state that dependencies must reach before a task is scheduled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Requires {
+pub(crate) enum Requires {
     AllCompleted,
     AllResolved,
 }
 
-/// A task as it was created. The fields are in the order of the real answers.
+/// The definition of a task. The fields have the order of real responses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Definition {
-    pub(super) provisioner_id: String,
-    pub(super) worker_type: String,
-    pub(super) task_queue_id: String,
-    pub(super) scheduler_id: String,
-    pub(super) project_id: String,
-    pub(super) task_group_id: String,
-    pub(super) dependencies: Vec<String>,
-    pub(super) requires: Requires,
-    pub(super) routes: Vec<String>,
-    pub(super) priority: Priority,
-    pub(super) retries: u32,
+pub(crate) struct Definition {
+    pub(crate) provisioner_id: String,
+    pub(crate) worker_type: String,
+    pub(crate) task_queue_id: String,
+    pub(crate) scheduler_id: String,
+    pub(crate) project_id: String,
+    pub(crate) task_group_id: String,
+    pub(crate) dependencies: Vec<String>,
+    pub(crate) requires: Requires,
+    pub(crate) routes: Vec<String>,
+    pub(crate) priority: Priority,
+    pub(crate) retries: u32,
     #[serde(serialize_with = "as_millis")]
-    pub(super) created: Timestamp,
+    pub(crate) created: Timestamp,
     #[serde(serialize_with = "as_millis")]
-    pub(super) deadline: Timestamp,
+    pub(crate) deadline: Timestamp,
     #[serde(serialize_with = "as_millis")]
-    pub(super) expires: Timestamp,
-    pub(super) scopes: Vec<String>,
-    pub(super) payload: Value,
-    pub(super) metadata: Value,
-    pub(super) tags: Value,
-    pub(super) extra: Value,
+    pub(crate) expires: Timestamp,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) payload: Value,
+    pub(crate) metadata: Value,
+    pub(crate) tags: Value,
+    pub(crate) extra: Value,
 }
 
-/// How far `created` may be from now.
-const DRIFT: Duration = Duration::from_secs(15 * 60);
-/// How far the deadline may be ahead.
-const LONGEST: Duration = Duration::from_secs(5 * 24 * 60 * 60);
-/// When a task that does not say so expires.
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The largest difference between `created` and the current time.
+const MAX_CREATED_DRIFT: Duration = Duration::from_secs(15 * 60);
+/// The latest deadline, from now.
+const MAX_DEADLINE: Duration = Duration::from_secs(5 * 24 * 60 * 60);
+/// The default of `expires`, from the deadline.
+const DEFAULT_EXPIRY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Definition {
-    /// Completes a payload that fits the schema of `createTask`.
-    pub(super) fn new(task_id: &str, mut payload: Value) -> Result<Self, RequestError> {
+    /// Creates a definition from a payload that matches the schema of `createTask`.
+    pub(crate) fn new(task_id: &str, mut payload: Value) -> Result<Self, RequestError> {
         let Some(fields) = payload.as_object_mut() else {
             return Err(RequestError::input("a task must be an object"));
         };
         complete_queue_id(fields)?;
-        let group = fields
-            .entry("taskGroupId")
-            .or_insert_with(|| json!(task_id));
+        // By default a task is in the group with its own id.
+        let group = fields.entry("taskGroupId").or_insert(Value::Null);
         if group.is_null() {
             *group = json!(task_id);
         }
@@ -106,47 +106,50 @@ impl Definition {
             .and_then(Value::as_str)
             .and_then(time::parse);
         if let Some(deadline) = deadline {
-            let expires = millis(time::after(deadline, DEFAULT_LIFETIME));
+            let expires = millis(time::after(deadline, DEFAULT_EXPIRY));
             fields.entry("expires").or_insert_with(|| json!(expires));
         }
         let mut definition: Self = serde_json::from_value(payload)
             .map_err(|error| RequestError::input(error.to_string()))?;
-        for instant in [
+        // The queue stores milliseconds. Two definitions are compared after that.
+        for timestamp in [
             &mut definition.created,
             &mut definition.deadline,
             &mut definition.expires,
         ] {
-            *instant = time::truncated(*instant);
+            *timestamp = time::truncated(*timestamp);
         }
         Ok(definition)
     }
 
-    /// Refuses instants that make no sense.
+    /// Checks the order of `created`, `deadline` and `expires`.
     ///
-    /// A `created` that is right by the machine's clock passes too, so that clients need not know
-    /// that this queue's clock was moved.
-    pub(super) fn check_times(&self, now: Timestamp) -> Result<(), RequestError> {
-        let near = [now, Timestamp::now()]
+    /// `created` may also be close to the system time instead of the time of this queue, so that
+    /// clients work whose clock a test has not advanced.
+    pub(crate) fn check_times(&self, now: Timestamp) -> Result<(), RequestError> {
+        let is_recent = [now, Timestamp::now()]
             .into_iter()
-            .any(|clock| distance(clock, self.created) <= DRIFT);
-        let problem = match () {
-            () if !near && self.created > now => {
-                "`created` cannot be in the future (max 15min drift)"
-            }
-            () if !near => "`created` cannot be in the past (max 15min drift)",
-            () if self.deadline < self.created => "`deadline` cannot be past `created`",
-            () if self.deadline < now => "`deadline` cannot be in the past",
-            () if self.deadline > time::after(now, LONGEST) => {
-                "`deadline` cannot be more than 5 days into the future"
-            }
-            () if self.expires < self.deadline => "`expires` cannot be before `deadline`",
-            () => return Ok(()),
+            .any(|clock| distance(clock, self.created) <= MAX_CREATED_DRIFT);
+        let problem = if !is_recent && self.created > now {
+            "`created` cannot be in the future (max 15min drift)"
+        } else if !is_recent {
+            "`created` cannot be in the past (max 15min drift)"
+        } else if self.deadline < self.created {
+            "`deadline` cannot be past `created`"
+        } else if self.deadline < now {
+            "`deadline` cannot be in the past"
+        } else if self.deadline > time::after(now, MAX_DEADLINE) {
+            "`deadline` cannot be more than 5 days into the future"
+        } else if self.expires < self.deadline {
+            "`expires` cannot be before `deadline`"
+        } else {
+            return Ok(());
         };
         Err(RequestError::input(problem))
     }
 }
 
-/// Derives `taskQueueId` from `provisionerId` and `workerType`, or the other way round.
+/// Derives `taskQueueId` from `provisionerId` and `workerType`, or vice versa.
 fn complete_queue_id(fields: &mut Map<String, Value>) -> Result<(), RequestError> {
     let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
     let queue = match (
@@ -171,7 +174,7 @@ fn complete_queue_id(fields: &mut Map<String, Value>) -> Result<(), RequestError
     for (name, part) in [("provisionerId", provisioner), ("workerType", worker_type)] {
         if text(name).is_some_and(|given| given != part) {
             return Err(RequestError::input(format!(
-                "`{name}` does not fit taskQueueId `{queue}`"
+                "`{name}` does not match taskQueueId `{queue}`"
             )));
         }
     }
@@ -186,29 +189,25 @@ fn complete_queue_id(fields: &mut Map<String, Value>) -> Result<(), RequestError
     Ok(())
 }
 
-/// Tells whether a text is `<provisionerId>/<workerType>`.
-pub(super) fn is_queue_id(text: &str) -> bool {
-    let name = |part: &str| {
-        (1..=38).contains(&part.len())
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
+/// Returns whether a text has the form `<provisionerId>/<workerType>`.
+pub(crate) fn is_queue_id(text: &str) -> bool {
     text.split_once('/')
-        .is_some_and(|(provisioner, worker_type)| name(provisioner) && name(worker_type))
+        .is_some_and(|(provisioner, worker_type)| {
+            is_identifier(provisioner, 38) && is_identifier(worker_type, 38)
+        })
 }
 
-/// Fills in what a hand-written task leaves out, and returns its id and the body of `createTask`.
-pub(super) fn complete(mut task: Value, now: Timestamp) -> (String, Value) {
-    let mut task_id = super::slug::slug();
+/// Adds the properties that tests leave out, and returns the id and the payload of `createTask`.
+pub(crate) fn with_defaults(mut task: Value, now: Timestamp) -> (String, Value) {
+    let mut task_id = slugid();
     if let Some(fields) = task.as_object_mut() {
         if let Some(Value::String(given)) = fields.remove("taskId") {
             task_id = given;
         }
-        let in_an_hour = time::after(now, Duration::from_secs(60 * 60));
+        let deadline = time::after(now, Duration::from_secs(60 * 60));
         let defaults = [
             ("created", json!(millis(now))),
-            ("deadline", json!(millis(in_an_hour))),
+            ("deadline", json!(millis(deadline))),
             ("payload", json!({})),
             ("metadata", json!({})),
         ];
@@ -220,12 +219,12 @@ pub(super) fn complete(mut task: Value, now: Timestamp) -> (String, Value) {
                 .entry("taskQueueId")
                 .or_insert_with(|| json!("embedded/worker"));
         }
-        complete_metadata(&task_id, fields.get_mut("metadata"));
+        add_default_metadata(&task_id, fields.get_mut("metadata"));
     }
     (task_id, task)
 }
 
-fn complete_metadata(task_id: &str, metadata: Option<&mut Value>) {
+fn add_default_metadata(task_id: &str, metadata: Option<&mut Value>) {
     let Some(metadata) = metadata.and_then(Value::as_object_mut) else {
         return;
     };
@@ -240,10 +239,11 @@ fn complete_metadata(task_id: &str, metadata: Option<&mut Value>) {
     }
 }
 
-/// Refuses an id that is not one.
-pub(super) fn check_task_id(task_id: &str) -> Result<(), RequestError> {
-    match is_slug(task_id) {
-        true => Ok(()),
-        false => Err(super::router::bad_argument("taskId", task_id)),
+/// Checks the syntax of a task id.
+pub(crate) fn check_task_id(task_id: &str) -> Result<(), RequestError> {
+    if is_slugid(task_id) {
+        Ok(())
+    } else {
+        Err(RequestError::invalid_param("taskId", task_id))
     }
 }

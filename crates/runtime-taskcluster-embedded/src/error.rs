@@ -1,4 +1,4 @@
-//! The refusals of the services, in the shape of the real ones.
+//! Error responses of the services.
 
 use std::fmt;
 
@@ -6,36 +6,36 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::time::millis;
+use crate::time::millis;
 
-/// Why a service refused a request, as Taskcluster names it.
+/// The `code` of an error response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorCode {
-    /// The payload does not fit its schema (400).
+    /// The payload does not match its schema (400).
     InputValidationError,
-    /// The payload fits its schema and still makes no sense (400).
+    /// The payload matches its schema but is invalid for another reason (400).
     InputError,
     /// The payload is not JSON (400).
     MalformedPayload,
     /// An argument in the URL is malformed (400).
     InvalidRequestArguments,
-    /// The signature or the credentials are wrong (401).
+    /// The signature or the credentials are invalid (401).
     AuthenticationFailed,
     /// The credentials lack scopes (403).
     InsufficientScopes,
-    /// There is no such thing (404).
+    /// The resource does not exist (404).
     ResourceNotFound,
-    /// The request does not fit the state of things (409).
+    /// The request conflicts with the state of the resource (409).
     RequestConflict,
-    /// The thing was there once (410).
+    /// The resource has expired (410).
     ResourceExpired,
-    /// A failure of the service, here always an injected one or a payload that is too large (5xx).
+    /// An injected failure, or a payload that is too large (5xx).
     InternalServerError,
 }
 
 impl ErrorCode {
-    /// The HTTP status that goes with the code.
+    /// Returns the usual HTTP status of the code.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -52,8 +52,8 @@ impl ErrorCode {
         }
     }
 
-    /// The code that an injected failure with this status carries.
-    pub(super) fn of_status(status: u16) -> Self {
+    /// Returns the code of an injected failure with this status.
+    pub(crate) fn from_status(status: u16) -> Self {
         match status {
             401 => Self::AuthenticationFailed,
             403 => Self::InsufficientScopes,
@@ -72,21 +72,21 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// A service refused a request.
+/// The error response of a service.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{code}: {message}")]
 #[non_exhaustive]
 pub struct RequestError {
-    /// What kind of refusal it is.
+    /// The code, which determines the usual HTTP status.
     pub code: ErrorCode,
-    /// What the service says about it.
+    /// The message of the service.
     pub message: String,
-    /// The HTTP status, where it is not the usual one of the code.
-    pub(super) status: u16,
+    /// Injected failures may have another status than the usual one of the code.
+    status: u16,
 }
 
 impl RequestError {
-    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -94,34 +94,44 @@ impl RequestError {
         }
     }
 
-    pub(super) fn with_status(mut self, status: u16) -> Self {
+    pub(crate) fn with_status(mut self, status: u16) -> Self {
         self.status = status;
         self
     }
 
-    pub(super) fn input(message: impl Into<String>) -> Self {
+    pub(crate) fn input(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InputError, message)
     }
 
-    pub(super) fn not_found(message: impl Into<String>) -> Self {
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::ResourceNotFound, message)
     }
 
-    pub(super) fn conflict(message: impl Into<String>) -> Self {
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::RequestConflict, message)
     }
 
-    pub(super) fn unauthorized(message: impl Into<String>) -> Self {
+    pub(crate) fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::AuthenticationFailed, message)
     }
 
-    /// The HTTP status of the answer.
-    pub(super) fn status_code(&self) -> StatusCode {
+    /// Creates the error for a path parameter with the wrong syntax.
+    pub(crate) fn invalid_param(name: &str, value: &str) -> Self {
+        Self::new(
+            ErrorCode::InvalidRequestArguments,
+            format!(
+                "Invalid URL patterns:\nURL parameter '{name}' given as '{value}' is not valid"
+            ),
+        )
+    }
+
+    /// Returns the HTTP status of the response.
+    pub(crate) fn status_code(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The body of the answer: code, message and what was asked.
-    pub(super) fn body(
+    /// Returns the body of the response: code, message and a description of the request.
+    pub(crate) fn body(
         &self,
         method: &str,
         params: &Value,

@@ -1,56 +1,61 @@
-//! A small checker for payloads: every error at once, in the words of the real services.
+//! A small validator for payloads.
+//!
+//! It covers the part of JSON Schema that the services use, reports all errors at once and words
+//! them as the real services do, since clients show these messages to people.
 
 use serde_json::{Map, Value};
 
-use super::error::{ErrorCode, RequestError};
-use super::{slug, time};
+use crate::error::{ErrorCode, RequestError};
+use crate::{slugid, time};
 
-/// What a payload must look like.
+/// The schema of a payload.
 #[derive(Debug)]
-pub(super) struct Schema {
-    /// The name of the official schema, for error messages.
-    pub(super) name: &'static str,
-    pub(super) fields: &'static [Field],
+pub(crate) struct Schema {
+    /// The path of the official schema, which error messages name.
+    pub(crate) name: &'static str,
+    pub(crate) fields: &'static [Field],
 }
 
-/// One property of an object.
+/// A property of an object.
 #[derive(Debug)]
-pub(super) struct Field {
-    pub(super) name: &'static str,
-    pub(super) rule: Rule,
-    pub(super) presence: Presence,
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) rule: Rule,
+    pub(crate) presence: Presence,
 }
 
-/// Whether a property must be there.
+/// Whether a property is required.
 #[derive(Debug)]
-pub(super) enum Presence {
+pub(crate) enum Presence {
     Required,
     Optional,
-    /// Filled in where it is missing.
-    Default(fn() -> Value),
+    /// Added with this value if missing.
+    Deviolation(fn() -> Value),
 }
 
-/// What the value of a property must be.
+/// The type of a value.
 #[derive(Debug)]
-pub(super) enum Rule {
-    Flag,
+pub(crate) enum Rule {
+    Boolean,
     Number,
+    /// Between the two bounds, inclusive.
     Integer(i64, i64),
     Object,
-    /// At most this many characters.
+    /// A string of at most this many characters.
     Text(usize),
-    /// An identifier of 1 to so many letters, digits, dashes and underscores.
+    /// A string of letters, digits, dashes and underscores, from 1 to this many.
     Name(usize),
-    Slug,
-    Instant,
+    Slugid,
+    Timestamp,
+    /// A hash of this many hexadecimal digits.
     Hex(usize),
     OneOf(&'static [&'static str]),
-    List(&'static Rule),
+    Array(&'static Rule),
     Fields(&'static [Field]),
 }
 
 impl Field {
-    pub(super) const fn required(name: &'static str, rule: Rule) -> Self {
+    pub(crate) const fn required(name: &'static str, rule: Rule) -> Self {
         let presence = Presence::Required;
         Self {
             name,
@@ -59,7 +64,7 @@ impl Field {
         }
     }
 
-    pub(super) const fn optional(name: &'static str, rule: Rule) -> Self {
+    pub(crate) const fn optional(name: &'static str, rule: Rule) -> Self {
         let presence = Presence::Optional;
         Self {
             name,
@@ -68,8 +73,8 @@ impl Field {
         }
     }
 
-    pub(super) const fn default(name: &'static str, rule: Rule, value: fn() -> Value) -> Self {
-        let presence = Presence::Default(value);
+    pub(crate) const fn default(name: &'static str, rule: Rule, value: fn() -> Value) -> Self {
+        let presence = Presence::Deviolation(value);
         Self {
             name,
             rule,
@@ -79,18 +84,18 @@ impl Field {
 }
 
 impl Schema {
-    /// Fills in defaults and checks the payload; all errors come in one refusal.
-    pub(super) fn check(&self, payload: &mut Value) -> Result<(), RequestError> {
+    /// Validates the payload and adds the defaults of missing properties.
+    pub(crate) fn check(&self, payload: &mut Value) -> Result<(), RequestError> {
         let mut errors = Vec::new();
         match payload.as_object_mut() {
             Some(object) => check_object("data", self.fields, object, &mut errors),
             None => errors.push("data must be object".to_owned()),
         }
-        self.refuse(&errors)
+        self.fail_with(&errors)
     }
 
-    /// The refusal that lists the errors, if there are any.
-    pub(super) fn refuse(&self, errors: &[String]) -> Result<(), RequestError> {
+    /// Fails with a message that lists the errors, if there are any.
+    pub(crate) fn fail_with(&self, errors: &[String]) -> Result<(), RequestError> {
         if errors.is_empty() {
             return Ok(());
         }
@@ -140,7 +145,7 @@ fn check_field(
             ));
         }
         (None, Presence::Optional) => {}
-        (None, Presence::Default(value)) => {
+        (None, Presence::Deviolation(value)) => {
             object.insert(field.name.to_owned(), value());
         }
     }
@@ -149,7 +154,7 @@ fn check_field(
 impl Rule {
     fn check(&self, path: &str, value: &mut Value, errors: &mut Vec<String>) {
         match (self, &mut *value) {
-            (Self::List(rule), Value::Array(items)) => {
+            (Self::Array(rule), Value::Array(items)) => {
                 for (n, item) in items.iter_mut().enumerate() {
                     rule.check(&format!("{path}/{n}"), item, errors);
                 }
@@ -158,44 +163,44 @@ impl Rule {
                 check_object(path, fields, object, errors);
             }
             _ => errors.extend(
-                self.fault(value)
-                    .map(|fault| format!("{path} must {fault}")),
+                self.violation(value)
+                    .map(|violation| format!("{path} must {violation}")),
             ),
         }
     }
 
-    /// What a single value must be and is not.
-    fn fault(&self, value: &Value) -> Option<String> {
-        let (fits, fault) = match self {
-            Self::Flag => (value.is_boolean(), "be boolean".to_owned()),
+    /// Returns the violated constraint of a scalar value, to follow "must" in the message.
+    fn violation(&self, value: &Value) -> Option<String> {
+        let (fits, violation) = match self {
+            Self::Boolean => (value.is_boolean(), "be boolean".to_owned()),
             Self::Number => (value.is_number(), "be number".to_owned()),
-            Self::Integer(min, max) => return integer_fault(value, *min, *max),
+            Self::Integer(min, max) => return integer_violation(value, *min, *max),
             Self::Object | Self::Fields(_) => (value.is_object(), "be object".to_owned()),
-            Self::List(_) => (false, "be array".to_owned()),
+            Self::Array(_) => (false, "be array".to_owned()),
             Self::OneOf(allowed) => (
                 value.as_str().is_some_and(|text| allowed.contains(&text)),
                 "be equal to one of the allowed values".to_owned(),
             ),
-            _ => return self.text_fault(value.as_str()),
+            _ => return self.text_violation(value.as_str()),
         };
-        (!fits).then_some(fault)
+        (!fits).then_some(violation)
     }
 
-    fn text_fault(&self, text: Option<&str>) -> Option<String> {
+    fn text_violation(&self, text: Option<&str>) -> Option<String> {
         let Some(text) = text else {
             return Some("be string".to_owned());
         };
-        let (fits, fault) = match self {
+        let (fits, violation) = match self {
             Self::Text(max) => (
                 text.chars().count() <= *max,
                 format!("NOT have more than {max} characters"),
             ),
             Self::Name(max) => (
-                (1..=*max).contains(&text.len()) && text.bytes().all(is_name_byte),
+                is_identifier(text, *max),
                 format!("be 1 to {max} letters, digits, dashes or underscores"),
             ),
-            Self::Slug => (slug::is_slug(text), "be a slugid".to_owned()),
-            Self::Instant => (
+            Self::Slugid => (slugid::is_slugid(text), "be a slugid".to_owned()),
+            Self::Timestamp => (
                 time::parse(text).is_some(),
                 "match format \"date-time\"".to_owned(),
             ),
@@ -205,18 +210,19 @@ impl Rule {
             ),
             _ => return None,
         };
-        (!fits).then_some(fault)
+        (!fits).then_some(violation)
     }
 }
 
-fn integer_fault(value: &Value, min: i64, max: i64) -> Option<String> {
-    let whole = value.as_i64().or_else(|| {
+fn integer_violation(value: &Value, min: i64, max: i64) -> Option<String> {
+    // JSON Schema counts 1.0 as an integer.
+    let integer = value.as_i64().or_else(|| {
         value
             .as_f64()
             .filter(|n| n.fract() == 0.0)
             .map(|n| n as i64)
     });
-    match whole {
+    match integer {
         None => Some("be integer".to_owned()),
         Some(n) if n < min => Some(format!("be >= {min}")),
         Some(n) if n > max => Some(format!("be <= {max}")),
@@ -224,8 +230,12 @@ fn integer_fault(value: &Value, min: i64, max: i64) -> Option<String> {
     }
 }
 
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+/// Returns whether a text is an identifier of at most `max` characters.
+pub(crate) fn is_identifier(text: &str, max: usize) -> bool {
+    (1..=max).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 #[cfg(test)]
@@ -243,7 +253,7 @@ mod tests {
     };
 
     #[test]
-    fn every_error_is_told_at_once() {
+    fn all_errors_are_reported() {
         let error = SCHEMA
             .check(&mut json!({"tasks": 33, "odd": 1}))
             .unwrap_err();
@@ -257,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_filled_in() {
+    fn missing_properties_get_defaults() {
         let mut payload = json!({"workerId": "w-1"});
         SCHEMA.check(&mut payload).unwrap();
         assert_eq!(payload["tasks"], 1);

@@ -1,16 +1,16 @@
-//! Scopes, scope expressions and roles, by Taskcluster's rules.
+//! Scopes, scope expressions and roles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::error::{ErrorCode, RequestError};
+use crate::error::{ErrorCode, RequestError};
 
-/// What a request must be allowed to do.
+/// The scopes that a request requires.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Expression {
+pub(crate) enum Expression {
     Scope(String),
     All {
         #[serde(rename = "AllOf")]
@@ -23,23 +23,23 @@ pub(super) enum Expression {
 }
 
 impl Expression {
-    pub(super) fn scope(scope: impl Into<String>) -> Self {
+    pub(crate) fn scope(scope: impl Into<String>) -> Self {
         Self::Scope(scope.into())
     }
 
-    pub(super) fn all(all_of: impl IntoIterator<Item = Expression>) -> Self {
+    pub(crate) fn all(all_of: impl IntoIterator<Item = Expression>) -> Self {
         Self::All {
             all_of: all_of.into_iter().collect(),
         }
     }
 
-    pub(super) fn any(any_of: impl IntoIterator<Item = Expression>) -> Self {
+    pub(crate) fn any(any_of: impl IntoIterator<Item = Expression>) -> Self {
         Self::Any {
             any_of: any_of.into_iter().collect(),
         }
     }
 
-    /// What of the expression the scopes do not satisfy.
+    /// Returns the unsatisfied part of the expression.
     fn missing(&self, allows: &dyn Fn(&str) -> bool) -> Option<Self> {
         match self {
             Self::Scope(scope) => (!allows(scope)).then(|| self.clone()),
@@ -65,22 +65,24 @@ impl Expression {
         }
     }
 
-    /// Refuses unless what is allowed satisfies the expression; `client` is `None` without credentials.
-    pub(super) fn require(
+    /// Fails unless the allowed scopes satisfy the expression.
+    ///
+    /// `client_id` is `None` for a request without credentials.
+    pub(crate) fn require(
         &self,
-        client: Option<&str>,
+        client_id: Option<&str>,
         allows: &dyn Fn(&str) -> bool,
     ) -> Result<(), RequestError> {
         let Some(missing) = self.missing(allows) else {
             return Ok(());
         };
         let all = self.pretty();
-        let message = match client {
+        let message = match client_id {
             None => format!(
                 "This request requires Taskcluster credentials that satisfy the following scope expression:\n\n```\n{all}\n```"
             ),
-            Some(client) => format!(
-                "Client ID {client} does not have sufficient scopes and is missing the following scopes:\n\n```\n{}\n```\n\nThis request requires the client to satisfy the following scope expression:\n\n```\n{all}\n```",
+            Some(client_id) => format!(
+                "Client ID {client_id} does not have sufficient scopes and is missing the following scopes:\n\n```\n{}\n```\n\nThis request requires the client to satisfy the following scope expression:\n\n```\n{all}\n```",
                 missing.pretty()
             ),
         };
@@ -88,8 +90,8 @@ impl Expression {
     }
 }
 
-/// Tells whether one of the scopes is `wanted`, or a pattern that ends in `*` and covers it.
-pub(super) fn satisfies(scopes: &[String], wanted: &str) -> bool {
+/// Returns whether one of the scopes equals `wanted`, or ends in `*` and has the rest as a prefix.
+pub(crate) fn satisfies(scopes: &[String], wanted: &str) -> bool {
     scopes.iter().any(|scope| covers(scope, wanted))
 }
 
@@ -100,75 +102,83 @@ fn covers(scope: &str, wanted: &str) -> bool {
     }
 }
 
-/// Named sets of scopes; who has `assume:<name>` has them.
+/// Roles: named sets of scopes, which the scope `assume:<name>` grants.
 #[derive(Debug)]
-pub(super) struct Roles {
+pub(crate) struct Roles {
     by_name: BTreeMap<String, Vec<String>>,
-    /// What everybody may do, with or without credentials.
+    /// The scopes of the role `anonymous`, with those of the roles that it may assume.
+    ///
+    /// Every request needs them, so they are computed when a role changes.
     anonymous: Arc<[String]>,
 }
 
 impl Roles {
-    /// The roles at the start: that of anonymous users.
-    pub(super) fn new() -> Self {
+    /// Creates the initial role, `anonymous`.
+    pub(crate) fn new() -> Self {
         let mut roles = Self {
             by_name: BTreeMap::new(),
             anonymous: Arc::from([]),
         };
         roles.set(
             "anonymous".to_owned(),
-            ANONYMOUS.iter().map(|scope| (*scope).to_owned()).collect(),
+            ANONYMOUS_SCOPES
+                .iter()
+                .map(|scope| (*scope).to_owned())
+                .collect(),
         );
         roles
     }
 
-    /// The roles by name.
-    pub(super) fn by_name(&self) -> &BTreeMap<String, Vec<String>> {
+    /// Returns the roles by name.
+    pub(crate) fn by_name(&self) -> &BTreeMap<String, Vec<String>> {
         &self.by_name
     }
 
-    /// What everybody may do.
-    pub(super) fn anonymous(&self) -> Arc<[String]> {
+    /// Returns the scopes that every request has, with or without credentials.
+    pub(crate) fn anonymous(&self) -> Arc<[String]> {
         Arc::clone(&self.anonymous)
     }
 
-    /// Sets the scopes of a role.
-    pub(super) fn set(&mut self, name: String, scopes: Vec<String>) {
+    /// Creates or updates a role.
+    pub(crate) fn set(&mut self, name: String, scopes: Vec<String>) {
         self.by_name.insert(name, scopes);
         self.anonymous = self.assume(vec!["assume:anonymous".to_owned()]).into();
     }
 
     /// Removes a role.
-    pub(super) fn remove(&mut self, name: &str) {
+    pub(crate) fn remove(&mut self, name: &str) {
         self.by_name.remove(name);
         self.anonymous = self.assume(vec!["assume:anonymous".to_owned()]).into();
     }
 
-    /// The scopes with those of every role that they allow to assume.
-    pub(super) fn assume(&self, scopes: Vec<String>) -> Vec<String> {
+    /// Adds the scopes of all roles that the given scopes may assume, directly or through others.
+    pub(crate) fn assume(&self, scopes: Vec<String>) -> Vec<String> {
         let may_assume = |scope: &String| scope.starts_with("assume:") || covers(scope, "assume:");
+        // The fast path of nearly all requests. `*` already includes the scopes of every role.
         if scopes.iter().any(|scope| scope == "*") || !scopes.iter().any(may_assume) {
             return scopes;
         }
         let mut found = BTreeSet::new();
-        let mut open = scopes;
-        while let Some(scope) = open.pop() {
+        let mut unvisited = scopes;
+        while let Some(scope) = unvisited.pop() {
             if !found.contains(&scope) {
-                open.extend(self.assumed(&scope));
+                unvisited.extend(self.assumed(&scope));
                 found.insert(scope);
             }
         }
         found.into_iter().collect()
     }
 
-    /// Everything that somebody with these scopes may do, in the short form of the real answers.
-    pub(super) fn expand(&self, mut scopes: Vec<String>) -> Vec<String> {
+    /// Returns all scopes of a client in the minimal form of real responses.
+    pub(crate) fn expand(&self, mut scopes: Vec<String>) -> Vec<String> {
         scopes.push("assume:anonymous".to_owned());
         without_covered(self.assume(scopes).into_iter().collect())
     }
 
-    /// The scopes of the roles that a scope allows to assume.
+    /// Returns the scopes of the roles that a scope may assume.
     fn assumed<'a>(&'a self, scope: &'a str) -> impl Iterator<Item = String> + 'a {
+        // `assume:a*` assumes every role that starts with `a`. A role `a*` in turn belongs to
+        // everyone who may assume a name that starts with `a`.
         let matching = self.by_name.iter().filter(move |(role, _)| {
             let assume = format!("assume:{role}");
             covers(scope, &assume) || (scope.starts_with("assume:") && covers(&assume, scope))
@@ -177,6 +187,7 @@ impl Roles {
     }
 }
 
+/// Removes the scopes that another scope with a `*` includes.
 fn without_covered(scopes: BTreeSet<String>) -> Vec<String> {
     let all: Vec<_> = scopes.into_iter().collect();
     let kept = all.iter().filter(|scope| {
@@ -186,7 +197,8 @@ fn without_covered(scopes: BTreeSet<String>) -> Vec<String> {
     kept.cloned().collect()
 }
 
-const ANONYMOUS: &[&str] = &[
+/// The scopes of the role `anonymous` in a real deployment.
+const ANONYMOUS_SCOPES: &[&str] = &[
     "auth:current-scopes",
     "auth:expand-scopes",
     "auth:get-client:*",
@@ -229,12 +241,12 @@ const ANONYMOUS: &[&str] = &[
 mod tests {
     use super::*;
 
-    fn set(scopes: &[&str]) -> Vec<String> {
+    fn owned(scopes: &[&str]) -> Vec<String> {
         scopes.iter().map(|scope| (*scope).to_owned()).collect()
     }
 
     #[test]
-    fn a_refusal_names_only_what_is_missing() {
+    fn error_lists_only_missing_scopes() {
         let expression = Expression::all([Expression::scope("a"), Expression::scope("b")]);
         let error = expression
             .require(Some("me"), &|scope| scope == "a")
@@ -248,13 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_expanded_through_other_roles() {
+    fn roles_are_expanded_transitively() {
         let mut roles = Roles::new();
-        roles.set("one".into(), set(&["assume:two"]));
-        roles.set("two".into(), set(&["deep"]));
+        roles.set("one".into(), owned(&["assume:two"]));
+        roles.set("two".into(), owned(&["deep"]));
         assert_eq!(
-            roles.assume(set(&["assume:one"])),
-            set(&["assume:one", "assume:two", "deep"])
+            roles.assume(owned(&["assume:one"])),
+            owned(&["assume:one", "assume:two", "deep"])
         );
     }
 }

@@ -1,5 +1,6 @@
-//! Connections, and the way from a request to its answer.
+//! Accepts connections and dispatches requests.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,148 +17,150 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::body::{self, Body};
-use super::call::{Quirks, Reply};
-use super::connection::{Aborted, Connection, ResetSwitch};
-use super::faults::apply::Outcome;
+use crate::body::{self, Body};
+use crate::call::Reply;
+use crate::connection::{InjectedReset, ResetFlag, ResettableStream};
+use crate::context::ServerContext;
+use crate::faults::HandlerFaults;
 #[cfg(feature = "pages")]
-use super::page;
-use super::router::{self, Route};
-use super::services::s3;
-use super::shared::Shared;
-use super::{api, control};
+use crate::pages;
+use crate::router::Route;
+use crate::services::s3;
+use crate::{api, control};
 
-/// How long to wait when no connection can be accepted, for lack of file descriptors for example.
-const PAUSE: Duration = Duration::from_millis(50);
-/// How long requests in flight get to finish at the end.
-const GRACE: Duration = Duration::from_millis(500);
+/// The pause after a failed `accept`, for example for lack of file descriptors.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
+/// The time that requests in flight have to finish when the server stops.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Serves until the end has come; requests in flight get some time to finish.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+/// Serves connections until the server stops.
+pub(crate) async fn serve(listener: TcpListener, context: Arc<ServerContext>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, Arc::clone(&shared)));
+                    connections.spawn(serve_connection(stream, Arc::clone(&context)));
                 }
-                Err(_) => tokio::time::sleep(PAUSE).await,
+                Err(_) => tokio::time::sleep(ACCEPT_RETRY_DELAY).await,
             },
             Some(_) = connections.join_next() => {}
-            () = shared.stopping.cancelled() => break,
+            () = context.stopping.cancelled() => break,
         }
     }
     drop(listener);
-    // What is not finished by then is cut off: dropping the set aborts it.
-    let _ = tokio::time::timeout(GRACE, async {
-        while connections.join_next().await.is_some() {}
-    })
-    .await;
+    let drain = async { while connections.join_next().await.is_some() {} };
+    // Connections that do not finish in time, for example stalled ones, are aborted.
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, drain).await;
     connections.shutdown().await;
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>) {
-    // Without Nagle's algorithm small answers leave at once; it does no harm if it cannot be turned off.
+async fn serve_connection(stream: TcpStream, context: Arc<ServerContext>) {
+    // Responses are small and written at once: Nagle's algorithm would only delay them. A failure
+    // to disable it costs time and nothing else.
     let _ = stream.set_nodelay(true);
-    let (switch, stopping) = (ResetSwitch::default(), shared.stopping.clone());
-    let stream = Connection {
+    let (reset, stopping) = (ResetFlag::default(), context.stopping.clone());
+    let stream = ResettableStream {
         stream,
-        switch: switch.clone(),
+        reset: reset.clone(),
     };
     let service = service_fn(move |request| {
-        let (shared, switch) = (Arc::clone(&shared), switch.clone());
-        async move { answer(&shared, request, &switch).await }
+        let (context, reset) = (Arc::clone(&context), reset.clone());
+        async move { respond(&context, request, &reset).await }
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    // A connection that breaks is the client's business, or an injected fault.
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        () = stopping.cancelled() => None,
-    };
-    if ended.is_none() {
-        connection.as_mut().graceful_shutdown();
-        let _ = connection.await;
+    // Errors are ignored: the client closed the connection, or a fault was injected.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stopping.cancelled() => {}
     }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
 }
 
-/// What a request is for.
-enum Target {
-    Method(Route),
+/// The destination of a request.
+enum Endpoint {
+    Api(Route),
+    /// The S3-like store, with the name of the method in fault rules.
     Store(&'static str),
     Control,
-    Unknown,
+    Other,
 }
 
-impl Target {
-    fn of(verb: &Method, path: &str) -> Self {
+impl Endpoint {
+    fn find(verb: &Method, path: &str) -> Self {
         if let Some(name) = s3::method_name(verb, path) {
             return Self::Store(name);
         }
-        match router::find(verb.as_str(), path) {
-            Some(route) => Self::Method(route),
+        match Route::find(verb.as_str(), path) {
+            Some(route) => Self::Api(route),
             None if path.starts_with("/control/") => Self::Control,
-            None => Self::Unknown,
+            None => Self::Other,
         }
     }
 
-    /// The name in fault rules.
-    fn name(&self) -> Option<String> {
+    /// Returns the name of the method in fault rules.
+    fn method_name(&self) -> Option<String> {
         match self {
-            Self::Method(route) => Some(route.method.full_name()),
+            Self::Api(route) => Some(route.full_name()),
             Self::Store(name) => Some((*name).to_owned()),
-            Self::Control | Self::Unknown => None,
+            Self::Control | Self::Other => None,
         }
     }
 }
 
-async fn answer(
-    shared: &Shared,
+/// Responds to a request and applies the injected faults.
+async fn respond(
+    context: &ServerContext,
     request: Request<Incoming>,
-    switch: &ResetSwitch,
-) -> Result<Response<Body>, Aborted> {
-    let target = Target::of(request.method(), request.uri().path());
-    let Some(name) = target.name() else {
-        return Ok(dispatch(shared, target, request, Quirks::default()).await);
+    reset: &ResetFlag,
+) -> Result<Response<Body>, InjectedReset> {
+    let endpoint = Endpoint::find(request.method(), request.uri().path());
+    let Some(name) = endpoint.method_name() else {
+        return Ok(dispatch(context, endpoint, request, HandlerFaults::default()).await);
     };
     let plan = {
         let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
-        shared.faults.take(&name, &path)
+        context.faults.plan(&name, &path)
     };
-    match plan.before(shared, &name, request, switch).await? {
-        Outcome::Answer(response) => Ok(response),
-        Outcome::Proceed(request) => {
-            let response = dispatch(shared, target, request, plan.quirks()).await;
-            plan.after(response, switch)
+    let now = context.now();
+    match plan.apply_to_request(&name, request, reset, now).await? {
+        ControlFlow::Break(response) => Ok(response),
+        ControlFlow::Continue(request) => {
+            let response = dispatch(context, endpoint, request, plan.handler_faults()).await;
+            plan.apply_to_response(response, reset)
         }
     }
 }
 
 async fn dispatch(
-    shared: &Shared,
-    target: Target,
+    context: &ServerContext,
+    endpoint: Endpoint,
     request: Request<Incoming>,
-    quirks: Quirks,
+    faults: HandlerFaults,
 ) -> Response<Body> {
     #[cfg(feature = "pages")]
-    if let (Target::Unknown, &Method::GET) = (&target, request.method())
-        && let Some(page) = page::answer(shared, request.uri()).await
+    if let (Endpoint::Other, &Method::GET) = (&endpoint, request.method())
+        && let Some(page) = pages::respond(context, request.uri()).await
     {
         return page;
     }
-    let trace = request.headers().get("x-taskcluster-trace-id").cloned();
-    let missing = not_found(request.method(), request.uri().path());
-    let reply = match target {
-        Target::Store(_) => return s3::answer(shared, request).await,
-        Target::Method(route) => api::answer(shared, route, request, quirks).await,
-        Target::Control => control::answer(shared, request).await.unwrap_or(missing),
-        Target::Unknown => missing,
+    let trace_id = request.headers().get("x-taskcluster-trace-id").cloned();
+    let not_implemented = not_implemented(request.method(), request.uri().path());
+    let reply = match endpoint {
+        Endpoint::Store(_) => return s3::respond(context, request).await,
+        Endpoint::Api(route) => api::handle(context, route, request, faults).await,
+        Endpoint::Control => control::handle(context, request)
+            .await
+            .unwrap_or(not_implemented),
+        Endpoint::Other => not_implemented,
     };
-    respond(reply, trace)
+    to_response(reply, trace_id)
 }
 
-/// What the real services answer to a path that they do not know, and that it is unknown here.
-fn not_found(verb: &Method, path: &str) -> Reply {
+/// Creates the 404 of the real services, with a hint that the method may exist there.
+fn not_implemented(verb: &Method, path: &str) -> Reply {
     let message = format!("`{verb} {path}` is not implemented by the embedded Taskcluster");
     let body = json!({ "error": "Not found", "message": message });
     let json = HeaderValue::from_static("application/json; charset=utf-8");
@@ -168,21 +171,24 @@ fn not_found(verb: &Method, path: &str) -> Reply {
     }
 }
 
-fn respond(reply: Reply, trace: Option<HeaderValue>) -> Response<Body> {
-    let mut response = Response::new(match reply.body.is_empty() {
-        true => body::empty(),
-        false => body::full(reply.body),
+/// Adds the headers that all services send.
+fn to_response(reply: Reply, trace_id: Option<HeaderValue>) -> Response<Body> {
+    let mut response = Response::new(if reply.body.is_empty() {
+        body::empty()
+    } else {
+        body::full(reply.body)
     });
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
-    let id = || HeaderValue::from_str(&Uuid::new_v4().to_string()).ok();
+    let new_id = || HeaderValue::from_str(&Uuid::new_v4().to_string()).ok();
+    let ids = [
+        ("x-for-trace-id", trace_id.or_else(new_id)),
+        ("x-for-request-id", new_id()),
+    ];
     let headers = response.headers_mut();
-    headers.extend(
-        trace
-            .or_else(id)
-            .map(|id| (HeaderName::from_static("x-for-trace-id"), id)),
-    );
-    headers.extend(id().map(|id| (HeaderName::from_static("x-for-request-id"), id)));
+    for (name, id) in ids {
+        headers.extend(id.map(|id| (HeaderName::from_static(name), id)));
+    }
     headers.insert(
         CACHE_CONTROL,
         HeaderValue::from_static("no-store no-cache must-revalidate"),

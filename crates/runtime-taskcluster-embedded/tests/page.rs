@@ -97,7 +97,7 @@ async fn a_task_page_ends_with_its_log_and_names_why_artifacts_are_missing() {
     let (status, html) = page(&taskcluster, &look).await;
     assert_eq!(status, 200);
     assert!(
-        html.contains("<span class=worker>[taskcluster 2026"),
+        html.contains("<span class=\"worker\">[taskcluster 2026"),
         "{html}"
     );
 }
@@ -110,6 +110,6 @@ async fn what_is_not_there_is_a_page_that_says_so() {
     for path in ["/tasks/none", &artifact, &run, "/tasks/a/b"] {
         let (status, html) = page(&taskcluster, path).await;
         assert_eq!(status, 404, "{path}");
-        assert!(html.contains("There is no such"), "{html}");
+        assert!(html.contains("does not exist"), "{html}");
     }
 }

@@ -1,7 +1,8 @@
-//! How faults befall a call: before it is done, and while it is answered.
+//! Applies faults to a request, before the method runs, and to its response.
 
 use std::future::{pending, ready};
 use std::io;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,41 +11,27 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
+use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{Fault, Plan};
+use super::{Fault, FaultPlan};
 use crate::body::{self, Body};
-use crate::call::Quirks;
-use crate::connection::{Aborted, ResetSwitch};
+use crate::connection::{InjectedReset, ResetFlag};
 use crate::error::{ErrorCode, RequestError};
-use crate::shared::Shared;
 
-/// What is left of a request after the faults that come first.
-pub(crate) enum Outcome {
-    /// Do it.
-    Proceed(Request<Incoming>),
-    /// Answer this.
-    Answer(Response<Body>),
-}
+/// The number of chunks per second of a slow body.
+const SLOW_CHUNKS_PER_SECOND: u64 = 10;
 
-impl Plan {
-    /// What the method itself does wrong.
-    pub(crate) fn quirks(&self) -> Quirks {
-        Quirks {
-            expired_urls: self.fault == Some(Fault::ExpiredUrl),
-            expired_credentials: self.fault == Some(Fault::ExpiredCredentials),
-        }
-    }
-
-    /// Commits the faults that come before the call.
-    pub(crate) async fn before(
+impl FaultPlan {
+    /// Applies the faults that come before the method, and returns the request or a response.
+    pub(crate) async fn apply_to_request(
         &self,
-        shared: &Shared,
         method: &str,
         request: Request<Incoming>,
-        switch: &ResetSwitch,
-    ) -> Result<Outcome, Aborted> {
+        reset: &ResetFlag,
+        now: Timestamp,
+    ) -> Result<ControlFlow<Response<Body>, Request<Incoming>>, InjectedReset> {
         if !self.latency.is_zero() {
             sleep(self.latency).await;
         }
@@ -54,53 +41,50 @@ impl Plan {
                 retry_after,
             }) => {
                 drop(read(request.into_body(), u64::MAX).await);
-                Ok(Outcome::Answer(refusal(
-                    shared,
-                    method,
-                    status,
-                    retry_after,
-                )))
+                let response = service_error(method, status, retry_after, now);
+                Ok(ControlFlow::Break(response))
             }
             Some(Fault::Html { status }) => {
                 drop(read(request.into_body(), u64::MAX).await);
-                Ok(Outcome::Answer(html(status)))
+                Ok(ControlFlow::Break(html(status)))
             }
             Some(Fault::Reset { after }) => {
-                // The body must live on: without it the connection would be closed in an orderly way.
+                // The body lives until the connection is dropped: hyper answers a dropped body by
+                // an orderly shutdown, and the client would see FIN instead of RST.
                 let _body = read(request.into_body(), after).await;
-                Err(switch.reset())
+                Err(reset.set())
             }
             Some(Fault::Stall { after }) => {
                 let _body = read(request.into_body(), after).await;
                 pending().await
             }
-            _ => Ok(Outcome::Proceed(request)),
+            _ => Ok(ControlFlow::Continue(request)),
         }
     }
 
-    /// Commits the faults that come with the answer.
-    pub(crate) fn after(
+    /// Applies the faults that come after the method.
+    pub(crate) fn apply_to_response(
         &self,
         response: Response<Body>,
-        switch: &ResetSwitch,
-    ) -> Result<Response<Body>, Aborted> {
+        reset: &ResetFlag,
+    ) -> Result<Response<Body>, InjectedReset> {
         match self.fault {
-            Some(Fault::LostAnswer) => Err(switch.reset()),
-            Some(Fault::Truncate { after }) => Ok(rewrite(response, |body| {
-                first(body, after).chain(stream::once(cut_off()))
+            Some(Fault::LostAnswer) => Err(reset.set()),
+            Some(Fault::Truncate { after }) => Ok(map_body(response, |body| {
+                take_bytes(body, after).chain(stream::once(abort_body()))
             })),
-            Some(Fault::StallBody { after }) => Ok(rewrite(response, |body| {
-                first(body, after).chain(stream::pending())
+            Some(Fault::StallBody { after }) => Ok(map_body(response, |body| {
+                take_bytes(body, after).chain(stream::pending())
             })),
             Some(Fault::Slow { bytes_per_second }) => {
-                Ok(rewrite(response, |body| drops(body, bytes_per_second)))
+                Ok(map_body(response, |body| throttle(body, bytes_per_second)))
             }
             _ => Ok(response),
         }
     }
 }
 
-/// Reads so many bytes of a body, or all, and gives back the rest.
+/// Reads up to this many bytes of a body, and returns the remaining body.
 async fn read(mut body: Incoming, bytes: u64) -> Incoming {
     let mut read = 0;
     while read < bytes {
@@ -112,11 +96,16 @@ async fn read(mut body: Incoming, bytes: u64) -> Incoming {
     body
 }
 
-fn refusal(shared: &Shared, method: &str, status: u16, retry_after: Option<u32>) -> Response<Body> {
+fn service_error(
+    method: &str,
+    status: u16,
+    retry_after: Option<u32>,
+    now: Timestamp,
+) -> Response<Body> {
     let error =
-        RequestError::new(ErrorCode::of_status(status), "an injected fault").with_status(status);
+        RequestError::new(ErrorCode::from_status(status), "an injected fault").with_status(status);
     let name = method.rsplit('.').next().unwrap_or(method);
-    let body = error.body(name, &json!({}), &json!({}), shared.now());
+    let body = error.body(name, &json!({}), &json!({}), now);
     let mut response = Response::new(body::full(body.to_string()));
     *response.status_mut() = error.status_code();
     let headers = response.headers_mut();
@@ -141,8 +130,11 @@ fn html(status: u16) -> Response<Body> {
     response
 }
 
-/// Changes how the body comes, and keeps the length that is promised.
-fn rewrite<S>(response: Response<Body>, change: impl FnOnce(Body) -> S) -> Response<Body>
+/// Replaces the body and keeps the `Content-Length` of the original one.
+///
+/// Without a length hyper would use chunked encoding, and the end of a truncated body would look
+/// like a protocol error instead of a short body.
+fn map_body<S>(response: Response<Body>, map: impl FnOnce(Body) -> S) -> Response<Body>
 where
     S: Stream<Item = io::Result<Bytes>> + Send + Sync + 'static,
 {
@@ -152,7 +144,7 @@ where
         head.headers
             .extend(length.map(|length| (CONTENT_LENGTH, length)));
     }
-    let frames = change(body).map(|bytes| bytes.map(Frame::data));
+    let frames = map(body).map(|bytes| bytes.map(Frame::data));
     Response::from_parts(head, BodyExt::boxed(StreamBody::new(frames)))
 }
 
@@ -160,39 +152,40 @@ fn data(body: Body) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
     BodyStream::new(body).map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default()))
 }
 
-/// The error that ends a body too early.
+/// Returns the error that makes hyper close the connection within a body.
 ///
-/// It comes a moment after the bytes before it, so that they are sent: a reset, or an error that
-/// follows at once, could take them along.
-async fn cut_off() -> io::Result<Bytes> {
+/// It yields first, so that hyper sends the bytes before it: an error that is ready at once makes
+/// hyper discard them.
+async fn abort_body() -> io::Result<Bytes> {
     tokio::task::yield_now().await;
-    Err(Aborted.into())
+    Err(InjectedReset.into())
 }
 
-/// The first bytes of a body.
-fn first(body: Body, bytes: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
-    data(body).scan(bytes, |left, bytes| {
-        let goes_on = *left > 0;
-        let cut = bytes.map(|bytes| {
-            let kept = bytes
-                .len()
-                .min(usize::try_from(*left).unwrap_or(usize::MAX));
-            *left -= kept as u64;
-            bytes.slice(..kept)
+/// Returns the first bytes of a body.
+fn take_bytes(body: Body, bytes: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
+    data(body).scan(bytes, |remaining, bytes| {
+        let is_open = *remaining > 0;
+        let taken = bytes.map(|bytes| {
+            let limit = usize::try_from(*remaining).unwrap_or(usize::MAX);
+            let len = bytes.len().min(limit);
+            *remaining -= len as u64;
+            bytes.slice(..len)
         });
-        ready(goes_on.then_some(cut))
+        ready(is_open.then_some(taken))
     })
 }
 
-/// The body in ten pieces a second.
-fn drops(body: Body, bytes_per_second: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
-    let size = usize::try_from(bytes_per_second / 10)
-        .unwrap_or(usize::MAX)
-        .max(1);
-    let pieces = data(body).flat_map(move |bytes| stream::iter(split(bytes, size)));
-    pieces.then(|piece| async {
-        sleep(Duration::from_millis(100)).await;
-        piece
+/// Splits a body into chunks with a pause before each.
+fn throttle(
+    body: Body,
+    bytes_per_second: u64,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
+    let size = bytes_per_second / SLOW_CHUNKS_PER_SECOND;
+    let size = usize::try_from(size).unwrap_or(usize::MAX).max(1);
+    let chunks = data(body).flat_map(move |bytes| stream::iter(split(bytes, size)));
+    chunks.then(|chunk| async {
+        sleep(Duration::from_secs(1) / SLOW_CHUNKS_PER_SECOND as u32).await;
+        chunk
     })
 }
 

@@ -1,4 +1,4 @@
-//! Faults on purpose: what goes wrong, with which calls, and how often.
+//! Injected faults: the kinds, the rules that select calls, and their counts.
 
 pub(crate) mod apply;
 
@@ -9,9 +9,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-/// Something that goes wrong with a call.
+/// A failure to inject into calls.
 ///
-/// As JSON, for the control endpoint: `{"kind": "status", "status": 503}`.
+/// The JSON form, for the control endpoint, is `{"kind": "status", "status": 503}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
@@ -21,84 +21,84 @@ use serde::{Deserialize, Serialize};
 )]
 #[non_exhaustive]
 pub enum Fault {
-    /// The call is not done, and the answer is an error in the shape of the service.
+    /// Responds with an error of the service and does not run the method.
     Status {
         /// The HTTP status.
         status: u16,
-        /// Seconds for a `Retry-After` header.
+        /// The value of `Retry-After`, in seconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<u32>,
     },
-    /// The call is not done, and the answer is a page of HTML, as load balancers make them.
+    /// Responds with an HTML page, like a load balancer, and does not run the method.
     Html {
         /// The HTTP status.
         status: u16,
     },
-    /// The call is not done, and the connection is reset.
+    /// Resets the connection and does not run the method.
     Reset {
-        /// After how many bytes of the request's body.
+        /// The number of request body bytes to read first.
         #[serde(default)]
         after: u64,
     },
-    /// The call is not done, and nothing is ever answered.
+    /// Never responds and does not run the method.
     Stall {
-        /// After how many bytes of the request's body.
+        /// The number of request body bytes to read first.
         #[serde(default)]
         after: u64,
     },
-    /// The call is done, and the connection is reset in place of an answer.
+    /// Runs the method and resets the connection instead of responding.
     LostAnswer,
-    /// The call is done after some time.
+    /// Delays the method. Other faults may apply to the same call.
     Latency {
-        /// How long it takes.
+        /// The delay in milliseconds.
         millis: u64,
     },
-    /// The call is done, and the body of the answer is cut off.
+    /// Runs the method and closes the connection within the response body.
     Truncate {
-        /// After how many bytes.
+        /// The number of response body bytes to send first.
         after: u64,
     },
-    /// The call is done, and the body of the answer stops coming.
+    /// Runs the method and stops sending within the response body.
     StallBody {
-        /// After how many bytes.
+        /// The number of response body bytes to send first.
         after: u64,
     },
-    /// The call is done, and the body of the answer comes in drops.
+    /// Runs the method and sends the response body slowly.
     Slow {
-        /// How fast it comes.
+        /// The rate of the response body.
         bytes_per_second: u64,
     },
-    /// URLs in the answer have already expired: for `queue.createArtifact`, `object.createUpload`
+    /// Returns URLs that have already expired, from `queue.createArtifact`, `object.createUpload`
     /// and `object.startDownload`.
     ExpiredUrl,
-    /// Credentials in the answer have already expired: for `queue.claimWork`, `queue.claimTask`,
+    /// Returns credentials that have already expired, from `queue.claimWork`, `queue.claimTask`,
     /// `queue.reclaimTask` and `queue.createArtifact` of objects.
     ExpiredCredentials,
 }
 
-/// Which calls a fault befalls.
+/// A fault and the calls that it applies to.
 ///
-/// Methods are named by service and method as in the official references, `queue.claimWork` or
-/// `purge-cache.purgeRequests`; the S3-like store has `s3.put` and `s3.get`. A trailing `*` stands
-/// for anything.
+/// Methods have the names of the official references, for example `queue.claimWork` or
+/// `purge-cache.purgeRequests`; those of the S3-like store are `s3.put` and `s3.get`. A trailing `*`
+/// matches any suffix.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FaultRule {
     method: String,
     fault: Fault,
-    /// How often; for ever if it is not said.
+    /// The number of calls that fail, by default all.
     #[serde(default)]
     times: Option<u32>,
-    /// How many calls go well before.
+    /// The number of calls that succeed before the first failure.
     #[serde(default)]
     skip: u32,
-    /// What the path of the request must contain.
+    /// A text that the path of the request must contain.
     #[serde(default)]
     path: Option<String>,
 }
 
 impl FaultRule {
-    /// A fault that befalls every call of a method.
+    /// Creates a rule for every call of a method.
     pub fn new(method: impl Into<String>, fault: Fault) -> Self {
         Self {
             method: method.into(),
@@ -109,42 +109,42 @@ impl FaultRule {
         }
     }
 
-    /// Only so many times.
+    /// Sets the number of calls that fail.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Only after so many calls went well.
+    /// Sets the number of calls that succeed before the first failure.
     #[must_use]
     pub fn skip(mut self, calls: u32) -> Self {
         self.skip = calls;
         self
     }
 
-    /// Only if the decoded path of the request contains a text, the name of an artifact for example.
+    /// Restricts the rule to requests whose decoded path contains a text, such as an artifact name.
     #[must_use]
     pub fn on_path(mut self, part: impl Into<String>) -> Self {
         self.path = Some(part.into());
         self
     }
 
-    fn covers(&self, method: &str, path: &str) -> bool {
-        let covers_method = match self.method.strip_suffix('*') {
+    fn matches(&self, method: &str, path: &str) -> bool {
+        let matches_method = match self.method.strip_suffix('*') {
             Some(prefix) => method.starts_with(prefix),
             None => method == self.method,
         };
-        covers_method && self.path.as_ref().is_none_or(|part| path.contains(part))
+        matches_method && self.path.as_ref().is_none_or(|part| path.contains(part))
     }
 }
 
-/// Counts how often an injected fault has struck.
+/// A handle to an injected fault.
 #[derive(Clone, Debug)]
 pub struct InjectedFault(Arc<AtomicU32>);
 
 impl InjectedFault {
-    /// How often it has struck.
+    /// Returns the number of calls that the fault was applied to.
     #[must_use]
     pub fn hits(&self) -> u32 {
         self.0.load(Ordering::Acquire)
@@ -152,42 +152,60 @@ impl InjectedFault {
 }
 
 #[derive(Debug)]
-struct Active {
+struct ActiveRule {
     rule: FaultRule,
-    seen: u32,
+    /// The number of matching calls, with the skipped ones.
+    calls: u32,
     hits: Arc<AtomicU32>,
 }
 
-impl Active {
-    /// Counts a call, and tells whether the fault befalls it.
-    fn strikes(&mut self) -> bool {
-        self.seen += 1;
+impl ActiveRule {
+    /// Counts a matching call, and returns whether the fault applies to it.
+    fn count_call(&mut self) -> bool {
+        self.calls += 1;
         let hits = self.hits.load(Ordering::Acquire);
-        let strikes =
-            self.seen > self.rule.skip && self.rule.times.is_none_or(|times| hits < times);
-        self.hits.fetch_add(u32::from(strikes), Ordering::AcqRel);
-        strikes
+        let applies =
+            self.calls > self.rule.skip && self.rule.times.is_none_or(|times| hits < times);
+        self.hits.fetch_add(u32::from(applies), Ordering::AcqRel);
+        applies
     }
 }
 
-/// The faults that wait for their calls.
+/// The rules that are in effect.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Mutex<Vec<Active>>);
+pub(crate) struct FaultRules(Mutex<Vec<ActiveRule>>);
 
-/// What befalls one call.
+/// The faults to apply to one call.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Plan {
+pub(crate) struct FaultPlan {
     latency: Duration,
     fault: Option<Fault>,
 }
 
-impl Faults {
+/// Faults that only the handler of a method can commit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HandlerFaults {
+    pub(crate) expired_urls: bool,
+    pub(crate) expired_credentials: bool,
+}
+
+impl FaultPlan {
+    /// Returns the faults that the handler has to commit.
+    pub(crate) fn handler_faults(&self) -> HandlerFaults {
+        HandlerFaults {
+            expired_urls: self.fault == Some(Fault::ExpiredUrl),
+            expired_credentials: self.fault == Some(Fault::ExpiredCredentials),
+        }
+    }
+}
+
+impl FaultRules {
     pub(crate) fn inject(&self, rule: FaultRule) -> InjectedFault {
         let hits = Arc::new(AtomicU32::new(0));
         let injected = InjectedFault(Arc::clone(&hits));
-        self.0.lock().push(Active {
+        self.0.lock().push(ActiveRule {
             rule,
-            seen: 0,
+            calls: 0,
             hits,
         });
         injected
@@ -197,7 +215,7 @@ impl Faults {
         self.0.lock().clear();
     }
 
-    /// The rules, each with how often it has struck.
+    /// Returns the rules, each with its number of hits.
     pub(crate) fn list(&self) -> Vec<(FaultRule, u32)> {
         let rules = self.0.lock();
         rules
@@ -206,21 +224,23 @@ impl Faults {
             .collect()
     }
 
-    /// What befalls this call: all latencies, and the first other fault.
-    pub(crate) fn take(&self, method: &str, path: &str) -> Plan {
-        let mut plan = Plan::default();
-        for active in self
-            .0
-            .lock()
-            .iter_mut()
-            .filter(|active| active.rule.covers(method, path))
-        {
+    /// Counts a call with the rules that match it, and returns the faults to apply.
+    ///
+    /// All latencies add up. Of the other faults only the first applies, and a rule that another
+    /// one shadows does not count the call.
+    pub(crate) fn plan(&self, method: &str, path: &str) -> FaultPlan {
+        let mut plan = FaultPlan::default();
+        let mut rules = self.0.lock();
+        for active in rules.iter_mut() {
+            if !active.rule.matches(method, path) {
+                continue;
+            }
             let fault = active.rule.fault;
             if let Fault::Latency { millis } = fault {
-                if active.strikes() {
+                if active.count_call() {
                     plan.latency += Duration::from_millis(millis);
                 }
-            } else if plan.fault.is_none() && active.strikes() {
+            } else if plan.fault.is_none() && active.count_call() {
                 plan.fault = Some(fault);
             }
         }
@@ -237,17 +257,17 @@ mod tests {
         retry_after: None,
     };
 
-    fn strikes(faults: &Faults, method: &str) -> bool {
-        faults.take(method, "/").fault.is_some()
+    fn applies(rules: &FaultRules, method: &str) -> bool {
+        rules.plan(method, "/").fault.is_some()
     }
 
     #[test]
-    fn a_rule_lets_calls_pass_and_then_strikes_so_many_times() {
-        let faults = Faults::default();
-        let injected = faults.inject(FaultRule::new("queue.*", FAULT).skip(1).times(2));
-        let struck: Vec<_> = (0..4).map(|_| strikes(&faults, "queue.status")).collect();
-        assert_eq!(struck, [false, true, true, false]);
-        assert!(!strikes(&faults, "index.findTask"));
+    fn rule_skips_calls_and_then_applies() {
+        let rules = FaultRules::default();
+        let injected = rules.inject(FaultRule::new("queue.*", FAULT).skip(1).times(2));
+        let applied: Vec<_> = (0..4).map(|_| applies(&rules, "queue.status")).collect();
+        assert_eq!(applied, [false, true, true, false]);
+        assert!(!applies(&rules, "index.findTask"));
         assert_eq!(injected.hits(), 2);
     }
 

@@ -1,34 +1,19 @@
-//! Purge requests: which caches workers must throw away.
-
-use std::collections::BTreeMap;
+//! The purge-cache service: requests to workers to discard caches.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::call::{Call, Reply, paginate};
-use crate::error::RequestError;
-use crate::router::{Method, Work};
+use crate::call::{ApiResult, Call, Reply};
+use crate::context::ServerContext;
+use crate::method::Method;
 use crate::schema::{Field, Rule, Schema};
-use crate::shared::Shared;
 use crate::time::{millis, parse};
 
-pub(crate) const METHODS: &[Method] = &[
-    Method::new(
-        ("purge-cache", "purgeCache"),
-        ("POST", "/purge-cache/<workerPoolId>"),
-        Work::Now(purge_cache),
-    )
-    .takes(&PURGE_CACHE),
-    Method::new(
-        ("purge-cache", "allPurgeRequests"),
-        ("GET", "/purge-cache/list"),
-        Work::Now(all_requests),
-    ),
-    Method::new(
-        ("purge-cache", "purgeRequests"),
-        ("GET", "/purge-cache/<workerPoolId>"),
-        Work::Now(requests),
-    ),
+pub(super) const METHODS: &[Method] = &[
+    Method::post("purgeCache", "/purge-cache/<workerPoolId>", purge_cache)
+        .with_schema(&PURGE_CACHE),
+    Method::get("allPurgeRequests", "/purge-cache/list", all_requests),
+    Method::get("purgeRequests", "/purge-cache/<workerPoolId>", requests),
 ];
 
 const PURGE_CACHE: Schema = Schema {
@@ -36,25 +21,22 @@ const PURGE_CACHE: Schema = Schema {
     fields: &[Field::required("cacheName", Rule::Text(usize::MAX))],
 };
 
-/// By worker pool and cache name, the instant before which caches are to go.
-pub(crate) type Purges = BTreeMap<(String, String), Timestamp>;
-
-fn purge_cache(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn purge_cache(context: &ServerContext, call: &Call) -> ApiResult {
     let (pool, cache) = (call.param("workerPoolId"), call.text("cacheName"));
     call.require_scope(format!("purge-cache:{pool}:{cache}"))?;
     let key = (pool.to_owned(), cache.to_owned());
-    shared.update(|state| state.purges.insert(key, call.now));
+    context.update(|state| state.purges.insert(key, call.now));
     Reply::no_content()
 }
 
-fn requests(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn requests(context: &ServerContext, call: &Call) -> ApiResult {
     let pool = call.param("workerPoolId");
     call.require_scope(format!("purge-cache:purge-requests::{pool}"))?;
     let since = call
         .query("since")
         .and_then(parse)
         .unwrap_or(Timestamp::MIN);
-    let found: Vec<_> = shared.read(|state| {
+    let found: Vec<_> = context.read(|state| {
         let newer = state
             .purges
             .iter()
@@ -64,14 +46,10 @@ fn requests(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     Reply::json(&json!({ "requests": found }))
 }
 
-fn all_requests(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn all_requests(context: &ServerContext, call: &Call) -> ApiResult {
     call.require_scope("purge-cache:all-purge-requests")?;
-    let (page, next) = shared.read(|state| paginate(state.purges.iter().map(entry), call.page()));
-    let mut body = json!({ "requests": page });
-    if let Some(next) = next {
-        body["continuationToken"] = json!(next);
-    }
-    Reply::json(&body)
+    let page = context.read(|state| call.page(state.purges.iter().map(entry)));
+    Reply::page("requests", &page)
 }
 
 fn entry(((pool, cache), before): (&(String, String), &Timestamp)) -> Value {

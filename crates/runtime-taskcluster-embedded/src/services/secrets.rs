@@ -1,105 +1,71 @@
-//! Secrets: small objects that take a scope to read.
+//! The secrets service.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use serde_json::json;
 
-use jiff::Timestamp;
-use serde_json::{Value, json};
-
-use crate::call::{Call, Reply, paginate};
+use crate::call::{ApiResult, Call, Reply};
+use crate::context::ServerContext;
 use crate::error::{ErrorCode, RequestError};
-use crate::router::{Method, Work};
+use crate::method::Method;
 use crate::schema::{Field, Rule, Schema};
-use crate::shared::Shared;
+use crate::state::secrets::StoredSecret;
 use crate::time::millis;
 
-pub(crate) const METHODS: &[Method] = &[
-    Method::new(
-        ("secrets", "set"),
-        ("PUT", "/secret/<name>"),
-        Work::Now(set),
-    )
-    .takes(&SECRET),
-    Method::new(
-        ("secrets", "remove"),
-        ("DELETE", "/secret/<name>"),
-        Work::Now(remove),
-    ),
-    Method::new(
-        ("secrets", "get"),
-        ("GET", "/secret/<name>"),
-        Work::Now(get),
-    ),
-    Method::new(("secrets", "list"), ("GET", "/secrets"), Work::Now(list)),
+pub(super) const METHODS: &[Method] = &[
+    Method::put("set", "/secret/<name>", set).with_schema(&SECRET),
+    Method::delete("remove", "/secret/<name>", remove),
+    Method::get("get", "/secret/<name>", get),
+    Method::get("list", "/secrets", list),
 ];
 
 const SECRET: Schema = Schema {
     name: "secrets/v1/secret.json",
     fields: &[
         Field::required("secret", Rule::Object),
-        Field::required("expires", Rule::Instant),
+        Field::required("expires", Rule::Timestamp),
     ],
 };
 
-/// A value that `Debug` does not show.
-pub(crate) struct Secret {
-    value: Value,
-    expires: Timestamp,
-}
-
-impl Secret {
-    pub(crate) fn new(value: Value, expires: Timestamp) -> Self {
-        Self { value, expires }
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secret")
-            .field("expires", &self.expires)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The secrets by name.
-pub(crate) type Secrets = BTreeMap<String, Secret>;
-
-fn set(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn set(context: &ServerContext, call: &Call) -> ApiResult {
     let name = call.param("name");
     call.require_scope(format!("secrets:set:{name}"))?;
-    let secret = Secret::new(call.payload["secret"].clone(), call.instant("expires"));
-    shared.update(|state| state.secrets.insert(name.to_owned(), secret));
+    let secret = StoredSecret {
+        value: call.payload["secret"].clone(),
+        expires: call.instant("expires"),
+    };
+    context.update(|state| state.secrets.insert(name.to_owned(), secret));
     Reply::json(&json!({}))
 }
 
-fn remove(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn remove(context: &ServerContext, call: &Call) -> ApiResult {
     let name = call.param("name");
     call.require_scope(format!("secrets:set:{name}"))?;
-    let removed = shared.update(|state| state.secrets.remove(name));
-    removed.ok_or_else(|| RequestError::not_found("Secret not found"))?;
+    let removed = context.update(|state| state.secrets.remove(name));
+    removed.ok_or_else(secret_not_found)?;
     Reply::json(&json!({}))
 }
 
-fn get(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn get(context: &ServerContext, call: &Call) -> ApiResult {
     let name = call.param("name");
     call.require_scope(format!("secrets:get:{name}"))?;
-    let body = shared.read(|state| match state.secrets.get(name) {
-        None => Err(RequestError::not_found("Secret not found")),
-        Some(secret) if secret.expires < call.now => Err(RequestError::new(
-            ErrorCode::ResourceExpired,
-            "The requested resource has expired.",
-        )),
-        Some(secret) => Ok(json!({ "secret": secret.value, "expires": millis(secret.expires) })),
+    let body = context.read(|state| {
+        let secret = state.secrets.get(name).ok_or_else(secret_not_found)?;
+        if secret.expires < call.now {
+            return Err(RequestError::new(
+                ErrorCode::ResourceExpired,
+                "The requested resource has expired.",
+            ));
+        }
+        Ok(json!({ "secret": secret.value, "expires": millis(secret.expires) }))
     })?;
     Reply::json(&body)
 }
 
-fn list(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn secret_not_found() -> RequestError {
+    RequestError::not_found("Secret not found")
+}
+
+fn list(context: &ServerContext, call: &Call) -> ApiResult {
     call.require_scope("secrets:list-secrets")?;
-    let (page, next) = shared.read(|state| paginate(state.secrets.keys().cloned(), call.page()));
-    let mut body = json!({ "secrets": page });
-    if let Some(next) = next {
-        body["continuationToken"] = json!(next);
-    }
-    Reply::json(&body)
+    let page = context.read(|state| call.page(state.secrets.keys().cloned()));
+    Reply::page("secrets", &page)
 }

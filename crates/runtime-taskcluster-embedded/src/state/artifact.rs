@@ -1,4 +1,4 @@
-//! Artifacts: what tasks leave behind.
+//! Artifacts, as workers declare them.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,20 +8,20 @@ use crate::time::as_millis;
 /// An artifact of a run.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Artifact {
+pub struct DeclaredArtifact {
     /// The name, for example `public/build/target.zip`.
     pub name: String,
-    /// The content type that was declared, `application/binary` where none was.
+    /// The declared content type, by default `application/binary`.
     pub content_type: String,
-    /// When the artifact is forgotten.
+    /// The expiry time. Reads fail after it.
     pub expires: Timestamp,
-    /// The length that was declared, if one was.
+    /// The declared length in bytes.
     pub content_length: Option<u64>,
-    /// What kind of artifact it is.
+    /// The storage type and its properties.
     pub kind: ArtifactKind,
 }
 
-/// The kinds of artifacts.
+/// The storage type of an artifact.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ArtifactKind {
@@ -29,32 +29,32 @@ pub enum ArtifactKind {
     S3,
     /// Bytes in the object service.
     Object {
-        /// The upload that fills it.
+        /// The id of the upload.
         upload_id: String,
-        /// Whether the worker has said that it is complete; until then nobody sees it.
+        /// Whether the worker has called `finishArtifact`. An unfinished artifact is not visible.
         finished: bool,
     },
-    /// Something at another URL.
+    /// A redirect to another URL.
     Reference {
-        /// Where it is.
+        /// The target of the redirect.
         url: String,
     },
-    /// Another artifact of the same run.
+    /// An alias of another artifact of the same run.
     Link {
         /// The name of the other artifact.
         artifact: String,
     },
-    /// There is no such thing, and this is why.
+    /// An error message instead of content.
     Error {
-        /// The reason, for programs.
+        /// The machine-readable reason.
         reason: String,
-        /// The reason, for people.
+        /// The human-readable reason.
         message: String,
     },
 }
 
 impl ArtifactKind {
-    /// The name of the kind in requests and answers.
+    /// Returns the `storageType` of requests and responses.
     #[must_use]
     pub fn storage_type(&self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl ArtifactKind {
     }
 }
 
-/// An entry of a list of artifacts.
+/// An entry of `listArtifacts`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ArtifactEntry {
@@ -80,8 +80,8 @@ pub(crate) struct ArtifactEntry {
     content_length: Option<u64>,
 }
 
-impl Artifact {
-    /// Tells whether readers see it: all but objects whose upload is not finished.
+impl DeclaredArtifact {
+    /// Returns whether readers see the artifact: all except objects with an unfinished upload.
     #[must_use]
     pub fn is_visible(&self) -> bool {
         !matches!(
@@ -103,13 +103,14 @@ impl Artifact {
         }
     }
 
-    /// Tells whether a worker may declare `new` in place of this.
+    /// Returns whether a second declaration of the same name is allowed.
     ///
-    /// The same again is fine, and may live longer. The URL of a reference may change, and a
-    /// reference may become a link.
-    pub(crate) fn accepts(&self, new: &Self) -> bool {
+    /// An equal declaration is, since workers retry, and it may extend the expiry. The URL of a
+    /// reference may change, and a reference may become a link: workers publish the live log as a
+    /// reference first and as a link to the finished log later.
+    pub(crate) fn may_become(&self, new: &Self) -> bool {
         use ArtifactKind::{Error, Link, Object, Reference, S3};
-        let same = match (&self.kind, &new.kind) {
+        let same_kind = match (&self.kind, &new.kind) {
             (Reference { .. }, Link { .. }) => return true,
             (S3, S3) | (Object { .. }, Object { .. }) | (Reference { .. }, Reference { .. }) => {
                 true
@@ -117,6 +118,6 @@ impl Artifact {
             (Link { .. }, Link { .. }) | (Error { .. }, Error { .. }) => self.kind == new.kind,
             _ => false,
         };
-        same && self.content_type == new.content_type && new.expires >= self.expires
+        same_kind && self.content_type == new.content_type && new.expires >= self.expires
     }
 }

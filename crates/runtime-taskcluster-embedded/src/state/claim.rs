@@ -1,77 +1,86 @@
-//! How workers get and keep tasks.
+//! Claims and reclaims of runs.
+//!
+//! A run is pending, then running, then resolved. While it runs, `takenUntil` and a timer say how
+//! long the claim lasts: a reclaim moves both, and an expired claim ends the run (`resolve.rs`).
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use runtime_core::queue::TaskState;
 
 use super::State;
-use super::end::unknown_run;
-use super::task::{TaskState, TaskStatus};
+use super::resolve::unknown_run;
+use super::task::TaskSnapshot;
 use super::timers::Timer;
 use crate::definition::Definition;
 use crate::error::RequestError;
 use crate::time;
 
-/// A run that a worker has just got or kept.
+/// A run that was just claimed or reclaimed.
 #[derive(Debug)]
-pub(crate) struct Claimed {
-    pub(crate) status: TaskStatus,
+pub(crate) struct ClaimedRun {
+    pub(crate) status: TaskSnapshot,
     pub(crate) run_id: u32,
     pub(crate) definition: Arc<Definition>,
 }
 
-/// Who claims, and until when.
+/// The worker that claims, and the lifetime of the claim.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Claim<'a> {
+pub(crate) struct ClaimRequest<'a> {
     pub(crate) worker_group: &'a str,
     pub(crate) worker_id: &'a str,
-    pub(crate) until: Timestamp,
+    pub(crate) taken_until: Timestamp,
     pub(crate) now: Timestamp,
 }
 
 impl State {
-    /// Hands out the next pending run of a queue.
-    pub(crate) fn claim_next(&mut self, task_queue_id: &str, claim: Claim<'_>) -> Option<Claimed> {
+    /// Claims the next pending run of a queue.
+    pub(crate) fn claim_next(
+        &mut self,
+        task_queue_id: &str,
+        claim: ClaimRequest<'_>,
+    ) -> Option<ClaimedRun> {
         loop {
             let (task_id, run_id) = self.queue(task_queue_id).pop()?;
-            // What is past its deadline is no longer handed out; its timer ends it.
-            if let Some(task) = self.tasks.get_mut(&task_id)
-                && let Some(run) = task.runs.get_mut(run_id as usize)
-            {
+            let Some(task) = self.tasks.get_mut(&task_id) else {
+                continue;
+            };
+            if let Some(run) = task.runs.get_mut(run_id as usize) {
                 run.pending = None;
-                if task.definition.deadline >= claim.now {
-                    return self.start_run(&task_id, run_id, claim);
-                }
+            }
+            // With a resolver delay, a run may be pending after its deadline. It is not handed out;
+            // the deadline timer resolves it later.
+            if task.definition.deadline >= claim.now {
+                return self.start_run(&task_id, run_id, claim);
             }
         }
     }
 
-    /// Hands out one certain run, or tells why not.
+    /// Claims a specific run.
     pub(crate) fn claim_run(
         &mut self,
         task_id: &str,
         run_id: u32,
-        claim: Claim<'_>,
-    ) -> Result<Claimed, RequestError> {
-        let task = self
-            .tasks
-            .get_mut(task_id)
-            .ok_or_else(|| super::unknown_task(task_id))?;
+        claim: ClaimRequest<'_>,
+    ) -> Result<ClaimedRun, RequestError> {
+        let task = self.tasks.get_mut(task_id);
+        let task = task.ok_or_else(|| super::unknown_task(task_id))?;
         let run = task
             .runs
             .get_mut(run_id as usize)
             .ok_or_else(|| unknown_run(task_id, run_id))?;
         match run.status.state {
             TaskState::Pending => {
-                let (queue, key) = (&task.definition.task_queue_id, run.pending.take());
-                if let Some((queue, key)) = self.queues.get_mut(queue).zip(key) {
+                let queue = self.queues.get_mut(&task.definition.task_queue_id);
+                if let Some((queue, key)) = queue.zip(run.pending.take()) {
                     queue.remove(&key);
                 }
                 self.start_run(task_id, run_id, claim)
                     .ok_or_else(|| unknown_run(task_id, run_id))
             }
+            // A worker that lost the response claims again and gets the same claim.
             TaskState::Running if run.is_claimed_by(claim.worker_group, claim.worker_id) => {
-                Ok(Claimed {
+                Ok(ClaimedRun {
                     run_id,
                     definition: Arc::clone(&task.definition),
                     status: task.status(),
@@ -86,7 +95,12 @@ impl State {
         }
     }
 
-    fn start_run(&mut self, task_id: &str, run_id: u32, claim: Claim<'_>) -> Option<Claimed> {
+    fn start_run(
+        &mut self,
+        task_id: &str,
+        run_id: u32,
+        claim: ClaimRequest<'_>,
+    ) -> Option<ClaimedRun> {
         let task = self.tasks.get_mut(task_id)?;
         let run = task.runs.get_mut(run_id as usize)?;
         run.status.state = TaskState::Running;
@@ -95,23 +109,22 @@ impl State {
         run.status.started = Some(claim.now);
         let definition = Arc::clone(&task.definition);
         self.queue(&definition.task_queue_id).claimed += 1;
-        self.take_until(task_id, run_id, claim.until);
-        let status = self.tasks.get(task_id)?.status();
-        Some(Claimed {
-            status,
+        self.set_taken_until(task_id, run_id, claim.taken_until);
+        Some(ClaimedRun {
+            status: self.tasks.get(task_id)?.status(),
             run_id,
             definition,
         })
     }
 
-    /// Extends a claim, or tells why the worker has lost it.
+    /// Extends a claim, or fails if the worker has lost it.
     pub(crate) fn reclaim(
         &mut self,
         task_id: &str,
         run_id: u32,
-        until: Timestamp,
+        taken_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Claimed, RequestError> {
+    ) -> Result<ClaimedRun, RequestError> {
         let task = self.task(task_id)?;
         let run = task
             .run(run_id)
@@ -122,35 +135,36 @@ impl State {
                 "Task `{task_id}` can't be reclaimed past its deadline of {deadline}."
             )));
         }
+        // `takenUntil` may have passed: until the timer ends the run, a late reclaim is accepted.
         if run.status.state != TaskState::Running {
             return Err(RequestError::conflict(format!(
                 "Run {run_id} on task `{task_id}` is resolved or not running."
             )));
         }
         let definition = Arc::clone(&task.definition);
-        self.take_until(task_id, run_id, until);
-        let status = self.task(task_id)?.status();
-        Ok(Claimed {
-            status,
+        self.set_taken_until(task_id, run_id, taken_until);
+        Ok(ClaimedRun {
+            status: self.task(task_id)?.status(),
             run_id,
             definition,
         })
     }
 
-    fn take_until(&mut self, task_id: &str, run_id: u32, until: Timestamp) {
-        let due = time::after(until, self.resolver_delay);
+    /// Sets the end of the claim and replaces its timer.
+    fn set_taken_until(&mut self, task_id: &str, run_id: u32, taken_until: Timestamp) {
+        let due = time::after(taken_until, self.resolver_delay);
         let Some(task) = self.tasks.get_mut(task_id) else {
             return;
         };
         let Some(run) = task.runs.get_mut(run_id as usize) else {
             return;
         };
-        run.status.taken_until = Some(until);
+        run.status.taken_until = Some(taken_until);
         self.timers.cancel(run.claim_timer.take());
-        let timer = Timer::ClaimExpired {
-            task_id: Arc::clone(&task.id),
-            run_id,
-        };
-        run.claim_timer = Some(self.timers.add(due, timer));
+        let task_id = Arc::clone(&task.id);
+        run.claim_timer = Some(
+            self.timers
+                .add(due, Timer::ClaimExpired { task_id, run_id }),
+        );
     }
 }

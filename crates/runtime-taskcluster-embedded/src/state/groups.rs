@@ -1,6 +1,5 @@
-//! Groups of tasks.
+//! Task groups.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,22 +8,19 @@ use super::State;
 use crate::definition::Definition;
 use crate::error::RequestError;
 
-/// Tasks that belong together.
+/// A task group.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) scheduler_id: String,
     pub(crate) expires: Timestamp,
-    /// Since when no task may be added.
+    /// The time since which the group accepts no tasks.
     pub(crate) sealed: Option<Timestamp>,
-    /// In the order in which they were created.
+    /// In the order of creation.
     pub(crate) tasks: Vec<Arc<str>>,
 }
 
-/// The groups by id.
-pub(crate) type Groups = BTreeMap<String, Group>;
-
 impl State {
-    /// Refuses a task that its group does not take.
+    /// Fails if the group of the task has another scheduler or is sealed.
     pub(super) fn check_group(&self, task: &Definition) -> Result<(), RequestError> {
         let id = &task.task_group_id;
         match self.groups.get(id) {
@@ -34,17 +30,15 @@ impl State {
                     group.scheduler_id, task.scheduler_id
                 )))
             }
-            Some(Group {
-                sealed: Some(_), ..
-            }) => Err(RequestError::conflict(format!(
+            Some(group) if group.sealed.is_some() => Err(RequestError::conflict(format!(
                 "Task group `{id}` is sealed and does not accept new tasks."
             ))),
             _ => Ok(()),
         }
     }
 
-    /// Adds a task to its group.
-    pub(super) fn join_group(&mut self, id: &Arc<str>, task: &Definition) {
+    /// Adds a task to its group. The group expires with its last task.
+    pub(super) fn add_to_group(&mut self, id: &Arc<str>, task: &Definition) {
         let group = self
             .groups
             .entry(task.task_group_id.clone())
@@ -58,9 +52,9 @@ impl State {
         group.tasks.push(Arc::clone(id));
     }
 
-    /// The group, or the refusal that all methods answer for one that is not there.
+    /// Returns a group, or the error that all methods answer for an unknown one.
     pub(crate) fn group(&self, id: &str) -> Result<&Group, RequestError> {
-        let missing = || RequestError::not_found(format!("No task-group with taskGroupId: `{id}`"));
-        self.groups.get(id).ok_or_else(missing)
+        let unknown = || RequestError::not_found(format!("No task-group with taskGroupId: `{id}`"));
+        self.groups.get(id).ok_or_else(unknown)
     }
 }

@@ -1,4 +1,4 @@
-//! The tasks that wait for a worker, by task queue.
+//! The pending runs of a task queue.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,42 +7,42 @@ use tokio::sync::Notify;
 
 use crate::definition::Priority;
 
-/// The place of a run in its queue: urgent first, then in order of arrival.
+/// The position of a run in its queue: by priority, then first in, first out.
 pub(crate) type PendingKey = (Priority, u64);
+
+/// A task id and a run id.
+type TaskRun = (Arc<str>, u32);
 
 /// The pending runs of one task queue.
 #[derive(Debug, Default)]
 pub(crate) struct PendingQueue {
-    runs: BTreeMap<PendingKey, (Arc<str>, u32)>,
-    /// Tells one waiting worker of each run that becomes pending.
-    pub(crate) arrived: Arc<Notify>,
+    runs: BTreeMap<PendingKey, TaskRun>,
+    /// Wakes one polling worker for each run that becomes pending.
+    ///
+    /// One, not all: with many idle workers every new task would wake all of them for nothing.
+    pub(crate) run_added: Arc<Notify>,
+    /// The number of running runs.
     pub(crate) claimed: usize,
 }
 
 impl PendingQueue {
     pub(crate) fn push(&mut self, key: PendingKey, task_id: Arc<str>, run_id: u32) {
         self.runs.insert(key, (task_id, run_id));
-        self.arrived.notify_one();
+        self.run_added.notify_one();
     }
 
-    pub(crate) fn remove(&mut self, key: &PendingKey) {
-        self.runs.remove(key);
+    pub(crate) fn remove(&mut self, key: &PendingKey) -> Option<TaskRun> {
+        self.runs.remove(key)
     }
 
-    /// Moves a run to another place.
-    pub(crate) fn replace(
-        &mut self,
-        from: Option<PendingKey>,
-        to: PendingKey,
-        run: (Arc<str>, u32),
-    ) {
-        if let Some(from) = from {
-            self.runs.remove(&from);
+    /// Moves a run to another position. It wakes no worker: the run was pending before.
+    pub(crate) fn reposition(&mut self, from: PendingKey, to: PendingKey) {
+        if let Some(run) = self.runs.remove(&from) {
+            self.runs.insert(to, run);
         }
-        self.runs.insert(to, run);
     }
 
-    pub(crate) fn pop(&mut self) -> Option<(Arc<str>, u32)> {
+    pub(crate) fn pop(&mut self) -> Option<TaskRun> {
         self.runs.pop_first().map(|(_, run)| run)
     }
 
@@ -50,8 +50,8 @@ impl PendingQueue {
         self.runs.len()
     }
 
-    /// The pending runs, the next first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &(Arc<str>, u32)> {
+    /// Returns the pending runs in the order in which workers get them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &TaskRun> {
         self.runs.values()
     }
 }

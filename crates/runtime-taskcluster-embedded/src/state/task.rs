@@ -1,123 +1,107 @@
-//! Tasks, their runs, and what the queue tells about them.
+//! Tasks, runs and their status.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use runtime_core::queue::TaskState;
 use serde::Serialize;
 
-use super::artifact::Artifact;
+use super::artifact::DeclaredArtifact;
 use super::pending::PendingKey;
 use super::timers::TimerKey;
-use crate::definition::Definition;
+use crate::definition::{Definition, Requires};
 use crate::time::{as_millis, as_optional_millis};
 
-/// Where a task or a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum TaskState {
-    /// It waits for other tasks.
-    Unscheduled,
-    /// It waits for a worker.
-    Pending,
-    /// A worker has claimed it.
-    Running,
-    /// It ended well.
-    Completed,
-    /// It did its work, and the verdict is no.
-    Failed,
-    /// It ended without a verdict.
-    Exception,
-}
-
-impl TaskState {
-    /// Tells whether this is an end.
-    #[must_use]
-    pub fn is_resolved(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Exception)
+impl Requires {
+    /// Returns whether a dependency in this state no longer blocks its dependents.
+    pub(super) fn is_satisfied_by(self, dependency: &TaskState) -> bool {
+        match self {
+            Self::AllCompleted => *dependency == TaskState::Completed,
+            Self::AllResolved => dependency.is_resolved(),
+        }
     }
 }
 
-/// What the queue tells about a task.
+/// The status of a task at a point in time, as `queue.status` returns it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-pub struct TaskStatus {
-    /// The task.
+pub struct TaskSnapshot {
+    /// The id of the task.
     pub task_id: String,
-    /// First half of `task_queue_id`.
+    /// The first half of `task_queue_id`.
     pub provisioner_id: String,
-    /// Second half of `task_queue_id`.
+    /// The second half of `task_queue_id`.
     pub worker_type: String,
     /// The queue whose workers may claim the task.
     pub task_queue_id: String,
-    /// Who schedules the task.
+    /// The scheduler that created the task.
     pub scheduler_id: String,
     /// The project of the task.
     pub project_id: String,
     /// The group of the task.
     pub task_group_id: String,
-    /// The urgency of the task.
+    /// The priority of the task, for example `lowest`.
     pub priority: &'static str,
-    /// When the task must be resolved.
+    /// The time at which an unresolved task is resolved as `deadline-exceeded`.
     #[serde(serialize_with = "as_millis")]
     pub deadline: Timestamp,
-    /// When the task is forgotten.
+    /// The time until which a real queue would keep the task.
     #[serde(serialize_with = "as_millis")]
     pub expires: Timestamp,
-    /// How often the queue still retries.
+    /// The remaining number of automatic retries.
     pub retries_left: u32,
-    /// Where the task stands: the state of the last run.
+    /// The state of the last run.
     pub state: TaskState,
-    /// Every attempt.
-    pub runs: Vec<RunStatus>,
+    /// All runs, oldest first.
+    pub runs: Vec<RunSnapshot>,
 }
 
-impl TaskStatus {
-    /// Why the last run ended, if it has ended.
+impl TaskSnapshot {
+    /// Returns the `reasonResolved` of the last run.
     #[must_use]
     pub fn reason_resolved(&self) -> Option<&'static str> {
         self.runs.last()?.reason_resolved
     }
 }
 
-/// What the queue tells about one attempt to run a task.
+/// The status of a run at a point in time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-pub struct RunStatus {
-    /// The number of the run, from 0.
+pub struct RunSnapshot {
+    /// The number of the run, starting at 0.
     pub run_id: u32,
-    /// Where the run stands.
+    /// The state of the run.
     pub state: TaskState,
-    /// Why there is this run.
+    /// The reason for the run, for example `scheduled` or `retry`.
     pub reason_created: &'static str,
-    /// Why the run ended.
+    /// The reason for the resolution, for example `completed` or `claim-expired`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason_resolved: Option<&'static str>,
-    /// The group of the worker that claimed it.
+    /// The group of the worker that claimed the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_group: Option<String>,
-    /// The worker that claimed it.
+    /// The id of the worker that claimed the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
-    /// Until when the worker has it.
+    /// The expiry of the claim.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "as_optional_millis"
     )]
     pub taken_until: Option<Timestamp>,
-    /// When it became pending.
+    /// The time at which the run became pending.
     #[serde(serialize_with = "as_millis")]
     pub scheduled: Timestamp,
-    /// When it was claimed.
+    /// The time of the claim.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "as_optional_millis"
     )]
     pub started: Option<Timestamp>,
-    /// When it ended.
+    /// The time of the resolution.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "as_optional_millis"
@@ -125,17 +109,19 @@ pub struct RunStatus {
     pub resolved: Option<Timestamp>,
 }
 
-/// A run, and where it is noted elsewhere.
+/// A run, with its keys in the pending queue and the timers.
 #[derive(Debug)]
 pub(crate) struct Run {
-    pub(crate) status: RunStatus,
-    pub(crate) pending: Option<PendingKey>,
-    pub(crate) claim_timer: Option<TimerKey>,
+    pub(crate) status: RunSnapshot,
+    /// `Some` while the run is pending.
+    pub(super) pending: Option<PendingKey>,
+    /// `Some` while the run is running.
+    pub(super) claim_timer: Option<TimerKey>,
 }
 
 impl Run {
-    pub(crate) fn new(run_id: u32, reason_created: &'static str, now: Timestamp) -> Self {
-        let status = RunStatus {
+    pub(super) fn new(run_id: u32, reason_created: &'static str, now: Timestamp) -> Self {
+        let status = RunSnapshot {
             run_id,
             state: TaskState::Pending,
             reason_created,
@@ -154,47 +140,55 @@ impl Run {
         }
     }
 
-    /// Tells whether this worker has the run.
-    pub(crate) fn is_claimed_by(&self, worker_group: &str, worker_id: &str) -> bool {
+    /// Returns whether this worker has claimed the run.
+    pub(super) fn is_claimed_by(&self, worker_group: &str, worker_id: &str) -> bool {
         self.status.worker_group.as_deref() == Some(worker_group)
             && self.status.worker_id.as_deref() == Some(worker_id)
     }
 }
 
-/// A task and everything that belongs to it.
+/// A task with its runs and artifacts.
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) id: Arc<str>,
     pub(crate) definition: Arc<Definition>,
-    pub(crate) retries_left: u32,
+    pub(super) retries_left: u32,
     pub(crate) runs: Vec<Run>,
-    pub(crate) deadline_timer: Option<TimerKey>,
-    /// The dependencies that still block it.
-    pub(crate) waits_for: BTreeSet<String>,
-    /// The tasks that depend on it.
+    /// `Some` until the task is resolved.
+    pub(super) deadline_timer: Option<TimerKey>,
+    /// The dependencies that still block the task.
+    pub(super) blocked_by: BTreeSet<String>,
+    /// The tasks that depend on this one.
     pub(crate) dependents: Vec<Arc<str>>,
-    pub(crate) artifacts: BTreeMap<(u32, String), Artifact>,
+    /// By run id and name.
+    pub(crate) artifacts: BTreeMap<(u32, String), DeclaredArtifact>,
 }
 
 impl Task {
     pub(crate) fn state(&self) -> TaskState {
         self.runs
             .last()
-            .map_or(TaskState::Unscheduled, |run| run.status.state)
+            .map_or(TaskState::Unscheduled, |run| run.status.state.clone())
     }
 
     pub(crate) fn run(&self, run_id: u32) -> Option<&Run> {
         self.runs.get(run_id as usize)
     }
 
-    /// Tells whether `run_id` is the last run.
-    pub(crate) fn is_last(&self, run_id: u32) -> bool {
+    /// Returns whether `run_id` is the last run.
+    pub(super) fn is_last(&self, run_id: u32) -> bool {
         self.runs.len() == run_id as usize + 1
     }
 
-    pub(crate) fn status(&self) -> TaskStatus {
+    /// Returns the artifacts of a run, by name.
+    pub(crate) fn artifacts_of(&self, run_id: u32) -> impl Iterator<Item = &DeclaredArtifact> {
+        let range = (run_id, String::new())..(run_id.saturating_add(1), String::new());
+        self.artifacts.range(range).map(|(_, artifact)| artifact)
+    }
+
+    pub(crate) fn status(&self) -> TaskSnapshot {
         let task = &*self.definition;
-        TaskStatus {
+        TaskSnapshot {
             task_id: self.id.as_ref().to_owned(),
             provisioner_id: task.provisioner_id.clone(),
             worker_type: task.worker_type.clone(),

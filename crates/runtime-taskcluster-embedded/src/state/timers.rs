@@ -1,49 +1,52 @@
-//! What must happen when its time has come.
+//! Timers for claims and deadlines.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-/// Something that happens at an instant of the queue's clock.
+/// An event that is due at a time of the services' clock.
 #[derive(Clone, Debug)]
 pub(crate) enum Timer {
     ClaimExpired { task_id: Arc<str>, run_id: u32 },
     DeadlinePassed { task_id: Arc<str> },
 }
 
-/// The place of a timer: its instant, and a number that keeps equal instants apart.
+/// The due time of a timer, and a number that makes it unique.
 pub(crate) type TimerKey = (Timestamp, u64);
 
-/// The timers by instant.
+/// The timers, ordered by due time.
+///
+/// Tasks hold the keys of their timers, so that a reclaim or an early end removes the timer. A heap
+/// with stale entries would keep every timer of every claim until it is due.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    by_instant: BTreeMap<TimerKey, Timer>,
+    by_due_time: BTreeMap<TimerKey, Timer>,
     count: u64,
 }
 
 impl Timers {
-    pub(crate) fn add(&mut self, at: Timestamp, timer: Timer) -> TimerKey {
+    pub(crate) fn add(&mut self, due: Timestamp, timer: Timer) -> TimerKey {
         self.count += 1;
-        let key = (at, self.count);
-        self.by_instant.insert(key, timer);
+        let key = (due, self.count);
+        self.by_due_time.insert(key, timer);
         key
     }
 
     pub(crate) fn cancel(&mut self, key: Option<TimerKey>) {
         if let Some(key) = key {
-            self.by_instant.remove(&key);
+            self.by_due_time.remove(&key);
         }
     }
 
-    /// When the next timer is due.
+    /// Returns the due time of the next timer.
     pub(crate) fn next(&self) -> Option<Timestamp> {
-        self.by_instant.keys().next().map(|(at, _)| *at)
+        self.by_due_time.keys().next().map(|(due, _)| *due)
     }
 
-    /// Takes the next timer that is due.
-    pub(crate) fn pop(&mut self, now: Timestamp) -> Option<Timer> {
-        self.next().filter(|at| *at <= now)?;
-        self.by_instant.pop_first().map(|(_, timer)| timer)
+    /// Removes and returns the next timer that is due.
+    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
+        self.next().filter(|due| *due <= now)?;
+        self.by_due_time.pop_first().map(|(_, timer)| timer)
     }
 }

@@ -1,20 +1,20 @@
-//! The workers that the queue has seen.
+//! The workers that have called the queue.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 
-/// How many tasks of a worker are remembered.
-const RECENT: usize = 20;
+/// The number of recent tasks that are recorded for a worker.
+const MAX_RECENT_TASKS: usize = 20;
 
-/// A worker that has claimed, or was put in quarantine.
+/// A worker that has claimed tasks or was quarantined.
 #[derive(Clone, Debug)]
-pub(crate) struct Worker {
+pub(crate) struct QueueWorker {
     pub(crate) first_claim: Timestamp,
     pub(crate) last_active: Timestamp,
     pub(crate) quarantine_until: Option<Timestamp>,
-    /// Task and run, the oldest first.
-    pub(crate) recent: VecDeque<(String, u32)>,
+    /// Task ids and run ids, oldest first.
+    pub(crate) recent_tasks: VecDeque<(String, u32)>,
 }
 
 /// A worker group and a worker id.
@@ -22,35 +22,36 @@ pub(crate) type WorkerName = (String, String);
 
 /// The workers by task queue and name.
 #[derive(Debug, Default)]
-pub(crate) struct Workers(BTreeMap<String, BTreeMap<WorkerName, Worker>>);
+pub(crate) struct Workers(BTreeMap<String, BTreeMap<WorkerName, QueueWorker>>);
 
 impl Workers {
-    /// The worker, noted on its first call.
-    pub(crate) fn seen(
+    /// Records that a worker is active, and returns it.
+    pub(crate) fn record_activity(
         &mut self,
         queue: &str,
         (group, id): (&str, &str),
         now: Timestamp,
-    ) -> &mut Worker {
+    ) -> &mut QueueWorker {
         let workers = self.0.entry(queue.to_owned()).or_default();
         let worker = workers
             .entry((group.to_owned(), id.to_owned()))
-            .or_insert_with(|| Worker {
+            .or_insert_with(|| QueueWorker {
                 first_claim: now,
                 last_active: now,
                 quarantine_until: None,
-                recent: VecDeque::new(),
+                recent_tasks: VecDeque::new(),
             });
         worker.last_active = now;
         worker
     }
 
-    pub(crate) fn get(&self, queue: &str, group: &str, id: &str) -> Option<&Worker> {
+    pub(crate) fn get(&self, queue: &str, group: &str, id: &str) -> Option<&QueueWorker> {
         self.0.get(queue)?.get(&(group.to_owned(), id.to_owned()))
     }
 
-    /// All workers by queue and name.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &WorkerName, &Worker)> {
+    /// Returns all workers with their task queue and name.
+    #[cfg(feature = "pages")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &WorkerName, &QueueWorker)> {
         let queues = self.0.iter();
         queues.flat_map(|(queue, workers)| {
             let workers = workers.iter();
@@ -58,22 +59,25 @@ impl Workers {
         })
     }
 
-    /// The workers of a queue by name.
-    pub(crate) fn of_queue(&self, queue: &str) -> impl Iterator<Item = (&WorkerName, &Worker)> {
+    /// Returns the workers of a task queue.
+    pub(crate) fn of_queue(
+        &self,
+        queue: &str,
+    ) -> impl Iterator<Item = (&WorkerName, &QueueWorker)> {
         self.0.get(queue).into_iter().flatten()
     }
 }
 
-impl Worker {
+impl QueueWorker {
     pub(crate) fn is_quarantined(&self, now: Timestamp) -> bool {
         self.quarantine_until.is_some_and(|until| until > now)
     }
 
-    /// Notes a run that the worker has claimed.
-    pub(crate) fn claimed(&mut self, task_id: &str, run_id: u32) {
-        if self.recent.len() == RECENT {
-            self.recent.pop_front();
+    /// Records a claimed run.
+    pub(crate) fn record_claim(&mut self, task_id: &str, run_id: u32) {
+        if self.recent_tasks.len() == MAX_RECENT_TASKS {
+            self.recent_tasks.pop_front();
         }
-        self.recent.push_back((task_id.to_owned(), run_id));
+        self.recent_tasks.push_back((task_id.to_owned(), run_id));
     }
 }

@@ -1,42 +1,28 @@
-//! Questions about scopes and signatures.
+//! Scopes of callers, and verification of signatures for other services.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::call::{Call, Reply};
-use crate::error::RequestError;
-use crate::hawk::{self, Signed, Signer};
-use crate::router::{Method, Work};
+use crate::call::{ApiResult, Call, Reply};
+use crate::context::ServerContext;
+use crate::hawk::{self, SignedRequest, Signer};
+use crate::method::Method;
 use crate::schema::{Field, Rule, Schema};
-use crate::shared::Shared;
 use crate::time::millis;
 
-pub(crate) const METHODS: &[Method] = &[
-    Method::new(
-        ("auth", "currentScopes"),
-        ("GET", "/scopes/current"),
-        Work::Now(current_scopes),
-    ),
-    Method::new(
-        ("auth", "expandScopes"),
-        ("POST", "/scopes/expand"),
-        Work::Now(expand_scopes),
-    )
-    .takes(&SCOPES),
-    Method::new(
-        ("auth", "authenticateHawk"),
-        ("POST", "/authenticate-hawk"),
-        Work::Now(authenticate_hawk),
-    )
-    .takes(&AUTHENTICATE_HAWK),
+pub(super) const METHODS: &[Method] = &[
+    Method::get("currentScopes", "/scopes/current", current_scopes),
+    Method::post("expandScopes", "/scopes/expand", expand_scopes).with_schema(&SCOPES),
+    Method::post("authenticateHawk", "/authenticate-hawk", authenticate_hawk)
+        .with_schema(&AUTHENTICATE_HAWK),
 ];
 
 const SCOPES: Schema = Schema {
     name: "auth/v1/scopeset.json",
     fields: &[Field::required(
         "scopes",
-        Rule::List(&Rule::Text(usize::MAX)),
+        Rule::Array(&Rule::Text(usize::MAX)),
     )],
 };
 
@@ -52,51 +38,48 @@ const AUTHENTICATE_HAWK: Schema = Schema {
     ],
 };
 
-fn current_scopes(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn current_scopes(context: &ServerContext, call: &Call) -> ApiResult {
     call.require_scope("auth:current-scopes")?;
-    let own = call
-        .caller
-        .signer
-        .as_ref()
-        .map(|signer| signer.scopes.clone());
-    let scopes = shared.read(|state| state.clients.roles.expand(own.unwrap_or_default()));
+    let signer = call.caller.signer.as_ref();
+    let scopes = signer.map(|signer| signer.scopes.clone());
+    let scopes = context.read(|state| state.clients.roles.expand(scopes.unwrap_or_default()));
     Reply::json(&json!({ "scopes": scopes }))
 }
 
-fn expand_scopes(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn expand_scopes(context: &ServerContext, call: &Call) -> ApiResult {
     call.require_scope("auth:expand-scopes")?;
-    let mut scopes = shared.read(|state| state.clients.roles.assume(scopes(call, "scopes")));
+    let mut scopes = context.read(|state| state.clients.roles.assume(payload_scopes(call)));
     scopes.sort();
     Reply::json(&json!({ "scopes": scopes }))
 }
 
-/// The scopes in the payload.
-pub(super) fn scopes(call: &Call, name: &str) -> Vec<String> {
-    let scopes = call.payload[name].as_array().into_iter().flatten();
+/// Returns the scopes of the payload.
+pub(super) fn payload_scopes(call: &Call) -> Vec<String> {
+    let scopes = call.payload["scopes"].as_array().into_iter().flatten();
     scopes
         .filter_map(Value::as_str)
         .map(str::to_owned)
         .collect()
 }
 
-fn authenticate_hawk(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn authenticate_hawk(context: &ServerContext, call: &Call) -> ApiResult {
     let method = call.text("method").to_ascii_uppercase();
     let port = call.payload["port"]
         .as_u64()
         .and_then(|port| u16::try_from(port).ok());
-    let signed = Signed {
+    let signed = SignedRequest {
         method: &method,
         host: call.text("host"),
         port: port.unwrap_or_default(),
         resource: call.text("resource"),
         authorization: call.payload["authorization"].as_str(),
     };
-    let body = match hawk::authenticate(signed, call.now, shared) {
-        Ok(Some(signer)) => success(shared, signer),
+    let body = match hawk::authenticate(signed, call.now, context) {
+        Ok(Some(signer)) => success(context, signer),
         Ok(None) => json!({
             "status": "no-auth",
             "scheme": "none",
-            "scopes": shared.read(|state| state.clients.roles.expand(Vec::new())),
+            "scopes": context.read(|state| state.clients.roles.expand(Vec::new())),
             "expires": millis(call.now),
         }),
         Err(message) => json!({ "status": "auth-failed", "message": message }),
@@ -104,15 +87,15 @@ fn authenticate_hawk(shared: &Shared, call: &Call) -> Result<Reply, RequestError
     Reply::json(&body)
 }
 
-fn success(shared: &Shared, signer: Signer) -> Value {
+fn success(context: &ServerContext, signer: Signer) -> Value {
     let mut body = json!({
         "status": "auth-success",
         "scheme": "hawk",
         "expires": millis(signer.expires),
-        "scopes": shared.read(|state| state.clients.roles.expand(signer.scopes)),
+        "scopes": context.read(|state| state.clients.roles.expand(signer.scopes)),
         "clientId": signer.client_id,
     });
-    if let Some(hash) = signer.hash {
+    if let Some(hash) = signer.payload_hash {
         body["hash"] = json!(STANDARD.encode(hash));
     }
     body

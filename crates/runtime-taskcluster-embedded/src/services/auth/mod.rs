@@ -1,16 +1,15 @@
-//! Auth: who somebody is, and what they may do.
+//! The auth service: clients, roles, scopes and tokens.
 
 mod authenticate;
-pub(crate) mod clients;
-mod manage;
+mod clients;
 mod roles;
 mod tokens;
 
-use crate::router::Method;
+use crate::method::Method;
 
-pub(crate) const METHODS: &[&[Method]] = &[
+pub(super) const METHODS: &[&[Method]] = &[
     authenticate::METHODS,
     tokens::METHODS,
-    manage::METHODS,
+    clients::METHODS,
     roles::METHODS,
 ];

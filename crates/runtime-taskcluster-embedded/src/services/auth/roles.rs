@@ -1,56 +1,34 @@
-//! Roles: sets of scopes with a name.
+//! Management of roles.
 
 use serde_json::{Value, json};
 
-use super::authenticate::scopes;
-use crate::call::{Call, Reply};
+use super::authenticate::payload_scopes;
+use crate::call::{ApiResult, Call, Reply};
+use crate::context::ServerContext;
 use crate::error::RequestError;
-use crate::router::{Method, Work};
+use crate::method::Method;
 use crate::schema::{Field, Rule, Schema};
 use crate::scopes::Expression;
-use crate::shared::Shared;
 use crate::state::State;
 use crate::time::millis;
 
-pub(crate) const METHODS: &[Method] = &[
-    Method::new(
-        ("auth", "listRoleIds"),
-        ("GET", "/roleids/"),
-        Work::Now(list_role_ids),
-    ),
-    Method::new(
-        ("auth", "role"),
-        ("GET", "/roles/<roleId>"),
-        Work::Now(role),
-    ),
-    Method::new(
-        ("auth", "createRole"),
-        ("PUT", "/roles/<roleId>"),
-        Work::Now(create_role),
-    )
-    .takes(&CREATE_ROLE),
-    Method::new(
-        ("auth", "updateRole"),
-        ("POST", "/roles/<roleId>"),
-        Work::Now(update_role),
-    )
-    .takes(&CREATE_ROLE),
-    Method::new(
-        ("auth", "deleteRole"),
-        ("DELETE", "/roles/<roleId>"),
-        Work::Now(delete_role),
-    ),
+pub(super) const METHODS: &[Method] = &[
+    Method::get("listRoleIds", "/roleids/", list_role_ids),
+    Method::get("role", "/roles/<roleId>", role),
+    Method::put("createRole", "/roles/<roleId>", create_role).with_schema(&CREATE_ROLE),
+    Method::post("updateRole", "/roles/<roleId>", update_role).with_schema(&CREATE_ROLE),
+    Method::delete("deleteRole", "/roles/<roleId>", delete_role),
 ];
 
 const CREATE_ROLE: Schema = Schema {
     name: "auth/v1/create-role-request.json",
     fields: &[
         Field::required("description", Rule::Text(10_240)),
-        Field::required("scopes", Rule::List(&Rule::Text(usize::MAX))),
+        Field::required("scopes", Rule::Array(&Rule::Text(usize::MAX))),
     ],
 };
 
-/// What is told about a role; descriptions and dates are not kept.
+/// Returns a role as in responses. Descriptions and dates are not stored.
 fn describe(state: &State, call: &Call, role: &str) -> Result<Value, RequestError> {
     let scopes = state.clients.roles.by_name().get(role);
     let scopes = scopes.ok_or_else(|| RequestError::not_found("Role not found"))?;
@@ -64,20 +42,20 @@ fn describe(state: &State, call: &Call, role: &str) -> Result<Value, RequestErro
     }))
 }
 
-fn list_role_ids(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn list_role_ids(context: &ServerContext, call: &Call) -> ApiResult {
     call.require_scope("auth:list-roles")?;
     let names: Vec<_> =
-        shared.read(|state| state.clients.roles.by_name().keys().cloned().collect());
+        context.read(|state| state.clients.roles.by_name().keys().cloned().collect());
     Reply::json(&json!({ "roleIds": names }))
 }
 
-fn role(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn role(context: &ServerContext, call: &Call) -> ApiResult {
     let role = call.param("roleId");
     call.require_scope(format!("auth:get-role:{role}"))?;
-    Reply::json(&shared.read(|state| describe(state, call, role))?)
+    Reply::json(&context.read(|state| describe(state, call, role))?)
 }
 
-fn create_role(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn create_role(context: &ServerContext, call: &Call) -> ApiResult {
     let exists = |state: &State| {
         state
             .clients
@@ -85,34 +63,35 @@ fn create_role(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
             .by_name()
             .contains_key(call.param("roleId"))
     };
-    if shared.read(exists) {
+    if context.read(exists) {
         return Err(RequestError::conflict("Role already exists"));
     }
-    set(shared, call, "create-role")
+    set(context, call, "create-role")
 }
 
-fn update_role(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    shared.read(|state| describe(state, call, call.param("roleId")))?;
-    set(shared, call, "update-role")
+fn update_role(context: &ServerContext, call: &Call) -> ApiResult {
+    context.read(|state| describe(state, call, call.param("roleId")))?;
+    set(context, call, "update-role")
 }
 
-fn set(shared: &Shared, call: &Call, verb: &str) -> Result<Reply, RequestError> {
+fn set(context: &ServerContext, call: &Call, action: &str) -> ApiResult {
     let role = call.param("roleId");
-    let scopes = scopes(call, "scopes");
-    let own = scopes.iter().cloned().map(Expression::Scope);
+    let scopes = payload_scopes(call);
+    // A caller can only grant scopes that it has.
+    let granted = scopes.iter().cloned().map(Expression::Scope);
     call.require(Expression::all(
-        own.chain([Expression::scope(format!("auth:{verb}:{role}"))]),
+        granted.chain([Expression::scope(format!("auth:{action}:{role}"))]),
     ))?;
-    let body = shared.update(|state| {
+    let body = context.update(|state| {
         state.clients.roles.set(role.to_owned(), scopes);
         describe(state, call, role)
     })?;
     Reply::json(&body)
 }
 
-fn delete_role(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn delete_role(context: &ServerContext, call: &Call) -> ApiResult {
     let role = call.param("roleId");
     call.require_scope(format!("auth:delete-role:{role}"))?;
-    shared.update(|state| state.clients.roles.remove(role));
+    context.update(|state| state.clients.roles.remove(role));
     Reply::no_content()
 }

@@ -1,6 +1,5 @@
-//! The object service: uploads and downloads of objects by the method that suits both sides.
+//! The object service: uploads and downloads by the methods that client and server agree on.
 
-mod objects;
 mod schemas;
 
 use std::time::Duration;
@@ -11,56 +10,36 @@ use http::StatusCode;
 use http::header::LOCATION;
 use serde_json::{Value, json};
 
-pub(crate) use self::objects::Objects;
-
-use super::s3::sign::{Grant, PUBLIC};
-use super::s3::store::Blob;
-use crate::call::{Call, Reply};
+use super::s3::presign::{PUBLIC_BUCKET, PresignedUrl};
+use crate::call::{ApiResult, Call, Reply};
+use crate::context::ServerContext;
 use crate::error::RequestError;
-use crate::router::{Method, Work};
-use crate::shared::Shared;
-use crate::time::{after, before, millis};
+use crate::method::Method;
+use crate::state::blobs::Blob;
+use crate::state::objects::Object;
+use crate::time::{after, millis};
 
-pub(crate) const METHODS: &[Method] = &[
-    Method::new(
-        ("object", "createUpload"),
-        ("PUT", "/upload/<name>"),
-        Work::Now(create_upload),
-    )
-    .takes(&schemas::CREATE_UPLOAD),
-    Method::new(
-        ("object", "finishUpload"),
-        ("POST", "/finish-upload/<name>"),
-        Work::Now(finish_upload),
-    )
-    .takes(&schemas::FINISH_UPLOAD),
-    Method::new(
-        ("object", "startDownload"),
-        ("PUT", "/start-download/<name>"),
-        Work::Now(start_download),
-    )
-    .takes(&schemas::START_DOWNLOAD),
-    Method::new(
-        ("object", "object"),
-        ("GET", "/metadata/<name>"),
-        Work::Now(metadata),
-    ),
-    Method::new(
-        ("object", "download"),
-        ("GET", "/download/<name>"),
-        Work::Now(download),
-    ),
+pub(super) const METHODS: &[Method] = &[
+    Method::put("createUpload", "/upload/<name>", create_upload)
+        .with_schema(&schemas::CREATE_UPLOAD),
+    Method::post("finishUpload", "/finish-upload/<name>", finish_upload)
+        .with_schema(&schemas::FINISH_UPLOAD),
+    Method::put("startDownload", "/start-download/<name>", start_download)
+        .with_schema(&schemas::START_DOWNLOAD),
+    Method::get("object", "/metadata/<name>", metadata),
+    Method::get("download", "/download/<name>", download),
 ];
 
-/// How long URLs for uploads are good.
-const UPLOAD: Duration = Duration::from_secs(45 * 60);
-/// How long a URL of `getUrl` is good.
-const GET_URL: Duration = Duration::from_secs(60);
-/// How long a URL of `simple` is good.
-const SIMPLE: Duration = Duration::from_secs(30 * 60);
+/// The lifetime of an upload URL.
+const UPLOAD_URL_LIFETIME: Duration = Duration::from_secs(45 * 60);
+/// The lifetime of a URL for the download method `getUrl`.
+const GET_URL_LIFETIME: Duration = Duration::from_secs(60);
+/// The lifetime of a URL for the download method `simple`.
+const SIMPLE_URL_LIFETIME: Duration = Duration::from_secs(30 * 60);
 
+/// Returns the key of an object in the S3-like store.
 fn key(name: &str) -> String {
-    format!("{PUBLIC}/{name}")
+    format!("{PUBLIC_BUCKET}/{name}")
 }
 
 fn require_upload(call: &Call) -> Result<(), RequestError> {
@@ -71,50 +50,50 @@ fn require_upload(call: &Call) -> Result<(), RequestError> {
     ))
 }
 
-fn create_upload(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn create_upload(context: &ServerContext, call: &Call) -> ApiResult {
     require_upload(call)?;
     let name = call.param("name");
-    shared.update(|state| state.objects.start(name, call))?;
+    let (project_id, upload_id) = (call.text("projectId"), call.text("uploadId"));
+    let upload = Object::new(project_id, upload_id, call.instant("expires"));
+    context.update(|state| state.objects.start(name, &upload, &call.payload["hashes"]))?;
     let proposed = &call.payload["proposedUploadMethods"];
+    // The server picks one of the proposed methods, and `dataInline` saves a request.
     let method = match (proposed.get("dataInline"), proposed.get("putUrl")) {
         (Some(inline), _) => {
-            store_inline(shared, name, inline)?;
+            store_inline(context, name, inline)?;
             json!({ "dataInline": true })
         }
-        (None, Some(put_url)) => json!({ "putUrl": put_url_answer(shared, call, put_url) }),
+        (None, Some(put_url)) => json!({ "putUrl": put_url_method(context, call, put_url) }),
         (None, None) => json!({}),
     };
     Reply::json(&json!({
-        "projectId": call.payload["projectId"],
-        "uploadId": call.payload["uploadId"],
-        "expires": millis(call.instant("expires")),
+        "projectId": project_id,
+        "uploadId": upload_id,
+        "expires": millis(upload.expires),
         "uploadMethod": method,
     }))
 }
 
-fn store_inline(shared: &Shared, name: &str, inline: &Value) -> Result<(), RequestError> {
+fn store_inline(context: &ServerContext, name: &str, inline: &Value) -> Result<(), RequestError> {
     let data = STANDARD.decode(inline["objectData"].as_str().unwrap_or_default());
     let data = data.map_err(|_| RequestError::input("objectData is not base64"))?;
     let blob = Blob {
-        path: shared.new_file(),
+        path: context.new_file(),
         len: data.len() as u64,
         content_type: inline["contentType"].as_str().map(str::to_owned),
         content_encoding: None,
     };
-    // At most 8 KiB: writing them takes no time that anybody would notice.
+    // The schema limits the data to 8 KiB: a blocking write is cheaper than a task for it.
     std::fs::write(&blob.path, &data).map_err(|error| RequestError::input(error.to_string()))?;
-    drop(shared.update(|state| state.store.put(key(name), blob)));
+    drop(context.update(|state| state.blobs.put(key(name), blob)));
     Ok(())
 }
 
-fn put_url_answer(shared: &Shared, call: &Call, wanted: &Value) -> Value {
-    let expires = match call.quirks.expired_urls {
-        false => after(call.now, UPLOAD),
-        true => before(call.now, UPLOAD),
-    };
-    let length = wanted["contentLength"].to_string();
-    let content_type = wanted["contentType"].as_str().unwrap_or_default();
-    let grant = Grant {
+fn put_url_method(context: &ServerContext, call: &Call, requested: &Value) -> Value {
+    let expires = call.url_expiry(UPLOAD_URL_LIFETIME);
+    let length = requested["contentLength"].to_string();
+    let content_type = requested["contentType"].as_str().unwrap_or_default();
+    let put_url = PresignedUrl {
         verb: "PUT",
         key: &key(call.param("name")),
         expires,
@@ -126,55 +105,54 @@ fn put_url_answer(shared: &Shared, call: &Call, wanted: &Value) -> Value {
         "Content-Length": length,
         "Content-Encoding": "identity",
     });
-    json!({ "url": grant.url(shared), "expires": millis(expires), "headers": headers })
+    json!({ "url": put_url.sign(context), "expires": millis(expires), "headers": headers })
 }
 
-fn finish_upload(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn finish_upload(context: &ServerContext, call: &Call) -> ApiResult {
     require_upload(call)?;
-    shared.update(|state| state.objects.finish(call.param("name"), call))?;
+    let (project_id, upload_id) = (call.text("projectId"), call.text("uploadId"));
+    let hashes = &call.payload["hashes"];
+    context.update(|state| {
+        let name = call.param("name");
+        state.objects.finish(name, project_id, upload_id, hashes)
+    })?;
     Reply::json(&json!({}))
 }
 
-fn require_download(shared: &Shared, call: &Call) -> Result<(), RequestError> {
+fn require_download(context: &ServerContext, call: &Call) -> Result<(), RequestError> {
     let name = call.param("name");
     call.require_scope(format!("object:download:{name}"))?;
-    shared.read(|state| state.objects.finished(name).map(|_| ()))
+    context.read(|state| state.objects.finished(name).map(|_| ()))
 }
 
-fn start_download(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    require_download(shared, call)?;
+fn start_download(context: &ServerContext, call: &Call) -> ApiResult {
+    require_download(context, call)?;
     let name = call.param("name");
-    let accepted = |method: &str| call.payload["acceptDownloadMethods"][method] == json!(true);
-    if accepted("getUrl") {
-        let expires = match call.quirks.expired_urls {
-            false => after(call.now, GET_URL),
-            true => before(call.now, GET_URL),
-        };
-        let hashes = shared.read(|state| {
-            state
-                .objects
-                .finished(name)
-                .map(|object| object.hashes.clone())
+    let accepts = |method: &str| call.payload["acceptDownloadMethods"][method] == json!(true);
+    if accepts("getUrl") {
+        let expires = call.url_expiry(GET_URL_LIFETIME);
+        let hashes = context.read(|state| {
+            let object = state.objects.finished(name);
+            object.map(|object| object.hashes.clone())
         })?;
         return Reply::json(&json!({
             "method": "getUrl",
-            "url": Grant::download(&key(name), expires).url(shared),
+            "url": PresignedUrl::download(&key(name), expires).sign(context),
             "expires": millis(expires),
             "hashes": hashes,
         }));
     }
-    if accepted("simple") {
-        let url = Grant::download(&key(name), after(call.now, SIMPLE)).url(shared);
-        return Reply::json(&json!({ "method": "simple", "url": url }));
+    if accepts("simple") {
+        return Reply::json(&json!({ "method": "simple", "url": simple_url(context, call) }));
     }
     Err(RequestError::input(
-        "no method that the server has is acceptable",
+        "none of the accepted download methods is supported",
     ))
 }
 
-fn metadata(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    require_download(shared, call)?;
-    let body = shared.read(|state| {
+fn metadata(context: &ServerContext, call: &Call) -> ApiResult {
+    require_download(context, call)?;
+    let body = context.read(|state| {
         state.objects.finished(call.param("name")).map(|object| {
             json!({
                 "projectId": object.project_id,
@@ -186,11 +164,16 @@ fn metadata(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     Reply::json(&body)
 }
 
-fn download(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    require_download(shared, call)?;
-    let url = Grant::download(&key(call.param("name")), after(call.now, SIMPLE)).url(shared);
+fn download(context: &ServerContext, call: &Call) -> ApiResult {
+    require_download(context, call)?;
+    let url = simple_url(context, call);
     let reply = Reply::json(&json!({ "url": url }))?;
     Ok(reply
         .with_status(StatusCode::SEE_OTHER)
         .with_header(LOCATION, &url))
+}
+
+fn simple_url(context: &ServerContext, call: &Call) -> String {
+    let expires = after(call.now, SIMPLE_URL_LIFETIME);
+    PresignedUrl::download(&key(call.param("name")), expires).sign(context)
 }

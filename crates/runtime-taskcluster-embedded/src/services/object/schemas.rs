@@ -1,4 +1,4 @@
-//! What the payloads of the object service look like.
+//! The payload schemas of the object service.
 
 use crate::schema::{Field, Rule, Schema};
 
@@ -11,8 +11,8 @@ pub(super) const CREATE_UPLOAD: Schema = Schema {
     name: "object/v1/create-upload-request.json",
     fields: &[
         Field::required("projectId", Rule::Text(500)),
-        Field::required("uploadId", Rule::Slug),
-        Field::required("expires", Rule::Instant),
+        Field::required("uploadId", Rule::Slugid),
+        Field::required("expires", Rule::Timestamp),
         Field::optional("hashes", Rule::Fields(HASHES)),
         Field::required("proposedUploadMethods", Rule::Fields(UPLOAD_METHODS)),
     ],
@@ -39,7 +39,7 @@ pub(super) const FINISH_UPLOAD: Schema = Schema {
     name: "object/v1/finish-upload-request.json",
     fields: &[
         Field::required("projectId", Rule::Text(500)),
-        Field::required("uploadId", Rule::Slug),
+        Field::required("uploadId", Rule::Slugid),
         Field::optional("hashes", Rule::Fields(HASHES)),
     ],
 };
@@ -53,6 +53,6 @@ pub(super) const START_DOWNLOAD: Schema = Schema {
 };
 
 const DOWNLOAD_METHODS: &[Field] = &[
-    Field::optional("simple", Rule::Flag),
-    Field::optional("getUrl", Rule::Flag),
+    Field::optional("simple", Rule::Boolean),
+    Field::optional("getUrl", Rule::Boolean),
 ];

@@ -1,51 +1,51 @@
-//! Artifacts, as workers make them.
+//! Declaration of artifacts by workers.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use runtime_core::queue::TaskState;
 use serde_json::{Value, json};
 
 use super::schemas;
-use crate::call::{Call, Reply};
+use crate::call::{ApiResult, Call, Reply};
+use crate::context::{IssuingService, ServerContext};
 use crate::error::RequestError;
-use crate::router::{Method, Work};
-use crate::services::s3::sign::{Grant, bucket_of};
-use crate::shared::{Service, Shared};
-use crate::slug::slug;
-use crate::state::Task;
-use crate::state::artifact::{Artifact, ArtifactKind};
-use crate::state::task::{Run, TaskState};
-use crate::time::{after, before, millis};
+use crate::method::Method;
+use crate::services::s3::presign::{PresignedUrl, bucket_of};
+use crate::slugid::slugid;
+use crate::state::artifact::{ArtifactKind, DeclaredArtifact};
+use crate::state::task::{Run, Task};
+use crate::time::{after, millis};
 
-pub(crate) const METHODS: &[Method] = &[
-    Method::new(
-        ("queue", "createArtifact"),
-        ("POST", "/task/<taskId>/runs/<runId>/artifacts/<name>"),
-        Work::Now(create_artifact),
+pub(super) const METHODS: &[Method] = &[
+    Method::post(
+        "createArtifact",
+        "/task/<taskId>/runs/<runId>/artifacts/<name>",
+        create_artifact,
     )
-    .takes(&schemas::CREATE_ARTIFACT),
-    Method::new(
-        ("queue", "finishArtifact"),
-        ("PUT", "/task/<taskId>/runs/<runId>/artifacts/<name>"),
-        Work::Now(finish_artifact),
+    .with_schema(&schemas::CREATE_ARTIFACT),
+    Method::put(
+        "finishArtifact",
+        "/task/<taskId>/runs/<runId>/artifacts/<name>",
+        finish_artifact,
     )
-    .takes(&schemas::FINISH_ARTIFACT),
+    .with_schema(&schemas::FINISH_ARTIFACT),
 ];
 
-/// How long URLs for uploads are good.
-const UPLOAD: Duration = Duration::from_secs(45 * 60);
-/// How long after an exception a worker may still add artifacts.
-const GRACE: Duration = Duration::from_secs(25 * 60);
-/// How long the credentials to upload an object are good, at most.
-const OBJECT_UPLOAD: Duration = Duration::from_secs(24 * 60 * 60);
+/// The lifetime of an upload URL.
+const UPLOAD_URL_LIFETIME: Duration = Duration::from_secs(45 * 60);
+/// The time after an exception in which a worker may still declare artifacts.
+const EXCEPTION_GRACE_PERIOD: Duration = Duration::from_secs(25 * 60);
+/// The longest lifetime of credentials to upload an object.
+const MAX_OBJECT_CREDENTIALS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn create_artifact(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn create_artifact(context: &ServerContext, call: &Call) -> ApiResult {
     check_fields(call)?;
     let (task_id, run_id) = (call.param("taskId"), call.run_id());
-    shared.read(|state| known_run(state.tasks.get(task_id), run_id).map(|_| ()))?;
+    context.read(|state| known_run(state.tasks.get(task_id), run_id).map(|_| ()))?;
     call.require_scope(format!("queue:create-artifact:{task_id}/{run_id}"))?;
-    let artifact = requested(call);
-    let (stored, project, worker) = shared.update(|state| {
+    let artifact = requested_artifact(call);
+    let (stored, project, worker) = context.update(|state| {
         let task = state.tasks.get_mut(task_id);
         let run = known_run(task.as_deref(), run_id)?;
         let worker = worker_of(run);
@@ -54,15 +54,15 @@ fn create_artifact(shared: &Shared, call: &Call) -> Result<Reply, RequestError> 
         Ok((stored, task.definition.project_id.clone(), worker))
     })?;
     Reply::json(&match &stored.kind {
-        ArtifactKind::S3 => s3_answer(shared, call, &stored),
+        ArtifactKind::S3 => s3_response(context, call, &stored),
         ArtifactKind::Object { upload_id, .. } => {
-            object_answer(shared, call, &stored, upload_id, (&project, &worker))
+            object_response(context, call, &stored, upload_id, (&project, &worker))
         }
         kind => json!({ "storageType": kind.storage_type() }),
     })
 }
 
-/// Refuses properties that the kind of artifact lacks or does not have.
+/// Checks the properties that depend on the storage type.
 fn check_fields(call: &Call) -> Result<(), RequestError> {
     let (required, optional) = schemas::artifact_fields(call.text("storageType"));
     let given = |name: &str| call.payload.get(name).is_some();
@@ -81,9 +81,10 @@ fn check_fields(call: &Call) -> Result<(), RequestError> {
         .as_object()
         .into_iter()
         .flat_map(|fields| fields.keys());
-    let odd = fields.filter(|name| !known(name));
-    errors.extend(odd.map(|name| format!("data must NOT have additional properties: {name:?}")));
-    schemas::CREATE_ARTIFACT.refuse(&errors)
+    let unknown = fields.filter(|name| !known(name));
+    errors
+        .extend(unknown.map(|name| format!("data must NOT have additional properties: {name:?}")));
+    schemas::CREATE_ARTIFACT.fail_with(&errors)
 }
 
 fn known_run(task: Option<&Task>, run_id: u32) -> Result<&Run, RequestError> {
@@ -101,12 +102,12 @@ fn worker_of(run: &Run) -> String {
     )
 }
 
-fn requested(call: &Call) -> Artifact {
+fn requested_artifact(call: &Call) -> DeclaredArtifact {
     let text = |name: &str| call.text(name).to_owned();
     let kind = match call.text("storageType") {
         "s3" => ArtifactKind::S3,
         "object" => ArtifactKind::Object {
-            upload_id: slug(),
+            upload_id: slugid(),
             finished: false,
         },
         "reference" => ArtifactKind::Reference { url: text("url") },
@@ -119,7 +120,7 @@ fn requested(call: &Call) -> Artifact {
         },
     };
     let content_type = call.payload.get("contentType").and_then(Value::as_str);
-    Artifact {
+    DeclaredArtifact {
         name: call.param("name").to_owned(),
         content_type: content_type.unwrap_or("application/binary").to_owned(),
         expires: call.instant("expires"),
@@ -128,21 +129,21 @@ fn requested(call: &Call) -> Artifact {
     }
 }
 
-/// Stores the artifact if run, expiry and what is already there allow it.
+/// Stores the artifact if the run, the expiry and an earlier declaration allow it.
 fn declare(
     task: &mut Task,
     run_id: u32,
-    new: Artifact,
+    new: DeclaredArtifact,
     now: Timestamp,
-) -> Result<Artifact, RequestError> {
-    check_open(task, run_id, now)?;
+) -> Result<DeclaredArtifact, RequestError> {
+    check_run(task, run_id, now)?;
     check_expiry(&new, task.definition.expires, now)?;
     let key = (run_id, new.name.clone());
     let Some(old) = task.artifacts.get_mut(&key) else {
         task.artifacts.insert(key, new.clone());
         return Ok(new);
     };
-    if !old.accepts(&new) {
+    if !old.may_become(&new) {
         return Err(RequestError::conflict(format!(
             "Artifact `{}` already exists with other properties: it is a {} of content type `{}` that expires {}",
             old.name,
@@ -152,20 +153,22 @@ fn declare(
         )));
     }
     old.expires = new.expires;
+    // All other kinds keep their properties. An object keeps its upload id, so that the upload that
+    // a worker has started continues after a retry of the declaration.
     if let ArtifactKind::Reference { .. } = old.kind {
         *old = new;
     }
     Ok(old.clone())
 }
 
-fn check_open(task: &Task, run_id: u32, now: Timestamp) -> Result<(), RequestError> {
+fn check_run(task: &Task, run_id: u32, now: Timestamp) -> Result<(), RequestError> {
     let run = known_run(Some(task), run_id)?;
-    let open = match (run.status.state, run.status.resolved) {
+    let is_open = match (&run.status.state, run.status.resolved) {
         (TaskState::Running, _) => true,
-        (TaskState::Exception, Some(resolved)) => after(resolved, GRACE) > now,
+        (TaskState::Exception, Some(resolved)) => after(resolved, EXCEPTION_GRACE_PERIOD) > now,
         _ => false,
     };
-    if open {
+    if is_open {
         return Ok(());
     }
     let status = serde_json::to_string_pretty(&task.status()).unwrap_or_default();
@@ -175,60 +178,59 @@ fn check_open(task: &Task, run_id: u32, now: Timestamp) -> Result<(), RequestErr
 }
 
 fn check_expiry(
-    new: &Artifact,
+    new: &DeclaredArtifact,
     task_expires: Timestamp,
     now: Timestamp,
 ) -> Result<(), RequestError> {
     let expires = millis(new.expires);
-    match () {
-        () if new.expires > task_expires => Err(RequestError::input(format!(
+    if new.expires > task_expires {
+        return Err(RequestError::input(format!(
             "Artifact expires ({expires}) after the task expiration {} (task.expires < expires) - this is not allowed, artifacts may not expire after the task they belong to expires",
             millis(task_expires)
-        ))),
-        () if new.expires < now => Err(RequestError::input(format!(
-            "Artifact expires ({expires}) in the past"
-        ))),
-        () => Ok(()),
+        )));
     }
+    if new.expires < now {
+        return Err(RequestError::input(format!(
+            "Artifact expires ({expires}) in the past"
+        )));
+    }
+    Ok(())
 }
 
-fn s3_answer(shared: &Shared, call: &Call, artifact: &Artifact) -> Value {
+fn s3_response(context: &ServerContext, call: &Call, artifact: &DeclaredArtifact) -> Value {
     let key = s3_key(call.param("taskId"), call.run_id(), &artifact.name);
-    let expires = match call.quirks.expired_urls {
-        false => after(call.now, UPLOAD),
-        true => before(call.now, UPLOAD),
-    };
+    let expires = call.url_expiry(UPLOAD_URL_LIFETIME);
     let length = artifact.content_length.map(|length| length.to_string());
-    let strict = shared.settings.strict_uploads;
-    let grant = Grant {
+    let is_strict = context.settings.strict_uploads;
+    let put_url = PresignedUrl {
         verb: "PUT",
         key: &key,
         expires,
-        content_type: strict.then_some(artifact.content_type.as_str()),
-        content_length: length.as_deref().filter(|_| strict),
+        content_type: is_strict.then_some(artifact.content_type.as_str()),
+        content_length: length.as_deref().filter(|_| is_strict),
     };
     json!({
         "storageType": "s3",
         "contentType": artifact.content_type,
         "expires": millis(expires),
-        "putUrl": grant.url(shared),
+        "putUrl": put_url.sign(context),
     })
 }
 
-/// Where the bytes of an s3 artifact are.
+/// Returns the bucket and key of an s3 artifact.
 pub(crate) fn s3_key(task_id: &str, run_id: u32, name: &str) -> String {
     format!("{}/{task_id}/{run_id}/{name}", bucket_of(name))
 }
 
-/// The name of the object that holds the bytes of an object artifact.
+/// Returns the name of the object of an object artifact.
 pub(crate) fn object_name(task_id: &str, run_id: u32, name: &str) -> String {
     format!("t/{task_id}/{run_id}/{name}")
 }
 
-fn object_answer(
-    shared: &Shared,
+fn object_response(
+    context: &ServerContext,
     call: &Call,
-    artifact: &Artifact,
+    artifact: &DeclaredArtifact,
     upload_id: &str,
     (project, worker): (&str, &str),
 ) -> Value {
@@ -236,26 +238,23 @@ fn object_answer(
     let name = object_name(task_id, run_id, &artifact.name);
     let scope = format!("object:upload:{project}:{name}");
     let client_id = format!("artifact-upload/{task_id}/{run_id}/on/{worker}");
-    let end = artifact.expires.min(after(call.now, OBJECT_UPLOAD));
-    let lifetime = match call.quirks.expired_credentials {
-        false => (call.now, end),
-        true => (before(call.now, OBJECT_UPLOAD), before(call.now, UPLOAD)),
-    };
+    let max_expiry = after(call.now, MAX_OBJECT_CREDENTIALS_LIFETIME);
+    let lifetime = call.credentials_lifetime(call.now, artifact.expires.min(max_expiry));
     json!({
         "storageType": "object",
         "name": name,
         "projectId": project,
         "uploadId": upload_id,
         "expires": millis(artifact.expires),
-        "credentials": shared.issue(Service::Queue, client_id, vec![scope], lifetime),
+        "credentials": context.issue(IssuingService::Queue, client_id, vec![scope], lifetime),
     })
 }
 
-fn finish_artifact(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn finish_artifact(context: &ServerContext, call: &Call) -> ApiResult {
     let (task_id, run_id, name) = (call.param("taskId"), call.run_id(), call.param("name"));
     call.require_scope(format!("queue:create-artifact:{task_id}/{run_id}"))?;
     let object = object_name(task_id, run_id, name);
-    shared.update(|state| {
+    context.update(|state| {
         let uploaded = state.objects.is_finished(&object);
         let task = state
             .tasks
@@ -277,7 +276,7 @@ fn finish_artifact(shared: &Shared, call: &Call) -> Result<Reply, RequestError> 
         }
         if !uploaded {
             return Err(RequestError::input(
-                "the upload of the object is not finished",
+                "the upload of the object has not finished",
             ));
         }
         *finished = true;

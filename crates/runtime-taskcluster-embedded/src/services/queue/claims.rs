@@ -1,55 +1,45 @@
-//! Claims: how workers get tasks, and keep them.
+//! Claims and reclaims.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::schemas;
-use crate::call::{Call, Reply};
+use crate::call::{ApiResult, Call, Reply};
+use crate::context::{IssuingService, ServerContext};
 use crate::credentials::TemporaryCredentials;
 use crate::definition::Definition;
-use crate::error::RequestError;
-use crate::router::{Method, Pending, Work};
+use crate::method::{HandlerFuture, Method};
 use crate::scopes::Expression;
-use crate::shared::{Service, Shared};
-use crate::state::task::TaskStatus;
-use crate::state::{Claim, Claimed};
-use crate::time::{after, before, millis, offset};
+use crate::state::task::TaskSnapshot;
+use crate::state::{ClaimRequest, ClaimedRun};
+use crate::time::{after, millis, offset};
 
-pub(crate) const METHODS: &[Method] = &[
-    Method::new(
-        ("queue", "claimWork"),
-        ("POST", "/claim-work/<taskQueueId>"),
-        Work::Later(claim_work),
-    )
-    .takes(&schemas::CLAIM_WORK),
-    Method::new(
-        ("queue", "reclaimTask"),
-        ("POST", "/task/<taskId>/runs/<runId>/reclaim"),
-        Work::Now(reclaim_task),
+pub(super) const METHODS: &[Method] = &[
+    Method::post_async("claimWork", "/claim-work/<taskQueueId>", claim_work)
+        .with_schema(&schemas::CLAIM_WORK),
+    Method::post(
+        "reclaimTask",
+        "/task/<taskId>/runs/<runId>/reclaim",
+        reclaim_task,
     ),
-    Method::new(
-        ("queue", "claimTask"),
-        ("POST", "/task/<taskId>/runs/<runId>/claim"),
-        Work::Now(claim_task),
-    )
-    .takes(&schemas::CLAIM_TASK),
+    Method::post("claimTask", "/task/<taskId>/runs/<runId>/claim", claim_task)
+        .with_schema(&schemas::CLAIM_TASK),
 ];
 
-/// What a worker gets from a poll.
+/// The response of `claimWork`.
 #[derive(Serialize)]
-struct ClaimWorkAnswer {
-    tasks: Vec<ClaimAnswer>,
+struct ClaimWorkResponse {
+    tasks: Vec<ClaimResponse>,
 }
 
-/// What a worker gets with a claim.
+/// The response of `claimTask` and `reclaimTask`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ClaimAnswer {
-    status: TaskStatus,
+struct ClaimResponse {
+    status: TaskSnapshot,
     run_id: u32,
     worker_group: String,
     worker_id: String,
@@ -59,164 +49,163 @@ struct ClaimAnswer {
     credentials: TemporaryCredentials,
 }
 
-fn claim_work<'a>(shared: &'a Shared, call: &'a Call) -> Pending<'a> {
+fn claim_work<'a>(context: &'a ServerContext, call: &'a Call) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let (queue, group, id) = (
-            call.param("taskQueueId"),
-            call.text("workerGroup"),
-            call.text("workerId"),
-        );
+        let queue = call.param("taskQueueId");
+        let (group, id) = (call.text("workerGroup"), call.text("workerId"));
         call.require(Expression::all([
             Expression::scope(format!("queue:claim-work:{queue}")),
             Expression::scope(format!("queue:worker-id:{group}/{id}")),
         ]))?;
-        let wanted = call.payload["tasks"].as_u64().unwrap_or(1) as usize;
-        let claims = poll(shared, queue, (group, id), wanted).await;
-        let tasks = claims
+        let max_tasks = call.payload["tasks"].as_u64().unwrap_or(1) as usize;
+        let claimed = poll(context, queue, (group, id), max_tasks).await;
+        let tasks = claimed
             .into_iter()
-            .map(|claim| immediate_claim_timeout(shared, call, claim))
+            .map(|claimed| claim_response(context, call, claimed))
             .collect();
-        Reply::json(&ClaimWorkAnswer { tasks })
+        Reply::json(&ClaimWorkResponse { tasks })
     })
 }
 
-/// Waits until something is pending, or until the long poll or everything ends.
+/// Waits for pending runs until the long poll times out or the server stops.
 ///
-/// Dropping the future claims nothing: what is claimed is returned without another await.
-async fn poll(shared: &Shared, queue: &str, worker: (&str, &str), wanted: usize) -> Vec<Claimed> {
-    let end = Instant::now() + shared.settings.long_poll;
-    let (arrived, quarantined) = shared.update(|state| {
-        let now = shared.now();
-        let quarantined = state.workers.seen(queue, worker, now).is_quarantined(now);
-        (Arc::clone(&state.queue(queue).arrived), quarantined)
+/// Dropping the future, because the client closed the connection, claims nothing: there is no await
+/// between a claim and the return.
+async fn poll(
+    context: &ServerContext,
+    queue: &str,
+    worker: (&str, &str),
+    max_tasks: usize,
+) -> Vec<ClaimedRun> {
+    let end = Instant::now() + context.settings.long_poll;
+    let (run_added, is_quarantined) = context.update(|state| {
+        let now = context.now();
+        let worker = state.workers.record_activity(queue, worker, now);
+        let is_quarantined = worker.is_quarantined(now);
+        (Arc::clone(&state.queue(queue).run_added), is_quarantined)
     });
-    if quarantined {
-        let _ = timeout_at(end, shared.stopping.cancelled()).await;
+    if is_quarantined {
+        // The same delay as without tasks, so that the worker does not poll in a busy loop.
+        let _ = timeout_at(end, context.stopping.cancelled()).await;
         return Vec::new();
     }
     loop {
-        let arrival = arrived.notified();
-        tokio::pin!(arrival);
-        arrival.as_mut().enable();
-        let claims = take(shared, queue, worker, wanted);
-        if !claims.is_empty() {
-            return claims;
+        // Enabled before the queue is read: a run that is added in between is not lost.
+        let notified = run_added.notified();
+        tokio::pin!(notified);
+        notified.as_mut().enable();
+        let claimed = claim_pending(context, queue, worker, max_tasks);
+        if !claimed.is_empty() {
+            return claimed;
         }
         tokio::select! {
-            () = arrival => {}
-            () = sleep_until(end) => return claims,
-            () = shared.stopping.cancelled() => return claims,
+            // Another worker may be faster: then the loop claims nothing and waits again.
+            () = notified => {}
+            () = sleep_until(end) => return claimed,
+            () = context.stopping.cancelled() => return claimed,
         }
     }
 }
 
-fn take(shared: &Shared, queue: &str, worker: (&str, &str), wanted: usize) -> Vec<Claimed> {
-    if shared.read(|state| state.queues.get(queue).is_none_or(|queue| queue.len() == 0)) {
+fn claim_pending(
+    context: &ServerContext,
+    queue: &str,
+    worker: (&str, &str),
+    max_tasks: usize,
+) -> Vec<ClaimedRun> {
+    // An update wakes everyone who waits for a change of state, so do not update for nothing.
+    if context.read(|state| state.queues.get(queue).is_none_or(|queue| queue.len() == 0)) {
         return Vec::new();
     }
-    let now = shared.now();
-    let until = after(now, shared.settings.claim_timeout);
-    let claim = Claim {
+    let now = context.now();
+    let claim = ClaimRequest {
         worker_group: worker.0,
         worker_id: worker.1,
-        until,
+        taken_until: after(now, context.settings.claim_timeout),
         now,
     };
-    shared.update(|state| {
-        let claims: Vec<_> = std::iter::from_fn(|| state.claim_next(queue, claim))
-            .take(wanted)
+    context.update(|state| {
+        let claimed: Vec<_> = std::iter::from_fn(|| state.claim_next(queue, claim))
+            .take(max_tasks)
             .collect();
-        let note = state.workers.seen(queue, worker, now);
-        claims
-            .iter()
-            .for_each(|claim| note.claimed(&claim.status.task_id, claim.run_id));
-        claims
+        let worker = state.workers.record_activity(queue, worker, now);
+        for run in &claimed {
+            worker.record_claim(&run.status.task_id, run.run_id);
+        }
+        claimed
     })
 }
 
-fn claim_task(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    let (task_id, group, id) = (
-        call.param("taskId"),
-        call.text("workerGroup"),
-        call.text("workerId"),
-    );
-    let queue = shared.read(|state| {
-        state
-            .task(task_id)
-            .map(|task| task.definition.task_queue_id.clone())
+fn claim_task(context: &ServerContext, call: &Call) -> ApiResult {
+    let task_id = call.param("taskId");
+    let (group, id) = (call.text("workerGroup"), call.text("workerId"));
+    let queue = context.read(|state| {
+        let task = state.task(task_id);
+        task.map(|task| task.definition.task_queue_id.clone())
     })?;
     call.require(Expression::all([
         Expression::scope(format!("queue:claim-task:{queue}")),
         Expression::scope(format!("queue:worker-id:{group}/{id}")),
     ]))?;
-    let until = after(call.now, shared.settings.claim_timeout);
-    let claim = Claim {
+    let claim = ClaimRequest {
         worker_group: group,
         worker_id: id,
-        until,
+        taken_until: after(call.now, context.settings.claim_timeout),
         now: call.now,
     };
-    let claimed = shared.update(|state| state.claim_run(task_id, call.run_id(), claim))?;
-    Reply::json(&immediate_claim_timeout(shared, call, claimed))
+    let claimed = context.update(|state| state.claim_run(task_id, call.run_id(), claim))?;
+    Reply::json(&claim_response(context, call, claimed))
 }
 
-fn reclaim_task(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn reclaim_task(context: &ServerContext, call: &Call) -> ApiResult {
     let (task_id, run_id) = (call.param("taskId"), call.run_id());
-    shared.read(|state| state.task(task_id).map(|_| ()))?;
+    // An unknown task is a 404 even for callers without the scope, as in the real queue.
+    context.read(|state| state.task(task_id).map(|_| ()))?;
     call.require_scope(format!("queue:reclaim-task:{task_id}/{run_id}"))?;
-    let until = after(call.now, shared.settings.claim_timeout);
-    let claimed = shared.update(|state| state.reclaim(task_id, run_id, until, call.now))?;
-    let mut answer = immediate_claim_timeout(shared, call, claimed);
-    answer.task = None;
-    answer.taken_until = millis(until);
-    Reply::json(&answer)
+    let taken_until = after(call.now, context.settings.claim_timeout);
+    let claimed = context.update(|state| state.reclaim(task_id, run_id, taken_until, call.now))?;
+    let mut response = claim_response(context, call, claimed);
+    // Unlike a claim, a reclaim does not repeat the task and has another format of the time.
+    response.task = None;
+    response.taken_until = millis(taken_until);
+    Reply::json(&response)
 }
 
-fn immediate_claim_timeout(shared: &Shared, call: &Call, claimed: Claimed) -> ClaimAnswer {
+fn claim_response(context: &ServerContext, call: &Call, claimed: ClaimedRun) -> ClaimResponse {
     let run = &claimed.status.runs[claimed.run_id as usize];
     let taken_until = run.taken_until.unwrap_or(call.now);
     let worker_group = run.worker_group.clone().unwrap_or_default();
     let worker_id = run.worker_id.clone().unwrap_or_default();
-    let credentials = task_credentials(shared, call, &claimed, taken_until);
-    ClaimAnswer {
+    let worker = format!("{worker_group}/{worker_id}");
+    ClaimResponse {
+        credentials: task_credentials(context, call, &claimed, &worker, taken_until),
         run_id: claimed.run_id,
         worker_group,
         worker_id,
         taken_until: offset(taken_until),
         task: Some(claimed.definition),
-        credentials,
         status: claimed.status,
     }
 }
 
-/// The credentials of a run: to keep it, resolve it, add artifacts, and whatever the task may do.
+/// Issues the credentials of a run: the scopes of the task, and those to reclaim and resolve it.
 fn task_credentials(
-    shared: &Shared,
+    context: &ServerContext,
     call: &Call,
-    claimed: &Claimed,
-    until: Timestamp,
+    claimed: &ClaimedRun,
+    worker: &str,
+    taken_until: Timestamp,
 ) -> TemporaryCredentials {
-    let task_id = &claimed.status.task_id;
-    let run = &claimed.status.runs[claimed.run_id as usize];
-    let run_id = claimed.run_id;
-    let own = ["reclaim-task", "resolve-task", "create-artifact"];
-    let own = own
-        .iter()
-        .map(|power| format!("queue:{power}:{task_id}/{run_id}"));
-    let scopes = own
-        .chain(claimed.definition.scopes.iter().cloned())
-        .collect();
+    let (task_id, run_id) = (&claimed.status.task_id, claimed.run_id);
+    let run_scopes = ["reclaim-task", "resolve-task", "create-artifact"]
+        .map(|action| format!("queue:{action}:{task_id}/{run_id}"));
+    let task_scopes = claimed.definition.scopes.iter().cloned();
     let client_id = format!(
-        "task-client/{task_id}/{run_id}/on/{}/{}/until/{}",
-        run.worker_group.as_deref().unwrap_or_default(),
-        run.worker_id.as_deref().unwrap_or_default(),
-        until.as_millisecond() as f64 / 1000.0,
+        "task-client/{task_id}/{run_id}/on/{worker}/until/{}",
+        taken_until.as_millisecond() as f64 / 1000.0,
     );
-    let lifetime = match call.quirks.expired_credentials {
-        false => (shared.now(), until),
-        true => (before(call.now, HOUR * 2), before(call.now, HOUR)),
-    };
-    shared.issue(Service::Queue, client_id, scopes, lifetime)
+    // The credentials start now, not at `call.now`, which is before the long poll.
+    let lifetime = call.credentials_lifetime(context.now(), taken_until);
+    let scopes = run_scopes.into_iter().chain(task_scopes).collect();
+    context.issue(IssuingService::Queue, client_id, scopes, lifetime)
 }
-
-const HOUR: Duration = Duration::from_secs(60 * 60);

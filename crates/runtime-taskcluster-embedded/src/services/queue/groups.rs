@@ -1,46 +1,42 @@
-//! Groups of tasks, and tasks by their dependencies.
+//! Task groups and dependents.
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::call::{Call, Reply, paginate};
+use crate::call::{ApiResult, Call, Page, Reply};
+use crate::context::ServerContext;
 use crate::error::RequestError;
-use crate::router::{Method, Work};
-use crate::shared::Shared;
-use crate::state::{State, Task};
+use crate::method::Method;
+use crate::state::State;
+use crate::state::task::Task;
 use crate::time::millis;
 
-pub(crate) const METHODS: &[Method] = &[
-    Method::new(
-        ("queue", "listTaskGroup"),
-        ("GET", "/task-group/<taskGroupId>/list"),
-        Work::Now(list_task_group),
+pub(super) const METHODS: &[Method] = &[
+    Method::get(
+        "listTaskGroup",
+        "/task-group/<taskGroupId>/list",
+        list_task_group,
     ),
-    Method::new(
-        ("queue", "getTaskGroup"),
-        ("GET", "/task-group/<taskGroupId>"),
-        Work::Now(get_task_group),
+    Method::get("getTaskGroup", "/task-group/<taskGroupId>", get_task_group),
+    Method::post(
+        "sealTaskGroup",
+        "/task-group/<taskGroupId>/seal",
+        seal_task_group,
     ),
-    Method::new(
-        ("queue", "sealTaskGroup"),
-        ("POST", "/task-group/<taskGroupId>/seal"),
-        Work::Now(seal_task_group),
+    Method::post(
+        "cancelTaskGroup",
+        "/task-group/<taskGroupId>/cancel",
+        cancel_task_group,
     ),
-    Method::new(
-        ("queue", "cancelTaskGroup"),
-        ("POST", "/task-group/<taskGroupId>/cancel"),
-        Work::Now(cancel_task_group),
-    ),
-    Method::new(
-        ("queue", "listDependentTasks"),
-        ("GET", "/task/<taskId>/dependents"),
-        Work::Now(list_dependents),
+    Method::get(
+        "listDependentTasks",
+        "/task/<taskId>/dependents",
+        list_dependents,
     ),
 ];
 
-/// What the queue tells about a group.
+/// Returns the common part of responses about a group.
 fn describe(state: &State, id: &str) -> Result<Value, RequestError> {
     let group = state.group(id)?;
     let mut body = json!({
@@ -54,52 +50,44 @@ fn describe(state: &State, id: &str) -> Result<Value, RequestError> {
     Ok(body)
 }
 
-/// Status and definition of tasks, a page of them.
-fn tasks(state: &State, ids: &[Arc<str>], call: &Call) -> (Value, Option<String>) {
+/// Returns a page with status and definition of tasks.
+fn page(state: &State, ids: &[Arc<str>], call: &Call) -> Page<Value> {
     let tasks = ids.iter().filter_map(|id| state.tasks.get(id));
-    let entries = tasks.map(|task| json!({ "status": task.status(), "task": *task.definition }));
-    let (page, next) = paginate(entries, call.page());
-    (json!(page), next)
+    call.page(tasks.map(|task| json!({ "status": task.status(), "task": *task.definition })))
 }
 
-fn with_tasks(
-    mut body: Value,
-    (tasks, next): (Value, Option<String>),
-) -> Result<Reply, RequestError> {
-    body["tasks"] = tasks;
-    if let Some(next) = next {
-        body["continuationToken"] = json!(next);
-    }
-    Reply::json(&body)
-}
-
-fn list_task_group(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn list_task_group(context: &ServerContext, call: &Call) -> ApiResult {
     let id = call.param("taskGroupId");
     call.require_scope(format!("queue:list-task-group:{id}"))?;
-    let (body, page) = shared.read(|state| {
+    let (body, page) = context.read(|state| {
         let body = describe(state, id)?;
-        Ok::<_, RequestError>((body, tasks(state, &state.group(id)?.tasks, call)))
+        Ok::<_, RequestError>((body, page(state, &state.group(id)?.tasks, call)))
     })?;
-    with_tasks(body, page)
+    Reply::page_in(body, "tasks", &page)
 }
 
-fn get_task_group(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn get_task_group(context: &ServerContext, call: &Call) -> ApiResult {
     let id = call.param("taskGroupId");
     call.require_scope(format!("queue:list-task-group:{id}"))?;
-    Reply::json(&shared.read(|state| describe(state, id))?)
+    Reply::json(&context.read(|state| describe(state, id))?)
 }
 
-/// Refuses unless the caller may do this to the group.
-fn require_to(shared: &Shared, call: &Call, verb: &str) -> Result<(), RequestError> {
+/// Fails unless the caller has the scope for this action on the group.
+fn require_group_scope(
+    context: &ServerContext,
+    call: &Call,
+    action: &str,
+) -> Result<(), RequestError> {
     let id = call.param("taskGroupId");
-    let scheduler = shared.read(|state| state.group(id).map(|group| group.scheduler_id.clone()))?;
-    call.require_scope(format!("queue:{verb}-task-group:{scheduler}/{id}"))
+    let scheduler =
+        context.read(|state| state.group(id).map(|group| group.scheduler_id.clone()))?;
+    call.require_scope(format!("queue:{action}-task-group:{scheduler}/{id}"))
 }
 
-fn seal_task_group(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    require_to(shared, call, "seal")?;
+fn seal_task_group(context: &ServerContext, call: &Call) -> ApiResult {
+    require_group_scope(context, call, "seal")?;
     let id = call.param("taskGroupId");
-    let body = shared.update(|state| {
+    let body = context.update(|state| {
         if let Some(group) = state.groups.get_mut(id) {
             group.sealed.get_or_insert(call.now);
         }
@@ -108,18 +96,19 @@ fn seal_task_group(shared: &Shared, call: &Call) -> Result<Reply, RequestError> 
     Reply::json(&body)
 }
 
-fn cancel_task_group(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    require_to(shared, call, "cancel")?;
+fn cancel_task_group(context: &ServerContext, call: &Call) -> ApiResult {
+    require_group_scope(context, call, "cancel")?;
     let id = call.param("taskGroupId");
-    let (cancelled, size) = shared.update(|state| {
+    let (cancelled, size) = context.update(|state| {
         let all = state.group(id)?.tasks.clone();
-        let open = |task: &Task| !task.state().is_resolved();
-        let open: Vec<_> = all
+        let is_unresolved = |task: &Task| !task.state().is_resolved();
+        let cancelled: Vec<_> = all
             .iter()
-            .filter(|id| state.tasks.get(*id).is_some_and(open))
+            .filter(|id| state.tasks.get(*id).is_some_and(is_unresolved))
             .cloned()
             .collect();
-        let cancelled: Vec<_> = open
+        // A task past its deadline cannot be cancelled: its timer resolves it.
+        let cancelled: Vec<_> = cancelled
             .into_iter()
             .filter(|id| state.cancel_task(id, call.now).is_ok())
             .collect();
@@ -131,15 +120,15 @@ fn cancel_task_group(shared: &Shared, call: &Call) -> Result<Reply, RequestError
         "cancelledCount": cancelled.len(),
         "taskIds": cancelled,
     });
-    Ok(Reply::json(&body)?.with_status(StatusCode::OK))
+    Reply::json(&body)
 }
 
-fn list_dependents(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn list_dependents(context: &ServerContext, call: &Call) -> ApiResult {
     let task_id = call.param("taskId");
     call.require_scope(format!("queue:list-dependent-tasks:{task_id}"))?;
-    let page = shared.read(|state| {
+    let page = context.read(|state| {
         let dependents = &state.task(task_id)?.dependents;
-        Ok::<_, RequestError>(tasks(state, dependents, call))
+        Ok::<_, RequestError>(page(state, dependents, call))
     })?;
-    with_tasks(json!({ "taskId": task_id }), page)
+    Reply::page_in(json!({ "taskId": task_id }), "tasks", &page)
 }

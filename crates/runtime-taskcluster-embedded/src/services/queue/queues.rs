@@ -1,60 +1,51 @@
-//! Task queues: what is pending, what is claimed; and tasks by the dozen.
+//! Task queues with their pending and claimed tasks, and batch reads of tasks.
 
+use runtime_core::queue::TaskState;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{schemas, status_reply};
-use crate::call::{Call, Reply, paginate};
+use super::schemas;
+use crate::call::{ApiResult, Call, Reply};
+use crate::context::ServerContext;
 use crate::definition::Priority;
 use crate::error::RequestError;
-use crate::router::{Method, Work};
+use crate::method::Method;
 use crate::scopes::Expression;
-use crate::shared::Shared;
-use crate::state::task::TaskState;
 use crate::time::millis;
 
-pub(crate) const METHODS: &[Method] = &[
-    Method::new(
-        ("queue", "pendingTasks"),
-        ("GET", "/pending/<taskQueueId>"),
-        Work::Now(pending_tasks),
+pub(super) const METHODS: &[Method] = &[
+    Method::get("pendingTasks", "/pending/<taskQueueId>", pending_tasks),
+    Method::get(
+        "taskQueueCounts",
+        "/task-queues/<taskQueueId>/counts",
+        task_queue_counts,
     ),
-    Method::new(
-        ("queue", "taskQueueCounts"),
-        ("GET", "/task-queues/<taskQueueId>/counts"),
-        Work::Now(task_queue_counts),
+    Method::get(
+        "listPendingTasks",
+        "/task-queues/<taskQueueId>/pending",
+        list_pending_tasks,
     ),
-    Method::new(
-        ("queue", "listPendingTasks"),
-        ("GET", "/task-queues/<taskQueueId>/pending"),
-        Work::Now(list_pending_tasks),
+    Method::get(
+        "listClaimedTasks",
+        "/task-queues/<taskQueueId>/claimed",
+        list_claimed_tasks,
     ),
-    Method::new(
-        ("queue", "listClaimedTasks"),
-        ("GET", "/task-queues/<taskQueueId>/claimed"),
-        Work::Now(list_claimed_tasks),
-    ),
-    Method::new(("queue", "tasks"), ("POST", "/tasks"), Work::Now(tasks)).takes(&schemas::TASKS),
-    Method::new(
-        ("queue", "statuses"),
-        ("POST", "/tasks/status"),
-        Work::Now(statuses),
+    Method::post("tasks", "/tasks", tasks).with_schema(&schemas::TASKS),
+    Method::post("statuses", "/tasks/status", statuses).with_schema(&schemas::TASKS),
+    Method::post(
+        "changeTaskPriority",
+        "/task/<taskId>/priority",
+        change_task_priority,
     )
-    .takes(&schemas::TASKS),
-    Method::new(
-        ("queue", "changeTaskPriority"),
-        ("POST", "/task/<taskId>/priority"),
-        Work::Now(change_task_priority),
-    )
-    .takes(&schemas::CHANGE_PRIORITY),
+    .with_schema(&schemas::CHANGE_PRIORITY),
 ];
 
-/// The queue in three spellings, and how much is pending and claimed.
-fn counts(shared: &Shared, queue: &str) -> (Value, usize, usize) {
+/// Returns the names of the queue, and the numbers of pending and claimed tasks.
+fn counts(context: &ServerContext, queue: &str) -> (Value, usize, usize) {
     let (provisioner, worker_type) = queue.split_once('/').unwrap_or((queue, ""));
     let body =
         json!({ "provisionerId": provisioner, "workerType": worker_type, "taskQueueId": queue });
-    let counts = shared.read(|state| {
+    let counts = context.read(|state| {
         state
             .queues
             .get(queue)
@@ -64,45 +55,45 @@ fn counts(shared: &Shared, queue: &str) -> (Value, usize, usize) {
     (body, pending, claimed)
 }
 
-fn pending_tasks(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn pending_tasks(context: &ServerContext, call: &Call) -> ApiResult {
     let queue = call.param("taskQueueId");
     call.require_scope(format!("queue:pending-count:{queue}"))?;
-    let (mut body, pending, _) = counts(shared, queue);
+    let (mut body, pending, _) = counts(context, queue);
     body["pendingTasks"] = json!(pending);
     Reply::json(&body)
 }
 
-fn task_queue_counts(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn task_queue_counts(context: &ServerContext, call: &Call) -> ApiResult {
     let queue = call.param("taskQueueId");
     call.require(Expression::all([
         Expression::scope(format!("queue:pending-count:{queue}")),
         Expression::scope(format!("queue:claimed-count:{queue}")),
     ]))?;
-    let (mut body, pending, claimed) = counts(shared, queue);
+    let (mut body, pending, claimed) = counts(context, queue);
     body["pendingTasks"] = json!(pending);
     body["claimedTasks"] = json!(claimed);
     Reply::json(&body)
 }
 
-fn list_pending_tasks(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn list_pending_tasks(context: &ServerContext, call: &Call) -> ApiResult {
     let queue = call.param("taskQueueId");
     call.require_scope(format!("queue:pending-list:{queue}"))?;
-    let page = shared.read(|state| {
+    let page = context.read(|state| {
         let runs = state.queues.get(queue).into_iter().flat_map(|queue| queue.iter());
         let entries = runs.filter_map(|(task_id, run_id)| {
             let task = state.tasks.get(task_id)?;
             let inserted = millis(task.run(*run_id)?.status.scheduled);
             Some(json!({ "taskId": task_id, "runId": run_id, "task": *task.definition, "inserted": inserted }))
         });
-        paginate(entries, call.page())
+        call.page(entries)
     });
-    listing("tasks", page)
+    Reply::page("tasks", &page)
 }
 
-fn list_claimed_tasks(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn list_claimed_tasks(context: &ServerContext, call: &Call) -> ApiResult {
     let queue = call.param("taskQueueId");
     call.require_scope(format!("queue:claimed-list:{queue}"))?;
-    let page = shared.read(|state| {
+    let page = context.read(|state| {
         let running = state.tasks.values().filter(|task| {
             task.definition.task_queue_id == queue && task.state() == TaskState::Running
         });
@@ -117,13 +108,13 @@ fn list_claimed_tasks(shared: &Shared, call: &Call) -> Result<Reply, RequestErro
                 "task": *task.definition,
             }))
         });
-        paginate(entries, call.page())
+        call.page(entries)
     });
-    listing("tasks", page)
+    Reply::page("tasks", &page)
 }
 
-/// The ids in the payload, if the caller has this scope for each.
-fn wanted<'a>(call: &'a Call, scope: &str) -> Result<Vec<&'a str>, RequestError> {
+/// Returns the task ids of the payload if the caller has the scope for each.
+fn requested_ids<'a>(call: &'a Call, scope: &str) -> Result<Vec<&'a str>, RequestError> {
     let ids = call.payload["taskIds"].as_array().into_iter().flatten();
     let ids: Vec<_> = ids.filter_map(Value::as_str).collect();
     call.require(Expression::all(
@@ -133,41 +124,27 @@ fn wanted<'a>(call: &'a Call, scope: &str) -> Result<Vec<&'a str>, RequestError>
     Ok(ids)
 }
 
-fn tasks(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    let ids = wanted(call, "get-task")?;
-    let page = shared.read(|state| {
+fn tasks(context: &ServerContext, call: &Call) -> ApiResult {
+    let ids = requested_ids(call, "get-task")?;
+    let page = context.read(|state| {
         let found = ids.iter().filter_map(|id| state.tasks.get(*id));
-        paginate(
-            found.map(|task| json!({ "taskId": task.id, "task": *task.definition })),
-            call.page(),
-        )
+        call.page(found.map(|task| json!({ "taskId": task.id, "task": *task.definition })))
     });
-    listing("tasks", page)
+    Reply::page("tasks", &page)
 }
 
-fn statuses(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    let ids = wanted(call, "status")?;
-    let page = shared.read(|state| {
+fn statuses(context: &ServerContext, call: &Call) -> ApiResult {
+    let ids = requested_ids(call, "status")?;
+    let page = context.read(|state| {
         let found = ids.iter().filter_map(|id| state.tasks.get(*id));
-        paginate(
-            found.map(|task| json!({ "taskId": task.id, "status": task.status() })),
-            call.page(),
-        )
+        call.page(found.map(|task| json!({ "taskId": task.id, "status": task.status() })))
     });
-    listing("statuses", page)
+    Reply::page("statuses", &page)
 }
 
-fn listing(name: &str, (page, next): (Vec<Value>, Option<String>)) -> Result<Reply, RequestError> {
-    let mut body = json!({ name: page });
-    if let Some(next) = next {
-        body["continuationToken"] = json!(next);
-    }
-    Reply::json(&body)
-}
-
-fn change_task_priority(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn change_task_priority(context: &ServerContext, call: &Call) -> ApiResult {
     let task_id = call.param("taskId");
-    let queue = shared.read(|state| {
+    let queue = context.read(|state| {
         state
             .task(task_id)
             .map(|task| task.definition.task_queue_id.clone())
@@ -177,5 +154,5 @@ fn change_task_priority(shared: &Shared, call: &Call) -> Result<Reply, RequestEr
         Expression::scope(format!("queue:change-task-priority-in-queue:{queue}")),
     ]))?;
     let priority = Priority::deserialize(&call.payload["newPriority"]).unwrap_or(Priority::Lowest);
-    status_reply(&shared.update(|state| state.change_priority(task_id, priority))?)
+    Reply::task_status(&context.update(|state| state.change_priority(task_id, priority))?)
 }

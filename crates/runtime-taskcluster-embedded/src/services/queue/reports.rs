@@ -1,51 +1,51 @@
-//! Reports: how workers resolve runs.
+//! Reports of workers, which resolve runs.
 
-use super::{schemas, status_reply};
-use crate::call::{Call, Reply};
+use super::schemas;
+use crate::call::{ApiResult, Call, Reply};
+use crate::context::ServerContext;
 use crate::error::RequestError;
-use crate::router::{Method, Work};
-use crate::shared::Shared;
-use crate::state::Verdict;
+use crate::method::Method;
+use crate::state::Resolution;
 
-pub(crate) const METHODS: &[Method] = &[
-    Method::new(
-        ("queue", "reportCompleted"),
-        ("POST", "/task/<taskId>/runs/<runId>/completed"),
-        Work::Now(report_completed),
+pub(super) const METHODS: &[Method] = &[
+    Method::post(
+        "reportCompleted",
+        "/task/<taskId>/runs/<runId>/completed",
+        report_completed,
     ),
-    Method::new(
-        ("queue", "reportFailed"),
-        ("POST", "/task/<taskId>/runs/<runId>/failed"),
-        Work::Now(report_failed),
+    Method::post(
+        "reportFailed",
+        "/task/<taskId>/runs/<runId>/failed",
+        report_failed,
     ),
-    Method::new(
-        ("queue", "reportException"),
-        ("POST", "/task/<taskId>/runs/<runId>/exception"),
-        Work::Now(report_exception),
+    Method::post(
+        "reportException",
+        "/task/<taskId>/runs/<runId>/exception",
+        report_exception,
     )
-    .takes(&schemas::REPORT_EXCEPTION),
+    .with_schema(&schemas::REPORT_EXCEPTION),
 ];
 
-fn report_completed(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    report(shared, call, Verdict::Completed)
+fn report_completed(context: &ServerContext, call: &Call) -> ApiResult {
+    report(context, call, Resolution::Completed)
 }
 
-fn report_failed(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    report(shared, call, Verdict::Failed)
+fn report_failed(context: &ServerContext, call: &Call) -> ApiResult {
+    report(context, call, Resolution::Failed)
 }
 
-fn report_exception(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    let reason = schemas::REASONS
-        .iter()
-        .find(|reason| **reason == call.text("reason"));
+fn report_exception(context: &ServerContext, call: &Call) -> ApiResult {
+    let mut reasons = schemas::EXCEPTION_REASONS.iter();
+    let reason = reasons.find(|reason| **reason == call.text("reason"));
     let reason = reason.ok_or_else(|| RequestError::input("unknown reason"))?;
-    report(shared, call, Verdict::Exception(reason))
+    report(context, call, Resolution::Exception(reason))
 }
 
-fn report(shared: &Shared, call: &Call, verdict: Verdict) -> Result<Reply, RequestError> {
+fn report(context: &ServerContext, call: &Call, resolution: Resolution) -> ApiResult {
     let (task_id, run_id) = (call.param("taskId"), call.run_id());
-    shared.read(|state| state.task(task_id).map(|_| ()))?;
+    context.read(|state| state.task(task_id).map(|_| ()))?;
     call.require_scope(format!("queue:resolve-task:{task_id}/{run_id}"))?;
-    let status = shared.update(|state| state.resolve(task_id, run_id, verdict, call.now))?;
-    status_reply(&status)
+    let status =
+        context.update(|state| state.resolve_run(task_id, run_id, resolution, call.now))?;
+    Reply::task_status(&status)
 }

@@ -1,12 +1,12 @@
-//! What the payloads of the queue look like.
+//! The payload schemas of the queue.
 
 use serde_json::json;
 
 use crate::definition::Priority;
 use crate::schema::{Field, Rule, Schema};
 
-/// The reasons with which a worker may end a run.
-pub(crate) const REASONS: &[&str] = &[
+/// The reasons that workers may give for an exception.
+pub(crate) const EXCEPTION_REASONS: &[&str] = &[
     "worker-shutdown",
     "malformed-payload",
     "resource-unavailable",
@@ -17,27 +17,27 @@ pub(crate) const REASONS: &[&str] = &[
 pub(crate) const CREATE_TASK: Schema = Schema {
     name: "queue/v1/create-task-request.json",
     fields: &[
-        Field::required("created", Rule::Instant),
-        Field::required("deadline", Rule::Instant),
+        Field::required("created", Rule::Timestamp),
+        Field::required("deadline", Rule::Timestamp),
         Field::required("payload", Rule::Object),
         Field::required("metadata", Rule::Fields(METADATA)),
         Field::optional("provisionerId", Rule::Name(38)),
         Field::optional("workerType", Rule::Name(38)),
         Field::optional("taskQueueId", Rule::Text(77)),
-        Field::optional("taskGroupId", Rule::Slug),
-        Field::optional("expires", Rule::Instant),
+        Field::optional("taskGroupId", Rule::Slugid),
+        Field::optional("expires", Rule::Timestamp),
         Field::default("schedulerId", Rule::Name(38), || json!("-")),
         Field::default("projectId", Rule::Text(500), || json!("none")),
-        Field::default("dependencies", Rule::List(&Rule::Slug), || json!([])),
+        Field::default("dependencies", Rule::Array(&Rule::Slugid), || json!([])),
         Field::default(
             "requires",
             Rule::OneOf(&["all-completed", "all-resolved"]),
             || json!("all-completed"),
         ),
-        Field::default("routes", Rule::List(&Rule::Text(249)), || json!([])),
+        Field::default("routes", Rule::Array(&Rule::Text(249)), || json!([])),
         Field::default("priority", Rule::OneOf(Priority::NAMES), || json!("lowest")),
         Field::default("retries", Rule::Integer(0, 49), || json!(5)),
-        Field::default("scopes", Rule::List(&Rule::Text(usize::MAX)), || json!([])),
+        Field::default("scopes", Rule::Array(&Rule::Text(usize::MAX)), || json!([])),
         Field::default("tags", Rule::Object, || json!({})),
         Field::default("extra", Rule::Object, || json!({})),
     ],
@@ -69,10 +69,10 @@ pub(crate) const CLAIM_TASK: Schema = Schema {
 
 pub(crate) const REPORT_EXCEPTION: Schema = Schema {
     name: "queue/v1/task-exception-request.json",
-    fields: &[Field::required("reason", Rule::OneOf(REASONS))],
+    fields: &[Field::required("reason", Rule::OneOf(EXCEPTION_REASONS))],
 };
 
-/// Lets every kind through; [`artifact_fields`] checks each by its own rules.
+/// Accepts the properties of all storage types. [`artifact_fields`] has those of each.
 pub(crate) const CREATE_ARTIFACT: Schema = Schema {
     name: "queue/v1/post-artifact-request.json",
     fields: &[
@@ -80,24 +80,24 @@ pub(crate) const CREATE_ARTIFACT: Schema = Schema {
             "storageType",
             Rule::OneOf(&["s3", "object", "reference", "link", "error"]),
         ),
-        Field::required("expires", Rule::Instant),
+        Field::required("expires", Rule::Timestamp),
         Field::optional("contentType", Rule::Text(255)),
         Field::optional("contentLength", Rule::Integer(0, i64::MAX)),
         Field::optional("url", Rule::Text(usize::MAX)),
         Field::optional("artifact", Rule::Text(1024)),
-        Field::optional("reason", Rule::OneOf(ERROR_REASONS)),
+        Field::optional("reason", Rule::OneOf(ARTIFACT_ERROR_REASONS)),
         Field::optional("message", Rule::Text(4096)),
     ],
 };
 
-const ERROR_REASONS: &[&str] = &[
+const ARTIFACT_ERROR_REASONS: &[&str] = &[
     "file-missing-on-worker",
     "invalid-resource-on-worker",
     "too-large-file-on-worker",
     "file-not-readable-on-worker",
 ];
 
-/// The properties that a kind of artifact must have, and those that it may have.
+/// Returns the required and the optional properties of a storage type.
 pub(crate) fn artifact_fields(
     storage_type: &str,
 ) -> (&'static [&'static str], &'static [&'static str]) {
@@ -111,14 +111,14 @@ pub(crate) fn artifact_fields(
 
 pub(crate) const FINISH_ARTIFACT: Schema = Schema {
     name: "queue/v1/finish-artifact-request.json",
-    fields: &[Field::required("uploadId", Rule::Slug)],
+    fields: &[Field::required("uploadId", Rule::Slugid)],
 };
 
 pub(crate) const TASKS: Schema = Schema {
     name: "queue/v1/tasks-request.json",
     fields: &[Field::default(
         "taskIds",
-        Rule::List(&Rule::Text(22)),
+        Rule::Array(&Rule::Text(22)),
         || json!([]),
     )],
 };
@@ -131,7 +131,7 @@ pub(crate) const CHANGE_PRIORITY: Schema = Schema {
 pub(crate) const QUARANTINE_WORKER: Schema = Schema {
     name: "queue/v1/quarantine-worker-request.json",
     fields: &[
-        Field::required("quarantineUntil", Rule::Instant),
+        Field::required("quarantineUntil", Rule::Timestamp),
         Field::optional("quarantineInfo", Rule::Text(4000)),
     ],
 };

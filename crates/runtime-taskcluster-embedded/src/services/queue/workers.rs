@@ -1,39 +1,32 @@
-//! The workers of a task queue, and their quarantine.
+//! The workers of a task queue and their quarantine.
 
-use jiff::Timestamp;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::schemas;
-use crate::call::{Call, Reply, paginate};
+use crate::call::{ApiResult, Call, Reply};
+use crate::context::ServerContext;
 use crate::error::RequestError;
-use crate::router::{Method, Work};
-use crate::shared::Shared;
-use crate::state::workers::Worker;
+use crate::method::Method;
+use crate::state::workers::QueueWorker;
 use crate::time::{after, millis};
 
-const ALL: &str = "/provisioners/<provisionerId>/worker-types/<workerType>/workers";
-const ONE: &str =
+const WORKERS_PATH: &str = "/provisioners/<provisionerId>/worker-types/<workerType>/workers";
+const WORKER_PATH: &str =
     "/provisioners/<provisionerId>/worker-types/<workerType>/workers/<workerGroup>/<workerId>";
 
-pub(crate) const METHODS: &[Method] = &[
-    Method::new(
-        ("queue", "listWorkers"),
-        ("GET", ALL),
-        Work::Now(list_workers),
-    ),
-    Method::new(("queue", "getWorker"), ("GET", ONE), Work::Now(get_worker)),
-    Method::new(
-        ("queue", "quarantineWorker"),
-        ("PUT", ONE),
-        Work::Now(quarantine_worker),
-    )
-    .takes(&schemas::QUARANTINE_WORKER),
+pub(super) const METHODS: &[Method] = &[
+    Method::get("listWorkers", WORKERS_PATH, list_workers),
+    Method::get("getWorker", WORKER_PATH, get_worker),
+    Method::put("quarantineWorker", WORKER_PATH, quarantine_worker)
+        .with_schema(&schemas::QUARANTINE_WORKER),
 ];
 
-/// How long an idle worker is remembered, as the answers say; this queue never forgets one.
-const MEMORY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+/// The time after which a real queue forgets an idle worker. This queue never does.
+const IDLE_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn queue(call: &Call) -> String {
+fn queue_id(call: &Call) -> String {
     format!(
         "{}/{}",
         call.param("provisionerId"),
@@ -41,95 +34,94 @@ fn queue(call: &Call) -> String {
     )
 }
 
-fn list_workers(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    let queue = queue(call);
+fn list_workers(context: &ServerContext, call: &Call) -> ApiResult {
+    let queue = queue_id(call);
     call.require_scope(format!("queue:list-workers:{queue}"))?;
-    let wanted = call.query("quarantined").map(|text| text == "true");
-    let (page, next) = shared.read(|state| {
+    let quarantined = call.query("quarantined").map(|text| text == "true");
+    let page = context.read(|state| {
         let workers = state.workers.of_queue(&queue);
-        let wanted = workers
-            .filter(|(_, worker)| wanted.is_none_or(|q| q == worker.is_quarantined(call.now)));
-        paginate(
-            wanted.map(|((group, id), worker)| summary(group, id, worker)),
-            call.page(),
-        )
+        let selected = workers.filter(|(_, worker)| {
+            quarantined.is_none_or(|wanted| wanted == worker.is_quarantined(call.now))
+        });
+        call.page(selected.map(|((group, id), worker)| summary(group, id, worker)))
     });
-    let mut body = json!({ "workers": page });
-    if let Some(next) = next {
-        body["continuationToken"] = json!(next);
-    }
-    Reply::json(&body)
+    Reply::page("workers", &page)
 }
 
-fn summary(group: &str, id: &str, worker: &Worker) -> Value {
+fn summary(group: &str, id: &str, worker: &QueueWorker) -> Value {
     let mut body = json!({
         "workerGroup": group,
         "workerId": id,
         "firstClaim": millis(worker.first_claim),
         "lastDateActive": millis(worker.last_active),
     });
-    if let Some((task_id, run_id)) = worker.recent.back() {
+    if let Some((task_id, run_id)) = worker.recent_tasks.back() {
         body["latestTask"] = json!({ "taskId": task_id, "runId": run_id });
     }
-    quarantine(&mut body, worker);
+    add_quarantine(&mut body, worker);
     body
 }
 
-fn quarantine(body: &mut Value, worker: &Worker) {
+fn add_quarantine(body: &mut Value, worker: &QueueWorker) {
     if let Some(until) = worker.quarantine_until {
         body["quarantineUntil"] = json!(millis(until));
     }
 }
 
-fn details(call: &Call, worker: &Worker) -> Value {
+fn details(call: &Call, worker: &QueueWorker) -> Value {
     let recent: Vec<_> = worker
-        .recent
+        .recent_tasks
         .iter()
         .map(|(task_id, run_id)| json!({ "taskId": task_id, "runId": run_id }))
         .collect();
     let mut body = json!({
         "provisionerId": call.param("provisionerId"),
         "workerType": call.param("workerType"),
-        "taskQueueId": queue(call),
+        "taskQueueId": queue_id(call),
         "workerGroup": call.param("workerGroup"),
         "workerId": call.param("workerId"),
         "recentTasks": recent,
-        "expires": millis(after(worker.last_active, MEMORY)),
+        "expires": millis(after(worker.last_active, IDLE_EXPIRY)),
         "firstClaim": millis(worker.first_claim),
         "lastDateActive": millis(worker.last_active),
     });
-    quarantine(&mut body, worker);
+    add_quarantine(&mut body, worker);
     body
 }
 
-fn require_to(call: &Call, verb: &str) -> Result<(), RequestError> {
+fn require_worker_scope(call: &Call, action: &str) -> Result<(), RequestError> {
     let (group, id) = (call.param("workerGroup"), call.param("workerId"));
-    call.require_scope(format!("queue:{verb}-worker:{}/{group}/{id}", queue(call)))
+    call.require_scope(format!(
+        "queue:{action}-worker:{}/{group}/{id}",
+        queue_id(call)
+    ))
 }
 
-fn get_worker(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    require_to(call, "get")?;
+fn get_worker(context: &ServerContext, call: &Call) -> ApiResult {
+    require_worker_scope(call, "get")?;
     let (group, id) = (call.param("workerGroup"), call.param("workerId"));
-    let body = shared.read(|state| {
+    let body = context.read(|state| {
         state
             .workers
-            .get(&queue(call), group, id)
+            .get(&queue_id(call), group, id)
             .map(|worker| details(call, worker))
     });
     Reply::json(&body.ok_or_else(|| {
         RequestError::not_found(format!(
-            "Worker `{group}/{id}` of `{}` was never seen",
-            queue(call)
+            "Worker `{group}/{id}` of `{}` not found",
+            queue_id(call)
         ))
     })?)
 }
 
-fn quarantine_worker(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    require_to(call, "quarantine")?;
+fn quarantine_worker(context: &ServerContext, call: &Call) -> ApiResult {
+    require_worker_scope(call, "quarantine")?;
     let name = (call.param("workerGroup"), call.param("workerId"));
-    let until: Timestamp = call.instant("quarantineUntil");
-    let body = shared.update(|state| {
-        let worker = state.workers.seen(&queue(call), name, call.now);
+    let until = call.instant("quarantineUntil");
+    let body = context.update(|state| {
+        let worker = state
+            .workers
+            .record_activity(&queue_id(call), name, call.now);
         worker.quarantine_until = Some(until);
         details(call, worker)
     });

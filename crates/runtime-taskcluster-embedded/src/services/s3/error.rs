@@ -1,4 +1,4 @@
-//! The refusals of the S3-like store, in the shape of the real one.
+//! Error responses of the S3-like store, in the format of S3.
 
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -6,9 +6,9 @@ use hyper::Response;
 
 use crate::body::{self, Body};
 
-/// Why the store refused a request.
+/// An error of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum S3Error {
+pub(super) enum S3Error {
     AccessDenied(&'static str),
     SignatureDoesNotMatch,
     NoSuchKey,
@@ -26,7 +26,7 @@ impl S3Error {
             Self::SignatureDoesNotMatch => (
                 403,
                 "SignatureDoesNotMatch",
-                "The signature does not fit the request: method, path or a signed header differs.",
+                "The signature does not match the request: the method, the path or a signed header differs.",
             ),
             Self::NoSuchKey => (404, "NoSuchKey", "The specified key does not exist."),
             Self::MissingContentLength => (
@@ -57,7 +57,7 @@ impl S3Error {
         }
     }
 
-    pub(crate) fn response(self) -> Response<Body> {
+    pub(super) fn response(self) -> Response<Body> {
         let (status, code, message) = self.parts();
         let xml = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>"

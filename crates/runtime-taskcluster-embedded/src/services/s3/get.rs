@@ -1,4 +1,4 @@
-//! Downloads, whole or a range.
+//! Downloads of whole blobs and of byte ranges.
 
 use std::io::SeekFrom;
 use std::ops::Range;
@@ -15,41 +15,41 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use super::error::S3Error;
-use super::sign;
-use super::store::Blob;
-use crate::api::text;
+use super::presign;
 use crate::body::{self, Body};
-use crate::shared::Shared;
+use crate::context::ServerContext;
+use crate::request::header_text;
+use crate::state::blobs::Blob;
 
 pub(super) async fn get(
-    shared: &Shared,
+    context: &ServerContext,
     key: &str,
     query: &[(String, String)],
     request: &Request<Incoming>,
 ) -> Result<Response<Body>, S3Error> {
-    let is_open = key.starts_with(sign::PUBLIC) && !key.starts_with("public-bucket/t/");
-    if !is_open || sign::is_signed(query) {
-        sign::check(shared, "GET", key, query, request.headers())?;
+    // `t/` has the objects, which require a signature although they are in the public bucket.
+    let is_public = key.starts_with(presign::PUBLIC_BUCKET) && !key.starts_with("public-bucket/t/");
+    if !is_public || presign::is_signed(query) {
+        presign::verify(context, "GET", key, query, request.headers())?;
     }
-    let blob = shared
-        .read(|state| state.store.get(key))
+    let blob = context
+        .read(|state| state.blobs.get(key))
         .ok_or(S3Error::NoSuchKey)?;
-    let range = wanted_range(request.headers(), &blob);
-    let (status, range) = match range {
-        Wanted::All => (StatusCode::OK, 0..blob.len),
-        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Wanted::Nothing => return Err(S3Error::InvalidRange),
+    let (status, range) = match requested_range(request.headers(), &blob) {
+        RequestedRange::Full => (StatusCode::OK, 0..blob.len),
+        RequestedRange::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        RequestedRange::Unsatisfiable => return Err(S3Error::InvalidRange),
     };
     let mut response = Response::new(body::empty());
     *response.status_mut() = status;
-    describe(response.headers_mut(), &blob, &range, status);
+    set_headers(response.headers_mut(), &blob, &range, status);
     if request.method() != Method::HEAD {
         *response.body_mut() = read(blob, range).await?;
     }
     Ok(response)
 }
 
-fn describe(headers: &mut HeaderMap, blob: &Blob, range: &Range<u64>, status: StatusCode) {
+fn set_headers(headers: &mut HeaderMap, blob: &Blob, range: &Range<u64>, status: StatusCode) {
     let mut set = |name: HeaderName, value: &str| {
         headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
     };
@@ -84,40 +84,41 @@ async fn read(blob: Arc<Blob>, range: Range<u64>) -> Result<Body, S3Error> {
     Ok(body::stream(file.take(range.end - range.start), blob))
 }
 
-/// What of a blob a request wants.
+/// The range of a blob that a request asks for.
 #[derive(Debug, PartialEq)]
-enum Wanted {
-    All,
+enum RequestedRange {
+    Full,
     Part(Range<u64>),
-    Nothing,
+    Unsatisfiable,
 }
 
-fn wanted_range(headers: &HeaderMap, blob: &Blob) -> Wanted {
-    let changed = text(headers, IF_RANGE).is_some_and(|tag| tag != blob.etag());
-    match text(headers, RANGE) {
+fn requested_range(headers: &HeaderMap, blob: &Blob) -> RequestedRange {
+    // A client that resumes a download gets the full blob if it was replaced in between.
+    let changed = header_text(headers, IF_RANGE).is_some_and(|tag| tag != blob.etag());
+    match header_text(headers, RANGE) {
         Some(range) if !changed => parse_range(range, blob.len),
-        _ => Wanted::All,
+        _ => RequestedRange::Full,
     }
 }
 
-/// Reads a single range; what is not one is ignored, as HTTP demands.
-fn parse_range(range: &str, len: u64) -> Wanted {
+/// Parses a single range. A malformed one is ignored, as RFC 9110 requires, and several may be.
+fn parse_range(range: &str, len: u64) -> RequestedRange {
     let Some((first, last)) = range
         .strip_prefix("bytes=")
         .and_then(|range| range.split_once('-'))
     else {
-        return Wanted::All;
+        return RequestedRange::Full;
     };
     let range = match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
         (Ok(first), Ok(last)) if first <= last => first..len.min(last.saturating_add(1)),
         (Ok(first), Err(_)) if last.trim().is_empty() => first..len,
         (Err(_), Ok(count)) if first.trim().is_empty() => len.saturating_sub(count)..len,
-        _ => return Wanted::All,
+        _ => return RequestedRange::Full,
     };
     if range.start < range.end {
-        Wanted::Part(range)
+        RequestedRange::Part(range)
     } else {
-        Wanted::Nothing
+        RequestedRange::Unsatisfiable
     }
 }
 
@@ -126,18 +127,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_kinds_of_ranges_are_read() {
-        for (range, wanted) in [
-            ("bytes=0-9", Wanted::Part(0..10)),
-            ("bytes=90-", Wanted::Part(90..100)),
-            ("bytes=-5", Wanted::Part(95..100)),
-            ("bytes=50-500", Wanted::Part(50..100)),
-            ("bytes=100-", Wanted::Nothing),
-            ("bytes=9-0", Wanted::All),
-            ("lines=1-2", Wanted::All),
-            ("bytes=0-1,3-4", Wanted::All),
+    fn ranges_are_parsed() {
+        for (range, expected) in [
+            ("bytes=0-9", RequestedRange::Part(0..10)),
+            ("bytes=90-", RequestedRange::Part(90..100)),
+            ("bytes=-5", RequestedRange::Part(95..100)),
+            ("bytes=50-500", RequestedRange::Part(50..100)),
+            ("bytes=100-", RequestedRange::Unsatisfiable),
+            ("bytes=9-0", RequestedRange::Full),
+            ("lines=1-2", RequestedRange::Full),
+            ("bytes=0-1,3-4", RequestedRange::Full),
         ] {
-            assert_eq!(parse_range(range, 100), wanted, "{range}");
+            assert_eq!(parse_range(range, 100), expected, "{range}");
         }
     }
 }

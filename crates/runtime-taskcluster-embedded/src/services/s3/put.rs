@@ -1,4 +1,4 @@
-//! Uploads: from the wire to a file, and then into the store, whole or not at all.
+//! Uploads: the body is written to a file, which is added to the store when it is complete.
 
 use std::path::Path;
 
@@ -10,29 +10,30 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
 use super::error::S3Error;
-use super::sign;
-use super::store::Blob;
-use crate::api::text;
+use super::presign;
 use crate::body::{self, Body};
-use crate::shared::Shared;
+use crate::context::ServerContext;
+use crate::request::header_text;
+use crate::state::blobs::Blob;
 
-/// How much is written to the file at a time.
-const CHUNK: usize = 1024 * 1024;
+/// The largest write to the file, in bytes.
+const MAX_WRITE_SIZE: usize = 1024 * 1024;
 
 pub(super) async fn put(
-    shared: &Shared,
+    context: &ServerContext,
     key: String,
     query: &[(String, String)],
     request: Request<Incoming>,
 ) -> Result<Response<Body>, S3Error> {
-    sign::check(shared, "PUT", &key, query, request.headers())?;
-    let header = |name| text(request.headers(), name).map(str::to_owned);
+    presign::verify(context, "PUT", &key, query, request.headers())?;
+    let header = |name| header_text(request.headers(), name).map(str::to_owned);
     let length = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
-    // The blob owns the file from now on: an upload that ends early leaves nothing behind.
+    // The blob owns the file: if the upload fails or is dropped, the file is removed.
     let blob = Blob {
-        path: shared.new_file(),
+        path: context.new_file(),
         len: length.ok_or(S3Error::MissingContentLength)?,
         content_type: header(CONTENT_TYPE),
+        // `aws-chunked` is the encoding of the request, not of the artifact.
         content_encoding: header(CONTENT_ENCODING).filter(|encoding| encoding != "aws-chunked"),
     };
     let written = write(&blob.path, request.into_body()).await?;
@@ -40,7 +41,8 @@ pub(super) async fn put(
         return Err(S3Error::IncompleteBody);
     }
     let etag = HeaderValue::from_str(&blob.etag());
-    drop(shared.update(|state| state.store.put(key, blob)));
+    // A replaced blob removes its file when dropped: outside of the lock.
+    drop(context.update(|state| state.blobs.put(key, blob)));
     let mut response = Response::new(body::empty());
     response
         .headers_mut()
@@ -52,7 +54,7 @@ async fn write(path: &Path, mut body: Incoming) -> Result<u64, S3Error> {
     let mut file = File::create(path)
         .await
         .map_err(|_| S3Error::InternalError)?;
-    file.set_max_buf_size(CHUNK);
+    file.set_max_buf_size(MAX_WRITE_SIZE);
     let mut written = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| S3Error::IncompleteBody)?;

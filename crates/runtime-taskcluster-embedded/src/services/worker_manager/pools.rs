@@ -1,63 +1,38 @@
-//! Pools and their workers.
+//! Worker pools and their workers.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Pool, PoolWorker, WorkerKey};
-use crate::call::{Call, Reply};
+use crate::call::{ApiResult, Call, Reply};
+use crate::context::ServerContext;
 use crate::error::RequestError;
-use crate::router::{Method, Work};
+use crate::method::Method;
 use crate::schema::{Field, Rule, Schema};
 use crate::scopes::Expression;
-use crate::shared::Shared;
-use crate::slug::slug;
+use crate::slugid::slugid;
+use crate::state::pools::{PoolWorker, WorkerKey, WorkerPool};
 use crate::time::millis;
 
-const POOL: &str = "/worker-pool/<workerPoolId>";
-const WORKER: &str = "/workers/<workerPoolId>/<workerGroup>/<workerId>";
+const POOL_PATH: &str = "/worker-pool/<workerPoolId>";
+const WORKER_PATH: &str = "/workers/<workerPoolId>/<workerGroup>/<workerId>";
 
-pub(crate) const METHODS: &[Method] = &[
-    Method::new(
-        ("worker-manager", "createWorkerPool"),
-        ("PUT", POOL),
-        Work::Now(create_pool),
+pub(super) const METHODS: &[Method] = &[
+    Method::put("createWorkerPool", POOL_PATH, create_pool).with_schema(&CREATE_POOL),
+    Method::get("workerPool", POOL_PATH, pool),
+    Method::put("createWorker", WORKER_PATH, create_worker).with_schema(&CREATE_WORKER),
+    Method::get("worker", WORKER_PATH, worker),
+    Method::delete("removeWorker", WORKER_PATH, remove_worker),
+    Method::get(
+        "shouldWorkerTerminate",
+        "/workers/<workerPoolId>/<workerGroup>/<workerId>/should-terminate",
+        should_terminate,
+    ),
+    Method::post(
+        "reportWorkerError",
+        "/worker-pool-errors/<workerPoolId>",
+        report_error,
     )
-    .takes(&CREATE_POOL),
-    Method::new(
-        ("worker-manager", "workerPool"),
-        ("GET", POOL),
-        Work::Now(pool),
-    ),
-    Method::new(
-        ("worker-manager", "createWorker"),
-        ("PUT", WORKER),
-        Work::Now(create_worker),
-    )
-    .takes(&CREATE_WORKER),
-    Method::new(
-        ("worker-manager", "worker"),
-        ("GET", WORKER),
-        Work::Now(worker),
-    ),
-    Method::new(
-        ("worker-manager", "removeWorker"),
-        ("DELETE", WORKER),
-        Work::Now(remove_worker),
-    ),
-    Method::new(
-        ("worker-manager", "shouldWorkerTerminate"),
-        (
-            "GET",
-            "/workers/<workerPoolId>/<workerGroup>/<workerId>/should-terminate",
-        ),
-        Work::Now(should_terminate),
-    ),
-    Method::new(
-        ("worker-manager", "reportWorkerError"),
-        ("POST", "/worker-pool-errors/<workerPoolId>"),
-        Work::Now(report_error),
-    )
-    .takes(&REPORT_ERROR),
+    .with_schema(&REPORT_ERROR),
 ];
 
 const CREATE_POOL: Schema = Schema {
@@ -67,14 +42,14 @@ const CREATE_POOL: Schema = Schema {
         Field::required("description", Rule::Text(10_240)),
         Field::required("config", Rule::Object),
         Field::required("owner", Rule::Text(255)),
-        Field::required("emailOnError", Rule::Flag),
+        Field::required("emailOnError", Rule::Boolean),
     ],
 };
 
 const CREATE_WORKER: Schema = Schema {
     name: "worker-manager/v1/create-worker-request.json",
     fields: &[
-        Field::required("expires", Rule::Instant),
+        Field::required("expires", Rule::Timestamp),
         Field::default("capacity", Rule::Integer(1, i64::MAX), || json!(1)),
         Field::required(
             "providerInfo",
@@ -100,69 +75,55 @@ fn worker_key(call: &Call) -> WorkerKey {
     (text("workerPoolId"), text("workerGroup"), text("workerId"))
 }
 
-fn require_for_worker(call: &Call, verb: &str) -> Result<WorkerKey, RequestError> {
+fn require_worker_scope(call: &Call, action: &str) -> Result<WorkerKey, RequestError> {
     let (pool, group, id) = worker_key(call);
-    call.require_scope(format!("worker-manager:{verb}:{pool}/{group}/{id}"))?;
+    call.require_scope(format!("worker-manager:{action}:{pool}/{group}/{id}"))?;
     Ok((pool, group, id))
 }
 
-/// Adds to the definition of a pool what answers tell beside it.
-pub(super) fn complete(pool: &str, mut definition: Value, now: Timestamp) -> Value {
-    definition["workerPoolId"] = json!(pool);
-    definition["created"] = json!(millis(now));
-    definition["lastModified"] = json!(millis(now));
-    let states = ["current", "requested", "running", "stopping", "stopped"];
-    for state in states {
-        definition[format!("{state}Capacity")] = json!(0);
-    }
-    for state in &states[1..] {
-        definition[format!("{state}Count")] = json!(0);
-    }
-    definition
-}
-
-fn create_pool(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    let pool = call.param("workerPoolId");
-    call.require_scope(format!("worker-manager:create-worker-pool:{pool}"))?;
-    let definition = complete(pool, call.payload.clone(), call.now);
-    shared.update(|state| match state.pools.pools.contains_key(pool) {
-        true => Err(RequestError::conflict("Worker pool already exists")),
-        false => {
-            let new = Pool {
-                definition: definition.clone(),
-                errors: Vec::new(),
-            };
-            state.pools.pools.insert(pool.to_owned(), new);
-            Ok(())
+fn create_pool(context: &ServerContext, call: &Call) -> ApiResult {
+    let id = call.param("workerPoolId");
+    call.require_scope(format!("worker-manager:create-worker-pool:{id}"))?;
+    let pool = WorkerPool::new(id, call.payload.clone(), call.now);
+    let definition = pool.definition.clone();
+    context.update(|state| {
+        if state.pools.by_id.contains_key(id) {
+            return Err(RequestError::conflict("Worker pool already exists"));
         }
+        state.pools.by_id.insert(id.to_owned(), pool);
+        Ok(())
     })?;
     Reply::json(&definition)
 }
 
-fn pool(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn pool_not_found() -> RequestError {
+    RequestError::not_found("Worker pool does not exist")
+}
+
+fn pool(context: &ServerContext, call: &Call) -> ApiResult {
     let pool = call.param("workerPoolId");
     call.require_scope(format!("worker-manager:get-worker-pool:{pool}"))?;
-    let found = shared.read(|state| {
+    let found = context.read(|state| {
         state
             .pools
-            .pools
+            .by_id
             .get(pool)
             .map(|pool| pool.definition.clone())
     });
-    Reply::json(&found.ok_or_else(|| RequestError::not_found("Worker pool does not exist"))?)
+    Reply::json(&found.ok_or_else(pool_not_found)?)
 }
 
-fn create_worker(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    let key = require_for_worker(call, "create-worker")?;
+fn create_worker(context: &ServerContext, call: &Call) -> ApiResult {
+    let key = require_worker_scope(call, "create-worker")?;
     let secret = call.payload["providerInfo"]["staticSecret"]
         .as_str()
         .unwrap_or_default();
     let mut worker = PoolWorker::new(secret, call.instant("expires"), call.now);
     worker.capacity = call.payload["capacity"].as_u64().unwrap_or(1);
     let body = describe(&key, &worker);
-    shared.update(|state| {
-        if !state.pools.pools.contains_key(&key.0) {
-            return Err(RequestError::not_found("Worker pool does not exist"));
+    context.update(|state| {
+        if !state.pools.by_id.contains_key(&key.0) {
+            return Err(pool_not_found());
         }
         if state.pools.workers.contains_key(&key) {
             return Err(RequestError::conflict("Worker already exists"));
@@ -189,48 +150,48 @@ fn describe((pool, group, id): &WorkerKey, worker: &PoolWorker) -> Value {
     })
 }
 
-fn no_worker() -> RequestError {
+fn worker_not_found() -> RequestError {
     RequestError::not_found("Worker not found")
 }
 
-fn worker(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    let key = require_for_worker(call, "get-worker")?;
-    let body = shared.read(|state| {
+fn worker(context: &ServerContext, call: &Call) -> ApiResult {
+    let key = require_worker_scope(call, "get-worker")?;
+    let body = context.read(|state| {
         state
             .pools
             .workers
             .get(&key)
             .map(|worker| describe(&key, worker))
     });
-    Reply::json(&body.ok_or_else(no_worker)?)
+    Reply::json(&body.ok_or_else(worker_not_found)?)
 }
 
-fn remove_worker(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    let key = require_for_worker(call, "remove-worker")?;
-    let found = shared.update(|state| {
+fn remove_worker(context: &ServerContext, call: &Call) -> ApiResult {
+    let key = require_worker_scope(call, "remove-worker")?;
+    let found = context.update(|state| {
         let worker = state.pools.workers.get_mut(&key);
         worker.map(|worker| worker.removed = true)
     });
-    found.ok_or_else(no_worker)?;
+    found.ok_or_else(worker_not_found)?;
     Reply::json(&json!({}))
 }
 
-fn should_terminate(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
-    let key = require_for_worker(call, "should-worker-terminate")?;
-    let reason = shared.read(|state| {
+fn should_terminate(context: &ServerContext, call: &Call) -> ApiResult {
+    let key = require_worker_scope(call, "should-worker-terminate")?;
+    let reason = context.read(|state| {
         state
             .pools
             .workers
             .get(&key)
             .map(|worker| worker.terminate.clone())
     });
-    let reason = reason.ok_or_else(no_worker)?;
+    let reason = reason.ok_or_else(worker_not_found)?;
     let body =
         json!({ "terminate": reason.is_some(), "reason": reason.as_deref().unwrap_or("none") });
     Reply::json(&body)
 }
 
-fn report_error(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn report_error(context: &ServerContext, call: &Call) -> ApiResult {
     let pool = call.param("workerPoolId");
     let (group, id) = (call.text("workerGroup"), call.text("workerId"));
     call.require(Expression::all([
@@ -241,7 +202,7 @@ fn report_error(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
     extra["workerGroup"] = json!(group);
     extra["workerId"] = json!(id);
     let error = json!({
-        "errorId": slug(),
+        "errorId": slugid(),
         "workerPoolId": pool,
         "reported": millis(call.now),
         "kind": call.payload["kind"],
@@ -249,9 +210,9 @@ fn report_error(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
         "description": call.payload["description"],
         "extra": extra,
     });
-    shared.update(|state| {
-        let pool = state.pools.pools.get_mut(pool);
-        let pool = pool.ok_or_else(|| RequestError::not_found("Worker pool does not exist"))?;
+    context.update(|state| {
+        let pool = state.pools.by_id.get_mut(pool);
+        let pool = pool.ok_or_else(pool_not_found)?;
         pool.errors.push(error.clone());
         Ok::<_, RequestError>(())
     })?;

@@ -1,4 +1,4 @@
-//! Registration: a worker proves who it is and gets credentials for some days.
+//! Registration of workers, which exchanges a secret for credentials.
 
 use std::time::Duration;
 
@@ -6,29 +6,19 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::{PoolWorker, WorkerKey};
-use crate::call::{Call, Reply};
-use crate::credentials::same;
+use crate::call::{ApiResult, Call, Reply};
+use crate::context::{IssuingService, ServerContext};
+use crate::credentials::constant_time_eq;
 use crate::error::RequestError;
-use crate::router::{Method, Work};
+use crate::method::Method;
 use crate::schema::{Field, Rule, Schema};
-use crate::shared::{Service, Shared};
-use crate::slug::token;
-use crate::time::{after, before, millis};
+use crate::slugid::token;
+use crate::state::pools::{PoolWorker, WorkerKey};
+use crate::time::{after, millis};
 
-pub(crate) const METHODS: &[Method] = &[
-    Method::new(
-        ("worker-manager", "registerWorker"),
-        ("POST", "/worker/register"),
-        Work::Now(register),
-    )
-    .takes(&REGISTER),
-    Method::new(
-        ("worker-manager", "reregisterWorker"),
-        ("POST", "/worker/reregister"),
-        Work::Now(reregister),
-    )
-    .takes(&REREGISTER),
+pub(super) const METHODS: &[Method] = &[
+    Method::post("registerWorker", "/worker/register", register).with_schema(&REGISTER),
+    Method::post("reregisterWorker", "/worker/reregister", reregister).with_schema(&REREGISTER),
 ];
 
 const REGISTER: Schema = Schema {
@@ -39,7 +29,7 @@ const REGISTER: Schema = Schema {
         Field::required("workerGroup", Rule::Name(38)),
         Field::required("workerId", Rule::Name(38)),
         Field::required("workerIdentityProof", Rule::Object),
-        Field::optional("systemBootTime", Rule::Instant),
+        Field::optional("systemBootTime", Rule::Timestamp),
     ],
 };
 
@@ -53,63 +43,66 @@ const REREGISTER: Schema = Schema {
     ],
 };
 
-/// How long credentials last unless the pool says otherwise.
-const LIFETIME: Duration = Duration::from_secs(96 * 60 * 60);
+/// The default lifetime of credentials.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(96 * 60 * 60);
+
+/// The time between the expiry in the response and that of the credentials.
+const EXPIRY_RESERVE: Duration = Duration::from_secs(15 * 60);
 
 fn worker_key(call: &Call) -> WorkerKey {
     let text = |name: &str| call.text(name).to_owned();
     (text("workerPoolId"), text("workerGroup"), text("workerId"))
 }
 
-/// Refuses without telling what of the claim is wrong.
-fn unproven() -> RequestError {
+/// Creates the error for a failed registration, which does not reveal the reason.
+fn identity_error() -> RequestError {
     RequestError::input("Could not validate the worker's identity, or the worker is not known")
 }
 
-fn register(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn register(context: &ServerContext, call: &Call) -> ApiResult {
     if call.text("providerId") != "static" {
         return Err(RequestError::input(
-            "the embedded Taskcluster has only the provider `static`",
+            "the embedded Taskcluster supports only the provider `static`",
         ));
     }
     let proof = call.payload["workerIdentityProof"]["staticSecret"]
         .as_str()
         .unwrap_or_default();
-    let mut body = renew(shared, call, |worker| {
-        same(worker.static_secret.expose_secret(), proof)
+    let mut body = issue_credentials(context, call, |worker| {
+        constant_time_eq(worker.static_secret.expose_secret(), proof)
     })?;
-    let config = shared.read(|state| {
-        let pool = state.pools.pools.get(call.text("workerPoolId"));
+    let config = context.read(|state| {
+        let pool = state.pools.by_id.get(call.text("workerPoolId"));
         pool.map(|pool| pool.definition["config"]["workerConfig"].clone())
     });
     body["workerConfig"] = config.filter(Value::is_object).unwrap_or_else(|| json!({}));
     Reply::json(&body)
 }
 
-fn reregister(shared: &Shared, call: &Call) -> Result<Reply, RequestError> {
+fn reregister(context: &ServerContext, call: &Call) -> ApiResult {
     let (pool, group, id) = worker_key(call);
     call.require_scope(format!(
         "worker-manager:reregister-worker:{pool}/{group}/{id}"
     ))?;
     let given = call.text("secret");
-    let known = |secret: &SecretString| same(secret.expose_secret(), given);
-    Reply::json(&renew(shared, call, |worker| {
-        worker.secret.as_ref().is_some_and(known)
+    let matches = |secret: &SecretString| constant_time_eq(secret.expose_secret(), given);
+    Reply::json(&issue_credentials(context, call, |worker| {
+        worker.registration_secret.as_ref().is_some_and(matches)
     })?)
 }
 
-/// Checks the proof, and gives new credentials and the secret for the next time.
-fn renew(
-    shared: &Shared,
+/// Verifies the proof, and returns new credentials with the secret for the next registration.
+fn issue_credentials(
+    context: &ServerContext,
     call: &Call,
-    is_proven: impl Fn(&PoolWorker) -> bool,
+    is_valid: impl Fn(&PoolWorker) -> bool,
 ) -> Result<Value, RequestError> {
     let key = worker_key(call);
     let secret = token();
-    let lifetime = shared.update(|state| {
+    let lifetime = context.update(|state| {
         let lifetime = state
             .pools
-            .pools
+            .by_id
             .get(&key.0)
             .and_then(|pool| lifetime(&pool.definition));
         let worker = state
@@ -117,16 +110,16 @@ fn renew(
             .workers
             .get_mut(&key)
             .filter(|worker| !worker.removed);
-        let worker = worker.filter(|worker| worker.expires > call.now && is_proven(worker));
-        let worker = worker.ok_or_else(unproven)?;
-        worker.secret = Some(SecretString::from(secret.clone()));
+        let worker = worker.filter(|worker| worker.expires > call.now && is_valid(worker));
+        let worker = worker.ok_or_else(identity_error)?;
+        worker.registration_secret = Some(SecretString::from(secret.clone()));
         worker.modified = call.now;
-        Ok::<_, RequestError>(lifetime.unwrap_or(LIFETIME))
+        Ok::<_, RequestError>(lifetime.unwrap_or(DEFAULT_LIFETIME))
     })?;
     let expires = after(call.now, lifetime);
     Ok(json!({
         "expires": millis(expires),
-        "credentials": credentials(shared, call, &key, expires),
+        "credentials": worker_credentials(context, call, &key, expires),
         "secret": secret,
     }))
 }
@@ -137,9 +130,11 @@ fn lifetime(definition: &Value) -> Option<Duration> {
         .map(Duration::from_secs)
 }
 
-/// The credentials of a worker end a little after the time that the answer tells.
-fn credentials(
-    shared: &Shared,
+/// Returns the credentials of a worker.
+///
+/// They end after the time in the response, so that a worker can reregister at that time.
+fn worker_credentials(
+    context: &ServerContext,
     call: &Call,
     (pool, group, id): &WorkerKey,
     expires: Timestamp,
@@ -152,19 +147,13 @@ fn credentials(
     scopes.push(format!("queue:worker-id:{worker}"));
     scopes.extend(["worker-type", "worker-pool"].map(|kind| format!("secrets:get:{kind}:{pool}")));
     scopes.push(format!("queue:claim-work:{pool}"));
-    let verbs = [
+    let actions = [
         "remove-worker",
         "reregister-worker",
         "should-worker-terminate",
     ];
-    scopes.extend(verbs.map(|verb| format!("worker-manager:{verb}:{pool}/{worker}")));
-    let lifetime = match call.quirks.expired_credentials {
-        false => (call.now, after(expires, Duration::from_secs(15 * 60))),
-        true => (
-            before(call.now, LIFETIME),
-            before(call.now, Duration::from_secs(60 * 60)),
-        ),
-    };
+    scopes.extend(actions.map(|action| format!("worker-manager:{action}:{pool}/{worker}")));
+    let lifetime = call.credentials_lifetime(call.now, after(expires, EXPIRY_RESERVE));
     let client_id = format!("worker/static/{pool}/{worker}");
-    json!(shared.issue(Service::WorkerManager, client_id, scopes, lifetime))
+    json!(context.issue(IssuingService::WorkerManager, client_id, scopes, lifetime))
 }

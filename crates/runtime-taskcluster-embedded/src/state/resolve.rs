@@ -1,26 +1,23 @@
-//! How runs and tasks end.
-
-use std::sync::Arc;
+//! The end of runs and tasks.
 
 use jiff::Timestamp;
+use runtime_core::queue::TaskState;
 
 use super::State;
-use super::life::frees;
-use super::task::{Run, Task, TaskState, TaskStatus};
+use super::task::{Run, Task, TaskSnapshot};
 use super::timers::Timer;
 use crate::error::RequestError;
-use crate::services::index;
 
-/// How a worker says that a run has ended.
+/// The way in which a run is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Resolution {
     Completed,
     Failed,
-    /// With one of the reasons that a worker may give.
+    /// With the reason, from the worker or from the queue.
     Exception(&'static str),
 }
 
-impl Verdict {
+impl Resolution {
     fn state(self) -> TaskState {
         match self {
             Self::Completed => TaskState::Completed,
@@ -37,8 +34,8 @@ impl Verdict {
         }
     }
 
-    /// Why there is another run, if the queue tries again after this.
-    fn retry(self) -> Option<&'static str> {
+    /// Returns `reasonCreated` of the next run if the queue retries after this resolution.
+    fn retry_reason(self) -> Option<&'static str> {
         match self {
             Self::Exception("worker-shutdown" | "claim-expired") => Some("retry"),
             Self::Exception("intermittent-task") => Some("task-retry"),
@@ -51,41 +48,44 @@ impl Verdict {
             Self::Exception(_) => {
                 format!("Run {run_id} on task `{task_id}` is resolved or not running.")
             }
-            verdict => format!(
+            _ => format!(
                 "Run {run_id} of task `{task_id}` is not running or {}.",
-                verdict.reason()
+                self.reason()
             ),
         })
     }
 }
 
 impl State {
-    /// Ends a run as its worker says, and tries again where that is the rule.
-    pub(crate) fn resolve(
+    /// Resolves a run as its worker reports.
+    ///
+    /// The same report may be repeated, since a worker that loses the response retries. Any other
+    /// report for a resolved run is a conflict.
+    pub(crate) fn resolve_run(
         &mut self,
         task_id: &str,
         run_id: u32,
-        verdict: Verdict,
+        resolution: Resolution,
         now: Timestamp,
-    ) -> Result<TaskStatus, RequestError> {
+    ) -> Result<TaskSnapshot, RequestError> {
         let task = self.task(task_id)?;
         let run = task
             .run(run_id)
             .ok_or_else(|| unknown_run(task_id, run_id))?;
-        let again = run.status.state == verdict.state()
-            && run.status.reason_resolved == Some(verdict.reason());
-        if again {
+        let is_repeated = run.status.state == resolution.state()
+            && run.status.reason_resolved == Some(resolution.reason());
+        if is_repeated {
             return Ok(task.status());
         }
         if !task.is_last(run_id) || run.status.state != TaskState::Running {
-            return Err(verdict.conflict(task_id, run_id));
+            return Err(resolution.conflict(task_id, run_id));
         }
-        self.end_run(task_id, run_id, verdict, now);
+        self.end_run(task_id, run_id, resolution, now);
         self.task(task_id).map(Task::status)
     }
 
-    /// Ends a run; then the task ends too, or runs again.
-    fn end_run(&mut self, task_id: &str, run_id: u32, verdict: Verdict, now: Timestamp) {
+    /// Ends a run, and then retries or resolves the task.
+    fn end_run(&mut self, task_id: &str, run_id: u32, resolution: Resolution, now: Timestamp) {
         let Some(task) = self.tasks.get_mut(task_id) else {
             return;
         };
@@ -93,8 +93,8 @@ impl State {
             return;
         };
         let was_running = run.status.state == TaskState::Running;
-        run.status.state = verdict.state();
-        run.status.reason_resolved = Some(verdict.reason());
+        run.status.state = resolution.state();
+        run.status.reason_resolved = Some(resolution.reason());
         run.status.resolved = Some(now);
         self.timers.cancel(run.claim_timer.take());
         if let Some(queue) = self.queues.get_mut(&task.definition.task_queue_id) {
@@ -103,75 +103,85 @@ impl State {
                 queue.remove(&key);
             }
         }
-        match verdict.retry().filter(|_| task.retries_left > 0) {
-            Some(reason) => {
+        match resolution.retry_reason() {
+            Some(reason) if task.retries_left > 0 => {
                 task.retries_left -= 1;
                 self.add_run(task_id, reason, now);
             }
-            None => self.settle(task_id, now),
+            _ => self.on_task_resolved(task_id, now),
         }
     }
 
-    /// Does what follows from the end of a task: frees what waits for it, and indexes it.
-    fn settle(&mut self, task_id: &str, now: Timestamp) {
+    /// Indexes a completed task and schedules the dependents that it no longer blocks.
+    fn on_task_resolved(&mut self, task_id: &str, now: Timestamp) {
         let Some(task) = self.tasks.get_mut(task_id) else {
             return;
         };
         self.timers.cancel(task.deadline_timer.take());
-        let (state, definition) = (task.state(), Arc::clone(&task.definition));
+        let state = task.state();
         if state == TaskState::Completed {
-            index::add_completed(&mut self.index, task_id, &definition);
+            self.index.add_completed(task_id, &task.definition);
         }
-        let dependents = self.tasks.get(task_id).map(|task| task.dependents.clone());
-        for dependent in dependents.into_iter().flatten() {
-            self.free(&dependent, task_id, state, now);
+        // A clone: scheduling a dependent changes `tasks`.
+        for dependent in task.dependents.clone() {
+            self.unblock(&dependent, task_id, &state, now);
         }
     }
 
-    fn free(&mut self, dependent: &str, task_id: &str, state: TaskState, now: Timestamp) {
+    fn unblock(&mut self, dependent: &str, task_id: &str, state: &TaskState, now: Timestamp) {
         let Some(task) = self.tasks.get_mut(dependent) else {
             return;
         };
-        if frees(task.definition.requires, state)
-            && task.waits_for.remove(task_id)
-            && task.waits_for.is_empty()
+        // `runs` is not empty if somebody scheduled the task by hand.
+        if task.definition.requires.is_satisfied_by(state)
+            && task.blocked_by.remove(task_id)
+            && task.blocked_by.is_empty()
             && task.runs.is_empty()
         {
             self.add_run(dependent, "scheduled", now);
         }
     }
 
-    /// Ends the task with an exception; one that never was scheduled gets a run that says so.
-    pub(super) fn stop_task(&mut self, task_id: &str, reason: &'static str, now: Timestamp) {
+    /// Resolves an unresolved task with an exception.
+    pub(super) fn resolve_task(&mut self, task_id: &str, reason: &'static str, now: Timestamp) {
         let Some(task) = self.tasks.get_mut(task_id) else {
             return;
         };
         if task.state().is_resolved() {
             return;
         }
+        // The state of a task is that of its last run. A task that was never scheduled gets a run
+        // for that purpose, as in the real queue.
         if task.runs.is_empty() {
             task.runs.push(Run::new(0, "exception", now));
         }
         let last = task.runs.len() as u32 - 1;
-        self.end_run(task_id, last, Verdict::Exception(reason), now);
+        self.end_run(task_id, last, Resolution::Exception(reason), now);
     }
 
-    /// Does everything whose time has come.
-    pub(crate) fn tick(&mut self, now: Timestamp) {
-        while let Some(timer) = self.timers.pop(now) {
+    /// Processes all timers that are due.
+    pub(crate) fn run_due_timers(&mut self, now: Timestamp) {
+        // Timers of runs and tasks that ended are cancelled, so each one here is still valid.
+        // Processing one may add or cancel others: take them one by one.
+        while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::ClaimExpired { task_id, run_id } => {
-                    self.end_run(&task_id, run_id, Verdict::Exception("claim-expired"), now);
+                    self.end_run(
+                        &task_id,
+                        run_id,
+                        Resolution::Exception("claim-expired"),
+                        now,
+                    );
                 }
                 Timer::DeadlinePassed { task_id } => {
-                    self.stop_task(&task_id, "deadline-exceeded", now)
+                    self.resolve_task(&task_id, "deadline-exceeded", now);
                 }
             }
         }
     }
 }
 
-/// The refusal for a run that is not there.
-pub(crate) fn unknown_run(task_id: &str, run_id: u32) -> RequestError {
+/// Creates the error for an unknown run.
+pub(super) fn unknown_run(task_id: &str, run_id: u32) -> RequestError {
     RequestError::not_found(format!("Run {run_id} not found on task `{task_id}`."))
 }

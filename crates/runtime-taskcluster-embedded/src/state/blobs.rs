@@ -1,11 +1,11 @@
-//! What the store knows about the bytes that it keeps.
+//! The files of the S3-like store.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Bytes in a file, and how they are to be served.
+/// Uploaded bytes in a file, with the headers to serve them.
 #[derive(Debug)]
 pub(crate) struct Blob {
     pub(crate) path: PathBuf,
@@ -15,7 +15,7 @@ pub(crate) struct Blob {
 }
 
 impl Blob {
-    /// A tag that differs for each upload.
+    /// Returns an ETag that is unique to this upload: each has a new file name.
     pub(crate) fn etag(&self) -> String {
         let name = self.path.file_name().unwrap_or_default();
         format!("\"{}\"", name.to_string_lossy())
@@ -23,23 +23,25 @@ impl Blob {
 }
 
 impl Drop for Blob {
-    /// Removes the file: the blob was replaced, or the store is gone.
+    /// Removes the file.
     fn drop(&mut self) {
-        // A file that is no longer there, or that cannot be removed, hurts nobody.
+        // A failure leaves one file in the data folder, which a temporary folder removes with it.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// The blobs by bucket and key. Readers hold on to a blob, so that replacing it does not cut them off.
+/// The blobs by bucket and key.
+///
+/// Readers share ownership of a blob, so that a replaced one is served to its end.
 #[derive(Debug, Default)]
-pub(crate) struct Store(HashMap<String, Arc<Blob>>);
+pub(crate) struct BlobStore(HashMap<String, Arc<Blob>>);
 
-impl Store {
+impl BlobStore {
     pub(crate) fn get(&self, key: &str) -> Option<Arc<Blob>> {
         self.0.get(key).cloned()
     }
 
-    /// Stores a blob and gives back the one that it replaces, to be dropped outside of the lock.
+    /// Stores a blob and returns the replaced one, which the caller drops outside of the lock.
     #[must_use]
     pub(crate) fn put(&mut self, key: String, blob: Blob) -> Option<Arc<Blob>> {
         self.0.insert(key, Arc::new(blob))

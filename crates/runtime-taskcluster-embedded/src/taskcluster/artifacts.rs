@@ -1,60 +1,58 @@
-//! A look at artifacts from the test that started the Taskcluster.
+//! Access to artifacts for tests.
 
 use std::io::{self, Read};
-use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 use percent_encoding::utf8_percent_encode;
 
-use super::error::RequestError;
-use super::services::queue::downloads::find;
-use super::services::s3::sign::PATH;
-use super::services::s3::store::Blob;
-use super::state::artifact::Artifact;
-use super::{ArtifactKind, Taskcluster};
+use super::Taskcluster;
+use crate::error::RequestError;
+use crate::services::queue::downloads::FoundArtifact;
+use crate::services::s3::presign::PATH_ESCAPES;
+use crate::state::artifact::DeclaredArtifact;
 
-/// Why the bytes of an artifact could not be read.
+/// The reason why an artifact could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadArtifactError {
-    /// There is no such artifact, or nobody can see it yet.
+    /// The artifact does not exist or is not visible yet.
     #[error("failed to find artifact `{name}` of task {task_id}")]
     Find {
-        /// The task.
+        /// The id of the task.
         task_id: String,
         /// The name of the artifact.
         name: String,
-        /// What the queue would say.
+        /// The error of the queue.
         source: RequestError,
     },
 
-    /// The artifact has no bytes here: it is a reference or an error.
-    #[error("artifact `{name}` is a {storage_type}, its bytes are not here")]
+    /// The artifact has no stored content, since it is a reference or an error.
+    #[error("artifact `{name}` is of type {storage_type} and has no stored content")]
     Elsewhere {
         /// The name of the artifact, after links were followed.
         name: String,
-        /// The kind of the artifact.
+        /// The storage type of the artifact.
         storage_type: &'static str,
     },
 
-    /// The artifact was declared, but nobody has uploaded it.
+    /// The artifact was declared but never uploaded.
     #[error("artifact `{name}` was declared but never uploaded")]
     NotUploaded {
         /// The name of the artifact, after links were followed.
         name: String,
     },
 
-    /// The file could not be read.
-    #[error("failed to read the bytes of artifact `{name}`")]
+    /// The stored file could not be read.
+    #[error("failed to read the content of artifact `{name}`")]
     Read {
         /// The name of the artifact, after links were followed.
         name: String,
-        /// What the operating system said.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// An artifact as it was uploaded.
+/// The uploaded content of an artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredArtifact {
@@ -62,16 +60,16 @@ pub struct StoredArtifact {
     pub content_type: Option<String>,
     /// The content encoding of the upload.
     pub content_encoding: Option<String>,
-    /// The bytes, as they came.
+    /// The uploaded bytes, still encoded.
     pub bytes: Vec<u8>,
 }
 
 impl StoredArtifact {
-    /// The bytes without their gzip encoding, if they have one.
+    /// Returns the bytes without a gzip encoding.
     ///
     /// # Errors
     ///
-    /// Fails if the bytes are not what their encoding says.
+    /// Fails if the bytes are not valid gzip although their encoding is `gzip`.
     pub fn decoded(&self) -> io::Result<Vec<u8>> {
         if self.content_encoding.as_deref() != Some("gzip") {
             return Ok(self.bytes.clone());
@@ -83,26 +81,24 @@ impl StoredArtifact {
 }
 
 impl Taskcluster {
-    /// The artifacts of a run, by name, with those that readers do not see yet.
+    /// Returns the artifacts of a run by name, with those that are not visible yet.
     ///
     /// # Errors
     ///
-    /// Refuses if there is no such task.
-    pub fn artifacts(&self, task_id: &str, run_id: u32) -> Result<Vec<Artifact>, RequestError> {
-        self.shared.read(|state| {
-            let of_run = state
-                .task(task_id)?
-                .artifacts
-                .iter()
-                .filter(|((run, _), _)| *run == run_id);
-            Ok(of_run.map(|(_, artifact)| artifact.clone()).collect())
-        })
+    /// Fails if the task does not exist.
+    pub fn artifacts(
+        &self,
+        task_id: &str,
+        run_id: u32,
+    ) -> Result<Vec<DeclaredArtifact>, RequestError> {
+        self.context
+            .read(|state| Ok(state.task(task_id)?.artifacts_of(run_id).cloned().collect()))
     }
 
-    /// The URL that redirects to an artifact; what is not public takes a signature.
+    /// Returns the URL that redirects to an artifact. Private artifacts require a signed request.
     #[must_use]
     pub fn artifact_url(&self, task_id: &str, run_id: u32, name: &str) -> String {
-        let name = utf8_percent_encode(name, PATH);
+        let name = utf8_percent_encode(name, PATH_ESCAPES);
         format!(
             "{}/api/queue/v1/task/{task_id}/runs/{run_id}/artifacts/{name}",
             self.root_url()
@@ -113,7 +109,7 @@ impl Taskcluster {
     ///
     /// # Errors
     ///
-    /// Fails if it is not there, has no bytes, or they cannot be read.
+    /// Fails if the artifact does not exist, has no stored content, or cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -123,7 +119,7 @@ impl Taskcluster {
         task_id: &str,
         name: &str,
     ) -> Result<StoredArtifact, ReadArtifactError> {
-        let found = find(&self.shared, task_id, None, name, |_| Ok(()));
+        let found = FoundArtifact::find(&self.context, task_id, None, name, |_| Ok(()));
         let found = found.map_err(|source| ReadArtifactError::Find {
             task_id: task_id.to_owned(),
             name: name.to_owned(),
@@ -132,11 +128,10 @@ impl Taskcluster {
         let name = found.artifact.name.clone();
         let key = found.key().ok_or_else(|| ReadArtifactError::Elsewhere {
             name: name.clone(),
-            storage_type: ArtifactKind::storage_type(&found.artifact.kind),
+            storage_type: found.artifact.kind.storage_type(),
         })?;
-        let blob = self.shared.read(|state| state.store.get(&key));
-        let blob: Arc<Blob> =
-            blob.ok_or_else(|| ReadArtifactError::NotUploaded { name: name.clone() })?;
+        let blob = self.context.read(|state| state.blobs.get(&key));
+        let blob = blob.ok_or_else(|| ReadArtifactError::NotUploaded { name: name.clone() })?;
         let bytes = tokio::fs::read(&blob.path).await;
         Ok(StoredArtifact {
             content_type: blob.content_type.clone(),

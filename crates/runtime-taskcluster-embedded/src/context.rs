@@ -1,0 +1,216 @@
+//! The context of the server: state, clock, secrets and settings, shared by all connections.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use runtime_core::clock::{Clock, MockClock};
+use secrecy::{ExposeSecret, SecretString};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::credentials::{Issuer, TemporaryCredentials};
+use crate::faults::FaultRules;
+use crate::hawk::Directory;
+use crate::slugid::token;
+use crate::state::State;
+use crate::state::clients::{AuthClient, Clients, QUEUE_CLIENT_ID, WORKER_MANAGER_CLIENT_ID};
+
+/// The settings of the builder.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerSettings {
+    pub(crate) claim_timeout: Duration,
+    pub(crate) long_poll: Duration,
+    pub(crate) resolver_delay: Duration,
+    pub(crate) strict_uploads: bool,
+}
+
+/// The folder for uploaded files.
+#[derive(Debug)]
+pub(crate) enum DataFolder {
+    /// Removed on drop.
+    Temporary(TempDir),
+    /// A folder of the user, which is not removed.
+    Permanent(PathBuf),
+}
+
+impl DataFolder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Permanent(folder) => folder,
+        }
+    }
+}
+
+/// State, clock, secrets and settings.
+#[derive(Debug)]
+pub(crate) struct ServerContext {
+    state: Mutex<State>,
+    pub(crate) clock: MockClock,
+    pub(crate) settings: ServerSettings,
+    pub(crate) root_url: String,
+    root_token: SecretString,
+    /// Signs URLs of the S3-like store.
+    pub(crate) url_key: SecretString,
+    /// Signs the tokens of websocktunnels.
+    pub(crate) tunnel_key: SecretString,
+    pub(crate) faults: FaultRules,
+    pub(crate) started: Instant,
+    /// Cancelled when the server stops.
+    pub(crate) stopping: CancellationToken,
+    /// Notified after each change of the state.
+    changed: Notify,
+    /// Notified when a new timer is due before all others.
+    earlier_timer: Notify,
+    folder: DataFolder,
+    file_count: AtomicU64,
+}
+
+impl ServerContext {
+    pub(crate) fn new(settings: ServerSettings, root_url: String, folder: DataFolder) -> Self {
+        let clock = MockClock::new();
+        let root_token = SecretString::from(token());
+        let clients = Clients::new(root_token.clone(), clock.now());
+        Self {
+            state: Mutex::new(State::new(clients, settings.resolver_delay)),
+            clock,
+            settings,
+            root_url,
+            root_token,
+            url_key: token().into(),
+            tunnel_key: token().into(),
+            faults: FaultRules::default(),
+            started: Instant::now(),
+            stopping: CancellationToken::new(),
+            changed: Notify::new(),
+            earlier_timer: Notify::new(),
+            folder,
+            file_count: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns the time of the services.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Reads the state under the lock.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.state.lock())
+    }
+
+    /// Changes the state under the lock, and notifies the waiters afterwards.
+    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let (result, before, after) = {
+            let mut state = self.state.lock();
+            let before = state.next_timer();
+            let result = change(&mut state);
+            (result, before, state.next_timer())
+        };
+        // Only an earlier timer matters: `run_timers` sleeps until `before` and looks again.
+        if after.is_some_and(|after| before.is_none_or(|before| after < before)) {
+            self.earlier_timer.notify_one();
+        }
+        self.changed.notify_waiters();
+        result
+    }
+
+    /// Waits until `find` returns a value. It is called once, and again after each change.
+    pub(crate) async fn wait_for<T>(&self, mut find: impl FnMut(&State) -> Option<T>) -> T {
+        loop {
+            // Enabled before the state is read: a change in between is not lost.
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(found) = self.read(&mut find) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// Runs timers when they are due, until the server stops.
+    pub(crate) async fn run_timers(self: Arc<Self>) {
+        loop {
+            self.run_due_timers();
+            let next = self.read(State::next_timer).unwrap_or(Timestamp::MAX);
+            tokio::select! {
+                () = Clock::sleep_until(&self.clock, next) => {}
+                // `notify_one` stores a permit, so a timer that is added right now is not lost.
+                () = self.earlier_timer.notified() => {}
+                () = self.stopping.cancelled() => return,
+            }
+        }
+    }
+
+    /// Moves the clock forward and runs the timers that become due.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        // Also here, not only in the task of the timers: a caller sees the effects at once.
+        self.run_due_timers();
+    }
+
+    fn run_due_timers(&self) {
+        let now = self.now();
+        if self.read(State::next_timer).is_some_and(|next| next <= now) {
+            self.update(|state| state.run_due_timers(now));
+        }
+    }
+
+    /// Returns an unused path in the data folder.
+    pub(crate) fn new_file(&self) -> PathBuf {
+        let n = self.file_count.fetch_add(1, Ordering::Relaxed);
+        self.folder.path().join(format!("artifact-{n:06}"))
+    }
+
+    /// Issues temporary credentials in the name of a service.
+    pub(crate) fn issue(
+        &self,
+        service: IssuingService,
+        client_id: String,
+        scopes: Vec<String>,
+        (start, expiry): (Timestamp, Timestamp),
+    ) -> TemporaryCredentials {
+        let issuer_id = match service {
+            IssuingService::Queue => QUEUE_CLIENT_ID,
+            IssuingService::WorkerManager => WORKER_MANAGER_CLIENT_ID,
+        };
+        let issuer = self.client(issuer_id);
+        let issuer = Issuer {
+            client_id: issuer_id,
+            access_token: issuer.as_ref().map_or("", |client| client.token()),
+        };
+        issuer.issue(client_id, scopes, start, expiry)
+    }
+
+    /// Returns the access token of the root client.
+    pub(crate) fn root_token(&self) -> &str {
+        self.root_token.expose_secret()
+    }
+}
+
+/// The services that issue credentials.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum IssuingService {
+    Queue,
+    WorkerManager,
+}
+
+impl Directory for ServerContext {
+    fn client(&self, client_id: &str) -> Option<Arc<AuthClient>> {
+        self.read(|state| state.clients.get(client_id))
+    }
+
+    fn assume(&self, scopes: Vec<String>) -> Vec<String> {
+        self.read(|state| state.clients.roles.assume(scopes))
+    }
+
+    fn anonymous(&self) -> Arc<[String]> {
+        self.read(|state| state.clients.roles.anonymous())
+    }
+}

@@ -1,0 +1,125 @@
+//! Building blocks of the pages.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use jiff::Timestamp;
+use maud::{Markup, html};
+use runtime_core::queue::TaskState;
+
+use crate::time::millis;
+
+/// The content of a page.
+pub(super) struct Page {
+    pub(super) status: StatusCode,
+    pub(super) title: String,
+    pub(super) content: Markup,
+    /// Whether the browser should reload the page.
+    pub(super) may_change: bool,
+}
+
+impl Page {
+    pub(super) fn not_found(what: &str) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            title: format!("No such {what}"),
+            content: html! { p.empty { "This " (what) " does not exist." } },
+            may_change: false,
+        }
+    }
+}
+
+/// Renders a section with a table, or with a sentence instead if there are no rows.
+pub(super) fn section(title: &str, columns: &[&str], rows: &[Markup], empty: &str) -> Markup {
+    html! {
+        section {
+            h2 { (title) }
+            @if rows.is_empty() {
+                p.empty { (empty) }
+            } @else {
+                div.scroll {
+                    table {
+                        thead { tr { @for column in columns { th { (column) } } } }
+                        tbody { @for row in rows { tr { (row) } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Renders the state of a run or task, or the more specific reason for it.
+pub(super) fn badge(state: &TaskState, reason: Option<&str>) -> Markup {
+    let state = state.as_str();
+    html! { span class={ "badge " (state) } { (reason.unwrap_or(state)) } }
+}
+
+/// Renders the distance of a time from now, with the time itself as a tooltip.
+pub(super) fn relative_time(at: Timestamp, now: Timestamp) -> Markup {
+    let distance = format_duration(at.duration_since(now).unsigned_abs());
+    html! {
+        time title=(millis(at)) {
+            @if at > now { "in " (distance) } @else { (distance) " ago" }
+        }
+    }
+}
+
+/// Formats a duration in the largest unit that fits.
+pub(super) fn format_duration(duration: Duration) -> String {
+    match duration.as_secs() {
+        0 => format!("{} ms", duration.as_millis()),
+        1..=119 => format!("{:.1} s", duration.as_secs_f64()),
+        seconds @ 120..=7199 => format!("{} min", seconds / 60),
+        seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// Formats a number of bytes in the largest unit that fits.
+pub(super) fn format_size(bytes: u64) -> String {
+    let units = ["bytes", "KiB", "MiB", "GiB"];
+    let power = (bytes.max(1).ilog2() / 10).min(3);
+    match power {
+        0 => format!("{bytes} bytes"),
+        _ => format!(
+            "{:.1} {}",
+            bytes as f64 / f64::from(1_u32 << (10 * power)),
+            units[power as usize]
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped() {
+        let section = section("<script>\"&", &[], &[], "<b>").into_string();
+        assert!(section.contains("&lt;script&gt;&quot;&amp;"), "{section}");
+        assert!(section.contains("&lt;b&gt;"), "{section}");
+    }
+
+    #[test]
+    fn durations_have_a_fitting_unit() {
+        let durations = [30, 1_500, 600_000, 10_800_000, 259_200_000];
+        let durations = durations.map(|millis| format_duration(Duration::from_millis(millis)));
+        assert_eq!(durations, ["30 ms", "1.5 s", "10 min", "3 h", "3 days"]);
+    }
+
+    #[test]
+    fn sizes_have_a_fitting_unit() {
+        let sizes = [0, 1023, 1024, 5 << 20, 9 << 30, 1 << 43].map(format_size);
+        assert_eq!(
+            sizes,
+            [
+                "0 bytes",
+                "1023 bytes",
+                "1.0 KiB",
+                "5.0 MiB",
+                "9.0 GiB",
+                "8192.0 GiB"
+            ]
+        );
+    }
+}

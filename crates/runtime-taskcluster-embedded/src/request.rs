@@ -1,0 +1,29 @@
+//! Helpers for request heads.
+
+use http::HeaderMap;
+use http::header::HeaderName;
+use percent_encoding::percent_decode_str;
+
+/// Returns a header if it is present and ASCII.
+pub(crate) fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Returns the decoded pairs of a query string.
+pub(crate) fn parse_query(query: &str) -> Vec<(String, String)> {
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_decode_str(&text).decode_utf8_lossy().into_owned()
+    };
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
+}
+
+/// Returns the value of the first pair with this name.
+pub(crate) fn find_value<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let pair = query.iter().find(|(key, _)| key == name);
+    pair.map(|(_, value)| value.as_str())
+}

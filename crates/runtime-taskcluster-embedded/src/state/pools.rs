@@ -1,0 +1,91 @@
+//! Worker pools and the static workers that may register.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use crate::time::millis;
+
+/// A worker pool.
+#[derive(Debug)]
+pub(crate) struct WorkerPool {
+    /// The definition with the fields that responses add.
+    pub(crate) definition: Value,
+    pub(crate) errors: Vec<Value>,
+}
+
+impl WorkerPool {
+    /// Creates a pool without workers.
+    pub(crate) fn new(id: &str, mut definition: Value, now: Timestamp) -> Self {
+        definition["workerPoolId"] = json!(id);
+        definition["created"] = json!(millis(now));
+        definition["lastModified"] = json!(millis(now));
+        let states = ["current", "requested", "running", "stopping", "stopped"];
+        for state in states {
+            definition[format!("{state}Capacity")] = json!(0);
+        }
+        for state in &states[1..] {
+            definition[format!("{state}Count")] = json!(0);
+        }
+        Self {
+            definition,
+            errors: Vec::new(),
+        }
+    }
+}
+
+/// A static worker of a pool.
+#[derive(Debug)]
+pub(crate) struct PoolWorker {
+    /// The shared secret that the worker presents at registration.
+    pub(crate) static_secret: SecretString,
+    /// The one-time secret that the worker presents at the next reregistration.
+    pub(crate) registration_secret: Option<SecretString>,
+    pub(crate) expires: Timestamp,
+    pub(crate) created: Timestamp,
+    pub(crate) modified: Timestamp,
+    pub(crate) capacity: u64,
+    pub(crate) removed: bool,
+    /// The reason to terminate, once `shouldWorkerTerminate` should say so.
+    pub(crate) terminate: Option<String>,
+}
+
+impl PoolWorker {
+    /// Creates a worker that has not registered yet.
+    pub(crate) fn new(static_secret: &str, expires: Timestamp, now: Timestamp) -> Self {
+        Self {
+            static_secret: SecretString::from(static_secret),
+            registration_secret: None,
+            expires,
+            created: now,
+            modified: now,
+            capacity: 1,
+            removed: false,
+            terminate: None,
+        }
+    }
+}
+
+/// Pool, group and id.
+pub(crate) type WorkerKey = (String, String, String);
+
+/// All pools and their workers.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerPools {
+    pub(crate) by_id: BTreeMap<String, WorkerPool>,
+    pub(crate) workers: BTreeMap<WorkerKey, PoolWorker>,
+}
+
+impl WorkerPools {
+    /// Adds or replaces a worker, and creates its pool if necessary.
+    pub(crate) fn add_worker(&mut self, key: WorkerKey, worker: PoolWorker, now: Timestamp) {
+        if !self.by_id.contains_key(&key.0) {
+            let definition = json!({ "providerId": "static", "config": {} });
+            let pool = WorkerPool::new(&key.0, definition, now);
+            self.by_id.insert(key.0.clone(), pool);
+        }
+        self.workers.insert(key, worker);
+    }
+}

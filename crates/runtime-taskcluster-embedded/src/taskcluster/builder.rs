@@ -1,0 +1,169 @@
+//! The settings of an embedded Taskcluster, and its start.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use super::Taskcluster;
+use crate::context::{DataFolder, ServerContext, ServerSettings};
+use crate::server;
+
+/// The reason why an embedded Taskcluster failed to start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The server failed to bind its port.
+    #[error("failed to listen on {address}")]
+    Listen {
+        /// The requested address.
+        address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+
+    /// The folder for artifacts could not be created.
+    #[error("failed to create the artifact folder `{}`", path.display())]
+    Folder {
+        /// The requested folder, or the system's folder for temporary files.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// Settings of an embedded Taskcluster; see [`Taskcluster::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "the server does not run before `start`"]
+pub struct TaskclusterBuilder {
+    port: u16,
+    data_dir: Option<PathBuf>,
+    settings: ServerSettings,
+}
+
+impl Taskcluster {
+    /// Starts a Taskcluster with default settings on a free port.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no port is free or no temporary folder can be created.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the server does not run before the future completes.
+    pub async fn start() -> Result<Self, StartError> {
+        Self::builder().start().await
+    }
+
+    /// Returns a builder with default settings.
+    pub fn builder() -> TaskclusterBuilder {
+        TaskclusterBuilder::new()
+    }
+}
+
+impl TaskclusterBuilder {
+    fn new() -> Self {
+        let settings = ServerSettings {
+            claim_timeout: Duration::from_secs(20 * 60),
+            long_poll: Duration::from_secs(20),
+            resolver_delay: Duration::ZERO,
+            strict_uploads: false,
+        };
+        Self {
+            port: 0,
+            data_dir: None,
+            settings,
+        }
+    }
+
+    /// Sets the port on 127.0.0.1. The default is 0, any free port.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Sets the lifetime of a claim. The default is 20 minutes.
+    pub fn claim_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.claim_timeout = timeout;
+        self
+    }
+
+    /// Sets the time that `claimWork` waits for a task. The default is 20 seconds.
+    ///
+    /// It is measured in real time: advancing the clock does not end a poll.
+    pub fn long_poll(mut self, wait: Duration) -> Self {
+        self.settings.long_poll = wait;
+        self
+    }
+
+    /// Sets the delay between the expiry of a claim or deadline and its effect. The default is zero.
+    ///
+    /// A real deployment checks for expired claims every 5 seconds and for deadlines every minute.
+    /// Until then it accepts late reports.
+    pub fn resolver_delay(mut self, delay: Duration) -> Self {
+        self.settings.resolver_delay = delay;
+        self
+    }
+
+    /// Sets whether uploads of s3 artifacts must have the declared content type and length.
+    ///
+    /// The default is `false`, as in a real deployment. Uploads of objects are always checked.
+    pub fn strict_uploads(mut self, strict: bool) -> Self {
+        self.settings.strict_uploads = strict;
+        self
+    }
+
+    /// Sets the folder for artifacts. The default is a temporary folder.
+    ///
+    /// The files are removed when the server stops, and the folder is not.
+    pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(folder.into());
+        self
+    }
+
+    /// Starts the server.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the port is taken or the folder cannot be created.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the server does not run before the future completes.
+    pub async fn start(self) -> Result<Taskcluster, StartError> {
+        let folder = open_folder(self.data_dir)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let failed = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let root_url = format!("http://{}", listener.local_addr().map_err(failed)?);
+        let context = Arc::new(ServerContext::new(self.settings, root_url, folder));
+        let background_tasks = [
+            tokio::spawn(server::serve(listener, Arc::clone(&context))),
+            tokio::spawn(Arc::clone(&context).run_timers()),
+        ];
+        Ok(Taskcluster {
+            context,
+            background_tasks,
+        })
+    }
+}
+
+fn open_folder(data_dir: Option<PathBuf>) -> Result<DataFolder, StartError> {
+    match data_dir {
+        None => tempfile::Builder::new()
+            .prefix("embedded-taskcluster-")
+            .tempdir()
+            .map(DataFolder::Temporary)
+            .map_err(|source| StartError::Folder {
+                path: std::env::temp_dir(),
+                source,
+            }),
+        Some(path) => match std::fs::create_dir_all(&path) {
+            Ok(()) => Ok(DataFolder::Permanent(path)),
+            Err(source) => Err(StartError::Folder { path, source }),
+        },
+    }
+}

@@ -1,0 +1,182 @@
+//! The handle to a running embedded Taskcluster.
+
+pub(crate) mod artifacts;
+pub(crate) mod builder;
+mod setup;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime_core::Credentials;
+use runtime_core::clock::MockClock;
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use crate::context::ServerContext;
+use crate::definition::{self, Definition, check_task_id};
+use crate::error::RequestError;
+use crate::faults::{FaultRule, InjectedFault};
+use crate::services::queue::schemas::CREATE_TASK;
+use crate::state::State;
+use crate::state::clients::ROOT_CLIENT_ID;
+use crate::state::task::{Task, TaskSnapshot};
+
+/// A running embedded Taskcluster. It stops when dropped.
+pub struct Taskcluster {
+    context: Arc<ServerContext>,
+    /// The server and the timers.
+    background_tasks: [JoinHandle<()>; 2],
+}
+
+impl Taskcluster {
+    /// Returns the root URL, which clients call `TASKCLUSTER_ROOT_URL`.
+    #[must_use]
+    pub fn root_url(&self) -> &str {
+        &self.context.root_url
+    }
+
+    /// Returns credentials with all scopes.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        Credentials::new(ROOT_CLIENT_ID, self.context.root_token())
+    }
+
+    /// Returns the clock of claims, credentials and deadlines.
+    #[must_use]
+    pub fn clock(&self) -> MockClock {
+        self.context.clock.clone()
+    }
+
+    /// Moves the clock forward, and returns after the claims and deadlines up to then have expired.
+    pub fn advance(&self, by: Duration) {
+        self.context.advance(by);
+    }
+
+    /// Creates a task and returns its id.
+    ///
+    /// The definition is the payload of `createTask`. Missing required properties, such as
+    /// `created`, `deadline` and `metadata`, get defaults. An additional property `taskId` sets the
+    /// id.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `createTask`.
+    pub fn create_task(&self, definition: Value) -> Result<String, RequestError> {
+        let now = self.context.now();
+        let (task_id, mut payload) = definition::with_defaults(definition, now);
+        check_task_id(&task_id)?;
+        CREATE_TASK.check(&mut payload)?;
+        let definition = Definition::new(&task_id, payload)?;
+        self.context
+            .update(|state| state.create_task(&task_id, definition, now))?;
+        Ok(task_id)
+    }
+
+    /// Returns the status of a task.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the task does not exist.
+    pub fn status(&self, task_id: &str) -> Result<TaskSnapshot, RequestError> {
+        self.context
+            .read(|state| state.task(task_id).map(Task::status))
+    }
+
+    /// Returns the definition of a task, as the queue sends it to workers.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the task does not exist.
+    pub fn task(&self, task_id: &str) -> Result<Value, RequestError> {
+        let definition = self
+            .context
+            .read(|state| state.task(task_id).map(|task| Arc::clone(&task.definition)))?;
+        Ok(serde_json::to_value(&*definition).unwrap_or_default())
+    }
+
+    /// Waits until the status of a task satisfies a predicate.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the task does not exist.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it changes nothing.
+    pub async fn wait_for(
+        &self,
+        task_id: &str,
+        predicate: impl Fn(&TaskSnapshot) -> bool,
+    ) -> Result<TaskSnapshot, RequestError> {
+        let find = |state: &State| match state.task(task_id).map(Task::status) {
+            Ok(status) => predicate(&status).then_some(Ok(status)),
+            Err(error) => Some(Err(error)),
+        };
+        self.context.wait_for(find).await
+    }
+
+    /// Waits until a task is completed, failed or resolved with an exception.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the task does not exist.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it changes nothing.
+    pub async fn wait_until_resolved(&self, task_id: &str) -> Result<TaskSnapshot, RequestError> {
+        self.wait_for(task_id, |status| status.state.is_resolved())
+            .await
+    }
+
+    /// Cancels a task, like `cancelTask`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the task does not exist, or if its deadline has passed.
+    pub fn cancel_task(&self, task_id: &str) -> Result<TaskSnapshot, RequestError> {
+        let now = self.context.now();
+        self.context.update(|state| state.cancel_task(task_id, now))
+    }
+
+    /// Injects a fault into calls until the rule is used up or cleared.
+    pub fn inject(&self, rule: FaultRule) -> InjectedFault {
+        self.context.faults.inject(rule)
+    }
+
+    /// Removes all fault rules.
+    pub fn clear_faults(&self) {
+        self.context.faults.clear();
+    }
+
+    /// Stops the server, and returns after all connections are closed and temporary files removed.
+    ///
+    /// Workers that wait in `claimWork` get an empty response at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// The server stops even if the future is dropped, a moment later.
+    pub async fn stop(mut self) {
+        self.context.stopping.cancel();
+        for task in &mut self.background_tasks {
+            // The only error is a panic, which the panic hook has reported.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Taskcluster {
+    /// Stops the server, without waiting for requests in flight.
+    fn drop(&mut self) {
+        self.context.stopping.cancel();
+    }
+}
+
+impl fmt::Debug for Taskcluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Taskcluster")
+            .field("root_url", &self.context.root_url)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,140 @@
+//! Setup of the services other than the queue.
+
+use std::time::Duration;
+
+use runtime_core::Credentials;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::Taskcluster;
+use crate::context::IssuingService;
+use crate::error::RequestError;
+use crate::state::index::IndexEntry;
+use crate::state::pools::PoolWorker;
+use crate::state::secrets::StoredSecret;
+use crate::time::{after, before};
+
+/// The time before now at which credentials start, for clients whose clock is behind.
+const CLOCK_LEEWAY: Duration = Duration::from_secs(60);
+/// The lifetime of index entries, secrets and static workers.
+const ENTRY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Taskcluster {
+    /// Creates temporary credentials with the given scopes.
+    #[must_use]
+    pub fn temporary_credentials(
+        &self,
+        client_id: &str,
+        scopes: &[&str],
+        lifetime: Duration,
+    ) -> Credentials {
+        let now = self.context.now();
+        let expires = after(now, lifetime);
+        let issued = self.context.issue(
+            IssuingService::Queue,
+            client_id.to_owned(),
+            scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            (before(now, CLOCK_LEEWAY), expires),
+        );
+        Credentials::new(issued.client_id, issued.access_token)
+            .with_certificate(issued.certificate)
+            .with_expiry(expires)
+    }
+
+    /// Requests the purge of a cache, like `purgeCache`.
+    pub fn purge_cache(&self, worker_pool_id: &str, cache_name: &str) {
+        let key = (worker_pool_id.to_owned(), cache_name.to_owned());
+        let now = self.context.now();
+        self.context.update(|state| state.purges.insert(key, now));
+    }
+
+    /// Adds a task to the index with rank 0 for a day, like `insertTask`.
+    pub fn index_task(&self, namespace: &str, task_id: &str) {
+        let expires = after(self.context.now(), ENTRY_LIFETIME);
+        let entry = IndexEntry::new(namespace, task_id, expires);
+        self.context.update(|state| state.index.insert(entry));
+    }
+
+    /// Stores a secret for a day.
+    pub fn set_secret(&self, name: &str, value: Value) {
+        let expires = after(self.context.now(), ENTRY_LIFETIME);
+        let secret = StoredSecret { value, expires };
+        self.context
+            .update(|state| state.secrets.insert(name.to_owned(), secret));
+    }
+
+    /// Adds a static worker that can register with a secret, and creates its pool if necessary.
+    pub fn add_static_worker(
+        &self,
+        worker_pool_id: &str,
+        worker_group: &str,
+        worker_id: &str,
+        static_secret: &str,
+    ) {
+        let now = self.context.now();
+        let worker = PoolWorker::new(static_secret, after(now, ENTRY_LIFETIME), now);
+        let key = worker_key(worker_pool_id, worker_group, worker_id);
+        self.context
+            .update(|state| state.pools.add_worker(key, worker, now));
+    }
+
+    /// Makes `shouldWorkerTerminate` return `true` for a worker of the worker manager.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the worker does not exist.
+    pub fn terminate_worker(
+        &self,
+        worker_pool_id: &str,
+        worker_group: &str,
+        worker_id: &str,
+        reason: &str,
+    ) -> Result<(), RequestError> {
+        let key = worker_key(worker_pool_id, worker_group, worker_id);
+        self.context.update(|state| {
+            let worker = state.pools.workers.get_mut(&key);
+            let worker = worker.ok_or_else(|| {
+                RequestError::not_found(format!(
+                    "worker `{worker_group}/{worker_id}` of `{worker_pool_id}` not found"
+                ))
+            })?;
+            worker.terminate = Some(reason.to_owned());
+            Ok(())
+        })
+    }
+
+    /// Returns the errors that the workers of a pool have reported.
+    #[must_use]
+    pub fn worker_errors(&self, worker_pool_id: &str) -> Vec<Value> {
+        self.context.read(|state| {
+            let pool = state.pools.by_id.get(worker_pool_id);
+            pool.map(|pool| pool.errors.clone()).unwrap_or_default()
+        })
+    }
+
+    /// Quarantines a worker for the given time: it gets no tasks.
+    pub fn quarantine_worker(
+        &self,
+        task_queue_id: &str,
+        worker_group: &str,
+        worker_id: &str,
+        duration: Duration,
+    ) {
+        let now = self.context.now();
+        let name = (worker_group, worker_id);
+        self.context.update(|state| {
+            let worker = state.workers.record_activity(task_queue_id, name, now);
+            worker.quarantine_until = Some(after(now, duration));
+        });
+    }
+
+    /// Returns the key that signs the tokens of `websocktunnelToken`, for a tunnel server.
+    #[must_use]
+    pub fn tunnel_key(&self) -> SecretString {
+        self.context.tunnel_key.clone()
+    }
+}
+
+fn worker_key(pool: &str, group: &str, id: &str) -> (String, String, String) {
+    (pool.to_owned(), group.to_owned(), id.to_owned())
+}
