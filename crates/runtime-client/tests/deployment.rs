@@ -39,10 +39,7 @@ fn a_proxy_that_is_none_is_refused() {
     settings.proxy = Some("not a proxy".to_owned());
     let error =
         TaskclusterDeployment::with_settings("http://127.0.0.1", settings).expect_err("no proxy");
-    assert!(
-        matches!(error, ClientError::Settings { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, ClientError::Settings { .. }), "{error:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use runtime_mocks::taskcluster::{TaskState, TaskStatus};
+use runtime_mocks::taskcluster::{TaskSnapshot, TaskState};
 
 use crate::faults::Injected;
 use crate::sample::Sample;
@@ -15,7 +15,7 @@ pub(crate) struct Task {
     pub(crate) name: String,
     pub(crate) kind: &'static str,
     pub(crate) end: &'static str,
-    pub(crate) status: TaskStatus,
+    pub(crate) status: TaskSnapshot,
     /// What its log gives as reasons, if it did not end as it should.
     pub(crate) errors: String,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Course {
 }
 
 /// How a task ended, such as `completed` or `exception/canceled`.
-pub(crate) fn end(status: &TaskStatus) -> String {
+pub(crate) fn end(status: &TaskSnapshot) -> String {
     match status.reason_resolved() {
         Some(reason) if status.state == TaskState::Exception => format!("exception/{reason}"),
         _ => format!("{:?}", status.state).to_lowercase(),

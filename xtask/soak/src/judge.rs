@@ -1,6 +1,6 @@
 //! Whether a worker stayed as it was, and whether each task ended once and as it should.
 
-use runtime_mocks::taskcluster::{RunStatus, TaskState};
+use runtime_mocks::taskcluster::{RunSnapshot, TaskState};
 
 use crate::course::{Course, Task, end};
 use crate::sample::Sample;
@@ -180,7 +180,7 @@ fn wrong_end(task: &Task) -> Option<String> {
     }
 }
 
-fn was_tried_again(run: &RunStatus) -> bool {
+fn was_tried_again(run: &RunSnapshot) -> bool {
     let reason = run.reason_resolved.unwrap_or("unresolved");
     run.state == TaskState::Exception && matches!(reason, "claim-expired" | "intermittent-task")
 }

@@ -14,7 +14,7 @@ use runtime_core::{
     WorkerIdentity,
 };
 use runtime_gc::ResourceTracker;
-use runtime_mocks::taskcluster::{TaskStatus, Taskcluster};
+use runtime_mocks::taskcluster::{TaskSnapshot, Taskcluster};
 use runtime_process::{ProcessEngine, StopSignals};
 use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
 use runtime_worker::{Timing, Worker, WorkerBuilder};
@@ -116,7 +116,7 @@ impl Fixture {
         cancelled.expect("the task exists and is unresolved");
     }
 
-    pub(crate) async fn resolved(&self, task_id: &str) -> TaskStatus {
+    pub(crate) async fn resolved(&self, task_id: &str) -> TaskSnapshot {
         let status = within_a_minute(self.taskcluster.wait_until_resolved(task_id)).await;
         status.expect("the task exists")
     }
@@ -177,7 +177,7 @@ fn timing() -> Timing {
     timing
 }
 
-pub(crate) fn state(status: &TaskStatus) -> String {
+pub(crate) fn state(status: &TaskSnapshot) -> String {
     let state = format!("{:?}", status.state).to_lowercase();
     match status.reason_resolved() {
         Some(reason) if state == "exception" => format!("exception/{reason}"),

@@ -7,8 +7,8 @@ mod log;
 mod overview;
 mod task;
 
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use http::Uri;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use hyper::Response;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_core::{LifeCycleTracker, StopStage, Stoppable as _};
-use runtime_mocks::taskcluster::TaskStatus;
+use runtime_mocks::taskcluster::TaskSnapshot;
 use runtime_worker::{Admission, AdmissionRefusal};
 use tokio::sync::Semaphore;
 
@@ -20,7 +20,7 @@ async fn claims_are_extended_for_as_long_as_a_task_runs() {
     let status = bench.taskcluster.status(&task.task_id);
     let claimed = status.expect("the task exists").runs[0].taken_until;
     bench.taskcluster.advance(NEARLY_A_CLAIM);
-    let is_extended = |status: &TaskStatus| status.runs[0].taken_until > claimed;
+    let is_extended = |status: &TaskSnapshot| status.runs[0].taken_until > claimed;
     bench.until(&task.task_id, is_extended).await;
     bench.taskcluster.advance(NEARLY_A_CLAIM);
     task.release();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use runtime_mocks::taskcluster::TaskStatus;
+use runtime_mocks::taskcluster::TaskSnapshot;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -125,7 +125,7 @@ async fn a_second_signal_gives_the_task_back() {
     worker.signal(Signal::INT);
     assert!(worker.ended().await.success());
     let is_given_back =
-        |status: &TaskStatus| status.runs[0].reason_resolved == Some("worker-shutdown");
+        |status: &TaskSnapshot| status.runs[0].reason_resolved == Some("worker-shutdown");
     bench.until(&task_id, is_given_back).await;
     assert_eq!(bench.left_behind(), [""; 0]);
 }

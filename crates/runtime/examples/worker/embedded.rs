@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use runtime::client::TaskclusterDeployment;
-use runtime::mocks::taskcluster::{TaskState, TaskStatus, Taskcluster};
+use runtime::mocks::taskcluster::{TaskSnapshot, TaskState, Taskcluster};
 use runtime::{CredentialsWatch, LifeCycleTracker, Stoppable as _};
 use tokio::task::JoinSet;
 
@@ -210,7 +210,7 @@ async fn cancel_when_running(taskcluster: Arc<Taskcluster>, task_id: String, aft
     }
 }
 
-fn is_pending(status: &TaskStatus) -> bool {
+fn is_pending(status: &TaskSnapshot) -> bool {
     status.state == TaskState::Pending
 }
 
@@ -253,14 +253,17 @@ fn rows(
         .collect()
 }
 
-fn state_of(status: &TaskStatus) -> String {
+fn state_of(status: &TaskSnapshot) -> String {
     match status.reason_resolved() {
         Some(reason) if status.state == TaskState::Exception => format!("exception/{reason}"),
         _ => format!("{:?}", status.state).to_lowercase(),
     }
 }
 
-fn artifact_urls(taskcluster: &Taskcluster, status: &TaskStatus) -> Result<Vec<(String, String)>> {
+fn artifact_urls(
+    taskcluster: &Taskcluster,
+    status: &TaskSnapshot,
+) -> Result<Vec<(String, String)>> {
     let Some(run) = status.runs.last() else {
         return Ok(Vec::new());
     };

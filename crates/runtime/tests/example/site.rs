@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use runtime::mocks::taskcluster::{TaskStatus, Taskcluster};
+use runtime::mocks::taskcluster::{TaskSnapshot, Taskcluster};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -81,7 +81,7 @@ impl Site {
         lines.last().cloned().expect("it was waited for")
     }
 
-    pub(crate) async fn resolved(&self, definition: Value) -> TaskStatus {
+    pub(crate) async fn resolved(&self, definition: Value) -> TaskSnapshot {
         let mut definition = definition;
         definition["taskQueueId"] = json!("pool/linux");
         let task_id = self
@@ -95,7 +95,7 @@ impl Site {
             .expect("the task exists")
     }
 
-    pub(crate) async fn log(&self, status: &TaskStatus) -> String {
+    pub(crate) async fn log(&self, status: &TaskSnapshot) -> String {
         let log = "public/logs/live_backing.log";
         let stored = self.taskcluster.read_artifact(&status.task_id, log).await;
         let log = stored

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime_mocks::taskcluster::TaskStatus;
+use runtime_mocks::taskcluster::TaskSnapshot;
 use serde_json::json;
 
 use super::gate::{Act, Gate, STAGES, Stage};
@@ -104,6 +104,6 @@ async fn a_task_claimed_while_the_worker_stops_is_given_back_unless_it_is_the_la
 }
 
 /// Why each run ended; none for one that waits for a worker.
-fn reasons(status: &TaskStatus) -> Vec<Option<&'static str>> {
+fn reasons(status: &TaskSnapshot) -> Vec<Option<&'static str>> {
     status.runs.iter().map(|run| run.reason_resolved).collect()
 }

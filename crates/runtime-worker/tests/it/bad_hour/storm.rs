@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use runtime_core::Timestamp;
-use runtime_mocks::taskcluster::{Fault, FaultRule, TaskStatus};
+use runtime_mocks::taskcluster::{Fault, FaultRule, TaskSnapshot};
 use runtime_worker::{Resolution, TaskReport};
 use serde_json::json;
 
@@ -212,7 +212,7 @@ impl<'a> Storm<'a> {
         self.acts.len() - self.open.len()
     }
 
-    fn status(&self, task_id: &str) -> TaskStatus {
+    fn status(&self, task_id: &str) -> TaskSnapshot {
         self.bench
             .taskcluster
             .status(task_id)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use runtime_core::LifeCycleTracker;
-use runtime_mocks::taskcluster::{InjectedFault, TaskStatus};
+use runtime_mocks::taskcluster::{InjectedFault, TaskSnapshot};
 use runtime_worker::{TaskReport, WorkerBuilder};
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ impl Bench {
         cancelled.expect("the task is there and not resolved");
     }
 
-    pub(crate) async fn resolved(&self, task_id: &str) -> TaskStatus {
+    pub(crate) async fn resolved(&self, task_id: &str) -> TaskSnapshot {
         let resolved = self
             .taskcluster
             .wait_for(task_id, |status| status.state.is_resolved());
@@ -51,7 +51,7 @@ impl Bench {
     }
 
     pub(crate) async fn running(&self, task_id: &str) {
-        let is_claimed = |status: &TaskStatus| {
+        let is_claimed = |status: &TaskSnapshot| {
             status
                 .runs
                 .last()
@@ -66,8 +66,8 @@ impl Bench {
     pub(crate) async fn until(
         &self,
         task_id: &str,
-        wanted: impl Fn(&TaskStatus) -> bool,
-    ) -> TaskStatus {
+        wanted: impl Fn(&TaskSnapshot) -> bool,
+    ) -> TaskSnapshot {
         within_a_minute(self.taskcluster.wait_for(task_id, wanted))
             .await
             .expect("the task exists")

@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use runtime_core::{LifeCycleTracker, Stoppable as _};
 use runtime_gc::{GarbageCollector, GcConfig, HostStats};
 use runtime_mocks::taskcluster::{
-    Builder, Fault, FaultRule, InjectedFault, TaskStatus, Taskcluster,
+    Fault, FaultRule, InjectedFault, TaskSnapshot, Taskcluster, TaskclusterBuilder,
 };
 use runtime_worker::{Observer, TaskEvent, TaskReport};
 use secrecy::ExposeSecret as _;
@@ -88,7 +88,7 @@ impl Bench {
         Self::with(Taskcluster::builder(), long_poll).await
     }
 
-    async fn with(builder: Builder, long_poll: Duration) -> Self {
+    async fn with(builder: TaskclusterBuilder, long_poll: Duration) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
         Self::with_folder(builder, long_poll, folder).await
     }
@@ -99,7 +99,11 @@ impl Bench {
         Self::with_folder(Taskcluster::builder(), SHORT_POLL, folder).await
     }
 
-    async fn with_folder(builder: Builder, long_poll: Duration, folder: TempDir) -> Self {
+    async fn with_folder(
+        builder: TaskclusterBuilder,
+        long_poll: Duration,
+        folder: TempDir,
+    ) -> Self {
         let builder = builder.long_poll(long_poll);
         let taskcluster = builder.start().await.expect("a Taskcluster on a free port");
         // Delays of nothing, which count.
@@ -159,7 +163,7 @@ impl Running {
     }
 }
 
-pub(crate) fn state(status: &TaskStatus) -> String {
+pub(crate) fn state(status: &TaskSnapshot) -> String {
     let state = format!("{:?}", status.state).to_lowercase();
     match status.reason_resolved() {
         Some(reason) if state == "exception" => format!("exception/{reason}"),
