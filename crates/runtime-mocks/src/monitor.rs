@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use runtime_core::monitor::{
-    Counter, IncidentId, Level, MonitorSink, MonitorTags, Record, Report, Severity, Span,
+    Counter, Histogram, IncidentId, IncidentReport, Level, LogRecord, MonitorSink, MonitorTags,
+    Severity, Span, ValueRecorder,
 };
 use runtime_core::{Monitor, error_chain};
 
@@ -117,7 +118,7 @@ impl MockMonitor {
             .lock()
             .measures
             .get(name)
-            .cloned()
+            .map(|values| values.0.lock().clone())
             .unwrap_or_default()
     }
 
@@ -168,28 +169,38 @@ struct Recorder {
 #[derive(Debug, Default)]
 struct Told {
     counters: BTreeMap<String, Counter>,
-    measures: BTreeMap<String, Vec<f64>>,
+    measures: BTreeMap<String, Arc<RecordedValues>>,
     gauges: BTreeMap<String, f64>,
     lines: Vec<LogLine>,
     reports: Vec<ReportedIncident>,
     spans: Vec<RecordedSpan>,
 }
 
-fn full_name(scope: &MonitorTags, name: &str) -> String {
-    match scope.prefix() {
+/// The values of a measure, in the order in which they were recorded.
+#[derive(Debug, Default)]
+struct RecordedValues(Mutex<Vec<f64>>);
+
+impl ValueRecorder for RecordedValues {
+    fn record(&self, value: f64) {
+        self.0.lock().push(value);
+    }
+}
+
+fn full_name(tags: &MonitorTags, name: &str) -> String {
+    match tags.prefix() {
         "" => name.to_owned(),
         prefix => format!("{prefix}.{name}"),
     }
 }
 
 /// The tags by name; of a name that was given twice, the innermost.
-fn tags(scope: &MonitorTags) -> BTreeMap<String, String> {
-    let mut tags = BTreeMap::new();
-    for (name, value) in scope.tags() {
-        tags.entry(name.to_owned())
+fn tag_map(tags: &MonitorTags) -> BTreeMap<String, String> {
+    let mut map = BTreeMap::new();
+    for (name, value) in tags.iter() {
+        map.entry(name.to_owned())
             .or_insert_with(|| value.to_owned());
     }
-    tags
+    map
 }
 
 impl Recorder {
@@ -199,35 +210,29 @@ impl Recorder {
 }
 
 impl MonitorSink for Recorder {
-    fn counter(&self, scope: &MonitorTags, name: &'static str) -> Counter {
+    fn counter(&self, tags: &MonitorTags, name: &'static str) -> Counter {
         let mut told = self.told.lock();
-        let counter = told.counters.entry(full_name(scope, name)).or_default();
+        let counter = told.counters.entry(full_name(tags, name)).or_default();
         counter.clone()
     }
 
-    fn measure(&self, scope: &MonitorTags, name: &'static str, value: f64) {
-        self.told
-            .lock()
-            .measures
-            .entry(full_name(scope, name))
-            .or_default()
-            .push(value);
+    fn histogram(&self, tags: &MonitorTags, name: &'static str) -> Histogram {
+        let mut told = self.told.lock();
+        let values = told.measures.entry(full_name(tags, name)).or_default();
+        Histogram::new(values.clone())
     }
 
-    fn set_gauge(&self, scope: &MonitorTags, name: &'static str, value: f64) {
-        self.told
-            .lock()
-            .gauges
-            .insert(full_name(scope, name), value);
+    fn set_gauge(&self, tags: &MonitorTags, name: &'static str, value: f64) {
+        self.told.lock().gauges.insert(full_name(tags, name), value);
     }
 
-    fn log(&self, scope: &MonitorTags, record: &Record<'_>) {
+    fn log(&self, tags: &MonitorTags, record: &LogRecord<'_>) {
         // Formatting runs code of others: never under the lock.
         let fields = record.fields.iter();
         let line = LogLine {
             level: record.level,
-            prefix: scope.prefix().to_owned(),
-            tags: tags(scope),
+            prefix: tags.prefix().to_owned(),
+            tags: tag_map(tags),
             message: record.message.to_string(),
             fields: fields
                 .map(|(name, value)| ((*name).to_owned(), value.to_string()))
@@ -239,23 +244,23 @@ impl MonitorSink for Recorder {
         }
     }
 
-    fn span(&self, scope: &MonitorTags, name: &'static str) -> Span {
+    fn span(&self, tags: &MonitorTags, name: &'static str) -> Span {
         self.told.lock().spans.push(RecordedSpan {
             name: name.to_owned(),
-            prefix: scope.prefix().to_owned(),
-            tags: tags(scope),
+            prefix: tags.prefix().to_owned(),
+            tags: tag_map(tags),
         });
         Span::none()
     }
 
-    fn report(&self, scope: &MonitorTags, report: &Report<'_>) {
+    fn report(&self, tags: &MonitorTags, report: &IncidentReport<'_>) {
         let reported = ReportedIncident {
             severity: report.severity,
             incident: report.incident,
             context: report.context.to_string(),
             error: error_chain(report.error),
-            prefix: scope.prefix().to_owned(),
-            tags: tags(scope),
+            prefix: tags.prefix().to_owned(),
+            tags: tag_map(tags),
         };
         let told = format!("{}: {}", reported.context, reported.error);
         self.told.lock().reports.push(reported);

@@ -193,7 +193,7 @@ struct Unreachable;
 #[async_trait]
 impl IncidentTransport for Unreachable {
     async fn deliver(&mut self, _: &Incident) -> Delivery {
-        Delivery::Later(Duration::ZERO)
+        Delivery::RetryAfter(Duration::ZERO)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What an application can configure.
+//! The configuration of monitoring.
 
 use std::collections::BTreeMap;
 
@@ -21,23 +21,24 @@ pub struct MonitoringConfig {
     /// The worker's own log.
     pub log: LogConfig,
 
-    /// Tags on everything, such as the names of the worker.
+    /// Tags of all events and incidents, such as the worker id.
     pub tags: BTreeMap<String, String>,
 
-    /// Tags whose values make a metric a series of its own. Name none that has many values.
+    /// The names of tags that become labels of metrics. Each value creates a separate series, so choose tags with few
+    /// values.
     pub labels: Vec<String>,
 
-    /// Where to report errors to.
+    /// Reports errors to Sentry.
     #[cfg(feature = "sentry")]
-    pub sentry: Option<crate::SentryConfig>,
+    pub sentry: Option<crate::sentry::SentryConfig>,
 
-    /// Report errors to worker-manager, too, which shows them to the people who run the pool, and to everybody else.
+    /// Reports errors to worker-manager, which shows them publicly on the page of the worker pool.
     #[cfg(feature = "taskcluster")]
-    pub worker_manager: Option<crate::WorkerManagerConfig>,
+    pub worker_manager: Option<crate::taskcluster::WorkerManagerConfig>,
 
-    /// Where to push metrics to.
+    /// Pushes metrics to an OpenTelemetry collector.
     #[cfg(feature = "otlp")]
-    pub otlp: Option<crate::OtlpConfig>,
+    pub otlp: Option<crate::otlp::OtlpConfig>,
 }
 
 /// Configuration of the worker's own log.
@@ -45,54 +46,56 @@ pub struct MonitoringConfig {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// What is logged at least.
+    /// The minimum level.
     pub level: LogLevel,
 
-    /// The level of single modules, such as `hyper` or `worker`; the longest that fits is used.
+    /// The levels of single modules, such as `hyper` or `worker`. The longest matching name applies.
     pub modules: BTreeMap<String, LogLevel>,
 
-    /// What a line looks like.
+    /// The format and the destination.
     pub format: LogFormat,
 }
 
-/// How much is logged.
+/// The minimum level of logged events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Nothing.
     Off,
-    /// What needs a look.
+    /// Errors.
     Error,
-    /// What may need a look, too.
+    /// Errors and warnings.
     Warn,
-    /// What operators want to know, too.
+    /// Information for operators, and above.
     #[default]
     Info,
-    /// What developers want to know, too.
+    /// Information for developers, and above.
     Debug,
     /// Everything.
     Trace,
 }
 
-/// What a line of the log looks like, and where it goes.
+/// The format of log lines and their destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// Text on standard error, with colours if that is a terminal.
+    /// Text on standard error, with colours if it is a terminal.
     #[default]
     Auto,
     /// Text on standard error.
     Text,
-    /// JSON on standard error, with the names that Taskcluster's services use.
+    /// JSON on standard error, with the field names of Taskcluster's services.
     Json,
-    /// Messages for Taskcluster's worker-runner on standard output. A worker that talks to it, too, gives the log the
-    /// `Runner::log_lines` of that conversation by [`LogBuilder::writer`](crate::LogBuilder::writer).
+    /// Messages of the worker-runner protocol on standard output.
+    ///
+    /// A worker that also sends other messages to worker-runner passes `WorkerRunner::log_lines` to
+    /// [`LogBuilder::writer`](crate::LogBuilder::writer) instead, so that messages do not interleave.
     Workerproto,
-    /// Entries for the journal of systemd; needs the feature `journald`.
+    /// Entries in systemd's journal. Requires the feature `journald`.
     Journald,
-    /// Lines for the syslog daemon of the machine; needs the feature `syslog`.
+    /// Lines to the local syslog daemon. Requires the feature `syslog`.
     Syslog,
 }
 

@@ -1,6 +1,4 @@
-//! The only place that names where locks and wakers of the queues come from.
-//!
-//! Models swap them for loom's, so that every order of every access is tried.
+//! The synchronization primitives of the queues, which loom models replace by instrumented ones.
 
 #[cfg(not(all(test, runtime_loom)))]
 pub(crate) use {
@@ -9,4 +7,4 @@ pub(crate) use {
 };
 
 #[cfg(all(test, runtime_loom))]
-pub(crate) use crate::models::stand_in::{Condvar, Mutex, Notify};
+pub(crate) use crate::models::loom_shims::{Condvar, Mutex, Notify};

@@ -1,4 +1,4 @@
-//! Tells systemd how the worker is doing.
+//! Notifies systemd of readiness and liveness, by the protocol of `sd_notify(3)`.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -9,10 +9,12 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::interval;
 
-/// The connection to systemd: tells it once that the worker is ready, and then, at half the time that the unit's
-/// `WatchdogSec` gives, that it is alive. Dropping it says that the worker stops.
+/// A connection to systemd.
 ///
-/// The library reads no environment, so the application passes what it finds there:
+/// Reports readiness at start, liveness at intervals of half the unit's `WatchdogSec`, and the end of the worker when
+/// dropped.
+///
+/// Libraries read no environment variables, so the application passes them:
 ///
 /// ```no_run
 /// # async fn start(is_alive: impl Fn() -> bool + Send + 'static) -> std::io::Result<()> {
@@ -27,21 +29,21 @@ use tokio::time::interval;
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "dropping it tells systemd that the worker stops"]
+#[must_use = "dropping it reports to systemd that the worker is stopping"]
 pub struct Systemd {
     socket: UnixDatagram,
     watchdog: Option<JoinHandle<()>>,
 }
 
 impl Systemd {
-    /// Says that the worker is ready.
+    /// Reports readiness (`READY=1`) and starts the watchdog task.
     ///
-    /// `is_alive` is asked before each sign of life, such as [`Health::is_alive`](crate::status::Health::is_alive):
-    /// while it says no, none is given, and systemd restarts the unit in the end.
+    /// `is_alive`, such as [`Health::is_alive`](crate::status::Health::is_alive), is called before each keep-alive message.
+    /// While it returns `false`, no message is sent, and systemd restarts the unit when `WatchdogSec` has passed.
     ///
     /// # Errors
     ///
-    /// If the socket, a path or an abstract name after `@`, cannot be connected to.
+    /// If connecting to the socket fails. The socket is a path, or an abstract name after `@`.
     ///
     /// # Panics
     ///
@@ -53,10 +55,12 @@ impl Systemd {
     ) -> io::Result<Self> {
         let socket = connect(socket)?;
         socket.send(b"READY=1")?;
-        let watchdog = match watchdog.filter(|period| !period.is_zero()) {
-            Some(period) => Some(tokio::spawn(watch(
+        let watchdog = match watchdog.filter(|timeout| !timeout.is_zero()) {
+            // Half the timeout, as sd_watchdog_enabled(3) recommends: a delayed or lost message is followed by another one in
+            // time.
+            Some(timeout) => Some(tokio::spawn(keep_alive(
                 socket.try_clone()?,
-                period / 2,
+                timeout / 2,
                 is_alive,
             ))),
             None => None,
@@ -64,20 +68,20 @@ impl Systemd {
         Ok(Self { socket, watchdog })
     }
 
-    /// Says in a line what the worker does, for `systemctl status`.
+    /// Sets the status line that `systemctl status` shows.
     pub fn status(&self, line: &str) {
+        // A line feed would start another variable of the message.
         let line = line.replace('\n', " ");
-        // Nobody waits for it, and nothing depends on it.
+        // Best effort: the status is informational.
         let _ = self.socket.send(format!("STATUS={line}").as_bytes());
     }
 }
 
-async fn watch(socket: UnixDatagram, period: Duration, is_alive: impl Fn() -> bool) {
+async fn keep_alive(socket: UnixDatagram, period: Duration, is_alive: impl Fn() -> bool) {
     let mut ticks = interval(period);
     loop {
         ticks.tick().await;
         if is_alive() {
-            // A sign that got lost is followed by another in time.
             let _ = socket.send(b"WATCHDOG=1");
         }
     }
@@ -85,7 +89,7 @@ async fn watch(socket: UnixDatagram, period: Duration, is_alive: impl Fn() -> bo
 
 fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
-    // A full buffer must not hold up the runtime.
+    // Messages are sent from async tasks: if the receive buffer of systemd is full, `send` must fail rather than block.
     socket.set_nonblocking(true)?;
     match abstract_name(name) {
         #[cfg(target_os = "linux")]

@@ -1,5 +1,4 @@
-//! What services of Taskcluster do for monitoring: the auth service has DSNs for Sentry, and worker-manager shows errors of
-//! workers to the people who run their pool.
+//! Error reports to worker-manager, and Sentry DSNs from the auth service.
 
 use std::time::Duration;
 
@@ -9,15 +8,15 @@ use runtime_core::error_chain;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::TARGET;
 use crate::incidents::{Delivery, Incident, IncidentQueue, IncidentTransport};
+use crate::logging_monitor::TARGET;
 
-/// How errors are reported to worker-manager.
+/// The configuration of error reports to worker-manager.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct WorkerManagerConfig {
-    /// How many errors wait at most; then they are dropped and counted.
+    /// The maximum number of waiting errors. Further ones are dropped and counted.
     pub queue: usize,
 }
 
@@ -27,33 +26,33 @@ impl Default for WorkerManagerConfig {
     }
 }
 
-/// Starts to report incidents to worker-manager, by `reportWorkerError`, as errors of `worker`.
+/// Starts reporting incidents to worker-manager as errors of `worker`, by `reportWorkerError`.
 ///
-/// Everybody can read what is reported so; an [`Incident`] holds no secrets that its redactor knew. At most `queue`
-/// incidents wait; then they are dropped and counted. A worker under worker-runner sends [`error_report`](crate::error_report)
+/// These reports are public. An [`Incident`] contains no secrets known to its redactor. At most `queue` incidents wait;
+/// further ones are dropped and counted. A worker started by worker-runner sends [`error_report`](crate::error_report)
 /// instead.
 ///
 /// # Panics
 ///
 /// Outside of a tokio runtime.
 pub fn report_to_worker_manager(client: Client, worker: WorkerName, queue: usize) -> IncidentQueue {
-    let service = WorkerManager {
+    let transport = WorkerManagerTransport {
         client,
         worker,
-        has_complained: false,
+        has_warned: false,
     };
-    IncidentQueue::start(queue, service)
+    IncidentQueue::start(queue, transport)
 }
 
-struct WorkerManager {
+struct WorkerManagerTransport {
     client: Client,
     worker: WorkerName,
-    /// Whether the log tells already that errors cannot be reported.
-    has_complained: bool,
+    /// Whether the current series of failures was logged. One line per attempt would flood the log.
+    has_warned: bool,
 }
 
 #[async_trait]
-impl IncidentTransport for WorkerManager {
+impl IncidentTransport for WorkerManagerTransport {
     async fn deliver(&mut self, incident: &Incident) -> Delivery {
         let error = WorkerError {
             kind: Incident::KIND.to_owned(),
@@ -62,30 +61,34 @@ impl IncidentTransport for WorkerManager {
             extra: incident.extra(),
         };
         let Err(error) = self.client.report_worker_error(&self.worker, &error).await else {
-            self.has_complained = false;
+            self.has_warned = false;
             return Delivery::Delivered;
         };
-        if !std::mem::replace(&mut self.has_complained, true) {
+        if !std::mem::replace(&mut self.has_warned, true) {
             warn!(target: TARGET, "cannot report errors to worker-manager: {}", error_chain(&error));
         }
-        match error.is_transient() {
-            true => Delivery::Later(Duration::ZERO),
-            false => Delivery::Refused,
+        if error.is_transient() {
+            Delivery::RetryAfter(Duration::ZERO)
+        } else {
+            Delivery::Refused
         }
     }
 }
 
-/// The DSNs of the auth service, which work for a day.
+/// Fetches DSNs from the auth service (`auth.sentryDSN`). They expire after a day.
 #[cfg(feature = "sentry")]
 #[async_trait]
-impl crate::DsnSource for Client {
-    async fn dsn(&self, project: Option<&str>) -> Result<crate::Dsn, runtime_core::BoxError> {
+impl crate::sentry::DsnSource for Client {
+    async fn dsn(
+        &self,
+        project: Option<&str>,
+    ) -> Result<crate::sentry::Dsn, runtime_core::BoxError> {
         let project =
-            project.ok_or("the auth service has DSNs by `project`, which is not configured")?;
-        let answer = self.sentry_dsn(project).await?;
-        Ok(crate::Dsn {
-            dsn: answer.dsn.into(),
-            expires: Some(answer.expires),
+            project.ok_or("the auth service needs the name of a project: configure `project`")?;
+        let response = self.sentry_dsn(project).await?;
+        Ok(crate::sentry::Dsn {
+            dsn: response.dsn.into(),
+            expires: Some(response.expires),
         })
     }
 }

@@ -1,21 +1,21 @@
-//! The port through which everything tells what it does.
+//! The port for metrics, log lines and incidents.
 //!
-//! A [`Monitor`] is a handle that is cheap to clone: it carries a [`MonitorTags`] (a prefix and tags) and
-//! hands every call to a [`MonitorSink`], which an adapter crate implements.
+//! A [`Monitor`] is a cheap handle that combines [`MonitorTags`] (a prefix and tags) with a [`MonitorSink`], which an
+//! adapter crate implements.
 //!
-//! Prefixes are constants and end up in metric names. Tags are values, such as a task's id, and do
-//! not multiply metrics.
+//! Prefixes are constants and become part of metric names. Tags are runtime values, such as a task id, and do not create
+//! additional metrics.
 
-mod counter;
+mod handles;
 mod panic;
 mod record;
 mod sink;
 mod tags;
 
-pub use counter::Counter;
+pub use handles::{Counter, Histogram, ValueRecorder};
 pub use panic::Panicked;
-pub use record::{Field, Record, Value};
-pub use sink::{IncidentId, MonitorSink, NullSink, Report, Severity};
+pub use record::{Field, FieldValue, LogRecord};
+pub use sink::{IncidentId, IncidentReport, MonitorSink, NullSink, Severity};
 pub use tags::MonitorTags;
 pub use tracing::{Level, Span};
 
@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 use tracing::level_filters::LevelFilter;
 
-/// A handle to tell what happens: counts, measures, log lines and incidents.
+/// A handle to record counters, distributions, gauges, log lines and incidents.
 ///
 /// ```
 /// # use runtime_core::Monitor;
@@ -41,40 +41,40 @@ use tracing::level_filters::LevelFilter;
 #[derive(Clone)]
 pub struct Monitor {
     sink: Arc<dyn MonitorSink>,
-    /// What the sink says, asked once so that a line that nobody hears costs no call.
+    /// Copied from the sink, so that a disabled log line costs no virtual call.
     logs_to_tracing: bool,
-    scope: MonitorTags,
+    tags: MonitorTags,
 }
 
 impl Monitor {
-    /// Makes a monitor without prefix and tags.
+    /// Creates a monitor without prefix and tags.
     pub fn new(sink: Arc<dyn MonitorSink>) -> Self {
         Self {
             logs_to_tracing: sink.logs_to_tracing(),
             sink,
-            scope: MonitorTags::root(),
+            tags: MonitorTags::root(),
         }
     }
 
-    /// A monitor that nobody listens to.
+    /// Creates a monitor that discards everything.
     #[must_use]
     pub fn null() -> Self {
         Self::new(Arc::new(NullSink))
     }
 
-    /// A child whose metric names start with one more word.
+    /// Returns a child with `prefix` appended to the prefix of metric names.
     #[must_use]
     pub fn with_prefix(&self, prefix: &'static str) -> Self {
-        self.with_scope(self.scope.with_prefix(prefix))
+        self.child(self.tags.with_prefix(prefix))
     }
 
-    /// A child with one more tag.
+    /// Returns a child with an additional tag.
     #[must_use]
     pub fn with_tag(&self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        self.with_scope(self.scope.with_tag(name, value.into()))
+        self.child(self.tags.with_tag(name, value.into()))
     }
 
-    /// A child with more tags.
+    /// Returns a child with additional tags.
     #[must_use]
     pub fn with_tags<V: Into<Cow<'static, str>>>(
         &self,
@@ -82,57 +82,66 @@ impl Monitor {
     ) -> Self {
         let mut child = self.clone();
         for (name, value) in tags {
-            child.scope = child.scope.with_tag(name, value.into());
+            child.tags = child.tags.with_tag(name, value.into());
         }
         child
     }
 
-    fn with_scope(&self, scope: MonitorTags) -> Self {
+    fn child(&self, tags: MonitorTags) -> Self {
         Self {
-            scope,
+            tags,
             sink: Arc::clone(&self.sink),
             logs_to_tracing: self.logs_to_tracing,
         }
     }
 
-    /// The prefix and the tags.
+    /// Returns the prefix and the tags.
     #[must_use]
-    pub fn scope(&self) -> &MonitorTags {
-        &self.scope
+    pub fn tags(&self) -> &MonitorTags {
+        &self.tags
     }
 
     /// Adds `n` to a counter.
     pub fn count(&self, name: &'static str, n: u64) {
-        match self.scope.counters().find(name) {
+        match self.tags.counters().get(name) {
             Some(counter) => counter.add(n),
-            None => self.count_first(name, n),
+            None => self.count_uncached(name, n),
         }
     }
 
     #[cold]
-    fn count_first(&self, name: &'static str, n: u64) {
-        let counter = self.sink.counter(&self.scope, name);
+    fn count_uncached(&self, name: &'static str, n: u64) {
+        let counter = self.sink.counter(&self.tags, name);
         counter.add(n);
-        self.scope.counters().keep(name, counter);
+        self.tags.counters().insert(name, counter);
     }
 
-    /// Sets a value that goes up and down, of which there is one for the whole worker: tags do not tell
-    /// several apart.
+    /// Sets a gauge. Gauges are per worker: tags do not create separate ones.
     pub fn set_gauge(&self, name: &'static str, value: f64) {
-        self.sink.set_gauge(&self.scope, name, value);
+        self.sink.set_gauge(&self.tags, name, value);
     }
 
     /// Records a value of a distribution.
     pub fn measure(&self, name: &'static str, value: f64) {
-        self.sink.measure(&self.scope, name, value);
+        match self.tags.histograms().get(name) {
+            Some(histogram) => histogram.record(value),
+            None => self.measure_uncached(name, value),
+        }
     }
 
-    /// Records a time in seconds.
+    #[cold]
+    fn measure_uncached(&self, name: &'static str, value: f64) {
+        let histogram = self.sink.histogram(&self.tags, name);
+        histogram.record(value);
+        self.tags.histograms().insert(name, histogram);
+    }
+
+    /// Records a duration in seconds.
     pub fn measure_duration(&self, name: &'static str, duration: Duration) {
         self.measure(name, duration.as_secs_f64());
     }
 
-    /// Runs `work` and records how long it took.
+    /// Runs `work` and records its duration.
     pub fn time<T>(&self, name: &'static str, work: impl FnOnce() -> T) -> T {
         let start = std::time::Instant::now();
         let result = work();
@@ -140,7 +149,7 @@ impl Monitor {
         result
     }
 
-    /// Awaits `work` and records how long it took.
+    /// Awaits `work` and records its duration.
     ///
     /// # Cancel safety
     ///
@@ -152,16 +161,16 @@ impl Monitor {
         result
     }
 
-    /// Awaits `work` in a `tracing` span that carries the prefix and the tags, as far as the sink makes spans.
+    /// Awaits `work` in a `tracing` span with the prefix and the tags, if the sink creates spans.
     ///
     /// # Cancel safety
     ///
     /// As safe as `work`.
     pub async fn in_span<T>(&self, name: &'static str, work: impl Future<Output = T>) -> T {
-        work.instrument(self.sink.span(&self.scope, name)).await
+        work.instrument(self.sink.span(&self.tags, name)).await
     }
 
-    /// Adds fields to one line of the log: `monitor.fields(&[("bytes", 5.into())]).info("done")`.
+    /// Adds fields to a single log line: `monitor.fields(&[("bytes", 5.into())]).info("done")`.
     pub fn fields<'a>(&'a self, fields: &'a [Field<'a>]) -> WithFields<'a> {
         WithFields {
             monitor: self,
@@ -169,27 +178,27 @@ impl Monitor {
         }
     }
 
-    /// Writes a line for developers.
+    /// Writes a debug line, intended for developers.
     pub fn debug(&self, message: impl fmt::Display) {
         self.fields(&[]).debug(message);
     }
 
-    /// Writes a line for operators.
+    /// Writes an info line, intended for operators.
     pub fn info(&self, message: impl fmt::Display) {
         self.fields(&[]).info(message);
     }
 
-    /// Writes a line about something that may need a look.
+    /// Writes a warning, which may need attention.
     pub fn warn(&self, message: impl fmt::Display) {
         self.fields(&[]).warn(message);
     }
 
-    /// Writes a line about something that needs a look; see also [`report_error`](Self::report_error).
+    /// Writes an error line, which needs attention. See also [`report_error`](Self::report_error).
     pub fn error(&self, message: impl fmt::Display) {
         self.fields(&[]).error(message);
     }
 
-    /// Reports an error that somebody must look into, and returns the id to tell others.
+    /// Reports an error that needs the attention of an operator. Returns the id to show to users.
     pub fn report_error(
         &self,
         error: &(dyn Error + 'static),
@@ -198,7 +207,7 @@ impl Monitor {
         self.report(Severity::Error, error, &context)
     }
 
-    /// Reports an error that is worth a look if it comes often, and returns the id to tell others.
+    /// Reports an error that needs attention only if it is frequent. Returns the id to show to users.
     pub fn report_warning(
         &self,
         error: &(dyn Error + 'static),
@@ -215,8 +224,8 @@ impl Monitor {
     ) -> IncidentId {
         let incident = IncidentId::new();
         self.sink.report(
-            &self.scope,
-            &Report {
+            &self.tags,
+            &IncidentReport {
                 severity,
                 incident,
                 error,
@@ -230,36 +239,36 @@ impl Monitor {
 impl fmt::Debug for Monitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Monitor")
-            .field("scope", &self.scope)
+            .field("tags", &self.tags)
             .finish_non_exhaustive()
     }
 }
 
-/// A monitor and the fields of one line. Made by [`Monitor::fields`].
+/// A monitor with the fields of a single log line. Returned by [`Monitor::fields`].
 #[derive(Clone, Copy, Debug)]
-#[must_use = "it says nothing until a level is chosen"]
+#[must_use = "no line is written until a level method is called"]
 pub struct WithFields<'a> {
     monitor: &'a Monitor,
     fields: &'a [Field<'a>],
 }
 
 impl WithFields<'_> {
-    /// Writes a line for developers.
+    /// Writes a debug line, intended for developers.
     pub fn debug(self, message: impl fmt::Display) {
         self.log(Level::DEBUG, &message);
     }
 
-    /// Writes a line for operators.
+    /// Writes an info line, intended for operators.
     pub fn info(self, message: impl fmt::Display) {
         self.log(Level::INFO, &message);
     }
 
-    /// Writes a line about something that may need a look.
+    /// Writes a warning, which may need attention.
     pub fn warn(self, message: impl fmt::Display) {
         self.log(Level::WARN, &message);
     }
 
-    /// Writes a line about something that needs a look.
+    /// Writes an error line, which needs attention.
     pub fn error(self, message: impl fmt::Display) {
         self.log(Level::ERROR, &message);
     }
@@ -273,11 +282,11 @@ impl WithFields<'_> {
     }
 
     fn write(self, level: Level, message: &dyn fmt::Display) {
-        let record = Record {
+        let record = LogRecord {
             level,
             message,
             fields: self.fields,
         };
-        self.monitor.sink.log(&self.monitor.scope, &record);
+        self.monitor.sink.log(&self.monitor.tags, &record);
     }
 }

@@ -1,4 +1,4 @@
-//! Panics become incidents.
+//! Reports panics as incidents.
 
 use std::any::Any;
 use std::fmt;
@@ -7,28 +7,29 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-use super::{IncidentId, Monitor};
+use super::Monitor;
+use super::sink::IncidentId;
 
-/// Some work panicked, and this was reported.
+/// A caught panic that was reported as an incident.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("panicked: {message} (incident {incident})")]
 #[non_exhaustive]
 pub struct Panicked {
-    /// The name of the incident.
+    /// The id of the reported incident.
     pub incident: IncidentId,
-    /// What the panic said.
+    /// The panic message.
     pub message: String,
 }
 
-/// What is reported: the incident's id is not part of its own error.
+/// The reported error. It has no incident id: the report carries that already.
 #[derive(Debug, thiserror::Error)]
 #[error("panicked: {0}")]
 struct Panic(String);
 
 impl Monitor {
-    /// Runs `work`; if it panics, the panic is reported as an error and returned.
+    /// Runs `work`. A panic is reported as an error and returned.
     ///
-    /// What `work` was changing when it panicked may be left half-changed.
+    /// Data that `work` was modifying when it panicked may be left in an inconsistent state.
     ///
     /// # Errors
     ///
@@ -41,7 +42,7 @@ impl Monitor {
         catch_unwind(AssertUnwindSafe(work)).map_err(|payload| self.panicked(&context, &*payload))
     }
 
-    /// Awaits `work`; if it panics, the panic is reported as an error and returned.
+    /// Awaits `work`. A panic is reported as an error and returned.
     ///
     /// # Errors
     ///
@@ -60,7 +61,7 @@ impl Monitor {
             match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
                 Ok(Poll::Pending) => Poll::Pending,
                 Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
-                // The future is not polled again.
+                // `Ready`, because polling a future after it panicked has no defined result.
                 Err(payload) => Poll::Ready(Err(payload)),
             }
         });
@@ -78,5 +79,5 @@ impl Monitor {
 fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("with a value that is no text").to_owned()
+    text.unwrap_or("non-string panic payload").to_owned()
 }

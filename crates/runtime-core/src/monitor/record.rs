@@ -1,21 +1,21 @@
-//! What a line of the log consists of.
+//! Log lines and their fields, before formatting.
 
 use std::fmt;
 
 use tracing::Level;
 
-/// A line of the log, before anybody formats it.
+/// A log line before formatting.
 #[derive(Clone, Copy)]
-pub struct Record<'a> {
-    /// How much it matters.
+pub struct LogRecord<'a> {
+    /// The level.
     pub level: Level,
-    /// What it says.
+    /// The message.
     pub message: &'a dyn fmt::Display,
-    /// What belongs to this line only.
+    /// The fields of this line, in addition to the tags of the monitor.
     pub fields: &'a [Field<'a>],
 }
 
-impl fmt::Debug for Record<'_> {
+impl fmt::Debug for LogRecord<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.level, self.message)?;
         self.fields
@@ -24,28 +24,28 @@ impl fmt::Debug for Record<'_> {
     }
 }
 
-/// A name and a value.
-pub type Field<'a> = (&'static str, Value<'a>);
+/// A field name and its value.
+pub type Field<'a> = (&'static str, FieldValue<'a>);
 
 /// The value of a field.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
-pub enum Value<'a> {
-    /// Yes or no.
+pub enum FieldValue<'a> {
+    /// `true` or `false`.
     Bool(bool),
-    /// A number that is not negative.
+    /// A non-negative integer.
     Unsigned(u64),
-    /// A number.
+    /// A signed integer.
     Signed(i64),
-    /// A number with a fraction.
+    /// A floating-point number.
     Float(f64),
-    /// A text.
+    /// A string.
     Text(&'a str),
-    /// A text that is only made if somebody wants it.
+    /// A value that is formatted only if the line is written.
     Display(&'a dyn fmt::Display),
 }
 
-impl fmt::Display for Value<'_> {
+impl fmt::Display for FieldValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bool(value) => value.fmt(f),
@@ -58,7 +58,7 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-impl fmt::Debug for Value<'_> {
+impl fmt::Debug for FieldValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -66,7 +66,7 @@ impl fmt::Debug for Value<'_> {
 
 macro_rules! value_from {
     ($($from:ty => $variant:ident),* $(,)?) => {
-        $(impl From<$from> for Value<'_> {
+        $(impl From<$from> for FieldValue<'_> {
             fn from(value: $from) -> Self {
                 Self::$variant(value.into())
             }
@@ -81,20 +81,20 @@ value_from! {
     f32 => Float, f64 => Float,
 }
 
-impl From<usize> for Value<'_> {
+impl From<usize> for FieldValue<'_> {
     fn from(value: usize) -> Self {
-        // No machine has more than 64 bits to count with.
+        // No supported platform has a `usize` wider than 64 bits.
         Self::Unsigned(value as u64)
     }
 }
 
-impl<'a> From<&'a str> for Value<'a> {
+impl<'a> From<&'a str> for FieldValue<'a> {
     fn from(value: &'a str) -> Self {
         Self::Text(value)
     }
 }
 
-impl<'a> From<&'a String> for Value<'a> {
+impl<'a> From<&'a String> for FieldValue<'a> {
     fn from(value: &'a String) -> Self {
         Self::Text(value)
     }

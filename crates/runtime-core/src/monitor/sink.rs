@@ -1,4 +1,4 @@
-//! What an adapter implements to hear of everything.
+//! The port that an adapter implements to receive metrics, log lines and incidents.
 
 use std::error::Error;
 use std::fmt;
@@ -7,57 +7,62 @@ use serde::Serialize;
 use tracing::Span;
 use uuid::Uuid;
 
-use super::{Counter, MonitorTags, Record};
+use super::handles::{Counter, Histogram};
+use super::record::LogRecord;
+use super::tags::MonitorTags;
+use crate::error::error_chain;
 
-/// Receives what monitors tell. Calls come from any thread and must not block.
+/// Receives everything that monitors record. Methods are called from any thread and must not block.
 pub trait MonitorSink: Send + Sync {
-    /// The counter `name` of a scope.
+    /// Returns the counter `name` of a set of tags.
     ///
-    /// A monitor asks at its first count and keeps the answer, so that whatever the sink looks at is looked at once:
-    /// the same name in the same scope must always be the same counter.
-    fn counter(&self, scope: &MonitorTags, name: &'static str) -> Counter;
+    /// A monitor calls this at its first count and caches the handle, so the lookup may be slow. The same name and tags
+    /// must always return the same counter.
+    fn counter(&self, tags: &MonitorTags, name: &'static str) -> Counter;
 
-    /// Records a value of the distribution `name`.
-    fn measure(&self, scope: &MonitorTags, name: &'static str, value: f64);
+    /// Returns the distribution `name` of a set of tags. The handle is cached like that of a [counter](Self::counter).
+    fn histogram(&self, tags: &MonitorTags, name: &'static str) -> Histogram;
 
-    /// Sets a value that goes up and down; by default nobody hears of it.
-    fn set_gauge(&self, scope: &MonitorTags, name: &'static str, value: f64) {
-        let _ = (scope, name, value);
+    /// Sets a gauge. The default implementation discards the value.
+    fn set_gauge(&self, tags: &MonitorTags, name: &'static str, value: f64) {
+        let _ = (tags, name, value);
     }
 
-    /// Writes a line. Message and fields are only formatted if somebody formats them.
-    fn log(&self, scope: &MonitorTags, record: &Record<'_>);
+    /// Writes a log line. Message and fields are formatted by the sink, so a line that it discards costs no formatting.
+    fn log(&self, tags: &MonitorTags, record: &LogRecord<'_>);
 
-    /// Whether lines become `tracing` events and nothing else, so that those above the level of all its subscribers need
-    /// not be made. By default, [`log`](Self::log) gets every line.
+    /// Returns whether [`log`](Self::log) does nothing except emit `tracing` events.
+    ///
+    /// A monitor then skips lines above the most verbose level that any subscriber has enabled. By default, `log`
+    /// receives every line.
     fn logs_to_tracing(&self) -> bool {
         false
     }
 
     /// Reports an incident.
-    fn report(&self, scope: &MonitorTags, report: &Report<'_>);
+    fn report(&self, tags: &MonitorTags, report: &IncidentReport<'_>);
 
-    /// Makes a `tracing` span for work in the scope; by default none.
-    fn span(&self, scope: &MonitorTags, name: &'static str) -> Span {
-        let _ = (scope, name);
+    /// Creates a `tracing` span for an operation. The default implementation returns a disabled span.
+    fn span(&self, tags: &MonitorTags, name: &'static str) -> Span {
+        let _ = (tags, name);
         Span::none()
     }
 }
 
-/// Something that went wrong and that somebody should look into.
+/// An error reported by a monitor, before a sink formats it.
 #[derive(Clone, Copy)]
-pub struct Report<'a> {
-    /// How bad it is.
+pub struct IncidentReport<'a> {
+    /// The severity.
     pub severity: Severity,
-    /// Its name in every log and report.
+    /// The id that identifies the incident in logs and reports.
     pub incident: IncidentId,
-    /// The error, with its causes.
+    /// The error, with its causes in `source`.
     pub error: &'a (dyn Error + 'static),
-    /// What was being done.
+    /// The operation that failed.
     pub context: &'a dyn fmt::Display,
 }
 
-impl fmt::Debug for Report<'_> {
+impl fmt::Debug for IncidentReport<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -65,22 +70,22 @@ impl fmt::Debug for Report<'_> {
             self.severity,
             self.incident,
             self.context,
-            crate::error::error_chain(self.error)
+            error_chain(self.error)
         )
     }
 }
 
-/// How bad an incident is.
+/// The severity of an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth a look if it comes often.
+    /// Needs attention only if it is frequent.
     Warning,
-    /// Somebody must look.
+    /// Needs the attention of an operator.
     Error,
 }
 
-/// The name of an incident, the same in task log, worker log and error reports.
+/// The unique id of an incident, the same in the task log, the worker log and error reports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IncidentId(Uuid);
 
@@ -89,7 +94,7 @@ impl IncidentId {
         Self(Uuid::new_v4())
     }
 
-    /// The id as its 16 bytes, for systems that take a UUID in another form.
+    /// Returns the 16 bytes of the UUID.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
@@ -114,7 +119,7 @@ impl fmt::Debug for IncidentId {
     }
 }
 
-/// Hears everything and tells nobody.
+/// A sink that discards everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NullSink;
 
@@ -123,9 +128,11 @@ impl MonitorSink for NullSink {
         Counter::new()
     }
 
-    fn measure(&self, _: &MonitorTags, _: &'static str, _: f64) {}
+    fn histogram(&self, _: &MonitorTags, _: &'static str) -> Histogram {
+        Histogram::null()
+    }
 
-    fn log(&self, _: &MonitorTags, _: &Record<'_>) {}
+    fn log(&self, _: &MonitorTags, _: &LogRecord<'_>) {}
 
-    fn report(&self, _: &MonitorTags, _: &Report<'_>) {}
+    fn report(&self, _: &MonitorTags, _: &IncidentReport<'_>) {}
 }

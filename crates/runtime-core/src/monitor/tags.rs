@@ -1,32 +1,30 @@
-//! Prefix and tags of a monitor.
+//! The prefix and the tags of a monitor.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::counter::Counters;
+use super::handles::{Counter, HandleCache, Histogram};
 
-/// The prefix and the tags that a monitor adds to everything. A clone is a reference count.
+/// The prefix and the tags that a monitor adds to metrics, log lines and incidents. Cheap to clone.
 #[derive(Clone)]
-pub struct MonitorTags(Arc<Node>);
+pub struct MonitorTags(Arc<TagNode>);
 
-/// Scopes are chains: a child costs one small node, however many tags stand above it.
-struct Node {
+/// A link of the chain from a monitor to its root. A child allocates one small node, independent of the number of tags
+/// above it.
+#[derive(Default)]
+struct TagNode {
     parent: Option<MonitorTags>,
-    /// The whole prefix, words joined by `.`.
+    /// The complete prefix, words joined by `.`.
     prefix: Arc<str>,
     tag: Option<(&'static str, Cow<'static, str>)>,
-    counters: Counters,
+    counters: HandleCache<Counter>,
+    histograms: HandleCache<Histogram>,
 }
 
 impl MonitorTags {
     pub(super) fn root() -> Self {
-        Self(Arc::new(Node {
-            parent: None,
-            prefix: Arc::from(""),
-            tag: None,
-            counters: Counters::default(),
-        }))
+        Self(Arc::default())
     }
 
     pub(super) fn with_prefix(&self, word: &'static str) -> Self {
@@ -34,46 +32,49 @@ impl MonitorTags {
             "" => Arc::from(word),
             prefix => Arc::from(format!("{prefix}.{word}")),
         };
-        Self(Arc::new(Node {
-            parent: Some(self.clone()),
-            prefix,
-            tag: None,
-            counters: Counters::default(),
-        }))
+        self.child(prefix, None)
     }
 
     pub(super) fn with_tag(&self, name: &'static str, value: Cow<'static, str>) -> Self {
-        let prefix = Arc::clone(&self.0.prefix);
-        Self(Arc::new(Node {
+        self.child(Arc::clone(&self.0.prefix), Some((name, value)))
+    }
+
+    fn child(&self, prefix: Arc<str>, tag: Option<(&'static str, Cow<'static, str>)>) -> Self {
+        Self(Arc::new(TagNode {
             parent: Some(self.clone()),
             prefix,
-            tag: Some((name, value)),
-            counters: Counters::default(),
+            tag,
+            ..TagNode::default()
         }))
     }
 
-    pub(super) fn counters(&self) -> &Counters {
+    pub(super) fn counters(&self) -> &HandleCache<Counter> {
         &self.0.counters
     }
 
-    /// The words of all prefixes, joined by `.`; empty at the root.
+    pub(super) fn histograms(&self) -> &HandleCache<Histogram> {
+        &self.0.histograms
+    }
+
+    /// Returns the words of all prefixes, joined by `.`; empty at the root.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.0.prefix
     }
 
-    /// The tags, the innermost first. A name that was given again comes again, so the first wins.
-    pub fn tags(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let chain = std::iter::successors(Some(self), |scope| scope.0.parent.as_ref());
-        chain
-            .filter_map(|scope| scope.0.tag.as_ref())
+    /// Returns the tags, innermost first. A name that was set again appears more than once: the first value is the valid
+    /// one.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let nodes = std::iter::successors(Some(self), |tags| tags.0.parent.as_ref());
+        nodes
+            .filter_map(|tags| tags.0.tag.as_ref())
             .map(|(name, value)| (*name, &**value))
     }
 
-    /// The value of a tag.
+    /// Returns the value of a tag.
     #[must_use]
-    pub fn tag(&self, name: &str) -> Option<&str> {
-        self.tags()
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter()
             .find(|(key, _)| *key == name)
             .map(|(_, value)| value)
     }
@@ -81,9 +82,9 @@ impl MonitorTags {
 
 impl fmt::Debug for MonitorTags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope")
+        f.debug_struct("MonitorTags")
             .field("prefix", &self.prefix())
-            .field("tags", &self.tags().collect::<Vec<_>>())
+            .field("tags", &self.iter().collect::<Vec<_>>())
             .finish()
     }
 }

@@ -1,27 +1,27 @@
-//! The last incidents, to look at.
+//! The most recent incidents, for the status page.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Incident, Reporter};
+use super::incident::Incident;
+use super::reporters::Reporter;
 
-/// How many are kept.
 const CAPACITY: usize = 50;
 
-/// Keeps the last 50 incidents. Clones are the same.
+/// A reporter that keeps the 50 most recent incidents. Clones share the list.
 #[derive(Clone, Debug, Default)]
 pub struct RecentIncidents(Arc<Mutex<VecDeque<Arc<Incident>>>>);
 
 impl RecentIncidents {
-    /// Makes an empty list.
+    /// Creates an empty list.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The last incidents, the newest first.
+    /// Returns the incidents, newest first.
     #[must_use]
     pub fn list(&self) -> Vec<Arc<Incident>> {
         self.0.lock().iter().rev().cloned().collect()

@@ -1,31 +1,31 @@
-//! An incident in the words of `reportWorkerError`, which worker-manager and worker-runner share.
+//! The fields of `workerManager.reportWorkerError`, which worker-runner's `error-report` message shares.
 
 use serde_json::{Value, json};
 
-use super::Incident;
+use super::incident::Incident;
 
-/// The longest title that worker-manager takes, in bytes.
-const MAX_TITLE: usize = 128;
+/// The limit of worker-manager's schema on a title, in characters. Bytes are counted here, which is stricter.
+const MAX_TITLE_BYTES: usize = 128;
 
-/// The longest description that worker-manager takes, in bytes.
-const MAX_DESCRIPTION: usize = 10_240;
+/// The limit of worker-manager's schema on a description.
+const MAX_DESCRIPTION_BYTES: usize = 10_240;
 
 impl Incident {
     pub(crate) const KIND: &str = "worker-error";
 
-    /// What was being done, as far as it fits.
+    /// Returns the context, truncated to the limit.
     pub(crate) fn title(&self) -> &str {
-        &self.context[..self.context.floor_char_boundary(MAX_TITLE)]
+        &self.context[..self.context.floor_char_boundary(MAX_TITLE_BYTES)]
     }
 
-    /// What was being done and what went wrong, as far as it fits.
+    /// Returns the context, the error and its causes, truncated to the limit.
     pub(crate) fn description(&self) -> String {
         let mut text = self.to_string();
-        text.truncate(text.floor_char_boundary(MAX_DESCRIPTION));
+        text.truncate(text.floor_char_boundary(MAX_DESCRIPTION_BYTES));
         text
     }
 
-    /// What a program may look for.
+    /// Returns the machine-readable details.
     pub(crate) fn extra(&self) -> Value {
         json!({"incident": self.id, "prefix": self.prefix, "tags": self.tags})
     }

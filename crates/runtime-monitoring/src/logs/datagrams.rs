@@ -1,20 +1,22 @@
-//! Lines that go to a local socket, each as a datagram of its own.
+//! Sends each line as a datagram to a local socket.
 
+use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
-use super::out::Out;
+use super::output::LogOutput;
 
-/// A longer datagram than this is cut: sockets refuse what does not fit their buffer.
-const MAX: usize = 128 * 1024;
+/// The maximum bytes per datagram. A socket rejects a datagram larger than its send buffer, about 200 KiB on Linux; longer
+/// lines are truncated.
+const MAX_DATAGRAM: usize = 128 * 1024;
 
-/// A socket that is opened again when its other end was restarted.
-pub(super) struct Datagrams {
+/// A datagram socket that reconnects after a failure.
+pub(super) struct DatagramOutput {
     path: PathBuf,
     socket: Option<UnixDatagram>,
 }
 
-impl Datagrams {
+impl DatagramOutput {
     pub(super) fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
@@ -22,7 +24,7 @@ impl Datagrams {
         }
     }
 
-    fn send(&mut self, line: &[u8]) -> std::io::Result<()> {
+    fn send(&mut self, line: &[u8]) -> io::Result<()> {
         let socket = match self.socket.take() {
             Some(socket) => socket,
             None => {
@@ -31,19 +33,20 @@ impl Datagrams {
                 socket
             }
         };
-        socket.send(&line[..line.len().min(MAX)])?;
+        socket.send(&line[..line.len().min(MAX_DATAGRAM)])?;
         self.socket = Some(socket);
         Ok(())
     }
 }
 
-impl Out for Datagrams {
+impl LogOutput for DatagramOutput {
     fn write(&mut self, lines: &[u8], ends: &[usize]) {
         let mut start = 0;
         for end in ends {
             let line = &lines[start..*end];
             start = *end;
-            // The second try opens the socket anew.
+            // After a restart of the daemon, the old socket refers to a deleted file: the first attempt fails and drops it,
+            // the second one reconnects. If that fails too, the line is lost.
             if self.send(line).is_err() {
                 let _ = self.send(line);
             }

@@ -1,84 +1,76 @@
-//! A line of JSON an event, with the names that Taskcluster's services use.
+//! The JSON format: one object per line, with the field names of Taskcluster's services (`lib-monitor`).
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::lines::Head;
-use super::severity;
-use super::visit::{Parts, Style};
+use super::event::{EventMeta, FieldStyle, RenderedEvent};
 
-pub(super) const STYLE: Style = Style {
+pub(super) const STYLE: FieldStyle = FieldStyle {
     text: |fields, name, value| {
-        key(fields, name);
-        string(fields, value);
+        push_key(fields, name);
+        push_string(fields, value);
     },
     number: |fields, name, value| {
-        key(fields, name);
+        push_key(fields, name);
         let _ = fields.write_fmt(value);
     },
-    group: |fields, group: &dyn fmt::Debug| {
-        separate(fields);
+    group: |fields, group| {
+        push_comma(fields);
         let _ = write!(fields, "{group:#?}");
     },
 };
 
-/// Writes a line.
-pub(super) fn line(out: &mut Vec<u8>, now: Timestamp, head: Head<'_>, parts: &Parts) {
-    let kind = match &*parts.prefix {
-        "" => head.target,
+/// Writes an object in the format `mozlog 2.0`: `Timestamp` in nanoseconds, `Severity` as in syslog. The lower-case
+/// `message` and `severity` are for log services such as Google Cloud Logging.
+pub(super) fn write_line(
+    out: &mut Vec<u8>,
+    now: Timestamp,
+    meta: EventMeta<'_>,
+    event: &RenderedEvent,
+) {
+    let kind = match &*event.prefix {
+        "" => meta.target,
         prefix => prefix,
     };
-    let (number, name) = severity(head.level);
+    let (number, name) = meta.severity();
     let nanoseconds = now.as_nanosecond();
-    // Writing to memory does not fail.
+    // Writing to a `Vec` cannot fail.
     let _ = write!(out, r#"{{"Timestamp":{nanoseconds},"Type":"#);
-    value(out, kind);
+    write_string(out, kind);
     let pid = std::process::id();
-    let fields = &parts.fields;
+    let fields = &event.fields;
     let _ = write!(
         out,
         r#","Logger":"worker","EnvVersion":"2.0","Severity":{number},"Pid":{pid},"Fields":{{{fields}}},"message":"#
     );
-    value(out, &parts.message);
+    write_string(out, &event.message);
     let _ = writeln!(out, r#","severity":"{name}"}}"#);
 }
 
-/// Fields as one more member of an object that has some already; nothing if there are none.
-pub(super) struct FieldsOnly<'a>(pub(super) &'a str);
-
-impl fmt::Display for FieldsOnly<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            "" => Ok(()),
-            fields => write!(f, r#","fields":{{{fields}}}"#),
-        }
-    }
-}
-
-fn key(fields: &mut String, name: &str) {
-    separate(fields);
-    string(fields, name);
+fn push_key(fields: &mut String, name: &str) {
+    push_comma(fields);
+    push_string(fields, name);
     fields.push(':');
 }
 
-fn separate(fields: &mut String) {
+fn push_comma(fields: &mut String) {
     if !fields.is_empty() {
         fields.push(',');
     }
 }
 
-fn string(out: &mut String, text: &str) {
+fn push_string(out: &mut String, text: &str) {
     let mut bytes = std::mem::take(out).into_bytes();
-    value(&mut bytes, text);
-    // JSON in UTF-8 was added to a string in UTF-8.
+    write_string(&mut bytes, text);
+    // Always valid: serde_json writes UTF-8.
     *out = String::from_utf8(bytes).unwrap_or_default();
 }
 
-/// A text as a JSON string.
-pub(super) fn value(out: &mut Vec<u8>, text: &str) {
+/// Writes a JSON string.
+pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
     let mut serializer = serde_json::Serializer::new(out);
     let _ = text.serialize(&mut serializer);
 }

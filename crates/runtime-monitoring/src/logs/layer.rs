@@ -1,4 +1,4 @@
-//! Turns events into lines.
+//! The `tracing` layer that writes events as lines.
 
 use std::fmt;
 use std::io;
@@ -10,72 +10,77 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::lines::{Head, LineFormat, Lines};
-use super::out::{Out, Stream};
-use super::queue::Queue;
-use super::visit::{Parts, Visitor};
-use crate::{Metrics, logging};
+use super::event::{EventMeta, FieldRenderer, RenderedEvent};
+use super::event_writer::EventWriter;
+use super::format::LineFormat;
+use super::output::{LogOutput, StreamOutput};
+use super::queue::LogQueue;
+use crate::logging_monitor::is_own;
+use crate::metrics::Metrics;
 
-/// A layer that writes a line an event, of monitors and of everything else that uses `tracing`.
+/// A layer that writes a line per event, of monitors and of all other code that uses `tracing`.
 ///
-/// Lines are written by a thread of its own. If that cannot keep up, lines are dropped and counted,
-/// and a line of the log tells how many. [`LogGuard`] flushes it, and the thread ends with the layer.
+/// A dedicated thread writes the lines. If the output is too slow, lines are dropped and counted, and a line in the log
+/// states their number. [`LogGuard`] flushes the log. The thread exits when the layer is dropped.
 pub struct LogLayer {
-    lines: Lines,
+    writer: EventWriter,
     redactor: Option<Redactor>,
 }
 
 impl LogLayer {
-    /// Makes a layer that writes to `out`.
+    /// Creates a layer that writes to `out`.
     ///
     /// # Errors
     ///
-    /// If the operating system gives no thread.
+    /// If the operating system cannot create a thread.
     pub fn new(
         format: LineFormat,
         out: impl io::Write + Send + 'static,
     ) -> io::Result<(Self, LogGuard)> {
-        Self::with_out(format, Box::new(Stream(out)))
+        Self::with_output(format, Box::new(StreamOutput(out)))
     }
 
-    pub(super) fn with_out(format: LineFormat, out: Box<dyn Out>) -> io::Result<(Self, LogGuard)> {
-        let lines = Lines::start(format, out)?;
-        let guard = LogGuard(lines.queue.clone());
+    pub(super) fn with_output(
+        format: LineFormat,
+        output: Box<dyn LogOutput>,
+    ) -> io::Result<(Self, LogGuard)> {
+        let writer = EventWriter::start(format, output)?;
+        let guard = LogGuard(writer.queue.clone());
         let layer = Self {
-            lines,
+            writer,
             redactor: None,
         };
         Ok((layer, guard))
     }
 
-    /// Takes the secrets out of every text of other events.
+    /// Redacts secrets in the events of other libraries.
     ///
-    /// Events of monitors have a [redactor of their own](crate::LoggingMonitor::with_redactor).
+    /// Events of monitors are redacted by [their own redactor](crate::LoggingMonitor::with_redactor).
     #[must_use]
     pub fn with_redactor(mut self, redactor: Redactor) -> Self {
         self.redactor = Some(redactor);
         self
     }
 
-    /// Counts dropped lines as `monitoring.log-lines-dropped`.
+    /// Counts dropped lines in the metric `monitoring.log-lines-dropped`.
     #[must_use]
     pub fn with_metrics(self, metrics: &Metrics) -> Self {
         let counter = metrics.counter("monitoring.log-lines-dropped");
-        self.lines.queue.count_dropped(counter);
+        self.writer.queue.count_dropped(counter);
         self
     }
 
-    fn visitor<'a>(&'a self, parts: &'a mut Parts, is_own: bool) -> Visitor<'a> {
-        Visitor {
-            parts,
-            style: self.lines.format.style(),
+    fn renderer<'a>(&'a self, event: &'a mut RenderedEvent, is_own: bool) -> FieldRenderer<'a> {
+        FieldRenderer {
+            event,
+            style: self.writer.format.field_style(),
             is_own,
             redactor: self.redactor.as_ref(),
         }
     }
 }
 
-/// The fields of a span, rendered for the events in it.
+/// The rendered fields of a span, shared by all events in it.
 struct SpanFields(String);
 
 impl<S> Layer<S> for LogLayer
@@ -86,35 +91,35 @@ where
         let Some(span) = context.span(id) else {
             return;
         };
-        let mut parts = Parts::default();
-        let is_own = logging::is_own(attributes.metadata());
-        attributes.record(&mut self.visitor(&mut parts, is_own));
-        span.extensions_mut().insert(SpanFields(parts.fields));
+        let mut fields = RenderedEvent::default();
+        let is_own = is_own(attributes.metadata());
+        attributes.record(&mut self.renderer(&mut fields, is_own));
+        span.extensions_mut().insert(SpanFields(fields.fields));
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
-        let head = Head {
+        let meta = EventMeta {
             level: *metadata.level(),
             target: metadata.target(),
         };
-        let is_own = logging::is_own(metadata);
-        self.lines.push(head, |parts| {
+        let is_own_event = is_own(metadata);
+        self.writer.write(meta, |line| {
             for span in context.event_scope(event).into_iter().flatten() {
-                // A monitor's event has the tags of its monitor itself, which the span would repeat.
-                if is_own && logging::is_own(span.metadata()) {
+                // An event of a monitor contains the tags of its monitor, which the span of that monitor would repeat.
+                if is_own_event && is_own(span.metadata()) {
                     continue;
                 }
                 if let Some(SpanFields(fields)) = span.extensions().get() {
-                    (self.lines.format.style().group)(&mut parts.fields, &Rendered(fields));
+                    (self.writer.format.field_style().group)(&mut line.fields, &Rendered(fields));
                 }
             }
-            event.record(&mut self.visitor(parts, is_own));
+            event.record(&mut self.renderer(line, is_own_event));
         });
     }
 }
 
-/// Fields that are rendered already.
+/// Fields rendered earlier. Ignores the formatter flags.
 struct Rendered<'a>(&'a str);
 
 impl fmt::Debug for Rendered<'_> {
@@ -126,26 +131,26 @@ impl fmt::Debug for Rendered<'_> {
 impl fmt::Debug for LogLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogLayer")
-            .field("format", &self.lines.format)
+            .field("format", &self.writer.format)
             .finish_non_exhaustive()
     }
 }
 
-/// Flushes a log: when it is dropped, what waits is written, as far as that takes at most two seconds.
+/// Flushes a log when dropped, for at most two seconds.
 ///
-/// Lines that come later are written as well if the process lives long enough; nobody waits for them. The thread that
-/// writes ends with the layer.
+/// Later lines are still written while the process runs, but are not waited for. The writer thread exits when the layer is
+/// dropped.
 #[must_use = "dropping the guard flushes the log: keep it until the end of `main`"]
-pub struct LogGuard(Queue);
+pub struct LogGuard(LogQueue);
 
 impl LogGuard {
-    /// How many lines were dropped, since they came faster than they could be written.
+    /// Returns the number of lines dropped because the output was too slow.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.0.dropped()
     }
 
-    /// Waits until all lines so far are written, at most two seconds; reports whether they are.
+    /// Waits at most two seconds until all earlier lines are written. Returns whether they are.
     pub fn flush(&self) -> bool {
         self.0.flush()
     }

@@ -1,4 +1,4 @@
-//! Writes lines on a thread of its own, so that nobody waits for a terminal or a disk.
+//! The queue between the threads that log and the thread that writes.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -6,201 +6,215 @@ use std::time::Duration;
 
 use runtime_core::monitor::Counter;
 
-use super::out::Out;
+use super::output::LogOutput;
 use crate::sys::{Condvar, Mutex};
 
-/// How many bytes wait at most; then lines are dropped.
-const CAPACITY: usize = 4 * 1024 * 1024;
+/// The maximum bytes of waiting lines. Further lines are dropped.
+const MAX_PENDING: usize = 4 * 1024 * 1024;
 
-/// So many bytes are written at once, without waiting for more.
-const BATCH: usize = 64 * 1024;
+/// The writer thread stops gathering and writes at this many bytes.
+const BATCH_SIZE: usize = 64 * 1024;
 
-/// How long a line waits for others: to wake a thread for each costs more than to make it.
-const GATHERING: Duration = Duration::from_millis(1);
+/// The time for which the writer thread gathers lines after the first one. Waking a thread costs more than rendering a
+/// line, so waking it for each line would dominate the cost of logging.
+const GATHER_TIME: Duration = Duration::from_millis(1);
 
-/// How long [`Queue::flush`] and dropping the last clone wait for whoever takes the lines.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The time limit of [`LogQueue::flush`] and of dropping the last clone. An output that is blocked, such as a pipe that
+/// is not read, must not keep the process from exiting.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where lines go. A clone goes to the same place; with the last one, the thread ends after it has written what waits.
+/// A handle to the queue. When the last clone is dropped, the writer thread writes the waiting lines and exits.
 #[derive(Clone)]
-pub(crate) struct Queue(Arc<Owner>);
+pub(crate) struct LogQueue(Arc<CloseOnDrop>);
 
-struct Owner(Arc<Shared>);
+struct CloseOnDrop(Arc<LineChannel>);
 
-pub(crate) struct Shared {
-    capacity: usize,
-    state: Mutex<State>,
-    /// There is something to write, or nothing ever will be.
+/// The waiting lines and the state of the writer thread.
+pub(crate) struct LineChannel {
+    max_pending: usize,
+    state: Mutex<ChannelState>,
+    /// Wakes the writer thread: there is work, or the channel was closed.
     work: Condvar,
-    /// Everything is written.
+    /// Wakes `flush`: the writer thread is idle and nothing is pending.
     idle: Condvar,
-    /// Counts what is dropped, if somebody wants to know.
-    counter: OnceLock<Counter>,
+    dropped_counter: OnceLock<Counter>,
 }
 
-/// Lines, one after the other.
+/// Consecutive lines.
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
-    /// Where each line ends.
+    /// The end offset of each line.
     pub(crate) ends: Vec<usize>,
 }
 
 #[derive(Default)]
-struct State {
+struct ChannelState {
     pending: Batch,
-    thread: Thread,
-    /// Somebody waits until everything is written.
-    is_urgent: bool,
-    has_ended: bool,
+    writer: WriterState,
+    /// `flush` is waiting, so the writer thread does not gather.
+    is_flushing: bool,
+    is_closed: bool,
     dropped: u64,
-    /// How many of the dropped lines the log itself tells of.
-    told: u64,
+    /// The dropped lines already reported in the log.
+    reported_dropped: u64,
 }
 
-/// What the thread does.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Thread {
-    /// It waits for the first line.
+enum WriterState {
+    /// Waits for the first line.
     #[default]
-    Sleeps,
-    /// It lets lines come together.
-    Gathers,
-    Writes,
+    Idle,
+    /// Has a line and waits for more.
+    Gathering,
+    Writing,
 }
 
-impl Queue {
-    /// Starts the thread; `gap` renders the line that tells how many are missing.
+impl LogQueue {
+    /// Starts the writer thread. `render_dropped` renders the line that reports a number of dropped lines.
     pub(super) fn start(
-        mut out: Box<dyn Out>,
-        gap: impl Fn(&mut Vec<u8>, u64) + Send + 'static,
+        mut output: Box<dyn LogOutput>,
+        render_dropped: impl Fn(&mut Vec<u8>, u64) + Send + 'static,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(CAPACITY));
-        let writer = Arc::clone(&shared);
+        let channel = Arc::new(LineChannel::new(MAX_PENDING));
+        let writer = Arc::clone(&channel);
         std::thread::Builder::new()
             .name("worker-log".to_owned())
             .spawn(move || {
                 let mut batch = Batch::default();
-                while writer.next(&mut batch, &gap) {
-                    out.write(&batch.bytes, &batch.ends);
+                while writer.next_batch(&mut batch, &render_dropped) {
+                    output.write(&batch.bytes, &batch.ends);
                 }
             })?;
-        Ok(Self(Arc::new(Owner(shared))))
+        Ok(Self(Arc::new(CloseOnDrop(channel))))
     }
 
-    /// Hands a line over, or drops and counts it if too much waits already.
+    /// Appends a line. If too many bytes are waiting, the line is dropped and counted.
     pub(crate) fn push(&self, line: &[u8]) {
         self.0.0.push(line);
     }
 
-    /// How many lines were dropped so far.
+    /// Returns the number of lines dropped so far.
     pub(crate) fn dropped(&self) -> u64 {
         self.0.0.state.lock().dropped
     }
 
-    /// Counts there what is dropped from now on; the first counter stays.
+    /// Sets the counter of lines dropped later. Only the first call has an effect.
     pub(crate) fn count_dropped(&self, counter: Counter) {
-        let _ = self.0.0.counter.set(counter);
+        let _ = self.0.0.dropped_counter.set(counter);
     }
 
-    /// Waits a while until all lines so far are written; reports whether they are.
+    /// Waits at most two seconds until all earlier lines are written. Returns whether they are.
     pub(crate) fn flush(&self) -> bool {
         self.0.0.flush()
     }
 }
 
-impl Drop for Owner {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.close();
     }
 }
 
-impl Shared {
-    pub(crate) fn new(capacity: usize) -> Self {
+impl LineChannel {
+    pub(crate) fn new(max_pending: usize) -> Self {
         Self {
-            capacity,
+            max_pending,
             state: Mutex::default(),
             work: Condvar::new(),
             idle: Condvar::new(),
-            counter: OnceLock::new(),
+            dropped_counter: OnceLock::new(),
         }
     }
 
     pub(crate) fn push(&self, line: &[u8]) {
         let mut state = self.state.lock();
-        if state.pending.bytes.len() + line.len() > self.capacity {
+        // The new line is dropped, not an old one: the lines that led to the overload explain it, and the caller never waits.
+        if state.pending.bytes.len() + line.len() > self.max_pending {
             state.dropped += 1;
             drop(state);
-            if let Some(counter) = self.counter.get() {
+            if let Some(counter) = self.dropped_counter.get() {
                 counter.add(1);
             }
             return;
         }
         state.pending.push(line);
-        let wakes = match state.thread {
-            Thread::Sleeps => true,
-            Thread::Gathers => state.pending.bytes.len() >= BATCH,
-            Thread::Writes => false,
+        // A writing thread checks for pending lines before it waits again, so it needs no notification. A gathering one is
+        // woken early only for a full batch.
+        let must_notify = match state.writer {
+            WriterState::Idle => true,
+            WriterState::Gathering => state.pending.bytes.len() >= BATCH_SIZE,
+            WriterState::Writing => false,
         };
         drop(state);
-        if wakes {
+        if must_notify {
             self.work.notify_one();
         }
     }
 
     pub(crate) fn flush(&self) -> bool {
         let mut state = self.state.lock();
-        state.is_urgent = true;
+        state.is_flushing = true;
         self.work.notify_one();
-        let waits = |state: &mut State| state.thread != Thread::Sleeps || state.has_work();
-        let waited = self.idle.wait_while_for(&mut state, waits, PATIENCE);
+        // Pending lines alone do not decide it: the writer may have taken the last batch and still be writing it.
+        let is_busy =
+            |state: &mut ChannelState| state.writer != WriterState::Idle || state.has_work();
+        let waited = self.idle.wait_while_for(&mut state, is_busy, FLUSH_TIMEOUT);
         !waited.timed_out()
     }
 
-    /// Lets the thread end after what waits.
-    pub(crate) fn end(&self) {
-        self.state.lock().has_ended = true;
+    /// Lets the writer thread exit after the waiting lines, and waits for these.
+    pub(crate) fn close(&self) {
+        self.state.lock().is_closed = true;
         self.flush();
     }
 
-    /// Swaps what is pending for the last batch, and adds what is to tell of lines that are missing after it; `false`
-    /// if nothing will come.
-    pub(crate) fn next(&self, batch: &mut Batch, gap: impl Fn(&mut Vec<u8>, u64)) -> bool {
+    /// Waits for lines and swaps them into `batch`, followed by a report of lines dropped since the last batch. Returns
+    /// `false` once the channel is closed and everything is written.
+    pub(crate) fn next_batch(
+        &self,
+        batch: &mut Batch,
+        render_dropped: impl Fn(&mut Vec<u8>, u64),
+    ) -> bool {
         batch.clear();
         let mut state = self.state.lock();
-        state.thread = Thread::Sleeps;
+        state.writer = WriterState::Idle;
         if !state.has_work() {
             self.idle.notify_all();
         }
-        let waits = |state: &mut State| !state.has_work() && !state.has_ended;
-        self.work.wait_while(&mut state, waits);
+        let must_wait = |state: &mut ChannelState| !state.has_work() && !state.is_closed;
+        self.work.wait_while(&mut state, must_wait);
+        // Closed, but lines pushed or dropped before that are still handled.
         if !state.has_work() {
             return false;
         }
-        state.thread = Thread::Gathers;
+        state.writer = WriterState::Gathering;
         self.work
-            .wait_while_for(&mut state, |state| state.may_gather(), GATHERING);
-        state.thread = Thread::Writes;
-        state.is_urgent = false;
+            .wait_while_for(&mut state, |state| state.may_gather(), GATHER_TIME);
+        // Set before the lock is released: otherwise a concurrent flush would find the writer idle and nothing pending.
+        state.writer = WriterState::Writing;
+        state.is_flushing = false;
+        // The two buffers alternate, so that neither is allocated again.
         std::mem::swap(&mut state.pending, batch);
-        let missing = state.dropped - state.told;
-        state.told = state.dropped;
+        let dropped = state.dropped - state.reported_dropped;
+        state.reported_dropped = state.dropped;
         drop(state);
-        if missing > 0 {
-            gap(&mut batch.bytes, missing);
+        if dropped > 0 {
+            render_dropped(&mut batch.bytes, dropped);
             batch.ends.push(batch.bytes.len());
         }
         true
     }
 }
 
-impl State {
+impl ChannelState {
+    /// Dropped lines are work even without a pending line: the log must report them.
     fn has_work(&self) -> bool {
-        !self.pending.bytes.is_empty() || self.dropped > self.told
+        !self.pending.bytes.is_empty() || self.dropped > self.reported_dropped
     }
 
     fn may_gather(&self) -> bool {
-        !self.is_urgent && !self.has_ended && self.pending.bytes.len() < BATCH
+        !self.is_flushing && !self.is_closed && self.pending.bytes.len() < BATCH_SIZE
     }
 }
 

@@ -1,22 +1,21 @@
-//! Lines for the syslog daemon of the machine.
+//! Lines for the local syslog daemon (RFC 3164).
 
 use std::io::Write as _;
 
-use super::lines::Head;
-use super::visit::Parts;
-use super::{severity, text};
+use super::event::{EventMeta, RenderedEvent};
+use super::text;
 
-/// Where daemons take lines.
+/// The socket of the daemon.
 pub(super) const SOCKET: &str = "/dev/log";
 
-/// The facility of system daemons.
-const DAEMON: u8 = 3;
+/// The facility `daemon`.
+const FACILITY: u8 = 3;
 
-/// Writes a line without a time: the daemon has its own, and knows the zone it wants.
-pub(super) fn line(out: &mut Vec<u8>, head: Head<'_>, parts: &Parts) {
-    let priority = DAEMON * 8 + severity(head.level).0;
+/// Writes a line without a timestamp: the daemon adds its own, in its configured time zone.
+pub(super) fn write_line(out: &mut Vec<u8>, meta: EventMeta<'_>, event: &RenderedEvent) {
+    let priority = FACILITY * 8 + meta.severity().0;
     let pid = std::process::id();
-    // Writing to memory does not fail.
+    // Writing to a `Vec` cannot fail.
     let _ = write!(out, "<{priority}>worker[{pid}]: ");
-    text::body(out, head, parts);
+    text::write_body(out, meta, event);
 }

@@ -1,69 +1,101 @@
-//! A line of text an event, for people.
+//! The text format, for people.
 
-use std::fmt::{self, Write as _};
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use jiff::Timestamp;
 use tracing::Level;
 
-use super::lines::Head;
-use super::visit::{Parts, Style};
+use super::event::{EventMeta, FieldStyle, RenderedEvent};
+use crate::logging_monitor::TARGET;
 
-pub(super) const STYLE: Style = Style {
+pub(super) const STYLE: FieldStyle = FieldStyle {
     text: |fields, name, value| {
-        let _ = match value.contains([' ', '"', '\n']) || value.is_empty() {
-            true => write!(fields, " {name}={value:?}"),
-            false => write!(fields, " {name}={value}"),
+        let _ = if value.contains([' ', '"', '\n']) || value.is_empty() {
+            write!(fields, " {name}={value:?}")
+        } else {
+            write!(fields, " {name}={value}")
         };
     },
     number: |fields, name, value| {
         let _ = write!(fields, " {name}={value}");
     },
-    group: |fields, group: &dyn fmt::Debug| {
+    group: |fields, group| {
         let _ = write!(fields, " {group:?}");
     },
 };
 
+/// ANSI sequences around parts of a line.
+#[derive(Clone, Copy, Default)]
+struct AnsiStyle {
+    level: &'static str,
+    dim: &'static str,
+    reset: &'static str,
+}
+
+impl AnsiStyle {
+    fn new(level: Level) -> Self {
+        Self {
+            level: match level {
+                Level::ERROR => "\x1b[31m",
+                Level::WARN => "\x1b[33m",
+                Level::INFO => "\x1b[32m",
+                Level::DEBUG => "\x1b[34m",
+                Level::TRACE => "\x1b[35m",
+            },
+            dim: "\x1b[2m",
+            reset: "\x1b[0m",
+        }
+    }
+}
+
 /// Writes a line: time, level, prefix or target, message, fields.
-///
-/// Lines after the first of a message are indented, so that each event starts at the margin.
-pub(super) fn line(
+pub(super) fn write_line(
     out: &mut Vec<u8>,
     now: Timestamp,
-    head: Head<'_>,
-    parts: &Parts,
-    colours: bool,
+    meta: EventMeta<'_>,
+    event: &RenderedEvent,
+    has_colours: bool,
 ) {
-    let (start, dim, end) = match colours {
-        true => (colour(head.level), "\x1b[2m", "\x1b[0m"),
-        false => ("", "", ""),
+    let style = if has_colours {
+        AnsiStyle::new(meta.level)
+    } else {
+        AnsiStyle::default()
     };
+    let AnsiStyle { level, dim, reset } = style;
     let time = now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
-    let level = name(head.level);
-    // Writing to memory does not fail.
-    let _ = write!(out, "{dim}{time}{end} {start}{level}{end} ");
-    body_in(out, head, parts, dim, end);
+    let name = level_name(meta.level);
+    // Writing to a `Vec` cannot fail.
+    let _ = write!(out, "{dim}{time}{reset} {level}{name}{reset} ");
+    write_styled_body(out, meta, event, style);
 }
 
-/// Writes the part of a line that is left when somebody else tells time and level.
+/// Writes a line without time and level, which syslog adds itself.
 #[cfg(all(unix, feature = "syslog"))]
-pub(super) fn body(out: &mut Vec<u8>, head: Head<'_>, parts: &Parts) {
-    body_in(out, head, parts, "", "");
+pub(super) fn write_body(out: &mut Vec<u8>, meta: EventMeta<'_>, event: &RenderedEvent) {
+    write_styled_body(out, meta, event, AnsiStyle::default());
 }
 
-fn body_in(out: &mut Vec<u8>, head: Head<'_>, parts: &Parts, dim: &str, end: &str) {
-    let origin = match (&*parts.prefix, head.target) {
-        ("", crate::TARGET) => "",
+fn write_styled_body(
+    out: &mut Vec<u8>,
+    meta: EventMeta<'_>,
+    event: &RenderedEvent,
+    style: AnsiStyle,
+) {
+    let origin = match (&*event.prefix, meta.target) {
+        ("", TARGET) => "",
         ("", target) => target,
         (prefix, _) => prefix,
     };
     let colon = if origin.is_empty() { "" } else { ": " };
-    let message = printable(&parts.message);
-    let fields = printable(&parts.fields);
-    let _ = writeln!(out, "{origin}{colon}{message}{dim}{fields}{end}");
+    let message = printable(&event.message);
+    let fields = printable(&event.fields);
+    let AnsiStyle { dim, reset, .. } = style;
+    let _ = writeln!(out, "{origin}{colon}{message}{dim}{fields}{reset}");
 }
 
-fn name(level: Level) -> &'static str {
+fn level_name(level: Level) -> &'static str {
     match level {
         Level::ERROR => "ERROR",
         Level::WARN => "WARN ",
@@ -73,18 +105,11 @@ fn name(level: Level) -> &'static str {
     }
 }
 
-fn colour(level: Level) -> &'static str {
-    match level {
-        Level::ERROR => "\x1b[31m",
-        Level::WARN => "\x1b[33m",
-        Level::INFO => "\x1b[32m",
-        Level::DEBUG => "\x1b[34m",
-        Level::TRACE => "\x1b[35m",
-    }
-}
-
-/// What a log line quotes may come from a task: it must not move the cursor or change colours.
-fn printable(text: &str) -> std::borrow::Cow<'_, str> {
+/// Escapes control characters and indents continuation lines.
+///
+/// A line may quote text of a task, which could otherwise move the cursor, change colours or imitate the start of another
+/// line.
+fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(|c: char| c.is_control()) {
         return text.into();
     }

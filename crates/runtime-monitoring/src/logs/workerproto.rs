@@ -1,33 +1,39 @@
-//! Lines for Taskcluster's worker-runner, which reads them from the worker's standard output.
+//! The worker-runner protocol: messages on the worker's standard output, one `~{json}` per line.
 
 use std::io::Write as _;
 
 use jiff::Timestamp;
 
-use super::json::{FieldsOnly, value};
-use super::lines::Head;
-use super::severity;
-use super::visit::Parts;
+use super::event::{EventMeta, RenderedEvent};
+use super::json::write_string;
 use crate::incidents::Incident;
 
-/// Writes a message of the type `log`.
-pub(super) fn line(out: &mut Vec<u8>, now: Timestamp, head: Head<'_>, parts: &Parts) {
-    let (_, name) = severity(head.level);
-    // Writing to memory does not fail.
+/// Writes a message of type `log`.
+pub(super) fn write_line(
+    out: &mut Vec<u8>,
+    now: Timestamp,
+    meta: EventMeta<'_>,
+    event: &RenderedEvent,
+) {
+    let (_, name) = meta.severity();
+    // Writing to a `Vec` cannot fail.
     let _ = write!(
         out,
         r#"~{{"type":"log","body":{{"timestamp":"{now}","severity":"{name}","textPayload":"#
     );
-    match &*parts.prefix {
-        "" => value(out, &parts.message),
-        prefix => value(out, &format!("{prefix}: {}", parts.message)),
+    match &*event.prefix {
+        "" => write_string(out, &event.message),
+        prefix => write_string(out, &format!("{prefix}: {}", event.message)),
     }
-    let _ = writeln!(out, "{}}}}}", FieldsOnly(&parts.fields));
+    if !event.fields.is_empty() {
+        let _ = write!(out, r#","fields":{{{}}}"#, event.fields);
+    }
+    out.extend_from_slice(b"}}\n");
 }
 
-/// The message `error-report` of an incident, as a line: worker-runner passes it to `reportWorkerError`.
+/// Returns the message `error-report` of an incident as a line. Worker-runner forwards it to `reportWorkerError`.
 ///
-/// Everybody can read what is reported so; an [`Incident`] holds no secrets that its redactor knew.
+/// Error reports are public. An [`Incident`] contains no secrets known to its redactor.
 #[must_use]
 pub fn error_report(incident: &Incident) -> String {
     let message = serde_json::json!({

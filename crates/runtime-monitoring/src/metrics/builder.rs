@@ -1,30 +1,27 @@
-//! Sets up metrics.
+//! The configuration of a metrics store.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use jiff::Timestamp;
-use parking_lot::Mutex;
 use runtime_ioext::log::Redactor;
 
-use super::{CATALOG, Inner, MetricDescriptor, MetricMetadata, Metrics, Table, Unit};
+use super::catalog::{MetricMetadata, Unit};
 
-/// Sets up [`Metrics`].
+/// Configures [`Metrics`](crate::Metrics).
 #[derive(Clone, Debug, Default)]
-#[must_use = "call `build` to have metrics"]
+#[must_use = "call `build` to create the store"]
 pub struct MetricsBuilder {
-    labels: Vec<String>,
-    bounds: HashMap<String, Vec<f64>>,
-    descriptions: HashMap<String, MetricMetadata>,
-    redactor: Option<Redactor>,
+    /// Sorted and without duplicates.
+    pub(super) labels: Vec<String>,
+    pub(super) bounds: HashMap<String, Vec<f64>>,
+    pub(super) metadata: HashMap<String, MetricMetadata>,
+    pub(super) redactor: Option<Redactor>,
 }
 
 impl MetricsBuilder {
-    /// Makes labels of the tags with these names.
+    /// Exports the tags with these names as labels.
     ///
-    /// Every combination of their values is a series of its own. So name tags that have few values, such
-    /// as the kind of a cache, and none that name a task.
+    /// Each combination of values becomes a series. Choose tags with few values, such as the kind of a cache, and none that
+    /// identify a task.
     pub fn labels<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.labels.extend(names.into_iter().map(Into::into));
         self.labels.sort();
@@ -32,9 +29,9 @@ impl MetricsBuilder {
         self
     }
 
-    /// Sets the upper bounds of the buckets of a measure, which has its prefix in its name.
+    /// Sets the upper bounds of the buckets of a distribution. `name` includes the prefix.
     ///
-    /// By default they suit the unit of its [description](Unit), and times in seconds without one.
+    /// The default bounds suit the [unit](Unit) of the metric; a metric without metadata has those for seconds.
     pub fn buckets(
         mut self,
         name: impl Into<String>,
@@ -50,9 +47,9 @@ impl MetricsBuilder {
         self
     }
 
-    /// Says what a metric is and in what unit, for those who see it in a monitoring system.
+    /// Sets the unit and the help text of a metric, which monitoring systems display.
     ///
-    /// The metrics of this workspace are [described](CATALOG) already.
+    /// The metrics of this workspace are [described](crate::CATALOG) already.
     pub fn describe(
         mut self,
         name: impl Into<String>,
@@ -60,33 +57,14 @@ impl MetricsBuilder {
         help: impl Into<String>,
     ) -> Self {
         let help = help.into();
-        let description = MetricMetadata { unit, help };
-        self.descriptions.insert(name.into(), description);
+        self.metadata
+            .insert(name.into(), MetricMetadata { unit, help });
         self
     }
 
-    /// Takes the secrets out of the values of labels.
+    /// Redacts secrets in label values.
     pub fn redactor(mut self, redactor: Redactor) -> Self {
         self.redactor = Some(redactor);
         self
-    }
-
-    /// Makes an empty set.
-    #[must_use]
-    pub fn build(self) -> Metrics {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let mut descriptions: HashMap<_, _> = CATALOG.iter().map(MetricDescriptor::entry).collect();
-        descriptions.extend(self.descriptions);
-        Metrics(Arc::new(Inner {
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
-            labels: self.labels,
-            bounds: self.bounds,
-            counters: Table::default(),
-            histograms: Table::default(),
-            gauges: Mutex::default(),
-            descriptions,
-            redactor: self.redactor,
-            start: Timestamp::now(),
-        }))
     }
 }

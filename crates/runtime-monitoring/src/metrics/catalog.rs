@@ -1,58 +1,67 @@
-//! The metrics of this workspace, described: `docs/metrics.md` is made of this table, and `cargo xtask docs` checks that
-//! it lists what the sources count and measure.
+//! The metrics of this workspace with their descriptions.
+//!
+//! `cargo xtask docs` generates `docs/metrics.md` from this table and checks that it lists every metric the sources record.
 
 #[cfg(feature = "prometheus")]
 use std::sync::LazyLock;
 
-use super::MetricMetadata;
-
-/// The description of a metric.
+/// The description of a metric of this workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MetricDescriptor {
-    /// Its name, with the prefix.
+    /// The name, prefix included.
     pub name: &'static str,
-    /// What it does over time.
-    pub kind: Kind,
-    /// What its values are.
+    /// Counter, histogram or gauge.
+    pub kind: MetricKind,
+    /// The unit of the values.
     pub unit: Unit,
-    /// What it tells.
+    /// The help text.
     pub help: &'static str,
 }
 
-/// What a metric does over time.
+/// The unit and the help text of a metric.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MetricMetadata {
+    /// The unit of the values.
+    pub unit: Unit,
+    /// The help text.
+    pub help: String,
+}
+
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Kind {
-    /// It grows.
+pub enum MetricKind {
+    /// A sum that only grows.
     Counter,
-    /// It is a distribution of values.
+    /// A distribution of values.
     Histogram,
-    /// It goes up and down.
+    /// A value that rises and falls.
     Gauge,
 }
 
-/// What the values of a metric are. The buckets of a histogram suit it.
+/// The unit of a metric, which also determines the default buckets of a distribution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unit {
-    /// A number of things. Buckets from 1 to 100 000.
+    /// A number of items. Buckets from 1 to 100 000.
     #[default]
     None,
-    /// Seconds. Buckets from a millisecond to two hours.
+    /// Seconds. Buckets from 1 ms to 2 h.
     Seconds,
     /// Bytes. Buckets from 1 KiB to 64 GiB.
     Bytes,
-    /// A share, from 0 to 1. Buckets of a tenth.
+    /// A share from 0 to 1. Buckets of 0.1.
     Ratio,
 }
 
 impl Unit {
-    /// What a name for Prometheus ends in.
+    /// Returns the unit suffix of Prometheus names.
     #[cfg(feature = "prometheus")]
-    pub(super) fn name(self) -> Option<&'static prometheus_client::registry::Unit> {
+    pub(super) fn prometheus(self) -> Option<&'static prometheus_client::registry::Unit> {
         use prometheus_client::registry::Unit as Exported;
-        // Its own `Ratios` is in the plural, which names of Prometheus have for what is counted only.
+        // The crate's own `Ratios` yields `_ratios`, but the Prometheus naming conventions ask for `_ratio`.
         static RATIO: LazyLock<Exported> = LazyLock::new(|| Exported::Other("ratio".to_owned()));
         match self {
             Self::None => None,
@@ -62,7 +71,7 @@ impl Unit {
         }
     }
 
-    /// The upper bounds of buckets.
+    /// Returns the upper bounds of the default buckets.
     pub(super) fn bounds(self) -> &'static [f64] {
         const KIB: f64 = 1024.0;
         const MIB: f64 = 1024.0 * KIB;
@@ -98,76 +107,76 @@ impl Unit {
 
 impl MetricDescriptor {
     pub(super) fn entry(&self) -> (String, MetricMetadata) {
-        let description = MetricMetadata {
+        let metadata = MetricMetadata {
             unit: self.unit,
             help: self.help.to_owned(),
         };
-        (self.name.to_owned(), description)
+        (self.name.to_owned(), metadata)
     }
 }
 
 macro_rules! catalog {
     ($($kind:ident $unit:ident $name:literal $help:literal)*) => {
-        /// The metrics of this workspace, by name.
+        /// The metrics of this workspace, sorted by name.
         pub const CATALOG: &[MetricDescriptor] = &[$(MetricDescriptor {
             name: $name,
-            kind: Kind::$kind,
+            kind: MetricKind::$kind,
             unit: Unit::$unit,
             help: $help,
         }),*];
     };
 }
 
-// A line a metric: `cargo xtask docs` reads them.
+// One line per metric, which `cargo xtask docs` parses as text.
 catalog! {
-    Counter None "cache-hits" "Inputs and caches of tasks that were there already."
-    Counter None "cache-misses" "Inputs and caches of tasks that had to be made."
-    Counter None "caches-purged" "Caches that were dropped because somebody asked the purge-cache service for it."
-    Counter None "claims-failed" "Claims of tasks that failed; the worker claims again later."
-    Gauge Bytes "disk-free" "What the worker may still write on the disk of its storage."
-    Gauge Bytes "disk-total" "The size of the disk of the worker's storage."
-    Histogram Seconds "gc.duration" "Time of a collection that had news: it freed something, failed to, or found a limit passed or kept again."
-    Counter None "gc.failed" "Disposals of resources that failed; they are tried again."
-    Counter None "gc.freed" "Resources that were disposed of."
-    Counter Bytes "gc.freed-disk" "Disk that is known to have been freed."
-    Histogram None "gc.in-use" "Resources in use that a collection met; with a shortage, all that are."
-    Histogram None "gc.quarantined" "Resources that wait for their disposal to be tried again, at the end of a collection."
-    Counter None "gc.shortages" "Limits that were still passed at the end of a collection that had news."
-    Counter None "gc.slow" "Disposals that took so long that the collection went on without them."
-    Gauge None "inodes-free" "How many files may still be made on the disk of the worker's storage."
-    Counter None "internal-errors" "Runs that ended by an internal error of the worker."
-    Gauge Bytes "memory-available" "Memory that can be had without swapping, of the machine or of the worker's control group."
-    Gauge Bytes "memory-total" "Memory of the machine, or of the worker's control group where that is smaller."
-    Counter None "monitoring.incidents-dropped" "Error reports that found their queue full or were left when the worker stopped."
-    Counter None "monitoring.incidents-sent" "Error reports that were delivered."
-    Counter None "monitoring.log-lines-dropped" "Lines of the worker's log that came faster than they could be written."
-    Counter None "monitoring.otlp-failures" "Pushes of metrics that failed; the next one has their values too."
-    Gauge Ratio "pressure" "Share of the last 10 seconds in which something waited for the `resource`: cpu, io or memory."
-    Gauge Seconds "process.cpu" "Processor time of the worker itself, since it started."
-    Gauge None "process.max-open-files" "How many files the worker may have open."
-    Gauge None "process.open-files" "How many files the worker has open."
-    Gauge Bytes "process.resident-memory" "Memory of the worker itself."
-    Gauge None "process.threads" "Threads of the worker itself."
-    Counter None "reclaimed" "Claims that were extended."
-    Counter None "redactions" "How many times a secret was taken out of a text of the worker."
-    Counter None "shell.sessions" "Shells that were opened."
-    Histogram Seconds "task-cpu" "Processor time of a task."
+    Counter None "cache-hits" "Task inputs and caches found on disk."
+    Counter None "cache-misses" "Task inputs and caches that had to be fetched or created."
+    Counter None "caches-purged" "Caches removed on request of the purge-cache service."
+    Counter None "claims-failed" "Failed requests for tasks. The worker retries."
+    Gauge Bytes "disk-free" "Space available to the worker on the disk of its storage."
+    Gauge Bytes "disk-total" "Size of the disk of the worker's storage."
+    Histogram Seconds "gc.duration" "Duration of collections that evicted or failed to evict resources, or in which a threshold was newly exceeded or met."
+    Counter None "gc.failed" "Failed disposals of resources. The collector retries."
+    Counter None "gc.freed" "Resources disposed of."
+    Counter Bytes "gc.freed-disk" "Disk space freed, as far as resources know their size."
+    Histogram None "gc.in-use" "Resources in use that a collection skipped; all that are in use if a threshold is exceeded."
+    Histogram None "gc.quarantined" "Resources waiting for another attempt to dispose of them at the end of a collection."
+    Counter None "gc.shortages" "Thresholds still exceeded at the end of a collection."
+    Counter None "gc.slow" "Disposals that exceeded the time limit, so that the collection continued without them."
+    Gauge None "inodes-free" "Files that can still be created on the disk of the worker's storage."
+    Counter None "internal-errors" "Runs that ended with an internal error of the worker."
+    Gauge Bytes "memory-available" "Memory available without swapping, of the machine or of the worker's control group."
+    Gauge Bytes "memory-total" "Memory of the machine, or the limit of the worker's control group if that is lower."
+    Counter None "monitoring.incidents-dropped" "Error reports dropped because the queue was full or the worker stopped."
+    Counter None "monitoring.incidents-sent" "Error reports delivered."
+    Counter None "monitoring.log-lines-dropped" "Log lines of the worker dropped because the output was too slow."
+    Counter None "monitoring.otlp-failures" "Failed pushes of metrics. The next successful push includes their values."
+    Gauge Ratio "pressure" "Share of the last 10 seconds in which at least one process was stalled on the `resource`: cpu, io or memory."
+    Gauge Seconds "process.cpu" "CPU time of the worker process since its start."
+    Gauge None "process.max-open-files" "Limit on open files of the worker process."
+    Gauge None "process.open-files" "Open files of the worker process."
+    Gauge Bytes "process.resident-memory" "Resident memory of the worker process."
+    Gauge None "process.threads" "Threads of the worker process."
+    Counter None "reclaimed" "Task claims extended."
+    Counter None "redactions" "Secrets removed from logs, metrics and reports of the worker."
+    Counter None "shell.sessions" "Interactive shells opened."
+    Histogram Seconds "task-cpu" "CPU time of a task."
     Histogram Seconds "task-duration" "Time from the claim of a task to its resolution."
-    Histogram Bytes "task-peak-memory" "The most memory that a task had at a time."
-    Gauge None "tasks" "Tasks that the worker holds, by `state`: claimed or running."
-    Counter None "tasks-resolved" "Runs that were resolved, whatever they came to."
+    Histogram Bytes "task-peak-memory" "Peak memory of a task."
+    Gauge None "tasks" "Tasks held by the worker, by `state`: claimed or running."
+    Counter None "tasks-resolved" "Runs resolved, with any resolution."
     Counter None "webhook.accept-errors" "Connections to hooks that could not be accepted."
-    Counter None "webhook.certificate-errors" "Certificates that were replaced by one that cannot be used."
-    Gauge Seconds "webhook.certificate-expiry-timestamp" "When the certificate of the server of hooks ends, as a Unix timestamp."
-    Counter None "webhook.certificate-reloads" "Certificates that were replaced."
-    Counter None "webhook.connection-errors" "Connections to hooks that broke."
+    Counter None "webhook.certificate-errors" "Renewed certificates that could not be loaded."
+    Gauge Seconds "webhook.certificate-expiry-timestamp" "Expiry of the web hook server's certificate, as a Unix timestamp."
+    Counter None "webhook.certificate-reloads" "Renewed certificates loaded."
+    Counter None "webhook.connection-errors" "Connections to hooks that failed."
     Counter None "webhook.connections" "Connections to hooks."
-    Counter None "webhook.panics" "Handlers of hooks that panicked."
+    Counter None "webhook.panics" "Panics of hook handlers."
     Counter None "webhook.requests" "Requests to hooks."
     Counter None "webhook.tls-errors" "Connections to hooks whose TLS handshake failed."
     Counter None "webhook.tunnel-connect-errors" "Tunnels that could not be opened."
-    Counter None "webhook.tunnel-connects" "Tunnels that were opened."
-    Counter None "webhook.tunnel-disconnects" "Tunnels that ended by an error."
-    Counter None "webhook.unknown-hooks" "Requests to hooks that are not there."
+    Counter None "webhook.tunnel-connects" "Tunnels opened."
+    Counter None "webhook.tunnel-disconnects" "Tunnels that failed after they were opened."
+    Counter None "webhook.unknown-hooks" "Requests to hooks that do not exist."
     Counter None "webhook.url-changes" "Changes of the URLs of hooks."
 }

@@ -1,78 +1,81 @@
-//! One counter or one distribution.
+//! The series of a metric: one per combination of label values.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::{BTreeMap, HashMap};
 
-use super::Distribution;
+use parking_lot::RwLock;
+use runtime_core::monitor::MonitorTags;
 
-/// A number that is updated in place by many threads.
-#[derive(Debug, Default)]
-pub(super) struct AtomicF64(AtomicU64);
+/// The maximum number of series per table. Without a limit, a label with unbounded values would exhaust the memory of the
+/// worker and of every system that scrapes it.
+const MAX_SERIES: usize = 10_000;
 
-impl AtomicF64 {
-    fn new(value: f64) -> Self {
-        Self(AtomicU64::new(value.to_bits()))
-    }
+/// The values of the configured label names, in the same order. Empty if no label has a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct LabelValues(Box<[Option<Box<str>>]>);
 
-    fn get(&self) -> f64 {
-        f64::from_bits(self.0.load(Relaxed))
-    }
-
-    /// Replaces the number by what `change` makes of it, unless that is `None`.
-    fn update(&self, change: impl Fn(f64) -> Option<f64>) {
-        let change = |bits| change(f64::from_bits(bits)).map(f64::to_bits);
-        // An error means that there was nothing to change.
-        let _ = self.0.fetch_update(Relaxed, Relaxed, change);
-    }
-}
-
-/// The distribution of the values that were measured.
-#[derive(Debug)]
-pub(super) struct Histogram {
-    bounds: Box<[f64]>,
-    /// One more than bounds: the last is for what is above all of them.
-    counts: Box<[AtomicU64]>,
-    sum: AtomicF64,
-    min: AtomicF64,
-    max: AtomicF64,
-}
-
-impl Histogram {
-    /// Makes an empty one; the upper bounds of its buckets must ascend.
-    pub(super) fn new(bounds: &[f64]) -> Self {
-        Self {
-            bounds: bounds.into(),
-            counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
-            sum: AtomicF64::default(),
-            min: AtomicF64::new(f64::INFINITY),
-            max: AtomicF64::new(f64::NEG_INFINITY),
-        }
-    }
-
-    /// Adds a value. What is not a number belongs nowhere and is ignored.
-    pub(super) fn record(&self, value: f64) {
-        if value.is_nan() {
-            return;
-        }
-        let bucket = self.bounds.partition_point(|bound| *bound < value);
-        self.counts[bucket].fetch_add(1, Relaxed);
-        self.sum.update(|sum| Some(sum + value));
-        self.min.update(|min| (value < min).then_some(value));
-        self.max.update(|max| (value > max).then_some(value));
-    }
-
-    pub(super) fn read(&self) -> Distribution {
-        let counts: Vec<_> = self
-            .counts
+impl LabelValues {
+    pub(super) fn new(names: &[String], tags: &MonitorTags) -> Self {
+        let values: Box<[_]> = names
             .iter()
-            .map(|count| count.load(Relaxed))
+            .map(|name| tags.get(name).map(Box::from))
             .collect();
-        Distribution {
-            count: counts.iter().sum(),
-            sum: self.sum.get(),
-            min: self.min.get(),
-            max: self.max.get(),
-            bounds: self.bounds.to_vec(),
-            counts,
+        // A single representation of "no labels": exporters must not receive two series that look the same.
+        if values.iter().all(Option::is_none) {
+            return Self::default();
         }
+        Self(values)
+    }
+
+    pub(super) fn to_map(&self, names: &[String]) -> BTreeMap<String, String> {
+        let both = names.iter().zip(&self.0);
+        both.filter_map(|(name, value)| Some((name.clone(), value.as_deref()?.to_owned())))
+            .collect()
+    }
+}
+
+/// The identity of a series.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct SeriesKey {
+    /// The metric name, prefix included.
+    pub(super) name: String,
+    pub(super) labels: LabelValues,
+}
+
+/// All series of one kind. `T` is a handle: clones share the value.
+pub(super) struct SeriesTable<T>(RwLock<HashMap<SeriesKey, T>>);
+
+impl<T: Clone> SeriesTable<T> {
+    /// Returns the series of a key and creates it if necessary.
+    ///
+    /// In a full table, a new combination of labels is recorded in the series of the same name without labels: totals stay
+    /// correct, only the breakdown is lost.
+    pub(super) fn get_or_create(&self, mut key: SeriesKey, create: impl FnOnce(&str) -> T) -> T {
+        if let Some(series) = self.0.read().get(&key) {
+            return series.clone();
+        }
+        let created = create(&key.name);
+        let mut table = self.0.write();
+        if table.len() >= MAX_SERIES {
+            key.labels = LabelValues::default();
+        }
+        // Another thread may have created it between the two locks.
+        table.entry(key).or_insert(created).clone()
+    }
+
+    /// Returns all series, sorted by name and labels.
+    pub(super) fn sorted(&self) -> Vec<(SeriesKey, T)> {
+        let mut series: Vec<_> = self.0.read().clone().into_iter().collect();
+        series.sort_by(|(a, _), (b, _)| a.cmp(b));
+        series
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.read().len()
+    }
+}
+
+impl<T> Default for SeriesTable<T> {
+    fn default() -> Self {
+        Self(RwLock::default())
     }
 }

@@ -1,4 +1,4 @@
-//! What the metrics were at one time.
+//! The values of all metrics at one time.
 
 use std::collections::BTreeMap;
 
@@ -8,47 +8,47 @@ use serde::Serialize;
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// What was counted.
+    /// The counters.
     pub counters: Vec<Sample<u64>>,
-    /// What was measured.
+    /// The distributions.
     pub distributions: Vec<Sample<Distribution>>,
-    /// What goes up and down.
+    /// The gauges.
     pub gauges: Vec<Sample<f64>>,
 }
 
-/// A metric and its value.
+/// The value of one series.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Sample<T> {
-    /// The prefix and the name, words joined by `.`.
+    /// The metric name: prefix and name, words joined by `.`.
     pub name: String,
-    /// The tags that are labels.
+    /// The labels by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// The value.
     pub value: T,
 }
 
-/// How the values that were measured are distributed.
+/// The distribution of recorded values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Distribution {
-    /// How many values there were.
+    /// The number of values.
     pub count: u64,
-    /// Their sum.
+    /// The sum of all values.
     pub sum: f64,
-    /// The smallest.
+    /// The smallest value; positive infinity without values.
     pub min: f64,
-    /// The largest.
+    /// The largest value; negative infinity without values.
     pub max: f64,
-    /// The upper bounds of the buckets, each included in its bucket.
+    /// The inclusive upper bounds of the buckets.
     pub bounds: Vec<f64>,
-    /// How many values are in each bucket, and last, how many are above all bounds.
+    /// The number of values in each bucket. The last entry counts the values above all bounds.
     pub counts: Vec<u64>,
 }
 
 impl Distribution {
-    /// The mean; `None` without values.
+    /// Returns the mean, or `None` without values.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum / self.count as f64)
@@ -56,25 +56,31 @@ impl Distribution {
 }
 
 impl Snapshot {
-    /// The value of a counter over all labels; 0 if nothing was counted.
+    /// Returns the value of a counter summed over all labels; 0 if it was never counted.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
         let samples = self.counters.iter().filter(|sample| sample.name == name);
         samples.map(|sample| sample.value).sum()
     }
 
-    /// A value that goes up and down, the first of them if it has labels.
+    /// Returns the value of a gauge, the first in order of labels.
     #[must_use]
     pub fn gauge(&self, name: &str) -> Option<f64> {
         let sample = self.gauges.iter().find(|sample| sample.name == name)?;
         Some(sample.value)
     }
 
-    /// The distribution of a measure, the first of them if it has labels.
+    /// Returns a distribution, the first in order of labels.
     #[must_use]
     pub fn distribution(&self, name: &str) -> Option<&Distribution> {
         let mut samples = self.distributions.iter();
         let sample = samples.find(|sample| sample.name == name)?;
         Some(&sample.value)
     }
+}
+
+/// Groups samples by metric. Relies on the order of a snapshot: samples of a metric are adjacent.
+#[cfg(any(feature = "otlp", feature = "prometheus"))]
+pub(crate) fn families<T>(samples: &[Sample<T>]) -> impl Iterator<Item = &[Sample<T>]> {
+    samples.chunk_by(|a, b| a.name == b.name)
 }

@@ -17,8 +17,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
+use crate::logging_monitor::TARGET;
+use crate::metrics::Metrics;
 use crate::push::{Http, Posted, PushError, address};
-use crate::{Metrics, TARGET};
 
 /// Where to push metrics to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::metrics::{Distribution, Metrics, Sample, Unit};
+use crate::metrics::{Distribution, Metrics, Unit, families};
 
 /// Values are sums since the start.
 const CUMULATIVE: u8 = 2;
@@ -13,7 +13,7 @@ const CUMULATIVE: u8 = 2;
 /// The metrics of this moment.
 pub(super) fn metrics(metrics: &Metrics, resource: &BTreeMap<String, String>) -> Vec<u8> {
     let times = Times {
-        start: nanoseconds(metrics.start()),
+        start: nanoseconds(metrics.start_time()),
         now: nanoseconds(Timestamp::now()),
     };
     let snapshot = metrics.snapshot();
@@ -60,13 +60,8 @@ pub(super) fn metrics(metrics: &Metrics, resource: &BTreeMap<String, String>) ->
     body.to_string().into_bytes()
 }
 
-/// Samples of the same name, which stand together since they are sorted.
-fn families<T>(samples: &[Sample<T>]) -> impl Iterator<Item = &[Sample<T>]> {
-    samples.chunk_by(|a, b| a.name == b.name)
-}
-
 fn metric(metrics: &Metrics, name: &str, kind: &str, data: Value) -> Value {
-    let described = metrics.description(name);
+    let described = metrics.metadata(name);
     let unit = match described.unit {
         Unit::None => "",
         Unit::Seconds => "s",

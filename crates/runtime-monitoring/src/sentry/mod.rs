@@ -19,8 +19,8 @@ use tracing::warn;
 pub use self::dsn::{Dsn, DsnSource};
 use self::dsn::{FixedDsn, Target};
 use self::envelope::envelope;
-use crate::TARGET;
 use crate::incidents::{Delivery, Incident, IncidentQueue, IncidentTransport};
+use crate::logging_monitor::TARGET;
 use crate::push::{Http, Posted, PushError, USER_AGENT};
 
 /// A DSN is asked for anew when it has no more than this left.
@@ -116,7 +116,7 @@ impl IncidentTransport for Sentry {
             Ok(destination) => destination,
             Err(error) => {
                 self.report_refused(format_args!("there is no DSN: {error}"));
-                return Delivery::Later(Duration::ZERO);
+                return Delivery::RetryAfter(Duration::ZERO);
             }
         };
         let body = envelope(incident, &self.config);
@@ -129,13 +129,13 @@ impl IncidentTransport for Sentry {
                 self.report_refused(format_args!(
                     "it cannot be reached, or takes no more for now"
                 ));
-                Delivery::Later(wait)
+                Delivery::RetryAfter(wait)
             }
             Posted::Forbidden => {
                 self.report_refused(format_args!("it does not accept the DSN"));
                 // A source may have a new one by now.
                 self.target = None;
-                Delivery::Later(Duration::ZERO)
+                Delivery::RetryAfter(Duration::ZERO)
             }
             Posted::Refused(status) => {
                 self.report_refused(format_args!("it refuses a report with status {status}"));

@@ -10,7 +10,7 @@ use runtime_core::Run;
 use runtime_ioext::FollowedLog;
 use serde::Serialize;
 
-use crate::Metrics;
+use crate::metrics::Metrics;
 
 /// How many finished tasks are kept.
 const FINISHED: usize = 20;

@@ -16,8 +16,8 @@ use serde_json::json;
 use super::StatusPage;
 use super::board::{FinishedTask, RunningTask};
 use super::page::{Page, SCRIPT, STYLE};
-use crate::OPENMETRICS;
 use crate::fields::redacted;
+use crate::metrics::OPENMETRICS_CONTENT_TYPE;
 
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -57,7 +57,11 @@ impl Handler for StatusHandler {
             "/" | "" => self.page().await,
             "/style.css" => answer(StatusCode::OK, "text/css; charset=utf-8", STYLE),
             "/live.js" => answer(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT),
-            "/metrics" => answer(StatusCode::OK, OPENMETRICS, self.0.metrics.to_openmetrics()),
+            "/metrics" => answer(
+                StatusCode::OK,
+                OPENMETRICS_CONTENT_TYPE,
+                self.0.metrics.to_openmetrics(),
+            ),
             "/healthz" => self.health(false),
             "/readyz" => self.health(true),
             "/tasks" => self.tasks(),

@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{MachineGauges, Metrics, Snapshot};
+use crate::metrics::{Metrics, Snapshot};
+use crate::system::MachineGauges;
 
 /// How long a moment is kept.
 pub(super) const SPAN: SignedDuration = SignedDuration::from_hours(1);

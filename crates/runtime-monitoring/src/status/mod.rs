@@ -56,7 +56,9 @@ pub use self::board::{FinishedTask, RunningTask, TaskOverview, TaskState};
 use self::handler::StatusHandler;
 pub use self::health::{Health, Heartbeat};
 pub use self::history::{History, Recording};
-use crate::{Metrics, Monitoring, RecentIncidents};
+use crate::incidents::RecentIncidents;
+use crate::metrics::Metrics;
+use crate::setup::Monitoring;
 
 type Explain = Arc<dyn Fn() -> CollectionPlan + Send + Sync>;
 

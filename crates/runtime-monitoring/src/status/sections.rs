@@ -12,7 +12,8 @@ use super::handler::Tail;
 use super::history::{GaugeSample, RESOURCES};
 use super::html::{Bytes, Escaped, Span, Time};
 use super::plot::{Line, Plot};
-use crate::{Incident, Snapshot};
+use crate::incidents::Incident;
+use crate::metrics::Snapshot;
 
 /// How many resources of a collector are listed.
 const RESOURCES_SHOWN: usize = 50;

@@ -1,6 +1,6 @@
 //! Gauges of the machine and of this process.
 
-mod proc;
+mod procfs;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,85 +11,87 @@ use runtime_core::monitor::Counter;
 use runtime_gc::{Disk, Memory, SystemStats};
 use runtime_ioext::log::Redactor;
 
-use self::proc::Process;
-use crate::Metrics;
+use self::procfs::ProcessStats;
+use crate::metrics::Metrics;
 
-/// Reads how much of the machine is left and what this process takes, and sets gauges of it.
+/// Sets gauges of the machine's free resources and of this process's usage.
 ///
 /// | | Linux | other Unix | elsewhere |
 /// | --- | --- | --- | --- |
-/// | disk, inodes, memory | what the [`SystemStats`] reads | the same | the same |
-/// | pressure of cpu, io, memory | `/proc/pressure` | absent | absent |
-/// | processor time, memory, threads, open files of this process | `/proc/self` | absent | absent |
+/// | disk, inodes, memory | from the [`SystemStats`] | the same | the same |
+/// | pressure of cpu, io, memory | `/proc/pressure` | unset | unset |
+/// | CPU time, memory, threads, open files of this process | `/proc/self` | unset | unset |
 ///
-/// What cannot be read is not set.
+/// A gauge whose value cannot be read is not set.
 #[derive(Clone)]
 pub struct MachineGauges {
-    pressure: Arc<dyn SystemStats>,
+    stats: Arc<dyn SystemStats>,
     root: PathBuf,
-    redactions: Option<Redactions>,
+    redactions: Option<RedactionCount>,
 }
 
+/// Transfers the hits of a redactor, which counts them itself, to a counter.
 #[derive(Clone)]
-struct Redactions {
+struct RedactionCount {
     redactor: Redactor,
-    counted: Arc<AtomicU64>,
+    /// The hits transferred already.
+    transferred: Arc<AtomicU64>,
 }
 
 impl MachineGauges {
-    /// Reads disk and memory there, such as from [`HostStats`](runtime_gc::HostStats).
-    pub fn new(pressure: impl SystemStats) -> Self {
+    /// Creates gauges that read disk and memory from `stats`, such as [`HostStats`](runtime_gc::HostStats).
+    pub fn new(stats: impl SystemStats) -> Self {
         Self {
-            pressure: Arc::new(pressure),
+            stats: Arc::new(stats),
             root: PathBuf::from("/"),
             redactions: None,
         }
     }
 
-    /// Also counts how often a secret was taken out of something.
+    /// Also counts the redactions of `redactor`.
     #[must_use]
     pub fn with_redactor(mut self, redactor: Redactor) -> Self {
-        self.redactions = Some(Redactions {
+        self.redactions = Some(RedactionCount {
             redactor,
-            counted: Arc::default(),
+            transferred: Arc::default(),
         });
         self
     }
 
-    /// Reads the files of another machine below `root`, for tests.
+    /// Reads `/proc` below `root`, for tests.
     #[must_use]
     pub fn with_root(mut self, root: impl Into<PathBuf>) -> Self {
         self.root = root.into();
         self
     }
 
-    /// Reads everything once. It takes some system calls and waits for nothing else.
+    /// Reads all values once. Takes a few system calls and does not block.
     pub fn sample(&self, metrics: &Metrics) {
-        let readings = self.pressure.read();
-        if let Some(disk) = readings.disk.known() {
+        let stats = self.stats.read();
+        if let Some(disk) = stats.disk.known() {
             set_disk(metrics, disk);
         }
-        if let Some(memory) = readings.memory.known() {
+        if let Some(memory) = stats.memory.known() {
             set_memory(metrics, memory);
         }
         for resource in ["cpu", "io", "memory"] {
-            if let Some(share) = proc::pressure(&self.root, resource) {
+            if let Some(share) = procfs::pressure(&self.root, resource) {
                 metrics.set_gauge_with("pressure", &[("resource", resource)], share);
             }
         }
-        if let Some(process) = Process::read(&self.root) {
-            process.set(metrics);
+        if let Some(process) = ProcessStats::read(&self.root) {
+            set_process(metrics, &process);
         }
         if let Some(redactions) = &self.redactions {
-            redactions.count(&metrics.counter("redactions"));
+            redactions.transfer(&metrics.counter("redactions"));
         }
     }
 }
 
-impl Redactions {
-    fn count(&self, counter: &Counter) {
+impl RedactionCount {
+    fn transfer(&self, counter: &Counter) {
         let hits = self.redactor.hits();
-        let before = self.counted.swap(hits, Ordering::Relaxed);
+        let before = self.transferred.swap(hits, Ordering::Relaxed);
         counter.add(hits.saturating_sub(before));
     }
 }
@@ -97,7 +99,7 @@ impl Redactions {
 fn set_disk(metrics: &Metrics, disk: &Disk) {
     metrics.set_gauge("disk-total", disk.total as f64);
     metrics.set_gauge("disk-free", disk.free as f64);
-    // Some file systems do not count inodes.
+    // Btrfs, for example, has no fixed number of inodes and reports 0.
     if disk.inodes > 0 {
         metrics.set_gauge("inodes-free", disk.free_inodes as f64);
     }
@@ -108,10 +110,20 @@ fn set_memory(metrics: &Metrics, memory: &Memory) {
     metrics.set_gauge("memory-available", memory.available as f64);
 }
 
+fn set_process(metrics: &Metrics, process: &ProcessStats) {
+    metrics.set_gauge("process.cpu", process.cpu_seconds);
+    metrics.set_gauge("process.resident-memory", process.resident_bytes as f64);
+    metrics.set_gauge("process.threads", process.threads as f64);
+    metrics.set_gauge("process.open-files", process.open_files as f64);
+    if let Some(max) = process.max_open_files {
+        metrics.set_gauge("process.max-open-files", max as f64);
+    }
+}
+
 impl fmt::Debug for MachineGauges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MachineGauges")
-            .field("pressure", &self.pressure)
+            .field("stats", &self.stats)
             .finish_non_exhaustive()
     }
 }

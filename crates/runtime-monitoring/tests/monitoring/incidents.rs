@@ -81,7 +81,7 @@ fn a_long_text_is_cut() {
     reporters.add(Arc::new(recent.clone()));
     monitor(&reporters).report_error(&Failure::new(), "ö".repeat(100_000));
     let context = &recent.list()[0].context;
-    assert!(context.len() < 5_000 && context.ends_with(" [cut]"));
+    assert!(context.len() < 5_000 && context.ends_with(" [truncated]"));
 }
 
 #[test]
@@ -97,8 +97,12 @@ fn only_the_last_incidents_are_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_delivery_that_fails_is_tried_again_until_it_works() {
-    let wait = Delivery::Later(Duration::from_secs(60));
-    let (service, mut seen) = service(&[wait, Delivery::Later(Duration::ZERO), Delivery::Refused]);
+    let wait = Delivery::RetryAfter(Duration::from_secs(60));
+    let (service, mut seen) = service(&[
+        wait,
+        Delivery::RetryAfter(Duration::ZERO),
+        Delivery::Refused,
+    ]);
     let (reporters, metrics) = (Reporters::default(), Metrics::new());
     let forwarder = IncidentQueue::start(10, service).with_metrics(&metrics);
     reporters.add(forwarder.reporter());
@@ -123,7 +127,7 @@ async fn a_delivery_that_fails_is_tried_again_until_it_works() {
 
 #[tokio::test(start_paused = true)]
 async fn what_finds_the_queue_full_is_dropped_and_counted() {
-    let (service, _seen) = service(&vec![Delivery::Later(Duration::ZERO); 100]);
+    let (service, _seen) = service(&vec![Delivery::RetryAfter(Duration::ZERO); 100]);
     let (reporters, metrics) = (Reporters::default(), Metrics::new());
     let forwarder = IncidentQueue::start(3, service).with_metrics(&metrics);
     reporters.add(forwarder.reporter());

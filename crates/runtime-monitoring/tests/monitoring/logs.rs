@@ -374,7 +374,9 @@ fn a_stuck_terminal_costs_lines_and_no_time() {
     tracing::info!("the end");
     drop(guard);
     let text = output.text();
-    assert!(text.contains(&format!("{dropped} lines of the log were dropped here\n")));
+    assert!(text.contains(&format!(
+        "{dropped} log lines dropped here: the output is too slow\n"
+    )));
     assert!(text.ends_with("the end\n"));
 }
 
@@ -386,7 +388,7 @@ fn the_last_line_that_is_dropped_is_told_of_as_well() {
     drop(guard);
     let text = output.text();
     assert!(
-        text.ends_with(" a line of the log was dropped here\n"),
+        text.ends_with(" 1 log line dropped here: the output is too slow\n"),
         "{text}"
     );
 }

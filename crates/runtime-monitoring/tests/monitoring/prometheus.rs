@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runtime_monitoring::{CATALOG, Kind, LoggingMonitor, Metrics, Unit};
+use runtime_monitoring::{CATALOG, LoggingMonitor, MetricKind, Metrics, Unit};
 
 /// A family of metrics.
 #[derive(Debug, Default)]
@@ -191,9 +191,9 @@ fn everything_in_the_catalog_is_valid_and_described() {
         .into_monitor();
     for described in CATALOG {
         match described.kind {
-            Kind::Counter => monitor.count(described.name, 1),
-            Kind::Histogram => monitor.measure(described.name, 0.3),
-            Kind::Gauge => metrics.set_gauge(described.name, 0.3),
+            MetricKind::Counter => monitor.count(described.name, 1),
+            MetricKind::Histogram => monitor.measure(described.name, 0.3),
+            MetricKind::Gauge => metrics.set_gauge(described.name, 0.3),
             _ => unreachable!("there are three kinds"),
         }
     }

@@ -9,7 +9,9 @@ use runtime_core::{Run, TaskId};
 use runtime_gc::{Disk, Memory, Stat, Stats, SystemStats};
 use runtime_ioext::FollowedLog;
 use runtime_monitoring::status::{Health, History, StatusPage, TaskOverview};
-use runtime_monitoring::{MachineGauges, Monitoring, MonitoringConfig, OPENMETRICS, from_config};
+use runtime_monitoring::{
+    MachineGauges, Monitoring, MonitoringConfig, OPENMETRICS_CONTENT_TYPE, from_config,
+};
 use serde_json::Value;
 
 use crate::support::Failure;
@@ -208,7 +210,7 @@ async fn metrics_have_their_content_type_and_everything_else_is_refused() {
     let monitoring = monitoring();
     let page = StatusPage::new("w", &monitoring).into_handler();
     let metrics = get(&*page, "/metrics").await;
-    assert_eq!(metrics.headers()["content-type"], OPENMETRICS);
+    assert_eq!(metrics.headers()["content-type"], OPENMETRICS_CONTENT_TYPE);
     let policy = metrics.headers()["content-security-policy"].to_str();
     assert!(policy.expect("text").starts_with("default-src 'none'"));
     for path in [

@@ -1,34 +1,37 @@
-//! The monitor that logs through `tracing` and counts in memory.
+//! The monitor sink that logs through `tracing` and keeps metrics in memory.
 
 use std::fmt;
 use std::sync::Arc;
 
 use runtime_core::monitor::{
-    Counter, Field, Level, MonitorSink, MonitorTags, Record, Report, Severity,
+    Counter, Field, Histogram, IncidentReport, Level, LogRecord, MonitorSink, MonitorTags, Severity,
 };
 use runtime_core::{Monitor, error_chain};
 use runtime_ioext::log::Redactor;
+use tracing::field::{DebugValue, debug};
 use tracing::{Metadata, Span, event, info_span};
 
-use crate::Metrics;
-use crate::fields::{Redacted, Tags};
+use crate::fields::{EventFields, RedactedMessage};
 use crate::incidents::{Incident, Reporters};
+use crate::metrics::Metrics;
 
-/// The target of every event that a monitor writes, to filter by.
+/// The `tracing` target of all events of monitors.
 pub const TARGET: &str = "worker";
 
-/// Whether an event or a span is of a monitor, which has removed the secrets. Anybody can write to [`TARGET`].
+/// Returns whether an event or a span was created by [`LoggingMonitor`], which has redacted it already.
+///
+/// The target cannot decide that: any library may use [`TARGET`] and would bypass the redactor. The module path is set by
+/// the macros in this file.
 pub(crate) fn is_own(metadata: &Metadata<'_>) -> bool {
     metadata.module_path() == Some(module_path!())
 }
 
-/// Writes log lines and incidents as `tracing` events, and keeps counters and measures in [`Metrics`].
+/// A sink that emits log lines and incidents as `tracing` events and keeps metrics in [`Metrics`].
 ///
-/// An event has the target [`TARGET`], and, as far as there are any, the fields `prefix`, `tags`
-/// (`name=value name=value`, those of the line included), and for incidents `incident` and `error`.
-/// [`Monitor::in_span`] makes spans named `work` with `name`, `prefix` and `tags`; that of a task, in which the worker
-/// runs it, also has `taskId` and `runId`. Whatever subscriber the application has installed sees them; this installs
-/// none.
+/// Events have the target [`TARGET`] and, unless empty, the fields `prefix` and `tags` (`name=value name=value`, including
+/// the fields of the line). Events of incidents also have `incident` and `error`. [`Monitor::in_span`] creates spans
+/// named `work` with the fields `name`, `prefix` and `tags`; the span in which the worker runs a task also has `taskId`
+/// and `runId`. The application installs the subscriber, this type does not.
 ///
 /// # Example
 ///
@@ -47,20 +50,20 @@ pub struct LoggingMonitor {
 }
 
 impl LoggingMonitor {
-    /// Makes one with metrics of its own and no tags.
+    /// Creates a sink with new metrics and without tags.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Counts and measures there.
+    /// Sets the store of the metrics.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Metrics) -> Self {
         self.metrics = metrics;
         self
     }
 
-    /// Adds tags to everything, such as the names of the worker.
+    /// Adds tags to all events and incidents, such as the worker id.
     #[must_use]
     pub fn with_tags<N, V>(mut self, tags: impl IntoIterator<Item = (N, V)>) -> Self
     where
@@ -73,50 +76,56 @@ impl LoggingMonitor {
         self
     }
 
-    /// Takes the secrets out of every message, error, field and value of a tag.
+    /// Redacts secrets in messages, errors, fields and tag values.
     #[must_use]
     pub fn with_redactor(mut self, redactor: Redactor) -> Self {
         self.redactor = Some(redactor);
         self
     }
 
-    /// Tells these of incidents, beside the log.
+    /// Sets the reporters that receive incidents in addition to the log.
     #[must_use]
     pub fn with_reporters(mut self, reporters: Reporters) -> Self {
         self.reporters = reporters;
         self
     }
 
-    /// What was counted and measured.
+    /// Returns the metrics.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Makes a monitor of it, without prefix and tags.
+    /// Returns a monitor for this sink, without prefix and tags.
     #[must_use]
     pub fn into_monitor(self) -> Monitor {
         Monitor::new(Arc::new(self))
     }
 
-    fn tags<'a>(&'a self, scope: &'a MonitorTags, fields: &'a [Field<'a>]) -> Tags<'a> {
-        Tags {
-            scope,
+    fn fields<'a>(
+        &'a self,
+        tags: &'a MonitorTags,
+        fields: &'a [Field<'a>],
+    ) -> Option<DebugValue<EventFields<'a>>> {
+        let fields = EventFields {
+            tags,
             common: &self.tags,
             fields,
             redactor: self.redactor.as_ref(),
-        }
+        };
+        (!fields.is_empty()).then(|| debug(fields))
     }
 
-    fn redacted<'a>(&'a self, message: &'a dyn fmt::Display) -> Redacted<'a> {
-        Redacted {
+    fn redacted<'a>(&'a self, message: &'a dyn fmt::Display) -> RedactedMessage<'a> {
+        RedactedMessage {
             message,
             redactor: self.redactor.as_ref(),
         }
     }
 }
 
-/// Writes an event whose level is only known at run time; each level needs a place in the code of its own.
+/// Emits an event whose level is known only at run time. `tracing` stores the level in the static metadata of the call
+/// site, hence one call site per level.
 macro_rules! event_at {
     ($level:expr, $($fields:tt)*) => {
         match $level {
@@ -130,23 +139,23 @@ macro_rules! event_at {
 }
 
 impl MonitorSink for LoggingMonitor {
-    fn counter(&self, scope: &MonitorTags, name: &'static str) -> Counter {
-        self.metrics.counter_of(scope, name)
+    fn counter(&self, tags: &MonitorTags, name: &'static str) -> Counter {
+        self.metrics.counter_of(tags, name)
     }
 
-    fn measure(&self, scope: &MonitorTags, name: &'static str, value: f64) {
-        self.metrics.measure(scope, name, value);
+    fn histogram(&self, tags: &MonitorTags, name: &'static str) -> Histogram {
+        self.metrics.histogram_of(tags, name)
     }
 
-    fn set_gauge(&self, scope: &MonitorTags, name: &'static str, value: f64) {
-        self.metrics.set_gauge_of(scope, name, value);
+    fn set_gauge(&self, tags: &MonitorTags, name: &'static str, value: f64) {
+        self.metrics.set_gauge_of(tags, name, value);
     }
 
-    fn log(&self, scope: &MonitorTags, record: &Record<'_>) {
+    fn log(&self, tags: &MonitorTags, record: &LogRecord<'_>) {
         event_at!(
             record.level,
-            prefix = prefix(scope),
-            tags = present(&self.tags(scope, record.fields)),
+            prefix = prefix(tags),
+            tags = self.fields(tags, record.fields),
             "{}",
             self.redacted(record.message)
         );
@@ -156,43 +165,39 @@ impl MonitorSink for LoggingMonitor {
         true
     }
 
-    fn report(&self, scope: &MonitorTags, report: &Report<'_>) {
+    fn report(&self, tags: &MonitorTags, report: &IncidentReport<'_>) {
         let level = match report.severity {
             Severity::Warning => Level::WARN,
             Severity::Error => Level::ERROR,
         };
         event_at!(
             level,
-            prefix = prefix(scope),
-            tags = present(&self.tags(scope, &[])),
+            prefix = prefix(tags),
+            tags = self.fields(tags, &[]),
             incident = %report.incident,
             error = %self.redacted(&error_chain(report.error)),
             "{}",
             self.redacted(report.context)
         );
         self.reporters
-            .tell(|| Incident::new(scope, &self.tags, report, self.redactor.as_ref()));
+            .notify(|| Incident::new(tags, &self.tags, report, self.redactor.as_ref()));
     }
 
-    fn span(&self, scope: &MonitorTags, name: &'static str) -> Span {
+    fn span(&self, tags: &MonitorTags, name: &'static str) -> Span {
         info_span!(
             target: TARGET,
             "work",
             name,
-            prefix = prefix(scope),
-            tags = present(&self.tags(scope, &[])),
-            taskId = scope.tag("taskId"),
-            runId = scope.tag("runId"),
+            prefix = prefix(tags),
+            tags = self.fields(tags, &[]),
+            taskId = tags.get("taskId"),
+            runId = tags.get("runId"),
         )
     }
 }
 
-fn prefix(scope: &MonitorTags) -> Option<&str> {
-    Some(scope.prefix()).filter(|prefix| !prefix.is_empty())
-}
-
-fn present<'a>(tags: &'a Tags<'a>) -> Option<tracing::field::DebugValue<&'a Tags<'a>>> {
-    (!tags.is_empty()).then(|| tracing::field::debug(tags))
+fn prefix(tags: &MonitorTags) -> Option<&str> {
+    Some(tags.prefix()).filter(|prefix| !prefix.is_empty())
 }
 
 impl fmt::Debug for LoggingMonitor {

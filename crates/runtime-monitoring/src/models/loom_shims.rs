@@ -1,4 +1,4 @@
-//! Stand-ins for what the queues take from parking_lot and tokio, whose accesses loom can see.
+//! The parts of parking_lot and tokio that the queues use, built on loom's primitives.
 
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
@@ -15,20 +15,20 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Loom's guard, which is away while its thread waits.
+/// Loom's guard; `None` while its thread waits on a condition variable.
 pub(crate) struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>);
 
 impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("nobody waits")
+        self.0.as_ref().expect("the guard is not waiting")
     }
 }
 
 impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("nobody waits")
+        self.0.as_mut().expect("the guard is not waiting")
     }
 }
 
@@ -51,45 +51,45 @@ impl Condvar {
     pub(crate) fn wait_while<T>(
         &self,
         guard: &mut MutexGuard<'_, T>,
-        mut waits: impl FnMut(&mut T) -> bool,
+        mut condition: impl FnMut(&mut T) -> bool,
     ) {
-        while waits(guard) {
-            let inner = guard.0.take().expect("nobody waits");
-            guard.0 = Some(self.0.wait(inner).unwrap());
+        while condition(guard) {
+            let loom_guard = guard.0.take().expect("the guard is not waiting");
+            guard.0 = Some(self.0.wait(loom_guard).unwrap());
         }
     }
 
-    /// Time does not pass in a model: what is awaited for seconds must come, and what for less has passed already.
+    /// Models have no time. A timeout of a second or more never expires, a shorter one expires immediately.
     pub(crate) fn wait_while_for<T>(
         &self,
         guard: &mut MutexGuard<'_, T>,
-        waits: impl FnMut(&mut T) -> bool,
+        condition: impl FnMut(&mut T) -> bool,
         time: Duration,
-    ) -> Waited {
+    ) -> WaitResult {
         if time >= Duration::from_secs(1) {
-            self.wait_while(guard, waits);
+            self.wait_while(guard, condition);
         }
-        Waited
+        WaitResult
     }
 }
 
-/// A wait whose time did not run out.
-pub(crate) struct Waited;
+/// The result of a wait that did not time out.
+pub(crate) struct WaitResult;
 
-impl Waited {
+impl WaitResult {
     pub(crate) fn timed_out(&self) -> bool {
         false
     }
 }
 
-/// The part of [`tokio::sync::Notify`] that the forwarder stands on: one task waits, and finds what came before.
+/// The part of [`tokio::sync::Notify`] that `PendingQueue` relies on: a single waiting task, and a stored permit.
 #[derive(Debug)]
-pub(crate) struct Notify(Mutex<Notified>);
+pub(crate) struct Notify(Mutex<NotifyState>);
 
 #[derive(Debug, Default)]
-struct Notified {
-    came_before: bool,
-    waiting: Option<Waker>,
+struct NotifyState {
+    has_permit: bool,
+    waker: Option<Waker>,
 }
 
 impl Notify {
@@ -99,8 +99,8 @@ impl Notify {
 
     pub(crate) fn notify_one(&self) {
         let mut state = self.0.lock();
-        state.came_before = true;
-        let waker = state.waiting.take();
+        state.has_permit = true;
+        let waker = state.waker.take();
         drop(state);
         waker.into_iter().for_each(Waker::wake);
     }
@@ -108,10 +108,10 @@ impl Notify {
     pub(crate) async fn notified(&self) {
         poll_fn(|cx| {
             let mut state = self.0.lock();
-            if std::mem::take(&mut state.came_before) {
+            if std::mem::take(&mut state.has_permit) {
                 return Poll::Ready(());
             }
-            state.waiting = Some(cx.waker().clone());
+            state.waker = Some(cx.waker().clone());
             Poll::Pending
         })
         .await;

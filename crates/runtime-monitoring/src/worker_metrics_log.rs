@@ -1,32 +1,32 @@
-//! The lines about a worker's life that log pipelines of Taskcluster look for.
+//! The `WORKER_METRICS` log lines, from which Taskcluster's log pipelines derive statistics of workers.
 
 use std::fmt;
 
 use runtime_core::{Monitor, Run, Timestamp, WorkerIdentity};
 use serde::Serialize;
 
-/// What happened to a worker or to a task on it.
+/// An event in the life of a worker or a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum WorkerEvent {
-    /// The machine has started.
+    /// The machine booted.
     InstanceBoot,
-    /// The worker can claim tasks.
+    /// The worker is ready to claim tasks.
     WorkerReady,
-    /// A task was claimed that had been waiting since this time.
+    /// A task was claimed. The time of the event is the time at which the task became pending.
     TaskQueued,
-    /// A task starts to run.
+    /// A task started.
     TaskStart,
     /// A task was resolved.
     TaskFinish,
-    /// The machine starts again.
+    /// The machine is rebooting.
     InstanceReboot,
-    /// The machine shuts down.
+    /// The machine is shutting down.
     InstanceShutdown,
 }
 
-/// Who the events are about.
+/// Creates the `WORKER_METRICS` lines of a worker.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkerMetricsLog {
@@ -38,7 +38,7 @@ pub struct WorkerMetricsLog {
 }
 
 impl WorkerMetricsLog {
-    /// Names the kind of worker, such as `my-worker`, and where it runs.
+    /// Creates a log for a worker. `worker` is the name of the implementation, such as `my-worker`.
     pub fn new(
         worker: impl Into<String>,
         identity: &WorkerIdentity,
@@ -54,7 +54,7 @@ impl WorkerMetricsLog {
         }
     }
 
-    /// The line `WORKER_METRICS {json}` of an event.
+    /// Returns the line `WORKER_METRICS {json}` of an event.
     ///
     /// ```
     /// # use runtime_core::{Timestamp, WorkerIdentity};
@@ -71,37 +71,37 @@ impl WorkerMetricsLog {
     /// ```
     #[must_use]
     pub fn line(&self, event: WorkerEvent, run: Option<&Run>, at: Timestamp) -> String {
-        Line {
+        MetricsLine {
             event_type: event,
             timestamp: at.as_second(),
-            events: self,
+            worker: self,
             task_id: run.map(|run| run.task_id.as_str()),
             run_id: run.map(|run| run.run_id),
         }
         .to_string()
     }
 
-    /// Logs the line of an event, as information.
+    /// Logs the line of an event with level `info`.
     pub fn log(&self, monitor: &Monitor, event: WorkerEvent, run: Option<&Run>, at: Timestamp) {
         monitor.info(self.line(event, run, at));
     }
 }
 
-/// What stands in the line, in this order.
+/// The members of the JSON object, in this order.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Line<'a> {
+struct MetricsLine<'a> {
     event_type: WorkerEvent,
     timestamp: i64,
     #[serde(flatten)]
-    events: &'a WorkerMetricsLog,
+    worker: &'a WorkerMetricsLog,
     #[serde(skip_serializing_if = "Option::is_none")]
     task_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run_id: Option<u32>,
 }
 
-impl fmt::Display for Line<'_> {
+impl fmt::Display for MetricsLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let json = serde_json::to_string(self).map_err(|_| fmt::Error)?;
         write!(f, "WORKER_METRICS {json}")
