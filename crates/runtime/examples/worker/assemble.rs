@@ -10,8 +10,8 @@ use runtime::fetcher::{AddressPolicy, HttpClient};
 use runtime::gc::{BackgroundCollector, GarbageCollector, HostStats, ResourceTracker};
 use runtime::monitoring::status::TaskOverview;
 use runtime::monitoring::{
-    CredentialRedaction, LineFormat, Log, LogBuilder, LogFormat, Metrics, Monitoring, from_config,
-    redact_credentials,
+    CredentialRedaction, LineFormat, LogBuilder, LogFormat, LogHandle, Metrics, Monitoring,
+    from_config, redact_credentials,
 };
 use runtime::webhook::{ConfiguredServer, LiveLog};
 use runtime::worker::plugins::{self, Artifacts, ExitStatus, Mounts, ResourceUsage, TaskLog};
@@ -54,7 +54,7 @@ pub(crate) struct Assembled {
     status: Option<Status>,
     _collection: BackgroundCollector,
     _hiding: CredentialRedaction,
-    _log: Log,
+    _log: LogHandle,
     /// Takes the log, and so ends after it.
     _runner: Option<WorkerRunner>,
 }
@@ -105,7 +105,11 @@ pub(crate) async fn assemble(
 
 /// The worker's own log. Between messages to worker-runner it takes turns with them, since both are lines on standard
 /// output.
-fn log(config: &Config, monitoring: &Monitoring, runner: Option<&WorkerRunner>) -> Result<Log> {
+fn log(
+    config: &Config,
+    monitoring: &Monitoring,
+    runner: Option<&WorkerRunner>,
+) -> Result<LogHandle> {
     let format = config.monitoring.log.format;
     let mut log = LogBuilder::new(config.monitoring.log.clone())
         .redactor(monitoring.redactor.clone())
