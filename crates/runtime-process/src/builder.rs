@@ -1,79 +1,58 @@
-//! A task before it starts.
+//! The set-up of a task before it starts.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_core::util::is_disk_full;
-use runtime_core::{Environment, MalformedPayloadError, TaskContext, TaskError};
+use runtime_core::{Environment, MalformedPayloadError, TaskError};
 use runtime_worker::{Sandbox, SandboxBuilder};
-use runtime_worker::{TaskRecord, TaskRun};
 
-use crate::engine::Shared;
-use crate::folder::TaskFolder;
 use crate::sandbox::ProcessSandbox;
+use crate::task::PreparedTask;
 
-/// Collects what a task's processes start with.
+/// Lets plugins add variables, folders and files to a task.
 pub(crate) struct ProcessBuilder {
-    pub(crate) context: TaskContext,
+    task: PreparedTask,
     environment: Environment,
-    pub(crate) record: Arc<TaskRecord>,
-    pub(crate) folder: TaskFolder,
-    pub(crate) env: BTreeMap<String, String>,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) commands: Vec<Vec<String>>,
 }
 
 impl ProcessBuilder {
-    pub(crate) fn new(
-        run: &TaskRun,
-        folder: TaskFolder,
-        env: BTreeMap<String, String>,
-        shared: Arc<Shared>,
-    ) -> Self {
-        Self {
-            context: run.context.clone(),
-            environment: run.environment.clone(),
-            record: Arc::clone(&run.record),
-            folder,
-            env,
-            shared,
-            commands: Vec::new(),
-        }
+    pub(crate) fn new(task: PreparedTask, environment: Environment) -> Self {
+        Self { task, environment }
     }
 
-    pub(crate) fn set_commands(&mut self, commands: Vec<Vec<String>>) {
-        self.commands = commands;
-    }
-
-    /// Makes the copies that were asked for, which may take long, once there is room for all of them.
+    /// Copies the requested inputs into the task's folder, after the disk space for all of them is reserved.
     ///
-    /// When the task is stopped meanwhile, the folder is removed once the copies are made.
-    async fn filled(self) -> Result<Self, TaskError> {
-        if !self.folder.awaits_copies() {
-            return Ok(self);
+    /// If the future is dropped meanwhile, the folder is removed when the copies are complete.
+    async fn copy_inputs(self) -> Result<PreparedTask, TaskError> {
+        let Self { task, environment } = self;
+        if !task.folder.has_copies() {
+            return Ok(task);
         }
-        let measure = move || (self.folder.size_of_copies(), self);
-        let (bytes, mut builder) = blocking(measure).await?;
-        let environment = &builder.environment;
-        // The collector frees what is idle for it, and the storage keeps to its quota.
-        let freed = environment.resource_tracker.reserve(bytes).await;
-        let freed = freed.map_err(TaskError::unavailable)?;
-        let room = environment.storage.reserve(bytes);
-        let room = room.map_err(TaskError::unavailable)?;
-        let fill = move || builder.folder.make_copies(room).map(|()| builder);
-        let filled = blocking(fill).await?;
-        drop(freed);
-        filled.map_err(|error| match is_disk_full(&error.source) {
-            true => TaskError::unavailable(error),
-            false => TaskError::other(error),
+        let measure = move || (task.folder.copies_size(), task);
+        let (bytes, mut task) = run_blocking(measure).await?;
+        // The tracker evicts idle resources until the disk has room; the storage enforces its quota. The first
+        // reservation ends with the copies, since the disk then shows them; the quota counts them until the
+        // folder is removed.
+        let evicted = environment.resource_tracker.reserve(bytes).await;
+        let disk_space = evicted.map_err(TaskError::unavailable)?;
+        let quota = environment.storage.reserve(bytes);
+        let quota = quota.map_err(TaskError::unavailable)?;
+        let copy = move || task.folder.make_copies(quota).map(|()| task);
+        let copied = run_blocking(copy).await?;
+        drop(disk_space);
+        copied.map_err(|error| {
+            if is_disk_full(&error.source) {
+                TaskError::unavailable(error)
+            } else {
+                TaskError::other(error)
+            }
         })
     }
 }
 
-/// Does what blocks where it holds up nobody.
-async fn blocking<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, TaskError> {
     let done = tokio::task::spawn_blocking(work).await;
@@ -83,26 +62,26 @@ async fn blocking<T: Send + 'static>(
 #[async_trait]
 impl SandboxBuilder for ProcessBuilder {
     fn set_env(&mut self, name: &str, value: &str) -> Result<(), MalformedPayloadError> {
-        // The operating system cannot carry these, and std panics or fails late on them.
+        // The operating system cannot represent these: std would panic, or fail when the process starts.
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
             return Err(MalformedPayloadError::new(format!(
-                "`{name}` cannot be an environment variable with this value"
+                "invalid environment variable `{name}`: a name must not be empty or contain `=`, and neither name nor value may contain a NUL byte"
             )));
         }
-        self.env.insert(name.to_owned(), value.to_owned());
+        self.task.env.insert(name.to_owned(), value.to_owned());
         Ok(())
     }
 
     fn attach_folder(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
-        self.folder.attach_folder(source, target)
+        self.task.folder.attach_folder(source, target)
     }
 
     fn attach_copy(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
-        self.folder.attach_copy(source, target)
+        self.task.folder.attach_copy(source, target)
     }
 
     async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError> {
-        let builder = self.filled().await?;
-        Ok(Arc::new(ProcessSandbox::start(builder)))
+        let task = self.copy_inputs().await?;
+        Ok(Arc::new(ProcessSandbox::start(task)))
     }
 }

@@ -1,80 +1,112 @@
-//! A control group for the processes of one task, where this user may make one (cgroup v2).
+//! A control group (cgroup v2) for the processes of one command.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::proc::counter;
-use crate::usage::of_cgroup;
 use runtime_worker::Usage;
 
-/// How often to look whether a group that was killed is empty, and how many times.
-const POLL: (Duration, u32) = (Duration::from_millis(10), 200);
+use crate::proc;
 
-/// A control group of one task. It is removed when dropped.
+/// The interval and the number of checks whether a killed group is empty: two seconds in total.
+const EMPTY_POLL_INTERVAL: Duration = Duration::from_millis(10);
+const MAX_EMPTY_POLLS: u32 = 200;
+
+/// A control group. It is killed and removed on drop.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
     path: PathBuf,
 }
 
 impl Cgroup {
-    /// Makes a group below `parent`, which must be delegated to this user.
+    /// Creates a group below `parent`, which must be delegated to this user.
     ///
-    /// The second value is the file to which a process writes `0` to join.
+    /// Also returns the file `cgroup.procs`: a process joins the group by writing `0` to it.
     pub(crate) fn create(parent: &Path, name: &str) -> io::Result<(Self, File)> {
-        // Elsewhere than in a control group there is no such file, and nothing is to be made there.
+        // Only control groups have this file. Elsewhere, `create_dir` would leave an ordinary folder.
         fs::metadata(parent.join("cgroup.procs"))?;
         let path = parent.join(name);
         fs::create_dir(&path)?;
         let group = Self { path };
-        let door = File::create(group.path.join("cgroup.procs"))?;
-        Ok((group, door))
+        let procs = File::create(group.path.join("cgroup.procs"))?;
+        Ok((group, procs))
     }
 
-    /// Kills all members, also those that are just being forked.
+    /// Kills all members. The kernel includes processes that are being forked, which a loop over pids would miss.
     pub(crate) fn kill(&self) {
-        // Fails only for a group that is gone, which has no members.
+        // Fails only if the group was removed, and then it has no members.
         let _ = fs::write(self.path.join("cgroup.kill"), "1");
     }
 
-    /// Waits until there are no members; gives up after two seconds.
-    pub(crate) async fn emptied(&self) {
-        for _ in 0..POLL.1 {
-            if self.read("cgroup.events", "populated") != Some(1) {
+    /// Waits until the group has no members, but at most for two seconds.
+    ///
+    /// The members die asynchronously, and a group with members can neither be removed nor has its final counts.
+    pub(crate) async fn wait_until_empty(&self) {
+        for _ in 0..MAX_EMPTY_POLLS {
+            if self.read_number("cgroup.events", "populated") != Some(1) {
                 return;
             }
-            tokio::time::sleep(POLL.0).await;
+            tokio::time::sleep(EMPTY_POLL_INTERVAL).await;
         }
     }
 
-    /// How many members were killed because memory ran out.
+    /// Returns the number of members that were killed because memory ran out.
     pub(crate) fn oom_kills(&self) -> Option<u64> {
-        self.read("memory.events", "oom_kill")
+        self.read_number("memory.events", "oom_kill")
     }
 
-    /// What the members have used.
+    /// Returns the exact usage of all members, including those that have ended.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        of_cgroup(|file| fs::read_to_string(self.path.join(file)).ok())
+        let cpu = self.read_number("cpu.stat", "usage_usec")?;
+        // Exists only if the memory controller is enabled for the group.
+        let peak_memory = fs::read_to_string(self.path.join("memory.peak")).ok();
+        Some(Usage {
+            cpu: Some(Duration::from_micros(cpu)),
+            peak_memory: peak_memory.and_then(|peak| peak.trim().parse().ok()),
+            ..Usage::default()
+        })
     }
 
-    fn read(&self, file: &str, name: &str) -> Option<u64> {
-        counter(&fs::read_to_string(self.path.join(file)).ok()?, name)
+    fn read_number(&self, file: &str, label: &str) -> Option<u64> {
+        proc::number_after(&fs::read_to_string(self.path.join(file)).ok()?, label)
     }
 }
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
         self.kill();
-        // What cannot be removed yet is empty, and goes with the group above it.
+        // Fails while members are still dying; the empty group is then removed together with its parent.
         let _ = fs::remove_dir(&self.path);
     }
 }
 
-/// The control group of this process, if the machine has cgroup v2 alone and this user may make groups there.
-pub(crate) fn own() -> Option<PathBuf> {
-    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let path = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let path = Path::new("/sys/fs/cgroup").join(path);
+/// Returns the control group of this process if the machine uses only cgroup v2.
+pub(crate) fn own_cgroup() -> Option<PathBuf> {
+    let path = Path::new("/sys/fs/cgroup").join(proc::own_cgroup_path()?);
+    // Linux 5.14 and later have it, except in the root group, where no worker should create groups.
     path.join("cgroup.kill").exists().then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_is_read_from_counters() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let group = Cgroup {
+            path: folder.path().to_owned(),
+        };
+        assert_eq!(group.usage(), None);
+        fs::write(
+            folder.path().join("cpu.stat"),
+            "usage_usec 1500000\nuser_usec 1\n",
+        )?;
+        fs::write(folder.path().join("memory.peak"), "1048576\n")?;
+        let usage = group.usage().expect("`cpu.stat` exists");
+        assert_eq!(usage.cpu, Some(Duration::from_millis(1500)));
+        assert_eq!(usage.peak_memory, Some(1 << 20));
+        Ok(())
+    }
 }

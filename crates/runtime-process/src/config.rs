@@ -1,4 +1,4 @@
-//! How tasks run as processes.
+//! The configuration section of the engine.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,24 +8,26 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ProcessEngine;
-use crate::ladder::StopSignals;
+use crate::stop_signals::StopSignals;
 
-/// How tasks run as processes.
+/// The settings of a [`ProcessEngine`] in a configuration file.
+///
+/// An application adds it to its own configuration, next to that of the worker.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ProcessConfig {
-    /// Variables that all tasks see unless they set them themselves.
+    /// Environment variables of all tasks. A task's payload overrides them.
     pub env: BTreeMap<String, String>,
-    /// Seconds that a task has to obey `SIGINT`; 0 leaves it out.
-    pub interrupt: u32,
-    /// Seconds that a task has to obey `SIGTERM`; 0 leaves it out.
-    pub terminate: u32,
-    /// Whether each command gets a control group (v2), where the worker may make one.
-    pub control_groups: bool,
-    /// Where control groups are made, a folder that is delegated to the worker's user; by default below the
-    /// worker's own group.
-    pub control_groups_below: Option<PathBuf>,
-    /// Whether orphans of tasks come to the worker, so that no zombies pile up.
+    /// Seconds that a task has to exit after `SIGINT`; 0 skips the signal.
+    pub interrupt_timeout: u32,
+    /// Seconds that a task has to exit after `SIGTERM`; 0 skips the signal.
+    pub terminate_timeout: u32,
+    /// Whether each command gets a control group (v2), if the worker may create one.
+    pub cgroups: bool,
+    /// The control group below which those of commands are created: a folder that is delegated to the worker's
+    /// user. The default is the worker's own group.
+    pub cgroup_parent: Option<PathBuf>,
+    /// Whether the worker adopts and reaps orphans of tasks, so that zombies do not accumulate.
     pub adopt_orphans: bool,
 }
 
@@ -33,27 +35,30 @@ impl Default for ProcessConfig {
     fn default() -> Self {
         Self {
             env: BTreeMap::new(),
-            interrupt: 5,
-            terminate: 5,
-            control_groups: true,
-            control_groups_below: None,
+            interrupt_timeout: 5,
+            terminate_timeout: 5,
+            cgroups: true,
+            cgroup_parent: None,
             adopt_orphans: false,
         }
     }
 }
 
 impl ProcessConfig {
-    /// The engine.
+    /// Creates an engine with these settings.
     #[must_use]
     pub fn to_engine(&self) -> ProcessEngine {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-        let ladder = StopSignals::new(seconds(self.interrupt), seconds(self.terminate));
+        let signals = StopSignals::new(
+            seconds(self.interrupt_timeout),
+            seconds(self.terminate_timeout),
+        );
         let engine = ProcessEngine::new()
-            .ladder(ladder)
+            .stop_signals(signals)
             .adopt_orphans(self.adopt_orphans);
-        let engine = match (self.control_groups, &self.control_groups_below) {
+        let engine = match (self.cgroups, &self.cgroup_parent) {
             (false, _) => engine.without_cgroups(),
-            (true, Some(parent)) => engine.cgroups_below(parent),
+            (true, Some(parent)) => engine.cgroup_parent(parent),
             (true, None) => engine,
         };
         self.env

@@ -1,46 +1,62 @@
-//! An engine that runs a task as processes of this machine.
+//! An engine that runs tasks as processes of the worker's machine.
 //!
-//! Each task gets a folder of its own and an environment that holds nothing of the worker's. Its
-//! commands run in a session and process group of their own, in a control group where that is
-//! permitted, and carry a variable that names the task: nothing of it outlives the task, and what a
-//! worker that was killed left is ended by the next. It is no security boundary: tasks run as the
-//! worker's user.
+//! Each task gets its own folder and an environment without the worker's variables. Each of its commands
+//! leads a session and a process group, joins a control group where the user may create one, and carries a
+//! variable that names the task. The engine uses all three to kill every process of a command when it ends,
+//! and to kill processes that a crashed worker left running.
+//!
+//! The engine is not a security boundary: tasks run as the worker's user.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use runtime_process::{ProcessEngine, StopSignals};
+//!
+//! let engine = ProcessEngine::new()
+//!     .env("PATH", "/opt/tools:/usr/bin:/bin")
+//!     .stop_signals(StopSignals::new(Duration::from_secs(7), Duration::from_secs(3)));
+//! # let _ = engine;
+//! ```
 //!
 //! # Limitations
 //!
-//! The engine needs Unix for most of this; elsewhere it ends only the process that it started. Processes that
-//! left their group and the use of resources are seen on Linux only. Network traffic is not counted.
+//! - Process groups, control groups and orphans need Unix. On other systems, only the process that the engine
+//!   started is killed.
+//! - Orphans and resource usage are found on Linux only. Network traffic is not counted.
 
-#[cfg(target_os = "linux")]
-mod borrow;
 mod builder;
 #[cfg(unix)]
 mod cgroup;
-mod child;
+#[cfg(target_os = "linux")]
+mod child_process;
+#[cfg(all(unix, not(target_os = "linux")))]
+#[path = "child_process_fork.rs"]
+mod child_process;
+mod command_run;
 mod config;
-mod copy;
+mod context;
 mod engine;
-#[cfg_attr(not(unix), path = "family_elsewhere.rs")]
-mod family;
-mod folder;
-mod ladder;
+mod input_copy;
+#[cfg(unix)]
+mod orphans;
 mod output;
 mod payload;
 #[cfg(unix)]
 mod proc;
+#[cfg_attr(not(unix), path = "process_tree_portable.rs")]
+mod process_tree;
 mod sandbox;
+mod settings;
 #[cfg(target_os = "linux")]
 mod signals;
-#[cfg(target_os = "linux")]
-mod start;
-#[cfg(all(unix, not(target_os = "linux")))]
-#[path = "start_elsewhere.rs"]
-mod start;
-#[cfg(unix)]
-mod strays;
+mod stop_signals;
+mod task;
+mod task_folder;
 #[cfg(unix)]
 mod usage;
+#[cfg(target_os = "linux")]
+mod vfork;
 
 pub use config::ProcessConfig;
 pub use engine::ProcessEngine;
-pub use ladder::StopSignals;
+pub use stop_signals::StopSignals;

@@ -1,4 +1,4 @@
-//! What a process writes, on its way to the task's log.
+//! The transfer of a command's output to the log of the task.
 
 use std::io;
 use std::time::Duration;
@@ -7,19 +7,25 @@ use runtime_core::LogDrain;
 use tokio::io::{AsyncRead, BufReader};
 use tokio::task::JoinSet;
 
-/// Copies output to the log until nobody can write any more.
-pub(crate) struct Output {
-    pumps: JoinSet<io::Result<()>>,
+/// The size of the buffer between pipe and log in bytes; a Linux pipe holds as much.
+const BUFFER_SIZE: usize = 64 * 1024;
+
+/// Copies output to the log until every process has closed its end of the pipe.
+pub(crate) struct OutputPump {
+    tasks: JoinSet<io::Result<()>>,
 }
 
-impl Output {
-    /// Makes one pipe for both streams, so that the log keeps their order.
+impl OutputPump {
+    /// Creates one pipe for standard output and standard error.
+    ///
+    /// Two pipes would lose the order of lines across the streams, because no timestamp shows which one was written
+    /// first.
     #[cfg(unix)]
     pub(crate) fn pipe(log: LogDrain) -> io::Result<(Self, io::PipeWriter)> {
         let (reader, writer) = io::pipe()?;
         let reader = tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into())?;
-        let pumps = JoinSet::from_iter([pump(reader, log)]);
-        Ok((Self { pumps }, writer))
+        let tasks = JoinSet::from_iter([pump(reader, log)]);
+        Ok((Self { tasks }, writer))
     }
 
     /// Starts `command` with a pipe for each stream.
@@ -34,33 +40,34 @@ impl Output {
             .stderr(std::process::Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        let mut pumps = JoinSet::new();
+        let mut tasks = JoinSet::new();
         if let Some(stdout) = child.stdout.take() {
-            pumps.spawn(pump(stdout, log.clone()));
+            tasks.spawn(pump(stdout, log.clone()));
         }
         if let Some(stderr) = child.stderr.take() {
-            pumps.spawn(pump(stderr, log));
+            tasks.spawn(pump(stderr, log));
         }
-        Ok((child, Self { pumps }))
+        Ok((child, Self { tasks }))
     }
 
-    /// Waits for the last output, but not for a process that left the group and keeps the pipe open.
+    /// Waits until the remaining output is in the log, but at most for `timeout`.
     ///
-    /// What the log's drains hold back is in the log afterwards.
-    pub(crate) async fn drain(&mut self, limit: Duration) -> io::Result<()> {
+    /// A process that escaped the task may hold the pipe open, so its end cannot be waited for without limit.
+    /// The drains are dropped in any case, so that the log receives the bytes that they hold back.
+    pub(crate) async fn finish(&mut self, timeout: Duration) -> io::Result<()> {
         let all = async {
-            while let Some(ended) = self.pumps.join_next().await {
+            while let Some(ended) = self.tasks.join_next().await {
                 ended.map_err(io::Error::other)??;
             }
             Ok(())
         };
-        let drained = tokio::time::timeout(limit, all).await.unwrap_or(Ok(()));
-        self.pumps.shutdown().await;
-        drained
+        let finished = tokio::time::timeout(timeout, all).await.unwrap_or(Ok(()));
+        self.tasks.shutdown().await;
+        finished
     }
 }
 
 async fn pump(reader: impl AsyncRead + Unpin, mut log: LogDrain) -> io::Result<()> {
-    let mut reader = BufReader::with_capacity(64 * 1024, reader);
+    let mut reader = BufReader::with_capacity(BUFFER_SIZE, reader);
     tokio::io::copy_buf(&mut reader, &mut log).await.map(drop)
 }

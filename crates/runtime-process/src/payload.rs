@@ -1,21 +1,21 @@
-//! The part of the payload that the process engine reads.
+//! The payload fields that the engine reads.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// What to run.
+/// The commands of a task and their variables.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct ProcessPayload {
-    /// A program and its arguments, or several such that run in order until one fails.
+    /// A program and its arguments, or a list of such commands that run in order until one fails.
     pub(crate) command: Command,
     /// Environment variables.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
 }
 
-/// A program and its arguments, or several such that run in order until one fails.
+/// A program and its arguments, or a list of such commands that run in order until one fails.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum Command {

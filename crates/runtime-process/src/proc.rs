@@ -1,59 +1,53 @@
-//! What `/proc` tells about processes. Processes come and go meanwhile, so whatever cannot be read is left out.
+//! The only reader of `/proc` in this crate.
+//!
+//! Processes start and end at any time, so unreadable entries are skipped.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirEntryExt as _;
 use std::path::Path;
 
-/// A process, as its `stat` describes it.
+use rustix::process::Pid;
+
+/// The fields of `/proc/PID/stat` that the engine uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Process {
+pub(crate) struct ProcStat {
     pub(crate) pid: i32,
     pub(crate) state: char,
     pub(crate) parent: i32,
     pub(crate) session: i32,
+    /// CPU time in user and kernel mode, in clock ticks, without that of reaped children.
+    pub(crate) cpu_ticks: u64,
 }
 
-/// All processes of this machine, or of this container.
-pub(crate) fn processes() -> impl Iterator<Item = Process> {
-    identities().filter_map(|Identity { pid, .. }| {
-        parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-    })
+/// Returns the state of all processes on this machine or in this container.
+pub(crate) fn all_stats() -> impl Iterator<Item = ProcStat> {
+    process_keys().filter_map(|key| parse_stat(&read(key.pid, "stat")?))
 }
 
-/// Tells a process from all others, also from one that had the same number before it.
+/// Identifies a process even if its pid was used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Identity {
+pub(crate) struct ProcessKey {
     pub(crate) pid: i32,
-    /// The kernel makes a new node for each process, and may do so again for one that lives.
-    node: u64,
+    /// The inode of `/proc/PID`. The kernel assigns a new one to each process, and may also assign a new one to a
+    /// process that still runs.
+    inode: u64,
 }
 
-/// Lists all processes without a look at any of them.
-pub(crate) fn identities() -> impl Iterator<Item = Identity> {
+/// Lists all processes without reading any of their files.
+pub(crate) fn process_keys() -> impl Iterator<Item = ProcessKey> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
-        let node = entry.ino();
-        Some(Identity { pid, node })
+        let inode = entry.ino();
+        Some(ProcessKey { pid, inode })
     })
 }
 
-/// Reads `pid (name) state parent group session ...`; the name may hold anything, brackets included.
-fn parse(stat: &str) -> Option<Process> {
-    let (pid, rest) = stat.split_once(' ')?;
-    let mut fields = rest.rsplit_once(')')?.1.split_ascii_whitespace();
-    Some(Process {
-        pid: pid.parse().ok()?,
-        state: fields.next()?.chars().next()?,
-        parent: fields.next()?.parse().ok()?,
-        session: fields.nth(1)?.parse().ok()?,
-    })
-}
-
-/// The value of a variable that the process was started with. The error is what keeps it from being read, such
-/// as that the process belongs to somebody else.
-pub(crate) fn variable(pid: i32, name: &str) -> io::Result<Option<Vec<u8>>> {
+/// Returns the initial value of an environment variable of a process.
+///
+/// Fails if the process has ended or belongs to another user.
+pub(crate) fn environment_variable(pid: i32, name: &str) -> io::Result<Option<Vec<u8>>> {
     let environment = fs::read(format!("/proc/{pid}/environ"))?;
     let mut variables = environment.split(|byte| *byte == 0);
     Ok(variables.find_map(|variable| {
@@ -62,18 +56,72 @@ pub(crate) fn variable(pid: i32, name: &str) -> io::Result<Option<Vec<u8>>> {
     }))
 }
 
-/// How often this machine has killed a process because memory ran out, since it started.
-pub(crate) fn oom_kills(vmstat: &Path) -> Option<u64> {
-    counter(&fs::read_to_string(vmstat).ok()?, "oom_kill")
+/// Bytes that a process transferred from and to disks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DiskIo {
+    pub(crate) read: u64,
+    pub(crate) written: u64,
 }
 
-/// The number after a name, in a file of lines `name number`.
-pub(crate) fn counter(text: &str, name: &str) -> Option<u64> {
-    text.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?
-        .trim()
-        .parse()
-        .ok()
+/// Returns the disk traffic of a process, or zero if it cannot be read.
+pub(crate) fn disk_io(pid: i32) -> DiskIo {
+    let text = read(pid, "io").unwrap_or_default();
+    DiskIo {
+        read: number_after(&text, "read_bytes:").unwrap_or(0),
+        written: number_after(&text, "write_bytes:").unwrap_or(0),
+    }
+}
+
+/// Returns the resident memory of a process in bytes, or zero if it cannot be read.
+pub(crate) fn resident_memory(pid: i32) -> u64 {
+    let text = read(pid, "status").unwrap_or_default();
+    number_after(&text, "VmRSS:").unwrap_or(0) * 1024
+}
+
+/// Sets how much the kernel prefers to kill a process when memory runs out.
+pub(crate) fn set_oom_score_adj(pid: Pid, score: i32) {
+    let pid = pid.as_raw_nonzero();
+    // Fails if the process has ended.
+    let _ = fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string());
+}
+
+/// Returns the cgroup v2 path of this process, relative to the mount point.
+pub(crate) fn own_cgroup_path() -> Option<String> {
+    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some(path.to_owned())
+}
+
+/// Returns the number of processes that the machine has killed since boot because memory ran out.
+pub(crate) fn oom_kills(vmstat: &Path) -> Option<u64> {
+    number_after(&fs::read_to_string(vmstat).ok()?, "oom_kill")
+}
+
+/// Returns the number on the line that starts with `label`, in a text of labels and numbers.
+pub(crate) fn number_after(text: &str, label: &str) -> Option<u64> {
+    // The blank excludes labels of which this one is a prefix.
+    let mut lines = text.lines();
+    let number = lines.find_map(|line| line.strip_prefix(label)?.strip_prefix([' ', '\t']))?;
+    number.split_ascii_whitespace().next()?.parse().ok()
+}
+
+fn read(pid: i32, file: &str) -> Option<String> {
+    fs::read_to_string(format!("/proc/{pid}/{file}")).ok()
+}
+
+/// Parses `pid (name) state parent group session ...`, where the name may contain any character, even brackets.
+fn parse_stat(stat: &str) -> Option<ProcStat> {
+    let (pid, rest) = stat.split_once(' ')?;
+    let mut fields = rest.rsplit_once(')')?.1.split_ascii_whitespace();
+    let mut next = |skipped| fields.nth(skipped);
+    Some(ProcStat {
+        pid: pid.parse().ok()?,
+        state: next(0)?.chars().next()?,
+        parent: next(0)?.parse().ok()?,
+        session: next(1)?.parse().ok()?,
+        // `utime` and `stime`, the fields 14 and 15 of proc_pid_stat(5).
+        cpu_ticks: next(7)?.parse::<u64>().ok()? + next(0)?.parse::<u64>().ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -81,34 +129,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_brackets_and_spaces_is_no_obstacle() {
-        let process = parse("42 (a) b (c) S 7 42 13 0 -1 4194560").expect("it is well formed");
-        let expected = Process {
+    fn process_name_may_contain_brackets() {
+        let text = "42 (a) b (c) S 7 42 13 0 -1 4194560 1 2 3 4 50 60 7 8";
+        let expected = ProcStat {
             pid: 42,
             state: 'S',
             parent: 7,
             session: 13,
+            cpu_ticks: 110,
         };
-        assert_eq!(process, expected);
+        assert_eq!(parse_stat(text), Some(expected));
     }
 
     #[test]
-    fn what_is_cut_off_is_no_process() {
-        for text in ["", "42", "42 (sh", "42 (sh)", "42 (sh) S 7 42"] {
-            assert_eq!(parse(text), None, "{text}");
+    fn truncated_stat_is_rejected() {
+        let texts = ["", "42", "42 (sh", "42 (sh)", "42 (sh) S 7 42"];
+        for text in texts {
+            assert_eq!(parse_stat(text), None, "{text}");
         }
     }
 
     #[test]
-    fn this_process_is_among_all() {
+    fn own_process_is_listed() {
         let own = i32::try_from(std::process::id()).expect("pids are small");
-        assert!(processes().any(|process| process.pid == own));
+        assert!(all_stats().any(|stat| stat.pid == own));
     }
 
     #[test]
-    fn a_counter_is_not_taken_for_one_whose_name_goes_on() {
-        let text = "oom_kill_disable 7\noom 3\noom_kill 2\n";
-        assert_eq!(counter(text, "oom_kill"), Some(2));
-        assert_eq!(counter(text, "max"), None);
+    fn label_must_match_whole_word() {
+        let text = "oom_kill_disable 7\noom 3\noom_kill 2\nVmRSS:\t  5 kB\n";
+        assert_eq!(number_after(text, "oom_kill"), Some(2));
+        assert_eq!(number_after(text, "VmRSS:"), Some(5));
+        assert_eq!(number_after(text, "max"), None);
     }
 }

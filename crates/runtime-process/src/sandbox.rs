@@ -1,4 +1,4 @@
-//! A task that runs, and what it leaves.
+//! A running task, and the result that remains when it has ended.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,30 +13,34 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::builder::ProcessBuilder;
-use crate::child::{Child, Deadline};
-use crate::folder::TaskFolder;
+use crate::command_run::{CommandRun, KillDeadline};
+use crate::task::PreparedTask;
+use crate::task_folder::TaskFolder;
 
-/// Runs the commands in a task of its own, so that they go on whoever waits.
+/// The exit code of a command that could not be started, as in a shell.
+const COMMAND_NOT_FOUND: i32 = 127;
+
+/// Runs the commands in a tokio task, so that they continue even if a caller of `wait` is cancelled.
 pub(crate) struct ProcessSandbox {
     deadline: watch::Sender<Option<Instant>>,
+    /// `None` while the commands run. An error is kept as text, since each caller of `wait` gets a copy.
     result: watch::Receiver<Option<Result<Arc<ProcessResult>, Arc<str>>>>,
-    runner: Mutex<Option<JoinHandle<()>>>,
+    run: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl ProcessSandbox {
-    pub(crate) fn start(builder: ProcessBuilder) -> Self {
-        let (deadline, asked) = watch::channel(None);
+    pub(crate) fn start(task: PreparedTask) -> Self {
+        let (deadline, deadline_receiver) = watch::channel(None);
         let (sender, result) = watch::channel(None);
-        let runner = tokio::spawn(async move {
-            let ended = run_commands(&builder, asked).await;
+        let run = tokio::spawn(async move {
+            let ended = run_commands(&task, deadline_receiver).await;
             let result = ended.map(|exit| {
                 Arc::new(ProcessResult {
                     exit,
-                    folder: builder.folder,
+                    folder: task.folder,
                 })
             });
-            // Nobody waits any more when the sandbox was dropped.
+            // Fails if the sandbox was dropped.
             let _ = sender.send(Some(
                 result.map_err(|error| Arc::from(error_chain(&*error))),
             ));
@@ -44,26 +48,27 @@ impl ProcessSandbox {
         Self {
             deadline,
             result,
-            runner: Mutex::new(Some(runner)),
+            run: Mutex::new(Some(run)),
         }
     }
 }
 
-async fn run_commands(builder: &ProcessBuilder, deadline: Deadline) -> Result<Exit, BoxError> {
+/// Runs the commands in order until one fails.
+async fn run_commands(task: &PreparedTask, deadline: KillDeadline) -> Result<Exit, BoxError> {
     let mut exit = Exit::Code(0);
-    for command in &builder.commands {
-        exit = match Child::spawn(command, builder) {
-            Ok(child) => child.run(deadline.clone()).await?,
-            Err(error) if is_lack(&error) => {
-                let message = format!("this machine cannot start another process: {error}");
-                return Err(message.into());
+    for command in &task.commands {
+        exit = match CommandRun::spawn(command, task) {
+            Ok(run) => run.finish(deadline.clone()).await?,
+            Err(error) if is_resource_exhaustion(&error) => {
+                return Err(
+                    format!("cannot start another process on this machine: {error}").into(),
+                );
             }
             Err(error) => {
-                builder
-                    .context
-                    .log_error(format_args!("cannot start `{}`: {error}", command[0]));
-                // What a shell says of a command that it cannot find.
-                Exit::Code(127)
+                let program = &command[0];
+                task.context
+                    .log_error(format_args!("cannot start `{program}`: {error}"));
+                Exit::Code(COMMAND_NOT_FOUND)
             }
         };
         if !exit.success() {
@@ -73,17 +78,17 @@ async fn run_commands(builder: &ProcessBuilder, deadline: Deadline) -> Result<Ex
     Ok(exit)
 }
 
-/// Whether the machine has no room for another process, which is no fault of the command.
+/// Reports whether the machine lacked processes, files or memory: the worker's failure, not the command's.
 #[cfg(unix)]
-fn is_lack(error: &io::Error) -> bool {
+fn is_resource_exhaustion(error: &io::Error) -> bool {
     use rustix::io::Errno;
 
-    let lacks = [Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOMEM];
-    Errno::from_io_error(error).is_some_and(|error| lacks.contains(&error))
+    let exhausted = [Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|error| exhausted.contains(&error))
 }
 
 #[cfg(not(unix))]
-fn is_lack(error: &io::Error) -> bool {
+fn is_resource_exhaustion(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::OutOfMemory
 }
 
@@ -94,14 +99,15 @@ impl Sandbox for ProcessSandbox {
         match receiver.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(Ok(result))) => Ok(Arc::clone(result) as Arc<dyn ResultSet>),
             Ok(Some(Err(message))) => Err(TaskError::other(&**message)),
-            _ => Err(TaskError::other("the processes of the task were dropped")),
+            _ => Err(TaskError::other("the task was dropped while it ran")),
         }
     }
 
     async fn kill(&self, within: Duration) {
-        let wanted = Instant::now() + within;
+        let requested = Instant::now() + within;
+        // A later request may shorten the deadline and never extends it.
         self.deadline.send_modify(|deadline| {
-            *deadline = Some(deadline.map_or(wanted, |earlier| earlier.min(wanted)));
+            *deadline = Some(deadline.map_or(requested, |earlier| earlier.min(requested)));
         });
         let _ = self.result.clone().wait_for(Option::is_some).await;
     }
@@ -109,13 +115,13 @@ impl Sandbox for ProcessSandbox {
 
 impl Drop for ProcessSandbox {
     fn drop(&mut self) {
-        if let Some(runner) = self.runner.lock().take() {
-            runner.abort();
+        if let Some(run) = self.run.lock().take() {
+            run.abort();
         }
     }
 }
 
-/// What the commands left.
+/// The exit of a task, and the folder with its files.
 struct ProcessResult {
     exit: Exit,
     folder: TaskFolder,
@@ -128,6 +134,6 @@ impl ResultSet for ProcessResult {
     }
 
     async fn extract(&self, path: &str) -> Result<PathBuf, ExtractError> {
-        self.folder.find(path)
+        self.folder.resolve(path)
     }
 }

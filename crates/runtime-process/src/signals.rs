@@ -1,69 +1,72 @@
-//! Which signals reach a thread, and what they do in the program that it becomes.
+//! Signal masks and handlers of a thread that starts a process, and of the new process.
 //!
-//! Everything here makes only system calls that are safe between a fork and a new program.
+//! All functions here only make system calls that are safe between `clone` and `execve`.
 
 use std::io;
 use std::mem::MaybeUninit;
 
-/// Keeps signals from this thread until it is dropped.
-pub(crate) struct Blocked {
-    before: libc::sigset_t,
+/// Blocks all signals for this thread. Dropping it restores the previous mask.
+pub(crate) struct SignalBlock {
+    previous: libc::sigset_t,
 }
 
-impl Blocked {
-    pub(crate) fn all() -> io::Result<Self> {
-        let mut all = no_signals();
-        #[expect(unsafe_code, reason = "neither std nor rustix has sets of signals")]
-        // SAFETY: the set is a whole one.
+impl SignalBlock {
+    pub(crate) fn new() -> io::Result<Self> {
+        let mut all = empty_signal_set();
+        #[expect(unsafe_code, reason = "neither std nor rustix has signal sets")]
+        // SAFETY: the set is initialized.
         unsafe {
             libc::sigfillset(&raw mut all);
         }
-        let before = set_signal_mask(&all)?;
-        Ok(Self { before })
+        let previous = set_signal_mask(&all)?;
+        Ok(Self { previous })
     }
 }
 
-impl Drop for Blocked {
+impl Drop for SignalBlock {
     fn drop(&mut self) {
-        // Fails only for what is no way to set a mask.
-        let _ = set_signal_mask(&self.before);
+        // Fails only for an invalid `how`, which is a constant here.
+        let _ = set_signal_mask(&self.previous);
     }
 }
 
-/// Every signal does what it does in a new program, also one that this process ignores.
-pub(crate) fn forget_handlers() {
+/// Resets all signals to their default action.
+///
+/// `execve` resets handlers itself, but an ignored signal stays ignored in the new program.
+pub(crate) fn reset_handlers() {
     for signal in 1..=libc::SIGRTMAX() {
         #[expect(unsafe_code, reason = "neither std nor rustix restores the default")]
-        // SAFETY: the call is async-signal-safe. It fails for signals that nobody may handle, which is fine.
+        // SAFETY: the call is async-signal-safe. It fails for signals without a settable action, such as SIGKILL,
+        // which need no reset.
         unsafe {
             libc::signal(signal, libc::SIG_DFL);
         }
     }
 }
 
-/// Lets every signal through to this thread, and to the program that it becomes.
-pub(crate) fn heed_all() -> io::Result<()> {
-    set_signal_mask(&no_signals()).map(drop)
+/// Unblocks all signals for this thread and the program that it executes.
+pub(crate) fn unblock_all() -> io::Result<()> {
+    set_signal_mask(&empty_signal_set()).map(drop)
 }
 
-fn no_signals() -> libc::sigset_t {
+fn empty_signal_set() -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();
-    #[expect(unsafe_code, reason = "neither std nor rustix has sets of signals")]
-    // SAFETY: the call makes a whole set of it.
+    #[expect(unsafe_code, reason = "neither std nor rustix has signal sets")]
+    // SAFETY: the call initializes the set.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         set.assume_init()
     }
 }
 
-/// Returns the mask that this thread had before.
+/// Sets the mask of this thread and returns the previous one.
 fn set_signal_mask(mask: &libc::sigset_t) -> io::Result<libc::sigset_t> {
-    let mut before = no_signals();
+    let mut previous = empty_signal_set();
     #[expect(unsafe_code, reason = "neither std nor rustix blocks signals")]
-    // SAFETY: both sets are whole, and the call only reads the one and writes the other.
-    let error = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, &raw mut before) };
+    // SAFETY: both sets are initialized; the call reads the first and writes the second.
+    let error = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, &raw mut previous) };
     match error {
-        0 => Ok(before),
+        0 => Ok(previous),
         error => Err(io::Error::from_raw_os_error(error)),
     }
 }

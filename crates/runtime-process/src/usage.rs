@@ -1,133 +1,116 @@
-//! What the processes of a task use, sampled while they run.
+//! Samples the resource usage of a command while it runs.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_worker::{TaskRecord, Usage};
+use rustix::process::Pid;
 use tokio::task::JoinHandle;
 
-use crate::proc::{counter, processes};
+use crate::proc::{self, DiskIo};
 
-/// When the first sample is taken, and how far apart they get.
-const FIRST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(2);
+/// The delay of the first sample. Each following delay is twice as long, up to the maximum: short commands get
+/// a sample at all, and long ones cost little.
+const FIRST_SAMPLE_DELAY: Duration = Duration::from_millis(50);
+const MAX_SAMPLE_DELAY: Duration = Duration::from_secs(2);
 
-/// Ticks a second in what the kernel tells user programs; 100 on every Linux since 2.6.
-const TICKS: u32 = 100;
+/// Clock ticks per second in `/proc`: the ABI constant `USER_HZ`, 100 on all architectures that Rust supports.
+const TICKS_PER_SECOND: u32 = 100;
 
-/// Samples a session until it is dropped.
-pub(crate) struct Sampler(JoinHandle<()>);
+/// Writes the usage of a command into the record of its task, added to that of earlier commands.
+pub(crate) struct UsageSampler {
+    record: Arc<TaskRecord>,
+    /// The usage of earlier commands.
+    earlier: Usage,
+    task: JoinHandle<()>,
+}
 
-impl Sampler {
-    /// Notes in `record` what the processes of `session` use.
-    pub(crate) fn start(session: i32, record: Arc<TaskRecord>) -> Self {
-        Self(tokio::spawn(async move {
-            let before = record.usage();
-            let mut account = Account::default();
-            let mut pause = FIRST;
-            loop {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST);
-                let sampled = tokio::task::spawn_blocking(move || {
-                    account.sample(session);
-                    account
-                });
-                // The only error is a panic, after which there is nothing more to tell.
-                let Ok(sampled) = sampled.await else { return };
-                account = sampled;
-                record.set_usage(before.then(&account.usage()));
-            }
-        }))
+impl UsageSampler {
+    /// Starts to sample the processes of the session that `leader` leads.
+    pub(crate) fn start(leader: Pid, record: Arc<TaskRecord>) -> Self {
+        let session = leader.as_raw_nonzero().get();
+        let earlier = record.usage();
+        let task = tokio::spawn(sample_session(session, earlier, Arc::clone(&record)));
+        Self {
+            record,
+            earlier,
+            task,
+        }
     }
 
-    /// Ends it, and returns when it notes nothing any more.
-    pub(crate) async fn stop(mut self) {
-        self.0.abort();
-        // It is no news that it was ended.
-        let _ = (&mut self.0).await;
+    /// Stops sampling, and replaces the samples by `exact` if the control group has counted the usage.
+    pub(crate) async fn finish(mut self, exact: Option<Usage>) {
+        self.task.abort();
+        // Waits, so that a late sample does not overwrite the exact usage.
+        let _ = (&mut self.task).await;
+        if let Some(exact) = exact {
+            self.record.set_usage(self.earlier.then(&exact));
+        }
     }
 }
 
-impl Drop for Sampler {
+impl Drop for UsageSampler {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
-/// The last sample of each process: what ended keeps what it had used by then.
+async fn sample_session(session: i32, earlier: Usage, record: Arc<TaskRecord>) {
+    let mut samples = SessionSamples::default();
+    let mut delay = FIRST_SAMPLE_DELAY;
+    loop {
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(MAX_SAMPLE_DELAY);
+        let sampled = tokio::task::spawn_blocking(move || {
+            samples.update(session);
+            samples
+        });
+        // The only possible error is a panic of the closure.
+        let Ok(sampled) = sampled.await else { return };
+        samples = sampled;
+        record.set_usage(earlier.then(&samples.usage()));
+    }
+}
+
+/// The latest sample of each process of a session. A process that has ended keeps its last one.
 #[derive(Debug, Default)]
-struct Account {
+struct SessionSamples {
     by_process: BTreeMap<i32, Sample>,
     peak_memory: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Sample {
-    ticks: u64,
-    read: u64,
-    written: u64,
+    cpu_ticks: u64,
+    disk: DiskIo,
 }
 
-impl Account {
-    fn sample(&mut self, session: i32) {
+impl SessionSamples {
+    fn update(&mut self, session: i32) {
         let mut memory = 0;
-        for process in processes().filter(|process| process.session == session) {
-            let folder = format!("/proc/{}", process.pid);
-            let Some(ticks) = ticks(&folder) else {
-                continue;
-            };
-            let io = fs::read_to_string(format!("{folder}/io")).unwrap_or_default();
+        for stat in proc::all_stats().filter(|stat| stat.session == session) {
             let sample = Sample {
-                ticks,
-                read: field(&io, "read_bytes:"),
-                written: field(&io, "write_bytes:"),
+                cpu_ticks: stat.cpu_ticks,
+                disk: proc::disk_io(stat.pid),
             };
-            self.by_process.insert(process.pid, sample);
-            let status = fs::read_to_string(format!("{folder}/status")).unwrap_or_default();
-            memory += field(&status, "VmRSS:") * 1024;
+            self.by_process.insert(stat.pid, sample);
+            memory += proc::resident_memory(stat.pid);
         }
         self.peak_memory = self.peak_memory.max(memory);
     }
 
     fn usage(&self) -> Usage {
-        let sum = |of: fn(&Sample) -> u64| self.by_process.values().map(of).sum::<u64>();
-        let millis = sum(|sample| sample.ticks) * u64::from(1000 / TICKS);
+        let sum = |field: fn(&Sample) -> u64| self.by_process.values().map(field).sum::<u64>();
+        let millis = sum(|sample| sample.cpu_ticks) * u64::from(1000 / TICKS_PER_SECOND);
         Usage {
             cpu: Some(Duration::from_millis(millis)),
             peak_memory: Some(self.peak_memory),
-            disk_read: Some(sum(|sample| sample.read)),
-            disk_written: Some(sum(|sample| sample.written)),
+            disk_read: Some(sum(|sample| sample.disk.read)),
+            disk_written: Some(sum(|sample| sample.disk.written)),
             network: None,
         }
     }
-}
-
-/// Time in user and kernel mode of the process alone: children that were waited for have samples of
-/// their own.
-fn ticks(folder: &str) -> Option<u64> {
-    let stat = fs::read_to_string(format!("{folder}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let kernel: u64 = fields.next()?.parse().ok()?;
-    Some(user + kernel)
-}
-
-fn field(text: &str, name: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let number = line.and_then(|rest| rest.split_ascii_whitespace().next());
-    number.and_then(|number| number.parse().ok()).unwrap_or(0)
-}
-
-/// What a control group has counted; exact, and complete once it is empty.
-pub(crate) fn of_cgroup(read: impl Fn(&str) -> Option<String>) -> Option<Usage> {
-    let cpu = counter(&read("cpu.stat")?, "usage_usec")?;
-    Some(Usage {
-        cpu: Some(Duration::from_micros(cpu)),
-        peak_memory: read("memory.peak").and_then(|peak| peak.trim().parse().ok()),
-        ..Usage::default()
-    })
 }
 
 #[cfg(test)]
@@ -135,26 +118,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_uses_memory() {
-        let mut account = Account::default();
+    fn own_session_uses_memory() {
         let own = i32::try_from(std::process::id()).expect("pids are small");
-        let session = processes()
-            .find(|process| process.pid == own)
-            .map(|process| process.session);
-        account.sample(session.expect("this process is there"));
-        assert!(account.usage().peak_memory.is_some_and(|bytes| bytes > 0));
-    }
-
-    #[test]
-    fn a_control_group_tells_what_it_counted() {
-        let read = |file: &str| match file {
-            "cpu.stat" => Some("usage_usec 1500000\nuser_usec 1\n".to_owned()),
-            "memory.peak" => Some("1048576\n".to_owned()),
-            _ => None,
-        };
-        let usage = of_cgroup(read).expect("there is a cpu.stat");
-        assert_eq!(usage.cpu, Some(Duration::from_millis(1500)));
-        assert_eq!(usage.peak_memory, Some(1 << 20));
-        assert_eq!(of_cgroup(|_| None), None);
+        let stat = proc::all_stats().find(|stat| stat.pid == own);
+        let mut samples = SessionSamples::default();
+        samples.update(stat.expect("this process is listed").session);
+        assert!(samples.usage().peak_memory.is_some_and(|bytes| bytes > 0));
     }
 }

@@ -9,7 +9,7 @@ use xshell::{Shell, cmd};
 
 use super::{Outcome, ignored_test};
 
-const TEST: &str = "cgroups::a_task_that_the_kernel_kills_for_memory_is_told_so";
+const TEST: &str = "cgroups::real_oom_kill_is_explained";
 
 /// Where control groups that limit memory are made, and what limits them: v2, and v1.
 const KINDS: [(&str, &str); 2] = [

@@ -1,5 +1,5 @@
-//! Control groups: real ones where this user may make some, and folders that look like them for what only a
-//! machine that runs out of memory does.
+//! Control groups. The tests use real ones if this user may create them, and folders that look like them to
+//! simulate a machine that runs out of memory.
 #![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};
@@ -10,9 +10,11 @@ use serde_json::json;
 
 use crate::support::{Fixture, engine, is_alive, sh, state};
 
-/// A folder in which control groups seem to be made, and a count of what the machine killed.
+/// A simulated machine.
 struct Machine {
+    /// The parent of control groups.
     groups: PathBuf,
+    /// The file with the count of OOM kills.
     vmstat: PathBuf,
 }
 
@@ -27,20 +29,20 @@ impl Machine {
         machine
     }
 
-    /// Lets groups be made.
+    /// Permits the creation of groups.
     fn delegated(self) -> Self {
         std::fs::write(self.groups.join("cgroup.procs"), "").expect("a file of the test");
         self
     }
 
-    /// Runs a script that finds its group as `$GROUP` and the count as `$VMSTAT`; gives the log.
+    /// Runs a script with its group in `$GROUP` and the count of OOM kills in `$VMSTAT`. Returns the log.
     async fn run(&self, fixture: &Fixture, script: &str) -> String {
         let script = format!("GROUP=$(echo \"$GROUPS_OF_TEST\"/task-*); {script}");
         let task_id = fixture.create(json!({
             "command": ["sh", "-c", script],
             "env": { "GROUPS_OF_TEST": self.groups, "VMSTAT": self.vmstat },
         }));
-        let engine = engine().cgroups_below(&self.groups).vmstat(&self.vmstat);
+        let engine = engine().cgroup_parent(&self.groups).vmstat(&self.vmstat);
         let worker = fixture.worker_with(engine).plugin(ResourceUsage);
         let running = fixture.start(worker);
         fixture.resolved(&task_id).await;
@@ -49,22 +51,24 @@ impl Machine {
     }
 }
 
-const OURS: &str = "[taskcluster:error] The task used more memory than it may, and the operating system killed a process of it";
-const PERHAPS_OURS: &str = "[taskcluster:error] The machine ran out of memory, and the operating system killed a process, most likely of this task";
+const OOM_IN_TASK: &str =
+    "[taskcluster:error] Out of memory: the task exceeded its memory limit, and the kernel killed";
+const OOM_ON_MACHINE: &str =
+    "[taskcluster:error] Out of memory: the machine ran out of memory, and the kernel killed";
 
 #[tokio::test]
-async fn a_kill_for_memory_that_the_group_counted_is_told_as_the_tasks_own() {
+async fn oom_kill_in_group_is_explained() {
     for end in ["kill -9 $$", "exit 137"] {
         let fixture = Fixture::new().await;
         let machine = Machine::new(&fixture).delegated();
         let script = format!("echo oom_kill 1 > $GROUP/memory.events; {end}");
         let log = machine.run(&fixture, &script).await;
-        assert!(log.contains(OURS), "{end}: {log}");
+        assert!(log.contains(OOM_IN_TASK), "{end}: {log}");
     }
 }
 
 #[tokio::test]
-async fn a_kill_elsewhere_on_the_machine_is_not_told_to_a_task_whose_group_counted_none() {
+async fn oom_kill_outside_group_is_not_mentioned() {
     let fixture = Fixture::new().await;
     let machine = Machine::new(&fixture).delegated();
     let script = "echo oom_kill 0 > $GROUP/memory.events; echo oom_kill 4 > $VMSTAT; kill -9 $$";
@@ -74,24 +78,19 @@ async fn a_kill_elsewhere_on_the_machine_is_not_told_to_a_task_whose_group_count
 }
 
 #[tokio::test]
-async fn without_a_group_a_kill_on_the_machine_is_most_likely_the_tasks() {
+async fn oom_kill_without_group_is_attributed_to_machine() {
     let fixture = Fixture::new().await;
     let machine = Machine::new(&fixture);
     let log = machine
         .run(&fixture, "echo oom_kill 4 > $VMSTAT; kill -9 $$")
         .await;
-    assert!(log.contains(PERHAPS_OURS), "{log}");
-    let left = std::fs::read_dir(&machine.groups)
-        .expect("it is there")
-        .count();
-    assert_eq!(
-        left, 0,
-        "nothing is made in a folder that is no control group"
-    );
+    assert!(log.contains(OOM_ON_MACHINE), "{log}");
+    let created = std::fs::read_dir(&machine.groups).expect("the folder exists");
+    assert_eq!(created.count(), 0, "groups in an ordinary folder");
 }
 
 #[tokio::test]
-async fn neither_another_end_nor_another_signal_is_blamed_on_memory() {
+async fn other_deaths_are_not_blamed_on_memory() {
     for script in ["kill -9 $$", "echo oom_kill 4 > $VMSTAT; exit 1"] {
         let fixture = Fixture::new().await;
         let log = Machine::new(&fixture).run(&fixture, script).await;
@@ -100,7 +99,7 @@ async fn neither_another_end_nor_another_signal_is_blamed_on_memory() {
 }
 
 #[tokio::test]
-async fn what_a_group_counted_is_reported_in_place_of_samples() {
+async fn group_counters_replace_samples() {
     let fixture = Fixture::new().await;
     let machine = Machine::new(&fixture).delegated();
     let script = "echo usage_usec 1500000 > $GROUP/cpu.stat; echo 3145728 > $GROUP/memory.peak";
@@ -112,24 +111,27 @@ async fn what_a_group_counted_is_reported_in_place_of_samples() {
 }
 
 #[tokio::test]
-#[ignore = "needs a limit of memory, which `cargo xtask e2e oom` sets"]
-async fn a_task_that_the_kernel_kills_for_memory_is_told_so() {
+#[ignore = "needs a memory limit, which `cargo xtask e2e oom` sets"]
+async fn real_oom_kill_is_explained() {
     let fixture = Fixture::new().await;
     let running = fixture.start(fixture.worker());
-    // A line without an end is kept in memory. The shell stays, since it uses little.
+    // `tail` buffers a line without end. The shell survives, since it uses little memory.
     let task_id = fixture.create(sh("tail /dev/zero; exit $?"));
     let status = fixture.resolved(&task_id).await;
     assert_eq!(state(&status), "failed");
     let log = fixture.log(&task_id).await;
-    assert!(log.contains(OURS) || log.contains(PERHAPS_OURS), "{log}");
+    assert!(
+        log.contains(OOM_IN_TASK) || log.contains(OOM_ON_MACHINE),
+        "{log}"
+    );
     let next = fixture.create(sh("true"));
     let status = fixture.resolved(&next).await;
-    assert_eq!(state(&status), "completed", "the worker lives");
+    assert_eq!(state(&status), "completed", "the worker survives");
     running.stop().await;
     fixture.assert_nothing_is_left();
 }
 
-/// A real control group of the test, where this user may make one.
+/// A real control group, if this user may create one.
 struct Delegated(PathBuf);
 
 impl Delegated {
@@ -152,37 +154,37 @@ impl Drop for Delegated {
     }
 }
 
-/// The task ends when its stray is `sleep`, and has left whatever the script makes it leave.
-async fn ends_stray(engine: ProcessEngine, script: &str) {
+/// Asserts that the background process of a script is killed. The task waits until it executes `sleep`, and so has
+/// left the groups that the script makes it leave.
+async fn assert_orphan_is_killed(engine: ProcessEngine, script: &str) {
     let fixture = Fixture::new().await;
-    let left = r#"until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done"#;
-    let task_id = fixture.create(sh(&format!("{script} >/dev/null 2>&1 & {left}; echo $!")));
+    let executed = r#"until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done"#;
+    let task_id = fixture.create(sh(&format!(
+        "{script} >/dev/null 2>&1 & {executed}; echo $!"
+    )));
     let running = fixture.start(fixture.worker_with(engine));
     fixture.resolved(&task_id).await;
     running.stop().await;
     let log = fixture.log(&task_id).await;
     let pid = log.lines().find_map(|line| line.parse().ok());
-    let pid = pid.expect("the task told the process id");
+    let pid = pid.expect("the task logged a process id");
     assert!(!is_alive(pid), "process {pid} still runs");
 }
 
 #[tokio::test]
-async fn a_process_that_left_group_and_environment_does_not_leave_its_control_group() {
+async fn cgroup_kills_process_without_marker() {
     let Some(delegated) = Delegated::new() else {
-        eprintln!("skipped: this user may make no control group (v2)");
+        eprintln!("skipped: this user may not create control groups (v2)");
         return;
     };
-    let engine = engine().cgroups_below(&delegated.0);
-    ends_stray(engine, "env -i setsid sleep 600").await;
-    let groups = std::fs::read_dir(&delegated.0).expect("it is there");
-    let left = groups
-        .flatten()
-        .filter(|entry| entry.path().is_dir())
-        .count();
-    assert_eq!(left, 0, "control groups of tasks");
+    let engine = engine().cgroup_parent(&delegated.0);
+    assert_orphan_is_killed(engine, "env -i setsid sleep 600").await;
+    let entries = std::fs::read_dir(&delegated.0).expect("the group exists");
+    let groups = entries.flatten().filter(|entry| entry.path().is_dir());
+    assert_eq!(groups.count(), 0, "control groups of tasks");
 }
 
 #[tokio::test]
-async fn a_process_that_left_the_group_of_its_task_is_found_by_its_environment() {
-    ends_stray(engine().without_cgroups(), "setsid sleep 600").await;
+async fn marker_finds_process_outside_group() {
+    assert_orphan_is_killed(engine().without_cgroups(), "setsid sleep 600").await;
 }

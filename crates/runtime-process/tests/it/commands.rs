@@ -1,4 +1,4 @@
-//! Tasks as processes: what they see, what they leave, and that nothing of them outlives them.
+//! The environment, output, exit and artifacts of commands, and the end of their processes.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn log_of(payload: Value) -> (String, String) {
 }
 
 #[tokio::test]
-async fn both_streams_come_in_the_order_in_which_they_were_written() {
+async fn output_streams_keep_their_order() {
     let (log, _) = log_of(sh(
         "for i in 1 2 3 4 5; do echo out $i; echo err $i >&2; done",
     ))
@@ -37,7 +37,7 @@ async fn commands_run_in_order_until_one_fails() {
 }
 
 #[tokio::test]
-async fn a_task_sees_its_own_variables_and_none_of_the_workers() {
+async fn task_inherits_no_worker_variables() {
     let payload = json!({ "command": ["env"], "env": { "COLOUR": "blue" } });
     let (log, _) = log_of(payload).await;
     assert!(log.contains("\nCOLOUR=blue\n"), "{log}");
@@ -46,7 +46,7 @@ async fn a_task_sees_its_own_variables_and_none_of_the_workers() {
 }
 
 #[tokio::test]
-async fn a_task_is_told_who_it_is_and_where() {
+async fn task_variables_identify_the_run() {
     let fixture = Fixture::new().await;
     let (task_id, _) = fixture.outcome(json!({ "command": ["env"] })).await;
     let log = fixture.log(&task_id).await;
@@ -67,7 +67,7 @@ async fn a_task_is_told_who_it_is_and_where() {
 }
 
 #[tokio::test]
-async fn a_command_that_does_not_exist_is_named_and_fails_the_task() {
+async fn missing_command_fails_the_task() {
     let (log, state) = log_of(json!({ "command": ["no-such-program", "x"] })).await;
     assert_eq!(state, "failed");
     assert!(
@@ -77,7 +77,7 @@ async fn a_command_that_does_not_exist_is_named_and_fails_the_task() {
 }
 
 #[tokio::test]
-async fn a_command_is_looked_for_in_the_path_of_the_task_past_what_cannot_be_run() {
+async fn command_is_found_in_task_path() {
     let script = "mkdir first second; echo 'echo never' > first/tool; echo 'echo ran $1' > second/tool; chmod +x second/tool";
     let tool = |path: &str| json!({ "command": [["/bin/sh", "-c", script], ["tool", "well"]], "env": { "PATH": path } });
     // A file that names no interpreter is the shell's.
@@ -93,16 +93,16 @@ async fn a_command_is_looked_for_in_the_path_of_the_task_past_what_cannot_be_run
 }
 
 #[tokio::test]
-async fn a_command_that_no_program_can_be_told_is_not_started() {
+async fn nul_byte_in_argument_fails_the_task() {
     let (log, state) = log_of(json!({ "command": ["echo", "a\0b"] })).await;
     assert_eq!(state, "failed");
     assert!(
-        log.contains("cannot start `echo`: a part of the command holds a zero byte"),
+        log.contains("cannot start `echo`: an argument contains a NUL byte"),
         "{log}"
     );
 }
 
-mod lack {
+mod resource_exhaustion {
     use std::fs::File;
     use std::sync::Arc;
 
@@ -114,28 +114,28 @@ mod lack {
     use super::*;
     use crate::support::{is_alone, run_alone};
 
-    /// Opens all files that this process may, until the task has come to an end.
+    /// Opens all files that this process may open, and closes them when the task has ended.
     #[derive(Debug)]
-    struct Hoard;
+    struct FileHoarder;
 
-    struct TaskHoard(Vec<File>);
+    struct OpenFiles(Vec<File>);
 
     #[async_trait]
-    impl Plugin for Hoard {
+    impl Plugin for FileHoarder {
         fn name(&self) -> &'static str {
-            "hoard"
+            "file-hoarder"
         }
 
         async fn new_task_plugin(
             &self,
             _: &TaskRun,
         ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
-            Ok(Some(Box::new(TaskHoard(Vec::new()))))
+            Ok(Some(Box::new(OpenFiles(Vec::new()))))
         }
     }
 
     #[async_trait]
-    impl TaskPlugin for TaskHoard {
+    impl TaskPlugin for OpenFiles {
         async fn build_sandbox(&mut self, _: &mut dyn SandboxBuilder) -> Result<(), TaskError> {
             let files = std::iter::from_fn(|| File::open("/dev/null").ok());
             self.0.extend(files);
@@ -150,11 +150,11 @@ mod lack {
     }
 
     #[tokio::test]
-    async fn a_machine_that_cannot_start_a_process_is_no_fault_of_the_task() {
-        run_alone("commands::lack::no_files").await;
+    async fn failed_start_is_an_internal_error() {
+        run_alone("commands::resource_exhaustion::no_files").await;
     }
 
-    /// What the test above runs in a process of its own; elsewhere nothing happens.
+    /// Run by the test above in another process. Does nothing elsewhere.
     #[tokio::test]
     async fn no_files() {
         if !is_alone() {
@@ -167,7 +167,7 @@ mod lack {
         setrlimit(Resource::Nofile, few).expect("it may be lowered");
         let fixture = Fixture::new().await;
         let task_id = fixture.create(sh("true"));
-        let running = fixture.start(fixture.worker().plugin(Hoard));
+        let running = fixture.start(fixture.worker().plugin(FileHoarder));
         let status = fixture.resolved(&task_id).await;
         running.stop().await;
         assert_eq!(state(&status), "exception/internal-error");
@@ -176,29 +176,29 @@ mod lack {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_task_neither_ignores_nor_blocks_a_signal_and_reads_nothing() {
-    // The worker of this test ignores at least `SIGPIPE`, as every Rust program does.
+async fn task_starts_with_default_signals_and_empty_stdin() {
+    // This process ignores at least `SIGPIPE`, as every Rust program does.
     let (log, _) = log_of(sh("grep '^Sig[BI]' /proc/self/status; wc -c")).await;
     assert!(log.contains("\nSigBlk:\t0000000000000000\n"), "{log}");
     let ignored = log
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:\t"))
         .and_then(|mask| u64::from_str_radix(mask, 16).ok());
-    // The C library keeps two signals to itself, which a program may inherit as they are.
+    // The C library reserves two signals and does not let a program reset them.
     let own = 0b11 << 31;
     assert_eq!(ignored.map(|mask| mask & !own), Some(0), "{log}");
     assert!(log.contains("\n0\n"), "{log}");
 }
 
 #[tokio::test]
-async fn an_end_by_signal_is_told_as_such() {
+async fn fatal_signal_is_logged() {
     let (log, state) = log_of(sh("kill -SEGV $$")).await;
     assert_eq!(state, "failed");
     assert!(log.contains("Task ended with signal 11"), "{log}");
 }
 
 #[tokio::test]
-async fn what_a_task_starts_in_the_background_ends_with_it() {
+async fn background_process_is_killed_with_the_task() {
     let fixture = Fixture::new().await;
     let (task_id, state) = fixture.outcome(sh("sleep 600 & echo $!")).await;
     assert_eq!(state, "completed");
@@ -206,12 +206,12 @@ async fn what_a_task_starts_in_the_background_ends_with_it() {
     let pid = log
         .lines()
         .find_map(|line| line.parse::<u32>().ok())
-        .expect("the task told the process id");
+        .expect("the task logged a process id");
     assert!(!is_alive(pid), "process {pid} still runs");
 }
 
 #[tokio::test]
-async fn a_task_that_must_end_is_interrupted_and_then_asked_to_terminate() {
+async fn stop_sends_interrupt_then_terminate() {
     let fixture = Fixture::new().await;
     let started = fixture.mark("started");
     let script = format!(
@@ -219,12 +219,12 @@ async fn a_task_that_must_end_is_interrupted_and_then_asked_to_terminate() {
         started.display()
     );
     let task_id = fixture.create(sh(&script));
-    // There is time for everything before it is killed.
-    let ladder = StopSignals::new(Duration::from_millis(100), Duration::from_secs(300));
+    // Enough time for both signals before `SIGKILL`.
+    let signals = StopSignals::new(Duration::from_millis(100), Duration::from_secs(300));
     let mut timing = Timing::default();
     timing.cancel_poll = Duration::from_millis(50);
     timing.kill_timeout = Duration::from_secs(600);
-    let worker = fixture.worker_with(ProcessEngine::new().ladder(ladder));
+    let worker = fixture.worker_with(ProcessEngine::new().stop_signals(signals));
     let running = fixture.start(worker.timing(timing));
     fixture.file_appears(&started).await;
     fixture.cancel(&task_id);
@@ -236,7 +236,7 @@ async fn a_task_that_must_end_is_interrupted_and_then_asked_to_terminate() {
 }
 
 #[tokio::test]
-async fn a_task_that_ignores_the_polite_signal_is_killed() {
+async fn task_that_ignores_sigterm_is_killed() {
     let fixture = Fixture::new().await;
     let pid = fixture.mark("pid");
     let script = format!(
@@ -253,13 +253,10 @@ async fn a_task_that_ignores_the_polite_signal_is_killed() {
 }
 
 #[tokio::test]
-async fn a_variable_that_cannot_be_one_is_a_malformed_payload() {
+async fn invalid_variable_name_is_malformed_payload() {
     let (log, state) = log_of(json!({ "command": ["true"], "env": { "A=B": "c" } })).await;
     assert_eq!(state, "exception/malformed-payload");
-    assert!(
-        log.contains("`A=B` cannot be an environment variable"),
-        "{log}"
-    );
+    assert!(log.contains("invalid environment variable `A=B`"), "{log}");
 }
 
 mod artifacts {
@@ -270,7 +267,7 @@ mod artifacts {
     }
 
     #[tokio::test]
-    async fn files_and_folders_are_uploaded_under_their_names() {
+    async fn folder_is_uploaded_recursively() {
         let fixture = Fixture::new().await;
         let script = "mkdir -p out/deep; echo one > out/one.txt; echo two > out/deep/two.txt";
         let artifact = json!({ "name": "public/out", "type": "directory", "path": "out" });
@@ -284,7 +281,7 @@ mod artifacts {
     }
 
     #[tokio::test]
-    async fn a_missing_file_becomes_an_error_artifact_and_fails_the_task() {
+    async fn missing_file_becomes_an_error_artifact() {
         let fixture = Fixture::new().await;
         let artifact = json!({ "name": "public/a", "type": "file", "path": "a" });
         let (task_id, state) = fixture.outcome(payload("true", artifact)).await;
@@ -305,7 +302,7 @@ mod artifacts {
     }
 
     #[tokio::test]
-    async fn a_missing_optional_file_is_fine_and_prints_no_error() {
+    async fn missing_optional_file_is_ignored() {
         let fixture = Fixture::new().await;
         let artifact = json!({ "name": "public/a", "type": "file", "path": "a", "optional": true });
         let (task_id, state) = fixture.outcome(payload("true", artifact)).await;
@@ -314,7 +311,7 @@ mod artifacts {
     }
 
     #[tokio::test]
-    async fn links_out_of_the_folder_are_not_followed() {
+    async fn links_out_of_the_folder_are_rejected() {
         let fixture = Fixture::new().await;
         for path in ["link", "../../etc/passwd", "/etc/passwd"] {
             let artifact = json!({ "name": "public/a", "type": "file", "path": path });
@@ -334,7 +331,7 @@ mod artifacts {
 }
 
 #[tokio::test]
-async fn output_over_the_limit_keeps_its_head_and_its_end() {
+async fn output_over_limit_keeps_head_and_tail() {
     let fixture = Fixture::new().await;
     let worker = fixture.worker().output_limit(OutputLimit::new(200, 100));
     let running = fixture.start(worker);

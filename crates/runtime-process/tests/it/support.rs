@@ -165,7 +165,7 @@ impl Fixture {
 }
 
 pub(crate) fn engine() -> ProcessEngine {
-    ProcessEngine::new().ladder(StopSignals::new(Duration::ZERO, Duration::from_millis(200)))
+    ProcessEngine::new().stop_signals(StopSignals::new(Duration::ZERO, Duration::from_millis(200)))
 }
 
 fn timing() -> Timing {

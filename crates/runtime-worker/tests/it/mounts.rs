@@ -332,7 +332,7 @@ async fn a_mount_outside_of_the_folder_is_refused() {
         let bench = Bench::new().await;
         let logs = run_in_turn(&bench, &[payload]).await;
         assert!(
-            logs[0].contains("is no path below the folder of the task"),
+            logs[0].contains("is outside of the task's folder"),
             "{file}: {}",
             logs[0]
         );

@@ -194,5 +194,5 @@ fn timing() -> Timing {
 }
 
 pub(crate) fn process_engine() -> ProcessEngine {
-    ProcessEngine::new().ladder(StopSignals::new(Duration::ZERO, Duration::from_millis(200)))
+    ProcessEngine::new().stop_signals(StopSignals::new(Duration::ZERO, Duration::from_millis(200)))
 }

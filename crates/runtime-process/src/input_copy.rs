@@ -1,26 +1,26 @@
-//! Copies of what tasks share.
+//! Private copies of files and folders that tasks share.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file or a folder, and where a task finds its own copy of it.
+/// A file or folder to copy for a task.
 #[derive(Debug)]
-pub(crate) struct Copy {
+pub(crate) struct InputCopy {
     source: PathBuf,
     target: PathBuf,
 }
 
-/// A task did not get its copy.
+/// A copy could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot copy `{}` to `{}`", from.display(), to.display())]
-pub(crate) struct CopyError {
+pub(crate) struct InputCopyError {
     from: PathBuf,
     to: PathBuf,
     pub(crate) source: io::Error,
 }
 
-impl Copy {
+impl InputCopy {
     pub(crate) fn new(source: &Path, target: PathBuf) -> Self {
         let source = source.to_owned();
         Self { source, target }
@@ -30,14 +30,14 @@ impl Copy {
         self.target == path
     }
 
-    /// How many bytes the copy will have, as far as that can be told before.
+    /// Returns the size of the files in bytes.
     pub(crate) fn size(&self) -> u64 {
-        size(&self.source)
+        total_size(&self.source)
     }
 
-    /// Makes the copy, over something empty of the same kind.
-    pub(crate) fn make(&self) -> Result<(), CopyError> {
-        copy(&self.source, &self.target).map_err(|source| CopyError {
+    /// Copies over the empty file or folder that reserves the target.
+    pub(crate) fn make(&self) -> Result<(), InputCopyError> {
+        copy(&self.source, &self.target).map_err(|source| InputCopyError {
             from: self.source.clone(),
             to: self.target.clone(),
             source,
@@ -45,34 +45,35 @@ impl Copy {
     }
 }
 
-/// What cannot be read has no size here: the copy tells why.
-fn size(path: &Path) -> u64 {
+/// Counts an unreadable entry as empty: the copy will fail on it and report the cause.
+fn total_size(path: &Path) -> u64 {
     let metadata = fs::symlink_metadata(path);
     let is_folder = metadata.as_ref().is_ok_and(fs::Metadata::is_dir);
     let entries = is_folder.then(|| fs::read_dir(path).ok()).flatten();
     let below = entries.into_iter().flatten().flatten();
-    let below: u64 = below.map(|entry| size(&entry.path())).sum();
+    let below: u64 = below.map(|entry| total_size(&entry.path())).sum();
     below + metadata.map_or(0, |it| if it.is_file() { it.len() } else { 0 })
 }
 
-/// Links are copied as they are and never followed. The system shares the blocks of files where it can.
+/// Copies a tree. Links are copied as links and never followed.
 fn copy(source: &Path, target: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(source)?;
     if metadata.is_symlink() {
         return copy_link(source, target);
     }
     if metadata.is_file() {
+        // Shares the blocks of the file if the file system supports it, and copies the permissions.
         return fs::copy(source, target).map(drop);
     }
     match fs::create_dir(target) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        made => made?,
+        created => created?,
     }
     for entry in fs::read_dir(source)? {
         let entry = entry?;
         copy(&entry.path(), &target.join(entry.file_name()))?;
     }
-    // At the end, since nothing can be put into a folder that may not be written.
+    // Last, because nothing can be added to a read-only folder.
     fs::set_permissions(target, metadata.permissions())
 }
 
@@ -84,9 +85,10 @@ fn copy_link(source: &Path, target: &Path) -> io::Result<()> {
 #[cfg(windows)]
 fn copy_link(source: &Path, target: &Path) -> io::Result<()> {
     let to = fs::read_link(source)?;
-    match source.is_dir() {
-        true => std::os::windows::fs::symlink_dir(to, target),
-        false => std::os::windows::fs::symlink_file(to, target),
+    if source.is_dir() {
+        std::os::windows::fs::symlink_dir(to, target)
+    } else {
+        std::os::windows::fs::symlink_file(to, target)
     }
 }
 
@@ -95,23 +97,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_is_the_tasks_own() -> io::Result<()> {
+    fn copy_is_independent_of_source() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let (source, target) = (folder.path().join("source"), folder.path().join("target"));
         fs::create_dir_all(source.join("deep"))?;
-        fs::write(source.join("deep/file"), "precious")?;
+        fs::write(source.join("deep/file"), "original")?;
         fs::create_dir(&target)?;
 
-        let copied = Copy::new(&source, target.clone()).make();
-        copied.expect("there is room");
+        let copied = InputCopy::new(&source, target.clone()).make();
+        copied.expect("the disk has room");
         fs::write(target.join("deep/file"), "changed")?;
-        assert_eq!(fs::read_to_string(source.join("deep/file"))?, "precious");
+        assert_eq!(fs::read_to_string(source.join("deep/file"))?, "original");
         Ok(())
     }
 
     #[cfg(unix)]
     #[test]
-    fn modes_and_links_are_as_they_were() -> io::Result<()> {
+    fn modes_and_links_are_preserved() -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
 
         let folder = tempfile::tempdir()?;
@@ -122,13 +124,13 @@ mod tests {
         std::os::unix::fs::symlink("/nowhere", source.join("link"))?;
         fs::set_permissions(&source, fs::Permissions::from_mode(0o555))?;
 
-        let copied = Copy::new(&source, target.clone()).make();
-        copied.expect("there is room");
+        let copied = InputCopy::new(&source, target.clone()).make();
+        copied.expect("the disk has room");
         let mode = |path: &Path| fs::metadata(path).map(|it| it.permissions().mode() & 0o777);
         assert_eq!(mode(&target.join("tool"))?, 0o755);
         assert_eq!(mode(&target)?, 0o555);
         assert_eq!(fs::read_link(target.join("link"))?, Path::new("/nowhere"));
-        // So that the folder of the test can be removed.
+        // Allows the removal of the test folder.
         fs::set_permissions(&source, fs::Permissions::from_mode(0o755))?;
         fs::set_permissions(&target, fs::Permissions::from_mode(0o755))
     }

@@ -1,43 +1,42 @@
-//! The process of a command where a new process cannot borrow the memory of this one.
+//! A child process on Unix systems without `vfork` support in the engine: tokio starts it by fork.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::process::Pid;
 
-/// A process that was started. It is killed when this is dropped, and then waited for by tokio.
-pub(crate) struct Process(tokio::process::Child);
+/// A child process. It is killed on drop, and reaped by tokio.
+pub(crate) struct ChildProcess(tokio::process::Child);
 
-impl Process {
-    /// Starts a command that writes to `output`. `prepare` runs in its process and makes nothing but system calls.
+impl ChildProcess {
+    /// Starts a command that writes to `output`. `prepare` runs in the new process and may only make system calls.
     pub(crate) fn start(
         command: Command,
         output: OwnedFd,
         prepare: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
-        _: &Arc<Mutex<Processes>>,
+        _: &Arc<Mutex<ChildRegistry>>,
     ) -> io::Result<Self> {
         let mut command = tokio::process::Command::from(command);
         command
-            .stdin(std::process::Stdio::null())
+            .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .kill_on_drop(true);
         #[expect(
             unsafe_code,
-            reason = "after a fork only async-signal-safe calls are allowed, and these are"
+            reason = "only async-signal-safe calls are allowed after a fork"
         )]
-        // SAFETY: the closure makes only system calls and touches no lock and no allocator.
+        // SAFETY: the closure only makes system calls: it takes no lock and does not allocate.
         unsafe {
             command.pre_exec(prepare);
         }
         command.spawn().map(Self)
     }
 
-    /// Its number; `None` once it was waited for.
+    /// Returns the process id, or `None` if the process was reaped.
     pub(crate) fn pid(&self) -> Option<Pid> {
         Pid::from_raw(self.0.id()?.cast_signed())
     }
@@ -51,8 +50,12 @@ impl Process {
     }
 }
 
-/// What tokio keeps by itself.
+/// Always empty, since tokio reaps the children.
 #[derive(Debug, Default)]
-pub(crate) struct Processes {
-    pub(crate) started: BTreeSet<i32>,
+pub(crate) struct ChildRegistry;
+
+impl ChildRegistry {
+    pub(crate) fn contains(&self, _: i32) -> bool {
+        false
+    }
 }

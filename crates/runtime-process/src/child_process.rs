@@ -1,0 +1,176 @@
+//! A child process that the engine starts, waits for and reaps itself.
+//!
+//! `std` and tokio can only wait for children that they started, and they do not start children by `vfork`.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use tokio::signal::unix::{self, SignalKind};
+
+use crate::vfork;
+
+/// A child process. It is killed if it is dropped before it was reaped.
+pub(crate) struct ChildProcess {
+    pid: Pid,
+    /// Notifies when any child of this process ends.
+    sigchld: unix::Signal,
+    /// The exit status once the process was reaped.
+    status: Option<ExitStatus>,
+    registry: Arc<Mutex<ChildRegistry>>,
+}
+
+impl ChildProcess {
+    /// Starts a command that writes to `output`. `prepare` runs in the new process and may only make system calls.
+    pub(crate) fn start(
+        command: Command,
+        output: OwnedFd,
+        prepare: impl FnMut() -> io::Result<()>,
+        registry: &Arc<Mutex<ChildRegistry>>,
+    ) -> io::Result<Self> {
+        // Before the start: a signal that arrives earlier than the listener would be lost.
+        let sigchld = unix::signal(SignalKind::child())?;
+        // The child moves these to 0, 1 and 2 in order. `try_clone` returns a number above 2, so that no move
+        // overwrites a file that is still needed, even if the worker was started without standard files.
+        let files = [
+            OwnedFd::from(File::open("/dev/null")?).try_clone()?,
+            output.try_clone()?,
+            output.try_clone()?,
+        ];
+        // Locked across the start: `reap_orphans` must not see a child that is not registered yet.
+        let mut children = registry.lock();
+        children.reap_abandoned();
+        let pid = vfork::spawn(&command, &files, prepare)?;
+        children.unreaped.insert(pid.as_raw_nonzero().get());
+        drop(children);
+        Ok(Self {
+            pid,
+            sigchld,
+            status: None,
+            registry: Arc::clone(registry),
+        })
+    }
+
+    /// Returns the process id, or `None` if the process was reaped.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        self.status.is_none().then_some(self.pid)
+    }
+
+    /// Waits until the process has ended, and reaps it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the next call continues to wait.
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.try_wait()? {
+                return Ok(status);
+            }
+            self.sigchld.recv().await;
+        }
+    }
+
+    /// Kills the process and waits for its end.
+    pub(crate) async fn kill(&mut self) -> io::Result<()> {
+        if let Some(pid) = self.pid() {
+            kill_process(pid, Signal::KILL)?;
+        }
+        self.wait().await.map(drop)
+    }
+
+    fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        if self.status.is_none()
+            && let Some((_, status)) = waitpid(Some(self.pid), WaitOptions::NOHANG)?
+        {
+            self.status = Some(ExitStatus::from_raw(status.as_raw()));
+            let mut children = self.registry.lock();
+            children.unreaped.remove(&self.pid.as_raw_nonzero().get());
+        }
+        Ok(self.status)
+    }
+}
+
+impl Drop for ChildProcess {
+    fn drop(&mut self) {
+        if let Some(pid) = self.pid() {
+            // The pid cannot have been reused: it belongs to the child until it is reaped.
+            let _ = kill_process(pid, Signal::KILL);
+            self.registry.lock().abandoned.push(pid);
+        }
+    }
+}
+
+/// The children of an engine that are not reaped yet.
+#[derive(Debug, Default)]
+pub(crate) struct ChildRegistry {
+    unreaped: BTreeSet<i32>,
+    /// Killed children whose handle was dropped. The next start reaps them.
+    abandoned: Vec<Pid>,
+}
+
+impl ChildRegistry {
+    /// Reports whether the engine started this process and reaps it itself.
+    pub(crate) fn contains(&self, pid: i32) -> bool {
+        self.unreaped.contains(&pid)
+    }
+
+    fn reap_abandoned(&mut self) {
+        let unreaped = &mut self.unreaped;
+        self.abandoned.retain(|pid| {
+            let ended = !matches!(waitpid(Some(*pid), WaitOptions::NOHANG), Ok(None));
+            if ended {
+                unreaped.remove(&pid.as_raw_nonzero().get());
+            }
+            !ended
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc;
+
+    fn start(seconds: &str, registry: &Arc<Mutex<ChildRegistry>>) -> io::Result<ChildProcess> {
+        let mut command = Command::new("sleep");
+        command.arg(seconds);
+        let output = File::open("/dev/null")?.into();
+        ChildProcess::start(command, output, || Ok(()), registry)
+    }
+
+    #[tokio::test]
+    async fn dropped_child_is_reaped_by_next_start() -> io::Result<()> {
+        let registry = Arc::default();
+        let dropped = start("600", &registry)?;
+        let pid = dropped.pid.as_raw_nonzero().get();
+        drop(dropped);
+        let state = || {
+            proc::all_stats()
+                .find(|stat| stat.pid == pid)
+                .map(|stat| stat.state)
+        };
+        while state() != Some('Z') {
+            tokio::task::yield_now().await;
+        }
+        let mut next = start("0", &registry)?;
+        assert_eq!(state(), None);
+        next.wait().await?;
+        let registry = registry.lock();
+        assert!(registry.unreaped.is_empty() && registry.abandoned.is_empty());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn wait_can_be_repeated() -> io::Result<()> {
+        let mut child = start("0", &Arc::default())?;
+        assert!(child.wait().await?.success());
+        assert!(child.wait().await?.success());
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! State that all tasks of an engine share.
+
+use std::io;
+
+use runtime_core::TemporaryStorage;
+#[cfg(unix)]
+use {
+    crate::cgroup::{Cgroup, own_cgroup},
+    crate::child_process::ChildRegistry,
+    crate::orphans::OrphanScanner,
+    crate::settings::CgroupPlacement,
+    parking_lot::Mutex,
+    std::fs::File,
+    std::sync::Arc,
+    std::sync::atomic::{AtomicU64, Ordering},
+};
+
+use crate::settings::EngineSettings;
+
+/// State that all tasks of an engine share.
+#[derive(Debug)]
+pub(crate) struct EngineContext {
+    pub(crate) settings: EngineSettings,
+    #[cfg(unix)]
+    pub(crate) children: Arc<Mutex<ChildRegistry>>,
+    #[cfg(unix)]
+    pub(crate) orphans: OrphanScanner,
+    /// The number of control groups created so far, for their names.
+    #[cfg(unix)]
+    cgroup_count: AtomicU64,
+}
+
+#[cfg(unix)]
+impl EngineContext {
+    /// Prepares this process and machine for the first task. Blocks while it scans all processes.
+    ///
+    /// Becomes the subreaper of orphans if the settings ask for it, and kills processes that crashed workers
+    /// left running on `storage`, since they would compete with new tasks.
+    pub(crate) fn prepare(
+        settings: EngineSettings,
+        storage: &TemporaryStorage,
+    ) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        if settings.adopts_orphans {
+            // The kernel reads the argument as a boolean: any pid turns the attribute on.
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        }
+        let orphans = OrphanScanner::default();
+        orphans.kill_leftovers_of_dead_workers(storage);
+        Ok(Self {
+            settings,
+            children: Arc::default(),
+            orphans,
+            cgroup_count: AtomicU64::new(0),
+        })
+    }
+
+    /// Creates a control group for a command, with the file through which a process joins it.
+    ///
+    /// Returns `None` if control groups are disabled or this user may not create one: the engine then falls
+    /// back to process groups and markers.
+    pub(crate) fn create_cgroup(&self) -> Option<(Cgroup, File)> {
+        let parent = match &self.settings.cgroups {
+            CgroupPlacement::Disabled => return None,
+            CgroupPlacement::BelowOwn => own_cgroup()?,
+            CgroupPlacement::Below(parent) => parent.clone(),
+        };
+        let number = self.cgroup_count.fetch_add(1, Ordering::Relaxed);
+        let name = format!("task-{}-{number}", std::process::id());
+        Cgroup::create(&parent, &name).ok()
+    }
+}
+
+#[cfg(not(unix))]
+impl EngineContext {
+    /// Creates the context. Other systems need no preparation.
+    pub(crate) fn prepare(settings: EngineSettings, _: &TemporaryStorage) -> io::Result<Self> {
+        Ok(Self { settings })
+    }
+}

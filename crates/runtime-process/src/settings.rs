@@ -1,0 +1,41 @@
+//! The settings of the engine.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::stop_signals::StopSignals;
+
+/// The value of `PATH` for tasks.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// Everything that can be set on a [`ProcessEngine`](crate::ProcessEngine).
+#[derive(Clone, Debug)]
+pub(crate) struct EngineSettings {
+    /// Variables of all tasks.
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) stop_signals: StopSignals,
+    pub(crate) adopts_orphans: bool,
+    pub(crate) cgroups: CgroupPlacement,
+    /// The file in which the kernel counts OOM kills of the machine.
+    pub(crate) vmstat: PathBuf,
+}
+
+/// The parent of the control groups of commands.
+#[derive(Clone, Debug)]
+pub(crate) enum CgroupPlacement {
+    Disabled,
+    BelowOwn,
+    Below(#[cfg_attr(not(unix), expect(dead_code, reason = "only Linux has them"))] PathBuf),
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            env: BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]),
+            stop_signals: StopSignals::default(),
+            adopts_orphans: false,
+            cgroups: CgroupPlacement::BelowOwn,
+            vmstat: "/proc/vmstat".into(),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! A task that is ready to run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use runtime_core::TaskContext;
+use runtime_worker::TaskRecord;
+
+use crate::context::EngineContext;
+use crate::task_folder::TaskFolder;
+
+/// The commands of a task and everything that their processes start with.
+pub(crate) struct PreparedTask {
+    pub(crate) context: TaskContext,
+    /// Receives the resource usage.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix measures it"))]
+    pub(crate) record: Arc<TaskRecord>,
+    pub(crate) folder: TaskFolder,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) commands: Vec<Vec<String>>,
+    pub(crate) engine: Arc<EngineContext>,
+}

@@ -1,0 +1,175 @@
+//! The folder of a task, and the mounts and paths in it.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use runtime_core::{MalformedPayloadError, StorageReservation, TemporaryFolder, TemporaryStorage};
+use runtime_worker::ExtractError;
+
+use crate::input_copy::{InputCopy, InputCopyError};
+
+/// The working directory of a task. It is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct TaskFolder {
+    folder: TemporaryFolder,
+    /// The canonical paths of attached folders.
+    attached: Vec<PathBuf>,
+    /// Copies to make before the task starts. An empty file or folder reserves the target of each.
+    copies: Vec<InputCopy>,
+    /// The share of the copies in the storage quota.
+    quota: Option<StorageReservation>,
+}
+
+impl TaskFolder {
+    pub(crate) fn create(storage: &TemporaryStorage) -> io::Result<Self> {
+        Ok(Self {
+            folder: storage.new_folder("task")?,
+            attached: Vec::new(),
+            copies: Vec::new(),
+            quota: None,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Links `target` to a folder of this machine.
+    ///
+    /// A link leaves the folder in the cache that owns it, even if the worker crashes, and needs no privileges,
+    /// unlike a bind mount.
+    pub(crate) fn attach_folder(
+        &mut self,
+        source: &Path,
+        target: &str,
+    ) -> Result<(), MalformedPayloadError> {
+        let path = self.unused_path(target)?;
+        let source = source
+            .canonicalize()
+            .map_err(|error| cannot_mount(target, &error))?;
+        link_folder(&source, &path).map_err(|error| cannot_mount(target, &error))?;
+        self.attached.push(source);
+        Ok(())
+    }
+
+    /// Requests a copy of a file or folder at `target`, so that the task cannot change the original.
+    pub(crate) fn attach_copy(
+        &mut self,
+        source: &Path,
+        target: &str,
+    ) -> Result<(), MalformedPayloadError> {
+        let path = self.unused_path(target)?;
+        let reserved = if source.is_dir() {
+            fs::create_dir(&path)
+        } else {
+            File::create_new(&path).map(drop)
+        };
+        reserved.map_err(|error| cannot_mount(target, &error))?;
+        self.copies.push(InputCopy::new(source, path));
+        Ok(())
+    }
+
+    pub(crate) fn has_copies(&self) -> bool {
+        !self.copies.is_empty()
+    }
+
+    /// Returns the total size of the requested copies in bytes. Blocks while it reads their metadata.
+    pub(crate) fn copies_size(&self) -> u64 {
+        self.copies.iter().map(InputCopy::size).sum()
+    }
+
+    /// Copies the requested inputs within `quota`, which is released with the folder. Blocks until they are complete.
+    pub(crate) fn make_copies(
+        &mut self,
+        mut quota: StorageReservation,
+    ) -> Result<(), InputCopyError> {
+        self.copies.drain(..).try_for_each(|copy| copy.make())?;
+        quota.written(quota.bytes());
+        self.quota = Some(quota);
+        Ok(())
+    }
+
+    /// Resolves a path of the task. A link may lead into an attached folder, but not elsewhere.
+    pub(crate) fn resolve(&self, path: &str) -> Result<PathBuf, ExtractError> {
+        let wrap = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ExtractError::Missing {
+                path: path.to_owned(),
+            },
+            _ => ExtractError::Unreadable {
+                path: path.to_owned(),
+                source,
+            },
+        };
+        let outside = || ExtractError::Outside {
+            path: path.to_owned(),
+        };
+        let relative = relative_path(path).ok_or_else(outside)?;
+        let resolved = self.path().join(relative).canonicalize().map_err(wrap)?;
+        let own = self.path().canonicalize().map_err(wrap)?;
+        let mut roots = self.attached.iter().chain([&own]);
+        if roots.any(|root| resolved.starts_with(root)) {
+            Ok(resolved)
+        } else {
+            Err(outside())
+        }
+    }
+
+    /// Returns the full path of a mount after creating its parent folders. Fails if another mount occupies it.
+    fn unused_path(&self, target: &str) -> Result<PathBuf, MalformedPayloadError> {
+        let reject = |reason: &str| MalformedPayloadError::new(format!("`{target}` {reason}"));
+        let relative = relative_path(target)
+            .filter(|path| !path.as_os_str().is_empty())
+            .ok_or_else(|| {
+                reject("is outside of the task's folder: use a relative path without `..`")
+            })?;
+        let path = self.path().join(&relative);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|error| cannot_mount(target, &error))?;
+        }
+        if path.symlink_metadata().is_ok() {
+            return Err(reject("is already used by another mount"));
+        }
+        // A mount below a link would write into a cache, and one below a copy would make that copy fail.
+        if self.is_inside_mount(&relative) {
+            return Err(reject("is inside another mount"));
+        }
+        Ok(path)
+    }
+
+    fn is_inside_mount(&self, relative: &Path) -> bool {
+        let mut parents = relative.ancestors().skip(1);
+        parents.any(|parent| {
+            let parent = self.path().join(parent);
+            parent != self.path()
+                && (parent.is_symlink() || self.copies.iter().any(|copy| copy.is_at(&parent)))
+        })
+    }
+}
+
+/// Returns the normalized path, or `None` if it is absolute or contains `..`.
+fn relative_path(path: &str) -> Option<PathBuf> {
+    let mut clean = PathBuf::new();
+    for component in Path::new(path).components() {
+        match component {
+            Component::Normal(part) => clean.push(part),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(clean)
+}
+
+fn cannot_mount(target: &str, error: &io::Error) -> MalformedPayloadError {
+    MalformedPayloadError::new(format!("cannot mount at `{target}`: {error}"))
+}
+
+#[cfg(unix)]
+fn link_folder(source: &Path, target: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(source, target)
+}
+
+#[cfg(windows)]
+fn link_folder(source: &Path, target: &Path) -> io::Result<()> {
+    std::os::windows::fs::symlink_dir(source, target)
+}
