@@ -1,48 +1,36 @@
-//! Gives a running task a URL, from behind any firewall: servers of hooks, and what to attach to them.
+//! Web hook servers and tunnels that give a running task a URL, and handlers such as live logs and shells.
 //!
-//! Every server implements the port [`WebHookServer`]:
+//! # Servers
 //!
-//! | who is to reach the hooks | server | feature |
+//! Each server implements the port [`WebHookServer`]:
+//!
+//! | clients | server | feature |
 //! | --- | --- | --- |
-//! | clients on the same machine | [`LocalhostServer`] | |
-//! | the world, on a port of this machine | `PublicServer`: TLS, HTTP/2, stateless DNS | `public` |
-//! | the world, through a Taskcluster deployment | `Websocktunnel` | `websocktunnel` |
-//! | the world, in a test | `Localtunnel` | `localtunnel` |
-//! | whoever the configuration says | `WebHookConfig` | `config` |
+//! | on the same machine | [`LocalhostServer`] | |
+//! | everywhere, through a public port | `PublicServer`: TLS, HTTP/2, stateless DNS | `public` |
+//! | everywhere, through a Taskcluster deployment | `Websocktunnel` | `websocktunnel` |
+//! | everywhere, for tests | `Localtunnel` | `localtunnel` |
+//! | as selected by configuration | `WebHookConfig` | `config` |
 //!
-//! Any [`Handler`] attaches to any of them: an async function, a tower service
-//! such as an axum router, or one of these:
+//! # Handlers
 //!
-//! | what | handler | feature |
+//! Each [`Handler`] works with each server: an async function, a tower service such as an axum router, or one of
+//! these:
+//!
+//! | content | handler | feature |
 //! | --- | --- | --- |
-//! | a log while it is written | [`LiveLog`] | |
-//! | the same bytes for everybody | [`StaticPage`] | |
+//! | a log, also while it is written | [`LiveLog`] | |
 //! | a program on a terminal | `Shell` | `shell`, on Unix |
+//! | fixed content | [`StaticPage`] | |
 //!
-//! `wsmux`, the protocol of websocktunnel, is a module of its own behind the feature `wsmux`.
+//! Handlers can rely on this:
 //!
-//! # What a handler can rely on
-//!
-//! - The path and the query behind the hook's URL arrive as they were sent, escapes included.
-//! - Bodies stream both ways, at the pace of the slower side.
-//! - `hyper::upgrade::on(&mut request)` takes over the connection after an answer with status 101.
-//! - When the client goes away, the handler's future or the answer's body is dropped.
-//! - A body that ends with an error aborts the connection; the client cannot take it for complete.
-//! - A panic is answered with 500.
-//!
-//! # What clients get that misbehave
-//!
-//! | what | answer |
-//! | --- | --- |
-//! | an unknown hook | 404, after the same time as for one that nearly exists |
-//! | a head that is too large, or has too many fields | 431 |
-//! | a head that is malformed | 400 |
-//! | a head that does not come to its end | cut after [`HttpLimits::header_timeout`] |
-//! | a body that does not come to its end | an error for the handler after [`HttpLimits::body_timeout`] |
-//! | an answer that is not read | cut after [`HttpLimits::write_timeout`]; over HTTP/2 that one, not the others |
-//! | nothing to do on an open connection | closed after [`HttpLimits::header_timeout`] |
-//! | more connections than [`HttpLimits::connections`] | they wait |
-//! | no TLS where it should be | cut after [`HttpLimits::header_timeout`] at most |
+//! - Path and query below the hook's URL are passed byte for byte as sent.
+//! - Bodies are streamed in both directions, with backpressure.
+//! - `hyper::upgrade::on(&mut request)` takes over the connection after a response with status 101.
+//! - When the client disconnects, the handler's future or the response body is dropped.
+//! - A response body that ends with an error aborts the connection, so that no client takes it for complete.
+//! - A panic is answered with status 500.
 //!
 //! # Example
 //!
@@ -54,7 +42,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = LocalhostServer::start().await?;
 //! let handler = from_fn(|request| async move {
-//!     Response::new(Body::from(format!("you asked for {}\n", request.uri())))
+//!     Response::new(Body::from(format!("requested {}\n", request.uri())))
 //! });
 //! let hook = server.attach(handler).await?;
 //! assert!(hook.url().starts_with("http://127.0.0.1:"));
@@ -65,40 +53,82 @@
 //! # }
 //! ```
 //!
+//! # Misbehaving clients
+//!
+//! | client | response |
+//! | --- | --- |
+//! | requests an unknown hook | 404, in constant time |
+//! | sends a head that is too large or has too many fields | 431 |
+//! | sends a malformed head | 400 |
+//! | sends an incomplete head or no TLS handshake | disconnected after [`HttpLimits::header_timeout`] |
+//! | sends an incomplete body | the handler gets an error after [`HttpLimits::body_timeout`] |
+//! | does not read a response | disconnected after [`HttpLimits::write_timeout`]; over HTTP/2 only this response is reset |
+//! | leaves a connection idle | disconnected after [`HttpLimits::header_timeout`] |
+//! | opens more connections than [`HttpLimits::max_connections`] | waits for a free one |
+//!
+//! # Other modules
+//!
+//! The module `wsmux`, with the feature of the same name, implements the protocol of websocktunnel: byte streams
+//! multiplexed over one WebSocket. [`WebHookSet`] detaches the hooks of a task together, as in the Go package.
+//!
 //! # Limitations
 //!
-//! WebSockets are not offered over HTTP/2: browsers open a connection with HTTP/1.1 for them. Certificates are
-//! read from files; nothing obtains them.
+//! WebSockets over HTTP/2 are not supported; browsers open an HTTP/1.1 connection for them. Certificates are read
+//! from files and not requested from an authority.
 
 #[cfg(feature = "config")]
 mod config;
-mod cut;
-#[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
-mod dial;
-#[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
-mod gate;
-mod id;
-mod limits;
+mod connection;
+mod hook_id;
+mod http_limits;
 mod live_log;
 mod localhost;
 #[cfg(feature = "localtunnel")]
 mod localtunnel;
 #[cfg(all(test, runtime_loom))]
 mod models;
-mod page;
+mod options;
 #[cfg(feature = "public")]
 mod public;
 mod registry;
+mod response;
 mod server;
-mod settings;
 #[cfg(all(feature = "shell", unix))]
 mod shell;
+mod static_page;
 mod sys;
+#[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
+mod tunnel_server;
+#[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
+mod tunnel_state;
 #[cfg(feature = "websocktunnel")]
 mod websocktunnel;
 #[cfg(feature = "wsmux")]
 pub mod wsmux;
 
+// Servers and tunnels.
+pub use http_limits::HttpLimits;
+pub use localhost::{BindError, LocalhostBuilder, LocalhostServer};
+#[cfg(feature = "localtunnel")]
+pub use localtunnel::{Localtunnel, LocaltunnelBuilder, LocaltunnelError};
+#[cfg(feature = "public")]
+pub use public::{CertificateError, PublicBuilder, PublicError, PublicServer};
+pub use registry::OnDetach;
+#[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
+pub use tunnel_server::{TunnelServerError, TunnelUrlError};
+#[cfg(feature = "websocktunnel")]
+pub use websocktunnel::{
+    ConnectTunnelError, TokenSource, TunnelToken, Websocktunnel, WebsocktunnelBuilder,
+    WebsocktunnelError, token_fn,
+};
+
+// Handlers.
+pub use live_log::LiveLog;
+#[cfg(all(feature = "shell", unix))]
+pub use shell::{Shell, ShellCommand};
+pub use static_page::StaticPage;
+
+// Configuration.
 #[cfg(all(feature = "config", feature = "localtunnel"))]
 pub use config::LocaltunnelConfig;
 #[cfg(feature = "config")]
@@ -109,27 +139,12 @@ pub use config::{
 #[cfg(all(feature = "config", feature = "public"))]
 pub use config::{PublicConfig, StatelessDnsConfig};
 #[cfg(all(feature = "config", feature = "websocktunnel"))]
-pub use config::{Tokens, WebsocktunnelConfig};
-#[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
-pub use dial::UrlError;
-pub use limits::HttpLimits;
-pub use live_log::LiveLog;
-pub use localhost::{BindError, LocalhostBuilder, LocalhostServer, OnDetach};
-#[cfg(feature = "localtunnel")]
-pub use localtunnel::{Localtunnel, LocaltunnelBuilder, LocaltunnelError};
-pub use page::StaticPage;
-// The port and what it is made of, so that who has a server needs no other crate to attach to it.
-#[cfg(feature = "public")]
-pub use public::{CertificateError, PublicBuilder, PublicError, PublicServer};
-#[doc(no_inline)]
+pub use config::{TokenSourceFactory, WebsocktunnelConfig};
+
+// The port, so that users of a server need no other crate. Inlined: as a list of re-exports it would be the first
+// thing on the page, before the servers.
+#[doc(inline)]
 pub use runtime_core::webhook::{
     AttachError, Body, Handler, NoWebHookServer, Request, Response, WebHook, WebHookServer,
     WebHookSet, from_fn, from_service,
-};
-#[cfg(all(feature = "shell", unix))]
-pub use shell::{Shell, ShellCommand};
-#[cfg(feature = "websocktunnel")]
-pub use websocktunnel::{
-    ConnectTunnelError, SetupError, TokenSource, TunnelToken, Websocktunnel, WebsocktunnelBuilder,
-    token_fn,
 };

@@ -1,4 +1,4 @@
-//! A server for this machine.
+//! A server for clients on the same machine.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,35 +9,26 @@ use async_trait::async_trait;
 use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
 use tokio::net::TcpListener;
 
-use crate::server::{Server, accept};
-use crate::settings::{Common, common_methods};
-
-/// What happens to running requests when their hook is detached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnDetach {
-    /// They finish; only new ones are refused.
-    #[default]
-    Finish,
-    /// Their connections are cut, those of upgrades included.
-    Cut,
-}
+use crate::options::{ServerOptions, server_option_methods};
+use crate::registry::OnDetach;
+use crate::server::{RunningServer, accept_connections};
 
 /// Serves hooks on 127.0.0.1, for clients on the same machine.
 ///
-/// Every hook has a URL of its own with 144 random bits; an unknown one is answered with 404. Dropping
-/// the server ends it at once, with all connections; [`stop`](Self::stop) lets requests finish.
+/// Each hook has a URL with 144 random bits. Unknown URLs are answered with 404. Dropping the server aborts
+/// all connections; [`stop`](Self::stop) lets requests finish.
 #[derive(Debug)]
 pub struct LocalhostServer {
-    server: Arc<Server>,
+    server: RunningServer,
     address: SocketAddr,
 }
 
 impl LocalhostServer {
-    /// Serves on a free port, with the default limits.
+    /// Starts a server on a free port with the default limits.
     ///
     /// # Errors
     ///
-    /// A [`BindError`] if the operating system has no port.
+    /// A [`BindError`] if the operating system has no free port.
     ///
     /// # Cancel safety
     ///
@@ -46,21 +37,21 @@ impl LocalhostServer {
         Self::builder().start().await
     }
 
-    /// Sets up a server.
+    /// Returns a builder.
     pub fn builder() -> LocalhostBuilder {
         LocalhostBuilder {
             port: 0,
-            common: Common::default(),
+            options: ServerOptions::default(),
         }
     }
 
-    /// Where the server listens.
+    /// Returns the address that the server listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Attaches `handler`, and says what becomes of running requests when the hook is dropped.
+    /// Attaches a handler and sets what happens to requests in progress when the hook is dropped.
     ///
     /// # Errors
     ///
@@ -74,12 +65,12 @@ impl LocalhostServer {
         Ok(hook.into_fixed_web_hook())
     }
 
-    /// Accepts no more, lets running requests finish for as long as `grace`, and cuts those that are
-    /// left. Returns how many connections were cut.
+    /// Stops accepting connections, waits up to `grace` for requests in progress, and aborts the
+    /// remaining connections. Returns the number of aborted connections.
     ///
     /// # Cancel safety
     ///
-    /// Safe to drop: the server does not accept again, and another call goes on waiting.
+    /// The server stays closed if the future is dropped; another call continues the wait.
     pub async fn stop(&self, grace: Duration) -> usize {
         self.server.stop(grace).await
     }
@@ -88,77 +79,72 @@ impl LocalhostServer {
 #[async_trait]
 impl WebHookServer for LocalhostServer {
     async fn attach(&self, handler: Arc<dyn Handler>) -> Result<WebHook, AttachError> {
-        self.attach_with(handler, OnDetach::Finish)
+        self.attach_with(handler, OnDetach::default())
     }
 }
 
-impl Drop for LocalhostServer {
-    fn drop(&mut self) {
-        self.server.end();
-    }
-}
-
-/// Sets up a [`LocalhostServer`].
+/// Builder of a [`LocalhostServer`].
 #[derive(Clone, Debug)]
-#[must_use = "call `start` to have a server"]
+#[must_use = "call `start` to start the server"]
 pub struct LocalhostBuilder {
     port: u16,
-    common: Common,
+    options: ServerOptions,
 }
 
 impl LocalhostBuilder {
-    /// Listens on this port; 0, the default, takes a free one.
+    /// Sets the port; 0, the default, chooses a free one.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    common_methods!(common);
+    server_option_methods!(options);
 
-    /// Binds the port and starts to serve.
+    /// Binds the port and starts the server.
     ///
     /// # Errors
     ///
-    /// A [`BindError`] if the port is taken or not allowed.
+    /// A [`BindError`] if the port is in use or not permitted.
     ///
     /// # Cancel safety
     ///
     /// Safe: nothing is left open.
     pub async fn start(self) -> Result<LocalhostServer, BindError> {
         let port = self.port;
-        let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-        let listener = bound.map_err(|source| BindError::new(port, source))?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| BindError::new(port, source))?;
-        let server = self.common.server();
-        server.registry.rebase(&format!("http://{address}/"));
-        server.tasks.spawn(accept(Arc::clone(&server), listener));
+        let failed = |source| BindError::new(port, source);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+        let listener = listener.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let server = self.options.into_server();
+        server.registry.set_base_url(&format!("http://{address}/"));
+        server
+            .tasks
+            .spawn(accept_connections(Arc::clone(&server), listener));
         Ok(LocalhostServer { server, address })
     }
 }
 
-/// A server cannot listen.
+/// The server cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// Something else listens there.
+    /// Another process listens on the port.
     #[error(
-        "cannot serve hooks on 127.0.0.1:{port}: the port is taken; choose another, or 0 for a free one"
+        "cannot listen on 127.0.0.1:{port}: the port is in use; choose another one, or 0 for a free one"
     )]
     PortTaken {
         /// The port.
         port: u16,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 
     /// The operating system refused.
-    #[error("cannot serve hooks on 127.0.0.1:{port}")]
+    #[error("cannot listen on 127.0.0.1:{port}")]
     Refused {
         /// The port.
         port: u16,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

@@ -1,39 +1,47 @@
-//! Which handler is attached under which id.
+//! The hooks of a server by id.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use parking_lot::RwLock;
 use runtime_core::webhook::{AttachError, Handler};
 use tokio::sync::watch;
 
-use crate::OnDetach;
-use crate::cut::Cut;
-use crate::id::HookId;
-use crate::sys::Mutex;
+use crate::connection::{AbortSet, ConnectionHandle};
+use crate::hook_id::HookId;
+
+/// The fate of requests in progress when their hook is detached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDetach {
+    /// Requests in progress finish; new ones are rejected.
+    #[default]
+    Finish,
+    /// The connections are aborted, including upgraded ones.
+    Abort,
+}
 
 /// The hooks of a server.
 ///
-/// They are found by a keyed hash of their id, and the id itself is then compared in constant time: how
-/// long a look-up takes tells nothing about the ids that exist.
+/// A lookup goes by a keyed hash of the id, then compares the id in constant time. Its duration therefore
+/// reveals nothing about existing ids.
 #[derive(Debug, Default)]
-pub(crate) struct Registry {
-    key: RandomState,
-    state: RwLock<State>,
+pub(crate) struct HookRegistry {
+    hasher: RandomState,
+    hooks: RwLock<Hooks>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    closed: bool,
-    /// What stands before the ids, with a slash at the end.
-    base: String,
-    hooks: HashMap<u64, Arc<Hook>>,
+struct Hooks {
+    is_closed: bool,
+    /// The part of URLs in front of the id, with a trailing slash.
+    base_url: String,
+    by_hash: HashMap<u64, Arc<Hook>>,
 }
 
-impl Registry {
+impl HookRegistry {
     /// Attaches a handler under a new id.
     pub(crate) fn attach(
         &self,
@@ -42,74 +50,69 @@ impl Registry {
     ) -> Result<Arc<Hook>, AttachError> {
         loop {
             let id = HookId::random().map_err(|error| AttachError::Unreachable(error.into()))?;
-            let key = self.key.hash_one(id.as_str());
-            let mut state = self.state.write();
-            if state.closed {
+            let hash = self.hasher.hash_one(id.as_str());
+            let mut hooks = self.hooks.write();
+            if hooks.is_closed {
                 return Err(AttachError::Stopped);
             }
-            // Two ids with the same hash are unlikely, but the second must not replace the first.
-            if let Entry::Vacant(place) = state.hooks.entry(key) {
+            // A hash collision is unlikely, but must not replace the hook that was there first.
+            if let Entry::Vacant(entry) = hooks.by_hash.entry(hash) {
                 let hook = Arc::new(Hook::new(id, handler, on_detach));
-                place.insert(Arc::clone(&hook));
-                hook.url.send_replace(hook.url_below(&state.base));
+                entry.insert(Arc::clone(&hook));
+                hook.url.send_replace(hook.url_below(&hooks.base_url));
                 return Ok(hook);
             }
         }
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<Arc<Hook>> {
-        let key = self.key.hash_one(id);
-        let hook = self.state.read().hooks.get(&key).cloned()?;
-        hook.id.is(id).then_some(hook)
+        let hash = self.hasher.hash_one(id);
+        let hook = self.hooks.read().by_hash.get(&hash).cloned()?;
+        hook.id.matches(id).then_some(hook)
     }
 
-    /// Takes a hook away, and ends what it still serves if it is to be cut.
+    /// Removes a hook, and aborts its connections if it was attached with [`OnDetach::Abort`].
     pub(crate) fn detach(&self, hook: &Hook) {
-        let key = self.key.hash_one(hook.id.as_str());
-        let removed = self.state.write().hooks.remove(&key);
+        let hash = self.hasher.hash_one(hook.id.as_str());
+        let removed = self.hooks.write().by_hash.remove(&hash);
+        // Dropped outside the lock: the handler's destructor is foreign code.
         drop(removed);
-        hook.cut();
-    }
-
-    /// Changes the URLs of all hooks, those to come included.
-    pub(crate) fn rebase(&self, base: &str) {
-        let mut state = self.state.write();
-        state.base = base.to_owned();
-        for hook in state.hooks.values() {
-            hook.url.send_replace(hook.url_below(base));
+        if let Some(set) = &hook.abort_set {
+            set.abort();
         }
     }
 
-    /// Refuses to attach more.
+    /// Changes the URLs of all hooks, including those attached later.
+    pub(crate) fn set_base_url(&self, base_url: &str) {
+        let mut hooks = self.hooks.write();
+        hooks.base_url = base_url.to_owned();
+        for hook in hooks.by_hash.values() {
+            hook.url.send_replace(hook.url_below(base_url));
+        }
+    }
+
+    /// Rejects further hooks.
     pub(crate) fn close(&self) {
-        self.state.write().closed = true;
+        self.hooks.write().is_closed = true;
     }
 }
 
-/// A handler under an id.
+/// A handler attached under an id.
 pub(crate) struct Hook {
     id: HookId,
     handler: Arc<dyn Handler>,
-    on_detach: OnDetach,
     url: watch::Sender<String>,
-    serving: Mutex<Serving>,
-}
-
-/// The connections to cut. Hooks that let requests finish keep none.
-#[derive(Default)]
-struct Serving {
-    detached: bool,
-    connections: HashMap<u64, Weak<Cut>>,
+    /// The connections to abort on detach; `None` with [`OnDetach::Finish`].
+    abort_set: Option<Arc<AbortSet>>,
 }
 
 impl Hook {
-    pub(crate) fn new(id: HookId, handler: Arc<dyn Handler>, on_detach: OnDetach) -> Self {
+    fn new(id: HookId, handler: Arc<dyn Handler>, on_detach: OnDetach) -> Self {
         Self {
             id,
             handler,
-            on_detach,
             url: watch::Sender::default(),
-            serving: Mutex::default(),
+            abort_set: (on_detach == OnDetach::Abort).then(Arc::default),
         }
     }
 
@@ -117,57 +120,28 @@ impl Hook {
         self.id.as_str()
     }
 
-    /// The URL of this moment, and those to come.
+    /// Returns the current URL and its future changes.
     pub(crate) fn url(&self) -> watch::Receiver<String> {
         self.url.subscribe()
     }
 
-    fn url_below(&self, base: &str) -> String {
-        format!("{base}{}/", self.id())
+    fn url_below(&self, base_url: &str) -> String {
+        format!("{base_url}{}/", self.id())
     }
 
     pub(crate) fn handler(&self) -> &dyn Handler {
         &*self.handler
     }
 
-    /// Notes that a connection carries a request to this hook; `false` if the hook was cut off meanwhile.
-    pub(crate) fn enter(self: &Arc<Self>, connection: &Arc<Cut>) -> bool {
-        if self.on_detach == OnDetach::Finish {
-            connection.serves_nothing();
+    /// Registers a connection that carries a request to this hook.
+    ///
+    /// Returns `false` if the hook was detached in the meantime and aborts its connections.
+    pub(crate) fn admit(&self, connection: &Arc<ConnectionHandle>) -> bool {
+        let Some(set) = &self.abort_set else {
+            connection.leave_abort_set();
             return true;
-        }
-        let mut serving = self.serving.lock();
-        if serving.detached {
-            return false;
-        }
-        serving
-            .connections
-            .insert(connection.number(), Arc::downgrade(connection));
-        drop(serving);
-        connection.serves(Arc::clone(self));
-        true
-    }
-
-    /// Forgets a connection that went on to something else, or away.
-    pub(crate) fn leave(&self, connection: &Cut) {
-        self.serving.lock().connections.remove(&connection.number());
-    }
-
-    /// How many connections it could cut.
-    #[cfg(all(test, runtime_loom))]
-    pub(crate) fn connections(&self) -> usize {
-        self.serving.lock().connections.len()
-    }
-
-    /// Ends what it still serves, if that was noted.
-    pub(crate) fn cut(&self) {
-        let mut serving = self.serving.lock();
-        serving.detached = true;
-        let connections = std::mem::take(&mut serving.connections);
-        drop(serving);
-        for connection in connections.values().filter_map(Weak::upgrade) {
-            connection.cut();
-        }
+        };
+        set.insert(connection)
     }
 }
 
@@ -175,7 +149,6 @@ impl fmt::Debug for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hook")
             .field("id", &self.id)
-            .field("on_detach", &self.on_detach)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,4 @@
-//! The only place that names where the atomics, locks and wakers of connections and their hooks come from.
-//!
-//! Models swap them for loom's, so that every order of every access is tried.
+//! Atomics, locks and wakers of connections, replaced by loom's versions in models.
 
 #[cfg(not(all(test, runtime_loom)))]
 pub(crate) use {
@@ -11,6 +9,6 @@ pub(crate) use {
 
 #[cfg(all(test, runtime_loom))]
 pub(crate) use {
-    crate::models::stand_in::{AtomicWaker, Mutex},
+    crate::models::loom_shims::{AtomicWaker, Mutex},
     loom::sync::atomic::{AtomicBool, Ordering},
 };

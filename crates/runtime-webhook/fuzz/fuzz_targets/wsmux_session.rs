@@ -9,7 +9,7 @@ use arbitrary::Arbitrary;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use libfuzzer_sys::fuzz_target;
-use runtime_webhook::wsmux::{Config, Frame, Kind, Role, Session, Stream};
+use runtime_webhook::wsmux::{SessionConfig, Frame, FrameKind, Role, Session, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Message, protocol};
@@ -37,14 +37,14 @@ const WINDOW: u32 = 100;
 
 const MESSAGE: usize = 40;
 
-fn config() -> Config {
-    let mut config = Config::default();
+fn config() -> SessionConfig {
+    let mut config = SessionConfig::default();
     config.receive_window = WINDOW;
     config.assumed_window = WINDOW;
-    config.message_bytes = MESSAGE;
-    config.queued_bytes = 60;
-    config.streams = 5;
-    config.backlog = 3;
+    config.max_message_bytes = MESSAGE;
+    config.max_queued_bytes = 60;
+    config.max_streams = 5;
+    config.accept_backlog = 3;
     config
 }
 
@@ -78,16 +78,16 @@ impl World {
                 self.opened += 1;
                 let credit = WINDOW as usize;
                 self.seen.insert(id, Seen { credit, ..Seen::default() });
-                self.send(id, Kind::Syn).await;
+                self.send(id, FrameKind::Syn).await;
             }
             Step::Data(id, len) => self.send_data(u32::from(id), len.into()).await,
             Step::Ack(id, bytes) => {
                 if let Some(seen) = self.seen.get_mut(&u32::from(id)) {
                     seen.credit += usize::from(bytes);
                 }
-                self.send(id.into(), Kind::Ack(bytes.into())).await;
+                self.send(id.into(), FrameKind::Ack(bytes.into())).await;
             }
-            Step::Fin(id) => self.send(id.into(), Kind::Fin).await,
+            Step::Fin(id) => self.send(id.into(), FrameKind::Fin).await,
             Step::Message(bytes) => {
                 // The rules below do not follow what such frames do.
                 if Frame::decode(bytes.clone().into()).is_err() {
@@ -131,7 +131,7 @@ impl World {
         let sent = self.seen.entry(id).or_default().sent;
         let bytes: Vec<u8> = (sent..sent + len).map(|at| at as u8).collect();
         self.seen.entry(id).or_default().sent += len;
-        self.send(id, Kind::Dat(bytes.into())).await;
+        self.send(id, FrameKind::Dat(bytes.into())).await;
     }
 
     async fn read(&mut self, index: u8) {
@@ -146,7 +146,7 @@ impl World {
         }
     }
 
-    async fn send(&mut self, stream: u32, kind: Kind) {
+    async fn send(&mut self, stream: u32, kind: FrameKind) {
         self.message(Frame { stream, kind }.encode()).await;
     }
 
@@ -174,22 +174,22 @@ impl World {
 
     fn check(&mut self, Frame { stream, kind }: Frame) {
         let seen = self.seen.get_mut(&stream).expect("a stream that was opened");
-        assert!(!seen.has_ended || matches!(kind, Kind::Ack(_)), "{kind:?} after FIN");
+        assert!(!seen.has_ended || matches!(kind, FrameKind::Ack(_)), "{kind:?} after FIN");
         match kind {
-            Kind::Dat(bytes) => {
+            FrameKind::Dat(bytes) => {
                 assert!(seen.is_accepted && !bytes.is_empty() && bytes.len() <= MESSAGE);
                 seen.credit = seen.credit.checked_sub(bytes.len()).expect("within the credit");
             }
-            Kind::Ack(bytes) if !seen.is_accepted => {
+            FrameKind::Ack(bytes) if !seen.is_accepted => {
                 assert_eq!(bytes, WINDOW);
                 seen.is_accepted = true;
             }
-            Kind::Ack(bytes) => {
+            FrameKind::Ack(bytes) => {
                 seen.acknowledged += bytes as usize;
                 assert!(bytes > 0 && seen.acknowledged <= seen.sent, "more than was sent");
             }
-            Kind::Fin => seen.has_ended = true,
-            Kind::Syn => panic!("the client opens nothing"),
+            FrameKind::Fin => seen.has_ended = true,
+            FrameKind::Syn => panic!("the client opens nothing"),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Configuration of the tunnel through a localtunnel server.
+//! Configuration of a tunnel through a localtunnel server.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ServerDependencies, StartServerError};
-use crate::Localtunnel;
+use super::dependencies::ServerDependencies;
+use crate::localtunnel::{Localtunnel, LocaltunnelError};
 
 /// A tunnel through a localtunnel server, for tests.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -13,19 +13,22 @@ pub struct LocaltunnelConfig {
     /// The URL of the server.
     pub server_url: String,
 
-    /// The name to ask for below the server's; otherwise the server chooses.
+    /// The requested subdomain. By default the server chooses one.
     #[serde(default)]
     pub subdomain: Option<String>,
 }
 
 impl LocaltunnelConfig {
-    pub(super) fn start(self, needs: ServerDependencies) -> Result<Localtunnel, StartServerError> {
+    pub(super) fn start(
+        self,
+        dependencies: ServerDependencies,
+    ) -> Result<Localtunnel, LocaltunnelError> {
         let mut tunnel = Localtunnel::builder(self.server_url)
-            .limits(needs.limits)
-            .monitor(needs.monitor);
+            .limits(dependencies.limits)
+            .monitor(dependencies.monitor);
         if let Some(name) = self.subdomain {
             tunnel = tunnel.subdomain(name);
         }
-        Ok(tunnel.start()?)
+        tunnel.start()
     }
 }

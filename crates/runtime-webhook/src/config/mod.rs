@@ -1,30 +1,32 @@
-//! The way out, chosen by configuration.
+//! Servers selected by configuration.
 
+mod configured_server;
+mod dependencies;
+mod error;
 #[cfg(feature = "localtunnel")]
 mod localtunnel;
 #[cfg(feature = "public")]
 mod public;
-mod server;
 #[cfg(feature = "websocktunnel")]
 mod websocktunnel;
 
-use runtime_core::Monitor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{HttpLimits, LocalhostServer};
-
+pub use self::configured_server::ConfiguredServer;
+pub use self::dependencies::ServerDependencies;
+pub use self::error::StartServerError;
 #[cfg(feature = "localtunnel")]
 pub use self::localtunnel::LocaltunnelConfig;
 #[cfg(feature = "public")]
 pub use self::public::{PublicConfig, StatelessDnsConfig};
-pub use self::server::{ConfiguredServer, StartServerError};
 #[cfg(feature = "websocktunnel")]
-pub use self::websocktunnel::{Tokens, WebsocktunnelConfig};
+pub use self::websocktunnel::{TokenSourceFactory, WebsocktunnelConfig};
+use crate::localhost::LocalhostServer;
 
-/// The way out for hooks, by the name of its provider.
+/// The configuration of a server, selected by the name of the provider.
 ///
-/// Only providers whose features are on can be chosen. [`schema`](Self::schema) describes them all.
+/// The providers of disabled features are not available. [`schema`](Self::schema) describes the others.
 ///
 /// ```
 /// use runtime_webhook::{WebHookConfig, ServerDependencies};
@@ -41,11 +43,11 @@ pub use self::websocktunnel::{Tokens, WebsocktunnelConfig};
 #[serde(tag = "provider", rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum WebHookConfig {
-    /// No way out: attaching a hook is refused.
+    /// No server: hooks cannot be attached.
     None(NoConfig),
     /// A server for clients on the same machine.
     Localhost(LocalhostConfig),
-    /// A server on a port of this machine that the world can reach.
+    /// A server on a public port of this machine.
     #[cfg(feature = "public")]
     Public(PublicConfig),
     /// A tunnel through a localtunnel server, for tests.
@@ -56,7 +58,7 @@ pub enum WebHookConfig {
     Websocktunnel(WebsocktunnelConfig),
 }
 
-/// There is nothing to configure.
+/// A provider without options.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoConfig {}
@@ -65,35 +67,12 @@ pub struct NoConfig {}
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct LocalhostConfig {
-    /// The port; 0 takes a free one.
+    /// The port; 0 chooses a free one.
     pub port: u16,
 }
 
-/// What the application gives to the server, whichever it is.
-#[derive(Debug)]
-pub struct ServerDependencies {
-    /// Where to count and to log.
-    pub monitor: Monitor,
-    /// What the server puts up with.
-    pub limits: HttpLimits,
-    /// Where tokens for a tunnel come from.
-    #[cfg(feature = "websocktunnel")]
-    pub tokens: Option<Tokens>,
-}
-
-impl Default for ServerDependencies {
-    fn default() -> Self {
-        Self {
-            monitor: Monitor::null(),
-            limits: HttpLimits::default(),
-            #[cfg(feature = "websocktunnel")]
-            tokens: None,
-        }
-    }
-}
-
 impl WebHookConfig {
-    /// The JSON schema of this configuration.
+    /// Returns the JSON schema of the configuration.
     #[must_use]
     pub fn schema() -> schemars::Schema {
         schemars::schema_for!(WebHookConfig)
@@ -103,30 +82,37 @@ impl WebHookConfig {
     ///
     /// # Errors
     ///
-    /// A [`StartServerError`] if what is configured cannot work.
+    /// A [`StartServerError`] if the configuration is invalid or the server cannot listen.
     ///
     /// # Cancel safety
     ///
     /// Safe: nothing is left open.
     pub async fn start(
         self,
-        needs: ServerDependencies,
+        dependencies: ServerDependencies,
     ) -> Result<ConfiguredServer, StartServerError> {
         Ok(match self {
             Self::None(_) => ConfiguredServer::None,
             Self::Localhost(config) => {
                 let server = LocalhostServer::builder()
                     .port(config.port)
-                    .limits(needs.limits)
-                    .monitor(needs.monitor);
+                    .limits(dependencies.limits)
+                    .monitor(dependencies.monitor);
                 ConfiguredServer::Localhost(server.start().await?)
             }
             #[cfg(feature = "public")]
-            Self::Public(config) => ConfiguredServer::Public(config.start(needs).await?),
+            Self::Public(config) => ConfiguredServer::Public(config.start(dependencies).await?),
             #[cfg(feature = "localtunnel")]
-            Self::Localtunnel(config) => ConfiguredServer::Localtunnel(config.start(needs)?),
+            Self::Localtunnel(config) => ConfiguredServer::Localtunnel(config.start(dependencies)?),
             #[cfg(feature = "websocktunnel")]
-            Self::Websocktunnel(config) => ConfiguredServer::Websocktunnel(config.start(needs)?),
+            Self::Websocktunnel(config) => {
+                let tokens = dependencies.tokens.ok_or(StartServerError::NoTokens)?;
+                let tunnel = config
+                    .into_builder(&tokens)
+                    .limits(dependencies.limits)
+                    .monitor(dependencies.monitor);
+                ConfiguredServer::Websocktunnel(tunnel.start()?)
+            }
         })
     }
 }

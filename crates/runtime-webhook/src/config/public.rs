@@ -1,4 +1,4 @@
-//! Configuration of the public server.
+//! Configuration of a public server.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -8,10 +8,11 @@ use runtime_core::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ServerDependencies, StartServerError};
-use crate::PublicServer;
+use super::dependencies::ServerDependencies;
+use super::error::StartServerError;
+use crate::public::PublicServer;
 
-/// A server on a port of this machine that the world can reach.
+/// A server on a public port of this machine.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct PublicConfig {
@@ -21,56 +22,56 @@ pub struct PublicConfig {
     /// The port to listen on.
     pub port: u16,
 
-    /// The port in URLs, if a firewall passes another one on.
+    /// The port in URLs, if a firewall or proxy forwards another one.
     #[serde(default)]
     pub exposed_port: Option<u16>,
 
-    /// The network interface to listen on, such as `eth0`; all of them by default.
+    /// The network interface to listen on, such as `eth0`. By default the server listens on all of them.
     #[serde(default)]
     pub network_interface: Option<String>,
 
-    /// The file with the chain of certificates, in PEM. It is read again when it changes.
+    /// The certificate chain, a PEM file. It is reloaded when it changes.
     #[serde(default)]
     pub tls_certificate: Option<PathBuf>,
 
-    /// The file with the certificate's key, in PEM.
+    /// The key of the certificate, a PEM file.
     #[serde(default)]
     pub tls_key: Option<PathBuf>,
 
-    /// Makes host names that carry the address of this machine.
+    /// Host names that encode the address of this machine.
     #[serde(default, rename = "statelessDNS")]
     pub stateless_dns: Option<StatelessDnsConfig>,
 }
 
-/// Host names that carry the address of a machine, below a domain whose DNS server knows the secret.
+/// Host names that encode an address, below a domain whose DNS server knows the secret.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct StatelessDnsConfig {
-    /// The address that names resolve to.
+    /// The address that the names resolve to.
     #[schemars(with = "String")]
     pub server_ip: Ipv4Addr,
 
-    /// The secret that the DNS server knows.
+    /// The secret shared with the DNS server.
     pub secret: Secret,
 
-    /// How long a name is answered, in seconds; a day by default. It is renewed after half of it.
-    #[serde(default = "a_day")]
+    /// The lifetime of a name in seconds, one day by default. The name is renewed after half of it.
+    #[serde(default = "one_day")]
     pub lifetime_seconds: u64,
 }
 
-fn a_day() -> u64 {
+fn one_day() -> u64 {
     24 * 60 * 60
 }
 
 impl PublicConfig {
     pub(super) async fn start(
         self,
-        needs: ServerDependencies,
+        dependencies: ServerDependencies,
     ) -> Result<PublicServer, StartServerError> {
         let mut server = PublicServer::builder(self.host)
             .port(self.port)
-            .limits(needs.limits)
-            .monitor(needs.monitor);
+            .limits(dependencies.limits)
+            .monitor(dependencies.monitor);
         if let Some(port) = self.exposed_port {
             server = server.exposed_port(port);
         }

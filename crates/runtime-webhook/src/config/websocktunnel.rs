@@ -1,4 +1,4 @@
-//! Configuration of the tunnel through a websocktunnel server.
+//! Configuration of a tunnel through a websocktunnel server.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,8 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ServerDependencies, StartServerError};
-use crate::{TokenSource, Websocktunnel};
+use crate::websocktunnel::{TokenSource, Websocktunnel, WebsocktunnelBuilder};
 
 /// A tunnel through a websocktunnel server.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -16,19 +15,20 @@ pub struct WebsocktunnelConfig {
     /// The URL of the server.
     pub server_url: String,
 
-    /// The audience that the server takes tokens for.
+    /// The audience of the server's tokens.
     pub audience: String,
 
-    /// The client id, which no other client may use: `<workerGroup>.<workerId>.<something>` by custom.
+    /// The client id, unique among the clients of the server. By convention it is
+    /// `<workerGroup>.<workerId>.<suffix>`.
     pub client_id: String,
 
-    /// How many bytes of a stream are taken before some were read. 1 MiB by default.
+    /// The receive window of a stream in bytes. 1 MiB by default.
     #[serde(default = "receive_window")]
     #[schemars(range(min = 1))]
     pub receive_window: u32,
 
-    /// How many bytes the server is taken to take at first. 4 MiB by default; 1024 for servers before
-    /// version 94.
+    /// The initial receive window of the server in bytes, which it does not announce. 4 MiB by default;
+    /// servers before version 94 require 1024.
     #[serde(default = "assumed_window")]
     #[schemars(range(min = 1))]
     pub assumed_window: u32,
@@ -42,47 +42,40 @@ fn assumed_window() -> u32 {
     4 << 20
 }
 
-/// Makes a source of tokens for an audience and a client id.
+/// Creates a token source for the audience and client id in the configuration.
 ///
 /// ```
-/// use runtime_webhook::{Tokens, token_fn};
+/// use runtime_webhook::{TokenSourceFactory, token_fn};
 ///
-/// let tokens = Tokens::new(|audience, client_id| {
+/// let tokens = TokenSourceFactory::new(|audience, client_id| {
 ///     // `client.websocktunnel_token(audience, client_id)` with the worker's credentials.
 ///     # let _ = (audience, client_id);
 ///     token_fn(|| async { Err("no credentials".into()) })
 /// });
 /// ```
-pub struct Tokens(Box<Source>);
+pub struct TokenSourceFactory(Box<NewTokenSource>);
 
-type Source = dyn Fn(&str, &str) -> Arc<dyn TokenSource> + Send + Sync;
+type NewTokenSource = dyn Fn(&str, &str) -> Arc<dyn TokenSource> + Send + Sync;
 
-impl Tokens {
-    /// Wraps a function of the audience and the client id.
+impl TokenSourceFactory {
+    /// Creates a factory from a function of the audience and the client id.
     pub fn new(
-        source: impl Fn(&str, &str) -> Arc<dyn TokenSource> + Send + Sync + 'static,
+        function: impl Fn(&str, &str) -> Arc<dyn TokenSource> + Send + Sync + 'static,
     ) -> Self {
-        Self(Box::new(source))
+        Self(Box::new(function))
     }
 }
 
-impl fmt::Debug for Tokens {
+impl fmt::Debug for TokenSourceFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").finish_non_exhaustive()
+        f.debug_struct("TokenSourceFactory").finish_non_exhaustive()
     }
 }
 
 impl WebsocktunnelConfig {
-    pub(super) fn start(
-        self,
-        needs: ServerDependencies,
-    ) -> Result<Websocktunnel, StartServerError> {
-        let tokens = needs.tokens.ok_or(StartServerError::NoTokens)?;
+    pub(super) fn into_builder(self, tokens: &TokenSourceFactory) -> WebsocktunnelBuilder {
         let tokens = (tokens.0)(&self.audience, &self.client_id);
-        let tunnel = Websocktunnel::builder(self.server_url, self.client_id, tokens)
+        Websocktunnel::builder(self.server_url, self.client_id, tokens)
             .windows(self.receive_window.max(1), self.assumed_window.max(1))
-            .limits(needs.limits)
-            .monitor(needs.monitor);
-        Ok(tunnel.start()?)
     }
 }

@@ -1,9 +1,9 @@
-//! Lets clients follow a log while it is written.
+//! A handler that serves a log while it is written.
 
-mod accept;
-mod body;
-mod gzip;
-mod range;
+mod byte_range;
+mod content_negotiation;
+mod gzip_body;
+mod log_body;
 mod view;
 
 use std::fmt;
@@ -17,25 +17,27 @@ use runtime_core::webhook::{Body, Handler, Request, Response};
 use runtime_ioext::LogReader;
 use tokio::io::AsyncSeek as _;
 
-use self::accept::{wants_gzip, wants_html};
-use self::body::LogBody;
-use self::gzip::GzipBody;
-use self::range::{NO_END, Part};
+use self::byte_range::{ByteRange, MAX_OFFSET};
+use self::content_negotiation::{accepts_gzip, accepts_html};
+use self::gzip_body::GzipBody;
+use self::log_body::LogBody;
+use crate::response::set_headers;
 
-/// Serves a log that may still be written.
+/// Serves a log, also while it is written.
 ///
-/// `GET` sends what is there and follows. When the log is closed, the answer ends cleanly; when it broke,
-/// the connection is aborted, so that nobody takes a part for the whole. A slow client only lags.
+/// `GET` returns the existing bytes and follows the log. The response ends when the log is closed. If the log
+/// breaks, the connection is aborted, so that an incomplete log is never taken for a complete one. A slow
+/// client lags behind without any effect on the writer.
 ///
-/// `Range: bytes=N-` sends from an offset on, which lets a client resume; `bytes=-N` starts `N` bytes
-/// before the end of this time. A whole log is sent in gzip if the client asks for that. Scripts of any
-/// site may read, as Taskcluster's user interface does.
+/// `Range: bytes=N-` starts at an offset, which lets a client resume. `bytes=-N` starts `N` bytes before the
+/// current end. A complete log is compressed with gzip if the client accepts it. Scripts of all origins may
+/// read the log, as Taskcluster's user interface does.
 ///
-/// | path | what |
+/// | path | response |
 /// | --- | --- |
-/// | `/` | the page for a browser that asks for HTML, the text for everybody else |
+/// | `/` | the page for a browser that accepts HTML, the text for other clients |
 /// | `/log.txt` | the text |
-/// | `/view.html` | a page that follows the log: search, wrap, colours, pause, jump to the end |
+/// | `/view.html` | a page that follows the log, with search, wrapping, colours and pause |
 ///
 /// # Example
 ///
@@ -65,32 +67,32 @@ pub struct LiveLog {
 }
 
 impl LiveLog {
-    /// Makes a handler of a function that opens the log at an offset.
+    /// Creates a handler from a function that opens the log at an offset.
     ///
-    /// The offset is not larger than the length of the log.
+    /// The offset never exceeds the length of the log.
     pub fn new(open: impl Fn(u64) -> LogReader + Send + Sync + 'static) -> Self {
         Self {
             open: Box::new(open),
         }
     }
 
-    fn get_path(&self, path: &str, headers: &HeaderMap) -> Response {
+    fn get(&self, path: &str, headers: &HeaderMap) -> Response {
         match path {
-            "/" if wants_html(headers) => view::page(),
-            "/" | "/log.txt" => self.get(headers),
+            "/" if accepts_html(headers) => view::page(),
+            "/" | "/log.txt" => self.get_log(headers),
             other => view::asset(other).unwrap_or_else(not_found),
         }
     }
 
-    fn get(&self, headers: &HeaderMap) -> Response {
-        let len = end_of(&mut (self.open)(0));
-        match Part::of(headers, len) {
-            Part::All if wants_gzip(headers) => self.gzip(),
-            Part::All => text(StatusCode::OK, Body::new(self.body(0, NO_END))),
-            Part::Range { first, last } => self.range(first, last, len),
-            Part::Unsatisfiable => {
+    fn get_log(&self, headers: &HeaderMap) -> Response {
+        let len = current_len(&mut (self.open)(0));
+        match ByteRange::parse(headers, len) {
+            ByteRange::All if accepts_gzip(headers) => self.gzip(),
+            ByteRange::All => text(StatusCode::OK, Body::new(self.body(0, MAX_OFFSET))),
+            ByteRange::Range { first, last } => self.range(first, last, len),
+            ByteRange::Unsatisfiable => {
                 let mut response = text(StatusCode::RANGE_NOT_SATISFIABLE, Body::empty());
-                set(
+                set_header(
                     &mut response,
                     header::CONTENT_RANGE,
                     &format!("bytes */{len}"),
@@ -101,28 +103,23 @@ impl LiveLog {
     }
 
     fn gzip(&self) -> Response {
-        let body = Body::new(GzipBody::new(self.body(0, NO_END)));
+        let body = Body::new(GzipBody::new(self.body(0, MAX_OFFSET)));
         let mut response = text(StatusCode::OK, body);
-        set(&mut response, header::CONTENT_ENCODING, "gzip");
+        set_headers(&mut response, [(header::CONTENT_ENCODING, "gzip")]);
         response
     }
 
+    /// Returns a range, never compressed: its offsets refer to the uncompressed log.
     fn range(&self, first: u64, last: u64, len: u64) -> Response {
-        let mut response = text(
-            StatusCode::PARTIAL_CONTENT,
-            Body::new(self.body(first, last)),
-        );
-        set(
-            &mut response,
-            header::CONTENT_RANGE,
-            &format!("bytes {first}-{last}/*"),
-        );
+        let body = Body::new(self.body(first, last));
+        let mut response = text(StatusCode::PARTIAL_CONTENT, body);
+        // RFC 8673: the total length of a growing representation is `*`.
+        let range = format!("bytes {first}-{last}/*");
+        set_header(&mut response, header::CONTENT_RANGE, &range);
+        // Only if all bytes exist: otherwise the log may be closed before it reaches `last`.
         if last < len {
-            set(
-                &mut response,
-                header::CONTENT_LENGTH,
-                &(last - first + 1).to_string(),
-            );
+            let len = (last - first + 1).to_string();
+            set_header(&mut response, header::CONTENT_LENGTH, &len);
         }
         response
     }
@@ -136,7 +133,7 @@ impl LiveLog {
 impl Handler for LiveLog {
     async fn handle(&self, request: Request) -> Response {
         match *request.method() {
-            Method::GET | Method::HEAD => self.get_path(request.uri().path(), request.headers()),
+            Method::GET | Method::HEAD => self.get(request.uri().path(), request.headers()),
             Method::OPTIONS => preflight(),
             _ => not_allowed(),
         }
@@ -149,10 +146,9 @@ impl fmt::Debug for LiveLog {
     }
 }
 
-/// How much of the log there is.
-fn end_of(reader: &mut LogReader) -> u64 {
+fn current_len(reader: &mut LogReader) -> u64 {
     let mut reader = Pin::new(reader);
-    // Seeking to the end of a log neither waits nor fails.
+    // A seek to the end of a log neither waits nor fails.
     match reader.as_mut().start_seek(SeekFrom::End(0)) {
         Ok(()) => reader.offset(),
         Err(_) => 0,
@@ -162,50 +158,50 @@ fn end_of(reader: &mut LogReader) -> u64 {
 fn text(status: StatusCode, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    let fields = [
-        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::ACCEPT_RANGES, "bytes"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::VARY, "accept, accept-encoding"),
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (
-            header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            "accept-ranges, content-range, transfer-encoding",
-        ),
-    ];
-    for (name, value) in fields {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
+    set_headers(
+        &mut response,
+        [
+            (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::ACCEPT_RANGES, "bytes"),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::VARY, "accept, accept-encoding"),
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+            (
+                header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                "accept-ranges, content-range, transfer-encoding",
+            ),
+        ],
+    );
     response
 }
 
+/// Responds to the CORS preflight of a browser, which is required for a `Range` header.
 fn preflight() -> Response {
     let mut response = text(StatusCode::NO_CONTENT, Body::empty());
-    set(
+    set_headers(
         &mut response,
-        header::ACCESS_CONTROL_ALLOW_METHODS,
-        "GET, HEAD",
+        [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "range"),
+        ],
     );
-    set(&mut response, header::ACCESS_CONTROL_ALLOW_HEADERS, "range");
     response
 }
 
 fn not_found() -> Response {
-    let body = Body::from("there is only a log here, at log.txt\n");
+    let body = Body::from("not found: the log is at log.txt\n");
     text(StatusCode::NOT_FOUND, body)
 }
 
 fn not_allowed() -> Response {
-    let body = Body::from("a log can only be read\n");
+    let body = Body::from("method not allowed: the log is read-only\n");
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, body);
-    set(&mut response, header::ALLOW, "GET, HEAD, OPTIONS");
+    set_headers(&mut response, [(header::ALLOW, "GET, HEAD, OPTIONS")]);
     response
 }
 
-fn set(response: &mut Response, name: HeaderName, value: &str) {
+fn set_header(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }

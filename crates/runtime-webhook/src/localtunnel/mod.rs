@@ -1,6 +1,6 @@
-//! A way out through a localtunnel server.
+//! A tunnel through a localtunnel server, for tests.
 
-mod register;
+mod registration;
 
 use std::io;
 use std::sync::Arc;
@@ -13,55 +13,48 @@ use runtime_http::Backoff;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
-use self::register::{Registration, Target, register};
-use crate::OnDetach;
-use crate::dial::Address;
-use crate::gate::Gate;
-use crate::server::{Origin, Server};
-use crate::settings::{TunnelSettings, tunnel_methods};
+use self::registration::{Registration, register};
+use crate::options::{TunnelOptions, tunnel_option_methods};
+use crate::registry::OnDetach;
+use crate::server::{ConnectionKind, RunningServer, spawn_connection};
+use crate::tunnel_server::TunnelServer;
+use crate::tunnel_state::TunnelState;
 
-pub use self::register::LocaltunnelError;
+pub use self::registration::LocaltunnelError;
 
-/// The first wait before another attempt.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// The upper bound of the first delay before a reconnect.
+const INITIAL_RECONNECT_DELAY: Duration = Duration::from_millis(200);
 
-/// A connection that lasts less is followed by a wait.
-const SHORT: Duration = Duration::from_secs(1);
+/// The backoff continues after a connection that lasted less, and starts over otherwise.
+const MIN_STABLE_CONNECTION: Duration = Duration::from_secs(1);
 
-/// Gives hooks a URL through a server of localtunnel, for tests.
+/// Serves hooks through a localtunnel server, for tests.
 ///
-/// The server takes everybody, and connections to it are not encrypted: whoever runs it, or listens on the
-/// way, sees what passes. It forgets a tunnel that has no connection for a second; then the tunnel is opened
-/// anew, and may have another URL, see [`WebHook::url_changed`].
+/// The server is open to everyone, and connections to it are not encrypted: its operator and the network
+/// can read all traffic. The server removes a tunnel without connections after a second. The tunnel is then
+/// opened again, possibly with another URL, see [`WebHook::url_changed`].
 #[derive(Debug)]
 pub struct Localtunnel {
-    tunnel: Arc<Tunnel>,
-}
-
-#[derive(Debug)]
-struct Tunnel {
-    server: Arc<Server>,
-    gate: Arc<Gate>,
-    target: Target,
-    max_wait: Duration,
+    server: RunningServer,
+    state: Arc<TunnelState>,
 }
 
 impl Localtunnel {
-    /// Sets up a tunnel through the server at this URL.
+    /// Returns a builder of a tunnel through the server at this URL.
     pub fn builder(server_url: impl Into<String>) -> LocaltunnelBuilder {
         LocaltunnelBuilder {
             server_url: server_url.into(),
             subdomain: None,
-            settings: TunnelSettings::default(),
+            options: TunnelOptions::default(),
         }
     }
 
-    /// Attaches `handler`, and says what becomes of running requests when the hook is dropped.
+    /// Attaches a handler and sets what happens to requests in progress when the hook is dropped.
     ///
     /// # Errors
     ///
-    /// [`AttachError::Unreachable`] with a [`LocaltunnelError`] if the tunnel could not be opened in time,
-    /// [`AttachError::Stopped`] after [`stop`](Self::stop).
+    /// [`AttachError::Unreachable`] with a [`LocaltunnelError`] if the tunnel could not be opened within the
+    /// [timeout](LocaltunnelBuilder::attach_timeout), [`AttachError::Stopped`] after [`stop`](Self::stop).
     ///
     /// # Cancel safety
     ///
@@ -71,87 +64,93 @@ impl Localtunnel {
         handler: Arc<dyn Handler>,
         on_detach: OnDetach,
     ) -> Result<WebHook, AttachError> {
-        let Tunnel { server, gate, .. } = &*self.tunnel;
-        gate.attach(server, handler, on_detach).await
+        self.state.attach(handler, on_detach).await
     }
 
-    /// Accepts no more requests, lets running ones finish for as long as `grace`, and cuts those that are
-    /// left. Returns how many connections were cut, those that waited for a request included.
+    /// Stops accepting requests, waits up to `grace` for requests in progress, and aborts the remaining
+    /// connections. Returns the number of aborted connections, including idle ones.
     ///
     /// # Cancel safety
     ///
-    /// Safe to drop: no more requests are accepted, and another call goes on waiting.
+    /// The tunnel stays closed if the future is dropped; another call continues the wait.
     pub async fn stop(&self, grace: Duration) -> usize {
-        self.tunnel.server.stop(grace).await
+        self.server.stop(grace).await
     }
 }
 
 #[async_trait]
 impl WebHookServer for Localtunnel {
     async fn attach(&self, handler: Arc<dyn Handler>) -> Result<WebHook, AttachError> {
-        self.attach_with(handler, OnDetach::Finish).await
+        self.attach_with(handler, OnDetach::default()).await
     }
 }
 
-impl Drop for Localtunnel {
-    fn drop(&mut self) {
-        self.tunnel.server.end();
-    }
+/// The background work of a tunnel.
+struct Tunnel {
+    state: Arc<TunnelState>,
+    server: TunnelServer,
+    subdomain: Option<String>,
+    max_reconnect_delay: Duration,
 }
 
 impl Tunnel {
-    /// Opens the tunnel whenever there are hooks, until the server stops.
-    async fn run(self: Arc<Self>) {
-        let mut backoff = Backoff::new(FIRST_WAIT);
-        let opening = async {
+    /// Keeps the tunnel open while hooks are attached, until the server stops.
+    async fn run(self) {
+        let mut backoff = Backoff::new(INITIAL_RECONNECT_DELAY);
+        let keep_open = async {
             loop {
-                self.gate.wanted().await;
-                match register(&self.target).await {
-                    Ok(registration) => self.hold(&registration, &mut backoff).await,
-                    Err(error) => self.gate.failed(&self.server, error),
+                self.state.wait_for_hook().await;
+                match register(&self.server, self.subdomain.as_deref()).await {
+                    Ok(registration) => self.serve(&registration, &mut backoff).await,
+                    Err(error) => self.state.set_error(error),
                 }
-                sleep(backoff.next_delay(self.max_wait)).await;
+                sleep(backoff.next_delay(self.max_reconnect_delay)).await;
             }
         };
-        self.server.stopping.run_until_cancelled(opening).await;
+        let stopping = &self.state.server.stopping;
+        stopping.run_until_cancelled(keep_open).await;
     }
 
-    /// Keeps as many connections open as the server wants, until it takes no more.
-    async fn hold(&self, registration: &Registration, backoff: &mut Backoff) {
-        let since = Instant::now();
-        self.gate.opened(&self.server, &registration.base);
+    /// Keeps as many idle connections open as the server wants, until it rejects one.
+    async fn serve(&self, registration: &Registration, backoff: &mut Backoff) {
+        let start = Instant::now();
+        self.state.set_open(&registration.base_url);
         let connections =
             (0..registration.connections).map(|_| Box::pin(self.keep_connected(registration)));
         let (error, ..) = select_all(connections).await;
-        self.gate.closed();
-        let monitor = &self.server.monitor;
+        self.state.set_closed();
+        let monitor = &self.state.server.monitor;
         monitor.count("tunnel-disconnects", 1);
         let Registration { host, port, .. } = registration;
         monitor.warn(format_args!(
-            "the tunnel ended, and is opened anew: cannot connect to {host}:{port}: {error}"
+            "tunnel closed, reconnecting: cannot connect to {host}:{port}: {error}"
         ));
-        if since.elapsed() >= SHORT {
+        if start.elapsed() >= MIN_STABLE_CONNECTION {
             backoff.reset();
         }
     }
 
-    /// Opens a connection again whenever the last one is over, until that fails.
+    /// Replaces each connection that ends, until a connection is refused.
+    ///
+    /// The server closes its port when it removes the tunnel, so a refused connection means that the tunnel
+    /// has to be registered again.
     async fn keep_connected(&self, registration: &Registration) -> io::Error {
-        let mut backoff = Backoff::new(FIRST_WAIT);
+        let server = &self.state.server;
+        let mut backoff = Backoff::new(INITIAL_RECONNECT_DELAY);
         loop {
-            let place = self.server.connections.place().await;
+            let permit = server.connections.acquire().await;
             let stream = TcpStream::connect((registration.host.as_str(), registration.port)).await;
             let stream = match stream {
                 Ok(stream) => stream,
                 Err(error) => return error,
             };
-            let since = Instant::now();
-            // A connection that is gone already shows when it is served.
+            let start = Instant::now();
+            // An error means that the connection is closed, which serving reports.
             let _ = stream.set_nodelay(true);
-            // A task that panicked has ended, too.
-            let _ = self.server.spawn(stream, place, Origin::Localtunnel).await;
-            if since.elapsed() < SHORT {
-                sleep(backoff.next_delay(self.max_wait)).await;
+            // Also waits for a task that panics.
+            let _ = spawn_connection(server, stream, permit, ConnectionKind::Localtunnel).await;
+            if start.elapsed() < MIN_STABLE_CONNECTION {
+                sleep(backoff.next_delay(self.max_reconnect_delay)).await;
             } else {
                 backoff.reset();
             }
@@ -159,55 +158,54 @@ impl Tunnel {
     }
 }
 
-/// Sets up a [`Localtunnel`].
+/// Builder of a [`Localtunnel`].
 #[derive(Debug)]
-#[must_use = "call `start` to have a server"]
+#[must_use = "call `start` to start the tunnel"]
 pub struct LocaltunnelBuilder {
     server_url: String,
     subdomain: Option<String>,
-    settings: TunnelSettings,
+    options: TunnelOptions,
 }
 
 impl LocaltunnelBuilder {
-    /// Asks for this name below the server's; otherwise the server chooses.
+    /// Requests a certain subdomain. By default the server chooses one.
     pub fn subdomain(mut self, name: impl Into<String>) -> Self {
         self.subdomain = Some(name.into());
         self
     }
 
-    tunnel_methods!();
+    tunnel_option_methods!();
 
-    /// Starts; the tunnel is opened when a hook is attached. It has to be called in a tokio runtime.
+    /// Starts the background task, which opens the tunnel when the first hook is attached. Requires a tokio
+    /// runtime.
     ///
     /// # Errors
     ///
-    /// A [`LocaltunnelError`] if the URL, the subdomain or the TLS configuration cannot work.
+    /// A [`LocaltunnelError`] if the URL, the subdomain or the TLS configuration is invalid.
     pub fn start(mut self) -> Result<Localtunnel, LocaltunnelError> {
-        let (address, uri) = Address::parse(&self.server_url)?;
         if let Some(subdomain) = self.subdomain.as_ref().filter(|name| !is_subdomain(name)) {
             let subdomain = subdomain.clone();
             return Err(LocaltunnelError::Subdomain { subdomain });
         }
-        let tls = self.settings.tls()?;
-        let tunnel = Arc::new(Tunnel {
-            server: self.settings.common.server(),
-            gate: Arc::new(Gate::new(self.settings.attach_timeout)),
-            target: Target {
-                address,
-                uri,
-                subdomain: self.subdomain,
-                tls,
-            },
-            max_wait: self.settings.max_wait,
-        });
-        let monitor = &tunnel.server.monitor;
-        monitor.warn("localtunnel is for tests: its server takes everybody, and reads what passes");
-        tunnel.server.tasks.spawn(Arc::clone(&tunnel).run());
-        Ok(Localtunnel { tunnel })
+        let tunnel_server = TunnelServer::parse(&self.server_url, self.options.tls()?)?;
+        let server = self.options.server.into_server();
+        let state = Arc::new(TunnelState::new(&server, self.options.attach_timeout));
+        server.monitor.warn(
+            "localtunnel is for tests only: its server is open to everyone and can read all traffic",
+        );
+        let tunnel = Tunnel {
+            state: Arc::clone(&state),
+            server: tunnel_server,
+            subdomain: self.subdomain,
+            max_reconnect_delay: self.options.max_reconnect_delay,
+        };
+        server.tasks.spawn(tunnel.run());
+        Ok(Localtunnel { server, state })
     }
 }
 
+/// Returns whether the server allows this subdomain.
 fn is_subdomain(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (4..=63).contains(&name.len()) && name.bytes().all(fits)
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (4..=63).contains(&name.len()) && name.bytes().all(is_allowed)
 }

@@ -1,9 +1,9 @@
-//! Models of cutting a connection under loom: every order of every access, with two or three threads.
+//! Loom models of aborting a connection: every interleaving of two or three threads.
 //!
-//! A model states one property and names the weakening of the code that makes it fail. Run them with
+//! A model states one property and the weakening of the code that it detects. Run them with
 //! `cargo xtask loom`.
 
-pub(crate) mod stand_in;
+pub(crate) mod loom_shims;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -11,101 +11,95 @@ use std::task::Poll;
 
 use loom::future::block_on;
 use loom::thread;
-use runtime_core::webhook::{Body, Response, from_fn};
 
-use crate::OnDetach;
-use crate::cut::{By, Cut};
-use crate::id::HookId;
-use crate::registry::Hook;
+use crate::connection::{AbortSet, ConnectionHandle, WakeSlot};
 
-/// Waits in a thread of its own until the connection is cut; loom tells if that never comes.
-fn wait(connection: &Arc<Cut>, by: By) -> thread::JoinHandle<()> {
-    let connection = Arc::clone(connection);
-    thread::spawn(move || block_on(poll_fn(|cx| connection.poll_cut(by, cx))))
+fn connection() -> Arc<ConnectionHandle> {
+    Arc::new(ConnectionHandle::new(0))
 }
 
-/// Whoever waits hears of the cut. Catches: looking at the switch before the waker is registered, and
-/// waking before the switch is thrown.
+/// Waits for the abort in another thread. Loom reports a deadlock if the wake-up is lost.
+fn wait_for_abort(connection: &Arc<ConnectionHandle>, slot: WakeSlot) -> thread::JoinHandle<()> {
+    let connection = Arc::clone(connection);
+    thread::spawn(move || block_on(poll_fn(|cx| connection.poll_aborted(slot, cx))))
+}
+
+/// Detects a check of the flag before the registration of the waker, and a wake-up before the flag is set.
 #[test]
-fn a_waiter_hears_of_the_cut() {
+fn abort_wakes_a_waiter() {
     loom::model(|| {
-        let connection = Arc::new(Cut::new(0));
-        let reader = wait(&connection, By::Reader);
-        connection.cut();
+        let connection = connection();
+        let reader = wait_for_abort(&connection, WakeSlot::Reader);
+        connection.abort();
         reader.join().unwrap();
     });
 }
 
-/// A reader and a writer that wait at the same time both hear of the cut. Catches: one waker for all.
+/// Detects a single waker for all tasks.
 #[test]
-fn reader_and_writer_both_hear_of_the_cut() {
+fn abort_wakes_reader_and_writer() {
     loom::model(|| {
-        let connection = Arc::new(Cut::new(0));
-        let reader = wait(&connection, By::Reader);
-        let writer = wait(&connection, By::Writer);
-        connection.cut();
+        let connection = connection();
+        let reader = wait_for_abort(&connection, WakeSlot::Reader);
+        let writer = wait_for_abort(&connection, WakeSlot::Writer);
+        connection.abort();
         reader.join().unwrap();
         writer.join().unwrap();
     });
 }
 
-/// Whoever drives a connection hears that it is to finish, and that it is cut meanwhile. Catches: a `finish` that
-/// wakes before it says what it wants, and one that wakes somebody else.
+/// Detects a `shut_down` that wakes before it sets the flag, or that wakes another slot.
 #[test]
-fn a_driver_hears_that_it_is_to_finish() {
+fn shut_down_wakes_the_driver() {
     loom::model(|| {
-        let connection = Arc::new(Cut::new(0));
+        let connection = connection();
         let driver = thread::spawn({
             let connection = Arc::clone(&connection);
             move || {
-                block_on(poll_fn(|cx| match connection.poll_cut(By::Driver, cx) {
-                    Poll::Pending if connection.is_finishing() => Poll::Ready(()),
-                    cut => cut,
+                block_on(poll_fn(|cx| {
+                    match connection.poll_aborted(WakeSlot::Driver, cx) {
+                        Poll::Pending if connection.is_shutting_down() => Poll::Ready(()),
+                        aborted => aborted,
+                    }
                 }));
             }
         });
-        connection.finish();
+        connection.shut_down();
         driver.join().unwrap();
     });
 }
 
-fn hook() -> Arc<Hook> {
-    let handler = from_fn(|_| async { Response::new(Body::empty()) });
-    Arc::new(Hook::new(HookId::random().unwrap(), handler, OnDetach::Cut))
-}
-
-/// A request that comes while its hook is detached is refused or cut, never forgotten. Catches: looking
-/// whether the hook is detached, and noting the connection, under two locks.
+/// Detects an `insert` that checks the flag and adds the connection under two locks.
 #[test]
-fn a_request_to_a_hook_that_goes_is_refused_or_cut() {
+fn request_during_detach_is_rejected_or_aborted() {
     loom::model(|| {
-        let (hook, connection) = (hook(), Arc::new(Cut::new(0)));
+        let (set, connection) = (Arc::new(AbortSet::default()), connection());
         let request = thread::spawn({
-            let (hook, connection) = (Arc::clone(&hook), Arc::clone(&connection));
-            move || hook.enter(&connection)
+            let (set, connection) = (Arc::clone(&set), Arc::clone(&connection));
+            move || set.insert(&connection)
         });
-        hook.cut();
-        let is_entered = request.join().unwrap();
-        assert_eq!(connection.is_cut(), is_entered);
+        set.abort();
+        let is_admitted = request.join().unwrap();
+        assert_eq!(connection.is_aborted(), is_admitted);
     });
 }
 
-/// A connection that goes on to another hook while the first is detached keeps neither alive in the end.
-/// Catches: a `serves` that does not leave the hook before, and leaving it while its lock is held.
+/// Detects a `join` that does not leave the previous set, and one that holds a lock while leaving.
 #[test]
-fn nothing_is_left_of_a_connection_that_went_on() {
+fn changing_sets_during_detach_leaks_nothing() {
     loom::model(|| {
-        let (first, second, connection) = (hook(), hook(), Arc::new(Cut::new(0)));
-        assert!(first.enter(&connection));
+        let (first, second) = (Arc::<AbortSet>::default(), Arc::<AbortSet>::default());
+        let connection = connection();
+        assert!(first.insert(&connection));
         let request = thread::spawn({
             let (second, connection) = (Arc::clone(&second), Arc::clone(&connection));
-            move || assert!(second.enter(&connection))
+            move || assert!(second.insert(&connection))
         });
-        first.cut();
+        first.abort();
         request.join().unwrap();
-        connection.serves_nothing();
-        for hook in [&first, &second] {
-            assert_eq!((Arc::strong_count(hook), hook.connections()), (1, 0));
+        connection.leave_abort_set();
+        for set in [&first, &second] {
+            assert_eq!((Arc::strong_count(set), set.len()), (1, 0));
         }
     });
 }

@@ -1,41 +1,48 @@
-//! A server of one's own that the world can reach.
+//! A server that is reachable from other machines.
 
-mod builder;
-mod dns;
+mod certificate;
+mod error;
+mod listen_address;
+mod stateless_dns;
 mod tls;
+mod url_scheme;
 mod validity;
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_core::clock::Clock;
+use runtime_core::clock::{Clock, SystemClock};
 use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
 
-use self::dns::StatelessDns;
-use self::tls::Certificate;
-use crate::OnDetach;
-use crate::server::{Origin, Place, Server, accept, accept_with};
+use self::certificate::CertificateFiles;
+use self::listen_address::ListenAddress;
+use self::stateless_dns::{HostNameRenewal, StatelessDns};
+use self::tls::Tls;
+use self::url_scheme::UrlScheme;
+use crate::options::{ServerOptions, server_option_methods};
+use crate::registry::OnDetach;
+use crate::server::{HookServer, RunningServer, accept_connections, accept_connections_with};
 
-pub use self::builder::{PublicBuilder, PublicError};
-pub use self::tls::CertificateError;
+pub use self::error::{CertificateError, PublicError};
 
-/// Serves hooks on a port of this machine that the world can reach, with TLS or without.
+/// Serves hooks on a public port of this machine, with or without TLS.
 ///
-/// With TLS, HTTP/2 is spoken with clients that ask for it. The certificate's files are looked at once a
-/// minute, and new connections get the new certificate once both fit together; what is wrong with them
-/// meanwhile is logged, and the old one stays in use. One that ends within two weeks, or within a quarter
-/// of its life if that is less, is logged once a day, and `webhook.certificate-expiry-timestamp` tells when.
+/// With TLS, clients can use HTTP/2. The certificate files are checked every minute. When they change and
+/// match each other, new connections use the new certificate; otherwise the problem is logged and the
+/// previous certificate stays in use. A certificate that expires within two weeks, or within a quarter of
+/// its lifetime if that is shorter, is logged as a warning once a day. The gauge
+/// `webhook.certificate-expiry-timestamp` has the expiry.
 ///
-/// With [stateless DNS](PublicBuilder::stateless_dns) the host name of URLs carries the machine's address and
-/// an expiry. Names are renewed when half of their life has passed: a hook then has another URL, see
-/// [`WebHook::url_changed`], and the old one works until it expires.
+/// With [stateless DNS](PublicBuilder::stateless_dns), the host name in URLs encodes the address of the
+/// machine and an expiry. It is renewed after half of its lifetime: hooks then have another URL, see
+/// [`WebHook::url_changed`], and the previous URL works until it expires.
 ///
-/// Dropping the server ends it at once, with all connections; [`stop`](Self::stop) lets requests finish.
+/// Dropping the server aborts all connections; [`stop`](Self::stop) lets requests finish.
 ///
 /// # Example
 ///
@@ -54,23 +61,33 @@ pub use self::tls::CertificateError;
 /// ```
 #[derive(Debug)]
 pub struct PublicServer {
-    server: Arc<Server>,
+    server: RunningServer,
     address: SocketAddr,
 }
 
 impl PublicServer {
-    /// Sets up a server whose URLs have this host name or address.
+    /// Returns a builder of a server with this host name or address in its URLs.
     pub fn builder(host: impl Into<String>) -> PublicBuilder {
-        PublicBuilder::new(host.into())
+        PublicBuilder {
+            host: host.into(),
+            listen: ListenAddress::Ip(Ipv4Addr::UNSPECIFIED.into()),
+            port: 0,
+            exposed_port: None,
+            tls: None,
+            reload_interval: Duration::from_secs(60),
+            dns: None,
+            options: ServerOptions::default(),
+            clock: Arc::new(SystemClock),
+        }
     }
 
-    /// Where the server listens.
+    /// Returns the address that the server listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Attaches `handler`, and says what becomes of running requests when the hook is dropped.
+    /// Attaches a handler and sets what happens to requests in progress when the hook is dropped.
     ///
     /// # Errors
     ///
@@ -81,15 +98,15 @@ impl PublicServer {
         on_detach: OnDetach,
     ) -> Result<WebHook, AttachError> {
         let hook = self.server.attach(handler, on_detach)?;
-        Ok(hook.into_web_hook(|| ()))
+        Ok(hook.into_web_hook(()))
     }
 
-    /// Accepts no more, lets running requests finish for as long as `grace`, and cuts those that are
-    /// left. Returns how many connections were cut.
+    /// Stops accepting connections, waits up to `grace` for requests in progress, and aborts the
+    /// remaining connections. Returns the number of aborted connections.
     ///
     /// # Cancel safety
     ///
-    /// Safe to drop: the server does not accept again, and another call goes on waiting.
+    /// The server stays closed if the future is dropped; another call continues the wait.
     pub async fn stop(&self, grace: Duration) -> usize {
         self.server.stop(grace).await
     }
@@ -98,145 +115,166 @@ impl PublicServer {
 #[async_trait]
 impl WebHookServer for PublicServer {
     async fn attach(&self, handler: Arc<dyn Handler>) -> Result<WebHook, AttachError> {
-        self.attach_with(handler, OnDetach::Finish)
+        self.attach_with(handler, OnDetach::default())
     }
 }
 
-impl Drop for PublicServer {
-    fn drop(&mut self) {
-        self.server.end();
-    }
-}
-
-/// Starts what runs for a server until it stops.
-fn spawn(server: &Arc<Server>, listener: TcpListener, tls: Option<Tls>, names: Option<Names>) {
-    let Some(tls) = tls else {
-        server.tasks.spawn(accept(Arc::clone(server), listener));
-        spawn_names(server, names);
-        return;
-    };
-    let acceptor = tls.acceptor;
-    let serve = move |server: &Arc<Server>, stream: TcpStream, place: Place| {
-        let handshake = handshake(Arc::clone(server), acceptor.clone(), stream, place);
-        server.tasks.spawn(handshake);
-    };
-    let accepting = accept_with(Arc::clone(server), listener, serve);
-    server.tasks.spawn(accepting);
-    let watching = Arc::clone(server);
-    server.tasks.spawn(async move {
-        let watch = tls
-            .certificate
-            .watch(tls.look, &*tls.clock, &watching.monitor);
-        watching.stopping.run_until_cancelled(watch).await;
-    });
-    spawn_names(server, names);
-}
-
-fn spawn_names(server: &Arc<Server>, names: Option<Names>) {
-    let Some(names) = names else { return };
-    let renewing = Arc::clone(server);
-    server.tasks.spawn(async move {
-        let renew = names.renew(&renewing);
-        renewing.stopping.run_until_cancelled(renew).await;
-    });
-}
-
-/// What encrypts connections.
-#[derive(Clone)]
-struct Tls {
-    acceptor: TlsAcceptor,
-    certificate: Arc<Certificate>,
-    /// How often its files are looked at.
-    look: Duration,
-    /// Tells whether its end is near.
-    clock: Arc<dyn Clock>,
-}
-
-/// Serves a connection once it is encrypted; a client that takes too long for that is cut.
-async fn handshake(server: Arc<Server>, acceptor: TlsAcceptor, stream: TcpStream, place: Place) {
-    let cut = Arc::clone(place.connection());
-    let accepting = timeout(server.limits.header_timeout, acceptor.accept(stream));
-    let stream = tokio::select! {
-        result = accepting => result,
-        () = cut.wait() => return,
-    };
-    let Ok(Ok(stream)) = stream else {
-        server.monitor.count("tls-errors", 1);
-        return;
-    };
-    let origin = match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => Origin::Http2,
-        _ => Origin::Direct,
-    };
-    server.spawn(stream, place, origin);
-}
-
-/// What names the server in URLs, if that changes.
-#[derive(Debug)]
-struct Names {
-    dns: StatelessDns,
-    address: std::net::Ipv4Addr,
-    lifetime: Duration,
-    clock: Arc<dyn Clock>,
-    /// Scheme and port of URLs.
-    form: UrlForm,
-}
-
-impl Names {
-    /// The base of URLs from now on.
-    fn base(&self) -> String {
-        let mut salt = [0; 2];
-        // Names without salt are as good: it only tells two of the same millisecond apart.
-        let _ = getrandom::fill(&mut salt);
-        let expires = self.clock.now() + self.lifetime;
-        let name = self.dns.name(self.address, expires.as_millisecond(), salt);
-        self.form.base(&name)
-    }
-
-    async fn renew(&self, server: &Server) {
-        loop {
-            let next = self.clock.now() + self.lifetime / 2;
-            self.clock.sleep_until(next).await;
-            server.registry.rebase(&self.base());
-            server.monitor.count("url-changes", 1);
-        }
-    }
-}
-
-/// What of a URL is not its host.
-#[derive(Clone, Copy, Debug)]
-struct UrlForm {
-    is_encrypted: bool,
+/// Builder of a [`PublicServer`].
+#[must_use = "call `start` to start the server"]
+pub struct PublicBuilder {
+    host: String,
+    listen: ListenAddress,
     port: u16,
+    exposed_port: Option<u16>,
+    tls: Option<CertificateFiles>,
+    reload_interval: Duration,
+    dns: Option<DnsOptions>,
+    options: ServerOptions,
+    clock: Arc<dyn Clock>,
 }
 
-impl UrlForm {
-    fn base(self, host: &str) -> String {
-        let (scheme, default) = match self.is_encrypted {
-            true => ("https", 443),
-            false => ("http", 80),
+struct DnsOptions {
+    dns: StatelessDns,
+    address: Ipv4Addr,
+    lifetime: Duration,
+}
+
+impl PublicBuilder {
+    /// Sets the port; 0, the default, chooses a free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Sets the port in URLs, if a firewall or proxy forwards another one.
+    pub fn exposed_port(mut self, port: u16) -> Self {
+        self.exposed_port = Some(port);
+        self
+    }
+
+    /// Sets the address to listen on. By default the server listens on all IPv4 addresses.
+    pub fn address(mut self, address: IpAddr) -> Self {
+        self.listen = ListenAddress::Ip(address);
+        self
+    }
+
+    /// Listens on the address of a network interface, such as `eth0`. An IPv4 address is preferred.
+    pub fn interface(mut self, name: impl Into<String>) -> Self {
+        self.listen = ListenAddress::Interface(name.into());
+        self
+    }
+
+    /// Enables TLS with a certificate chain and a key in PEM files.
+    pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls = Some(CertificateFiles {
+            certificate: certificate.into(),
+            key: key.into(),
+        });
+        self
+    }
+
+    /// Sets the interval of checks for changed certificate files. One minute by default.
+    pub fn reload_interval(mut self, interval: Duration) -> Self {
+        self.reload_interval = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Uses host names of stateless DNS, which resolve to `address` for `lifetime`, by convention 24 hours.
+    ///
+    /// The host of the builder is the domain, whose DNS server knows the secret. The certificate must be
+    /// valid for `*.<domain>`.
+    pub fn stateless_dns(mut self, address: Ipv4Addr, secret: &[u8], lifetime: Duration) -> Self {
+        self.dns = Some(DnsOptions {
+            dns: StatelessDns::new(secret, &self.host),
+            address,
+            // A lifetime near zero would renew the name in a busy loop.
+            lifetime: lifetime.max(Duration::from_secs(2)),
+        });
+        self
+    }
+
+    server_option_methods!(options);
+
+    /// Sets the clock that determines when names and certificates expire.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Binds the port and starts the server.
+    ///
+    /// # Errors
+    ///
+    /// A [`PublicError`] if the port is in use, the interface is unknown or the certificate is invalid.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing is left open.
+    pub async fn start(self) -> Result<PublicServer, PublicError> {
+        let address = SocketAddr::new(self.listen.resolve()?, self.port);
+        let tls = match self.tls {
+            Some(files) => {
+                let clock = Arc::clone(&self.clock);
+                Some(Tls::new(files, self.reload_interval, clock).await?)
+            }
+            None => None,
         };
-        // An IPv6 address needs brackets.
-        let host = match host.contains(':') && !host.starts_with('[') {
-            true => format!("[{host}]"),
-            false => host.to_owned(),
+        let failed = |source| PublicError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let scheme = UrlScheme {
+            is_encrypted: tls.is_some(),
+            port: self.exposed_port.unwrap_or(address.port()),
         };
-        match self.port == default {
-            true => format!("{scheme}://{host}/"),
-            false => format!("{scheme}://{host}:{}/", self.port),
+        let server = self.options.into_server();
+        if let Some(DnsOptions {
+            dns,
+            address,
+            lifetime,
+        }) = self.dns
+        {
+            let clock = self.clock;
+            let renewal = HostNameRenewal {
+                dns,
+                address,
+                lifetime,
+                clock,
+                scheme,
+            };
+            server.registry.set_base_url(&renewal.base_url());
+            server.tasks.spawn(renewal.run(Arc::clone(&server)));
+        } else {
+            server.registry.set_base_url(&scheme.base_url(&self.host));
         }
+        spawn_listener(&server, listener, tls);
+        Ok(PublicServer { server, address })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn spawn_listener(server: &Arc<HookServer>, listener: TcpListener, tls: Option<Tls>) {
+    let shared = Arc::clone(server);
+    let Some(tls) = tls else {
+        server.tasks.spawn(accept_connections(shared, listener));
+        return;
+    };
+    let watch = tls.clone().watch_certificate(Arc::clone(server));
+    server.tasks.spawn(watch);
+    let accept = accept_connections_with(shared, listener, move |server, stream, permit| {
+        // In a task: a slow handshake must not delay other clients.
+        let serve = tls.clone().serve(Arc::clone(server), stream, permit);
+        server.tasks.spawn(serve);
+    });
+    server.tasks.spawn(accept);
+}
 
-    #[test]
-    fn urls_name_the_port_only_if_it_is_not_the_usual_one() {
-        let base = |is_encrypted, port, host| UrlForm { is_encrypted, port }.base(host);
-        assert_eq!(base(true, 443, "example.com"), "https://example.com/");
-        assert_eq!(base(true, 80, "example.com"), "https://example.com:80/");
-        assert_eq!(base(false, 80, "::1"), "http://[::1]/");
+impl fmt::Debug for PublicBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PublicBuilder")
+            .field("host", &self.host)
+            .field("listen", &self.listen)
+            .field("port", &self.port)
+            .field("exposed_port", &self.exposed_port)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
     }
 }

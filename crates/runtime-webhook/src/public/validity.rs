@@ -1,4 +1,4 @@
-//! How long a certificate holds.
+//! The validity period of a certificate.
 
 use std::str;
 
@@ -6,11 +6,15 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+// DER tags.
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const VERSION: u8 = 0xa0;
 
-/// From when to when clients accept a certificate.
+/// The validity period of a certificate.
+///
+/// Parsed here, since rustls does not expose it and a complete X.509 parser is a large dependency for two
+/// fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Validity {
     pub(super) start: Timestamp,
@@ -18,32 +22,32 @@ pub(super) struct Validity {
 }
 
 impl Validity {
-    /// Reads it from a certificate in DER; `None` if that is none.
-    pub(super) fn of(der: &[u8]) -> Option<Self> {
+    /// Parses a certificate in DER.
+    pub(super) fn parse(der: &[u8]) -> Option<Self> {
         let (_, certificate, _) = element(der)?;
         let (_, content, _) = element(certificate)?;
         let (tag, _, after_first) = element(content)?;
-        // Old certificates tell no version, and begin with the serial number.
+        // The version is optional: version 1 starts with the serial number.
         let serial = if tag == VERSION { after_first } else { content };
         let (_, _, algorithm) = element(serial)?;
         let (_, _, issuer) = element(algorithm)?;
         let (_, _, validity) = element(issuer)?;
         let (_, validity, _) = element(validity)?;
-        let (start_kind, start, end) = element(validity)?;
-        let (end_kind, end, _) = element(end)?;
+        let (start_tag, start, end) = element(validity)?;
+        let (end_tag, end, _) = element(end)?;
         Some(Self {
-            start: time(start_kind, start)?,
-            end: time(end_kind, end)?,
+            start: parse_time(start_tag, start)?,
+            end: parse_time(end_tag, end)?,
         })
     }
 }
 
-/// Splits the first element off: its tag, its content, and what follows.
+/// Splits the first element off and returns its tag, its content and the remaining bytes.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[tag, first], rest) = der.split_first_chunk::<2>()?;
     let (len, rest) = match first.checked_sub(0x80) {
         None => (usize::from(first), rest),
-        // The length has a length.
+        // Long form: the number of length bytes, then the length.
         Some(count @ 1..=4) => {
             let (bytes, rest) = rest.split_at_checked(usize::from(count))?;
             let add = |len, byte: &u8| (len << 8) | usize::from(*byte);
@@ -55,13 +59,13 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((tag, content, rest))
 }
 
-/// Reads `YYMMDDHHMMSSZ`, which ends in 2049, or `YYYYMMDDHHMMSSZ`.
-fn time(kind: u8, text: &[u8]) -> Option<Timestamp> {
+/// Parses `YYMMDDHHMMSSZ`, for the years 1950 to 2049, or `YYYYMMDDHHMMSSZ`.
+fn parse_time(tag: u8, text: &[u8]) -> Option<Timestamp> {
     let text = str::from_utf8(text).ok()?.strip_suffix('Z')?;
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let (year, rest) = match kind {
+    let (year, rest) = match tag {
         UTC_TIME => {
             let (year, rest) = text.split_at_checked(2)?;
             let year: i16 = year.parse().ok()?;
@@ -95,24 +99,24 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_of_time_are_read() {
+    fn both_time_formats_are_parsed() {
         for year in [2049, 2050] {
-            let validity = Validity::of(&certificate(year)).expect("a certificate");
+            let validity = Validity::parse(&certificate(year)).expect("a certificate");
             assert_eq!(validity.start.to_string(), "2024-02-29T00:00:00Z");
             assert_eq!(validity.end.to_string(), format!("{year}-12-31T00:00:00Z"));
         }
     }
 
     #[test]
-    fn what_is_cut_off_is_no_certificate() {
+    fn truncated_certificate_is_rejected() {
         let whole = certificate(2049);
         for len in 0..whole.len() {
-            assert_eq!(Validity::of(&whole[..len]), None, "{len}");
+            assert_eq!(Validity::parse(&whole[..len]), None, "{len}");
         }
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn invalid_time_is_rejected() {
         for text in [
             "240229000000",
             "24022900000Z",
@@ -120,7 +124,7 @@ mod tests {
             "é4022900000Z",
             "+10229000000Z",
         ] {
-            assert_eq!(time(UTC_TIME, text.as_bytes()), None, "{text}");
+            assert_eq!(parse_time(UTC_TIME, text.as_bytes()), None, "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The connections that are open, and places for more.
+//! The open connections of a server, limited in number.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,122 +8,127 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::cut::Cut;
+use crate::connection::ConnectionHandle;
 
-/// All connections of a server, those that were upgraded included.
+/// All open connections of a server, including upgraded ones.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    free: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     open: TaskTracker,
-    cuts: Arc<Mutex<Cuts>>,
+    table: Arc<Mutex<ConnectionTable>>,
 }
 
 #[derive(Debug, Default)]
-struct Cuts {
-    next: u64,
-    all: HashMap<u64, Arc<Cut>>,
-    /// What was done to all of them is done to a new one, too.
-    end: End,
+struct ConnectionTable {
+    next_id: u64,
+    handles: HashMap<u64, Arc<ConnectionHandle>>,
+    /// Also applied to connections that are added later, such as one that was accepted during `stop`.
+    shutdown: Shutdown,
 }
 
-/// How far the server has come with its end.
+/// The progress of shutting a server down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum End {
+enum Shutdown {
     #[default]
-    Open,
-    Finishing,
-    Cut,
+    None,
+    Graceful,
+    Abort,
 }
 
-impl End {
-    fn apply(self, connection: &Cut) {
+impl Shutdown {
+    fn apply(self, connection: &ConnectionHandle) {
         match self {
-            Self::Open => {}
-            Self::Finishing => connection.finish(),
-            Self::Cut => connection.cut(),
+            Self::None => {}
+            Self::Graceful => connection.shut_down(),
+            Self::Abort => connection.abort(),
         }
+    }
+}
+
+impl ConnectionTable {
+    fn new_handle(&mut self) -> Arc<ConnectionHandle> {
+        let id = self.next_id;
+        self.next_id += 1;
+        Arc::new(ConnectionHandle::new(id))
     }
 }
 
 impl Connections {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(max_connections: usize) -> Self {
+        let permits = max_connections.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            free: Arc::new(Semaphore::new(limit.clamp(1, Semaphore::MAX_PERMITS))),
+            permits: Arc::new(Semaphore::new(permits)),
             open: TaskTracker::new(),
-            cuts: Arc::default(),
+            table: Arc::default(),
         }
     }
 
-    /// Waits until there is room for one more connection.
-    pub(crate) async fn place(&self) -> Place {
-        let permit = Arc::clone(&self.free).acquire_owned().await;
-        let mut cuts = self.cuts.lock();
-        let connection = Arc::new(Cut::new(cuts.next));
-        cuts.next += 1;
-        cuts.end.apply(&connection);
-        cuts.all
-            .insert(connection.number(), Arc::clone(&connection));
-        Place {
-            connection,
-            cuts: Arc::clone(&self.cuts),
+    /// Waits until a further connection is allowed.
+    pub(crate) async fn acquire(&self) -> ConnectionPermit {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let mut table = self.table.lock();
+        let handle = table.new_handle();
+        table.shutdown.apply(&handle);
+        table.handles.insert(handle.id(), Arc::clone(&handle));
+        ConnectionPermit {
+            handle,
+            table: Arc::clone(&self.table),
             _permit: permit.ok(),
             _open: self.open.token(),
         }
     }
 
-    /// A switch for one request on a connection that carries several.
+    /// Returns a handle to one request of a connection that carries several.
     #[cfg(feature = "public")]
-    pub(crate) fn request(&self) -> Arc<Cut> {
-        let mut cuts = self.cuts.lock();
-        let request = Arc::new(Cut::new(cuts.next));
-        cuts.next += 1;
-        request
+    pub(crate) fn request_handle(&self) -> Arc<ConnectionHandle> {
+        self.table.lock().new_handle()
     }
 
-    /// Waits until the last is closed; the server must have stopped to accept.
+    /// Waits until all connections are closed. The server must have stopped accepting.
     pub(crate) async fn all_closed(&self) {
         self.open.close();
         self.open.wait().await;
     }
 
-    /// Ends each connection once it has answered what it was asked.
-    pub(crate) fn finish_all(&self) {
-        self.end_all(End::Finishing);
+    /// Closes each connection after the requests in progress.
+    pub(crate) fn shut_down_all(&self) {
+        self.apply_to_all(Shutdown::Graceful);
     }
 
-    /// Ends all connections, and returns how many there were.
-    pub(crate) fn cut_all(&self) -> usize {
-        self.end_all(End::Cut)
+    /// Aborts all connections and returns their number.
+    pub(crate) fn abort_all(&self) -> usize {
+        self.apply_to_all(Shutdown::Abort)
     }
 
-    fn end_all(&self, end: End) -> usize {
-        let mut cuts = self.cuts.lock();
-        cuts.end = cuts.end.max(end);
-        let all: Vec<_> = cuts.all.values().cloned().collect();
-        drop(cuts);
-        all.iter().for_each(|connection| end.apply(connection));
-        all.len()
+    fn apply_to_all(&self, shutdown: Shutdown) -> usize {
+        let mut table = self.table.lock();
+        table.shutdown = table.shutdown.max(shutdown);
+        let handles: Vec<_> = table.handles.values().cloned().collect();
+        // Wakers run foreign code, so they are called without the lock.
+        drop(table);
+        handles.iter().for_each(|handle| shutdown.apply(handle));
+        handles.len()
     }
 }
 
-/// A place of a connection among those that are open.
+/// Permission for one open connection. Held until the socket is closed, also through an upgrade.
 #[derive(Debug)]
-pub(crate) struct Place {
-    connection: Arc<Cut>,
-    cuts: Arc<Mutex<Cuts>>,
+pub(crate) struct ConnectionPermit {
+    handle: Arc<ConnectionHandle>,
+    table: Arc<Mutex<ConnectionTable>>,
     _permit: Option<OwnedSemaphorePermit>,
     _open: TaskTrackerToken,
 }
 
-impl Place {
-    pub(crate) fn connection(&self) -> &Arc<Cut> {
-        &self.connection
+impl ConnectionPermit {
+    pub(crate) fn handle(&self) -> &Arc<ConnectionHandle> {
+        &self.handle
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.cuts.lock().all.remove(&self.connection.number());
-        self.connection.serves_nothing();
+        self.table.lock().handles.remove(&self.handle.id());
+        self.handle.leave_abort_set();
     }
 }

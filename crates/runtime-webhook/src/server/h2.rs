@@ -1,4 +1,4 @@
-//! HTTP/2: many requests at once on a connection.
+//! HTTP/2 connections, each with many concurrent requests.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,67 +11,69 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::Server;
-use super::requests::{Requests, answer};
+use super::driver::drive;
+use super::h2_request::{RequestExecutor, respond};
+use super::hook_server::HookServer;
 use super::socket::Socket;
-use crate::cut::Cut;
+use crate::connection::ConnectionHandle;
+use crate::http_limits::HttpLimits;
 
-/// How many requests a client may have open on one connection.
-const STREAMS: u32 = 100;
+/// The maximum number of concurrent requests per connection.
+const MAX_CONCURRENT_REQUESTS: u32 = 100;
 
-impl Server {
-    /// Serves a connection until it ends, is cut, or has nothing to do.
-    pub(super) async fn serve_h2<S>(self: Arc<Self>, socket: Socket<S>)
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let cut = Arc::clone(socket.connection());
-        let (requests, running) = Requests::new(&self);
-        let service = service_fn(|request| {
-            let server = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(answer(&server, request).await) }
-        });
-        let connection = self
-            .http2(requests)
-            .serve_connection(TokioIo::new(socket), service);
-        let connection = std::pin::pin!(connection);
-        let drive = self.drive(connection, &cut, |connection| {
-            connection.graceful_shutdown()
-        });
-        tokio::select! {
-            () = drive => {}
-            () = self.idle(running, &cut) => {}
-        }
-    }
-
-    fn http2(&self, requests: Requests) -> http2::Builder<Requests> {
-        let mut http = http2::Builder::new(requests);
-        let headers = u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX);
-        http.timer(TokioTimer::new())
-            .max_header_list_size(headers)
-            .max_concurrent_streams(STREAMS)
-            // For a client that is gone without a word.
-            .keep_alive_interval(self.limits.header_timeout)
-            .keep_alive_timeout(self.limits.header_timeout);
-        http
-    }
-
-    /// Asks a client that requests nothing to close the connection, and is ready if it does not: it takes
-    /// the rest of no answer, and not even the goodbye.
-    async fn idle(&self, mut running: watch::Receiver<usize>, cut: &Cut) {
-        none_for(&mut running, self.limits.header_timeout).await;
-        cut.finish();
-        none_for(&mut running, self.limits.write_timeout).await;
+/// Serves a connection until it is closed, aborted or idle for too long.
+pub(super) async fn serve<S>(server: Arc<HookServer>, socket: Socket<S>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let handle = Arc::clone(socket.handle());
+    let (executor, running) = RequestExecutor::new(&server);
+    let service = service_fn(|request| {
+        let server = Arc::clone(&server);
+        async move { Ok::<_, Infallible>(respond(&server, request).await) }
+    });
+    let connection =
+        builder(&server.limits, executor).serve_connection(TokioIo::new(socket), service);
+    let connection = std::pin::pin!(connection);
+    tokio::select! {
+        () = drive(&server, connection, &handle, |connection| connection.graceful_shutdown()) => {}
+        () = idle(&server.limits, running, &handle) => {}
     }
 }
 
-/// Waits until nothing has been running for so long.
-async fn none_for(running: &mut watch::Receiver<usize>, time: Duration) {
+fn builder(limits: &HttpLimits, executor: RequestExecutor) -> http2::Builder<RequestExecutor> {
+    let mut http = http2::Builder::new(executor);
+    let header_bytes = u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX);
+    http.timer(TokioTimer::new())
+        .max_header_list_size(header_bytes)
+        .max_concurrent_streams(MAX_CONCURRENT_REQUESTS)
+        // Detects a client that vanished without closing the connection.
+        .keep_alive_interval(limits.header_timeout)
+        .keep_alive_timeout(limits.header_timeout);
+    http
+}
+
+/// Shuts an idle connection down with GOAWAY, and returns if the client keeps it open regardless.
+///
+/// Such a client may answer pings but never read: not the remaining bytes of a response, nor the GOAWAY.
+/// Neither the keep-alive nor the timeouts of requests detect that.
+async fn idle(
+    limits: &HttpLimits,
+    mut running: watch::Receiver<usize>,
+    connection: &ConnectionHandle,
+) {
+    wait_idle(&mut running, limits.header_timeout).await;
+    connection.shut_down();
+    wait_idle(&mut running, limits.write_timeout).await;
+}
+
+/// Waits until no request has been running for this duration.
+async fn wait_idle(running: &mut watch::Receiver<usize>, duration: Duration) {
     loop {
-        // The sender is with the connection, which is served for as long as somebody waits here.
+        // Never an error: the connection owns the sender and is served as long as this future is polled.
         let _ = running.wait_for(|count| *count == 0).await;
-        // A request that began and ended unseen is a change, too.
-        if timeout(time, running.changed()).await.is_err() {
+        // Also detects a request that started and ended between two polls.
+        if timeout(duration, running.changed()).await.is_err() {
             return;
         }
     }

@@ -1,4 +1,4 @@
-//! A connection's socket, with what ends it.
+//! The byte stream of a connection, with abort, write timeout and lingering close.
 
 use std::io;
 use std::pin::Pin;
@@ -8,119 +8,112 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Origin;
-use super::connections::Place;
-use super::stall::Stall;
-use crate::cut::{By, Cut};
+use super::connections::ConnectionPermit;
+use super::progress_timeout::ProgressTimeout;
+use crate::connection::{ConnectionHandle, WakeSlot};
 
-/// What hyper says to a client that waits with its body until it is asked for it.
+/// The interim response that hyper sends for `Expect: 100-continue`.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// How long a client may go on to send a body that nobody wants after its answer.
-const LINGER: Duration = Duration::from_secs(2);
+/// The maximum duration of a lingering close.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// So much of it is read before other tasks get their turn.
-const BATCH: usize = 32;
+/// The maximum number of reads per poll of a lingering close, so that other tasks get their turn.
+const READS_PER_POLL: usize = 32;
 
-/// A socket that fails once its connection is cut, or once its peer takes nothing for too long.
+/// A byte stream that fails once its connection is aborted or its peer accepts no data for too long.
 ///
-/// It holds the connection's place among those that are open, and keeps it through an upgrade.
+/// It holds the permit of the connection, also through an upgrade.
 #[derive(Debug)]
-pub(crate) struct Socket<S> {
+pub(super) struct Socket<S> {
     inner: S,
-    place: Place,
-    stall: Stall,
-    linger: Stall,
-    /// Whether [`CONTINUE`] is dropped, if it comes before anything else.
+    permit: ConnectionPermit,
+    write_timeout: ProgressTimeout,
+    linger_timeout: ProgressTimeout,
+    /// Whether [`CONTINUE`] is suppressed; cleared by the first write.
     hides_continue: bool,
 }
 
 impl<S> Socket<S> {
-    pub(crate) fn new(inner: S, place: Place, write_timeout: Duration, origin: Origin) -> Self {
+    pub(super) fn new(
+        inner: S,
+        permit: ConnectionPermit,
+        write_timeout: Duration,
+        hides_continue: bool,
+    ) -> Self {
         Self {
-            hides_continue: hides_continue(origin),
             inner,
-            place,
-            stall: Stall::new(write_timeout),
-            linger: Stall::new(LINGER),
+            permit,
+            write_timeout: ProgressTimeout::new(write_timeout),
+            linger_timeout: ProgressTimeout::new(LINGER_TIMEOUT),
+            hides_continue,
         }
     }
 
-    pub(crate) fn connection(&self) -> &Arc<Cut> {
-        self.place.connection()
+    pub(super) fn handle(&self) -> &Arc<ConnectionHandle> {
+        self.permit.handle()
     }
 
-    fn check(&self) -> io::Result<()> {
-        match self.connection().is_cut() {
-            true => Err(cut_error()),
-            false => Ok(()),
+    fn check_aborted(&self) -> io::Result<()> {
+        if self.handle().is_aborted() {
+            Err(aborted())
+        } else {
+            Ok(())
         }
     }
 
-    /// How much of the first bytes is to be dropped; hyper writes a head in one piece.
-    fn hidden(&mut self, bytes: &[u8]) -> Option<usize> {
+    /// Returns the number of bytes to drop from the front of a write.
+    ///
+    /// hyper writes a response head in one call, so the interim response is never split.
+    fn hidden_len(&mut self, bytes: &[u8]) -> Option<usize> {
         let is_hidden = std::mem::take(&mut self.hides_continue) && bytes.starts_with(CONTINUE);
         is_hidden.then_some(CONTINUE.len())
     }
 
-    /// Waits on behalf of a read or a write that has to.
-    fn poll_end(&mut self, by: By, cx: &mut Context<'_>) -> Poll<io::Error> {
-        if self.connection().poll_cut(by, cx).is_ready() {
-            return Poll::Ready(cut_error());
-        }
-        match by {
-            By::Writer => self.stall.poll(cx).map(|()| {
-                let message = format!("the client took no byte for {:?}", self.stall.timeout());
-                io::Error::new(io::ErrorKind::TimedOut, message)
-            }),
-            By::Reader | By::Driver => Poll::Pending,
-        }
-    }
-
-    /// Turns the result of a write into what the caller sees.
+    /// Resets the write timeout after progress, or polls it and the abort flag while a write is pending.
     fn after_write<T>(
         &mut self,
         result: Poll<io::Result<T>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
-        match result {
-            Poll::Ready(result) => {
-                self.stall.clear();
-                Poll::Ready(result)
-            }
-            Poll::Pending => self.poll_end(By::Writer, cx).map(Err),
+        if result.is_ready() {
+            self.write_timeout.reset();
+            return result;
         }
+        if self.handle().poll_aborted(WakeSlot::Writer, cx).is_ready() {
+            return Poll::Ready(Err(aborted()));
+        }
+        self.write_timeout.poll(cx).map(|()| {
+            let timeout = self.write_timeout.timeout();
+            let message = format!("the client accepted no data for {timeout:?}");
+            Err(io::Error::new(io::ErrorKind::TimedOut, message))
+        })
     }
 }
 
-fn hides_continue(origin: Origin) -> bool {
-    match origin {
-        #[cfg(feature = "websocktunnel")]
-        Origin::Websocktunnel => true,
-        _ => false,
-    }
-}
-
-fn cut_error() -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionAborted, "the hook was detached")
+fn aborted() -> io::Error {
+    let message = "the hook was detached or the server stopped";
+    io::Error::new(io::ErrorKind::ConnectionAborted, message)
 }
 
 impl<S: AsyncRead + Unpin> Socket<S> {
-    /// Takes what the client still sends, until it has heard that nobody wants it, or has had time enough.
+    /// Reads and discards data until the client closes the connection, for at most [`LINGER_TIMEOUT`].
     ///
-    /// A socket that is closed with something unread is reset, and the client may lose its answer to that.
+    /// If a socket is closed while its receive buffer has data, the kernel sends RST instead of FIN. An
+    /// RST makes the client's kernel discard received data, so a client that is still sending its request
+    /// could lose the response. nginx calls this a lingering close.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut bytes = [0; 8 * 1024];
-        for _ in 0..BATCH {
+        for _ in 0..READS_PER_POLL {
             let mut buffer = ReadBuf::new(&mut bytes);
             match Pin::new(&mut self.inner).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
                 Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => return self.linger.poll(cx),
+                Poll::Pending => return self.linger_timeout.poll(cx),
             }
         }
         cx.waker().wake_by_ref();
-        self.linger.poll(cx)
+        self.linger_timeout.poll(cx)
     }
 }
 
@@ -130,11 +123,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.check()?;
-        match Pin::new(&mut self.inner).poll_read(cx, buf) {
-            Poll::Ready(result) => Poll::Ready(result),
-            Poll::Pending => self.poll_end(By::Reader, cx).map(Err),
+        self.check_aborted()?;
+        if let Poll::Ready(result) = Pin::new(&mut self.inner).poll_read(cx, buf) {
+            return Poll::Ready(result);
         }
+        let aborting = self.handle().poll_aborted(WakeSlot::Reader, cx);
+        aborting.map(|()| Err(aborted()))
     }
 }
 
@@ -144,8 +138,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.check()?;
-        if let Some(len) = self.hidden(buf) {
+        self.check_aborted()?;
+        if let Some(len) = self.hidden_len(buf) {
             return Poll::Ready(Ok(len));
         }
         let result = Pin::new(&mut self.inner).poll_write(cx, buf);
@@ -157,8 +151,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.check()?;
-        if let Some(len) = bufs.first().and_then(|first| self.hidden(first)) {
+        self.check_aborted()?;
+        if let Some(len) = bufs.first().and_then(|first| self.hidden_len(first)) {
             return Poll::Ready(Ok(len));
         }
         let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
@@ -170,17 +164,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check()?;
+        self.check_aborted()?;
         let result = Pin::new(&mut self.inner).poll_flush(cx);
         self.after_write(result, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // First the write half: FIN tells the client that the response is complete.
         let result = Pin::new(&mut self.inner).poll_shutdown(cx);
         ready!(self.after_write(result, cx))?;
-        match self.connection().is_unread() {
-            true => self.poll_linger(cx).map(Ok),
-            false => Poll::Ready(Ok(())),
+        if self.handle().has_unread_body() {
+            self.poll_linger(cx).map(Ok)
+        } else {
+            Poll::Ready(Ok(()))
         }
     }
 }

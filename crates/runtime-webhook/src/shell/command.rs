@@ -1,4 +1,4 @@
-//! What runs on the terminal.
+//! The command that a shell runs.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use runtime_core::pre_exec::reset_inherited_state;
 
-/// A program for a terminal. `TERM` is `xterm-256color` unless it is set.
+/// A program to run on a terminal. `TERM` is `xterm-256color` unless it is set.
 #[derive(Clone)]
 pub struct ShellCommand {
     program: OsString,
@@ -17,7 +17,7 @@ pub struct ShellCommand {
 }
 
 impl ShellCommand {
-    /// A program without arguments.
+    /// Creates a command without arguments.
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
             program: program.into(),
@@ -35,28 +35,27 @@ impl ShellCommand {
         self
     }
 
-    /// Sets a variable of the environment.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.envs.push((name.into(), value.into()));
         self
     }
 
-    /// Passes nothing of the worker's own environment on.
+    /// Does not inherit the environment variables of the worker.
     #[must_use]
     pub fn env_clear(mut self) -> Self {
         self.clears_env = true;
         self
     }
 
-    /// Sets the folder in which it runs.
+    /// Sets the working directory.
     #[must_use]
     pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// The name of the program, for messages.
     pub(super) fn program(&self) -> &OsStr {
         &self.program
     }
@@ -70,9 +69,11 @@ impl ShellCommand {
             command = command.current_dir(folder);
         }
         let command = command.envs(self.envs).kill_on_drop(true);
+        // A child inherits ignored signals and open files. If the worker runs in the background, Ctrl-C would
+        // be ignored in the shell.
         #[expect(
             unsafe_code,
-            reason = "after a fork only async-signal-safe calls are allowed, and these are"
+            reason = "only async-signal-safe calls are allowed between fork and exec"
         )]
         // SAFETY: the function allocates nothing and takes no lock.
         unsafe {

@@ -1,7 +1,7 @@
 //! Interactive shells over WebSockets.
 
+mod client_message;
 mod command;
-mod message;
 mod session;
 
 use std::fmt;
@@ -9,38 +9,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use runtime_core::Monitor;
-use runtime_core::webhook::{Body, Handler, Request, Response};
+use runtime_core::webhook::{Handler, Request, Response};
 use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::id::HookId;
+use crate::hook_id::HookId;
+use crate::response::{empty, list_items, set_headers};
 
 pub use self::command::ShellCommand;
-use self::session::Session;
+use self::session::ShellSession;
 
-/// How many shells are open at once.
-const SHELLS: usize = 16;
+/// The maximum number of concurrent sessions of a shell.
+const MAX_SESSIONS: usize = 16;
 
-/// Runs a program on a terminal of its own for whoever opens a WebSocket at `shell/<secret>`.
+/// Runs a program on a new terminal for each WebSocket that is opened at `shell/<secret>`.
 ///
-/// It speaks the protocol of Taskcluster's user interface. What the program prints comes as binary messages.
-/// What the client sends starts with a byte that tells what it is:
+/// The protocol is that of Taskcluster's user interface. The output of the program is sent as binary messages.
+/// A message of the client starts with a type byte:
 ///
-/// | byte | then |
+/// | byte | content |
 /// | --- | --- |
-/// | 1 | what is typed |
-/// | 2 | the size of the terminal: columns, then rows, 16 bits each in little endian |
+/// | 1 | keyboard input |
+/// | 2 | the size of the terminal: columns, then rows, as 16-bit little-endian integers |
 ///
-/// Anything else ends the session with close code 1008. When the program ends, the rest of its output is sent
-/// and the session closes with 1000 and its status as the reason. When the client goes away or does not
-/// answer pings, the program's terminal is hung up and it is killed. Output waits for slow clients, and input
-/// goes on meanwhile.
+/// Any other message closes the session with code 1008. When the program ends, its remaining output is sent,
+/// and the session is closed with code 1000 and the exit status as the reason. When the client disconnects or
+/// does not answer pings, the terminal is hung up and the program is killed. Output waits for slow clients
+/// without blocking input.
 ///
-/// Make a shell for each task: it has a secret of its own, besides the hook's. Dropping it ends its programs.
+/// Create a shell for each task: it has a secret in addition to that of the hook. Dropping the shell ends its
+/// sessions.
 ///
 /// # Example
 ///
@@ -55,7 +57,7 @@ const SHELLS: usize = 16;
 /// let path = shell.path();
 /// let server = LocalhostServer::start().await?;
 /// let hook = server.attach(shell).await?;
-/// // Only for those who may use it: `private` artifacts, never a log.
+/// // A secret: store it in a private artifact, never in a log.
 /// let url = format!("{}{path}", hook.url().replacen("http", "ws", 1));
 /// # Ok(())
 /// # }
@@ -63,77 +65,78 @@ const SHELLS: usize = 16;
 pub struct Shell {
     secret: HookId,
     command: Box<dyn Fn() -> ShellCommand + Send + Sync>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     monitor: Monitor,
     ping_interval: Duration,
-    end: CancellationToken,
-    /// Ends the sessions together with this.
-    _ends: DropGuard,
+    dropped: CancellationToken,
+    /// Cancels `dropped` when the shell is dropped.
+    _drop_guard: DropGuard,
 }
 
 impl Shell {
-    /// Makes a handler that runs what `command` returns, anew for each session.
+    /// Creates a handler that runs the result of `command` in each session.
     ///
     /// # Errors
     ///
-    /// An error if the operating system gives no random numbers for the secret.
+    /// An error if the operating system provides no random numbers for the secret.
     pub fn new(
         command: impl Fn() -> ShellCommand + Send + Sync + 'static,
     ) -> Result<Self, getrandom::Error> {
-        let end = CancellationToken::new();
+        let dropped = CancellationToken::new();
         Ok(Self {
             secret: HookId::random()?,
             command: Box::new(command),
-            places: Arc::new(Semaphore::new(SHELLS)),
+            permits: Arc::new(Semaphore::new(MAX_SESSIONS)),
             monitor: Monitor::null(),
             ping_interval: Duration::from_secs(20),
-            _ends: end.clone().drop_guard(),
-            end,
+            _drop_guard: dropped.clone().drop_guard(),
+            dropped,
         })
     }
 
-    /// Counts and logs to this monitor, under `shell`.
+    /// Sets the monitor that receives metrics and log lines, with the prefix `shell`.
     #[must_use]
     pub fn monitor(mut self, monitor: &Monitor) -> Self {
         self.monitor = monitor.with_prefix("shell");
         self
     }
 
-    /// Pings clients this often, every 20 seconds by default; one that says nothing for twice as long is gone.
+    /// Sets the interval of pings, 20 seconds by default. A client is disconnected if no data is received from
+    /// it for two intervals.
     #[must_use]
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.ping_interval = interval.max(Duration::from_millis(1));
         self
     }
 
-    /// Where the WebSocket is, below the hook's URL. Treat it as a secret.
+    /// Returns the path of the WebSocket below the URL of the hook. It contains the secret.
     #[must_use]
     pub fn path(&self) -> String {
         format!("shell/{}", self.secret.as_str())
     }
 
     fn open(&self, mut request: Request) -> Response {
-        let key = match check(&request) {
+        let key = match websocket_key(&request) {
             Ok(key) => key,
-            Err(status) => return plain(status),
+            Err(status) => return rejection(status),
         };
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            return plain(StatusCode::SERVICE_UNAVAILABLE);
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            return rejection(StatusCode::SERVICE_UNAVAILABLE);
         };
-        let session = Session {
+        let session = ShellSession {
             upgrade: hyper::upgrade::on(&mut request),
             command: (self.command)(),
             monitor: self.monitor.clone(),
             ping_interval: self.ping_interval,
         };
         self.monitor.count("sessions", 1);
-        let end = self.end.clone();
-        // It ends with this shell, with its connection, or by itself.
+        let dropped = self.dropped.clone();
+        // The task ends with the shell, the connection or the program.
         tokio::spawn(async move {
-            end.run_until_cancelled(session.run()).await;
-            drop(place);
+            dropped.run_until_cancelled(session.run()).await;
+            drop(permit);
         });
-        switch(&key)
+        switching_protocols(&key)
     }
 }
 
@@ -141,8 +144,8 @@ impl Shell {
 impl Handler for Shell {
     async fn handle(&self, request: Request) -> Response {
         match request.uri().path().strip_prefix("/shell/") {
-            Some(secret) if self.secret.is(secret) => self.open(request),
-            _ => plain(StatusCode::NOT_FOUND),
+            Some(secret) if self.secret.matches(secret) => self.open(request),
+            _ => rejection(StatusCode::NOT_FOUND),
         }
     }
 }
@@ -153,14 +156,14 @@ impl fmt::Debug for Shell {
     }
 }
 
-/// The key of a request that opens a WebSocket.
-fn check(request: &Request) -> Result<HeaderValue, StatusCode> {
+/// Returns the key of a request that opens a WebSocket, or the status of the rejection.
+fn websocket_key(request: &Request) -> Result<HeaderValue, StatusCode> {
     if request.method() != Method::GET {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
     let headers = request.headers();
-    if !names(headers, &header::UPGRADE, "websocket")
-        || !names(headers, &header::SEC_WEBSOCKET_VERSION, "13")
+    if !has_item(headers, &header::UPGRADE, "websocket")
+        || !has_item(headers, &header::SEC_WEBSOCKET_VERSION, "13")
     {
         return Err(StatusCode::UPGRADE_REQUIRED);
     }
@@ -168,35 +171,35 @@ fn check(request: &Request) -> Result<HeaderValue, StatusCode> {
     key.cloned().ok_or(StatusCode::BAD_REQUEST)
 }
 
-fn names(headers: &HeaderMap, field: &header::HeaderName, wanted: &str) -> bool {
-    let values = headers.get_all(field).into_iter();
-    let mut items = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    items.any(|item| item.trim().eq_ignore_ascii_case(wanted))
+fn has_item(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    list_items(headers, name).any(|item| item.eq_ignore_ascii_case(wanted))
 }
 
-fn switch(key: &HeaderValue) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+fn switching_protocols(key: &HeaderValue) -> Response {
+    let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
+    set_headers(
+        &mut response,
+        [
+            (header::CONNECTION, "Upgrade"),
+            (header::UPGRADE, "websocket"),
+        ],
+    );
     if let Ok(accept) = HeaderValue::try_from(derive_accept_key(key.as_bytes())) {
+        let headers = response.headers_mut();
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
     response
 }
 
-fn plain(status: StatusCode) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
+fn rejection(status: StatusCode) -> Response {
+    let mut response = empty(status);
     if status == StatusCode::UPGRADE_REQUIRED {
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(
-            header::SEC_WEBSOCKET_VERSION,
-            HeaderValue::from_static("13"),
+        set_headers(
+            &mut response,
+            [
+                (header::UPGRADE, "websocket"),
+                (header::SEC_WEBSOCKET_VERSION, "13"),
+            ],
         );
     }
     response

@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -18,201 +18,215 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::ShellCommand;
-use super::message::Input;
+use super::client_message::ClientMessage;
+use super::command::ShellCommand;
 
-/// The largest message of a client: what is pasted at once.
-const LARGEST: usize = 1 << 20;
+/// The maximum size of a client message, which limits how much text can be pasted at once.
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
-/// How much output is sent at once.
-const OUTPUT: usize = 32 * 1024;
+/// The maximum size of an output message.
+const OUTPUT_BYTES: usize = 32 * 1024;
 
-/// How long output is awaited after the end of the program: what it left in the background may hold the
-/// terminal for ever.
-const REST: Duration = Duration::from_millis(500);
+/// How long to wait for remaining output after the program has exited, and for the program to exit after the
+/// terminal was hung up.
+const EXIT_GRACE: Duration = Duration::from_millis(500);
 
-/// How long the goodbye may take.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// The time limit of the WebSocket close handshake.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 type WebSocket = WebSocketStream<TokioIo<Upgraded>>;
+type WebSocketSink = SplitSink<WebSocket, Message>;
+type WebSocketSource = SplitStream<WebSocket>;
+type Terminal = (OwnedReadPty, OwnedWritePty);
 
-/// What a session starts with.
-pub(super) struct Session {
+pub(super) struct ShellSession {
     pub(super) upgrade: OnUpgrade,
     pub(super) command: ShellCommand,
     pub(super) monitor: Monitor,
     pub(super) ping_interval: Duration,
 }
 
-/// How a session ended.
-enum End {
-    /// The program did.
-    Exit(ExitStatus),
-    /// The client broke the protocol.
-    Broken(String),
-    /// The client is not there any more.
-    Gone,
+/// The reason that a session ended.
+enum SessionEnd {
+    /// The program exited.
+    Exited(ExitStatus),
+    /// The client sent an invalid message.
+    ProtocolError(String),
+    /// The client disconnected or does not respond.
+    Disconnected,
 }
 
-impl Session {
+impl ShellSession {
     pub(super) async fn run(self) {
-        // Without the upgrade there is no client to tell.
+        // An error means that the client disconnected before the upgrade.
         let Ok(upgraded) = self.upgrade.await else {
             return;
         };
         let config = WebSocketConfig::default()
-            .max_message_size(Some(LARGEST))
-            .max_frame_size(Some(LARGEST));
+            .max_message_size(Some(MAX_MESSAGE_BYTES))
+            .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let io = TokioIo::new(upgraded);
         let websocket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        let (mut sink, mut stream) = websocket.split();
+        let (mut sink, mut source) = websocket.split();
         let program = self.command.program().to_owned();
-        let goodbye = match start(self.command) {
+        let close_frame = match spawn(self.command) {
             Ok((terminal, child)) => {
-                let end = serve(terminal, child, &mut sink, &mut stream, self.ping_interval).await;
-                end.goodbye()
+                let end = serve(terminal, child, &mut sink, &mut source, self.ping_interval).await;
+                end.into_close_frame()
             }
             Err(error) => {
                 let program = program.display();
                 self.monitor
                     .warn(format_args!("cannot run `{program}` for a shell: {error}"));
-                Some((CloseCode::Error, "cannot start the shell".to_owned()))
+                Some(close_frame(CloseCode::Error, "cannot start the shell"))
             }
         };
-        if let Some((code, reason)) = goodbye {
-            let reason = reason.into();
-            let close = Message::Close(Some(CloseFrame { code, reason }));
-            // A client that is gone needs none.
-            let _ = timeout(GOODBYE, say(close, &mut sink, &mut stream)).await;
+        if let Some(frame) = close_frame {
+            // An error or a timeout means that the client does not respond.
+            let _ = timeout(CLOSE_TIMEOUT, close(frame, &mut sink, &mut source)).await;
         }
     }
 }
 
-impl End {
-    fn goodbye(self) -> Option<(CloseCode, String)> {
+impl SessionEnd {
+    fn into_close_frame(self) -> Option<CloseFrame> {
         match self {
-            Self::Exit(status) => Some((CloseCode::Normal, status.to_string())),
-            Self::Broken(reason) => Some((CloseCode::Policy, reason)),
-            Self::Gone => None,
+            Self::Exited(status) => Some(close_frame(CloseCode::Normal, &status.to_string())),
+            Self::ProtocolError(reason) => Some(close_frame(CloseCode::Policy, &reason)),
+            Self::Disconnected => None,
         }
     }
 }
 
-type Terminal = (OwnedReadPty, OwnedWritePty);
+fn close_frame(code: CloseCode, reason: &str) -> CloseFrame {
+    let reason = reason.into();
+    CloseFrame { code, reason }
+}
 
-fn start(command: ShellCommand) -> pty_process::Result<(Terminal, Child)> {
+fn spawn(command: ShellCommand) -> pty_process::Result<(Terminal, Child)> {
     let (pty, pts) = pty_process::open()?;
+    // The size until the client sends its own.
     pty.resize(Size::new(24, 80))?;
     let child = command.into_command().spawn(pts)?;
     Ok((pty.into_split(), child))
 }
 
-/// Tells the client how it ended, and takes what it still types until it has heard: a socket that is closed
-/// with something unread is reset, and the client may lose what was printed last.
-async fn say(
-    close: Message,
-    sink: &mut SplitSink<WebSocket, Message>,
-    stream: &mut SplitStream<WebSocket>,
+/// Sends a close frame, and discards input until the client has answered it.
+///
+/// If the socket were closed with unread input, the kernel would send RST, and the client could lose the
+/// last output.
+async fn close(
+    frame: CloseFrame,
+    sink: &mut WebSocketSink,
+    source: &mut WebSocketSource,
 ) -> Result<(), Error> {
-    sink.send(close).await?;
-    while stream.next().await.transpose()?.is_some() {}
+    sink.send(Message::Close(Some(frame))).await?;
+    while source.next().await.transpose()?.is_some() {}
     Ok(())
 }
 
-/// Serves until the program or the client is gone, and sees to it that the program is, too.
+/// Serves a client until the program exits or the client disconnects. The program has ended on return.
 async fn serve(
-    (mut from, to): Terminal,
+    (mut reader, writer): Terminal,
     mut child: Child,
-    sink: &mut SplitSink<WebSocket, Message>,
-    stream: &mut SplitStream<WebSocket>,
+    sink: &mut WebSocketSink,
+    source: &mut WebSocketSource,
     ping_interval: Duration,
-) -> End {
+) -> SessionEnd {
     let end = {
-        let mut output = std::pin::pin!(output(&mut from, sink, ping_interval));
+        let mut output = std::pin::pin!(send_output(&mut reader, sink, ping_interval));
         let exited = async {
             tokio::select! {
-                // Nobody has the terminal open any more, or the client does not take what is printed.
+                // All processes have closed the terminal, or the client is disconnected.
                 result = &mut output => result.map(|()| None),
                 status = child.wait() => {
-                    // What is left, if it comes soon.
-                    let _ = timeout(REST, &mut output).await;
+                    // A background process may keep the terminal open for ever, so the wait for the remaining
+                    // output is limited.
+                    let _ = timeout(EXIT_GRACE, &mut output).await;
                     Ok(status.ok())
                 }
             }
         };
         tokio::select! {
-            end = input(stream, to, ping_interval) => Some(end),
+            end = receive_input(source, writer, ping_interval) => Some(end),
             exited = exited => match exited {
-                Ok(Some(status)) => Some(End::Exit(status)),
+                Ok(Some(status)) => Some(SessionEnd::Exited(status)),
                 Ok(None) => None,
-                Err(_) => Some(End::Gone),
+                Err(_) => Some(SessionEnd::Disconnected),
             },
         }
     };
-    if let Some(end @ End::Exit(_)) = end {
+    if let Some(end @ SessionEnd::Exited(_)) = end {
         return end;
     }
-    // Hangs the terminal up; the program has a moment to end by itself.
-    drop(from);
-    let status = match timeout(REST, child.wait()).await {
+    // Closing the terminal makes the kernel send SIGHUP, on which a shell saves its history and exits.
+    drop(reader);
+    let status = match timeout(EXIT_GRACE, child.wait()).await {
         Ok(status) => status,
         Err(_) => {
-            // It fails only if the program has ended.
+            // An error means that the program has exited.
             let _ = child.kill().await;
             child.wait().await
         }
     };
-    end.unwrap_or_else(|| status.map_or(End::Gone, End::Exit))
+    end.unwrap_or_else(|| status.map_or(SessionEnd::Disconnected, SessionEnd::Exited))
 }
 
-/// Sends what is printed, and pings.
-async fn output(
-    from: &mut OwnedReadPty,
-    sink: &mut SplitSink<WebSocket, Message>,
+/// Sends the output of the program, and pings, until all processes have closed the terminal.
+async fn send_output(
+    reader: &mut OwnedReadPty,
+    sink: &mut WebSocketSink,
     ping_interval: Duration,
 ) -> Result<(), Error> {
     let mut pings = interval(ping_interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut buffer = BytesMut::new();
     loop {
-        buffer.reserve(OUTPUT);
+        buffer.reserve(OUTPUT_BYTES);
         let message = tokio::select! {
-            // Linux answers with an error once nobody has the terminal open.
-            count = from.read_buf(&mut buffer) => match count {
+            count = reader.read_buf(&mut buffer) => match count {
                 Ok(1..) => Message::Binary(buffer.split().freeze()),
+                // Linux reports EIO instead of the end of the file when the terminal is closed.
                 Ok(0) | Err(_) => return Ok(()),
             },
-            _ = pings.tick() => Message::Ping(bytes::Bytes::new()),
+            _ = pings.tick() => Message::Ping(Bytes::new()),
         };
         sink.send(message).await?;
     }
 }
 
-/// Takes what the client says until it is gone.
-async fn input(
-    stream: &mut SplitStream<WebSocket>,
-    mut to: OwnedWritePty,
+/// Passes the messages of the client to the terminal until the client disconnects.
+async fn receive_input(
+    source: &mut WebSocketSource,
+    mut writer: OwnedWritePty,
     ping_interval: Duration,
-) -> End {
+) -> SessionEnd {
     loop {
-        let message = match timeout(ping_interval * 2, stream.next()).await {
+        // A responsive client sends at least a pong per interval.
+        let message = match timeout(ping_interval * 2, source.next()).await {
             Ok(Some(Ok(message))) => message,
-            Ok(Some(Err(Error::Capacity(error)))) => return End::Broken(error.to_string()),
-            _ => return End::Gone,
+            Ok(Some(Err(Error::Capacity(error)))) => {
+                return SessionEnd::ProtocolError(error.to_string());
+            }
+            _ => return SessionEnd::Disconnected,
         };
-        let input = match message {
-            Message::Binary(bytes) => Input::decode(bytes),
-            Message::Text(_) => return End::Broken("text, where all is binary".to_owned()),
-            Message::Close(_) => return End::Gone,
+        let message = match message {
+            Message::Binary(bytes) => ClientMessage::decode(bytes),
+            Message::Text(_) => {
+                return SessionEnd::ProtocolError("unexpected text message".to_owned());
+            }
+            Message::Close(_) => return SessionEnd::Disconnected,
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
         };
-        let result = match input {
-            Ok(Input::Typed(bytes)) => to.write_all(&bytes).await.is_ok(),
-            Ok(Input::Resize { columns, rows }) => to.resize(Size::new(rows, columns)).is_ok(),
-            Err(error) => return End::Broken(error.to_string()),
+        let is_open = match message {
+            Ok(ClientMessage::Input(bytes)) => writer.write_all(&bytes).await.is_ok(),
+            Ok(ClientMessage::Resize { columns, rows }) => {
+                writer.resize(Size::new(rows, columns)).is_ok()
+            }
+            Err(error) => return SessionEnd::ProtocolError(error.to_string()),
         };
-        if !result {
-            // The program is ending, which its output tells.
+        if !is_open {
+            // The program is exiting. The caller ends the session after the remaining output.
             std::future::pending::<()>().await;
         }
     }

@@ -1,9 +1,10 @@
-//! A way out through a websocktunnel server.
+//! A tunnel through a websocktunnel server.
 
-mod connect;
-mod run;
+mod handshake;
+mod reconnect;
 mod token;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,49 +12,51 @@ use async_trait::async_trait;
 use runtime_core::clock::{Clock, SystemClock};
 use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
 
-use self::connect::Target;
-use self::run::Tunnel;
-use self::token::Tokens;
-use crate::OnDetach;
-use crate::dial::{Address, UrlError};
-use crate::gate::Gate;
-use crate::settings::{TunnelSettings, tunnel_methods};
+use self::handshake::Endpoint;
+use self::reconnect::Tunnel;
+use self::token::TokenCache;
+use crate::options::{TunnelOptions, tunnel_option_methods};
+use crate::registry::OnDetach;
+use crate::server::RunningServer;
+use crate::tunnel_server::{TunnelServer, TunnelUrlError};
+use crate::tunnel_state::TunnelState;
 use crate::wsmux::SessionConfig;
 
-pub use self::connect::ConnectTunnelError;
+pub use self::handshake::ConnectTunnelError;
 pub use self::token::{TokenSource, TunnelToken, token_fn};
 
-/// Gives hooks a URL through a websocktunnel server, from behind any firewall.
+/// Serves hooks through a websocktunnel server, from behind any firewall.
 ///
-/// One tunnel carries all hooks. It is opened with the first one, and kept open as long as a hook is attached:
-/// whenever it breaks, it is opened again after a short random wait, with a new token if the old one is about
-/// to expire or was refused. A server that refuses the client is asked again once a minute at most. Requests
-/// that were under way when it broke are lost, none is mixed up.
+/// One tunnel carries all hooks. It is opened for the first hook and kept open while a hook is attached.
+/// When it breaks, it is opened again after a short random delay, with a new token if the previous one is
+/// about to expire or was rejected. While the server rejects the client, the delay grows to a minute.
+/// Requests in progress fail when the tunnel breaks.
 ///
-/// If the server gives another URL, hooks hear of it by [`WebHook::url_changed`].
+/// If the server assigns another URL, hooks are notified through [`WebHook::url_changed`].
 ///
 /// | metric | counts |
 /// | --- | --- |
-/// | `tunnel-connects` | tunnels that were opened |
-/// | `tunnel-disconnects` | tunnels that broke |
-/// | `tunnel-connect-errors` | attempts that failed |
-/// | `url-changes` | other URLs than before |
+/// | `tunnel-connects` | opened tunnels |
+/// | `tunnel-disconnects` | broken tunnels |
+/// | `tunnel-connect-errors` | failed attempts to open the tunnel |
+/// | `url-changes` | changes of the URL |
 ///
 /// # Limitations
 ///
-/// The server hands a body that was cut to the viewer as if it were complete when it is sent in chunks:
-/// the protocol has nothing to cut a stream with. An interim answer such as 100 would be taken for the
-/// answer, so none is sent.
+/// The protocol cannot abort a stream. The server therefore presents an aborted response with chunked
+/// encoding to the viewer as complete. Interim responses such as 100 are not sent, since the server takes
+/// them for the final response.
 #[derive(Debug)]
 pub struct Websocktunnel {
-    tunnel: Arc<Tunnel>,
+    server: RunningServer,
+    state: Arc<TunnelState>,
 }
 
 impl Websocktunnel {
-    /// Sets up a tunnel through the server at this URL, for a client id that the tokens are for.
+    /// Returns a builder of a tunnel through the server at this URL, with the client id of the tokens.
     ///
-    /// By custom the id is `<workerGroup>.<workerId>.<something>`. No two clients may use the same: the
-    /// server throws out the first when the second comes.
+    /// By convention the id is `<workerGroup>.<workerId>.<suffix>`. It must be unique: the server
+    /// disconnects a client when another one connects with the same id.
     pub fn builder(
         server_url: impl Into<String>,
         client_id: impl Into<String>,
@@ -63,21 +66,22 @@ impl Websocktunnel {
             server_url: server_url.into(),
             client_id: client_id.into(),
             tokens,
-            windows: SessionConfig::default(),
+            session: SessionConfig::default(),
             clock: Arc::new(SystemClock),
-            settings: TunnelSettings::default(),
+            options: TunnelOptions::default(),
         }
     }
 
-    /// Attaches `handler`, and says what becomes of running requests when the hook is dropped.
+    /// Attaches a handler and sets what happens to requests in progress when the hook is dropped.
     ///
-    /// It waits until the tunnel was open once; while it is broken later, hooks are attached at the URL that
-    /// it had.
+    /// The call waits until the tunnel has been open once. While the tunnel is broken later, hooks are
+    /// attached at its previous URL.
     ///
     /// # Errors
     ///
-    /// [`AttachError::Unreachable`] with a [`ConnectTunnelError`] if the tunnel could not be opened in the
-    /// [time](WebsocktunnelBuilder::attach_timeout) for it, [`AttachError::Stopped`] after [`stop`](Self::stop).
+    /// [`AttachError::Unreachable`] with a [`ConnectTunnelError`] if the tunnel could not be opened within
+    /// the [timeout](WebsocktunnelBuilder::attach_timeout), [`AttachError::Stopped`] after
+    /// [`stop`](Self::stop).
     ///
     /// # Cancel safety
     ///
@@ -87,117 +91,110 @@ impl Websocktunnel {
         handler: Arc<dyn Handler>,
         on_detach: OnDetach,
     ) -> Result<WebHook, AttachError> {
-        let Tunnel { server, gate, .. } = &*self.tunnel;
-        gate.attach(server, handler, on_detach).await
+        self.state.attach(handler, on_detach).await
     }
 
-    /// Says whether the tunnel is open at this moment.
+    /// Returns whether the tunnel is open.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.tunnel.gate.is_open()
+        self.state.is_open()
     }
 
-    /// Waits until the tunnel is open, or broken.
+    /// Waits until the tunnel is open, or closed.
     ///
     /// # Cancel safety
     ///
     /// Safe: it only waits.
     pub async fn wait_connected(&self, is_connected: bool) {
-        self.tunnel.gate.wait_open(is_connected).await;
+        self.state.wait_open(is_connected).await;
     }
 
-    /// Accepts no more requests, lets running ones finish for as long as `grace`, cuts those that are left
-    /// and closes the tunnel. Returns how many were cut.
+    /// Stops accepting requests, waits up to `grace` for requests in progress, aborts the remaining ones
+    /// and closes the tunnel. Returns the number of aborted requests.
     ///
     /// # Cancel safety
     ///
-    /// Safe to drop: no more requests are accepted, and another call goes on waiting.
+    /// The tunnel stays closed if the future is dropped; another call continues the wait.
     pub async fn stop(&self, grace: Duration) -> usize {
-        self.tunnel.server.stop(grace).await
+        self.server.stop(grace).await
     }
 }
 
 #[async_trait]
 impl WebHookServer for Websocktunnel {
     async fn attach(&self, handler: Arc<dyn Handler>) -> Result<WebHook, AttachError> {
-        self.attach_with(handler, OnDetach::Finish).await
+        self.attach_with(handler, OnDetach::default()).await
     }
 }
 
-impl Drop for Websocktunnel {
-    fn drop(&mut self) {
-        self.tunnel.server.end();
-    }
-}
-
-/// Sets up a [`Websocktunnel`].
-#[must_use = "call `start` to have a server"]
+/// Builder of a [`Websocktunnel`].
+#[must_use = "call `start` to start the tunnel"]
 pub struct WebsocktunnelBuilder {
     server_url: String,
     client_id: String,
     tokens: Arc<dyn TokenSource>,
-    windows: SessionConfig,
+    session: SessionConfig,
     clock: Arc<dyn Clock>,
-    settings: TunnelSettings,
+    options: TunnelOptions,
 }
 
 impl WebsocktunnelBuilder {
-    /// How many bytes of a stream this end takes before it has read some, 1 MiB by default, and how many the
-    /// server is taken to take, 4 MiB by default; 1024 suits servers before version 94.
+    /// Sets the flow control windows of streams in bytes, see [`SessionConfig`].
+    ///
+    /// `receive` is 1 MiB by default. `assumed`, the window that the server is assumed to have, is 4 MiB by
+    /// default; servers before version 94 have 1024 bytes.
     pub fn windows(mut self, receive: u32, assumed: u32) -> Self {
-        self.windows.receive_window = receive;
-        self.windows.assumed_window = assumed;
+        self.session.receive_window = receive;
+        self.session.assumed_window = assumed;
         self
     }
 
-    /// Pings the server this often; if nothing comes between two pings, the tunnel is opened anew.
-    /// 20 seconds by default, as the server does.
+    /// Sets the interval of pings, by default 20 seconds as on the server. If no data is received between
+    /// two pings, the tunnel is opened again.
     pub fn ping_interval(mut self, interval: Duration) -> Self {
-        self.windows.ping_interval = interval;
+        self.session.ping_interval = interval;
         self
     }
 
-    tunnel_methods!();
+    tunnel_option_methods!();
 
-    /// Takes the time at which tokens expire from this clock.
+    /// Sets the clock that determines when tokens expire.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Starts; the tunnel is opened when a hook is attached. It has to be called in a tokio runtime.
+    /// Starts the background task, which opens the tunnel when the first hook is attached. Requires a tokio
+    /// runtime.
     ///
     /// # Errors
     ///
-    /// A [`SetupError`] if the URL, the client id or the TLS configuration cannot work.
-    pub fn start(mut self) -> Result<Websocktunnel, SetupError> {
-        let (address, uri) = Address::parse(&self.server_url)?;
+    /// A [`WebsocktunnelError`] if the URL, the client id or the TLS configuration is invalid.
+    pub fn start(mut self) -> Result<Websocktunnel, WebsocktunnelError> {
         if !is_client_id(&self.client_id) {
             let client_id = self.client_id;
-            return Err(SetupError::ClientId { client_id });
+            return Err(WebsocktunnelError::ClientId { client_id });
         }
-        let tls = self.settings.tls()?;
-        let tunnel = Arc::new(Tunnel {
-            server: self.settings.common.server(),
-            target: Target {
-                address,
-                uri,
+        let tunnel_server = TunnelServer::parse(&self.server_url, self.options.tls()?)?;
+        let server = self.options.server.into_server();
+        let state = Arc::new(TunnelState::new(&server, self.options.attach_timeout));
+        let tunnel = Tunnel {
+            state: Arc::clone(&state),
+            endpoint: Endpoint {
+                server: tunnel_server,
                 client_id: self.client_id,
-                tls,
             },
-            windows: self.windows,
-            max_wait: self.settings.max_wait,
-            gate: Arc::new(Gate::new(self.settings.attach_timeout)),
-        });
-        let tokens = Tokens::new(self.tokens, self.clock);
-        let running = Arc::clone(&tunnel).run(tokens);
-        tunnel.server.tasks.spawn(running);
-        Ok(Websocktunnel { tunnel })
+            session: self.session,
+            tokens: TokenCache::new(self.tokens, self.clock),
+            max_reconnect_delay: self.options.max_reconnect_delay,
+        };
+        server.tasks.spawn(tunnel.run());
+        Ok(Websocktunnel { server, state })
     }
 }
 
-impl std::fmt::Debug for WebsocktunnelBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for WebsocktunnelBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebsocktunnelBuilder")
             .field("server_url", &self.server_url)
             .field("client_id", &self.client_id)
@@ -205,30 +202,28 @@ impl std::fmt::Debug for WebsocktunnelBuilder {
     }
 }
 
-/// The characters that the server allows.
+/// Returns whether the server allows all characters of this id.
 fn is_client_id(id: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_~.%-".contains(&byte);
-    !id.is_empty() && id.bytes().all(fits)
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_~.%-".contains(&byte);
+    !id.is_empty() && id.bytes().all(is_allowed)
 }
 
-/// A tunnel cannot work as it is set up.
+/// The options of a tunnel are invalid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SetupError {
-    /// The URL of the server is none.
-    #[error("the URL of the tunnel server is not right")]
-    Url(#[from] UrlError),
+pub enum WebsocktunnelError {
+    /// The URL of the server is invalid.
+    #[error("cannot use the URL of the tunnel server")]
+    Url(#[from] TunnelUrlError),
 
-    /// The server allows no such id.
-    #[error(
-        "`{client_id}` cannot be the id of a tunnel's client: only letters, digits and `_~.%-` are allowed"
-    )]
+    /// The server does not allow the client id.
+    #[error("invalid tunnel client id `{client_id}`: only letters, digits and `_~.%-` are allowed")]
     ClientId {
-        /// What was given.
+        /// The id.
         client_id: String,
     },
 
-    /// There is no way to trust a server.
+    /// TLS cannot be set up.
     #[error("cannot set up TLS for the tunnel")]
     Tls(#[from] runtime_http::TlsError),
 }

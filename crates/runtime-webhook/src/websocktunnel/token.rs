@@ -1,4 +1,4 @@
-//! What lets a client in.
+//! Tokens that authenticate a client to the websocktunnel server.
 
 use std::fmt;
 use std::future::Future;
@@ -10,34 +10,35 @@ use jiff::Timestamp;
 use runtime_core::{BoxError, clock::Clock, clock::until};
 use secrecy::SecretString;
 
-/// A token that is about to expire is not used any more.
-const MARGIN: Duration = Duration::from_secs(5 * 60);
+/// A token with less remaining time is replaced. The server checks it only at the handshake, so the margin
+/// covers the handshake and differences between the clocks.
+const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
 
 /// A token of Taskcluster's auth service for one client id and audience.
 #[derive(Clone, Debug)]
 pub struct TunnelToken {
-    /// The token itself.
+    /// The token.
     pub token: SecretString,
-    /// When it ends.
+    /// The expiry of the token.
     pub expires: Timestamp,
 }
 
-/// Where tokens come from: `auth.websocktunnelToken`, with the worker's credentials.
+/// A source of tunnel tokens: `auth.websocktunnelToken` with the credentials of the worker.
 #[async_trait]
 pub trait TokenSource: Send + Sync + 'static {
-    /// Gets a new token.
+    /// Fetches a new token.
     ///
     /// # Errors
     ///
-    /// Whatever went wrong; it is tried again.
+    /// Any error; the tunnel tries again.
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped when the server is stopped or takes too long.
+    /// The future is dropped when the server stops.
     async fn token(&self) -> Result<TunnelToken, BoxError>;
 }
 
-/// Makes a source of an async function.
+/// Creates a token source from an async function.
 ///
 /// ```
 /// use runtime_webhook::{TunnelToken, token_fn};
@@ -72,14 +73,14 @@ where
     }
 }
 
-/// The token in use.
-pub(super) struct Tokens {
+/// Caches the token between reconnects.
+pub(super) struct TokenCache {
     source: Arc<dyn TokenSource>,
     clock: Arc<dyn Clock>,
     current: Option<TunnelToken>,
 }
 
-impl Tokens {
+impl TokenCache {
     pub(super) fn new(source: Arc<dyn TokenSource>, clock: Arc<dyn Clock>) -> Self {
         Self {
             source,
@@ -88,27 +89,28 @@ impl Tokens {
         }
     }
 
-    /// A token that holds for some time; a new one if there is none.
+    /// Returns the cached token, or a new one if that is about to expire.
     pub(super) async fn get(&mut self) -> Result<&SecretString, BoxError> {
         let now = self.clock.now();
-        let holds =
-            |token: &TunnelToken| until(now, token.expires).is_some_and(|left| left > MARGIN);
-        let token = match self.current.take().filter(holds) {
+        let is_valid = |token: &TunnelToken| {
+            until(now, token.expires).is_some_and(|remaining| remaining > RENEW_BEFORE_EXPIRY)
+        };
+        let token = match self.current.take().filter(is_valid) {
             Some(token) => token,
             None => self.source.token().await?,
         };
         Ok(&self.current.insert(token).token)
     }
 
-    /// The server did not like it: the next attempt takes a new one.
-    pub(super) fn forget(&mut self) {
+    /// Discards the token, since the server rejected it.
+    pub(super) fn invalidate(&mut self) {
         self.current = None;
     }
 }
 
-impl fmt::Debug for Tokens {
+impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens")
+        f.debug_struct("TokenCache")
             .field("current", &self.current)
             .finish_non_exhaustive()
     }

@@ -1,53 +1,53 @@
-//! Why a session or a stream is over.
+//! Errors of sessions and streams.
 
 use std::io;
 
 use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
 
-use super::FrameError;
+use super::frame::FrameError;
 
-/// Why a session ended other than by [`Session::close`](super::Session::close).
+/// The reason that a session ended without [`Session::close`](super::Session::close).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The peer said goodbye.
+    /// The peer sent a close frame.
     #[error("the peer closed the session with code {code}: {reason:?}")]
     Closed {
-        /// The code of the WebSocket's close frame; 1005 if there was none.
+        /// The code of the close frame; 1005 without a code.
         code: u16,
-        /// What the peer said about it.
+        /// The reason in the close frame.
         reason: String,
     },
 
-    /// The connection ended, without a goodbye.
-    #[error("the connection ended without a close frame")]
+    /// The connection ended without a close frame.
+    #[error("connection closed without a close frame")]
     Eof,
 
-    /// Nothing was heard from the peer between two pings.
-    #[error("nothing was heard from the peer for {seconds} s")]
-    Silent {
-        /// For how long at least.
+    /// The peer sent no data between two pings.
+    #[error("no data received from the peer for {seconds} s")]
+    PingTimeout {
+        /// The ping interval in seconds.
         seconds: u64,
     },
 
-    /// The peer sent a message that is no frame.
-    #[error("the peer sent something that is no frame")]
+    /// The peer sent an invalid frame.
+    #[error("the peer sent an invalid frame")]
     Frame(#[from] FrameError),
 
-    /// The peer sent a text message, where there are only binary ones.
-    #[error("the peer sent a text message, where all are binary")]
+    /// The peer sent a text message.
+    #[error("the peer sent a text message, only binary messages are allowed")]
     Text,
 
-    /// The peer makes this end answer more than it reads.
-    #[error("the peer causes answers, and does not read them")]
+    /// The peer causes responses without reading them.
+    #[error("the peer sends requests faster than it reads the responses")]
     Flood,
 
-    /// The peer broke the rules of WebSockets.
-    #[error("the peer broke the rules of WebSockets")]
+    /// The peer violated the WebSocket protocol.
+    #[error("the peer violated the WebSocket protocol")]
     WebSocket(#[source] tungstenite::Error),
 
     /// The connection failed.
-    #[error("the connection failed")]
+    #[error("connection failed")]
     Io(#[source] io::Error),
 }
 
@@ -65,26 +65,26 @@ impl From<tungstenite::Error> for SessionError {
     }
 }
 
-/// A stream could not be opened.
+/// A stream cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenStreamError {
-    /// The session is over, or ends once its streams have.
-    #[error("cannot open a stream: the session is over")]
+    /// The session has ended or is closing.
+    #[error("cannot open a stream: session closed")]
     Ended,
 
-    /// The peer does not want it.
-    #[error("cannot open a stream: the peer refused it")]
+    /// The peer refused the stream.
+    #[error("cannot open a stream: refused by the peer")]
     Refused,
 
-    /// The peer did not answer.
-    #[error("cannot open a stream: the peer did not accept it in {seconds} s")]
+    /// The peer did not respond.
+    #[error("cannot open a stream: not accepted by the peer within {seconds} s")]
     Timeout {
-        /// How long it had.
+        /// The time limit in seconds.
         seconds: u64,
     },
 
-    /// There are as many as there may be.
-    #[error("cannot open a stream: there are too many")]
+    /// The maximum number of streams is open, or all ids are used.
+    #[error("cannot open a stream: too many streams")]
     TooMany,
 }

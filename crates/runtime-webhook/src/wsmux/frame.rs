@@ -1,23 +1,23 @@
-//! What a message says: the codec.
+//! The codec of frames.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-/// The length of the header: the type, then the id of the stream.
-pub(super) const HEADER: usize = 5;
+/// The length of a frame header: type and stream id.
+pub(super) const HEADER_BYTES: usize = 5;
 
 const DAT: u8 = 0;
 const SYN: u8 = 1;
 const ACK: u8 = 2;
 const FIN: u8 = 3;
 
-/// One binary WebSocket message: something about one stream.
+/// A frame, sent as one binary WebSocket message.
 ///
-/// On the wire it is a byte for the type, the id of the stream as 32 bits in little endian, and a payload.
+/// The encoding is a type byte, the stream id as a 32-bit little-endian integer, and the payload.
 ///
 /// ```
-/// use runtime_webhook::wsmux::{Frame, Kind};
+/// use runtime_webhook::wsmux::{Frame, FrameKind};
 ///
-/// let frame = Frame { stream: 2, kind: Kind::Ack(4 << 20) };
+/// let frame = Frame { stream: 2, kind: FrameKind::Ack(4 << 20) };
 /// let bytes = frame.encode();
 /// assert_eq!(bytes[..], [2, 2, 0, 0, 0, 0, 0, 0x40, 0]);
 /// assert_eq!(Frame::decode(bytes)?, frame);
@@ -25,42 +25,42 @@ const FIN: u8 = 3;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// The id of the stream. Those that the server opens are even, those that the client opens are odd.
+    /// The id of the stream: even if the server opened it, odd if the client did.
     pub stream: u32,
-    /// What happens to the stream.
-    pub kind: Kind,
+    /// The type and the payload.
+    pub kind: FrameKind,
 }
 
-/// What happens to a stream.
+/// The type and the payload of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Bytes of the stream.
+pub enum FrameKind {
+    /// Data of the stream.
     Dat(Bytes),
-    /// The sender opens the stream.
+    /// Opens the stream.
     Syn,
-    /// The receiver takes so many more bytes; the first one for a stream also accepts it.
+    /// Grants the peer permission to send this number of bytes. The first ACK also accepts the stream.
     Ack(u32),
-    /// The sender has no more bytes.
+    /// Ends the data of the sender.
     Fin,
 }
 
 impl Frame {
-    /// Reads a message; the bytes of the stream are not copied.
+    /// Decodes a message without copying its data.
     ///
     /// # Errors
     ///
-    /// A [`FrameError`] if the message is none of the four kinds, to the byte.
+    /// A [`FrameError`] if the type is unknown or the length does not match the type.
     pub fn decode(message: Bytes) -> Result<Self, FrameError> {
-        let Some((header, payload)) = message.split_first_chunk::<HEADER>() else {
+        let Some((header, payload)) = message.split_first_chunk::<HEADER_BYTES>() else {
             return Err(FrameError::Short { len: message.len() });
         };
         let [kind, id @ ..] = *header;
         let len = payload.len();
         let kind = match (kind, len) {
-            (DAT, _) => Kind::Dat(message.slice(HEADER..)),
-            (SYN, 0) => Kind::Syn,
-            (FIN, 0) => Kind::Fin,
-            (ACK, 4) => Kind::Ack(u32::from_le_bytes([
+            (DAT, _) => FrameKind::Dat(message.slice(HEADER_BYTES..)),
+            (SYN, 0) => FrameKind::Syn,
+            (FIN, 0) => FrameKind::Fin,
+            (ACK, 4) => FrameKind::Ack(u32::from_le_bytes([
                 payload[0], payload[1], payload[2], payload[3],
             ])),
             (SYN | ACK | FIN, _) => return Err(FrameError::Payload { kind, len }),
@@ -70,55 +70,57 @@ impl Frame {
         Ok(Self { stream, kind })
     }
 
-    /// Writes the message.
+    /// Returns the encoded message.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let (kind, payload): (u8, &[u8]) = match &self.kind {
-            Kind::Dat(bytes) => (DAT, bytes),
-            Kind::Syn => (SYN, &[]),
-            Kind::Ack(bytes) => (ACK, &bytes.to_le_bytes()),
-            Kind::Fin => (FIN, &[]),
+            FrameKind::Dat(bytes) => (DAT, bytes),
+            FrameKind::Syn => (SYN, &[]),
+            FrameKind::Ack(bytes) => (ACK, &bytes.to_le_bytes()),
+            FrameKind::Fin => (FIN, &[]),
         };
-        let mut message = BytesMut::with_capacity(HEADER + payload.len());
-        message.put_u8(kind);
-        message.put_u32_le(self.stream);
+        let mut message = begin_message(kind, self.stream, payload.len());
         message.put_slice(payload);
         message.freeze()
     }
 }
 
-/// Begins a message of data, with room for `len` bytes.
+/// Returns a DAT frame without data, with capacity for `len` bytes.
 pub(super) fn begin_data(stream: u32, len: usize) -> BytesMut {
-    let mut message = BytesMut::with_capacity(HEADER + len);
-    message.put_u8(DAT);
+    begin_message(DAT, stream, len)
+}
+
+fn begin_message(kind: u8, stream: u32, len: usize) -> BytesMut {
+    let mut message = BytesMut::with_capacity(HEADER_BYTES + len);
+    message.put_u8(kind);
     message.put_u32_le(stream);
     message
 }
 
-/// A message that is no frame; the session ends with it.
+/// A message is not a valid frame. The session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// There is not even a header.
-    #[error("a message of {len} bytes is shorter than the header of a frame, which has 5")]
+    /// The header is incomplete.
+    #[error("frame of {len} bytes is shorter than its header of 5 bytes")]
     Short {
-        /// The bytes of the message.
+        /// The length of the message.
         len: usize,
     },
 
-    /// There is no such type of frame.
-    #[error("there is no frame of type {kind}")]
+    /// The type is unknown.
+    #[error("unknown frame type {kind}")]
     Type {
         /// The type.
         kind: u8,
     },
 
-    /// A frame of this type has a payload of another length.
-    #[error("a frame of type {kind} cannot have a payload of {len} bytes")]
+    /// The length of the payload does not match the type.
+    #[error("invalid payload of {len} bytes for frame type {kind}")]
     Payload {
         /// The type.
         kind: u8,
-        /// The bytes of the payload.
+        /// The length of the payload.
         len: usize,
     },
 }

@@ -1,27 +1,33 @@
-//! Many streams of bytes over one WebSocket, in the way of websocktunnel.
+//! Multiplexes byte streams over one WebSocket, with the protocol of websocktunnel.
 //!
-//! A [`Session`] opens and accepts [`Stream`]s over any connection that has done its WebSocket handshake;
-//! its [`Driver`] is the future that moves the bytes. [`Frame`] is the codec alone.
+//! A [`Session`] opens and accepts [`Stream`]s on a connection after its WebSocket handshake. Its [`Driver`] is
+//! the future that moves the data. [`Frame`] is the codec alone.
 //!
-//! # The protocol
+//! # Protocol
 //!
-//! Every binary message is a [`Frame`] about one stream. The opener sends SYN; the first ACK accepts the
-//! stream and tells how many bytes may be under way. Each later ACK gives back room for as many bytes as
-//! were read. FIN says that its sender has no more; the stream is over when both have. There is nothing
-//! to cut a stream with.
+//! Each binary message is a [`Frame`] of one stream:
 //!
-//! # What this implementation does about it
+//! | frame | meaning |
+//! | --- | --- |
+//! | SYN | opens a stream |
+//! | ACK | the first accepts the stream and announces the receive window; later ones reopen the window by the number of bytes that were read |
+//! | DAT | data, within the window of the receiver |
+//! | FIN | ends the data of the sender; the stream ends after the FIN of both ends |
 //!
-//! - It is strict about what it sends: no empty DAT, no byte beyond the credit, nothing after FIN, no id twice.
-//! - It is tolerant about what comes, as the server is: frames about unknown streams are ignored, a FIN may
-//!   never come, a DAT may fill the whole window. What is no frame ends the session, with close code 1008.
-//! - More bytes than the window has room for end that stream; the others go on.
-//! - Memory grows with the bytes in flight, not with the windows.
-//! - ACKs are sent when half of the window was read, not with each read.
-//! - Streams take turns in sending, a message each. Reading never waits for writing, nor for the reader of
-//!   one stream.
-//! - What comes for a stream that was dropped is read and thrown away, for peers that read no answer before
-//!   they have sent everything.
+//! The protocol cannot abort a stream.
+//!
+//! # Implementation
+//!
+//! - Strict when sending: no empty DAT, no byte beyond the window, no data after FIN, no reused id.
+//! - Tolerant when receiving, as the server is: frames for unknown streams are ignored, FIN may be missing, one
+//!   DAT may fill the whole window. An invalid frame ends the session with close code 1008.
+//! - Data beyond the window ends the stream, but not the session.
+//! - Memory grows with the buffered data, not with the windows.
+//! - An ACK is sent when half of the window was read.
+//! - Streams take turns in sending, one message each. Receiving waits neither for sending nor for the readers
+//!   of streams, so no stream can block another one.
+//! - Data for a dropped stream is discarded and acknowledged, for peers that read no response before they
+//!   have sent the whole request.
 //!
 //! # Example
 //!
@@ -31,41 +37,43 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let (here, there) = tokio::io::duplex(4096);
-//! let (client, driver) = Session::start(here, Role::Client, SessionConfig::default()).await;
+//! let (client, server) = tokio::io::duplex(4096);
+//! let (client, driver) = Session::start(client, Role::Client, SessionConfig::default()).await;
 //! tokio::spawn(driver);
-//! let (server, driver) = Session::start(there, Role::Server, SessionConfig::default()).await;
+//! let (server, driver) = Session::start(server, Role::Server, SessionConfig::default()).await;
 //! tokio::spawn(driver);
 //!
 //! let echo = tokio::spawn(async move {
-//!     let stream = client.accept().await.expect("the server opens one");
-//!     let (mut from, mut to) = tokio::io::split(stream);
-//!     tokio::io::copy(&mut from, &mut to).await?;
-//!     to.shutdown().await
+//!     let stream = client.accept().await.expect("a stream of the server");
+//!     let (mut reader, mut writer) = tokio::io::split(stream);
+//!     tokio::io::copy(&mut reader, &mut writer).await?;
+//!     writer.shutdown().await
 //! });
 //! let mut stream = server.open().await?;
 //! stream.write_all(b"hello").await?;
 //! stream.shutdown().await?;
-//! let mut answer = String::new();
-//! stream.read_to_string(&mut answer).await?;
-//! assert_eq!(answer, "hello");
+//! let mut response = String::new();
+//! stream.read_to_string(&mut response).await?;
+//! assert_eq!(response, "hello");
 //! # echo.await??;
 //! # Ok(())
 //! # }
 //! ```
 
-mod buffer;
+mod close_handshake;
 mod config;
+mod driver;
 mod error;
 mod frame;
-mod goodbye;
+mod recv_buffer;
 mod session;
-mod slot;
-mod state;
+mod session_state;
 mod stream;
+mod stream_state;
 
 pub use self::config::{Role, SessionConfig};
+pub use self::driver::Driver;
 pub use self::error::{OpenStreamError, SessionError};
-pub use self::frame::{Frame, FrameError, Kind};
-pub use self::session::{Driver, Session};
+pub use self::frame::{Frame, FrameError, FrameKind};
+pub use self::session::Session;
 pub use self::stream::Stream;

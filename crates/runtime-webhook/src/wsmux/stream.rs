@@ -1,4 +1,4 @@
-//! A stream as its holder sees it.
+//! The handle of a stream.
 
 use std::io;
 use std::pin::Pin;
@@ -7,37 +7,55 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::session::Shared;
-use super::slot::Slot;
-use super::state::State;
+use super::session_state::{SessionState, SharedState};
+use super::stream_state::StreamState;
 
-/// A stream of bytes in both directions; each can end before the other.
+/// The maximum number of slices in a vectored write.
+const MAX_SLICES: usize = 16;
+
+/// A bidirectional byte stream. Each direction can end before the other.
 ///
-/// Reading and writing wait for the peer as they do on a socket. Shutting it down says that nothing more
-/// is written. Dropping it does, too, and throws away what still comes: the protocol has no way to
-/// tell the peer that the stream was cut.
+/// Reads and writes wait for the peer as on a socket. Shutting a stream down ends its outgoing data. Dropping
+/// it does the same and discards further incoming data: the protocol cannot abort a stream.
 ///
-/// After the end of the session, what has arrived can be read; then reads fail with
-/// [`ConnectionReset`](io::ErrorKind::ConnectionReset), since nobody knows whether that was all.
+/// When the session ends, received data can still be read. Further reads fail with
+/// [`ConnectionReset`](io::ErrorKind::ConnectionReset), since the stream may be incomplete.
 #[derive(Debug)]
 pub struct Stream {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     id: u32,
 }
 
 impl Stream {
-    pub(super) fn new(shared: Arc<Shared>, id: u32) -> Self {
+    pub(super) fn new(shared: Arc<SharedState>, id: u32) -> Self {
         Self { shared, id }
     }
 
-    /// The number of the stream within its session.
+    /// Returns the id of the stream within its session.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.id
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut State, u32) -> T) -> T {
-        self.shared.with(|state| work(state, self.id))
+    fn with<T>(&self, function: impl FnOnce(&mut SessionState, u32) -> T) -> T {
+        self.shared.with(|state| function(state, self.id))
+    }
+
+    fn write(&self, cx: &Context<'_>, bufs: &[&[u8]]) -> Poll<io::Result<usize>> {
+        self.with(|state, id| {
+            if state.has_ended() {
+                return Poll::Ready(Err(session_closed()));
+            }
+            if stream_state(state, id)?.send.is_closed {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            let written = state.write(id, bufs);
+            if written > 0 || bufs.iter().all(|buf| buf.is_empty()) {
+                return Poll::Ready(Ok(written));
+            }
+            stream_state(state, id)?.send.writer = Some(cx.waker().clone());
+            Poll::Pending
+        })
     }
 }
 
@@ -49,25 +67,24 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         self.with(|state, id| {
             let has_ended = state.has_ended();
-            let slot = slot(state, id)?;
-            let receiving = &mut slot.receiving;
-            if receiving.overflowed {
-                let message = "the peer sent more than it was allowed to";
+            let recv = &mut stream_state(state, id)?.recv;
+            if recv.has_overflowed {
+                let message = "the peer exceeded the receive window";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, message)));
             }
-            let count = receiving.buffer.pop(buf);
+            let count = recv.buffer.pop(buf);
             if count > 0 {
-                receiving.consumed += count;
-                state.give_credit(id);
+                recv.unacknowledged += count;
+                state.acknowledge(id);
                 return Poll::Ready(Ok(()));
             }
-            if receiving.ended || buf.remaining() == 0 {
+            if recv.has_ended || buf.remaining() == 0 {
                 return Poll::Ready(Ok(()));
             }
             if has_ended {
-                return Poll::Ready(Err(session_over()));
+                return Poll::Ready(Err(session_closed()));
             }
-            receiving.reader = Some(cx.waker().clone());
+            recv.reader = Some(cx.waker().clone());
             Poll::Pending
         })
     }
@@ -87,61 +104,41 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut parts: [&[u8]; 16] = [&[]; 16];
-        for (part, buf) in parts.iter_mut().zip(bufs) {
-            *part = buf;
+        let mut slices: [&[u8]; MAX_SLICES] = [&[]; MAX_SLICES];
+        for (slice, buf) in slices.iter_mut().zip(bufs) {
+            *slice = buf;
         }
-        self.write(cx, &parts)
+        self.write(cx, &slices)
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    /// What was written is sent without being asked for. After the end of the session reads and writes tell
-    /// of it: whoever flushes first may still have something to read.
+    /// Returns ready immediately: the driver sends queued data without a flush.
+    ///
+    /// The end of the session is not reported here but by reads and writes. hyper flushes before it reads,
+    /// and an error would hide a response that has been received.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(State::close_stream);
+        self.with(SessionState::close_stream);
         Poll::Ready(Ok(()))
-    }
-}
-
-impl Stream {
-    fn write(&self, cx: &Context<'_>, parts: &[&[u8]]) -> Poll<io::Result<usize>> {
-        self.with(|state, id| {
-            if state.has_ended() {
-                return Poll::Ready(Err(session_over()));
-            }
-            if slot(state, id)?.sending.closed {
-                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-            }
-            let written = state.write(id, parts);
-            if written > 0 || parts.iter().all(|part| part.is_empty()) {
-                return Poll::Ready(Ok(written));
-            }
-            slot(state, id)?.sending.writer = Some(cx.waker().clone());
-            Poll::Pending
-        })
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.with(State::release);
+        self.with(SessionState::release);
     }
 }
 
-fn slot(state: &mut State, id: u32) -> io::Result<&mut Slot> {
-    state.streams.get_mut(&id).ok_or_else(session_over)
+fn stream_state(state: &mut SessionState, id: u32) -> io::Result<&mut StreamState> {
+    state.streams.get_mut(&id).ok_or_else(session_closed)
 }
 
-fn session_over() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::ConnectionReset,
-        "the session of the stream is over",
-    )
+fn session_closed() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "session closed")
 }

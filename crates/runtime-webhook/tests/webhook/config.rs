@@ -49,7 +49,7 @@ async fn a_public_server_takes_all_its_settings() {
     assert!(hook.url().contains(".example.com:8443/"), "{}", hook.url());
     let error = start(r#"{"provider": "public", "host": "a", "port": 0, "tlsKey": "k"}"#).await;
     let text = error.expect_err("no certificate").to_string();
-    assert!(text.contains("`tlsCertificate` is not set"), "{text}");
+    assert!(text.contains("missing key `tlsCertificate`"), "{text}");
 }
 
 #[cfg(feature = "public")]
@@ -68,7 +68,7 @@ async fn a_tunnel_needs_tokens() {
     let json = r#"{"provider": "websocktunnel", "serverUrl": "https://tunnel.example.com",
                    "audience": "example", "clientId": "group.worker.1"}"#;
     assert!(matches!(start(json).await, Err(StartServerError::NoTokens)));
-    let tokens = runtime_webhook::Tokens::new(|audience, client| {
+    let tokens = runtime_webhook::TokenSourceFactory::new(|audience, client| {
         assert_eq!((audience, client), ("example", "group.worker.1"));
         runtime_webhook::token_fn(|| async { Err("none".into()) })
     });

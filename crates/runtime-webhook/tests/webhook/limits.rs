@@ -53,7 +53,7 @@ async fn a_client_that_takes_nothing_is_cut() {
 #[tokio::test]
 async fn connections_above_the_limit_wait_for_a_place() {
     let mut limits = HttpLimits::default();
-    limits.connections = 1;
+    limits.max_connections = 1;
     let server = LocalhostServer::builder()
         .limits(limits)
         .start()

@@ -117,7 +117,7 @@ async fn a_connection_serves_several_hooks_in_turn() {
     let server = start().await;
     let finish = server.attach(echo()).await.expect("it attaches");
     let cut = server
-        .attach_with(echo(), OnDetach::Cut)
+        .attach_with(echo(), OnDetach::Abort)
         .expect("it attaches");
     let mut stream = open(&cut, "GET", "1", "").await;
     read_until(&mut stream, "GET /1").await;
@@ -159,7 +159,7 @@ async fn a_detached_hook_lets_requests_finish() {
 async fn a_detached_hook_cuts_requests_if_asked() {
     let server = start().await;
     let hook = server
-        .attach_with(endless(), OnDetach::Cut)
+        .attach_with(endless(), OnDetach::Abort)
         .expect("it attaches");
     let mut running = open(&hook, "GET", "", "").await;
     let seen = read_until(&mut running, "first").await;
@@ -208,7 +208,7 @@ async fn a_handler_takes_over_an_upgraded_connection() {
 async fn a_cut_reaches_upgraded_connections() {
     let server = start().await;
     let hook = server
-        .attach_with(upgrading(), OnDetach::Cut)
+        .attach_with(upgrading(), OnDetach::Abort)
         .expect("it attaches");
     let mut stream = open(&hook, "GET", "", UPGRADE).await;
     read_until(&mut stream, "\r\n\r\n").await;
@@ -300,7 +300,7 @@ async fn a_taken_port_says_what_to_do() {
     assert!(matches!(error, BindError::PortTaken { .. }), "{error:?}");
     let message = error.to_string();
     assert!(
-        message.contains(&format!("127.0.0.1:{port}: the port is taken")),
+        message.contains(&format!("127.0.0.1:{port}: the port is in use")),
         "{message}"
     );
 }

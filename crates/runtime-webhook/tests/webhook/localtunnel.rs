@@ -32,7 +32,7 @@ async fn listen() -> (TcpListener, u16) {
 }
 
 fn builder(api: u16) -> LocaltunnelBuilder {
-    Localtunnel::builder(format!("http://127.0.0.1:{api}")).max_wait(Duration::from_millis(20))
+    Localtunnel::builder(format!("http://127.0.0.1:{api}")).max_reconnect_delay(Duration::from_millis(20))
 }
 
 /// Sends a request through a connection of the tunnel, as the server does.

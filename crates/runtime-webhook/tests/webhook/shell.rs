@@ -148,8 +148,8 @@ async fn all_output_comes_before_the_goodbye() {
 #[tokio::test]
 async fn what_is_no_message_ends_the_session() {
     for (message, reason) in [
-        (Message::Binary(Bytes::new()), "empty"),
-        (Message::Binary(Bytes::from_static(b"\x07x")), "kind 7"),
+        (Message::Binary(Bytes::new()), "empty message"),
+        (Message::Binary(Bytes::from_static(b"\x07x")), "type 7"),
         (Message::Binary(Bytes::from_static(b"\x02\0")), "4 bytes"),
         (Message::Text("ls".into()), "text"),
     ] {

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use runtime_webhook::wsmux::{Frame, FrameError, Kind};
+use runtime_webhook::wsmux::{Frame, FrameError, FrameKind};
 
-fn check(stream: u32, kind: Kind, bytes: &[u8]) {
+fn check(stream: u32, kind: FrameKind, bytes: &[u8]) {
     let frame = Frame { stream, kind };
     assert_eq!(frame.encode(), bytes, "{frame:?}");
     assert_eq!(Frame::decode(Bytes::copy_from_slice(bytes)), Ok(frame));
@@ -13,12 +13,12 @@ fn check(stream: u32, kind: Kind, bytes: &[u8]) {
 #[test]
 fn frames_are_those_of_the_real_server() {
     // Seen on the wire between the server and its own client.
-    check(0, Kind::Syn, b"\x01\0\0\0\0");
-    check(0, Kind::Ack(4_194_304), b"\x02\0\0\0\0\0\0\x40\0");
-    check(0, Kind::Fin, b"\x03\0\0\0\0");
+    check(0, FrameKind::Syn, b"\x01\0\0\0\0");
+    check(0, FrameKind::Ack(4_194_304), b"\x02\0\0\0\0\0\0\x40\0");
+    check(0, FrameKind::Fin, b"\x03\0\0\0\0");
     let head = Bytes::from_static(b"POST /hello HTTP/1.1\r\n");
-    check(0, Kind::Dat(head), b"\0\0\0\0\0POST /hello HTTP/1.1\r\n");
-    check(0x0102_0304, Kind::Syn, b"\x01\x04\x03\x02\x01");
+    check(0, FrameKind::Dat(head), b"\0\0\0\0\0POST /hello HTTP/1.1\r\n");
+    check(0x0102_0304, FrameKind::Syn, b"\x01\x04\x03\x02\x01");
 }
 
 #[test]
@@ -39,12 +39,12 @@ fn what_is_no_frame_says_why() {
     }
 }
 
-fn kinds() -> impl Strategy<Value = Kind> {
+fn kinds() -> impl Strategy<Value = FrameKind> {
     prop_oneof![
-        proptest::collection::vec(any::<u8>(), 0..100).prop_map(|bytes| Kind::Dat(bytes.into())),
-        Just(Kind::Syn),
-        any::<u32>().prop_map(Kind::Ack),
-        Just(Kind::Fin),
+        proptest::collection::vec(any::<u8>(), 0..100).prop_map(|bytes| FrameKind::Dat(bytes.into())),
+        Just(FrameKind::Syn),
+        any::<u32>().prop_map(FrameKind::Ack),
+        Just(FrameKind::Fin),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime_webhook::wsmux::{Frame, Kind, OpenStreamError, SessionConfig};
+use runtime_webhook::wsmux::{Frame, FrameKind, OpenStreamError, SessionConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
@@ -18,9 +18,9 @@ fn windows(receive: u32, assumed: u32) -> SessionConfig {
 #[tokio::test]
 async fn the_first_ack_announces_the_window() {
     let (client, _ended, mut peer) = raw(windows(77_777, 1024), 1024).await;
-    peer.send(0, Kind::Syn).await;
+    peer.send(0, FrameKind::Syn).await;
     let _stream = client.accept().await.expect("a stream");
-    peer.expect(0, Kind::Ack(77_777)).await;
+    peer.expect(0, FrameKind::Ack(77_777)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -32,12 +32,12 @@ async fn no_byte_is_sent_beyond_the_credit() {
     for (allowed, more) in [(10, 7), (17, 0), (17, 13), (30, 0)] {
         // Time stands still until nothing more can happen.
         while let Ok(frame) = timeout(Duration::from_secs(1), peer.frame()).await {
-            if let Kind::Dat(bytes) = frame.kind {
+            if let FrameKind::Dat(bytes) = frame.kind {
                 seen.extend_from_slice(&bytes);
             }
         }
         assert_eq!(seen.len(), allowed);
-        peer.send(0, Kind::Ack(more)).await;
+        peer.send(0, FrameKind::Ack(more)).await;
     }
     assert_eq!(seen, pattern(0, 30));
 }
@@ -50,7 +50,7 @@ async fn acks_come_for_halves_of_the_window() {
     stream.read_exact(&mut [0; 499]).await.expect("it came");
     peer.data(0, &[0; 501]).await;
     stream.read_exact(&mut [0; 501]).await.expect("it came");
-    peer.expect(0, Kind::Ack(1000)).await;
+    peer.expect(0, FrameKind::Ack(1000)).await;
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_message_may_fill_the_window() {
     let mut stream = peer.open(&client, 0).await;
     let sending = tokio::spawn(async move {
         peer.data(0, &pattern(5, 1 << 20)).await;
-        peer.send(0, Kind::Fin).await;
+        peer.send(0, FrameKind::Fin).await;
         peer
     });
     assert_eq!(read_all(&mut stream).await, pattern(5, 1 << 20));
@@ -72,7 +72,7 @@ async fn more_than_the_window_ends_that_stream_and_no_other() {
     let mut first = peer.open(&client, 0).await;
     let mut second = peer.open(&client, 2).await;
     peer.data(0, &[0; 101]).await;
-    peer.expect(0, Kind::Fin).await;
+    peer.expect(0, FrameKind::Fin).await;
     let error = first.read_u8().await.expect_err("it overflowed");
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
     peer.data(2, b"x").await;
@@ -113,7 +113,7 @@ async fn streams_take_turns() {
     for _ in 0..30 {
         if let Frame {
             stream,
-            kind: Kind::Dat(_),
+            kind: FrameKind::Dat(_),
         } = peer.frame().await
         {
             order.push(stream);
@@ -141,13 +141,13 @@ async fn what_comes_for_a_dropped_stream_is_thrown_away_and_acknowledged() {
     let mut sent = 70;
     while sent < 1000 {
         match peer.frame().await.kind {
-            Kind::Ack(bytes) => {
+            FrameKind::Ack(bytes) => {
                 acknowledged += bytes as usize;
                 let more = (100 + acknowledged - sent).min(100);
                 peer.data(0, &vec![0; more]).await;
                 sent += more;
             }
-            Kind::Fin => {
+            FrameKind::Fin => {
                 ended = true;
                 peer.data(0, &[0; 30]).await;
                 sent += 30;
@@ -161,20 +161,20 @@ async fn what_comes_for_a_dropped_stream_is_thrown_away_and_acknowledged() {
 #[tokio::test]
 async fn too_many_streams_are_refused() {
     let mut config = windows(100, 100);
-    config.streams = 2;
+    config.max_streams = 2;
     let (client, _ended, mut peer) = raw(config, 1 << 20).await;
     let _first = peer.open(&client, 0).await;
     let _second = peer.open(&client, 2).await;
-    peer.send(4, Kind::Syn).await;
-    peer.expect(4, Kind::Fin).await;
+    peer.send(4, FrameKind::Syn).await;
+    peer.expect(4, FrameKind::Fin).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_accepts_nothing_is_not_waited_for() {
     let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let reading = tokio::spawn(async move {
-        peer.expect(1, Kind::Syn).await;
-        peer.expect(1, Kind::Fin).await;
+        peer.expect(1, FrameKind::Syn).await;
+        peer.expect(1, FrameKind::Fin).await;
         // The pings are answered by reading.
         peer.try_message().await.is_ok()
     });
@@ -187,8 +187,8 @@ async fn a_peer_that_accepts_nothing_is_not_waited_for() {
 async fn a_refused_stream_is_told_at_once() {
     let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let open = tokio::spawn(async move { client.open().await.map(drop) });
-    peer.expect(1, Kind::Syn).await;
-    peer.send(1, Kind::Fin).await;
+    peer.expect(1, FrameKind::Syn).await;
+    peer.send(1, FrameKind::Fin).await;
     assert_eq!(
         open.await.expect("the client"),
         Err(OpenStreamError::Refused)
@@ -199,10 +199,10 @@ async fn a_refused_stream_is_told_at_once() {
 async fn a_stream_that_was_ended_before_it_was_accepted_is_not_ended_again() {
     let (client, _ended, mut peer) = raw(windows(100, 100), 1 << 20).await;
     let _held = peer.open(&client, 0).await;
-    peer.send(2, Kind::Syn).await;
+    peer.send(2, FrameKind::Syn).await;
     peer.data(2, b"too early").await;
-    peer.expect(2, Kind::Fin).await;
+    peer.expect(2, FrameKind::Fin).await;
     client.close();
-    peer.send(4, Kind::Syn).await;
-    peer.expect(4, Kind::Fin).await;
+    peer.send(4, FrameKind::Syn).await;
+    peer.expect(4, FrameKind::Fin).await;
 }

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use runtime_webhook::wsmux::{Kind, OpenStreamError, Role, Session, SessionConfig, SessionError};
+use runtime_webhook::wsmux::{FrameKind, OpenStreamError, Role, Session, SessionConfig, SessionError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -34,8 +34,8 @@ async fn what_was_written_is_sent_before_the_end() {
     let mut stream = peer.open(&client, 0).await;
     stream.write_all(b"last").await.expect("there is room");
     drop(stream);
-    peer.expect(0, Kind::Dat(b"last".as_slice().into())).await;
-    peer.expect(0, Kind::Fin).await;
+    peer.expect(0, FrameKind::Dat(b"last".as_slice().into())).await;
+    peer.expect(0, FrameKind::Fin).await;
 }
 
 #[tokio::test]
@@ -71,12 +71,12 @@ async fn closing_lets_streams_finish_and_says_goodbye() {
     let (client, ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let mut stream = peer.open(&client, 0).await;
     client.close();
-    peer.send(2, Kind::Syn).await;
-    peer.expect(2, Kind::Fin).await;
+    peer.send(2, FrameKind::Syn).await;
+    peer.expect(2, FrameKind::Fin).await;
     stream.write_all(b"rest").await.expect("it goes on");
     drop(stream);
-    peer.expect(0, Kind::Dat(b"rest".as_slice().into())).await;
-    peer.expect(0, Kind::Fin).await;
+    peer.expect(0, FrameKind::Dat(b"rest".as_slice().into())).await;
+    peer.expect(0, FrameKind::Fin).await;
     let Message::Close(Some(frame)) = peer.message().await else {
         panic!("a goodbye");
     };
@@ -92,7 +92,7 @@ async fn the_peer_ends_the_connection_after_a_goodbye() {
     client.close();
     // The peer has not read the goodbye yet, and is still sending.
     tokio::time::sleep(Duration::from_millis(400)).await;
-    peer.send(2, Kind::Syn).await;
+    peer.send(2, FrameKind::Syn).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert!(!ended.is_finished(), "it closed the connection first");
     drop(peer);
@@ -113,7 +113,7 @@ async fn what_came_before_the_end_can_be_read_after_a_flush() {
     let (client, ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let mut stream = peer.open(&client, 0).await;
     peer.data(0, b"answer").await;
-    peer.send(0, Kind::Fin).await;
+    peer.send(0, FrameKind::Fin).await;
     peer.send_message(Message::Close(None)).await;
     ended.await.expect("the driver").expect_err("the peer left");
     stream.flush().await.expect("there is nothing to send");
@@ -127,7 +127,7 @@ async fn a_peer_that_is_silent_is_given_up() {
     // It does not read, so it answers no ping.
     let error = ended.await.expect("the driver").expect_err("nothing came");
     assert!(
-        matches!(error, SessionError::Silent { seconds: 20 }),
+        matches!(error, SessionError::PingTimeout { seconds: 20 }),
         "{error:?}"
     );
     assert!(before.elapsed() <= Duration::from_secs(41));
@@ -147,12 +147,12 @@ async fn a_peer_that_answers_pings_is_kept() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_ends_a_stream_keeps_nothing_alive() {
     let mut config = SessionConfig::default();
-    config.streams = 1;
+    config.max_streams = 1;
     let (client, _ended, mut peer) = raw(config, 1 << 20).await;
     drop(peer.open(&client, 0).await);
-    peer.expect(0, Kind::Fin).await;
-    peer.send(2, Kind::Syn).await;
-    peer.expect(2, Kind::Fin).await;
+    peer.expect(0, FrameKind::Fin).await;
+    peer.send(2, FrameKind::Syn).await;
+    peer.expect(2, FrameKind::Fin).await;
     // Answers the pings meanwhile.
     let waited = tokio::time::timeout(Duration::from_secs(61), peer.try_message()).await;
     assert!(waited.is_err(), "{waited:?}");

@@ -1,6 +1,6 @@
 //! A peer that breaks the rules, or bends them as the real server does.
 
-use runtime_webhook::wsmux::{Kind, SessionConfig, SessionError};
+use runtime_webhook::wsmux::{FrameKind, SessionConfig, SessionError};
 use tokio::io::AsyncReadExt as _;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -37,10 +37,10 @@ async fn what_is_no_frame_ends_the_session_with_1008() {
 async fn frames_about_unknown_streams_are_ignored() {
     let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     peer.data(8, b"x").await;
-    peer.send(8, Kind::Ack(5)).await;
-    peer.send(8, Kind::Fin).await;
+    peer.send(8, FrameKind::Ack(5)).await;
+    peer.send(8, FrameKind::Fin).await;
     // An id that only the client may use.
-    peer.send(7, Kind::Syn).await;
+    peer.send(7, FrameKind::Syn).await;
     let _stream = peer.open(&client, 0).await;
 }
 
@@ -48,10 +48,10 @@ async fn frames_about_unknown_streams_are_ignored() {
 async fn a_second_syn_and_data_after_the_end_are_ignored() {
     let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let mut stream = peer.open(&client, 0).await;
-    peer.send(0, Kind::Syn).await;
+    peer.send(0, FrameKind::Syn).await;
     peer.data(0, b"").await;
     peer.data(0, b"all").await;
-    peer.send(0, Kind::Fin).await;
+    peer.send(0, FrameKind::Fin).await;
     peer.data(0, b"more").await;
     assert_eq!(read_all(&mut stream).await, b"all");
 }
@@ -60,8 +60,8 @@ async fn a_second_syn_and_data_after_the_end_are_ignored() {
 async fn credit_cannot_overflow() {
     let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let mut stream = peer.open(&client, 0).await;
-    peer.send(0, Kind::Ack(u32::MAX)).await;
-    peer.send(0, Kind::Ack(u32::MAX)).await;
+    peer.send(0, FrameKind::Ack(u32::MAX)).await;
+    peer.send(0, FrameKind::Ack(u32::MAX)).await;
     peer.data(0, b"x").await;
     assert_eq!(stream.read_u8().await.expect("it goes on"), b'x');
 }

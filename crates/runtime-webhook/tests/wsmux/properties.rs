@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use runtime_webhook::wsmux::{Frame, Kind, Session, SessionConfig};
+use runtime_webhook::wsmux::{Frame, FrameKind, Session, SessionConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Raw, pair, pattern, raw, read_all};
@@ -20,8 +20,8 @@ fn config(window: u32, message: usize, queued: usize) -> SessionConfig {
     let mut config = SessionConfig::default();
     config.receive_window = window;
     config.assumed_window = window;
-    config.message_bytes = message;
-    config.queued_bytes = queued;
+    config.max_message_bytes = message;
+    config.max_queued_bytes = queued;
     config
 }
 
@@ -67,7 +67,7 @@ async fn send_in_steps(peer: &mut Raw, mut left: Vec<Vec<u8>>, steps: Vec<Step>)
         peer.data(stream as u32 * 2, &piece).await;
     }
     for stream in 0..left.len() {
-        peer.send(stream as u32 * 2, Kind::Fin).await;
+        peer.send(stream as u32 * 2, FrameKind::Fin).await;
     }
 }
 
@@ -146,17 +146,17 @@ proptest! {
                 let Frame { stream, kind } = peer.frame().await;
                 let left = credit.entry(stream).or_insert(window as usize);
                 match kind {
-                    Kind::Dat(bytes) => {
+                    FrameKind::Dat(bytes) => {
                         assert!(!bytes.is_empty() && bytes.len() <= message.max(1));
                         *left = left.checked_sub(bytes.len()).expect("within the credit");
                         seen.entry(stream).or_default().extend_from_slice(&bytes);
                         if *left == 0 {
                             let more = *given.next().expect("it cycles");
                             *left += more as usize;
-                            peer.send(stream, Kind::Ack(more)).await;
+                            peer.send(stream, FrameKind::Ack(more)).await;
                         }
                     }
-                    Kind::Fin => {
+                    FrameKind::Fin => {
                         ended += 1;
                         let whole = pattern(stream, lens[stream as usize / 2]);
                         // Nothing may follow: a second FIN would be counted, bytes would not fit.

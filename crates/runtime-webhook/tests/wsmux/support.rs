@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use runtime_webhook::wsmux::{Frame, Kind, Role, Session, SessionConfig, SessionError, Stream};
+use runtime_webhook::wsmux::{Frame, FrameKind, Role, Session, SessionConfig, SessionError, Stream};
 use tokio::io::{AsyncReadExt as _, DuplexStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
@@ -41,7 +41,7 @@ pub(crate) async fn raw(config: SessionConfig, pipe: usize) -> (Session, Ended, 
 }
 
 impl Raw {
-    pub(crate) async fn send(&mut self, stream: u32, kind: Kind) {
+    pub(crate) async fn send(&mut self, stream: u32, kind: FrameKind) {
         let message = Message::Binary(Frame { stream, kind }.encode());
         self.websocket
             .send(message)
@@ -57,7 +57,7 @@ impl Raw {
     }
 
     pub(crate) async fn data(&mut self, stream: u32, bytes: &[u8]) {
-        self.send(stream, Kind::Dat(Bytes::copy_from_slice(bytes)))
+        self.send(stream, FrameKind::Dat(Bytes::copy_from_slice(bytes)))
             .await;
     }
 
@@ -84,19 +84,19 @@ impl Raw {
         }
     }
 
-    pub(crate) async fn expect(&mut self, stream: u32, kind: Kind) {
+    pub(crate) async fn expect(&mut self, stream: u32, kind: FrameKind) {
         assert_eq!(self.frame().await, Frame { stream, kind });
     }
 
     /// Opens a stream that the client accepts.
     pub(crate) async fn open(&mut self, client: &Session, id: u32) -> Stream {
-        self.send(id, Kind::Syn).await;
+        self.send(id, FrameKind::Syn).await;
         let stream = client.accept().await.expect("the session goes on");
         assert_eq!(stream.id(), id);
         assert!(matches!(
             self.frame().await,
             Frame {
-                kind: Kind::Ack(_),
+                kind: FrameKind::Ack(_),
                 ..
             }
         ));

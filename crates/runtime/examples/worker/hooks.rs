@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use runtime::Monitor;
 use runtime::client::Client;
 use runtime::webhook::{
-    ConfiguredServer, ServerDependencies, Tokens, TunnelToken, WebHookConfig, token_fn,
+    ConfiguredServer, ServerDependencies, TokenSourceFactory, TunnelToken, WebHookConfig, token_fn,
 };
 
 /// Starts the server that is configured.
@@ -28,9 +28,9 @@ pub(crate) async fn start(
 }
 
 /// Tokens for a tunnel come from the deployment, with the worker's own credentials.
-fn tokens(client: Client) -> Tokens {
+fn tokens(client: Client) -> TokenSourceFactory {
     let client = Arc::new(client);
-    Tokens::new(move |audience, id| {
+    TokenSourceFactory::new(move |audience, id| {
         let (client, audience, id) = (Arc::clone(&client), audience.to_owned(), id.to_owned());
         token_fn(move || {
             let (client, audience, id) = (Arc::clone(&client), audience.clone(), id.clone());

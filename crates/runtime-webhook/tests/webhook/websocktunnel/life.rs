@@ -20,7 +20,7 @@ use super::{ID, builder, echo, hook, lasting, server};
 async fn a_server_that_comes_back_finds_every_hook_again() {
     let mut server = server().await;
     let port = server.port();
-    let tunnel = builder(&server).max_wait(Duration::from_millis(50));
+    let tunnel = builder(&server).max_reconnect_delay(Duration::from_millis(50));
     let tunnel = tunnel.start().expect("it is set up");
     let hooks = [hook(&tunnel).await, hook(&tunnel).await];
     for _ in 0..20 {

@@ -137,7 +137,7 @@ async fn a_hook_that_is_cut_ends_its_requests() {
         Response::new(Body::new(http_body_util::StreamBody::new(body)))
     });
     let hook = tunnel
-        .attach_with(endless, OnDetach::Cut)
+        .attach_with(endless, OnDetach::Abort)
         .await
         .expect("it attaches");
     let mut stream = open(&hook, "GET", "", "").await;

@@ -24,13 +24,13 @@ async fn two_clients_with_one_id_slow_down_and_say_so() {
     let server = server().await;
     let (monitor, seen) = MockMonitor::new();
     let first = builder(&server).monitor(monitor);
-    let first = first.max_wait(Duration::from_millis(10));
+    let first = first.max_reconnect_delay(Duration::from_millis(10));
     let first = first.start().expect("it is set up");
     let hook_of_first = hook(&first).await;
-    let second = builder(&server).max_wait(Duration::from_millis(10));
+    let second = builder(&server).max_reconnect_delay(Duration::from_millis(10));
     let second = second.start().expect("it is set up");
     let hook_of_second = hook(&second).await;
-    while !seen.has_line(&format!("does another client use the id `{ID}`?")) {
+    while !seen.has_line(&format!("check whether another client uses the id `{ID}`")) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // Once the other is gone, everything is as before.
@@ -94,7 +94,7 @@ async fn a_half_open_tunnel_is_opened_anew() {
     let hook = hook(&tunnel).await;
     frozen.store(true, Ordering::SeqCst);
     tunnel.wait_connected(false).await;
-    assert!(seen.has_line("nothing was heard from the peer"));
+    assert!(seen.has_line("no data received from the peer"));
     tunnel.wait_connected(true).await;
     assert_eq!(status(&get(&hook.url(), "").await), 200);
 }
@@ -105,7 +105,7 @@ fn client(port: u16, token: SecretString) -> WebsocktunnelBuilder {
         async move { Ok(lasting(token)) }
     });
     Websocktunnel::builder(format!("http://127.0.0.1:{port}"), ID, tokens)
-        .max_wait(Duration::from_millis(10))
+        .max_reconnect_delay(Duration::from_millis(10))
 }
 
 /// Accepts a client, as a server does.
@@ -151,7 +151,7 @@ async fn a_server_that_sends_nonsense_is_told_and_connected_to_again() {
         server = accept(&listener).await;
     }
     assert!(hook.url().starts_with("http://tunnel.example.com/id/"));
-    assert!(seen.has_line("the tunnel ended: the peer sent"));
+    assert!(seen.has_line("tunnel closed: the peer sent"));
 }
 
 #[tokio::test]
@@ -164,11 +164,11 @@ async fn what_is_no_tunnel_server_is_named() {
         ),
         (
             "SSH-2.0-OpenSSH_9.2\r\n",
-            "does not seem to be a websocktunnel server",
+            "invalid response from the tunnel server",
         ),
         (
             "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
-            "it does not speak WebSocket",
+            "invalid WebSocket handshake",
         ),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

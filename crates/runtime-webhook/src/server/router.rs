@@ -1,0 +1,128 @@
+//! Routes requests to hooks by the id in the path.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use http::uri::{PathAndQuery, Uri};
+use http::{StatusCode, header};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use runtime_core::webhook::{Body, Request, Response};
+
+use super::hook_server::HookServer;
+use super::request_body::RequestBody;
+use crate::connection::ConnectionHandle;
+use crate::registry::Hook;
+use crate::response::{empty, plain};
+
+/// Responds to a request to any hook of a server.
+pub(super) async fn route(
+    server: &HookServer,
+    connection: &Arc<ConnectionHandle>,
+    request: http::Request<Incoming>,
+) -> Response {
+    let has_body = !request.body().is_end_stream();
+    connection.set_unread_body(has_body);
+    let mut request = request.map(|body| {
+        if has_body {
+            let timeout = server.limits.body_timeout;
+            Body::new(RequestBody::new(body, timeout, connection))
+        } else {
+            Body::empty()
+        }
+    });
+    let Some((id, uri)) = split(request.uri()) else {
+        return not_found(server);
+    };
+    let Some(hook) = server.registry.find(id) else {
+        return not_found(server);
+    };
+    let Some(uri) = uri else {
+        return redirect(&hook, request.uri().query());
+    };
+    if !hook.admit(connection) {
+        return not_found(server);
+    }
+    *request.uri_mut() = uri;
+    server.monitor.count("requests", 1);
+    call(server, &hook, request).await
+}
+
+/// Splits `/id/path?query` into the id and the URI for the handler, `/path?query`, byte for byte as sent.
+///
+/// There is no URI if the slash after the id is missing.
+fn split(uri: &Uri) -> Option<(&str, Option<Uri>)> {
+    let path_and_query = uri.path_and_query()?.as_str();
+    let path = uri.path().strip_prefix('/')?;
+    let Some(end) = path.find('/') else {
+        return Some((path, None));
+    };
+    let rest = PathAndQuery::try_from(&path_and_query[1 + end..]).ok()?;
+    Some((&path[..end], Some(Uri::from(rest))))
+}
+
+/// Redirects to the URL with a trailing slash, which relative links in a response need.
+fn redirect(hook: &Hook, query: Option<&str>) -> Response {
+    let mut location = format!("{}/", hook.id());
+    if let Some(query) = query {
+        location.push('?');
+        location.push_str(query);
+    }
+    let mut response = empty(StatusCode::PERMANENT_REDIRECT);
+    if let Ok(location) = location.try_into() {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// Calls the handler. A panic affects only this request.
+async fn call(server: &HookServer, hook: &Hook, request: Request) -> Response {
+    let response = AssertUnwindSafe(hook.handler().handle(request)).catch_unwind();
+    response.await.unwrap_or_else(|_| {
+        server.monitor.count("panics", 1);
+        server
+            .monitor
+            .error("hook handler panicked, responded with status 500");
+        plain(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
+    })
+}
+
+fn not_found(server: &HookServer) -> Response {
+    server.monitor.count("unknown-hooks", 1);
+    plain(StatusCode::NOT_FOUND, "unknown hook\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(uri: &str, id: &str, rest: Option<&str>) {
+        let uri: Uri = uri.parse().expect("a URI");
+        let (found, found_rest) = split(&uri).expect("an id");
+        assert_eq!(found, id, "{uri}");
+        let found_rest = found_rest.map(|rest| rest.to_string());
+        assert_eq!(found_rest.as_deref(), rest, "{uri}");
+    }
+
+    #[test]
+    fn path_and_query_are_passed_unchanged() {
+        check("/id/", "id", Some("/"));
+        check("/id/a%2Fb//c/?q=%20/x", "id", Some("/a%2Fb//c/?q=%20/x"));
+        check("/id/?q", "id", Some("/?q"));
+        check("http://host/id/a?b", "id", Some("/a?b"));
+    }
+
+    #[test]
+    fn id_without_slash_has_no_path() {
+        check("/id", "id", None);
+        check("/id?a/b", "id", None);
+        check("/", "", None);
+    }
+
+    #[test]
+    fn uri_without_path_has_no_id() {
+        assert!(split(&"host:80".parse().expect("an authority")).is_none());
+        assert!(split(&"*".parse().expect("an asterisk")).is_none());
+    }
+}
