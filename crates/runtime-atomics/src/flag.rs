@@ -1,14 +1,14 @@
-//! A boolean that can be waited for.
+//! An awaitable boolean.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::sys::{AtomicBool, Notify, Ordering};
 
-/// A boolean that many share, set and wait for. Clones are the same flag.
+/// A shared boolean that can be awaited. Clones share the value.
 ///
-/// Where the value only ever goes from `false` to `true`, and work belongs to the change, a
-/// [`Once`](crate::Once) says so better.
+/// If the value only ever changes from `false` to `true` and the change runs code, use
+/// [`Once`](crate::Once).
 ///
 /// # Example
 ///
@@ -36,7 +36,7 @@ struct Inner {
 }
 
 impl Flag {
-    /// Makes a flag with a first value.
+    /// Creates a flag.
     #[must_use]
     pub fn new(value: bool) -> Self {
         let inner = Inner {
@@ -48,19 +48,19 @@ impl Flag {
         }
     }
 
-    /// The value now. What the setter did before it set the flag is visible to who sees the value.
+    /// Returns the value. Writes before the flag was set are visible to a reader that sees the new value.
     #[must_use]
     pub fn get(&self) -> bool {
         self.inner.value.load(Ordering::Acquire)
     }
 
-    /// Sets the value, and wakes who waits for it.
+    /// Sets the value and wakes its waiters.
     pub fn set(&self, value: bool) {
         self.swap(value);
     }
 
-    /// Sets the value, wakes who waits for it, and gives the value before. Of many that swap in the
-    /// same value at once exactly one is told that it made the change.
+    /// Sets the value, wakes its waiters, and returns the previous value. Of concurrent swaps to the same
+    /// value, exactly one returns the opposite value.
     pub fn swap(&self, value: bool) -> bool {
         let before = self.inner.value.swap(value, Ordering::AcqRel);
         if before != value {
@@ -69,17 +69,17 @@ impl Flag {
         before
     }
 
-    /// Waits until the flag has the value; returns at once if it has.
+    /// Waits until the flag has `value`; returns at once if it does.
     ///
-    /// A value that is gone before the waiter ran may be missed: this tells that the flag had the
-    /// value during the call, not that it still has it, and not how often it changed.
+    /// A value that is replaced before the waiter runs may be missed: returning means that the flag had the
+    /// value during the call, not that it still has it.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost: dropping the future only stops waiting.
+    /// Safe: dropping the future only stops waiting.
     pub async fn wait_for(&self, value: bool) {
         loop {
-            // A future that exists before the value is read hears of every change after.
+            // Created before the read: a `Notified` is woken by every `notify_waiters` after its creation.
             let changed = Arc::clone(&self.inner.changed).notified_owned();
             if self.get() == value {
                 return;
@@ -90,7 +90,7 @@ impl Flag {
 }
 
 impl Default for Flag {
-    /// A flag that is `false`.
+    /// Returns a flag that is `false`.
     fn default() -> Self {
         Self::new(false)
     }

@@ -1,23 +1,22 @@
-//! Synchronization primitives for the life cycles of workers.
+//! Lifecycle primitives: an awaitable flag, a one-time action, and a wait group.
 //!
-//! | you have | you want | use |
+//! | use case | operations | type |
 //! | --- | --- | --- |
-//! | a fact that comes and goes ("paused") | to read it, to wait until it holds | [`Flag`] |
-//! | something to do at most once ("stop") | to know who did it, to wait until it is done | [`Once`] |
-//! | work in flight, and an end to accepting more | to count it, to wait until little or none is left, to refuse more | [`WaitGroup`] |
-//! | a request to stop, for a tree of tasks | to pass it down, not to run anything | `tokio_util::sync::CancellationToken` |
-//! | spawned tasks | to wait until all have ended, not to refuse more | `tokio_util::task::TaskTracker` |
-//! | a value that is made once and then read | the value | [`tokio::sync::OnceCell`] or [`std::sync::OnceLock`] |
-//! | a value that changes | each new value | [`tokio::sync::watch`] |
-//! | at most *n* things at a time | to wait for a place | [`tokio::sync::Semaphore`] |
+//! | a state that can change back ("paused") | read, await | [`Flag`] |
+//! | an action that runs at most once ("stop") | learn who ran it, await its end | [`Once`] |
+//! | running work, with an end to new work | count, await few or none, refuse more | [`WaitGroup`] |
+//! | cancellation of a tree of tasks | propagate | `tokio_util::sync::CancellationToken` |
+//! | spawned tasks | await their end, but not refuse more | `tokio_util::task::TaskTracker` |
+//! | a value created once | read | [`tokio::sync::OnceCell`] or [`std::sync::OnceLock`] |
+//! | a changing value | read each new value | [`tokio::sync::watch`] |
+//! | at most *n* at a time | await a permit | [`tokio::sync::Semaphore`] |
 //!
-//! A `TaskTracker` that is closed still takes new tasks: "closed" only lets its `wait` end. A
-//! [`WaitGroup`] that drains refuses, which is what a part that is being stopped needs.
+//! A closed `TaskTracker` still accepts new tasks: closing it only lets `wait` return. A draining
+//! [`WaitGroup`] refuses them, as a component that shuts down must.
 //!
-//! All three are cheap to clone, and every clone is the same primitive. What changes them
-//! ([`Flag::set`], [`Once::call`], [`WaitGroup::add`], dropping a [`Guard`]) never waits, so it can be
-//! called from synchronous code and from a destructor. What waits is a future that any executor can
-//! drive; none needs a tokio runtime.
+//! All three types are cheap to clone, and clones share their state. Changes
+//! ([`Flag::set`], [`Once::call`], [`WaitGroup::add`], dropping a [`Guard`]) never block, so they are
+//! allowed in synchronous code and destructors. The futures work on any executor, not only tokio's.
 //!
 //! # Example
 //!
@@ -34,7 +33,7 @@
 //!     let stop = stop.clone();
 //!     async move {
 //!         stop.wait().await;
-//!         drop(task); // Tells the group that the task is done, also if this future is dropped.
+//!         drop(task); // Decrements the count, even if this future is dropped.
 //!     }
 //! });
 //!

@@ -1,4 +1,4 @@
-//! Something that is done at most once, and whose end can be waited for.
+//! An action that runs at most once and whose end can be awaited.
 
 use std::fmt;
 use std::pin::Pin;
@@ -7,11 +7,11 @@ use std::task::{Context, Poll, ready};
 
 use crate::sys::{AtomicBool, Notify, Ordering, OwnedNotified};
 
-/// Runs the first of many calls, and tells everyone when it has ended. Clones are the same `Once`.
+/// Runs the first of several calls, and lets others await its end. Clones share the state.
 ///
-/// This differs from [`std::sync::Once`] in that a call that came too late does not block until the
-/// first has ended: it returns `false` at once, so that it may come from async code, a signal handler's
-/// task or a destructor. Who has to know that the work is done, [waits](Self::wait).
+/// Unlike [`std::sync::Once`], a later call does not block until the first has ended: it returns `false`
+/// at once, so it is allowed in async code, signal handler tasks and destructors. To await the end of the
+/// first call, use [`wait`](Self::wait).
 ///
 /// # Example
 ///
@@ -22,7 +22,7 @@ use crate::sys::{AtomicBool, Notify, Ordering, OwnedNotified};
 /// let mut stopped = stop.done();
 ///
 /// tokio::select! {
-///     () = &mut stopped => unreachable!("nobody asked to stop"),
+///     () = &mut stopped => unreachable!("not stopped yet"),
 ///     () = tokio::task::yield_now() => {}
 /// }
 ///
@@ -42,7 +42,7 @@ struct Inner {
 }
 
 impl Once {
-    /// Makes a `Once` that has not run.
+    /// Creates a `Once` that has not run.
     #[must_use]
     pub fn new() -> Self {
         let inner = Inner {
@@ -55,15 +55,15 @@ impl Once {
         }
     }
 
-    /// Runs `f` if this is the first call, and tells whether it was.
+    /// Runs `f` if this is the first call, and returns whether it was.
     ///
-    /// Of calls that race exactly one gives `true`. The others give `false` without waiting for `f`,
-    /// and so does a call from inside `f`.
+    /// Exactly one of several concurrent calls returns `true`. The others return `false` without waiting for
+    /// `f`, and so does a call from within `f`.
     ///
     /// # Panics
     ///
-    /// Passes on a panic of `f`. The call counts as done all the same: waiters wake up, and no later
-    /// call runs.
+    /// Propagates a panic of `f`. The call still counts as done: waiters are woken, and no later call
+    /// runs.
     pub fn call(&self, f: impl FnOnce()) -> bool {
         if self.inner.claimed.swap(true, Ordering::AcqRel) {
             return false;
@@ -73,7 +73,7 @@ impl Once {
         true
     }
 
-    /// Whether the first call has ended. What it did is visible to who sees `true`.
+    /// Returns whether the first call has ended. Its writes are visible to a caller that sees `true`.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.inner.done.load(Ordering::Acquire)
@@ -83,13 +83,13 @@ impl Once {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost: dropping the future only stops waiting.
+    /// Safe: dropping the future only stops waiting.
     pub async fn wait(&self) {
         self.done().await;
     }
 
-    /// A future for the end of the first call that borrows nothing: to keep in a struct, to select on by
-    /// `&mut`, to move into a task.
+    /// Returns an owned future for the end of the first call: to store in a struct, to poll by `&mut` in a
+    /// `select!`, or to move into a task.
     #[must_use = "futures do nothing unless polled"]
     pub fn done(&self) -> Done {
         Done {
@@ -113,7 +113,7 @@ impl fmt::Debug for Once {
     }
 }
 
-/// Marks the call as done when it goes, also by a panic.
+/// Marks the call as done on drop, and so even after a panic.
 struct Ending<'a>(&'a Inner);
 
 impl Drop for Ending<'_> {
@@ -123,11 +123,11 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// The future that [`Once::done`] gives: ready when the first call has ended, and from then on always.
+/// The future returned by [`Once::done`]; stays ready once the first call has ended.
 ///
 /// # Cancel safety
 ///
-/// Nothing is lost: dropping the future only stops waiting.
+/// Safe: dropping the future only stops waiting.
 #[must_use = "futures do nothing unless polled"]
 pub struct Done {
     inner: Arc<Inner>,
@@ -143,7 +143,7 @@ impl Future for Done {
             if inner.done.load(Ordering::Acquire) {
                 return Poll::Ready(());
             }
-            // Made before the second look, so that it hears of an end that comes after that look.
+            // Created before the second read of `done`, so that it is woken by an end after that read.
             let Some(notified) = ended else {
                 *ended = Some(Box::pin(Arc::clone(&inner.ended).notified_owned()));
                 continue;

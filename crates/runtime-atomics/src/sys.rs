@@ -1,6 +1,6 @@
-//! The only place that names where atomics and wake-ups come from.
+//! The source of atomics and notifications: std and tokio, or loom in models.
 //!
-//! Models swap them for loom's, so that every order of every access is tried.
+//! Everything else in the crate imports them from here, so that loom explores every interleaving.
 
 #[cfg(not(all(test, runtime_loom)))]
 pub(crate) use {

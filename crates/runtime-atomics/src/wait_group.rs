@@ -1,4 +1,4 @@
-//! Counts work in flight, and refuses more once it drains.
+//! Counts running work, and refuses more once it drains.
 
 use std::error::Error;
 use std::fmt;
@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::sys::{AtomicUsize, Notify, Ordering};
 
-/// The lowest bit says that the group drains, the others count.
+// One word holds both, so that `add` can check the bit and count in a single atomic update.
+/// The lowest bit marks a draining group, the other bits count.
 const DRAINING: usize = 1;
 const ONE: usize = 2;
 
-/// Counts work in flight, and refuses more once it drains. Clones are the same group.
+/// Counts running work, and refuses more once it drains. Clones share the count.
 ///
 /// # Example
 ///
@@ -40,31 +41,31 @@ pub struct WaitGroup {
 
 struct Inner {
     state: AtomicUsize,
-    fewer: Arc<Notify>,
+    decremented: Arc<Notify>,
 }
 
 impl WaitGroup {
-    /// Makes a group that counts nothing and accepts all.
+    /// Creates a group with a count of zero.
     #[must_use]
     pub fn new() -> Self {
         let inner = Inner {
             state: AtomicUsize::new(0),
-            fewer: Arc::default(),
+            decremented: Arc::default(),
         };
         Self {
             inner: Arc::new(inner),
         }
     }
 
-    /// Counts `n` more, until the guard is dropped.
+    /// Adds `n` to the count until the guard is dropped.
     ///
     /// # Errors
     ///
-    /// [`Draining`] if the group drains; nothing is counted then. Once one call failed, all later ones do.
+    /// [`Draining`] if the group drains; the count is unchanged. All later calls fail too.
     ///
     /// # Panics
     ///
-    /// If the count would not fit in half a `usize`.
+    /// If the count exceeds half of `usize::MAX`.
     pub fn add(&self, n: usize) -> Result<Guard, Draining> {
         let added = |state: usize| match state & DRAINING {
             0 => Some(
@@ -83,60 +84,60 @@ impl WaitGroup {
         }
     }
 
-    /// How many are counted now.
+    /// Returns the count.
     #[must_use]
     pub fn count(&self) -> usize {
         count_of(self.inner.state.load(Ordering::Acquire))
     }
 
-    /// Whether [`add`](Self::add) fails from now on.
+    /// Returns whether [`add`](Self::add) fails.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.inner.state.load(Ordering::Acquire) & DRAINING != 0
     }
 
-    /// Refuses everything from now on. What is counted stays counted until its guards are dropped.
+    /// Refuses all further `add` calls. The count remains until its guards are dropped.
     pub fn drain(&self) {
         self.inner.state.fetch_or(DRAINING, Ordering::AcqRel);
     }
 
-    /// Waits until nothing is counted; returns at once if nothing is.
+    /// Waits until the count is zero; returns at once if it is.
     ///
-    /// Unless the group drains, more may be added by the time the caller goes on.
+    /// Unless the group drains, more may be added before the caller continues.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost: dropping the future only stops waiting.
+    /// Safe: dropping the future only stops waiting.
     pub async fn wait(&self) {
         self.wait_for_less_than(1).await;
     }
 
-    /// Waits until fewer than `n` are counted; returns at once if that holds.
+    /// Waits until the count is below `n`; returns at once if it is.
     ///
-    /// It reserves nothing: of two that wait for the same place, both wake up. Where that matters, use a
+    /// It reserves nothing: two waiters for the last place both wake up. For reservations, use a
     /// [`tokio::sync::Semaphore`].
     ///
     /// # Panics
     ///
-    /// If `n` is 0, since a count is never less.
+    /// If `n` is 0.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost: dropping the future only stops waiting.
+    /// Safe: dropping the future only stops waiting.
     pub async fn wait_for_less_than(&self, n: usize) {
         assert!(n > 0, "no count is less than 0");
         self.inner.wait_until(|| self.count() < n).await;
     }
 
-    /// Waits until nothing is counted, and refuses everything from that moment on: nothing can be added
-    /// between the last guard's end and the refusal.
+    /// Waits until the count is zero and drains the group in the same atomic step: nothing can be added
+    /// in between.
     ///
-    /// Until then the group accepts more, so this may wait for ever; call [`drain`](Self::drain) first to
-    /// refuse at once. If somebody else drains meanwhile, this still waits until nothing is counted.
+    /// The group accepts work while this waits, so it may wait forever; call [`drain`](Self::drain) first to
+    /// refuse at once. If another caller drains meanwhile, this still waits for a count of zero.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future has either drained the group, if the count had come to 0, or done nothing.
+    /// A dropped future has either drained the group, if the count reached zero, or done nothing.
     pub async fn wait_and_drain(&self) {
         let drained = |state| (count_of(state) == 0).then_some(state | DRAINING);
         self.inner
@@ -146,7 +147,7 @@ impl WaitGroup {
 }
 
 impl Inner {
-    /// Changes the state in one step unless `f` gives `None`, and gives the state before.
+    /// Updates the state atomically unless `f` returns `None`; returns the previous state.
     fn update(&self, f: impl FnMut(usize) -> Option<usize>) -> Result<usize, usize> {
         self.state
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, f)
@@ -154,17 +155,17 @@ impl Inner {
 
     fn done(&self, n: usize) {
         self.state.fetch_sub(shifted(n), Ordering::AcqRel);
-        self.fewer.notify_waiters();
+        self.decremented.notify_waiters();
     }
 
     async fn wait_until(&self, reached: impl Fn() -> bool) {
         loop {
-            // A future that exists before the look at the count hears of every end after it.
-            let fewer = Arc::clone(&self.fewer).notified_owned();
+            // Created before the read: a `Notified` is woken by every `notify_waiters` after its creation.
+            let decremented = Arc::clone(&self.decremented).notified_owned();
             if reached() {
                 return;
             }
-            fewer.await;
+            decremented.await;
         }
     }
 }
@@ -205,29 +206,29 @@ impl fmt::Debug for WaitGroup {
     }
 }
 
-/// Keeps what [`WaitGroup::add`] counted in the count until it is dropped.
+/// Holds a part of a [`WaitGroup`]'s count until it is dropped.
 #[derive(Debug)]
-#[must_use = "dropping the guard ends at once what was just added"]
+#[must_use = "dropping the guard decrements the count at once"]
 pub struct Guard {
     group: WaitGroup,
     n: usize,
 }
 
 impl Guard {
-    /// Ends what the guard counts; the same as dropping it, with a name that says so.
+    /// Decrements the count, like dropping the guard.
     pub fn done(self) {}
 
-    /// Moves `n` of what this guard counts to a guard of their own. The group's count stays as it is, so
-    /// this works while it drains.
+    /// Moves `n` of this guard's count to a new guard. The group's count is unchanged, so this is allowed
+    /// while it drains.
     ///
     /// # Panics
     ///
-    /// If the guard counts less than `n`.
+    /// If the guard's count is below `n`.
     pub fn split(&mut self, n: usize) -> Self {
         self.n = self
             .n
             .checked_sub(n)
-            .expect("a guard can be split into no more than it counts");
+            .expect("cannot split more than a guard counts");
         Self {
             group: self.group.clone(),
             n,
@@ -241,13 +242,13 @@ impl Drop for Guard {
     }
 }
 
-/// Says that a [`WaitGroup`] accepts no more, because it drains.
+/// The error of adding to a draining [`WaitGroup`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Draining;
 
 impl fmt::Display for Draining {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nothing more is accepted, because what runs is being drained")
+        f.write_str("no new work is accepted while the group drains")
     }
 }
 

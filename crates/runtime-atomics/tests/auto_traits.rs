@@ -1,4 +1,4 @@
-//! Every public handle and future can be sent, shared and, where it says so, moved once polled.
+//! Auto traits of the public handles and futures.
 
 use runtime_atomics::{Done, Draining, Flag, Guard, Once, WaitGroup};
 
@@ -6,7 +6,7 @@ fn all_three<T: Send + Sync + Unpin + 'static>() {}
 fn future<T: Future + Send + Sync>(_: T) {}
 
 #[test]
-fn handles_and_named_futures_are_send_sync_and_unpin() {
+fn handles_and_futures_are_send_sync_unpin() {
     all_three::<Flag>();
     all_three::<Once>();
     all_three::<Done>();
@@ -16,7 +16,7 @@ fn handles_and_named_futures_are_send_sync_and_unpin() {
 }
 
 #[test]
-fn futures_of_async_functions_are_send_and_sync() {
+fn async_futures_are_send_and_sync() {
     future(Flag::default().wait_for(true));
     future(Once::new().wait());
     let group = WaitGroup::new();

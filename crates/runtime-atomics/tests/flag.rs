@@ -1,9 +1,9 @@
-//! What a flag promises.
+//! Behaviour of `Flag`.
 
 use runtime_atomics::Flag;
 
 #[test]
-fn swap_gives_the_value_before() {
+fn swap_returns_the_previous_value() {
     let flag = Flag::default();
     assert!(!flag.swap(true));
     assert!(flag.swap(true));
@@ -11,14 +11,14 @@ fn swap_gives_the_value_before() {
 }
 
 #[test]
-fn clones_are_the_same_flag() {
+fn clones_share_the_value() {
     let flag = Flag::new(false);
     flag.clone().set(true);
     assert!(flag.get());
 }
 
 #[tokio::test]
-async fn wait_for_a_value_that_holds_returns_at_once() {
+async fn wait_for_current_value_returns_at_once() {
     Flag::new(true).wait_for(true).await;
     Flag::new(false).wait_for(false).await;
 }

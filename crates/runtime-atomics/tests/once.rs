@@ -1,4 +1,4 @@
-//! What a `Once` promises.
+//! Behaviour of `Once`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -14,20 +14,20 @@ fn only_the_first_call_runs() {
 }
 
 #[test]
-fn call_is_done_when_it_has_ended_and_not_before() {
+fn is_done_after_the_call_ended() {
     let once = Once::new();
     once.call(|| assert!(!once.is_done()));
     assert!(once.is_done());
 }
 
 #[test]
-fn call_from_inside_the_call_is_refused() {
+fn nested_call_is_refused() {
     let once = Once::new();
     once.call(|| assert!(!once.call(|| unreachable!())));
 }
 
 #[tokio::test]
-async fn panic_passes_on_and_counts_as_done() {
+async fn panic_propagates_and_counts_as_done() {
     let once = Once::new();
     let call = || once.call(|| panic!("on purpose"));
     assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
@@ -36,7 +36,7 @@ async fn panic_passes_on_and_counts_as_done() {
 }
 
 #[tokio::test]
-async fn done_can_be_made_polled_and_kept_before_the_call() {
+async fn done_can_be_created_before_the_call() {
     let once = Once::new();
     let mut done = once.done();
     tokio::select! {
@@ -50,7 +50,7 @@ async fn done_can_be_made_polled_and_kept_before_the_call() {
 }
 
 #[tokio::test]
-async fn done_is_ready_again_and_again() {
+async fn done_stays_ready() {
     let once = Once::new();
     once.call(|| ());
     let mut done = once.done();

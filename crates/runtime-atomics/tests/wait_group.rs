@@ -1,4 +1,4 @@
-//! What a wait group promises.
+//! Behaviour of `WaitGroup`.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use tokio::time::timeout;
 const LONG: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
-async fn wait_on_an_empty_group_returns_at_once() {
+async fn wait_on_empty_group_returns_at_once() {
     WaitGroup::new().wait().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn wait_lasts_until_the_last_guard_is_gone() {
+async fn wait_ends_with_the_last_guard() {
     let group = WaitGroup::new();
     let (first, second) = (group.add(1).unwrap(), group.add(2).unwrap());
     let mut wait = Box::pin(group.wait());
@@ -24,7 +24,7 @@ async fn wait_lasts_until_the_last_guard_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wait_for_less_than_lasts_until_there_is_a_place() {
+async fn wait_for_less_than_ends_below_the_limit() {
     let group = WaitGroup::new();
     let (first, _second) = (group.add(1).unwrap(), group.add(1).unwrap());
     group.wait_for_less_than(3).await;
@@ -34,7 +34,7 @@ async fn wait_for_less_than_lasts_until_there_is_a_place() {
 }
 
 #[test]
-fn drain_refuses_more_and_keeps_what_is_counted() {
+fn drain_refuses_more_and_keeps_the_count() {
     let group = WaitGroup::new();
     let _guard = group.add(2).unwrap();
     group.drain();
@@ -43,7 +43,7 @@ fn drain_refuses_more_and_keeps_what_is_counted() {
 }
 
 #[tokio::test]
-async fn wait_and_drain_accepts_until_nothing_is_left() {
+async fn wait_and_drain_accepts_until_zero() {
     let group = WaitGroup::new();
     let first = group.add(1).unwrap();
     let drained = tokio::spawn({
@@ -61,7 +61,7 @@ async fn wait_and_drain_accepts_until_nothing_is_left() {
 }
 
 #[test]
-fn dropped_wait_and_drain_does_nothing() {
+fn dropped_wait_and_drain_has_no_effect() {
     let group = WaitGroup::new();
     let _guard = group.add(1).unwrap();
     drop(group.wait_and_drain());
@@ -69,7 +69,7 @@ fn dropped_wait_and_drain_does_nothing() {
 }
 
 #[test]
-fn split_guard_leaves_the_count_as_it_is() {
+fn split_keeps_the_count() {
     let group = WaitGroup::new();
     let mut guard = group.add(3).unwrap();
     group.drain();
@@ -80,7 +80,7 @@ fn split_guard_leaves_the_count_as_it_is() {
 }
 
 #[test]
-fn group_shows_its_count_and_whether_it_drains() {
+fn display_shows_count_and_draining() {
     let group = WaitGroup::new();
     let _guard = group.add(3).unwrap();
     assert_eq!(group.to_string(), "3 in flight");

@@ -1,4 +1,4 @@
-//! How fast the followed log is, beside what one would write by hand.
+//! Speed of the followed log, compared with hand-written code.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -51,7 +51,7 @@ fn one_writer(bench: &mut Bench, path: &Path) {
         .ours(|| rate(lines, || write_log(path, lines)));
 }
 
-/// The way that the output of a process takes.
+/// The path of process output: redactor, lines, limit, log.
 fn one_task(bench: &mut Bench, path: &Path) {
     let lines = bench.pick(2_000_000, 100_000);
     let runtime = &Builder::new_multi_thread()
@@ -175,20 +175,20 @@ fn write_log_from_threads(path: &Path, lines: u64, threads: u64) {
     log.close().expect("a close");
 }
 
-/// How long the write side takes, followers or not. Every follower has to get every byte.
+/// Returns the duration of the writes, with or without followers. Every follower must read every byte.
 fn write_followed(path: &Path, runtime: &Runtime, lines: u64, followers: usize) -> f64 {
     let log = new_log(path);
     let followers: Vec<_> = (0..followers)
         .map(|_| runtime.spawn(count(log.reader())))
         .collect();
     let writer = log.writer();
-    let took = time_ms(|| write_lines(&writer, lines));
+    let advance = time_ms(|| write_lines(&writer, lines));
     log.close().expect("a close");
     for follower in followers {
         let count = runtime.block_on(follower).expect("a follower");
         assert_eq!(count, log.len(), "a follower missed bytes");
     }
-    took
+    advance
 }
 
 async fn count(mut reader: LogReader) -> u64 {
@@ -196,7 +196,7 @@ async fn count(mut reader: LogReader) -> u64 {
     reader.offset()
 }
 
-/// Writes a line a millisecond, and gives the microseconds until each follower saw each.
+/// Writes a line per millisecond, and returns the microseconds until each follower saw each line.
 fn latencies(path: &Path, runtime: &Runtime, lines: u64, followers: usize) -> Vec<f64> {
     let log = new_log(path);
     let start = Instant::now();

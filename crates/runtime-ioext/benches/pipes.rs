@@ -1,17 +1,17 @@
-//! How fast the pipes are, beside tokio's own and whatever is unread.
+//! Speed of the pipes, compared with tokio's, and by number of unread bytes.
 
 use std::cell::RefCell;
 use std::process::ExitCode;
 
 use bench_harness::{AtLeast, AtMost, Bench, rate};
 use bytes::Bytes;
-use runtime_ioext::{bounded_pipe, credit_pipe};
+use runtime_ioext::pipe::{bounded_pipe, credit_pipe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 
-const CHUNK: usize = 64 * 1024;
+const SEGMENT_SIZE: usize = 64 * 1024;
 const MIB: usize = 1024 * 1024;
-const CHUNKS_A_MIB: u64 = (MIB / CHUNK) as u64;
+const CHUNKS_A_MIB: u64 = (MIB / SEGMENT_SIZE) as u64;
 
 fn main() -> ExitCode {
     let runtime = &Builder::new_current_thread().build().expect("a runtime");
@@ -22,14 +22,15 @@ fn main() -> ExitCode {
     })
 }
 
-/// A byte has to cost the same, however many are unread.
+/// The cost per byte must not depend on the number of unread bytes.
 ///
-/// The bytes come from memory and go to memory, as a worker's do. With one small buffer at both ends, a
-/// pipe with little unread would not leave the processor's cache, and the case would measure the cache.
+/// The bytes are read from and written to memory larger than any cache, as in a worker. With one small
+/// buffer at both ends, a pipe with few unread bytes would stay in the cache, and the case would measure
+/// the cache.
 fn unread_bytes_in_memory(bench: &mut Bench, runtime: &Runtime) {
-    let chunks = bench.pick(1024, 256) * CHUNKS_A_MIB;
+    let segments = bench.pick(1024, 256) * CHUNKS_A_MIB;
     let ends = RefCell::new(Ends::new(128 * MIB));
-    let through = |unread| runtime.block_on(copy_through(chunks, unread, &mut ends.borrow_mut()));
+    let through = |unread| runtime.block_on(copy_through(segments, unread, &mut ends.borrow_mut()));
     for unread in [1, 4, 16, 64] {
         bench
             .case(
@@ -37,22 +38,22 @@ fn unread_bytes_in_memory(bench: &mut Bench, runtime: &Runtime) {
                 "ns/chunk",
             )
             .bar(AtMost(1.5))
-            .peer("64 KiB unread", || through(CHUNK))
+            .peer("64 KiB unread", || through(SEGMENT_SIZE))
             .ours(|| through(unread * MIB));
     }
 }
 
-/// The same with chunks that are passed on without a copy: what the queue itself costs.
+/// The same with chunks that are not copied: the cost of the queue alone.
 fn unread_chunks(bench: &mut Bench, runtime: &Runtime) {
-    let chunks = bench.pick(1_000_000, 100_000);
-    let through = |unread| runtime.block_on(pass_through(chunks, unread));
+    let segments = bench.pick(1_000_000, 100_000);
+    let through = |unread| runtime.block_on(pass_through(segments, unread));
     bench
         .case(
             "bounded pipe, 64 MiB unread, passed without a copy",
             "ns/chunk",
         )
         .bar(AtMost(1.5))
-        .peer("64 KiB unread", || through(CHUNK))
+        .peer("64 KiB unread", || through(SEGMENT_SIZE))
         .ours(|| through(64 * MIB));
 }
 
@@ -74,7 +75,7 @@ fn beside_duplex(bench: &mut Bench, runtime: &Runtime) {
         .ours(|| rate(mib, || runtime.block_on(through_credit(mib * CHUNKS_A_MIB))));
 }
 
-/// Where bytes come from and go to, larger than any cache.
+/// Source and target of a copy, larger than any cache.
 struct Ends {
     source: Vec<u8>,
     target: Vec<u8>,
@@ -89,63 +90,63 @@ impl Ends {
     }
 }
 
-/// Writes and reads chunk by chunk, with so many bytes unread all the time.
-async fn copy_through(chunks: u64, unread: usize, ends: &mut Ends) -> f64 {
-    let (writer, mut reader) = bounded_pipe(unread + CHUNK);
-    let mut source = ends.source.chunks(CHUNK).cycle();
-    for chunk in source.by_ref().take(unread / CHUNK) {
+/// Writes and reads chunk by chunk with a constant number of unread bytes.
+async fn copy_through(segments: u64, unread: usize, ends: &mut Ends) -> f64 {
+    let (writer, mut reader) = bounded_pipe(unread + SEGMENT_SIZE);
+    let mut source = ends.source.chunks(SEGMENT_SIZE).cycle();
+    for chunk in source.by_ref().take(unread / SEGMENT_SIZE) {
         writer.write_all(chunk).expect("room");
     }
-    let targets = ends.target.len() / CHUNK;
+    let targets = ends.target.len() / SEGMENT_SIZE;
     let start = std::time::Instant::now();
-    for (i, chunk) in source.take(chunks as usize).enumerate() {
-        let target = i % targets * CHUNK;
+    for (i, chunk) in source.take(segments as usize).enumerate() {
+        let target = i % targets * SEGMENT_SIZE;
         writer.write_all(chunk).expect("room");
         reader
-            .read_exact(&mut ends.target[target..target + CHUNK])
+            .read_exact(&mut ends.target[target..target + SEGMENT_SIZE])
             .await
             .expect("bytes");
     }
-    start.elapsed().as_nanos() as f64 / chunks as f64
+    start.elapsed().as_nanos() as f64 / segments as f64
 }
 
-async fn pass_through(chunks: u64, unread: usize) -> f64 {
-    let (writer, mut reader) = bounded_pipe(unread + CHUNK);
-    let chunk = Bytes::from(vec![1; CHUNK]);
-    for _ in 0..unread / CHUNK {
+async fn pass_through(segments: u64, unread: usize) -> f64 {
+    let (writer, mut reader) = bounded_pipe(unread + SEGMENT_SIZE);
+    let chunk = Bytes::from(vec![1; SEGMENT_SIZE]);
+    for _ in 0..unread / SEGMENT_SIZE {
         writer.write_bytes(chunk.clone()).expect("room");
     }
     let start = std::time::Instant::now();
-    for _ in 0..chunks {
+    for _ in 0..segments {
         writer.write_bytes(chunk.clone()).expect("room");
         reader.next_chunk().await.expect("bytes");
     }
-    start.elapsed().as_nanos() as f64 / chunks as f64
+    start.elapsed().as_nanos() as f64 / segments as f64
 }
 
-async fn through_bounded(chunks: u64) {
-    let (chunk, mut buffer) = (vec![1; CHUNK], vec![0; CHUNK]);
-    let (writer, mut reader) = bounded_pipe(CHUNK);
-    for _ in 0..chunks {
+async fn through_bounded(segments: u64) {
+    let (chunk, mut buffer) = (vec![1; SEGMENT_SIZE], vec![0; SEGMENT_SIZE]);
+    let (writer, mut reader) = bounded_pipe(SEGMENT_SIZE);
+    for _ in 0..segments {
         writer.write_all(&chunk).expect("room");
         reader.read_exact(&mut buffer).await.expect("bytes");
     }
 }
 
-async fn through_duplex(chunks: u64) {
-    let (chunk, mut buffer) = (vec![1; CHUNK], vec![0; CHUNK]);
-    let (mut writer, mut reader) = tokio::io::duplex(CHUNK);
-    for _ in 0..chunks {
+async fn through_duplex(segments: u64) {
+    let (chunk, mut buffer) = (vec![1; SEGMENT_SIZE], vec![0; SEGMENT_SIZE]);
+    let (mut writer, mut reader) = tokio::io::duplex(SEGMENT_SIZE);
+    for _ in 0..segments {
         writer.write_all(&chunk).await.expect("room");
         reader.read_exact(&mut buffer).await.expect("bytes");
     }
 }
 
-async fn through_credit(chunks: u64) {
-    let (chunk, mut buffer) = (vec![1; CHUNK], vec![0; CHUNK]);
+async fn through_credit(segments: u64) {
+    let (chunk, mut buffer) = (vec![1; SEGMENT_SIZE], vec![0; SEGMENT_SIZE]);
     let (mut writer, mut reader, credit) = credit_pipe();
-    for _ in 0..chunks {
-        credit.grant(CHUNK as u64);
+    for _ in 0..segments {
+        credit.grant(SEGMENT_SIZE as u64);
         writer.write_all(&chunk).await.expect("room");
         reader.read_exact(&mut buffer).await.expect("bytes");
     }

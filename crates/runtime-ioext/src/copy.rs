@@ -1,4 +1,4 @@
-//! Copies that tell read from write errors.
+//! Copies with distinct read and write errors.
 
 use std::io;
 use std::time::Duration;
@@ -6,33 +6,33 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
-/// One buffer a copy.
-const BUFFER: usize = 64 * 1024;
+/// Size of the copy buffer.
+const BUFFER_SIZE: usize = 64 * 1024;
 
-/// Why a copy ended early, and how many bytes the writer took before.
+/// The error of a copy, with the number of bytes written before it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyError {
-    /// The source failed.
-    #[error("cannot read what is to be copied, after {copied} bytes")]
+    /// The reader failed.
+    #[error("cannot read the source of a copy after {copied} bytes")]
     Read {
-        /// How many bytes the writer took.
+        /// The number of bytes written.
         copied: u64,
-        /// What the reader said.
+        /// The error of the reader.
         source: io::Error,
     },
-    /// The target failed.
-    #[error("cannot write what is copied, after {copied} bytes")]
+    /// The writer failed.
+    #[error("cannot write the target of a copy after {copied} bytes")]
     Write {
-        /// How many bytes the writer took.
+        /// The number of bytes written.
         copied: u64,
-        /// What the writer said.
+        /// The error of the writer.
         source: io::Error,
     },
 }
 
 impl CopyError {
-    /// How many bytes the writer took.
+    /// Returns the number of bytes written.
     #[must_use]
     pub fn copied(&self) -> u64 {
         match self {
@@ -41,20 +41,20 @@ impl CopyError {
     }
 }
 
-/// Copies until the reader ends or fails, then flushes the writer. Gives the number of bytes.
+/// Copies until the reader ends or fails, then flushes the writer. Returns the number of bytes.
 ///
 /// # Errors
 ///
-/// If the reader or the writer fails; the error says which.
+/// A [`CopyError`] that distinguishes reader and writer.
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe: bytes that were read and not yet written are lost.
+/// Not cancel safe: bytes that were read but not yet written are lost.
 ///
 /// # Example
 ///
 /// ```
-/// use runtime_ioext::{CopyError, copy};
+/// use runtime_ioext::copy::{CopyError, copy};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
@@ -70,30 +70,30 @@ where
     W: AsyncWrite + Unpin + ?Sized,
 {
     let mut copied = 0;
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; BUFFER_SIZE];
     loop {
         match reader.read(&mut buffer).await {
             Ok(0) => break,
             Ok(n) => write_all(writer, &buffer[..n], &mut copied).await?,
-            Err(source) => return Err(unreadable(source, writer, copied).await),
+            Err(source) => return Err(read_error(source, writer, copied).await),
         }
     }
     flush(writer, copied).await?;
     Ok(copied)
 }
 
-/// Copies until the reader ends, then shuts the writer down. Gives the number of bytes.
+/// Copies until the reader ends, then shuts the writer down. Returns the number of bytes.
 ///
-/// If the reader fails, the writer is dropped without being shut down: what is on its other side must not
-/// take the copy for complete.
+/// If the reader fails, the writer is dropped without a shutdown, so that its peer does not mistake the
+/// partial copy for a complete one.
 ///
 /// # Errors
 ///
-/// If the reader or the writer fails; the error says which.
+/// A [`CopyError`] that distinguishes reader and writer.
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe: bytes that were read and not yet written are lost, and both sides are dropped.
+/// Not cancel safe: bytes that were read but not yet written are lost, and both sides are dropped.
 ///
 /// # Example
 ///
@@ -103,10 +103,10 @@ where
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let (near, mut far) = tokio::io::duplex(64);
-/// assert_eq!(runtime_ioext::copy_and_close(&b"hello"[..], near).await?, 5);
+/// assert_eq!(runtime_ioext::copy::copy_and_close(&b"hello"[..], near).await?, 5);
 ///
 /// let mut text = String::new();
-/// far.read_to_string(&mut text).await?; // Ends, because the near side was closed.
+/// far.read_to_string(&mut text).await?; // Returns, because the near side was closed.
 /// assert_eq!(text, "hello");
 /// # Ok(())
 /// # }
@@ -123,16 +123,16 @@ where
     }
 }
 
-/// Copies until the reader ends, and flushes the writer at the latest `interval` after it took a byte, even
-/// if the reader pauses. Gives the number of bytes.
+/// Copies until the reader ends, and flushes the writer at most `interval` after a write, even while the
+/// reader is idle. Returns the number of bytes.
 ///
 /// # Errors
 ///
-/// If the reader or the writer fails; the error says which.
+/// A [`CopyError`] that distinguishes reader and writer.
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe: bytes that were read and not yet written are lost.
+/// Not cancel safe: bytes that were read but not yet written are lost.
 ///
 /// # Example
 ///
@@ -146,11 +146,11 @@ where
 /// let (viewer, mut screen) = tokio::io::duplex(64);
 /// tokio::spawn(async move {
 ///     let mut viewer = BufWriter::new(viewer);
-///     runtime_ioext::copy_and_flush(&mut output, &mut viewer, Duration::from_millis(100)).await
+///     runtime_ioext::copy::copy_and_flush(&mut output, &mut viewer, Duration::from_millis(100)).await
 /// });
 /// process.write_all(b"50 %").await?;
 /// let mut text = [0; 4];
-/// screen.read_exact(&mut text).await?; // Comes soon, although the process goes on.
+/// screen.read_exact(&mut text).await?; // Returns after 100 ms, although the process still runs.
 /// assert_eq!(&text, b"50 %");
 /// # Ok(())
 /// # }
@@ -165,7 +165,7 @@ where
     W: AsyncWrite + Unpin + ?Sized,
 {
     let mut copied = 0;
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; BUFFER_SIZE];
     let mut flush_at = None;
     loop {
         if flush_at.is_some_and(|at| at <= Instant::now()) {
@@ -178,7 +178,7 @@ where
         match read {
             Ok(0) => break,
             Ok(n) => write_all(writer, &buffer[..n], &mut copied).await?,
-            Err(source) => return Err(unreadable(source, writer, copied).await),
+            Err(source) => return Err(read_error(source, writer, copied).await),
         }
         flush_at = flush_at.or_else(|| Instant::now().checked_add(interval));
     }
@@ -186,10 +186,10 @@ where
     Ok(copied)
 }
 
-/// What a future comes to before a moment, if there is one.
-async fn before<F: Future>(moment: Option<Instant>, future: F) -> Option<F::Output> {
-    match moment {
-        Some(moment) => timeout_at(moment, future).await.ok(),
+/// Runs `future` until `deadline`; `None` if the deadline passed.
+async fn before<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, future).await.ok(),
         None => Some(future.await),
     }
 }
@@ -213,8 +213,8 @@ where
     Ok(())
 }
 
-/// Flushes what came before the error of the reader, which is the one to tell whatever the flush says.
-async fn unreadable<W>(source: io::Error, writer: &mut W, copied: u64) -> CopyError
+/// Flushes the bytes before the reader's error. An error of the flush is dropped: the reader's came first.
+async fn read_error<W>(source: io::Error, writer: &mut W, copied: u64) -> CopyError
 where
     W: AsyncWrite + Unpin + ?Sized,
 {

@@ -1,19 +1,19 @@
-//! I/O for workers: a file-backed log that many follow, pipes, bounded reads, copies that tell read from write errors.
+//! Worker I/O: a file-backed log with followers, in-process pipes, bounded reads, confined paths.
 //!
-//! | you have | use |
+//! | use case | item |
 //! | --- | --- |
-//! | output that is kept and followed while it is written | [`FollowedLog`], and the adaptors in [`log`] |
-//! | secrets that must not get there | [`log::Redactor`] |
-//! | a sender that cannot wait, and a backlog that must end somewhere | [`bounded_pipe`] |
-//! | a sender that may go on only as far as somebody else allows | [`credit_pipe`] |
-//! | to know whether the source or the target of a copy failed | [`copy()`], [`copy_and_close`], [`copy_and_flush`] |
-//! | input that may be too large | [`read_at_most`], [`bounded_read_all`], [`bounded_read_file`] |
-//! | to know how far a reader is | [`TellReader`] |
-//! | to hear of the first error or the end of a stream that somebody else uses | [`ObservedStream`] |
-//! | a path from a task, and a folder that it must not leave | [`relative_path`], [`Root`] |
-//! | to know what a path is without following a link | [`is_plain_file`], [`is_file_less_than`] |
+//! | output that is stored and followed while it is written | [`FollowedLog`], and the adaptors in [`log`] |
+//! | redaction of secrets in it | [`log::Redactor`] |
+//! | input of unknown size | [`read_at_most`], [`bounded_read_all`], [`bounded_read_file`] |
+//! | an untrusted path, confined to a folder | [`relative_path`], [`Root`] |
+//! | a path check that does not follow links | [`is_plain_file`], [`is_file_less_than`] |
+//! | a copy that distinguishes errors of source and target | module [`copy`](mod@copy) |
+//! | a sender that cannot wait, with a bounded backlog | [`pipe::bounded_pipe`] |
+//! | a sender limited by the receiver's credit | [`pipe::credit_pipe`] |
+//! | the position of a reader | [`stream::TellReader`] |
+//! | a callback on the first error or the end of a stream | [`stream::ObservedStream`] |
 //!
-//! For a pipe whose writer waits for its reader use [`tokio::io::duplex`].
+//! For a pipe with back pressure only, use [`tokio::io::duplex`].
 //!
 //! # Example
 //!
@@ -27,28 +27,21 @@
 //! # }
 //! ```
 
-mod chunks;
-mod copy;
+mod bounded_read;
 mod path;
-mod pipe;
-mod read;
+mod segments;
 mod sys;
-mod watch;
 
+pub mod copy;
 pub mod log;
+pub mod pipe;
+pub mod stream;
 
-pub use copy::{CopyError, copy, copy_and_close, copy_and_flush};
+pub use bounded_read::{
+    BoundedReadError, BoundedReadFileError, bounded_read_all, bounded_read_file, read_at_most,
+};
 pub use log::{FollowedLog, LogReader, LogWriter};
 pub use path::{
     OpenInRootError, RelativePathError, Root, is_file_less_than, is_plain_file,
     open_without_symlinks, relative_path,
 };
-pub use pipe::{
-    BoundedReader, BoundedWriteError, BoundedWriter, Credit, CreditReader, CreditWriter, PipeStats,
-    bounded_pipe, credit_pipe,
-};
-pub use read::{
-    BoundedReadError, BoundedReadFileError, TellReader, bounded_read_all, bounded_read_file,
-    read_at_most,
-};
-pub use watch::{ObservedStream, StreamEnd};

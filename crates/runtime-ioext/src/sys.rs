@@ -1,4 +1,4 @@
-//! The only place that names where locks come from. Models swap them for loom's.
+//! The source of locks: std, or loom in models.
 
 use std::sync::PoisonError;
 
@@ -9,7 +9,7 @@ use std::sync as imp;
 
 pub(crate) type Guard<'a, T> = imp::MutexGuard<'a, T>;
 
-/// A mutex that a panic does not poison: what it guards here is consistent whenever the lock is free.
+/// A mutex without poisoning: the guarded state is consistent whenever the lock is free.
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
@@ -23,7 +23,7 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Wakes threads that wait for a change of what a [`Mutex`] guards.
+/// A condition variable for a [`Mutex`].
 #[derive(Debug)]
 pub(crate) struct Condvar(imp::Condvar);
 

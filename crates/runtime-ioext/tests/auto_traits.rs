@@ -1,13 +1,14 @@
-//! Every public handle can be sent and shared between threads and moved, and so can the futures.
+//! Auto traits of the public handles and futures.
 
+use runtime_ioext::Root;
 use runtime_ioext::log::{
     FollowedLog, LineWriter, LogReader, LogWriter, OutputLimit, OutputLimitWriter, RedactingWriter,
     Redactor,
 };
-use runtime_ioext::{
-    BoundedReader, BoundedWriter, Credit, CreditReader, CreditWriter, ObservedStream, PipeStats,
-    Root, TellReader,
+use runtime_ioext::pipe::{
+    BoundedReader, BoundedWriter, Credit, CreditReader, CreditWriter, PipeStats,
 };
+use runtime_ioext::stream::{ObservedStream, TellReader};
 
 fn handle<T: Send + Sync + Unpin + 'static>() {}
 fn future<T: Future + Send>(_: T) {}
@@ -38,15 +39,18 @@ fn futures_are_send() {
     let log = FollowedLog::create(folder.path().join("task.log")).unwrap();
     let (mut reader, mut writer) = (log.reader(), log.writer());
     future(reader.next_chunk());
-    future(runtime_ioext::copy(&mut reader, &mut writer));
-    future(runtime_ioext::copy_and_close(log.reader(), log.writer()));
-    future(runtime_ioext::copy_and_flush(
+    future(runtime_ioext::copy::copy(&mut reader, &mut writer));
+    future(runtime_ioext::copy::copy_and_close(
+        log.reader(),
+        log.writer(),
+    ));
+    future(runtime_ioext::copy::copy_and_flush(
         &mut reader,
         &mut writer,
         std::time::Duration::ZERO,
     ));
     future(runtime_ioext::bounded_read_all(log.reader(), 1));
-    let (bounded, mut unread) = runtime_ioext::bounded_pipe(1);
+    let (bounded, mut unread) = runtime_ioext::pipe::bounded_pipe(1);
     future(unread.next_chunk());
-    future(bounded.tally().next());
+    future(bounded.stats().next());
 }

@@ -1,4 +1,4 @@
-//! What copies tell, and when they flush.
+//! Errors and flushes of copies.
 
 use std::io;
 use std::pin::Pin;
@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use runtime_ioext::{CopyError, copy, copy_and_close, copy_and_flush};
+use runtime_ioext::copy::{CopyError, copy, copy_and_close, copy_and_flush};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-/// Gives an error after what is chained before it.
+/// A reader that fails.
 struct Broken;
 
 impl AsyncRead for Broken {
@@ -22,17 +22,17 @@ impl AsyncRead for Broken {
     }
 }
 
-/// Notes what is done to it, and refuses bytes past a limit.
+/// A writer that records calls and fails beyond a size.
 #[derive(Clone)]
 struct Target {
-    room: usize,
+    available: usize,
     events: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl Target {
-    fn new(room: usize) -> Self {
+    fn new(available: usize) -> Self {
         Self {
-            room,
+            available,
             events: Arc::default(),
         }
     }
@@ -52,8 +52,8 @@ impl AsyncWrite for Target {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let taken = bytes.len().min(self.room);
-        self.room -= taken;
+        let taken = bytes.len().min(self.available);
+        self.available -= taken;
         self.note("write");
         Poll::Ready(if taken == 0 {
             Err(io::ErrorKind::StorageFull.into())
@@ -74,14 +74,14 @@ impl AsyncWrite for Target {
 }
 
 #[tokio::test]
-async fn copy_gives_the_number_of_bytes_and_flushes() {
+async fn copy_returns_length_and_flushes() {
     let mut target = Target::new(1000);
     assert_eq!(copy(&mut &[0; 300][..], &mut target).await.unwrap(), 300);
     assert_eq!(target.events(), ["write", "flush"]);
 }
 
 #[tokio::test]
-async fn read_error_is_told_from_a_write_error() {
+async fn read_and_write_errors_differ() {
     let mut source = (&b"12345"[..]).chain(Broken);
     let error = copy(&mut source, &mut Target::new(1000)).await.unwrap_err();
     assert!(
@@ -99,14 +99,14 @@ async fn read_error_is_told_from_a_write_error() {
 }
 
 #[tokio::test]
-async fn close_shuts_the_writer_down_after_the_end() {
+async fn copy_and_close_shuts_the_writer_down() {
     let target = Target::new(1000);
     copy_and_close(&b"12345"[..], target.clone()).await.unwrap();
     assert_eq!(target.events(), ["write", "flush", "shutdown"]);
 }
 
 #[tokio::test]
-async fn close_flushes_what_is_incomplete_and_does_not_shut_it_down() {
+async fn incomplete_copy_is_flushed_not_shut_down() {
     let target = Target::new(1000);
     copy_and_close((&b"12345"[..]).chain(Broken), target.clone())
         .await
@@ -115,7 +115,7 @@ async fn close_flushes_what_is_incomplete_and_does_not_shut_it_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pausing_source_is_flushed_at_the_interval_and_once() {
+async fn idle_source_is_flushed_once() {
     let (mut far, mut near) = tokio::io::duplex(64);
     let target = Target::new(1000);
     let copying = tokio::spawn({
@@ -135,7 +135,7 @@ async fn pausing_source_is_flushed_at_the_interval_and_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn source_that_never_pauses_is_flushed_at_the_interval() {
+async fn busy_source_is_flushed_at_the_interval() {
     let (mut far, mut near) = tokio::io::duplex(64);
     let target = Target::new(1000);
     let copying = tokio::spawn({

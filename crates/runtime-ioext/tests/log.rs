@@ -1,4 +1,4 @@
-//! What writers and readers of a followed log see while all goes well.
+//! Writers and readers of a followed log without failures.
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::time::Duration;
@@ -23,13 +23,13 @@ async fn read_all(mut reader: LogReader) -> Vec<u8> {
     bytes
 }
 
-/// Bytes that differ everywhere, so that a hole or a repetition shows.
+/// Returns bytes in which holes and repetitions are visible.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8).collect()
 }
 
 #[tokio::test]
-async fn reader_gets_what_was_written_before_and_after_it_came() {
+async fn reader_gets_earlier_and_later_writes() {
     let (_folder, log) = new_log();
     log.writer().write_all(b"before ").unwrap();
     let reader = tokio::spawn(read_all(log.reader()));
@@ -63,7 +63,7 @@ async fn empty_log_ends_cleanly() {
 }
 
 #[tokio::test]
-async fn every_size_of_write_comes_through_in_order() {
+async fn writes_of_all_sizes_keep_order() {
     let (_folder, log) = new_log();
     let bytes = pattern(12 << 20);
     let follower = tokio::spawn(read_all(log.reader()));
@@ -85,7 +85,7 @@ async fn every_size_of_write_comes_through_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lines_of_concurrent_writers_do_not_interleave() {
+async fn concurrent_lines_do_not_interleave() {
     let (_folder, log) = new_log();
     let follower = tokio::spawn(read_all(log.reader()));
     let threads = (0..8_u8).map(|i| {
@@ -122,7 +122,7 @@ async fn lines_of_concurrent_writers_do_not_interleave() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_follower_gets_every_byte_while_the_log_is_written() {
+async fn all_followers_get_every_byte() {
     let (_folder, log) = new_log();
     let bytes = pattern(3 << 20);
     let followers: Vec<_> = (0..100)
@@ -139,7 +139,7 @@ async fn every_follower_gets_every_byte_while_the_log_is_written() {
 }
 
 #[tokio::test]
-async fn reader_at_an_offset_gets_the_rest() {
+async fn reader_starts_at_its_offset() {
     let (_folder, log) = new_log();
     let bytes = pattern(200_000);
     log.writer().write_all(&bytes).unwrap();
@@ -162,7 +162,7 @@ async fn reader_past_the_end_waits_for_its_offset() {
 }
 
 #[tokio::test]
-async fn reader_past_the_end_of_a_closed_log_ends_cleanly() {
+async fn reader_past_a_closed_end_ends_cleanly() {
     let (_folder, log) = new_log();
     log.writer().write_all(b"01234").unwrap();
     log.close().unwrap();
@@ -170,7 +170,7 @@ async fn reader_past_the_end_of_a_closed_log_ends_cleanly() {
 }
 
 #[tokio::test]
-async fn reader_seeks_back_forth_and_from_the_end() {
+async fn reader_seeks_in_all_directions() {
     let (_folder, log) = new_log();
     log.writer().write_all(b"0123456789").unwrap();
     log.close().unwrap();
@@ -213,7 +213,7 @@ async fn dropped_read_loses_nothing() {
     log.close().unwrap();
     let (mut reader, mut got) = (log.reader(), Vec::new());
     loop {
-        // Every other read is given up after its first poll.
+        // Every other read is dropped after its first poll.
         tokio::select! {
             biased;
             chunk = reader.next_chunk() => match chunk.unwrap() {
@@ -227,7 +227,7 @@ async fn dropped_read_loses_nothing() {
 }
 
 #[test]
-fn write_after_close_says_that_the_log_is_closed() {
+fn write_after_close_fails() {
     let (_folder, log) = new_log();
     let writer = log.writer();
     log.close().unwrap();
@@ -240,7 +240,7 @@ fn write_after_close_says_that_the_log_is_closed() {
 }
 
 #[test]
-fn extract_needs_a_closed_log_and_gives_its_bytes() {
+fn extract_requires_a_closed_log() {
     let (_folder, log) = new_log();
     log.writer().write_all(b"0123").unwrap();
     assert!(matches!(
@@ -257,7 +257,7 @@ fn extract_needs_a_closed_log_and_gives_its_bytes() {
 }
 
 #[test]
-fn extract_notices_a_file_that_was_changed() {
+fn extract_detects_a_changed_file() {
     let (_folder, log) = new_log();
     log.writer().write_all(b"0123").unwrap();
     log.close().unwrap();
@@ -273,7 +273,7 @@ fn extract_notices_a_file_that_was_changed() {
 }
 
 #[test]
-fn flush_puts_everything_in_the_file() {
+fn flush_writes_everything_to_the_file() {
     let (_folder, log) = new_log();
     let mut writer = log.writer();
     writer.write_all(b"one ").unwrap();
@@ -283,7 +283,7 @@ fn flush_puts_everything_in_the_file() {
 }
 
 #[test]
-fn formatted_write_is_one_piece() {
+fn formatted_write_is_contiguous() {
     let (_folder, log) = new_log();
     let mut writer = log.writer();
     writeln!(writer, "{}-{}", 1, 2).unwrap();
@@ -293,7 +293,7 @@ fn formatted_write_is_one_piece() {
 }
 
 #[test]
-fn line_of_ones_own_starts_after_an_unfinished_one() {
+fn write_on_new_line_ends_an_unfinished_line() {
     let (_folder, log) = new_log();
     let writer = log.writer();
     for (output, own) in [("", "1\n"), ("whole\n", "2\n"), ("begun", "3\n")] {
@@ -310,7 +310,7 @@ fn line_of_ones_own_starts_after_an_unfinished_one() {
 }
 
 #[tokio::test]
-async fn source_that_never_pauses_lets_other_tasks_run() {
+async fn busy_source_does_not_starve_tasks() {
     let (_folder, log) = new_log();
     let mut writer = log.writer();
     let writing = tokio::spawn(async move {
@@ -324,7 +324,7 @@ async fn source_that_never_pauses_lets_other_tasks_run() {
 }
 
 #[tokio::test]
-async fn async_writer_comes_through_whole() {
+async fn async_writer_writes_everything() {
     let (_folder, log) = new_log();
     let bytes = pattern(10 << 20);
     let follower = tokio::spawn(read_all(log.reader()));
@@ -337,7 +337,7 @@ async fn async_writer_comes_through_whole() {
 
 #[cfg(unix)]
 #[test]
-fn file_is_for_its_owner_only() {
+fn file_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let (_folder, log) = new_log();
     let mode = std::fs::metadata(log.path()).unwrap().permissions().mode();

@@ -1,9 +1,9 @@
-//! What writers, readers and the owner of a followed log see when something breaks.
+//! Failures of a followed log.
 
 use runtime_ioext::FollowedLog;
 use runtime_ioext::log::{CreateLogError, LogReader, ReadLogError};
 
-/// Everything that a reader gives, and how it ends.
+/// Returns everything a reader returns, and its end.
 async fn drain(mut reader: LogReader) -> (Vec<u8>, Result<(), ReadLogError>) {
     let mut bytes = Vec::new();
     loop {
@@ -16,14 +16,14 @@ async fn drain(mut reader: LogReader) -> (Vec<u8>, Result<(), ReadLogError>) {
 }
 
 #[test]
-fn create_names_the_file_that_it_could_not_create() {
+fn create_error_names_the_file() {
     let error = FollowedLog::create("no/such/folder/task.log").unwrap_err();
     assert!(matches!(error, CreateLogError::Create { .. }));
     assert!(error.to_string().contains("no/such/folder/task.log"));
 }
 
 #[tokio::test]
-async fn log_that_is_dropped_without_close_ends_with_an_error_after_its_bytes() {
+async fn abandoned_log_ends_with_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let log = FollowedLog::create(folder.path().join("task.log")).unwrap();
     let reader = log.reader();
@@ -41,7 +41,7 @@ async fn log_that_is_dropped_without_close_ends_with_an_error_after_its_bytes() 
 }
 
 #[tokio::test]
-async fn waiting_reader_hears_of_a_log_that_is_dropped() {
+async fn abandoned_log_wakes_readers() {
     let folder = tempfile::tempdir().unwrap();
     let log = FollowedLog::create(folder.path().join("task.log")).unwrap();
     let reader = tokio::spawn(drain(log.reader()));
@@ -54,7 +54,7 @@ async fn waiting_reader_hears_of_a_log_that_is_dropped() {
 }
 
 #[tokio::test]
-async fn reader_notices_a_file_that_was_cut_short() {
+async fn reader_detects_truncation() {
     let folder = tempfile::tempdir().unwrap();
     let log = FollowedLog::create(folder.path().join("task.log")).unwrap();
     log.writer().write_all(b"0123456789").unwrap();
@@ -68,7 +68,7 @@ async fn reader_notices_a_file_that_was_cut_short() {
     ));
 }
 
-/// `/dev/full` refuses every write as a full disk does.
+/// `/dev/full` fails every write like a full disk.
 #[cfg(target_os = "linux")]
 mod full_disk {
     use std::io;
@@ -79,7 +79,7 @@ mod full_disk {
     use super::*;
 
     #[tokio::test]
-    async fn close_fails_and_readers_get_what_was_accepted_then_the_error() {
+    async fn close_fails_and_readers_get_accepted_bytes() {
         let log = FollowedLog::create("/dev/full").unwrap();
         let follower = tokio::spawn(drain(log.reader()));
         log.writer().write_all(b"accepted").unwrap();
@@ -100,7 +100,7 @@ mod full_disk {
     }
 
     #[test]
-    fn writers_fail_soon_and_from_then_on_always() {
+    fn writers_fail_permanently() {
         let log = FollowedLog::create("/dev/full").unwrap();
         let writer = log.writer();
         let accepted = (0..10_000)
@@ -115,7 +115,7 @@ mod full_disk {
     }
 
     #[tokio::test]
-    async fn async_writer_fails_and_does_not_hang() {
+    async fn async_writer_fails_without_hanging() {
         let log = FollowedLog::create("/dev/full").unwrap();
         let mut source = tokio::io::repeat(b'x').take(100 << 20);
         let error = tokio::io::copy(&mut source, &mut log.writer())

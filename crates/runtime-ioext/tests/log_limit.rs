@@ -1,4 +1,4 @@
-//! What the output limit keeps, what it drops, and what it says.
+//! The output limit.
 
 use proptest::prelude::*;
 use runtime_ioext::FollowedLog;
@@ -16,7 +16,7 @@ fn text(log: &FollowedLog) -> String {
 }
 
 #[test]
-fn output_within_the_limit_passes_as_it_comes() {
+fn output_within_the_limit_passes() {
     let (_folder, log) = new_log();
     let mut writer = OutputLimit::new(100, 0).writer(log.writer());
     writer.write_all(b"one\n").unwrap();
@@ -26,7 +26,7 @@ fn output_within_the_limit_passes_as_it_comes() {
 }
 
 #[test]
-fn middle_is_dropped_and_one_notice_says_how_much() {
+fn middle_is_dropped_with_one_notice() {
     let (_folder, log) = new_log();
     let mut writer = OutputLimit::new(20, 10).writer(log.writer());
     for i in 0..10 {
@@ -38,7 +38,7 @@ fn middle_is_dropped_and_one_notice_says_how_much() {
 }
 
 #[test]
-fn output_that_just_fits_has_no_notice() {
+fn exact_fit_has_no_notice() {
     let (_folder, log) = new_log();
     let mut writer = OutputLimit::new(20, 10).writer(log.writer());
     (0..3).for_each(|i| writer.write_all(format!("line{i}\n").as_bytes()).unwrap());
@@ -47,7 +47,7 @@ fn output_that_just_fits_has_no_notice() {
 }
 
 #[test]
-fn workers_own_lines_always_pass() {
+fn worker_lines_always_pass() {
     let (_folder, log) = new_log();
     let mut output = OutputLimit::new(0, 0)
         .with_notice(|dropped| format!("({})", dropped.bytes))
@@ -59,7 +59,7 @@ fn workers_own_lines_always_pass() {
 }
 
 #[test]
-fn writers_share_the_limit_and_the_last_one_ends_it() {
+fn last_writer_writes_the_tail() {
     let (_folder, log) = new_log();
     let limit = OutputLimit::new(8, 4).with_notice(|_| "...".into());
     let (mut stdout, mut stderr) = (limit.writer(log.writer()), limit.writer(log.writer()));
@@ -74,7 +74,7 @@ fn writers_share_the_limit_and_the_last_one_ends_it() {
 }
 
 #[test]
-fn fresh_limit_counts_from_nothing() {
+fn fresh_limit_starts_at_zero() {
     let (_folder, log) = new_log();
     let limit = OutputLimit::new(4, 0).with_notice(|_| "...".into());
     limit.writer(log.writer()).write_all(b"one\n").unwrap();
@@ -88,7 +88,7 @@ fn fresh_limit_counts_from_nothing() {
 }
 
 #[test]
-fn limit_holds_for_output_after_its_end_too() {
+fn limit_applies_after_the_end() {
     let (_folder, log) = new_log();
     let mut writer = OutputLimit::new(8, 4)
         .with_notice(|_| "...".into())
@@ -102,12 +102,12 @@ fn limit_holds_for_output_after_its_end_too() {
 }
 
 #[test]
-fn end_of_a_line_that_is_longer_than_the_tail_is_kept() {
+fn end_of_overlong_line_is_kept() {
     let (_folder, log) = new_log();
     let mut writer = OutputLimit::new(10, 8)
         .with_notice(|_| "...".into())
         .writer(log.writer());
-    // One dot at a time, as programs show progress: each push costs the same.
+    // One dot at a time, as progress indicators print them: each push costs the same.
     (0..100_000).for_each(|_| writer.write_all(b".").unwrap());
     writer.write_all(b"failed\n").unwrap();
     drop(writer);
@@ -115,7 +115,7 @@ fn end_of_a_line_that_is_longer_than_the_tail_is_kept() {
 }
 
 #[test]
-fn tail_does_not_start_inside_a_character() {
+fn tail_starts_at_a_character() {
     let (_folder, log) = new_log();
     let mut writer = OutputLimit::new(5, 5)
         .with_notice(|_| "|".into())
@@ -126,7 +126,7 @@ fn tail_does_not_start_inside_a_character() {
 }
 
 #[test]
-fn cut_is_not_inside_a_character() {
+fn head_ends_at_a_character() {
     let (_folder, log) = new_log();
     let mut writer = OutputLimit::new(4, 0)
         .with_notice(|_| "|".into())

@@ -1,4 +1,4 @@
-//! What the line writer does with lines that come in pieces.
+//! Reassembly of lines.
 
 use std::io::Write;
 
@@ -15,7 +15,7 @@ fn written(write: impl FnOnce(&FollowedLog)) -> String {
 }
 
 #[test]
-fn lines_of_two_streams_stay_whole() {
+fn lines_of_two_streams_are_not_mixed() {
     let text = written(|log| {
         let (mut one, mut two) = (LineWriter::new(log.writer()), LineWriter::new(log.writer()));
         one.write_all(b"first\nsec").unwrap();
@@ -27,7 +27,7 @@ fn lines_of_two_streams_stay_whole() {
 }
 
 #[test]
-fn last_line_without_an_end_is_written_on_drop() {
+fn drop_writes_the_last_line() {
     assert_eq!(
         written(|log| LineWriter::new(log.writer()).write_all(b"no end").unwrap()),
         "no end"
@@ -35,7 +35,7 @@ fn last_line_without_an_end_is_written_on_drop() {
 }
 
 #[test]
-fn flush_keeps_the_beginning_of_a_line_back() {
+fn flush_keeps_partial_lines() {
     let text = written(|log| {
         let mut lines = LineWriter::new(log.writer());
         lines.write_all(b"begun").unwrap();
@@ -48,7 +48,7 @@ fn flush_keeps_the_beginning_of_a_line_back() {
 }
 
 #[test]
-fn line_that_is_too_long_is_passed_on_in_pieces() {
+fn overlong_line_is_split() {
     let folder = tempfile::tempdir().unwrap();
     let log = FollowedLog::create(folder.path().join("task.log")).unwrap();
     let mut lines = LineWriter::new(log.writer());

@@ -1,4 +1,4 @@
-//! A log takes little memory, however large it is and however many read it.
+//! Memory usage of a large log with many readers.
 
 #![cfg(target_os = "linux")]
 
@@ -9,15 +9,15 @@ use runtime_ioext::{FollowedLog, LogReader};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::AsyncReadExt;
 
-/// Tells the test's second process apart, and where to put its log.
+/// Marks the second process of the test, and names its log.
 const FOLDER: &str = "RUNTIME_IOEXT_MEMORY_TEST";
 const LIMIT: u64 = 64 << 20;
 const LOG: u64 = 2 << 30;
 const LAGGING: usize = 99;
-/// Everybody who lags reads a little whenever so much was written.
+/// Interval in written bytes at which lagging readers read.
 const STRIDE: u64 = 64 << 20;
 
-/// Runs this test again in a process that may not have more than 64 MiB of memory of its own.
+/// Runs this test again in a process with a limit of 64 MiB.
 #[test]
 fn log_of_2_gib_with_100_readers_fits_in_64_mib() {
     if let Some(folder) = std::env::var_os(FOLDER) {
@@ -82,8 +82,7 @@ fn write_and_read(folder: &std::path::Path) {
     }
 }
 
-/// Has each reader go on from where it lags, with a small buffer, so that it holds whatever a reader holds
-/// that is behind.
+/// Lets each reader continue with a small buffer, so that it holds its internal buffer as well.
 async fn read_some_each(readers: &mut [LogReader]) -> io::Result<()> {
     for reader in readers {
         reader.next_chunk().await?;

@@ -1,4 +1,4 @@
-//! Random steps on a log against a plain vector of bytes.
+//! Random operations on a log, compared with a vector.
 
 use std::io::SeekFrom;
 
@@ -30,7 +30,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn readers_get_exactly_what_was_written(steps in prop::collection::vec(step(), 0..40)) {
+    fn readers_match_the_model(steps in prop::collection::vec(step(), 0..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the redactor finds, and that no split of its input lets a secret through.
+//! Redaction, for every split of the input.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ fn redact(secrets: &[&str], text: &str) -> String {
     String::from_utf8(redactor(secrets).redact(text.as_bytes())).unwrap()
 }
 
-/// What a log gets if the text is written in pieces that end at the given places.
+/// Returns the log of a text written in pieces.
 fn redact_in_pieces(redactor: &Redactor, text: &[u8], cuts: &[usize]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let log = FollowedLog::create(folder.path().join("task.log")).unwrap();
@@ -39,7 +39,7 @@ fn redact_in_pieces(redactor: &Redactor, text: &[u8], cuts: &[usize]) -> Vec<u8>
 }
 
 #[test]
-fn secret_is_replaced_wherever_it_stands() {
+fn secret_is_replaced_anywhere() {
     assert_eq!(
         redact(&["hunter22"], "hunter22 a hunter22"),
         "[REDACTED] a [REDACTED]"
@@ -64,7 +64,7 @@ fn overlapping_secrets_are_replaced_as_one() {
 }
 
 #[test]
-fn base64_is_found_at_each_alignment_and_in_both_alphabets() {
+fn base64_is_found_in_all_variants() {
     // `printf 'xhunter22??>>y' | base64`, with 0, 1 and 2 bytes before the secret.
     let secrets = ["hunter22??>>"];
     for (text, left) in [
@@ -94,7 +94,7 @@ fn percent_encoding_and_json_are_found() {
 }
 
 #[test]
-fn secret_of_several_lines_is_found_line_by_line() {
+fn multi_line_secret_is_found_by_line() {
     let secrets = ["-- BEGIN KEY --\nabcdefgh\n  ijkl mnop\nx\n-- END KEY --\n"];
     assert_eq!(redact(&secrets, secrets[0]), "[REDACTED]\n");
     assert_eq!(
@@ -105,14 +105,14 @@ fn secret_of_several_lines_is_found_line_by_line() {
 }
 
 #[test]
-fn line_feed_at_the_end_of_a_file_is_no_part_of_the_secret() {
+fn trailing_line_feed_is_ignored() {
     assert_eq!(redact(&["hunter22\r\n"], "hunter22!"), "[REDACTED]!");
     assert!(Redactor::new().add("12345\n\n\n").is_err());
 }
 
 #[test]
-fn long_key_is_compiled_in_reasonable_time() {
-    // A step for each pair of its bytes would take minutes.
+fn long_key_compiles_quickly() {
+    // An algorithm that is quadratic in the length would take minutes.
     let key: String = (0..20_000_u32)
         .map(|i| char::from(b'!' + (i * i % 89) as u8))
         .collect();
@@ -132,7 +132,7 @@ fn short_secret_is_refused() {
 }
 
 #[test]
-fn text_is_copied_only_if_there_is_a_secret_in_it() {
+fn clean_text_is_not_copied() {
     let redactor = redactor(&[]);
     assert!(redactor.is_empty());
     redactor.add("hunter22").expect("long enough");
@@ -144,7 +144,7 @@ fn text_is_copied_only_if_there_is_a_secret_in_it() {
 }
 
 #[test]
-fn hits_count_what_was_replaced() {
+fn hits_count_replacements() {
     let redactor = redactor(&["hunter22"]);
     let _ = redactor.redact(b"hunter22 hunter22");
     let _ = redact_in_pieces(&redactor, b"hunter22", &[3]);
@@ -152,7 +152,7 @@ fn hits_count_what_was_replaced() {
 }
 
 #[test]
-fn secret_that_is_added_later_is_found_from_then_on() {
+fn added_secret_applies_to_later_writes() {
     let folder = tempfile::tempdir().unwrap();
     let log = FollowedLog::create(folder.path().join("task.log")).unwrap();
     let redactor = Redactor::new();
@@ -165,7 +165,7 @@ fn secret_that_is_added_later_is_found_from_then_on() {
 }
 
 #[test]
-fn only_what_could_become_a_secret_is_held_back() {
+fn only_possible_prefixes_are_buffered() {
     let folder = tempfile::tempdir().unwrap();
     let log = FollowedLog::create(folder.path().join("task.log")).unwrap();
     let mut writer = redactor(&["hunter22"]).writer(log.writer());
@@ -178,7 +178,7 @@ fn only_what_could_become_a_secret_is_held_back() {
 }
 
 #[test]
-fn secret_across_lines_is_found_before_lines_are_made() {
+fn multi_line_secret_is_found_before_line_writer() {
     let folder = tempfile::tempdir().unwrap();
     let log = FollowedLog::create(folder.path().join("task.log")).unwrap();
     let mut writer = redactor(&["first\nsecond"]).writer(LineWriter::new(log.writer()));
@@ -198,7 +198,7 @@ fn debug_shows_no_secret() {
     assert!(!format!("{redactor:?} {writer:?}").contains("hunter"));
 }
 
-/// Secrets and texts of few letters, so that beginnings, overlaps and near misses abound.
+/// Secrets and texts over a small alphabet, for frequent prefixes, overlaps and near misses.
 fn secret() -> impl Strategy<Value = String> {
     "[ab]{3,9}"
 }
@@ -211,7 +211,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn no_split_lets_a_secret_through(
+    fn no_split_reveals_a_secret(
         secrets in prop::collection::vec(secret(), 1..5),
         text in text(),
         cuts in prop::collection::vec(any::<usize>(), 0..12),
@@ -227,7 +227,7 @@ proptest! {
     }
 
     #[test]
-    fn text_without_a_secret_comes_through_as_it_is(text in "[c-z \n]{0,200}", cut in any::<usize>()) {
+    fn clean_text_is_unchanged(text in "[c-z \n]{0,200}", cut in any::<usize>()) {
         let redactor = redactor(&["aaaaaa", "bbbbbb"]);
         prop_assert_eq!(redact_in_pieces(&redactor, text.as_bytes(), &[cut]), text.into_bytes());
         prop_assert_eq!(redactor.hits(), 0);

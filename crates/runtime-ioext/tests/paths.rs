@@ -1,4 +1,4 @@
-//! What paths from somewhere else may name.
+//! Untrusted paths.
 
 use std::path::{Component, Path};
 
@@ -6,14 +6,14 @@ use proptest::prelude::*;
 use runtime_ioext::{RelativePathError, is_file_less_than, is_plain_file, relative_path};
 
 #[test]
-fn path_inside_is_given_in_its_shortest_form() {
+fn relative_path_is_normalized() {
     for (path, expected) in [("a", "a"), ("./a//b/.", "a/b"), ("..a/b..", "..a/b..")] {
         assert_eq!(relative_path(path).unwrap(), Path::new(expected));
     }
 }
 
 #[test]
-fn each_way_out_is_refused_by_name() {
+fn escapes_are_refused() {
     type Check = fn(&RelativePathError) -> bool;
     let absolute: Check = |error| matches!(error, RelativePathError::Absolute { .. });
     let parent: Check = |error| matches!(error, RelativePathError::Parent { .. });
@@ -44,7 +44,7 @@ fn each_way_out_is_refused_by_name() {
 
 proptest! {
     #[test]
-    fn accepted_path_has_only_names_in_it(path in r"[a./\\: C]{0,12}") {
+    fn accepted_path_has_only_names(path in r"[a./\\: C]{0,12}") {
         if let Ok(relative) = relative_path(&path) {
             prop_assert!(relative.components().all(|part| matches!(part, Component::Normal(_))));
             prop_assert!(relative.components().count() > 0);
@@ -53,7 +53,7 @@ proptest! {
 }
 
 #[test]
-fn only_a_plain_file_is_one() {
+fn only_plain_files_are_plain() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     std::fs::write(&path, "12345").unwrap();
@@ -75,7 +75,7 @@ mod symlinks {
 
     use super::*;
 
-    /// A root with a file, a folder with a file, and symlinks that lead out of it and inside it.
+    /// A root with a file, a folder with a file, and symlinks to the inside and outside.
     fn root() -> (TempDir, Root) {
         let folder = tempfile::tempdir().unwrap();
         let inside = folder.path().join("root");
@@ -90,7 +90,7 @@ mod symlinks {
     }
 
     #[test]
-    fn symlink_is_no_small_file_whatever_it_points_to() {
+    fn symlink_is_never_a_small_file() {
         let folder = tempfile::tempdir().unwrap();
         let (large, small) = (folder.path().join("large"), folder.path().join("small"));
         std::fs::write(&large, [0; 10_000]).unwrap();
@@ -105,7 +105,7 @@ mod symlinks {
     }
 
     #[test]
-    fn file_inside_is_read_and_created() {
+    fn file_inside_opens_and_creates() {
         let (_folder, root) = root();
         let mut text = String::new();
         root.open_file("folder/./file")
@@ -124,7 +124,7 @@ mod symlinks {
     }
 
     #[test]
-    fn no_symlink_is_followed() {
+    fn symlinks_are_not_followed() {
         let (folder, root) = root();
         for path in ["link", "out/secret", "in/file", "out", "folder/file/x"] {
             let error = root.open_file(path).unwrap_err();
@@ -141,7 +141,7 @@ mod symlinks {
     }
 
     #[test]
-    fn path_that_leads_out_is_refused_before_it_is_opened() {
+    fn escaping_path_is_not_opened() {
         let (_folder, root) = root();
         for path in ["../secret", "/etc/passwd", "folder/../../secret"] {
             assert!(matches!(
@@ -152,7 +152,7 @@ mod symlinks {
     }
 
     #[test]
-    fn only_a_plain_file_is_opened() {
+    fn only_plain_files_are_opened() {
         let (_folder, root) = root();
         let devices = Root::open("/dev").unwrap();
         for (root, path) in [(&root, "folder"), (&devices, "null")] {
@@ -164,7 +164,7 @@ mod symlinks {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn no_pipe_is_waited_for() {
+    fn pipes_do_not_block() {
         use rustix::fs::{CWD, FileType, Mode, mknodat};
         let (_folder, root) = root();
         let path = root.path().join("pipe");
@@ -174,7 +174,7 @@ mod symlinks {
         }
     }
 
-    /// Somebody swaps a file for a symlink all the time; not one read of what is outside gets through.
+    /// Another thread keeps swapping a file for a symlink; no read returns the outside file.
     #[test]
     fn swapped_symlink_is_never_followed() {
         use std::sync::atomic::{AtomicBool, Ordering};
@@ -199,7 +199,7 @@ mod symlinks {
         });
     }
 
-    /// Somebody swaps a folder for a symlink all the time; not one read of what is outside gets through.
+    /// Another thread keeps swapping a folder for a symlink; no read returns the outside file.
     #[test]
     fn swapped_folder_above_a_file_is_never_followed() {
         use std::sync::atomic::{AtomicBool, Ordering};
@@ -226,12 +226,12 @@ mod symlinks {
             }
             done.store(true, Ordering::Relaxed);
         });
-        // Once nobody swaps it any more, it is no refusal of everything.
+        // Without swapping, the file can be read.
         open_without_symlinks(inside.join("file")).unwrap();
     }
 
     #[test]
-    fn without_symlinks_only_a_plain_file_at_a_whole_path_is_opened() {
+    fn open_without_symlinks_requires_an_absolute_path() {
         let folder = tempfile::tempdir().unwrap();
         let whole = folder.path().canonicalize().unwrap();
         std::fs::create_dir(whole.join("folder")).unwrap();
@@ -264,7 +264,7 @@ mod symlinks {
     }
 
     #[test]
-    fn missing_file_is_told_as_missing() {
+    fn missing_file_is_not_found() {
         let (_folder, root) = root();
         let Err(OpenInRootError::Open { source, .. }) = root.open_file("none/file") else {
             panic!("opened")

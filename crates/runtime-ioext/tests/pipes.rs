@@ -1,18 +1,18 @@
-//! What the bounded pipe and the credit pipe promise.
+//! The bounded pipe and the credit pipe.
 
 use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use runtime_ioext::{BoundedWriteError, bounded_pipe, credit_pipe};
+use runtime_ioext::pipe::{BoundedWriteError, bounded_pipe, credit_pipe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
-async fn reader_gets_what_was_written_then_the_end() {
+async fn reader_gets_bytes_then_the_end() {
     let (writer, mut reader) = bounded_pipe(1 << 20);
     writer.write_all(b"small ").unwrap();
     writer.write_all(&[b'x'; 50_000]).unwrap();
@@ -25,13 +25,13 @@ async fn reader_gets_what_was_written_then_the_end() {
 }
 
 #[tokio::test]
-async fn write_that_does_not_fit_is_refused_whole() {
+async fn oversized_write_writes_nothing() {
     let (writer, mut reader) = bounded_pipe(10);
     writer.write_all(b"0123456").unwrap();
     let error = writer.write_all(b"789x").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot write 4 bytes to a pipe of 10 bytes, of which 7 are unread; wait until more is read"
+        "cannot write 4 bytes to a pipe with a capacity of 10 bytes, of which 7 are unread; wait until more is read"
     );
     assert_eq!(io::Error::from(error).kind(), io::ErrorKind::WouldBlock);
     assert_eq!(writer.unread(), 7);
@@ -42,30 +42,30 @@ async fn write_that_does_not_fit_is_refused_whole() {
 }
 
 #[tokio::test]
-async fn tally_tells_each_byte_once_and_ends_with_the_reader() {
+async fn stats_count_each_byte_once() {
     let (writer, mut reader) = bounded_pipe(100);
-    let mut tally = writer.tally();
+    let mut stats = writer.stats();
     writer.write_all(&[0; 30]).unwrap();
     reader.read_exact(&mut [0; 10]).await.unwrap();
     reader.read_exact(&mut [0; 5]).await.unwrap();
-    assert_eq!(tally.next().await, Some(15));
-    let mut late = writer.tally();
+    assert_eq!(stats.next().await, Some(15));
+    let mut late = writer.stats();
     reader.read_exact(&mut [0; 3]).await.unwrap();
     drop(reader);
-    assert_eq!(tally.next().await, Some(3));
+    assert_eq!(stats.next().await, Some(3));
     assert_eq!(late.next().await, Some(3));
-    assert_eq!(tally.next().await, None);
+    assert_eq!(stats.next().await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn tally_waits_while_nothing_is_read() {
+async fn stats_wait_for_reads() {
     let (writer, _reader) = bounded_pipe(100);
     writer.write_all(b"x").unwrap();
-    assert!(timeout(LONG, writer.tally().next()).await.is_err());
+    assert!(timeout(LONG, writer.stats().next()).await.is_err());
 }
 
 #[test]
-fn write_after_the_reader_is_gone_fails() {
+fn write_without_reader_fails() {
     let (writer, reader) = bounded_pipe(100);
     writer.write_all(b"unread").unwrap();
     drop(reader);
@@ -74,7 +74,7 @@ fn write_after_the_reader_is_gone_fails() {
 }
 
 #[tokio::test]
-async fn waiting_reader_is_woken_by_a_write_and_by_the_end() {
+async fn waiting_reader_is_woken() {
     let (writer, mut reader) = bounded_pipe(100);
     let reading =
         tokio::spawn(async move { (reader.next_chunk().await, reader.next_chunk().await) });
@@ -116,7 +116,7 @@ async fn credit_adds_up_and_wakes_the_writer() {
 }
 
 #[tokio::test]
-async fn unblock_forever_lets_everything_pass_as_fast_as_it_is_read() {
+async fn unblock_forever_removes_the_limit() {
     let (mut writer, mut reader, credit) = credit_pipe();
     credit.unblock_forever();
     let bytes: Vec<u8> = (0..1 << 20).map(|i: u32| (i % 251) as u8).collect();
@@ -131,7 +131,7 @@ async fn unblock_forever_lets_everything_pass_as_fast_as_it_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn writer_waits_for_the_reader_whatever_its_credit() {
+async fn credit_does_not_bypass_the_reader() {
     let (mut writer, _reader, credit) = credit_pipe();
     credit.unblock_forever();
     assert!(
@@ -142,7 +142,7 @@ async fn writer_waits_for_the_reader_whatever_its_credit() {
 }
 
 #[tokio::test]
-async fn writer_fails_instead_of_waiting_for_nobody() {
+async fn writer_without_peer_fails() {
     let (mut writer, reader, credit) = credit_pipe();
     credit.grant(1);
     drop(credit);
@@ -165,7 +165,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn bounded_pipe_gives_exactly_what_it_took(
+    fn bounded_pipe_matches_the_model(
         steps in prop::collection::vec((0_usize..40_000, 0_usize..40_000), 0..30),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -187,7 +187,7 @@ proptest! {
         prop_assert!(read == written);
     }
     #[test]
-    fn credit_pipe_passes_as_much_as_it_was_given_credit_for(
+    fn credit_pipe_matches_the_credit(
         steps in prop::collection::vec((0_u64..100_000, 0_usize..100_000, 1_usize..100_000), 0..30),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -198,14 +198,14 @@ proptest! {
                 credit.grant(more);
                 allowed += more as usize;
                 let bytes: Vec<u8> = (0..write).map(|i| ((written.len() + i) % 251) as u8).collect();
-                let room = (allowed - written.len()).min(64 * 1024 - (written.len() - read.len()));
-                // A write that does not end in an hour waits.
+                let available = (allowed - written.len()).min(64 * 1024 - (written.len() - read.len()));
+                // A write that takes an hour is waiting.
                 match timeout(LONG, writer.write(&bytes)).await {
                     Ok(n) => {
-                        assert_eq!(n.unwrap(), room.min(write));
-                        written.extend_from_slice(&bytes[..room.min(write)]);
+                        assert_eq!(n.unwrap(), available.min(write));
+                        written.extend_from_slice(&bytes[..available.min(write)]);
                     }
-                    Err(_) => assert!(room == 0 && write > 0),
+                    Err(_) => assert!(available == 0 && write > 0),
                 }
                 if written.len() > read.len() {
                     let mut buffer = vec![0; most];

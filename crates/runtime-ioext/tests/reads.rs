@@ -1,16 +1,16 @@
-//! Bounded reads, counted reads and watched streams.
+//! Bounded reads, positions and observed streams.
 
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
+use runtime_ioext::stream::{ObservedStream, StreamEnd, TellReader};
 use runtime_ioext::{
-    BoundedReadError, BoundedReadFileError, ObservedStream, StreamEnd, TellReader,
-    bounded_read_all, bounded_read_file, read_at_most,
+    BoundedReadError, BoundedReadFileError, bounded_read_all, bounded_read_file, read_at_most,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
-async fn input_up_to_the_limit_is_read_whole() {
+async fn input_up_to_the_limit_is_read() {
     for len in [0, 1, 8191, 8192, 8193, 100_000] {
         let bytes = vec![7; len];
         assert_eq!(read_at_most(&bytes[..], len).unwrap(), bytes);
@@ -23,7 +23,7 @@ async fn input_up_to_the_limit_is_read_whole() {
 }
 
 #[tokio::test]
-async fn input_over_the_limit_is_an_error() {
+async fn input_over_the_limit_fails() {
     for limit in [0, 1, 8192, 99_999] {
         let bytes = vec![7; limit + 1];
         assert!(matches!(
@@ -33,20 +33,20 @@ async fn input_over_the_limit_is_an_error() {
         let error = bounded_read_all(&bytes[..], limit).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("cannot read more than {limit} bytes")
+            format!("input exceeds {limit} bytes")
         );
     }
 }
 
 #[tokio::test]
-async fn endless_input_ends_at_the_limit_and_takes_no_more_memory() {
+async fn endless_input_stops_at_the_limit() {
     let error = read_at_most(io::repeat(1), 1 << 20).unwrap_err();
     assert!(matches!(error, BoundedReadError::TooLarge { .. }));
     let bytes = bounded_read_all(&[1; 1000][..], 1000).await.unwrap();
     assert!(bytes.capacity() <= 1000);
 }
 
-/// Gives one byte at a time.
+/// A reader that returns one byte at a time.
 struct Trickle(usize);
 
 impl Read for Trickle {
@@ -59,8 +59,8 @@ impl Read for Trickle {
 }
 
 #[test]
-fn input_that_trickles_costs_no_more_a_byte_the_longer_it_is() {
-    // To clear the rest of the memory before each read would take minutes.
+fn single_byte_reads_are_linear() {
+    // Clearing the rest of the buffer before each read would take minutes.
     assert_eq!(
         read_at_most(Trickle(1 << 20), 1 << 20).unwrap().len(),
         1 << 20
@@ -83,7 +83,7 @@ fn file_is_read_up_to_its_limit() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_no_file_is_refused_without_waiting() {
+fn other_file_types_do_not_block() {
     assert!(matches!(
         bounded_read_file("/dev/zero", 10),
         Err(BoundedReadFileError::NotPlain { .. })
@@ -97,8 +97,8 @@ fn what_is_no_file_is_refused_without_waiting() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn file_that_claims_to_be_empty_is_bounded_too() {
-    // Files of the system say that they have 0 bytes.
+fn file_of_reported_size_zero_is_bounded() {
+    // Files in /proc report a size of 0.
     assert!(matches!(
         bounded_read_file("/proc/self/status", 10),
         Err(BoundedReadFileError::TooLarge { .. })
@@ -106,7 +106,7 @@ fn file_that_claims_to_be_empty_is_bounded_too() {
 }
 
 #[tokio::test]
-async fn tell_counts_both_ways_of_reading() {
+async fn tell_counts_sync_and_async_reads() {
     let mut reader = TellReader::new(&[0; 100][..]);
     Read::read_exact(&mut reader, &mut [0; 10]).unwrap();
     AsyncReadExt::read_exact(&mut reader, &mut [0; 20])
@@ -116,8 +116,8 @@ async fn tell_counts_both_ways_of_reading() {
     assert_eq!(reader.into_inner().len(), 70);
 }
 
-/// A watched stream, and what it reported.
-fn watched<T>(inner: T) -> (ObservedStream<T>, Arc<Mutex<Vec<String>>>) {
+/// Returns an observed stream and its reports.
+fn observed<T>(inner: T) -> (ObservedStream<T>, Arc<Mutex<Vec<String>>>) {
     let reports: Arc<Mutex<Vec<String>>> = Arc::default();
     let watch = ObservedStream::new(inner, {
         let reports = Arc::clone(&reports);
@@ -133,8 +133,8 @@ fn watched<T>(inner: T) -> (ObservedStream<T>, Arc<Mutex<Vec<String>>>) {
 }
 
 #[tokio::test]
-async fn watch_reports_the_end_once() {
-    let (mut watch, reports) = watched(&b"12345"[..]);
+async fn end_is_reported_once() {
+    let (mut watch, reports) = observed(&b"12345"[..]);
     watch.read_to_end(&mut Vec::new()).await.unwrap();
     watch.read_to_end(&mut Vec::new()).await.unwrap();
     drop(watch);
@@ -142,9 +142,9 @@ async fn watch_reports_the_end_once() {
 }
 
 #[tokio::test]
-async fn watch_reports_the_first_error_and_not_what_follows() {
+async fn first_error_is_reported_once() {
     let (near, far) = tokio::io::duplex(8);
-    let (mut watch, reports) = watched(near);
+    let (mut watch, reports) = observed(near);
     drop(far);
     assert!(watch.write_all(b"x").await.is_err());
     watch.read_to_end(&mut Vec::new()).await.unwrap();
@@ -153,14 +153,14 @@ async fn watch_reports_the_first_error_and_not_what_follows() {
 }
 
 #[tokio::test]
-async fn watch_reports_a_close_by_shutdown_and_by_drop() {
-    let (mut watch, reports) = watched(tokio::io::sink());
+async fn shutdown_and_drop_are_reported() {
+    let (mut watch, reports) = observed(tokio::io::sink());
     watch.write_all(b"x").await.unwrap();
     assert!(reports.lock().unwrap().is_empty());
     watch.shutdown().await.unwrap();
     assert_eq!(*reports.lock().unwrap(), ["Closed"]);
 
-    let (watch, reports) = watched(tokio::io::sink());
+    let (watch, reports) = observed(tokio::io::sink());
     drop(watch);
     assert_eq!(*reports.lock().unwrap(), ["Closed"]);
 }

@@ -10,10 +10,10 @@ use loom::thread;
 use super::poll_once;
 use crate::Flag;
 
-/// No wake-up is lost. Catches: making the notification after the look at the value in `wait_for`; then
-/// a change between the two leaves the waiter asleep, which loom reports as a deadlock.
+/// No wake-up is lost. Catches: creating the notification after reading the value in `wait_for`, so that
+/// a change in between leaves the waiter asleep, which loom reports as a deadlock.
 #[test]
-fn waiter_hears_of_every_change() {
+fn waiter_is_woken_by_every_change() {
     loom::model(|| {
         let flag = Flag::new(false);
         let setter = thread::spawn({
@@ -26,9 +26,9 @@ fn waiter_hears_of_every_change() {
     });
 }
 
-/// Exactly one of racing swaps makes the change. Catches: a load and a store in place of the swap.
+/// Exactly one of two concurrent swaps changes the value. Catches: a load and a store instead of a swap.
 #[test]
-fn one_of_racing_swaps_makes_the_change() {
+fn one_concurrent_swap_changes_the_value() {
     loom::model(|| {
         let flag = Flag::new(false);
         let other = thread::spawn({
@@ -41,10 +41,10 @@ fn one_of_racing_swaps_makes_the_change() {
     });
 }
 
-/// What the setter wrote before it set the flag is there for who saw it. Catches: `Relaxed` in `get` or in
-/// `swap`; then the reader may see the old data, since the data's own accesses order nothing.
+/// Writes before setting the flag are visible to a reader that sees it set. Catches: `Relaxed` in `get` or
+/// `swap`.
 #[test]
-fn flag_publishes_what_was_written_before() {
+fn flag_publishes_earlier_writes() {
     loom::model(|| {
         let flag = Flag::new(false);
         let data = Arc::new(AtomicUsize::new(0));
@@ -62,10 +62,10 @@ fn flag_publishes_what_was_written_before() {
     });
 }
 
-/// A waiter that is dropped, or kept and not polled again, swallows no wake-up of another. Catches: waking
-/// one (`notify_one`) instead of all.
+/// An idle or dropped waiter does not consume the wake-up of another. Catches: `notify_one` instead of
+/// `notify_waiters`.
 #[test]
-fn idle_or_dropped_waiter_swallows_nothing() {
+fn idle_or_dropped_waiter_keeps_no_wakeup() {
     loom::model(|| {
         let flag = Flag::new(false);
         let setter = thread::spawn({

@@ -1,7 +1,7 @@
-//! A stand-in for [`tokio::sync::Notify`] whose accesses loom can see.
+//! A loom version of [`tokio::sync::Notify`].
 //!
-//! It keeps the part of the contract that this crate stands on: `notify_waiters` wakes every future that
-//! was *made* before the call, polled or not, and no other.
+//! It implements the part of the contract that this crate relies on: `notify_waiters` wakes every future
+//! *created* before the call, polled or not, and no other.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

@@ -11,9 +11,9 @@ use loom::thread;
 use super::poll_once;
 use crate::Once;
 
-/// Exactly one of racing callers runs. Catches: a load and a store in place of the swap in `call`.
+/// Exactly one of two concurrent callers runs. Catches: a load and a store instead of the swap in `call`.
 #[test]
-fn one_of_racing_callers_runs() {
+fn one_concurrent_caller_runs() {
     loom::model(|| {
         let once = Once::new();
         let runs = Arc::new(AtomicUsize::new(0));
@@ -33,10 +33,10 @@ fn one_of_racing_callers_runs() {
     });
 }
 
-/// Two waiters both hear of the end, and see what the call did. Catches: `Relaxed` for `done`, and making
-/// the notification after the second look at `done`.
+/// Two waiters are woken and see the writes of the call. Catches: `Relaxed` for `done`, and creating the
+/// notification after the second read of `done`.
 #[test]
-fn waiters_hear_of_the_end_and_see_the_work() {
+fn waiters_are_woken_and_see_the_work() {
     loom::model(|| {
         let once = Once::new();
         let data = Arc::new(AtomicUsize::new(0));
@@ -54,8 +54,8 @@ fn waiters_hear_of_the_end_and_see_the_work() {
     });
 }
 
-/// A panic inside the call does not leave waiters asleep. Catches: setting `done` after the call instead of
-/// in a destructor.
+/// A panic inside the call wakes waiters. Catches: setting `done` after the call instead of in a
+/// destructor.
 #[test]
 fn panic_inside_the_call_wakes_waiters() {
     loom::model(|| {
@@ -72,10 +72,10 @@ fn panic_inside_the_call_wakes_waiters() {
     });
 }
 
-/// A waiter that is dropped, or kept and not polled again, swallows no wake-up of another. Catches: waking
-/// one (`notify_one`) instead of all.
+/// An idle or dropped waiter does not consume the wake-up of another. Catches: `notify_one` instead of
+/// `notify_waiters`.
 #[test]
-fn idle_or_dropped_waiter_swallows_nothing() {
+fn idle_or_dropped_waiter_keeps_no_wakeup() {
     loom::model(|| {
         let once = Once::new();
         let caller = thread::spawn({

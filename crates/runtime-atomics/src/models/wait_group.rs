@@ -6,10 +6,10 @@ use loom::thread;
 use super::poll_once;
 use crate::WaitGroup;
 
-/// No wake-up is lost. Catches: making the notification after the look at the count, and notifying before
-/// the count goes down.
+/// No wake-up is lost. Catches: creating the notification after reading the count, and notifying before
+/// the count is decremented.
 #[test]
-fn waiter_hears_of_the_last_end() {
+fn waiter_is_woken_by_the_last_guard() {
     loom::model(|| {
         let group = WaitGroup::new();
         let (here, there) = (group.add(1).unwrap(), group.add(1).unwrap());
@@ -41,8 +41,7 @@ fn drain_excludes_later_adds() {
     });
 }
 
-/// Nothing is added between the end of the wait and the drain. Catches: `wait` and then `drain` in two
-/// steps.
+/// Nothing is added between the end of the wait and the drain. Catches: `wait` followed by `drain`.
 #[test]
 fn wait_and_drain_is_one_step() {
     loom::model(|| {
@@ -52,9 +51,9 @@ fn wait_and_drain_is_one_step() {
             let group = group.clone();
             move || {
                 drop(guard);
-                // Whoever gets through keeps the drain waiting until it is done.
+                // A successful add keeps the drain waiting until its guard is dropped.
                 if let Ok(guard) = group.add(1) {
-                    assert!(!group.is_draining(), "added, and yet the wait ended");
+                    assert!(!group.is_draining(), "added after the wait ended");
                     drop(guard);
                 }
             }
@@ -66,10 +65,10 @@ fn wait_and_drain_is_one_step() {
     });
 }
 
-/// A waiter that is dropped, or kept and not polled again, swallows no wake-up of another. Catches: waking
-/// one (`notify_one`) instead of all.
+/// An idle or dropped waiter does not consume the wake-up of another. Catches: `notify_one` instead of
+/// `notify_waiters`.
 #[test]
-fn idle_or_dropped_waiter_swallows_nothing() {
+fn idle_or_dropped_waiter_keeps_no_wakeup() {
     loom::model(|| {
         let group = WaitGroup::new();
         let guards = group.add(2).unwrap();
@@ -83,10 +82,10 @@ fn idle_or_dropped_waiter_swallows_nothing() {
     });
 }
 
-/// What was done under a guard is there for who waited. Catches: `Relaxed` in `done` or in the look at the
+/// Writes under a guard are visible after the wait. Catches: `Relaxed` in `done` or in reading the
 /// count.
 #[test]
-fn wait_sees_what_was_done_under_the_guard() {
+fn wait_sees_writes_under_the_guard() {
     use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     loom::model(|| {
         let group = WaitGroup::new();

@@ -1,4 +1,4 @@
-//! Every byte of the output is kept or counted, and no more than the limit is kept.
+//! Every byte of the output is kept or counted, within the limit.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ struct Input {
     pieces: Vec<Vec<u8>>,
 }
 
-/// Stands around the notice and nowhere else.
+/// A delimiter that occurs only around the notice.
 const MARK: u8 = 0;
 
 fuzz_target!(|input: Input| {

@@ -1,4 +1,4 @@
-//! No secret gets through, and how the text is split makes no difference.
+//! No secret passes, and the split of the text makes no difference.
 
 #![no_main]
 
@@ -27,7 +27,7 @@ fuzz_target!(|input: Input| {
 
     let text = std::fs::read(log.path()).unwrap();
     assert_eq!(text, redactor.redact(&input.pieces.concat()));
-    // What stands beside a marker may spell a secret that contains a part of the marker.
+    // The text around a replacement may form a secret together with a part of it.
     let parts = text.split(|byte| b"[REDACTED]".contains(byte));
     let leaked = |part: &[u8]| secrets.iter().any(|secret| part.windows(secret.len()).any(|window| window == &secret[..]));
     assert!(!parts.into_iter().any(leaked));

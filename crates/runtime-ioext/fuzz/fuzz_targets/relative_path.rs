@@ -1,4 +1,4 @@
-//! A path that is accepted consists of names, on every system.
+//! An accepted path consists of names, on every system.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The file under a log, as little of it as the log needs.
+//! The file interface of a log.
 
 use std::fmt;
 use std::fs::File;
@@ -6,21 +6,21 @@ use std::io;
 #[cfg(target_os = "linux")]
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Where the bytes of a log end up. A trait, so that tests can put a failing one in.
+/// Positioned reads and writes of the log's file. A trait, so that tests can inject failures.
 pub(super) trait Backing: fmt::Debug + Send + Sync {
-    /// Writes some of `bytes` at an offset, and tells how many.
+    /// Writes some of `bytes` at `offset`; returns the number of bytes.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
 
-    /// Reads some bytes from an offset, and tells how many. May wait for a disk.
+    /// Reads some bytes at `offset`; returns the number of bytes. May block on the disk.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Reads like [`read_at`](Self::read_at) if that takes no waiting; gives `None` if it might.
+    /// Like [`read_at`](Self::read_at), but returns `None` instead of blocking.
     fn try_read_at(&self, _bytes: &mut [u8], _offset: u64) -> Option<io::Result<usize>> {
         None
     }
 }
 
-/// Writes all of `bytes`, and tells on failure how many were written before it.
+/// Writes all of `bytes`; on failure, also returns the number of bytes written before it.
 pub(super) fn write_all_at(
     backing: &dyn Backing,
     bytes: &[u8],
@@ -38,11 +38,11 @@ pub(super) fn write_all_at(
     Ok(())
 }
 
-/// A file, by position only: nothing here moves a cursor that somebody else relies on.
+/// A file, accessed only by position: it has no shared cursor.
 #[derive(Debug)]
 pub(super) struct FileBacking {
     file: File,
-    /// Cleared when the file system says that it cannot tell cached bytes from others.
+    /// Cleared when the file system does not support non-blocking reads.
     #[cfg(target_os = "linux")]
     knows_cached: AtomicBool,
 }
@@ -78,8 +78,8 @@ impl Backing for FileBacking {
         std::os::windows::fs::FileExt::seek_read(&self.file, bytes, offset)
     }
 
-    /// Linux tells whether the bytes are in the page cache, which for a log that is being written they
-    /// nearly always are. That saves the trip to another thread.
+    /// Linux can read from the page cache only, where a log that is being written nearly always is. That
+    /// avoids a switch to a blocking thread.
     #[cfg(target_os = "linux")]
     fn try_read_at(&self, bytes: &mut [u8], offset: u64) -> Option<io::Result<usize>> {
         use rustix::io::{Errno, ReadWriteFlags, preadv2};

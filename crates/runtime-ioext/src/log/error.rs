@@ -1,82 +1,79 @@
-//! What can go wrong with a log, one type an operation.
+//! The errors of a log, one type per operation.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Why a log could not be created.
+/// The error of creating a log.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateLogError {
-    /// The file could not be created or emptied.
+    /// The file could not be created or truncated.
     #[error(
         "cannot create the log file {path:?}; check that its folder exists and can be written to"
     )]
     Create {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// Why a log took no more bytes. Nothing of the failed call is in the log, unless the call was larger
-/// than 64 KiB and the log broke in the middle of it.
+/// The error of a write. Nothing of the failed call is in the log, unless the call was larger than 64 KiB
+/// and failed part-way.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteLogError {
-    /// The log was closed before.
-    #[error("cannot write to the log {path:?}, because it was closed")]
+    /// The log is closed.
+    #[error("cannot write to the log {path:?}: it is closed")]
     Closed {
         /// The log's file.
         path: PathBuf,
     },
-    /// The file took no more, now or earlier. That is final: readers get what was accepted before, then
-    /// an error.
+    /// This write or an earlier one failed. Final: readers receive the bytes accepted before, then an
+    /// error.
     #[error(
-        "cannot write to the log {path:?}, because its file takes no more; check the disk's free space"
+        "cannot write to the log {path:?}: its file cannot be written; check the free disk space"
     )]
     Failed {
         /// The log's file.
         path: PathBuf,
-        /// What the system said when the write failed.
+        /// The error of the failed write.
         source: Arc<io::Error>,
     },
 }
 
-/// Why a log could not be closed with everything in its file.
+/// The error of closing a log.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseLogError {
-    /// The file took no more, now or earlier, so that bytes are missing at its end.
-    #[error(
-        "cannot close the log {path:?}, because its file takes no more; check the disk's free space"
-    )]
+    /// This write or an earlier one failed, so the end of the log is missing.
+    #[error("cannot close the log {path:?}: its file cannot be written; check the free disk space")]
     Failed {
         /// The log's file.
         path: PathBuf,
-        /// What the system said when the write failed.
+        /// The error of the failed write.
         source: Arc<io::Error>,
     },
 }
 
-/// Why a reader could not go on. It has given every byte before its offset.
+/// The error of reading a log. The reader has returned every byte before its offset.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadLogError {
-    /// Everything that can write was dropped and nobody closed the log, so that nobody knows whether it
-    /// is complete.
-    #[error("the log {path:?} ends here, because it was dropped without being closed")]
+    /// All writers and handles were dropped without closing the log, so it may be incomplete.
+    #[error("the log {path:?} was dropped without being closed")]
     Abandoned {
         /// The log's file.
         path: PathBuf,
     },
-    /// The file took no more. Later bytes are lost.
-    #[error("the log {path:?} breaks off here, because its file took no more")]
+    /// A write failed. Later bytes are lost.
+    #[error("the log {path:?} is incomplete: its file could not be written")]
     Failed {
         /// The log's file.
         path: PathBuf,
-        /// What the system said when the write failed.
+        /// The error of the failed write.
         source: Arc<io::Error>,
     },
     /// The file could not be read.
@@ -84,64 +81,64 @@ pub enum ReadLogError {
     Read {
         /// The log's file.
         path: PathBuf,
-        /// Where the read started.
+        /// The offset of the read.
         offset: u64,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The file is shorter than what was written to it: somebody else changed it.
-    #[error("the log file {path:?} was cut short by somebody else: byte {offset} is gone")]
+    /// The file is shorter than the log: it was truncated by another process.
+    #[error("the log file {path:?} was truncated by another process: byte {offset} is missing")]
     Truncated {
         /// The log's file.
         path: PathBuf,
-        /// The first byte that is missing.
+        /// The first missing byte.
         offset: u64,
     },
 }
 
-/// Why the file of a log could not be handed out.
+/// The error of extracting the file of a log.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExtractLogError {
-    /// The log is still open: close it first.
-    #[error("the log {path:?} is not closed; close it before its file is extracted")]
+    /// The log is open: close it first.
+    #[error("the log {path:?} is not closed; close it before extracting its file")]
     NotClosed {
         /// The log's file.
         path: PathBuf,
     },
-    /// The file took no more, so that bytes are missing at its end. A reader still gives what there is.
-    #[error("the log {path:?} is incomplete, because its file took no more")]
+    /// A write failed, so the end of the log is missing. A reader still returns the rest.
+    #[error("the log {path:?} is incomplete: its file could not be written")]
     Failed {
         /// The log's file.
         path: PathBuf,
-        /// What the system said when the write failed.
+        /// The error of the failed write.
         source: Arc<io::Error>,
     },
-    /// The file could not be opened again.
-    #[error("cannot open the log file {path:?} again")]
+    /// The file could not be opened.
+    #[error("cannot open the log file {path:?}")]
     Open {
         /// The log's file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// What is at the path has another length than the log: somebody else changed or replaced it.
+    /// The length of the file differs from that of the log: it was changed by another process.
     #[error(
-        "the log file {path:?} was changed by somebody else: it has {actual} bytes instead of {expected}"
+        "the log file {path:?} was changed by another process: it has {actual} bytes instead of {expected}"
     )]
     Changed {
         /// The log's file.
         path: PathBuf,
         /// The length of the log.
         expected: u64,
-        /// The length of what is at the path.
+        /// The length of the file.
         actual: u64,
     },
 }
 
 impl From<WriteLogError> for io::Error {
-    /// Keeps the kind of what the system said, such as [`StorageFull`](io::ErrorKind::StorageFull); a
-    /// closed log is a [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+    /// Keeps the kind of the failed write, such as [`StorageFull`](io::ErrorKind::StorageFull); a closed log
+    /// becomes [`BrokenPipe`](io::ErrorKind::BrokenPipe).
     fn from(error: WriteLogError) -> Self {
         let kind = match &error {
             WriteLogError::Closed { .. } => io::ErrorKind::BrokenPipe,
@@ -152,7 +149,7 @@ impl From<WriteLogError> for io::Error {
 }
 
 impl From<ReadLogError> for io::Error {
-    /// Keeps the kind of what the system said; a log that was cut short or never closed is an
+    /// Keeps the kind of the operating system's error; a truncated or abandoned log becomes
     /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof).
     fn from(error: ReadLogError) -> Self {
         let kind = match &error {

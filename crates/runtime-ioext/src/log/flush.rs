@@ -1,31 +1,31 @@
-//! Moves pending bytes to the file in few, large writes.
+//! Writes pending segments to the file in few, large writes.
 
 use std::io;
 
 use bytes::Bytes;
 
 use super::backing::{Backing, write_all_at};
-use crate::chunks::CHUNK;
+use crate::segments::SEGMENT_SIZE;
 
-/// Segments from this size on are written as they are; smaller neighbours are gathered first.
-const WORTH_A_WRITE: usize = CHUNK / 4;
+/// Segments of this size are written on their own; smaller ones are coalesced first.
+const MIN_DIRECT_WRITE: usize = SEGMENT_SIZE / 4;
 
-/// Writes segments one after the other, and tells how many bytes are in the file for sure.
+/// Writes segments in order; returns the number of bytes that are in the file.
 pub(super) fn write_out(
     backing: &dyn Backing,
     segments: &[Bytes],
     start: u64,
 ) -> (u64, io::Result<()>) {
     let mut written = 0;
-    let mut gathered = Vec::new();
+    let mut coalesced = Vec::new();
     for batch in batches(segments) {
         let bytes = match batch {
             [one] => &one[..],
             many => {
-                gathered.clear();
+                coalesced.clear();
                 many.iter()
-                    .for_each(|bytes| gathered.extend_from_slice(bytes));
-                &gathered
+                    .for_each(|bytes| coalesced.extend_from_slice(bytes));
+                &coalesced
             }
         };
         match write_all_at(backing, bytes, start + written) {
@@ -36,7 +36,7 @@ pub(super) fn write_out(
     (written, Ok(()))
 }
 
-/// Groups neighbours: a large segment alone, small ones together up to about a chunk.
+/// Groups adjacent segments: a large one alone, small ones together up to a segment size.
 fn batches(mut segments: &[Bytes]) -> impl Iterator<Item = &[Bytes]> {
     std::iter::from_fn(move || {
         let (batch, rest) = segments.split_at(batch_len(segments));
@@ -49,7 +49,7 @@ fn batch_len(segments: &[Bytes]) -> usize {
     let mut total = 0;
     let small = segments.iter().take_while(|bytes| {
         total += bytes.len();
-        bytes.len() < WORTH_A_WRITE && total <= CHUNK
+        bytes.len() < MIN_DIRECT_WRITE && total <= SEGMENT_SIZE
     });
     small.count().max(usize::from(!segments.is_empty()))
 }

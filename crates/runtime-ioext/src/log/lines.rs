@@ -1,4 +1,4 @@
-//! Keeps lines whole that come in pieces.
+//! Reassembles lines from arbitrary pieces.
 
 use std::task::{Context, Poll};
 
@@ -6,17 +6,17 @@ use super::error::WriteLogError;
 use super::sink::{LogSink, impl_writer};
 use super::writer::LogWriter;
 
-/// A line that is longer than this is passed on in pieces.
-const LONGEST: usize = 32 * 1024;
+/// Maximum length of a buffered line.
+const MAX_LINE_LEN: usize = 32 * 1024;
 
-/// Writes to a log in whole lines, for the output of a child process.
+/// Writes whole lines to a log, for the output of a child process.
 ///
-/// A pipe gives bytes in arbitrary pieces. This one holds back the beginning of a line until its end
-/// comes, so that lines of two streams that go to the same log do not run into each other. It holds back at
-/// most 32 KiB; a longer line is passed on in pieces.
+/// A pipe returns arbitrary pieces. This writer buffers an incomplete line until its line feed, so that
+/// lines of two streams in the same log are not mixed. At most 32 KiB are buffered; a longer line is
+/// written in pieces.
 ///
-/// [`finish`](LogSink::finish), shutting it down or dropping it writes a last line that has no end.
-/// Flushing does not, because copies flush whenever their source pauses.
+/// [`finish`](LogSink::finish), shutdown or drop write a last line without a line feed. Flushing does not,
+/// because copies flush whenever their source is idle.
 ///
 /// # Example
 ///
@@ -39,56 +39,57 @@ const LONGEST: usize = 32 * 1024;
 #[derive(Debug)]
 pub struct LineWriter<S: LogSink = LogWriter> {
     sink: S,
-    begun: Vec<u8>,
+    partial_line: Vec<u8>,
 }
 
 impl<S: LogSink> LineWriter<S> {
-    /// Makes an adaptor in front of a writer.
+    /// Creates an adaptor for `sink`.
     #[must_use]
     pub fn new(sink: S) -> Self {
         Self {
             sink,
-            begun: Vec::new(),
+            partial_line: Vec::new(),
         }
     }
 
-    fn push_begun(&mut self) -> Result<(), WriteLogError> {
-        match std::mem::take(&mut self.begun) {
-            begun if begun.is_empty() => Ok(()),
-            begun => self.sink.push(&begun),
+    fn push_partial_line(&mut self) -> Result<(), WriteLogError> {
+        let partial_line = std::mem::take(&mut self.partial_line);
+        if partial_line.is_empty() {
+            return Ok(());
         }
+        self.sink.push(&partial_line)
     }
 
-    fn push_whole(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
-        match (self.begun.is_empty(), bytes.is_empty()) {
-            (_, true) => Ok(()),
-            (true, false) => self.sink.push(bytes),
-            (false, false) => {
-                self.begun.extend_from_slice(bytes);
-                self.push_begun()
-            }
+    fn push_lines(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
+        if bytes.is_empty() {
+            return Ok(());
         }
+        if self.partial_line.is_empty() {
+            return self.sink.push(bytes);
+        }
+        self.partial_line.extend_from_slice(bytes);
+        self.push_partial_line()
     }
 }
 
 impl<S: LogSink> LogSink for LineWriter<S> {
-    fn wait_for_room(&mut self) {
-        self.sink.wait_for_room();
+    fn wait_until_ready(&mut self) {
+        self.sink.wait_until_ready();
     }
 
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.sink.poll_room(cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sink.poll_ready(cx)
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
         let end = match bytes.iter().rposition(|&byte| byte == b'\n') {
             Some(last) => last + 1,
-            None if self.begun.len() + bytes.len() > LONGEST => bytes.len(),
+            None if self.partial_line.len() + bytes.len() > MAX_LINE_LEN => bytes.len(),
             None => 0,
         };
-        let (whole, begun) = bytes.split_at(end);
-        self.push_whole(whole)?;
-        self.begun.extend_from_slice(begun);
+        let (lines, partial_line) = bytes.split_at(end);
+        self.push_lines(lines)?;
+        self.partial_line.extend_from_slice(partial_line);
         Ok(())
     }
 
@@ -97,7 +98,7 @@ impl<S: LogSink> LogSink for LineWriter<S> {
     }
 
     fn finish(&mut self) -> Result<(), WriteLogError> {
-        self.push_begun()?;
+        self.push_partial_line()?;
         self.sink.finish()
     }
 }
@@ -105,8 +106,8 @@ impl<S: LogSink> LogSink for LineWriter<S> {
 impl_writer!(LineWriter);
 
 impl<S: LogSink> Drop for LineWriter<S> {
-    /// A failure here is not lost: the log is broken, and whoever closes it hears of it.
+    /// An error is not lost: the log has failed, and returns it on close.
     fn drop(&mut self) {
-        drop(self.push_begun());
+        drop(self.push_partial_line());
     }
 }

@@ -1,16 +1,16 @@
-//! A log in a file, which many write to and many follow.
+//! A file-backed log with concurrent writers and followers.
 //!
-//! [`FollowedLog`] is the log, [`LogWriter`] appends to it, and [`LogReader`] follows it from the start or
-//! an offset.
+//! [`FollowedLog`] is the log, [`LogWriter`] appends to it, and [`LogReader`] follows it from any offset.
 //!
-//! Between the output of a child process and the log stand adaptors, each useful alone. They are put
-//! together from the log on:
+//! Adaptors sit between the output of a child process and the log. Each is usable alone; they are
+//! composed starting at the log:
 //!
-//! | adaptor | does |
+//! | adaptor | purpose |
 //! | --- | --- |
-//! | [`RedactingWriter`] | replaces secrets, however they are split or encoded |
-//! | [`LineWriter`] | keeps lines whole that come in pieces |
-//! | [`OutputLimitWriter`] | keeps the head and the tail of too much output |
+//! | --- | --- |
+//! | [`RedactingWriter`] | replaces secrets, across write boundaries and in common encodings |
+//! | [`LineWriter`] | reassembles lines |
+//! | [`OutputLimitWriter`] | limits output to a head and a tail |
 //!
 //! ```
 //! use runtime_ioext::log::{FollowedLog, LineWriter, OutputLimit, Redactor};
@@ -29,40 +29,39 @@
 //! stderr.write_all(b"ok\n")?;
 //! drop((stdout, stderr));
 //!
-//! log.writer().write_all(b"a line of the worker's own\n")?;
+//! log.writer().write_all(b"a worker line\n")?;
 //! log.close()?;
 //! let text = std::fs::read_to_string(&path)?;
-//! assert_eq!(text, "login with [REDACTED]\nok\na line of the worker's own\n");
+//! assert_eq!(text, "login with [REDACTED]\nok\na worker line\n");
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # What goes wrong, and who hears of it
+//! # Failures
 //!
-//! | what | writers | `close`, `extract` | readers |
+//! | failure | writers | `close`, `extract` | readers |
 //! | --- | --- | --- | --- |
-//! | the disk is full, or fails | an error on a later call, and on every one after | the same error | everything that was accepted, then the error |
-//! | everything that writes is dropped without a close | | | everything, then [`ReadLogError::Abandoned`] |
-//! | somebody else cuts the file short | | [`ExtractLogError::Changed`] | [`ReadLogError::Truncated`] |
-//! | a reader is slow, or goes away | nothing | nothing | it lags |
+//! | the disk is full or fails | an error on a later call and all following ones | the same error | all accepted bytes, then the error |
+//! | all handles and writers are dropped without a close | | | all bytes, then [`ReadLogError::Abandoned`] |
+//! | another process truncates the file | | [`ExtractLogError::Changed`] | [`ReadLogError::Truncated`] |
+//! | a reader is slow or dropped | no effect | no effect | it lags |
 //!
 //! # Memory
 //!
-//! At most 4 MiB of a log are pending in memory, whatever its size; then writers wait for the disk. A call
-//! with more bytes than that is copied in pieces, and others wait until it is through. A reader costs one
-//! buffer of 64 KiB at most.
+//! At most 4 MiB of a log are pending in memory, whatever its size; beyond that, writers wait for the disk.
+//! A larger call is copied in pieces while other writers wait. A reader uses at most one buffer of 64 KiB.
 
+mod background_flush;
 mod backing;
-mod core;
+mod buffer_limits;
+mod disk_read;
 mod error;
-mod fetch;
 mod flush;
 mod limit;
-mod limits;
 mod lines;
-mod queued;
 mod reader;
 mod redact;
+mod shared;
 mod sink;
 mod state;
 mod wakers;
@@ -81,20 +80,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::backing::FileBacking;
-use self::core::Core;
+use self::buffer_limits::BufferLimits;
 pub use self::error::{
     CloseLogError, CreateLogError, ExtractLogError, ReadLogError, WriteLogError,
 };
 pub use self::limit::{Dropped, OutputLimit, OutputLimitWriter};
-use self::limits::Limits;
 pub use self::lines::LineWriter;
 pub use self::reader::LogReader;
 pub use self::redact::{RedactingWriter, Redactor, SecretTooShort};
+use self::shared::SharedLog;
 pub use self::sink::LogSink;
 use self::state::End;
 pub use self::writer::LogWriter;
 
-/// A log in a file, which many write to and many follow. Clones are the same log.
+/// A file-backed log with concurrent writers and followers. Clones share the log.
 ///
 /// # Example
 ///
@@ -115,7 +114,7 @@ pub use self::writer::LogWriter;
 ///
 /// let writer = log.writer();
 /// writer.write_all(b"building\n")?;
-/// write!(writer, "took {} s\n", 3)?;
+/// write!(writer, "advance {} s\n", 3)?;
 /// log.close()?;
 ///
 /// assert_eq!(follower.await??, "building\ntook 3 s\n");
@@ -128,20 +127,19 @@ pub struct FollowedLog {
     owner: Arc<Owner>,
 }
 
-/// What the log and its writers share. When the last of them goes, nobody is left to close the log.
+/// Shared by the handles and writers of a log. Dropping the last one abandons an open log.
 struct Owner {
-    core: Arc<Core>,
+    shared: Arc<SharedLog>,
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.core.end(End::Abandoned);
+        self.shared.end(End::Abandoned);
     }
 }
 
 impl FollowedLog {
-    /// Creates the file of a log, or empties it if there is one. On Unix only its owner may read a file
-    /// that is created here.
+    /// Creates the file of a log, or truncates an existing one. On Unix a new file has mode 0600.
     ///
     /// # Errors
     ///
@@ -152,63 +150,67 @@ impl FollowedLog {
             Ok(file) => file,
             Err(source) => return Err(CreateLogError::Create { path, source }),
         };
-        let core = Core::new(path, Box::new(FileBacking::new(file)), Limits::ORDINARY);
-        Ok(Self::over(core))
+        let shared = SharedLog::new(
+            path,
+            Box::new(FileBacking::new(file)),
+            BufferLimits::DEFAULT,
+        );
+        Ok(Self::over(shared))
     }
 
-    fn over(core: Core) -> Self {
+    fn over(shared: SharedLog) -> Self {
         Self {
             owner: Arc::new(Owner {
-                core: Arc::new(core),
+                shared: Arc::new(shared),
             }),
         }
     }
 
-    /// A writer. The log is open while it or any writer exists, until it is [closed](Self::close).
+    /// Creates a writer. The log stays open while any handle or writer exists, until it is [closed](Self::close).
     #[must_use]
     pub fn writer(&self) -> LogWriter {
         LogWriter::new(Arc::clone(&self.owner))
     }
 
-    /// A reader from the first byte on.
+    /// Creates a reader at the first byte.
     #[must_use]
     pub fn reader(&self) -> LogReader {
         self.reader_at(0)
     }
 
-    /// A reader from an offset on, which may be past what is written yet.
+    /// Creates a reader at an offset, which may be beyond the current end.
     #[must_use]
     pub fn reader_at(&self, offset: u64) -> LogReader {
-        LogReader::new(Arc::clone(self.core()), offset)
+        LogReader::new(Arc::clone(self.shared()), offset)
     }
 
-    /// Refuses more writes, moves what is pending to the file, and tells readers that this is all.
+    /// Refuses further writes, flushes pending bytes, and ends readers.
     ///
-    /// After `Ok` every byte is in the file, and readers end cleanly. Closing a closed log does nothing.
-    /// This writes up to 4 MiB to the file in the calling thread.
+    /// After `Ok`, every byte is in the file and readers end cleanly. Closing a closed log has no effect.
+    /// Writes up to 4 MiB to the file on the calling thread.
     ///
     /// # Errors
     ///
-    /// If the file took not all of it, now or earlier.
+    /// If this or an earlier write to the file failed.
     pub fn close(&self) -> Result<(), CloseLogError> {
-        self.core().close()
+        self.shared().close()
     }
 
-    /// Whether the log was closed with everything in its file.
+    /// Returns whether the log was closed with every byte in its file.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        matches!(self.core().lock().end, Some(End::Closed))
+        matches!(self.shared().lock().end, Some(End::Closed))
     }
 
-    /// Opens the file of a closed log for reading, from the start, with a position of its own.
+    /// Opens the file of a closed log for reading from the start, with its own position.
     ///
     /// # Errors
     ///
-    /// If the log is not closed, if bytes are missing at its end because the disk failed, or if what is at
-    /// the path cannot be opened or was changed by somebody else.
+    /// If the log is open, if the end of the log is missing because a write failed, or if the file cannot be
+    /// opened or was changed by another process.
     pub fn extract(&self) -> Result<File, ExtractLogError> {
         let path = self.path().to_path_buf();
-        match &self.core().lock().end {
+        match &self.shared().lock().end {
             Some(End::Closed) => {}
             Some(End::Failed(source)) => {
                 return Err(ExtractLogError::Failed {
@@ -230,26 +232,26 @@ impl FollowedLog {
         }
     }
 
-    /// How many bytes were accepted so far. Readers can get all of them.
+    /// Returns the number of accepted bytes, all of which readers can read.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.core().lock().tail.end()
+        self.shared().lock().tail.end()
     }
 
-    /// Whether nothing was written yet.
+    /// Returns whether nothing was written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The path of the file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.core().path
+        &self.shared().path
     }
 
-    fn core(&self) -> &Arc<Core> {
-        &self.owner.core
+    fn shared(&self) -> &Arc<SharedLog> {
+        &self.owner.shared
     }
 }
 

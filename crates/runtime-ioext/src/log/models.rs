@@ -1,25 +1,25 @@
-//! Models of the log under loom, with a few bytes, two or three threads and one property each.
+//! Loom models of the log, with a few bytes, two or three threads, and one property each.
 //!
 //! Run them with `RUSTFLAGS="--cfg runtime_loom" cargo test -p runtime-ioext --release --lib`.
 
 use loom::future::block_on;
 use loom::thread;
 
-use super::limits::Limits;
+use super::buffer_limits::BufferLimits;
 use super::test_backing::Disk;
 use super::{FollowedLog, LogReader, LogSink};
 
-/// Every write is worth a flush, and two bytes fill the memory.
-const TINY: Limits = Limits {
-    chunk: 4,
-    ripe: 1,
-    full: 2,
+/// Every write starts a flush, and two bytes fill the memory.
+const TINY: BufferLimits = BufferLimits {
+    segment: 4,
+    flush_threshold: 1,
+    max_pending: 2,
 };
-/// Nothing is flushed before the log is closed.
-const LAZY: Limits = Limits {
-    chunk: 4,
-    ripe: 100,
-    full: 100,
+/// Nothing is flushed before the close.
+const LAZY: BufferLimits = BufferLimits {
+    segment: 4,
+    flush_threshold: 100,
+    max_pending: 100,
 };
 
 fn read_all(mut reader: LogReader) -> Vec<u8> {
@@ -35,10 +35,10 @@ fn write_in_thread(log: &FollowedLog, bytes: &'static [u8]) -> thread::JoinHandl
     thread::spawn(move || writer.write_all(bytes).is_ok())
 }
 
-/// A follower hears of every write and of the end. Catches: registering the waker after the lock of the
-/// look is released, which loom reports as a deadlock.
+/// A follower is woken by every write and by the end. Catches: registering the waker after releasing the
+/// lock of the check, which loom reports as a deadlock.
 #[test]
-fn follower_hears_of_writes_and_of_the_end() {
+fn follower_is_woken_by_writes_and_end() {
     loom::model(|| {
         let log = Disk::new(9, 9).log(LAZY);
         let reader = log.reader();
@@ -51,8 +51,8 @@ fn follower_hears_of_writes_and_of_the_end() {
     });
 }
 
-/// What a write was told to be accepted is in the file when `close` succeeds. Catches: closing without
-/// waiting for the flush of another thread, and accepting a write after the last flush.
+/// Accepted bytes are in the file when `close` succeeds. Catches: closing without waiting for the flush of
+/// another thread, and accepting a write after the last flush.
 #[test]
 fn accepted_bytes_are_in_the_file_after_close() {
     loom::model(|| {
@@ -67,8 +67,8 @@ fn accepted_bytes_are_in_the_file_after_close() {
     });
 }
 
-/// Two threads that flush never write the same bytes twice nor out of order, whatever is appended
-/// meanwhile: the disk asserts that each write continues the last. Catches: flushing without the role.
+/// Two flushing threads never write the same bytes twice or out of order: the disk asserts that each write
+/// continues the last. Catches: flushing without setting `flushing`.
 #[test]
 fn racing_flushes_write_each_byte_once() {
     loom::model(|| {
@@ -82,10 +82,10 @@ fn racing_flushes_write_each_byte_once() {
     });
 }
 
-/// A follower that moves from memory to the file sees no byte twice and misses none. Catches: forgetting
-/// flushed bytes before they are in the file. Three preemptions at most, which keeps it to seconds.
+/// A follower that switches from memory to the file sees each byte exactly once. Catches: removing flushed
+/// bytes before they are in the file. At most three preemptions, for a run time of seconds.
 #[test]
-fn follower_sees_each_byte_once_while_it_is_flushed() {
+fn follower_sees_each_byte_once_during_flush() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(|| {
@@ -101,10 +101,10 @@ fn follower_sees_each_byte_once_while_it_is_flushed() {
     });
 }
 
-/// Nobody hangs on a full disk: not a writer that waits for room, not a follower. Catches: not telling
-/// waiters of a failed flush.
+/// A full disk wakes everyone: writers that wait for memory, and followers. Catches: not waking them after
+/// a failed flush.
 #[test]
-fn full_disk_wakes_everybody() {
+fn full_disk_wakes_all_waiters() {
     loom::model(|| {
         let log = Disk::new(1, 9).log(TINY);
         let mut reader = log.reader();
@@ -122,9 +122,9 @@ fn full_disk_wakes_everybody() {
     });
 }
 
-/// A call that is larger than the memory stays in one piece. Catches: letting others in between its steps.
+/// A call larger than the memory is contiguous. Catches: accepting other writes between its chunks.
 #[test]
-fn large_call_stays_in_one_piece() {
+fn large_call_is_contiguous() {
     loom::model(|| {
         let disk = Disk::new(99, 99);
         let log = disk.log(TINY);
@@ -136,10 +136,10 @@ fn large_call_stays_in_one_piece() {
     });
 }
 
-/// A push, which does not wait, does not get into the middle of a large call either. Catches: pushing
-/// whatever else goes on.
+/// A push, which does not wait, does not split a large call either. Catches: pushing regardless of
+/// `large_call`.
 #[test]
-fn push_goes_beside_a_large_call() {
+fn push_does_not_split_a_large_call() {
     loom::model(|| {
         let disk = Disk::new(99, 99);
         let log = disk.log(TINY);
@@ -151,10 +151,10 @@ fn push_goes_beside_a_large_call() {
     });
 }
 
-/// A follower that goes, or stays and is not polled again, takes no other's wake-up along. Catches: waking
-/// one instead of all.
+/// An idle or dropped follower does not consume the wake-up of another. Catches: waking one instead of
+/// all.
 #[test]
-fn idle_or_dropped_follower_swallows_nothing() {
+fn idle_or_dropped_follower_keeps_no_wakeup() {
     loom::model(|| {
         let log = Disk::new(9, 9).log(LAZY);
         let (mut idle, mut dropped, mut reader) = (log.reader(), log.reader(), log.reader());
@@ -162,7 +162,7 @@ fn idle_or_dropped_follower_swallows_nothing() {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         let _ = (idle.poll_chunk(&mut cx), dropped.poll_chunk(&mut cx));
         drop(dropped);
-        // Nothing but this one write wakes the reader.
+        // Only this write wakes the reader.
         assert_eq!(block_on(reader.next_chunk()).unwrap().unwrap(), "a");
         assert!(writer.join().unwrap());
         log.close().unwrap();

@@ -1,4 +1,4 @@
-//! Follows a log.
+//! The reader of a log.
 
 use std::fmt;
 use std::io::{self, SeekFrom};
@@ -9,76 +9,75 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
 
-use super::core::Core;
+use super::disk_read::{self, DiskRead};
 use super::error::ReadLogError;
-use super::fetch::{self, Fetch};
+use super::shared::SharedLog;
 use super::state::End;
 use super::wakers::WakerKey;
-use crate::chunks::CHUNK;
+use crate::segments::SEGMENT_SIZE;
 
-/// Reads a [`FollowedLog`](super::FollowedLog) from an offset on, and follows it until it is closed.
+/// Reads a [`FollowedLog`](super::FollowedLog) from an offset, and follows it until it is closed.
 ///
-/// A reader gets exactly the bytes that were written, in order. After the last one it waits for more,
-/// until the log is closed, which is a clean end; a log that broke or was dropped without being closed
-/// ends with an error instead, after everything that was accepted before. A slow reader only lags: no
-/// writer waits for it, and it costs a buffer of 64 KiB at most.
+/// A reader returns exactly the written bytes, in order. At the end it waits for more until the log is
+/// closed, which is a clean end; a log that failed or was dropped without a close ends with an error after
+/// all accepted bytes. A slow reader only lags: writers never wait for it, and it uses at most one buffer
+/// of 64 KiB.
 ///
-/// At the end of the log a reader is served from memory, behind it from the file. Reads of the file that
-/// might wait for a disk run on tokio's threads for blocking work; without a tokio runtime they block the
-/// thread that polls.
+/// Reads at the end of the log are served from memory, others from the file. File reads that may block
+/// run on tokio's blocking threads; without a tokio runtime, they block the polling thread.
 pub struct LogReader {
-    core: Arc<Core>,
+    shared: Arc<SharedLog>,
     offset: u64,
     waiting: Option<WakerKey>,
-    fetch: Option<Fetch>,
-    /// Bytes at `offset` that were fetched and did not fit.
-    fetched: Bytes,
+    disk_read: Option<DiskRead>,
+    /// Bytes at `offset` that were read from the disk but not consumed.
+    disk_bytes: Bytes,
 }
 
-/// What comes next for a reader: bytes at hand, or so many of the file.
+/// The next bytes for a reader: in memory, or a length to read from the file.
 enum Next {
     Bytes(Bytes),
     File(usize),
 }
 
 impl LogReader {
-    pub(super) fn new(core: Arc<Core>, offset: u64) -> Self {
+    pub(super) fn new(shared: Arc<SharedLog>, offset: u64) -> Self {
         Self {
-            core,
+            shared,
             offset,
             waiting: None,
-            fetch: None,
-            fetched: Bytes::new(),
+            disk_read: None,
+            disk_bytes: Bytes::new(),
         }
     }
 
-    /// The offset in the log of the next byte that this gives.
+    /// Returns the offset of the next byte.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Waits for more, and gives it as it lies in memory; `None` after the last byte of a closed log.
+    /// Returns the next bytes without copying them; `None` after the last byte of a closed log.
     ///
-    /// Followers at the end of a log share one copy of the bytes, which makes this the cheapest way to
-    /// send a log to many. A chunk is not larger than 64 KiB and never empty.
+    /// Followers at the end of a log share one copy, which makes this the cheapest way to send a log to many
+    /// clients. A chunk has 1 to 65 536 bytes.
     ///
     /// # Errors
     ///
-    /// If the log broke or was dropped without being closed, or if its file cannot be read.
+    /// If the log failed or was dropped without a close, or if its file cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost: if the future is dropped, the next call gives the same bytes.
+    /// Safe: the next call returns the same bytes.
     pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, ReadLogError> {
         std::future::poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
-    /// The same as [`next_chunk`](Self::next_chunk), to build other futures and streams on.
+    /// Poll version of [`next_chunk`](Self::next_chunk), for custom futures and streams.
     ///
     /// # Errors
     ///
-    /// The same as of `next_chunk`.
+    /// As of `next_chunk`.
     pub fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,
@@ -89,7 +88,7 @@ impl LogReader {
                 Next::Bytes(bytes) => break bytes,
                 Next::File(len) => match self.read_cached(len) {
                     Some(bytes) => break bytes?,
-                    None => self.fetch = Some(Fetch::start(&self.core, self.offset, len)),
+                    None => self.disk_read = Some(DiskRead::start(&self.shared, self.offset, len)),
                 },
             }
         };
@@ -98,24 +97,25 @@ impl LogReader {
         Poll::Ready(Ok((!chunk.is_empty()).then_some(chunk)))
     }
 
-    /// Finds what comes next, and waits while nothing does. No bytes mean the end.
+    /// Returns the next bytes; an empty chunk is the end.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next, ReadLogError>> {
-        if let Some(fetch) = &mut self.fetch {
-            let result = ready!(fetch.poll(cx));
-            self.fetch = None;
-            self.fetched = result?;
+        if let Some(disk_read) = &mut self.disk_read {
+            let result = ready!(disk_read.poll(cx));
+            self.disk_read = None;
+            self.disk_bytes = result?;
         }
-        match self.fetched.is_empty() {
-            true => self.poll_log(cx),
-            false => Poll::Ready(Ok(Next::Bytes(self.fetched.clone()))),
+        if self.disk_bytes.is_empty() {
+            self.poll_log(cx)
+        } else {
+            Poll::Ready(Ok(Next::Bytes(self.disk_bytes.clone())))
         }
     }
 
     fn poll_log(&mut self, cx: &Context<'_>) -> Poll<Result<Next, ReadLogError>> {
-        let mut state = self.core.lock();
+        let mut state = self.shared.lock();
         if self.offset < state.tail.start() {
             let ahead = state.tail.start() - self.offset;
-            return Poll::Ready(Ok(Next::File(ahead.min(CHUNK as u64) as usize)));
+            return Poll::Ready(Ok(Next::File(ahead.min(SEGMENT_SIZE as u64) as usize)));
         }
         if self.offset < state.tail.end() {
             return Poll::Ready(Ok(Next::Bytes(state.tail.read(self.offset))));
@@ -124,6 +124,8 @@ impl LogReader {
             Some(End::Closed) => Poll::Ready(Ok(Next::Bytes(Bytes::new()))),
             Some(end) => Poll::Ready(Err(self.broken(end))),
             None => {
+                // Registered under the lock of the check, so that no append in between is missed. The
+                // replaced waker is dropped outside of it: it may own a reader, whose drop locks.
                 let replaced = state.readers.register(&mut self.waiting, cx);
                 drop(state);
                 drop(replaced);
@@ -134,32 +136,32 @@ impl LogReader {
 
     fn consume(&mut self, len: usize) {
         self.offset += len as u64;
-        self.fetched.advance(len.min(self.fetched.len()));
+        self.disk_bytes.advance(len.min(self.disk_bytes.len()));
     }
 
-    /// Reads bytes of the file that need no waiting.
+    /// Reads bytes that are in the page cache.
     fn read_cached(&self, len: usize) -> Option<Result<Bytes, ReadLogError>> {
         let mut bytes = vec![0; len];
-        let read = fetch::try_read(&self.core, self.offset, &mut bytes)?;
+        let read = disk_read::try_read(&self.shared, self.offset, &mut bytes)?;
         Some(read.map(|n| {
             bytes.truncate(n);
             bytes.into()
         }))
     }
 
-    /// The same, straight into the caller's buffer.
+    /// Like [`read_cached`](Self::read_cached), into the caller's buffer.
     fn read_cached_into(
         &self,
         buf: &mut ReadBuf<'_>,
         len: usize,
     ) -> Option<Result<usize, ReadLogError>> {
         let bytes = buf.initialize_unfilled_to(len.min(buf.remaining()));
-        let read = fetch::try_read(&self.core, self.offset, bytes)?;
+        let read = disk_read::try_read(&self.shared, self.offset, bytes)?;
         Some(read.inspect(|&n| buf.advance(n)))
     }
 
     fn broken(&self, end: &End) -> ReadLogError {
-        let path = self.core.path.clone();
+        let path = self.shared.path.clone();
         match end {
             End::Failed(source) => ReadLogError::Failed {
                 path,
@@ -171,15 +173,15 @@ impl LogReader {
 
     fn seek_to(&mut self, offset: u64) {
         self.offset = offset;
-        self.fetch = None;
-        self.fetched = Bytes::new();
+        self.disk_read = None;
+        self.disk_bytes = Bytes::new();
     }
 
     fn resolve(&self, to: SeekFrom) -> Option<u64> {
         match to {
             SeekFrom::Start(offset) => Some(offset),
             SeekFrom::Current(by) => self.offset.checked_add_signed(by),
-            SeekFrom::End(by) => self.core.lock().tail.end().checked_add_signed(by),
+            SeekFrom::End(by) => self.shared.lock().tail.end().checked_add_signed(by),
         }
     }
 }
@@ -203,7 +205,7 @@ impl AsyncRead for LogReader {
                 }
                 Next::File(len) => match self.read_cached_into(buf, len) {
                     Some(read) => break read?,
-                    None => self.fetch = Some(Fetch::start(&self.core, self.offset, len)),
+                    None => self.disk_read = Some(DiskRead::start(&self.shared, self.offset, len)),
                 },
             }
         };
@@ -218,7 +220,7 @@ impl AsyncSeek for LogReader {
         let before_start = || {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "cannot seek to before the start of a log",
+                "cannot seek before the start of a log",
             )
         };
         let offset = self.resolve(to).ok_or_else(before_start)?;
@@ -234,7 +236,7 @@ impl AsyncSeek for LogReader {
 impl Drop for LogReader {
     fn drop(&mut self) {
         if let Some(key) = self.waiting {
-            let waker = self.core.lock().readers.forget(key);
+            let waker = self.shared.lock().readers.remove(key);
             drop(waker);
         }
     }
@@ -243,7 +245,7 @@ impl Drop for LogReader {
 impl fmt::Debug for LogReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogReader")
-            .field("path", &self.core.path)
+            .field("path", &self.shared.path)
             .field("offset", &self.offset)
             .finish_non_exhaustive()
     }

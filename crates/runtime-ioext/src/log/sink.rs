@@ -1,76 +1,76 @@
-//! What the adaptors in front of a log build on.
+//! The interface of writers and adaptors of a log.
 
 use std::io;
 use std::task::{Context, Poll, ready};
 
 use super::error::WriteLogError;
 
-/// Takes bytes on their way to a log: a [`LogWriter`](super::LogWriter), or an adaptor in front of one.
+/// A destination of log output: a [`LogWriter`](super::LogWriter), or an adaptor around one.
 ///
-/// A caller first waits for room, as a thread or as a task, and then pushes up to
-/// [`AT_ONCE`](Self::AT_ONCE) bytes. Every adaptor is also an [`io::Write`](std::io::Write) and a
-/// [`tokio::io::AsyncWrite`] that do this, and most programs use those.
+/// Callers wait until the sink is ready, blocking or async, and then push up to [`MAX_PUSH`](Self::MAX_PUSH)
+/// bytes. Every adaptor also implements [`io::Write`](std::io::Write) and [`tokio::io::AsyncWrite`], which
+/// most programs use instead.
 pub trait LogSink {
-    /// How many bytes a caller should push at once.
-    const AT_ONCE: usize = 32 * 1024;
+    /// The maximum number of bytes that a caller should push at once.
+    const MAX_PUSH: usize = 32 * 1024;
 
-    /// Blocks the thread while too much is pending that the disk has not taken.
-    fn wait_for_room(&mut self);
+    /// Blocks while too many bytes are pending.
+    fn wait_until_ready(&mut self);
 
-    /// Waits as a task while too much is pending.
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    /// Polls until few enough bytes are pending.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Takes bytes as one piece, whether there is room or not. Never waits.
+    /// Appends bytes contiguously, even if the sink is not ready. Never blocks.
     ///
     /// # Errors
     ///
-    /// If the log is closed or its file takes no more.
+    /// If the log is closed or has failed.
     fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError>;
 
-    /// Has what was pushed written to the file soon, without waiting for it.
+    /// Starts to flush pushed bytes, without waiting.
     fn start_flush(&mut self);
 
-    /// Passes on what this and everything behind it holds back, because the output has ended.
+    /// Writes everything that this sink and those behind it buffer, at the end of the output.
     ///
     /// # Errors
     ///
-    /// If the log is closed or its file takes no more.
+    /// If the log is closed or has failed.
     fn finish(&mut self) -> Result<(), WriteLogError>;
 }
 
-/// Pushes all bytes, and waits as a thread for room.
+/// Pushes all bytes, blocking while the sink is not ready.
 pub(super) fn write_all<S: LogSink>(sink: &mut S, bytes: &[u8]) -> Result<(), WriteLogError> {
-    bytes.chunks(S::AT_ONCE).try_for_each(|bytes| {
-        sink.wait_for_room();
+    bytes.chunks(S::MAX_PUSH).try_for_each(|bytes| {
+        sink.wait_until_ready();
         sink.push(bytes)
     })
 }
 
-/// Pushes up to `most` bytes, and waits as a task for room.
+/// Pushes up to `most` bytes once the sink is ready.
 pub(super) fn poll_write<S: LogSink>(
     sink: &mut S,
     cx: &mut Context<'_>,
     bytes: &[u8],
     most: usize,
 ) -> Poll<io::Result<usize>> {
-    // A source that never pauses must not keep other tasks from running.
+    // A source that is always ready must not starve other tasks.
     let coop = ready!(tokio::task::coop::poll_proceed(cx));
-    ready!(sink.poll_room(cx));
+    ready!(sink.poll_ready(cx));
     let bytes = &bytes[..bytes.len().min(most)];
     sink.push(bytes)?;
     coop.made_progress();
     Poll::Ready(Ok(bytes.len()))
 }
 
-/// Makes an adaptor a writer: an inherent `write_all`, `io::Write`, `AsyncWrite`, and the end on drop.
+/// Implements `write_all`, `io::Write` and `AsyncWrite` for an adaptor.
 macro_rules! impl_writer {
     ($adaptor:ident) => {
         impl<S: $crate::log::LogSink> $adaptor<S> {
-            /// Writes bytes, and waits as a thread while the disk lags too far behind.
+            /// Writes bytes, blocking while too many are pending.
             ///
             /// # Errors
             ///
-            /// If the log is closed or its file takes no more.
+            /// If the log is closed or has failed.
             pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), $crate::log::WriteLogError> {
                 $crate::log::sink::write_all(self, bytes)
             }
@@ -82,8 +82,8 @@ macro_rules! impl_writer {
                 Ok(bytes.len())
             }
 
-            /// Has the file written soon. What is held back stays so, because copies flush whenever
-            /// their source pauses.
+            /// Starts a flush. Buffered bytes of the adaptor stay buffered, because copies flush whenever
+            /// their source is idle.
             fn flush(&mut self) -> std::io::Result<()> {
                 $crate::log::LogSink::start_flush(self);
                 Ok(())
@@ -96,12 +96,12 @@ macro_rules! impl_writer {
                 cx: &mut std::task::Context<'_>,
                 bytes: &[u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                let most = <Self as $crate::log::LogSink>::AT_ONCE;
+                let most = <Self as $crate::log::LogSink>::MAX_PUSH;
                 $crate::log::sink::poll_write(&mut *self, cx, bytes, most)
             }
 
-            /// Has the file written soon. What is held back stays so, because copies flush whenever
-            /// their source pauses.
+            /// Starts a flush. Buffered bytes of the adaptor stay buffered, because copies flush whenever
+            /// their source is idle.
             fn poll_flush(
                 mut self: std::pin::Pin<&mut Self>,
                 _cx: &mut std::task::Context<'_>,

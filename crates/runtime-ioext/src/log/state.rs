@@ -1,33 +1,33 @@
-//! What the lock of a log guards.
+//! The state guarded by the lock of a log.
 
 use std::io;
 use std::sync::Arc;
 
-use super::limits::Limits;
+use super::buffer_limits::BufferLimits;
 use super::wakers::Wakers;
-use crate::chunks::Chunks;
+use crate::segments::Segments;
 
 #[derive(Debug)]
 pub(super) struct State {
-    /// What is not in the file yet; it starts where the file ends.
-    pub(super) tail: Chunks,
-    limits: Limits,
+    /// Bytes that are not in the file yet, starting at the end of the file.
+    pub(super) tail: Segments,
+    buffer_limits: BufferLimits,
     pub(super) end: Option<End>,
     pub(super) readers: Wakers,
     pub(super) writers: Wakers,
-    /// Somebody writes to the file.
+    /// A thread is writing to the file.
     pub(super) flushing: bool,
-    /// Somebody was asked to flush and has not begun.
+    /// A background flush was requested and has not started.
     pub(super) flush_queued: bool,
-    /// A call that does not fit in memory at once appends its bytes.
+    /// A call larger than the memory limit is appending its chunks.
     pub(super) large_call: bool,
-    /// What came in the middle of that call from somebody who does not wait. It goes behind it.
-    pub(super) aside: Vec<u8>,
-    /// Nothing more is accepted.
+    /// Pushes during that call, appended after it.
+    pub(super) deferred: Vec<u8>,
+    /// No more writes are accepted.
     pub(super) closing: bool,
 }
 
-/// Why no more bytes will come.
+/// The end of a log.
 #[derive(Clone, Debug)]
 pub(super) enum End {
     Closed,
@@ -35,7 +35,7 @@ pub(super) enum End {
     Failed(Arc<io::Error>),
 }
 
-/// Where a call's bytes may start.
+/// The position at which a write must start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
     Anywhere,
@@ -43,22 +43,22 @@ pub(super) enum Start {
 }
 
 impl State {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(buffer_limits: BufferLimits) -> Self {
         Self {
-            tail: Chunks::new(limits.chunk),
-            limits,
+            tail: Segments::new(buffer_limits.segment),
+            buffer_limits,
             end: None,
             readers: Wakers::default(),
             writers: Wakers::default(),
             flushing: false,
             flush_queued: false,
             large_call: false,
-            aside: Vec::new(),
+            deferred: Vec::new(),
             closing: false,
         }
     }
 
-    /// Ends an unfinished line if the next bytes are to start one.
+    /// Terminates an unfinished line if the next bytes must start one.
     pub(super) fn begin(&mut self, start: Start) {
         if start == Start::OfLine && self.tail.last().is_some_and(|last| last != b'\n') {
             self.tail.push(b"\n");
@@ -69,20 +69,20 @@ impl State {
         matches!(self.end, Some(End::Failed(_)))
     }
 
-    /// Whether a write may go on: because there is room, or because it will fail anyhow.
-    pub(super) fn has_room(&self) -> bool {
+    /// Returns whether a write can proceed, be it to succeed or to fail.
+    pub(super) fn can_write(&self) -> bool {
         self.has_failed() || self.closing || !(self.large_call || self.is_full())
     }
 
-    pub(super) fn is_ripe(&self) -> bool {
-        self.limits.is_ripe(&self.tail)
+    pub(super) fn needs_flush(&self) -> bool {
+        self.buffer_limits.needs_flush(&self.tail)
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.limits.is_full(&self.tail)
+        self.buffer_limits.is_full(&self.tail)
     }
 
-    /// Whether the caller is the one to start a flush.
+    /// Returns whether the caller must start a flush.
     pub(super) fn queue_flush(&mut self) -> bool {
         let queue = !self.flushing && !self.flush_queued && !self.has_failed();
         self.flush_queued |= queue;

@@ -1,20 +1,20 @@
-//! A file in memory that fails as tests want it.
+//! An in-memory file with injected failures.
 
 use std::io;
 use std::sync::Arc;
 
 use super::backing::Backing;
-use super::core::Core;
-use super::limits::Limits;
+use super::buffer_limits::BufferLimits;
+use super::shared::SharedLog;
 use super::{FollowedLog, Owner};
 use crate::sys::Mutex;
 
-/// A disk of a size, on which the log's file lies. Clones are the same disk.
+/// A disk of limited size with the file of one log. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
     bytes: Arc<Mutex<Vec<u8>>>,
     size: usize,
-    /// The most that one write takes.
+    /// Maximum size of a write.
     at_once: usize,
 }
 
@@ -27,11 +27,11 @@ impl Disk {
         }
     }
 
-    pub(super) fn log(&self, limits: Limits) -> FollowedLog {
-        let core = Core::new("disk".into(), Box::new(self.clone()), limits);
+    pub(super) fn log(&self, buffer_limits: BufferLimits) -> FollowedLog {
+        let shared = SharedLog::new("disk".into(), Box::new(self.clone()), buffer_limits);
         FollowedLog {
             owner: Arc::new(Owner {
-                core: Arc::new(core),
+                shared: Arc::new(shared),
             }),
         }
     }
@@ -40,7 +40,7 @@ impl Disk {
         self.bytes.lock().clone()
     }
 
-    /// Takes bytes away, as somebody might who writes to the file by its name.
+    /// Truncates the file, as another process might.
     #[cfg(not(runtime_loom))]
     pub(super) fn cut(&self, len: usize) {
         self.bytes.lock().truncate(len);

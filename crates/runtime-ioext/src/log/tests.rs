@@ -1,15 +1,15 @@
-//! What the log does on a disk that is small, slow to take bytes, or changed by others.
+//! The log on a small or slow disk, and with a file changed by others.
 
 use std::io;
 
-use super::limits::Limits;
+use super::buffer_limits::BufferLimits;
 use super::test_backing::Disk;
 use super::{LogReader, ReadLogError, WriteLogError};
 
-const SMALL: Limits = Limits {
-    chunk: 64,
-    ripe: 64,
-    full: 256,
+const SMALL: BufferLimits = BufferLimits {
+    segment: 64,
+    flush_threshold: 64,
+    max_pending: 256,
 };
 
 async fn drain(mut reader: LogReader) -> (Vec<u8>, Result<(), ReadLogError>) {
@@ -36,7 +36,7 @@ fn short_writes_are_continued() {
 }
 
 #[tokio::test]
-async fn disk_that_fills_up_keeps_what_it_took_and_readers_get_all_that_was_accepted() {
+async fn full_disk_keeps_accepted_bytes_readable() {
     let disk = Disk::new(1000, 1000);
     let log = disk.log(SMALL);
     let follower = tokio::spawn(drain(log.reader()));
@@ -63,7 +63,7 @@ async fn disk_that_fills_up_keeps_what_it_took_and_readers_get_all_that_was_acce
 }
 
 #[tokio::test]
-async fn file_that_was_cut_short_is_noticed_where_it_was_cut() {
+async fn truncation_is_reported_at_its_offset() {
     let disk = Disk::new(1000, 1000);
     let log = disk.log(SMALL);
     log.writer().write_all(&[b'x'; 500]).unwrap();
@@ -78,7 +78,7 @@ async fn file_that_was_cut_short_is_noticed_where_it_was_cut() {
 }
 
 #[tokio::test]
-async fn reads_that_wait_for_the_disk_are_cancel_safe() {
+async fn blocking_reads_are_cancel_safe() {
     let disk = Disk::new(10_000, 100);
     let log = disk.log(SMALL);
     let bytes: Vec<u8> = (0..5000).map(|i| (i % 251) as u8).collect();
@@ -109,7 +109,7 @@ fn log_works_without_a_runtime() {
     assert_eq!(thread.join().unwrap(), disk.bytes());
 }
 
-/// Drives a future on this thread, which has no runtime.
+/// Runs a future on this thread, which has no runtime.
 fn futures_block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {

@@ -1,13 +1,13 @@
-//! The tasks that wait for a log to change.
+//! The tasks that wait for a change of a log.
 
 use std::collections::BTreeMap;
 use std::task::{Context, Waker};
 
-/// Names one waiter among those of a log.
+/// The key of one waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct WakerKey(u64);
 
-/// Wakers by who waits, so that one who polls again replaces its own and one who goes takes it along.
+/// Wakers by waiter, so that a waiter replaces its waker when polled again and removes it when dropped.
 #[derive(Debug, Default)]
 pub(super) struct Wakers {
     last: u64,
@@ -15,8 +15,8 @@ pub(super) struct Wakers {
 }
 
 impl Wakers {
-    /// Registers the task of `cx` for the next [`take`](Self::take). What it gives is to be dropped
-    /// outside the lock, since the last waker of a task may take along a reader that locks.
+    /// Registers the task of `cx` for the next [`take`](Self::take). Drop the returned waker outside the
+    /// lock: it may own the last reference to a reader, whose drop locks.
     #[must_use = "drop it outside the lock"]
     pub(super) fn register(
         &mut self,
@@ -34,11 +34,11 @@ impl Wakers {
     }
 
     #[must_use = "drop it outside the lock"]
-    pub(super) fn forget(&mut self, key: WakerKey) -> Option<Waker> {
+    pub(super) fn remove(&mut self, key: WakerKey) -> Option<Waker> {
         self.waiting.remove(&key)
     }
 
-    /// Takes everyone out. Wake them with [`Woken::wake`] once the lock is released.
+    /// Removes all wakers. Wake them with [`Woken::wake`] after releasing the lock.
     pub(super) fn take(&mut self) -> Woken {
         Woken(std::mem::take(&mut self.waiting))
     }
@@ -46,7 +46,7 @@ impl Wakers {
 
 /// Tasks to wake outside the lock.
 #[derive(Debug)]
-#[must_use = "who is taken out has to be woken"]
+#[must_use = "removed wakers must be woken"]
 pub(super) struct Woken(BTreeMap<WakerKey, Waker>);
 
 impl Woken {

@@ -1,4 +1,4 @@
-//! Writes to a followed log.
+//! The writer of a log.
 
 use std::fmt;
 use std::io;
@@ -13,28 +13,26 @@ use super::error::WriteLogError;
 use super::sink::{self, LogSink};
 use super::state::Start;
 use super::wakers::WakerKey;
-use crate::chunks::CHUNK;
+use crate::segments::SEGMENT_SIZE;
 
-/// The most that one call of [`AsyncWrite::poll_write`] takes, which has to fit in one chunk.
-const MOST_AT_ONCE: usize = CHUNK - 1;
+/// Maximum size of one [`AsyncWrite::poll_write`], which must fit into a segment.
+const MAX_POLL_WRITE: usize = SEGMENT_SIZE - 1;
 
 /// Appends to a [`FollowedLog`](super::FollowedLog). Clones append to the same log, from any thread.
 ///
-/// What one call appends stays together, whatever others write at the same time. Followers see it when the
-/// call returns; the file gets it in larger pieces, at the latest when the log is closed or
-/// [flushed](Self::flush). So `Ok` means that readers will get the bytes, and, like with any buffered
-/// writer, a full disk shows on a later call, on `close` at the latest. From then on every call fails.
+/// The bytes of one call are contiguous in the log, whatever other writers do. Followers see them when the
+/// call returns; the file receives them in larger pieces, at the latest when the log is closed or
+/// [flushed](Self::flush). So `Ok` means that readers will receive the bytes; as with any buffered writer, a
+/// full disk is reported by a later call, at the latest by `close`. After that, every call fails.
 ///
-/// # From synchronous and from async code
+/// # Blocking and async use
 ///
-/// A call of [`write_all`](Self::write_all) is a copy to memory: it never waits for a reader, so it may be
-/// called from async code. It waits only while 4 MiB are pending that the disk has not taken yet. Inside a
-/// tokio runtime the file is written by the runtime's threads for blocking work, elsewhere by the thread
-/// whose call made a write worthwhile.
+/// [`write_all`](Self::write_all) copies to memory and never waits for readers, so async code may call it.
+/// It blocks only while 4 MiB are pending. Within a tokio runtime, the file is written on blocking threads;
+/// otherwise by the thread whose write exceeds the flush threshold.
 ///
-/// For output that may come faster than the disk takes it, write from async code through [`AsyncWrite`],
-/// which waits as a task. One such call takes up to 64 KiB and is atomic; dropping a future between two
-/// calls, such as that of `tokio::io::copy`, loses nothing that was accepted.
+/// For output faster than the disk, use [`AsyncWrite`], which waits asynchronously. One call accepts up to
+/// 64 KiB atomically; dropping a future between calls, as with `tokio::io::copy`, loses no accepted bytes.
 pub struct LogWriter {
     owner: Arc<Owner>,
     waiting: Option<WakerKey>,
@@ -48,23 +46,22 @@ impl LogWriter {
         }
     }
 
-    /// Appends bytes as one piece that nothing else comes between.
+    /// Appends bytes contiguously.
     ///
     /// # Errors
     ///
-    /// If the log is closed or its file takes no more.
+    /// If the log is closed or has failed.
     pub fn write_all(&self, bytes: &[u8]) -> Result<(), WriteLogError> {
-        self.owner.core.append(bytes, Start::Anywhere)
+        self.owner.shared.append(bytes, Start::Anywhere)
     }
 
-    /// Appends bytes as one piece at the start of a line: where what was appended last is no whole line, a
-    /// line feed goes before them.
+    /// Appends bytes contiguously at the start of a line: after an unfinished line, a line feed is inserted.
     ///
-    /// So a line of the worker's own can be told by its beginning, whatever a process left unfinished.
+    /// This keeps the prefix of a worker line at the start of a line, whatever a process left unfinished.
     ///
     /// # Errors
     ///
-    /// If the log is closed or its file takes no more.
+    /// If the log is closed or has failed.
     ///
     /// # Example
     ///
@@ -81,14 +78,14 @@ impl LogWriter {
     /// # }
     /// ```
     pub fn write_on_new_line(&self, bytes: &[u8]) -> Result<(), WriteLogError> {
-        self.owner.core.append(bytes, Start::OfLine)
+        self.owner.shared.append(bytes, Start::OfLine)
     }
 
-    /// Appends formatted text as one piece, so that `write!(writer, ..)` is atomic.
+    /// Appends formatted text contiguously, so that `write!(writer, ..)` is atomic.
     ///
     /// # Errors
     ///
-    /// If the log is closed or its file takes no more.
+    /// If the log is closed or has failed.
     pub fn write_fmt(&self, text: fmt::Arguments<'_>) -> Result<(), WriteLogError> {
         match text.as_str() {
             Some(text) => self.write_all(text.as_bytes()),
@@ -96,37 +93,37 @@ impl LogWriter {
         }
     }
 
-    /// Moves everything that was written so far to the file, and waits for that.
+    /// Flushes all bytes written so far to the file.
     ///
-    /// Readers do not need it. It is for who reads the file by other means, and bounds what a crash of
-    /// the whole process can cost. It does not wait for the disk itself (`fsync`).
+    /// Readers do not need it. Use it for programs that read the file directly, and to limit the loss from a
+    /// crash of the process. It does not sync the disk (`fsync`).
     ///
     /// # Errors
     ///
-    /// If the file takes no more. A closed log is flushed already, so that this succeeds.
+    /// If a write to the file failed. A closed log is already flushed, so this succeeds.
     pub fn flush(&self) -> Result<(), WriteLogError> {
-        self.owner.core.flush()
+        self.owner.shared.flush()
     }
 }
 
 impl LogSink for LogWriter {
-    fn wait_for_room(&mut self) {
-        self.owner.core.block_until_room();
+    fn wait_until_ready(&mut self) {
+        self.owner.shared.block_until_ready();
     }
 
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.owner.core.poll_room(&mut self.waiting, cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.owner.shared.poll_ready(&mut self.waiting, cx)
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
-        self.owner.core.append_unbounded(bytes)
+        self.owner.shared.append_unbounded(bytes)
     }
 
     fn start_flush(&mut self) {
-        self.owner.core.start_flush();
+        self.owner.shared.start_flush();
     }
 
-    /// Does nothing, since a writer holds nothing back.
+    /// No effect: a writer buffers nothing itself.
     fn finish(&mut self) -> Result<(), WriteLogError> {
         Ok(())
     }
@@ -141,7 +138,7 @@ impl Clone for LogWriter {
 impl fmt::Debug for LogWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogWriter")
-            .field("path", &self.owner.core.path)
+            .field("path", &self.owner.shared.path)
             .finish_non_exhaustive()
     }
 }
@@ -149,7 +146,7 @@ impl fmt::Debug for LogWriter {
 impl Drop for LogWriter {
     fn drop(&mut self) {
         if let Some(key) = self.waiting {
-            self.owner.core.forget_writer(key);
+            self.owner.shared.remove_writer(key);
         }
     }
 }
@@ -184,23 +181,23 @@ impl io::Write for LogWriter {
 }
 
 impl AsyncWrite for LogWriter {
-    /// Waits as a task while too much is pending.
+    /// Waits while too many bytes are pending.
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        sink::poll_write(&mut *self, cx, bytes, MOST_AT_ONCE)
+        sink::poll_write(&mut *self, cx, bytes, MAX_POLL_WRITE)
     }
 
-    /// Has the file written soon and does not wait for it, since readers see the bytes already, and what
-    /// copies to a log flushes whenever its source pauses.
+    /// Starts a flush without waiting for it: readers already see the bytes, and copies flush whenever their
+    /// source is idle.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.owner.core.start_flush();
+        self.owner.shared.start_flush();
         Poll::Ready(Ok(()))
     }
 
-    /// Does the same as `poll_flush`: the log stays open, since others may write to it.
+    /// Like `poll_flush`: the log stays open for other writers.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_flush(cx)
     }

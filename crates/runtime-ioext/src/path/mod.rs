@@ -1,4 +1,4 @@
-//! Paths that come from somewhere else.
+//! Untrusted paths.
 
 mod relative;
 mod root;
@@ -9,17 +9,16 @@ use std::path::Path;
 pub use relative::{RelativePathError, relative_path};
 pub use root::{OpenInRootError, Root, open_without_symlinks};
 
-/// Whether a path is a plain file: no folder, no device, no pipe, and no symlink, whatever that points to.
+/// Returns whether a path is a plain file: not a folder, device, pipe or symlink.
 ///
-/// It is `false` if that cannot be told. Somebody may change the path after the look; to be sure of what is
-/// read, open it and ask the open file, or open it in a [`Root`].
+/// Returns `false` on errors. The path may change after the check; to be sure about the file that is read,
+/// open it and check the open file, or open it in a [`Root`].
 #[must_use]
 pub fn is_plain_file(path: impl AsRef<Path>) -> bool {
     plain(path.as_ref()).is_some()
 }
 
-/// Whether a path is a [plain file](is_plain_file) of less than `size` bytes. A symlink is none, neither by
-/// its own size nor by that of what it points to.
+/// Returns whether a path is a [plain file](is_plain_file) of less than `size` bytes. Symlinks never are.
 #[must_use]
 pub fn is_file_less_than(path: impl AsRef<Path>, size: u64) -> bool {
     plain(path.as_ref()).is_some_and(|metadata| metadata.len() < size)

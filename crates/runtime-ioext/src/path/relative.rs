@@ -1,54 +1,54 @@
-//! Checks of a relative path by its text.
+//! Lexical checks of relative paths.
 
 use std::path::{Path, PathBuf};
 
-/// Why a text is no path inside a folder.
+/// The error of [`relative_path`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RelativePathError {
-    /// It is empty, or names the folder itself.
-    #[error("the path {path:?} names nothing inside its folder")]
+    /// The path is empty or `.`.
+    #[error("invalid path {path:?}: it names no entry of its folder")]
     Empty {
-        /// The path as it was given.
+        /// The path.
         path: String,
     },
-    /// It starts at the root of a file system.
-    #[error("the path {path:?} is absolute; give it relative to its folder")]
+    /// The path is absolute.
+    #[error("invalid path {path:?}: it is absolute; use a path relative to its folder")]
     Absolute {
-        /// The path as it was given.
+        /// The path.
         path: String,
     },
-    /// A part of it starts with the letter of a drive, as paths on Windows do. Joined to a folder, that part
-    /// would take the place of the folder there.
-    #[error("the path {path:?} has a drive letter; give it relative to its folder, without")]
+    /// A component starts with a Windows drive letter. Joined to a folder, it would replace the folder
+    /// there.
+    #[error("invalid path {path:?}: it has a drive letter; use a path relative to its folder")]
     DriveLetter {
-        /// The path as it was given.
+        /// The path.
         path: String,
     },
-    /// It goes to a parent folder, even if it comes back.
-    #[error("the path {path:?} contains `..`; give it without")]
+    /// The path contains `..`, even if the result stays in the folder.
+    #[error("invalid path {path:?}: it contains `..`")]
     Parent {
-        /// The path as it was given.
+        /// The path.
         path: String,
     },
-    /// It contains a zero byte, which no file name does.
-    #[error("the path {path:?} contains a zero byte")]
+    /// The path contains a NUL byte.
+    #[error("invalid path {path:?}: it contains a NUL byte")]
     Zero {
-        /// The path as it was given.
+        /// The path.
         path: String,
     },
 }
 
-/// Checks that a text is a path that stays inside a folder, on every system, and gives it without `.` and
-/// empty parts.
+/// Checks that a path stays inside its folder, on every system, and returns it without `.` and empty
+/// components.
 ///
-/// `\` counts as a separator in the checks everywhere, so that what is harmless here does not turn harmful
-/// where it is passed on to; on Unix it stays part of the name. The text alone says nothing about symlinks:
-/// open the path in a [`Root`](crate::Root).
+/// The checks treat `\` as a separator on every system, so that an accepted path is also safe on Windows;
+/// on Unix it remains part of the name. Symlinks are not considered: open the path in a
+/// [`Root`](crate::Root).
 ///
 /// # Errors
 ///
-/// If the path is empty, absolute, has a drive letter, goes to a parent folder, or contains a zero byte.
+/// If the path is empty or absolute, or contains a drive letter, `..` or a NUL byte.
 ///
 /// # Example
 ///
@@ -85,7 +85,7 @@ fn has_drive_letter(part: &str) -> bool {
     matches!(part.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
 }
 
-/// Windows leaves out spaces and dots at the end of a name, so that `.. ` is a parent there.
+/// Windows ignores trailing spaces and dots of a name, so that `.. ` is a parent there.
 fn is_parent(part: &str) -> bool {
     part.starts_with("..") && part.trim_end_matches([' ', '.']).is_empty()
 }

@@ -1,4 +1,4 @@
-//! Opens files inside a folder, and nowhere else.
+//! Opens files inside a folder only.
 
 use std::fs::File;
 use std::io;
@@ -6,13 +6,13 @@ use std::path::{Component, Path, PathBuf};
 
 use super::relative::{RelativePathError, relative_path};
 
-/// A folder that paths from somewhere else must not leave.
+/// A folder that confines untrusted paths.
 ///
-/// Paths are checked as [`relative_path`] does, and no symlink is followed, neither as a folder on the way
-/// nor at the end. On Unix the system makes sure of that while it opens (`openat2` on Linux, else
-/// `O_NOFOLLOW` part by part), so that nobody can swap in a symlink between a check and its use; there the
-/// folder is also held open, and may be renamed. Elsewhere each part is looked at before, which is no
-/// protection against somebody who changes the folder at the same time.
+/// Paths are checked by [`relative_path`], and no symlink is followed, neither as a folder on the way nor
+/// as the last component. On Unix the kernel ensures that while it opens the file (`openat2` on Linux,
+/// otherwise `O_NOFOLLOW` per component), so that a symlink cannot be swapped in between a check and its
+/// use; the folder itself is held open and may be renamed. Elsewhere each component is checked before the
+/// open, which does not protect against concurrent changes.
 ///
 /// # Example
 ///
@@ -36,94 +36,92 @@ pub struct Root {
     folder: system::Folder,
 }
 
-/// Why a path was not opened inside a root.
+/// The error of opening a file in a [`Root`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenInRootError {
-    /// The path is not one that stays inside a folder.
+    /// The path does not stay inside the folder.
     #[error("cannot open {path:?} in {root:?}")]
     Path {
         /// The root.
         root: PathBuf,
-        /// The path as it was given.
+        /// The path.
         path: String,
-        /// What is wrong with it.
+        /// The failed check.
         source: RelativePathError,
     },
-    /// A part of the path is a symlink, or a file where a folder should be.
-    #[error("cannot open {path:?} in {root:?}, because a part of it is a symlink or not a folder")]
+    /// A component is a symlink, or a file instead of a folder.
+    #[error("cannot open {path:?} in {root:?}: a component is a symlink or not a folder")]
     Symlink {
         /// The root.
         root: PathBuf,
-        /// The path as it was given.
+        /// The path.
         path: String,
     },
-    /// What is there is a folder, a pipe or a device.
-    #[error("cannot open {path:?} in {root:?}, because it is not a plain file")]
+    /// The path is a folder, a pipe or a device.
+    #[error("cannot open {path:?} in {root:?}: it is not a plain file")]
     NotPlain {
         /// The root.
         root: PathBuf,
-        /// The path as it was given.
+        /// The path.
         path: String,
     },
-    /// The system refused.
+    /// The operating system refused.
     #[error("cannot open {path:?} in {root:?}")]
     Open {
         /// The root.
         root: PathBuf,
-        /// The path as it was given.
+        /// The path.
         path: String,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// What to open a file for.
+/// The access mode of a file.
 #[derive(Clone, Copy, Debug)]
-enum Purpose {
+enum Access {
     Read,
     Create,
 }
 
 impl Root {
-    /// Opens a folder. Symlinks on the way to it are followed, since its path is the caller's own.
+    /// Opens a folder. Symlinks in its own path are followed: the caller chose it.
     ///
     /// # Errors
     ///
-    /// If it cannot be opened or is not a folder.
+    /// If the folder cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref().to_path_buf();
         let folder = system::Folder::open(&path)?;
         Ok(Self { path, folder })
     }
 
-    /// The path of the folder, as it was given.
+    /// Returns the path of the folder, as passed to [`open`](Self::open).
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens a plain file inside the folder for reading.
+    /// Opens a plain file in the folder for reading.
     ///
     /// # Errors
     ///
-    /// If the path leads or might lead out of the folder, if it names something else than a plain file, or
-    /// if the file cannot be opened. No pipe is waited for.
+    /// If the path may leave the folder, is not a plain file, or cannot be opened. Never blocks on a pipe.
     pub fn open_file(&self, path: &str) -> Result<File, OpenInRootError> {
-        self.open_for(path, Purpose::Read)
+        self.open_for(path, Access::Read)
     }
 
-    /// Creates a file inside the folder, or empties the one that is there. Its parent has to exist.
+    /// Creates or truncates a file in the folder. Its parent must exist.
     ///
     /// # Errors
     ///
-    /// If the path leads or might lead out of the folder, if it names something else than a plain file, or
-    /// if the file cannot be created.
+    /// If the path may leave the folder, is not a plain file, or cannot be created.
     pub fn create_file(&self, path: &str) -> Result<File, OpenInRootError> {
-        self.open_for(path, Purpose::Create)
+        self.open_for(path, Access::Create)
     }
 
-    fn open_for(&self, path: &str, purpose: Purpose) -> Result<File, OpenInRootError> {
+    fn open_for(&self, path: &str, access: Access) -> Result<File, OpenInRootError> {
         let (root, given) = (self.path.clone(), path.to_owned());
         let relative = match relative_path(path) {
             Ok(relative) => relative,
@@ -135,7 +133,7 @@ impl Root {
                 });
             }
         };
-        match self.open_plain(&relative, purpose) {
+        match self.open_plain(&relative, access) {
             Ok(Some(file)) => Ok(file),
             Ok(None) => Err(OpenInRootError::NotPlain { root, path: given }),
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
@@ -149,9 +147,9 @@ impl Root {
         }
     }
 
-    /// Asks the open file what it is, since whoever owns the folder may change what is at the path.
-    fn open_plain(&self, path: &Path, purpose: Purpose) -> io::Result<Option<File>> {
-        match self.folder.open_inside(path, purpose) {
+    /// Opens the file, then checks its type: the path may have changed since any earlier check.
+    fn open_plain(&self, path: &Path, access: Access) -> io::Result<Option<File>> {
+        match self.folder.open_inside(path, access) {
             Ok(file) => Ok(file.metadata()?.is_file().then_some(file)),
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(None),
             Err(error) => Err(error),
@@ -159,15 +157,15 @@ impl Root {
     }
 }
 
-/// Opens the plain file at an absolute path on which there is no symlink, such as [`Path::canonicalize`] gives.
+/// Opens a plain file at an absolute path without symlinks, as returned by [`Path::canonicalize`].
 ///
-/// A symlink that took the place of the file, or of a folder above it, since the path was looked at is not
-/// followed: what holds for a [`Root`] holds for the whole path.
+/// A symlink that replaced the file or one of its parents afterwards is not followed: the guarantee of
+/// [`Root`] holds for the whole path.
 ///
 /// # Errors
 ///
-/// If the path is not absolute, if a part of it is a symlink, a `..`, or a file where a folder should be, if
-/// it names something else than a plain file, or if the file cannot be opened. No pipe is waited for.
+/// If the path is relative or contains `..`, if a component is a symlink or a file instead of a folder, if
+/// it is not a plain file, or if it cannot be opened. Never blocks on a pipe.
 pub fn open_without_symlinks(path: impl AsRef<Path>) -> io::Result<File> {
     let refuse = |why: &'static str| io::Error::new(io::ErrorKind::InvalidInput, why);
     let is_start = |part: &Component<'_>| matches!(part, Component::Prefix(_) | Component::RootDir);
@@ -178,26 +176,26 @@ pub fn open_without_symlinks(path: impl AsRef<Path>) -> io::Result<File> {
     if !start.has_root() || !is_plain {
         return Err(refuse("the path is not absolute or contains `..`"));
     }
-    match Root::open(start)?.open_plain(&rest, Purpose::Read) {
+    match Root::open(start)?.open_plain(&rest, Access::Read) {
         Ok(Some(file)) => Ok(file),
-        Ok(None) => Err(refuse("it is no plain file")),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            Err(refuse("a part of the path is a symlink or not a folder"))
-        }
+        Ok(None) => Err(refuse("the path is not a plain file")),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(refuse(
+            "a component of the path is a symlink or not a folder",
+        )),
         Err(error) => Err(error),
     }
 }
 
 #[cfg(unix)]
 mod system {
-    //! Lets the system refuse symlinks while it opens.
+    //! Lets the kernel refuse symlinks during the open.
 
     use std::os::fd::{AsFd, OwnedFd};
 
     use rustix::fs::{Mode, OFlags, openat};
     use rustix::io::Errno;
 
-    use super::{File, Path, Purpose, io};
+    use super::{Access, File, Path, io};
 
     #[derive(Debug)]
     pub(super) struct Folder(OwnedFd);
@@ -208,11 +206,11 @@ mod system {
             Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
         }
 
-        pub(super) fn open_inside(&self, path: &Path, purpose: Purpose) -> io::Result<File> {
-            let flags = flags(purpose);
+        pub(super) fn open_inside(&self, path: &Path, access: Access) -> io::Result<File> {
+            let flags = flags(access);
             #[cfg(target_os = "linux")]
             match self.open_beneath(path, flags) {
-                // Old kernels lack the call, and containers may forbid it.
+                // `openat2` is missing in old kernels (before 5.6) and forbidden in some containers.
                 Err(Errno::NOSYS | Errno::PERM) => {}
                 result => return Ok(result.map_err(refused)?.into()),
             }
@@ -250,23 +248,24 @@ mod system {
         }
     }
 
-    fn flags(purpose: Purpose) -> OFlags {
-        let flags = match purpose {
-            Purpose::Read => OFlags::RDONLY,
-            Purpose::Create => OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC,
+    fn flags(access: Access) -> OFlags {
+        let flags = match access {
+            Access::Read => OFlags::RDONLY,
+            Access::Create => OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC,
         };
-        // A pipe is not waited for, and no terminal becomes that of this process.
+        // `NONBLOCK`: opening a pipe must not wait for its peer. `NOCTTY`: a terminal must not become ours.
         flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC
     }
 
     fn mode(flags: OFlags) -> Mode {
-        match flags.contains(OFlags::CREATE) {
-            true => Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH,
-            false => Mode::empty(),
+        if flags.contains(OFlags::CREATE) {
+            Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH
+        } else {
+            Mode::empty()
         }
     }
 
-    /// The codes of different systems for a symlink that was not followed.
+    /// Unifies the error codes of different systems for an unfollowed symlink.
     fn refused(error: Errno) -> Errno {
         match error {
             Errno::LOOP | Errno::MLINK => Errno::NOTDIR,
@@ -277,22 +276,22 @@ mod system {
 
 #[cfg(not(unix))]
 mod system {
-    //! Looks at each part before it opens.
+    //! Checks each component before the open.
 
-    use super::{File, Path, PathBuf, Purpose, io};
+    use super::{Access, File, Path, PathBuf, io};
 
     #[derive(Debug)]
     pub(super) struct Folder(PathBuf);
 
     impl Folder {
         pub(super) fn open(path: &Path) -> io::Result<Self> {
-            match std::fs::metadata(path)?.is_dir() {
-                true => Ok(Self(path.canonicalize()?)),
-                false => Err(io::ErrorKind::NotADirectory.into()),
+            if !std::fs::metadata(path)?.is_dir() {
+                return Err(io::ErrorKind::NotADirectory.into());
             }
+            Ok(Self(path.canonicalize()?))
         }
 
-        pub(super) fn open_inside(&self, path: &Path, purpose: Purpose) -> io::Result<File> {
+        pub(super) fn open_inside(&self, path: &Path, access: Access) -> io::Result<File> {
             let mut whole = self.0.clone();
             for part in path.components() {
                 whole.push(part);
@@ -302,9 +301,9 @@ mod system {
                     return Err(io::ErrorKind::NotADirectory.into());
                 }
             }
-            match purpose {
-                Purpose::Read => File::open(whole),
-                Purpose::Create => File::options()
+            match access {
+                Access::Read => File::open(whole),
+                Access::Create => File::options()
                     .read(true)
                     .write(true)
                     .create(true)

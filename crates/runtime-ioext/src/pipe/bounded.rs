@@ -1,4 +1,4 @@
-//! A pipe whose writer never waits: it fails when too much is unread.
+//! A pipe whose writer never waits, but fails when too much is unread.
 
 use std::fmt;
 use std::io;
@@ -10,35 +10,35 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::watch;
 
-use crate::chunks::{CHUNK, Chunks};
+use crate::segments::{SEGMENT_SIZE, Segments};
 use crate::sys::Mutex;
 
-/// Writes from this size on are kept as they are; smaller ones are gathered.
-const LARGE: usize = CHUNK / 4;
+/// Writes of this size become their own segment; smaller ones are coalesced.
+const MIN_OWN_SEGMENT: usize = SEGMENT_SIZE / 4;
 
-/// Shared bytes of less than this are copied, since to keep them apart would take more memory than they do.
-const WORTH_SHARING: usize = 512;
+/// Shared bytes shorter than this are copied: a separate segment would need more memory.
+const MIN_SHARED: usize = 512;
 
-/// Makes a pipe that holds up to `capacity` unread bytes.
+/// Creates a pipe with a capacity in bytes.
 ///
-/// The writer never waits: a write that does not fit fails as a whole. A [`PipeStats`] tells how much was read,
-/// for a protocol that lets its sender go on as far as the receiver has read. Reading costs the same however
-/// much is unread.
+/// The writer never waits: a write that does not fit fails as a whole. [`PipeStats`] reports how much was
+/// read, for protocols in which the receiver's reads give the sender credit. The cost of a read does not
+/// depend on the number of unread bytes.
 ///
 /// # Example
 ///
 /// ```
-/// use runtime_ioext::{BoundedWriteError, bounded_pipe};
+/// use runtime_ioext::pipe::{BoundedWriteError, bounded_pipe};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let (writer, mut reader) = bounded_pipe(8);
-/// let mut tally = writer.tally();
+/// let mut stats = writer.stats();
 /// writer.write_all(b"hello")?;
 /// assert!(matches!(writer.write_all(b"world"), Err(BoundedWriteError::Full { unread: 5, .. })));
 ///
 /// assert_eq!(reader.next_chunk().await.as_deref(), Some(&b"hello"[..]));
-/// assert_eq!(tally.next().await, Some(5));
+/// assert_eq!(stats.next().await, Some(5));
 /// writer.write_all(b"world")?;
 /// # Ok(())
 /// # }
@@ -46,7 +46,7 @@ const WORTH_SHARING: usize = 512;
 #[must_use]
 pub fn bounded_pipe(capacity: usize) -> (BoundedWriter, BoundedReader) {
     let state = State {
-        unread: Chunks::new(CHUNK),
+        unread: Segments::new(SEGMENT_SIZE),
         ended: false,
         dropped: false,
         reader: None,
@@ -55,11 +55,11 @@ pub fn bounded_pipe(capacity: usize) -> (BoundedWriter, BoundedReader) {
         capacity,
         state: Mutex::new(state),
     });
-    let (read, tally) = watch::channel(0);
+    let (read, stats) = watch::channel(0);
     (
         BoundedWriter {
             shared: Arc::clone(&shared),
-            tally,
+            stats,
         },
         BoundedReader { shared, read },
     )
@@ -71,39 +71,39 @@ struct Shared {
 }
 
 struct State {
-    unread: Chunks,
-    /// The writer is gone.
+    unread: Segments,
+    /// The writer was dropped.
     ended: bool,
-    /// The reader is gone.
+    /// The reader was dropped.
     dropped: bool,
     reader: Option<Waker>,
 }
 
-/// The writing end of a [`bounded_pipe`]. Dropping it ends the pipe: the reader gets what is unread, then
-/// the end.
+/// The writing half of a [`bounded_pipe`]. Dropping it ends the pipe: the reader returns the unread bytes,
+/// then the end.
 pub struct BoundedWriter {
     shared: Arc<Shared>,
-    tally: watch::Receiver<u64>,
+    stats: watch::Receiver<u64>,
 }
 
-/// Why a bounded pipe took nothing of a write.
+/// The error of a write to a bounded pipe, which wrote nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BoundedWriteError {
-    /// Too much is unread.
+    /// The write does not fit.
     #[error(
-        "cannot write {len} bytes to a pipe of {capacity} bytes, of which {unread} are unread; wait until more is read"
+        "cannot write {len} bytes to a pipe with a capacity of {capacity} bytes and {unread} unread bytes; wait until more is read"
     )]
     Full {
-        /// The size of the write.
+        /// Length of the write.
         len: usize,
-        /// How much the pipe holds.
+        /// Capacity of the pipe.
         capacity: usize,
-        /// How much it holds now.
+        /// Number of unread bytes.
         unread: usize,
     },
     /// The reader was dropped.
-    #[error("cannot write to a pipe that nobody reads any more")]
+    #[error("cannot write to a pipe whose reader was dropped")]
     Closed,
 }
 
@@ -118,51 +118,57 @@ impl From<BoundedWriteError> for io::Error {
 }
 
 impl BoundedWriter {
-    /// Writes all bytes or none, at once.
+    /// Writes all bytes or none, without waiting.
     ///
     /// # Errors
     ///
-    /// If they do not fit beside what is unread, or if the reader was dropped.
+    /// If they do not fit, or if the reader was dropped.
     pub fn write_all(&self, bytes: &[u8]) -> Result<(), BoundedWriteError> {
-        match bytes.len() < LARGE {
-            true => self.append(bytes.len(), |unread| unread.push(bytes)),
-            false => {
-                self.append(bytes.len(), |_| ())?;
-                self.write_bytes(Bytes::copy_from_slice(bytes))
-            }
+        if bytes.len() < MIN_OWN_SEGMENT {
+            return self.append(bytes.len(), |unread| unread.push(bytes));
         }
+        // Check first, so that a write that does not fit is not copied.
+        self.append(bytes.len(), |_| ())?;
+        self.write_bytes(Bytes::copy_from_slice(bytes))
     }
 
-    /// Writes all bytes or none, at once and without copying them, unless they are few.
+    /// Writes all bytes or none, without waiting and, unless they are few, without copying.
     ///
     /// # Errors
     ///
-    /// If they do not fit beside what is unread, or if the reader was dropped.
+    /// If they do not fit, or if the reader was dropped.
     pub fn write_bytes(&self, bytes: Bytes) -> Result<(), BoundedWriteError> {
-        self.append(bytes.len(), |unread| match bytes.len() < WORTH_SHARING {
-            true => unread.push(&bytes),
-            false => unread.push_shared(bytes),
+        self.append(bytes.len(), |unread| {
+            if bytes.len() < MIN_SHARED {
+                unread.push(&bytes);
+            } else {
+                unread.push_shared(bytes);
+            }
         })
     }
 
-    /// How many bytes are unread.
+    /// Returns the number of unread bytes.
     #[must_use]
     pub fn unread(&self) -> usize {
         self.shared.state.lock().unread.len()
     }
 
-    /// A tally of what is read from now on.
+    /// Returns a counter of the bytes read from now on.
     #[must_use]
-    pub fn tally(&self) -> PipeStats {
-        let total = self.tally.clone();
-        let told = *total.borrow();
-        PipeStats { total, told }
+    pub fn stats(&self) -> PipeStats {
+        let total = self.stats.clone();
+        let reported = *total.borrow();
+        PipeStats { total, reported }
     }
 
-    /// Ends the pipe; the same as dropping the writer, with a name that says so.
+    /// Ends the pipe, like dropping the writer.
     pub fn close(self) {}
 
-    fn append(&self, len: usize, push: impl FnOnce(&mut Chunks)) -> Result<(), BoundedWriteError> {
+    fn append(
+        &self,
+        len: usize,
+        push: impl FnOnce(&mut Segments),
+    ) -> Result<(), BoundedWriteError> {
         let capacity = self.shared.capacity;
         let mut state = self.shared.state.lock();
         if state.dropped {
@@ -198,23 +204,23 @@ impl Drop for BoundedWriter {
     }
 }
 
-/// The reading end of a [`bounded_pipe`]. Dropping it throws away what is unread, and fails later writes.
+/// The reading half of a [`bounded_pipe`]. Dropping it discards unread bytes and fails later writes.
 pub struct BoundedReader {
     shared: Arc<Shared>,
     read: watch::Sender<u64>,
 }
 
 impl BoundedReader {
-    /// Waits for bytes, and gives a piece of them as it lies in memory; `None` after the end.
+    /// Returns the next bytes without copying them; `None` after the end.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost: if the future is dropped, the next call gives the same bytes.
+    /// Safe: the next call returns the same bytes.
     pub async fn next_chunk(&mut self) -> Option<Bytes> {
         std::future::poll_fn(|cx| self.poll_chunk(cx, usize::MAX)).await
     }
 
-    /// Takes up to `most` bytes off the front.
+    /// Removes up to `most` bytes.
     fn poll_chunk(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Option<Bytes>> {
         let coop = ready!(tokio::task::coop::poll_proceed(cx));
         let chunk = ready!(self.poll_front(cx, most));
@@ -263,32 +269,32 @@ impl Drop for BoundedReader {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
         state.dropped = true;
-        let unread = std::mem::replace(&mut state.unread, Chunks::new(CHUNK));
+        let unread = std::mem::replace(&mut state.unread, Segments::new(SEGMENT_SIZE));
         let reader = state.reader.take();
         drop(state);
         drop((unread, reader));
     }
 }
 
-/// Tells how much of a [`bounded_pipe`] was read. Made by [`BoundedWriter::tally`].
+/// Counts the bytes read from a [`bounded_pipe`]. Created by [`BoundedWriter::stats`].
 #[derive(Clone, Debug)]
 pub struct PipeStats {
     total: watch::Receiver<u64>,
-    told: u64,
+    reported: u64,
 }
 
 impl PipeStats {
-    /// Waits until something was read, and gives how many bytes were since the last call; `None` when the
-    /// reader is gone and everything was told.
+    /// Waits for a read and returns the number of bytes read since the last call; `None` after the reader was
+    /// dropped and everything was returned.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost: what a dropped future did not tell, the next one does.
+    /// Safe: bytes not returned by a dropped future are returned by the next call.
     pub async fn next(&mut self) -> Option<u64> {
-        let told = self.told;
-        let total = *self.total.wait_for(|&total| total > told).await.ok()?;
-        self.told = total;
-        Some(total - told)
+        let reported = self.reported;
+        let total = *self.total.wait_for(|&total| total > reported).await.ok()?;
+        self.reported = total;
+        Some(total - reported)
     }
 }
 

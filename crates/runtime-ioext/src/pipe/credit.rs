@@ -1,4 +1,4 @@
-//! A pipe whose writer goes on only as far as a third party allows.
+//! A pipe whose writer needs credit from a third party.
 
 use std::fmt;
 use std::io;
@@ -8,16 +8,16 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::chunks::{CHUNK, Chunks};
+use crate::segments::{SEGMENT_SIZE, Segments};
 use crate::sys::Mutex;
 
-/// The writer waits for the reader when so much is unread, whatever its credit.
-const UNREAD: usize = CHUNK;
+/// Maximum number of unread bytes, regardless of credit.
+const MAX_UNREAD: usize = SEGMENT_SIZE;
 
-/// Makes a pipe whose writer needs credit: without any, it waits.
+/// Creates a pipe whose writer waits for credit.
 ///
-/// Each byte that is written uses up one of what [`Credit::grant`] gave. This is how a flow-controlled
-/// protocol sends: the far side says how much it takes, and the near side's producer waits meanwhile.
+/// Each written byte consumes one byte of [granted](Credit::grant) credit. This is how a flow-controlled
+/// protocol sends: the peer announces its window, and the local producer waits for it.
 ///
 /// # Example
 ///
@@ -26,7 +26,7 @@ const UNREAD: usize = CHUNK;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> std::io::Result<()> {
-/// let (mut writer, mut reader, credit) = runtime_ioext::credit_pipe();
+/// let (mut writer, mut reader, credit) = runtime_ioext::pipe::credit_pipe();
 /// credit.grant(3);
 /// assert_eq!(writer.write(b"hello").await?, 3);
 /// let mut bytes = [0; 3];
@@ -38,7 +38,7 @@ const UNREAD: usize = CHUNK;
 #[must_use]
 pub fn credit_pipe() -> (CreditWriter, CreditReader, Credit) {
     let state = State {
-        unread: Chunks::new(CHUNK),
+        unread: Segments::new(SEGMENT_SIZE),
         credit: Some(0),
         no_more_credit: false,
         ended: false,
@@ -47,7 +47,7 @@ pub fn credit_pipe() -> (CreditWriter, CreditReader, Credit) {
         writer: None,
     };
     let state = Arc::new(Mutex::new(state));
-    let lender = Arc::new(Lender {
+    let source = Arc::new(CreditSource {
         state: Arc::clone(&state),
     });
     (
@@ -55,31 +55,31 @@ pub fn credit_pipe() -> (CreditWriter, CreditReader, Credit) {
             state: Arc::clone(&state),
         },
         CreditReader { state },
-        Credit { lender },
+        Credit { source },
     )
 }
 
 struct State {
-    unread: Chunks,
-    /// How many bytes may still be written; `None` for any number.
+    unread: Segments,
+    /// Number of bytes that may be written; `None` for unlimited.
     credit: Option<u64>,
-    /// Nobody is left to give credit.
+    /// All [`Credit`] handles were dropped.
     no_more_credit: bool,
-    /// The writer is gone or shut down.
+    /// The writer was shut down or dropped.
     ended: bool,
-    /// The reader is gone.
+    /// The reader was dropped.
     dropped: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
 impl State {
-    /// How many bytes can be written now.
-    fn room(&self) -> usize {
+    /// Returns how many bytes can be written now.
+    fn available(&self) -> usize {
         let credit = self.credit.map_or(usize::MAX, |credit| {
             usize::try_from(credit).unwrap_or(usize::MAX)
         });
-        credit.min(UNREAD.saturating_sub(self.unread.len()))
+        credit.min(MAX_UNREAD.saturating_sub(self.unread.len()))
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -88,33 +88,33 @@ impl State {
     }
 }
 
-/// Gives credit to the writer of a [`credit_pipe`]. Clones give to the same one.
+/// Grants credit to the writer of a [`credit_pipe`]. Clones grant to the same writer.
 ///
-/// When the last clone is dropped, the writer uses up what it has, and then fails instead of waiting for
-/// ever.
+/// After the last clone is dropped, the writer uses its remaining credit and then fails instead of waiting
+/// forever.
 #[derive(Clone)]
 pub struct Credit {
-    lender: Arc<Lender>,
+    source: Arc<CreditSource>,
 }
 
-struct Lender {
+struct CreditSource {
     state: Arc<Mutex<State>>,
 }
 
 impl Credit {
     /// Lets the writer write `n` more bytes.
     pub fn grant(&self, n: u64) {
-        self.lender
+        self.source
             .change(|state| state.credit = state.credit.map(|credit| credit.saturating_add(n)));
     }
 
-    /// Lets the writer write as much as it likes, from now on. It still waits for the reader.
+    /// Removes the limit permanently. The writer still waits for the reader.
     pub fn unblock_forever(&self) {
-        self.lender.change(|state| state.credit = None);
+        self.source.change(|state| state.credit = None);
     }
 }
 
-impl Lender {
+impl CreditSource {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         change(&mut state);
@@ -124,13 +124,13 @@ impl Lender {
     }
 }
 
-impl Drop for Lender {
+impl Drop for CreditSource {
     fn drop(&mut self) {
         self.change(|state| state.no_more_credit = true);
     }
 }
 
-/// The writing end of a [`credit_pipe`]. Dropping it ends the pipe.
+/// The writing half of a [`credit_pipe`]. Dropping it ends the pipe.
 pub struct CreditWriter {
     state: Arc<Mutex<State>>,
 }
@@ -147,7 +147,7 @@ impl CreditWriter {
 }
 
 impl AsyncWrite for CreditWriter {
-    /// Waits for credit and for the reader, and writes as much as both allow.
+    /// Waits for credit and the reader, and writes as much as both allow.
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -158,10 +158,10 @@ impl AsyncWrite for CreditWriter {
         if state.dropped || state.ended {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let len = bytes.len().min(state.room());
+        let len = bytes.len().min(state.available());
         if len == 0 && !bytes.is_empty() {
             if state.no_more_credit && state.credit == Some(0) {
-                let error = "nobody is left to give credit to the writer of this pipe";
+                let error = "every credit handle of this pipe was dropped";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, error)));
             }
             let replaced = state.writer.replace(cx.waker().clone());
@@ -193,7 +193,7 @@ impl Drop for CreditWriter {
     }
 }
 
-/// The reading end of a [`credit_pipe`]. Dropping it fails later writes.
+/// The reading half of a [`credit_pipe`]. Dropping it fails later writes.
 pub struct CreditReader {
     state: Arc<Mutex<State>>,
 }
@@ -235,7 +235,7 @@ impl Drop for CreditReader {
     fn drop(&mut self) {
         let mut state = self.state.lock();
         state.dropped = true;
-        let unread = std::mem::replace(&mut state.unread, Chunks::new(CHUNK));
+        let unread = std::mem::replace(&mut state.unread, Segments::new(SEGMENT_SIZE));
         let (reader, writer) = (state.reader.take(), state.writer.take());
         drop(state);
         drop((unread, reader));
@@ -245,7 +245,7 @@ impl Drop for CreditReader {
 
 impl fmt::Debug for Credit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let credit = self.lender.state.lock().credit;
+        let credit = self.source.state.lock().credit;
         f.debug_struct("Credit").field("credit", &credit).finish()
     }
 }

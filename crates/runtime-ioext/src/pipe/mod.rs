@@ -1,4 +1,4 @@
-//! Pipes inside the process.
+//! In-process pipes.
 
 mod bounded;
 mod credit;

@@ -1,4 +1,4 @@
-//! Models of the pipes under loom, two threads and one property each.
+//! Loom models of the pipes, with two threads and one property each.
 //!
 //! Run them with `RUSTFLAGS="--cfg runtime_loom" cargo test -p runtime-ioext --release --lib`.
 
@@ -17,10 +17,10 @@ fn write(writer: &mut CreditWriter, bytes: &[u8]) -> io::Result<usize> {
     }))
 }
 
-/// A waiting reader hears of a write and of the end. Catches: registering the waker after the lock of the
-/// look is released, and ending without waking.
+/// A waiting reader is woken by a write and by the end. Catches: registering the waker after releasing the
+/// lock of the check, and ending without waking.
 #[test]
-fn reader_of_a_bounded_pipe_hears_of_writes_and_of_the_end() {
+fn bounded_reader_is_woken_by_write_and_end() {
     loom::model(|| {
         let (writer, mut reader) = bounded_pipe(9);
         let writing = thread::spawn(move || writer.write_all(b"a").unwrap());
@@ -30,9 +30,9 @@ fn reader_of_a_bounded_pipe_hears_of_writes_and_of_the_end() {
     });
 }
 
-/// No more is unread than fits, whoever writes. Catches: looking for room and appending under two locks.
+/// Concurrent writes never exceed the capacity. Catches: checking and appending under two locks.
 #[test]
-fn racing_writes_do_not_overfill_a_bounded_pipe() {
+fn concurrent_writes_respect_capacity() {
     loom::model(|| {
         let (writer, _reader) = bounded_pipe(3);
         let writer = std::sync::Arc::new(writer);
@@ -46,10 +46,10 @@ fn racing_writes_do_not_overfill_a_bounded_pipe() {
     });
 }
 
-/// A writer that waits for credit hears of it. Catches: registering the waker after the lock of the look is
-/// released, and giving credit without waking.
+/// A writer that waits for credit is woken by a grant. Catches: registering the waker after releasing the
+/// lock of the check, and granting without waking.
 #[test]
-fn writer_hears_of_credit() {
+fn credit_wakes_writer() {
     loom::model(|| {
         let (mut writer, _reader, credit) = credit_pipe();
         let giving = thread::spawn({
@@ -61,10 +61,10 @@ fn writer_hears_of_credit() {
     });
 }
 
-/// A writer does not wait for somebody who is gone: neither for credit, nor for the reader. Catches: going
-/// without waking it.
+/// A writer does not wait for a dropped peer, neither for credit nor for the reader. Catches: dropping
+/// without waking.
 #[test]
-fn writer_hears_that_nobody_is_left() {
+fn dropped_peer_wakes_writer() {
     loom::model(|| {
         let (mut writer, _reader, credit) = credit_pipe();
         let going = thread::spawn(move || drop(credit));

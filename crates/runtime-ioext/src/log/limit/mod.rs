@@ -1,4 +1,4 @@
-//! Keeps the head and the tail of output that is too much.
+//! Limits output to a head and a tail.
 
 mod tail;
 mod writer;
@@ -11,14 +11,14 @@ pub use self::writer::OutputLimitWriter;
 use super::sink::LogSink;
 use crate::sys::Mutex;
 
-/// What was dropped between head and tail.
+/// The amount of output dropped between head and tail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
-    /// How many bytes.
+    /// Number of bytes.
     pub bytes: u64,
-    /// How many line ends were among them.
+    /// Number of line feeds among them.
     pub lines: u64,
-    /// The limit that the output went over.
+    /// The exceeded limit in bytes.
     pub limit: u64,
 }
 
@@ -36,15 +36,15 @@ impl fmt::Display for Dropped {
     }
 }
 
-/// How much output of a task goes to its log. Clones are the same limit.
+/// A limit for the output of a task. Clones share the count.
 ///
-/// Up to the limit, everything is passed on as it comes. Past it, the last bytes are kept in memory; when
-/// the output ends, one notice says how much was dropped, and the tail follows it. Cuts are made between
-/// lines, unless a line is very long, then between characters.
+/// Output within the limit passes immediately. Beyond it, the last bytes are buffered; at the end of the
+/// output, a notice states the dropped amount, followed by the buffered tail. Cuts are made at line ends,
+/// or at character boundaries within very long lines.
 ///
-/// The limit is for the output that passes through its [writers](Self::writer), all of them together. What
-/// is written past them, such as the worker's own lines, is not counted and always passes. Let the output
-/// end before the worker's last lines, and everything stands in the order of time.
+/// The limit applies to the output of all its [writers](Self::writer) together. Writes that bypass them,
+/// such as worker lines, are not counted and always pass. End the output before the last worker lines to
+/// keep the log in chronological order.
 ///
 /// # Example
 ///
@@ -80,20 +80,20 @@ struct Shared {
 }
 
 impl OutputLimit {
-    /// Makes a limit of `limit` bytes altogether, of which the last `tail` are kept for the tail.
+    /// Creates a limit of `limit` bytes, the last `tail` of which are reserved for the tail.
     #[must_use]
     pub fn new(limit: u64, tail: usize) -> Self {
         let tail = tail.min(usize::try_from(limit).unwrap_or(usize::MAX));
         Self::build(limit, tail, Dropped::to_string)
     }
 
-    /// A limit of the same size that says something else where output was dropped. A line feed is added.
+    /// Returns a limit of the same size with another notice. A line feed is appended to it.
     #[must_use]
     pub fn with_notice(self, notice: fn(&Dropped) -> String) -> Self {
         Self::build(self.shared.limit, self.shared.tail, notice)
     }
 
-    /// The same for another task: a limit of this size and notice that has counted nothing yet.
+    /// Returns a limit of the same size and notice with a count of zero, for another task.
     #[must_use]
     pub fn fresh(&self) -> Self {
         let Shared {
@@ -124,14 +124,14 @@ impl OutputLimit {
         }
     }
 
-    /// Makes a writer whose output counts, together with that of all other writers of this limit.
+    /// Creates a writer that counts towards this limit.
     #[must_use]
     pub fn writer<S: LogSink>(&self, sink: S) -> OutputLimitWriter<S> {
         self.shared.state.lock().writers += 1;
         OutputLimitWriter::new(sink, self.clone())
     }
 
-    /// The notice, if something was dropped, and the tail.
+    /// Returns the notice, if output was dropped, and the tail.
     fn end_text(&self, state: &mut State) -> Vec<u8> {
         let (dropped, tail) = state.tail.take();
         let notice = dropped.map(|cut| {
@@ -150,7 +150,7 @@ impl OutputLimit {
 }
 
 impl Default for OutputLimit {
-    /// No limit: everything passes.
+    /// Returns a limit that never applies.
     fn default() -> Self {
         Self::new(u64::MAX, 0)
     }
@@ -166,24 +166,26 @@ impl fmt::Debug for OutputLimit {
 }
 
 struct State {
-    /// How many bytes still pass at once.
+    /// Remaining bytes of the head.
     head_room: u64,
     tail: Tail,
-    /// The head is over, and everything goes to the tail.
+    /// The head is complete; output goes to the tail.
     holds_back: bool,
-    /// What passed last was the end of a line, or nothing did.
+    /// The last passed byte was a line feed, or there was none.
     at_line_start: bool,
-    /// How many writers may still write.
+    /// Number of unfinished writers.
     writers: usize,
 }
 
 impl State {
-    /// Gives what still belongs to the head, and keeps the rest.
+    /// Returns the part that belongs to the head, and buffers the rest.
     fn take<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let len = match bytes.len() as u64 <= self.head_room {
-            _ if self.holds_back => 0,
-            true => bytes.len(),
-            false => cut(bytes, self.head_room as usize, self.at_line_start),
+        let len = if self.holds_back {
+            0
+        } else if bytes.len() as u64 <= self.head_room {
+            bytes.len()
+        } else {
+            cut(bytes, self.head_room as usize, self.at_line_start)
         };
         let (head, rest) = bytes.split_at(len);
         self.passed(head);
@@ -203,8 +205,8 @@ impl State {
     }
 }
 
-/// The last place up to `most` to cut at: between lines, if a line would be cut that is whole, else
-/// between characters.
+/// Returns the last cut position up to `most`: after a line feed if that avoids splitting a whole line,
+/// otherwise at a character boundary.
 fn cut(bytes: &[u8], most: usize, at_line_start: bool) -> usize {
     let (head, rest) = bytes.split_at(most);
     match head.iter().rposition(|&byte| byte == b'\n') {
@@ -217,7 +219,7 @@ fn cut(bytes: &[u8], most: usize, at_line_start: bool) -> usize {
     }
 }
 
-/// Whether a byte goes on with a character of UTF-8.
+/// Returns whether a byte is a continuation byte of UTF-8.
 fn is_inside_character(byte: u8) -> bool {
     byte & 0b1100_0000 == 0b1000_0000
 }

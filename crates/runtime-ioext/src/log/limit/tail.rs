@@ -1,30 +1,30 @@
-//! The last bytes of output, and what was dropped before them.
+//! The buffered tail of limited output.
 
 use std::collections::VecDeque;
 
 use super::is_inside_character;
 
-/// A line that the cut went through is dropped whole if no more than this is left of it.
-const REST_OF_LINE: usize = 4 * 1024;
+/// Maximum remainder of a split line that is dropped to start the tail at a line.
+const MAX_LINE_REMAINDER: usize = 4 * 1024;
 
-/// A character has this many bytes at most.
-const LONGEST_CHARACTER: usize = 4;
+/// Maximum length of a UTF-8 character.
+const MAX_CHARACTER_LEN: usize = 4;
 
-/// Keeps the last bytes of what is pushed. What a push costs depends on its own size alone.
+/// Keeps the last bytes pushed. The cost of a push depends only on its size.
 #[derive(Default)]
 pub(super) struct Tail {
     bytes: VecDeque<u8>,
-    /// How many bytes there may be.
-    room: usize,
+    /// Capacity in bytes.
+    available: usize,
     dropped: Option<Cut>,
 }
 
-/// Something that was dropped.
+/// A dropped part of the output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cut {
     pub(super) bytes: u64,
     pub(super) lines: u64,
-    /// It goes up to the end of a line.
+    /// It ends with a line feed.
     whole_lines: bool,
 }
 
@@ -38,7 +38,7 @@ impl Cut {
         })
     }
 
-    /// Both, one after the other.
+    /// Concatenates two adjacent cuts.
     fn and(self, next: Self) -> Self {
         Self {
             bytes: self.bytes + next.bytes,
@@ -49,21 +49,21 @@ impl Cut {
 }
 
 impl Tail {
-    pub(super) fn new(room: usize) -> Self {
+    pub(super) fn new(available: usize) -> Self {
         Self {
-            room,
+            available,
             ..Self::default()
         }
     }
 
-    /// Gives the tail what the head did not use.
+    /// Adds the unused capacity of the head.
     pub(super) fn add_room(&mut self, more: u64) {
         let more = usize::try_from(more).unwrap_or(usize::MAX);
-        self.room = self.room.saturating_add(more);
+        self.available = self.available.saturating_add(more);
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        let over = (self.bytes.len() + bytes.len()).saturating_sub(self.room);
+        let over = (self.bytes.len() + bytes.len()).saturating_sub(self.available);
         let of_kept = over.min(self.bytes.len());
         self.drop_front(of_kept);
         let (dropped, kept) = bytes.split_at(over - of_kept);
@@ -71,21 +71,21 @@ impl Tail {
         self.bytes.extend(kept);
     }
 
-    /// Takes out what is kept, and tells what was dropped before it. What is taken uses up room.
+    /// Returns the kept bytes and the cut before them, and reduces the capacity accordingly.
     pub(super) fn take(&mut self) -> (Option<Cut>, Vec<u8>) {
         if self.dropped.is_some_and(|dropped| !dropped.whole_lines) {
             self.drop_front(self.rest_of_cut());
         }
         let bytes = Vec::from(std::mem::take(&mut self.bytes));
-        self.room -= bytes.len();
+        self.available -= bytes.len();
         (self.dropped.take(), bytes)
     }
 
-    /// How much more has to go, so that the cut is between lines, else between characters.
+    /// Returns how many more bytes to drop for a cut at a line end, or at a character boundary.
     fn rest_of_cut(&self) -> usize {
-        let near = REST_OF_LINE.min(self.bytes.len() / 2);
+        let near = MAX_LINE_REMAINDER.min(self.bytes.len() / 2);
         let end_of_line = self.bytes.iter().take(near).position(|&byte| byte == b'\n');
-        let character = self.bytes.iter().take(LONGEST_CHARACTER - 1);
+        let character = self.bytes.iter().take(MAX_CHARACTER_LEN - 1);
         end_of_line.map_or_else(
             || {
                 character

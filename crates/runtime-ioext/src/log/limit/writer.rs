@@ -1,4 +1,4 @@
-//! Writes within an output limit.
+//! The writer of an output limit.
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -7,11 +7,11 @@ use super::OutputLimit;
 use crate::log::sink::impl_writer;
 use crate::log::{LogSink, LogWriter, WriteLogError};
 
-/// Passes output on to a log within an [`OutputLimit`].
+/// Writes to a log within an [`OutputLimit`].
 ///
-/// What is held back is passed on when the last writer of the limit has [finished](LogSink::finish) or was
-/// dropped. A writer that writes after that has what it writes held back until it ends once more; the
-/// limit holds for all of it.
+/// The buffered tail is written when the last writer of the limit is [finished](LogSink::finish) or
+/// dropped. Output of a writer after its end is buffered until it ends again; the limit applies to the
+/// sum.
 pub struct OutputLimitWriter<S: LogSink = LogWriter> {
     sink: S,
     limit: OutputLimit,
@@ -27,32 +27,33 @@ impl<S: LogSink> OutputLimitWriter<S> {
         }
     }
 
-    /// Counts this writer out, and passes on what is held back if it was the last.
+    /// Decrements the number of writers; the last one writes the buffered tail.
     fn end(&mut self) -> Result<(), WriteLogError> {
         if std::mem::replace(&mut self.finished, true) {
             return Ok(());
         }
         let mut state = self.limit.shared.state.lock();
         state.writers -= 1;
-        let end = match state.writers {
-            0 => self.limit.end_text(&mut state),
-            _ => Vec::new(),
+        let end = if state.writers == 0 {
+            self.limit.end_text(&mut state)
+        } else {
+            Vec::new()
         };
         drop(state);
-        match end.is_empty() {
-            true => Ok(()),
-            false => self.sink.push(&end),
+        if end.is_empty() {
+            return Ok(());
         }
+        self.sink.push(&end)
     }
 }
 
 impl<S: LogSink> LogSink for OutputLimitWriter<S> {
-    fn wait_for_room(&mut self) {
-        self.sink.wait_for_room();
+    fn wait_until_ready(&mut self) {
+        self.sink.wait_until_ready();
     }
 
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.sink.poll_room(cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sink.poll_ready(cx)
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
@@ -60,10 +61,10 @@ impl<S: LogSink> LogSink for OutputLimitWriter<S> {
         state.writers += usize::from(std::mem::take(&mut self.finished));
         let head = state.take(bytes);
         drop(state);
-        match head.is_empty() {
-            true => Ok(()),
-            false => self.sink.push(head),
+        if head.is_empty() {
+            return Ok(());
         }
+        self.sink.push(head)
     }
 
     fn start_flush(&mut self) {
@@ -85,7 +86,7 @@ impl<S: LogSink + Clone> Clone for OutputLimitWriter<S> {
 }
 
 impl<S: LogSink> Drop for OutputLimitWriter<S> {
-    /// A failure here is not lost: the log is broken, and whoever closes it hears of it.
+    /// An error is not lost: the log has failed, and returns it on close.
     fn drop(&mut self) {
         drop(self.end());
     }

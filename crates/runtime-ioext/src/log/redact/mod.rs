@@ -1,7 +1,7 @@
-//! Takes secrets out of what goes to a log.
+//! Redaction of secrets in log output.
 
-mod forms;
 mod patterns;
+mod secret_encodings;
 mod stream;
 
 use std::borrow::Cow;
@@ -17,24 +17,23 @@ use super::sink::{LogSink, impl_writer};
 use super::writer::LogWriter;
 use crate::sys::Mutex;
 
-/// What stands in the place of a secret.
-const MARKER: &[u8] = b"[REDACTED]";
+/// The replacement for a secret.
+const REPLACEMENT: &[u8] = b"[REDACTED]";
 
-/// A set of secrets that are replaced by `[REDACTED]` in everything that passes its writers.
+/// A set of secrets, replaced by `[REDACTED]` in the output of its writers. Clones share the set.
 ///
-/// A secret is found however it is split over writes; as it is, in base64 at each of its three alignments
-/// and in both alphabets, percent-encoded, and escaped for JSON. A secret of several lines, such as a key,
-/// is also found line by line, since terminals change line ends and tools indent. Secrets can be added
-/// while output flows: an added one is replaced in everything that is written from then on. Clones are the
-/// same set.
+/// A secret is found across write boundaries, and in these encodings: plain, base64 at all three alignments
+/// and in both alphabets, percent-encoded, and JSON-escaped. A multi-line secret, such as a key, is also
+/// found line by line, because terminals change line ends and tools indent. Secrets can be added at any
+/// time and apply to later writes.
 ///
-/// Output is held back only while it could be the beginning of a secret, so that a prompt without a line
-/// feed shows at once.
+/// Output is buffered only while it may be the start of a secret, so that a prompt without a line feed
+/// appears at once.
 ///
 /// # Limitations
 ///
-/// A redactor guards against accidents. What a task compresses, encrypts, spells in hexadecimal or prints
-/// letter by letter gets through, and so does base64 that was broken into lines.
+/// A redactor prevents accidents, not attacks. Secrets that a task compresses, encrypts, encodes in
+/// hexadecimal or prints character by character are not found, nor is base64 with line breaks.
 ///
 /// # Example
 ///
@@ -59,23 +58,23 @@ pub struct Redactor {
 
 struct Shared {
     min_len: usize,
-    /// Held while patterns are compiled, which may take a while. Writers do not wait for it.
+    /// Held while patterns are compiled, which may take milliseconds. Writers use the old patterns meanwhile.
     adding: Mutex<()>,
     patterns: Mutex<Arc<Patterns>>,
     hits: AtomicU64,
 }
 
 impl Redactor {
-    /// Shorter secrets are refused, since they would be found in everything.
+    /// Minimum length in bytes; shorter secrets would match ordinary output.
     pub const DEFAULT_MIN_LEN: usize = 6;
 
-    /// Makes an empty set.
+    /// Creates an empty set.
     #[must_use]
     pub fn new() -> Self {
         Self::with_min_len(Self::DEFAULT_MIN_LEN)
     }
 
-    /// Makes an empty set that takes secrets from a length of bytes on.
+    /// Creates an empty set with another minimum length in bytes.
     #[must_use]
     pub fn with_min_len(min_len: usize) -> Self {
         let patterns = Mutex::new(Arc::default());
@@ -90,57 +89,57 @@ impl Redactor {
         }
     }
 
-    /// Adds a secret, without the line feed that a file may have put at its end.
+    /// Adds a secret, without trailing line ends.
     ///
-    /// Patterns are compiled anew, in time that grows with all secrets of the set together: well below a
-    /// millisecond for a few tokens, more for keys of many lines.
+    /// All patterns are compiled again: less than a millisecond for a few tokens, more for multi-line keys.
     ///
     /// # Errors
     ///
-    /// If the secret is so short that it would be found in everything. It is *not* redacted then.
+    /// If the secret is too short. It is *not* redacted then.
     pub fn add(&self, secret: impl AsRef<[u8]>) -> Result<(), SecretTooShort> {
         self.add_all([secret])
     }
 
-    /// Adds several secrets at once, so that the patterns are compiled once.
+    /// Adds several secrets and compiles the patterns once.
     ///
     /// # Errors
     ///
-    /// If one of them is so short that it would be found in everything. The others are redacted all the same.
+    /// If any secret is too short. The others are added.
     pub fn add_all<S: AsRef<[u8]>>(
         &self,
         secrets: impl IntoIterator<Item = S>,
     ) -> Result<(), SecretTooShort> {
         let min_len = self.shared.min_len;
-        let (mut forms, mut outcome) = (Vec::new(), Ok(()));
+        let (mut encodings, mut outcome) = (Vec::new(), Ok(()));
         for secret in secrets {
-            let secret = forms::without_line_end(secret.as_ref());
-            match secret.len() < min_len {
-                true => outcome = Err(SecretTooShort { min_len }),
-                false => forms.extend(forms::of(secret, min_len)),
+            let secret = secret_encodings::without_line_end(secret.as_ref());
+            if secret.len() < min_len {
+                outcome = Err(SecretTooShort { min_len });
+            } else {
+                encodings.extend(secret_encodings::of(secret, min_len));
             }
         }
         let _adding = self.shared.adding.lock();
-        if let Some(more) = self.patterns().with(forms) {
+        if let Some(more) = self.patterns().with(encodings) {
             let fewer = std::mem::replace(&mut *self.shared.patterns.lock(), Arc::new(more));
             drop(fewer);
         }
         outcome
     }
 
-    /// Whether there is nothing to replace.
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.shared.patterns.lock().is_empty()
     }
 
-    /// How many times something was replaced.
+    /// Returns the number of replacements.
     #[must_use]
     pub fn hits(&self) -> u64 {
         self.shared.hits.load(Ordering::Relaxed)
     }
 
-    /// Replaces secrets in text that is whole.
+    /// Replaces secrets in a complete text.
     #[must_use]
     pub fn redact(&self, text: &[u8]) -> Vec<u8> {
         let (mut stream, mut out) = (Stream::default(), Vec::new());
@@ -149,20 +148,20 @@ impl Redactor {
         out
     }
 
-    /// Replaces secrets in text that is whole, and copies it only if there are any.
+    /// Replaces secrets in a complete text; copies it only if it contains any.
     #[must_use]
     pub fn redact_str<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let is_clean = self.patterns().scan(text.as_bytes()).found.is_empty();
-        match is_clean {
-            true => Cow::Borrowed(text),
-            // A secret may be any bytes, and so end within a character.
-            false => String::from_utf8_lossy(&self.redact(text.as_bytes()))
-                .into_owned()
-                .into(),
+        if is_clean {
+            return Cow::Borrowed(text);
         }
+        // A secret is arbitrary bytes and may end within a character.
+        String::from_utf8_lossy(&self.redact(text.as_bytes()))
+            .into_owned()
+            .into()
     }
 
-    /// Makes an adaptor that replaces secrets on their way to a log.
+    /// Creates an adaptor that redacts output on its way to a log.
     #[must_use]
     pub fn writer<S: LogSink>(&self, sink: S) -> RedactingWriter<S> {
         RedactingWriter {
@@ -203,21 +202,19 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// Says that a secret is too short to be redacted.
+/// The error of adding a secret that is too short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "cannot redact a secret of less than {min_len} bytes, since it would be found in everything"
-)]
+#[error("cannot redact a secret of fewer than {min_len} bytes: it would match ordinary output")]
 #[non_exhaustive]
 pub struct SecretTooShort {
-    /// The length from which on secrets are taken.
+    /// The minimum length in bytes.
     pub min_len: usize,
 }
 
-/// Replaces secrets on their way to a log. Made by [`Redactor::writer`].
+/// Redacts output on its way to a log. Created by [`Redactor::writer`].
 ///
-/// [`finish`](LogSink::finish), shutting it down or dropping it passes on what was held back because it
-/// could have become a secret.
+/// [`finish`](LogSink::finish), shutdown or drop write the buffered bytes that could have become a
+/// secret.
 pub struct RedactingWriter<S: LogSink = LogWriter> {
     redactor: Redactor,
     sink: S,
@@ -228,20 +225,20 @@ impl<S: LogSink> RedactingWriter<S> {
     fn push_end(&mut self) -> Result<(), WriteLogError> {
         let mut out = Vec::new();
         self.redactor.end(&mut self.stream, &mut out);
-        match out.is_empty() {
-            true => Ok(()),
-            false => self.sink.push(&out),
+        if out.is_empty() {
+            return Ok(());
         }
+        self.sink.push(&out)
     }
 }
 
 impl<S: LogSink> LogSink for RedactingWriter<S> {
-    fn wait_for_room(&mut self) {
-        self.sink.wait_for_room();
+    fn wait_until_ready(&mut self) {
+        self.sink.wait_until_ready();
     }
 
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.sink.poll_room(cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sink.poll_ready(cx)
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
@@ -250,10 +247,10 @@ impl<S: LogSink> LogSink for RedactingWriter<S> {
         }
         let mut out = Vec::with_capacity(bytes.len());
         self.redactor.pass(&mut self.stream, bytes, &mut out);
-        match out.is_empty() {
-            true => Ok(()),
-            false => self.sink.push(&out),
+        if out.is_empty() {
+            return Ok(());
         }
+        self.sink.push(&out)
     }
 
     fn start_flush(&mut self) {
@@ -269,14 +266,14 @@ impl<S: LogSink> LogSink for RedactingWriter<S> {
 impl_writer!(RedactingWriter);
 
 impl<S: LogSink + Clone> Clone for RedactingWriter<S> {
-    /// Makes a writer for another stream: what this one holds back stays here.
+    /// Creates a writer for another stream; buffered bytes stay in this one.
     fn clone(&self) -> Self {
         self.redactor.writer(self.sink.clone())
     }
 }
 
 impl<S: LogSink> Drop for RedactingWriter<S> {
-    /// A failure here is not lost: the log is broken, and whoever closes it hears of it.
+    /// An error is not lost: the log has failed, and returns it on close.
     fn drop(&mut self) {
         drop(self.push_end());
     }

@@ -1,4 +1,4 @@
-//! Every form of every secret, and the automaton that finds them.
+//! The encodings of all secrets, and the automaton that finds them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -9,42 +9,42 @@ use aho_corasick::{Anchored, MatchKind};
 
 type State = aho_corasick::automaton::StateID;
 
-/// A set of patterns, as it is looked for.
+/// A compiled set of patterns.
 #[derive(Default)]
 pub(super) struct Patterns {
-    forms: BTreeSet<Vec<u8>>,
+    encodings: BTreeSet<Vec<u8>>,
     finder: Option<Finder>,
 }
 
 struct Finder {
     automaton: NFA,
     start: State,
-    /// The bytes that a secret begins with.
-    begins: [bool; 256],
-    /// How many of the last bytes could become a secret, by the state that they lead to. A state that is
-    /// not here means none.
-    begun: HashMap<State, usize>,
+    /// The first bytes of all patterns.
+    first_bytes: [bool; 256],
+    /// The length of the suffix that may be the start of a secret, by automaton state; 0 for states that are
+    /// not in the map.
+    partial_match: HashMap<State, usize>,
 }
 
 impl Patterns {
-    /// The same patterns and more, or `None` if they would be no more.
+    /// Returns the patterns with `added`; `None` if all are present already.
     pub(super) fn with(&self, added: Vec<Vec<u8>>) -> Option<Self> {
-        let forms: BTreeSet<_> = self.forms.iter().cloned().chain(added).collect();
-        if forms.len() == self.forms.len() {
+        let encodings: BTreeSet<_> = self.encodings.iter().cloned().chain(added).collect();
+        if encodings.len() == self.encodings.len() {
             return None;
         }
         Some(Self {
-            finder: Finder::new(&forms),
-            forms,
+            finder: Finder::new(&encodings),
+            encodings,
         })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.forms.is_empty()
+        self.encodings.is_empty()
     }
 
-    /// Looks through bytes once: where secrets are, in order, and how many bytes at the end could become a
-    /// secret if more came. Secrets that overlap are one place.
+    /// Returns the positions of secrets, in order, and the length of the suffix that may be the start of one.
+    /// Overlapping secrets are merged.
     pub(super) fn scan(&self, bytes: &[u8]) -> Scan {
         self.finder
             .as_ref()
@@ -52,15 +52,15 @@ impl Patterns {
     }
 }
 
-/// What was found in some bytes.
+/// The result of a scan.
 #[derive(Default)]
 pub(super) struct Scan {
     pub(super) found: Vec<Range<usize>>,
-    pub(super) begun: usize,
+    pub(super) partial_match: usize,
 }
 
 impl Scan {
-    /// Adds a place that ends after all others.
+    /// Adds a match that ends after all others, and merges overlapping ones.
     fn add(&mut self, mut place: Range<usize>) {
         while let Some(last) = self.found.pop_if(|last| last.end > place.start) {
             place.start = place.start.min(last.start);
@@ -70,13 +70,13 @@ impl Scan {
 }
 
 impl Finder {
-    fn new(forms: &BTreeSet<Vec<u8>>) -> Option<Self> {
-        if forms.is_empty() {
+    fn new(encodings: &BTreeSet<Vec<u8>>) -> Option<Self> {
+        if encodings.is_empty() {
             return None;
         }
         let automaton = NFA::builder()
             .match_kind(MatchKind::Standard)
-            .build(forms)
+            .build(encodings)
             .expect("an automaton of secrets fits in memory");
         let start = automaton
             .start_state(Anchored::No)
@@ -84,48 +84,53 @@ impl Finder {
         let mut finder = Self {
             automaton,
             start,
-            begins: [false; 256],
-            begun: HashMap::new(),
+            first_bytes: [false; 256],
+            partial_match: HashMap::new(),
         };
-        forms
+        encodings
             .iter()
-            .for_each(|form| finder.begins[usize::from(form[0])] = true);
-        forms.iter().for_each(|form| finder.learn_beginnings(form));
-        let mut shortest_first: Vec<_> = forms.iter().collect();
+            .for_each(|form| finder.first_bytes[usize::from(form[0])] = true);
+        encodings.iter().for_each(|form| finder.add_prefixes(form));
+        let mut shortest_first: Vec<_> = encodings.iter().collect();
         shortest_first.sort_by_key(|form| form.len());
         shortest_first
             .into_iter()
-            .for_each(|form| finder.learn_end(form));
+            .for_each(|form| finder.add_suffix(form));
         Some(finder)
     }
 
-    fn learn_beginnings(&mut self, form: &[u8]) {
+    fn add_prefixes(&mut self, form: &[u8]) {
         let mut state = self.start;
         for (len, &byte) in (1..form.len()).zip(form) {
             state = self.step(state, byte);
-            self.begun.insert(state, len);
+            self.partial_match.insert(state, len);
         }
     }
 
-    /// After a whole secret, which is the beginning of no longer one, its own end may be the beginning of
-    /// another.
+    /// Sets the partial match of the state after a whole secret that is not a prefix of a longer one: its
+    /// suffix may be the start of another secret.
     ///
-    /// The state after all but its first byte stands for the longest such end. That may be a whole secret
-    /// in turn, a shorter one, which has to be known by then.
-    fn learn_end(&mut self, form: &[u8]) {
-        let begun = self.begun(&form[1..]);
-        self.begun.entry(self.walk(form)).or_insert(begun);
+    /// The state after all but the first byte represents the longest such suffix. That suffix may itself be a
+    /// whole, shorter secret, whose state must be known already: secrets are visited by length.
+    fn add_suffix(&mut self, form: &[u8]) {
+        let partial_match = self.partial_match(&form[1..]);
+        self.partial_match
+            .entry(self.walk(form))
+            .or_insert(partial_match);
     }
 
-    fn begun(&self, tail: &[u8]) -> usize {
-        self.begun.get(&self.walk(tail)).copied().unwrap_or(0)
+    fn partial_match(&self, tail: &[u8]) -> usize {
+        self.partial_match
+            .get(&self.walk(tail))
+            .copied()
+            .unwrap_or(0)
     }
 
     fn scan(&self, bytes: &[u8]) -> Scan {
         let (mut scan, mut state) = (Scan::default(), self.start);
         for (at, &byte) in bytes.iter().enumerate() {
-            // Most of a text stays at the start.
-            if state == self.start && !self.begins[usize::from(byte)] {
+            // Fast path: most bytes of ordinary output cannot start a secret.
+            if state == self.start && !self.first_bytes[usize::from(byte)] {
                 continue;
             }
             state = self.step(state, byte);
@@ -133,11 +138,11 @@ impl Finder {
                 scan.add(at + 1 - self.longest_match(state)..at + 1);
             }
         }
-        scan.begun = self.begun.get(&state).copied().unwrap_or(0);
+        scan.partial_match = self.partial_match.get(&state).copied().unwrap_or(0);
         scan
     }
 
-    /// The length of the longest secret that ends in a state.
+    /// Returns the length of the longest secret that ends in `state`.
     fn longest_match(&self, state: State) -> usize {
         (0..self.automaton.match_len(state))
             .map(|i| {

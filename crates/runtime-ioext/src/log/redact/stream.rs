@@ -1,17 +1,17 @@
-//! Finds secrets in bytes that come in pieces.
+//! Redaction of a stream that arrives in pieces.
 
 use std::fmt;
 use std::ops::Range;
 
-use super::MARKER;
+use super::REPLACEMENT;
 use super::patterns::Patterns;
 
-/// The place in one stream: bytes that could become a secret.
+/// The state of one stream: the buffered bytes that may become a secret.
 #[derive(Default)]
 pub(super) struct Stream {
     held: Vec<u8>,
-    /// So many of the held bytes belong to a secret that was found and replaced. They are held because
-    /// another secret may begin in them.
+    /// The number of buffered bytes that belong to a secret that was already replaced. They are kept because
+    /// another secret may start in them.
     replaced: usize,
 }
 
@@ -20,15 +20,15 @@ impl Stream {
         self.held.is_empty()
     }
 
-    /// Appends to `out` what `bytes` and the held bytes before them come to, but for an end that could
-    /// become a secret. Gives how many were found.
+    /// Redacts the buffered bytes followed by `bytes` into `out`, except for a suffix that may become a
+    /// secret. Returns the number of replacements.
     pub(super) fn pass(&mut self, patterns: &Patterns, bytes: &[u8], out: &mut Vec<u8>) -> u64 {
         self.held.extend_from_slice(bytes);
         let scan = patterns.scan(&self.held);
-        self.pass_until(self.held.len() - scan.begun, &scan.found, out)
+        self.pass_until(self.held.len() - scan.partial_match, &scan.found, out)
     }
 
-    /// The same with everything that is held, because nothing comes after it.
+    /// Redacts the buffered bytes at the end of the stream.
     pub(super) fn end(&mut self, patterns: &Patterns, out: &mut Vec<u8>) -> u64 {
         let scan = patterns.scan(&self.held);
         let hits = self.pass_until(self.held.len(), &scan.found, out);
@@ -36,7 +36,7 @@ impl Stream {
         hits
     }
 
-    /// Passes on what comes before `keep`. A secret that begins before it is replaced whole.
+    /// Redacts the bytes before `keep`. A secret that starts before it is replaced as a whole.
     fn pass_until(&mut self, keep: usize, found: &[Range<usize>], out: &mut Vec<u8>) -> u64 {
         let (mut at, mut hits) = (self.replaced, 0);
         for found in found {
@@ -45,7 +45,7 @@ impl Stream {
             }
             if found.start >= at {
                 out.extend_from_slice(&self.held[at..found.start]);
-                out.extend_from_slice(MARKER);
+                out.extend_from_slice(REPLACEMENT);
                 hits += 1;
             }
             at = at.max(found.end);
@@ -60,7 +60,7 @@ impl Stream {
 }
 
 impl fmt::Debug for Stream {
-    /// Says nothing, since what is held may be most of a secret.
+    /// Shows nothing: the buffer may contain most of a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream").finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! Reports how a stream ends that somebody else uses.
+//! A stream that reports how it ends.
 
 use std::fmt;
 use std::io;
@@ -7,13 +7,13 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How a watched stream ended.
+/// The end of an [`ObservedStream`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum StreamEnd<'a> {
-    /// A read came to the end.
+    /// A read reached the end.
     End,
-    /// The stream was shut down or dropped before it ended or failed.
+    /// The stream was shut down or dropped before its end or an error.
     Closed,
     /// A read, write, flush or shutdown failed.
     Failed(&'a io::Error),
@@ -21,13 +21,13 @@ pub enum StreamEnd<'a> {
 
 type Report = Box<dyn FnOnce(StreamEnd<'_>) + Send + Sync>;
 
-/// A stream that reports once how it ends: by its first error, by its end, or by being closed.
+/// A stream that reports once how it ends: its first error, its end, or its close.
 ///
 /// # Example
 ///
 /// ```
 /// use std::sync::mpsc;
-/// use runtime_ioext::{StreamEnd, ObservedStream};
+/// use runtime_ioext::stream::{ObservedStream, StreamEnd};
 /// use tokio::io::AsyncReadExt;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -48,8 +48,8 @@ pub struct ObservedStream<T> {
 }
 
 impl<T> ObservedStream<T> {
-    /// Watches a stream. `report` is called at most once, in the task that uses or drops the stream, so it
-    /// should be quick.
+    /// Wraps a stream. `report` is called at most once, in the task that uses or drops the stream, and must
+    /// not block.
     pub fn new(inner: T, report: impl FnOnce(StreamEnd<'_>) + Send + Sync + 'static) -> Self {
         Self {
             inner,

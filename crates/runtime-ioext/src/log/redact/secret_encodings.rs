@@ -1,19 +1,19 @@
-//! The forms in which a secret may appear.
+//! The encodings in which a secret is searched.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-/// What common percent-encoders leave as it is besides letters and digits: RFC 3986, JavaScript's
-/// `encodeURIComponent`, its `encodeURI`, HTML forms, and none at all.
-const LEFT: [&[u8]; 5] = [b"-._~", b"-_.!~*'()", b"-_.!~*'();/?:@&=+$,#", b"*-._", b""];
+/// The characters besides letters and digits that common percent-encoders keep: RFC 3986, JavaScript's
+/// `encodeURIComponent` and `encodeURI`, HTML forms, and encoders that keep none.
+const UNRESERVED: [&[u8]; 5] = [b"-._~", b"-_.!~*'()", b"-_.!~*'();/?:@&=+$,#", b"*-._", b""];
 
-/// The secret that a text holds. Files end with a line feed that is no part of it.
+/// Returns the text without trailing line ends, which editors add to files.
 pub(super) fn without_line_end(text: &[u8]) -> &[u8] {
     let end = text.iter().rposition(|byte| !b"\r\n".contains(byte));
     &text[..end.map_or(0, |last| last + 1)]
 }
 
-/// Every form of a secret, and of each of its lines, that is long enough to be looked for.
+/// Returns all encodings of a secret and of each of its lines that have at least `min_len` bytes.
 pub(super) fn of(secret: &[u8], min_len: usize) -> impl Iterator<Item = Vec<u8>> {
     let lines = secret.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
     std::iter::once(secret)
@@ -24,17 +24,17 @@ pub(super) fn of(secret: &[u8], min_len: usize) -> impl Iterator<Item = Vec<u8>>
 }
 
 fn of_one(secret: &[u8]) -> Vec<Vec<u8>> {
-    let mut forms = vec![secret.to_vec()];
-    forms.extend((0..3).flat_map(|shift| base64(secret, shift)));
-    forms.extend(LEFT.iter().flat_map(|left| percent(secret, left)));
+    let mut encodings = vec![secret.to_vec()];
+    encodings.extend((0..3).flat_map(|shift| base64(secret, shift)));
+    encodings.extend(UNRESERVED.iter().flat_map(|left| percent(secret, left)));
     if let Ok(text) = std::str::from_utf8(secret) {
-        forms.extend(json(text));
+        encodings.extend(json(text));
     }
-    forms
+    encodings
 }
 
-/// The part of the base64 text that the secret alone decides, if `shift` bytes come before it in its
-/// group of three.
+/// Returns the base64 characters determined by the secret alone if it starts at `shift` within a group of
+/// three bytes. The characters at both ends also depend on adjacent bytes and are left out.
 fn base64(secret: &[u8], shift: usize) -> [Vec<u8>; 2] {
     let mut shifted = vec![0; shift];
     shifted.extend_from_slice(secret);
@@ -48,7 +48,7 @@ fn base64(secret: &[u8], shift: usize) -> [Vec<u8>; 2] {
     })
 }
 
-/// Percent-encoded with capital and small digits, and with a space as `+`.
+/// Percent-encodes with upper-case and lower-case digits, and with `+` for spaces.
 fn percent(secret: &[u8], left: &[u8]) -> [Vec<u8>; 4] {
     let encode = |digits: &[u8; 16], plus: bool| {
         let one = |&byte: &u8| match byte {
@@ -70,19 +70,19 @@ fn percent(secret: &[u8], left: &[u8]) -> [Vec<u8>; 4] {
     ]
 }
 
-/// Escaped for a JSON string: as little as allowed, with `\/`, and in ASCII only, each with small and
-/// capital digits.
+/// Escapes for JSON strings: minimally, with `\/`, and as ASCII, each with lower-case and upper-case
+/// digits.
 fn json(secret: &str) -> Vec<Vec<u8>> {
-    let mut forms = Vec::new();
+    let mut encodings = Vec::new();
     for slash in [false, true] {
         for ascii in [false, true] {
             for capital in [false, true] {
                 let escape = |c| escape(c, slash, ascii, capital);
-                forms.push(secret.chars().flat_map(escape).collect());
+                encodings.push(secret.chars().flat_map(escape).collect());
             }
         }
     }
-    forms
+    encodings
 }
 
 fn escape(c: char, slash: bool, ascii: bool, capital: bool) -> Vec<u8> {
@@ -103,9 +103,12 @@ fn escape(c: char, slash: bool, ascii: bool, capital: bool) -> Vec<u8> {
 
 fn escape_units(c: char, capital: bool) -> Vec<u8> {
     let mut units = [0; 2];
-    let escaped = c.encode_utf16(&mut units).iter().map(|unit| match capital {
-        true => format!("\\u{unit:04X}"),
-        false => format!("\\u{unit:04x}"),
+    let escaped = c.encode_utf16(&mut units).iter().map(|unit| {
+        if capital {
+            format!("\\u{unit:04X}")
+        } else {
+            format!("\\u{unit:04x}")
+        }
     });
     escaped.collect::<String>().into_bytes()
 }

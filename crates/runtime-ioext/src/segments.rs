@@ -1,24 +1,24 @@
-//! A queue of bytes that is cheap to append to, and to share the front of.
+//! A byte queue with cheap appends whose front can be shared without copying.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// The size of a buffer in which small writes are gathered, and the most that is read at once.
-pub(crate) const CHUNK: usize = 64 * 1024;
+/// Size of the buffer for small writes, and the maximum size of a read.
+pub(crate) const SEGMENT_SIZE: usize = 64 * 1024;
 
-/// Bytes in order, by their offset in a stream: frozen segments that readers share, then the open one that
-/// writers append to.
+/// A range of a byte stream: frozen segments that readers share, followed by the open one that writers
+/// append to.
 ///
-/// A segment is frozen when somebody asks for it, and not before: while nobody does, a write is a copy
-/// into the open buffer. Freezing splits the buffer and copies nothing.
+/// The open segment is frozen only when a reader needs its bytes: without readers, a write is a copy into
+/// the open buffer. Freezing splits the buffer and copies nothing.
 #[derive(Debug)]
-pub(crate) struct Chunks {
-    /// The size of the buffer in which small writes are gathered.
-    chunk: usize,
-    /// Where the bytes start.
+pub(crate) struct Segments {
+    /// Size of the buffer for small writes.
+    capacity: usize,
+    /// Offset of the first byte.
     start: u64,
-    /// Where they end.
+    /// Offset after the last byte.
     end: u64,
     frozen: VecDeque<Segment>,
     open: BytesMut,
@@ -31,11 +31,11 @@ struct Segment {
     bytes: Bytes,
 }
 
-impl Chunks {
-    pub(crate) fn new(chunk: usize) -> Self {
+impl Segments {
+    pub(crate) fn new(capacity: usize) -> Self {
         let (frozen, open) = (VecDeque::new(), BytesMut::new());
         Self {
-            chunk,
+            capacity,
             start: 0,
             end: 0,
             frozen,
@@ -60,28 +60,28 @@ impl Chunks {
         (self.end - self.start) as usize
     }
 
-    /// The byte before the end, also if it was forgotten.
+    /// Returns the last appended byte, even if it was already removed.
     pub(crate) fn last(&self) -> Option<u8> {
         self.last
     }
 
-    /// How many segments are frozen. Each takes some memory besides its bytes.
+    /// Returns the number of frozen segments, each with some memory overhead.
     pub(crate) fn segments(&self) -> usize {
         self.frozen.len()
     }
 
-    /// Appends a copy of bytes, which should be fewer than a chunk.
+    /// Appends a copy of `bytes`, which should be shorter than a segment.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.open.capacity() - self.open.len() < bytes.len() {
             self.freeze();
-            self.open = BytesMut::with_capacity(self.chunk.max(bytes.len()));
+            self.open = BytesMut::with_capacity(self.capacity.max(bytes.len()));
         }
         self.open.extend_from_slice(bytes);
         self.end += bytes.len() as u64;
         self.last = bytes.last().copied().or(self.last);
     }
 
-    /// Appends bytes without copying them.
+    /// Appends `bytes` without copying.
     pub(crate) fn push_shared(&mut self, bytes: Bytes) {
         self.freeze();
         let start = self.end;
@@ -90,7 +90,7 @@ impl Chunks {
         self.frozen.push_back(Segment { start, bytes });
     }
 
-    /// The bytes from an offset to the end of their segment. There must be some.
+    /// Returns the bytes from `offset` to the end of their segment. `offset` must be in range.
     pub(crate) fn read(&mut self, offset: u64) -> Bytes {
         if offset >= self.open_start() {
             self.freeze();
@@ -103,7 +103,7 @@ impl Chunks {
         segment.bytes.slice((offset - segment.start) as usize..)
     }
 
-    /// Everything, in order.
+    /// Returns all bytes.
     pub(crate) fn snapshot(&mut self) -> Vec<Bytes> {
         self.freeze();
         self.frozen
@@ -112,7 +112,7 @@ impl Chunks {
             .collect()
     }
 
-    /// Forgets the bytes before an offset, because nobody needs them any more.
+    /// Removes the bytes before `start`.
     pub(crate) fn advance(&mut self, start: u64) {
         self.start = start;
         while let Some(first) = self.frozen.front_mut() {

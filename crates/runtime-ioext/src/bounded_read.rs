@@ -1,4 +1,4 @@
-//! Reads of input that may be too large.
+//! Reads of input with a size limit.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,41 +6,41 @@ use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// What is reserved first.
-const FIRST: usize = 8 * 1024;
+/// Initial buffer size.
+const INITIAL_SIZE: usize = 8 * 1024;
 
-/// Why input was not read whole.
+/// The error of a bounded read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BoundedReadError {
-    /// There is more than was allowed. At most one byte more was read.
-    #[error("cannot read more than {limit} bytes")]
+    /// The input exceeds the limit. At most one byte beyond it was read.
+    #[error("input exceeds {limit} bytes")]
     TooLarge {
-        /// The most that was allowed.
+        /// The limit in bytes.
         limit: usize,
     },
     /// The reader failed.
     #[error("cannot read the input")]
     Read {
-        /// What the reader said.
+        /// The error of the reader.
         source: io::Error,
     },
 }
 
-/// Why a file was not read whole.
+/// The error of [`bounded_read_file`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BoundedReadFileError {
-    /// There is more than was allowed.
-    #[error("the file {path:?} is larger than {limit} bytes, which is the most that is read")]
+    /// The file exceeds the limit.
+    #[error("file {path:?} exceeds {limit} bytes")]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// The most that was allowed.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// This is no plain file.
-    #[error("cannot read {path:?}, because it is not a plain file")]
+    /// The path is not a plain file.
+    #[error("cannot read {path:?}: it is not a plain file")]
     NotPlain {
         /// The path.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum BoundedReadFileError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The file could not be read.
@@ -58,16 +58,16 @@ pub enum BoundedReadFileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// Reads to the end, if that comes within `limit` bytes. Allocates no more than that.
+/// Reads to the end of at most `limit` bytes. Allocates no more than that.
 ///
 /// # Errors
 ///
-/// If there is more, or if the reader fails.
+/// If the input exceeds the limit, or if the reader fails.
 ///
 /// # Example
 ///
@@ -83,22 +83,22 @@ pub fn read_at_most(mut reader: impl Read, limit: usize) -> Result<Vec<u8>, Boun
     loop {
         match reader.read(buffer.space()) {
             Ok(0) => return Ok(buffer.into_bytes()),
-            Ok(n) => buffer.took(n)?,
+            Ok(n) => buffer.advance(n)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(source) => return Err(BoundedReadError::Read { source }),
         }
     }
 }
 
-/// Reads to the end, if that comes within `limit` bytes. Allocates no more than that.
+/// Reads to the end of at most `limit` bytes. Allocates no more than that.
 ///
 /// # Errors
 ///
-/// If there is more, or if the reader fails.
+/// If the input exceeds the limit, or if the reader fails.
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe: what was read is lost.
+/// Not cancel safe: the bytes read so far are lost.
 ///
 /// # Example
 ///
@@ -107,7 +107,7 @@ pub fn read_at_most(mut reader: impl Read, limit: usize) -> Result<Vec<u8>, Boun
 /// # async fn main() {
 /// let answer = tokio::io::repeat(b'x');
 /// let error = runtime_ioext::bounded_read_all(answer, 1 << 20).await.unwrap_err();
-/// assert_eq!(error.to_string(), "cannot read more than 1048576 bytes");
+/// assert_eq!(error.to_string(), "input exceeds 1048576 bytes");
 /// # }
 /// ```
 pub async fn bounded_read_all(
@@ -118,19 +118,19 @@ pub async fn bounded_read_all(
     loop {
         match reader.read(buffer.space()).await {
             Ok(0) => return Ok(buffer.into_bytes()),
-            Ok(n) => buffer.took(n)?,
+            Ok(n) => buffer.advance(n)?,
             Err(source) => return Err(BoundedReadError::Read { source }),
         }
     }
 }
 
-/// Reads a plain file of at most `limit` bytes. Allocates no more than that, whatever the file claims to be.
+/// Reads a plain file of at most `limit` bytes. Allocates no more than that, whatever size the file reports.
 ///
-/// A path to anything else is refused, and no pipe is waited for. A symlink is followed.
+/// Other types of files are refused without blocking on a pipe. A symlink is followed.
 ///
 /// # Errors
 ///
-/// If the file is larger, not plain, or cannot be opened or read.
+/// If the file exceeds the limit, is not plain, or cannot be opened or read.
 ///
 /// # Example
 ///
@@ -177,7 +177,7 @@ pub fn bounded_read_file(
     })
 }
 
-/// Opens without waiting for the other end of a pipe.
+/// Opens a file without blocking on a pipe.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true);
@@ -189,13 +189,13 @@ fn open(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// What was read, in memory that doubles up to the limit.
+/// A buffer that doubles up to the limit.
 struct Buffer {
-    /// The first `filled` were read.
+    /// The first `filled` bytes are valid.
     bytes: Vec<u8>,
     filled: usize,
     limit: usize,
-    /// Where one byte too many goes.
+    /// Receives one byte beyond the limit.
     excess: [u8; 1],
 }
 
@@ -209,20 +209,20 @@ impl Buffer {
         }
     }
 
-    /// Where to read to; never empty.
+    /// Returns the free part of the buffer; never empty.
     fn space(&mut self) -> &mut [u8] {
         if self.filled == self.limit {
             return &mut self.excess;
         }
         if self.filled == self.bytes.len() {
-            let more = self.filled.max(FIRST).min(self.limit - self.filled);
+            let more = self.filled.max(INITIAL_SIZE).min(self.limit - self.filled);
             self.bytes.reserve_exact(more);
             self.bytes.resize(self.filled + more, 0);
         }
         &mut self.bytes[self.filled..]
     }
 
-    fn took(&mut self, n: usize) -> Result<(), BoundedReadError> {
+    fn advance(&mut self, n: usize) -> Result<(), BoundedReadError> {
         if self.filled == self.limit {
             return Err(BoundedReadError::TooLarge { limit: self.limit });
         }

@@ -1,4 +1,4 @@
-//! A reader that knows how far it is.
+//! A reader that knows its position.
 
 use std::io::{self, Read};
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Counts the bytes that are read through it, for a reader that cannot seek.
+/// Counts the bytes read through it, for readers without `Seek`.
 ///
 /// # Example
 ///
@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 /// use std::io::Read;
 ///
 /// # fn main() -> std::io::Result<()> {
-/// let mut reader = runtime_ioext::TellReader::new(&b"hello"[..]);
+/// let mut reader = runtime_ioext::stream::TellReader::new(&b"hello"[..]);
 /// reader.read_exact(&mut [0; 3])?;
 /// assert_eq!(reader.tell(), 3);
 /// # Ok(())
@@ -27,18 +27,18 @@ pub struct TellReader<R> {
 }
 
 impl<R> TellReader<R> {
-    /// Counts from here on.
+    /// Creates a reader at position 0.
     pub fn new(inner: R) -> Self {
         Self { inner, read: 0 }
     }
 
-    /// How many bytes were read.
+    /// Returns the number of bytes read.
     #[must_use]
     pub fn tell(&self) -> u64 {
         self.read
     }
 
-    /// Gives the reader back.
+    /// Returns the inner reader.
     pub fn into_inner(self) -> R {
         self.inner
     }

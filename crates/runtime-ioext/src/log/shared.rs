@@ -1,4 +1,4 @@
-//! What writers and readers of a log share.
+//! The state shared by writers and readers of a log.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,42 +7,44 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
+use super::background_flush::{BackgroundFlush, FlushTarget};
 use super::backing::Backing;
+use super::buffer_limits::{BufferLimits, MAX_DISK_READS};
 use super::error::{CloseLogError, WriteLogError};
-use super::fetch;
-use super::limits::Limits;
-use super::queued::QueuedFlush;
 use super::state::{End, Start, State};
 use super::wakers::{WakerKey, Woken};
 use crate::sys::{Condvar, Guard, Mutex};
 
-/// The state of a log, its file, and the protocol between those who write, flush, read and close.
+/// The state of a log, its file, and the protocol of writing, flushing, reading and closing.
 ///
-/// The lock is held for copying one small write or for sharing a segment, never for reading or writing
-/// the file: whoever moves pending bytes to the file takes the `flushing` role and releases the lock.
+/// The lock is held to copy one small write or to share a segment, never for file I/O: the thread that
+/// moves pending bytes to the file sets `flushing` and releases the lock. A lock held during the write
+/// would let a slow disk stall every reader.
 #[derive(Debug)]
-pub(super) struct Core {
+pub(super) struct SharedLog {
     pub(super) path: PathBuf,
     pub(super) backing: Box<dyn Backing>,
-    limits: Limits,
+    buffer_limits: BufferLimits,
     state: Mutex<State>,
-    /// Told when a flush or a large call ends: what blocked writers and `close` wait for.
-    turn: Condvar,
-    /// Turns to read the file where that may have to wait for a disk.
-    pub(super) fetches: Semaphore,
+    /// Signalled at the end of a flush or of a large call; awaited by blocked writers and `close`.
+    progress: Condvar,
+    /// Permits for reads that may block on the disk.
+    pub(super) disk_reads: Semaphore,
 }
 
-impl Core {
-    pub(super) fn new(path: PathBuf, backing: Box<dyn Backing>, limits: Limits) -> Self {
-        let state = Mutex::new(State::new(limits));
-        let fetches = Semaphore::new(fetch::AT_ONCE);
+impl SharedLog {
+    pub(super) fn new(
+        path: PathBuf,
+        backing: Box<dyn Backing>,
+        buffer_limits: BufferLimits,
+    ) -> Self {
         Self {
             path,
             backing,
-            limits,
-            state,
-            turn: Condvar::new(),
-            fetches,
+            buffer_limits,
+            state: Mutex::new(State::new(buffer_limits)),
+            progress: Condvar::new(),
+            disk_reads: Semaphore::new(MAX_DISK_READS),
         }
     }
 
@@ -50,7 +52,7 @@ impl Core {
         self.state.lock()
     }
 
-    /// Appends bytes as one piece. Waits if too much is pending, for the file but never for a reader.
+    /// Appends `bytes` contiguously. If too much is pending, blocks on the file, but never on a reader.
     pub(super) fn append(
         self: &Arc<Self>,
         bytes: &[u8],
@@ -58,15 +60,15 @@ impl Core {
     ) -> Result<(), WriteLogError> {
         match bytes.len() {
             0 => self.check_open(&self.lock()),
-            len if len < self.limits.chunk => self.append_small(bytes, start),
+            len if len < self.buffer_limits.segment => self.append_small(bytes, start),
             _ => self.append_large(bytes, start),
         }
     }
 
     fn append_small(self: &Arc<Self>, bytes: &[u8], start: Start) -> Result<(), WriteLogError> {
         let mut state = self.lock();
-        if !state.has_room() {
-            state = self.wait_for_room(state);
+        if !state.can_write() {
+            state = self.wait_until_ready(state);
         }
         self.check_open(&state)?;
         state.begin(start);
@@ -75,23 +77,25 @@ impl Core {
         Ok(())
     }
 
-    /// Appends bytes in several steps, with everybody else kept out until the last.
+    /// Appends `bytes` in several steps, during which other writers wait.
     fn append_large(self: &Arc<Self>, bytes: &[u8], start: Start) -> Result<(), WriteLogError> {
-        let mut state = self.wait_for_room(self.lock());
+        let mut state = self.wait_until_ready(self.lock());
         self.check_open(&state)?;
         state.begin(start);
         state.large_call = true;
         drop(state);
+        // The call cannot fit into memory at once, so the lock is released between its chunks. The flag
+        // keeps the call contiguous: writers wait for it, and pushes are deferred until its end.
         let result = bytes
-            .chunks(self.limits.chunk)
+            .chunks(self.buffer_limits.segment)
             .try_for_each(|chunk| self.append_shared(chunk));
         let mut state = self.lock();
         state.large_call = false;
-        let aside = std::mem::take(&mut state.aside);
-        state.tail.push(&aside);
+        let deferred = std::mem::take(&mut state.deferred);
+        state.tail.push(&deferred);
         let writers = state.writers.take();
         self.appended(state);
-        self.turn.notify_all();
+        self.progress.notify_all();
         writers.wake();
         result
     }
@@ -105,41 +109,41 @@ impl Core {
         Ok(())
     }
 
-    /// Tells readers of new bytes, and has them flushed once they are worth a write.
+    /// Wakes readers, and starts a flush once enough bytes are pending.
     fn appended(self: &Arc<Self>, mut state: Guard<'_, State>) {
         let readers = state.readers.take();
-        let flush = state.is_ripe() && state.queue_flush();
+        let flush = state.needs_flush() && state.queue_flush();
         drop(state);
+        // Outside the lock: a waker may run code that drops a reader, which locks.
         readers.wake();
         if flush {
-            QueuedFlush::new(self).start();
+            BackgroundFlush::new(Arc::clone(self)).start();
         }
     }
 
-    /// Like [`append`](Self::append) for fewer bytes than a chunk and without waiting: too much may be
-    /// pending after it by as much as it appends. [`poll_room`](Self::poll_room) goes before it.
+    /// Like [`append`](Self::append) for less than a segment, without blocking: the pending bytes may exceed
+    /// their limit by one push. Callers wait with [`poll_ready`](Self::poll_ready) first.
     pub(super) fn append_unbounded(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
         let mut state = self.lock();
         self.check_open(&state)?;
-        match state.large_call {
-            true => state.aside.extend_from_slice(bytes),
-            false => {
-                state.tail.push(bytes);
-                self.appended(state);
-            }
+        if state.large_call {
+            state.deferred.extend_from_slice(bytes);
+        } else {
+            state.tail.push(bytes);
+            self.appended(state);
         }
         Ok(())
     }
 
-    /// Waits as a task until a write would not have to wait.
-    pub(super) fn poll_room(
+    /// Polls until a write would not block.
+    pub(super) fn poll_ready(
         self: &Arc<Self>,
         key: &mut Option<WakerKey>,
         cx: &Context<'_>,
     ) -> Poll<()> {
         loop {
             let mut state = self.lock();
-            if state.has_room() {
+            if state.can_write() {
                 return Poll::Ready(());
             }
             let queue = !state.large_call && state.queue_flush();
@@ -149,31 +153,31 @@ impl Core {
             if !queue {
                 return Poll::Pending;
             }
-            QueuedFlush::new(self).start();
+            BackgroundFlush::new(Arc::clone(self)).start();
         }
     }
 
-    /// Waits as a thread until a write would not have to wait.
-    pub(super) fn block_until_room(&self) {
-        drop(self.wait_for_room(self.lock()));
+    /// Blocks until a write would not block.
+    pub(super) fn block_until_ready(&self) {
+        drop(self.wait_until_ready(self.lock()));
     }
 
-    pub(super) fn forget_writer(&self, key: WakerKey) {
-        let waker: Option<Waker> = self.lock().writers.forget(key);
+    pub(super) fn remove_writer(&self, key: WakerKey) {
+        let waker: Option<Waker> = self.lock().writers.remove(key);
         drop(waker);
     }
 
-    /// Asks for a flush, without waiting for it.
+    /// Starts a flush without waiting for it.
     pub(super) fn start_flush(self: &Arc<Self>) {
         let mut state = self.lock();
         let flush = !state.tail.is_empty() && state.queue_flush();
         drop(state);
         if flush {
-            QueuedFlush::new(self).start();
+            BackgroundFlush::new(Arc::clone(self)).start();
         }
     }
 
-    /// Has everything that was accepted before this call in the file when it returns.
+    /// Flushes everything accepted before this call.
     pub(super) fn flush(&self) -> Result<(), WriteLogError> {
         let state = self.lock();
         let end = state.tail.end();
@@ -181,7 +185,7 @@ impl Core {
         self.check_failed(&state)
     }
 
-    /// Refuses more bytes, moves the rest to the file, and tells readers that this is all.
+    /// Refuses further writes, flushes the rest, and ends readers.
     pub(super) fn close(&self) -> Result<(), CloseLogError> {
         self.end(End::Closed);
         match &self.lock().end {
@@ -193,49 +197,55 @@ impl Core {
         }
     }
 
-    /// Ends the log, unless it has ended before.
+    /// Ends the log, unless it has ended.
     pub(super) fn end(&self, end: End) {
         let mut state = self.lock();
         state.closing = true;
         while state.large_call {
-            state = self.turn.wait(state);
+            state = self.progress.wait(state);
         }
         let mut state = self.wait_until(state, |state| state.tail.is_empty());
         state.end.get_or_insert(end);
         let (readers, writers) = (state.readers.take(), state.writers.take());
         drop(state);
-        self.turn.notify_all();
+        self.progress.notify_all();
         readers.wake();
         writers.wake();
     }
 
-    fn wait_for_room<'a>(&'a self, mut state: Guard<'a, State>) -> Guard<'a, State> {
-        while !state.has_room() {
-            state = match state.large_call {
-                true => self.turn.wait(state),
-                false => self.wait_until(state, |state| state.large_call || !state.is_full()),
+    fn wait_until_ready<'a>(&'a self, mut state: Guard<'a, State>) -> Guard<'a, State> {
+        while !state.can_write() {
+            state = if state.large_call {
+                self.progress.wait(state)
+            } else {
+                self.wait_until(state, |state| state.large_call || !state.is_full())
             };
         }
         state
     }
 
-    /// Flushes, or waits for who does, until something holds or the file has failed.
+    /// Flushes, or waits for the thread that does, until `holds` or the file has failed.
+    ///
+    /// The waiting thread flushes itself rather than waiting for a background thread: a runtime without free
+    /// blocking threads would otherwise deadlock with its own writers.
     fn wait_until<'a>(
         &'a self,
         mut state: Guard<'a, State>,
         holds: impl Fn(&State) -> bool,
     ) -> Guard<'a, State> {
         while !state.has_failed() && !holds(&state) {
-            state = match state.flushing {
-                true => self.turn.wait(state),
-                false => self.flush_pending(state),
+            state = if state.flushing {
+                self.progress.wait(state)
+            } else {
+                self.flush_pending(state)
             };
         }
         state
     }
 
-    /// Writes to the file what is pending now. The caller has made sure that nobody else does.
+    /// Writes the pending bytes to the file. The caller has checked that `flushing` is not set.
     pub(super) fn flush_pending<'a>(&'a self, mut state: Guard<'a, State>) -> Guard<'a, State> {
+        // The role serializes file writes without holding the lock, so bytes reach the file in order.
         state.flushing = true;
         let (start, pending) = (state.tail.start(), state.tail.snapshot());
         drop(state);
@@ -244,6 +254,8 @@ impl Core {
 
         let mut state = self.lock();
         state.flushing = false;
+        // Only now: a reader between the snapshot and this line is served from memory, so that it never
+        // reads bytes from the file that are not there yet.
         state.tail.advance(start + written);
         let failed = result.is_err();
         if let Err(error) = result {
@@ -252,7 +264,7 @@ impl Core {
         let writers = state.writers.take();
         let readers = failed.then(|| state.readers.take());
         drop(state);
-        self.turn.notify_all();
+        self.progress.notify_all();
         writers.wake();
         readers.into_iter().for_each(Woken::wake);
         self.lock()
@@ -260,12 +272,12 @@ impl Core {
 
     fn check_open(&self, state: &State) -> Result<(), WriteLogError> {
         self.check_failed(state)?;
-        match state.closing {
-            true => Err(WriteLogError::Closed {
+        if state.closing {
+            return Err(WriteLogError::Closed {
                 path: self.path.clone(),
-            }),
-            false => Ok(()),
+            });
         }
+        Ok(())
     }
 
     fn check_failed(&self, state: &State) -> Result<(), WriteLogError> {
@@ -276,5 +288,23 @@ impl Core {
             }),
             _ => Ok(()),
         }
+    }
+}
+
+impl FlushTarget for SharedLog {
+    fn run_queued_flush(&self) {
+        let mut state = self.lock();
+        state.flush_queued = false;
+        if !state.flushing && !state.has_failed() && !state.tail.is_empty() {
+            drop(self.flush_pending(state));
+        }
+    }
+
+    fn cancel_queued_flush(&self) {
+        let mut state = self.lock();
+        state.flush_queued = false;
+        let writers = state.writers.take();
+        drop(state);
+        writers.wake();
     }
 }

@@ -1,0 +1,51 @@
+//! A flush on a background thread.
+
+use std::sync::Arc;
+
+/// The log behind a background flush. A trait, so that this module does not depend on the log itself.
+pub(super) trait FlushTarget: Send + Sync + 'static {
+    /// Flushes the pending bytes, unless another thread does.
+    fn run_queued_flush(&self);
+
+    /// Withdraws the request for a flush, so that it can be made again.
+    fn cancel_queued_flush(&self);
+}
+
+/// A requested flush. Dropping it without [`run`](Self::run) cancels the request.
+#[derive(Debug)]
+pub(super) struct BackgroundFlush<T: FlushTarget> {
+    target: Arc<T>,
+    started: bool,
+}
+
+impl<T: FlushTarget> BackgroundFlush<T> {
+    pub(super) fn new(target: Arc<T>) -> Self {
+        Self {
+            target,
+            started: false,
+        }
+    }
+
+    /// Flushes on tokio's blocking threads, or synchronously without a runtime.
+    pub(super) fn start(self) {
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || self.run())),
+            Err(_) => self.run(),
+        }
+    }
+
+    fn run(mut self) {
+        self.started = true;
+        self.target.run_queued_flush();
+    }
+}
+
+impl<T: FlushTarget> Drop for BackgroundFlush<T> {
+    /// A runtime that shuts down drops queued blocking tasks. Without the cancellation, writers would wait
+    /// forever for a flush that never runs.
+    fn drop(&mut self) {
+        if !self.started {
+            self.target.cancel_queued_flush();
+        }
+    }
+}
