@@ -31,7 +31,7 @@ async fn oversized_write_writes_nothing() {
     let error = writer.write_all(b"789x").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot write 4 bytes to a pipe with a capacity of 10 bytes, of which 7 are unread; wait until more is read"
+        "cannot write 4 bytes to a pipe with a capacity of 10 bytes and 7 unread bytes; wait until more is read"
     );
     assert_eq!(io::Error::from(error).kind(), io::ErrorKind::WouldBlock);
     assert_eq!(writer.unread(), 7);
