@@ -114,7 +114,7 @@ pub use self::writer::LogWriter;
 ///
 /// let writer = log.writer();
 /// writer.write_all(b"building\n")?;
-/// write!(writer, "advance {} s\n", 3)?;
+/// write!(writer, "took {} s\n", 3)?;
 /// log.close()?;
 ///
 /// assert_eq!(follower.await??, "building\ntook 3 s\n");
