@@ -1,4 +1,4 @@
-//! A resource in a cache, as the collector sees it.
+//! A cached resource in the form that the collector disposes of.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,28 +10,41 @@ use runtime_gc::{
     CostClass, Disposable, DisposableResource, DisposeError, Footprint, ResourceId, ResourceTracker,
 };
 
-use crate::inner::{CacheKey, Inner};
-use crate::{Resource, Sharing};
+use crate::key::CacheKey;
+use crate::resource::Resource;
 
-/// What a hit needs comes first, beside the count of the `Arc` around it: most of a hit is waiting for memory.
+/// A cached resource.
+///
+/// The fields that a hit reads are first, next to the reference count of the surrounding `Arc`: the time of a
+/// hit is mostly spent on cache misses of the processor.
 #[repr(C)]
 pub(crate) struct Entry<K: CacheKey, R: Resource> {
     resource: DisposableResource,
     pub(crate) value: R,
     pub(crate) key: K,
-    /// When its construction began, or when that was in an earlier process.
+    /// The start of the construction, possibly in an earlier process.
     pub(crate) created: SystemTime,
-    /// Names the place in the cache.
+    /// Identifies the slot of the map.
     pub(crate) serial: u64,
-    cache: Weak<Inner<K, R>>,
+    /// Weak, because the map holds the entry.
+    map: Weak<dyn EntryMap<K>>,
     cache_name: Arc<str>,
     tracker: ResourceTracker,
-    /// Set when it is registered, which is before anybody gets it.
+    /// Set at registration, which precedes all use.
     id: OnceLock<ResourceId>,
 }
 
-/// What makes an entry.
-pub(crate) struct Parts<K, R> {
+/// The map that holds an entry, for the entry's own use.
+pub(crate) trait EntryMap<K>: Send + Sync {
+    /// Removes the slot with this serial, if it is still there.
+    fn remove_slot(&self, key: &K, serial: u64);
+
+    /// Whether the map is shared and has another slot for the key.
+    fn is_replaced(&self, key: &K, serial: u64) -> bool;
+}
+
+/// The values that distinguish a new entry from others of its cache.
+pub(crate) struct EntryInit<K, R> {
     pub(crate) key: K,
     pub(crate) value: R,
     pub(crate) created: SystemTime,
@@ -40,21 +53,26 @@ pub(crate) struct Parts<K, R> {
 }
 
 impl<K: CacheKey, R: Resource> Entry<K, R> {
-    pub(crate) fn new(cache: &Arc<Inner<K, R>>, parts: Parts<K, R>) -> Self {
+    pub(crate) fn new(
+        init: EntryInit<K, R>,
+        map: Weak<dyn EntryMap<K>>,
+        cache_name: Arc<str>,
+        tracker: ResourceTracker,
+    ) -> Self {
         Self {
-            key: parts.key,
-            value: parts.value,
-            created: parts.created,
-            serial: parts.serial,
-            resource: parts.resource,
-            cache: Arc::downgrade(cache),
-            cache_name: Arc::clone(&cache.name),
-            tracker: cache.tracker.clone(),
+            key: init.key,
+            value: init.value,
+            created: init.created,
+            serial: init.serial,
+            resource: init.resource,
+            map,
+            cache_name,
+            tracker,
             id: OnceLock::new(),
         }
     }
 
-    /// Gives it to the collector, once.
+    /// Registers the entry with the collector. Called once.
     pub(crate) fn register(self: &Arc<Self>) {
         let id = self
             .tracker
@@ -62,43 +80,42 @@ impl<K: CacheKey, R: Resource> Entry<K, R> {
         let _ = self.id.set(id);
     }
 
-    /// Takes it back from the collector, which leaves it as it is.
+    /// Unregisters the entry, which the collector then leaves alone.
     pub(crate) fn unregister(&self) {
         if let Some(id) = self.id.get() {
             self.tracker.unregister(*id);
         }
     }
 
-    /// Lets nobody get it any more, and has it disposed of as soon as it is idle.
+    /// Removes the entry from the map, and disposes of it as soon as it is idle.
     pub(crate) fn discard(&self) {
-        self.leave_cache();
+        self.leave_map();
         self.value.on_discarded();
         if let Some(id) = self.id.get() {
             self.tracker.discard(*id);
         }
     }
 
-    /// Whether it is being disposed of, or has to be.
-    pub(crate) fn is_going(&self) -> bool {
+    /// Whether the entry accepts no new users.
+    pub(crate) fn is_retired(&self) -> bool {
         self.resource.is_retired()
     }
 
-    /// Tells the collector that its size may have changed.
+    /// Has the collector read the footprint again.
     pub(crate) fn refresh(&self) {
         if let Some(id) = self.id.get() {
             self.tracker.refresh(*id);
         }
     }
 
-    /// Whether a shared cache has made another for the key.
     fn is_replaced(&self) -> bool {
-        let cache = self.cache.upgrade();
-        cache.is_some_and(|cache| cache.sharing == Sharing::Shared && cache.has_other(self))
+        let map = self.map.upgrade();
+        map.is_some_and(|map| map.is_replaced(&self.key, self.serial))
     }
 
-    fn leave_cache(&self) {
-        if let Some(cache) = self.cache.upgrade() {
-            drop(cache.forget(&self.key, self.serial));
+    fn leave_map(&self) {
+        if let Some(map) = self.map.upgrade() {
+            map.remove_slot(&self.key, self.serial);
         }
     }
 }
@@ -122,26 +139,28 @@ impl<K: CacheKey, R: Resource> Disposable for Entry<K, R> {
     }
 
     async fn dispose(&self) -> Result<(), DisposeError> {
-        // Nobody gets it meanwhile, since it is claimed; who asks for the key makes another.
-        let mut leaving = Leaving(Some(self));
-        let ended = self.value.dispose().await;
-        if matches!(ended, Err(DisposeError::InUse)) {
-            leaving.0 = None;
+        // The entry stays in the map until the disposal ends, because it may turn out to be in use elsewhere.
+        // It is claimed, so a request for the key does not find it and constructs another one.
+        let mut leave = LeaveMapOnDrop(Some(self));
+        let result = self.value.dispose().await;
+        if matches!(result, Err(DisposeError::InUse)) {
+            leave.0 = None;
+            // A shared cache has one resource per key, and the new one already has users.
             if self.is_replaced() {
                 self.discard();
             }
         }
-        ended
+        result
     }
 }
 
-/// A disposal after which it is out of the cache, also if it is cut off or panics.
-struct Leaving<'a, K: CacheKey, R: Resource>(Option<&'a Entry<K, R>>);
+/// Removes an entry from the map after its disposal, even if that is cancelled or panics.
+struct LeaveMapOnDrop<'a, K: CacheKey, R: Resource>(Option<&'a Entry<K, R>>);
 
-impl<K: CacheKey, R: Resource> Drop for Leaving<'_, K, R> {
+impl<K: CacheKey, R: Resource> Drop for LeaveMapOnDrop<'_, K, R> {
     fn drop(&mut self) {
         if let Some(entry) = self.0 {
-            entry.leave_cache();
+            entry.leave_map();
         }
     }
 }

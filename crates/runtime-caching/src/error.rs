@@ -1,4 +1,4 @@
-//! Why nothing was handed out.
+//! The error of a request for a resource.
 
 use std::error::Error;
 use std::io;
@@ -7,40 +7,36 @@ use std::sync::Arc;
 use runtime_core::util::is_disk_full;
 use runtime_gc::ReserveError;
 
-/// A resource could not be made.
+/// The reason a resource could not be constructed.
 ///
-/// Everybody who waited for the same construction gets a clone.
+/// All waiters of a construction get a clone.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequireError {
-    /// The constructor failed. It is asked again by the next who requires the key.
-    #[error("cannot make `{key}` for the cache `{cache}`")]
+    /// The constructor returned an error. The next request for the key constructs again.
+    #[error("cannot construct `{key}` for the cache `{cache}`")]
     Failed {
-        /// The cache's name.
+        /// The name of the cache.
         cache: Arc<str>,
         /// The key.
         key: Arc<str>,
-        /// The constructor's own error.
+        /// The error of the constructor.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// The constructor panicked.
-    #[error(
-        "the constructor of the cache `{cache}` panicked for `{key}`: {message}; this is a bug in it"
-    )]
+    /// The constructor panicked, which is a bug in it.
+    #[error("the constructor of the cache `{cache}` panicked for `{key}`: {message}")]
     Panicked {
-        /// The cache's name.
+        /// The name of the cache.
         cache: Arc<str>,
         /// The key.
         key: Arc<str>,
-        /// What it said.
+        /// The message of the panic.
         message: Arc<str>,
     },
-    /// The runtime that the constructor ran on was shut down.
-    #[error(
-        "the construction of `{key}` for the cache `{cache}` was cut off, because its runtime ended"
-    )]
+    /// The runtime of the constructor was shut down.
+    #[error("construction of `{key}` for the cache `{cache}` cancelled by runtime shutdown")]
     RuntimeShutdown {
-        /// The cache's name.
+        /// The name of the cache.
         cache: Arc<str>,
         /// The key.
         key: Arc<str>,
@@ -48,7 +44,7 @@ pub enum RequireError {
 }
 
 impl RequireError {
-    /// The constructor's own error, if it is an `E`: to ask it whether trying again helps.
+    /// Returns the error of the constructor if it is an `E`, for example to decide about a retry.
     #[must_use]
     pub fn cause<E: Error + 'static>(&self) -> Option<&E> {
         match self {
@@ -57,7 +53,7 @@ impl RequireError {
         }
     }
 
-    /// Whether there was no room for it on a disk: another worker, or this one later, may have some.
+    /// Whether the disk was full. Another worker, or a later request, may succeed.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         let Self::Failed { source, .. } = self else {

@@ -1,4 +1,4 @@
-//! What a user of a cache holds.
+//! The handle of a cached resource.
 
 use std::fmt;
 use std::ops::Deref;
@@ -7,76 +7,70 @@ use std::time::SystemTime;
 use runtime_gc::InUse;
 
 use crate::entry::Entry;
-use crate::inner::CacheKey;
-use crate::{Resource, Sharing, Uncommitted};
+use crate::key::CacheKey;
+use crate::resource::Resource;
+use crate::sharing::Sharing;
 
-/// A resource that stays there for as long as this does. Dropping it gives the resource back.
+/// A handle that keeps a resource in use and releases it on drop.
 ///
-/// From an exclusive cache it is the only one of its copy, and its holder may change the resource. Then
-/// [`commit`](Self::commit) says that it is fit for the next user. Without, it is disposed of, unless
-/// the cache was told to [keep](Uncommitted::Keep) it: a task that was killed half-way leaves nothing behind.
+/// In an exclusive cache it is the only handle of its copy, and its holder may modify the resource.
+/// [`commit`](Self::commit) then returns the resource for the next user. Without a commit it is disposed of,
+/// since its task may have been killed halfway, unless the cache is set to [keep](crate::Uncommitted::Keep) it.
 pub struct Handle<K: CacheKey, R: Resource> {
-    pin: InUse<Entry<K, R>>,
-    /// What to do with it when it is given back.
-    end: End,
+    guard: InUse<Entry<K, R>>,
+    discard_on_drop: bool,
     lookup: Lookup,
 }
 
-/// How a resource was found.
+/// The way a request got its resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lookup {
-    /// It was there.
+    /// The cache had it.
     Hit,
-    /// It was being made for somebody else.
+    /// The request joined the construction of another request.
     Joined,
-    /// It was made for this request.
+    /// It was constructed for this request.
     Miss,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Keep,
-    Discard,
-}
-
 impl<K: CacheKey, R: Resource> Handle<K, R> {
-    pub(crate) fn new(pin: InUse<Entry<K, R>>, sharing: Sharing, lookup: Lookup) -> Self {
-        let end = match sharing {
-            Sharing::Shared | Sharing::Exclusive(Uncommitted::Keep) => End::Keep,
-            Sharing::Exclusive(Uncommitted::Dispose) => End::Discard,
-        };
-        Self { pin, end, lookup }
+    pub(crate) fn new(guard: InUse<Entry<K, R>>, sharing: Sharing, lookup: Lookup) -> Self {
+        Self {
+            guard,
+            discard_on_drop: !sharing.keeps_uncommitted(),
+            lookup,
+        }
     }
 
-    /// The key that it was required by.
+    /// Returns the requested key.
     #[must_use]
     pub fn key(&self) -> &K {
-        &self.pin.key
+        &self.guard.key
     }
 
-    /// When its construction began, which is what the purge of caches "created before" goes by.
+    /// Returns the start of the construction, which a purge of caches "created before" compares.
     #[must_use]
     pub fn created(&self) -> SystemTime {
-        self.pin.created
+        self.guard.created
     }
 
-    /// Whether it was there or had to be made.
+    /// Returns the way the request got its resource.
     #[must_use]
     pub fn lookup(&self) -> Lookup {
         self.lookup
     }
 
-    /// Gives it back for others to use, and has its size read again.
+    /// Releases the resource for the next user, and updates its footprint.
     ///
-    /// If it was purged meanwhile, it is disposed of all the same.
+    /// A resource that was purged meanwhile is disposed of.
     pub fn commit(mut self) {
-        self.end = End::Keep;
-        self.pin.refresh();
+        self.discard_on_drop = false;
+        self.guard.refresh();
     }
 
-    /// Gives it back and says that nobody must get it again: it is disposed of once all users have left.
+    /// Releases the resource and removes it from the cache. It is disposed of when all users have released it.
     pub fn poison(mut self) {
-        self.end = End::Discard;
+        self.discard_on_drop = true;
     }
 }
 
@@ -84,14 +78,14 @@ impl<K: CacheKey, R: Resource> Deref for Handle<K, R> {
     type Target = R;
 
     fn deref(&self) -> &R {
-        &self.pin.value
+        &self.guard.value
     }
 }
 
 impl<K: CacheKey, R: Resource> Drop for Handle<K, R> {
     fn drop(&mut self) {
-        if self.end == End::Discard {
-            self.pin.discard();
+        if self.discard_on_drop {
+            self.guard.discard();
         }
     }
 }

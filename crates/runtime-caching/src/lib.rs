@@ -1,16 +1,16 @@
-//! Shared and exclusive caches of disposable resources, built once however many ask.
+//! Shared and exclusive caches of disposable resources, with one construction for concurrent requests.
 //!
-//! | you have | you use |
+//! | use case | type |
 //! | --- | --- |
-//! | something that many read, such as a download | a [`Cache`] with [`Sharing::Shared`] |
-//! | something that one user changes, such as a checkout | a [`Cache`] with [`Sharing::Exclusive`], and [`Handle::commit`] |
-//! | a constructor that only the one who asks knows | [`Cache::require_with_constructor`] |
-//! | a reason to forget something | [`Cache::purge`], [`Handle::poison`] |
-//! | a key that is a piece of JSON | a [`JsonKey`] |
-//! | folders that the next process should find again | a [`FolderCache`] |
+//! | resources with many concurrent readers, such as downloads | [`Cache`] with [`Sharing::Shared`] |
+//! | resources with one user who modifies them, such as checkouts | [`Cache`] with [`Sharing::Exclusive`], and [`Handle::commit`] |
+//! | folders that persist across restarts | [`FolderCache`] |
+//! | constructors that depend on the request | [`Cache::require_with_constructor`] |
+//! | removal of outdated or broken resources | [`Cache::purge`], [`Handle::poison`] |
+//! | keys from JSON values | [`JsonKey`] |
 //!
-//! A [`Handle`] pins a resource and gives it back when it is dropped. What is idle is freed by the
-//! collector of `runtime-gc` when room is needed.
+//! A [`Handle`] keeps a resource in use and releases it on drop. The collector of `runtime-gc` evicts idle
+//! resources when space is needed.
 //!
 //! # Example
 //!
@@ -35,11 +35,11 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), runtime_caching::RequireError> {
-//! let make = |key: String, _: ConstructionContext| async move { Ok::<_, std::io::Error>(Text(key.to_uppercase())) };
-//! let cache = Cache::new("texts", Sharing::Shared, make, ResourceTracker::detached());
+//! let construct = |key: String, _: ConstructionContext| async move { Ok::<_, std::io::Error>(Text(key.to_uppercase())) };
+//! let cache = Cache::new("texts", Sharing::Shared, construct, ResourceTracker::detached());
 //!
 //! let first = cache.require(&"a".to_owned()).await?;
-//! let again = cache.require(&"a".to_owned()).await?; // Miss once.
+//! let again = cache.require(&"a".to_owned()).await?; // Constructed once.
 //! assert_eq!((first.0.as_str(), cache.len()), ("A", 1));
 //! # drop(again);
 //! # Ok(())
@@ -48,32 +48,37 @@
 //!
 //! # Limitations
 //!
-//! What a [`Cache`] holds is forgotten when the process ends, unless its resources keep records of
-//! themselves and are [adopted](Cache::adopt) by the next. A [`FolderCache`] does that.
+//! A [`Cache`] does not persist its resources. They can keep records on disk, from which the next process
+//! [adopts](Cache::adopt) them; a [`FolderCache`] does so.
 
-mod build;
 mod cache;
 mod construction;
+mod construction_task;
+mod constructor;
 mod entry;
 mod error;
 mod folders;
 mod handle;
-mod inner;
-mod json;
+mod json_key;
+mod key;
+mod lookup;
+mod map;
 mod resource;
+mod sharing;
 mod sys;
 
 #[cfg(all(test, runtime_loom))]
 mod models;
 
-pub use build::{ConstructionContext, ConstructionProgress, Constructor};
-pub use cache::{Cache, CachedEntry, Sharing, Uncommitted};
+pub use cache::{Cache, CachedEntry};
+pub use constructor::{ConstructionContext, ConstructionProgress, Constructor};
 pub use error::RequireError;
 pub use folders::{
     Begun, CachedFolder, CommitError, FolderCache, FolderCacheBuilder, FolderConstruction,
     FolderHandle, FolderKey, FolderWaiter, NewFolder, OpenCacheError, SweepReport,
 };
 pub use handle::{Handle, Lookup};
-pub use inner::CacheKey;
-pub use json::JsonKey;
+pub use json_key::JsonKey;
+pub use key::CacheKey;
 pub use resource::Resource;
+pub use sharing::{Sharing, Uncommitted};

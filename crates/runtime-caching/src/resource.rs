@@ -1,55 +1,56 @@
-//! What a cache holds.
+//! The trait of cached resources.
 
 use std::fmt;
 
 use async_trait::async_trait;
 use runtime_gc::{CostClass, DisposeError, Footprint};
 
-/// Something that is worth keeping, and that can be freed.
+/// A resource that a cache holds and can free.
 ///
-/// The cache counts its users and gives it to the collector, so it needs no count of its own.
+/// The cache counts its users and registers it with the collector.
 #[async_trait]
 pub trait Resource: fmt::Debug + Send + Sync + 'static {
-    /// What freeing it gives back. Read when it is made, and each time it is committed.
+    /// Returns the space that the resource occupies. Read after construction and at each commit.
     fn footprint(&self) -> Footprint;
 
-    /// What it costs to make it again.
+    /// Returns the cost of constructing the resource again.
     fn class(&self) -> CostClass {
         CostClass::default()
     }
 
-    /// Whether what is behind it is still there. Asked on each hit, so it may do one quick system call.
+    /// Whether the resource is still usable. Called on each hit; one quick system call is fine.
     ///
-    /// A resource whose file somebody has deleted is a miss: it is disposed of, and another is made.
+    /// A resource whose file was deleted, for example, is a miss: it is disposed of and constructed again.
     fn is_intact(&self) -> bool {
         true
     }
 
-    /// Tells that it is in the cache from now on, so that others than those who waited for it may get it.
+    /// Called when the resource is added to the cache, where later requests find it.
     ///
-    /// For a resource that keeps a record of itself. It must be quick.
+    /// For a resource that keeps a record on disk. Must return quickly.
     fn on_committed(&self) {}
 
-    /// Tells that nobody gets it any more: it was purged, poisoned or found broken. Those who use it still do.
+    /// Called when the resource is purged, poisoned or found broken, so that later requests do not find it.
     ///
-    /// For a resource that keeps a record of itself. It must be quick, and may be called again.
-    /// It is not called when the collector chooses an idle resource; then [`dispose`](Self::dispose) is all there is.
+    /// For a resource that keeps a record on disk. Must return quickly, and may be called more than once.
+    /// Not called when the collector evicts an idle resource, which is followed by [`dispose`](Self::dispose).
     fn on_discarded(&self) {}
 
-    /// Whether it stays when the cache is dropped, to be [adopted](crate::Cache::adopt) by the next
-    /// process. If not, it is freed then.
+    /// Whether the resource stays when the cache is dropped, to be [adopted](crate::Cache::adopt) by the next
+    /// process.
     fn is_persistent(&self) -> bool {
         false
     }
 
-    /// Frees it. See [`Disposable::dispose`](runtime_gc::Disposable::dispose) for what is expected.
+    /// Frees the resource, under the contract of [`Disposable::dispose`](runtime_gc::Disposable::dispose).
     ///
-    /// Another one for the same key may be made meanwhile, so two must not share a place. What answers
-    /// [`InUse`](DisposeError::InUse) stays in the cache, unless that has happened or it was purged meanwhile.
+    /// Another resource for the same key may be constructed meanwhile, so two resources must not share a path.
+    /// After [`InUse`](DisposeError::InUse) the resource stays in the cache, unless it was replaced or purged.
     ///
     /// # Errors
     ///
-    /// As there. That what is behind it has gone is none.
+    /// Those of [`Disposable::dispose`](runtime_gc::Disposable::dispose). A resource that no longer exists counts
+    /// as freed.
     ///
     /// # Cancel safety
     ///

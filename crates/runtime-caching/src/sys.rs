@@ -1,6 +1,4 @@
-//! The only place that names where locks, hand-overs and tasks come from.
-//!
-//! Models swap them for loom's, so that every order of every access is tried.
+//! The source of locks, channels and tasks: parking_lot and tokio, or loom in the models.
 
 #[cfg(not(all(test, runtime_loom)))]
 pub(crate) use {
@@ -10,9 +8,9 @@ pub(crate) use {
 };
 
 #[cfg(all(test, runtime_loom))]
-pub(crate) use crate::models::stand_in::{Mutex, MutexGuard, spawn, watch};
+pub(crate) use crate::models::loom_shims::{Mutex, MutexGuard, spawn, watch};
 
-/// How many locks the map is cut into: a power of two, so that a hash can be masked.
+/// The number of locks of a map: a power of two, so that a hash can be masked.
 #[cfg(not(all(test, runtime_loom)))]
 pub(crate) const SHARDS: usize = 32;
 #[cfg(all(test, runtime_loom))]

@@ -1,4 +1,4 @@
-//! Opening a root.
+//! The builder of a folder cache, which opens its root.
 
 use std::fmt;
 use std::io;
@@ -8,70 +8,74 @@ use std::sync::Arc;
 
 use runtime_gc::{CostClass, ResourceTracker};
 
-use super::folder::{Folder, Place, Policy};
+use super::cache::{FolderCache, FolderKey};
+use super::error::OpenCacheError;
+use super::folder::{Folder, FolderPolicy, RecordLocation};
 use super::root::Root;
-use super::sweep::{Found, Sweep};
-use super::{FolderCache, FolderKey, OpenCacheError};
-use crate::{Cache, ConstructionContext, RequireError, Sharing};
+use super::sweep::{AdoptableFolder, Sweep};
+use crate::map::CacheMap;
+use crate::sharing::Sharing;
 
-/// Settings of a [`FolderCache`] that is not open yet.
-#[must_use = "nothing happens before it is opened"]
+/// The settings of a [`FolderCache`] to be opened.
+#[must_use = "does nothing until it is opened"]
 pub struct FolderCacheBuilder<K> {
     root: PathBuf,
     name: Option<String>,
-    policy: Policy,
+    policy: FolderPolicy,
     key: PhantomData<fn() -> K>,
 }
 
-impl<K: FolderKey> FolderCacheBuilder<K> {
-    pub(super) fn new(root: PathBuf) -> Self {
-        let policy = Policy {
-            sharing: Sharing::Shared,
-            class: CostClass::default(),
-            check: None,
-        };
-        Self {
-            root,
+impl<K: FolderKey> FolderCache<K> {
+    /// Creates a builder for a cache below `root`, which is created by [`open`](FolderCacheBuilder::open).
+    pub fn builder(root: impl Into<PathBuf>) -> FolderCacheBuilder<K> {
+        FolderCacheBuilder {
+            root: root.into(),
             name: None,
-            policy,
+            policy: FolderPolicy {
+                sharing: Sharing::Shared,
+                class: CostClass::default(),
+                check: None,
+            },
             key: PhantomData,
         }
     }
+}
 
-    /// Sets the name in reports. By default it is that of the root's folder.
+impl<K: FolderKey> FolderCacheBuilder<K> {
+    /// Sets the name for reports. By default it is the name of the root folder.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Sets who may use a folder at a time. By default it is shared.
+    /// Sets the sharing of folders. By default they are shared.
     pub fn sharing(mut self, sharing: Sharing) -> Self {
         self.policy.sharing = sharing;
         self
     }
 
-    /// Sets what it costs to make a folder again.
+    /// Sets the cost of constructing a folder again.
     pub fn class(mut self, class: CostClass) -> Self {
         self.policy.class = class;
         self
     }
 
-    /// Sets what tells whether a folder is as it should be. It is asked on each hit and should be quick.
+    /// Sets a function that returns whether a folder is intact. It is called on each hit and should be quick.
     ///
-    /// A folder that is not is a miss: it is removed, and another is made. So is one that is not there.
+    /// A broken or missing folder is a miss: it is removed and constructed again.
     pub fn check(mut self, check: impl Fn(&Path) -> bool + Send + Sync + 'static) -> Self {
         self.policy.check = Some(Box::new(check));
         self
     }
 
-    /// Locks the root and adopts what earlier processes left in it that is fit to be used.
+    /// Locks the root and adopts the folders of earlier processes that are ready for use.
     ///
-    /// The rest is given to the collector behind `tracker` to be removed.
+    /// The collector of `tracker` removes all others.
     ///
     /// # Errors
     ///
-    /// An [`OpenCacheError`] if another process has the root, another version wrote it, or it cannot be used.
-    /// What is wrong with a single folder is no error: the folder is removed.
+    /// An [`OpenCacheError`] if another process has the root open, if it has an unknown format, or if it cannot be
+    /// read or written. A single broken folder is removed without an error.
     ///
     /// # Panics
     ///
@@ -79,7 +83,7 @@ impl<K: FolderKey> FolderCacheBuilder<K> {
     ///
     /// # Cancel safety
     ///
-    /// The root may stay locked for a moment after the future was dropped.
+    /// If the future is dropped, the root may stay locked for a moment.
     pub async fn open(self, tracker: ResourceTracker) -> Result<FolderCache<K>, OpenCacheError> {
         let root = self.root.clone();
         let opened = tokio::task::spawn_blocking(move || self.open_blocking(tracker)).await;
@@ -96,46 +100,43 @@ impl<K: FolderKey> FolderCacheBuilder<K> {
         });
         let root = Root::open(&self.root, &name, tracker.clone())?;
         let mut sweep = Sweep::new(&root);
-        let found = sweep
+        let adoptable = sweep
             .run(|record| K::deserialize(&record.key).ok())
             .map_err(|source| OpenCacheError::Io {
                 root: self.root,
                 source,
             })?;
-        let cache = Cache::new(&name, self.policy.sharing, refuse, tracker);
+        let map = Arc::new(CacheMap::new(&name, self.policy.sharing, tracker));
         let policy = Arc::new(self.policy);
-        let mut swept = sweep.swept;
-        swept.adopted = adopt(&cache, &root, &policy, found);
-        tracing::info!(root = %root.path().display(), %swept, "opened");
+        let mut report = sweep.report;
+        report.adopted = adopt(&map, &root, &policy, adoptable);
+        tracing::info!(root = %root.path().display(), %report, "opened the folder cache");
         Ok(FolderCache {
-            cache,
+            map,
             root,
             policy,
-            found: swept,
+            initial_sweep: report,
         })
     }
 }
 
-/// Puts what was found into the cache, of several copies in a shared cache the newest.
+/// Adds folders to the map, and returns their number.
+///
+/// The newest first: a shared cache rejects further copies of a key.
 fn adopt<K: FolderKey>(
-    cache: &Cache<K, Folder>,
+    map: &Arc<CacheMap<K, Folder>>,
     root: &Arc<Root>,
-    policy: &Arc<Policy>,
-    mut found: Vec<Found<K>>,
+    policy: &Arc<FolderPolicy>,
+    mut folders: Vec<AdoptableFolder<K>>,
 ) -> usize {
-    found.sort_by_key(|it| std::cmp::Reverse(it.record.created()));
-    let adopted = found.into_iter().filter_map(|it| {
+    folders.sort_by_key(|it| std::cmp::Reverse(it.record.created()));
+    let adopted = folders.into_iter().filter_map(|it| {
         let (root, policy) = (Arc::clone(root), Arc::clone(policy));
         let created = it.record.created();
-        let folder = Folder::new(root, it.owned, policy, (it.record, Place::Index));
-        cache.adopt(it.key, folder, created, it.idle).then_some(())
+        let folder = Folder::new(root, it.id, policy, it.record, RecordLocation::Index);
+        map.adopt(it.key, folder, created, it.idle).then_some(())
     });
     adopted.count()
-}
-
-/// The constructor of the cache inside, which is never used: [`FolderCache::begin`] leaves construction to its caller.
-async fn refuse<K>(_: K, _: ConstructionContext) -> Result<Folder, RequireError> {
-    unreachable!("folders are filled by the caller of `begin`")
 }
 
 impl<K> fmt::Debug for FolderCacheBuilder<K> {

@@ -1,26 +1,26 @@
-//! Each change of a file below a root, told before it is made.
+//! All changes of files below a root, each traced before it is made.
 //!
-//! All of them go through here, so that what a killed process leaves behind is one of a few states. The
-//! crash test listens to [`TARGET`] and kills its process before each change in turn.
+//! Every change is a possible crash point. The crash test subscribes to [`TARGET`] and kills its process before each
+//! change in turn, which covers all states that a killed process can leave behind.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// The target of the events that tell the changes.
+/// The target of the trace events.
 const TARGET: &str = "runtime_caching::disk";
 
 fn step(change: &'static str, path: &Path) {
     tracing::trace!(target: TARGET, path = %path.display(), change);
 }
 
-/// Makes a folder that only this user may enter. It must not be there yet.
+/// Creates a folder that only this user may enter. Fails if it exists.
 pub(super) fn create_folder(path: &Path) -> io::Result<()> {
     step("create folder", path);
     private().create(path)
 }
 
-/// Makes a folder, and those above it, unless they are there.
+/// Creates a folder and its parents, if they do not exist.
 pub(super) fn create_folders(path: &Path) -> io::Result<()> {
     step("create folders", path);
     private().recursive(true).create(path)
@@ -34,12 +34,12 @@ fn private() -> fs::DirBuilder {
     builder
 }
 
-/// Writes a file that is either as it was or complete, whenever the process or the power ends.
+/// Replaces a file atomically: after a crash or a power loss, it has either the old or the new content.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let written = write_temporary(&temporary, bytes).and_then(|()| rename(&temporary, path));
     if written.is_err() {
-        // Whatever is left of it is removed at the next start.
+        // If this fails, the next sweep removes the file.
         let _ = fs::remove_file(&temporary);
     }
     written
@@ -50,6 +50,7 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     step("write file", path);
     file.write_all(bytes)?;
+    // Before the rename: some file systems persist a rename before the content, and leave an empty file.
     step("sync file", path);
     file.sync_all()
 }
@@ -59,22 +60,22 @@ pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
-/// Removes a file; that it is not there is fine.
+/// Removes a file, if it exists.
 pub(super) fn remove_file(path: &Path) -> io::Result<()> {
     step("remove file", path);
-    absent_is_fine(fs::remove_file(path))
+    ignore_not_found(fs::remove_file(path))
 }
 
-/// Removes a file or a folder with all that is in it; that it is not there is fine.
+/// Removes a file, or a folder with its contents, if it exists.
 pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
     step("remove tree", path);
     runtime_core::remove_tree(path)
 }
 
-/// Makes what was renamed into a folder outlast a loss of power.
+/// Syncs a folder, so that renames in it survive a power loss.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     step("sync folder", path);
-    // Elsewhere a folder cannot be opened as a file, and the file system orders its own changes.
+    // Windows cannot open a folder as a file, and NTFS journals renames.
     if cfg!(unix) {
         File::open(path)?.sync_all()
     } else {
@@ -82,14 +83,14 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The names in a folder.
+/// Returns the names in a folder.
 pub(super) fn names(path: &Path) -> io::Result<Vec<String>> {
     fs::read_dir(path)?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect()
 }
 
-/// Moves what is at `path` into `folder` under a name that is free there.
+/// Moves a file or folder into `folder`, under its name or an unused variant of it.
 pub(super) fn move_into(folder: &Path, path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut to = folder.join(&*name);
@@ -101,7 +102,7 @@ pub(super) fn move_into(folder: &Path, path: &Path) -> io::Result<PathBuf> {
     rename(path, &to).map(|()| to)
 }
 
-fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+fn ignore_not_found(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,

@@ -1,46 +1,46 @@
-//! What can go wrong with a root.
+//! The errors of opening a root and of committing a folder.
 
 use std::io;
 use std::path::PathBuf;
 
-/// A root could not be opened.
+/// The reason a folder cache could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenCacheError {
-    /// Another cache, of this process or another, has it open.
+    /// Another cache, in this process or another, has the root open.
     #[error(
-        "the cache root `{}` is in use{}; give each worker a root of its own, or stop the other one",
+        "the cache root `{}` is in use{}; use a separate root for each worker, or stop the other one",
         root.display(), by(*holder)
     )]
     Locked {
         /// The root.
         root: PathBuf,
-        /// The id of the process that has it, if it can be read.
+        /// The id of the process that has it open, if it can be read.
         holder: Option<u32>,
     },
-    /// Another version wrote it.
+    /// Another version of this library wrote the root.
     #[error(
-        "the cache root `{}` has the format `{found}`, which this version does not know; remove it, or use another root",
+        "the cache root `{}` has the unknown format `{found}`; remove it, or use another root",
         root.display()
     )]
     Format {
         /// The root.
         root: PathBuf,
-        /// Its format.
+        /// The format of the root.
         found: String,
     },
-    /// It cannot be read or written.
-    #[error("cannot use the cache root `{}`; is it a folder that this user may write?", root.display())]
+    /// The root cannot be read or written.
+    #[error("cannot read or write the cache root `{}`", root.display())]
     Io {
         /// The root.
         root: PathBuf,
-        /// What the operating system said.
+        /// The I/O error.
         source: io::Error,
     },
 }
 
 impl OpenCacheError {
-    /// Whether it may work later without anybody's help: when the other one has ended.
+    /// Whether a retry may succeed, once the other process has closed the root.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Locked { .. })
@@ -51,13 +51,13 @@ fn by(holder: Option<u32>) -> String {
     holder.map_or_else(String::new, |id| format!(" by process {id}"))
 }
 
-/// A folder could not be given back to be used again. It is removed.
+/// The commit of a folder could not be recorded. The folder is removed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot record that `{}` is fit to be used again, so it is removed", path.display())]
+#[error("cannot record the commit of `{}`; the folder is removed", path.display())]
 #[non_exhaustive]
 pub struct CommitError {
     /// The folder.
     pub path: PathBuf,
-    /// What the operating system said.
+    /// The I/O error.
     pub source: io::Error,
 }

@@ -1,5 +1,6 @@
-//! A folder that a cache keeps.
+//! A cached folder and its record.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,51 +14,51 @@ use runtime_gc::{CostClass, DisposeError, Footprint};
 use super::disk;
 use super::record::Record;
 use super::removal::Removal;
-use super::root::{Owned, Root};
-use crate::{Resource, Sharing, Uncommitted};
+use super::root::{OwnedId, Root};
+use crate::resource::Resource;
+use crate::sharing::Sharing;
 
-/// Tells whether a folder is as it should be.
-pub(super) type Check = Box<dyn Fn(&Path) -> bool + Send + Sync>;
+/// Returns whether a folder is intact.
+pub(super) type IntactCheck = Box<dyn Fn(&Path) -> bool + Send + Sync>;
 
-/// What all folders of a cache have in common.
-pub(super) struct Policy {
+/// The settings that all folders of a cache share.
+pub(super) struct FolderPolicy {
     pub(super) sharing: Sharing,
     pub(super) class: CostClass,
-    pub(super) check: Option<Check>,
+    pub(super) check: Option<IntactCheck>,
 }
 
-impl Policy {
-    /// Whether a folder is fit to be handed out again even if its user vanishes.
-    fn trusts_users(&self) -> bool {
-        match self.sharing {
-            Sharing::Shared | Sharing::Exclusive(Uncommitted::Keep) => true,
-            Sharing::Exclusive(Uncommitted::Dispose) => false,
-        }
-    }
-}
-
-/// A folder of a [`FolderCache`](crate::FolderCache), in the state that its record says.
+/// A folder of a [`FolderCache`](crate::FolderCache).
+///
+/// The location of its record tells the next process whether the folder is ready for use:
+///
+/// ```text
+/// construction: leases --on_committed--> index     (shared caches)
+///               leases --save---------> index     (exclusive ones, at the commit)
+/// exclusive use: index --lease--------> leases
+/// eviction:      index or leases --remove_record--> none
+/// ```
 pub(super) struct Folder {
     /// Keeps the root locked.
     root: Arc<Root>,
-    owned: Owned,
+    id: OwnedId,
     path: PathBuf,
-    policy: Arc<Policy>,
-    state: Mutex<State>,
-    /// Made when the folder is to go.
+    policy: Arc<FolderPolicy>,
+    record: Mutex<RecordState>,
+    /// Set when the removal starts.
     removal: Mutex<Option<Arc<Removal>>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct RecordState {
     record: Record,
-    /// `None` once the record was taken away: nobody gets the folder any more.
-    place: Option<Place>,
+    /// `None` once the record was removed.
+    location: Option<RecordLocation>,
 }
 
-/// Where the record is.
+/// The folder of the root that contains a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum RecordLocation {
     Index,
     Leases,
 }
@@ -65,18 +66,19 @@ pub(super) enum Place {
 impl Folder {
     pub(super) fn new(
         root: Arc<Root>,
-        owned: Owned,
-        policy: Arc<Policy>,
-        (record, place): (Record, Place),
+        id: OwnedId,
+        policy: Arc<FolderPolicy>,
+        record: Record,
+        location: RecordLocation,
     ) -> Self {
         Self {
-            path: root.folder(&owned),
+            path: root.folder(&id),
             root,
-            owned,
+            id,
             policy,
-            state: Mutex::new(State {
+            record: Mutex::new(RecordState {
                 record,
-                place: Some(place),
+                location: Some(location),
             }),
             removal: Mutex::default(),
         }
@@ -86,74 +88,80 @@ impl Folder {
         &self.path
     }
 
-    /// Writes down that a user may change it, so that it goes if the user vanishes.
-    pub(super) fn lend(&self) -> io::Result<()> {
-        if self.policy.trusts_users() {
+    /// Records that a user may modify the folder, so that it is removed if the process dies meanwhile.
+    pub(super) fn lease(&self) -> io::Result<()> {
+        if self.policy.sharing.keeps_uncommitted() {
             return Ok(());
         }
-        self.move_record(Place::Index, Place::Leases)
+        self.move_record(RecordLocation::Index, RecordLocation::Leases)
     }
 
-    /// Writes down that it is fit to be handed out again, and what it takes now.
+    /// Records that the folder is ready for the next user, and its current size.
     ///
-    /// It blocks for as long as it takes to count what is in it.
-    pub(super) fn store(&self) -> io::Result<()> {
-        let mut record = self.state.lock().record.clone();
+    /// Blocks while it counts the files.
+    pub(super) fn save(&self) -> io::Result<()> {
+        let mut record = self.record.lock().record.clone();
+        // Without the lock: a purge must not wait for a large folder.
         record.measure(&self.path);
-        let mut state = self.state.lock();
-        let Some(place) = state.place else {
+        let mut state = self.record.lock();
+        let Some(location) = state.location else {
+            // Purged meanwhile. A new record would bring it back at the next start.
             return Ok(());
         };
-        record.write(&self.record_path(place))?;
-        if place == Place::Leases {
-            disk::rename(&self.record_path(place), &self.record_path(Place::Index))?;
+        // First the new size, then the move: after a crash in between, the folder counts as uncommitted.
+        record.write(&self.record_path(location))?;
+        if location == RecordLocation::Leases {
+            disk::rename(
+                &self.record_path(location),
+                &self.record_path(RecordLocation::Index),
+            )?;
         }
-        *state = State {
+        *state = RecordState {
             record,
-            place: Some(Place::Index),
+            location: Some(RecordLocation::Index),
         };
         drop(state);
         disk::sync_folder(&self.root.index())
     }
 
-    /// Writes down that it was used now.
+    /// Records the time of last use, which decides the order of eviction after the next start.
     pub(super) fn touch(&self) {
-        if self.state.lock().place == Some(Place::Index) {
-            // It only decides in which order folders go after the next start. It may be gone by now.
+        if self.record.lock().location == Some(RecordLocation::Index) {
+            // Best effort: the record may have been removed meanwhile.
             let record = File::options()
                 .write(true)
-                .open(self.root.in_index(&self.owned));
+                .open(self.root.in_index(&self.id));
             let _ = record.and_then(|record| record.set_modified(SystemTime::now()));
         }
     }
 
-    /// Takes its record away, so that nobody gets it after the next start either.
-    fn forget(&self) -> io::Result<()> {
-        let mut state = self.state.lock();
-        if let Some(place) = state.place {
-            disk::remove_file(&self.record_path(place))?;
+    /// Removes the record, so that the next process does not adopt the folder.
+    fn remove_record(&self) -> io::Result<()> {
+        let mut state = self.record.lock();
+        if let Some(location) = state.location {
+            disk::remove_file(&self.record_path(location))?;
         }
-        state.place = None;
+        state.location = None;
         Ok(())
     }
 
-    fn move_record(&self, from: Place, to: Place) -> io::Result<()> {
-        let mut state = self.state.lock();
-        if state.place == Some(from) {
+    fn move_record(&self, from: RecordLocation, to: RecordLocation) -> io::Result<()> {
+        let mut state = self.record.lock();
+        if state.location == Some(from) {
             disk::rename(&self.record_path(from), &self.record_path(to))?;
-            state.place = Some(to);
+            state.location = Some(to);
         }
         Ok(())
     }
 
-    fn record_path(&self, place: Place) -> PathBuf {
-        match place {
-            Place::Index => self.root.in_index(&self.owned),
-            Place::Leases => self.root.in_leases(&self.owned),
+    fn record_path(&self, location: RecordLocation) -> PathBuf {
+        match location {
+            RecordLocation::Index => self.root.in_index(&self.id),
+            RecordLocation::Leases => self.root.in_leases(&self.id),
         }
     }
 
-    /// Moves it out of the way, once.
+    /// Moves the folder to the trash at the first call, and returns its removal.
     fn start_removal(&self) -> Arc<Removal> {
         let mut removal = self.removal.lock();
         let started = removal.get_or_insert_with(|| {
@@ -167,7 +175,7 @@ impl Folder {
 #[async_trait]
 impl Resource for Folder {
     fn footprint(&self) -> Footprint {
-        self.state.lock().record.footprint()
+        self.record.lock().record.footprint()
     }
 
     fn class(&self) -> CostClass {
@@ -175,13 +183,9 @@ impl Resource for Folder {
     }
 
     fn is_intact(&self) -> bool {
-        let there = fs::symlink_metadata(&self.path).is_ok_and(|it| it.is_dir());
-        there
-            && self
-                .policy
-                .check
-                .as_ref()
-                .is_none_or(|check| check(&self.path))
+        let exists = fs::symlink_metadata(&self.path).is_ok_and(|it| it.is_dir());
+        let check = self.policy.check.as_ref();
+        exists && check.is_none_or(|check| check(&self.path))
     }
 
     fn is_persistent(&self) -> bool {
@@ -189,32 +193,34 @@ impl Resource for Folder {
     }
 
     fn on_committed(&self) {
-        if self.policy.trusts_users()
-            && let Err(error) = self.move_record(Place::Leases, Place::Index)
+        // In an exclusive cache the new folder is leased to its first user, so its record stays in `leases`.
+        if self.policy.sharing.keeps_uncommitted()
+            && let Err(error) = self.move_record(RecordLocation::Leases, RecordLocation::Index)
         {
             let path = self.path.display();
-            tracing::warn!(%path, %error, "cannot be recorded, so it is made again after the next start");
+            tracing::warn!(%path, %error, "cannot record a cached folder: it will be lost at the next start");
         }
     }
 
     fn on_discarded(&self) {
-        if let Err(error) = self.forget() {
+        if let Err(error) = self.remove_record() {
             let path = self.path.display();
-            tracing::warn!(%path, %error, "its record cannot be removed, it is tried again");
+            tracing::warn!(%path, %error, "cannot remove the record of a discarded folder: retrying at its disposal");
         }
     }
 
     async fn dispose(&self) -> Result<(), DisposeError> {
-        self.forget()?;
+        // The record first: after a crash in between, the next start removes a folder without a record.
+        self.remove_record()?;
         self.start_removal().run().await
     }
 }
 
-impl std::fmt::Debug for Folder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Folder")
             .field("path", &self.path)
-            .field("place", &self.state.lock().place)
+            .field("record", &self.record.lock().location)
             .finish_non_exhaustive()
     }
 }

@@ -1,22 +1,22 @@
-//! What a user of a folder holds.
+//! The handle of a cached folder.
 
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::CommitError;
+use super::error::CommitError;
 use super::folder::Folder;
-use crate::inner::CacheKey;
-use crate::{Handle, Lookup};
+use crate::handle::{Handle, Lookup};
+use crate::key::CacheKey;
 
-/// A folder that stays there for as long as this does. Dropping it gives the folder back.
+/// A handle that keeps a folder in use and releases it on drop.
 ///
-/// From an exclusive cache it is the only user of its copy, which may change the folder.
-/// [`commit`](Self::commit) says that it is fit for the next one. Without, it is removed, unless the
-/// cache was told to [keep](crate::Uncommitted::Keep) it.
+/// In an exclusive cache it is the only handle of its copy, and its holder may modify the folder.
+/// [`commit`](Self::commit) then returns the folder for the next user. Without a commit it is removed, unless the
+/// cache is set to [keep](crate::Uncommitted::Keep) it.
 pub struct FolderHandle<K: CacheKey> {
-    /// Taken when it is given back.
+    /// `None` once it is released.
     handle: Option<Handle<K, Folder>>,
 }
 
@@ -26,37 +26,37 @@ impl<K: CacheKey> FolderHandle<K> {
         Self { handle }
     }
 
-    /// The folder. It is the same for as long as the folder is cached.
+    /// Returns the path of the folder, which stays the same while it is cached.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.inner().path()
+        self.as_handle().path()
     }
 
-    /// The key that it was required by.
+    /// Returns the requested key.
     #[must_use]
     pub fn key(&self) -> &K {
-        self.inner().key()
+        self.as_handle().key()
     }
 
-    /// When its construction began, also if that was in an earlier process.
+    /// Returns the start of the construction, possibly in an earlier process.
     #[must_use]
     pub fn created(&self) -> SystemTime {
-        self.inner().created()
+        self.as_handle().created()
     }
 
-    /// Whether it was there or had to be made.
+    /// Returns the way the request got its folder.
     #[must_use]
     pub fn lookup(&self) -> Lookup {
-        self.inner().lookup()
+        self.as_handle().lookup()
     }
 
-    /// Gives it back for others to use, after what it takes was counted and written down.
+    /// Releases the folder for the next user, after its size was counted and recorded.
     ///
-    /// If it was purged meanwhile, it is removed all the same.
+    /// A folder that was purged meanwhile is removed.
     ///
     /// # Errors
     ///
-    /// A [`CommitError`] if that cannot be written down. Then the folder is removed.
+    /// A [`CommitError`] if the commit cannot be recorded. Then the folder is removed.
     ///
     /// # Panics
     ///
@@ -64,32 +64,32 @@ impl<K: CacheKey> FolderHandle<K> {
     ///
     /// # Cancel safety
     ///
-    /// Once begun it goes on; only its outcome is lost if the future is dropped.
+    /// A commit in progress continues if the future is dropped.
     pub async fn commit(mut self) -> Result<(), CommitError> {
         let handle = self.take();
         let path = handle.path().to_owned();
-        let stored = tokio::task::spawn_blocking(move || store(handle)).await;
-        // The runtime can have ended before it was begun.
-        let stored = stored.unwrap_or_else(|error| Err(io::Error::other(error)));
-        stored.map_err(|source| CommitError { path, source })
+        let saved = tokio::task::spawn_blocking(move || save(handle)).await;
+        // Fails if the runtime was shut down before the commit started.
+        let saved = saved.unwrap_or_else(|error| Err(io::Error::other(error)));
+        saved.map_err(|source| CommitError { path, source })
     }
 
-    /// Gives it back and says that nobody must get it again: it is removed once all users have left.
+    /// Releases the folder and removes it from the cache. It is removed from disk when all users have released it.
     pub fn poison(mut self) {
         self.take().poison();
     }
 
-    fn inner(&self) -> &Handle<K, Folder> {
-        self.handle.as_ref().expect("it is only taken at the end")
+    fn as_handle(&self) -> &Handle<K, Folder> {
+        self.handle.as_ref().expect("only taken at the end")
     }
 
     fn take(&mut self) -> Handle<K, Folder> {
-        self.handle.take().expect("it is only taken at the end")
+        self.handle.take().expect("only taken at the end")
     }
 }
 
-fn store<K: CacheKey>(handle: Handle<K, Folder>) -> io::Result<()> {
-    match handle.store() {
+fn save<K: CacheKey>(handle: Handle<K, Folder>) -> io::Result<()> {
+    match handle.save() {
         Ok(()) => handle.commit(),
         Err(error) => {
             handle.poison();

@@ -1,4 +1,4 @@
-//! What has to be removed and is no entry any more.
+//! Folders to be removed that are not cache entries.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -8,24 +8,30 @@ use async_trait::async_trait;
 use runtime_gc::{CostClass, Disposable, DisposableResource, DisposeError, Footprint, Size};
 
 use super::removal::Removal;
-use super::root::{Owned, Root};
+use super::root::{OwnedId, Root};
 
-/// Something below a root that no entry stands for: half-built, left by a killed process, or put there by hand.
+/// A folder below a root without a cache entry: half constructed, left by a killed process, or added by hand.
 ///
-/// The collector removes it, so that what resists is tried again and reported like everything else.
+/// The collector removes it, so that a failed removal is reported and retried like all others.
 #[derive(Debug)]
 pub(super) struct Leftover {
     cache: Arc<str>,
-    owned: Owned,
+    id: OwnedId,
     resource: DisposableResource,
     removal: Removal,
 }
 
 impl Leftover {
-    pub(super) fn register(root: &Root, owned: Owned, path: PathBuf) {
+    /// Moves a folder to the trash, if it is not there yet, and has the collector remove it.
+    pub(super) fn discard(root: &Root, id: OwnedId, path: PathBuf) {
+        let path = if path.parent() == Some(&root.trash()) {
+            path
+        } else {
+            root.move_to_trash(path)
+        };
         let leftover = Self {
             cache: Arc::clone(&root.name),
-            owned,
+            id,
             resource: DisposableResource::new(),
             removal: Removal::new(path),
         };
@@ -41,7 +47,7 @@ impl Disposable for Leftover {
     }
 
     fn name(&self) -> Cow<'_, str> {
-        Cow::Owned(format!("{}: left over {}", self.cache, self.owned.id))
+        Cow::Owned(format!("{}: left over {}", self.cache, self.id.id))
     }
 
     fn footprint(&self) -> Footprint {

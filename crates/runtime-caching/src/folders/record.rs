@@ -1,4 +1,4 @@
-//! What is written down of a folder.
+//! The record of a folder on disk.
 
 use std::fs;
 use std::io;
@@ -12,16 +12,16 @@ use serde_json::Value;
 use super::disk;
 use super::root::millis;
 
-/// A record. When it was changed last is when the folder was used last.
+/// The record of a folder. The modification time of its file is the time of last use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) key: Value,
-    /// When the construction began, in milliseconds since 1970.
+    /// The start of the construction in milliseconds since 1970.
     created: u64,
-    /// Bytes on disk, if they were counted.
+    /// Bytes on disk, if they are known.
     #[serde(default)]
     bytes: Option<u64>,
-    /// Files and folders, if they were counted.
+    /// Files and folders, if they are known.
     #[serde(default)]
     inodes: Option<u64>,
 }
@@ -45,10 +45,10 @@ impl Record {
         Footprint::disk(size(self.bytes)).with_inodes(size(self.inodes))
     }
 
-    /// Counts what is in `folder`. What cannot be read makes the size unknown.
+    /// Counts the contents of `folder`. If a part cannot be read, the size is unknown.
     pub(super) fn measure(&mut self, folder: &Path) {
         let counted = count(folder).inspect_err(|error| {
-            tracing::debug!(folder = %folder.display(), %error, "its size is not known");
+            tracing::debug!(folder = %folder.display(), %error, "cannot measure a cached folder");
         });
         (self.bytes, self.inodes) = counted.ok().unzip();
     }
@@ -57,22 +57,22 @@ impl Record {
         disk::write(path, &serde_json::to_vec(self)?)
     }
 
-    /// The record, and for how long the folder has not been used.
+    /// Returns the record and the time since the last use of its folder.
     pub(super) fn read(path: &Path) -> io::Result<(Self, Duration)> {
         let record = serde_json::from_slice(&fs::read(path)?)?;
-        let used = fs::metadata(path)?.modified()?;
-        // A clock that was set back makes it used just now.
-        Ok((record, used.elapsed().unwrap_or_default()))
+        let last_used = fs::metadata(path)?.modified()?;
+        // If the clock was set back, the folder counts as just used.
+        Ok((record, last_used.elapsed().unwrap_or_default()))
     }
 }
 
-/// Bytes and inodes of a tree. Links are not followed.
+/// Returns the bytes and inodes of a tree, without following links.
 fn count(folder: &Path) -> io::Result<(u64, u64)> {
     let (mut bytes, mut inodes) = (0, 0);
-    let mut todo = vec![folder.to_owned()];
-    while let Some(path) = todo.pop() {
+    let mut pending = vec![folder.to_owned()];
+    while let Some(path) = pending.pop() {
         let metadata = match fs::symlink_metadata(&path) {
-            // Something still tidies up in there.
+            // A process of the task may still delete its temporary files.
             Err(error) if error.kind() == io::ErrorKind::NotFound && path != folder => continue,
             metadata => metadata?,
         };
@@ -80,13 +80,14 @@ fn count(folder: &Path) -> io::Result<(u64, u64)> {
         inodes += 1;
         if metadata.is_dir() {
             for entry in fs::read_dir(&path)? {
-                todo.push(entry?.path());
+                pending.push(entry?.path());
             }
         }
     }
     Ok((bytes, inodes))
 }
 
+/// Returns the allocated bytes, which differ from the length for sparse and for small files.
 #[cfg(unix)]
 fn size_on_disk(metadata: &fs::Metadata) -> u64 {
     use std::os::unix::fs::MetadataExt as _;

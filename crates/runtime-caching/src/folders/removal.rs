@@ -1,5 +1,6 @@
-//! Removing a tree, which may take long.
+//! The removal of a folder, which may take long.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,40 +9,40 @@ use tokio::sync::Mutex;
 
 use super::disk;
 
-/// A tree that goes, by one thread at a time.
+/// The removal of a folder, by one thread at a time.
 #[derive(Debug)]
 pub(super) struct Removal {
     path: PathBuf,
-    /// Held by the thread that removes. A removal goes on when the collector has lost its patience, and
-    /// the next try waits for it.
-    turn: Arc<Mutex<()>>,
+    /// Held by the thread that removes. A blocking thread cannot be cancelled: it continues after the collector's
+    /// timeout, and the retry waits for it instead of removing the same files concurrently.
+    running: Arc<Mutex<()>>,
 }
 
-/// A tree could not be removed.
+/// A folder could not be removed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot remove `{}`", path.display())]
 struct RemoveError {
     path: PathBuf,
-    source: std::io::Error,
+    source: io::Error,
 }
 
 impl Removal {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
             path,
-            turn: Arc::default(),
+            running: Arc::default(),
         }
     }
 
-    /// Returns when nothing is left.
+    /// Removes the folder with its contents.
     pub(super) async fn run(&self) -> Result<(), DisposeError> {
-        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let running = Arc::clone(&self.running).lock_owned().await;
         let path = self.path.clone();
-        let work = move || {
-            let _turn = turn;
+        let remove = move || {
+            let _running = running;
             disk::remove_tree(&path).map_err(|source| RemoveError { path, source })
         };
-        let removed = tokio::task::spawn_blocking(work).await;
+        let removed = tokio::task::spawn_blocking(remove).await;
         removed
             .map_err(DisposeError::failed)?
             .map_err(DisposeError::failed)

@@ -1,16 +1,16 @@
-//! A root on disk: its layout, its lock, and who has which part of it.
+//! The root of a folder cache on disk: its layout, its lock, and the ids that this process owns.
 //!
 //! ```text
-//! .lock          held by the process that has the root open; its id is in it
+//! .lock          locked by the process that has the root open; contains its process id
 //! format         the version of this layout
-//! index/<id>     the record of a folder that is fit to be handed out
-//! leases/<id>    the record of one that is not: it is being made, or a user changes it
-//! folders/<id>   what it holds
-//! trash/         what is being removed
+//! index/<id>     the record of a folder that is ready for use
+//! leases/<id>    the record of a folder under construction or in exclusive use
+//! folders/<id>   the folder
+//! trash/         folders to be removed
 //! ```
 //!
-//! A record is moved between `index` and `leases` by one rename, so it is in one of them or in neither.
-//! At start, what has no record in `index` goes to the trash.
+//! A record moves between `index` and `leases` by one rename, so a crash leaves it in exactly one of them.
+//! At start, every folder without a record in `index` is moved to the trash.
 
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
@@ -23,32 +23,31 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use runtime_gc::ResourceTracker;
 
-use super::OpenCacheError;
 use super::disk;
-use super::leftover::Leftover;
+use super::error::OpenCacheError;
 
 const FORMAT: &str = "1";
 
-/// A root that this process has locked. The lock is held until the last user of a part is gone.
+/// A root that this process has locked until the last folder below it is dropped.
 #[derive(Debug)]
 pub(super) struct Root {
     /// The name of the cache, for reports.
     pub(super) name: Arc<str>,
     pub(super) tracker: ResourceTracker,
     path: PathBuf,
-    ids: Arc<Ids>,
-    next: AtomicU64,
-    /// The operating system gives the lock back when the process ends, in whatever way.
+    ids: Arc<OwnedIds>,
+    next_serial: AtomicU64,
+    /// An OS file lock: the kernel releases it however the process ends, so there is no stale lock to detect.
     _lock: File,
 }
 
-/// What somebody in this process is in charge of; the rest of what is on disk is left over.
-type Ids = Mutex<HashSet<String>>;
+/// The ids of folders and trash that this process manages. Everything else on disk is left over.
+type OwnedIds = Mutex<HashSet<String>>;
 
-/// Being in charge of what has this id, wherever in the root it is. It does not keep the root locked.
+/// An id that this process owns until this is dropped. It does not keep the root locked.
 #[derive(Debug)]
-pub(super) struct Owned {
-    ids: Arc<Ids>,
+pub(super) struct OwnedId {
+    ids: Arc<OwnedIds>,
     pub(super) id: String,
 }
 
@@ -63,7 +62,7 @@ impl Root {
             source,
         };
         disk::create_folders(path).map_err(io)?;
-        // Tasks see paths of folders, and work elsewhere.
+        // Absolute, since tasks use the paths of folders from another working directory.
         let path = path.canonicalize().map_err(io)?;
         let lock = lock(&path)?;
         let root = Self {
@@ -71,7 +70,7 @@ impl Root {
             tracker,
             path,
             ids: Arc::default(),
-            next: AtomicU64::new(0),
+            next_serial: AtomicU64::new(0),
             _lock: lock,
         };
         root.check_format()?;
@@ -85,18 +84,16 @@ impl Root {
         &self.path
     }
 
-    /// The record of a folder that may be handed out.
-    pub(super) fn in_index(&self, owned: &Owned) -> PathBuf {
-        self.index().join(&owned.id)
+    pub(super) fn in_index(&self, id: &OwnedId) -> PathBuf {
+        self.index().join(&id.id)
     }
 
-    /// The record of a folder that may not.
-    pub(super) fn in_leases(&self, owned: &Owned) -> PathBuf {
-        self.leases().join(&owned.id)
+    pub(super) fn in_leases(&self, id: &OwnedId) -> PathBuf {
+        self.leases().join(&id.id)
     }
 
-    pub(super) fn folder(&self, owned: &Owned) -> PathBuf {
-        self.folders().join(&owned.id)
+    pub(super) fn folder(&self, id: &OwnedId) -> PathBuf {
+        self.folders().join(&id.id)
     }
 
     pub(super) fn index(&self) -> PathBuf {
@@ -115,46 +112,41 @@ impl Root {
         self.path.join("trash")
     }
 
-    /// Puts somebody in charge of an id that nothing has.
-    pub(super) fn own_new(&self) -> Owned {
-        // The time makes ids of different processes differ, so that a path means one folder for ever.
+    /// Creates an id that was never used in this root.
+    pub(super) fn new_id(&self) -> OwnedId {
+        // The time distinguishes processes. A path must not be reused, since it may be part of a folder's content,
+        // for example in the configuration of a build.
         let now = millis(SystemTime::now());
-        let serial = self.next.fetch_add(1, Ordering::Relaxed);
+        let serial = self.next_serial.fetch_add(1, Ordering::Relaxed);
         self.own(format!("{now:x}-{serial:x}"))
     }
 
-    pub(super) fn own(&self, id: String) -> Owned {
+    /// Takes ownership of an existing id.
+    pub(super) fn own(&self, id: String) -> OwnedId {
         self.ids.lock().insert(id.clone());
         let ids = Arc::clone(&self.ids);
-        Owned { ids, id }
+        OwnedId { ids, id }
     }
 
-    /// Whether somebody in this process is in charge of a file of this name.
+    /// Whether this process owns the id that a file is named after.
     pub(super) fn is_owned(&self, name: &str) -> bool {
-        // A file that is being written, and a copy in the trash, have something after the id.
+        // Temporary files and copies in the trash have a suffix after the id.
         let id = name.split('.').next().unwrap_or(name);
         let ids = self.ids.lock();
         ids.contains(id) || ids.contains(name)
     }
 
-    /// Has the collector remove what is left over at `path`, out of the way first if that can be.
-    pub(super) fn throw_away(&self, owned: Owned, path: PathBuf) {
-        let path = if path.parent() == Some(&self.trash()) {
-            path
-        } else {
-            self.move_to_trash(path)
-        };
-        Leftover::register(self, owned, path);
-    }
-
-    /// Where it is now: in the trash, or still where it was if it cannot be moved, as a mount point cannot.
+    /// Moves a folder to the trash, and returns its path.
+    ///
+    /// A rename is quick however large the folder is, and frees its path at once. If it fails, as for a mount point,
+    /// the folder stays and is removed in place.
     pub(super) fn move_to_trash(&self, path: PathBuf) -> PathBuf {
         match disk::move_into(&self.trash(), &path) {
             Ok(moved) => moved,
             Err(error) if error.kind() == io::ErrorKind::NotFound => path,
             Err(error) => {
                 let path_text = path.display();
-                tracing::warn!(path = %path_text, %error, "cannot be moved to the trash; removing it in place");
+                tracing::warn!(path = %path_text, %error, "cannot move a folder to the trash: removing it in place");
                 path
             }
         }
@@ -180,7 +172,7 @@ impl Root {
     }
 }
 
-impl Drop for Owned {
+impl Drop for OwnedId {
     fn drop(&mut self) {
         self.ids.lock().remove(&self.id);
     }
@@ -188,10 +180,11 @@ impl Drop for Owned {
 
 fn lock(root: &Path) -> Result<File, OpenCacheError> {
     let path = root.join(".lock");
-    let wrap = |source| OpenCacheError::Io {
+    let io = |source| OpenCacheError::Io {
         root: root.to_owned(),
         source,
     };
+    // Not truncated before it is locked: it may contain the process id of another owner.
     let mut options = File::options();
     let mut file = options
         .read(true)
@@ -199,31 +192,31 @@ fn lock(root: &Path) -> Result<File, OpenCacheError> {
         .create(true)
         .truncate(false)
         .open(path)
-        .map_err(wrap)?;
+        .map_err(io)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             return Err(OpenCacheError::Locked {
                 root: root.to_owned(),
-                holder: holder(&mut file),
+                holder: read_holder(&mut file),
             });
         }
-        Err(TryLockError::Error(source)) => return Err(wrap(source)),
+        Err(TryLockError::Error(source)) => return Err(io(source)),
     }
-    // Only for the message above, so it does not matter if it cannot be written.
+    // Only for the error message above, so a failure does not matter.
     let _ = file
         .set_len(0)
         .and_then(|()| write!(file, "{}", std::process::id()));
     Ok(file)
 }
 
-fn holder(file: &mut File) -> Option<u32> {
+fn read_holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }
 
-/// Milliseconds since 1970.
+/// Returns the milliseconds since 1970.
 pub(super) fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -1,4 +1,4 @@
-//! Bringing a root and what is known about it back together.
+//! Sweeps, which compare a root on disk with the ids that this process owns.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -8,29 +8,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk;
+use super::leftover::Leftover;
 use super::record::Record;
-use super::root::{Owned, Root};
+use super::root::{OwnedId, Root};
 
-/// What was found in a root, and what became of it.
+/// The results of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SweepReport {
-    /// Folders that are in the cache now.
+    /// Folders that were added to the cache.
     pub adopted: usize,
-    /// Folders that were being made or changed when their process ended. They go.
+    /// Removed folders that were under construction or in exclusive use when their process ended.
     pub unfinished: usize,
-    /// Other folders that have no record. They go.
+    /// Other removed folders without a record.
     pub unknown: usize,
-    /// Records whose folder is gone. They are removed.
+    /// Removed records without a folder.
     pub missing: usize,
-    /// Records that cannot be read. They are removed, and their folders go.
+    /// Removed records, and their folders, that cannot be read.
     pub unreadable: usize,
-    /// What earlier processes did not get round to remove. It goes.
+    /// Removed contents of the trash.
     pub trash: usize,
 }
 
 impl SweepReport {
-    /// Whether all was as it should be.
+    /// Whether nothing was removed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let adopted = self.adopted;
@@ -52,103 +53,104 @@ impl fmt::Display for SweepReport {
     }
 }
 
-/// A folder with its record, and for how long it was not used.
-pub(super) struct Found<K> {
-    pub(super) owned: Owned,
+/// A folder with a readable record.
+pub(super) struct AdoptableFolder<K> {
+    pub(super) id: OwnedId,
     pub(super) key: K,
     pub(super) record: Record,
+    /// The time since the last use.
     pub(super) idle: Duration,
 }
 
-/// A sweep under way. What somebody in this process is in charge of is left alone.
+/// A sweep in progress, which ignores all ids that this process owns.
 ///
-/// Names are listed before it is asked who is in charge of them. Whoever makes something is in charge
-/// first, and whoever removes something is in charge to the end, so nothing of theirs looks left over.
+/// Each folder is listed before the owned ids are checked. An id is owned before its files are created and until
+/// they are removed, so files of this process never look left over. In the reverse order, a file created in between
+/// would be removed.
 pub(super) struct Sweep<'a> {
     root: &'a Arc<Root>,
-    pub(super) swept: SweepReport,
+    pub(super) report: SweepReport,
 }
 
 impl<'a> Sweep<'a> {
     pub(super) fn new(root: &'a Arc<Root>) -> Self {
-        let swept = SweepReport::default();
-        Self { root, swept }
+        let report = SweepReport::default();
+        Self { root, report }
     }
 
-    /// Finds the folders that `read` has a key for. Everything else that nobody is in charge of goes.
+    /// Returns the folders for whose record `read_key` returns a key, and discards the other leftovers.
     pub(super) fn run<K>(
         &mut self,
-        read: impl Fn(&Record) -> Option<K>,
-    ) -> io::Result<Vec<Found<K>>> {
-        let unfinished = self.take_leases()?;
+        read_key: impl Fn(&Record) -> Option<K>,
+    ) -> io::Result<Vec<AdoptableFolder<K>>> {
+        let unfinished = self.remove_leases()?;
         let folders = disk::names(&self.root.folders())?;
-        let there: HashSet<&str> = folders.iter().map(String::as_str).collect();
-        let mut found = Vec::new();
-        for id in self.left_over(disk::names(&self.root.index())?) {
-            found.extend(self.adopt(&id, &there, &read)?);
+        let existing: HashSet<&str> = folders.iter().map(String::as_str).collect();
+        let mut adoptable = Vec::new();
+        for id in self.leftovers(disk::names(&self.root.index())?) {
+            adoptable.extend(self.check_record(&id, &existing, &read_key)?);
         }
-        self.throw_away(folders, &unfinished);
-        self.empty_trash()?;
-        Ok(found)
+        self.discard_folders(folders, &unfinished);
+        self.discard_trash()?;
+        Ok(adoptable)
     }
 
     /// Removes leases, and returns their ids.
-    fn take_leases(&mut self) -> io::Result<HashSet<String>> {
-        let leases = self.left_over(disk::names(&self.root.leases())?);
+    fn remove_leases(&mut self) -> io::Result<HashSet<String>> {
+        let leases = self.leftovers(disk::names(&self.root.leases())?);
         for name in &leases {
             disk::remove_file(&self.root.leases().join(name))?;
         }
         Ok(leases.into_iter().collect())
     }
 
-    fn adopt<K>(
+    /// Takes ownership of the folder of a record, or removes the record.
+    fn check_record<K>(
         &mut self,
         id: &str,
-        there: &HashSet<&str>,
-        read: impl Fn(&Record) -> Option<K>,
-    ) -> io::Result<Option<Found<K>>> {
+        existing: &HashSet<&str>,
+        read_key: impl Fn(&Record) -> Option<K>,
+    ) -> io::Result<Option<AdoptableFolder<K>>> {
         let path = self.root.index().join(id);
-        if !there.contains(id) {
-            self.swept.missing += 1;
+        if !existing.contains(id) {
+            self.report.missing += 1;
             return disk::remove_file(&path).map(|()| None);
         }
-        let readable = read_record(&path, read);
-        let Some((key, record, idle)) = readable else {
-            self.swept.unreadable += 1;
+        let Some((key, record, idle)) = read_record(&path, read_key) else {
+            self.report.unreadable += 1;
             return disk::remove_file(&path).map(|()| None);
         };
-        let owned = self.root.own(id.to_owned());
-        Ok(Some(Found {
-            owned,
+        Ok(Some(AdoptableFolder {
+            id: self.root.own(id.to_owned()),
             key,
             record,
             idle,
         }))
     }
 
-    fn throw_away(&mut self, folders: Vec<String>, unfinished: &HashSet<String>) {
-        for id in self.left_over(folders) {
+    fn discard_folders(&mut self, folders: Vec<String>, unfinished: &HashSet<String>) {
+        for id in self.leftovers(folders) {
             if unfinished.contains(&id) {
-                self.swept.unfinished += 1;
+                self.report.unfinished += 1;
             } else {
-                self.swept.unknown += 1;
+                self.report.unknown += 1;
             }
             let path = self.root.folders().join(&id);
-            self.root.throw_away(self.root.own(id), path);
+            Leftover::discard(self.root, self.root.own(id), path);
         }
     }
 
-    fn empty_trash(&mut self) -> io::Result<()> {
-        for name in self.left_over(disk::names(&self.root.trash())?) {
-            self.swept.trash += 1;
+    fn discard_trash(&mut self) -> io::Result<()> {
+        for name in self.leftovers(disk::names(&self.root.trash())?) {
+            self.report.trash += 1;
             let path = self.root.trash().join(&name);
-            self.root.throw_away(self.root.own(name), path);
+            Leftover::discard(self.root, self.root.own(name), path);
         }
         Ok(())
     }
 
-    fn left_over(&self, names: Vec<String>) -> Vec<String> {
-        let mut names = names;
+    /// Returns the names that this process does not own.
+    fn leftovers(&self, mut names: Vec<String>) -> Vec<String> {
         names.retain(|name| !self.root.is_owned(name));
         names
     }
@@ -156,14 +158,16 @@ impl<'a> Sweep<'a> {
 
 fn read_record<K>(
     path: &Path,
-    read: impl Fn(&Record) -> Option<K>,
+    read_key: impl Fn(&Record) -> Option<K>,
 ) -> Option<(K, Record, Duration)> {
     let (record, idle) = Record::read(path)
-        .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "cannot be read"))
+        .inspect_err(
+            |error| tracing::warn!(path = %path.display(), %error, "cannot read a cache record"),
+        )
         .ok()?;
-    let key = read(&record);
+    let key = read_key(&record);
     if key.is_none() {
-        tracing::warn!(path = %path.display(), key = %record.key, "has a key of another kind");
+        tracing::warn!(path = %path.display(), key = %record.key, "cache record has a key of another type");
     }
     Some((key?, record, idle))
 }

@@ -1,10 +1,9 @@
-//! Models of how a construction is handed over, under loom: every order of every access to the map and
-//! to the outcome that waiters wait for.
+//! Loom models of single flight: all interleavings of accesses to the map and to the result of a construction.
 //!
-//! A model states one property and names the weakening of the code that makes it fail. Run them with
+//! Each model states one property and the weakening of the code that makes it fail. Run them with
 //! `cargo xtask loom`.
 
-pub(crate) mod stand_in;
+pub(crate) mod loom_shims;
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +15,10 @@ use loom::future::block_on;
 use loom::thread;
 use runtime_gc::{DisposeError, Footprint, ResourceTracker};
 
-use crate::{Cache, ConstructionContext, Resource, Sharing};
+use crate::cache::Cache;
+use crate::constructor::ConstructionContext;
+use crate::resource::Resource;
+use crate::sharing::Sharing;
 
 #[derive(Debug)]
 struct Item;
@@ -32,7 +34,7 @@ impl Resource for Item {
     }
 }
 
-/// A cache whose constructions need two polls, and how many have ended.
+/// Creates a cache whose constructions need two polls, and a count of finished constructions.
 fn cache(sharing: Sharing) -> (Cache<u8, Item>, Arc<AtomicUsize>) {
     let made = Arc::new(AtomicUsize::new(0));
     let make = {
@@ -66,15 +68,15 @@ async fn yield_once() {
 
 fn model(check: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    // Enough for the races that the models are about; without a bound they take hours.
+    // Enough for the races in question. Without a bound, the models take hours.
     builder.preemption_bound = Some(2);
     builder.check(check);
 }
 
-/// Everybody who asks for a key gets the one resource that is made. Catches: looking for a construction and
-/// entering a new one under two locks, and telling the outcome before the entry is in the map.
+/// Concurrent requests get the same resource. Catches: a lookup and an insertion under two acquisitions of the
+/// lock, and a result that is sent before the entry is in the map.
 #[test]
-fn all_who_ask_get_the_same() {
+fn concurrent_requests_share_a_construction() {
     model(|| {
         let (cache, made) = cache(Sharing::Shared);
         let other = thread::spawn({
@@ -87,18 +89,18 @@ fn all_who_ask_get_the_same() {
     });
 }
 
-/// One who leaves while another joins does not take the construction along. Catches: a look at the number
-/// of waiters outside of the map's lock, and one that is not repeated under it.
+/// A waiter that leaves while another joins does not cancel the construction. Catches: counting the waiters
+/// without the shard's lock.
 #[test]
-fn one_who_leaves_cancels_nothing_for_who_joins() {
+fn leaving_waiter_does_not_cancel_for_others() {
     model(|| {
         let (cache, made) = cache(Sharing::Shared);
         let leaving = thread::spawn({
             let cache = cache.clone();
             move || {
-                let mut asking = Box::pin(cache.require(&1));
+                let mut request = Box::pin(cache.require(&1));
                 let mut cx = Context::from_waker(Waker::noop());
-                let _ = asking.as_mut().poll(&mut cx);
+                let _ = request.as_mut().poll(&mut cx);
             }
         });
         drop(block_on(cache.require(&1)).unwrap());
@@ -107,10 +109,10 @@ fn one_who_leaves_cancels_nothing_for_who_joins() {
     });
 }
 
-/// What is purged while it is made does not come back. Catches: a `finish` that enters the map whether or
-/// not the construction is still in it.
+/// A purged construction does not add its resource to the cache. Catches: a `finish` that inserts the entry even
+/// if the construction is no longer in the map.
 #[test]
-fn a_purge_is_not_lost() {
+fn purge_during_construction_applies() {
     model(|| {
         let (cache, _) = cache(Sharing::Shared);
         let purging = thread::spawn({

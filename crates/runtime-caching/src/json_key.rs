@@ -1,4 +1,4 @@
-//! Keys made of JSON.
+//! Cache keys from JSON values.
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
@@ -7,12 +7,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-/// A key made of a JSON value, such as the part of a task's payload that says what to fetch.
+/// A key from a JSON value, such as the reference to an input in a task's payload.
 ///
-/// Values that mean the same give the same key: neither the order of members nor white space nor the way in which
-/// a number or a string is written matters. It holds the value as text in one form: members in the order of the
-/// bytes of their names, no white space, and numbers that are whole and fit into 64 bits as such,
-/// so `1.0` and `10e-1` are `1`. Other numbers are read as the nearest `f64`, as most programs do.
+/// Equal values have equal keys, regardless of the order of members, white space, and the notation of numbers and
+/// strings. The key holds the value as canonical text: members in the order of the bytes of their names, no white
+/// space, and whole numbers of up to 64 bits without fraction or exponent, so `1.0` and `10e-1` are `1`. Other
+/// numbers are rounded to the nearest `f64`, as most programs do.
 ///
 /// ```
 /// use runtime_caching::JsonKey;
@@ -27,16 +27,16 @@ use serde_json::{Number, Value};
 pub struct JsonKey(Arc<str>);
 
 impl JsonKey {
-    /// The key of whatever can be written as JSON.
+    /// Creates the key of a serializable value.
     ///
     /// # Errors
     ///
-    /// If it cannot, such as a map whose keys are not strings.
+    /// If the value cannot be serialized, such as a map whose keys are not strings.
     pub fn of(value: &(impl Serialize + ?Sized)) -> Result<Self, serde_json::Error> {
         serde_json::to_value(value).map(|value| Self::from(&value))
     }
 
-    /// The value as text in its one form.
+    /// Returns the canonical text of the value.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -45,7 +45,7 @@ impl JsonKey {
 
 impl From<&Value> for JsonKey {
     fn from(value: &Value) -> Self {
-        Self(OneForm(value).to_string().into())
+        Self(Canonical(value).to_string().into())
     }
 }
 
@@ -83,10 +83,10 @@ impl fmt::Debug for JsonKey {
     }
 }
 
-/// Writes a value in its one form.
-struct OneForm<'a>(&'a Value);
+/// Formats a value as canonical text.
+struct Canonical<'a>(&'a Value);
 
-impl fmt::Display for OneForm<'_> {
+impl fmt::Display for Canonical<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Value::Null | Value::Bool(_) => self.0.fmt(f),
@@ -101,7 +101,7 @@ impl fmt::Display for OneForm<'_> {
                 f.write_char(']')
             }
             Value::Object(members) => {
-                // Another crate may have told serde_json to keep the order of what it reads.
+                // Sorted here, since another crate may enable serde_json's feature `preserve_order`.
                 let mut members: Vec<_> = members.iter().collect();
                 members.sort_unstable_by_key(|(name, _)| *name);
                 f.write_char('{')?;
@@ -118,10 +118,10 @@ impl fmt::Display for OneForm<'_> {
 }
 
 fn separate(index: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match index {
-        0 => Ok(()),
-        _ => f.write_char(','),
+    if index > 0 {
+        f.write_char(',')?;
     }
+    Ok(())
 }
 
 fn write_string(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,10 +133,10 @@ fn write_string(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::float_cmp,
-    reason = "only what a cast leaves as it is is written as a whole number"
+    reason = "only numbers that the cast preserves are written as whole numbers"
 )]
 fn write_number(number: &Number, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    /// The first numbers that are too large for an `i64` and a `u64`.
+    /// The smallest numbers that overflow an `i64` and a `u64`.
     const PAST_I64: f64 = 9_223_372_036_854_775_808.0;
     const PAST_U64: f64 = 18_446_744_073_709_551_616.0;
     match number.as_f64().filter(|_| number.is_f64()) {

@@ -1,8 +1,8 @@
-//! Stand-ins for what the cache takes from parking_lot and tokio, whose accesses loom can see.
+//! Replacements for the locks, channels and tasks of parking_lot and tokio, with accesses that loom tracks.
 
 pub(crate) use loom::sync::MutexGuard;
 
-/// A lock without poisoning.
+/// A mutex without poisoning.
 #[derive(Default)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
@@ -12,15 +12,15 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Runs a task on a thread of its own.
+/// Runs a task on a separate thread.
 pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
     loom::thread::spawn(move || loom::future::block_on(task));
 }
 
-/// The part of [`tokio::sync::watch`] that the cache stands on: receivers wait for a value, and the
-/// sender waits until there is no receiver.
+/// The part of [`tokio::sync::watch`] that the cache uses: receivers wait for a value, and the sender waits until
+/// there are no receivers.
 ///
-/// The real one wakes its receivers in an order that it draws by lot, so a model could not be run twice alike.
+/// The original wakes receivers in random order, but loom needs deterministic runs.
 pub(crate) mod watch {
     use std::fmt;
     use std::ops::Deref;
@@ -29,24 +29,24 @@ pub(crate) mod watch {
 
     use super::{Mutex, MutexGuard};
 
-    pub(crate) struct Sender<T>(Arc<Mutex<State<T>>>);
+    pub(crate) struct Sender<T>(Arc<Mutex<ChannelState<T>>>);
 
     pub(crate) struct Receiver<T> {
-        state: Arc<Mutex<State<T>>>,
+        state: Arc<Mutex<ChannelState<T>>>,
         seen: u64,
     }
 
-    /// The senders are gone.
+    /// All senders were dropped.
     #[derive(Debug)]
-    pub(crate) struct Gone;
+    pub(crate) struct Closed;
 
     /// The newest value.
     pub(crate) struct Ref<'a, T> {
-        state: MutexGuard<'a, State<T>>,
+        state: MutexGuard<'a, ChannelState<T>>,
         changed: bool,
     }
 
-    struct State<T> {
+    struct ChannelState<T> {
         value: T,
         version: u64,
         senders: usize,
@@ -54,7 +54,7 @@ pub(crate) mod watch {
         waiting: Vec<Waker>,
     }
 
-    impl<T> State<T> {
+    impl<T> ChannelState<T> {
         fn change(state: &Mutex<Self>, change: impl FnOnce(&mut Self)) {
             let mut state = state.lock();
             change(&mut state);
@@ -63,7 +63,7 @@ pub(crate) mod watch {
             waiting.into_iter().for_each(Waker::wake);
         }
 
-        /// Says what `look` finds, or has the task woken by the next change.
+        /// Returns the value that `look` finds, or registers the task to be woken by the next change.
         fn poll<R>(
             state: &Mutex<Self>,
             cx: &Context<'_>,
@@ -82,7 +82,7 @@ pub(crate) mod watch {
 
     impl<T> Sender<T> {
         pub(crate) fn new(value: T) -> Self {
-            Self(Arc::new(Mutex(loom::sync::Mutex::new(State {
+            Self(Arc::new(Mutex(loom::sync::Mutex::new(ChannelState {
                 value,
                 version: 0,
                 senders: 1,
@@ -101,7 +101,7 @@ pub(crate) mod watch {
         }
 
         pub(crate) fn send_replace(&self, value: T) {
-            State::change(&self.0, |state| {
+            ChannelState::change(&self.0, |state| {
                 state.value = value;
                 state.version += 1;
             });
@@ -112,8 +112,8 @@ pub(crate) mod watch {
         }
 
         pub(crate) async fn closed(&self) {
-            let none = |state: &State<T>| (state.receivers == 0).then_some(());
-            std::future::poll_fn(|cx| State::poll(&self.0, cx, none)).await;
+            let none = |state: &ChannelState<T>| (state.receivers == 0).then_some(());
+            std::future::poll_fn(|cx| ChannelState::poll(&self.0, cx, none)).await;
         }
     }
 
@@ -138,18 +138,19 @@ pub(crate) mod watch {
 
     impl<T> Drop for Sender<T> {
         fn drop(&mut self) {
-            State::change(&self.0, |state| state.senders -= 1);
+            ChannelState::change(&self.0, |state| state.senders -= 1);
         }
     }
 
     impl<T> Receiver<T> {
-        pub(crate) async fn changed(&mut self) -> Result<(), Gone> {
+        pub(crate) async fn changed(&mut self) -> Result<(), Closed> {
             let seen = self.seen;
-            let newer = |state: &State<T>| match state.version {
+            let newer = |state: &ChannelState<T>| match state.version {
                 version if version != seen => Some(Ok(version)),
-                _ => (state.senders == 0).then_some(Err(Gone)),
+                _ => (state.senders == 0).then_some(Err(Closed)),
             };
-            self.seen = std::future::poll_fn(|cx| State::poll(&self.state, cx, newer)).await?;
+            self.seen =
+                std::future::poll_fn(|cx| ChannelState::poll(&self.state, cx, newer)).await?;
             Ok(())
         }
 
@@ -168,18 +169,21 @@ pub(crate) mod watch {
     }
 
     impl<T: Clone> Receiver<T> {
-        pub(crate) async fn wait_for(&mut self, is_wanted: impl Fn(&T) -> bool) -> Result<T, Gone> {
-            let wanted = |state: &State<T>| match &state.value {
+        pub(crate) async fn wait_for(
+            &mut self,
+            is_wanted: impl Fn(&T) -> bool,
+        ) -> Result<T, Closed> {
+            let wanted = |state: &ChannelState<T>| match &state.value {
                 value if is_wanted(value) => Some(Ok(value.clone())),
-                _ => (state.senders == 0).then_some(Err(Gone)),
+                _ => (state.senders == 0).then_some(Err(Closed)),
             };
-            std::future::poll_fn(|cx| State::poll(&self.state, cx, &wanted)).await
+            std::future::poll_fn(|cx| ChannelState::poll(&self.state, cx, &wanted)).await
         }
     }
 
     impl<T> Drop for Receiver<T> {
         fn drop(&mut self) {
-            State::change(&self.state, |state| state.receivers -= 1);
+            ChannelState::change(&self.state, |state| state.receivers -= 1);
         }
     }
 

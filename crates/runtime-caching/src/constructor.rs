@@ -1,4 +1,4 @@
-//! Making what is not there yet.
+//! Constructors, which create the resources of a cache.
 
 use std::error::Error;
 use std::time::SystemTime;
@@ -7,27 +7,26 @@ use async_trait::async_trait;
 
 use crate::sys::watch;
 
-/// Makes resources for keys.
+/// Creates resources for keys.
 ///
-/// Functions `Fn(K, ConstructionContext) -> impl Future<Output = Result<R, E>>` are constructors.
+/// Implemented for functions `Fn(K, ConstructionContext) -> impl Future<Output = Result<R, E>>`.
 #[async_trait]
 pub trait Constructor<K, R>: Send + Sync + 'static {
-    /// Makes the resource for a key.
+    /// Creates the resource for a key.
     ///
-    /// The error is given to everybody who waits, and the next who asks tries again.
-    /// A panic is an error too.
+    /// The error is returned to all waiters, and the next request constructs again. A panic is an error, too.
     ///
     /// # Errors
     ///
-    /// Whatever there is to say.
+    /// Any error.
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped when nobody waits for it any more, and must clean up then.
+    /// The future is dropped when its last waiter leaves, and must clean up.
     async fn construct(
         &self,
         key: K,
-        build: ConstructionContext,
+        context: ConstructionContext,
     ) -> Result<R, Box<dyn Error + Send + Sync>>;
 }
 
@@ -43,25 +42,25 @@ where
     async fn construct(
         &self,
         key: K,
-        build: ConstructionContext,
+        context: ConstructionContext,
     ) -> Result<R, Box<dyn Error + Send + Sync>> {
-        self(key, build).await.map_err(Into::into)
+        self(key, context).await.map_err(Into::into)
     }
 }
 
-/// How far a construction is.
+/// The progress of a construction.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ConstructionProgress {
-    /// How much is done, in whatever unit.
+    /// The amount of work done, in any unit.
     pub done: u64,
-    /// How much there is to do, if that is known.
+    /// The total amount of work, if it is known.
     pub total: Option<u64>,
-    /// What is being done.
+    /// The current activity, for people.
     pub activity: String,
 }
 
-/// A construction, as its constructor sees it. A clone is the same.
+/// The context of a construction. A clone refers to the same construction.
 #[derive(Clone, Debug)]
 pub struct ConstructionContext {
     began: SystemTime,
@@ -76,19 +75,19 @@ impl ConstructionContext {
         }
     }
 
-    pub(crate) fn listen(&self) -> watch::Receiver<ConstructionProgress> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<ConstructionProgress> {
         self.progress.subscribe()
     }
 
-    /// When the construction began, which is when its resource counts as created.
+    /// Returns the start of the construction, which is the time of creation of its resource.
     #[must_use]
     pub fn began(&self) -> SystemTime {
         self.began
     }
 
-    /// Tells everybody who waits how far it is.
+    /// Reports progress to all waiters.
     ///
-    /// It never waits: who listens too slowly misses the steps in between, and gets the newest.
+    /// Never blocks: a slow waiter skips to the newest step.
     pub fn progress(&self, done: u64, total: Option<u64>, activity: impl Into<String>) {
         let activity = activity.into();
         self.progress.send_replace(ConstructionProgress {

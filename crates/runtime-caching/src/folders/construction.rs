@@ -1,0 +1,160 @@
+//! The construction of a folder, and its waiters.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use super::cache::FolderKey;
+use super::folder::{Folder, FolderPolicy};
+use super::handle::FolderHandle;
+use super::new_folder::NewFolder;
+use super::record::Record;
+use super::root::{OwnedId, Root};
+use super::unfinished::UnfinishedFolder;
+use crate::construction::Waiter;
+use crate::construction_task::ConstructionTask;
+use crate::constructor::ConstructionProgress;
+use crate::error::RequireError;
+use crate::handle::Handle;
+use crate::map::CacheMap;
+use crate::sys::spawn;
+
+/// A new folder that the caller has to fill with [`spawn`](Self::spawn).
+///
+/// Concurrent requests for its key wait for it. If it is dropped, they get an error.
+#[must_use = "other requests wait for this folder"]
+pub struct FolderConstruction<K: FolderKey> {
+    task: ConstructionTask<K, Folder>,
+    waiter: FolderWaiter<K>,
+    root: Arc<Root>,
+    policy: Arc<FolderPolicy>,
+    id: OwnedId,
+    folder: NewFolder,
+}
+
+/// A waiter for a folder under construction.
+///
+/// When all waiters of a construction are dropped, the construction is cancelled.
+#[must_use = "dropping the last waiter cancels the construction"]
+pub struct FolderWaiter<K: FolderKey> {
+    map: Arc<CacheMap<K, Folder>>,
+    waiter: Waiter<K, Folder>,
+}
+
+impl<K: FolderKey> FolderConstruction<K> {
+    pub(super) fn new(
+        task: ConstructionTask<K, Folder>,
+        waiter: FolderWaiter<K>,
+        root: &Arc<Root>,
+        policy: &Arc<FolderPolicy>,
+    ) -> Self {
+        let id = root.new_id();
+        let folder = NewFolder::new(root, &id, task.context().clone());
+        Self {
+            task,
+            waiter,
+            root: Arc::clone(root),
+            policy: Arc::clone(policy),
+            id,
+            folder,
+        }
+    }
+
+    /// Returns the new folder. It exists on disk once `fill` is polled.
+    #[must_use]
+    pub fn folder(&self) -> &NewFolder {
+        &self.folder
+    }
+
+    /// Spawns a task that creates the folder, runs `fill`, and adds the folder to the cache.
+    ///
+    /// The task belongs to all waiters: `fill` is dropped when the last of them is. An error or a panic of `fill`
+    /// is returned to each of them, and the folder is removed.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn spawn<E>(
+        self,
+        fill: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) -> FolderWaiter<K>
+    where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let Self {
+            task,
+            waiter,
+            root,
+            policy,
+            id,
+            folder,
+        } = self;
+        let (key, began) = (serde_json::to_value(task.key()), folder.began());
+        spawn(task.run(async move {
+            let record = Record::new(key?, began);
+            // The first and the last step block on the disk. Between them, dropping the task removes the folder.
+            let create = move || UnfinishedFolder::create(root, id, record);
+            let unfinished = tokio::task::spawn_blocking(create).await??;
+            fill.await.map_err(Into::into)?;
+            let finished = tokio::task::spawn_blocking(move || unfinished.finish(policy)).await?;
+            Ok(finished?)
+        }));
+        waiter
+    }
+}
+
+impl<K: FolderKey> FolderWaiter<K> {
+    pub(super) fn new(map: &Arc<CacheMap<K, Folder>>, waiter: Waiter<K, Folder>) -> Self {
+        let map = Arc::clone(map);
+        Self { map, waiter }
+    }
+
+    /// Waits until the folder is filled, and passes progress to `listener`.
+    ///
+    /// The listener is called while this future is polled. A slow one skips steps and delays nothing else. Returns
+    /// `None` if the folder cannot be used after all, for example because it was deleted meanwhile: begin again.
+    ///
+    /// # Errors
+    ///
+    /// A [`RequireError`] if filling fails or panics, or if the new folder cannot be created.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the construction to the other waiters. Dropping the last one cancels it.
+    pub async fn wait(
+        self,
+        listener: impl FnMut(&ConstructionProgress) + Send,
+    ) -> Result<Option<FolderHandle<K>>, RequireError> {
+        let handle = self.map.wait(self.waiter, listener).await?;
+        // No await between the lease and the return: a caller that is dropped has not leased the folder.
+        Ok(handle.and_then(lease))
+    }
+}
+
+/// Leases the folder to its user. Returns `None` and discards the folder if the lease cannot be recorded.
+pub(super) fn lease<K: FolderKey>(handle: Handle<K, Folder>) -> Option<FolderHandle<K>> {
+    match handle.lease() {
+        Ok(()) => Some(FolderHandle::new(handle)),
+        Err(error) => {
+            let path = handle.path().display();
+            tracing::warn!(%path, %error, "cannot record the lease of a cached folder; constructing another");
+            handle.poison();
+            None
+        }
+    }
+}
+
+impl<K: FolderKey> fmt::Debug for FolderConstruction<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FolderConstruction")
+            .field("key", self.task.key())
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: FolderKey> fmt::Debug for FolderWaiter<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FolderWaiter").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,244 @@
+//! The concurrent map of a cache: the slots of all keys.
+//!
+//! A key has one slot per copy, so at most one in a shared cache. An entry that is being disposed of does not
+//! count: its slot stays until the disposal succeeds. A slot holds a construction, then the resulting entry. A slot
+//! that was removed from the map is *purged*: no request finds it, and its last user gives it to the collector.
+
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use runtime_gc::{DisposableResource, ResourceTracker};
+
+use crate::construction::Construction;
+use crate::entry::{Entry, EntryInit, EntryMap};
+use crate::key::CacheKey;
+use crate::resource::Resource;
+use crate::sharing::Sharing;
+use crate::sys::{Mutex, MutexGuard, SHARDS};
+
+pub(crate) struct CacheMap<K: CacheKey, R: Resource> {
+    pub(crate) name: Arc<str>,
+    pub(crate) sharing: Sharing,
+    pub(crate) tracker: ResourceTracker,
+    shards: Box<[CachePadded<Shard<K, R>>]>,
+    hasher: DefaultHashBuilder,
+    next_serial: AtomicU64,
+}
+
+/// A lock on its own cache line, which locking a neighbouring shard does not invalidate.
+#[repr(align(64))]
+struct CachePadded<T>(Mutex<T>);
+
+/// The slots of all keys whose hash selects this shard. A key has one slot per copy.
+pub(crate) type Shard<K, R> = HashTable<Slot<K, R>>;
+
+pub(crate) struct Slot<K: CacheKey, R: Resource> {
+    pub(crate) key: K,
+    pub(crate) serial: u64,
+    pub(crate) state: SlotState<K, R>,
+}
+
+pub(crate) enum SlotState<K: CacheKey, R: Resource> {
+    Constructing(Construction<K, R>),
+    Ready(Arc<Entry<K, R>>),
+}
+
+/// A copy of a slot, for the filter of a purge.
+pub(crate) struct EntrySnapshot<K: CacheKey, R: Resource> {
+    pub(crate) key: K,
+    pub(crate) serial: u64,
+    pub(crate) created: SystemTime,
+    /// `None` while it is being constructed.
+    pub(crate) entry: Option<Arc<Entry<K, R>>>,
+}
+
+impl<K: CacheKey, R: Resource> CacheMap<K, R> {
+    pub(crate) fn new(name: &str, sharing: Sharing, tracker: ResourceTracker) -> Self {
+        let shards = (0..SHARDS).map(|_| CachePadded(Mutex::default()));
+        Self {
+            name: name.into(),
+            sharing,
+            tracker,
+            shards: shards.collect(),
+            hasher: DefaultHashBuilder::default(),
+            next_serial: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn next_serial(&self) -> u64 {
+        self.next_serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn hash(&self, key: &K) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    pub(crate) fn shard(&self, hash: u64) -> MutexGuard<'_, Shard<K, R>> {
+        // From the middle of the hash: the table inside the shard uses the highest and the lowest bits.
+        let CachePadded(shard) = &self.shards[(hash >> 32) as usize & (SHARDS - 1)];
+        shard.lock()
+    }
+
+    pub(crate) fn insert(&self, shard: &mut Shard<K, R>, hash: u64, slot: Slot<K, R>) {
+        // The hash is computed again when the table grows. Storing it would make slots larger and hits slower.
+        shard.insert_unique(hash, slot, |slot| self.hash(&slot.key));
+    }
+
+    /// Removes a slot from the map.
+    ///
+    /// The caller drops it without a lock: it may hold the last reference to a resource, which is foreign code.
+    pub(crate) fn remove(&self, key: &K, serial: u64) -> Option<Slot<K, R>> {
+        let hash = self.hash(key);
+        Self::take(&mut self.shard(hash), hash, serial)
+    }
+
+    pub(crate) fn take(shard: &mut Shard<K, R>, hash: u64, serial: u64) -> Option<Slot<K, R>> {
+        let found = shard.find_entry(hash, |slot| slot.serial == serial);
+        found.ok().map(|found| found.remove().0)
+    }
+
+    pub(crate) fn new_entry(self: &Arc<Self>, init: EntryInit<K, R>) -> Arc<Entry<K, R>> {
+        let map: Weak<Self> = Arc::downgrade(self);
+        let (name, tracker) = (Arc::clone(&self.name), self.tracker.clone());
+        Arc::new(Entry::new(init, map, name, tracker))
+    }
+
+    /// Adds a resource without a construction. Returns `false` if the cache is shared and has the key.
+    pub(crate) fn adopt(
+        self: &Arc<Self>,
+        key: K,
+        value: R,
+        created: SystemTime,
+        idle: Duration,
+    ) -> bool {
+        let entry = self.new_entry(EntryInit {
+            key,
+            value,
+            created,
+            serial: self.next_serial(),
+            resource: DisposableResource::with_idle_time(idle),
+        });
+        let adopted = self.insert_entry(&entry);
+        entry.register();
+        // Either the cache has the key, or a purge removed the entry before it had an id to discard.
+        if !self.contains(&entry.key, entry.serial) {
+            entry.discard();
+        }
+        adopted
+    }
+
+    fn insert_entry(&self, entry: &Arc<Entry<K, R>>) -> bool {
+        let hash = self.hash(&entry.key);
+        let mut shard = self.shard(hash);
+        let existing = shard.find(hash, |slot| slot.key == entry.key && !slot.is_retired());
+        if existing.is_some() && self.sharing == Sharing::Shared {
+            return false;
+        }
+        let slot = Slot {
+            key: entry.key.clone(),
+            serial: entry.serial,
+            state: SlotState::Ready(Arc::clone(entry)),
+        };
+        self.insert(&mut shard, hash, slot);
+        true
+    }
+
+    fn contains(&self, key: &K, serial: u64) -> bool {
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        shard.find(hash, |slot| slot.serial == serial).is_some()
+    }
+
+    /// Replaces a construction by its entry. Returns `false` if the construction was purged.
+    pub(crate) fn finish(&self, entry: &Arc<Entry<K, R>>) -> bool {
+        let hash = self.hash(&entry.key);
+        let mut shard = self.shard(hash);
+        let Some(slot) = shard.find_mut(hash, |slot| slot.serial == entry.serial) else {
+            return false;
+        };
+        let construction = std::mem::replace(&mut slot.state, SlotState::Ready(Arc::clone(entry)));
+        drop(shard);
+        drop(construction);
+        true
+    }
+
+    /// Removes the entries and constructions that the filter selects, and returns their number.
+    pub(crate) fn purge(&self, filter: impl Fn(&EntrySnapshot<K, R>) -> bool) -> usize {
+        let snapshots = self.snapshot().into_iter();
+        let selected = snapshots.filter(|it| filter(it));
+        selected.filter(|it| self.purge_slot(it)).count()
+    }
+
+    fn purge_slot(&self, snapshot: &EntrySnapshot<K, R>) -> bool {
+        // A construction may have ended since the snapshot, so the current state of the slot counts.
+        let Some(slot) = self.remove(&snapshot.key, snapshot.serial) else {
+            return false;
+        };
+        // The task of a construction notices that its slot is missing, see `ConstructionTask::add`.
+        if let SlotState::Ready(entry) = slot.state {
+            entry.discard();
+        }
+        true
+    }
+
+    /// Copies all slots, with one shard locked at a time. The filter of a purge is foreign code and sees the copy.
+    fn snapshot(&self) -> Vec<EntrySnapshot<K, R>> {
+        let mut snapshots = Vec::new();
+        for CachePadded(shard) in &self.shards {
+            snapshots.extend(shard.lock().iter().map(Slot::snapshot));
+        }
+        snapshots
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        let shards = self.shards.iter();
+        shards.map(|CachePadded(shard)| shard.lock().len()).sum()
+    }
+}
+
+impl<K: CacheKey, R: Resource> EntryMap<K> for CacheMap<K, R> {
+    fn remove_slot(&self, key: &K, serial: u64) {
+        drop(self.remove(key, serial));
+    }
+
+    fn is_replaced(&self, key: &K, serial: u64) -> bool {
+        let hash = self.hash(key);
+        let other = |slot: &Slot<K, R>| slot.key == *key && slot.serial != serial;
+        self.sharing == Sharing::Shared && self.shard(hash).find(hash, other).is_some()
+    }
+}
+
+impl<K: CacheKey, R: Resource> Slot<K, R> {
+    fn is_retired(&self) -> bool {
+        matches!(&self.state, SlotState::Ready(entry) if entry.is_retired())
+    }
+
+    fn snapshot(&self) -> EntrySnapshot<K, R> {
+        let (created, entry) = match &self.state {
+            SlotState::Constructing(construction) => (construction.began(), None),
+            SlotState::Ready(entry) => (entry.created, Some(Arc::clone(entry))),
+        };
+        EntrySnapshot {
+            key: self.key.clone(),
+            serial: self.serial,
+            created,
+            entry,
+        }
+    }
+}
+
+impl<K: CacheKey, R: Resource> Drop for CacheMap<K, R> {
+    fn drop(&mut self) {
+        // No request can follow. Resources in use are disposed of when they are released.
+        for entry in self.snapshot().into_iter().filter_map(|it| it.entry) {
+            if entry.value.is_persistent() {
+                entry.unregister();
+            } else {
+                entry.discard();
+            }
+        }
+    }
+}
