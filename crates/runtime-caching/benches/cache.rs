@@ -1,4 +1,4 @@
-//! What a hit costs beside a plain concurrent map, what a herd waits for, and how fast a root opens.
+//! The cost of a hit compared with a concurrent map, the latency of waiters, and the time to open a root.
 
 use std::cell::LazyCell;
 use std::io;
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     Bench::main("cache", |bench| {
         hits(bench, runtime);
         many_tasks(bench, runtime);
-        herd(bench, runtime);
+        waiters(bench, runtime);
         open_root(bench, runtime);
     })
 }
@@ -43,60 +43,68 @@ impl Resource for Item {
 
 type Items = Cache<u64, Item>;
 
-/// A cache that has the keys from 0 up to `count`.
+/// Creates a cache with the keys from 0 to `count`.
 fn filled(runtime: &Runtime, count: u64) -> Items {
-    let make = |key: u64, _: ConstructionContext| async move { io::Result::Ok(Item(key)) };
-    let cache = Cache::new("items", Sharing::Shared, make, ResourceTracker::detached());
+    let construct = |key: u64, _: ConstructionContext| async move { io::Result::Ok(Item(key)) };
+    let cache = Cache::new(
+        "items",
+        Sharing::Shared,
+        construct,
+        ResourceTracker::detached(),
+    );
     runtime.block_on(async {
         for key in 0..count {
-            cache.require(&key).await.expect("it can be made");
+            cache
+                .require(&key)
+                .await
+                .expect("the construction succeeds");
         }
     });
     cache
 }
 
-/// Nanoseconds for a hit: `require`, a look at the resource, and the drop.
+/// Returns the nanoseconds for a hit: `require`, a read of the resource, and the drop.
 fn hit(runtime: &Runtime, cache: &Items, keys: impl Iterator<Item = u64>, hits: u64) -> f64 {
     let start = Instant::now();
     runtime.block_on(async {
         for key in keys {
-            let handle = cache.require(&key).await.expect("it is there");
+            let handle = cache.require(&key).await.expect("it exists");
             assert_eq!(std::hint::black_box(handle.0), key);
         }
     });
     start.elapsed().as_nanos() as f64 / hits as f64
 }
 
-/// Each of a few keys in turn, spread over all there are.
+/// Returns each of a few keys in turn, spread over all keys.
 fn hot_keys(count: u64, hits: u64) -> impl Iterator<Item = u64> {
     let hot = count.min(64);
     (0..hits).map(move |hit| hit % hot * (count / hot))
 }
 
-/// Each key in turn, in an order in which no two neighbours are near in memory.
+/// Returns each key in turn, in an order without neighbours in memory.
 fn keys(count: u64, hits: u64) -> impl Iterator<Item = u64> {
-    // No divisor in common with a power of ten, and far from a multiple of one.
+    // Coprime with powers of ten, and not close to a multiple of one.
     const STRIDE: u64 = 2_654_435_761;
     (0..hits).map(move |hit| hit.wrapping_mul(STRIDE) % count)
 }
 
-/// The same for an `Arc` in quick_cache.
+/// Returns the nanoseconds for a hit of an `Arc` in quick_cache.
 fn peer_hit(cache: &quick_cache::sync::Cache<u64, Arc<Item>>, count: u64, hits: u64) -> f64 {
     let start = Instant::now();
     for key in keys(count, hits) {
-        let item = cache.get(&key).expect("it is there");
+        let item = cache.get(&key).expect("it exists");
         assert_eq!(std::hint::black_box(item.0), key);
     }
     start.elapsed().as_nanos() as f64 / hits as f64
 }
 
-/// What a hit costs must not depend on how many entries there are.
+/// The cost of a hit must not depend on the number of entries.
 ///
-/// The first cases use 64 of them, as tasks use the same caches again and again. With each in turn, the
-/// entries do not fit into the processor's caches, and every map waits for the memory; so those cases
-/// are beside a map that has the same to wait for.
+/// The first cases use 64 of the entries, as tasks use the same caches again and again. With all entries in turn,
+/// these do not fit into the processor's caches, and every map waits for memory, so those cases are compared with
+/// another map of the same size.
 fn hits(bench: &mut Bench, runtime: &Runtime) {
-    // Short rounds, most of which nobody else's work falls into.
+    // Short rounds, most of which are not interrupted by other processes.
     let (hits, rounds) = (20_000, bench.pick(201, 101));
     let one = filled(runtime, 1);
     for count in [1000, 100_000] {
@@ -126,7 +134,7 @@ fn hits(bench: &mut Bench, runtime: &Runtime) {
     }
 }
 
-/// Hits a second of so many tasks together, on 1000 keys.
+/// Returns the hits per second of a number of tasks together, on 1000 keys.
 fn throughput(runtime: &Runtime, cache: &Items, tasks: u64, hits: u64) -> f64 {
     let start = Instant::now();
     runtime.block_on(async {
@@ -136,14 +144,14 @@ fn throughput(runtime: &Runtime, cache: &Items, tasks: u64, hits: u64) -> f64 {
                 tokio::spawn(async move {
                     for key in keys(1000, hits / tasks) {
                         let key = (key + task) % 1000;
-                        let handle = cache.require(&key).await.expect("it is there");
+                        let handle = cache.require(&key).await.expect("it exists");
                         std::hint::black_box(handle.0);
                     }
                 })
             })
             .collect();
         for task in tasks {
-            task.await.expect("it does not panic");
+            task.await.expect("no panic");
         }
     });
     hits as f64 / start.elapsed().as_secs_f64()
@@ -160,18 +168,18 @@ fn many_tasks(bench: &mut Bench, runtime: &Runtime) {
         .ours(|| throughput(runtime, &cache, 64, hits));
 }
 
-/// From the end of the constructor to the last of 1000 that have their handle.
-fn herd(bench: &mut Bench, runtime: &Runtime) {
+/// Measures the time from the end of the constructor to the last of 1000 handles.
+fn waiters(bench: &mut Bench, runtime: &Runtime) {
     bench
-        .case("herd of 1000 on one key, after the constructor", "ms")
+        .case("1000 waiters on one key, after the constructor", "ms")
         .bar(AtMost(5.0))
         .ours(|| {
-            let made = Arc::new(AtomicUsize::new(0));
+            let constructed = Arc::new(AtomicUsize::new(0));
             let ended = Arc::new(Mutex::new(None));
-            let make = {
-                let (made, ended) = (Arc::clone(&made), Arc::clone(&ended));
+            let construct = {
+                let (constructed, ended) = (Arc::clone(&constructed), Arc::clone(&ended));
                 move |key: u64, _: ConstructionContext| {
-                    made.fetch_add(1, Ordering::SeqCst);
+                    constructed.fetch_add(1, Ordering::SeqCst);
                     let ended = Arc::clone(&ended);
                     async move {
                         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -180,22 +188,32 @@ fn herd(bench: &mut Bench, runtime: &Runtime) {
                     }
                 }
             };
-            let cache = Cache::new("items", Sharing::Shared, make, ResourceTracker::detached());
+            let cache = Cache::new(
+                "items",
+                Sharing::Shared,
+                construct,
+                ResourceTracker::detached(),
+            );
             let time = runtime.block_on(async {
-                let herd: Vec<_> = (0..1000)
+                let waiters: Vec<_> = (0..1000)
                     .map(|_| {
                         let cache = cache.clone();
                         tokio::spawn(async move { cache.require(&1).await.map(drop) })
                     })
                     .collect();
-                for one in herd {
-                    one.await
-                        .expect("it does not panic")
-                        .expect("it can be made");
+                for waiter in waiters {
+                    waiter
+                        .await
+                        .expect("no panic")
+                        .expect("the construction succeeds");
                 }
-                ended.lock().expect("it was made").elapsed()
+                ended.lock().expect("it was constructed").elapsed()
             });
-            assert_eq!(made.load(Ordering::SeqCst), 1, "one construction for all");
+            assert_eq!(
+                constructed.load(Ordering::SeqCst),
+                1,
+                "one construction for all"
+            );
             time.as_secs_f64() * 1e3
         });
 }
@@ -216,13 +234,16 @@ fn open_root(bench: &mut Bench, runtime: &Runtime) {
             let cache = open().await.expect("a root");
             for key in 0..COUNT {
                 let fill =
-                    async |draft: NewFolder| std::fs::write(draft.path().join("content"), "x");
-                cache.require(&key, fill).await.expect("it can be made");
+                    async |folder: NewFolder| std::fs::write(folder.path().join("content"), "x");
+                cache
+                    .require(&key, fill)
+                    .await
+                    .expect("the construction succeeds");
             }
         });
     });
     bench.case(case, "ms").bar(AtMost(1000.0)).ours(|| {
-        // Not timed, and not done when another case was chosen.
+        // Not timed, and skipped if another case is selected.
         LazyCell::force(&filled);
         time_ms(|| {
             let cache = runtime.block_on(open()).expect("a root");

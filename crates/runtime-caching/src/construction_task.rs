@@ -1,12 +1,13 @@
 //! The task that runs a construction and adds its resource to the cache.
 
-use std::any::Any;
-use std::error::Error;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use runtime_core::BoxError;
+use runtime_core::util::panic_message;
 use runtime_gc::{DisposableResource, InUse};
 
 use crate::construction::Construction;
@@ -17,8 +18,6 @@ use crate::key::CacheKey;
 use crate::map::CacheMap;
 use crate::resource::Resource;
 
-type BoxError = Box<dyn Error + Send + Sync>;
-
 /// A construction to run. If it is dropped before its end, its waiters get an error.
 ///
 /// It runs on its own task and belongs to all waiters alike: the one that started it may leave first.
@@ -26,14 +25,8 @@ pub(crate) struct ConstructionTask<K: CacheKey, R: Resource> {
     map: Arc<CacheMap<K, R>>,
     key: K,
     serial: u64,
-    construction: Construction<K, R>,
+    construction: Arc<Construction<K, R>>,
     is_complete: bool,
-}
-
-enum ConstructError {
-    Failed(BoxError),
-    Panicked(String),
-    RuntimeShutdown,
 }
 
 impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
@@ -41,7 +34,7 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
         map: &Arc<CacheMap<K, R>>,
         key: &K,
         serial: u64,
-        construction: Construction<K, R>,
+        construction: Arc<Construction<K, R>>,
     ) -> Self {
         Self {
             map: Arc::clone(map),
@@ -57,7 +50,7 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
     }
 
     pub(crate) fn context(&self) -> &ConstructionContext {
-        self.construction.context()
+        &self.construction.context
     }
 
     /// Polls `work` until it ends or all waiters have left, and passes its result to the waiters.
@@ -78,8 +71,8 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
             tokio::select! {
                 // A result that is ready is kept, even if the last waiter leaves at the same time.
                 biased;
-                result = &mut work => return Some(result.map_err(|error| self.error(error))),
-                () = self.construction.abandoned() => {
+                result = &mut work => return Some(self.describe_errors(result)),
+                () = self.construction.result.closed() => {
                     if self.cancel_if_abandoned() {
                         return None;
                     }
@@ -95,7 +88,7 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
     fn cancel_if_abandoned(&self) -> bool {
         let hash = self.map.hash(&self.key);
         let mut shard = self.map.shard(hash);
-        if self.construction.has_waiters() {
+        if self.construction.result.receiver_count() > 0 {
             return false;
         }
         let slot = CacheMap::take(&mut shard, hash, self.serial);
@@ -114,7 +107,7 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
             }
         };
         // After the map was updated, so that a waiter that requests the key again gets a hit.
-        self.construction.complete(result);
+        self.construction.result.send_replace(Some(result));
     }
 
     /// Registers the resource and adds it to the map, unless the construction was purged meanwhile.
@@ -125,7 +118,7 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
         let entry = self.map.new_entry(EntryInit {
             key: self.key.clone(),
             value,
-            created: self.construction.began(),
+            created: self.construction.context.began(),
             serial: self.serial,
             resource: DisposableResource::new(),
         });
@@ -141,55 +134,54 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
         guard
     }
 
-    fn error(&self, error: ConstructError) -> RequireError {
-        let cache = Arc::clone(&self.map.name);
-        let key = format!("{:?}", self.key).into();
-        match error {
-            ConstructError::Failed(source) => RequireError::Failed {
-                cache,
-                key,
-                source: source.into(),
-            },
-            ConstructError::Panicked(message) => RequireError::Panicked {
-                cache,
-                key,
-                message: message.into(),
-            },
-            ConstructError::RuntimeShutdown => RequireError::RuntimeShutdown { cache, key },
-        }
+    /// Turns the result of `catch_panic` into the result of a request.
+    fn describe_errors(
+        &self,
+        result: Result<Result<R, BoxError>, String>,
+    ) -> Result<R, RequireError> {
+        result
+            .map_err(|message| {
+                let (cache, key) = self.names();
+                let message = message.into();
+                RequireError::Panicked {
+                    cache,
+                    key,
+                    message,
+                }
+            })?
+            .map_err(|error| {
+                let (cache, key) = self.names();
+                let source = error.into();
+                RequireError::Failed { cache, key, source }
+            })
+    }
+
+    fn names(&self) -> (Arc<str>, Arc<str>) {
+        let key = format!("{:?}", self.key);
+        (Arc::clone(&self.map.name), key.into())
     }
 }
 
 impl<K: CacheKey, R: Resource> Drop for ConstructionTask<K, R> {
     fn drop(&mut self) {
         if !self.is_complete {
-            self.complete(Err(self.error(ConstructError::RuntimeShutdown)));
+            let (cache, key) = self.names();
+            self.complete(Err(RequireError::RuntimeShutdown { cache, key }));
         }
     }
 }
 
-/// Turns a panic of a future into an error.
+/// Returns the message of a panic of `future` as an error.
 ///
-/// Otherwise it would end the task, and the waiters would get the error of a runtime shutdown.
-async fn catch_panic<T>(
-    future: impl Future<Output = Result<T, BoxError>>,
-) -> Result<T, ConstructError> {
+/// Otherwise a panic would end the task, and the waiters would get the error of a runtime shutdown.
+async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let mut future = pin!(future);
-    let result = std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         // Unwind safe, because the future is not polled again after a panic.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
             Ok(poll) => poll.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic_message(&*panic))),
+            Err(panic) => Poll::Ready(Err(panic_message(&*panic).to_owned())),
         }
-    });
-    result
-        .await
-        .map_err(ConstructError::Panicked)?
-        .map_err(ConstructError::Failed)
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message").to_owned()
+    })
+    .await
 }

@@ -1,9 +1,9 @@
 //! Constructors, which create the resources of a cache.
 
-use std::error::Error;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use runtime_core::BoxError;
 
 use crate::sys::watch;
 
@@ -23,11 +23,7 @@ pub trait Constructor<K, R>: Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// The future is dropped when its last waiter leaves, and must clean up.
-    async fn construct(
-        &self,
-        key: K,
-        context: ConstructionContext,
-    ) -> Result<R, Box<dyn Error + Send + Sync>>;
+    async fn construct(&self, key: K, context: ConstructionContext) -> Result<R, BoxError>;
 }
 
 #[async_trait]
@@ -37,13 +33,9 @@ where
     R: 'static,
     F: Fn(K, ConstructionContext) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<R, E>> + Send,
-    E: Into<Box<dyn Error + Send + Sync>>,
+    E: Into<BoxError>,
 {
-    async fn construct(
-        &self,
-        key: K,
-        context: ConstructionContext,
-    ) -> Result<R, Box<dyn Error + Send + Sync>> {
+    async fn construct(&self, key: K, context: ConstructionContext) -> Result<R, BoxError> {
         self(key, context).await.map_err(Into::into)
     }
 }

@@ -101,14 +101,14 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         if let Some(found) = slots.find_map(|slot| self.usable(slot)) {
             return found;
         }
-        let construction = Construction::new();
+        let construction = Arc::new(Construction::new());
         // Joined before it is in the map, or it could be cancelled for lack of waiters.
         let waiter = construction.join(Lookup::Miss);
         let serial = self.next_serial();
         let slot = Slot {
             key: key.clone(),
             serial,
-            state: SlotState::Constructing(construction.clone()),
+            state: SlotState::Constructing(Arc::clone(&construction)),
         };
         self.insert(&mut shard, hash, slot);
         drop(shard);

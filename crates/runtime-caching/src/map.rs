@@ -42,7 +42,8 @@ pub(crate) struct Slot<K: CacheKey, R: Resource> {
 }
 
 pub(crate) enum SlotState<K: CacheKey, R: Resource> {
-    Constructing(Construction<K, R>),
+    /// One pointer, so that the slots of finished entries stay small.
+    Constructing(Arc<Construction<K, R>>),
     Ready(Arc<Entry<K, R>>),
 }
 
@@ -218,7 +219,7 @@ impl<K: CacheKey, R: Resource> Slot<K, R> {
 
     fn snapshot(&self) -> EntrySnapshot<K, R> {
         let (created, entry) = match &self.state {
-            SlotState::Constructing(construction) => (construction.began(), None),
+            SlotState::Constructing(construction) => (construction.context.began(), None),
             SlotState::Ready(entry) => (entry.created, Some(Arc::clone(entry))),
         };
         EntrySnapshot {

@@ -1,4 +1,4 @@
-//! Building once, sharing, giving back.
+//! Lookups, single flight and progress of a shared cache.
 
 mod support;
 
@@ -13,14 +13,14 @@ use tokio::sync::Semaphore;
 
 fn cache(counts: &Counts, tracker: ResourceTracker) -> Cache<String, Item> {
     let counts = counts.clone();
-    let make = move |key: String, _: ConstructionContext| {
-        let item = counts.make(&key);
+    let construct = move |key: String, _: ConstructionContext| {
+        let item = counts.construct(&key);
         async move {
             tokio::task::yield_now().await;
             Ok::<_, std::io::Error>(item)
         }
     };
-    Cache::new("items", Sharing::Shared, make, tracker)
+    Cache::new("items", Sharing::Shared, construct, tracker)
 }
 
 fn key(text: &str) -> String {
@@ -28,42 +28,42 @@ fn key(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_key_that_was_made_is_found_again() {
+async fn second_request_is_a_hit() {
     let counts = Counts::default();
     let cache = cache(&counts, ResourceTracker::detached());
     let first = cache.require(&key("a")).await.unwrap();
     let second = cache.require(&key("a")).await.unwrap();
-    assert_eq!((first.name(), counts.made()), ("a", 1));
+    assert_eq!((first.name(), counts.constructed()), ("a", 1));
     assert!(std::ptr::eq(&*first, &*second));
     assert_eq!(cache.require(&key("b")).await.unwrap().name(), "b");
     assert_eq!(cache.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_herd_on_one_key_makes_it_once() {
+async fn concurrent_requests_construct_once() {
     let counts = Counts::default();
     let cache = cache(&counts, ResourceTracker::detached());
-    let herd: Vec<_> = (0..1000)
+    let requests: Vec<_> = (0..1000)
         .map(|_| {
             let cache = cache.clone();
             tokio::spawn(async move { cache.require(&key("a")).await.map(drop) })
         })
         .collect();
-    for one in herd {
-        one.await.unwrap().unwrap();
+    for request in requests {
+        request.await.unwrap().unwrap();
     }
-    assert_eq!(counts.made(), 1);
+    assert_eq!(counts.constructed(), 1);
 }
 
 #[tokio::test]
-async fn a_failure_goes_to_all_who_wait_and_is_not_kept() {
+async fn failure_reaches_all_waiters_and_is_not_cached() {
     let tries = Arc::new(AtomicUsize::new(0));
     let counts = Counts::default();
-    let make = {
+    let construct = {
         let (tries, counts) = (tries.clone(), counts.clone());
         move |key: String, _: ConstructionContext| {
             let first = tries.fetch_add(1, Ordering::SeqCst) == 0;
-            let item = counts.make(&key);
+            let item = counts.construct(&key);
             async move {
                 tokio::task::yield_now().await;
                 if first {
@@ -74,17 +74,22 @@ async fn a_failure_goes_to_all_who_wait_and_is_not_kept() {
             }
         }
     };
-    let cache = Cache::new("items", Sharing::Shared, make, ResourceTracker::detached());
+    let cache = Cache::new(
+        "items",
+        Sharing::Shared,
+        construct,
+        ResourceTracker::detached(),
+    );
     let name = key("a");
     let (one, other) = tokio::join!(cache.require(&name), cache.require(&name));
     for error in [one.unwrap_err(), other.unwrap_err()] {
         assert_eq!(
             error.to_string(),
-            r#"cannot make `"a"` for the cache `items`"#
+            r#"cannot construct `"a"` for the cache `items`"#
         );
         let cause = error
             .cause::<std::io::Error>()
-            .expect("it is the constructor's own");
+            .expect("the error of the constructor");
         assert_eq!(cause.to_string(), "no network");
     }
     assert!(cache.is_empty());
@@ -93,47 +98,57 @@ async fn a_failure_goes_to_all_who_wait_and_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_error_for_those_who_wait() {
-    let make = |_: String, _: ConstructionContext| async {
+async fn panic_is_an_error() {
+    let construct = |_: String, _: ConstructionContext| async {
         tokio::task::yield_now().await;
         if true {
             panic!("oh {}", "no");
         }
-        Ok::<Item, std::io::Error>(Counts::default().make(""))
+        Ok::<Item, std::io::Error>(Counts::default().construct(""))
     };
-    let cache = Cache::new("items", Sharing::Shared, make, ResourceTracker::detached());
+    let cache = Cache::new(
+        "items",
+        Sharing::Shared,
+        construct,
+        ResourceTracker::detached(),
+    );
     let error = cache.require(&key("a")).await.unwrap_err();
     assert!(matches!(error, RequireError::Panicked { message, .. } if &*message == "oh no"));
     assert!(cache.is_empty());
 }
 
-/// A cache whose constructions wait for a permit; the counter goes down when one is dropped.
-fn gated(gate: &Arc<Semaphore>, running: &Arc<AtomicUsize>) -> Cache<String, Item> {
+/// Creates a cache whose constructions wait for a permit, and counts those in progress.
+fn blocked(permits: &Arc<Semaphore>, running: &Arc<AtomicUsize>) -> Cache<String, Item> {
     struct Running(Arc<AtomicUsize>);
     impl Drop for Running {
         fn drop(&mut self) {
             self.0.fetch_sub(1, Ordering::SeqCst);
         }
     }
-    let (gate, running, counts) = (gate.clone(), running.clone(), Counts::default());
-    let make = move |key: String, build: ConstructionContext| {
-        let (gate, running, counts) = (gate.clone(), running.clone(), counts.clone());
+    let (permits, running, counts) = (permits.clone(), running.clone(), Counts::default());
+    let construct = move |key: String, context: ConstructionContext| {
+        let (permits, running, counts) = (permits.clone(), running.clone(), counts.clone());
         async move {
             running.fetch_add(1, Ordering::SeqCst);
             let _running = Running(running);
-            build.progress(1, Some(2), "waiting");
-            let _permit = gate.acquire().await.expect("it is never closed");
-            build.progress(2, Some(2), "made");
-            Ok::<_, std::io::Error>(counts.make(&key))
+            context.progress(1, Some(2), "waiting");
+            let _permit = permits.acquire().await.expect("the semaphore is open");
+            context.progress(2, Some(2), "done");
+            Ok::<_, std::io::Error>(counts.construct(&key))
         }
     };
-    Cache::new("gated", Sharing::Shared, make, ResourceTracker::detached())
+    Cache::new(
+        "items",
+        Sharing::Shared,
+        construct,
+        ResourceTracker::detached(),
+    )
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_who_leaves_does_not_cancel_it_for_the_others_and_the_last_one_does() {
-    let (gate, running) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
-    let cache = gated(&gate, &running);
+async fn construction_is_cancelled_by_last_waiter() {
+    let (permits, running) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let cache = blocked(&permits, &running);
     let wait = || {
         let cache = cache.clone();
         tokio::spawn(async move { cache.require(&key("a")).await.map(drop) })
@@ -147,17 +162,17 @@ async fn one_who_leaves_does_not_cancel_it_for_the_others_and_the_last_one_does(
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!((running.load(Ordering::SeqCst), cache.len()), (0, 0));
 
-    gate.add_permits(1);
+    permits.add_permits(1);
     assert!(
         cache.require(&key("a")).await.is_ok(),
-        "the next one starts anew"
+        "the next request constructs again"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn progress_reaches_every_waiter_and_a_slow_listener_holds_up_nobody() {
-    let (gate, running) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
-    let cache = gated(&gate, &running);
+async fn progress_reaches_every_waiter() {
+    let (permits, running) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let cache = blocked(&permits, &running);
     let wait = || {
         let cache = cache.clone();
         tokio::spawn(async move {
@@ -174,17 +189,17 @@ async fn progress_reaches_every_waiter_and_a_slow_listener_holds_up_nobody() {
     let mut stuck = Box::pin(cache.require(&name));
     tokio::select! {
         biased;
-        _ = &mut stuck => unreachable!("the gate is shut"),
+        _ = &mut stuck => unreachable!("no permits"),
         () = tokio::time::sleep(Duration::from_secs(1)) => {}
     }
-    gate.add_permits(1);
-    assert_eq!(one.await.unwrap(), ["waiting", "made"]);
-    assert_eq!(other.await.unwrap(), ["waiting", "made"]);
+    permits.add_permits(1);
+    assert_eq!(one.await.unwrap(), ["waiting", "done"]);
+    assert_eq!(other.await.unwrap(), ["waiting", "done"]);
     stuck.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handle_pins_what_the_collector_would_free() {
+async fn handle_prevents_eviction() {
     let counts = Counts::default();
     let collector = GarbageCollector::new(GcConfig::default(), machine());
     let cache = cache(&counts, collector.tracker());
@@ -195,27 +210,27 @@ async fn a_handle_pins_what_the_collector_would_free() {
     collector.collect_all().await;
     assert_eq!((counts.disposed(), cache.len()), (1, 0));
     cache.require(&key("a")).await.unwrap();
-    assert_eq!(counts.made(), 2);
+    assert_eq!(counts.constructed(), 2);
 }
 
 #[tokio::test]
-async fn a_resource_that_is_broken_behind_our_back_is_a_miss() {
+async fn broken_resource_is_a_miss() {
     let counts = Counts::default();
     let collector = GarbageCollector::new(GcConfig::default(), machine());
     let cache = cache(&counts, collector.tracker());
-    cache.require(&key("a")).await.unwrap().break_it();
+    cache.require(&key("a")).await.unwrap().mark_broken();
     assert!(cache.require(&key("a")).await.is_ok());
-    assert_eq!(counts.made(), 2);
+    assert_eq!(counts.constructed(), 2);
     collector.collect().await;
     assert_eq!(
         counts.disposed(),
         1,
-        "the broken one is freed without being needed"
+        "the broken one is disposed of without a shortage"
     );
 }
 
 #[tokio::test]
-async fn dropping_the_cache_frees_what_it_held() {
+async fn dropping_the_cache_frees_its_resources() {
     let counts = Counts::default();
     let collector = GarbageCollector::new(GcConfig::default(), machine());
     let cache = cache(&counts, collector.tracker());
@@ -230,13 +245,13 @@ async fn dropping_the_cache_frees_what_it_held() {
 }
 
 #[tokio::test]
-async fn a_constructor_of_ones_own_is_used_once_and_joined() {
+async fn own_constructor_is_used_once() {
     let counts = Counts::default();
     let cache = cache(&counts, ResourceTracker::detached());
     let own = {
         let counts = counts.clone();
         move |_: String, _: ConstructionContext| {
-            let item = counts.make("own");
+            let item = counts.construct("own");
             async move { Ok::<_, std::io::Error>(item) }
         }
     };
@@ -249,7 +264,7 @@ async fn a_constructor_of_ones_own_is_used_once_and_joined() {
 }
 
 #[test]
-fn futures_and_handles_can_cross_threads() {
+fn futures_and_handles_are_send() {
     fn check<T: Send>(_: T) {}
     fn check_both<T: Send + Sync>() {}
     check_both::<runtime_caching::Handle<String, Item>>();

@@ -1,4 +1,4 @@
-//! Keys of JSON: what means the same is the same key, and nothing else is.
+//! Equal JSON values have equal keys, and different values have different keys.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ fn key(text: &str) -> JsonKey {
 }
 
 #[test]
-fn numbers_that_are_the_same_are_the_same_key() {
+fn equal_numbers_have_equal_keys() {
     let same = |texts: &[&str], form: &str| {
         for text in texts {
             assert_eq!(key(text).as_str(), form, "{text}");
@@ -30,28 +30,28 @@ fn numbers_that_are_the_same_are_the_same_key() {
 }
 
 #[test]
-fn neighbours_among_large_numbers_are_different_keys() {
+fn large_neighbours_have_different_keys() {
     assert_ne!(key("9007199254740992"), key("9007199254740993"));
     assert_ne!(key("18446744073709551614"), key("18446744073709551615"));
 }
 
 #[test]
-fn a_string_is_not_the_number_in_it_and_null_is_not_absent() {
+fn different_types_have_different_keys() {
     assert_ne!(key("\"1\""), key("1"));
     assert_ne!(key(r#"{"a":null}"#), key("{}"));
     assert_ne!(key("[1,2]"), key("[2,1]"));
 }
 
 #[test]
-fn strings_are_compared_by_what_they_say() {
+fn escapes_in_strings_do_not_matter() {
     assert_eq!(key(r#""\u0041\/\u00e9""#), key(r#""A/é""#));
 }
 
 #[test]
-fn a_key_is_written_down_and_read_again() {
+fn key_is_serialized_and_read_back() {
     let written = serde_json::to_string(&key(r#"{ "b": 1.0, "a": [] }"#)).expect("a string");
     assert_eq!(written, r#""{\"a\":[],\"b\":1}""#);
-    let read: JsonKey = serde_json::from_str(&written).expect("it was written by us");
+    let read: JsonKey = serde_json::from_str(&written).expect("a serialized key");
     assert_eq!(read, key(r#"{"a":[],"b":1}"#));
     assert!(serde_json::from_str::<JsonKey>(r#""{no json""#).is_err());
 }
@@ -78,7 +78,7 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Writes a value in another way: members turned around, white space, whole numbers as fractions.
+/// Formats a value differently: members reversed, with white space, whole numbers as fractions.
 fn rewritten(value: &Value) -> String {
     match value {
         Value::Number(number) => match number.as_i64() {
@@ -105,7 +105,7 @@ fn rewritten(value: &Value) -> String {
     }
 }
 
-/// Whether two values mean the same, by the plain rule.
+/// Whether two values are equal, by a simple definition.
 fn same(one: &Value, two: &Value) -> bool {
     match (one, two) {
         (Value::Number(one), Value::Number(two)) => match (one.is_f64(), two.is_f64()) {
@@ -135,26 +135,26 @@ fn same_number(float: &Number, whole: &Number) -> bool {
 
 proptest! {
     #[test]
-    fn the_way_a_value_is_written_does_not_matter(value in values()) {
+    fn notation_does_not_matter(value in values()) {
         let ours = JsonKey::from(&value);
         prop_assert_eq!(&key(&rewritten(&value)), &ours);
         prop_assert_eq!(&key(&value.to_string()), &ours);
-        prop_assert_eq!(&key(ours.as_str()), &ours, "it is its own form");
+        prop_assert_eq!(&key(ours.as_str()), &ours, "canonical text is its own key");
     }
 
     #[test]
-    fn what_means_something_else_is_another_key(one in values(), two in values()) {
+    fn keys_are_equal_iff_values_are(one in values(), two in values()) {
         prop_assert_eq!(JsonKey::from(&one) == JsonKey::from(&two), same(&one, &two));
     }
 
     #[test]
-    fn one_changed_number_is_another_key(number in any::<i64>(), other in any::<i64>()) {
+    fn different_numbers_have_different_keys(number in any::<i64>(), other in any::<i64>()) {
         let of = |number: i64| JsonKey::from(&Value::Object(Map::from_iter([("n".to_owned(), number.into())])));
         prop_assert_eq!(of(number) == of(other), number == other);
     }
 
     #[test]
-    fn no_text_panics(text in ".{0,40}") {
+    fn arbitrary_text_does_not_panic(text in ".{0,40}") {
         let _ = text.parse::<JsonKey>();
     }
 }

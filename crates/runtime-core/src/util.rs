@@ -1,5 +1,6 @@
 //! Small helpers shared by several crates.
 
+use std::any::Any;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -25,6 +26,14 @@ pub fn dedent(text: &str) -> String {
         .map(|line| line.get(indent..).unwrap_or("").trim_end())
         .collect();
     lines.join("\n").trim_matches('\n').to_owned()
+}
+
+/// Returns the message of a caught panic.
+#[must_use]
+pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message")
 }
 
 /// Returns whether an error means that the disk is full or a quota is exceeded.

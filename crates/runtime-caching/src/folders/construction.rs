@@ -1,8 +1,9 @@
 //! The construction of a folder, and its waiters.
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+
+use runtime_core::BoxError;
 
 use super::cache::FolderKey;
 use super::folder::{Folder, FolderPolicy};
@@ -79,7 +80,7 @@ impl<K: FolderKey> FolderConstruction<K> {
         fill: impl Future<Output = Result<(), E>> + Send + 'static,
     ) -> FolderWaiter<K>
     where
-        E: Into<Box<dyn Error + Send + Sync>>,
+        E: Into<BoxError>,
     {
         let Self {
             task,

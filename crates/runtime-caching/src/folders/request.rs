@@ -1,7 +1,8 @@
 //! Requests for a folder.
 
-use std::error::Error;
 use std::sync::Arc;
+
+use runtime_core::BoxError;
 
 use super::cache::{FolderCache, FolderKey};
 use super::construction::{FolderConstruction, FolderWaiter, lease};
@@ -48,7 +49,7 @@ impl<K: FolderKey> FolderCache<K> {
     where
         F: Fn(NewFolder) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send,
-        E: Into<Box<dyn Error + Send + Sync>>,
+        E: Into<BoxError>,
     {
         self.require_with(key, fill, |_| {}).await
     }
@@ -75,7 +76,7 @@ impl<K: FolderKey> FolderCache<K> {
     where
         F: Fn(NewFolder) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send,
-        E: Into<Box<dyn Error + Send + Sync>>,
+        E: Into<BoxError>,
     {
         let fill = Arc::new(fill);
         loop {

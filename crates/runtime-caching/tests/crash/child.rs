@@ -1,4 +1,4 @@
-//! The process that is killed.
+//! The child process, which is killed.
 
 use std::fs;
 use std::io;
@@ -12,11 +12,11 @@ use tokio::sync::Notify;
 use tracing::span;
 use tracing::{Event, Metadata, Subscriber};
 
-/// A machine that tells nothing.
+/// A machine without statistics.
 #[derive(Debug)]
-pub(crate) struct Idle;
+pub(crate) struct NoStats;
 
-impl SystemStats for Idle {
+impl SystemStats for NoStats {
     fn read(&self) -> Stats {
         Stats::default()
     }
@@ -32,7 +32,7 @@ pub(crate) async fn open(
     name: &str,
     sharing: Sharing,
 ) -> (Folders, GarbageCollector) {
-    let collector = GarbageCollector::new(GcConfig::default(), Idle);
+    let collector = GarbageCollector::new(GcConfig::default(), NoStats);
     let builder = FolderCache::builder(folder.join(name)).sharing(sharing);
     let cache = builder
         .open(collector.tracker())
@@ -41,28 +41,28 @@ pub(crate) async fn open(
     (cache, collector)
 }
 
-/// A folder is whole if its two files say the same.
+/// Writes a folder, which is complete if its two files have the same content.
 pub(crate) fn write(folder: &Path, text: &str) -> io::Result<()> {
     fs::write(folder.join("first"), text)?;
     fs::write(folder.join("second"), text)
 }
 
-async fn fill(draft: NewFolder) -> io::Result<()> {
-    write(draft.path(), "made")
+async fn fill(folder: NewFolder) -> io::Result<()> {
+    write(folder.path(), "new")
 }
 
-/// A promise was kept: from now on it holds whatever happens.
-fn promise(folder: &Path, what: &str) {
-    fs::write(folder.join(what), "").expect("the test can write");
+/// Records a guarantee that must hold from now on.
+fn guarantee(folder: &Path, name: &str) {
+    fs::write(folder.join(name), "").expect("the test can write");
 }
 
-/// Plays the scenario; before the change of this number, the process kills itself.
+/// Runs the scenario, and kills the process before the change with this number.
 #[tokio::main(flavor = "current_thread")]
-pub(crate) async fn play(folder: &Path, kill_before: u64) {
+pub(crate) async fn run(folder: &Path, kill_before: u64) {
     let killer = Killer {
-        left: AtomicU64::new(kill_before),
+        remaining: AtomicU64::new(kill_before),
     };
-    tracing::subscriber::set_global_default(killer).expect("it is the first");
+    tracing::subscriber::set_global_default(killer).expect("the first subscriber");
     shared(folder).await;
     exclusive(folder).await;
     keeping(folder).await;
@@ -72,38 +72,38 @@ async fn shared(folder: &Path) {
     let (cache, collector) = open(folder, "shared", Sharing::Shared).await;
     let key = |key: &str| key.to_owned();
     let kept = cache.require(&key("kept"), fill).await.unwrap();
-    promise(folder, "shared-kept");
+    guarantee(folder, "shared-kept");
     drop(kept);
     drop(cache.require(&key("kept"), fill).await.unwrap());
-    let failing = async |draft: NewFolder| {
-        write(draft.path(), "half")?;
+    let failing = async |folder: NewFolder| {
+        write(folder.path(), "half")?;
         Err::<(), _>(io::Error::other("no network"))
     };
     cache.require(&key("failed"), failing).await.unwrap_err();
     let in_use = cache.require(&key("purged"), fill).await.unwrap();
     drop(cache.require(&key("disposed"), fill).await.unwrap());
     cache.purge(|it| it.key == "purged");
-    promise(folder, "shared-purged");
+    guarantee(folder, "shared-purged");
     collector.collect().await;
     drop(in_use);
     collector.collect().await;
     cache.purge(|it| it.key == "disposed");
-    promise(folder, "shared-disposed");
+    guarantee(folder, "shared-disposed");
     collector.collect().await;
     cache.sweep().await.unwrap();
-    abandon_a_construction(&cache).await;
+    abandon_construction(&cache).await;
     collector.collect().await;
 }
 
-/// The last one who waits for a folder leaves while it is half-written.
-async fn abandon_a_construction(cache: &Folders) {
+/// Drops the last waiter of a folder that is half written.
+async fn abandon_construction(cache: &Folders) {
     let (others, begun) = (cache.len(), Arc::new(Notify::new()));
-    let tell = Arc::clone(&begun);
-    let half = move |draft: NewFolder| {
-        let tell = Arc::clone(&tell);
+    let started = Arc::clone(&begun);
+    let half = move |folder: NewFolder| {
+        let started = Arc::clone(&started);
         async move {
-            fs::write(draft.path().join("first"), "half")?;
-            tell.notify_one();
+            fs::write(folder.path().join("first"), "half")?;
+            started.notify_one();
             std::future::pending::<io::Result<()>>().await
         }
     };
@@ -123,7 +123,7 @@ async fn exclusive(folder: &Path) {
     let kept = cache.require(&key("kept"), fill).await.unwrap();
     let copy = cache.require(&key("kept"), fill).await.unwrap();
     kept.commit().await.unwrap();
-    promise(folder, "exclusive-kept");
+    guarantee(folder, "exclusive-kept");
     copy.poison();
     let changed = cache.require(&key("changed"), fill).await.unwrap();
     changed.commit().await.unwrap();
@@ -133,18 +133,18 @@ async fn exclusive(folder: &Path) {
     fs::write(changed.path().join("second"), "half").unwrap();
     write(changed.path(), "changed").unwrap();
     changed.commit().await.unwrap();
-    promise(folder, "exclusive-changed");
+    guarantee(folder, "exclusive-changed");
     let dropped = cache.require(&key("dropped"), fill).await.unwrap();
     fs::write(dropped.path().join("first"), "half").unwrap();
     drop(dropped);
     let purged = cache.require(&key("purged"), fill).await.unwrap();
     cache.purge(|it| it.key == "purged");
-    promise(folder, "exclusive-purged");
+    guarantee(folder, "exclusive-purged");
     purged.commit().await.unwrap();
-    // An idle folder that the collector chooses.
+    // The collector evicts an idle folder.
     drop(cache);
     let (cache, collector) = open_again(folder, collector).await;
-    promise(folder, "exclusive-collected");
+    guarantee(folder, "exclusive-collected");
     collector.collect_all().await;
     drop(cache);
 }
@@ -153,11 +153,11 @@ async fn keeping(folder: &Path) {
     let (cache, collector) = open(folder, "keeping", KEEPING).await;
     let key = |key: &str| key.to_owned();
     let kept = cache.require(&key("kept"), fill).await.unwrap();
-    promise(folder, "keeping-kept");
+    guarantee(folder, "keeping-kept");
     fs::write(kept.path().join("first"), "half").unwrap();
     let poisoned = cache.require(&key("disposed"), fill).await.unwrap();
     poisoned.poison();
-    promise(folder, "keeping-disposed");
+    guarantee(folder, "keeping-disposed");
     drop(kept);
     collector.collect().await;
     let kept = cache.require(&key("kept"), fill).await.unwrap();
@@ -165,7 +165,7 @@ async fn keeping(folder: &Path) {
     kept.commit().await.unwrap();
     let purged = cache.require(&key("purged"), fill).await.unwrap();
     cache.purge(|it| it.key == "purged");
-    promise(folder, "keeping-purged");
+    guarantee(folder, "keeping-purged");
     drop(purged);
     collector.collect().await;
 }
@@ -176,9 +176,9 @@ async fn open_again(folder: &Path, collector: GarbageCollector) -> (Folders, Gar
     open(folder, "exclusive", EXCLUSIVE).await
 }
 
-/// Counts the changes that the cache tells, and kills the process before one of them.
+/// Counts the changes on disk that the cache traces, and kills the process before one of them.
 struct Killer {
-    left: AtomicU64,
+    remaining: AtomicU64,
 }
 
 impl Subscriber for Killer {
@@ -187,9 +187,10 @@ impl Subscriber for Killer {
     }
 
     fn event(&self, _: &Event<'_>) {
-        if self.left.fetch_sub(1, Ordering::SeqCst) == 0 {
+        if self.remaining.fetch_sub(1, Ordering::SeqCst) == 0 {
             let me = rustix::process::getpid();
-            rustix::process::kill_process(me, rustix::process::Signal::KILL).expect("it may");
+            rustix::process::kill_process(me, rustix::process::Signal::KILL)
+                .expect("permission to kill itself");
         }
     }
 

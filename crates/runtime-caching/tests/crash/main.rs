@@ -1,8 +1,8 @@
 //! `kill -9` before each change on disk leaves a state from which the next start recovers.
 //!
-//! The program runs itself as a child that plays a scenario and is killed before its n-th change, for
-//! each n until the child gets to the end. Then it opens the root as the next process would, and checks
-//! what it finds against the promises that the child had kept by then.
+//! The program runs itself as a child that executes a scenario and is killed before its n-th change, for each n
+//! until the child completes. After each run it opens the root as the next process would, and checks the folders
+//! against the guarantees that the child had recorded.
 
 #![cfg_attr(not(unix), expect(unused, reason = "only Unix has kill -9"))]
 
@@ -19,10 +19,10 @@ fn main() -> ExitCode {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         #[cfg(unix)]
         [_, "child", folder, kill_before] => {
-            child::play(Path::new(folder), kill_before.parse().expect("a number"));
+            child::run(Path::new(folder), kill_before.parse().expect("a number"));
             ExitCode::SUCCESS
         }
-        // What test runners ask for to know which tests there are.
+        // The protocol of test runners for listing tests.
         [_, "--list", ..] => {
             println!("killed_before_each_change: test");
             ExitCode::SUCCESS

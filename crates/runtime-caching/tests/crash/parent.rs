@@ -1,4 +1,4 @@
-//! The process that kills, and looks at what is left.
+//! The parent process, which runs children and checks the results.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,35 +11,35 @@ use runtime_caching::{Lookup, NewFolder, Sharing};
 
 use crate::child::{EXCLUSIVE, KEEPING, open};
 
-/// More than the scenario has changes, in case a child never gets to its end.
-const TOO_MANY: u64 = 1000;
+/// More than the number of changes in the scenario, in case a child never completes.
+const MAX_CHANGES: u64 = 1000;
 
 pub(crate) fn kill_before_each_change() {
-    for kill_before in 0..TOO_MANY {
-        let folder = tempfile::tempdir().expect("there is a temporary folder");
+    for kill_before in 0..MAX_CHANGES {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let status = run_child(folder.path(), kill_before);
         check(folder.path(), kill_before);
         if status.success() {
             println!("killed before each of {kill_before} changes: ok");
-            assert!(kill_before > 100, "the child tells its changes");
+            assert!(kill_before > 100, "the child traces its changes");
             return;
         }
-        assert_eq!(status.signal(), Some(9), "the child failed by itself");
+        assert_eq!(status.signal(), Some(9), "the child was not killed");
     }
-    panic!("the child did not come to its end");
+    panic!("the child did not complete");
 }
 
 fn run_child(folder: &Path, kill_before: u64) -> ExitStatus {
-    let own = std::env::current_exe().expect("it is known");
+    let own = std::env::current_exe().expect("a path");
     let mut command = Command::new(own);
     command
         .arg("child")
         .arg(folder)
         .arg(kill_before.to_string());
-    command.status().expect("it can be started")
+    command.status().expect("the child starts")
 }
 
-/// What the next process finds, and the one after it.
+/// Checks the folders that the next process adopts, and then that nothing remains.
 #[tokio::main(flavor = "current_thread")]
 async fn check(folder: &Path, kill_before: u64) {
     let caches = [
@@ -71,9 +71,9 @@ impl Check<'_> {
         let (cache, collector) = open(self.folder, self.name, self.sharing).await;
         let report = collector.collect().await;
         assert!(report.failed.is_empty(), "{report}");
-        self.nothing_leaks(cache.len());
+        self.check_leaks(cache.len());
 
-        let collected = self.was_promised("collected");
+        let collected = self.is_guaranteed("collected");
         let keys = [
             "kept",
             "changed",
@@ -87,58 +87,61 @@ impl Check<'_> {
             let handle = cache
                 .require(&key.to_owned(), fill)
                 .await
-                .expect("it can be made");
+                .expect("the construction succeeds");
             let found = handle.lookup() == Lookup::Hit;
             if found {
-                self.is_whole(key, handle.path());
+                self.check_content(key, handle.path());
             }
-            let lost = self.was_promised(key) && !collected && !found;
-            let came_back = self.was_promised(key) && found;
+            let lost = self.is_guaranteed(key) && !collected && !found;
+            let reappeared = self.is_guaranteed(key) && found;
             match key {
                 "kept" => assert!(!lost, "{}: `{key}` is lost", self.context),
                 "changed" => assert!(!lost, "{}: `{key}` is lost", self.context),
-                "purged" | "disposed" => assert!(!came_back, "{}: `{key}` came back", self.context),
-                _ => assert!(!found, "{}: `{key}` was never good", self.context),
+                "purged" | "disposed" => {
+                    assert!(!reappeared, "{}: `{key}` reappeared", self.context)
+                }
+                _ => assert!(!found, "{}: `{key}` was never complete", self.context),
             }
             handle.poison();
         }
         drop(cache);
         collector.collect().await;
-        self.nothing_leaks(0);
+        self.check_leaks(0);
     }
 
-    fn was_promised(&self, what: &str) -> bool {
+    fn is_guaranteed(&self, what: &str) -> bool {
         self.folder.join(format!("{}-{what}", self.name)).exists()
     }
 
-    fn is_whole(&self, key: &str, path: &Path) {
+    fn check_content(&self, key: &str, path: &Path) {
         let read = |file| fs::read_to_string(path.join(file)).unwrap_or_default();
         let (first, second) = (read("first"), read("second"));
         if self.sharing == KEEPING {
-            // Whatever its user has made of it.
+            // Its user was killed halfway, and the folder is kept.
             let context = &self.context;
             assert!(
-                ["made", "half"].contains(&&*first) && second == "made",
+                ["new", "half"].contains(&&*first) && second == "new",
                 "{context}: {first}, {second}"
             );
             return;
         }
-        let changed = key == "changed" && self.was_promised("changed");
-        let whole: &[&str] = match changed {
-            true => &["changed"],
-            false => &["made", "changed"],
+        let changed = key == "changed" && self.is_guaranteed("changed");
+        let expected: &[&str] = if changed {
+            &["changed"]
+        } else {
+            &["new", "changed"]
         };
         let context = &self.context;
         assert_eq!(first, second, "{context}: `{key}` is half-written");
-        assert!(whole.contains(&&*first), "{context}: `{key}` is {first}");
+        assert!(expected.contains(&&*first), "{context}: `{key}` is {first}");
     }
 
-    /// What is on disk is what the cache knows.
-    fn nothing_leaks(&self, entries: usize) {
+    /// Checks that the disk contains the folders of the cache and nothing else.
+    fn check_leaks(&self, entries: usize) {
         let names = |part| -> HashSet<String> {
             let folder = self.folder.join(self.name).join(part);
-            let entries = fs::read_dir(folder).expect("it is there");
-            let names = entries.map(|entry| entry.expect("it can be listed").file_name());
+            let entries = fs::read_dir(folder).expect("it exists");
+            let names = entries.map(|entry| entry.expect("the part can be listed").file_name());
             names
                 .map(|name| name.to_string_lossy().into_owned())
                 .collect()
@@ -153,6 +156,6 @@ impl Check<'_> {
     }
 }
 
-async fn fill(draft: NewFolder) -> io::Result<()> {
-    fs::write(draft.path().join("first"), "new")
+async fn fill(folder: NewFolder) -> io::Result<()> {
+    fs::write(folder.path().join("first"), "other")
 }

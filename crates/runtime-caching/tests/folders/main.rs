@@ -1,6 +1,6 @@
-//! Caches of folders: across restarts, after damage, and while folders are being made.
+//! Caches of folders: across restarts, after damage, and during construction.
 
-mod making;
+mod constructing;
 mod purging;
 mod reopening;
 mod support;

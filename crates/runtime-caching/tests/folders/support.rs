@@ -1,4 +1,4 @@
-//! A root in a temporary folder, and a collector that removes what is to go.
+//! A root in a temporary folder, and a collector.
 
 use std::fs;
 use std::io;
@@ -12,26 +12,26 @@ use runtime_gc::{GarbageCollector, GcConfig, Stats, SystemStats};
 
 pub(crate) const EXCLUSIVE: Sharing = Sharing::Exclusive(Uncommitted::Dispose);
 
-/// A machine that tells nothing.
+/// A machine without statistics.
 #[derive(Debug)]
-struct Idle;
+struct NoStats;
 
-impl SystemStats for Idle {
+impl SystemStats for NoStats {
     fn read(&self) -> Stats {
         Stats::default()
     }
 }
 
-pub(crate) struct Place {
+pub(crate) struct Fixture {
     folder: tempfile::TempDir,
     pub(crate) collector: GarbageCollector,
 }
 
-impl Place {
+impl Fixture {
     pub(crate) fn new() -> Self {
         Self {
-            folder: tempfile::tempdir().expect("there is a temporary folder"),
-            collector: GarbageCollector::new(GcConfig::default(), Idle),
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            collector: GarbageCollector::new(GcConfig::default(), NoStats),
         }
     }
 
@@ -53,9 +53,9 @@ impl Place {
             .expect("the root can be opened")
     }
 
-    /// The names in a part of the root.
+    /// Returns the names in a part of the root.
     pub(crate) fn names(&self, part: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.root().join(part)).expect("the part is there");
+        let entries = fs::read_dir(self.root().join(part)).expect("the part exists");
         let names = entries.map(|entry| entry.expect("it can be listed").file_name());
         let mut names: Vec<_> = names
             .map(|name| name.to_string_lossy().into_owned())
@@ -64,12 +64,12 @@ impl Place {
         names
     }
 
-    /// How much is in the index, the leases, the folders and the trash.
+    /// Returns the number of files in the index, the leases, the folders and the trash.
     pub(crate) fn counts(&self) -> [usize; 4] {
         ["index", "leases", "folders", "trash"].map(|part| self.names(part).len())
     }
 
-    /// The only record in the index.
+    /// Returns the path of the only record in the index.
     pub(crate) fn record(&self) -> PathBuf {
         let names = self.names("index");
         assert_eq!(names.len(), 1, "{names:?}");
@@ -78,8 +78,8 @@ impl Place {
 }
 
 /// Fills a folder with one file.
-pub(crate) async fn fill(draft: NewFolder) -> io::Result<()> {
-    write(draft.path(), "whole")
+pub(crate) async fn fill(folder: NewFolder) -> io::Result<()> {
+    write(folder.path(), "whole")
 }
 
 pub(crate) fn write(folder: &Path, text: &str) -> io::Result<()> {
@@ -97,7 +97,7 @@ pub(crate) async fn get(
     cache.require(&key.to_owned(), fill).await
 }
 
-/// Lets everything happen that can happen without time passing by itself.
+/// Lets other tasks run, and blocking threads finish.
 pub(crate) async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }

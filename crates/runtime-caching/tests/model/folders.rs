@@ -1,4 +1,4 @@
-//! The same game with folders, whose root is closed and opened again while tasks are at it.
+//! The model for folders, whose root is closed and opened again while tasks run.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -13,35 +13,35 @@ use runtime_caching::{FolderCache, FolderHandle, NewFolder, OpenCacheError, Shar
 use runtime_gc::{GarbageCollector, GcConfig, Threshold};
 use tokio::task::{JoinSet, yield_now};
 
-use crate::ops::{End, KEYS, Op};
-use crate::world::{Nothing, turns};
+use crate::ops::{KEYS, Op, Release};
+use crate::world::{NoStats, turns};
 
-/// What the model knows of all folders, over restarts.
+/// The model of all folders, across restarts.
 #[derive(Debug, Default)]
 struct Model {
-    /// Goes up with each folder, purge and end of one.
+    /// Incremented by each folder, purge and release.
     clock: AtomicU64,
-    /// For each key, when the last purge began that has ended.
+    /// For each key, the start of the last purge that has ended.
     purged: [AtomicU64; KEYS as usize],
-    folders: Mutex<HashMap<u64, Arc<Known>>>,
-    /// What users deleted by hand, or are about to delete.
+    folders: Mutex<HashMap<u64, Arc<FolderModel>>>,
+    /// Folders that users deleted, or are about to delete.
     deleted: Mutex<HashSet<PathBuf>>,
     random: AtomicU64,
 }
 
-/// What the model knows of one folder.
+/// The model of one folder.
 #[derive(Debug)]
-struct Known {
-    made_at: u64,
+struct FolderModel {
+    constructed_at: u64,
     users: AtomicUsize,
-    /// When it was known to be spoiled: poisoned, or deleted by hand.
+    /// The time at which it was poisoned or deleted.
     spoiled: AtomicU64,
 }
 
-/// A user in the model, who leaves also when its task is aborted.
-struct Using(Arc<Known>);
+/// A user in the model, removed even if its task is aborted.
+struct UserGuard(Arc<FolderModel>);
 
-impl Drop for Using {
+impl Drop for UserGuard {
     fn drop(&mut self) {
         self.0.users.fetch_sub(1, SeqCst);
     }
@@ -57,14 +57,14 @@ impl Model {
         fastrand::Rng::with_seed(seed).u64(..most)
     }
 
-    /// What is known of a folder that was handed out; nothing if somebody who shares it deletes it just now.
-    fn known(&self, folder: &Path) -> Option<Arc<Known>> {
+    /// Returns the model of a folder, or `None` if another user is deleting it.
+    fn known(&self, folder: &Path) -> Option<Arc<FolderModel>> {
         let stamp = match fs::read_to_string(folder.join("stamp")) {
             Ok(stamp) => stamp,
             Err(error) => {
                 assert!(
                     self.is_deleted(folder),
-                    "handed out without its end: {error}"
+                    "returned before it was complete: {error}"
                 );
                 return None;
             }
@@ -78,12 +78,12 @@ impl Model {
     }
 }
 
-async fn fill(model: Arc<Model>, draft: NewFolder) -> io::Result<()> {
-    let made_at = model.tick();
+async fn fill(model: Arc<Model>, new: NewFolder) -> io::Result<()> {
+    let constructed_at = model.tick();
     for i in 0..20 {
-        fs::write(draft.path().join(format!("file-{i}")), "x")?;
+        fs::write(new.path().join(format!("file-{i}")), "x")?;
     }
-    draft.progress(1, Some(2), "files");
+    new.progress(1, Some(2), "files");
     for _ in 0..model.random(5) {
         yield_now().await;
     }
@@ -92,8 +92,8 @@ async fn fill(model: Arc<Model>, draft: NewFolder) -> io::Result<()> {
         1 => std::panic::resume_unwind(Box::new("a constructor that panics")),
         _ => {}
     }
-    let known = Known {
-        made_at,
+    let known = FolderModel {
+        constructed_at,
         users: AtomicUsize::new(0),
         spoiled: AtomicU64::new(u64::MAX),
     };
@@ -101,12 +101,12 @@ async fn fill(model: Arc<Model>, draft: NewFolder) -> io::Result<()> {
         .folders
         .lock()
         .unwrap()
-        .insert(made_at, Arc::new(known));
-    // The last thing, so that a folder without it was never whole.
-    fs::write(draft.path().join("stamp"), made_at.to_string())
+        .insert(constructed_at, Arc::new(known));
+    // Written last, so that a folder without it is incomplete.
+    fs::write(new.path().join("stamp"), constructed_at.to_string())
 }
 
-/// One process's time with the root.
+/// One process that opens the root.
 #[derive(Clone)]
 struct Session {
     sharing: Sharing,
@@ -115,8 +115,8 @@ struct Session {
     model: Arc<Model>,
 }
 
-/// Several sessions on one root, each of which ends while tasks still use folders.
-pub(crate) async fn play(sharing: Sharing, seed: u64, sessions: Vec<Vec<Vec<Op>>>) {
+/// Runs several sessions on one root, each of which ends while tasks still use folders.
+pub(crate) async fn run(sharing: Sharing, seed: u64, sessions: Vec<Vec<Vec<Op>>>) {
     let root = tempfile::tempdir().expect("a temporary folder");
     let model = Arc::new(Model {
         random: AtomicU64::new(seed),
@@ -124,7 +124,7 @@ pub(crate) async fn play(sharing: Sharing, seed: u64, sessions: Vec<Vec<Vec<Op>>
     });
     for tasks in sessions {
         let session = Session::open(root.path(), sharing, &model).await;
-        session.play(tasks).await;
+        session.run(tasks).await;
     }
     let session = Session::open(root.path(), sharing, &model).await;
     session.cache.purge_all();
@@ -132,8 +132,8 @@ pub(crate) async fn play(sharing: Sharing, seed: u64, sessions: Vec<Vec<Vec<Op>>
         session.collector.collect_all().await;
     }
     for part in ["index", "leases", "folders", "trash"] {
-        let left = fs::read_dir(root.path().join(part)).expect("the part is there");
-        assert_eq!(left.count(), 0, "something was leaked in {part}");
+        let left = fs::read_dir(root.path().join(part)).expect("the part exists");
+        assert_eq!(left.count(), 0, "leaked in {part}");
     }
 }
 
@@ -143,15 +143,15 @@ impl Session {
         config.limits.max_count = Some(Threshold::at(3).target(1));
         config.retry_initial_delay = Duration::from_millis(1);
         config.retry_max_delay = Duration::from_millis(2);
-        // So short that disposals are late, or fail, whenever the disk is slow.
+        // Short, so that some disposals are slow or fail.
         config.dispose_soft_timeout = Duration::from_millis(1);
         config.dispose_timeout = Duration::from_millis(4);
-        let collector = GarbageCollector::new(config, Nothing);
+        let collector = GarbageCollector::new(config, NoStats);
         let cache = loop {
             let builder = FolderCache::builder(root).sharing(sharing);
             match builder.open(collector.tracker()).await {
                 Ok(cache) => break cache,
-                // The session before still removes something.
+                // The previous session is still removing folders.
                 Err(OpenCacheError::Locked { .. }) => {
                     tokio::time::sleep(Duration::from_millis(1)).await
                 }
@@ -166,8 +166,8 @@ impl Session {
         }
     }
 
-    /// Lets all tasks do what they do at the same time, and aborts those that are not through by a random time.
-    async fn play(self, tasks: Vec<Vec<Op>>) {
+    /// Runs all tasks concurrently, and aborts the remaining ones after a random time.
+    async fn run(self, tasks: Vec<Vec<Op>>) {
         let background = self.collector.start();
         let mut running = JoinSet::new();
         for ops in tasks {
@@ -184,18 +184,18 @@ impl Session {
             tokio::select! {
                 () = &mut end => break,
                 ended = running.join_next() => match ended {
-                    Some(ended) => ended.expect("a promise was broken"),
+                    Some(ended) => ended.expect("an invariant was violated"),
                     None => break,
                 },
             }
         }
-        // What is in use has to stay purged when the next session opens the root, though this one ends at once.
+        // Folders in use must stay purged in the next session, even though this one ends at once.
         self.purge(0..=KEYS / 2);
         running.abort_all();
         while let Some(ended) = running.join_next().await {
             assert!(
                 !ended.is_err_and(|error| error.is_panic()),
-                "a promise was broken"
+                "an invariant was violated"
             );
         }
         drop(background);
@@ -203,8 +203,12 @@ impl Session {
 
     async fn perform(&self, op: Op) {
         match op {
-            Op::Use { key, turns, end } => self.hold(key, turns, end).await,
-            Op::GiveUp { key, turns: most } => {
+            Op::Use {
+                key,
+                turns,
+                release,
+            } => self.use_key(key, turns, release).await,
+            Op::CancelRequest { key, turns: most } => {
                 tokio::select! {
                     biased;
                     _ = self.require(key) => {}
@@ -215,7 +219,7 @@ impl Session {
                 if let Some((handle, known)) = self.require(key).await {
                     let path = handle.path().to_owned();
                     self.model.deleted.lock().unwrap().insert(path);
-                    // Others may do the same, or the folder may have gone with its cache.
+                    // Fails if another user deletes it, too, or the cache removes it.
                     let _ = fs::remove_dir_all(handle.path());
                     known.spoiled.fetch_min(self.model.tick(), SeqCst);
                 }
@@ -224,7 +228,7 @@ impl Session {
             Op::PurgeAll => self.purge(0..=KEYS - 1),
             Op::Collect => drop(self.collector.collect().await),
             Op::CollectAll => drop(self.collector.collect_all().await),
-            Op::RuntimeShutdown { turns: most } => {
+            Op::CancelCollection { turns: most } => {
                 tokio::select! {
                     _ = self.collector.collect_all() => {}
                     () = turns(most) => {}
@@ -234,45 +238,48 @@ impl Session {
         }
     }
 
-    /// Asks for a folder, and looks at what is handed out.
-    async fn require(&self, key: u8) -> Option<(FolderHandle<u8>, Arc<Known>)> {
-        let asked = self.model.clock.load(SeqCst);
+    /// Requests a folder and checks it.
+    async fn require(&self, key: u8) -> Option<(FolderHandle<u8>, Arc<FolderModel>)> {
+        let started = self.model.clock.load(SeqCst);
         let purged = self.model.purged[usize::from(key)].load(SeqCst);
         let model = Arc::clone(&self.model);
-        let make = move |draft| fill(Arc::clone(&model), draft);
-        // A failure is part of the game.
-        let handle = self.cache.require(&key, make).await.ok()?;
+        let fill = move |new| fill(Arc::clone(&model), new);
+        // Constructions fail at random.
+        let handle = self.cache.require(&key, fill).await.ok()?;
         let Some(known) = self.model.known(handle.path()) else {
             assert_eq!(
                 self.sharing,
                 Sharing::Shared,
-                "handed out after it was deleted"
+                "returned after it was deleted"
             );
             return None;
         };
-        assert!(known.made_at > purged, "handed out after it was purged");
         assert!(
-            known.spoiled.load(SeqCst) > asked,
-            "handed out after it was spoiled"
+            known.constructed_at > purged,
+            "returned after it was purged"
+        );
+        assert!(
+            known.spoiled.load(SeqCst) > started,
+            "returned after it was spoiled"
         );
         Some((handle, known))
     }
 
-    async fn hold(&self, key: u8, most: u8, end: End) {
+    async fn use_key(&self, key: u8, most: u8, release: Release) {
         let Some((handle, known)) = self.require(key).await else {
             return;
         };
         let is_exclusive = self.sharing != Sharing::Shared;
         let others = known.users.fetch_add(1, SeqCst);
-        let using = Using(Arc::clone(&known));
+        let user = UserGuard(Arc::clone(&known));
         assert!(
             !is_exclusive || others == 0,
             "an exclusive folder has two users"
         );
         let half = handle.path().join("half");
         if self.sharing == Sharing::Exclusive(Uncommitted::Dispose) {
-            assert!(!half.exists(), "handed out half changed");
-            fs::write(&half, "").expect("it is there");
+            assert!(!half.exists(), "returned half modified");
+            fs::write(&half, "").expect("it exists");
         }
         tokio::time::sleep(Duration::from_millis(most.into())).await;
         let is_there = handle.path().join("stamp").exists();
@@ -280,16 +287,16 @@ impl Session {
             is_there || self.model.is_deleted(handle.path()),
             "removed while in use"
         );
-        drop(using);
-        match end {
-            End::Drop => drop(handle),
-            End::Commit => {
+        drop(user);
+        match release {
+            Release::Drop => drop(handle),
+            Release::Commit => {
                 if is_exclusive {
                     let _ = fs::remove_file(&half);
                 }
-                handle.commit().await.expect("it can be recorded");
+                handle.commit().await.expect("the commit succeeds");
             }
-            End::Poison => {
+            Release::Poison => {
                 handle.poison();
                 known.spoiled.fetch_min(self.model.tick(), SeqCst);
             }

@@ -1,16 +1,15 @@
-//! Tasks that do whatever they like with one cache, and a model that watches.
+//! Random operations of concurrent tasks on one cache, compared with a model.
 //!
-//! The model holds these promises against what happens:
+//! The model checks these invariants:
 //!
-//! * nothing is disposed of while in use, disposed of twice, or leaked;
-//! * nothing is handed out after it was purged, poisoned or disposed of;
+//! * no resource is disposed of while in use, disposed of twice, or leaked;
+//! * no request returns a resource that was purged, poisoned or disposed of before;
 //! * an exclusive resource has one user at a time.
 //!
-//! As a property, a few tasks take turns on one thread in an order that is the same in each run, and a
-//! failure shrinks to few steps. As a stress test, many run on many threads; and so with folders on disk,
-//! where the cache ends and another takes over its root while they are at it.
+//! The property test runs a few tasks on one thread, in a reproducible order, so that failures shrink. The stress
+//! tests run many tasks on several threads, and with folders on disk whose cache is closed and opened again.
 //!
-//! To look for longer, say how many cases the property is to have, and how many seeds the stress tests:
+//! For longer runs, set the number of cases and of seeds:
 //! `PROPTEST_CASES=100000 MODEL_SEEDS=1000 cargo test -p runtime-caching --test model`.
 
 mod folders;
@@ -42,9 +41,9 @@ fn tasks() -> impl Strategy<Value = Vec<Vec<Op>>> {
 
 proptest! {
     #[test]
-    fn the_promises_hold_for_whatever_tasks_do(sharing in sharings(), tasks in tasks(), seed: u64) {
+    fn invariants_hold_for_random_operations(sharing in sharings(), tasks in tasks(), seed: u64) {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.expect("a runtime").block_on(World::new(sharing, seed).play(tasks));
+        runtime.expect("a runtime").block_on(World::new(sharing, seed).run(tasks));
     }
 }
 
@@ -54,9 +53,9 @@ fn many_threads() -> Runtime {
     builder.build().expect("a runtime")
 }
 
-fn seeds(usual: u64) -> std::ops::Range<u64> {
-    let asked = std::env::var("MODEL_SEEDS").ok();
-    0..asked.map_or(usual, |asked| asked.parse().expect("a number of seeds"))
+fn seeds(default: u64) -> std::ops::Range<u64> {
+    let count = std::env::var("MODEL_SEEDS").ok();
+    0..count.map_or(default, |count| count.parse().expect("a number of seeds"))
 }
 
 fn stress(tasks: usize, ops: usize) {
@@ -67,8 +66,8 @@ fn stress(tasks: usize, ops: usize) {
                 .map(|_| (0..ops).map(|_| ops::random_op(&mut random)).collect())
                 .collect();
             many_threads().block_on(async {
-                let play = World::new(sharing, seed).play(tasks);
-                let ended = tokio::time::timeout(Duration::from_secs(600), play).await;
+                let run = World::new(sharing, seed).run(tasks);
+                let ended = tokio::time::timeout(Duration::from_secs(600), run).await;
                 assert!(ended.is_ok(), "{sharing:?} with seed {seed} hangs");
             });
         }
@@ -76,20 +75,20 @@ fn stress(tasks: usize, ops: usize) {
 }
 
 #[test]
-fn the_promises_hold_on_many_threads() {
+fn invariants_hold_on_many_threads() {
     stress(16, 100);
 }
 
 #[test]
-fn the_promises_hold_for_folders_over_restarts() {
+fn invariants_hold_for_folders_across_restarts() {
     for (seed, sharing) in seeds(1).flat_map(|seed| SHARINGS.map(|sharing| (seed, sharing))) {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut ops = || (0..60).map(|_| ops::random_op(&mut random)).collect();
         let mut tasks = || (0..8).map(|_| ops()).collect();
         let sessions = (0..4).map(|_| tasks()).collect();
         many_threads().block_on(async {
-            let play = folders::play(sharing, seed, sessions);
-            let ended = tokio::time::timeout(Duration::from_secs(600), play).await;
+            let run = folders::run(sharing, seed, sessions);
+            let ended = tokio::time::timeout(Duration::from_secs(600), run).await;
             assert!(ended.is_ok(), "{sharing:?} with seed {seed} hangs");
         });
     }

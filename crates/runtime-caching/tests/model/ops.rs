@@ -1,12 +1,12 @@
-//! What a task does.
+//! The operations of a task.
 
 use proptest::prelude::*;
 
 pub(crate) const KEYS: u8 = 4;
 
-/// How a handle is given back.
+/// The way a handle is released.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum End {
+pub(crate) enum Release {
     Drop,
     Commit,
     Poison,
@@ -14,18 +14,18 @@ pub(crate) enum End {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Op {
-    /// Asks for a key, holds it for so many turns, and gives it back.
+    /// Requests a key, holds the handle for a number of turns, and releases it.
     Use {
         key: u8,
         turns: u8,
-        end: End,
+        release: Release,
     },
-    /// Asks for a key and gives up after so many turns.
-    GiveUp {
+    /// Requests a key and drops the request after a number of turns.
+    CancelRequest {
         key: u8,
         turns: u8,
     },
-    /// Breaks what is behind a resource.
+    /// Breaks a resource.
     Break {
         key: u8,
     },
@@ -35,8 +35,8 @@ pub(crate) enum Op {
     PurgeAll,
     Collect,
     CollectAll,
-    /// Gives up a collection after so many turns.
-    RuntimeShutdown {
+    /// Starts a collection and drops it after a number of turns.
+    CancelCollection {
         turns: u8,
     },
     Yield {
@@ -54,17 +54,22 @@ pub(crate) fn random_op(random: &mut fastrand::Rng) -> Op {
         0..10 => Op::Use {
             key,
             turns,
-            end: random
-                .choice([End::Drop, End::Commit, End::Commit, End::Poison])
-                .unwrap_or(End::Drop),
+            release: random
+                .choice([
+                    Release::Drop,
+                    Release::Commit,
+                    Release::Commit,
+                    Release::Poison,
+                ])
+                .unwrap_or(Release::Drop),
         },
-        10..13 => Op::GiveUp { key, turns },
+        10..13 => Op::CancelRequest { key, turns },
         13 => Op::Break { key },
         14 => Op::Purge { key },
         15 => Op::PurgeAll,
         16 => Op::Collect,
         17 => Op::CollectAll,
-        18 => Op::RuntimeShutdown { turns },
+        18 => Op::CancelCollection { turns },
         _ => Op::Yield { turns },
     }
 }

@@ -1,4 +1,4 @@
-//! A cache, a collector, and the model that watches both.
+//! A cache, a collector, and a model of both.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use runtime_gc::{
 };
 use tokio::task::yield_now;
 
-use crate::ops::{End, KEYS, Op};
+use crate::ops::{KEYS, Op, Release};
 
 #[derive(Clone)]
 pub(crate) struct World {
@@ -24,13 +24,13 @@ pub(crate) struct World {
 
 #[derive(Debug, Default)]
 struct Model {
-    /// Goes up with each construction and purge.
+    /// Incremented by each construction and purge.
     clock: AtomicU64,
-    /// For each key, when the last purge began that has ended.
+    /// For each key, the start of the last purge that has ended.
     purged: [AtomicU64; KEYS as usize],
-    made: AtomicUsize,
+    constructed: AtomicUsize,
     disposed: AtomicUsize,
-    /// Decides what fails, hangs or panics.
+    /// The seed of random failures, delays and panics.
     random: AtomicU64,
 }
 
@@ -39,7 +39,7 @@ impl Model {
         self.clock.fetch_add(1, SeqCst) + 1
     }
 
-    /// A number below `most` that differs each time, and is the same in each run on one thread.
+    /// Returns a random number below `most`, reproducible on one thread.
     fn random(&self, most: u64) -> u64 {
         let seed = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, SeqCst);
         fastrand::Rng::with_seed(seed).u64(..most)
@@ -56,11 +56,11 @@ pub(crate) async fn turns(turns: u8) {
     }
 }
 
-/// A resource that knows what became of it.
+/// A resource that records its own state.
 #[derive(Debug)]
 struct Item {
     model: Arc<Model>,
-    made_at: u64,
+    constructed_at: u64,
     users: AtomicUsize,
     is_broken: AtomicBool,
     is_poisoned: AtomicBool,
@@ -86,10 +86,10 @@ impl Resource for Item {
             2 => std::panic::resume_unwind(Box::new("a disposal that panics")),
             _ => {}
         }
-        assert_eq!(self.users.load(SeqCst), 0, "used while it was disposed of");
+        assert_eq!(self.users.load(SeqCst), 0, "used during its disposal");
         assert!(
             !self.is_disposed.swap(true, SeqCst),
-            "disposed of twice at a time"
+            "disposed of twice concurrently"
         );
         self.model.disposed.fetch_add(1, SeqCst);
         Ok(())
@@ -97,26 +97,26 @@ impl Resource for Item {
 }
 
 #[derive(Debug)]
-pub(crate) struct Nothing;
+pub(crate) struct NoStats;
 
-impl SystemStats for Nothing {
+impl SystemStats for NoStats {
     fn read(&self) -> Stats {
         Stats::default()
     }
 }
 
-async fn make(model: Arc<Model>) -> io::Result<Item> {
-    let made_at = model.tick();
+async fn construct(model: Arc<Model>) -> io::Result<Item> {
+    let constructed_at = model.tick();
     model.some_turns().await;
     match model.random(10) {
         0 => return Err(io::Error::other("no network")),
         1 => std::panic::resume_unwind(Box::new("a constructor that panics")),
         _ => {}
     }
-    model.made.fetch_add(1, SeqCst);
+    model.constructed.fetch_add(1, SeqCst);
     Ok(Item {
         model,
-        made_at,
+        constructed_at,
         users: AtomicUsize::new(0),
         is_broken: AtomicBool::new(false),
         is_poisoned: AtomicBool::new(false),
@@ -134,12 +134,12 @@ impl World {
         config.limits.max_count = Some(Threshold::at(3).target(1));
         config.retry_initial_delay = Duration::from_millis(1);
         config.retry_max_delay = Duration::from_millis(2);
-        let collector = GarbageCollector::new(config, Nothing);
+        let collector = GarbageCollector::new(config, NoStats);
         let constructor = {
             let model = Arc::clone(&model);
-            move |_: u8, build: ConstructionContext| {
-                build.progress(0, None, "began");
-                make(Arc::clone(&model))
+            move |_: u8, context: ConstructionContext| {
+                context.progress(0, None, "began");
+                construct(Arc::clone(&model))
             }
         };
         let cache = Cache::new("items", sharing, constructor, collector.tracker());
@@ -151,8 +151,8 @@ impl World {
         }
     }
 
-    /// Lets all tasks do what they do at the same time, then ends the cache and looks for leaks.
-    pub(crate) async fn play(self, tasks: Vec<Vec<Op>>) {
+    /// Runs all tasks concurrently, then drops the cache and checks for leaks.
+    pub(crate) async fn run(self, tasks: Vec<Vec<Op>>) {
         let background = self.collector.start();
         let tasks = tasks.into_iter().map(|ops| {
             let world = self.clone();
@@ -163,27 +163,27 @@ impl World {
             })
         });
         for task in tasks.collect::<Vec<_>>() {
-            task.await.expect("a promise was broken");
+            task.await.expect("an invariant was violated");
         }
         background.stop().await;
-        self.nothing_leaks().await;
+        self.check_leaks().await;
     }
 
-    async fn nothing_leaks(self) {
+    async fn check_leaks(self) {
         let Self {
             cache,
             collector,
             model,
             ..
         } = self;
-        // Constructions that were given up have to notice.
+        // Until cancelled constructions have noticed.
         while !cache.is_empty() {
             cache.purge_all();
             yield_now().await;
         }
         drop(cache);
         for _ in 0..1_000_000 {
-            // Each resource holds the model, and so does each construction.
+            // Each resource and each construction holds the model.
             if collector.tracker().count() == 0 && Arc::strong_count(&model) == 1 {
                 break;
             }
@@ -195,19 +195,23 @@ impl World {
             (0, 1)
         );
         assert_eq!(
-            model.made.load(SeqCst),
+            model.constructed.load(SeqCst),
             model.disposed.load(SeqCst),
-            "one was leaked"
+            "a resource was leaked"
         );
     }
 
     async fn perform(&self, op: Op) {
         match op {
-            Op::Use { key, turns, end } => self.hold(key, turns, end).await,
-            Op::GiveUp { key, turns: most } => {
+            Op::Use {
+                key,
+                turns,
+                release,
+            } => self.use_key(key, turns, release).await,
+            Op::CancelRequest { key, turns: most } => {
                 tokio::select! {
                     biased;
-                    handle = self.cache.require(&key) => drop(handle.map(|it| self.receive(&it, 0))),
+                    handle = self.cache.require(&key) => drop(handle.map(|it| self.check(&it, 0))),
                     () = turns(most) => {}
                 }
             }
@@ -220,7 +224,7 @@ impl World {
             Op::PurgeAll => self.purge(0..=KEYS - 1),
             Op::Collect => drop(self.collector.collect().await),
             Op::CollectAll => drop(self.collector.collect_all().await),
-            Op::RuntimeShutdown { turns: most } => {
+            Op::CancelCollection { turns: most } => {
                 tokio::select! {
                     _ = self.collector.collect_all() => {}
                     () = turns(most) => {}
@@ -230,13 +234,13 @@ impl World {
         }
     }
 
-    async fn hold(&self, key: u8, most: u8, end: End) {
+    async fn use_key(&self, key: u8, most: u8, release: Release) {
         let purged = self.model.purged[usize::from(key)].load(SeqCst);
-        // A failure is part of the game.
+        // Constructions fail at random.
         let Ok(handle) = self.cache.require(&key).await else {
             return;
         };
-        self.receive(&handle, purged);
+        self.check(&handle, purged);
         let others = handle.users.fetch_add(1, SeqCst);
         assert!(
             self.sharing == Sharing::Shared || others == 0,
@@ -245,10 +249,10 @@ impl World {
         turns(most).await;
         assert!(!handle.is_disposed.load(SeqCst), "disposed of while in use");
         handle.users.fetch_sub(1, SeqCst);
-        match end {
-            End::Drop => drop(handle),
-            End::Commit => handle.commit(),
-            End::Poison => {
+        match release {
+            Release::Drop => drop(handle),
+            Release::Commit => handle.commit(),
+            Release::Poison => {
                 if self.sharing != Sharing::Shared {
                     handle.is_poisoned.store(true, SeqCst);
                 }
@@ -257,16 +261,19 @@ impl World {
         }
     }
 
-    /// Looks at what was handed out to somebody who asked when the last purge had begun at `purged`.
-    fn receive(&self, handle: &Handle<u8, Item>, purged: u64) {
-        assert!(handle.made_at > purged, "handed out after it was purged");
+    /// Checks the resource of a request that started after the purge at `purged`.
+    fn check(&self, handle: &Handle<u8, Item>, purged: u64) {
+        assert!(
+            handle.constructed_at > purged,
+            "returned after it was purged"
+        );
         assert!(
             !handle.is_disposed.load(SeqCst),
-            "handed out after it was disposed of"
+            "returned after it was disposed of"
         );
         assert!(
             !handle.is_poisoned.load(SeqCst),
-            "handed out after it was poisoned"
+            "returned after it was poisoned"
         );
     }
 

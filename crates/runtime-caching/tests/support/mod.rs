@@ -1,4 +1,4 @@
-//! What the tests of caches share: resources that count, and a machine with room.
+//! Resources that count constructions and disposals, and a machine without statistics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,16 +7,16 @@ use async_trait::async_trait;
 use runtime_caching::Resource;
 use runtime_gc::{DisposeError, Footprint, Size, Stats, SystemStats};
 
-/// How many were made, and how many disposed of.
+/// The numbers of constructions and disposals.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
-    made: Arc<AtomicUsize>,
+    constructed: Arc<AtomicUsize>,
     disposed: Arc<AtomicUsize>,
 }
 
 impl Counts {
-    pub(crate) fn make(&self, name: &str) -> Item {
-        self.made.fetch_add(1, Ordering::SeqCst);
+    pub(crate) fn construct(&self, name: &str) -> Item {
+        self.constructed.fetch_add(1, Ordering::SeqCst);
         Item {
             name: name.to_owned(),
             broken: AtomicBool::new(false),
@@ -25,8 +25,8 @@ impl Counts {
         }
     }
 
-    pub(crate) fn made(&self) -> usize {
-        self.made.load(Ordering::SeqCst)
+    pub(crate) fn constructed(&self) -> usize {
+        self.constructed.load(Ordering::SeqCst)
     }
 
     pub(crate) fn disposed(&self) -> usize {
@@ -47,7 +47,7 @@ impl Item {
         &self.name
     }
 
-    pub(crate) fn break_it(&self) {
+    pub(crate) fn mark_broken(&self) {
         self.broken.store(true, Ordering::SeqCst);
     }
 }
@@ -63,23 +63,23 @@ impl Resource for Item {
     }
 
     async fn dispose(&self) -> Result<(), DisposeError> {
-        let again = self.is_disposed.swap(true, Ordering::SeqCst);
-        assert!(!again, "{} was disposed of twice", self.name);
+        let repeated = self.is_disposed.swap(true, Ordering::SeqCst);
+        assert!(!repeated, "{} was disposed of twice", self.name);
         self.counts.disposed.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 }
 
-/// A machine that tells nothing.
+/// A machine without statistics.
 #[derive(Debug)]
-pub(crate) struct Idle;
+pub(crate) struct NoStats;
 
-impl SystemStats for Idle {
+impl SystemStats for NoStats {
     fn read(&self) -> Stats {
         Stats::default()
     }
 }
 
-pub(crate) fn machine() -> Idle {
-    Idle
+pub(crate) fn machine() -> NoStats {
+    NoStats
 }

@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use super::Monitor;
 use super::sink::IncidentId;
+use crate::util::panic_message;
 
 /// A caught panic that was reported as an incident.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,14 +71,8 @@ impl Monitor {
     }
 
     fn panicked(&self, context: &dyn fmt::Display, payload: &(dyn Any + Send)) -> Panicked {
-        let message = message(payload);
+        let message = panic_message(payload).to_owned();
         let incident = self.report_error(&Panic(message.clone()), context);
         Panicked { incident, message }
     }
-}
-
-fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("non-string panic payload").to_owned()
 }

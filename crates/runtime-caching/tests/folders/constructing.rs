@@ -1,4 +1,4 @@
-//! Folders while they are being made, and how they are removed.
+//! Construction and removal of folders.
 
 use std::fs;
 use std::future::ready;
@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use runtime_caching::{Begun, Lookup, NewFolder, RequireError, Sharing};
 use tokio::sync::Semaphore;
 
-use crate::support::{EXCLUSIVE, Place, fill, get, read, settle, write};
+use crate::support::{EXCLUSIVE, Fixture, fill, get, read, settle, write};
 
 #[tokio::test]
-async fn a_failure_leaves_nothing_on_disk() {
-    let place = Place::new();
-    let cache = place.open(Sharing::Shared).await;
-    let fail = |draft: NewFolder| async move {
-        write(draft.path(), "half")?;
+async fn failure_leaves_nothing_on_disk() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    let fail = |folder: NewFolder| async move {
+        write(folder.path(), "half")?;
         Err::<(), _>(io::Error::other("no network"))
     };
     let error = cache.require(&"a".to_owned(), fail).await.unwrap_err();
@@ -24,112 +24,112 @@ async fn a_failure_leaves_nothing_on_disk() {
         error.cause::<io::Error>().unwrap().to_string(),
         "no network"
     );
-    place.collector.collect().await;
-    assert_eq!(place.counts(), [0, 0, 0, 0]);
+    fixture.collector.collect().await;
+    assert_eq!(fixture.counts(), [0, 0, 0, 0]);
 }
 
 #[tokio::test]
-async fn a_panic_leaves_nothing_on_disk() {
-    let place = Place::new();
-    let cache = place.open(Sharing::Shared).await;
-    let panic = |draft: NewFolder| async move {
-        write(draft.path(), "half")?;
+async fn panic_leaves_nothing_on_disk() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    let panic = |folder: NewFolder| async move {
+        write(folder.path(), "half")?;
         panic!("no {}", "way");
-        #[expect(unreachable_code, reason = "it gives the type")]
+        #[expect(unreachable_code, reason = "determines the type")]
         io::Result::Ok(())
     };
     let error = cache.require(&"a".to_owned(), panic).await.unwrap_err();
     assert!(matches!(error, RequireError::Panicked { message, .. } if &*message == "no way"));
-    place.collector.collect().await;
-    assert_eq!(place.counts(), [0, 0, 0, 0]);
+    fixture.collector.collect().await;
+    assert_eq!(fixture.counts(), [0, 0, 0, 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_folder_that_nobody_waits_for_any_more_is_removed() {
-    let place = Place::new();
-    let cache = place.open(Sharing::Shared).await;
-    let hang = |draft: NewFolder| async move {
-        write(draft.path(), "half")?;
+async fn abandoned_construction_is_removed() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    let hang = |folder: NewFolder| async move {
+        write(folder.path(), "half")?;
         std::future::pending::<io::Result<()>>().await
     };
     let waiter = {
         let cache = cache.clone();
         tokio::spawn(async move { cache.require(&"a".to_owned(), hang).await.map(drop) })
     };
-    while place.names("folders").is_empty() {
+    while fixture.names("folders").is_empty() {
         settle().await;
     }
     waiter.abort();
-    while !cache.is_empty() || !place.names("folders").is_empty() {
+    while !cache.is_empty() || !fixture.names("folders").is_empty() {
         settle().await;
     }
-    place.collector.collect().await;
-    assert_eq!(place.counts(), [0, 0, 0, 0]);
+    fixture.collector.collect().await;
+    assert_eq!(fixture.counts(), [0, 0, 0, 0]);
 }
 
 #[tokio::test]
-async fn a_root_that_vanished_is_an_error_that_names_the_folder() {
-    let place = Place::new();
-    let cache = place.open(Sharing::Shared).await;
-    fs::remove_dir_all(place.root()).unwrap();
+async fn missing_root_is_named_in_error() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    fs::remove_dir_all(fixture.root()).unwrap();
     let error = get(&cache, "a").await.unwrap_err();
     let source = std::error::Error::source(&error).unwrap();
     assert!(
-        source.to_string().starts_with("cannot make the folder `"),
+        source.to_string().starts_with("cannot create the folder `"),
         "{source}"
     );
     assert!(cache.is_empty());
 }
 
 #[tokio::test]
-async fn a_commit_that_cannot_be_written_down_removes_the_folder() {
-    let place = Place::new();
-    let cache = place.open(EXCLUSIVE).await;
+async fn failed_commit_removes_the_folder() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(EXCLUSIVE).await;
     let handle = get(&cache, "a").await.unwrap();
     let path = handle.path().display().to_string();
-    fs::remove_dir(place.root().join("index")).unwrap();
+    fs::remove_dir(fixture.root().join("index")).unwrap();
     let error = handle.commit().await.unwrap_err();
     assert!(error.to_string().contains(&path), "{error}");
     assert!(cache.is_empty());
-    place.collector.collect().await;
-    assert!(place.names("folders").is_empty());
+    fixture.collector.collect().await;
+    assert!(fixture.names("folders").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_herd_fills_one_folder() {
-    let place = Place::new();
-    let cache = place.open(Sharing::Shared).await;
-    let (gate, fills) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
-    let herd: Vec<_> = (0..100)
+async fn concurrent_requests_fill_one_folder() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    let (permits, fills) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let requests: Vec<_> = (0..100)
         .map(|_| {
-            let (cache, gate, fills) = (cache.clone(), Arc::clone(&gate), Arc::clone(&fills));
-            let fill = move |draft| {
-                let (gate, fills) = (Arc::clone(&gate), Arc::clone(&fills));
+            let (cache, permits, fills) = (cache.clone(), Arc::clone(&permits), Arc::clone(&fills));
+            let fill = move |folder| {
+                let (permits, fills) = (Arc::clone(&permits), Arc::clone(&fills));
                 async move {
                     fills.fetch_add(1, Ordering::SeqCst);
-                    let _permit = gate.acquire().await;
-                    fill(draft).await
+                    let _permit = permits.acquire().await;
+                    fill(folder).await
                 }
             };
             tokio::spawn(async move { cache.require(&"a".to_owned(), fill).await.map(drop) })
         })
         .collect();
-    gate.add_permits(1);
-    for one in herd {
-        one.await.unwrap().unwrap();
+    permits.add_permits(1);
+    for request in requests {
+        request.await.unwrap().unwrap();
     }
     assert_eq!(
-        (fills.load(Ordering::SeqCst), place.counts()),
+        (fills.load(Ordering::SeqCst), fixture.counts()),
         (1, [1, 0, 1, 0])
     );
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn only_this_user_may_enter_a_folder() {
+async fn folder_is_private_to_its_user() {
     use std::os::unix::fs::PermissionsExt as _;
-    let place = Place::new();
-    let cache = place.open(Sharing::Shared).await;
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
     let handle = get(&cache, "a").await.unwrap();
     let mode = fs::metadata(handle.path()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
@@ -137,12 +137,12 @@ async fn only_this_user_may_enter_a_folder() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_task_s_read_only_folders_and_links_do_not_keep_it_from_being_removed() {
+async fn read_only_folders_and_links_are_removed() {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
-    let place = Place::new();
-    let outside = place.root().with_file_name("outside");
+    let fixture = Fixture::new();
+    let outside = fixture.root().with_file_name("outside");
     fs::write(&outside, "precious").unwrap();
-    let cache = place.open(EXCLUSIVE).await;
+    let cache = fixture.open(EXCLUSIVE).await;
     let handle = get(&cache, "a").await.unwrap();
     let deep = handle.path().join("deep/deeper");
     fs::create_dir_all(&deep).unwrap();
@@ -152,20 +152,20 @@ async fn a_task_s_read_only_folders_and_links_do_not_keep_it_from_being_removed(
         fs::set_permissions(folder, fs::Permissions::from_mode(0o500)).unwrap();
     }
     handle.poison();
-    let report = place.collector.collect().await;
+    let report = fixture.collector.collect().await;
     assert_eq!(
         (report.freed.len(), report.failed.len()),
         (1, 0),
         "{report}"
     );
-    assert_eq!(place.counts(), [0, 0, 0, 0]);
+    assert_eq!(fixture.counts(), [0, 0, 0, 0]);
     assert_eq!(fs::read_to_string(outside).unwrap(), "precious");
 }
 
 #[tokio::test]
-async fn a_lack_of_room_is_told_from_other_failures() {
-    let place = Place::new();
-    let cache = place.open(Sharing::Shared).await;
+async fn disk_full_is_distinguished() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
     for (kind, is_disk_full) in [
         (io::ErrorKind::StorageFull, true),
         (io::ErrorKind::QuotaExceeded, true),
@@ -179,8 +179,8 @@ async fn a_lack_of_room_is_told_from_other_failures() {
 
 #[tokio::test]
 async fn first_caller_fills_for_those_who_joined() {
-    let place = Place::new();
-    let (cache, key) = (place.open(Sharing::Shared).await, "a".to_owned());
+    let fixture = Fixture::new();
+    let (cache, key) = (fixture.open(Sharing::Shared).await, "a".to_owned());
     let Begun::New(construction) = cache.begin(&key) else {
         panic!("the cache is empty");
     };
@@ -199,8 +199,8 @@ async fn first_caller_fills_for_those_who_joined() {
 
 #[tokio::test]
 async fn dropped_construction_fails_waiters() {
-    let place = Place::new();
-    let (cache, key) = (place.open(Sharing::Shared).await, "a".to_owned());
+    let fixture = Fixture::new();
+    let (cache, key) = (fixture.open(Sharing::Shared).await, "a".to_owned());
     let construction = cache.begin(&key);
     let Begun::Joined(joined) = cache.begin(&key) else {
         panic!("the construction has begun");
@@ -208,5 +208,5 @@ async fn dropped_construction_fails_waiters() {
     drop(construction);
     joined.wait(|_| {}).await.unwrap_err();
     assert!(cache.is_empty());
-    assert_eq!(place.counts(), [0, 0, 0, 0]);
+    assert_eq!(fixture.counts(), [0, 0, 0, 0]);
 }
