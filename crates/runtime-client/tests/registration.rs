@@ -139,7 +139,7 @@ async fn a_secret_whose_answer_was_lost_is_replaced_by_proving_again() {
     );
     taskcluster.inject(FaultRule::new(
         "worker-manager.reregisterWorker",
-        Fault::LostAnswer,
+        Fault::LostResponse,
     ));
     let (registered, _) = registrar(&deployment)
         .state_file(&file)

@@ -1,7 +1,7 @@
-//! How many runs a second the embedded queue claims and resolves, over HTTP with signed requests.
+//! The rate at which the embedded queue claims and resolves runs over HTTP.
 //!
-//! Client and server share the machine: each run costs one claim and one report, both signed,
-//! checked and sent over loopback connections that stay open.
+//! Client and server share the machine. Each run takes one claim and one report, which are signed,
+//! verified and sent over persistent loopback connections.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 
 use support::{Client, create};
 
-/// How many workers claim at the same time.
+/// The number of workers that claim concurrently.
 const WORKERS: u64 = 8;
 
 fn main() -> ExitCode {
@@ -43,23 +43,23 @@ async fn claim_and_resolve(runs: u64, tasks: u32) -> f64 {
         .map(|_| tokio::spawn(work(client.clone(), runs / WORKERS, tasks)))
         .collect();
     for worker in workers {
-        worker.await.expect("a worker that does not panic");
+        worker.await.expect("no panic in a worker");
     }
     let rate = runs as f64 / start.elapsed().as_secs_f64();
     taskcluster.stop().await;
     rate
 }
 
-/// One worker: claims and resolves so many runs.
+/// Claims and resolves this many runs.
 async fn work(client: Client, runs: u64, tasks: u32) {
     let mut done = 0;
     while done < runs {
         let wanted = tasks.min(u32::try_from(runs - done).unwrap_or(tasks));
         for claim in client.claim(wanted).await {
-            let task = client.with_answer(&claim["credentials"]);
+            let task = client.with_credentials(&claim["credentials"]);
             let task_id = claim["status"]["taskId"].as_str().expect("an id");
-            let answer = task.run(task_id, 0, "completed", json!({})).await;
-            assert_eq!(answer.status, 200, "{:?}", answer.body);
+            let response = task.run(task_id, 0, "completed", json!({})).await;
+            assert_eq!(response.status, 200, "{:?}", response.body);
             done += 1;
         }
     }

@@ -4,11 +4,12 @@
 //! cargo run -p runtime-taskcluster-embedded --all-features --example taskcluster -- [OPTIONS]
 //!
 //!   --port N            listen on 127.0.0.1:N (default: a free port)
-//!   --claim-timeout S   claims last S seconds (default: 1200)
-//!   --data DIR          put the bytes of artifacts into DIR (default: a temporary folder)
+//!   --claim-timeout S   lifetime of claims in seconds (default: 1200)
+//!   --data DIR          store artifacts in DIR (default: a temporary folder)
 //! ```
 //!
-//! It prints what to export, and serves until SIGINT or SIGTERM. The root URL is also a page to look at.
+//! It prints environment variables to export and serves until SIGINT or SIGTERM. The root URL is also
+//! an HTML page.
 
 use std::env;
 use std::process::ExitCode;
@@ -44,14 +45,14 @@ fn configure(mut args: impl Iterator<Item = String>) -> Result<TaskclusterBuilde
     while let Some(option) = args.next() {
         let value = args
             .next()
-            .ok_or_else(|| format!("`{option}` is unknown or needs a value"))?;
+            .ok_or_else(|| format!("missing value for `{option}`"))?;
         builder = match option.as_str() {
             "--port" => builder.port(number(&option, &value)?),
             "--claim-timeout" => {
                 builder.claim_timeout(Duration::from_secs(number(&option, &value)?))
             }
             "--data" => builder.data_dir(value),
-            _ => return Err(format!("`{option}` is unknown")),
+            _ => return Err(format!("unknown option `{option}`")),
         };
     }
     Ok(builder)
@@ -60,7 +61,7 @@ fn configure(mut args: impl Iterator<Item = String>) -> Result<TaskclusterBuilde
 fn number<N: std::str::FromStr>(option: &str, value: &str) -> Result<N, String> {
     value
         .parse()
-        .map_err(|_| format!("`{option}` needs a number, not `{value}`"))
+        .map_err(|_| format!("invalid number `{value}` for `{option}`"))
 }
 
 async fn serve(taskcluster: Taskcluster) -> ExitCode {

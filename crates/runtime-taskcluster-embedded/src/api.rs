@@ -54,8 +54,8 @@ async fn run(
     head: &Parts,
     body: &[u8],
 ) -> ApiResult {
-    // The order of the real services: a malformed URL or payload is a 400 whoever sends it, and
-    // handlers check scopes last, since these depend on the payload.
+    // The order of the real services: a malformed URL or payload is a 400 even without credentials.
+    // The handler checks the scopes, since they depend on the payload.
     check_params(&call.params)?;
     if let Some(schema) = method.schema {
         call.payload = parse_payload(call, &head.headers, body)?;

@@ -1,4 +1,4 @@
-//! Artifacts: which may be declared, when, and how they are found.
+//! Declaration and lookup of artifacts.
 
 mod support;
 
@@ -10,7 +10,7 @@ use support::artifacts::{HOUR, location, running, s3};
 use support::{Client, create, later, start};
 
 #[tokio::test]
-async fn the_same_artifact_may_be_declared_again_and_another_not() {
+async fn declaration_may_be_repeated_but_not_changed() {
     let (taskcluster, task_id, worker) = running().await;
     let body = s3(&taskcluster);
     assert_eq!(
@@ -50,7 +50,7 @@ async fn the_same_artifact_may_be_declared_again_and_another_not() {
 }
 
 #[tokio::test]
-async fn a_reference_may_change_and_become_a_link_that_is_followed() {
+async fn reference_may_become_a_link() {
     let (taskcluster, task_id, worker) = running().await;
     let expires = later(&taskcluster, HOUR);
     let reference = |url: &str| json!({ "storageType": "reference", "contentType": "text/plain", "url": url, "expires": expires });
@@ -89,7 +89,7 @@ async fn a_reference_may_change_and_become_a_link_that_is_followed() {
 }
 
 #[tokio::test]
-async fn a_link_in_a_circle_is_not_found() {
+async fn cyclic_link_is_not_found() {
     let (taskcluster, task_id, worker) = running().await;
     for (name, to) in [("public/a", "public/b"), ("public/b", "public/a")] {
         let link =
@@ -101,18 +101,18 @@ async fn a_link_in_a_circle_is_not_found() {
 }
 
 #[tokio::test]
-async fn an_error_artifact_is_a_424_with_its_reason() {
+async fn error_artifact_is_a_424() {
     let (taskcluster, task_id, worker) = running().await;
     let error = json!({
         "storageType": "error", "reason": "file-missing-on-worker", "message": "no such file",
         "expires": later(&taskcluster, HOUR),
     });
     worker.artifact(&task_id, "public/a", error).await;
-    let answer = worker
+    let response = worker
         .get(&format!("/api/queue/v1/task/{task_id}/artifacts/public/a"))
         .await;
     assert_eq!(
-        (answer.status, &answer.body["reason"]),
+        (response.status, &response.body["reason"]),
         (424, &json!("file-missing-on-worker"))
     );
     let read = taskcluster
@@ -129,7 +129,7 @@ async fn an_error_artifact_is_a_424_with_its_reason() {
 }
 
 #[tokio::test]
-async fn each_kind_must_have_its_own_properties() {
+async fn storage_types_have_required_properties() {
     let (taskcluster, task_id, worker) = running().await;
     let expires = later(&taskcluster, HOUR);
     for body in [
@@ -140,9 +140,9 @@ async fn each_kind_must_have_its_own_properties() {
         json!({ "storageType": "s3", "contentType": "a/b", "url": "x", "expires": expires }),
         json!({ "storageType": "bogus", "expires": expires }),
     ] {
-        let answer = worker.artifact(&task_id, "public/a", body.clone()).await;
+        let response = worker.artifact(&task_id, "public/a", body.clone()).await;
         assert_eq!(
-            (answer.status, answer.code()),
+            (response.status, response.code()),
             (400, "InputValidationError"),
             "{body}"
         );
@@ -150,7 +150,7 @@ async fn each_kind_must_have_its_own_properties() {
 }
 
 #[tokio::test]
-async fn an_artifact_may_come_late_after_an_exception_only() {
+async fn late_artifacts_are_accepted_after_exceptions() {
     let (taskcluster, task_id, worker) = running().await;
     worker
         .run(
@@ -160,7 +160,8 @@ async fn an_artifact_may_come_late_after_an_exception_only() {
             json!({ "reason": "internal-error" }),
         )
         .await;
-    // The worker's own credentials end at about the same time.
+    // The credentials of the worker expire at about the same time, so they would not show whether
+    // the queue accepts the artifact.
     let root = Client::root(&taskcluster);
     let late = || root.artifact(&task_id, "public/a", s3(&taskcluster));
     taskcluster.advance(Duration::from_secs(24 * 60));
@@ -180,15 +181,15 @@ async fn an_artifact_may_come_late_after_an_exception_only() {
 }
 
 #[tokio::test]
-async fn an_artifact_may_not_outlive_its_task_and_ends_with_its_time() {
+async fn artifact_expires_before_its_task() {
     let (taskcluster, client) = start().await;
     let expires = later(&taskcluster, HOUR * 3);
     let task_id = create(&taskcluster, json!({ "expires": expires }));
     let (_, worker) = client.claim_one().await;
     let mut body = s3(&taskcluster);
     body["expires"] = json!(later(&taskcluster, HOUR * 4));
-    let answer = worker.artifact(&task_id, "public/a", body).await;
-    assert_eq!((answer.status, answer.code()), (400, "InputError"));
+    let response = worker.artifact(&task_id, "public/a", body).await;
+    assert_eq!((response.status, response.code()), (400, "InputError"));
 
     worker
         .artifact(&task_id, "public/a", s3(&taskcluster))
@@ -199,7 +200,7 @@ async fn an_artifact_may_not_outlive_its_task_and_ends_with_its_time() {
 }
 
 #[tokio::test]
-async fn a_listing_comes_in_pages_by_name() {
+async fn artifacts_are_listed_in_pages() {
     let (taskcluster, task_id, worker) = running().await;
     for name in ["public/c", "public/a", "public/b"] {
         worker.artifact(&task_id, name, s3(&taskcluster)).await;

@@ -1,4 +1,4 @@
-//! Signatures and scopes: what is checked, and what is refused with which words.
+//! Signatures, scopes, roles and clients.
 
 mod support;
 
@@ -14,7 +14,7 @@ const SCOPES: &str = "/api/auth/v1/scopes/current";
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 #[tokio::test]
-async fn wrong_credentials_are_refused_even_where_none_are_needed() {
+async fn wrong_credentials_fail_public_methods() {
     let (taskcluster, _) = start().await;
     let task_id = create(&taskcluster, json!({}));
     let path = format!("/api/queue/v1/task/{task_id}/status");
@@ -24,29 +24,32 @@ async fn wrong_credentials_are_refused_even_where_none_are_needed() {
         ("nobody", "'nobody' not found"),
     ] {
         let wrong = Client::with(&taskcluster, Some(Credentials::new(id, "x".repeat(44))));
-        let answer = wrong.get(&path).await;
+        let response = wrong.get(&path).await;
         assert_eq!(
-            (answer.status, answer.code()),
+            (response.status, response.code()),
             (401, "AuthenticationFailed")
         );
-        assert_eq!(answer.headers["www-authenticate"], "hawk");
-        assert!(answer.message().contains(part), "{}", answer.message());
+        assert_eq!(response.headers["www-authenticate"], "hawk");
+        assert!(response.message().contains(part), "{}", response.message());
         assert_eq!(wrong.get("/api/queue/v1/ping").await.status, 200);
     }
 }
 
 #[tokio::test]
-async fn no_credentials_are_insufficient_and_not_wrong() {
+async fn missing_credentials_are_a_403() {
     let (taskcluster, _) = start().await;
-    let answer = Client::anonymous(&taskcluster)
+    let response = Client::anonymous(&taskcluster)
         .get("/api/secrets/v1/secret/a")
         .await;
-    assert_eq!((answer.status, answer.code()), (403, "InsufficientScopes"));
-    assert!(answer.message().contains("secrets:get:a"));
+    assert_eq!(
+        (response.status, response.code()),
+        (403, "InsufficientScopes")
+    );
+    assert!(response.message().contains("secrets:get:a"));
 }
 
 #[tokio::test]
-async fn a_signature_may_be_a_quarter_of_an_hour_off_and_no_more() {
+async fn clock_skew_is_tolerated_for_15_minutes() {
     let (_taskcluster, client) = start().await;
     for (off, status) in [(14 * 60, 200), (16 * 60, 401)] {
         let off = Duration::from_secs(off);
@@ -55,33 +58,33 @@ async fn a_signature_may_be_a_quarter_of_an_hour_off_and_no_more() {
                 timestamp: Some(timestamp),
                 ..Forgery::default()
             };
-            let answer = client.send(Method::GET, SCOPES, None, forgery).await;
-            assert_eq!(answer.status, status, "{off:?}: {}", answer.message());
+            let response = client.send(Method::GET, SCOPES, None, forgery).await;
+            assert_eq!(response.status, status, "{off:?}: {}", response.message());
         }
     }
 }
 
 #[tokio::test]
-async fn a_body_that_was_not_signed_is_refused() {
+async fn wrong_payload_hash_is_rejected() {
     let (taskcluster, client) = start().await;
     let forgery = Forgery {
         signed_body: Some(b"{}".to_vec()),
         ..Forgery::default()
     };
     let body = json!({ "secret": {}, "expires": support::later(&taskcluster, HOUR) });
-    let answer = client
+    let response = client
         .send(Method::PUT, "/api/secrets/v1/secret/a", Some(body), forgery)
         .await;
-    assert_eq!(answer.status, 401);
+    assert_eq!(response.status, 401);
     assert!(
-        answer.message().contains("Computed payload hash"),
+        response.message().contains("Computed payload hash"),
         "{}",
-        answer.message()
+        response.message()
     );
 }
 
 #[tokio::test]
-async fn temporary_credentials_have_their_scopes_and_their_time() {
+async fn temporary_credentials_are_limited() {
     let (taskcluster, _) = start().await;
     let credentials = taskcluster.temporary_credentials("me", &["secrets:get:a"], HOUR);
     let client = Client::with(&taskcluster, Some(credentials));
@@ -103,7 +106,7 @@ async fn temporary_credentials_have_their_scopes_and_their_time() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_was_changed_is_refused() {
+async fn changed_certificate_is_rejected() {
     let (taskcluster, _) = start().await;
     let honest = taskcluster.temporary_credentials("me", &["a"], HOUR);
     let token = honest.access_token.expose_secret();
@@ -111,17 +114,17 @@ async fn a_certificate_that_was_changed_is_refused() {
     let mut certificate: serde_json::Value = serde_json::from_str(certificate).unwrap();
     certificate["scopes"] = json!(["*"]);
     let forged = Credentials::new("me", token).with_certificate(certificate.to_string());
-    let answer = Client::with(&taskcluster, Some(forged)).get(SCOPES).await;
-    assert_eq!(answer.status, 401);
+    let response = Client::with(&taskcluster, Some(forged)).get(SCOPES).await;
+    assert_eq!(response.status, 401);
     assert!(
-        answer.message().contains("signature is not valid"),
+        response.message().contains("signature is not valid"),
         "{}",
-        answer.message()
+        response.message()
     );
 }
 
 #[tokio::test]
-async fn authorized_scopes_narrow_and_never_widen() {
+async fn authorized_scopes_only_restrict() {
     let (taskcluster, _) = start().await;
     taskcluster.set_secret("a", json!({}));
     let credentials = taskcluster.temporary_credentials("me", &["secrets:get:*"], HOUR);
@@ -137,15 +140,20 @@ async fn authorized_scopes_narrow_and_never_widen() {
             authorized_scopes,
             ..Forgery::default()
         };
-        let answer = client
+        let response = client
             .send(Method::GET, "/api/secrets/v1/secret/a", None, forgery)
             .await;
-        assert_eq!(answer.status, status, "{scopes:?}: {}", answer.message());
+        assert_eq!(
+            response.status,
+            status,
+            "{scopes:?}: {}",
+            response.message()
+        );
     }
 }
 
 #[tokio::test]
-async fn a_bewit_opens_one_path_for_a_while() {
+async fn bewit_is_valid_for_one_path() {
     let (taskcluster, client) = start().await;
     taskcluster.set_secret("a", json!({ "x": 1 }));
     let anonymous = Client::anonymous(&taskcluster);
@@ -182,23 +190,26 @@ async fn a_bewit_opens_one_path_for_a_while() {
 }
 
 #[tokio::test]
-async fn scopes_of_a_task_do_not_open_another() {
+async fn task_credentials_are_limited_to_the_run() {
     let (taskcluster, client) = start().await;
     create(&taskcluster, json!({}));
     let (_, worker) = client.claim_one().await;
     let other = create(&taskcluster, json!({}));
     client.claim_one().await;
-    let answer = worker.run(&other, 0, "completed", json!({})).await;
-    assert_eq!((answer.status, answer.code()), (403, "InsufficientScopes"));
+    let response = worker.run(&other, 0, "completed", json!({})).await;
+    assert_eq!(
+        (response.status, response.code()),
+        (403, "InsufficientScopes")
+    );
     assert!(
-        answer
+        response
             .message()
             .contains(&format!("queue:resolve-task:{other}/0"))
     );
 }
 
 #[tokio::test]
-async fn a_role_gives_its_scopes_to_those_who_may_assume_it() {
+async fn role_grants_its_scopes() {
     let (taskcluster, root) = start().await;
     taskcluster.set_secret("a", json!({}));
     let role = json!({ "description": "readers", "scopes": ["secrets:get:*"] });
@@ -214,7 +225,7 @@ async fn a_role_gives_its_scopes_to_those_who_may_assume_it() {
 }
 
 #[tokio::test]
-async fn a_client_lives_until_it_is_disabled_or_deleted() {
+async fn disabled_client_is_rejected() {
     let (taskcluster, root) = start().await;
     let expires = support::later(&taskcluster, HOUR);
     let wish = json!({ "expires": expires, "description": "d", "scopes": ["a:*"] });
@@ -233,13 +244,13 @@ async fn a_client_lives_until_it_is_disabled_or_deleted() {
 }
 
 #[tokio::test]
-async fn a_tunnel_token_is_signed_with_the_key_that_the_test_can_ask_for() {
+async fn tunnel_token_is_signed_with_tunnel_key() {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     let (taskcluster, root) = start().await;
-    let answer = root.get("/api/auth/v1/websocktunnel/aud/worker.1").await;
-    let token = answer.body["token"].as_str().unwrap();
+    let response = root.get("/api/auth/v1/websocktunnel/aud/worker.1").await;
+    let token = response.body["token"].as_str().unwrap();
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let key = hawk::Key::new(taskcluster.tunnel_key().expose_secret(), hawk::SHA256).unwrap();
     let expected = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).unwrap());

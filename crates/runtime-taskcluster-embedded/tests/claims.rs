@@ -1,4 +1,4 @@
-//! Claims: who gets which task, for how long, and what happens when time runs out.
+//! Claims, reclaims, expiry and deadlines.
 
 mod support;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use support::{Client, create, start};
 
 #[tokio::test]
-async fn a_claim_that_expires_gives_the_task_to_the_next_worker() {
+async fn expired_claim_is_retried() {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({}));
     let (_, lost) = client.claim_one().await;
@@ -26,7 +26,7 @@ async fn a_claim_that_expires_gives_the_task_to_the_next_worker() {
 }
 
 #[tokio::test]
-async fn a_reclaim_keeps_the_task_beyond_the_first_claim() {
+async fn reclaim_extends_the_claim() {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({}));
     let (_, worker) = client.claim_one().await;
@@ -43,7 +43,7 @@ async fn a_reclaim_keeps_the_task_beyond_the_first_claim() {
 }
 
 #[tokio::test]
-async fn a_task_without_retries_ends_when_its_claim_expires() {
+async fn expired_claim_without_retries_is_final() {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({ "retries": 0 }));
     client.claim_one().await;
@@ -54,7 +54,7 @@ async fn a_task_without_retries_ends_when_its_claim_expires() {
 }
 
 #[tokio::test]
-async fn a_claim_expires_by_itself_without_anybody_looking() {
+async fn claim_expires_in_real_time() {
     let builder = Taskcluster::builder().claim_timeout(Duration::from_millis(100));
     let taskcluster = builder.start().await.unwrap();
     let task_id = create(&taskcluster, json!({ "retries": 0 }));
@@ -64,7 +64,7 @@ async fn a_claim_expires_by_itself_without_anybody_looking() {
 }
 
 #[tokio::test]
-async fn late_reports_are_accepted_until_the_resolver_runs() {
+async fn resolver_delay_accepts_late_reports() {
     let builder = Taskcluster::builder().resolver_delay(Duration::from_secs(5));
     let taskcluster = builder.start().await.unwrap();
     let task_id = create(&taskcluster, json!({}));
@@ -77,7 +77,7 @@ async fn late_reports_are_accepted_until_the_resolver_runs() {
 }
 
 #[tokio::test]
-async fn old_credentials_are_refused_after_their_leeway() {
+async fn expired_credentials_are_rejected_after_leeway() {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({}));
     let (_, worker) = client.claim_one().await;
@@ -87,7 +87,7 @@ async fn old_credentials_are_refused_after_their_leeway() {
 }
 
 #[tokio::test]
-async fn a_poll_wakes_when_a_task_appears() {
+async fn new_task_wakes_a_poll() {
     let taskcluster = Taskcluster::start().await.unwrap();
     let client = Client::root(&taskcluster);
     let poll = tokio::spawn(async move { client.claim(1).await });
@@ -103,7 +103,7 @@ async fn a_poll_wakes_when_a_task_appears() {
 }
 
 #[tokio::test]
-async fn waiting_workers_get_every_task_exactly_once() {
+async fn concurrent_polls_claim_each_task_once() {
     let taskcluster = Taskcluster::start().await.unwrap();
     let client = Client::root(&taskcluster);
     let polls: Vec<_> = (0..8)
@@ -124,7 +124,7 @@ async fn waiting_workers_get_every_task_exactly_once() {
 }
 
 #[tokio::test]
-async fn urgent_tasks_come_first_and_equal_ones_in_order() {
+async fn tasks_are_ordered_by_priority_then_age() {
     let (taskcluster, client) = start().await;
     let low = create(&taskcluster, json!({ "priority": "low" }));
     let first = create(&taskcluster, json!({ "priority": "high" }));
@@ -138,19 +138,19 @@ async fn urgent_tasks_come_first_and_equal_ones_in_order() {
 }
 
 #[tokio::test]
-async fn a_new_priority_moves_a_pending_task() {
+async fn priority_change_moves_a_pending_task() {
     let (taskcluster, client) = start().await;
     create(&taskcluster, json!({ "priority": "medium" }));
     let moved = create(&taskcluster, json!({ "priority": "low" }));
     let path = format!("/api/queue/v1/task/{moved}/priority");
-    let answer = client.post(&path, json!({ "newPriority": "high" })).await;
-    assert_eq!(answer.body["status"]["priority"], "high");
+    let response = client.post(&path, json!({ "newPriority": "high" })).await;
+    assert_eq!(response.body["status"]["priority"], "high");
     let (claim, _) = client.claim_one().await;
     assert_eq!(claim["status"]["taskId"], moved);
 }
 
 #[tokio::test]
-async fn a_worker_in_quarantine_gets_nothing() {
+async fn quarantined_worker_gets_no_tasks() {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({}));
     taskcluster.quarantine_worker(support::QUEUE, "group", "worker", Duration::from_secs(60));
@@ -160,12 +160,12 @@ async fn a_worker_in_quarantine_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_stop_answers_waiting_polls_at_once() {
+async fn stop_ends_waiting_polls() {
     let taskcluster = Taskcluster::start().await.unwrap();
     let client = Client::root(&taskcluster);
     let waiting = client.clone();
     let poll = tokio::spawn(async move { waiting.claim(1).await });
-    // The poll has reached the queue when the worker is known there.
+    // The queue records the worker when its poll begins.
     let path = "/api/queue/v1/provisioners/test/worker-types/linux/workers/group/worker";
     while client.get(path).await.status != 200 {}
     let start = Instant::now();
@@ -178,7 +178,7 @@ async fn a_stop_answers_waiting_polls_at_once() {
 }
 
 #[tokio::test]
-async fn a_past_deadline_ends_pending_and_running_tasks() {
+async fn deadline_resolves_pending_and_running_tasks() {
     let (taskcluster, client) = start().await;
     let running = create(&taskcluster, json!({}));
     let (_, worker) = client.claim_one().await;

@@ -1,4 +1,4 @@
-//! Injected faults: what a client sees, and what has happened at the server.
+//! Injected faults: the response that a client sees, and the effect on the server.
 
 mod support;
 
@@ -11,13 +11,13 @@ use serde_json::json;
 use support::artifacts::s3;
 use support::{Client, Forgery, create, http, start};
 
-async fn ping(client: &Client) -> reqwest::Result<support::Answer> {
+async fn ping(client: &Client) -> reqwest::Result<support::Response> {
     client
         .try_send(Method::GET, "/api/queue/v1/ping", None, Forgery::default())
         .await
 }
 
-/// Tells whether the connection was reset, as opposed to closed.
+/// Returns whether the connection was reset, as opposed to closed.
 fn is_reset(error: &reqwest::Error) -> bool {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     let mut io = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>());
@@ -25,7 +25,7 @@ fn is_reset(error: &reqwest::Error) -> bool {
 }
 
 #[tokio::test]
-async fn a_status_comes_in_the_shape_of_the_service_and_so_many_times() {
+async fn status_fault_has_the_service_format() {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({}));
     let fault = Fault::Status {
@@ -35,22 +35,25 @@ async fn a_status_comes_in_the_shape_of_the_service_and_so_many_times() {
     let injected = taskcluster.inject(FaultRule::new("queue.status", fault).times(2));
     let path = format!("/api/queue/v1/task/{task_id}/status");
     for _ in 0..2 {
-        let answer = client.get(&path).await;
-        assert_eq!((answer.status, answer.code()), (503, "InternalServerError"));
-        assert_eq!(answer.body["requestInfo"]["method"], "status");
-        assert_eq!(answer.headers["retry-after"], "7");
+        let response = client.get(&path).await;
+        assert_eq!(
+            (response.status, response.code()),
+            (503, "InternalServerError")
+        );
+        assert_eq!(response.body["requestInfo"]["method"], "status");
+        assert_eq!(response.headers["retry-after"], "7");
     }
     assert_eq!(client.get(&path).await.status, 200);
     assert_eq!(injected.hits(), 2);
 }
 
 #[tokio::test]
-async fn html_comes_in_place_of_json() {
+async fn html_fault_replaces_the_response() {
     let (taskcluster, client) = start().await;
     taskcluster.inject(FaultRule::new("queue.*", Fault::Html { status: 502 }));
-    let answer = ping(&client).await.unwrap();
+    let response = ping(&client).await.unwrap();
     assert_eq!(
-        (answer.status, &answer.headers["content-type"]),
+        (response.status, &response.headers["content-type"]),
         (502, &"text/html; charset=utf-8".parse().unwrap())
     );
     taskcluster.clear_faults();
@@ -58,7 +61,7 @@ async fn html_comes_in_place_of_json() {
 }
 
 #[tokio::test]
-async fn a_reset_comes_before_the_call_is_done() {
+async fn reset_fault_skips_the_call() {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({}));
     let (_, worker) = client.claim_one().await;
@@ -75,10 +78,10 @@ async fn a_reset_comes_before_the_call_is_done() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_has_done_the_call() {
+async fn lost_response_follows_the_call() {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({}));
-    taskcluster.inject(FaultRule::new("queue.claimWork", Fault::LostAnswer).times(1));
+    taskcluster.inject(FaultRule::new("queue.claimWork", Fault::LostResponse).times(1));
     let body = json!({ "workerGroup": "group", "workerId": "worker", "tasks": 1 });
     let path = "/api/queue/v1/claim-work/test%2Flinux";
     let lost = client
@@ -92,7 +95,7 @@ async fn a_lost_answer_has_done_the_call() {
 }
 
 #[tokio::test]
-async fn a_stall_never_answers_and_does_not_hold_up_a_stop() {
+async fn stalled_call_does_not_delay_stop() {
     let (taskcluster, client) = start().await;
     taskcluster.inject(FaultRule::new("queue.ping", Fault::Stall { after: 0 }));
     let waited = tokio::time::timeout(Duration::from_millis(100), ping(&client)).await;
@@ -104,20 +107,21 @@ async fn a_stall_never_answers_and_does_not_hold_up_a_stop() {
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
-/// A task that runs, with an s3 artifact that is declared, and where its bytes go.
+/// Starts a Taskcluster with a running task and a declared s3 artifact, and returns the task id and
+/// the upload URL.
 async fn upload() -> (Taskcluster, String, String) {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({}));
     let (_, worker) = client.claim_one().await;
-    let answer = worker
+    let response = worker
         .artifact(&task_id, "public/a", s3(&taskcluster))
         .await;
-    let url = answer.body["putUrl"].as_str().unwrap().to_owned();
+    let url = response.body["putUrl"].as_str().unwrap().to_owned();
     (taskcluster, task_id, url)
 }
 
 #[tokio::test]
-async fn a_reset_in_the_middle_of_an_upload_stores_nothing() {
+async fn reset_upload_stores_nothing() {
     let (taskcluster, task_id, url) = upload().await;
     taskcluster.inject(FaultRule::new("s3.put", Fault::Reset { after: 1000 }).times(1));
     let body = vec![7; 4_000_000];
@@ -149,7 +153,7 @@ async fn a_reset_in_the_middle_of_an_upload_stores_nothing() {
 }
 
 #[tokio::test]
-async fn a_truncated_body_is_shorter_than_its_length() {
+async fn truncated_body_is_shorter_than_content_length() {
     let (taskcluster, _, url) = upload().await;
     http().put(&url).body("0123456789").send().await.unwrap();
     let url = url.split('?').next().unwrap();
@@ -165,7 +169,7 @@ async fn a_truncated_body_is_shorter_than_its_length() {
 }
 
 #[tokio::test]
-async fn a_body_may_stop_coming_or_come_slowly() {
+async fn response_body_may_stall_or_be_slow() {
     let (taskcluster, _, url) = upload().await;
     http().put(&url).body("0123456789").send().await.unwrap();
     let url = url.split('?').next().unwrap();
@@ -210,7 +214,7 @@ async fn latency_adds_to_other_faults() {
 }
 
 #[tokio::test]
-async fn a_rule_may_be_for_one_artifact_only() {
+async fn rule_may_match_one_artifact() {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({}));
     let (_, worker) = client.claim_one().await;
@@ -231,7 +235,7 @@ async fn a_rule_may_be_for_one_artifact_only() {
 }
 
 #[tokio::test]
-async fn expired_urls_and_credentials_are_handed_out() {
+async fn expired_urls_and_credentials_are_returned() {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({}));
     taskcluster.inject(FaultRule::new("queue.claimWork", Fault::ExpiredCredentials).times(1));
@@ -252,7 +256,7 @@ async fn expired_urls_and_credentials_are_handed_out() {
 }
 
 #[tokio::test]
-async fn programs_inject_faults_and_move_the_clock_over_http() {
+async fn control_endpoint_sets_faults_and_clock() {
     let (taskcluster, _) = start().await;
     let anybody = Client::anonymous(&taskcluster);
     let rule =

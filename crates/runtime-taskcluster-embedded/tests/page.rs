@@ -1,4 +1,4 @@
-//! The pages for people: what they show, and that nothing of a task runs in them.
+//! The HTML pages: content, filters, paging and escaping.
 #![cfg(feature = "pages")]
 
 mod support;
@@ -8,7 +8,7 @@ use serde_json::json;
 use support::artifacts::{put, put_url, running};
 use support::{create, http, later, start};
 
-/// A page: its status and its HTML.
+/// Fetches a page and returns its status and HTML.
 async fn page(taskcluster: &Taskcluster, path: &str) -> (u16, String) {
     let url = format!("{}{path}", taskcluster.root_url());
     let response = http().get(url).send().await.unwrap();
@@ -20,7 +20,7 @@ async fn page(taskcluster: &Taskcluster, path: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn text_of_a_task_is_shown_and_never_run() {
+async fn text_of_tasks_is_escaped() {
     let (taskcluster, _) = start().await;
     let metadata = json!({ "name": "<script>alert(1)</script>", "description": "<img src=x>" });
     let task_id = create(
@@ -38,7 +38,7 @@ async fn text_of_a_task_is_shown_and_never_run() {
 }
 
 #[tokio::test]
-async fn the_front_page_shows_queues_workers_faults_and_chosen_tasks() {
+async fn overview_shows_all_sections_and_filters() {
     let (taskcluster, _, _worker) = running().await;
     let other = create(&taskcluster, json!({ "taskQueueId": "test/other" }));
     let fault = Fault::Status {
@@ -59,7 +59,7 @@ async fn the_front_page_shows_queues_workers_faults_and_chosen_tasks() {
 }
 
 #[tokio::test]
-async fn a_long_list_of_tasks_comes_in_pages() {
+async fn tasks_are_listed_in_pages() {
     let (taskcluster, _) = start().await;
     for _ in 0..150 {
         create(&taskcluster, json!({}));
@@ -74,7 +74,7 @@ async fn a_long_list_of_tasks_comes_in_pages() {
 }
 
 #[tokio::test]
-async fn a_task_page_ends_with_its_log_and_names_why_artifacts_are_missing() {
+async fn task_page_shows_log_and_artifacts() {
     let (taskcluster, task_id, worker) = running().await;
     let log = "public/logs/live_backing.log";
     let url = put_url(&taskcluster, &task_id, &worker, log).await;
@@ -103,7 +103,7 @@ async fn a_task_page_ends_with_its_log_and_names_why_artifacts_are_missing() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_page_that_says_so() {
+async fn unknown_pages_are_a_404() {
     let (taskcluster, task_id, _worker) = running().await;
     let artifact = format!("/tasks/{task_id}/0/public/none");
     let run = format!("/tasks/{task_id}/x/public/none");

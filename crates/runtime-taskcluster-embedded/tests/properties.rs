@@ -1,4 +1,4 @@
-//! Whatever is sent, the answer is a refusal in the shape of the services, and nobody gets in by luck.
+//! Random input is rejected with an error of the services.
 
 mod support;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use support::http;
 use tokio::runtime::Runtime;
 
-/// One server for all cases: starting one takes longer than a case.
+/// One server for all cases, since a start takes longer than a case.
 struct World {
     runtime: Runtime,
     taskcluster: Taskcluster,
@@ -30,7 +30,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 });
 
 impl World {
-    /// Asks for a private artifact; gives the status and the code.
+    /// Requests a private artifact and returns status and error code.
     fn ask(&self, query: &str, authorization: Option<&str>) -> (u16, String) {
         let url = format!(
             "{}/api/queue/v1/task/CFAKnfgiTSGBc9lIjR5CnQ/runs/0/artifacts/private/a{query}",
@@ -41,16 +41,16 @@ impl World {
             request = request.header("authorization", authorization);
         }
         self.runtime.block_on(async {
-            let response = request.send().await.expect("an answer, whatever was sent");
+            let response = request.send().await.expect("a response");
             let status = response.status().as_u16();
-            let text = response.text().await.expect("a whole answer");
+            let text = response.text().await.expect("a complete body");
             let body: Value = serde_json::from_str(&text).expect("JSON");
             (status, body["code"].as_str().unwrap_or_default().to_owned())
         })
     }
 }
 
-/// An `ext` that may be right, wrong or nothing of the kind.
+/// Generates an `ext` that is valid, invalid or random text.
 fn ext() -> impl Strategy<Value = String> {
     let certificate = (0..3_u32, any::<i64>(), any::<i64>(), "[a-zA-Z0-9=_-]{0,44}").prop_map(
         |(version, start, expiry, seed)| {
@@ -73,37 +73,37 @@ fn ext() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_header_by_luck_is_a_signature(
+    fn random_signature_is_rejected(
         id in "[a-z/]{0,30}|static/taskcluster/root",
         ts in prop_oneof![any::<u64>(), 0..4_000_000_000_u64],
         mac in "[a-zA-Z0-9+/=]{0,44}",
         ext in ext(),
     ) {
         let header = format!("Hawk id=\"{id}\", ts=\"{ts}\", nonce=\"a\", mac=\"{mac}\", ext=\"{ext}\"");
-        let answer = WORLD.ask("", Some(&header));
-        prop_assert_eq!(answer, (401, "AuthenticationFailed".to_owned()));
+        let response = WORLD.ask("", Some(&header));
+        prop_assert_eq!(response, (401, "AuthenticationFailed".to_owned()));
     }
 
     #[test]
-    fn no_text_as_header_breaks_the_server(header in "[ -~]{0,80}|Hawk [ -~]{0,80}") {
-        let answer = WORLD.ask("", Some(header.trim()));
-        prop_assert_eq!(answer, (401, "AuthenticationFailed".to_owned()));
+    fn random_header_is_rejected(header in "[ -~]{0,80}|Hawk [ -~]{0,80}") {
+        let response = WORLD.ask("", Some(header.trim()));
+        prop_assert_eq!(response, (401, "AuthenticationFailed".to_owned()));
     }
 
     #[test]
-    fn no_bewit_by_luck_opens_a_path(
+    fn random_bewit_is_rejected(
         id in "[a-z/]{0,20}|static/taskcluster/root",
         expires in prop_oneof![any::<u64>(), 0..4_000_000_000_u64],
         mac in "[a-zA-Z0-9+/=]{0,44}",
         ext in ext(),
     ) {
         let bewit = URL_SAFE_NO_PAD.encode(format!("{id}\\{expires}\\{mac}\\{ext}"));
-        let answer = WORLD.ask(&format!("?bewit={bewit}"), None);
-        prop_assert_eq!(answer, (401, "AuthenticationFailed".to_owned()));
+        let response = WORLD.ask(&format!("?bewit={bewit}"), None);
+        prop_assert_eq!(response, (401, "AuthenticationFailed".to_owned()));
     }
 
     #[test]
-    fn no_query_breaks_the_server(query in "[a-zA-Z0-9%&=?._~-]{0,40}", bewit in "[a-zA-Z0-9_%=-]{0,60}") {
+    fn random_query_is_rejected(query in "[a-zA-Z0-9%&=?._~-]{0,40}", bewit in "[a-zA-Z0-9_%=-]{0,60}") {
         for query in [format!("?{query}"), format!("?{query}&bewit={bewit}")] {
             let (status, code) = WORLD.ask(&query, None);
             prop_assert!(matches!(status, 401 | 403), "{} {}", status, code);
@@ -111,11 +111,11 @@ proptest! {
     }
 
     #[test]
-    fn a_task_is_created_as_it_was_defined_or_refused_with_a_reason(definition in definition()) {
+    fn random_definition_is_stored_or_rejected(definition in definition()) {
         let taskcluster = &WORLD.taskcluster;
         match taskcluster.create_task(definition.clone()) {
             Ok(task_id) => {
-                let created = taskcluster.task(&task_id).expect("it was created");
+                let created = taskcluster.task(&task_id).expect("the created task");
                 for name in ["payload", "scopes", "routes", "retries", "tags", "extra"] {
                     if let Some(given) = definition.get(name) {
                         prop_assert_eq!(&created[name], given, "{}", name);
@@ -130,7 +130,7 @@ proptest! {
     }
 }
 
-/// Definitions that are right, nearly right, or not at all.
+/// Generates valid and invalid task definitions.
 fn definition() -> impl Strategy<Value = Value> {
     let scopes = prop_oneof![
         prop::collection::vec("[ -~]{1,12}", 0..4).prop_map(|scopes| json!(scopes)),
@@ -167,7 +167,7 @@ fn definition() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Any small JSON.
+/// Generates small JSON values.
 fn odd() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -1,4 +1,4 @@
-//! The smaller services: index, purge-cache, secrets, worker-manager; and the clock.
+//! Index, purge-cache, secrets, worker-manager and the clock.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::{Client, create, http, later, start};
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 #[tokio::test]
-async fn a_completed_task_is_indexed_by_its_routes() {
+async fn completed_task_is_indexed_by_routes() {
     let (taskcluster, client) = start().await;
     let changes =
         json!({ "routes": ["index.a.b.latest", "other"], "extra": { "index": { "rank": 5 } } });
@@ -52,7 +52,7 @@ async fn a_completed_task_is_indexed_by_its_routes() {
 }
 
 #[tokio::test]
-async fn a_lower_rank_does_not_replace_and_an_entry_ends_with_its_time() {
+async fn higher_rank_stays_until_it_expires() {
     let (taskcluster, client) = start().await;
     let first = create(&taskcluster, json!({}));
     let second = create(&taskcluster, json!({}));
@@ -70,7 +70,7 @@ async fn a_lower_rank_does_not_replace_and_an_entry_ends_with_its_time() {
 }
 
 #[tokio::test]
-async fn purge_requests_are_told_since_an_instant() {
+async fn purge_requests_are_listed_since_a_time() {
     let (taskcluster, client) = start().await;
     let path = "/api/purge-cache/v1/purge-cache/test%2Flinux";
     let purged = client.post(path, json!({ "cacheName": "one" })).await;
@@ -87,7 +87,7 @@ async fn purge_requests_are_told_since_an_instant() {
 }
 
 #[tokio::test]
-async fn a_secret_is_kept_until_it_expires() {
+async fn secret_is_readable_until_it_expires() {
     let (taskcluster, client) = start().await;
     let path = "/api/secrets/v1/secret/project%2Fa";
     let secret = json!({ "secret": { "k": "v" }, "expires": later(&taskcluster, HOUR) });
@@ -100,7 +100,7 @@ async fn a_secret_is_kept_until_it_expires() {
 }
 
 #[tokio::test]
-async fn a_static_worker_registers_and_its_secret_rotates() {
+async fn static_worker_registers_and_reregisters() {
     let (taskcluster, _) = start().await;
     taskcluster.add_static_worker("test/linux", "group", "worker", "proof");
     let anybody = Client::anonymous(&taskcluster);
@@ -113,7 +113,7 @@ async fn a_static_worker_registers_and_its_secret_rotates() {
     let path = "/api/worker-manager/v1/worker/register";
     assert_eq!(anybody.post(path, register("wrong")).await.status, 400);
     let registered = anybody.post(path, register("proof")).await.body;
-    let worker = anybody.with_answer(&registered["credentials"]);
+    let worker = anybody.with_credentials(&registered["credentials"]);
 
     let again = |secret: &serde_json::Value| {
         json!({
@@ -132,7 +132,7 @@ async fn a_static_worker_registers_and_its_secret_rotates() {
 }
 
 #[tokio::test]
-async fn a_worker_asks_whether_to_terminate_and_reports_errors() {
+async fn worker_reports_errors_and_terminates() {
     let (taskcluster, client) = start().await;
     taskcluster.add_static_worker("test/linux", "group", "worker", "proof");
     let base = "/api/worker-manager/v1";
@@ -165,17 +165,17 @@ async fn a_worker_asks_whether_to_terminate_and_reports_errors() {
 }
 
 #[tokio::test]
-async fn answers_carry_a_request_id_and_the_trace_id_that_came() {
+async fn responses_have_request_and_trace_ids() {
     let (taskcluster, _) = start().await;
     let url = format!("{}/api/queue/v1/ping", taskcluster.root_url());
     let request = http().get(url).header("x-taskcluster-trace-id", "abc");
-    let answer = request.send().await.unwrap();
-    assert_eq!(answer.headers()["x-for-trace-id"], "abc");
-    assert!(answer.headers().contains_key("x-for-request-id"));
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["x-for-trace-id"], "abc");
+    assert!(response.headers().contains_key("x-for-request-id"));
 }
 
 #[tokio::test]
-async fn the_clock_wakes_those_who_wait_when_it_is_moved() {
+async fn advance_wakes_sleepers() {
     let (taskcluster, _) = start().await;
     let clock = taskcluster.clock();
     let deadline = clock.now().checked_add(HOUR).unwrap();
@@ -187,7 +187,7 @@ async fn the_clock_wakes_those_who_wait_when_it_is_moved() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_an_error_that_names_it() {
+async fn taken_port_is_a_start_error() {
     let (taskcluster, _) = start().await;
     let port = taskcluster
         .root_url()

@@ -1,4 +1,4 @@
-//! Tasks: how they are created, how they end, and what follows from that.
+//! Creation, dependencies and resolution of tasks.
 
 mod support;
 
@@ -9,14 +9,14 @@ use serde_json::json;
 use support::{create, later, start};
 
 #[tokio::test]
-async fn a_run_is_resolved_once_and_the_same_report_may_come_again() {
+async fn report_may_be_repeated_but_not_changed() {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({}));
     let (_, worker) = client.claim_one().await;
     for _ in 0..2 {
-        let answer = worker.run(&task_id, 0, "completed", json!({})).await;
+        let response = worker.run(&task_id, 0, "completed", json!({})).await;
         assert_eq!(
-            (answer.status, &answer.body["status"]["state"]),
+            (response.status, &response.body["status"]["state"]),
             (200, &json!("completed"))
         );
     }
@@ -25,7 +25,7 @@ async fn a_run_is_resolved_once_and_the_same_report_may_come_again() {
 }
 
 #[tokio::test]
-async fn only_some_exceptions_are_tried_again() {
+async fn some_exceptions_are_retried() {
     let (taskcluster, client) = start().await;
     for (reason, created) in [
         ("worker-shutdown", Some("retry")),
@@ -53,22 +53,22 @@ async fn only_some_exceptions_are_tried_again() {
 }
 
 #[tokio::test]
-async fn a_reason_that_is_the_queues_own_is_refused() {
+async fn internal_reason_is_rejected() {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({}));
     let (_, worker) = client.claim_one().await;
-    let answer = worker
+    let response = worker
         .run(&task_id, 0, "exception", json!({ "reason": "canceled" }))
         .await;
     assert_eq!(
-        (answer.status, answer.code()),
+        (response.status, response.code()),
         (400, "InputValidationError")
     );
-    assert_eq!(answer.body["requestInfo"]["params"]["runId"], "0");
+    assert_eq!(response.body["requestInfo"]["params"]["runId"], "0");
 }
 
 #[tokio::test]
-async fn a_cancelled_task_is_a_conflict_to_its_worker() {
+async fn cancelled_task_is_a_conflict() {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({}));
     let (_, worker) = client.claim_one().await;
@@ -84,7 +84,7 @@ async fn a_cancelled_task_is_a_conflict_to_its_worker() {
 }
 
 #[tokio::test]
-async fn a_task_waits_for_its_dependencies() {
+async fn dependencies_block_a_task() {
     let (taskcluster, client) = start().await;
     let first = create(&taskcluster, json!({}));
     let strict = create(&taskcluster, json!({ "dependencies": [first] }));
@@ -117,29 +117,29 @@ async fn a_task_waits_for_its_dependencies() {
 }
 
 #[tokio::test]
-async fn a_rerun_gives_a_resolved_task_another_run() {
+async fn rerun_adds_a_run() {
     let (taskcluster, client) = start().await;
     let task_id = create(&taskcluster, json!({ "retries": 2 }));
     taskcluster.cancel_task(&task_id).unwrap();
-    let answer = client
+    let response = client
         .post(&format!("/api/queue/v1/task/{task_id}/rerun"), json!({}))
         .await;
-    assert_eq!(answer.body["status"]["runs"][1]["reasonCreated"], "rerun");
-    assert_eq!(answer.body["status"]["retriesLeft"], 2);
+    assert_eq!(response.body["status"]["runs"][1]["reasonCreated"], "rerun");
+    assert_eq!(response.body["status"]["retriesLeft"], 2);
     let (claim, _) = client.claim_one().await;
     assert_eq!(claim["runId"], 1);
 }
 
 #[tokio::test]
-async fn every_fault_of_a_definition_is_told_at_once() {
+async fn all_schema_errors_are_reported() {
     let (_taskcluster, client) = start().await;
     let path = format!(
         "/api/queue/v1/task/{}",
         runtime_core::TaskId::random().as_str()
     );
-    let answer = client.put(&path, json!({ "payload": [], "odd": 1 })).await;
+    let response = client.put(&path, json!({ "payload": [], "odd": 1 })).await;
     assert_eq!(
-        (answer.status, answer.code()),
+        (response.status, response.code()),
         (400, "InputValidationError")
     );
     for part in [
@@ -150,15 +150,15 @@ async fn every_fault_of_a_definition_is_told_at_once() {
         "\"odd\"",
     ] {
         assert!(
-            answer.message().contains(part),
+            response.message().contains(part),
             "{part} in {}",
-            answer.message()
+            response.message()
         );
     }
 }
 
 #[tokio::test]
-async fn impossible_times_are_refused() {
+async fn invalid_times_are_rejected() {
     let (taskcluster, _) = start().await;
     let far = later(&taskcluster, Duration::from_secs(6 * 24 * 3600));
     for wrong in [
@@ -177,7 +177,7 @@ async fn impossible_times_are_refused() {
 }
 
 #[tokio::test]
-async fn a_sealed_group_takes_no_more_tasks_and_is_cancelled_as_one() {
+async fn sealed_group_rejects_tasks() {
     let (taskcluster, client) = start().await;
     let first = create(&taskcluster, json!({}));
     create(&taskcluster, json!({ "taskGroupId": first }));
@@ -196,7 +196,7 @@ async fn a_sealed_group_takes_no_more_tasks_and_is_cancelled_as_one() {
 }
 
 #[tokio::test]
-async fn what_is_not_implemented_says_so() {
+async fn unimplemented_method_is_a_404() {
     let (_taskcluster, client) = start().await;
     for path in [
         "/api/queue/v1/provisioners",
@@ -204,11 +204,11 @@ async fn what_is_not_implemented_says_so() {
         "/api/queue/v2/ping",
         "/odd",
     ] {
-        let answer = client.get(path).await;
+        let response = client.get(path).await;
         assert_eq!(
-            (answer.status, &answer.body["error"]),
+            (response.status, &response.body["error"]),
             (404, &json!("Not found"))
         );
-        assert!(answer.message().contains("not implemented"), "{path}");
+        assert!(response.message().contains("not implemented"), "{path}");
     }
 }

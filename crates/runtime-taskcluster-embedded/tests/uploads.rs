@@ -1,4 +1,4 @@
-//! Uploads and downloads: the bytes of artifacts, from the wire to a file and back.
+//! Uploads and downloads of artifact content.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::artifacts::{HOUR, location, put, put_url, running};
 use support::{Client, create, http, later};
 
 #[tokio::test]
-async fn an_upload_comes_back_as_it_went_with_its_encoding() {
+async fn upload_keeps_bytes_and_encoding() {
     let (taskcluster, task_id, worker) = running().await;
     let text = b"hello artifact\n".repeat(1000);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
@@ -37,7 +37,7 @@ async fn an_upload_comes_back_as_it_went_with_its_encoding() {
 }
 
 #[tokio::test]
-async fn a_range_gives_a_part() {
+async fn range_request_returns_a_part() {
     let (taskcluster, task_id, worker) = running().await;
     let url = put_url(&taskcluster, &task_id, &worker, "public/a").await;
     put(&url, &[], b"0123456789".to_vec()).await;
@@ -67,24 +67,30 @@ async fn a_range_gives_a_part() {
 }
 
 #[tokio::test]
-async fn an_upload_url_expires_with_the_clock() {
+async fn upload_url_expires_with_the_clock() {
     let (taskcluster, task_id, worker) = running().await;
     let url = put_url(&taskcluster, &task_id, &worker, "public/a").await;
     taskcluster.advance(Duration::from_secs(46 * 60));
-    let answer = put(&url, &[], b"late".to_vec()).await;
-    assert_eq!(answer.status(), 403);
-    assert!(answer.text().await.unwrap().contains("Request has expired"));
+    let response = put(&url, &[], b"late".to_vec()).await;
+    assert_eq!(response.status(), 403);
+    assert!(
+        response
+            .text()
+            .await
+            .unwrap()
+            .contains("Request has expired")
+    );
 }
 
 #[tokio::test]
-async fn a_url_is_good_for_its_own_method_and_path_only() {
+async fn presigned_url_fits_one_request() {
     let (taskcluster, task_id, worker) = running().await;
     let url = put_url(&taskcluster, &task_id, &worker, "private/a").await;
     let elsewhere = url.replace("private/a", "private/b");
-    let answer = put(&elsewhere, &[], b"x".to_vec()).await;
-    assert_eq!(answer.status(), 403);
+    let response = put(&elsewhere, &[], b"x".to_vec()).await;
+    assert_eq!(response.status(), 403);
     assert!(
-        answer
+        response
             .text()
             .await
             .unwrap()
@@ -94,17 +100,17 @@ async fn a_url_is_good_for_its_own_method_and_path_only() {
 }
 
 #[tokio::test]
-async fn an_upload_without_length_is_refused() {
+async fn upload_without_length_is_rejected() {
     let (taskcluster, task_id, worker) = running().await;
     let url = put_url(&taskcluster, &task_id, &worker, "public/a").await;
     let chunks =
         reqwest::Body::wrap_stream(futures_util::stream::iter([Ok::<_, std::io::Error>("x")]));
-    let answer = http().put(url).body(chunks).send().await.unwrap();
-    assert_eq!(answer.status(), 411);
+    let response = http().put(url).body(chunks).send().await.unwrap();
+    assert_eq!(response.status(), 411);
 }
 
 #[tokio::test]
-async fn an_upload_that_breaks_off_leaves_the_one_before() {
+async fn interrupted_upload_keeps_the_previous_one() {
     use tokio::io::AsyncWriteExt;
 
     let (taskcluster, task_id, worker) = running().await;
@@ -117,7 +123,7 @@ async fn an_upload_that_breaks_off_leaves_the_one_before() {
         format!("PUT {target} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 100\r\n\r\npart");
     broken.write_all(head.as_bytes()).await.unwrap();
     broken.shutdown().await.unwrap();
-    // The answer, or the end of the connection, tells that the server is done with it.
+    // After the response or the end of the connection the server has processed the upload.
     let mut rest = Vec::new();
     tokio::io::AsyncReadExt::read_to_end(&mut broken, &mut rest)
         .await
@@ -131,7 +137,7 @@ async fn an_upload_that_breaks_off_leaves_the_one_before() {
 }
 
 #[tokio::test]
-async fn strict_uploads_must_be_what_was_declared() {
+async fn strict_upload_matches_its_declaration() {
     let taskcluster = Taskcluster::builder()
         .strict_uploads(true)
         .start()
@@ -155,7 +161,7 @@ async fn strict_uploads_must_be_what_was_declared() {
 }
 
 #[tokio::test]
-async fn a_private_artifact_takes_a_scope() {
+async fn private_artifact_requires_a_scope() {
     let (taskcluster, task_id, worker) = running().await;
     let url = put_url(&taskcluster, &task_id, &worker, "private/a").await;
     put(&url, &[], b"secret".to_vec()).await;
@@ -178,13 +184,13 @@ async fn a_private_artifact_takes_a_scope() {
 }
 
 #[tokio::test]
-async fn an_object_is_seen_when_both_services_have_finished_it() {
+async fn object_is_visible_after_both_finish_calls() {
     let (taskcluster, task_id, worker) = running().await;
     let body = json!({
         "storageType": "object", "contentType": "text/plain", "expires": later(&taskcluster, HOUR),
     });
     let made = worker.artifact(&task_id, "public/o", body).await.body;
-    let uploader = worker.with_answer(&made["credentials"]);
+    let uploader = worker.with_credentials(&made["credentials"]);
     let name = made["name"].as_str().unwrap().replace('/', "%2F");
     let ids = json!({ "projectId": made["projectId"], "uploadId": made["uploadId"] });
     let mut wish = ids.clone();
@@ -246,7 +252,7 @@ async fn an_object_is_seen_when_both_services_have_finished_it() {
 }
 
 #[tokio::test]
-async fn files_are_gone_after_a_stop() {
+async fn stop_removes_files() {
     let folder = tempfile::tempdir().unwrap();
     let taskcluster = Taskcluster::builder()
         .data_dir(folder.path())

@@ -20,13 +20,13 @@ const FAULTS: &[(&str, &[Fault])] = &[
             BAD_GATEWAY,
             RESET,
             LATE,
-            Fault::LostAnswer,
+            Fault::LostResponse,
             Fault::Truncate { after: 40 },
         ],
     ),
     (
         "queue.reclaimTask",
-        &[UNAVAILABLE, RESET, LATE, Fault::LostAnswer],
+        &[UNAVAILABLE, RESET, LATE, Fault::LostResponse],
     ),
     (
         "queue.createArtifact",
@@ -35,7 +35,7 @@ const FAULTS: &[(&str, &[Fault])] = &[
             BAD_GATEWAY,
             RESET,
             Fault::ExpiredUrl,
-            Fault::LostAnswer,
+            Fault::LostResponse,
         ],
     ),
     (
@@ -43,7 +43,7 @@ const FAULTS: &[(&str, &[Fault])] = &[
         &[
             UNAVAILABLE,
             Fault::Reset { after: 1_000 },
-            Fault::LostAnswer,
+            Fault::LostResponse,
             Fault::Stall { after: 1_000 },
         ],
     ),
@@ -60,7 +60,7 @@ const FAULTS: &[(&str, &[Fault])] = &[
     ),
     (
         "queue.report*",
-        &[UNAVAILABLE, BAD_GATEWAY, RESET, LATE, Fault::LostAnswer],
+        &[UNAVAILABLE, BAD_GATEWAY, RESET, LATE, Fault::LostResponse],
     ),
     ("queue.status", &[UNAVAILABLE, RESET]),
 ];

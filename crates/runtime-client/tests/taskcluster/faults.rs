@@ -37,7 +37,7 @@ const CALLS: &[(Fault, Seen)] = &[
     (Fault::Html { status: 502 }, Seen::Nothing),
     (Fault::Reset { after: 0 }, Seen::Nothing),
     (Fault::Stall { after: 0 }, Seen::Nothing),
-    (Fault::LostAnswer, Seen::Nothing),
+    (Fault::LostResponse, Seen::Nothing),
     (Fault::Truncate { after: 1 }, Seen::Nothing),
     (Fault::StallBody { after: 1 }, Seen::Nothing),
     (
@@ -72,7 +72,7 @@ const BYTES: &[(Fault, Seen)] = &[
     (Fault::Reset { after: 300_000 }, Seen::Nothing),
     (Fault::Stall { after: 0 }, Seen::Nothing),
     (Fault::Stall { after: 300_000 }, Seen::Nothing),
-    (Fault::LostAnswer, Seen::Nothing),
+    (Fault::LostResponse, Seen::Nothing),
     (Fault::Latency { millis: 20 }, Seen::Nothing),
     (status(404), Seen::StoreRefusal(404)),
     (Fault::Html { status: 307 }, Seen::StoreRefusal(307)),

@@ -1,4 +1,4 @@
-//! No text as a bewit opens a path, and none breaks the server.
+//! Random bewits are rejected and do not break the server.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A definition makes a task or is refused; it never brings the queue down.
+//! Random task definitions are stored or rejected and do not break the server.
 
 #![no_main]
 
@@ -21,7 +21,7 @@ fuzz_target!(|json: &[u8]| {
     let (_, taskcluster) = &*QUEUE;
     if let Ok(task_id) = taskcluster.create_task(definition) {
         let created = taskcluster.task(&task_id).unwrap();
-        // What the queue gives a worker is a definition again, and the same one.
+        // The definition that workers get is valid and equal to the created one.
         let mut again = created.clone();
         again["taskId"] = task_id.clone().into();
         assert_eq!(taskcluster.create_task(again).unwrap(), task_id);

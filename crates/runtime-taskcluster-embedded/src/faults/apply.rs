@@ -24,7 +24,7 @@ use crate::error::{ErrorCode, RequestError};
 const SLOW_CHUNKS_PER_SECOND: u64 = 10;
 
 impl FaultPlan {
-    /// Applies the faults that come before the method, and returns the request or a response.
+    /// Applies the faults that precede the method, and returns the request or a response.
     pub(crate) async fn apply_to_request(
         &self,
         method: &str,
@@ -62,14 +62,14 @@ impl FaultPlan {
         }
     }
 
-    /// Applies the faults that come after the method.
+    /// Applies the faults that follow the method.
     pub(crate) fn apply_to_response(
         &self,
         response: Response<Body>,
         reset: &ResetFlag,
     ) -> Result<Response<Body>, InjectedReset> {
         match self.fault {
-            Some(Fault::LostAnswer) => Err(reset.set()),
+            Some(Fault::LostResponse) => Err(reset.set()),
             Some(Fault::Truncate { after }) => Ok(map_body(response, |body| {
                 take_bytes(body, after).chain(stream::once(abort_body()))
             })),

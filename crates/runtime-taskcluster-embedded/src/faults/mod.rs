@@ -47,7 +47,7 @@ pub enum Fault {
         after: u64,
     },
     /// Runs the method and resets the connection instead of responding.
-    LostAnswer,
+    LostResponse,
     /// Delays the method. Other faults may apply to the same call.
     Latency {
         /// The delay in milliseconds.

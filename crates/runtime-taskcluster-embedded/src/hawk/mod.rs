@@ -105,8 +105,8 @@ fn verify_header(
         return Err("Bad Request: Missing attributes".to_owned());
     };
     let (signer, key) = identify(id, header.ext.as_deref(), now, directory)?;
-    // The skew is checked below: the crate would report both failures alike, and clients tell a
-    // wrong clock from a wrong token by the message.
+    // The skew is checked below. The crate would report both failures as one, but the message has to
+    // distinguish a wrong clock from a wrong token.
     let request = request.request();
     if !request.validate_header(&header, &key, Duration::MAX) {
         return Err("Unauthorized: Bad mac".to_owned());

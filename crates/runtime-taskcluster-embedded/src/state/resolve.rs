@@ -132,7 +132,7 @@ impl State {
         let Some(task) = self.tasks.get_mut(dependent) else {
             return;
         };
-        // `runs` is not empty if somebody scheduled the task by hand.
+        // A task that `scheduleTask` scheduled already has a run.
         if task.definition.requires.is_satisfied_by(state)
             && task.blocked_by.remove(task_id)
             && task.blocked_by.is_empty()

@@ -78,7 +78,7 @@ impl Taskcluster {
             .update(|state| state.pools.add_worker(key, worker, now));
     }
 
-    /// Makes `shouldWorkerTerminate` return `true` for a worker of the worker manager.
+    /// Asks a worker to terminate: `shouldWorkerTerminate` then returns `true`.
     ///
     /// # Errors
     ///

@@ -1,18 +1,18 @@
-//! Artifacts of each kind.
+//! Artifacts of each storage type.
 
 use super::*;
 
 #[tokio::test]
-async fn artifacts_answer_by_their_kind() {
+async fn artifacts_respond_by_storage_type() {
     let (taskcluster, task_id, worker) = running().await;
     let expires = later(&taskcluster, HOUR);
     let first = put_url(&taskcluster, &task_id, &worker, "public/a.txt").await;
     put(&first, &[("content-type", "text/plain")], b"a".to_vec()).await;
     let name = format!("/api/queue/v1/task/{task_id}/runs/0/artifacts/public/a.txt");
-    let answer = worker.put(&name, json!({ "uploadId": UNKNOWN })).await;
+    let response = worker.put(&name, json!({ "uploadId": UNKNOWN })).await;
     check(
         "finish",
-        &answer,
+        &response,
         400,
         "InputError",
         "Only object artifacts can be finished",
@@ -23,9 +23,9 @@ async fn artifacts_answer_by_their_kind() {
         "storageType": "error", "reason": "file-missing-on-worker", "message": "none", "expires": expires,
     });
     for (name, body) in [("public/link", link), ("public/error", error)] {
-        let answer = worker.artifact(&task_id, name, body.clone()).await;
+        let response = worker.artifact(&task_id, name, body.clone()).await;
         assert_eq!(
-            (answer.status, &answer.body),
+            (response.status, &response.body),
             (200, &json!({ "storageType": body["storageType"] }))
         );
     }
@@ -53,61 +53,64 @@ async fn artifacts_answer_by_their_kind() {
         ]
     );
     for name in ["public/a.txt", "public%2Fa.txt", "public/link"] {
-        let answer = root
+        let response = root
             .get(&format!(
                 "/api/queue/v1/task/{task_id}/runs/0/artifacts/{name}"
             ))
             .await;
         assert_eq!(
-            (answer.status, &answer.body["storageType"]),
+            (response.status, &response.body["storageType"]),
             (303, &json!("s3")),
             "{name}"
         );
-        assert_eq!(answer.headers["x-taskcluster-artifact-storage-type"], "s3");
         assert_eq!(
-            answer.headers["location"],
-            answer.body["url"].as_str().unwrap()
+            response.headers["x-taskcluster-artifact-storage-type"],
+            "s3"
+        );
+        assert_eq!(
+            response.headers["location"],
+            response.body["url"].as_str().unwrap()
         );
     }
-    let answer = root
+    let response = root
         .get(&format!(
             "/api/queue/v1/task/{task_id}/runs/0/artifacts/public/error"
         ))
         .await;
     assert_eq!(
-        (answer.status, &answer.body["reason"]),
+        (response.status, &response.body["reason"]),
         (424, &json!("file-missing-on-worker"))
     );
-    let answer = root
+    let response = root
         .get(&format!(
             "/api/queue/v1/task/{task_id}/artifact-content/public/error"
         ))
         .await;
     assert_eq!(
-        (answer.status, &answer.body["storageType"]),
+        (response.status, &response.body["storageType"]),
         (200, &json!("error"))
     );
 }
 
 #[tokio::test]
-async fn an_artifact_may_not_outlive_its_task_nor_be_of_an_unknown_kind() {
+async fn invalid_artifacts_are_rejected() {
     let (taskcluster, task_id, worker) = running().await;
     let mut late = s3(&taskcluster);
     late["expires"] = json!(later(&taskcluster, HOUR * 24 * 400));
-    let answer = worker.artifact(&task_id, "public/a", late).await;
+    let response = worker.artifact(&task_id, "public/a", late).await;
     check(
         "late",
-        &answer,
+        &response,
         400,
         "InputError",
         "after the task expiration",
     );
     let mut odd = s3(&taskcluster);
     odd["storageType"] = json!("blob");
-    let answer = worker.artifact(&task_id, "public/a", odd).await;
+    let response = worker.artifact(&task_id, "public/a", odd).await;
     check(
         "odd",
-        &answer,
+        &response,
         400,
         "InputValidationError",
         "Schema Validation Failed!",

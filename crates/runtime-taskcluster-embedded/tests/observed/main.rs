@@ -1,4 +1,6 @@
-//! What a running Taskcluster v106 was seen to answer, request by request, and ours answers too.
+//! Responses that were recorded from a deployment of Taskcluster v106.
+//!
+//! Clients depend on these details, and the documentation does not mention most of them.
 
 mod artifacts;
 mod requests;
@@ -9,33 +11,33 @@ mod support;
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::artifacts::{HOUR, put, put_url, running, s3};
-use support::{Answer, Client, Forgery, QUEUE, create, later, start};
+use support::{Client, Forgery, QUEUE, Response, create, later, start};
 
 const UNKNOWN: &str = "CFAKnfgiTSGBc9lIjR5CnQ";
 
-/// Checks status, code, a part of the message, and the frame that all refusals share.
-fn check(what: &str, answer: &Answer, status: u16, code: &str, part: &str) {
+/// Checks status, code, a part of the message, and the format that all errors share.
+fn check(what: &str, response: &Response, status: u16, code: &str, part: &str) {
     assert_eq!(
-        (answer.status, answer.code()),
+        (response.status, response.code()),
         (status, code),
         "{what}: {:?}",
-        answer.body
+        response.body
     );
     assert!(
-        answer.message().contains(part),
+        response.message().contains(part),
         "{what}: {}",
-        answer.message()
+        response.message()
     );
-    let info = &answer.body["requestInfo"];
+    let info = &response.body["requestInfo"];
     let method = info["method"].as_str().unwrap_or_default();
     let trailer = format!(
         "\n\n---\n\n* method:     {method}\n* errorCode:  {code}\n* statusCode: {status}\n* time:       {}",
         info["time"].as_str().unwrap_or_default()
     );
     assert!(
-        answer.message().ends_with(&trailer),
+        response.message().ends_with(&trailer),
         "{what}: {}",
-        answer.message()
+        response.message()
     );
     assert!(
         info["params"].is_object() && info.get("payload").is_some(),

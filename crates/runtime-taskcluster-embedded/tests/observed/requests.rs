@@ -1,9 +1,9 @@
-//! Refusals: unknown tasks, bad requests, wrong credentials.
+//! Errors: unknown tasks, malformed requests, wrong credentials.
 
 use super::*;
 
 #[tokio::test]
-async fn unknown_tasks_are_refused_by_each_method_in_its_own_way() {
+async fn unknown_task_errors_differ_by_method() {
     let (taskcluster, root) = start().await;
     let task = format!("/api/queue/v1/task/{UNKNOWN}");
     let not_found = "ResourceNotFound";
@@ -65,50 +65,50 @@ async fn unknown_tasks_are_refused_by_each_method_in_its_own_way() {
             .unwrap_or(json!({}));
         let body = (verb == "POST").then_some(body);
         let verb = verb.parse().unwrap();
-        let answer = root
+        let response = root
             .send(verb, &format!("{task}{path}"), body, Forgery::default())
             .await;
-        check(path, &answer, status, code, part);
+        check(path, &response, status, code, part);
     }
 }
 
 #[tokio::test]
-async fn parameters_are_told_back_as_texts() {
+async fn parameters_are_repeated_as_strings() {
     let (taskcluster, task_id, _) = running().await;
     let root = Client::root(&taskcluster);
-    let answer = root.run(&task_id, 5, "reclaim", json!({})).await;
+    let response = root.run(&task_id, 5, "reclaim", json!({})).await;
     check(
         "reclaim",
-        &answer,
+        &response,
         404,
         "ResourceNotFound",
         &format!("Run 5 not found on task `{task_id}`."),
     );
     assert_eq!(
-        answer.body["requestInfo"]["params"],
+        response.body["requestInfo"]["params"],
         json!({ "taskId": task_id, "runId": "5" })
     );
 }
 
 #[tokio::test]
-async fn what_is_no_request_of_a_method_is_refused() {
+async fn malformed_requests_are_rejected() {
     let (taskcluster, root) = start().await;
-    let answer = root.get("/api/queue/v1/nothing").await;
+    let response = root.get("/api/queue/v1/nothing").await;
     assert_eq!(
-        (answer.status, &answer.body["error"]),
+        (response.status, &response.body["error"]),
         (404, &json!("Not found"))
     );
-    assert!(answer.body.get("code").is_none());
+    assert!(response.body.get("code").is_none());
     let wrong_verb = root.post("/api/queue/v1/ping", json!({})).await;
     assert_eq!(
         (wrong_verb.status, &wrong_verb.body["error"]),
         (404, &json!("Not found"))
     );
 
-    let answer = root.get("/api/queue/v1/task/not-a-slugid").await;
+    let response = root.get("/api/queue/v1/task/not-a-slugid").await;
     check(
         "slug",
-        &answer,
+        &response,
         400,
         "InvalidRequestArguments",
         "URL parameter 'taskId' given as 'not-a-slugid'",
@@ -125,24 +125,27 @@ async fn what_is_no_request_of_a_method_is_refused() {
             request = request.header("content-type", kind);
         }
         let text = request.send().await.unwrap().text().await.unwrap();
-        let answer: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(answer["code"], "MalformedPayload");
+        let response: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(response["code"], "MalformedPayload");
         assert!(
-            answer["message"].as_str().unwrap().contains(part),
-            "{answer}"
+            response["message"].as_str().unwrap().contains(part),
+            "{response}"
         );
     }
-    let answer = root
+    let response = root
         .put(
             &format!("/api/queue/v1/task/{UNKNOWN}"),
             json!("x".repeat(11 << 20)),
         )
         .await;
-    assert_eq!((answer.status, answer.code()), (500, "InternalServerError"));
+    assert_eq!(
+        (response.status, response.code()),
+        (500, "InternalServerError")
+    );
 }
 
 #[tokio::test]
-async fn authentication_fails_where_credentials_are_wrong_and_not_where_they_are_absent() {
+async fn wrong_and_missing_credentials_differ() {
     let (taskcluster, _) = start().await;
     let artifact = "/api/queue/v1/task/CFAKnfgiTSGBc9lIjR5CnQ/runs/0/artifacts/private/a";
     let anonymous = Client::anonymous(&taskcluster).get(artifact).await;
@@ -161,23 +164,23 @@ async fn authentication_fails_where_credentials_are_wrong_and_not_where_they_are
         (wrong, "Unauthorized: Bad mac"),
     ] {
         let client = Client::with(&taskcluster, Some(credentials));
-        let answer = client
+        let response = client
             .get(&format!("/api/queue/v1/task/{UNKNOWN}/status"))
             .await;
-        check(part, &answer, 401, "AuthenticationFailed", part);
-        assert_eq!(answer.headers["www-authenticate"], "hawk");
+        check(part, &response, 401, "AuthenticationFailed", part);
+        assert_eq!(response.headers["www-authenticate"], "hawk");
         assert_eq!(client.get("/api/queue/v1/ping").await.status, 200);
     }
 }
 
 #[tokio::test]
-async fn a_broken_signature_is_told_to_other_services_with_a_200() {
+async fn authenticate_hawk_reports_failure_as_200() {
     let (_taskcluster, root) = start().await;
     let body = json!({
         "method": "get", "resource": "/x", "host": "example.com", "port": 443,
         "authorization": "Hawk id=\"none\", ts=\"1\", nonce=\"a\", mac=\"bWFj\"",
     });
-    let answer = root
+    let response = root
         .send(
             Method::POST,
             "/api/auth/v1/authenticate-hawk",
@@ -186,8 +189,8 @@ async fn a_broken_signature_is_told_to_other_services_with_a_200() {
         )
         .await;
     assert_eq!(
-        (answer.status, &answer.body["status"]),
+        (response.status, &response.body["status"]),
         (200, &json!("auth-failed"))
     );
-    assert!(answer.body["message"].is_string());
+    assert!(response.body["message"].is_string());
 }

@@ -1,9 +1,9 @@
-//! Claims, and runs that somebody else ended.
+//! Claims and cancelled runs.
 
 use super::*;
 
 #[tokio::test]
-async fn a_claim_spells_its_end_in_two_ways_and_brings_credentials_of_the_run() {
+async fn claim_has_credentials_and_two_time_formats() {
     let (taskcluster, root) = start().await;
     let task_id = create(&taskcluster, json!({ "scopes": ["secrets:get:a"] }));
     let (claim, worker) = root.claim_one().await;
@@ -46,12 +46,12 @@ async fn a_claim_spells_its_end_in_two_ways_and_brings_credentials_of_the_run() 
     assert_eq!(
         worker.run(&task_id, 0, "reclaim", json!({})).await.status,
         200,
-        "the old ones work on"
+        "the previous credentials stay valid"
     );
 }
 
 #[tokio::test]
-async fn only_the_credentials_of_a_claim_keep_it() {
+async fn reclaim_requires_the_credentials_of_the_claim() {
     let (taskcluster, root) = start().await;
     let task_id = create(&taskcluster, json!({}));
     root.claim(1).await;
@@ -62,32 +62,32 @@ async fn only_the_credentials_of_a_claim_keep_it() {
     let scopes = scopes.each_ref().map(String::as_str);
     let credentials = taskcluster.temporary_credentials("worker", &scopes, HOUR);
     let worker = Client::with(&taskcluster, Some(credentials));
-    let answer = worker.run(&task_id, 0, "reclaim", json!({})).await;
+    let response = worker.run(&task_id, 0, "reclaim", json!({})).await;
     check(
         "reclaim",
-        &answer,
+        &response,
         403,
         "InsufficientScopes",
         "Client ID worker does not have sufficient scopes",
     );
     let body = json!({ "workerGroup": "group", "workerId": "worker", "tasks": 33 });
-    let answer = worker
+    let response = worker
         .post("/api/queue/v1/claim-work/test%2Flinux", body)
         .await;
     check(
         "33",
-        &answer,
+        &response,
         400,
         "InputValidationError",
         "Schema Validation Failed!",
     );
     let body = json!({ "workerGroup": "group", "workerId": "other", "tasks": 1 });
-    let answer = worker
+    let response = worker
         .post("/api/queue/v1/claim-work/test%2Flinux", body)
         .await;
     check(
         "other",
-        &answer,
+        &response,
         403,
         "InsufficientScopes",
         "queue:worker-id:group/other",
@@ -95,16 +95,16 @@ async fn only_the_credentials_of_a_claim_keep_it() {
 }
 
 #[tokio::test]
-async fn a_run_that_somebody_else_resolved_is_a_conflict_and_takes_artifacts_for_a_while() {
+async fn cancelled_run_accepts_only_artifacts() {
     let (taskcluster, task_id, worker) = running().await;
     taskcluster.cancel_task(&task_id).unwrap();
     let conflict = "RequestConflict";
-    let answer = worker.run(&task_id, 0, "reclaim", json!({})).await;
+    let response = worker.run(&task_id, 0, "reclaim", json!({})).await;
     let resolved = format!("Run 0 on task `{task_id}` is resolved or not running.");
-    check("reclaim", &answer, 409, conflict, &resolved);
-    let answer = worker.run(&task_id, 0, "completed", json!({})).await;
+    check("reclaim", &response, 409, conflict, &resolved);
+    let response = worker.run(&task_id, 0, "completed", json!({})).await;
     let resolved = format!("Run 0 of task `{task_id}` is not running or completed.");
-    check("completed", &answer, 409, conflict, &resolved);
+    check("completed", &response, 409, conflict, &resolved);
     assert_eq!(
         worker
             .artifact(&task_id, "public/a", s3(&taskcluster))
@@ -120,17 +120,17 @@ async fn cancelling_a_completed_task_changes_nothing() {
     worker.run(&task_id, 0, "completed", json!({})).await;
     let before = taskcluster.status(&task_id).unwrap();
     let root = Client::root(&taskcluster);
-    let answer = root
+    let response = root
         .post(&format!("/api/queue/v1/task/{task_id}/cancel"), json!({}))
         .await;
-    assert_eq!(answer.status, 200);
+    assert_eq!(response.status, 200);
     assert_eq!(taskcluster.status(&task_id).unwrap(), before);
-    let answer = worker
+    let response = worker
         .artifact(&task_id, "public/a", s3(&taskcluster))
         .await;
     check(
         "artifact",
-        &answer,
+        &response,
         409,
         "RequestConflict",
         "Artifacts cannot be created for a task after it is resolved",

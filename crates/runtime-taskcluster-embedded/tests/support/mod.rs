@@ -1,4 +1,4 @@
-//! A small signed client for the embedded Taskcluster, made of reqwest and the hawk crate.
+//! A small client of the embedded Taskcluster that signs its requests.
 
 #![expect(dead_code, reason = "each test program uses a part of it")]
 
@@ -17,21 +17,21 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use url::Url;
 
-/// The queue of all tests.
+/// The task queue of all tests.
 pub(crate) const QUEUE: &str = "test/linux";
-/// Its path in a URL.
+/// The path of `claimWork` for it.
 const CLAIM: &str = "/api/queue/v1/claim-work/test%2Flinux";
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: reqwest::header::HeaderMap,
     pub(crate) body: Value,
 }
 
-impl Answer {
-    /// The `code` of an error body.
+impl Response {
+    /// Returns the `code` of an error body.
     pub(crate) fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
     }
@@ -41,16 +41,16 @@ impl Answer {
     }
 }
 
-/// What differs from an honest signature.
+/// The deviations from a valid signature.
 #[derive(Clone, Default)]
 pub(crate) struct Forgery {
     pub(crate) timestamp: Option<SystemTime>,
-    /// Signed in place of the body.
+    /// The body to sign instead of the sent one.
     pub(crate) signed_body: Option<Vec<u8>>,
     pub(crate) authorized_scopes: Option<Vec<String>>,
 }
 
-/// A client with credentials.
+/// A client with or without credentials.
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) http: reqwest::Client,
@@ -58,28 +58,28 @@ pub(crate) struct Client {
     credentials: Option<Credentials>,
 }
 
-/// A plain HTTP client that follows no redirects.
+/// Creates an HTTP client that does not follow redirects.
 pub(crate) fn http() -> reqwest::Client {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .tls_backend_preconfigured(no_tls())
         .no_proxy()
         .build()
-        .expect("a client with preconfigured TLS can be made")
+        .expect("a client with this TLS configuration")
 }
 
-/// TLS that trusts nobody: everything here is on the loopback interface.
+/// Returns a TLS configuration without root certificates: all connections are plain HTTP.
 fn no_tls() -> rustls::ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .expect("ring has the default versions")
+        .expect("ring supports the default versions")
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth()
 }
 
 impl Client {
-    /// With credentials that may do everything.
+    /// Creates a client with all scopes.
     pub(crate) fn root(taskcluster: &Taskcluster) -> Self {
         Self::with(taskcluster, Some(taskcluster.credentials()))
     }
@@ -97,8 +97,8 @@ impl Client {
         }
     }
 
-    /// With the credentials in an answer.
-    pub(crate) fn with_answer(&self, credentials: &Value) -> Self {
+    /// Returns a client with the credentials of a response.
+    pub(crate) fn with_credentials(&self, credentials: &Value) -> Self {
         let text = |name: &str| {
             credentials[name]
                 .as_str()
@@ -113,21 +113,21 @@ impl Client {
         }
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.send(Method::GET, path, None, Forgery::default()).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Response {
         self.send(Method::POST, path, Some(body), Forgery::default())
             .await
     }
 
-    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Response {
         self.send(Method::PUT, path, Some(body), Forgery::default())
             .await
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Response {
         self.send(Method::DELETE, path, None, Forgery::default())
             .await
     }
@@ -138,10 +138,10 @@ impl Client {
         path: &str,
         body: Option<Value>,
         forgery: Forgery,
-    ) -> Answer {
+    ) -> Response {
         self.try_send(method, path, body, forgery)
             .await
-            .expect("the server answers")
+            .expect("a response")
     }
 
     pub(crate) async fn try_send(
@@ -150,7 +150,7 @@ impl Client {
         path: &str,
         body: Option<Value>,
         forgery: Forgery,
-    ) -> reqwest::Result<Answer> {
+    ) -> reqwest::Result<Response> {
         let url: Url = format!("{}{path}", self.root_url).parse().expect("a URL");
         let bytes = body.map(|body| body.to_string().into_bytes());
         let mut request = self.http.request(method.clone(), url.clone());
@@ -167,7 +167,7 @@ impl Client {
         let bytes = response.bytes().await?;
         let body = serde_json::from_slice(&bytes)
             .unwrap_or_else(|_| json!(String::from_utf8_lossy(&bytes)));
-        Ok(Answer {
+        Ok(Response {
             status,
             headers,
             body,
@@ -185,7 +185,7 @@ impl Client {
         let ext = ext(credentials, forgery);
         let hash = body.map(|body| {
             let signed = forgery.signed_body.as_deref().unwrap_or(body);
-            PayloadHasher::hash("application/json", SHA256, signed).expect("SHA-256 is there")
+            PayloadHasher::hash("application/json", SHA256, signed).expect("SHA-256 is supported")
         });
         let request = RequestBuilder::from_url(method, url)
             .expect("a URL with a host")
@@ -199,9 +199,9 @@ impl Client {
         Some(format!("Hawk {header}"))
     }
 
-    /// The path with a bewit.
+    /// Returns the path with a bewit.
     pub(crate) fn bewit(&self, path: &str, expires: SystemTime) -> String {
-        let credentials = self.credentials.as_ref().expect("bewits take credentials");
+        let credentials = self.credentials.as_ref().expect("bewits need credentials");
         let url: Url = format!("{}{path}", self.root_url).parse().expect("a URL");
         let ext = ext(credentials, &Forgery::default());
         let key = key(credentials);
@@ -211,27 +211,33 @@ impl Client {
         format!("{path}?bewit={bewit}")
     }
 
-    /// Claims so many tasks.
+    /// Claims up to this many tasks.
     pub(crate) async fn claim(&self, tasks: u32) -> Vec<Value> {
         let body = json!({ "workerGroup": "group", "workerId": "worker", "tasks": tasks });
-        let answer = self.post(CLAIM, body).await;
-        assert_eq!(answer.status, 200, "{:?}", answer.body);
-        answer.body["tasks"]
+        let response = self.post(CLAIM, body).await;
+        assert_eq!(response.status, 200, "{:?}", response.body);
+        response.body["tasks"]
             .as_array()
             .expect("a list of claims")
             .clone()
     }
 
-    /// Claims the one task that is pending, and returns the claim and a client with its credentials.
+    /// Claims the only pending task, and returns the claim and a client with its credentials.
     pub(crate) async fn claim_one(&self) -> (Value, Client) {
         let mut claims = self.claim(1).await;
         let claim = claims.pop().expect("a pending task");
-        let client = self.with_answer(&claim["credentials"]);
+        let client = self.with_credentials(&claim["credentials"]);
         (claim, client)
     }
 
-    /// Calls a method of a run.
-    pub(crate) async fn run(&self, task_id: &str, run_id: u32, verb: &str, body: Value) -> Answer {
+    /// Calls a method of a run by the last segment of its path.
+    pub(crate) async fn run(
+        &self,
+        task_id: &str,
+        run_id: u32,
+        verb: &str,
+        body: Value,
+    ) -> Response {
         self.post(
             &format!("/api/queue/v1/task/{task_id}/runs/{run_id}/{verb}"),
             body,
@@ -240,7 +246,7 @@ impl Client {
     }
 
     /// Declares an artifact of run 0.
-    pub(crate) async fn artifact(&self, task_id: &str, name: &str, body: Value) -> Answer {
+    pub(crate) async fn artifact(&self, task_id: &str, name: &str, body: Value) -> Response {
         self.run(task_id, 0, &format!("artifacts/{name}"), body)
             .await
     }
@@ -250,7 +256,7 @@ fn key(credentials: &Credentials) -> hawk::Credentials {
     let token = credentials.secrets().next().unwrap_or_default();
     hawk::Credentials {
         id: credentials.client_id.clone(),
-        key: Key::new(token, SHA256).expect("any key will do"),
+        key: Key::new(token, SHA256).expect("a key of any length"),
     }
 }
 
@@ -267,7 +273,7 @@ fn ext(credentials: &Credentials, forgery: &Forgery) -> Option<String> {
     (!is_empty).then(|| STANDARD.encode(ext.to_string()))
 }
 
-/// A Taskcluster whose empty polls end quickly, and a root client.
+/// Starts a Taskcluster with a short long poll, and returns it with a root client.
 pub(crate) async fn start() -> (Taskcluster, Client) {
     let builder = Taskcluster::builder().long_poll(Duration::from_millis(50));
     let taskcluster = builder.start().await.expect("a free port");
@@ -275,23 +281,21 @@ pub(crate) async fn start() -> (Taskcluster, Client) {
     (taskcluster, client)
 }
 
-/// Creates a task in [`QUEUE`] with some changes to its definition.
+/// Creates a task in [`QUEUE`] with changes to its definition, and returns its id.
 pub(crate) fn create(taskcluster: &Taskcluster, changes: Value) -> String {
     let mut definition = json!({ "taskQueueId": QUEUE });
     for (name, value) in changes.as_object().expect("changes are an object") {
         definition[name] = value.clone();
     }
-    taskcluster
-        .create_task(definition)
-        .expect("a task that fits")
+    taskcluster.create_task(definition).expect("a valid task")
 }
 
-/// An instant so far from now by the clock of the Taskcluster.
+/// Returns the time after this duration by the clock of the Taskcluster.
 pub(crate) fn later(taskcluster: &Taskcluster, by: Duration) -> String {
     let at = taskcluster
         .clock()
         .now()
         .checked_add(by)
-        .expect("a near instant");
+        .expect("a time in range");
     format!("{at:.3}")
 }

@@ -1,4 +1,4 @@
-//! A server, and a connection to it that stays open.
+//! A server with one persistent connection.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -25,20 +25,21 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
     }
 });
 
-/// Sends a `GET` and returns the status of the answer. The connection must be good for another one.
+/// Sends a `GET` and returns the status of the response. The connection must stay usable.
 pub(crate) fn ask(path: &str, authorization: &str) -> u16 {
     let mut connection = SERVER.connection.lock().unwrap();
     let header = match authorization {
         "" => String::new(),
         value => format!("Authorization: {value}\r\n"),
     };
-    // In one piece: each further one would wait until the server has acknowledged the one before.
+    // One write: with several, Nagle's algorithm would delay each until the previous one is
+    // acknowledged.
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n");
     connection.get_mut().write_all(request.as_bytes()).unwrap();
     let (mut status, mut length, mut line) = (0, 0, String::new());
     loop {
         line.clear();
-        assert_ne!(connection.read_line(&mut line).unwrap(), 0, "the server hung up");
+        assert_ne!(connection.read_line(&mut line).unwrap(), 0, "the server closed the connection");
         match line.trim_end().split_once(' ') {
             None => break,
             Some(("HTTP/1.1", rest)) => status = rest[..3].parse().unwrap(),

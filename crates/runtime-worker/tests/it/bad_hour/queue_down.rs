@@ -36,7 +36,7 @@ async fn a_report_whose_answer_is_lost_is_known_to_have_arrived() {
     let task_id = bench.create(sh("true"));
     bench
         .taskcluster
-        .inject(FaultRule::new("queue.reportCompleted", Fault::LostAnswer).times(2));
+        .inject(FaultRule::new("queue.reportCompleted", Fault::LostResponse).times(2));
     let running = bench.start(bench.worker());
     let status = bench.resolved(&task_id).await;
     bench.reported(1).await;
@@ -54,7 +54,7 @@ async fn a_claim_whose_answer_is_lost_expires_and_its_task_runs_again() {
     let task_id = bench.create(sh("true"));
     let fault = bench
         .taskcluster
-        .inject(FaultRule::new("queue.claimWork", Fault::LostAnswer).times(1));
+        .inject(FaultRule::new("queue.claimWork", Fault::LostResponse).times(1));
     let running = bench.start(bench.worker());
     bench.hit(&fault, 1).await;
     bench.running(&task_id).await;

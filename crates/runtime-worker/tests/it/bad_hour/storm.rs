@@ -175,7 +175,7 @@ impl<'a> Storm<'a> {
             status(503),
             Fault::Html { status: 502 },
             Fault::Reset { after: 0 },
-            Fault::LostAnswer,
+            Fault::LostResponse,
             Fault::Latency { millis: 150 },
             Fault::Truncate { after: 10 },
             if method.starts_with("queue") {
