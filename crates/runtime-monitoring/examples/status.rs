@@ -23,7 +23,7 @@ use runtime_gc::{
     GarbageCollector, Memory, Size, Stat, Stats, SystemStats, Threshold,
 };
 use runtime_ioext::FollowedLog;
-use runtime_monitoring::status::{Health, History, StatusPage, TaskOverview};
+use runtime_monitoring::status::{GaugeHistory, Health, StatusPage, TaskOverview};
 use runtime_monitoring::{MachineGauges, Metrics, Monitoring, MonitoringConfig, from_config};
 use runtime_webhook::LocalhostServer;
 use tokio::signal;
@@ -111,8 +111,8 @@ fn calm_machine(folder: &Path) -> io::Result<PathBuf> {
 }
 
 /// An hour in which a disk filled up and was cleared.
-fn past_hour() -> History {
-    let (history, metrics, now) = (History::new(), Metrics::new(), Timestamp::now());
+fn past_hour() -> GaugeHistory {
+    let (history, metrics, now) = (GaugeHistory::new(), Metrics::new(), Timestamp::now());
     for minute in 0..180 {
         let at = now - SignedDuration::from_secs(20 * (180 - minute));
         let t = minute as f64 / 30.0;
@@ -128,7 +128,7 @@ fn past_hour() -> History {
         }
         let tasks = if (minute / 25) % 3 == 0 { 1.0 } else { 2.0 };
         metrics.set_gauge_with("tasks", &[("state", "running")], tasks);
-        history.remember(at, &metrics.snapshot());
+        history.add(at, &metrics.snapshot());
     }
     history
 }

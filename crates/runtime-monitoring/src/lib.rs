@@ -61,6 +61,8 @@ mod metrics;
 mod models;
 #[cfg(feature = "otlp")]
 mod otlp;
+#[cfg(feature = "status")]
+pub mod plot;
 #[cfg(any(feature = "otlp", feature = "sentry"))]
 mod push;
 #[cfg(feature = "sentry")]

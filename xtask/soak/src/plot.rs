@@ -1,15 +1,17 @@
-//! Plots over time as SVG, without a library: lines, a grid of four steps, and a legend.
+//! Plots over time as standalone SVG files: lines, a grid of four steps and a legend.
 
-use std::fmt::Write as _;
+use maud::{Markup, html};
+use runtime_monitoring::plot::PlotArea;
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 56.0;
-const RIGHT: f64 = 16.0;
+const RIGHT: f64 = WIDTH - 16.0;
 const TOP: f64 = 44.0;
-const BOTTOM: f64 = 28.0;
-const STEPS: u32 = 4;
-/// Readable on white and on black, and apart for those who do not see all colours.
+const BOTTOM: f64 = HEIGHT - 28.0;
+const GRID_STEPS: u32 = 4;
+
+/// Readable on white and on black, and distinguishable with impaired colour vision.
 const COLOURS: [&str; 6] = [
     "#3b82c4", "#d9772b", "#2a9d6f", "#b5539c", "#8a8a8a", "#c9a227",
 ];
@@ -20,75 +22,54 @@ pub(crate) struct Series {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-/// A picture of some lines from zero to the largest value. From `warm` seconds on they are judged.
+/// Renders lines on a scale from 0 to a round number above the largest value. The first `warm` seconds, which are not
+/// judged, are shaded.
 pub(crate) fn plot(title: &str, series: &[Series], warm: f64) -> String {
     let points = || series.iter().flat_map(|series| &series.points);
-    let end = points().map(|(at, _)| *at).fold(1.0, f64::max);
-    let top = nice(points().map(|(_, value)| *value).fold(0.0, f64::max));
-    let x = |at: f64| LEFT + at / end * (WIDTH - LEFT - RIGHT);
-    let y = |value: f64| HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"11\" fill=\"#808080\">\n\
-         <title>{title}</title>\n\
-         <text x=\"{LEFT}\" y=\"16\" font-size=\"13\">{title}</text>\n"
-    );
-    let _ = writeln!(
-        svg,
-        "<rect x=\"{LEFT}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\" opacity=\"0.1\"/>",
-        x(warm) - LEFT,
-        HEIGHT - TOP - BOTTOM
-    );
-    grid(&mut svg, (end, top), &x, &y);
-    for (index, series) in series.iter().enumerate() {
-        line(&mut svg, index, series, &x, &y);
-    }
-    svg + "</svg>\n"
+    let area = PlotArea {
+        left: LEFT,
+        right: RIGHT,
+        top: TOP,
+        bottom: BOTTOM,
+        x: (0.0, points().map(|(at, _)| *at).fold(1.0, f64::max)),
+        max: round_up(points().map(|(_, value)| *value).fold(0.0, f64::max)),
+    };
+    let warm_width = format!("{:.1}", area.x(warm) - LEFT);
+    let svg = html! {
+        svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } font-family="sans-serif" font-size="11" fill="#808080" {
+            title { (title) }
+            text x=(LEFT) y="16" font-size="13" { (title) }
+            rect x=(LEFT) y=(TOP) width=(warm_width) height=(BOTTOM - TOP) opacity="0.1" {}
+            @for step in 0..=GRID_STEPS { (grid_line(&area, f64::from(step) / f64::from(GRID_STEPS))) }
+            @for (index, series) in series.iter().enumerate() { (line(&area, index, series)) }
+        }
+    };
+    svg.into_string() + "\n"
 }
 
-fn grid(svg: &mut String, (end, top): (f64, f64), x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) -> f64) {
-    for step in 0..=STEPS {
-        let share = f64::from(step) / f64::from(STEPS);
-        let (at, value) = (end * share, top * share);
-        let _ = writeln!(
-            svg,
-            "<path d=\"M{LEFT} {0:.1}H{1}\" stroke=\"#808080\" stroke-opacity=\"0.3\"/>\
-             <text x=\"{2}\" y=\"{3:.1}\" text-anchor=\"end\">{value}</text>\
-             <text x=\"{4:.1}\" y=\"{5}\" text-anchor=\"middle\">{6:.1} min</text>",
-            y(value),
-            WIDTH - RIGHT,
-            LEFT - 6.0,
-            y(value) + 4.0,
-            x(at).min(WIDTH - RIGHT - 14.0),
-            HEIGHT - 10.0,
-            at / 60.0
-        );
+/// Renders a horizontal line at a share of the height with its value, and the time at the same share of the width.
+fn grid_line(area: &PlotArea, share: f64) -> Markup {
+    let (at, value) = (area.x.1 * share, area.max * share);
+    let y = area.y(value);
+    // The last label would not fit otherwise.
+    let label_x = area.x(at).min(RIGHT - 14.0);
+    html! {
+        path d=(format!("M{LEFT} {y:.1}H{RIGHT}")) stroke="#808080" stroke-opacity="0.3" {}
+        text x=(LEFT - 6.0) y=(format!("{:.1}", y + 4.0)) text-anchor="end" { (value) }
+        text x=(format!("{label_x:.1}")) y=(HEIGHT - 10.0) text-anchor="middle" { (format!("{:.1} min", at / 60.0)) }
     }
 }
 
-fn line(
-    svg: &mut String,
-    index: usize,
-    series: &Series,
-    x: &dyn Fn(f64) -> f64,
-    y: &dyn Fn(f64) -> f64,
-) {
+fn line(area: &PlotArea, index: usize, series: &Series) -> Markup {
     let colour = COLOURS[index % COLOURS.len()];
-    let points = series
-        .points
-        .iter()
-        .map(|(at, value)| format!("{:.1},{:.1}", x(*at), y(*value)));
-    let points = points.collect::<Vec<_>>().join(" ");
-    let legend = LEFT + 118.0 * index as f64;
-    let _ = writeln!(
-        svg,
-        "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>\n\
-         <text x=\"{legend}\" y=\"34\" fill=\"{colour}\">{}</text>",
-        series.name
-    );
+    html! {
+        path d=(area.line_path(&series.points)) fill="none" stroke=(colour) stroke-width="1.5" {}
+        text x=(LEFT + 118.0 * index as f64) y="34" fill=(colour) { (series.name) }
+    }
 }
 
-/// The next number that four steps divide well.
-fn nice(largest: f64) -> f64 {
+/// Returns the next number whose quarters are round, at least 4.
+fn round_up(largest: f64) -> f64 {
     let magnitude = 10_f64.powf(largest.max(1.0).log10().floor());
     let steps = [1.0, 2.0, 4.0, 6.0, 8.0, 10.0];
     let fitting = steps
@@ -103,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scale_is_round_and_holds_every_value() {
+    fn scale_is_round_and_covers_all_values() {
         for (largest, top) in [
             (0.0, 4.0),
             (3.0, 4.0),
@@ -111,26 +92,17 @@ mod tests {
             (61.0, 80.0),
             (99.0, 100.0),
         ] {
-            assert!(
-                (nice(largest) - top).abs() < 1e-9,
-                "{largest}: {}",
-                nice(largest)
-            );
+            let rounded = round_up(largest);
+            assert!((rounded - top).abs() < 1e-9, "{largest}: {rounded}");
         }
     }
 
     #[test]
-    fn lines_stay_in_the_picture() {
+    fn lines_stay_inside_the_plot() {
         let points = vec![(0.0, 0.0), (60.0, 17.0)];
-        let svg = plot(
-            "memory",
-            &[Series {
-                name: "MiB".into(),
-                points,
-            }],
-            20.0,
-        );
-        assert!(svg.contains("points=\"56.0,212.0 744.0,69.2\""), "{svg}");
+        let name = "MiB".into();
+        let svg = plot("memory", &[Series { name, points }], 20.0);
+        assert!(svg.contains("d=\"M56.0 212.0L744.0 69.2\""), "{svg}");
         assert!(svg.ends_with("</svg>\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the worker is alive, and whether it can take tasks.
+//! The liveness and readiness of a worker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// What makes up a worker's health. Clones are the same.
+/// The liveness and readiness of a worker. Clones share the state.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -19,80 +19,75 @@ use tokio::time::Instant;
 /// assert!(health.is_alive() && health.is_ready());
 /// ```
 #[derive(Clone, Default)]
-pub struct Health(Arc<Inner>);
+pub struct Health(Arc<Mutex<HealthState>>);
 
 #[derive(Default)]
-struct Inner {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
+struct HealthState {
     is_ready: bool,
-    hearts: Vec<Heart>,
-    next: u64,
+    heartbeats: Vec<HeartbeatState>,
+    next_id: u64,
 }
 
-struct Heart {
-    number: u64,
+struct HeartbeatState {
+    id: u64,
     name: String,
     last: Instant,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Health {
-    /// Makes the health of a worker that is alive and not ready yet.
+    /// Creates the health of a worker that is alive but not ready.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Says whether the worker can take tasks: no sooner than it has started, and no more once it stops.
+    /// Sets whether the worker accepts tasks. Set it when the worker has started, and clear it when it starts to stop.
     pub fn set_ready(&self, is_ready: bool) {
-        self.0.state.lock().is_ready = is_ready;
+        self.0.lock().is_ready = is_ready;
     }
 
-    /// Watches something that must give a sign of life at least this often.
-    pub fn heartbeat(&self, name: impl Into<String>, patience: Duration) -> Heartbeat {
-        let mut state = self.0.state.lock();
-        let number = state.next;
-        state.next += 1;
-        state.hearts.push(Heart {
-            number,
+    /// Requires a heartbeat at least once per `timeout`, until the result is dropped.
+    pub fn heartbeat(&self, name: impl Into<String>, timeout: Duration) -> Heartbeat {
+        let mut state = self.0.lock();
+        let id = state.next_id;
+        state.next_id += 1;
+        state.heartbeats.push(HeartbeatState {
+            id,
             name: name.into(),
             last: Instant::now(),
-            patience,
+            timeout,
         });
         Heartbeat {
             health: self.clone(),
-            number,
+            id,
         }
     }
 
-    /// Whether everything that is watched gave a sign of life in time.
+    /// Returns whether no heartbeat is overdue.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.problems().is_empty()
     }
 
-    /// Whether the worker is alive and can take tasks.
+    /// Returns whether the worker is alive and accepts tasks.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.state.lock().is_ready && self.is_alive()
+        self.0.lock().is_ready && self.is_alive()
     }
 
-    /// What gave no sign of life in time, in a line each.
+    /// Returns a line per overdue heartbeat.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        let (state, now) = (self.0.state.lock(), Instant::now());
-        let silent = state.hearts.iter().filter_map(|heart| {
-            let silence = now.duration_since(heart.last);
-            (silence > heart.patience).then(|| {
-                let (name, seconds) = (&heart.name, silence.as_secs());
-                format!("{name} gave no sign of life for {seconds} s")
+        let (state, now) = (self.0.lock(), Instant::now());
+        let overdue = state.heartbeats.iter().filter_map(|heartbeat| {
+            let elapsed = now.duration_since(heartbeat.last);
+            (elapsed > heartbeat.timeout).then(|| {
+                let (name, seconds) = (&heartbeat.name, elapsed.as_secs());
+                format!("no heartbeat from {name} for {seconds} s")
             })
         });
-        silent.collect()
+        overdue.collect()
     }
 }
 
@@ -105,28 +100,28 @@ impl fmt::Debug for Health {
     }
 }
 
-/// Gives signs of life; dropping it ends the watch.
+/// The sender of a heartbeat. Dropping it ends the requirement.
 #[derive(Debug)]
-#[must_use = "dropping it ends the watch"]
+#[must_use = "dropping it ends the monitoring of the heartbeat"]
 pub struct Heartbeat {
     health: Health,
-    number: u64,
+    id: u64,
 }
 
 impl Heartbeat {
-    /// Gives a sign of life.
+    /// Sends a heartbeat.
     pub fn beat(&self) {
-        let mut state = self.health.0.state.lock();
-        let mut hearts = state.hearts.iter_mut();
-        if let Some(heart) = hearts.find(|heart| heart.number == self.number) {
-            heart.last = Instant::now();
+        let mut state = self.health.0.lock();
+        let mut heartbeats = state.heartbeats.iter_mut();
+        if let Some(heartbeat) = heartbeats.find(|it| it.id == self.id) {
+            heartbeat.last = Instant::now();
         }
     }
 }
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        let mut state = self.health.0.state.lock();
-        state.hearts.retain(|heart| heart.number != self.number);
+        let mut state = self.health.0.lock();
+        state.heartbeats.retain(|it| it.id != self.id);
     }
 }

@@ -1,6 +1,6 @@
-//! The machine over the last hour.
+//! The gauges of the last hour.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,106 +12,101 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::metrics::{Metrics, Snapshot};
 use crate::system::MachineGauges;
 
-/// How long a moment is kept.
-pub(super) const SPAN: SignedDuration = SignedDuration::from_hours(1);
+/// The time span that the page plots.
+pub(super) const PLOTTED_SPAN: SignedDuration = SignedDuration::from_hours(1);
 
-/// How much time lies between two moments.
-const EVERY: Duration = Duration::from_secs(15);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// An hour of moments, and some in reserve for those who ask for more by hand.
+/// One hour needs 240 samples. The rest is a reserve for samples added by [`GaugeHistory::add`].
 const CAPACITY: usize = 300;
 
-/// Remembers gauges of the last hour. Clones are the same.
+/// The gauges of the last hour. Clones share the samples.
 #[derive(Clone, Debug, Default)]
-pub struct History(Arc<Mutex<VecDeque<GaugeSample>>>);
+pub struct GaugeHistory(Arc<Mutex<VecDeque<GaugeSample>>>);
 
-/// The gauges at one time.
+/// The gauges at one time; `None` if a gauge is not set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct GaugeSample {
     pub(super) at: Timestamp,
     pub(super) disk_free: Option<f64>,
     pub(super) memory_available: Option<f64>,
-    /// Shares of the time in which something waited.
+    /// The pressure of each resource in [`PRESSURE_RESOURCES`].
     pub(super) pressure: [Option<f64>; 3],
     pub(super) tasks: Option<f64>,
 }
 
-/// The resources of [`GaugeSample::pressure`].
-pub(super) const RESOURCES: [&str; 3] = ["cpu", "io", "memory"];
+pub(super) const PRESSURE_RESOURCES: [&str; 3] = ["cpu", "io", "memory"];
 
-impl History {
-    /// Makes one that remembers nothing yet.
+impl GaugeHistory {
+    /// Creates an empty history.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads the machine every 15 seconds, now first, and remembers its gauges.
+    /// Starts a task that samples the machine and records its gauges immediately and then every 15 seconds.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn record(&self, machine: MachineGauges, metrics: Metrics) -> Recording {
+    pub fn record(&self, machine: MachineGauges, metrics: Metrics) -> HistoryRecorder {
         let history = self.clone();
-        Recording(tokio::spawn(async move {
-            let mut ticks = interval(EVERY);
+        HistoryRecorder(tokio::spawn(async move {
+            let mut ticks = interval(SAMPLE_INTERVAL);
+            // After a suspend, missed ticks would add many samples of the same moment.
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
                 machine.sample(&metrics);
-                history.remember(Timestamp::now(), &metrics.snapshot());
+                history.add(Timestamp::now(), &metrics.snapshot());
             }
         }))
     }
 
-    /// Remembers the gauges of a snapshot, of that time.
-    pub fn remember(&self, at: Timestamp, snapshot: &Snapshot) {
-        let mut moments = self.0.lock();
-        if moments.len() == CAPACITY {
-            moments.pop_front();
+    /// Adds the gauges of a snapshot.
+    pub fn add(&self, at: Timestamp, snapshot: &Snapshot) {
+        let mut samples = self.0.lock();
+        if samples.len() == CAPACITY {
+            samples.pop_front();
         }
-        moments.push_back(GaugeSample::new(at, snapshot));
+        samples.push_back(GaugeSample::new(at, snapshot));
     }
 
-    /// The moments of the last hour, the oldest first.
-    pub(super) fn moments(&self, now: Timestamp) -> Vec<GaugeSample> {
-        let moments = self.0.lock();
-        let recent = moments
+    /// Returns the samples of the last hour, oldest first.
+    pub(super) fn last_hour(&self, now: Timestamp) -> Vec<GaugeSample> {
+        let samples = self.0.lock();
+        let recent = samples
             .iter()
-            .filter(|moment| now.duration_since(moment.at) <= SPAN);
+            .filter(|sample| now.duration_since(sample.at) <= PLOTTED_SPAN);
         recent.copied().collect()
     }
 }
 
 impl GaugeSample {
     pub(super) fn new(at: Timestamp, snapshot: &Snapshot) -> Self {
-        let gauges = &snapshot.gauges;
+        let named = |name: &'static str| snapshot.gauges.iter().filter(move |it| it.name == name);
         let pressure = |resource: &str| {
-            let is_of = |labels: &BTreeMap<String, String>| {
-                labels.get("resource").is_some_and(|it| it == resource)
-            };
-            let mut gauges = gauges.iter();
-            let gauge = gauges.find(|it| it.name == "pressure" && is_of(&it.labels))?;
+            let is_of = |value: Option<&String>| value.is_some_and(|it| it == resource);
+            let gauge = named("pressure").find(|it| is_of(it.labels.get("resource")))?;
             Some(gauge.value)
         };
-        let tasks = gauges.iter().filter(|it| it.name == "tasks");
-        let tasks: Vec<f64> = tasks.map(|gauge| gauge.value).collect();
         Self {
             at,
             disk_free: snapshot.gauge("disk-free"),
             memory_available: snapshot.gauge("memory-available"),
-            pressure: RESOURCES.map(pressure),
-            tasks: (!tasks.is_empty()).then(|| tasks.iter().sum()),
+            pressure: PRESSURE_RESOURCES.map(pressure),
+            // One gauge per state.
+            tasks: named("tasks").map(|gauge| gauge.value).reduce(|a, b| a + b),
         }
     }
 }
 
-/// Records until it is dropped.
+/// Records gauges until dropped. Returned by [`GaugeHistory::record`].
 #[derive(Debug)]
-#[must_use = "dropping it ends the recording"]
-pub struct Recording(JoinHandle<()>);
+#[must_use = "dropping it stops the recording"]
+pub struct HistoryRecorder(JoinHandle<()>);
 
-impl Drop for Recording {
+impl Drop for HistoryRecorder {
     fn drop(&mut self) {
         self.0.abort();
     }

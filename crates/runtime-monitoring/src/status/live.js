@@ -1,10 +1,10 @@
-// Renews the live parts of the status page, without which it works as well.
+// Refreshes the live parts of the status page. The page also works without this script.
 "use strict";
 
-const EVERY = 2000;
+const REFRESH_MS = 2000;
 
-// Puts what the worker says now in the place of what it said before. A log stays, with what it shows.
-function renew(fresh) {
+// Replaces the live elements by those of a new page. The elements of logs are kept: they have more lines and a scroll position.
+function refresh(fresh) {
   for (const part of fresh.querySelectorAll("[data-live]")) {
     const shown = document.getElementById(part.id);
     if (!shown) continue;
@@ -12,41 +12,41 @@ function renew(fresh) {
       const old = shown.querySelector(`[data-log="${CSS.escape(log.dataset.log)}"]`);
       if (old) log.replaceWith(old);
     }
-    const ends = [...part.querySelectorAll("[data-log]")].filter(isAtEnd);
+    const ends = [...part.querySelectorAll("[data-log]")].filter(isScrolledToEnd);
     shown.replaceChildren(...part.childNodes);
-    ends.forEach(toEnd);
+    ends.forEach(scrollToEnd);
   }
 }
 
-const isAtEnd = log => log.scrollHeight - log.scrollTop - log.clientHeight < 30;
-const toEnd = log => { log.scrollTop = log.scrollHeight; };
+const isScrolledToEnd = log => log.scrollHeight - log.scrollTop - log.clientHeight < 30;
+const scrollToEnd = log => { log.scrollTop = log.scrollHeight; };
 
-// Adds what a log has got since.
-async function follow(log) {
-  const answer = await fetch(`${log.dataset.log}?offset=${log.dataset.offset}`);
-  if (!answer.ok) return;
-  const text = await answer.text();
-  log.dataset.offset = answer.headers.get("x-next-offset");
+// Appends the new lines of a log.
+async function appendLines(log) {
+  const response = await fetch(`${log.dataset.log}?offset=${log.dataset.offset}`);
+  if (!response.ok) return;
+  const text = await response.text();
+  log.dataset.offset = response.headers.get("x-next-offset");
   if (!text) return;
-  const wasAtEnd = isAtEnd(log);
+  const wasScrolledToEnd = isScrolledToEnd(log);
   log.append(text);
-  if (wasAtEnd) toEnd(log);
+  if (wasScrolledToEnd) scrollToEnd(log);
 }
 
-async function look() {
+async function poll() {
   if (!document.hidden) {
     try {
-      const answer = await fetch("./");
-      if (!answer.ok) throw new Error(answer.status);
-      renew(new DOMParser().parseFromString(await answer.text(), "text/html"));
-      await Promise.all([...document.querySelectorAll("[data-log]")].map(follow));
-      document.body.classList.remove("lost");
+      const response = await fetch("./");
+      if (!response.ok) throw new Error(response.status);
+      refresh(new DOMParser().parseFromString(await response.text(), "text/html"));
+      await Promise.all([...document.querySelectorAll("[data-log]")].map(appendLines));
+      document.body.classList.remove("disconnected");
     } catch {
-      document.body.classList.add("lost");
+      document.body.classList.add("disconnected");
     }
   }
-  setTimeout(look, EVERY);
+  setTimeout(poll, REFRESH_MS);
 }
 
-document.querySelectorAll("[data-log]").forEach(toEnd);
-setTimeout(look, EVERY);
+document.querySelectorAll("[data-log]").forEach(scrollToEnd);
+setTimeout(poll, REFRESH_MS);

@@ -1,16 +1,16 @@
-//! What a worker tells of itself over HTTP: a page, metrics, health, tasks.
+//! The status of a worker over HTTP: a page, metrics, health checks and tasks.
 //!
-//! A [`StatusPage`] is a web hook handler, so that any server of web hooks gives it a URL. It shows what runs
-//! and quotes logs: attach it where only operators get, such as to a server on this machine alone.
+//! A [`StatusPage`] is a web hook handler that any web hook server can attach. It shows task names and quotes logs, so attach
+//! it only to a server that operators alone can reach, such as one on the loopback interface.
 //!
-//! | path | answer |
+//! | path | response |
 //! | --- | --- |
 //! | `/` | the page: tasks with their logs, the machine over the last hour, caches, incidents |
-//! | `/metrics` | the metrics in the text format of OpenMetrics |
-//! | `/healthz` | 200 while the worker is alive, else 503 and why |
-//! | `/readyz` | 200 while it is alive and can take tasks, else 503 and why |
+//! | `/metrics` | the metrics in the OpenMetrics text format |
+//! | `/healthz` | 200 while the worker is alive, otherwise 503 with the reason |
+//! | `/readyz` | 200 while it is alive and accepts tasks, otherwise 503 with the reason |
 //! | `/tasks` | running and finished tasks as JSON |
-//! | `/tasks/<taskId>/<runId>/log?offset=N` | the log of a running task from there on, in whole lines, and where to go on in `x-next-offset` |
+//! | `/tasks/<taskId>/<runId>/log?offset=N` | whole lines of the log of a running task; the header `x-next-offset` contains the offset for the next request |
 //!
 //! # Example
 //!
@@ -28,115 +28,22 @@
 //!     .health(Health::new());
 //! let server = LocalhostServer::start().await?;
 //! let hook = server.attach(page.into_handler()).await?;
-//! println!("the worker's page: {}", hook.url());
+//! println!("status page: {}", hook.url());
 //! # drop(hook);
 //! # server.stop(std::time::Duration::ZERO).await;
 //! # Ok(())
 //! # }
 //! ```
 
-mod board;
 mod handler;
 mod health;
 mod history;
 mod html;
+mod log_excerpt;
+mod overview;
 mod page;
-mod plot;
-mod sections;
 
-use std::fmt;
-use std::sync::Arc;
-
-use jiff::Timestamp;
-use runtime_core::webhook::Handler;
-use runtime_gc::CollectionPlan;
-use runtime_ioext::log::Redactor;
-
-pub use self::board::{FinishedTask, RunningTask, TaskOverview, TaskState};
-use self::handler::StatusHandler;
 pub use self::health::{Health, Heartbeat};
-pub use self::history::{History, Recording};
-use crate::incidents::RecentIncidents;
-use crate::metrics::Metrics;
-use crate::setup::Monitoring;
-
-type Explain = Arc<dyn Fn() -> CollectionPlan + Send + Sync>;
-
-/// What a worker tells of itself over HTTP; see [the module](self) for the paths.
-#[derive(Clone)]
-pub struct StatusPage {
-    /// What the worker is called.
-    worker: String,
-    since: Timestamp,
-    metrics: Metrics,
-    redactor: Redactor,
-    incidents: RecentIncidents,
-    tasks: TaskOverview,
-    health: Health,
-    history: History,
-    explain: Option<Explain>,
-}
-
-impl StatusPage {
-    /// Makes a page about the worker of that name. Its parts are empty until they are added.
-    #[must_use]
-    pub fn new(worker: impl Into<String>, monitoring: &Monitoring) -> Self {
-        Self {
-            worker: worker.into(),
-            since: Timestamp::now(),
-            metrics: monitoring.metrics.clone(),
-            redactor: monitoring.redactor.clone(),
-            incidents: monitoring.incidents.clone(),
-            tasks: TaskOverview::default(),
-            health: Health::new(),
-            history: History::new(),
-            explain: None,
-        }
-    }
-
-    /// Shows these tasks.
-    #[must_use]
-    pub fn tasks(mut self, tasks: TaskOverview) -> Self {
-        self.tasks = tasks;
-        self
-    }
-
-    /// Answers for this health.
-    #[must_use]
-    pub fn health(mut self, health: Health) -> Self {
-        self.health = health;
-        self
-    }
-
-    /// Plots this history.
-    #[must_use]
-    pub fn history(mut self, history: History) -> Self {
-        self.history = history;
-        self
-    }
-
-    /// Shows what a collector has and what it would free, such as by
-    /// [`GarbageCollector::explain`](runtime_gc::GarbageCollector::explain).
-    #[must_use]
-    pub fn collector(
-        mut self,
-        explain: impl Fn() -> CollectionPlan + Send + Sync + 'static,
-    ) -> Self {
-        self.explain = Some(Arc::new(explain));
-        self
-    }
-
-    /// Makes what a server of web hooks attaches.
-    #[must_use]
-    pub fn into_handler(self) -> Arc<dyn Handler> {
-        Arc::new(StatusHandler(self))
-    }
-}
-
-impl fmt::Debug for StatusPage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StatusPage")
-            .field("worker", &self.worker)
-            .finish_non_exhaustive()
-    }
-}
+pub use self::history::{GaugeHistory, HistoryRecorder};
+pub use self::overview::{FinishedTask, HeldTaskState, RunningTask, TaskOverview};
+pub use self::page::StatusPage;

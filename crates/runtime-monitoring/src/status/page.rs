@@ -1,93 +1,97 @@
-//! The page: server-rendered, so that it works without JavaScript.
+//! The sources of the status page.
 
-use std::fmt::{self, Display};
+use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use runtime_core::webhook::Handler;
 use runtime_gc::CollectionPlan;
+use runtime_ioext::log::Redactor;
 
-use super::StatusPage;
-use super::board::{FinishedTask, RunningTask};
-use super::handler::Tail;
-use super::history::GaugeSample;
-use super::html::{Escaped, Span};
-use super::sections::{Caches, Finished, Incidents, Machine, Tasks};
+use super::health::Health;
+use super::history::GaugeHistory;
+use super::overview::TaskOverview;
+use crate::incidents::RecentIncidents;
+use crate::metrics::Metrics;
+use crate::setup::Monitoring;
 
-pub(super) const STYLE: &str = include_str!("style.css");
+type CollectionPlanFn = Arc<dyn Fn() -> CollectionPlan + Send + Sync>;
 
-/// Renews the live parts: everything marked `data-live`, and the logs.
-pub(super) const SCRIPT: &str = include_str!("live.js");
-
-/// The page of one moment.
-pub(super) struct Page<'a> {
-    pub(super) page: &'a StatusPage,
-    pub(super) now: Timestamp,
-    pub(super) running: Vec<RunningTask>,
-    pub(super) finished: Vec<FinishedTask>,
-    /// The ends of the logs of running tasks.
-    pub(super) tails: Vec<Tail>,
-    pub(super) explanation: Option<CollectionPlan>,
+/// The status page of a worker and its health checks. See [the module](super) for the paths.
+#[derive(Clone)]
+pub struct StatusPage {
+    /// The name of the worker, shown as title.
+    pub(super) worker: String,
+    pub(super) start: Timestamp,
+    pub(super) metrics: Metrics,
+    pub(super) redactor: Redactor,
+    pub(super) incidents: RecentIncidents,
+    pub(super) tasks: TaskOverview,
+    pub(super) health: Health,
+    pub(super) history: GaugeHistory,
+    pub(super) collection_plan: Option<CollectionPlanFn>,
 }
 
-impl Display for Page<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (page, now) = (self.page, self.now);
-        let worker = Escaped(&page.worker);
-        write!(
-            f,
-            "<!doctype html><html lang=en><head><meta charset=utf-8>\
-             <meta name=viewport content=\"width=device-width,initial-scale=1\">\
-             <title>{worker}</title><link rel=icon href=\"data:,\">\
-             <link rel=stylesheet href=style.css>\
-             <noscript><meta http-equiv=refresh content=10></noscript>\
-             <script src=live.js defer></script></head><body><header><h1>{worker}</h1>"
-        )?;
-        self.chips(f)?;
-        f.write_str(
-            "<nav><a href=metrics>metrics</a><a href=tasks>tasks</a>\
-             <a href=healthz>healthz</a><a href=readyz>readyz</a></nav></header><main>",
-        )?;
-        let tasks = Tasks {
-            running: &self.running,
-            tails: &self.tails,
-            now,
-        };
-        write!(f, "{tasks}")?;
-        let metrics = &page.metrics.snapshot();
-        let mut moments = page.history.moments(now);
-        moments.push(GaugeSample::new(now, metrics));
-        let machine = Machine {
-            metrics,
-            moments: &moments,
-            now,
-        };
-        write!(f, "{machine}")?;
-        write!(f, "{}", Caches(self.explanation.as_ref()))?;
-        let list = &page.incidents.list();
-        write!(f, "{}", Incidents { list, now })?;
-        let list = &self.finished;
-        write!(f, "{}", Finished { list, now })?;
-        f.write_str("</main></body></html>")
+impl StatusPage {
+    /// Creates a page for the worker with this name. Tasks, health, history and caches are empty until set.
+    #[must_use]
+    pub fn new(worker: impl Into<String>, monitoring: &Monitoring) -> Self {
+        Self {
+            worker: worker.into(),
+            start: Timestamp::now(),
+            metrics: monitoring.metrics.clone(),
+            redactor: monitoring.redactor.clone(),
+            incidents: monitoring.incidents.clone(),
+            tasks: TaskOverview::default(),
+            health: Health::new(),
+            history: GaugeHistory::new(),
+            collection_plan: None,
+        }
+    }
+
+    /// Sets the tasks to show.
+    #[must_use]
+    pub fn tasks(mut self, tasks: TaskOverview) -> Self {
+        self.tasks = tasks;
+        self
+    }
+
+    /// Sets the health that `/healthz` and `/readyz` report.
+    #[must_use]
+    pub fn health(mut self, health: Health) -> Self {
+        self.health = health;
+        self
+    }
+
+    /// Sets the history to plot.
+    #[must_use]
+    pub fn history(mut self, history: GaugeHistory) -> Self {
+        self.history = history;
+        self
+    }
+
+    /// Shows the resources of a collector and its plan for them, such as from
+    /// [`GarbageCollector::explain`](runtime_gc::GarbageCollector::explain).
+    #[must_use]
+    pub fn collector(
+        mut self,
+        explain: impl Fn() -> CollectionPlan + Send + Sync + 'static,
+    ) -> Self {
+        self.collection_plan = Some(Arc::new(explain));
+        self
+    }
+
+    /// Returns the handler to attach to a web hook server.
+    #[must_use]
+    pub fn into_handler(self) -> Arc<dyn Handler> {
+        Arc::new(self)
     }
 }
 
-impl Page<'_> {
-    fn chips(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let page = self.page;
-        f.write_str("<p id=health data-live>")?;
-        let problems = page.health.problems();
-        match problems.is_empty() {
-            true => f.write_str("<span class=\"chip good\">alive</span>")?,
-            false => f.write_str("<span class=\"chip bad\">not alive</span>")?,
-        }
-        match page.health.is_ready() {
-            true => f.write_str("<span class=\"chip good\">ready</span>")?,
-            false => f.write_str("<span class=\"chip idle\">not ready</span>")?,
-        }
-        let up = Span(self.now.duration_since(page.since));
-        write!(f, "<span class=quiet>up {up}</span>")?;
-        for problem in problems {
-            write!(f, "<span class=problem>{}</span>", Escaped(problem))?;
-        }
-        f.write_str("</p>")
+impl fmt::Debug for StatusPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatusPage")
+            .field("worker", &self.worker)
+            .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use runtime_core::webhook::{Body, Handler, Request, Response};
 use runtime_core::{Run, TaskId};
 use runtime_gc::{Disk, Memory, Stat, Stats, SystemStats};
 use runtime_ioext::FollowedLog;
-use runtime_monitoring::status::{Health, History, StatusPage, TaskOverview};
+use runtime_monitoring::status::{GaugeHistory, Health, StatusPage, TaskOverview};
 use runtime_monitoring::{
     MachineGauges, Monitoring, MonitoringConfig, OPENMETRICS_CONTENT_TYPE, from_config,
 };
@@ -62,7 +62,7 @@ async fn health_and_readiness_are_two_questions() {
     let response = get(&*page, "/healthz").await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     let why = String::from_utf8(read(response).await).expect("text");
-    assert_eq!(why, "the claim loop gave no sign of life for 61 s\n");
+    assert_eq!(why, "no heartbeat from the claim loop for 61 s\n");
     assert_eq!(status("/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
     heartbeat.beat();
     assert_eq!(status("/readyz").await, StatusCode::OK);
@@ -172,13 +172,13 @@ impl SystemStats for Machine {
 #[tokio::test]
 async fn the_page_shows_machine_incidents_and_health() {
     let monitoring = monitoring();
-    let (health, history) = (Health::new(), History::new());
+    let (health, history) = (Health::new(), GaugeHistory::new());
     health.set_ready(true);
     MachineGauges::new(Machine).sample(&monitoring.metrics);
     let now = runtime_core::Timestamp::now();
     for minutes in 0..10 {
         let at = now - jiff::SignedDuration::from_mins(minutes);
-        history.remember(at, &monitoring.metrics.snapshot());
+        history.add(at, &monitoring.metrics.snapshot());
     }
     let id = monitoring
         .monitor

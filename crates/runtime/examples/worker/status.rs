@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use runtime::gc::{GarbageCollector, HostStats};
-use runtime::monitoring::status::{Health, History, Recording, StatusPage, TaskOverview};
+use runtime::monitoring::status::{
+    GaugeHistory, Health, HistoryRecorder, StatusPage, TaskOverview,
+};
 use runtime::monitoring::{MachineGauges, Monitoring};
 use runtime::webhook::{LocalhostServer, WebHook, WebHookServer as _};
 use runtime::worker::{Observer, TaskEvent};
@@ -16,7 +18,7 @@ pub(crate) struct Status {
     hook: WebHook,
     health: Health,
     _server: LocalhostServer,
-    _recording: Recording,
+    _recording: HistoryRecorder,
 }
 
 impl Status {
@@ -34,7 +36,7 @@ impl Status {
         let server = server.context("no port for the status page")?;
         let machine = MachineGauges::new(HostStats::new(&config.worker.data_folder))
             .with_redactor(monitoring.redactor.clone());
-        let (health, history) = (Health::new(), History::new());
+        let (health, history) = (Health::new(), GaugeHistory::new());
         let recording = history.record(machine, monitoring.metrics.clone());
         let worker = &config.worker;
         let name = format!("{} · {}", worker.task_queue_id, worker.worker_id);

@@ -1,4 +1,4 @@
-//! The tasks of a worker, as far as operators want to see them.
+//! The tasks of a worker, for the status page.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -12,131 +12,138 @@ use serde::Serialize;
 
 use crate::metrics::Metrics;
 
-/// How many finished tasks are kept.
-const FINISHED: usize = 20;
+const MAX_FINISHED: usize = 20;
 
-/// Keeps what runs and what ran last. Clones are the same board.
+/// The running tasks and the last 20 finished ones. Clones share the lists.
 ///
-/// The worker's observer tells it of each step. It sets the gauge `tasks`, by state.
+/// The worker's observer calls [`claimed`](Self::claimed), [`log`](Self::log), [`started`](Self::started) and
+/// [`resolved`](Self::resolved). The gauge `tasks` counts the tasks by state.
 #[derive(Clone, Default)]
 pub struct TaskOverview {
-    board: Arc<Mutex<Board>>,
+    lists: Arc<Mutex<TaskLists>>,
     metrics: Option<Metrics>,
 }
 
 #[derive(Default)]
-struct Board {
-    running: BTreeMap<Run, Held>,
+struct TaskLists {
+    running: BTreeMap<Run, HeldTask>,
+    /// Newest first.
     finished: VecDeque<FinishedTask>,
 }
 
-struct Held {
+struct HeldTask {
     task: RunningTask,
     log: Option<FollowedLog>,
 }
 
-/// How far a task is.
+/// The state of a task that the worker holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum TaskState {
-    /// The worker holds it and prepares for it.
+pub enum HeldTaskState {
+    /// Claimed, but not started.
     Claimed,
-    /// It runs.
+    /// Started.
     Running,
 }
 
-/// A task that the worker holds.
+/// A task that the worker has claimed and not yet resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RunningTask {
-    /// The task.
+    /// The task id.
     pub task_id: String,
     /// The number of the run.
     pub run_id: u32,
     /// The name in the task's metadata.
     pub name: String,
-    /// How far it is.
-    pub state: TaskState,
-    /// When it was claimed.
+    /// The state.
+    pub state: HeldTaskState,
+    /// The time of the claim.
     pub claimed: Timestamp,
-    /// When it started to run.
+    /// The time of the start.
     pub started: Option<Timestamp>,
 }
 
-/// A task that was resolved.
+/// A resolved task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct FinishedTask {
-    /// The task.
+    /// The task id.
     pub task_id: String,
     /// The number of the run.
     pub run_id: u32,
     /// The name in the task's metadata.
     pub name: String,
-    /// What it came to, such as `completed`.
+    /// The resolution, such as `completed`.
     pub resolution: String,
-    /// When it was claimed.
+    /// The time of the claim.
     pub claimed: Timestamp,
-    /// When it was resolved.
+    /// The time of the resolution.
     pub resolved: Timestamp,
 }
 
 impl TaskOverview {
-    /// Makes an empty board that sets gauges there.
+    /// Creates empty lists that set the gauge `tasks` in `metrics`.
     #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
-        let board = Self {
-            board: Arc::default(),
+        let overview = Self {
+            lists: Arc::default(),
             metrics: Some(metrics.clone()),
         };
-        board.set_gauges(&Board::default());
-        board
+        overview.set_gauges(&TaskLists::default());
+        overview
     }
 
-    /// The worker holds a task now.
+    /// Adds a claimed task.
     pub fn claimed(&self, run: &Run, name: &str) {
         let task = RunningTask {
             task_id: run.task_id.to_string(),
             run_id: run.run_id,
             name: name.to_owned(),
-            state: TaskState::Claimed,
+            state: HeldTaskState::Claimed,
             claimed: Timestamp::now(),
             started: None,
         };
-        self.change(|board| drop(board.running.insert(run.clone(), Held { task, log: None })));
+        self.update(|lists| {
+            drop(
+                lists
+                    .running
+                    .insert(run.clone(), HeldTask { task, log: None }),
+            )
+        });
     }
 
-    /// This is the log of a task that the worker holds.
+    /// Sets the log of a claimed task.
     pub fn log(&self, run: &Run, log: &FollowedLog) {
-        self.change(|board| {
-            if let Some(held) = board.running.get_mut(run) {
+        self.update(|lists| {
+            if let Some(held) = lists.running.get_mut(run) {
                 held.log = Some(log.clone());
             }
         });
     }
 
-    /// A task that the worker holds runs now.
+    /// Marks a claimed task as running.
     pub fn started(&self, run: &Run) {
-        self.change(|board| {
-            if let Some(held) = board.running.get_mut(run) {
-                held.task.state = TaskState::Running;
+        self.update(|lists| {
+            if let Some(held) = lists.running.get_mut(run) {
+                held.task.state = HeldTaskState::Running;
                 held.task.started = Some(Timestamp::now());
             }
         });
     }
 
-    /// A task is resolved, and came to this.
+    /// Moves a task to the finished ones.
     pub fn resolved(&self, run: &Run, resolution: impl fmt::Display) {
         let resolution = resolution.to_string();
-        self.change(|board| {
-            let Some(Held { task, .. }) = board.running.remove(run) else {
+        self.update(|lists| {
+            let Some(HeldTask { task, .. }) = lists.running.remove(run) else {
                 return;
             };
-            board.finished.truncate(FINISHED - 1);
-            board.finished.push_front(FinishedTask {
+            lists.finished.truncate(MAX_FINISHED - 1);
+            lists.finished.push_front(FinishedTask {
                 task_id: task.task_id,
                 run_id: task.run_id,
                 name: task.name,
@@ -147,11 +154,11 @@ impl TaskOverview {
         });
     }
 
-    /// What the worker holds, the oldest first.
+    /// Returns the tasks that the worker holds, oldest first.
     #[must_use]
     pub fn running(&self) -> Vec<RunningTask> {
-        let board = self.board.lock();
-        let mut running: Vec<_> = board
+        let lists = self.lists.lock();
+        let mut running: Vec<_> = lists
             .running
             .values()
             .map(|held| held.task.clone())
@@ -160,35 +167,35 @@ impl TaskOverview {
         running
     }
 
-    /// What was resolved last, the newest first.
+    /// Returns the finished tasks, newest first.
     #[must_use]
     pub fn finished(&self) -> Vec<FinishedTask> {
-        self.board.lock().finished.iter().cloned().collect()
+        self.lists.lock().finished.iter().cloned().collect()
     }
 
     pub(super) fn log_of(&self, task_id: &str, run_id: u32) -> Option<FollowedLog> {
-        let board = self.board.lock();
-        let mut running = board.running.values();
+        let lists = self.lists.lock();
+        let mut running = lists.running.values();
         let held =
             running.find(|held| held.task.task_id == task_id && held.task.run_id == run_id)?;
         held.log.clone()
     }
 
-    fn change(&self, change: impl FnOnce(&mut Board)) {
-        let mut board = self.board.lock();
-        change(&mut board);
-        self.set_gauges(&board);
+    fn update(&self, update: impl FnOnce(&mut TaskLists)) {
+        let mut lists = self.lists.lock();
+        update(&mut lists);
+        self.set_gauges(&lists);
     }
 
-    fn set_gauges(&self, board: &Board) {
+    fn set_gauges(&self, lists: &TaskLists) {
         let Some(metrics) = &self.metrics else {
             return;
         };
         for (state, name) in [
-            (TaskState::Claimed, "claimed"),
-            (TaskState::Running, "running"),
+            (HeldTaskState::Claimed, "claimed"),
+            (HeldTaskState::Running, "running"),
         ] {
-            let tasks = board.running.values();
+            let tasks = lists.running.values();
             let count = tasks.filter(|held| held.task.state == state).count();
             metrics.set_gauge_with("tasks", &[("state", name)], count as f64);
         }
@@ -197,7 +204,7 @@ impl TaskOverview {
 
 impl fmt::Debug for TaskOverview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskBoard")
+        f.debug_struct("TaskOverview")
             .field("running", &self.running().len())
             .finish_non_exhaustive()
     }
