@@ -179,7 +179,7 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
         self.map.len()
     }
 
-    /// Whether there are no entries.
+    /// Whether the cache is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

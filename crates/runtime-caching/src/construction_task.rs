@@ -112,8 +112,8 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
 
     /// Registers the resource and adds it to the map, unless the construction was purged meanwhile.
     ///
-    /// A purge removes the slot of the construction. Its waiters asked before the purge and still get the
-    /// resource, but nobody else does, and it is disposed of when they release it.
+    /// A purge removes the slot of the construction. Its waiters asked before the purge and still get the resource.
+    /// Later requests do not, and it is disposed of when the waiters release it.
     fn add(&self, value: R) -> InUse<Entry<K, R>> {
         let entry = self.map.new_entry(EntryInit {
             key: self.key.clone(),

@@ -157,7 +157,7 @@ impl<K: FolderKey> FolderCache<K> {
         self.map.len()
     }
 
-    /// Whether there are no folders.
+    /// Whether the cache is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -30,13 +30,12 @@ pub(super) struct FolderPolicy {
 
 /// A folder of a [`FolderCache`](crate::FolderCache).
 ///
-/// The location of its record tells the next process whether the folder is ready for use:
+/// The next process adopts the folder if its record is in the index:
 ///
 /// ```text
-/// construction: leases --on_committed--> index     (shared caches)
-///               leases --save---------> index     (exclusive ones, at the commit)
-/// exclusive use: index --lease--------> leases
-/// eviction:      index or leases --remove_record--> none
+/// construction:   leases --on_committed--> index     (shared)
+/// exclusive use:  index --lease--> leases --save--> index
+/// disposal:       index or leases --remove_record--> none
 /// ```
 pub(super) struct Folder {
     /// Keeps the root locked.

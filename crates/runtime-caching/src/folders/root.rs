@@ -37,7 +37,7 @@ pub(super) struct Root {
     path: PathBuf,
     ids: Arc<OwnedIds>,
     next_serial: AtomicU64,
-    /// An OS file lock: the kernel releases it however the process ends, so there is no stale lock to detect.
+    /// An OS file lock: the kernel releases it however the process ends, so a lock cannot be stale.
     _lock: File,
 }
 

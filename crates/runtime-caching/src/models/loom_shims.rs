@@ -18,7 +18,7 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
 }
 
 /// The part of [`tokio::sync::watch`] that the cache uses: receivers wait for a value, and the sender waits until
-/// there are no receivers.
+/// all receivers are dropped.
 ///
 /// The original wakes receivers in random order, but loom needs deterministic runs.
 pub(crate) mod watch {
