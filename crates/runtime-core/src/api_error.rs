@@ -1,6 +1,6 @@
 //! The error of a call to a Taskcluster service.
 
-use crate::BoxError;
+use crate::error::BoxError;
 
 /// A call to a Taskcluster service failed.
 #[derive(Debug, thiserror::Error)]

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::api_error::ApiError;
 use crate::artifact::{Artifact, ArtifactUploader, UploadError, Uploaded};
+use crate::credentials::{Credentials, CredentialsWatch};
+use crate::exception::ExceptionReason;
+use crate::id::{Run, TaskId};
 use crate::index::{Index, IndexedTask};
 use crate::object::{ObjectDownload, Objects};
 use crate::queue::{
     ArtifactContent, ArtifactEntry, ArtifactRequest, ArtifactResponse, ClaimWorkRequest, Queue,
     Reclaim, TaskClaim, TaskDefinition, TaskStatus,
 };
-use crate::{ApiError, Credentials, CredentialsWatch, ExceptionReason, Run, TaskId};
 
 /// A deployment that a worker can connect to with arbitrary credentials.
 pub trait Deployment: Send + Sync + fmt::Debug {

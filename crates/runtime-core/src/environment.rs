@@ -5,9 +5,11 @@ use std::sync::Arc;
 use runtime_gc::{GarbageCollector, GcConfig, HostStats, ResourceTracker};
 
 use crate::clock::{Clock, SystemClock};
+use crate::id::WorkerIdentity;
 use crate::lifecycle::{LifeCycleTracker, Stoppable};
+use crate::monitor::Monitor;
+use crate::storage::TemporaryStorage;
 use crate::webhook::{NoWebHookServer, WebHookServer};
-use crate::{Monitor, TemporaryStorage, WorkerIdentity};
 
 /// The shared services of a worker, for engines and plugins. Cheap to clone.
 ///

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use crate::ExceptionReason;
+use crate::exception::ExceptionReason;
 
 /// An error of user code: of an engine, a plugin, a constructor or a handler.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;

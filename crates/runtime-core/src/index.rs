@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::{ApiError, TaskId};
+use crate::api_error::ApiError;
+use crate::id::TaskId;
 
 /// An entry of the index.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

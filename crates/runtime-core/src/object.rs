@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::{ApiError, Credentials};
+use crate::api_error::ApiError;
+use crate::credentials::Credentials;
 
 /// A temporary download URL of an object.
 #[derive(Clone, Debug, Deserialize)]

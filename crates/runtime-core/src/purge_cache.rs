@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::ApiError;
+use crate::api_error::ApiError;
 
 /// A request to purge the caches of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

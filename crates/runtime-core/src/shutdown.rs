@@ -12,7 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::task::JoinSet;
 
-use crate::{Monitor, StopStage, Stoppable};
+use crate::lifecycle::{StopStage, Stoppable};
+use crate::monitor::Monitor;
 
 /// A notice that the worker must shut down.
 #[derive(Clone, Debug, PartialEq, Eq)]

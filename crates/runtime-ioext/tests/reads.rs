@@ -31,10 +31,7 @@ async fn input_over_the_limit_fails() {
             Err(BoundedReadError::TooLarge { .. })
         ));
         let error = bounded_read_all(&bytes[..], limit).await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("input exceeds {limit} bytes")
-        );
+        assert_eq!(error.to_string(), format!("input exceeds {limit} bytes"));
     }
 }
 

@@ -6,7 +6,7 @@ use xshell::Shell;
 use super::Generated;
 use super::snippets::Snippets;
 use crate::budget;
-use crate::tidy::arrows::LIBRARIES;
+use crate::tidy::layering::LIBRARIES;
 use crate::workspace::Workspace;
 
 const PATH: &str = "README.md";

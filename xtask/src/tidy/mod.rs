@@ -2,10 +2,12 @@
 //!
 //! It also runs as a test of this package, so `cargo test` says the same.
 
-pub(crate) mod arrows;
 mod docs;
 pub(crate) mod files;
+pub(crate) mod layering;
 mod manifests;
+mod modules;
+mod names;
 mod sources;
 mod toolchain;
 
@@ -80,7 +82,9 @@ fn problems(sh: &Shell, files: &[files::File]) -> Result<Vec<Problem>> {
         }
     }
     problems.extend(toolchain::check(files));
-    problems.extend(arrows::check(&Workspace::load(sh)?));
+    problems.extend(modules::check(files));
+    problems.extend(names::check(files));
+    problems.extend(layering::check(&Workspace::load(sh)?));
     Ok(problems)
 }
 

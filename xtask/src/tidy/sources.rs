@@ -17,7 +17,7 @@ const GLOBAL: &[(&str, &[&str])] = &[
     (
         "set_global_default(",
         // `LogBuilder::install`, which applications call at their start.
-        &["crates/runtime-monitoring/src/logs/mod.rs"],
+        &["crates/runtime-monitoring/src/logs/builder.rs"],
     ),
     ("set_global_recorder(", &[]),
     ("set_boxed_logger(", &[]),

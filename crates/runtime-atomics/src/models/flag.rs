@@ -8,7 +8,7 @@ use loom::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 
 use super::poll_once;
-use crate::Flag;
+use crate::flag::Flag;
 
 /// No wake-up is lost. Catches: creating the notification after reading the value in `wait_for`, so that
 /// a change in between leaves the waiter asleep, which loom reports as a deadlock.

@@ -9,7 +9,7 @@ use loom::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 
 use super::poll_once;
-use crate::Once;
+use crate::once::Once;
 
 /// Exactly one of two concurrent callers runs. Catches: a load and a store instead of the swap in `call`.
 #[test]

@@ -4,7 +4,7 @@ use loom::future::block_on;
 use loom::thread;
 
 use super::poll_once;
-use crate::WaitGroup;
+use crate::wait_group::WaitGroup;
 
 /// No wake-up is lost. Catches: creating the notification after reading the count, and notifying before
 /// the count is decremented.

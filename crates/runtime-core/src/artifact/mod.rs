@@ -15,8 +15,10 @@ use jiff::Timestamp;
 pub use self::folder::{FolderFile, FolderListing, list_folder};
 pub use self::upload_all::{UploadOutcome, upload_all};
 
+use crate::api_error::ApiError;
+use crate::error::{BoxError, error_chain};
+use crate::id::Run;
 use crate::queue::ArtifactErrorReason;
-use crate::{ApiError, BoxError, Run, error_chain};
 
 /// A named result of a task.
 #[derive(Clone, Debug)]

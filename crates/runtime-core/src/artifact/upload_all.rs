@@ -4,7 +4,7 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 use super::{Artifact, ArtifactBody, ArtifactUploader, UploadError, Uploaded};
-use crate::Run;
+use crate::id::Run;
 
 /// Maximum number of concurrent calls to the uploader, which may apply a lower limit itself.
 const MAX_CONCURRENT_UPLOADS: usize = 32;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::open_enum::open_enum;
-use crate::Credentials;
+use crate::credentials::Credentials;
 
 open_enum! {
     /// The reason why an artifact could not be created.

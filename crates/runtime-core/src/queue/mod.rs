@@ -19,7 +19,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{ApiError, ExceptionReason, Run, TaskId};
+use crate::api_error::ApiError;
+use crate::exception::ExceptionReason;
+use crate::id::{Run, TaskId};
 
 /// The part of the queue service that a worker uses.
 ///

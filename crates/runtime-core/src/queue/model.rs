@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::open_enum::open_enum;
-use crate::{Credentials, ScopeSet, TaskId};
+use crate::credentials::Credentials;
+use crate::id::TaskId;
+use crate::scopes::ScopeSet;
 
 open_enum! {
     /// The state of a task or of a run.

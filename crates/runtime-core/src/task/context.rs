@@ -12,11 +12,15 @@ use runtime_ioext::log::{
 
 use super::controller::TaskContextController;
 use super::log::{self, LogDrain, LogOptions};
+use super::shared::Shared;
 use super::stop::StopSignal;
 use super::{StopReason, TaskInfo};
+use crate::Timestamp;
 use crate::artifact::{Artifact, UploadError, Uploaded};
+use crate::credentials::CredentialsCell;
+use crate::deployment::Services;
+use crate::id::Run;
 use crate::queue::Queue;
-use crate::{CredentialsCell, Run, Services, Timestamp};
 
 /// A running task: its definition, log, services and stop signal. Cheap to clone.
 ///
@@ -43,17 +47,6 @@ use crate::{CredentialsCell, Run, Services, Timestamp};
 #[derive(Clone)]
 pub struct TaskContext {
     shared: Arc<Shared>,
-}
-
-/// The state shared by the context and its controller.
-pub(super) struct Shared {
-    pub(super) info: TaskInfo,
-    pub(super) log: FollowedLog,
-    pub(super) own_lines: LogWriter,
-    pub(super) log_options: LogOptions,
-    pub(super) stop: StopSignal,
-    pub(super) credentials: CredentialsCell,
-    pub(super) services: RwLock<Services>,
 }
 
 impl TaskContext {

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use runtime_ioext::log::CloseLogError;
 
 use super::StopReason;
-use super::context::Shared;
-use crate::{Credentials, CredentialsWatch, Services, remove_tree};
+use super::shared::Shared;
+use crate::credentials::{Credentials, CredentialsWatch};
+use crate::deployment::Services;
+use crate::storage::remove_tree;
 
 /// Stops a task, replaces its credentials, and closes its log.
 ///

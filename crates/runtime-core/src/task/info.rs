@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
+use crate::id::{Run, TaskId};
 use crate::queue::{TaskClaim, TaskDefinition};
-use crate::{Run, ScopeSet, TaskId};
+use crate::scopes::ScopeSet;
 
 /// A run and the definition of its task.
 #[derive(Clone, Debug)]

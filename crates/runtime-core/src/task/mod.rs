@@ -4,6 +4,7 @@ mod context;
 mod controller;
 mod info;
 mod log;
+mod shared;
 mod stop;
 
 pub use context::TaskContext;

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use crate::ExceptionReason;
+use crate::exception::ExceptionReason;
 
 /// The reason why a task is stopped before its end. The first reason wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

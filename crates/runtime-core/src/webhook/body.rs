@@ -9,7 +9,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
 
-use crate::BoxError;
+use crate::error::BoxError;
 
 /// A streaming body.
 ///

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tower_service::Service;
 
 use super::Body;
-use crate::BoxError;
+use crate::error::BoxError;
 
 /// A request to a hook. Its URI is the part after the hook's URL, with query and percent-encoding as sent.
 pub type Request = http::Request<Body>;

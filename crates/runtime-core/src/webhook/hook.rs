@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::Handler;
-use crate::BoxError;
+use crate::error::BoxError;
 
 /// A server that assigns URLs to handlers.
 #[async_trait]
