@@ -1,4 +1,4 @@
-//! Serves a log, a shell (on Unix) and a page over TLS, and prints where: for people, and for `cargo xtask e2e webhook`.
+//! Serves logs, a shell (on Unix) and a page over TLS, and prints their URLs. Also used by `cargo xtask e2e webhook`.
 //!
 //! `cargo run -p runtime-webhook --features public,shell --example hooks`
 
@@ -15,10 +15,10 @@ use runtime_webhook::{LiveLog, LocalhostServer, PublicServer, StaticPage};
 use runtime_webhook::{Shell, ShellCommand, WebHook};
 use tokio::time::{interval, sleep};
 
-/// How long a running request may take when the server is stopped.
+/// The time for requests in progress when the server stops.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What terminals show, and the question of a program that waits.
+/// Escape sequences of terminals, and the prompt of a waiting program.
 const COLOURS: &str = "\
     \x1b[1mbold\x1b[0m \x1b[2mdim\x1b[0m \x1b[3mitalic\x1b[0m \x1b[4munderlined\x1b[0m \x1b[7minverse\x1b[0m\n\
     \x1b[31mred \x1b[32mgreen \x1b[33myellow \x1b[34mblue \x1b[35mmagenta \x1b[36mcyan \x1b[37mwhite\x1b[0m\n\
@@ -73,11 +73,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     tokio::select! {
         result = write_lines(&live) => result?,
-        result = asked_to_stop() => result?,
+        result = stop_signal() => result?,
     }
     live.close()?;
     asking.close()?;
-    // Viewers get the end; then nobody is left to wait for.
+    // Lets viewers read the end of the log.
     sleep(Duration::from_millis(100)).await;
     drop((done, live_hook, asking_hook, page));
     #[cfg(unix)]
@@ -102,7 +102,7 @@ async fn attach_shell(server: &LocalhostServer) -> Result<WebHook, Box<dyn Error
 }
 
 #[cfg(unix)]
-async fn asked_to_stop() -> io::Result<()> {
+async fn stop_signal() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     signal(SignalKind::terminate())?.recv().await;
@@ -110,11 +110,11 @@ async fn asked_to_stop() -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-async fn asked_to_stop() -> io::Result<()> {
+async fn stop_signal() -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// Writes a line ten times a second, each in another colour and some of them long.
+/// Writes ten lines per second in different colours, some of them long.
 async fn write_lines(log: &FollowedLog) -> Result<(), Box<dyn Error>> {
     let writer = log.writer();
     let mut ticks = interval(Duration::from_millis(100));

@@ -1,4 +1,4 @@
-//! Serves a log while it is written: open the URL in a browser, or follow it with `curl -N`.
+//! Serves a live log: open the URL in a browser or follow it with `curl -N`.
 //!
 //! `cargo run -p runtime-webhook --example live_log -- [SECONDS]`
 
@@ -29,14 +29,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let writing = write_lines(&log);
     let _ = tokio::time::timeout(Duration::from_secs(seconds), writing).await;
     log.close()?;
-    // Viewers get the end; then nobody is left to wait for.
+    // Lets viewers read the end of the log.
     sleep(Duration::from_secs(1)).await;
     drop(hook);
     server.stop(Duration::from_secs(5)).await;
     Ok(())
 }
 
-/// Writes a line ten times a second, each in another colour.
+/// Writes ten lines per second in different colours.
 async fn write_lines(log: &FollowedLog) -> Result<(), Box<dyn Error>> {
     let writer = log.writer();
     let mut ticks = interval(Duration::from_millis(100));

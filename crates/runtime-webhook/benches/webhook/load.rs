@@ -1,4 +1,4 @@
-//! The client: raw connections, and as little work as possible for each request.
+//! A client with raw connections and minimal work per request.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -6,42 +6,39 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Splits a URL into where to connect and what to ask for.
+/// Splits a URL into the address and the path.
 pub(crate) fn split(url: &str) -> (SocketAddr, String) {
     let rest = url.strip_prefix("http://").expect("an HTTP URL");
     let (address, path) = rest.split_once('/').expect("a URL with a path");
     (address.parse().expect("an address"), format!("/{path}"))
 }
 
-/// Asks for a URL on so many connections for so long, and returns the answers a second.
+/// Requests a URL on several connections for a duration and returns the requests per second.
 pub(crate) async fn requests(url: &str, connections: usize, time: Duration) -> f64 {
     let (address, path) = split(url);
     let start = Instant::now();
-    let clients = (0..connections).map(|_| ask(address, &path, start, time));
+    let clients = (0..connections).map(|_| send_requests(address, &path, start, time));
     let counts = futures_util::future::join_all(clients).await;
     counts.iter().sum::<u64>() as f64 / start.elapsed().as_secs_f64()
 }
 
-async fn ask(address: SocketAddr, path: &str, start: Instant, time: Duration) -> u64 {
-    let mut stream = TcpStream::connect(address).await.expect("it accepts");
-    stream.set_nodelay(true).expect("a socket");
+async fn send_requests(address: SocketAddr, path: &str, start: Instant, time: Duration) -> u64 {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.set_nodelay(true).expect("a socket option");
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
     let mut buffer = vec![0; 4096];
     let mut len = 0;
     let mut count = 0;
     while start.elapsed() < time {
-        stream
-            .write_all(request.as_bytes())
-            .await
-            .expect("it reads");
+        stream.write_all(request.as_bytes()).await.expect("a write");
         match len {
-            0 => len = first_answer(&mut stream, &mut buffer).await,
-            // Every answer is as long as the first.
+            0 => len = first_response(&mut stream, &mut buffer).await,
+            // All responses have the same length.
             len => {
                 stream
                     .read_exact(&mut buffer[..len])
                     .await
-                    .expect("an answer");
+                    .expect("a response");
             }
         }
         count += 1;
@@ -49,11 +46,11 @@ async fn ask(address: SocketAddr, path: &str, start: Instant, time: Duration) ->
     count
 }
 
-/// The length of an answer, of head and body.
-async fn first_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> usize {
+/// Reads a response and returns its length, including the head.
+async fn first_response(stream: &mut TcpStream, buffer: &mut [u8]) -> usize {
     let mut read = 0;
     loop {
-        read += stream.read(&mut buffer[read..]).await.expect("an answer");
+        read += stream.read(&mut buffer[read..]).await.expect("a response");
         let text = std::str::from_utf8(&buffer[..read]).expect("text");
         let Some((head, body)) = text.split_once("\r\n\r\n") else {
             continue;
@@ -72,19 +69,16 @@ async fn first_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> usize {
     }
 }
 
-/// Opens a connection and asks; the head of the answer is not read.
+/// Opens a connection and sends a request, without reading the response.
 pub(crate) async fn open(url: &str) -> TcpStream {
     let (address, path) = split(url);
-    let mut stream = TcpStream::connect(address).await.expect("it accepts");
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .expect("it reads");
+    stream.write_all(request.as_bytes()).await.expect("a write");
     stream
 }
 
-/// Reads to the end, and returns how many bytes came, the head included.
+/// Reads to the end and returns the number of bytes, including the head.
 pub(crate) async fn read_all(mut stream: TcpStream) -> u64 {
     let mut buffer = vec![0; 256 * 1024];
     let mut count = 0;

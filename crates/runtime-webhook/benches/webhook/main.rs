@@ -1,6 +1,6 @@
-//! How fast hooks answer: beside bare hyper and nginx, with many hooks and viewers, and through a tunnel.
+//! Throughput of hooks compared with hyper and nginx, with many hooks and viewers, and through a tunnel.
 //!
-//! The load comes from a client of our own on one thread, the same for every server.
+//! The same single-threaded client generates the load for all servers.
 
 mod load;
 mod nginx;
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// What servers run on.
+/// Returns the runtime of servers.
 fn server_runtime() -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder
@@ -35,7 +35,7 @@ fn server_runtime() -> Runtime {
         .expect("a runtime")
 }
 
-/// What the client runs on.
+/// Returns the runtime of the client.
 fn client_runtime() -> Runtime {
     Builder::new_current_thread()
         .enable_all()

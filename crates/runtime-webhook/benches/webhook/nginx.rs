@@ -1,11 +1,11 @@
-//! nginx with one worker a core, which answers everything with the same text.
+//! nginx with one worker per core and a fixed response.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// A running nginx; it ends when this is dropped.
+/// A running nginx, stopped on drop.
 pub(crate) struct Nginx {
     child: Child,
     pub(crate) url: String,
@@ -13,7 +13,7 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts one on a free port, or says why not.
+    /// Starts nginx on a free port. The error is the reason to skip the case.
     pub(crate) fn start(text: &str) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")
@@ -60,7 +60,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // A kill would leave its workers behind; it fails only if it has ended.
+        // SIGKILL would leave the worker processes running. An error means that nginx has ended.
         let pid = self.child.id().to_string();
         let _ = Command::new("kill").args(["-TERM", &pid]).status();
         let _ = self.child.wait();

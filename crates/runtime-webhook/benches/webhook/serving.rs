@@ -1,4 +1,4 @@
-//! Straight to the server.
+//! Throughput and memory of a server without a tunnel.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::load::{open, read_all, requests};
 use crate::nginx::Nginx;
 use crate::{client_runtime, server_runtime};
 
-/// The answer of every server.
+/// The response of each server.
 const TEXT: &str = "hello from a hook";
 
 fn hello() -> Arc<dyn Handler> {
@@ -33,9 +33,7 @@ pub(crate) fn small_responses(bench: &mut Bench) {
     let time = Duration::from_millis(bench.pick(2000, 500));
     let (hyper, bare) = servers.block_on(bare_hyper());
     let server = servers.block_on(LocalhostServer::start()).expect("a port");
-    let hook = servers
-        .block_on(server.attach(hello()))
-        .expect("it attaches");
+    let hook = servers.block_on(server.attach(hello())).expect("attached");
     let url = hook.url();
     let load = |url: &str| client.block_on(requests(url, 64, time));
     bench
@@ -57,13 +55,13 @@ pub(crate) fn small_responses(bench: &mut Bench) {
     }
 }
 
-/// hyper with nothing around it.
+/// Starts a server that uses hyper directly.
 async fn bare_hyper() -> (JoinHandle<()>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
     let serving = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            stream.set_nodelay(true).expect("a socket");
+            stream.set_nodelay(true).expect("a socket option");
             let service = service_fn(|_| async {
                 Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from_static(
                     TEXT.as_bytes(),
@@ -81,9 +79,9 @@ pub(crate) fn many_hooks(bench: &mut Bench) {
     let time = Duration::from_millis(bench.pick(2000, 500));
     let start = || servers.block_on(LocalhostServer::start()).expect("a port");
     let (one, many) = (start(), start());
-    let hook = servers.block_on(one.attach(hello())).expect("it attaches");
+    let hook = servers.block_on(one.attach(hello())).expect("attached");
     let hooks: Vec<_> = (0..10_000)
-        .map(|_| servers.block_on(many.attach(hello())).expect("it attaches"))
+        .map(|_| servers.block_on(many.attach(hello())).expect("attached"))
         .collect();
     let (url, url_of_many) = (hook.url(), hooks[5_000].url());
     let load = |url: &str| client.block_on(requests(url, 64, time));
@@ -117,7 +115,7 @@ fn follow(viewers: usize, seconds: u64) {
             let log = log.clone();
             move |offset| log.reader_at(offset)
         });
-        let hook = server.attach(Arc::new(handler)).await.expect("it attaches");
+        let hook = server.attach(Arc::new(handler)).await.expect("attached");
         let mut all = Vec::new();
         for _ in 0..viewers {
             all.push(tokio::spawn(count_body(open(&hook.url()).await)));
@@ -136,7 +134,7 @@ fn follow(viewers: usize, seconds: u64) {
     });
 }
 
-/// Counts the letters that the log is made of; the head and the chunks' lengths have none of them.
+/// Counts the letters of the log, which do not occur in the head and in chunk sizes.
 async fn count_body(mut stream: tokio::net::TcpStream) -> u64 {
     use tokio::io::AsyncReadExt as _;
     let mut buffer = vec![0; 16 * 1024];
@@ -144,7 +142,7 @@ async fn count_body(mut stream: tokio::net::TcpStream) -> u64 {
     while let Ok(read @ 1..) = stream.read(&mut buffer).await {
         let mut bytes = &buffer[..read];
         if in_head {
-            // The head comes in one piece.
+            // The head arrives in one read.
             let end = bytes
                 .windows(4)
                 .position(|window| window == b"\r\n\r\n")
@@ -157,10 +155,10 @@ async fn count_body(mut stream: tokio::net::TcpStream) -> u64 {
     count
 }
 
-/// Reads a whole answer and returns its megabytes a second.
+/// Reads a response and returns the throughput in MB/s.
 pub(crate) async fn download(url: &str, bytes: u64) -> f64 {
     let start = std::time::Instant::now();
     let read = read_all(open(url).await).await;
-    assert!(read >= bytes, "only {read} bytes came");
+    assert!(read >= bytes, "received only {read} bytes");
     bytes as f64 / 1e6 / start.elapsed().as_secs_f64()
 }

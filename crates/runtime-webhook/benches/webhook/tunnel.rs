@@ -1,4 +1,4 @@
-//! Through the tunnel: our client and our test server, on loopback.
+//! Throughput, fairness and memory of a tunnel between our client and test server, on loopback.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,11 +33,11 @@ async fn pair() -> Pair {
         async move { Ok(TunnelToken { token, expires }) }
     });
     let tunnel = Websocktunnel::builder(server.url(), ID, tokens);
-    let tunnel = tunnel.start().expect("it is set up");
+    let tunnel = tunnel.start().expect("started");
     Pair { server, tunnel }
 }
 
-/// Answers with so many bytes.
+/// Responds with `count` bytes.
 fn bytes(count: u64) -> Arc<dyn Handler> {
     from_fn(move |_| async move {
         let piece = Bytes::from_static(&[b'x'; 64 * 1024]);
@@ -59,11 +59,11 @@ pub(crate) fn one_stream(bench: &mut Bench) {
     let direct = servers.block_on(LocalhostServer::start()).expect("a port");
     let straight = servers
         .block_on(direct.attach(bytes(count)))
-        .expect("it attaches");
+        .expect("attached");
     let pair = servers.block_on(pair());
     let through = servers
         .block_on(pair.tunnel.attach(bytes(count)))
-        .expect("it attaches");
+        .expect("attached");
     let (straight_url, through_url) = (straight.url(), through.url());
     bench
         .case("one stream through the tunnel", "MB/s")
@@ -80,7 +80,7 @@ pub(crate) fn small_requests(bench: &mut Bench) {
     let pair = servers.block_on(pair());
     let hook = servers
         .block_on(pair.tunnel.attach(hello()))
-        .expect("it attaches");
+        .expect("attached");
     let url = hook.url();
     bench
         .case(
@@ -97,7 +97,7 @@ pub(crate) fn fairness(bench: &mut Bench) {
     let pair = servers.block_on(pair());
     let hook = servers
         .block_on(pair.tunnel.attach(bytes(1 << 40)))
-        .expect("it attaches");
+        .expect("attached");
     let url = hook.url();
     bench
         .case(
@@ -106,11 +106,11 @@ pub(crate) fn fairness(bench: &mut Bench) {
         )
         .bar(AtMost(2.0))
         .rounds(3)
-        .ours(|| client.block_on(shares(&url, time)));
+        .ours(|| client.block_on(fairness_ratio(&url, time)));
 }
 
-/// How many times more bytes the fastest of 100 streams gets than the slowest.
-async fn shares(url: &str, time: Duration) -> f64 {
+/// Returns the ratio between the fastest and the slowest of 100 streams.
+async fn fairness_ratio(url: &str, time: Duration) -> f64 {
     let mut streams = Vec::new();
     for _ in 0..100 {
         streams.push(open(url).await);
@@ -128,7 +128,7 @@ async fn count_for(mut stream: TcpStream, start: Instant, time: Duration) -> u64
     let mut buffer = vec![0; 64 * 1024];
     let mut count = 0;
     while start.elapsed() < time {
-        count += stream.read(&mut buffer).await.expect("it goes on") as u64;
+        count += stream.read(&mut buffer).await.expect("no error") as u64;
     }
     count
 }
@@ -144,7 +144,7 @@ pub(crate) fn memory(bench: &mut Bench) {
     });
     let hook = servers
         .block_on(pair.tunnel.attach(silent))
-        .expect("it attaches");
+        .expect("attached");
     let url = hook.url();
     bench
         .case("memory of an open stream, both ends and the viewer", "KiB")
@@ -157,7 +157,7 @@ pub(crate) fn memory(bench: &mut Bench) {
         });
 }
 
-/// Opens streams, and waits for the heads of their answers.
+/// Opens streams and waits for the heads of their responses.
 async fn open_all(url: &str, streams: usize) -> Vec<TcpStream> {
     let mut all = Vec::new();
     for _ in 0..streams {
@@ -184,11 +184,7 @@ pub(crate) fn restarts(bench: &mut Bench) {
         .rounds(1)
         .ours(|| {
             let Pair { mut server, tunnel } = servers.block_on(pair());
-            let attach = || {
-                servers
-                    .block_on(tunnel.attach(hello()))
-                    .expect("it attaches")
-            };
+            let attach = || servers.block_on(tunnel.attach(hello())).expect("attached");
             let hooks: Vec<WebHook> = (0..10).map(|_| attach()).collect();
             let port = server.port();
             let mut longest = 0.0_f64;
@@ -199,7 +195,7 @@ pub(crate) fn restarts(bench: &mut Bench) {
                 let since = Instant::now();
                 servers.block_on(tunnel.wait_connected(true));
                 for hook in &hooks {
-                    // It fails unless the answer is 200.
+                    // Panics unless the status is 200.
                     client.block_on(requests(&hook.url(), 1, Duration::from_nanos(1)));
                 }
                 longest = longest.max(since.elapsed().as_secs_f64());

@@ -1,4 +1,4 @@
-//! What is read as a frame is written to the byte as it came, and what is none says so.
+//! A decoded frame encodes to the same bytes, and an invalid one has the right error.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Whatever the server and the holders of streams do, and in whatever order: a client breaks no rule of the
-//! protocol, and bytes arrive as they were sent or not at all.
+//! For any sequence of actions of the server and of stream handles, a client obeys the protocol and delivers
+//! unchanged data.
 
 #![no_main]
 
@@ -18,11 +18,11 @@ use tokio_tungstenite::tungstenite::{Message, protocol};
 enum Step {
     /// The server opens the next stream.
     Open,
-    /// The server sends so many bytes of a stream, or of one that there is not.
+    /// The server sends data for a stream, possibly an unknown one.
     Data(u8, u8),
     Ack(u8, u8),
     Fin(u8),
-    /// The server sends anything that does not open a stream.
+    /// The server sends an arbitrary message.
     Message(Vec<u8>),
     Accept,
     Read(u8),
@@ -32,7 +32,7 @@ enum Step {
     Close,
 }
 
-/// What announced and assumed windows have room for.
+/// The announced and the assumed window.
 const WINDOW: u32 = 100;
 
 const MESSAGE: usize = 40;
@@ -48,11 +48,11 @@ fn config() -> SessionConfig {
     config
 }
 
-/// What the server knows about a stream.
+/// The server's view of a stream.
 #[derive(Debug, Default)]
 struct Seen {
     sent: usize,
-    /// How many of them the holder of the stream has read.
+    /// The number of bytes read from the handle.
     read: usize,
     credit: usize,
     acknowledged: usize,
@@ -61,16 +61,16 @@ struct Seen {
 }
 
 /// Both ends of a connection.
-struct World {
+struct Harness {
     client: Session,
     server: WebSocketStream<DuplexStream>,
     opened: u32,
     seen: HashMap<u32, Seen>,
     streams: Vec<Stream>,
-    is_over: bool,
+    has_ended_session: bool,
 }
 
-impl World {
+impl Harness {
     async fn step(&mut self, step: Step) {
         match step {
             Step::Open => {
@@ -89,7 +89,7 @@ impl World {
             }
             Step::Fin(id) => self.send(id.into(), FrameKind::Fin).await,
             Step::Message(bytes) => {
-                // The rules below do not follow what such frames do.
+                // The checks below do not track the effect of valid frames.
                 if Frame::decode(bytes.clone().into()).is_err() {
                     self.message(bytes.into()).await;
                 }
@@ -126,7 +126,7 @@ impl World {
         self.streams.get_mut(usize::from(index) % len)
     }
 
-    /// The bytes of a stream count up from its id.
+    /// Sends data with consecutive byte values.
     async fn send_data(&mut self, id: u32, len: usize) {
         let sent = self.seen.entry(id).or_default().sent;
         let bytes: Vec<u8> = (sent..sent + len).map(|at| at as u8).collect();
@@ -137,11 +137,11 @@ impl World {
     async fn read(&mut self, index: u8) {
         let Some(stream) = self.stream(index) else { return };
         let (id, mut buffer) = (stream.id(), [0; 50]);
-        // An error or the end says nothing about the bytes before.
+        // Errors and the end of the stream are not checked.
         if let Some(Ok(count)) = stream.read(&mut buffer).now_or_never() {
-            let seen = self.seen.get_mut(&id).expect("a stream that was opened");
+            let seen = self.seen.get_mut(&id).expect("an open stream");
             let expected = (seen.read..seen.read + count).map(|at| at as u8);
-            assert!(buffer[..count].iter().copied().eq(expected), "other bytes than were sent");
+            assert!(buffer[..count].iter().copied().eq(expected), "the data differs from the sent data");
             seen.read += count;
         }
     }
@@ -151,21 +151,21 @@ impl World {
     }
 
     async fn message(&mut self, bytes: Bytes) {
-        // It fails once the session is over.
-        self.is_over |= self.server.send(Message::Binary(bytes)).await.is_err();
+        // Sending fails when the session has ended.
+        self.has_ended_session |= self.server.send(Message::Binary(bytes)).await.is_err();
         tokio::task::yield_now().await;
-        self.look().await;
+        self.check_sent().await;
     }
 
-    /// Checks what the client sent.
-    async fn look(&mut self) {
+    /// Checks the frames of the client.
+    async fn check_sent(&mut self) {
         tokio::task::yield_now().await;
         while let Some(message) = self.server.next().now_or_never() {
             match message {
                 Some(Ok(Message::Binary(bytes))) => self.check(Frame::decode(bytes).unwrap()),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 _ => {
-                    self.is_over = true;
+                    self.has_ended_session = true;
                     return;
                 }
             }
@@ -173,7 +173,7 @@ impl World {
     }
 
     fn check(&mut self, Frame { stream, kind }: Frame) {
-        let seen = self.seen.get_mut(&stream).expect("a stream that was opened");
+        let seen = self.seen.get_mut(&stream).expect("an open stream");
         assert!(!seen.has_ended || matches!(kind, FrameKind::Ack(_)), "{kind:?} after FIN");
         match kind {
             FrameKind::Dat(bytes) => {
@@ -186,7 +186,7 @@ impl World {
             }
             FrameKind::Ack(bytes) => {
                 seen.acknowledged += bytes as usize;
-                assert!(bytes > 0 && seen.acknowledged <= seen.sent, "more than was sent");
+                assert!(bytes > 0 && seen.acknowledged <= seen.sent, "more than sent");
             }
             FrameKind::Fin => seen.has_ended = true,
             FrameKind::Syn => panic!("the client opens nothing"),
@@ -199,23 +199,23 @@ async fn run(steps: Vec<Step>) {
     let (client, driver) = Session::start(here, Role::Client, config()).await;
     let driver = tokio::spawn(driver);
     let server = WebSocketStream::from_raw_socket(there, protocol::Role::Server, None).await;
-    let mut world = World {
+    let mut harness = Harness {
         client,
         server,
         opened: 0,
         seen: HashMap::new(),
         streams: Vec::new(),
-        is_over: false,
+        has_ended_session: false,
     };
     for step in steps {
-        world.step(step).await;
-        world.look().await;
-        if world.is_over {
+        harness.step(step).await;
+        harness.check_sent().await;
+        if harness.has_ended_session {
             break;
         }
     }
-    // Whatever happened, the session ends with its connection.
-    drop(world.server);
+    // In any case the session ends with its connection.
+    drop(harness.server);
     let _ = driver.await.expect("no panic");
 }
 

@@ -1,4 +1,4 @@
-//! The way out is chosen by configuration, and what is wrong with it is said.
+//! Servers selected by configuration.
 
 use std::sync::Arc;
 
@@ -19,33 +19,33 @@ async fn start(json: &str) -> Result<runtime_webhook::ConfiguredServer, StartSer
 }
 
 #[tokio::test]
-async fn the_provider_decides() {
+async fn provider_selects_the_server() {
     let server = start(r#"{"provider": "localhost"}"#)
         .await
-        .expect("it starts");
+        .expect("started");
     let page = StaticPage::text("ready");
-    let hook = server.attach(Arc::new(page)).await.expect("it attaches");
+    let hook = server.attach(Arc::new(page)).await.expect("attached");
     let answer = get(&hook.url(), "").await;
     assert_eq!((status(&answer), body(&answer)), (200, "ready"));
     assert_eq!(status(&get(&format!("{}x", hook.url()), "").await), 404);
 
-    let none = start(r#"{"provider": "none"}"#).await.expect("it starts");
+    let none = start(r#"{"provider": "none"}"#).await.expect("started");
     let error = none.attach(Arc::new(StaticPage::text(""))).await;
     assert!(matches!(error, Err(AttachError::NoServer)));
 }
 
 #[cfg(feature = "public")]
 #[tokio::test]
-async fn a_public_server_takes_all_its_settings() {
+async fn public_server_uses_its_settings() {
     let server = start(
         r#"{"provider": "public", "host": "example.com", "port": 0, "exposedPort": 8443,
             "statelessDNS": {"serverIp": "203.0.113.7", "secret": "s3cr3t"}}"#,
     );
-    let server = server.await.expect("it starts");
+    let server = server.await.expect("started");
     let hook = server
         .attach(Arc::new(StaticPage::text("")))
         .await
-        .expect("it attaches");
+        .expect("attached");
     assert!(hook.url().contains(".example.com:8443/"), "{}", hook.url());
     let error = start(r#"{"provider": "public", "host": "a", "port": 0, "tlsKey": "k"}"#).await;
     let text = error.expect_err("no certificate").to_string();
@@ -54,7 +54,7 @@ async fn a_public_server_takes_all_its_settings() {
 
 #[cfg(feature = "public")]
 #[test]
-fn a_secret_is_not_shown() {
+fn debug_hides_secrets() {
     let config = parse(
         r#"{"provider": "public", "host": "a", "port": 0,
             "statelessDNS": {"serverIp": "203.0.113.7", "secret": "s3cr3t"}}"#,
@@ -64,7 +64,7 @@ fn a_secret_is_not_shown() {
 
 #[cfg(feature = "websocktunnel")]
 #[tokio::test]
-async fn a_tunnel_needs_tokens() {
+async fn websocktunnel_requires_tokens() {
     let json = r#"{"provider": "websocktunnel", "serverUrl": "https://tunnel.example.com",
                    "audience": "example", "clientId": "group.worker.1"}"#;
     assert!(matches!(start(json).await, Err(StartServerError::NoTokens)));
@@ -72,30 +72,30 @@ async fn a_tunnel_needs_tokens() {
         assert_eq!((audience, client), ("example", "group.worker.1"));
         runtime_webhook::token_fn(|| async { Err("none".into()) })
     });
-    let needs = ServerDependencies {
+    let dependencies = ServerDependencies {
         tokens: Some(tokens),
         ..ServerDependencies::default()
     };
     parse(json)
         .expect("a configuration")
-        .start(needs)
+        .start(dependencies)
         .await
-        .expect("it is set up");
+        .expect("started");
 }
 
 #[test]
-fn a_wrong_key_is_named() {
+fn unknown_key_is_named() {
     let error = parse(r#"{"provider": "localhost", "prot": 80}"#).expect_err("a typo");
     assert!(
         error.to_string().contains("`prot`") && error.to_string().contains("`port`"),
         "{error}"
     );
-    let error = parse(r#"{"provider": "carrier pigeon"}"#).expect_err("no such provider");
+    let error = parse(r#"{"provider": "carrier pigeon"}"#).expect_err("an unknown provider");
     assert!(error.to_string().contains("localhost"), "{error}");
 }
 
 #[test]
-fn the_schema_describes_what_is_accepted() {
+fn schema_describes_the_keys() {
     let schema = serde_json::to_string(&WebHookConfig::schema()).expect("a schema");
     for word in ["provider", "localhost", "none", "port"] {
         assert!(schema.contains(word), "{word}");

@@ -1,4 +1,4 @@
-//! What a server does with clients that ask too much of it.
+//! Limits of connections and requests.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use runtime_webhook::{HttpLimits, LocalhostServer};
 use tokio::io::AsyncReadExt as _;
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_refused_and_hurts_nobody() {
+async fn oversized_head_is_rejected() {
     let server = start().await;
-    let hook = server.attach(echo()).await.expect("it attaches");
+    let hook = server.attach(echo()).await.expect("attached");
     let large = format!("X-Large: {}\r\n", "x".repeat(128 * 1024));
     assert_eq!(status(&get(&hook.url(), &large).await), 431);
     let many: String = (0..200).map(|n| format!("X-{n}: 1\r\n")).collect();
@@ -22,9 +22,9 @@ async fn a_head_that_is_too_large_is_refused_and_hurts_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_without_end_is_cut() {
+async fn incomplete_head_times_out() {
     let server = start().await;
-    let hook = server.attach(echo()).await.expect("it attaches");
+    let hook = server.attach(echo()).await.expect("attached");
     let (address, path) = split(&hook.url());
     let started = tokio::time::Instant::now();
     let answer = exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n")).await;
@@ -33,7 +33,7 @@ async fn a_head_without_end_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_takes_nothing_is_cut() {
+async fn client_that_reads_nothing_is_disconnected() {
     let server = start().await;
     let handler = from_fn(|_| async {
         let all = futures_util::stream::repeat_with(|| {
@@ -43,15 +43,15 @@ async fn a_client_that_takes_nothing_is_cut() {
         });
         Response::new(Body::new(http_body_util::StreamBody::new(all)))
     });
-    let hook = server.attach(handler).await.expect("it attaches");
+    let hook = server.attach(handler).await.expect("attached");
     let stream = open(&hook, "GET", "", "").await;
-    // Only the write timeout ends this request: the answer has no end and nobody reads it.
+    // Only the write timeout ends this request: the response is endless and is not read.
     assert_eq!(server.stop(Duration::from_secs(3600)).await, 0);
     drop(stream);
 }
 
 #[tokio::test]
-async fn connections_above_the_limit_wait_for_a_place() {
+async fn connections_above_the_limit_wait() {
     let mut limits = HttpLimits::default();
     limits.max_connections = 1;
     let server = LocalhostServer::builder()
@@ -59,12 +59,12 @@ async fn connections_above_the_limit_wait_for_a_place() {
         .start()
         .await
         .expect("a free port");
-    let hook = server.attach(upgrading()).await.expect("it attaches");
+    let hook = server.attach(upgrading()).await.expect("attached");
     let mut first = open(&hook, "GET", "", UPGRADE).await;
     read_until(&mut first, "\r\n\r\n").await;
     let mut second = open(&hook, "GET", "", UPGRADE).await;
     let early = tokio::time::timeout(Duration::from_millis(50), second.read_u8()).await;
-    assert!(early.is_err(), "there is no place for a second connection");
+    assert!(early.is_err(), "the second connection was not accepted");
     drop(first);
     read_until(&mut second, "101").await;
 }

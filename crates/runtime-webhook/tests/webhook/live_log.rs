@@ -1,4 +1,4 @@
-//! Clients follow a log, resume it, and can tell a complete log from a broken one.
+//! Following, resuming and completing a live log.
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ struct Served {
     _folder: TempDir,
 }
 
-/// Serves a log that has a text already.
+/// Serves a log that contains a text.
 async fn serve(text: &str) -> Served {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let log = FollowedLog::create(folder.path().join("task.log")).expect("a log");
     let writer = log.writer();
-    writer.write_all(text.as_bytes()).expect("it takes bytes");
+    writer.write_all(text.as_bytes()).expect("a write");
     let server = LocalhostServer::start().await.expect("a free port");
     let path = log.clone();
     let handler = LiveLog::new(move |offset| path.reader_at(offset));
-    let hook = server.attach(Arc::new(handler)).await.expect("it attaches");
+    let hook = server.attach(Arc::new(handler)).await.expect("attached");
     Served {
         log,
         writer,
@@ -36,7 +36,7 @@ async fn serve(text: &str) -> Served {
     }
 }
 
-/// Takes the chunks of an answer apart; `None` if it does not end cleanly.
+/// Decodes a chunked body. Returns `None` without a clean end.
 fn dechunk(mut body: &str) -> Option<String> {
     let mut text = String::new();
     loop {
@@ -51,7 +51,7 @@ fn dechunk(mut body: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_viewer_follows_until_the_log_is_closed() {
+async fn viewer_follows_until_close() {
     let served = serve("one\n").await;
     let mut viewer = open(&served.hook, "GET", "", "Connection: close\r\n").await;
     let head = read_until(&mut viewer, "one\n").await;
@@ -63,25 +63,25 @@ async fn a_viewer_follows_until_the_log_is_closed() {
     ] {
         assert!(head.contains(field), "{head}");
     }
-    served.writer.write_all(b"two\n").expect("it takes bytes");
+    served.writer.write_all(b"two\n").expect("a write");
     read_until(&mut viewer, "two\n").await;
-    served.log.close().expect("it closes");
+    served.log.close().expect("closed");
     let mut end = String::new();
     viewer.read_to_string(&mut end).await.expect("a clean end");
     assert!(end.ends_with("0\r\n\r\n"), "{end:?}");
 }
 
 #[tokio::test]
-async fn a_closed_log_is_served_whole() {
+async fn closed_log_is_complete() {
     let served = serve("all of it\n").await;
-    served.log.close().expect("it closes");
+    served.log.close().expect("closed");
     let answer = get(&served.hook.url(), "").await;
     assert_eq!(status(&answer), 200);
     assert_eq!(dechunk(body(&answer)).as_deref(), Some("all of it\n"));
 }
 
 #[tokio::test]
-async fn a_broken_log_aborts_the_connection() {
+async fn broken_log_aborts_the_connection() {
     let Served {
         log,
         writer,
@@ -91,7 +91,7 @@ async fn a_broken_log_aborts_the_connection() {
     } = serve("one\n").await;
     let mut viewer = open(&hook, "GET", "", "").await;
     read_until(&mut viewer, "one\n").await;
-    // Nobody is left who could close the log.
+    // Without a writer, the log can never be closed.
     drop((writer, log));
     drop(hook);
     let mut rest = String::new();
@@ -100,7 +100,7 @@ async fn a_broken_log_aborts_the_connection() {
 }
 
 #[tokio::test]
-async fn an_open_range_resumes_and_follows() {
+async fn open_range_resumes_and_follows() {
     let served = serve("0123456789").await;
     let mut viewer = open(
         &served.hook,
@@ -115,14 +115,14 @@ async fn an_open_range_resumes_and_follows() {
         head.contains("content-range: bytes 4-9007199254740991/*\r\n"),
         "{head}"
     );
-    served.writer.write_all(b"more").expect("it takes bytes");
-    served.log.close().expect("it closes");
+    served.writer.write_all(b"more").expect("a write");
+    served.log.close().expect("closed");
     let end = read_until(&mut viewer, "0\r\n\r\n").await;
     assert!(end.contains("more"), "{end}");
 }
 
 #[tokio::test]
-async fn a_closed_range_has_a_length_once_it_is_written() {
+async fn written_range_has_a_length() {
     let served = serve("0123456789").await;
     let answer = get(&served.hook.url(), "Range: bytes=2-4\r\n").await;
     assert_eq!(status(&answer), 206);
@@ -134,35 +134,35 @@ async fn a_closed_range_has_a_length_once_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_closed_range_waits_for_what_is_not_written_yet() {
+async fn closed_range_waits_for_its_end() {
     let served = serve("0123").await;
     let mut viewer = open(&served.hook, "GET", "", "Range: bytes=2-5\r\n").await;
     read_until(&mut viewer, "23").await;
-    served.writer.write_all(b"4567").expect("it takes bytes");
+    served.writer.write_all(b"4567").expect("a write");
     let end = read_until(&mut viewer, "0\r\n\r\n").await;
     assert!(end.contains("45") && !end.contains('6'), "{end}");
 }
 
 #[tokio::test]
-async fn a_suffix_starts_near_the_end() {
+async fn suffix_starts_before_the_end() {
     let served = serve("0123456789").await;
-    served.log.close().expect("it closes");
+    served.log.close().expect("closed");
     let answer = get(&served.hook.url(), "Range: bytes=-3\r\n").await;
     assert_eq!(dechunk(body(&answer)).as_deref(), Some("789"));
 }
 
 #[tokio::test]
-async fn a_range_that_starts_at_the_end_waits_for_more() {
+async fn range_at_the_end_waits_for_data() {
     let served = serve("0123").await;
     let mut viewer = open(&served.hook, "GET", "", "Range: bytes=4-\r\n").await;
     let head = read_until(&mut viewer, "\r\n\r\n").await;
     assert_eq!(status(&head), 206);
-    served.writer.write_all(b"next").expect("it takes bytes");
+    served.writer.write_all(b"next").expect("a write");
     read_until(&mut viewer, "next").await;
 }
 
 #[tokio::test]
-async fn a_range_past_the_end_is_refused() {
+async fn range_past_the_end_is_rejected() {
     let served = serve("0123").await;
     let answer = get(&served.hook.url(), "Range: bytes=5-\r\n").await;
     assert_eq!(status(&answer), 416);
@@ -170,7 +170,7 @@ async fn a_range_past_the_end_is_refused() {
 }
 
 #[tokio::test]
-async fn a_log_can_only_be_read() {
+async fn log_is_read_only() {
     let served = serve("text").await;
     let mut stream = open(&served.hook, "DELETE", "", "Connection: close\r\n").await;
     let answer = read_until(&mut stream, "\r\n\r\n").await;
@@ -202,9 +202,9 @@ async fn head_has_no_body() {
 }
 
 #[tokio::test]
-async fn a_browser_gets_a_page_and_everybody_else_the_text() {
+async fn browser_gets_the_page() {
     let served = serve("text\n").await;
-    served.log.close().expect("it closes");
+    served.log.close().expect("closed");
     let url = served.hook.url();
     let browser = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
     let page = get(&url, browser).await;
@@ -222,9 +222,9 @@ async fn a_browser_gets_a_page_and_everybody_else_the_text() {
 }
 
 #[tokio::test]
-async fn everything_that_the_page_refers_to_is_there() {
+async fn all_links_of_the_page_exist() {
     let served = serve("").await;
-    served.log.close().expect("it closes");
+    served.log.close().expect("closed");
     let url = served.hook.url();
     let page = get(&format!("{url}view.html"), "").await;
     let links = page.split(['"', '\'']).filter(|part| {
@@ -244,14 +244,11 @@ async fn everything_that_the_page_refers_to_is_there() {
     assert_eq!(status(&get(&format!("{url}ansi.js"), "").await), 200);
 }
 
-/// Reads the head and the chunks that came so far, and unpacks them.
+/// Reads until the unpacked data equals the expected text.
 async fn gunzip_so_far(viewer: &mut tokio::net::TcpStream, expected: &str) {
     let mut bytes = Vec::new();
     loop {
-        let count = viewer
-            .read_buf(&mut bytes)
-            .await
-            .expect("the connection holds");
+        let count = viewer.read_buf(&mut bytes).await.expect("no error");
         assert!(count > 0, "the connection ended");
         if unpack(&bytes) == expected {
             return;
@@ -259,7 +256,7 @@ async fn gunzip_so_far(viewer: &mut tokio::net::TcpStream, expected: &str) {
     }
 }
 
-/// Unpacks an answer in chunks as far as it came.
+/// Unpacks an incomplete response in chunks.
 fn unpack(answer: &[u8]) -> String {
     use std::io::Read as _;
     let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
@@ -277,13 +274,13 @@ fn unpack(answer: &[u8]) -> String {
         rest = rest.get(line + 4 + size..).unwrap_or_default();
     }
     let mut text = Vec::new();
-    // What is not there yet is an error after everything that is.
+    // An incomplete stream yields all its data before the error.
     let _ = flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut text);
     String::from_utf8(text).expect("text")
 }
 
 #[tokio::test]
-async fn a_client_that_asks_for_gzip_still_sees_each_line_at_once() {
+async fn gzip_does_not_delay_lines() {
     let served = serve("one\n").await;
     let mut viewer = open(&served.hook, "GET", "", "Accept-Encoding: gzip\r\n").await;
     gunzip_so_far(&mut viewer, "one\n").await;
@@ -294,9 +291,9 @@ async fn a_client_that_asks_for_gzip_still_sees_each_line_at_once() {
         "Accept-Encoding: gzip\r\nConnection: close\r\n",
     )
     .await;
-    served.writer.write_all(b"two\n").expect("it takes bytes");
+    served.writer.write_all(b"two\n").expect("a write");
     let mut answer = Vec::new();
-    served.log.close().expect("it closes");
+    served.log.close().expect("closed");
     viewer.read_to_end(&mut answer).await.expect("a clean end");
     assert!(answer.ends_with(b"\r\n0\r\n\r\n"));
     assert_eq!(unpack(&answer), "one\ntwo\n");
@@ -305,7 +302,7 @@ async fn a_client_that_asks_for_gzip_still_sees_each_line_at_once() {
 }
 
 #[tokio::test]
-async fn a_range_is_never_compressed() {
+async fn range_is_never_compressed() {
     let served = serve("0123").await;
     let answer = get(
         &served.hook.url(),
@@ -328,18 +325,15 @@ async fn many_viewers_get_every_byte() {
     let mut expected = String::new();
     for number in 0..5_000 {
         let line = format!("line {number}\n");
-        served
-            .writer
-            .write_all(line.as_bytes())
-            .expect("it takes bytes");
+        served.writer.write_all(line.as_bytes()).expect("a write");
         expected.push_str(&line);
         if number % 500 == 0 {
             tokio::task::yield_now().await;
         }
     }
-    served.log.close().expect("it closes");
+    served.log.close().expect("closed");
     for viewer in viewers {
-        let answer = viewer.await.expect("it does not panic");
+        let answer = viewer.await.expect("no panic");
         assert!(
             dechunk(body(&answer)).as_deref() == Some(&*expected),
             "bytes are missing"

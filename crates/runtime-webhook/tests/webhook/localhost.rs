@@ -1,4 +1,4 @@
-//! Hooks get a URL that nobody can guess, requests arrive as they were sent, and everything ends when asked.
+//! Hooks of a localhost server: URLs, requests, upgrades, detaching and stopping.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use runtime_webhook::{BindError, LocalhostServer, OnDetach};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
 
-/// Says which method and URI came.
+/// Responds with the method and the URI of the request.
 pub(crate) fn echo() -> Arc<dyn Handler> {
     from_fn(|request| async move {
         Response::new(Body::from(format!(
@@ -23,7 +23,7 @@ pub(crate) fn echo() -> Arc<dyn Handler> {
     })
 }
 
-/// Sends one piece of an answer, and never the rest.
+/// Responds with one frame of a body that never ends.
 fn endless() -> Arc<dyn Handler> {
     from_fn(|_| async {
         let first = futures_util::stream::once(async { frame("first") });
@@ -40,15 +40,13 @@ fn frame(text: &'static str) -> Result<http_body::Frame<bytes::Bytes>, std::io::
 }
 
 pub(crate) async fn start() -> LocalhostServer {
-    LocalhostServer::start()
-        .await
-        .expect("there is a free port")
+    LocalhostServer::start().await.expect("a free port")
 }
 
 #[tokio::test]
-async fn path_and_query_arrive_as_they_were_sent() {
+async fn path_and_query_are_unchanged() {
     let server = start().await;
-    let hook = server.attach(echo()).await.expect("it attaches");
+    let hook = server.attach(echo()).await.expect("attached");
     for rest in ["", "a/b", "a%2Fb//c%20d?q=%26&x=/y", "?only=query"] {
         let answer = get(&format!("{}{rest}", hook.url()), "").await;
         assert_eq!(status(&answer), 200);
@@ -57,9 +55,9 @@ async fn path_and_query_arrive_as_they_were_sent() {
 }
 
 #[tokio::test]
-async fn an_url_without_its_slash_is_redirected() {
+async fn missing_slash_is_redirected() {
     let server = start().await;
-    let hook = server.attach(echo()).await.expect("it attaches");
+    let hook = server.attach(echo()).await.expect("attached");
     let url = hook.url();
     let id = url.trim_end_matches('/').rsplit('/').next().expect("an id");
     let answer = get(&format!("{}?q=1", url.trim_end_matches('/')), "").await;
@@ -71,9 +69,9 @@ async fn an_url_without_its_slash_is_redirected() {
 }
 
 #[tokio::test]
-async fn an_unknown_hook_is_not_found() {
+async fn unknown_hook_is_404() {
     let server = start().await;
-    let hook = server.attach(echo()).await.expect("it attaches");
+    let hook = server.attach(echo()).await.expect("attached");
     let url = hook.url();
     let near = format!("{}X/", &url[..url.len() - 2]);
     let base = format!("http://{}/", server.local_addr());
@@ -84,7 +82,7 @@ async fn an_unknown_hook_is_not_found() {
         &format!("{base}/x"),
     ] {
         let answer = get(unknown, "").await;
-        // The last letter of an id may really be an X, once in 64 runs.
+        // In one of 64 runs, the last letter of the id is an X.
         if *unknown != url {
             assert_eq!(status(&answer), 404, "{unknown}");
         }
@@ -92,20 +90,20 @@ async fn an_unknown_hook_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_dropped_hook_is_not_found() {
+async fn dropped_hook_is_404() {
     let server = start().await;
-    let hook = server.attach(echo()).await.expect("it attaches");
+    let hook = server.attach(echo()).await.expect("attached");
     let url = hook.url();
     drop(hook);
     assert_eq!(status(&get(&url, "").await), 404);
 }
 
 #[tokio::test]
-async fn a_set_of_hooks_is_detached_at_once() {
+async fn hook_set_is_detached_at_once() {
     let server = Arc::new(start().await);
     let set = WebHookSet::new(server.clone());
-    let first = set.attach(echo()).await.expect("it attaches");
-    let second = set.attach(echo()).await.expect("it attaches");
+    let first = set.attach(echo()).await.expect("attached");
+    let second = set.attach(echo()).await.expect("attached");
     assert_eq!(status(&get(&first, "").await), 200);
     set.detach_all();
     assert_eq!(status(&get(&first, "").await), 404);
@@ -113,54 +111,54 @@ async fn a_set_of_hooks_is_detached_at_once() {
 }
 
 #[tokio::test]
-async fn a_connection_serves_several_hooks_in_turn() {
+async fn connection_serves_several_hooks() {
     let server = start().await;
-    let finish = server.attach(echo()).await.expect("it attaches");
-    let cut = server
+    let kept = server.attach(echo()).await.expect("attached");
+    let aborted = server
         .attach_with(echo(), OnDetach::Abort)
-        .expect("it attaches");
-    let mut stream = open(&cut, "GET", "1", "").await;
+        .expect("attached");
+    let mut stream = open(&aborted, "GET", "1", "").await;
     read_until(&mut stream, "GET /1").await;
-    let (address, path) = split(&finish.url());
+    let (address, path) = split(&kept.url());
     let next = format!("GET {path}2 HTTP/1.1\r\nHost: {address}\r\n\r\n");
-    stream.write_all(next.as_bytes()).await.expect("it reads");
+    stream.write_all(next.as_bytes()).await.expect("a write");
     read_until(&mut stream, "GET /2").await;
 
-    // The connection went on to another hook, so the first cannot cut it any more.
-    drop(cut);
-    stream.write_all(next.as_bytes()).await.expect("it reads");
+    // The connection belongs to another hook now, so the first hook does not abort it.
+    drop(aborted);
+    stream.write_all(next.as_bytes()).await.expect("a write");
     read_until(&mut stream, "GET /2").await;
 }
 
 #[tokio::test]
-async fn a_detached_hook_lets_requests_finish() {
+async fn detached_hook_lets_requests_finish() {
     let server = start().await;
-    let (started, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let of_handler = (Arc::clone(&started), Arc::clone(&go_on));
+    let (started, proceed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let signals = (Arc::clone(&started), Arc::clone(&proceed));
     let handler = from_fn(move |_| {
-        let (started, go_on) = of_handler.clone();
+        let (started, proceed) = signals.clone();
         async move {
             started.notify_one();
-            go_on.notified().await;
+            proceed.notified().await;
             Response::new(Body::from("finished"))
         }
     });
-    let hook = server.attach(handler).await.expect("it attaches");
+    let hook = server.attach(handler).await.expect("attached");
     let url = hook.url();
     let mut running = open(&hook, "GET", "", "").await;
     started.notified().await;
     drop(hook);
     assert_eq!(status(&get(&url, "").await), 404);
-    go_on.notify_one();
+    proceed.notify_one();
     read_until(&mut running, "finished").await;
 }
 
 #[tokio::test]
-async fn a_detached_hook_cuts_requests_if_asked() {
+async fn detached_hook_aborts_requests_if_configured() {
     let server = start().await;
     let hook = server
         .attach_with(endless(), OnDetach::Abort)
-        .expect("it attaches");
+        .expect("attached");
     let mut running = open(&hook, "GET", "", "").await;
     let seen = read_until(&mut running, "first").await;
     assert!(seen.contains("transfer-encoding: chunked"), "{seen}");
@@ -169,16 +167,16 @@ async fn a_detached_hook_cuts_requests_if_asked() {
     let _ = running.read_to_string(&mut rest).await;
     assert!(
         !rest.contains("0\r\n\r\n"),
-        "the client must see that the answer is cut"
+        "the response must not look complete"
     );
 }
 
-/// Upgrades and then says everything back.
+/// Upgrades the connection and echoes all data.
 pub(crate) fn upgrading() -> Arc<dyn Handler> {
     from_fn(|mut request| async move {
         let upgrade = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
-            let upgraded = upgrade.await.expect("the server upgrades");
+            let upgraded = upgrade.await.expect("an upgrade");
             let (mut read, mut write) = tokio::io::split(hyper_util::rt::TokioIo::new(upgraded));
             let _ = tokio::io::copy(&mut read, &mut write).await;
         });
@@ -186,30 +184,30 @@ pub(crate) fn upgrading() -> Arc<dyn Handler> {
             .status(101)
             .header("connection", "upgrade")
             .header("upgrade", "echo");
-        response.body(Body::empty()).expect("a valid answer")
+        response.body(Body::empty()).expect("a valid response")
     })
 }
 
 pub(crate) const UPGRADE: &str = "Connection: upgrade\r\nUpgrade: echo\r\n";
 
 #[tokio::test]
-async fn a_handler_takes_over_an_upgraded_connection() {
+async fn handler_takes_over_an_upgraded_connection() {
     let server = start().await;
-    let hook = server.attach(upgrading()).await.expect("it attaches");
+    let hook = server.attach(upgrading()).await.expect("attached");
     let mut stream = open(&hook, "GET", "", UPGRADE).await;
     read_until(&mut stream, "\r\n\r\n").await;
     for text in ["one", "two"] {
-        stream.write_all(text.as_bytes()).await.expect("it reads");
+        stream.write_all(text.as_bytes()).await.expect("a write");
         assert_eq!(read_until(&mut stream, text).await, text);
     }
 }
 
 #[tokio::test]
-async fn a_cut_reaches_upgraded_connections() {
+async fn abort_reaches_upgraded_connections() {
     let server = start().await;
     let hook = server
         .attach_with(upgrading(), OnDetach::Abort)
-        .expect("it attaches");
+        .expect("attached");
     let mut stream = open(&hook, "GET", "", UPGRADE).await;
     read_until(&mut stream, "\r\n\r\n").await;
     drop(hook);
@@ -217,48 +215,45 @@ async fn a_cut_reaches_upgraded_connections() {
 }
 
 #[tokio::test]
-async fn a_request_body_reaches_the_handler_while_it_is_sent() {
+async fn request_body_is_streamed() {
     let server = start().await;
     let handler = from_fn(|request| async move { Response::new(request.into_body()) });
-    let hook = server.attach(handler).await.expect("it attaches");
+    let hook = server.attach(handler).await.expect("attached");
     let mut stream = open(&hook, "POST", "", "Transfer-Encoding: chunked\r\n").await;
     for text in ["one", "two"] {
         let chunk = format!("3\r\n{text}\r\n");
-        stream.write_all(chunk.as_bytes()).await.expect("it reads");
+        stream.write_all(chunk.as_bytes()).await.expect("a write");
         read_until(&mut stream, text).await;
     }
-    stream.write_all(b"0\r\n\r\n").await.expect("it reads");
+    stream.write_all(b"0\r\n\r\n").await.expect("a write");
     read_until(&mut stream, "0\r\n\r\n").await;
 }
 
-/// A socket with something unread is reset when it is closed, and the client may lose what it has not read.
+/// Closing a socket with unread data sends RST, and the client could lose the response.
 #[tokio::test]
-async fn a_client_whose_body_nobody_wants_gets_the_answer() {
+async fn unread_body_does_not_lose_the_response() {
     let server = start().await;
     let unwanted = from_fn(|_| async { Response::new(Body::from("no")) });
-    let hook = server.attach(unwanted).await.expect("it attaches");
+    let hook = server.attach(unwanted).await.expect("attached");
     let headers = "content-length: 8000000\r\n";
     let mut stream = open(&hook, "POST", "", headers).await;
-    stream
-        .write_all(&[b'x'; 8_000_000])
-        .await
-        .expect("the server reads on");
+    stream.write_all(&[b'x'; 8_000_000]).await.expect("a write");
     let mut answer = String::new();
     stream
         .read_to_string(&mut answer)
         .await
-        .expect("the server ends it well");
+        .expect("a clean end");
     assert_eq!((status(&answer), body(&answer)), (200, "no"));
 }
 
 #[tokio::test]
-async fn an_axum_router_is_a_handler() {
+async fn axum_router_is_a_handler() {
     let server = start().await;
     let router = axum::Router::new().route("/hello/{name}", axum::routing::get(hello));
     let hook = server
         .attach(from_service(into_service(router)))
         .await
-        .expect("it attaches");
+        .expect("attached");
     let answer = get(&format!("{}hello/you", hook.url()), "").await;
     assert_eq!(body(&answer), "hello you");
     assert_eq!(status(&get(&format!("{}other", hook.url()), "").await), 404);
@@ -273,7 +268,7 @@ fn into_service(router: axum::Router) -> axum::routing::RouterIntoService<Body> 
 }
 
 #[tokio::test]
-async fn a_panic_costs_one_request() {
+async fn panic_fails_one_request() {
     let server = start().await;
     let handler = from_fn(|request: runtime_core::webhook::Request| async move {
         assert_ne!(
@@ -283,20 +278,20 @@ async fn a_panic_costs_one_request() {
         );
         Response::new(Body::from("well"))
     });
-    let hook = server.attach(handler).await.expect("it attaches");
+    let hook = server.attach(handler).await.expect("attached");
     assert_eq!(status(&get(&format!("{}panic", hook.url()), "").await), 500);
     assert_eq!(body(&get(&hook.url(), "").await), "well");
 }
 
 #[tokio::test]
-async fn a_taken_port_says_what_to_do() {
+async fn port_in_use_error_has_advice() {
     let server = start().await;
     let port = server.local_addr().port();
     let error = LocalhostServer::builder()
         .port(port)
         .start()
         .await
-        .expect_err("it is taken");
+        .expect_err("a port in use");
     assert!(matches!(error, BindError::PortTaken { .. }), "{error:?}");
     let message = error.to_string();
     assert!(
@@ -306,9 +301,9 @@ async fn a_taken_port_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_stopped_server_refuses_hooks_and_connections() {
+async fn stopped_server_refuses_hooks_and_connections() {
     let server = start().await;
-    let hook = server.attach(echo()).await.expect("it attaches");
+    let hook = server.attach(echo()).await.expect("attached");
     assert_eq!(server.stop(Duration::from_secs(60)).await, 0);
     assert!(matches!(
         server.attach(echo()).await,
@@ -317,14 +312,14 @@ async fn a_stopped_server_refuses_hooks_and_connections() {
     let (address, _) = split(&hook.url());
     tokio::net::TcpStream::connect(address)
         .await
-        .expect_err("nobody listens");
+        .expect_err("a refused connection");
 }
 
 #[tokio::test]
-async fn stopping_cuts_what_does_not_finish_in_time() {
+async fn stop_aborts_after_the_grace_period() {
     let server = start().await;
-    let hook = server.attach(endless()).await.expect("it attaches");
-    let upgraded = server.attach(upgrading()).await.expect("it attaches");
+    let hook = server.attach(endless()).await.expect("attached");
+    let upgraded = server.attach(upgrading()).await.expect("attached");
     let mut endless = open(&hook, "GET", "", "").await;
     read_until(&mut endless, "first").await;
     let mut upgraded = open(&upgraded, "GET", "", UPGRADE).await;
@@ -335,13 +330,13 @@ async fn stopping_cuts_what_does_not_finish_in_time() {
     assert_eq!(upgraded.read(&mut [0; 8]).await.unwrap_or(0), 0);
     let mut rest = Vec::new();
     let _ = endless.read_to_end(&mut rest).await;
-    assert_eq!(rest, b"", "an answer that is cut must not look complete");
+    assert_eq!(rest, b"", "the response must not look complete");
 }
 
 #[tokio::test]
-async fn dropping_the_server_ends_everything() {
+async fn dropped_server_aborts_everything() {
     let server = start().await;
-    let hook = server.attach(endless()).await.expect("it attaches");
+    let hook = server.attach(endless()).await.expect("attached");
     let mut running = open(&hook, "GET", "", "").await;
     read_until(&mut running, "first").await;
     drop(server);
@@ -352,16 +347,16 @@ async fn dropping_the_server_ends_everything() {
 }
 
 #[tokio::test]
-async fn nothing_that_is_logged_or_shown_leads_to_a_hook() {
+async fn logs_and_debug_do_not_reveal_ids() {
     let (monitor, seen) = MockMonitor::new();
     let server = LocalhostServer::builder().monitor(monitor);
     let server = server.start().await.expect("a free port");
-    let hook = server.attach(echo()).await.expect("it attaches");
+    let hook = server.attach(echo()).await.expect("attached");
     let (address, path) = split(&hook.url());
     let id = path.trim_matches('/').to_owned();
     get(&hook.url(), "").await;
     get(hook.url().trim_end_matches('/'), "").await;
-    // Broken in the middle of the head.
+    // A malformed head.
     exchange(address, &format!("GET {path} HTTP/1.1\r\nHost\r\n\r\n")).await;
     let shown = format!("{hook:?} {server:?}");
     drop(hook);

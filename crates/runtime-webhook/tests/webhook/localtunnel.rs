@@ -1,4 +1,4 @@
-//! Hooks behind a localtunnel server, which here is a script of what the real one does.
+//! Hooks behind a localtunnel server, which is scripted here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,16 @@ fn echo() -> Arc<dyn Handler> {
     from_fn(|request| async move { Response::new(Body::from(format!("saw {}", request.uri()))) })
 }
 
-/// Takes one request of a client, and answers.
-async fn answer(api: &TcpListener, status: &str, body: &str) -> String {
-    let (mut stream, _) = api.accept().await.expect("it asks");
+/// Accepts one API request, responds, and returns its request line.
+async fn respond(api: &TcpListener, status: &str, body: &str) -> String {
+    let (mut stream, _) = api.accept().await.expect("a request");
     let head = read_until(&mut stream, "\r\n\r\n").await;
     let len = body.len();
-    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {len}\r\n\r\n{body}");
-    stream.write_all(answer.as_bytes()).await.expect("it reads");
+    let response = format!("HTTP/1.1 {status}\r\nContent-Length: {len}\r\n\r\n{body}");
+    stream
+        .write_all(response.as_bytes())
+        .await
+        .expect("a write");
     head.lines().next().unwrap_or_default().to_owned()
 }
 
@@ -32,93 +35,91 @@ async fn listen() -> (TcpListener, u16) {
 }
 
 fn builder(api: u16) -> LocaltunnelBuilder {
-    Localtunnel::builder(format!("http://127.0.0.1:{api}")).max_reconnect_delay(Duration::from_millis(20))
+    Localtunnel::builder(format!("http://127.0.0.1:{api}"))
+        .max_reconnect_delay(Duration::from_millis(20))
 }
 
 /// Sends a request through a connection of the tunnel, as the server does.
-async fn ask(stream: &mut TcpStream, path: &str) -> String {
+async fn send(stream: &mut TcpStream, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: abcd.example.com\r\n\r\n");
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .expect("it reads");
+    stream.write_all(request.as_bytes()).await.expect("a write");
     read_until(stream, "saw ").await
 }
 
 #[tokio::test]
-async fn connections_wait_for_requests_and_serve_several() {
+async fn idle_connections_serve_several_requests() {
     let (api, api_port) = listen().await;
     let (tunnels, port) = listen().await;
     let tunnel = builder(api_port)
         .subdomain("abcd")
         .start()
-        .expect("it is set up");
+        .expect("started");
     let body = format!(
         r#"{{"id": "abcd", "port": {port}, "max_conn_count": 2, "url": "http://abcd.example.com"}}"#
     );
-    let (hook, asked) = tokio::join!(tunnel.attach(echo()), answer(&api, "200 OK", &body));
-    let hook = hook.expect("it attaches");
-    assert_eq!(asked, "GET /abcd HTTP/1.1");
+    let (hook, request) = tokio::join!(tunnel.attach(echo()), respond(&api, "200 OK", &body));
+    let hook = hook.expect("attached");
+    assert_eq!(request, "GET /abcd HTTP/1.1");
     let path = hook
         .url()
         .strip_prefix("http://abcd.example.com")
-        .expect("the base")
+        .expect("the base URL")
         .to_owned();
-    let (mut first, _) = tunnels.accept().await.expect("it connects");
-    let (mut second, _) = tunnels.accept().await.expect("it connects");
+    let (mut first, _) = tunnels.accept().await.expect("a connection");
+    let (mut second, _) = tunnels.accept().await.expect("a connection");
     for stream in [&mut first, &mut second] {
         for rest in ["a%2Fb?c", "d"] {
-            let answer = ask(stream, &format!("{path}{rest}")).await;
+            let answer = send(stream, &format!("{path}{rest}")).await;
             assert!(
                 answer.ends_with("saw ") || answer.contains(rest),
                 "{answer}"
             );
         }
     }
-    // Another one comes in place of one that is closed.
+    // A closed connection is replaced.
     drop(first);
-    let (mut third, _) = tunnels.accept().await.expect("it connects");
-    ask(&mut third, &path).await;
+    let (mut third, _) = tunnels.accept().await.expect("a connection");
+    send(&mut third, &path).await;
 }
 
 #[tokio::test]
-async fn a_tunnel_that_the_server_forgot_is_opened_anew() {
+async fn removed_tunnel_is_registered_again() {
     let (api, api_port) = listen().await;
     let (tunnels, port) = listen().await;
     let (monitor, seen) = MockMonitor::new();
-    let tunnel = builder(api_port)
-        .monitor(monitor)
-        .start()
-        .expect("it is set up");
-    assert!(seen.has_line("localtunnel is for tests"));
+    let tunnel = builder(api_port).monitor(monitor).start().expect("started");
+    assert!(seen.has_line("localtunnel is for tests only"));
     let body = format!(r#"{{"port": {port}, "url": "http://one.example.com"}}"#);
-    let (hook, asked) = tokio::join!(tunnel.attach(echo()), answer(&api, "200 OK", &body));
-    let mut hook = hook.expect("it attaches");
-    assert_eq!(asked, "GET /?new HTTP/1.1");
-    let connection = tunnels.accept().await.expect("it connects");
+    let (hook, request) = tokio::join!(tunnel.attach(echo()), respond(&api, "200 OK", &body));
+    let mut hook = hook.expect("attached");
+    assert_eq!(request, "GET /?new HTTP/1.1");
+    let connection = tunnels.accept().await.expect("a connection");
     drop((tunnels, connection));
     let (second, port) = listen().await;
     let body = format!(r#"{{"port": {port}, "url": "http://two.example.com"}}"#);
-    // The server may be away for a while.
-    answer(&api, "503 Service Unavailable", "").await;
-    answer(&api, "200 OK", &body).await;
+    // The server is unavailable at first.
+    respond(&api, "503 Service Unavailable", "").await;
+    respond(&api, "200 OK", &body).await;
     assert!(hook.url_changed().await);
     assert!(hook.url().starts_with("http://two.example.com/"));
-    let (mut stream, _) = second.accept().await.expect("it connects");
+    let (mut stream, _) = second.accept().await.expect("a connection");
     let url = hook.url();
-    ask(
+    send(
         &mut stream,
         url.strip_prefix("http://two.example.com")
-            .expect("the base"),
+            .expect("the base URL"),
     )
     .await;
     assert_eq!(seen.counter("webhook.url-changes"), 1);
 }
 
 #[tokio::test]
-async fn names_that_the_server_refuses_are_not_asked_for() {
+async fn invalid_subdomain_is_rejected() {
     for name in ["abc", "Abcd", "a_bc", &"a".repeat(64)] {
-        let error = builder(1).subdomain(name).start().expect_err("not allowed");
+        let error = builder(1)
+            .subdomain(name)
+            .start()
+            .expect_err("an invalid subdomain");
         assert!(
             matches!(error, LocaltunnelError::Subdomain { .. }),
             "{name}"

@@ -1,4 +1,4 @@
-//! Hooks as their clients see them, over loopback.
+//! Tests of servers and handlers over the loopback interface.
 
 #[cfg(feature = "config")]
 mod config;

@@ -1,4 +1,4 @@
-//! A server for the world: TLS, certificates that change, names that expire.
+//! A public server: TLS, HTTP/2, certificate reload and stateless DNS.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn echo() -> Arc<dyn Handler> {
     })
 }
 
-/// Writes a new certificate for `localhost`, and returns it.
+/// Writes a new certificate for `localhost` and returns it.
 fn write_certificate(folder: &Path) -> CertificateDer<'static> {
     let new = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     std::fs::write(folder.join("key.pem"), new.signing_key.serialize_pem()).expect("a file");
@@ -43,7 +43,7 @@ fn builder(folder: &Path) -> runtime_webhook::PublicBuilder {
         .tls(folder.join("cert.pem"), folder.join("key.pem"))
 }
 
-/// Connects as a client that trusts one certificate.
+/// Connects a client that trusts one certificate.
 async fn connect(
     port: u16,
     trusted: &CertificateDer<'static>,
@@ -73,8 +73,8 @@ fn path(url: &str) -> &str {
 async fn hooks_are_served_over_tls() {
     let folder = tempfile::tempdir().expect("a folder");
     let trusted = write_certificate(folder.path());
-    let server = builder(folder.path()).start().await.expect("it starts");
-    let hook = server.attach(echo()).await.expect("it attaches");
+    let server = builder(folder.path()).start().await.expect("started");
+    let hook = server.attach(echo()).await.expect("attached");
     let port = server.local_addr().port();
     assert!(
         hook.url()
@@ -85,18 +85,21 @@ async fn hooks_are_served_over_tls() {
         "GET /{}x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
         path(&hook.url())
     );
-    stream.write_all(head.as_bytes()).await.expect("it reads");
+    stream.write_all(head.as_bytes()).await.expect("a write");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("an answer");
+    stream
+        .read_to_string(&mut answer)
+        .await
+        .expect("a response");
     assert_eq!(body(&answer), "HTTP/1.1 /x");
 }
 
 #[tokio::test]
-async fn clients_that_ask_for_it_get_http_2() {
+async fn http_2_is_negotiated() {
     let folder = tempfile::tempdir().expect("a folder");
     let trusted = write_certificate(folder.path());
-    let server = builder(folder.path()).start().await.expect("it starts");
-    let hook = server.attach(echo()).await.expect("it attaches");
+    let server = builder(folder.path()).start().await.expect("started");
+    let hook = server.attach(echo()).await.expect("attached");
     let port = server.local_addr().port();
     let mut client = h2(port, &trusted).await;
     let answers = (0..10).map(|i| client.send_request(request(&hook.url(), &i.to_string())));
@@ -106,7 +109,7 @@ async fn clients_that_ask_for_it_get_http_2() {
         .enumerate()
     {
         let answer = answer
-            .expect("an answer")
+            .expect("a response")
             .into_body()
             .collect()
             .await
@@ -135,58 +138,65 @@ fn request(url: &str, rest: &str) -> http::Request<Empty<bytes::Bytes>> {
 }
 
 #[tokio::test]
-async fn cutting_a_hook_cuts_its_requests_on_a_shared_connection_and_no_others() {
+async fn abort_on_shared_connection_spares_other_hooks() {
     let folder = tempfile::tempdir().expect("a folder");
     let trusted = write_certificate(folder.path());
-    let server = builder(folder.path()).start().await.expect("it starts");
+    let server = builder(folder.path()).start().await.expect("started");
     let endless = from_fn(|_| async {
         let never = futures_util::stream::pending::<
             Result<http_body::Frame<bytes::Bytes>, std::io::Error>,
         >();
         Response::new(Body::new(http_body_util::StreamBody::new(never)))
     });
-    let cut = server
+    let aborted = server
         .attach_with(endless.clone(), OnDetach::Abort)
-        .expect("it attaches");
+        .expect("attached");
     let kept = server
         .attach_with(endless, OnDetach::Abort)
-        .expect("it attaches");
+        .expect("attached");
     let mut client = h2(server.local_addr().port(), &trusted).await;
     let first = client
-        .send_request(request(&cut.url(), ""))
+        .send_request(request(&aborted.url(), ""))
         .await
-        .expect("an answer");
+        .expect("a response");
     let second = client
         .send_request(request(&kept.url(), ""))
         .await
-        .expect("an answer");
-    drop(cut);
-    assert!(first.into_body().collect().await.is_err(), "it was cut");
+        .expect("a response");
+    drop(aborted);
+    assert!(
+        first.into_body().collect().await.is_err(),
+        "the response was aborted"
+    );
     let mut second = second.into_body();
     assert!(futures_util::poll!(std::pin::pin!(second.frame())).is_pending());
 }
 
 #[tokio::test]
-async fn a_certificate_that_changes_is_used_for_new_connections() {
+async fn changed_certificate_is_reloaded() {
     let folder = tempfile::tempdir().expect("a folder");
     let old = write_certificate(folder.path());
     let (monitor, seen) = MockMonitor::new();
     let server = builder(folder.path())
         .monitor(monitor)
         .reload_interval(Duration::from_millis(5));
-    let server = server.start().await.expect("it starts");
+    let server = server.start().await.expect("started");
     let port = server.local_addr().port();
-    connect(port, &old, &[]).await.expect("the first one");
+    connect(port, &old, &[])
+        .await
+        .expect("the first certificate");
     let new = write_certificate(folder.path());
     while seen.counter("webhook.certificate-reloads") == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    connect(port, &new, &[]).await.expect("the second one");
-    connect(port, &old, &[]).await.expect_err("it was replaced");
+    connect(port, &new, &[]).await.expect("the new certificate");
+    connect(port, &old, &[])
+        .await
+        .expect_err("an unknown certificate");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_certificate_is_told_and_then_reminded_of_daily() {
+async fn certificate_expiry_is_reported_daily() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("a name");
     params.not_before = rcgen::date_time_ymd(1970, 1, 1);
@@ -203,7 +213,7 @@ async fn the_end_of_a_certificate_is_told_and_then_reminded_of_daily() {
         .reload_interval(day / 24)
         .start()
         .await
-        .expect("it starts");
+        .expect("started");
     let reminders = || {
         let lines = seen.lines().into_iter();
         lines
@@ -213,21 +223,21 @@ async fn the_end_of_a_certificate_is_told_and_then_reminded_of_daily() {
     tokio::time::sleep(day * 75).await;
     let end = seen.gauge("webhook.certificate-expiry-timestamp");
     assert_eq!(end, Some(90.0 * 24.0 * 3600.0));
-    assert_eq!(reminders(), 0, "there are 15 days left");
+    assert_eq!(reminders(), 0, "15 days are left");
     tokio::time::sleep(day * 4).await;
     assert_eq!(reminders(), 3, "after 76, 77 and 78 days");
     assert!(seen.has_line("expires at"));
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_broken_leaves_the_old_one_in_use() {
+async fn invalid_certificate_keeps_the_previous_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let old = write_certificate(folder.path());
     let (monitor, seen) = MockMonitor::new();
     let server = builder(folder.path())
         .monitor(monitor)
         .reload_interval(Duration::from_millis(5));
-    let server = server.start().await.expect("it starts");
+    let server = server.start().await.expect("started");
     std::fs::write(folder.path().join("cert.pem"), "half of it").expect("a file");
     while seen.counter("webhook.certificate-errors") == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -235,13 +245,16 @@ async fn a_certificate_that_is_broken_leaves_the_old_one_in_use() {
     assert!(seen.has_line("keeping the previous certificate"));
     connect(server.local_addr().port(), &old, &[])
         .await
-        .expect("the old one");
+        .expect("the old certificate");
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_certificate_is_said_at_the_start() {
+async fn invalid_certificate_fails_the_start() {
     let folder = tempfile::tempdir().expect("a folder");
-    let missing = builder(folder.path()).start().await.expect_err("no files");
+    let missing = builder(folder.path())
+        .start()
+        .await
+        .expect_err("missing files");
     assert!(
         runtime_core::error_chain(&missing).contains("cert.pem"),
         "{missing:?}"
@@ -253,20 +266,20 @@ async fn what_is_wrong_with_a_certificate_is_said_at_the_start() {
     let error = builder(folder.path())
         .start()
         .await
-        .expect_err("another key");
+        .expect_err("the key of another certificate");
     let text = runtime_core::error_chain(&error);
     assert!(text.contains("does not match the certificate"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_are_renewed_before_they_expire() {
+async fn host_names_are_renewed_before_expiry() {
     let server = PublicServer::builder("example.com")
         .address(Ipv4Addr::LOCALHOST.into())
         .exposed_port(80)
         .clock(Arc::new(PausedClock(tokio::time::Instant::now())))
         .stateless_dns(Ipv4Addr::LOCALHOST, b"secret", Duration::from_secs(3600));
-    let server = server.start().await.expect("it starts");
-    let mut hook = server.attach(echo()).await.expect("it attaches");
+    let server = server.start().await.expect("started");
+    let mut hook = server.attach(echo()).await.expect("attached");
     let first = hook.url();
     let label = first
         .strip_prefix("http://")
@@ -285,7 +298,7 @@ async fn names_are_renewed_before_they_expire() {
     );
 }
 
-/// The wall clock goes with tokio's.
+/// A clock that follows tokio's paused time.
 #[derive(Debug)]
 struct PausedClock(tokio::time::Instant);
 
@@ -303,17 +316,17 @@ impl runtime_core::clock::Clock for PausedClock {
 }
 
 #[tokio::test]
-async fn a_server_listens_on_one_interface() {
+async fn server_listens_on_one_interface() {
     let server = PublicServer::builder("127.0.0.1").interface(loopback());
-    let server = server.start().await.expect("it starts");
+    let server = server.start().await.expect("started");
     assert!(server.local_addr().ip().is_loopback());
-    let hook = server.attach(echo()).await.expect("it attaches");
+    let hook = server.attach(echo()).await.expect("attached");
     assert_eq!(status(&get(&hook.url(), "").await), 200);
     let error = PublicServer::builder("x")
         .interface("nonsense0")
         .start()
         .await;
-    let error = error.expect_err("there is none");
+    let error = error.expect_err("an unknown interface");
     assert!(
         matches!(&error, PublicError::NoInterface { known, .. } if known.contains(&loopback()))
     );
@@ -329,7 +342,7 @@ fn loopback() -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_does_not_encrypt_is_cut() {
+async fn silent_tls_client_is_disconnected() {
     let folder = tempfile::tempdir().expect("a folder");
     write_certificate(folder.path());
     let mut limits = HttpLimits::default();
@@ -338,10 +351,9 @@ async fn a_client_that_does_not_encrypt_is_cut() {
         .limits(limits)
         .start()
         .await
-        .expect("it starts");
+        .expect("started");
     let address = server.local_addr();
-    // It says nothing at all.
-    let mut silent = TcpStream::connect(address).await.expect("it accepts");
+    let mut silent = TcpStream::connect(address).await.expect("a connection");
     let mut rest = Vec::new();
     let _ = silent.read_to_end(&mut rest).await;
     assert!(rest.is_empty());

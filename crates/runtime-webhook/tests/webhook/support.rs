@@ -1,4 +1,4 @@
-//! A client that shows what really comes over the wire.
+//! A client that shows the raw bytes of a response.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use runtime_core::webhook::WebHook;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Sends a request without a body, with `Connection: close`, and returns everything up to the end.
+/// Sends a GET request with `Connection: close` and returns the whole response.
 pub(crate) async fn get(url: &str, headers: &str) -> String {
     let (address, path) = split(url);
     let head =
@@ -14,62 +14,52 @@ pub(crate) async fn get(url: &str, headers: &str) -> String {
     exchange(address, &head).await
 }
 
-/// Sends bytes and returns everything up to the end.
+/// Sends bytes and returns all received data.
 pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(address)
-        .await
-        .expect("the server accepts");
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .expect("it reads");
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(request.as_bytes()).await.expect("a write");
     let mut answer = Vec::new();
-    // A connection that is aborted ends with an error or without one; what came before counts.
+    // An aborted connection may end with an error. The data received before is returned as well.
     let _ = stream.read_to_end(&mut answer).await;
-    String::from_utf8(answer).expect("an answer in UTF-8")
+    String::from_utf8(answer).expect("UTF-8")
 }
 
-/// Opens a connection and sends the head of a request.
+/// Opens a connection and sends a request head.
 pub(crate) async fn open(hook: &WebHook, method: &str, rest: &str, headers: &str) -> TcpStream {
     let (address, path) = split(&hook.url());
-    let mut stream = TcpStream::connect(address)
-        .await
-        .expect("the server accepts");
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
     let head = format!("{method} {path}{rest} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n");
-    stream.write_all(head.as_bytes()).await.expect("it reads");
+    stream.write_all(head.as_bytes()).await.expect("a write");
     stream
 }
 
-/// Reads until the text is there; panics at the end of the stream.
+/// Reads up to a text. Panics at the end of the stream.
 pub(crate) async fn read_until(stream: &mut TcpStream, text: &str) -> String {
     let mut seen = String::new();
     while !seen.contains(text) {
         let mut buffer = [0; 4096];
-        let count = stream
-            .read(&mut buffer)
-            .await
-            .expect("the connection holds");
+        let count = stream.read(&mut buffer).await.expect("no error");
         assert!(count > 0, "the connection ended after {seen:?}");
         seen.push_str(std::str::from_utf8(&buffer[..count]).expect("text"));
     }
     seen
 }
 
-/// Splits a URL into where to connect and what to ask for.
+/// Splits a URL into the address and the path.
 pub(crate) fn split(url: &str) -> (SocketAddr, String) {
     let rest = url.strip_prefix("http://").expect("an HTTP URL");
     let (address, path) = rest.split_once('/').expect("a URL with a path");
     (address.parse().expect("an address"), format!("/{path}"))
 }
 
-/// The status of an answer.
+/// Returns the status of a response.
 pub(crate) fn status(answer: &str) -> u16 {
     let code = answer.split(' ').nth(1).unwrap_or_default();
     code.parse()
         .unwrap_or_else(|_| panic!("no status in {answer:?}"))
 }
 
-/// What follows the head of an answer.
+/// Returns the body of a response.
 pub(crate) fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
 }

@@ -1,4 +1,4 @@
-//! Frames are what the real server and client send, to the byte.
+//! The encoding of frames, compared with the real server and client.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -11,20 +11,24 @@ fn check(stream: u32, kind: FrameKind, bytes: &[u8]) {
 }
 
 #[test]
-fn frames_are_those_of_the_real_server() {
-    // Seen on the wire between the server and its own client.
+fn frames_match_the_real_server() {
+    // Captured between the real server and client.
     check(0, FrameKind::Syn, b"\x01\0\0\0\0");
     check(0, FrameKind::Ack(4_194_304), b"\x02\0\0\0\0\0\0\x40\0");
     check(0, FrameKind::Fin, b"\x03\0\0\0\0");
     let head = Bytes::from_static(b"POST /hello HTTP/1.1\r\n");
-    check(0, FrameKind::Dat(head), b"\0\0\0\0\0POST /hello HTTP/1.1\r\n");
+    check(
+        0,
+        FrameKind::Dat(head),
+        b"\0\0\0\0\0POST /hello HTTP/1.1\r\n",
+    );
     check(0x0102_0304, FrameKind::Syn, b"\x01\x04\x03\x02\x01");
 }
 
 #[test]
-fn what_is_no_frame_says_why() {
+fn invalid_frame_has_a_reason() {
     let refused = |bytes: &'static [u8]| {
-        Frame::decode(Bytes::from_static(bytes)).expect_err("it is no frame")
+        Frame::decode(Bytes::from_static(bytes)).expect_err("an invalid frame")
     };
     assert_eq!(refused(b""), FrameError::Short { len: 0 });
     assert_eq!(refused(b"\x01\0\0\0"), FrameError::Short { len: 4 });
@@ -41,7 +45,8 @@ fn what_is_no_frame_says_why() {
 
 fn kinds() -> impl Strategy<Value = FrameKind> {
     prop_oneof![
-        proptest::collection::vec(any::<u8>(), 0..100).prop_map(|bytes| FrameKind::Dat(bytes.into())),
+        proptest::collection::vec(any::<u8>(), 0..100)
+            .prop_map(|bytes| FrameKind::Dat(bytes.into())),
         Just(FrameKind::Syn),
         any::<u32>().prop_map(FrameKind::Ack),
         Just(FrameKind::Fin),
@@ -50,13 +55,13 @@ fn kinds() -> impl Strategy<Value = FrameKind> {
 
 proptest! {
     #[test]
-    fn every_frame_is_read_as_it_was_written(stream: u32, kind in kinds()) {
+    fn encoded_frame_decodes_to_itself(stream: u32, kind in kinds()) {
         let frame = Frame { stream, kind };
         prop_assert_eq!(Frame::decode(frame.encode()), Ok(frame));
     }
 
     #[test]
-    fn what_is_read_is_written_as_it_came(bytes in proptest::collection::vec(0_u8..6, 0..12)) {
+    fn decoded_message_encodes_to_itself(bytes in proptest::collection::vec(0_u8..6, 0..12)) {
         let bytes = Bytes::from(bytes);
         if let Ok(frame) = Frame::decode(bytes.clone()) {
             prop_assert_eq!(frame.encode(), bytes);

@@ -1,4 +1,4 @@
-//! Flow control: nobody sends more than was asked for, and nobody waits for a stranger.
+//! Flow control and fairness between streams.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn windows(receive: u32, assumed: u32) -> SessionConfig {
 }
 
 #[tokio::test]
-async fn the_first_ack_announces_the_window() {
+async fn first_ack_announces_the_window() {
     let (client, _ended, mut peer) = raw(windows(77_777, 1024), 1024).await;
     peer.send(0, FrameKind::Syn).await;
     let _stream = client.accept().await.expect("a stream");
@@ -24,13 +24,13 @@ async fn the_first_ack_announces_the_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_byte_is_sent_beyond_the_credit() {
+async fn data_never_exceeds_the_credit() {
     let (client, _ended, mut peer) = raw(windows(1024, 10), 1 << 20).await;
     let mut stream = peer.open(&client, 0).await;
     tokio::spawn(async move { stream.write_all(&pattern(0, 30)).await });
     let mut seen = Vec::new();
     for (allowed, more) in [(10, 7), (17, 0), (17, 13), (30, 0)] {
-        // Time stands still until nothing more can happen.
+        // The paused clock advances only when all tasks are idle.
         while let Ok(frame) = timeout(Duration::from_secs(1), peer.frame()).await {
             if let FrameKind::Dat(bytes) = frame.kind {
                 seen.extend_from_slice(&bytes);
@@ -43,18 +43,18 @@ async fn no_byte_is_sent_beyond_the_credit() {
 }
 
 #[tokio::test]
-async fn acks_come_for_halves_of_the_window() {
+async fn ack_follows_half_a_window() {
     let (client, _ended, mut peer) = raw(windows(1000, 1024), 1 << 20).await;
     let mut stream = peer.open(&client, 0).await;
     peer.data(0, &[0; 499]).await;
-    stream.read_exact(&mut [0; 499]).await.expect("it came");
+    stream.read_exact(&mut [0; 499]).await.expect("data");
     peer.data(0, &[0; 501]).await;
-    stream.read_exact(&mut [0; 501]).await.expect("it came");
+    stream.read_exact(&mut [0; 501]).await.expect("data");
     peer.expect(0, FrameKind::Ack(1000)).await;
 }
 
 #[tokio::test]
-async fn a_message_may_fill_the_window() {
+async fn message_may_fill_the_window() {
     let (client, _ended, mut peer) = raw(windows(1 << 20, 1024), 4096).await;
     let mut stream = peer.open(&client, 0).await;
     let sending = tokio::spawn(async move {
@@ -67,32 +67,30 @@ async fn a_message_may_fill_the_window() {
 }
 
 #[tokio::test]
-async fn more_than_the_window_ends_that_stream_and_no_other() {
+async fn overflow_ends_only_its_stream() {
     let (client, _ended, mut peer) = raw(windows(100, 1024), 1 << 20).await;
     let mut first = peer.open(&client, 0).await;
     let mut second = peer.open(&client, 2).await;
     peer.data(0, &[0; 101]).await;
     peer.expect(0, FrameKind::Fin).await;
-    let error = first.read_u8().await.expect_err("it overflowed");
+    let error = first.read_u8().await.expect_err("an overflow");
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
     peer.data(2, b"x").await;
-    assert_eq!(second.read_u8().await.expect("it goes on"), b'x');
+    assert_eq!(second.read_u8().await.expect("no error"), b'x');
 }
 
 #[tokio::test]
-async fn a_stream_that_is_not_read_holds_up_no_other() {
+async fn unread_stream_does_not_block_others() {
     let (client, server) = pair(windows(1000, 1 << 20), SessionConfig::default(), 100).await;
     let accept = tokio::spawn(async move {
-        let unread = client.accept().await.expect("the first");
-        let mut read = client.accept().await.expect("the second");
+        let unread = client.accept().await.expect("the first stream");
+        let mut read = client.accept().await.expect("the second stream");
         (read_all(&mut read).await, unread)
     });
-    let mut unread = server.open().await.expect("it is accepted");
+    let mut unread = server.open().await.expect("accepted");
     tokio::spawn(async move { unread.write_all(&pattern(0, 100_000)).await });
-    let mut read = server.open().await.expect("it is accepted");
-    read.write_all(&pattern(1, 100_000))
-        .await
-        .expect("it is read");
+    let mut read = server.open().await.expect("accepted");
+    read.write_all(&pattern(1, 100_000)).await.expect("a write");
     drop(read);
     assert_eq!(accept.await.expect("the other end").0, pattern(1, 100_000));
 }
@@ -109,7 +107,7 @@ async fn streams_take_turns() {
         tokio::spawn(async move { stream.write_all(&pattern(0, 640 * 1024)).await })
     });
     let writes: Vec<_> = writes.collect();
-    // The first messages went out before all had begun to write.
+    // The first messages were sent before all streams had data.
     for _ in 0..30 {
         if let Frame {
             stream,
@@ -131,7 +129,7 @@ async fn streams_take_turns() {
 }
 
 #[tokio::test]
-async fn what_comes_for_a_dropped_stream_is_thrown_away_and_acknowledged() {
+async fn data_for_dropped_stream_is_acknowledged() {
     let (client, _ended, mut peer) = raw(windows(100, 1024), 1 << 20).await;
     let stream = peer.open(&client, 0).await;
     peer.data(0, &[0; 70]).await;
@@ -159,7 +157,7 @@ async fn what_comes_for_a_dropped_stream_is_thrown_away_and_acknowledged() {
 }
 
 #[tokio::test]
-async fn too_many_streams_are_refused() {
+async fn excess_streams_are_refused() {
     let mut config = windows(100, 100);
     config.max_streams = 2;
     let (client, _ended, mut peer) = raw(config, 1 << 20).await;
@@ -170,21 +168,21 @@ async fn too_many_streams_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_accepts_nothing_is_not_waited_for() {
+async fn open_times_out() {
     let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let reading = tokio::spawn(async move {
         peer.expect(1, FrameKind::Syn).await;
         peer.expect(1, FrameKind::Fin).await;
-        // The pings are answered by reading.
+        // Reading answers the pings.
         peer.try_message().await.is_ok()
     });
-    let error = client.open().await.expect_err("nobody accepts it");
+    let error = client.open().await.expect_err("a timeout");
     assert_eq!(error, OpenStreamError::Timeout { seconds: 30 });
     reading.abort();
 }
 
 #[tokio::test]
-async fn a_refused_stream_is_told_at_once() {
+async fn refused_stream_fails_at_once() {
     let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let open = tokio::spawn(async move { client.open().await.map(drop) });
     peer.expect(1, FrameKind::Syn).await;
@@ -196,7 +194,7 @@ async fn a_refused_stream_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_stream_that_was_ended_before_it_was_accepted_is_not_ended_again() {
+async fn refused_stream_gets_one_fin() {
     let (client, _ended, mut peer) = raw(windows(100, 100), 1 << 20).await;
     let _held = peer.open(&client, 0).await;
     peer.send(2, FrameKind::Syn).await;

@@ -1,8 +1,8 @@
-//! Streams over a WebSocket: against another session, and against a peer that sends what it likes.
+//! Sessions against each other and against a raw peer.
 
 mod codec;
 mod flow;
-mod life;
-mod peer;
+mod lifecycle;
+mod misbehaving_peer;
 mod properties;
 mod support;

@@ -1,5 +1,5 @@
-//! Whatever the sizes of windows, messages, pipes and pieces, and in whatever order frames come: the bytes
-//! of each stream arrive, in order, and the rules hold.
+//! For all sizes of windows, messages and pipes, and all orders of frames: streams are complete and in order, and
+//! the protocol is obeyed.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Raw, pair, pattern, raw, read_all};
 
-/// Runs a future as a test would.
+/// Runs a future on a new runtime.
 fn run<T>(future: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().build().expect("a runtime");
@@ -25,20 +25,20 @@ fn config(window: u32, message: usize, queued: usize) -> SessionConfig {
     config
 }
 
-/// Sends a request on a stream and gives back what the other end echoed.
+/// Sends a request on a stream and returns the echo.
 async fn echo(server: Session, seed: u32, len: usize, piece: usize) -> Vec<u8> {
-    let stream = server.open().await.expect("it is accepted");
+    let stream = server.open().await.expect("accepted");
     let (mut from, mut to) = tokio::io::split(stream);
     let write = async move {
         for piece in pattern(seed, len).chunks(piece) {
-            to.write_all(piece).await.expect("it is read");
-            to.flush().await.expect("it is read");
+            to.write_all(piece).await.expect("a write");
+            to.flush().await.expect("a write");
         }
-        to.shutdown().await.expect("it ends");
+        to.shutdown().await.expect("ended");
     };
     let mut answer = Vec::new();
     let (_, result) = tokio::join!(write, from.read_to_end(&mut answer));
-    result.expect("it ends well");
+    result.expect("a clean end");
     answer
 }
 
@@ -46,27 +46,27 @@ async fn serve_echo(client: Session) {
     while let Some(stream) = client.accept().await {
         tokio::spawn(async move {
             let (mut from, mut to) = tokio::io::split(stream);
-            tokio::io::copy(&mut from, &mut to)
-                .await
-                .expect("it is read");
-            to.shutdown().await.expect("it ends");
+            tokio::io::copy(&mut from, &mut to).await.expect("a write");
+            to.shutdown().await.expect("ended");
         });
     }
 }
 
-/// A step of the peer: which stream, and how many bytes of it.
+/// A step of the peer: the index of a stream and a number of bytes.
 type Step = (usize, usize);
 
-/// Sends the bytes of all streams in the given steps, and then what is left.
-async fn send_in_steps(peer: &mut Raw, mut left: Vec<Vec<u8>>, steps: Vec<Step>) {
-    let rest: Vec<Step> = (0..left.len()).map(|stream| (stream, usize::MAX)).collect();
+/// Sends the data of all streams in the given steps, then the remaining data.
+async fn send_in_steps(peer: &mut Raw, mut remaining: Vec<Vec<u8>>, steps: Vec<Step>) {
+    let rest: Vec<Step> = (0..remaining.len())
+        .map(|stream| (stream, usize::MAX))
+        .collect();
     for (stream, len) in steps.into_iter().chain(rest) {
-        let stream = stream % left.len();
-        let len = len.min(left[stream].len());
-        let piece: Vec<u8> = left[stream].drain(..len).collect();
+        let stream = stream % remaining.len();
+        let len = len.min(remaining[stream].len());
+        let piece: Vec<u8> = remaining[stream].drain(..len).collect();
         peer.data(stream as u32 * 2, &piece).await;
     }
-    for stream in 0..left.len() {
+    for stream in 0..remaining.len() {
         peer.send(stream as u32 * 2, FrameKind::Fin).await;
     }
 }
@@ -75,7 +75,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn echoes_come_back_whole(
+    fn echoes_are_complete(
         lens in proptest::collection::vec(0_usize..5000, 1..6),
         window in 1_u32..3000,
         message in 1_usize..2000,
@@ -98,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn frames_may_come_in_any_order_and_split(
+    fn frames_may_be_interleaved_and_split(
         lens in proptest::collection::vec(0_usize..3000, 1..5),
         steps in proptest::collection::vec((any::<usize>(), 0_usize..500), 0..60),
         pipe in 1_usize..3000,
@@ -112,7 +112,7 @@ proptest! {
             }
             let bytes = lens.iter().zip(0..).map(|(len, seed)| pattern(seed, *len)).collect();
             send_in_steps(&mut peer, bytes, steps).await;
-            // Somebody has to take the frames that the client sends.
+            // The frames of the client have to be received, or it would block.
             let draining = tokio::spawn(async move { while peer.try_message().await.is_ok() {} });
             for ((reader, len), seed) in readers.into_iter().zip(&lens).zip(0..) {
                 assert_eq!(reader.await.expect("the reader"), pattern(seed, *len));
@@ -122,7 +122,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_sent_keeps_the_rules(
+    fn sent_frames_obey_the_protocol(
         lens in proptest::collection::vec(0_usize..4000, 1..5),
         window in 1_u32..1000,
         message in 1_usize..700,
@@ -151,7 +151,7 @@ proptest! {
                         *left = left.checked_sub(bytes.len()).expect("within the credit");
                         seen.entry(stream).or_default().extend_from_slice(&bytes);
                         if *left == 0 {
-                            let more = *given.next().expect("it cycles");
+                            let more = *given.next().expect("an endless iterator");
                             *left += more as usize;
                             peer.send(stream, FrameKind::Ack(more)).await;
                         }
@@ -159,7 +159,7 @@ proptest! {
                     FrameKind::Fin => {
                         ended += 1;
                         let whole = pattern(stream, lens[stream as usize / 2]);
-                        // Nothing may follow: a second FIN would be counted, bytes would not fit.
+                        // Later frames fail the test: FIN is counted, and data would not match.
                         assert_eq!(seen.remove(&stream).unwrap_or_default(), whole);
                     }
                     other => panic!("{other:?}"),

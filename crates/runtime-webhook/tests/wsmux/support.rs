@@ -1,18 +1,20 @@
-//! Sessions over memory, and a peer that sees and sends raw frames.
+//! Sessions over an in-memory pipe, and a peer with raw frames.
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use runtime_webhook::wsmux::{Frame, FrameKind, Role, Session, SessionConfig, SessionError, Stream};
+use runtime_webhook::wsmux::{
+    Frame, FrameKind, Role, Session, SessionConfig, SessionError, Stream,
+};
 use tokio::io::{AsyncReadExt as _, DuplexStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role as RawRole;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// How a session ended.
+/// The task of a driver, with the result of the session.
 pub(crate) type Ended = JoinHandle<Result<(), SessionError>>;
 
-/// A client and a server that are connected by a pipe of so many bytes.
+/// Returns a client and a server connected by a pipe of `pipe` bytes.
 pub(crate) async fn pair(
     client: SessionConfig,
     server: SessionConfig,
@@ -26,12 +28,12 @@ pub(crate) async fn pair(
     (client, server)
 }
 
-/// A server that sends and sees single frames.
+/// A server that sends and receives single frames.
 pub(crate) struct Raw {
     pub(crate) websocket: WebSocketStream<DuplexStream>,
 }
 
-/// A client session, how it ends, and the server that it is connected to.
+/// Returns a client session, the task of its driver, and its raw server.
 pub(crate) async fn raw(config: SessionConfig, pipe: usize) -> (Session, Ended, Raw) {
     let (here, there) = tokio::io::duplex(pipe);
     let (client, driver) = Session::start(here, Role::Client, config).await;
@@ -43,17 +45,11 @@ pub(crate) async fn raw(config: SessionConfig, pipe: usize) -> (Session, Ended, 
 impl Raw {
     pub(crate) async fn send(&mut self, stream: u32, kind: FrameKind) {
         let message = Message::Binary(Frame { stream, kind }.encode());
-        self.websocket
-            .send(message)
-            .await
-            .expect("the client reads");
+        self.websocket.send(message).await.expect("a write");
     }
 
     pub(crate) async fn send_message(&mut self, message: Message) {
-        self.websocket
-            .send(message)
-            .await
-            .expect("the client reads");
+        self.websocket.send(message).await.expect("a write");
     }
 
     pub(crate) async fn data(&mut self, stream: u32, bytes: &[u8]) {
@@ -61,17 +57,17 @@ impl Raw {
             .await;
     }
 
-    /// The next frame; pings are left out.
+    /// Returns the next frame.
     pub(crate) async fn frame(&mut self) -> Frame {
         match self.message().await {
-            Message::Binary(bytes) => Frame::decode(bytes).expect("the client sends frames"),
+            Message::Binary(bytes) => Frame::decode(bytes).expect("a valid frame"),
             other => panic!("not a frame: {other:?}"),
         }
     }
 
-    /// The next message that is no ping and no pong.
+    /// Returns the next message other than ping and pong.
     pub(crate) async fn message(&mut self) -> Message {
-        self.try_message().await.expect("the client is there")
+        self.try_message().await.expect("a message")
     }
 
     pub(crate) async fn try_message(&mut self) -> Result<Message, tungstenite::Error> {
@@ -91,7 +87,7 @@ impl Raw {
     /// Opens a stream that the client accepts.
     pub(crate) async fn open(&mut self, client: &Session, id: u32) -> Stream {
         self.send(id, FrameKind::Syn).await;
-        let stream = client.accept().await.expect("the session goes on");
+        let stream = client.accept().await.expect("a stream");
         assert_eq!(stream.id(), id);
         assert!(matches!(
             self.frame().await,
@@ -104,17 +100,14 @@ impl Raw {
     }
 }
 
-/// Everything up to the end.
+/// Reads a stream to its end.
 pub(crate) async fn read_all(stream: &mut Stream) -> Vec<u8> {
     let mut all = Vec::new();
-    stream
-        .read_to_end(&mut all)
-        .await
-        .expect("the stream ends well");
+    stream.read_to_end(&mut all).await.expect("a clean end");
     all
 }
 
-/// Bytes that tell where they belong.
+/// Returns bytes that depend on seed and position.
 pub(crate) fn pattern(seed: u32, len: usize) -> Vec<u8> {
     (0..len)
         .map(|i| (i as u32).wrapping_mul(31).wrapping_add(seed) as u8)

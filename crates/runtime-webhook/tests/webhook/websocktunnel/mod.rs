@@ -1,8 +1,8 @@
-//! Hooks behind a tunnel.
+//! Hooks behind a websocktunnel server.
 
-mod life;
+mod faults;
+mod reconnect;
 mod requests;
-mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use secrecy::SecretString;
 
 pub(super) const ID: &str = "group.worker.1";
 
-/// Says what came.
+/// Responds with the method, the URI and the body of the request.
 pub(super) fn echo() -> Arc<dyn Handler> {
     from_fn(|request| async move {
         let head = format!("{} {}\n", request.method(), request.uri());
@@ -27,7 +27,7 @@ pub(super) fn echo() -> Arc<dyn Handler> {
     })
 }
 
-/// A client of a server, with tokens that hold.
+/// Returns the builder of a client with valid tokens.
 pub(super) fn builder(server: &WebsocktunnelServer) -> WebsocktunnelBuilder {
     let token = server.token(ID, Duration::from_secs(3600));
     let tokens = token_fn(move || {
@@ -43,11 +43,9 @@ pub(super) fn lasting(token: SecretString) -> TunnelToken {
 }
 
 pub(super) async fn server() -> WebsocktunnelServer {
-    WebsocktunnelServer::start()
-        .await
-        .expect("there is a free port")
+    WebsocktunnelServer::start().await.expect("a free port")
 }
 
 pub(super) async fn hook(tunnel: &Websocktunnel) -> WebHook {
-    tunnel.attach(echo()).await.expect("the server takes it")
+    tunnel.attach(echo()).await.expect("attached")
 }

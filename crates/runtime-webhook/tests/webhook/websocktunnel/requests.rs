@@ -1,4 +1,4 @@
-//! Requests go through the tunnel as they were sent.
+//! Requests through a tunnel.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use crate::support::{body, get, open, read_until, status};
 use super::{ID, builder, hook, server};
 
 #[tokio::test]
-async fn requests_arrive_as_they_were_sent() {
+async fn requests_are_unchanged() {
     let server = server().await;
-    let tunnel = builder(&server).start().expect("it is set up");
+    let tunnel = builder(&server).start().expect("started");
     let hook = hook(&tunnel).await;
     assert!(hook.url().starts_with(&server.client_url(ID)));
     for rest in ["", "a%2Fb//c?q=%26&x=/y", "?only=query"] {
@@ -29,7 +29,7 @@ async fn requests_arrive_as_they_were_sent() {
 #[tokio::test]
 async fn one_tunnel_carries_all_hooks() {
     let server = server().await;
-    let tunnel = builder(&server).start().expect("it is set up");
+    let tunnel = builder(&server).start().expect("started");
     let first = hook(&tunnel).await;
     let second = hook(&tunnel).await;
     assert_eq!(server.clients(), [ID]);
@@ -40,12 +40,12 @@ async fn one_tunnel_carries_all_hooks() {
 }
 
 #[tokio::test]
-async fn a_large_body_goes_both_ways() {
+async fn large_body_passes_both_ways() {
     let server = server().await;
     let tunnel = builder(&server)
         .windows(100_000, 4 << 20)
         .start()
-        .expect("it is set up");
+        .expect("started");
     let hook = hook(&tunnel).await;
     let sent = "0123456789".repeat(500_000);
     let headers = format!("Connection: close\r\nContent-Length: {}\r\n", sent.len());
@@ -56,56 +56,59 @@ async fn a_large_body_goes_both_ways() {
         to.write_all(sent.as_bytes()),
         from.read_to_string(&mut answer)
     );
-    written.expect("it is read");
-    read.expect("an answer");
+    written.expect("a write");
+    read.expect("a response");
     assert!(answer.ends_with(&format!("POST /big\n{sent}")));
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_reads_does_not_stall_its_sender() {
+async fn unread_body_does_not_stall_the_sender() {
     let server = server().await;
     let tunnel = builder(&server)
         .windows(10_000, 4 << 20)
         .start()
-        .expect("it is set up");
+        .expect("started");
     let ignore = from_fn(|_| async { Response::new(Body::from("enough")) });
-    let hook = tunnel.attach(ignore).await.expect("it attaches");
+    let hook = tunnel.attach(ignore).await.expect("attached");
     let headers = "Connection: close\r\nContent-Length: 3000000\r\n";
     let mut stream = open(&hook, "POST", "", headers).await;
-    // The server may stop to read once it has the answer.
+    // The server may stop reading after the response.
     let _ = stream.write_all(&vec![0; 3_000_000]).await;
     read_until(&mut stream, "enough").await;
 }
 
 #[tokio::test]
-async fn an_interim_answer_is_never_sent() {
+async fn interim_response_is_never_sent() {
     let server = server().await;
-    let tunnel = builder(&server).start().expect("it is set up");
+    let tunnel = builder(&server).start().expect("started");
     let hook = hook(&tunnel).await;
     let headers = "Connection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n";
     let mut stream = open(&hook, "POST", "", headers).await;
-    stream.write_all(b"hi").await.expect("it is read");
+    stream.write_all(b"hi").await.expect("a write");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("an answer");
+    stream
+        .read_to_string(&mut answer)
+        .await
+        .expect("a response");
     let last = answer.rsplit("HTTP/1.1 ").next().expect("a status");
     assert!(last.starts_with("200") && last.ends_with("hi"), "{answer}");
 }
 
 #[tokio::test]
-async fn an_upgraded_connection_passes_through() {
+async fn upgraded_connection_passes_through() {
     let server = server().await;
-    let tunnel = builder(&server).start().expect("it is set up");
-    let hook = tunnel.attach(upper()).await.expect("it attaches");
+    let tunnel = builder(&server).start().expect("started");
+    let hook = tunnel.attach(upper()).await.expect("attached");
     let headers = "Connection: Upgrade\r\nUpgrade: upper\r\n";
     let mut stream = open(&hook, "GET", "", headers).await;
     read_until(&mut stream, "\r\n\r\n").await;
-    stream.write_all(b"hello").await.expect("it is read");
+    stream.write_all(b"hello").await.expect("a write");
     let mut answer = [0; 5];
-    stream.read_exact(&mut answer).await.expect("an answer");
+    stream.read_exact(&mut answer).await.expect("a response");
     assert_eq!(&answer, b"HELLO");
 }
 
-/// Takes over the connection and says everything in capitals.
+/// Upgrades the connection and echoes all data in upper case.
 fn upper() -> Arc<dyn Handler> {
     from_fn(|mut request| async move {
         let upgrade = hyper::upgrade::on(&mut request);
@@ -115,7 +118,7 @@ fn upper() -> Arc<dyn Handler> {
             let mut buffer = [0; 100];
             while let Ok(count @ 1..) = io.read(&mut buffer).await {
                 buffer.make_ascii_uppercase();
-                io.write_all(&buffer[..count]).await.expect("it is read");
+                io.write_all(&buffer[..count]).await.expect("a write");
             }
         });
         let response = http::Response::builder().status(101);
@@ -127,9 +130,9 @@ fn upper() -> Arc<dyn Handler> {
 }
 
 #[tokio::test]
-async fn a_hook_that_is_cut_ends_its_requests() {
+async fn aborted_hook_ends_its_requests() {
     let server = server().await;
-    let tunnel = builder(&server).start().expect("it is set up");
+    let tunnel = builder(&server).start().expect("started");
     let endless = from_fn(|_| async {
         let body = futures_util::stream::pending::<
             Result<http_body::Frame<bytes::Bytes>, std::io::Error>,
@@ -139,7 +142,7 @@ async fn a_hook_that_is_cut_ends_its_requests() {
     let hook = tunnel
         .attach_with(endless, OnDetach::Abort)
         .await
-        .expect("it attaches");
+        .expect("attached");
     let mut stream = open(&hook, "GET", "", "").await;
     read_until(&mut stream, "\r\n\r\n").await;
     drop(hook);

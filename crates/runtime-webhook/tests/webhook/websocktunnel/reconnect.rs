@@ -1,4 +1,4 @@
-//! Tunnels are found again whatever happens to the server, and say what is wrong.
+//! Connecting, reconnecting, tokens and stopping.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,11 +17,11 @@ use crate::support::{body, get, read_until, status};
 use super::{ID, builder, echo, hook, lasting, server};
 
 #[tokio::test]
-async fn a_server_that_comes_back_finds_every_hook_again() {
+async fn restarted_server_reaches_all_hooks() {
     let mut server = server().await;
     let port = server.port();
     let tunnel = builder(&server).max_reconnect_delay(Duration::from_millis(50));
-    let tunnel = tunnel.start().expect("it is set up");
+    let tunnel = tunnel.start().expect("started");
     let hooks = [hook(&tunnel).await, hook(&tunnel).await];
     for _ in 0..20 {
         server.kill().await;
@@ -30,7 +30,7 @@ async fn a_server_that_comes_back_finds_every_hook_again() {
             .port(port)
             .start()
             .await
-            .expect("the port is free again");
+            .expect("a free port");
         tunnel.wait_connected(true).await;
         for (hook, path) in hooks.iter().zip(["first", "second"]) {
             let answer = get(&format!("{}{path}", hook.url()), "").await;
@@ -43,10 +43,10 @@ async fn a_server_that_comes_back_finds_every_hook_again() {
 }
 
 #[tokio::test]
-async fn another_url_is_told_to_hooks_and_counted() {
+async fn changed_url_is_reported_and_counted() {
     let first = server().await;
     let (monitor, seen) = MockMonitor::new();
-    // Another port, as behind a name that points elsewhere now.
+    // A relay to another port, like a DNS name that changes.
     let relay = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = relay.local_addr().expect("an address");
     let target = Arc::new(parking_lot::Mutex::new(first.port()));
@@ -57,7 +57,7 @@ async fn another_url_is_told_to_hooks_and_counted() {
         async move { Ok(lasting(token)) }
     });
     let tunnel = Websocktunnel::builder(format!("http://{address}"), ID, tokens);
-    let tunnel = tunnel.monitor(monitor).start().expect("it is set up");
+    let tunnel = tunnel.monitor(monitor).start().expect("started");
     let mut hook = hook(&tunnel).await;
     let before = hook.url();
 
@@ -84,7 +84,7 @@ async fn relay_to(listener: TcpListener, port: Arc<parking_lot::Mutex<u16>>) {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_replaced() {
+async fn rejected_token_is_replaced() {
     let server = server().await;
     let calls = Arc::new(AtomicUsize::new(0));
     let good = server.token(ID, Duration::from_secs(3600));
@@ -102,14 +102,14 @@ async fn a_refused_token_is_replaced() {
     });
     let tunnel = Websocktunnel::builder(server.url(), ID, tokens)
         .start()
-        .expect("it is set up");
+        .expect("started");
     let hook = hook(&tunnel).await;
     assert_eq!(status(&get(&hook.url(), "").await), 200);
     assert_eq!(calls.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
-async fn a_token_is_used_again_until_it_is_about_to_expire() {
+async fn token_is_reused_until_shortly_before_expiry() {
     for (lifetime, expected) in [(3600, 1), (60, 3)] {
         let server = server().await;
         let calls = Arc::new(AtomicUsize::new(0));
@@ -127,7 +127,7 @@ async fn a_token_is_used_again_until_it_is_about_to_expire() {
             }
         });
         let tunnel = Websocktunnel::builder(server.url(), ID, tokens);
-        let tunnel = tunnel.start().expect("it is set up");
+        let tunnel = tunnel.start().expect("started");
         let _hook = hook(&tunnel).await;
         for _ in 0..2 {
             assert!(server.disconnect(ID));
@@ -139,12 +139,12 @@ async fn a_token_is_used_again_until_it_is_about_to_expire() {
 }
 
 #[tokio::test]
-async fn attaching_without_a_server_says_why_and_leaves_nothing() {
+async fn attach_without_a_server_has_a_reason() {
     let server = server().await;
     let tunnel = builder(&server).attach_timeout(Duration::from_secs(2));
     server.kill().await;
-    let tunnel = tunnel.start().expect("it is set up");
-    let error = tunnel.attach(echo()).await.expect_err("nobody is there");
+    let tunnel = tunnel.start().expect("started");
+    let error = tunnel.attach(echo()).await.expect_err("no server");
     let AttachError::Unreachable(cause) = error else {
         panic!("{error:?}");
     };
@@ -157,19 +157,19 @@ async fn attaching_without_a_server_says_why_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_refusal_names_the_status_and_no_token() {
+async fn rejection_has_the_status_but_no_token() {
     let server = server().await;
     let tokens = token_fn(|| async { Ok(lasting(SecretString::from("hidden.hidden.hidden"))) });
     let tunnel = Websocktunnel::builder(server.url(), ID, tokens);
     let tunnel = tunnel.attach_timeout(Duration::from_secs(2));
-    let tunnel = tunnel.start().expect("it is set up");
-    let error = tunnel.attach(echo()).await.expect_err("the token is wrong");
+    let tunnel = tunnel.start().expect("started");
+    let error = tunnel.attach(echo()).await.expect_err("a rejected token");
     let text = format!("{error:?} {}", runtime_core::error_chain(&error));
     assert!(text.contains("401") && !text.contains("hidden"), "{text}");
 }
 
 #[tokio::test]
-async fn settings_that_cannot_work_are_refused_at_once() {
+async fn invalid_settings_fail_the_start() {
     let tokens = || token_fn(|| async { Err("never asked".into()) });
     let error = Websocktunnel::builder("tunnel.example.com", ID, tokens()).start();
     assert!(error.expect_err("no scheme").to_string().contains("URL"));
@@ -178,9 +178,9 @@ async fn settings_that_cannot_work_are_refused_at_once() {
 }
 
 #[tokio::test]
-async fn stopping_lets_requests_finish_and_cuts_those_that_do_not() {
+async fn stop_lets_requests_finish() {
     let server = server().await;
-    let tunnel = builder(&server).start().expect("it is set up");
+    let tunnel = builder(&server).start().expect("started");
     let entered = Arc::new(tokio::sync::Notify::new());
     let finish = Arc::new(tokio::sync::Notify::new());
     let slow = from_fn({
@@ -194,7 +194,7 @@ async fn stopping_lets_requests_finish_and_cuts_those_that_do_not() {
             }
         }
     });
-    let hook = tunnel.attach(slow).await.expect("it attaches");
+    let hook = tunnel.attach(slow).await.expect("attached");
     let url = hook.url();
     let answer = tokio::spawn(async move { get(&url, "").await });
     entered.notified().await;
@@ -211,7 +211,7 @@ async fn stopping_lets_requests_finish_and_cuts_those_that_do_not() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_given_up() {
+async fn silent_server_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let tokens = token_fn(|| async { Ok(lasting(SecretString::from("t"))) });
@@ -219,9 +219,9 @@ async fn a_server_that_says_nothing_is_given_up() {
     let tunnel = tunnel
         .attach_timeout(Duration::from_secs(1))
         .start()
-        .expect("it is set up");
+        .expect("started");
     let accepted = async {
-        let (mut stream, _) = listener.accept().await.expect("it connects");
+        let (mut stream, _) = listener.accept().await.expect("a connection");
         let head = read_until(&mut stream, "\r\n\r\n").await;
         (stream, head)
     };

@@ -1,4 +1,4 @@
-//! Servers and networks that misbehave, and another client in the way.
+//! Misbehaving servers and networks, and conflicts between clients.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,43 +20,43 @@ use crate::support::{get, status};
 use super::{ID, builder, echo, hook, lasting, server};
 
 #[tokio::test]
-async fn two_clients_with_one_id_slow_down_and_say_so() {
+async fn id_conflict_is_logged_and_slowed_down() {
     let server = server().await;
     let (monitor, seen) = MockMonitor::new();
     let first = builder(&server).monitor(monitor);
     let first = first.max_reconnect_delay(Duration::from_millis(10));
-    let first = first.start().expect("it is set up");
+    let first = first.start().expect("started");
     let hook_of_first = hook(&first).await;
     let second = builder(&server).max_reconnect_delay(Duration::from_millis(10));
-    let second = second.start().expect("it is set up");
+    let second = second.start().expect("started");
     let hook_of_second = hook(&second).await;
     while !seen.has_line(&format!("check whether another client uses the id `{ID}`")) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Once the other is gone, everything is as before.
+    // Without the second client, the first one works again.
     drop((hook_of_second, second));
     loop {
         first.wait_connected(true).await;
         if status(&get(&hook_of_first.url(), "").await) == 200 {
             break;
         }
-        // The last session of the other was still there.
+        // The server still had the last session of the second client.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// Passes connections on to a port; those that are open say nothing any more once they are frozen.
+/// Forwards connections to a port. Open connections lose all data once they are frozen.
 async fn relay(port: u16, frozen: Arc<AtomicBool>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let own = listener.local_addr().expect("an address").port();
+    let relay_port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
         while let Ok((from, _)) = listener.accept().await {
             frozen.store(false, Ordering::SeqCst);
             let to = TcpStream::connect(("127.0.0.1", port)).await;
             let ((mut a, mut b), (mut c, mut d)) =
-                (from.into_split(), to.expect("it accepts").into_split());
+                (from.into_split(), to.expect("a connection").into_split());
             let frozen = Arc::clone(&frozen);
-            // Kept open for ever, as by a machine that lost its power.
+            // Never closed, as after a power failure.
             tokio::spawn(async move {
                 let there = pass(&mut a, &mut d, &frozen);
                 let back = pass(&mut c, &mut b, &frozen);
@@ -64,7 +64,7 @@ async fn relay(port: u16, frozen: Arc<AtomicBool>) -> u16 {
             });
         }
     });
-    own
+    relay_port
 }
 
 async fn pass(
@@ -83,14 +83,14 @@ async fn pass(
 }
 
 #[tokio::test]
-async fn a_half_open_tunnel_is_opened_anew() {
+async fn half_open_tunnel_is_reopened() {
     let server = server().await;
     let frozen = Arc::new(AtomicBool::new(false));
     let port = relay(server.port(), Arc::clone(&frozen)).await;
     let token = server.token(ID, Duration::from_secs(3600));
     let tunnel = client(port, token).ping_interval(Duration::from_millis(200));
     let (monitor, seen) = MockMonitor::new();
-    let tunnel = tunnel.monitor(monitor).start().expect("it is set up");
+    let tunnel = tunnel.monitor(monitor).start().expect("started");
     let hook = hook(&tunnel).await;
     frozen.store(true, Ordering::SeqCst);
     tunnel.wait_connected(false).await;
@@ -108,41 +108,41 @@ fn client(port: u16, token: SecretString) -> WebsocktunnelBuilder {
         .max_reconnect_delay(Duration::from_millis(10))
 }
 
-/// Accepts a client, as a server does.
+/// Accepts a client, as the server does.
 async fn accept(listener: &TcpListener) -> WebSocketStream<TcpStream> {
-    let (stream, _) = listener.accept().await.expect("it connects");
+    let (stream, _) = listener.accept().await.expect("a connection");
     #[expect(
         clippy::result_large_err,
         reason = "the type of the error is the library's"
     )]
-    let tell_url = |_: &Request, mut response: Response| {
+    let add_url = |_: &Request, mut response: Response| {
         let url = "http://tunnel.example.com/id".parse().expect("a value");
         response
             .headers_mut()
             .insert("x-websocktunnel-client-url", url);
         Ok(response)
     };
-    let accepted = tokio_tungstenite::accept_hdr_async(stream, tell_url).await;
+    let accepted = tokio_tungstenite::accept_hdr_async(stream, add_url).await;
     accepted.expect("a WebSocket")
 }
 
 #[tokio::test]
-async fn a_server_that_sends_nonsense_is_told_and_connected_to_again() {
+async fn invalid_frames_close_and_reopen_the_tunnel() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let (monitor, seen) = MockMonitor::new();
     let tunnel = client(port, SecretString::from("t")).monitor(monitor);
-    let tunnel = tunnel.start().expect("it is set up");
+    let tunnel = tunnel.start().expect("started");
     let (hook, mut server) = tokio::join!(tunnel.attach(echo()), accept(&listener));
-    let hook = hook.expect("it attaches");
-    for nonsense in [
+    let hook = hook.expect("attached");
+    for message in [
         Message::Text("hello".into()),
         Message::Binary(b"\x09\0\0\0\0".as_slice().into()),
         Message::Binary(b"\x02\0\0\0\0\xff".as_slice().into()),
     ] {
-        server.send(nonsense).await.expect("it reads");
+        server.send(message).await.expect("a write");
         let close = loop {
-            let message = server.next().await.expect("a goodbye");
+            let message = server.next().await.expect("a close frame");
             if let Message::Close(Some(frame)) = message.expect("no error") {
                 break frame;
             }
@@ -155,7 +155,7 @@ async fn a_server_that_sends_nonsense_is_told_and_connected_to_again() {
 }
 
 #[tokio::test]
-async fn what_is_no_tunnel_server_is_named() {
+async fn foreign_server_is_reported() {
     for (answer, part) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "status 200"),
         (
@@ -176,13 +176,13 @@ async fn what_is_no_tunnel_server_is_named() {
         let tunnel = client(port, SecretString::from("hidden"));
         let tunnel = tunnel.attach_timeout(Duration::from_secs(5));
         let (monitor, seen) = MockMonitor::new();
-        let tunnel = tunnel.monitor(monitor).start().expect("it is set up");
+        let tunnel = tunnel.monitor(monitor).start().expect("started");
         let attach = tunnel.attach(echo());
         let serve = async {
-            let (mut stream, _) = listener.accept().await.expect("it connects");
+            let (mut stream, _) = listener.accept().await.expect("a connection");
             let mut head = [0; 1024];
             let _ = stream.read(&mut head).await;
-            stream.write_all(answer.as_bytes()).await.expect("it reads");
+            stream.write_all(answer.as_bytes()).await.expect("a write");
             drop((stream, listener));
             while !seen.has_line(part) {
                 tokio::time::sleep(Duration::from_millis(5)).await;

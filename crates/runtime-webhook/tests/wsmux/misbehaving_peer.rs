@@ -1,4 +1,4 @@
-//! A peer that breaks the rules, or bends them as the real server does.
+//! A peer that violates the protocol, or deviates from it as the real server does.
 
 use runtime_webhook::wsmux::{FrameKind, SessionConfig, SessionError};
 use tokio::io::AsyncReadExt as _;
@@ -10,11 +10,11 @@ async fn check_closed(message: Message, reason: &str) {
     let (_client, ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     peer.send_message(message).await;
     let Message::Close(Some(frame)) = peer.message().await else {
-        panic!("a goodbye");
+        panic!("no close frame");
     };
     assert_eq!(u16::from(frame.code), 1008);
     assert!(frame.reason.contains(reason), "{frame:?}");
-    let error = ended.await.expect("the driver").expect_err("it broke");
+    let error = ended.await.expect("the driver").expect_err("an error");
     assert!(
         matches!(error, SessionError::Frame(_) | SessionError::Text),
         "{error:?}"
@@ -22,7 +22,7 @@ async fn check_closed(message: Message, reason: &str) {
 }
 
 #[tokio::test]
-async fn what_is_no_frame_ends_the_session_with_1008() {
+async fn invalid_frame_closes_with_1008() {
     check_closed(Message::Binary(b"\x01\0".as_slice().into()), "shorter than").await;
     check_closed(Message::Binary(b"\x04\0\0\0\0".as_slice().into()), "type 4").await;
     check_closed(
@@ -34,18 +34,18 @@ async fn what_is_no_frame_ends_the_session_with_1008() {
 }
 
 #[tokio::test]
-async fn frames_about_unknown_streams_are_ignored() {
+async fn unknown_streams_are_ignored() {
     let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     peer.data(8, b"x").await;
     peer.send(8, FrameKind::Ack(5)).await;
     peer.send(8, FrameKind::Fin).await;
-    // An id that only the client may use.
+    // An id reserved for the client.
     peer.send(7, FrameKind::Syn).await;
     let _stream = peer.open(&client, 0).await;
 }
 
 #[tokio::test]
-async fn a_second_syn_and_data_after_the_end_are_ignored() {
+async fn second_syn_and_late_data_are_ignored() {
     let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let mut stream = peer.open(&client, 0).await;
     peer.send(0, FrameKind::Syn).await;
@@ -63,11 +63,11 @@ async fn credit_cannot_overflow() {
     peer.send(0, FrameKind::Ack(u32::MAX)).await;
     peer.send(0, FrameKind::Ack(u32::MAX)).await;
     peer.data(0, b"x").await;
-    assert_eq!(stream.read_u8().await.expect("it goes on"), b'x');
+    assert_eq!(stream.read_u8().await.expect("no error"), b'x');
 }
 
 #[tokio::test]
-async fn pings_are_answered_while_nobody_reads_the_streams() {
+async fn pings_are_answered_despite_unread_streams() {
     let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let _stream = peer.open(&client, 0).await;
     peer.data(0, &[0; 1 << 20]).await;
@@ -89,13 +89,16 @@ async fn pings_are_answered_while_nobody_reads_the_streams() {
 }
 
 #[tokio::test]
-async fn the_close_of_the_peer_is_told() {
+async fn close_frame_is_reported() {
     let (_client, ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;
     let close = tokio_tungstenite::tungstenite::protocol::CloseFrame {
         code: 1001.into(),
         reason: "going away".into(),
     };
     peer.send_message(Message::Close(Some(close))).await;
-    let error = ended.await.expect("the driver").expect_err("it was closed");
+    let error = ended
+        .await
+        .expect("the driver")
+        .expect_err("a closed session");
     assert!(error.to_string().contains("1001") && error.to_string().contains("going away"));
 }
