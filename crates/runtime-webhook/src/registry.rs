@@ -25,7 +25,7 @@ pub enum OnDetach {
 
 /// The hooks of a server.
 ///
-/// A lookup goes by a keyed hash of the id, then compares the id in constant time. Its duration therefore
+/// A lookup uses a keyed hash of the id, then compares the id in constant time. Its duration therefore
 /// reveals nothing about existing ids.
 #[derive(Debug, Default)]
 pub(crate) struct HookRegistry {

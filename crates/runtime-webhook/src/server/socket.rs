@@ -170,7 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // First the write half: FIN tells the client that the response is complete.
+        // The write half first: FIN marks the end of the response for the client.
         let result = Pin::new(&mut self.inner).poll_shutdown(cx);
         ready!(self.after_write(result, cx))?;
         if self.handle().has_unread_body() {

@@ -42,7 +42,7 @@ impl ShellCommand {
         self
     }
 
-    /// Does not inherit the environment variables of the worker.
+    /// Clears the environment variables inherited from the worker.
     #[must_use]
     pub fn env_clear(mut self) -> Self {
         self.clears_env = true;

@@ -1,54 +1,54 @@
-// Splits lines with ANSI sequences into pieces of text that look the same.
+// Splits lines with ANSI escape sequences into pieces of equal style.
 
-// Colours and weights (CSI ... m), other CSI sequences, titles and links (OSC), and lone escapes.
+// Styles (CSI ... m), other CSI sequences, titles and links (OSC), and incomplete escapes.
 const SEQUENCE = /\x1b\[([\d;:]*)m|\x1b\[[\d;:?<>=!]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?/g;
 
 const PLAIN = Object.freeze({});
 
-/** Keeps the look from line to line, as a terminal does. */
+/** A parser that keeps the style from line to line, as a terminal does. */
 export class Ansi {
-  #look = PLAIN;
+  #style = PLAIN;
 
-  /** Returns the pieces `{text, look}` of a line, where `look` is what `dress` takes. */
+  /** Returns the pieces `{text, style}` of a line. */
   split(line) {
     const pieces = [];
     let from = 0;
     for (const match of line.matchAll(SEQUENCE)) {
       this.#piece(pieces, line.slice(from, match.index));
       from = match.index + match[0].length;
-      if (match[1] !== undefined) this.#look = change(this.#look, match[1]);
+      if (match[1] !== undefined) this.#style = applyCodes(this.#style, match[1]);
     }
     this.#piece(pieces, line.slice(from));
     return pieces;
   }
 
-  /** The same for a line that is not complete: what it changes does not last. */
+  /** Returns the pieces of an incomplete line, without keeping its style. */
   peek(line) {
-    const before = this.#look;
+    const before = this.#style;
     const pieces = this.split(line);
-    this.#look = before;
+    this.#style = before;
     return pieces;
   }
 
   #piece(pieces, text) {
-    if (text) pieces.push({ text, look: this.#look });
+    if (text) pieces.push({ text, style: this.#style });
   }
 }
 
-/** What a terminal shows of a line in the end: a carriage return starts it again. */
-export function lastVersion(line) {
+/** Returns the visible part of a line: a carriage return overwrites it. */
+export function visibleText(line) {
   line = line.replace(/\r+$/, "");
   return line.slice(line.lastIndexOf("\r") + 1);
 }
 
-/** Makes an element look like a piece. */
-export function dress(element, look) {
+/** Applies the style of a piece to an element. */
+export function applyStyle(element, style) {
   const classes = [];
   for (const name of ["bold", "dim", "italic", "underline", "inverse"]) {
-    if (look[name]) classes.push(name);
+    if (style[name]) classes.push(name);
   }
   for (const [side, letter, property] of [["front", "f", "color"], ["back", "b", "background"]]) {
-    const colour = look[side];
+    const colour = style[side];
     if (typeof colour === "string") element.style[property] = colour;
     else if (colour !== undefined) classes.push(letter + (colour % 8));
     if (side === "front" && colour >= 8) classes.push("bright");
@@ -56,14 +56,14 @@ export function dress(element, look) {
   element.className = classes.join(" ");
 }
 
-/** Reports whether text with this look needs no element of its own. */
-export function isPlain(look) {
-  return look === PLAIN;
+/** Returns whether text of this style needs no `span`. */
+export function isPlain(style) {
+  return style === PLAIN;
 }
 
-function change(look, parameters) {
+function applyCodes(style, parameters) {
   const codes = parameters.split(/[;:]/).map(Number);
-  const next = { ...look };
+  const next = { ...style };
   let isReset = false;
   for (let i = 0; i < codes.length; i++) {
     const code = codes[i];
@@ -93,7 +93,7 @@ function change(look, parameters) {
   return isReset ? PLAIN : next;
 }
 
-/** A colour of 256 or of 16 million, and how many codes it took. */
+/** Returns a colour of the palette or of 24 bits, and the number of codes. */
 function extended([kind, ...rest]) {
   if (kind === 5) return [indexed(rest[0] ?? 0), 2];
   if (kind !== 2) return [undefined, 1];
@@ -109,6 +109,6 @@ function indexed(number) {
     return `rgb(${grey} ${grey} ${grey})`;
   }
   const cube = number - 16;
-  const part = (digit) => (digit ? 55 + 40 * digit : 0);
-  return `rgb(${part(Math.floor(cube / 36))} ${part(Math.floor(cube / 6) % 6)} ${part(cube % 6)})`;
+  const level = (digit) => (digit ? 55 + 40 * digit : 0);
+  return `rgb(${level(Math.floor(cube / 36))} ${level(Math.floor(cube / 6) % 6)} ${level(cube % 6)})`;
 }

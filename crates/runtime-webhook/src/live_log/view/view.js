@@ -1,11 +1,11 @@
-// Follows a log and shows it, with what is needed to find something in it.
+// Follows a log and shows it, with search.
 
-import { Ansi, dress, isPlain, lastVersion } from "./ansi.js";
+import { Ansi, applyStyle, isPlain, visibleText } from "./ansi.js";
 
-const BLOCK = 500; // Lines that the browser lays out together.
-const MOST = 400_000; // Lines that are kept; the first are let go of.
-const LONGEST = 20_000; // Characters of a line that are shown.
-const RETRY = { first: 500, most: 15_000 }; // Milliseconds.
+const BLOCK_LINES = 500; // Lines that the browser lays out together.
+const MAX_LINES = 400_000; // Older lines are removed from the page.
+const MAX_LINE_LENGTH = 20_000; // Characters shown of a line.
+const RETRY_DELAY = { initial: 500, max: 15_000 }; // Milliseconds.
 
 const find = (id) => document.getElementById(id);
 const log = find("log");
@@ -13,141 +13,142 @@ const log = find("log");
 // ----- State -----
 
 const ansi = new Ansi();
-const lines = []; // The plain text of each line that is shown, for the search.
-let gone = 0; // How many lines were let go of.
-let offset = 0; // Bytes of the log that were read.
-let tail = ""; // The begin of a line whose end did not come yet; it is shown below the others.
-const decoder = new TextDecoder(); // One for all connections: a character may begin on one and end on the next.
+const lines = []; // The plain text of each line on the page, for the search.
+let removedLines = 0; // The number of lines removed from the page.
+let offset = 0; // The number of bytes received.
+let tail = ""; // The last line, while it is incomplete.
+const decoder = new TextDecoder(); // Shared by all connections: a character may be split between two of them.
 let follows = true; // Whether the view stays at the end.
-let unpause = null; // Called to go on, while the log is paused.
+let resume = null; // Resolves the promise of `paused`, while the log is paused.
 
-function say(name, text) {
-  find("state").className = unpause ? `${name} paused` : name;
+function setState(name, text) {
+  find("state").className = resume ? `${name} paused` : name;
   find("state").textContent = text;
 }
 
 // ----- Reading -----
 
 async function run() {
-  let wait = RETRY.first;
+  let delay = RETRY_DELAY.initial;
   for (;;) {
     const before = offset;
     try {
-      return say(...(await read()));
+      return setState(...(await read()));
     } catch (error) {
-      console.warn("the log broke off", error);
+      console.warn("connection lost", error);
     }
-    if (offset > before) wait = RETRY.first;
-    say("broken", `broken off; trying again in ${Math.ceil(wait / 1000)} s`);
-    await new Promise((done) => setTimeout(done, wait * (0.5 + Math.random() / 2)));
-    wait = Math.min(wait * 2, RETRY.most);
+    if (offset > before) delay = RETRY_DELAY.initial;
+    setState("broken", `connection lost, retrying in ${Math.ceil(delay / 1000)} s`);
+    await new Promise((done) => setTimeout(done, delay * (0.5 + Math.random() / 2)));
+    delay = Math.min(delay * 2, RETRY_DELAY.max);
   }
 }
 
-/** Reads to the end, and says how the log ended; throws if it did not. */
+/** Reads to the end of the log and returns the final state. Throws if the connection is lost. */
 async function read() {
   const headers = offset ? { Range: `bytes=${offset}-` } : {};
   const response = await fetch("log.txt", { headers, cache: "no-store" });
-  // A hook that is gone never comes back; whatever else is wrong may pass.
-  if (response.status === 404) return ["broken", "not served any more"];
+  // A detached hook never returns. Other errors may be transient.
+  if (response.status === 404) return ["broken", "no longer available"];
   if (response.status === 416) return ["complete", "complete"];
   if (!response.ok || (offset && response.status !== 206)) throw new Error(`status ${response.status}`);
-  say("live", "live");
+  setState("live", "live");
   const reader = response.body.getReader();
   for (;;) {
+    // Not reading while paused: TCP flow control stops the server, so nothing accumulates here.
     await paused();
     const { done, value } = await reader.read();
     if (done) break;
     offset += value.length;
-    add(decoder.decode(value, { stream: true }));
+    append(decoder.decode(value, { stream: true }));
   }
-  add(decoder.decode());
-  if (tail) add("\n");
+  append(decoder.decode());
+  if (tail) append("\n");
   return ["complete", "complete"];
 }
 
-function add(text) {
+function append(text) {
   const parts = (tail + text).split("\n");
   tail = parts.pop();
-  if (parts.length) show(parts);
-  // Such as a prompt, or a bar that grows. What it looks like is forgotten: the whole line will tell.
-  find("tail").replaceChildren(...item(ansi.peek(lastVersion(tail).slice(-LONGEST))).childNodes);
-  if (follows) toEnd();
+  if (parts.length) appendLines(parts);
+  // For example a prompt or a progress bar. Its style is not kept, since the complete line is parsed again.
+  find("tail").replaceChildren(...lineElement(ansi.peek(visibleText(tail).slice(-MAX_LINE_LENGTH))).childNodes);
+  if (follows) scrollToEnd();
 }
 
 function paused() {
-  return unpause ? new Promise((done) => (unpause = done)) : undefined;
+  return resume ? new Promise((done) => (resume = done)) : undefined;
 }
 
 // ----- Showing -----
 
-function show(more) {
-  for (const line of more) {
-    const pieces = ansi.split(cut(lastVersion(line)));
+function appendLines(added) {
+  for (const line of added) {
+    const pieces = ansi.split(truncate(visibleText(line)));
     lines.push(pieces.map((piece) => piece.text).join(""));
-    list().append(item(pieces));
+    currentList().append(lineElement(pieces));
   }
-  letGo();
-  find("count").textContent = `${(gone + lines.length).toLocaleString()} lines`;
-  searchSoon();
+  removeOldLines();
+  find("count").textContent = `${(removedLines + lines.length).toLocaleString()} lines`;
+  scheduleSearch();
 }
 
-/** Browsers take minutes for lines of megabytes. */
-function cut(line) {
-  return line.length > LONGEST ? `${line.slice(0, LONGEST)} … (the raw log has the rest)` : line;
+/** Limits the length of a line, since browsers take minutes for a line of several megabytes. */
+function truncate(line) {
+  return line.length > MAX_LINE_LENGTH ? `${line.slice(0, MAX_LINE_LENGTH)} … (truncated, see the raw log)` : line;
 }
 
-/** The list that the next line goes to. */
-function list() {
+/** Returns the list for the next line. */
+function currentList() {
   const last = find("lines").lastElementChild?.firstElementChild;
-  if (last && last.childElementCount < BLOCK) return last;
+  if (last && last.childElementCount < BLOCK_LINES) return last;
   const block = document.createElement("div");
   block.className = "block";
   const list = document.createElement("ol");
-  list.start = gone + lines.length;
+  list.start = removedLines + lines.length;
   block.append(list);
   find("lines").append(block);
   return list;
 }
 
-function item(pieces) {
+function lineElement(pieces) {
   const line = document.createElement("li");
-  for (const { text, look } of pieces) {
-    if (isPlain(look)) {
+  for (const { text, style } of pieces) {
+    if (isPlain(style)) {
       line.append(text);
       continue;
     }
     const span = document.createElement("span");
     span.textContent = text;
-    dress(span, look);
+    applyStyle(span, style);
     line.append(span);
   }
   return line;
 }
 
-function letGo() {
-  while (lines.length > MOST) {
+function removeOldLines() {
+  while (lines.length > MAX_LINES) {
     log.querySelector(".block").remove();
-    lines.splice(0, BLOCK);
-    gone += BLOCK;
+    lines.splice(0, BLOCK_LINES);
+    removedLines += BLOCK_LINES;
   }
-  if (gone && !log.querySelector(".note")) {
+  if (removedLines && !log.querySelector(".note")) {
     const note = document.createElement("p");
     note.className = "note";
-    note.textContent = "The first lines are not shown any more; the raw log has them.";
+    note.textContent = "The first lines are hidden, see the raw log.";
     log.prepend(note);
   }
 }
 
-/** The element of a line that is shown. */
+/** Returns the element of a line on the page. */
 function lineAt(index) {
   const blocks = log.getElementsByClassName("block");
-  return blocks[Math.floor(index / BLOCK)]?.firstElementChild.children[index % BLOCK];
+  return blocks[Math.floor(index / BLOCK_LINES)]?.firstElementChild.children[index % BLOCK_LINES];
 }
 
-// ----- Moving -----
+// ----- Scrolling -----
 
-function toEnd() {
+function scrollToEnd() {
   log.scrollTop = log.scrollHeight;
 }
 
@@ -156,8 +157,8 @@ function setFollows(value) {
   find("end").setAttribute("aria-pressed", String(value));
 }
 
+// User events instead of "scroll": following the log scrolls as well, and must not turn itself off.
 for (const event of ["wheel", "touchmove", "keydown", "pointerdown"]) {
-  // Only what a person does turns following off: the log grows while it is scrolled to the end.
   log.addEventListener(event, () => requestAnimationFrame(() => {
     setFollows(log.scrollTop + log.clientHeight >= log.scrollHeight - 40);
   }), { passive: true });
@@ -165,86 +166,85 @@ for (const event of ["wheel", "touchmove", "keydown", "pointerdown"]) {
 
 find("end").addEventListener("click", () => {
   setFollows(true);
-  toEnd();
+  scrollToEnd();
 });
 
 find("wrap").addEventListener("change", (event) => {
   log.classList.toggle("wrap", event.target.checked);
-  if (follows) toEnd();
+  if (follows) scrollToEnd();
 });
 
 find("pause").addEventListener("click", (event) => {
   const button = event.currentTarget;
-  const goOn = unpause;
-  unpause = goOn ? null : () => {};
-  button.setAttribute("aria-pressed", String(!goOn));
-  button.textContent = goOn ? "Pause" : "Continue";
-  find("state").classList.toggle("paused", !goOn);
-  if (goOn) goOn();
+  const wasPaused = resume;
+  resume = wasPaused ? null : () => {};
+  button.setAttribute("aria-pressed", String(!wasPaused));
+  button.textContent = wasPaused ? "Pause" : "Continue";
+  find("state").classList.toggle("paused", !wasPaused);
+  if (wasPaused) wasPaused();
 });
 
 // ----- Searching -----
 
 let query = "";
-let hits = []; // Numbers of lines, those that were let go of included.
-let searched = 0; // The number of the first line that was not searched yet.
-let current = -1; // Of the hits.
+let matches = []; // Line numbers, including removed lines.
+let searchedLines = 0; // The number of the first line that was not searched yet.
+let current = -1; // The index of the selected match.
 let timer = 0;
 
-function searchSoon() {
+function scheduleSearch() {
   timer ||= setTimeout(() => {
     timer = 0;
-    searchOn();
+    searchNewLines();
   }, 100);
 }
 
-/** Searches the lines that came since the last time. */
-function searchOn() {
-  if (!query) return tell();
-  for (let number = Math.max(searched, gone); number < gone + lines.length; number++) {
-    if (lines[number - gone].toLowerCase().includes(query)) hits.push(number);
+function searchNewLines() {
+  if (!query) return showCount();
+  for (let number = Math.max(searchedLines, removedLines); number < removedLines + lines.length; number++) {
+    if (lines[number - removedLines].toLowerCase().includes(query)) matches.push(number);
   }
-  searched = gone + lines.length;
-  tell();
+  searchedLines = removedLines + lines.length;
+  showCount();
 }
 
-function tell() {
-  const place = current >= 0 ? `${current + 1}/` : "";
-  find("hits").textContent = query ? `${place}${hits.length}` : "";
+function showCount() {
+  const position = current >= 0 ? `${current + 1}/` : "";
+  find("hits").textContent = query ? `${position}${matches.length}` : "";
 }
 
-function searchAnew() {
+function restartSearch() {
   query = find("query").value.toLowerCase();
-  hits = [];
-  searched = 0;
+  matches = [];
+  searchedLines = 0;
   current = -1;
-  mark(null);
-  searchOn();
+  highlight(null);
+  searchNewLines();
 }
 
-function step(by) {
-  if (find("query").value.toLowerCase() !== query) searchAnew();
-  while (hits.length && hits[0] < gone) hits.shift();
-  if (!hits.length) return tell();
-  current = (current + by + (current < 0 && by < 0 ? 1 : 0) + hits.length) % hits.length;
+function selectMatch(step) {
+  if (find("query").value.toLowerCase() !== query) restartSearch();
+  while (matches.length && matches[0] < removedLines) matches.shift();
+  if (!matches.length) return showCount();
+  current = (current + step + (current < 0 && step < 0 ? 1 : 0) + matches.length) % matches.length;
   setFollows(false);
-  const line = lineAt(hits[current] - gone);
+  const line = lineAt(matches[current] - removedLines);
   line.scrollIntoView({ block: "center" });
-  mark(line);
-  tell();
+  highlight(line);
+  showCount();
 }
 
-/** Marks a line and, where the browser can, the words in it. */
-function mark(line) {
+/** Highlights a line and, if the browser supports it, the matches in it. */
+function highlight(line) {
   log.querySelector(".hit")?.classList.remove("hit");
   globalThis.CSS?.highlights?.delete("found");
   if (!line) return;
   line.classList.add("hit");
-  if (globalThis.CSS?.highlights) CSS.highlights.set("found", new Highlight(...ranges(line)));
+  if (globalThis.CSS?.highlights) CSS.highlights.set("found", new Highlight(...matchRanges(line)));
 }
 
-/** The places of the query in a line, as far as none crosses a change of colour. */
-function* ranges(line) {
+/** Yields the matches in a line, except those across a change of style. */
+function* matchRanges(line) {
   const texts = document.createTreeWalker(line, NodeFilter.SHOW_TEXT);
   for (let node = texts.nextNode(); node; node = texts.nextNode()) {
     const text = node.data.toLowerCase();
@@ -257,18 +257,18 @@ function* ranges(line) {
   }
 }
 
-find("query").addEventListener("input", searchAnew);
+find("query").addEventListener("input", restartSearch);
 find("query").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.shiftKey) {
     event.preventDefault();
-    step(-1);
+    selectMatch(-1);
   }
 });
 find("search").addEventListener("submit", (event) => {
   event.preventDefault();
-  step(1);
+  selectMatch(1);
 });
-find("previous").addEventListener("click", () => step(-1));
+find("previous").addEventListener("click", () => selectMatch(-1));
 
 setFollows(true);
 run();
