@@ -5,17 +5,15 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use parking_lot::RwLock;
-use runtime_ioext::log::{
-    CreateLogError, ExtractLogError, FollowedLog, LogReader, LogWriter, Redactor,
-};
+use runtime_ioext::log::{CreateLogError, ExtractLogError, FollowedLog, LogReader, Redactor};
 
 use super::controller::TaskContextController;
 use super::log::{self, LogDrain, LogOptions};
 use super::shared::Shared;
 use super::stop::StopSignal;
 use super::{StopReason, TaskInfo};
-use crate::Timestamp;
 use crate::artifact::{Artifact, UploadError, Uploaded};
 use crate::credentials::CredentialsCell;
 use crate::deployment::Services;
