@@ -1,21 +1,15 @@
-//! A test kit for workers: mocks as pairs of an object and its handle, and an embedded Taskcluster.
+//! A test kit for workers: mocks of the ports, and an embedded Taskcluster.
 //!
-//! | for | use |
+//! A mock is a pair: an object for the code under test, and a handle for the test.
+//!
+//! | to test | use |
 //! | --- | --- |
 //! | code that counts, measures, logs or reports | [`MockMonitor`] |
 //! | code that calls the services or uploads artifacts | [`MockQueue`] |
 //! | code that waits for a time of day | [`MockClock`] |
 //! | an engine or a plugin | [`TestTask`]: a task context with a captured log |
-//! | a worker, a client: anything over HTTP | `taskcluster::Taskcluster` (feature `taskcluster`) |
+//! | a worker or a client, over HTTP | `taskcluster::Taskcluster` (feature `taskcluster`) |
 //! | a tunnel | `websocktunnel::WebsocktunnelServer` (feature `websocktunnel`) |
-#![cfg_attr(
-    feature = "taskcluster",
-    doc = "| a whole worker, a client, anything over HTTP | [`Taskcluster`](taskcluster::Taskcluster) |"
-)]
-#![cfg_attr(
-    feature = "websocktunnel",
-    doc = "| a worker behind a tunnel | [`WebsocktunnelServer`](websocktunnel::WebsocktunnelServer) |"
-)]
 //!
 //! # Example
 //!
@@ -30,7 +24,7 @@
 //! let redirect = queue.expect_redirect_artifact("public/logs/live.log");
 //! let task = TestTask::new(json!({})).with_services(services);
 //!
-//! // The code under test gets `task.context()` and does something like this:
+//! // The code under test gets `task.context()` and uploads an artifact:
 //! let artifact = Artifact {
 //!     name: "public/logs/live.log".to_owned(),
 //!     expires: None,
@@ -46,10 +40,10 @@
 //! # }
 //! ```
 //!
-//! # What it brings
+//! # Dependencies
 //!
-//! `taskcluster` adds the embedded Taskcluster, and with it hyper and all that speaks HTTP;
-//! `websocktunnel` adds a tunnel server. Without them this crate needs little more than `runtime-core`.
+//! Without features, this crate needs little more than `runtime-core`. `taskcluster` and
+//! `websocktunnel` add hyper and the rest of an HTTP server.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

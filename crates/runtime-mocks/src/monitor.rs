@@ -1,4 +1,4 @@
-//! A monitor that remembers everything it is told.
+//! A monitor that records everything.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use runtime_core::monitor::{
 };
 use runtime_core::{Monitor, error_chain};
 
-/// The handle of a mock monitor: what the monitor and its children were told.
+/// The handle of a mock monitor, with the records of the monitor and its children.
 ///
 /// ```
 /// use runtime_mocks::MockMonitor;
@@ -23,14 +23,14 @@ use runtime_core::{Monitor, error_chain};
 /// ```
 #[derive(Clone, Debug)]
 pub struct MockMonitor {
-    sink: Arc<Recorder>,
+    sink: Arc<RecordingSink>,
 }
 
-/// A line that was logged.
+/// A logged line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogLine {
-    /// How bad it is.
+    /// The level.
     pub level: Level,
     /// The prefix of the monitor.
     pub prefix: String,
@@ -42,17 +42,17 @@ pub struct LogLine {
     pub fields: BTreeMap<String, String>,
 }
 
-/// An incident that was reported.
+/// A reported incident.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ReportedIncident {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// Its name.
+    /// The id of the incident.
     pub incident: IncidentId,
-    /// What was being done.
+    /// The operation that failed.
     pub context: String,
-    /// The error with all its causes.
+    /// The error with its chain of causes.
     pub error: String,
     /// The prefix of the monitor.
     pub prefix: String,
@@ -60,11 +60,11 @@ pub struct ReportedIncident {
     pub tags: BTreeMap<String, String>,
 }
 
-/// Work that ran in a span of its own.
+/// A span that was entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecordedSpan {
-    /// What the work is called.
+    /// The name of the span.
     pub name: String,
     /// The prefix of the monitor.
     pub prefix: String,
@@ -73,48 +73,48 @@ pub struct RecordedSpan {
 }
 
 impl MockMonitor {
-    /// Makes a monitor, and the handle that tells what it was told.
+    /// Creates a monitor and its handle.
     #[must_use]
     pub fn new() -> (Monitor, Self) {
         Self::pair(false)
     }
 
-    /// Makes a monitor that panics when an error is reported or logged, so that the test fails there.
+    /// Creates a monitor that panics when an error is logged or reported, so that the test fails there.
     #[must_use]
     pub fn panicking() -> (Monitor, Self) {
         Self::pair(true)
     }
 
     fn pair(panics: bool) -> (Monitor, Self) {
-        let sink = Arc::new(Recorder {
+        let sink = Arc::new(RecordingSink {
             panics,
-            told: Mutex::default(),
+            records: Mutex::default(),
         });
         (Monitor::new(sink.clone()), Self { sink })
     }
 
-    /// The sum of a counter; the name starts with the prefix, as in `fetch.retries`.
+    /// Returns the value of a counter. The name starts with the prefix, as in `fetch.retries`.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
         self.sink
-            .told
+            .records
             .lock()
             .counters
             .get(name)
             .map_or(0, Counter::get)
     }
 
-    /// Tells whether a counter was ever counted.
+    /// Returns whether a counter was used.
     #[must_use]
     pub fn has_counter(&self, name: &str) -> bool {
-        self.sink.told.lock().counters.contains_key(name)
+        self.sink.records.lock().counters.contains_key(name)
     }
 
-    /// The values of a measure, in order; the name starts with the prefix.
+    /// Returns the values of a measure, oldest first. The name starts with the prefix.
     #[must_use]
     pub fn values(&self, name: &str) -> Vec<f64> {
         self.sink
-            .told
+            .records
             .lock()
             .measures
             .get(name)
@@ -122,52 +122,52 @@ impl MockMonitor {
             .unwrap_or_default()
     }
 
-    /// Tells whether a measure was ever taken.
+    /// Returns whether a measure was used.
     #[must_use]
     pub fn has_measure(&self, name: &str) -> bool {
-        self.sink.told.lock().measures.contains_key(name)
+        self.sink.records.lock().measures.contains_key(name)
     }
 
-    /// The latest value of a gauge; the name starts with the prefix.
+    /// Returns the last value of a gauge. The name starts with the prefix.
     #[must_use]
     pub fn gauge(&self, name: &str) -> Option<f64> {
-        self.sink.told.lock().gauges.get(name).copied()
+        self.sink.records.lock().gauges.get(name).copied()
     }
 
-    /// The lines that were logged, in order.
+    /// Returns the logged lines, oldest first.
     #[must_use]
     pub fn lines(&self) -> Vec<LogLine> {
-        self.sink.told.lock().lines.clone()
+        self.sink.records.lock().lines.clone()
     }
 
-    /// Tells whether a line was logged whose message contains the text.
+    /// Returns whether the message of a logged line contains the text.
     #[must_use]
     pub fn has_line(&self, part: &str) -> bool {
-        let told = self.sink.told.lock();
-        told.lines.iter().any(|line| line.message.contains(part))
+        let records = self.sink.records.lock();
+        records.lines.iter().any(|line| line.message.contains(part))
     }
 
-    /// The incidents that were reported, in order.
+    /// Returns the reported incidents, oldest first.
     #[must_use]
     pub fn reports(&self) -> Vec<ReportedIncident> {
-        self.sink.told.lock().reports.clone()
+        self.sink.records.lock().reports.clone()
     }
 
-    /// The spans in which work ran, in the order of their beginning.
+    /// Returns the spans in the order in which they were entered.
     #[must_use]
     pub fn spans(&self) -> Vec<RecordedSpan> {
-        self.sink.told.lock().spans.clone()
+        self.sink.records.lock().spans.clone()
     }
 }
 
 #[derive(Debug)]
-struct Recorder {
+struct RecordingSink {
     panics: bool,
-    told: Mutex<Told>,
+    records: Mutex<Records>,
 }
 
 #[derive(Debug, Default)]
-struct Told {
+struct Records {
     counters: BTreeMap<String, Counter>,
     measures: BTreeMap<String, Arc<RecordedValues>>,
     gauges: BTreeMap<String, f64>,
@@ -193,7 +193,7 @@ fn full_name(tags: &MonitorTags, name: &str) -> String {
     }
 }
 
-/// The tags by name; of a name that was given twice, the innermost.
+/// Returns the tags by name. A repeated name has the innermost value.
 fn tag_map(tags: &MonitorTags) -> BTreeMap<String, String> {
     let mut map = BTreeMap::new();
     for (name, value) in tags.iter() {
@@ -203,31 +203,34 @@ fn tag_map(tags: &MonitorTags) -> BTreeMap<String, String> {
     map
 }
 
-impl Recorder {
-    fn fail(&self, told: &dyn fmt::Display) {
-        assert!(!self.panics, "the monitor was told of an error: {told}");
+impl RecordingSink {
+    fn on_error(&self, error: &dyn fmt::Display) {
+        assert!(!self.panics, "unexpected error in the monitor: {error}");
     }
 }
 
-impl MonitorSink for Recorder {
+impl MonitorSink for RecordingSink {
     fn counter(&self, tags: &MonitorTags, name: &'static str) -> Counter {
-        let mut told = self.told.lock();
-        let counter = told.counters.entry(full_name(tags, name)).or_default();
+        let mut records = self.records.lock();
+        let counter = records.counters.entry(full_name(tags, name)).or_default();
         counter.clone()
     }
 
     fn histogram(&self, tags: &MonitorTags, name: &'static str) -> Histogram {
-        let mut told = self.told.lock();
-        let values = told.measures.entry(full_name(tags, name)).or_default();
+        let mut records = self.records.lock();
+        let values = records.measures.entry(full_name(tags, name)).or_default();
         Histogram::new(values.clone())
     }
 
     fn set_gauge(&self, tags: &MonitorTags, name: &'static str, value: f64) {
-        self.told.lock().gauges.insert(full_name(tags, name), value);
+        self.records
+            .lock()
+            .gauges
+            .insert(full_name(tags, name), value);
     }
 
     fn log(&self, tags: &MonitorTags, record: &LogRecord<'_>) {
-        // Formatting runs code of others: never under the lock.
+        // Formatting runs code under test, which may log itself: not under the lock.
         let fields = record.fields.iter();
         let line = LogLine {
             level: record.level,
@@ -238,14 +241,14 @@ impl MonitorSink for Recorder {
                 .map(|(name, value)| ((*name).to_owned(), value.to_string()))
                 .collect(),
         };
-        self.told.lock().lines.push(line);
+        self.records.lock().lines.push(line);
         if record.level == Level::ERROR {
-            self.fail(record.message);
+            self.on_error(record.message);
         }
     }
 
     fn span(&self, tags: &MonitorTags, name: &'static str) -> Span {
-        self.told.lock().spans.push(RecordedSpan {
+        self.records.lock().spans.push(RecordedSpan {
             name: name.to_owned(),
             prefix: tags.prefix().to_owned(),
             tags: tag_map(tags),
@@ -262,10 +265,10 @@ impl MonitorSink for Recorder {
             prefix: tags.prefix().to_owned(),
             tags: tag_map(tags),
         };
-        let told = format!("{}: {}", reported.context, reported.error);
-        self.told.lock().reports.push(reported);
+        let error = format!("{}: {}", reported.context, reported.error);
+        self.records.lock().reports.push(reported);
         if report.severity == Severity::Error {
-            self.fail(&told);
+            self.on_error(&error);
         }
     }
 }

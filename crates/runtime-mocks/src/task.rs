@@ -1,4 +1,4 @@
-//! A task context that is ready for tests of engines and plugins.
+//! A task context for tests of engines and plugins.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use runtime_core::{Run, ScopeSet, Services, TaskContext, TaskContextController, 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A task that runs only in a test: its context, its controller and its captured log.
+/// A task context with its controller and its captured log.
 ///
 /// ```
 /// use runtime_mocks::TestTask;
@@ -21,26 +21,26 @@ use tempfile::TempDir;
 pub struct TestTask {
     context: TaskContext,
     controller: TaskContextController,
-    /// Holds the log; last, so that it is removed when nobody writes any more.
+    /// The folder of the log. The last field: it is removed after the context, which writes the log.
     _folder: TempDir,
 }
 
 impl TestTask {
-    /// Makes run 0 of a new task with this payload, connected to no deployment.
+    /// Creates run 0 of a task with this payload, without services.
     ///
     /// # Panics
     ///
-    /// Panics if there can be no temporary file.
+    /// Panics if no temporary file can be created.
     #[must_use]
     pub fn new(payload: Value) -> Self {
         Self::with_definition(definition(payload))
     }
 
-    /// Makes run 0 of a new task with this payload and these scopes.
+    /// Creates run 0 of a task with this payload and these scopes.
     ///
     /// # Panics
     ///
-    /// Panics if there can be no temporary file.
+    /// Panics if no temporary file can be created.
     #[must_use]
     pub fn with_scopes(payload: Value, scopes: &[&str]) -> Self {
         let mut definition = definition(payload);
@@ -48,23 +48,23 @@ impl TestTask {
         Self::with_definition(definition)
     }
 
-    /// Makes run 0 of a new task with this definition.
+    /// Creates run 0 of a task with this definition.
     ///
     /// # Panics
     ///
-    /// Panics if there can be no temporary file.
+    /// Panics if no temporary file can be created.
     #[must_use]
     pub fn with_definition(definition: TaskDefinition) -> Self {
         let run = Run {
             task_id: TaskId::random(),
             run_id: 0,
         };
-        let folder = tempfile::tempdir().expect("tests need a place for temporary files");
+        let folder = tempfile::tempdir().expect("a folder for temporary files");
         let (context, controller) = TaskContext::create(
             &folder.path().join("task.log"),
             TaskInfo::new(run, definition),
         )
-        .expect("tests need a place for temporary files");
+        .expect("a folder for temporary files");
         Self {
             context,
             controller,
@@ -72,26 +72,26 @@ impl TestTask {
         }
     }
 
-    /// Connects the task to services, for example those of a [`MockQueue`](crate::MockQueue).
+    /// Sets the services of the task, for example those of a [`MockQueue`](crate::MockQueue).
     #[must_use]
     pub fn with_services(self, services: Services) -> Self {
         self.controller.set_services(services);
         self
     }
 
-    /// What the code under test gets.
+    /// Returns the context, for the code under test.
     #[must_use]
     pub fn context(&self) -> &TaskContext {
         &self.context
     }
 
-    /// What the worker keeps.
+    /// Returns the controller, which a worker keeps to stop the task or replace its services.
     #[must_use]
     pub fn controller(&self) -> &TaskContextController {
         &self.controller
     }
 
-    /// The log so far.
+    /// Returns the text of the log so far.
     ///
     /// # Panics
     ///
@@ -99,9 +99,9 @@ impl TestTask {
     #[must_use]
     pub fn log(&self) -> String {
         let log = self.context.followed_log();
-        // What was written just now may be in memory still.
-        log.writer().flush().expect("the log of a test is whole");
-        let bytes = std::fs::read(log.path()).expect("the log of a test can be read");
+        // Recent writes may still be in memory.
+        log.writer().flush().expect("a writable log");
+        let bytes = std::fs::read(log.path()).expect("a readable log");
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
@@ -114,11 +114,11 @@ impl fmt::Debug for TestTask {
     }
 }
 
-/// A definition with this payload, which was created just now and has an hour.
+/// Returns a task definition with this payload and a deadline in one hour.
 #[must_use]
 pub fn definition(payload: Value) -> TaskDefinition {
     let now = Timestamp::now();
-    let later = |hours| {
+    let after = |hours| {
         now.checked_add(SignedDuration::from_hours(hours))
             .unwrap_or(now)
     };
@@ -132,8 +132,8 @@ pub fn definition(payload: Value) -> TaskDefinition {
         priority: None,
         retries: None,
         created: now,
-        deadline: later(1),
-        expires: Some(later(24)),
+        deadline: after(1),
+        expires: Some(after(24)),
         scopes: ScopeSet::default(),
         payload,
         metadata: TaskMetadata {

@@ -1,4 +1,4 @@
-//! The mocks that need no Taskcluster: monitor, queue and task context.
+//! Mock monitor, mock queue, mock clock and test task.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn run() -> Run {
     }
 }
 
-fn refused() -> ApiError {
+fn not_found() -> ApiError {
     ApiError::Service(ServiceError::new(
         "queue.status",
         404,
@@ -44,7 +44,7 @@ fn s3(source: ArtifactSource) -> Artifact {
 }
 
 #[test]
-fn a_monitor_remembers_what_it_and_its_children_are_told() {
+fn monitor_records_its_children() {
     let (monitor, mock) = MockMonitor::new();
     let child = monitor
         .with_prefix("fetch")
@@ -73,23 +73,23 @@ fn a_monitor_remembers_what_it_and_its_children_are_told() {
 }
 
 #[test]
-fn a_panicking_monitor_fails_the_test_at_the_error() {
+fn panicking_monitor_panics_on_errors() {
     let (monitor, mock) = MockMonitor::panicking();
     monitor.warn("fine");
     monitor.report_warning(&std::io::Error::other("fine"), "fine");
     let error = std::io::Error::other("disk");
-    let told = catch_unwind(AssertUnwindSafe(|| monitor.report_error(&error, "writing")));
-    assert!(told.is_err());
+    let reported = catch_unwind(AssertUnwindSafe(|| monitor.report_error(&error, "writing")));
+    assert!(reported.is_err());
     assert!(catch_unwind(AssertUnwindSafe(|| monitor.error("bad"))).is_err());
     assert_eq!(
         mock.reports().len(),
         2,
-        "what made it panic is remembered too"
+        "the report that panicked is recorded"
     );
 }
 
 #[tokio::test]
-async fn a_clock_that_is_moved_wakes_who_waits_for_it() {
+async fn advance_wakes_sleepers() {
     let clock = MockClock::new();
     let later = clock.now() + Duration::from_secs(3600);
     let waiting = clock.clone();
@@ -102,11 +102,11 @@ async fn a_clock_that_is_moved_wakes_who_waits_for_it() {
 }
 
 #[tokio::test]
-async fn calls_get_the_answers_of_the_script_in_order() {
+async fn calls_return_scripted_results() {
     let (services, mock) = MockQueue::new();
-    mock.expect_status(Err(refused()));
-    mock.expect_find_task("a.b", Err(refused()));
-    mock.expect_start_download("an/object", Err(refused()));
+    mock.expect_status(Err(not_found()));
+    mock.expect_find_task("a.b", Err(not_found()));
+    mock.expect_start_download("an/object", Err(not_found()));
     let task_id = TaskId::random();
     assert!(
         services
@@ -144,9 +144,9 @@ async fn calls_get_the_answers_of_the_script_in_order() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_not_expected_panics() {
+async fn unexpected_call_panics() {
     let (services, mock) = MockQueue::new();
-    mock.expect_report_exception(ExceptionReason::InternalError, Err(refused()));
+    mock.expect_report_exception(ExceptionReason::InternalError, Err(not_found()));
     let wrong = tokio::spawn(async move {
         services
             .queue
@@ -162,10 +162,10 @@ async fn a_call_that_is_not_expected_panics() {
 }
 
 #[test]
-fn a_handle_that_is_dropped_too_early_panics() {
+fn missing_call_panics_on_drop() {
     let dropped = catch_unwind(|| {
         let (_services, mock) = MockQueue::new();
-        mock.expect_report_completed(Err(refused()));
+        mock.expect_report_completed(Err(not_found()));
     });
     let message = dropped.unwrap_err();
     assert!(
@@ -177,7 +177,7 @@ fn a_handle_that_is_dropped_too_early_panics() {
 }
 
 #[tokio::test]
-async fn an_expected_upload_brings_its_bytes() {
+async fn upload_is_received_with_its_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     std::fs::write(&path, "from a file").unwrap();
@@ -194,7 +194,7 @@ async fn an_expected_upload_brings_its_bytes() {
 }
 
 #[tokio::test]
-async fn a_missing_file_is_a_read_error_and_an_error_artifact_can_follow() {
+async fn missing_file_is_a_read_error() {
     let (services, mock) = MockQueue::new();
     let _first = mock.expect_s3_artifact("public/a");
     let second = mock.expect_error_artifact("public/a");
@@ -204,7 +204,7 @@ async fn a_missing_file_is_a_read_error_and_an_error_artifact_can_follow() {
     assert!(matches!(error, UploadError::Read { .. }));
     let instead = ErrorArtifact {
         reason: ArtifactErrorReason::FileMissing,
-        message: "gone".to_owned(),
+        message: "no such file".to_owned(),
     };
     let instead = Artifact {
         content: ArtifactBody::Error(instead),
@@ -215,7 +215,7 @@ async fn a_missing_file_is_a_read_error_and_an_error_artifact_can_follow() {
 }
 
 #[tokio::test]
-async fn a_test_task_is_a_task_with_scopes_a_log_and_a_stop_signal() {
+async fn test_task_has_scopes_log_and_controller() {
     let task = TestTask::with_scopes(json!({ "k": 1 }), &["a:*"]);
     assert!(task.context().has_scopes(["a:b"]));
     assert_eq!(task.context().info().definition.payload["k"], 1);

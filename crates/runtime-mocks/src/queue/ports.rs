@@ -1,4 +1,4 @@
-//! The ports of core, answered from the script.
+//! The ports of `runtime-core` with the results of the script.
 
 use async_trait::async_trait;
 use runtime_core::artifact::{
@@ -13,7 +13,7 @@ use runtime_core::queue::{
 use runtime_core::{ApiError, Credentials, ExceptionReason, Run, TaskId, Timestamp};
 
 use super::script::Script;
-use super::{ReceivedUpload, UploadAnswer};
+use super::upload::{ReceivedUpload, UploadExpectation};
 
 #[async_trait]
 impl Queue for Script {
@@ -106,28 +106,28 @@ impl ArtifactUploader for Script {
         _: Timestamp,
         artifact: &Artifact,
     ) -> Result<Uploaded, UploadError> {
-        let answer: Result<UploadAnswer, UploadError> = self.call("upload", &artifact.name);
-        let answer = answer?;
-        let (kind, source) = parts(&artifact.content);
+        let expected: Result<UploadExpectation, UploadError> = self.call("upload", &artifact.name);
+        let expected = expected?;
+        let (kind, source) = kind_and_source(&artifact.content);
         assert!(
-            kind == answer.kind,
-            "`{}` was uploaded as {kind}, but {} is expected",
+            kind == expected.kind,
+            "unexpected upload of `{}` as {kind}: {} is expected",
             artifact.name,
-            answer.kind
+            expected.kind
         );
         let upload = ReceivedUpload {
             artifact: artifact.clone(),
             bytes: read(&artifact.name, source).await?,
         };
         let uploaded = upload.uploaded();
-        // Nobody looks at it: that is up to the test.
-        let _ = answer.sender.send(upload);
+        // Fails if the test has dropped the handle, since it does not check the upload.
+        let _ = expected.sender.send(upload);
         Ok(uploaded)
     }
 }
 
-/// The queue's name for a kind of artifact, and where its bytes are.
-fn parts(content: &ArtifactBody) -> (&'static str, Option<&ArtifactSource>) {
+/// Returns the storage type and the source of the content.
+fn kind_and_source(content: &ArtifactBody) -> (&'static str, Option<&ArtifactSource>) {
     match content {
         ArtifactBody::S3(s3) => ("s3", Some(&s3.source)),
         ArtifactBody::Object(object) => ("object", Some(&object.source)),

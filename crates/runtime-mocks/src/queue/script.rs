@@ -1,4 +1,4 @@
-//! The calls that are expected, and those that have come.
+//! The script of a mock: expected calls with their results, and the calls so far.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -6,79 +6,79 @@ use std::fmt;
 
 use parking_lot::Mutex;
 
-/// Expected calls in their order.
+/// The expected calls in order, and the calls so far.
 #[derive(Debug, Default)]
 pub(super) struct Script {
-    expected: Mutex<VecDeque<Expected>>,
+    expected: Mutex<VecDeque<ExpectedCall>>,
     calls: Mutex<Vec<String>>,
 }
 
-struct Expected {
+struct ExpectedCall {
     method: &'static str,
-    /// What the call must be about; anything if there is nothing.
-    subject: Option<String>,
-    answer: Box<dyn Any + Send>,
+    /// The expected argument, such as a name. `None` accepts all.
+    argument: Option<String>,
+    /// The result, whose type depends on the method. The methods of `MockQueue` and the ports agree
+    /// on it: one queue of boxed values keeps the order of calls across all ports.
+    result: Box<dyn Any + Send>,
 }
 
-impl fmt::Debug for Expected {
+impl fmt::Debug for ExpectedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}({})",
-            self.method,
-            self.subject.as_deref().unwrap_or("..")
-        )
+        let argument = self.argument.as_deref().unwrap_or("..");
+        write!(f, "{}({argument})", self.method)
     }
 }
 
 impl Script {
+    /// Adds an expected call with its result.
     pub(super) fn expect<T: Send + 'static>(
         &self,
         method: &'static str,
-        subject: Option<&str>,
-        answer: T,
+        argument: Option<&str>,
+        result: T,
     ) {
-        self.expected.lock().push_back(Expected {
+        self.expected.lock().push_back(ExpectedCall {
             method,
-            subject: subject.map(str::to_owned),
-            answer: Box::new(answer),
+            argument: argument.map(str::to_owned),
+            result: Box::new(result),
         });
     }
 
-    /// Takes the answer to a call, which must be the next that is expected.
+    /// Records a call and returns its result.
     ///
     /// # Panics
     ///
-    /// Panics if it is not.
-    pub(super) fn call<T: 'static>(&self, method: &'static str, subject: &str) -> T {
-        self.calls.lock().push(format!("{method}({subject})"));
+    /// Panics if another call or none is expected next.
+    pub(super) fn call<T: 'static>(&self, method: &'static str, argument: &str) -> T {
+        self.calls.lock().push(format!("{method}({argument})"));
+        // The lock is released before the panics below: `missing` takes it when the handle drops.
         let expected = self.expected.lock().pop_front();
         let Some(expected) = expected else {
-            panic!("{method}({subject}) was called, but no further call is expected");
+            panic!("unexpected call {method}({argument}): no further call is expected");
         };
-        let fits = expected
-            .subject
-            .as_deref()
-            .is_none_or(|wanted| wanted == subject);
+        let is_expected = expected.method == method
+            && expected
+                .argument
+                .as_deref()
+                .is_none_or(|expected| expected == argument);
         assert!(
-            expected.method == method && fits,
-            "{method}({subject}) was called, but {expected:?} is expected next"
+            is_expected,
+            "unexpected call {method}({argument}): {expected:?} is expected next"
         );
-        match expected.answer.downcast() {
-            Ok(answer) => *answer,
-            Err(_) => panic!("the answer to {method} has the wrong type"),
+        match expected.result.downcast() {
+            Ok(result) => *result,
+            Err(_) => panic!("the result of {method} has the wrong type"),
         }
     }
 
+    /// Returns the calls so far.
     pub(super) fn calls(&self) -> Vec<String> {
         self.calls.lock().clone()
     }
 
+    /// Returns the expected calls that were not made.
     pub(super) fn missing(&self) -> Vec<String> {
         let expected = self.expected.lock();
-        expected
-            .iter()
-            .map(|expected| format!("{expected:?}"))
-            .collect()
+        expected.iter().map(|call| format!("{call:?}")).collect()
     }
 }

@@ -1,8 +1,8 @@
 //! A websocktunnel server on the loopback interface.
 //!
-//! It takes clients with a token, and sends viewers' requests through their tunnels, as the real server does:
-//! the same handshake, the same frames, the same answers to what is wrong. It differs in that it passes
-//! upgraded connections on as bytes, and in that it reads an answer before it has sent the whole request.
+//! It accepts clients with a token and sends the requests of viewers through their tunnels, with the
+//! handshake, frames and error responses of the real server. There are two differences: upgraded
+//! connections are forwarded as bytes, and a response is read before the whole request is sent.
 //!
 //! # Example
 //!
@@ -15,24 +15,23 @@
 //!
 //! let server = WebsocktunnelServer::start().await?;
 //! let token = server.token("group.worker.1", Duration::from_secs(3600));
-//! // Give the URL, the id and the token to a client; its hooks are then below this URL.
+//! // A client connects to `server.url()` with this id and token. Its hooks are then below:
 //! assert!(server.client_url("group.worker.1").starts_with(server.url()));
 //! # let _ = token;
 //! # Ok(())
 //! # }
 //! ```
 
-mod answer;
 mod register;
+mod response;
+mod state;
 mod token;
-mod view;
+mod viewer;
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use http::Request;
@@ -41,48 +40,33 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use self::register::Client;
+use self::state::TunnelServerState;
 use self::token::TokenKey;
 
-/// A websocktunnel server. Dropping it kills it.
+/// A websocktunnel server. It stops when dropped.
 #[derive(Debug)]
 pub struct WebsocktunnelServer {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    url: String,
-    port: u16,
-    key: TokenKey,
-    clients: Mutex<HashMap<String, Client>>,
-    /// The number of the next connection of a client.
-    next: AtomicU64,
-    tasks: TaskTracker,
-    killed: CancellationToken,
+    state: Arc<TunnelServerState>,
 }
 
 impl WebsocktunnelServer {
-    /// Starts a server on a free port, with a key of its own.
+    /// Starts a server with default settings on a free port.
     ///
     /// # Errors
     ///
-    /// An [`io::Error`] if there is no port.
+    /// Fails if no port is free.
     ///
     /// # Cancel safety
     ///
-    /// Safe: nothing is left open.
+    /// Safe: the server does not run before the future completes.
     pub async fn start() -> io::Result<Self> {
         Self::builder().start().await
     }
 
-    /// Sets up a server.
+    /// Returns a builder with default settings.
     pub fn builder() -> WebsocktunnelServerBuilder {
         WebsocktunnelServerBuilder {
             port: 0,
@@ -91,50 +75,52 @@ impl WebsocktunnelServer {
         }
     }
 
-    /// The URL that clients connect to, without a slash at the end.
+    /// Returns the URL that clients connect to, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.shared.url
+        &self.state.url
     }
 
-    /// The port, to start another server in its place.
+    /// Returns the port, for example to start another server on it later.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.shared.port
+        self.state.port
     }
 
-    /// The URL at which viewers find a client.
+    /// Returns the URL of a client for viewers.
     #[must_use]
     pub fn client_url(&self, client_id: &str) -> String {
-        self.shared.client_url(client_id)
+        self.state.client_url(client_id)
     }
 
-    /// A token for a client that holds for so long.
+    /// Returns a token for a client.
     #[must_use]
     pub fn token(&self, client_id: &str, lifetime: Duration) -> SecretString {
         let expires = Timestamp::now() + lifetime;
-        self.shared.key.sign(client_id, expires)
+        self.state.key.sign(client_id, expires)
     }
 
-    /// The ids of the clients that are connected.
+    /// Returns the ids of the connected clients.
     #[must_use]
     pub fn clients(&self) -> Vec<String> {
-        self.shared.clients.lock().keys().cloned().collect()
+        self.state.client_ids()
     }
 
-    /// Cuts the connection of a client, without a goodbye; `false` if there is no such client.
+    /// Closes the connection of a client without a close handshake.
+    ///
+    /// Returns `false` if the client is not connected.
     pub fn disconnect(&self, client_id: &str) -> bool {
-        let client = self.shared.clients.lock().remove(client_id);
-        client.inspect(|client| client.cut.cancel()).is_some()
+        self.state.disconnect(client_id)
     }
 
-    /// Ends the server at once, with all connections and without a goodbye, and waits until its port is free.
+    /// Stops the server and all connections without a close handshake, and waits until its port is
+    /// free.
     ///
     /// # Cancel safety
     ///
-    /// Safe: everything ends, only that nobody waits for it.
+    /// The server stops even if the future is dropped, a moment later.
     pub async fn kill(self) {
-        let tasks = self.shared.tasks.clone();
+        let tasks = self.state.tasks.clone();
         drop(self);
         tasks.wait().await;
     }
@@ -142,14 +128,14 @@ impl WebsocktunnelServer {
 
 impl Drop for WebsocktunnelServer {
     fn drop(&mut self) {
-        self.shared.killed.cancel();
-        self.shared.tasks.close();
+        self.state.killed.cancel();
+        self.state.tasks.close();
     }
 }
 
-/// Sets up a [`WebsocktunnelServer`].
+/// Settings of a [`WebsocktunnelServer`].
 #[derive(Clone, Debug)]
-#[must_use = "call `start` to have a server"]
+#[must_use = "the server does not run before `start`"]
 pub struct WebsocktunnelServerBuilder {
     port: u16,
     secret: SecretString,
@@ -157,19 +143,19 @@ pub struct WebsocktunnelServerBuilder {
 }
 
 impl WebsocktunnelServerBuilder {
-    /// Listens on this port; 0, the default, takes a free one.
+    /// Sets the port. The default is 0, any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// Checks tokens with this key, such as the embedded Taskcluster's `tunnel_key`.
+    /// Sets the key that verifies tokens, such as `tunnel_key` of the embedded Taskcluster.
     pub fn secret(mut self, secret: SecretString) -> Self {
         self.secret = secret;
         self
     }
 
-    /// Takes tokens for this audience; `mock` by default.
+    /// Sets the audience that tokens must have. The default is `mock`.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = audience.into();
         self
@@ -179,84 +165,44 @@ impl WebsocktunnelServerBuilder {
     ///
     /// # Errors
     ///
-    /// An [`io::Error`] if the port is taken.
+    /// Fails if the port is taken.
     ///
     /// # Cancel safety
     ///
-    /// Safe: nothing is left open.
+    /// Safe: the server does not run before the future completes.
     pub async fn start(self) -> io::Result<WebsocktunnelServer> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?;
         let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared {
-            url: format!("http://127.0.0.1:{port}"),
-            port,
-            key: TokenKey::new(&self.secret, &self.audience),
-            clients: Mutex::default(),
-            next: AtomicU64::new(0),
-            tasks: TaskTracker::new(),
-            killed: CancellationToken::new(),
-        });
-        let killed = shared.killed.clone();
-        let accept = accept(Arc::clone(&shared), listener);
-        shared
-            .tasks
-            .spawn(async move { killed.run_until_cancelled(accept).await });
-        Ok(WebsocktunnelServer { shared })
+        let key = TokenKey::new(&self.secret, &self.audience);
+        let state = Arc::new(TunnelServerState::new(port, key));
+        state.spawn(accept(Arc::clone(&state), listener));
+        Ok(WebsocktunnelServer { state })
     }
 }
 
-impl Shared {
-    fn client_url(&self, id: &str) -> String {
-        format!("{}/{id}", self.url)
-    }
-
-    fn client(&self, id: &str) -> Option<Client> {
-        self.clients.lock().get(id).cloned()
-    }
-
-    /// Adds a client, and returns the one that had the id before.
-    fn insert(&self, id: &str, client: Client) -> Option<Client> {
-        self.clients.lock().insert(id.to_owned(), client)
-    }
-
-    /// Removes a client whose connection is over, unless another one has come in its place.
-    fn remove(&self, id: &str, connection: u64) {
-        let mut clients = self.clients.lock();
-        if clients
-            .get(id)
-            .is_some_and(|client| client.connection == connection)
-        {
-            clients.remove(id);
-        }
-    }
-}
-
-async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+async fn accept(state: Arc<TunnelServerState>, listener: TcpListener) {
     loop {
-        // A connection that is gone before it is accepted is no reason to end.
+        // An error means that the client closed the connection before it was accepted.
         if let Ok((stream, _)) = listener.accept().await {
-            let killed = shared.killed.clone();
-            let serve = serve(Arc::clone(&shared), stream);
-            shared
-                .tasks
-                .spawn(async move { killed.run_until_cancelled(serve).await });
+            state.spawn(serve(Arc::clone(&state), stream));
         }
     }
 }
 
-async fn serve(shared: Arc<Shared>, stream: TcpStream) {
-    // It fails if the client is gone already, which serving shows.
+async fn serve(state: Arc<TunnelServerState>, stream: TcpStream) {
+    // Fails if the client has closed the connection, which the next read reports.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request: Request<Incoming>| {
-        let shared = Arc::clone(&shared);
+        let state = Arc::clone(&state);
         async move {
-            Ok::<_, Infallible>(match register::is_registration(&request) {
-                true => register::register(&shared, request),
-                false => view::view(&shared, request).await,
+            Ok::<_, Infallible>(if register::is_registration(&request) {
+                register::register(&state, request)
+            } else {
+                viewer::forward(&state, request).await
             })
         }
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // Viewers come and go as they like.
+    // Clients and viewers may disconnect at any time.
     let _ = connection.with_upgrades().await;
 }

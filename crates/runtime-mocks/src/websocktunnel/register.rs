@@ -1,112 +1,98 @@
-//! Clients: they register by a WebSocket, and keep it open.
+//! Registration of clients, which open a WebSocket and keep it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http::header::{CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use runtime_webhook::wsmux::{Role, Session, SessionConfig};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_util::sync::CancellationToken;
 
-use super::Shared;
-use super::answer::{Answer, plain};
+use super::response::{TunnelResponse, empty, status_response};
+use super::state::TunnelServerState;
 
-/// A client that is connected.
-#[derive(Clone, Debug)]
-pub(super) struct Client {
-    pub(super) session: Session,
-    /// Cuts its connection.
-    pub(super) cut: CancellationToken,
-    /// Tells it from others with the same id.
-    pub(super) connection: u64,
+/// The receive window of each stream in bytes, which clients assume to be this.
+const RECEIVE_WINDOW: u32 = 4 << 20;
+
+/// Returns whether a request is the registration of a client.
+pub(super) fn is_registration(request: &Request<Incoming>) -> bool {
+    request.uri().path() == "/"
 }
 
-/// Answers a request to register.
-pub(super) fn register(shared: &Arc<Shared>, mut request: Request<Incoming>) -> Answer {
-    let id = match check(shared, request.headers()) {
+/// Responds to a registration, and runs the session of the client in the background.
+pub(super) fn register(
+    state: &Arc<TunnelServerState>,
+    mut request: Request<Incoming>,
+) -> TunnelResponse {
+    let id = match check(state, request.headers()) {
         Ok(id) => id,
-        Err(status) => return plain(status),
+        Err(status) => return status_response(status),
     };
-    let accept = match request.headers().get(header::SEC_WEBSOCKET_KEY) {
+    let accept = match request.headers().get(SEC_WEBSOCKET_KEY) {
         Some(key) => derive_accept_key(key.as_bytes()),
-        None => return plain(StatusCode::BAD_REQUEST),
+        None => return status_response(StatusCode::BAD_REQUEST),
     };
     let upgrade = hyper::upgrade::on(&mut request);
-    let url = shared.client_url(&id);
-    let tasks = shared.tasks.clone();
-    let shared = Arc::clone(shared);
+    let url = state.client_url(&id);
+    let (tasks, state) = (state.tasks.clone(), Arc::clone(state));
+    // Not `state.spawn`: the session ends by its own token, and then removes the client.
     tasks.spawn(async move {
         if let Ok(io) = upgrade.await {
-            run(&shared, id, io).await;
+            run_session(&state, id, io).await;
         }
     });
-    switch(&accept, &url)
+    switching_protocols(&accept, &url)
 }
 
-/// The id of a client that may register.
-fn check(shared: &Shared, headers: &HeaderMap) -> Result<String, StatusCode> {
+/// Returns the id of a client that may register.
+fn check(state: &TunnelServerState, headers: &HeaderMap) -> Result<String, StatusCode> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is_upgrade = text("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
     if !is_upgrade {
         return Err(StatusCode::NOT_FOUND);
     }
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_~.%-".contains(&byte);
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_~.%-".contains(&byte);
     let id = text("x-websocktunnel-id").unwrap_or_default();
-    if id.is_empty() || !id.bytes().all(fits) {
+    if id.is_empty() || !id.bytes().all(is_valid) {
         return Err(StatusCode::BAD_REQUEST);
     }
     let token = text("authorization")
         .and_then(|value| value.strip_prefix("Bearer "))
         .ok_or(StatusCode::BAD_REQUEST)?;
-    shared
+    state
         .key
-        .check(token, id)
+        .verify(token, id)
         .map_err(|_| StatusCode::UNAUTHORIZED)?;
     Ok(id.to_owned())
 }
 
-fn switch(accept: &str, url: &str) -> Answer {
-    let mut answer = plain(StatusCode::SWITCHING_PROTOCOLS);
+fn switching_protocols(accept: &str, url: &str) -> TunnelResponse {
+    let mut response = status_response(StatusCode::SWITCHING_PROTOCOLS);
     let fields = [
-        (header::CONNECTION.as_str(), "Upgrade"),
-        (header::UPGRADE.as_str(), "websocket"),
-        (header::SEC_WEBSOCKET_ACCEPT.as_str(), accept),
-        ("x-websocktunnel-client-url", url),
+        (CONNECTION, "Upgrade"),
+        (UPGRADE, "websocket"),
+        (SEC_WEBSOCKET_ACCEPT, accept),
+        (HeaderName::from_static("x-websocktunnel-client-url"), url),
     ];
     for (name, value) in fields {
-        let name = header::HeaderName::from_bytes(name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
-            answer.headers_mut().insert(name, value);
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(name, value);
         }
     }
-    *answer.body_mut() = super::answer::empty();
-    answer
+    *response.body_mut() = empty();
+    response
 }
 
-/// Runs a session until it ends, is cut, or another client comes with the same id.
-async fn run(shared: &Shared, id: String, io: hyper::upgrade::Upgraded) {
+/// Runs a session until it ends, is disconnected, or is replaced by one with the same client id.
+async fn run_session(state: &TunnelServerState, id: String, io: Upgraded) {
     let mut config = SessionConfig::default();
-    // What clients assume.
-    config.receive_window = 4 << 20;
+    config.receive_window = RECEIVE_WINDOW;
     let (session, driver) = Session::start(TokioIo::new(io), Role::Server, config).await;
-    let cut = shared.killed.child_token();
-    let connection = shared.next.fetch_add(1, Ordering::Relaxed);
-    let client = Client {
-        session,
-        cut: cut.clone(),
-        connection,
-    };
-    if let Some(before) = shared.insert(&id, client) {
-        before.cut.cancel();
-    }
-    cut.run_until_cancelled(driver).await;
-    // Answers that came before a goodbye are still passed on.
-    shared.remove(&id, connection);
-}
-
-/// Says whether a request is one to register.
-pub(super) fn is_registration(request: &Request<Incoming>) -> bool {
-    request.uri().path() == "/"
+    let client = state.add_client(&id, session);
+    client.disconnect.run_until_cancelled(driver).await;
+    // `disconnect` is not cancelled here: responses that arrived before the client closed the
+    // session are still forwarded.
+    state.remove_connection(&id, client.connection_id);
 }

@@ -1,4 +1,4 @@
-//! Tokens of clients: JSON web tokens, signed with HS256.
+//! Tokens of clients: JSON web tokens with HS256 signatures.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,21 +7,24 @@ use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-/// What signs and checks tokens.
+/// The time before now at which a token starts, in seconds, for servers whose clock is behind.
+const CLOCK_LEEWAY: i64 = 900;
+
+/// The key that signs and verifies tokens.
 #[derive(Debug)]
 pub(super) struct TokenKey {
     key: hmac::Key,
     audience: String,
 }
 
-/// Why a token does not hold.
+/// The reason why a token is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum TokenError {
     Malformed,
     Signature,
     Expired,
-    OtherClient,
-    OtherAudience,
+    WrongClient,
+    WrongAudience,
 }
 
 impl TokenKey {
@@ -32,14 +35,14 @@ impl TokenKey {
         }
     }
 
-    /// Signs a token that holds from now on.
+    /// Signs a token that is valid from now on.
     pub(super) fn sign(&self, client_id: &str, expires: Timestamp) -> SecretString {
         let claims = json!({
             "tid": client_id,
             "sub": client_id,
             "aud": self.audience,
             "iss": "taskcluster-auth",
-            "nbf": Timestamp::now().as_second() - 900,
+            "nbf": Timestamp::now().as_second() - CLOCK_LEEWAY,
             "exp": expires.as_second(),
         });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -49,28 +52,34 @@ impl TokenKey {
         format!("{signed}.{signature}").into()
     }
 
-    /// Checks a token of a client.
-    pub(super) fn check(&self, token: &str, client_id: &str) -> Result<(), Refusal> {
-        let (signed, signature) = token.rsplit_once('.').ok_or(Refusal::Malformed)?;
+    /// Verifies the token of a client.
+    pub(super) fn verify(&self, token: &str, client_id: &str) -> Result<(), TokenError> {
+        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
         let signature = decode(signature)?;
-        hmac::verify(&self.key, signed.as_bytes(), &signature).map_err(|_| Refusal::Signature)?;
-        let (_, claims) = signed.split_once('.').ok_or(Refusal::Malformed)?;
+        hmac::verify(&self.key, signed.as_bytes(), &signature)
+            .map_err(|_| TokenError::Signature)?;
+        let (_, claims) = signed.split_once('.').ok_or(TokenError::Malformed)?;
         let claims: Value =
-            serde_json::from_slice(&decode(claims)?).map_err(|_| Refusal::Malformed)?;
+            serde_json::from_slice(&decode(claims)?).map_err(|_| TokenError::Malformed)?;
         let now = Timestamp::now().as_second();
-        let holds = claims["nbf"].as_i64().is_none_or(|from| from <= now)
-            && claims["exp"].as_i64().is_some_and(|to| now < to);
-        match () {
-            () if !holds => Err(Refusal::Expired),
-            () if claims["tid"] != client_id => Err(Refusal::OtherClient),
-            () if claims["aud"] != self.audience => Err(Refusal::OtherAudience),
-            () => Ok(()),
+        let is_current = claims["nbf"].as_i64().is_none_or(|start| start <= now)
+            && claims["exp"].as_i64().is_some_and(|expiry| now < expiry);
+        if !is_current {
+            Err(TokenError::Expired)
+        } else if claims["tid"] != client_id {
+            Err(TokenError::WrongClient)
+        } else if claims["aud"] != self.audience {
+            Err(TokenError::WrongAudience)
+        } else {
+            Ok(())
         }
     }
 }
 
-fn decode(part: &str) -> Result<Vec<u8>, Refusal> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::Malformed)
+fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
+    URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| TokenError::Malformed)
 }
 
 #[cfg(test)]
@@ -84,31 +93,31 @@ mod tests {
     }
 
     #[test]
-    fn a_token_holds_for_its_client_until_it_expires() {
+    fn token_is_valid_for_one_client_until_expiry() {
         let later = Timestamp::now() + Duration::from_secs(60);
         let token = key().sign("a.b.1", later);
-        assert_eq!(key().check(token.expose_secret(), "a.b.1"), Ok(()));
-        let other = key().check(token.expose_secret(), "a.b.2");
-        assert_eq!(other, Err(Refusal::OtherClient));
+        assert_eq!(key().verify(token.expose_secret(), "a.b.1"), Ok(()));
+        let other = key().verify(token.expose_secret(), "a.b.2");
+        assert_eq!(other, Err(TokenError::WrongClient));
         let old = key().sign("a.b.1", Timestamp::now() - Duration::from_secs(1));
         assert_eq!(
-            key().check(old.expose_secret(), "a.b.1"),
-            Err(Refusal::Expired)
+            key().verify(old.expose_secret(), "a.b.1"),
+            Err(TokenError::Expired)
         );
     }
 
     #[test]
-    fn another_key_or_audience_does_not_hold() {
+    fn wrong_key_and_audience_are_rejected() {
         let later = Timestamp::now() + Duration::from_secs(60);
         let secret = SecretString::from("secret");
         let elsewhere = TokenKey::new(&secret, "elsewhere").sign("a", later);
-        let check = key().check(elsewhere.expose_secret(), "a");
-        assert_eq!(check, Err(Refusal::OtherAudience));
+        let result = key().verify(elsewhere.expose_secret(), "a");
+        assert_eq!(result, Err(TokenError::WrongAudience));
         let forged = TokenKey::new(&SecretString::from("guess"), "here").sign("a", later);
         assert_eq!(
-            key().check(forged.expose_secret(), "a"),
-            Err(Refusal::Signature)
+            key().verify(forged.expose_secret(), "a"),
+            Err(TokenError::Signature)
         );
-        assert_eq!(key().check("nonsense", "a"), Err(Refusal::Malformed));
+        assert_eq!(key().verify("nonsense", "a"), Err(TokenError::Malformed));
     }
 }
