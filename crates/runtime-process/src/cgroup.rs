@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use runtime_worker::Usage;
+use runtime_worker::report::Usage;
 
 use crate::proc;
 

@@ -129,7 +129,7 @@ impl Engine for ProcessEngine {
             .or_insert_with(|| folder.path().display().to_string());
         let task = PreparedTask {
             context: run.context.clone(),
-            record: Arc::clone(&run.record),
+            record: Arc::clone(&run.report),
             folder,
             env,
             commands: payload.command.into_list(),

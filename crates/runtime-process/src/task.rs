@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use runtime_core::TaskContext;
-use runtime_worker::TaskRecord;
+use runtime_worker::report::TaskReportBuilder;
 
 use crate::context::EngineContext;
 use crate::task_folder::TaskFolder;
@@ -14,7 +14,7 @@ pub(crate) struct PreparedTask {
     pub(crate) context: TaskContext,
     /// Receives the resource usage.
     #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix measures it"))]
-    pub(crate) record: Arc<TaskRecord>,
+    pub(crate) record: Arc<TaskReportBuilder>,
     pub(crate) folder: TaskFolder,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) commands: Vec<Vec<String>>,

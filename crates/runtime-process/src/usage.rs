@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime_worker::{TaskRecord, Usage};
+use runtime_worker::report::{TaskReportBuilder, Usage};
 use rustix::process::Pid;
 use tokio::task::JoinHandle;
 
@@ -20,7 +20,7 @@ const TICKS_PER_SECOND: u32 = 100;
 
 /// Writes the usage of a command into the record of its task, added to that of earlier commands.
 pub(crate) struct UsageSampler {
-    record: Arc<TaskRecord>,
+    record: Arc<TaskReportBuilder>,
     /// The usage of earlier commands.
     earlier: Usage,
     task: JoinHandle<()>,
@@ -28,7 +28,7 @@ pub(crate) struct UsageSampler {
 
 impl UsageSampler {
     /// Starts to sample the processes of the session that `leader` leads.
-    pub(crate) fn start(leader: Pid, record: Arc<TaskRecord>) -> Self {
+    pub(crate) fn start(leader: Pid, record: Arc<TaskReportBuilder>) -> Self {
         let session = leader.as_raw_nonzero().get();
         let earlier = record.usage();
         let task = tokio::spawn(sample_session(session, earlier, Arc::clone(&record)));
@@ -56,7 +56,7 @@ impl Drop for UsageSampler {
     }
 }
 
-async fn sample_session(session: i32, earlier: Usage, record: Arc<TaskRecord>) {
+async fn sample_session(session: i32, earlier: Usage, record: Arc<TaskReportBuilder>) {
     let mut samples = SessionSamples::default();
     let mut delay = FIRST_SAMPLE_DELAY;
     loop {

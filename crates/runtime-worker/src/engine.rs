@@ -1,11 +1,11 @@
-//! How a task is executed: what an engine implements.
+//! The traits that an engine implements to run tasks.
 //!
-//! For each task the worker asks the [`Engine`] for a [`SandboxBuilder`], lets plugins set it up,
-//! starts it, waits on the [`Sandbox`], and reads the [`ResultSet`]. The calls come in that order
-//! and never twice, but for [`Sandbox::wait`] and [`Sandbox::kill`], which plugins may call too.
+//! For each task the worker creates a [`SandboxBuilder`] with the [`Engine`], lets plugins configure it, starts it,
+//! waits for the [`Sandbox`] and reads the [`ResultSet`]. It makes these calls once and in this order. Plugins may
+//! call [`Sandbox::wait`] and [`Sandbox::kill`] in addition.
 //!
-//! The futures share a thread with what keeps the claim of the task alive: work that blocks belongs
-//! into [`spawn_blocking`](tokio::task::spawn_blocking).
+//! The futures run on the same thread as the one that renews the claim. Use
+//! [`spawn_blocking`](tokio::task::spawn_blocking) for work that blocks.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,197 +16,159 @@ use async_trait::async_trait;
 use runtime_core::{MalformedPayloadError, Section, TaskError};
 use serde_json::Value;
 
-use crate::TaskRun;
+use crate::resolution::Exit;
+use crate::task_run::TaskRun;
 
-/// A way to execute tasks: a process, a container, a device.
+/// Runs tasks, for example as processes, in containers or on devices.
 #[async_trait]
 pub trait Engine: Send + Sync + fmt::Debug {
-    /// The JSON schema of the part of the payload that the engine reads: an object schema with `properties`.
+    /// Returns the JSON schema of the engine's part of the payload: an object schema with `properties`.
     fn payload_schema(&self) -> Value;
 
-    /// What authors of tasks must know.
+    /// Returns documentation for authors of tasks.
     fn documentation(&self) -> Vec<Section> {
         Vec::new()
     }
 
-    /// Makes a builder for one task. The payload already fits the schema.
+    /// Creates a builder for one task, whose payload fits the schema.
     ///
     /// # Errors
     ///
-    /// A [`TaskError`] that resolves the task as it says.
+    /// A [`TaskError`], which decides how the run is resolved.
     ///
     /// # Cancel safety
     ///
-    /// The future may be dropped when the task is stopped; whatever was set up must go with it.
+    /// The future is dropped when the task is stopped and has to release everything that it set up.
     async fn new_sandbox_builder(
         &self,
         run: &TaskRun,
     ) -> Result<Box<dyn SandboxBuilder>, TaskError>;
 }
 
-/// What a plugin brings into a sandbox before it starts.
+/// The configuration of a sandbox before it starts.
 ///
-/// The methods with a default refuse: an engine implements those that it can.
+/// The default methods return an error: an engine implements the ones that it supports.
 #[async_trait]
 pub trait SandboxBuilder: Send {
-    /// Sets an environment variable. The last call for a name wins.
+    /// Sets an environment variable, replacing an earlier value.
     ///
     /// # Errors
     ///
-    /// A [`MalformedPayloadError`] if the name cannot be one.
+    /// A [`MalformedPayloadError`] if the name is invalid.
     fn set_env(&mut self, name: &str, value: &str) -> Result<(), MalformedPayloadError> {
         let _ = (name, value);
         Err(unsupported("environment variables"))
     }
 
-    /// Makes a folder of this machine appear at `target`, a path relative to where the task starts.
-    /// What the task writes there stays in the folder.
+    /// Attaches a host folder at `target`, a path relative to the working directory of the task. The task's changes
+    /// stay in the folder.
     ///
     /// # Errors
     ///
-    /// A [`MalformedPayloadError`] if `target` is no such path or is taken.
+    /// A [`MalformedPayloadError`] if `target` is invalid or already used.
     fn attach_folder(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
         let _ = (source, target);
         Err(unsupported("folders that outlive a task"))
     }
 
-    /// Puts a copy of a file of this machine, or of a folder with all that is in it, at `target`, a path
-    /// relative to where the task starts. What the task changes there is its own.
+    /// Attaches a private copy of a host file or folder at `target`, a path relative to the working directory of the
+    /// task.
     ///
-    /// The copy may be made when the task [starts](Self::start), so `source` has to stay until then.
+    /// An engine may defer the copy until [`start`](Self::start), so `source` must exist until then.
     ///
     /// # Errors
     ///
-    /// A [`MalformedPayloadError`] if `target` is no such path or is taken.
+    /// A [`MalformedPayloadError`] if `target` is invalid or already used.
     fn attach_copy(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
         let _ = (source, target);
-        Err(unsupported("files that are brought in"))
+        Err(unsupported("input files"))
     }
 
     /// Starts the task.
     ///
     /// # Errors
     ///
-    /// A [`TaskError`] that resolves the task as it says.
+    /// A [`TaskError`], which decides how the run is resolved.
     ///
     /// # Cancel safety
     ///
-    /// The future may be dropped when the task is stopped; whatever was started must end.
+    /// The future is dropped when the task is stopped and has to end everything that it started.
     async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError>;
 }
 
-fn unsupported(what: &str) -> MalformedPayloadError {
-    MalformedPayloadError::new(format!("the engine of this worker does not support {what}"))
+fn unsupported(feature: &str) -> MalformedPayloadError {
+    MalformedPayloadError::new(format!("the engine of this worker does not support {feature}"))
 }
 
-/// A task that runs. Dropping the last reference ends it; the worker drops its own where that may block.
+/// A running task. Dropping the last reference ends it; the worker drops its reference on a thread that may block.
 #[async_trait]
 pub trait Sandbox: Send + Sync {
-    /// Waits until the task has ended, by itself or by [`kill`](Self::kill). Several may wait at once.
+    /// Waits until the task has ended, by itself or by [`kill`](Self::kill). Allows concurrent callers.
     ///
     /// # Errors
     ///
-    /// A [`TaskError`] if the engine failed. That the task failed is in the result.
+    /// A [`TaskError`] if the engine failed. The failure of the task itself is part of the result.
     ///
     /// # Cancel safety
     ///
-    /// Safe: it can be called again.
+    /// Cancel safe.
     async fn wait(&self) -> Result<Arc<dyn ResultSet>, TaskError>;
 
-    /// Ends the task if it still runs, and returns when all of it is gone. May be called many times.
+    /// Ends the task if it still runs, and returns when all of its parts have ended. Allows repeated calls.
     ///
-    /// An engine that can asks politely first, and leaves nothing alive after `within`: a worker that
-    /// stops has little time.
+    /// An engine may ask the task to exit first, but must have ended it after `within`.
     ///
     /// # Cancel safety
     ///
-    /// The end was asked for even if the future is dropped.
+    /// The task is ended even if the future is dropped.
     async fn kill(&self, within: Duration);
 }
 
-/// What a task that ended left behind. Dropping it removes what it holds; the worker drops its own where that may
-/// block.
+/// The results of an ended task. Dropping it removes the task's files; the worker drops it on a thread that may block.
 #[async_trait]
 pub trait ResultSet: Send + Sync {
-    /// How the task ended.
+    /// Returns the exit status of the task.
     fn exit(&self) -> Exit;
 
-    /// Gives a path on this machine for a path of the task's: one without links, as `canonicalize` gives, because
-    /// what uploads it follows none. What the task left running may put some there at any time.
+    /// Resolves a path of the task to a path on this machine.
+    ///
+    /// The result must contain no symbolic links, as after `canonicalize`. Uploads do not follow links, because
+    /// processes that the task left behind may create some at any time.
     ///
     /// # Errors
     ///
-    /// An [`ExtractError`] if there is no such thing or it is not the task's to give.
+    /// An [`ExtractError`] if the path does not exist or is outside of the task's files.
     ///
     /// # Cancel safety
     ///
-    /// Safe.
+    /// Cancel safe.
     async fn extract(&self, path: &str) -> Result<PathBuf, ExtractError>;
 }
 
-/// How a task ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Exit {
-    /// With this code; 0 is success.
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
-    /// Because the worker ended it.
-    Killed,
-}
-
-impl Exit {
-    /// Reports whether the task succeeded by its own account.
-    #[must_use]
-    pub fn success(self) -> bool {
-        self == Self::Code(0)
-    }
-
-    /// The exit code, if there is one.
-    #[must_use]
-    pub fn code(self) -> Option<i32> {
-        match self {
-            Self::Code(code) => Some(code),
-            Self::Signal(_) | Self::Killed => None,
-        }
-    }
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exit code {code}"),
-            Self::Signal(signal) => write!(f, "signal {signal}"),
-            Self::Killed => f.write_str("a kill by the worker"),
-        }
-    }
-}
-
-/// A path of the task's could not be given out.
+/// The reason why a path of a task could not be extracted. `path` is as the task's author wrote it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExtractError {
-    /// There is nothing at the path.
-    #[error("there is nothing at `{path}`")]
+    /// The path does not exist.
+    #[error("`{path}` does not exist")]
     Missing {
-        /// The path, as the task's author wrote it.
+        /// The requested path.
         path: String,
     },
 
-    /// The path leads out of what the task owns.
+    /// The path is outside of the task's files.
     #[error("`{path}` leads out of the folder of the task")]
     Outside {
-        /// The path, as the task's author wrote it.
+        /// The requested path.
         path: String,
     },
 
-    /// The operating system refused.
+    /// The operating system denied access.
     #[error("cannot read `{path}`")]
     Unreadable {
-        /// The path, as the task's author wrote it.
+        /// The requested path.
         path: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }

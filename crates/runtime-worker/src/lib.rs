@@ -1,25 +1,36 @@
 //! Claims tasks, runs them in an engine with plugins, and resolves each exactly once.
 //!
-//! | you have | you implement | you get |
+//! | to add | implement | the worker provides |
 //! | --- | --- | --- |
-//! | a way to execute tasks | [`Engine`] | claiming, reclaiming, cancelling, reporting |
+//! | a way to run tasks | [`Engine`] | claims, reclaims, cancellation, reports |
 //! | behaviour around tasks | [`Plugin`] | a call at each stage of a task |
-//! | processes of this machine | nothing: `ProcessEngine` of `runtime-process` | a worker for commands |
+//! | commands as processes | nothing: use `ProcessEngine` of `runtime-process` | a complete worker |
 //!
-//! [`plugins`] has the standard ones: log, artifacts, caches and mounts, environment, time limit, exit codes,
-//! use of resources, and what stops a worker that is idle, broken or stuck.
+//! [`plugins`] contains the standard plugins: task log, artifacts, caches and inputs, environment variables, time limit,
+//! exit codes, resource usage, and plugins that stop an idle, broken or hanging worker.
 //!
-//! # What the worker takes care of
+//! # Guarantees
 //!
-//! - It claims while there is a free slot and the [`Admission`] allows it, and drops a claim in flight only when the worker must stop at once.
-//! - It extends the claim while a task runs, through failures of the queue, until the claim is really lost.
-//! - It looks for cancellations, and treats a conflict at any time as the end of its part in the run.
-//! - It resolves each run once. The first reason to stop wins. A worker that must stop reports before it uploads.
-//! - A panic in an engine or plugin is an internal error of that task, with an incident in log and monitor.
+//! - The worker claims while it has free capacity and every [admission](admission::Admission) allows it.
+//! - It reclaims a running task through outages of the queue until the claim is definitely lost.
+//! - It polls for cancellation, and treats a conflict in any request as the loss of the claim.
+//! - It resolves each run once. The first stop reason wins. A worker that must stop at once reports before it uploads.
+//! - A panic in an engine or plugin is an internal error of that task, with an incident in its log and in the monitor.
+//!
+//! # How a run ends
+//!
+//! | type | created by | meaning | becomes |
+//! | --- | --- | --- | --- |
+//! | [`Exit`] | engine | exit code or signal of the task | the first [`Verdict`] |
+//! | [`Verdict`] | engine result and plugins | success, failure or intermittent failure; the worst one counts | a [`Resolution`] |
+//! | [`StopReason`](runtime_core::StopReason) | worker | why a run is stopped before it has a verdict | `RunError::Stopped` |
+//! | [`TaskError`](runtime_core::TaskError) | engine, plugins | why a stage failed | `RunError::Failed` |
+//! | `RunError` (internal) | the stages of a run | why there is no verdict: `Stopped` or `Failed` | a [`Resolution`] |
+//! | [`Resolution`] | worker | the report to the queue, or `Abandoned` if the claim is lost | part of the [`TaskReport`](report::TaskReport) |
 //!
 //! # Example
 //!
-//! A plugin that writes a line into every log:
+//! A plugin that writes a line to every log:
 //!
 //! ```
 //! use async_trait::async_trait;
@@ -37,36 +48,40 @@
 //!
 //!     async fn new_task_plugin(&self, run: &TaskRun) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
 //!         run.context.log(self.0);
-//!         Ok(None) // There is nothing more to do for this task.
+//!         Ok(None) // No other stage of the task is needed.
 //!     }
 //! }
 //! ```
 
+mod backoff;
 mod engine;
+mod error_limit;
 mod plugin;
-mod record;
 mod resolution;
 mod run;
+mod shared;
 mod task_run;
+mod timing;
 mod worker;
 
+pub mod admission;
 #[cfg(feature = "config")]
 pub mod config;
+pub mod gc_metrics;
+pub mod observer;
 pub mod payload;
 pub mod plugins;
+pub mod report;
 #[cfg(feature = "signals")]
 mod signals;
 #[cfg(feature = "runner")]
 pub mod worker_runner;
 
-pub use engine::{Engine, Exit, ExtractError, ResultSet, Sandbox, SandboxBuilder};
-pub use plugin::{Plugin, TaskPlugin, Verdict};
-pub use record::{NoObserver, Observer, TaskEvent, TaskRecord, TaskReport, Usage};
-pub use resolution::Resolution;
+pub use engine::{Engine, ExtractError, ResultSet, Sandbox, SandboxBuilder};
+pub use plugin::{Plugin, TaskPlugin};
+pub use resolution::{Exit, Resolution, Verdict};
 #[cfg(feature = "signals")]
 pub use signals::Signals;
 pub use task_run::TaskRun;
-pub use worker::{
-    Admission, AdmissionRefusal, AlwaysAdmit, BuildError, CollectorAdmission, Timing, Worker,
-    WorkerBuilder, record_gc_metrics,
-};
+pub use timing::Timing;
+pub use worker::{BuildError, Worker, WorkerBuilder};

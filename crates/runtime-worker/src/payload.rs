@@ -1,4 +1,6 @@
-//! The payload schema of a worker, put together from its engine and plugins.
+//! The payload schema of a worker, merged from the schemas of its engine and plugins.
+
+use std::collections::HashMap;
 
 use jsonschema::Validator;
 use runtime_core::{MalformedPayloadError, Section};
@@ -6,7 +8,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-/// The schema of a payload part, derived from the type that reads it, without references between parts of it.
+/// Derives the JSON schema of a payload part from the type that reads it. The schema contains no `$ref`.
 #[must_use]
 pub fn schema_of<T: JsonSchema>() -> Value {
     let settings =
@@ -17,7 +19,7 @@ pub fn schema_of<T: JsonSchema>() -> Value {
         .to_value()
 }
 
-/// Checks payloads against the parts of a schema that engine and plugins bring.
+/// Checks payloads against the merged schemas of engine and plugins.
 #[derive(Debug)]
 pub struct PayloadSchema {
     schema: Value,
@@ -25,17 +27,17 @@ pub struct PayloadSchema {
 }
 
 impl PayloadSchema {
-    /// Merges object schemas: each property has one owner, and what no part knows is refused.
+    /// Merges object schemas. Each property has one owner, and other properties are rejected.
     ///
-    /// Parts must not use `$ref`; [`schema_of`] makes such schemas.
+    /// The parts must not use `$ref`; [`schema_of`] creates such schemas.
     ///
     /// # Errors
     ///
-    /// A [`SchemaError`] if two parts claim a property, or a part is no valid object schema.
+    /// A [`SchemaError`] if two parts define the same property, or a part is not a valid object schema.
     pub fn merge<'a>(
         parts: impl IntoIterator<Item = (&'a str, Value)>,
     ) -> Result<Self, SchemaError> {
-        let mut merged = Merged::default();
+        let mut merged = SchemaMerger::default();
         for (owner, part) in parts {
             merged.add(owner, part)?;
         }
@@ -47,19 +49,19 @@ impl PayloadSchema {
         Ok(Self { schema, validator })
     }
 
-    /// The merged schema, for documentation.
+    /// Returns the merged schema.
     #[must_use]
     pub fn as_json(&self) -> &Value {
         &self.schema
     }
 
-    /// A section with the schema, for the documentation of a worker.
+    /// Returns a section with the schema, for the documentation of a worker.
     #[must_use]
     pub fn documentation(&self) -> Section {
         let schema = format!("{:#}", self.schema);
         Section {
             title: "Payload".to_owned(),
-            content: format!("A payload must fit this JSON schema.\n\n```json\n{schema}\n```"),
+            content: format!("A payload must match this JSON schema.\n\n```json\n{schema}\n```"),
         }
     }
 
@@ -67,24 +69,23 @@ impl PayloadSchema {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it, each with the path of the place.
+    /// All violations, each with the path of the value.
     pub fn check(&self, payload: &Value) -> Result<(), MalformedPayloadError> {
         let errors = self.validator.iter_errors(payload).map(|error| {
             let path = error.instance_path().to_string().replace('/', ".");
-            let hint = self.hint(&error.schema_path().to_string());
+            let hint = self.expectation(&error.schema_path().to_string());
             MalformedPayloadError::new(format!("`payload{path}`: {error}{hint}"))
         });
         MalformedPayloadError::merge(errors).map_or(Ok(()), Err)
     }
-}
 
-impl PayloadSchema {
-    /// That no alternative fits helps nobody without what is expected in their place.
-    fn hint(&self, schema_path: &str) -> String {
-        let place = schema_path
+    /// Returns the description of a value for which no alternative matches. The validator's own message does not name the
+    /// alternatives.
+    fn expectation(&self, schema_path: &str) -> String {
+        let schema = schema_path
             .strip_suffix("/anyOf")
-            .and_then(|place| self.schema.pointer(place));
-        match place.and_then(|schema| schema["description"].as_str()) {
+            .and_then(|path| self.schema.pointer(path));
+        match schema.and_then(|schema| schema["description"].as_str()) {
             Some(description) => format!("; expected: {description}"),
             None => String::new(),
         }
@@ -92,13 +93,14 @@ impl PayloadSchema {
 }
 
 #[derive(Default)]
-struct Merged {
-    owners: Vec<(String, String)>,
+struct SchemaMerger {
+    /// The owner of each property.
+    owners: HashMap<String, String>,
     properties: Map<String, Value>,
     required: Vec<Value>,
 }
 
-impl Merged {
+impl SchemaMerger {
     fn add(&mut self, owner: &str, mut part: Value) -> Result<(), SchemaError> {
         let Some(properties) = part.get_mut("properties").and_then(Value::as_object_mut) else {
             return Err(SchemaError::NotAnObject {
@@ -106,14 +108,14 @@ impl Merged {
             });
         };
         for (name, schema) in std::mem::take(properties) {
-            if let Some((_, first)) = self.owners.iter().find(|(taken, _)| *taken == name) {
+            if let Some(first) = self.owners.get(&name) {
                 return Err(SchemaError::Conflict {
                     property: name,
                     first: first.clone(),
                     second: owner.to_owned(),
                 });
             }
-            self.owners.push((name.clone(), owner.to_owned()));
+            self.owners.insert(name.clone(), owner.to_owned());
             self.properties.insert(name, schema);
         }
         if let Some(Value::Array(required)) = part.get_mut("required") {
@@ -132,34 +134,34 @@ impl Merged {
     }
 }
 
-/// The payload schemas of engine and plugins do not fit together.
+/// The reason why payload schemas could not be merged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemaError {
-    /// Two parts claim a property.
+    /// Two parts define the same property.
     #[error(
         "`{first}` and `{second}` both read `payload.{property}`; a worker can have only one of them"
     )]
     Conflict {
-        /// The property.
+        /// The name of the property.
         property: String,
-        /// Who claimed it first.
+        /// The part that defined it first.
         first: String,
-        /// Who claimed it too.
+        /// The part that defined it again.
         second: String,
     },
 
     /// A part has no `properties`.
-    #[error("the payload schema of `{owner}` is no object schema with `properties`")]
+    #[error("the payload schema of `{owner}` is not an object schema with `properties`")]
     NotAnObject {
-        /// Whose schema it is.
+        /// The engine or plugin with the schema.
         owner: String,
     },
 
-    /// The whole is no valid schema.
+    /// The merged schema is invalid.
     #[error("the merged payload schema is invalid: {message}")]
     Invalid {
-        /// What the validator says.
+        /// The message of the validator.
         message: String,
     },
 }

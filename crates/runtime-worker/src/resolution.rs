@@ -1,12 +1,60 @@
-//! How a run ends.
+//! The results of a task: [`Exit`], [`Verdict`] and [`Resolution`].
 
 use std::fmt;
 
 use runtime_core::{ExceptionReason, StopReason, TaskError};
 
-use crate::Verdict;
+/// The exit status of a task, as its engine reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exit {
+    /// The task exited with this code; 0 is success.
+    Code(i32),
+    /// This signal ended the task.
+    Signal(i32),
+    /// The worker killed the task.
+    Killed,
+}
 
-/// How a run ends, from this worker's view.
+impl Exit {
+    /// Reports whether the exit code is 0.
+    #[must_use]
+    pub fn success(self) -> bool {
+        self == Self::Code(0)
+    }
+
+    /// Returns the exit code, if there is one.
+    #[must_use]
+    pub fn code(self) -> Option<i32> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Signal(_) | Self::Killed => None,
+        }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::Killed => f.write_str("a kill by the worker"),
+        }
+    }
+}
+
+/// A plugin's judgement of a task that ended by itself, ordered from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// The task succeeded.
+    Success,
+    /// The task failed.
+    Failure,
+    /// The task failed, and its author expects that a retry may succeed.
+    Intermittent,
+}
+
+/// The final state of a run, as this worker reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolution {
     /// The worker reports `completed`.
@@ -15,7 +63,7 @@ pub enum Resolution {
     Failed,
     /// The worker reports an exception.
     Exception(ExceptionReason),
-    /// The run is no longer the worker's: it reports nothing.
+    /// The worker no longer holds the run and reports nothing.
     Abandoned(StopReason),
 }
 
@@ -49,11 +97,12 @@ impl fmt::Display for Resolution {
             Self::Completed => f.write_str("completed"),
             Self::Failed => f.write_str("failed"),
             Self::Exception(reason) => write!(f, "exception/{reason}"),
+            // The queue resolves these two itself, so they are shown as the queue names them.
             Self::Abandoned(StopReason::Cancelled) => f.write_str("exception/canceled"),
             Self::Abandoned(StopReason::DeadlineExceeded) => {
                 f.write_str("exception/deadline-exceeded")
             }
-            Self::Abandoned(reason) => write!(f, "abandoned, because {reason}"),
+            Self::Abandoned(reason) => write!(f, "abandoned: {reason}"),
         }
     }
 }

@@ -1,31 +1,31 @@
-//! Signals of the operating system as a source of shutdown.
+//! Signals of the operating system as a source of shutdown requests.
 
 use std::io;
 
 use async_trait::async_trait;
 use runtime_core::{ShutdownNotice, ShutdownSource};
 
-/// Hears `SIGTERM` and `SIGINT` (on Windows Ctrl-C): the first lets running tasks finish, the second
-/// stops them.
+/// Handles `SIGTERM` and `SIGINT` (Ctrl-C on Windows): the first signal lets running tasks finish, the second stops
+/// them.
 ///
-/// It takes the signals over for the whole process, so only an application should make one, and early:
-/// before, a signal ends the process at once.
+/// The handlers are installed for the whole process, so only an application should create this. Create it early: until
+/// then a signal ends the process at once.
 #[derive(Debug)]
 pub struct Signals {
-    listener: Listener,
-    heard: u32,
+    listener: SignalListener,
+    received: u32,
 }
 
 impl Signals {
-    /// Starts to listen.
+    /// Installs the signal handlers.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// An error of the operating system.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
-            listener: Listener::new()?,
-            heard: 0,
+            listener: SignalListener::new()?,
+            received: 0,
         })
     }
 }
@@ -38,23 +38,24 @@ impl ShutdownSource for Signals {
 
     async fn next(&mut self) -> Option<ShutdownNotice> {
         let signal = self.listener.next().await?;
-        self.heard = self.heard.saturating_add(1);
-        Some(match self.heard {
-            1 => ShutdownNotice::graceful(format!("{signal}; another one stops the running tasks")),
-            _ => ShutdownNotice::now(format!("another {signal}")),
+        self.received = self.received.saturating_add(1);
+        Some(if self.received == 1 {
+            ShutdownNotice::graceful(format!("{signal}; another one stops the running tasks"))
+        } else {
+            ShutdownNotice::now(format!("another {signal}"))
         })
     }
 }
 
 #[cfg(unix)]
 #[derive(Debug)]
-struct Listener {
+struct SignalListener {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
-impl Listener {
+impl SignalListener {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
 
@@ -66,18 +67,18 @@ impl Listener {
 
     async fn next(&mut self) -> Option<&'static str> {
         tokio::select! {
-            heard = self.interrupt.recv() => heard.map(|()| "SIGINT"),
-            heard = self.terminate.recv() => heard.map(|()| "SIGTERM"),
+            received = self.interrupt.recv() => received.map(|()| "SIGINT"),
+            received = self.terminate.recv() => received.map(|()| "SIGTERM"),
         }
     }
 }
 
 #[cfg(windows)]
 #[derive(Debug)]
-struct Listener(tokio::signal::windows::CtrlC);
+struct SignalListener(tokio::signal::windows::CtrlC);
 
 #[cfg(windows)]
-impl Listener {
+impl SignalListener {
     fn new() -> io::Result<Self> {
         tokio::signal::windows::ctrl_c().map(Self)
     }

@@ -1,4 +1,4 @@
-//! What engine and plugins get for one task.
+//! The view of a running task that engine and plugins share.
 
 use std::sync::Arc;
 
@@ -6,37 +6,51 @@ use runtime_core::{Environment, MalformedPayloadError, Monitor, TaskContext, Tas
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::TaskRecord;
+use crate::report::TaskReportBuilder;
 
-/// One task that this worker runs, as engine and plugins see it. A clone is cheap.
+/// One run of a task, as engine and plugins see it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TaskRun {
-    /// The task: its log, its scopes, its queue, its stop signal.
+    /// The task's log, scopes, queue and stop signal.
     pub context: TaskContext,
-    /// The surroundings, with a monitor that carries the task as tags.
+    /// The worker's environment, with a monitor that tags everything with the task.
     pub environment: Environment,
-    /// What is told about the task when it is resolved.
-    pub record: Arc<TaskRecord>,
+    /// The report that is sent to observers when the run is resolved.
+    pub report: Arc<TaskReportBuilder>,
 }
 
 impl TaskRun {
-    /// The payload, which fits the schema.
+    /// Creates a run with an empty report. The worker does this for each claim; tests of plugins do it themselves.
+    #[must_use]
+    pub fn new(context: TaskContext, environment: Environment) -> Self {
+        let info = context.info();
+        let name = info.definition.metadata.name.clone();
+        let report = Arc::new(TaskReportBuilder::new(info.run.clone(), name));
+        Self {
+            context,
+            environment,
+            report,
+        }
+    }
+
+    /// Returns the payload, which the worker has checked against the schema.
     #[must_use]
     pub fn payload(&self) -> &Value {
         &self.context.info().definition.payload
     }
 
-    /// The part of the payload that `T` describes.
+    /// Deserializes the part of the payload that `T` describes.
     ///
     /// # Errors
     ///
-    /// [`TaskError::MalformedPayload`] if it does not fit, which tells that `T` and the schema differ.
+    /// [`TaskError::MalformedPayload`] if the payload does not fit `T`, which means that `T` and the schema
+    /// disagree.
     pub fn payload_as<T: DeserializeOwned>(&self) -> Result<T, TaskError> {
         T::deserialize(self.payload())
             .map_err(|error| MalformedPayloadError::new(format!("payload: {error}")).into())
     }
 
-    /// The monitor, tagged with the task.
+    /// Returns the monitor, tagged with the task.
     #[must_use]
     pub fn monitor(&self) -> &Monitor {
         &self.environment.monitor

@@ -90,15 +90,15 @@ fn a_key_that_is_not_known_is_named_with_its_path_and_the_nearest() {
     });
     let all = problems.join("\n");
     assert!(
-        all.contains("`capcity` is no key; did you mean `capacity`?"),
+        all.contains("unknown key `capcity`, did you mean `capacity`?"),
         "{all}"
     );
     assert!(
-        all.contains("`timing.cancelpoll` is no key; did you mean `cancelPoll`?"),
+        all.contains("unknown key `timing.cancelpoll`, did you mean `cancelPoll`?"),
         "{all}"
     );
     assert!(
-        all.contains("`plugins.zebra` is no key; known: cacheScopes, idleStop"),
+        all.contains("unknown key `plugins.zebra`, expected one of cacheScopes, idleStop"),
         "{all}"
     );
 }
@@ -111,7 +111,7 @@ fn what_is_wrong_with_a_limit_is_told_for_the_way_in_which_it_is_written() {
     };
     let text = problem(json!({ "trigger": "1 GiB", "tragt": "2 GiB" }));
     assert!(
-        text.contains("`collector.limits.minFreeDisk.tragt` is no key; did you mean `target`?"),
+        text.contains("unknown key `collector.limits.minFreeDisk.tragt`, did you mean `target`?"),
         "{text}"
     );
     let text = problem(json!("20 apples"));
@@ -122,7 +122,7 @@ fn what_is_wrong_with_a_limit_is_told_for_the_way_in_which_it_is_written() {
     let text = problem(json!(true));
     assert!(
         text.contains(
-            "`collector.limits.minFreeDisk`: does not fit its description: A trigger, or `{\"trigger\""
+            "`collector.limits.minFreeDisk`: does not match its description: A trigger, or `{\"trigger\""
         ),
         "{text}"
     );
@@ -161,7 +161,7 @@ fn how_inputs_are_fetched_and_unpacked_is_told_by_the_file() {
         config["plugins"]["unpackLimits"]["maxBytes"] = json!(-1);
     });
     let all = problems.join("\n");
-    let unknown = "`fetch.retry.maxAtempts` is no key; did you mean `maxAttempts`?";
+    let unknown = "unknown key `fetch.retry.maxAtempts`, did you mean `maxAttempts`?";
     assert!(all.contains(unknown), "{all}");
     assert!(all.contains("`fetch.stallTimeoutMs`"), "{all}");
     assert!(all.contains("`plugins.unpackLimits.maxBytes`"), "{all}");
@@ -216,8 +216,8 @@ fn what_is_wrong_with_a_form_is_told_for_the_form_that_was_chosen() {
     };
     let text = wrong(json!({ "kind": "square", "sideLenght": 2 }));
     assert!(
-        text.contains("`sideLenght` is no key; did you mean `sideLength`?")
-            && text.contains("`sideLength` is missing"),
+        text.contains("unknown key `sideLenght`, did you mean `sideLength`?")
+            && text.contains("missing key `sideLength`"),
         "{text}"
     );
     let text = wrong(json!({ "kind": "circle", "radius": "far" }));
@@ -228,7 +228,7 @@ fn what_is_wrong_with_a_form_is_told_for_the_form_that_was_chosen() {
         "{text}"
     );
     let text = wrong(json!({ "radius": 3 }));
-    assert!(text.contains("`kind` is missing"), "{text}");
+    assert!(text.contains("missing key `kind`"), "{text}");
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn everything_that_is_wrong_is_named_at_once_and_values_are_not_shown() {
         "`capacity`:",
         "`credentials",
         "`shutdown.0` must be one of signals, aws-spot,",
-        "`workerId` is missing",
+        "missing key `workerId`",
     ] {
         assert!(all.contains(key), "{key} is not in {all}");
     }
@@ -331,7 +331,7 @@ fn the_quota_of_a_file_bounds_what_temporary_files_reserve() {
 fn a_queue_has_a_provisioner_and_a_worker_type() {
     for queue in ["linux", "a/b/c", "/linux", ""] {
         let problems = problems(|config| config["taskQueueId"] = json!(queue));
-        let expected = "`taskQueueId`: does not fit its description: The queue to claim from: `<provisionerId>/<workerType>`.";
+        let expected = "`taskQueueId`: does not match its description: The task queue to claim from: `<provisionerId>/<workerType>`.";
         assert_eq!(problems, [expected], "{queue}");
     }
 }
@@ -345,7 +345,7 @@ fn a_file_without_a_word_lacks_what_must_be_there() {
     ] {
         let error = config::parse::<WorkerConfig>(text, format).expect_err("it says nothing");
         let error = error.to_string();
-        assert!(error.contains("`rootUrl` is missing"), "{error}");
+        assert!(error.contains("missing key `rootUrl`"), "{error}");
     }
 }
 
@@ -365,8 +365,8 @@ fn a_file_that_cannot_be_read_is_named() {
 fn a_file_that_is_wrong_is_named_once_with_what_is_wrong_in_it() {
     let folder = tempfile::tempdir().expect("a folder for the test");
     for (name, text, wrong) in [
-        ("empty.json", "{}", "`rootUrl` is missing"),
-        ("broken.json", "{", "the configuration is no Json"),
+        ("empty.json", "{}", "missing key `rootUrl`"),
+        ("broken.json", "{", "invalid JSON"),
     ] {
         let file = folder.path().join(name);
         std::fs::write(&file, text).expect("the folder is ours");

@@ -105,7 +105,7 @@ async fn group_counters_replace_samples() {
     let script = "echo usage_usec 1500000 > $GROUP/cpu.stat; echo 3145728 > $GROUP/memory.peak";
     let log = machine.run(&fixture, script).await;
     assert!(
-        log.contains("Resources: 1.50 s of processor time, 3.0 MiB of memory at the peak"),
+        log.contains("Resources: 1.50 s CPU time, 3.0 MiB peak memory"),
         "{log}"
     );
 }

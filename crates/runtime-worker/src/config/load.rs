@@ -1,5 +1,6 @@
-//! From a file to a struct, with everything that is wrong named at once.
+//! Reads configuration files and reports all of their problems at once.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 use crate::payload::schema_of;
 
-/// How a configuration is written.
+/// The format of a configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `.yml` and `.yaml`.
@@ -26,7 +27,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that the name of a file tells, if it tells one.
+    /// Returns the format for the extension of a file name.
     #[must_use]
     pub fn of(file: &Path) -> Option<Self> {
         match file.extension()?.to_str()? {
@@ -40,7 +41,7 @@ impl Format {
     fn parse(self, text: &str) -> Result<Value, BoxError> {
         Ok(match self {
             Self::Yaml => match serde_yaml_ng::from_str(text)? {
-                // A file with nothing but comments.
+                // An empty file, or one with comments only.
                 Value::Null => Value::Object(serde_json::Map::new()),
                 value => value,
             },
@@ -50,19 +51,29 @@ impl Format {
     }
 }
 
-/// The full text of the error shows the line that is wrong, which may hold a secret.
-fn without_source(error: toml::de::Error) -> BoxError {
-    let place = error.span().map_or_else(String::new, |span| {
-        format!(" at byte {} of the file", span.start)
-    });
-    format!("{}{place}", error.message()).into()
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Yaml => "YAML",
+            Self::Toml => "TOML",
+            Self::Json => "JSON",
+        })
+    }
 }
 
-/// Reads a file.
+/// Removes the source line from a TOML error, since it may contain a secret.
+fn without_source(error: toml::de::Error) -> BoxError {
+    let position = error.span().map_or_else(String::new, |span| {
+        format!(" at byte {} of the file", span.start)
+    });
+    format!("{}{position}", error.message()).into()
+}
+
+/// Reads a configuration file. Its extension decides the format.
 ///
 /// # Errors
 ///
-/// A [`ConfigError`] that names the file and everything that is wrong, each with the path of its key.
+/// A [`ConfigError`] with the file name and all problems, each with the path of its key.
 pub fn load<T: DeserializeOwned + JsonSchema>(file: &Path) -> Result<T, ConfigError> {
     let read = |source| ConfigError::Read {
         file: file.to_owned(),
@@ -78,11 +89,11 @@ pub fn load<T: DeserializeOwned + JsonSchema>(file: &Path) -> Result<T, ConfigEr
     })
 }
 
-/// Reads a text.
+/// Reads a configuration from a string.
 ///
 /// # Errors
 ///
-/// A [`ConfigError`] that names everything that is wrong, each with the path of its key.
+/// A [`ConfigError`] with all problems, each with the path of its key.
 pub fn parse<T: DeserializeOwned + JsonSchema>(
     text: &str,
     format: Format,
@@ -93,7 +104,7 @@ pub fn parse<T: DeserializeOwned + JsonSchema>(
     let schema = schema::<T>();
     let invalid = |problems| ConfigError::Invalid { problems };
     let validator = jsonschema::validator_for(&schema)
-        .map_err(|error| invalid(vec![format!("the schema itself is wrong: {error}")]))?;
+        .map_err(|error| invalid(vec![format!("invalid schema: {error}")]))?;
     let problems = problems(&validator, &schema, &value);
     if !problems.is_empty() {
         return Err(invalid(problems));
@@ -104,17 +115,16 @@ pub fn parse<T: DeserializeOwned + JsonSchema>(
     })
 }
 
-/// The JSON schema of a configuration, for editors and documentation.
+/// Returns the JSON schema of a configuration, for editors and documentation.
 #[must_use]
 pub fn schema<T: JsonSchema>() -> Value {
     schema_of::<T>()
 }
 
-/// A configuration as YAML, as it is after defaults were filled in. A [`Secret`](super::Secret) shows
-/// as stars.
+/// Renders a configuration with its defaults as YAML. Each [`Secret`](super::Secret) is redacted.
 #[must_use]
 pub fn redacted(config: &impl Serialize) -> String {
-    // Only maps whose keys are no text cannot be written, and a configuration that was read has none.
+    // Fails only for maps with keys other than strings, which a parsed configuration cannot contain.
     serde_yaml_ng::to_string(config).unwrap_or_default()
 }
 
@@ -123,13 +133,13 @@ fn problems(validator: &Validator, schema: &Value, value: &Value) -> Vec<String>
     errors.flat_map(|error| describe(&error, schema)).collect()
 }
 
-/// What is wrong, without the value, which may be a secret.
+/// Describes a violation without the value, which may be a secret.
 fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<String> {
-    let path = place(error);
+    let path = instance_path(error);
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
-            let place = error.schema_path().to_string();
-            let known = known_keys(schema, &place);
+            let schema_path = error.schema_path().to_string();
+            let known = known_keys(schema, &schema_path);
             let unknown = unexpected.iter();
             unknown
                 .map(|key| describe_unknown(&path, key, &known))
@@ -137,10 +147,10 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<String> {
         }
         ValidationErrorKind::Required { property } => {
             let key = property.as_str().unwrap_or_default();
-            vec![format!("`{}` is missing", join(&path, key))]
+            vec![format!("missing key `{}`", join(&path, key))]
         }
-        ValidationErrorKind::OneOfNotValid { context } => describe_forms(error, context, schema),
-        ValidationErrorKind::AnyOf { context } => describe_kinds(error, context, schema),
+        ValidationErrorKind::OneOfNotValid { context } => describe_variants(error, context, schema),
+        ValidationErrorKind::AnyOf { context } => describe_alternatives(error, context, schema),
         ValidationErrorKind::Pattern { .. } => {
             vec![format!(
                 "`{path}`: {}",
@@ -151,62 +161,66 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<String> {
     }
 }
 
-/// What is wrong with a value that has several forms: with the one form whose tag it has, or with the tag.
-fn describe_forms(
+/// Describes a violation of a tagged enum: the problems of the variant with the given tag, or of the tag itself.
+fn describe_variants(
     error: &ValidationError<'_>,
-    forms: &[Vec<ValidationError<'static>>],
+    variants: &[Vec<ValidationError<'static>>],
     schema: &Value,
 ) -> Vec<String> {
-    let describe_form = |errors: &Vec<ValidationError<'static>>| -> Vec<String> {
+    let describe_variant = |errors: &Vec<ValidationError<'static>>| -> Vec<String> {
         let problems = errors.iter();
         problems.flat_map(|error| describe(error, schema)).collect()
     };
-    let mut tagged = forms
+    let mut tagged = variants
         .iter()
         .filter(|errors| !errors.iter().any(|error| expected_tag(error).is_some()));
     if let (Some(chosen), None) = (tagged.next(), tagged.next()) {
-        return describe_form(chosen);
+        return describe_variant(chosen);
     }
-    let tags: Vec<_> = forms.iter().flatten().filter_map(expected_tag).collect();
-    if let [(place, _), ..] = &tags[..]
-        && tags.len() == forms.len()
+    let tags: Vec<_> = variants.iter().flatten().filter_map(expected_tag).collect();
+    if let [(path, _), ..] = &tags[..]
+        && tags.len() == variants.len()
     {
         let tags: Vec<_> = tags.iter().map(|(_, tag)| *tag).collect();
-        return vec![format!("`{place}` must be one of {}", tags.join(", "))];
+        return vec![format!("`{path}` must be one of {}", tags.join(", "))];
     }
-    // Such as a tag that is missing.
-    let mut forms = forms.iter().map(describe_form);
-    let mut of_all = forms.next().unwrap_or_default();
-    forms.for_each(|form| of_all.retain(|problem| form.contains(problem)));
-    match of_all.is_empty() {
-        true => vec![format!("`{}`: {}", place(error), error.masked())],
-        false => of_all,
+    // Problems of all variants alike, such as a missing tag.
+    let mut variants = variants.iter().map(describe_variant);
+    let mut common = variants.next().unwrap_or_default();
+    variants.for_each(|problems| common.retain(|problem| problems.contains(problem)));
+    if common.is_empty() {
+        vec![format!("`{}`: {}", instance_path(error), error.masked())]
+    } else {
+        common
     }
 }
 
-/// What is wrong with a value that may be of several kinds: with the one kind that it is, or that it is none.
-fn describe_kinds(
+/// Describes a violation of an untagged enum: the problems of the one alternative with the value's JSON type, or the
+/// description of the enum.
+fn describe_alternatives(
     error: &ValidationError<'_>,
-    kinds: &[Vec<ValidationError<'static>>],
+    alternatives: &[Vec<ValidationError<'static>>],
     schema: &Value,
 ) -> Vec<String> {
-    let place = error.instance_path();
-    let is_other = |error: &ValidationError<'_>| {
-        matches!(error.kind(), ValidationErrorKind::Type { .. }) && error.instance_path() == place
+    let path = error.instance_path();
+    let has_other_type = |error: &ValidationError<'_>| {
+        matches!(error.kind(), ValidationErrorKind::Type { .. }) && error.instance_path() == path
     };
-    let mut kinds = kinds.iter().filter(|errors| !errors.iter().any(is_other));
-    if let (Some(kind), None) = (kinds.next(), kinds.next()) {
-        let problems = kind.iter();
+    let mut matching = alternatives
+        .iter()
+        .filter(|errors| !errors.iter().any(has_other_type));
+    if let (Some(chosen), None) = (matching.next(), matching.next()) {
+        let problems = chosen.iter();
         return problems.flat_map(|error| describe(error, schema)).collect();
     }
     vec![format!(
         "`{}`: {}",
-        dotted(&place.to_string()),
+        dotted(&path.to_string()),
         expectation(error, "/anyOf", schema)
     )]
 }
 
-/// What belongs in the place of a value, as the description there has it.
+/// Returns the description of the expected value.
 fn expectation(error: &ValidationError<'_>, keyword: &str, schema: &Value) -> String {
     let parent = error.schema_path().to_string();
     let parent = parent
@@ -215,22 +229,22 @@ fn expectation(error: &ValidationError<'_>, keyword: &str, schema: &Value) -> St
     let expected = parent.and_then(|parent| parent["description"].as_str());
     expected.map_or_else(
         || error.masked().to_string(),
-        |it| format!("does not fit its description: {it}"),
+        |it| format!("does not match its description: {it}"),
     )
 }
 
-/// Where a tag of another form is, and what it would be.
+/// Returns the path and the expected tag of another variant, if the error is about that.
 fn expected_tag<'a>(error: &'a ValidationError<'_>) -> Option<(String, &'a str)> {
     match error.kind() {
         ValidationErrorKind::Constant { expected_value } => {
-            Some((place(error), expected_value.as_str()?))
+            Some((instance_path(error), expected_value.as_str()?))
         }
         _ => None,
     }
 }
 
-/// The path of the value that is wrong.
-fn place(error: &ValidationError<'_>) -> String {
+/// Returns the path of the invalid value.
+fn instance_path(error: &ValidationError<'_>) -> String {
     dotted(&error.instance_path().to_string())
 }
 
@@ -246,17 +260,19 @@ fn describe_unknown(path: &str, key: &str, known: &[&str]) -> String {
         })
         .min();
     match nearest {
-        // Half of the letters may be wrong; beyond that a guess only misleads.
+        // If more than half of the letters differ, a suggestion would mislead.
         Some((distance, nearest)) if distance <= key.len().max(2) / 2 => {
-            format!("`{full}` is no key; did you mean `{nearest}`?")
+            format!("unknown key `{full}`, did you mean `{nearest}`?")
         }
-        _ => format!("`{full}` is no key; known: {}", known.join(", ")),
+        _ => format!("unknown key `{full}`, expected one of {}", known.join(", ")),
     }
 }
 
-/// The keys that the schema allows where it was violated.
-fn known_keys<'a>(schema: &'a Value, place: &str) -> Vec<&'a str> {
-    let object = place.strip_suffix("/additionalProperties").unwrap_or(place);
+/// Returns the keys that the violated part of the schema allows.
+fn known_keys<'a>(schema: &'a Value, schema_path: &str) -> Vec<&'a str> {
+    let object = schema_path
+        .strip_suffix("/additionalProperties")
+        .unwrap_or(schema_path);
     let properties = schema.pointer(object).map(|schema| &schema["properties"]);
     let properties = properties.and_then(Value::as_object).into_iter().flatten();
     properties.map(|(key, _)| key.as_str()).collect()
@@ -273,51 +289,51 @@ fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// A configuration could not be read.
+/// The reason why a configuration could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file could not be read.
     #[error("cannot read the configuration `{}`", file.display())]
     Read {
-        /// The file.
+        /// The configuration file.
         file: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 
-    /// The name of the file does not tell its format.
+    /// The extension of the file name is unknown.
     #[error(
-        "`{}` does not tell its format; name it .yml, .yaml, .toml or .json",
+        "unknown format of `{}`, expected .yml, .yaml, .toml or .json",
         file.display()
     )]
     Format {
-        /// The file.
+        /// The configuration file.
         file: PathBuf,
     },
 
-    /// What is in the file is no configuration.
+    /// The content of the file is invalid.
     #[error("in `{}`", file.display())]
     In {
-        /// The file.
+        /// The configuration file.
         file: PathBuf,
-        /// What is wrong with the text.
+        /// The problem of the content.
         source: Box<ConfigError>,
     },
 
-    /// The text is not of its format.
-    #[error("the configuration is no {format:?}")]
+    /// The text violates the syntax of its format.
+    #[error("invalid {format}")]
     Syntax {
-        /// The format.
+        /// The expected format.
         format: Format,
-        /// What is wrong.
+        /// The error of the parser.
         source: BoxError,
     },
 
-    /// The text says something that cannot be.
-    #[error("the configuration is wrong: {}", problems.join("; "))]
+    /// The configuration violates its schema.
+    #[error("invalid configuration: {}", problems.join("; "))]
     Invalid {
-        /// Everything that is wrong, each with the path of its key.
+        /// All problems, each with the path of its key.
         problems: Vec<String>,
     },
 }

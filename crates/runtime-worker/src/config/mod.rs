@@ -1,7 +1,7 @@
-//! Configuration by file: YAML, TOML or JSON into a `serde` struct, checked against its schema first.
+//! Configuration files: YAML, TOML or JSON, checked against a JSON schema and deserialized into a struct.
 //!
-//! [`load`] works for any struct that derives `Deserialize` and `JsonSchema`; [`WorkerConfig`] is the
-//! part that every worker has. An application puts it beside its own:
+//! [`load`] supports any struct that derives `Deserialize` and `JsonSchema`. [`WorkerConfig`] contains the settings that
+//! all workers share; an application adds its own:
 //!
 //! ```
 //! use runtime_worker::config::{self, Format, Secret, WorkerConfig};
@@ -12,7 +12,7 @@
 //! #[serde(deny_unknown_fields)]
 //! struct Config {
 //!     worker: WorkerConfig,
-//!     /// Opens the vault.
+//!     /// The password of the vault.
 //!     vault: Option<Secret>,
 //! }
 //!
@@ -31,7 +31,7 @@
 //!
 //! let wrong = text.replace("workerId", "workerld");
 //! let error = config::parse::<Config>(&wrong, Format::Yaml).unwrap_err();
-//! assert!(error.to_string().contains("`worker.workerld` is no key; did you mean `workerId`?"));
+//! assert!(error.to_string().contains("unknown key `worker.workerld`, did you mean `workerId`?"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

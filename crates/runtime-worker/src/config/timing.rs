@@ -1,50 +1,51 @@
-//! Intervals and limits of time.
+//! The configuration of intervals and timeouts.
 
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Timing;
+use crate::timing::Timing;
 
-/// Intervals and limits in seconds; what is absent is as [`Timing`] has it.
+/// Intervals and timeouts in seconds. The defaults are those of [`Timing`].
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TimingConfig {
-    /// How often to ask whether a running task was cancelled.
+    /// Interval at which to ask whether a running task was cancelled.
     #[schemars(range(min = 1))]
     pub cancel_poll: Option<u32>,
-    /// How long before the end of a claim to extend it.
+    /// Time before the expiry of a claim at which to reclaim.
     #[schemars(range(min = 1))]
     pub reclaim_margin: Option<u32>,
-    /// For how long after the end of a claim to go on trying to extend it, while the queue cannot be asked.
+    /// Time after the expiry of a claim during which to retry a reclaim while the queue is unreachable.
     pub claim_grace: Option<u32>,
-    /// The pause after a call of a running task failed for a passing reason; it doubles up to 16 times that.
+    /// Delay after the first transient failure of a reclaim or report; it doubles up to 16 times this value.
     #[schemars(range(min = 1))]
     pub retry_pause: Option<u32>,
-    /// The pause after a claim that failed or that the worker may not make.
+    /// Delay after a failed claim, or while the machine is low on resources.
     #[schemars(range(min = 1))]
     pub claim_pause: Option<u32>,
-    /// How long the answer to a claim may take once the worker stops at once.
+    /// Time that a claim in flight may take after an immediate stop.
     pub immediate_claim_timeout: Option<u32>,
-    /// How long a claim is waited for from a graceful stop on; more than the 20 seconds that the queue takes.
+    /// Time that a claim in flight may take after a graceful stop; more than the 20 seconds of an empty queue.
     #[schemars(range(min = 20))]
     pub graceful_claim_timeout: Option<u32>,
-    /// The pause after a claim that brought nothing; a fraction such as `0.5` is fine.
+    /// Delay after a claim that returned no task; may be a fraction such as `0.5`.
     #[schemars(range(min = 0, max = 3600))]
     pub empty_claim_delay: Option<f64>,
-    /// How long an engine may take to end a task.
+    /// Time that an engine may take to kill a task.
     pub kill_timeout: Option<u32>,
-    /// How long it may overstay that, and a plugin may take to dispose, before it counts as hanging.
+    /// Time beyond `killTimeout` after which an engine counts as hanging, and time after which a plugin that disposes
+    /// does.
     pub hang_timeout: Option<u32>,
-    /// How long a worker that stops at once may take when nobody said how much time there is.
+    /// Time that an immediate stop may take if its notice sets no deadline.
     pub shutdown: Option<u32>,
-    /// How long before its deadline a graceful stop becomes an immediate one.
+    /// Time before the deadline of a graceful stop at which it becomes an immediate one.
     pub shutdown_reserve: Option<u32>,
 }
 
 impl TimingConfig {
-    /// The intervals, with defaults for what is absent.
+    /// Returns the timing, with defaults for absent keys.
     #[must_use]
     pub fn to_timing(&self) -> Timing {
         let default = Timing::default();

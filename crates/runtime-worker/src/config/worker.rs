@@ -1,107 +1,105 @@
-//! The part of a configuration that every worker has.
+//! The configuration that all workers share.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime_core::log::OutputLimit;
-use runtime_core::{Credentials, Environment, StorageOptions, WorkerIdentity};
+use runtime_core::{Credentials, Environment, Secret, StorageOptions, WorkerIdentity};
 use runtime_gc::{Amount, Threshold};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
-use super::TimingConfig;
-use crate::WorkerBuilder;
+use super::timing::TimingConfig;
 #[cfg(feature = "mounts")]
 use crate::plugins::MountsBuilder;
 use crate::plugins::{IdleStop, LogPrefix, MaxRunTime, StopOnError, Watchdog};
-use crate::worker::{INTERNAL_ERRORS, OUTPUT, OUTPUT_END};
+use crate::worker::{
+    DEFAULT_MAX_CONSECUTIVE_INTERNAL_ERRORS, DEFAULT_OUTPUT_LIMIT, MAX_OUTPUT_TAIL, WorkerBuilder,
+};
 
-/// Who a worker is, what it may use, and how it behaves.
+/// The identity, resources and behaviour of a worker.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct WorkerConfig {
-    /// Where the deployment is, such as `https://tc.example.com`.
+    /// The root URL of the deployment, such as `https://tc.example.com`.
     pub root_url: String,
-    /// The queue to claim from: `<provisionerId>/<workerType>`.
+    /// The task queue to claim from: `<provisionerId>/<workerType>`.
     #[schemars(regex(pattern = "^[^/]{1,38}/[^/]{1,38}$"))]
     pub task_queue_id: String,
     /// The group of the worker, often a region; at most 38 characters.
     #[schemars(length(min = 1, max = 38))]
     pub worker_group: String,
-    /// The worker within its group; at most 38 characters, unique among live workers.
+    /// The id of the worker within its group; at most 38 characters, unique among running workers.
     #[schemars(length(min = 1, max = 38))]
     pub worker_id: String,
-    /// Credentials that somebody made for this worker. Leave them out for a worker that registers or
-    /// that worker-runner starts.
+    /// Static credentials. Omit them for a worker that registers or that worker-runner starts.
     pub credentials: Option<CredentialsConfig>,
-    /// How to register with the worker manager.
+    /// Registration with the worker manager.
     pub registration: Option<RegistrationConfig>,
-    /// How many tasks run at a time.
-    #[serde(default = "one")]
+    /// The number of tasks that run concurrently.
+    #[serde(default = "default_capacity")]
     #[schemars(range(min = 1, max = 1000))]
     pub capacity: usize,
-    /// Where caches and temporary files go.
+    /// The folder for caches and temporary files.
     pub data_folder: PathBuf,
-    /// How many bytes the copies of inputs that tasks get may take together; absent for as many as the disk has.
+    /// The limit for all tasks' copies of inputs together, in bytes; unlimited by default.
     #[schemars(range(min = 1))]
     pub storage_quota: Option<u64>,
-    /// How many bytes of a task's output go to its log, of which the last MiB is for the end of the output.
-    #[serde(default = "output")]
+    /// The size of a task's output in its log, in bytes. The last MiB is reserved for the end of the output.
+    #[serde(default = "default_output_limit")]
     #[schemars(range(min = 1))]
     pub output_limit: u64,
-    /// After how many internal errors in a row the worker stops; null for never.
-    #[serde(default = "max_consecutive_internal_errors")]
+    /// The number of consecutive internal errors after which the worker stops; null for no limit.
+    #[serde(default = "default_max_consecutive_internal_errors")]
     #[schemars(range(min = 1))]
     pub max_consecutive_internal_errors: Option<u32>,
-    /// What must be left of the machine for the worker to claim, and which caches go when it is not. By
-    /// default 1 GiB of disk and 256 MiB of memory.
-    #[serde(default = "floors")]
+    /// The thresholds below which the worker claims no tasks and evicts caches; by default 1 GiB of disk and 256 MiB of
+    /// memory.
+    #[serde(default = "default_collector")]
     pub collector: runtime_gc::GcConfig,
-    /// How often and how long, in seconds.
+    /// Intervals and timeouts, in seconds.
     #[serde(default)]
     pub timing: TimingConfig,
-    /// How inputs are fetched: the proxy, attempts and waits, limits, which addresses a task may name. Times are
-    /// in milliseconds.
+    /// Fetching of inputs: proxy, retries, limits and permitted addresses. Times are in milliseconds.
     #[cfg(feature = "mounts")]
     #[serde(default)]
     pub fetch: runtime_fetcher::FetchConfig,
     /// The standard plugins.
     #[serde(default)]
     pub plugins: PluginsConfig,
-    /// Who may stop the worker.
-    #[serde(default = "signals")]
+    /// The sources of shutdown requests.
+    #[serde(default = "default_shutdown")]
     pub shutdown: Vec<ShutdownConfig>,
 }
 
-fn one() -> usize {
+fn default_capacity() -> usize {
     1
 }
 
-fn floors() -> runtime_gc::GcConfig {
+fn default_collector() -> runtime_gc::GcConfig {
     let mut config = runtime_gc::GcConfig::default();
     config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(1 << 30)));
     config.limits.min_available_memory = Some(Threshold::at(Amount::Absolute(256 << 20)));
     config
 }
 
-fn output() -> u64 {
-    OUTPUT
+fn default_output_limit() -> u64 {
+    DEFAULT_OUTPUT_LIMIT
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the type of the field")]
-fn max_consecutive_internal_errors() -> Option<u32> {
-    Some(INTERNAL_ERRORS)
+fn default_max_consecutive_internal_errors() -> Option<u32> {
+    Some(DEFAULT_MAX_CONSECUTIVE_INTERNAL_ERRORS)
 }
 
-fn signals() -> Vec<ShutdownConfig> {
+fn default_shutdown() -> Vec<ShutdownConfig> {
     vec![ShutdownConfig::Signals]
 }
 
 impl WorkerConfig {
-    /// The names of the worker.
+    /// Returns the identity of the worker.
     #[must_use]
     pub fn identity(&self) -> WorkerIdentity {
         WorkerIdentity {
@@ -112,7 +110,7 @@ impl WorkerConfig {
         }
     }
 
-    /// How the worker's temporary storage is to be opened.
+    /// Returns the options for the worker's temporary storage.
     #[must_use]
     pub fn storage_options(&self) -> StorageOptions {
         StorageOptions {
@@ -121,26 +119,26 @@ impl WorkerConfig {
         }
     }
 
-    /// Tells a worker its capacity, its intervals and its limits.
+    /// Sets capacity, timing and limits of a worker.
     pub fn apply_to(&self, worker: WorkerBuilder) -> WorkerBuilder {
-        let end = usize::try_from(self.output_limit).unwrap_or(usize::MAX);
+        let tail = usize::try_from(self.output_limit).unwrap_or(usize::MAX);
         worker
             .capacity(self.capacity)
             .timing(self.timing.to_timing())
             .max_consecutive_internal_errors(self.max_consecutive_internal_errors)
-            .output_limit(OutputLimit::new(self.output_limit, end.min(OUTPUT_END)))
+            .output_limit(OutputLimit::new(self.output_limit, tail.min(MAX_OUTPUT_TAIL)))
     }
 }
 
-/// Credentials that somebody made for a worker.
+/// Static credentials of a worker.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CredentialsConfig {
-    /// Names the client.
+    /// The client id.
     pub client_id: String,
-    /// Signs the requests.
+    /// The access token.
     pub access_token: Secret,
-    /// Comes with temporary credentials.
+    /// The certificate of temporary credentials.
     pub certificate: Option<Secret>,
 }
 
@@ -154,44 +152,44 @@ impl From<&CredentialsConfig> for Credentials {
     }
 }
 
-/// How a worker registers with the worker manager.
+/// Registration with the worker manager.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegistrationConfig {
     /// The provider of the pool, such as `static`.
     pub provider_id: String,
-    /// The secret that proves who a static worker is.
+    /// The secret that authenticates a static worker.
     pub static_secret: Secret,
-    /// Where to keep what the next registration needs.
+    /// The file that stores the secret for the next registration.
     pub state_file: Option<PathBuf>,
 }
 
-/// The standard plugins that have settings.
+/// Settings of the standard plugins.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PluginsConfig {
-    /// The longest time in seconds that a task may ask for.
+    /// The maximum run time of a task, in seconds.
     #[schemars(range(min = 1))]
     pub max_run_time: u32,
-    /// Lines at the top of every log.
+    /// Lines at the top of every task log.
     pub log_prefix: BTreeMap<String, String>,
-    /// What the scope that a named cache takes starts with, such as `my-worker:cache:`; the name of the cache
-    /// follows. By default a cache takes no scope, and who can create tasks for the queue can use them all.
+    /// The prefix of the scope that a named cache requires, such as `my-worker:cache:`; the name of the cache follows. By
+    /// default no scope is required, and anyone who can create tasks for the queue can use all caches.
     pub cache_scopes: Option<String>,
-    /// Whether a named cache whose task was stopped, or whose worker was killed, is used again. By default it is
-    /// removed, since it may be half-written.
+    /// Whether to keep a named cache after its task was stopped or its worker was killed. By default it is removed, since
+    /// it may be half-written.
     pub keep_unfinished_caches: bool,
-    /// Whether inputs that an earlier worker left are compared with what they were before they are used.
+    /// Whether to compare inputs of earlier workers with their recorded hashes before use.
     pub verify_inputs: bool,
-    /// How much may come out of an archive.
+    /// Limits for unpacking archives.
     #[cfg(feature = "unpack")]
     pub unpack_limits: runtime_fetcher::UnpackLimits,
-    /// Whether to stop after the first internal error.
+    /// Whether the worker stops after the first internal error.
     pub stop_on_error: bool,
-    /// Seconds without a task after which the worker stops; absent for never.
+    /// The idle time in seconds after which the worker stops; unlimited by default.
     #[schemars(range(min = 1))]
     pub idle_stop: Option<u32>,
-    /// Seconds that a stage of a task may take; absent for any time.
+    /// The maximum time of a stage of a task, in seconds; unlimited by default.
     #[schemars(range(min = 1))]
     pub watchdog: Option<u32>,
 }
@@ -214,9 +212,13 @@ impl Default for PluginsConfig {
 }
 
 impl PluginsConfig {
-    /// Adds the plugins that these settings are for, but for `Mounts`, which has caches to open: see
-    /// `apply_to`. Must be called within a tokio runtime, and before other plugins are added: the watchdog has to
-    /// hear of each stage first.
+    /// Adds the configured plugins to a worker, except `Mounts`, which needs its caches opened: see `apply_to`.
+    ///
+    /// Call it before other plugins are added, because the watchdog has to be the first.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub fn add_to(&self, mut worker: WorkerBuilder, environment: &Environment) -> WorkerBuilder {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         if let Some(limit) = self.watchdog {
@@ -233,7 +235,7 @@ impl PluginsConfig {
             .plugin(MaxRunTime::new(seconds(self.max_run_time)))
     }
 
-    /// Tells the caches and inputs of tasks the settings that are for them.
+    /// Sets the options of `Mounts`.
     #[cfg(feature = "mounts")]
     pub fn apply_to(&self, mut mounts: MountsBuilder) -> MountsBuilder {
         if let Some(prefix) = &self.cache_scopes {
@@ -248,21 +250,21 @@ impl PluginsConfig {
     }
 }
 
-/// Who may stop a worker.
+/// A source of shutdown requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ShutdownConfig {
     /// `SIGTERM` and `SIGINT`.
     Signals,
-    /// Spot notices of AWS.
+    /// Interruption notices of AWS spot instances.
     AwsSpot,
-    /// Preemption on Google Cloud.
+    /// Preemption notices of Google Cloud.
     GcpPreemption,
     /// Scheduled events of Azure.
     AzureEvents,
     /// `shouldWorkerTerminate` of the worker manager.
     WorkerManager,
-    /// Worker-runner, over standard input and output.
+    /// Messages of worker-runner on standard input.
     WorkerRunner,
 }

@@ -1,4 +1,4 @@
-//! Uploads what a task made.
+//! Uploads the files and folders that a task created.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,38 +15,41 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::payload::schema_of;
-use crate::{ExtractError, Plugin, ResultSet, TaskPlugin, TaskRun, Verdict};
+use crate::engine::{ExtractError, ResultSet};
+use crate::plugin::{Plugin, TaskPlugin};
+use crate::resolution::Verdict;
+use crate::task_run::TaskRun;
 
 /// Reads `artifacts` and uploads files and folders.
 ///
-/// One artifact that fails does not keep the others from being uploaded.
+/// A failed upload does not prevent the others.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Artifacts;
 
 #[derive(Deserialize, JsonSchema)]
 struct Payload {
-    /// What to keep.
+    /// The files and folders to upload.
     #[serde(default)]
-    artifacts: Vec<Wanted>,
+    artifacts: Vec<ArtifactSpec>,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Wanted {
-    /// The name; for a folder, what the names of its files start with.
+struct ArtifactSpec {
+    /// The name of the artifact, or the prefix of the names for a folder.
     #[schemars(length(min = 1))]
     name: String,
     /// Whether `path` is a file or a folder.
     #[serde(rename = "type")]
     kind: Kind,
-    /// Where it is, relative to the folder of the task.
+    /// The path, relative to the working directory of the task.
     path: String,
-    /// When it is forgotten; as the task if it is not given or later than that.
+    /// The expiry; by default, and at the latest, that of the task.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     expires: Option<Timestamp>,
-    /// The MIME type; told from the name if it is not given.
+    /// The MIME type; by default guessed from the name.
     content_type: Option<String>,
-    /// Whether it is fine that there is nothing.
+    /// Whether the path may be missing.
     #[serde(default)]
     optional: bool,
 }
@@ -73,8 +76,8 @@ impl Plugin for Artifacts {
             "Artifacts",
             "
             Each entry of `artifacts` has a `name`, a `type` (`file` or `directory`) and a `path` relative
-            to the folder of the task. What is missing becomes an artifact of type `error` and fails the
-            task, unless it is `optional`. Links that lead out of the folder of the task are not followed.
+            to the folder of the task. For a missing path the worker creates an artifact of type `error` and
+            fails the task, unless the entry is `optional`. Links to outside of the folder are not followed.
             ",
         )]
     }
@@ -83,94 +86,84 @@ impl Plugin for Artifacts {
         &self,
         run: &TaskRun,
     ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
-        let wanted = run.payload_as::<Payload>()?.artifacts;
+        let specs = run.payload_as::<Payload>()?.artifacts;
         let plugin = TaskArtifacts {
             run: run.clone(),
-            wanted,
+            specs,
         };
-        Ok((!plugin.wanted.is_empty()).then(|| Box::new(plugin) as Box<dyn TaskPlugin>))
+        Ok((!plugin.specs.is_empty()).then(|| Box::new(plugin) as Box<dyn TaskPlugin>))
     }
 }
 
 struct TaskArtifacts {
     run: TaskRun,
-    wanted: Vec<Wanted>,
+    specs: Vec<ArtifactSpec>,
 }
 
 #[async_trait]
 impl TaskPlugin for TaskArtifacts {
     async fn stopped(&mut self, result: &Arc<dyn ResultSet>) -> Result<Verdict, TaskError> {
-        let mut found = Found::default();
-        for wanted in &self.wanted {
-            self.find(wanted, &**result, &mut found).await;
+        let (mut artifacts, mut verdict) = (Vec::new(), Verdict::Success);
+        for spec in &self.specs {
+            for file in self.find(spec, &**result).await {
+                artifacts.push(file.unwrap_or_else(|error_artifact| {
+                    verdict = Verdict::Failure;
+                    error_artifact
+                }));
+            }
         }
         let context = &self.run.context;
         let uploader = context.services().uploader;
         let expires = context.info().expires;
-        let outcomes = upload_all(&*uploader, context.run(), expires, found.artifacts).await;
+        let outcomes = upload_all(&*uploader, context.run(), expires, artifacts).await;
         let mut failure = None;
         for outcome in outcomes {
-            match self.note(outcome) {
-                Ok(verdict) => found.verdict = found.verdict.max(verdict),
+            match self.record(outcome) {
+                Ok(of_artifact) => verdict = verdict.max(of_artifact),
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        failure.map_or(Ok(found.verdict), |error| {
-            Err(TaskError::unavailable(error))
-        })
-    }
-}
-
-/// What there is to upload, and what that says about the task.
-struct Found {
-    artifacts: Vec<Artifact>,
-    verdict: Verdict,
-}
-
-impl Default for Found {
-    fn default() -> Self {
-        Self {
-            artifacts: Vec::new(),
-            verdict: Verdict::Success,
-        }
+        failure.map_or(Ok(verdict), |error| Err(TaskError::unavailable(error)))
     }
 }
 
 impl TaskArtifacts {
-    /// Looks for what one entry of the payload names.
-    async fn find(&self, wanted: &Wanted, result: &dyn ResultSet, found: &mut Found) {
-        let files = match result.extract(&wanted.path).await {
-            Ok(path) => list_elsewhere(wanted.clone(), path).await,
+    /// Finds the files of one entry of the payload. `Err` holds an error artifact for a file that is unavailable.
+    async fn find(
+        &self,
+        spec: &ArtifactSpec,
+        result: &dyn ResultSet,
+    ) -> Vec<Result<Artifact, Artifact>> {
+        let files = match result.extract(&spec.path).await {
+            Ok(path) => list_files(spec.clone(), path).await,
             Err(error) => Err(error.into()),
         };
         match files {
-            Ok(listed) => {
-                for (name, file) in listed {
-                    match file {
-                        Ok(path) => found.artifacts.push(wanted.artifact(name, path)),
-                        Err(absence) => self.miss(wanted, name, absence, found),
-                    }
-                }
+            Ok(files) => files
+                .into_iter()
+                .map(|(name, file)| match file {
+                    Ok(path) => Ok(spec.artifact(name, path)),
+                    Err(reason) => Err(self.unavailable(spec, name, reason)),
+                })
+                .collect(),
+            Err(_) if spec.optional => {
+                let (context, name) = (&self.run.context, &spec.name);
+                context.log(format_args!("Optional artifact `{name}` does not exist"));
+                Vec::new()
             }
-            Err(_) if wanted.optional => self.run.context.log(format_args!(
-                "Optional artifact `{}` is not there",
-                wanted.name
-            )),
-            Err(absence) => self.miss(wanted, wanted.name.clone(), absence, found),
+            Err(reason) => vec![Err(self.unavailable(spec, spec.name.clone(), reason))],
         }
     }
 
-    /// Tells why something is missing, in the log and in its place.
-    fn miss(&self, wanted: &Wanted, name: String, absence: Absence, found: &mut Found) {
-        self.run
-            .context
-            .log_error(format_args!("Artifact `{name}`: {}", absence.message));
-        found.artifacts.push(wanted.absent(name, absence));
-        found.verdict = Verdict::Failure;
+    /// Logs why a file is unavailable and creates the error artifact for it.
+    fn unavailable(&self, spec: &ArtifactSpec, name: String, reason: Unavailable) -> Artifact {
+        let context = &self.run.context;
+        context.log_error(format_args!("Artifact `{name}`: {}", reason.message));
+        spec.error_artifact(name, reason)
     }
 
-    /// Notes what became of an artifact. One that turned out to be unreadable fails the task.
-    fn note(&self, outcome: UploadOutcome) -> Result<Verdict, Box<UploadError>> {
+    /// Records the outcome of an upload. A file that could not be read fails the task; any other error is returned.
+    fn record(&self, outcome: UploadOutcome) -> Result<Verdict, Box<UploadError>> {
         let UploadOutcome {
             name,
             result,
@@ -178,7 +171,7 @@ impl TaskArtifacts {
             ..
         } = outcome;
         let Err(error) = result else {
-            self.run.record.add_artifact(name);
+            self.run.report.add_artifact(name);
             return Ok(Verdict::Success);
         };
         self.run.context.log_error(format_args!(
@@ -188,12 +181,12 @@ impl TaskArtifacts {
         if !has_error_artifact {
             return Err(Box::new(error));
         }
-        self.run.record.add_artifact(name);
+        self.run.report.add_artifact(name);
         Ok(Verdict::Failure)
     }
 }
 
-impl Wanted {
+impl ArtifactSpec {
     fn artifact(&self, name: String, path: PathBuf) -> Artifact {
         let content_type = self
             .content_type
@@ -211,10 +204,10 @@ impl Wanted {
         }
     }
 
-    fn absent(&self, name: String, absence: Absence) -> Artifact {
+    fn error_artifact(&self, name: String, unavailable: Unavailable) -> Artifact {
         let body = ErrorArtifact {
-            reason: absence.reason,
-            message: absence.message,
+            reason: unavailable.reason,
+            message: unavailable.message,
         };
         Artifact {
             name,
@@ -224,13 +217,13 @@ impl Wanted {
     }
 }
 
-/// Why there is nothing to upload.
-struct Absence {
+/// The reason why a file cannot be uploaded.
+struct Unavailable {
     reason: ArtifactErrorReason,
     message: String,
 }
 
-impl From<ExtractError> for Absence {
+impl From<ExtractError> for Unavailable {
     fn from(error: ExtractError) -> Self {
         let reason = match &error {
             ExtractError::Missing { .. } => ArtifactErrorReason::FileMissing,
@@ -244,31 +237,31 @@ impl From<ExtractError> for Absence {
     }
 }
 
-/// The name of an artifact, and the file for it.
-type Listed = (String, Result<PathBuf, Absence>);
+/// The name of an artifact and its file.
+type ListedFile = (String, Result<PathBuf, Unavailable>);
 
-/// Lists where it holds up nobody: a folder may have very many files.
-async fn list_elsewhere(wanted: Wanted, path: PathBuf) -> Result<Vec<Listed>, Absence> {
-    let name = wanted.path.clone();
-    let listed = tokio::task::spawn_blocking(move || list(&wanted, path)).await;
-    // The only error is a panic.
-    listed.unwrap_or_else(|error| Err(unreadable(&name, error.into())))
+/// Lists the files on a blocking thread: a folder may contain millions.
+async fn list_files(spec: ArtifactSpec, path: PathBuf) -> Result<Vec<ListedFile>, Unavailable> {
+    let task_path = spec.path.clone();
+    let listed = tokio::task::spawn_blocking(move || list_blocking(&spec, path)).await;
+    // The only join error is a panic, since the task is never aborted.
+    listed.unwrap_or_else(|error| Err(unreadable(&task_path, error.into())))
 }
 
-/// The files to upload, each with the name of its artifact, and the folders that cannot be read.
-fn list(wanted: &Wanted, path: PathBuf) -> Result<Vec<Listed>, Absence> {
-    match wanted.kind {
-        Kind::File if path.is_file() => Ok(vec![(wanted.name.clone(), Ok(path))]),
+/// Lists the files to upload with the names of their artifacts, and the folders that cannot be read.
+fn list_blocking(spec: &ArtifactSpec, path: PathBuf) -> Result<Vec<ListedFile>, Unavailable> {
+    match spec.kind {
+        Kind::File if path.is_file() => Ok(vec![(spec.name.clone(), Ok(path))]),
         Kind::Directory if path.is_dir() => {
-            let listing = list_folder(&path).map_err(|source| unreadable(&wanted.path, source))?;
-            let above = wanted.name.trim_end_matches('/');
+            let listing = list_folder(&path).map_err(|source| unreadable(&spec.path, source))?;
+            let prefix = spec.name.trim_end_matches('/');
             let files = listing
                 .files
                 .into_iter()
-                .map(|file| (format!("{above}/{}", file.name), Ok(file.path)));
+                .map(|file| (format!("{prefix}/{}", file.name), Ok(file.path)));
             let folders = listing.unreadable.into_iter().map(|(folder, source)| {
-                let absence = unreadable(&format!("{}/{}", wanted.path, folder.name), source);
-                (format!("{above}/{}", folder.name), Err(absence))
+                let reason = unreadable(&format!("{}/{}", spec.path, folder.name), source);
+                (format!("{prefix}/{}", folder.name), Err(reason))
             });
             Ok(files.chain(folders).collect())
         }
@@ -277,8 +270,8 @@ fn list(wanted: &Wanted, path: PathBuf) -> Result<Vec<Listed>, Absence> {
                 Kind::File => "plain file",
                 Kind::Directory => "directory",
             };
-            let message = format!("`{}` is no {expected}", wanted.path);
-            Err(Absence {
+            let message = format!("`{}` is not a {expected}", spec.path);
+            Err(Unavailable {
                 reason: ArtifactErrorReason::InvalidResource,
                 message,
             })
@@ -286,14 +279,14 @@ fn list(wanted: &Wanted, path: PathBuf) -> Result<Vec<Listed>, Absence> {
     }
 }
 
-fn unreadable(path: &str, source: std::io::Error) -> Absence {
-    Absence::from(ExtractError::Unreadable {
+fn unreadable(path: &str, source: std::io::Error) -> Unavailable {
+    Unavailable::from(ExtractError::Unreadable {
         path: path.to_owned(),
         source,
     })
 }
 
-/// Tells the MIME type from the name; what browsers cannot show is a stream of bytes.
+/// Guesses the MIME type from the name. Unknown extensions are served as bytes, which browsers download.
 fn content_type_of(name: &str) -> &'static str {
     mime_guess::from_path(name)
         .first_raw()

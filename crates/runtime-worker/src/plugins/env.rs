@@ -1,13 +1,15 @@
-//! Tells a task who it is.
+//! Environment variables that describe the task.
 
 use async_trait::async_trait;
 use runtime_core::{Section, TaskError};
 
-use crate::{Plugin, SandboxBuilder, TaskPlugin, TaskRun};
+use crate::engine::SandboxBuilder;
+use crate::plugin::{Plugin, TaskPlugin};
+use crate::task_run::TaskRun;
 
 /// Sets `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` and `TASKCLUSTER_WORKER_GROUP`.
 ///
-/// The names are those of Taskcluster's "environment variables" convention for workers.
+/// The names follow Taskcluster's convention for environment variables of workers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TaskEnvVars;
 
@@ -20,7 +22,7 @@ impl Plugin for TaskEnvVars {
     fn documentation(&self) -> Vec<Section> {
         vec![Section::new(
             "Environment",
-            "A task sees `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` and `TASKCLUSTER_WORKER_GROUP`.",
+            "The worker sets `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` and `TASKCLUSTER_WORKER_GROUP`.",
         )]
     }
 
@@ -28,22 +30,22 @@ impl Plugin for TaskEnvVars {
         &self,
         run: &TaskRun,
     ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
-        Ok(Some(Box::new(TaskEnvironment { run: run.clone() })))
+        Ok(Some(Box::new(EnvVarSetter { run: run.clone() })))
     }
 }
 
-struct TaskEnvironment {
+struct EnvVarSetter {
     run: TaskRun,
 }
 
 #[async_trait]
-impl TaskPlugin for TaskEnvironment {
+impl TaskPlugin for EnvVarSetter {
     async fn build_sandbox(&mut self, builder: &mut dyn SandboxBuilder) -> Result<(), TaskError> {
         let info = self.run.context.info();
         let identity = &self.run.environment.identity;
         builder.set_env("TASK_ID", info.run.task_id.as_str())?;
         builder.set_env("RUN_ID", &info.run.run_id.to_string())?;
-        // The queue takes a task that names no group for the first of its own.
+        // As the queue does: a task without a group is the first task of a group with its own id.
         let group = info
             .definition
             .task_group_id

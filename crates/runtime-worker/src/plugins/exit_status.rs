@@ -1,4 +1,4 @@
-//! Exit codes that mean something.
+//! Exit codes with a special meaning.
 
 use std::sync::Arc;
 
@@ -9,26 +9,29 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::payload::schema_of;
-use crate::{Plugin, ResultSet, TaskPlugin, TaskRun, Verdict};
+use crate::engine::ResultSet;
+use crate::plugin::{Plugin, TaskPlugin};
+use crate::resolution::Verdict;
+use crate::task_run::TaskRun;
 
-/// Reads `onExitStatus.retry`, and tells the author of a task how it ended.
+/// Reads `onExitStatus.retry` and logs how the task ended.
 ///
-/// `onExitStatus.purgeCaches` is read by the plugin `Mounts`, which has the caches.
+/// The plugin `Mounts` reads `onExitStatus.purgeCaches`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExitStatus;
 
-/// `onExitStatus` of a payload.
+/// The payload's `onExitStatus`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct OnExitStatus {
-    /// Exit codes after which the queue should run the task again, while it has retries left.
+    /// Exit codes after which the queue retries the task, while it has retries left.
     #[serde(default)]
     pub(super) retry: Vec<i32>,
-    /// Exit codes after which the caches that the task mounted are not used again.
+    /// Exit codes after which the caches of the task are removed.
     #[serde(default)]
     #[cfg_attr(
         not(feature = "mounts"),
-        expect(dead_code, reason = "only mounts have caches")
+        expect(dead_code, reason = "read by `Mounts` only")
     )]
     pub(super) purge_caches: Vec<i32>,
 }
@@ -36,7 +39,7 @@ pub(super) struct OnExitStatus {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ExitPayload {
-    /// What some exit codes mean.
+    /// Exit codes with a special meaning.
     #[serde(default)]
     pub(super) on_exit_status: OnExitStatus,
 }
@@ -55,9 +58,9 @@ impl Plugin for ExitStatus {
         vec![Section::new(
             "Exit codes",
             "
-            A task that exits with 0 is completed, with any other code it has failed. After a code in
-            `onExitStatus.retry` it resolves `intermittent-task` and is run again while retries are left.
-            After a code in `onExitStatus.purgeCaches` the caches that it mounted are dropped.
+            A task that exits with 0 is completed, and failed with any other code. After a code in
+            `onExitStatus.retry` it is resolved `intermittent-task` and retried while retries are left.
+            After a code in `onExitStatus.purgeCaches` its caches are removed.
             ",
         )]
     }
@@ -67,20 +70,20 @@ impl Plugin for ExitStatus {
         run: &TaskRun,
     ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
         let retry = run.payload_as::<ExitPayload>()?.on_exit_status.retry;
-        Ok(Some(Box::new(TaskExit {
+        Ok(Some(Box::new(ExitLogger {
             run: run.clone(),
             retry,
         })))
     }
 }
 
-struct TaskExit {
+struct ExitLogger {
     run: TaskRun,
     retry: Vec<i32>,
 }
 
 #[async_trait]
-impl TaskPlugin for TaskExit {
+impl TaskPlugin for ExitLogger {
     async fn stopped(&mut self, result: &Arc<dyn ResultSet>) -> Result<Verdict, TaskError> {
         let exit = result.exit();
         if exit.success() {

@@ -1,4 +1,4 @@
-//! Stops a worker that has nothing to do.
+//! Stops an idle worker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,25 +9,30 @@ use runtime_core::{Environment, TaskError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::{Plugin, TaskPlugin, TaskRun};
+use crate::plugin::{Plugin, TaskPlugin};
+use crate::task_run::TaskRun;
 
-/// Stops the worker gracefully when no task has run for some time, so that nobody pays for its machine.
+/// Stops the worker gracefully when it has been idle for some time, to save the cost of its machine.
 pub struct IdleStop {
     running: watch::Sender<usize>,
     timer: JoinHandle<()>,
 }
 
 impl IdleStop {
-    /// Stops the worker of `environment` after `limit` without a task, counted from now or from the end
-    /// of the last task. Must be called within a tokio runtime.
+    /// Creates the plugin and starts its timer, which stops the worker of `environment` after `limit` without a running
+    /// task.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     #[must_use]
     pub fn new(environment: &Environment, limit: Duration) -> Self {
         let (running, seen) = watch::channel(0);
         let (worker, monitor) = (Arc::clone(&environment.stop), environment.monitor.clone());
         let timer = tokio::spawn(async move {
-            if idle(seen, limit).await {
+            if wait_until_idle(seen, limit).await {
                 monitor.info(format_args!(
-                    "no task for {} s; the worker stops",
+                    "stopping the worker after {} s without a task",
                     limit.as_secs()
                 ));
                 worker.stop_gracefully();
@@ -37,8 +42,8 @@ impl IdleStop {
     }
 }
 
-/// Waits until nothing has run for `limit`; `false` if nobody counts any more.
-async fn idle(mut running: watch::Receiver<usize>, limit: Duration) -> bool {
+/// Waits until no task has run for `limit`. Returns `false` if the plugin was dropped before.
+async fn wait_until_idle(mut running: watch::Receiver<usize>, limit: Duration) -> bool {
     loop {
         if running.wait_for(|running| *running == 0).await.is_err() {
             return false;
@@ -60,16 +65,16 @@ impl Plugin for IdleStop {
 
     async fn new_task_plugin(&self, _: &TaskRun) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
         self.running.send_modify(|running| *running += 1);
-        Ok(Some(Box::new(Busy(self.running.clone()))))
+        Ok(Some(Box::new(BusyGuard(self.running.clone()))))
     }
 }
 
-/// Counts a task until it is gone, in whatever way.
-struct Busy(watch::Sender<usize>);
+/// Counts a task as running until it is dropped, so that a panic or a skipped stage cannot leave the count too high.
+struct BusyGuard(watch::Sender<usize>);
 
-impl TaskPlugin for Busy {}
+impl TaskPlugin for BusyGuard {}
 
-impl Drop for Busy {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
         self.0.send_modify(|running| *running -= 1);
     }
@@ -95,16 +100,16 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(60);
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_starts_the_count_anew_and_holds_it_while_it_runs() {
+    async fn running_task_resets_the_timer() {
         let (running, seen) = watch::channel(0);
-        let began = Instant::now();
-        let waiting = tokio::spawn(idle(seen, LIMIT));
+        let start = Instant::now();
+        let waiting = tokio::spawn(wait_until_idle(seen, LIMIT));
         sleep(LIMIT / 2).await;
         running.send_modify(|running| *running += 1);
         sleep(2 * LIMIT).await;
         assert!(!waiting.is_finished());
         running.send_modify(|running| *running -= 1);
-        assert!(waiting.await.expect("it does not panic"));
-        assert_eq!(began.elapsed(), LIMIT / 2 + 2 * LIMIT + LIMIT);
+        assert!(waiting.await.expect("no panic"));
+        assert_eq!(start.elapsed(), LIMIT / 2 + 2 * LIMIT + LIMIT);
     }
 }

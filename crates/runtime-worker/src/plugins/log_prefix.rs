@@ -1,13 +1,14 @@
-//! Lines at the top of every log.
+//! Lines at the top of every task log.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use runtime_core::TaskError;
 
-use crate::{Plugin, TaskPlugin, TaskRun};
+use crate::plugin::{Plugin, TaskPlugin};
+use crate::task_run::TaskRun;
 
-/// Writes what people look for first when they read a log: which machine, which version, which setup.
+/// Writes facts about the worker to the top of every task log, such as machine type, version and support channel.
 ///
 /// ```
 /// # use runtime_worker::plugins::LogPrefix;
@@ -20,7 +21,7 @@ pub struct LogPrefix {
 }
 
 impl LogPrefix {
-    /// Writes `name: value` for each, in the order of their names.
+    /// Creates the plugin. It writes a line `name: value` for each pair, sorted by name.
     pub fn new<N: Into<String>, V: Into<String>>(lines: impl IntoIterator<Item = (N, V)>) -> Self {
         let lines = lines.into_iter();
         Self {

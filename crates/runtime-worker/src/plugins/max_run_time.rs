@@ -1,4 +1,4 @@
-//! Ends a task that runs too long.
+//! Limits the run time of tasks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,35 +12,38 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::payload::schema_of;
-use crate::{Plugin, Resolution, ResultSet, Sandbox, TaskPlugin, TaskRun, Verdict};
+use crate::engine::{ResultSet, Sandbox};
+use crate::plugin::{Plugin, TaskPlugin};
+use crate::resolution::{Resolution, Verdict};
+use crate::task_run::TaskRun;
 
-/// Reads `maxRunTime` and fails a task that runs longer.
+/// Reads `maxRunTime`, and kills and fails a task that runs longer.
 #[derive(Clone, Debug)]
 pub struct MaxRunTime {
-    most: Duration,
+    max: Duration,
 }
 
 impl MaxRunTime {
-    /// Allows no task to run longer than `most`, which is also what a task gets that does not say.
+    /// Creates the plugin with an upper limit, which is also the default for tasks without `maxRunTime`.
     #[must_use]
-    pub fn new(most: Duration) -> Self {
-        Self { most }
+    pub fn new(max: Duration) -> Self {
+        Self { max }
     }
 }
 
 impl Default for MaxRunTime {
-    /// One day.
+    /// Creates the plugin with a limit of one day.
     fn default() -> Self {
         Self::new(Duration::from_secs(24 * 60 * 60))
     }
 }
 
-/// How long a task that ran too long has to end by itself.
-const GRACE: Duration = Duration::from_secs(15);
+/// Time for the engine to kill a task that exceeded its limit.
+const KILL_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[derive(Deserialize, JsonSchema)]
 struct Payload {
-    /// How long the task may run, in seconds.
+    /// The maximum run time in seconds.
     #[serde(rename = "maxRunTime")]
     #[schemars(range(min = 1))]
     max_run_time: Option<u32>,
@@ -57,9 +60,9 @@ impl Plugin for MaxRunTime {
     }
 
     fn documentation(&self) -> Vec<Section> {
-        let seconds = self.most.as_secs();
+        let seconds = self.max.as_secs();
         let text = format!(
-            "`maxRunTime` is in seconds, at most {seconds}. A task that runs longer is ended and fails."
+            "`maxRunTime` is in seconds, at most {seconds}. A task that runs longer is killed and fails."
         );
         vec![Section::new("Time limit", &text)]
     }
@@ -68,12 +71,12 @@ impl Plugin for MaxRunTime {
         &self,
         run: &TaskRun,
     ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
-        let asked = run
+        let requested = run
             .payload_as::<Payload>()?
             .max_run_time
             .map(|seconds| Duration::from_secs(seconds.into()));
-        let limit = asked.unwrap_or(self.most).min(self.most);
-        Ok(Some(Box::new(Timer {
+        let limit = requested.unwrap_or(self.max).min(self.max);
+        Ok(Some(Box::new(RunTimer {
             run: run.clone(),
             limit,
             fired: Arc::default(),
@@ -82,7 +85,7 @@ impl Plugin for MaxRunTime {
     }
 }
 
-struct Timer {
+struct RunTimer {
     run: TaskRun,
     limit: Duration,
     fired: Arc<AtomicBool>,
@@ -90,14 +93,14 @@ struct Timer {
 }
 
 #[async_trait]
-impl TaskPlugin for Timer {
+impl TaskPlugin for RunTimer {
     async fn started(&mut self, sandbox: &Arc<dyn Sandbox>) -> Result<(), TaskError> {
         let (run, limit) = (self.run.clone(), self.limit);
         let (fired, sandbox) = (Arc::clone(&self.fired), Arc::clone(sandbox));
         self.timer.spawn(async move {
             tokio::time::sleep(limit).await;
-            if run.record.has_ended() {
-                // Other plugins may work for long on what it left, and that is none of its time.
+            if run.report.has_ended() {
+                // The task ended in time, and other plugins still process its results. The limit does not cover them.
                 return;
             }
             run.context.log_error(format_args!(
@@ -105,14 +108,14 @@ impl TaskPlugin for Timer {
                 limit.as_secs()
             ));
             fired.store(true, Ordering::SeqCst);
-            sandbox.kill(GRACE).await;
+            sandbox.kill(KILL_TIMEOUT).await;
         });
         Ok(())
     }
 
     async fn stopped(&mut self, _: &Arc<dyn ResultSet>) -> Result<Verdict, TaskError> {
         self.timer.shutdown().await;
-        // A timer that fired has ended the task, whatever exit code that left.
+        // A killed task may exit with any code, even 0.
         let fired = self.fired.load(Ordering::SeqCst);
         Ok(if fired {
             Verdict::Failure

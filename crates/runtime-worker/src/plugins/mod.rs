@@ -1,16 +1,16 @@
-//! The standard plugins, each usable alone.
+//! The standard plugins. Each can be used alone.
 //!
-//! | plugin | payload | what it does |
+//! | plugin | payload | purpose |
 //! | --- | --- | --- |
-//! | [`TaskLog`] | – | live log while the task runs, the whole log as an artifact afterwards |
-//! | [`TaskEnvVars`] | – | `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` |
-//! | `Mounts`, behind `mounts` | `mounts` | caches that outlive a task, and inputs that are fetched once |
-//! | [`MaxRunTime`] | `maxRunTime` | ends a task that runs too long |
-//! | [`ExitStatus`] | `onExitStatus` | exit codes that mean "try again" or "drop the caches" |
+//! | [`TaskLog`] | – | serves the log while the task runs and uploads it afterwards |
+//! | [`TaskEnvVars`] | – | sets `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` |
+//! | `Mounts`, behind `mounts` | `mounts` | mounts caches that outlive a task, and inputs that are fetched once |
+//! | [`MaxRunTime`] | `maxRunTime` | kills a task that exceeds its run time |
+//! | [`ExitStatus`] | `onExitStatus` | maps exit codes to retries or to the removal of caches |
 //! | [`Artifacts`] | `artifacts` | uploads files and folders |
-//! | [`ResourceUsage`] | – | says what a task used |
-//! | [`LogPrefix`] | – | lines at the top of every log |
-//! | [`IdleStop`] | – | stops a worker that has nothing to do |
+//! | [`ResourceUsage`] | – | logs the resource usage of a task |
+//! | [`LogPrefix`] | – | writes lines at the top of every log |
+//! | [`IdleStop`] | – | stops an idle worker |
 //! | [`StopOnError`] | – | stops a worker after an internal error |
 //! | [`Watchdog`] | – | stops a worker whose engine or plugins hang |
 
@@ -22,7 +22,7 @@ mod log_prefix;
 mod max_run_time;
 #[cfg(feature = "mounts")]
 mod mounts;
-mod resources;
+mod resource_usage;
 mod stop_on_error;
 mod task_log;
 mod watchdog;
@@ -35,7 +35,7 @@ pub use log_prefix::LogPrefix;
 pub use max_run_time::MaxRunTime;
 #[cfg(feature = "mounts")]
 pub use mounts::{Mounts, MountsBuilder};
-pub use resources::ResourceUsage;
+pub use resource_usage::ResourceUsage;
 pub use stop_on_error::StopOnError;
 pub use task_log::{LiveLogFactory, TaskLog};
 pub use watchdog::Watchdog;

@@ -1,12 +1,16 @@
-//! Stops a worker that failed.
+//! Stops a worker after an internal error.
 
 use async_trait::async_trait;
 use runtime_core::{ExceptionReason, TaskError};
 
-use crate::{Plugin, Resolution, TaskPlugin, TaskRun};
+use crate::plugin::{Plugin, TaskPlugin};
+use crate::resolution::Resolution;
+use crate::task_run::TaskRun;
 
-/// Stops the worker gracefully after the first internal error, for machines that are made anew rather
-/// than mended. Without it a worker goes on until there are several in a row.
+/// Stops the worker gracefully after the first internal error.
+///
+/// Intended for machines that are replaced rather than repaired. Without this plugin a worker stops after
+/// [several consecutive errors](crate::WorkerBuilder::max_consecutive_internal_errors).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StopOnError;
 
@@ -20,18 +24,18 @@ impl Plugin for StopOnError {
         &self,
         run: &TaskRun,
     ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
-        Ok(Some(Box::new(Watching(run.clone()))))
+        Ok(Some(Box::new(ErrorStopper(run.clone()))))
     }
 }
 
-struct Watching(TaskRun);
+struct ErrorStopper(TaskRun);
 
 #[async_trait]
-impl TaskPlugin for Watching {
+impl TaskPlugin for ErrorStopper {
     async fn exception(&mut self, resolution: &Resolution) -> Result<(), TaskError> {
         if *resolution == Resolution::Exception(ExceptionReason::InternalError) {
             let monitor = self.0.monitor();
-            monitor.error("a task ended with an internal error; the worker stops");
+            monitor.error("stopping the worker after an internal error");
             self.0.environment.stop.stop_gracefully();
         }
         Ok(())

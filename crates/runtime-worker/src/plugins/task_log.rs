@@ -1,4 +1,4 @@
-//! The log of a task: live while it runs, whole afterwards.
+//! The log of a task: live while the task runs, and an artifact afterwards.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,20 +12,22 @@ use runtime_core::webhook::{Handler, WebHook};
 use runtime_core::{StopReason, TaskContext, TaskError};
 use tokio::task::JoinSet;
 
-use crate::record::tell;
-use crate::{Observer, Plugin, Resolution, TaskEvent, TaskPlugin, TaskRun, Verdict};
+use crate::observer::{Observer, TaskEvent, notify};
+use crate::plugin::{Plugin, TaskPlugin};
+use crate::resolution::{Resolution, Verdict};
+use crate::task_run::TaskRun;
 
-const LIVE: &str = "public/logs/live.log";
-const BACKING: &str = "public/logs/live_backing.log";
+const LIVE_LOG: &str = "public/logs/live.log";
+const BACKING_LOG: &str = "public/logs/live_backing.log";
 const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
-/// Makes what serves the log of a running task, such as the live log handler of `runtime-webhook`.
+/// Creates the handler that serves the log of a running task, such as the live log handler of `runtime-webhook`.
 pub type LiveLogFactory = dyn Fn(TaskContext) -> Arc<dyn Handler> + Send + Sync;
 
-/// Uploads the log of every task, and serves it live if there is a handler for that.
+/// Uploads the log of every task, and optionally serves it live.
 ///
-/// `public/logs/live.log` is a reference to the live log while the task runs, and then a link to
-/// `public/logs/live_backing.log`, as viewers of Taskcluster's logs expect.
+/// The artifact `public/logs/live.log` is a reference to the live log while the task runs, and a link to
+/// `public/logs/live_backing.log` afterwards, as Taskcluster's log viewers expect.
 #[derive(Clone, Default)]
 pub struct TaskLog {
     live: Option<Arc<LiveLogFactory>>,
@@ -33,13 +35,13 @@ pub struct TaskLog {
 }
 
 impl TaskLog {
-    /// Uploads the log when the task is done.
+    /// Creates the plugin without a live log.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Also serves it while the task runs.
+    /// Sets the factory of handlers that serve live logs.
     #[must_use]
     pub fn live(
         mut self,
@@ -49,7 +51,7 @@ impl TaskLog {
         self
     }
 
-    /// Tells `observer` where the log can be followed.
+    /// Sets the observer that receives the URLs of live logs.
     #[must_use]
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = Some(observer);
@@ -86,86 +88,86 @@ impl Plugin for TaskLog {
             identity.worker_group, identity.worker_id
         ));
         let live = match &self.live {
-            Some(handler) => self.go_live(run, handler(run.context.clone())).await,
+            Some(handler) => self.serve_live(run, handler(run.context.clone())).await,
             None => None,
         };
         Ok(Some(Box::new(TaskLogUpload {
             run: run.clone(),
             live,
-            is_tried: false,
+            upload_attempted: false,
         })))
     }
 }
 
 impl TaskLog {
-    /// That nobody can watch is no reason for a task to fail.
-    async fn go_live(&self, run: &TaskRun, handler: Arc<dyn Handler>) -> Option<Live> {
+    /// Serves the live log. A failure is reported to the monitor only: a task does not need viewers.
+    async fn serve_live(&self, run: &TaskRun, handler: Arc<dyn Handler>) -> Option<LiveLogHook> {
         let hook = match run.environment.web_hooks.attach(handler).await {
             Ok(hook) => hook,
             Err(error) => {
                 run.monitor()
-                    .report_warning(&error, "a task has no live log");
+                    .report_warning(&error, "cannot serve the live log of a task");
                 return None;
             }
         };
         let url = hook.url();
-        self.tell(run, &url);
-        refer(run, url).await;
+        self.notify(run, &url);
+        create_reference(run, url).await;
         let mut follower = JoinSet::new();
-        follower.spawn(follow(hook, self.clone(), run.clone()));
-        Some(Live { follower })
+        follower.spawn(follow_url(hook, self.clone(), run.clone()));
+        Some(LiveLogHook { follower })
     }
 
-    fn tell(&self, run: &TaskRun, url: &str) {
+    fn notify(&self, run: &TaskRun, url: &str) {
         if let Some(observer) = &self.observer {
             let event = TaskEvent::LiveLog {
                 run: run.context.run(),
                 url,
             };
-            tell(&**observer, &event, run.monitor());
+            notify(&**observer, &event, run.monitor());
         }
     }
 }
 
-/// The log of a task that can be followed, until this is dropped.
-struct Live {
+/// Serves the live log of a task until it is dropped.
+struct LiveLogHook {
     follower: JoinSet<()>,
 }
 
-/// Keeps the hook, and the artifact that leads to it right: a tunnel may come back under another URL.
-async fn follow(mut hook: WebHook, plugin: TaskLog, run: TaskRun) {
+/// Holds the hook and updates the reference to it: a tunnel may reconnect with another URL.
+async fn follow_url(mut hook: WebHook, plugin: TaskLog, run: TaskRun) {
     while hook.url_changed().await {
         let url = hook.url();
-        plugin.tell(&run, &url);
-        refer(&run, url).await;
+        plugin.notify(&run, &url);
+        create_reference(&run, url).await;
     }
-    // The hook goes when the task does.
+    // The URL is final, and the hook must stay attached until this task is aborted.
     std::future::pending().await
 }
 
-async fn refer(run: &TaskRun, url: String) {
+async fn create_reference(run: &TaskRun, url: String) {
     let reference = RedirectArtifact {
         content_type: CONTENT_TYPE.to_owned(),
         url,
     };
     let artifact = Artifact {
-        name: LIVE.to_owned(),
+        name: LIVE_LOG.to_owned(),
         expires: None,
         content: ArtifactBody::Reference(reference),
     };
     if let Err(error) = run.context.upload(&artifact).await {
         run.monitor().report_warning(
             &error,
-            "the live log of a task cannot be found by its artifact",
+            "cannot create the artifact for the live log of a task",
         );
     }
 }
 
 struct TaskLogUpload {
     run: TaskRun,
-    live: Option<Live>,
-    /// Whether an upload was tried to its end, with all the patience that the uploader has.
-    is_tried: bool,
+    live: Option<LiveLogHook>,
+    /// Whether an upload was attempted, with all retries of the uploader.
+    upload_attempted: bool,
 }
 
 impl TaskLogUpload {
@@ -178,7 +180,7 @@ impl TaskLogUpload {
             source,
         };
         let backing = Artifact {
-            name: BACKING.to_owned(),
+            name: BACKING_LOG.to_owned(),
             expires: None,
             content: ArtifactBody::S3(backing),
         };
@@ -186,13 +188,13 @@ impl TaskLogUpload {
             .upload(&backing)
             .await
             .map_err(TaskError::unavailable)?;
-        self.run.record.add_artifact(BACKING);
+        self.run.report.add_artifact(BACKING_LOG);
         let link = LinkArtifact {
             content_type: CONTENT_TYPE.to_owned(),
-            artifact: BACKING.to_owned(),
+            artifact: BACKING_LOG.to_owned(),
         };
         let link = Artifact {
-            name: LIVE.to_owned(),
+            name: LIVE_LOG.to_owned(),
             expires: None,
             content: ArtifactBody::Link(link),
         };
@@ -200,7 +202,7 @@ impl TaskLogUpload {
             .upload(&link)
             .await
             .map_err(TaskError::unavailable)?;
-        self.run.record.add_artifact(LIVE);
+        self.run.report.add_artifact(LIVE_LOG);
         Ok(())
     }
 }
@@ -209,21 +211,21 @@ impl TaskLogUpload {
 impl TaskPlugin for TaskLogUpload {
     async fn finished(&mut self, _: Verdict) -> Result<(), TaskError> {
         let uploaded = self.upload().await;
-        self.is_tried = true;
+        self.upload_attempted = true;
         uploaded
     }
 
     async fn exception(&mut self, resolution: &Resolution) -> Result<(), TaskError> {
         match resolution {
-            // Another worker may be writing the same artifacts by now.
+            // Another worker may run the task by now, and would be confused by the artifacts of this run.
             Resolution::Abandoned(StopReason::ClaimLost) => Ok(()),
-            _ if self.is_tried => Ok(()),
+            _ if self.upload_attempted => Ok(()),
             _ => self.upload().await,
         }
     }
 
     async fn dispose(self: Box<Self>) {
-        // Those who follow have come to the end of the log by now, or see it through its artifact.
+        // Viewers have read the end of the log by now, or find it in the artifact.
         if let Some(mut live) = self.live {
             live.follower.shutdown().await;
         }

@@ -7,19 +7,23 @@ use async_trait::async_trait;
 use runtime_core::TaskError;
 use tokio::task::JoinHandle;
 
-use crate::{Plugin, Resolution, ResultSet, Sandbox, SandboxBuilder, TaskPlugin, TaskRun, Verdict};
+use crate::engine::{ResultSet, Sandbox, SandboxBuilder};
+use crate::plugin::{Plugin, TaskPlugin};
+use crate::resolution::{Resolution, Verdict};
+use crate::task_run::TaskRun;
 
-/// Stops the worker at once when a stage of a task takes longer than it may. While the task itself
-/// runs, it sleeps: that is what [`MaxRunTime`](super::MaxRunTime) is for.
+/// Stops the worker at once when a stage of a task exceeds a limit.
 ///
-/// Register it first, so that it hears of each stage before the others work on it.
+/// The run time of the task itself is not limited; use [`MaxRunTime`](super::MaxRunTime) for that.
+///
+/// Add it before all other plugins, so that it is called first in each stage and its timer covers them.
 #[derive(Clone, Copy, Debug)]
 pub struct Watchdog {
     limit: Duration,
 }
 
 impl Watchdog {
-    /// Allows no stage to take longer than `limit`: fetching inputs, starting, uploading.
+    /// Creates the plugin with a limit for each stage, such as fetching inputs, starting and uploading.
     #[must_use]
     pub fn new(limit: Duration) -> Self {
         Self { limit }
@@ -27,7 +31,7 @@ impl Watchdog {
 }
 
 impl Default for Watchdog {
-    /// Two hours, which large uploads may need.
+    /// Creates the plugin with a limit of two hours, which large uploads may need.
     fn default() -> Self {
         Self::new(Duration::from_secs(2 * 60 * 60))
     }
@@ -43,38 +47,38 @@ impl Plugin for Watchdog {
         &self,
         run: &TaskRun,
     ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
-        let mut leash = Leash {
+        let mut timer = StageTimer {
             run: run.clone(),
             limit: self.limit,
             timer: None,
         };
-        leash.watch("setting up");
-        Ok(Some(Box::new(leash)))
+        timer.start("setting up");
+        Ok(Some(Box::new(timer)))
     }
 }
 
-struct Leash {
+struct StageTimer {
     run: TaskRun,
     limit: Duration,
     timer: Option<JoinHandle<()>>,
 }
 
-impl Leash {
-    /// Starts to count for a stage, and ends the count for the one before.
-    fn watch(&mut self, stage: &'static str) {
-        self.rest();
+impl StageTimer {
+    /// Stops the timer of the previous stage and starts one for the next.
+    fn start(&mut self, stage: &'static str) {
+        self.stop();
         let (run, limit) = (self.run.clone(), self.limit);
         self.timer = Some(tokio::spawn(async move {
             tokio::time::sleep(limit).await;
             run.monitor().error(format_args!(
-                "{stage} a task took longer than {} s; the worker stops",
+                "{stage} a task took longer than {} s; stopping the worker",
                 limit.as_secs()
             ));
             run.environment.stop.stop_now();
         }));
     }
 
-    fn rest(&mut self) {
+    fn stop(&mut self) {
         if let Some(timer) = self.timer.take() {
             timer.abort();
         }
@@ -82,42 +86,42 @@ impl Leash {
 }
 
 #[async_trait]
-impl TaskPlugin for Leash {
+impl TaskPlugin for StageTimer {
     async fn prepare(&mut self) -> Result<(), TaskError> {
-        self.watch("preparing");
+        self.start("preparing");
         Ok(())
     }
 
     async fn build_sandbox(&mut self, _: &mut dyn SandboxBuilder) -> Result<(), TaskError> {
-        self.watch("starting");
+        self.start("starting");
         Ok(())
     }
 
     async fn started(&mut self, _: &Arc<dyn Sandbox>) -> Result<(), TaskError> {
-        self.rest();
+        self.stop();
         Ok(())
     }
 
     async fn stopped(&mut self, _: &Arc<dyn ResultSet>) -> Result<Verdict, TaskError> {
-        self.watch("collecting the results of");
+        self.start("collecting the results of");
         Ok(Verdict::Success)
     }
 
     async fn finished(&mut self, _: Verdict) -> Result<(), TaskError> {
-        self.watch("finishing");
+        self.start("finishing");
         Ok(())
     }
 
     async fn exception(&mut self, _: &Resolution) -> Result<(), TaskError> {
-        self.watch("finishing");
+        self.start("finishing");
         Ok(())
     }
 
     async fn dispose(self: Box<Self>) {}
 }
 
-impl Drop for Leash {
+impl Drop for StageTimer {
     fn drop(&mut self) {
-        self.rest();
+        self.stop();
     }
 }

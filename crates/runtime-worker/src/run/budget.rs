@@ -1,53 +1,54 @@
-//! How much time a task may still take once its worker stops.
+//! The time that a run may still take while its worker shuts down.
 
 use std::time::Duration;
 
 use runtime_core::{LifeCycleTracker, StopStage};
 
-use crate::Timing;
+use crate::timing::Timing;
 
-/// What is left for the process to end after everything else.
-const LEAVE: Duration = Duration::from_secs(2);
+/// Time reserved for the process to exit after its runs have ended.
+const EXIT_RESERVE: Duration = Duration::from_secs(2);
 
-/// The time that is left, as far as anybody knows.
+/// The remaining time of a worker that shuts down.
 #[derive(Clone, Copy)]
-pub(super) struct Budget<'a> {
+pub(super) struct ShutdownBudget<'a> {
     pub(super) stop: &'a LifeCycleTracker,
     pub(super) timing: &'a Timing,
 }
 
-impl Budget<'_> {
+impl ShutdownBudget<'_> {
     /// Reports whether the worker must stop at once.
-    pub(super) fn is_short(&self) -> bool {
+    pub(super) fn is_immediate(&self) -> bool {
         self.stop.stage() == StopStage::Now
     }
 
-    /// How long an engine may take to end a task: a quarter of what is left when the worker stops, so
-    /// that there is time to report and to upload.
-    pub(super) fn for_kill(&self) -> Duration {
-        if !self.is_short() {
-            return self.timing.kill_timeout;
-        }
-        let left = self.stop.time_left().unwrap_or(self.timing.shutdown);
-        self.timing.kill_timeout.min(left / 4)
-    }
-
     /// Waits until the worker must stop at once.
-    pub(super) async fn gets_short(&self) {
+    pub(super) async fn immediate_stop(&self) {
         self.stop.wait_for_stage(StopStage::Now).await;
     }
 
-    /// Waits until there is no time for anything more.
-    pub(super) async fn is_spent(&self) {
-        self.gets_short().await;
-        self.stop.wait_until_remaining(LEAVE).await;
+    /// Waits until only the exit reserve remains.
+    pub(super) async fn exhausted(&self) {
+        self.immediate_stop().await;
+        self.stop.wait_until_remaining(EXIT_RESERVE).await;
     }
 
-    /// Does as much of `work` as there is time for.
-    pub(super) async fn spend(&self, work: impl Future<Output = ()>) {
+    /// Runs `work` and drops it when the budget is exhausted.
+    pub(super) async fn run_within(&self, work: impl Future<Output = ()>) {
         tokio::select! {
             () = work => {}
-            () = self.is_spent() => {}
+            () = self.exhausted() => {}
         }
+    }
+
+    /// Returns the time that an engine may take to kill a task.
+    pub(super) fn kill_timeout(&self) -> Duration {
+        if !self.is_immediate() {
+            return self.timing.kill_timeout;
+        }
+        // A task that ignores its signals must not use up the time for the report and the uploads, so it gets a
+        // quarter. A spot instance with two minutes left keeps 90 s for them.
+        let remaining = self.stop.time_left().unwrap_or(self.timing.shutdown);
+        self.timing.kill_timeout.min(remaining / 4)
     }
 }

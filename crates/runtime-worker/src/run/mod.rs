@@ -1,14 +1,14 @@
-//! One task, from its claim to its resolution.
+//! Runs one claimed task to its resolution. The crate's docs list the types that describe how a run ends.
 
-mod attempt;
 mod budget;
-mod guard;
-mod keeper;
-mod report;
+mod catch_panic;
+mod reclaim;
+mod reporter;
 mod stages;
+mod status;
+mod supervisor;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use runtime_core::log::CreateLogError;
 use runtime_core::queue::TaskClaim;
@@ -18,134 +18,131 @@ use runtime_core::{
 };
 use tokio::sync::SetOnce;
 
-use crate::worker::Blueprint;
-use crate::{Resolution, TaskEvent, TaskRecord, TaskReport, TaskRun};
-use attempt::Attempt;
-use budget::Budget;
-use guard::guarded;
+use crate::observer::TaskEvent;
+use crate::report::{TaskReport, TaskReportBuilder};
+use crate::resolution::Resolution;
+use crate::shared::WorkerShared;
+use crate::task_run::TaskRun;
+use budget::ShutdownBudget;
+use catch_panic::catch_panic;
+use reporter::Reporter;
+use supervisor::RunSupervisor;
 
-/// What a task must know of the loop that claimed it.
-pub(crate) struct Shift {
-    /// Whether the worker stops.
+/// Signals from the claim loop to the runs that it started.
+pub(crate) struct LoopSignals {
+    /// The shutdown of the worker.
     pub(crate) stop: LifeCycleTracker,
-    /// That it has stopped to claim, and waits for no answer.
+    /// Set after the last claim of the worker was answered or given up.
     pub(crate) no_more_claims: Arc<SetOnce<()>>,
 }
 
-/// Runs a claimed task and resolves it, unless somebody else does.
-pub(crate) async fn run_task(blueprint: &Blueprint, claim: TaskClaim, shift: &Shift) -> TaskReport {
-    let started = Instant::now();
-    let name = claim.task.metadata.name.clone();
+/// Runs a claimed task and resolves it, unless the claim is lost.
+pub(crate) async fn run_task(
+    shared: &WorkerShared,
+    claim: TaskClaim,
+    signals: &LoopSignals,
+) -> TaskReport {
     let info = TaskInfo::from_claim(&claim);
-    let run = info.run.clone();
-    blueprint.tell(&TaskEvent::Claimed {
-        run: &run,
+    let (id, name) = (info.run.clone(), claim.task.metadata.name.clone());
+    shared.notify(&TaskEvent::Claimed {
+        run: &id,
         name: &name,
     });
-    let record = Arc::new(TaskRecord::default());
-    let resolution = match open(blueprint, &claim, info, Arc::clone(&record)) {
+    let report = match open(shared, &claim, info) {
         Ok((run, controller)) => {
-            let monitor = run.monitor().clone();
-            let work = work(blueprint, &claim, run, controller, shift);
-            monitor.in_span("task", work).await
+            let (monitor, report) = (run.monitor().clone(), Arc::clone(&run.report));
+            let supervise = supervise(shared, &claim, run, controller, signals);
+            report.finish(monitor.in_span("task", supervise).await)
         }
-        Err(error) => refuse(blueprint, &claim, &run, &error).await,
+        Err(error) => {
+            let resolution = report_without_log(shared, &claim, &id, &error).await;
+            TaskReportBuilder::new(id, name).finish(resolution)
+        }
     };
-    let report = record.report(run, name, resolution, started.elapsed());
-    let environment = &blueprint.environment;
-    environment.monitor.count("tasks-resolved", 1);
-    environment
-        .monitor
-        .measure_duration("task-duration", report.duration);
-    blueprint
-        .health
-        .note(resolution, &environment.monitor, &*environment.stop);
-    blueprint.tell(&TaskEvent::Resolved(&report));
+    let (monitor, stop) = (&shared.environment.monitor, &*shared.environment.stop);
+    monitor.count("tasks-resolved", 1);
+    monitor.measure_duration("task-duration", report.duration);
+    shared.error_limit.record(report.resolution, monitor, stop);
+    shared.notify(&TaskEvent::Resolved(&report));
     report
 }
 
-async fn work(
-    blueprint: &Blueprint,
+async fn supervise(
+    shared: &WorkerShared,
     claim: &TaskClaim,
     run: TaskRun,
     controller: TaskContextController,
-    shift: &Shift,
+    signals: &LoopSignals,
 ) -> Resolution {
-    let attempt = Attempt {
-        blueprint,
+    let reporter = Reporter {
+        queue: &*shared.queue,
+        run: &run,
+        budget: ShutdownBudget {
+            stop: &signals.stop,
+            timing: &shared.timing,
+        },
+        no_more_claims: &signals.no_more_claims,
+        claim_lost: SetOnce::new(),
+    };
+    let supervisor = RunSupervisor {
+        shared,
         run: &run,
         controller: &controller,
-        budget: Budget {
-            stop: &shift.stop,
-            timing: &blueprint.timing,
-        },
-        no_more_claims: &shift.no_more_claims,
-        lost: SetOnce::new(),
+        reporter,
     };
-    let resolution = match guarded(attempt.drive(claim)).await {
+    let resolution = match catch_panic(supervisor.run(claim)).await {
         Ok(resolution) => resolution,
-        // Engines and plugins are guarded where they are called, so this is a defect of the worker's own.
+        // Engines and plugins are called within `catch_panic`, so this panic is a defect of the worker itself.
         Err(error) => {
             let monitor = run.monitor();
             monitor.report_error(&error, "the worker failed at a task");
-            attempt
-                .report(Resolution::Exception(ExceptionReason::InternalError))
-                .await
+            let internal_error = Resolution::Exception(ExceptionReason::InternalError);
+            supervisor.reporter.report(internal_error).await
         }
     };
-    drop(attempt);
+    drop(supervisor);
     drop(run);
     if let Err(error) = controller.dispose() {
-        let monitor = &blueprint.environment.monitor;
+        let monitor = &shared.environment.monitor;
         monitor.report_warning(&error, "cannot remove the log of a task");
     }
     resolution
 }
 
+/// Creates the context of a run, with its log file.
 fn open(
-    blueprint: &Blueprint,
+    shared: &WorkerShared,
     claim: &TaskClaim,
     info: TaskInfo,
-    record: Arc<TaskRecord>,
 ) -> Result<(TaskRun, TaskContextController), CreateLogError> {
-    let log = blueprint
-        .environment
-        .storage
-        .path()
-        .join(format!("{}-{}.log", info.run.task_id, info.run.run_id));
-    let mut environment = blueprint.environment.clone();
+    let file_name = format!("{}-{}.log", info.run.task_id, info.run.run_id);
+    let log_file = shared.environment.storage.path().join(file_name);
+    let mut environment = shared.environment.clone();
     environment.monitor = environment
         .monitor
         .with_tag("taskId", info.run.task_id.to_string())
         .with_tag("runId", info.run.run_id.to_string());
     let log_options = LogOptions {
-        output_limit: blueprint.output_limit.fresh(),
+        output_limit: shared.output_limit.fresh(),
         ..LogOptions::default()
     };
-    let (context, controller) = TaskContext::create_with(&log, info, log_options)?;
+    let (context, controller) = TaskContext::create_with(&log_file, info, log_options)?;
     controller.set_credentials(claim.credentials.clone());
-    controller.set_services(blueprint.deployment.connect(controller.credentials()));
-    Ok((
-        TaskRun {
-            context,
-            environment,
-            record,
-        },
-        controller,
-    ))
+    controller.set_services(shared.deployment.connect(controller.credentials()));
+    Ok((TaskRun::new(context, environment), controller))
 }
 
-/// Resolves a run for which there cannot even be a log.
-async fn refuse(
-    blueprint: &Blueprint,
+/// Reports an internal error for a run whose log could not be created.
+async fn report_without_log(
+    shared: &WorkerShared,
     claim: &TaskClaim,
     run: &Run,
     error: &CreateLogError,
 ) -> Resolution {
-    let monitor = &blueprint.environment.monitor;
+    let monitor = &shared.environment.monitor;
     monitor.report_error(error, format_args!("cannot run {run}"));
     let credentials = CredentialsWatch::fixed(Some(claim.credentials.clone()));
-    let queue = blueprint.deployment.connect(credentials).queue;
+    let queue = shared.deployment.connect(credentials).queue;
     let reason = ExceptionReason::InternalError;
     match queue.report_exception(run, reason).await {
         Ok(_) => Resolution::Exception(reason),

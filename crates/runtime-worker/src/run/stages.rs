@@ -1,29 +1,32 @@
-//! The stages of a task, from the payload to the end of its process.
+//! The stages of a task, from the payload check to the disposal of plugins.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use runtime_core::{StopReason, TaskError};
+use runtime_core::{StopReason, TaskError, error_chain};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::budget::Budget;
-use super::guard::guarded;
+use super::budget::ShutdownBudget;
+use super::catch_panic::catch_panic;
 use crate::engine::{ResultSet, Sandbox};
-use crate::worker::Blueprint;
-use crate::{Resolution, TaskEvent, TaskPlugin, TaskRun, Verdict};
+use crate::observer::TaskEvent;
+use crate::plugin::TaskPlugin;
+use crate::resolution::{Resolution, Verdict};
+use crate::shared::WorkerShared;
+use crate::task_run::TaskRun;
 
-/// Why the stages ended before there was a verdict.
+/// The reason why a run has no verdict.
 #[derive(Debug)]
-pub(super) enum Halt {
+pub(super) enum RunError {
     /// The task was stopped.
     Stopped(StopReason),
     /// A stage failed.
     Failed(TaskError),
 }
 
-/// What the stages have made so far.
+/// The plugins and the sandbox of one task, as far as they have been created.
 #[derive(Default)]
 pub(super) struct Stages {
     plugins: Vec<Box<dyn TaskPlugin>>,
@@ -32,34 +35,32 @@ pub(super) struct Stages {
 }
 
 impl Stages {
-    /// Runs the task to a verdict, unless it is stopped. Nothing of it runs any more on return, unless
-    /// its engine hangs.
+    /// Runs the task to a verdict, unless it is stopped. When it returns, the task has ended, unless its engine hangs.
     pub(super) async fn execute(
         &mut self,
-        blueprint: &Blueprint,
+        shared: &WorkerShared,
         run: &TaskRun,
-        budget: Budget<'_>,
-    ) -> Result<Verdict, Halt> {
-        let outcome = until_stopped(run, self.all(blueprint, run)).await;
+        budget: ShutdownBudget<'_>,
+    ) -> Result<Verdict, RunError> {
+        let outcome = until_stopped(run, self.run_to_verdict(shared, run)).await;
         if let (Err(_), Some(sandbox)) = (&outcome, &self.sandbox) {
-            end(&**sandbox, blueprint, run, budget).await;
+            kill(&**sandbox, shared, run, budget).await;
         }
         outcome
     }
 
-    /// Lets the plugins write their last lines.
+    /// Lets the plugins write their last lines to the log.
     pub(super) fn closing_log(&mut self, run: &TaskRun) {
         for plugin in &mut self.plugins {
-            let written = catch_unwind(AssertUnwindSafe(|| plugin.closing_log()));
-            if written.is_err() {
-                run.monitor()
-                    .error("a plugin panicked before the log was closed");
+            if catch_unwind(AssertUnwindSafe(|| plugin.closing_log())).is_err() {
+                let monitor = run.monitor();
+                monitor.error("a plugin panicked before the log was closed");
             }
         }
     }
 
-    /// Tells the plugins of a verdict before it is reported.
-    pub(super) async fn finish(&mut self, run: &TaskRun, verdict: Verdict) -> Result<(), Halt> {
+    /// Notifies the plugins of a verdict before it is reported.
+    pub(super) async fn finish(&mut self, run: &TaskRun, verdict: Verdict) -> Result<(), RunError> {
         let finish = async {
             for plugin in &mut self.plugins {
                 plugin.finished(verdict).await?;
@@ -69,81 +70,61 @@ impl Stages {
         until_stopped(run, finish).await
     }
 
-    /// Tells the plugins that there is no verdict. What one of them does keeps no other from hearing it.
-    pub(super) async fn tell_exception(&mut self, run: &TaskRun, resolution: Resolution) {
+    /// Notifies the plugins that there is no verdict.
+    ///
+    /// Unlike in the stages before, an error or panic of one plugin does not skip the others: each may have resources
+    /// to upload or to release, and the resolution is already decided.
+    pub(super) async fn notify_exception(&mut self, run: &TaskRun, resolution: Resolution) {
         for plugin in &mut self.plugins {
-            let told = guarded(plugin.exception(&resolution)).await;
-            let Err(error) = told.and_then(|told| told) else {
+            let result = catch_panic(plugin.exception(&resolution)).await;
+            let Err(error) = result.and_then(|result| result) else {
                 continue;
             };
-            // After a loss nothing can be uploaded, and nobody need be told.
-            match resolution {
-                Resolution::Abandoned(_) => {
-                    let error = runtime_core::error_chain(&error);
-                    run.monitor()
-                        .debug(format_args!("a plugin failed after the end: {error}"));
-                }
-                _ => drop(
-                    run.monitor()
-                        .report_warning(&error, "a plugin failed after an exception"),
-                ),
+            let monitor = run.monitor();
+            if let Resolution::Abandoned(_) = resolution {
+                // The queue refuses every upload for a run that the worker has lost, so errors are expected.
+                let error = error_chain(&error);
+                monitor.debug(format_args!("a plugin failed after the run was lost: {error}"));
+            } else {
+                monitor.report_warning(&error, "a plugin failed after an exception");
             }
         }
     }
 
-    /// Gives everything back.
-    pub(super) async fn dispose(self, blueprint: &Blueprint, run: &TaskRun) {
-        let of_engine = (self.sandbox, self.result);
-        // Such as the folder of a task with very many files, whose removal must hold up no other task.
-        if let Err(error) = spawn_blocking(move || drop(of_engine)).await {
-            run.monitor()
-                .report_error(&error, "an engine failed to dispose");
+    /// Releases the sandbox and the plugins.
+    pub(super) async fn dispose(self, shared: &WorkerShared, run: &TaskRun) {
+        let monitor = run.monitor();
+        // A drop may remove a folder with millions of files. On this thread it would delay the reclaims of other tasks.
+        let sandbox = (self.sandbox, self.result);
+        if let Err(error) = spawn_blocking(move || drop(sandbox)).await {
+            monitor.report_error(&error, "an engine failed to dispose");
         }
         for plugin in self.plugins {
-            match timeout(blueprint.timing.hang_timeout, guarded(plugin.dispose())).await {
+            match timeout(shared.timing.hang_timeout, catch_panic(plugin.dispose())).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    run.monitor()
-                        .report_error(&error, "a plugin failed to dispose");
+                    monitor.report_error(&error, "a plugin failed to dispose");
                 }
                 Err(_) => {
-                    run.monitor()
-                        .error("a plugin hangs while it disposes; the worker stops");
+                    // Its resources are still in use and would be missing for the next task.
+                    monitor.error("a plugin hangs in dispose; stopping the worker");
                     run.environment.stop.stop_gracefully();
                 }
             }
         }
     }
 
-    async fn all(&mut self, blueprint: &Blueprint, run: &TaskRun) -> Result<Verdict, TaskError> {
-        let malformed = blueprint.check(run.payload()).err();
-        for plugin in &blueprint.plugins {
-            // Those that read nothing of the payload, such as the one for the log, follow the task all the same.
-            if malformed.is_none() || plugin.payload_schema().is_none() {
-                self.plugins.extend(plugin.new_task_plugin(run).await?);
-            }
-        }
-        if let Some(error) = malformed {
-            return Err(error.into());
-        }
+    async fn run_to_verdict(
+        &mut self,
+        shared: &WorkerShared,
+        run: &TaskRun,
+    ) -> Result<Verdict, TaskError> {
+        self.create_plugins(shared, run).await?;
         try_join_all(self.plugins.iter_mut().map(|plugin| plugin.prepare())).await?;
-
-        let mut builder = blueprint.engine.new_sandbox_builder(run).await?;
-        for plugin in &mut self.plugins {
-            plugin.build_sandbox(&mut *builder).await?;
-        }
-        let sandbox = builder.start().await?;
-        self.sandbox = Some(Arc::clone(&sandbox));
-        blueprint.tell(&TaskEvent::Started {
-            run: run.context.run(),
-        });
-        for plugin in &mut self.plugins {
-            plugin.started(&sandbox).await?;
-        }
-
+        let sandbox = self.start(shared, run).await?;
         let result = sandbox.wait().await?;
         self.result = Some(Arc::clone(&result));
-        run.record.set_exit(result.exit());
+        run.report.set_exit(result.exit());
         let mut verdict = if result.exit().success() {
             Verdict::Success
         } else {
@@ -154,40 +135,79 @@ impl Stages {
         }
         Ok(verdict)
     }
-}
 
-/// Ends early when the task is stopped, and makes an error of a panic.
-async fn until_stopped<T>(
-    run: &TaskRun,
-    work: impl Future<Output = Result<T, TaskError>>,
-) -> Result<T, Halt> {
-    tokio::select! {
-        biased;
-        reason = run.context.stopped() => Err(Halt::Stopped(reason)),
-        result = guarded(work) => result.and_then(|result| result).map_err(Halt::Failed),
+    /// Creates the task's plugins. For a malformed payload it creates those that read no payload, such as the task
+    /// log, so that the author of the task finds the error in the log.
+    async fn create_plugins(
+        &mut self,
+        shared: &WorkerShared,
+        run: &TaskRun,
+    ) -> Result<(), TaskError> {
+        let checked = shared.check_payload(run.payload());
+        for plugin in &shared.plugins {
+            if checked.is_ok() || plugin.payload_schema().is_none() {
+                self.plugins.extend(plugin.new_task_plugin(run).await?);
+            }
+        }
+        checked.map_err(TaskError::from)
+    }
+
+    async fn start(
+        &mut self,
+        shared: &WorkerShared,
+        run: &TaskRun,
+    ) -> Result<Arc<dyn Sandbox>, TaskError> {
+        let mut builder = shared.engine.new_sandbox_builder(run).await?;
+        for plugin in &mut self.plugins {
+            plugin.build_sandbox(&mut *builder).await?;
+        }
+        let sandbox = builder.start().await?;
+        // Stored before the next await: a stop drops this future, and `execute` has to kill the sandbox then.
+        self.sandbox = Some(Arc::clone(&sandbox));
+        shared.notify(&TaskEvent::Started {
+            run: run.context.run(),
+        });
+        for plugin in &mut self.plugins {
+            plugin.started(&sandbox).await?;
+        }
+        Ok(sandbox)
     }
 }
 
-/// Ends a sandbox, but does not wait for ever for an engine that hangs.
-async fn end(sandbox: &dyn Sandbox, blueprint: &Blueprint, run: &TaskRun, budget: Budget<'_>) {
-    let within = budget.for_kill();
-    let kill = timeout(
-        within + blueprint.timing.hang_timeout,
-        guarded(sandbox.kill(within)),
-    );
-    let ended = tokio::select! {
-        ended = kill => ended.ok(),
-        () = budget.is_spent() => None,
+/// Runs `work` until the task is stopped, and turns a panic into an error.
+async fn until_stopped<T>(
+    run: &TaskRun,
+    work: impl Future<Output = Result<T, TaskError>>,
+) -> Result<T, RunError> {
+    tokio::select! {
+        // A stop wins over a result at the same moment: the result may be an error that the stop caused.
+        biased;
+        reason = run.context.stopped() => Err(RunError::Stopped(reason)),
+        result = catch_panic(work) => result.and_then(|result| result).map_err(RunError::Failed),
+    }
+}
+
+/// Kills a sandbox. An engine that hangs is given up, and the worker stops.
+async fn kill(
+    sandbox: &dyn Sandbox,
+    shared: &WorkerShared,
+    run: &TaskRun,
+    budget: ShutdownBudget<'_>,
+) {
+    let within = budget.kill_timeout();
+    let limit = within + shared.timing.hang_timeout;
+    let killed = tokio::select! {
+        killed = timeout(limit, catch_panic(sandbox.kill(within))) => killed.ok(),
+        () = budget.exhausted() => None,
     };
-    match ended {
+    let monitor = run.monitor();
+    match killed {
         Some(Ok(())) => {}
         Some(Err(error)) => {
-            run.monitor()
-                .report_error(&error, "an engine failed to end a task");
+            monitor.report_error(&error, "an engine failed to kill a task");
         }
         None => {
-            run.monitor()
-                .error("an engine hangs while it ends a task; the worker stops");
+            monitor.error("an engine hangs while it kills a task; stopping the worker");
             run.environment.stop.stop_gracefully();
         }
     }

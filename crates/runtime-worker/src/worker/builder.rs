@@ -1,4 +1,4 @@
-//! Puts a worker together.
+//! Builds a worker from an engine, plugins and settings.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,13 +8,27 @@ use parking_lot::Mutex;
 use runtime_core::log::OutputLimit;
 use runtime_core::{CredentialsWatch, Deployment, Environment};
 
-use super::health::Health;
-use super::intake::Intake;
-use super::{Admission, Blueprint, Timing, Worker};
+use super::claim_loop::Worker;
+use super::claim_poller::ClaimPoller;
+use crate::admission::Admission;
+use crate::engine::Engine;
+use crate::error_limit::ConsecutiveErrorLimit;
+use crate::observer::{NoObserver, Observer};
 use crate::payload::{PayloadSchema, SchemaError};
-use crate::{Engine, NoObserver, Observer, Plugin};
+use crate::plugin::Plugin;
+use crate::shared::WorkerShared;
+use crate::timing::Timing;
 
-/// Puts a [`Worker`] together.
+/// Default size of a task's output in its log, in bytes.
+pub(crate) const DEFAULT_OUTPUT_LIMIT: u64 = 1 << 30;
+
+/// Part of the output limit that is reserved for the end of the output, in bytes.
+pub(crate) const MAX_OUTPUT_TAIL: usize = 1 << 20;
+
+/// Default number of consecutive internal errors after which a worker stops.
+pub(crate) const DEFAULT_MAX_CONSECUTIVE_INTERNAL_ERRORS: u32 = 5;
+
+/// Builds a [`Worker`].
 #[must_use]
 pub struct WorkerBuilder {
     deployment: Arc<dyn Deployment>,
@@ -30,20 +44,14 @@ pub struct WorkerBuilder {
     output_limit: OutputLimit,
 }
 
-/// How much output of a task is kept, and how much of that for its end, unless the worker is told otherwise.
-pub(crate) const OUTPUT: u64 = 1 << 30;
-pub(crate) const OUTPUT_END: usize = 1 << 20;
-
-/// How many internal errors in a row a worker takes before it stops, unless it is told otherwise.
-pub(crate) const INTERNAL_ERRORS: u32 = 5;
-
-impl WorkerBuilder {
-    pub(super) fn new(
+impl Worker {
+    /// Creates a builder with default settings and without plugins.
+    pub fn builder(
         deployment: Arc<dyn Deployment>,
         environment: Environment,
         engine: Arc<dyn Engine>,
-    ) -> Self {
-        Self {
+    ) -> WorkerBuilder {
+        WorkerBuilder {
             deployment,
             credentials: CredentialsWatch::fixed(None),
             environment,
@@ -53,72 +61,75 @@ impl WorkerBuilder {
             admissions: Vec::new(),
             capacity: 1,
             timing: Timing::default(),
-            max_consecutive_internal_errors: Some(INTERNAL_ERRORS),
-            output_limit: OutputLimit::new(OUTPUT, OUTPUT_END),
+            max_consecutive_internal_errors: Some(DEFAULT_MAX_CONSECUTIVE_INTERNAL_ERRORS),
+            output_limit: OutputLimit::new(DEFAULT_OUTPUT_LIMIT, MAX_OUTPUT_TAIL),
         }
     }
+}
 
-    /// The credentials with which the worker claims.
+impl WorkerBuilder {
+    /// Sets the credentials with which the worker claims. Default: none.
     pub fn credentials(mut self, credentials: CredentialsWatch) -> Self {
         self.credentials = credentials;
         self
     }
 
-    /// Adds a plugin. The order is that of the stages.
+    /// Adds a plugin. Each stage of a task calls the plugins in the order in which they were added.
     pub fn plugin(mut self, plugin: impl Plugin + 'static) -> Self {
         self.plugins.push(Arc::new(plugin));
         self
     }
 
-    /// Who hears what happens to tasks; nobody by default.
+    /// Sets the observer that receives the events of all tasks. Default: none.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
         self
     }
 
-    /// Adds what decides whether there is room for another task; all must agree. There always is by default.
+    /// Adds an admission. The worker claims only while all admissions allow it. Default: none, which allows all claims.
     pub fn admission(mut self, admission: Arc<dyn Admission>) -> Self {
         self.admissions.push(admission);
         self
     }
 
-    /// How many tasks run at a time; 1 by default.
+    /// Sets the number of tasks that run concurrently. Default: 1.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
     }
 
-    /// How often to ask the queue whether a running task was cancelled; every 60 seconds by default.
+    /// Sets the interval at which the worker asks the queue whether a running task was cancelled. Default: 60 s.
     pub fn cancel_poll(mut self, interval: Duration) -> Self {
         self.timing.cancel_poll = interval;
         self
     }
 
-    /// All intervals and limits of time.
+    /// Sets all intervals and timeouts.
     pub fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
         self
     }
 
-    /// After how many internal errors in a row the worker [stops gracefully](Environment::worker); 5 by
-    /// default, `None` for never.
-    pub fn max_consecutive_internal_errors(mut self, most: Option<u32>) -> Self {
-        self.max_consecutive_internal_errors = most;
+    /// Sets the number of consecutive internal errors after which the worker [stops gracefully](Environment::stop),
+    /// or `None` for no limit. Default: 5.
+    pub fn max_consecutive_internal_errors(mut self, limit: Option<u32>) -> Self {
+        self.max_consecutive_internal_errors = limit;
         self
     }
 
-    /// How much output of each task goes to its log; 1 GiB by default, of which the last MiB is for the end
-    /// of the output. What is dropped in the middle is told there, and the worker's own lines always pass.
+    /// Sets the size of a task's output in its log. Default: 1 GiB, with the last MiB reserved for the end of the output.
+    ///
+    /// A notice in the log replaces the omitted middle. Lines of the worker itself do not count.
     pub fn output_limit(mut self, limit: OutputLimit) -> Self {
         self.output_limit = limit;
         self
     }
 
-    /// Makes the worker.
+    /// Builds the worker.
     ///
     /// # Errors
     ///
-    /// A [`BuildError`] if the parts do not fit together.
+    /// A [`BuildError`] if the capacity is 0 or the payload schemas conflict.
     pub fn build(self) -> Result<Worker, BuildError> {
         if self.capacity == 0 {
             return Err(BuildError::NoCapacity);
@@ -130,7 +141,7 @@ impl WorkerBuilder {
             .filter_map(|plugin| Some((plugin.name(), plugin.payload_schema()?)));
         let schema = PayloadSchema::merge(engine.chain(plugins))?;
         let queue = self.deployment.connect(self.credentials.clone()).queue;
-        let blueprint = Blueprint {
+        let shared = WorkerShared {
             deployment: self.deployment,
             queue,
             environment: self.environment,
@@ -139,12 +150,12 @@ impl WorkerBuilder {
             schema,
             observer: self.observer,
             timing: self.timing,
-            health: Health::new(self.max_consecutive_internal_errors),
+            error_limit: ConsecutiveErrorLimit::new(self.max_consecutive_internal_errors),
             output_limit: self.output_limit,
         };
         Ok(Worker {
-            blueprint: Arc::new(blueprint),
-            intake: Intake {
+            shared: Arc::new(shared),
+            poller: ClaimPoller {
                 credentials: self.credentials,
                 admissions: self.admissions,
                 refusal: Mutex::default(),
@@ -162,15 +173,15 @@ impl fmt::Debug for WorkerBuilder {
     }
 }
 
-/// A worker could not be put together.
+/// The reason why a worker could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The payload schemas of engine and plugins do not fit together.
+    /// The payload schemas of engine and plugins conflict.
     #[error(transparent)]
     Schema(#[from] SchemaError),
 
     /// The capacity is 0.
-    #[error("a worker of capacity 0 could run nothing; give it 1 or more")]
+    #[error("invalid capacity 0: a worker needs a capacity of at least 1")]
     NoCapacity,
 }

@@ -74,12 +74,7 @@ impl Alone {
             .join(run.task_id.to_string());
         let (context, controller) =
             TaskContext::create(&log, TaskInfo::new(run, definition)).expect("the folder is ours");
-        let run = TaskRun {
-            context,
-            environment: self.environment.clone(),
-            record: Arc::default(),
-        };
-        (run, controller)
+        (TaskRun::new(context, self.environment.clone()), controller)
     }
 
     async fn with(&self, plugin: &dyn Plugin) -> Box<dyn TaskPlugin> {
@@ -213,7 +208,7 @@ async fn the_time_of_a_task_ends_with_it_however_long_the_plugins_work_on_what_i
         let mut task = plugin.expect("it takes the task").expect("it follows it");
         task.started(&(Arc::new(Nothing) as _)).await.expect("runs");
         if has_ended {
-            run.record.set_exit(Exit::Code(0));
+            run.report.set_exit(Exit::Code(0));
         }
         sleep(2 * MINUTE).await;
         let verdict = task.stopped(&(Arc::new(Nothing) as _)).await;
@@ -252,11 +247,7 @@ async fn what_a_task_left_is_uploaded_from_a_path_on_which_no_link_may_appear() 
     let upload = queue.expect_s3_artifact("public/out/deep/file");
     let wanted = json!({ "name": "public/out", "type": "directory", "path": "out" });
     let task = TestTask::new(json!({ "artifacts": [wanted] })).with_services(services);
-    let run = TaskRun {
-        context: task.context().clone(),
-        environment: alone.environment.clone(),
-        record: Arc::default(),
-    };
+    let run = TaskRun::new(task.context().clone(), alone.environment.clone());
     let plugin = Artifacts.new_task_plugin(&run).await;
     let mut plugin = plugin.expect("it takes the task").expect("it is wanted");
     let result = Arc::new(Left(out)) as _;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runtime_core::{LifeCycleTracker, StopStage, Stoppable as _};
 use runtime_mocks::taskcluster::TaskSnapshot;
-use runtime_worker::{Admission, AdmissionRefusal};
+use runtime_worker::admission::{Admission, AdmissionRefusal};
 use tokio::sync::Semaphore;
 
 use crate::support::{Bench, Held, MORE_THAN_A_CLAIM, NEARLY_A_CLAIM, sh, state};

@@ -13,7 +13,9 @@ use runtime_gc::{
 };
 use runtime_mocks::MockMonitor;
 use runtime_mocks::taskcluster::TaskState;
-use runtime_worker::{CollectorAdmission, Timing, WorkerBuilder, record_gc_metrics};
+use runtime_worker::admission::CollectorAdmission;
+use runtime_worker::gc_metrics::record_gc_metrics;
+use runtime_worker::{Timing, WorkerBuilder};
 use serde_json::{Value, json};
 
 use crate::support::{Bench, state, until};

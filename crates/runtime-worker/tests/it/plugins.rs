@@ -24,7 +24,7 @@ mod usage {
     use std::sync::Arc;
 
     use parking_lot::Mutex;
-    use runtime_worker::TaskRecord;
+    use runtime_worker::report::TaskReportBuilder;
     use runtime_worker::plugins::ResourceUsage;
 
     use super::*;
@@ -32,7 +32,7 @@ mod usage {
 
     /// Sees what a task has used so far.
     #[derive(Clone, Debug, Default)]
-    struct Peek(Arc<Mutex<Option<Arc<TaskRecord>>>>);
+    struct Peek(Arc<Mutex<Option<Arc<TaskReportBuilder>>>>);
 
     impl Peek {
         fn memory(&self) -> u64 {
@@ -52,7 +52,7 @@ mod usage {
             &self,
             run: &TaskRun,
         ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
-            *self.0.lock() = Some(Arc::clone(&run.record));
+            *self.0.lock() = Some(Arc::clone(&run.report));
             Ok(None)
         }
     }
@@ -69,7 +69,7 @@ mod usage {
         running.stop().await;
         let log = bench.log(&task_id).await;
         assert!(log.contains("] Resources: "), "{log}");
-        assert!(log.contains("of memory at the peak"), "{log}");
+        assert!(log.contains("peak memory"), "{log}");
         let usage = bench.reports()[0].usage;
         assert!(
             usage.peak_memory.is_some_and(|bytes| bytes > 0),

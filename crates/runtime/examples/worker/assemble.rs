@@ -16,7 +16,10 @@ use runtime::monitoring::{
 use runtime::webhook::{ConfiguredServer, LiveLog};
 use runtime::worker::plugins::{self, Artifacts, ExitStatus, Mounts, ResourceUsage, TaskLog};
 use runtime::worker::worker_runner::WorkerRunner;
-use runtime::worker::{CollectorAdmission, Observer, Worker, record_gc_metrics};
+use runtime::worker::Worker;
+use runtime::worker::admission::CollectorAdmission;
+use runtime::worker::gc_metrics::record_gc_metrics;
+use runtime::worker::observer::Observer;
 use runtime::{
     CredentialsWatch, Environment, LifeCycleTracker, Monitor, StopStage, TaskContext,
     TemporaryStorage,

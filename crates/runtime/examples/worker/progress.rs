@@ -8,7 +8,8 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 use runtime::Run;
-use runtime::worker::{Observer, TaskEvent, TaskReport};
+use runtime::worker::observer::{Observer, TaskEvent};
+use runtime::worker::report::TaskReport;
 use tokio::sync::watch;
 
 use crate::out;

@@ -9,7 +9,7 @@ use runtime::monitoring::status::{
 };
 use runtime::monitoring::{MachineGauges, Monitoring};
 use runtime::webhook::{LocalhostServer, WebHook, WebHookServer as _};
-use runtime::worker::{Observer, TaskEvent};
+use runtime::worker::observer::{Observer, TaskEvent};
 
 use crate::config::Config;
 

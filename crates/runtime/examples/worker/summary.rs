@@ -4,7 +4,7 @@ use std::io;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use runtime::worker::TaskReport;
+use runtime::worker::report::TaskReport;
 use serde_json::{Value, json};
 
 use crate::args::Args;

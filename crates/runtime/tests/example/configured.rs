@@ -39,7 +39,7 @@ async fn caches_take_a_scope_and_are_purged_on_request() {
     assert_eq!(refused.reason_resolved(), Some("malformed-payload"));
     let log = site.log(&refused).await;
     assert!(
-        log.contains("`task.scopes` lacks `demo:cache:visits`"),
+        log.contains("requires the scope `demo:cache:visits`"),
         "{log}"
     );
     for expected in [
@@ -128,8 +128,8 @@ fn everything_that_is_wrong_in_a_file_is_named_with_its_path() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     for part in [
         "worker.toml`",
-        "`worker.workerId` is missing",
-        "`worker.collector.limits.minFreeDsk` is no key; did you mean `minFreeDisk`?",
+        "missing key `worker.workerId`",
+        "unknown key `worker.collector.limits.minFreeDsk`, did you mean `minFreeDisk`?",
         "`monitoring.log.level` must be one of off, error, warn",
     ] {
         assert!(text.contains(part), "`{part}` is not in {text}");

@@ -174,7 +174,7 @@ fn a_wrong_setting_of_hooks_is_named() {
     let (output, text) = run(worker(folder.path()).arg("--web-hooks").arg(&hooks));
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(
-        text.contains("`prot` is no key; did you mean `port`?"),
+        text.contains("unknown key `prot`, did you mean `port`?"),
         "{text}"
     );
 }

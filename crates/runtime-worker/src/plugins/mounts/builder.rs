@@ -1,4 +1,4 @@
-//! Opening the caches of a worker.
+//! The builder of `Mounts`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ use runtime_fetcher::{Combine, FetchCache, Fetcher, HttpClient};
 use runtime_gc::{CostClass, ResourceTracker};
 
 use super::purge::Purger;
-use super::{Mounts, Shared};
-use crate::{NoObserver, Observer};
+use super::{Mounts, MountsShared};
+use crate::observer::{NoObserver, Observer};
 
-/// Settings of [`Mounts`] whose caches are not open yet.
-#[must_use = "nothing happens before it is opened"]
+/// Builds [`Mounts`] by opening its caches.
+#[must_use = "call `open` to create the plugin"]
 pub struct MountsBuilder {
     root: PathBuf,
     http: HttpClient,
@@ -23,7 +23,7 @@ pub struct MountsBuilder {
     purger: Option<Purger>,
     scope_prefix: Option<String>,
     uncommitted: Uncommitted,
-    verifies: bool,
+    verify_adopted: bool,
     #[cfg(feature = "unpack")]
     unpack_limits: runtime_fetcher::UnpackLimits,
 }
@@ -38,27 +38,27 @@ impl MountsBuilder {
             purger: None,
             scope_prefix: None,
             uncommitted: Uncommitted::default(),
-            verifies: false,
+            verify_adopted: false,
             #[cfg(feature = "unpack")]
             unpack_limits: runtime_fetcher::UnpackLimits::default(),
         }
     }
 
-    /// Sets what understands `content`; by default [all fetchers](Combine::standard).
+    /// Sets the fetcher that resolves `content`. Default: [all fetchers](Combine::standard).
     pub fn fetcher(mut self, fetcher: Arc<dyn Fetcher>) -> Self {
         self.fetcher = fetcher;
         self
     }
 
-    /// Tells `observer` how fetches go.
+    /// Sets the observer that receives the progress of fetches.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
         self
     }
 
-    /// Asks `service` before each task that mounts a named cache which of those of the pool must go.
+    /// Applies the purge requests of `service` for a worker pool before each task that mounts a named cache.
     ///
-    /// A service that is away costs a task nothing but a line in its log.
+    /// An unreachable service does not fail the task, which logs the error.
     pub fn purges(
         mut self,
         service: Arc<dyn PurgeCache>,
@@ -68,41 +68,43 @@ impl MountsBuilder {
         self
     }
 
-    /// Demands the scope `<prefix><name>` for each named cache, as `generic-worker:cache:` is one for
-    /// generic-worker. By default any task may use any cache, so whoever can create tasks for the queue can
-    /// leave something in every one of them.
+    /// Requires the scope `<prefix><name>` for each named cache, as generic-worker does with the prefix
+    /// `generic-worker:cache:`.
+    ///
+    /// By default a task may use any cache, so anyone who can create tasks for the queue can write to all of them.
     pub fn cache_scopes(mut self, prefix: impl Into<String>) -> Self {
         self.scope_prefix = Some(prefix.into());
         self
     }
 
-    /// Sets what becomes of a named cache whose task was stopped, or whose worker was killed. By default it is
-    /// removed, since it may be half-written.
+    /// Sets whether to keep a named cache after its task was stopped or its worker was killed. Default: it is removed,
+    /// since it may be half-written.
     pub fn uncommitted(mut self, uncommitted: Uncommitted) -> Self {
         self.uncommitted = uncommitted;
         self
     }
 
-    /// Says whether inputs that an earlier worker left are compared with what they were, see
+    /// Sets whether inputs of earlier workers are compared with their recorded hashes, see
     /// [`FetchCacheBuilder::verify_adopted`](runtime_fetcher::FetchCacheBuilder::verify_adopted).
     pub fn verify_adopted(mut self, verify: bool) -> Self {
-        self.verifies = verify;
+        self.verify_adopted = verify;
         self
     }
 
-    /// Says how much may come out of an archive.
+    /// Sets the limits for unpacking archives.
     #[cfg(feature = "unpack")]
     pub fn unpack_limits(mut self, limits: runtime_fetcher::UnpackLimits) -> Self {
         self.unpack_limits = limits;
         self
     }
 
-    /// Locks the root and adopts what earlier workers left in it. The collector behind `tracker` frees what is
-    /// idle when room is needed, and removes what must go: without one that runs, nothing is ever removed.
+    /// Opens the caches: locks the root folder and adopts the caches and inputs of earlier workers.
+    ///
+    /// The collector of `tracker` removes idle and purged resources. Without a running collector nothing is ever removed.
     ///
     /// # Errors
     ///
-    /// An [`OpenCacheError`] if another worker has the root, another version wrote it, or it cannot be used.
+    /// An [`OpenCacheError`] if another worker has locked the root, another version wrote it, or it is inaccessible.
     ///
     /// # Panics
     ///
@@ -110,17 +112,17 @@ impl MountsBuilder {
     ///
     /// # Cancel safety
     ///
-    /// The root may stay locked for a moment after the future was dropped.
+    /// The root may stay locked for a moment after the future is dropped.
     pub async fn open(self, tracker: ResourceTracker) -> Result<Mounts, OpenCacheError> {
         let caches = FolderCache::builder(self.root.join("caches"))
             .sharing(Sharing::Exclusive(self.uncommitted))
             .class(CostClass::Expensive)
             .open(tracker.clone())
             .await?;
-        let inputs = FetchCache::builder(self.root.join("inputs")).verify_adopted(self.verifies);
+        let inputs = FetchCache::builder(self.root.join("inputs")).verify_adopted(self.verify_adopted);
         #[cfg(feature = "unpack")]
         let inputs = inputs.unpack_limits(self.unpack_limits);
-        let shared = Shared {
+        let shared = MountsShared {
             http: self.http,
             fetcher: self.fetcher,
             observer: self.observer,

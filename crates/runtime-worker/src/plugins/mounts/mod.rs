@@ -1,8 +1,8 @@
-//! Caches that outlive a task, and inputs that are fetched once.
+//! Mounts named caches, which outlive a task, and inputs, which are fetched once.
 
 mod builder;
+mod fetch_reporter;
 mod payload;
-mod progress;
 mod purge;
 mod task;
 
@@ -21,16 +21,18 @@ use serde_json::Value;
 
 use super::exit_status::ExitPayload;
 use crate::payload::schema_of;
-use crate::{Observer, Plugin, TaskPlugin, TaskRun};
+use crate::observer::Observer;
+use crate::plugin::{Plugin, TaskPlugin};
+use crate::task_run::TaskRun;
 use payload::{Mount, Payload, RawMount};
 use purge::Purger;
 use task::TaskMounts;
 
-/// Reads `mounts`: named caches, which one task at a time uses, and inputs, which all tasks share.
+/// Reads `mounts`: named caches, which a task uses exclusively, and inputs, which all tasks share.
 ///
-/// Both stay on disk for the next worker on the same root, and are freed by the collector when room is
-/// needed. A named cache is used again only after a task that ended by itself: what a task that was stopped
-/// left in it may be half-written, and so may what a worker that was killed had lent to one.
+/// Both stay on disk for the next worker with the same root folder, until the collector evicts them. A named cache is
+/// reused only if its task ended by itself: a task that was stopped, or whose worker was killed, may have left it
+/// half-written.
 ///
 /// ```
 /// use runtime_fetcher::{FetchConfig, HttpClient};
@@ -53,31 +55,32 @@ use task::TaskMounts;
 /// ```
 #[derive(Clone)]
 pub struct Mounts {
-    shared: Arc<Shared>,
+    shared: Arc<MountsShared>,
 }
 
-/// What all tasks use together.
-struct Shared {
+/// The state that all tasks share.
+struct MountsShared {
     http: HttpClient,
     fetcher: Arc<dyn Fetcher>,
     observer: Arc<dyn Observer>,
     inputs: FetchCache,
     caches: FolderCache<String>,
     purger: Option<Purger>,
-    /// What the scope that a named cache takes starts with, if it takes one.
+    /// The prefix of the scope that a named cache requires, if any.
     scope_prefix: Option<String>,
     uncommitted: Uncommitted,
 }
 
 impl Mounts {
-    /// Caches below `root`, to be [opened](MountsBuilder::open). Inputs come over `http`.
+    /// Creates a builder for caches below `root`. Inputs are fetched with `http`.
     pub fn builder(http: HttpClient, root: impl Into<PathBuf>) -> MountsBuilder {
         MountsBuilder::new(http, root.into())
     }
 
-    /// Checks one mount, whose shape the schema has checked.
+    /// Checks one mount against the rules that the schema cannot express.
     fn check_mount(&self, mount: &Value) -> Result<(), String> {
         let Ok(raw) = RawMount::deserialize(mount) else {
+            // The check of the schema reports this error with more details.
             return Ok(());
         };
         match Mount::try_from(raw)? {
@@ -91,24 +94,25 @@ impl Mounts {
     }
 }
 
-impl Shared {
-    /// Checks that the task may use a mount.
-    fn check_task(&self, task: &TaskInfo, mount: &Mount) -> Result<(), String> {
+impl MountsShared {
+    /// Checks the scope of a cache, or the dependency for an input that is an artifact.
+    fn check_access(&self, task: &TaskInfo, mount: &Mount) -> Result<(), String> {
         match mount {
             Mount::Cache(cache) => {
                 let Some(prefix) = &self.scope_prefix else {
                     return Ok(());
                 };
                 let scope = format!("{prefix}{}", cache.name);
-                match task.scopes().satisfies(&scope) {
-                    true => Ok(()),
-                    false => Err(format!("`task.scopes` lacks `{scope}` for the cache")),
+                if task.scopes().satisfies(&scope) {
+                    Ok(())
+                } else {
+                    Err(format!("the cache requires the scope `{scope}` in `task.scopes`"))
                 }
             }
             Mount::Input(input) => match self.fetcher.referenced_task(&input.content) {
                 Some(named) if !task.definition.dependencies.contains(&named) => Err(format!(
-                    "`content` is an artifact of {named}, so `task.dependencies` has to name it: \
-                     else this task may start before the artifact is there"
+                    "`content` is an artifact of task {named}, which is missing in `task.dependencies`: \
+                     without it, this task may start before the artifact exists"
                 )),
                 _ => Ok(()),
             },
@@ -116,14 +120,14 @@ impl Shared {
     }
 }
 
-/// Names the place of each mount that something is wrong with.
+/// Checks all mounts and returns all errors, each with the index of its mount.
 fn check_all<'a, T: 'a>(
     mounts: impl IntoIterator<Item = &'a T>,
     check: impl Fn(&T) -> Result<(), String>,
 ) -> Result<(), MalformedPayloadError> {
-    let errors = mounts.into_iter().enumerate().filter_map(|(place, mount)| {
+    let errors = mounts.into_iter().enumerate().filter_map(|(index, mount)| {
         let message = check(mount).err()?;
-        let message = format!("`payload.mounts.{place}`: {message}");
+        let message = format!("`payload.mounts.{index}`: {message}");
         Some(MalformedPayloadError::new(message))
     });
     MalformedPayloadError::merge(errors).map_or(Ok(()), Err)
@@ -148,13 +152,13 @@ impl Plugin for Mounts {
         vec![Section::new(
             "Caches and inputs",
             "
-            An entry of `mounts` is a cache, `{cacheName, directory}`, or an input, `{content, file}`, or
-            the contents of an archive, `{content, directory, format}`. A cache keeps what is in the folder
-            for later tasks that name it, unless the task is stopped. An input is fetched once and shared;
-            what the task gets is a copy of its own. `content` is `{url, sha256}`, `{taskId, artifact}`,
-            `{namespace, artifact}` or `{raw}`; a task that `content` names has to be in
-            `task.dependencies`. Archives are tar, tar.gz, tar.xz, tar.zst and zip, if the worker unpacks
-            them. Paths are relative to the folder of the task.
+            An entry of `mounts` is a cache `{cacheName, directory}`, an input file `{content, file}`, or an
+            unpacked archive `{content, directory, format}`. A cache keeps the files in its folder for later
+            tasks that mount it, unless the task is stopped. An input is fetched once for all tasks; each
+            task gets a private copy. `content` is `{url, sha256}`, `{taskId, artifact}`,
+            `{namespace, artifact}` or `{raw}`; a task in `content` has to be listed in
+            `task.dependencies`. Archives are tar, tar.gz, tar.xz, tar.zst and zip, if the worker supports
+            unpacking. Paths are relative to the folder of the task.
             ",
         )]
     }
@@ -172,11 +176,11 @@ impl Plugin for Mounts {
             return Ok(None);
         }
         check_all(&mounts, |mount| {
-            self.shared.check_task(run.context.info(), mount)
+            self.shared.check_access(run.context.info(), mount)
         })?;
-        let purge_after = run.payload_as::<ExitPayload>()?.on_exit_status.purge_caches;
+        let purge_exit_codes = run.payload_as::<ExitPayload>()?.on_exit_status.purge_caches;
         let shared = Arc::clone(&self.shared);
-        let task = TaskMounts::new(run.clone(), shared, mounts, purge_after);
+        let task = TaskMounts::new(run.clone(), shared, mounts, purge_exit_codes);
         Ok(Some(Box::new(task)))
     }
 }

@@ -1,4 +1,4 @@
-//! The part of the payload that says what to mount.
+//! The payload of `mounts`.
 
 #[cfg(feature = "unpack")]
 use runtime_fetcher::ArchiveFormat;
@@ -9,49 +9,49 @@ use serde_json::Value;
 
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct Payload {
-    /// What to bring into the folder of the task.
+    /// The caches and inputs of the task.
     #[serde(default)]
     pub(super) mounts: Vec<RawMount>,
 }
 
-/// A cache (`cacheName` and `directory`), or an input (`content`, and `file`, or `directory` for what is
-/// in an archive).
-///
-/// One struct instead of alternatives, because a schema of alternatives can only say that none fits.
+/// A cache (`cacheName` and `directory`), an input file (`content` and `file`), or an archive (`content` and
+/// `directory`).
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+// One struct instead of an untagged enum: against a schema of alternatives the validator can only report that none
+// matches.
 pub(super) struct RawMount {
     /// The name of the cache.
     #[schemars(length(min = 1))]
     cache_name: Option<String>,
-    /// Where the cache appears, or what is in the archive.
+    /// The path of the cache or of the unpacked archive.
     directory: Option<String>,
     /// A reference to the input.
     content: Option<Value>,
-    /// Where the input appears.
+    /// The path of the input file.
     file: Option<String>,
-    /// The format of the archive; a look at its first bytes tells it, unless it is given.
+    /// The format of the archive; by default detected from its first bytes.
     #[cfg(feature = "unpack")]
     format: Option<ArchiveFormat>,
 }
 
-/// A mount that makes sense.
+/// A valid mount.
 pub(super) enum Mount {
     Cache(CacheMount),
     Input(InputMount),
 }
 
-/// A folder that outlives the task.
+/// A named cache, mounted at `directory`.
 pub(super) struct CacheMount {
     pub(super) name: String,
     pub(super) directory: String,
 }
 
-/// Something that is fetched.
+/// An input, mounted at `target`.
 pub(super) struct InputMount {
-    /// The reference.
+    /// The reference to the input, for the fetcher.
     pub(super) content: Value,
-    pub(super) form: InputLayout,
+    pub(super) layout: InputLayout,
     pub(super) target: String,
 }
 
@@ -69,23 +69,23 @@ impl TryFrom<RawMount> for Mount {
             }
             (None, Some(content), None, Some(target), None) => Ok(Self::Input(InputMount {
                 content,
-                form: InputLayout::File,
+                layout: InputLayout::File,
                 target,
             })),
             #[cfg(feature = "unpack")]
             (None, Some(content), Some(target), None, format) => Ok(Self::Input(InputMount {
                 content,
-                form: InputLayout::Directory(format),
+                layout: InputLayout::Directory(format),
                 target,
             })),
             #[cfg(not(feature = "unpack"))]
             (None, Some(_), Some(_), None, None) => Err(
-                "this worker does not unpack archives; give `file` in place of `directory`"
+                "this worker does not unpack archives; use `file` instead of `directory`"
                     .to_owned(),
             ),
             _ => Err(
-                "give `cacheName` and `directory` for a cache, `content` and `file` for an input, \
-                 or `content`, `directory` and perhaps `format` for an archive"
+                "expected `cacheName` and `directory` for a cache, `content` and `file` for an input, \
+                 or `content`, `directory` and optionally `format` for an archive"
                     .to_owned(),
             ),
         }

@@ -1,4 +1,4 @@
-//! The mounts of one task.
+//! The caches and inputs of one task.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -6,80 +6,83 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::{join_all, try_join_all};
-use runtime_caching::{FolderHandle, Lookup, NewFolder, Uncommitted};
+use runtime_caching::{CommitError, FolderHandle, Lookup, NewFolder, Uncommitted};
 use runtime_core::{TaskError, error_chain};
 use runtime_fetcher::{CachedInput, FetchContext};
 
-use super::Shared;
+use super::MountsShared;
+use super::fetch_reporter::FetchReporter;
 use super::payload::{CacheMount, InputMount, Mount};
-use super::progress::Arrival;
-use crate::{Exit, Resolution, ResultSet, SandboxBuilder, TaskPlugin, TaskRun, Verdict};
+use crate::engine::{ResultSet, SandboxBuilder};
+use crate::plugin::TaskPlugin;
+use crate::resolution::{Exit, Resolution, Verdict};
+use crate::task_run::TaskRun;
 
-/// The mounts of one task, from the payload to the end.
+/// Acquires the mounts of one task, attaches them to its sandbox, and releases them.
 pub(super) struct TaskMounts {
     run: TaskRun,
-    shared: Arc<Shared>,
-    wanted_caches: Vec<CacheMount>,
-    wanted_inputs: Vec<InputMount>,
-    /// Exit codes that say that the caches are spoiled.
-    purge_after: Vec<i32>,
-    caches: Vec<HeldCache>,
-    inputs: Vec<HeldInput>,
-    fate: Fate,
+    shared: Arc<MountsShared>,
+    cache_mounts: Vec<CacheMount>,
+    input_mounts: Vec<InputMount>,
+    /// Exit codes after which the caches are removed.
+    purge_exit_codes: Vec<i32>,
+    caches: Vec<AcquiredCache>,
+    inputs: Vec<AcquiredInput>,
+    disposition: CacheDisposition,
 }
 
-/// A cache that the task has to itself, and where it appears.
-struct HeldCache {
+/// A cache that the task uses exclusively, and the path at which the task sees it.
+struct AcquiredCache {
     handle: FolderHandle<String>,
     directory: String,
 }
 
-/// An input that stays for as long as the task runs, and where it appears.
-struct HeldInput {
+/// An input, pinned while the task runs, and the path at which the task sees it.
+struct AcquiredInput {
     input: CachedInput,
     target: String,
 }
 
-/// What becomes of the caches when the task gives them back.
+/// The way in which the task's caches are released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// The task has not seen them, so they are as they were.
+enum CacheDisposition {
+    /// The task had no access yet: the caches are unchanged.
     Untouched,
-    /// The task may be in the middle of changing them.
-    InUse,
-    /// The task has ended by itself, and they are fit for the next one.
-    Fit,
-    /// The task has ended, and they are not.
-    Spoiled,
+    /// The task may have left the caches half-written: [`Uncommitted`] decides.
+    Uncommitted,
+    /// The task ended by itself: the caches are kept.
+    Commit,
+    /// The task ended with an exit code that purges caches: the caches are removed.
+    Purge,
 }
 
 impl TaskMounts {
     pub(super) fn new(
         run: TaskRun,
-        shared: Arc<Shared>,
+        shared: Arc<MountsShared>,
         mounts: Vec<Mount>,
-        purge_after: Vec<i32>,
+        purge_exit_codes: Vec<i32>,
     ) -> Self {
-        let (mut wanted_caches, mut wanted_inputs) = (Vec::new(), Vec::new());
+        let (mut cache_mounts, mut input_mounts) = (Vec::new(), Vec::new());
         for mount in mounts {
             match mount {
-                Mount::Cache(cache) => wanted_caches.push(cache),
-                Mount::Input(input) => wanted_inputs.push(input),
+                Mount::Cache(cache) => cache_mounts.push(cache),
+                Mount::Input(input) => input_mounts.push(input),
             }
         }
         Self {
             run,
             shared,
-            wanted_caches,
-            wanted_inputs,
-            purge_after,
+            cache_mounts,
+            input_mounts,
+            purge_exit_codes,
             caches: Vec::new(),
             inputs: Vec::new(),
-            fate: Fate::Untouched,
+            disposition: CacheDisposition::Untouched,
         }
     }
 
-    /// Drops caches that somebody wants gone, before this task could get them.
+    /// Applies pending purge requests before this task can acquire a purged cache.
     async fn purge(&self) {
         let Some(purger) = &self.shared.purger else {
             return;
@@ -89,142 +92,152 @@ impl TaskMounts {
             Ok(0) => {}
             Ok(purged) => self.run.monitor().count("caches-purged", purged as u64),
             Err(error) => self.run.context.log(format_args!(
-                "Caches may be used that somebody wants purged, since nobody can be asked: {}",
+                "Purge requests for caches are unknown, using them anyway: {}",
                 error_chain(&error)
             )),
         }
     }
 
-    async fn hold_cache(&self, wanted: &CacheMount) -> Result<HeldCache, TaskError> {
-        let empty = |_: NewFolder| ready(Ok::<_, Infallible>(()));
-        let handle = self.shared.caches.require(&wanted.name, empty).await;
-        let handle = handle.map_err(|error| match error.is_disk_full() {
-            true => TaskError::unavailable(error),
-            false => TaskError::other(error),
+    async fn acquire_cache(&self, mount: &CacheMount) -> Result<AcquiredCache, TaskError> {
+        let leave_empty = |_: NewFolder| ready(Ok::<_, Infallible>(()));
+        let handle = self.shared.caches.require(&mount.name, leave_empty).await;
+        let handle = handle.map_err(|error| {
+            if error.is_disk_full() {
+                TaskError::unavailable(error)
+            } else {
+                TaskError::other(error)
+            }
         })?;
-        self.note(&wanted.name, handle.lookup());
-        Ok(HeldCache {
+        self.record_lookup(&mount.name, handle.lookup());
+        Ok(AcquiredCache {
             handle,
-            directory: wanted.directory.clone(),
+            directory: mount.directory.clone(),
         })
     }
 
-    async fn hold_input(&self, wanted: &InputMount) -> Result<HeldInput, TaskError> {
+    async fn acquire_input(&self, mount: &InputMount) -> Result<AcquiredInput, TaskError> {
         let (shared, task) = (&self.shared, &self.run.context);
         let context = FetchContext::for_task(shared.http.clone(), task)
-            .with_listener(Arrival::new(&self.run, &shared.observer));
-        let reference = shared.fetcher.resolve(&context, &wanted.content).await?;
-        let required = shared.inputs.require(&context, &reference, wanted.form);
-        let input = required.await?;
-        self.note(&reference.subject(), input.lookup());
-        Ok(HeldInput {
+            .with_listener(FetchReporter::new(&self.run, &shared.observer));
+        let reference = shared.fetcher.resolve(&context, &mount.content).await?;
+        let input = shared.inputs.require(&context, &reference, mount.layout);
+        let input = input.await?;
+        self.record_lookup(&reference.subject(), input.lookup());
+        Ok(AcquiredInput {
             input,
-            target: wanted.target.clone(),
+            target: mount.target.clone(),
         })
     }
 
-    fn note(&self, what: &str, lookup: Lookup) {
+    fn record_lookup(&self, subject: &str, lookup: Lookup) {
         let hit = lookup != Lookup::Miss;
-        self.run.record.add_cache_use(hit);
-        let (counter, found) = match hit {
-            true => ("cache-hits", "is in the cache"),
-            false => ("cache-misses", "was not in the cache"),
+        self.run.report.add_cache_use(hit);
+        let (counter, result) = if hit {
+            ("cache-hits", "is in the cache")
+        } else {
+            ("cache-misses", "was not in the cache")
         };
         self.run.monitor().count(counter, 1);
-        self.run.context.log(format_args!("{what} {found}"));
+        self.run.context.log(format_args!("{subject} {result}"));
     }
 
-    fn fate_after(&self, exit: Exit) -> Fate {
+    fn disposition_after(&self, exit: Exit) -> CacheDisposition {
         match exit {
-            Exit::Code(code) if self.purge_after.contains(&code) => Fate::Spoiled,
-            Exit::Code(_) => Fate::Fit,
-            // Ended by a signal: nobody knows what state the caches are in.
-            _ => Fate::InUse,
+            Exit::Code(code) if self.purge_exit_codes.contains(&code) => CacheDisposition::Purge,
+            // A failed task is no reason to drop its caches: most failures are failed tests.
+            Exit::Code(_) => CacheDisposition::Commit,
+            // A signal may have interrupted a write to a cache.
+            _ => CacheDisposition::Uncommitted,
         }
     }
 
-    /// Gives everything back, once.
-    async fn give_back(&mut self) {
+    /// Releases inputs and caches. Later calls do nothing.
+    async fn release(&mut self) {
         self.inputs.clear();
-        let fate = self.fate;
-        // All are polled at once, and what has begun goes on: so none is lost if the task is stopped now.
+        let disposition = self.disposition;
+        // A stop of the task drops this future, and a handle dropped without `commit` counts as uncommitted. Each commit
+        // continues in the background once polled, so all of them are polled concurrently rather than in sequence.
         let caches = self.caches.drain(..);
-        let ended = join_all(caches.map(|cache| end(cache.handle, fate))).await;
-        for error in ended.into_iter().filter_map(Result::err) {
-            self.run
-                .monitor()
-                .report_warning(&error, "a cache is lost, because it cannot be recorded");
+        let released = join_all(caches.map(|cache| release_cache(cache.handle, disposition))).await;
+        for error in released.into_iter().filter_map(Result::err) {
+            let monitor = self.run.monitor();
+            monitor.report_warning(&error, "a cache is lost because it could not be committed");
         }
     }
 }
 
-async fn end(handle: FolderHandle<String>, fate: Fate) -> Result<(), runtime_caching::CommitError> {
-    match (fate, handle.lookup()) {
-        (Fate::Fit, _) | (Fate::Untouched, Lookup::Hit) => handle.commit().await,
-        (Fate::Spoiled, _) => {
+async fn release_cache(
+    handle: FolderHandle<String>,
+    disposition: CacheDisposition,
+) -> Result<(), CommitError> {
+    match (disposition, handle.lookup()) {
+        (CacheDisposition::Commit, _) | (CacheDisposition::Untouched, Lookup::Hit) => {
+            handle.commit().await
+        }
+        (CacheDisposition::Purge, _) => {
             handle.poison();
             Ok(())
         }
-        // What is given back without a word goes the way that the cache was told.
-        (Fate::InUse | Fate::Untouched, _) => Ok(()),
+        // Dropped without a commit. That includes new caches that the task never saw: keeping an empty folder has no
+        // use. `Uncommitted` decides about the others.
+        (CacheDisposition::Uncommitted | CacheDisposition::Untouched, _) => Ok(()),
     }
 }
 
 #[async_trait]
 impl TaskPlugin for TaskMounts {
     async fn prepare(&mut self) -> Result<(), TaskError> {
-        // Inputs first: a fetch may fail, and while it runs the caches are there for others.
-        let inputs = self.wanted_inputs.iter().map(|it| self.hold_input(it));
+        // Inputs first: fetching is slow and may fail, and meanwhile other tasks can use the caches.
+        let inputs = self.input_mounts.iter().map(|it| self.acquire_input(it));
         self.inputs = try_join_all(inputs).await?;
-        if !self.wanted_caches.is_empty() {
+        if !self.cache_mounts.is_empty() {
             self.purge().await;
         }
-        for wanted in &self.wanted_caches {
-            let held = self.hold_cache(wanted).await?;
-            self.caches.push(held);
+        for mount in &self.cache_mounts {
+            let cache = self.acquire_cache(mount).await?;
+            self.caches.push(cache);
         }
         Ok(())
     }
 
     async fn build_sandbox(&mut self, builder: &mut dyn SandboxBuilder) -> Result<(), TaskError> {
-        for held in &self.inputs {
-            builder.attach_copy(held.input.path(), &held.target)?;
+        for mounted in &self.inputs {
+            builder.attach_copy(mounted.input.path(), &mounted.target)?;
         }
         for cache in &self.caches {
             builder.attach_folder(cache.handle.path(), &cache.directory)?;
         }
-        self.fate = Fate::InUse;
+        // From here on the task may start at any time, and `stopped` is skipped if it is killed.
+        self.disposition = CacheDisposition::Uncommitted;
         Ok(())
     }
 
     async fn stopped(&mut self, result: &Arc<dyn ResultSet>) -> Result<Verdict, TaskError> {
-        self.fate = self.fate_after(result.exit());
-        let is_lost = match self.fate {
-            Fate::Spoiled => true,
-            Fate::InUse => self.shared.uncommitted == Uncommitted::Dispose,
-            Fate::Untouched | Fate::Fit => false,
+        self.disposition = self.disposition_after(result.exit());
+        let is_removed = match self.disposition {
+            CacheDisposition::Purge => true,
+            CacheDisposition::Uncommitted => self.shared.uncommitted == Uncommitted::Dispose,
+            CacheDisposition::Untouched | CacheDisposition::Commit => false,
         };
-        for cache in self.caches.iter().filter(|_| is_lost) {
-            let name = cache.handle.key();
-            self.run
-                .context
-                .log(format_args!("The cache `{name}` is not used again"));
+        for cache in self.caches.iter().filter(|_| is_removed) {
+            let (context, name) = (&self.run.context, cache.handle.key());
+            context.log(format_args!("The cache `{name}` will not be reused"));
         }
-        // Others may still read what is in the caches, such as artifacts, so they are given back later.
+        // The caches are released later: other plugins may still upload artifacts from them.
         Ok(Verdict::Success)
     }
 
     async fn finished(&mut self, _: Verdict) -> Result<(), TaskError> {
-        self.give_back().await;
+        self.release().await;
         Ok(())
     }
 
     async fn exception(&mut self, _: &Resolution) -> Result<(), TaskError> {
-        self.give_back().await;
+        self.release().await;
         Ok(())
     }
 
     async fn dispose(mut self: Box<Self>) {
-        self.give_back().await;
+        self.release().await;
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use runtime_core::Timestamp;
 use runtime_mocks::taskcluster::{Fault, FaultRule, TaskSnapshot};
-use runtime_worker::{Resolution, TaskReport};
+use runtime_worker::Resolution;
+use runtime_worker::report::TaskReport;
 use serde_json::json;
 
 use super::actors::{ACTS, Act, Actors};

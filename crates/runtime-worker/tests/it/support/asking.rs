@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use runtime_core::LifeCycleTracker;
 use runtime_mocks::taskcluster::{InjectedFault, TaskSnapshot};
-use runtime_worker::{TaskReport, WorkerBuilder};
+use runtime_worker::WorkerBuilder;
+use runtime_worker::report::TaskReport;
 use serde_json::{Value, json};
 
 use super::{Bench, QUEUE, Running, processes_with, state, until, within_a_minute};

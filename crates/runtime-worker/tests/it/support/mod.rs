@@ -24,7 +24,8 @@ use runtime_gc::{GarbageCollector, GcConfig, HostStats};
 use runtime_mocks::taskcluster::{
     Fault, FaultRule, InjectedFault, TaskSnapshot, Taskcluster, TaskclusterBuilder,
 };
-use runtime_worker::{Observer, TaskEvent, TaskReport};
+use runtime_worker::observer::{Observer, TaskEvent};
+use runtime_worker::report::TaskReport;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -1,36 +1,33 @@
-//! Who hears how an input arrives.
+//! Reports the progress of fetches.
 
 use std::sync::Arc;
 
-use runtime_core::{Monitor, TaskContext};
 use runtime_fetcher::{FetchProgress, ProgressListener, Retrying, Stage, TaskLogProgress};
 
-use crate::record::tell;
-use crate::{Observer, TaskEvent, TaskRun};
+use crate::observer::{Observer, TaskEvent, notify};
+use crate::task_run::TaskRun;
 
-/// Tells a fetch to the log of the task and to the observer.
-pub(super) struct Arrival {
-    task: TaskContext,
+/// Reports the progress of one fetch to the task's log and to the observer.
+pub(super) struct FetchReporter {
+    run: TaskRun,
     log: TaskLogProgress,
     observer: Arc<dyn Observer>,
-    monitor: Monitor,
 }
 
-impl Arrival {
+impl FetchReporter {
     pub(super) fn new(run: &TaskRun, observer: &Arc<dyn Observer>) -> Self {
         Self {
-            task: run.context.clone(),
+            run: run.clone(),
             log: TaskLogProgress::new(&run.context),
             observer: Arc::clone(observer),
-            monitor: run.monitor().clone(),
         }
     }
 }
 
-impl ProgressListener for Arrival {
+impl ProgressListener for FetchReporter {
     fn progress(&self, progress: &FetchProgress) {
         self.log.progress(progress);
-        let (run, subject): (_, &str) = (self.task.run(), &progress.subject);
+        let (run, subject): (_, &str) = (self.run.context.run(), &progress.subject);
         let (bytes, total) = (progress.bytes, progress.total);
         let event = match progress.stage {
             Stage::Started | Stage::Running => TaskEvent::Fetching {
@@ -41,7 +38,7 @@ impl ProgressListener for Arrival {
             },
             Stage::Finished | Stage::Stopped => TaskEvent::Fetched { run, subject },
         };
-        tell(&*self.observer, &event, &self.monitor);
+        notify(&*self.observer, &event, self.run.monitor());
     }
 
     fn retrying(&self, retrying: &Retrying<'_>) {

@@ -1,17 +1,17 @@
-//! What the collector does, as metrics.
+//! Metrics of the garbage collector.
 
 use runtime_core::Monitor;
 use runtime_gc::CollectionReport;
 
-/// Counts and measures what collections do, below the prefix `gc`; `docs/metrics.md` lists it.
+/// Creates a listener that records collections as metrics with the prefix `gc`; `docs/metrics.md` lists them.
 ///
-/// Give it to [`GarbageCollector::with_listener`](runtime_gc::GarbageCollector::with_listener), which calls it when
-/// there is news: a collection that found nothing to do is not measured.
+/// Pass it to [`GarbageCollector::with_listener`](runtime_gc::GarbageCollector::with_listener). The collector does not
+/// call it for collections without any action.
 ///
 /// ```
 /// use runtime_core::Monitor;
 /// use runtime_gc::{GcConfig, GarbageCollector, HostStats};
-/// use runtime_worker::record_gc_metrics;
+/// use runtime_worker::gc_metrics::record_gc_metrics;
 ///
 /// let listener = record_gc_metrics(&Monitor::null());
 /// let collector = GarbageCollector::with_listener(GcConfig::default(), HostStats::new("."), listener);
@@ -26,8 +26,8 @@ pub fn record_gc_metrics(monitor: &Monitor) -> impl Fn(&CollectionReport) + Send
         monitor.count("slow", count(report.slow.len()));
         monitor.count("shortages", count(report.shortages.len()));
         monitor.measure_duration("duration", report.duration);
-        monitor.measure("in-use", figure(report.in_use));
-        monitor.measure("quarantined", figure(report.quarantined));
+        monitor.measure("in-use", gauge(report.in_use));
+        monitor.measure("quarantined", gauge(report.quarantined));
     }
 }
 
@@ -35,7 +35,7 @@ fn count(resources: usize) -> u64 {
     u64::try_from(resources).unwrap_or(u64::MAX)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody has so many resources")]
-fn figure(resources: u64) -> f64 {
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 resources")]
+fn gauge(resources: u64) -> f64 {
     resources as f64
 }

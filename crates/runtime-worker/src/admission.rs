@@ -1,36 +1,38 @@
-//! Whether there is room for another task.
+//! Admission control: whether the worker has the resources for another task.
 
 use std::fmt;
 
 use async_trait::async_trait;
 use runtime_gc::GarbageCollector;
 
-/// Decides whether the worker may claim now.
+/// Decides whether the worker may claim a task now.
 #[async_trait]
 pub trait Admission: Send + Sync + fmt::Debug {
-    /// Asked before each claim.
+    /// Checks whether another task may be claimed. The worker calls it before each claim.
     ///
     /// # Errors
     ///
-    /// A [`AdmissionRefusal`] with the reason; the worker pauses and asks again.
+    /// An [`AdmissionRefusal`] with the reason. The worker logs it, waits and asks again.
     ///
     /// # Cancel safety
     ///
-    /// The future may be dropped when the worker stops.
+    /// The future is dropped when the worker stops.
     async fn admit(&self) -> Result<(), AdmissionRefusal>;
 }
 
-/// The worker may not claim now.
+/// The reason why a worker may not claim.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 #[non_exhaustive]
 pub struct AdmissionRefusal {
-    /// What is missing, for the operator.
+    /// The missing resource, for the operator.
     pub reason: String,
 }
 
 impl AdmissionRefusal {
-    /// Refuses for a reason.
+    /// Creates a refusal.
+    ///
+    /// Use the same text while the reason stays the same: the worker logs a reason only when it changes.
     pub fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -38,7 +40,7 @@ impl AdmissionRefusal {
     }
 }
 
-/// Lets every claim pass.
+/// An admission that allows every claim.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AlwaysAdmit;
 
@@ -49,14 +51,14 @@ impl Admission for AlwaysAdmit {
     }
 }
 
-/// Refuses while disk, inodes or memory are below the floors of a collector, after freeing what is idle.
+/// An admission that refuses while a garbage collector cannot keep its thresholds for disk, inodes and memory.
 #[derive(Debug)]
 pub struct CollectorAdmission {
     collector: GarbageCollector,
 }
 
 impl CollectorAdmission {
-    /// Asks `collector` before each claim.
+    /// Creates an admission that runs a collection before each claim.
     #[must_use]
     pub fn new(collector: GarbageCollector) -> Self {
         Self { collector }
@@ -70,14 +72,14 @@ impl Admission for CollectorAdmission {
         if report.can_claim() {
             return Ok(());
         }
-        // Which limits are short, without amounts, which differ each time.
+        // Without the amounts: they differ at each check, and each new text would be logged.
         let limits: Vec<_> = report
             .shortages
             .iter()
             .map(|shortage| shortage.rule.to_string())
             .collect();
         Err(AdmissionRefusal::new(format!(
-            "the machine runs low: {}",
+            "the machine is low on resources: {}",
             limits.join(", ")
         )))
     }

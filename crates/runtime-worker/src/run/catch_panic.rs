@@ -1,4 +1,4 @@
-//! Keeps a panic of an engine or a plugin from being the worker's.
+//! Turns panics of engines and plugins into errors.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -6,10 +6,12 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt as _;
 use runtime_core::TaskError;
 
-/// Runs `work`, and makes an error of a panic.
+/// Runs `work` and returns a panic as an error.
 ///
-/// What a panic left half-changed belongs to the engine or plugin that panicked, and is used no more.
-pub(super) async fn guarded<T>(work: impl Future<Output = T>) -> Result<T, TaskError> {
+/// A panic that reached the worker's own task would leave the run claimed and unresolved until the claim expires.
+pub(super) async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, TaskError> {
+    // `AssertUnwindSafe` holds because state that a panic leaves half-changed belongs to the engine or plugin that
+    // panicked, and after an error the worker only disposes of that.
     AssertUnwindSafe(work)
         .catch_unwind()
         .await

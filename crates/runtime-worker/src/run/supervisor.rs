@@ -1,0 +1,221 @@
+//! Supervises one run: executes its stages, watches the claim and the worker's shutdown, and resolves it.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::pending;
+use std::pin::pin;
+
+use runtime_core::queue::TaskClaim;
+use runtime_core::{
+    ApiError, ExceptionReason, StopStage, TaskContextController, TaskError, error_chain,
+};
+
+use super::reclaim::ClaimRenewer;
+use super::reporter::Reporter;
+use super::stages::{RunError, Stages};
+use super::status::{fetch_status, is_claim_lost, stop_reason};
+use crate::resolution::{Resolution, Verdict};
+use crate::shared::WorkerShared;
+use crate::task_run::TaskRun;
+
+/// Supervises one run from its first stage to its report.
+pub(super) struct RunSupervisor<'a> {
+    pub(super) shared: &'a WorkerShared,
+    pub(super) run: &'a TaskRun,
+    pub(super) controller: &'a TaskContextController,
+    pub(super) reporter: Reporter<'a>,
+}
+
+impl RunSupervisor<'_> {
+    /// Runs and resolves the task. The claim is renewed until the run is resolved, including the uploads at its end.
+    pub(super) async fn run(&self, claim: &TaskClaim) -> Resolution {
+        if self.should_return(claim) {
+            self.controller.abort();
+        }
+        tokio::select! {
+            resolution = self.resolve() => resolution,
+            never = self.watch(claim) => match never {},
+        }
+    }
+
+    /// Reports whether to give a run back that was claimed while the worker stops.
+    ///
+    /// The queue runs it elsewhere, at the cost of a retry. Without a retry left the task would fail, so a graceful
+    /// stop runs it to its end instead.
+    fn should_return(&self, claim: &TaskClaim) -> bool {
+        match self.reporter.budget.stop.stage() {
+            StopStage::Running => false,
+            StopStage::Graceful => claim.status.retries_left > 0,
+            StopStage::Now => true,
+        }
+    }
+
+    /// Stops the task when the claim is lost or the worker must stop at once.
+    ///
+    /// It never returns: a stopped task still has to be resolved, which `resolve` does. Both watchers go on after the
+    /// first stop, because a claim may be lost while the report of a shutdown is retried.
+    async fn watch(&self, claim: &TaskClaim) -> Infallible {
+        let renewer = ClaimRenewer {
+            queue: &*self.shared.queue,
+            run: self.run,
+            controller: self.controller,
+            timing: &self.shared.timing,
+        };
+        let watch_claim = async {
+            let reason = renewer.run(claim.taken_until).await;
+            // The renewer returns once, so the value cannot be set already.
+            let _ = self.reporter.claim_lost.set(reason);
+            self.controller.stop(reason);
+        };
+        let watch_shutdown = async {
+            self.reporter.budget.immediate_stop().await;
+            self.controller.abort();
+        };
+        tokio::join!(watch_claim, watch_shutdown);
+        pending().await
+    }
+
+    /// Executes the stages, closes the log, and then notifies the plugins and the queue.
+    ///
+    /// The log is closed before the plugins' last stage, which uploads it, and the report is sent after that: the queue
+    /// accepts no artifacts for completed and failed runs.
+    async fn resolve(&self) -> Resolution {
+        let mut stages = Stages::default();
+        let budget = self.reporter.budget;
+        let outcome = stages.execute(self.shared, self.run, budget).await;
+        let outcome = self.reclassify(outcome).await;
+        self.log_outcome(&outcome);
+        let resolution = match self.close_log(&mut stages, outcome) {
+            Ok(verdict) => self.finish(&mut stages, verdict).await,
+            Err(error) => self.finish_exception(&mut stages, error).await,
+        };
+        stages.dispose(self.shared, self.run).await;
+        resolution
+    }
+
+    /// Notifies the plugins of the verdict, then reports it. Errors go to the monitor only, since the log is closed.
+    async fn finish(&self, stages: &mut Stages, verdict: Verdict) -> Resolution {
+        let outcome = stages.finish(self.run, verdict).await.map(|()| verdict);
+        match self.reclassify(outcome).await {
+            Ok(verdict) => self.reporter.report(verdict.into()).await,
+            Err(error) => {
+                if let RunError::Failed(error) = &error {
+                    let monitor = self.run.monitor();
+                    monitor.report_error(error, "a task could not be finished");
+                }
+                self.finish_exception(stages, error).await
+            }
+        }
+    }
+
+    /// Notifies the plugins and reports the exception, in an order that depends on the remaining time.
+    ///
+    /// Normally the plugins are first, so that a resolved run has all of its artifacts. A worker that must stop at once
+    /// reports first: if the machine disappears during an upload, the task has already been given back, instead of
+    /// staying claimed until its claim expires. The queue accepts artifacts for 25 minutes after an exception, so the
+    /// uploads can use the remaining time.
+    async fn finish_exception(&self, stages: &mut Stages, error: RunError) -> Resolution {
+        let resolution = self.resolution_of(&error);
+        let mut notify = pin!(stages.notify_exception(self.run, resolution));
+        let report_first = match resolution {
+            Resolution::Exception(ExceptionReason::WorkerShutdown) => true,
+            Resolution::Exception(_) => tokio::select! {
+                biased;
+                () = &mut notify => return self.reporter.report(resolution).await,
+                // The stop arrived during the uploads. They are continued after the report.
+                () = self.reporter.budget.immediate_stop() => true,
+            },
+            Resolution::Completed | Resolution::Failed | Resolution::Abandoned(_) => false,
+        };
+        let resolution = if report_first {
+            self.reporter.report(resolution).await
+        } else {
+            resolution
+        };
+        self.reporter.budget.run_within(notify).await;
+        resolution
+    }
+
+    /// Turns a failure into a stop if its cause is that the worker no longer holds the run.
+    ///
+    /// For example, an upload of a cancelled task fails with a 409 before the next poll notices the cancellation.
+    /// Reporting that as an internal error would be wrong, and the queue would refuse it.
+    async fn reclassify(&self, outcome: Result<Verdict, RunError>) -> Result<Verdict, RunError> {
+        let error = match outcome {
+            Err(RunError::Failed(error)) if is_refused_by_queue(&error) => error,
+            outcome => return outcome,
+        };
+        let reason = match self.reporter.claim_lost.get() {
+            Some(reason) => Some(*reason),
+            None => fetch_status(&*self.shared.queue, self.run.context.run())
+                .await
+                .and_then(|run| stop_reason(&run)),
+        };
+        Err(reason.map_or(RunError::Failed(error), RunError::Stopped))
+    }
+
+    /// Writes to the task's log why there is no verdict.
+    fn log_outcome(&self, outcome: &Result<Verdict, RunError>) {
+        let context = &self.run.context;
+        match outcome {
+            Ok(_) => {}
+            Err(RunError::Stopped(reason)) => {
+                context.log_error(format_args!("Task stopped: {reason}"));
+            }
+            Err(RunError::Failed(TaskError::MalformedPayload(error))) => {
+                for message in error.messages() {
+                    context.log_error(format_args!("Malformed payload: {message}"));
+                }
+            }
+            Err(RunError::Failed(TaskError::Other(error))) => {
+                // The error may name secrets of the worker, so the task's log only gets the number of the incident.
+                let monitor = self.run.monitor();
+                let incident = monitor.report_error(&**error, "a task met an unexpected error");
+                context.log_error(format_args!(
+                    "Internal error of the worker, incident {incident}"
+                ));
+            }
+            Err(RunError::Failed(error)) => context.log_error(error_chain(error)),
+        }
+    }
+
+    /// Closes the log. A log that lost lines invalidates the verdict, because they may be what its reader looks for.
+    fn close_log(
+        &self,
+        stages: &mut Stages,
+        outcome: Result<Verdict, RunError>,
+    ) -> Result<Verdict, RunError> {
+        stages.closing_log(self.run);
+        let Err(error) = self.controller.close_log() else {
+            return outcome;
+        };
+        let monitor = self.run.monitor();
+        monitor.report_error(&error, "the log of a task is incomplete");
+        outcome.and(Err(RunError::Failed(TaskError::NonFatalInternal)))
+    }
+
+    fn resolution_of(&self, error: &RunError) -> Resolution {
+        match error {
+            RunError::Stopped(reason) => (*reason).into(),
+            RunError::Failed(error) => {
+                if matches!(error, TaskError::FatalInternal) {
+                    self.run.environment.stop.stop_gracefully();
+                }
+                Resolution::from(error)
+            }
+        }
+    }
+}
+
+/// Reports whether the queue refused a request somewhere in the chain of causes.
+fn is_refused_by_queue(error: &TaskError) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let refusal = error.downcast_ref::<ApiError>();
+        if refusal.is_some_and(|error| is_claim_lost(error) || error.status() == Some(401)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

@@ -1,0 +1,49 @@
+//! The state that all runs of a worker share.
+
+use std::sync::Arc;
+
+use runtime_core::log::OutputLimit;
+use runtime_core::queue::Queue;
+use runtime_core::{Deployment, Environment, MalformedPayloadError};
+use serde_json::Value;
+
+use crate::engine::Engine;
+use crate::error_limit::ConsecutiveErrorLimit;
+use crate::observer::{Observer, TaskEvent, notify};
+use crate::payload::PayloadSchema;
+use crate::plugin::Plugin;
+use crate::timing::Timing;
+
+/// Everything that a run needs from its worker.
+///
+/// It sits below the claim loop and the runs, so that neither depends on the other's types.
+pub(crate) struct WorkerShared {
+    pub(crate) deployment: Arc<dyn Deployment>,
+    /// The queue with the credentials of the worker, which outlive every claim.
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) environment: Environment,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) plugins: Vec<Arc<dyn Plugin>>,
+    pub(crate) schema: PayloadSchema,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) timing: Timing,
+    pub(crate) error_limit: ConsecutiveErrorLimit,
+    pub(crate) output_limit: OutputLimit,
+}
+
+impl WorkerShared {
+    /// Checks a payload against the schema and with the plugins, and returns all problems at once.
+    pub(crate) fn check_payload(&self, payload: &Value) -> Result<(), MalformedPayloadError> {
+        let from_schema = self.schema.check(payload).err();
+        let from_plugins = self
+            .plugins
+            .iter()
+            .filter_map(|plugin| plugin.check_payload(payload).err());
+        MalformedPayloadError::merge(from_schema.into_iter().chain(from_plugins))
+            .map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn notify(&self, event: &TaskEvent<'_>) {
+        notify(&*self.observer, event, &self.environment.monitor);
+    }
+}

@@ -1,0 +1,65 @@
+//! All intervals and timeouts of a worker.
+
+use std::time::Duration;
+
+/// Intervals and timeouts of a worker. The defaults suit a worker in a data centre.
+///
+/// ```
+/// # use std::time::Duration;
+/// let mut timing = runtime_worker::Timing::default();
+/// timing.cancel_poll = Duration::from_secs(20);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timing {
+    /// Interval at which the worker asks the queue whether a running task was cancelled, plus or minus 10%. The
+    /// queue does not push cancellations. Default: 60 s.
+    pub cancel_poll: Duration,
+    /// Time before the expiry of a claim at which the worker reclaims, but at most a third of the claim.
+    /// Default: 3 minutes.
+    pub reclaim_margin: Duration,
+    /// Time after the expiry of a claim during which the worker still tries to reclaim if the queue is
+    /// unreachable. Default: 60 s.
+    pub claim_grace: Duration,
+    /// Delay after the first transient failure of a reclaim or report. It doubles up to 16 times this value.
+    /// Default: 2 s.
+    pub retry_pause: Duration,
+    /// Delay after a failed claim or a refused [admission](crate::admission). Default: 5 s.
+    pub claim_pause: Duration,
+    /// Time that a claim in flight may take once the worker must stop at once. A queue with pending tasks answers
+    /// sooner; an empty queue holds the request for 20 s. Default: 2 s.
+    pub immediate_claim_timeout: Duration,
+    /// Time after a graceful stop that a claim in flight may take. It has to exceed the 20 s for which an empty queue
+    /// holds the request. Default: 30 s.
+    pub graceful_claim_timeout: Duration,
+    /// Delay after a claim that returned no task. Default: 100 ms.
+    pub empty_claim_delay: Duration,
+    /// Time that an engine may take to kill a task. Default: 15 s.
+    pub kill_timeout: Duration,
+    /// Time beyond `kill_timeout` after which an engine counts as hanging, and time after which a plugin that
+    /// disposes does. The task is resolved all the same, and the worker stops. Default: 60 s.
+    pub hang_timeout: Duration,
+    /// Time that an immediate stop may take if its notice sets no deadline. Default: 2 minutes.
+    pub shutdown: Duration,
+    /// Time before the deadline of a graceful stop at which it becomes an immediate one. Default: 30 s.
+    pub shutdown_reserve: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            cancel_poll: Duration::from_secs(60),
+            reclaim_margin: Duration::from_secs(180),
+            claim_grace: Duration::from_secs(60),
+            retry_pause: Duration::from_secs(2),
+            claim_pause: Duration::from_secs(5),
+            immediate_claim_timeout: Duration::from_secs(2),
+            graceful_claim_timeout: Duration::from_secs(30),
+            empty_claim_delay: Duration::from_millis(100),
+            kill_timeout: Duration::from_secs(15),
+            hang_timeout: Duration::from_secs(60),
+            shutdown: Duration::from_secs(120),
+            shutdown_reserve: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Claims tasks from the queue by long polling.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use runtime_core::queue::{ClaimWorkRequest, TaskClaim};
+use runtime_core::{ApiError, CredentialsWatch, LifeCycleTracker, StopStage, error_chain};
+use tokio::time::Instant;
+
+use crate::admission::{Admission, AdmissionRefusal};
+use crate::backoff::jittered;
+use crate::shared::WorkerShared;
+use crate::timing::Timing;
+
+/// The queue's limit for one `claimWork` request.
+const MAX_CLAIMS: usize = 32;
+
+/// Claims tasks when the admissions allow it.
+pub(super) struct ClaimPoller {
+    pub(super) credentials: CredentialsWatch,
+    pub(super) admissions: Vec<Arc<dyn Admission>>,
+    /// The last logged refusal, until an admission succeeds.
+    pub(super) refusal: Mutex<Option<AdmissionRefusal>>,
+}
+
+/// A claim in flight.
+pub(super) type ClaimFuture<'a> = Pin<Box<dyn Future<Output = Vec<TaskClaim>> + Send + 'a>>;
+
+impl ClaimPoller {
+    /// Claims up to `free` tasks with one request.
+    ///
+    /// Returns no tasks after a delay if the worker may not claim, the request fails or the queue is empty, and
+    /// without a delay if the worker stops before the request is sent.
+    ///
+    /// The request is not dropped when the worker stops. The queue may just have claimed a task for it, and without
+    /// the answer that task would stay blocked until the claim expires. The request is given up when the queue must
+    /// have answered if it had a task, see [`claim_overdue`].
+    pub(super) fn claim<'a>(
+        &'a self,
+        shared: &'a WorkerShared,
+        free: usize,
+        stop: &'a LifeCycleTracker,
+    ) -> ClaimFuture<'a> {
+        Box::pin(async move {
+            let timing = &shared.timing;
+            let admitted = tokio::select! {
+                biased;
+                () = stop.wait_for_stage(StopStage::Graceful) => return Vec::new(),
+                admitted = self.admit(shared) => admitted,
+            };
+            if !admitted {
+                sleep(timing.claim_pause, stop).await;
+                return Vec::new();
+            }
+            let sent = Instant::now();
+            let answer = tokio::select! {
+                biased;
+                answer = self.claim_work(shared, free) => answer,
+                () = claim_overdue(sent, timing, stop) => return Vec::new(),
+            };
+            match answer {
+                Ok(claims) => {
+                    if claims.is_empty() {
+                        sleep(timing.empty_claim_delay, stop).await;
+                    }
+                    claims
+                }
+                Err(error) => {
+                    let monitor = &shared.environment.monitor;
+                    monitor.warn(format_args!("cannot claim: {}", error_chain(&error)));
+                    monitor.count("claims-failed", 1);
+                    sleep(timing.claim_pause, stop).await;
+                    Vec::new()
+                }
+            }
+        })
+    }
+
+    async fn claim_work(
+        &self,
+        shared: &WorkerShared,
+        free: usize,
+    ) -> Result<Vec<TaskClaim>, ApiError> {
+        // A client for this request alone. Dropping it closes the connection, and the queue ends the long poll. A
+        // shared client could keep the connection, and the queue would claim a task for a caller that is gone.
+        let queue = shared.deployment.connect(self.credentials.clone()).queue;
+        let identity = &shared.environment.identity;
+        let request = ClaimWorkRequest {
+            worker_group: identity.worker_group.clone(),
+            worker_id: identity.worker_id.clone(),
+            tasks: free.min(MAX_CLAIMS) as u32,
+        };
+        queue.claim_work(&identity.task_queue_id, &request).await
+    }
+
+    /// Asks the admissions in turn until one refuses.
+    async fn admit(&self, shared: &WorkerShared) -> bool {
+        for admission in &self.admissions {
+            if let Err(refusal) = admission.admit().await {
+                self.log_refusal(shared, refusal);
+                return false;
+            }
+        }
+        *self.refusal.lock() = None;
+        true
+    }
+
+    /// Logs a refusal, unless it is the same as the last one.
+    fn log_refusal(&self, shared: &WorkerShared, refusal: AdmissionRefusal) {
+        let mut last = self.refusal.lock();
+        if last.as_ref() != Some(&refusal) {
+            let monitor = &shared.environment.monitor;
+            monitor.warn(format_args!("not claiming: {refusal}"));
+            *last = Some(refusal);
+        }
+    }
+}
+
+/// Waits until the worker stops and the answer to a claim is overdue.
+async fn claim_overdue(sent: Instant, timing: &Timing, stop: &LifeCycleTracker) {
+    // Counted from the request: a queue with pending tasks answers within a moment. A request that has been open for
+    // longer is one that waits in an empty queue, so it is dropped at once.
+    let immediate = async {
+        stop.wait_for_stage(StopStage::Now).await;
+        tokio::time::sleep_until(sent + timing.immediate_claim_timeout).await;
+    };
+    // Counted from the stop: there is time to wait until the long poll ends by itself.
+    let graceful = async {
+        stop.wait_for_stage(StopStage::Graceful).await;
+        tokio::time::sleep(timing.graceful_claim_timeout).await;
+    };
+    tokio::select! {
+        () = immediate => {}
+        () = graceful => {}
+    }
+}
+
+/// Sleeps for about `delay`, but not beyond the start of a shutdown.
+async fn sleep(delay: Duration, stop: &LifeCycleTracker) {
+    tokio::select! {
+        () = tokio::time::sleep(jittered(delay)) => {}
+        () = stop.wait_for_stage(StopStage::Graceful) => {}
+    }
+}

@@ -1,0 +1,82 @@
+//! The set of running tasks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use runtime_core::queue::TaskClaim;
+use runtime_core::{LifeCycleTracker, Run};
+use tokio::sync::SetOnce;
+use tokio::task::{Id, JoinError, JoinSet};
+
+use crate::report::TaskReport;
+use crate::run::{LoopSignals, run_task};
+use crate::shared::WorkerShared;
+
+/// The running tasks, each in a tokio task.
+#[derive(Default)]
+pub(super) struct RunningTasks {
+    tasks: JoinSet<TaskReport>,
+    /// The run of each tokio task, for the error message if it panics.
+    runs: HashMap<Id, Run>,
+    no_more_claims: Arc<SetOnce<()>>,
+}
+
+impl RunningTasks {
+    pub(super) fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    pub(super) fn start(
+        &mut self,
+        shared: &Arc<WorkerShared>,
+        claim: TaskClaim,
+        stop: &LifeCycleTracker,
+    ) {
+        let run = Run {
+            task_id: claim.status.task_id.clone(),
+            run_id: claim.run_id,
+        };
+        let shared = Arc::clone(shared);
+        let signals = LoopSignals {
+            stop: stop.clone(),
+            no_more_claims: Arc::clone(&self.no_more_claims),
+        };
+        let handle = self
+            .tasks
+            .spawn(async move { run_task(&shared, claim, &signals).await });
+        self.runs.insert(handle.id(), run);
+    }
+
+    /// Lets the runs report `worker-shutdown`: no claim of this worker can return them any more.
+    pub(super) fn no_more_claims(&self) {
+        // The loop calls this repeatedly; only the first call has an effect.
+        let _ = self.no_more_claims.set(());
+    }
+
+    /// Waits until at least one task has ended, and removes all that have. Returns at once if none is running.
+    pub(super) async fn reap(&mut self, shared: &WorkerShared) {
+        if let Some(ended) = self.tasks.join_next_with_id().await {
+            self.remove(shared, ended);
+        }
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.remove(shared, ended);
+        }
+    }
+
+    fn remove(&mut self, shared: &WorkerShared, ended: Result<(Id, TaskReport), JoinError>) {
+        match ended {
+            Ok((id, _)) => drop(self.runs.remove(&id)),
+            // Engines and plugins are called within `catch_panic`, so this is a defect of the worker itself.
+            Err(error) => {
+                let run = self.runs.remove(&error.id());
+                let run = run.map_or_else(String::new, |run| run.to_string());
+                let monitor = &shared.environment.monitor;
+                monitor.report_error(&error, format_args!("the worker lost task {run}"));
+            }
+        }
+    }
+}
