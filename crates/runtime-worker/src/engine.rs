@@ -97,7 +97,9 @@ pub trait SandboxBuilder: Send {
 }
 
 fn unsupported(feature: &str) -> MalformedPayloadError {
-    MalformedPayloadError::new(format!("the engine of this worker does not support {feature}"))
+    MalformedPayloadError::new(format!(
+        "the engine of this worker does not support {feature}"
+    ))
 }
 
 /// A running task. Dropping the last reference ends it; the worker drops its reference on a thread that may block.

@@ -74,7 +74,7 @@ pub mod plugins;
 pub mod report;
 #[cfg(feature = "signals")]
 mod signals;
-#[cfg(feature = "runner")]
+#[cfg(feature = "worker-runner")]
 pub mod worker_runner;
 
 pub use engine::{Engine, ExtractError, ResultSet, Sandbox, SandboxBuilder};

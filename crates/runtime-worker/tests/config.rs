@@ -1,4 +1,4 @@
-//! A configuration is read from each format, and what is wrong is named by its key.
+//! Configuration files: formats, defaults and error texts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,15 +35,15 @@ fn read(value: &Value) -> Result<WorkerConfig, ConfigError> {
 fn problems(change: impl FnOnce(&mut Value)) -> Vec<String> {
     let mut value = config();
     change(&mut value);
-    match read(&value).expect_err("something is wrong") {
+    match read(&value).expect_err("an invalid configuration") {
         ConfigError::Invalid { problems } => problems,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn every_format_says_the_same() {
-    let yaml = serde_yaml_ng::to_string(&config()).expect("it is YAML");
+fn formats_are_equivalent() {
+    let yaml = serde_yaml_ng::to_string(&config()).expect("YAML");
     let toml = "
         rootUrl = 'https://tc.example.com/'
         taskQueueId = 'proj/linux'
@@ -65,24 +65,24 @@ fn every_format_says_the_same() {
         (yaml, Format::Yaml),
         (toml.to_owned(), Format::Toml),
     ] {
-        let config: WorkerConfig = config::parse(&text, format).expect("it is right");
+        let config: WorkerConfig = config::parse(&text, format).expect("a valid configuration");
         assert_eq!(config.identity().root_url, "https://tc.example.com");
         assert_eq!(config.timing.to_timing().cancel_poll.as_secs(), 20);
         assert_eq!(
             config.shutdown,
             [ShutdownConfig::Signals, ShutdownConfig::AwsSpot]
         );
-        let token = &config.credentials.expect("there are some").access_token;
+        let token = &config.credentials.expect("credentials").access_token;
         assert_eq!(token.expose(), "hunter2");
-        let mark = Threshold::at(Amount::Absolute(10 << 30)).target(Amount::Percent(20.0));
-        assert_eq!(config.collector.limits.min_free_disk, Some(mark));
+        let threshold = Threshold::at(Amount::Absolute(10 << 30)).target(Amount::Percent(20.0));
+        assert_eq!(config.collector.limits.min_free_disk, Some(threshold));
         let week = Duration::from_secs(7 * 24 * 60 * 60);
         assert_eq!(config.collector.cheap.max_age, Some(week));
     }
 }
 
 #[test]
-fn a_key_that_is_not_known_is_named_with_its_path_and_the_nearest() {
+fn unknown_key_suggests_the_nearest() {
     let problems = problems(|config| {
         config["capcity"] = json!(3);
         config["timing"]["cancelpoll"] = json!(3);
@@ -104,7 +104,7 @@ fn a_key_that_is_not_known_is_named_with_its_path_and_the_nearest() {
 }
 
 #[test]
-fn what_is_wrong_with_a_limit_is_told_for_the_way_in_which_it_is_written() {
+fn threshold_errors_match_its_notation() {
     let problem = |limit: Value| {
         let problems = problems(|config| config["collector"]["limits"]["minFreeDisk"] = limit);
         problems.join("\n")
@@ -116,7 +116,7 @@ fn what_is_wrong_with_a_limit_is_told_for_the_way_in_which_it_is_written() {
     );
     let text = problem(json!("20 apples"));
     assert!(
-        text.contains("`collector.limits.minFreeDisk`: `20 apples` is not an amount"),
+        text.contains("`collector.limits.minFreeDisk`: invalid amount `20 apples`"),
         "{text}"
     );
     let text = problem(json!(true));
@@ -130,9 +130,9 @@ fn what_is_wrong_with_a_limit_is_told_for_the_way_in_which_it_is_written() {
 
 #[cfg(feature = "unpack")]
 #[test]
-fn how_inputs_are_fetched_and_unpacked_is_told_by_the_file() {
+fn fetch_and_unpack_settings_are_read() {
     let proxy = "http://me:hunter2@proxy.example:3128";
-    let with = |config: &mut Value| {
+    let add_settings = |config: &mut Value| {
         config["fetch"] = json!({
             "proxy": proxy,
             "noProxy": [".example.com"],
@@ -143,8 +143,8 @@ fn how_inputs_are_fetched_and_unpacked_is_told_by_the_file() {
         config["plugins"] = json!({ "unpackLimits": { "maxEntries": 10 } });
     };
     let mut value = config();
-    with(&mut value);
-    let config = read(&value).expect("it is right");
+    add_settings(&mut value);
+    let config = read(&value).expect("a valid configuration");
     assert_eq!(config.fetch.proxy, Some(config::Secret::new(proxy)));
     assert_eq!(config.fetch.no_proxy, [".example.com"]);
     assert_eq!(config.fetch.stall_timeout, Duration::from_secs(5));
@@ -155,7 +155,7 @@ fn how_inputs_are_fetched_and_unpacked_is_told_by_the_file() {
     assert!(shown.contains("maxAttempts: 3"), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
     let problems = problems(|config| {
-        with(config);
+        add_settings(config);
         config["fetch"]["retry"]["maxAtempts"] = json!(4);
         config["fetch"]["stallTimeoutMs"] = json!(0);
         config["plugins"]["unpackLimits"]["maxBytes"] = json!(-1);
@@ -168,71 +168,86 @@ fn how_inputs_are_fetched_and_unpacked_is_told_by_the_file() {
 }
 
 #[test]
-fn a_worker_keeps_some_room_unless_it_is_told_otherwise() {
+fn default_collector_keeps_free_disk() {
     let mut value = config();
-    let without = |value: &mut Value| {
-        value
-            .as_object_mut()
-            .expect("an object")
-            .remove("collector")
-    };
-    without(&mut value);
-    let collector = read(&value).expect("it is right").collector;
+    value
+        .as_object_mut()
+        .expect("an object")
+        .remove("collector");
+    let collector = read(&value).expect("a valid configuration").collector;
     assert_eq!(
         collector.limits.min_free_disk,
         Some(Threshold::at(Amount::Absolute(1 << 30)))
     );
 }
 
-/// One of several forms, which its tag tells apart.
+#[test]
+fn old_keys_are_unknown() {
+    let problems = problems(|config| {
+        config["internalErrors"] = json!(3);
+        config["timing"] = json!({ "kill": 1, "hang": 1 });
+        config["collector"]["limits"]["minFreeDisk"] = json!({ "limit": "1 GiB", "rest": "2 GiB" });
+    });
+    for expected in [
+        "unknown key `internalErrors`, did you mean `maxConsecutiveInternalErrors`?",
+        "unknown key `timing.kill`, did you mean `killTimeout`?",
+        "unknown key `timing.hang`, did you mean `hangTimeout`?",
+        "unknown key `collector.limits.minFreeDisk.limit`, expected one of target, trigger",
+        "unknown key `collector.limits.minFreeDisk.rest`, expected one of target, trigger",
+    ] {
+        assert!(problems.iter().any(|it| it == expected), "{problems:?}");
+    }
+}
+
+/// A tagged enum.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "camelCase")]
-enum Form {
-    #[expect(dead_code, reason = "only what is wrong is read")]
+enum Shape {
+    #[expect(dead_code, reason = "only errors are tested")]
     Square(Square),
-    #[expect(dead_code, reason = "only what is wrong is read")]
+    #[expect(dead_code, reason = "only errors are tested")]
     Circle(Circle),
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Square {
-    #[expect(dead_code, reason = "only what is wrong is read")]
+    #[expect(dead_code, reason = "only errors are tested")]
     side_length: u8,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Circle {
-    #[expect(dead_code, reason = "only what is wrong is read")]
+    #[expect(dead_code, reason = "only errors are tested")]
     radius: u8,
 }
 
 #[test]
-fn what_is_wrong_with_a_form_is_told_for_the_form_that_was_chosen() {
-    let wrong = |value: Value| {
-        let error = config::parse::<Form>(&value.to_string(), Format::Json);
-        error.expect_err("something is wrong").to_string()
+fn errors_describe_the_tagged_variant() {
+    let error_of = |value: Value| {
+        let error = config::parse::<Shape>(&value.to_string(), Format::Json);
+        error.expect_err("an invalid value").to_string()
     };
-    let text = wrong(json!({ "kind": "square", "sideLenght": 2 }));
+    let text = error_of(json!({ "kind": "square", "sideLenght": 2 }));
     assert!(
         text.contains("unknown key `sideLenght`, did you mean `sideLength`?")
             && text.contains("missing key `sideLength`"),
         "{text}"
     );
-    let text = wrong(json!({ "kind": "circle", "radius": "far" }));
+    let text = error_of(json!({ "kind": "circle", "radius": "far" }));
     assert!(text.contains("`radius`") && !text.contains("far"), "{text}");
-    let text = wrong(json!({ "kind": "cube" }));
+    let text = error_of(json!({ "kind": "cube" }));
     assert!(
         text.contains("`kind` must be one of square, circle"),
         "{text}"
     );
-    let text = wrong(json!({ "radius": 3 }));
+    let text = error_of(json!({ "radius": 3 }));
     assert!(text.contains("missing key `kind`"), "{text}");
 }
 
 #[test]
-fn everything_that_is_wrong_is_named_at_once_and_values_are_not_shown() {
+fn all_problems_are_reported_without_values() {
     let problems = problems(|config| {
         config["capacity"] = json!("many");
         config["credentials"]["accessToken"] = json!(["hunter2"]);
@@ -255,8 +270,8 @@ fn everything_that_is_wrong_is_named_at_once_and_values_are_not_shown() {
 }
 
 #[test]
-fn what_is_printed_has_defaults_and_no_secrets() {
-    let config = read(&config()).expect("it is right");
+fn printed_config_has_defaults_and_no_secrets() {
+    let config = read(&config()).expect("a valid configuration");
     let printed = config::redacted(&config);
     assert!(printed.contains("capacity: 1\n"), "{printed}");
     assert!(printed.contains("accessToken: '[REDACTED]'"), "{printed}");
@@ -264,19 +279,19 @@ fn what_is_printed_has_defaults_and_no_secrets() {
 }
 
 #[test]
-fn the_schema_describes_each_key() {
+fn schema_describes_each_key() {
     let schema = config::schema::<WorkerConfig>();
     let properties = schema["properties"].as_object().expect("an object schema");
     for (key, property) in properties {
         assert!(
             property["description"].is_string(),
-            "{key} is not described"
+            "`{key}` has no description"
         );
     }
 }
 
 #[test]
-fn every_interval_of_a_file_reaches_the_worker() {
+fn all_intervals_are_read() {
     let keys = [
         "cancelPoll",
         "reclaimMargin",
@@ -294,7 +309,10 @@ fn every_interval_of_a_file_reaches_the_worker() {
     let seconds = keys.iter().zip(1000..).collect::<BTreeMap<_, u32>>();
     config["timing"] = json!(seconds);
     config["timing"]["emptyClaimDelay"] = json!(0.25);
-    let timing = read(&config).expect("it is right").timing.to_timing();
+    let timing = read(&config)
+        .expect("a valid configuration")
+        .timing
+        .to_timing();
     assert_eq!(timing.empty_claim_delay, Duration::from_millis(250));
     let set = [
         timing.cancel_poll,
@@ -316,19 +334,19 @@ fn every_interval_of_a_file_reaches_the_worker() {
 }
 
 #[test]
-fn the_quota_of_a_file_bounds_what_temporary_files_reserve() {
+fn storage_quota_limits_reservations() {
     let mut config = config();
     config["storageQuota"] = json!(1000);
-    let config = read(&config).expect("it is right");
-    let folder = tempfile::tempdir().expect("a folder for the test");
+    let config = read(&config).expect("a valid configuration");
+    let folder = tempfile::tempdir().expect("create a folder");
     let storage = TemporaryStorage::open_with(folder.path(), config.storage_options());
-    let storage = storage.expect("the folder is ours");
-    let _reserved = storage.reserve(1000).expect("it is within the quota");
+    let storage = storage.expect("open the storage");
+    let _reserved = storage.reserve(1000).expect("within the quota");
     storage.reserve(1).expect_err("the quota is used up");
 }
 
 #[test]
-fn a_queue_has_a_provisioner_and_a_worker_type() {
+fn task_queue_id_has_two_parts() {
     for queue in ["linux", "a/b/c", "/linux", ""] {
         let problems = problems(|config| config["taskQueueId"] = json!(queue));
         let expected = "`taskQueueId`: does not match its description: The task queue to claim from: `<provisionerId>/<workerType>`.";
@@ -337,54 +355,55 @@ fn a_queue_has_a_provisioner_and_a_worker_type() {
 }
 
 #[test]
-fn a_file_without_a_word_lacks_what_must_be_there() {
+fn empty_file_lacks_required_keys() {
     for (text, format) in [
         ("", Format::Yaml),
         ("# later", Format::Yaml),
         ("", Format::Toml),
     ] {
-        let error = config::parse::<WorkerConfig>(text, format).expect_err("it says nothing");
+        let error = config::parse::<WorkerConfig>(text, format).expect_err("an empty file");
         let error = error.to_string();
         assert!(error.contains("missing key `rootUrl`"), "{error}");
     }
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
+fn unreadable_file_is_named() {
     let missing = config::load::<WorkerConfig>(Path::new("/nowhere/worker.yml"));
-    let error = runtime_core::error_chain(&missing.expect_err("there is none"));
+    let error = runtime_core::error_chain(&missing.expect_err("a missing file"));
     assert_eq!(error.matches("/nowhere/worker.yml").count(), 1, "{error}");
-    let odd = config::load::<WorkerConfig>(Path::new("worker.ini")).expect_err("no format");
+    let unknown =
+        config::load::<WorkerConfig>(Path::new("worker.ini")).expect_err("an unknown format");
     assert!(
-        odd.to_string().contains(".yml, .yaml, .toml or .json"),
-        "{odd}"
+        unknown.to_string().contains(".yml, .yaml, .toml or .json"),
+        "{unknown}"
     );
 }
 
 #[test]
-fn a_file_that_is_wrong_is_named_once_with_what_is_wrong_in_it() {
-    let folder = tempfile::tempdir().expect("a folder for the test");
-    for (name, text, wrong) in [
+fn invalid_file_is_named_once() {
+    let folder = tempfile::tempdir().expect("create a folder");
+    for (name, text, expected) in [
         ("empty.json", "{}", "missing key `rootUrl`"),
         ("broken.json", "{", "invalid JSON"),
     ] {
         let file = folder.path().join(name);
-        std::fs::write(&file, text).expect("the folder is ours");
-        let error = config::load::<WorkerConfig>(&file).expect_err("it is wrong");
+        std::fs::write(&file, text).expect("open the storage");
+        let error = config::load::<WorkerConfig>(&file).expect_err("an invalid file");
         let error = runtime_core::error_chain(&error);
         assert_eq!(error.matches(name).count(), 1, "{error}");
-        assert!(error.contains(wrong), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
 }
 
 #[test]
-fn text_that_is_not_of_its_format_gives_no_secret_away() {
+fn syntax_errors_show_no_secrets() {
     for (text, format) in [
         ("accessToken = \"hunter2", Format::Toml),
         ("{\"accessToken\": \"hunter2\"", Format::Json),
         ("accessToken: [hunter2", Format::Yaml),
     ] {
-        let error = config::parse::<WorkerConfig>(text, format).expect_err("it is broken");
+        let error = config::parse::<WorkerConfig>(text, format).expect_err("invalid syntax");
         let shown = format!("{error:?} {}", runtime_core::error_chain(&error));
         assert!(!shown.contains("hunter2"), "{shown}");
     }

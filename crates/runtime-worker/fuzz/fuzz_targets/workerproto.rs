@@ -1,4 +1,4 @@
-//! Whatever worker-runner writes, the parser gives a message, something unknown or the text itself, and shows no secret.
+//! Parses arbitrary lines of worker-runner. `Debug` of a message never shows a secret.
 
 #![no_main]
 
@@ -14,12 +14,12 @@ fuzz_target!(|bytes: &[u8]| {
         Line::Unknown => assert!(is_message),
         Line::Message(message) => {
             assert!(is_message);
-            shows_no_secret(message);
+            assert_no_secret(message);
         }
     }
 });
 
-fn shows_no_secret(message: &FromRunner) {
+fn assert_no_secret(message: &FromRunner) {
     if let FromRunner::NewCredentials { client_id, .. } = message {
         assert_eq!(format!("{message:?}"), format!("NewCredentials({client_id})"));
     }

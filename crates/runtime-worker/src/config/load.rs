@@ -250,22 +250,28 @@ fn instance_path(error: &ValidationError<'_>) -> String {
 
 fn describe_unknown(path: &str, key: &str, known: &[&str]) -> String {
     let full = join(path, key);
-    let nearest = known
-        .iter()
-        .map(|known| {
-            (
-                strsim::damerau_levenshtein(&known.to_lowercase(), &key.to_lowercase()),
-                known,
-            )
-        })
-        .min();
-    match nearest {
-        // If more than half of the letters differ, a suggestion would mislead.
-        Some((distance, nearest)) if distance <= key.len().max(2) / 2 => {
-            format!("unknown key `{full}`, did you mean `{nearest}`?")
-        }
-        _ => format!("unknown key `{full}`, expected one of {}", known.join(", ")),
+    match nearest(key, known) {
+        Some(nearest) => format!("unknown key `{full}`, did you mean `{nearest}`?"),
+        None => format!("unknown key `{full}`, expected one of {}", known.join(", ")),
     }
+}
+
+/// Returns the known key that the author of the file probably meant: one that contains the key, such as `killTimeout` for
+/// `kill`, or one that differs by a typing error.
+fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    let key = key.to_lowercase();
+    let distance = |known: &str| {
+        let known = known.to_lowercase();
+        if known.contains(&key) {
+            0
+        } else {
+            strsim::damerau_levenshtein(&known, &key)
+        }
+    };
+    let known = known.iter().map(|known| (distance(known), *known));
+    let (distance, nearest) = known.min()?;
+    // If more than half of the letters differ, a suggestion would mislead.
+    (distance <= key.len().max(2) / 2).then_some(nearest)
 }
 
 /// Returns the keys that the violated part of the schema allows.

@@ -126,7 +126,10 @@ impl WorkerConfig {
             .capacity(self.capacity)
             .timing(self.timing.to_timing())
             .max_consecutive_internal_errors(self.max_consecutive_internal_errors)
-            .output_limit(OutputLimit::new(self.output_limit, tail.min(MAX_OUTPUT_TAIL)))
+            .output_limit(OutputLimit::new(
+                self.output_limit,
+                tail.min(MAX_OUTPUT_TAIL),
+            ))
     }
 }
 

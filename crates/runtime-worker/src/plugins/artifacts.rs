@@ -14,8 +14,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::payload::schema_of;
 use crate::engine::{ExtractError, ResultSet};
+use crate::payload::schema_of;
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::resolution::Verdict;
 use crate::task_run::TaskRun;

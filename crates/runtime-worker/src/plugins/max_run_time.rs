@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::payload::schema_of;
 use crate::engine::{ResultSet, Sandbox};
+use crate::payload::schema_of;
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::resolution::{Resolution, Verdict};
 use crate::task_run::TaskRun;

@@ -133,7 +133,10 @@ impl ClaimRenewer<'_> {
                     return Err(reason.unwrap_or_else(|| self.presumed_reason()));
                 }
                 Err(error) => {
-                    monitor.warn(format_args!("cannot reclaim, retrying: {}", error_chain(&error)));
+                    monitor.warn(format_args!(
+                        "cannot reclaim, retrying: {}",
+                        error_chain(&error)
+                    ));
                     backoff.sleep().await;
                 }
             }

@@ -61,7 +61,9 @@ impl Reporter<'_> {
                 Err(error) => {
                     let error = error_chain(&error);
                     let monitor = self.run.monitor();
-                    monitor.warn(format_args!("cannot report {resolution}, retrying: {error}"));
+                    monitor.warn(format_args!(
+                        "cannot report {resolution}, retrying: {error}"
+                    ));
                     backoff.sleep().await;
                 }
             }

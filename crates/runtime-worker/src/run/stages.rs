@@ -84,7 +84,9 @@ impl Stages {
             if let Resolution::Abandoned(_) = resolution {
                 // The queue refuses every upload for a run that the worker has lost, so errors are expected.
                 let error = error_chain(&error);
-                monitor.debug(format_args!("a plugin failed after the run was lost: {error}"));
+                monitor.debug(format_args!(
+                    "a plugin failed after the run was lost: {error}"
+                ));
             } else {
                 monitor.report_warning(&error, "a plugin failed after an exception");
             }

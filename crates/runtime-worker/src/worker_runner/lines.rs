@@ -1,20 +1,20 @@
-//! The worker's log on its way to worker-runner.
+//! A writer that sends the worker's log to worker-runner.
 
 use std::io;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::session::Outgoing;
+use super::outgoing::Outgoing;
 
-/// Takes lines that are `log` messages already, between the other messages of a conversation. Made by
-/// [`WorkerRunner::log_lines`](super::WorkerRunner::log_lines).
+/// A writer for lines that are encoded as `log` messages. [`WorkerRunner::log_lines`](super::WorkerRunner::log_lines)
+/// creates it.
 ///
-/// It is for the thread that writes a log, such as that of `LogBuilder::writer` with `LineFormat::WorkerProto`: each write
-/// waits until its lines are written, and until worker-runner has said that it takes a log. Write whole lines.
+/// Intended for the thread that writes a log, such as that of `LogBuilder::writer` with `LineFormat::WorkerProto`. Each
+/// write blocks until worker-runner has sent `welcome` and the lines are written. Write whole lines.
 ///
 /// # Panics
 ///
-/// Writing panics on a thread that runs async code.
+/// Writing panics on a thread that runs async tasks.
 #[derive(Clone, Debug)]
 pub struct LogLines(mpsc::Sender<Outgoing>);
 
@@ -32,12 +32,13 @@ impl io::Write for LogLines {
             written: Some(written),
         };
         let sent = self.0.blocking_send(outgoing).is_ok();
-        match sent && is_written.blocking_recv().is_ok() {
-            true => Ok(lines.len()),
-            false => Err(io::Error::new(
+        if sent && is_written.blocking_recv().is_ok() {
+            Ok(lines.len())
+        } else {
+            Err(io::Error::new(
                 io::ErrorKind::BrokenPipe,
-                "worker-runner takes no log, or is gone",
-            )),
+                "worker-runner does not accept logs or has closed the connection",
+            ))
         }
     }
 
@@ -46,34 +47,37 @@ impl io::Write for LogLines {
     }
 }
 
-/// The end of [`LogLines`] in a conversation.
-pub(super) struct LogLinesEnd {
+/// The receiver for [`LogLines`].
+pub(super) struct LogLinesReceiver {
     lines: mpsc::Receiver<Outgoing>,
-    agreed: watch::Receiver<Option<Vec<String>>>,
+    capabilities: watch::Receiver<Option<Vec<String>>>,
 }
 
-impl LogLinesEnd {
+impl LogLinesReceiver {
     pub(super) fn new(
         lines: mpsc::Receiver<Outgoing>,
-        agreed: watch::Receiver<Option<Vec<String>>>,
+        capabilities: watch::Receiver<Option<Vec<String>>>,
     ) -> Self {
-        Self { lines, agreed }
+        Self {
+            lines,
+            capabilities,
+        }
     }
 
-    /// The next lines, once worker-runner takes them; `None` if it takes none.
+    /// Returns the next lines once worker-runner accepts logs, or `None` if it does not.
     pub(super) async fn next(&mut self) -> Option<Outgoing> {
-        let takes_log = match self.agreed.wait_for(Option::is_some).await {
-            Ok(agreed) => agreed.iter().flatten().any(|name| name == "log"),
+        let accepts_logs = match self.capabilities.wait_for(Option::is_some).await {
+            Ok(names) => names.iter().flatten().any(|name| name == "log"),
             Err(_) => false,
         };
-        if !takes_log {
-            self.refuse();
+        if !accepts_logs {
+            self.close();
         }
         self.lines.recv().await
     }
 
-    /// Whoever writes lines hears that nobody takes them.
-    fn refuse(&mut self) {
+    /// Fails current and future writes instead of blocking the log thread forever.
+    fn close(&mut self) {
         self.lines.close();
         while self.lines.try_recv().is_ok() {}
     }

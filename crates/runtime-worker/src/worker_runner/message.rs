@@ -1,24 +1,23 @@
-//! The messages of the protocol, and the lines that carry them.
+//! The messages of the protocol and their encoding as lines.
 
 use std::fmt;
 
-use runtime_core::Credentials;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A line that came in.
+/// A received line.
 #[derive(Debug)]
 pub enum Line<'a> {
-    /// A message that this worker knows.
+    /// A known message.
     Message(FromRunner),
-    /// A message of a type that this worker does not know, to be ignored.
+    /// A message of an unknown type, to be ignored.
     Unknown,
-    /// Log text, or what was meant to be a message and is none.
+    /// Log text, or an invalid message.
     Text(&'a str),
 }
 
-/// What worker-runner says.
+/// A message from worker-runner.
 #[derive(Deserialize)]
 #[serde(
     tag = "type",
@@ -27,32 +26,32 @@ pub enum Line<'a> {
 )]
 #[non_exhaustive]
 pub enum FromRunner {
-    /// The first message: what worker-runner can do.
+    /// The first message, with the capabilities of worker-runner.
     Welcome {
-        /// Names of messages.
+        /// The names of capabilities.
         capabilities: Vec<String>,
     },
-    /// The worker must go.
+    /// The worker must stop.
     GracefulTermination {
         /// Whether running tasks may finish.
         finish_tasks: bool,
     },
-    /// Others than before.
+    /// The credentials have changed.
     NewCredentials {
-        /// Names the client.
+        /// The client id.
         client_id: String,
-        /// Signs requests.
+        /// The access token.
         access_token: SecretString,
-        /// Comes with temporary credentials.
+        /// The certificate of temporary credentials.
         #[serde(default)]
         certificate: Option<SecretString>,
     },
-    /// Anything that is new since.
+    /// A message of an unknown type.
     #[serde(other)]
     Other,
 }
 
-/// Shows no credentials.
+/// Omits the credentials.
 impl fmt::Debug for FromRunner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,7 +65,7 @@ impl fmt::Debug for FromRunner {
     }
 }
 
-/// What the worker says.
+/// A message to worker-runner.
 #[derive(Clone, Debug, Serialize)]
 #[serde(
     tag = "type",
@@ -75,37 +74,37 @@ impl fmt::Debug for FromRunner {
 )]
 #[non_exhaustive]
 pub enum ToRunner {
-    /// The answer to `welcome`.
+    /// The reply to `welcome`.
     Hello {
-        /// What both sides can do.
+        /// The capabilities of both sides.
         capabilities: Vec<String>,
     },
     /// A line for the log of the machine.
     Log {
-        /// `textPayload` and whatever else describes it.
+        /// `textPayload` and structured fields.
         body: Value,
     },
-    /// A problem for the people who run the pool.
+    /// An error for the operators of the pool.
     ErrorReport(ErrorReport),
-    /// Turn this machine off.
+    /// A request to shut the machine down.
     Shutdown,
 }
 
-/// A problem for the people who run the pool. Everybody can read it: leave out what is secret.
+/// An error for the operators of the pool. It is public, so it must not contain secrets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ErrorReport {
-    /// What kind, such as `worker-error`.
+    /// The kind of error, such as `worker-error`.
     pub kind: String,
-    /// One line.
+    /// A title of one line.
     pub title: String,
-    /// All that helps.
+    /// A detailed description.
     pub description: String,
-    /// More for programs: a JSON object.
+    /// Details for programs: a JSON object.
     pub extra: Value,
 }
 
 impl ToRunner {
-    /// The capability that worker-runner must have for this.
+    /// Returns the capability that both sides need for this message.
     pub(super) fn capability(&self) -> Option<&'static str> {
         match self {
             Self::Hello { .. } => None,
@@ -115,16 +114,16 @@ impl ToRunner {
         }
     }
 
-    /// The line that carries the message, with its end.
+    /// Encodes the message as a line, with a line feed.
     #[must_use]
     pub fn to_line(&self) -> String {
-        // Strings, lists and JSON values always serialize, and JSON holds no raw line break.
+        // Strings, lists and JSON values always serialize, and compact JSON contains no line feed.
         let json = serde_json::to_string(self).unwrap_or_default();
         format!("~{json}\n")
     }
 }
 
-/// Reads a line, with or without its end.
+/// Parses a line, with or without a line feed.
 ///
 /// ```
 /// # use runtime_worker::worker_runner::{FromRunner, Line, parse_line};
@@ -140,19 +139,5 @@ pub fn parse_line(line: &str) -> Line<'_> {
         Some(Ok(FromRunner::Other)) => Line::Unknown,
         Some(Ok(message)) => Line::Message(message),
         Some(Err(_)) | None => Line::Text(line),
-    }
-}
-
-/// The credentials of a message.
-pub(super) fn credentials(
-    client_id: String,
-    access_token: SecretString,
-    certificate: Option<SecretString>,
-) -> Credentials {
-    Credentials {
-        client_id,
-        access_token,
-        certificate,
-        expires: None,
     }
 }

@@ -1,20 +1,20 @@
 //! The worker's side of Taskcluster's worker-runner protocol, over standard input and output.
 //!
-//! Worker-runner starts a worker and talks to it in lines: `~` and a JSON object is a message, whatever
-//! else comes is log text. Standard output belongs to the conversation: nothing else may write there, and the worker's log
-//! goes through [`WorkerRunner::log_lines`].
+//! Worker-runner starts a worker and exchanges lines with it. A line of `~` and a JSON object is a message; any other line
+//! is log text. The connection owns standard output, so the worker's log must be written to
+//! [`WorkerRunner::log_lines`].
 //!
-//! | from worker-runner | what happens here |
+//! | from worker-runner | handled by |
 //! | --- | --- |
-//! | `welcome` | is answered with `hello`: what both sides can do |
-//! | `graceful-termination` | [`Termination`], a source of shutdown: finish tasks, or stop now |
-//! | `new-credentials` | go into a [`CredentialsCell`](runtime_core::CredentialsCell) |
+//! | `welcome` | a reply `hello` with the capabilities of both sides |
+//! | `graceful-termination` | [`Termination`], a source of shutdown requests |
+//! | `new-credentials` | an update of the [`CredentialsCell`](runtime_core::CredentialsCell) |
 //!
-//! | to worker-runner | how |
+//! | to worker-runner | sent by |
 //! | --- | --- |
 //! | `log` | [`WorkerRunner::log`], [`WorkerRunner::log_lines`] |
 //! | `error-report` | [`WorkerRunner::report_error`] |
-//! | `shutdown` | [`WorkerRunner::shutdown`]: turn this machine off |
+//! | `shutdown` | [`WorkerRunner::shutdown`] |
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -26,7 +26,7 @@
 //! let credentials = Arc::new(CredentialsCell::new(None));
 //! // An application passes `tokio::io::BufReader::new(tokio::io::stdin())` and `tokio::io::stdout()`.
 //! let input = &b"~{\"type\":\"welcome\",\"capabilities\":[\"log\",\"time-travel\"]}\n"[..];
-//! let (runner, termination) = runner::connect(input, tokio::io::sink(), Arc::clone(&credentials));
+//! let (runner, termination) = worker_runner::connect(input, tokio::io::sink(), Arc::clone(&credentials));
 //! runner.welcomed().await;
 //! assert!(runner.log("the worker is up"));
 //! # drop(termination);
@@ -35,6 +35,7 @@
 
 mod lines;
 mod message;
+mod outgoing;
 mod session;
 
 pub use lines::LogLines;

@@ -1,19 +1,20 @@
-//! A conversation with worker-runner.
+//! The connection to worker-runner.
 
 use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use runtime_core::{CredentialsCell, ShutdownNotice, ShutdownSource};
+use runtime_core::{Credentials, CredentialsCell, ShutdownNotice, ShutdownSource};
 use serde_json::json;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::lines::{LogLines, LogLinesEnd};
-use super::message::{ErrorReport, FromRunner, Line, ToRunner, credentials, parse_line};
+use super::lines::{LogLines, LogLinesReceiver};
+use super::message::{ErrorReport, FromRunner, Line, ToRunner, parse_line};
+use super::outgoing::Outgoing;
 
-/// What this side can do.
+/// The capabilities of this side.
 const CAPABILITIES: [&str; 5] = [
     "error-report",
     "graceful-termination",
@@ -22,62 +23,58 @@ const CAPABILITIES: [&str; 5] = [
     "shutdown",
 ];
 
-/// How many messages may wait for worker-runner to read them.
-const WAITING: usize = 1024;
+/// Number of messages that may wait to be written.
+const QUEUE_DEPTH: usize = 1024;
 
-/// Talks to worker-runner; dropping all clones ends the conversation.
+/// A connection to worker-runner. Dropping all clones closes it.
 #[derive(Clone, Debug)]
 pub struct WorkerRunner {
     outbox: mpsc::Sender<Outgoing>,
-    lines: mpsc::Sender<Outgoing>,
-    /// What both sides can do; `None` before the welcome.
-    agreed: watch::Receiver<Option<Vec<String>>>,
+    log_lines: mpsc::Sender<Outgoing>,
+    /// The capabilities of both sides; `None` before `welcome`.
+    capabilities: watch::Receiver<Option<Vec<String>>>,
     _tasks: Arc<JoinSet<()>>,
 }
 
-/// Whole lines for worker-runner, and who wants to know that they are written.
-#[derive(Debug)]
-pub(super) struct Outgoing {
-    pub(super) bytes: Vec<u8>,
-    pub(super) written: Option<oneshot::Sender<()>>,
-}
-
-/// That worker-runner wants the worker to go, as a source of shutdown.
+/// The shutdown requests of worker-runner.
 #[derive(Debug)]
 pub struct Termination {
     notices: mpsc::Receiver<ShutdownNotice>,
-    /// Keeps the conversation alive.
+    /// Keeps the connection open.
     _runner: WorkerRunner,
 }
 
-/// Starts a conversation, which owns `output`: whatever else is for worker-runner goes through the [`WorkerRunner`], the
-/// worker's log by [`WorkerRunner::log_lines`]. New credentials go into `cell`. Must be called within a tokio runtime.
+/// Opens a connection, which owns `output`. New credentials are stored in `cell`.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime.
 pub fn connect(
     input: impl AsyncBufRead + Send + Unpin + 'static,
     output: impl AsyncWrite + Send + Unpin + 'static,
     cell: Arc<CredentialsCell>,
 ) -> (WorkerRunner, Termination) {
-    let (outbox, messages) = mpsc::channel(WAITING);
-    let (lines, log) = mpsc::channel(1);
-    let (agree, agreed) = watch::channel(None);
-    let (tell, notices) = mpsc::channel(8);
-    let listener = Listener {
+    let (outbox, messages) = mpsc::channel(QUEUE_DEPTH);
+    let (log_lines, log) = mpsc::channel(1);
+    let (capabilities_sender, capabilities) = watch::channel(None);
+    let (notice_sender, notices) = mpsc::channel(8);
+    let reader = MessageReader {
         cell,
-        agree,
-        tell,
+        capabilities: capabilities_sender,
+        notices: notice_sender,
         outbox: outbox.clone(),
     };
-    let log = LogLinesEnd::new(log, agreed.clone());
+    let log = LogLinesReceiver::new(log, capabilities.clone());
     let mut tasks = JoinSet::new();
-    tasks.spawn(listener.listen(input));
+    tasks.spawn(reader.run(input));
     tasks.spawn(async move {
-        // Worker-runner is gone then, and there is nobody to tell.
-        let _ = speak(messages, log, output).await;
+        // An error means that worker-runner has exited, and there is no other place to report it.
+        let _ = write_messages(messages, log, output).await;
     });
     let runner = WorkerRunner {
         outbox,
-        lines,
-        agreed,
+        log_lines,
+        capabilities,
         _tasks: Arc::new(tasks),
     };
     let termination = Termination {
@@ -88,72 +85,77 @@ pub fn connect(
 }
 
 impl WorkerRunner {
-    /// Waits until worker-runner has said what it can do; `false` if it went away without.
+    /// Waits for `welcome`. Returns `false` if the connection closed before.
     ///
     /// # Cancel safety
     ///
-    /// Safe: it only waits.
+    /// Cancel safe.
     pub async fn welcomed(&self) -> bool {
-        let mut agreed = self.agreed.clone();
-        agreed.wait_for(Option::is_some).await.is_ok()
+        let mut capabilities = self.capabilities.clone();
+        capabilities.wait_for(Option::is_some).await.is_ok()
     }
 
-    /// Sends a line for the log of the machine; `false` if worker-runner takes none or is behind.
+    /// Sends a line for the log of the machine. Returns `false` if worker-runner does not accept logs or its queue is full.
     pub fn log(&self, text: &str) -> bool {
         self.send(ToRunner::Log {
             body: json!({ "textPayload": text }),
         })
     }
 
-    /// Where lines go that are `log` messages already, such as those of a log in the format `workerproto`.
+    /// Returns a writer for lines that are encoded as `log` messages, such as those of a log in the format `workerproto`.
     #[must_use]
     pub fn log_lines(&self) -> LogLines {
-        LogLines::new(self.lines.clone())
+        LogLines::new(self.log_lines.clone())
     }
 
-    /// Waits until what was said so far is written, such as before the worker exits; `false` if worker-runner is gone.
+    /// Waits until all messages so far are written. Returns `false` if the connection is closed.
     ///
     /// # Cancel safety
     ///
-    /// Safe: it only waits.
+    /// Cancel safe.
     pub async fn flush(&self) -> bool {
         let (written, is_written) = oneshot::channel();
-        let nothing = Outgoing {
+        // An empty message: it is written after the ones before it.
+        let marker = Outgoing {
             bytes: Vec::new(),
             written: Some(written),
         };
-        self.outbox.send(nothing).await.is_ok() && is_written.await.is_ok()
+        self.outbox.send(marker).await.is_ok() && is_written.await.is_ok()
     }
 
-    /// Tells of a problem; `false` if worker-runner takes none or is behind.
+    /// Reports an error. Returns `false` if worker-runner does not accept error reports or its queue is full.
     pub fn report_error(&self, report: ErrorReport) -> bool {
         self.send(ToRunner::ErrorReport(report))
     }
 
-    /// Asks to turn the machine off; `false` if worker-runner cannot.
+    /// Requests to shut the machine down. Returns `false` if worker-runner does not support that.
     pub fn shutdown(&self) -> bool {
         self.send(ToRunner::Shutdown)
     }
 
     fn send(&self, message: ToRunner) -> bool {
-        let agreed = self.agreed.borrow();
-        let can = |name: &str| {
-            let agreed = agreed.iter().flatten();
-            agreed.into_iter().any(|agreed| agreed == name)
+        let is_supported = match message.capability() {
+            Some(capability) => {
+                let capabilities = self.capabilities.borrow();
+                let mut names = capabilities.iter().flatten();
+                names.any(|name| name == capability)
+            }
+            None => true,
         };
-        message.capability().is_none_or(can) && self.outbox.try_send(message.into()).is_ok()
+        is_supported && self.outbox.try_send(message.into()).is_ok()
     }
 }
 
-struct Listener {
+/// Reads and handles the messages of worker-runner.
+struct MessageReader {
     cell: Arc<CredentialsCell>,
-    agree: watch::Sender<Option<Vec<String>>>,
-    tell: mpsc::Sender<ShutdownNotice>,
+    capabilities: watch::Sender<Option<Vec<String>>>,
+    notices: mpsc::Sender<ShutdownNotice>,
     outbox: mpsc::Sender<Outgoing>,
 }
 
-impl Listener {
-    async fn listen(self, mut input: impl AsyncBufRead + Unpin) {
+impl MessageReader {
+    async fn run(self, mut input: impl AsyncBufRead + Unpin) {
         let mut line = Vec::new();
         loop {
             line.clear();
@@ -161,65 +163,59 @@ impl Listener {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {
                     if let Line::Message(message) = parse_line(&String::from_utf8_lossy(&line)) {
-                        self.hear(message).await;
+                        self.handle(message).await;
                     }
                 }
             }
         }
     }
 
-    async fn hear(&self, message: FromRunner) {
+    async fn handle(&self, message: FromRunner) {
         match message {
-            FromRunner::Welcome { capabilities } => self.greet(capabilities).await,
+            FromRunner::Welcome { capabilities } => self.reply_hello(capabilities).await,
             FromRunner::GracefulTermination { finish_tasks } => {
-                let reason = "worker-runner says so";
-                let notice = match finish_tasks {
-                    true => ShutdownNotice::graceful(reason),
-                    false => ShutdownNotice::now(reason),
+                let reason = "requested by worker-runner";
+                let notice = if finish_tasks {
+                    ShutdownNotice::graceful(reason)
+                } else {
+                    ShutdownNotice::now(reason)
                 };
-                // Nobody listens to a source that was dropped.
-                let _ = self.tell.send(notice).await;
+                // Fails if the `Termination` was dropped: the application ignores shutdown requests.
+                let _ = self.notices.send(notice).await;
             }
             FromRunner::NewCredentials {
                 client_id,
                 access_token,
                 certificate,
-            } => self
-                .cell
-                .set(credentials(client_id, access_token, certificate)),
+            } => self.cell.set(Credentials {
+                client_id,
+                access_token,
+                certificate,
+                expires: None,
+            }),
             FromRunner::Other => {}
         }
     }
 
-    async fn greet(&self, theirs: Vec<String>) {
-        let mut both = theirs;
-        both.retain(|name| CAPABILITIES.contains(&name.as_str()));
+    async fn reply_hello(&self, mut capabilities: Vec<String>) {
+        capabilities.retain(|name| CAPABILITIES.contains(&name.as_str()));
         let hello = ToRunner::Hello {
-            capabilities: both.clone(),
+            capabilities: capabilities.clone(),
         };
-        // Before anything that the agreement allows, which is why it comes first.
+        // Queued before the capabilities are published, so that no message that depends on them is written first.
         let _ = self.outbox.send(hello.into()).await;
-        self.agree.send_replace(Some(both));
+        self.capabilities.send_replace(Some(capabilities));
     }
 }
 
-impl From<ToRunner> for Outgoing {
-    fn from(message: ToRunner) -> Self {
-        Self {
-            bytes: message.to_line().into_bytes(),
-            written: None,
-        }
-    }
-}
-
-async fn speak(
+async fn write_messages(
     mut messages: mpsc::Receiver<Outgoing>,
-    mut log: LogLinesEnd,
+    mut log: LogLinesReceiver,
     mut output: impl AsyncWrite + Unpin,
 ) -> io::Result<()> {
     loop {
         let next = tokio::select! {
-            // The answer to the welcome comes before the lines that it allows.
+            // `hello` has to be written before the log lines that it allows.
             biased;
             Some(message) = messages.recv() => message,
             Some(lines) = log.next() => lines,
@@ -228,7 +224,7 @@ async fn speak(
         output.write_all(&next.bytes).await?;
         output.flush().await?;
         if let Some(written) = next.written {
-            // Who does not wait any more does not want to know.
+            // Fails if the sender no longer waits.
             let _ = written.send(());
         }
     }

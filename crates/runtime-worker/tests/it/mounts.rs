@@ -306,7 +306,7 @@ async fn every_wrong_mount_is_named_with_its_place() {
     });
     let logs = run_in_turn(&bench, &[payload]).await;
     assert!(
-        logs[0].contains("`payload.mounts.0`: give `cacheName` and `directory`"),
+        logs[0].contains("`payload.mounts.0`: expected `cacheName` and `directory`"),
         "{}",
         logs[0]
     );

@@ -24,8 +24,8 @@ mod usage {
     use std::sync::Arc;
 
     use parking_lot::Mutex;
-    use runtime_worker::report::TaskReportBuilder;
     use runtime_worker::plugins::ResourceUsage;
+    use runtime_worker::report::TaskReportBuilder;
 
     use super::*;
     use crate::support::until;

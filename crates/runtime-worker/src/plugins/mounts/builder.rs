@@ -119,7 +119,8 @@ impl MountsBuilder {
             .class(CostClass::Expensive)
             .open(tracker.clone())
             .await?;
-        let inputs = FetchCache::builder(self.root.join("inputs")).verify_adopted(self.verify_adopted);
+        let inputs =
+            FetchCache::builder(self.root.join("inputs")).verify_adopted(self.verify_adopted);
         #[cfg(feature = "unpack")]
         let inputs = inputs.unpack_limits(self.unpack_limits);
         let shared = MountsShared {

@@ -20,8 +20,8 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::exit_status::ExitPayload;
-use crate::payload::schema_of;
 use crate::observer::Observer;
+use crate::payload::schema_of;
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::task_run::TaskRun;
 use payload::{Mount, Payload, RawMount};
@@ -106,7 +106,9 @@ impl MountsShared {
                 if task.scopes().satisfies(&scope) {
                     Ok(())
                 } else {
-                    Err(format!("the cache requires the scope `{scope}` in `task.scopes`"))
+                    Err(format!(
+                        "the cache requires the scope `{scope}` in `task.scopes`"
+                    ))
                 }
             }
             Mount::Input(input) => match self.fetcher.referenced_task(&input.content) {

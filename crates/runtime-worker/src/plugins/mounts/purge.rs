@@ -103,7 +103,9 @@ mod tests {
         let purger = Purger::new(service.clone(), "pool/linux".to_owned());
         let at = |minute: u64| Timestamp::UNIX_EPOCH + Duration::from_secs(60 * minute);
         for (minute, is_unreachable) in [(10, false), (20, true), (30, false), (40, false)] {
-            service.is_unreachable.store(is_unreachable, Ordering::SeqCst);
+            service
+                .is_unreachable
+                .store(is_unreachable, Ordering::SeqCst);
             let purged = purger.purge(&caches, at(minute)).await;
             assert_eq!(purged.is_err(), is_unreachable);
         }

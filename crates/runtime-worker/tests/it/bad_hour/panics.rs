@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_core::{ExceptionReason, TaskError};
-use runtime_worker::plugins::TaskLog;
 use runtime_worker::observer::{Observer, TaskEvent};
+use runtime_worker::plugins::TaskLog;
 use runtime_worker::{Plugin, Resolution, TaskPlugin, TaskRun};
 
 use super::gate::{Act, Gate, STAGES, Stage};

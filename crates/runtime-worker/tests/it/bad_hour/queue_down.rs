@@ -92,10 +92,7 @@ async fn a_run_that_another_worker_took_over_is_left_to_it() {
     );
     let mut resolutions = bench.resolutions();
     resolutions.sort_unstable();
-    assert_eq!(
-        resolutions,
-        ["abandoned: the claim was lost", "completed"]
-    );
+    assert_eq!(resolutions, ["abandoned: the claim was lost", "completed"]);
     assert!(!crate::support::is_alive(bench.pid(&pid)));
     bench.assert_nothing_is_left();
 }
