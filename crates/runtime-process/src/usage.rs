@@ -18,7 +18,7 @@ const MAX_SAMPLE_DELAY: Duration = Duration::from_secs(2);
 /// Clock ticks per second in `/proc`: the ABI constant `USER_HZ`, 100 on all architectures that Rust supports.
 const TICKS_PER_SECOND: u32 = 100;
 
-/// Writes the usage of a command into the record of its task, added to that of earlier commands.
+/// Writes the usage of a command into the report of its task, added to that of earlier commands.
 pub(crate) struct UsageSampler {
     record: Arc<TaskReportBuilder>,
     /// The usage of earlier commands.
