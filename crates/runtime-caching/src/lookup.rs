@@ -7,7 +7,6 @@ use runtime_gc::InUse;
 use crate::construction::{Construction, Waiter};
 use crate::construction_task::ConstructionTask;
 use crate::constructor::ConstructionProgress;
-use crate::entry::Entry;
 use crate::error::RequireError;
 use crate::handle::{Handle, Lookup};
 use crate::key::CacheKey;
@@ -25,40 +24,33 @@ pub(crate) enum BeginResult<K: CacheKey, R: Resource> {
     New(ConstructionTask<K, R>, Waiter<K, R>),
 }
 
-/// The state of a key under the shard's lock.
-enum Found<K: CacheKey, R: Resource> {
-    Ready(InUse<Entry<K, R>>),
-    Constructing(BeginResult<K, R>),
-}
-
 impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     /// Returns the resource of a key if it is ready, without the cost of a construction's channels.
     pub(crate) fn hit(&self, key: &K) -> Option<Handle<K, R>> {
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        let mut guard = None;
+        let mut found = None;
         // In an exclusive cache, a key may have several slots. The search ends at the first that is free.
         shard.find(hash, |slot| {
-            guard = (slot.key == *key).then(|| self.acquire(slot)).flatten();
-            guard.is_some()
+            found = (slot.key == *key).then(|| self.acquire(slot)).flatten();
+            found.is_some()
         });
         drop(shard);
-        self.intact(guard?)
+        let handle = found?;
+        if handle.is_intact() {
+            return Some(handle);
+        }
+        handle.poison();
+        None
     }
 
     /// Returns the resource or the construction of a key, or adds a construction for the caller to run.
-    ///
-    /// The lookup and the insertion happen under one acquisition of the shard's lock. With two, concurrent
-    /// requests could each find nothing and construct twice.
     pub(crate) fn begin(self: &Arc<Self>, key: &K) -> BeginResult<K, R> {
         loop {
             match self.find(key) {
-                Found::Constructing(begun) => return begun,
-                Found::Ready(guard) => {
-                    if let Some(handle) = self.intact(guard) {
-                        return BeginResult::Hit(handle);
-                    }
-                }
+                // Checked without the shard's lock, since a resource may look at the disk.
+                BeginResult::Hit(handle) if !handle.is_intact() => handle.poison(),
+                found => return found,
             }
         }
     }
@@ -73,28 +65,20 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         let Some(result) = waiter.wait(listener).await else {
             return Ok(None);
         };
-        let guard = result?;
+        let handle = Handle::new(result?, self.sharing, lookup);
         // The request that constructed the resource trusts it. Otherwise a resource that breaks at once would be
         // constructed forever.
-        if lookup == Lookup::Joined && !guard.value.is_intact() {
-            guard.discard();
+        if lookup == Lookup::Joined && !handle.is_intact() {
+            handle.poison();
             return Ok(None);
         }
-        Ok(Some(Handle::new(guard, self.sharing, lookup)))
+        Ok(Some(handle))
     }
 
-    /// Returns a handle if the resource is intact, and discards it if not.
+    /// Finds or inserts the slot of a key under one acquisition of the shard's lock.
     ///
-    /// Called without the shard's lock, since a resource may look at the disk.
-    fn intact(&self, guard: InUse<Entry<K, R>>) -> Option<Handle<K, R>> {
-        if guard.value.is_intact() {
-            return Some(Handle::new(guard, self.sharing, Lookup::Hit));
-        }
-        guard.discard();
-        None
-    }
-
-    fn find(self: &Arc<Self>, key: &K) -> Found<K, R> {
+    /// With two, concurrent requests could each find nothing and construct twice.
+    fn find(self: &Arc<Self>, key: &K) -> BeginResult<K, R> {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
         let mut slots = shard.iter_hash(hash).filter(|slot| slot.key == *key);
@@ -113,25 +97,25 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         self.insert(&mut shard, hash, slot);
         drop(shard);
         let task = ConstructionTask::new(self, key, serial, construction);
-        Found::Constructing(BeginResult::New(task, waiter))
+        BeginResult::New(task, waiter)
     }
 
-    fn usable(&self, slot: &Slot<K, R>) -> Option<Found<K, R>> {
+    fn usable(&self, slot: &Slot<K, R>) -> Option<BeginResult<K, R>> {
         match &slot.state {
             SlotState::Constructing(construction) if self.sharing == Sharing::Shared => {
-                let waiter = construction.join(Lookup::Joined);
-                Some(Found::Constructing(BeginResult::Joined(waiter)))
+                Some(BeginResult::Joined(construction.join(Lookup::Joined)))
             }
-            _ => self.acquire(slot).map(Found::Ready),
+            _ => self.acquire(slot).map(BeginResult::Hit),
         }
     }
 
     /// Acquires the entry of a slot, if it is ready and available.
-    fn acquire(&self, slot: &Slot<K, R>) -> Option<InUse<Entry<K, R>>> {
-        match (&slot.state, self.sharing) {
+    fn acquire(&self, slot: &Slot<K, R>) -> Option<Handle<K, R>> {
+        let guard = match (&slot.state, self.sharing) {
             (SlotState::Constructing(_), _) => None,
             (SlotState::Ready(entry), Sharing::Shared) => InUse::new(Arc::clone(entry)),
             (SlotState::Ready(entry), Sharing::Exclusive(_)) => InUse::exclusive(Arc::clone(entry)),
-        }
+        };
+        guard.map(|guard| Handle::new(guard, self.sharing, Lookup::Hit))
     }
 }

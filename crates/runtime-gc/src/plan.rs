@@ -1,7 +1,6 @@
 //! The plan of a collection: which resources would be evicted, in which order, and why.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,7 +8,6 @@ use tokio::time::Instant;
 use crate::amount::Bytes;
 use crate::coarse_instant::CoarseInstant;
 use crate::cost_class::CostClass;
-use crate::disposable::Disposable;
 use crate::footprint::{Footprint, Size};
 use crate::policy::Evaluation;
 use crate::registry::{BucketKey, ClassTotals, Entry, EntryState, FootprintSum};
@@ -66,11 +64,9 @@ pub enum PlannedAction {
 
 /// A copy of an entry, made under the registry's lock.
 struct EntrySnapshot {
-    disposable: Arc<dyn Disposable>,
-    footprint: Footprint,
+    entry: Entry,
     key: BucketKey,
     last_used: CoarseInstant,
-    slot: usize,
     action: PlannedAction,
 }
 
@@ -83,7 +79,10 @@ impl CollectionPlan {
         let mut entries = Vec::new();
         let now = CoarseInstant::now();
         shared.for_each(|entry| entries.push(EntrySnapshot::new(entry, now)));
-        entries.sort_unstable_by_key(|it| (it.action.rank(), it.key.class, it.last_used, it.slot));
+        entries.sort_unstable_by_key(|it| {
+            let Entry { class, id, .. } = it.entry;
+            (it.action.rank(), class, it.last_used, id.slot)
+        });
         let max_unknown = shared.config.max_parallel_disposals.max(1) as u64;
         simulate(&mut entries, &evaluation, in_flight, max_unknown);
         Self {
@@ -105,17 +104,16 @@ fn simulate(
     let mut chosen = ClassTotals::default();
     for shortfall in &evaluation.shortfalls {
         let filter = shortfall.filter();
-        for entry in entries.iter_mut() {
+        for it in entries.iter_mut() {
             let of_class = chosen.of(shortfall.rule.class);
             if shortfall.is_met(&in_flight, of_class, max_unknown) {
                 break;
             }
-            if matches!(entry.action, PlannedAction::Keep(_))
-                && filter.matches(&entry.key, entry.last_used)
+            if matches!(it.action, PlannedAction::Keep(_)) && filter.matches(&it.key, it.last_used)
             {
-                entry.action = PlannedAction::Evict(EvictionReason::Rule(shortfall.rule));
-                in_flight.add(&entry.footprint);
-                chosen.add(entry.key.class, &entry.footprint);
+                it.action = PlannedAction::Evict(EvictionReason::Rule(shortfall.rule));
+                in_flight.add(&it.entry.footprint);
+                chosen.add(it.entry.class, &it.entry.footprint);
             }
         }
     }
@@ -125,11 +123,9 @@ impl EntrySnapshot {
     fn new(entry: &Entry, now: CoarseInstant) -> Self {
         let last_used = entry.resource.last_used();
         Self {
-            disposable: Arc::clone(&entry.disposable),
-            footprint: entry.footprint,
             key: BucketKey::new(entry.class, &entry.footprint),
             last_used,
-            slot: entry.id.slot,
+            entry: entry.clone(),
             action: action(entry, now.duration_since(last_used)),
         }
     }
@@ -153,12 +149,12 @@ fn action(entry: &Entry, idle: Duration) -> PlannedAction {
 }
 
 impl From<EntrySnapshot> for PlannedResource {
-    fn from(entry: EntrySnapshot) -> Self {
+    fn from(EntrySnapshot { entry, action, .. }: EntrySnapshot) -> Self {
         Self {
             name: entry.disposable.name().into_owned(),
-            class: entry.key.class,
+            class: entry.class,
             footprint: entry.footprint,
-            action: entry.action,
+            action,
         }
     }
 }

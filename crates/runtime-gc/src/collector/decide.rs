@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::core::Collector;
 use crate::policy::{Evaluation, Shortfall};
-use crate::registry::{ClassTotals, Filter, FootprintSum, Frees, Registry, Selection, Victim};
+use crate::registry::{ClassTotals, Entry, Filter, FootprintSum, Frees, Registry, Selection};
 use crate::rule::{EvictionReason, Rule};
 use crate::shared::SharedRegistry;
 use crate::stats::Stats;
@@ -53,7 +53,7 @@ impl Collection {
 /// The result of one decision.
 #[derive(Debug, Default)]
 pub(super) struct Decision {
-    pub(super) victims: Vec<(Victim, EvictionReason)>,
+    pub(super) victims: Vec<(Entry, EvictionReason)>,
     pub(super) evaluation: Evaluation,
     /// A limit is exceeded, and disposals of other collections in progress may be enough.
     pub(super) must_wait: bool,
@@ -150,7 +150,7 @@ impl<'a> DecisionBuilder<'a> {
         }
     }
 
-    fn add(&mut self, victim: Victim, reason: Option<EvictionReason>) {
+    fn add(&mut self, victim: Entry, reason: Option<EvictionReason>) {
         self.in_flight.add(&victim.footprint);
         self.chosen.add(victim.class, &victim.footprint);
         let reason = reason.unwrap_or(match victim.failures {

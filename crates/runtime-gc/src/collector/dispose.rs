@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, timeout};
 
 use crate::disposable::DisposeError;
-use crate::registry::Victim;
+use crate::registry::Entry;
 use crate::report::{DisposalResult, FailedDisposal, FreedResource, SlowDisposal};
 use crate::rule::EvictionReason;
 use crate::shared::SharedRegistry;
@@ -22,7 +22,7 @@ use crate::shared::SharedRegistry;
 #[derive(Debug)]
 pub(super) struct Disposal {
     shared: Arc<SharedRegistry>,
-    victim: Victim,
+    victim: Entry,
     reason: EvictionReason,
     /// The collection that waits for the result; `None` after the soft timeout.
     collection: Option<UnboundedSender<DisposalResult>>,
@@ -32,7 +32,7 @@ pub(super) struct Disposal {
 impl Disposal {
     pub(super) fn new(
         shared: &Arc<SharedRegistry>,
-        victim: Victim,
+        victim: Entry,
         reason: EvictionReason,
         collection: UnboundedSender<DisposalResult>,
     ) -> Self {

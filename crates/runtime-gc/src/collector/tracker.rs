@@ -6,7 +6,6 @@ use std::sync::{Arc, Weak};
 use super::core::Collector;
 use crate::config::GcConfig;
 use crate::disposable::Disposable;
-use crate::registry::NewEntry;
 use crate::reservation::{Reservation, ReserveError};
 use crate::resource::{Registration, ResourceId};
 use crate::shared::SharedRegistry;
@@ -49,15 +48,9 @@ impl ResourceTracker {
     /// If the same [`DisposableResource`](crate::DisposableResource) is already registered.
     pub fn register(&self, disposable: Arc<dyn Disposable>) -> ResourceId {
         let resource = disposable.resource().clone();
-        let class = disposable.class();
-        let entry = NewEntry {
-            class,
-            footprint: disposable.footprint(),
-            resource: resource.clone(),
-            disposable,
-        };
+        let (class, footprint) = (disposable.class(), disposable.footprint());
         let mut registry = self.shared.registry();
-        let id = registry.insert(entry);
+        let id = registry.insert(disposable, resource.clone(), class, footprint);
         let listener = Arc::downgrade(&self.shared);
         let attached = resource.attach(Registration { listener, id });
         // Removed before the panic, and dropped after the lock, because its destructor is foreign code.

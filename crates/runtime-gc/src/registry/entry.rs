@@ -10,7 +10,7 @@ use crate::disposable::Disposable;
 use crate::footprint::Footprint;
 use crate::resource::{DisposableResource, ResourceId};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) id: ResourceId,
     pub(crate) disposable: Arc<dyn Disposable>,

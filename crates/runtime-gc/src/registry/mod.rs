@@ -8,6 +8,6 @@ mod totals;
 
 pub(crate) use entry::{Entry, EntryState};
 pub(crate) use lru::{BucketKey, Filter, Frees};
-pub(crate) use select::{Selection, Victim};
-pub(crate) use table::{NewEntry, Registry};
+pub(crate) use select::Selection;
+pub(crate) use table::Registry;
 pub(crate) use totals::{ClassTotals, FootprintSum, SizeSum, Totals};

@@ -1,38 +1,21 @@
 //! Selection of the next resource to dispose of.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
-use super::entry::EntryState;
+use super::entry::{Entry, EntryState};
 use super::lru::Filter;
 use super::table::Registry;
-use crate::cost_class::CostClass;
-use crate::disposable::Disposable;
-use crate::footprint::Footprint;
-use crate::resource::ResourceId;
 use crate::use_count::Claim;
 
 /// The result of a selection.
 #[derive(Debug)]
 pub(crate) enum Selection {
-    /// A resource, now claimed.
-    Victim(Victim),
+    /// A resource that is now claimed for disposal.
+    Victim(Entry),
     /// No resource matches.
     Exhausted,
     /// The budget is used up: release the lock and call again.
     OutOfBudget,
-}
-
-/// A resource that was claimed for disposal.
-#[derive(Debug)]
-pub(crate) struct Victim {
-    pub(crate) id: ResourceId,
-    pub(crate) disposable: Arc<dyn Disposable>,
-    pub(crate) class: CostClass,
-    pub(crate) footprint: Footprint,
-    /// The number of failed disposals.
-    pub(crate) failures: u32,
 }
 
 impl Registry {
@@ -114,16 +97,9 @@ impl Registry {
         self.set_state(slot, state);
     }
 
-    fn start_disposal(&mut self, slot: usize) -> Victim {
+    fn start_disposal(&mut self, slot: usize) -> Entry {
         self.set_state(slot, EntryState::Disposing);
-        let entry = &self.entries[slot];
-        Victim {
-            id: entry.id,
-            disposable: Arc::clone(&entry.disposable),
-            class: entry.class,
-            footprint: entry.footprint,
-            failures: entry.failures,
-        }
+        self.entries[slot].clone()
     }
 }
 

@@ -39,28 +39,27 @@ pub(crate) struct Registry {
     pub(crate) quarantined: u64,
 }
 
-/// The properties of a new resource, read before the registry is locked.
-pub(crate) struct NewEntry {
-    pub(crate) disposable: Arc<dyn Disposable>,
-    pub(crate) resource: DisposableResource,
-    pub(crate) class: CostClass,
-    pub(crate) footprint: Footprint,
-}
-
 impl Registry {
-    pub(crate) fn insert(&mut self, new: NewEntry) -> ResourceId {
+    /// Adds a resource. The arguments are read from it before the registry is locked.
+    pub(crate) fn insert(
+        &mut self,
+        disposable: Arc<dyn Disposable>,
+        resource: DisposableResource,
+        class: CostClass,
+        footprint: Footprint,
+    ) -> ResourceId {
         let serial = self.next_serial;
         self.next_serial += 1;
-        let state = EntryState::Idle(new.resource.last_used());
+        let state = EntryState::Idle(resource.last_used());
         let vacant = self.entries.vacant_entry();
         let slot = vacant.key();
         let id = ResourceId { slot, serial };
         vacant.insert(Entry {
             id,
-            disposable: new.disposable,
-            resource: new.resource,
-            class: new.class,
-            footprint: new.footprint,
+            disposable,
+            resource,
+            class,
+            footprint,
             state,
             failures: 0,
         });
