@@ -161,3 +161,10 @@ impl CredentialsWatch {
         self.receiver.changed().await.is_ok()
     }
 }
+
+impl From<Credentials> for CredentialsWatch {
+    /// Creates credentials that never change.
+    fn from(credentials: Credentials) -> Self {
+        Self::fixed(Some(credentials))
+    }
+}
