@@ -58,6 +58,7 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
         if let Some(result) = self.drive(work).await {
             self.complete(result);
         }
+        // Even without a result: then there are neither waiters nor a slot.
         self.is_complete = true;
     }
 
@@ -127,6 +128,7 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
         let guard = InUse::first(Arc::clone(&entry));
         entry.register();
         if self.map.finish(&entry) {
+            // Only now: a resource that was purged must not get a record.
             entry.value.on_committed();
         } else {
             entry.discard();

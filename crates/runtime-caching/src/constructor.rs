@@ -82,6 +82,7 @@ impl ConstructionContext {
     /// Never blocks: a slow waiter skips to the newest step.
     pub fn progress(&self, done: u64, total: Option<u64>, activity: impl Into<String>) {
         let activity = activity.into();
+        // Unlike `send`, this stores the step even if there are no receivers at the moment.
         self.progress.send_replace(ConstructionProgress {
             done,
             total,

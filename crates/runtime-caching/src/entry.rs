@@ -77,6 +77,7 @@ impl<K: CacheKey, R: Resource> Entry<K, R> {
         let id = self
             .tracker
             .register(Arc::clone(self) as Arc<dyn Disposable>);
+        // Cannot be set already: an entry is registered once.
         let _ = self.id.set(id);
     }
 
@@ -89,6 +90,8 @@ impl<K: CacheKey, R: Resource> Entry<K, R> {
 
     /// Removes the entry from the map, and disposes of it as soon as it is idle.
     pub(crate) fn discard(&self) {
+        // First the map and the record, so that neither a request nor the next process finds the resource
+        // while the collector disposes of it.
         self.leave_map();
         self.value.on_discarded();
         if let Some(id) = self.id.get() {
@@ -159,6 +162,7 @@ struct LeaveMapOnDrop<'a, K: CacheKey, R: Resource>(Option<&'a Entry<K, R>>);
 
 impl<K: CacheKey, R: Resource> Drop for LeaveMapOnDrop<'_, K, R> {
     fn drop(&mut self) {
+        // On success there is nothing to return to. On failure the resource may be half removed.
         if let Some(entry) = self.0 {
             entry.leave_map();
         }

@@ -65,6 +65,7 @@ impl<K: CacheKey, R: Resource> Handle<K, R> {
     /// A resource that was purged meanwhile is disposed of.
     pub fn commit(mut self) {
         self.discard_on_drop = false;
+        // Before the release: as soon as the resource is idle, the collector may choose it by its size.
         self.guard.refresh();
     }
 

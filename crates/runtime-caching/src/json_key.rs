@@ -139,6 +139,7 @@ fn write_number(number: &Number, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     /// The smallest numbers that overflow an `i64` and a `u64`.
     const PAST_I64: f64 = 9_223_372_036_854_775_808.0;
     const PAST_U64: f64 = 18_446_744_073_709_551_616.0;
+    // Integers are kept as they are: large ones would lose digits in an `f64`.
     match number.as_f64().filter(|_| number.is_f64()) {
         Some(float) if float.trunc() == float && (0.0..PAST_U64).contains(&float) => {
             write!(f, "{}", float as u64)

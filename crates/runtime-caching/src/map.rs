@@ -135,6 +135,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         let hash = self.hash(&entry.key);
         let mut shard = self.shard(hash);
         let existing = shard.find(hash, |slot| slot.key == entry.key && !slot.is_retired());
+        // A retired entry does not count: it only waits for the end of its disposal.
         if existing.is_some() && self.sharing == Sharing::Shared {
             return false;
         }
@@ -161,6 +162,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
             return false;
         };
         let construction = std::mem::replace(&mut slot.state, SlotState::Ready(Arc::clone(entry)));
+        // The construction may hold the last reference to foreign code.
         drop(shard);
         drop(construction);
         true
@@ -168,6 +170,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
 
     /// Removes the entries and constructions that the filter selects, and returns their number.
     pub(crate) fn purge(&self, filter: impl Fn(&EntrySnapshot<K, R>) -> bool) -> usize {
+        // Each slot is removed by its serial, so an entry that is added meanwhile is not affected.
         let snapshots = self.snapshot().into_iter();
         let selected = snapshots.filter(|it| filter(it));
         selected.filter(|it| self.purge_slot(it)).count()

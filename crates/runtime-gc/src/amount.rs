@@ -33,6 +33,7 @@ impl Amount {
     pub fn of(self, total: u64) -> u64 {
         match self {
             Self::Absolute(amount) => amount,
+            // At most the total: rounding in `f64` may exceed it for large disks.
             Self::Percent(percent) => ((total as f64 * percent / 100.0) as u64).min(total),
         }
     }

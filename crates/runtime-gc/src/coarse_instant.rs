@@ -73,6 +73,7 @@ impl CoarseInstant {
 }
 
 fn nanoseconds(duration: Duration) -> i64 {
+    // 292 years fit.
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 

@@ -74,6 +74,7 @@ impl CollectionPlan {
     /// Creates a plan in time proportional to the number of resources, without blocking others for long.
     pub(crate) fn new(shared: &SharedRegistry, source: &dyn SystemStats) -> Self {
         let stats = source.read();
+        // Two acquisitions of the lock: a plan need not be consistent with concurrent collections.
         let in_flight = shared.registry().in_flight;
         let evaluation = shared.policy_input(&stats, &[]).evaluate();
         let mut entries = Vec::new();
@@ -106,6 +107,7 @@ fn simulate(
         let filter = shortfall.filter();
         for it in entries.iter_mut() {
             let of_class = chosen.of(shortfall.rule.class);
+            // The same condition as in a decision. Differences can only be due to unknown sizes.
             if shortfall.is_met(&in_flight, of_class, max_unknown) {
                 break;
             }

@@ -29,6 +29,7 @@ impl Shortfall {
     pub(crate) fn filter(&self) -> Filter {
         let frees = match self.rule.limit {
             Limit::FreeDisk | Limit::FreeInodes => Frees::Disk,
+            // Unknown sizes are not part of the total, so evicting them would not reduce it.
             Limit::TotalSize => Frees::KnownDisk,
             Limit::AvailableMemory | Limit::MemoryStall => Frees::Memory,
             Limit::Count | Limit::Age => Frees::Anything,
@@ -147,6 +148,7 @@ impl PolicyInput<'_> {
         };
         out.shortfalls.push(Shortfall {
             rule,
+            // Not a shortage: old resources that are in use violate nothing.
             missing: 0,
             to_target: u64::MAX,
             last_used_before: Some(self.now.earlier(age)),
@@ -168,6 +170,7 @@ impl PolicyInput<'_> {
         };
         let is_relative = matches!(threshold.trigger, Amount::Percent(_))
             || matches!(threshold.target, Some(Amount::Percent(_)));
+        // An absolute size does not depend on the disk and is checked even if that cannot be read.
         let total = match self.stats.disk.known() {
             Some(disk) => disk.total,
             None if is_relative => return out.skip(rule, &self.stats.disk),

@@ -35,6 +35,7 @@ impl Reservation {
 
     /// Subtracts bytes that are on disk now, at most the remaining ones.
     pub fn written(&mut self, bytes: u64) {
+        // More bytes than reserved may be written, for example by a download of unknown length.
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
         self.reserved.fetch_sub(bytes, Ordering::AcqRel);

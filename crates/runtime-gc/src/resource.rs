@@ -143,6 +143,7 @@ impl DisposableResource {
     /// Links the count to its registry entry. Returns `false` if it is registered already.
     pub(crate) fn attach(&self, registration: Registration) -> bool {
         let mut current = self.state.registration.lock();
+        // Two registry entries for one count would each dispose of the resource.
         current.is_none() && current.replace(registration).is_none()
     }
 

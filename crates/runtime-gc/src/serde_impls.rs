@@ -40,6 +40,7 @@ impl Visitor<'_> for AmountVisitor {
     }
 
     fn visit_i64<E: de::Error>(self, amount: i64) -> Result<Amount, E> {
+        // Some formats pass all integers as signed.
         let invalid = |_| E::invalid_value(de::Unexpected::Signed(amount), &self);
         u64::try_from(amount).map(Amount::Absolute).map_err(invalid)
     }

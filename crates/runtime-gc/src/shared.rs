@@ -104,6 +104,7 @@ impl SharedRegistry {
             let count = limits.max_count.map_or(0, |threshold| threshold.trigger);
             let size = match limits.max_total_size.map(|threshold| threshold.trigger) {
                 Some(Amount::Absolute(size)) => size,
+                // A percentage needs the size of the disk, which the next collection reads.
                 Some(Amount::Percent(_)) | None => 0,
             };
             count > 0 && actual.count > count || size > 0 && actual.disk > size

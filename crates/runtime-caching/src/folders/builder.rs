@@ -86,6 +86,7 @@ impl<K: FolderKey> FolderCacheBuilder<K> {
     /// If the future is dropped, the root may stay locked for a moment.
     pub async fn open(self, tracker: ResourceTracker) -> Result<FolderCache<K>, OpenCacheError> {
         let root = self.root.clone();
+        // Reads each record, which may take seconds for a large cache.
         let opened = tokio::task::spawn_blocking(move || self.open_blocking(tracker)).await;
         opened.unwrap_or_else(|error| {
             let source = io::Error::other(error);
@@ -100,6 +101,7 @@ impl<K: FolderKey> FolderCacheBuilder<K> {
         });
         let root = Root::open(&self.root, &name, tracker.clone())?;
         let mut sweep = Sweep::new(&root);
+        // A record that is not a `K` counts as unreadable: another type of cache wrote it.
         let adoptable = sweep
             .run(|record| K::deserialize(&record.key).ok())
             .map_err(|source| OpenCacheError::Io {

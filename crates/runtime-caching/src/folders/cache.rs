@@ -89,6 +89,7 @@ impl<K: FolderKey> FolderCache<K> {
                 path: it.entry.as_ref().map(|entry| entry.value.path()),
             })
         });
+        // One sync for all records. Without it, a power loss could undo the purge.
         if purged > 0
             && let Err(error) = disk::sync_folder(&self.root.index())
         {

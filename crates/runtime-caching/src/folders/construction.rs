@@ -49,6 +49,7 @@ impl<K: FolderKey> FolderConstruction<K> {
         root: &Arc<Root>,
         policy: &Arc<FolderPolicy>,
     ) -> Self {
+        // Owned before any file exists, so that a concurrent sweep ignores the folder.
         let id = root.new_id();
         let folder = NewFolder::new(root, &id, task.context().clone());
         Self {

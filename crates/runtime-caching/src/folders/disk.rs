@@ -30,6 +30,7 @@ fn private() -> fs::DirBuilder {
     #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has a mode"))]
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
+    // Tasks may run as other users, and must not enter the folders of others.
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder
 }
@@ -95,6 +96,7 @@ pub(super) fn move_into(folder: &Path, path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut to = folder.join(&*name);
     let mut copy = 0;
+    // An earlier copy may still be waiting for its removal.
     while fs::symlink_metadata(&to).is_ok() {
         copy += 1;
         to = folder.join(format!("{name}.{copy}"));

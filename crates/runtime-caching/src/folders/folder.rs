@@ -164,6 +164,7 @@ impl Folder {
     fn start_removal(&self) -> Arc<Removal> {
         let mut removal = self.removal.lock();
         let started = removal.get_or_insert_with(|| {
+            // At once, so that the path is free and a crash leaves the rest in the trash.
             let path = self.root.move_to_trash(self.path.clone());
             Arc::new(Removal::new(path))
         });
@@ -182,6 +183,7 @@ impl Resource for Folder {
     }
 
     fn is_intact(&self) -> bool {
+        // A link in place of the folder is not followed: it could point outside the root.
         let exists = fs::symlink_metadata(&self.path).is_ok_and(|it| it.is_dir());
         let check = self.policy.check.as_ref();
         exists && check.is_none_or(|check| check(&self.path))

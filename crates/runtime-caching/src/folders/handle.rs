@@ -68,6 +68,7 @@ impl<K: CacheKey> FolderHandle<K> {
     pub async fn commit(mut self) -> Result<(), CommitError> {
         let handle = self.take();
         let path = handle.path().to_owned();
+        // The blocking task owns the handle, so the commit completes even if this future is dropped.
         let saved = tokio::task::spawn_blocking(move || save(handle)).await;
         // Fails if the runtime was shut down before the commit started.
         let saved = saved.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -102,6 +103,7 @@ fn save<K: CacheKey>(handle: Handle<K, Folder>) -> io::Result<()> {
 impl<K: CacheKey> Drop for FolderHandle<K> {
     fn drop(&mut self) {
         if let Some(handle) = &self.handle {
+            // While the folder is still in use, so that the collector cannot be removing it.
             handle.touch();
         }
     }

@@ -36,6 +36,7 @@ impl Leftover {
             removal: Removal::new(path),
         };
         let id = root.tracker.register(Arc::new(leftover));
+        // Registered and discarded at once, which disposes of it regardless of limits.
         root.tracker.discard(id);
     }
 }

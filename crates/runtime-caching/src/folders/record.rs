@@ -60,6 +60,8 @@ impl Record {
     /// Returns the record and the time since the last use of its folder.
     pub(super) fn read(path: &Path) -> io::Result<(Self, Duration)> {
         let record = serde_json::from_slice(&fs::read(path)?)?;
+        // The modification time, because updating it is one system call. Rewriting the record at each use would need
+        // a sync and could damage it.
         let last_used = fs::metadata(path)?.modified()?;
         // If the clock was set back, the folder counts as just used.
         Ok((record, last_used.elapsed().unwrap_or_default()))

@@ -73,6 +73,7 @@ impl Root {
             next_serial: AtomicU64::new(0),
             _lock: lock,
         };
+        // After the lock, since an empty root is initialized here.
         root.check_format()?;
         for folder in [root.index(), root.leases(), root.folders(), root.trash()] {
             disk::create_folders(&folder).map_err(io)?;

@@ -83,6 +83,7 @@ impl<'a> Sweep<'a> {
         &mut self,
         read_key: impl Fn(&Record) -> Option<K>,
     ) -> io::Result<Vec<AdoptableFolder<K>>> {
+        // Leases of dead processes: a folder that they had in use may be half modified.
         let unfinished = self.remove_leases()?;
         let folders = disk::names(&self.root.folders())?;
         let existing: HashSet<&str> = folders.iter().map(String::as_str).collect();

@@ -17,6 +17,7 @@ pub struct BackgroundCollector {
 
 impl BackgroundCollector {
     pub(super) fn start(collector: Arc<Collector>) -> Self {
+        // A channel and not `abort`: aborting a collection would lose its report.
         let (stop, stopped) = oneshot::channel();
         Self {
             stop: Some(stop),
@@ -50,6 +51,7 @@ async fn run(collector: Arc<Collector>, mut stopped: oneshot::Receiver<()>) {
         let next = next_collection(&collector);
         tokio::select! {
             () = sleep_until(next) => {}
+            // `Notify` stores a request that arrives during a collection, so it is not lost.
             () = collector.shared.wake.notified() => {}
             _ = &mut stopped => return,
         }

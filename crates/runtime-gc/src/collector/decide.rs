@@ -86,6 +86,7 @@ impl<'a> DecisionBuilder<'a> {
     }
 
     fn decide(mut self, stats: &Stats, collection: &mut Collection) -> Decision {
+        // Before this decision adds its own victims.
         let others_in_flight = self.in_flight.count > 0;
         self.take_due(collection.started);
         // The limits are evaluated with totals that no longer include the victims so far.
@@ -99,6 +100,7 @@ impl<'a> DecisionBuilder<'a> {
         if everything {
             self.take_everything();
         }
+        // From now on, these rules are evaluated against their target.
         collection.activate(evaluation.rules());
         self.decision.must_wait =
             others_in_flight && (everything || evaluation.rules().next().is_some());
@@ -140,6 +142,8 @@ impl<'a> DecisionBuilder<'a> {
         is_enough: impl Fn(&Self) -> bool,
     ) {
         while self.decision.victims.len() < MAX_VICTIMS && !is_enough(self) {
+            // A selection may have to correct the position of many resources that were used since. The lock is released
+            // in between, so that users and other collections do not wait for all of them.
             let mut budget = LOCK_BUDGET;
             let selection = select(&mut self.shared.registry(), &mut budget);
             match selection {
@@ -153,6 +157,7 @@ impl<'a> DecisionBuilder<'a> {
     fn add(&mut self, victim: Entry, reason: Option<EvictionReason>) {
         self.in_flight.add(&victim.footprint);
         self.chosen.add(victim.class, &victim.footprint);
+        // Due resources are discarded ones and retries, which differ in their failures.
         let reason = reason.unwrap_or(match victim.failures {
             0 => EvictionReason::Discarded,
             _ => EvictionReason::Retry,

@@ -51,6 +51,7 @@ impl Disposal {
         // Fails only if the semaphore is closed, which it never is.
         let permit = shared.disposal_permits.acquire().await;
         let limit = shared.config.dispose_timeout;
+        // The limit starts with the permit: waiting for other disposals does not count.
         let mut disposal = pin!(timeout(limit, disposable.dispose()));
         let soft_limit = shared.config.dispose_soft_timeout;
         let result = match timeout(soft_limit, &mut disposal).await {
@@ -77,6 +78,7 @@ impl Disposal {
             name: self.name(),
             after: self.shared.config.dispose_soft_timeout,
         }));
+        // The result will be part of a later report.
         self.collection = None;
     }
 

@@ -19,6 +19,7 @@ const FREE_DISK: Rule = Rule {
 impl Collector {
     pub(super) async fn reserve(&self, bytes: u64) -> Result<Reservation, ReserveError> {
         let reservation = self.admit(bytes)?;
+        // The reservation is part of the minimum that this collection and concurrent ones evaluate.
         let report = self.collect().await;
         let Some(shortage) = report.shortages.iter().find(|it| it.rule == FREE_DISK) else {
             return Ok(reservation);
@@ -103,6 +104,7 @@ impl ResourceUsage {
         match entry.state {
             EntryState::InUseElsewhere(until) if until > now => self.in_use += 1,
             EntryState::Quarantined(until) if until > now => self.quarantined += 1,
+            // Reported like a failed disposal: its space may or may not become free.
             EntryState::Overdue => self.quarantined += 1,
             _ if entry.resource.users() > 0 => self.in_use += 1,
             _ => self.idle.add(&entry.footprint),

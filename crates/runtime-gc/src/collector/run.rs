@@ -42,6 +42,8 @@ impl Collector {
 
     /// Runs the disposals of a decision until each has ended or exceeded the soft timeout.
     async fn dispose(&self, decision: Decision, report: &mut CollectionReport) {
+        // Disposals send their results, since the collection cannot own their tasks: they outlive it when it is
+        // dropped or when they exceed the soft timeout.
         let (sender, mut results) = mpsc::unbounded_channel();
         for (victim, reason) in decision.victims {
             let disposal = Disposal::new(&self.shared, victim, reason, sender.clone());
@@ -60,6 +62,7 @@ impl Collector {
     fn complete(&self, last: Decision, collection: &Collection, report: &mut CollectionReport) {
         let late = self.shared.take_late_results();
         late.into_iter().for_each(|result| report.add(result));
+        // The last decision found nothing to evict, so its shortages remain.
         report.shortages = last.evaluation.shortages();
         report.skipped = last.evaluation.skipped;
         let registry = self.shared.registry();

@@ -51,6 +51,7 @@ impl ResourceTracker {
         let (class, footprint) = (disposable.class(), disposable.footprint());
         let mut registry = self.shared.registry();
         let id = registry.insert(disposable, resource.clone(), class, footprint);
+        // Under the lock, so that no collection can watch the resource before it has a listener.
         let listener = Arc::downgrade(&self.shared);
         let attached = resource.attach(Registration { listener, id });
         // Removed before the panic, and dropped after the lock, because its destructor is foreign code.
@@ -58,6 +59,7 @@ impl ResourceTracker {
         let exceeded = self.shared.exceeds_maximum(&registry.totals, class);
         drop(registry);
         assert!(rejected.is_none(), "a resource was registered twice");
+        // Checked at each registration, because a maximum can be exceeded long before the next interval.
         if exceeded {
             self.request_collection();
         }
@@ -80,6 +82,7 @@ impl ResourceTracker {
     ///
     /// The background task or the next collection disposes of it. Returns `false` if it is not registered.
     pub fn discard(&self, id: ResourceId) -> bool {
+        // Without a collector it would stay registered forever.
         if self.collector.strong_count() == 0 {
             return self.unregister(id);
         }
@@ -93,6 +96,7 @@ impl ResourceTracker {
         let Some(disposable) = self.shared.registry().disposable(id) else {
             return;
         };
+        // Foreign code, called without the lock.
         let (class, footprint) = (disposable.class(), disposable.footprint());
         let mut registry = self.shared.registry();
         registry.set_footprint(id, footprint);

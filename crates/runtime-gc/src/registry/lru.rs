@@ -87,6 +87,7 @@ impl Filter {
 
 impl LruBuckets {
     pub(crate) fn insert(&mut self, key: BucketKey, position: Position) {
+        // An ordered set and not a linked list: positions are corrected in arbitrary order.
         self.0.entry(key).or_default().insert(position);
     }
 

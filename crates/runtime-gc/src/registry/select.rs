@@ -73,6 +73,7 @@ impl Registry {
 
     /// Moves the time of all retries to now.
     pub(crate) fn expedite_retries(&mut self, now: Instant) {
+        // Copied, because `set_state` modifies `retries`.
         let waiting: Vec<_> = self.retries.iter().map(|(_, id)| *id).collect();
         for id in waiting {
             match self.entries[id.slot].state {
@@ -87,6 +88,7 @@ impl Registry {
     /// Returns a resource that was in use outside this process to the eligible ones.
     fn recheck(&mut self, slot: usize) {
         let resource = &self.entries[slot].resource;
+        // It may have been discarded meanwhile, and may be in use by this process.
         let state = if !resource.is_retired() {
             EntryState::Idle(resource.last_used())
         } else if resource.uses().retire() {

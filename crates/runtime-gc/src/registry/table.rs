@@ -48,6 +48,7 @@ impl Registry {
         class: CostClass,
         footprint: Footprint,
     ) -> ResourceId {
+        // The slab reuses slots. The serial keeps an old id from referring to a new resource.
         let serial = self.next_serial;
         self.next_serial += 1;
         let state = EntryState::Idle(resource.last_used());
@@ -167,6 +168,7 @@ impl Registry {
 
     /// Returns up to `limit` slots' entries starting at slot `from`, and the slot to continue at.
     pub(crate) fn chunk(&self, from: usize, limit: usize) -> (Vec<&Entry>, Option<usize>) {
+        // The capacity and not the length: the slab may have vacant slots in between.
         let slots = self.entries.capacity();
         let end = from.saturating_add(limit).min(slots);
         let entries = (from..end).filter_map(|slot| self.entries.get(slot));

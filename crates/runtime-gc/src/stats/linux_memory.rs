@@ -23,6 +23,7 @@ pub(super) fn read(root: &Path) -> Result<Memory, String> {
         .iter()
         .find_map(|group| read_stall(&group.join("memory.pressure")))
         .or_else(|| read_stall(&root.join("proc/pressure/memory")));
+    // The machine counts as well: a group may allow more memory than is available.
     let mut memory = Memory { stall, ..machine };
     for group in &groups {
         if let Some((total, available)) = read_group(group)? {
@@ -37,6 +38,7 @@ fn parse_meminfo(text: &str) -> Option<Memory> {
     let bytes = |key: &str| -> Option<u64> {
         let line = text.lines().find_map(|line| line.strip_prefix(key))?;
         let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+        // The kernel writes kB and means KiB.
         Some(kibibytes * 1024)
     };
     Some(Memory::new(bytes("MemTotal:")?, bytes("MemAvailable:")?))
