@@ -1,4 +1,4 @@
-//! How a worker fetches.
+//! The configuration of fetches.
 
 use std::time::Duration;
 
@@ -6,43 +6,43 @@ use runtime_core::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a worker fetches: limits, retries, which addresses are allowed.
+/// The configuration of fetches: timeouts, limits, retries, allowed addresses.
 ///
 /// Times are in milliseconds. Every field has a default.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct FetchConfig {
-    /// How long connecting may take, and how long the answer to a request.
+    /// The timeout for establishing a connection. A response must start within this time plus the stall timeout.
     #[serde(rename = "connectTimeoutMs", with = "millis")]
     #[schemars(with = "u64", range(min = 1))]
     pub connect_timeout: Duration,
-    /// How long a body may stand still before the attempt counts as failed.
+    /// The time without data after which an attempt fails.
     #[serde(rename = "stallTimeoutMs", with = "millis")]
     #[schemars(with = "u64", range(min = 1))]
     pub stall_timeout: Duration,
-    /// When a body comes too slowly to be waited for.
-    pub slow: MinThroughput,
-    /// How often, at most, a listener hears of progress.
+    /// The throughput below which an attempt fails.
+    pub min_throughput: MinThroughput,
+    /// The minimum interval between progress events.
     #[serde(rename = "progressIntervalMs", with = "millis")]
     #[schemars(with = "u64")]
     pub progress_interval: Duration,
-    /// How many redirects are followed.
+    /// The maximum number of redirects.
     pub max_redirects: usize,
-    /// How many bytes one reference may have, after decoding.
+    /// The maximum size of a body in bytes, after decoding.
     pub max_bytes: u64,
-    /// When a failed attempt is followed by another.
+    /// The policy for retries.
     pub retry: RetryPolicy,
-    /// When a body comes over several connections at a time.
+    /// The policy for parallel connections.
     pub parallel: ParallelPolicy,
-    /// Which addresses a reference of a task may reach.
+    /// The addresses that references of tasks may reach.
     pub addresses: AddressPolicy,
-    /// The URL of the proxy for all requests, if there must be one; a user and a password may be in it.
+    /// The URL of the proxy for all requests, optionally with user and password.
     pub proxy: Option<Secret>,
-    /// Certificates to trust besides those of the machine, in PEM, such as that of a proxy that looks into TLS.
+    /// Certificates in PEM to trust in addition to those of the machine, such as that of a TLS-inspecting proxy.
     pub ca_certificates: Vec<String>,
-    /// Hosts that are reached without the proxy: names, domains with a leading dot, addresses, CIDR blocks.
+    /// Hosts to reach without the proxy: names, domains with a leading dot, addresses, CIDR blocks.
     pub no_proxy: Vec<String>,
-    /// What `User-Agent` says.
+    /// The value of `User-Agent`.
     pub user_agent: String,
 }
 
@@ -51,7 +51,7 @@ impl Default for FetchConfig {
         Self {
             connect_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(60),
-            slow: MinThroughput::default(),
+            min_throughput: MinThroughput::default(),
             progress_interval: Duration::from_secs(5),
             max_redirects: 10,
             max_bytes: 256 << 30,
@@ -66,25 +66,25 @@ impl Default for FetchConfig {
     }
 }
 
-/// When a failed attempt is followed by another.
+/// The policy for retries of failed attempts.
 ///
-/// The wait before attempt `n` is a random part of `first_delay · 2ⁿ`, at most `max_delay`, and
-/// never less than the server asked for with `Retry-After`. Attempts and time count from the start,
-/// or from the last attempt that brought a mebibyte that none had brought before.
+/// The delay before retry `n` is random between 0 and `first_delay · 2ⁿ⁻¹`, capped at `max_delay`, but at least the
+/// `Retry-After` of the server. Attempts and time count from the start of the fetch, and start again whenever an
+/// attempt receives 1 MiB further than all attempts before.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct RetryPolicy {
-    /// How many attempts there are at most.
+    /// The maximum number of attempts.
     pub max_attempts: u32,
-    /// The first wait, at most.
+    /// The maximum delay before the first retry.
     #[serde(rename = "firstDelayMs", with = "millis")]
     #[schemars(with = "u64")]
     pub first_delay: Duration,
-    /// Every wait, at most.
+    /// The maximum delay before any retry.
     #[serde(rename = "maxDelayMs", with = "millis")]
     #[schemars(with = "u64")]
     pub max_delay: Duration,
-    /// How long all of it may take; no wait goes past its end.
+    /// The maximum duration of all attempts and delays. A delay that would exceed it ends the fetch.
     #[serde(rename = "budgetMs", with = "millis")]
     #[schemars(with = "u64")]
     pub budget: Duration,
@@ -101,16 +101,15 @@ impl Default for RetryPolicy {
     }
 }
 
-/// When a body comes too slowly to be waited for, so that the attempt counts as failed.
+/// The throughput below which an attempt fails.
 ///
-/// Only time in which the server is waited for counts. The end of a body that is over before a window is
-/// not judged.
+/// Only the time spent waiting for the server counts. An incomplete window at the end of a body is ignored.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct MinThroughput {
-    /// How many bytes must come in each window; with 0, a body may be as slow as it likes.
+    /// The bytes that must be received in each window; 0 disables the check.
     pub min_bytes: u64,
-    /// How long a window is.
+    /// The length of a window.
     #[serde(rename = "windowMs", with = "millis")]
     #[schemars(with = "u64", range(min = 1))]
     pub window: Duration,
@@ -125,26 +124,26 @@ impl Default for MinThroughput {
     }
 }
 
-/// When a body comes over several connections at a time.
+/// The policy for receiving a body over several connections.
 ///
-/// A body starts with one. When its rest would take longer than `min_remaining`, and the server takes ranges and
-/// names exact bytes, two are tried, and so on as long as twice the connections bring it a fifth faster;
-/// what does not help is taken back. So it is never more where one connection fills the wire.
+/// A body starts on one connection. If its rest would take longer than `min_remaining`, the server accepts ranges,
+/// and the body has a strong entity tag, the number of connections is doubled as long as that raises the throughput by
+/// a fifth. Connections that do not help are closed, so a saturated link stays at one.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ParallelPolicy {
-    /// How many connections one body may use; with 1, there are no parallel ranges.
+    /// The maximum number of connections for one body; 1 disables parallel ranges.
     pub max_connections: usize,
-    /// How many connections all bodies together may use besides the first of each. Each holds a
-    /// piece in memory.
+    /// The maximum number of connections of the worker in addition to the first one of each body. Each buffers one
+    /// range in memory.
     pub max_extra_connections: usize,
-    /// How much one request asks for, once there are several.
-    pub piece_bytes: u64,
-    /// How long the rest of a body must take to be worth another connection.
+    /// The size of a range.
+    pub range_bytes: u64,
+    /// The minimum remaining time of a body for which connections are added.
     #[serde(rename = "minRemainingMs", with = "millis")]
     #[schemars(with = "u64")]
     pub min_remaining: Duration,
-    /// How long the rate is measured before each decision.
+    /// The time over which the throughput is measured before each decision.
     #[serde(rename = "windowMs", with = "millis")]
     #[schemars(with = "u64")]
     pub window: Duration,
@@ -155,30 +154,30 @@ impl Default for ParallelPolicy {
         Self {
             max_connections: 4,
             max_extra_connections: 8,
-            piece_bytes: 4 << 20,
+            range_bytes: 4 << 20,
             min_remaining: Duration::from_secs(2),
             window: Duration::from_secs(1),
         }
     }
 }
 
-/// Which addresses a reference of a task may reach.
+/// The addresses that references of tasks may reach.
 ///
-/// What the deployment itself names, such as the signed URL of an artifact, may be anywhere.
+/// URLs issued by the deployment, such as the signed URL of an artifact, may have any address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum AddressPolicy {
-    /// None that lead to the worker itself or to the services of its cloud: loopback, link-local,
-    /// metadata, unspecified and multicast addresses are refused.
+    /// All except those of the worker itself and of its cloud: loopback, link-local, metadata, unspecified and
+    /// multicast addresses are denied.
     #[default]
     Guarded,
-    /// Any: for tests, and for workers whose tasks are trusted like the worker itself.
+    /// All: for tests, and for workers that trust their tasks.
     Any,
 }
 
 mod millis {
-    //! Durations as whole milliseconds.
+    //! Serialization of durations as milliseconds.
 
     use std::time::Duration;
 

@@ -1,14 +1,19 @@
-//! What a fetch needs besides the reference.
+//! The context of a fetch: HTTP client, Taskcluster services, scopes and progress listener.
 
 use std::fmt;
 use std::sync::Arc;
 
 use runtime_core::{ScopeSet, Services, TaskContext};
 
-use crate::{FetchConfig, FetchProgress, HttpClient, ProgressListener, TaskLogProgress};
+use crate::config::FetchConfig;
+use crate::http::HttpClient;
+use crate::progress::{FetchProgress, ProgressListener};
+use crate::task_log_progress::TaskLogProgress;
 
-/// What a fetch needs besides the reference: the connections of the worker, the services with the
-/// credentials of the task, and somebody to tell how it goes. A clone is cheap.
+/// Everything a [`Reference`](crate::Reference) needs to fetch itself. Cheap to clone.
+///
+/// Holds the worker's HTTP client, the services authenticated as the task, the task's scopes, and a listener for
+/// progress and retries.
 ///
 /// ```
 /// use runtime_core::Services;
@@ -33,7 +38,7 @@ pub struct FetchContext {
 }
 
 impl FetchContext {
-    /// Makes the context of a task: with its credentials and scopes, and [its log](TaskLogProgress) to tell how it goes.
+    /// Creates the context of a task: its credentials, its scopes, and progress in [its log](TaskLogProgress).
     #[must_use]
     pub fn for_task(http: HttpClient, task: &TaskContext) -> Self {
         Self::new(http, task.services())
@@ -41,7 +46,7 @@ impl FetchContext {
             .with_listener(TaskLogProgress::new(task))
     }
 
-    /// Makes a context whose progress nobody hears.
+    /// Creates a context without scopes and without a progress listener.
     #[must_use]
     pub fn new(http: HttpClient, services: Services) -> Self {
         Self {
@@ -52,33 +57,33 @@ impl FetchContext {
         }
     }
 
-    /// Says who hears of progress and retries.
+    /// Sets the listener that receives progress and retry events.
     #[must_use]
     pub fn with_listener(mut self, listener: impl ProgressListener + 'static) -> Self {
         self.listener = Arc::new(listener);
         self
     }
 
-    /// Says which scopes the task has, to use copies that somebody else fetched. Without, it has none.
+    /// Sets the scopes of the task, which decide on the use of cached copies.
     #[must_use]
     pub fn with_scopes(mut self, scopes: ScopeSet) -> Self {
         self.scopes = scopes;
         self
     }
 
-    /// The scopes of the task.
+    /// Returns the scopes of the task.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.scopes
     }
 
-    /// The services, with the credentials of the task.
+    /// Returns the services, authenticated as the task.
     #[must_use]
     pub fn services(&self) -> &Services {
         &self.services
     }
 
-    /// The limits and policies of the worker.
+    /// Returns the limits and policies of the worker.
     #[must_use]
     pub fn config(&self) -> &FetchConfig {
         self.http.config()

@@ -1,104 +1,105 @@
-//! The error of a fetch, and what it does to the task.
+//! The error of a fetch, and how the task resolves because of it.
 
 use std::time::Duration;
 
 use runtime_core::{ApiError, ExceptionReason, MalformedPayloadError, TaskError, error_chain};
 
-use crate::cause::Blame;
-use crate::{AttemptError, InvalidReference, TargetError};
+use crate::attempt_error::{AttemptError, ErrorClass};
+use crate::invalid_reference::InvalidReference;
+use crate::target::TargetError;
 
-/// A reference could not be brought into its target.
+/// The reason a reference could not be fetched into its target.
 ///
 /// | variant | the task resolves |
 /// | --- | --- |
 /// | [`Invalid`](Self::Invalid), [`Broken`](Self::Broken) | `malformed-payload` |
 /// | [`Exhausted`](Self::Exhausted) | `resource-unavailable` |
-/// | [`Target`](Self::Target) | `malformed-payload` if the bytes are to blame, `resource-unavailable` if the disk is full, else `internal-error` |
+/// | [`Target`](Self::Target) | `malformed-payload` for unusable content, `resource-unavailable` for a full disk, else `internal-error` |
 /// | [`Worker`](Self::Worker) | `internal-error` |
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The reference is not one.
+    /// The reference does not match the schema.
     #[error(transparent)]
     Invalid(#[from] InvalidReference),
 
-    /// There is nothing behind the reference, or not what it says: its author must change it.
-    #[error("cannot fetch {subject}: the reference is broken")]
+    /// The reference names nothing, or other bytes than it promises; its author has to change it.
+    #[error("cannot fetch {subject}: broken reference")]
     Broken {
-        /// What was to be fetched.
+        /// The subject of the reference.
         subject: String,
-        /// How many requests were made.
+        /// The number of requests.
         attempts: u32,
-        /// What is wrong.
+        /// The error of the last attempt.
         source: AttemptError,
     },
 
-    /// Every attempt failed in a way that may pass.
+    /// Every attempt failed with a transient error.
     #[error("cannot fetch {subject}: gave up after {attempts} attempts in {elapsed:.1?}")]
     Exhausted {
-        /// What was to be fetched.
+        /// The subject of the reference.
         subject: String,
-        /// How many requests were made.
+        /// The number of requests.
         attempts: u32,
-        /// How long it took.
+        /// The time since the fetch started.
         elapsed: Duration,
-        /// What was wrong the last time.
+        /// The error of the last attempt.
         source: AttemptError,
     },
 
-    /// The bytes could not be put where they should go.
+    /// The target failed.
     #[error("cannot store {subject}")]
     Target {
-        /// What was to be fetched.
+        /// The subject of the reference.
         subject: String,
-        /// What is wrong with the target.
+        /// The error of the target.
         source: TargetError,
     },
 
-    /// The worker cannot ask for the bytes.
-    #[error("cannot ask for {subject}")]
+    /// The worker cannot request the bytes, for example because its credentials are rejected.
+    #[error("cannot request {subject}")]
     Worker {
-        /// What was to be fetched.
+        /// The subject of the reference.
         subject: String,
-        /// What is wrong.
+        /// The error of the last attempt.
         source: AttemptError,
     },
 }
 
 impl FetchError {
-    /// Makes the error of a look-up that took some time. The service's client has tried it more than once.
-    pub(crate) fn of_look_up(subject: String, elapsed: Duration, source: AttemptError) -> Self {
+    /// Creates the error of a failed lookup. The client of the service has made its own retries.
+    pub(crate) fn lookup(subject: String, elapsed: Duration, source: AttemptError) -> Self {
         let attempts = match &source {
             AttemptError::Api(ApiError::Unreachable { attempts, .. }) => *attempts,
             _ => 1,
         };
-        Self::after(subject, attempts, elapsed, source)
+        Self::after_attempts(subject, attempts, elapsed, source)
     }
 
-    /// Makes the error of a fetch that ended after `attempts` with `source`.
-    pub(crate) fn after(
+    /// Creates the error of a fetch whose last attempt failed with `source`.
+    pub(crate) fn after_attempts(
         subject: String,
         attempts: u32,
         elapsed: Duration,
         source: AttemptError,
     ) -> Self {
-        match source.blame() {
-            Blame::Reference | Blame::Content => Self::Broken {
+        match source.class() {
+            ErrorClass::Reference | ErrorClass::CorruptBody => Self::Broken {
                 subject,
                 attempts,
                 source,
             },
-            Blame::Circumstances => Self::Exhausted {
+            ErrorClass::Transient => Self::Exhausted {
                 subject,
                 attempts,
                 elapsed,
                 source,
             },
-            Blame::Worker => Self::Worker { subject, source },
+            ErrorClass::Worker => Self::Worker { subject, source },
         }
     }
 
-    /// Reports whether the same fetch may succeed later.
+    /// Returns whether the same fetch may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -108,17 +109,17 @@ impl FetchError {
         }
     }
 
-    /// Reports whether the author of the reference must change it.
+    /// Returns whether the author of the reference has to change it.
     #[must_use]
     pub fn is_broken_reference(&self) -> bool {
         match self {
             Self::Invalid(_) | Self::Broken { .. } => true,
-            Self::Target { source, .. } => source.is_contents_fault(),
+            Self::Target { source, .. } => source.is_content_error(),
             Self::Exhausted { .. } | Self::Worker { .. } => false,
         }
     }
 
-    /// The reason with which a task ends that cannot go on without the bytes.
+    /// Returns the reason to resolve a task with that cannot continue without the bytes.
     #[must_use]
     pub fn exception_reason(&self) -> ExceptionReason {
         match self {
@@ -149,14 +150,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_look_up_without_an_answer_tells_how_often_and_how_long_it_was_tried() {
+    fn failed_lookup_reports_attempts_and_duration() {
         let unreachable = ApiError::Unreachable {
             method: "queue.status",
             attempts: 7,
             source: "connection refused".into(),
         };
         let elapsed = Duration::from_secs(90);
-        let error = FetchError::of_look_up("artifact `a`".to_owned(), elapsed, unreachable.into());
+        let error = FetchError::lookup("artifact `a`".to_owned(), elapsed, unreachable.into());
         assert!(error.is_transient(), "{error:?}");
         let text = error_chain(&error);
         let expected = "cannot fetch artifact `a`: gave up after 7 attempts in 90.0s: ";

@@ -1,4 +1,4 @@
-//! Keys under which caches keep what was fetched.
+//! Keys under which caches store fetched references.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 
 use crate::hash::hex;
 
-/// A key for caches; equal only if the bytes and the checks on them are the same.
+/// A cache key that is equal only for references with the same bytes and the same required hashes.
 ///
-/// The text is a kind and a SHA-256 of the parts, so that a key may be logged and stored even when
-/// the reference holds a URL with a token in it.
+/// The text is a kind and a SHA-256 of the parts. Hashing keeps the tokens in a URL out of logs and of the index
+/// on disk.
 ///
 /// ```
 /// # use runtime_fetcher::HashKey;
@@ -23,23 +23,23 @@ use crate::hash::hex;
 pub struct HashKey(String);
 
 impl HashKey {
-    /// Makes a key of a kind and the parts that tell one reference of that kind from another.
+    /// Creates a key from a kind and the parts that distinguish references of this kind.
     pub fn new<S: AsRef<str>>(kind: &str, parts: impl IntoIterator<Item = S>) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
-            // The length in front keeps `ab` + `c` and `a` + `bc` apart.
+            // The length prefix distinguishes `ab` + `c` from `a` + `bc`.
             hash.update((part.as_ref().len() as u64).to_be_bytes());
             hash.update(part.as_ref());
         }
         Self(format!("{kind}:{}", hex(&hash.finalize())))
     }
 
-    /// Makes a key of the bytes themselves.
+    /// Creates a key from the bytes of an inline reference.
     pub(crate) fn of_bytes(kind: &str, bytes: &[u8]) -> Self {
         Self(format!("{kind}:{}", hex(&Sha256::digest(bytes))))
     }
 
-    /// The key as text: letters, digits, dashes and one colon.
+    /// Returns the key as text: letters, digits, dashes and one colon.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

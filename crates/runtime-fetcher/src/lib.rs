@@ -1,23 +1,22 @@
-//! Turns references (URL, URL with hash, artifact, index, object) into bytes on disk.
+//! Fetches the inputs of tasks: URLs, artifacts, indexed artifacts, objects and inline bytes.
 //!
-//! A payload says *what* a task needs; this crate brings it: over as many attempts as it takes, from
-//! the byte where the last one broke, checked against the hashes that were given, and into the place
-//! where it should be only when it is complete and right. When it cannot, the error says whose fault
-//! that is.
+//! A payload names its inputs by JSON references. This crate validates and resolves them, downloads the bytes
+//! with retries and resume, verifies their hashes, and publishes them in a target only when they are complete. Errors
+//! distinguish a broken reference from a transient failure and from a problem of the worker.
 //!
-//! # Which part for what
+//! # Overview
 //!
-//! | you want | you use |
+//! | task | API |
 //! | --- | --- |
-//! | to understand a reference in a payload | [`Combine::standard`], [`Fetcher::check`], [`Fetcher::schema`] |
-//! | the bytes | [`Fetcher::resolve`], then [`Reference::fetch`] into a [`FileTarget`] or [`MemoryTarget`] |
-//! | them while they come | [`fetch_as_stream`] |
-//! | what is in an archive | `DirectoryTarget` (feature `unpack`) |
-//! | it once for all tasks of a worker | `FetchCache` (feature `cache`) |
-//! | to share copies | [`Reference::hash_key`] and, for each user, [`Reference::scopes`] |
-//! | to show how far it is | [`TaskLogProgress`], [`FetchContext::with_listener`] |
-//! | a reference of your own | implement [`Fetcher`] and [`Reference`], and put it into a [`Combine`] |
-//! | a place of your own | implement [`Target`] |
+//! | Parse a reference of a payload | [`Combine::standard`], [`Fetcher::check`], [`Fetcher::schema`] |
+//! | Fetch an input once for all tasks of a worker | `FetchCache` (feature `cache`) |
+//! | Fetch into a file or into memory | [`Fetcher::resolve`], then [`Reference::fetch`] with a [`FileTarget`] or [`MemoryTarget`] |
+//! | Unpack an archive | `DirectoryTarget` (feature `unpack`) |
+//! | Read the bytes during the transfer | [`stream::fetch_as_stream`] |
+//! | Report progress | [`TaskLogProgress`], [`FetchContext::with_listener`] |
+//! | Key and protect a cache | [`Reference::hash_key`] and [`Reference::scopes`] |
+//! | Add a kind of reference | implement [`Fetcher`] and [`Reference`], add it to a [`Combine`] |
+//! | Add a destination | implement [`Target`] |
 //!
 //! # Example
 //!
@@ -44,57 +43,62 @@
 //! # Invariants
 //!
 //! * A target is committed only with the bytes of one pass, complete and verified.
-//! * The text of an error, a log line or a key holds no query and no password of a URL.
-//! * What a task names is never fetched from an address that only the worker should reach, unless
-//!   the configuration says so; nor is HTTPS left for HTTP.
-//! * Nothing is read from the environment: proxies come from [`FetchConfig`].
+//! * Error texts, log lines and cache keys contain no query and no password of a URL.
+//! * By default, references of tasks do not reach addresses that only the worker should reach, and no redirect leads
+//!   from HTTPS to HTTP.
+//! * The environment is not read: the proxy is part of [`FetchConfig`].
 
+mod attempt_error;
+mod batch_worker;
+mod blocking_pool;
 #[cfg(feature = "cache")]
 mod cache;
-mod cause;
 mod config;
 mod context;
-mod desk;
 mod download;
 mod error;
 mod fetchers;
-mod hash;
+pub mod hash;
 mod hash_key;
 mod http;
-mod invalid;
-mod lane;
+mod invalid_reference;
 mod progress;
 mod reference;
-mod scopes;
-mod shape;
+mod required_scopes;
+pub mod stream;
 mod target;
-mod task_log;
+mod targets;
+mod task_log_progress;
 #[cfg(feature = "unpack")]
-mod unpack;
+pub mod unpack;
 
+// The inputs of a worker.
 #[cfg(feature = "cache")]
 pub use cache::{CachedInput, FetchCache, FetchCacheBuilder, FetchCacheError, InputLayout};
-pub use cause::AttemptError;
 pub use config::{AddressPolicy, FetchConfig, MinThroughput, ParallelPolicy, RetryPolicy};
 pub use context::FetchContext;
+pub use http::{HttpClient, HttpClientError};
+pub use reference::{Fetched, Fetcher, Reference};
+
+// Errors.
+pub use attempt_error::AttemptError;
 pub use error::FetchError;
+pub use invalid_reference::{InvalidReference, SchemaMismatch};
+
+// Kinds of references.
 pub use fetchers::{
     AmbiguousFetchers, ArtifactFetcher, Base64Fetcher, Combine, IndexFetcher, ObjectFetcher,
     RawFetcher, UrlFetcher, UrlHashFetcher,
 };
-pub use hash::{Algorithm, HashMismatch, Hashes, HexDigest};
 pub use hash_key::HashKey;
-pub use http::{HttpClient, HttpClientError};
-pub use invalid::{InvalidReference, SchemaMismatch};
+pub use required_scopes::RequiredScopes;
+
+// Targets and progress.
 pub use progress::{FetchProgress, ProgressListener, Retrying, Stage};
-pub use reference::{Fetched, Fetcher, Reference};
-pub use scopes::RequiredScopes;
+pub use target::{Target, TargetError};
 #[cfg(feature = "unpack")]
-pub use target::DirectoryTarget;
-pub use target::{
-    FetchStream, FileTarget, MemoryTarget, StreamBroken, StreamError, Target, TargetError,
-    fetch_as_stream,
-};
-pub use task_log::TaskLogProgress;
+pub use targets::DirectoryTarget;
+pub use targets::{FileTarget, MemoryTarget};
+pub use task_log_progress::TaskLogProgress;
 #[cfg(feature = "unpack")]
-pub use unpack::{ArchiveFormat, EntryRejection, UnpackError, UnpackLimits, Unpacked, unpack};
+pub use unpack::{ArchiveFormat, UnpackLimits};

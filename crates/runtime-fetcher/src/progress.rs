@@ -1,4 +1,4 @@
-//! How far a fetch is, for logs and progress bars.
+//! Progress of a fetch, for logs and progress bars.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,62 +6,62 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::AttemptError;
+use crate::attempt_error::AttemptError;
 
-/// How far a fetch is.
+/// A progress event of a fetch.
 ///
 /// `Display` writes one line for a log, such as `example.com/a.tar: 12.3 MiB of 40.0 MiB, 8.1 MiB/s`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FetchProgress {
-    /// What is fetched.
+    /// The subject of the reference.
     pub subject: Arc<str>,
-    /// Where in its life the fetch is.
+    /// The stage of the fetch.
     pub stage: Stage,
-    /// How many bytes came, as they travel: before they are decoded.
+    /// The bytes received, before decoding.
     pub bytes: u64,
-    /// How many there are, if the server said.
+    /// The length of the body before decoding, if the server announced it.
     pub total: Option<u64>,
-    /// Bytes per second since the last event; over all at the end.
+    /// Bytes per second since the previous event; in the last event, over the whole fetch.
     pub rate: f64,
 }
 
-/// Where in its life a fetch is.
+/// The stage of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The first event of a fetch.
     Started,
-    /// Bytes come.
+    /// An event during the transfer.
     Running,
-    /// The last event: complete and verified.
+    /// The last event: the bytes are complete and verified.
     Finished,
-    /// The last event: the fetch ended in another way, or was dropped.
+    /// The last event: the fetch failed or was dropped.
     Stopped,
 }
 
-/// A fetch that waits to try again.
+/// A retry event: an attempt failed, and the fetch waits before the next one.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Retrying<'a> {
-    /// What is fetched.
+    /// The subject of the reference.
     pub subject: &'a str,
-    /// How many attempts failed.
+    /// The number of requests so far.
     pub attempts: u32,
-    /// How long it waits.
+    /// The wait before the next attempt.
     pub delay: Duration,
-    /// Why the last attempt failed.
+    /// The error of the last attempt.
     pub cause: &'a AttemptError,
 }
 
-/// Hears how fetches go. Calls come from within the fetch, so they must be short.
+/// A receiver of progress and retry events. A closure over `&FetchProgress` is a listener.
 ///
-/// Every fetch of bytes gives [`Stage::Started`] first and [`Stage::Finished`] or
-/// [`Stage::Stopped`] last. A closure over `&FetchProgress` is a listener.
+/// The fetch calls it inline, so calls must be short. A fetch reports [`Stage::Started`] first and
+/// [`Stage::Finished`] or [`Stage::Stopped`] last.
 pub trait ProgressListener: Send + Sync {
-    /// Bytes came; at most once per interval, and always at start and end.
+    /// Receives progress: at the start, at the end, and at most once per configured interval in between.
     fn progress(&self, progress: &FetchProgress);
 
-    /// An attempt failed, and another follows.
+    /// Receives a failed attempt that is retried. Does nothing by default.
     fn retrying(&self, retrying: &Retrying<'_>) {
         let _ = retrying;
     }
@@ -73,17 +73,20 @@ impl<F: Fn(&FetchProgress) + Send + Sync> ProgressListener for F {
     }
 }
 
-/// Counts the bytes of one fetch and tells the listener now and then.
-pub(crate) struct Meter {
+/// Counts the bytes of one fetch and reports them to its listener.
+pub(crate) struct ProgressMeter {
     listener: Arc<dyn ProgressListener>,
     interval: Duration,
     progress: FetchProgress,
     start: Instant,
-    last: (Instant, u64),
-    moved: u64,
+    /// The time of the previous event, and `transferred` at that time.
+    last_event: (Instant, u64),
+    /// The bytes received in all passes, for the rate: `progress.bytes` starts again when a pass does.
+    transferred: u64,
 }
 
-impl Meter {
+impl ProgressMeter {
+    /// Creates a meter and reports [`Stage::Started`].
     pub(crate) fn start(
         subject: &str,
         listener: Arc<dyn ProgressListener>,
@@ -103,38 +106,45 @@ impl Meter {
             interval,
             progress,
             start,
-            last: (start, 0),
-            moved: 0,
+            last_event: (start, 0),
+            transferred: 0,
         }
     }
 
-    /// A body starts, or goes on, at `bytes`.
-    pub(crate) fn position(&mut self, bytes: u64, total: Option<u64>) {
+    /// Sets the position of a body that starts or resumes.
+    pub(crate) fn set_position(&mut self, bytes: u64, total: Option<u64>) {
         self.progress.bytes = bytes;
         self.progress.total = total;
     }
 
-    /// `bytes` more came, which nobody is told yet.
-    pub(crate) fn count(&mut self, bytes: u64) {
-        self.progress.bytes += bytes;
-        self.moved += bytes;
-    }
-
-    /// `bytes` more came.
+    /// Counts received bytes, and reports them if the interval has passed.
     pub(crate) fn add(&mut self, bytes: u64) {
         self.count(bytes);
         let now = Instant::now();
-        let (since, moved_then) = self.last;
+        let (since, transferred) = self.last_event;
         if now - since < self.interval {
             return;
         }
-        self.progress.rate = rate(self.moved - moved_then, now - since);
+        self.progress.rate = rate(self.transferred - transferred, now - since);
         self.progress.stage = Stage::Running;
-        self.last = (now, self.moved);
+        self.last_event = (now, self.transferred);
         self.listener.progress(&self.progress);
     }
 
-    /// An attempt failed, and the fetch waits for the next one.
+    /// Takes over the position of a fetch of the same bytes that another meter measures.
+    #[cfg(feature = "cache")]
+    pub(crate) fn follow(&mut self, bytes: u64, total: Option<u64>, is_complete: bool) {
+        let received = bytes.saturating_sub(self.progress.bytes);
+        self.set_position(bytes - received, total);
+        if is_complete {
+            // `finish` reports the end; another event just before it would say the same.
+            self.count(received);
+        } else if received > 0 {
+            self.add(received);
+        }
+    }
+
+    /// Reports a failed attempt that is retried after `delay`.
     pub(crate) fn retrying(&self, attempts: u32, delay: Duration, cause: &AttemptError) {
         self.listener.retrying(&Retrying {
             subject: &self.progress.subject,
@@ -144,19 +154,24 @@ impl Meter {
         });
     }
 
-    /// The fetch is complete and verified.
+    /// Reports [`Stage::Finished`]. A meter that is dropped instead reports [`Stage::Stopped`].
     pub(crate) fn finish(mut self) {
         self.end(Stage::Finished);
     }
 
+    fn count(&mut self, bytes: u64) {
+        self.progress.bytes += bytes;
+        self.transferred += bytes;
+    }
+
     fn end(&mut self, stage: Stage) {
         self.progress.stage = stage;
-        self.progress.rate = rate(self.moved, self.start.elapsed());
+        self.progress.rate = rate(self.transferred, self.start.elapsed());
         self.listener.progress(&self.progress);
     }
 }
 
-impl Drop for Meter {
+impl Drop for ProgressMeter {
     fn drop(&mut self) {
         if self.progress.stage != Stage::Finished {
             self.end(Stage::Stopped);
@@ -178,7 +193,7 @@ impl fmt::Display for FetchProgress {
     }
 }
 
-/// A number of bytes for people.
+/// A number of bytes in binary units.
 struct Size(f64);
 
 impl fmt::Display for Size {

@@ -1,4 +1,4 @@
-//! The two traits: a [`Fetcher`] understands references of one kind, a [`Reference`] is one of them.
+//! The traits [`Fetcher`], which parses one kind of reference, and [`Reference`], which fetches itself.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,39 +8,45 @@ use async_trait::async_trait;
 use runtime_core::TaskId;
 use serde_json::Value;
 
-use crate::{FetchContext, FetchError, HashKey, InvalidReference, RequiredScopes, Target};
+use crate::context::FetchContext;
+use crate::error::FetchError;
+use crate::hash_key::HashKey;
+use crate::invalid_reference::InvalidReference;
+use crate::required_scopes::RequiredScopes;
+use crate::target::Target;
 
-/// Understands one kind of reference, as it stands in the payload of a task.
+/// A parser for one kind of reference in task payloads.
 #[async_trait]
 pub trait Fetcher: Send + Sync + fmt::Debug {
-    /// What references of this kind are called in messages, such as `artifact`.
+    /// Returns the name of this kind of reference in messages, such as `artifact`.
     fn name(&self) -> &'static str;
 
-    /// The JSON schema of a reference.
+    /// Returns the JSON schema of a reference.
     ///
-    /// Object schemas name their `properties` and `required` keys and forbid all others:
-    /// [`Combine`](crate::Combine) tells kinds apart by that.
+    /// An object schema lists its `properties` and `required` keys and sets `additionalProperties` to false:
+    /// [`Combine`](crate::Combine) distinguishes kinds by them.
     fn schema(&self) -> Value;
 
-    /// Reports whether `reference` is of this kind, without asking anyone.
+    /// Validates a reference without any request.
     ///
     /// # Errors
     ///
-    /// What does not fit, in words for the author of the payload.
+    /// The schema violation, worded for the author of the payload.
     fn check(&self, reference: &Value) -> Result<(), InvalidReference>;
 
-    /// The task that a reference names, if it names one: a task should depend on those that it takes
-    /// artifacts from, since they are there only when it has ended.
+    /// Returns the task that a reference names, if any.
+    ///
+    /// Artifacts exist only after their task has ended, so a task should depend on the tasks that it references.
     fn referenced_task(&self, reference: &Value) -> Option<TaskId> {
         let _ = reference;
         None
     }
 
-    /// Makes a reference to exact bytes: a name that may move is looked up here.
+    /// Resolves a reference to exact bytes: looks up names that can move, such as an index path.
     ///
     /// # Errors
     ///
-    /// [`FetchError::Invalid`] where [`check`](Self::check) fails, and any other error of a look-up.
+    /// [`FetchError::Invalid`] where [`check`](Self::check) fails, or the error of a lookup.
     ///
     /// # Cancel safety
     ///
@@ -52,25 +58,25 @@ pub trait Fetcher: Send + Sync + fmt::Debug {
     ) -> Result<Arc<dyn Reference>, FetchError>;
 }
 
-/// Something that can be fetched, any number of times.
+/// A resolved reference, which can be fetched any number of times.
 #[async_trait]
 pub trait Reference: Send + Sync + fmt::Debug {
-    /// What is fetched, in words for a log: no secret, no query of a URL.
+    /// Returns a description for logs, without secrets and without the query of a URL.
     fn subject(&self) -> String;
 
-    /// A key for caches: equal only if the bytes and the checks on them are the same.
+    /// Returns the cache key: equal only for the same bytes and the same required hashes.
     fn hash_key(&self) -> HashKey;
 
-    /// What a task needs to use a copy that somebody else fetched.
+    /// Returns the scopes that a task needs to use a cached copy.
     ///
-    /// [`fetch`](Self::fetch) does not look at it: the service that has the bytes does.
+    /// [`fetch`](Self::fetch) does not check them: the service that stores the bytes does.
     fn scopes(&self) -> RequiredScopes;
 
-    /// Brings the bytes into `target` and commits it once they are complete and verified.
+    /// Fetches the bytes into `target` and commits it once they are complete and verified.
     ///
     /// # Errors
     ///
-    /// A [`FetchError`] that says whose fault it is. The target is then not committed.
+    /// A [`FetchError`]. The target is then not committed.
     ///
     /// # Cancel safety
     ///
@@ -82,15 +88,14 @@ pub trait Reference: Send + Sync + fmt::Debug {
     ) -> Result<Fetched, FetchError>;
 }
 
-/// What a fetch brought.
+/// Statistics of a successful fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fetched {
-    /// How many bytes the target got.
+    /// The bytes written to the target.
     pub bytes: u64,
-    /// How many attempts were made, of which each goes on where the last one broke if it can; 0 if the bytes
-    /// were inline.
+    /// The number of requests, including those that resumed a broken transfer; 0 for inline bytes.
     pub attempts: u32,
-    /// How long it took.
+    /// The duration of the fetch.
     pub elapsed: Duration,
 }

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use runtime_fetcher::{UnpackLimits, unpack};
+use runtime_fetcher::unpack::{UnpackLimits, unpack};
 
 fuzz_target!(|archive: &[u8]| {
     let outer = tempfile::tempdir().expect("there is room");

@@ -20,10 +20,10 @@ fuzz_target!(|text: &[u8]| {
     match FETCHER.check(&reference) {
         Ok(()) => assert!(SCHEMA.is_valid(&reference), "{reference}"),
         Err(error) => {
-            assert!(!error.misfits().is_empty());
+            assert!(!error.mismatches().is_empty());
             assert!(
                 error
-                    .misfits()
+                    .mismatches()
                     .iter()
                     .all(|misfit| !misfit.reason.is_empty())
             );

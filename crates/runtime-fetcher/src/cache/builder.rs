@@ -1,65 +1,64 @@
-//! Opening a cache of inputs.
+//! Configuring and opening a [`FetchCache`].
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use runtime_caching::{FolderCache, OpenCacheError};
 use runtime_gc::{CostClass, ResourceTracker};
 
-use super::input::{CONTENT, InputKey};
-use super::{FetchCache, Shared};
+use super::adopted_inputs::AdoptedInputs;
+use super::cached_input::CONTENT;
+use super::fetch_cache::FetchCache;
+use super::input_fetch::FetchOptions;
 
-/// Settings of a [`FetchCache`] that is not open yet.
+/// The settings of a [`FetchCache`] that is not open yet.
 #[derive(Debug)]
-#[must_use = "nothing happens before it is opened"]
+#[must_use = "a cache is created by `open`"]
 pub struct FetchCacheBuilder {
     root: PathBuf,
     name: String,
-    verifies: bool,
-    #[cfg(feature = "unpack")]
-    limits: crate::UnpackLimits,
+    options: FetchOptions,
+}
+
+impl FetchCache {
+    /// Returns a builder for a cache below `root`, which is created if necessary.
+    pub fn builder(root: impl Into<PathBuf>) -> FetchCacheBuilder {
+        FetchCacheBuilder {
+            root: root.into(),
+            name: "inputs".to_owned(),
+            options: FetchOptions::default(),
+        }
+    }
 }
 
 impl FetchCacheBuilder {
-    pub(super) fn new(root: PathBuf) -> Self {
-        Self {
-            root,
-            name: "inputs".to_owned(),
-            verifies: false,
-            #[cfg(feature = "unpack")]
-            limits: crate::UnpackLimits::default(),
-        }
-    }
-
-    /// Sets the name in reports, by default `inputs`.
+    /// Sets the name in reports; `inputs` by default.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Says whether what an earlier process left is compared with the hash that it had then, when it is
-    /// first used; by default it is not. What has another one, or none, is fetched again.
+    /// Sets whether inputs of an earlier process are compared with their recorded fingerprint on first use; off by
+    /// default. An input that differs, or has no fingerprint, is fetched again.
     ///
-    /// It costs to read each input once more after it is fetched, and once after each start.
+    /// Each input is read once more after its fetch, and once after each start.
     pub fn verify_adopted(mut self, verify: bool) -> Self {
-        self.verifies = verify;
+        self.options.fingerprint = verify;
         self
     }
 
-    /// Says how much may come out of an archive.
+    /// Sets the limits for unpacking archives.
     #[cfg(feature = "unpack")]
-    pub fn unpack_limits(mut self, limits: crate::UnpackLimits) -> Self {
-        self.limits = limits;
+    pub fn unpack_limits(mut self, limits: crate::unpack::UnpackLimits) -> Self {
+        self.options.unpack_limits = limits;
         self
     }
 
-    /// Locks the root and adopts what earlier processes left in it. The collector behind `tracker` may
-    /// remove inputs.
+    /// Locks the root and adopts the inputs of earlier processes. The collector behind `tracker` may evict them.
     ///
     /// # Errors
     ///
-    /// An [`OpenCacheError`] if another process has the root or it cannot be used.
+    /// An [`OpenCacheError`] if another process has locked the root or it is unusable.
     ///
     /// # Panics
     ///
@@ -72,36 +71,20 @@ impl FetchCacheBuilder {
         let folders = FolderCache::builder(self.root).name(self.name);
         let folders = folders.class(CostClass::Cheap).check(has_content);
         let folders = folders.open(tracker).await?;
-        let unverified = match self.verifies {
-            true => adopted(&folders),
-            false => HashMap::new(),
+        let adopted = if self.options.fingerprint {
+            AdoptedInputs::unverified(&folders)
+        } else {
+            AdoptedInputs::default()
         };
-        let shared = Shared {
-            #[cfg(feature = "unpack")]
-            limits: self.limits,
-            verifies: self.verifies,
-            unverified: Mutex::new(unverified),
-        };
-        Ok(FetchCache {
+        Ok(FetchCache::new(
             folders,
-            shared: Arc::new(shared),
-        })
+            Arc::new(self.options),
+            Arc::new(adopted),
+        ))
     }
 }
 
-/// Somebody may have removed a file by hand.
+/// Detects an input that was removed by hand.
 fn has_content(folder: &Path) -> bool {
     folder.join(CONTENT).exists()
-}
-
-fn adopted<V: Default>(folders: &FolderCache<InputKey>) -> HashMap<PathBuf, V> {
-    let paths = Mutex::new(HashMap::new());
-    // A filter sees everything, and this one chooses nothing.
-    folders.purge(|input| {
-        if let (Some(path), Ok(mut paths)) = (input.path, paths.lock()) {
-            paths.insert(path.to_owned(), V::default());
-        }
-        false
-    });
-    paths.into_inner().unwrap_or_default()
 }

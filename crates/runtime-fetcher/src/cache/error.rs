@@ -1,35 +1,36 @@
-//! Why there is no input.
+//! The error of [`FetchCache::require`](super::FetchCache::require).
 
 use runtime_caching::RequireError;
 use runtime_core::{ExceptionReason, MalformedPayloadError, TaskError, error_chain};
 
-use crate::{FetchError, RequiredScopes};
+use crate::error::FetchError;
+use crate::required_scopes::RequiredScopes;
 
-/// An input is not handed out.
+/// The reason a task does not get an input.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchCacheError {
-    /// The task may not have it.
+    /// The task lacks the scopes of the reference.
     #[error("`task.scopes` lacks {required} for {subject}")]
     Scopes {
-        /// What was wanted.
+        /// The subject of the reference.
         subject: String,
-        /// What the task would need.
+        /// The required scopes.
         required: RequiredScopes,
     },
 
-    /// It could not be fetched, by whoever asked for it first.
-    #[error("there is no input from {subject}")]
+    /// The fetch failed. Every caller that waited for it gets this error.
+    #[error("cannot provide {subject}")]
     Fetch {
-        /// What was wanted.
+        /// The subject of the reference.
         subject: String,
-        /// What went wrong; [`fetch_error`](FetchCacheError::fetch_error) is within.
+        /// The error of the cache, which holds the [`fetch_error`](FetchCacheError::fetch_error).
         source: RequireError,
     },
 }
 
 impl FetchCacheError {
-    /// What the fetch said, if there was one.
+    /// Returns the error of the fetch, if there was a fetch.
     #[must_use]
     pub fn fetch_error(&self) -> Option<&FetchError> {
         match self {
@@ -38,20 +39,20 @@ impl FetchCacheError {
         }
     }
 
-    /// Reports whether the same may succeed later.
+    /// Returns whether the same request may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.fetch_error().is_some_and(FetchError::is_transient)
     }
 
-    /// The reason with which a task ends that cannot go on without the input.
+    /// Returns the reason to resolve a task with that cannot continue without the input.
     #[must_use]
     pub fn exception_reason(&self) -> ExceptionReason {
         match self {
             Self::Scopes { .. } => ExceptionReason::MalformedPayload,
             Self::Fetch { source, .. } => match self.fetch_error() {
                 Some(error) => error.exception_reason(),
-                // The cache could not make a folder for it.
+                // The cache could not create the folder of the input.
                 None if source.is_disk_full() => ExceptionReason::ResourceUnavailable,
                 None => ExceptionReason::InternalError,
             },

@@ -1,4 +1,4 @@
-//! What an input was like when it was fetched.
+//! The fingerprint of an input: a hash over everything in it, recorded when it was fetched.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
@@ -7,43 +7,49 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::input::CONTENT;
-use crate::TargetError;
+use super::cached_input::CONTENT;
 use crate::hash::hex;
+use crate::target::TargetError;
 
-/// What stands beside an input. It is written when the input is complete.
+/// The file in the folder of an input that holds its fingerprint.
+const FILE_NAME: &str = "input.json";
+
+/// A hash over the names, kinds, contents and executable bits of an input.
+///
+/// Modification times are left out: copies of the cache's disk need not preserve them.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Record {
-    /// Over everything in the input: names, kinds, contents, and which files can be run.
+pub(super) struct Fingerprint {
     sha256: String,
 }
 
-const RECORD: &str = "input.json";
-
-impl Record {
-    /// Writes down what the input in `folder` is like.
-    pub(super) async fn write(folder: PathBuf) -> Result<(), TargetError> {
-        let path = folder.join(RECORD);
+impl Fingerprint {
+    /// Writes the fingerprint of the input in `folder`.
+    pub(super) async fn record(folder: PathBuf) -> Result<(), TargetError> {
+        let path = folder.join(FILE_NAME);
         let written = tokio::task::spawn_blocking(move || {
             let sha256 = fingerprint(&folder.join(CONTENT))?;
-            fs::write(folder.join(RECORD), serde_json::to_vec(&Self { sha256 })?)
+            fs::write(
+                folder.join(FILE_NAME),
+                serde_json::to_vec(&Self { sha256 })?,
+            )
         });
         let written = written.await.map_err(io::Error::other).flatten();
         written.map_err(|source| TargetError::Io {
-            action: "record the hash in",
+            action: "record the fingerprint in",
             path,
             source,
         })
     }
 
-    /// Reports whether the input in `folder` is what was written down.
-    pub(super) fn is_true_of(folder: &Path) -> bool {
-        let read = || -> io::Result<bool> {
-            let record: Self = serde_json::from_slice(&fs::read(folder.join(RECORD))?)?;
-            Ok(record.sha256 == fingerprint(&folder.join(CONTENT))?)
+    /// Returns whether the input in `folder` has its recorded fingerprint. Reads the whole input.
+    pub(super) fn matches(folder: &Path) -> bool {
+        let compare = || -> io::Result<bool> {
+            let recorded: Self = serde_json::from_slice(&fs::read(folder.join(FILE_NAME))?)?;
+            Ok(recorded.sha256 == fingerprint(&folder.join(CONTENT))?)
         };
-        read().unwrap_or(false)
+        // Fetching an intact input again is cheaper than using a damaged one, so an error is a mismatch.
+        compare().unwrap_or(false)
     }
 }
 
@@ -53,12 +59,14 @@ fn fingerprint(content: &Path) -> io::Result<String> {
     Ok(hex(&hash.finalize()))
 }
 
-/// Adds a file or a folder. Each part has its length in front, so that no two trees are the same text.
+/// Adds a file or a folder. Names and contents have a length prefix, so that two different trees never hash the
+/// same sequence of bytes.
 fn add(hash: &mut Sha256, path: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.is_dir() {
         let entries = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name()));
         let mut names: Vec<_> = entries.collect::<io::Result<_>>()?;
+        // The order of `read_dir` differs between file systems.
         names.sort();
         hash.update(b"d");
         hash.update((names.len() as u64).to_be_bytes());
@@ -70,7 +78,7 @@ fn add(hash: &mut Sha256, path: &Path) -> io::Result<()> {
         hash.update(b"l");
         add_bytes(hash, fs::read_link(path)?.as_os_str().as_encoded_bytes());
     } else {
-        hash.update(if can_be_run(&metadata) { b"x" } else { b"f" });
+        hash.update(if is_executable(&metadata) { b"x" } else { b"f" });
         hash.update(metadata.len().to_be_bytes());
         add_content(hash, path)?;
     }
@@ -84,16 +92,16 @@ fn add_bytes(hash: &mut Sha256, bytes: &[u8]) {
 
 fn add_content(hash: &mut Sha256, path: &Path) -> io::Result<()> {
     let mut file = File::open(path)?;
-    let mut piece = vec![0; 256 * 1024];
+    let mut buffer = vec![0; 256 * 1024];
     loop {
-        match file.read(&mut piece)? {
+        match file.read(&mut buffer)? {
             0 => return Ok(()),
-            read => hash.update(&piece[..read]),
+            read => hash.update(&buffer[..read]),
         }
     }
 }
 
-fn can_be_run(metadata: &Metadata) -> bool {
+fn is_executable(metadata: &Metadata) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -110,45 +118,47 @@ fn can_be_run(metadata: &Metadata) -> bool {
 mod tests {
     use super::*;
 
-    /// A tree that an archive may hold.
+    /// Creates a tree as an archive may contain it.
     fn tree() -> tempfile::TempDir {
-        let folder = tempfile::tempdir().expect("there is room");
+        let folder = tempfile::tempdir().expect("disk has space");
         let path = |name| folder.path().join(name);
-        fs::create_dir(path("bin")).expect("there is room");
-        fs::create_dir(path("empty")).expect("there is room");
-        fs::write(path("bin/tool"), "tool").expect("there is room");
-        fs::write(path("a"), "a").expect("there is room");
+        fs::create_dir(path("bin")).expect("disk has space");
+        fs::create_dir(path("empty")).expect("disk has space");
+        fs::write(path("bin/tool"), "tool").expect("disk has space");
+        fs::write(path("a"), "a").expect("disk has space");
         #[cfg(unix)]
-        std::os::unix::fs::symlink("bin", path("link")).expect("there is room");
+        std::os::unix::fs::symlink("bin", path("link")).expect("disk has space");
         folder
     }
 
     fn check_differs(what: &str, change: impl FnOnce(&Path) -> io::Result<()>) {
         let folder = tree();
-        let before = fingerprint(folder.path()).expect("it can be read");
+        let before = fingerprint(folder.path()).expect("tree is readable");
         change(folder.path()).expect(what);
-        let after = fingerprint(folder.path()).expect("it can be read");
+        let after = fingerprint(folder.path()).expect("tree is readable");
         assert_ne!(before, after, "{what}");
     }
 
     #[test]
-    fn the_same_tree_is_the_same_wherever_it_is() {
-        let of = |folder: tempfile::TempDir| fingerprint(folder.path()).expect("it can be read");
+    fn equal_trees_have_equal_fingerprints() {
+        let of = |folder: tempfile::TempDir| fingerprint(folder.path()).expect("tree is readable");
         assert_eq!(of(tree()), of(tree()));
     }
 
     #[test]
-    fn whatever_changes_in_a_tree_is_seen() {
+    fn every_change_alters_the_fingerprint() {
         check_differs("other bytes", |path| fs::write(path.join("a"), "b"));
         check_differs("more bytes", |path| fs::write(path.join("a"), "aa"));
         check_differs("another name", |path| {
             fs::rename(path.join("a"), path.join("b"))
         });
-        check_differs("another place", |path| {
+        check_differs("another folder", |path| {
             fs::rename(path.join("a"), path.join("bin/a"))
         });
-        check_differs("less", |path| fs::remove_dir(path.join("empty")));
-        check_differs("a file in place of a folder", |path| {
+        check_differs("a missing folder", |path| {
+            fs::remove_dir(path.join("empty"))
+        });
+        check_differs("a file instead of a folder", |path| {
             fs::remove_dir(path.join("empty"))?;
             fs::write(path.join("empty"), "")
         });
@@ -156,13 +166,13 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_and_the_right_to_run_are_seen() {
+    fn symlinks_and_executable_bits_count() {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
-        check_differs("another target", |path| {
+        check_differs("another link target", |path| {
             fs::remove_file(path.join("link"))?;
             symlink("empty", path.join("link"))
         });
-        check_differs("a file that can be run", |path| {
+        check_differs("an executable file", |path| {
             let permissions = fs::Permissions::from_mode(0o755);
             fs::set_permissions(path.join("bin/tool"), permissions)
         });

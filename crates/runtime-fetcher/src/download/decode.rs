@@ -1,7 +1,7 @@
-//! From bytes as they travel to bytes as they are meant.
+//! Decoding of content encodings.
 
 use std::io;
-use std::pin::pin;
+use std::pin::Pin;
 
 #[cfg(feature = "brotli")]
 use async_compression::tokio::bufread::BrotliDecoder;
@@ -11,83 +11,98 @@ use async_compression::tokio::bufread::ZstdDecoder;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, Stream};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 
-use super::Halt;
-use super::sink::Sink;
-use super::wire::Wire;
-use crate::AttemptError;
+use super::pass_error::PassError;
+use super::resumable_body::ResumableBody;
+use crate::attempt_error::AttemptError;
 use crate::http::Encoding;
 
-/// How much is decoded at a time: a body that swells is stopped by the sink, not by memory.
-const PIECE: usize = 64 * 1024;
+/// The size of a decoded chunk. It bounds the memory of a body that expands, until the size limit stops it.
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Brings the whole body into `sink`.
-pub(super) async fn pour(wire: &mut Wire<'_>, sink: &mut Sink<'_>) -> Result<(), Halt> {
-    match wire.encoding() {
-        // Servers name the encoding of empty files as well, and send nothing.
-        _ if wire.total() == Some(0) => pour_plain(wire, sink).await,
-        Encoding::Identity => pour_plain(wire, sink).await,
-        Encoding::Gzip => {
-            let mut decoder = GzipDecoder::new(StreamReader::new(Box::pin(chunks(wire))));
-            decoder.multiple_members(true);
-            pour_decoded(decoder, "gzip", sink).await
+/// One pass over a body, decoded.
+pub(super) enum DecodedBody<'a, 'b> {
+    Plain(&'a mut ResumableBody<'b>),
+    Encoded {
+        decoder: Pin<Box<dyn AsyncRead + Send + 'a>>,
+        encoding: &'static str,
+        buffer: BytesMut,
+    },
+}
+
+impl<'a, 'b> DecodedBody<'a, 'b> {
+    pub(super) fn new(body: &'a mut ResumableBody<'b>) -> Self {
+        match body.encoding() {
+            // Some servers declare an encoding for empty files and send no bytes, which no decoder accepts.
+            _ if body.total() == Some(0) => Self::Plain(body),
+            Encoding::Identity => Self::Plain(body),
+            Encoding::Gzip => {
+                let mut decoder = GzipDecoder::new(StreamReader::new(Box::pin(chunks(body))));
+                decoder.multiple_members(true);
+                Self::encoded("gzip", decoder)
+            }
+            #[cfg(feature = "zstd")]
+            Encoding::Zstd => {
+                let mut decoder = ZstdDecoder::new(StreamReader::new(Box::pin(chunks(body))));
+                decoder.multiple_members(true);
+                Self::encoded("zstd", decoder)
+            }
+            #[cfg(feature = "brotli")]
+            Encoding::Brotli => {
+                let decoder = BrotliDecoder::new(StreamReader::new(Box::pin(chunks(body))));
+                Self::encoded("br", decoder)
+            }
         }
-        #[cfg(feature = "zstd")]
-        Encoding::Zstd => {
-            let mut decoder = ZstdDecoder::new(StreamReader::new(Box::pin(chunks(wire))));
-            decoder.multiple_members(true);
-            pour_decoded(decoder, "zstd", sink).await
+    }
+
+    fn encoded(encoding: &'static str, decoder: impl AsyncRead + Send + 'a) -> Self {
+        Self::Encoded {
+            decoder: Box::pin(decoder),
+            encoding,
+            buffer: BytesMut::new(),
         }
-        #[cfg(feature = "brotli")]
-        Encoding::Brotli => {
-            let decoder = BrotliDecoder::new(StreamReader::new(Box::pin(chunks(wire))));
-            pour_decoded(decoder, "br", sink).await
+    }
+
+    /// Returns the next decoded bytes, or `None` at the end of the body.
+    pub(super) async fn next_chunk(&mut self) -> Result<Option<Bytes>, PassError> {
+        match self {
+            Self::Plain(body) => body.next_chunk().await,
+            Self::Encoded {
+                decoder,
+                encoding,
+                buffer,
+            } => {
+                buffer.reserve(CHUNK_BYTES);
+                match decoder.read_buf(buffer).await {
+                    Ok(0) => Ok(None),
+                    Ok(_) => Ok(Some(buffer.split().freeze())),
+                    Err(source) => Err(unwrap_error(source, encoding)),
+                }
+            }
         }
     }
 }
 
-async fn pour_plain(wire: &mut Wire<'_>, sink: &mut Sink<'_>) -> Result<(), Halt> {
-    while let Some(bytes) = wire.next().await? {
-        sink.write(bytes).await?;
-    }
-    Ok(())
-}
-
-async fn pour_decoded(
-    decoder: impl AsyncRead + Send,
-    encoding: &'static str,
-    sink: &mut Sink<'_>,
-) -> Result<(), Halt> {
-    let mut decoder = pin!(decoder);
-    let mut piece = BytesMut::new();
-    loop {
-        piece.reserve(PIECE);
-        match decoder.read_buf(&mut piece).await {
-            Ok(0) => return Ok(()),
-            Ok(_) => sink.write(piece.split().freeze()).await?,
-            Err(source) => return Err(unwrap_halt(source, encoding)),
-        }
-    }
-}
-
-/// The wire as a stream, for a decoder that knows only I/O errors.
-fn chunks<'a>(wire: &'a mut Wire<'_>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'a {
-    stream::unfold(wire, |wire| async {
-        let item = wire
-            .next()
+/// Returns the body as a stream of I/O results, as decoders expect it.
+fn chunks<'a>(
+    body: &'a mut ResumableBody<'_>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'a {
+    stream::unfold(body, |body| async {
+        let item = body
+            .next_chunk()
             .await
-            .map_err(|halt| io::Error::other(Wrapped(halt)));
-        item.transpose().map(|item| (item, wire))
+            .map_err(|error| io::Error::other(Wrapped(error)));
+        item.transpose().map(|item| (item, body))
     })
     .fuse()
 }
 
-/// A halt on its way through the decoder.
+/// A pass error inside an I/O error, to carry it through the decoder.
 #[derive(thiserror::Error)]
 #[error("the transfer ended")]
-struct Wrapped(Halt);
+struct Wrapped(PassError);
 
 impl std::fmt::Debug for Wrapped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -95,9 +110,9 @@ impl std::fmt::Debug for Wrapped {
     }
 }
 
-fn unwrap_halt(error: io::Error, encoding: &'static str) -> Halt {
+fn unwrap_error(error: io::Error, encoding: &'static str) -> PassError {
     match error.downcast::<Wrapped>() {
-        Ok(Wrapped(halt)) => halt,
-        Err(source) => Halt::Failed(AttemptError::Decode { encoding, source }),
+        Ok(Wrapped(error)) => error,
+        Err(source) => PassError::Failed(AttemptError::Decode { encoding, source }),
     }
 }

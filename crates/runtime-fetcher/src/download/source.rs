@@ -1,32 +1,17 @@
-//! Where the bytes of a reference are, asked anew for every attempt.
+//! References whose bytes are behind a URL.
 
 use async_trait::async_trait;
-use url::Url;
 
-use crate::hash::Hashes;
-use crate::{AttemptError, FetchContext, Reference};
+use crate::attempt_error::AttemptError;
+use crate::context::FetchContext;
+use crate::http::Location;
+use crate::reference::Reference;
 
-/// A reference that knows where its bytes are. Signed URLs end, so every attempt asks again.
+/// A reference whose bytes are behind a URL.
 #[async_trait]
 pub(crate) trait Source: Reference {
-    /// Where the bytes are now.
+    /// Returns the current location of the bytes.
+    ///
+    /// Called for every attempt, because signed URLs expire.
     async fn locate(&self, context: &FetchContext) -> Result<Location, AttemptError>;
-}
-
-/// Where bytes are, and what they must be.
-pub(crate) struct Location {
-    pub(crate) url: Url,
-    pub(crate) trust: Trust,
-    pub(crate) hashes: Hashes,
-    /// Whether the server may send the request elsewhere.
-    pub(crate) redirects: bool,
-}
-
-/// Who named a location.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trust {
-    /// A task: the guard on addresses applies.
-    Task,
-    /// The deployment that the worker belongs to.
-    Deployment,
 }

@@ -1,4 +1,4 @@
-//! `{"taskId": …, "artifact": …}`: what another task left behind.
+//! References to artifacts, by task or by index namespace.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,30 +7,29 @@ use async_trait::async_trait;
 use runtime_core::TaskId;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::content::locate_content;
-use super::params::{parse, schema};
-use crate::download::{Location, Source, download};
+use super::json_reference::{JsonReference, impl_fetcher, require_non_empty};
+use super::remote_reference::{Origin, RemoteReference};
+use crate::attempt_error::AttemptError;
+use crate::context::FetchContext;
+use crate::error::FetchError;
 use crate::hash::{Hashes, HexDigest};
-use crate::{
-    AttemptError, FetchContext, FetchError, Fetched, Fetcher, HashKey, InvalidReference, Reference,
-    RequiredScopes, Target,
-};
+use crate::reference::Reference;
 
-/// Fetches an artifact: `{"taskId": …, "artifact": "public/…"}`, with `runId` for a certain run.
+/// Fetches an artifact: `{"taskId": …, "artifact": "public/…"}`, optionally of a given `runId`.
 ///
-/// Without `runId`, the latest run is looked up when the reference is resolved. `sha256` and
-/// `sha512` are checked if they are given.
+/// Without `runId`, resolving the reference selects the latest run. `sha256` and `sha512` are verified if given.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ArtifactFetcher;
 
-/// What another task left behind.
+impl_fetcher!(ArtifactFetcher, ArtifactParams);
+
+/// An artifact of another task.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schemars(title = "Artifact")]
-struct Params {
-    /// The task that made it.
+struct ArtifactParams {
+    /// The task that created the artifact.
     #[schemars(
         with = "String",
         regex(
@@ -38,7 +37,7 @@ struct Params {
         )
     )]
     task_id: TaskId,
-    /// The run that made it; the latest one if it is not given.
+    /// The run that created the artifact; the latest run by default.
     run_id: Option<u32>,
     /// The name of the artifact, such as `public/build/target.tar.gz`.
     #[schemars(length(min = 1))]
@@ -50,84 +49,115 @@ struct Params {
 }
 
 #[async_trait]
-impl Fetcher for ArtifactFetcher {
-    fn name(&self) -> &'static str {
-        "artifact"
+impl JsonReference for ArtifactParams {
+    const KIND: &'static str = "artifact";
+
+    fn validate(&self) -> Result<(), String> {
+        require_non_empty("artifact", &self.artifact)
     }
 
-    fn schema(&self) -> Value {
-        schema::<Params>()
+    fn task(&self) -> Option<TaskId> {
+        Some(self.task_id.clone())
     }
 
-    fn check(&self, reference: &Value) -> Result<(), InvalidReference> {
-        self.parse(reference).map(drop)
-    }
-
-    fn referenced_task(&self, reference: &Value) -> Option<TaskId> {
-        Some(self.parse(reference).ok()?.task_id)
-    }
-
-    async fn resolve(
-        &self,
-        context: &FetchContext,
-        reference: &Value,
-    ) -> Result<Arc<dyn Reference>, FetchError> {
-        let params = self.parse(reference)?;
-        let hashes = Hashes::none().sha256(params.sha256).sha512(params.sha512);
-        let reference = ArtifactReference::find(
-            context,
-            params.task_id,
-            params.run_id,
-            params.artifact,
-            hashes,
-        );
-        Ok(Arc::new(reference.await?))
+    async fn resolve(self, context: &FetchContext) -> Result<Arc<dyn Reference>, FetchError> {
+        let hashes = Hashes::none().sha256(self.sha256).sha512(self.sha512);
+        let (task_id, name) = (self.task_id, self.artifact);
+        artifact_reference(context, task_id, self.run_id, name, hashes).await
     }
 }
 
-impl ArtifactFetcher {
-    fn parse(self, reference: &Value) -> Result<Params, InvalidReference> {
-        let params: Params = parse(self.name(), reference)?;
-        if params.artifact.is_empty() {
-            return Err(InvalidReference::new(self.name(), "`artifact` is empty"));
+/// Fetches an artifact of the task that is indexed under a namespace:
+/// `{"namespace": "project.v2.latest", "artifact": "public/…"}`.
+///
+/// The namespace is looked up each time the reference is resolved. The resolved reference names the artifact of one
+/// task and run, with the cache key and the scopes of that artifact.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IndexFetcher;
+
+impl_fetcher!(IndexFetcher, IndexParams);
+
+/// An artifact of the task that is indexed under a namespace.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(title = "Indexed artifact")]
+struct IndexParams {
+    /// The namespace in the index, such as `project.v2.latest`.
+    #[schemars(
+        length(max = 255),
+        regex(pattern = r"^([A-Za-z0-9_!~*'()%-]+\.)*[A-Za-z0-9_!~*'()%-]+$")
+    )]
+    namespace: String,
+    /// The name of the artifact, such as `public/build/target.tar.gz`.
+    #[schemars(length(min = 1))]
+    artifact: String,
+    /// The SHA-256 of the bytes.
+    sha256: Option<HexDigest<32>>,
+    /// The SHA-512 of the bytes.
+    sha512: Option<HexDigest<64>>,
+}
+
+#[async_trait]
+impl JsonReference for IndexParams {
+    const KIND: &'static str = "index";
+
+    fn validate(&self) -> Result<(), String> {
+        require_non_empty("artifact", &self.artifact)?;
+        if !is_namespace(&self.namespace) {
+            return Err(
+                "`namespace` must be words of letters, digits and `_!~*'()%-`, joined by dots"
+                    .to_owned(),
+            );
         }
-        Ok(params)
+        Ok(())
+    }
+
+    async fn resolve(self, context: &FetchContext) -> Result<Arc<dyn Reference>, FetchError> {
+        let (index, start) = (&context.services().index, Instant::now());
+        let task = index.find_task(&self.namespace).await.map_err(|error| {
+            let subject = format!("artifact `{}` of `{}`", self.artifact, self.namespace);
+            FetchError::lookup(subject, start.elapsed(), error.into())
+        })?;
+        let hashes = Hashes::none().sha256(self.sha256).sha512(self.sha512);
+        artifact_reference(context, task.task_id, None, self.artifact, hashes).await
     }
 }
 
-/// An artifact of a certain run.
-#[derive(Debug)]
-pub(super) struct ArtifactReference {
+/// Returns whether the index service accepts a namespace.
+fn is_namespace(text: &str) -> bool {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_!~*'()%-".contains(&byte))
+    };
+    text.len() <= 255 && text.split('.').all(is_word)
+}
+
+/// Creates a reference to the artifact of a run, by default the latest.
+///
+/// The run is part of the cache key, so a rerun of the task is another input.
+async fn artifact_reference(
+    context: &FetchContext,
     task_id: TaskId,
-    run_id: u32,
+    run_id: Option<u32>,
     name: String,
     hashes: Hashes,
-}
-
-impl ArtifactReference {
-    /// Makes a reference to an artifact of the given run, or of the latest one.
-    pub(super) async fn find(
-        context: &FetchContext,
-        task_id: TaskId,
-        run_id: Option<u32>,
-        name: String,
-        hashes: Hashes,
-    ) -> Result<Self, FetchError> {
-        let start = Instant::now();
-        let run_id = match run_id {
-            Some(run_id) => run_id,
-            None => latest_run(context, &task_id).await.map_err(|cause| {
-                let subject = format!("artifact `{name}` of task {task_id}");
-                FetchError::of_look_up(subject, start.elapsed(), cause)
-            })?,
-        };
-        Ok(Self {
-            task_id,
-            run_id,
-            name,
-            hashes,
-        })
-    }
+) -> Result<Arc<dyn Reference>, FetchError> {
+    let start = Instant::now();
+    let run_id = match run_id {
+        Some(run_id) => run_id,
+        None => latest_run(context, &task_id).await.map_err(|cause| {
+            let subject = format!("artifact `{name}` of task {task_id}");
+            FetchError::lookup(subject, start.elapsed(), cause)
+        })?,
+    };
+    let origin = Origin::Artifact {
+        task_id,
+        run_id,
+        name,
+    };
+    Ok(Arc::new(RemoteReference { origin, hashes }))
 }
 
 async fn latest_run(context: &FetchContext, task_id: &TaskId) -> Result<u32, AttemptError> {
@@ -137,52 +167,4 @@ async fn latest_run(context: &FetchContext, task_id: &TaskId) -> Result<u32, Att
         .last()
         .map(|run| run.run_id)
         .ok_or(AttemptError::NoRun)
-}
-
-#[async_trait]
-impl Reference for ArtifactReference {
-    fn subject(&self) -> String {
-        format!(
-            "artifact `{}` of task {}/{}",
-            self.name, self.task_id, self.run_id
-        )
-    }
-
-    /// Not shared with a URL of the same hash, because whoever knows only the hash of a private
-    /// artifact must not get it.
-    fn hash_key(&self) -> HashKey {
-        let parts = [
-            self.task_id.to_string(),
-            self.run_id.to_string(),
-            self.name.clone(),
-        ];
-        HashKey::new("artifact", parts.into_iter().chain(self.hashes.key_parts()))
-    }
-
-    fn scopes(&self) -> RequiredScopes {
-        if self.name.starts_with("public/") {
-            return RequiredScopes::none();
-        }
-        RequiredScopes::all_of([format!("queue:get-artifact:{}", self.name)])
-    }
-
-    async fn fetch(
-        &self,
-        context: &FetchContext,
-        target: &mut dyn Target,
-    ) -> Result<Fetched, FetchError> {
-        download(self, context, target).await
-    }
-}
-
-#[async_trait]
-impl Source for ArtifactReference {
-    async fn locate(&self, context: &FetchContext) -> Result<Location, AttemptError> {
-        let services = context.services();
-        let content = services
-            .queue
-            .artifact(&self.task_id, Some(self.run_id), &self.name)
-            .await?;
-        locate_content(services, content, &self.hashes).await
-    }
 }

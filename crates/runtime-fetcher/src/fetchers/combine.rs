@@ -1,4 +1,4 @@
-//! One kind of reference out of many.
+//! A fetcher that accepts the references of several fetchers.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -7,14 +7,17 @@ use async_trait::async_trait;
 use runtime_core::TaskId;
 use serde_json::{Value, json};
 
-use super::{
-    ArtifactFetcher, Base64Fetcher, IndexFetcher, ObjectFetcher, RawFetcher, UrlFetcher,
-    UrlHashFetcher,
-};
-use crate::shape::Shape;
-use crate::{FetchContext, FetchError, Fetcher, InvalidReference, Reference};
+use super::artifact::{ArtifactFetcher, IndexFetcher};
+use super::inline::{Base64Fetcher, RawFetcher};
+use super::object::ObjectFetcher;
+use super::schema_shape::SchemaShape;
+use super::url::{UrlFetcher, UrlHashFetcher};
+use crate::context::FetchContext;
+use crate::error::FetchError;
+use crate::invalid_reference::InvalidReference;
+use crate::reference::{Fetcher, Reference};
 
-/// Understands every reference that one of its fetchers understands. A clone is cheap and shares them.
+/// A fetcher that accepts the references of several fetchers. Clones share them.
 ///
 /// ```
 /// # use runtime_fetcher::{Combine, Fetcher};
@@ -33,35 +36,37 @@ pub struct Combine {
 #[derive(Debug)]
 struct Alternative {
     fetcher: Arc<dyn Fetcher>,
-    shapes: Vec<Shape>,
+    shapes: Vec<SchemaShape>,
 }
 
-/// There may be a reference that two fetchers understand.
+/// An error for two fetchers that may accept the same reference.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "a reference can be of kind `{first}` and of kind `{second}` at once; give one of them a required key that the other forbids"
+    "ambiguous fetchers `{first}` and `{second}`: one must require a key that the other forbids"
 )]
 #[non_exhaustive]
 pub struct AmbiguousFetchers {
-    /// One of them.
+    /// The name of one fetcher.
     pub first: &'static str,
-    /// The other.
+    /// The name of the other fetcher.
     pub second: &'static str,
 }
 
 impl Combine {
-    /// Joins fetchers.
+    /// Combines fetchers.
     ///
     /// # Errors
     ///
-    /// [`AmbiguousFetchers`] unless the schemas of each two exclude each other: by type, or because
-    /// one requires a key that the other forbids.
+    /// [`AmbiguousFetchers`] unless every two schemas exclude each other: by type, or because one requires a key
+    /// that the other forbids.
     pub fn new(
         fetchers: impl IntoIterator<Item = Arc<dyn Fetcher>>,
     ) -> Result<Self, AmbiguousFetchers> {
         let alternatives: Arc<[Alternative]> = fetchers.into_iter().map(Alternative::new).collect();
-        for (place, first) in alternatives.iter().enumerate() {
-            if let Some(second) = alternatives[place + 1..]
+        // Checked here, at the start of the worker. Trying the fetchers in order instead would make the meaning of a
+        // payload depend on the order, and change it when a fetcher is added.
+        for (index, first) in alternatives.iter().enumerate() {
+            if let Some(second) = alternatives[index + 1..]
                 .iter()
                 .find(|other| first.overlaps(other))
             {
@@ -74,7 +79,7 @@ impl Combine {
         Ok(Self { alternatives })
     }
 
-    /// Joins all fetchers of this crate.
+    /// Combines all fetchers of this crate.
     #[must_use]
     pub fn standard() -> Self {
         let fetchers: [Arc<dyn Fetcher>; 7] = [
@@ -90,24 +95,25 @@ impl Combine {
         Self { alternatives }
     }
 
+    /// Returns the fetcher that accepts a reference.
     fn choose(&self, reference: &Value) -> Result<&dyn Fetcher, InvalidReference> {
-        let mut misfits = Vec::new();
+        let mut errors = Vec::new();
         for alternative in &*self.alternatives {
             match alternative.fetcher.check(reference) {
                 Ok(()) => return Ok(&*alternative.fetcher),
-                Err(error) => misfits.push((alternative.likeness(reference), error)),
+                Err(error) => errors.push((alternative.similarity(reference), error)),
             }
         }
-        misfits.sort_by_key(|(likeness, _)| Reverse(*likeness));
-        Err(InvalidReference::merge(
-            misfits.into_iter().map(|(_, error)| error),
-        ))
+        // The author meant the most similar kind, so its mismatch is reported first.
+        errors.sort_by_key(|(similarity, _)| Reverse(*similarity));
+        let errors = errors.into_iter().map(|(_, error)| error);
+        Err(InvalidReference::merge(errors))
     }
 }
 
 impl Alternative {
     fn new(fetcher: Arc<dyn Fetcher>) -> Self {
-        let shapes = Shape::all_of(&fetcher.schema());
+        let shapes = SchemaShape::all_of(&fetcher.schema());
         Self { fetcher, shapes }
     }
 
@@ -117,11 +123,10 @@ impl Alternative {
             .any(|shape| other.shapes.iter().any(|other| shape.overlaps(other)))
     }
 
-    /// How close the reference comes.
-    fn likeness(&self, reference: &Value) -> usize {
+    fn similarity(&self, reference: &Value) -> usize {
         self.shapes
             .iter()
-            .map(|shape| shape.likeness(reference))
+            .map(|shape| shape.similarity(reference))
             .max()
             .unwrap_or(0)
     }

@@ -1,19 +1,94 @@
-//! References that hold their bytes.
+//! References that contain their bytes.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use crate::progress::Meter;
-use crate::{
-    FetchContext, FetchError, Fetched, HashKey, Reference, RequiredScopes, Target, TargetError,
-};
+use super::json_reference::{JsonReference, impl_fetcher};
+use crate::context::FetchContext;
+use crate::error::FetchError;
+use crate::hash_key::HashKey;
+use crate::invalid_reference::InvalidReference;
+use crate::progress::ProgressMeter;
+use crate::reference::{Fetched, Reference};
+use crate::required_scopes::RequiredScopes;
+use crate::target::{Target, TargetError};
 
-/// Bytes that stand in the reference itself.
-pub(super) struct InlineReference {
-    pub(super) bytes: Bytes,
+/// Provides text from the payload: `{"raw": "text"}`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RawFetcher;
+
+impl_fetcher!(RawFetcher, RawParams);
+
+/// Inline text.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Text")]
+struct RawParams {
+    /// The text, stored as UTF-8.
+    raw: String,
+}
+
+#[async_trait]
+impl JsonReference for RawParams {
+    const KIND: &'static str = "raw";
+
+    async fn resolve(self, _: &FetchContext) -> Result<Arc<dyn Reference>, FetchError> {
+        let bytes = self.raw.into();
+        Ok(Arc::new(InlineReference { bytes }))
+    }
+}
+
+/// Provides bytes from the payload: `{"base64": "aGVsbG8="}`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Base64Fetcher;
+
+impl_fetcher!(Base64Fetcher, Base64Params);
+
+/// Inline bytes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Base64")]
+struct Base64Params {
+    /// The bytes in standard base64, with padding.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9+/]*={0,2}$"))]
+    base64: String,
+}
+
+impl Base64Params {
+    fn decode(&self) -> Result<Bytes, String> {
+        let decoded = STANDARD.decode(&self.base64);
+        decoded
+            .map(Into::into)
+            .map_err(|error| format!("`base64`: {error}"))
+    }
+}
+
+#[async_trait]
+impl JsonReference for Base64Params {
+    const KIND: &'static str = "base64";
+
+    fn validate(&self) -> Result<(), String> {
+        self.decode().map(drop)
+    }
+
+    async fn resolve(self, _: &FetchContext) -> Result<Arc<dyn Reference>, FetchError> {
+        let bytes = self.decode();
+        let bytes = bytes.map_err(|reason| InvalidReference::new(Self::KIND, reason))?;
+        Ok(Arc::new(InlineReference { bytes }))
+    }
+}
+
+/// A reference that contains its bytes.
+struct InlineReference {
+    bytes: Bytes,
 }
 
 #[async_trait]
@@ -35,17 +110,13 @@ impl Reference for InlineReference {
         context: &FetchContext,
         target: &mut dyn Target,
     ) -> Result<Fetched, FetchError> {
-        let start = Instant::now();
+        let (start, subject) = (Instant::now(), self.subject());
         let length = self.bytes.len() as u64;
         let interval = context.config().progress_interval;
-        let mut meter = Meter::start(&self.subject(), context.listener(), interval);
-        meter.position(0, Some(length));
-        self.store(target)
-            .await
-            .map_err(|source| FetchError::Target {
-                subject: self.subject(),
-                source,
-            })?;
+        let mut meter = ProgressMeter::start(&subject, context.listener(), interval);
+        meter.set_position(0, Some(length));
+        let stored = self.store(target).await;
+        stored.map_err(|source| FetchError::Target { subject, source })?;
         meter.add(length);
         meter.finish();
         Ok(Fetched {
@@ -65,7 +136,7 @@ impl InlineReference {
 }
 
 impl fmt::Debug for InlineReference {
-    /// What a task's author writes inline may be anything, so it stays out.
+    /// Omits the bytes, which may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "InlineReference({} bytes)", self.bytes.len())
     }

@@ -1,22 +1,17 @@
-//! The kinds of references that every worker understands.
+//! The standard kinds of references.
 
 mod artifact;
-mod base64;
+mod artifact_location;
 mod combine;
-mod content;
-mod index;
 mod inline;
+mod json_reference;
 mod object;
-mod params;
-mod raw;
+mod remote_reference;
+mod schema_shape;
 mod url;
-mod url_hash;
 
-pub use artifact::ArtifactFetcher;
-pub use base64::Base64Fetcher;
+pub use artifact::{ArtifactFetcher, IndexFetcher};
 pub use combine::{AmbiguousFetchers, Combine};
-pub use index::IndexFetcher;
+pub use inline::{Base64Fetcher, RawFetcher};
 pub use object::ObjectFetcher;
-pub use raw::RawFetcher;
-pub use url::UrlFetcher;
-pub use url_hash::UrlHashFetcher;
+pub use url::{UrlFetcher, UrlHashFetcher};

@@ -1,6 +1,5 @@
-//! `{"url": "https://…"}`: whatever is there.
+//! URL references, with or without hashes.
 
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,122 +8,110 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::params::{HttpUrl, parse, schema};
-use crate::download::{Location, Source, Trust, download};
-use crate::hash::Hashes;
-use crate::http::redacted;
-use crate::{
-    AttemptError, FetchContext, FetchError, Fetched, Fetcher, HashKey, InvalidReference, Reference,
-    RequiredScopes, Target,
-};
+use super::json_reference::{HttpUrl, JsonReference, impl_fetcher, schema_of};
+use super::remote_reference::{Origin, RemoteReference};
+use crate::context::FetchContext;
+use crate::error::FetchError;
+use crate::hash::{Hashes, HexDigest};
+use crate::invalid_reference::InvalidReference;
+use crate::reference::Reference;
 
-/// Fetches whatever is at a URL: the reference is the URL as a string, or `{"url": …}`.
+/// Fetches a URL: `"https://…"` or `{"url": "https://…"}`.
 ///
-/// Nothing says that the bytes stay the same, so a cached copy may be older than what is there now.
+/// The bytes behind a URL may change, so a cached copy may be outdated.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UrlFetcher;
 
-/// Whatever is at a URL, unchecked.
+impl_fetcher!(UrlFetcher, UrlParams);
+
+/// A URL, without verification.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "URL")]
-struct Params {
-    /// Where the bytes are.
+struct UrlParams {
+    /// The URL of the bytes.
     url: HttpUrl,
 }
 
-impl UrlFetcher {
-    fn parse(self, reference: &Value) -> Result<Url, InvalidReference> {
-        let Value::String(text) = reference else {
-            return parse(self.name(), reference).map(|Params { url }| url.0);
+#[async_trait]
+impl JsonReference for UrlParams {
+    const KIND: &'static str = "url";
+
+    fn parse(reference: &Value) -> Result<Self, InvalidReference> {
+        let parsed = match reference {
+            Value::String(text) => HttpUrl::try_from(text.clone()).map(|url| Self { url }),
+            Value::Object(_) => Self::deserialize(reference).map_err(|error| error.to_string()),
+            _ => Err("neither a string nor an object".to_owned()),
         };
-        HttpUrl::try_from(text.clone())
-            .map(|url| url.0)
-            .map_err(|reason| InvalidReference::new(self.name(), reason))
+        parsed.map_err(|reason| InvalidReference::new(Self::KIND, reason))
+    }
+
+    fn schema() -> Value {
+        json!({ "anyOf": [schema_of::<HttpUrl>(), schema_of::<Self>()] })
+    }
+
+    async fn resolve(self, _: &FetchContext) -> Result<Arc<dyn Reference>, FetchError> {
+        Ok(url_reference(self.url.0, Hashes::none()))
+    }
+}
+
+/// Fetches a URL and verifies its bytes: `{"url": …, "sha256": …}`, or with `md5`, `sha1` or `sha512`.
+///
+/// All given hashes are verified. With a SHA-256 or SHA-512, URLs of the same bytes share a cached copy.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UrlHashFetcher;
+
+impl_fetcher!(UrlHashFetcher, UrlHashParams);
+
+/// A URL whose bytes must have the given hashes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "URL with hash", extend("anyOf" = at_least_one_hash()))]
+struct UrlHashParams {
+    /// The URL of the bytes.
+    url: HttpUrl,
+    /// The MD5 of the bytes, which detects accidental corruption only.
+    md5: Option<HexDigest<16>>,
+    /// The SHA-1 of the bytes, which detects accidental corruption only.
+    sha1: Option<HexDigest<20>>,
+    /// The SHA-256 of the bytes.
+    sha256: Option<HexDigest<32>>,
+    /// The SHA-512 of the bytes.
+    sha512: Option<HexDigest<64>>,
+}
+
+fn at_least_one_hash() -> Value {
+    json!(["md5", "sha1", "sha256", "sha512"].map(|hash| json!({ "required": [hash] })))
+}
+
+impl UrlHashParams {
+    fn hashes(&self) -> Hashes {
+        Hashes::none()
+            .md5(self.md5.clone())
+            .sha1(self.sha1.clone())
+            .sha256(self.sha256.clone())
+            .sha512(self.sha512.clone())
     }
 }
 
 #[async_trait]
-impl Fetcher for UrlFetcher {
-    fn name(&self) -> &'static str {
-        "url"
-    }
+impl JsonReference for UrlHashParams {
+    const KIND: &'static str = "url with hash";
 
-    fn schema(&self) -> Value {
-        json!({ "anyOf": [schema::<HttpUrl>(), schema::<Params>()] })
-    }
-
-    fn check(&self, reference: &Value) -> Result<(), InvalidReference> {
-        self.parse(reference).map(drop)
-    }
-
-    async fn resolve(
-        &self,
-        _: &FetchContext,
-        reference: &Value,
-    ) -> Result<Arc<dyn Reference>, FetchError> {
-        let url = self.parse(reference)?;
-        Ok(Arc::new(UrlReference::new(url, Hashes::none())))
-    }
-}
-
-/// A URL, with the hashes that the bytes there must have.
-pub(super) struct UrlReference {
-    url: Url,
-    hashes: Hashes,
-}
-
-impl UrlReference {
-    pub(super) fn new(url: Url, hashes: Hashes) -> Self {
-        Self { url, hashes }
-    }
-}
-
-#[async_trait]
-impl Reference for UrlReference {
-    fn subject(&self) -> String {
-        redacted(&self.url)
-    }
-
-    fn hash_key(&self) -> HashKey {
-        let hashes = self.hashes.key_parts();
-        if self.hashes.has_strong() {
-            // The bytes are the same wherever they come from.
-            return HashKey::new("hash", hashes);
+    fn validate(&self) -> Result<(), String> {
+        if self.hashes().is_empty() {
+            return Err("missing one of `sha512`, `sha256`, `sha1`, `md5`".to_owned());
         }
-        HashKey::new("url", std::iter::once(self.url.to_string()).chain(hashes))
+        Ok(())
     }
 
-    fn scopes(&self) -> RequiredScopes {
-        RequiredScopes::none()
-    }
-
-    async fn fetch(
-        &self,
-        context: &FetchContext,
-        target: &mut dyn Target,
-    ) -> Result<Fetched, FetchError> {
-        download(self, context, target).await
+    async fn resolve(self, _: &FetchContext) -> Result<Arc<dyn Reference>, FetchError> {
+        let hashes = self.hashes();
+        Ok(url_reference(self.url.0, hashes))
     }
 }
 
-#[async_trait]
-impl Source for UrlReference {
-    async fn locate(&self, _: &FetchContext) -> Result<Location, AttemptError> {
-        Ok(Location {
-            url: self.url.clone(),
-            trust: Trust::Task,
-            hashes: self.hashes.clone(),
-            redirects: true,
-        })
-    }
-}
-
-impl fmt::Debug for UrlReference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UrlReference")
-            .field("url", &redacted(&self.url))
-            .field("hashes", &self.hashes)
-            .finish()
-    }
+fn url_reference(url: Url, hashes: Hashes) -> Arc<dyn Reference> {
+    let origin = Origin::Url(url);
+    Arc::new(RemoteReference { origin, hashes })
 }

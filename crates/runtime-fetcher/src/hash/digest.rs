@@ -1,4 +1,4 @@
-//! Hash values as they stand in a reference.
+//! Hash values in references, and the set of hashes that the bytes must have.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,15 +7,13 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::HashMismatch;
-
 /// A hash function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// MD5: finds accidents, not attacks.
+    /// MD5, which detects accidental corruption only.
     Md5,
-    /// SHA-1: finds accidents, not attacks.
+    /// SHA-1, which detects accidental corruption only.
     Sha1,
     /// SHA-256.
     Sha256,
@@ -24,7 +22,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The name, as a key of a reference.
+    /// Returns the name, which is also the key in a reference.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -35,7 +33,7 @@ impl Algorithm {
         }
     }
 
-    /// Reports whether nobody can make other bytes with the same hash.
+    /// Returns whether the function resists collisions.
     #[must_use]
     pub fn is_strong(self) -> bool {
         matches!(self, Self::Sha256 | Self::Sha512)
@@ -48,13 +46,13 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A hash of `N` bytes, written in hexadecimal digits of either case.
+/// A hash of `N` bytes in hexadecimal digits of either case.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct HexDigest<const N: usize>(String);
 
 impl<const N: usize> HexDigest<N> {
-    /// The digits, in lower case.
+    /// Returns the digits in lower case.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -89,48 +87,61 @@ impl<const N: usize> JsonSchema for HexDigest<N> {
     }
 }
 
-/// The hashes that the bytes of a reference must have, all of them.
+/// An error for bytes that have another hash than required.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{algorithm} is {actual}, expected {expected}")]
+#[non_exhaustive]
+pub struct HashMismatch {
+    /// The hash function.
+    pub algorithm: Algorithm,
+    /// The required hash.
+    pub expected: String,
+    /// The hash of the bytes.
+    pub actual: String,
+}
+
+/// The hashes that the bytes of a reference must have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hashes {
     expected: BTreeMap<Algorithm, String>,
 }
 
 impl Hashes {
-    /// Demands nothing.
+    /// Requires no hash.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Demands an MD5, if there is one.
+    /// Requires an MD5 hash, if given.
     #[must_use]
     pub fn md5(self, digest: Option<HexDigest<16>>) -> Self {
         self.with(Algorithm::Md5, digest)
     }
 
-    /// Demands a SHA-1, if there is one.
+    /// Requires a SHA-1 hash, if given.
     #[must_use]
     pub fn sha1(self, digest: Option<HexDigest<20>>) -> Self {
         self.with(Algorithm::Sha1, digest)
     }
 
-    /// Demands a SHA-256, if there is one.
+    /// Requires a SHA-256 hash, if given.
     #[must_use]
     pub fn sha256(self, digest: Option<HexDigest<32>>) -> Self {
         self.with(Algorithm::Sha256, digest)
     }
 
-    /// Demands a SHA-512, if there is one.
+    /// Requires a SHA-512 hash, if given.
     #[must_use]
     pub fn sha512(self, digest: Option<HexDigest<64>>) -> Self {
         self.with(Algorithm::Sha512, digest)
     }
 
-    /// Demands what both demand.
+    /// Joins two sets of required hashes.
     ///
     /// # Errors
     ///
-    /// A [`HashMismatch`] if no bytes can have the hashes of both.
+    /// A [`HashMismatch`] if they require different values of one function.
     pub fn merge(mut self, other: Self) -> Result<Self, HashMismatch> {
         for (algorithm, actual) in other.expected {
             match self.expected.insert(algorithm, actual.clone()) {
@@ -147,32 +158,32 @@ impl Hashes {
         Ok(self)
     }
 
-    /// Reports whether nothing is demanded.
+    /// Returns whether no hash is required.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.expected.is_empty()
     }
 
-    /// Reports whether one of the hashes cannot be forged.
+    /// Returns whether one of the hashes [resists collisions](Algorithm::is_strong).
     #[must_use]
     pub fn has_strong(&self) -> bool {
         self.expected.keys().any(|algorithm| algorithm.is_strong())
     }
 
-    /// The hashes, in lower-case digits.
+    /// Returns the required hashes in lower-case digits.
     pub fn iter(&self) -> impl Iterator<Item = (Algorithm, &str)> {
         self.expected
             .iter()
             .map(|(name, digits)| (*name, digits.as_str()))
     }
 
-    /// What is demanded of one hash function.
+    /// Returns the required hash of one function.
     #[must_use]
     pub fn get(&self, algorithm: Algorithm) -> Option<&str> {
         self.expected.get(&algorithm).map(String::as_str)
     }
 
-    /// The hashes as texts for a [`HashKey`](crate::HashKey).
+    /// Returns the hashes as parts of a [`HashKey`](crate::HashKey).
     pub(crate) fn key_parts(&self) -> impl Iterator<Item = String> {
         self.iter()
             .map(|(algorithm, digits)| format!("{algorithm}={digits}"))
@@ -184,4 +195,15 @@ impl Hashes {
         }
         self
     }
+}
+
+/// Returns bytes as hexadecimal digits in lower case.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

@@ -1,8 +1,8 @@
-//! Hashes that a reference demands of its bytes.
+//! Hashes that a reference requires of its bytes.
 
 mod digest;
 mod verifier;
 
-pub use digest::{Algorithm, Hashes, HexDigest};
-pub use verifier::HashMismatch;
-pub(crate) use verifier::{Verifier, hex};
+pub(crate) use digest::hex;
+pub use digest::{Algorithm, HashMismatch, Hashes, HexDigest};
+pub(crate) use verifier::Verifier;

@@ -1,4 +1,4 @@
-//! Computes the demanded hashes beside the transfer, each on its own.
+//! Verification of hashes during the transfer.
 
 use std::io;
 
@@ -6,83 +6,75 @@ use bytes::Bytes;
 use md5::digest::DynDigest;
 use ring::digest::{Context, SHA512};
 
-use super::{Algorithm, Hashes};
-use crate::lane::Lane;
+use super::digest::{Algorithm, HashMismatch, Hashes, hex};
+use crate::batch_worker::BatchWorker;
 
-/// Bodies up to this size are hashed on the spot: that is quicker than a change of threads.
-const SMALL: usize = 32 * 1024;
+/// Bodies up to this size are hashed inline, which takes less time than switching threads.
+const MAX_INLINE_BYTES: usize = 32 * 1024;
 
-/// Bytes have another hash than they should.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the bytes have the {algorithm} {actual}, and {expected} was expected")]
-#[non_exhaustive]
-pub struct HashMismatch {
-    /// The hash function.
-    pub algorithm: Algorithm,
-    /// What the reference demands.
-    pub expected: String,
-    /// What the bytes have.
-    pub actual: String,
-}
-
-/// A hash function at work. Each is the fastest at hand: the first three use the SHA instructions of the
-/// processor where it has them; for SHA-512, ring has better code than the crates of the others.
+/// The state of a hash function, each in its fastest implementation.
+///
+/// MD5, SHA-1 and SHA-256 use the crates of RustCrypto, which use the SHA instructions of the processor if
+/// present. Their SHA-512 is slower than ring's.
 enum Hasher {
-    Portable(Box<dyn DynDigest + Send>),
-    Sha512(Box<Context>),
+    RustCrypto(Box<dyn DynDigest + Send>),
+    Ring(Box<Context>),
 }
 
 impl Hasher {
     fn new(algorithm: Algorithm) -> Self {
         match algorithm {
-            Algorithm::Md5 => Self::Portable(Box::new(md5::Md5::default())),
-            Algorithm::Sha1 => Self::Portable(Box::new(sha1::Sha1::default())),
-            Algorithm::Sha256 => Self::Portable(Box::new(sha2::Sha256::default())),
-            Algorithm::Sha512 => Self::Sha512(Box::new(Context::new(&SHA512))),
+            Algorithm::Md5 => Self::RustCrypto(Box::new(md5::Md5::default())),
+            Algorithm::Sha1 => Self::RustCrypto(Box::new(sha1::Sha1::default())),
+            Algorithm::Sha256 => Self::RustCrypto(Box::new(sha2::Sha256::default())),
+            Algorithm::Sha512 => Self::Ring(Box::new(Context::new(&SHA512))),
         }
     }
 
     fn update(&mut self, bytes: &[u8]) {
         match self {
-            Self::Portable(hasher) => hasher.update(bytes),
-            Self::Sha512(hasher) => hasher.update(bytes),
+            Self::RustCrypto(hasher) => hasher.update(bytes),
+            Self::Ring(hasher) => hasher.update(bytes),
         }
     }
 
     fn finish(self) -> String {
         match self {
-            Self::Portable(hasher) => hex(&hasher.finalize()),
-            Self::Sha512(hasher) => hex(hasher.finish().as_ref()),
+            Self::RustCrypto(hasher) => hex(&hasher.finalize()),
+            Self::Ring(hasher) => hex(hasher.finish().as_ref()),
         }
     }
 }
 
-/// Computes the hashes of a body and compares them with those demanded.
+/// Computes the required hashes of a body and compares them.
+///
+/// Hashing after the transfer would read a large file a second time. Hashing inline would delay the connection, so
+/// each function has its own worker, and a body with SHA-256 and SHA-512 uses two processors.
 pub(crate) struct Verifier {
     expected: Hashes,
-    lanes: Vec<(Algorithm, Lane<Hasher>)>,
+    workers: Vec<(Algorithm, BatchWorker<Hasher>)>,
 }
 
 impl Verifier {
     pub(crate) fn new(expected: Hashes) -> Self {
-        let lanes = expected
+        let workers = expected
             .iter()
-            .map(|(algorithm, _)| (algorithm, Lane::new(Hasher::new(algorithm), update)))
+            .map(|(algorithm, _)| (algorithm, BatchWorker::new(Hasher::new(algorithm), update)))
             .collect();
-        Self { expected, lanes }
+        Self { expected, workers }
     }
 
     pub(crate) async fn update(&mut self, bytes: &Bytes) -> io::Result<()> {
-        for (_, lane) in &mut self.lanes {
-            lane.push(bytes.clone()).await?;
+        for (_, worker) in &mut self.workers {
+            worker.push(bytes.clone()).await?;
         }
         Ok(())
     }
 
-    /// Compares the hashes; the first that differs is the error within.
+    /// Returns the first mismatch, if any. The outer error means that a hash could not be computed.
     pub(crate) async fn finish(mut self) -> io::Result<Result<(), HashMismatch>> {
-        for (algorithm, lane) in &mut self.lanes {
-            let actual = digest(lane).await?;
+        for (algorithm, worker) in &mut self.workers {
+            let actual = digest(worker).await?;
             let expected = self.expected.get(*algorithm);
             if expected != Some(actual.as_str()) {
                 return Ok(Err(HashMismatch {
@@ -96,13 +88,13 @@ impl Verifier {
     }
 }
 
-async fn digest(lane: &mut Lane<Hasher>) -> io::Result<String> {
-    let hasher = if lane.is_untouched() && lane.waiting() <= SMALL {
-        let (mut hasher, rest) = lane.take().await?;
-        update(&mut hasher, &rest)?;
+async fn digest(worker: &mut BatchWorker<Hasher>) -> io::Result<String> {
+    let hasher = if worker.is_unstarted() && worker.pending_bytes() <= MAX_INLINE_BYTES {
+        let (mut hasher, chunks) = worker.take_unstarted().await?;
+        update(&mut hasher, &chunks)?;
         hasher
     } else {
-        lane.drain().await?
+        worker.finish().await?
     };
     Ok(hasher.finish())
 }
@@ -112,15 +104,4 @@ fn update(hasher: &mut Hasher, batch: &[Bytes]) -> io::Result<()> {
         hasher.update(bytes);
     }
     Ok(())
-}
-
-/// As hexadecimal digits in lower case.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

@@ -1,4 +1,4 @@
-//! The connections of a worker.
+//! The HTTP client of a worker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use runtime_http::{TlsError, client_builder, lenient_tls_config};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
-use super::guard::GuardedResolver;
-use crate::{AddressPolicy, FetchConfig};
+use super::ssrf_guard::GuardedResolver;
+use crate::config::{AddressPolicy, FetchConfig};
 
-/// The connections of a worker, kept for the next request. A clone is cheap and shares them.
+/// The HTTP client of a worker, with its configuration and connection pool. Clones share them.
 #[derive(Clone)]
 pub struct HttpClient {
     shared: Arc<Shared>,
@@ -20,74 +20,76 @@ pub struct HttpClient {
 
 struct Shared {
     config: FetchConfig,
-    /// For what the deployment names.
-    open: Client,
-    /// For what a task names.
+    /// For URLs issued by the deployment.
+    unguarded: Client,
+    /// For URLs chosen by tasks. A client of its own, because the resolver belongs to the client.
     guarded: Client,
-    /// Connections besides the one that every fetch has.
-    spare: Arc<Semaphore>,
+    /// The connections in addition to the first one of each fetch.
+    extra_connections: Arc<Semaphore>,
 }
 
-/// The connections of a worker cannot be set up.
+/// The reason the HTTP client cannot be created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpClientError {
-    /// TLS does not work on this machine.
+    /// TLS is not available on this machine, or a certificate of the configuration is invalid.
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
 
-    /// The proxy of the configuration is not one; its text may hold a password and is left out.
-    #[error("the proxy of the configuration is not a URL")]
+    /// The proxy of the configuration is invalid. The message omits it, since it may contain a password.
+    #[error("proxy of the configuration is not a URL")]
     Proxy(#[source] BoxError),
 
-    /// The HTTP client refuses the configuration.
-    #[error("cannot set up an HTTP client")]
+    /// The HTTP client rejects the configuration.
+    #[error("cannot set up the HTTP client")]
     Client(#[source] BoxError),
 }
 
 impl HttpClient {
-    /// Sets up connections; none is opened before the first request.
+    /// Creates a client without opening a connection.
     ///
     /// # Errors
     ///
-    /// An [`HttpClientError`] that names the part of the configuration that does not work.
+    /// An [`HttpClientError`] that names the invalid part of the configuration.
     pub fn new(config: FetchConfig) -> Result<Self, HttpClientError> {
-        let open = build(builder(&config)?)?;
+        let unguarded = build(builder(&config)?)?;
         let guarded = match config.addresses {
-            AddressPolicy::Any => open.clone(),
+            AddressPolicy::Any => unguarded.clone(),
             AddressPolicy::Guarded => {
                 let exempt = proxy_host(&config);
                 build(builder(&config)?.dns_resolver(Arc::new(GuardedResolver { exempt })))?
             }
         };
-        let spare = config
+        let extra_connections = config
             .parallel
             .max_extra_connections
             .min(Semaphore::MAX_PERMITS);
-        let spare = Arc::new(Semaphore::new(spare));
         let shared = Arc::new(Shared {
             config,
-            open,
+            unguarded,
             guarded,
-            spare,
+            extra_connections: Arc::new(Semaphore::new(extra_connections)),
         });
         Ok(Self { shared })
     }
 
-    /// The configuration that it was made with.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &FetchConfig {
         &self.shared.config
     }
 
-    /// Takes so many of the connections that all fetches share, or none if there are fewer.
-    pub(crate) fn spare_connections(&self, count: usize) -> Option<Vec<OwnedSemaphorePermit>> {
-        let take = |_| Arc::clone(&self.shared.spare).try_acquire_owned().ok();
-        (0..count).map(take).collect()
+    /// Acquires extra connections, all or none.
+    pub(crate) fn try_extra_connections(&self, count: usize) -> Option<Vec<OwnedSemaphorePermit>> {
+        let acquire = |_| {
+            let semaphore = Arc::clone(&self.shared.extra_connections);
+            semaphore.try_acquire_owned().ok()
+        };
+        (0..count).map(acquire).collect()
     }
 
-    pub(super) fn open(&self) -> &Client {
-        &self.shared.open
+    pub(super) fn unguarded(&self) -> &Client {
+        &self.shared.unguarded
     }
 
     pub(super) fn guarded(&self) -> &Client {
@@ -108,6 +110,7 @@ fn builder(config: &FetchConfig) -> Result<ClientBuilder, HttpClientError> {
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let builder = client_builder(tls, &config.user_agent)
         .connect_timeout(config.connect_timeout)
+        // A fixed HTTP/2 window limits the throughput to one window per round trip.
         .http2_adaptive_window(true);
     match proxy(config)? {
         Some(proxy) => Ok(builder.proxy(proxy)),

@@ -1,11 +1,13 @@
-//! HTTP as fetching needs it: one request at a time, redirects by our rules, addresses by policy.
+//! HTTP for fetches: single requests, redirects by the rules of this crate, and the SSRF guard.
 
-mod answer;
+mod body_response;
 mod client;
-mod guard;
-mod rate;
+mod location;
 mod request;
+mod ssrf_guard;
+mod throughput_window;
 
-pub(crate) use answer::{Answer, Encoding, Head, Part};
+pub(crate) use body_response::{BodyMetadata, BodyResponse, Encoding, RangeRequest};
 pub use client::{HttpClient, HttpClientError};
+pub(crate) use location::{Location, Trust};
 pub(crate) use request::redacted;

@@ -1,23 +1,24 @@
-//! One request, with the redirects that it meets.
+//! A GET request with its redirects.
 
 use http::header::{ACCEPT_ENCODING, IF_RANGE, LOCATION, RANGE};
 use runtime_http::reqwest::{self, RequestBuilder, Response};
 use url::Url;
 
-use super::answer::{Answer, Encoding, Part, read_failure};
+use super::body_response::{BodyResponse, Encoding, RangeRequest, read_error};
 use super::client::HttpClient;
-use super::guard::{AddressRefused, check_host};
-use crate::download::{Location, Trust};
-use crate::{AddressPolicy, AttemptError};
+use super::location::{Location, Trust};
+use super::ssrf_guard::{DeniedHost, check_host};
+use crate::attempt_error::AttemptError;
+use crate::config::AddressPolicy;
 
 impl HttpClient {
-    /// Asks for a body, or for a part of it.
+    /// Requests a body, or a range of it.
     pub(crate) async fn get(
         &self,
         location: &Location,
-        part: Option<&Part>,
-    ) -> Result<Answer, AttemptError> {
-        let limit = if location.redirects {
+        range: Option<&RangeRequest>,
+    ) -> Result<BodyResponse, AttemptError> {
+        let limit = if location.follow_redirects {
             self.config().max_redirects
         } else {
             0
@@ -25,12 +26,13 @@ impl HttpClient {
         let mut url = location.url.clone();
         let mut trust = location.trust;
         for _ in 0..=limit {
-            let response = self.send(&url, trust, part).await?;
+            let response = self.send(&url, trust, range).await?;
             let Some(next) = redirect(&url, &response)? else {
-                return self.answer(response, part).await;
+                return self.read_head(response, range).await;
             };
             if next.origin() != url.origin() {
-                // What another server says is no longer the word of the deployment.
+                // The deployment vouches for its own URL only, not for redirects of the server there: an open
+                // redirect must not lead past the guard.
                 trust = Trust::Task;
             }
             url = next;
@@ -42,10 +44,10 @@ impl HttpClient {
         &self,
         url: &Url,
         trust: Trust,
-        part: Option<&Part>,
+        range: Option<&RangeRequest>,
     ) -> Result<Response, AttemptError> {
         let client = match (trust, self.config().addresses) {
-            (Trust::Deployment, _) | (_, AddressPolicy::Any) => self.open(),
+            (Trust::Deployment, _) | (_, AddressPolicy::Any) => self.unguarded(),
             (Trust::Task, AddressPolicy::Guarded) => {
                 check_host(url.host(), self.config().proxy.is_some())?;
                 self.guarded()
@@ -54,45 +56,47 @@ impl HttpClient {
         let request = client
             .get(url.clone())
             .header(ACCEPT_ENCODING, Encoding::ACCEPTED);
-        let sending = with_range(request, part).send();
+        let sending = with_range(request, range).send();
         let timeout = self.config().connect_timeout + self.config().stall_timeout;
         match tokio::time::timeout(timeout, sending).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(send_failure(url, error)),
+            Ok(Err(error)) => Err(send_error(url, error)),
             Err(_) => Err(AttemptError::Stalled { timeout }),
         }
     }
 
-    async fn answer(
+    async fn read_head(
         &self,
         response: Response,
-        part: Option<&Part>,
-    ) -> Result<Answer, AttemptError> {
+        range: Option<&RangeRequest>,
+    ) -> Result<BodyResponse, AttemptError> {
         match response.status().as_u16() {
-            200 | 203 => Answer::whole(response),
-            206 => Answer::partial(response, part),
-            _ => Err(read_failure(response, self.config().stall_timeout).await),
+            200 | 203 => BodyResponse::whole(response),
+            206 => BodyResponse::partial(response, range),
+            _ => Err(read_error(response, self.config().stall_timeout).await),
         }
     }
 }
 
-fn with_range(request: RequestBuilder, part: Option<&Part>) -> RequestBuilder {
-    let Some(Part {
+fn with_range(request: RequestBuilder, range: Option<&RangeRequest>) -> RequestBuilder {
+    let Some(RangeRequest {
         start,
         end,
         validator,
         ..
-    }) = part
+    }) = range
     else {
         return request;
     };
     let last = end.map_or_else(String::new, |end| end.saturating_sub(1).to_string());
+    // `If-Range` makes the server send the whole body with status 200 if it is another one by now. Without it, the
+    // range of the new body would be appended to the start of the old one.
     request
         .header(RANGE, format!("bytes={start}-{last}"))
         .header(IF_RANGE, validator.as_str())
 }
 
-/// The next location, if the response is a redirect.
+/// Returns the next location if the response is a redirect.
 fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, AttemptError> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
@@ -103,17 +107,17 @@ fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, AttemptError
         .and_then(|value| value.to_str().ok());
     let refuse = |to: String, reason| Err(AttemptError::Redirect { to, reason });
     let Some(Ok(mut to)) = text.map(|text| from.join(text)) else {
-        return refuse(String::new(), "it has no location that is a URL");
+        return refuse(String::new(), "missing or invalid `Location`");
     };
     to.set_fragment(None);
     match (from.scheme(), to.scheme()) {
-        ("https", "http") => refuse(redacted(&to), "it leads from HTTPS to HTTP"),
+        ("https", "http") => refuse(redacted(&to), "downgrade from HTTPS to HTTP"),
         (_, "http" | "https") => Ok(Some(to)),
-        _ => refuse(redacted(&to), "it leads away from HTTP"),
+        _ => refuse(redacted(&to), "scheme is neither http nor https"),
     }
 }
 
-/// A URL without what may be a secret in it: user, password, query.
+/// Returns a URL without its potential secrets: user, password and query.
 pub(crate) fn redacted(url: &Url) -> String {
     let query = if url.query().is_some() { "?…" } else { "" };
     let port = url
@@ -124,11 +128,12 @@ pub(crate) fn redacted(url: &Url) -> String {
     format!("{}://{host}{port}{}{query}", url.scheme(), url.path())
 }
 
-fn send_failure(url: &Url, error: reqwest::Error) -> AttemptError {
+fn send_error(url: &Url, error: reqwest::Error) -> AttemptError {
     let error = error.without_url();
-    if let Some(refused) = find::<AddressRefused>(&error) {
-        return AttemptError::AddressRefused {
-            host: refused.host.clone(),
+    // The resolver reports a denied host as an I/O error somewhere in the chain of the HTTP client.
+    if let Some(denied) = find_source::<DeniedHost>(&error) {
+        return AttemptError::AddressDenied {
+            host: denied.host.clone(),
         };
     }
     AttemptError::Connect {
@@ -137,7 +142,7 @@ fn send_failure(url: &Url, error: reqwest::Error) -> AttemptError {
     }
 }
 
-fn find<'a, E: std::error::Error + 'static>(
+fn find_source<'a, E: std::error::Error + 'static>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> Option<&'a E> {
     std::iter::successors(Some(error), |error| error.source())

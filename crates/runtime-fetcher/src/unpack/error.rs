@@ -1,151 +1,141 @@
-//! Why an archive is not unpacked.
+//! The error of unpacking an archive.
 
 use std::io;
 use std::path::PathBuf;
 
 use runtime_ioext::RelativePathError;
 
-/// An archive is not unpacked.
+/// The reason an archive was not unpacked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnpackError {
-    /// It is no archive, or none of a known format.
-    #[error(
-        "this is no archive that can be unpacked: neither tar (plain, gzip, xz or zstd) nor zip"
-    )]
+    /// The first bytes match no supported format.
+    #[error("unknown archive format, expected tar (plain, gzip, xz or zstd) or zip")]
     UnknownFormat,
 
-    /// It breaks the rules of its format, or is cut.
-    #[error("the archive is damaged")]
-    Damaged(#[source] io::Error),
+    /// The archive violates its format or is truncated.
+    #[error("corrupt archive")]
+    Corrupt(#[source] io::Error),
 
-    /// It holds something that must not be there.
-    #[error("the archive's entry {entry} is refused")]
-    Refused {
-        /// The entry's path as it stands in the archive, quoted.
+    /// An entry violates a rule of [`unpack`](super::unpack).
+    #[error("rejected archive entry {entry}")]
+    Entry {
+        /// The path of the entry in the archive, quoted.
         entry: String,
-        /// What is wrong with it.
+        /// The violated rule.
         source: EntryRejection,
     },
 
-    /// More comes out of it than is allowed.
-    #[error("more than the {limit} bytes that are allowed come out of the archive")]
+    /// The unpacked files exceed [`max_bytes`](super::UnpackLimits::max_bytes).
+    #[error("archive unpacks to more than the limit of {limit} bytes")]
     TooLarge {
         /// The limit.
         limit: u64,
     },
 
-    /// It holds more than is allowed.
-    #[error(
-        "there are more than the {limit} files, folders and links that are allowed in the archive"
-    )]
-    TooMany {
+    /// The archive exceeds [`max_entries`](super::UnpackLimits::max_entries).
+    #[error("archive has more than the limit of {limit} entries")]
+    TooManyEntries {
         /// The limit.
         limit: u64,
     },
 
-    /// Its names take too much memory.
-    #[error("the names in the archive have more than the {limit} bytes that are allowed")]
-    Names {
+    /// The names of folders and links, which are kept in memory, are too long.
+    #[error("names in the archive exceed the limit of {limit} bytes")]
+    NamesTooLong {
         /// The limit.
         limit: u64,
     },
 
-    /// It swells in a way that honest archives do not.
-    #[error(
-        "more than {ratio} times the size of the archive comes out of it, which is not allowed"
-    )]
-    Swells {
+    /// The archive exceeds [`max_ratio`](super::UnpackLimits::max_ratio), like a decompression bomb.
+    #[error("archive unpacks to more than {ratio} times its size")]
+    RatioExceeded {
         /// The limit.
         ratio: u64,
     },
 
-    /// The operating system refuses.
+    /// A file operation failed.
     #[error("cannot {action} `{}`", path.display())]
     Io {
-        /// What was tried, such as `write`.
+        /// The operation, such as `write`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 
-    /// The archive cannot be read.
+    /// Reading the archive failed.
     #[error("cannot read the archive")]
     Read(#[source] io::Error),
 
-    /// Nobody waits for it any more.
-    #[error("unpacking was stopped")]
-    Stopped,
+    /// The caller was dropped.
+    #[error("unpacking was cancelled")]
+    Cancelled,
 }
 
-/// Why an entry of an archive is refused.
+/// The rule that an entry of an archive violates.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntryRejection {
-    /// Its path leads out of the folder, or is none.
+    /// The path is empty, absolute, or leads out of the folder.
     #[error(transparent)]
     Path(#[from] RelativePathError),
 
-    /// Its path or target is not UTF-8.
-    #[error("its name is not UTF-8")]
+    /// The path or link target is not UTF-8.
+    #[error("name is not UTF-8")]
     NotText,
 
-    /// The system does not take the name.
-    #[error("its name is not one that this system takes")]
+    /// The operating system does not accept the name.
+    #[error("name is not valid on this system")]
     Name,
 
-    /// Another entry has its place, or is a file where it needs a folder.
-    #[error("another entry of the archive is in its place")]
+    /// Another entry has the path, or is a file where this entry needs a folder.
+    #[error("conflicts with another entry of the archive")]
     Conflict,
 
-    /// It is a symlink that leads out of the folder, or might.
+    /// The entry is a symlink that may lead out of the folder.
     #[error(
-        "it is a link to {to:?}; a target must be relative, stay inside the archive, and have `..` only in front"
+        "symlink to {to:?}: the target must be relative, stay inside the archive, and have `..` only at the start"
     )]
     Link {
         /// The target.
         to: String,
     },
 
-    /// It is a hard link to something that is no file before it.
-    #[error("it is a hard link to {to:?}, which is no file that came before it")]
+    /// The entry is a hard link to something other than an earlier file.
+    #[error("hard link to {to:?}, which is not an earlier file")]
     HardLink {
         /// The target.
         to: String,
     },
 
-    /// It is neither a file nor a folder nor a link.
-    #[error("it is {0}")]
+    /// The entry has an unsupported kind.
+    #[error("unsupported kind of entry: {0}")]
     Kind(&'static str),
 }
 
 impl UnpackError {
-    pub(super) fn read(source: io::Error) -> Self {
-        Self::Read(source)
-    }
-
-    pub(super) fn refused(entry: &[u8], source: impl Into<EntryRejection>) -> Self {
-        Self::Refused {
+    pub(super) fn entry(entry: &[u8], source: impl Into<EntryRejection>) -> Self {
+        Self::Entry {
             entry: quoted(entry),
             source: source.into(),
         }
     }
 
-    /// Reports whether the archive is to blame, and not the machine.
+    /// Returns whether the archive is invalid, as opposed to a failure of the machine.
     #[must_use]
-    pub fn is_archives_fault(&self) -> bool {
-        !matches!(self, Self::Io { .. } | Self::Read(_) | Self::Stopped)
+    pub fn is_invalid_archive(&self) -> bool {
+        !matches!(self, Self::Io { .. } | Self::Read(_) | Self::Cancelled)
     }
 }
 
-/// A name for a message: quoted, since it may hold anything, and cut.
+/// Returns a name for a message: escaped, since it may contain anything, and cut.
 fn quoted(name: &[u8]) -> String {
-    const LONGEST: usize = 200;
+    const MAX_CHARS: usize = 200;
     let text: String = String::from_utf8_lossy(name)
         .chars()
-        .take(LONGEST)
+        .take(MAX_CHARS)
         .collect();
     format!("{text:?}")
 }

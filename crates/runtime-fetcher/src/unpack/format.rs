@@ -1,4 +1,4 @@
-//! Which archive it is, and how to get at what is in it.
+//! Archive formats: detection by the first bytes, and decompression.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _};
@@ -8,9 +8,9 @@ use lzma_rust2::XzReader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::UnpackError;
+use super::error::UnpackError;
 
-/// A format of archives.
+/// An archive format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub enum ArchiveFormat {
@@ -32,12 +32,14 @@ pub enum ArchiveFormat {
 }
 
 impl ArchiveFormat {
-    /// Has a look at the first bytes.
-    pub(super) fn of(archive: &mut File) -> Result<Self, UnpackError> {
-        archive.rewind().map_err(UnpackError::read)?;
+    /// Determines the format of an archive by its first bytes.
+    ///
+    /// Names and content types are unreliable: mirrors serve archives under any of them.
+    pub(super) fn detect(archive: &mut File) -> Result<Self, UnpackError> {
+        archive.rewind().map_err(UnpackError::Read)?;
         let mut start = Vec::new();
         let mut head = archive.take(512);
-        head.read_to_end(&mut start).map_err(UnpackError::read)?;
+        head.read_to_end(&mut start).map_err(UnpackError::Read)?;
         Self::by_magic(&start).ok_or(UnpackError::UnknownFormat)
     }
 
@@ -45,14 +47,14 @@ impl ArchiveFormat {
         match start {
             [0x1f, 0x8b, ..] => Some(Self::TarGz),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::TarXz),
-            // A frame, or one of those that decoders skip.
+            // A zstd frame, or a skippable frame.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
                 Some(Self::TarZst)
             }
-            // The first file, or the end of an archive without any.
+            // The header of the first entry, or the end record of an empty archive.
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(Self::Zip),
             _ if start.get(257..262) == Some(b"ustar") => Some(Self::Tar),
-            // An archive without any entry is zeros.
+            // An empty tar consists of zeros.
             _ if start.len() == 512 && start.iter().all(|byte| *byte == 0) => Some(Self::Tar),
             _ => None,
         }
@@ -61,7 +63,7 @@ impl ArchiveFormat {
 
 type Input<'a> = BufReader<&'a mut File>;
 
-/// Takes the compression from around a tar.
+/// Decompresses a tar.
 pub(super) enum Decoder<'a> {
     Plain(Input<'a>),
     Gzip(MultiGzDecoder<Input<'a>>),
@@ -71,9 +73,9 @@ pub(super) enum Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     pub(super) fn new(archive: &'a mut File, format: ArchiveFormat) -> Result<Self, UnpackError> {
-        /// The dictionary of `xz -9` is 64 MiB, and its decoder needs a bit more.
+        /// The decoder of `xz -9` needs a little more than its dictionary of 64 MiB. An archive may declare up to 4 GiB.
         const XZ_MEMORY_KIB: u32 = 80 * 1024;
-        /// 128 MiB, which is what `zstd --long` makes and the largest that `zstd -d` takes unasked.
+        /// 128 MiB: the window of `zstd --long`, and the largest that `zstd -d` accepts by default.
         const ZSTD_WINDOW_LOG: u32 = 27;
 
         let input = BufReader::with_capacity(128 * 1024, archive);
@@ -85,9 +87,9 @@ impl<'a> Decoder<'a> {
                 XZ_MEMORY_KIB,
             ))),
             ArchiveFormat::TarZst => {
-                let mut decoder = zstd::Decoder::with_buffer(input).map_err(UnpackError::read)?;
+                let mut decoder = zstd::Decoder::with_buffer(input).map_err(UnpackError::Read)?;
                 let limited = decoder.window_log_max(ZSTD_WINDOW_LOG);
-                limited.map_err(UnpackError::read)?;
+                limited.map_err(UnpackError::Read)?;
                 Self::Zstd(decoder)
             }
             ArchiveFormat::Tar | ArchiveFormat::Zip => Self::Plain(input),

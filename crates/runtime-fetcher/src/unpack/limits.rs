@@ -1,21 +1,21 @@
-//! How much may come out of an archive.
+//! Limits for the content of an archive.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{UnpackError, Unpacked};
+use super::error::UnpackError;
 
-/// How much may come out of an archive.
+/// Limits for the content of an archive.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct UnpackLimits {
-    /// How many bytes all files may have together.
+    /// The maximum total size of all files in bytes.
     pub max_bytes: u64,
-    /// How many files, folders and links there may be, also folders that only a path names.
+    /// The maximum number of files, folders and links, including folders that occur only in paths.
     pub max_entries: u64,
-    /// How many times the size of the archive may come out of it. The first 16 MiB are always allowed.
+    /// The maximum ratio of unpacked bytes to the size of the archive. The first 16 MiB are always allowed.
     pub max_ratio: u64,
 }
 
@@ -24,74 +24,88 @@ impl Default for UnpackLimits {
         Self {
             max_bytes: 256 << 30,
             max_entries: 1_000_000,
-            // Text and sources shrink to a fifth, logs to a fiftieth; gzip cannot pass 1032.
+            // Source code compresses to a fifth, logs to a fiftieth. The format of gzip limits the ratio to 1032,
+            // xz and zstd reach millions.
             max_ratio: 250,
         }
     }
 }
 
-/// Small archives of zeros are no attack.
-const ALWAYS_ALLOWED: u64 = 16 << 20;
+/// The totals of an unpacked archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unpacked {
+    /// The number of files, folders and links.
+    pub entries: u64,
+    /// The total size of all files in bytes.
+    pub bytes: u64,
+}
 
-/// How long all names of folders and links may be together, since they are kept in memory.
-const MOST_NAMES: u64 = 128 << 20;
+/// Unpacked bytes that are allowed at any ratio: a small archive of zeros is not an attack.
+const MIN_RATIO_BYTES: u64 = 16 << 20;
 
-/// What is left of the limits.
-pub(super) struct Budget<'a> {
+/// The maximum total length of the names of folders and links, which are kept in memory.
+const MAX_NAME_BYTES: u64 = 128 << 20;
+
+/// Counts the content of an archive against its limits, while it is unpacked.
+///
+/// Counting declared sizes in advance would trust the archive.
+pub(super) struct UnpackBudget<'a> {
     limits: UnpackLimits,
-    by_ratio: u64,
-    names: u64,
+    max_bytes_by_ratio: u64,
+    name_bytes: u64,
     stop: &'a AtomicBool,
     used: Unpacked,
 }
 
-impl<'a> Budget<'a> {
-    pub(super) fn new(limits: &UnpackLimits, archive: u64, stop: &'a AtomicBool) -> Self {
+impl<'a> UnpackBudget<'a> {
+    pub(super) fn new(limits: &UnpackLimits, archive_bytes: u64, stop: &'a AtomicBool) -> Self {
         Self {
             limits: limits.clone(),
-            by_ratio: archive.saturating_mul(limits.max_ratio).max(ALWAYS_ALLOWED),
-            names: 0,
+            max_bytes_by_ratio: archive_bytes
+                .saturating_mul(limits.max_ratio)
+                .max(MIN_RATIO_BYTES),
+            name_bytes: 0,
             stop,
             used: Unpacked::default(),
         }
     }
 
-    pub(super) fn entry(&mut self) -> Result<(), UnpackError> {
+    pub(super) fn count_entry(&mut self) -> Result<(), UnpackError> {
         self.used.entries += 1;
-        if self.used.entries > self.limits.max_entries {
-            let limit = self.limits.max_entries;
-            return Err(UnpackError::TooMany { limit });
-        }
+        self.check_entries(self.used.entries)?;
         self.check_stop()
     }
 
-    /// So many entries are to come.
-    pub(super) fn expect(&self, entries: u64) -> Result<(), UnpackError> {
+    /// Checks a number of entries without counting them.
+    pub(super) fn check_entries(&self, entries: u64) -> Result<(), UnpackError> {
         let limit = self.limits.max_entries;
-        match entries > limit {
-            true => Err(UnpackError::TooMany { limit }),
-            false => Ok(()),
+        if entries > limit {
+            return Err(UnpackError::TooManyEntries { limit });
         }
+        Ok(())
     }
 
-    /// A name is kept in memory until the end.
-    pub(super) fn name(&mut self, length: usize) -> Result<(), UnpackError> {
-        self.names += length as u64;
-        match self.names > MOST_NAMES {
-            true => Err(UnpackError::Names { limit: MOST_NAMES }),
-            false => Ok(()),
+    /// Counts a name that is kept in memory.
+    pub(super) fn count_name(&mut self, bytes: usize) -> Result<(), UnpackError> {
+        self.name_bytes += bytes as u64;
+        if self.name_bytes > MAX_NAME_BYTES {
+            return Err(UnpackError::NamesTooLong {
+                limit: MAX_NAME_BYTES,
+            });
         }
+        Ok(())
     }
 
-    pub(super) fn bytes(&mut self, count: u64) -> Result<(), UnpackError> {
-        self.used.bytes += count;
+    pub(super) fn count_bytes(&mut self, bytes: u64) -> Result<(), UnpackError> {
+        self.used.bytes += bytes;
         if self.used.bytes > self.limits.max_bytes {
             let limit = self.limits.max_bytes;
             return Err(UnpackError::TooLarge { limit });
         }
-        if self.used.bytes > self.by_ratio {
+        if self.used.bytes > self.max_bytes_by_ratio {
             let ratio = self.limits.max_ratio;
-            return Err(UnpackError::Swells { ratio });
+            return Err(UnpackError::RatioExceeded { ratio });
         }
         self.check_stop()
     }
@@ -101,9 +115,9 @@ impl<'a> Budget<'a> {
     }
 
     fn check_stop(&self) -> Result<(), UnpackError> {
-        match self.stop.load(Ordering::Relaxed) {
-            true => Err(UnpackError::Stopped),
-            false => Ok(()),
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(UnpackError::Cancelled);
         }
+        Ok(())
     }
 }

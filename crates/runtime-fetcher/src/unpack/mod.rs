@@ -1,54 +1,44 @@
-//! Unpacks archives that nobody has to trust.
+//! Unpacking of untrusted archives: tar (plain, gzip, xz, zstd) and zip.
 
 mod error;
+mod folder_writer;
 mod format;
-mod gate;
+mod limited_reader;
 mod limits;
 mod tar;
-mod tree;
 mod zip;
 
 pub use error::{EntryRejection, UnpackError};
 pub use format::ArchiveFormat;
-pub use limits::UnpackLimits;
+pub use limits::{UnpackLimits, Unpacked};
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use folder_writer::FolderWriter;
 use format::Decoder;
-use gate::Gate;
-use limits::Budget;
-use tree::Tree;
+use limited_reader::LimitedReader;
+use limits::UnpackBudget;
 
-/// What came out of an archive.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Unpacked {
-    /// How many files, folders and links there are.
-    pub entries: u64,
-    /// How many bytes the files have.
-    pub bytes: u64,
-}
-
-/// Unpacks an archive into a folder that nobody else writes to; blocks the thread.
+/// Unpacks an archive into a folder that no other process writes to. Blocks the thread.
 ///
-/// The format is found by looking at the first bytes unless it is given. These rules hold:
+/// Without a format, the first bytes determine it. These rules apply:
 ///
-/// * A path is relative, without `..`, in UTF-8, and names something that no other entry names.
-/// * A symlink leads to a place inside the folder, over any number of others: its target is relative and has
-///   `..` only in front, at most as often as the link is deep. Links are made when all files are written, so
-///   that nothing is ever written through one.
-/// * A hard link names a file that came before it.
-/// * There are no devices, no pipes, no sparse files, and nothing encrypted.
-/// * Bits for set-user-ID, set-group-ID and sticky are dropped, and so are owners and extended attributes.
-///   The owner may always write, so that the worker can remove what it unpacked.
+/// * A path is relative, without `..`, in UTF-8, and differs from the path of every other entry.
+/// * A symlink leads to a place inside the folder, even through other symlinks: its target is relative and has `..`
+///   only at the start, at most as many as the link has parent folders. Symlinks are created after all files, so
+///   that no file is written through one.
+/// * A hard link names an earlier file.
+/// * Devices, pipes, sparse files and encrypted entries are rejected.
+/// * The set-user-ID, set-group-ID and sticky bits, owners and extended attributes are dropped. The owner may
+///   always write, so that the worker can remove the folder.
 /// * Bytes, entries, and the ratio of bytes to the size of the archive stay within `limits`.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use runtime_fetcher::{UnpackLimits, unpack};
+/// use runtime_fetcher::unpack::{UnpackLimits, unpack};
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("a.tar");
 /// # let mut archive = tar::Builder::new(std::fs::File::create(&path)?);
@@ -67,7 +57,7 @@ pub struct Unpacked {
 ///
 /// # Errors
 ///
-/// An [`UnpackError`]. What was unpacked before stays in the folder: remove it.
+/// An [`UnpackError`]. Entries that were unpacked before stay in the folder: remove it.
 pub fn unpack(
     archive: &mut File,
     format: Option<ArchiveFormat>,
@@ -77,7 +67,7 @@ pub fn unpack(
     unpack_until(archive, format, folder, limits, &AtomicBool::new(false))
 }
 
-/// As [`unpack`], until `stop` is set.
+/// Unpacks like [`unpack`], until `stop` is set.
 pub(crate) fn unpack_until(
     archive: &mut File,
     format: Option<ArchiveFormat>,
@@ -85,16 +75,19 @@ pub(crate) fn unpack_until(
     limits: &UnpackLimits,
     stop: &AtomicBool,
 ) -> Result<Unpacked, UnpackError> {
-    let size = archive.seek(SeekFrom::End(0)).map_err(UnpackError::read)?;
+    let size = archive.seek(SeekFrom::End(0)).map_err(UnpackError::Read)?;
     let format = match format {
         Some(format) => format,
-        None => ArchiveFormat::of(archive)?,
+        None => ArchiveFormat::detect(archive)?,
     };
-    archive.rewind().map_err(UnpackError::read)?;
-    let mut tree = Tree::new(folder, Budget::new(limits, size, stop));
+    archive.rewind().map_err(UnpackError::Read)?;
+    let mut writer = FolderWriter::new(folder, UnpackBudget::new(limits, size, stop));
     match format {
-        ArchiveFormat::Zip => zip::read(archive, &mut tree)?,
-        _ => tar::read(Gate::new(Decoder::new(archive, format)?), &mut tree)?,
+        ArchiveFormat::Zip => zip::unpack(archive, &mut writer)?,
+        _ => {
+            let decoder = Decoder::new(archive, format)?;
+            tar::unpack(LimitedReader::new(decoder), &mut writer)?;
+        }
     }
-    tree.finish()
+    writer.finish()
 }

@@ -1,93 +1,97 @@
-//! Reads tar.
+//! Unpacking of tar archives.
 
 use std::io::{self, ErrorKind, Read};
 use std::time::{Duration, SystemTime};
 
 use tar::{Archive, Entry, EntryType};
 
-use super::gate::{Allowance, Gate};
-use super::tree::{Attributes, Tree};
-use super::{EntryRejection, UnpackError};
+use super::error::{EntryRejection, UnpackError};
+use super::folder_writer::{Attributes, FolderWriter};
+use super::limited_reader::{LimitedReader, ReadBudget};
 
-/// What may come between two entries: a header, long names, extended attributes, padding.
-const HEADERS: u64 = 1 << 20;
+/// The budget between the contents of two entries: header, long names, extended attributes, padding.
+const HEADER_BYTES: u64 = 1 << 20;
 
-/// Puts all entries into the tree.
-pub(super) fn read<R: Read>(gate: Gate<R>, tree: &mut Tree<'_>) -> Result<(), UnpackError> {
-    let allowance = gate.allowance();
-    let mut archive = Archive::new(gate);
-    let mut entries = archive.entries().map_err(damaged)?;
+/// Unpacks all entries.
+pub(super) fn unpack<R: Read>(
+    reader: LimitedReader<R>,
+    writer: &mut FolderWriter<'_>,
+) -> Result<(), UnpackError> {
+    let budget = reader.budget();
+    let mut archive = Archive::new(reader);
+    let mut entries = archive.entries().map_err(UnpackError::Corrupt)?;
     loop {
-        allowance.set(HEADERS);
+        budget.set(HEADER_BYTES);
         let Some(entry) = entries.next() else { break };
-        add(entry.map_err(damaged)?, &allowance, tree)?;
+        unpack_entry(entry.map_err(UnpackError::Corrupt)?, &budget, writer)?;
     }
-    allowance.set(HEADERS);
-    // Behind the last entry is padding, and the check sum of what compressed it.
+    budget.set(HEADER_BYTES);
+    // Reading to the end verifies the checksum of the compression, which follows the padding of the last entry.
     let rest = io::copy(&mut archive.into_inner(), &mut io::sink());
-    rest.map(drop).map_err(damaged)
+    rest.map(drop).map_err(UnpackError::Corrupt)
 }
 
-fn add<R: Read>(
+fn unpack_entry<R: Read>(
     mut entry: Entry<'_, R>,
-    allowance: &Allowance,
-    tree: &mut Tree<'_>,
+    budget: &ReadBudget,
+    writer: &mut FolderWriter<'_>,
 ) -> Result<(), UnpackError> {
     let name = entry.path_bytes().into_owned();
-    let refuse = |kind| Err(UnpackError::refused(&name, EntryRejection::Kind(kind)));
+    let reject = |kind| Err(UnpackError::entry(&name, EntryRejection::Kind(kind)));
     if is_sparse(&mut entry)? {
-        return refuse("a sparse file");
+        return reject("sparse file");
     }
     let mode = entry.header().mode().ok();
     match entry.header().entry_type() {
-        EntryType::Directory => tree.folder(&name, mode),
-        // Archives older than ustar end the names of folders in a slash.
-        EntryType::Regular if name.ends_with(b"/") => tree.folder(&name, mode),
+        EntryType::Directory => writer.folder(&name, mode),
+        // Archives older than ustar mark a folder by a slash at the end of its name.
+        EntryType::Regular if name.ends_with(b"/") => writer.folder(&name, mode),
         EntryType::Regular | EntryType::Continuous => {
             let modified = entry.header().mtime().ok().and_then(since_epoch);
-            allowance.set(entry.size());
             let size = entry.size();
-            let mut content = Whole {
+            budget.set(size);
+            let mut content = ExactReader {
                 inner: &mut entry,
-                left: size,
+                remaining: size,
             };
-            tree.file(&name, Attributes { mode, modified }, &mut content)
+            writer.file(&name, Attributes { mode, modified }, &mut content)
         }
-        EntryType::Symlink => tree.symlink(&name, &target(&entry)),
-        EntryType::Link => tree.hard_link(&name, &target(&entry)),
-        EntryType::Char | EntryType::Block => refuse("a device"),
-        EntryType::Fifo => refuse("a named pipe"),
-        // Remarks on the whole archive, such as the commit that git made it of.
+        EntryType::Symlink => writer.symlink(&name, &link_target(&entry)),
+        EntryType::Link => writer.hard_link(&name, &link_target(&entry)),
+        EntryType::Char | EntryType::Block => reject("device"),
+        EntryType::Fifo => reject("named pipe"),
+        // Attributes of the whole archive, such as the commit in an archive of git.
         EntryType::XGlobalHeader => {
-            allowance.set(entry.size().min(HEADERS));
+            budget.set(entry.size().min(HEADER_BYTES));
             io::copy(&mut entry, &mut io::sink())
                 .map(drop)
-                .map_err(damaged)
+                .map_err(UnpackError::Corrupt)
         }
-        _ => refuse("of a kind that is not known"),
+        _ => reject("unknown type"),
     }
 }
 
-fn target<R: Read>(entry: &Entry<'_, R>) -> Vec<u8> {
+fn link_target<R: Read>(entry: &Entry<'_, R>) -> Vec<u8> {
     entry
         .link_name_bytes()
         .map(|name| name.into_owned())
         .unwrap_or_default()
 }
 
-/// Both ways in which GNU tar marks them: what they hold is a map, and pieces.
+/// Returns whether an entry is a sparse file, in either of the two formats of GNU tar.
+///
+/// The content of such an entry is a map and fragments, which would be written as if they were the file.
 fn is_sparse<R: Read>(entry: &mut Entry<'_, R>) -> Result<bool, UnpackError> {
-    if entry.header().entry_type() == EntryType::GNUSparse {
-        return Ok(true);
+    match entry.header().entry_type() {
+        EntryType::GNUSparse => return Ok(true),
+        EntryType::XGlobalHeader => return Ok(false),
+        _ => {}
     }
-    if entry.header().entry_type() == EntryType::XGlobalHeader {
-        return Ok(false);
-    }
-    let Some(extensions) = entry.pax_extensions().map_err(damaged)? else {
+    let Some(extensions) = entry.pax_extensions().map_err(UnpackError::Corrupt)? else {
         return Ok(false);
     };
     for extension in extensions {
-        let extension = extension.map_err(damaged)?;
+        let extension = extension.map_err(UnpackError::Corrupt)?;
         if extension.key_bytes().starts_with(b"GNU.sparse.") {
             return Ok(true);
         }
@@ -99,23 +103,19 @@ fn since_epoch(seconds: u64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-fn damaged(error: io::Error) -> UnpackError {
-    UnpackError::Damaged(error)
-}
-
-/// A file's content, which is an error if it ends early.
-struct Whole<R> {
+/// The content of a file. Ending early is an error, which the tar parser does not report.
+struct ExactReader<R> {
     inner: R,
-    left: u64,
+    remaining: u64,
 }
 
-impl<R: Read> Read for Whole<R> {
+impl<R: Read> Read for ExactReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        if read == 0 && self.left > 0 && !buffer.is_empty() {
+        if read == 0 && self.remaining > 0 && !buffer.is_empty() {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        self.left = self.left.saturating_sub(read as u64);
+        self.remaining = self.remaining.saturating_sub(read as u64);
         Ok(read)
     }
 }

@@ -1,4 +1,4 @@
-//! Reads zip.
+//! Unpacking of zip archives.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _};
@@ -7,107 +7,114 @@ use zip::ZipArchive;
 use zip::read::{ZipFile, ZipReadOptions};
 use zip::result::ZipError;
 
-use super::tree::{Attributes, Tree};
-use super::{EntryRejection, UnpackError};
+use super::error::{EntryRejection, UnpackError};
+use super::folder_writer::{Attributes, FolderWriter};
 
 type Archive<'a> = ZipArchive<BufReader<&'a mut File>>;
 
-/// The longest target of a symlink that systems take.
-const LONGEST_TARGET: u64 = 4096;
+/// The longest symlink target on Linux (`PATH_MAX`).
+const MAX_LINK_TARGET_BYTES: u64 = 4096;
 
-/// Puts all entries into the tree.
-pub(super) fn read(archive: &mut File, tree: &mut Tree<'_>) -> Result<(), UnpackError> {
-    // All entries are about to be read into memory, so how many there can be has to be known before.
-    tree.expect(most_entries(archive).map_err(UnpackError::Read)?)?;
+/// Unpacks all entries.
+pub(super) fn unpack(archive: &mut File, writer: &mut FolderWriter<'_>) -> Result<(), UnpackError> {
+    // The parser reads the whole directory into memory, so the number of entries is limited before.
+    writer.check_entries(max_entries(archive).map_err(UnpackError::Read)?)?;
     archive.rewind().map_err(UnpackError::Read)?;
-    let mut archive = Archive::new(BufReader::new(archive)).map_err(damaged)?;
-    // Two readers could see two archives in one that repeats names or shares bytes.
+    let mut archive = Archive::new(BufReader::new(archive)).map_err(corrupt)?;
+    // Programs disagree on archives with repeated names or shared bytes: a scanner could accept one content
+    // and this worker unpack another. Overlapping entries are also a way to build a decompression bomb.
     if archive.has_duplicate_names() {
-        return Err(wrong("it names a file twice"));
+        return Err(invalid("two entries have the same name"));
     }
-    if archive.has_overlapping_entries().map_err(damaged)? {
-        return Err(wrong("its files overlap"));
+    if archive.has_overlapping_entries().map_err(corrupt)? {
+        return Err(invalid("entries overlap"));
     }
     for index in 0..archive.len() {
         let options = ZipReadOptions::new().enforce_header_consistency(true);
         let error = match archive.by_index_with_options(index, options) {
             Ok(entry) => {
-                add(entry, tree)?;
+                unpack_entry(entry, writer)?;
                 continue;
             }
             Err(error) => error,
         };
-        return Err(not_opened(error, &mut archive, index));
+        return Err(open_error(error, &mut archive, index));
     }
     Ok(())
 }
 
-/// A file that needs a password is whole all the same.
-fn not_opened(error: ZipError, archive: &mut Archive<'_>, index: usize) -> UnpackError {
+/// Returns the error for an entry that cannot be opened. An encrypted entry is valid but rejected.
+fn open_error(error: ZipError, archive: &mut Archive<'_>, index: usize) -> UnpackError {
     match (error, archive.by_index_raw(index)) {
         (ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED), Ok(entry)) => {
-            UnpackError::refused(entry.name_raw(), EntryRejection::Kind("encrypted"))
+            UnpackError::entry(entry.name_raw(), EntryRejection::Kind("encrypted"))
         }
-        (error, _) => damaged(error),
+        (error, _) => corrupt(error),
     }
 }
 
-/// How many entries the archive can have: every one that is listed has a header in the directory.
-fn most_entries(archive: &mut File) -> io::Result<u64> {
-    const HEADER: &[u8] = b"PK\x01\x02";
-    const PIECE: usize = 256 * 1024;
-    let (mut piece, mut kept, mut found) = (vec![0; PIECE], 0, 0);
+/// Returns an upper bound for the number of entries: the number of signatures of directory headers.
+///
+/// The count in the end record cannot be used: the archive can declare any.
+fn max_entries(archive: &mut File) -> io::Result<u64> {
+    const SIGNATURE: &[u8] = b"PK\x01\x02";
+    const BUFFER_BYTES: usize = 256 * 1024;
+    let (mut buffer, mut kept, mut found) = (vec![0; BUFFER_BYTES], 0, 0);
     loop {
-        let read = archive.read(&mut piece[kept..])?;
+        let read = archive.read(&mut buffer[kept..])?;
         if read == 0 {
             return Ok(found);
         }
         let end = kept + read;
-        let headers = piece[..end].windows(HEADER.len());
-        found += headers.filter(|bytes| *bytes == HEADER).count() as u64;
-        // A header may begin in one piece and end in the next.
-        let rest = end.saturating_sub(HEADER.len() - 1);
-        piece.copy_within(rest..end, 0);
+        let windows = buffer[..end].windows(SIGNATURE.len());
+        found += windows.filter(|bytes| *bytes == SIGNATURE).count() as u64;
+        // A signature may begin in one buffer and end in the next.
+        let rest = end.saturating_sub(SIGNATURE.len() - 1);
+        buffer.copy_within(rest..end, 0);
         kept = end - rest;
     }
 }
 
-fn add(
+fn unpack_entry(
     mut entry: ZipFile<'_, BufReader<&mut File>>,
-    tree: &mut Tree<'_>,
+    writer: &mut FolderWriter<'_>,
 ) -> Result<(), UnpackError> {
     let name = entry.name_raw().to_owned();
-    let refuse = |kind| Err(UnpackError::refused(&name, EntryRejection::Kind(kind)));
     let mode = entry.unix_mode();
-    match mode.unwrap_or_default() & FILE_KIND {
-        SYMLINK => {
+    match mode.unwrap_or_default() & S_IFMT {
+        S_IFLNK => {
             let mut target = Vec::new();
-            let read = entry.by_ref().take(LONGEST_TARGET).read_to_end(&mut target);
-            read.map_err(UnpackError::Damaged)?;
-            tree.symlink(&name, &target)
+            let mut content = entry.by_ref().take(MAX_LINK_TARGET_BYTES);
+            let read = content.read_to_end(&mut target);
+            read.map_err(UnpackError::Corrupt)?;
+            writer.symlink(&name, &target)
         }
-        0 | FOLDER | PLAIN if entry.is_dir() => tree.folder(&name, mode),
-        0 | PLAIN => {
+        0 | S_IFDIR | S_IFREG if entry.is_dir() => writer.folder(&name, mode),
+        0 | S_IFREG => {
             let modified = None;
-            tree.file(&name, Attributes { mode, modified }, &mut entry)
+            writer.file(&name, Attributes { mode, modified }, &mut entry)
         }
-        FOLDER => tree.folder(&name, mode),
-        _ => refuse("a device or a pipe"),
+        S_IFDIR => writer.folder(&name, mode),
+        _ => {
+            let rejection = EntryRejection::Kind("device or pipe");
+            Err(UnpackError::entry(&name, rejection))
+        }
     }
 }
 
-const FILE_KIND: u32 = 0o170_000;
-const SYMLINK: u32 = 0o120_000;
-const FOLDER: u32 = 0o040_000;
-const PLAIN: u32 = 0o100_000;
+/// The bits of a Unix mode that hold the kind of file, and the kinds, as in `stat(2)`.
+const S_IFMT: u32 = 0o170_000;
+const S_IFLNK: u32 = 0o120_000;
+const S_IFDIR: u32 = 0o040_000;
+const S_IFREG: u32 = 0o100_000;
 
-fn damaged(error: ZipError) -> UnpackError {
+fn corrupt(error: ZipError) -> UnpackError {
     match error {
-        ZipError::Io(error) => UnpackError::Damaged(error),
-        error => UnpackError::Damaged(io::Error::other(error)),
+        ZipError::Io(error) => UnpackError::Corrupt(error),
+        error => UnpackError::Corrupt(io::Error::other(error)),
     }
 }
 
-fn wrong(what: &'static str) -> UnpackError {
-    UnpackError::Damaged(io::Error::other(what))
+fn invalid(message: &'static str) -> UnpackError {
+    UnpackError::Corrupt(io::Error::other(message))
 }

@@ -10,7 +10,7 @@ const TASK: &str = "RmzTkg-8Qj614ea9fI9Jmg";
 
 fn context(fake: &FakeServices) -> FetchContext {
     FetchContext::new(
-        HttpClient::new(config()).expect("the configuration is good"),
+        HttpClient::new(config()).expect("configuration is valid"),
         fake.services(),
     )
 }
@@ -31,12 +31,12 @@ async fn failure(fake: &FakeServices, reference: Value) -> FetchError {
         Err(error) => error,
         Ok(_) => get_reference(&context, reference)
             .await
-            .expect_err("it must fail"),
+            .expect_err("fetch fails"),
     }
 }
 
 #[tokio::test]
-async fn s3_and_reference_artifacts_are_fetched_from_where_the_queue_says() {
+async fn s3_and_reference_artifacts_are_fetched() {
     let server =
         Server::start(|request| Step::answer("200 OK", &[], request.path.as_bytes())).await;
     for kind in ["s3", "reference"] {
@@ -44,13 +44,13 @@ async fn s3_and_reference_artifacts_are_fetched_from_where_the_queue_says() {
         let fake = with_artifact(content).await;
         let bytes = get_reference(&context(&fake), artifact())
             .await
-            .expect("it is there");
+            .expect("fetch succeeds");
         assert_eq!(bytes, "/bucket?signature=x");
     }
 }
 
 #[tokio::test]
-async fn the_url_is_asked_for_anew_at_every_attempt() {
+async fn every_attempt_requests_a_fresh_url() {
     let server = Server::start(|request| match request.number {
         0 => Step::answer("500 Oops", &[], b""),
         _ => Step::answer("200 OK", &[], b"hello"),
@@ -60,16 +60,16 @@ async fn the_url_is_asked_for_anew_at_every_attempt() {
     fake.runs = 4;
     get_reference(&context(&fake), artifact())
         .await
-        .expect("the second attempt works");
+        .expect("second attempt succeeds");
     assert_eq!(
-        *fake.asked.lock().expect("no panic"),
+        *fake.asked.lock().expect("lock is not poisoned"),
         [Some(3), Some(3)],
         "the latest run, both times"
     );
 }
 
 #[tokio::test]
-async fn an_error_artifact_says_what_its_task_said() {
+async fn error_artifact_reports_its_message() {
     let content = json!({
         "storageType": "error", "reason": "file-missing-on-worker", "message": "no such file: out.tar",
     });
@@ -83,19 +83,16 @@ async fn an_error_artifact_says_what_its_task_said() {
 }
 
 #[tokio::test]
-async fn a_storage_type_to_come_is_told_and_is_not_blamed_on_the_worker() {
+async fn unknown_storage_type_is_a_broken_reference() {
     let fake = with_artifact(json!({ "storageType": "hologram", "angle": 3 })).await;
     let error = failure(&fake, artifact()).await;
     assert!(error.is_broken_reference(), "{error:?}");
     let text = error_chain(&error);
-    assert!(
-        text.contains("a way that this worker cannot read"),
-        "{text}"
-    );
+    assert!(text.contains("unsupported storage type"), "{text}");
 }
 
 #[tokio::test]
-async fn an_artifact_that_is_not_there_is_a_broken_reference() {
+async fn missing_artifact_is_a_broken_reference() {
     let error = failure(&FakeServices::new(), artifact()).await;
     assert!(error.is_broken_reference(), "{error:?}");
     assert!(
@@ -107,7 +104,7 @@ async fn an_artifact_that_is_not_there_is_a_broken_reference() {
 }
 
 #[tokio::test]
-async fn a_task_without_a_run_has_no_artifact() {
+async fn task_without_run_is_a_broken_reference() {
     let mut fake = FakeServices::new();
     fake.runs = 0;
     let error = failure(&fake, artifact()).await;
@@ -116,7 +113,7 @@ async fn a_task_without_a_run_has_no_artifact() {
 }
 
 #[tokio::test]
-async fn a_name_that_the_index_does_not_know_is_a_broken_reference() {
+async fn unknown_namespace_is_a_broken_reference() {
     let reference = json!({ "namespace": "no.such.name", "artifact": "public/a" });
     let error = failure(&FakeServices::new(), reference).await;
     assert!(error.is_broken_reference());
@@ -124,27 +121,27 @@ async fn a_name_that_the_index_does_not_know_is_a_broken_reference() {
 }
 
 #[tokio::test]
-async fn an_index_reference_brings_the_artifact_of_the_task_behind_the_name() {
+async fn index_reference_fetches_the_artifact() {
     let server = Server::start(|_| Step::answer("200 OK", &[], b"indexed")).await;
     let mut fake = with_artifact(json!({ "storageType": "s3", "url": server.url("/") })).await;
     fake.indexed
-        .insert("a.b.c".into(), TASK.parse().expect("it is a task id"));
+        .insert("a.b.c".into(), TASK.parse().expect("task id is valid"));
     let reference = json!({ "namespace": "a.b.c", "artifact": "public/a" });
     assert_eq!(
         get_reference(&context(&fake), reference)
             .await
-            .expect("it is there"),
+            .expect("fetch succeeds"),
         "indexed"
     );
 }
 
 #[tokio::test]
-async fn no_connection_to_a_deployment_is_the_workers_fault() {
+async fn missing_deployment_is_an_internal_error() {
     let context = crate::support::context();
     let error = Combine::standard()
         .resolve(&context, &artifact())
         .await
-        .expect_err("nobody is there");
+        .expect_err("nothing listens");
     assert!(
         !error.is_broken_reference() && !error.is_transient(),
         "{error:?}"
@@ -186,21 +183,21 @@ async fn fetch_object_from(
 }
 
 #[tokio::test]
-async fn an_object_with_the_right_hashes_is_fetched() {
+async fn object_artifact_is_fetched() {
     let hello = Step::answer("200 OK", &[], b"hello");
     let bytes = fetch_object(json!({ "sha256": HELLO }), artifact(), hello).await;
-    assert_eq!(bytes.expect("the hash is right"), "hello");
+    assert_eq!(bytes.expect("hash matches"), "hello");
 }
 
 #[tokio::test]
-async fn an_object_with_other_bytes_than_its_hashes_say_is_refused() {
+async fn object_with_other_bytes_is_refused() {
     let other = Step::answer("200 OK", &[], b"hellO");
     let error = fetch_object(json!({ "sha256": HELLO }), artifact(), other).await;
-    assert!(error.expect_err("the hash is wrong").is_broken_reference());
+    assert!(error.expect_err("hash differs").is_broken_reference());
 }
 
 #[tokio::test]
-async fn an_object_without_a_strong_hash_is_refused() {
+async fn object_without_strong_hash_is_refused() {
     for hashes in [
         json!({}),
         json!({ "md5": "5d41402abc4b2a76b9719d911017c592" }),
@@ -208,9 +205,9 @@ async fn an_object_without_a_strong_hash_is_refused() {
         let hello = Step::answer("200 OK", &[], b"hello");
         let error = fetch_object(hashes, artifact(), hello)
             .await
-            .expect_err("nothing to check it by");
+            .expect_err("no strong hash");
         assert!(
-            error_chain(&error).contains("without a SHA-256 or SHA-512"),
+            error_chain(&error).contains("neither a SHA-256 nor a SHA-512"),
             "{}",
             error_chain(&error)
         );
@@ -218,32 +215,28 @@ async fn an_object_without_a_strong_hash_is_refused() {
 }
 
 #[tokio::test]
-async fn redirects_of_an_object_are_not_followed() {
+async fn object_redirects_are_not_followed() {
     let server = Server::start(|request| match request.path.as_str() {
         "/" => Step::answer("302 Found", &[("Location", "/elsewhere")], b""),
         _ => Step::answer("200 OK", &[], b"hello"),
     })
     .await;
     let error = fetch_object_from(&server, json!({ "sha256": HELLO }), artifact()).await;
-    let error = error.expect_err("it leads away");
+    let error = error.expect_err("redirect is refused");
     assert!(error.is_broken_reference(), "{error:?}");
     assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn an_object_must_have_the_hash_that_the_reference_demands() {
+async fn contradictory_object_hash_is_a_broken_reference() {
     let hello = Step::answer("200 OK", &[], b"hello");
     let reference = json!({ "taskId": TASK, "artifact": "public/a", "sha256": "0".repeat(64) });
     let error = fetch_object(json!({ "sha256": HELLO }), reference, hello).await;
-    assert!(
-        error
-            .expect_err("it cannot have both")
-            .is_broken_reference()
-    );
+    assert!(error.expect_err("hashes contradict").is_broken_reference());
 }
 
 #[tokio::test]
-async fn an_object_is_fetched_by_its_name_with_all_hashes_checked() {
+async fn object_is_fetched_and_verified() {
     let server = Server::start(|_| Step::answer("200 OK", &[], b"hello")).await;
     let mut fake = FakeServices::new();
     for (name, hash) in [
@@ -257,11 +250,11 @@ async fn an_object_is_fetched_by_its_name_with_all_hashes_checked() {
     }
     let context = context(&fake);
     let bytes = get_reference(&context, json!({ "object": "project/good" })).await;
-    assert_eq!(bytes.expect("it is there"), "hello");
+    assert_eq!(bytes.expect("fetch succeeds"), "hello");
     let error = get_reference(&context, json!({ "object": "project/bad" })).await;
-    assert!(error.expect_err("other bytes").is_broken_reference());
+    assert!(error.expect_err("hash differs").is_broken_reference());
     let error = get_reference(&context, json!({ "object": "project/none" })).await;
-    let error = error.expect_err("nothing is there");
+    let error = error.expect_err("object is missing");
     assert!(error.is_broken_reference());
     assert!(
         error.to_string().contains("object `project/none`"),

@@ -15,7 +15,7 @@ use runtime_gc::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    FakeServices, Server, Step, Told, body, config, context, context_with, resolve,
+    FakeServices, RecordedProgress, Server, Step, body, config, context, context_with, resolve,
 };
 
 const LENGTH: usize = 300_000;
@@ -25,7 +25,7 @@ pub(crate) async fn open(root: &Path) -> FetchCache {
     let cache = FetchCache::builder(root)
         .open(ResourceTracker::detached())
         .await;
-    cache.expect("nobody else has it")
+    cache.expect("root is not locked")
 }
 
 pub(crate) async fn serve() -> Server {
@@ -53,39 +53,39 @@ pub(crate) fn url(server: &Server) -> Value {
 }
 
 pub(crate) fn check_content(input: &CachedInput) {
-    assert!(std::fs::read(input.path()).expect("it is there") == body(LENGTH));
+    assert!(std::fs::read(input.path()).expect("path exists") == body(LENGTH));
 }
 
 #[tokio::test]
-async fn an_input_is_fetched_once_however_many_tasks_want_it() {
-    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+async fn concurrent_requests_share_one_fetch() {
+    let (root, server) = (tempfile::tempdir().expect("disk has space"), serve().await);
     let cache = open(root.path()).await;
     let inputs = join_all((0..100).map(|_| require(&cache, url(&server)))).await;
     for input in inputs {
-        check_content(&input.expect("it is there"));
+        check_content(&input.expect("fetch succeeds"));
     }
     assert_eq!(server.requests().len(), 1);
-    let again = require(&cache, url(&server)).await.expect("it is there");
+    let again = require(&cache, url(&server)).await.expect("fetch succeeds");
     assert_eq!(again.lookup(), Lookup::Hit);
     assert_eq!(cache.len(), 1);
 }
 
 #[tokio::test]
-async fn the_next_process_finds_it_again() {
-    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+async fn inputs_survive_a_restart() {
+    let (root, server) = (tempfile::tempdir().expect("disk has space"), serve().await);
     let cache = open(root.path()).await;
-    drop(require(&cache, url(&server)).await.expect("it is there"));
+    drop(require(&cache, url(&server)).await.expect("fetch succeeds"));
     drop(cache);
     let cache = open(root.path()).await;
-    let input = require(&cache, url(&server)).await.expect("it is there");
+    let input = require(&cache, url(&server)).await.expect("fetch succeeds");
     check_content(&input);
     assert_eq!(input.lookup(), Lookup::Hit);
     assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_failed_fetch_is_told_to_all_and_not_kept() {
-    let root = tempfile::tempdir().expect("there is room");
+async fn failure_reaches_all_waiters_and_is_not_cached() {
+    let root = tempfile::tempdir().expect("disk has space");
     let server = Server::start(|request| match request.number {
         0 => Step::answer("404 Not Found", &[], b"no such file"),
         _ => Step::answer("200 OK", &[], &body(LENGTH)),
@@ -93,18 +93,18 @@ async fn a_failed_fetch_is_told_to_all_and_not_kept() {
     .await;
     let cache = open(root.path()).await;
     let (first, second) = join(require(&cache, url(&server)), require(&cache, url(&server))).await;
-    for error in [first, second].map(|result| result.expect_err("it is not there")) {
+    for error in [first, second].map(|result| result.expect_err("server returns 404")) {
         assert!(
             error
                 .fetch_error()
-                .expect("it was fetched")
+                .expect("error comes from the fetch")
                 .is_broken_reference()
         );
         assert_eq!(error.exception_reason(), ExceptionReason::MalformedPayload);
         let error = TaskError::from(error);
         let malformed = error
             .as_malformed_payload()
-            .expect("the payload is to blame");
+            .expect("error is a malformed payload");
         assert!(
             malformed.to_string().contains("no such file"),
             "{malformed}"
@@ -114,13 +114,13 @@ async fn a_failed_fetch_is_told_to_all_and_not_kept() {
     check_content(
         &require(&cache, url(&server))
             .await
-            .expect("it is there now"),
+            .expect("second fetch succeeds"),
     );
 }
 
 #[tokio::test]
-async fn one_who_leaves_does_not_end_the_fetch_for_others() {
-    let root = tempfile::tempdir().expect("there is room");
+async fn fetch_survives_its_first_caller() {
+    let root = tempfile::tempdir().expect("disk has space");
     let (go, wait) = tokio::sync::watch::channel(false);
     let server = Server::start(move |_| {
         let mut steps = Step::answer("200 OK", &[], &body(LENGTH));
@@ -140,30 +140,30 @@ async fn one_who_leaves_does_not_end_the_fetch_for_others() {
         );
     }
     drop(first);
-    go.send(true).expect("the server waits for it");
-    check_content(&second.await.expect("it comes all the same"));
+    go.send(true).expect("server is waiting");
+    check_content(&second.await.expect("fetch survives its first caller"));
     assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_copy_is_given_only_to_those_who_may_have_it() {
-    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+async fn cached_copy_requires_the_scopes() {
+    let (root, server) = (tempfile::tempdir().expect("disk has space"), serve().await);
     let mut fake = FakeServices::new();
     let content = json!({ "storageType": "s3", "url": server.url("/") });
     fake.artifacts.insert("private/key".into(), content);
     let reference = json!({ "taskId": TASK, "artifact": "private/key" });
     let of = |scopes: &[&str]| {
-        let http = HttpClient::new(config()).expect("the configuration is good");
+        let http = HttpClient::new(config()).expect("configuration is valid");
         FetchContext::new(http, fake.services()).with_scopes(ScopeSet::new(scopes.iter().copied()))
     };
     let cache = open(root.path()).await;
     let good = of(&["queue:get-artifact:private/*"]);
     let held = require_in(&cache, &good, reference.clone())
         .await
-        .expect("it may");
+        .expect("scopes suffice");
     for scopes in [&[][..], &["queue:get-artifact:public/*"]] {
         let error = require_in(&cache, &of(scopes), reference.clone()).await;
-        let error = error.expect_err("it may not");
+        let error = error.expect_err("scopes are missing");
         assert!(matches!(error, FetchCacheError::Scopes { .. }), "{error:?}");
         assert!(
             error.to_string().contains("queue:get-artifact:private/key"),
@@ -171,30 +171,32 @@ async fn a_copy_is_given_only_to_those_who_may_have_it() {
         );
         assert_eq!(error.exception_reason(), ExceptionReason::MalformedPayload);
     }
-    let again = require_in(&cache, &good, reference).await.expect("it may");
+    let again = require_in(&cache, &good, reference)
+        .await
+        .expect("scopes suffice");
     assert_eq!(again.path(), held.path());
 }
 
 #[tokio::test]
-async fn a_file_that_somebody_removed_is_fetched_again() {
-    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+async fn removed_file_is_fetched_again() {
+    let (root, server) = (tempfile::tempdir().expect("disk has space"), serve().await);
     let cache = open(root.path()).await;
-    let input = require(&cache, url(&server)).await.expect("it is there");
-    std::fs::remove_file(input.path()).expect("it is there");
+    let input = require(&cache, url(&server)).await.expect("fetch succeeds");
+    std::fs::remove_file(input.path()).expect("path exists");
     drop(input);
-    check_content(&require(&cache, url(&server)).await.expect("it comes again"));
+    check_content(&require(&cache, url(&server)).await.expect("fetch succeeds"));
     assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn the_collector_frees_what_nobody_uses() {
-    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+async fn collector_evicts_idle_inputs() {
+    let (root, server) = (tempfile::tempdir().expect("disk has space"), serve().await);
     let collector = GarbageCollector::new(GcConfig::default(), HostStats::new(root.path()));
     let cache = FetchCache::builder(root.path().join("inputs"))
         .open(collector.tracker())
         .await;
-    let cache = cache.expect("nobody else has it");
-    let input = require(&cache, url(&server)).await.expect("it is there");
+    let cache = cache.expect("root is not locked");
+    let input = require(&cache, url(&server)).await.expect("fetch succeeds");
     collector.collect_all().await;
     check_content(&input);
     let path = input.path().to_owned();
@@ -220,13 +222,13 @@ async fn on_a_small_disk(root: &Path) -> (GarbageCollector, FetchCache, FetchCon
     let cache = FetchCache::builder(root).open(collector.tracker()).await;
     let mut config = config();
     config.max_bytes = 1 << 30;
-    let cache = cache.expect("nobody else has it");
+    let cache = cache.expect("root is not locked");
     (collector, cache, context_with(config))
 }
 
 #[tokio::test]
-async fn an_input_that_has_no_room_fails_before_a_byte_of_it_comes() {
-    let root = tempfile::tempdir().expect("there is room");
+async fn missing_disk_space_fails_before_the_transfer() {
+    let root = tempfile::tempdir().expect("disk has space");
     let steps = [
         Step::head("200 OK", &[("Content-Length", "8388608")]),
         Step::Stall,
@@ -234,7 +236,7 @@ async fn an_input_that_has_no_room_fails_before_a_byte_of_it_comes() {
     let server = Server::start(move |_| steps.to_vec()).await;
     let (_collector, cache, context) = on_a_small_disk(root.path()).await;
     let error = require_in(&cache, &context, url(&server)).await;
-    let error = error.expect_err("5 MiB are free");
+    let error = error.expect_err("only 5 MiB are free");
     let text = error_chain(&error);
     assert!(
         text.contains("not enough disk space to reserve 8.0 MiB: 3.0 MiB missing"),
@@ -250,8 +252,8 @@ async fn an_input_that_has_no_room_fails_before_a_byte_of_it_comes() {
 }
 
 #[tokio::test]
-async fn what_an_input_had_reserved_is_given_back() {
-    let (root, length) = (tempfile::tempdir().expect("there is room"), 3 << 20);
+async fn reservations_are_released() {
+    let (root, length) = (tempfile::tempdir().expect("disk has space"), 3 << 20);
     let server = Server::start(move |request| {
         let mut steps = Step::answer("200 OK", &[], &body(length));
         if request.number == 0 {
@@ -264,66 +266,69 @@ async fn what_an_input_had_reserved_is_given_back() {
     // The second attempt needs the room of the first, and the second input that of the first input.
     for name in ["/one", "/two"] {
         let input = require_in(&cache, &context, json!({ "url": server.url(name) })).await;
-        input.expect("there is room for one at a time");
+        input.expect("disk has space for one input at a time");
     }
     assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test]
-async fn inputs_that_are_too_old_can_be_purged() {
-    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+async fn old_inputs_are_purged() {
+    let (root, server) = (tempfile::tempdir().expect("disk has space"), serve().await);
     let cache = open(root.path()).await;
     let fetched = require(&cache, url(&server))
         .await
-        .expect("it is there")
-        .fetched();
+        .expect("fetch succeeds")
+        .fetched_at();
     assert_eq!(cache.purge_before(fetched), 0);
     assert_eq!(
         cache.purge_before(SystemTime::now() + Duration::from_secs(1)),
         1
     );
-    require(&cache, url(&server)).await.expect("it comes again");
+    require(&cache, url(&server)).await.expect("fetch succeeds");
     assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn every_one_who_waits_hears_how_far_it_is() {
-    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+async fn every_waiter_receives_progress() {
+    let (root, server) = (tempfile::tempdir().expect("disk has space"), serve().await);
     let cache = open(root.path()).await;
-    let told = [Told::default(), Told::default()];
+    let recorded = [RecordedProgress::default(), RecordedProgress::default()];
     let mut config = config();
     config.progress_interval = Duration::from_secs(3600);
-    let http = HttpClient::new(config).expect("the configuration is good");
-    let contexts = told.each_ref().map(|told| {
-        FetchContext::new(http.clone(), Services::disconnected()).with_listener(told.clone())
+    let http = HttpClient::new(config).expect("configuration is valid");
+    let contexts = recorded.each_ref().map(|recorded| {
+        FetchContext::new(http.clone(), Services::disconnected()).with_listener(recorded.clone())
     });
     let [first, second] = contexts
         .each_ref()
         .map(|context| require_in(&cache, context, url(&server)));
     let (first, second) = join(first, second).await;
-    drop((first.expect("it is there"), second.expect("it is there")));
-    for told in told {
+    drop((
+        first.expect("fetch succeeds"),
+        second.expect("fetch succeeds"),
+    ));
+    for recorded in recorded {
         // The interval was never over.
-        assert_eq!(told.stages(), [Stage::Started, Stage::Finished]);
-        let events = told.events();
-        let last = events.last().expect("there is one");
+        assert_eq!(recorded.stages(), [Stage::Started, Stage::Finished]);
+        let events = recorded.events();
+        let last = events.last().expect("events exist");
         assert_eq!(
             (last.bytes, last.total),
             (LENGTH as u64, Some(LENGTH as u64))
         );
         assert!(last.subject.starts_with("http://127.0.0.1"));
     }
-    let quiet = Told::default();
+    let quiet = RecordedProgress::default();
     let context = FetchContext::new(http, Services::disconnected()).with_listener(quiet.clone());
     require_in(&cache, &context, url(&server))
         .await
-        .expect("it is there");
+        .expect("fetch succeeds");
     assert!(quiet.events().is_empty(), "what is there is not fetched");
 }
 
 #[cfg(feature = "unpack")]
 #[tokio::test]
-async fn an_archive_is_unpacked_once() {
+async fn archive_is_unpacked_once() {
     use std::io::Write as _;
 
     use crate::verified::open_verifying;
@@ -334,14 +339,14 @@ async fn an_archive_is_unpacked_once() {
     header.set_mode(0o755);
     archive
         .append_data(&mut header, "bin/tool", &b"hello"[..])
-        .expect("memory takes it");
+        .expect("memory suffices");
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(&archive.into_inner().expect("memory takes it"))
-        .expect("memory takes it");
-    let archive = gzip.finish().expect("memory takes it");
+    gzip.write_all(&archive.into_inner().expect("memory suffices"))
+        .expect("memory suffices");
+    let archive = gzip.finish().expect("memory suffices");
     let server = Server::start(move |_| Step::answer("200 OK", &[], &archive)).await;
 
-    let root = tempfile::tempdir().expect("there is room");
+    let root = tempfile::tempdir().expect("disk has space");
     let context = context();
     for _ in 0..2 {
         let cache = open_verifying(root.path()).await;
@@ -349,16 +354,16 @@ async fn an_archive_is_unpacked_once() {
         let input = cache
             .require(&context, &reference, InputLayout::Directory(None))
             .await;
-        let input = input.expect("it is an archive");
+        let input = input.expect("archive is valid");
         assert_eq!(
-            std::fs::read(input.path().join("bin/tool")).expect("it is there"),
+            std::fs::read(input.path().join("bin/tool")).expect("path exists"),
             b"hello"
         );
         // The archive itself is another input.
         cache
             .require(&context, &reference, InputLayout::File)
             .await
-            .expect("it is there");
+            .expect("fetch succeeds");
     }
     assert_eq!(server.requests().len(), 2);
 }

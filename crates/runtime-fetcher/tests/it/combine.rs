@@ -72,9 +72,9 @@ fn references() -> Vec<(Value, bool)> {
 }
 
 #[test]
-fn the_check_and_the_schema_agree() {
+fn check_and_schema_agree() {
     let fetcher = Combine::standard();
-    let schema = jsonschema::validator_for(&fetcher.schema()).expect("the schema is one");
+    let schema = jsonschema::validator_for(&fetcher.schema()).expect("schema is valid");
     for (reference, good) in references() {
         assert_eq!(
             fetcher.check(&reference).is_ok(),
@@ -88,16 +88,16 @@ fn the_check_and_the_schema_agree() {
 fn reasons(reference: Value) -> Vec<(&'static str, String)> {
     let error = Combine::standard()
         .check(&reference)
-        .expect_err("it fits nothing");
+        .expect_err("reference is invalid");
     error
-        .misfits()
+        .mismatches()
         .iter()
-        .map(|misfit| (misfit.alternative, misfit.reason.clone()))
+        .map(|mismatch| (mismatch.kind, mismatch.reason.clone()))
         .collect()
 }
 
 #[test]
-fn every_alternative_says_why_it_does_not_fit() {
+fn every_kind_reports_its_mismatch() {
     let reasons = reasons(json!({ "taskId": TASK, "artefact": "public/a" }));
     let names: std::collections::BTreeSet<_> = reasons.iter().map(|(name, _)| *name).collect();
     assert_eq!(
@@ -117,7 +117,7 @@ fn every_alternative_says_why_it_does_not_fit() {
 }
 
 #[test]
-fn the_alternative_that_comes_closest_is_named_first() {
+fn most_similar_kind_is_named_first() {
     let (name, reason) = reasons(json!({ "taskId": TASK, "artefact": "public/a" })).remove(0);
     assert_eq!(name, "artifact");
     assert!(reason.contains("unknown field `artefact`"), "{reason}");
@@ -129,12 +129,12 @@ fn the_alternative_that_comes_closest_is_named_first() {
 }
 
 #[test]
-fn two_kinds_that_one_reference_can_be_are_refused() {
+fn equal_fetchers_are_ambiguous() {
     let error = Combine::new([
         Arc::new(UrlFetcher) as Arc<dyn Fetcher>,
         Arc::new(UrlFetcher),
     ]);
-    let error = error.expect_err("they are the same");
+    let error = error.expect_err("fetchers are equal");
     assert_eq!((error.first, error.second), ("url", "url"));
 }
 
@@ -170,7 +170,7 @@ fn kind(schema: Value) -> Arc<dyn Fetcher> {
 }
 
 #[test]
-fn a_kind_without_a_closed_schema_is_ambiguous_with_every_object() {
+fn open_schemas_are_ambiguous() {
     // Every raw reference forbids `key`, so those two are told apart; two open ones are not.
     let open = || kind(json!({ "type": "object", "required": ["key"] }));
     let raw: Arc<dyn Fetcher> = Arc::new(RawFetcher);
@@ -179,7 +179,7 @@ fn a_kind_without_a_closed_schema_is_ambiguous_with_every_object() {
 }
 
 #[test]
-fn what_one_value_can_be_by_its_type_or_its_keys_is_ambiguous() {
+fn overlapping_types_or_keys_are_ambiguous() {
     let key = |schema: Value| {
         let mut schema = schema;
         schema["type"] = "object".into();
@@ -224,7 +224,7 @@ fn what_one_value_can_be_by_its_type_or_its_keys_is_ambiguous() {
 }
 
 #[test]
-fn the_fetchers_of_this_crate_exclude_each_other() {
+fn standard_fetchers_are_unambiguous() {
     let fetchers: [Arc<dyn Fetcher>; 5] = [
         Arc::new(UrlFetcher),
         Arc::new(UrlHashFetcher),
@@ -232,20 +232,20 @@ fn the_fetchers_of_this_crate_exclude_each_other() {
         Arc::new(IndexFetcher),
         Arc::new(RawFetcher),
     ];
-    Combine::new(fetchers).expect("each two exclude each other");
+    Combine::new(fetchers).expect("fetchers are unambiguous");
     let standard: Arc<dyn Fetcher> = Arc::new(Combine::standard());
     Combine::new([standard]).expect("a combination is a fetcher");
 }
 
 #[test]
-fn a_combination_within_a_combination_is_checked_too() {
+fn nested_combination_is_checked() {
     let standard: Arc<dyn Fetcher> = Arc::new(Combine::standard());
-    let error = Combine::new([standard, Arc::new(RawFetcher)]).expect_err("raw is in both");
+    let error = Combine::new([standard, Arc::new(RawFetcher)]).expect_err("both accept `raw`");
     assert_eq!((error.first, error.second), ("any", "raw"));
 }
 
 #[test]
-fn the_task_that_a_reference_names_is_known() {
+fn referenced_task_is_returned() {
     let fetcher = Combine::standard();
     let named = |reference: Value| {
         fetcher

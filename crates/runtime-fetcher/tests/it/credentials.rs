@@ -54,8 +54,8 @@ impl Reference for Artifact {
 }
 
 #[tokio::test]
-async fn those_who_wait_for_a_fetch_whose_credentials_are_refused_fetch_it_with_theirs() {
-    let root = tempfile::tempdir().expect("there is room");
+async fn waiters_retry_with_their_own_credentials() {
+    let root = tempfile::tempdir().expect("disk has space");
     let (cache, context) = (open(root.path()).await, context());
     let content = resolve(&context, json!({ "raw": "hello" })).await;
     let ended = Arc::new(Notify::new());
@@ -73,11 +73,11 @@ async fn those_who_wait_for_a_fetch_whose_credentials_are_refused_fetch_it_with_
         cache.require(&context, &good, InputLayout::File),
         async { ended.notify_one() },
     );
-    let error = first.expect_err("its own credentials are refused");
+    let error = first.expect_err("own credentials are rejected");
     assert_eq!(error.exception_reason(), ExceptionReason::InternalError);
     for input in [second, third] {
-        let input = input.expect("its credentials are good");
-        let bytes = std::fs::read(input.path()).expect("it is there");
+        let input = input.expect("credentials are valid");
+        let bytes = std::fs::read(input.path()).expect("path exists");
         assert_eq!(bytes, b"hello");
     }
     assert_eq!(cache.len(), 1);

@@ -19,17 +19,17 @@ async fn check(encoding: &'static str, packed: Vec<u8>, plain: Vec<u8>) {
     let accepted = server.requests()[0]
         .header("accept-encoding")
         .map(str::to_owned);
-    assert!(accepted.expect("it is sent").contains(encoding));
+    assert!(accepted.expect("header is sent").contains(encoding));
 }
 
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).expect("memory takes it");
-    encoder.finish().expect("memory takes it")
+    encoder.write_all(bytes).expect("memory suffices");
+    encoder.finish().expect("memory suffices")
 }
 
 #[tokio::test]
-async fn gzip_is_decoded_in_all_its_members() {
+async fn all_gzip_members_are_decoded() {
     let plain = body(200_000);
     let packed = [gzip(&plain[..1000]), gzip(&plain[1000..])].concat();
     check("gzip", packed, plain).await;
@@ -37,9 +37,9 @@ async fn gzip_is_decoded_in_all_its_members() {
 
 #[cfg(feature = "zstd")]
 #[tokio::test]
-async fn zstd_is_decoded_in_all_its_frames() {
+async fn all_zstd_frames_are_decoded() {
     let plain = body(200_000);
-    let encode = |bytes| zstd::encode_all(bytes, 1).expect("memory takes it");
+    let encode = |bytes| zstd::encode_all(bytes, 1).expect("memory suffices");
     let packed = [encode(&plain[..1000]), encode(&plain[1000..])].concat();
     check("zstd", packed, plain).await;
 }
@@ -54,12 +54,12 @@ async fn brotli_is_decoded() {
     encoder
         .read_to_end(&mut packed)
         .await
-        .expect("memory takes it");
+        .expect("memory suffices");
     check("br", packed, plain).await;
 }
 
 #[tokio::test]
-async fn an_encoded_body_that_breaks_goes_on_where_it_broke() {
+async fn encoded_body_is_resumed() {
     let plain = body(100_000);
     let packed = gzip(&plain);
     let server = Server::start(move |request| {
@@ -78,15 +78,15 @@ async fn an_encoded_body_that_breaks_goes_on_where_it_broke() {
     .await;
     let bytes = get(&context(), &server.url("/"))
         .await
-        .expect("the rest comes");
+        .expect("fetch succeeds");
     assert_eq!(bytes, plain);
     assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn an_empty_body_needs_no_frame_of_its_encoding() {
+async fn empty_encoded_body_is_fetched() {
     let server = Server::start(|_| Step::answer("200 OK", &[("Content-Encoding", "gzip")], b""));
     let server = server.await;
     let bytes = get(&context(), &server.url("/")).await;
-    assert_eq!(bytes.expect("nothing is something"), "");
+    assert_eq!(bytes.expect("empty body is valid"), "");
 }

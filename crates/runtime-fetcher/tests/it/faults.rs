@@ -20,7 +20,7 @@ async fn failure_with(config: FetchConfig, steps: Vec<Step>) -> (FetchError, usi
     let server = Server::start(move |_| steps.clone()).await;
     let error = get(&context_with(config), &server.url("/file?token=secret"))
         .await
-        .expect_err("it must fail");
+        .expect_err("fetch fails");
     let text = error_chain(&error);
     assert!(
         !text.contains("secret"),
@@ -72,7 +72,7 @@ async fn check_transient(steps: Vec<Step>, text: &str) {
 }
 
 #[tokio::test]
-async fn what_is_not_there_or_forbidden_is_a_broken_reference() {
+async fn client_errors_are_a_broken_reference() {
     for status in [
         "400 Bad Request",
         "401 Unauthorized",
@@ -82,15 +82,15 @@ async fn what_is_not_there_or_forbidden_is_a_broken_reference() {
     ] {
         let code = &status[..3];
         let steps = Step::answer(status, &[], b"go away\nplease");
-        check_broken(steps, &format!("the server answered {code}: go away")).await;
+        check_broken(steps, &format!("server returned {code}: go away")).await;
     }
 }
 
 #[tokio::test]
-async fn what_may_pass_is_transient_even_when_it_does_not_pass() {
+async fn server_errors_are_transient() {
     for status in [408, 425, 429, 500, 502, 503, 504] {
         let steps = Step::answer(&format!("{status} Sorry"), &[], b"busy");
-        check_transient(steps, &format!("the server answered {status}: busy")).await;
+        check_transient(steps, &format!("server returned {status}: busy")).await;
     }
 }
 
@@ -103,17 +103,17 @@ async fn fetch_retries_after_503_and_succeeds() {
     .await;
     let bytes = get(&context(), &server.url("/"))
         .await
-        .expect("the third time works");
+        .expect("third attempt succeeds");
     assert_eq!(bytes, "at last");
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_before_an_answer_is_transient() {
-    check_transient(vec![Step::Close], "no answer from `127.0.0.1`").await;
+async fn close_before_response_is_transient() {
+    check_transient(vec![Step::Close], "no response from `127.0.0.1`").await;
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_is_transient() {
+async fn missing_response_is_transient() {
     let mut config = config();
     // Enough for a connection also from a machine that is slow.
     config.connect_timeout = Duration::from_secs(1);
@@ -122,28 +122,28 @@ async fn a_server_that_never_answers_is_transient() {
     let server = Server::start(|_| vec![Step::Stall]).await;
     let error = get(&context_with(config), &server.url("/"))
         .await
-        .expect_err("nothing comes");
+        .expect_err("server stalls");
     assert!(error.is_transient());
     assert!(
-        error_chain(&error).contains("not a byte came within 1.1s"),
+        error_chain(&error).contains("no data received for 1.1s"),
         "{}",
         error_chain(&error)
     );
 }
 
 #[tokio::test]
-async fn nobody_listening_is_transient() {
+async fn refused_connection_is_transient() {
     // It keeps the port from others, and does not listen.
-    let socket = tokio::net::TcpSocket::new_v4().expect("there are sockets");
+    let socket = tokio::net::TcpSocket::new_v4().expect("socket is created");
     let any = (std::net::Ipv4Addr::LOCALHOST, 0).into();
-    socket.bind(any).expect("there is a free port");
-    let url = format!("http://{}/", socket.local_addr().expect("it is bound"));
-    let error = get(&context(), &url).await.expect_err("nobody is there");
+    socket.bind(any).expect("a port is free");
+    let url = format!("http://{}/", socket.local_addr().expect("socket is bound"));
+    let error = get(&context(), &url).await.expect_err("nothing listens");
     assert!(error.is_transient(), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_body_that_stands_still_is_transient() {
+async fn stalled_body_is_transient() {
     let steps = vec![
         Step::head("200 OK", &[("Content-Length", "100")]),
         Step::text("only this"),
@@ -154,11 +154,11 @@ async fn a_body_that_stands_still_is_transient() {
     let (error, _) = failure_with(config, steps).await;
     assert!(error.is_transient(), "{error:?}");
     let text = error_chain(&error);
-    assert!(text.contains("not a byte came within 300ms"), "{text}");
+    assert!(text.contains("no data received for 300ms"), "{text}");
 }
 
 #[tokio::test]
-async fn a_connection_that_is_always_torn_down_is_transient() {
+async fn repeated_connection_reset_is_transient() {
     let steps = vec![
         Step::head("200 OK", &[("Content-Length", "100")]),
         Step::text("only this"),
@@ -169,36 +169,36 @@ async fn a_connection_that_is_always_torn_down_is_transient() {
 }
 
 #[tokio::test]
-async fn a_body_shorter_than_promised_is_transient() {
+async fn truncated_body_is_transient() {
     let steps = vec![
         Step::head("200 OK", &[("Content-Length", "100")]),
         Step::text("only this"),
         Step::Close,
     ];
-    check_transient(steps, "the body broke off after 9 bytes").await;
+    check_transient(steps, "connection lost after 9 bytes").await;
 }
 
 #[tokio::test]
-async fn a_broken_chunk_is_transient() {
+async fn invalid_chunk_is_transient() {
     let steps = vec![
         Step::head("200 OK", &[("Transfer-Encoding", "chunked")]),
         Step::text("5\r\nhello\r\nnot a length\r\n"),
     ];
-    check_transient(steps, "the body broke off after 5 bytes").await;
+    check_transient(steps, "connection lost after 5 bytes").await;
 }
 
 #[tokio::test]
-async fn ten_thousand_headers_are_refused() {
+async fn excessive_headers_are_refused() {
     let lines: String = (0..10_000).map(|n| format!("X-{n}: {n}\r\n")).collect();
     let steps = vec![
         Step::text(format!("HTTP/1.1 200 OK\r\n{lines}\r\n")),
         Step::Close,
     ];
-    check_transient(steps, "no answer from").await;
+    check_transient(steps, "no response from").await;
 }
 
 #[tokio::test]
-async fn bytes_past_the_promised_length_are_not_part_of_the_body() {
+async fn bytes_after_the_announced_length_are_ignored() {
     let server = Server::start(|_| {
         vec![
             Step::head("200 OK", &[("Content-Length", "5")]),
@@ -209,49 +209,49 @@ async fn bytes_past_the_promised_length_are_not_part_of_the_body() {
     .await;
     let bytes = get(&context(), &server.url("/"))
         .await
-        .expect("five bytes were promised");
+        .expect("five bytes were announced");
     assert_eq!(bytes, "hello");
 }
 
 #[tokio::test]
-async fn an_endless_body_ends_at_the_limit() {
+async fn endless_body_is_limited() {
     let steps = vec![
         Step::head("200 OK", &[("Connection", "close")]),
         Step::SendForEver(vec![0; 64 * 1024]),
     ];
-    check_broken(steps, "more than the 1048576 bytes").await;
+    check_broken(steps, "larger than the limit of 1048576 bytes").await;
 }
 
 #[tokio::test]
-async fn a_body_that_is_promised_to_be_too_large_is_not_waited_for() {
+async fn announced_length_over_the_limit_fails_early() {
     let steps = vec![
         Step::head("200 OK", &[("Content-Length", "1048577")]),
         Step::Stall,
     ];
-    check_broken(steps, "more than the 1048576 bytes").await;
+    check_broken(steps, "larger than the limit of 1048576 bytes").await;
 }
 
 #[tokio::test]
-async fn a_body_that_swells_ends_at_the_limit() {
+async fn decoded_bytes_are_limited() {
     let steps = Step::answer(
         "200 OK",
         &[("Content-Encoding", "gzip")],
         &gzip(&vec![0; 64 << 20]),
     );
-    check_broken(steps, "more than the 1048576 bytes").await;
+    check_broken(steps, "larger than the limit of 1048576 bytes").await;
 }
 
 #[tokio::test]
-async fn an_unknown_encoding_is_a_broken_reference() {
+async fn unknown_encoding_is_a_broken_reference() {
     let long = "rot13".repeat(100);
     for (encoding, shown) in [("rot13", "rot13"), (long.as_str(), &long[..40])] {
         let steps = Step::answer("200 OK", &[("Content-Encoding", encoding)], b"uryyb");
-        check_broken(steps, &format!("encoded as `{shown}`")).await;
+        check_broken(steps, &format!("content encoding `{shown}`")).await;
     }
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_decode_is_broken_after_a_second_look() {
+async fn undecodable_body_is_retried_once() {
     let steps = Step::answer(
         "200 OK",
         &[("Content-Encoding", "gzip")],
@@ -268,7 +268,7 @@ async fn a_body_that_does_not_decode_is_broken_after_a_second_look() {
 }
 
 #[tokio::test]
-async fn an_error_body_is_cut_and_not_lost() {
+async fn error_body_is_cut() {
     let long = format!("{}END", "x".repeat(20_000));
     let (error, _) = failure(Step::answer("404 Not Found", &[], long.as_bytes())).await;
     let FetchError::Broken {
@@ -282,27 +282,27 @@ async fn an_error_body_is_cut_and_not_lost() {
 }
 
 #[tokio::test]
-async fn a_wait_longer_than_the_budget_is_not_waited() {
+async fn retry_after_over_the_budget_gives_up() {
     let steps = Step::answer("503 Service Unavailable", &[("Retry-After", "3600")], b"");
     let (error, requests) = failure(steps).await;
     assert_eq!(requests, 1);
     assert!(error.is_transient(), "{error:?}");
     let text = error_chain(&error);
-    assert!(text.contains("503 and asked to wait for 3600 s"), "{text}");
+    assert!(text.contains("503 with `Retry-After: 3600`"), "{text}");
 }
 
 #[tokio::test]
-async fn a_body_that_always_breaks_at_the_same_place_is_given_up() {
+async fn repeated_break_at_one_offset_exhausts_retries() {
     let steps = vec![
         Step::head("200 OK", &[("Content-Length", "1000000")]),
         Step::Send(body(500_000)),
         Step::Close,
     ];
-    check_transient(steps, "the body broke off after 500000 bytes").await;
+    check_transient(steps, "connection lost after 500000 bytes").await;
 }
 
 #[tokio::test]
-async fn a_full_memory_target_is_the_references_fault() {
+async fn memory_limit_is_a_broken_reference() {
     let server = Server::start(|_| Step::answer("200 OK", &[], &body(100))).await;
     let context = context();
     let reference = crate::support::resolve(&context, json!({ "url": server.url("/") })).await;
@@ -310,47 +310,51 @@ async fn a_full_memory_target_is_the_references_fault() {
     let error = reference
         .fetch(&context, &mut target)
         .await
-        .expect_err("it is one byte too much");
+        .expect_err("limit is exceeded");
     assert!(error.is_broken_reference());
     assert_eq!(target.bytes(), None);
 }
 
 #[tokio::test]
-async fn file_urls_are_refused_without_any_attempt() {
+async fn file_urls_are_invalid() {
     let context = context();
     let fetcher = runtime_fetcher::Combine::standard();
     let reference = json!({ "url": "file:///etc/passwd" });
     let error = runtime_fetcher::Fetcher::resolve(&fetcher, &context, &reference).await;
-    let error = error.expect_err("files are not fetched");
-    assert!(error.to_string().contains("the scheme `file`"), "{error}");
+    let error = error.expect_err("scheme is unsupported");
+    assert!(error.to_string().contains("scheme `file`"), "{error}");
 }
 
 #[tokio::test]
-async fn the_server_hears_who_asks() {
+async fn user_agent_is_sent() {
     let server = Server::start(|_| Step::answer("200 OK", &[], b"hello")).await;
     let mut config = config();
     config.user_agent = "worker/7".to_owned();
     let context = context_with(config);
-    get(&context, &server.url("/")).await.expect("it is there");
+    get(&context, &server.url("/"))
+        .await
+        .expect("fetch succeeds");
     let agent = server.requests()[0].header("user-agent").map(str::to_owned);
     assert_eq!(agent.as_deref(), Some("worker/7"));
 }
 
 #[tokio::test]
-async fn connections_are_kept_for_the_next_request() {
+async fn connections_are_reused() {
     const TIMES: usize = 20;
     let server = Server::start(|_| Step::answer("200 OK", &[], b"hello")).await;
     let context = context();
     for _ in 0..TIMES {
-        get(&context, &server.url("/")).await.expect("it is there");
+        get(&context, &server.url("/"))
+            .await
+            .expect("fetch succeeds");
     }
     // One may be made while the last is on its way back to where they are kept.
     assert!(server.connections() < TIMES / 2, "{}", server.connections());
 }
 
 #[tokio::test]
-async fn an_empty_body_is_a_body() {
+async fn empty_body_is_fetched() {
     let server = Server::start(|_| Step::answer("200 OK", &[], b"")).await;
     let bytes = get_reference(&context(), json!({ "url": server.url("/") })).await;
-    assert_eq!(bytes.expect("nothing is something"), "");
+    assert_eq!(bytes.expect("empty body is valid"), "");
 }

@@ -10,7 +10,7 @@ fn guarded(services: Services) -> FetchContext {
     let mut config = config();
     config.addresses = AddressPolicy::Guarded;
     FetchContext::new(
-        HttpClient::new(config).expect("the configuration is good"),
+        HttpClient::new(config).expect("configuration is valid"),
         services,
     )
 }
@@ -28,7 +28,7 @@ async fn check_refused(url: &str) {
 }
 
 #[tokio::test]
-async fn addresses_of_the_worker_and_its_cloud_are_refused() {
+async fn loopback_and_metadata_urls_are_denied() {
     let server = Server::start(|_| Step::answer("200 OK", &[], b"internal")).await;
     check_refused(&server.url("/")).await;
     check_refused("http://169.254.169.254/latest/meta-data").await;
@@ -38,14 +38,14 @@ async fn addresses_of_the_worker_and_its_cloud_are_refused() {
 }
 
 #[tokio::test]
-async fn names_that_lead_to_refused_addresses_are_refused() {
+async fn names_of_denied_addresses_are_denied() {
     let server = Server::start(|_| Step::answer("200 OK", &[], b"internal")).await;
     check_refused(&server.url("/").replace("127.0.0.1", "localhost")).await;
     assert!(server.requests().is_empty());
 }
 
 #[tokio::test]
-async fn the_deployments_own_urls_may_be_anywhere() {
+async fn deployment_urls_are_exempt_from_the_guard() {
     let server = Server::start(|_| Step::answer("200 OK", &[], b"hello")).await;
     let mut fake = FakeServices::new();
     fake.artifacts.insert(
@@ -54,11 +54,11 @@ async fn the_deployments_own_urls_may_be_anywhere() {
     );
     let reference = json!({ "taskId": "RmzTkg-8Qj614ea9fI9Jmg", "artifact": "public/a" });
     let bytes = get_reference(&guarded(fake.services()), reference).await;
-    assert_eq!(bytes.expect("the deployment is trusted"), "hello");
+    assert_eq!(bytes.expect("deployment is trusted"), "hello");
 }
 
 #[tokio::test]
-async fn a_reference_artifact_is_guarded_like_a_url() {
+async fn reference_artifact_is_guarded() {
     let server = Server::start(|_| Step::answer("200 OK", &[], b"internal")).await;
     let mut fake = FakeServices::new();
     let content = json!({ "storageType": "reference", "url": server.url("/") });
@@ -66,13 +66,13 @@ async fn a_reference_artifact_is_guarded_like_a_url() {
     let reference = json!({ "taskId": "RmzTkg-8Qj614ea9fI9Jmg", "artifact": "public/a" });
     let error = get_reference(&guarded(fake.services()), reference)
         .await
-        .expect_err("refused");
+        .expect_err("address is denied");
     assert!(error_chain(&error).contains("must not reach"));
     assert!(server.requests().is_empty());
 }
 
 #[tokio::test]
-async fn a_redirect_to_another_server_is_guarded_even_from_the_deployment() {
+async fn redirect_of_the_deployment_is_guarded() {
     let inner = Server::start(|_| Step::answer("200 OK", &[], b"internal")).await;
     let location = inner.url("/");
     let outer =
@@ -85,7 +85,7 @@ async fn a_redirect_to_another_server_is_guarded_even_from_the_deployment() {
     let reference = json!({ "taskId": "RmzTkg-8Qj614ea9fI9Jmg", "artifact": "public/a" });
     let error = get_reference(&guarded(fake.services()), reference)
         .await
-        .expect_err("refused");
+        .expect_err("address is denied");
     assert!(error_chain(&error).contains("must not reach"));
     assert!(inner.requests().is_empty());
 }

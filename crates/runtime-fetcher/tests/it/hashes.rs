@@ -26,17 +26,17 @@ fn reference(server: &Server, hashes: Value) -> Value {
 }
 
 #[tokio::test]
-async fn bytes_with_all_hashes_right_are_fetched() {
+async fn matching_hashes_are_accepted() {
     let server = hello().await;
     let hashes = json!({
         "md5": HELLO_MD5, "sha1": HELLO_SHA1, "sha256": HELLO_SHA256.to_uppercase(), "sha512": HELLO_SHA512,
     });
     let bytes = get_reference(&context(), reference(&server, hashes)).await;
-    assert_eq!(bytes.expect("all hashes are right"), "hello");
+    assert_eq!(bytes.expect("hashes match"), "hello");
 }
 
 #[tokio::test]
-async fn one_wrong_hash_among_right_ones_is_enough_to_refuse() {
+async fn one_wrong_hash_is_refused() {
     let server = hello().await;
     for name in ["md5", "sha1", "sha256", "sha512"] {
         let mut hashes = json!({
@@ -44,7 +44,7 @@ async fn one_wrong_hash_among_right_ones_is_enough_to_refuse() {
         });
         let wrong = hashes[name]
             .as_str()
-            .expect("it is text")
+            .expect("hash is a string")
             .replace(['0', '4'], "5");
         hashes[name] = wrong.clone().into();
         let error = get_reference(&context(), reference(&server, hashes))
@@ -57,18 +57,18 @@ async fn one_wrong_hash_among_right_ones_is_enough_to_refuse() {
 }
 
 #[tokio::test]
-async fn wrong_bytes_get_a_second_look_and_no_third() {
+async fn wrong_bytes_are_fetched_twice() {
     let server = hello().await;
     let hashes = json!({ "sha256": "0".repeat(64) });
     let error = get_reference(&context(), reference(&server, hashes))
         .await
-        .expect_err("wrong bytes");
+        .expect_err("hash differs");
     assert!(error.is_broken_reference(), "{error:?}");
     assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn bytes_that_are_right_the_second_time_are_taken() {
+async fn correct_bytes_on_retry_are_accepted() {
     let server = Server::start(|request| match request.number {
         0 => Step::answer("200 OK", &[], b"hellO"),
         _ => Step::answer("200 OK", &[], b"hello"),
@@ -79,7 +79,7 @@ async fn bytes_that_are_right_the_second_time_are_taken() {
         reference(&server, json!({ "sha256": HELLO_SHA256 })),
     )
     .await;
-    assert_eq!(bytes.expect("right at last"), "hello");
+    assert_eq!(bytes.expect("second attempt succeeds"), "hello");
 }
 
 const LARGE: usize = 3_000_000;
@@ -99,24 +99,24 @@ async fn large() -> (Server, FetchContext, Value) {
 }
 
 #[tokio::test]
-async fn a_body_of_many_batches_is_hashed_whole() {
+async fn many_batches_are_hashed_completely() {
     let (_server, context, reference) = large().await;
     let fetched = get_reference(&context, reference).await;
-    assert_eq!(fetched.expect("the hashes are right"), body(LARGE));
+    assert_eq!(fetched.expect("hashes match"), body(LARGE));
 }
 
 #[test]
-fn one_thread_is_enough_for_all_hashes_and_a_file() {
+fn one_blocking_thread_suffices() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().max_blocking_threads(1).build();
-    let folder = tempfile::tempdir().expect("there is room");
+    let folder = tempfile::tempdir().expect("disk has space");
     let path = folder.path().join("large");
-    runtime.expect("there are threads").block_on(async {
+    runtime.expect("runtime starts").block_on(async {
         let (_server, context, reference) = large().await;
         let reference = resolve(&context, reference).await;
         let fetched = reference.fetch(&context, &mut FileTarget::new(&path)).await;
-        fetched.expect("the hashes are right");
+        fetched.expect("hashes match");
     });
-    let there = std::fs::read(&path).expect("it is there");
+    let there = std::fs::read(&path).expect("path exists");
     assert!(there == body(LARGE));
 }

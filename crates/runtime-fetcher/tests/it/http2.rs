@@ -35,15 +35,15 @@ struct TlsServer {
 impl TlsServer {
     async fn start(protocols: &[&str]) -> Self {
         let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["localhost".to_owned()]).expect("a key can be made");
-        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("it is a key");
+            generate_simple_self_signed(["localhost".to_owned()]).expect("key generation succeeds");
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("key is valid");
         let provider = Arc::new(ring::default_provider());
         let mut tls = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .expect("there are versions")
+            .expect("versions are supported")
             .with_no_client_auth()
             .with_single_cert(vec![cert.der().clone()], key)
-            .expect("the key is that of the certificate");
+            .expect("key matches the certificate");
         tls.alpn_protocols = protocols
             .iter()
             .map(|name| name.as_bytes().to_vec())
@@ -51,8 +51,8 @@ impl TlsServer {
 
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
-            .expect("there is a free port");
-        let port = listener.local_addr().expect("it is bound").port();
+            .expect("a port is free");
+        let port = listener.local_addr().expect("socket is bound").port();
         let connections = Arc::new(AtomicUsize::new(0));
         let accepting = accept(
             listener,
@@ -112,51 +112,51 @@ async fn tell(
 }
 
 #[tokio::test]
-async fn a_server_that_offers_http2_is_asked_over_one_connection() {
+async fn http2_shares_one_connection() {
     let server = TlsServer::start(&["h2", "http/1.1"]).await;
     let context = server.context();
     assert_eq!(
-        get(&context, &server.url).await.expect("it answers"),
+        get(&context, &server.url).await.expect("fetch succeeds"),
         "HTTP/2.0"
     );
     let many = join_all((0..20).map(|_| get(&context, &server.url))).await;
     assert!(
         many.into_iter()
-            .all(|bytes| bytes.expect("it answers") == "HTTP/2.0")
+            .all(|bytes| bytes.expect("fetch succeeds") == "HTTP/2.0")
     );
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_offer_http2_is_asked_with_http1() {
+async fn http1_is_the_fallback() {
     let server = TlsServer::start(&["http/1.1"]).await;
     assert_eq!(
         get(&server.context(), &server.url)
             .await
-            .expect("it answers"),
+            .expect("fetch succeeds"),
         "HTTP/1.1"
     );
 }
 
 #[tokio::test]
-async fn a_redirect_from_https_to_http_is_refused() {
+async fn https_downgrade_is_refused() {
     let server = TlsServer::start(&["h2"]).await;
     let error = get(&server.context(), &format!("{}to-http", server.url)).await;
-    let error = error.expect_err("it is refused");
+    let error = error.expect_err("redirect is refused");
     assert!(error.is_broken_reference(), "{error:?}");
     let text = error_chain(&error);
-    let expected = "refused a redirect to `http://localhost:1/file?…`: it leads from HTTPS to HTTP";
+    let expected = "refused redirect to `http://localhost:1/file?…`: downgrade from HTTPS to HTTP";
     assert!(text.contains(expected), "{text}");
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_is_not_trusted() {
+async fn unknown_certificate_is_not_trusted() {
     let server = TlsServer::start(&["h2"]).await;
     let mut config = config();
     config.retry.max_attempts = 1;
     let error = get(&context_with(config), &server.url)
         .await
-        .expect_err("it is not trusted");
+        .expect_err("certificate is not trusted");
     assert!(
         error_chain(&error).contains("certificate"),
         "{}",
@@ -166,10 +166,10 @@ async fn a_certificate_that_nobody_vouches_for_is_not_trusted() {
 }
 
 #[test]
-fn a_certificate_that_is_none_is_named() {
+fn invalid_certificate_is_named() {
     let mut config = config();
     config.ca_certificates = vec!["-----BEGIN NOTHING-----".to_owned()];
-    let error = HttpClient::new(config).expect_err("it is none");
+    let error = HttpClient::new(config).expect_err("certificate is invalid");
     assert!(
         error_chain(&error).contains("additional CA certificate 0"),
         "{}",

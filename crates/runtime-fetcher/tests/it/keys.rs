@@ -20,7 +20,7 @@ async fn strong_hashes_share_between_urls() {
 }
 
 #[tokio::test]
-async fn different_checks_on_the_same_url_never_share() {
+async fn different_hashes_have_different_keys() {
     let url = "https://a.example/x";
     let plain = key(json!({ "url": url })).await;
     let first = key(json!({ "url": url, "sha256": "a".repeat(64) })).await;
@@ -31,7 +31,7 @@ async fn different_checks_on_the_same_url_never_share() {
 }
 
 #[tokio::test]
-async fn weak_hashes_never_share_between_urls() {
+async fn weak_hashes_do_not_share_between_urls() {
     for (name, length) in [("md5", 32), ("sha1", 40)] {
         let a = key(json!({ "url": "https://a.example/x", name: "a".repeat(length) })).await;
         let b = key(json!({ "url": "https://b.example/x", name: "a".repeat(length) })).await;
@@ -40,7 +40,7 @@ async fn weak_hashes_never_share_between_urls() {
 }
 
 #[tokio::test]
-async fn keys_hold_no_part_of_a_url() {
+async fn keys_contain_no_part_of_the_url() {
     let key = key(json!("https://user:hunter2@a.example/x?token=hunter2")).await;
     assert!(
         key.starts_with("url:") && !key.contains("hunter2") && !key.contains("example"),
@@ -49,7 +49,7 @@ async fn keys_hold_no_part_of_a_url() {
 }
 
 #[tokio::test]
-async fn a_url_means_the_same_as_text_and_as_object() {
+async fn string_and_object_urls_share_a_key() {
     assert_eq!(
         key(json!("https://a.example/x")).await,
         key(json!({ "url": "https://a.example/x#part" })).await
@@ -57,7 +57,7 @@ async fn a_url_means_the_same_as_text_and_as_object() {
 }
 
 #[tokio::test]
-async fn runs_and_names_of_artifacts_never_share() {
+async fn runs_and_artifact_names_differ_in_key() {
     let mut keys = std::collections::BTreeSet::new();
     for (run, name) in [(0, "public/a"), (1, "public/a"), (0, "public/b")] {
         keys.insert(key(json!({ "taskId": TASK, "runId": run, "artifact": name })).await);
@@ -66,7 +66,7 @@ async fn runs_and_names_of_artifacts_never_share() {
 }
 
 #[tokio::test]
-async fn the_hash_of_an_artifact_gives_no_access_to_it_by_url() {
+async fn artifact_key_differs_from_url_key() {
     let hash = "a".repeat(64);
     let artifact = json!({ "taskId": TASK, "runId": 0, "artifact": "private/a", "sha256": hash });
     let url = json!({ "url": "https://a.example/x", "sha256": hash });
@@ -74,7 +74,7 @@ async fn the_hash_of_an_artifact_gives_no_access_to_it_by_url() {
 }
 
 #[tokio::test]
-async fn private_artifacts_need_their_scope_and_public_ones_none() {
+async fn private_artifacts_require_scopes() {
     let context = context();
     let private = json!({ "taskId": TASK, "runId": 0, "artifact": "private/a" });
     let scopes = resolve(&context, private).await.scopes();
@@ -96,7 +96,7 @@ async fn private_artifacts_need_their_scope_and_public_ones_none() {
 }
 
 #[test]
-fn one_set_of_scopes_is_enough_and_needs_all_of_its_scopes() {
+fn one_complete_scope_set_suffices() {
     let required = RequiredScopes::all_of(["a", "b"]).or_all_of(["c"]);
     for (have, enough) in [
         (&["a", "b"][..], true),
@@ -112,14 +112,14 @@ fn one_set_of_scopes_is_enough_and_needs_all_of_its_scopes() {
 }
 
 #[tokio::test]
-async fn an_indexed_artifact_has_the_key_of_the_artifact_that_it_is_now() {
+async fn indexed_artifact_has_the_artifacts_key() {
     let mut fake = FakeServices::new();
     fake.runs = 3;
     fake.indexed.insert(
         "project.v2.latest".into(),
-        TASK.parse().expect("it is a task id"),
+        TASK.parse().expect("task id is valid"),
     );
-    let http = HttpClient::new(config()).expect("the configuration is good");
+    let http = HttpClient::new(config()).expect("configuration is valid");
     let context = FetchContext::new(http, fake.services());
     let indexed = json!({ "namespace": "project.v2.latest", "artifact": "public/a" });
     let indexed = resolve(&context, indexed).await.hash_key();
@@ -130,8 +130,8 @@ async fn an_indexed_artifact_has_the_key_of_the_artifact_that_it_is_now() {
 }
 
 #[tokio::test]
-async fn debug_and_subject_of_a_url_show_no_secret() {
-    let http = HttpClient::new(config()).expect("the configuration is good");
+async fn debug_and_subject_hide_secrets() {
+    let http = HttpClient::new(config()).expect("configuration is valid");
     let context = FetchContext::new(http, Services::disconnected());
     let url = "https://user:hunter2@a.example/x?token=hunter2";
     let reference = resolve(&context, json!({ "url": url })).await;

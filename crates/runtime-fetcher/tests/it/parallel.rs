@@ -7,13 +7,13 @@ use runtime_fetcher::{FetchContext, ParallelPolicy};
 use crate::support::{Request, Server, Step, body, config, context_with, get};
 
 const LENGTH: usize = 400_000;
-const PIECE: usize = 10_000;
+const RANGE: usize = 10_000;
 
 /// Several connections from the first chunk on, as soon as the server allows it.
 fn eager() -> FetchContext {
     let mut config = config();
     config.parallel = ParallelPolicy {
-        piece_bytes: PIECE as u64,
+        range_bytes: RANGE as u64,
         min_remaining: Duration::ZERO,
         window: Duration::ZERO,
         ..ParallelPolicy::default()
@@ -22,16 +22,16 @@ fn eager() -> FetchContext {
 }
 
 /// A server that sends the first bytes of a whole body and then stalls, so that only ranges bring the rest.
-fn slow_as_a_whole(request: &Request, bytes: &[u8]) -> Vec<Step> {
+fn slow_without_range(request: &Request, bytes: &[u8]) -> Vec<Step> {
     let mut steps = request.answer("\"v1\"", bytes);
     if request.range().is_none() {
-        steps[1] = Step::Send(bytes[..PIECE].to_vec());
+        steps[1] = Step::Send(bytes[..RANGE].to_vec());
         steps.push(Step::Stall);
     }
     steps
 }
 
-fn pieces(server: &Server) -> usize {
+fn ranges(server: &Server) -> usize {
     let requests = server.requests();
     requests
         .iter()
@@ -40,14 +40,14 @@ fn pieces(server: &Server) -> usize {
 }
 
 #[tokio::test]
-async fn a_large_body_comes_in_pieces_over_several_connections() {
+async fn large_body_uses_parallel_ranges() {
     let bytes = body(LENGTH);
-    let server = Server::start(move |request| slow_as_a_whole(request, &bytes)).await;
+    let server = Server::start(move |request| slow_without_range(request, &bytes)).await;
     let fetched = get(&eager(), &server.url("/"))
         .await
-        .expect("it comes in pieces");
+        .expect("fetch succeeds");
     assert!(fetched == body(LENGTH));
-    assert!(pieces(&server) >= 2);
+    assert!(ranges(&server) >= 2);
     for request in server.requests().iter().skip(1) {
         assert_eq!(
             request.header("if-range"),
@@ -58,29 +58,31 @@ async fn a_large_body_comes_in_pieces_over_several_connections() {
 }
 
 #[tokio::test]
-async fn one_connection_is_enough_unless_the_rest_would_take_long() {
+async fn short_rest_stays_on_one_connection() {
     let bytes = body(LENGTH);
     let server = Server::start(move |request| request.answer("\"v1\"", &bytes)).await;
     let mut config = config();
     config.parallel.window = Duration::ZERO;
     config.parallel.min_remaining = Duration::from_secs(3600);
     let context = context_with(config);
-    get(&context, &server.url("/")).await.expect("it comes");
+    get(&context, &server.url("/"))
+        .await
+        .expect("fetch succeeds");
     assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn numbers_without_any_bound_are_a_configuration() {
+async fn maximum_numbers_are_valid_configuration() {
     let bytes = body(LENGTH);
-    let server = Server::start(move |request| slow_as_a_whole(request, &bytes)).await;
+    let server = Server::start(move |request| slow_without_range(request, &bytes)).await;
     let mut config = eager().config().clone();
     config.parallel.max_connections = usize::MAX;
     config.parallel.max_extra_connections = usize::MAX;
-    config.parallel.piece_bytes = u64::MAX;
+    config.parallel.range_bytes = u64::MAX;
     config.max_redirects = usize::MAX;
     config.max_bytes = u64::MAX;
     let bytes = get(&context_with(config), &server.url("/")).await;
-    assert!(bytes.expect("it comes as one piece") == body(LENGTH));
+    assert!(bytes.expect("fetch succeeds") == body(LENGTH));
 }
 
 #[tokio::test]
@@ -93,12 +95,12 @@ async fn parallel_ranges_can_be_turned_off() {
     config.parallel.max_connections = 1;
     get(&context_with(config), &server.url("/"))
         .await
-        .expect("it comes");
+        .expect("fetch succeeds");
     assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_offer_ranges_is_asked_once() {
+async fn no_range_support_means_one_request() {
     for headers in [
         vec![("ETag", "\"v1\"")],
         vec![("Accept-Ranges", "bytes")],
@@ -106,28 +108,30 @@ async fn a_server_that_does_not_offer_ranges_is_asked_once() {
         vec![("ETag", "\"v1\""), ("Accept-Ranges", "none")],
     ] {
         let server = Server::start(move |_| Step::answer("200 OK", &headers, &body(LENGTH))).await;
-        let bytes = get(&eager(), &server.url("/")).await.expect("it comes");
+        let bytes = get(&eager(), &server.url("/"))
+            .await
+            .expect("fetch succeeds");
         assert!(bytes == body(LENGTH));
         assert_eq!(server.requests().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn without_connections_to_spare_a_body_comes_over_one() {
+async fn no_extra_connections_means_one_request() {
     let bytes = body(LENGTH);
     let server = Server::start(move |request| request.answer("\"v1\"", &bytes)).await;
     let mut config = eager().config().clone();
     config.parallel.max_extra_connections = 0;
     let bytes = get(&context_with(config), &server.url("/")).await;
-    assert!(bytes.expect("it comes") == body(LENGTH));
+    assert!(bytes.expect("fetch succeeds") == body(LENGTH));
     assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_piece_of_another_version_starts_everything_over() {
+async fn range_of_another_version_restarts() {
     let (old, new) = (body(LENGTH), body(LENGTH + 1));
     let server = Server::start(move |request| match request.number {
-        0..2 => slow_as_a_whole(request, &old),
+        0..2 => slow_without_range(request, &old),
         _ if request.header("if-range") == Some("\"v1\"") => {
             Step::answer("200 OK", &[("ETag", "\"v2\"")], &new)
         }
@@ -136,12 +140,12 @@ async fn a_piece_of_another_version_starts_everything_over() {
     .await;
     let bytes = get(&eager(), &server.url("/"))
         .await
-        .expect("the new version comes");
+        .expect("fetch succeeds");
     assert!(bytes == body(LENGTH + 1));
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_a_second_connection_still_brings_the_body() {
+async fn rejected_ranges_fall_back_to_one_connection() {
     let bytes = body(LENGTH);
     let server = Server::start(move |request| match request.range() {
         Some((_, Some(_))) => Step::answer("403 Forbidden", &[], b"one at a time"),
@@ -150,15 +154,15 @@ async fn a_server_that_refuses_a_second_connection_still_brings_the_body() {
     .await;
     let bytes = get(&eager(), &server.url("/"))
         .await
-        .expect("the rest comes as one");
+        .expect("fetch succeeds");
     assert!(bytes == body(LENGTH));
 }
 
 #[tokio::test]
-async fn pieces_that_break_are_asked_for_again() {
+async fn broken_ranges_are_requested_again() {
     let bytes = body(LENGTH);
     let server = Server::start(move |request| {
-        let mut steps = slow_as_a_whole(request, &bytes);
+        let mut steps = slow_without_range(request, &bytes);
         if request.number == 3 {
             // Some of what was asked for: the client may keep what it read before the break.
             let start = request.range_start().unwrap_or(0);
@@ -170,33 +174,33 @@ async fn pieces_that_break_are_asked_for_again() {
     .await;
     let bytes = get(&eager(), &server.url("/"))
         .await
-        .expect("the rest comes");
+        .expect("fetch succeeds");
     assert!(bytes == body(LENGTH));
 }
 
 #[tokio::test]
-async fn a_piece_that_is_too_long_or_too_short_is_not_used() {
+async fn range_of_wrong_length_is_discarded() {
     for wrong in [9, 1] {
         let bytes = body(LENGTH);
         let server = Server::start(move |request| match request.range() {
             Some((start, Some(last))) if request.number < 4 => {
                 let range = format!("bytes {start}-{last}/{LENGTH}");
                 let headers = [("ETag", "\"v1\""), ("Content-Range", range.as_str())];
-                let length = if wrong == 1 { PIECE - 1 } else { PIECE + wrong };
+                let length = if wrong == 1 { RANGE - 1 } else { RANGE + wrong };
                 Step::answer("206 Partial Content", &headers, &vec![0; length])
             }
-            _ => slow_as_a_whole(request, &bytes),
+            _ => slow_without_range(request, &bytes),
         })
         .await;
         let bytes = get(&eager(), &server.url("/"))
             .await
-            .expect("right pieces come");
+            .expect("fetch succeeds");
         assert!(bytes == body(LENGTH));
     }
 }
 
 #[tokio::test]
-async fn a_piece_that_never_ends_does_not_fill_the_memory() {
+async fn endless_range_is_bounded() {
     let bytes = body(LENGTH);
     let server = Server::start(move |request| match request.range() {
         Some((start, Some(last))) if request.number < 4 => {
@@ -205,9 +209,9 @@ async fn a_piece_that_never_ends_does_not_fill_the_memory() {
             let head = Step::head("206 Partial Content", &headers);
             vec![head, Step::SendForEver(vec![0; 64 * 1024])]
         }
-        _ => slow_as_a_whole(request, &bytes),
+        _ => slow_without_range(request, &bytes),
     })
     .await;
     let bytes = get(&eager(), &server.url("/")).await;
-    assert!(bytes.expect("right pieces come") == body(LENGTH));
+    assert!(bytes.expect("fetch succeeds") == body(LENGTH));
 }

@@ -104,7 +104,7 @@ fn context(parallel: bool) -> FetchContext {
     let mut config = config();
     if parallel {
         config.parallel = ParallelPolicy {
-            piece_bytes: 7_000,
+            range_bytes: 7_000,
             min_remaining: Duration::ZERO,
             window: Duration::ZERO,
             ..ParallelPolicy::default()
@@ -132,14 +132,14 @@ fn block_on(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    runtime.expect("there is a runtime").block_on(test);
+    runtime.expect("runtime starts").block_on(test);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
 
     #[test]
-    fn a_checked_target_holds_the_right_bytes_or_the_fetch_fails(
+    fn verified_target_is_correct_or_uncommitted(
         faults in many(dishonest()), parallel in any::<bool>(),
     ) {
         block_on(async {
@@ -151,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn an_unchecked_target_holds_one_version_from_a_server_that_means_well(
+    fn unverified_target_never_mixes_versions(
         faults in many(honest()), parallel in any::<bool>(),
     ) {
         block_on(async {
@@ -164,19 +164,19 @@ proptest! {
     }
 
     #[test]
-    fn a_file_is_whole_and_right_or_not_there_and_nothing_is_beside_it(
+    fn file_is_complete_or_absent(
         faults in many(dishonest()), parallel in any::<bool>(),
     ) {
         block_on(async {
             let server = start(faults).await;
             let context = context(parallel);
             let reference = resolve(&context, checked(&server)).await;
-            let folder = tempfile::tempdir().expect("there is room");
+            let folder = tempfile::tempdir().expect("disk has space");
             let path = folder.path().join("file");
             let fetched = reference.fetch(&context, &mut FileTarget::new(&path)).await;
-            let entries = std::fs::read_dir(folder.path()).expect("it is there").count();
+            let entries = std::fs::read_dir(folder.path()).expect("path exists").count();
             match fetched {
-                Ok(_) => assert!(std::fs::read(&path).expect("it is there") == body(LENGTH)),
+                Ok(_) => assert!(std::fs::read(&path).expect("path exists") == body(LENGTH)),
                 Err(_) => assert!(!path.exists()),
             }
             assert_eq!(entries, usize::from(path.exists()));

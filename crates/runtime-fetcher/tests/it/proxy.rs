@@ -20,7 +20,7 @@ async fn requests_go_through_the_proxy() {
     config.proxy = Some(Secret::new(url));
     let bytes = get(&context_with(config), "http://example.invalid/file").await;
     assert_eq!(
-        bytes.expect("the proxy answers"),
+        bytes.expect("proxy responds"),
         "http://example.invalid/file"
     );
     let authorization = proxy.requests()[0]
@@ -28,24 +28,24 @@ async fn requests_go_through_the_proxy() {
         .map(str::to_owned);
     assert!(
         authorization
-            .expect("there is a password")
+            .expect("proxy has a password")
             .starts_with("Basic ")
     );
 }
 
 #[tokio::test]
-async fn hosts_without_proxy_are_reached_directly() {
+async fn no_proxy_hosts_are_reached_directly() {
     let (proxy, server) = (echo().await, echo().await);
     let mut config = config();
     config.proxy = Some(Secret::new(proxy.url("")));
     config.no_proxy = vec!["127.0.0.0/8".to_owned(), ".example.invalid".to_owned()];
     let bytes = get(&context_with(config), &server.url("/file")).await;
-    assert_eq!(bytes.expect("it is there"), "/file");
+    assert_eq!(bytes.expect("fetch succeeds"), "/file");
     assert!(proxy.requests().is_empty());
 }
 
 #[tokio::test]
-async fn a_proxy_may_be_where_references_may_not() {
+async fn proxy_address_is_exempt_from_the_guard() {
     let proxy = echo().await;
     let mut config = config();
     config.addresses = AddressPolicy::Guarded;
@@ -53,7 +53,7 @@ async fn a_proxy_may_be_where_references_may_not() {
     let context = context_with(config);
     get(&context, "http://example.invalid/file")
         .await
-        .expect("the proxy answers");
+        .expect("proxy responds");
     for url in ["http://169.254.169.254/", "http://LocalHost:8080/"] {
         let error = get(&context, url).await.expect_err(url);
         let text = error_chain(&error);
@@ -63,7 +63,7 @@ async fn a_proxy_may_be_where_references_may_not() {
 }
 
 #[tokio::test]
-async fn the_password_of_a_proxy_is_never_shown() {
+async fn proxy_password_is_never_shown() {
     let mut config = config();
     config.retry.max_attempts = 1;
     config.connect_timeout = Duration::from_millis(500);
@@ -71,14 +71,14 @@ async fn the_password_of_a_proxy_is_never_shown() {
     let context = context_with(config.clone());
     let error = get(&context, "http://example.invalid/")
         .await
-        .expect_err("nobody is there");
-    let written = serde_json::to_string(&config).expect("it can be written");
+        .expect_err("nothing listens");
+    let written = serde_json::to_string(&config).expect("configuration serializes");
     let shown = format!(
         "{} {error:?} {context:?} {config:?} {written}",
         error_chain(&error)
     );
     assert!(!shown.contains("secret"), "{shown}");
     config.proxy = Some(Secret::new("not a url with secret"));
-    let error = HttpClient::new(config).expect_err("it is no proxy");
+    let error = HttpClient::new(config).expect_err("proxy is invalid");
     assert!(!format!("{} {error:?}", error_chain(&error)).contains("secret"));
 }

@@ -49,7 +49,7 @@ fn head(status: &str, headers: &[(&str, String)]) -> Step {
 async fn check_resumes(context: &FetchContext, end: Step) -> Vec<Request> {
     let server = breaking(Some("\"v1\""), end).await;
     let bytes = get(context, &server.url("/file")).await;
-    assert!(bytes.expect("the rest comes") == body(LENGTH));
+    assert!(bytes.expect("fetch succeeds") == body(LENGTH));
     let requests = server.requests();
     assert_eq!(requests[1].range_start(), Some(BREAK));
     assert_eq!(requests[1].header("if-range"), Some("\"v1\""));
@@ -57,13 +57,13 @@ async fn check_resumes(context: &FetchContext, end: Step) -> Vec<Request> {
 }
 
 #[tokio::test]
-async fn a_body_cut_short_goes_on_where_it_broke() {
+async fn truncated_body_is_resumed() {
     let requests = check_resumes(&context(), Step::Close).await;
     assert_eq!(requests.len(), 2);
 }
 
 #[tokio::test]
-async fn a_body_that_stalls_goes_on_where_it_stood() {
+async fn stalled_body_is_resumed() {
     check_resumes(&context_with(impatient(config())), Step::Stall).await;
 }
 
@@ -71,27 +71,27 @@ async fn check_restarts(validator: Option<&'static str>) {
     let server = breaking(validator, Step::Close).await;
     let bytes = get(&context(), &server.url("/file"))
         .await
-        .expect("it comes from the start");
+        .expect("fetch succeeds");
     assert_eq!(bytes, body(LENGTH));
     assert_eq!(server.requests()[1].header("range"), None);
 }
 
 #[tokio::test]
-async fn without_a_validator_it_starts_over() {
+async fn missing_tag_restarts() {
     check_restarts(None).await;
 }
 
 #[tokio::test]
-async fn a_weak_validator_names_no_exact_bytes_so_it_starts_over() {
+async fn weak_tag_restarts() {
     check_restarts(Some("W/\"v1\"")).await;
 }
 
 #[tokio::test]
-async fn a_reset_connection_is_tried_again() {
+async fn reset_connection_is_retried() {
     let server = breaking(Some("\"v1\""), Step::Reset).await;
     let bytes = get(&context(), &server.url("/file"))
         .await
-        .expect("it comes in the end");
+        .expect("fetch succeeds");
     assert_eq!(bytes, body(LENGTH));
 }
 
@@ -118,17 +118,17 @@ async fn check_changed(second: impl Fn(&[u8]) -> Vec<Step> + Send + Sync + 'stat
     .await;
     let bytes = get(&context(), &server.url("/file"))
         .await
-        .expect("the new bytes come");
+        .expect("fetch succeeds");
     assert!(bytes == expected, "not a byte of the old body is left");
 }
 
 #[tokio::test]
-async fn a_whole_body_in_answer_to_a_range_starts_over() {
+async fn whole_body_for_a_range_restarts() {
     check_changed(|new| Step::answer("200 OK", &[("ETag", "\"v2\"")], new)).await;
 }
 
 #[tokio::test]
-async fn a_range_of_something_else_is_not_joined_to_what_came() {
+async fn range_with_another_tag_restarts() {
     check_changed(|new| {
         let range = format!("bytes {BREAK}-{}/{LENGTH}", LENGTH - 1);
         let headers = [("ETag", "\"v2\""), ("Content-Range", range.as_str())];
@@ -138,7 +138,7 @@ async fn a_range_of_something_else_is_not_joined_to_what_came() {
 }
 
 #[tokio::test]
-async fn a_range_from_another_place_is_not_joined_to_what_came() {
+async fn range_with_wrong_start_restarts() {
     check_changed(|new| {
         let range = format!("bytes 0-{}/{LENGTH}", LENGTH - 1);
         let headers = [("ETag", "\"v1\""), ("Content-Range", range.as_str())];
@@ -148,7 +148,7 @@ async fn a_range_from_another_place_is_not_joined_to_what_came() {
 }
 
 #[tokio::test]
-async fn a_range_of_another_length_is_not_joined_to_what_came() {
+async fn range_with_wrong_total_restarts() {
     check_changed(|new| {
         let range = format!("bytes {BREAK}-{}/{}", LENGTH + 6, LENGTH + 7);
         let headers = [("Content-Range", range.as_str())];
@@ -159,12 +159,12 @@ async fn a_range_of_another_length_is_not_joined_to_what_came() {
 }
 
 #[tokio::test]
-async fn a_range_that_the_server_does_not_have_starts_over() {
+async fn unsatisfiable_range_restarts() {
     check_changed(|_| Step::answer("416 Range Not Satisfiable", &[], b"")).await;
 }
 
 #[tokio::test]
-async fn a_rest_that_does_not_end_where_it_should_is_not_taken_to_its_end() {
+async fn endless_rest_is_cut_at_its_end() {
     let bytes = body(LENGTH);
     let server = Server::start(move |request| match request.number {
         0 => {
@@ -183,7 +183,7 @@ async fn a_rest_that_does_not_end_where_it_should_is_not_taken_to_its_end() {
     })
     .await;
     let fetched = get(&context(), &server.url("/file")).await;
-    assert!(fetched.expect("it comes from the start") == body(LENGTH));
+    assert!(fetched.expect("fetch succeeds") == body(LENGTH));
     let start = server.requests()[2].range_start();
     assert!(start.is_some_and(|start| start < LENGTH), "{start:?}");
 }

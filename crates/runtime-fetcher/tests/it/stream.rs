@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use runtime_core::error_chain;
-use runtime_fetcher::{FetchStream, StreamBroken, StreamError, fetch_as_stream};
+use runtime_fetcher::stream::{FetchStream, StreamBroken, StreamError, fetch_as_stream};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
@@ -35,15 +35,15 @@ fn url(server: &Server) -> Value {
 }
 
 #[tokio::test]
-async fn a_handler_reads_all_that_comes() {
+async fn handler_reads_the_whole_body() {
     let (server, context) = (breaking(0).await, context());
     let reference = resolve(&context, url(&server)).await;
     let bytes = fetch_as_stream(&*reference, &context, read_all).await;
-    assert!(bytes.expect("it is there") == body(LENGTH));
+    assert!(bytes.expect("fetch succeeds") == body(LENGTH));
 }
 
 #[tokio::test]
-async fn a_handler_is_told_of_a_reset_and_called_again() {
+async fn reset_calls_the_handler_again() {
     let (server, context) = (breaking(2).await, context());
     let reference = resolve(&context, url(&server)).await;
     let ends = Mutex::new(Vec::new());
@@ -53,45 +53,45 @@ async fn a_handler_is_told_of_a_reset_and_called_again() {
             match stream.chunk().await {
                 Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
                 end => {
-                    ends.lock().expect("no test panics here").push(end.clone());
+                    ends.lock().expect("lock is not poisoned").push(end.clone());
                     return end.map(|_| bytes);
                 }
             }
         }
     });
-    assert!(bytes.await.expect("it comes in the end") == body(LENGTH));
+    assert!(bytes.await.expect("fetch succeeds") == body(LENGTH));
     let reset = Err(StreamBroken::Reset);
     assert_eq!(
-        ends.into_inner().expect("no panic"),
+        ends.into_inner().expect("lock is not poisoned"),
         [reset.clone(), reset, Ok(None)]
     );
 }
 
 #[tokio::test]
-async fn the_end_of_the_stream_says_that_the_bytes_are_verified() {
+async fn stream_ends_only_after_verification() {
     let (server, context) = (breaking(0).await, context());
     let reference = json!({ "url": server.url("/"), "sha256": "0".repeat(64) });
     let reference = resolve(&context, reference).await;
     let calls = Mutex::new(0);
     let error = fetch_as_stream(&*reference, &context, async |stream| {
-        *calls.lock().expect("no panic") += 1;
+        *calls.lock().expect("lock is not poisoned") += 1;
         read_all(stream).await
     });
-    match error.await.expect_err("the hash is another") {
+    match error.await.expect_err("hash differs") {
         StreamError::Fetch(error) => assert!(error.is_broken_reference(), "{error:?}"),
         StreamError::Handler(error) => {
             panic!("a broken stream is no error of the handler: {error}")
         }
     }
     assert_eq!(
-        calls.into_inner().expect("no panic"),
+        calls.into_inner().expect("lock is not poisoned"),
         2,
         "wrong bytes are looked at twice"
     );
 }
 
 #[tokio::test]
-async fn a_handler_that_has_enough_ends_the_fetch() {
+async fn early_result_ends_the_fetch() {
     let endless = Server::start(|_| {
         let head = Step::head("200 OK", &[("Content-Length", "1000000")]);
         vec![head, Step::Send(body(1000)), Step::Stall]
@@ -103,11 +103,14 @@ async fn a_handler_that_has_enough_ends_the_fetch() {
         let mut first = [0; 10];
         stream.read_exact(&mut first).await.map(|_| first)
     });
-    assert_eq!(first.await.expect("ten bytes came")[..], body(10)[..]);
+    assert_eq!(
+        first.await.expect("ten bytes are received")[..],
+        body(10)[..]
+    );
 }
 
 #[tokio::test]
-async fn a_handler_may_close_its_stream_and_take_its_time() {
+async fn handler_may_outlive_its_stream() {
     let (server, context) = (breaking(0).await, context());
     let reference = resolve(&context, url(&server)).await;
     let result = fetch_as_stream(&*reference, &context, async |stream| {
@@ -116,23 +119,23 @@ async fn a_handler_may_close_its_stream_and_take_its_time() {
         tokio::task::yield_now().await;
         Ok::<_, StreamBroken>("done")
     });
-    assert_eq!(result.await.expect("the handler says so"), "done");
+    assert_eq!(result.await.expect("handler succeeds"), "done");
 }
 
 #[tokio::test]
-async fn an_error_of_the_handler_ends_the_fetch() {
+async fn handler_error_ends_the_fetch() {
     let (server, context) = (breaking(0).await, context());
     let reference = resolve(&context, url(&server)).await;
     let error = fetch_as_stream(&*reference, &context, async |_| {
         Err::<(), _>(std::io::Error::other("no room"))
     });
-    let error = error.await.expect_err("the handler fails");
+    let error = error.await.expect_err("handler fails");
     assert!(matches!(error, StreamError::Handler(_)), "{error:?}");
     assert!(error_chain(&error).contains("no room"));
 }
 
 #[tokio::test]
-async fn a_fetch_that_fails_breaks_the_stream() {
+async fn failed_fetch_breaks_the_stream() {
     let (server, context) = (breaking(usize::MAX).await, context());
     let reference = resolve(&context, url(&server)).await;
     let last = Mutex::new(None);
@@ -142,22 +145,22 @@ async fn a_fetch_that_fails_breaks_the_stream() {
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(()),
                 Err(broken) => {
-                    *last.lock().expect("no panic") = Some(broken);
+                    *last.lock().expect("lock is not poisoned") = Some(broken);
                     return Err(broken);
                 }
             }
         }
     });
-    let error = error.await.expect_err("it never comes whole");
+    let error = error.await.expect_err("server always breaks");
     assert!(matches!(error, StreamError::Fetch(error) if error.is_transient()));
     assert_eq!(
-        last.into_inner().expect("no panic"),
+        last.into_inner().expect("lock is not poisoned"),
         Some(StreamBroken::Failed)
     );
 }
 
 #[tokio::test]
-async fn a_stream_given_away_is_told_that_the_fetch_is_dropped() {
+async fn dropped_fetch_cancels_a_moved_stream() {
     let stalling = Server::start(|_| {
         let head = Step::head("200 OK", &[("Content-Length", "1000000")]);
         vec![head, Step::Send(body(1000)), Step::Stall]
@@ -167,7 +170,7 @@ async fn a_stream_given_away_is_told_that_the_fetch_is_dropped() {
     let reference = resolve(&context, url(&stalling)).await;
     let (give, mut taken) = tokio::sync::mpsc::unbounded_channel();
     let fetch = fetch_as_stream(&*reference, &context, async |stream| {
-        give.send(stream).expect("the test waits for it");
+        give.send(stream).expect("receiver is alive");
         std::future::pending::<Result<(), StreamBroken>>().await
     });
     let mut stream = tokio::select! {
@@ -179,12 +182,12 @@ async fn a_stream_given_away_is_told_that_the_fetch_is_dropped() {
 }
 
 #[tokio::test]
-async fn inline_bytes_stream_too() {
+async fn inline_bytes_are_streamed() {
     let context = context();
     let reference = resolve(&context, json!({ "raw": "hello" })).await;
     let bytes = fetch_as_stream(&*reference, &context, read_all).await;
-    assert_eq!(bytes.expect("it stands there"), b"hello");
+    assert_eq!(bytes.expect("bytes are inline"), b"hello");
     let empty = resolve(&context, json!({ "raw": "" })).await;
     let bytes = fetch_as_stream(&*empty, &context, read_all).await;
-    assert_eq!(bytes.expect("nothing is something"), b"");
+    assert_eq!(bytes.expect("empty body is valid"), b"");
 }

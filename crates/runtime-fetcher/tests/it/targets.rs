@@ -12,11 +12,11 @@ use serde_json::json;
 use crate::support::{Server, Step, body, context, resolve};
 
 fn entries(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).expect("the folder is there");
+    let entries = std::fs::read_dir(folder).expect("folder exists");
     entries
         .map(|entry| {
             entry
-                .expect("it is readable")
+                .expect("entry is readable")
                 .file_name()
                 .to_string_lossy()
                 .into_owned()
@@ -25,8 +25,8 @@ fn entries(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_file_appears_only_when_it_is_complete() {
-    let folder = tempfile::tempdir().expect("there is room");
+async fn file_appears_when_complete() {
+    let folder = tempfile::tempdir().expect("disk has space");
     let path = folder.path().join("file");
     let server = Server::start(|_| Step::answer("200 OK", &[], &body(900_000))).await;
     let context = context();
@@ -35,28 +35,28 @@ async fn a_file_appears_only_when_it_is_complete() {
     let fetched = reference
         .fetch(&context, &mut target)
         .await
-        .expect("it is there");
+        .expect("fetch succeeds");
     assert_eq!(fetched.bytes, 900_000);
-    assert_eq!(std::fs::read(&path).expect("it is there"), body(900_000));
+    assert_eq!(std::fs::read(&path).expect("path exists"), body(900_000));
     assert_eq!(entries(folder.path()), ["file"]);
 }
 
 #[tokio::test]
-async fn a_file_may_be_empty() {
-    let folder = tempfile::tempdir().expect("there is room");
+async fn empty_file_is_created() {
+    let folder = tempfile::tempdir().expect("disk has space");
     let path = folder.path().join("file");
     let context = context();
     let reference = resolve(&context, json!({ "raw": "" })).await;
     let fetched = reference.fetch(&context, &mut FileTarget::new(&path)).await;
-    assert_eq!(fetched.expect("nothing is something").bytes, 0);
-    assert_eq!(std::fs::read(&path).expect("it is there"), b"");
+    assert_eq!(fetched.expect("empty body is valid").bytes, 0);
+    assert_eq!(std::fs::read(&path).expect("path exists"), b"");
 }
 
 #[tokio::test]
-async fn a_failed_fetch_leaves_the_old_file_and_nothing_else() {
-    let folder = tempfile::tempdir().expect("there is room");
+async fn failed_fetch_keeps_the_old_file() {
+    let folder = tempfile::tempdir().expect("disk has space");
     let path = folder.path().join("file");
-    std::fs::write(&path, "old").expect("there is room");
+    std::fs::write(&path, "old").expect("disk has space");
     let server = Server::start(|_| {
         vec![
             Step::head("200 OK", &[("Content-Length", "1000000")]),
@@ -71,15 +71,15 @@ async fn a_failed_fetch_leaves_the_old_file_and_nothing_else() {
     reference
         .fetch(&context, &mut target)
         .await
-        .expect_err("it never comes whole");
+        .expect_err("server always breaks");
     drop(target);
-    assert_eq!(std::fs::read(&path).expect("it is there"), b"old");
+    assert_eq!(std::fs::read(&path).expect("path exists"), b"old");
     assert_eq!(entries(folder.path()), ["file"]);
 }
 
 #[tokio::test]
-async fn a_dropped_fetch_leaves_nothing() {
-    let folder = tempfile::tempdir().expect("there is room");
+async fn dropped_fetch_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("disk has space");
     let server = Server::start(|_| {
         let head = Step::head("200 OK", &[("Content-Length", "1000000")]);
         vec![head, Step::Send(body(700_000)), Step::Stall]
@@ -91,7 +91,7 @@ async fn a_dropped_fetch_leaves_nothing() {
     let fetch = reference.fetch(&context, &mut target);
     tokio::time::timeout(Duration::from_millis(100), fetch)
         .await
-        .expect_err("it stalls");
+        .expect_err("server stalls");
     drop(target);
     assert_eq!(entries(folder.path()), [""; 0]);
 }
@@ -99,46 +99,44 @@ async fn a_dropped_fetch_leaves_nothing() {
 /// So that nothing is left even when the worker is killed.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_file_that_is_not_complete_has_no_name() {
-    let folder = tempfile::tempdir().expect("there is room");
+async fn incomplete_file_is_unnamed() {
+    let folder = tempfile::tempdir().expect("disk has space");
     let mut target = FileTarget::new(folder.path().join("file"));
     target
         .write(body(700_000).into())
         .await
-        .expect("there is room");
+        .expect("disk has space");
     assert_eq!(entries(folder.path()), [""; 0]);
-    target.commit().await.expect("it is complete");
+    target.commit().await.expect("commit succeeds");
     assert_eq!(entries(folder.path()), ["file"]);
 }
 
 #[tokio::test]
-async fn a_file_is_as_long_as_what_came_whatever_was_expected() {
-    let folder = tempfile::tempdir().expect("there is room");
+async fn wrong_announced_length_is_corrected() {
+    let folder = tempfile::tempdir().expect("disk has space");
     let path = folder.path().join("file");
     for expected in [100_001, 699_999, 700_000, 5_000_000] {
         let mut target = FileTarget::new(&path);
-        target.expect(expected).await.expect("there is room");
+        target.expect(expected).await.expect("disk has space");
         target
             .write(body(700_000).into())
             .await
-            .expect("there is room");
-        target.commit().await.expect("it is complete");
-        assert!(std::fs::read(&path).expect("it is there") == body(700_000));
+            .expect("disk has space");
+        target.commit().await.expect("commit succeeds");
+        assert!(std::fs::read(&path).expect("path exists") == body(700_000));
     }
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn more_bytes_than_any_disk_has_are_refused_with_the_first() {
-    let folder = tempfile::tempdir().expect("there is room");
+async fn impossible_length_fails_at_first_write() {
+    let folder = tempfile::tempdir().expect("disk has space");
     let mut target = FileTarget::new(folder.path().join("file"));
-    target.expect(1 << 62).await.expect("it is only told");
+    target.expect(1 << 62).await.expect("announcement succeeds");
     let refused = target.write(body(700_000).into()).await;
-    let error = refused.expect_err("there is no room");
+    let error = refused.expect_err("disk is too small");
     assert!(
-        error
-            .to_string()
-            .contains("cannot take room for all bytes of"),
+        error.to_string().contains("cannot allocate disk space for"),
         "{error}"
     );
     drop(target);
@@ -146,8 +144,8 @@ async fn more_bytes_than_any_disk_has_are_refused_with_the_first() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_not_there_is_the_workers_fault() {
-    let folder = tempfile::tempdir().expect("there is room");
+async fn missing_folder_is_an_internal_error() {
+    let folder = tempfile::tempdir().expect("disk has space");
     let server = Server::start(|_| Step::answer("200 OK", &[], b"hello")).await;
     let context = context();
     let reference = resolve(&context, json!({ "url": server.url("/") })).await;
@@ -155,7 +153,7 @@ async fn a_folder_that_is_not_there_is_the_workers_fault() {
     let error = reference
         .fetch(&context, &mut target)
         .await
-        .expect_err("there is no folder");
+        .expect_err("folder is missing");
     assert_eq!(error.exception_reason(), ExceptionReason::InternalError);
     assert!(!error.is_transient());
 }
@@ -189,7 +187,7 @@ impl Target for Stubborn {
 }
 
 #[tokio::test]
-async fn a_reset_that_fails_ends_the_fetch() {
+async fn failed_reset_ends_the_fetch() {
     let server = Server::start(|_| {
         vec![
             Step::head("200 OK", &[("Content-Length", "10")]),
@@ -204,7 +202,7 @@ async fn a_reset_that_fails_ends_the_fetch() {
     let error = reference
         .fetch(&context, &mut target)
         .await
-        .expect_err("it cannot start over");
+        .expect_err("target cannot be reset");
     assert!(
         matches!(error, runtime_fetcher::FetchError::Target { .. }),
         "{error:?}"
@@ -239,11 +237,11 @@ impl Target for Full {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_a_resource_that_is_not_there() {
+async fn full_disk_is_resource_unavailable() {
     let context = context();
     let reference = resolve(&context, json!({ "raw": "hello" })).await;
     let error = reference.fetch(&context, &mut Full).await;
-    let error = error.expect_err("there is no room");
+    let error = error.expect_err("disk is too small");
     let reason = error.exception_reason();
     assert_eq!(reason, ExceptionReason::ResourceUnavailable);
     assert!(!error.is_transient(), "nobody makes room");
@@ -253,17 +251,17 @@ async fn a_full_disk_is_a_resource_that_is_not_there() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_file_is_as_readable_as_any_other() {
+async fn file_permissions_follow_the_umask() {
     use std::os::unix::fs::PermissionsExt as _;
-    let folder = tempfile::tempdir().expect("there is room");
+    let folder = tempfile::tempdir().expect("disk has space");
     let plain = folder.path().join("plain");
-    std::fs::write(&plain, "x").expect("there is room");
+    std::fs::write(&plain, "x").expect("disk has space");
     let path = folder.path().join("file");
     let mut target = FileTarget::new(&path);
-    target.commit().await.expect("there is room");
+    target.commit().await.expect("disk has space");
     let mode = |path: &Path| {
         std::fs::metadata(path)
-            .expect("it is there")
+            .expect("path exists")
             .permissions()
             .mode()
     };

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{Server, Step, config, get};
 
 fn context(task: &TestTask) -> FetchContext {
-    let http = HttpClient::new(config()).expect("the configuration is good");
+    let http = HttpClient::new(config()).expect("configuration is valid");
     FetchContext::for_task(http, task.context())
 }
 
@@ -20,7 +20,7 @@ fn lines(task: &TestTask, server: &Server) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_log_of_the_task_says_how_its_fetches_go() {
+async fn task_log_shows_fetch_and_retry() {
     let server = Server::start(|request| match request.number {
         0 => Step::answer("503 Service Unavailable", &[], b"busy"),
         _ => Step::answer("200 OK", &[], b"hello"),
@@ -29,15 +29,13 @@ async fn the_log_of_the_task_says_how_its_fetches_go() {
     let task = TestTask::new(json!({}));
     get(&context(&task), &server.url("/file?token=secret"))
         .await
-        .expect("the second time works");
+        .expect("second attempt succeeds");
     let lines = lines(&task, &server);
     assert_eq!(lines.len(), 3, "{lines:?}");
     assert_eq!(lines[0], "Fetching http://server/file?…");
+    assert!(lines[1].starts_with("Attempt 1 to fetch http://server/file?… failed, retrying in"));
     assert!(
-        lines[1].starts_with("Attempt 1 to fetch http://server/file?… failed, trying again in")
-    );
-    assert!(
-        lines[1].ends_with("the server answered 503: busy"),
+        lines[1].ends_with("server returned 503: busy"),
         "{}",
         lines[1]
     );
@@ -49,24 +47,24 @@ async fn the_log_of_the_task_says_how_its_fetches_go() {
 }
 
 #[tokio::test]
-async fn the_log_of_the_task_says_that_a_fetch_stopped() {
+async fn task_log_shows_stopped_fetch() {
     let server = Server::start(|_| Step::answer("404 Not Found", &[], b"")).await;
     let task = TestTask::new(json!({}));
     get(&context(&task), &server.url("/file"))
         .await
-        .expect_err("it is not there");
+        .expect_err("server returns 404");
     let lines = lines(&task, &server);
     assert!(
         lines
             .last()
-            .expect("there are lines")
+            .expect("log is not empty")
             .starts_with("Stopped fetching"),
         "{lines:?}"
     );
 }
 
 #[test]
-fn a_context_has_the_scopes_of_its_task() {
+fn context_has_scopes_of_its_task() {
     let task = TestTask::with_scopes(json!({}), &["queue:get-artifact:private/*"]);
     let expected = ScopeSet::new(["queue:get-artifact:private/*"]);
     assert_eq!(context(&task).scopes(), &expected);

@@ -28,8 +28,9 @@ struct World {
 impl World {
     async fn new() -> Self {
         let builder = Taskcluster::builder().long_poll(Duration::from_millis(50));
-        let taskcluster = builder.start().await.expect("starts");
-        let deployment = TaskclusterDeployment::new(taskcluster.root_url()).expect("a root URL");
+        let taskcluster = builder.start().await.expect("Taskcluster starts");
+        let deployment =
+            TaskclusterDeployment::new(taskcluster.root_url()).expect("root URL is valid");
         Self {
             taskcluster,
             deployment,
@@ -41,7 +42,7 @@ impl World {
         let definition = json!({ "scopes": scopes });
         self.taskcluster
             .create_task(definition)
-            .expect("a valid task");
+            .expect("task is valid");
         let worker = CredentialsWatch::fixed(Some(self.taskcluster.credentials()));
         let request = ClaimWorkRequest {
             worker_group: "g".to_owned(),
@@ -50,7 +51,10 @@ impl World {
         };
         let queue = self.deployment.connect(worker).queue;
         let claims = queue.claim_work("embedded/worker", &request).await;
-        let claim = claims.expect("may claim").pop().expect("it is pending");
+        let claim = claims
+            .expect("claim succeeds")
+            .pop()
+            .expect("task is pending");
         let credentials = CredentialsCell::new(Some(claim.credentials));
         Running {
             services: self.deployment.connect(credentials.watch()),
@@ -58,7 +62,7 @@ impl World {
                 task_id: claim.status.task_id,
                 run_id: claim.run_id,
             },
-            expires: claim.task.expires.expect("the queue sets it"),
+            expires: claim.task.expires.expect("queue sets the expiry"),
             _credentials: credentials,
         }
     }
@@ -81,7 +85,7 @@ impl Running {
         };
         let uploader = &self.services.uploader;
         let uploaded = uploader.upload(&self.run, self.expires, &artifact).await;
-        uploaded.expect("uploads");
+        uploaded.expect("upload succeeds");
     }
 
     /// What refers to an artifact of this task.
@@ -91,7 +95,7 @@ impl Running {
 
     /// Fetches as this task.
     async fn fetch(&self, reference: Value) -> Result<Bytes, FetchError> {
-        let http = HttpClient::new(config()).expect("the configuration is good");
+        let http = HttpClient::new(config()).expect("configuration is valid");
         let context = FetchContext::new(http, self.services.clone());
         get_reference(&context, reference).await
     }
@@ -120,7 +124,7 @@ fn link(artifact: &str) -> ArtifactBody {
 }
 
 #[tokio::test]
-async fn links_lead_to_the_bytes_behind_them_over_any_number_of_links() {
+async fn link_artifacts_are_followed() {
     let (world, text) = (World::new().await, "compressed on its way");
     let maker = world.running(&[]).await;
     maker.upload("public/bytes", s3(text)).await;
@@ -134,19 +138,19 @@ async fn links_lead_to_the_bytes_behind_them_over_any_number_of_links() {
 }
 
 #[tokio::test]
-async fn objects_come_whole_whether_they_were_sent_inline_or_not() {
+async fn objects_of_any_size_are_fetched() {
     let world = World::new().await;
     let (maker, user) = (world.running(&[]).await, world.running(&[]).await);
     for length in [0, 9, 1 << 20] {
         let (name, bytes) = (format!("public/{length}"), Bytes::from(vec![7; length]));
         maker.upload(&name, object(bytes.clone())).await;
         let fetched = user.fetch(maker.reference(&name)).await;
-        assert!(fetched.expect("it is there") == bytes, "{length}");
+        assert!(fetched.expect("fetch succeeds") == bytes, "{length}");
     }
 }
 
 #[tokio::test]
-async fn a_reference_leads_to_another_server() {
+async fn reference_artifact_is_fetched_unsigned() {
     let world = World::new().await;
     let server = Server::start(|_| Step::answer("200 OK", &[], b"from elsewhere")).await;
     let (maker, user) = (world.running(&[]).await, world.running(&[]).await);
@@ -158,13 +162,13 @@ async fn a_reference_leads_to_another_server() {
         .upload("public/away", ArtifactBody::Reference(redirect))
         .await;
     let bytes = user.fetch(maker.reference("public/away")).await;
-    assert_eq!(bytes.expect("it is there"), "from elsewhere");
+    assert_eq!(bytes.expect("fetch succeeds"), "from elsewhere");
     // The other server is none of the deployment's: it gets no signature.
     assert_eq!(server.requests()[0].header("authorization"), None);
 }
 
 #[tokio::test]
-async fn an_error_artifact_tells_what_its_maker_said_and_so_does_a_link_to_it() {
+async fn linked_error_artifact_reports_its_message() {
     let world = World::new().await;
     let (maker, user) = (world.running(&[]).await, world.running(&[]).await);
     let error = ErrorArtifact {
@@ -177,7 +181,7 @@ async fn an_error_artifact_tells_what_its_maker_said_and_so_does_a_link_to_it() 
     maker.upload("public/link", link("public/error")).await;
     for name in ["public/error", "public/link"] {
         let error = user.fetch(maker.reference(name)).await;
-        let error = error.expect_err("there are no bytes");
+        let error = error.expect_err("artifact is an error");
         assert!(error.is_broken_reference(), "{error:?}");
         let text = error_chain(&error);
         assert!(text.contains("file-missing-on-worker"), "{text}");
@@ -186,16 +190,16 @@ async fn an_error_artifact_tells_what_its_maker_said_and_so_does_a_link_to_it() 
 }
 
 #[tokio::test]
-async fn a_private_artifact_is_for_tasks_that_have_its_scope() {
+async fn private_artifact_requires_its_scope() {
     let world = World::new().await;
     let maker = world.running(&[]).await;
     maker.upload("private/bytes", s3("private")).await;
     let friend = world.running(&["queue:get-artifact:private/*"]).await;
     let bytes = friend.fetch(maker.reference("private/bytes")).await;
-    assert_eq!(bytes.expect("it may"), "private");
+    assert_eq!(bytes.expect("scopes suffice"), "private");
     let stranger = world.running(&["queue:get-artifact:other/*"]).await;
     let error = stranger.fetch(maker.reference("private/bytes")).await;
-    let error = error.expect_err("it may not");
+    let error = error.expect_err("scopes are missing");
     assert!(error.is_broken_reference(), "{error:?}");
     let text = error_chain(&error);
     assert!(
@@ -205,7 +209,7 @@ async fn a_private_artifact_is_for_tasks_that_have_its_scope() {
 }
 
 #[tokio::test]
-async fn credentials_that_the_deployment_does_not_know_are_the_workers_fault() {
+async fn unknown_credentials_are_an_internal_error() {
     let world = World::new().await;
     let maker = world.running(&[]).await;
     maker.upload("public/bytes", s3("public")).await;
@@ -216,14 +220,17 @@ async fn credentials_that_the_deployment_does_not_know_are_the_workers_fault() {
         .connect(CredentialsWatch::fixed(Some(unknown)));
     let mut reference = maker.reference("public/bytes");
     reference["runId"] = maker.run.run_id.into();
-    let error = user.fetch(reference).await.expect_err("nobody knows it");
+    let error = user
+        .fetch(reference)
+        .await
+        .expect_err("credentials are unknown");
     let reason = error.exception_reason();
     assert_eq!(reason, ExceptionReason::InternalError, "{error:?}");
     assert!(!error.is_transient());
 }
 
 #[tokio::test]
-async fn a_name_of_the_index_leads_to_the_artifact_of_its_task() {
+async fn index_leads_to_the_artifact() {
     let world = World::new().await;
     let (maker, user) = (world.running(&[]).await, world.running(&[]).await);
     maker.upload("public/bytes", s3("indexed")).await;
@@ -231,5 +238,5 @@ async fn a_name_of_the_index_leads_to_the_artifact_of_its_task() {
     world.taskcluster.index_task("project.latest", task_id);
     let reference = |namespace| json!({ "namespace": namespace, "artifact": "public/bytes" });
     let bytes = user.fetch(reference("project.latest")).await;
-    assert_eq!(bytes.expect("it is there"), "indexed");
+    assert_eq!(bytes.expect("fetch succeeds"), "indexed");
 }

@@ -18,22 +18,22 @@ pub(crate) async fn open_verifying(root: &Path) -> FetchCache {
     cache
         .open(ResourceTracker::detached())
         .await
-        .expect("nobody else has it")
+        .expect("root is not locked")
 }
 
 /// Fetches an input and changes the copy.
 async fn leave_a_changed_copy(root: &Path, server: &Server) {
     let cache = open_verifying(root).await;
-    let input = require(&cache, url(server)).await.expect("it is there");
-    let mut bytes = std::fs::read(input.path()).expect("it is there");
+    let input = require(&cache, url(server)).await.expect("fetch succeeds");
+    let mut bytes = std::fs::read(input.path()).expect("path exists");
     bytes[1000] ^= 1;
-    std::fs::write(input.path(), bytes).expect("there is room");
+    std::fs::write(input.path(), bytes).expect("disk has space");
 }
 
 #[tokio::test]
-async fn what_has_changed_on_disk_is_fetched_again_if_that_is_verified() {
+async fn changed_input_is_fetched_again_if_verified() {
     for (verify, requests) in [(true, 2), (false, 1)] {
-        let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+        let (root, server) = (tempfile::tempdir().expect("disk has space"), serve().await);
         leave_a_changed_copy(root.path(), &server).await;
         let cache = match verify {
             true => open_verifying(root.path()).await,
@@ -41,21 +41,21 @@ async fn what_has_changed_on_disk_is_fetched_again_if_that_is_verified() {
         };
         let inputs = join_all((0..5).map(|_| require(&cache, url(&server)))).await;
         for input in inputs {
-            let input = input.expect("it comes");
-            assert!(!verify || std::fs::read(input.path()).expect("it is there") == body(LENGTH));
+            let input = input.expect("fetch succeeds");
+            assert!(!verify || std::fs::read(input.path()).expect("path exists") == body(LENGTH));
         }
         assert_eq!(server.requests().len(), requests, "verify: {verify}");
     }
 }
 
 #[tokio::test]
-async fn what_is_as_it_was_is_not_fetched_again_when_it_is_verified() {
-    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+async fn unchanged_input_passes_verification() {
+    let (root, server) = (tempfile::tempdir().expect("disk has space"), serve().await);
     let cache = open_verifying(root.path()).await;
-    drop(require(&cache, url(&server)).await.expect("it is there"));
+    drop(require(&cache, url(&server)).await.expect("fetch succeeds"));
     drop(cache);
     let cache = open_verifying(root.path()).await;
-    check_content(&require(&cache, url(&server)).await.expect("it is there"));
+    check_content(&require(&cache, url(&server)).await.expect("fetch succeeds"));
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -73,7 +73,7 @@ impl Subscriber for Meanwhile {
     fn event(&self, _: &Event<'_>) {
         let (cache, reference) = (self.cache.clone(), self.reference.clone());
         let other = std::thread::spawn(move || get_on_this_thread(&cache, reference));
-        other.join().expect("nobody gets what has changed");
+        other.join().expect("changed copy is withheld");
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
@@ -89,21 +89,21 @@ impl Subscriber for Meanwhile {
 /// When it is done, nothing of it runs any more: no thread has to be waited for, as for the lock of a cache.
 fn block_on<T>(work: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_all().build().expect("there are resources");
+    let runtime = runtime.enable_all().build().expect("runtime starts");
     runtime.block_on(work)
 }
 
 fn get_on_this_thread(cache: &FetchCache, reference: Value) {
     let input = block_on(require(cache, reference));
-    check_content(&input.expect("it comes again"));
+    check_content(&input.expect("fetch succeeds"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_changed_copy_is_given_to_nobody_who_asks_while_it_is_found_changed() {
-    let (root, server) = (tempfile::tempdir().expect("there is room"), serve().await);
+async fn changed_copy_is_withheld_during_its_detection() {
+    let (root, server) = (tempfile::tempdir().expect("disk has space"), serve().await);
     std::thread::scope(|scope| {
         let one = scope.spawn(|| block_on(leave_a_changed_copy(root.path(), &server)));
-        tokio::task::block_in_place(|| one.join()).expect("it is fetched");
+        tokio::task::block_in_place(|| one.join()).expect("fetch succeeds");
     });
     let cache = open_verifying(root.path()).await;
     let (meanwhile, reference) = (cache.clone(), url(&server));
@@ -115,6 +115,7 @@ async fn a_changed_copy_is_given_to_nobody_who_asks_while_it_is_found_changed() 
         tracing::subscriber::with_default(subscriber, || get_on_this_thread(&meanwhile, reference));
     });
     let one = tokio::task::spawn_blocking(|| one.join()).await;
-    one.expect("it runs").expect("nobody gets what has changed");
+    one.expect("thread does not panic")
+        .expect("changed copy is withheld");
     assert_eq!(server.requests().len(), 2);
 }

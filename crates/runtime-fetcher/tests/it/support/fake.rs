@@ -79,7 +79,7 @@ impl Objects for FakeServices {
     ) -> Result<ObjectDownload, ApiError> {
         match self.objects.get(name) {
             Some(content) => {
-                Ok(serde_json::from_value(content.clone()).expect("this is a download"))
+                Ok(serde_json::from_value(content.clone()).expect("download is valid"))
             }
             None => not_found("object.startDownload"),
         }
@@ -95,7 +95,7 @@ impl Queue for FakeServices {
         let status = json!({
             "taskId": task_id, "state": "completed", "retriesLeft": 5, "runs": runs,
         });
-        Ok(serde_json::from_value(status).expect("this is a status"))
+        Ok(serde_json::from_value(status).expect("status is valid"))
     }
 
     async fn artifact(
@@ -104,9 +104,12 @@ impl Queue for FakeServices {
         run_id: Option<u32>,
         name: &str,
     ) -> Result<ArtifactContent, ApiError> {
-        self.asked.lock().expect("no test panics here").push(run_id);
+        self.asked
+            .lock()
+            .expect("lock is not poisoned")
+            .push(run_id);
         match self.artifacts.get(name) {
-            Some(content) => Ok(serde_json::from_value(content.clone()).expect("this is content")),
+            Some(content) => Ok(serde_json::from_value(content.clone()).expect("content is valid")),
             None => not_found("queue.artifact"),
         }
     }
@@ -161,35 +164,35 @@ impl Queue for FakeServices {
     }
 }
 
-/// Remembers what a fetch told.
+/// Remembers what a fetch recorded.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct RecordedProgress {
     pub(crate) events: Arc<Mutex<Vec<FetchProgress>>>,
     pub(crate) retries: Arc<Mutex<Vec<String>>>,
 }
 
-impl Told {
+impl RecordedProgress {
     pub(crate) fn stages(&self) -> Vec<Stage> {
         self.events().iter().map(|event| event.stage).collect()
     }
 
     pub(crate) fn events(&self) -> Vec<FetchProgress> {
-        self.events.lock().expect("no test panics here").clone()
+        self.events.lock().expect("lock is not poisoned").clone()
     }
 }
 
-impl ProgressListener for Told {
+impl ProgressListener for RecordedProgress {
     fn progress(&self, progress: &FetchProgress) {
         self.events
             .lock()
-            .expect("no test panics here")
+            .expect("lock is not poisoned")
             .push(progress.clone());
     }
 
     fn retrying(&self, retrying: &Retrying<'_>) {
         self.retries
             .lock()
-            .expect("no test panics here")
+            .expect("lock is not poisoned")
             .push(retrying.cause.to_string());
     }
 }

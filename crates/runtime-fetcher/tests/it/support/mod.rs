@@ -3,7 +3,7 @@
 mod fake;
 mod server;
 
-pub(crate) use fake::{FakeServices, Told};
+pub(crate) use fake::{FakeServices, RecordedProgress};
 pub(crate) use server::{Request, Server, Step};
 
 use std::sync::Arc;
@@ -44,13 +44,13 @@ pub(crate) fn context() -> FetchContext {
 }
 
 pub(crate) fn context_with(config: FetchConfig) -> FetchContext {
-    let http = HttpClient::new(config).expect("the configuration is good");
+    let http = HttpClient::new(config).expect("configuration is valid");
     FetchContext::new(http, Services::disconnected())
 }
 
 pub(crate) async fn resolve(context: &FetchContext, reference: Value) -> Arc<dyn Reference> {
     let resolved = Combine::standard().resolve(context, &reference).await;
-    resolved.expect("the reference is good")
+    resolved.expect("reference is valid")
 }
 
 /// Fetches a URL into memory.

@@ -110,8 +110,8 @@ impl Server {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
-            .expect("there is a free port");
-        let address = listener.local_addr().expect("it is bound");
+            .expect("a port is free");
+        let address = listener.local_addr().expect("socket is bound");
         let requests = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(AtomicUsize::new(0));
         let accepting = accept(
@@ -133,10 +133,7 @@ impl Server {
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
-        self.requests
-            .lock()
-            .expect("no test panics in the server")
-            .clone()
+        self.requests.lock().expect("lock is not poisoned").clone()
     }
 
     /// How many connections were made.
@@ -176,7 +173,7 @@ async fn serve(
     let mut stream = BufReader::new(stream);
     while let Some(mut request) = read_request(&mut stream).await? {
         let steps = {
-            let mut requests = requests.lock().expect("no test panics in the server");
+            let mut requests = requests.lock().expect("lock is not poisoned");
             request.number = requests.len();
             requests.push(request.clone());
             handler(&request)

@@ -83,19 +83,19 @@ impl Tar {
 
 pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(bytes).expect("memory takes it");
-    encoder.finish().expect("memory takes it")
+    encoder.write_all(bytes).expect("memory suffices");
+    encoder.finish().expect("memory suffices")
 }
 
 pub(super) fn zstd(bytes: &[u8]) -> Vec<u8> {
-    zstd::encode_all(bytes, 19).expect("memory takes it")
+    zstd::encode_all(bytes, 19).expect("memory suffices")
 }
 
 pub(super) fn xz(bytes: &[u8]) -> Vec<u8> {
     let options = lzma_rust2::XzOptions::default();
-    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).expect("the options are good");
-    writer.write_all(bytes).expect("memory takes it");
-    writer.finish().expect("memory takes it")
+    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).expect("options are valid");
+    writer.write_all(bytes).expect("memory suffices");
+    writer.finish().expect("memory suffices")
 }
 
 /// An xz whose reader is told to keep as much of it as `dictionary` says, in the way of its header.

@@ -33,7 +33,7 @@ fn check_tree(site: &Site) {
 }
 
 #[tokio::test]
-async fn every_format_is_found_by_a_look_at_it() {
+async fn formats_are_detected() {
     let plain = tree().bytes();
     let zip = Zip::new()
         .file("bin/tool", b"#!/bin/sh")
@@ -48,13 +48,13 @@ async fn every_format_is_found_by_a_look_at_it() {
         let site = Site::new();
         site.unpack(archive, None, UnpackLimits::default())
             .await
-            .expect("it is good");
+            .expect("archive is valid");
         check_tree(&site);
     }
 }
 
 #[tokio::test]
-async fn archives_in_several_parts_are_whole() {
+async fn concatenated_streams_are_unpacked() {
     let plain = tree().bytes();
     let (front, back) = plain.split_at(40_000);
     for parts in [
@@ -65,13 +65,13 @@ async fn archives_in_several_parts_are_whole() {
         let site = Site::new();
         site.unpack(parts, None, UnpackLimits::default())
             .await
-            .expect("it is good");
+            .expect("archive is valid");
         check_tree(&site);
     }
 }
 
 #[tokio::test]
-async fn an_archive_without_entries_is_an_empty_folder() {
+async fn empty_archive_is_an_empty_folder() {
     for archive in [
         Tar::new().bytes(),
         gzip(&Tar::new().bytes()),
@@ -80,26 +80,26 @@ async fn an_archive_without_entries_is_an_empty_folder() {
         let site = Site::new();
         site.unpack(archive, None, UnpackLimits::default())
             .await
-            .expect("it is good");
+            .expect("archive is valid");
         assert_eq!(names(&site.path()), [""; 0]);
     }
 }
 
 #[tokio::test]
-async fn remarks_on_the_whole_archive_are_skipped() {
+async fn global_headers_are_skipped() {
     let remark = b"52 comment=1d19f9e3a6c4f0f59a4a0d5f9f7e3b9d6a2c4f4e\n";
     let tar = Tar::new().entry(b'g', b"pax_global_header", "", remark.len() as u64, remark);
     let site = Site::new();
     let archive = tar.file("a", b"a").bytes();
     site.unpack(archive, None, UnpackLimits::default())
         .await
-        .expect("it is good");
+        .expect("archive is valid");
     assert_eq!(names(&site.path()), ["a"]);
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn modes_lose_what_is_dangerous_and_times_stay() {
+async fn dangerous_mode_bits_are_dropped() {
     use std::os::unix::fs::PermissionsExt as _;
     use std::time::{Duration, SystemTime};
 
@@ -111,18 +111,23 @@ async fn modes_lose_what_is_dangerous_and_times_stay() {
         .file("locked/file", b"x");
     site.unpack(archive.bytes(), None, UnpackLimits::default())
         .await
-        .expect("it is good");
+        .expect("archive is valid");
     let metadata = |path: &str| std::fs::metadata(site.path().join(path)).expect(path);
     assert_eq!(metadata("bin/tool").permissions().mode() & 0o7777, 0o755);
     assert_eq!(metadata("locked").permissions().mode() & 0o7777, 0o755);
     assert_eq!(metadata("").permissions().mode() & 0o7777, 0o755);
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-    assert_eq!(metadata("bin/tool").modified().expect("Unix has it"), time);
+    assert_eq!(
+        metadata("bin/tool")
+            .modified()
+            .expect("modification time is supported"),
+        time
+    );
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn links_inside_the_archive_are_made() {
+async fn links_inside_the_archive_are_created() {
     use std::os::unix::fs::MetadataExt as _;
     let site = Site::new();
     let archive = tree()
@@ -133,7 +138,7 @@ async fn links_inside_the_archive_are_made() {
         .hard_link("bin/tool2", "bin/tool");
     site.unpack(archive.bytes(), None, UnpackLimits::default())
         .await
-        .expect("it is good");
+        .expect("archive is valid");
     for path in ["tool", "share/tool", "share/doc/up/bin/tool", "bin/tool2"] {
         assert_eq!(
             std::fs::read(site.path().join(path)).expect(path),
@@ -145,7 +150,7 @@ async fn links_inside_the_archive_are_made() {
 }
 
 #[tokio::test]
-async fn an_archive_is_fetched_and_unpacked() {
+async fn archive_is_fetched_and_unpacked() {
     let archive = zstd(&tree().bytes());
     let hash = digest::<Sha256>(&archive);
     let server = Server::start(move |_| Step::answer("200 OK", &[], &archive)).await;
@@ -155,70 +160,74 @@ async fn an_archive_is_fetched_and_unpacked() {
     reference
         .fetch(&context, &mut target)
         .await
-        .expect("it is there");
+        .expect("fetch succeeds");
     check_tree(&site);
 }
 
 #[tokio::test]
-async fn what_has_not_its_hash_is_not_even_parsed() {
-    let server = Server::start(|_| Step::answer("200 OK", &[], b"no archive")).await;
+async fn unverified_archive_is_not_parsed() {
+    let server = Server::start(|_| Step::answer("200 OK", &[], b"not an archive")).await;
     let (site, context) = (Site::new(), context());
     let hash = "0".repeat(64);
     let reference = resolve(&context, json!({ "url": server.url("/"), "sha256": hash })).await;
     let error = reference
         .fetch(&context, &mut DirectoryTarget::new(site.path()))
         .await;
-    let error = error.expect_err("the hash is another");
+    let error = error.expect_err("hash differs");
     assert!(matches!(error, FetchError::Broken { .. }), "{error:?}");
     site.check_untouched("a wrong hash");
 }
 
 #[tokio::test]
-async fn an_archive_that_is_none_is_the_references_fault() {
-    let server = Server::start(|_| Step::answer("200 OK", &[], b"no archive")).await;
+async fn non_archive_is_a_broken_reference() {
+    let server = Server::start(|_| Step::answer("200 OK", &[], b"not an archive")).await;
     let (site, context) = (Site::new(), context());
     let reference = resolve(&context, json!({ "url": server.url("/") })).await;
     let error = reference
         .fetch(&context, &mut DirectoryTarget::new(site.path()))
         .await;
-    assert!(error.expect_err("it is none").is_broken_reference());
-    site.check_untouched("no archive");
+    assert!(
+        error
+            .expect_err("certificate is invalid")
+            .is_broken_reference()
+    );
+    site.check_untouched("not an archive");
 }
 
 #[tokio::test]
-async fn a_folder_that_is_there_is_not_mixed_with_what_comes() {
+async fn existing_folder_is_left_alone() {
     let site = Site::new();
-    std::fs::create_dir(site.path()).expect("there is room");
-    std::fs::write(site.path().join("old"), "old").expect("there is room");
+    std::fs::create_dir(site.path()).expect("disk has space");
+    std::fs::write(site.path().join("old"), "old").expect("disk has space");
     let mut target = DirectoryTarget::new(site.path()).with_format(ArchiveFormat::Tar);
     target
         .write(tree().bytes().into())
         .await
-        .expect("there is room");
-    let error = target.commit().await.expect_err("there is something");
+        .expect("disk has space");
+    let error = target.commit().await.expect_err("folder is not empty");
     assert!(matches!(error, TargetError::Io { .. }), "{error:?}");
-    assert!(!error.is_contents_fault());
+    assert!(!error.is_content_error());
     assert_eq!(names(&site.path()), ["old"]);
     assert_eq!(names(&site.outer.path().join("in")), ["here"]);
 }
 
 #[test]
-fn an_archive_that_nobody_waits_for_any_more_is_not_unpacked() {
+fn abandoned_archive_is_not_unpacked() {
     let site = Site::new();
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.max_blocking_threads(1).build();
-    runtime.expect("there is a thread").block_on(async {
+    runtime.expect("runtime starts").block_on(async {
         // The only thread is busy until the one who waits has left.
         let (go, wait) = std::sync::mpsc::channel::<()>();
         tokio::task::spawn_blocking(move || wait.recv());
         let mut target = DirectoryTarget::new(site.path());
         let archive = Tar::new().file("file", b"hello").bytes();
-        target.write(archive.into()).await.expect("there is room");
+        target.write(archive.into()).await.expect("disk has space");
         let unpacking = futures_util::poll!(target.commit());
         assert!(unpacking.is_pending(), "there is no thread for it");
-        go.send(()).expect("the thread waits for it");
+        go.send(()).expect("thread is waiting");
         let next = tokio::task::spawn_blocking(|| ());
-        next.await.expect("what came before is over");
+        next.await.expect("thread does not panic");
     });
     site.check_untouched("what nobody waits for");
 }

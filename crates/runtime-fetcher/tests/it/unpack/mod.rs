@@ -7,9 +7,8 @@ mod limits;
 
 use std::path::{Path, PathBuf};
 
-use runtime_fetcher::{
-    ArchiveFormat, DirectoryTarget, Target, TargetError, UnpackError, UnpackLimits,
-};
+use runtime_fetcher::unpack::UnpackError;
+use runtime_fetcher::{ArchiveFormat, DirectoryTarget, Target, TargetError, UnpackLimits};
 
 /// A folder with a folder `in` for archives to be unpacked, and a file beside that they must not reach.
 struct Site {
@@ -20,9 +19,9 @@ const OUTSIDE: &str = "outside";
 
 impl Site {
     fn new() -> Self {
-        let outer = tempfile::tempdir().expect("there is room");
-        std::fs::write(outer.path().join(OUTSIDE), OUTSIDE).expect("there is room");
-        std::fs::create_dir(outer.path().join("in")).expect("there is room");
+        let outer = tempfile::tempdir().expect("disk has space");
+        std::fs::write(outer.path().join(OUTSIDE), OUTSIDE).expect("disk has space");
+        std::fs::create_dir(outer.path().join("in")).expect("disk has space");
         Self { outer }
     }
 
@@ -41,7 +40,7 @@ impl Site {
         if let Some(format) = format {
             target = target.with_format(format);
         }
-        target.write(archive.into()).await.expect("there is room");
+        target.write(archive.into()).await.expect("disk has space");
         assert!(!self.path().exists(), "nothing is there before the commit");
         match target.commit().await {
             Ok(()) => Ok(target),
@@ -60,7 +59,7 @@ impl Site {
         assert_eq!(names(self.outer.path()), ["in", OUTSIDE], "{what} got out");
         let outside = std::fs::read_to_string(self.outer.path().join(OUTSIDE));
         assert_eq!(
-            outside.expect("it is there"),
+            outside.expect("path exists"),
             OUTSIDE,
             "{what} wrote outside"
         );
@@ -68,10 +67,10 @@ impl Site {
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).expect("the folder is there");
+    let entries = std::fs::read_dir(folder).expect("folder exists");
     let name = |entry: std::io::Result<std::fs::DirEntry>| {
         entry
-            .expect("it is readable")
+            .expect("entry is readable")
             .file_name()
             .to_string_lossy()
             .into_owned()

@@ -1,0 +1,182 @@
+//! A cache of inputs: single flight, access control by scopes, and verification after a restart.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use runtime_caching::{Begun, FolderCache, FolderHandle};
+
+use super::adopted_inputs::AdoptedInputs;
+use super::cached_input::{CachedInput, InputKey, InputLayout};
+use super::error::FetchCacheError;
+use super::input_fetch::{FetchOptions, InputFetch, is_complete};
+use crate::context::FetchContext;
+use crate::error::FetchError;
+use crate::progress::ProgressMeter;
+use crate::reference::Reference;
+
+/// A cache of inputs on disk. Clones share the cache.
+///
+/// Concurrent requests for an input share one fetch, and all tasks share the result. Inputs are kept across restarts
+/// of the worker. The collector evicts idle inputs when space is needed, and reserves space for an input before
+/// it is fetched.
+///
+/// A caller needs the scopes that the reference [requires](Reference::scopes), even for a cached copy. Two references
+/// share a copy if they have the same [`hash_key`](Reference::hash_key).
+///
+/// ```
+/// use runtime_core::Services;
+/// use runtime_fetcher::{
+///     FetchCache, FetchConfig, FetchContext, Fetcher, InputLayout, HttpClient, RawFetcher,
+/// };
+/// use runtime_gc::ResourceTracker;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// // One for the worker:
+/// let http = HttpClient::new(FetchConfig::default())?;
+/// let cache = FetchCache::builder(folder.path().join("inputs"));
+/// let cache = cache.open(ResourceTracker::detached()).await?;
+///
+/// // For each input of a task:
+/// let context = FetchContext::new(http, Services::disconnected());
+/// let reference = RawFetcher.resolve(&context, &serde_json::json!({ "raw": "hello" })).await?;
+/// let input = cache.require(&context, &reference, InputLayout::File).await?;
+/// assert_eq!(std::fs::read(input.path())?, b"hello");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct FetchCache {
+    folders: FolderCache<InputKey>,
+    options: Arc<FetchOptions>,
+    adopted: Arc<AdoptedInputs>,
+}
+
+impl FetchCache {
+    pub(super) fn new(
+        folders: FolderCache<InputKey>,
+        options: Arc<FetchOptions>,
+        adopted: Arc<AdoptedInputs>,
+    ) -> Self {
+        Self {
+            folders,
+            options,
+            adopted,
+        }
+    }
+
+    /// Returns an input, which is fetched first if it is not cached.
+    ///
+    /// Concurrent callers wait for the same fetch and each receive its progress. The fetch uses the credentials
+    /// of the first caller. If they are rejected, for example because that task has ended, the other callers fetch
+    /// the input with their own.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchCacheError::Scopes`] if the context lacks the required scopes, else [`FetchCacheError::Fetch`] for
+    /// every waiting caller. Errors are not cached.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the fetch continues for the other callers, and is cancelled and removed when the last one leaves.
+    pub async fn require(
+        &self,
+        context: &FetchContext,
+        reference: &Arc<dyn Reference>,
+        layout: InputLayout,
+    ) -> Result<CachedInput, FetchCacheError> {
+        let (subject, required) = (reference.subject(), reference.scopes());
+        if !required.satisfied_by(context.scopes()) {
+            return Err(FetchCacheError::Scopes { subject, required });
+        }
+        loop {
+            let handle = self.fetch_once(context, reference, layout, &subject);
+            let handle = handle.await?;
+            if self.adopted.is_unchanged(&handle).await {
+                return Ok(CachedInput::new(handle));
+            }
+            tracing::warn!(%subject, "cached input changed on disk since it was fetched; fetching it again");
+            handle.poison();
+        }
+    }
+
+    /// Removes the inputs fetched before a time, once they are idle. Returns their number.
+    pub fn purge_before(&self, fetched_before: SystemTime) -> usize {
+        self.folders.purge(|input| input.created < fetched_before)
+    }
+
+    /// Returns the number of inputs, including those being fetched.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.folders.len()
+    }
+
+    /// Returns whether the cache is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.folders.is_empty()
+    }
+
+    /// Returns the folder of an input, after waiting for a fetch if it is not cached.
+    async fn fetch_once(
+        &self,
+        context: &FetchContext,
+        reference: &Arc<dyn Reference>,
+        layout: InputLayout,
+        subject: &str,
+    ) -> Result<FolderHandle<InputKey>, FetchCacheError> {
+        let key = InputKey::new(reference.hash_key(), layout);
+        let mut meter = None;
+        let handle = loop {
+            let (waiter, is_mine) = match self.folders.begin(&key) {
+                Begun::Hit(handle) => break handle,
+                Begun::Joined(waiter) => (waiter, false),
+                Begun::New(construction) => {
+                    let folder = construction.folder().clone();
+                    let fetch = InputFetch::new(folder, context, reference, layout, &self.options);
+                    // On a task of its own, so that the fetch survives when this caller is cancelled and
+                    // others have joined it.
+                    (construction.spawn(fetch.run()), true)
+                }
+            };
+            let waited = waiter.wait(|step| {
+                // The fetch itself keeps the interval between events.
+                let start = || ProgressMeter::start(subject, context.listener(), Duration::ZERO);
+                let meter = meter.get_or_insert_with(start);
+                meter.follow(step.done, step.total, is_complete(step));
+            });
+            match waited.await {
+                Ok(Some(handle)) => break handle,
+                Ok(None) => {}
+                // These are the credentials of another task, which may have ended meanwhile.
+                Err(source) if !is_mine && is_worker_error(source.cause()) => {}
+                Err(source) => {
+                    let subject = subject.to_owned();
+                    return Err(FetchCacheError::Fetch { subject, source });
+                }
+            }
+        };
+        if let Some(meter) = meter {
+            meter.finish();
+        }
+        Ok(handle)
+    }
+}
+
+fn is_worker_error(error: Option<&FetchError>) -> bool {
+    matches!(error, Some(FetchError::Worker { .. }))
+}
+
+impl fmt::Debug for FetchCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchCache")
+            .field("folders", &self.folders)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,166 @@
+//! Fetching one input into its new folder.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use runtime_caching::{ConstructionProgress, NewFolder};
+use runtime_gc::Reservation;
+
+use super::cached_input::{CONTENT, InputLayout};
+use super::fingerprint::Fingerprint;
+use crate::context::FetchContext;
+use crate::error::FetchError;
+use crate::progress::{FetchProgress, ProgressListener, Retrying, Stage};
+use crate::reference::Reference;
+use crate::target::{Target, TargetError};
+use crate::targets::FileTarget;
+
+/// Smaller inputs are not reserved: a reservation reads the disk statistics, and the free space that the
+/// collector always keeps covers them.
+const MIN_RESERVED_BYTES: u64 = 1 << 20;
+
+/// The steps of a construction in this cache.
+const FETCHING: &str = "fetching";
+const FETCHED: &str = "fetched";
+
+/// The settings of all fetches of a cache.
+#[derive(Debug, Default)]
+pub(super) struct FetchOptions {
+    /// Records a [`Fingerprint`] of each input.
+    pub(super) fingerprint: bool,
+    #[cfg(feature = "unpack")]
+    pub(super) unpack_limits: crate::unpack::UnpackLimits,
+}
+
+/// The fetch of one input, which owns all it needs: it may outlive the caller that began it.
+pub(super) struct InputFetch {
+    folder: NewFolder,
+    context: FetchContext,
+    reference: Arc<dyn Reference>,
+    layout: InputLayout,
+    options: Arc<FetchOptions>,
+}
+
+impl InputFetch {
+    pub(super) fn new(
+        folder: NewFolder,
+        context: &FetchContext,
+        reference: &Arc<dyn Reference>,
+        layout: InputLayout,
+        options: &Arc<FetchOptions>,
+    ) -> Self {
+        let listener = WaiterBroadcast {
+            folder: folder.clone(),
+            starter: context.listener(),
+        };
+        Self {
+            folder,
+            context: context.clone().with_listener(listener),
+            reference: Arc::clone(reference),
+            layout,
+            options: Arc::clone(options),
+        }
+    }
+
+    /// Fetches the bytes, unpacks them if requested, and records their fingerprint if configured.
+    pub(super) async fn run(self) -> Result<(), FetchError> {
+        let content = self.folder.path().join(CONTENT);
+        match self.layout {
+            InputLayout::File => self.fetch_into(FileTarget::new(content)).await?,
+            #[cfg(feature = "unpack")]
+            InputLayout::Directory(format) => {
+                let target = crate::targets::DirectoryTarget::new(content)
+                    .with_format(format)
+                    .with_limits(self.options.unpack_limits.clone());
+                self.fetch_into(target).await?;
+            }
+        }
+        if !self.options.fingerprint {
+            return Ok(());
+        }
+        let recorded = Fingerprint::record(self.folder.path().to_owned()).await;
+        recorded.map_err(|source| FetchError::Target {
+            subject: self.reference.subject(),
+            source,
+        })
+    }
+
+    async fn fetch_into(&self, target: impl Target) -> Result<(), FetchError> {
+        let mut target = ReservingTarget {
+            target,
+            folder: &self.folder,
+            reservation: None,
+        };
+        self.reference.fetch(&self.context, &mut target).await?;
+        Ok(())
+    }
+}
+
+/// A listener that publishes progress to every caller waiting for the folder.
+///
+/// Retries are reported to the caller that began the fetch only: the channel to the waiters holds the latest
+/// position, not a queue of events.
+struct WaiterBroadcast {
+    folder: NewFolder,
+    starter: Arc<dyn ProgressListener>,
+}
+
+impl ProgressListener for WaiterBroadcast {
+    fn progress(&self, progress: &FetchProgress) {
+        let step = match progress.stage {
+            Stage::Started | Stage::Running => FETCHING,
+            Stage::Finished | Stage::Stopped => FETCHED,
+        };
+        self.folder.progress(progress.bytes, progress.total, step);
+    }
+
+    fn retrying(&self, retrying: &Retrying<'_>) {
+        self.starter.retrying(retrying);
+    }
+}
+
+/// Returns whether this is the last step of a fetch.
+pub(super) fn is_complete(step: &ConstructionProgress) -> bool {
+    step.activity == FETCHED
+}
+
+/// A target that reserves disk space with the collector before the bytes arrive.
+///
+/// Only an announced length is reserved. For an archive that is the size of the archive: the size of its entries
+/// is unknown.
+struct ReservingTarget<'a, T> {
+    target: T,
+    folder: &'a NewFolder,
+    reservation: Option<Reservation>,
+}
+
+#[async_trait]
+impl<T: Target> Target for ReservingTarget<'_, T> {
+    async fn expect(&mut self, bytes: u64) -> Result<(), TargetError> {
+        if bytes >= MIN_RESERVED_BYTES {
+            self.reservation = Some(self.folder.reserve(bytes).await?);
+        }
+        self.target.expect(bytes).await
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), TargetError> {
+        let length = bytes.len() as u64;
+        self.target.write(bytes).await?;
+        // Written bytes show in the statistics of the disk, so they must not be reserved as well.
+        if let Some(reservation) = &mut self.reservation {
+            reservation.written(length);
+        }
+        Ok(())
+    }
+
+    async fn reset(&mut self) -> Result<(), TargetError> {
+        // Released first: it would count against the reservation of the next pass.
+        self.reservation = None;
+        self.target.reset().await
+    }
+
+    async fn commit(&mut self) -> Result<(), TargetError> {
+        self.target.commit().await
+    }
+}

@@ -1,0 +1,308 @@
+//! A body that survives broken connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::connection_scaler::ConnectionScaler;
+use super::parallel_ranges::ParallelRanges;
+use super::pass_error::PassError;
+use super::retry_budget::RetryBudget;
+use super::source::Source;
+use crate::attempt_error::{AttemptError, ErrorClass};
+use crate::context::FetchContext;
+use crate::hash::Hashes;
+use crate::http::{BodyMetadata, BodyResponse, Encoding, Location, RangeRequest};
+use crate::progress::ProgressMeter;
+use crate::reference::Fetched;
+
+/// An encoded body, received over as many requests as it takes.
+///
+/// After a broken connection it resumes at the next byte if the server identified the body by a strong entity tag
+/// (`ETag`, sent back as `If-Range`). Else [`PassError::Restart`] starts another pass: two responses without a
+/// common tag may belong to different versions of the file, and a mix of them must never reach the target. A large
+/// and slow body switches to several connections.
+pub(super) struct ResumableBody<'a> {
+    source: &'a dyn Source,
+    context: &'a FetchContext,
+    retry: RetryBudget,
+    scaler: ConnectionScaler,
+    meter: ProgressMeter,
+    start: Instant,
+    /// The location of the last request.
+    location: Option<Arc<Location>>,
+    /// The headers of the current body.
+    metadata: Option<BodyMetadata>,
+    connections: Connections,
+    /// The bytes of the body received in this pass.
+    received: u64,
+}
+
+enum Connections {
+    None,
+    /// One response to the end of the body. After a failed resume: a response from the first byte.
+    Single(BodyResponse),
+    Parallel(ParallelRanges),
+}
+
+impl<'a> ResumableBody<'a> {
+    pub(super) fn new(source: &'a dyn Source, context: &'a FetchContext, subject: &str) -> Self {
+        let config = context.config();
+        Self {
+            source,
+            context,
+            retry: RetryBudget::new(config.retry.clone()),
+            scaler: ConnectionScaler::new(&config.parallel),
+            meter: ProgressMeter::start(subject, context.listener(), config.progress_interval),
+            start: Instant::now(),
+            location: None,
+            metadata: None,
+            connections: Connections::None,
+            received: 0,
+        }
+    }
+
+    /// Requests the body from its first byte, unless such a response is already open.
+    pub(super) async fn start_pass(&mut self) -> Result<(), PassError> {
+        while !matches!(self.connections, Connections::Single(_)) {
+            match self.request(None).await {
+                Ok(response) => self.use_response(response),
+                Err(cause) => self.wait_before_retry(cause).await?,
+            }
+        }
+        self.received = 0;
+        self.meter.set_position(0, self.total());
+        Ok(())
+    }
+
+    /// Returns the next encoded bytes, or `None` at the end of the body.
+    pub(super) async fn next_chunk(&mut self) -> Result<Option<Bytes>, PassError> {
+        loop {
+            match self.receive().await {
+                Ok(Some(bytes)) => {
+                    self.count(bytes.len() as u64);
+                    return Ok(Some(bytes));
+                }
+                Ok(None) if self.is_complete() => {
+                    self.connections = Connections::None;
+                    return Ok(None);
+                }
+                Ok(None) => self.continue_on_single_connection().await?,
+                Err(cause) => self.resume(cause).await?,
+            }
+        }
+    }
+
+    pub(super) fn encoding(&self) -> Encoding {
+        self.metadata
+            .as_ref()
+            .map_or(Encoding::Identity, |metadata| metadata.encoding)
+    }
+
+    /// Returns the encoded length of the body, if announced.
+    pub(super) fn total(&self) -> Option<u64> {
+        self.metadata.as_ref().and_then(|metadata| metadata.total)
+    }
+
+    /// Returns the hashes that the decoded body must have.
+    pub(super) fn hashes(&self) -> Hashes {
+        let location = self.location.as_ref();
+        location.map_or_else(Hashes::none, |location| location.hashes.clone())
+    }
+
+    pub(super) fn max_bytes(&self) -> u64 {
+        self.context.config().max_bytes
+    }
+
+    pub(super) fn attempts(&self) -> u32 {
+        self.retry.attempts()
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Waits before the next attempt. Returns the error if it is permanent or the retry policy is exhausted.
+    pub(super) async fn wait_before_retry(&mut self, cause: AttemptError) -> Result<(), PassError> {
+        self.connections = Connections::None;
+        if matches!(cause.class(), ErrorClass::Reference | ErrorClass::Worker) {
+            return Err(PassError::Failed(cause));
+        }
+        let Some(delay) = self.retry.delay(&cause) else {
+            return Err(PassError::Failed(cause));
+        };
+        self.meter.retrying(self.retry.attempts(), delay, &cause);
+        tokio::time::sleep(delay).await;
+        Ok(())
+    }
+
+    /// Reports the end of the fetch, after the target was committed.
+    pub(super) fn finish(self, bytes: u64) -> Fetched {
+        let fetched = Fetched {
+            bytes,
+            attempts: self.retry.attempts(),
+            elapsed: self.start.elapsed(),
+        };
+        self.meter.finish();
+        fetched
+    }
+
+    async fn request(
+        &mut self,
+        range: Option<&RangeRequest>,
+    ) -> Result<BodyResponse, AttemptError> {
+        self.retry.start_attempt();
+        let location = self.source.locate(self.context).await?;
+        let location = Arc::clone(self.location.insert(Arc::new(location)));
+        self.context.http().get(&location, range).await
+    }
+
+    fn use_response(&mut self, response: BodyResponse) {
+        self.metadata = Some(response.metadata.clone());
+        self.connections = Connections::Single(response);
+        self.scaler.restart();
+    }
+
+    async fn receive(&mut self) -> Result<Option<Bytes>, AttemptError> {
+        let (received, total) = (self.received, self.total());
+        match &mut self.connections {
+            Connections::None => Ok(None),
+            Connections::Single(response) => {
+                match (
+                    response.chunk(received, self.context.config()).await?,
+                    total,
+                ) {
+                    (None, Some(promised)) if received != promised => {
+                        Err(AttemptError::Truncated { received, promised })
+                    }
+                    (chunk, _) => Ok(chunk),
+                }
+            }
+            Connections::Parallel(ranges) => ranges
+                .next_chunk()
+                .await
+                .map_err(|cause| as_interruption(received, cause)),
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.total().is_none_or(|total| self.received == total)
+    }
+
+    fn count(&mut self, bytes: u64) {
+        self.received += bytes;
+        self.meter.add(bytes);
+        self.retry.record_progress(self.received);
+        let Some(total) = self.total() else { return };
+        let remaining = total.saturating_sub(self.received);
+        if let Some(connections) = self.scaler.next_connections(bytes, remaining) {
+            self.set_connections(connections, total);
+        }
+    }
+
+    fn set_connections(&mut self, connections: usize, total: u64) {
+        match &mut self.connections {
+            Connections::Parallel(ranges) if connections < ranges.connections() => {
+                ranges.shrink(connections);
+            }
+            Connections::Parallel(ranges) => {
+                if !ranges.grow(connections) {
+                    self.scaler.freeze();
+                }
+            }
+            Connections::Single(_) | Connections::None => self.split(connections, total),
+        }
+    }
+
+    /// Switches to several connections, if the server accepts ranges and identified the body.
+    ///
+    /// The open response is dropped at the current position: its rest is requested again as ranges, since a server
+    /// cannot be told to stop a response early.
+    fn split(&mut self, connections: usize, total: u64) {
+        let accepts_ranges = self
+            .metadata
+            .as_ref()
+            .is_some_and(|metadata| metadata.accepts_ranges);
+        let (Some(rest), Some(location), true) =
+            (self.remaining_range(), &self.location, accepts_ranges)
+        else {
+            return self.scaler.freeze();
+        };
+        let mut ranges = ParallelRanges::new(self.context, location, rest, total);
+        if ranges.grow(connections) {
+            self.connections = Connections::Parallel(ranges);
+        } else {
+            self.scaler.freeze();
+        }
+    }
+
+    /// Requests the rest over one connection after parallel ranges did not help.
+    async fn continue_on_single_connection(&mut self) -> Result<(), PassError> {
+        let rest = self.remaining_range();
+        self.connections = Connections::None;
+        match self.request(rest.as_ref()).await {
+            Ok(response) => self.continue_with(response),
+            Err(cause) => self.resume(cause).await,
+        }
+    }
+
+    /// Waits, then resumes the body at the next byte, or restarts it if the server does not allow that.
+    async fn resume(&mut self, cause: AttemptError) -> Result<(), PassError> {
+        if matches!(self.connections, Connections::Parallel(_)) {
+            self.scaler.record_failure();
+        }
+        let mut cause = cause;
+        loop {
+            self.wait_before_retry(cause).await?;
+            let Some(rest) = self.remaining_range() else {
+                return Err(PassError::Restart);
+            };
+            match self.request(Some(&rest)).await {
+                Ok(response) => return self.continue_with(response),
+                // 416 Range Not Satisfiable: the body is shorter than it was, hence another one.
+                Err(AttemptError::Status { status: 416, .. } | AttemptError::RangeMismatch) => {
+                    return Err(PassError::Restart);
+                }
+                Err(error) => cause = error,
+            }
+        }
+    }
+
+    /// Continues with a response that starts at the next byte. A response from the first byte is kept for another
+    /// pass.
+    fn continue_with(&mut self, response: BodyResponse) -> Result<(), PassError> {
+        let is_continuation = response.start == self.received && response.start > 0;
+        self.use_response(response);
+        if is_continuation {
+            Ok(())
+        } else {
+            Err(PassError::Restart)
+        }
+    }
+
+    /// Returns the rest of the body, if it has an entity tag and has begun.
+    fn remaining_range(&self) -> Option<RangeRequest> {
+        let metadata = self.metadata.as_ref()?;
+        let validator = metadata.validator.clone()?;
+        (self.received > 0).then_some(RangeRequest {
+            start: self.received,
+            end: None,
+            total: metadata.total,
+            validator,
+        })
+    }
+}
+
+/// Turns any error of a range into a transient one: a single connection may still deliver the rest, and if not,
+/// its error is more precise.
+fn as_interruption(received: u64, cause: AttemptError) -> AttemptError {
+    match cause.class() {
+        ErrorClass::Transient => cause,
+        _ => AttemptError::Interrupted {
+            received,
+            source: cause.into(),
+        },
+    }
+}

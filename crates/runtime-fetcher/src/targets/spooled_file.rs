@@ -1,0 +1,266 @@
+//! A temporary file that keeps small contents in memory and writes large ones on another thread.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::temp_file::TempFile;
+use crate::batch_worker::BatchWorker;
+use crate::blocking_pool::run_blocking;
+use crate::target::TargetError;
+
+/// A temporary file that is created when its content exceeds [`MAX_MEMORY_BYTES`].
+///
+/// Nothing remains on disk unless [`persist`](Self::persist) names the file.
+pub(super) struct SpooledFile {
+    folder: PathBuf,
+    /// The announced length, or 0.
+    expected: u64,
+    storage: Storage,
+}
+
+/// Where the bytes are. A small file is created, written and named in one blocking operation at the end.
+enum Storage {
+    Memory { chunks: Vec<Bytes>, length: usize },
+    Disk(Writer),
+}
+
+struct Writer {
+    worker: BatchWorker<File>,
+    written: u64,
+    /// Removes the temporary file on drop, even while a thread still writes to it.
+    temp: TempFile,
+}
+
+/// Contents up to this size stay in memory until the end.
+const MAX_MEMORY_BYTES: usize = 64 * 1024;
+
+/// A failed operation on a spooled file, without its path.
+pub(super) struct SpooledFileError {
+    action: &'static str,
+    source: io::Error,
+}
+
+impl SpooledFileError {
+    /// Returns a function for `map_err`.
+    pub(super) fn during(action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self { action, source }
+    }
+
+    /// Returns the error of a target at `path`.
+    pub(super) fn at_path(self, path: &Path) -> TargetError {
+        TargetError::Io {
+            action: self.action,
+            path: path.to_owned(),
+            source: self.source,
+        }
+    }
+}
+
+const CREATE: &str = "create a temporary file for";
+const ALLOCATE: &str = "allocate disk space for";
+const WRITE: &str = "write";
+
+impl SpooledFile {
+    /// Creates a spooled file in the folder of `path`, which must exist before the first write.
+    pub(super) fn beside(path: &Path) -> Self {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        Self {
+            folder: folder.to_owned(),
+            expected: 0,
+            storage: Storage::empty(),
+        }
+    }
+
+    #[cfg(feature = "unpack")]
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Announces the number of bytes, for which disk space is allocated when the file is created.
+    pub(super) fn expect(&mut self, bytes: u64) {
+        self.expected = bytes;
+    }
+
+    pub(super) async fn write(&mut self, bytes: Bytes) -> Result<(), SpooledFileError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        match &mut self.storage {
+            Storage::Memory { chunks, length } => {
+                *length += bytes.len();
+                chunks.push(bytes);
+                if *length <= MAX_MEMORY_BYTES {
+                    return Ok(());
+                }
+                let chunks = std::mem::take(chunks);
+                self.move_to_disk(chunks).await
+            }
+            Storage::Disk(writer) => {
+                writer.written += bytes.len() as u64;
+                let pushed = writer.worker.push(bytes).await;
+                pushed.map_err(SpooledFileError::during(WRITE))
+            }
+        }
+    }
+
+    pub(super) async fn reset(&mut self) -> Result<(), SpooledFileError> {
+        self.expected = 0;
+        let Storage::Disk(writer) = std::mem::replace(&mut self.storage, Storage::empty()) else {
+            return Ok(());
+        };
+        // A drop would remove the file, too, but ignore an error.
+        let removed = spawn_blocking(move || writer.temp.remove()).await;
+        removed.map_err(SpooledFileError::during("remove a temporary file of"))
+    }
+
+    /// Names the file, replacing any other file at `path`.
+    pub(super) async fn persist(&mut self, path: PathBuf) -> Result<(), SpooledFileError> {
+        let rename = SpooledFileError::during("rename a temporary file to");
+        let persist = move |(file, temp): OpenFile| temp.persist(file, &path);
+        match self.take_content().await? {
+            Content::Memory(chunks) => {
+                let folder = self.folder.clone();
+                let persisted = run_blocking(move || Ok(persist(write_all(&folder, &chunks)?)));
+                let persisted = persisted.await.map_err(SpooledFileError::during(WRITE))?;
+                persisted.map_err(rename)
+            }
+            Content::Disk(file) => spawn_blocking(move || persist(file)).await.map_err(rename),
+        }
+    }
+
+    /// Passes the complete file to `work` on a blocking thread, then removes the file.
+    #[cfg(feature = "unpack")]
+    pub(super) async fn read<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut File) -> T + Send + 'static,
+    ) -> Result<T, SpooledFileError> {
+        let content = self.take_content().await?;
+        let folder = self.folder.clone();
+        let read = spawn_blocking(move || {
+            let (mut file, temp) = match content {
+                Content::Memory(chunks) => write_all(&folder, &chunks)?,
+                Content::Disk(file) => file,
+            };
+            let result = work(&mut file);
+            // Windows does not remove an open file.
+            drop(file);
+            drop(temp);
+            Ok(result)
+        });
+        read.await.map_err(SpooledFileError::during(WRITE))
+    }
+
+    /// Returns the complete content and leaves an empty file.
+    async fn take_content(&mut self) -> Result<Content, SpooledFileError> {
+        match std::mem::replace(&mut self.storage, Storage::empty()) {
+            Storage::Memory { chunks, .. } => Ok(Content::Memory(chunks)),
+            Storage::Disk(Writer {
+                mut worker,
+                written,
+                temp,
+            }) => {
+                let file = worker.finish().await;
+                let mut file = file.map_err(SpooledFileError::during(WRITE))?;
+                // The allocation extended the file to the announced length. Decoding changes the length.
+                if written != self.expected {
+                    let truncated = spawn_blocking(move || file.set_len(written).map(|()| file));
+                    file = truncated.await.map_err(SpooledFileError::during(WRITE))?;
+                }
+                Ok(Content::Disk((file, temp)))
+            }
+        }
+    }
+
+    async fn move_to_disk(&mut self, chunks: Vec<Bytes>) -> Result<(), SpooledFileError> {
+        let (folder, expected) = (self.folder.clone(), self.expected);
+        let created = spawn_blocking(move || {
+            let (file, temp) = TempFile::create_in(&folder)?;
+            let allocated = allocate(&file, expected);
+            Ok(allocated.map(|()| (file, temp)))
+        });
+        let created = created.await.map_err(SpooledFileError::during(CREATE))?;
+        let (file, temp) = created.map_err(SpooledFileError::during(ALLOCATE))?;
+        let mut worker = BatchWorker::new(file, write_batch);
+        let mut written = 0;
+        for chunk in chunks {
+            written += chunk.len() as u64;
+            let pushed = worker.push(chunk).await;
+            pushed.map_err(SpooledFileError::during(WRITE))?;
+        }
+        self.storage = Storage::Disk(Writer {
+            worker,
+            written,
+            temp,
+        });
+        Ok(())
+    }
+}
+
+/// The complete content of a spooled file.
+enum Content {
+    Memory(Vec<Bytes>),
+    Disk(OpenFile),
+}
+
+type OpenFile = (File, TempFile);
+
+impl Storage {
+    fn empty() -> Self {
+        Self::Memory {
+            chunks: Vec::new(),
+            length: 0,
+        }
+    }
+}
+
+/// Runs an operation that may take long, such as allocating a large file, outside the shared pool.
+async fn spawn_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
+}
+
+fn write_all(folder: &Path, chunks: &[Bytes]) -> io::Result<OpenFile> {
+    let (mut file, temp) = TempFile::create_in(folder)?;
+    write_batch(&mut file, chunks)?;
+    Ok((file, temp))
+}
+
+/// Allocates disk space. A full disk is detected before the transfer, and writing takes a fifth less time.
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        let allocated = fallocate(file, FallocateFlags::empty(), 0, bytes);
+        // Other errors mean that the file system does not support it, which is fine: writing allocates as well.
+        if let Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) = allocated {
+            return Err(error.into());
+        }
+    }
+    let _ = (file, bytes);
+    Ok(())
+}
+
+/// Writes all chunks with as few system calls as possible; `write_all_vectored` is not stable yet.
+fn write_batch(file: &mut File, batch: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<_> = batch.iter().map(|bytes| IoSlice::new(bytes)).collect();
+    let mut remaining = &mut slices[..];
+    while !remaining.is_empty() {
+        match file.write_vectored(remaining) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut remaining, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
