@@ -44,8 +44,8 @@ async fn paths_leaving_the_folder_are_rejected() {
         ("two slashes", file("//tmp/outside"), "is absolute"),
         ("a drive", file(r"C:\outside"), "drive letter"),
         ("a share", file(r"\\host\outside"), "is absolute"),
-        ("no name", file(""), "names nothing"),
-        ("the folder itself", file("."), "names nothing"),
+        ("no name", file(""), "names no entry"),
+        ("the folder itself", file("."), "names no entry"),
         ("a folder", tar(|tar| tar.folder("../in2")), "contains `..`"),
         (
             "a name that is no text",
