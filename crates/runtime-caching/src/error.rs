@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-use runtime_core::util::is_disk_full;
+use runtime_core::util::{error_sources, is_disk_full};
 use runtime_gc::ReserveError;
 
 /// The reason a resource could not be constructed.
@@ -59,14 +59,9 @@ impl RequireError {
         let Self::Failed { source, .. } = self else {
             return false;
         };
-        let mut cause: Option<&(dyn Error + 'static)> = Some(&**source);
-        while let Some(error) = cause {
+        error_sources(&**source).any(|error| {
             let io = error.downcast_ref::<io::Error>();
-            if error.is::<ReserveError>() || io.is_some_and(is_disk_full) {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
+            error.is::<ReserveError>() || io.is_some_and(is_disk_full)
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! The error of a call to a Taskcluster service.
 
 use crate::error::BoxError;
+use crate::util::is_transient_status;
 
 /// A call to a Taskcluster service failed.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +100,7 @@ impl ApiError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Service(error) => matches!(error.status, 408 | 425 | 429 | 500..=599),
+            Self::Service(error) => is_transient_status(error.status),
             Self::Unreachable { .. } => true,
             Self::Unexpected { .. } | Self::Request { .. } | Self::NotConnected { .. } => false,
         }

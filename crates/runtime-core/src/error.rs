@@ -111,20 +111,3 @@ impl MalformedPayloadError {
         &self.messages
     }
 }
-
-/// Formats an error and its causes as one line, `a: b: c`.
-#[must_use]
-pub fn error_chain(error: &(dyn Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // Transparent wrappers have the same text as their cause: write it once.
-        if !line.ends_with(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        cause = error.source();
-    }
-    line
-}

@@ -1,10 +1,12 @@
 //! Small helpers shared by several crates.
 
 use std::any::Any;
+use std::fmt::Write as _;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
+pub use runtime_gc::{ByteSize, error_sources};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -26,6 +28,28 @@ pub fn dedent(text: &str) -> String {
         .map(|line| line.get(indent..).unwrap_or("").trim_end())
         .collect();
     lines.join("\n").trim_matches('\n').to_owned()
+}
+
+/// Returns the bytes as lower-case hexadecimal digits.
+///
+/// ```
+/// # use runtime_core::util::hex;
+/// assert_eq!(hex(&[0, 255]), "00ff");
+/// ```
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// Returns whether an HTTP status means that the same request may succeed later.
+#[must_use]
+pub fn is_transient_status(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..=599)
 }
 
 /// Returns the message of a caught panic.

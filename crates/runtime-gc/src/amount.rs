@@ -110,37 +110,9 @@ fn factor(unit: &str) -> Option<u64> {
     })
 }
 
-/// Formats a number of bytes: `1.5 GiB`.
-pub(crate) struct Bytes(pub(crate) u64);
-
-impl fmt::Display for Bytes {
-    #[expect(clippy::cast_precision_loss, reason = "only three digits are printed")]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-        let mut value = self.0 as f64;
-        let mut unit = 0;
-        while value >= 1024.0 && unit + 1 < UNITS.len() {
-            value /= 1024.0;
-            unit += 1;
-        }
-        let digits = usize::from(unit > 0 && value < 100.0);
-        f.pad(&format!("{value:.digits$} {}", UNITS[unit]))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_are_printed_in_the_largest_unit() {
-        let check = |bytes, text: &str| assert_eq!(Bytes(bytes).to_string(), text);
-        check(0, "0 B");
-        check(1023, "1023 B");
-        check(1536, "1.5 KiB");
-        check(250 << 20, "250 MiB");
-        check(20 << 30, "20.0 GiB");
-    }
 
     #[test]
     fn invalid_amounts_are_rejected() {

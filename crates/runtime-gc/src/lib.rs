@@ -76,6 +76,7 @@ mod serde_impls;
 mod shared;
 mod stats;
 mod sys;
+mod text;
 mod threshold;
 mod use_count;
 
@@ -97,4 +98,5 @@ pub use reservation::{Reservation, ReserveError};
 pub use resource::{DisposableResource, ResourceId};
 pub use rule::{EvictionReason, Limit, Rule};
 pub use stats::{Disk, HostStats, Memory, Stat, Stats, SystemStats};
+pub use text::{ByteSize, error_chain, error_sources};
 pub use threshold::Threshold;

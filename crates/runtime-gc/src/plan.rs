@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::amount::Bytes;
 use crate::coarse_instant::CoarseInstant;
 use crate::cost_class::CostClass;
 use crate::footprint::{Footprint, Size};
@@ -15,6 +14,7 @@ use crate::report::{Shortage, SkippedRule};
 use crate::rule::EvictionReason;
 use crate::shared::SharedRegistry;
 use crate::stats::SystemStats;
+use crate::text::ByteSize;
 
 /// The actions that a collection would take now, and the reasons.
 ///
@@ -222,7 +222,7 @@ impl fmt::Display for SizeColumn {
         match self.0 {
             Size::None => f.write_str("-"),
             Size::Unknown => f.write_str("?"),
-            Size::Known(bytes) => Bytes(bytes).fmt(f),
+            Size::Known(bytes) => ByteSize(bytes).fmt(f),
         }
     }
 }

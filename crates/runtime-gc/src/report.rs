@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::amount::Bytes;
 use crate::cost_class::CostClass;
 use crate::footprint::Footprint;
 use crate::rule::{EvictionReason, Limit, Rule};
+use crate::text::ByteSize;
 
 /// The results of one collection.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -88,7 +88,7 @@ impl fmt::Display for CollectionReport {
             f,
             "freed {} ({} on disk), failed {}, slow {}, in use {}, quarantined {}, took {:?}",
             self.freed.len(),
-            Bytes(self.freed_disk()),
+            ByteSize(self.freed_disk()),
             self.failed.len(),
             self.slow.len(),
             self.in_use,

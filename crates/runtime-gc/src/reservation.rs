@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::amount::Bytes;
 use crate::report::Shortage;
+use crate::text::ByteSize;
 
 /// Disk space that the collector keeps free until this is dropped.
 ///
@@ -87,24 +87,24 @@ impl fmt::Display for ReserveError {
         write!(
             f,
             "not enough disk space to reserve {}: ",
-            Bytes(self.bytes)
+            ByteSize(self.bytes)
         )?;
         if !self.fits_on_disk() {
             return write!(
                 f,
                 "the disk holds at most {} above its minimum of free space; \
                  lower the minimum, or use a larger disk",
-                Bytes(self.capacity)
+                ByteSize(self.capacity)
             );
         }
         write!(
             f,
             "{} missing (resources in use: {}, quarantined: {}, reserved by others: {}); \
              wait until tasks end, lower the minimum of free space, or use a larger disk",
-            Bytes(self.shortage.missing),
+            ByteSize(self.shortage.missing),
             self.in_use,
             self.quarantined,
-            Bytes(self.reserved),
+            ByteSize(self.reserved),
         )
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::amount::Bytes;
 use crate::cost_class::CostClass;
+use crate::text::ByteSize;
 
 /// A limit of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +47,9 @@ impl Limit {
     /// Formats an amount in the unit of this limit.
     pub(crate) fn format_amount(self, amount: u64) -> String {
         match self {
-            Self::FreeDisk | Self::AvailableMemory | Self::TotalSize => Bytes(amount).to_string(),
+            Self::FreeDisk | Self::AvailableMemory | Self::TotalSize => {
+                ByteSize(amount).to_string()
+            }
             Self::MemoryStall => format!("{amount}%"),
             Self::FreeInodes | Self::Count | Self::Age => amount.to_string(),
         }

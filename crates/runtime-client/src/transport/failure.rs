@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use runtime_core::util::is_transient_status;
 use runtime_core::{ApiError, BoxError, ServiceError};
 
 use super::{Call, Delivery};
@@ -66,7 +67,7 @@ impl Failure {
 /// 429, and a 503 that says when to come back, are refusals to begin.
 fn may_repeat(call: &Call, status: u16, has_retry_after: bool) -> bool {
     match call.delivery {
-        Delivery::Repeatable => matches!(status, 408 | 425 | 429 | 500..=599),
+        Delivery::Repeatable => is_transient_status(status),
         Delivery::Once => status == 429 || (status == 503 && has_retry_after),
     }
 }

@@ -11,14 +11,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
+use runtime_gc::error_chain;
 
 pub use self::folder::{FolderFile, FolderListing, list_folder};
 pub use self::upload_all::{UploadOutcome, upload_all};
 
 use crate::api_error::ApiError;
-use crate::error::{BoxError, error_chain};
+use crate::error::BoxError;
 use crate::id::Run;
 use crate::queue::ArtifactErrorReason;
+use crate::util::is_transient_status;
 
 /// A named result of a task.
 #[derive(Clone, Debug)]
@@ -254,7 +256,7 @@ impl UploadError {
             Self::Declare { source, .. } => source.is_transient(),
             Self::Refused { code, .. } if code.as_deref().is_some_and(is_of_size) => false,
             Self::Refused { status, .. } => {
-                matches!(status, 400 | 403 | 408 | 425 | 429 | 500..=599)
+                matches!(status, 400 | 403) || is_transient_status(*status)
             }
             Self::Send { .. } => true,
             Self::Read { .. } | Self::Changed { .. } => false,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::handles::{Counter, Histogram};
 use super::record::LogRecord;
 use super::tags::MonitorTags;
-use crate::error::error_chain;
+use runtime_gc::error_chain;
 
 /// Receives everything that monitors record. Methods are called from any thread and must not block.
 pub trait MonitorSink: Send + Sync {

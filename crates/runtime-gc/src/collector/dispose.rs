@@ -1,6 +1,5 @@
 //! One disposal, which runs on its own task.
 
-use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use crate::registry::Entry;
 use crate::report::{DisposalResult, FailedDisposal, FreedResource, SlowDisposal};
 use crate::rule::EvictionReason;
 use crate::shared::SharedRegistry;
+use crate::text::error_chain;
 
 /// A disposal of a claimed resource.
 ///
@@ -153,15 +153,4 @@ impl Drop for Disposal {
             self.failed(error.to_owned());
         }
     }
-}
-
-/// Formats an error with all its causes.
-fn error_chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

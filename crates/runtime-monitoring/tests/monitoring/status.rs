@@ -193,7 +193,7 @@ async fn the_page_shows_machine_incidents_and_health() {
         ">ready<",
         "Disk free<b>25.0 GiB</b>",
         "of 100 GiB",
-        "Memory available<b>4.00 GiB</b>",
+        "Memory available<b>4.0 GiB</b>",
         "class=\"line a\"",
         "the &lt;task&gt; ended",
         "cannot upload the log",

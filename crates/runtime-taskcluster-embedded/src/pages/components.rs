@@ -75,20 +75,6 @@ pub(super) fn format_duration(duration: Duration) -> String {
     }
 }
 
-/// Formats a number of bytes in the largest unit that fits.
-pub(super) fn format_size(bytes: u64) -> String {
-    let units = ["bytes", "KiB", "MiB", "GiB"];
-    let power = (bytes.max(1).ilog2() / 10).min(3);
-    match power {
-        0 => format!("{bytes} bytes"),
-        _ => format!(
-            "{:.1} {}",
-            bytes as f64 / f64::from(1_u32 << (10 * power)),
-            units[power as usize]
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,21 +91,5 @@ mod tests {
         let durations = [30, 1_500, 600_000, 10_800_000, 259_200_000];
         let durations = durations.map(|millis| format_duration(Duration::from_millis(millis)));
         assert_eq!(durations, ["30 ms", "1.5 s", "10 min", "3 h", "3 days"]);
-    }
-
-    #[test]
-    fn sizes_have_a_fitting_unit() {
-        let sizes = [0, 1023, 1024, 5 << 20, 9 << 30, 1 << 43].map(format_size);
-        assert_eq!(
-            sizes,
-            [
-                "0 bytes",
-                "1023 bytes",
-                "1.0 KiB",
-                "5.0 MiB",
-                "9.0 GiB",
-                "8192.0 GiB"
-            ]
-        );
     }
 }

@@ -9,8 +9,9 @@ use flate2::read::MultiGzDecoder;
 use http::StatusCode;
 use maud::{Markup, html};
 use percent_encoding::percent_decode_str;
+use runtime_core::util::ByteSize;
 
-use super::components::{Page, format_size};
+use super::components::Page;
 use crate::context::ServerContext;
 use crate::services::queue::downloads::FoundArtifact;
 use crate::state::artifact::DeclaredArtifact;
@@ -67,7 +68,7 @@ impl TextTail {
     pub(super) fn render(&self) -> Markup {
         html! {
             @if self.omitted > 0 {
-                p.empty { (format_size(self.omitted)) " before this are not shown." }
+                p.empty { (ByteSize(self.omitted).to_string()) " before this are not shown." }
             }
             div.log { pre { @for line in self.text.lines() { (render_line(line)) } } }
         }

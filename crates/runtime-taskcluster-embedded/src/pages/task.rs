@@ -7,8 +7,9 @@ use http::StatusCode;
 use jiff::Timestamp;
 use maud::{Markup, html};
 use percent_encoding::utf8_percent_encode;
+use runtime_core::util::ByteSize;
 
-use super::components::{Page, badge, format_duration, format_size, relative_time, section};
+use super::components::{Page, badge, format_duration, relative_time, section};
 use super::log;
 use crate::context::ServerContext;
 use crate::definition::Definition;
@@ -207,7 +208,7 @@ fn artifact_row(
         td.number { (run_id) }
         td { (kind(artifact)) }
         td { (artifact.content_type) }
-        td.number { @if let Some(size) = size { (format_size(size)) } }
+        td.number { @if let Some(size) = size { (ByteSize(size).to_string()) } }
         td { (relative_time(artifact.expires, now)) }
     }
 }

@@ -1,10 +1,10 @@
 //! Turns panics of engines and plugins into errors.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
 use runtime_core::TaskError;
+use runtime_core::util::panic_message;
 
 /// Runs `work` and returns a panic as an error.
 ///
@@ -15,14 +15,8 @@ pub(super) async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, T
     AssertUnwindSafe(work)
         .catch_unwind()
         .await
-        .map_err(|panic| TaskError::Other(panic_message(&*panic).into()))
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or(panic.downcast_ref::<String>().map(String::as_str));
-    let text = text.unwrap_or("without a message");
-    format!("engine or plugin panicked: {text}")
+        .map_err(|panic| {
+            let message = panic_message(&*panic);
+            TaskError::Other(format!("engine or plugin panicked: {message}").into())
+        })
 }

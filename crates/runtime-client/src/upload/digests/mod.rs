@@ -2,10 +2,9 @@
 
 mod companion;
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
-use ring::digest::{Context, Digest, SHA256, SHA512};
+use ring::digest::{Context, SHA256, SHA512};
+use runtime_core::util::hex;
 
 use self::companion::Companion;
 
@@ -66,19 +65,10 @@ impl Digester {
         };
         Digests {
             length: self.length,
-            sha256: hex(self.sha256.finish()),
-            sha512: hex(sha512),
+            sha256: hex(self.sha256.finish().as_ref()),
+            sha512: hex(sha512.as_ref()),
         }
     }
-}
-
-fn hex(digest: Digest) -> String {
-    let mut text = String::new();
-    for byte in digest.as_ref() {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! The resources of the collector, in the order of eviction.
 
 use maud::{Markup, html};
+use runtime_core::util::ByteSize;
 use runtime_gc::{CollectionPlan, PlannedAction, PlannedResource, Size};
-
-use super::units::Bytes;
 
 /// The maximum number of listed resources.
 const MAX_ROWS: usize = 50;
@@ -15,7 +14,7 @@ pub(super) fn section(plan: &CollectionPlan) -> Markup {
         section #caches data-live {
             h2 {
                 "Caches " span.count { (resources.len()) } " "
-                span.quiet { (Bytes(disk as f64)) " on disk" }
+                span.quiet { (ByteSize(disk)) " on disk" }
             }
             @if plan.shortages.is_empty() {
                 p.quiet { "No threshold is exceeded, nothing needs to be evicted." }
@@ -65,7 +64,7 @@ fn row(resource: &PlannedResource) -> Markup {
 fn size(size: Size) -> String {
     match size {
         Size::None => "–".to_owned(),
-        Size::Known(bytes) => Bytes(bytes as f64).to_string(),
+        Size::Known(bytes) => ByteSize(bytes).to_string(),
         Size::Unknown => "?".to_owned(),
     }
 }

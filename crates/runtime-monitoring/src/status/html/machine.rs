@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use maud::{Markup, html};
+use runtime_core::util::ByteSize;
 
-use super::units::Bytes;
 use crate::metrics::Snapshot;
 use crate::plot::PlotArea;
 use crate::status::history::{GaugeSample, PLOTTED_SPAN, PRESSURE_RESOURCES};
@@ -80,8 +80,10 @@ fn max_value(points: &[(f64, f64)], min: f64) -> f64 {
 fn amount(title: &'static str, points: Vec<(f64, f64)>, total: Option<f64>) -> Figure {
     Figure {
         title,
-        value: points.last().map(|(_, value)| Bytes(*value).to_string()),
-        legend: html! { @if let Some(total) = total { span.quiet { "of " (Bytes(total)) } } },
+        value: points
+            .last()
+            .map(|(_, value)| ByteSize(*value as u64).to_string()),
+        legend: html! { @if let Some(total) = total { span.quiet { "of " (ByteSize(total as u64)) } } },
         max: total.unwrap_or_else(|| max_value(&points, 0.0)),
         lines: vec![PlotLine {
             class: LINE_CLASSES[0],

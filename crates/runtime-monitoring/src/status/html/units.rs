@@ -5,30 +5,6 @@ use std::fmt::{self, Display};
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
-/// A number of bytes, displayed with three digits.
-pub(super) struct Bytes(pub(super) f64);
-
-impl Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut value = self.0;
-        let mut units = ["B", "KiB", "MiB", "GiB", "TiB"].into_iter().peekable();
-        while let Some(unit) = units.next() {
-            // At 1000 rather than 1024, which would need a fourth digit.
-            if value >= 1000.0 && units.peek().is_some() {
-                value /= 1024.0;
-                continue;
-            }
-            let digits = match value {
-                value if value >= 100.0 || unit == "B" => 0,
-                value if value >= 10.0 => 1,
-                _ => 2,
-            };
-            return write!(f, "{value:.digits$} {unit}");
-        }
-        Ok(())
-    }
-}
-
 /// A duration, displayed in its two largest units.
 pub(super) struct Span(pub(super) SignedDuration);
 

@@ -1,11 +1,10 @@
 //! Presigned URLs, which allow one method on one key for a limited time.
 
-use std::fmt::Write as _;
-
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use runtime_core::util::hex;
 use secrecy::ExposeSecret;
 
 use super::error::S3Error;
@@ -99,11 +98,7 @@ impl<'a> PresignedUrl<'a> {
             self.content_type,
             self.content_length
         );
-        let mut hex = String::new();
-        for byte in hmac(context.url_key.expose_secret(), &text) {
-            let _ = write!(hex, "{byte:02x}");
-        }
-        hex
+        hex(&hmac(context.url_key.expose_secret(), &text))
     }
 }
 
