@@ -1,6 +1,7 @@
 //! The state of a session without its connection: received messages in, messages to send out.
 
 mod receive;
+mod send;
 
 use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
@@ -10,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::config::{Role, SessionConfig};
 use super::error::OpenStreamError;
-use super::frame::{Frame, FrameKind};
+use super::frame::FrameKind;
 use super::stream_state::{QueueLimits, StreamState};
 
 /// The state of a session, shared by the driver and all streams.
@@ -92,57 +93,6 @@ impl SessionState {
             pending_wakes: Vec::new(),
         }
     }
-
-    // ----- Sending -----
-
-    /// Returns the next message to send.
-    pub(super) fn next_message(&mut self) -> Option<Bytes> {
-        if let Some(frame) = self.control_frames.pop_front() {
-            return Some(frame);
-        }
-        while let Some(id) = self.send_queue.pop_front() {
-            let Some(stream) = self.streams.get_mut(&id) else {
-                continue;
-            };
-            stream.is_queued = false;
-            if let Some(message) = stream.send.pop() {
-                // Not for each message: a writer that is woken later writes more at once.
-                if stream.send.is_half_empty(&self.queue_limits) {
-                    self.pending_wakes.extend(stream.send.writer.take());
-                }
-                self.enqueue(id);
-                return Some(message);
-            }
-            if stream.send.is_closed && !stream.send.has_ended {
-                stream.send.has_ended = true;
-                self.remove_if_finished(id);
-                let kind = FrameKind::Fin;
-                return Some(Frame { stream: id, kind }.encode());
-            }
-        }
-        None
-    }
-
-    fn send_control(&mut self, stream: u32, kind: FrameKind) {
-        self.control_frames
-            .push_back(Frame { stream, kind }.encode());
-        self.pending_wakes.extend(self.driver.take());
-    }
-
-    /// Adds a stream to the send queue if it has something to send.
-    fn enqueue(&mut self, id: u32) {
-        let Some(stream) = self.streams.get_mut(&id) else {
-            return;
-        };
-        if stream.is_queued || !stream.send.has_work() {
-            return;
-        }
-        stream.is_queued = true;
-        self.send_queue.push_back(id);
-        self.pending_wakes.extend(self.driver.take());
-    }
-
-    // ----- Calls of stream handles -----
 
     /// Opens a stream and returns its id.
     pub(super) fn open(&mut self) -> Result<u32, OpenStreamError> {
@@ -255,8 +205,6 @@ impl SessionState {
             self.streams.remove(&id);
         }
     }
-
-    // ----- The session -----
 
     /// Starts closing the session: no more streams are opened or accepted.
     pub(super) fn close(&mut self) {
