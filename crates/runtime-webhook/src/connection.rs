@@ -1,7 +1,6 @@
 //! Handles that abort connections, and the sets of connections that a hook aborts.
 
 use std::collections::HashMap;
-use std::fmt;
 #[cfg(feature = "public")]
 use std::future::poll_fn;
 use std::sync::{Arc, Weak};
@@ -13,6 +12,7 @@ use crate::sys::{AtomicBool, AtomicWaker, Mutex, Ordering};
 ///
 /// The abort flag is checked by reads, by writes and by the task that drives the connection. All three are
 /// needed: after an upgrade only reads and writes remain, and before it they may not be pending.
+#[derive(Debug)]
 pub(crate) struct ConnectionHandle {
     id: u64,
     is_aborted: AtomicBool,
@@ -121,23 +121,14 @@ impl ConnectionHandle {
     }
 }
 
-impl fmt::Debug for ConnectionHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectionHandle")
-            .field("id", &self.id)
-            .field("is_aborted", &self.is_aborted())
-            .finish_non_exhaustive()
-    }
-}
-
 /// The connections that are aborted when a hook is detached.
 ///
 /// A keep-alive connection belongs to the set of the hook that received its latest request, so a hook does
 /// not abort a request to another hook.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct AbortSet(Mutex<Members>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Members {
     is_aborted: bool,
     connections: HashMap<u64, Weak<ConnectionHandle>>,
@@ -177,11 +168,5 @@ impl AbortSet {
     #[cfg(all(test, runtime_loom))]
     pub(crate) fn len(&self) -> usize {
         self.0.lock().connections.len()
-    }
-}
-
-impl fmt::Debug for AbortSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AbortSet").finish_non_exhaustive()
     }
 }

@@ -93,6 +93,7 @@ mod public;
 mod registry;
 mod response;
 mod server;
+mod shared_api;
 #[cfg(all(feature = "shell", unix))]
 mod shell;
 mod static_page;

@@ -3,15 +3,12 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
-use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
 use tokio::net::TcpListener;
 
-use crate::options::{ServerOptions, server_option_methods};
-use crate::registry::OnDetach;
-use crate::server::{RunningServer, accept_connections};
+use crate::options::ServerOptions;
+use crate::server::{AttachedHook, RunningServer, accept_connections};
+use crate::shared_api::{listening_server, server_option_methods};
 
 /// Serves hooks on 127.0.0.1, for clients on the same machine.
 ///
@@ -44,44 +41,9 @@ impl LocalhostServer {
             options: ServerOptions::default(),
         }
     }
-
-    /// Returns the address that the server listens on.
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Attaches a handler and sets what happens to requests in progress when the hook is dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`AttachError::Stopped`] after [`stop`](Self::stop).
-    pub fn attach_with(
-        &self,
-        handler: Arc<dyn Handler>,
-        on_detach: OnDetach,
-    ) -> Result<WebHook, AttachError> {
-        let hook = self.server.attach(handler, on_detach)?;
-        Ok(hook.into_fixed_web_hook())
-    }
-
-    /// Stops accepting connections, waits up to `grace` for requests in progress, and aborts the
-    /// remaining connections. Returns the number of aborted connections.
-    ///
-    /// # Cancel safety
-    ///
-    /// The server stays closed if the future is dropped; another call continues the wait.
-    pub async fn stop(&self, grace: Duration) -> usize {
-        self.server.stop(grace).await
-    }
 }
 
-#[async_trait]
-impl WebHookServer for LocalhostServer {
-    async fn attach(&self, handler: Arc<dyn Handler>) -> Result<WebHook, AttachError> {
-        self.attach_with(handler, OnDetach::default())
-    }
-}
+listening_server!(LocalhostServer, AttachedHook::into_fixed_web_hook);
 
 /// Builder of a [`LocalhostServer`].
 #[derive(Clone, Debug)]

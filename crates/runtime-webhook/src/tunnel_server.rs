@@ -61,35 +61,29 @@ pub enum TunnelUrlError {
 pub enum TunnelServerError {
     /// The server cannot be reached.
     #[error(
-        "cannot connect to the tunnel server at {host}:{port}; check its URL and whether a firewall blocks the connection"
+        "cannot connect to the tunnel server at {server}; check its URL and whether a firewall blocks the connection"
     )]
     Unreachable {
-        /// The name of the server.
-        host: String,
-        /// The port.
-        port: u16,
+        /// The host and the port of the server.
+        server: String,
         /// The error of TCP or TLS.
         source: io::Error,
     },
 
     /// The response is not that of a tunnel server.
-    #[error("invalid response from the tunnel server at {host}:{port}; check its URL")]
+    #[error("invalid response from the tunnel server at {server}; check its URL")]
     InvalidResponse {
-        /// The name of the server.
-        host: String,
-        /// The port.
-        port: u16,
+        /// The host and the port of the server.
+        server: String,
         /// The error of HTTP, or the violation of the protocol.
         source: BoxError,
     },
 
     /// The server did not respond in time.
-    #[error("no response from the tunnel server at {host}:{port} within {seconds} s")]
+    #[error("no response from the tunnel server at {server} within {seconds} s")]
     Timeout {
-        /// The name of the server.
-        host: String,
-        /// The port.
-        port: u16,
+        /// The host and the port of the server.
+        server: String,
         /// The time limit in seconds.
         seconds: u64,
     },
@@ -150,6 +144,10 @@ impl TunnelServer {
         self.uri.path_and_query().map_or("/", |path| path.as_str())
     }
 
+    fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
     /// Returns a GET request to this path.
     pub(crate) fn get(&self, path: &str) -> Builder {
         let authority = self
@@ -167,8 +165,7 @@ impl TunnelServer {
             .map_err(|error| invalid(error.into()))?;
         let stream = self.connect().await;
         let stream = stream.map_err(|source| TunnelServerError::Unreachable {
-            host: self.host.clone(),
-            port: self.port,
+            server: self.address(),
             source,
         })?;
         let handshake = http1::handshake(TokioIo::new(stream)).await;
@@ -201,8 +198,7 @@ impl TunnelServer {
         let result = timeout(EXCHANGE_TIMEOUT, exchange).await;
         result.unwrap_or_else(|_| {
             let error = TunnelServerError::Timeout {
-                host: self.host.clone(),
-                port: self.port,
+                server: self.address(),
                 seconds: EXCHANGE_TIMEOUT.as_secs(),
             };
             Err(error.into())
@@ -211,8 +207,7 @@ impl TunnelServer {
 
     pub(crate) fn invalid_response(&self, error: impl Into<BoxError>) -> TunnelServerError {
         TunnelServerError::InvalidResponse {
-            host: self.host.clone(),
-            port: self.port,
+            server: self.address(),
             source: error.into(),
         }
     }

@@ -6,17 +6,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::future::select_all;
-use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
 use runtime_http::Backoff;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use self::registration::{Registration, register};
-use crate::options::{TunnelOptions, tunnel_option_methods};
-use crate::registry::OnDetach;
+use crate::options::TunnelOptions;
 use crate::server::{ConnectionKind, RunningServer, spawn_connection};
+use crate::shared_api::{tunnel, tunnel_option_methods};
 use crate::tunnel_server::TunnelServer;
 use crate::tunnel_state::TunnelState;
 
@@ -32,7 +30,7 @@ const MIN_STABLE_CONNECTION: Duration = Duration::from_secs(1);
 ///
 /// The server is open to everyone, and connections to it are not encrypted: its operator and the network
 /// can read all traffic. The server removes a tunnel without connections after a second. The tunnel is then
-/// opened again, possibly with another URL, see [`WebHook::url_changed`].
+/// opened again, possibly with another URL, see [`WebHook::url_changed`](runtime_core::webhook::WebHook::url_changed).
 #[derive(Debug)]
 pub struct Localtunnel {
     server: RunningServer,
@@ -48,42 +46,9 @@ impl Localtunnel {
             options: TunnelOptions::default(),
         }
     }
-
-    /// Attaches a handler and sets what happens to requests in progress when the hook is dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`AttachError::Unreachable`] with a [`LocaltunnelError`] if the tunnel could not be opened within the
-    /// [timeout](LocaltunnelBuilder::attach_timeout), [`AttachError::Stopped`] after [`stop`](Self::stop).
-    ///
-    /// # Cancel safety
-    ///
-    /// Safe: nothing stays attached.
-    pub async fn attach_with(
-        &self,
-        handler: Arc<dyn Handler>,
-        on_detach: OnDetach,
-    ) -> Result<WebHook, AttachError> {
-        self.state.attach(handler, on_detach).await
-    }
-
-    /// Stops accepting requests, waits up to `grace` for requests in progress, and aborts the remaining
-    /// connections. Returns the number of aborted connections, including idle ones.
-    ///
-    /// # Cancel safety
-    ///
-    /// The tunnel stays closed if the future is dropped; another call continues the wait.
-    pub async fn stop(&self, grace: Duration) -> usize {
-        self.server.stop(grace).await
-    }
 }
 
-#[async_trait]
-impl WebHookServer for Localtunnel {
-    async fn attach(&self, handler: Arc<dyn Handler>) -> Result<WebHook, AttachError> {
-        self.attach_with(handler, OnDetach::default()).await
-    }
-}
+tunnel!(Localtunnel);
 
 /// The background work of a tunnel.
 struct Tunnel {

@@ -8,15 +8,12 @@ mod tls;
 mod url_scheme;
 mod validity;
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use runtime_core::clock::{Clock, SystemClock};
-use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
 use tokio::net::TcpListener;
 
 use self::certificate::CertificateFiles;
@@ -24,9 +21,11 @@ use self::listen_address::ListenAddress;
 use self::stateless_dns::{HostNameRenewal, StatelessDns};
 use self::tls::Tls;
 use self::url_scheme::UrlScheme;
-use crate::options::{ServerOptions, server_option_methods};
-use crate::registry::OnDetach;
-use crate::server::{HookServer, RunningServer, accept_connections, accept_connections_with};
+use crate::options::ServerOptions;
+use crate::server::{
+    AttachedHook, HookServer, RunningServer, accept_connections, accept_connections_with,
+};
+use crate::shared_api::{listening_server, server_option_methods};
 
 pub use self::error::{CertificateError, PublicError};
 
@@ -40,7 +39,7 @@ pub use self::error::{CertificateError, PublicError};
 ///
 /// With [stateless DNS](PublicBuilder::stateless_dns), the host name in URLs encodes the address of the
 /// machine and an expiry. It is renewed after half of its lifetime: hooks then have another URL, see
-/// [`WebHook::url_changed`], and the previous URL works until it expires.
+/// [`WebHook::url_changed`](runtime_core::webhook::WebHook::url_changed), and the previous URL works until it expires.
 ///
 /// Dropping the server aborts all connections; [`stop`](Self::stop) lets requests finish.
 ///
@@ -80,46 +79,12 @@ impl PublicServer {
             clock: Arc::new(SystemClock),
         }
     }
-
-    /// Returns the address that the server listens on.
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Attaches a handler and sets what happens to requests in progress when the hook is dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`AttachError::Stopped`] after [`stop`](Self::stop).
-    pub fn attach_with(
-        &self,
-        handler: Arc<dyn Handler>,
-        on_detach: OnDetach,
-    ) -> Result<WebHook, AttachError> {
-        let hook = self.server.attach(handler, on_detach)?;
-        Ok(hook.into_web_hook(()))
-    }
-
-    /// Stops accepting connections, waits up to `grace` for requests in progress, and aborts the
-    /// remaining connections. Returns the number of aborted connections.
-    ///
-    /// # Cancel safety
-    ///
-    /// The server stays closed if the future is dropped; another call continues the wait.
-    pub async fn stop(&self, grace: Duration) -> usize {
-        self.server.stop(grace).await
-    }
 }
 
-#[async_trait]
-impl WebHookServer for PublicServer {
-    async fn attach(&self, handler: Arc<dyn Handler>) -> Result<WebHook, AttachError> {
-        self.attach_with(handler, OnDetach::default())
-    }
-}
+listening_server!(PublicServer, |hook: AttachedHook| hook.into_web_hook(()));
 
 /// Builder of a [`PublicServer`].
+#[derive(Debug)]
 #[must_use = "call `start` to start the server"]
 pub struct PublicBuilder {
     host: String,
@@ -133,6 +98,7 @@ pub struct PublicBuilder {
     clock: Arc<dyn Clock>,
 }
 
+#[derive(Debug)]
 struct DnsOptions {
     dns: StatelessDns,
     address: Ipv4Addr,
@@ -265,16 +231,4 @@ fn spawn_listener(server: &Arc<HookServer>, listener: TcpListener, tls: Option<T
         server.tasks.spawn(serve);
     });
     server.tasks.spawn(accept);
-}
-
-impl fmt::Debug for PublicBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PublicBuilder")
-            .field("host", &self.host)
-            .field("listen", &self.listen)
-            .field("port", &self.port)
-            .field("exposed_port", &self.exposed_port)
-            .field("tls", &self.tls)
-            .finish_non_exhaustive()
-    }
 }

@@ -1,5 +1,6 @@
 //! A timeout that restarts with each progress of a client.
 
+use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,10 +25,6 @@ impl ProgressTimeout {
         }
     }
 
-    pub(super) fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
     /// Ends the current wait, since there was progress.
     pub(super) fn reset(&mut self) {
         self.waiting_since = None;
@@ -37,5 +34,13 @@ impl ProgressTimeout {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         self.timer.poll(since + self.timeout, cx)
+    }
+
+    /// Polls the timeout and returns its error, such as "no data received for 60s".
+    pub(super) fn poll_error(&mut self, problem: &str, cx: &mut Context<'_>) -> Poll<io::Error> {
+        self.poll(cx).map(|()| {
+            let message = format!("{problem} for {:?}", self.timeout);
+            io::Error::new(io::ErrorKind::TimedOut, message)
+        })
     }
 }

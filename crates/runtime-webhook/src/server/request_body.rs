@@ -1,6 +1,5 @@
 //! The body of a request, with a timeout.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -54,12 +53,9 @@ impl Body for RequestBody {
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        self.timeout.poll(cx).map(|()| {
-            let timeout = self.timeout.timeout();
-            let message = format!("no data received from the client for {timeout:?}");
-            let error = io::Error::new(io::ErrorKind::TimedOut, message);
-            Some(Err(error.into()))
-        })
+        let problem = "no data received from the client";
+        let error = self.timeout.poll_error(problem, cx);
+        error.map(|error| Some(Err(error.into())))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -83,11 +83,10 @@ impl<S> Socket<S> {
         if self.handle().poll_aborted(WakeSlot::Writer, cx).is_ready() {
             return Poll::Ready(Err(aborted()));
         }
-        self.write_timeout.poll(cx).map(|()| {
-            let timeout = self.write_timeout.timeout();
-            let message = format!("the client accepted no data for {timeout:?}");
-            Err(io::Error::new(io::ErrorKind::TimedOut, message))
-        })
+        let error = self
+            .write_timeout
+            .poll_error("no data accepted by the client", cx);
+        error.map(Err)
     }
 }
 

@@ -8,16 +8,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use runtime_core::clock::{Clock, SystemClock};
-use runtime_core::webhook::{AttachError, Handler, WebHook, WebHookServer};
 
 use self::handshake::Endpoint;
 use self::reconnect::Tunnel;
 use self::token::TokenCache;
-use crate::options::{TunnelOptions, tunnel_option_methods};
-use crate::registry::OnDetach;
+use crate::options::TunnelOptions;
 use crate::server::RunningServer;
+use crate::shared_api::{tunnel, tunnel_option_methods};
 use crate::tunnel_server::{TunnelServer, TunnelUrlError};
 use crate::tunnel_state::TunnelState;
 use crate::wsmux::SessionConfig;
@@ -32,7 +30,7 @@ pub use self::token::{TokenSource, TunnelToken, token_fn};
 /// about to expire or was rejected. While the server rejects the client, the delay grows to a minute.
 /// Requests in progress fail when the tunnel breaks.
 ///
-/// If the server assigns another URL, hooks are notified through [`WebHook::url_changed`].
+/// If the server assigns another URL, hooks are notified through [`WebHook::url_changed`](runtime_core::webhook::WebHook::url_changed).
 ///
 /// | metric | counts |
 /// | --- | --- |
@@ -72,28 +70,6 @@ impl Websocktunnel {
         }
     }
 
-    /// Attaches a handler and sets what happens to requests in progress when the hook is dropped.
-    ///
-    /// The call waits until the tunnel has been open once. While the tunnel is broken later, hooks are
-    /// attached at its previous URL.
-    ///
-    /// # Errors
-    ///
-    /// [`AttachError::Unreachable`] with a [`ConnectTunnelError`] if the tunnel could not be opened within
-    /// the [timeout](WebsocktunnelBuilder::attach_timeout), [`AttachError::Stopped`] after
-    /// [`stop`](Self::stop).
-    ///
-    /// # Cancel safety
-    ///
-    /// Safe: nothing stays attached.
-    pub async fn attach_with(
-        &self,
-        handler: Arc<dyn Handler>,
-        on_detach: OnDetach,
-    ) -> Result<WebHook, AttachError> {
-        self.state.attach(handler, on_detach).await
-    }
-
     /// Returns whether the tunnel is open.
     #[must_use]
     pub fn is_connected(&self) -> bool {
@@ -108,24 +84,9 @@ impl Websocktunnel {
     pub async fn wait_connected(&self, is_connected: bool) {
         self.state.wait_open(is_connected).await;
     }
-
-    /// Stops accepting requests, waits up to `grace` for requests in progress, aborts the remaining ones
-    /// and closes the tunnel. Returns the number of aborted requests.
-    ///
-    /// # Cancel safety
-    ///
-    /// The tunnel stays closed if the future is dropped; another call continues the wait.
-    pub async fn stop(&self, grace: Duration) -> usize {
-        self.server.stop(grace).await
-    }
 }
 
-#[async_trait]
-impl WebHookServer for Websocktunnel {
-    async fn attach(&self, handler: Arc<dyn Handler>) -> Result<WebHook, AttachError> {
-        self.attach_with(handler, OnDetach::default()).await
-    }
-}
+tunnel!(Websocktunnel);
 
 /// Builder of a [`Websocktunnel`].
 #[must_use = "call `start` to start the tunnel"]

@@ -32,7 +32,6 @@ const ID_CONFLICT_SESSIONS: u32 = 3;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The background work of a tunnel.
-#[derive(Debug)]
 pub(super) struct Tunnel {
     pub(super) state: Arc<TunnelState>,
     pub(super) endpoint: Endpoint,

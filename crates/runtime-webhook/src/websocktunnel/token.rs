@@ -1,6 +1,5 @@
 //! Tokens that authenticate a client to the websocktunnel server.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,13 +104,5 @@ impl TokenCache {
     /// Discards the token, since the server rejected it.
     pub(super) fn invalidate(&mut self) {
         self.current = None;
-    }
-}
-
-impl fmt::Debug for TokenCache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCache")
-            .field("current", &self.current)
-            .finish_non_exhaustive()
     }
 }
