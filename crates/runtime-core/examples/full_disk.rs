@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (accepted, error) = fill(context.log_drain());
     let error = error.ok_or("the disk took everything")?;
     println!(
-        "the writer: {accepted} bytes are accepted, then: {}",
+        "writer: {accepted} bytes are accepted, then: {}",
         error_chain(&error)
     );
     let WriteLogError::Failed { source, .. } = error else {
@@ -35,8 +35,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     context.log("this line does not fit on the disk");
 
     for (who, reader) in [
-        ("a follower", follower.await?),
-        ("a late reader", read(context.new_log_reader()).await),
+        ("follower", follower.await?),
+        ("late reader", read(context.new_log_reader()).await),
     ] {
         println!(
             "{who}: {} bytes, then: {}",

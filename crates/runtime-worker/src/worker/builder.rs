@@ -69,8 +69,8 @@ impl Worker {
 
 impl WorkerBuilder {
     /// Sets the credentials with which the worker claims. Default: none.
-    pub fn credentials(mut self, credentials: CredentialsWatch) -> Self {
-        self.credentials = credentials;
+    pub fn credentials(mut self, credentials: impl Into<CredentialsWatch>) -> Self {
+        self.credentials = credentials.into();
         self
     }
 
