@@ -1,67 +1,65 @@
-//! What the worker is told: by a file, or by the command line.
+//! The configuration of the worker, from a file or from the command line.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use runtime::monitoring::LogFormat;
+use runtime::client::WorkerName;
+use runtime::monitoring::{LogFormat, MonitoringConfig};
 use runtime::process::ProcessConfig;
-use runtime::webhook::{self, LocalhostConfig};
+use runtime::webhook::{LocalhostConfig, WebHookConfig};
 use runtime::worker::config::{self, Format, ShutdownConfig, WorkerConfig};
-use runtime::{client::WorkerName, monitoring};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::args::Args;
 
-/// All settings of the worker.
+/// The settings of the worker.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Who the worker is, what it may use, and how it behaves.
+    /// The identity, limits and behaviour of the worker.
     pub(crate) worker: WorkerConfig,
 
-    /// How tasks run as processes.
+    /// The engine that runs tasks as processes.
     #[serde(default)]
     pub(crate) processes: ProcessConfig,
 
-    /// How live logs can be reached; by default, from this machine only.
-    #[serde(default = "from_this_machine")]
-    pub(crate) web_hooks: webhook::WebHookConfig,
+    /// The provider for live logs. The default serves them on this machine only.
+    #[serde(default = "default_web_hooks")]
+    pub(crate) web_hooks: WebHookConfig,
 
     /// Logs, metrics and error reports.
     #[serde(default)]
-    pub(crate) monitoring: monitoring::MonitoringConfig,
+    pub(crate) monitoring: MonitoringConfig,
 
-    /// The port of 127.0.0.1 for a page that tells what the worker does; 0 takes a free one. By default
-    /// there is no page.
+    /// The port of the status page on 127.0.0.1; 0 selects a free one. By default there is no page.
     pub(crate) status_port: Option<u16>,
 }
 
-fn from_this_machine() -> webhook::WebHookConfig {
-    webhook::WebHookConfig::Localhost(LocalhostConfig::default())
+fn default_web_hooks() -> WebHookConfig {
+    WebHookConfig::Localhost(LocalhostConfig::default())
 }
 
 impl Config {
-    /// Reads a file. `--connect`, which may come from the environment, must not contradict it.
+    /// Reads a file. `connect`, which may come from the environment, must be its root URL if it is set.
     pub(crate) fn load(file: &Path, connect: Option<&str>) -> Result<Self> {
         let config: Self = config::load(file)?;
         let root_url = config.worker.identity().root_url;
         if let Some(connect) = connect.map(|url| url.trim_end_matches('/')) {
             ensure!(
                 connect == root_url,
-                "`{}` is for {root_url}, and --connect or TASKCLUSTER_ROOT_URL says {connect}; leave that out",
+                "`{}` is for {root_url}, but --connect or TASKCLUSTER_ROOT_URL is {connect}: remove one of them",
                 file.display(),
             );
         }
         Ok(config)
     }
 
-    /// What the command line says of a worker that keeps its files in `data`.
-    pub(crate) fn of_args(args: &Args, root_url: &str, data: &Path) -> Result<Self> {
-        // Tasks find the programs that this one would find.
-        let path = std::env::var("PATH").into_iter().map(|path| ("PATH", path));
-        let env: std::collections::BTreeMap<_, _> = path.collect();
+    /// Creates the configuration that the command line describes, with files in `data`.
+    pub(crate) fn from_args(args: &Args, root_url: &str, data: &Path) -> Result<Self> {
+        // Tasks find the same programs as this process.
+        let env = std::env::var("PATH").map_or_else(|_| json!({}), |path| json!({ "PATH": path }));
         let document = json!({
             "worker": {
                 "rootUrl": root_url,
@@ -82,13 +80,17 @@ impl Config {
         Ok(config)
     }
 
-    /// Whether standard output is for messages to worker-runner, and for nothing else.
-    pub(crate) fn speaks_to_worker_runner(&self) -> bool {
-        self.worker.shutdown.contains(&ShutdownConfig::WorkerRunner)
+    /// Reports whether worker-runner reads standard output, so that it may only contain messages.
+    pub(crate) fn uses_worker_runner_output(&self) -> bool {
+        self.has_shutdown_source(ShutdownConfig::WorkerRunner)
             || self.monitoring.log.format == LogFormat::Workerproto
     }
 
-    /// What the worker manager calls the worker.
+    pub(crate) fn has_shutdown_source(&self, source: ShutdownConfig) -> bool {
+        self.worker.shutdown.contains(&source)
+    }
+
+    /// Returns the identity of the worker in the worker manager.
     pub(crate) fn worker_name(&self) -> WorkerName {
         WorkerName {
             worker_pool_id: self.worker.task_queue_id.clone(),

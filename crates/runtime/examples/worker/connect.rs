@@ -1,4 +1,4 @@
-//! Work for a real deployment.
+//! Runs the worker for a real deployment.
 
 use std::sync::Arc;
 
@@ -7,49 +7,48 @@ use runtime::client::TaskclusterDeployment;
 use runtime::worker::config::ShutdownConfig;
 use runtime::{LifeCycleTracker, ShutdownManager};
 
-use crate::access::Access;
-use crate::assemble::{Parts, assemble};
+use crate::app::{App, AppInputs};
 use crate::config::Config;
 use crate::progress::Progress;
 use crate::signals::stop_on_signals;
+use crate::sources::Sources;
 
-/// Claims and runs tasks until somebody stops the worker.
+/// Claims and runs tasks until the worker is stopped.
 pub(crate) async fn run(config: &Config, json: bool) -> Result<()> {
-    let listens_to = |source| config.worker.shutdown.contains(&source);
-    let progress = Arc::new(Progress::new(json || config.speaks_to_worker_runner()));
+    let progress = Arc::new(Progress::new(json || config.uses_worker_runner_output()));
     let stop = LifeCycleTracker::new();
-    let _signals = match listens_to(ShutdownConfig::Signals) {
-        true => Some(stop_on_signals(stop.clone())?),
-        false => None,
+    let _signals = if config.has_shutdown_source(ShutdownConfig::Signals) {
+        Some(stop_on_signals(stop.clone())?)
+    } else {
+        None
     };
     let deployment = TaskclusterDeployment::new(&config.worker.identity().root_url)?;
-    let access = Access::open(config, &deployment).await?;
-    let parts = Parts {
+    let sources = Sources::open(config, &deployment).await?;
+    let inputs = AppInputs {
         deployment,
-        credentials: access.credentials,
-        runner: access.runner,
+        credentials: sources.credentials,
+        worker_runner: sources.worker_runner,
         progress: Arc::clone(&progress),
         cancel_poll: None,
-        trust_loopback: is_on_this_machine(&config.worker.root_url),
+        allow_any_address: is_on_this_machine(&config.worker.root_url),
     };
-    let assembled = assemble(config, parts, &stop).await?;
-    let sources = access.sources.into_iter();
-    let manager = ShutdownManager::new(Arc::new(stop.clone()), assembled.monitor.clone());
-    let _listening = sources.fold(manager, ShutdownManager::boxed_source).start();
-    if let Some(url) = assembled.status_url() {
-        progress.say(format_args!("status: {url}"));
-    }
-    progress.say(format_args!(
+    let app = App::build(config, inputs, &stop).await?;
+    let manager = ShutdownManager::new(Arc::new(stop.clone()), app.monitor.clone());
+    let shutdown_sources = sources.shutdown.into_iter();
+    let _listening = shutdown_sources
+        .fold(manager, ShutdownManager::boxed_source)
+        .start();
+    progress.line(format_args!(
         "claiming from {} at {}",
         config.worker.task_queue_id, config.worker.root_url
     ));
-    assembled.work(&stop).await;
-    progress.say(format_args!("measured: {}", assembled.measured()));
-    assembled.close().await;
+    app.run(&stop).await;
+    progress.line(app.metrics_summary());
+    app.close().await;
     Ok(())
 }
 
-/// Whether it is a deployment for tests, whose store of artifacts is on this machine as well.
+/// Reports whether the deployment is a test server, whose artifacts are stored on this machine too.
 fn is_on_this_machine(root_url: &str) -> bool {
     let host = root_url.strip_prefix("http://127.0.0.1");
     host.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))

@@ -1,4 +1,4 @@
-//! How live logs and other hooks can be reached, as it is configured.
+//! The web hook server of the configuration, which serves live logs.
 
 use std::sync::Arc;
 
@@ -9,31 +9,28 @@ use runtime::webhook::{
     ConfiguredServer, ServerDependencies, TokenSourceFactory, TunnelToken, WebHookConfig, token_fn,
 };
 
-/// Starts the server that is configured.
 pub(crate) async fn start(
     config: WebHookConfig,
     client: Client,
     monitor: &Monitor,
 ) -> Result<Arc<ConfiguredServer>> {
-    let needs = ServerDependencies {
+    let dependencies = ServerDependencies {
         monitor: monitor.clone(),
-        tokens: Some(tokens(client)),
+        tokens: Some(tunnel_tokens(client)),
         ..ServerDependencies::default()
     };
-    let server = config
-        .start(needs)
-        .await
-        .context("the server for web hooks")?;
-    Ok(Arc::new(server))
+    let server = config.start(dependencies).await;
+    server
+        .map(Arc::new)
+        .context("cannot start the web hook server")
 }
 
-/// Tokens for a tunnel come from the deployment, with the worker's own credentials.
-fn tokens(client: Client) -> TokenSourceFactory {
-    let client = Arc::new(client);
+/// Fetches tokens for a tunnel from the deployment, with the worker's credentials.
+fn tunnel_tokens(client: Client) -> TokenSourceFactory {
     TokenSourceFactory::new(move |audience, id| {
-        let (client, audience, id) = (Arc::clone(&client), audience.to_owned(), id.to_owned());
+        let (client, audience, id) = (client.clone(), audience.to_owned(), id.to_owned());
         token_fn(move || {
-            let (client, audience, id) = (Arc::clone(&client), audience.clone(), id.clone());
+            let (client, audience, id) = (client.clone(), audience.clone(), id.clone());
             async move {
                 let token = client.websocktunnel_token(&audience, &id).await?;
                 Ok(TunnelToken {

@@ -1,21 +1,21 @@
 //! A worker that runs Taskcluster tasks as processes of this machine.
 //!
-//! `cargo run --example worker` starts an embedded Taskcluster, runs demo tasks and prints how they
-//! ended; `--help` tells the rest.
+//! `cargo run --example worker` starts an embedded Taskcluster, runs the demo tasks and prints their results.
+//! `--help` lists the options.
 
-mod access;
+mod app;
 mod args;
-mod assemble;
 mod config;
 mod connect;
 mod definition;
-mod embedded;
+mod demo;
 mod hooks;
-mod out;
+mod output;
 mod print;
 mod progress;
 mod reports;
 mod signals;
+mod sources;
 mod status;
 mod summary;
 
@@ -29,14 +29,14 @@ use tokio::runtime::Runtime;
 use args::Args;
 use config::Config;
 
-/// How long what blocks has to end when the work is done.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The time for blocking calls to return when the work is done.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            out::note(format_args!("error: {error:#}"));
+            output::error_line(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -44,27 +44,25 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let runtime = Runtime::new()?;
-    let outcome = runtime.block_on(work(args));
-    // Nothing ends a read of standard input, and worker-runner keeps that open until the worker has ended.
-    runtime.shutdown_timeout(PATIENCE);
-    outcome
+    let result = runtime.block_on(run_mode(args));
+    // A read of standard input cannot be cancelled, and worker-runner keeps it open until the worker has exited.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    result
 }
 
-async fn work(args: &Args) -> Result<()> {
-    if let Some(text) = print::wanted(args).await? {
-        return out::result(text).context("cannot print what was asked for");
+async fn run_mode(args: &Args) -> Result<()> {
+    if let Some(text) = print::requested_text(args).await? {
+        return output::result(text).context("cannot print");
     }
-    match (&args.config, &args.connect) {
-        (Some(file), connect) => {
-            let config = Config::load(file, connect.as_deref())?;
-            connect::run(&config, args.json).await
-        }
-        (None, Some(root_url)) => {
-            let folder = assemble::temporary_folder()?;
-            let data = args.data.as_deref().unwrap_or(folder.path());
-            let config = Config::of_args(args, root_url, data)?;
-            connect::run(&config, args.json).await
-        }
-        (None, None) => embedded::run(args).await,
+    if let Some(file) = &args.config {
+        let config = Config::load(file, args.connect.as_deref())?;
+        return connect::run(&config, args.json).await;
     }
+    let Some(root_url) = &args.connect else {
+        return demo::run(args).await;
+    };
+    let folder = app::temporary_folder()?;
+    let data = args.data.as_deref().unwrap_or(folder.path());
+    let config = Config::from_args(args, root_url, data)?;
+    connect::run(&config, args.json).await
 }

@@ -1,4 +1,4 @@
-//! Shows what happens while it happens: bars on a terminal, plain lines elsewhere.
+//! The progress of tasks: bars on a terminal, lines elsewhere.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,157 +12,121 @@ use runtime::worker::observer::{Observer, TaskEvent};
 use runtime::worker::report::TaskReport;
 use tokio::sync::watch;
 
-use crate::out;
+use crate::output;
 
-/// An observer that shows each step.
+/// An observer that shows the steps of each task.
+#[derive(Debug)]
 pub(crate) struct Progress {
-    view: View,
-    /// The runs that are not resolved yet.
+    /// `None` if the output is not a terminal.
+    bars: Option<Bars>,
+    /// Whether standard output is reserved for results.
+    to_stderr: bool,
+    /// The names of unresolved tasks.
     names: Mutex<HashMap<Run, String>>,
-    /// `None` for a worker that runs for ever: nobody asks it for a summary.
-    reports: Option<Mutex<Vec<TaskReport>>>,
-    /// How many reports there have been.
-    count: watch::Sender<usize>,
-}
-
-enum View {
-    Bars(Bars),
-    /// To standard output, or to standard error when that is kept for results.
-    Lines {
-        to_stderr: bool,
-    },
+    /// `None` for a worker that runs without end and prints no summary.
+    reports: Option<watch::Sender<Vec<TaskReport>>>,
 }
 
 impl Progress {
-    /// Shows, and keeps nothing of what has ended.
-    pub(crate) fn new(json: bool) -> Self {
-        let on_terminal =
-            !json && std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
-        let view = if on_terminal {
-            View::Bars(Bars::default())
-        } else {
-            View::Lines { to_stderr: json }
-        };
+    /// Creates an observer that discards the reports of resolved runs.
+    pub(crate) fn new(to_stderr: bool) -> Self {
+        let is_terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         Self {
-            view,
+            bars: (is_terminal && !to_stderr).then(Bars::default),
+            to_stderr,
             names: Mutex::default(),
             reports: None,
-            count: watch::Sender::new(0),
         }
     }
 
     /// Keeps the reports for a summary.
-    pub(crate) fn keeping_reports(mut self) -> Self {
-        self.reports = Some(Mutex::default());
+    pub(crate) fn keep_reports(mut self) -> Self {
+        self.reports = Some(watch::Sender::default());
         self
     }
 
     /// Prints a line without disturbing the bars.
-    pub(crate) fn say(&self, line: impl fmt::Display) {
-        match &self.view {
-            View::Bars(bars) => bars.all.suspend(|| out::say(line)),
-            View::Lines { to_stderr: true } => out::note(line),
-            View::Lines { to_stderr: false } => out::say(line),
+    pub(crate) fn line(&self, line: impl fmt::Display) {
+        match &self.bars {
+            Some(bars) => bars.all.suspend(|| output::line(line)),
+            None if self.to_stderr => output::error_line(line),
+            None => output::line(line),
         }
     }
 
-    /// Waits until there have been `count` reports.
-    pub(crate) async fn reported(&self, count: usize) {
-        // The sender lives in `self`, so waiting cannot fail.
-        let _ = self.count.subscribe().wait_for(|now| *now >= count).await;
+    /// Waits until `count` runs are reported.
+    pub(crate) async fn wait_for_reports(&self, count: usize) {
+        if let Some(reports) = &self.reports {
+            let mut reports = reports.subscribe();
+            // The sender is in `self`, so waiting cannot fail.
+            let _ = reports.wait_for(|reports| reports.len() >= count).await;
+        }
     }
 
-    /// The reports so far, and none of them again.
-    pub(crate) fn take_reports(&self) -> Vec<TaskReport> {
+    /// Returns the reports so far.
+    pub(crate) fn reports(&self) -> Vec<TaskReport> {
         let reports = self.reports.as_ref();
-        reports.map_or_else(Vec::new, |reports| std::mem::take(&mut reports.lock()))
+        reports.map_or_else(Vec::new, |reports| reports.borrow().clone())
     }
 
-    fn name(&self, run: &Run) -> String {
-        self.names
-            .lock()
-            .get(run)
-            .cloned()
-            .unwrap_or_else(|| run.to_string())
+    fn task_line(&self, run: &Run, text: impl fmt::Display) {
+        let name = self.names.lock().get(run).cloned();
+        let name = name.unwrap_or_else(|| run.to_string());
+        self.line(format_args!("{name:<10} {text}"));
+    }
+
+    fn resolved(&self, report: &TaskReport) {
+        if let Some(bars) = &self.bars {
+            bars.remove_task(&report.run);
+        }
+        let (resolution, seconds) = (report.resolution, report.duration.as_secs_f64());
+        self.task_line(
+            &report.run,
+            format_args!("{resolution} after {seconds:.2} s"),
+        );
+        self.names.lock().remove(&report.run);
+        if let Some(reports) = &self.reports {
+            reports.send_modify(|reports| reports.push(report.clone()));
+        }
     }
 }
 
 impl Observer for Progress {
     fn event(&self, event: &TaskEvent<'_>) {
-        match event {
-            TaskEvent::Claimed { run, name } => {
+        match (event, &self.bars) {
+            (TaskEvent::Claimed { run, name }, bars) => {
                 self.names.lock().insert((*run).clone(), (*name).to_owned());
-                self.view.claimed(self, run);
-            }
-            TaskEvent::LiveLog { run, url } => {
-                self.say(format_args!("{:<10} log: curl -N {url}", self.name(run)));
-            }
-            TaskEvent::Fetching {
-                run,
-                subject,
-                bytes,
-                total,
-            } => self.view.fetching(run, subject, *bytes, *total),
-            TaskEvent::Fetched { run, subject } => self.view.fetched(self, run, subject),
-            TaskEvent::Started { run } => self.view.started(self, run),
-            TaskEvent::Resolved(report) => {
-                self.view.resolved(self, report);
-                self.names.lock().remove(&report.run);
-                if let Some(reports) = &self.reports {
-                    reports.lock().push((*report).clone());
+                match bars {
+                    Some(bars) => bars.add_task(run, name),
+                    None => self.task_line(run, "claimed"),
                 }
-                self.count.send_modify(|count| *count += 1);
             }
+            (TaskEvent::LiveLog { run, url }, _) => {
+                self.task_line(run, format_args!("log: curl -N {url}"));
+            }
+            (
+                TaskEvent::Fetching {
+                    run,
+                    subject,
+                    bytes,
+                    total,
+                },
+                Some(bars),
+            ) => bars.update_fetch(run, subject, *bytes, *total),
+            (TaskEvent::Fetched { run, subject }, Some(bars)) => bars.remove_fetch(run, subject),
+            (TaskEvent::Fetched { run, subject }, None) => {
+                self.task_line(run, format_args!("fetched {subject}"));
+            }
+            (TaskEvent::Started { run }, Some(bars)) => bars.set_message(run, "running"),
+            (TaskEvent::Started { run }, None) => self.task_line(run, "running"),
+            (TaskEvent::Resolved(report), _) => self.resolved(report),
             _ => {}
         }
     }
 }
 
-impl View {
-    fn claimed(&self, progress: &Progress, run: &Run) {
-        let name = progress.name(run);
-        match self {
-            Self::Bars(bars) => bars.add_task(run, &name),
-            Self::Lines { .. } => progress.say(format_args!("{name:<10} claimed")),
-        }
-    }
-
-    fn started(&self, progress: &Progress, run: &Run) {
-        match self {
-            Self::Bars(bars) => bars.set_message(run, "running"),
-            Self::Lines { .. } => progress.say(format_args!("{:<10} running", progress.name(run))),
-        }
-    }
-
-    fn fetching(&self, run: &Run, subject: &str, bytes: u64, total: Option<u64>) {
-        if let Self::Bars(bars) = self {
-            bars.fetching(run, subject, bytes, total);
-        }
-    }
-
-    fn fetched(&self, progress: &Progress, run: &Run, subject: &str) {
-        match self {
-            Self::Bars(bars) => bars.fetched(run, subject),
-            Self::Lines { .. } => {
-                progress.say(format_args!("{:<10} fetched {subject}", progress.name(run)))
-            }
-        }
-    }
-
-    fn resolved(&self, progress: &Progress, report: &TaskReport) {
-        if let Self::Bars(bars) = self {
-            bars.remove_task(&report.run);
-        }
-        let seconds = report.duration.as_secs_f64();
-        progress.say(format_args!(
-            "{:<10} {} after {seconds:.2} s",
-            report.name, report.resolution
-        ));
-    }
-}
-
 /// A bar for each running task and each fetch.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Bars {
     all: MultiProgress,
     tasks: Mutex<HashMap<Run, ProgressBar>>,
@@ -191,42 +155,30 @@ impl Bars {
         }
     }
 
-    fn fetching(&self, run: &Run, subject: &str, bytes: u64, total: Option<u64>) {
+    fn update_fetch(&self, run: &Run, subject: &str, bytes: u64, total: Option<u64>) {
         let mut fetches = self.fetches.lock();
-        let bar = fetches
-            .entry((run.clone(), subject.to_owned()))
-            .or_insert_with(|| {
-                let bar = self.all.add(ProgressBar::no_length());
-                bar.set_style(style(
-                    "  {msg} {bar:20} {bytes}/{total_bytes} {bytes_per_sec}",
-                ));
-                bar.set_message(subject.to_owned());
-                bar
-            });
+        let bar = fetches.entry((run.clone(), subject.to_owned()));
+        let bar = bar.or_insert_with(|| {
+            let bar = self.all.add(ProgressBar::no_length());
+            bar.set_style(style(
+                "  {msg} {bar:20} {bytes}/{total_bytes} {bytes_per_sec}",
+            ));
+            bar.with_message(subject.to_owned())
+        });
         if let Some(total) = total {
             bar.set_length(total);
         }
         bar.set_position(bytes);
     }
 
-    fn fetched(&self, run: &Run, subject: &str) {
-        if let Some(bar) = self
-            .fetches
-            .lock()
-            .remove(&(run.clone(), subject.to_owned()))
-        {
+    fn remove_fetch(&self, run: &Run, subject: &str) {
+        let key = (run.clone(), subject.to_owned());
+        if let Some(bar) = self.fetches.lock().remove(&key) {
             bar.finish_and_clear();
         }
     }
 }
 
-/// The templates are constants, so that one that does not parse shows in the first test.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the template is valid")
-}
-
-impl fmt::Debug for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Progress").finish_non_exhaustive()
-    }
 }

@@ -1,4 +1,4 @@
-//! Reports of errors, to whom the configuration names.
+//! Error reports to the services in the configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,39 +11,38 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 
-/// What delivers reports until this is dropped.
-pub(crate) struct Reports(Vec<IncidentQueue>);
+/// The queues that deliver error reports until they are dropped.
+pub(crate) struct ErrorReports(Vec<IncidentQueue>);
 
-impl Reports {
+impl ErrorReports {
     pub(crate) fn start(config: &Config, monitoring: &Monitoring, client: &Client) -> Result<Self> {
-        let mut forwarders = Vec::new();
+        let mut queues = Vec::new();
         if let Some(sentry) = &config.monitoring.sentry {
             ensure!(
                 sentry.dsn.is_some() || sentry.project.is_some(),
-                "`monitoring.sentry` needs a `dsn`, or a `project` for which the auth service has one",
+                "`monitoring.sentry` needs a `dsn`, or a `project` whose DSN the auth service provides",
             );
-            let source = Arc::new(client.clone());
-            let started = report_to_sentry(sentry, Some(source), Arc::new(SystemClock));
-            forwarders.push(started.context("`monitoring.sentry`")?);
+            let dsn_source = Arc::new(client.clone());
+            let queue = report_to_sentry(sentry, Some(dsn_source), Arc::new(SystemClock));
+            queues.push(queue.context("`monitoring.sentry`")?);
         }
         if let Some(manager) = &config.monitoring.worker_manager {
             let (client, worker) = (client.clone(), config.worker_name());
-            forwarders.push(report_to_worker_manager(client, worker, manager.queue));
+            queues.push(report_to_worker_manager(client, worker, manager.queue));
         }
-        let counted = forwarders
-            .into_iter()
-            .map(|forwarder| forwarder.with_metrics(&monitoring.metrics));
-        let reports = Self(counted.collect());
-        for forwarder in &reports.0 {
-            monitoring.reporters.add(forwarder.reporter());
+        let mut reports = Self(Vec::new());
+        for queue in queues {
+            let queue = queue.with_metrics(&monitoring.metrics);
+            monitoring.reporters.add(queue.reporter());
+            reports.0.push(queue);
         }
         Ok(reports)
     }
 
-    /// Delivers what waits, for at most `patience`.
-    pub(crate) async fn stop(self, patience: Duration) {
-        let forwarders = self.0.into_iter();
-        let stopping: JoinSet<_> = forwarders.map(|it| it.stop(patience)).collect();
+    /// Delivers the queued reports, for at most `timeout`.
+    pub(crate) async fn stop(self, timeout: Duration) {
+        let queues = self.0.into_iter();
+        let stopping: JoinSet<_> = queues.map(|queue| queue.stop(timeout)).collect();
         stopping.join_all().await;
     }
 }

@@ -1,28 +1,28 @@
-//! Stops the worker by signals.
+//! Stops the worker on signals.
 
 use runtime::worker::Signals;
 use runtime::{LifeCycleTracker, ShutdownSource as _, Stoppable as _};
 use tokio::task::JoinHandle;
 
-use crate::out;
+use crate::output;
 
-/// Dropping it ends the listening.
-pub(crate) struct Listening(JoinHandle<()>);
+/// The listener for signals, which ends on drop.
+pub(crate) struct SignalListener(JoinHandle<()>);
 
-/// Listens from now on: the first signal lets running tasks finish; the second stops them.
-pub(crate) fn stop_on_signals(stop: LifeCycleTracker) -> std::io::Result<Listening> {
+/// Starts to listen: the first signal stops the worker gracefully, the second one immediately.
+pub(crate) fn stop_on_signals(stop: LifeCycleTracker) -> std::io::Result<SignalListener> {
     let mut signals = Signals::new()?;
-    Ok(Listening(tokio::spawn(async move {
+    Ok(SignalListener(tokio::spawn(async move {
         signals.next().await;
-        out::note("stopping when the running tasks are done; signal again to stop them now");
+        output::error_line("stopping after the running tasks; send another signal to stop them");
         stop.stop_gracefully();
         signals.next().await;
-        out::note("stopping now; the running tasks resolve worker-shutdown");
+        output::error_line("stopping now; running tasks are resolved as worker-shutdown");
         stop.stop_now();
     })))
 }
 
-impl Drop for Listening {
+impl Drop for SignalListener {
     fn drop(&mut self) {
         self.0.abort();
     }

@@ -1,4 +1,4 @@
-//! The page that tells what the worker does.
+//! The status page of the worker.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use runtime::worker::observer::{Observer, TaskEvent};
 
 use crate::config::Config;
 
-/// The page, which is served until this is dropped.
+/// The status page, which is served until this is dropped.
 pub(crate) struct Status {
     hook: WebHook,
     health: Health,
@@ -22,26 +22,26 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// Serves the page, if one is wanted.
+    /// Serves the page if the configuration has a port for it.
     pub(crate) async fn start(
         config: &Config,
         monitoring: &Monitoring,
-        board: TaskOverview,
+        tasks: TaskOverview,
         collector: GarbageCollector,
     ) -> Result<Option<Self>> {
         let Some(port) = config.status_port else {
             return Ok(None);
         };
         let server = LocalhostServer::builder().port(port).start().await;
-        let server = server.context("no port for the status page")?;
+        let server = server.context("cannot serve the status page")?;
         let machine = MachineGauges::new(HostStats::new(&config.worker.data_folder))
             .with_redactor(monitoring.redactor.clone());
         let (health, history) = (Health::new(), GaugeHistory::new());
         let recording = history.record(machine, monitoring.metrics.clone());
         let worker = &config.worker;
-        let name = format!("{} · {}", worker.task_queue_id, worker.worker_id);
-        let page = StatusPage::new(name, monitoring)
-            .tasks(board)
+        let title = format!("{} · {}", worker.task_queue_id, worker.worker_id);
+        let page = StatusPage::new(title, monitoring)
+            .tasks(tasks)
             .health(health.clone())
             .history(history)
             .collector(move || collector.explain());
@@ -58,25 +58,25 @@ impl Status {
         self.hook.url()
     }
 
-    /// Says whether the worker takes tasks.
+    /// Sets whether the worker claims tasks.
     pub(crate) fn set_ready(&self, is_ready: bool) {
         self.health.set_ready(is_ready);
     }
 }
 
-/// Notes on the board what it is told, and tells the next.
+/// Passes events to the status page and to another observer.
 #[derive(Debug)]
-pub(crate) struct Noting {
-    pub(crate) board: TaskOverview,
+pub(crate) struct StatusObserver {
+    pub(crate) tasks: TaskOverview,
     pub(crate) next: Arc<dyn Observer>,
 }
 
-impl Observer for Noting {
+impl Observer for StatusObserver {
     fn event(&self, event: &TaskEvent<'_>) {
         match event {
-            TaskEvent::Claimed { run, name } => self.board.claimed(run, name),
-            TaskEvent::Started { run } => self.board.started(run),
-            TaskEvent::Resolved(report) => self.board.resolved(&report.run, report.resolution),
+            TaskEvent::Claimed { run, name } => self.tasks.claimed(run, name),
+            TaskEvent::Started { run } => self.tasks.started(run),
+            TaskEvent::Resolved(report) => self.tasks.resolved(&report.run, report.resolution),
             _ => {}
         }
         self.next.event(event);

@@ -1,6 +1,6 @@
-//! How the tasks ended: a table for people, JSON for programs.
+//! The results of the tasks, as a table or as JSON.
 
-use std::io;
+use std::{fmt, io};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
@@ -9,67 +9,56 @@ use serde_json::{Value, json};
 
 use crate::args::Args;
 use crate::definition::Definition;
-use crate::out;
+use crate::output;
 
-/// One task at the end of a run.
-pub(crate) struct Row {
+/// The result of one task.
+pub(crate) struct TaskResult {
     pub(crate) definition: Definition,
-    /// What the queue says, such as `completed` or `exception/canceled`.
+    /// The state in the queue, such as `completed` or `exception/canceled`.
     pub(crate) state: String,
-    /// What the worker says of the last run, if it ran.
+    /// The worker's report on the last run, if there was one.
     pub(crate) report: Option<TaskReport>,
-    /// The artifacts of the last run, with their URLs.
+    /// The names and URLs of the artifacts of the last run.
     pub(crate) artifacts: Vec<(String, String)>,
 }
 
-impl Row {
-    /// What differs from what the file of the task says, if anything does.
-    pub(crate) fn surprise(&self) -> Option<String> {
+impl TaskResult {
+    /// Returns a message if the state is not the expected one, which defaults to `completed`.
+    pub(crate) fn mismatch(&self) -> Option<String> {
         let (name, state) = (&self.definition.name, &self.state);
-        match self.definition.expect.as_deref() {
-            Some(expected) if expected == state => None,
-            Some(expected) => Some(format!(
-                "`{name}` should end as {expected} and ended as {state}"
-            )),
-            // Without a word in its file, a task should end well.
-            None if state == "completed" => None,
-            None => Some(format!("`{name}` ended as {state}")),
-        }
+        let expected = self.definition.expected.as_deref().unwrap_or("completed");
+        (expected != state).then(|| format!("`{name}`: expected {expected}, got {state}"))
     }
 
     fn cells(&self) -> [String; 6] {
         let report = self.report.as_ref();
         let seconds = report.map(|report| format!("{:.2} s", report.duration.as_secs_f64()));
-        let exit = report
-            .and_then(|report| report.exit)
-            .map(|exit| exit.to_string());
-        let asked =
+        let exit = report.and_then(|report| report.exit);
+        let lookups =
             report.map(|report| (report.cache_hits, report.cache_hits + report.cache_misses));
-        let warm = asked
-            .filter(|(_, all)| *all > 0)
-            .map(|(hits, all)| format!("{hits} of {all} warm"));
+        let hits = lookups
+            .filter(|(_, total)| *total > 0)
+            .map(|(hits, total)| format!("{hits} of {total}"));
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         [
             self.definition.name.clone(),
             self.state.clone(),
             or_dash(seconds),
-            or_dash(exit),
-            or_dash(warm),
+            or_dash(exit.map(|exit| exit.to_string())),
+            or_dash(hits),
             self.artifacts.len().to_string(),
         ]
     }
 
     fn json(&self) -> Value {
         let report = self.report.as_ref();
-        let artifacts = self
-            .artifacts
-            .iter()
-            .map(|(name, url)| json!({"name": name, "url": url}));
+        let artifacts = self.artifacts.iter();
+        let artifacts = artifacts.map(|(name, url)| json!({"name": name, "url": url}));
         json!({
             "task": self.definition.name,
             "taskId": self.definition.task_id,
             "state": self.state,
-            "expected": self.definition.expect,
+            "expected": self.definition.expected,
             "seconds": report.map(|report| report.duration.as_secs_f64()),
             "exitCode": report.and_then(|report| report.exit).and_then(|exit| exit.code()),
             "cacheHits": report.map(|report| report.cache_hits),
@@ -79,34 +68,38 @@ impl Row {
     }
 }
 
-/// Prints the rows, and then what the worker measured.
-pub(crate) fn print(rows: &[Row], measured: &str, args: &Args) -> io::Result<()> {
+/// Prints the results and the worker's totals.
+pub(crate) fn print(
+    results: &[TaskResult],
+    totals: impl fmt::Display,
+    args: &Args,
+) -> io::Result<()> {
     if args.json {
-        rows.iter().try_for_each(|row| out::result(row.json()))?;
-        return out::result(json!({"measured": measured}));
+        for result in results {
+            output::result(result.json())?;
+        }
+        return output::result(json!({ "totals": totals.to_string() }));
     }
-    // Below the table, since a URL is wider than any column should be.
-    for row in rows.iter().filter(|row| !row.artifacts.is_empty()) {
-        out::result(format_args!("\nartifacts of {}:", row.definition.name))?;
-        row.artifacts
-            .iter()
-            .try_for_each(|(_, url)| out::result(format_args!("  {url}")))?;
+    // Not a column of the table, since a URL is wider than any column should be.
+    for result in results.iter().filter(|it| !it.artifacts.is_empty()) {
+        output::result(format_args!("\nartifacts of {}:", result.definition.name))?;
+        for (_, url) in &result.artifacts {
+            output::result(format_args!("  {url}"))?;
+        }
     }
     if !args.keep {
-        out::result("\nthese URLs ended with the run; --keep leaves them up")?;
+        output::result("\nthese URLs are no longer served; use --keep to keep them")?;
     }
-    out::result(format_args!(
-        "\n{}\n\nmeasured: {measured}",
-        table(rows).trim_fmt()
-    ))
+    let table = table(results);
+    output::result(format_args!("\n{}\n\n{totals}", table.trim_fmt()))
 }
 
-fn table(rows: &[Row]) -> Table {
+fn table(results: &[TaskResult]) -> Table {
     let mut table = Table::new();
     table
         .load_preset(NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["TASK", "STATE", "TIME", "ENDED WITH", "CACHES", "ARTIFACTS"]);
-    table.add_rows(rows.iter().map(Row::cells));
+    table.set_header(["TASK", "STATE", "TIME", "EXIT", "CACHE HITS", "ARTIFACTS"]);
+    table.add_rows(results.iter().map(TaskResult::cells));
     table
 }

@@ -1,0 +1,235 @@
+//! The worker with everything that it needs, as configured.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use runtime::client::TaskclusterDeployment;
+use runtime::fetcher::{AddressPolicy, HttpClient};
+use runtime::gc::{BackgroundCollector, GarbageCollector, HostStats, ResourceTracker};
+use runtime::monitoring::status::TaskOverview;
+use runtime::monitoring::{
+    CredentialRedaction, LineFormat, LogBuilder, LogFormat, LogHandle, Metrics, Monitoring,
+    from_config, redact_credentials,
+};
+use runtime::webhook::{ConfiguredServer, LiveLog};
+use runtime::worker::plugins::{
+    Artifacts, ExitStatus, Mounts, ResourceUsage, TaskEnvVars, TaskLog,
+};
+use runtime::worker::worker_runner::WorkerRunner;
+use runtime::worker::Worker;
+use runtime::worker::admission::CollectorAdmission;
+use runtime::worker::gc_metrics::record_gc_metrics;
+use runtime::worker::observer::Observer;
+use runtime::{
+    CredentialsWatch, Environment, LifeCycleTracker, Monitor, StopStage, TaskContext,
+    TemporaryStorage,
+};
+
+use crate::config::Config;
+use crate::hooks;
+use crate::progress::Progress;
+use crate::reports::ErrorReports;
+use crate::status::{Status, StatusObserver};
+
+/// The time at the end for readers to receive the rest of a live log, and for error reports to be delivered.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The inputs that depend on the deployment.
+pub(crate) struct AppInputs {
+    pub(crate) deployment: TaskclusterDeployment,
+    pub(crate) credentials: CredentialsWatch,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) worker_runner: Option<WorkerRunner>,
+    /// Overrides the configured interval.
+    pub(crate) cancel_poll: Option<Duration>,
+    /// Whether tasks may fetch from private addresses, where the deployment of a test is.
+    pub(crate) allow_any_address: bool,
+}
+
+/// A worker and the services that have to live as long as it does.
+pub(crate) struct App {
+    pub(crate) worker: Worker,
+    pub(crate) monitor: Monitor,
+    metrics: Metrics,
+    hooks: Arc<ConfiguredServer>,
+    reports: ErrorReports,
+    status: Option<Status>,
+    _collection: BackgroundCollector,
+    _redaction: CredentialRedaction,
+    // Dropped before the connection through which it writes.
+    _log: LogHandle,
+    _worker_runner: Option<WorkerRunner>,
+}
+
+impl App {
+    /// Sets up the worker and starts its services.
+    pub(crate) async fn build(
+        config: &Config,
+        mut inputs: AppInputs,
+        stop: &LifeCycleTracker,
+    ) -> Result<Self> {
+        let monitoring = from_config(&config.monitoring);
+        let monitor = monitoring.monitor.clone();
+        let worker_runner = inputs.worker_runner.take();
+        let log = install_log(config, &monitoring, worker_runner.as_ref())?;
+        let redaction = redact_credentials(inputs.credentials.clone(), monitoring.redactor.clone());
+        let folder = &config.worker.data_folder;
+        let storage = TemporaryStorage::open_with(folder, config.worker.storage_options())?;
+        let collector = GarbageCollector::with_listener(
+            config.worker.collector.clone(),
+            HostStats::new(folder),
+            record_gc_metrics(&monitor),
+        );
+        let client = inputs.deployment.client(inputs.credentials.clone());
+        let reports = ErrorReports::start(config, &monitoring, &client)?;
+        let hooks = hooks::start(config.web_hooks.clone(), client, &monitor).await?;
+        let environment = Environment::builder(config.worker.identity(), storage)
+            .resource_tracker(collector.tracker())
+            .shared_web_hooks(hooks.clone())
+            .monitor(monitor.clone())
+            .stop(stop.clone())
+            .build();
+        let tasks = TaskOverview::new(&monitoring.metrics);
+        let status = Status::start(config, &monitoring, tasks.clone(), collector.clone()).await?;
+        if let Some(status) = &status {
+            inputs
+                .progress
+                .line(format_args!("status: {}", status.url()));
+        }
+        let collection = collector.start();
+        let mounts = open_mounts(config, &inputs, collector.tracker()).await?;
+        let admission = CollectorAdmission::new(collector);
+        let worker = build_worker(config, inputs, environment, (admission, mounts, tasks))?;
+        Ok(Self {
+            worker,
+            monitor,
+            metrics: monitoring.metrics,
+            hooks,
+            reports,
+            status,
+            _collection: collection,
+            _redaction: redaction,
+            _log: log,
+            _worker_runner: worker_runner,
+        })
+    }
+
+    /// Claims and runs tasks until the worker is stopped.
+    pub(crate) async fn run(&self, stop: &LifeCycleTracker) {
+        let show_readiness = async {
+            if let Some(status) = &self.status {
+                status.set_ready(true);
+                stop.wait_for_stage(StopStage::Graceful).await;
+                status.set_ready(false);
+            }
+        };
+        tokio::join!(self.worker.run_until(stop), show_readiness);
+    }
+
+    /// Returns a line with the totals of the worker's metrics.
+    pub(crate) fn metrics_summary(&self) -> impl fmt::Display {
+        let snapshot = self.metrics.snapshot();
+        let counter = |name| snapshot.counter(name);
+        let seconds = snapshot.distribution("task-duration");
+        let seconds = seconds.and_then(|it| it.mean()).unwrap_or(0.0);
+        let hits = counter("cache-hits");
+        format!(
+            "totals: runs: {}, {seconds:.2} s on average; cache hits: {hits} of {}; reclaims: {}",
+            counter("tasks-resolved"),
+            hits + counter("cache-misses"),
+            counter("reclaimed"),
+        )
+    }
+
+    /// Delivers the last error reports, and stops the web hook server when readers of live logs had time to finish.
+    pub(crate) async fn close(self) {
+        tokio::join!(
+            self.reports.stop(CLOSE_TIMEOUT),
+            self.hooks.stop(CLOSE_TIMEOUT)
+        );
+    }
+}
+
+/// Installs the worker's own log. If worker-runner reads standard output, log lines are sent as messages to it.
+fn install_log(
+    config: &Config,
+    monitoring: &Monitoring,
+    worker_runner: Option<&WorkerRunner>,
+) -> Result<LogHandle> {
+    let format = config.monitoring.log.format;
+    let mut log = LogBuilder::new(config.monitoring.log.clone())
+        .redactor(monitoring.redactor.clone())
+        .metrics(monitoring.metrics.clone());
+    if let (LogFormat::Workerproto, Some(runner)) = (format, worker_runner) {
+        log = log.writer(LineFormat::WorkerProto, runner.log_lines());
+    }
+    Ok(log.install()?)
+}
+
+fn build_worker(
+    config: &Config,
+    inputs: AppInputs,
+    environment: Environment,
+    (admission, mounts, tasks): (CollectorAdmission, Mounts, TaskOverview),
+) -> Result<Worker> {
+    let observer: Arc<dyn Observer> = Arc::new(StatusObserver {
+        tasks: tasks.clone(),
+        next: inputs.progress,
+    });
+    let log = TaskLog::new()
+        .observer(Arc::clone(&observer))
+        .live(move |task: TaskContext| {
+            tasks.log(task.run(), task.followed_log());
+            Arc::new(LiveLog::new(move |offset| {
+                task.followed_log().reader_at(offset)
+            }))
+        });
+    let engine = Arc::new(config.processes.to_engine());
+    let worker = Worker::builder(Arc::new(inputs.deployment), environment.clone(), engine);
+    let mut worker = config
+        .worker
+        .apply_to(worker)
+        .credentials(inputs.credentials)
+        .admission(Arc::new(admission))
+        .observer(observer);
+    if let Some(interval) = inputs.cancel_poll {
+        worker = worker.cancel_poll(interval);
+    }
+    let worker = config.worker.plugins.add_to(worker, &environment);
+    Ok(worker
+        .plugin(log)
+        .plugin(TaskEnvVars)
+        .plugin(mounts)
+        .plugin(ExitStatus)
+        .plugin(Artifacts)
+        .plugin(ResourceUsage)
+        .build()?)
+}
+
+/// Opens the caches and inputs, which later workers on the same folder reuse.
+async fn open_mounts(
+    config: &Config,
+    inputs: &AppInputs,
+    tracker: ResourceTracker,
+) -> Result<Mounts> {
+    let mut fetch = config.worker.fetch.clone();
+    if inputs.allow_any_address {
+        fetch.addresses = AddressPolicy::Any;
+    }
+    let purges = Arc::new(inputs.deployment.client(inputs.credentials.clone()));
+    let root = config.worker.data_folder.join("mounts");
+    let mounts = Mounts::builder(HttpClient::new(fetch)?, root)
+        .observer(inputs.progress.clone())
+        .purges(purges, &config.worker.task_queue_id);
+    let mounts = config.worker.plugins.apply_to(mounts);
+    Ok(mounts.open(tracker).await?)
+}
+
+/// Creates the data folder of a worker without a configured one. It is removed on drop.
+pub(crate) fn temporary_folder() -> Result<tempfile::TempDir> {
+    Ok(tempfile::Builder::new()
+        .prefix("runtime-worker-")
+        .tempdir()?)
+}
