@@ -1,24 +1,23 @@
 //! Building blocks for Taskcluster workers.
 //!
-//! This crate holds no code: it gives the `runtime-*` crates one name and one version. What every
-//! part shares (task context, environment, errors, ports) is at the root; each part is a module
-//! behind a feature of its name.
+//! This crate has no code. It re-exports the `runtime-*` crates under one name and one version: the shared
+//! vocabulary of `runtime-core` (task context, environment, errors, ports) at the root, and each other crate as a
+//! module behind a feature of the same name.
 //!
-//! Who writes a library, such as an engine or a plugin, depends on `runtime-core` and the parts that
-//! it needs. Who writes a worker depends on this crate. The package is `worker-runtime`, the library
-//! `runtime`:
+//! Depend on this crate to write a worker. To write a library, such as an engine or a plugin, depend on
+//! `runtime-core` and the crates that it uses. The package is called `worker-runtime`, the library `runtime`:
 //!
 //! ```toml
 //! [dependencies]
 //! worker-runtime = { version = "0.1", features = ["client", "monitoring", "process", "webhook"] }
 //! ```
 //!
-//! | you write | you turn on |
+//! | to write | enable |
 //! | --- | --- |
 //! | a worker that runs tasks as processes of its machine | `client`, `monitoring`, `process`, `webhook` |
-//! | a worker with your own engine | `client`, `monitoring`, `webhook`, `worker` |
-//! | something else that caches or fetches what it may need again | `caching`, `fetcher` |
-//! | tests of any of them | `mocks`, as a dev-dependency |
+//! | a worker with another engine | `client`, `monitoring`, `webhook`, `worker` |
+//! | a program that caches or fetches inputs | `caching`, `fetcher` |
+//! | tests | `mocks`, as a dev-dependency |
 //!
 //! # Example
 //!
@@ -29,11 +28,12 @@
 //! use runtime::TaskContext;
 //! use runtime::mocks::TestTask;
 //!
-//! // What an engine or a plugin does, and how a test looks at it.
+//! // Part of an engine or a plugin.
 //! fn greet(task: &TaskContext) {
 //!     task.log("good morning");
 //! }
 //!
+//! // A test of it.
 //! let task = TestTask::new(serde_json::json!({ "command": ["true"] }));
 //! greet(task.context());
 //! assert!(task.log().contains("good morning"));
@@ -81,7 +81,7 @@ pub use runtime_webhook as webhook;
 #[doc(inline)]
 pub use runtime_worker as worker;
 
-/// Compiles the Rust in the README and in the guides.
+/// Compiles the Rust code in the README and the guides.
 #[cfg(all(doctest, feature = "full"))]
 mod compiled {
     macro_rules! compile {

@@ -1,13 +1,13 @@
-//! Each feature gives its module, and brings nothing heavier than it says.
+//! Each feature enables its module and adds only the heavy dependencies that it documents.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::process::Command;
 
-/// That these names resolve is the test; the features come from the dev-dependency on the crate itself.
+/// The test is that these names resolve. The dev-dependency of this crate on itself enables the features.
 #[expect(unused_imports, reason = "only the names matter")]
-mod each_feature_gives_its_module {
+mod each_feature_enables_its_module {
     use runtime::atomics::Flag;
     use runtime::caching::Cache;
     use runtime::client::TaskclusterDeployment;
@@ -22,7 +22,7 @@ mod each_feature_gives_its_module {
     use runtime::{TaskContext, TaskError};
 }
 
-/// What takes long to compile.
+/// Crates that take long to compile.
 const HEAVY: [&str; 6] = [
     "axum",
     "hyper",
@@ -32,8 +32,8 @@ const HEAVY: [&str; 6] = [
     "tracing-subscriber",
 ];
 
-/// What the facade brings with one feature: a crate in each line, with its own features at the end.
-fn tree(feature: &str) -> String {
+/// Returns the dependency tree of the facade with one feature: one crate with its features per line.
+fn dependency_tree(feature: &str) -> String {
     let output = Command::new(env!("CARGO"))
         .args([
             "tree",
@@ -63,9 +63,9 @@ fn tree(feature: &str) -> String {
     String::from_utf8(output.stdout).expect("cargo writes text")
 }
 
-/// The heavy crates that the facade brings with one feature.
+/// Returns the heavy crates among the dependencies of one feature.
 fn heavy_crates(feature: &str) -> BTreeSet<String> {
-    let tree = tree(feature);
+    let tree = dependency_tree(feature);
     let names = tree.lines().filter_map(|line| line.split(' ').next());
     names
         .filter(|name| HEAVY.contains(name))
@@ -74,7 +74,7 @@ fn heavy_crates(feature: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn each_feature_brings_only_the_heavy_crates_that_it_is_about() {
+fn features_add_only_documented_heavy_crates() {
     for (feature, allowed) in [
         ("", &[][..]),
         ("atomics", &[]),
@@ -93,33 +93,33 @@ fn each_feature_brings_only_the_heavy_crates_that_it_is_about() {
         let found = heavy_crates(feature);
         assert!(
             found.is_subset(&allowed),
-            "feature `{feature}` brings {found:?}, allowed are {allowed:?}"
+            "feature `{feature}` adds {found:?}, but only {allowed:?} are allowed"
         );
     }
 }
 
 #[test]
-fn the_settings_of_the_collector_are_read_by_serde_with_whatever_brings_it() {
+fn every_feature_with_gc_enables_its_serde_settings() {
     for feature in ["gc", "caching", "worker"] {
-        let tree = tree(feature);
+        let tree = dependency_tree(feature);
         let gc = tree.lines().find(|line| line.starts_with("runtime-gc "));
-        let gc = gc.expect("it is brought");
+        let gc = gc.expect("the feature needs gc");
         assert!(
             gc.split([' ', ',']).any(|word| word == "serde"),
-            "feature `{feature}` brings `{gc}`"
+            "feature `{feature}` adds `{gc}`"
         );
     }
 }
 
-/// The head of the request with which the facade fetches.
-async fn head_of_a_fetch() -> String {
+/// Returns the head of the request that a fetch sends.
+async fn request_head_of_fetch() -> String {
     use runtime::Services;
     use runtime::fetcher::{
         AddressPolicy, Combine, FetchConfig, FetchContext, Fetcher, HttpClient, MemoryTarget,
     };
 
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
+    let url = format!("http://{}/", listener.local_addr().expect("a bound socket"));
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a connection");
         let mut lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
@@ -128,25 +128,25 @@ async fn head_of_a_fetch() -> String {
             .map(|line| line.expect("text"))
             .take_while(|line| !line.is_empty())
             .collect();
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-        stream.write_all(answer).expect("it is read");
+        let response = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(response).expect("the client reads");
         head.join("\n").to_ascii_lowercase()
     });
     let config = FetchConfig {
         addresses: AddressPolicy::Any,
         ..FetchConfig::default()
     };
-    let http = HttpClient::new(config).expect("the configuration is good");
+    let http = HttpClient::new(config).expect("the configuration is valid");
     let context = FetchContext::new(http, Services::disconnected());
     let reference = Combine::standard().resolve(&context, &url.into()).await;
     let mut target = MemoryTarget::new(1);
     let fetched = reference.expect("a URL").fetch(&context, &mut target).await;
-    fetched.expect("it is there");
+    fetched.expect("the server responds");
     server.join().expect("no panic")
 }
 
 #[tokio::test]
-async fn all_features_together_decode_every_encoding() {
-    let head = head_of_a_fetch().await;
+async fn all_content_encodings_are_accepted() {
+    let head = request_head_of_fetch().await;
     assert!(head.contains("accept-encoding: zstd, br, gzip"), "{head}");
 }

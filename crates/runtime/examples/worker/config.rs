@@ -42,7 +42,7 @@ fn default_web_hooks() -> WebHookConfig {
 }
 
 impl Config {
-    /// Reads a file. `connect`, which may come from the environment, must be its root URL if it is set.
+    /// Reads a file. `connect`, which may be set by an environment variable, must be its root URL if it is set.
     pub(crate) fn load(file: &Path, connect: Option<&str>) -> Result<Self> {
         let config: Self = config::load(file)?;
         let root_url = config.worker.identity().root_url;

@@ -22,7 +22,7 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Opens the configured sources. Credentials come from a registration, from worker-runner, from the
+    /// Opens the configured sources. Credentials are taken from a registration, from worker-runner, from the
     /// configuration or from environment variables.
     pub(crate) async fn open(config: &Config, deployment: &TaskclusterDeployment) -> Result<Self> {
         let by_worker_runner = config.has_shutdown_source(ShutdownConfig::WorkerRunner);

@@ -1,4 +1,4 @@
-//! The example worker, told by a file what to do.
+//! The example worker with a configuration file.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::site::Site;
 use crate::support::{file, folder, follow, run, worker};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_worker_registers_and_works_as_its_file_says() {
+async fn configured_worker_registers_and_runs_tasks() {
     let mut site = Site::new().await;
     site.start(|_| ());
     let status = site
@@ -17,13 +17,13 @@ async fn a_worker_registers_and_works_as_its_file_says() {
     assert!(log.contains("] image: debian-13\n"), "{log}");
     assert!(
         site.data().join("mounts").is_dir(),
-        "it keeps its files there"
+        "caches are in the data folder"
     );
     site.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn caches_take_a_scope_and_are_purged_on_request() {
+async fn caches_need_a_scope_and_are_purged_on_request() {
     let mut site = Site::new().await;
     site.start(|_| ());
     let task = |scopes: Value| {
@@ -35,9 +35,9 @@ async fn caches_take_a_scope_and_are_purged_on_request() {
             "scopes": scopes,
         })
     };
-    let refused = site.resolved(task(json!([]))).await;
-    assert_eq!(refused.reason_resolved(), Some("malformed-payload"));
-    let log = site.log(&refused).await;
+    let rejected = site.resolved(task(json!([]))).await;
+    assert_eq!(rejected.reason_resolved(), Some("malformed-payload"));
+    let log = site.log(&rejected).await;
     assert!(
         log.contains("requires the scope `demo:cache:visits`"),
         "{log}"
@@ -58,25 +58,25 @@ async fn caches_take_a_scope_and_are_purged_on_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn the_status_page_tells_that_the_worker_takes_tasks() {
+async fn status_page_shows_readiness() {
     let mut site = Site::new().await;
     site.start(|settings| settings["statusPort"] = json!(0));
     let line = site.line_with("status: ").await;
-    // It is ready once it takes tasks, not when it says that it will.
-    let works = site.resolved(json!({ "payload": { "command": ["true"] } }));
-    assert_eq!(works.await.reason_resolved(), Some("completed"));
+    // The worker prints the URL before it claims; after a task it is ready.
+    let first = site.resolved(json!({ "payload": { "command": ["true"] } }));
+    assert_eq!(first.await.reason_resolved(), Some("completed"));
     let url = line.trim_start_matches("status: ").to_owned();
-    let asked = tokio::task::spawn_blocking(move || {
+    let requests = tokio::task::spawn_blocking(move || {
         follow(&format!("{url}readyz"), "200 OK");
         follow(&url, "pool/linux");
         follow(&format!("{url}metrics"), "worker_");
     });
-    asked.await.expect("the page is served");
+    requests.await.expect("no panic");
     site.stop().await;
 }
 
 #[test]
-fn what_is_printed_has_defaults_and_no_secrets() {
+fn printed_config_has_defaults_and_no_secrets() {
     let scratch = folder();
     let settings = "
         worker:
@@ -110,7 +110,7 @@ fn what_is_printed_has_defaults_and_no_secrets() {
 }
 
 #[test]
-fn everything_that_is_wrong_in_a_file_is_named_with_its_path() {
+fn all_config_errors_are_reported_with_paths() {
     let scratch = folder();
     let settings = "
         [worker]
@@ -137,7 +137,7 @@ fn everything_that_is_wrong_in_a_file_is_named_with_its_path() {
 }
 
 #[test]
-fn a_file_is_not_mixed_with_other_settings() {
+fn config_file_conflicts_with_options() {
     let scratch = folder();
     let path = file(&scratch, "worker.json", "{}");
     let mut command = worker(scratch.path());
@@ -150,7 +150,7 @@ fn a_file_is_not_mixed_with_other_settings() {
 }
 
 #[test]
-fn a_file_for_another_deployment_than_the_one_to_connect_to_is_refused() {
+fn root_url_of_config_must_match_connect() {
     let scratch = folder();
     let settings = json!({ "worker": {
         "rootUrl": "https://tc.example.com",
@@ -168,7 +168,7 @@ fn a_file_for_another_deployment_than_the_one_to_connect_to_is_refused() {
 }
 
 #[test]
-fn the_documentation_for_authors_of_tasks_is_printed() {
+fn documentation_is_printed() {
     let scratch = folder();
     let (output, text) = run(worker(scratch.path()).arg("--print-docs"));
     assert!(output.status.success(), "{text}");
@@ -183,11 +183,11 @@ fn the_documentation_for_authors_of_tasks_is_printed() {
 }
 
 #[test]
-fn the_schema_of_the_file_is_printed() {
+fn config_schema_is_printed() {
     let scratch = folder();
     let (output, text) = run(worker(scratch.path()).arg("--config-schema"));
     assert!(output.status.success(), "{text}");
-    let schema: Value = serde_json::from_str(&text).expect("it is JSON");
+    let schema: Value = serde_json::from_str(&text).expect("JSON");
     for key in ["worker", "webHooks", "monitoring", "statusPort"] {
         assert!(
             schema["properties"][key]["description"].is_string(),

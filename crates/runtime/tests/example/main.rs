@@ -1,4 +1,4 @@
-//! The example worker as its users meet it: as a program.
+//! The example worker, run as a program.
 #![cfg(unix)]
 
 mod closed_output;
@@ -20,20 +20,20 @@ use support::{Worker, file, folder, follow, run, worker};
 
 fn is_empty(folder: &TempDir) -> bool {
     std::fs::read_dir(folder.path())
-        .expect("the folder is there")
+        .expect("the folder exists")
         .next()
         .is_none()
 }
 
 #[test]
-fn the_demo_tasks_end_as_their_files_say_and_leave_nothing() {
+fn demo_tasks_get_their_expected_results() {
     let folder = folder();
     let (output, text) = run(worker(folder.path()).arg("--json"));
     assert!(output.status.success(), "{text}");
-    let rows = String::from_utf8(output.stdout).expect("it writes text");
+    let rows = String::from_utf8(output.stdout).expect("text");
     let rows: Vec<Value> = rows
         .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON a line"))
+        .map(|line| serde_json::from_str(line).expect("one JSON value per line"))
         .collect();
     let tasks: Vec<_> = rows.iter().filter(|row| row["task"].is_string()).collect();
     assert_eq!(tasks.len(), 6);
@@ -44,16 +44,13 @@ fn the_demo_tasks_end_as_their_files_say_and_leave_nothing() {
     let warm = tasks
         .iter()
         .find(|row| row["task"] == "warm")
-        .expect("the task that finds caches warm");
+        .expect("the task `warm` ran");
     assert_eq!(warm["cacheHits"], 2);
-    assert!(
-        is_empty(&folder),
-        "something is left in the temporary folder"
-    );
+    assert!(is_empty(&folder), "files left in the temporary folder");
 }
 
 #[test]
-fn no_secret_is_printed_at_the_most_talkative_level() {
+fn trace_log_has_no_secrets() {
     let folder = folder();
     let (_, text) = run(worker(folder.path()).args(["--log-level", "trace"]));
     for word in ["accessToken", "Hawk id", "bewit=", "certificate\\\""] {
@@ -62,16 +59,16 @@ fn no_secret_is_printed_at_the_most_talkative_level() {
 }
 
 #[test]
-fn a_broken_file_is_named_and_so_is_what_is_wrong() {
+fn syntax_error_in_definition_is_reported() {
     let folder = folder();
     let path = file(&folder, "broken.yml", "payload: [");
     let (output, text) = run(worker(folder.path()).arg(&path));
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("broken.yml` is no task definition"), "{text}");
+    assert!(text.contains("invalid task definition `"), "{text}");
 }
 
 #[test]
-fn a_payload_that_does_not_fit_is_explained() {
+fn schema_errors_of_payload_are_printed() {
     let folder = folder();
     let path = file(
         &folder,
@@ -87,25 +84,29 @@ fn a_payload_that_does_not_fit_is_explained() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn port_in_use_is_reported() {
     let folder = folder();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = taken.local_addr().expect("it is bound").port().to_string();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener
+        .local_addr()
+        .expect("a bound socket")
+        .port()
+        .to_string();
     let (output, text) = run(worker(folder.path()).args(["--port", &port]));
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains(&port) && text.contains("taken"), "{text}");
 }
 
 #[test]
-fn a_connection_without_credentials_says_what_to_set() {
+fn missing_credentials_are_reported() {
     let folder = folder();
     let (output, text) = run(worker(folder.path()).args(["--connect", "http://127.0.0.1:1"]));
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("TASKCLUSTER_CLIENT_ID must be set"), "{text}");
+    assert!(text.contains("set TASKCLUSTER_CLIENT_ID or"), "{text}");
 }
 
 #[test]
-fn a_second_signal_stops_running_tasks_and_leaves_nothing() {
+fn second_signal_stops_running_tasks() {
     let folder = folder();
     let scratch = tempfile::tempdir().expect("a folder for the definition");
     let path = file(&scratch, "long.yml", "payload: { command: [sleep, '600'] }");
@@ -114,22 +115,19 @@ fn a_second_signal_stops_running_tasks_and_leaves_nothing() {
     worker.read_until("running");
     worker.signal("-TERM");
     let status = worker.signal_until_ended();
-    assert_eq!(status.code(), Some(1), "the task did not complete");
-    assert!(
-        is_empty(&folder),
-        "something is left in the temporary folder"
-    );
+    assert_eq!(status.code(), Some(1), "the task was stopped");
+    assert!(is_empty(&folder), "files left in the temporary folder");
 }
 
 #[test]
-fn what_is_kept_serves_another_worker_until_a_signal() {
+fn kept_taskcluster_serves_another_worker() {
     let folder = folder();
     let scratch = tempfile::tempdir().expect("a folder for the definition");
     let path = file(&scratch, "quick.yml", "payload: { command: ['true'] }");
     let mut kept = worker(folder.path());
     let kept = kept.arg("--keep").arg(&path);
     let mut kept = Worker::start(kept.stdout(Stdio::piped()));
-    let lines = kept.read_until("go on until Ctrl-C");
+    let lines = kept.read_until("keep running until Ctrl-C");
     let exports = lines
         .iter()
         .filter_map(|line| line.strip_prefix("export ")?.split_once('='));
@@ -146,14 +144,11 @@ fn what_is_kept_serves_another_worker_until_a_signal() {
         let status = worker.ended();
         assert!(status.success(), "{status}");
     }
-    assert!(
-        is_empty(&folder),
-        "something is left in the temporary folder"
-    );
+    assert!(is_empty(&folder), "files left in the temporary folder");
 }
 
 #[test]
-fn a_worker_without_hooks_has_no_live_logs() {
+fn live_logs_can_be_disabled() {
     let folder = folder();
     let scratch = tempfile::tempdir().expect("a folder for the files");
     let hooks = file(&scratch, "hooks.yml", "provider: none");
@@ -167,7 +162,7 @@ fn a_worker_without_hooks_has_no_live_logs() {
 }
 
 #[test]
-fn a_wrong_setting_of_hooks_is_named() {
+fn unknown_web_hook_setting_is_reported() {
     let folder = folder();
     let scratch = tempfile::tempdir().expect("a folder for the file");
     let hooks = file(&scratch, "hooks.yml", "{ provider: localhost, prot: 80 }");
@@ -180,16 +175,16 @@ fn a_wrong_setting_of_hooks_is_named() {
 }
 
 #[test]
-fn the_schema_of_the_hooks_is_printed() {
+fn web_hook_schema_is_printed() {
     let folder = folder();
     let (output, text) = run(worker(folder.path()).arg("--web-hooks-schema"));
     assert!(output.status.success(), "{text}");
-    let schema: Value = serde_json::from_str(&text).expect("it is JSON");
+    let schema: Value = serde_json::from_str(&text).expect("JSON");
     assert!(schema["oneOf"].is_array(), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_live_log_is_reached_through_a_tunnel() {
+async fn live_log_is_served_through_tunnel() {
     let taskcluster = Taskcluster::start().await.expect("a free port");
     let tunnel = WebsocktunnelServer::builder()
         .secret(taskcluster.tunnel_key())
@@ -212,7 +207,9 @@ async fn a_live_log_is_reached_through_a_tunnel() {
         "payload": { "command": ["sh", "-c", "echo through-the-tunnel; exec sleep 600"] },
         "metadata": { "name": "t", "description": "t", "owner": "t@example.com", "source": "https://example.com" },
     });
-    taskcluster.create_task(definition).expect("it is valid");
+    taskcluster
+        .create_task(definition)
+        .expect("a valid definition");
     let credentials = taskcluster.credentials();
     let token = credentials.secrets().next().unwrap_or_default().to_owned();
     let mut command = worker(folder.path());
@@ -229,7 +226,7 @@ async fn a_live_log_is_reached_through_a_tunnel() {
         let (_, url) = lines
             .last()
             .and_then(|line| line.split_once("curl -N "))
-            .expect("it was waited for");
+            .expect("the line was read");
         assert!(url.starts_with(&expected), "{url}");
         follow(url, "through-the-tunnel");
         worker.signal("-TERM");

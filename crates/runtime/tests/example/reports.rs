@@ -1,4 +1,4 @@
-//! Errors of the example worker, where people look for them.
+//! Error reports of the example worker.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -10,28 +10,28 @@ use serde_json::{Value, json};
 use crate::site::Site;
 use crate::support::{file, folder, run, worker};
 
-/// Waits until a worker that works has told somebody of something.
-async fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let looking = async {
+/// Polls until a result is available.
+async fn eventually<T>(mut poll: impl FnMut() -> Option<T>) -> T {
+    let polling = async {
         loop {
-            if let Some(found) = look() {
+            if let Some(found) = poll() {
                 return found;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let found = tokio::time::timeout(Duration::from_secs(60), looking).await;
-    found.expect("it is told within a minute")
+    let found = tokio::time::timeout(Duration::from_secs(60), polling).await;
+    found.expect("a result within a minute")
 }
 
-/// Runs a task on a machine whose caches are broken, and gives the incident that its log names.
+/// Runs a task with broken caches. Returns the incident id in its log.
 async fn incident(site: &Site) -> String {
-    // A worker that claims has opened its caches.
-    let works = site.resolved(json!({ "payload": { "command": ["true"] } }));
-    assert_eq!(works.await.reason_resolved(), Some("completed"));
+    // After this task the worker has opened its caches.
+    let first = site.resolved(json!({ "payload": { "command": ["true"] } }));
+    assert_eq!(first.await.reason_resolved(), Some("completed"));
     let caches = site.data().join("mounts");
-    std::fs::rename(&caches, site.data().join("gone")).expect("the folder is ours");
-    std::fs::write(&caches, "no folder").expect("the folder is ours");
+    std::fs::rename(&caches, site.data().join("moved")).expect("a writable folder");
+    std::fs::write(&caches, "not a folder").expect("a writable folder");
     let mounts = json!([{ "cacheName": "visits", "directory": "cache" }]);
     let status = site
         .resolved(json!({
@@ -47,7 +47,7 @@ async fn incident(site: &Site) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn an_internal_error_arrives_at_worker_manager_with_the_incident_of_the_task_log() {
+async fn internal_error_is_reported_to_worker_manager() {
     let mut site = Site::new().await;
     site.start(|settings| settings["monitoring"] = json!({ "workerManager": {} }));
     let incident = incident(&site).await;
@@ -58,7 +58,7 @@ async fn an_internal_error_arrives_at_worker_manager_with_the_incident_of_the_ta
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_worker_that_is_told_of_nobody_tells_nobody() {
+async fn nothing_is_reported_by_default() {
     let mut site = Site::new().await;
     site.start(|_| ());
     incident(&site).await;
@@ -67,9 +67,9 @@ async fn a_worker_that_is_told_of_nobody_tells_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn an_internal_error_arrives_at_the_sentry_of_the_file() {
+async fn internal_error_is_reported_to_sentry() {
     let sentry = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = sentry.local_addr().expect("it is bound");
+    let address = sentry.local_addr().expect("a bound socket");
     let mut site = Site::new().await;
     site.start(|settings| {
         let dsn = format!("http://key@{address}/42");
@@ -77,49 +77,49 @@ async fn an_internal_error_arrives_at_the_sentry_of_the_file() {
     });
     let incident = incident(&site).await;
     let received = tokio::task::spawn_blocking(move || {
-        let (mut stream, _) = sentry.accept().expect("it connects");
+        let (mut stream, _) = sentry.accept().expect("a connection");
         let mut received = Vec::new();
         let mut buffer = [0; 4096];
-        // The envelope ends with the event, and that with its braces and perhaps a line end.
+        // The event at the end of the envelope ends with two braces and optionally a line break.
         while !received.trim_ascii_end().ends_with(b"}}") {
-            let count = stream.read(&mut buffer).expect("it writes");
+            let count = stream.read(&mut buffer).expect("readable");
             assert!(
                 count > 0,
-                "only {:?} came",
+                "received only {:?}",
                 String::from_utf8_lossy(&received)
             );
             received.extend_from_slice(&buffer[..count]);
         }
-        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-        stream.write_all(answer.as_bytes()).expect("it reads");
+        let response = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+        stream.write_all(response.as_bytes()).expect("writable");
         String::from_utf8_lossy(&received).into_owned()
     });
     let received = received.await.expect("no panic");
     assert!(received.starts_with("POST /api/42/envelope/"), "{received}");
-    // Sentry writes ids without hyphens.
+    // Sentry ids have no hyphens.
     assert!(received.contains(&incident.replace('-', "")), "{received}");
     site.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn the_auth_service_is_asked_for_the_dsn_of_a_project() {
+async fn project_dsn_is_requested_from_auth() {
     let mut site = Site::new().await;
-    let away = Fault::Status {
+    let unavailable = Fault::Status {
         status: 503,
         retry_after: None,
     };
-    let rule = FaultRule::new("auth.sentryDSN", away).on_path("sentry/my-project");
-    let asked = site.taskcluster.inject(rule);
+    let rule = FaultRule::new("auth.sentryDSN", unavailable).on_path("sentry/my-project");
+    let requests = site.taskcluster.inject(rule);
     site.start(|settings| {
         settings["monitoring"] = json!({ "sentry": { "project": "my-project" } });
     });
     incident(&site).await;
-    eventually(|| (asked.hits() > 0).then_some(())).await;
+    eventually(|| (requests.hits() > 0).then_some(())).await;
     site.stop().await;
 }
 
 #[test]
-fn a_sentry_that_cannot_be_found_is_refused_at_the_start() {
+fn sentry_without_dsn_is_rejected() {
     let scratch = folder();
     let settings = json!({
         "worker": {

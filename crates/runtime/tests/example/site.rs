@@ -1,4 +1,4 @@
-//! A place where the example worker works as a file says.
+//! An embedded Taskcluster, and the example worker with a configuration file for it.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -7,11 +7,11 @@ use runtime::mocks::taskcluster::{TaskSnapshot, Taskcluster};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{PATIENCE, Worker, file, folder, worker};
+use crate::support::{TIMEOUT, Worker, file, folder, worker};
 
 const SECRET: &str = "a-secret-of-some-length";
 
-/// What a worker that registers itself is told.
+/// Returns the settings of a worker that registers itself.
 fn settings(taskcluster: &Taskcluster, data: &Path) -> Value {
     json!({
         "worker": {
@@ -27,7 +27,7 @@ fn settings(taskcluster: &Taskcluster, data: &Path) -> Value {
     })
 }
 
-/// A Taskcluster with a pool for one worker, which works as a file says.
+/// A Taskcluster with a static worker pool, and the worker of that pool.
 pub(crate) struct Site {
     pub(crate) taskcluster: Taskcluster,
     worker: Option<Worker>,
@@ -47,6 +47,7 @@ impl Site {
         }
     }
 
+    /// Starts the worker with changed settings.
     pub(crate) fn start(&mut self, change: impl FnOnce(&mut Value)) {
         let mut settings = settings(&self.taskcluster, self.data.path());
         change(&mut settings);
@@ -61,24 +62,24 @@ impl Site {
         self.data.path()
     }
 
-    /// Lets nobody read what the worker says.
+    /// Closes the reading end of the standard output.
     pub(crate) fn close_output(&mut self) {
-        let worker = self.worker.as_mut().expect("it was started");
+        let worker = self.worker.as_mut().expect("a started worker");
         drop(worker.take_output());
     }
 
-    /// The worker, for a test that ends it itself.
+    /// Returns the worker, for a test that stops it itself.
     pub(crate) fn take_worker(&mut self) -> Worker {
-        self.worker.take().expect("it was started")
+        self.worker.take().expect("a started worker")
     }
 
-    /// Lets the worker go on until a line with this part, and gives the line.
+    /// Waits for a line of the worker that contains `part`, and returns it.
     pub(crate) async fn line_with(&mut self, part: &'static str) -> String {
         let mut worker = self.take_worker();
         let read = tokio::task::spawn_blocking(move || (worker.read_until(part), worker));
-        let (lines, worker) = read.await.expect("the worker says so");
+        let (lines, worker) = read.await.expect("no panic");
         self.worker = Some(worker);
-        lines.last().cloned().expect("it was waited for")
+        lines.last().cloned().expect("the line was read")
     }
 
     pub(crate) async fn resolved(&self, definition: Value) -> TaskSnapshot {
@@ -87,11 +88,11 @@ impl Site {
         let task_id = self
             .taskcluster
             .create_task(definition)
-            .expect("it is valid");
+            .expect("a valid definition");
         let resolved = self.taskcluster.wait_until_resolved(&task_id);
-        let resolved = tokio::time::timeout(PATIENCE, resolved).await;
+        let resolved = tokio::time::timeout(TIMEOUT, resolved).await;
         resolved
-            .expect("the worker resolves it")
+            .expect("the worker resolves the task")
             .expect("the task exists")
     }
 
@@ -99,13 +100,13 @@ impl Site {
         let log = "public/logs/live_backing.log";
         let stored = self.taskcluster.read_artifact(&status.task_id, log).await;
         let log = stored
-            .expect("there is a log")
+            .expect("the log exists")
             .decoded()
             .expect("valid gzip");
-        String::from_utf8(log).expect("it is text")
+        String::from_utf8(log).expect("text")
     }
 
-    /// Stops the worker, which must end well.
+    /// Stops the worker and asserts that it succeeds.
     pub(crate) async fn stop(mut self) -> Taskcluster {
         let mut worker = self.take_worker();
         let ended = tokio::task::spawn_blocking(move || {

@@ -1,4 +1,4 @@
-//! The example worker as a program, and what tests do to it.
+//! Starts, reads and stops the example worker as a program.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::TcpStream;
@@ -10,21 +10,21 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// The example, which `cargo test` builds beside the tests.
+/// Returns a command for the example, which `cargo test` builds together with the tests.
 pub(crate) fn worker(folder: &Path) -> Command {
     let tests = std::env::current_exe().expect("this program has a path");
     let target = tests
         .ancestors()
         .nth(2)
-        .expect("tests are in `deps` of the target folder");
+        .expect("tests are in the folder `deps` of the profile");
     let path = target.join("examples/worker");
     assert!(
         path.is_file(),
-        "`cargo build --example worker` first: {} is missing",
+        "{} is missing: run `cargo build --example worker`",
         path.display()
     );
     let mut command = Command::new(path);
-    // What the worker leaves would be in its temporary folder.
+    // Lets a test find files that the worker fails to remove.
     command.env("TMPDIR", folder).stdin(Stdio::null());
     for name in ["ROOT_URL", "CLIENT_ID", "ACCESS_TOKEN", "CERTIFICATE"] {
         command.env_remove(format!("TASKCLUSTER_{name}"));
@@ -42,35 +42,35 @@ pub(crate) fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// Runs a worker to its end, and gives what it wrote to both outputs.
+/// Runs a worker to its end. Returns its output, and the text of both streams.
 pub(crate) fn run(command: &mut Command) -> (Output, String) {
     let mut worker = Worker::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
-    let stdout = read_beside(worker.take_output());
-    let stderr = read_beside(worker.child.stderr.take().expect("it is a pipe"));
+    let stdout = read_in_background(worker.take_output());
+    let stderr = read_in_background(worker.child.stderr.take().expect("a pipe"));
     let output = Output {
         status: worker.ended(),
-        stdout: stdout.join().expect("it reads"),
-        stderr: stderr.join().expect("it reads"),
+        stdout: stdout.join().expect("readable"),
+        stderr: stderr.join().expect("readable"),
     };
     let text = [&output.stdout[..], &output.stderr[..]].concat();
-    (output, String::from_utf8(text).expect("it writes text"))
+    (output, String::from_utf8(text).expect("text"))
 }
 
-fn read_beside(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+fn read_in_background(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        pipe.read_to_end(&mut bytes).expect("it is open");
+        pipe.read_to_end(&mut bytes).expect("readable");
         bytes
     })
 }
 
-/// How long a worker has for what takes it a moment. A test that hangs tells less than one that fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout of each wait, so that a hanging worker fails the test.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The example, which runs. It is killed when this is dropped.
+/// A running example. It is killed on drop.
 pub(crate) struct Worker {
     child: Child,
-    /// The lines of its output, from the first wait for one on.
+    /// The remaining lines of its standard output, once a test has waited for one.
     lines: Option<Receiver<String>>,
 }
 
@@ -83,19 +83,19 @@ impl Worker {
     }
 
     pub(crate) fn take_input(&mut self) -> ChildStdin {
-        self.child.stdin.take().expect("its input is a pipe")
+        self.child.stdin.take().expect("a pipe")
     }
 
     pub(crate) fn take_output(&mut self) -> ChildStdout {
-        self.child.stdout.take().expect("its output is a pipe")
+        self.child.stdout.take().expect("a pipe")
     }
 
-    /// Lets nobody read what it says to standard error.
+    /// Closes the reading end of standard error.
     pub(crate) fn close_errors(&mut self) {
         drop(self.child.stderr.take());
     }
 
-    /// Reads its lines until one contains `part`, and gives all of them.
+    /// Reads lines until one contains `part`. Returns all lines that were read.
     pub(crate) fn read_until(&mut self, part: &str) -> Vec<String> {
         let lines = match self.lines.take() {
             Some(lines) => lines,
@@ -103,9 +103,9 @@ impl Worker {
         };
         let mut seen = Vec::new();
         while !seen.last().is_some_and(|line: &String| line.contains(part)) {
-            match lines.recv_timeout(PATIENCE) {
+            match lines.recv_timeout(TIMEOUT) {
                 Ok(line) => seen.push(line),
-                Err(error) => panic!("it does not say `{part}` ({error}): {seen:#?}"),
+                Err(error) => panic!("no line with `{part}` ({error}): {seen:#?}"),
             }
         }
         self.lines = Some(lines);
@@ -116,7 +116,7 @@ impl Worker {
         let status = Command::new("kill")
             .args([name, &self.child.id().to_string()])
             .status();
-        assert!(status.expect("there is a `kill`").success());
+        assert!(status.expect("`kill` exists").success());
     }
 
     /// Waits for its end.
@@ -124,15 +124,16 @@ impl Worker {
         self.ended_after(|_| std::thread::park_timeout(Duration::from_millis(5)))
     }
 
-    /// The same with what it wrote to standard error.
+    /// Waits for its end. Also returns the text of standard error.
     pub(crate) fn ended_with_errors(&mut self) -> (ExitStatus, String) {
-        let errors = read_beside(self.child.stderr.take().expect("it is a pipe"));
+        let errors = read_in_background(self.child.stderr.take().expect("a pipe"));
         let status = self.ended();
-        let errors = errors.join().expect("it reads");
-        (status, String::from_utf8(errors).expect("it writes text"))
+        let errors = errors.join().expect("readable");
+        (status, String::from_utf8(errors).expect("text"))
     }
 
-    /// Sends the second signal, which must not come before the first was handled: both would count as one.
+    /// Repeats the second signal until the worker ends. The kernel merges it with the first one as long as that is
+    /// pending, so sending it once is not enough.
     pub(crate) fn signal_until_ended(&mut self) -> ExitStatus {
         self.ended_after(|worker| {
             std::thread::yield_now();
@@ -141,12 +142,12 @@ impl Worker {
     }
 
     fn ended_after(&mut self, pause: impl Fn(&Self)) -> ExitStatus {
-        let began = Instant::now();
+        let start = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().expect("it is our child") {
+            if let Some(status) = self.child.try_wait().expect("a child of this process") {
                 return status;
             }
-            assert!(began.elapsed() < PATIENCE, "it goes on");
+            assert!(start.elapsed() < TIMEOUT, "the worker still runs");
             pause(self);
         }
     }
@@ -154,7 +155,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Both fail only if it has ended already.
+        // Both fail only if it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -164,21 +165,23 @@ fn lines_of(output: ChildStdout) -> Receiver<String> {
     let (sender, lines) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines() {
-            // Nobody may wait for a line any more, but the worker goes on to write.
-            let _ = sender.send(line.expect("it writes text"));
+            // Fails if the test waits for no further line. The worker must still be able to write.
+            let _ = sender.send(line.expect("text"));
         }
     });
     lines
 }
 
-/// Reads a URL until a line with a text comes.
+/// Reads a URL until a line contains `text`.
 pub(crate) fn follow(url: &str, text: &str) {
     let rest = url.strip_prefix("http://").expect("an HTTP URL");
     let (address, path) = rest.split_once('/').expect("a path");
-    let mut stream = TcpStream::connect(address).expect("it accepts");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time");
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("it reads");
-    let came = BufReader::new(stream).lines();
-    let mut came = came.map(|line| line.expect("it goes on, and is text"));
-    assert!(came.any(|line| line.contains(text)), "{text} did not come");
+    let mut stream = TcpStream::connect(address).expect("a listening server");
+    stream
+        .set_read_timeout(Some(TIMEOUT))
+        .expect("a valid timeout");
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("readable");
+    let lines = BufReader::new(stream).lines();
+    let mut lines = lines.map(|line| line.expect("text before the timeout"));
+    assert!(lines.any(|line| line.contains(text)), "no line with {text}");
 }

@@ -1,14 +1,14 @@
-//! The example worker under worker-runner, which speaks through its standard input and output.
+//! The example worker under worker-runner, which uses its standard input and output.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 
 use serde_json::{Value, json};
 
 use crate::site::Site;
-use crate::support::PATIENCE;
+use crate::support::TIMEOUT;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn every_line_for_worker_runner_is_a_message_and_the_first_is_the_answer_to_its_welcome() {
+async fn standard_output_has_only_messages() {
     let mut site = Site::new().await;
     let credentials = site.taskcluster.credentials();
     let token = credentials.secrets().next().unwrap_or_default().to_owned();
@@ -21,7 +21,7 @@ async fn every_line_for_worker_runner_is_a_message_and_the_first_is_the_answer_t
         settings["monitoring"] = json!({ "log": { "format": "workerproto", "level": "debug" } });
     });
     let mut worker = site.take_worker();
-    // A log that did not wait for the welcome would have lines before the answer.
+    // Log lines of this task must not be sent before the reply to `welcome`.
     let early = site
         .resolved(json!({ "payload": { "command": ["true"] } }))
         .await;
@@ -30,21 +30,21 @@ async fn every_line_for_worker_runner_is_a_message_and_the_first_is_the_answer_t
     let mut input = worker.take_input();
     let output = worker.take_output();
     let welcome = r#"~{"type":"welcome","capabilities":["log","graceful-termination","shutdown"]}"#;
-    writeln!(input, "{welcome}").expect("it reads");
+    writeln!(input, "{welcome}").expect("the worker reads");
     let reading = tokio::task::spawn_blocking(move || {
         let lines = BufReader::new(output).lines();
-        lines.collect::<Result<Vec<_>, _>>().expect("it is text")
+        lines.collect::<Result<Vec<_>, _>>().expect("text")
     });
     let late = site
         .resolved(json!({ "payload": { "command": ["true"] } }))
         .await;
     assert_eq!(late.reason_resolved(), Some("completed"));
-    let goodbye = r#"~{"type":"graceful-termination","finish-tasks":true}"#;
-    writeln!(input, "{goodbye}").expect("it reads");
+    let termination = r#"~{"type":"graceful-termination","finish-tasks":true}"#;
+    writeln!(input, "{termination}").expect("the worker reads");
 
-    let lines = tokio::time::timeout(PATIENCE, reading).await;
-    let lines = lines.expect("it ends").expect("no panic");
-    // Its input is still open, and must not keep it.
+    let lines = tokio::time::timeout(TIMEOUT, reading).await;
+    let lines = lines.expect("the worker ends").expect("no panic");
+    // The worker must end although its input is still open.
     let status = tokio::task::spawn_blocking(move || worker.ended());
     assert!(status.await.expect("no panic").success());
     drop(input);
@@ -54,13 +54,13 @@ async fn every_line_for_worker_runner_is_a_message_and_the_first_is_the_answer_t
             let message = line
                 .strip_prefix('~')
                 .and_then(|it| serde_json::from_str(it).ok());
-            message.unwrap_or_else(|| panic!("no message: {line}"))
+            message.unwrap_or_else(|| panic!("not a message: {line}"))
         })
         .collect();
     assert_eq!(messages[0]["type"], "hello");
     assert!(messages[1..].iter().all(|message| message["type"] == "log"));
     for task_id in [early.task_id, late.task_id] {
-        let is_told = lines.iter().any(|line| line.contains(&task_id));
-        assert!(is_told, "nothing of {task_id} in {lines:#?}");
+        let is_logged = lines.iter().any(|line| line.contains(&task_id));
+        assert!(is_logged, "no line about {task_id} in {lines:#?}");
     }
 }
