@@ -52,6 +52,8 @@
 
 mod config;
 mod credential_redaction;
+#[cfg(any(feature = "otlp", feature = "sentry", feature = "taskcluster"))]
+mod failure_log;
 mod fields;
 mod incidents;
 mod logging_monitor;

@@ -6,10 +6,9 @@ use async_trait::async_trait;
 use runtime_client::{Client, WorkerError, WorkerName};
 use runtime_core::error_chain;
 use serde::{Deserialize, Serialize};
-use tracing::warn;
 
+use crate::failure_log::FailureLog;
 use crate::incidents::{Delivery, Incident, IncidentQueue, IncidentTransport};
-use crate::logging_monitor::TARGET;
 
 /// The configuration of error reports to worker-manager.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +38,7 @@ pub fn report_to_worker_manager(client: Client, worker: WorkerName, queue: usize
     let transport = WorkerManagerTransport {
         client,
         worker,
-        has_warned: false,
+        failures: FailureLog::default(),
     };
     IncidentQueue::start(queue, transport)
 }
@@ -47,8 +46,7 @@ pub fn report_to_worker_manager(client: Client, worker: WorkerName, queue: usize
 struct WorkerManagerTransport {
     client: Client,
     worker: WorkerName,
-    /// Whether the current series of failures was logged. One line per attempt would flood the log.
-    has_warned: bool,
+    failures: FailureLog,
 }
 
 #[async_trait]
@@ -61,12 +59,13 @@ impl IncidentTransport for WorkerManagerTransport {
             extra: incident.extra(),
         };
         let Err(error) = self.client.report_worker_error(&self.worker, &error).await else {
-            self.has_warned = false;
+            self.failures.success();
             return Delivery::Delivered;
         };
-        if !std::mem::replace(&mut self.has_warned, true) {
-            warn!(target: TARGET, "cannot report errors to worker-manager: {}", error_chain(&error));
-        }
+        self.failures.failure(format_args!(
+            "cannot report errors to worker-manager: {}",
+            error_chain(&error)
+        ));
         if error.is_transient() {
             Delivery::RetryAfter(Duration::ZERO)
         } else {

@@ -1,6 +1,6 @@
-//! Pushes metrics to a collector that speaks OTLP over HTTP.
+//! Pushes metrics to an OpenTelemetry collector by OTLP over HTTP with JSON.
 
-mod request;
+mod export_request;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -15,65 +15,63 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tracing::warn;
 
-use crate::logging_monitor::TARGET;
+use crate::failure_log::FailureLog;
 use crate::metrics::Metrics;
-use crate::push::{Http, Posted, PushError, address};
+use crate::push::{PushClient, PushError, PushOutcome, parse_url};
 
-/// Where to push metrics to.
+/// The configuration of pushes to an OpenTelemetry collector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OtlpConfig {
-    /// The collector, such as `http://localhost:4318`; `/v1/metrics` is added.
+    /// The URL of the collector, such as `http://localhost:4318`, without `/v1/metrics`.
     pub endpoint: String,
 
-    /// Headers of each request, such as one with a token.
+    /// Additional request headers, such as one with a token.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
 
-    /// How many seconds lie between two pushes.
-    #[serde(default = "half_a_minute")]
+    /// The interval between pushes in seconds.
+    #[serde(default = "default_interval")]
     pub interval: NonZeroU32,
 
-    /// What else to say of this worker, such as `deployment.environment.name`.
+    /// Additional resource attributes, such as `deployment.environment.name`.
     #[serde(default)]
     pub resource: BTreeMap<String, String>,
 }
 
-const fn half_a_minute() -> NonZeroU32 {
+const fn default_interval() -> NonZeroU32 {
     NonZeroU32::new(30).unwrap()
 }
 
 impl OtlpConfig {
-    /// Pushes to a collector every 30 seconds.
+    /// Creates a configuration with an interval of 30 seconds.
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self {
             endpoint: endpoint.into(),
             headers: BTreeMap::new(),
-            interval: half_a_minute(),
+            interval: default_interval(),
             resource: BTreeMap::new(),
         }
     }
 }
 
-/// Pushes metrics until it is stopped or dropped. Made by [`push_to_otlp`].
+/// Pushes metrics until stopped or dropped. Returned by [`push_to_otlp`].
 ///
-/// Nothing queues up when the collector is away: values are sums since the start, so that the next push
-/// has all of them.
+/// Failed pushes are not queued: values are totals since the start, so the next push includes them.
 #[derive(Debug)]
-#[must_use = "dropping it ends the pushes"]
+#[must_use = "dropping it stops the pushes"]
 pub struct OtlpPush {
     stopping: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
-/// Starts to push `metrics`; `tags` say of which worker they are.
+/// Starts pushing `metrics`. `tags` become resource attributes that identify the worker.
 ///
 /// # Errors
 ///
-/// [`PushError::Address`] or [`PushError::Header`] for what the configuration has wrong.
+/// [`PushError::Address`] for an invalid endpoint, [`PushError::Header`] for an invalid header.
 ///
 /// # Panics
 ///
@@ -86,18 +84,18 @@ pub fn push_to_otlp(
     let endpoint = format!("{}/v1/metrics", config.endpoint.trim_end_matches('/'));
     let mut resource = tags.clone();
     resource.extend(config.resource.clone());
-    let push = Push {
-        http: Http::new()?,
-        url: address("OTLP endpoint", &endpoint)?,
+    let pusher = MetricsPusher {
+        client: PushClient::new()?,
+        url: parse_url("OTLP endpoint", &endpoint)?,
         headers: headers(&config.headers)?,
         resource,
-        failures: metrics.counter("monitoring.otlp-failures"),
+        failure_count: metrics.counter("monitoring.otlp-failures"),
         metrics,
-        has_complained: false,
+        failure_log: FailureLog::default(),
     };
     let stopping = Arc::new(Notify::new());
-    let every = Duration::from_secs(config.interval.get().into());
-    let task = tokio::spawn(push.run(every, Arc::clone(&stopping)));
+    let interval = Duration::from_secs(config.interval.get().into());
+    let task = tokio::spawn(pusher.run(interval, Arc::clone(&stopping)));
     Ok(OtlpPush { stopping, task })
 }
 
@@ -105,10 +103,10 @@ fn headers(config: &BTreeMap<String, Secret>) -> Result<HeaderMap, PushError> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for (name, secret) in config {
-        let wrong = |_| PushError::Header { name: name.clone() };
-        let key =
-            HeaderName::try_from(name).map_err(|_| PushError::Header { name: name.clone() })?;
-        let mut value = HeaderValue::try_from(secret.expose()).map_err(wrong)?;
+        let invalid = || PushError::Header { name: name.clone() };
+        let key = HeaderName::try_from(name).map_err(|_| invalid())?;
+        let mut value = HeaderValue::try_from(secret.expose()).map_err(|_| invalid())?;
+        // Excluded from `Debug` output and from the header compression table.
         value.set_sensitive(true);
         headers.insert(key, value);
     }
@@ -116,15 +114,15 @@ fn headers(config: &BTreeMap<String, Secret>) -> Result<HeaderMap, PushError> {
 }
 
 impl OtlpPush {
-    /// Pushes once more, for at most `patience`, and ends.
+    /// Pushes a last time within `time_limit` and stops.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the pushes at once.
-    pub async fn stop(mut self, patience: Duration) {
+    /// Dropping the future stops the pushes immediately.
+    pub async fn stop(mut self, time_limit: Duration) {
         self.stopping.notify_one();
-        // What is late is dropped with `self`.
-        let _ = timeout(patience, &mut self.task).await;
+        // After the time limit, dropping `self` aborts the task.
+        let _ = timeout(time_limit, &mut self.task).await;
     }
 }
 
@@ -134,21 +132,21 @@ impl Drop for OtlpPush {
     }
 }
 
-struct Push {
-    http: Http,
+struct MetricsPusher {
+    client: PushClient,
     url: Url,
     headers: HeaderMap,
     resource: BTreeMap<String, String>,
     metrics: Metrics,
-    failures: Counter,
-    has_complained: bool,
+    failure_count: Counter,
+    failure_log: FailureLog,
 }
 
-impl Push {
-    async fn run(mut self, every: Duration, stopping: Arc<Notify>) {
-        let mut ticks = interval(every);
+impl MetricsPusher {
+    async fn run(mut self, period: Duration, stopping: Arc<Notify>) {
+        let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first comes at once, when there is little to tell.
+        // The first tick is immediate, before the worker has recorded anything.
         ticks.tick().await;
         loop {
             let is_last = tokio::select! {
@@ -163,26 +161,16 @@ impl Push {
     }
 
     async fn push(&mut self) {
-        let body = request::metrics(&self.metrics, &self.resource);
-        let posted = self.http.post(&self.url, self.headers.clone(), body).await;
-        if posted == Posted::Taken {
-            self.has_complained = false;
-            return;
-        }
-        self.failures.add(1);
-        // A line a try would say nothing new.
-        if !std::mem::replace(&mut self.has_complained, true) {
-            warn!(target: TARGET, "cannot push metrics by OTLP: {}", reason(posted));
-        }
-    }
-}
-
-fn reason(posted: Posted) -> String {
-    match posted {
-        Posted::Taken | Posted::Later(_) => {
-            "the collector cannot be reached, or is busy".to_owned()
-        }
-        Posted::Forbidden => "the collector does not accept the headers".to_owned(),
-        Posted::Refused(status) => format!("the collector answers with status {status}"),
+        let body = export_request::encode(&self.metrics, &self.resource);
+        let headers = self.headers.clone();
+        let reason = match self.client.post(&self.url, headers, body).await {
+            PushOutcome::Accepted => return self.failure_log.success(),
+            PushOutcome::RetryAfter(_) => "the collector is unreachable or busy".to_owned(),
+            PushOutcome::Forbidden => "the collector rejected the credentials".to_owned(),
+            PushOutcome::Refused(status) => format!("the collector responded with status {status}"),
+        };
+        self.failure_count.add(1);
+        self.failure_log
+            .failure(format_args!("cannot push metrics by OTLP: {reason}"));
     }
 }

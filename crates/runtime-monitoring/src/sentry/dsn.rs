@@ -1,38 +1,34 @@
-//! Where Sentry is, and who may report there.
-
-use std::fmt;
+//! Sentry DSNs: the address of a project together with the key to report to it.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use runtime_core::{BoxError, Secret};
 
-use crate::push::PushError;
-
-/// A DSN, and how long it works.
+/// A DSN and its expiry.
 #[derive(Clone, Debug)]
 pub struct Dsn {
     /// The DSN.
     pub dsn: Secret,
-    /// When it may stop to work; `None` if it does not.
+    /// The time at which the DSN expires; `None` if it does not.
     pub expires: Option<Timestamp>,
 }
 
-/// Gives DSNs, such as Taskcluster's auth service does.
+/// Provides DSNs. Taskcluster's auth service is such a source.
 #[async_trait]
 pub trait DsnSource: Send + Sync {
-    /// Gets a DSN for a project.
+    /// Fetches a DSN for a project.
     ///
     /// # Errors
     ///
-    /// Any: it is written to the log and the call is tried again later.
+    /// Any error is logged and the call is retried later.
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped when the time to stop has run out.
+    /// The future is dropped if the time limit of [`IncidentQueue::stop`](crate::IncidentQueue::stop) expires.
     async fn dsn(&self, project: Option<&str>) -> Result<Dsn, BoxError>;
 }
 
-/// The DSN of a configuration.
+/// A source that returns the DSN of the configuration.
 pub(super) struct FixedDsn(pub(super) Secret);
 
 #[async_trait]
@@ -42,28 +38,5 @@ impl DsnSource for FixedDsn {
             dsn: self.0.clone(),
             expires: None,
         })
-    }
-}
-
-/// A DSN that was understood.
-pub(super) struct Target {
-    pub(super) dsn: sentry_core::types::Dsn,
-    pub(super) expires: Option<Timestamp>,
-}
-
-impl Target {
-    pub(super) fn parse(dsn: &str, expires: Option<Timestamp>) -> Result<Self, PushError> {
-        let dsn = dsn.parse();
-        let dsn = dsn.map_err(|_| PushError::Address { what: "DSN" })?;
-        Ok(Self { dsn, expires })
-    }
-}
-
-impl fmt::Debug for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Target")
-            .field("host", &self.dsn.host())
-            .field("expires", &self.expires)
-            .finish_non_exhaustive()
     }
 }

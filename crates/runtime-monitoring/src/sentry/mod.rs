@@ -1,43 +1,41 @@
-//! Reports errors to Sentry.
+//! Reports incidents to Sentry.
 
 mod dsn;
 mod envelope;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use runtime_core::clock::Clock;
 use runtime_core::{BoxError, Secret};
 use runtime_http::reqwest::Url;
 use runtime_http::reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
-use tracing::warn;
 
+use self::dsn::FixedDsn;
 pub use self::dsn::{Dsn, DsnSource};
-use self::dsn::{FixedDsn, Target};
 use self::envelope::envelope;
+use crate::failure_log::FailureLog;
 use crate::incidents::{Delivery, Incident, IncidentQueue, IncidentTransport};
-use crate::logging_monitor::TARGET;
-use crate::push::{Http, Posted, PushError, USER_AGENT};
+use crate::push::{PushClient, PushError, PushOutcome, USER_AGENT};
 
-/// A DSN is asked for anew when it has no more than this left.
-const MARGIN: SignedDuration = SignedDuration::from_mins(10);
+/// A DSN is renewed when it expires within this time.
+const RENEW_BEFORE_EXPIRY: SignedDuration = SignedDuration::from_mins(10);
 
-/// Where to report errors to, and as whom.
+/// The configuration of error reports to Sentry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SentryConfig {
-    /// The DSN. Without one, it comes from [a source](DsnSource), such as Taskcluster's auth service.
+    /// The DSN. Without it, a [source](DsnSource) such as Taskcluster's auth service provides one.
     pub dsn: Option<Secret>,
 
-    /// The name of the project, which a source of DSNs may want.
+    /// The name of the project, which a source of DSNs may require.
     pub project: Option<String>,
 
-    /// Where this runs, such as `production`.
+    /// The environment, such as `production`.
     pub environment: Option<String>,
 
     /// The version of the program.
@@ -46,7 +44,7 @@ pub struct SentryConfig {
     /// The name of the machine.
     pub server_name: Option<String>,
 
-    /// How many errors wait at most; then they are dropped and counted.
+    /// The maximum number of waiting errors. Further ones are dropped and counted.
     pub queue: usize,
 }
 
@@ -63,14 +61,15 @@ impl Default for SentryConfig {
     }
 }
 
-/// Starts to report to Sentry: the [`IncidentQueue`] has the queue, and its reporter is what to tell of incidents.
+/// Starts reporting to Sentry. Add the [reporter](IncidentQueue::reporter) of the result to the
+/// [`Reporters`](crate::Reporters).
 ///
-/// The id of an event at Sentry is the id of the incident, without the hyphens. `source` is asked for a DSN
-/// at the first incident, if the configuration has none, and again before that one expires.
+/// The id of an event in Sentry is the id of the incident without hyphens. If the configuration has no DSN, `source` provides
+/// one at the first incident and again before it expires.
 ///
 /// # Errors
 ///
-/// [`PushError::NoDsn`] if there is no DSN and no source, [`PushError::Address`] if the DSN is malformed.
+/// [`PushError::NoDsn`] without a DSN and a source, [`PushError::Address`] for an invalid DSN.
 ///
 /// # Panics
 ///
@@ -82,107 +81,118 @@ pub fn report_to_sentry(
 ) -> Result<IncidentQueue, PushError> {
     let source = match (&config.dsn, source) {
         (Some(dsn), _) => {
-            Target::parse(dsn.expose(), None)?;
+            parse_dsn(dsn)?;
             Arc::new(FixedDsn(dsn.clone()))
         }
         (None, Some(source)) => source,
         (None, None) => return Err(PushError::NoDsn),
     };
-    let sentry = Sentry {
-        http: Http::new()?,
+    let transport = SentryTransport {
+        client: PushClient::new()?,
         source,
         clock,
         config: config.clone(),
-        target: None,
-        has_complained: false,
+        dsn: None,
+        failures: FailureLog::default(),
     };
-    Ok(IncidentQueue::start(config.queue, sentry))
+    Ok(IncidentQueue::start(config.queue, transport))
 }
 
-struct Sentry {
-    http: Http,
+struct SentryTransport {
+    client: PushClient,
     source: Arc<dyn DsnSource>,
     clock: Arc<dyn Clock>,
     config: SentryConfig,
-    target: Option<Target>,
-    /// Whether the log tells already that errors cannot be reported.
-    has_complained: bool,
+    dsn: Option<ParsedDsn>,
+    failures: FailureLog,
+}
+
+struct ParsedDsn {
+    dsn: sentry_core::types::Dsn,
+    expires: Option<Timestamp>,
+}
+
+impl ParsedDsn {
+    fn is_valid_at(&self, time: Timestamp) -> bool {
+        self.expires.is_none_or(|expires| expires > time)
+    }
 }
 
 #[async_trait]
-impl IncidentTransport for Sentry {
+impl IncidentTransport for SentryTransport {
     async fn deliver(&mut self, incident: &Incident) -> Delivery {
-        let (url, headers) = match self.destination().await {
-            Ok(destination) => destination,
+        let (url, headers) = match self.request_parts().await {
+            Ok(parts) => parts,
             Err(error) => {
-                self.report_refused(format_args!("there is no DSN: {error}"));
+                self.failures.failure(format_args!(
+                    "cannot report errors to Sentry: cannot get a DSN: {error}"
+                ));
                 return Delivery::RetryAfter(Duration::ZERO);
             }
         };
         let body = envelope(incident, &self.config);
-        match self.http.post(&url, headers, body).await {
-            Posted::Taken => {
-                self.has_complained = false;
-                Delivery::Delivered
+        let (delivery, reason) = match self.client.post(&url, headers, body).await {
+            PushOutcome::Accepted => {
+                self.failures.success();
+                return Delivery::Delivered;
             }
-            Posted::Later(wait) => {
-                self.report_refused(format_args!(
-                    "it cannot be reached, or takes no more for now"
-                ));
-                Delivery::RetryAfter(wait)
+            PushOutcome::RetryAfter(delay) => (
+                Delivery::RetryAfter(delay),
+                "Sentry is unreachable or busy".to_owned(),
+            ),
+            PushOutcome::Forbidden => {
+                // The key may have been revoked: the source is asked for a new DSN.
+                self.dsn = None;
+                let reason = "Sentry rejected the DSN".to_owned();
+                (Delivery::RetryAfter(Duration::ZERO), reason)
             }
-            Posted::Forbidden => {
-                self.report_refused(format_args!("it does not accept the DSN"));
-                // A source may have a new one by now.
-                self.target = None;
-                Delivery::RetryAfter(Duration::ZERO)
-            }
-            Posted::Refused(status) => {
-                self.report_refused(format_args!("it refuses a report with status {status}"));
-                Delivery::Refused
-            }
-        }
+            PushOutcome::Refused(status) => (
+                Delivery::Refused,
+                format!("Sentry rejected a report with status {status}"),
+            ),
+        };
+        self.failures
+            .failure(format_args!("cannot report errors to Sentry: {reason}"));
+        delivery
     }
 }
 
-impl Sentry {
-    async fn destination(&mut self) -> Result<(Url, HeaderMap), BoxError> {
-        let fresh = self.clock.now() + MARGIN;
-        let is_fresh = |target: &Target| target.expires.is_none_or(|expires| expires > fresh);
-        if !self.target.as_ref().is_some_and(is_fresh) {
-            self.renew().await?;
-        }
-        let target = self.target.as_ref().ok_or("no DSN was given")?;
-        let mut auth = HeaderValue::try_from(target.dsn.to_auth(Some(USER_AGENT)).to_string())?;
+impl SentryTransport {
+    /// Returns the URL and the headers of a request, with a DSN that is still valid for a while.
+    async fn request_parts(&mut self) -> Result<(Url, HeaderMap), BoxError> {
+        let ParsedDsn { dsn, .. } = self.current_dsn().await?;
+        // The key is sent in a header rather than in the URL, which proxies log.
+        let mut auth = HeaderValue::try_from(dsn.to_auth(Some(USER_AGENT)).to_string())?;
         auth.set_sensitive(true);
-        let envelope = HeaderValue::from_static("application/x-sentry-envelope");
+        let content_type = HeaderValue::from_static("application/x-sentry-envelope");
         let headers = [
             (HeaderName::from_static("x-sentry-auth"), auth),
-            (CONTENT_TYPE, envelope),
+            (CONTENT_TYPE, content_type),
         ];
-        let url = Url::parse(target.dsn.envelope_api_url().as_str())?;
+        let url = Url::parse(dsn.envelope_api_url().as_str())?;
         Ok((url, headers.into_iter().collect()))
     }
 
-    /// Asks for a DSN. The old one is kept while it works and there is no other.
-    async fn renew(&mut self) -> Result<(), BoxError> {
+    /// Returns the DSN and renews it if necessary. If that fails, the old one is used until it expires.
+    async fn current_dsn(&mut self) -> Result<&ParsedDsn, BoxError> {
         let now = self.clock.now();
-        match self.source.dsn(self.config.project.as_deref()).await {
-            Ok(dsn) => self.target = Some(Target::parse(dsn.dsn.expose(), dsn.expires)?),
-            Err(error) => {
-                let works = |target: &Target| target.expires.is_none_or(|expires| expires > now);
-                if !self.target.as_ref().is_some_and(works) {
-                    return Err(error);
+        let is_valid_at =
+            |dsn: &Option<ParsedDsn>, time| dsn.as_ref().is_some_and(|dsn| dsn.is_valid_at(time));
+        if !is_valid_at(&self.dsn, now + RENEW_BEFORE_EXPIRY) {
+            match self.source.dsn(self.config.project.as_deref()).await {
+                Ok(Dsn { dsn, expires }) => {
+                    let dsn = parse_dsn(&dsn)?;
+                    self.dsn = Some(ParsedDsn { dsn, expires });
                 }
+                Err(_) if is_valid_at(&self.dsn, now) => {}
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(self.dsn.as_ref().ok_or(PushError::NoDsn)?)
     }
+}
 
-    /// Tells it once, until something can be reported again: a log line a try would say nothing new.
-    fn report_refused(&mut self, what: fmt::Arguments<'_>) {
-        if !std::mem::replace(&mut self.has_complained, true) {
-            warn!(target: TARGET, "cannot report errors to Sentry: {what}");
-        }
-    }
+fn parse_dsn(dsn: &Secret) -> Result<sentry_core::types::Dsn, PushError> {
+    let dsn = dsn.expose().parse();
+    dsn.map_err(|_| PushError::Address { what: "Sentry DSN" })
 }

@@ -1,0 +1,101 @@
+//! The HTTP client for services that receive metrics and error reports.
+
+use std::time::Duration;
+
+use runtime_core::{BoxError, Timestamp};
+use runtime_http::reqwest::header::HeaderMap;
+use runtime_http::reqwest::{Client, StatusCode, Url};
+use runtime_http::{client_builder, lenient_tls_config, retry_after};
+
+/// The time limit of a request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+pub(crate) const USER_AGENT: &str = concat!("worker-runtime/", env!("CARGO_PKG_VERSION"));
+
+/// The reason pushing to a service could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PushError {
+    /// A configured URL is invalid. The text omits it, because it may contain a secret.
+    #[error("invalid {what}: expected a URL that starts with http:// or https://")]
+    Address {
+        /// The purpose of the URL.
+        what: &'static str,
+    },
+
+    /// A configured header is invalid.
+    #[error(
+        "invalid header `{name}`: its name or value contains a character not allowed in headers"
+    )]
+    Header {
+        /// The name of the header.
+        name: String,
+    },
+
+    /// Neither a DSN nor a source of DSNs is configured.
+    #[error("no Sentry DSN: configure `dsn`, or `project` and pass a source of DSNs")]
+    NoDsn,
+
+    /// The HTTP client could not be created.
+    #[error("cannot create the HTTP client")]
+    Client(#[source] BoxError),
+}
+
+/// A client that sends small request bodies with `POST`.
+#[derive(Clone, Debug)]
+pub(crate) struct PushClient(Client);
+
+/// The result of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PushOutcome {
+    Accepted,
+    /// A transient failure. The service asks to wait for this duration, 0 by default.
+    RetryAfter(Duration),
+    /// The credentials were rejected.
+    Forbidden,
+    /// The request was rejected for good.
+    Refused(StatusCode),
+}
+
+impl PushClient {
+    /// Creates a client that follows no redirects and reads no environment variables.
+    ///
+    /// On a machine without root certificates, `http:` works, and every `https:` request fails in its handshake.
+    pub(crate) fn new() -> Result<Self, PushError> {
+        let tls = lenient_tls_config(&[]).map_err(|error| PushError::Client(error.into()))?;
+        let client = client_builder(tls, USER_AGENT).timeout(REQUEST_TIMEOUT);
+        client
+            .build()
+            .map(Self)
+            .map_err(|error| PushError::Client(error.into()))
+    }
+
+    /// Sends a body. A request that fails without a response counts as transient.
+    pub(crate) async fn post(&self, url: &Url, headers: HeaderMap, body: Vec<u8>) -> PushOutcome {
+        let request = self.0.post(url.clone()).headers(headers).body(body);
+        let Ok(response) = request.send().await else {
+            return PushOutcome::RetryAfter(Duration::ZERO);
+        };
+        match response.status() {
+            status if status.is_success() => PushOutcome::Accepted,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => PushOutcome::Forbidden,
+            status
+                if status.is_server_error()
+                    || status == StatusCode::TOO_MANY_REQUESTS
+                    || status == StatusCode::REQUEST_TIMEOUT =>
+            {
+                let delay = retry_after(response.headers(), Timestamp::now());
+                PushOutcome::RetryAfter(delay.unwrap_or_default())
+            }
+            status => PushOutcome::Refused(status),
+        }
+    }
+}
+
+/// Parses the URL of a service.
+#[cfg(feature = "otlp")]
+pub(crate) fn parse_url(what: &'static str, url: &str) -> Result<Url, PushError> {
+    let url = Url::parse(url).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or(PushError::Address { what })
+}
