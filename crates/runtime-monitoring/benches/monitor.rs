@@ -1,4 +1,4 @@
-//! What logs, metrics and error reports cost whoever calls them.
+//! The cost of logs, metrics and error reports for the caller.
 
 use std::fs::{File, OpenOptions};
 use std::hint::black_box;
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// A monitor with a prefix and four tags.
+/// Returns a monitor with a prefix and four tags.
 fn nested(monitor: &Monitor) -> Monitor {
     monitor.with_prefix("fetch").with_tags([
         ("workerId", "i-0123"),
@@ -38,7 +38,7 @@ fn nested(monitor: &Monitor) -> Monitor {
     ])
 }
 
-/// Nanoseconds of one of `count` calls.
+/// Returns the nanoseconds per call, averaged over `count` calls.
 fn ns_each(count: u64, mut call: impl FnMut()) -> f64 {
     let start = Instant::now();
     for _ in 0..count {
@@ -52,7 +52,7 @@ fn counter(bench: &mut Bench) {
     let metrics = Metrics::new();
     let monitor = LoggingMonitor::new().with_metrics(metrics.clone());
     let monitor = nested(&monitor.into_monitor());
-    // The facade's handle at its cheapest: an atomic number behind a reference count, as exporters keep it.
+    // The cheapest handle of the facade: a reference-counted atomic, as exporters implement it.
     let peer = metrics::Counter::from_arc(Arc::new(AtomicU64::new(0)));
     bench
         .case("counter with a prefix and 4 tags", "ns")
@@ -79,7 +79,7 @@ fn disabled_level(bench: &mut Bench) {
             .case("a line below the level, over an empty call", "ns")
             .bar(AtMost(2.0))
             .ours(|| {
-                let ours = ns_each(count, || black_box(&monitor).debug("nobody hears"));
+                let ours = ns_each(count, || black_box(&monitor).debug("disabled"));
                 (ours - empty()).max(0.0)
             });
     });
@@ -92,10 +92,10 @@ fn empty_call(monitor: &Monitor) {
 
 fn null() -> File {
     let null = OpenOptions::new().write(true).open("/dev/null");
-    null.expect("there is a /dev/null")
+    null.expect("/dev/null exists")
 }
 
-/// What `tracing-subscriber` writes as JSON, straight to /dev/null.
+/// Returns a subscriber that writes the JSON of `tracing-subscriber` directly to /dev/null.
 fn plain_json() -> Dispatch {
     let subscriber = tracing_subscriber::fmt()
         .json()
@@ -107,7 +107,7 @@ fn plain_json() -> Dispatch {
 fn info_as_json(bench: &mut Bench) {
     let count = bench.pick(500_000, 50_000);
     if !cfg!(unix) {
-        return bench.skip("info line as JSON", "there is no /dev/null");
+        return bench.skip("info line as JSON", "no /dev/null");
     }
     let builder = LogBuilder::new(LogConfig::default()).writer(LineFormat::Json, null());
     let (ours, log) = builder.build().expect("a thread");
@@ -137,22 +137,22 @@ fn info_as_json(bench: &mut Bench) {
                 for _ in 0..count {
                     monitor.info(format_args!("fetched {} bytes", black_box(4096)));
                 }
-                // The peer's lines are written when its calls return, so ours must be too.
+                // The peer writes synchronously, so the measurement includes writing our lines.
                 log.flush();
                 start.elapsed().as_nanos() as f64 / count as f64
             })
         });
-    let hiding = from_config(&MonitoringConfig::default());
-    hiding
+    let redacting = from_config(&MonitoringConfig::default());
+    redacting
         .redactor
         .add("the access token")
         .expect("long enough");
-    let hiding = nested(&hiding.monitor);
+    let redacting = nested(&redacting.monitor);
     bench
         .case("info line as JSON, with a redactor", "ns")
         .ours(|| {
             with_default(&ours, || {
-                let line = || hiding.info(format_args!("fetched {} bytes", black_box(4096)));
+                let line = || redacting.info(format_args!("fetched {} bytes", black_box(4096)));
                 let ns = ns_each(count, line);
                 log.flush();
                 ns
@@ -187,7 +187,7 @@ fn measure(bench: &mut Bench) {
         });
 }
 
-/// A Sentry that nobody reaches.
+/// A service that cannot be reached.
 struct Unreachable;
 
 #[async_trait]
@@ -201,9 +201,9 @@ impl IncidentTransport for Unreachable {
 #[error("cannot upload the log")]
 struct Failure(#[source] std::io::Error);
 
-const QUEUE: usize = 1000;
+const QUEUE_CAPACITY: usize = 1000;
 
-/// Reports in a second by one caller, with a queue that is full after the first thousand.
+/// Reports per second of one caller. The queue is full after the first thousand.
 fn reports(bench: &mut Bench) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -211,9 +211,9 @@ fn reports(bench: &mut Bench) {
         .build()
         .expect("a runtime");
     let _inside = runtime.enter();
-    let forwarder = IncidentQueue::start(QUEUE, Unreachable);
+    let queue = IncidentQueue::start(QUEUE_CAPACITY, Unreachable);
     let reporters = Reporters::default();
-    reporters.add(forwarder.reporter());
+    reporters.add(queue.reporter());
     let monitor = LoggingMonitor::new().with_reporters(reporters);
     let monitor = nested(&monitor.into_monitor());
     let error = Failure(std::io::Error::other("connection reset"));
@@ -229,10 +229,10 @@ fn reports(bench: &mut Bench) {
             reported += count;
             1e9 / ns
         });
-    let counts = forwarder.counts();
+    let counts = queue.counts();
     bench
         .case("reports that wait, of those made", "reports")
-        .bar(AtMost(QUEUE as f64))
+        .bar(AtMost(QUEUE_CAPACITY as f64))
         .ours(|| counts.waiting as f64);
     bench
         .case("reports that are neither counted nor waiting", "reports")

@@ -1,10 +1,10 @@
-//! The status page of a worker that only pretends to work, to look at and to test.
+//! The status page of a simulated worker, for demonstration and browser tests.
 //!
 //! ```text
 //! cargo run -p runtime-monitoring --all-features --example status
 //! ```
 //!
-//! It prints where the page is, and serves until SIGINT or SIGTERM.
+//! Prints the URL of the page and serves it until SIGINT or SIGTERM.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -48,17 +48,17 @@ async fn main() -> Result<()> {
         .with_root(calm_machine(folder.path())?);
     machine.sample(&monitoring.metrics);
     let _recording = history.record(machine, monitoring.metrics.clone());
-    let board = TaskOverview::new(&monitoring.metrics);
-    finish_some(&board)?;
+    let overview = TaskOverview::new(&monitoring.metrics);
+    finish_some(&overview)?;
     let working = [
         work(
-            &board,
+            &overview,
             folder.path(),
             "VmN0bQ9uT2uRkXn1d0nKgA",
             "linux64/opt: build",
         )?,
         work(
-            &board,
+            &overview,
             folder.path(),
             "RmzTkg-8Qj614ea9fI9Jmg",
             "test: browser, chunk 3 of 8",
@@ -69,7 +69,7 @@ async fn main() -> Result<()> {
     health.set_ready(true);
 
     let page = StatusPage::new("proj-ci/linux · i-0a1b2c3d", &monitoring)
-        .tasks(board)
+        .tasks(overview)
         .health(health)
         .history(history)
         .collector(move || collector.explain());
@@ -83,7 +83,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Waits until somebody wants this program to end.
+/// Waits for a signal to stop.
 async fn stopped() -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -97,7 +97,7 @@ async fn stopped() -> io::Result<()> {
     signal::ctrl_c().await
 }
 
-/// The files of a machine that has little to do, though this process is a real one.
+/// Creates a `/proc` with low pressure, in which `self` is the real process.
 fn calm_machine(folder: &Path) -> io::Result<PathBuf> {
     let root = folder.join("machine");
     fs::create_dir_all(root.join("proc/pressure"))?;
@@ -110,7 +110,7 @@ fn calm_machine(folder: &Path) -> io::Result<PathBuf> {
     Ok(root)
 }
 
-/// An hour in which a disk filled up and was cleared.
+/// Returns an hour in which the disk filled up and was cleared repeatedly.
 fn past_hour() -> GaugeHistory {
     let (history, metrics, now) = (GaugeHistory::new(), Metrics::new(), Timestamp::now());
     for minute in 0..180 {
@@ -133,18 +133,18 @@ fn past_hour() -> GaugeHistory {
     history
 }
 
-/// A task that writes a line a second.
+/// Starts a task that writes a line per second.
 fn work(
-    board: &TaskOverview,
+    overview: &TaskOverview,
     folder: &Path,
     task_id: &str,
     name: &str,
 ) -> Result<tokio::task::JoinHandle<()>> {
     let run = run(task_id)?;
     let log = FollowedLog::create(folder.join(format!("{task_id}.log")))?;
-    board.claimed(&run, name);
-    board.log(&run, &log);
-    board.started(&run);
+    overview.claimed(&run, name);
+    overview.log(&run, &log);
+    overview.started(&run);
     let writer = log.writer();
     writer.write_all(b"[taskcluster 2026-11-25T02:40:12.031Z] Starting task\n")?;
     writer.write_all(b"logged in with correct-horse-battery\n")?;
@@ -167,7 +167,7 @@ fn run(task_id: &str) -> Result<Run> {
     })
 }
 
-fn finish_some(board: &TaskOverview) -> Result<()> {
+fn finish_some(overview: &TaskOverview) -> Result<()> {
     for (task_id, name, resolution) in [
         ("PqJ4o1vBSxm2nY0z3eKQ7w", "lint", "completed"),
         (
@@ -182,8 +182,8 @@ fn finish_some(board: &TaskOverview) -> Result<()> {
         ),
     ] {
         let run = run(task_id)?;
-        board.claimed(&run, name);
-        board.resolved(&run, resolution);
+        overview.claimed(&run, name);
+        overview.resolved(&run, resolution);
     }
     Ok(())
 }
@@ -198,12 +198,12 @@ fn fail_some(monitoring: &Monitoring) {
         .monitor
         .with_prefix("artifacts")
         .with_tag("taskId", "Xk0aUeKbR9iGm7ZrYtN2uQ");
-    task.report_warning(&UploadFailed(reset), "an upload is tried again");
+    task.report_warning(&UploadFailed(reset), "uploading an artifact, will retry");
     let error = io::Error::other("token correct-horse-battery is not valid");
     task.report_error(&UploadFailed(error), "a task could not be <finished>");
 }
 
-/// A collector that has to free some disk, and whose resources are as long in use as what comes with it.
+/// Returns a collector that needs to free disk space, and its resources. These are registered until dropped.
 fn collector() -> (GarbageCollector, Vec<Arc<Cached>>) {
     let mut config = runtime_gc::GcConfig::default();
     config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(26 << 30)));
@@ -239,12 +239,12 @@ fn collector() -> (GarbageCollector, Vec<Arc<Cached>>) {
     for resource in &cached {
         collector.tracker().register(resource.clone());
     }
-    // A task works in the checkout.
-    assert!(cached[3].resource.acquire(), "nobody disposes of it yet");
+    // In use by a task.
+    assert!(cached[3].resource.acquire(), "not being disposed of");
     (collector, cached)
 }
 
-/// A machine with little disk left.
+/// A machine with little free disk space.
 #[derive(Debug)]
 struct LowDisk;
 
@@ -255,7 +255,7 @@ impl SystemStats for LowDisk {
     }
 }
 
-/// Something that a collector could free.
+/// A cached resource.
 #[derive(Debug)]
 struct Cached {
     resource: DisposableResource,

@@ -1,4 +1,4 @@
-//! The formats that programs read: worker-runner, the journal, syslog.
+//! The formats for worker-runner, journald and syslog.
 
 use runtime_monitoring::{LineFormat, LoggingMonitor, RecentIncidents, Reporters, error_report};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use tracing::dispatcher::with_default;
 use crate::support::{Failure, capture};
 
 #[test]
-fn worker_runner_gets_messages_with_the_text_and_the_fields() {
+fn worker_runner_receives_log_messages() {
     let (subscriber, guard, output) = capture(LineFormat::WorkerProto);
     let monitor = LoggingMonitor::new().into_monitor();
     with_default(&subscriber, || {
@@ -33,7 +33,7 @@ fn worker_runner_gets_messages_with_the_text_and_the_fields() {
 }
 
 #[test]
-fn an_incident_can_be_told_to_worker_runner() {
+fn incident_becomes_an_error_report() {
     let (reporters, recent) = (Reporters::default(), RecentIncidents::new());
     reporters.add(std::sync::Arc::new(recent.clone()));
     let monitor = LoggingMonitor::new()
@@ -61,7 +61,7 @@ mod sockets {
     use runtime_monitoring::{LineFormat, LogBuilder, LogConfig, LoggingMonitor};
     use tracing::dispatcher::with_default;
 
-    /// A log whose socket is there, and what was sent to it.
+    /// Runs `log` with a monitor whose log is sent to a socket. Returns the datagrams.
     fn datagrams(format: LineFormat, log: impl FnOnce(Monitor, &Path)) -> Vec<Vec<u8>> {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
@@ -71,7 +71,7 @@ mod sockets {
         with_default(&subscriber, || {
             log(LoggingMonitor::new().into_monitor(), &path)
         });
-        // Everything is sent when this returns.
+        // Flushes the log.
         drop(guard);
         socket.set_nonblocking(true).expect("a mode");
         let mut buffer = vec![0; 1 << 20];
@@ -83,7 +83,7 @@ mod sockets {
     }
 
     #[test]
-    fn the_journal_gets_an_entry_an_event_with_its_fields() {
+    fn journald_receives_an_entry_per_event() {
         let entries = datagrams(LineFormat::Journald, |monitor, _| {
             let queue = monitor.with_prefix("queue").with_tag("taskId", "a1");
             queue
@@ -107,7 +107,7 @@ mod sockets {
     }
 
     #[test]
-    fn syslog_gets_a_datagram_an_event() {
+    fn syslog_receives_a_datagram_per_event() {
         let lines = datagrams(LineFormat::Syslog, |monitor, _| {
             monitor.with_prefix("queue").warn("two\nlines");
             monitor.info("plain");
@@ -127,7 +127,7 @@ mod sockets {
     }
 
     #[test]
-    fn a_daemon_that_was_restarted_gets_lines_again() {
+    fn restarted_daemon_receives_lines_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
         let builder = LogBuilder::new(LogConfig::default()).socket(LineFormat::Syslog, &path);
@@ -148,7 +148,7 @@ mod sockets {
     }
 
     #[test]
-    fn without_a_daemon_the_log_costs_nothing_but_its_lines() {
+    fn missing_daemon_only_loses_lines() {
         let path = Path::new("/not/there");
         let builder = LogBuilder::new(LogConfig::default()).socket(LineFormat::Journald, path);
         let (subscriber, log) = builder.build().expect("a thread");

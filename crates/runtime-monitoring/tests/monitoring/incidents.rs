@@ -1,5 +1,6 @@
-//! Incidents go to whoever wants to hear of them, and nobody waits for it.
+//! Incidents are delivered in the background.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,32 +22,29 @@ fn monitor(reporters: &Reporters) -> Monitor {
         .into_monitor()
 }
 
-/// Answers as it is told, and tells of what it was given.
-struct Service {
-    answers: Vec<Delivery>,
+/// Returns the given results and records the delivered contexts.
+struct ScriptedTransport {
+    results: VecDeque<Delivery>,
     seen: mpsc::UnboundedSender<String>,
 }
 
 #[async_trait]
-impl IncidentTransport for Service {
+impl IncidentTransport for ScriptedTransport {
     async fn deliver(&mut self, incident: &Incident) -> Delivery {
-        // Nobody may listen any more.
+        // The test may have ended.
         let _ = self.seen.send(incident.context.clone());
-        match self.answers.is_empty() {
-            true => Delivery::Delivered,
-            false => self.answers.remove(0),
-        }
+        self.results.pop_front().unwrap_or(Delivery::Delivered)
     }
 }
 
-fn service(answers: &[Delivery]) -> (Service, mpsc::UnboundedReceiver<String>) {
+fn transport(results: &[Delivery]) -> (ScriptedTransport, mpsc::UnboundedReceiver<String>) {
     let (seen, receiver) = mpsc::unbounded_channel();
-    let answers = answers.to_vec();
-    (Service { answers, seen }, receiver)
+    let results = results.iter().copied().collect();
+    (ScriptedTransport { results, seen }, receiver)
 }
 
 #[test]
-fn an_incident_has_its_chain_its_tags_and_no_secrets() {
+fn incident_has_causes_and_redacted_tags() {
     let (reporters, recent) = (Reporters::default(), RecentIncidents::new());
     reporters.add(Arc::new(recent.clone()));
     let monitor = monitor(&reporters).with_prefix("upload");
@@ -76,7 +74,7 @@ fn an_incident_has_its_chain_its_tags_and_no_secrets() {
 }
 
 #[test]
-fn a_long_text_is_cut() {
+fn long_text_is_truncated() {
     let (reporters, recent) = (Reporters::default(), RecentIncidents::new());
     reporters.add(Arc::new(recent.clone()));
     monitor(&reporters).report_error(&Failure::new(), "ö".repeat(100_000));
@@ -85,7 +83,7 @@ fn a_long_text_is_cut() {
 }
 
 #[test]
-fn only_the_last_incidents_are_kept() {
+fn recent_incidents_are_bounded() {
     let (reporters, recent) = (Reporters::default(), RecentIncidents::new());
     reporters.add(Arc::new(recent.clone()));
     for number in 0..120 {
@@ -96,28 +94,28 @@ fn only_the_last_incidents_are_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delivery_that_fails_is_tried_again_until_it_works() {
+async fn failed_delivery_is_retried() {
     let wait = Delivery::RetryAfter(Duration::from_secs(60));
-    let (service, mut seen) = service(&[
+    let (transport, mut seen) = transport(&[
         wait,
         Delivery::RetryAfter(Duration::ZERO),
         Delivery::Refused,
     ]);
     let (reporters, metrics) = (Reporters::default(), Metrics::new());
-    let forwarder = IncidentQueue::start(10, service).with_metrics(&metrics);
-    reporters.add(forwarder.reporter());
+    let queue = IncidentQueue::start(10, transport).with_metrics(&metrics);
+    reporters.add(queue.reporter());
     let monitor = monitor(&reporters);
     let start = tokio::time::Instant::now();
     monitor.report_error(&Failure::new(), "one");
     monitor.report_error(&Failure::new(), "two");
     let mut contexts = Vec::new();
     for _ in 0..4 {
-        contexts.push(seen.recv().await.expect("it goes on"));
+        contexts.push(seen.recv().await.expect("another delivery"));
     }
     assert_eq!(contexts, ["one", "one", "one", "two"]);
     // The delay that the service asked for, and up to 2 s of backoff.
     assert!((60..=62).contains(&start.elapsed().as_secs()));
-    let counts = forwarder.stop(Duration::from_secs(1)).await;
+    let counts = queue.stop(Duration::from_secs(1)).await;
     assert_eq!(
         (counts.delivered, counts.refused, counts.dropped),
         (1, 1, 0)
@@ -126,18 +124,18 @@ async fn a_delivery_that_fails_is_tried_again_until_it_works() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_finds_the_queue_full_is_dropped_and_counted() {
-    let (service, _seen) = service(&vec![Delivery::RetryAfter(Duration::ZERO); 100]);
+async fn full_queue_drops_and_counts() {
+    let (transport, _seen) = transport(&vec![Delivery::RetryAfter(Duration::ZERO); 100]);
     let (reporters, metrics) = (Reporters::default(), Metrics::new());
-    let forwarder = IncidentQueue::start(3, service).with_metrics(&metrics);
-    reporters.add(forwarder.reporter());
+    let queue = IncidentQueue::start(3, transport).with_metrics(&metrics);
+    reporters.add(queue.reporter());
     for _ in 0..10 {
         monitor(&reporters).report_error(&Failure::new(), "again");
     }
-    let counts = forwarder.counts();
+    let counts = queue.counts();
     assert_eq!((counts.waiting, counts.dropped), (3, 7));
-    // The service never takes any, and the time to stop runs out.
-    let counts = forwarder.stop(Duration::from_secs(5)).await;
+    // The service accepts none, so the time limit expires.
+    let counts = queue.stop(Duration::from_secs(5)).await;
     assert_eq!((counts.waiting, counts.dropped), (0, 10));
     assert_eq!(
         metrics.snapshot().counter("monitoring.incidents-dropped"),
@@ -146,21 +144,21 @@ async fn what_finds_the_queue_full_is_dropped_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_is_delivered_before_the_end() {
-    let (service, mut seen) = service(&[]);
+async fn stop_delivers_waiting_incidents() {
+    let (transport, mut seen) = transport(&[]);
     let reporters = Reporters::default();
-    let forwarder = IncidentQueue::start(10, service);
-    reporters.add(forwarder.reporter());
+    let queue = IncidentQueue::start(10, transport);
+    reporters.add(queue.reporter());
     for number in 0..5 {
         monitor(&reporters).report_error(&Failure::new(), number);
     }
-    let counts = forwarder.stop(Duration::from_secs(5)).await;
+    let counts = queue.stop(Duration::from_secs(5)).await;
     assert_eq!((counts.delivered, counts.dropped), (5, 0));
     let mut contexts = Vec::new();
     while let Ok(context) = seen.try_recv() {
         contexts.push(context);
     }
     assert_eq!(contexts, ["0", "1", "2", "3", "4"]);
-    // Nobody delivers what comes now, which is counted too.
+    // Incidents after the stop are counted as dropped.
     monitor(&reporters).report_error(&Failure::new(), "late");
 }

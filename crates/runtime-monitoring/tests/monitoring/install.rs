@@ -1,4 +1,4 @@
-//! Only an application installs a log, and only once.
+//! Installing a log.
 
 use runtime_monitoring::{
     InstallError, LineFormat, LogBuilder, LogConfig, LogLevel, MonitoringConfig, from_config,
@@ -8,8 +8,8 @@ use runtime_monitoring::{
 use crate::support::Output;
 
 #[test]
-fn an_installed_log_has_levels_that_change_and_cannot_be_replaced() {
-    // Before: neither of these installs anything, or the installation below would fail.
+fn installed_log_cannot_be_replaced() {
+    // Neither of these installs a subscriber, or `install` would fail below.
     pre_config().debug("nobody hears this");
     let config: MonitoringConfig =
         serde_json::from_str(r#"{"log": {"modules": {"noisy": "error"}}}"#)
@@ -35,7 +35,7 @@ fn an_installed_log_has_levels_that_change_and_cannot_be_replaced() {
     monitoring.monitor.debug("three");
     drop(log);
     let text = output.text();
-    // Tests beside this one log to it, too.
+    // Other tests of this process log to it as well.
     assert!(text.contains("DEBUG three"), "{text}");
     assert!(
         !text.contains("DEBUG one") && !text.contains("WARN  two"),
@@ -44,7 +44,7 @@ fn an_installed_log_has_levels_that_change_and_cannot_be_replaced() {
 }
 
 #[test]
-fn levels_can_be_changed_from_elsewhere() {
+fn log_levels_change_at_run_time() {
     let output = Output::default();
     let text = LineFormat::Text { colours: false };
     let (dispatch, log) = LogBuilder::new(LogConfig::default())
@@ -69,7 +69,7 @@ fn levels_can_be_changed_from_elsewhere() {
 }
 
 #[test]
-fn a_wrong_configuration_is_refused() {
+fn invalid_configuration_is_rejected() {
     for wrong in [
         r#"{"logs": {}}"#,
         r#"{"log": {"level": "loud"}}"#,
@@ -81,7 +81,7 @@ fn a_wrong_configuration_is_refused() {
 
 #[cfg(feature = "schema")]
 #[test]
-fn the_schema_describes_each_key_and_refuses_others() {
+fn schema_describes_each_key() {
     let schema = schemars::schema_for!(MonitoringConfig).to_value();
     assert_eq!(schema["additionalProperties"], false);
     let properties = schema["properties"].as_object().expect("an object");

@@ -1,4 +1,4 @@
-//! Events become lines of text or JSON, with prefix, tags and incidents.
+//! Text and JSON lines.
 
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -14,7 +14,7 @@ use crate::support::{Failure, Output, capture, redactor};
 
 const TEXT: LineFormat = LineFormat::Text { colours: false };
 
-/// Runs `log` with a monitor and returns what was written.
+/// Runs `log` with a monitor and returns the written lines.
 fn lines(format: LineFormat, log: impl FnOnce(Monitor)) -> String {
     let (subscriber, guard, output) = capture(format);
     let monitor = LoggingMonitor::new()
@@ -25,20 +25,20 @@ fn lines(format: LineFormat, log: impl FnOnce(Monitor)) -> String {
     output.text()
 }
 
-/// The only line, as JSON.
+/// Returns the only line as JSON.
 fn json(log: impl FnOnce(Monitor)) -> Value {
     let line = lines(LineFormat::Json, log);
     assert_eq!(line.matches('\n').count(), 1, "{line:?}");
     serde_json::from_str(&line).expect("a line is a JSON object")
 }
 
-/// A line without its time.
+/// Returns a line without its timestamp.
 fn after_time(line: &str) -> &str {
     line.split_once(' ').map_or("", |(_, rest)| rest)
 }
 
 #[test]
-fn text_has_level_prefix_message_and_tags() {
+fn text_line_has_all_parts() {
     let line = lines(TEXT, |monitor| {
         monitor
             .with_prefix("queue")
@@ -53,7 +53,7 @@ fn text_has_level_prefix_message_and_tags() {
 }
 
 #[test]
-fn fields_belong_to_one_line() {
+fn fields_apply_to_a_single_line() {
     let text = lines(TEXT, |monitor| {
         let name = String::from("a b");
         monitor
@@ -67,7 +67,7 @@ fn fields_belong_to_one_line() {
 }
 
 #[test]
-fn fields_keep_their_types_in_json_and_hide_tags_of_the_same_name() {
+fn json_fields_keep_their_types() {
     let line = json(|monitor| {
         let fields = [
             ("bytes", 5_usize.into()),
@@ -92,7 +92,7 @@ fn fields_keep_their_types_in_json_and_hide_tags_of_the_same_name() {
 }
 
 #[test]
-fn events_of_other_libraries_within_a_task_carry_its_tags_once() {
+fn library_events_in_a_task_carry_its_tags() {
     let (subscriber, guard, output) = capture(LineFormat::Json);
     let monitor = LoggingMonitor::new()
         .into_monitor()
@@ -115,14 +115,14 @@ fn events_of_other_libraries_within_a_task_carry_its_tags_once() {
     assert_eq!(text.matches("taskId").count(), 2, "{text}");
 }
 
-/// Keeps the fields of spans, as another exporter would.
+/// Collects the fields of spans, as another exporter would.
 #[derive(Clone, Default)]
 struct SpanFields(Arc<Mutex<Vec<(String, String)>>>);
 
 impl tracing::field::Visit for SpanFields {
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
         let field = (field.name().to_owned(), format!("{value:?}"));
-        self.0.lock().expect("nobody panicked").push(field);
+        self.0.lock().expect("not poisoned").push(field);
     }
 }
 
@@ -138,7 +138,7 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for SpanFields {
 }
 
 #[test]
-fn a_subscriber_of_somebody_else_sees_which_task_a_span_is_of() {
+fn spans_carry_the_task_id() {
     let seen = SpanFields::default();
     let subscriber = Dispatch::new(Registry::default().with(seen.clone()));
     let monitor = LoggingMonitor::new().into_monitor();
@@ -147,7 +147,7 @@ fn a_subscriber_of_somebody_else_sees_which_task_a_span_is_of() {
         futures_executor(task.in_span("task", async {}));
         futures_executor(monitor.in_span("cleanup", async {}));
     });
-    let seen = seen.0.lock().expect("nobody panicked");
+    let seen = seen.0.lock().expect("not poisoned");
     let seen: Vec<_> = seen
         .iter()
         .map(|(name, value)| (&**name, &**value))
@@ -161,18 +161,18 @@ fn a_subscriber_of_somebody_else_sees_which_task_a_span_is_of() {
     assert_eq!(seen, [&of_task[..], &[("name", "\"cleanup\"")]].concat());
 }
 
-/// Runs a future that never waits.
+/// Runs a future that is always ready.
 fn futures_executor<T>(work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match work.as_mut().poll(&mut context) {
         std::task::Poll::Ready(value) => value,
-        std::task::Poll::Pending => panic!("it waits"),
+        std::task::Poll::Pending => panic!("the future is pending"),
     }
 }
 
 #[test]
-fn an_inner_tag_hides_an_outer_one() {
+fn inner_tag_overrides_outer() {
     let line = lines(TEXT, |monitor| {
         monitor
             .with_tag("region", "us")
@@ -183,7 +183,7 @@ fn an_inner_tag_hides_an_outer_one() {
 }
 
 #[test]
-fn a_quoted_message_cannot_take_over_the_terminal() {
+fn control_characters_are_escaped() {
     let line = lines(TEXT, |monitor| {
         monitor.info("red \x1b[31m and\nthe next line")
     });
@@ -194,7 +194,7 @@ fn a_quoted_message_cannot_take_over_the_terminal() {
 }
 
 #[test]
-fn colours_are_only_there_if_asked() {
+fn colours_are_optional() {
     let line = lines(LineFormat::Text { colours: true }, |monitor| {
         monitor.error("hi")
     });
@@ -202,7 +202,7 @@ fn colours_are_only_there_if_asked() {
 }
 
 #[test]
-fn json_has_the_names_that_services_use() {
+fn json_has_the_mozlog_names() {
     let line = json(|monitor| {
         monitor
             .with_prefix("fetch")
@@ -222,7 +222,7 @@ fn json_has_the_names_that_services_use() {
 }
 
 #[test]
-fn an_incident_has_its_id_and_all_causes() {
+fn incident_line_has_id_and_causes() {
     let mut incident = String::new();
     let line = json(|monitor| {
         incident = monitor
@@ -239,7 +239,7 @@ fn an_incident_has_its_id_and_all_causes() {
 }
 
 #[test]
-fn a_warning_report_is_a_warning() {
+fn warning_report_has_level_warning() {
     let line = json(|monitor| {
         monitor.report_warning(&Failure::new(), "tried again");
     });
@@ -250,7 +250,7 @@ fn a_warning_report_is_a_warning() {
 }
 
 #[test]
-fn events_of_other_libraries_keep_their_fields_and_spans() {
+fn library_events_keep_fields_and_spans() {
     let (subscriber, guard, output) = capture(LineFormat::Json);
     with_default(&subscriber, || {
         let _span = tracing::info_span!("request", method = "GET").entered();
@@ -269,7 +269,7 @@ fn events_of_other_libraries_keep_their_fields_and_spans() {
 }
 
 #[test]
-fn secrets_are_replaced_in_messages_errors_and_tags() {
+fn monitor_events_are_redacted() {
     let (subscriber, guard, output) = capture(TEXT);
     let monitor = LoggingMonitor::new()
         .with_tags([("token", "hunter2")])
@@ -290,7 +290,7 @@ fn secrets_are_replaced_in_messages_errors_and_tags() {
 }
 
 #[test]
-fn secrets_are_replaced_in_events_of_other_libraries() {
+fn library_events_are_redacted() {
     let output = Output::default();
     let (layer, guard) = LogLayer::new(LineFormat::Json, output.clone()).expect("a thread");
     let subscriber =
@@ -298,7 +298,7 @@ fn secrets_are_replaced_in_events_of_other_libraries() {
     with_default(&subscriber, || {
         let _span = tracing::info_span!("login", password = "hunter\"2").entered();
         tracing::info!(header = "hunter\"2", "sent hunter\"2");
-        // Events of a crate that is named like the target of monitors.
+        // Events of another crate with the target of monitors.
         tracing::info!(target: "worker", tags = ?"hunter\"2", "said hunter\"2");
     });
     drop(guard);
@@ -308,7 +308,7 @@ fn secrets_are_replaced_in_events_of_other_libraries() {
 }
 
 #[test]
-fn a_value_that_logs_while_it_is_formatted_does_no_harm() {
+fn value_may_log_while_formatted() {
     struct Chatty<'a>(&'a Monitor);
     impl std::fmt::Display for Chatty<'_> {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -317,12 +317,12 @@ fn a_value_that_logs_while_it_is_formatted_does_no_harm() {
         }
     }
     let text = lines(TEXT, |monitor| monitor.info(Chatty(&monitor)));
-    // `tracing` does not hand on events that come out of an event.
+    // `tracing` suppresses events emitted while it handles an event.
     assert_eq!(after_time(&text), "INFO  outer region=eu\n");
 }
 
 #[test]
-fn lines_after_the_guard_are_written_before_the_layer_is_gone() {
+fn dropping_the_layer_writes_remaining_lines() {
     let (subscriber, guard, output) = capture(TEXT);
     with_default(&subscriber, || {
         tracing::info!("before");
@@ -337,12 +337,12 @@ fn lines_after_the_guard_are_written_before_the_layer_is_gone() {
     );
 }
 
-/// Takes nothing until it is told to.
+/// Blocks until the sender is dropped.
 struct Stuck(mpsc::Receiver<()>, Output);
 
 impl std::io::Write for Stuck {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        // Once the sender is gone, this returns at once.
+        // Returns immediately after the sender was dropped.
         let _ = self.0.recv();
         self.1.write(bytes)
     }
@@ -353,7 +353,7 @@ impl std::io::Write for Stuck {
 }
 
 #[test]
-fn a_stuck_terminal_costs_lines_and_no_time() {
+fn blocked_output_drops_lines_without_waiting() {
     let (go_on, stuck) = mpsc::channel();
     let output = Output::default();
     let (layer, guard) = LogLayer::new(TEXT, Stuck(stuck, output.clone())).expect("a thread");
@@ -370,7 +370,7 @@ fn a_stuck_terminal_costs_lines_and_no_time() {
     assert_eq!(counted, dropped);
 
     drop(go_on);
-    assert!(guard.flush(), "the terminal takes lines again");
+    assert!(guard.flush(), "the output accepts lines again");
     tracing::info!("the end");
     drop(guard);
     let text = output.text();
@@ -381,7 +381,7 @@ fn a_stuck_terminal_costs_lines_and_no_time() {
 }
 
 #[test]
-fn the_last_line_that_is_dropped_is_told_of_as_well() {
+fn last_dropped_line_is_reported() {
     let (subscriber, guard, output) = capture(TEXT);
     with_default(&subscriber, || tracing::info!("{}", "x".repeat(5 << 20)));
     assert_eq!(guard.dropped(), 1);

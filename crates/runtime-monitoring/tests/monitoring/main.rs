@@ -1,8 +1,7 @@
-//! What monitors tell comes out as logs, metrics and reports.
+//! Logs, metrics and reports of monitors.
 
-mod events;
+mod credential_redaction;
 mod formats;
-mod hiding;
 mod incidents;
 mod install;
 mod logs;
@@ -27,3 +26,4 @@ mod system;
 mod systemd;
 #[cfg(all(feature = "sentry", feature = "taskcluster"))]
 mod taskcluster;
+mod worker_metrics_log;

@@ -1,4 +1,4 @@
-//! Counters and measures add up under their full names.
+//! The in-memory store of metrics.
 
 use runtime_core::Monitor;
 use runtime_monitoring::{CATALOG, LoggingMonitor, Metrics, Unit};
@@ -10,7 +10,7 @@ fn monitor(metrics: &Metrics) -> Monitor {
 }
 
 #[test]
-fn counters_add_up_over_tags_and_clones() {
+fn counters_sum_over_tags_and_clones() {
     let metrics = Metrics::new();
     let root = monitor(&metrics);
     for task in ["a", "b"] {
@@ -29,10 +29,10 @@ fn counters_add_up_over_tags_and_clones() {
 }
 
 #[test]
-fn a_prefix_at_the_address_of_another_is_not_taken_for_it() {
+fn prefixes_at_the_same_address_are_distinct() {
     let metrics = Metrics::new();
     let root = monitor(&metrics);
-    // Each child is dropped before the next, so that their prefixes get the same memory if they can.
+    // Each child is dropped before the next, so the allocator may place their prefixes at the same address.
     for _ in 0..1_000 {
         for prefix in ["aaaa", "bbbb", "cccc"] {
             let child = root.with_prefix("all").with_prefix(prefix);
@@ -50,7 +50,7 @@ fn a_prefix_at_the_address_of_another_is_not_taken_for_it() {
 }
 
 #[test]
-fn metrics_do_not_mix() {
+fn stores_are_independent() {
     let (one, two) = (Metrics::new(), Metrics::new());
     for _ in 0..3 {
         monitor(&one).count("n", 1);
@@ -61,7 +61,7 @@ fn metrics_do_not_mix() {
 }
 
 #[test]
-fn threads_lose_no_count() {
+fn concurrent_updates_are_not_lost() {
     let metrics = Metrics::new();
     let monitor = monitor(&metrics).with_prefix("p");
     std::thread::scope(|threads| {
@@ -77,7 +77,7 @@ fn threads_lose_no_count() {
 }
 
 #[test]
-fn only_tags_that_are_allowed_make_series() {
+fn only_label_tags_create_series() {
     let metrics = Metrics::builder().labels(["kind"]).build();
     let monitor = monitor(&metrics).with_prefix("cache");
     for (kind, task) in [("docker", "a"), ("docker", "b"), ("folder", "c")] {
@@ -101,19 +101,21 @@ fn only_tags_that_are_allowed_make_series() {
 }
 
 #[test]
-fn a_label_with_too_many_values_is_left_out_in_the_end() {
+fn series_limit_drops_labels() {
     let metrics = Metrics::builder().labels(["taskId"]).build();
     let monitor = monitor(&metrics);
     for task in 0..20_000 {
         monitor.with_tag("taskId", task.to_string()).count("n", 1);
     }
+    // Without the tag, the same series as that of the excess labels.
+    monitor.count("n", 1);
     let snapshot = metrics.snapshot();
-    assert_eq!(snapshot.counter("n"), 20_000);
+    assert_eq!(snapshot.counter("n"), 20_001);
     assert_eq!(snapshot.counters.len(), 10_001);
 }
 
 #[test]
-fn measures_are_put_into_buckets() {
+fn values_are_counted_in_buckets() {
     let metrics = Metrics::builder()
         .buckets("bytes", [10.0, 1.0, 100.0, f64::NAN])
         .build();
@@ -130,7 +132,7 @@ fn measures_are_put_into_buckets() {
 }
 
 #[test]
-fn a_described_measure_has_buckets_of_its_unit() {
+fn unit_determines_buckets() {
     let metrics = Metrics::builder()
         .describe("size", Unit::Bytes, "How large it is.")
         .build();
@@ -142,7 +144,7 @@ fn a_described_measure_has_buckets_of_its_unit() {
 }
 
 #[test]
-fn gauges_are_told_apart_by_their_labels() {
+fn gauges_are_distinguished_by_labels() {
     let metrics = Metrics::new();
     for (state, count) in [("claimed", 2.0), ("running", 1.0), ("claimed", 3.0)] {
         metrics.set_gauge_with("tasks", &[("state", state)], count);
@@ -156,7 +158,7 @@ fn gauges_are_told_apart_by_their_labels() {
 }
 
 #[test]
-fn a_monitor_sets_gauges_under_its_prefix() {
+fn monitor_gauges_include_the_prefix() {
     let metrics = Metrics::new();
     let monitor = monitor(&metrics).with_prefix("webhook");
     monitor.set_gauge("certificate-expiry-timestamp", 1.0);
@@ -168,7 +170,7 @@ fn a_monitor_sets_gauges_under_its_prefix() {
 }
 
 #[test]
-fn a_counter_at_hand_is_the_one_that_monitors_count() {
+fn counter_handle_shares_the_monitor_counter() {
     let metrics = Metrics::new();
     let counter = metrics.counter("fetch.retries");
     counter.add(2);
@@ -177,7 +179,7 @@ fn a_counter_at_hand_is_the_one_that_monitors_count() {
 }
 
 #[test]
-fn the_catalog_names_each_metric_once_and_in_order() {
+fn catalog_is_sorted_and_unique() {
     let names: Vec<_> = CATALOG.iter().map(|described| described.name).collect();
     let mut sorted = names.clone();
     sorted.sort_unstable();
@@ -186,7 +188,7 @@ fn the_catalog_names_each_metric_once_and_in_order() {
 }
 
 #[test]
-fn times_have_buckets_without_being_asked() {
+fn default_buckets_suit_seconds() {
     let metrics = Metrics::new();
     monitor(&metrics).measure_duration("run", std::time::Duration::from_millis(300));
     let snapshot = metrics.snapshot();

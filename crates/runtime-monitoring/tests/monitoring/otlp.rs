@@ -1,4 +1,4 @@
-//! A collector gets metrics in a form that OpenTelemetry's own types read.
+//! OTLP requests, parsed by OpenTelemetry's own types.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn text(pairs: &[KeyValue], key: &str) -> String {
     }
 }
 
-fn told() -> Metrics {
+fn recorded() -> Metrics {
     let metrics = Metrics::builder().labels(["kind"]).build();
     let monitor = LoggingMonitor::new().with_metrics(metrics.clone());
     let monitor = monitor.into_monitor().with_tag("kind", "docker");
@@ -44,14 +44,14 @@ fn told() -> Metrics {
 }
 
 #[tokio::test]
-async fn counters_histograms_and_gauges_arrive_with_units_and_labels() {
+async fn all_kinds_arrive_with_units_and_labels() {
     let mut service = Service::start(&[]).await;
     let mut config = OtlpConfig::new(format!("http://127.0.0.1:{}/", service.port));
     let token = Secret::new("Bearer hunter2");
     config.headers.insert("authorization".to_owned(), token);
     let tags = BTreeMap::from([("workerId".to_owned(), "i-1".to_owned())]);
-    let push = push_to_otlp(&config, told(), &tags).expect("a valid configuration");
-    // The last push comes at the stop.
+    let push = push_to_otlp(&config, recorded(), &tags).expect("a valid configuration");
+    // Stopping pushes a last time.
     push.stop(Duration::from_secs(30)).await;
     let received = service.next().await;
     assert_eq!(received.headers["authorization"], "Bearer hunter2");
@@ -94,10 +94,10 @@ async fn counters_histograms_and_gauges_arrive_with_units_and_labels() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_push_that_fails_is_counted_and_the_next_has_its_values() {
+async fn next_push_includes_values_of_a_failed_one() {
     let mut service = Service::start(&["503 Busy"]).await;
     let config = OtlpConfig::new(format!("http://127.0.0.1:{}", service.port));
-    let metrics = told();
+    let metrics = recorded();
     let push = push_to_otlp(&config, metrics.clone(), &BTreeMap::new());
     let push = push.expect("a valid configuration");
     service.next().await;
@@ -112,7 +112,7 @@ async fn a_push_that_fails_is_counted_and_the_next_has_its_values() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_cannot_work_is_refused() {
+async fn invalid_configuration_is_rejected() {
     let start =
         |config: &OtlpConfig| push_to_otlp(config, Metrics::new(), &BTreeMap::new()).map(drop);
     let error = start(&OtlpConfig::new("collector:4318")).expect_err("no URL");

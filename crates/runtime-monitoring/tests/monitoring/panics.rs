@@ -1,4 +1,4 @@
-//! A panic in somebody else's code becomes an incident.
+//! Panics become incidents.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ fn monitor() -> (Monitor, RecentIncidents) {
 }
 
 #[test]
-fn a_panic_is_reported_with_its_message_and_returned_with_its_incident() {
+fn panic_is_reported_and_returned() {
     let (monitor, recent) = monitor();
     let number = 7;
     let panicked = monitor.capture_panic("in a plugin", || -> u32 { panic!("number {number}") });
@@ -25,14 +25,14 @@ fn a_panic_is_reported_with_its_message_and_returned_with_its_incident() {
 }
 
 #[test]
-fn without_a_panic_the_value_comes_back_and_nothing_is_reported() {
+fn value_is_returned_without_a_panic() {
     let (monitor, recent) = monitor();
     assert_eq!(monitor.capture_panic("in a plugin", || 7), Ok(7));
     assert!(recent.list().is_empty());
 }
 
 #[tokio::test]
-async fn a_future_that_panics_after_it_waited_is_reported_too() {
+async fn panic_after_await_is_reported() {
     let (monitor, recent) = monitor();
     let work = async {
         tokio::task::yield_now().await;

@@ -1,10 +1,10 @@
-//! The text for Prometheus, read by a parser that takes nothing that the format does not allow.
+//! The OpenMetrics text, read by a strict parser.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use runtime_monitoring::{CATALOG, LoggingMonitor, MetricKind, Metrics, Unit};
 
-/// A family of metrics.
+/// A metric family.
 #[derive(Debug, Default)]
 struct Family {
     kind: String,
@@ -15,15 +15,15 @@ struct Family {
 
 #[derive(Debug)]
 struct Sample {
-    /// What stands after the name of the family.
+    /// The suffix behind the name of the family.
     suffix: String,
     labels: BTreeMap<String, String>,
     value: f64,
 }
 
-/// Reads the text; panics on whatever is not as OpenMetrics wants it.
+/// Parses the text. Panics on any violation of the OpenMetrics specification.
 fn parse(text: &str) -> BTreeMap<String, Family> {
-    let text = text.strip_suffix("# EOF\n").expect("it ends with a mark");
+    let text = text.strip_suffix("# EOF\n").expect("the end marker");
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     let mut current = String::new();
     for line in text.lines() {
@@ -33,7 +33,7 @@ fn parse(text: &str) -> BTreeMap<String, Family> {
             let rest = words.next().expect("a value");
             check_name(name);
             if name != current {
-                assert!(!families.contains_key(name), "{name} stands in two places");
+                assert!(!families.contains_key(name), "{name} appears twice");
                 current = name.to_owned();
             }
             let family = families.entry(current.clone()).or_default();
@@ -82,7 +82,7 @@ fn sample(line: &str) -> (String, Sample) {
         "+Inf" => f64::INFINITY,
         value => value
             .parse()
-            .unwrap_or_else(|_| panic!("{line}: no number")),
+            .unwrap_or_else(|_| panic!("{line}: invalid number")),
     };
     let sample = Sample {
         suffix: String::new(),
@@ -100,7 +100,7 @@ fn labels(mut rest: &str) -> (BTreeMap<String, String>, &str) {
         let mut value = String::new();
         let mut chars = after.char_indices();
         let end = loop {
-            match chars.next().expect("the value ends") {
+            match chars.next().expect("the closing quote") {
                 (at, '"') => break at,
                 (_, '\\') => match chars.next().expect("an escape").1 {
                     'n' => value.push('\n'),
@@ -111,16 +111,16 @@ fn labels(mut rest: &str) -> (BTreeMap<String, String>, &str) {
             }
         };
         let old = labels.insert(name.to_owned(), value);
-        assert_eq!(old, None, "label {name} is there twice");
+        assert_eq!(old, None, "duplicate label {name}");
         rest = &after[end + 1..];
         match rest.strip_prefix(',') {
             Some(more) => rest = more,
-            None => return (labels, rest.strip_prefix('}').expect("the labels end")),
+            None => return (labels, rest.strip_prefix('}').expect("the closing brace")),
         }
     }
 }
 
-/// What the kind of a family demands of its samples.
+/// Checks the samples of a family against its kind.
 fn check(name: &str, family: &Family) {
     assert!(family.help.is_some(), "{name} has no help");
     if let Some(unit) = &family.unit {
@@ -140,7 +140,7 @@ fn check(name: &str, family: &Family) {
     let mut seen = BTreeSet::new();
     for sample in &family.samples {
         let key = (sample.suffix.clone(), sample.labels.clone());
-        assert!(seen.insert(key), "{name} has a sample twice");
+        assert!(seen.insert(key), "duplicate sample of {name}");
         assert!(family.kind == "gauge" || sample.value >= 0.0);
     }
     if family.kind == "histogram" {
@@ -184,7 +184,7 @@ fn total(family: &Family) -> f64 {
 }
 
 #[test]
-fn everything_in_the_catalog_is_valid_and_described() {
+fn catalog_is_valid_openmetrics() {
     let metrics = Metrics::new();
     let monitor = LoggingMonitor::new()
         .with_metrics(metrics.clone())
@@ -211,7 +211,7 @@ fn everything_in_the_catalog_is_valid_and_described() {
 }
 
 #[test]
-fn whatever_a_label_holds_comes_out_again() {
+fn label_values_are_escaped() {
     let metrics = Metrics::builder()
         .labels(["kind"])
         .describe("cache.size", Unit::Bytes, "two\nlines, a \" and a \\")
@@ -232,7 +232,7 @@ fn whatever_a_label_holds_comes_out_again() {
 }
 
 #[test]
-fn names_that_would_be_the_same_stay_apart() {
+fn colliding_names_stay_distinct() {
     let metrics = Metrics::new();
     let monitor = LoggingMonitor::new()
         .with_metrics(metrics.clone())

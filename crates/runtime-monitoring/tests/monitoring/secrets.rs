@@ -1,4 +1,4 @@
-//! The same secret in every place where it could be told, and no sink that tells it.
+//! A secret in every input, and the check that no sink reveals it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,27 +24,27 @@ use crate::support::{Failure, Output};
 
 const SECRET: &str = "hunter\"22";
 
-/// The secret as it is, and as JSON, HTML and base64 would show it.
+/// The secret in plain text, JSON, HTML and base64.
 const FORMS: [&str; 4] = [SECRET, "hunter\\\"22", "hunter&quot;22", "aHVudGVyIjIy"];
 
 #[track_caller]
-fn expect_clean(sink: &str, told: &[u8]) {
-    let told = String::from_utf8_lossy(told);
+fn expect_clean(sink: &str, output: &[u8]) {
+    let output = String::from_utf8_lossy(output);
     for form in FORMS {
-        assert!(!told.contains(form), "{sink} tells {form}: {told}");
+        assert!(!output.contains(form), "{sink} reveals {form}: {output}");
     }
-    assert!(told.contains("[REDACTED]"), "{sink}: {told}");
+    assert!(output.contains("[REDACTED]"), "{sink}: {output}");
 }
 
 #[tokio::test]
-async fn no_sink_tells_a_secret() {
+async fn no_sink_reveals_a_secret() {
     let mut config = MonitoringConfig::default();
     config.labels.push("label".to_owned());
     let monitoring = from_config(&config);
-    // Added after the monitor was made, as credentials are.
+    // Added after the monitor was created, as credentials are.
     monitoring.redactor.add(SECRET).expect("long enough");
 
-    // Everything that hears of it.
+    // All sinks.
     let mut sentry_service = Service::start(&[]).await;
     let mut otlp_service = Service::start(&[]).await;
     let dsn = format!("http://key@127.0.0.1:{}/42", sentry_service.port);
@@ -54,11 +54,11 @@ async fn no_sink_tells_a_secret() {
     };
     let sentry = report_to_sentry(&sentry, None, Arc::new(SystemClock)).expect("valid");
     monitoring.reporters.add(sentry.reporter());
-    let board = TaskOverview::new(&monitoring.metrics);
-    let page = StatusPage::new("worker", &monitoring).tasks(board.clone());
+    let overview = TaskOverview::new(&monitoring.metrics);
+    let page = StatusPage::new("worker", &monitoring).tasks(overview.clone());
     let page = page.into_handler();
 
-    // Everything that tells it, to each format of the log.
+    // All inputs, for each log format.
     let folder = tempfile::tempdir().expect("a folder");
     let tell = |dispatch: &Dispatch| {
         with_default(dispatch, || {
@@ -107,7 +107,7 @@ async fn no_sink_tells_a_secret() {
         expect_clean(&format!("{format:?}"), &all);
     }
 
-    // Metrics: a tag that is a label. Tasks: a name and a log.
+    // Metrics: a label. Tasks: a name and a log.
     monitoring
         .monitor
         .with_tag("label", SECRET)
@@ -116,11 +116,11 @@ async fn no_sink_tells_a_secret() {
         task_id: "RmzTkg-8Qj614ea9fI9Jmg".parse::<TaskId>().expect("an id"),
         run_id: 0,
     };
-    board.claimed(&run, SECRET);
+    overview.claimed(&run, SECRET);
     let log = FollowedLog::create(folder.path().join("task.log")).expect("a log");
     io::Write::write_all(&mut log.writer(), format!("echo {SECRET}\n").as_bytes())
         .expect("written");
-    board.log(&run, &log);
+    overview.log(&run, &log);
 
     for path in [
         "/",

@@ -1,4 +1,4 @@
-//! Sentry gets each incident as an envelope that its own library reads.
+//! Sentry envelopes, parsed by Sentry's own library.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use sentry_core::protocol::{Event, Level};
 use crate::service::{Received, Service};
 use crate::support::Failure;
 
-/// A clock that is set by hand.
+/// A clock that tests set.
 #[derive(Clone, Debug)]
 struct HandClock(Arc<Mutex<Timestamp>>);
 
@@ -45,7 +45,7 @@ impl Clock for HandClock {
     }
 }
 
-/// Gives DSNs with a new key each, which work for an hour.
+/// Provides DSNs with a new key each, which expire after an hour.
 struct Keys {
     clock: HandClock,
     port: u16,
@@ -80,9 +80,9 @@ fn config(port: u16) -> SentryConfig {
     }
 }
 
-fn monitor(forwarder: &IncidentQueue) -> Monitor {
+fn monitor(queue: &IncidentQueue) -> Monitor {
     let reporters = Reporters::default();
-    reporters.add(forwarder.reporter());
+    reporters.add(queue.reporter());
     let monitor = LoggingMonitor::new().with_reporters(reporters);
     monitor.with_tags([("workerId", "i-1")]).into_monitor()
 }
@@ -93,7 +93,7 @@ fn event(received: &Received) -> Event<'static> {
 }
 
 #[tokio::test]
-async fn an_incident_arrives_under_its_own_id_with_chain_and_tags() {
+async fn event_has_incident_id_causes_and_tags() {
     let mut service = Service::start(&[]).await;
     let sentry = report_to_sentry(&config(service.port), None, Arc::new(HandClock::new()));
     let sentry = sentry.expect("a valid configuration");
@@ -130,7 +130,7 @@ async fn an_incident_arrives_under_its_own_id_with_chain_and_tags() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_is_busy_gets_the_same_incident_later_and_a_bad_one_is_not_repeated() {
+async fn busy_service_is_retried_and_rejection_is_final() {
     let answers = [
         "503 Busy",
         "429 Slow down\r\nretry-after: 120",
@@ -156,7 +156,7 @@ async fn a_service_that_is_busy_gets_the_same_incident_later_and_a_bad_one_is_no
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dsn_from_a_source_is_renewed_before_it_expires_and_after_it_was_refused() {
+async fn dsn_is_renewed_before_expiry_and_after_rejection() {
     let answers = ["200 OK", "200 OK", "200 OK", "403 Forbidden"];
     let mut service = Service::start(&answers).await;
     let clock = HandClock::new();
@@ -178,7 +178,7 @@ async fn a_dsn_from_a_source_is_renewed_before_it_expires_and_after_it_was_refus
         monitor.report_error(&Failure::new(), "again");
         keys.push(key(&service.next().await));
     }
-    // The fourth is refused with the key of the third, and comes again with another.
+    // The fourth is rejected with the key of the third and retried with a new one.
     monitor.report_error(&Failure::new(), "again");
     keys.push(key(&service.next().await));
     keys.push(key(&service.next().await));
@@ -192,7 +192,7 @@ fn key(received: &Received) -> String {
 }
 
 #[tokio::test]
-async fn a_configuration_that_cannot_work_is_refused_without_showing_the_dsn() {
+async fn invalid_dsn_is_rejected_without_revealing_it() {
     let clock: Arc<dyn Clock> = Arc::new(HandClock::new());
     let error = report_to_sentry(&SentryConfig::default(), None, Arc::clone(&clock));
     let error = error.map(drop).expect_err("there is no DSN");

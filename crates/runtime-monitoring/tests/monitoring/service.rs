@@ -1,4 +1,4 @@
-//! A service of others, on this machine: it keeps what it is sent and answers as it is told.
+//! A local HTTP service that records requests and sends the given responses.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-/// A request that came in.
+/// A received request.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) path: String,
@@ -14,25 +14,25 @@ pub(crate) struct Received {
     pub(crate) body: Vec<u8>,
 }
 
-/// The service; it ends with the test.
+/// The service. It stops with the test's runtime.
 pub(crate) struct Service {
     pub(crate) port: u16,
     pub(crate) received: mpsc::UnboundedReceiver<Received>,
 }
 
 impl Service {
-    /// Starts one that answers with these heads, such as `503 Busy`, one a request, and then always with 200.
-    pub(crate) async fn start(answers: &[&str]) -> Self {
+    /// Starts a service that responds with these status lines, such as `503 Busy`, one per request, and then with 200.
+    pub(crate) async fn start(responses: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (sender, received) = mpsc::unbounded_channel();
-        let answers: Vec<String> = answers.iter().map(ToString::to_string).collect();
+        let responses: Vec<String> = responses.iter().map(ToString::to_string).collect();
         tokio::spawn(async move {
-            let mut answers = answers.into_iter();
+            let mut responses = responses.into_iter();
             while let Ok((stream, _)) = listener.accept().await {
-                let answer = answers.next().unwrap_or_else(|| "200 OK".to_owned());
-                if let Some(request) = serve(stream, &answer).await {
-                    // The test may have seen enough.
+                let response = responses.next().unwrap_or_else(|| "200 OK".to_owned());
+                if let Some(request) = serve(stream, &response).await {
+                    // The test may have ended.
                     let _ = sender.send(request);
                 }
             }
@@ -41,11 +41,11 @@ impl Service {
     }
 
     pub(crate) async fn next(&mut self) -> Received {
-        self.received.recv().await.expect("the service runs")
+        self.received.recv().await.expect("the service is running")
     }
 }
 
-async fn serve(stream: TcpStream, answer: &str) -> Option<Received> {
+async fn serve(stream: TcpStream, response: &str) -> Option<Received> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     stream.read_line(&mut line).await.ok()?;
@@ -62,7 +62,7 @@ async fn serve(stream: TcpStream, answer: &str) -> Option<Received> {
     let length = headers.get("content-length")?.parse().ok()?;
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    let head = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let head = format!("HTTP/1.1 {response}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     stream.get_mut().write_all(head.as_bytes()).await.ok()?;
     Some(Received {
         path,

@@ -1,4 +1,4 @@
-//! The status page and what is beside it.
+//! The status page and its other paths.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn run() -> Run {
 const LOG: &str = "/tasks/RmzTkg-8Qj614ea9fI9Jmg/0/log";
 
 #[tokio::test(start_paused = true)]
-async fn health_and_readiness_are_two_questions() {
+async fn liveness_and_readiness_are_independent() {
     let health = Health::new();
     let page = StatusPage::new("w", &monitoring()).health(health.clone());
     let page = page.into_handler();
@@ -61,8 +61,8 @@ async fn health_and_readiness_are_two_questions() {
     tokio::time::advance(Duration::from_secs(61)).await;
     let response = get(&*page, "/healthz").await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let why = String::from_utf8(read(response).await).expect("text");
-    assert_eq!(why, "no heartbeat from the claim loop for 61 s\n");
+    let reason = String::from_utf8(read(response).await).expect("text");
+    assert_eq!(reason, "no heartbeat from the claim loop for 61 s\n");
     assert_eq!(status("/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
     heartbeat.beat();
     assert_eq!(status("/readyz").await, StatusCode::OK);
@@ -72,10 +72,10 @@ async fn health_and_readiness_are_two_questions() {
 }
 
 #[tokio::test]
-async fn tasks_are_listed_with_their_state_and_counted_by_it() {
+async fn tasks_are_listed_and_counted_by_state() {
     let monitoring = monitoring();
-    let board = TaskOverview::new(&monitoring.metrics);
-    let page = StatusPage::new("w", &monitoring).tasks(board.clone());
+    let overview = TaskOverview::new(&monitoring.metrics);
+    let page = StatusPage::new("w", &monitoring).tasks(overview.clone());
     let page = page.into_handler();
     let gauges = || {
         let gauges = monitoring.metrics.snapshot().gauges;
@@ -83,9 +83,9 @@ async fn tasks_are_listed_with_their_state_and_counted_by_it() {
         tasks.map(|gauge| gauge.value).collect::<Vec<_>>()
     };
     assert_eq!(gauges(), [0.0, 0.0]);
-    board.claimed(&run(), "build <all>");
+    overview.claimed(&run(), "build <all>");
     assert_eq!(gauges(), [1.0, 0.0]);
-    board.started(&run());
+    overview.started(&run());
     assert_eq!(gauges(), [0.0, 1.0]);
     let tasks: Value = serde_json::from_str(&text(&*page, "/tasks").await).expect("JSON");
     let task = &tasks["running"][0];
@@ -99,7 +99,7 @@ async fn tasks_are_listed_with_their_state_and_counted_by_it() {
     );
     assert!(text(&*page, "/").await.contains("build &lt;all&gt;"));
 
-    board.resolved(&run(), "completed");
+    overview.resolved(&run(), "completed");
     assert_eq!(gauges(), [0.0, 0.0]);
     let tasks: Value = serde_json::from_str(&text(&*page, "/tasks").await).expect("JSON");
     assert_eq!(tasks["running"], serde_json::json!([]));
@@ -107,16 +107,16 @@ async fn tasks_are_listed_with_their_state_and_counted_by_it() {
 }
 
 #[tokio::test]
-async fn a_log_is_given_in_whole_lines_from_an_offset_on() {
+async fn log_is_served_in_whole_lines() {
     let monitoring = monitoring();
-    let board = TaskOverview::new(&monitoring.metrics);
-    let page = StatusPage::new("w", &monitoring).tasks(board.clone());
+    let overview = TaskOverview::new(&monitoring.metrics);
+    let page = StatusPage::new("w", &monitoring).tasks(overview.clone());
     let page = page.into_handler();
     assert_eq!(get(&*page, LOG).await.status(), StatusCode::NOT_FOUND);
     let folder = tempfile::tempdir().expect("a folder");
     let log = FollowedLog::create(folder.path().join("log")).expect("a log");
-    board.claimed(&run(), "build");
-    board.log(&run(), &log);
+    overview.claimed(&run(), "build");
+    overview.log(&run(), &log);
     let writer = log.writer();
     writer.write_all(b"one\ntw").expect("written");
     let next = async |offset: u64| {
@@ -141,20 +141,20 @@ async fn a_log_is_given_in_whole_lines_from_an_offset_on() {
 }
 
 #[tokio::test]
-async fn a_line_that_never_ends_is_given_in_parts() {
+async fn endless_line_is_served_in_parts() {
     let monitoring = monitoring();
-    let board = TaskOverview::new(&monitoring.metrics);
-    let page = StatusPage::new("w", &monitoring).tasks(board.clone());
+    let overview = TaskOverview::new(&monitoring.metrics);
+    let page = StatusPage::new("w", &monitoring).tasks(overview.clone());
     let page = page.into_handler();
     let folder = tempfile::tempdir().expect("a folder");
     let log = FollowedLog::create(folder.path().join("log")).expect("a log");
-    board.claimed(&run(), "build");
-    board.log(&run(), &log);
+    overview.claimed(&run(), "build");
+    overview.log(&run(), &log);
     log.writer()
         .write_all(&vec![b'x'; 300_000])
         .expect("written");
     assert_eq!(text(&*page, LOG).await.len(), 128 * 1024);
-    // The page shows its end, though it has no line.
+    // The page shows its end, although it has no complete line.
     assert!(text(&*page, "/").await.contains("xxxx"));
 }
 
@@ -170,7 +170,7 @@ impl SystemStats for Machine {
 }
 
 #[tokio::test]
-async fn the_page_shows_machine_incidents_and_health() {
+async fn page_shows_machine_incidents_and_health() {
     let monitoring = monitoring();
     let (health, history) = (Health::new(), GaugeHistory::new());
     health.set_ready(true);
@@ -206,13 +206,17 @@ async fn the_page_shows_machine_incidents_and_health() {
 }
 
 #[tokio::test]
-async fn metrics_have_their_content_type_and_everything_else_is_refused() {
-    let monitoring = monitoring();
-    let page = StatusPage::new("w", &monitoring).into_handler();
+async fn responses_have_content_type_and_policy() {
+    let page = StatusPage::new("w", &monitoring()).into_handler();
     let metrics = get(&*page, "/metrics").await;
     assert_eq!(metrics.headers()["content-type"], OPENMETRICS_CONTENT_TYPE);
     let policy = metrics.headers()["content-security-policy"].to_str();
     assert!(policy.expect("text").starts_with("default-src 'none'"));
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_rejected() {
+    let page = StatusPage::new("w", &monitoring()).into_handler();
     for path in [
         "/nothing",
         "/tasks/x",
@@ -227,6 +231,6 @@ async fn metrics_have_their_content_type_and_everything_else_is_refused() {
     }
     let mut post = Request::new(Body::empty());
     *post.method_mut() = http::Method::POST;
-    let answer = page.handle(post).await;
-    assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+    let response = page.handle(post).await;
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
 }

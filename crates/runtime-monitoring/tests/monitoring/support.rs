@@ -1,4 +1,4 @@
-//! A log in memory.
+//! A log in memory, and test errors.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -9,13 +9,13 @@ use tracing::Dispatch;
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// What was written so far. Clones are the same.
+/// The written bytes. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Output(Arc<Mutex<Vec<u8>>>);
 
 impl Output {
     pub(crate) fn text(&self) -> String {
-        let bytes = self.0.lock().expect("nobody panicked").clone();
+        let bytes = self.0.lock().expect("not poisoned").clone();
         String::from_utf8(bytes).expect("text")
     }
 }
@@ -24,7 +24,7 @@ impl io::Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0
             .lock()
-            .expect("nobody panicked")
+            .expect("not poisoned")
             .extend_from_slice(bytes);
         Ok(bytes.len())
     }

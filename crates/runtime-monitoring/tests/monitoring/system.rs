@@ -1,4 +1,4 @@
-//! Gauges of the machine, read from files as Linux has them.
+//! Gauges of the machine, read from a fake `/proc`.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn file(root: &Path, path: &str, text: &str) {
 }
 
 #[test]
-fn what_linux_tells_becomes_gauges() {
+fn procfs_values_become_gauges() {
     let root = tempfile::tempdir().expect("a folder");
     let root = root.path();
     let psi = "some avg10=12.50 avg60=0.10 avg300=0.00 total=1\nfull avg10=1.00 total=0\n";
@@ -71,7 +71,7 @@ fn what_linux_tells_becomes_gauges() {
 }
 
 #[test]
-fn what_cannot_be_read_is_not_set() {
+fn unreadable_values_are_not_set() {
     let root = tempfile::tempdir().expect("a folder");
     let nothing = Machine(Stats::new(Stat::Failed("no".to_owned()), Stat::Absent));
     let metrics = Metrics::new();
@@ -96,7 +96,7 @@ fn redactions_are_counted_once() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn this_process_can_be_read() {
+fn own_process_is_readable() {
     let metrics = Metrics::new();
     MachineGauges::new(known()).sample(&metrics);
     let snapshot = metrics.snapshot();

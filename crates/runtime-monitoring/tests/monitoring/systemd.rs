@@ -1,4 +1,4 @@
-//! systemd hears that the worker is ready, alive, and stops.
+//! Notifications of systemd.
 
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn receive(socket: &UnixDatagram) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_watchdog_hears_of_the_worker_while_it_is_alive() {
+async fn watchdog_is_notified_while_alive() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).expect("a socket");
@@ -29,9 +29,9 @@ async fn the_watchdog_hears_of_the_worker_while_it_is_alive() {
     let systemd = Systemd::start(path.as_os_str(), watchdog, move || {
         asked.load(Ordering::Relaxed)
     });
-    let systemd = systemd.expect("the socket is there");
+    let systemd = systemd.expect("the socket exists");
     systemd.status("runs 2\ntasks");
-    // One at once, and one after each 15 seconds.
+    // One immediately, and one per 15 seconds.
     sleep(Duration::from_secs(31)).await;
     let alive = [
         "READY=1",
@@ -50,7 +50,7 @@ async fn the_watchdog_hears_of_the_worker_while_it_is_alive() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_abstract_socket_is_found() {
+fn abstract_socket_is_supported() {
     use std::os::linux::net::SocketAddrExt as _;
     use std::os::unix::net::SocketAddr;
 
@@ -58,11 +58,11 @@ fn an_abstract_socket_is_found() {
     let address = SocketAddr::from_abstract_name(&name).expect("a name");
     let socket = UnixDatagram::bind_addr(&address).expect("a socket");
     let systemd = Systemd::start(format!("@{name}").as_ref(), None, || true);
-    drop(systemd.expect("the socket is there"));
+    drop(systemd.expect("the socket exists"));
     assert_eq!(receive(&socket), ["READY=1", "STOPPING=1"]);
 }
 
 #[test]
-fn without_systemd_there_is_an_error() {
+fn missing_socket_is_an_error() {
     assert!(Systemd::start("/not/there".as_ref(), None, || true).is_err());
 }

@@ -1,4 +1,4 @@
-//! The auth service gives DSNs, worker-manager takes incidents, and one incident has one id wherever it is told.
+//! Reports to worker-manager, DSNs from the auth service, and ids of incidents.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ fn worker() -> WorkerName {
 }
 
 #[tokio::test]
-async fn one_incident_has_one_id_in_task_log_worker_log_sentry_and_worker_manager() {
+async fn incident_id_is_the_same_everywhere() {
     let (taskcluster, client) = deployment().await;
     let mut service = Service::start(&[]).await;
     let sentry = SentryConfig {
@@ -98,7 +98,7 @@ async fn one_incident_has_one_id_in_task_log_worker_log_sentry_and_worker_manage
 }
 
 #[tokio::test]
-async fn a_report_is_cut_to_what_worker_manager_takes() {
+async fn report_is_truncated_to_the_limits() {
     let (taskcluster, client) = deployment().await;
     let manager = report_to_worker_manager(client, worker(), 10);
     let monitoring = from_config(&MonitoringConfig::default());
@@ -113,7 +113,7 @@ async fn a_report_is_cut_to_what_worker_manager_takes() {
 }
 
 #[tokio::test]
-async fn what_worker_manager_refuses_is_not_sent_again() {
+async fn rejected_report_is_not_retried() {
     let (taskcluster, client) = deployment().await;
     let stranger = WorkerName {
         worker_pool_id: "no/pool".to_owned(),
@@ -131,12 +131,12 @@ async fn what_worker_manager_refuses_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn the_auth_service_gives_a_dsn_that_says_when_it_ends() {
+async fn auth_service_provides_an_expiring_dsn() {
     let (taskcluster, client) = deployment().await;
     let given = client
         .dsn(Some("my-worker"))
         .await
-        .expect("it may do everything");
+        .expect("the client has all scopes");
     assert!(given.dsn.expose().ends_with("/sentry/my-worker"));
     assert!(given.expires.is_some());
     let error = client.dsn(None).await.expect_err("there is no project");

@@ -1,4 +1,4 @@
-//! The lines about a worker's life that log pipelines look for.
+//! The `WORKER_METRICS` lines.
 
 use runtime_core::{Run, TaskId, Timestamp, WorkerIdentity};
 use runtime_monitoring::{LineFormat, LoggingMonitor, WorkerEvent, WorkerMetricsLog};
@@ -8,7 +8,7 @@ use tracing::dispatcher::with_default;
 use crate::support::capture;
 
 #[test]
-fn an_event_of_a_task_is_a_line_with_who_what_and_when() {
+fn line_contains_event_worker_and_task() {
     let identity = WorkerIdentity {
         root_url: "https://tc.example.com".to_owned(),
         task_queue_id: "proj/ci".to_owned(),

@@ -1,11 +1,11 @@
-//! Credentials are hidden from the moment on at which they are there.
+//! Credentials are redacted as soon as they are set.
 
 use runtime_core::{Credentials, CredentialsCell};
 use runtime_ioext::log::Redactor;
 use runtime_monitoring::redact_credentials;
 
 #[tokio::test]
-async fn each_new_access_token_is_hidden() {
+async fn new_access_tokens_are_redacted() {
     let cell = CredentialsCell::new(Some(Credentials::new("worker", "first-token")));
     let redactor = Redactor::new();
     let hiding = redact_credentials(cell.watch(), redactor.clone());
@@ -14,7 +14,7 @@ async fn each_new_access_token_is_hidden() {
     while redactor.redact(b"second-token") != b"[REDACTED]" {
         tokio::task::yield_now().await;
     }
-    // Requests with the old one may still be told of.
+    // A log line may still contain the old one.
     assert_eq!(redactor.redact(b"first-token"), b"[REDACTED]");
     drop(hiding);
 }
