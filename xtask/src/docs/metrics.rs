@@ -137,18 +137,17 @@ impl MetricDescriptor<'_> {
 
 fn page(metrics: &[MetricDescriptor<'_>]) -> String {
     let mut page = "# Metrics\n\n\
-        <!-- Written by `cargo xtask docs --write` of the catalog in `runtime-monitoring`. -->\n\n\
-        What a worker counts and measures by itself. Code of engines and plugins adds its own, see \
-        [monitoring](guide/monitoring.md).\n\
-        The name at Prometheus starts with `worker_` and ends in the unit, and a counter's in `_total`; \
-        OTLP has `worker.` and the name as it is.\n\n\
-        | name | at Prometheus | kind | tells |\n| --- | --- | --- | --- |\n"
+        <!-- Generated from the catalog in `runtime-monitoring` by `cargo xtask docs --write`. -->\n\n\
+        The metrics that a worker records. Engines and plugins add their own, see [monitoring](guide/monitoring.md).\n\n\
+        Prometheus names start with `worker_` and end with the unit, and with `_total` for counters. \
+        OTLP names are `worker.` and the name.\n\n\
+        | name | Prometheus name | kind | description |\n| --- | --- | --- | --- |\n"
         .to_owned();
     for metric in metrics {
         let kind = metric.kind.to_lowercase();
         let unit = match metric.unit {
             "None" => String::new(),
-            "Ratio" => ", share from 0 to 1".to_owned(),
+            "Ratio" => ", ratio from 0 to 1".to_owned(),
             unit => format!(", {}", unit.to_lowercase()),
         };
         page += &format!(
