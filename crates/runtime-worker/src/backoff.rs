@@ -1,6 +1,5 @@
 //! Randomized delays.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 /// Largest delay of a [`Backoff`], as a multiple of the first.
@@ -31,12 +30,7 @@ impl Backoff {
 /// Lengthens or shortens a duration by up to 10%, so that the workers of a pool do not call the queue at the same
 /// moment.
 pub(crate) fn jittered(duration: Duration) -> Duration {
-    duration.mul_f64(0.9 + random_fraction() / 5.0)
-}
-
-/// Returns a random number between 0 and 1. Each `RandomState` has new keys, which saves a crate for random numbers.
-fn random_fraction() -> f64 {
-    f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX)
+    duration.mul_f64(0.9 + fastrand::f64() / 5.0)
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@
 //! ```
 
 mod load;
+mod problems;
 mod timing;
 mod worker;
 

@@ -1,83 +1,20 @@
-//! Configuration files: formats, defaults and error texts.
+//! Error texts of invalid configurations.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
-use runtime_core::TemporaryStorage;
-use runtime_gc::{Amount, Threshold};
-use runtime_worker::config::{self, ConfigError, Format, ShutdownConfig, WorkerConfig};
+use runtime_worker::config::{self, ConfigError, Format, WorkerConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-fn config() -> Value {
-    json!({
-        "rootUrl": "https://tc.example.com/",
-        "taskQueueId": "proj/linux",
-        "workerGroup": "us-east",
-        "workerId": "i-1",
-        "dataFolder": "/var/lib/worker",
-        "credentials": { "clientId": "me", "accessToken": "hunter2" },
-        "collector": {
-            "limits": { "minFreeDisk": { "trigger": "10 GiB", "target": "20%" } },
-            "cheap": { "maxAge": "7 d" },
-        },
-        "timing": { "cancelPoll": 20 },
-        "shutdown": ["signals", "aws-spot"],
-    })
-}
-
-fn read(value: &Value) -> Result<WorkerConfig, ConfigError> {
-    config::parse(&value.to_string(), Format::Json)
-}
+use super::{read, sample};
 
 fn problems(change: impl FnOnce(&mut Value)) -> Vec<String> {
-    let mut value = config();
+    let mut value = sample();
     change(&mut value);
     match read(&value).expect_err("an invalid configuration") {
         ConfigError::Invalid { problems } => problems,
         other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn formats_are_equivalent() {
-    let yaml = serde_yaml_ng::to_string(&config()).expect("YAML");
-    let toml = "
-        rootUrl = 'https://tc.example.com/'
-        taskQueueId = 'proj/linux'
-        workerGroup = 'us-east'
-        workerId = 'i-1'
-        dataFolder = '/var/lib/worker'
-        shutdown = ['signals', 'aws-spot']
-        [credentials]
-        clientId = 'me'
-        accessToken = 'hunter2'
-        [collector]
-        limits = { minFreeDisk = { trigger = '10 GiB', target = '20%' } }
-        cheap = { maxAge = '7 d' }
-        [timing]
-        cancelPoll = 20
-    ";
-    for (text, format) in [
-        (config().to_string(), Format::Json),
-        (yaml, Format::Yaml),
-        (toml.to_owned(), Format::Toml),
-    ] {
-        let config: WorkerConfig = config::parse(&text, format).expect("a valid configuration");
-        assert_eq!(config.identity().root_url, "https://tc.example.com");
-        assert_eq!(config.timing.to_timing().cancel_poll.as_secs(), 20);
-        assert_eq!(
-            config.shutdown,
-            [ShutdownConfig::Signals, ShutdownConfig::AwsSpot]
-        );
-        let token = &config.credentials.expect("credentials").access_token;
-        assert_eq!(token.expose(), "hunter2");
-        let threshold = Threshold::at(Amount::Absolute(10 << 30)).target(Amount::Percent(20.0));
-        assert_eq!(config.collector.limits.min_free_disk, Some(threshold));
-        let week = Duration::from_secs(7 * 24 * 60 * 60);
-        assert_eq!(config.collector.cheap.max_age, Some(week));
     }
 }
 
@@ -130,55 +67,16 @@ fn threshold_errors_match_its_notation() {
 
 #[cfg(feature = "unpack")]
 #[test]
-fn fetch_and_unpack_settings_are_read() {
-    let proxy = "http://me:hunter2@proxy.example:3128";
-    let add_settings = |config: &mut Value| {
-        config["fetch"] = json!({
-            "proxy": proxy,
-            "noProxy": [".example.com"],
-            "stallTimeoutMs": 5000,
-            "retry": { "maxAttempts": 3 },
-            "addresses": "any",
-        });
-        config["plugins"] = json!({ "unpackLimits": { "maxEntries": 10 } });
-    };
-    let mut value = config();
-    add_settings(&mut value);
-    let config = read(&value).expect("a valid configuration");
-    assert_eq!(config.fetch.proxy, Some(config::Secret::new(proxy)));
-    assert_eq!(config.fetch.no_proxy, [".example.com"]);
-    assert_eq!(config.fetch.stall_timeout, Duration::from_secs(5));
-    assert_eq!(config.fetch.retry.max_attempts, 3);
-    assert_eq!(config.fetch.addresses, runtime_fetcher::AddressPolicy::Any);
-    assert_eq!(config.plugins.unpack_limits.max_entries, 10);
-    let shown = config::redacted(&config);
-    assert!(shown.contains("maxAttempts: 3"), "{shown}");
-    assert!(!shown.contains("hunter2"), "{shown}");
+fn fetch_and_unpack_errors_name_the_key() {
     let problems = problems(|config| {
-        add_settings(config);
-        config["fetch"]["retry"]["maxAtempts"] = json!(4);
-        config["fetch"]["stallTimeoutMs"] = json!(0);
-        config["plugins"]["unpackLimits"]["maxBytes"] = json!(-1);
+        config["fetch"] = json!({ "stallTimeoutMs": 0, "retry": { "maxAtempts": 4 } });
+        config["plugins"] = json!({ "unpackLimits": { "maxBytes": -1 } });
     });
     let all = problems.join("\n");
     let unknown = "unknown key `fetch.retry.maxAtempts`, did you mean `maxAttempts`?";
     assert!(all.contains(unknown), "{all}");
     assert!(all.contains("`fetch.stallTimeoutMs`"), "{all}");
     assert!(all.contains("`plugins.unpackLimits.maxBytes`"), "{all}");
-}
-
-#[test]
-fn default_collector_keeps_free_disk() {
-    let mut value = config();
-    value
-        .as_object_mut()
-        .expect("an object")
-        .remove("collector");
-    let collector = read(&value).expect("a valid configuration").collector;
-    assert_eq!(
-        collector.limits.min_free_disk,
-        Some(Threshold::at(Amount::Absolute(1 << 30)))
-    );
 }
 
 #[test]
@@ -267,82 +165,6 @@ fn all_problems_are_reported_without_values() {
         assert!(all.contains(key), "{key} is not in {all}");
     }
     assert!(!all.contains("hunter2"), "{all}");
-}
-
-#[test]
-fn printed_config_has_defaults_and_no_secrets() {
-    let config = read(&config()).expect("a valid configuration");
-    let printed = config::redacted(&config);
-    assert!(printed.contains("capacity: 1\n"), "{printed}");
-    assert!(printed.contains("accessToken: '[REDACTED]'"), "{printed}");
-    assert!(!printed.contains("hunter2") && !format!("{config:?}").contains("hunter2"));
-}
-
-#[test]
-fn schema_describes_each_key() {
-    let schema = config::schema::<WorkerConfig>();
-    let properties = schema["properties"].as_object().expect("an object schema");
-    for (key, property) in properties {
-        assert!(
-            property["description"].is_string(),
-            "`{key}` has no description"
-        );
-    }
-}
-
-#[test]
-fn all_intervals_are_read() {
-    let keys = [
-        "cancelPoll",
-        "reclaimMargin",
-        "claimGrace",
-        "retryPause",
-        "claimPause",
-        "immediateClaimTimeout",
-        "gracefulClaimTimeout",
-        "killTimeout",
-        "hangTimeout",
-        "shutdown",
-        "shutdownReserve",
-    ];
-    let mut config = config();
-    let seconds = keys.iter().zip(1000..).collect::<BTreeMap<_, u32>>();
-    config["timing"] = json!(seconds);
-    config["timing"]["emptyClaimDelay"] = json!(0.25);
-    let timing = read(&config)
-        .expect("a valid configuration")
-        .timing
-        .to_timing();
-    assert_eq!(timing.empty_claim_delay, Duration::from_millis(250));
-    let set = [
-        timing.cancel_poll,
-        timing.reclaim_margin,
-        timing.claim_grace,
-        timing.retry_pause,
-        timing.claim_pause,
-        timing.immediate_claim_timeout,
-        timing.graceful_claim_timeout,
-        timing.kill_timeout,
-        timing.hang_timeout,
-        timing.shutdown,
-        timing.shutdown_reserve,
-    ];
-    assert_eq!(
-        set.map(|it| it.as_secs()),
-        std::array::from_fn(|n| 1000 + n as u64)
-    );
-}
-
-#[test]
-fn storage_quota_limits_reservations() {
-    let mut config = config();
-    config["storageQuota"] = json!(1000);
-    let config = read(&config).expect("a valid configuration");
-    let folder = tempfile::tempdir().expect("create a folder");
-    let storage = TemporaryStorage::open_with(folder.path(), config.storage_options());
-    let storage = storage.expect("open the storage");
-    let _reserved = storage.reserve(1000).expect("within the quota");
-    storage.reserve(1).expect_err("the quota is used up");
 }
 
 #[test]

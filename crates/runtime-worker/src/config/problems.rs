@@ -1,0 +1,173 @@
+//! Describes violations of a configuration's schema.
+
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
+use serde_json::Value;
+
+/// Returns all violations of the schema, each with the path of its key.
+pub(super) fn find_problems(validator: &Validator, schema: &Value, value: &Value) -> Vec<String> {
+    let errors = validator.iter_errors(value);
+    errors.flat_map(|error| describe(&error, schema)).collect()
+}
+
+/// Describes a violation without the value, which may be a secret.
+fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<String> {
+    let path = instance_path(error);
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let schema_path = error.schema_path().to_string();
+            let known = known_keys(schema, &schema_path);
+            let unknown = unexpected.iter();
+            unknown
+                .map(|key| describe_unknown(&path, key, &known))
+                .collect()
+        }
+        ValidationErrorKind::Required { property } => {
+            let key = property.as_str().unwrap_or_default();
+            vec![format!("missing key `{}`", join(&path, key))]
+        }
+        ValidationErrorKind::OneOfNotValid { context } => describe_variants(error, context, schema),
+        ValidationErrorKind::AnyOf { context } => describe_alternatives(error, context, schema),
+        ValidationErrorKind::Pattern { .. } => {
+            vec![format!(
+                "`{path}`: {}",
+                expectation(error, "/pattern", schema)
+            )]
+        }
+        _ => vec![format!("`{path}`: {}", error.masked())],
+    }
+}
+
+/// Describes a violation of a tagged enum: the problems of the variant with the given tag, or of the tag itself.
+fn describe_variants(
+    error: &ValidationError<'_>,
+    variants: &[Vec<ValidationError<'static>>],
+    schema: &Value,
+) -> Vec<String> {
+    let describe_variant = |errors: &Vec<ValidationError<'static>>| -> Vec<String> {
+        let problems = errors.iter();
+        problems.flat_map(|error| describe(error, schema)).collect()
+    };
+    let mut tagged = variants
+        .iter()
+        .filter(|errors| !errors.iter().any(|error| expected_tag(error).is_some()));
+    if let (Some(chosen), None) = (tagged.next(), tagged.next()) {
+        return describe_variant(chosen);
+    }
+    let tags: Vec<_> = variants.iter().flatten().filter_map(expected_tag).collect();
+    if let [(path, _), ..] = &tags[..]
+        && tags.len() == variants.len()
+    {
+        let tags: Vec<_> = tags.iter().map(|(_, tag)| *tag).collect();
+        return vec![format!("`{path}` must be one of {}", tags.join(", "))];
+    }
+    // Problems of all variants alike, such as a missing tag.
+    let mut variants = variants.iter().map(describe_variant);
+    let mut common = variants.next().unwrap_or_default();
+    variants.for_each(|problems| common.retain(|problem| problems.contains(problem)));
+    if common.is_empty() {
+        vec![format!("`{}`: {}", instance_path(error), error.masked())]
+    } else {
+        common
+    }
+}
+
+/// Describes a violation of an untagged enum: the problems of the one alternative with the value's JSON type, or the
+/// description of the enum.
+fn describe_alternatives(
+    error: &ValidationError<'_>,
+    alternatives: &[Vec<ValidationError<'static>>],
+    schema: &Value,
+) -> Vec<String> {
+    let path = error.instance_path();
+    let has_other_type = |error: &ValidationError<'_>| {
+        matches!(error.kind(), ValidationErrorKind::Type { .. }) && error.instance_path() == path
+    };
+    let mut matching = alternatives
+        .iter()
+        .filter(|errors| !errors.iter().any(has_other_type));
+    if let (Some(chosen), None) = (matching.next(), matching.next()) {
+        let problems = chosen.iter();
+        return problems.flat_map(|error| describe(error, schema)).collect();
+    }
+    vec![format!(
+        "`{}`: {}",
+        dotted(&path.to_string()),
+        expectation(error, "/anyOf", schema)
+    )]
+}
+
+/// Returns the description of the expected value.
+fn expectation(error: &ValidationError<'_>, keyword: &str, schema: &Value) -> String {
+    let parent = error.schema_path().to_string();
+    let parent = parent
+        .strip_suffix(keyword)
+        .and_then(|it| schema.pointer(it));
+    let expected = parent.and_then(|parent| parent["description"].as_str());
+    expected.map_or_else(
+        || error.masked().to_string(),
+        |it| format!("does not match its description: {it}"),
+    )
+}
+
+/// Returns the path and the expected tag of another variant, if the error is about that.
+fn expected_tag<'a>(error: &'a ValidationError<'_>) -> Option<(String, &'a str)> {
+    match error.kind() {
+        ValidationErrorKind::Constant { expected_value } => {
+            Some((instance_path(error), expected_value.as_str()?))
+        }
+        _ => None,
+    }
+}
+
+/// Returns the path of the invalid value.
+fn instance_path(error: &ValidationError<'_>) -> String {
+    dotted(&error.instance_path().to_string())
+}
+
+fn describe_unknown(path: &str, key: &str, known: &[&str]) -> String {
+    let full = join(path, key);
+    match nearest(key, known) {
+        Some(nearest) => format!("unknown key `{full}`, did you mean `{nearest}`?"),
+        None => format!("unknown key `{full}`, expected one of {}", known.join(", ")),
+    }
+}
+
+/// Returns the known key that the author of the file probably meant: one that contains the key, such as `killTimeout` for
+/// `kill`, or one that differs by a typing error.
+fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    let key = key.to_lowercase();
+    let distance = |known: &str| {
+        let known = known.to_lowercase();
+        if known.contains(&key) {
+            0
+        } else {
+            strsim::damerau_levenshtein(&known, &key)
+        }
+    };
+    let known = known.iter().map(|known| (distance(known), *known));
+    let (distance, nearest) = known.min()?;
+    // If more than half of the letters differ, a suggestion would mislead.
+    (distance <= key.len().max(2) / 2).then_some(nearest)
+}
+
+/// Returns the keys that the violated part of the schema allows.
+fn known_keys<'a>(schema: &'a Value, schema_path: &str) -> Vec<&'a str> {
+    let object = schema_path
+        .strip_suffix("/additionalProperties")
+        .unwrap_or(schema_path);
+    let properties = schema.pointer(object).map(|schema| &schema["properties"]);
+    let properties = properties.and_then(Value::as_object).into_iter().flatten();
+    properties.map(|(key, _)| key.as_str()).collect()
+}
+
+fn dotted(pointer: &str) -> String {
+    pointer.trim_start_matches('/').replace('/', ".")
+}
+
+fn join(path: &str, key: &str) -> String {
+    match path {
+        "" => key.to_owned(),
+        path => format!("{path}.{key}"),
+    }
+}
