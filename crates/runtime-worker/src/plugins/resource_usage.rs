@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use runtime_core::TaskError;
+use runtime_core::util::ByteSize;
 
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::report::{TaskReport, Usage};
@@ -59,18 +60,14 @@ fn summary(report: &TaskReport) -> String {
     let (hits, lookups) = (report.cache_hits, report.cache_hits + report.cache_misses);
     let parts = [
         cpu.map(|cpu| format!("{:.2} s CPU time", cpu.as_secs_f64())),
-        peak_memory.map(|bytes| format!("{} peak memory", mebibytes(bytes))),
-        disk_read.map(|bytes| format!("{} read from disk", mebibytes(bytes))),
-        disk_written.map(|bytes| format!("{} written to disk", mebibytes(bytes))),
-        network.map(|bytes| format!("{} network traffic", mebibytes(bytes))),
+        peak_memory.map(|bytes| format!("{} peak memory", ByteSize(bytes))),
+        disk_read.map(|bytes| format!("{} read from disk", ByteSize(bytes))),
+        disk_written.map(|bytes| format!("{} written to disk", ByteSize(bytes))),
+        network.map(|bytes| format!("{} network traffic", ByteSize(bytes))),
         (lookups > 0).then(|| format!("{hits} of {lookups} cache lookups hit")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     parts.join(", ")
-}
-
-fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 #[cfg(test)]
