@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use runtime_core::queue::ArtifactErrorReason;
+use runtime_core::util::is_transient_status;
 use runtime_core::{ApiError, BoxError};
 
 use crate::hash::HashMismatch;
@@ -195,11 +196,6 @@ impl AttemptError {
             _ => None,
         }
     }
-}
-
-fn is_transient_status(status: u16) -> bool {
-    // 408 Request Timeout, 425 Too Early and 429 Too Many Requests are the 4xx that invite a retry.
-    matches!(status, 408 | 425 | 429 | 500..=599)
 }
 
 fn class_of_api_error(error: &ApiError) -> ErrorClass {

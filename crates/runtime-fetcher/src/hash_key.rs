@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::hash::hex;
+use runtime_core::util::hex;
 
 /// A cache key that is equal only for references with the same bytes and the same required hashes.
 ///

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime_core::util::ByteSize;
 use tokio::time::Instant;
 
 use crate::attempt_error::AttemptError;
@@ -185,29 +186,10 @@ fn rate(bytes: u64, time: Duration) -> f64 {
 
 impl fmt::Display for FetchProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.subject, Size(self.bytes as f64))?;
+        write!(f, "{}: {}", self.subject, ByteSize(self.bytes))?;
         if let Some(total) = self.total {
-            write!(f, " of {}", Size(total as f64))?;
+            write!(f, " of {}", ByteSize(total))?;
         }
-        write!(f, ", {}/s", Size(self.rate))
-    }
-}
-
-/// A number of bytes in binary units.
-struct Size(f64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-        if self.0 < 1024.0 {
-            return write!(f, "{:.0} B", self.0);
-        }
-        let mut value = self.0 / 1024.0;
-        let mut unit = 0;
-        while value >= 1024.0 && unit + 1 < UNITS.len() {
-            value /= 1024.0;
-            unit += 1;
-        }
-        write!(f, "{value:.1} {}", UNITS[unit])
+        write!(f, ", {}/s", ByteSize(self.rate as u64))
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::cached_input::CONTENT;
-use crate::hash::hex;
 use crate::target::TargetError;
+use runtime_core::util::hex;
 
 /// The file in the folder of an input that holds its fingerprint.
 const FILE_NAME: &str = "input.json";

@@ -3,6 +3,5 @@
 mod digest;
 mod verifier;
 
-pub(crate) use digest::hex;
 pub use digest::{Algorithm, HashMismatch, Hashes, HexDigest};
 pub(crate) use verifier::Verifier;

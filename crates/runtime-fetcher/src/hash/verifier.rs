@@ -5,8 +5,9 @@ use std::io;
 use bytes::Bytes;
 use md5::digest::DynDigest;
 use ring::digest::{Context, SHA512};
+use runtime_core::util::hex;
 
-use super::digest::{Algorithm, HashMismatch, Hashes, hex};
+use super::digest::{Algorithm, HashMismatch, Hashes};
 use crate::batch_worker::BatchWorker;
 
 /// Bodies up to this size are hashed inline, which takes less time than switching threads.

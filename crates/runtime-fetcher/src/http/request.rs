@@ -1,6 +1,9 @@
 //! A GET request with its redirects.
 
+use std::error::Error;
+
 use http::header::{ACCEPT_ENCODING, IF_RANGE, LOCATION, RANGE};
+use runtime_core::util::error_sources;
 use runtime_http::reqwest::{self, RequestBuilder, Response};
 use url::Url;
 
@@ -131,7 +134,7 @@ pub(crate) fn redacted(url: &Url) -> String {
 fn send_error(url: &Url, error: reqwest::Error) -> AttemptError {
     let error = error.without_url();
     // The resolver reports a denied host as an I/O error somewhere in the chain of the HTTP client.
-    if let Some(denied) = find_source::<DeniedHost>(&error) {
+    if let Some(denied) = error_sources(&error).find_map(<dyn Error>::downcast_ref::<DeniedHost>) {
         return AttemptError::AddressDenied {
             host: denied.host.clone(),
         };
@@ -140,11 +143,4 @@ fn send_error(url: &Url, error: reqwest::Error) -> AttemptError {
         host: url.host_str().unwrap_or_default().to_owned(),
         source: error.into(),
     }
-}
-
-fn find_source<'a, E: std::error::Error + 'static>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> Option<&'a E> {
-    std::iter::successors(Some(error), |error| error.source())
-        .find_map(|error| error.downcast_ref())
 }

@@ -1,11 +1,11 @@
 //! Supervises one run: executes its stages, watches the claim and the worker's shutdown, and resolves it.
 
 use std::convert::Infallible;
-use std::error::Error;
 use std::future::pending;
 use std::pin::pin;
 
 use runtime_core::queue::TaskClaim;
+use runtime_core::util::error_sources;
 use runtime_core::{
     ApiError, ExceptionReason, StopStage, TaskContextController, TaskError, error_chain,
 };
@@ -209,13 +209,7 @@ impl RunSupervisor<'_> {
 
 /// Reports whether the queue refused a request somewhere in the chain of causes.
 fn is_refused_by_queue(error: &TaskError) -> bool {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        let refusal = error.downcast_ref::<ApiError>();
-        if refusal.is_some_and(|error| is_claim_lost(error) || error.status() == Some(401)) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    error_sources(error)
+        .filter_map(|error| error.downcast_ref::<ApiError>())
+        .any(|error| is_claim_lost(error) || error.status() == Some(401))
 }
