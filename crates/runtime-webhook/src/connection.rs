@@ -71,14 +71,14 @@ impl ConnectionHandle {
     }
 
     /// Returns whether [`shut_down`](Self::shut_down) was called.
-    ///
-    /// Call [`poll_aborted`](Self::poll_aborted) first, since it registers the waker.
     pub(crate) fn is_shutting_down(&self) -> bool {
+        // Registers no waker: the driver calls `poll_aborted` first, and both flags share its waker.
         self.is_shutting_down.load(Ordering::Acquire)
     }
 
     /// Records whether the client may still be sending the body of the latest request.
     pub(crate) fn set_unread_body(&self, has_unread_body: bool) {
+        // Relaxed: written and read by the task that drives the connection. Only the type is shared.
         self.has_unread_body
             .store(has_unread_body, Ordering::Relaxed);
     }
@@ -114,6 +114,8 @@ impl ConnectionHandle {
     }
 
     fn join(&self, set: &Arc<AbortSet>) {
+        // A keep-alive connection can carry requests to several hooks in turn. It leaves the previous set, or the
+        // detach of that hook would abort a request to this one.
         let previous = self.abort_set.lock().replace(Arc::clone(set));
         if let Some(previous) = previous.filter(|previous| !Arc::ptr_eq(previous, set)) {
             previous.remove(self);
@@ -142,6 +144,7 @@ impl AbortSet {
         if members.is_aborted {
             return false;
         }
+        // Weak: handle and set refer to each other, and the connection owns its set.
         let handle = Arc::downgrade(connection);
         members.connections.insert(connection.id(), handle);
         drop(members);
@@ -158,6 +161,7 @@ impl AbortSet {
         let mut members = self.0.lock();
         members.is_aborted = true;
         let connections = std::mem::take(&mut members.connections);
+        // Wakers run foreign code, so they are called without the lock.
         drop(members);
         for connection in connections.values().filter_map(Weak::upgrade) {
             connection.abort();

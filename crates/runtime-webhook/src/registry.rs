@@ -38,6 +38,7 @@ struct Hooks {
     is_closed: bool,
     /// The part of URLs in front of the id, with a trailing slash.
     base_url: String,
+    // By hash instead of by id: the comparison of a `HashMap<String, _>` ends at the first difference.
     by_hash: HashMap<u64, Arc<Hook>>,
 }
 
@@ -59,6 +60,7 @@ impl HookRegistry {
             if let Entry::Vacant(entry) = hooks.by_hash.entry(hash) {
                 let hook = Arc::new(Hook::new(id, handler, on_detach));
                 entry.insert(Arc::clone(&hook));
+                // Under the lock, so that a concurrent `set_base_url` cannot be overwritten with the old URL.
                 hook.url.send_replace(hook.url_below(&hooks.base_url));
                 return Ok(hook);
             }

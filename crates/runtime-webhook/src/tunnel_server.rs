@@ -170,6 +170,7 @@ impl TunnelServer {
         })?;
         let handshake = http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| invalid(error.into()))?;
+        // hyper separates the request handle from the connection, which has to be polled in a task.
         let connection = AbortOnDropHandle::new(tokio::spawn(connection.with_upgrades()));
         let response = sender.send_request(request).await;
         Ok(Exchange {
@@ -180,6 +181,7 @@ impl TunnelServer {
 
     async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        // The tunnel carries many small frames, which Nagle's algorithm would delay.
         stream.set_nodelay(true)?;
         if !self.is_encrypted {
             return Ok(Box::new(stream));

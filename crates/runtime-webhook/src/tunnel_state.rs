@@ -49,6 +49,7 @@ impl TunnelState {
     ) -> Result<WebHook, AttachError> {
         // If this future fails or is dropped, both are undone by their destructors.
         let hook = self.server.attach(handler, on_detach)?;
+        // Before the wait: the tunnel is opened because a hook exists.
         let guard = HookGuard::new(self);
         self.wait_for_base_url().await?;
         Ok(hook.into_web_hook(guard))
@@ -65,6 +66,7 @@ impl TunnelState {
     pub(crate) fn set_open(&self, base_url: &str) {
         let monitor = &self.server.monitor;
         let previous = self.status.borrow().base_url.clone();
+        // Holders of hooks are notified only of a real change, not of each reconnect.
         if previous.as_deref() != Some(base_url) {
             self.server.registry.set_base_url(base_url);
             monitor.info(format_args!("tunnel open: hooks are served at {base_url}"));
@@ -82,6 +84,7 @@ impl TunnelState {
 
     /// Records that the tunnel is closed.
     pub(crate) fn set_closed(&self) {
+        // The base URL stays: the server usually assigns the same one again.
         self.status.send_modify(|status| status.is_open = false);
     }
 
@@ -134,6 +137,8 @@ impl TunnelState {
 }
 
 /// Counts as an attached hook until it is dropped.
+///
+/// It does not keep the tunnel alive if the hook outlives it.
 #[derive(Debug)]
 struct HookGuard(Weak<TunnelState>);
 

@@ -15,8 +15,9 @@ pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     accepts(headers, &header::ACCEPT_ENCODING, "gzip")
 }
 
-/// Returns whether a list has `wanted` with a weight above zero. Wildcards do not count.
+/// Returns whether a list has `wanted` with a weight above zero.
 fn accepts(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    // Wildcards are ignored: curl sends `Accept: */*` and expects the text.
     list_items(headers, name).any(|item| {
         let mut parts = item.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();

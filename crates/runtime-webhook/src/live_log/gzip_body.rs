@@ -79,6 +79,7 @@ where
                 this.encoder.write_all(&data)?;
                 this.needs_flush = true;
             }
+            // While the log has data, output is sent in large frames; `Pending` above flushes a partial one.
             if this.encoder.get_ref().len() >= FRAME_BYTES {
                 return Poll::Ready(Some(Ok(this.take_output())));
             }

@@ -85,6 +85,7 @@ impl LiveLog {
     }
 
     fn get_log(&self, headers: &HeaderMap) -> Response {
+        // Read once: range, status and headers must refer to the same length, while the log grows.
         let len = current_len(&mut (self.open)(0));
         match ByteRange::parse(headers, len) {
             ByteRange::All if accepts_gzip(headers) => self.gzip(),
@@ -162,10 +163,12 @@ fn text(status: StatusCode, body: Body) -> Response {
         &mut response,
         [
             (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+            // Otherwise a browser could treat a log with HTML in it as a page.
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::ACCEPT_RANGES, "bytes"),
             (header::CACHE_CONTROL, "no-store"),
             (header::VARY, "accept, accept-encoding"),
+            // Taskcluster's user interface reads the log from another origin.
             (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
             (
                 header::ACCESS_CONTROL_EXPOSE_HEADERS,

@@ -82,6 +82,7 @@ impl Tunnel {
         self.state.set_open(&registration.base_url);
         let connections =
             (0..registration.connections).map(|_| Box::pin(self.keep_connected(registration)));
+        // The first failure ends the tunnel. The other connections are tasks of the server, so their requests finish.
         let (error, ..) = select_all(connections).await;
         self.state.set_closed();
         let monitor = &self.state.server.monitor;
@@ -114,6 +115,7 @@ impl Tunnel {
             let _ = stream.set_nodelay(true);
             // Also waits for a task that panics.
             let _ = spawn_connection(server, stream, permit, ConnectionKind::Localtunnel).await;
+            // A server that accepts and closes at once would otherwise cause a busy loop.
             if start.elapsed() < MIN_STABLE_CONNECTION {
                 sleep(backoff.next_delay(self.max_reconnect_delay)).await;
             } else {

@@ -77,6 +77,7 @@ impl ReloadingCertificate {
         monitor: &Monitor,
     ) {
         let mut ticks = interval(reload_interval);
+        // After a suspend, one check is enough.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_warning = None;
         loop {
@@ -119,6 +120,7 @@ impl ReloadingCertificate {
     /// A pair that does not match is ignored: a renewal writes one file after the other, and the next tick
     /// sees both.
     async fn reload(&self, monitor: &Monitor) {
+        // Compared with the version of the loaded pair, so an invalid pair is read and reported again at each tick.
         let version = file_version(&self.files).await;
         if version == self.current.read().version {
             return;
@@ -163,6 +165,7 @@ fn read(
             path: files.key.clone(),
             source,
         })?;
+    // Also checks that the key belongs to the certificate.
     let key = CertifiedKey::from_der(chain, key, provider);
     let key = key.map_err(|source| CertificateError::Key {
         path: files.key.clone(),

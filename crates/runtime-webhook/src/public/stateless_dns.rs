@@ -39,10 +39,12 @@ impl StatelessDns {
     fn host_name(&self, address: Ipv4Addr, expires_ms: i64, salt: [u8; 2]) -> String {
         let mut label = [0; SIGNED_BYTES + MAC_BYTES];
         label[..4].copy_from_slice(&address.octets());
+        // Field order and byte order are given by the DNS server.
         label[4..12].copy_from_slice(&expires_ms.to_be_bytes());
         label[12..SIGNED_BYTES].copy_from_slice(&salt);
         let mac = hmac::sign(&self.key, &label[..SIGNED_BYTES]);
         label[SIGNED_BYTES..].copy_from_slice(&mac.as_ref()[..MAC_BYTES]);
+        // In lower case, since browsers convert host names to lower case anyway.
         let label = BASE32_NOPAD.encode(&label).to_ascii_lowercase();
         format!("{label}.{}", self.domain)
     }

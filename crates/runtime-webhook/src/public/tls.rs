@@ -46,6 +46,7 @@ impl Tls {
     ) {
         let handle = Arc::clone(permit.handle());
         let handshake = timeout(server.limits.header_timeout, self.acceptor.accept(stream));
+        // During the handshake there is no `Socket` yet that checks the handle.
         let stream = tokio::select! {
             result = handshake => result,
             () = handle.aborted() => return,
@@ -54,6 +55,7 @@ impl Tls {
             server.monitor.count("tls-errors", 1);
             return;
         };
+        // HTTP/2 is negotiated with ALPN. Clients without ALPN speak HTTP/1.1.
         let kind = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => ConnectionKind::Http2,
             _ => ConnectionKind::Direct,
@@ -74,6 +76,7 @@ impl Tls {
 fn server_config(
     certificate: &Arc<ReloadingCertificate>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
+    // An explicit provider: the default of the process belongs to the application.
     let provider = Arc::clone(certificate.provider());
     let resolver = Arc::clone(certificate);
     let mut config = ServerConfig::builder_with_provider(provider)

@@ -73,6 +73,7 @@ impl Connections {
         ConnectionPermit {
             handle,
             table: Arc::clone(&self.table),
+            // Never an error, since the semaphore is not closed.
             _permit: permit.ok(),
             _open: self.open.token(),
         }
@@ -128,6 +129,7 @@ impl ConnectionPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
+        // Removed before the tracker token is dropped, so that `all_closed` implies an empty table.
         self.table.lock().handles.remove(&self.handle.id());
         self.handle.leave_abort_set();
     }

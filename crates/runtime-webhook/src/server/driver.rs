@@ -17,6 +17,7 @@ pub(super) async fn drive<C>(
     C: Future<Output = hyper::Result<()>>,
 {
     let mut shut_down = Some(shut_down);
+    // Polled by hand instead of `select!`: a graceful shutdown needs access to the connection between polls.
     let result = poll_fn(|cx| {
         if handle.poll_aborted(WakeSlot::Driver, cx).is_ready() {
             return Poll::Ready(Ok(()));

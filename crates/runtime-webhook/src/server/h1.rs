@@ -35,6 +35,8 @@ pub(super) async fn serve<S>(
     let service = service_fn(move |request| async move {
         Ok::<_, Infallible>(router::route(server, connection, request).await)
     });
+    // With upgrades: the connection's task ends at an upgrade, and the socket lives on in the handler. It keeps its
+    // permit, and its handle can still abort it.
     let connection = builder(&server.limits, header_timeout)
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();

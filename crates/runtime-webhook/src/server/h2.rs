@@ -35,6 +35,7 @@ where
     let connection =
         builder(&server.limits, executor).serve_connection(TokioIo::new(socket), service);
     let connection = std::pin::pin!(connection);
+    // Without upgrades: extended CONNECT (RFC 8441) is off, so browsers use HTTP/1.1 for WebSockets.
     tokio::select! {
         () = drive(&server, connection, &handle, |connection| connection.graceful_shutdown()) => {}
         () = idle(&server.limits, running, &handle) => {}
@@ -62,6 +63,7 @@ async fn idle(
     mut running: watch::Receiver<usize>,
     connection: &ConnectionHandle,
 ) {
+    // hyper has an idle timeout for HTTP/1.1 only.
     wait_idle(&mut running, limits.header_timeout).await;
     connection.shut_down();
     wait_idle(&mut running, limits.write_timeout).await;

@@ -27,6 +27,8 @@ use crate::connection::{ConnectionHandle, WakeSlot};
 const MAX_FRAME_BYTES: usize = 16 * 1024;
 
 tokio::task_local! {
+    // hyper passes no context from the executor to the service and the response body. They run in the same task,
+    // so the context is local to the task.
     /// The request that the current task serves.
     static REQUEST: RequestContext;
 }
@@ -111,6 +113,7 @@ impl RequestContext {
         write_timeout: Duration,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
+        // The handle of the request, not of the connection: other hooks share the connection.
         if self.handle.poll_aborted(WakeSlot::Driver, cx).is_ready() {
             return Poll::Ready(());
         }
@@ -139,6 +142,7 @@ impl http_body::Body for FramedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        // hyper has sent the previous frame. From here the handler is slow, not the client.
         REQUEST.with(|request| request.blocked_since.set(None));
         if self.remaining.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)?) {

@@ -52,10 +52,13 @@ impl HookServer {
     /// Waits up to `grace` for requests in progress, aborts the remaining connections and returns their
     /// number.
     pub(crate) async fn stop(&self, grace: Duration) -> usize {
+        // First no new hooks and connections, then the shutdown of the open ones: a connection accepted in
+        // between is shut down by `Connections::acquire`.
         self.registry.close();
         self.stopping.cancel();
         self.connections.shut_down_all();
         self.tasks.close();
+        // Waits for connections instead of tasks: an upgraded connection stays open after its task has ended.
         let aborted = match timeout(grace, self.connections.all_closed()).await {
             Ok(()) => 0,
             Err(_) => self.connections.abort_all(),
@@ -95,6 +98,7 @@ impl Drop for RunningServer {
 #[derive(Debug)]
 pub(crate) struct AttachedHook {
     hook: Arc<Hook>,
+    // Weak: a hook that outlives its server must not keep the registry and its handlers alive.
     server: Weak<HookServer>,
 }
 

@@ -24,10 +24,12 @@ impl LazyTimer {
         let timer = self
             .0
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        // An earlier deadline is rare, and the only one that needs an immediate reset.
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
         }
         loop {
+            // Polled again after a reset, or nothing would wake this task at the new deadline.
             ready!(timer.as_mut().poll(cx));
             if timer.deadline() >= deadline {
                 return Poll::Ready(());

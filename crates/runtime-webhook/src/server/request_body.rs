@@ -48,6 +48,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             self.timeout.reset();
+            // Only the end counts: hyper has then consumed the whole request, and nothing is left to drain.
             if frame.is_none() {
                 self.connection.set_unread_body(false);
             }

@@ -22,6 +22,7 @@ pub(super) async fn route(
     connection: &Arc<ConnectionHandle>,
     request: http::Request<Incoming>,
 ) -> Response {
+    // Recorded for each request: it decides about a lingering close after the last response.
     let has_body = !request.body().is_end_stream();
     connection.set_unread_body(has_body);
     let mut request = request.map(|body| {
@@ -41,6 +42,7 @@ pub(super) async fn route(
     let Some(uri) = uri else {
         return redirect(&hook, request.uri().query());
     };
+    // After the lookup the hook may have been detached, which `admit` detects.
     if !hook.admit(connection) {
         return not_found(server);
     }
@@ -78,6 +80,8 @@ fn redirect(hook: &Hook, query: Option<&str>) -> Response {
 
 /// Calls the handler. A panic affects only this request.
 async fn call(server: &HookServer, hook: &Hook, request: Request) -> Response {
+    // Uncaught, a panic would close the connection without a response. `AssertUnwindSafe`: a handler is shared by `&self`
+    // and responsible for its own state after a panic.
     let response = AssertUnwindSafe(hook.handler().handle(request)).catch_unwind();
     response.await.unwrap_or_else(|_| {
         server.monitor.count("panics", 1);

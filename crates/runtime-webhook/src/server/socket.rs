@@ -98,10 +98,11 @@ fn aborted() -> io::Error {
 impl<S: AsyncRead + Unpin> Socket<S> {
     /// Reads and discards data until the client closes the connection, for at most [`LINGER_TIMEOUT`].
     ///
-    /// If a socket is closed while its receive buffer has data, the kernel sends RST instead of FIN. An
-    /// RST makes the client's kernel discard received data, so a client that is still sending its request
-    /// could lose the response. nginx calls this a lingering close.
+    /// nginx calls this a lingering close.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // FIN has been sent. If the socket were closed with data in its receive buffer, the kernel would send RST as
+        // well. RST makes the client's kernel discard received data, so a client that is still sending its request
+        // could lose the response.
         let mut bytes = [0; 8 * 1024];
         for _ in 0..READS_PER_POLL {
             let mut buffer = ReadBuf::new(&mut bytes);
@@ -111,6 +112,7 @@ impl<S: AsyncRead + Unpin> Socket<S> {
                 Poll::Pending => return self.linger_timeout.poll(cx),
             }
         }
+        // A fast client always has more data. The timeout also limits the total duration: it is never reset.
         cx.waker().wake_by_ref();
         self.linger_timeout.poll(cx)
     }
@@ -122,6 +124,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // Before the read: a read that always finds data never waits, and so never polls the flag below.
         self.check_aborted()?;
         if let Poll::Ready(result) = Pin::new(&mut self.inner).poll_read(cx, buf) {
             return Poll::Ready(result);
@@ -169,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The write half first: FIN marks the end of the response for the client.
+        // The write half first: FIN marks the end of the response for the client, which then stops sending.
         let result = Pin::new(&mut self.inner).poll_shutdown(cx);
         ready!(self.after_write(result, cx))?;
         if self.handle().has_unread_body() {

@@ -120,6 +120,7 @@ impl Shell {
             Ok(key) => key,
             Err(status) => return rejection(status),
         };
+        // Rejected instead of queued: a person is waiting.
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             return rejection(StatusCode::SERVICE_UNAVAILABLE);
         };
@@ -131,7 +132,8 @@ impl Shell {
         };
         self.monitor.count("sessions", 1);
         let dropped = self.dropped.clone();
-        // The task ends with the shell, the connection or the program.
+        // In a task: the upgrade completes only after the response below is sent. The task ends with the shell, the
+        // connection or the program.
         tokio::spawn(async move {
             dropped.run_until_cancelled(session.run()).await;
             drop(permit);

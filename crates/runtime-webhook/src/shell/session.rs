@@ -134,6 +134,7 @@ async fn serve(
     ping_interval: Duration,
 ) -> SessionEnd {
     let end = {
+        // Input and output run concurrently, so a slow client that blocks the output can still send Ctrl-C.
         let mut output = std::pin::pin!(send_output(&mut reader, sink, ping_interval));
         let exited = async {
             tokio::select! {
@@ -159,6 +160,7 @@ async fn serve(
     if let Some(end @ SessionEnd::Exited(_)) = end {
         return end;
     }
+    // The program is still running, or its status is unknown.
     // Closing the terminal makes the kernel send SIGHUP, on which a shell saves its history and exits.
     drop(reader);
     let status = match timeout(EXIT_GRACE, child.wait()).await {
@@ -166,6 +168,7 @@ async fn serve(
         Err(_) => {
             // An error means that the program has exited.
             let _ = child.kill().await;
+            // Also reaps the process.
             child.wait().await
         }
     };
@@ -189,6 +192,8 @@ async fn send_output(
                 // Linux reports EIO instead of the end of the file when the terminal is closed.
                 Ok(0) | Err(_) => return Ok(()),
             },
+            // In the same task as the output: the sink has one owner, and a client that does not read the output does
+            // not read pings either.
             _ = pings.tick() => Message::Ping(Bytes::new()),
         };
         sink.send(message).await?;

@@ -113,6 +113,7 @@ impl Endpoint {
         }
         let invalid = |error: BoxError| self.server.invalid_response(error);
         let base_url = base_url(&exchange.response, &key).map_err(|error| invalid(error.into()))?;
+        // After the upgrade the connection task has ended by itself, and dropping `exchange` aborts nothing.
         let io = hyper::upgrade::on(exchange.response).await;
         let io = TokioIo::new(io.map_err(|error| invalid(error.into()))?);
         Ok(TunnelConnection { io, base_url })
@@ -122,6 +123,7 @@ impl Endpoint {
         let bearer = format!("Bearer {}", token.expose_secret());
         let mut bearer = HeaderValue::try_from(bearer)
             .map_err(|_| self.token_error("invalid characters in the token".into()))?;
+        // Hides the token in `Debug` output.
         bearer.set_sensitive(true);
         Ok(self
             .server
@@ -151,6 +153,8 @@ impl Endpoint {
 /// Checks the WebSocket handshake, and returns the public URL of the client.
 fn base_url(response: &Response<Incoming>, key: &str) -> Result<String, &'static str> {
     let headers = response.headers();
+    // RFC 6455: proves that the server understood the request as a WebSocket handshake, which a cache or a plain HTTP
+    // server does not.
     let expected = derive_accept_key(key.as_bytes());
     let accept = headers.get(header::SEC_WEBSOCKET_ACCEPT);
     if accept.is_none_or(|accept| accept.as_bytes() != expected.as_bytes()) {

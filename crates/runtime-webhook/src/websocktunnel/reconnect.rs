@@ -74,6 +74,8 @@ impl Tunnel {
             .as_ref()
             .is_err_and(ConnectTunnelError::is_token_rejection)
         {
+            // For example after a change of the server's secret. Other errors say nothing about the token, and a new one
+            // for each attempt would load the auth service.
             self.tokens.invalidate();
         }
         result
@@ -81,6 +83,8 @@ impl Tunnel {
 
     /// Records an error and returns the maximum delay before the next attempt.
     fn handle_error(&self, error: ConnectTunnelError) -> Duration {
+        // A rejection persists until an administrator changes something. An unreachable server usually returns within
+        // seconds, and viewers are waiting.
         let max_delay = if error.is_rejection() {
             REJECTED_RECONNECT_DELAY.max(self.max_reconnect_delay)
         } else {
@@ -101,6 +105,7 @@ impl Tunnel {
             monitor.count("tunnel-disconnects", 1);
             monitor.warn(format_args!("tunnel closed: {}", error_chain(&error)));
         }
+        // A conflict looks like an ordinary disconnect, so repetition is the only indication.
         if sessions.record(start.elapsed()) {
             let id = &self.endpoint.client_id;
             monitor.warn(format_args!(
@@ -116,6 +121,8 @@ impl Tunnel {
         let (session, driver) = Session::start(connection.io, Role::Client, config).await;
         let accept = async {
             loop {
+                // The permit first: streams above the limit wait in the session, where they are refused beyond its
+                // backlog, instead of occupying memory here.
                 let permit = server.connections.acquire().await;
                 let Some(stream) = session.accept().await else {
                     break;
@@ -127,6 +134,8 @@ impl Tunnel {
         };
         let close = async {
             server.stopping.cancelled().await;
+            // Streams in progress continue; the driver sends the close frame after the last one. The timeout below only
+            // guards against a server that does not answer it.
             session.close();
             server.connections.all_closed().await;
             sleep(CLOSE_TIMEOUT).await;

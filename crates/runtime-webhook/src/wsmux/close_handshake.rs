@@ -23,9 +23,7 @@ const MESSAGES_PER_POLL: usize = 32;
 
 /// The close handshake and the result of the session.
 ///
-/// The end that sends the first close frame does not close the connection first, but reads until the peer
-/// does. If a socket is closed with unread data, even a ping, the kernel sends RST, and the peer loses data
-/// that it has not read yet: the last frames of the streams.
+/// The end that sends the first close frame does not close the connection first, but reads until the peer does.
 #[derive(Debug)]
 pub(super) struct CloseHandshake {
     result: Option<Result<(), SessionError>>,
@@ -79,9 +77,12 @@ impl CloseHandshake {
     {
         match Pin::new(&mut *websocket).poll_flush(cx) {
             Poll::Ready(Err(_)) => return Poll::Ready(()),
+            // The peer sent the first close frame and reads until this end closes.
             Poll::Ready(Ok(())) if !self.is_initiator => return Poll::Ready(()),
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
+        // If a socket is closed with unread data, even a ping, the kernel sends RST, and the peer loses data that it has
+        // not read yet: the last frames of the streams.
         for _ in 0..MESSAGES_PER_POLL {
             match Pin::new(&mut *websocket).poll_next(cx) {
                 // Discarded: all streams have ended.

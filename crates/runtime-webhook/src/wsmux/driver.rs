@@ -56,6 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         shared: Arc<SharedState>,
     ) -> Self {
         let mut pings = interval(config.ping_interval);
+        // Without `Delay`, missed ticks follow each other at once, and the peer has no time to respond in between.
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let role = match role {
             Role::Client => protocol::Role::Client,
@@ -132,6 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     fn poll_ping(&mut self, cx: &mut Context<'_>) -> Result<(), SessionError> {
         while self.pings.poll_tick(cx).is_ready() {
+            // Any message counts, not only a pong: behind bulk data a pong may take longer than an interval.
             if !self.received_since_ping {
                 return Err(SessionError::PingTimeout {
                     seconds: self.pings.period().as_secs(),
@@ -152,11 +154,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Receives, sends and pings, and returns ready when the session ends.
-    ///
-    /// Receiving never waits for sending: if both ends stopped reading while their writes are blocked, neither
-    /// would ever continue. Received data has a place in the buffer of its stream, as guaranteed by the
-    /// receive window, so receiving does not wait for readers either.
     fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SessionError>> {
+        // Receiving never waits for sending: if both ends stopped reading while their writes are blocked, neither would
+        // ever continue. It does not wait for the readers of streams either: the receive window guarantees that the
+        // buffer of a stream has room. So no stream can block another one.
         self.poll_ping(cx)?;
         for _ in 0..TURNS_PER_POLL {
             let can_receive = self.poll_receive(cx)?;
@@ -185,6 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
         if driver.closing.is_none()
             && let Poll::Ready(result) = driver.poll_session(cx)
         {
+            // Streams end before the close handshake, which may take a second: their users should not wait for it.
             driver.shared.with(SessionState::end);
             driver.closing = Some(CloseHandshake::start(&mut driver.websocket, result));
         }

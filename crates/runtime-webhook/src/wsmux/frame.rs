@@ -56,6 +56,8 @@ impl Frame {
         };
         let [kind, id @ ..] = *header;
         let len = payload.len();
+        // Lengths are checked exactly: a longer SYN may belong to a newer version of the protocol, which must not be
+        // misinterpreted.
         let kind = match (kind, len) {
             (DAT, _) => FrameKind::Dat(message.slice(HEADER_BYTES..)),
             (SYN, 0) => FrameKind::Syn,

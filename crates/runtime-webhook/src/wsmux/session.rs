@@ -73,6 +73,7 @@ impl Session {
             .with(|state| state.open().map(|id| (id, state.config.open_timeout)))?;
         // Created before the wait, so that dropping the future ends the stream.
         let stream = Stream::new(Arc::clone(&self.shared), id);
+        // The opener cannot write before the ACK: it does not know the window of the peer.
         let accepted = poll_fn(|cx| self.shared.with(|state| poll_accepted(state, id, cx)));
         match timeout(limit, accepted).await {
             Ok(result) => result.map(|()| stream),

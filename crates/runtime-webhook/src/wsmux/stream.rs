@@ -72,6 +72,7 @@ impl AsyncRead for Stream {
                 let message = "the peer exceeded the receive window";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, message)));
             }
+            // Buffered data comes before the end of the stream and of the session.
             let count = recv.buffer.pop(buf);
             if count > 0 {
                 recv.unacknowledged += count;
@@ -116,14 +117,14 @@ impl AsyncWrite for Stream {
     }
 
     /// Returns ready immediately: the driver sends queued data without a flush.
-    ///
-    /// The end of the session is not reported here but by reads and writes. hyper flushes before it reads,
-    /// and an error would hide a response that has been received.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The end of the session is reported by reads and writes only. hyper flushes before it reads, and an error here
+        // would hide a response that has been received.
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Does not wait until FIN is sent: the driver sends it even after the handle is dropped.
         self.with(SessionState::close_stream);
         Poll::Ready(Ok(()))
     }

@@ -60,6 +60,7 @@ pub(super) struct SendHalf {
 impl RecvHalf {
     /// Buffers received bytes. Returns `false` if they exceed the window.
     pub(super) fn push(&mut self, bytes: &[u8]) -> bool {
+        // The window limits the buffer, so a fast peer cannot make this end use more memory than announced.
         let Some(window) = self.window.checked_sub(bytes.len()) else {
             return false;
         };
@@ -69,11 +70,10 @@ impl RecvHalf {
     }
 
     /// Reopens the window and returns the number of bytes to acknowledge, once it is half of the full window.
-    ///
-    /// An ACK for each read would cost a message per read. Half a window cannot stall the peer: below it, the
-    /// rest of the window is still available to the peer or in the buffer, from where the next read takes it.
     pub(super) fn take_ack(&mut self, full_window: usize) -> Option<u32> {
         let count = self.unacknowledged;
+        // An ACK for each read would cost a message per read. Waiting for half a window cannot stall the peer: the
+        // other half is either still available to the peer, or in the buffer, from where the next read takes it.
         if self.has_ended || self.has_overflowed || count == 0 || count < full_window / 2 {
             return None;
         }
@@ -95,6 +95,7 @@ impl SendHalf {
             if count == 0 {
                 break;
             }
+            // Credit is used when data is queued, not when it is sent: `next_message` then needs no check.
             self.queued_bytes += count;
             self.credit = Some(credit - count);
             written += count;

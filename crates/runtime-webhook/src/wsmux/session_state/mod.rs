@@ -24,12 +24,12 @@ impl SharedState {
     }
 
     /// Runs a function on the locked state, and wakes tasks after the lock is released.
-    ///
-    /// A task woken under the lock could start on another thread and immediately block on the lock.
     pub(super) fn with<T>(&self, function: impl FnOnce(&mut SessionState) -> T) -> T {
         let mut state = self.0.lock();
         let result = function(&mut state);
         let wakers = std::mem::take(&mut state.pending_wakes);
+        // A task woken under the lock could start on another thread and block at once. A waker that polls directly
+        // would even deadlock.
         drop(state);
         for waker in wakers {
             waker.wake();
@@ -46,14 +46,12 @@ pub(super) struct SessionState {
     queue_limits: QueueLimits,
     pub(super) streams: HashMap<u32, StreamState>,
     next_id: u32,
+    // An ACK behind queued data would stall the other direction, and control frames are short.
     /// SYN, ACK and refusals, which are sent before data.
-    ///
-    /// They are short, and an ACK behind queued data would stall the other direction.
     control_frames: VecDeque<Bytes>,
+    // Round robin: the front sends one message and moves to the back. A stream with a large response thus delays
+    // another one by at most one message per open stream.
     /// The streams with frames to send, each at most once.
-    ///
-    /// The streams take turns: the front sends one message and moves to the back. A stream with a large
-    /// response thus delays another one by at most one message per open stream.
     send_queue: VecDeque<u32>,
     /// The streams of the peer that wait to be accepted.
     accept_queue: VecDeque<u32>,
@@ -123,6 +121,7 @@ impl SessionState {
                 continue;
             };
             stream.has_handle = true;
+            // Zero until here: a peer that sends data before the ACK overflows the window.
             stream.recv.window = self.config.receive_window as usize;
             self.send_control(id, FrameKind::Ack(self.config.receive_window));
             return Some(id);
@@ -151,6 +150,7 @@ impl SessionState {
     pub(super) fn close_stream(&mut self, id: u32) {
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.send.is_closed = true;
+            // After a violation of the window, the response is incomplete in any case. FIN is sent at once.
             if stream.recv.has_overflowed {
                 stream.send.clear();
             }
@@ -183,10 +183,9 @@ impl SessionState {
     }
 
     /// Discards and acknowledges the received data of a stream without a handle.
-    ///
-    /// A websocktunnel server forwards the whole request before it reads the response. Without ACKs it would
-    /// wait for ever with a request that the handler answered early.
     fn discard_received(&mut self, id: u32) {
+        // A websocktunnel server forwards the whole request before it reads the response. Without ACKs, a request that
+        // the handler answers early would wait for ever.
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
@@ -198,6 +197,8 @@ impl SessionState {
     }
 
     fn remove_if_finished(&mut self, id: u32) {
+        // A stream with a handle still serves reads of buffered data. Without the peer's FIN, data may follow that has to
+        // be acknowledged.
         let is_finished = |stream: &StreamState| {
             stream.recv.has_ended && stream.send.has_ended && !stream.has_handle
         };
@@ -217,9 +218,8 @@ impl SessionState {
     }
 
     /// Returns whether the session is closing and all data has been sent.
-    ///
-    /// Streams that only wait for the peer's FIN do not count: some peers never send it.
     pub(super) fn is_done(&self) -> bool {
+        // Streams that only wait for the peer's FIN do not count: some peers never send it.
         let is_busy = |stream: &StreamState| stream.has_handle || stream.send.has_work();
         self.is_closing && self.control_frames.is_empty() && !self.streams.values().any(is_busy)
     }
@@ -242,6 +242,7 @@ impl SessionState {
             stream.send.clear();
             self.pending_wakes.extend(stream.recv.reader.take());
             self.pending_wakes.extend(stream.send.writer.take());
+            // Kept for reads of data received before the end.
             stream.has_handle
         });
         self.pending_wakes.extend(self.acceptor.take());
@@ -249,14 +250,13 @@ impl SessionState {
     }
 
     /// Counts a ping and releases unused resources.
-    ///
-    /// A finished stream without a handle is removed if the peer sent nothing for it during two intervals,
-    /// since some peers never send FIN.
     pub(super) fn record_ping(&mut self) {
         self.ping_count += 1;
         let ping_count = self.ping_count;
         self.streams.retain(|_, stream| {
+            // At pings instead of after each read: a busy stream would otherwise allocate for each message.
             stream.recv.buffer.shrink();
+            // Some peers never send FIN. Two intervals without a frame are taken for it.
             stream.has_handle
                 || stream.send.has_work()
                 || !stream.send.has_ended

@@ -31,12 +31,14 @@ impl SessionState {
     }
 
     fn receive_syn(&mut self, id: u32) {
+        // Ignored like other frames that concern no stream: the server does the same.
         if self.is_local(id) || self.streams.contains_key(&id) {
             return;
         }
         let is_full = self.streams.len() >= self.config.max_streams
             || self.accept_queue.len() >= self.config.accept_backlog;
         if self.is_closing || is_full {
+            // The protocol has no refusal. FIN before any ACK is the closest, and ends the stream on both ends.
             self.send_control(id, FrameKind::Fin);
             return;
         }
@@ -79,6 +81,7 @@ impl SessionState {
         };
         stream.last_active_ping = self.ping_count;
         let credit = stream.send.credit.unwrap_or(0);
+        // Saturating: a peer may grant more than fits, which means unlimited.
         stream.send.credit = Some(credit.saturating_add(bytes as usize));
         self.pending_wakes.extend(stream.send.writer.take());
     }
