@@ -116,7 +116,7 @@ pub use localtunnel::{Localtunnel, LocaltunnelBuilder, LocaltunnelError};
 pub use public::{CertificateError, PublicBuilder, PublicError, PublicServer};
 pub use registry::OnDetach;
 #[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
-pub use tunnel_server::{TunnelServerError, TunnelUrlError};
+pub use tunnel_server::{TunnelServerError, TunnelSetupError};
 #[cfg(feature = "websocktunnel")]
 pub use websocktunnel::{
     ConnectTunnelError, TokenSource, TunnelToken, Websocktunnel, WebsocktunnelBuilder,

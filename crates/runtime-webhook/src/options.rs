@@ -8,6 +8,11 @@ use runtime_core::Monitor;
 
 use crate::http_limits::HttpLimits;
 use crate::server::{HookServer, RunningServer};
+#[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
+use crate::{
+    tunnel_server::{TunnelServer, TunnelSetupError},
+    tunnel_state::TunnelState,
+};
 
 /// Options of every server.
 #[derive(Clone, Debug)]
@@ -19,7 +24,7 @@ pub(crate) struct ServerOptions {
 impl ServerOptions {
     pub(crate) fn into_server(self) -> RunningServer {
         let server = HookServer::new(self.limits, &self.monitor);
-        RunningServer::new(Arc::new(server))
+        RunningServer(Arc::new(server))
     }
 }
 
@@ -44,13 +49,20 @@ pub(crate) struct TunnelOptions {
 
 #[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
 impl TunnelOptions {
-    /// Returns the TLS configuration for connections to the tunnel server.
-    pub(crate) fn tls(&mut self) -> Result<Arc<rustls::ClientConfig>, runtime_http::TlsError> {
-        match self.tls.take() {
-            Some(config) => Ok(config),
+    /// Returns the parts of a tunnel through the server at this URL.
+    pub(crate) fn into_parts(
+        self,
+        server_url: &str,
+    ) -> Result<(RunningServer, Arc<TunnelState>, TunnelServer), TunnelSetupError> {
+        let tls = match self.tls {
+            Some(config) => config,
             // Lenient: a machine without root certificates can still reach a server without TLS.
-            None => runtime_http::lenient_tls_config(&[]).map(Arc::new),
-        }
+            None => Arc::new(runtime_http::lenient_tls_config(&[])?),
+        };
+        let tunnel_server = TunnelServer::parse(server_url, tls)?;
+        let server = self.server.into_server();
+        let state = TunnelState::new(&server, self.attach_timeout);
+        Ok((server, Arc::new(state), tunnel_server))
     }
 }
 

@@ -31,28 +31,26 @@ pub(crate) struct TunnelServer {
     pub(crate) host: String,
     pub(crate) port: u16,
     is_encrypted: bool,
-    uri: Uri,
+    pub(crate) uri: Uri,
     tls: Arc<ClientConfig>,
 }
 
-/// The URL of a tunnel server is invalid.
+/// A tunnel cannot start with its options.
 #[derive(Debug, thiserror::Error)]
-pub enum TunnelUrlError {
-    /// The text is not a URL.
-    #[error("invalid URL `{url}`")]
-    Malformed {
-        /// The text.
-        url: String,
-        /// The parse error.
-        source: InvalidUri,
-    },
-
-    /// The scheme or the host is missing or not supported.
+#[non_exhaustive]
+pub enum TunnelSetupError {
+    /// The URL of the server is malformed, or its scheme is not supported.
     #[error("invalid URL `{url}`: expected `https://host` or `http://host:port`")]
-    NoServer {
+    Url {
         /// The URL.
         url: String,
+        /// The parse error; `None` for an unsupported scheme or a missing host.
+        source: Option<InvalidUri>,
     },
+
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS for the tunnel")]
+    Tls(#[from] runtime_http::TlsError),
 }
 
 /// A request to a tunnel server failed.
@@ -104,16 +102,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 impl TunnelServer {
     /// Parses the URL of a server. The schemes `ws` and `wss` stand for `http` and `https`.
-    pub(crate) fn parse(url: &str, tls: Arc<ClientConfig>) -> Result<Self, TunnelUrlError> {
-        let uri = url
-            .parse::<Uri>()
-            .map_err(|source| TunnelUrlError::Malformed {
-                url: url.to_owned(),
-                source,
-            })?;
-        Self::new(uri, tls).ok_or_else(|| TunnelUrlError::NoServer {
+    pub(crate) fn parse(url: &str, tls: Arc<ClientConfig>) -> Result<Self, TunnelSetupError> {
+        let invalid = |source| TunnelSetupError::Url {
             url: url.to_owned(),
-        })
+            source,
+        };
+        let uri = url.parse().map_err(|source| invalid(Some(source)))?;
+        Self::new(uri, tls).ok_or_else(|| invalid(None))
     }
 
     fn new(uri: Uri, tls: Arc<ClientConfig>) -> Option<Self> {
@@ -130,18 +125,6 @@ impl TunnelServer {
             uri,
             tls,
         })
-    }
-
-    /// Returns the path of the URL.
-    #[cfg(feature = "localtunnel")]
-    pub(crate) fn path(&self) -> &str {
-        self.uri.path()
-    }
-
-    /// Returns the path and the query of the URL.
-    #[cfg(feature = "websocktunnel")]
-    pub(crate) fn path_and_query(&self) -> &str {
-        self.uri.path_and_query().map_or("/", |path| path.as_str())
     }
 
     fn address(&self) -> String {
@@ -219,7 +202,7 @@ impl TunnelServer {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn parse(url: &str) -> Result<TunnelServer, TunnelUrlError> {
+    pub(crate) fn parse(url: &str) -> Result<TunnelServer, TunnelSetupError> {
         let tls = runtime_http::lenient_tls_config(&[]).expect("a TLS configuration");
         TunnelServer::parse(url, Arc::new(tls))
     }

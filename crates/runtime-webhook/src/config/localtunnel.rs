@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::dependencies::ServerDependencies;
+use super::configured_server::ServerDependencies;
 use crate::localtunnel::{Localtunnel, LocaltunnelError};
 
 /// A tunnel through a localtunnel server, for tests.

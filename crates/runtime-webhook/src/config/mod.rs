@@ -1,8 +1,6 @@
 //! Servers selected by configuration.
 
 mod configured_server;
-mod dependencies;
-mod error;
 #[cfg(feature = "localtunnel")]
 mod localtunnel;
 #[cfg(feature = "public")]
@@ -13,9 +11,7 @@ mod websocktunnel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::configured_server::ConfiguredServer;
-pub use self::dependencies::ServerDependencies;
-pub use self::error::StartServerError;
+pub use self::configured_server::{ConfiguredServer, ServerDependencies, StartServerError};
 #[cfg(feature = "localtunnel")]
 pub use self::localtunnel::LocaltunnelConfig;
 #[cfg(feature = "public")]

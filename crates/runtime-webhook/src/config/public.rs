@@ -8,8 +8,7 @@ use runtime_core::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::dependencies::ServerDependencies;
-use super::error::StartServerError;
+use super::configured_server::{ServerDependencies, StartServerError};
 use crate::public::PublicServer;
 
 /// A server on a public port of this machine.

@@ -149,14 +149,13 @@ impl LocaltunnelBuilder {
     /// # Errors
     ///
     /// A [`LocaltunnelError`] if the URL, the subdomain or the TLS configuration is invalid.
-    pub fn start(mut self) -> Result<Localtunnel, LocaltunnelError> {
+    pub fn start(self) -> Result<Localtunnel, LocaltunnelError> {
         if let Some(subdomain) = self.subdomain.as_ref().filter(|name| !is_subdomain(name)) {
             let subdomain = subdomain.clone();
             return Err(LocaltunnelError::Subdomain { subdomain });
         }
-        let tunnel_server = TunnelServer::parse(&self.server_url, self.options.tls()?)?;
-        let server = self.options.server.into_server();
-        let state = Arc::new(TunnelState::new(&server, self.options.attach_timeout));
+        let max_reconnect_delay = self.options.max_reconnect_delay;
+        let (server, state, tunnel_server) = self.options.into_parts(&self.server_url)?;
         server.monitor.warn(
             "localtunnel is for tests only: its server is open to everyone and can read all traffic",
         );
@@ -164,7 +163,7 @@ impl LocaltunnelBuilder {
             state: Arc::clone(&state),
             server: tunnel_server,
             subdomain: self.subdomain,
-            max_reconnect_delay: self.options.max_reconnect_delay,
+            max_reconnect_delay,
         };
         server.tasks.spawn(tunnel.run());
         Ok(Localtunnel { server, state })

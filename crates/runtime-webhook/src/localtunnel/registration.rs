@@ -5,7 +5,7 @@ use http::{StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
 
-use crate::tunnel_server::{TunnelServer, TunnelServerError, TunnelUrlError};
+use crate::tunnel_server::{TunnelServer, TunnelServerError, TunnelSetupError};
 
 /// The maximum length of a response.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
@@ -42,9 +42,9 @@ struct ErrorResponse {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LocaltunnelError {
-    /// The URL of the server is invalid.
-    #[error("cannot use the URL of the localtunnel server")]
-    Url(#[from] TunnelUrlError),
+    /// The URL or the TLS configuration is invalid.
+    #[error(transparent)]
+    Setup(#[from] TunnelSetupError),
 
     /// The server does not allow the subdomain.
     #[error(
@@ -54,10 +54,6 @@ pub enum LocaltunnelError {
         /// The subdomain.
         subdomain: String,
     },
-
-    /// TLS cannot be set up.
-    #[error("cannot set up TLS for the tunnel")]
-    Tls(#[from] runtime_http::TlsError),
 
     /// The request failed.
     #[error(transparent)]
@@ -87,7 +83,7 @@ async fn send_request(
     server: &TunnelServer,
     subdomain: Option<&str>,
 ) -> Result<(StatusCode, Bytes), TunnelServerError> {
-    let folder = server.path().trim_end_matches('/');
+    let folder = server.uri.path().trim_end_matches('/');
     let path = match subdomain {
         Some(subdomain) => format!("{folder}/{subdomain}"),
         None => format!("{folder}/?new"),

@@ -70,13 +70,7 @@ impl HookServer {
 
 /// Owns a running server and aborts all its connections on drop.
 #[derive(Debug)]
-pub(crate) struct RunningServer(Arc<HookServer>);
-
-impl RunningServer {
-    pub(crate) fn new(server: Arc<HookServer>) -> Self {
-        Self(server)
-    }
-}
+pub(crate) struct RunningServer(pub(crate) Arc<HookServer>);
 
 impl Deref for RunningServer {
     type Target = Arc<HookServer>;

@@ -125,9 +125,10 @@ impl Endpoint {
             .map_err(|_| self.token_error("invalid characters in the token".into()))?;
         // Hides the token in `Debug` output.
         bearer.set_sensitive(true);
+        let path = self.server.uri.path_and_query();
         Ok(self
             .server
-            .get(self.server.path_and_query())
+            .get(path.map_or("/", |path| path.as_str()))
             .header(header::CONNECTION, "Upgrade")
             .header(header::UPGRADE, "websocket")
             .header(header::SEC_WEBSOCKET_VERSION, "13")

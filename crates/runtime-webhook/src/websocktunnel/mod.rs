@@ -16,7 +16,7 @@ use self::token::TokenCache;
 use crate::options::TunnelOptions;
 use crate::server::RunningServer;
 use crate::shared_api::{tunnel, tunnel_option_methods};
-use crate::tunnel_server::{TunnelServer, TunnelUrlError};
+use crate::tunnel_server::TunnelSetupError;
 use crate::tunnel_state::TunnelState;
 use crate::wsmux::SessionConfig;
 
@@ -131,14 +131,13 @@ impl WebsocktunnelBuilder {
     /// # Errors
     ///
     /// A [`WebsocktunnelError`] if the URL, the client id or the TLS configuration is invalid.
-    pub fn start(mut self) -> Result<Websocktunnel, WebsocktunnelError> {
+    pub fn start(self) -> Result<Websocktunnel, WebsocktunnelError> {
         if !is_client_id(&self.client_id) {
             let client_id = self.client_id;
             return Err(WebsocktunnelError::ClientId { client_id });
         }
-        let tunnel_server = TunnelServer::parse(&self.server_url, self.options.tls()?)?;
-        let server = self.options.server.into_server();
-        let state = Arc::new(TunnelState::new(&server, self.options.attach_timeout));
+        let max_reconnect_delay = self.options.max_reconnect_delay;
+        let (server, state, tunnel_server) = self.options.into_parts(&self.server_url)?;
         let tunnel = Tunnel {
             state: Arc::clone(&state),
             endpoint: Endpoint {
@@ -147,7 +146,7 @@ impl WebsocktunnelBuilder {
             },
             session: self.session,
             tokens: TokenCache::new(self.tokens, self.clock),
-            max_reconnect_delay: self.options.max_reconnect_delay,
+            max_reconnect_delay,
         };
         server.tasks.spawn(tunnel.run());
         Ok(Websocktunnel { server, state })
@@ -173,9 +172,9 @@ fn is_client_id(id: &str) -> bool {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebsocktunnelError {
-    /// The URL of the server is invalid.
-    #[error("cannot use the URL of the tunnel server")]
-    Url(#[from] TunnelUrlError),
+    /// The URL or the TLS configuration is invalid.
+    #[error(transparent)]
+    Setup(#[from] TunnelSetupError),
 
     /// The server does not allow the client id.
     #[error("invalid tunnel client id `{client_id}`: only letters, digits and `_~.%-` are allowed")]
@@ -183,8 +182,4 @@ pub enum WebsocktunnelError {
         /// The id.
         client_id: String,
     },
-
-    /// TLS cannot be set up.
-    #[error("cannot set up TLS for the tunnel")]
-    Tls(#[from] runtime_http::TlsError),
 }
