@@ -58,6 +58,7 @@ mod method;
 #[cfg(feature = "pages")]
 mod pages;
 mod request;
+mod roles;
 mod router;
 mod schema;
 mod scopes;

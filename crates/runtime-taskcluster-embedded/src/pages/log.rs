@@ -13,7 +13,7 @@ use runtime_core::util::ByteSize;
 
 use super::components::Page;
 use crate::context::ServerContext;
-use crate::services::queue::downloads::FoundArtifact;
+use crate::services::queue::found_artifact::FoundArtifact;
 use crate::state::artifact::DeclaredArtifact;
 
 /// The number of bytes of a text to show.

@@ -5,6 +5,7 @@
 mod components;
 mod log;
 mod overview;
+mod runs;
 mod task;
 
 use http::Uri;

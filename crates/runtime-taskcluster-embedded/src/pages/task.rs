@@ -1,7 +1,6 @@
 //! The page of a task: runs, artifacts, the end of the log, the definition.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -9,14 +8,15 @@ use maud::{Markup, html};
 use percent_encoding::utf8_percent_encode;
 use runtime_core::util::ByteSize;
 
-use super::components::{Page, badge, format_duration, relative_time, section};
+use super::components::{Page, badge, relative_time, section};
 use super::log;
+use super::runs::runs;
 use crate::context::ServerContext;
 use crate::definition::Definition;
-use crate::services::queue::downloads::FoundArtifact;
+use crate::services::queue::found_artifact::FoundArtifact;
 use crate::services::s3::presign::PATH_ESCAPES;
 use crate::state::artifact::{ArtifactKind, DeclaredArtifact};
-use crate::state::task::{RunSnapshot, TaskSnapshot};
+use crate::state::task::TaskSnapshot;
 
 /// The data of the page, copied under the lock.
 struct TaskView {
@@ -89,77 +89,6 @@ fn head(task: &TaskView, now: Timestamp) -> Markup {
         h1 { (task.metadata("name")) " " (badge(&status.state, status.reason_resolved())) }
         p.description { (task.metadata("description")) }
         dl.facts { @for (name, value) in &facts { div { dt { (name) } dd { (value) } } } }
-    }
-}
-
-fn runs(status: &TaskSnapshot, now: Timestamp) -> Markup {
-    let end = |run: &RunSnapshot| run.resolved.unwrap_or(now);
-    let scale = TimeScale {
-        start: status.runs.first().map_or(now, |run| run.scheduled),
-        end: status.runs.last().map_or(now, end),
-    };
-    let runs = status.runs.iter();
-    let rows: Vec<_> = runs.map(|run| run_row(run, scale, now)).collect();
-    section(
-        "Runs",
-        &[
-            "Run",
-            "State",
-            "Reason",
-            "Worker",
-            "Pending",
-            "Running",
-            "Claimed until",
-            "",
-        ],
-        &rows,
-        "Blocked by dependencies.",
-    )
-}
-
-/// The time axis of the bars of all runs.
-#[derive(Clone, Copy)]
-struct TimeScale {
-    start: Timestamp,
-    end: Timestamp,
-}
-
-impl TimeScale {
-    /// Returns the position of a time in percent.
-    fn percent(self, at: Timestamp) -> f64 {
-        let whole = self.end.duration_since(self.start).as_secs_f64();
-        let part = at.duration_since(self.start).as_secs_f64();
-        (100.0 * part / whole.max(0.001)).clamp(0.0, 100.0)
-    }
-
-    /// Renders a segment of a bar.
-    fn segment(self, class: &str, from: Timestamp, to: Timestamp) -> Markup {
-        let (from, to) = (self.percent(from), self.percent(to));
-        let style = format!("left:{from:.2}%;width:{:.2}%", to - from);
-        html! { i class=(class) style=(style) {} }
-    }
-}
-
-fn run_row(run: &RunSnapshot, scale: TimeScale, now: Timestamp) -> Markup {
-    let end = run.resolved.unwrap_or(now);
-    let started = run.started.unwrap_or(end);
-    let elapsed = |from: Timestamp, to: Timestamp| {
-        format_duration(Duration::try_from(to.duration_since(from)).unwrap_or_default())
-    };
-    let worker = run.worker_group.as_ref().zip(run.worker_id.as_ref());
-    let taken_until = run.taken_until.filter(|_| run.resolved.is_none());
-    html! {
-        td.number { (run.run_id) }
-        td { (badge(&run.state, run.reason_resolved)) }
-        td { (run.reason_created) }
-        td { @if let Some((group, id)) = worker { (group) "/" (id) } }
-        td { (elapsed(run.scheduled, started)) }
-        td { @if run.started.is_some() { (elapsed(started, end)) } }
-        td { @if let Some(until) = taken_until { (relative_time(until, now)) } }
-        td.bars {
-            (scale.segment("pending", run.scheduled, started))
-            (scale.segment(run.state.as_str(), started, end))
-        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::queue::downloads::{self, FoundArtifact};
+use super::queue::downloads;
+use super::queue::found_artifact::FoundArtifact;
 use crate::call::{ApiResult, Call, Reply};
 use crate::context::ServerContext;
 use crate::error::RequestError;

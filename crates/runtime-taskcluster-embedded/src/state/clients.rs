@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::scopes::Roles;
+use crate::roles::Roles;
 use crate::slugid::token;
 
 /// The client with all scopes, for tests and people.

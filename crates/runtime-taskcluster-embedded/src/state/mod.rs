@@ -4,6 +4,7 @@ pub(crate) mod artifact;
 pub(crate) mod blobs;
 mod claim;
 pub(crate) mod clients;
+mod declare;
 mod groups;
 pub(crate) mod index;
 mod lifecycle;

@@ -7,7 +7,7 @@ use percent_encoding::utf8_percent_encode;
 
 use super::Taskcluster;
 use crate::error::RequestError;
-use crate::services::queue::downloads::FoundArtifact;
+use crate::services::queue::found_artifact::FoundArtifact;
 use crate::services::s3::presign::PATH_ESCAPES;
 use crate::state::artifact::DeclaredArtifact;
 

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use runtime_core::queue::TaskState;
 use serde_json::{Value, json};
 
 use super::schemas;
@@ -14,7 +12,7 @@ use crate::method::Method;
 use crate::services::s3::presign::{PresignedUrl, bucket_of};
 use crate::slugid::slugid;
 use crate::state::artifact::{ArtifactKind, DeclaredArtifact};
-use crate::state::task::{Run, Task};
+use crate::state::task::Run;
 use crate::time::{after, millis};
 
 pub(super) const METHODS: &[Method] = &[
@@ -34,24 +32,24 @@ pub(super) const METHODS: &[Method] = &[
 
 /// The lifetime of an upload URL.
 const UPLOAD_URL_LIFETIME: Duration = Duration::from_secs(45 * 60);
-/// The time after an exception in which a worker may still declare artifacts.
-const EXCEPTION_GRACE_PERIOD: Duration = Duration::from_secs(25 * 60);
 /// The longest lifetime of credentials to upload an object.
 const MAX_OBJECT_CREDENTIALS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn create_artifact(context: &ServerContext, call: &Call) -> ApiResult {
     check_fields(call)?;
     let (task_id, run_id) = (call.param("taskId"), call.run_id());
-    context.read(|state| known_run(state.tasks.get(task_id), run_id).map(|_| ()))?;
+    // Unknown tasks and runs are a 400 even for callers without the scope, as in the real queue.
+    context.read(|state| {
+        let task = find_task(state.tasks.get(task_id))?;
+        task.artifact_run(run_id).map(|_| ())
+    })?;
     call.require_scope(format!("queue:create-artifact:{task_id}/{run_id}"))?;
     let artifact = requested_artifact(call);
     let (stored, project, worker) = context.update(|state| {
-        let task = state.tasks.get_mut(task_id);
-        let run = known_run(task.as_deref(), run_id)?;
-        let worker = worker_of(run);
-        let task = task.ok_or_else(|| RequestError::input("Task not found"))?;
-        let stored = declare(task, run_id, artifact, call.now)?;
-        Ok((stored, task.definition.project_id.clone(), worker))
+        let task = find_task(state.tasks.get_mut(task_id))?;
+        let worker = worker_of(task.artifact_run(run_id)?);
+        let stored = task.declare_artifact(run_id, artifact, call.now)?;
+        Ok::<_, RequestError>((stored, task.definition.project_id.clone(), worker))
     })?;
     Reply::json(&match &stored.kind {
         ArtifactKind::S3 => s3_response(context, call, &stored),
@@ -87,10 +85,8 @@ fn check_fields(call: &Call) -> Result<(), RequestError> {
     schemas::CREATE_ARTIFACT.fail_with(&errors)
 }
 
-fn known_run(task: Option<&Task>, run_id: u32) -> Result<&Run, RequestError> {
-    let task = task.ok_or_else(|| RequestError::input("Task not found"))?;
-    task.run(run_id)
-        .ok_or_else(|| RequestError::input("Run not found"))
+fn find_task<T>(task: Option<T>) -> Result<T, RequestError> {
+    task.ok_or_else(|| RequestError::input("Task not found"))
 }
 
 fn worker_of(run: &Run) -> String {
@@ -127,74 +123,6 @@ fn requested_artifact(call: &Call) -> DeclaredArtifact {
         content_length: call.payload.get("contentLength").and_then(Value::as_u64),
         kind,
     }
-}
-
-/// Stores the artifact if the run, the expiry and an earlier declaration allow it.
-fn declare(
-    task: &mut Task,
-    run_id: u32,
-    new: DeclaredArtifact,
-    now: Timestamp,
-) -> Result<DeclaredArtifact, RequestError> {
-    check_run(task, run_id, now)?;
-    check_expiry(&new, task.definition.expires, now)?;
-    let key = (run_id, new.name.clone());
-    let Some(old) = task.artifacts.get_mut(&key) else {
-        task.artifacts.insert(key, new.clone());
-        return Ok(new);
-    };
-    if !old.may_become(&new) {
-        return Err(RequestError::conflict(format!(
-            "Artifact `{}` already exists with other properties: it is a {} of content type `{}` that expires {}",
-            old.name,
-            old.kind.storage_type(),
-            old.content_type,
-            millis(old.expires)
-        )));
-    }
-    old.expires = new.expires;
-    // All other kinds keep their properties. An object keeps its upload id, so that the upload that
-    // a worker has started continues after a retry of the declaration.
-    if let ArtifactKind::Reference { .. } = old.kind {
-        *old = new;
-    }
-    Ok(old.clone())
-}
-
-fn check_run(task: &Task, run_id: u32, now: Timestamp) -> Result<(), RequestError> {
-    let run = known_run(Some(task), run_id)?;
-    let is_open = match (&run.status.state, run.status.resolved) {
-        (TaskState::Running, _) => true,
-        (TaskState::Exception, Some(resolved)) => after(resolved, EXCEPTION_GRACE_PERIOD) > now,
-        _ => false,
-    };
-    if is_open {
-        return Ok(());
-    }
-    let status = serde_json::to_string_pretty(&task.status()).unwrap_or_default();
-    Err(RequestError::conflict(format!(
-        "Artifacts cannot be created for a task after it is resolved, unless it is resolved 'exception', and even in this case only up to 25 min past resolution.\n\nTask status: {status}"
-    )))
-}
-
-fn check_expiry(
-    new: &DeclaredArtifact,
-    task_expires: Timestamp,
-    now: Timestamp,
-) -> Result<(), RequestError> {
-    let expires = millis(new.expires);
-    if new.expires > task_expires {
-        return Err(RequestError::input(format!(
-            "Artifact expires ({expires}) after the task expiration {} (task.expires < expires) - this is not allowed, artifacts may not expire after the task they belong to expires",
-            millis(task_expires)
-        )));
-    }
-    if new.expires < now {
-        return Err(RequestError::input(format!(
-            "Artifact expires ({expires}) in the past"
-        )));
-    }
-    Ok(())
 }
 
 fn s3_response(context: &ServerContext, call: &Call, artifact: &DeclaredArtifact) -> Value {

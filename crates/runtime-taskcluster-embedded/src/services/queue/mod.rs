@@ -2,7 +2,8 @@
 
 mod artifacts;
 mod claims;
-pub(crate) mod downloads;
+pub(super) mod downloads;
+pub(crate) mod found_artifact;
 mod groups;
 mod queues;
 mod reports;

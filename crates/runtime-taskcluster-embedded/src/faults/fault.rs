@@ -1,0 +1,150 @@
+//! The kinds of faults, and the rules that select calls.
+
+use serde::{Deserialize, Serialize};
+
+/// A failure to inject into calls.
+///
+/// The JSON form, for the control endpoint, is `{"kind": "status", "status": 503}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    tag = "kind",
+    rename_all = "kebab-case",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Responds with an error of the service and does not run the method.
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// The value of `Retry-After`, in seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after: Option<u32>,
+    },
+    /// Responds with an HTML page, like a load balancer, and does not run the method.
+    Html {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// Resets the connection and does not run the method.
+    Reset {
+        /// The number of request body bytes to read first.
+        #[serde(default)]
+        after: u64,
+    },
+    /// Never responds and does not run the method.
+    Stall {
+        /// The number of request body bytes to read first.
+        #[serde(default)]
+        after: u64,
+    },
+    /// Runs the method and resets the connection instead of responding.
+    LostResponse,
+    /// Delays the method. Other faults may apply to the same call.
+    Latency {
+        /// The delay in milliseconds.
+        millis: u64,
+    },
+    /// Runs the method and closes the connection within the response body.
+    Truncate {
+        /// The number of response body bytes to send first.
+        after: u64,
+    },
+    /// Runs the method and stops sending within the response body.
+    StallBody {
+        /// The number of response body bytes to send first.
+        after: u64,
+    },
+    /// Runs the method and sends the response body slowly.
+    Slow {
+        /// The rate of the response body.
+        bytes_per_second: u64,
+    },
+    /// Returns URLs that have already expired, from `queue.createArtifact`, `object.createUpload`
+    /// and `object.startDownload`.
+    ExpiredUrl,
+    /// Returns credentials that have already expired, from `queue.claimWork`, `queue.claimTask`,
+    /// `queue.reclaimTask` and `queue.createArtifact` of objects.
+    ExpiredCredentials,
+}
+
+/// A fault and the calls that it applies to.
+///
+/// Methods have the names of the official references, for example `queue.claimWork` or
+/// `purge-cache.purgeRequests`; those of the S3-like store are `s3.put` and `s3.get`. A trailing `*`
+/// matches any suffix.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FaultRule {
+    method: String,
+    pub(super) fault: Fault,
+    /// The number of calls that fail, by default all.
+    #[serde(default)]
+    pub(super) times: Option<u32>,
+    /// The number of calls that succeed before the first failure.
+    #[serde(default)]
+    pub(super) skip: u32,
+    /// A text that the path of the request must contain.
+    #[serde(default)]
+    path: Option<String>,
+}
+
+impl FaultRule {
+    /// Creates a rule for every call of a method.
+    pub fn new(method: impl Into<String>, fault: Fault) -> Self {
+        Self {
+            method: method.into(),
+            fault,
+            times: None,
+            skip: 0,
+            path: None,
+        }
+    }
+
+    /// Sets the number of calls that fail.
+    #[must_use]
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = Some(times);
+        self
+    }
+
+    /// Sets the number of calls that succeed before the first failure.
+    #[must_use]
+    pub fn skip(mut self, calls: u32) -> Self {
+        self.skip = calls;
+        self
+    }
+
+    /// Restricts the rule to requests whose decoded path contains a text, such as an artifact name.
+    #[must_use]
+    pub fn on_path(mut self, part: impl Into<String>) -> Self {
+        self.path = Some(part.into());
+        self
+    }
+
+    pub(super) fn matches(&self, method: &str, path: &str) -> bool {
+        let matches_method = match self.method.strip_suffix('*') {
+            Some(prefix) => method.starts_with(prefix),
+            None => method == self.method,
+        };
+        matches_method && self.path.as_ref().is_none_or(|part| path.contains(part))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_have_a_json_form() {
+        let rule: FaultRule = serde_json::from_str(
+            r#"{"method":"s3.put","times":1,"fault":{"kind":"reset","after":10}}"#,
+        )
+        .unwrap();
+        assert_eq!(rule.fault, Fault::Reset { after: 10 });
+        assert!(
+            serde_json::from_str::<FaultRule>(r#"{"method":"*","fault":{"kind":"odd"}}"#).is_err()
+        );
+    }
+}
