@@ -33,6 +33,7 @@ pub(crate) fn stream<G: Send + Sync + 'static>(
     guard: G,
 ) -> Body {
     let frames = ReaderStream::with_capacity(reader, READ_BUFFER_SIZE).map_ok(move |bytes| {
+        // Moves the guard into the closure: a blob keeps its file until the body is sent.
         let _ = &guard;
         Frame::data(bytes)
     });

@@ -164,6 +164,7 @@ impl ServerContext {
 
     /// Returns an unused path in the data folder.
     pub(crate) fn new_file(&self) -> PathBuf {
+        // A name is never reused: ETags are derived from it.
         let n = self.file_count.fetch_add(1, Ordering::Relaxed);
         self.folder.path().join(format!("artifact-{n:06}"))
     }

@@ -70,6 +70,7 @@ fn clock(context: &ServerContext) -> Value {
 }
 
 fn advance(context: &ServerContext, change: ClockChange) -> Result<Value, RequestError> {
+    // Fails for negative numbers: timers that have run cannot be undone.
     let by = Duration::try_from_secs_f64(change.advance)
         .map_err(|error| RequestError::input(error.to_string()))?;
     context.advance(by);

@@ -95,6 +95,8 @@ impl Certificate {
         now: Timestamp,
     ) -> Result<String, String> {
         let start = Timestamp::from_millisecond(self.start).unwrap_or(Timestamp::MAX);
+        // The signature is checked last, as in the real service: other problems have a message that
+        // says more.
         let problem = if self.version != 1 {
             "ext.certificate.version must be 1"
         } else if self.seed.len() != SEED_LENGTH {

@@ -125,7 +125,7 @@ impl Definition {
     /// Checks the order of `created`, `deadline` and `expires`.
     ///
     /// `created` may also be close to the system time instead of the time of this queue, so that
-    /// clients work whose clock a test has not advanced.
+    /// clients work although a test has not advanced their clock.
     pub(crate) fn check_times(&self, now: Timestamp) -> Result<(), RequestError> {
         let is_recent = [now, Timestamp::now()]
             .into_iter()
@@ -178,6 +178,7 @@ fn complete_queue_id(fields: &mut Map<String, Value>) -> Result<(), RequestError
             )));
         }
     }
+    // Responses contain all three properties, even if the client sent one.
     let parts = [
         ("provisionerId", provisioner),
         ("workerType", worker_type),
@@ -214,6 +215,7 @@ pub(crate) fn with_defaults(mut task: Value, now: Timestamp) -> (String, Value) 
         for (name, value) in defaults {
             fields.entry(name).or_insert(value);
         }
+        // `provisionerId` is the older way to name the queue: then there is no default.
         if !fields.contains_key("provisionerId") {
             fields
                 .entry("taskQueueId")

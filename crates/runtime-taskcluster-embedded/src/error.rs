@@ -139,6 +139,7 @@ impl RequestError {
         now: Timestamp,
     ) -> Value {
         let time = millis(now);
+        // Real services append this trailer to every message, and clients print it.
         let message = format!(
             "{}\n\n---\n\n* method:     {method}\n* errorCode:  {}\n* statusCode: {}\n* time:       {time}",
             self.message, self.code, self.status,

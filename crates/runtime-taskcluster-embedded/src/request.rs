@@ -12,6 +12,7 @@ pub(crate) fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<&str>
 /// Returns the decoded pairs of a query string.
 pub(crate) fn parse_query(query: &str) -> Vec<(String, String)> {
     let decode = |text: &str| {
+        // Before decoding: an escaped plus sign stays one.
         let text = text.replace('+', " ");
         percent_decode_str(&text).decode_utf8_lossy().into_owned()
     };

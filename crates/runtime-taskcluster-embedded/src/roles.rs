@@ -61,6 +61,7 @@ impl Roles {
         if scopes.iter().any(|scope| scope == "*") || !scopes.iter().any(may_assume) {
             return scopes;
         }
+        // A graph search, since roles may assume each other in a cycle.
         let mut found = BTreeSet::new();
         let mut unvisited = scopes;
         while let Some(scope) = unvisited.pop() {
@@ -93,6 +94,7 @@ impl Roles {
 /// Removes the scopes that another scope with a `*` includes.
 fn without_covered(scopes: BTreeSet<String>) -> Vec<String> {
     let all: Vec<_> = scopes.into_iter().collect();
+    // Quadratic, for the few dozen scopes of a client.
     let kept = all.iter().filter(|scope| {
         !all.iter()
             .any(|other| other != *scope && other.ends_with('*') && covers(other, scope))

@@ -121,6 +121,7 @@ fn check_object(
         check_field(path, field, object, errors);
     }
     let known = |name: &str| fields.iter().any(|field| field.name == name);
+    // The messages are those of ajv, which the real services use.
     for name in object.keys().filter(|name| !known(name)) {
         errors.push(format!(
             "{path} must NOT have additional properties: {name:?}"

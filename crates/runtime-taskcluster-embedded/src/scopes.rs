@@ -41,6 +41,7 @@ impl Expression {
         match self {
             Self::Scope(scope) => (!allows(scope)).then(|| self.clone()),
             Self::All { all_of } => {
+                // A single missing scope is not wrapped: the real message names it alone.
                 let mut missing: Vec<_> = all_of.iter().filter_map(|e| e.missing(allows)).collect();
                 match missing.len() {
                     0 => None,
@@ -49,6 +50,7 @@ impl Expression {
                 }
             }
             Self::Any { any_of } => {
+                // `None` if one alternative is satisfied.
                 let missing: Option<Vec<_>> = any_of.iter().map(|e| e.missing(allows)).collect();
                 missing.map(Self::any)
             }
@@ -94,6 +96,7 @@ pub(crate) fn satisfies(scopes: &[String], wanted: &str) -> bool {
 
 /// Returns whether a scope equals `wanted`, or ends in `*` and has the rest as a prefix.
 pub(crate) fn covers(scope: &str, wanted: &str) -> bool {
+    // A `*` is a wildcard at the end only. Elsewhere it is a character like any other.
     match scope.strip_suffix('*') {
         Some(prefix) => wanted.starts_with(prefix),
         None => scope == wanted,

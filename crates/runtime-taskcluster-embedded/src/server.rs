@@ -120,6 +120,7 @@ async fn respond(
     let Some(name) = endpoint.method_name() else {
         return Ok(dispatch(context, endpoint, request, HandlerFaults::default()).await);
     };
+    // Rules count calls in the order of arrival, before the body is read.
     let plan = {
         let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
         context.faults.plan(&name, &path)
@@ -140,6 +141,7 @@ async fn dispatch(
     request: Request<Incoming>,
     faults: HandlerFaults,
 ) -> Response<Body> {
+    // Pages are outside of the API: they have no fault rules and none of its headers.
     #[cfg(feature = "pages")]
     if let (Endpoint::Other, &Method::GET) = (&endpoint, request.method())
         && let Some(page) = pages::respond(context, request.uri()).await

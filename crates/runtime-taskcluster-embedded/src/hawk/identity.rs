@@ -69,6 +69,7 @@ pub(super) fn identify(
             (certificate.scopes, expires, token)
         }
     };
+    // Roles are expanded for each request: a changed role applies at once to issued credentials.
     let scopes = authorize(directory.assume(scopes), ext.authorized_scopes, directory)?;
     let key = Key::new(token, SHA256).map_err(|error| error.to_string())?;
     let signer = Signer {

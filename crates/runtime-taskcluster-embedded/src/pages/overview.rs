@@ -72,6 +72,7 @@ impl TaskFilter {
 pub(super) fn page(context: &ServerContext, filter: &TaskFilter) -> Page {
     let now = context.now();
     let content = context.read(|state| {
+        // Rendered under the lock, which is cheaper than a copy of all tasks.
         let tasks = state.tasks.values();
         let mut tasks: Vec<&Task> = tasks.filter(|task| filter.selects(task)).collect();
         tasks.sort_by_key(|task| (Reverse(task.definition.created), task.id.clone()));

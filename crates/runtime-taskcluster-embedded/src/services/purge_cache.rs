@@ -32,6 +32,8 @@ fn purge_cache(context: &ServerContext, call: &Call) -> ApiResult {
 fn requests(context: &ServerContext, call: &Call) -> ApiResult {
     let pool = call.param("workerPoolId");
     call.require_scope(format!("purge-cache:purge-requests::{pool}"))?;
+    // Inclusive: a worker passes the time of its last request and must not miss one of the same
+    // millisecond.
     let since = call
         .query("since")
         .and_then(parse)

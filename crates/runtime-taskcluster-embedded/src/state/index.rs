@@ -47,6 +47,7 @@ impl TaskIndex {
     /// Inserts an entry unless the existing one has a higher rank, and returns the one that stays.
     pub(crate) fn insert(&mut self, new: IndexEntry) -> IndexEntry {
         match self.0.get(&new.namespace) {
+            // With equal ranks the later task wins.
             Some(old) if old.outranks(&new) => old.clone(),
             _ => {
                 self.0.insert(new.namespace.clone(), new.clone());

@@ -28,6 +28,7 @@ pub(crate) struct PendingQueue {
 impl PendingQueue {
     pub(crate) fn push(&mut self, key: PendingKey, task_id: Arc<str>, run_id: u32) {
         self.runs.insert(key, (task_id, run_id));
+        // Without a waiting worker the permit is stored, and the next poll checks the queue twice.
         self.run_added.notify_one();
     }
 

@@ -97,12 +97,14 @@ impl State {
         run.status.reason_resolved = Some(resolution.reason());
         run.status.resolved = Some(now);
         self.timers.cancel(run.claim_timer.take());
+        // A pending run is in the queue, and a running one is in its count.
         if let Some(queue) = self.queues.get_mut(&task.definition.task_queue_id) {
             queue.claimed -= usize::from(was_running);
             if let Some(key) = run.pending.take() {
                 queue.remove(&key);
             }
         }
+        // A task with a retry is not resolved, so its dependents stay blocked.
         match resolution.retry_reason() {
             Some(reason) if task.retries_left > 0 => {
                 task.retries_left -= 1;

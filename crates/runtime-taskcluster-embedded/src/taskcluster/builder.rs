@@ -138,6 +138,7 @@ impl TaskclusterBuilder {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let failed = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
+        // With port 0 the system chooses the port when the listener binds.
         let root_url = format!("http://{}", listener.local_addr().map_err(failed)?);
         let context = Arc::new(ServerContext::new(self.settings, root_url, folder));
         let background_tasks = [

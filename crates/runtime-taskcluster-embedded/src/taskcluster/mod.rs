@@ -109,6 +109,7 @@ impl Taskcluster {
         task_id: &str,
         predicate: impl Fn(&TaskSnapshot) -> bool,
     ) -> Result<TaskSnapshot, RequestError> {
+        // An unknown task ends the wait with an error: it might never be created.
         let find = |state: &State| match state.task(task_id).map(Task::status) {
             Ok(status) => predicate(&status).then_some(Ok(status)),
             Err(error) => Some(Err(error)),

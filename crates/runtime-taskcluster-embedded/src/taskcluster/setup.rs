@@ -30,6 +30,7 @@ impl Taskcluster {
     ) -> Credentials {
         let now = self.context.now();
         let expires = after(now, lifetime);
+        // The queue may issue everything, since its client has the scope `*`.
         let issued = self.context.issue(
             IssuingService::Queue,
             client_id.to_owned(),

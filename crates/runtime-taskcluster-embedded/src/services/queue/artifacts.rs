@@ -130,6 +130,7 @@ fn s3_response(context: &ServerContext, call: &Call, artifact: &DeclaredArtifact
     let expires = call.url_expiry(UPLOAD_URL_LIFETIME);
     let length = artifact.content_length.map(|length| length.to_string());
     let is_strict = context.settings.strict_uploads;
+    // By default the URL does not fix the headers, as in a real deployment.
     let put_url = PresignedUrl {
         verb: "PUT",
         key: &key,

@@ -99,6 +99,7 @@ fn require_task_scope(
     let definition =
         context.read(|state| state.task(task_id).map(|task| task.definition.clone()))?;
     let (scheduler, group) = (&definition.scheduler_id, &definition.task_group_id);
+    // The older form of these scopes, which the real queue still accepts.
     let legacy = Expression::all([
         Expression::scope(format!("queue:{action}-task")),
         Expression::scope(format!("assume:scheduler-id:{scheduler}/{group}")),

@@ -53,6 +53,7 @@ fn set_headers(headers: &mut HeaderMap, blob: &Blob, range: &Range<u64>, status:
     let mut set = |name: HeaderName, value: &str| {
         headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
     };
+    // The body is a stream: without this header hyper would send it in chunks.
     set(CONTENT_LENGTH, &(range.end - range.start).to_string());
     set(
         CONTENT_TYPE,

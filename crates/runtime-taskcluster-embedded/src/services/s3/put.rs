@@ -37,6 +37,7 @@ pub(super) async fn put(
         content_encoding: header(CONTENT_ENCODING).filter(|encoding| encoding != "aws-chunked"),
     };
     let written = write(&blob.path, request.into_body()).await?;
+    // The client may have closed the connection early. S3 does not store a partial upload either.
     if written != blob.len {
         return Err(S3Error::IncompleteBody);
     }
@@ -65,6 +66,7 @@ async fn write(path: &Path, mut body: Incoming) -> Result<u64, S3Error> {
                 .map_err(|_| S3Error::InternalError)?;
         }
     }
+    // tokio writes in the background. Only a flush reports whether the last write failed.
     file.flush().await.map_err(|_| S3Error::InternalError)?;
     Ok(written)
 }

@@ -112,6 +112,7 @@ fn issue_credentials(
             .filter(|worker| !worker.removed);
         let worker = worker.filter(|worker| worker.expires > call.now && is_valid(worker));
         let worker = worker.ok_or_else(identity_error)?;
+        // One use: the secret of this response replaces the one that the worker has just presented.
         worker.registration_secret = Some(SecretString::from(secret.clone()));
         worker.modified = call.now;
         Ok::<_, RequestError>(lifetime.unwrap_or(DEFAULT_LIFETIME))
