@@ -7,13 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_client::TaskclusterDeployment;
-use runtime_core::clock::SystemClock;
-use runtime_core::webhook::NoWebHookServer;
 use runtime_core::{
-    CredentialsWatch, Environment, LifeCycleTracker, Monitor, Stoppable as _, TemporaryStorage,
-    WorkerIdentity,
+    Environment, LifeCycleTracker, Stoppable as _, TemporaryStorage, WorkerIdentity,
 };
-use runtime_gc::ResourceTracker;
 use runtime_mocks::taskcluster::{TaskSnapshot, Taskcluster};
 use runtime_process::{ProcessEngine, StopSignals};
 use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
@@ -71,7 +67,7 @@ impl Fixture {
         let deployment = TaskclusterDeployment::new(root_url).expect("a valid root URL");
         let credentials = self.taskcluster.credentials();
         Worker::builder(Arc::new(deployment), self.environment(), Arc::new(engine))
-            .credentials(CredentialsWatch::fixed(Some(credentials)))
+            .credentials(credentials)
             .timing(timing())
             .plugin(TaskLog::new())
             .plugin(plugins::TaskEnvVars)
@@ -81,20 +77,14 @@ impl Fixture {
     }
 
     fn environment(&self) -> Environment {
-        Environment {
-            resource_tracker: ResourceTracker::detached(),
-            storage: TemporaryStorage::open(self.storage.path()).expect("the folder is ours"),
-            web_hooks: Arc::new(NoWebHookServer),
-            monitor: Monitor::null(),
-            stop: Arc::new(LifeCycleTracker::new()),
-            identity: WorkerIdentity {
-                root_url: self.taskcluster.root_url().to_owned(),
-                task_queue_id: QUEUE.to_owned(),
-                worker_group: "group".to_owned(),
-                worker_id: format!("worker-{}", std::process::id()),
-            },
-            clock: Arc::new(SystemClock),
-        }
+        let identity = WorkerIdentity {
+            root_url: self.taskcluster.root_url().to_owned(),
+            task_queue_id: QUEUE.to_owned(),
+            worker_group: "group".to_owned(),
+            worker_id: format!("worker-{}", std::process::id()),
+        };
+        let storage = TemporaryStorage::open(self.storage.path()).expect("the folder is ours");
+        Environment::builder(identity, storage).build()
     }
 
     pub(crate) fn start(&self, worker: WorkerBuilder) -> Running {
