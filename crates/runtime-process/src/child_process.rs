@@ -1,6 +1,6 @@
 //! A child process that the engine starts, waits for and reaps itself.
 //!
-//! `std` and tokio can only wait for children that they started, and they do not start children by `vfork`.
+//! `std` and tokio can wait only for children that they started themselves, and these are started by `vfork`.
 
 use std::collections::BTreeSet;
 use std::fs::File;
