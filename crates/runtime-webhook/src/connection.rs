@@ -14,7 +14,8 @@ use crate::sys::{AtomicBool, AtomicWaker, Mutex, Ordering};
 /// needed: after an upgrade only reads and writes remain, and before it they may not be pending.
 #[derive(Debug)]
 pub(crate) struct ConnectionHandle {
-    id: u64,
+    /// Unique within the server.
+    pub(crate) id: u64,
     is_aborted: AtomicBool,
     is_shutting_down: AtomicBool,
     has_unread_body: AtomicBool,
@@ -44,11 +45,6 @@ impl ConnectionHandle {
             wakers: Default::default(),
             abort_set: Mutex::new(None),
         }
-    }
-
-    /// Returns the id of the connection, unique within its server.
-    pub(crate) fn id(&self) -> u64 {
-        self.id
     }
 
     /// Closes the connection at once, even in the middle of a response.
@@ -146,14 +142,14 @@ impl AbortSet {
         }
         // Weak: handle and set refer to each other, and the connection owns its set.
         let handle = Arc::downgrade(connection);
-        members.connections.insert(connection.id(), handle);
+        members.connections.insert(connection.id, handle);
         drop(members);
         connection.join(self);
         true
     }
 
     fn remove(&self, connection: &ConnectionHandle) {
-        self.0.lock().connections.remove(&connection.id());
+        self.0.lock().connections.remove(&connection.id);
     }
 
     /// Aborts all connections of the set and rejects new ones.

@@ -102,7 +102,7 @@ impl HookRegistry {
 /// A handler attached under an id.
 pub(crate) struct Hook {
     id: HookId,
-    handler: Arc<dyn Handler>,
+    pub(crate) handler: Arc<dyn Handler>,
     url: watch::Sender<String>,
     /// The connections to abort on detach; `None` with [`OnDetach::Finish`].
     abort_set: Option<Arc<AbortSet>>,
@@ -129,10 +129,6 @@ impl Hook {
 
     fn url_below(&self, base_url: &str) -> String {
         format!("{base_url}{}/", self.id())
-    }
-
-    pub(crate) fn handler(&self) -> &dyn Handler {
-        &*self.handler
     }
 
     /// Registers a connection that carries a request to this hook.

@@ -80,8 +80,8 @@ impl PublicConfig {
         server = match (self.tls_certificate, self.tls_key) {
             (Some(certificate), Some(key)) => server.tls(certificate, key),
             (None, None) => server,
-            (Some(_), None) => return Err(incomplete("tlsCertificate", "tlsKey")),
-            (None, Some(_)) => return Err(incomplete("tlsKey", "tlsCertificate")),
+            (Some(_), None) => return incomplete("tlsCertificate", "tlsKey"),
+            (None, Some(_)) => return incomplete("tlsKey", "tlsCertificate"),
         };
         if let Some(dns) = self.stateless_dns {
             let secret = dns.secret.expose().as_bytes();
@@ -92,6 +92,6 @@ impl PublicConfig {
     }
 }
 
-fn incomplete(given: &'static str, missing: &'static str) -> StartServerError {
-    StartServerError::Incomplete { given, missing }
+fn incomplete<T>(given: &'static str, missing: &'static str) -> Result<T, StartServerError> {
+    Err(StartServerError::Incomplete { given, missing })
 }

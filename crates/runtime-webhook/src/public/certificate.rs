@@ -36,7 +36,7 @@ pub(super) struct CertificateFiles {
 #[derive(Debug)]
 pub(super) struct ReloadingCertificate {
     files: CertificateFiles,
-    provider: Arc<CryptoProvider>,
+    pub(super) provider: Arc<CryptoProvider>,
     current: RwLock<LoadedCertificate>,
 }
 
@@ -63,10 +63,6 @@ impl ReloadingCertificate {
             provider,
             current: RwLock::new(LoadedCertificate { key, version }),
         })
-    }
-
-    pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
-        &self.provider
     }
 
     /// Reloads the certificate when its files change, and reports its expiry. Never returns.

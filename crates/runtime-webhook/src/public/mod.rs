@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use self::certificate::CertificateFiles;
 use self::listen_address::ListenAddress;
-use self::stateless_dns::{HostNameRenewal, StatelessDns};
+use self::stateless_dns::{DnsOptions, HostNameRenewal, StatelessDns};
 use self::tls::Tls;
 use self::url_scheme::UrlScheme;
 use crate::options::ServerOptions;
@@ -96,13 +96,6 @@ pub struct PublicBuilder {
     dns: Option<DnsOptions>,
     options: ServerOptions,
     clock: Arc<dyn Clock>,
-}
-
-#[derive(Debug)]
-struct DnsOptions {
-    dns: StatelessDns,
-    address: Ipv4Addr,
-    lifetime: Duration,
 }
 
 impl PublicBuilder {
@@ -193,17 +186,10 @@ impl PublicBuilder {
             port: self.exposed_port.unwrap_or(address.port()),
         };
         let server = self.options.into_server();
-        if let Some(DnsOptions {
-            dns,
-            address,
-            lifetime,
-        }) = self.dns
-        {
+        if let Some(options) = self.dns {
             let clock = self.clock;
             let renewal = HostNameRenewal {
-                dns,
-                address,
-                lifetime,
+                options,
                 clock,
                 scheme,
             };

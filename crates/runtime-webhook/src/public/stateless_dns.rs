@@ -50,12 +50,18 @@ impl StatelessDns {
     }
 }
 
-/// Renews the host name in a server's URLs before it expires.
+/// The options of stateless DNS.
 #[derive(Debug)]
-pub(super) struct HostNameRenewal {
+pub(super) struct DnsOptions {
     pub(super) dns: StatelessDns,
     pub(super) address: Ipv4Addr,
     pub(super) lifetime: Duration,
+}
+
+/// Renews the host name in a server's URLs before it expires.
+#[derive(Debug)]
+pub(super) struct HostNameRenewal {
+    pub(super) options: DnsOptions,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) scheme: UrlScheme,
 }
@@ -66,9 +72,13 @@ impl HostNameRenewal {
         let mut salt = [0; 2];
         // An error is harmless: the salt only distinguishes names created in the same millisecond.
         let _ = getrandom::fill(&mut salt);
-        let expires = self.clock.now() + self.lifetime;
-        let expires_ms = expires.as_millisecond();
-        let name = self.dns.host_name(self.address, expires_ms, salt);
+        let DnsOptions {
+            dns,
+            address,
+            lifetime,
+        } = &self.options;
+        let expires = self.clock.now() + *lifetime;
+        let name = dns.host_name(*address, expires.as_millisecond(), salt);
         self.scheme.base_url(&name)
     }
 
@@ -78,7 +88,7 @@ impl HostNameRenewal {
     pub(super) async fn run(self, server: Arc<HookServer>) {
         let renew = async {
             loop {
-                let next = self.clock.now() + self.lifetime / 2;
+                let next = self.clock.now() + self.options.lifetime / 2;
                 self.clock.sleep_until(next).await;
                 server.registry.set_base_url(&self.base_url());
                 server.monitor.count("url-changes", 1);

@@ -44,7 +44,7 @@ impl Tls {
         stream: TcpStream,
         permit: ConnectionPermit,
     ) {
-        let handle = Arc::clone(permit.handle());
+        let handle = Arc::clone(&permit.handle);
         let handshake = timeout(server.limits.header_timeout, self.acceptor.accept(stream));
         // During the handshake there is no `Socket` yet that checks the handle.
         let stream = tokio::select! {
@@ -77,7 +77,7 @@ fn server_config(
     certificate: &Arc<ReloadingCertificate>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     // An explicit provider: the default of the process belongs to the application.
-    let provider = Arc::clone(certificate.provider());
+    let provider = Arc::clone(&certificate.provider);
     let resolver = Arc::clone(certificate);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

@@ -69,7 +69,7 @@ impl Connections {
         let mut table = self.table.lock();
         let handle = table.new_handle();
         table.shutdown.apply(&handle);
-        table.handles.insert(handle.id(), Arc::clone(&handle));
+        table.handles.insert(handle.id, Arc::clone(&handle));
         ConnectionPermit {
             handle,
             table: Arc::clone(&self.table),
@@ -115,22 +115,16 @@ impl Connections {
 /// Permission for one open connection. Held until the socket is closed, also through an upgrade.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
-    handle: Arc<ConnectionHandle>,
+    pub(crate) handle: Arc<ConnectionHandle>,
     table: Arc<Mutex<ConnectionTable>>,
     _permit: Option<OwnedSemaphorePermit>,
     _open: TaskTrackerToken,
 }
 
-impl ConnectionPermit {
-    pub(crate) fn handle(&self) -> &Arc<ConnectionHandle> {
-        &self.handle
-    }
-}
-
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         // Removed before the tracker token is dropped, so that `all_closed` implies an empty table.
-        self.table.lock().handles.remove(&self.handle.id());
+        self.table.lock().handles.remove(&self.handle.id);
         self.handle.leave_abort_set();
     }
 }

@@ -23,13 +23,11 @@ const DEFAULT_MAX_HEADERS: usize = 100;
 const MIN_BUFFER_BYTES: usize = 8 * 1024;
 
 /// Serves a connection until it is closed, aborted or upgraded.
-pub(super) async fn serve<S>(
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     server: Arc<HookServer>,
     socket: Socket<S>,
     header_timeout: Option<Duration>,
-) where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+) {
     let handle = Arc::clone(socket.handle());
     let (server, connection) = (&*server, &handle);
     let service = service_fn(move |request| async move {

@@ -22,10 +22,10 @@ use crate::http_limits::HttpLimits;
 const MAX_CONCURRENT_REQUESTS: u32 = 100;
 
 /// Serves a connection until it is closed, aborted or idle for too long.
-pub(super) async fn serve<S>(server: Arc<HookServer>, socket: Socket<S>)
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    server: Arc<HookServer>,
+    socket: Socket<S>,
+) {
     let handle = Arc::clone(socket.handle());
     let (executor, running) = RequestExecutor::new(&server);
     let service = service_fn(|request| {

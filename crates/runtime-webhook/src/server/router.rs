@@ -82,7 +82,7 @@ fn redirect(hook: &Hook, query: Option<&str>) -> Response {
 async fn call(server: &HookServer, hook: &Hook, request: Request) -> Response {
     // Uncaught, a panic would close the connection without a response. `AssertUnwindSafe`: a handler is shared by `&self`
     // and responsible for its own state after a panic.
-    let response = AssertUnwindSafe(hook.handler().handle(request)).catch_unwind();
+    let response = AssertUnwindSafe(hook.handler.handle(request)).catch_unwind();
     response.await.unwrap_or_else(|_| {
         server.monitor.count("panics", 1);
         server

@@ -29,15 +29,12 @@ pub(crate) enum ConnectionKind {
 }
 
 /// Serves a connection in a new task, which ends when the connection is closed or upgraded.
-pub(crate) fn spawn_connection<S>(
+pub(crate) fn spawn_connection<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     server: &Arc<HookServer>,
     stream: S,
     permit: ConnectionPermit,
     kind: ConnectionKind,
-) -> JoinHandle<()>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+) -> JoinHandle<()> {
     let hides_continue = match kind {
         // A websocktunnel server takes the first response for the final one, so an interim response would
         // end the request with status 100 for the viewer. It waits for the final response anyway.

@@ -51,7 +51,7 @@ impl<S> Socket<S> {
     }
 
     pub(super) fn handle(&self) -> &Arc<ConnectionHandle> {
-        self.permit.handle()
+        &self.permit.handle
     }
 
     fn check_aborted(&self) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! The command that a shell runs.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use runtime_core::pre_exec::reset_inherited_state;
 /// A program to run on a terminal. `TERM` is `xterm-256color` unless it is set.
 #[derive(Clone)]
 pub struct ShellCommand {
-    program: OsString,
+    pub(super) program: OsString,
     args: Vec<OsString>,
     envs: Vec<(OsString, OsString)>,
     clears_env: bool,
@@ -54,10 +54,6 @@ impl ShellCommand {
     pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
-    }
-
-    pub(super) fn program(&self) -> &OsStr {
-        &self.program
     }
 
     pub(super) fn into_command(self) -> pty_process::Command {

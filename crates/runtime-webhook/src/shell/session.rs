@@ -68,7 +68,7 @@ impl ShellSession {
         let io = TokioIo::new(upgraded);
         let websocket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         let (mut sink, mut source) = websocket.split();
-        let program = self.command.program().to_owned();
+        let program = self.command.program.clone();
         let close_frame = match spawn(self.command) {
             Ok((terminal, child)) => {
                 let end = serve(terminal, child, &mut sink, &mut source, self.ping_interval).await;

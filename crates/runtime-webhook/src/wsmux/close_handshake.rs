@@ -34,13 +34,10 @@ pub(super) struct CloseHandshake {
 
 impl CloseHandshake {
     /// Sends a close frame, unless the peer sent one or the connection is lost.
-    pub(super) fn start<S>(
+    pub(super) fn start<S: AsyncRead + AsyncWrite + Unpin>(
         websocket: &mut WebSocketStream<S>,
         result: Result<(), SessionError>,
-    ) -> Self
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    ) -> Self {
         let frame = close_frame(&result);
         let is_initiator = frame.is_some();
         if is_initiator {
@@ -55,14 +52,11 @@ impl CloseHandshake {
     }
 
     /// Returns the result of the session once the connection may be closed.
-    pub(super) fn poll<S>(
+    pub(super) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         websocket: &mut WebSocketStream<S>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), SessionError>>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    ) -> Poll<Result<(), SessionError>> {
         if self.timeout.as_mut().poll(cx).is_pending()
             && self.poll_closed(websocket, cx).is_pending()
         {
@@ -71,10 +65,11 @@ impl CloseHandshake {
         Poll::Ready(self.result.take().unwrap_or(Err(SessionError::Eof)))
     }
 
-    fn poll_closed<S>(&self, websocket: &mut WebSocketStream<S>, cx: &mut Context<'_>) -> Poll<()>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    fn poll_closed<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        websocket: &mut WebSocketStream<S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         match Pin::new(&mut *websocket).poll_flush(cx) {
             Poll::Ready(Err(_)) => return Poll::Ready(()),
             // The peer sent the first close frame and reads until this end closes.

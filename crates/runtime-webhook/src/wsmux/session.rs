@@ -27,10 +27,11 @@ impl Session {
     /// # Cancel safety
     ///
     /// The future completes at once.
-    pub async fn start<S>(connection: S, role: Role, config: SessionConfig) -> (Self, Driver<S>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    pub async fn start<S: AsyncRead + AsyncWrite + Unpin>(
+        connection: S,
+        role: Role,
+        config: SessionConfig,
+    ) -> (Self, Driver<S>) {
         let shared = Arc::new(SharedState::new(role, config.clone()));
         let driver = Driver::new(connection, role, &config, Arc::clone(&shared)).await;
         (Self { shared }, driver)
@@ -45,7 +46,7 @@ impl Session {
         let id = poll_fn(|cx| {
             self.shared.with(|state| match state.accept() {
                 Some(id) => Poll::Ready(Some(id)),
-                None if state.has_ended() || state.is_closing() => Poll::Ready(None),
+                None if state.has_ended || state.is_closing => Poll::Ready(None),
                 None => {
                     state.acceptor = Some(cx.waker().clone());
                     Poll::Pending
@@ -97,7 +98,7 @@ fn poll_accepted(
     id: u32,
     cx: &Context<'_>,
 ) -> Poll<Result<(), OpenStreamError>> {
-    let has_ended = state.has_ended();
+    let has_ended = state.has_ended;
     match state.streams.get_mut(&id) {
         Some(stream) if stream.send.credit.is_some() => Poll::Ready(Ok(())),
         Some(stream) if stream.recv.has_ended => Poll::Ready(Err(OpenStreamError::Refused)),

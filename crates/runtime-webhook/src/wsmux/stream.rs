@@ -43,7 +43,7 @@ impl Stream {
 
     fn write(&self, cx: &Context<'_>, bufs: &[&[u8]]) -> Poll<io::Result<usize>> {
         self.with(|state, id| {
-            if state.has_ended() {
+            if state.has_ended {
                 return Poll::Ready(Err(session_closed()));
             }
             if stream_state(state, id)?.send.is_closed {
@@ -66,7 +66,7 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.with(|state, id| {
-            let has_ended = state.has_ended();
+            let has_ended = state.has_ended;
             let recv = &mut stream_state(state, id)?.recv;
             if recv.has_overflowed {
                 let message = "the peer exceeded the receive window";

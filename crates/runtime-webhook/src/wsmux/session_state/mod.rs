@@ -56,8 +56,8 @@ pub(super) struct SessionState {
     /// The streams of the peer that wait to be accepted.
     accept_queue: VecDeque<u32>,
     /// Whether no more streams are opened or accepted.
-    is_closing: bool,
-    has_ended: bool,
+    pub(super) is_closing: bool,
+    pub(super) has_ended: bool,
     /// The number of sent pings.
     ping_count: u64,
     pub(super) acceptor: Option<Waker>,
@@ -222,14 +222,6 @@ impl SessionState {
         // Streams that only wait for the peer's FIN do not count: some peers never send it.
         let is_busy = |stream: &StreamState| stream.has_handle || stream.send.has_work();
         self.is_closing && self.control_frames.is_empty() && !self.streams.values().any(is_busy)
-    }
-
-    pub(super) fn is_closing(&self) -> bool {
-        self.is_closing
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.has_ended
     }
 
     /// Ends the session and all streams. Data that was received can still be read.
