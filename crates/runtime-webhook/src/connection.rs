@@ -74,7 +74,7 @@ impl ConnectionHandle {
 
     /// Records whether the client may still be sending the body of the latest request.
     pub(crate) fn set_unread_body(&self, has_unread_body: bool) {
-        // Relaxed: written and read by the task that drives the connection. Only the type is shared.
+        // Relaxed: the flag only decides whether a lingering close is worthwhile, and guards no other data.
         self.has_unread_body
             .store(has_unread_body, Ordering::Relaxed);
     }
@@ -157,7 +157,7 @@ impl AbortSet {
         let mut members = self.0.lock();
         members.is_aborted = true;
         let connections = std::mem::take(&mut members.connections);
-        // Wakers run foreign code, so they are called without the lock.
+        // Wakers run arbitrary code, so they are called without the lock.
         drop(members);
         for connection in connections.values().filter_map(Weak::upgrade) {
             connection.abort();

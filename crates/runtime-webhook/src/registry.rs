@@ -77,7 +77,7 @@ impl HookRegistry {
     pub(crate) fn detach(&self, hook: &Hook) {
         let hash = self.hasher.hash_one(hook.id.as_str());
         let removed = self.hooks.write().by_hash.remove(&hash);
-        // Dropped outside the lock: the handler's destructor is foreign code.
+        // Dropped outside the lock: the destructor of the handler is arbitrary code.
         drop(removed);
         if let Some(set) = &hook.abort_set {
             set.abort();

@@ -105,7 +105,7 @@ impl Connections {
         let mut table = self.table.lock();
         table.shutdown = table.shutdown.max(shutdown);
         let handles: Vec<_> = table.handles.values().cloned().collect();
-        // Wakers run foreign code, so they are called without the lock.
+        // Wakers run arbitrary code, so they are called without the lock.
         drop(table);
         handles.iter().for_each(|handle| shutdown.apply(handle));
         handles.len()

@@ -7,7 +7,7 @@ use std::task::Poll;
 use super::hook_server::HookServer;
 use crate::connection::{ConnectionHandle, WakeSlot};
 
-/// Polls `connection` until it ends or is aborted, and calls `shut_down` on it once when asked to.
+/// Polls `connection` until it ends or is aborted. Calls `shut_down` when the handle requests a shutdown.
 pub(super) async fn drive<C>(
     server: &HookServer,
     mut connection: Pin<&mut C>,

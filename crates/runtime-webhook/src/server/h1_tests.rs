@@ -132,7 +132,7 @@ async fn stop_does_not_wait_for_idle_connections() {
     let (server, hook) = start(echo());
     let mut client = open(&server, &hook, 1024, "Content-Length: 0\r\n").await;
     let mut response = [0; 8];
-    client.read_exact(&mut response).await.expect("an response");
+    client.read_exact(&mut response).await.expect("a response");
     let start = Instant::now();
     assert_eq!(server.stop(Duration::from_secs(60)).await, 0);
     assert_eq!(start.elapsed().as_secs(), 0);
