@@ -100,15 +100,9 @@ fn chunks<'a>(
 }
 
 /// A pass error inside an I/O error, to carry it through the decoder.
-#[derive(thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[error("the transfer ended")]
 struct Wrapped(PassError);
-
-impl std::fmt::Debug for Wrapped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Wrapped")
-    }
-}
 
 fn unwrap_error(error: io::Error, encoding: &'static str) -> PassError {
     match error.downcast::<Wrapped>() {

@@ -4,6 +4,7 @@ use crate::attempt_error::AttemptError;
 use crate::target::TargetError;
 
 /// The reason a pass ended without a result.
+#[derive(Debug)]
 pub(super) enum PassError {
     /// The body cannot be resumed: another pass starts from the first byte.
     Restart,

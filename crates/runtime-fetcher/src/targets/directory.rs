@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::spooled_file::{SpooledFile, SpooledFileError};
+use super::spooled_file::{SpooledFile, io_error};
 use crate::target::{Target, TargetError};
 use crate::unpack::{ArchiveFormat, UnpackError, UnpackLimits, Unpacked, unpack_until};
 
@@ -37,7 +37,6 @@ use crate::unpack::{ArchiveFormat, UnpackError, UnpackLimits, Unpacked, unpack_u
 /// # }
 /// ```
 pub struct DirectoryTarget {
-    path: PathBuf,
     format: Option<ArchiveFormat>,
     limits: UnpackLimits,
     archive: SpooledFile,
@@ -47,13 +46,10 @@ pub struct DirectoryTarget {
 impl DirectoryTarget {
     /// Creates a target for a folder at `path`, whose parent must exist before the first write.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        let path = path.into();
-        let archive = SpooledFile::beside(&path);
         Self {
-            path,
             format: None,
             limits: UnpackLimits::default(),
-            archive,
+            archive: SpooledFile::new(path.into()),
             unpacked: None,
         }
     }
@@ -75,7 +71,7 @@ impl DirectoryTarget {
     /// Returns the path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.archive.path()
     }
 
     /// Returns the totals of the unpacked entries, after the commit.
@@ -93,19 +89,17 @@ impl Target for DirectoryTarget {
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<(), TargetError> {
-        let written = self.archive.write(bytes).await;
-        written.map_err(|error| error.at_path(&self.path))
+        self.archive.write(bytes).await
     }
 
     async fn reset(&mut self) -> Result<(), TargetError> {
-        let reset = self.archive.reset().await;
-        reset.map_err(|error| error.at_path(&self.path))
+        self.archive.reset().await
     }
 
     async fn commit(&mut self) -> Result<(), TargetError> {
         let unpacking = Unpacking {
-            parent: self.archive.folder().to_owned(),
-            path: self.path.clone(),
+            parent: self.archive.folder(),
+            path: self.path().to_owned(),
             format: self.format,
             limits: self.limits.clone(),
         };
@@ -114,8 +108,7 @@ impl Target for DirectoryTarget {
         let unpacked = self
             .archive
             .read(move |archive| unpacking.run(archive, &stopped));
-        let unpacked = unpacked.await.map_err(|error| error.at_path(&self.path))?;
-        self.unpacked = Some(unpacked?);
+        self.unpacked = Some(unpacked.await??);
         Ok(())
     }
 }
@@ -140,10 +133,7 @@ struct Unpacking {
 
 impl Unpacking {
     fn run(self, archive: &mut std::fs::File, stop: &AtomicBool) -> Result<Unpacked, TargetError> {
-        let error = |action| {
-            let path = self.path.clone();
-            move |source| SpooledFileError::during(action)(source).at_path(&path)
-        };
+        let error = |action| io_error(action, &self.path);
         let mut builder = tempfile::Builder::new();
         let staging = builder.prefix(".unpack-").tempdir_in(&self.parent);
         let staging = staging.map_err(error("create a temporary folder for"))?;
@@ -174,7 +164,7 @@ fn make_readable(folder: &Path) -> std::io::Result<()> {
 impl std::fmt::Debug for DirectoryTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DirectoryTarget")
-            .field("path", &self.path)
+            .field("path", &self.path())
             .field("format", &self.format)
             .finish_non_exhaustive()
     }

@@ -30,22 +30,20 @@ use crate::target::{Target, TargetError};
 /// # }
 /// ```
 pub struct FileTarget {
-    path: PathBuf,
     file: SpooledFile,
 }
 
 impl FileTarget {
     /// Creates a target for a file at `path`. Its folder must exist before the first write.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        let path = path.into();
-        let file = SpooledFile::beside(&path);
-        Self { path, file }
+        let file = SpooledFile::new(path.into());
+        Self { file }
     }
 
     /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 }
 
@@ -57,25 +55,22 @@ impl Target for FileTarget {
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<(), TargetError> {
-        let written = self.file.write(bytes).await;
-        written.map_err(|error| error.at_path(&self.path))
+        self.file.write(bytes).await
     }
 
     async fn reset(&mut self) -> Result<(), TargetError> {
-        let reset = self.file.reset().await;
-        reset.map_err(|error| error.at_path(&self.path))
+        self.file.reset().await
     }
 
     async fn commit(&mut self) -> Result<(), TargetError> {
-        let persisted = self.file.persist(self.path.clone()).await;
-        persisted.map_err(|error| error.at_path(&self.path))
+        self.file.persist().await
     }
 }
 
 impl std::fmt::Debug for FileTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FileTarget")
-            .field("path", &self.path)
+            .field("path", &self.path())
             .finish_non_exhaustive()
     }
 }

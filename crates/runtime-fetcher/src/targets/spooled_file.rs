@@ -11,11 +11,12 @@ use crate::batch_worker::BatchWorker;
 use crate::blocking_pool::run_blocking;
 use crate::target::TargetError;
 
-/// A temporary file that is created when its content exceeds [`MAX_MEMORY_BYTES`].
+/// The content of a file that is not named yet. Beyond [`MAX_MEMORY_BYTES`] it is a temporary file.
 ///
 /// Nothing remains on disk unless [`persist`](Self::persist) names the file.
 pub(super) struct SpooledFile {
-    folder: PathBuf,
+    /// The path of the target, for errors. Temporary files are created in its folder.
+    path: PathBuf,
     /// The announced length, or 0.
     expected: u64,
     storage: Storage,
@@ -37,49 +38,41 @@ struct Writer {
 /// Contents up to this size stay in memory until the end.
 const MAX_MEMORY_BYTES: usize = 64 * 1024;
 
-/// A failed operation on a spooled file, without its path.
-pub(super) struct SpooledFileError {
-    action: &'static str,
-    source: io::Error,
-}
-
-impl SpooledFileError {
-    /// Returns a function for `map_err`.
-    pub(super) fn during(action: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self { action, source }
-    }
-
-    /// Returns the error of a target at `path`.
-    pub(super) fn at_path(self, path: &Path) -> TargetError {
-        TargetError::Io {
-            action: self.action,
-            path: path.to_owned(),
-            source: self.source,
-        }
-    }
-}
-
 const CREATE: &str = "create a temporary file for";
 const ALLOCATE: &str = "allocate disk space for";
 const WRITE: &str = "write";
+const RENAME: &str = "rename a temporary file to";
+
+/// Returns a function for `map_err` that turns an I/O error into the error of the target at `path`.
+pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TargetError {
+    move |source| TargetError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
 
 impl SpooledFile {
-    /// Creates a spooled file in the folder of `path`, which must exist before the first write.
-    pub(super) fn beside(path: &Path) -> Self {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
+    /// Creates the content of a file at `path`, whose folder must exist before the first write.
+    pub(super) fn new(path: PathBuf) -> Self {
         Self {
-            folder: folder.to_owned(),
+            path,
             expected: 0,
             storage: Storage::empty(),
         }
     }
 
-    #[cfg(feature = "unpack")]
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
+    /// Returns the path of the target.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the folder of the target.
+    pub(super) fn folder(&self) -> PathBuf {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        }
     }
 
     /// Announces the number of bytes, for which disk space is allocated when the file is created.
@@ -87,7 +80,7 @@ impl SpooledFile {
         self.expected = bytes;
     }
 
-    pub(super) async fn write(&mut self, bytes: Bytes) -> Result<(), SpooledFileError> {
+    pub(super) async fn write(&mut self, bytes: Bytes) -> Result<(), TargetError> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -104,33 +97,36 @@ impl SpooledFile {
             Storage::Disk(writer) => {
                 writer.written += bytes.len() as u64;
                 let pushed = writer.worker.push(bytes).await;
-                pushed.map_err(SpooledFileError::during(WRITE))
+                pushed.map_err(io_error(WRITE, &self.path))
             }
         }
     }
 
-    pub(super) async fn reset(&mut self) -> Result<(), SpooledFileError> {
+    pub(super) async fn reset(&mut self) -> Result<(), TargetError> {
         self.expected = 0;
         let Storage::Disk(writer) = std::mem::replace(&mut self.storage, Storage::empty()) else {
             return Ok(());
         };
         // A drop would remove the file, too, but ignore an error.
         let removed = spawn_blocking(move || writer.temp.remove()).await;
-        removed.map_err(SpooledFileError::during("remove a temporary file of"))
+        removed.map_err(io_error("remove a temporary file of", &self.path))
     }
 
-    /// Names the file, replacing any other file at `path`.
-    pub(super) async fn persist(&mut self, path: PathBuf) -> Result<(), SpooledFileError> {
-        let rename = SpooledFileError::during("rename a temporary file to");
+    /// Names the file, replacing any other file at its path.
+    pub(super) async fn persist(&mut self) -> Result<(), TargetError> {
+        let path = self.path.clone();
         let persist = move |(file, temp): OpenFile| temp.persist(file, &path);
         match self.take_content().await? {
             Content::Memory(chunks) => {
-                let folder = self.folder.clone();
+                let folder = self.folder();
                 let persisted = run_blocking(move || Ok(persist(write_all(&folder, &chunks)?)));
-                let persisted = persisted.await.map_err(SpooledFileError::during(WRITE))?;
-                persisted.map_err(rename)
+                let persisted = persisted.await.map_err(io_error(WRITE, &self.path))?;
+                persisted.map_err(io_error(RENAME, &self.path))
             }
-            Content::Disk(file) => spawn_blocking(move || persist(file)).await.map_err(rename),
+            Content::Disk(file) => {
+                let persisted = spawn_blocking(move || persist(file)).await;
+                persisted.map_err(io_error(RENAME, &self.path))
+            }
         }
     }
 
@@ -139,9 +135,9 @@ impl SpooledFile {
     pub(super) async fn read<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut File) -> T + Send + 'static,
-    ) -> Result<T, SpooledFileError> {
+    ) -> Result<T, TargetError> {
         let content = self.take_content().await?;
-        let folder = self.folder.clone();
+        let folder = self.folder();
         let read = spawn_blocking(move || {
             let (mut file, temp) = match content {
                 Content::Memory(chunks) => write_all(&folder, &chunks)?,
@@ -153,11 +149,11 @@ impl SpooledFile {
             drop(temp);
             Ok(result)
         });
-        read.await.map_err(SpooledFileError::during(WRITE))
+        read.await.map_err(io_error(WRITE, &self.path))
     }
 
     /// Returns the complete content and leaves an empty file.
-    async fn take_content(&mut self) -> Result<Content, SpooledFileError> {
+    async fn take_content(&mut self) -> Result<Content, TargetError> {
         match std::mem::replace(&mut self.storage, Storage::empty()) {
             Storage::Memory { chunks, .. } => Ok(Content::Memory(chunks)),
             Storage::Disk(Writer {
@@ -166,32 +162,32 @@ impl SpooledFile {
                 temp,
             }) => {
                 let file = worker.finish().await;
-                let mut file = file.map_err(SpooledFileError::during(WRITE))?;
+                let mut file = file.map_err(io_error(WRITE, &self.path))?;
                 // The allocation extended the file to the announced length. Decoding changes the length.
                 if written != self.expected {
                     let truncated = spawn_blocking(move || file.set_len(written).map(|()| file));
-                    file = truncated.await.map_err(SpooledFileError::during(WRITE))?;
+                    file = truncated.await.map_err(io_error(WRITE, &self.path))?;
                 }
                 Ok(Content::Disk((file, temp)))
             }
         }
     }
 
-    async fn move_to_disk(&mut self, chunks: Vec<Bytes>) -> Result<(), SpooledFileError> {
-        let (folder, expected) = (self.folder.clone(), self.expected);
+    async fn move_to_disk(&mut self, chunks: Vec<Bytes>) -> Result<(), TargetError> {
+        let (folder, expected) = (self.folder(), self.expected);
         let created = spawn_blocking(move || {
             let (file, temp) = TempFile::create_in(&folder)?;
             let allocated = allocate(&file, expected);
             Ok(allocated.map(|()| (file, temp)))
         });
-        let created = created.await.map_err(SpooledFileError::during(CREATE))?;
-        let (file, temp) = created.map_err(SpooledFileError::during(ALLOCATE))?;
+        let created = created.await.map_err(io_error(CREATE, &self.path))?;
+        let (file, temp) = created.map_err(io_error(ALLOCATE, &self.path))?;
         let mut worker = BatchWorker::new(file, write_batch);
         let mut written = 0;
         for chunk in chunks {
             written += chunk.len() as u64;
             let pushed = worker.push(chunk).await;
-            pushed.map_err(SpooledFileError::during(WRITE))?;
+            pushed.map_err(io_error(WRITE, &self.path))?;
         }
         self.storage = Storage::Disk(Writer {
             worker,

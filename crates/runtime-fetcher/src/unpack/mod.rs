@@ -1,5 +1,6 @@
 //! Unpacking of untrusted archives: tar (plain, gzip, xz, zstd) and zip.
 
+mod entry_path;
 mod error;
 mod folder_writer;
 mod format;

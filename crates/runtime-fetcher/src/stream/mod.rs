@@ -1,23 +1,21 @@
 //! Streaming: a handler reads the bytes of a reference during the transfer.
 
-use std::fmt;
-use std::io;
-use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+mod fetch_stream;
+
+pub use fetch_stream::{FetchStream, StreamBroken};
+
+use std::pin::pin;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
 
 use crate::context::FetchContext;
 use crate::error::FetchError;
 use crate::reference::Reference;
 use crate::target::{Target, TargetError};
-
-/// The number of chunks buffered for the handler. A chunk is one read from the connection.
-const BUFFERED_CHUNKS: usize = 4;
+use fetch_stream::{Item, StreamWriter};
 
 /// Fetches a reference and streams its bytes to `handler`.
 ///
@@ -104,37 +102,6 @@ async fn handle<T, E>(
     None
 }
 
-/// The stream of bytes that the handler of [`fetch_as_stream`] reads.
-///
-/// Implements [`AsyncRead`], with a [`StreamBroken`] as the source of its errors. [`chunk`](Self::chunk) returns bytes
-/// without copying.
-pub struct FetchStream {
-    items: mpsc::Receiver<Item>,
-    current: Bytes,
-    end: Option<Result<(), StreamBroken>>,
-    broken: Arc<OnceLock<StreamBroken>>,
-}
-
-enum Item {
-    Bytes(Bytes),
-    End,
-}
-
-/// The reason a stream ended before its bytes were complete and verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StreamBroken {
-    /// The fetch starts over with another stream.
-    #[error("the fetch starts over with another stream")]
-    Reset,
-    /// The fetch failed.
-    #[error("the fetch failed")]
-    Failed,
-    /// The fetch was dropped.
-    #[error("the fetch was cancelled")]
-    Cancelled,
-}
-
 /// The reason [`fetch_as_stream`] failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError<E> {
@@ -144,92 +111,6 @@ pub enum StreamError<E> {
     /// The handler failed.
     #[error("the handler of the stream failed")]
     Handler(#[source] E),
-}
-
-impl FetchStream {
-    fn new() -> (StreamWriter, Self) {
-        let (sender, items) = mpsc::channel(BUFFERED_CHUNKS);
-        let broken = Arc::new(OnceLock::new());
-        let stream = Self {
-            items,
-            current: Bytes::new(),
-            end: None,
-            broken: Arc::clone(&broken),
-        };
-        let writer = StreamWriter {
-            sender,
-            broken,
-            is_used: false,
-        };
-        (writer, stream)
-    }
-
-    /// Returns the next bytes, or `None` at the end, when all bytes are complete and verified.
-    ///
-    /// # Errors
-    ///
-    /// [`StreamBroken`], and the same on every later call.
-    ///
-    /// # Cancel safety
-    ///
-    /// Safe: no bytes are lost.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, StreamBroken> {
-        std::future::poll_fn(|cx| self.poll_chunk(cx)).await
-    }
-
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamBroken>> {
-        // Checked first: buffered bytes of a broken stream are useless.
-        if let Some(broken) = self.broken.get() {
-            return Poll::Ready(Err(*broken));
-        }
-        if !self.current.is_empty() {
-            return Poll::Ready(Ok(Some(std::mem::take(&mut self.current))));
-        }
-        let end = match self.end {
-            Some(end) => end,
-            None => match ready!(self.items.poll_recv(cx)) {
-                Some(Item::Bytes(bytes)) => return Poll::Ready(Ok(Some(bytes))),
-                Some(Item::End) => Ok(()),
-                None => Err(self
-                    .broken
-                    .get()
-                    .copied()
-                    .unwrap_or(StreamBroken::Cancelled)),
-            },
-        };
-        self.end = Some(end);
-        Poll::Ready(end.map(|()| None))
-    }
-}
-
-impl AsyncRead for FetchStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if let Some(mut bytes) = ready!(self.poll_chunk(cx)).map_err(io::Error::other)? {
-            let length = bytes.len().min(buffer.remaining());
-            buffer.put_slice(&bytes.split_to(length));
-            self.current = bytes;
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl fmt::Debug for FetchStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FetchStream")
-            .field("end", &self.end)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The write half of a [`FetchStream`].
-struct StreamWriter {
-    sender: mpsc::Sender<Item>,
-    broken: Arc<OnceLock<StreamBroken>>,
-    is_used: bool,
 }
 
 /// A target that opens a stream for each pass over the bytes.
@@ -255,21 +136,6 @@ fn open(streams: &mpsc::UnboundedSender<FetchStream>) -> StreamWriter {
     // The receiver is dropped only together with the fetch.
     let _ = streams.send(stream);
     writer
-}
-
-impl StreamWriter {
-    async fn send(&mut self, item: Item) {
-        self.is_used = true;
-        if self.sender.send(item).await.is_err() {
-            // The handler dropped its stream and has not returned yet. Its result ends the fetch.
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// Breaks the stream: a pending read fails when the writer is dropped, others at once.
-    fn break_stream(&self, reason: StreamBroken) {
-        self.broken.get_or_init(|| reason);
-    }
 }
 
 #[async_trait]
