@@ -1,4 +1,4 @@
-//! Fetching beside curl, openssl and aria2c, from a server in a process of its own.
+//! Fetching compared with curl, openssl and aria2c, from a server in a separate process.
 
 mod ours;
 mod peers;
@@ -20,7 +20,7 @@ const MIB: u64 = 1 << 20;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        // This program is also its own server, and the process whose memory is measured.
+        // This program also runs as the server, and as the process whose memory is measured.
         Some(server::SERVE) => return server::serve(),
         Some(ours::MEASURE) => return ours::measure(&arguments[1..]),
         _ => {}
@@ -95,7 +95,7 @@ fn hashes(bench: &mut Bench, site: &Site, server: &Server) {
         .ours(|| with(&both));
 }
 
-/// A server that gives each connection 32 MiB a second.
+/// Measures a server that limits each connection to 32 MiB/s.
 fn slow_connections(bench: &mut Bench, site: &Site, server: &Server) {
     let case = "256 MiB from a server that is slow on each connection";
     let Some(curl) = Peer::find("curl") else {

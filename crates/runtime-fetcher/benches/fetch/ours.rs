@@ -1,4 +1,4 @@
-//! What is measured.
+//! The fetcher under test.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -16,17 +16,17 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::site::{SMALL, has_size};
 
-/// The argument with which the memory of one process is measured.
+/// The argument for measuring the memory of a process.
 pub(crate) const MEASURE: &str = "--measure-memory";
 
-/// What a worker has once: threads, connections, and an understanding of references.
+/// The runtime, the fetcher and the context of a worker.
 pub(crate) struct Ours {
     runtime: Runtime,
     fetcher: Combine,
     context: FetchContext,
 }
 
-/// The field of a reference, and the hash.
+/// The field of a reference and its hash.
 pub(crate) type Hash = (&'static str, String);
 
 impl Ours {
@@ -49,7 +49,7 @@ impl Ours {
         self.runtime.block_on(fetch);
     }
 
-    /// Fetches into files named by their number, 32 at a time.
+    /// Fetches into numbered files, 32 at a time.
     pub(crate) fn fetch_all(&self, urls: &[String], folder: &Path) {
         let one = |(number, url): (usize, &String)| {
             tokio::spawn(self.start(url, &[], folder.join(number.to_string())))
@@ -64,7 +64,7 @@ impl Ours {
         assert!(has_size(&folder.join("0"), SMALL as u64));
     }
 
-    /// So many tasks want the same at once.
+    /// Fetches one URL for a number of concurrent tasks.
     #[cfg(feature = "cache")]
     pub(crate) fn fetch_through_cache(&self, url: &str, hash: &Hash, tasks: usize, root: &Path) {
         use runtime_fetcher::{FetchCache, InputLayout};
@@ -82,7 +82,7 @@ impl Ours {
         });
     }
 
-    /// A fetch that can run on any thread.
+    /// Returns a fetch that can run on any thread.
     fn start(
         &self,
         url: &str,
@@ -108,7 +108,7 @@ fn reference(url: &str, hashes: &[Hash]) -> Value {
     fields.collect::<Map<_, _>>().into()
 }
 
-/// How much memory a process needs at most to fetch `url` so many times at once, in MiB.
+/// Returns the peak memory in MiB of a process that fetches `url` `count` times at once.
 pub(crate) fn memory_of(url: &str, count: usize, folder: &Path, sha256: Option<&Hash>) -> f64 {
     let mut command = Command::new(std::env::current_exe().expect("this program is a file"));
     command.args([MEASURE, url, &count.to_string()]).arg(folder);
@@ -120,7 +120,7 @@ pub(crate) fn memory_of(url: &str, count: usize, folder: &Path, sha256: Option<&
     text.trim().parse().expect("it prints a number")
 }
 
-/// Fetches as often as the arguments say, and prints the memory that it took.
+/// Runs the fetches given by the arguments and prints the peak memory.
 pub(crate) fn measure(arguments: &[String]) -> ExitCode {
     let [url, count, folder, sha256 @ ..] = arguments else {
         return ExitCode::from(2);

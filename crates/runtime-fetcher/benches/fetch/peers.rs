@@ -1,4 +1,4 @@
-//! Programs that we are compared with, where they are installed.
+//! The programs to compare with, if installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::site::Site;
 
-/// A program that is installed.
+/// An installed program.
 pub(crate) struct Peer {
     name: &'static str,
 }
@@ -36,7 +36,7 @@ impl Peer {
         self.run(&["dgst", algorithm, &file.to_string_lossy()]);
     }
 
-    /// Writes the list of downloads as the program wants it.
+    /// Writes the list of downloads in the format of the program.
     pub(crate) fn list(&self, urls: &[String], site: &Site) -> PathBuf {
         let line = |(number, url): (usize, &String)| match self.name {
             "curl" => format!("url = \"{url}\"\noutput = \"{number}\"\n"),
@@ -80,7 +80,7 @@ impl Peer {
 
     fn run(&self, arguments: &[&str]) {
         let mut command = Command::new(self.name);
-        // curl draws its progress on the error stream, however quiet it is told to be.
+        // curl writes progress to stderr even with `-s`.
         command
             .args(arguments)
             .stdin(Stdio::null())

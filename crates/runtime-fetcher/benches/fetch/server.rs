@@ -1,4 +1,4 @@
-//! The other side, in a process of its own: nginx where it is installed, else hyper.
+//! The server, in a separate process: nginx if installed, else hyper.
 
 use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader};
@@ -21,19 +21,19 @@ use tokio::net::TcpListener;
 use super::MIB;
 use super::site::{Site, block};
 
-/// The argument with which this program is a server.
+/// The argument for running this program as a server.
 pub(crate) const SERVE: &str = "--serve";
 
-/// What a server is for.
+/// The purpose of a server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Files, as fast as can be.
+    /// Files at full speed.
     Files,
-    /// What no file server does: slow connections, and a count of requests.
+    /// Slow connections, and a count of requests.
     Special,
 }
 
-/// A process; dropping it ends it.
+/// A server process, killed on drop.
 pub(crate) struct Server {
     child: Child,
     url: String,
@@ -56,7 +56,7 @@ impl Server {
         format!("{}/{path}", self.url)
     }
 
-    /// How many requests for the counted file came.
+    /// Returns the number of requests for the counted file.
     #[cfg(feature = "cache")]
     pub(crate) fn count(&self) -> f64 {
         use std::io::{Read as _, Write as _};
@@ -153,7 +153,7 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
-/// Runs the server on a free port, which it prints.
+/// Runs the server on a free port and prints the port.
 pub(crate) fn serve() -> ExitCode {
     let mut arguments = std::env::args().skip(2);
     let root = PathBuf::from(arguments.next().expect("the folder is given"));
@@ -199,7 +199,7 @@ struct Files {
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
-/// What a slow connection gives in a second.
+/// The bytes per second of a slow connection.
 const SLOW: u64 = 32 * MIB;
 
 impl Files {
@@ -220,7 +220,7 @@ impl Files {
         }
     }
 
-    /// The block again and again, or the part of that which was asked for.
+    /// Returns a body of repeated blocks, or the requested range of it.
     fn blocks(&self, request: &Request<Incoming>, size: u64, pace: Option<u64>) -> Answer {
         let range = request
             .headers()

@@ -1,4 +1,4 @@
-//! The files that are fetched, and places for what comes.
+//! The served files, and folders for the results.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::MIB;
 use super::server::Server;
 
-/// A folder with everything that a server gives, and one for what comes from it.
+/// A folder of served files, and a folder of results.
 pub(crate) struct Site {
     folder: tempfile::TempDir,
     size: u64,
@@ -20,7 +20,7 @@ pub(crate) struct Site {
     folders: AtomicUsize,
 }
 
-/// How large a small file is.
+/// The size of a small file.
 pub(crate) const SMALL: usize = 1024;
 
 impl Site {
@@ -64,7 +64,7 @@ impl Site {
         self.size
     }
 
-    /// The field of a reference, and the hash.
+    /// Returns the field of a reference and its hash.
     pub(crate) fn sha256(&self) -> (&'static str, String) {
         ("sha256", self.sha256.clone())
     }
@@ -73,7 +73,7 @@ impl Site {
         ("sha512", self.sha512.clone())
     }
 
-    /// How long it takes to make a large file, in milliseconds. The one of the round before is removed first.
+    /// Returns the time in ms for creating a large file. Removes the file of the previous round first.
     pub(crate) fn time(&self, name: &str, make: impl FnOnce(&Path)) -> f64 {
         let path = self.folder.path().join("out").join(name);
         let _ = fs::remove_file(&path);
@@ -82,8 +82,8 @@ impl Site {
         time
     }
 
-    /// A folder that was never used. Those of earlier rounds stay until the end: ext4 looks for a new inode
-    /// past each that was freed in the last minutes, which costs more than all else that a small file does.
+    /// Creates a new folder. Folders of earlier rounds stay until the end: ext4 skips recently freed inodes when it
+    /// allocates a new one, which takes longer than everything else about a small file.
     pub(crate) fn fresh(&self, name: &str) -> PathBuf {
         let number = self.folders.fetch_add(1, Ordering::Relaxed);
         let path = self
@@ -99,7 +99,7 @@ impl Site {
         self.folder.path().join(name)
     }
 
-    /// Makes small files.
+    /// Creates small files.
     pub(crate) fn small_files(&self, count: usize) -> usize {
         for number in 0..count {
             let content = vec![b'a' + (number % 26) as u8; SMALL];
@@ -116,7 +116,7 @@ impl Site {
             .collect()
     }
 
-    /// Hashes as much as the large file has, from memory.
+    /// Hashes as many bytes as the large file has, from memory.
     pub(crate) fn hash(&self, hashes: &[(&'static str, String)]) {
         let block = block();
         for (name, _) in hashes {
@@ -165,7 +165,7 @@ impl Site {
     }
 }
 
-/// A mebibyte that does not compress.
+/// Returns an incompressible MiB.
 pub(crate) fn block() -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(7);
     std::iter::repeat_with(|| random.u8(..))
@@ -173,7 +173,7 @@ pub(crate) fn block() -> Vec<u8> {
         .collect()
 }
 
-/// Whether a file came whole.
+/// Returns whether a file has the expected size.
 pub(crate) fn has_size(path: &Path, size: u64) -> bool {
     fs::metadata(path).is_ok_and(|found| found.len() == size)
 }

@@ -1,4 +1,4 @@
-//! Whatever stands in a payload is a reference or gets reasons, and what is one fits the schema.
+//! Any JSON is either a reference that matches the schema or is rejected with a reason.
 
 #![no_main]
 

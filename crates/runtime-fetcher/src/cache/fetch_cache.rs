@@ -140,8 +140,7 @@ impl FetchCache {
                 Begun::New(construction) => {
                     let folder = construction.folder().clone();
                     let fetch = InputFetch::new(folder, context, reference, layout, &self.options);
-                    // On a task of its own, so that the fetch survives when this caller is cancelled and
-                    // others have joined it.
+                    // Spawned, so that the fetch continues for callers that joined it if this one is cancelled.
                     (construction.spawn(fetch.run()), true)
                 }
             };

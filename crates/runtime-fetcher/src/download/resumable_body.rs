@@ -218,8 +218,8 @@ impl<'a> ResumableBody<'a> {
 
     /// Switches to several connections, if the server accepts ranges and identified the body.
     ///
-    /// The open response is dropped at the current position: its rest is requested again as ranges, since a server
-    /// cannot be told to stop a response early.
+    /// The open response is dropped at the current position and its rest requested again as ranges: HTTP has no way
+    /// to shorten a running response.
     fn split(&mut self, connections: usize, total: u64) {
         let accepts_ranges = self
             .metadata

@@ -22,7 +22,7 @@ struct Shared {
     config: FetchConfig,
     /// For URLs issued by the deployment.
     unguarded: Client,
-    /// For URLs chosen by tasks. A client of its own, because the resolver belongs to the client.
+    /// For URLs chosen by tasks. A second client, because the resolver is a property of the client.
     guarded: Client,
     /// The connections in addition to the first one of each fetch.
     extra_connections: Arc<Semaphore>,

@@ -86,7 +86,7 @@ pub async fn fetch_as_stream<T, E>(
     }
 }
 
-/// Calls the handler with each stream until it returns a result of its own; `None` if there are no more streams.
+/// Calls the handler with each stream until it returns a result that no broken stream caused; `None` at the last stream.
 async fn handle<T, E>(
     mut streams: mpsc::UnboundedReceiver<FetchStream>,
     mut handler: impl AsyncFnMut(FetchStream) -> Result<T, E>,

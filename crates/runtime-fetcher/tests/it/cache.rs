@@ -1,4 +1,4 @@
-//! Inputs that are fetched once.
+//! The cache of inputs.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -206,7 +206,7 @@ async fn collector_evicts_idle_inputs() {
     assert!(cache.is_empty());
 }
 
-/// A disk with so many bytes free.
+/// A disk with a number of free bytes.
 #[derive(Debug)]
 struct Free(u64);
 
@@ -216,7 +216,7 @@ impl SystemStats for Free {
     }
 }
 
-/// A cache on a disk with 5 MiB free, and a context that takes more.
+/// Returns a cache on a disk with 5 MiB free, and a context with a higher size limit.
 async fn on_a_small_disk(root: &Path) -> (GarbageCollector, FetchCache, FetchContext) {
     let collector = GarbageCollector::new(GcConfig::default(), Free(5 << 20));
     let cache = FetchCache::builder(root).open(collector.tracker()).await;
@@ -263,7 +263,7 @@ async fn reservations_are_released() {
     })
     .await;
     let (_collector, cache, context) = on_a_small_disk(root.path()).await;
-    // The second attempt needs the room of the first, and the second input that of the first input.
+    // The second attempt needs the space reserved for the first, and the second input that of the first input.
     for name in ["/one", "/two"] {
         let input = require_in(&cache, &context, json!({ "url": server.url(name) })).await;
         input.expect("disk has space for one input at a time");
@@ -308,7 +308,7 @@ async fn every_waiter_receives_progress() {
         second.expect("fetch succeeds"),
     ));
     for recorded in recorded {
-        // The interval was never over.
+        // The interval never passes.
         assert_eq!(recorded.stages(), [Stage::Started, Stage::Finished]);
         let events = recorded.events();
         let last = events.last().expect("events exist");
@@ -359,7 +359,7 @@ async fn archive_is_unpacked_once() {
             std::fs::read(input.path().join("bin/tool")).expect("path exists"),
             b"hello"
         );
-        // The archive itself is another input.
+        // The packed archive is another input.
         cache
             .require(&context, &reference, InputLayout::File)
             .await

@@ -1,4 +1,4 @@
-//! One kind of reference out of many.
+//! Combinations of fetchers.
 
 use std::sync::Arc;
 
@@ -138,7 +138,7 @@ fn equal_fetchers_are_ambiguous() {
     assert_eq!((error.first, error.second), ("url", "url"));
 }
 
-/// A kind of which only the schema matters.
+/// A fetcher of which only the schema matters.
 #[derive(Debug)]
 struct Kind(Value);
 
@@ -171,7 +171,7 @@ fn kind(schema: Value) -> Arc<dyn Fetcher> {
 
 #[test]
 fn open_schemas_are_ambiguous() {
-    // Every raw reference forbids `key`, so those two are told apart; two open ones are not.
+    // The schema of raw references forbids `key`; two open schemas do not exclude each other.
     let open = || kind(json!({ "type": "object", "required": ["key"] }));
     let raw: Arc<dyn Fetcher> = Arc::new(RawFetcher);
     assert!(Combine::new([raw, open()]).is_ok());

@@ -1,4 +1,4 @@
-//! Inputs that several tasks wait for, of which the first has credentials that are refused.
+//! Concurrent requests for an input, the first with rejected credentials.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use tokio::sync::Notify;
 use crate::cache::open;
 use crate::support::{context, resolve};
 
-/// An artifact that a task asks for.
+/// A reference to an artifact that a task requests.
 #[derive(Debug)]
 struct Artifact {
     content: Arc<dyn Reference>,
-    /// The task ends then, and its credentials are refused.
+    /// Notified when the task ends, after which its credentials are rejected.
     ended: Option<Arc<Notify>>,
 }
 

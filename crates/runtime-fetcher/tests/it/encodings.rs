@@ -1,4 +1,4 @@
-//! Encoded bodies: decoded, and hashed as what they mean.
+//! Content encodings. Hashes apply to the decoded bytes.
 
 use std::io::Write as _;
 
@@ -7,7 +7,7 @@ use sha2::Sha256;
 
 use crate::support::{Server, Step, body, context, digest, get, get_reference};
 
-/// A server that encodes, and the reference with the hash of the bytes before that.
+/// Fetches an encoded body with the hash of its decoded bytes.
 async fn check(encoding: &'static str, packed: Vec<u8>, plain: Vec<u8>) {
     let hash = digest::<Sha256>(&plain);
     let server =

@@ -1,4 +1,4 @@
-//! Servers that misbehave: whose fault it is, what the error says, and that nothing is committed.
+//! Misbehaving servers: the class and the text of the error.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{
     Server, Step, body, config, context, context_with, get, get_reference, impatient,
 };
 
-/// Fetches from a server that always does `steps`, which must fail.
+/// Returns the error of fetching from a server that always runs `steps`.
 async fn failure(steps: Vec<Step>) -> (FetchError, usize) {
     failure_with(config(), steps).await
 }
@@ -24,14 +24,14 @@ async fn failure_with(config: FetchConfig, steps: Vec<Step>) -> (FetchError, usi
     let text = error_chain(&error);
     assert!(
         !text.contains("secret"),
-        "the query must stay out of: {text}"
+        "contains the query: {text}"
     );
     (error, server.requests().len())
 }
 
 pub(crate) async fn check_broken(steps: Vec<Step>, text: &str) {
     let (error, requests) = failure(steps).await;
-    assert_eq!(requests, 1, "a broken reference is not tried again");
+    assert_eq!(requests, 1, "a broken reference is not retried");
     assert!(
         error.is_broken_reference() && !error.is_transient(),
         "{error:?}"
@@ -47,7 +47,7 @@ pub(crate) async fn check_broken(steps: Vec<Step>, text: &str) {
 
 async fn check_transient(steps: Vec<Step>, text: &str) {
     let (error, requests) = failure(steps).await;
-    assert_eq!(requests, 5, "it is tried as often as the policy says");
+    assert_eq!(requests, 5, "the policy allows five attempts");
     assert!(
         error.is_transient() && !error.is_broken_reference(),
         "{error:?}"
@@ -115,7 +115,7 @@ async fn close_before_response_is_transient() {
 #[tokio::test]
 async fn missing_response_is_transient() {
     let mut config = config();
-    // Enough for a connection also from a machine that is slow.
+    // Long enough to connect on a slow machine.
     config.connect_timeout = Duration::from_secs(1);
     config.stall_timeout = Duration::from_millis(100);
     config.retry.max_attempts = 1;
@@ -133,7 +133,7 @@ async fn missing_response_is_transient() {
 
 #[tokio::test]
 async fn refused_connection_is_transient() {
-    // It keeps the port from others, and does not listen.
+    // A bound socket that does not listen keeps the port unused.
     let socket = tokio::net::TcpSocket::new_v4().expect("socket is created");
     let any = (std::net::Ipv4Addr::LOCALHOST, 0).into();
     socket.bind(any).expect("a port is free");
@@ -164,7 +164,7 @@ async fn repeated_connection_reset_is_transient() {
         Step::text("only this"),
         Step::Reset,
     ];
-    // How much was read before is up to the system.
+    // The system decides how many bytes are read before.
     check_transient(steps, "").await;
 }
 
@@ -348,7 +348,7 @@ async fn connections_are_reused() {
             .await
             .expect("fetch succeeds");
     }
-    // One may be made while the last is on its way back to where they are kept.
+    // A new connection may be opened while the last one is being returned to the pool.
     assert!(server.connections() < TIMES / 2, "{}", server.connections());
 }
 

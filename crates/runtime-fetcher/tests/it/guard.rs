@@ -1,4 +1,4 @@
-//! What references of tasks must not reach.
+//! The SSRF guard.
 
 use runtime_core::{Services, error_chain};
 use runtime_fetcher::{AddressPolicy, FetchContext, HttpClient};

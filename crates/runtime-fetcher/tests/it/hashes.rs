@@ -1,4 +1,4 @@
-//! Bytes with hashes.
+//! Verification of hashes.
 
 use runtime_core::error_chain;
 use runtime_fetcher::{FetchContext, FileTarget};
@@ -84,7 +84,7 @@ async fn correct_bytes_on_retry_are_accepted() {
 
 const LARGE: usize = 3_000_000;
 
-/// A server with a large body, what allows to fetch it, and a reference with two of its hashes.
+/// Returns a server with a large body, a context that allows its size, and a reference with two hashes.
 async fn large() -> (Server, FetchContext, Value) {
     let server = Server::start(|_| Step::answer("200 OK", &[], &body(LARGE))).await;
     let bytes = body(LARGE);

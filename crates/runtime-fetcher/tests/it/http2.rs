@@ -1,4 +1,4 @@
-//! HTTP/2, where the server offers it.
+//! HTTP/2 and TLS.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::support::{config, context_with, get};
 
-/// A server behind TLS that tells the version of HTTP; dropping it ends it.
+/// A TLS server that returns the HTTP version of the request, stopped on drop.
 struct TlsServer {
     url: String,
     certificate: String,
@@ -86,7 +86,7 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, connections: Arc<Atomic
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, connections) = (tls.clone(), Arc::clone(&connections));
         serving.spawn(async move {
-            // A client that does not trust the certificate ends here.
+            // A client that does not trust the certificate disconnects here.
             let Ok(stream) = tls.accept(stream).await else {
                 return;
             };

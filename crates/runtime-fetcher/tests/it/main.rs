@@ -1,4 +1,4 @@
-//! Behaviour through the public API, against servers on the loopback interface that misbehave.
+//! The public API against misbehaving servers on the loopback interface.
 
 mod artifacts;
 #[cfg(feature = "cache")]

@@ -1,4 +1,4 @@
-//! Bodies over several connections at a time.
+//! Parallel ranges.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{Request, Server, Step, body, config, context_with, get};
 const LENGTH: usize = 400_000;
 const RANGE: usize = 10_000;
 
-/// Several connections from the first chunk on, as soon as the server allows it.
+/// Returns a context that uses several connections from the first chunk.
 fn eager() -> FetchContext {
     let mut config = config();
     config.parallel = ParallelPolicy {
@@ -21,7 +21,7 @@ fn eager() -> FetchContext {
     context_with(config)
 }
 
-/// A server that sends the first bytes of a whole body and then stalls, so that only ranges bring the rest.
+/// Stalls after the first bytes of a whole body, so that only ranges deliver the rest.
 fn slow_without_range(request: &Request, bytes: &[u8]) -> Vec<Step> {
     let mut steps = request.answer("\"v1\"", bytes);
     if request.range().is_none() {
@@ -52,7 +52,7 @@ async fn large_body_uses_parallel_ranges() {
         assert_eq!(
             request.header("if-range"),
             Some("\"v1\""),
-            "pieces are of one version"
+            "ranges are of one version"
         );
     }
 }
@@ -164,7 +164,7 @@ async fn broken_ranges_are_requested_again() {
     let server = Server::start(move |request| {
         let mut steps = slow_without_range(request, &bytes);
         if request.number == 3 {
-            // Some of what was asked for: the client may keep what it read before the break.
+            // Correct bytes, because the client may keep the bytes it received before the break.
             let start = request.range_start().unwrap_or(0);
             steps[1] = Step::Send(bytes[start..start + 10].to_vec());
             steps.push(Step::Reset);

@@ -1,4 +1,4 @@
-//! What a listener hears.
+//! Events that a progress listener receives.
 
 use std::time::Duration;
 

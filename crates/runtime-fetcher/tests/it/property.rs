@@ -1,4 +1,4 @@
-//! For any sequence of faults, the target holds exactly the right bytes or the fetch fails.
+//! Property: for any sequence of faults, the target holds the correct bytes or the fetch fails.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use crate::support::{
 
 const LENGTH: usize = 60_000;
 
-/// What a server does with one request.
+/// The behaviour of the server for one request.
 #[derive(Clone, Debug)]
 enum Fault {
-    /// Everything is right.
+    /// A correct response.
     Nothing,
-    /// The body ends early.
+    /// The body ends early at an offset.
     Cut(usize),
-    /// The connection is torn down.
+    /// The connection is reset at an offset.
     Reset(usize),
-    /// The bytes are of another version.
+    /// The body is another version with its own entity tag.
     OtherVersion,
-    /// The range is ignored.
+    /// The range is ignored and the whole body returned.
     NoRange,
-    /// Another status.
+    /// An unexpected status.
     Status(u16),
-    /// The bytes are of another version and say that they are not.
+    /// The body is another version with the entity tag of the right one.
     Lie,
-    /// The range starts somewhere else than it says.
+    /// The bytes are shifted against their declared range.
     Shifted(usize),
 }
 
-/// What happens to servers that mean well.
+/// Faults of servers that follow the protocol.
 fn honest() -> impl Strategy<Value = Fault> {
     prop_oneof![
         Just(Fault::Nothing),
@@ -46,7 +46,7 @@ fn honest() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// What no client notices without a hash.
+/// Faults that only a hash detects, in addition to the others.
 fn dishonest() -> impl Strategy<Value = Fault> {
     prop_oneof![
         4 => honest(),
@@ -72,7 +72,7 @@ fn serve(request: &Request, fault: &Fault) -> Vec<Step> {
     match fault {
         Fault::Status(status) => return Step::answer(&format!("{status} Odd"), &[], b""),
         Fault::NoRange => return Step::answer("200 OK", &[("ETag", tag)], &bytes),
-        // As `If-Range` demands.
+        // As `If-Range` requires.
         _ if request.header("if-range").is_some_and(|asked| asked != tag) => {
             return Step::answer("200 OK", &[("ETag", tag)], &bytes);
         }
@@ -99,7 +99,7 @@ fn rotate(body: &mut [u8], by: usize) {
     body.rotate_right(by);
 }
 
-/// Over one connection, or over several from the start.
+/// Creates a context for one connection, or for several from the start.
 fn context(parallel: bool) -> FetchContext {
     let mut config = config();
     if parallel {

@@ -1,4 +1,4 @@
-//! Proxies, which come from the configuration and from nowhere else.
+//! Proxies, which only the configuration sets.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use runtime_fetcher::{AddressPolicy, HttpClient};
 
 use crate::support::{Server, Step, config, context_with, get};
 
-/// A server that tells the path it was asked for, which for a proxy is a whole URL.
+/// Starts a server that returns the requested path; for a proxy, that is a whole URL.
 async fn echo() -> Server {
     Server::start(|request| Step::answer("200 OK", &[], request.path.as_bytes())).await
 }

@@ -1,4 +1,4 @@
-//! Redirects: followed by our rules, and never away from HTTP.
+//! Redirects, which never lead away from HTTP.
 
 use runtime_core::error_chain;
 

@@ -1,4 +1,4 @@
-//! Broken connections: going on where the server names exact bytes, starting over where it does not.
+//! Broken connections: resumed with a strong entity tag, restarted without.
 
 use runtime_fetcher::FetchContext;
 
@@ -7,7 +7,7 @@ use crate::support::{Request, Server, Step, body, config, context, context_with,
 const LENGTH: usize = 200_000;
 const BREAK: usize = 120_000;
 
-/// A server that breaks after `BREAK` bytes of the first answer and supports ranges.
+/// Starts a server that supports ranges and ends the first response after `BREAK` bytes.
 async fn breaking(validator: Option<&'static str>, end: Step) -> Server {
     let bytes = body(LENGTH);
     Server::start(move |request| {
@@ -95,7 +95,7 @@ async fn reset_connection_is_retried() {
     assert_eq!(bytes, body(LENGTH));
 }
 
-/// A server that has other bytes after the first answer broke, and answers the range with `second`.
+/// Checks a server whose body changes after the first response broke, and which answers the range with `second`.
 async fn check_changed(second: impl Fn(&[u8]) -> Vec<Step> + Send + Sync + 'static) {
     let old = body(LENGTH);
     let new: Vec<u8> = old.iter().map(|byte| !byte).collect();
@@ -119,7 +119,7 @@ async fn check_changed(second: impl Fn(&[u8]) -> Vec<Step> + Send + Sync + 'stat
     let bytes = get(&context(), &server.url("/file"))
         .await
         .expect("fetch succeeds");
-    assert!(bytes == expected, "not a byte of the old body is left");
+    assert!(bytes == expected, "contains bytes of the old body");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Handlers that read while the bytes come.
+//! Streams for handlers.
 
 use std::sync::Mutex;
 
@@ -17,7 +17,7 @@ async fn read_all(mut stream: FetchStream) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A server that breaks after 300 000 bytes of the first answers, and has no validator.
+/// Starts a server without entity tags that ends the first responses after 300 000 bytes.
 async fn breaking(times: usize) -> Server {
     Server::start(move |request| {
         let mut steps = Step::answer("200 OK", &[], &body(LENGTH));
@@ -80,13 +80,13 @@ async fn stream_ends_only_after_verification() {
     match error.await.expect_err("hash differs") {
         StreamError::Fetch(error) => assert!(error.is_broken_reference(), "{error:?}"),
         StreamError::Handler(error) => {
-            panic!("a broken stream is no error of the handler: {error}")
+            panic!("reported as an error of the handler: {error}")
         }
     }
     assert_eq!(
         calls.into_inner().expect("lock is not poisoned"),
         2,
-        "wrong bytes are looked at twice"
+        "wrong bytes are fetched twice"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Files: whole or not at all, and nothing left behind.
+//! File targets: complete or absent.
 
 use std::path::Path;
 use std::time::Duration;
@@ -96,7 +96,6 @@ async fn dropped_fetch_leaves_nothing() {
     assert_eq!(entries(folder.path()), [""; 0]);
 }
 
-/// So that nothing is left even when the worker is killed.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn incomplete_file_is_unnamed() {
@@ -158,7 +157,7 @@ async fn missing_folder_is_an_internal_error() {
     assert!(!error.is_transient());
 }
 
-/// A target that cannot forget.
+/// A target that cannot be reset after a write.
 #[derive(Default)]
 struct Stubborn {
     bytes: Vec<u8>,
@@ -176,7 +175,7 @@ impl Target for Stubborn {
         if self.bytes.is_empty() {
             Ok(())
         } else {
-            Err(TargetError::Receiver("no way back".into()))
+            Err(TargetError::Receiver("reset is unsupported".into()))
         }
     }
 
@@ -209,12 +208,12 @@ async fn failed_reset_ends_the_fetch() {
     );
     assert_eq!(
         target.bytes, b"hello",
-        "the bytes of one attempt and no more"
+        "bytes of a single attempt"
     );
     assert!(!target.committed);
 }
 
-/// A target on a disk that is full.
+/// A target on a full disk.
 struct Full;
 
 #[async_trait]
@@ -244,7 +243,7 @@ async fn full_disk_is_resource_unavailable() {
     let error = error.expect_err("disk is too small");
     let reason = error.exception_reason();
     assert_eq!(reason, ExceptionReason::ResourceUnavailable);
-    assert!(!error.is_transient(), "nobody makes room");
+    assert!(!error.is_transient(), "no collector frees space");
     let text = error_chain(&error);
     assert!(text.contains("cannot write `/full/file`"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! Fetches for a task: its scopes, and the lines in its log.
+//! The scopes and the log of a task.
 
 use runtime_core::ScopeSet;
 use runtime_fetcher::{FetchContext, HttpClient};
@@ -12,7 +12,7 @@ fn context(task: &TestTask) -> FetchContext {
     FetchContext::for_task(http, task.context())
 }
 
-/// The lines without their time, and with the server's port left out.
+/// Returns the log lines without their time and the port of the server.
 fn lines(task: &TestTask, server: &Server) -> Vec<String> {
     let log = task.log().replace(&server.url(""), "http://server");
     let text = |line: &str| Some(line.split_once("] ")?.1.to_owned());

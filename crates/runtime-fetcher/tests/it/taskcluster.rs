@@ -1,5 +1,5 @@
-//! References of every kind through the client that workers have, from the embedded Taskcluster, which checks
-//! signatures and scopes as the real one does.
+//! All kinds of references through the real client, against the embedded Taskcluster, which checks signatures and
+//! scopes.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl World {
         }
     }
 
-    /// A task that runs with these scopes.
+    /// Creates and claims a task with these scopes.
     async fn running(&self, scopes: &[&str]) -> Running {
         let definition = json!({ "scopes": scopes });
         self.taskcluster
@@ -72,7 +72,7 @@ struct Running {
     services: Services,
     run: Run,
     expires: Timestamp,
-    /// Whoever watches these sees them as long as this lives.
+    /// Keeps the credentials available to the services.
     _credentials: CredentialsCell,
 }
 
@@ -88,7 +88,7 @@ impl Running {
         uploaded.expect("upload succeeds");
     }
 
-    /// What refers to an artifact of this task.
+    /// Returns a reference to an artifact of this task.
     fn reference(&self, name: &str) -> Value {
         json!({ "taskId": self.run.task_id.as_str(), "artifact": name })
     }
@@ -163,7 +163,7 @@ async fn reference_artifact_is_fetched_unsigned() {
         .await;
     let bytes = user.fetch(maker.reference("public/away")).await;
     assert_eq!(bytes.expect("fetch succeeds"), "from elsewhere");
-    // The other server is none of the deployment's: it gets no signature.
+    // The other server is not part of the deployment, so the request is not signed.
     assert_eq!(server.requests()[0].header("authorization"), None);
 }
 

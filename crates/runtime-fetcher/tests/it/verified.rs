@@ -1,4 +1,4 @@
-//! Copies of inputs that are compared with what was fetched.
+//! Verification of cached inputs after a restart.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(crate) async fn open_verifying(root: &Path) -> FetchCache {
         .expect("root is not locked")
 }
 
-/// Fetches an input and changes the copy.
+/// Fetches an input and modifies the cached copy.
 async fn leave_a_changed_copy(root: &Path, server: &Server) {
     let cache = open_verifying(root).await;
     let input = require(&cache, url(server)).await.expect("fetch succeeds");
@@ -59,7 +59,7 @@ async fn unchanged_input_passes_verification() {
     assert_eq!(server.requests().len(), 1);
 }
 
-/// Another thread wants the same input at the moment in which it is found changed.
+/// A subscriber that requests the same input from another thread when a changed copy is logged.
 struct Meanwhile {
     cache: FetchCache,
     reference: Value,
@@ -86,7 +86,7 @@ impl Subscriber for Meanwhile {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// When it is done, nothing of it runs any more: no thread has to be waited for, as for the lock of a cache.
+/// Runs `work` on a runtime that is shut down afterwards, which releases the lock of a cache.
 fn block_on<T>(work: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().expect("runtime starts");

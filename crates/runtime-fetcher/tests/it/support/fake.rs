@@ -1,4 +1,4 @@
-//! Services that answer what a test says, and a listener that remembers.
+//! Scripted services, and a listener that records events.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,19 +14,19 @@ use runtime_core::{ApiError, Credentials, ExceptionReason, Run, ServiceError, Se
 use runtime_fetcher::{FetchProgress, ProgressListener, Retrying, Stage};
 use serde_json::{Value, json};
 
-/// A queue and an index with a few entries.
+/// A queue, an index and an object service with a few entries.
 #[derive(Clone, Debug)]
 pub(crate) struct FakeServices {
     nothing: Services,
-    /// By name: what the queue says of an artifact.
+    /// The responses of the queue, by artifact name.
     pub(crate) artifacts: BTreeMap<String, Value>,
-    /// What the index says of a namespace.
+    /// The indexed tasks, by namespace.
     pub(crate) indexed: BTreeMap<String, TaskId>,
-    /// By name: what the object service says of an object.
+    /// The responses of the object service, by object name.
     pub(crate) objects: BTreeMap<String, Value>,
-    /// How many runs each task has.
+    /// The number of runs of each task.
     pub(crate) runs: u32,
-    /// Which runs' artifacts were asked for.
+    /// The run of each requested artifact.
     pub(crate) asked: Arc<Mutex<Vec<Option<u32>>>>,
 }
 
@@ -52,7 +52,7 @@ impl FakeServices {
 }
 
 fn not_found<T>(method: &'static str) -> Result<T, ApiError> {
-    let error = ServiceError::new(method, 404, "ResourceNotFound", "there is no such thing");
+    let error = ServiceError::new(method, 404, "ResourceNotFound", "no such resource");
     Err(ApiError::Service(error))
 }
 
@@ -164,7 +164,7 @@ impl Queue for FakeServices {
     }
 }
 
-/// Remembers what a fetch recorded.
+/// A listener that records the events of a fetch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RecordedProgress {
     pub(crate) events: Arc<Mutex<Vec<FetchProgress>>>,

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers shared by the tests.
 
 mod fake;
 mod server;
@@ -17,7 +17,7 @@ use runtime_fetcher::{
 };
 use serde_json::{Value, json};
 
-/// Quick retries, and the loopback interface allowed. Only [`impatient`] tests wait for timeouts.
+/// Returns a configuration with quick retries that allows the loopback interface.
 pub(crate) fn config() -> FetchConfig {
     FetchConfig {
         addresses: AddressPolicy::Any,
@@ -32,8 +32,7 @@ pub(crate) fn config() -> FetchConfig {
     }
 }
 
-/// What gives up soon on a server that stands still, also when it is only the machine that is slow: a test
-/// must be true with more attempts than it expects.
+/// Sets a short stall timeout. A slow machine may exceed it, so a test must hold for additional attempts, too.
 pub(crate) fn impatient(mut config: FetchConfig) -> FetchConfig {
     config.stall_timeout = Duration::from_millis(300);
     config
@@ -68,24 +67,24 @@ pub(crate) async fn get_reference(
     let result = reference.fetch(context, &mut target).await;
     match result {
         Ok(fetched) => {
-            let bytes = target.bytes().expect("a fetch that succeeds commits");
+            let bytes = target.bytes().expect("successful fetch commits");
             assert_eq!(bytes.len() as u64, fetched.bytes);
             Ok(bytes)
         }
         Err(error) => {
-            assert_eq!(target.bytes(), None, "a fetch that fails commits nothing");
+            assert_eq!(target.bytes(), None, "failed fetch commits nothing");
             Err(error)
         }
     }
 }
 
-/// The hash of bytes, as it stands in a reference.
+/// Returns the hash of bytes as in a reference.
 pub(crate) fn digest<D: sha2::Digest>(bytes: &[u8]) -> String {
     let hash = D::digest(bytes);
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Bytes that do not repeat soon, so that a misplaced piece shows.
+/// Returns bytes without short repetitions, so that misplaced ranges are detected.
 pub(crate) fn body(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     std::iter::repeat_with(|| {

@@ -1,4 +1,4 @@
-//! A server that does exactly what a test says, byte by byte.
+//! A scripted HTTP server.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,13 +9,13 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) path: String,
     /// Names in lower case.
     pub(crate) headers: BTreeMap<String, String>,
-    /// How many requests came before.
+    /// The number of earlier requests.
     pub(crate) number: usize,
 }
 
@@ -24,19 +24,19 @@ impl Request {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// The first byte of `Range: bytes=N-` or `bytes=N-M`.
+    /// Returns the first offset of `Range: bytes=N-` or `bytes=N-M`.
     pub(crate) fn range_start(&self) -> Option<usize> {
         self.range().map(|(start, _)| start)
     }
 
-    /// The first byte and the last.
+    /// Returns the first and the last offset of the range.
     pub(crate) fn range(&self) -> Option<(usize, Option<usize>)> {
         let range = self.header("range")?.strip_prefix("bytes=")?;
         let (start, last) = range.split_once('-')?;
         Some((start.parse().ok()?, last.parse().ok()))
     }
 
-    /// Answers with `bytes`, or the part of them that was asked for.
+    /// Returns the response with `bytes`, or the requested range of them.
     pub(crate) fn answer(&self, tag: &str, bytes: &[u8]) -> Vec<Step> {
         let total = bytes.len();
         let headers = [("ETag", tag), ("Accept-Ranges", "bytes")];
@@ -53,21 +53,21 @@ impl Request {
     }
 }
 
-/// What a server does.
+/// A step of the script.
 #[derive(Clone)]
 pub(crate) enum Step {
-    /// Waits for the test.
+    /// Waits for a signal of the test.
     #[cfg(feature = "cache")]
     Wait(tokio::sync::watch::Receiver<bool>),
     /// Sends bytes.
     Send(Vec<u8>),
-    /// Sends the same bytes until the client has enough.
+    /// Sends the same bytes until the client disconnects.
     SendForEver(Vec<u8>),
-    /// Sends nothing and keeps the connection.
+    /// Sends nothing and keeps the connection open.
     Stall,
-    /// Ends the connection the hard way.
+    /// Resets the connection.
     Reset,
-    /// Ends the connection the soft way.
+    /// Closes the connection.
     Close,
 }
 
@@ -76,7 +76,7 @@ impl Step {
         Self::Send(text.into().into_bytes())
     }
 
-    /// A head with a status line, headers and the empty line.
+    /// Sends a status line, headers and an empty line.
     pub(crate) fn head(status: &str, headers: &[(&str, &str)]) -> Self {
         let lines: String = headers
             .iter()
@@ -85,7 +85,7 @@ impl Step {
         Self::text(format!("HTTP/1.1 {status}\r\n{lines}\r\n"))
     }
 
-    /// A whole answer.
+    /// Returns the steps of a complete response.
     pub(crate) fn answer(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<Self> {
         let length = body.len().to_string();
         let mut headers = headers.to_vec();
@@ -96,7 +96,7 @@ impl Step {
 
 type Handler = dyn Fn(&Request) -> Vec<Step> + Send + Sync;
 
-/// A server on a free port; dropping it ends it.
+/// A server on a free port, stopped on drop.
 pub(crate) struct Server {
     url: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -136,7 +136,7 @@ impl Server {
         self.requests.lock().expect("lock is not poisoned").clone()
     }
 
-    /// How many connections were made.
+    /// Returns the number of accepted connections.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -159,7 +159,7 @@ async fn accept(
         connections.fetch_add(1, Ordering::SeqCst);
         let (requests, handler) = (Arc::clone(&requests), Arc::clone(&handler));
         serving.spawn(async move {
-            // A client that goes away is what many tests are about.
+            // Many tests disconnect on purpose.
             let _ = serve(stream, &requests, &*handler).await;
         });
     }
@@ -182,7 +182,7 @@ async fn serve(
             match step {
                 #[cfg(feature = "cache")]
                 Step::Wait(mut go) => {
-                    // A test that has ended needs no answer.
+                    // The test may have ended.
                     let _ = go.wait_for(|go| *go).await;
                 }
                 Step::Send(bytes) => stream.write_all(&bytes).await?,
@@ -198,7 +198,7 @@ async fn serve(
     Ok(())
 }
 
-/// Lets what was sent arrive, then tears the connection down.
+/// Lets sent bytes arrive, then resets the connection.
 async fn reset(mut stream: TcpStream) -> std::io::Result<()> {
     stream.flush().await?;
     tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,4 +1,4 @@
-//! A corpus of attacks, each with the refusal that is expected.
+//! A corpus of attacks, each with the expected error.
 
 use runtime_core::error_chain;
 use runtime_fetcher::UnpackLimits;
@@ -6,7 +6,7 @@ use runtime_fetcher::UnpackLimits;
 use super::Site;
 use super::build::{Tar, Zip, gzip, xz, zstd};
 
-/// Each archive is refused with a text, and leaves nothing anywhere.
+/// Checks that each archive is rejected with a text and leaves nothing behind.
 async fn check(corpus: Vec<(&str, Vec<u8>, &str)>) {
     for (what, archive, expected) in corpus {
         let site = Site::new();
@@ -124,7 +124,7 @@ async fn symlinks_leaving_the_folder_are_rejected() {
         ),
         ("no target", link("a", ""), "symlink to"),
         (
-            // Taken by its text, the second target stays inside.
+            // Lexically, the second target stays inside.
             "a parent behind another link",
             tar(|tar| {
                 tar.symlink("a/b/up", "../..")

@@ -1,4 +1,4 @@
-//! Archives byte by byte, also such as no honest program makes.
+//! Builders for archives, including malformed ones.
 
 #![cfg_attr(
     not(unix),
@@ -7,7 +7,7 @@
 
 use std::io::Write as _;
 
-/// A tar.
+/// A builder for tar archives.
 #[derive(Clone, Default)]
 pub(super) struct Tar(Vec<u8>);
 
@@ -32,7 +32,7 @@ impl Tar {
         self.entry(b'1', name.as_bytes(), target, 0, b"")
     }
 
-    /// An entry of any type, which may lie about its size.
+    /// Adds an entry of any type, whose size may differ from its content.
     pub(super) fn entry(
         self,
         kind: u8,
@@ -69,12 +69,12 @@ impl Tar {
         self
     }
 
-    /// The entries without an end, to be put between others.
+    /// Returns the entries without the end of the archive.
     pub(super) fn part(self) -> Vec<u8> {
         self.0
     }
 
-    /// The archive with its end.
+    /// Returns the archive.
     pub(super) fn bytes(mut self) -> Vec<u8> {
         self.0.resize(self.0.len() + 1024, 0);
         self.0
@@ -98,7 +98,7 @@ pub(super) fn xz(bytes: &[u8]) -> Vec<u8> {
     writer.finish().expect("memory suffices")
 }
 
-/// An xz whose reader is told to keep as much of it as `dictionary` says, in the way of its header.
+/// Returns an xz stream whose header declares a dictionary size, encoded as in the header.
 pub(super) fn xz_with_dictionary(bytes: &[u8], dictionary: u8) -> Vec<u8> {
     const BLOCK: usize = 12;
     let mut packed = xz(bytes);
@@ -117,14 +117,14 @@ pub(super) fn xz_with_dictionary(bytes: &[u8], dictionary: u8) -> Vec<u8> {
     packed
 }
 
-/// A zstd of one block as it is, whose reader is told to keep 2 to the power of `window` bytes.
+/// Returns a zstd frame of one raw block whose header declares a window of 2^`window` bytes.
 pub(super) fn zstd_with_window(bytes: &[u8], window: u8) -> Vec<u8> {
     let block = (bytes.len() as u32) << 3 | 1;
     let head = [0x28, 0xb5, 0x2f, 0xfd, 0, (window - 10) << 3];
     [&head, &block.to_le_bytes()[..3], bytes].concat()
 }
 
-/// A zip whose files are stored as they are.
+/// A builder for zip archives with uncompressed files.
 #[derive(Clone, Default)]
 pub(super) struct Zip {
     bytes: Vec<u8>,
@@ -145,7 +145,7 @@ impl Zip {
         self.entry(name, name, 0o120_777, target.as_bytes())
     }
 
-    /// An entry that may have one name in its own header and another in the directory.
+    /// Adds an entry, whose local header and directory header may have different names.
     pub(super) fn entry(mut self, local: &str, central: &str, mode: u32, content: &[u8]) -> Self {
         let offset = self.bytes.len() as u32;
         let mut crc = flate2::Crc::new();
@@ -167,12 +167,12 @@ impl Zip {
         self
     }
 
-    /// Two files, of which one lies within the bytes of the other.
+    /// Returns two files, one of which lies within the bytes of the other.
     pub(super) fn overlapping() -> Self {
         let inner = Self::new().file("inner", b"evil");
         let mut both = Self::new().file("outer", &inner.bytes);
         both.directory.extend(&inner.directory);
-        // Where the header of the inner one is stands before its name.
+        // The offset of the inner header is stored before its name.
         let end = both.directory.len() - "inner".len();
         let header = 30 + "outer".len() as u32;
         both.directory[end - 4..end].copy_from_slice(&header.to_le_bytes());
@@ -180,7 +180,7 @@ impl Zip {
         both
     }
 
-    /// The first file is marked as encrypted, though it is not.
+    /// Marks the first file as encrypted.
     pub(super) fn encrypted(mut self) -> Self {
         for (bytes, flags) in [(&mut self.bytes, 6), (&mut self.directory, 8)] {
             bytes[flags] |= 1;

@@ -1,4 +1,4 @@
-//! What comes out of good archives.
+//! Valid archives in every format.
 
 use runtime_fetcher::{
     ArchiveFormat, DirectoryTarget, FetchError, Target, TargetError, UnpackLimits,
@@ -217,7 +217,7 @@ fn abandoned_archive_is_not_unpacked() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.max_blocking_threads(1).build();
     runtime.expect("runtime starts").block_on(async {
-        // The only thread is busy until the one who waits has left.
+        // The only blocking thread is busy until the caller has left.
         let (go, wait) = std::sync::mpsc::channel::<()>();
         tokio::task::spawn_blocking(move || wait.recv());
         let mut target = DirectoryTarget::new(site.path());

@@ -1,4 +1,4 @@
-//! How much may come out of an archive.
+//! Limits for unpacking.
 
 use std::io::Write as _;
 
@@ -52,7 +52,7 @@ async fn entries_of_every_kind_are_limited() {
     }
 }
 
-/// A file of zeros, packed in parts of which many are the same.
+/// Returns a file of zeros, packed as many equal streams.
 fn bomb(pack: fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     const PARTS: usize = 20;
     let part = vec![0; 1 << 20];
@@ -103,7 +103,7 @@ async fn total_name_length_is_limited() {
 async fn decoder_memory_is_limited() {
     let tar = Tar::new().file("a", b"a").bytes();
     for (good, bad) in [
-        // 64 MiB and 96 MiB, 128 MiB and 256 MiB.
+        // 64 and 96 MiB for xz, 128 and 256 MiB for zstd.
         (xz_with_dictionary(&tar, 28), xz_with_dictionary(&tar, 29)),
         (zstd_with_window(&tar, 27), zstd_with_window(&tar, 28)),
     ] {

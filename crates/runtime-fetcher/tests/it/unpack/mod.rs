@@ -1,4 +1,4 @@
-//! Archives: what comes out of good ones, and what is refused.
+//! Unpacking: valid archives, limits and attacks.
 
 mod attacks;
 mod build;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use runtime_fetcher::unpack::UnpackError;
 use runtime_fetcher::{ArchiveFormat, DirectoryTarget, Target, TargetError, UnpackLimits};
 
-/// A folder with a folder `in` for archives to be unpacked, and a file beside that they must not reach.
+/// A folder with a folder `in` for unpacking, and a sibling file that archives must not reach.
 struct Site {
     outer: tempfile::TempDir,
 }
@@ -25,7 +25,7 @@ impl Site {
         Self { outer }
     }
 
-    /// Where an archive is unpacked.
+    /// Returns the path of the unpacked folder.
     fn path(&self) -> PathBuf {
         self.outer.path().join("in/here")
     }
@@ -49,7 +49,7 @@ impl Site {
         }
     }
 
-    /// Checks that a refused archive left nothing, neither in the folder nor beside it.
+    /// Checks that a rejected archive left nothing inside or outside the folder.
     fn check_untouched(&self, what: &str) {
         assert_eq!(
             names(&self.outer.path().join("in")),
