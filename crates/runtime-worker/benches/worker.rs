@@ -1,7 +1,7 @@
-//! What a worker costs: the overhead of a task, tasks a second, and a worker that has nothing to do.
+//! Benchmarks of a worker: overhead of a task, throughput, and an idle worker.
 //!
-//! Worker, queue and tasks share the machine. Each task runs a shell that writes a file, has a log that is served live and
-//! uploaded, and one artifact; all of it goes over HTTP to an embedded Taskcluster.
+//! Worker, queue and tasks share the machine. Each task runs a shell that writes a file, and uploads one artifact and its
+//! log, which is also served live. All requests use HTTP to an embedded Taskcluster.
 
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
@@ -27,11 +27,11 @@ use tokio::runtime::Runtime;
 
 const QUEUE: &str = "bench/linux";
 
-/// Tells this program to be an idle worker: root URL, client id and token.
-const ROLE: &str = "RUNTIME_WORKER_BENCH";
+/// The variable that makes this program an idle worker: root URL, client id and token as JSON.
+const IDLE_WORKER_VAR: &str = "RUNTIME_WORKER_BENCH";
 
 fn main() -> ExitCode {
-    if let Ok(role) = std::env::var(ROLE) {
+    if let Ok(role) = std::env::var(IDLE_WORKER_VAR) {
         idle_worker(&role);
     }
     Bench::main("worker", |bench| {
@@ -60,23 +60,23 @@ fn main() -> ExitCode {
     })
 }
 
-/// How long the process of a no-op task takes by itself.
+/// Measures the process of a no-op task without a worker.
 fn process_ms() -> f64 {
     let rounds = 20;
     let run = || {
         for _ in 0..rounds {
             let mut command = Command::new("sh");
-            let ended = command.args(["-c", ":"]).status().expect("there is a `sh`");
+            let ended = command.args(["-c", ":"]).status().expect("run `sh`");
             assert!(ended.success());
         }
     };
     time_ms(run) / f64::from(rounds)
 }
 
-/// Seconds from the first claim until so many tasks are resolved.
+/// Returns the seconds from the first claim until all tasks are resolved.
 async fn run_tasks(tasks: u32, capacity: usize) -> f64 {
-    let taskcluster = Taskcluster::start().await.expect("a free port");
-    let folder = tempfile::tempdir().expect("a folder");
+    let taskcluster = Taskcluster::start().await.expect("start a server");
+    let folder = tempfile::tempdir().expect("create a folder");
     let ids: Vec<_> = (0..tasks)
         .map(|_| {
             let payload = json!({
@@ -91,7 +91,7 @@ async fn run_tasks(tasks: u32, capacity: usize) -> f64 {
         LocalhostServer::builder()
             .start()
             .await
-            .expect("a free port"),
+            .expect("start a server"),
     );
     let credentials = taskcluster.credentials();
     let worker = worker(
@@ -107,7 +107,7 @@ async fn run_tasks(tasks: u32, capacity: usize) -> f64 {
         for id in &ids {
             let status = taskcluster.wait_until_resolved(id).await;
             assert_eq!(
-                status.expect("the task exists").reason_resolved(),
+                status.expect("an existing task").reason_resolved(),
                 Some("completed")
             );
         }
@@ -133,7 +133,7 @@ fn worker(
     let collector = GarbageCollector::new(GcConfig::default(), HostStats::new(folder.path()));
     let environment = Environment {
         resource_tracker: collector.tracker(),
-        storage: TemporaryStorage::open(folder.path()).expect("the folder is ours"),
+        storage: TemporaryStorage::open(folder.path()).expect("open the storage"),
         web_hooks: Arc::clone(hooks) as _,
         monitor: Monitor::null(),
         stop: Arc::new(LifeCycleTracker::new()),
@@ -164,26 +164,26 @@ fn worker(
     .plugin(ExitStatus)
     .plugin(Artifacts)
     .build()
-    .expect("the parts fit together")
+    .expect("a valid worker")
 }
 
-/// Percent of a core and MiB of memory of a worker process that waits for tasks for so many seconds.
+/// Returns the CPU usage in percent of a core, and the memory in MiB, of a worker process without tasks.
 async fn idle(seconds: u32) -> (f64, f64) {
-    let taskcluster = Taskcluster::start().await.expect("a free port");
+    let taskcluster = Taskcluster::start().await.expect("start a server");
     let credentials = taskcluster.credentials();
     let role = json!({
         "root": taskcluster.root_url(),
         "client": credentials.client_id,
         "token": credentials.access_token.expose_secret(),
     });
-    let program = std::env::current_exe().expect("this program has a path");
+    let program = std::env::current_exe().expect("the path of this program");
     let child = Command::new(program)
-        .env(ROLE, role.to_string())
+        .env(IDLE_WORKER_VAR, role.to_string())
         .stdout(Stdio::null())
         .spawn();
-    let child = KilledOnDrop(child.expect("this program starts"));
+    let child = KilledOnDrop(child.expect("start this program"));
     let folder = format!("/proc/{}", child.0.id());
-    // To start costs something, and is not what is measured.
+    // The start of the process is not measured.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = ticks(&folder);
     tokio::time::sleep(Duration::from_secs(seconds.into())).await;
@@ -196,7 +196,7 @@ async fn idle(seconds: u32) -> (f64, f64) {
     (percent, kib.unwrap_or(f64::NAN) / 1024.0)
 }
 
-/// Hundredths of a second that a process has used.
+/// Returns the CPU time of a process in ticks of 10 ms.
 fn ticks(folder: &str) -> f64 {
     let stat = std::fs::read_to_string(format!("{folder}/stat")).unwrap_or_default();
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
@@ -210,29 +210,29 @@ fn ticks(folder: &str) -> f64 {
 }
 
 fn idle_worker(role: &str) -> ! {
-    let role: serde_json::Value = serde_json::from_str(role).expect("the role of this bench");
-    let text = |name: &str| role[name].as_str().expect("it is text").to_owned();
+    let role: serde_json::Value = serde_json::from_str(role).expect("JSON");
+    let text = |name: &str| role[name].as_str().expect("text").to_owned();
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("create a folder");
         let hooks = Arc::new(
             LocalhostServer::builder()
                 .start()
                 .await
-                .expect("a free port"),
+                .expect("start a server"),
         );
         let credentials = Credentials::new(text("client"), text("token"));
         let worker = worker(&text("root"), credentials, &folder, &hooks, 4);
         worker.run_until(&LifeCycleTracker::new()).await;
     });
-    unreachable!("nobody stops this worker")
+    unreachable!("the worker is killed")
 }
 
 struct KilledOnDrop(Child);
 
 impl Drop for KilledOnDrop {
     fn drop(&mut self) {
-        // Both fail only if it has ended already.
+        // Both fail only if the process has already exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

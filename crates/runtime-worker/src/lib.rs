@@ -25,7 +25,7 @@
 //! | [`Verdict`] | engine result and plugins | success, failure or intermittent failure; the worst one counts | a [`Resolution`] |
 //! | [`StopReason`](runtime_core::StopReason) | worker | why a run is stopped before it has a verdict | `RunError::Stopped` |
 //! | [`TaskError`](runtime_core::TaskError) | engine, plugins | why a stage failed | `RunError::Failed` |
-//! | `RunError` (internal) | the stages of a run | why there is no verdict: `Stopped` or `Failed` | a [`Resolution`] |
+//! | `RunError` (internal) | the stages of a run | the reason for a missing verdict: `Stopped` or `Failed` | a [`Resolution`] |
 //! | [`Resolution`] | worker | the report to the queue, or `Abandoned` if the claim is lost | part of the [`TaskReport`](report::TaskReport) |
 //!
 //! # Example

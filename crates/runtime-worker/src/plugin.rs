@@ -63,7 +63,7 @@ pub trait Plugin: Send + Sync + fmt::Debug {
 /// [`closing_log`](Self::closing_log) and [`dispose`](Self::dispose) are called in any case.
 #[async_trait]
 pub trait TaskPlugin: Send {
-    /// Does the slow preparations, such as fetching. All plugins prepare concurrently.
+    /// Prepares the task, for example by fetching inputs. All plugins prepare concurrently.
     ///
     /// # Errors
     ///

@@ -22,7 +22,7 @@ pub(super) fn run(sh: &Shell) -> Result<Outcome> {
 }
 
 fn worker(sh: &Shell) -> Result<()> {
-    const TEST: &str = "disk::a_real_disk_that_tasks_fill_costs_no_task_its_life";
+    const TEST: &str = "disk::real_full_disk_fails_no_task";
     let folder = sh.current_dir().join(FOLDER);
     let place = mounted(sh, "4m").env("RUNTIME_WORKER_SMALL_DISK", folder);
     ignored_test(sh, "runtime-worker", TEST, place)

@@ -128,7 +128,7 @@ impl ClaimRenewer<'_> {
                 }
                 Err(error) if is_claim_lost(&error) || self.is_expired(&error, taken_until) => {
                     monitor.info(format_args!("claim lost: {}", error_chain(&error)));
-                    // A 409 has many causes; only the status tells a cancellation from a lost claim.
+                    // A 409 has many causes; the status distinguishes a cancellation from a lost claim.
                     let reason = self.fetch_stop_reason().await;
                     return Err(reason.unwrap_or_else(|| self.presumed_reason()));
                 }

@@ -89,7 +89,7 @@ impl Worker {
         }
     }
 
-    /// Logs what the worker claims, for operators who look for the reason why no task arrives.
+    /// Logs the claimed queue and the worker's identity. A wrong queue name is a common reason for a lack of tasks.
     fn log_start(&self) {
         let environment = &self.shared.environment;
         let identity = &environment.identity;

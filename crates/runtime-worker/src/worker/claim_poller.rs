@@ -84,7 +84,8 @@ impl ClaimPoller {
         free: usize,
     ) -> Result<Vec<TaskClaim>, ApiError> {
         // A client for this request alone. Dropping it closes the connection, and the queue ends the long poll. A
-        // shared client could keep the connection, and the queue would claim a task for a caller that is gone.
+        // shared client could keep the connection open, and the queue would claim a task although the response is
+        // discarded.
         let queue = shared.deployment.connect(self.credentials.clone()).queue;
         let identity = &shared.environment.identity;
         let request = ClaimWorkRequest {

@@ -68,7 +68,7 @@ pub fn connect(
     let mut tasks = JoinSet::new();
     tasks.spawn(reader.run(input));
     tasks.spawn(async move {
-        // An error means that worker-runner has exited, and there is no other place to report it.
+        // An error means that worker-runner has exited. The worker cannot report it elsewhere.
         let _ = write_messages(messages, log, output).await;
     });
     let runner = WorkerRunner {

@@ -1,4 +1,4 @@
-//! When a worker claims, how much, and for how long.
+//! Claims: when, how many, and for how long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,102 +9,103 @@ use runtime_mocks::taskcluster::TaskSnapshot;
 use runtime_worker::admission::{Admission, AdmissionRefusal};
 use tokio::sync::Semaphore;
 
-use crate::support::{Bench, Held, MORE_THAN_A_CLAIM, NEARLY_A_CLAIM, sh, state};
+use crate::support::{BlockedTask, EXPIRED_CLAIM_AGE, RECLAIM_AGE, TestBed, sh, state};
 
 #[tokio::test]
-async fn claims_are_extended_for_as_long_as_a_task_runs() {
-    let bench = Bench::new().await;
-    let task = Held::create(&bench);
-    let running = bench.start(bench.worker());
-    bench.file_appears(&task.started).await;
-    let status = bench.taskcluster.status(&task.task_id);
-    let claimed = status.expect("the task exists").runs[0].taken_until;
-    bench.taskcluster.advance(NEARLY_A_CLAIM);
-    let is_extended = |status: &TaskSnapshot| status.runs[0].taken_until > claimed;
-    bench.until(&task.task_id, is_extended).await;
-    bench.taskcluster.advance(NEARLY_A_CLAIM);
+async fn claim_is_renewed_while_a_task_runs() {
+    let bed = TestBed::new().await;
+    let task = BlockedTask::create(&bed);
+    let running = bed.start(bed.worker());
+    bed.wait_for_file(&task.started).await;
+    let status = bed.taskcluster.status(&task.task_id);
+    let claimed = status.expect("an existing task").runs[0].taken_until;
+    bed.taskcluster.advance(RECLAIM_AGE);
+    let is_renewed = |status: &TaskSnapshot| status.runs[0].taken_until > claimed;
+    bed.wait_for_status(&task.task_id, is_renewed).await;
+    bed.taskcluster.advance(RECLAIM_AGE);
     task.release();
-    task.completes_in_its_first_run(&bench, "after two claims")
+    task.assert_completed_in_first_run(&bed, "after two claims")
         .await;
     running.stop().await;
 }
 
 #[tokio::test]
-async fn a_lost_claim_ends_the_task_without_a_report() {
-    let bench = Bench::new().await;
-    let task_id = bench.create(sh("test \"$RUN\" = 1 || sleep 600"));
-    let running = bench.start(bench.worker());
-    bench.running(&task_id).await;
-    bench.taskcluster.advance(MORE_THAN_A_CLAIM);
-    bench.until(&task_id, |status| status.runs.len() == 2).await;
+async fn lost_claim_ends_the_task_without_report() {
+    let bed = TestBed::new().await;
+    let task_id = bed.create(sh("test \"$RUN\" = 1 || sleep 600"));
+    let running = bed.start(bed.worker());
+    bed.wait_until_claimed(&task_id).await;
+    bed.taskcluster.advance(EXPIRED_CLAIM_AGE);
+    bed.wait_for_status(&task_id, |status| status.runs.len() == 2)
+        .await;
     running.stop_now().await;
-    let status = bench.taskcluster.status(&task_id).expect("the task exists");
+    let status = bed.taskcluster.status(&task_id).expect("an existing task");
     assert_eq!(status.runs[0].reason_resolved, Some("claim-expired"));
 }
 
 #[tokio::test]
-async fn one_claim_brings_as_many_tasks_as_there_is_room_for() {
-    let bench = Bench::new().await;
-    let go = bench.mark("go");
-    let started = ["a", "b", "c", "d"].map(|name| bench.mark(name));
+async fn one_claim_fills_the_capacity() {
+    let bed = TestBed::new().await;
+    let go = bed.marker("go");
+    let started = ["a", "b", "c", "d"].map(|name| bed.marker(name));
     for mark in &started {
         let (mark, go) = (mark.display(), go.display());
-        bench.create(sh(&format!(
+        bed.create(sh(&format!(
             "echo > {mark}; until test -e {go}; do sleep 0.05; done"
         )));
     }
-    let running = bench.start(bench.worker().capacity(started.len()));
+    let running = bed.start(bed.worker().capacity(started.len()));
     for mark in &started {
-        bench.file_appears(mark).await;
+        bed.wait_for_file(mark).await;
     }
-    assert_eq!(bench.claims_so_far(), 1, "no more while there is no room");
-    let one_more = bench.create(sh("true"));
-    std::fs::write(&go, "").expect("the folder is ours");
-    assert_eq!(state(&bench.resolved(&one_more).await), "completed");
+    assert_eq!(bed.claim_count(), 1, "no claim without free capacity");
+    let one_more = bed.create(sh("true"));
+    std::fs::write(&go, "").expect("access the folder");
+    assert_eq!(state(&bed.resolved(&one_more).await), "completed");
     running.stop().await;
-    assert_eq!(bench.resolutions(), ["completed"; 5]);
+    assert_eq!(bed.resolutions(), ["completed"; 5]);
 }
 
 #[tokio::test]
-async fn a_worker_that_is_stopped_before_it_starts_claims_nothing() {
-    let bench = Bench::new().await;
-    bench.create(sh("true"));
+async fn stopped_worker_claims_nothing() {
+    let bed = TestBed::new().await;
+    bed.create(sh("true"));
     for stage in [StopStage::Graceful, StopStage::Now] {
         let stop = LifeCycleTracker::new();
         stop.stop_within(stage, Duration::from_secs(3600));
-        bench.run_to_its_end(bench.worker(), &stop).await;
+        bed.run_until_stopped(bed.worker(), &stop).await;
     }
-    assert_eq!(bench.claims_so_far(), 0);
+    assert_eq!(bed.claim_count(), 0);
 }
 
-/// Never says whether there is room.
+/// An admission that never decides.
 #[derive(Debug)]
-struct Undecided {
-    asked: Semaphore,
+struct BlockedAdmission {
+    calls: Semaphore,
 }
 
 #[async_trait]
-impl Admission for Undecided {
+impl Admission for BlockedAdmission {
     async fn admit(&self) -> Result<(), AdmissionRefusal> {
-        self.asked.add_permits(1);
+        self.calls.add_permits(1);
         std::future::pending().await
     }
 }
 
 #[tokio::test]
-async fn a_worker_that_is_stopped_before_it_may_claim_claims_nothing() {
-    let bench = Bench::new().await;
-    bench.create(sh("true"));
-    let undecided = Arc::new(Undecided {
-        asked: Semaphore::new(0),
+async fn worker_stopped_during_admission_claims_nothing() {
+    let bed = TestBed::new().await;
+    bed.create(sh("true"));
+    let admission = Arc::new(BlockedAdmission {
+        calls: Semaphore::new(0),
     });
-    let running = bench.start(bench.worker().admission(undecided.clone()));
-    undecided
-        .asked
+    let running = bed.start(bed.worker().admission(admission.clone()));
+    admission
+        .calls
         .acquire()
         .await
-        .expect("it is open")
+        .expect("an open semaphore")
         .forget();
     running.stop().await;
-    assert_eq!(bench.claims_so_far(), 0);
+    assert_eq!(bed.claim_count(), 0);
 }

@@ -1,13 +1,12 @@
 //! A worker with the process engine and the standard plugins, on an embedded Taskcluster.
 #![cfg(unix)]
 
-mod alone;
-mod bad_hour;
 mod claims;
 mod disk;
-mod hooks;
+mod faults;
 mod mounts;
 mod plugins;
-mod processes;
+mod small_plugins;
 mod support;
 mod worker;
+mod worker_processes;

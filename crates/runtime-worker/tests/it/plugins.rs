@@ -1,125 +1,266 @@
-//! The standard plugins that say something or stop a worker.
+//! Single plugins, whose stages the test calls itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_core::{StopStage, TaskError};
-use runtime_worker::plugins::{LogPrefix, StopOnError};
-use runtime_worker::{Plugin, TaskPlugin, TaskRun};
+use runtime_core::artifact::{ArtifactBody, ArtifactSource};
+use runtime_core::clock::SystemClock;
+use runtime_core::webhook::NoWebHookServer;
+use runtime_core::{
+    Environment, LifeCycleTracker, Monitor, Run, StopStage, TaskContext, TaskContextController,
+    TaskError, TaskId, TaskInfo, TemporaryStorage, WorkerIdentity,
+};
+use runtime_gc::ResourceTracker;
+use runtime_mocks::{MockQueue, TestTask};
+use runtime_worker::plugins::{Artifacts, IdleStop, MaxRunTime, Watchdog};
+use runtime_worker::{
+    Exit, ExtractError, Plugin, Resolution, ResultSet, Sandbox, SandboxBuilder, TaskPlugin,
+    TaskRun, Verdict,
+};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::time::sleep;
 
-use crate::support::{Bench, sh, state};
+const MINUTE: Duration = Duration::from_secs(60);
 
-#[tokio::test]
-async fn lines_of_the_operator_stand_in_every_log() {
-    let bench = Bench::new().await;
-    let task_id = bench.create(sh("true"));
-    let prefix = LogPrefix::new([("image", "debian-13")]);
-    let running = bench.start(bench.worker().plugin(prefix));
-    bench.resolved(&task_id).await;
-    running.stop().await;
-    let log = bench.log(&task_id).await;
-    assert!(log.contains("] image: debian-13\n"), "{log}");
+/// The environment of a task without a queue.
+struct PluginTest {
+    environment: Environment,
+    worker: LifeCycleTracker,
+    _folder: TempDir,
 }
 
-#[cfg(target_os = "linux")]
-mod usage {
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
-    use runtime_worker::plugins::ResourceUsage;
-    use runtime_worker::report::TaskReportBuilder;
-
-    use super::*;
-    use crate::support::until;
-
-    /// Sees what a task has used so far.
-    #[derive(Clone, Debug, Default)]
-    struct Peek(Arc<Mutex<Option<Arc<TaskReportBuilder>>>>);
-
-    impl Peek {
-        fn memory(&self) -> u64 {
-            let record = self.0.lock().clone();
-            let usage = record.map(|record| record.usage());
-            usage.and_then(|usage| usage.peak_memory).unwrap_or(0)
+impl PluginTest {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("create a folder");
+        let worker = LifeCycleTracker::new();
+        let environment = Environment {
+            resource_tracker: ResourceTracker::detached(),
+            storage: TemporaryStorage::open(folder.path()).expect("access the folder"),
+            web_hooks: Arc::new(NoWebHookServer),
+            monitor: Monitor::null(),
+            stop: Arc::new(worker.clone()),
+            identity: WorkerIdentity {
+                root_url: "https://tc.example.com".to_owned(),
+                task_queue_id: "test/linux".to_owned(),
+                worker_group: "group".to_owned(),
+                worker_id: "worker".to_owned(),
+            },
+            clock: Arc::new(SystemClock),
+        };
+        Self {
+            environment,
+            worker,
+            _folder: folder,
         }
     }
 
-    #[async_trait]
-    impl Plugin for Peek {
-        fn name(&self) -> &'static str {
-            "peek"
-        }
-
-        async fn new_task_plugin(
-            &self,
-            run: &TaskRun,
-        ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
-            *self.0.lock() = Some(Arc::clone(&run.report));
-            Ok(None)
-        }
+    fn task(&self) -> (TaskRun, TaskContextController) {
+        let definition = json!({
+            "taskQueueId": "test/linux", "created": "2026-01-01T00:00:00Z", "deadline": "2026-01-02T00:00:00Z", "payload": {},
+            "metadata": { "name": "n", "description": "d", "owner": "o@example.com", "source": "https://example.com" },
+        });
+        let definition = serde_json::from_value(definition).expect("a valid definition");
+        let run = Run {
+            task_id: TaskId::random(),
+            run_id: 0,
+        };
+        let log = self
+            .environment
+            .storage
+            .path()
+            .join(run.task_id.to_string());
+        let (context, controller) =
+            TaskContext::create(&log, TaskInfo::new(run, definition)).expect("access the folder");
+        (TaskRun::new(context, self.environment.clone()), controller)
     }
 
-    #[tokio::test]
-    async fn what_a_task_used_is_in_its_log_also_when_it_was_cancelled() {
-        let bench = Bench::new().await;
-        let peek = Peek::default();
-        let task_id = bench.create(sh("exec sleep 600"));
-        let running = bench.start(bench.worker().plugin(ResourceUsage).plugin(peek.clone()));
-        until(|| peek.memory() > 0).await;
-        bench.cancel(&task_id);
-        bench.reported(1).await;
-        running.stop().await;
-        let log = bench.log(&task_id).await;
-        assert!(log.contains("] Resources: "), "{log}");
-        assert!(log.contains("peak memory"), "{log}");
-        let usage = bench.reports()[0].usage;
-        assert!(
-            usage.peak_memory.is_some_and(|bytes| bytes > 0),
-            "{usage:?}"
-        );
+    async fn start(&self, plugin: &dyn Plugin) -> Box<dyn TaskPlugin> {
+        let (run, _controller) = self.task();
+        let plugin = plugin.new_task_plugin(&run).await.expect("no error");
+        plugin.expect("a task plugin")
+    }
+
+    fn stage(&self) -> StopStage {
+        self.worker.stage()
     }
 }
 
-/// Fails every task.
+/// A sandbox without a task.
 #[derive(Debug)]
-struct Broken;
+struct NoopSandbox;
 
 #[async_trait]
-impl Plugin for Broken {
-    fn name(&self) -> &'static str {
-        "broken"
-    }
-
-    async fn new_task_plugin(&self, _: &TaskRun) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
-        Err(TaskError::NonFatalInternal)
+impl SandboxBuilder for NoopSandbox {
+    async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError> {
+        Ok(Arc::new(Self))
     }
 }
 
-#[tokio::test]
-async fn the_first_internal_error_stops_a_worker_that_is_told_so() {
-    let bench = Bench::new().await;
-    let stop = bench.stop_by_worker();
-    let task_id = bench.create(sh("true"));
-    let worker = bench
-        .worker_stopping(&stop)
-        .plugin(StopOnError)
-        .plugin(Broken);
-    bench.run_to_its_end(worker, &stop).await;
-    let status = bench.resolved(&task_id).await;
-    assert_eq!(state(&status), "exception/internal-error");
-    assert_eq!(stop.stage(), StopStage::Graceful);
+#[async_trait]
+impl Sandbox for NoopSandbox {
+    async fn wait(&self) -> Result<Arc<dyn ResultSet>, TaskError> {
+        Ok(Arc::new(Self))
+    }
+
+    async fn kill(&self, _: Duration) {}
 }
 
-#[tokio::test]
-async fn the_documentation_has_the_sections_and_the_schema_of_all_parts() {
-    let bench = Bench::new().await;
-    let worker = bench.worker().build().expect("the parts fit together");
-    let text = worker.documentation("The worker");
-    for part in [
-        "# The worker\n",
-        "## Commands\n",
-        "## Artifacts\n",
-        "## Payload\n",
-        "\"maxRunTime\"",
+#[async_trait]
+impl ResultSet for NoopSandbox {
+    fn exit(&self) -> Exit {
+        Exit::Code(0)
+    }
+
+    async fn extract(&self, path: &str) -> Result<PathBuf, ExtractError> {
+        Err(ExtractError::Missing {
+            path: path.to_owned(),
+        })
+    }
+}
+
+/// Calls one stage of a plugin.
+async fn run_stage(stage: &str, task: &mut Box<dyn TaskPlugin>) {
+    let (sandbox, result) = (Arc::new(NoopSandbox) as _, Arc::new(NoopSandbox) as _);
+    match stage {
+        "set up" => Ok(()),
+        "prepared" => task.prepare().await,
+        "built" => task.build_sandbox(&mut NoopSandbox).await,
+        "started" => task.started(&sandbox).await,
+        "stopped" => task.stopped(&result).await.map(drop),
+        "finished" => task.finished(Verdict::Success).await,
+        "exception" => task.exception(&Resolution::Failed).await,
+        other => panic!("unknown stage {other}"),
+    }
+    .expect("no error");
+}
+
+#[tokio::test(start_paused = true)]
+async fn watchdog_stops_the_worker_at_each_stage() {
+    for stage in [
+        "set up",
+        "prepared",
+        "built",
+        "stopped",
+        "finished",
+        "exception",
     ] {
-        assert!(text.contains(part), "{part} is not in {text}");
+        let test = PluginTest::new();
+        let mut task = test.start(&Watchdog::new(MINUTE)).await;
+        run_stage(stage, &mut task).await;
+        sleep(MINUTE - Duration::from_secs(1)).await;
+        assert_eq!(test.stage(), StopStage::Running, "{stage}");
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(test.stage(), StopStage::Now, "{stage}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn watchdog_limits_stages_but_not_the_task() {
+    let test = PluginTest::new();
+    let mut task = test.start(&Watchdog::new(MINUTE)).await;
+    let almost = MINUTE - Duration::from_secs(1);
+    for (stage, takes) in [
+        ("set up", almost),
+        ("prepared", almost),
+        ("built", almost),
+        ("started", 1_000 * MINUTE),
+        ("stopped", almost),
+        ("finished", almost),
+    ] {
+        run_stage(stage, &mut task).await;
+        sleep(takes).await;
+        assert_eq!(test.stage(), StopStage::Running, "{stage}");
+    }
+    task.dispose().await;
+    sleep(2 * MINUTE).await;
+    assert_eq!(test.stage(), StopStage::Running, "the watchdog is disposed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_stop_waits_for_running_tasks() {
+    let test = PluginTest::new();
+    let idle_stop = IdleStop::new(&test.environment, MINUTE);
+    sleep(MINUTE / 2).await;
+    let tasks = [test.start(&idle_stop).await, test.start(&idle_stop).await];
+    sleep(2 * MINUTE).await;
+    let [first, second] = tasks;
+    first.dispose().await;
+    sleep(2 * MINUTE).await;
+    assert_eq!(test.stage(), StopStage::Running, "a task is running");
+    second.dispose().await;
+    sleep(MINUTE - Duration::from_secs(1)).await;
+    assert_eq!(test.stage(), StopStage::Running, "before the limit");
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(test.stage(), StopStage::Graceful);
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_run_time_excludes_later_stages() {
+    for (has_ended, expected) in [(true, Verdict::Success), (false, Verdict::Failure)] {
+        let test = PluginTest::new();
+        let (run, controller) = test.task();
+        let plugin = MaxRunTime::new(MINUTE).new_task_plugin(&run).await;
+        let mut task = plugin.expect("no error").expect("a task plugin");
+        task.started(&(Arc::new(NoopSandbox) as _))
+            .await
+            .expect("no error");
+        if has_ended {
+            run.report.set_exit(Exit::Code(0));
+        }
+        sleep(2 * MINUTE).await;
+        let verdict = task.stopped(&(Arc::new(NoopSandbox) as _)).await;
+        assert_eq!(verdict.expect("no error"), expected);
+        controller.close_log().expect("close the log");
+        let log = run.context.extract_log().expect("a closed log");
+        let log = std::io::read_to_string(log).expect("read the log");
+        assert_eq!(log.contains("Task ran longer"), !has_ended, "{log}");
+    }
+}
+
+/// A result whose extracted path is fixed.
+#[derive(Debug)]
+struct FixedPath(PathBuf);
+
+#[async_trait]
+impl ResultSet for FixedPath {
+    fn exit(&self) -> Exit {
+        Exit::Code(0)
+    }
+
+    async fn extract(&self, _: &str) -> Result<PathBuf, ExtractError> {
+        Ok(self.0.clone())
+    }
+}
+
+#[tokio::test]
+async fn artifacts_are_read_without_following_links() {
+    let (test, folder) = (
+        PluginTest::new(),
+        tempfile::tempdir().expect("create a folder"),
+    );
+    let out = folder.path().canonicalize().expect("an existing folder");
+    std::fs::create_dir(out.join("deep")).expect("create a folder");
+    let file = out.join("deep/file");
+    std::fs::write(&file, "bytes").expect("write a file");
+
+    let (services, queue) = MockQueue::new();
+    let upload = queue.expect_s3_artifact("public/out/deep/file");
+    let artifact = json!({ "name": "public/out", "type": "directory", "path": "out" });
+    let task = TestTask::new(json!({ "artifacts": [artifact] })).with_services(services);
+    let run = TaskRun::new(task.context().clone(), test.environment.clone());
+    let plugin = Artifacts.new_task_plugin(&run).await;
+    let mut plugin = plugin.expect("no error").expect("a task plugin");
+    let result = Arc::new(FixedPath(out)) as _;
+    plugin.stopped(&result).await.expect("no error");
+
+    let ArtifactBody::S3(content) = upload.received().await.artifact.content else {
+        panic!("expected an S3 artifact")
+    };
+    let ArtifactSource::FileWithoutLinks(path) = content.source else {
+        panic!("follows links: {:?}", content.source)
+    };
+    assert_eq!(path, file);
 }

@@ -144,7 +144,7 @@ impl TaskMounts {
     fn disposition_after(&self, exit: Exit) -> CacheDisposition {
         match exit {
             Exit::Code(code) if self.purge_exit_codes.contains(&code) => CacheDisposition::Purge,
-            // A failed task is no reason to drop its caches: most failures are failed tests.
+            // The caches of failed tasks are kept too: most failures are failed tests, which do not damage a cache.
             Exit::Code(_) => CacheDisposition::Commit,
             // A signal may have interrupted a write to a cache.
             _ => CacheDisposition::Uncommitted,

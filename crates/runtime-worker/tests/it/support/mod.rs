@@ -1,18 +1,19 @@
-//! A worker on an embedded Taskcluster, and what tests ask of both.
+//! The test bed: an embedded Taskcluster and workers for it.
 
-mod alone;
-mod asking;
-mod child;
-mod held;
+mod actions;
+mod blocked_task;
+mod hooks;
+mod isolated;
+mod manual_time;
 mod settings;
-mod time;
+mod worker_process;
 mod workers;
 
-pub(crate) use alone::{Holdings, is_alone, run_alone};
-pub(crate) use child::{WorkerProcess, be_the_worker};
-pub(crate) use held::Held;
-pub(crate) use settings::{Settings, live_log, process_engine};
-pub(crate) use time::SlowMotion;
+pub(crate) use blocked_task::BlockedTask;
+pub(crate) use isolated::{HeldResources, is_isolated, run_isolated};
+pub(crate) use manual_time::ManualTime;
+pub(crate) use settings::{WorkerSettings, live_log, process_engine};
+pub(crate) use worker_process::{WorkerProcess, run_as_worker_process};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,34 +32,34 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::hooks::CountingHooks;
+use hooks::CountingHooks;
 
-/// The queue of all tests; each has a Taskcluster of its own.
-const QUEUE: &str = "test/linux";
+/// The task queue of all tests. Each test has its own Taskcluster.
+const TASK_QUEUE: &str = "test/linux";
 
-/// How long a claim waits for a task, since a worker that stops gracefully waits for its claim.
+/// Duration of a long poll. Short, because a graceful stop waits for the claim in flight.
 const SHORT_POLL: Duration = Duration::from_millis(100);
 
-/// From the start of a claim of 20 minutes, time enough for it to be extended.
-pub(crate) const NEARLY_A_CLAIM: Duration = Duration::from_secs(1100);
+/// Age of a claim of 20 minutes at which it is reclaimed.
+pub(crate) const RECLAIM_AGE: Duration = Duration::from_secs(1100);
 
-/// From the start of a claim of 20 minutes, time enough for it to be over.
-pub(crate) const MORE_THAN_A_CLAIM: Duration = Duration::from_secs(1300);
+/// Age of a claim of 20 minutes at which it has expired.
+pub(crate) const EXPIRED_CLAIM_AGE: Duration = Duration::from_secs(1300);
 
-/// An embedded Taskcluster, the folder of a worker for it, and what is noted of the worker.
-pub(crate) struct Bench {
+/// An embedded Taskcluster, the folder of its worker, and recorded events.
+pub(crate) struct TestBed {
     pub(crate) taskcluster: Taskcluster,
     pub(crate) folder: TempDir,
-    marks: TempDir,
+    markers: TempDir,
     hooks: CountingHooks,
     reports: Reports,
-    /// Removes what caches have to remove, and nothing else.
+    /// Removes purged resources. Its thresholds never evict idle ones.
     pub(crate) collector: GarbageCollector,
     claims: InjectedFault,
     reclaims: InjectedFault,
 }
 
-/// Keeps what workers report.
+/// Records the reports of workers.
 #[derive(Clone, Debug, Default)]
 struct Reports(Arc<Mutex<Vec<TaskReport>>>);
 
@@ -70,13 +71,13 @@ impl Observer for Reports {
     }
 }
 
-/// A worker that runs in the background.
-pub(crate) struct Running {
+/// A worker that runs in a tokio task.
+pub(crate) struct RunningWorker {
     stop: LifeCycleTracker,
     worker: JoinHandle<()>,
 }
 
-impl Bench {
+impl TestBed {
     pub(crate) async fn new() -> Self {
         Self::with_claim_timeout(Duration::from_secs(1200)).await
     }
@@ -90,13 +91,13 @@ impl Bench {
     }
 
     async fn with(builder: TaskclusterBuilder, long_poll: Duration) -> Self {
-        let folder = tempfile::tempdir().expect("a folder for the test");
+        let folder = tempfile::tempdir().expect("create a folder");
         Self::with_folder(builder, long_poll, folder).await
     }
 
-    /// With the worker's folder below this one.
-    pub(crate) async fn below(folder: &Path) -> Self {
-        let folder = tempfile::tempdir_in(folder).expect("a folder for the test");
+    /// Creates a test bed with the worker's folder below this one.
+    pub(crate) async fn in_folder(folder: &Path) -> Self {
+        let folder = tempfile::tempdir_in(folder).expect("create a folder");
         Self::with_folder(Taskcluster::builder(), SHORT_POLL, folder).await
     }
 
@@ -106,8 +107,8 @@ impl Bench {
         folder: TempDir,
     ) -> Self {
         let builder = builder.long_poll(long_poll);
-        let taskcluster = builder.start().await.expect("a Taskcluster on a free port");
-        // Delays of nothing, which count.
+        let taskcluster = builder.start().await.expect("start Taskcluster");
+        // A latency of zero only counts the requests.
         let count =
             |method| taskcluster.inject(FaultRule::new(method, Fault::Latency { millis: 0 }));
         Self {
@@ -115,16 +116,16 @@ impl Bench {
             reclaims: count("queue.reclaimTask"),
             taskcluster,
             folder,
-            marks: tempfile::tempdir().expect("a folder for the test"),
+            markers: tempfile::tempdir().expect("create a folder"),
             hooks: CountingHooks::default(),
             reports: Reports::default(),
             collector: GarbageCollector::new(GcConfig::default(), HostStats::new("/")),
         }
     }
 
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> WorkerSettings {
         let credentials = self.taskcluster.credentials();
-        Settings {
+        WorkerSettings {
             root_url: self.taskcluster.root_url().to_owned(),
             client_id: credentials.client_id,
             access_token: credentials.access_token.expose_secret().to_owned(),
@@ -135,32 +136,26 @@ impl Bench {
     }
 }
 
-impl Running {
+impl RunningWorker {
     pub(crate) fn tracker(&self) -> LifeCycleTracker {
         self.stop.clone()
     }
 
-    /// Waits for the end.
-    pub(crate) async fn ended(self) {
-        within_a_minute(self.worker)
-            .await
-            .expect("the worker does not panic");
+    /// Waits until the worker has stopped by itself.
+    pub(crate) async fn wait(self) {
+        with_timeout(self.worker).await.expect("no panic");
     }
 
-    /// Stops gracefully and waits for the end.
+    /// Stops gracefully and waits until the worker has stopped.
     pub(crate) async fn stop(self) {
         self.stop.stop_gracefully();
-        within_a_minute(self.worker)
-            .await
-            .expect("the worker does not panic");
+        with_timeout(self.worker).await.expect("no panic");
     }
 
-    /// Stops at once and waits for the end.
+    /// Stops immediately and waits until the worker has stopped.
     pub(crate) async fn stop_now(self) {
         self.stop.stop_now();
-        within_a_minute(self.worker)
-            .await
-            .expect("the worker does not panic");
+        with_timeout(self.worker).await.expect("no panic");
     }
 }
 
@@ -176,8 +171,8 @@ pub(crate) fn sh(script: &str) -> Value {
     json!({ "command": ["sh", "-c", script] })
 }
 
-/// The processes whose environment mentions something.
-fn processes_with(text: &[u8]) -> Vec<u32> {
+/// Returns the processes whose environment contains `text`.
+fn processes_with_env(text: &[u8]) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let has_text = |pid: &u32| {
@@ -187,25 +182,23 @@ fn processes_with(text: &[u8]) -> Vec<u32> {
     pids.filter(has_text).collect()
 }
 
-/// Looks until it is so.
-pub(crate) async fn until(is_so: impl Fn() -> bool) {
-    within_a_minute(async {
-        while !is_so() {
+/// Polls until the condition holds.
+pub(crate) async fn wait_until(condition: impl Fn() -> bool) {
+    with_timeout(async {
+        while !condition() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
     .await;
 }
 
-/// A test that hangs tells less than one that fails.
-async fn within_a_minute<T>(work: impl Future<Output = T>) -> T {
+/// Fails a test that hangs.
+async fn with_timeout<T>(work: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(60);
-    tokio::time::timeout(limit, work)
-        .await
-        .expect("it takes no minute")
+    tokio::time::timeout(limit, work).await.expect("no timeout")
 }
 
-/// Reports whether a process runs; one that ended and waits to be reaped by its parent does not.
+/// Reports whether a process is running. Zombies are not.
 pub(crate) fn is_alive(pid: u32) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !state.is_empty() && !state.contains(") Z ")

@@ -1,4 +1,4 @@
-//! What a worker needs to know, and the parts that a test may want to be different.
+//! The settings of test workers, and the parts that a test may replace.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,23 +21,23 @@ use runtime_worker::plugins::{
 use runtime_worker::{Engine, Timing, Worker, WorkerBuilder};
 use serde::{Deserialize, Serialize};
 
-use super::QUEUE;
-use crate::hooks::CountingHooks;
+use super::TASK_QUEUE;
+use super::hooks::CountingHooks;
 
-/// What a worker needs to know; a worker in another process gets it as JSON.
+/// The settings of a worker. A worker in a separate process gets them as JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Settings {
+pub(crate) struct WorkerSettings {
     pub(super) root_url: String,
     pub(super) client_id: String,
     pub(super) access_token: String,
     pub(super) folder: PathBuf,
-    /// Whether a worker in another process has caches.
+    /// Whether a worker in a separate process has the plugin `Mounts`.
     pub(super) mounts: bool,
     pub(super) capacity: usize,
 }
 
-/// What a test may want to be different.
-pub(super) struct Parts {
+/// The parts of a worker that a test may replace.
+pub(super) struct WorkerParts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) engine: Arc<dyn Engine>,
     pub(super) client: runtime_client::ClientSettings,
@@ -45,13 +45,13 @@ pub(super) struct Parts {
     pub(super) monitor: Monitor,
     pub(super) resources: ResourceTracker,
     pub(super) stop: LifeCycleTracker,
-    /// How many bytes of temporary files may be reserved.
+    /// The limit for reserved temporary files, in bytes.
     pub(super) quota: Option<u64>,
-    /// Keeps workers of one test apart.
+    /// Distinguishes several workers of a test.
     pub(super) number: usize,
 }
 
-impl Default for Parts {
+impl Default for WorkerParts {
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
@@ -67,13 +67,13 @@ impl Default for Parts {
     }
 }
 
-impl Settings {
-    /// The same in another folder.
+impl WorkerSettings {
+    /// Sets the folder.
     pub(crate) fn in_folder(self, folder: PathBuf) -> Self {
         Self { folder, ..self }
     }
 
-    /// The same with caches, for a worker in another process.
+    /// Adds the plugin `Mounts` to a worker in a separate process.
     pub(crate) fn with_mounts(self) -> Self {
         Self {
             mounts: true,
@@ -81,7 +81,7 @@ impl Settings {
         }
     }
 
-    /// The same for one task at a time, so that no claim is on its way while a task runs.
+    /// Sets the capacity to one task, so that no claim is in flight while a task runs.
     pub(crate) fn one_at_a_time(self) -> Self {
         Self {
             capacity: 1,
@@ -89,12 +89,12 @@ impl Settings {
         }
     }
 
-    /// The worker of most tests: processes, a log, artifacts, a time limit, exit codes.
+    /// Returns the default worker: processes, task log, artifacts, time limit and exit codes.
     pub(crate) fn worker(&self) -> WorkerBuilder {
-        with_plugins(self.worker_of(Parts::default()))
+        with_plugins(self.worker_from(WorkerParts::default()))
     }
 
-    pub(super) fn worker_of(&self, parts: Parts) -> WorkerBuilder {
+    pub(super) fn worker_from(&self, parts: WorkerParts) -> WorkerBuilder {
         let environment = self.environment(&parts);
         let deployment = TaskclusterDeployment::with_settings(&self.root_url, parts.client)
             .expect("a valid root URL");
@@ -104,23 +104,23 @@ impl Settings {
             .timing(timing())
     }
 
-    /// Caches and inputs in the worker's folder, from any address.
+    /// Returns a builder for caches and inputs in the worker's folder. Inputs may have any address.
     pub(crate) fn mounts(&self) -> MountsBuilder {
         let config = FetchConfig {
             addresses: AddressPolicy::Any,
             ..FetchConfig::default()
         };
-        let http = HttpClient::new(config).expect("the defaults are valid");
+        let http = HttpClient::new(config).expect("valid defaults");
         let deployment = TaskclusterDeployment::new(&self.root_url).expect("a valid root URL");
         let client = deployment.client(CredentialsWatch::fixed(Some(self.credentials())));
-        Mounts::builder(http, self.folder.join("mounts")).purges(Arc::new(client), QUEUE)
+        Mounts::builder(http, self.folder.join("mounts")).purges(Arc::new(client), TASK_QUEUE)
     }
 
     fn credentials(&self) -> Credentials {
         Credentials::new(self.client_id.clone(), self.access_token.clone())
     }
 
-    fn environment(&self, parts: &Parts) -> Environment {
+    fn environment(&self, parts: &WorkerParts) -> Environment {
         let storage = StorageOptions {
             quota: parts.quota,
             ..StorageOptions::default()
@@ -128,13 +128,13 @@ impl Settings {
         let storage = TemporaryStorage::open_with(&self.folder, storage);
         Environment {
             resource_tracker: parts.resources.clone(),
-            storage: storage.expect("the folder is ours"),
+            storage: storage.expect("access the folder"),
             web_hooks: Arc::new(parts.hooks.clone()),
             monitor: parts.monitor.clone(),
             stop: Arc::new(parts.stop.clone()),
             identity: WorkerIdentity {
                 root_url: self.root_url.clone(),
-                task_queue_id: QUEUE.to_owned(),
+                task_queue_id: TASK_QUEUE.to_owned(),
                 worker_group: "group".to_owned(),
                 worker_id: format!("worker-{}-{}", std::process::id(), parts.number),
             },
@@ -152,12 +152,12 @@ pub(super) fn with_plugins(worker: WorkerBuilder) -> WorkerBuilder {
         .plugin(Artifacts)
 }
 
-/// Serves the log of a running task to nobody.
+/// Creates a live log handler. No test reads the live log.
 pub(crate) fn live_log(_: TaskContext) -> Arc<dyn Handler> {
     Arc::new(NotFound)
 }
 
-/// What nobody follows in these tests.
+/// A handler that always responds with 404.
 struct NotFound;
 
 #[async_trait]
@@ -169,7 +169,7 @@ impl Handler for NotFound {
     }
 }
 
-/// A client that gives a call up soon, so that the worker's own patience is what counts.
+/// Returns a client with few retries, so that the tests exercise the retries of the worker.
 fn client_settings() -> runtime_client::ClientSettings {
     let mut settings = runtime_client::ClientSettings::default();
     settings.retry.first_delay = Duration::from_millis(20);

@@ -1,4 +1,4 @@
-//! The workers of tests.
+//! The workers of the test bed.
 
 use std::sync::Arc;
 
@@ -8,126 +8,121 @@ use runtime_gc::ResourceTracker;
 use runtime_worker::plugins::MountsBuilder;
 use runtime_worker::{Engine, WorkerBuilder};
 
-use super::Bench;
-use super::settings::{Parts, process_engine, with_plugins};
+use super::TestBed;
+use super::settings::{WorkerParts, process_engine, with_plugins};
 
-/// The workers of a test.
-impl Bench {
-    fn parts(&self) -> Parts {
-        Parts {
+impl TestBed {
+    fn parts(&self) -> WorkerParts {
+        WorkerParts {
             clock: Arc::new(self.taskcluster.clock()),
             hooks: self.hooks.clone(),
-            ..Parts::default()
+            ..WorkerParts::default()
         }
     }
 
-    fn observed(&self, parts: Parts) -> WorkerBuilder {
-        let worker = self.settings().worker_of(parts);
+    fn base_worker(&self, parts: WorkerParts) -> WorkerBuilder {
+        let worker = self.settings().worker_from(parts);
         worker.observer(Arc::new(self.reports.clone()))
     }
 
-    /// The worker of most tests, on the clock of the queue.
+    /// Returns the default worker, with the clock of the queue.
     pub(crate) fn worker(&self) -> WorkerBuilder {
-        with_plugins(self.observed(self.parts()))
+        with_plugins(self.base_worker(self.parts()))
     }
 
-    /// The same, whose client is as patient as outside of tests.
+    /// Returns the default worker with the default retries of the client.
     pub(crate) fn worker_with_default_client(&self) -> WorkerBuilder {
-        with_plugins(self.observed(Parts {
+        with_plugins(self.base_worker(WorkerParts {
             client: runtime_client::ClientSettings::default(),
             ..self.parts()
         }))
     }
 
-    /// Another one beside it.
+    /// Returns a second worker.
     pub(crate) fn other_worker(&self) -> WorkerBuilder {
         self.worker_number(1, Arc::new(process_engine()))
     }
 
     pub(crate) fn worker_number(&self, number: usize, engine: Arc<dyn Engine>) -> WorkerBuilder {
-        with_plugins(self.observed(Parts {
+        with_plugins(self.base_worker(WorkerParts {
             number,
             engine,
             ..self.parts()
         }))
     }
 
-    /// The worker of most tests, that tells what it does.
-    pub(crate) fn worker_that_tells(&self, monitor: Monitor) -> WorkerBuilder {
-        with_plugins(self.observed(Parts {
+    /// Returns the default worker with a monitor.
+    pub(crate) fn worker_with_monitor(&self, monitor: Monitor) -> WorkerBuilder {
+        with_plugins(self.base_worker(WorkerParts {
             monitor,
             ..self.parts()
         }))
     }
 
-    /// One without plugins.
-    pub(crate) fn worker_with(&self, engine: Arc<dyn Engine>) -> WorkerBuilder {
-        self.observed(Parts {
+    /// Returns a worker without plugins.
+    pub(crate) fn worker_without_plugins(&self, engine: Arc<dyn Engine>) -> WorkerBuilder {
+        self.base_worker(WorkerParts {
             engine,
             ..self.parts()
         })
     }
 
-    /// One without plugins, whose parts can stop it.
-    pub(crate) fn worker_with_engine(
+    /// Returns a worker without plugins, whose environment stops it with `stop`.
+    pub(crate) fn stoppable_worker_without_plugins(
         &self,
         engine: Arc<dyn Engine>,
         stop: &LifeCycleTracker,
     ) -> WorkerBuilder {
-        self.observed(Parts {
+        self.base_worker(WorkerParts {
             engine,
             stop: stop.clone(),
             ..self.parts()
         })
     }
 
-    /// The worker of most tests, which its parts can stop.
-    pub(crate) fn worker_stopping(&self, stop: &LifeCycleTracker) -> WorkerBuilder {
-        with_plugins(self.worker_with_engine(Arc::new(process_engine()), stop))
+    /// Returns the default worker, whose environment stops it with `stop`.
+    pub(crate) fn stoppable_worker(&self, stop: &LifeCycleTracker) -> WorkerBuilder {
+        with_plugins(self.stoppable_worker_without_plugins(Arc::new(process_engine()), stop))
     }
 
     pub(crate) fn worker_with_clock(&self, clock: Arc<dyn Clock>) -> WorkerBuilder {
-        with_plugins(self.observed(Parts {
+        with_plugins(self.base_worker(WorkerParts {
             clock,
             ..self.parts()
         }))
     }
 
-    pub(crate) fn stop_by_worker(&self) -> LifeCycleTracker {
-        LifeCycleTracker::new()
-    }
-
-    /// The worker of most tests, with caches and inputs.
+    /// Returns the default worker with `Mounts`.
     pub(crate) async fn worker_with_mounts(&self) -> WorkerBuilder {
-        self.worker_mounting(self.mounts()).await
+        self.worker_with_mounts_from(self.mounts()).await
     }
 
-    /// The same, whose caches are freed by another collector.
-    pub(crate) async fn worker_with_mounts_on(&self, resources: ResourceTracker) -> WorkerBuilder {
+    /// Returns the default worker with `Mounts` and a resource tracker.
+    pub(crate) async fn worker_with_resources(&self, resources: ResourceTracker) -> WorkerBuilder {
         let mounts = self.mounts().open(resources.clone()).await;
-        let parts = Parts {
+        let parts = WorkerParts {
             resources,
             ..self.parts()
         };
-        with_plugins(self.observed(parts)).plugin(mounts.expect("the folder is ours"))
+        with_plugins(self.base_worker(parts)).plugin(mounts.expect("access the folder"))
     }
 
-    /// The same, whose temporary files keep to a quota.
+    /// Returns the default worker with `Mounts` and a storage quota.
     pub(crate) async fn worker_with_quota(&self, quota: u64) -> WorkerBuilder {
         let mounts = self.mounts().open(self.collector.tracker()).await;
-        let parts = Parts {
+        let parts = WorkerParts {
             quota: Some(quota),
             ..self.parts()
         };
-        with_plugins(self.observed(parts)).plugin(mounts.expect("the folder is ours"))
+        with_plugins(self.base_worker(parts)).plugin(mounts.expect("access the folder"))
     }
 
-    /// The worker of most tests, with these caches and inputs.
-    pub(crate) async fn worker_mounting(&self, mounts: MountsBuilder) -> WorkerBuilder {
-        // What an earlier worker of the test had to remove holds the root.
+    /// Returns the default worker with `Mounts` from this builder.
+    pub(crate) async fn worker_with_mounts_from(&self, mounts: MountsBuilder) -> WorkerBuilder {
+        // Resources that an earlier worker has purged keep the root locked until they are removed.
         self.collector.collect().await;
         let mounts = mounts.open(self.collector.tracker()).await;
-        with_plugins(self.observed(self.parts())).plugin(mounts.expect("the folder is ours"))
+        with_plugins(self.base_worker(self.parts())).plugin(mounts.expect("access the folder"))
     }
 
     pub(crate) fn mounts(&self) -> MountsBuilder {

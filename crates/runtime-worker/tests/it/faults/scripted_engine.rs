@@ -1,4 +1,4 @@
-//! An engine whose tasks do what their payload says, without a process unless it says that too.
+//! An engine whose tasks follow the script in their payload, mostly without a process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,36 +11,36 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-/// What a task does.
+/// The behaviour of a task.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Act {
+pub(super) enum Behaviour {
     Succeed,
     Fail,
     Panic,
     Hang,
-    Starve,
-    Flake,
+    Unavailable,
+    Intermittent,
     Process,
-    Dance,
+    Malformed,
 }
 
-pub(super) const ACTS: [Act; 8] = [
-    Act::Succeed,
-    Act::Fail,
-    Act::Panic,
-    Act::Hang,
-    Act::Starve,
-    Act::Flake,
-    Act::Process,
-    Act::Dance,
+pub(super) const BEHAVIOURS: [Behaviour; 8] = [
+    Behaviour::Succeed,
+    Behaviour::Fail,
+    Behaviour::Panic,
+    Behaviour::Hang,
+    Behaviour::Unavailable,
+    Behaviour::Intermittent,
+    Behaviour::Process,
+    Behaviour::Malformed,
 ];
 
-impl Act {
+impl Behaviour {
     pub(super) fn payload(self, millis: u64) -> Value {
-        let act = format!("{self:?}").to_lowercase();
+        let behaviour = format!("{self:?}").to_lowercase();
         let mut payload =
-            json!({ "act": act, "millis": millis, "onExitStatus": { "retry": [75] } });
+            json!({ "behaviour": behaviour, "millis": millis, "onExitStatus": { "retry": [75] } });
         match self {
             Self::Process => {
                 payload["command"] = json!(["sh", "-c", "sleep 600 & setsid sleep 601 & true"])
@@ -51,38 +51,41 @@ impl Act {
         payload
     }
 
-    /// How the last run of such a task ends, if nothing outside of it goes wrong.
-    pub(super) fn verdict(self) -> &'static str {
+    /// The final state of the task without faults.
+    pub(super) fn expected_state(self) -> &'static str {
         match self {
             Self::Succeed | Self::Process => "completed",
             Self::Fail | Self::Hang => "failed",
             Self::Panic => "exception/internal-error",
-            Self::Starve => "exception/resource-unavailable",
-            Self::Flake => "exception/intermittent-task",
-            Self::Dance => "exception/malformed-payload",
+            Self::Unavailable => "exception/resource-unavailable",
+            Self::Intermittent => "exception/intermittent-task",
+            Self::Malformed => "exception/malformed-payload",
         }
     }
 }
 
-/// The engine.
+/// The engine. It wraps the process engine for [`Behaviour::Process`].
 #[derive(Debug)]
-pub(super) struct Actors(pub(super) ProcessEngine);
+pub(super) struct ScriptedEngine(pub(super) ProcessEngine);
 
 #[derive(Deserialize)]
 struct Payload {
-    act: Act,
+    behaviour: Behaviour,
     millis: u64,
 }
 
 #[async_trait]
-impl Engine for Actors {
+impl Engine for ScriptedEngine {
     fn payload_schema(&self) -> Value {
-        let acts = ACTS.map(|act| format!("{act:?}").to_lowercase());
-        let known: Vec<_> = acts.iter().filter(|act| *act != "dance").collect();
+        let behaviours = BEHAVIOURS.map(|behaviour| format!("{behaviour:?}").to_lowercase());
+        let known: Vec<_> = behaviours
+            .iter()
+            .filter(|behaviour| *behaviour != "malformed")
+            .collect();
         let mut schema = self.0.payload_schema();
-        schema["properties"]["act"] = json!({ "enum": known });
+        schema["properties"]["behaviour"] = json!({ "enum": known });
         schema["properties"]["millis"] = json!({ "type": "integer" });
-        schema["required"] = json!(["act", "millis"]);
+        schema["required"] = json!(["behaviour", "millis"]);
         schema
     }
 
@@ -90,12 +93,12 @@ impl Engine for Actors {
         &self,
         run: &TaskRun,
     ) -> Result<Box<dyn SandboxBuilder>, TaskError> {
-        let Payload { act, millis } = run.payload_as()?;
-        match act {
-            Act::Process => self.0.new_sandbox_builder(run).await,
-            Act::Starve => Err(TaskError::unavailable("the well is dry")),
-            _ => Ok(Box::new(Actor {
-                act,
+        let Payload { behaviour, millis } = run.payload_as()?;
+        match behaviour {
+            Behaviour::Process => self.0.new_sandbox_builder(run).await,
+            Behaviour::Unavailable => Err(TaskError::unavailable("scripted")),
+            _ => Ok(Box::new(ScriptedSandbox {
+                behaviour,
                 millis,
                 killed: watch::Sender::new(false),
             })),
@@ -103,14 +106,14 @@ impl Engine for Actors {
     }
 }
 
-struct Actor {
-    act: Act,
+struct ScriptedSandbox {
+    behaviour: Behaviour,
     millis: u64,
     killed: watch::Sender<bool>,
 }
 
 #[async_trait]
-impl SandboxBuilder for Actor {
+impl SandboxBuilder for ScriptedSandbox {
     fn set_env(&mut self, _: &str, _: &str) -> Result<(), MalformedPayloadError> {
         Ok(())
     }
@@ -121,21 +124,21 @@ impl SandboxBuilder for Actor {
 }
 
 #[async_trait]
-impl Sandbox for Actor {
+impl Sandbox for ScriptedSandbox {
     async fn wait(&self) -> Result<Arc<dyn ResultSet>, TaskError> {
         let mut killed = self.killed.subscribe();
-        let time = match self.act {
-            Act::Hang => Duration::MAX,
+        let time = match self.behaviour {
+            Behaviour::Hang => Duration::MAX,
             _ => Duration::from_millis(self.millis),
         };
         tokio::select! {
-            _ = killed.wait_for(|killed| *killed) => return Ok(Arc::new(Ended(Exit::Killed))),
+            _ = killed.wait_for(|killed| *killed) => return Ok(Arc::new(ScriptedResult(Exit::Killed))),
             () = tokio::time::sleep(time) => {}
         }
-        assert_ne!(self.act, Act::Panic, "the actor forgot the text");
-        Ok(Arc::new(Ended(Exit::Code(match self.act {
-            Act::Fail => 1,
-            Act::Flake => 75,
+        assert_ne!(self.behaviour, Behaviour::Panic, "scripted panic");
+        Ok(Arc::new(ScriptedResult(Exit::Code(match self.behaviour {
+            Behaviour::Fail => 1,
+            Behaviour::Intermittent => 75,
             _ => 0,
         }))))
     }
@@ -145,10 +148,10 @@ impl Sandbox for Actor {
     }
 }
 
-struct Ended(Exit);
+struct ScriptedResult(Exit);
 
 #[async_trait]
-impl ResultSet for Ended {
+impl ResultSet for ScriptedResult {
     fn exit(&self) -> Exit {
         self.0
     }

@@ -1,4 +1,4 @@
-//! Clocks that jump, and a machine that slept.
+//! Wrong clocks, and a machine that was suspended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,43 +8,43 @@ use runtime_core::Timestamp;
 use runtime_core::clock::{Clock, SystemClock};
 use serde_json::json;
 
-use crate::support::{Bench, sh, state};
+use crate::support::{TestBed, sh, state};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
-async fn a_machine_that_slept_for_an_hour_finds_its_claims_gone_and_says_nothing() {
-    let bench = Bench::new().await;
-    let started = bench.mark("started");
+async fn claims_are_lost_after_a_suspend() {
+    let bed = TestBed::new().await;
+    let started = bed.marker("started");
     let script = format!(
         "test $RUN_ID != 0 || {{ echo > {}; exec sleep 600; }}",
         started.display()
     );
-    // Only the claim is to end, not the time for the whole task.
-    let task_id = bench.create_with(json!({
+    // The claim expires, but not the task's deadline.
+    let task_id = bed.create_with(json!({
         "payload": sh(&script),
         "deadline": (SystemClock.now() + 24 * HOUR).to_string(),
         "expires": (SystemClock.now() + 48 * HOUR).to_string(),
     }));
-    let running = bench.start(bench.worker());
-    bench.file_appears(&started).await;
-    bench.taskcluster.advance(HOUR);
-    let status = bench.resolved(&task_id).await;
+    let running = bed.start(bed.worker());
+    bed.wait_for_file(&started).await;
+    bed.taskcluster.advance(HOUR);
+    let status = bed.resolved(&task_id).await;
     running.stop().await;
     assert_eq!(status.runs[0].reason_resolved, Some("claim-expired"));
     assert_eq!(
         (state(&status).as_str(), status.runs.len()),
         ("completed", 2)
     );
-    bench.assert_nothing_is_left();
+    bed.assert_no_leftovers();
 }
 
-/// A clock that is wrong.
+/// A clock that is ahead of the system clock.
 #[derive(Debug)]
-struct Ahead(Duration);
+struct ClockAhead(Duration);
 
 #[async_trait]
-impl Clock for Ahead {
+impl Clock for ClockAhead {
     fn now(&self) -> Timestamp {
         SystemClock.now() + self.0
     }
@@ -55,20 +55,20 @@ impl Clock for Ahead {
 }
 
 #[tokio::test]
-async fn a_worker_whose_clock_is_ahead_keeps_what_the_queue_says_is_its() {
-    // An hour puts it past the claims, two days past the deadlines.
+async fn clock_ahead_does_not_lose_claims() {
+    // By this clock the claims, or even the deadlines, have passed.
     for ahead in [HOUR, 48 * HOUR] {
-        let bench = Bench::new().await;
-        let task_id = bench.create(sh("sleep 0.5"));
-        let running = bench.start(bench.worker_with_clock(Arc::new(Ahead(ahead))));
-        let status = bench.resolved(&task_id).await;
+        let bed = TestBed::new().await;
+        let task_id = bed.create(sh("sleep 0.5"));
+        let running = bed.start(bed.worker_with_clock(Arc::new(ClockAhead(ahead))));
+        let status = bed.resolved(&task_id).await;
         running.stop().await;
         assert_eq!(
             (state(&status).as_str(), status.runs.len()),
             ("completed", 1),
             "{ahead:?}"
         );
-        let reclaims = bench.reclaims();
-        assert!(reclaims <= 2, "it asked {reclaims} times in half a second");
+        let reclaims = bed.reclaim_count();
+        assert!(reclaims <= 2, "{reclaims} reclaims in half a second");
     }
 }

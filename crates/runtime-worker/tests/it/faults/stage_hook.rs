@@ -1,4 +1,4 @@
-//! A plugin that stands still at a stage, so that something can happen to the task there.
+//! A plugin that blocks or panics at a stage of a task.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use runtime_worker::{
 };
 use tokio::sync::Semaphore;
 
-/// A stage of a task, in the order in which they come.
+/// The stages of a task, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     New,
@@ -29,46 +29,46 @@ pub(super) const STAGES: [Stage; 6] = [
     Stage::Finished,
 ];
 
-/// What happens at the stage.
+/// The action at the stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Act {
-    /// Stands still, and tells that it does.
-    Stand,
+pub(super) enum StageAction {
+    /// Blocks until the stage is dropped.
+    Block,
     /// Panics.
     Panic,
-    /// Goes on.
-    Pass,
+    /// Continues.
+    Continue,
 }
 
-/// Acts at a stage of every task.
+/// Performs an action at one stage of every task.
 #[derive(Clone, Debug)]
-pub(super) struct Gate {
+pub(super) struct StageHook {
     stage: Stage,
-    act: Act,
+    action: StageAction,
     reached: Arc<Semaphore>,
     disposed: Arc<Semaphore>,
 }
 
-impl Gate {
-    pub(super) fn new(stage: Stage, act: Act) -> Self {
+impl StageHook {
+    pub(super) fn new(stage: Stage, action: StageAction) -> Self {
         Self {
             stage,
-            act,
+            action,
             reached: Arc::new(Semaphore::new(0)),
             disposed: Arc::new(Semaphore::new(0)),
         }
     }
 
-    /// Waits until a task is at the stage.
+    /// Waits until a task has reached the stage.
     pub(super) async fn reached(&self) {
         self.reached
             .acquire()
             .await
-            .expect("it is never closed")
+            .expect("an open semaphore")
             .forget();
     }
 
-    /// How many tasks were disposed of.
+    /// Returns the number of disposed task plugins.
     pub(super) fn disposed(&self) -> usize {
         self.disposed.available_permits()
     }
@@ -78,18 +78,18 @@ impl Gate {
             return;
         }
         self.reached.add_permits(1);
-        match self.act {
-            Act::Stand => std::future::pending().await,
-            Act::Panic => panic!("it breaks at {stage:?}"),
-            Act::Pass => {}
+        match self.action {
+            StageAction::Block => std::future::pending().await,
+            StageAction::Panic => panic!("test panic at {stage:?}"),
+            StageAction::Continue => {}
         }
     }
 }
 
 #[async_trait]
-impl Plugin for Gate {
+impl Plugin for StageHook {
     fn name(&self) -> &'static str {
-        "gate"
+        "stage-hook"
     }
 
     async fn new_task_plugin(&self, _: &TaskRun) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
@@ -99,7 +99,7 @@ impl Plugin for Gate {
 }
 
 #[async_trait]
-impl TaskPlugin for Gate {
+impl TaskPlugin for StageHook {
     async fn prepare(&mut self) -> Result<(), TaskError> {
         self.at(Stage::Prepare).await;
         Ok(())

@@ -1,0 +1,132 @@
+//! Panics of engines, plugins and observers never stop the worker.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use runtime_core::{ExceptionReason, LifeCycleTracker, TaskError};
+use runtime_worker::observer::{Observer, TaskEvent};
+use runtime_worker::plugins::TaskLog;
+use runtime_worker::{Plugin, Resolution, TaskPlugin, TaskRun};
+
+use super::stage_hook::{STAGES, Stage, StageAction, StageHook};
+use crate::support::{TestBed, live_log, process_engine, sh, state};
+
+#[tokio::test]
+async fn plugin_panic_is_an_internal_error() {
+    for stage in STAGES {
+        let bed = TestBed::new().await;
+        let hook = StageHook::new(stage, StageAction::Panic);
+        let task_id = bed.create(sh("true"));
+        let running = bed.start(bed.worker().plugin(hook.clone()));
+        let status = bed.resolved(&task_id).await;
+        running.stop().await;
+        assert_eq!(state(&status), "exception/internal-error", "{stage:?}");
+        assert_eq!(
+            hook.disposed(),
+            usize::from(stage != Stage::New),
+            "{stage:?}"
+        );
+        if stage != Stage::Finished {
+            let log = bed.log(&task_id).await;
+            assert!(
+                log.contains("Internal error of the worker, incident "),
+                "{stage:?}: {log}"
+            );
+        }
+        bed.assert_no_leftovers();
+    }
+}
+
+/// A plugin that panics in `exception` and `dispose`.
+#[derive(Clone, Debug)]
+struct LatePanic(&'static str);
+
+#[async_trait]
+impl Plugin for LatePanic {
+    fn name(&self) -> &'static str {
+        "late-panic"
+    }
+
+    async fn new_task_plugin(&self, _: &TaskRun) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
+        Ok(Some(Box::new(self.clone())))
+    }
+}
+
+#[async_trait]
+impl TaskPlugin for LatePanic {
+    async fn prepare(&mut self) -> Result<(), TaskError> {
+        match self.0 {
+            "exception" => Err(TaskError::unavailable("test")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn exception(&mut self, _: &Resolution) -> Result<(), TaskError> {
+        panic!("test panic in exception")
+    }
+
+    async fn dispose(self: Box<Self>) {
+        panic!("test panic in dispose")
+    }
+}
+
+#[tokio::test]
+async fn late_panic_does_not_affect_other_plugins() {
+    for (stage, expected) in [
+        ("exception", "exception/resource-unavailable"),
+        ("dispose", "completed"),
+    ] {
+        let bed = TestBed::new().await;
+        let after = StageHook::new(Stage::Started, StageAction::Continue);
+        let task_id = bed.create(sh("true"));
+        let worker = bed.worker().plugin(LatePanic(stage));
+        let running = bed.start(worker.plugin(after.clone()));
+        assert_eq!(state(&bed.resolved(&task_id).await), expected);
+        running.stop().await;
+        assert_eq!(after.disposed(), 1, "{stage}");
+        bed.assert_no_leftovers();
+    }
+}
+
+/// An observer that panics at each event.
+#[derive(Debug)]
+struct PanickingObserver;
+
+impl Observer for PanickingObserver {
+    fn event(&self, _: &TaskEvent<'_>) {
+        panic!("test panic")
+    }
+}
+
+#[tokio::test]
+async fn observer_panic_does_not_affect_the_task() {
+    let bed = TestBed::new().await;
+    let task_id = bed.create(sh("true"));
+    let log = TaskLog::new()
+        .live(live_log)
+        .observer(Arc::new(PanickingObserver));
+    let worker = bed
+        .worker_without_plugins(Arc::new(process_engine()))
+        .plugin(log);
+    let running = bed.start(worker.observer(Arc::new(PanickingObserver)));
+    assert_eq!(state(&bed.resolved(&task_id).await), "completed");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn consecutive_internal_errors_stop_the_worker() {
+    let bed = TestBed::new().await;
+    let stop = LifeCycleTracker::new();
+    for _ in 0..5 {
+        bed.create(sh("true"));
+    }
+    let hook = StageHook::new(Stage::Prepare, StageAction::Panic);
+    let worker = bed
+        .stoppable_worker(&stop)
+        .capacity(1)
+        .max_consecutive_internal_errors(Some(3))
+        .plugin(hook);
+    bed.run_until_stopped(worker, &stop).await;
+    let internal = Resolution::Exception(ExceptionReason::InternalError).to_string();
+    assert_eq!(bed.resolutions(), [internal.as_str(); 3]);
+}

@@ -1,0 +1,125 @@
+//! Small standard plugins: log prefix, resource usage, stop on error.
+
+use async_trait::async_trait;
+use runtime_core::{LifeCycleTracker, StopStage, TaskError};
+use runtime_worker::plugins::{LogPrefix, StopOnError};
+use runtime_worker::{Plugin, TaskPlugin, TaskRun};
+
+use crate::support::{TestBed, sh, state};
+
+#[tokio::test]
+async fn log_prefix_is_in_every_log() {
+    let bed = TestBed::new().await;
+    let task_id = bed.create(sh("true"));
+    let prefix = LogPrefix::new([("image", "debian-13")]);
+    let running = bed.start(bed.worker().plugin(prefix));
+    bed.resolved(&task_id).await;
+    running.stop().await;
+    let log = bed.log(&task_id).await;
+    assert!(log.contains("] image: debian-13\n"), "{log}");
+}
+
+#[cfg(target_os = "linux")]
+mod usage {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use runtime_worker::plugins::ResourceUsage;
+    use runtime_worker::report::TaskReportBuilder;
+
+    use super::*;
+    use crate::support::wait_until;
+
+    /// Provides the current usage of a task.
+    #[derive(Clone, Debug, Default)]
+    struct UsageProbe(Arc<Mutex<Option<Arc<TaskReportBuilder>>>>);
+
+    impl UsageProbe {
+        fn memory(&self) -> u64 {
+            let report = self.0.lock().clone();
+            let usage = report.map(|report| report.usage());
+            usage.and_then(|usage| usage.peak_memory).unwrap_or(0)
+        }
+    }
+
+    #[async_trait]
+    impl Plugin for UsageProbe {
+        fn name(&self) -> &'static str {
+            "usage-probe"
+        }
+
+        async fn new_task_plugin(
+            &self,
+            run: &TaskRun,
+        ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
+            *self.0.lock() = Some(Arc::clone(&run.report));
+            Ok(None)
+        }
+    }
+
+    #[tokio::test]
+    async fn usage_of_cancelled_task_is_logged() {
+        let bed = TestBed::new().await;
+        let probe = UsageProbe::default();
+        let task_id = bed.create(sh("exec sleep 600"));
+        let running = bed.start(bed.worker().plugin(ResourceUsage).plugin(probe.clone()));
+        wait_until(|| probe.memory() > 0).await;
+        bed.cancel(&task_id);
+        bed.wait_for_reports(1).await;
+        running.stop().await;
+        let log = bed.log(&task_id).await;
+        assert!(log.contains("] Resources: "), "{log}");
+        assert!(log.contains("peak memory"), "{log}");
+        let usage = bed.reports()[0].usage;
+        assert!(
+            usage.peak_memory.is_some_and(|bytes| bytes > 0),
+            "{usage:?}"
+        );
+    }
+}
+
+/// Fails every task.
+#[derive(Debug)]
+struct FailingPlugin;
+
+#[async_trait]
+impl Plugin for FailingPlugin {
+    fn name(&self) -> &'static str {
+        "broken"
+    }
+
+    async fn new_task_plugin(&self, _: &TaskRun) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
+        Err(TaskError::NonFatalInternal)
+    }
+}
+
+#[tokio::test]
+async fn stop_on_error_stops_after_one_error() {
+    let bed = TestBed::new().await;
+    let stop = LifeCycleTracker::new();
+    let task_id = bed.create(sh("true"));
+    let worker = bed
+        .stoppable_worker(&stop)
+        .plugin(StopOnError)
+        .plugin(FailingPlugin);
+    bed.run_until_stopped(worker, &stop).await;
+    let status = bed.resolved(&task_id).await;
+    assert_eq!(state(&status), "exception/internal-error");
+    assert_eq!(stop.stage(), StopStage::Graceful);
+}
+
+#[tokio::test]
+async fn documentation_has_all_sections_and_the_schema() {
+    let bed = TestBed::new().await;
+    let worker = bed.worker().build().expect("a valid worker");
+    let text = worker.documentation("The worker");
+    for part in [
+        "# The worker\n",
+        "## Commands\n",
+        "## Artifacts\n",
+        "## Payload\n",
+        "\"maxRunTime\"",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+}
