@@ -223,7 +223,7 @@ async fn unpack_limits_are_enforced() {
     let status = bed.resolved(&user).await;
     assert_eq!(state(&status), "exception/malformed-payload");
     let log = bed.log(&user).await;
-    assert!(log.contains("more than the 1 files"), "{log}");
+    assert!(log.contains("more than the limit of 1 entries"), "{log}");
     running.stop().await;
 }
 
