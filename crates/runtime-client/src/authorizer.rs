@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use url::Url;
 
-/// Signs requests with the credentials of the moment, for a proxy or for a client of your own.
+/// Signs requests with the current credentials, for a proxy or for another HTTP client.
 ///
 /// ```
 /// use http::Method;
@@ -34,7 +34,7 @@ pub struct Authorizer {
 }
 
 impl Authorizer {
-    /// Signs with what `credentials` holds at each signature.
+    /// Creates an authorizer that signs with the current value of `credentials`.
     #[must_use]
     pub fn new(credentials: CredentialsWatch) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Authorizer {
         }
     }
 
-    /// Lowers the power of what is signed to `scopes`; never widens what an earlier call lowered.
+    /// Returns an authorizer that is limited to `scopes`, in addition to the limits of earlier calls.
     #[must_use]
     pub fn with_authorized_scopes(&self, scopes: &ScopeSet) -> Self {
         let authorized = match &self.authorized {
@@ -56,13 +56,13 @@ impl Authorizer {
         }
     }
 
-    /// Makes the value of an `Authorization` header, or `None` when there are no credentials.
+    /// Returns the value of an `Authorization` header, or `None` without credentials.
     ///
-    /// `payload` is content type and body; with it, the signature covers the body too.
+    /// `payload` is content type and body. With a payload, the signature covers the body too.
     ///
     /// # Errors
     ///
-    /// A [`SignError`] if the URL or the credentials cannot be signed with.
+    /// A [`SignError`] if the URL is invalid or the credentials cannot be used for signing.
     pub fn sign_header(
         &self,
         method: &Method,
@@ -76,12 +76,12 @@ impl Authorizer {
         }
     }
 
-    /// Adds a bewit to a URL: whoever has it may `GET` it for `lifetime`. Without credentials the URL
-    /// stays as it is.
+    /// Adds a bewit to a URL: a signature that permits anyone who has the URL to `GET` it for `lifetime`. Without
+    /// credentials, the URL is returned unchanged.
     ///
     /// # Errors
     ///
-    /// A [`SignError`] if the URL or the credentials cannot be signed with.
+    /// A [`SignError`] if the URL is invalid or the credentials cannot be used for signing.
     pub fn sign_url(&self, url: &str, lifetime: Duration) -> Result<SecretString, SignError> {
         let mut url = Url::parse(url).map_err(SignError::Url)?;
         if let Some(credentials) = self.snapshot() {
@@ -91,17 +91,17 @@ impl Authorizer {
         Ok(SecretString::from(String::from(url)))
     }
 
-    /// The credentials of this moment.
+    /// Returns the current credentials.
     pub(crate) fn snapshot(&self) -> Option<Credentials> {
         self.credentials.snapshot()
     }
 
-    /// A reading end of its own.
+    /// Returns another watch of the credentials.
     pub(crate) fn watch(&self) -> CredentialsWatch {
         self.credentials.clone()
     }
 
-    /// Signs with given credentials, so that the caller knows which ones a server refused.
+    /// Signs with the given credentials, so that the caller knows which ones a service refused.
     pub(crate) fn header(
         &self,
         credentials: &Credentials,
@@ -110,9 +110,11 @@ impl Authorizer {
         payload: Option<(&str, &[u8])>,
     ) -> Result<HeaderValue, SignError> {
         let hash = payload
-            .map(|(kind, body)| hash_of(kind, body))
+            .map(|(content_type, body)| payload_hash(content_type, body))
             .transpose()?;
         let ext = self.ext(credentials)?;
+        // Hawk signs method, path with query, host, port, time, nonce, payload hash and `ext`. So a changed or repeated
+        // request is detected, and every attempt needs its own signature.
         let mut request = RequestBuilder::from_url(method.as_str(), url)?.hash(hash.as_deref());
         if let Some(ext) = &ext {
             request = request.ext(&**ext);
@@ -132,7 +134,7 @@ impl Authorizer {
         url: &Url,
         lifetime: Duration,
     ) -> Result<String, SignError> {
-        // A backslash separates the fields of a bewit, and there is no way to escape one.
+        // A backslash separates the fields of a bewit and cannot be escaped.
         if credentials.client_id.contains('\\') {
             return Err(SignError::ClientId);
         }
@@ -148,15 +150,16 @@ impl Authorizer {
         Ok(bewit.to_str())
     }
 
-    /// What Taskcluster wants to know beside the client id.
+    /// Returns the `ext` field: certificate and authorized scopes, as Base64 of JSON.
     fn ext(&self, credentials: &Credentials) -> Result<Option<String>, SignError> {
+        // An empty set of authorized scopes is sent: it permits nothing, whereas a missing one permits all scopes.
         if credentials.certificate.is_none() && self.authorized.is_none() {
             return Ok(None);
         }
         let certificate = credentials
             .certificate
             .as_ref()
-            .map(untouched)
+            .map(as_raw_json)
             .transpose()?;
         let ext = Ext {
             certificate,
@@ -167,23 +170,23 @@ impl Authorizer {
     }
 }
 
-/// A request or URL could not be signed.
+/// An error while signing a request or URL.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
-    /// The URL is none.
-    #[error("cannot sign what is no URL")]
+    /// The URL cannot be parsed.
+    #[error("cannot sign an invalid URL")]
     Url(#[source] url::ParseError),
 
-    /// The certificate of temporary credentials is not the JSON that the queue gave.
-    #[error("cannot sign: the certificate is not valid JSON; pass it on exactly as it came")]
+    /// The certificate of temporary credentials is not JSON. It has to be used exactly as the service returned it.
+    #[error("cannot sign: the certificate is not valid JSON")]
     Certificate,
 
-    /// The client id has characters that Hawk cannot carry.
-    #[error("cannot sign: the client id has characters that Hawk cannot carry")]
+    /// The client id has characters that a header or a bewit cannot contain.
+    #[error("cannot sign: the client id has characters that Hawk does not support")]
     ClientId,
 
-    /// Hawk refused.
+    /// The Hawk library returned an error.
     #[error("cannot sign with Hawk")]
     Hawk(#[source] BoxError),
 }
@@ -194,17 +197,18 @@ impl From<hawk::Error> for SignError {
     }
 }
 
-/// The contents of `ext`. The certificate stays the text that it is.
+/// The contents of `ext`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Ext<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
+    // Unparsed: the service verifies its signature over the original text.
     certificate: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     authorized_scopes: Option<&'a ScopeSet>,
 }
 
-fn untouched(certificate: &SecretString) -> Result<&RawValue, SignError> {
+fn as_raw_json(certificate: &SecretString) -> Result<&RawValue, SignError> {
     serde_json::from_str(certificate.expose_secret()).map_err(|_| SignError::Certificate)
 }
 
@@ -219,13 +223,13 @@ fn hawk_credentials(credentials: &Credentials) -> Result<hawk::Credentials, Sign
     })
 }
 
-/// Hashes a body as Hawk wants it: with the bare content type.
-fn hash_of(content_type: &str, body: &[u8]) -> Result<Vec<u8>, SignError> {
-    let bare = content_type
+/// Returns the payload hash of Hawk, which covers the content type without its parameters.
+fn payload_hash(content_type: &str, body: &[u8]) -> Result<Vec<u8>, SignError> {
+    let essence = content_type
         .split(';')
         .next()
         .unwrap_or_default()
         .trim()
         .to_ascii_lowercase();
-    Ok(PayloadHasher::hash(bare, DigestAlgorithm::Sha256, body)?)
+    Ok(PayloadHasher::hash(essence, DigestAlgorithm::Sha256, body)?)
 }

@@ -1,66 +1,84 @@
-//! A client: a way to a deployment, with credentials.
+//! A client of a deployment.
 
 use std::fmt;
 use std::sync::Arc;
 
-use runtime_core::{CredentialsWatch, ScopeSet};
+use runtime_core::{ApiError, CredentialsWatch, ScopeSet};
+use serde::de::DeserializeOwned;
 
-use crate::Authorizer;
-use crate::queue::Claims;
-use crate::transport::Transport;
+use crate::authorizer::Authorizer;
+use crate::pending_claims::PendingClaims;
+use crate::transport::call::Call;
+use crate::transport::shared::Transport;
 
-/// Calls the services of a deployment with the credentials of the moment. A clone is cheap.
+/// Calls the services of a deployment with the current credentials. Cheap to clone.
 ///
-/// What engines and plugins use of it are the ports [`Queue`](runtime_core::queue::Queue),
-/// [`Index`](runtime_core::index::Index) and [`ArtifactUploader`](runtime_core::artifact::ArtifactUploader);
-/// what only an application calls are methods of its own.
+/// Engines and plugins use it through the ports [`Queue`](runtime_core::queue::Queue),
+/// [`Index`](runtime_core::index::Index), [`Objects`](runtime_core::object::Objects) and
+/// [`ArtifactUploader`](runtime_core::artifact::ArtifactUploader). Calls that only an application makes are inherent
+/// methods.
 ///
-/// Every call is tried again within [`RetrySettings`](crate::RetrySettings), each attempt signed anew.
-/// A 401, and credentials that are known to have expired, wait for others for up to
+/// Every call is retried within [`RetrySettings`](crate::RetrySettings), and each attempt is signed separately. After a
+/// 401, and while its credentials are known to have expired, a call waits for replacements for up to
 /// [`credentials_wait`](crate::ClientSettings::credentials_wait).
 #[derive(Clone)]
 pub struct Client {
     pub(crate) transport: Arc<Transport>,
     pub(crate) authorizer: Authorizer,
-    pub(crate) claims: Arc<Claims>,
+    pub(crate) pending_claims: Arc<PendingClaims>,
 }
 
 impl Client {
     pub(crate) fn new(transport: Arc<Transport>, credentials: CredentialsWatch) -> Self {
-        Self {
-            transport,
-            authorizer: Authorizer::new(credentials),
-            claims: Arc::default(),
-        }
+        Self::with_authorizer(transport, Authorizer::new(credentials))
     }
 
-    /// The same client with less power: requests are refused that `scopes` do not allow.
+    /// Returns a client that is limited to `scopes`: the services reject requests that these do not satisfy.
     #[must_use]
     pub fn with_authorized_scopes(&self, scopes: &ScopeSet) -> Self {
         let authorizer = self.authorizer.with_authorized_scopes(scopes);
-        Self {
-            transport: Arc::clone(&self.transport),
-            authorizer,
-            claims: Arc::default(),
-        }
+        Self::with_authorizer(Arc::clone(&self.transport), authorizer)
     }
 
-    /// Signs requests that this client does not make itself.
+    /// Returns the authorizer, which signs requests that another program sends.
     #[must_use]
     pub fn authorizer(&self) -> &Authorizer {
         &self.authorizer
     }
 
-    /// A client of the same deployment with other credentials.
+    /// Returns a client of the same deployment with other credentials.
     pub(crate) fn with_credentials(&self, credentials: CredentialsWatch) -> Self {
         Self::new(Arc::clone(&self.transport), credentials)
+    }
+
+    /// Pending claims are not shared: they belong to the credentials that claimed them.
+    fn with_authorizer(transport: Arc<Transport>, authorizer: Authorizer) -> Self {
+        Self {
+            transport,
+            authorizer,
+            pending_claims: Arc::default(),
+        }
+    }
+
+    /// Executes a call and parses the response.
+    pub(crate) async fn call<T: DeserializeOwned>(&self, call: Call) -> Result<T, ApiError> {
+        let body = self.transport.execute(&self.authorizer, &call).await?;
+        serde_json::from_slice(&body).map_err(|error| call.unexpected_response(error))
+    }
+
+    /// Executes a call whose response has no content.
+    pub(crate) async fn call_no_content(&self, call: Call) -> Result<(), ApiError> {
+        self.transport
+            .execute(&self.authorizer, &call)
+            .await
+            .map(drop)
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Client")
-            .field(&self.transport.root())
+            .field(&self.transport.root_url())
             .finish()
     }
 }

@@ -1,29 +1,29 @@
-//! The error of a deployment that cannot be connected to.
+//! The error of setting up a client.
 
 use runtime_core::BoxError;
 use runtime_http::TlsError;
 
-/// A deployment cannot be spoken to.
+/// An error while setting up the client of a deployment.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The root URL is no URL.
-    #[error("`{root_url}` is no root URL; expected something like `https://tc.example.com`")]
+    /// The root URL cannot be parsed.
+    #[error("invalid root URL `{root_url}`; expected a URL such as `https://tc.example.com`")]
     RootUrl {
-        /// What was given.
+        /// The given text.
         root_url: String,
-        /// What is wrong with it.
+        /// The parse error.
         source: url::ParseError,
     },
 
-    /// The root URL is a URL and cannot be one of a deployment.
+    /// The root URL has parts that the root URL of a deployment cannot have.
     #[error(
-        "`{root_url}` cannot be a root URL: {problem}; expected something like `https://tc.example.com`"
+        "unsupported root URL `{root_url}`: {problem}; expected a URL such as `https://tc.example.com`"
     )]
-    Unsuitable {
-        /// What was given, without user name and password.
+    UnsupportedRootUrl {
+        /// The given URL, without user name and password.
         root_url: String,
-        /// What is wrong with it.
+        /// The part that is not supported.
         problem: &'static str,
     },
 
@@ -31,10 +31,10 @@ pub enum ClientError {
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
 
-    /// A setting cannot be met.
+    /// The HTTP client refused the settings.
     #[error("cannot set up the HTTP client with these settings")]
     Settings {
-        /// What is wrong.
+        /// The error of the HTTP client.
         source: BoxError,
     },
 }

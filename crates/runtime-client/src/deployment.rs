@@ -1,4 +1,4 @@
-//! A deployment that is spoken to over HTTP.
+//! A Taskcluster deployment over HTTP.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,42 +9,40 @@ use url::Url;
 use crate::client::Client;
 use crate::client_error::ClientError;
 use crate::settings::ClientSettings;
-use crate::transport::Transport;
+use crate::transport::shared::Transport;
 
-/// A Taskcluster deployment, named by its root URL.
+/// A Taskcluster deployment, identified by its root URL. Cheap to clone.
 ///
-/// It holds one pool of connections and one limit for concurrent uploads, which all clients made of it
-/// share. A clone is cheap. Nothing is sent before a client is asked to.
+/// All clients created from one value share a connection pool and a limit for concurrent uploads. Nothing is sent
+/// until a client is used.
 #[derive(Clone)]
 pub struct TaskclusterDeployment {
     transport: Arc<Transport>,
 }
 
 impl TaskclusterDeployment {
-    /// Prepares to speak to the deployment at `root_url`, such as `https://tc.example.com`.
+    /// Creates a deployment with default settings. `root_url` is a URL such as `https://tc.example.com`.
     ///
     /// # Errors
     ///
-    /// A [`ClientError`] if the URL cannot be one of a deployment, or the machine trusts no certificates.
+    /// A [`ClientError`] if the root URL is invalid or the machine has no root certificates.
     pub fn new(root_url: &str) -> Result<Self, ClientError> {
         Self::with_settings(root_url, ClientSettings::default())
     }
 
-    /// The same with settings of your own.
+    /// Creates a deployment with the given settings.
     ///
     /// # Errors
     ///
-    /// A [`ClientError`] if the URL cannot be one of a deployment, a setting cannot be met, or the
-    /// machine trusts no certificates.
+    /// A [`ClientError`] if the root URL or a setting is invalid, or the machine has no root certificates.
     pub fn with_settings(root_url: &str, settings: ClientSettings) -> Result<Self, ClientError> {
-        let root = check_root(root_url)?;
-        let transport = Transport::new(root, settings)?;
+        let transport = Transport::new(parse_root_url(root_url)?, settings)?;
         Ok(Self {
             transport: Arc::new(transport),
         })
     }
 
-    /// Makes a client whose requests are signed with what `credentials` holds when each is sent.
+    /// Creates a client that signs each request with the current value of `credentials`.
     #[must_use]
     pub fn client(&self, credentials: CredentialsWatch) -> Client {
         Client::new(Arc::clone(&self.transport), credentials)
@@ -53,7 +51,7 @@ impl TaskclusterDeployment {
 
 impl Deployment for TaskclusterDeployment {
     fn root_url(&self) -> &str {
-        self.transport.root()
+        self.transport.root_url()
     }
 
     fn connect(&self, credentials: CredentialsWatch) -> Services {
@@ -70,42 +68,41 @@ impl Deployment for TaskclusterDeployment {
 impl fmt::Debug for TaskclusterDeployment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("TaskclusterDeployment")
-            .field(&self.transport.root())
+            .field(&self.transport.root_url())
             .finish()
     }
 }
 
-/// Parses a root URL; gives it back without a slash at the end.
-fn check_root(text: &str) -> Result<Url, ClientError> {
+fn parse_root_url(text: &str) -> Result<Url, ClientError> {
     let url = Url::parse(text).map_err(|source| ClientError::RootUrl {
         root_url: text.to_owned(),
         source,
     })?;
-    match problem_of(&url) {
+    match unsupported_part(&url) {
         None => Ok(url),
-        Some(problem) => Err(ClientError::Unsuitable {
-            root_url: without_user(url),
+        Some(problem) => Err(ClientError::UnsupportedRootUrl {
+            root_url: without_credentials(url),
             problem,
         }),
     }
 }
 
-fn problem_of(url: &Url) -> Option<&'static str> {
+fn unsupported_part(url: &Url) -> Option<&'static str> {
     if !matches!(url.scheme(), "http" | "https") {
-        return Some("the scheme must be http or https");
+        return Some("the scheme is not http or https");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Some("user name and password have no place in it");
+        return Some("it has a user name or password");
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Some("it has a query or a fragment");
+        return Some("it has a query or fragment");
     }
     None
 }
 
-/// Takes out what may be a password, so that an error can show the rest.
-fn without_user(mut url: Url) -> String {
-    // Both fail only for URLs that have no host, and those have no user either.
+/// Removes user name and password, so that an error can contain the URL.
+fn without_credentials(mut url: Url) -> String {
+    // Both fail only for URLs without a host, which have no user name or password either.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.to_string()

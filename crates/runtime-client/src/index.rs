@@ -7,8 +7,8 @@ use runtime_core::index::{Index, IndexedTask};
 use runtime_core::{ApiError, TaskId};
 use serde_json::{Value, json};
 
-use crate::Client;
-use crate::transport::{Call, path};
+use crate::client::Client;
+use crate::transport::call::{Call, path};
 
 #[async_trait]
 impl Index for Client {
@@ -23,7 +23,7 @@ impl Index for Client {
 
 /// Writing to the index.
 impl Client {
-    /// Puts a task under a namespace, unless the task there has a higher rank; returns the entry that stands.
+    /// Inserts a task at a namespace, unless the task there has a higher rank. Returns the resulting entry.
     ///
     /// # Errors
     ///
@@ -31,7 +31,7 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// The entry may or may not be there. The same request can be sent again.
+    /// The entry may or may not be inserted. The same request can be repeated.
     pub async fn insert_task(
         &self,
         namespace: &str,

@@ -1,31 +1,29 @@
-//! Speaks to Taskcluster over HTTP: queue, index, credentials and artifact uploads.
+//! Taskcluster over HTTP: queue, index, objects, credentials and artifact uploads.
 //!
-//! [`TaskclusterDeployment`] is the [`Deployment`](runtime_core::Deployment) that an application hands
-//! to a worker. A [`Client`] of it implements the ports [`Queue`](runtime_core::queue::Queue),
-//! [`Index`](runtime_core::index::Index), [`Objects`](runtime_core::object::Objects) and
-//! [`ArtifactUploader`](runtime_core::artifact::ArtifactUploader), and has methods of its own for what
-//! only an application calls.
+//! An application passes a [`TaskclusterDeployment`] to a worker as its [`Deployment`](runtime_core::Deployment). Its
+//! [`Client`]s implement the ports [`Queue`](runtime_core::queue::Queue), [`Index`](runtime_core::index::Index),
+//! [`Objects`](runtime_core::object::Objects) and [`ArtifactUploader`](runtime_core::artifact::ArtifactUploader), and
+//! have inherent methods for calls that only an application makes.
 //!
 //! | for | use |
 //! | --- | --- |
 //! | a worker that has credentials | [`TaskclusterDeployment`] with a [`CredentialsWatch`](runtime_core::CredentialsWatch) |
-//! | a worker that registers with the worker manager | [`Registrar`], whose [`Renewal`] is a source of shutdown |
+//! | a worker that registers with the worker manager | [`Registrar`], whose [`Renewal`] is a shutdown source |
 //! | calls that only an application makes | [`Client`] |
-//! | URLs and headers for a program that cannot sign | [`Authorizer`] |
-//! | notice that the machine goes away | [`shutdown`] |
+//! | signed URLs and headers for another program | [`Authorizer`] |
+//! | notice of the shutdown of the machine | [`shutdown`] |
 //!
-//! # What it takes care of
+//! # Guarantees
 //!
-//! - **Credentials change.** Each attempt takes those of its moment and is signed anew. Nothing is locked
-//!   while a request is on its way. A 401 waits for other credentials.
-//! - **Calls fail.** What may succeed later is tried again: exponential delays, full jitter, a budget of
-//!   time, `Retry-After`. Errors carry status, code, message and the ids under which the service logged
-//!   the request. An answer of HTML is an error like others.
-//! - **Claims are precious.** `claimWork` is not cancelled in flight, and not sent again unless it
-//!   certainly had no effect.
-//! - **Artifacts arrive whole or not at all.** One pass over the source hashes and sends; a source that
-//!   changes meanwhile is an error; each attempt has a fresh URL; a stall ends an attempt, however long
-//!   the whole may take. A store's `Retry-After` is heard as well.
+//! - **Credentials are replaced while in use.** Each attempt is signed with the current credentials. No lock is held
+//!   during a request. After a 401, a call waits for new credentials.
+//! - **Transient failures are retried**, with exponential backoff, full jitter, a time budget and `Retry-After`. Errors
+//!   have status, code, message and the ids under which the service logged the request, even if a proxy sent HTML.
+//! - **Claims are not lost.** A `claimWork` request is never cancelled in flight, and repeated only if it certainly had
+//!   no effect.
+//! - **Artifacts are stored completely or not at all.** A source is hashed and sent in one pass, and a source that
+//!   changes is an error. Each attempt uses a new URL. An attempt fails when it makes no progress, but the whole upload
+//!   may take any time.
 //!
 //! # Example
 //!
@@ -47,8 +45,8 @@
 //! };
 //! for claim in services.queue.claim_work("proj/linux", &request).await? {
 //!     let run = Run { task_id: claim.status.task_id.clone(), run_id: claim.run_id };
-//!     // No artifact outlives its task: not the deadline, until which it may run, but the end of its record.
-//!     let expires = claim.task.expires.ok_or("the queue tells when a task is forgotten")?;
+//!     // An artifact may exist as long as the record of its task, which is longer than the task's deadline.
+//!     let expires = claim.task.expires.ok_or("the queue always sets the expiry of a task")?;
 //!     let task = CredentialsCell::new(Some(claim.credentials));
 //!     let services = deployment.connect(task.watch());
 //!     let hello = Artifact {
@@ -70,9 +68,9 @@
 //! # Limitations
 //!
 //! - HTTP/1.1 only.
-//! - Of an `ArtifactSource::File`, a link in a folder above is followed, and one in the place of the file is
-//!   refused; `FileWithoutLinks` refuses both.
-//! - An interrupted upload starts again from its first byte: signed URLs know no ranges.
+//! - `ArtifactSource::File` refuses a path that is a link but follows links in its parent folders; `FileWithoutLinks`
+//!   refuses both.
+//! - An interrupted upload restarts at the first byte, since signed URLs do not support ranges.
 
 mod authorizer;
 mod client;
@@ -80,6 +78,7 @@ mod client_error;
 mod deployment;
 mod index;
 mod objects;
+mod pending_claims;
 mod queue;
 mod registration;
 mod services;

@@ -8,8 +8,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::Client;
-use crate::transport::{Call, path};
+use crate::client::Client;
+use crate::transport::call::{Call, path};
 
 #[async_trait]
 impl Objects for Client {
@@ -22,20 +22,20 @@ impl Objects for Client {
         let body = json!({ "acceptDownloadMethods": { "getUrl": true } });
         let call = Call::with_json("object.startDownload", Method::PUT, path, &body)?;
         match credentials {
-            Some(credentials) => self.with_fixed(credentials).call(call).await,
+            Some(credentials) => self.with_object_credentials(credentials).call(call).await,
             None => self.call(call).await,
         }
     }
 }
 
-/// The upload half of the object service, which only the uploader uses.
+/// Uploads of objects, for the artifact uploader.
 impl Client {
-    /// A client with the credentials that came with an object.
-    pub(crate) fn with_fixed(&self, credentials: &Credentials) -> Self {
+    /// Returns a client with the credentials for one object.
+    pub(crate) fn with_object_credentials(&self, credentials: &Credentials) -> Self {
         self.with_credentials(CredentialsWatch::fixed(Some(credentials.clone())))
     }
 
-    /// Asks how the bytes of an object may be sent. Asking again gives fresh URLs.
+    /// Negotiates the upload method of an object. A repeated call returns a new URL.
     pub(crate) async fn create_upload(
         &self,
         name: &str,
@@ -43,11 +43,11 @@ impl Client {
     ) -> Result<UploadMethod, ApiError> {
         let path = path("object", ["upload", name]);
         let call = Call::with_json("object.createUpload", Method::PUT, path, upload)?;
-        let answer: UploadAnswer = self.call(call).await?;
-        Ok(answer.upload_method)
+        let response: CreateUploadResponse = self.call(call).await?;
+        Ok(response.upload_method)
     }
 
-    /// Makes an object readable, and its hashes known for ever.
+    /// Completes an upload: the object becomes readable, and its hashes final.
     pub(crate) async fn finish_upload(
         &self,
         name: &str,
@@ -55,7 +55,7 @@ impl Client {
     ) -> Result<(), ApiError> {
         let path = path("object", ["finish-upload", name]);
         let call = Call::with_json("object.finishUpload", Method::POST, path, upload)?;
-        self.call_for_effect(call).await
+        self.call_no_content(call).await
     }
 }
 
@@ -66,28 +66,28 @@ pub(crate) struct CreateUpload<'a> {
     pub(crate) project_id: &'a str,
     pub(crate) upload_id: &'a str,
     pub(crate) expires: jiff::Timestamp,
-    pub(crate) proposed_upload_methods: Proposal<'a>,
+    pub(crate) proposed_upload_methods: ProposedMethods<'a>,
 }
 
-/// The methods that the client is ready for.
+/// The upload methods that the client supports.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Proposal<'a> {
+pub(crate) struct ProposedMethods<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data_inline: Option<DataInline<'a>>,
     pub(crate) put_url: PutUrl<'a>,
 }
 
-/// The bytes within the request, for small objects.
+/// The bytes as part of the request, for small objects.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DataInline<'a> {
     pub(crate) content_type: &'a str,
-    /// Base64.
+    /// The bytes in Base64.
     pub(crate) object_data: String,
 }
 
-/// A URL to put the bytes to.
+/// A `PUT` request to a URL.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PutUrl<'a> {
@@ -112,23 +112,23 @@ pub(crate) struct Hashes<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct UploadAnswer {
+struct CreateUploadResponse {
     upload_method: UploadMethod,
 }
 
-/// What the service chose. Nothing, if it likes none of the proposals.
+/// The upload method that the service chose. Empty if it supports none of the proposed ones.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UploadMethod {
-    /// It has taken the bytes.
+    /// Whether the service stored the bytes from the request.
     #[serde(default)]
     pub(crate) data_inline: bool,
-    pub(crate) put_url: Option<PutTarget>,
+    pub(crate) put_url: Option<PutUrlResponse>,
 }
 
-/// Where to put the bytes, and with which headers.
+/// The URL and headers of a `PUT` request.
 #[derive(Deserialize)]
-pub(crate) struct PutTarget {
+pub(crate) struct PutUrlResponse {
     pub(crate) url: SecretString,
     pub(crate) headers: std::collections::BTreeMap<String, String>,
 }

@@ -1,4 +1,4 @@
-//! What a connection to a deployment can be told.
+//! Settings of the client.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use runtime_core::clock::{Clock, SystemClock};
 
-/// Settings of a connection; the defaults suit a worker in a data centre.
+/// Settings of the client of a deployment. The defaults suit a worker in a data center.
 ///
 /// ```
 /// use std::time::Duration;
@@ -18,31 +18,31 @@ use runtime_core::clock::{Clock, SystemClock};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClientSettings {
-    /// When and how long a failed call is tried again.
+    /// Delays and time budget of retries.
     pub retry: RetrySettings,
-    /// How long one attempt of an API call may take, answer included; must exceed the 20 seconds for
-    /// which the queue holds a `claimWork`. Default: 60 s.
+    /// The time limit for one attempt of an API call, including the response. Must exceed the 20 seconds for which the
+    /// queue holds a `claimWork` request. Default: 60 s.
     pub request_timeout: Duration,
-    /// How long a connection may take to be made. Default: 15 s.
+    /// The time limit for opening a connection. Default: 15 s.
     pub connect_timeout: Duration,
-    /// How long a call waits for other credentials when the ones it has are refused or expired.
-    /// Default: 20 s.
+    /// The time for which a call waits for new credentials after its own were refused or have expired. Default: 20 s.
     pub credentials_wait: Duration,
-    /// How many artifacts are uploaded at a time, over all tasks of the deployment value. Default: 10.
+    /// The maximum number of concurrent uploads, over all clients of the deployment value. Default: 10.
     pub concurrent_uploads: usize,
-    /// How often the bytes of one artifact are sent before the upload fails. The waits between the attempts count
-    /// against the budget of [`retry`](Self::retry), and the time in which bytes are sent does not. Default: 20,
-    /// for which the waits outlast the budget, so that a store may be away for minutes.
+    /// The maximum number of attempts to send the bytes of one artifact. Delays between attempts count against the
+    /// budget of [`retry`](Self::retry); the time spent sending does not. Default: 20, whose delays exceed the
+    /// budget, so that the budget decides during a store outage.
     pub upload_attempts: u32,
-    /// For how long an upload may stand still, whatever time it takes in all. Default: 60 s.
+    /// The time without progress after which an upload attempt fails, however long the whole upload takes.
+    /// Default: 60 s.
     pub stall_timeout: Duration,
     /// The folder for compressed copies of artifacts; `None` for the system's temporary folder.
     pub spool_folder: Option<PathBuf>,
     /// A proxy for all requests, such as `http://proxy.example.com:3128`. The environment is not read.
     pub proxy: Option<String>,
-    /// What the server sees as `User-Agent`. Default: the name and version of this crate.
+    /// The `User-Agent` header. Default: name and version of this crate.
     pub user_agent: String,
-    /// Tells when credentials and upload URLs expire.
+    /// The clock that decides whether credentials and claims have expired.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -64,17 +64,15 @@ impl Default for ClientSettings {
     }
 }
 
-/// Retries: exponential delays with full jitter, until a budget of time is spent.
+/// Retries: exponential backoff with full jitter, within a time budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetrySettings {
-    /// The upper bound of the delay after the first failure; it doubles with every further one.
-    /// Default: 250 ms.
+    /// The upper bound of the delay after the first failure. Doubles with every failure. Default: 250 ms.
     pub first_delay: Duration,
-    /// What no bound of a delay exceeds. Default: 30 s.
-    pub longest_delay: Duration,
-    /// The time from the first attempt on after which no new attempt starts; zero for a single
-    /// attempt. Default: 3 minutes.
+    /// The maximum upper bound of a delay. Default: 30 s.
+    pub max_delay: Duration,
+    /// The time since the first attempt after which no attempt starts. Zero for a single attempt. Default: 3 minutes.
     pub budget: Duration,
 }
 
@@ -82,7 +80,7 @@ impl Default for RetrySettings {
     fn default() -> Self {
         Self {
             first_delay: Duration::from_millis(250),
-            longest_delay: Duration::from_secs(30),
+            max_delay: Duration::from_secs(30),
             budget: Duration::from_secs(180),
         }
     }

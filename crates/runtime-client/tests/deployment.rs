@@ -25,7 +25,7 @@ fn what_is_no_root_url_is_refused_without_showing_a_password() {
         assert!(
             matches!(
                 error,
-                ClientError::RootUrl { .. } | ClientError::Unsuitable { .. }
+                ClientError::RootUrl { .. } | ClientError::UnsupportedRootUrl { .. }
             ),
             "{shown}"
         );

@@ -161,7 +161,7 @@ async fn a_wrong_proof_is_refused_with_a_hint_and_without_the_proof() {
     assert!(
         error
             .to_string()
-            .contains("are pool, provider and proof right?"),
+            .contains("check worker pool, provider and proof"),
         "{error}"
     );
     assert!(

@@ -114,7 +114,7 @@ mod gcp {
         })
         .await;
         let source = GcpPreemption::new().expect("an HTTP client");
-        let mut source = source.endpoint(&server.url).pause(QUICK);
+        let mut source = source.endpoint(&server.url).interval(QUICK);
         let notice = told(&mut source).await;
         assert_eq!(notice.stage, StopStage::Now);
         assert_eq!(notice.budget, Some(Duration::from_secs(30)));

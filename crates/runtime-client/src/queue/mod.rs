@@ -1,9 +1,7 @@
 //! The queue over HTTP.
 
-mod claims;
+mod claim_work;
 mod tasks;
-
-pub(crate) use claims::Claims;
 
 use async_trait::async_trait;
 use http::Method;
@@ -15,26 +13,24 @@ use runtime_core::{ApiError, ExceptionReason, Run, TaskId};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::Client;
-use crate::transport::{Call, path};
+use crate::client::Client;
+use crate::transport::call::{Call, path};
 
 #[async_trait]
 impl Queue for Client {
-    /// Once its request may have been sent, it is not sent again: of a second answer we would learn,
-    /// of the claims of the first nobody would. Exceptions are a 429 and a 503 with `Retry-After`, which
-    /// refuse to begin.
+    /// A request that may have been received is not repeated: the claims of the first response would be lost. The
+    /// exceptions are a 429 and a 503 with `Retry-After`, which the queue sends instead of claiming.
     ///
     /// # Cancel safety
     ///
-    /// Safe, which is more than the port promises: the request goes on without its caller, and the next
-    /// call for the same queue and worker takes over the answer. What is not taken over ends with the
-    /// last clone of the client.
+    /// Safe, which is more than the port requires: the request continues without its caller, and the next call for the
+    /// same queue and worker receives its claims. The request is cancelled with the last clone of the client.
     async fn claim_work(
         &self,
         task_queue_id: &str,
         request: &ClaimWorkRequest,
     ) -> Result<Vec<TaskClaim>, ApiError> {
-        Claims::claim(self, task_queue_id, request).await
+        self.claim_pending_or_new(task_queue_id, request).await
     }
 
     async fn reclaim_task(&self, run: &Run) -> Result<Reclaim, ApiError> {
@@ -42,12 +38,12 @@ impl Queue for Client {
     }
 
     async fn report_completed(&self, run: &Run) -> Result<TaskStatus, ApiError> {
-        self.status_of(post("queue.reportCompleted", run, "completed"))
+        self.call_for_status(post("queue.reportCompleted", run, "completed"))
             .await
     }
 
     async fn report_failed(&self, run: &Run) -> Result<TaskStatus, ApiError> {
-        self.status_of(post("queue.reportFailed", run, "failed"))
+        self.call_for_status(post("queue.reportFailed", run, "failed"))
             .await
     }
 
@@ -56,9 +52,9 @@ impl Queue for Client {
         run: &Run,
         reason: ExceptionReason,
     ) -> Result<TaskStatus, ApiError> {
-        let path = of_run(run, &["exception"]);
+        let path = run_path(run, &["exception"]);
         let body = json!({ "reason": reason });
-        self.status_of(Call::with_json(
+        self.call_for_status(Call::with_json(
             "queue.reportException",
             Method::POST,
             path,
@@ -69,7 +65,7 @@ impl Queue for Client {
 
     async fn status(&self, task_id: &TaskId) -> Result<TaskStatus, ApiError> {
         let path = path("queue", ["task", task_id.as_str(), "status"]);
-        self.status_of(Call::get("queue.status", path)).await
+        self.call_for_status(Call::get("queue.status", path)).await
     }
 
     async fn task(&self, task_id: &TaskId) -> Result<TaskDefinition, ApiError> {
@@ -86,7 +82,7 @@ impl Queue for Client {
         name: &str,
         request: &ArtifactRequest,
     ) -> Result<ArtifactResponse, ApiError> {
-        let path = of_run(run, &["artifacts", name]);
+        let path = run_path(run, &["artifacts", name]);
         self.call(Call::with_json(
             "queue.createArtifact",
             Method::POST,
@@ -102,9 +98,9 @@ impl Queue for Client {
         name: &str,
         upload_id: &str,
     ) -> Result<(), ApiError> {
-        let path = of_run(run, &["artifacts", name]);
+        let path = run_path(run, &["artifacts", name]);
         let body = json!({ "uploadId": upload_id });
-        self.call_for_effect(Call::with_json(
+        self.call_no_content(Call::with_json(
             "queue.finishArtifact",
             Method::PUT,
             path,
@@ -117,7 +113,7 @@ impl Queue for Client {
         let mut artifacts = Vec::new();
         let mut token: Option<String> = None;
         loop {
-            let call = Call::get("queue.listArtifacts", of_run(run, &["artifacts"]));
+            let call = Call::get("queue.listArtifacts", run_path(run, &["artifacts"]));
             let call = call.query(&[("continuationToken", token.as_deref())]);
             let page: ArtifactPage = self.call(call).await?;
             artifacts.extend(page.artifacts);
@@ -140,7 +136,10 @@ impl Queue for Client {
                     task_id: task_id.clone(),
                     run_id,
                 };
-                Call::get("queue.artifact", of_run(&run, &["artifact-content", name]))
+                Call::get(
+                    "queue.artifact",
+                    run_path(&run, &["artifact-content", name]),
+                )
             }
             None => {
                 let segments = ["task", task_id.as_str(), "artifact-content", name];
@@ -152,15 +151,15 @@ impl Queue for Client {
 }
 
 impl Client {
-    /// Makes a call whose answer is `{"status": …}`.
-    async fn status_of(&self, call: Call) -> Result<TaskStatus, ApiError> {
-        let answer: StatusAnswer = self.call(call).await?;
-        Ok(answer.status)
+    /// Executes a call whose response is `{"status": …}`.
+    async fn call_for_status(&self, call: Call) -> Result<TaskStatus, ApiError> {
+        let response: StatusResponse = self.call(call).await?;
+        Ok(response.status)
     }
 }
 
 #[derive(Deserialize)]
-struct StatusAnswer {
+struct StatusResponse {
     status: TaskStatus,
 }
 
@@ -171,11 +170,11 @@ struct ArtifactPage {
     continuation_token: Option<String>,
 }
 
-fn post(method: &'static str, run: &Run, what: &str) -> Call {
-    Call::new(method, Method::POST, of_run(run, &[what]))
+fn post(api_method: &'static str, run: &Run, action: &str) -> Call {
+    Call::new(api_method, Method::POST, run_path(run, &[action]))
 }
 
-fn of_run(run: &Run, rest: &[&str]) -> String {
+fn run_path(run: &Run, rest: &[&str]) -> String {
     let run_id = run.run_id.to_string();
     let start = ["task", run.task_id.as_str(), "runs", &run_id];
     path("queue", start.into_iter().chain(rest.iter().copied()))

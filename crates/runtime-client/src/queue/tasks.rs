@@ -1,30 +1,30 @@
-//! What those who make tasks ask of the queue.
+//! Calls that create and cancel tasks.
 
 use http::Method;
 use runtime_core::queue::{TaskDefinition, TaskStatus};
 use runtime_core::{ApiError, TaskId};
 
-use crate::Client;
-use crate::transport::{Call, path};
+use crate::client::Client;
+use crate::transport::call::{Call, path};
 
-/// Making and ending tasks, which no worker needs and every test of one does.
+/// Creating and cancelling tasks, which tests and tools need.
 impl Client {
     /// Creates a task.
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`]; a conflict means that the id is taken by a task that differs.
+    /// Any [`ApiError`]; a conflict means that another task has this id.
     ///
     /// # Cancel safety
     ///
-    /// The task may or may not exist. The same request can be sent again.
+    /// The task may or may not have been created. The same request can be repeated.
     pub async fn create_task(
         &self,
         task_id: &TaskId,
         task: &TaskDefinition,
     ) -> Result<TaskStatus, ApiError> {
         let path = path("queue", ["task", task_id.as_str()]);
-        self.status_of(Call::with_json(
+        self.call_for_status(Call::with_json(
             "queue.createTask",
             Method::PUT,
             path,
@@ -33,7 +33,7 @@ impl Client {
         .await
     }
 
-    /// Cancels a task; one that is already resolved stays as it is, without an error.
+    /// Cancels a task. A task that is already resolved is not changed, which is not an error.
     ///
     /// # Errors
     ///
@@ -41,10 +41,10 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// The task may or may not be cancelled. The same request can be sent again.
+    /// The task may or may not be cancelled. The same request can be repeated.
     pub async fn cancel_task(&self, task_id: &TaskId) -> Result<TaskStatus, ApiError> {
         let path = path("queue", ["task", task_id.as_str(), "cancel"]);
-        self.status_of(Call::new("queue.cancelTask", Method::POST, path))
+        self.call_for_status(Call::new("queue.cancelTask", Method::POST, path))
             .await
     }
 }

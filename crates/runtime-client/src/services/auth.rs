@@ -1,41 +1,41 @@
-//! What the auth service hands out to workers.
+//! The auth service.
 
 use jiff::Timestamp;
 use runtime_core::{ApiError, ScopeSet};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::Client;
-use crate::transport::{Call, path};
+use crate::client::Client;
+use crate::transport::call::{Call, path};
 
-/// Where to report errors to.
+/// The address for error reports of a project.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SentryDsn {
-    /// The DSN, for programs that keep it to themselves.
+    /// The DSN for trusted programs, which includes a secret.
     pub dsn: SecretString,
-    /// When it may stop to work.
+    /// The time until which the DSN is valid.
     pub expires: Timestamp,
 }
 
-/// Opens a tunnel for a client id.
+/// A token for opening a tunnel at a websocktunnel server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct WebsocktunnelToken {
-    /// The client id that it is for.
+    /// The client id that the token is valid for.
     pub wst_client: String,
-    /// The servers that it is for.
+    /// The audience: the servers that accept the token.
     pub wst_audience: String,
-    /// The token to send as `Bearer`.
+    /// The token, to be sent as a `Bearer` token.
     pub token: SecretString,
-    /// When it ends.
+    /// The time at which the token expires.
     pub expires: Timestamp,
 }
 
 /// The auth service.
 impl Client {
-    /// Gets a place to report errors of a project to; ask anew once a day.
+    /// Returns a Sentry DSN for a project. It has to be renewed before it expires, about once a day.
     ///
     /// # Errors
     ///
@@ -43,17 +43,17 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Safe: what was handed out unseen expires.
+    /// Safe: an unused result expires.
     pub async fn sentry_dsn(&self, project: &str) -> Result<SentryDsn, ApiError> {
         let call = Call::get("auth.sentryDSN", path("auth", ["sentry", project, "dsn"]));
-        let answer: SentryAnswer = self.call(call).await?;
+        let response: SentryDsnResponse = self.call(call).await?;
         Ok(SentryDsn {
-            dsn: answer.dsn.secret,
-            expires: answer.expires,
+            dsn: response.dsn.secret,
+            expires: response.expires,
         })
     }
 
-    /// Gets a token with which `client` can open a tunnel at the servers of `audience`.
+    /// Returns a token with which `client` can open a tunnel at the servers of `audience`.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Safe: what was handed out unseen expires.
+    /// Safe: an unused result expires.
     pub async fn websocktunnel_token(
         &self,
         audience: &str,
@@ -71,7 +71,7 @@ impl Client {
         self.call(Call::get("auth.websocktunnelToken", path)).await
     }
 
-    /// The scopes of the credentials in use.
+    /// Returns the scopes of the current credentials.
     ///
     /// # Errors
     ///
@@ -79,26 +79,26 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Safe: it only reads.
+    /// Safe: the call has no effect.
     pub async fn current_scopes(&self) -> Result<ScopeSet, ApiError> {
         let call = Call::get("auth.currentScopes", path("auth", ["scopes", "current"]));
-        let answer: Scopes = self.call(call).await?;
-        Ok(answer.scopes)
+        let response: ScopesResponse = self.call(call).await?;
+        Ok(response.scopes)
     }
 }
 
 #[derive(Deserialize)]
-struct Scopes {
+struct ScopesResponse {
     scopes: ScopeSet,
 }
 
 #[derive(Deserialize)]
-struct SentryAnswer {
+struct SentryDsnResponse {
     dsn: Dsn,
     expires: Timestamp,
 }
 
-/// There is a public one too, which is for browsers.
+/// The response also has a public DSN, for browsers.
 #[derive(Deserialize)]
 struct Dsn {
     secret: SecretString,

@@ -1,9 +1,9 @@
-//! Services that an application calls beside the ports.
+//! Services that only an application calls, not through a port.
 
 mod auth;
 mod purge_cache;
 mod secrets;
-mod worker_manager;
+pub(crate) mod worker_manager;
 
 pub use auth::{SentryDsn, WebsocktunnelToken};
 pub use secrets::StoredSecret;

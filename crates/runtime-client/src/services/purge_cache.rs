@@ -1,4 +1,4 @@
-//! The purge-cache service: which caches must go.
+//! The purge-cache service.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -6,8 +6,8 @@ use runtime_core::ApiError;
 use runtime_core::purge_cache::{PurgeCache, PurgeRequest};
 use serde::Deserialize;
 
-use crate::Client;
-use crate::transport::{Call, path};
+use crate::client::Client;
+use crate::transport::call::{Call, path};
 
 #[async_trait]
 impl PurgeCache for Client {
@@ -20,12 +20,12 @@ impl PurgeCache for Client {
         let path = path("purge-cache", ["purge-cache", worker_pool_id]);
         let call =
             Call::get("purgeCache.purgeRequests", path).query(&[("since", since.as_deref())]);
-        let answer: Answer = self.call(call).await?;
-        Ok(answer.requests)
+        let response: PurgeRequestsResponse = self.call(call).await?;
+        Ok(response.requests)
     }
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct PurgeRequestsResponse {
     requests: Vec<PurgeRequest>,
 }

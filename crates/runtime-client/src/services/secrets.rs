@@ -6,44 +6,44 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::Client;
-use crate::transport::{Call, path};
+use crate::client::Client;
+use crate::transport::call::{Call, path};
 
-/// A secret, which `Debug` does not show.
+/// A secret of the secrets service. `Debug` does not show its value.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoredSecret {
-    /// The text of a JSON object. Mind that errors of a parser may quote it.
+    /// A JSON object as text. Errors of a JSON parser may quote parts of it.
     pub value: SecretString,
-    /// When it is forgotten.
+    /// The time at which the service deletes it.
     pub expires: Timestamp,
 }
 
 /// The secrets service.
 impl Client {
-    /// Reads a secret.
+    /// Returns a secret.
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`]; [`is_not_found`](ApiError::is_not_found) if there is none.
+    /// Any [`ApiError`]; [`is_not_found`](ApiError::is_not_found) if it does not exist.
     ///
     /// # Cancel safety
     ///
-    /// Safe: it only reads.
+    /// Safe: the call has no effect.
     pub async fn secret(&self, name: &str) -> Result<StoredSecret, ApiError> {
-        let answer: Answer = self
+        let response: SecretResponse = self
             .call(Call::get("secrets.get", path("secrets", ["secret", name])))
             .await?;
-        let value = SecretString::from(String::from(Box::<str>::from(answer.secret)));
+        let value = SecretString::from(String::from(Box::<str>::from(response.secret)));
         Ok(StoredSecret {
             value,
-            expires: answer.expires,
+            expires: response.expires,
         })
     }
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct SecretResponse {
     secret: Box<RawValue>,
     expires: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! The worker manager: how a machine gets credentials for its worker, and learns when to go.
+//! The worker manager: registration, termination and error reports of workers.
 
 use http::Method;
 use jiff::Timestamp;
@@ -7,65 +7,65 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::Client;
-use crate::transport::{Call, path};
+use crate::client::Client;
+use crate::transport::call::{Call, path};
 
-/// Which worker of which pool.
+/// The identity of a worker within its pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkerName {
-    /// `<provisionerId>/<workerType>`.
+    /// The worker pool: `<provisionerId>/<workerType>`.
     pub worker_pool_id: String,
-    /// The group, often a region.
+    /// The group, usually a region.
     pub worker_group: String,
-    /// The worker within its group.
+    /// The id within the group.
     pub worker_id: String,
 }
 
-/// What a worker gets for its identity.
+/// The result of registering a worker.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Registration {
     /// The credentials of the worker.
     pub credentials: Credentials,
-    /// When they end.
+    /// The time at which the credentials expire.
     pub expires: Timestamp,
-    /// The configuration of the pool; only at the first registration.
+    /// The configuration of the worker pool; only in the first registration.
     #[serde(default)]
     pub worker_config: Option<Value>,
-    /// Pays for the next registration, once. Keep it before it is used.
+    /// The secret for one further registration. Has to be stored before these credentials are used.
     #[serde(default)]
     pub secret: Option<SecretString>,
 }
 
-/// Whether a worker should go.
+/// The answer of the worker manager to whether a worker should terminate.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct TerminationNotice {
-    /// Whether it should.
+    /// Whether the worker should terminate.
     pub terminate: bool,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: String,
 }
 
-/// A problem of a worker. Everybody can read it: leave out what is secret.
+/// An error report of a worker. Reports are public, so they must not contain secrets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WorkerError {
-    /// What kind, such as `worker-error`.
+    /// The kind, such as `worker-error`.
     pub kind: String,
-    /// One line.
+    /// A summary in one line.
     pub title: String,
-    /// All that helps.
+    /// The details.
     pub description: String,
-    /// More for programs: a JSON object.
+    /// Additional data for programs: a JSON object.
     pub extra: Value,
 }
 
 /// The worker manager.
 impl Client {
-    /// Trades a proof of identity for credentials. `proof` is what the provider wants, such as
-    /// `{"staticSecret": …}`. Use a client without credentials.
+    /// Registers a worker and returns its credentials. `proof` proves the identity of the machine to the provider, such
+    /// as `{"staticSecret": …}`. The client must not have credentials.
     ///
     /// # Errors
     ///
@@ -73,14 +73,14 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// The machine may be registered without knowing its credentials; providers allow to ask again.
+    /// The machine may be registered without having received its credentials. Most providers allow to register again.
     pub async fn register_worker(
         &self,
         provider_id: &str,
         worker: &WorkerName,
         proof: &Value,
     ) -> Result<Registration, ApiError> {
-        let body = Register {
+        let body = RegisterRequest {
             provider_id,
             worker,
             worker_identity_proof: proof,
@@ -95,8 +95,8 @@ impl Client {
         .await
     }
 
-    /// Trades the secret of the last registration for the next credentials. It is sent once: a secret
-    /// whose answer is lost is spent.
+    /// Renews a registration with the secret of the last one. The request is sent once: the secret is used up even if
+    /// the response is lost.
     ///
     /// # Errors
     ///
@@ -104,22 +104,22 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Not safe: the secret may be spent and its successor unknown.
+    /// Not safe: the secret may be used up and its successor lost.
     pub async fn reregister_worker(
         &self,
         worker: &WorkerName,
         secret: &SecretString,
     ) -> Result<Registration, ApiError> {
-        let body = Reregister {
+        let body = ReregisterRequest {
             worker,
             secret: secret.expose_secret(),
         };
         let path = path("worker-manager", ["worker", "reregister"]);
         let call = Call::with_json("workerManager.reregisterWorker", Method::POST, path, &body)?;
-        self.call(call.once()).await
+        self.call(call.not_idempotent()).await
     }
 
-    /// Asks whether the worker should go.
+    /// Returns whether the worker should terminate.
     ///
     /// # Errors
     ///
@@ -127,17 +127,17 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Safe: it only reads.
+    /// Safe: the call has no effect.
     pub async fn should_worker_terminate(
         &self,
         worker: &WorkerName,
     ) -> Result<TerminationNotice, ApiError> {
-        let path = of_worker(worker, Some("should-terminate"));
+        let path = worker_path(worker, Some("should-terminate"));
         self.call(Call::get("workerManager.shouldWorkerTerminate", path))
             .await
     }
 
-    /// Tells the people who run the pool of a problem.
+    /// Reports an error to the owners of the worker pool.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// The report may or may not arrive; sent again, it may arrive twice.
+    /// The report may or may not arrive. Repeated, it may arrive twice.
     pub async fn report_worker_error(
         &self,
         worker: &WorkerName,
@@ -159,10 +159,10 @@ impl Client {
         body["workerGroup"] = json!(worker.worker_group);
         body["workerId"] = json!(worker.worker_id);
         let call = Call::with_json("workerManager.reportWorkerError", Method::POST, path, &body)?;
-        self.call_for_effect(call).await
+        self.call_no_content(call).await
     }
 
-    /// Takes the worker out of its pool; the queue then resolves what it runs.
+    /// Removes the worker from its pool. The queue then resolves its running tasks.
     ///
     /// # Errors
     ///
@@ -170,20 +170,20 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// The worker may or may not be removed. The same request can be sent again.
+    /// The worker may or may not be removed. The same request can be repeated.
     pub async fn remove_worker(&self, worker: &WorkerName) -> Result<(), ApiError> {
         let call = Call::new(
             "workerManager.removeWorker",
             Method::DELETE,
-            of_worker(worker, None),
+            worker_path(worker, None),
         );
-        self.call_for_effect(call).await
+        self.call_no_content(call).await
     }
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Register<'a> {
+struct RegisterRequest<'a> {
     provider_id: &'a str,
     #[serde(flatten)]
     worker: &'a WorkerName,
@@ -191,18 +191,18 @@ struct Register<'a> {
 }
 
 #[derive(Serialize)]
-struct Reregister<'a> {
+struct ReregisterRequest<'a> {
     #[serde(flatten)]
     worker: &'a WorkerName,
     secret: &'a str,
 }
 
-fn of_worker(worker: &WorkerName, what: Option<&str>) -> String {
+fn worker_path(worker: &WorkerName, action: Option<&str>) -> String {
     let name = [
         "workers",
         &worker.worker_pool_id,
         &worker.worker_group,
         &worker.worker_id,
     ];
-    path("worker-manager", name.into_iter().chain(what))
+    path("worker-manager", name.into_iter().chain(action))
 }

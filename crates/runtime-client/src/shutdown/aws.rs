@@ -1,75 +1,45 @@
-//! Spot instances of AWS, by version 2 of the instance metadata service.
+//! AWS spot instances, with version 2 of the instance metadata service (IMDSv2).
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use runtime_core::clock::until;
-use runtime_core::{ShutdownNotice, ShutdownSource, Timestamp};
+use runtime_core::{ShutdownNotice, Timestamp};
 
-use super::metadata::Metadata;
-use super::polled::{Oracle, Polled};
-use crate::ClientError;
+use super::metadata_service::MetadataService;
+use super::metadata_source::{Cloud, MetadataSource};
 
-const TOKEN: &str = "x-aws-ec2-metadata-token";
-const TIMEOUT: Duration = Duration::from_secs(5);
+const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
+const TOKEN_TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
+/// Six hours, the maximum.
+const TOKEN_TTL_SECONDS: HeaderValue = HeaderValue::from_static("21600");
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What AWS promises, for an answer whose time cannot be read.
-const PROMISED: Duration = Duration::from_secs(120);
+/// The notice period that AWS promises, for a response whose time cannot be parsed.
+const NOTICE_PERIOD: Duration = Duration::from_secs(120);
 
-/// Hears that AWS takes a spot instance away, about two minutes before.
-#[derive(Debug)]
-pub struct AwsSpot {
-    polled: Polled<Instance>,
-}
+/// Reports that AWS will reclaim the spot instance, about two minutes before.
+pub type AwsSpot = MetadataSource<Aws>;
 
-#[derive(Debug)]
-struct Instance {
-    metadata: Metadata,
-    /// A session of the service: it lives for six hours, or until the service says otherwise.
+/// The metadata service of AWS.
+#[derive(Debug, Default)]
+pub struct Aws {
+    /// The session token, valid for six hours or until the service refuses it.
     token: Option<HeaderValue>,
 }
 
-impl AwsSpot {
-    /// Asks the metadata service of this instance every five seconds, as AWS recommends.
-    ///
-    /// # Errors
-    ///
-    /// A [`ClientError`] if there can be no HTTP client.
-    pub fn new() -> Result<Self, ClientError> {
-        let instance = Instance {
-            metadata: Metadata::new("http://169.254.169.254")?,
-            token: None,
-        };
-        Ok(Self {
-            polled: Polled::new(instance, Duration::from_secs(5)),
-        })
-    }
-
-    /// Asks elsewhere, such as over IPv6.
-    #[must_use]
-    pub fn endpoint(mut self, endpoint: &str) -> Self {
-        self.polled.oracle.metadata.set_endpoint(endpoint);
-        self
-    }
-
-    /// Asks more or less often.
-    #[must_use]
-    pub fn interval(mut self, interval: Duration) -> Self {
-        self.polled.interval = interval;
-        self
-    }
-}
-
 #[async_trait]
-impl Oracle for Instance {
-    async fn ask(&mut self) -> Option<ShutdownNotice> {
-        let mut headers = HeaderMap::new();
-        headers.insert(TOKEN, self.token().await?);
+impl Cloud for Aws {
+    const NAME: &'static str = "aws-spot";
+    const ENDPOINT: &'static str = "http://169.254.169.254";
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    async fn poll(&mut self, service: &MetadataService) -> Option<ShutdownNotice> {
+        let headers = HeaderMap::from_iter([(TOKEN, self.token(service).await?)]);
         let path = "/latest/meta-data/spot/termination-time";
-        let (status, text) = self
-            .metadata
-            .ask(Method::GET, path, headers, TIMEOUT)
+        let (status, text) = service
+            .request(Method::GET, path, headers, REQUEST_TIMEOUT)
             .await?;
         match status {
             StatusCode::OK => Some(notice(&text)),
@@ -77,24 +47,20 @@ impl Oracle for Instance {
                 self.token = None;
                 None
             }
-            // 404 until there is a time.
+            // 404 means that no termination is planned.
             _ => None,
         }
     }
 }
 
-impl Instance {
-    async fn token(&mut self) -> Option<HeaderValue> {
+impl Aws {
+    async fn token(&mut self, service: &MetadataService) -> Option<HeaderValue> {
         if self.token.is_none() {
-            let mut headers = HeaderMap::new();
-            headers.insert(
-                "x-aws-ec2-metadata-token-ttl-seconds",
-                HeaderValue::from_static("21600"),
-            );
-            let asked = self
-                .metadata
-                .ask(Method::PUT, "/latest/api/token", headers, TIMEOUT);
-            let (_, text) = asked.await.filter(|(status, _)| status.is_success())?;
+            let headers = HeaderMap::from_iter([(TOKEN_TTL, TOKEN_TTL_SECONDS)]);
+            let (_, text) = service
+                .request(Method::PUT, "/latest/api/token", headers, REQUEST_TIMEOUT)
+                .await
+                .filter(|(status, _)| status.is_success())?;
             let mut token = HeaderValue::from_str(text.trim()).ok()?;
             token.set_sensitive(true);
             self.token = Some(token);
@@ -104,18 +70,7 @@ impl Instance {
 }
 
 fn notice(text: &str) -> ShutdownNotice {
-    let at = text.trim().parse::<Timestamp>().ok();
-    let left = at.map(|at| until(Timestamp::now(), at).unwrap_or_default());
-    ShutdownNotice::now("AWS takes the spot instance away").within(left.unwrap_or(PROMISED))
-}
-
-#[async_trait]
-impl ShutdownSource for AwsSpot {
-    fn name(&self) -> &'static str {
-        "aws-spot"
-    }
-
-    async fn next(&mut self) -> Option<ShutdownNotice> {
-        self.polled.next().await
-    }
+    let time = text.trim().parse::<Timestamp>().ok();
+    let remaining = time.map(|time| until(Timestamp::now(), time).unwrap_or_default());
+    ShutdownNotice::now("AWS reclaims the spot instance").within(remaining.unwrap_or(NOTICE_PERIOD))
 }

@@ -3,101 +3,73 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderValue, Method};
-use jiff::fmt::rfc2822;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use jiff::fmt::rfc2822::DateTimeParser;
 use runtime_core::clock::until;
-use runtime_core::{ShutdownNotice, ShutdownSource, Timestamp};
+use runtime_core::{ShutdownNotice, Timestamp};
 use serde::Deserialize;
 
-use super::metadata::Metadata;
-use super::polled::{Oracle, Polled};
-use crate::ClientError;
+use super::metadata_service::MetadataService;
+use super::metadata_source::{Cloud, MetadataSource};
 
-const EVENTS: &str = "/metadata/scheduledevents?api-version=2020-07-01";
+const EVENTS_PATH: &str = "/metadata/scheduledevents?api-version=2020-07-01";
 
-/// The first request makes Azure start the service for this machine, which may take two minutes.
-const TIMEOUT: Duration = Duration::from_secs(150);
+/// The first request starts the service for this machine, which may take two minutes.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(150);
 
-/// Hears that Azure evicts, reboots, redeploys or terminates the machine.
+/// The assumed remaining time of an event that has begun. Azure promises none, but in practice there are some seconds.
+const STARTED_EVENT_PERIOD: Duration = Duration::from_secs(15);
+
+/// Reports that Azure evicts, reboots, redeploys or terminates the machine.
 ///
-/// A freeze of some seconds, as for a migration, is no reason to go.
-#[derive(Debug)]
-pub struct AzureEvents {
-    polled: Polled<Machine>,
-}
+/// A freeze, which lasts some seconds, is ignored. By default, every other event counts.
+pub type AzureEvents = MetadataSource<Azure>;
 
-#[derive(Debug)]
-struct Machine {
-    metadata: Metadata,
-    /// Which events count; all of them if it has no name.
-    name: Option<String>,
+/// The metadata service of Azure.
+#[derive(Debug, Default)]
+pub struct Azure {
+    /// The name of this machine. With `None`, the events of all machines count.
+    machine: Option<String>,
 }
 
 impl AzureEvents {
-    /// Asks the metadata service of this machine every second, as Azure recommends.
-    ///
-    /// # Errors
-    ///
-    /// A [`ClientError`] if there can be no HTTP client.
-    pub fn new() -> Result<Self, ClientError> {
-        let machine = Machine {
-            metadata: Metadata::new("http://169.254.169.254")?,
-            name: None,
-        };
-        Ok(Self {
-            polled: Polled::new(machine, Duration::from_secs(1)),
-        })
-    }
-
-    /// Asks elsewhere.
-    #[must_use]
-    pub fn endpoint(mut self, endpoint: &str) -> Self {
-        self.polled.oracle.metadata.set_endpoint(endpoint);
-        self
-    }
-
-    /// Asks more or less often.
-    #[must_use]
-    pub fn interval(mut self, interval: Duration) -> Self {
-        self.polled.interval = interval;
-        self
-    }
-
-    /// Leaves out events that do not name this machine: those of a scale set or an availability set
-    /// are told to all of its machines. By default every event counts.
+    /// Ignores events of other machines. All machines of a scale set or availability set receive the events of each.
     #[must_use]
     pub fn machine(mut self, name: impl Into<String>) -> Self {
-        self.polled.oracle.name = Some(name.into());
+        self.cloud.machine = Some(name.into());
         self
     }
 }
 
 #[async_trait]
-impl Oracle for Machine {
-    async fn ask(&mut self) -> Option<ShutdownNotice> {
-        let mut headers = HeaderMap::new();
-        headers.insert("metadata", HeaderValue::from_static("true"));
-        let asked = self
-            .metadata
-            .ask(Method::GET, EVENTS, headers, TIMEOUT)
-            .await;
-        let (_, text) = asked.filter(|(status, _)| status.is_success())?;
+impl Cloud for Azure {
+    const NAME: &'static str = "azure-events";
+    const ENDPOINT: &'static str = "http://169.254.169.254";
+    const INTERVAL: Duration = Duration::from_secs(1);
+
+    async fn poll(&mut self, service: &MetadataService) -> Option<ShutdownNotice> {
+        let metadata = HeaderName::from_static("metadata");
+        let headers = HeaderMap::from_iter([(metadata, HeaderValue::from_static("true"))]);
+        let (_, text) = service
+            .request(Method::GET, EVENTS_PATH, headers, REQUEST_TIMEOUT)
+            .await
+            .filter(|(status, _)| status.is_success())?;
         let document: Document = serde_json::from_str(&text)
-            .inspect_err(|error| tracing::debug!(%error, "scheduled events that cannot be read"))
+            .inspect_err(|error| tracing::debug!(%error, "cannot parse scheduled events"))
             .ok()?;
         let mut events = document.events.iter();
         events
-            .find(|event| self.concerns_us(event))
+            .find(|event| self.is_relevant(event))
             .map(Event::notice)
     }
 }
 
-impl Machine {
-    fn concerns_us(&self, event: &Event) -> bool {
-        let named = |own: &String| event.resources.iter().any(|name| name == own);
+impl Azure {
+    fn is_relevant(&self, event: &Event) -> bool {
+        let is_affected = |machine: &String| event.resources.contains(machine);
         event.event_type != "Freeze"
             && event.event_status != "Completed"
-            && self.name.as_ref().is_none_or(named)
+            && self.machine.as_ref().is_none_or(is_affected)
     }
 }
 
@@ -116,29 +88,16 @@ struct Event {
     event_status: String,
     #[serde(default)]
     resources: Vec<String>,
-    /// Such as `Mon, 19 Sep 2016 18:29:47 GMT`; empty once the event has begun.
+    /// A time such as `Mon, 19 Sep 2016 18:29:47 GMT`; empty once the event has begun.
     #[serde(default)]
     not_before: String,
 }
 
 impl Event {
     fn notice(&self) -> ShutdownNotice {
-        let reason = format!("Azure announces for the machine: {}", self.event_type);
-        let at = rfc2822::DateTimeParser::new().parse_timestamp(&self.not_before);
-        let left = at.map(|at| until(Timestamp::now(), at).unwrap_or_default());
-        // What has begun leaves no time that anybody promises; there are mostly some seconds.
-        let left = left.unwrap_or(Duration::from_secs(15));
-        ShutdownNotice::now(reason).within(left)
-    }
-}
-
-#[async_trait]
-impl ShutdownSource for AzureEvents {
-    fn name(&self) -> &'static str {
-        "azure-events"
-    }
-
-    async fn next(&mut self) -> Option<ShutdownNotice> {
-        self.polled.next().await
+        let reason = format!("Azure announced an event of type {}", self.event_type);
+        let time = DateTimeParser::new().parse_timestamp(&self.not_before);
+        let remaining = time.map(|time| until(Timestamp::now(), time).unwrap_or_default());
+        ShutdownNotice::now(reason).within(remaining.unwrap_or(STARTED_EVENT_PERIOD))
     }
 }

@@ -3,95 +3,54 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderValue, Method};
-use runtime_core::{ShutdownNotice, ShutdownSource};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use runtime_core::ShutdownNotice;
 
-use super::metadata::Metadata;
-use super::polled::{Oracle, Polled};
-use crate::ClientError;
+use super::metadata_service::MetadataService;
+use super::metadata_source::{Cloud, MetadataSource};
 
-const PREEMPTED: &str = "/computeMetadata/v1/instance/preempted";
+const PREEMPTED_PATH: &str = "/computeMetadata/v1/instance/preempted";
 
-/// For how long the service may hold a request, and how long we wait for it.
-const HOLD: u64 = 60;
-const TIMEOUT: Duration = Duration::from_secs(HOLD + 15);
+/// The time for which the service holds a request while the value does not change.
+const HOLD_SECONDS: u64 = 60;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(HOLD_SECONDS + 15);
 
-/// What Google promises.
-const PROMISED: Duration = Duration::from_secs(30);
+/// The notice period that Google promises.
+const NOTICE_PERIOD: Duration = Duration::from_secs(30);
 
-/// Hears that Google preempts the instance, 30 seconds before it is stopped.
-#[derive(Debug)]
-pub struct GcpPreemption {
-    polled: Polled<Instance>,
-}
+/// Reports that Google preempts the instance, 30 seconds before it is stopped.
+pub type GcpPreemption = MetadataSource<Gcp>;
 
-#[derive(Debug)]
-struct Instance {
-    metadata: Metadata,
-}
-
-impl GcpPreemption {
-    /// Asks the metadata service of this instance.
-    ///
-    /// # Errors
-    ///
-    /// A [`ClientError`] if there can be no HTTP client.
-    pub fn new() -> Result<Self, ClientError> {
-        let metadata = Metadata::new("http://metadata.google.internal")?;
-        Ok(Self {
-            polled: Polled::new(Instance { metadata }, Duration::from_secs(1)),
-        })
-    }
-
-    /// Asks elsewhere, such as at `http://169.254.169.254`.
-    #[must_use]
-    pub fn endpoint(mut self, endpoint: &str) -> Self {
-        self.polled.oracle.metadata.set_endpoint(endpoint);
-        self
-    }
-
-    /// How long to wait before asking again after an answer, or none, that says nothing. The service
-    /// itself holds the requests for as long as there is nothing to say. Default: 1 s.
-    #[must_use]
-    pub fn pause(mut self, pause: Duration) -> Self {
-        self.polled.interval = pause;
-        self
-    }
-}
+/// The metadata service of Google Cloud.
+#[derive(Debug, Default)]
+pub struct Gcp;
 
 #[async_trait]
-impl Oracle for Instance {
-    async fn ask(&mut self) -> Option<ShutdownNotice> {
-        // A change that came before a request that waits would never be told by it.
-        let preempted = self.is_preempted(false).await || self.is_preempted(true).await;
-        preempted.then(|| ShutdownNotice::now("Google preempts the instance").within(PROMISED))
+impl Cloud for Gcp {
+    const NAME: &'static str = "gcp-preemption";
+    const ENDPOINT: &'static str = "http://metadata.google.internal";
+    /// Short, since the service holds requests itself.
+    const INTERVAL: Duration = Duration::from_secs(1);
+
+    async fn poll(&mut self, service: &MetadataService) -> Option<ShutdownNotice> {
+        // A held request reports only changes that happen while it is held, so the current value is requested first.
+        let is_preempted = is_preempted(service, false).await || is_preempted(service, true).await;
+        is_preempted
+            .then(|| ShutdownNotice::now("Google preempts the instance").within(NOTICE_PERIOD))
     }
 }
 
-impl Instance {
-    /// Asks once; with `wait`, the answer comes when it changes.
-    async fn is_preempted(&self, wait: bool) -> bool {
-        let mut headers = HeaderMap::new();
-        headers.insert("metadata-flavor", HeaderValue::from_static("Google"));
-        let path = match wait {
-            true => format!("{PREEMPTED}?wait_for_change=true&timeout_sec={HOLD}"),
-            false => PREEMPTED.to_owned(),
-        };
-        let answer = self
-            .metadata
-            .ask(Method::GET, &path, headers, TIMEOUT)
-            .await;
-        answer.is_some_and(|(status, text)| status.is_success() && text.trim() == "TRUE")
-    }
-}
-
-#[async_trait]
-impl ShutdownSource for GcpPreemption {
-    fn name(&self) -> &'static str {
-        "gcp-preemption"
-    }
-
-    async fn next(&mut self) -> Option<ShutdownNotice> {
-        self.polled.next().await
-    }
+/// Requests the value once. With `wait`, the service responds when it changes.
+async fn is_preempted(service: &MetadataService, wait: bool) -> bool {
+    let flavor = HeaderName::from_static("metadata-flavor");
+    let headers = HeaderMap::from_iter([(flavor, HeaderValue::from_static("Google"))]);
+    let path = if wait {
+        format!("{PREEMPTED_PATH}?wait_for_change=true&timeout_sec={HOLD_SECONDS}")
+    } else {
+        PREEMPTED_PATH.to_owned()
+    };
+    service
+        .request(Method::GET, &path, headers, REQUEST_TIMEOUT)
+        .await
+        .is_some_and(|(status, text)| status.is_success() && text.trim() == "TRUE")
 }

@@ -1,15 +1,14 @@
-//! Who tells over HTTP that a worker must go: the metadata services of clouds, and the worker manager.
+//! Shutdown sources over HTTP: the metadata services of clouds, and the worker manager.
 //!
-//! | source | how it is asked | what it says |
+//! | source | request | notice |
 //! | --- | --- | --- |
-//! | [`AwsSpot`] | IMDSv2, every 5 s | the time at which the instance is taken away |
-//! | [`GcpPreemption`] | one request that waits | the instance is preempted, in 30 s |
-//! | [`AzureEvents`] | every second | what happens to the machine, and not before when |
-//! | [`ShouldTerminate`] | the worker manager, every 5 min | the worker is not needed any more |
+//! | [`AwsSpot`] | IMDSv2, every 5 s | the spot instance will be reclaimed, with a time |
+//! | [`GcpPreemption`] | a request that the service holds | the instance is preempted in 30 s |
+//! | [`AzureEvents`] | every second | an event such as an eviction, with its earliest time |
+//! | [`ShouldTerminate`] | the worker manager, every 5 min | the worker is no longer needed |
 //!
 //! Each is a [`ShutdownSource`](runtime_core::ShutdownSource) for the
-//! [`ShutdownManager`](runtime_core::ShutdownManager). None of them ever stops a worker because it could
-//! not be asked.
+//! [`ShutdownManager`](runtime_core::ShutdownManager). A service that cannot be reached never stops a worker.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
@@ -18,7 +17,7 @@
 //! use runtime_core::{LifeCycleTracker, Monitor, ShutdownManager};
 //!
 //! let worker = LifeCycleTracker::new();
-//! let listening = ShutdownManager::new(Arc::new(worker.clone()), Monitor::null())
+//! let listener = ShutdownManager::new(Arc::new(worker.clone()), Monitor::null())
 //!     .source(AwsSpot::new()?)
 //!     .start();
 //! # Ok(())
@@ -28,11 +27,12 @@
 mod aws;
 mod azure;
 mod gcp;
-mod metadata;
-mod polled;
-mod terminate;
+mod metadata_service;
+mod metadata_source;
+mod should_terminate;
 
 pub use aws::AwsSpot;
 pub use azure::AzureEvents;
 pub use gcp::GcpPreemption;
-pub use terminate::ShouldTerminate;
+pub use metadata_source::MetadataSource;
+pub use should_terminate::ShouldTerminate;

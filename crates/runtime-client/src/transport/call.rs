@@ -1,4 +1,4 @@
-//! One call to an API method, before it is signed and sent.
+//! An API call, before it is signed and sent.
 
 use bytes::Bytes;
 use http::Method;
@@ -8,58 +8,58 @@ use serde::Serialize;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-/// What must be known of a call to send it any number of times.
+/// An API call. Holds everything that each attempt needs.
 #[derive(Debug)]
 pub(crate) struct Call {
     /// The name of the API method, such as `queue.claimWork`.
-    pub(crate) method: &'static str,
-    pub(crate) verb: Method,
-    /// Path and query, already encoded.
+    pub(crate) api_method: &'static str,
+    pub(crate) http_method: Method,
+    /// The encoded path and query.
     path: String,
     pub(crate) body: Option<Bytes>,
-    pub(crate) delivery: Delivery,
+    pub(crate) idempotence: Idempotence,
 }
 
-/// Whether a call may be sent again when nobody knows what became of it.
+/// Whether a call may be repeated when the effect of an attempt is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Delivery {
-    /// Twice is as good as once.
-    Repeatable,
-    /// Only when it certainly had no effect.
-    Once,
+pub(crate) enum Idempotence {
+    /// Repeating the call has no further effect.
+    Idempotent,
+    /// The call is repeated only after an attempt that certainly had no effect.
+    NotIdempotent,
 }
 
 impl Call {
-    /// A call without a body.
-    pub(crate) fn new(method: &'static str, verb: Method, path: String) -> Self {
+    /// Creates a call without a body.
+    pub(crate) fn new(api_method: &'static str, http_method: Method, path: String) -> Self {
         Self {
-            method,
-            verb,
+            api_method,
+            http_method,
             path,
             body: None,
-            delivery: Delivery::Repeatable,
+            idempotence: Idempotence::Idempotent,
         }
     }
 
-    /// A call that only reads.
-    pub(crate) fn get(method: &'static str, path: String) -> Self {
-        Self::new(method, Method::GET, path)
+    /// Creates a call that only reads.
+    pub(crate) fn get(api_method: &'static str, path: String) -> Self {
+        Self::new(api_method, Method::GET, path)
     }
 
-    /// A call with a JSON body.
+    /// Creates a call with a JSON body.
     pub(crate) fn with_json(
-        method: &'static str,
-        verb: Method,
+        api_method: &'static str,
+        http_method: Method,
         path: String,
         body: &(impl Serialize + ?Sized),
     ) -> Result<Self, ApiError> {
-        let mut call = Self::new(method, verb, path);
-        let body = serde_json::to_vec(body).map_err(|error| call.unmakeable(error))?;
+        let mut call = Self::new(api_method, http_method, path);
+        let body = serde_json::to_vec(body).map_err(|error| call.invalid_request(error))?;
         call.body = Some(body.into());
         Ok(call)
     }
 
-    /// Adds a query; a value that is `None` is left out.
+    /// Adds query parameters. A parameter whose value is `None` is omitted.
     pub(crate) fn query(mut self, pairs: &[(&str, Option<&str>)]) -> Self {
         let mut query = Serializer::new(String::new());
         for (name, value) in pairs {
@@ -75,53 +75,53 @@ impl Call {
         self
     }
 
-    /// Says that the call must not be sent twice unless the first certainly had no effect.
-    pub(crate) fn once(mut self) -> Self {
-        self.delivery = Delivery::Once;
+    /// Marks the call as not idempotent.
+    pub(crate) fn not_idempotent(mut self) -> Self {
+        self.idempotence = Idempotence::NotIdempotent;
         self
     }
 
-    /// The URL of the call at a deployment.
-    pub(crate) fn url(&self, root: &str) -> Result<Url, ApiError> {
-        let text = format!("{root}{}", self.path);
-        let url = Url::parse(&text).map_err(|error| self.unmakeable(error))?;
-        // The parser resolves `.` and `..`; what it signs would then be another resource.
-        match url.as_str() == text {
-            true => Ok(url),
-            false => {
-                Err(self.unmakeable(format!("`{}` names something that a URL cannot", self.path)))
-            }
+    /// Returns the URL of the call at the deployment with this root URL.
+    pub(crate) fn url(&self, root_url: &str) -> Result<Url, ApiError> {
+        let text = format!("{root_url}{}", self.path);
+        let url = Url::parse(&text).map_err(|error| self.invalid_request(error))?;
+        // The parser resolves `.` and `..` even when percent-encoded, so a name such as `..` would lead to another
+        // resource, with a valid signature.
+        if url.as_str() == text {
+            Ok(url)
+        } else {
+            Err(self.invalid_request(format!("`{}` changes when parsed as a URL", self.path)))
         }
     }
 
-    pub(crate) fn unmakeable(&self, source: impl Into<BoxError>) -> ApiError {
+    pub(crate) fn invalid_request(&self, source: impl Into<BoxError>) -> ApiError {
         ApiError::Request {
-            method: self.method,
+            method: self.api_method,
             source: source.into(),
         }
     }
 
-    pub(crate) fn unexpected(&self, source: impl Into<BoxError>) -> ApiError {
+    pub(crate) fn unexpected_response(&self, source: impl Into<BoxError>) -> ApiError {
         ApiError::Unexpected {
-            method: self.method,
+            method: self.api_method,
             source: source.into(),
         }
     }
 }
 
-/// What stands for itself in a path.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+/// Percent-encodes everything but the unreserved characters of RFC 3986.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
 
-/// The path of an API method; each segment is encoded, slashes included.
+/// Returns the path of an API method. Each segment is encoded, including its slashes.
 pub(crate) fn path<'a>(service: &str, segments: impl IntoIterator<Item = &'a str>) -> String {
     let mut path = format!("/api/{service}/v1");
     for segment in segments {
         path.push('/');
-        path.extend(utf8_percent_encode(segment, PLAIN));
+        path.extend(utf8_percent_encode(segment, SEGMENT));
     }
     path
 }
@@ -131,22 +131,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slash_in_a_segment_is_encoded() {
+    fn slash_in_segment_is_encoded() {
         let path = path("queue", ["claim-work", "proj/linux small"]);
         assert_eq!(path, "/api/queue/v1/claim-work/proj%2Flinux%20small");
     }
 
     #[test]
-    fn a_segment_of_dots_is_refused_instead_of_resolved() {
+    fn dot_segment_is_rejected() {
         let call = Call::get("queue.artifact", path("queue", ["artifacts", ".."]));
         let error = call
             .url("http://localhost")
-            .expect_err("dots would leave the folder");
+            .expect_err("the dots would be resolved");
         assert!(matches!(error, ApiError::Request { .. }), "{error}");
     }
 
     #[test]
-    fn a_query_leaves_out_what_is_not_given() {
+    fn query_omits_missing_values() {
         let call = Call::get("x", "/p".to_owned()).query(&[("a", Some("1 2")), ("b", None)]);
         assert_eq!(
             call.url("http://h").expect("valid").as_str(),

@@ -6,7 +6,9 @@ use runtime_http::{client_builder, lenient_tls_config, tls_config};
 use crate::client_error::ClientError;
 use crate::settings::ClientSettings;
 
-/// Creates an HTTP client. With `needs_tls`, a machine without root certificates is an error: every handshake would fail.
+/// Creates an HTTP client.
+///
+/// With `needs_tls`, a machine without root certificates is an error here: later, every handshake would fail.
 pub(crate) fn http_client(
     settings: &ClientSettings,
     needs_tls: bool,
@@ -24,7 +26,7 @@ pub(crate) fn http_client(
     builder.build().map_err(invalid_settings)
 }
 
-/// The URL is removed: a proxy's may contain a password.
+/// Removes the URL from the error: the URL of a proxy may contain a password.
 fn invalid_settings(source: Error) -> ClientError {
     ClientError::Settings {
         source: source.without_url().into(),

@@ -45,7 +45,7 @@ impl Retries {
     ///
     /// Returns `false` at once if the budget ends before.
     pub(crate) async fn wait(&mut self, min_delay: Option<Duration>) -> bool {
-        let backoff = self.backoff.next_delay(self.settings.longest_delay);
+        let backoff = self.backoff.next_delay(self.settings.max_delay);
         let delay = backoff.max(min_delay.unwrap_or_default());
         if self.started.elapsed().saturating_add(delay) > self.settings.budget {
             return false;

@@ -1,4 +1,4 @@
-//! Sends bytes to a store until it has them.
+//! Sends bytes to a store, with retries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,42 +6,42 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use runtime_core::artifact::UploadError;
-use runtime_core::{ApiError, BoxError};
+use runtime_core::{ApiError, BoxError, error_chain};
 use runtime_http::{excerpt, read_error_body, reqwest, retry_after};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
+use super::body_stream;
 use super::digests::Digests;
-use super::feed;
-use super::source::{Fault, Source};
-use crate::Client;
-use crate::transport::Retries;
+use super::source::{Source, SourceError};
+use crate::client::Client;
+use crate::transport::retries::Retries;
 
 /// The start of a store's error body that is read.
 const MAX_ERROR_BODY_BYTES: usize = 64 << 10;
 
-/// Where a store wants the bytes, for a while.
-pub(super) struct Target {
+/// A signed URL that accepts a `PUT` with these headers until it expires.
+pub(super) struct UploadUrl {
     pub(super) url: SecretString,
     pub(super) headers: HeaderMap,
 }
 
-/// Gives targets: a new one for each attempt, since the last may have expired or been refused.
-pub(super) trait Destination: Sync {
-    /// Asks for a target. Asking again with the same facts is allowed and changes nothing.
-    fn target(&self) -> impl Future<Output = Result<Target, ApiError>> + Send;
+/// Provides upload URLs: a new one for each attempt, since the last one may have expired.
+pub(super) trait UploadUrlProvider: Sync {
+    /// Requests an upload URL. The request can be repeated and has no further effect.
+    fn request_url(&self) -> impl Future<Output = Result<UploadUrl, ApiError>> + Send;
 }
 
-/// Bytes did not arrive.
-pub(super) enum Undelivered {
-    /// Because of their source; another attempt would not help.
-    Source(Fault),
-    /// Because of queue, store or network.
+/// An error while sending the bytes of an artifact.
+pub(super) enum DeliverError {
+    /// The source failed. A retry would not help.
+    Source(SourceError),
+    /// The queue, the store or the connection failed.
     Store(UploadError),
 }
 
-impl Undelivered {
-    /// Whether credentials were refused, so that others may help.
+impl DeliverError {
+    /// Returns whether a service refused the credentials, so that new ones may help.
     pub(super) fn is_unauthorized(&self) -> bool {
         let Self::Store(UploadError::Declare { source, .. }) = self else {
             return false;
@@ -50,81 +50,98 @@ impl Undelivered {
     }
 }
 
+impl From<UploadError> for DeliverError {
+    fn from(error: UploadError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl Client {
-    /// Sends `source` to what `destination` says. Returns what is known of the bytes that the store took.
+    /// Sends `source` to an upload URL of `provider` and returns the digests of the stored bytes.
     pub(super) async fn deliver(
         &self,
         name: &str,
         source: &Arc<Source>,
-        destination: &impl Destination,
-    ) -> Result<Digests, Undelivered> {
+        provider: &impl UploadUrlProvider,
+    ) -> Result<Digests, DeliverError> {
         let mut retries = Retries::new(self.transport.settings.retry);
         loop {
             retries.begin_attempt();
-            let attempt = Attempt {
+            let attempt = UploadAttempt {
                 name,
                 number: retries.attempts(),
             };
-            let target = destination
-                .target()
+            let url = provider
+                .request_url()
                 .await
-                .map_err(|error| declare(name, error))?;
+                .map_err(|error| declare_error(name, error))?;
             let started = Instant::now();
-            let failure = match self.put(attempt, target, source).await {
-                Err(Undelivered::Store(failure)) => failure,
-                done => return done,
+            let error = match self.put(attempt, url, source).await {
+                Err(DeliverError::Store(error)) => error,
+                result => return result,
             };
-            // Large bodies take the time that they take.
+            // A large body may take longer than the whole budget, which is for the time a store is unavailable. So only
+            // the delays count, and the number of attempts is limited in addition.
             retries.exclude(started.elapsed());
-            let exhausted = retries.attempts() >= self.transport.settings.upload_attempts;
-            if exhausted || !failure.is_transient() || !retries.wait(asked_for(&failure)).await {
-                return Err(failure.into());
+            let is_last = retries.attempts() >= self.transport.settings.upload_attempts;
+            if is_last || !error.is_transient() || !retries.wait(requested_delay(&error)).await {
+                return Err(error.into());
             }
             tracing::warn!(
                 artifact = name,
-                error = runtime_core::error_chain(&failure),
-                "sending it again"
+                error = error_chain(&error),
+                "upload failed, retrying"
             );
         }
     }
 
+    /// Sends all bytes once.
     async fn put(
         &self,
-        attempt: Attempt<'_>,
-        target: Target,
+        attempt: UploadAttempt<'_>,
+        url: UploadUrl,
         source: &Arc<Source>,
-    ) -> Result<Digests, Undelivered> {
+    ) -> Result<Digests, DeliverError> {
         let stall_timeout = self.transport.settings.stall_timeout;
-        let (feed, reading) = feed::start(Arc::clone(source));
+        let (body, reader) = body_stream::start(Arc::clone(source));
         let request = self
             .transport
             .http
-            .put(target.url.expose_secret())
-            .headers(target.headers);
-        let request = request
+            .put(url.url.expose_secret())
+            .headers(url.headers)
+            // Stores refuse chunked bodies. With the length, a connection also fails if the body ends early.
             .header(CONTENT_LENGTH, source.length())
-            .body(reqwest::Body::wrap(feed));
+            .body(reqwest::Body::wrap(body));
+        // No time limit for the whole request, only for a lack of progress.
         let sent = tokio::select! {
             sent = request.send() => sent.map_err(|error| error.without_url().into()),
-            () = reading.stalled(stall_timeout) => Err(format!("nothing moved for {stall_timeout:?}").into()),
+            () = reader.stalled(stall_timeout) => {
+                Err(format!("no progress for {stall_timeout:?}").into())
+            }
         };
-        let read = reading.end().await;
-        if let Err(fault @ (Fault::Read(_) | Fault::Changed { .. })) = read {
-            return Err(Undelivered::Source(fault));
+        let read = reader.finish().await;
+        // An error of the source takes precedence: it caused the aborted request, and a retry would not help.
+        if let Err(error @ (SourceError::Read(_) | SourceError::Changed { .. })) = read {
+            return Err(DeliverError::Source(error));
         }
-        let response = sent.map_err(|error| attempt.lost(error))?;
+        let response = sent.map_err(|error| attempt.send_error(error))?;
         if !response.status().is_success() {
             return Err(self.refused(attempt, response).await.into());
         }
+        // `read` fails if the connection did not take all bytes: the store has an incomplete artifact.
         read.map_err(|_| {
             attempt
-                .lost("the store said yes before it had all bytes".into())
+                .send_error("the store reported success before it had received all bytes".into())
                 .into()
         })
     }
 
-    /// Any status but 2xx is a failure, a redirect too: nothing was stored.
-    async fn refused(&self, attempt: Attempt<'_>, response: reqwest::Response) -> UploadError {
+    /// Converts an error response of a store. A redirect is an error too: the store has not stored the bytes.
+    async fn refused(
+        &self,
+        attempt: UploadAttempt<'_>,
+        response: reqwest::Response,
+    ) -> UploadError {
         let settings = &self.transport.settings;
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers(), settings.clock.now());
@@ -132,7 +149,7 @@ impl Client {
         UploadError::Refused {
             name: attempt.name.to_owned(),
             status,
-            code: code(&body),
+            code: s3_error_code(&body),
             message: excerpt(&body),
             retry_after,
             attempts: attempt.number,
@@ -140,15 +157,15 @@ impl Client {
     }
 }
 
-/// Which attempt of which upload, for errors.
+/// The artifact and the number of the attempt, for errors.
 #[derive(Clone, Copy)]
-struct Attempt<'a> {
+struct UploadAttempt<'a> {
     name: &'a str,
     number: u32,
 }
 
-impl Attempt<'_> {
-    fn lost(self, source: BoxError) -> UploadError {
+impl UploadAttempt<'_> {
+    fn send_error(self, source: BoxError) -> UploadError {
         UploadError::Send {
             name: self.name.to_owned(),
             attempts: self.number,
@@ -157,28 +174,22 @@ impl Attempt<'_> {
     }
 }
 
-impl From<UploadError> for Undelivered {
-    fn from(error: UploadError) -> Self {
-        Self::Store(error)
-    }
-}
-
-pub(super) fn declare(name: &str, source: ApiError) -> UploadError {
+pub(super) fn declare_error(name: &str, source: ApiError) -> UploadError {
     UploadError::Declare {
         name: name.to_owned(),
         source,
     }
 }
 
-fn asked_for(failure: &UploadError) -> Option<Duration> {
-    match failure {
+fn requested_delay(error: &UploadError) -> Option<Duration> {
+    match error {
         UploadError::Refused { retry_after, .. } => *retry_after,
         _ => None,
     }
 }
 
-/// What the store calls its error, in the XML that stores answer with.
-fn code(body: &[u8]) -> Option<String> {
+/// Returns the error code of an XML error body, such as `EntityTooLarge`.
+fn s3_error_code(body: &[u8]) -> Option<String> {
     let body = String::from_utf8_lossy(body);
     let (_, rest) = body.split_once("<Code>")?;
     let (code, _) = rest.split_once("</Code>")?;

@@ -1,9 +1,9 @@
-//! Which artifacts are worth compressing.
+//! Decides which artifacts to compress.
 
 use runtime_core::artifact::ContentEncoding;
 
-/// Endings of files that are compressed already: a second time costs time and gains nothing.
-const COMPRESSED: &[&str] = &[
+/// Extensions of formats that are already compressed: compressing them again saves nothing.
+const COMPRESSED_EXTENSIONS: &[&str] = &[
     "7z", "aab", "aac", "apk", "appx", "avif", "br", "bz2", "cab", "crx", "deb", "dmg", "docx",
     "egg", "flac", "gif", "gz", "heic", "ipa", "jar", "jpeg", "jpg", "lz", "lz4", "lzma", "m4a",
     "m4v", "mar", "mkv", "mov", "mp3", "mp4", "msix", "nupkg", "ogg", "opus", "pkg", "png", "pptx",
@@ -11,7 +11,7 @@ const COMPRESSED: &[&str] = &[
     "woff", "woff2", "xlsx", "xpi", "xz", "zip", "zst",
 ];
 
-/// MIME types, without `x-` and `vnd.` before the name, of what is compressed already.
+/// MIME types of formats that are already compressed, without the prefixes `x-` and `vnd.`.
 const COMPRESSED_TYPES: &[&str] = &[
     "application/7z-compressed",
     "application/android.package-archive",
@@ -47,22 +47,24 @@ const COMPRESSED_TYPES: &[&str] = &[
     "image/webp",
 ];
 
-/// Whether the bytes of an artifact are to be compressed on their way.
-pub(super) fn wants_gzip(name: &str, content_type: &str, encoding: ContentEncoding) -> bool {
+/// Returns whether to compress an artifact for the upload.
+pub(super) fn should_compress(name: &str, content_type: &str, encoding: ContentEncoding) -> bool {
     match encoding {
         ContentEncoding::Gzip => true,
-        ContentEncoding::Auto => !has_compressed_ending(name) && !is_compressed_type(content_type),
-        // A kind of encoding that this version does not know is not guessed.
+        ContentEncoding::Auto => {
+            !has_compressed_extension(name) && !is_compressed_type(content_type)
+        }
+        // `Identity`, and encodings that this version does not know.
         _ => false,
     }
 }
 
-fn has_compressed_ending(name: &str) -> bool {
+fn has_compressed_extension(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
-    let ending = file
+    let extension = file
         .rsplit_once('.')
-        .map(|(_, ending)| ending.to_ascii_lowercase());
-    ending.is_some_and(|ending| COMPRESSED.binary_search(&&*ending).is_ok())
+        .map(|(_, extension)| extension.to_ascii_lowercase());
+    extension.is_some_and(|extension| COMPRESSED_EXTENSIONS.binary_search(&&*extension).is_ok())
 }
 
 fn is_compressed_type(content_type: &str) -> bool {
@@ -74,7 +76,7 @@ fn is_compressed_type(content_type: &str) -> bool {
     let kind = ["x-", "vnd."].iter().fold(kind, |kind, prefix| {
         kind.strip_prefix(prefix).unwrap_or(kind)
     });
-    // No format of films that is in use leaves anything to gain.
+    // All common video formats are compressed.
     group == "video"
         || COMPRESSED_TYPES
             .binary_search(&&*format!("{group}/{kind}"))
@@ -86,23 +88,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tables_are_sorted_for_the_search() {
-        assert!(COMPRESSED.is_sorted() && COMPRESSED_TYPES.is_sorted());
+    fn tables_are_sorted() {
+        assert!(COMPRESSED_EXTENSIONS.is_sorted() && COMPRESSED_TYPES.is_sorted());
     }
 
     #[test]
-    fn a_name_tells_whether_to_compress_unless_the_artifact_does() {
-        let auto = |name| wants_gzip(name, "application/octet-stream", ContentEncoding::Auto);
+    fn extension_decides_unless_encoding_is_set() {
+        let auto = |name| should_compress(name, "application/octet-stream", ContentEncoding::Auto);
         assert!(auto("public/live.log") && auto("public/tar.gz/README") && auto("public/noending"));
         assert!(!auto("public/target.tar.gz") && !auto("public/SHOT.PNG") && !auto("a.zst"));
         let binary = "application/octet-stream";
-        assert!(wants_gzip("a.zip", binary, ContentEncoding::Gzip));
-        assert!(!wants_gzip("a.log", binary, ContentEncoding::Identity));
+        assert!(should_compress("a.zip", binary, ContentEncoding::Gzip));
+        assert!(!should_compress("a.log", binary, ContentEncoding::Identity));
     }
 
     #[test]
-    fn a_type_tells_it_where_the_name_does_not() {
-        let auto = |kind| wants_gzip("public/build", kind, ContentEncoding::Auto);
+    fn content_type_decides_without_extension() {
+        let auto = |kind| should_compress("public/build", kind, ContentEncoding::Auto);
         for kind in [
             "text/plain; charset=utf-8",
             "image/svg+xml",
@@ -122,7 +124,7 @@ mod tests {
         ] {
             assert!(!auto(kind), "{kind}");
         }
-        assert!(wants_gzip(
+        assert!(should_compress(
             "public/build",
             "application/zip",
             ContentEncoding::Gzip

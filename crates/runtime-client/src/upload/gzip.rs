@@ -1,4 +1,4 @@
-//! Compresses an artifact before its upload, because its length must be known at the start of it.
+//! Compresses an artifact before its upload, which needs the compressed length in advance.
 
 use std::io::{self, Seek, Write};
 use std::path::Path;
@@ -8,12 +8,12 @@ use flate2::write::GzEncoder;
 use tempfile::{SpooledData, SpooledTempFile, spooled_tempfile, spooled_tempfile_in};
 
 use super::digests::{Digester, Digests};
-use super::source::{Fault, Source};
+use super::source::{Source, SourceError};
 
-/// Compressed bytes up to this stay in memory.
-const IN_MEMORY: usize = 1 << 20;
+/// The size up to which a compressed copy stays in memory.
+const MAX_IN_MEMORY_BYTES: usize = 1 << 20;
 
-/// A compressed copy, and what is known of the original.
+/// A compressed copy, and the digests of the original.
 #[derive(Debug)]
 pub(super) struct Compressed {
     pub(super) copy: Source,
@@ -21,9 +21,9 @@ pub(super) struct Compressed {
 }
 
 /// Compresses and hashes in one pass. Blocks.
-pub(super) fn compress(source: &Source, folder: Option<&Path>) -> Result<Compressed, Fault> {
+pub(super) fn compress(source: &Source, folder: Option<&Path>) -> Result<Compressed, SourceError> {
     let mut digester = Digester::new(source.length());
-    let mut encoder = GzEncoder::new(spool(folder), Compression::default());
+    let mut encoder = GzEncoder::new(create_spool(folder), Compression::default());
     source.read(|chunk| {
         digester.update(&chunk);
         encoder.write_all(&chunk)
@@ -31,18 +31,18 @@ pub(super) fn compress(source: &Source, folder: Option<&Path>) -> Result<Compres
     let copy = encoder
         .finish()
         .and_then(into_source)
-        .map_err(Fault::Sink)?;
+        .map_err(SourceError::Sink)?;
     Ok(Compressed {
         copy,
         original: digester.finish(),
     })
 }
 
-/// A place for the copy. A file of it has no name, so that nothing stays behind.
-fn spool(folder: Option<&Path>) -> SpooledTempFile {
+/// Creates a buffer that moves to an unnamed file when it grows, so that even a killed worker leaves no file.
+fn create_spool(folder: Option<&Path>) -> SpooledTempFile {
     match folder {
-        Some(folder) => spooled_tempfile_in(IN_MEMORY, folder),
-        None => spooled_tempfile(IN_MEMORY),
+        Some(folder) => spooled_tempfile_in(MAX_IN_MEMORY_BYTES, folder),
+        None => spooled_tempfile(MAX_IN_MEMORY_BYTES),
     }
 }
 
@@ -50,6 +50,6 @@ fn into_source(mut spool: SpooledTempFile) -> io::Result<Source> {
     spool.rewind()?;
     match spool.into_inner() {
         SpooledData::InMemory(bytes) => Ok(Source::Bytes(bytes.into_inner().into())),
-        SpooledData::OnDisk(file) => Source::of_file(file),
+        SpooledData::OnDisk(file) => Source::from_file(file),
     }
 }

@@ -1,4 +1,4 @@
-//! Bytes in the object service.
+//! Uploads to the object service.
 
 use std::sync::Arc;
 
@@ -12,18 +12,23 @@ use runtime_core::artifact::{ObjectArtifact, UploadError, Uploaded};
 use runtime_core::queue::{ArtifactRequest, ArtifactResponse, Queue};
 use runtime_core::{ApiError, BoxError, Run};
 
-use super::deliver::{Destination, Target, Undelivered, declare};
+use super::deliver::{DeliverError, UploadUrl, UploadUrlProvider, declare_error};
 use super::digests::{Digester, Digests};
-use super::source::{Fault, Source};
-use super::{Origin, blocking, uploaded};
-use crate::Client;
-use crate::objects::{CreateUpload, DataInline, FinishUpload, Hashes, Proposal, PutTarget, PutUrl};
+use super::named_source::NamedSource;
+use super::source::{Source, SourceError, run_blocking};
+use crate::client::Client;
+use crate::objects::{
+    CreateUpload, DataInline, FinishUpload, Hashes, ProposedMethods, PutUrl, PutUrlResponse,
+    UploadMethod,
+};
 
-/// The longest object that travels within a request.
-const LONGEST_INLINE: u64 = 8 << 10;
+/// The size up to which an object is sent as part of the request.
+const MAX_INLINE_BYTES: u64 = 8 << 10;
+
+const CREATE_UPLOAD: &str = "object.createUpload";
 
 impl Client {
-    /// Declares, sends, finishes the object and then the artifact; it is visible only after the last.
+    /// Declares the artifact, uploads and finishes the object, then finishes the artifact. Only then it is visible.
     pub(super) async fn upload_object(
         &self,
         run: &Run,
@@ -31,218 +36,207 @@ impl Client {
         expires: Timestamp,
         content: &ObjectArtifact,
     ) -> Result<Uploaded, UploadError> {
-        let _permit = self.transport.uploads.acquire().await;
-        let origin = Origin {
+        let _permit = self.transport.upload_permits.acquire().await;
+        let named = NamedSource {
             name,
             source: &content.source,
         };
-        let source = origin.open().await?;
+        let source = named.open().await?;
         let request = ArtifactRequest::Object {
             content_type: content.content_type.clone(),
             content_length: Some(source.length()),
             expires,
         };
-        let offer = self
-            .offer(run, name, &request)
-            .await
-            .map_err(|error| declare(name, error))?;
-        let mut place = Place {
+        let mut upload = ObjectUpload {
+            artifact: name,
             content_type: &content.content_type,
-            length: source.length(),
             expires,
-            offer,
+            source: &source,
+            object: self.declare_object(run, name, &request).await?,
         };
-        let filled = match place.fill(name, &source).await {
-            // The credentials for the object have run out; another declaration brings new ones.
-            Err(failure) if failure.is_unauthorized() => {
-                place.offer = self
-                    .offer(run, name, &request)
-                    .await
-                    .map_err(|error| declare(name, error))?;
-                place.fill(name, &source).await
+        let sent = match upload.send_and_finish().await {
+            // The credentials for the object have expired during a long upload. Declaring the artifact again returns new
+            // ones, for the same object.
+            Err(error) if error.is_unauthorized() => {
+                upload.object = self.declare_object(run, name, &request).await?;
+                upload.send_and_finish().await
             }
-            filled => filled,
+            sent => sent,
         };
-        let digests = filled.map_err(|failure| origin.failure(failure))?;
-        let finished = self
-            .finish_artifact(run, name, &place.offer.upload_id)
-            .await;
-        finished
-            .map(|()| uploaded(digests))
-            .map_err(|error| declare(name, error))
+        let digests = sent.map_err(|error| named.deliver_error(error))?;
+        self.finish_artifact(run, name, &upload.object.upload_id)
+            .await
+            .map_err(|error| declare_error(name, error))?;
+        Ok(digests.into())
     }
 
-    async fn offer(
+    async fn declare_object(
         &self,
         run: &Run,
         name: &str,
         request: &ArtifactRequest,
-    ) -> Result<Offer, ApiError> {
-        match self.create_artifact(run, name, request).await? {
+    ) -> Result<DeclaredObject, UploadError> {
+        let response = self
+            .create_artifact(run, name, request)
+            .await
+            .map_err(|error| declare_error(name, error))?;
+        match response {
             ArtifactResponse::Object {
                 name,
                 project_id,
                 upload_id,
                 credentials,
                 ..
-            } => Ok(Offer {
-                client: self.with_fixed(&credentials),
+            } => Ok(DeclaredObject {
+                client: self.with_object_credentials(&credentials),
                 name,
                 project_id,
                 upload_id,
             }),
-            _ => Err(unexpected(
-                "queue.createArtifact",
-                "the storage type is another than the one asked for",
-            )),
+            _ => {
+                let problem = "the storage type differs from the requested one";
+                let error = unexpected_response("queue.createArtifact", problem);
+                Err(declare_error(name, error))
+            }
         }
     }
 }
 
-/// What the queue gave for one object.
-struct Offer {
-    /// Signs with the credentials for this object.
+/// The response of the queue to the declaration of an object artifact.
+struct DeclaredObject {
+    /// Uses the credentials for this object.
     client: Client,
     name: String,
     project_id: String,
     upload_id: String,
 }
 
-/// The place of one object in the service.
-struct Place<'a> {
+/// The upload of one object.
+struct ObjectUpload<'a> {
+    artifact: &'a str,
     content_type: &'a str,
-    length: u64,
     expires: Timestamp,
-    offer: Offer,
+    source: &'a Arc<Source>,
+    object: DeclaredObject,
 }
 
-impl Place<'_> {
+impl ObjectUpload<'_> {
     /// Sends the bytes and makes the object readable.
-    async fn fill(&self, name: &str, source: &Arc<Source>) -> Result<Digests, Undelivered> {
-        let digests = self.send(name, source).await?;
+    async fn send_and_finish(&self) -> Result<Digests, DeliverError> {
+        let digests = self.send().await?;
         self.finish(&digests)
             .await
-            .map_err(|error| declare(name, error))?;
+            .map_err(|error| declare_error(self.artifact, error))?;
         Ok(digests)
     }
 
-    /// Sends the bytes, unless an earlier upload of this artifact already did.
+    /// Sends the bytes, unless an earlier attempt has already finished the object.
     ///
-    /// Nobody but us knows the upload id, so a conflict means that the object is finished. Whether it
-    /// is the same is for the service to say: it refuses to finish an object again with other hashes.
-    async fn send(&self, name: &str, source: &Arc<Source>) -> Result<Digests, Undelivered> {
-        match self.send_anew(name, source).await {
-            Err(Undelivered::Store(error)) if error.is_conflict() => {
-                let source = Arc::clone(source);
-                let digests = blocking(move || digests_of(&source)).await;
-                digests.map_err(Undelivered::Source)
+    /// The upload id is known only to this worker, so a conflict means that the object is finished and the response was
+    /// lost. Whether it has the same content is verified by finishing it again: the service compares the hashes.
+    async fn send(&self) -> Result<Digests, DeliverError> {
+        match self.send_inline_or_by_url().await {
+            Err(DeliverError::Store(error)) if error.is_conflict() => {
+                let source = Arc::clone(self.source);
+                let digests = run_blocking(move || compute_digests(&source)).await;
+                digests.map_err(DeliverError::Source)
             }
-            outcome => outcome,
+            result => result,
         }
     }
 
-    async fn send_anew(&self, name: &str, source: &Arc<Source>) -> Result<Digests, Undelivered> {
-        if self.length <= LONGEST_INLINE
-            && let Some(digests) = self.send_inline(name, source).await?
+    async fn send_inline_or_by_url(&self) -> Result<Digests, DeliverError> {
+        if self.source.length() <= MAX_INLINE_BYTES
+            && let Some(digests) = self.send_inline().await?
         {
             return Ok(digests);
         }
-        self.offer.client.deliver(name, source, self).await
+        let client = &self.object.client;
+        client.deliver(self.artifact, self.source, self).await
     }
 
-    /// Sends the bytes within the request; `None` if the service prefers another way.
-    async fn send_inline(
-        &self,
-        name: &str,
-        source: &Arc<Source>,
-    ) -> Result<Option<Digests>, Undelivered> {
-        let source = Arc::clone(source);
-        let (data, digests) = blocking(move || whole(&source))
+    /// Sends the bytes as part of the request. Returns `None` if the service chose another method.
+    async fn send_inline(&self) -> Result<Option<Digests>, DeliverError> {
+        let source = Arc::clone(self.source);
+        let (data, digests) = run_blocking(move || read_to_memory(&source))
             .await
-            .map_err(Undelivered::Source)?;
+            .map_err(DeliverError::Source)?;
         let inline = DataInline {
             content_type: self.content_type,
             object_data: STANDARD.encode(data),
         };
         let method = self
-            .create(Some(inline))
+            .create_upload(Some(inline))
             .await
-            .map_err(|error| declare(name, error))?;
+            .map_err(|error| declare_error(self.artifact, error))?;
         Ok(method.data_inline.then_some(digests))
     }
 
-    async fn create(
+    async fn create_upload(
         &self,
         data_inline: Option<DataInline<'_>>,
-    ) -> Result<crate::objects::UploadMethod, ApiError> {
-        let put_url = PutUrl {
-            content_type: self.content_type,
-            content_length: self.length,
-        };
+    ) -> Result<UploadMethod, ApiError> {
+        let object = &self.object;
         let upload = CreateUpload {
-            project_id: &self.offer.project_id,
-            upload_id: &self.offer.upload_id,
+            project_id: &object.project_id,
+            upload_id: &object.upload_id,
             expires: self.expires,
-            proposed_upload_methods: Proposal {
+            proposed_upload_methods: ProposedMethods {
                 data_inline,
-                put_url,
+                put_url: PutUrl {
+                    content_type: self.content_type,
+                    content_length: self.source.length(),
+                },
             },
         };
-        self.offer
-            .client
-            .create_upload(&self.offer.name, &upload)
-            .await
+        object.client.create_upload(&object.name, &upload).await
     }
 
     async fn finish(&self, digests: &Digests) -> Result<(), ApiError> {
+        let object = &self.object;
         let upload = FinishUpload {
-            project_id: &self.offer.project_id,
-            upload_id: &self.offer.upload_id,
+            project_id: &object.project_id,
+            upload_id: &object.upload_id,
             hashes: Hashes {
                 sha256: &digests.sha256,
                 sha512: &digests.sha512,
             },
         };
-        self.offer
-            .client
-            .finish_upload(&self.offer.name, &upload)
-            .await
+        object.client.finish_upload(&object.name, &upload).await
     }
 }
 
-impl Destination for Place<'_> {
-    async fn target(&self) -> Result<Target, ApiError> {
-        let method = self.create(None).await?;
-        let put_url = method
-            .put_url
-            .ok_or_else(|| unexpected(CREATE, "the service offers no way to send the bytes"))?;
-        Target::try_from(put_url).map_err(|error| unexpected(CREATE, error))
+impl UploadUrlProvider for ObjectUpload<'_> {
+    async fn request_url(&self) -> Result<UploadUrl, ApiError> {
+        let method = self.create_upload(None).await?;
+        let put_url = method.put_url.ok_or_else(|| {
+            unexpected_response(CREATE_UPLOAD, "the service supports no upload method")
+        })?;
+        UploadUrl::try_from(put_url).map_err(|error| unexpected_response(CREATE_UPLOAD, error))
     }
 }
 
-const CREATE: &str = "object.createUpload";
-
-impl TryFrom<PutTarget> for Target {
+impl TryFrom<PutUrlResponse> for UploadUrl {
     type Error = http::Error;
 
-    /// Headers go as they are given, but for the length, which the upload sets itself.
-    fn try_from(target: PutTarget) -> Result<Self, http::Error> {
+    /// Takes over all headers except the length, which the upload sets itself.
+    fn try_from(response: PutUrlResponse) -> Result<Self, http::Error> {
         let mut headers = HeaderMap::new();
-        for (name, value) in target.headers {
+        for (name, value) in response.headers {
             let name = HeaderName::try_from(name)?;
             if name != CONTENT_LENGTH {
                 headers.insert(name, HeaderValue::try_from(value)?);
             }
         }
         Ok(Self {
-            url: target.url,
+            url: response.url,
             headers,
         })
     }
 }
 
 /// Reads a small source into memory. Blocks.
-fn whole(source: &Source) -> Result<(BytesMut, Digests), Fault> {
+fn read_to_memory(source: &Source) -> Result<(BytesMut, Digests), SourceError> {
     let (mut data, mut digester) = (BytesMut::new(), Digester::new(source.length()));
     source.read(|chunk| {
         digester.update(&chunk);
@@ -252,8 +246,8 @@ fn whole(source: &Source) -> Result<(BytesMut, Digests), Fault> {
     Ok((data, digester.finish()))
 }
 
-/// Reads a source for its hashes alone. Blocks.
-fn digests_of(source: &Source) -> Result<Digests, Fault> {
+/// Reads a source only for its digests. Blocks.
+fn compute_digests(source: &Source) -> Result<Digests, SourceError> {
     let mut digester = Digester::new(source.length());
     source.read(|chunk| {
         digester.update(&chunk);
@@ -262,7 +256,7 @@ fn digests_of(source: &Source) -> Result<Digests, Fault> {
     Ok(digester.finish())
 }
 
-fn unexpected(method: &'static str, source: impl Into<BoxError>) -> ApiError {
+fn unexpected_response(method: &'static str, source: impl Into<BoxError>) -> ApiError {
     ApiError::Unexpected {
         method,
         source: source.into(),

@@ -1,17 +1,17 @@
-//! Opens a plain file, and nothing else in its place.
+//! Opens plain files only.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Opens a file that is no link, folder, pipe or device. A link could lead out of the task's folder,
-/// and a pipe would never end. Blocks, but not on a pipe.
+/// Opens a file and returns an error for a link, folder, pipe or device. Blocks, but not on a pipe.
 ///
-/// What is opened is what is checked, so that nobody can exchange it in between.
+/// A link could lead out of the task's folder, and a pipe might never end. The open file is checked instead of the path,
+/// so that the task cannot replace it in between.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
-    sys::do_not_follow(&mut options);
+    sys::set_no_follow(&mut options);
     let file = options.open(path).map_err(|error| {
         if sys::is_link(&error) {
             not_plain()
@@ -33,7 +33,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 fn not_plain() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
-        "it is a link or another thing that is no plain file",
+        "not a plain file, but a link, pipe or device",
     )
 }
 
@@ -46,8 +46,8 @@ mod sys {
     use rustix::fs::OFlags;
     use rustix::io::Errno;
 
-    /// Makes opening fail on a link, and not wait for the other end of a pipe.
-    pub(super) fn do_not_follow(options: &mut OpenOptions) {
+    /// Lets `open` fail for a link, and not wait for the writer of a pipe.
+    pub(super) fn set_no_follow(options: &mut OpenOptions) {
         options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
     }
 
@@ -63,11 +63,11 @@ mod sys {
     use std::os::windows::fs::OpenOptionsExt as _;
 
     const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
-    /// Without it, a folder fails to open with "access denied", which would be a wrong reason.
+    /// Without this flag, opening a folder fails with "access denied", which would be misleading.
     const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
 
-    /// Opens a link itself, which is then found to be no plain file.
-    pub(super) fn do_not_follow(options: &mut OpenOptions) {
+    /// Opens a link itself, which then fails the check for a plain file.
+    pub(super) fn set_no_follow(options: &mut OpenOptions) {
         options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_BACKUP_SEMANTICS);
     }
 

@@ -1,4 +1,4 @@
-//! Bytes behind a signed URL of the queue's.
+//! Uploads to a signed S3 URL of the queue.
 
 use std::sync::Arc;
 
@@ -7,11 +7,13 @@ use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use runtime_core::artifact::{S3Artifact, UploadError, Uploaded};
 use runtime_core::queue::{ArtifactRequest, ArtifactResponse, Queue};
-use runtime_core::{ApiError, Run};
+use runtime_core::{ApiError, BoxError, Run};
 
-use super::deliver::{Destination, Target};
-use super::{Origin, blocking, encoding, gzip, uploaded};
-use crate::Client;
+use super::deliver::{UploadUrl, UploadUrlProvider};
+use super::named_source::NamedSource;
+use super::source::run_blocking;
+use super::{encoding, gzip};
+use crate::client::Client;
 
 impl Client {
     pub(super) async fn upload_s3(
@@ -21,44 +23,45 @@ impl Client {
         expires: Timestamp,
         content: &S3Artifact,
     ) -> Result<Uploaded, UploadError> {
-        let _permit = self.transport.uploads.acquire().await;
-        let origin = Origin {
+        let _permit = self.transport.upload_permits.acquire().await;
+        let named = NamedSource {
             name,
             source: &content.source,
         };
-        let source = origin.open().await?;
+        let source = named.open().await?;
         let request = ArtifactRequest::S3 {
             content_type: content.content_type.clone(),
             content_length: Some(source.length()),
             expires,
         };
-        let mut destination = SignedUrl {
+        let mut provider = S3UrlProvider {
             client: self,
             run,
             name,
             request,
             is_gzip: false,
         };
-        if !encoding::wants_gzip(name, &content.content_type, content.encoding) {
-            let sent = self.deliver(name, &source, &destination).await;
+        if !encoding::should_compress(name, &content.content_type, content.encoding) {
+            let sent = self.deliver(name, &source, &provider).await;
             return sent
-                .map(uploaded)
-                .map_err(|failure| origin.failure(failure));
+                .map(Uploaded::from)
+                .map_err(|error| named.deliver_error(error));
         }
-        destination.is_gzip = true;
+        provider.is_gzip = true;
         let folder = self.transport.settings.spool_folder.clone();
-        let compressed = blocking(move || gzip::compress(&source, folder.as_deref())).await;
-        let compressed = compressed.map_err(|fault| origin.fault(fault))?;
+        let compressed = run_blocking(move || gzip::compress(&source, folder.as_deref())).await;
+        let compressed = compressed.map_err(|error| named.source_error(error))?;
         let sent = self
-            .deliver(name, &Arc::new(compressed.copy), &destination)
+            .deliver(name, &Arc::new(compressed.copy), &provider)
             .await;
-        sent.map(|_| uploaded(compressed.original))
-            .map_err(|failure| origin.failure(failure))
+        // The digests of the original: readers decompress the artifact before they compare.
+        sent.map(|_| compressed.original.into())
+            .map_err(|error| named.deliver_error(error))
     }
 }
 
-/// Declares the artifact, as often as asked, for a URL to put its bytes to.
-struct SignedUrl<'a> {
+/// Declares the artifact, which returns a signed URL. Repeated, it returns a new one.
+struct S3UrlProvider<'a> {
     client: &'a Client,
     run: &'a Run,
     name: &'a str,
@@ -66,9 +69,9 @@ struct SignedUrl<'a> {
     is_gzip: bool,
 }
 
-impl Destination for SignedUrl<'_> {
-    async fn target(&self) -> Result<Target, ApiError> {
-        let answer = self
+impl UploadUrlProvider for S3UrlProvider<'_> {
+    async fn request_url(&self) -> Result<UploadUrl, ApiError> {
+        let response = self
             .client
             .create_artifact(self.run, self.name, &self.request)
             .await?;
@@ -76,26 +79,27 @@ impl Destination for SignedUrl<'_> {
             put_url,
             content_type,
             ..
-        } = answer
+        } = response
         else {
-            return Err(unexpected(
-                "the storage type is another than the one asked for",
+            return Err(unexpected_response(
+                "the storage type differs from the requested one",
             ));
         };
         let mut headers = HeaderMap::new();
-        let content_type = HeaderValue::try_from(content_type).map_err(unexpected)?;
+        // As in the response: the URL is signed for exactly this content type.
+        let content_type = HeaderValue::try_from(content_type).map_err(unexpected_response)?;
         headers.insert(CONTENT_TYPE, content_type);
         if self.is_gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        Ok(Target {
+        Ok(UploadUrl {
             url: put_url,
             headers,
         })
     }
 }
 
-fn unexpected(source: impl Into<runtime_core::BoxError>) -> ApiError {
+fn unexpected_response(source: impl Into<BoxError>) -> ApiError {
     ApiError::Unexpected {
         method: "queue.createArtifact",
         source: source.into(),

@@ -1,4 +1,4 @@
-//! Where the bytes of an artifact come from, read in order as often as needed.
+//! A source of bytes that is read in order, once per attempt.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -9,8 +9,9 @@ use runtime_core::artifact::ArtifactSource;
 
 use super::plain_file;
 
-/// Bytes a chunk: large enough that hand-over costs nothing, small enough that many uploads fit in memory.
-const CHUNK: usize = 128 << 10;
+/// Large enough that passing a chunk to another thread costs nothing in comparison, small enough that many uploads fit
+/// into memory.
+const CHUNK_BYTES: usize = 128 << 10;
 
 /// An open source of known length.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub(super) enum Source {
     File(OpenFile),
 }
 
-/// A plain file and what it was like when it was opened.
+/// An open plain file, with length and modification time at the time of opening.
 #[derive(Debug)]
 pub(super) struct OpenFile {
     file: File,
@@ -27,14 +28,14 @@ pub(super) struct OpenFile {
     modified: Option<SystemTime>,
 }
 
-/// A source could not be handed out.
+/// An error while reading a source.
 #[derive(Debug)]
-pub(super) enum Fault {
-    /// Reading failed.
+pub(super) enum SourceError {
+    /// The file could not be read.
     Read(io::Error),
-    /// It is no longer what was opened.
+    /// The file changed since it was opened.
     Changed { expected: u64, found: u64 },
-    /// Whoever takes the bytes failed.
+    /// The receiver of the bytes failed.
     Sink(io::Error),
 }
 
@@ -43,15 +44,15 @@ impl Source {
     pub(super) fn open(source: &ArtifactSource) -> io::Result<Self> {
         match source {
             ArtifactSource::Bytes(bytes) => Ok(Self::Bytes(bytes.clone())),
-            ArtifactSource::File(path) => Self::of_file(plain_file::open(path)?),
+            ArtifactSource::File(path) => Self::from_file(plain_file::open(path)?),
             ArtifactSource::FileWithoutLinks(path) => {
-                Self::of_file(runtime_ioext::open_without_symlinks(path)?)
+                Self::from_file(runtime_ioext::open_without_symlinks(path)?)
             }
         }
     }
 
-    /// Takes over an open file.
-    pub(super) fn of_file(file: File) -> io::Result<Self> {
+    /// Creates a source from an open file.
+    pub(super) fn from_file(file: File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         Ok(Self::File(OpenFile {
             file,
@@ -60,7 +61,7 @@ impl Source {
         }))
     }
 
-    /// How many bytes it has.
+    /// Returns the length in bytes.
     pub(super) fn length(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -68,69 +69,85 @@ impl Source {
         }
     }
 
-    /// Hands all bytes to `sink`, from the first to the last. Blocks.
+    /// Passes all bytes to `sink` in order. Blocks.
     ///
-    /// The last chunk is handed out only when the source is known to be unchanged, so that nobody takes
-    /// what comes of a changed one for whole.
-    pub(super) fn read(&self, mut sink: impl FnMut(Bytes) -> io::Result<()>) -> Result<(), Fault> {
+    /// The last chunk is passed on only after the source is known to be unchanged. A store therefore never has all
+    /// bytes of a changed source, and does not store it.
+    pub(super) fn read(
+        &self,
+        mut sink: impl FnMut(Bytes) -> io::Result<()>,
+    ) -> Result<(), SourceError> {
         match self {
-            Self::Bytes(bytes) => chunks_of(bytes).try_for_each(sink).map_err(Fault::Sink),
+            Self::Bytes(bytes) => chunks(bytes).try_for_each(sink).map_err(SourceError::Sink),
             Self::File(file) => file.read(&mut sink),
         }
     }
 }
 
 impl OpenFile {
-    fn read(&self, sink: &mut impl FnMut(Bytes) -> io::Result<()>) -> Result<(), Fault> {
-        (&self.file).rewind().map_err(Fault::Read)?;
-        let (mut found, mut held) = (0, Bytes::new());
+    fn read(&self, sink: &mut impl FnMut(Bytes) -> io::Result<()>) -> Result<(), SourceError> {
+        (&self.file).rewind().map_err(SourceError::Read)?;
+        let (mut read_bytes, mut held_chunk) = (0, Bytes::new());
         loop {
-            let chunk = read_chunk(&self.file).map_err(Fault::Read)?;
+            let chunk = read_chunk(&self.file).map_err(SourceError::Read)?;
             if chunk.is_empty() {
                 break;
             }
-            found += chunk.len() as u64;
-            if found > self.length {
-                return Err(self.changed(found));
+            read_bytes += chunk.len() as u64;
+            if read_bytes > self.length {
+                return Err(self.changed(read_bytes));
             }
-            let ready = std::mem::replace(&mut held, chunk);
+            let ready = std::mem::replace(&mut held_chunk, chunk);
             if !ready.is_empty() {
-                sink(ready).map_err(Fault::Sink)?;
+                sink(ready).map_err(SourceError::Sink)?;
             }
         }
-        self.check_unchanged(found)?;
-        if held.is_empty() {
+        self.check_unchanged(read_bytes)?;
+        if held_chunk.is_empty() {
             Ok(())
         } else {
-            sink(held).map_err(Fault::Sink)
+            sink(held_chunk).map_err(SourceError::Sink)
         }
     }
 
-    fn check_unchanged(&self, found: u64) -> Result<(), Fault> {
-        let modified = self.file.metadata().map_err(Fault::Read)?.modified().ok();
-        match found == self.length && modified == self.modified {
-            true => Ok(()),
-            false => Err(self.changed(found)),
+    fn check_unchanged(&self, read_bytes: u64) -> Result<(), SourceError> {
+        let metadata = self.file.metadata().map_err(SourceError::Read)?;
+        if read_bytes == self.length && metadata.modified().ok() == self.modified {
+            Ok(())
+        } else {
+            Err(self.changed(read_bytes))
         }
     }
 
-    fn changed(&self, found: u64) -> Fault {
-        Fault::Changed {
+    fn changed(&self, found: u64) -> SourceError {
+        SourceError::Changed {
             expected: self.length,
             found,
         }
     }
 }
 
-/// Reads one full chunk; less only at the end.
+/// Reads one chunk, which is shorter only at the end of the file.
 fn read_chunk(mut file: &File) -> io::Result<Bytes> {
-    let mut chunk = Vec::with_capacity(CHUNK);
-    (&mut file).take(CHUNK as u64).read_to_end(&mut chunk)?;
+    let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+    (&mut file)
+        .take(CHUNK_BYTES as u64)
+        .read_to_end(&mut chunk)?;
     Ok(chunk.into())
 }
 
-/// Cuts bytes into chunks without copying.
-fn chunks_of(bytes: &Bytes) -> impl Iterator<Item = Bytes> + '_ {
-    let starts = (0..bytes.len()).step_by(CHUNK);
-    starts.map(|start| bytes.slice(start..bytes.len().min(start + CHUNK)))
+/// Splits bytes into chunks without copying.
+fn chunks(bytes: &Bytes) -> impl Iterator<Item = Bytes> + '_ {
+    let starts = (0..bytes.len()).step_by(CHUNK_BYTES);
+    starts.map(|start| bytes.slice(start..bytes.len().min(start + CHUNK_BYTES)))
+}
+
+/// Runs a blocking operation on tokio's pool for them. A panic is propagated.
+pub(super) async fn run_blocking<T: Send + 'static>(
+    operation: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    match tokio::task::spawn_blocking(operation).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }

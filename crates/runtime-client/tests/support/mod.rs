@@ -146,7 +146,7 @@ impl Drop for Server {
 pub(crate) fn quick() -> ClientSettings {
     let mut settings = ClientSettings::default();
     settings.retry.first_delay = std::time::Duration::from_millis(1);
-    settings.retry.longest_delay = std::time::Duration::from_millis(5);
+    settings.retry.max_delay = std::time::Duration::from_millis(5);
     settings
 }
 

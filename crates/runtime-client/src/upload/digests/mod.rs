@@ -1,15 +1,16 @@
-//! What is known of the bytes of an artifact, before any encoding.
+//! Length and hashes of the bytes of an artifact, before compression.
 
-mod companion;
+mod hash_thread;
 
 use bytes::Bytes;
 use ring::digest::{Context, SHA256, SHA512};
+use runtime_core::artifact::Uploaded;
 use runtime_core::util::hex;
 
-use self::companion::Companion;
+use self::hash_thread::HashThread;
 
-/// From which length on a second thread pays for its start.
-const LONG: u64 = 4 << 20;
+/// The length from which on a second thread is faster in spite of its start.
+const MIN_THREADED_BYTES: u64 = 4 << 20;
 
 /// Length and hashes of bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,46 +29,54 @@ pub(super) struct Digester {
     sha512: Sha512,
 }
 
-/// SHA-512 takes twice as long as SHA-256 where processors help with the latter, and is then what an upload waits
-/// for. Of what is long, it is computed beside everything else.
+/// Where SHA-512 is computed.
+///
+/// On processors with SHA-256 instructions, SHA-512 takes twice as long as SHA-256 and would limit the speed of an
+/// upload. For long sources it is computed by a second thread, in parallel to reading, SHA-256 and sending.
 enum Sha512 {
-    Here(Context),
-    Beside(Companion),
+    Inline(Context),
+    Thread(HashThread),
 }
 
 impl Digester {
-    /// For about so many bytes.
+    /// Creates a digester for about `length` bytes.
     pub(super) fn new(length: u64) -> Self {
-        let here = || Sha512::Here(Context::new(&SHA512));
-        let beside = (length >= LONG)
-            .then(|| Companion::start(&SHA512))
+        let inline = || Sha512::Inline(Context::new(&SHA512));
+        let thread = (length >= MIN_THREADED_BYTES)
+            .then(|| HashThread::start(&SHA512))
             .flatten();
         Self {
             length: 0,
             sha256: Context::new(&SHA256),
-            sha512: beside.map_or_else(here, Sha512::Beside),
+            sha512: thread.map_or_else(inline, Sha512::Thread),
         }
     }
 
     pub(super) fn update(&mut self, bytes: &Bytes) {
         self.length += bytes.len() as u64;
         match &mut self.sha512 {
-            Sha512::Here(context) => context.update(bytes),
-            Sha512::Beside(companion) => companion.update(bytes.clone()),
+            Sha512::Inline(context) => context.update(bytes),
+            Sha512::Thread(thread) => thread.update(bytes.clone()),
         }
         self.sha256.update(bytes);
     }
 
     pub(super) fn finish(self) -> Digests {
         let sha512 = match self.sha512 {
-            Sha512::Here(context) => context.finish(),
-            Sha512::Beside(companion) => companion.finish(),
+            Sha512::Inline(context) => context.finish(),
+            Sha512::Thread(thread) => thread.finish(),
         };
         Digests {
             length: self.length,
             sha256: hex(self.sha256.finish().as_ref()),
             sha512: hex(sha512.as_ref()),
         }
+    }
+}
+
+impl From<Digests> for Uploaded {
+    fn from(digests: Digests) -> Self {
+        Self::of_bytes(digests.length, digests.sha256).with_sha512(digests.sha512)
     }
 }
 
@@ -82,17 +91,17 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_give_the_same() {
+    fn thread_and_inline_digests_are_equal() {
         let chunks: Vec<Bytes> = (0..100_u8)
             .map(|n| vec![n; 1 + usize::from(n) * 100].into())
             .collect();
-        assert_eq!(digests(0, &chunks), digests(LONG, &chunks));
-        assert_eq!(digests(0, &[]), digests(LONG, &[]));
+        assert_eq!(digests(0, &chunks), digests(MIN_THREADED_BYTES, &chunks));
+        assert_eq!(digests(0, &[]), digests(MIN_THREADED_BYTES, &[]));
     }
 
     #[test]
-    fn a_pass_that_is_given_up_leaves_no_thread() {
-        let mut digester = Digester::new(LONG);
+    fn aborted_pass_joins_its_thread() {
+        let mut digester = Digester::new(MIN_THREADED_BYTES);
         digester.update(&Bytes::from_static(b"a"));
         drop(digester);
     }

@@ -173,7 +173,7 @@ impl Handler for NotFound {
 fn client_settings() -> runtime_client::ClientSettings {
     let mut settings = runtime_client::ClientSettings::default();
     settings.retry.first_delay = Duration::from_millis(20);
-    settings.retry.longest_delay = Duration::from_millis(100);
+    settings.retry.max_delay = Duration::from_millis(100);
     settings.retry.budget = Duration::from_millis(500);
     settings.credentials_wait = Duration::from_secs(2);
     settings.stall_timeout = Duration::from_secs(20);

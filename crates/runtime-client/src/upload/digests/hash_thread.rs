@@ -1,4 +1,4 @@
-//! A hash that a second thread computes.
+//! A hash that is computed by its own thread.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
@@ -6,20 +6,20 @@ use std::thread::{Builder, JoinHandle};
 use bytes::Bytes;
 use ring::digest::{Algorithm, Context, Digest};
 
-/// How many chunks may wait for the thread.
-const WAITING: usize = 4;
+/// The number of chunks that may wait for the thread.
+const QUEUE_DEPTH: usize = 4;
 
-/// A thread that hashes what it is given. It ends with this value.
-pub(super) struct Companion {
-    /// `None` once the thread is to end.
+/// A thread that hashes chunks. It ends when this value is dropped.
+pub(super) struct HashThread {
+    /// `None` once the thread has to end.
     chunks: Option<SyncSender<Bytes>>,
     thread: Option<JoinHandle<Digest>>,
 }
 
-impl Companion {
-    /// Starts one; `None` if the system has no thread to spare.
+impl HashThread {
+    /// Starts a thread. Returns `None` if the system cannot create one.
     pub(super) fn start(algorithm: &'static Algorithm) -> Option<Self> {
-        let (sender, receiver) = sync_channel::<Bytes>(WAITING);
+        let (sender, receiver) = sync_channel::<Bytes>(QUEUE_DEPTH);
         let hash = move || {
             let mut context = Context::new(algorithm);
             receiver
@@ -34,31 +34,32 @@ impl Companion {
         })
     }
 
-    /// Blocks while the thread is behind.
+    /// Adds a chunk. Blocks while the queue is full.
     pub(super) fn update(&mut self, chunk: Bytes) {
         if let Some(chunks) = &self.chunks {
-            // The thread takes chunks until there is no sender.
+            // Sending fails only if the thread panicked, which `finish` propagates.
             let _ = chunks.send(chunk);
         }
     }
 
-    /// Waits for the thread.
+    /// Waits for the thread and returns the digest.
     pub(super) fn finish(mut self) -> Digest {
-        self.join().expect("a thread that has not been waited for")
+        self.join().expect("the thread is joined once")
     }
 
     fn join(&mut self) -> Option<Digest> {
+        // Ends the thread's loop.
         drop(self.chunks.take());
-        let hashed = self.thread.take()?.join();
-        Some(hashed.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let digest = self.thread.take()?.join();
+        Some(digest.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     }
 }
 
-impl Drop for Companion {
+impl Drop for HashThread {
     fn drop(&mut self) {
         drop(self.chunks.take());
         if let Some(thread) = self.thread.take() {
-            // Nobody wants the hash any more, whatever became of it.
+            // The digest of an aborted pass is not needed. A panic must not be propagated from a drop.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! Asks the metadata service of a cloud, which answers machines of that cloud only.
+//! The metadata service of a cloud, which only machines of that cloud can reach.
 
 use std::time::Duration;
 
@@ -8,25 +8,25 @@ use runtime_http::{read_body, reqwest};
 
 use crate::client_error::ClientError;
 use crate::settings::ClientSettings;
-use crate::transport::http_client;
+use crate::transport::http_client::http_client;
 
-/// Metadata is short.
-const LONGEST: usize = 1 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// A metadata service.
+/// A client of a metadata service.
 #[derive(Clone, Debug)]
-pub(super) struct Metadata {
+pub struct MetadataService {
     http: reqwest::Client,
     endpoint: String,
 }
 
-impl Metadata {
+impl MetadataService {
     pub(super) fn new(endpoint: &str) -> Result<Self, ClientError> {
         let settings = ClientSettings {
-            connect_timeout: Duration::from_secs(5),
+            connect_timeout: CONNECT_TIMEOUT,
             ..ClientSettings::default()
         };
-        // Every cloud serves its metadata over `http`, on an address that never leaves the machine.
+        // Metadata services use `http`, on a link-local address that is not routed beyond the host.
         Ok(Self {
             http: http_client(&settings, false)?,
             endpoint: endpoint.to_owned(),
@@ -39,27 +39,26 @@ impl Metadata {
             .clone_into(&mut self.endpoint);
     }
 
-    /// Status and text of an answer; `None` if there is none. The reason is logged, not told: a source
-    /// that cannot be asked is asked again.
-    pub(super) async fn ask(
+    /// Sends a request and returns status and text of the response.
+    ///
+    /// An error is only logged, since every source sends its request again.
+    pub(super) async fn request(
         &self,
         method: Method,
         path: &str,
         headers: HeaderMap,
         timeout: Duration,
     ) -> Option<(StatusCode, String)> {
-        let answer = self.try_to_ask(method, path, headers, timeout).await;
-        if let Err(error) = &answer {
-            tracing::debug!(
-                path,
-                error = error_chain(&**error),
-                "no answer from the metadata service"
-            );
-        }
-        answer.ok()
+        self.try_request(method, path, headers, timeout)
+            .await
+            .inspect_err(|error| {
+                let error = error_chain(&**error);
+                tracing::debug!(path, error, "metadata service is unreachable");
+            })
+            .ok()
     }
 
-    async fn try_to_ask(
+    async fn try_request(
         &self,
         method: Method,
         path: &str,
@@ -73,7 +72,7 @@ impl Metadata {
             .timeout(timeout);
         let response = request.send().await?;
         let status = response.status();
-        let body = read_body(response, LONGEST).await?;
+        let body = read_body(response, MAX_RESPONSE_BYTES).await?;
         Ok((status, String::from_utf8(body.into())?))
     }
 }

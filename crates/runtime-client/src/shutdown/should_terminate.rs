@@ -1,48 +1,46 @@
-//! The worker manager, which knows whether a worker is still needed.
+//! The worker manager as a shutdown source.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_core::{ShutdownNotice, ShutdownSource, error_chain};
 
-use super::polled::{Oracle, Polled};
-use crate::{Client, WorkerName};
+use crate::client::Client;
+use crate::services::worker_manager::WorkerName;
 
-/// Asks `shouldWorkerTerminate`. Running tasks may finish.
+/// Polls `shouldWorkerTerminate`. The shutdown is graceful: running tasks may finish.
 #[derive(Debug)]
 pub struct ShouldTerminate {
-    polled: Polled<Manager>,
-}
-
-#[derive(Debug)]
-struct Manager {
     client: Client,
     worker: WorkerName,
+    interval: Duration,
+    has_notified: bool,
 }
 
 impl ShouldTerminate {
-    /// Asks for `worker` every five minutes, with the credentials of `client`.
+    /// Creates a source that asks about `worker` every five minutes, with the credentials of `client`.
     #[must_use]
     pub fn new(client: Client, worker: WorkerName) -> Self {
         Self {
-            polled: Polled::new(Manager { client, worker }, Duration::from_secs(300)),
+            client,
+            worker,
+            interval: Duration::from_secs(300),
+            has_notified: false,
         }
     }
 
-    /// Asks more or less often.
+    /// Sets the time between two requests.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.polled.interval = interval;
+        self.interval = interval;
         self
     }
-}
 
-#[async_trait]
-impl Oracle for Manager {
-    async fn ask(&mut self) -> Option<ShutdownNotice> {
+    async fn poll(&self) -> Option<ShutdownNotice> {
         match self.client.should_worker_terminate(&self.worker).await {
             Ok(answer) => answer.terminate.then(|| {
-                ShutdownNotice::graceful(format!("the worker manager says: {}", answer.reason))
+                let reason = format!("the worker manager requested it: {}", answer.reason);
+                ShutdownNotice::graceful(reason)
             }),
             Err(error) => {
                 tracing::debug!(
@@ -62,6 +60,13 @@ impl ShutdownSource for ShouldTerminate {
     }
 
     async fn next(&mut self) -> Option<ShutdownNotice> {
-        self.polled.next().await
+        while !self.has_notified {
+            if let Some(notice) = self.poll().await {
+                self.has_notified = true;
+                return Some(notice);
+            }
+            tokio::time::sleep(self.interval).await;
+        }
+        None
     }
 }

@@ -1,44 +1,48 @@
-//! Reads answers that say no, whoever they come from.
+//! Error responses, whether of a service or of a proxy in front of it.
 
 use http::{HeaderMap, StatusCode};
 use runtime_core::ServiceError;
 use runtime_http::excerpt;
 use serde::Deserialize;
 
-/// Makes an error of an answer. A service sends JSON with `code` and `message`; what stands between may
-/// send a page of HTML, nothing, or anything.
+/// The code of an error that has no code.
+const UNKNOWN_CODE: &str = "unknown";
+
+/// Converts an error response into a [`ServiceError`].
+///
+/// A service sends JSON with `code` and `message`. A proxy may send an HTML page or an empty body.
 pub(super) fn parse(
-    method: &'static str,
+    api_method: &'static str,
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
 ) -> ServiceError {
     let (code, message) = match serde_json::from_slice(body) {
-        Ok(Shape::Service { code, message }) => (code, without_trailer(&message).to_owned()),
-        Ok(Shape::Router { error }) => ("unknown".to_owned(), error),
-        Err(_) => ("unknown".to_owned(), foreign_message(status, body)),
+        Ok(ErrorBody::Service { code, message }) => (code, without_trailer(&message).to_owned()),
+        Ok(ErrorBody::UnknownRoute { error }) => (UNKNOWN_CODE.to_owned(), error),
+        Err(_) => (UNKNOWN_CODE.to_owned(), foreign_message(status, body)),
     };
-    let mut error = ServiceError::new(method, status.as_u16(), code, message);
-    error.request_id = text_of(headers, "x-for-request-id");
-    error.trace_id = text_of(headers, "x-for-trace-id");
+    let mut error = ServiceError::new(api_method, status.as_u16(), code, message);
+    error.request_id = header_text(headers, "x-for-request-id");
+    error.trace_id = header_text(headers, "x-for-trace-id");
     error
 }
 
-/// The shapes that come from Taskcluster itself.
+/// The JSON bodies that Taskcluster itself sends.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Shape {
+enum ErrorBody {
     Service {
         code: String,
         message: String,
     },
-    /// Of an unknown path.
-    Router {
+    /// Sent for a path that no service has.
+    UnknownRoute {
         error: String,
     },
 }
 
-/// A message ends in a trailer that repeats method, code, status and time.
+/// Removes the trailer of a message, which repeats API method, code, status and time.
 fn without_trailer(message: &str) -> &str {
     message
         .split_once("\n\n---\n")
@@ -53,7 +57,7 @@ fn foreign_message(status: StatusCode, body: &[u8]) -> String {
     }
 }
 
-fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
+fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
 
@@ -69,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn the_trailer_of_a_message_is_cut_off() {
+    fn message_trailer_is_removed() {
         let body = br#"{"code":"RequestConflict","message":"Run 0 is resolved\n\n---\n\n* method:     reclaimTask","requestInfo":{}}"#;
         let error = parsed(409, body);
         assert_eq!(
@@ -79,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_route_keeps_its_text() {
+    fn unknown_route_keeps_its_message() {
         assert_eq!(
             parsed(404, br#"{"error": "Not found"}"#).message,
             "Not found"
@@ -87,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_html_becomes_one_line() {
+    fn html_page_becomes_one_line() {
         let error = parsed(
             502,
             b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n</html>",
@@ -102,26 +106,27 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_body_leaves_the_reason() {
+    fn empty_body_leaves_the_status_reason() {
         assert_eq!(parsed(503, b"").message, "Service Unavailable");
     }
 
     proptest! {
         #[test]
-        fn no_body_panics_and_every_message_is_short_or_the_services(status in 300u16..600, body in proptest::collection::vec(any::<u8>(), 0..4096)) {
+        fn foreign_messages_are_short(status in 300u16..600, body in proptest::collection::vec(any::<u8>(), 0..4096)) {
             let error = parsed(status, &body);
             prop_assert_eq!(error.status, status);
-            prop_assert!(error.message.chars().count() < 300 + 120 || error.code != "unknown");
+            // An excerpt of 300 characters, and the text in front of it.
+            prop_assert!(error.message.chars().count() < 300 + 120 || error.code != UNKNOWN_CODE);
         }
 
         #[test]
-        fn no_json_panics(body in json()) {
+        fn any_json_is_parsed(body in json()) {
             let error = parsed(500, body.to_string().as_bytes());
             prop_assert!(!error.code.is_empty() || body["code"] == "");
         }
     }
 
-    /// JSON that looks more or less like an error.
+    /// Returns JSON that resembles an error body.
     fn json() -> impl Strategy<Value = serde_json::Value> {
         let leaf = prop_oneof![
             Just(serde_json::Value::Null),

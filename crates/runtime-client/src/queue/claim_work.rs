@@ -1,0 +1,61 @@
+//! `claimWork` requests that outlive their caller.
+
+use http::Method;
+use runtime_core::ApiError;
+use runtime_core::queue::{ClaimWorkRequest, TaskClaim};
+use serde::Deserialize;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::client::Client;
+use crate::pending_claims::{ClaimKey, ClaimResult, PendingClaim};
+use crate::transport::call::{Call, path};
+
+impl Client {
+    /// Takes over a claim that an earlier caller did not receive, or sends a request.
+    pub(super) async fn claim_pending_or_new(
+        &self,
+        task_queue_id: &str,
+        request: &ClaimWorkRequest,
+    ) -> ClaimResult {
+        let key = ClaimKey {
+            task_queue_id: task_queue_id.to_owned(),
+            worker_group: request.worker_group.clone(),
+            worker_id: request.worker_id.clone(),
+        };
+        let pending = &self.pending_claims;
+        let claim = match pending.take(&key) {
+            Some(claim) => claim,
+            None => PendingClaim::Request(self.spawn_claim_request(task_queue_id, request)?),
+        };
+        let mut claims = pending.wait(&key, claim).await?;
+        // A kept claim may have expired; its task then runs elsewhere.
+        let now = self.transport.settings.clock.now();
+        claims.retain(|claim| claim.taken_until > now);
+        Ok(pending.keep_excess(key, claims, request.tasks as usize))
+    }
+
+    /// Starts a request that does not depend on its caller.
+    fn spawn_claim_request(
+        &self,
+        task_queue_id: &str,
+        request: &ClaimWorkRequest,
+    ) -> Result<AbortOnDropHandle<ClaimResult>, ApiError> {
+        let path = path("queue", ["claim-work", task_queue_id]);
+        let call = Call::with_json("queue.claimWork", Method::POST, path, request)?;
+        // The client for the request has its own pending claims. With those of `self`, the request would keep alive the
+        // value whose drop cancels it.
+        let client = Client {
+            pending_claims: Default::default(),
+            ..self.clone()
+        };
+        Ok(AbortOnDropHandle::new(tokio::spawn(async move {
+            let response: ClaimWorkResponse = client.call(call.not_idempotent()).await?;
+            Ok(response.tasks)
+        })))
+    }
+}
+
+#[derive(Deserialize)]
+struct ClaimWorkResponse {
+    tasks: Vec<TaskClaim>,
+}

@@ -1,0 +1,11 @@
+//! Registers a worker with the worker manager and renews the registration.
+
+mod context;
+mod error;
+mod registrar;
+mod renewal;
+mod state_file;
+
+pub use error::RegisterError;
+pub use registrar::{Registered, Registrar};
+pub use renewal::Renewal;

@@ -1,0 +1,176 @@
+//! The renewal of a registration.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runtime_core::clock::until;
+use runtime_core::{CredentialsWatch, ShutdownNotice, ShutdownSource, Timestamp, error_chain};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::context::RegistrationContext;
+use super::error::RegisterError;
+use super::state_file;
+use crate::services::worker_manager::Registration;
+
+const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(30 * 60);
+/// Limits renewals, even if the services keep refusing the credentials.
+const MIN_RENEWAL_INTERVAL: Duration = Duration::from_secs(5 * 60);
+const RETRY_DELAY: Duration = Duration::from_secs(60);
+
+/// Renews the registration of a worker before it expires.
+///
+/// If the renewal is refused, the worker has to stop before its credentials expire. The renewal reports that as a
+/// [`ShutdownSource`].
+pub struct Renewal {
+    context: RegistrationContext,
+    current: Option<CurrentRegistration>,
+    has_notified: bool,
+}
+
+/// The registration in use.
+struct CurrentRegistration {
+    /// The secret of the next registration.
+    secret: Option<SecretString>,
+    expires: Timestamp,
+    renewed: Timestamp,
+}
+
+impl Renewal {
+    pub(super) fn new(context: RegistrationContext) -> Self {
+        Self {
+            context,
+            current: None,
+            has_notified: false,
+        }
+    }
+
+    /// Returns a watch of the worker's credentials.
+    pub(super) fn credentials(&self) -> CredentialsWatch {
+        self.context.credentials.watch()
+    }
+
+    /// Resumes or registers, and returns the configuration of the worker pool.
+    pub(super) async fn start(&mut self) -> Result<Option<Value>, RegisterError> {
+        let registration = match self.resume().await {
+            Some(registration) => registration,
+            None => self.context.register().await?,
+        };
+        let worker_config = registration.worker_config.clone();
+        self.apply(registration)?;
+        Ok(worker_config)
+    }
+
+    /// Renews the registration of the state file, unless its credentials have expired.
+    async fn resume(&mut self) -> Option<Registration> {
+        let stored = state_file::read(self.context.state_file.as_deref()?)?;
+        until(self.context.clock.now(), stored.expires)?;
+        self.context.credentials.set(stored.credentials);
+        self.context
+            .reregister(&stored.secret)
+            .await
+            .inspect_err(|error| {
+                tracing::warn!(
+                    error = error_chain(error),
+                    "cannot resume the stored registration"
+                );
+            })
+            .ok()
+    }
+
+    /// Stores a registration and publishes its credentials.
+    fn apply(&mut self, registration: Registration) -> Result<(), RegisterError> {
+        // Stored before anything uses it: a secret is valid once, so a crash in between must not lose the new one.
+        if let Some(file) = &self.context.state_file {
+            state_file::write(file, &registration).map_err(|source| RegisterError::StateFile {
+                file: file.clone(),
+                source,
+            })?;
+        }
+        let credentials = registration.credentials;
+        self.context
+            .credentials
+            .set(credentials.with_expiry(registration.expires));
+        self.current = Some(CurrentRegistration {
+            secret: registration.secret,
+            expires: registration.expires,
+            renewed: self.context.clock.now(),
+        });
+        Ok(())
+    }
+
+    /// Waits until shortly before the expiry, or until a service refuses the credentials.
+    async fn wait_until_due(&self, current: &CurrentRegistration) {
+        let clock = &self.context.clock;
+        let earliest = current
+            .renewed
+            .checked_add(MIN_RENEWAL_INTERVAL)
+            .unwrap_or(current.expires);
+        let planned = current
+            .expires
+            .checked_sub(RENEW_BEFORE_EXPIRY)
+            .unwrap_or(earliest);
+        tokio::select! {
+            () = clock.sleep_until(planned.max(earliest)) => {}
+            () = self.context.credentials.refused() => clock.sleep_until(earliest).await,
+        }
+    }
+
+    /// Renews with the secret, or else with the proof. Fails only if both fail.
+    async fn renew(&mut self) -> Result<(), RegisterError> {
+        let secret = self
+            .current
+            .as_mut()
+            .and_then(|current| current.secret.take());
+        if let Some(secret) = secret {
+            match self.context.reregister(&secret).await {
+                Ok(registration) => return self.apply(registration),
+                Err(error) => {
+                    tracing::warn!(error = error_chain(&error), "cannot renew the registration");
+                    // After a lost response, the secret may be used up or not. It is kept for the next attempt, which
+                    // the service then refuses or accepts.
+                    if let Some(current) = self.current.as_mut().filter(|_| error.is_transient()) {
+                        current.secret = Some(secret);
+                    }
+                }
+            }
+        }
+        let registration = self.context.register().await?;
+        self.apply(registration)
+    }
+}
+
+#[async_trait]
+impl ShutdownSource for Renewal {
+    fn name(&self) -> &'static str {
+        "registration"
+    }
+
+    async fn next(&mut self) -> Option<ShutdownNotice> {
+        while !self.has_notified {
+            self.wait_until_due(self.current.as_ref()?).await;
+            let Err(error) = self.renew().await else {
+                continue;
+            };
+            let remaining = until(self.context.clock.now(), self.current.as_ref()?.expires);
+            let has_time = remaining.is_some_and(|remaining| remaining > RETRY_DELAY);
+            if error.is_transient() && has_time {
+                tokio::time::sleep(RETRY_DELAY).await;
+                continue;
+            }
+            self.has_notified = true;
+            let reason = format!("cannot renew the registration: {}", error_chain(&error));
+            // Graceful: until the expiry, running tasks can finish and be reported.
+            return Some(ShutdownNotice::graceful(reason).within(remaining.unwrap_or_default()));
+        }
+        None
+    }
+}
+
+impl std::fmt::Debug for Renewal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Renewal")
+            .field("worker", &self.context.worker)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,71 @@
+//! The state file: credentials and the secret of the next registration.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use runtime_core::{Credentials, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use crate::services::worker_manager::Registration;
+
+/// The content of a state file.
+pub(super) struct StoredRegistration {
+    pub(super) credentials: Credentials,
+    pub(super) expires: Timestamp,
+    pub(super) secret: SecretString,
+}
+
+/// Writes the state file, which only the current user may read.
+///
+/// The content is written to a new file that replaces the old one by a rename, so that a crash leaves either of them.
+pub(super) fn write(file: &Path, registration: &Registration) -> io::Result<()> {
+    // Providers without renewal return no secret, and then there is nothing to resume with.
+    let Some(secret) = &registration.secret else {
+        return Ok(());
+    };
+    let text = to_json(registration, secret).to_string();
+    let new_file = file.with_extension("new");
+    // `create_new` below, after a removal: a file that already exists may have other permissions or be open elsewhere.
+    match fs::remove_file(&new_file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut open_file = options.open(&new_file)?;
+    open_file.write_all(text.as_bytes())?;
+    open_file.sync_all()?;
+    fs::rename(&new_file, file)
+}
+
+fn to_json(registration: &Registration, secret: &SecretString) -> Value {
+    let Credentials {
+        client_id,
+        access_token,
+        certificate,
+        ..
+    } = &registration.credentials;
+    json!({
+        "clientId": client_id,
+        "accessToken": access_token.expose_secret(),
+        "certificate": certificate.as_ref().map(ExposeSecret::expose_secret),
+        "expires": registration.expires,
+        "secret": secret.expose_secret(),
+    })
+}
+
+/// Reads a state file. Returns `None` if it is missing or damaged: the worker then registers anew.
+pub(super) fn read(file: &Path) -> Option<StoredRegistration> {
+    let json: Value = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
+    let secret = SecretString::from(json["secret"].as_str()?);
+    let credentials: Credentials = serde_json::from_value(json).ok()?;
+    Some(StoredRegistration {
+        expires: credentials.expires?,
+        credentials,
+        secret,
+    })
+}

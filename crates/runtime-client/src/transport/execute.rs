@@ -1,0 +1,190 @@
+//! Executes API calls: signs, sends, retries.
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use runtime_core::clock::until;
+use runtime_core::{ApiError, Credentials, error_chain};
+use runtime_http::{read_body, reqwest, retry_after};
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::attempt_error::{AttemptError, RetryDecision};
+use super::call::Call;
+use super::error_response;
+use super::retries::Retries;
+use super::shared::Transport;
+use crate::authorizer::Authorizer;
+
+const JSON: &str = "application/json";
+
+/// The maximum size of a response. The largest real ones are 32 claims of tasks of 1 MiB each.
+const MAX_RESPONSE_BYTES: usize = 64 << 20;
+
+/// The attempt from which on failures are logged as warnings.
+///
+/// Earlier failures are usual in a large deployment. Without any warning, operators would see nothing for minutes
+/// until a call fails.
+const WARN_AT_ATTEMPT: u32 = 4;
+
+impl Transport {
+    /// Sends a call until an attempt succeeds or retrying is pointless.
+    pub(crate) async fn execute(
+        &self,
+        authorizer: &Authorizer,
+        call: &Call,
+    ) -> Result<Bytes, ApiError> {
+        let url = call.url(self.root_url())?;
+        let mut retries = Retries::new(self.settings.retry);
+        let mut may_replace_credentials = true;
+        loop {
+            retries.begin_attempt();
+            let credentials = self.unexpired_credentials(authorizer).await;
+            let error = match self
+                .attempt(authorizer, call, &url, credentials.as_ref())
+                .await
+            {
+                Ok(body) => return Ok(body),
+                Err(error) => error,
+            };
+            let retry = match error.decide(call) {
+                RetryDecision::Fail => false,
+                RetryDecision::Retry { min_delay } => retries.wait(min_delay).await,
+                // Once a call: if the replacements are refused as well, something else is wrong. No delay, since the
+                // service is healthy.
+                RetryDecision::ReplaceCredentials => {
+                    std::mem::take(&mut may_replace_credentials)
+                        && self
+                            .wait_for_other_credentials(authorizer, credentials.as_ref())
+                            .await
+                }
+            };
+            let attempts = retries.attempts();
+            let error = error.into_api_error(call, attempts);
+            if !retry {
+                return Err(error);
+            }
+            log_retry(&error, attempts);
+        }
+    }
+
+    async fn attempt(
+        &self,
+        authorizer: &Authorizer,
+        call: &Call,
+        url: &Url,
+        credentials: Option<&Credentials>,
+    ) -> Result<Bytes, AttemptError> {
+        let request = self.request(authorizer, call, url, credentials)?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| AttemptError::from_transport(call, error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = read_body(response, MAX_RESPONSE_BYTES).await;
+        if status.is_success() {
+            return body.map_err(|error| AttemptError::NoResponse(error.into()));
+        }
+        // With an incomplete error body, the status still decides about a retry.
+        let body = body.unwrap_or_default();
+        let error = error_response::parse(call.api_method, status, &headers, &body);
+        Err(AttemptError::Refused {
+            error: Box::new(error),
+            retry_after: retry_after(&headers, self.settings.clock.now()),
+        })
+    }
+
+    /// Builds a signed request. Without credentials, it is not signed.
+    fn request(
+        &self,
+        authorizer: &Authorizer,
+        call: &Call,
+        url: &Url,
+        credentials: Option<&Credentials>,
+    ) -> Result<reqwest::RequestBuilder, AttemptError> {
+        let mut request = self
+            .http
+            .request(call.http_method.clone(), url.clone())
+            .timeout(self.settings.request_timeout);
+        if let Some(credentials) = credentials {
+            let payload = call.body.as_deref().map(|body| (JSON, body));
+            let header = authorizer
+                .header(credentials, &call.http_method, url, payload)
+                .map_err(|error| AttemptError::InvalidRequest(call.invalid_request(error)))?;
+            request = request.header(AUTHORIZATION, header);
+        }
+        if let Some(body) = &call.body {
+            request = request.header(CONTENT_TYPE, JSON).body(body.clone());
+        }
+        Ok(request)
+    }
+
+    /// Returns the current credentials. Expired ones are not sent, but the call waits for replacements first.
+    ///
+    /// A reclaim replaces the credentials of a task shortly before they expire, so a call that starts in that moment
+    /// only has to wait for the reclaim. If none arrive in time, the expired ones are sent: their expiry may be wrong
+    /// by the clock of this machine.
+    async fn unexpired_credentials(&self, authorizer: &Authorizer) -> Option<Credentials> {
+        let credentials = authorizer.snapshot()?;
+        let now = self.settings.clock.now();
+        let is_expired = |expires| until(now, expires).is_none();
+        if credentials.expires.is_some_and(is_expired) {
+            self.wait_for_other_credentials(authorizer, Some(&credentials))
+                .await;
+            return authorizer.snapshot();
+        }
+        Some(credentials)
+    }
+
+    /// Reports `used` as refused and waits until they are replaced. Returns `false` on a timeout.
+    async fn wait_for_other_credentials(
+        &self,
+        authorizer: &Authorizer,
+        used: Option<&Credentials>,
+    ) -> bool {
+        let mut watch = authorizer.watch();
+        // The owner of the credentials, such as the registrar, then renews them before they expire.
+        watch.report_refused();
+        let replaced = async {
+            // Compares instead of waiting for a change: they may have been replaced while the request was in flight.
+            while is_same(watch.snapshot().as_ref(), used) {
+                if !watch.changed().await {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(self.settings.credentials_wait, replaced)
+            .await
+            .unwrap_or(false)
+    }
+}
+
+fn log_retry(error: &ApiError, attempts: u32) {
+    let error = error_chain(error);
+    if attempts == WARN_AT_ATTEMPT {
+        tracing::warn!(error, attempts, "API call failed, retrying");
+    } else {
+        tracing::debug!(error, attempts, "API call failed, retrying");
+    }
+}
+
+fn is_same(a: Option<&Credentials>, b: Option<&Credentials>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => identity(a) == identity(b),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// The parts that a signature depends on.
+fn identity(credentials: &Credentials) -> (&str, &str, Option<&str>) {
+    let certificate = credentials
+        .certificate
+        .as_ref()
+        .map(ExposeSecret::expose_secret);
+    (
+        &credentials.client_id,
+        credentials.access_token.expose_secret(),
+        certificate,
+    )
+}
