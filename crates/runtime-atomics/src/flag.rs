@@ -7,7 +7,7 @@ use crate::sys::{AtomicBool, Notify, Ordering};
 
 /// A shared boolean that can be awaited. Clones share the value.
 ///
-/// If the value only ever changes from `false` to `true` and the change runs code, use
+/// For a value that changes from `false` to `true` at most once, with code to run at the change, use
 /// [`Once`](crate::Once).
 ///
 /// # Example
@@ -36,7 +36,7 @@ struct Inner {
 }
 
 impl Flag {
-    /// Creates a flag.
+    /// Creates a flag with an initial value.
     #[must_use]
     pub fn new(value: bool) -> Self {
         let inner = Inner {
@@ -48,7 +48,7 @@ impl Flag {
         }
     }
 
-    /// Returns the value. Writes before the flag was set are visible to a reader that sees the new value.
+    /// Returns the value. Writes that happened before `set` are visible to a reader of the new value.
     #[must_use]
     pub fn get(&self) -> bool {
         self.inner.value.load(Ordering::Acquire)
@@ -59,27 +59,29 @@ impl Flag {
         self.swap(value);
     }
 
-    /// Sets the value, wakes its waiters, and returns the previous value. Of concurrent swaps to the same
-    /// value, exactly one returns the opposite value.
+    /// Sets the value, wakes its waiters, and returns the previous value. If several threads change the value
+    /// at once, exactly one of them observes the change.
     pub fn swap(&self, value: bool) -> bool {
         let before = self.inner.value.swap(value, Ordering::AcqRel);
+        // Without a change, every waiter for `value` has already returned or is about to.
         if before != value {
             self.inner.changed.notify_waiters();
         }
         before
     }
 
-    /// Waits until the flag has `value`; returns at once if it does.
+    /// Waits until the flag has `value`; returns immediately if it does.
     ///
-    /// A value that is replaced before the waiter runs may be missed: returning means that the flag had the
-    /// value during the call, not that it still has it.
+    /// The value may have changed back when this returns, and a waiter may miss a value that lasts only
+    /// briefly: it checks the flag when it is scheduled, not at the change.
     ///
     /// # Cancel safety
     ///
     /// Safe: dropping the future only stops waiting.
     pub async fn wait_for(&self, value: bool) {
         loop {
-            // Created before the read: a `Notified` is woken by every `notify_waiters` after its creation.
+            // Created before the read: a `Notified` receives every `notify_waiters` after its creation, even
+            // before its first poll. Created after the read, it would miss a change in between.
             let changed = Arc::clone(&self.inner.changed).notified_owned();
             if self.get() == value {
                 return;

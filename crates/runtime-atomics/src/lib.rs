@@ -4,19 +4,19 @@
 //! | --- | --- | --- |
 //! | a state that can change back ("paused") | read, await | [`Flag`] |
 //! | an action that runs at most once ("stop") | learn who ran it, await its end | [`Once`] |
-//! | running work, with an end to new work | count, await few or none, refuse more | [`WaitGroup`] |
+//! | running work that must end at shutdown | count, await a count below *n*, refuse new work | [`WaitGroup`] |
 //! | cancellation of a tree of tasks | propagate | `tokio_util::sync::CancellationToken` |
-//! | spawned tasks | await their end, but not refuse more | `tokio_util::task::TaskTracker` |
+//! | spawned tasks | await their end, without refusing new ones | `tokio_util::task::TaskTracker` |
 //! | a value created once | read | [`tokio::sync::OnceCell`] or [`std::sync::OnceLock`] |
 //! | a changing value | read each new value | [`tokio::sync::watch`] |
 //! | at most *n* at a time | await a permit | [`tokio::sync::Semaphore`] |
 //!
 //! A closed `TaskTracker` still accepts new tasks: closing it only lets `wait` return. A draining
-//! [`WaitGroup`] refuses them, as a component that shuts down must.
+//! [`WaitGroup`] refuses new work, so that a component can shut down while callers still hold it.
 //!
 //! All three types are cheap to clone, and clones share their state. Changes
-//! ([`Flag::set`], [`Once::call`], [`WaitGroup::add`], dropping a [`Guard`]) never block, so they are
-//! allowed in synchronous code and destructors. The futures work on any executor, not only tokio's.
+//! ([`Flag::set`], [`Once::call`], [`WaitGroup::add`], dropping a [`Guard`]) never wait for other threads,
+//! so they are allowed in async code and destructors. The futures work on any executor, not only tokio's.
 //!
 //! # Example
 //!

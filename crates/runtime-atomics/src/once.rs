@@ -1,4 +1,4 @@
-//! An action that runs at most once and whose end can be awaited.
+//! An action that runs at most once, with an awaitable end.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,8 +10,7 @@ use crate::sys::{AtomicBool, Notify, Ordering, OwnedNotified};
 /// Runs the first of several calls, and lets others await its end. Clones share the state.
 ///
 /// Unlike [`std::sync::Once`], a later call does not block until the first has ended: it returns `false`
-/// at once, so it is allowed in async code, signal handler tasks and destructors. To await the end of the
-/// first call, use [`wait`](Self::wait).
+/// immediately, so it is allowed in async code and destructors. To await the end of the first call, use [`wait`](Self::wait).
 ///
 /// # Example
 ///
@@ -35,6 +34,7 @@ pub struct Once {
     inner: Arc<Inner>,
 }
 
+// Two flags: a call must be exclusive from its start, but waiters may only continue after its end.
 struct Inner {
     claimed: AtomicBool,
     done: AtomicBool,
@@ -42,7 +42,7 @@ struct Inner {
 }
 
 impl Once {
-    /// Creates a `Once` that has not run.
+    /// Creates a `Once` whose action has not run.
     #[must_use]
     pub fn new() -> Self {
         let inner = Inner {
@@ -73,13 +73,13 @@ impl Once {
         true
     }
 
-    /// Returns whether the first call has ended. Its writes are visible to a caller that sees `true`.
+    /// Returns whether the first call has ended. Writes of the call are visible to a caller that sees `true`.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.inner.done.load(Ordering::Acquire)
     }
 
-    /// Waits until the first call has ended; returns at once if it has.
+    /// Waits until the first call has ended; returns immediately if it has.
     ///
     /// # Cancel safety
     ///
@@ -88,8 +88,8 @@ impl Once {
         self.done().await;
     }
 
-    /// Returns an owned future for the end of the first call: to store in a struct, to poll by `&mut` in a
-    /// `select!`, or to move into a task.
+    /// Returns an owned future for the end of the first call, which can be stored in a struct, polled by
+    /// `&mut` in a `select!`, or moved into a task.
     #[must_use = "futures do nothing unless polled"]
     pub fn done(&self) -> Done {
         Done {
@@ -113,7 +113,7 @@ impl fmt::Debug for Once {
     }
 }
 
-/// Marks the call as done on drop, and so even after a panic.
+/// Marks the call as done when dropped. A destructor, so that a panic does not leave waiters asleep.
 struct Ending<'a>(&'a Inner);
 
 impl Drop for Ending<'_> {
@@ -131,6 +131,7 @@ impl Drop for Ending<'_> {
 #[must_use = "futures do nothing unless polled"]
 pub struct Done {
     inner: Arc<Inner>,
+    // Boxed, so that `Done` is `Unpin`. Created by the first poll that has to wait.
     ended: Option<Pin<Box<OwnedNotified>>>,
 }
 
@@ -143,7 +144,7 @@ impl Future for Done {
             if inner.done.load(Ordering::Acquire) {
                 return Poll::Ready(());
             }
-            // Created before the second read of `done`, so that it is woken by an end after that read.
+            // Created before the second read of `done`: an end after that read wakes it.
             let Some(notified) = ended else {
                 *ended = Some(Box::pin(Arc::clone(&inner.ended).notified_owned()));
                 continue;

@@ -1,6 +1,6 @@
 //! The source of atomics and notifications: std and tokio, or loom in models.
 //!
-//! Everything else in the crate imports them from here, so that loom explores every interleaving.
+//! The other modules import them from here, so that loom can explore every interleaving.
 
 #[cfg(not(all(test, runtime_loom)))]
 pub(crate) use {

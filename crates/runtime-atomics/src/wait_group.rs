@@ -1,4 +1,4 @@
-//! Counts running work, and refuses more once it drains.
+//! A counter of running work that refuses new work while it drains.
 
 use std::error::Error;
 use std::fmt;
@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use crate::sys::{AtomicUsize, Notify, Ordering};
 
-// One word holds both, so that `add` can check the bit and count in a single atomic update.
-/// The lowest bit marks a draining group, the other bits count.
+/// The lowest bit of the state marks a draining group; the other bits are the count.
+///
+/// One word holds both, so that `add` checks the mark and counts in a single atomic update: with two
+/// words, a drain between the two steps would miss the added work.
 const DRAINING: usize = 1;
+/// The state of a count of one.
 const ONE: usize = 2;
 
-/// Counts running work, and refuses more once it drains. Clones share the count.
+/// Counts running work, and refuses new work while it drains. Clones share the count.
 ///
 /// # Example
 ///
@@ -40,6 +43,7 @@ pub struct WaitGroup {
 }
 
 struct Inner {
+    /// The count and the [`DRAINING`] bit.
     state: AtomicUsize,
     decremented: Arc<Notify>,
 }
@@ -61,11 +65,11 @@ impl WaitGroup {
     ///
     /// # Errors
     ///
-    /// [`Draining`] if the group drains; the count is unchanged. All later calls fail too.
+    /// [`Draining`] if the group drains, which is permanent. The count is unchanged.
     ///
     /// # Panics
     ///
-    /// If the count exceeds half of `usize::MAX`.
+    /// If the count would exceed half of `usize::MAX`.
     pub fn add(&self, n: usize) -> Result<Guard, Draining> {
         let added = |state: usize| match state & DRAINING {
             0 => Some(
@@ -90,7 +94,7 @@ impl WaitGroup {
         count_of(self.inner.state.load(Ordering::Acquire))
     }
 
-    /// Returns whether [`add`](Self::add) fails.
+    /// Returns whether the group refuses new work.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.inner.state.load(Ordering::Acquire) & DRAINING != 0
@@ -101,9 +105,9 @@ impl WaitGroup {
         self.inner.state.fetch_or(DRAINING, Ordering::AcqRel);
     }
 
-    /// Waits until the count is zero; returns at once if it is.
+    /// Waits until the count is zero; returns immediately if it is.
     ///
-    /// Unless the group drains, more may be added before the caller continues.
+    /// Unless the group drains, the count may have risen again when this returns.
     ///
     /// # Cancel safety
     ///
@@ -112,10 +116,10 @@ impl WaitGroup {
         self.wait_for_less_than(1).await;
     }
 
-    /// Waits until the count is below `n`; returns at once if it is.
+    /// Waits until the count is below `n`; returns immediately if it is.
     ///
-    /// It reserves nothing: two waiters for the last place both wake up. For reservations, use a
-    /// [`tokio::sync::Semaphore`].
+    /// It reserves nothing: if one guard is dropped, two waiters may both return and both add. To limit
+    /// concurrency strictly, use a [`tokio::sync::Semaphore`].
     ///
     /// # Panics
     ///
@@ -129,15 +133,16 @@ impl WaitGroup {
         self.inner.wait_until(|| self.count() < n).await;
     }
 
-    /// Waits until the count is zero and drains the group in the same atomic step: nothing can be added
-    /// in between.
+    /// Waits until the count is zero and drains the group in the same atomic step, so that nothing can be
+    /// added in between.
     ///
-    /// The group accepts work while this waits, so it may wait forever; call [`drain`](Self::drain) first to
-    /// refuse at once. If another caller drains meanwhile, this still waits for a count of zero.
+    /// The group accepts work during the wait, which may therefore never end. To refuse new work
+    /// immediately, call [`drain`](Self::drain) first. If another caller drains meanwhile, this still waits
+    /// for a count of zero.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future has either drained the group, if the count reached zero, or done nothing.
+    /// Safe: a dropped future has drained the group only if the count had reached zero.
     pub async fn wait_and_drain(&self) {
         let drained = |state| (count_of(state) == 0).then_some(state | DRAINING);
         self.inner
@@ -153,14 +158,16 @@ impl Inner {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, f)
     }
 
-    fn done(&self, n: usize) {
+    fn subtract(&self, n: usize) {
         self.state.fetch_sub(shifted(n), Ordering::AcqRel);
+        // After every decrement, not only at zero: `wait_for_less_than` waits for any count.
         self.decremented.notify_waiters();
     }
 
     async fn wait_until(&self, reached: impl Fn() -> bool) {
         loop {
-            // Created before the read: a `Notified` is woken by every `notify_waiters` after its creation.
+            // Created before the check: a `Notified` receives every `notify_waiters` after its creation, even
+            // before its first poll. Created after the check, it would miss a decrement in between.
             let decremented = Arc::clone(&self.decremented).notified_owned();
             if reached() {
                 return;
@@ -170,6 +177,7 @@ impl Inner {
     }
 }
 
+/// Returns the state of a count of `n` in a group that does not drain.
 fn shifted(n: usize) -> usize {
     n.checked_mul(ONE)
         .expect("the count of a wait group overflows")
@@ -215,20 +223,21 @@ pub struct Guard {
 }
 
 impl Guard {
+    // Only a name for the drop, which decrements.
     /// Decrements the count, like dropping the guard.
     pub fn done(self) {}
 
-    /// Moves `n` of this guard's count to a new guard. The group's count is unchanged, so this is allowed
-    /// while it drains.
+    /// Moves `n` of this guard's count to a new guard. The count of the group is unchanged, so this also
+    /// works while the group drains.
     ///
     /// # Panics
     ///
-    /// If the guard's count is below `n`.
+    /// If the guard holds less than `n`.
     pub fn split(&mut self, n: usize) -> Self {
         self.n = self
             .n
             .checked_sub(n)
-            .expect("cannot split more than a guard counts");
+            .expect("a guard cannot give away more than it holds");
         Self {
             group: self.group.clone(),
             n,
@@ -238,7 +247,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.group.inner.done(self.n);
+        self.group.inner.subtract(self.n);
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Notify {
 }
 
 #[derive(Default)]
+/// The waiters, and the number of `notify_waiters` calls. A waiter created before a call sees a higher
+/// number than at its creation.
 struct State {
     calls: usize,
     next: usize,
