@@ -13,7 +13,7 @@ const INITIAL_SIZE: usize = 8 * 1024;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BoundedReadError {
-    /// The input exceeds the limit. At most one byte beyond it was read.
+    /// The input exceeds the limit. At most one byte beyond the limit was read.
     #[error("input exceeds {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
@@ -63,7 +63,7 @@ pub enum BoundedReadFileError {
     },
 }
 
-/// Reads to the end of at most `limit` bytes. Allocates no more than that.
+/// Reads to the end of an input of at most `limit` bytes. Allocates at most `limit` bytes.
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ pub fn read_at_most(mut reader: impl Read, limit: usize) -> Result<Vec<u8>, Boun
     }
 }
 
-/// Reads to the end of at most `limit` bytes. Allocates no more than that.
+/// Reads to the end of an async input of at most `limit` bytes. Allocates at most `limit` bytes.
 ///
 /// # Errors
 ///
@@ -98,7 +98,7 @@ pub fn read_at_most(mut reader: impl Read, limit: usize) -> Result<Vec<u8>, Boun
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe: the bytes read so far are lost.
+/// Not cancel safe: bytes read before the future is dropped are lost.
 ///
 /// # Example
 ///
@@ -124,9 +124,10 @@ pub async fn bounded_read_all(
     }
 }
 
-/// Reads a plain file of at most `limit` bytes. Allocates no more than that, whatever size the file reports.
+/// Reads a plain file of at most `limit` bytes. Allocates at most `limit` bytes, whatever size the file
+/// reports.
 ///
-/// Other types of files are refused without blocking on a pipe. A symlink is followed.
+/// A symlink is followed. Devices, pipes and folders are refused without blocking.
 ///
 /// # Errors
 ///
@@ -165,6 +166,7 @@ pub fn bounded_read_file(
             limit,
         });
     }
+    // The size may be wrong (as in `/proc`) or grow meanwhile: the read enforces the limit again.
     read_at_most(file, limit).map_err(|error| match error {
         BoundedReadError::TooLarge { limit } => BoundedReadFileError::TooLarge {
             path: owned(),
@@ -177,7 +179,7 @@ pub fn bounded_read_file(
     })
 }
 
-/// Opens a file without blocking on a pipe.
+/// Opens a file. Opening a pipe would block until it has a writer; `NONBLOCK` prevents that.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true);
@@ -189,13 +191,13 @@ fn open(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// A buffer that doubles up to the limit.
+/// A buffer that doubles up to the limit, so that small inputs under a large limit need little memory.
 struct Buffer {
     /// The first `filled` bytes are valid.
     bytes: Vec<u8>,
     filled: usize,
     limit: usize,
-    /// Receives one byte beyond the limit.
+    /// Receives one byte beyond the limit. A reader can prove its end only by another read.
     excess: [u8; 1],
 }
 

@@ -41,11 +41,11 @@ impl CopyError {
     }
 }
 
-/// Copies until the reader ends or fails, then flushes the writer. Returns the number of bytes.
+/// Copies until the reader ends, then flushes the writer. Returns the number of bytes.
 ///
 /// # Errors
 ///
-/// A [`CopyError`] that distinguishes reader and writer.
+/// [`CopyError::Read`] or [`CopyError::Write`]. After a read error, the bytes read before it are flushed.
 ///
 /// # Cancel safety
 ///
@@ -89,11 +89,11 @@ where
 ///
 /// # Errors
 ///
-/// A [`CopyError`] that distinguishes reader and writer.
+/// [`CopyError::Read`] or [`CopyError::Write`].
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe: bytes that were read but not yet written are lost, and both sides are dropped.
+/// Not cancel safe: bytes that were read but not yet written are lost, and both streams are dropped.
 ///
 /// # Example
 ///
@@ -123,12 +123,12 @@ where
     }
 }
 
-/// Copies until the reader ends, and flushes the writer at most `interval` after a write, even while the
+/// Copies until the reader ends, and flushes the writer at most `interval` after a write, even if the
 /// reader is idle. Returns the number of bytes.
 ///
 /// # Errors
 ///
-/// A [`CopyError`] that distinguishes reader and writer.
+/// [`CopyError::Read`] or [`CopyError::Write`]. After a read error, the bytes read before it are flushed.
 ///
 /// # Cancel safety
 ///
@@ -172,7 +172,8 @@ where
             flush(writer, copied).await?;
             flush_at = None;
         }
-        let Some(read) = before(flush_at, reader.read(&mut buffer)).await else {
+        // Dropping the future of a read loses no bytes, so a deadline may interrupt it.
+        let Some(read) = until_deadline(flush_at, reader.read(&mut buffer)).await else {
             continue;
         };
         match read {
@@ -180,6 +181,8 @@ where
             Ok(n) => write_all(writer, &buffer[..n], &mut copied).await?,
             Err(source) => return Err(read_error(source, writer, copied).await),
         }
+        // Counted from the first write after a flush: a steady stream must not postpone the flush. An
+        // interval too long for the clock never ends.
         flush_at = flush_at.or_else(|| Instant::now().checked_add(interval));
     }
     flush(writer, copied).await?;
@@ -187,7 +190,7 @@ where
 }
 
 /// Runs `future` until `deadline`; `None` if the deadline passed.
-async fn before<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
+async fn until_deadline<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
     match deadline {
         Some(deadline) => timeout_at(deadline, future).await.ok(),
         None => Some(future.await),
@@ -213,7 +216,7 @@ where
     Ok(())
 }
 
-/// Flushes the bytes before the reader's error. An error of the flush is dropped: the reader's came first.
+/// Flushes the bytes before the reader's error. An error of the flush is ignored: the reader failed first.
 async fn read_error<W>(source: io::Error, writer: &mut W, copied: u64) -> CopyError
 where
     W: AsyncWrite + Unpin + ?Sized,

@@ -1,9 +1,9 @@
-//! Worker I/O: a file-backed log with followers, in-process pipes, bounded reads, confined paths.
+//! Worker I/O: a file-backed log with followers, in-process pipes, bounded reads and confined paths.
 //!
 //! | use case | item |
 //! | --- | --- |
 //! | output that is stored and followed while it is written | [`FollowedLog`], and the adaptors in [`log`] |
-//! | redaction of secrets in it | [`log::Redactor`] |
+//! | redaction of secrets in output | [`log::Redactor`] |
 //! | input of unknown size | [`read_at_most`], [`bounded_read_all`], [`bounded_read_file`] |
 //! | an untrusted path, confined to a folder | [`relative_path`], [`Root`] |
 //! | a path check that does not follow links | [`is_plain_file`], [`is_file_less_than`] |
@@ -11,9 +11,9 @@
 //! | a sender that cannot wait, with a bounded backlog | [`pipe::bounded_pipe`] |
 //! | a sender limited by the receiver's credit | [`pipe::credit_pipe`] |
 //! | the position of a reader | [`stream::TellReader`] |
-//! | a callback on the first error or the end of a stream | [`stream::ObservedStream`] |
+//! | a callback at the end or first error of a stream | [`stream::ObservedStream`] |
 //!
-//! For a pipe with back pressure only, use [`tokio::io::duplex`].
+//! For a pipe whose writer waits for its reader, use [`tokio::io::duplex`].
 //!
 //! # Example
 //!

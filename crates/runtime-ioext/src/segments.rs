@@ -2,19 +2,20 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 /// Size of the buffer for small writes, and the maximum size of a read.
 pub(crate) const SEGMENT_SIZE: usize = 64 * 1024;
 
-/// A range of a byte stream: frozen segments that readers share, followed by the open one that writers
-/// append to.
+/// A range of a byte stream: frozen segments, which readers share, followed by one open buffer, which
+/// writers append to.
 ///
-/// The open segment is frozen only when a reader needs its bytes: without readers, a write is a copy into
-/// the open buffer. Freezing splits the buffer and copies nothing.
+/// The open buffer is frozen only when a reader needs its bytes, so that a write without readers is a plain
+/// copy. Freezing splits the buffer and copies nothing. The rejected alternative, one buffer per write,
+/// costs an allocation per line.
 #[derive(Debug)]
 pub(crate) struct Segments {
-    /// Size of the buffer for small writes.
+    /// Capacity of a new open buffer.
     capacity: usize,
     /// Offset of the first byte.
     start: u64,
@@ -22,6 +23,7 @@ pub(crate) struct Segments {
     end: u64,
     frozen: VecDeque<Segment>,
     open: BytesMut,
+    /// The last appended byte, which may have been removed since.
     last: Option<u8>,
 }
 
@@ -65,7 +67,7 @@ impl Segments {
         self.last
     }
 
-    /// Returns the number of frozen segments, each with some memory overhead.
+    /// Returns the number of frozen segments. Each has a memory overhead, however short it is.
     pub(crate) fn segments(&self) -> usize {
         self.frozen.len()
     }
@@ -73,6 +75,7 @@ impl Segments {
     /// Appends a copy of `bytes`, which should be shorter than a segment.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.open.capacity() - self.open.len() < bytes.len() {
+            // Starting a new buffer copies nothing; letting this one grow would copy its bytes.
             self.freeze();
             self.open = BytesMut::with_capacity(self.capacity.max(bytes.len()));
         }
@@ -90,7 +93,7 @@ impl Segments {
         self.frozen.push_back(Segment { start, bytes });
     }
 
-    /// Returns the bytes from `offset` to the end of their segment. `offset` must be in range.
+    /// Returns the bytes from `offset` to the end of their segment. `offset` must be within the range.
     pub(crate) fn read(&mut self, offset: u64) -> Bytes {
         if offset >= self.open_start() {
             self.freeze();
@@ -103,7 +106,7 @@ impl Segments {
         segment.bytes.slice((offset - segment.start) as usize..)
     }
 
-    /// Returns all bytes.
+    /// Returns all bytes as frozen segments, without copying.
     pub(crate) fn snapshot(&mut self) -> Vec<Bytes> {
         self.freeze();
         self.frozen
@@ -112,21 +115,26 @@ impl Segments {
             .collect()
     }
 
-    /// Removes the bytes before `start`.
+    /// Removes the bytes before `start`, which must be frozen: a reader or a flush has used them.
     pub(crate) fn advance(&mut self, start: u64) {
         self.start = start;
         while let Some(first) = self.frozen.front_mut() {
-            if first.start >= start {
-                break;
-            }
-            let cut = ((start - first.start) as usize).min(first.bytes.len());
-            if cut < first.bytes.len() {
-                first.bytes = first.bytes.split_off(cut);
-                first.start = start;
+            let removed = start.saturating_sub(first.start);
+            if removed < first.bytes.len() as u64 {
+                first.bytes.advance(removed as usize);
+                first.start += removed;
                 break;
             }
             self.frozen.pop_front();
         }
+    }
+
+    /// Removes and returns up to `max_len` bytes from the front, without copying.
+    pub(crate) fn pop(&mut self, max_len: usize) -> Bytes {
+        let mut bytes = self.read(self.start);
+        bytes.truncate(max_len);
+        self.advance(self.start + bytes.len() as u64);
+        bytes
     }
 
     fn open_start(&self) -> u64 {

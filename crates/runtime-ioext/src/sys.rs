@@ -9,7 +9,8 @@ use std::sync as imp;
 
 pub(crate) type Guard<'a, T> = imp::MutexGuard<'a, T>;
 
-/// A mutex without poisoning: the guarded state is consistent whenever the lock is free.
+/// A mutex without poisoning. The code under the lock keeps the state consistent at every point where it
+/// could panic, so that a panic of one thread need not fail all others.
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 

@@ -19,7 +19,7 @@ fn escapes_are_refused() {
     let parent: Check = |error| matches!(error, RelativePathError::Parent { .. });
     let drive: Check = |error| matches!(error, RelativePathError::DriveLetter { .. });
     let empty: Check = |error| matches!(error, RelativePathError::Empty { .. });
-    let zero: Check = |error| matches!(error, RelativePathError::Zero { .. });
+    let nul_byte: Check = |error| matches!(error, RelativePathError::NulByte { .. });
     for (path, is_expected) in [
         ("/a", absolute),
         (r"\a", absolute),
@@ -35,7 +35,7 @@ fn escapes_are_refused() {
         (r"a\c:b", drive),
         ("", empty),
         ("./.", empty),
-        ("a\0b", zero),
+        ("a\0b", nul_byte),
     ] {
         let error = relative_path(path).unwrap_err();
         assert!(is_expected(&error), "{path:?}: {error}");

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-/// The log behind a background flush. A trait, so that this module does not depend on the log itself.
+/// The log as seen by its background flush. A trait, because `shared` starts the flushes and modules must
+/// not depend on each other in a circle.
 pub(super) trait FlushTarget: Send + Sync + 'static {
     /// Flushes the pending bytes, unless another thread does.
     fn run_queued_flush(&self);
 
-    /// Withdraws the request for a flush, so that it can be made again.
+    /// Withdraws the request, so that writers stop relying on it.
     fn cancel_queued_flush(&self);
 }
 
@@ -26,7 +27,7 @@ impl<T: FlushTarget> BackgroundFlush<T> {
         }
     }
 
-    /// Flushes on tokio's blocking threads, or synchronously without a runtime.
+    /// Flushes on one of tokio's blocking threads, or on this thread if there is no runtime.
     pub(super) fn start(self) {
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(move || self.run())),

@@ -6,7 +6,8 @@ use std::io;
 #[cfg(target_os = "linux")]
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Positioned reads and writes of the log's file. A trait, so that tests can inject failures.
+/// Positioned reads and writes of the log's file. A trait, so that tests can inject failures and short
+/// writes.
 pub(super) trait Backing: fmt::Debug + Send + Sync {
     /// Writes some of `bytes` at `offset`; returns the number of bytes.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
@@ -14,7 +15,7 @@ pub(super) trait Backing: fmt::Debug + Send + Sync {
     /// Reads some bytes at `offset`; returns the number of bytes. May block on the disk.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Like [`read_at`](Self::read_at), but returns `None` instead of blocking.
+    /// Like [`read_at`](Self::read_at), but returns `None` if the read could block on the disk.
     fn try_read_at(&self, _bytes: &mut [u8], _offset: u64) -> Option<io::Result<usize>> {
         None
     }
@@ -38,13 +39,13 @@ pub(super) fn write_all_at(
     Ok(())
 }
 
-/// A file, accessed only by position: it has no shared cursor.
+/// A file, accessed only by position: readers and the flush share it without sharing a cursor.
 #[derive(Debug)]
 pub(super) struct FileBacking {
     file: File,
-    /// Cleared when the file system does not support non-blocking reads.
+    /// Cleared when the file system turns out not to support reads from the page cache only.
     #[cfg(target_os = "linux")]
-    knows_cached: AtomicBool,
+    supports_nowait: AtomicBool,
 }
 
 impl FileBacking {
@@ -52,7 +53,7 @@ impl FileBacking {
         Self {
             file,
             #[cfg(target_os = "linux")]
-            knows_cached: AtomicBool::new(true),
+            supports_nowait: AtomicBool::new(true),
         }
     }
 }
@@ -78,13 +79,13 @@ impl Backing for FileBacking {
         std::os::windows::fs::FileExt::seek_read(&self.file, bytes, offset)
     }
 
-    /// Linux can read from the page cache only, where a log that is being written nearly always is. That
-    /// avoids a switch to a blocking thread.
+    /// Reads from the page cache only (`RWF_NOWAIT`), where a log that is being written nearly always is.
+    /// This avoids a switch to a blocking thread and back.
     #[cfg(target_os = "linux")]
     fn try_read_at(&self, bytes: &mut [u8], offset: u64) -> Option<io::Result<usize>> {
         use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-        if !self.knows_cached.load(Ordering::Relaxed) {
+        if !self.supports_nowait.load(Ordering::Relaxed) {
             return None;
         }
         let mut bytes = [io::IoSliceMut::new(bytes)];
@@ -92,7 +93,7 @@ impl Backing for FileBacking {
             Ok(n) => Some(Ok(n)),
             Err(Errno::AGAIN | Errno::INTR) => None,
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
-                self.knows_cached.store(false, Ordering::Relaxed);
+                self.supports_nowait.store(false, Ordering::Relaxed);
                 None
             }
             Err(error) => Some(Err(error.into())),

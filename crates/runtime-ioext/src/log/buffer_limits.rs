@@ -2,7 +2,8 @@
 
 use crate::segments::{SEGMENT_SIZE, Segments};
 
-/// Limits of the pending bytes: accepted but not yet in the file. Models and tests use smaller ones.
+/// Limits of the pending bytes, which are accepted but not in the file yet. Models and tests use smaller
+/// limits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BufferLimits {
     /// Size of the buffers for small writes.
@@ -16,7 +17,7 @@ pub(super) struct BufferLimits {
 /// Reads of one log that may block on the disk at the same time. More would only occupy threads.
 pub(super) const MAX_DISK_READS: usize = 2;
 
-// The number of segments counts when readers consume each tiny write, which freezes a segment per write.
+// Bytes alone do not limit the memory: a reader that keeps up freezes a segment for each tiny write.
 const FLUSH_SEGMENTS: usize = 1024;
 const MAX_SEGMENTS: usize = 16 * FLUSH_SEGMENTS;
 

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::error::ReadLogError;
 use super::shared::SharedLog;
 
-/// A running read. Dropping it discards the result.
+/// A read that was started. Dropping it discards the result.
 #[derive(Debug)]
 pub(super) enum DiskRead {
     Done(Option<Result<Bytes, ReadLogError>>),
@@ -65,8 +65,8 @@ impl Drop for RunningRead {
     }
 }
 
-/// Waits for a permit, then reads. It runs as a spawned task, so that a reader that is not polled does not
-/// hold a permit.
+/// Waits for a permit, then reads. A spawned task, because the permit must be released even if the reader
+/// is no longer polled.
 async fn read_with_permit(
     shared: Arc<SharedLog>,
     offset: u64,
@@ -104,7 +104,8 @@ pub(super) fn try_read(
     Some(checked(shared, offset, result))
 }
 
-/// Converts the result of a read. The file must contain bytes at `offset`, so its end is a truncation.
+/// Converts the result of a read. Every byte before the pending ones was written to the file, so a read
+/// that reaches the end of the file means that it was truncated.
 fn checked(
     shared: &SharedLog,
     offset: u64,

@@ -20,7 +20,7 @@ pub enum CreateLogError {
     },
 }
 
-/// The error of a write. Nothing of the failed call is in the log, unless the call was larger than 64 KiB
+/// The error of a write. The log contains no byte of the failed call, unless the call had 64 KiB or more
 /// and failed part-way.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -31,8 +31,8 @@ pub enum WriteLogError {
         /// The log's file.
         path: PathBuf,
     },
-    /// This write or an earlier one failed. Final: readers receive the bytes accepted before, then an
-    /// error.
+    /// This write or an earlier one failed. All later writes fail too; readers receive the bytes accepted
+    /// before, then an error.
     #[error(
         "cannot write to the log {path:?}: its file cannot be written; check the free disk space"
     )]
@@ -48,7 +48,7 @@ pub enum WriteLogError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseLogError {
-    /// This write or an earlier one failed, so the end of the log is missing.
+    /// A write to the file failed, so the end of the log is missing in the file.
     #[error("cannot close the log {path:?}: its file cannot be written; check the free disk space")]
     Failed {
         /// The log's file.
@@ -58,7 +58,7 @@ pub enum CloseLogError {
     },
 }
 
-/// The error of reading a log. The reader has returned every byte before its offset.
+/// The error of reading a log. The reader has already returned every byte before its offset.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadLogError {
@@ -68,7 +68,7 @@ pub enum ReadLogError {
         /// The log's file.
         path: PathBuf,
     },
-    /// A write failed. Later bytes are lost.
+    /// A write to the file failed. Later bytes are lost.
     #[error("the log {path:?} is incomplete: its file could not be written")]
     Failed {
         /// The log's file.
@@ -100,13 +100,13 @@ pub enum ReadLogError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExtractLogError {
-    /// The log is open: close it first.
+    /// The log is open.
     #[error("the log {path:?} is not closed; close it before extracting its file")]
     NotClosed {
         /// The log's file.
         path: PathBuf,
     },
-    /// A write failed, so the end of the log is missing. A reader still returns the rest.
+    /// A write failed, so the end of the log is missing in the file. A reader returns every accepted byte.
     #[error("the log {path:?} is incomplete: its file could not be written")]
     Failed {
         /// The log's file.

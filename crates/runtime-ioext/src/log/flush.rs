@@ -7,10 +7,11 @@ use bytes::Bytes;
 use super::backing::{Backing, write_all_at};
 use crate::segments::SEGMENT_SIZE;
 
-/// Segments of this size are written on their own; smaller ones are coalesced first.
+/// Segments of at least this size are written by themselves. Smaller ones are first copied together: a copy
+/// in memory is cheaper than a system call.
 const MIN_DIRECT_WRITE: usize = SEGMENT_SIZE / 4;
 
-/// Writes segments in order; returns the number of bytes that are in the file.
+/// Writes segments in order. Returns the number of bytes that are in the file, even after an error.
 pub(super) fn write_out(
     backing: &dyn Backing,
     segments: &[Bytes],

@@ -1,21 +1,21 @@
-//! Reassembles lines from arbitrary pieces.
+//! Reassembles lines from output that arrives in arbitrary pieces.
 
 use std::task::{Context, Poll};
 
 use super::error::WriteLogError;
-use super::sink::{LogSink, impl_writer};
+use super::sink::{self, LogSink, impl_writer};
 use super::writer::LogWriter;
 
-/// Maximum length of a buffered line.
+/// Maximum length of a buffered line. Without it, output that never ends a line would never appear.
 const MAX_LINE_LEN: usize = 32 * 1024;
 
 /// Writes whole lines to a log, for the output of a child process.
 ///
-/// A pipe returns arbitrary pieces. This writer buffers an incomplete line until its line feed, so that
-/// lines of two streams in the same log are not mixed. At most 32 KiB are buffered; a longer line is
-/// written in pieces.
+/// A pipe returns arbitrary pieces of the output. This writer buffers an incomplete line until its line
+/// feed, so that lines of two streams in the same log are not mixed. At most 32 KiB are buffered; a longer
+/// line is written in pieces.
 ///
-/// [`finish`](LogSink::finish), shutdown or drop write a last line without a line feed. Flushing does not,
+/// [`finish`](LogSink::finish), a shutdown and a drop write an incomplete last line. A flush does not,
 /// because copies flush whenever their source is idle.
 ///
 /// # Example
@@ -43,7 +43,7 @@ pub struct LineWriter<S: LogSink = LogWriter> {
 }
 
 impl<S: LogSink> LineWriter<S> {
-    /// Creates an adaptor for `sink`.
+    /// Creates a writer of lines to `sink`.
     #[must_use]
     pub fn new(sink: S) -> Self {
         Self {
@@ -54,12 +54,10 @@ impl<S: LogSink> LineWriter<S> {
 
     fn push_partial_line(&mut self) -> Result<(), WriteLogError> {
         let partial_line = std::mem::take(&mut self.partial_line);
-        if partial_line.is_empty() {
-            return Ok(());
-        }
-        self.sink.push(&partial_line)
+        sink::push_buffered(&mut self.sink, &partial_line)
     }
 
+    /// Pushes the partial line and its continuation in one call, which keeps them contiguous in the log.
     fn push_lines(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
         if bytes.is_empty() {
             return Ok(());
@@ -106,7 +104,7 @@ impl<S: LogSink> LogSink for LineWriter<S> {
 impl_writer!(LineWriter);
 
 impl<S: LogSink> Drop for LineWriter<S> {
-    /// An error is not lost: the log has failed, and returns it on close.
+    /// Ignores an error: the log has failed, and returns the error on close.
     fn drop(&mut self) {
         drop(self.push_partial_line());
     }

@@ -2,11 +2,10 @@
 //!
 //! [`FollowedLog`] is the log, [`LogWriter`] appends to it, and [`LogReader`] follows it from any offset.
 //!
-//! Adaptors sit between the output of a child process and the log. Each is usable alone; they are
-//! composed starting at the log:
+//! Adaptors sit between the output of a child process and the log. Each is usable alone; a chain of them
+//! is built from the log outwards:
 //!
 //! | adaptor | purpose |
-//! | --- | --- |
 //! | --- | --- |
 //! | [`RedactingWriter`] | replaces secrets, across write boundaries and in common encodings |
 //! | [`LineWriter`] | reassembles lines |
@@ -49,7 +48,8 @@
 //! # Memory
 //!
 //! At most 4 MiB of a log are pending in memory, whatever its size; beyond that, writers wait for the disk.
-//! A larger call is copied in pieces while other writers wait. A reader uses at most one buffer of 64 KiB.
+//! A call of 64 KiB or more is copied segment by segment while other writers wait. A reader uses at most
+//! one buffer of 64 KiB.
 
 mod background_flush;
 mod backing;
@@ -127,7 +127,8 @@ pub struct FollowedLog {
     owner: Arc<Owner>,
 }
 
-/// Shared by the handles and writers of a log. Dropping the last one abandons an open log.
+/// Owns the log for its handles and writers, but not for its readers: dropping the last one abandons an
+/// open log, so that readers do not wait forever for a writer that no longer exists.
 struct Owner {
     shared: Arc<SharedLog>,
 }
@@ -143,7 +144,7 @@ impl FollowedLog {
     ///
     /// # Errors
     ///
-    /// If the file cannot be created.
+    /// If the file cannot be created or truncated.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, CreateLogError> {
         let path = path.as_ref().to_path_buf();
         let file = match options().open(&path) {
@@ -155,10 +156,10 @@ impl FollowedLog {
             Box::new(FileBacking::new(file)),
             BufferLimits::DEFAULT,
         );
-        Ok(Self::over(shared))
+        Ok(Self::from_shared(shared))
     }
 
-    fn over(shared: SharedLog) -> Self {
+    fn from_shared(shared: SharedLog) -> Self {
         Self {
             owner: Arc::new(Owner {
                 shared: Arc::new(shared),
@@ -166,7 +167,7 @@ impl FollowedLog {
         }
     }
 
-    /// Creates a writer. The log stays open while any handle or writer exists, until it is [closed](Self::close).
+    /// Creates a writer. An open log ends when all its handles and writers are dropped.
     #[must_use]
     pub fn writer(&self) -> LogWriter {
         LogWriter::new(Arc::clone(&self.owner))
@@ -178,7 +179,7 @@ impl FollowedLog {
         self.reader_at(0)
     }
 
-    /// Creates a reader at an offset, which may be beyond the current end.
+    /// Creates a reader at a byte offset, which may be beyond the current end.
     #[must_use]
     pub fn reader_at(&self, offset: u64) -> LogReader {
         LogReader::new(Arc::clone(self.shared()), offset)
@@ -186,8 +187,8 @@ impl FollowedLog {
 
     /// Refuses further writes, flushes pending bytes, and ends readers.
     ///
-    /// After `Ok`, every byte is in the file and readers end cleanly. Closing a closed log has no effect.
-    /// Writes up to 4 MiB to the file on the calling thread.
+    /// Blocks while up to 4 MiB are written to the file. After `Ok`, every byte is in the file and readers end
+    /// cleanly. Closing a closed log has no effect.
     ///
     /// # Errors
     ///
@@ -196,18 +197,18 @@ impl FollowedLog {
         self.shared().close()
     }
 
-    /// Returns whether the log was closed with every byte in its file.
+    /// Returns whether the log was closed and every byte is in its file.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self.shared().lock().end, Some(End::Closed))
     }
 
-    /// Opens the file of a closed log for reading from the start, with its own position.
+    /// Opens the file of a closed log for reading, at its start.
     ///
     /// # Errors
     ///
-    /// If the log is open, if the end of the log is missing because a write failed, or if the file cannot be
-    /// opened or was changed by another process.
+    /// If the log is open or incomplete because a write failed, or if the file cannot be opened or was
+    /// changed by another process.
     pub fn extract(&self) -> Result<File, ExtractLogError> {
         let path = self.path().to_path_buf();
         match &self.shared().lock().end {

@@ -18,19 +18,18 @@ use crate::segments::SEGMENT_SIZE;
 
 /// Reads a [`FollowedLog`](super::FollowedLog) from an offset, and follows it until it is closed.
 ///
-/// A reader returns exactly the written bytes, in order. At the end it waits for more until the log is
-/// closed, which is a clean end; a log that failed or was dropped without a close ends with an error after
-/// all accepted bytes. A slow reader only lags: writers never wait for it, and it uses at most one buffer
-/// of 64 KiB.
+/// A reader returns exactly the written bytes, in order. At the end of an open log it waits. A closed log
+/// ends cleanly; a log that failed or was dropped without a close ends with an error after all accepted
+/// bytes. A slow reader only lags: writers never wait for it, and it uses at most one buffer of 64 KiB.
 ///
-/// Reads at the end of the log are served from memory, others from the file. File reads that may block
-/// run on tokio's blocking threads; without a tokio runtime, they block the polling thread.
+/// Bytes that are not in the file yet are read from memory, others from the file. File reads that may
+/// block run on tokio's blocking threads; without a tokio runtime, they block the polling thread.
 pub struct LogReader {
     shared: Arc<SharedLog>,
     offset: u64,
     waiting: Option<WakerKey>,
     disk_read: Option<DiskRead>,
-    /// Bytes at `offset` that were read from the disk but not consumed.
+    /// Bytes at `offset` that were read from the disk but not returned yet.
     disk_bytes: Bytes,
 }
 
@@ -59,8 +58,8 @@ impl LogReader {
 
     /// Returns the next bytes without copying them; `None` after the last byte of a closed log.
     ///
-    /// Followers at the end of a log share one copy, which makes this the cheapest way to send a log to many
-    /// clients. A chunk has 1 to 65 536 bytes.
+    /// A chunk has 1 to 65 536 bytes. Followers at the end of a log share one copy, which makes this the
+    /// cheapest way to send a log to many clients.
     ///
     /// # Errors
     ///
@@ -77,7 +76,7 @@ impl LogReader {
     ///
     /// # Errors
     ///
-    /// As of `next_chunk`.
+    /// If the log failed or was dropped without a close, or if its file cannot be read.
     pub fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,
@@ -97,7 +96,7 @@ impl LogReader {
         Poll::Ready(Ok((!chunk.is_empty()).then_some(chunk)))
     }
 
-    /// Returns the next bytes; an empty chunk is the end.
+    /// Returns the next bytes or the length to read from the file. An empty chunk is the end.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next, ReadLogError>> {
         if let Some(disk_read) = &mut self.disk_read {
             let result = ready!(disk_read.poll(cx));
@@ -113,6 +112,7 @@ impl LogReader {
 
     fn poll_log(&mut self, cx: &Context<'_>) -> Poll<Result<Next, ReadLogError>> {
         let mut state = self.shared.lock();
+        // Memory starts where the file ends. The bytes before it were flushed before they were removed.
         if self.offset < state.tail.start() {
             let ahead = state.tail.start() - self.offset;
             return Poll::Ready(Ok(Next::File(ahead.min(SEGMENT_SIZE as u64) as usize)));
@@ -124,8 +124,7 @@ impl LogReader {
             Some(End::Closed) => Poll::Ready(Ok(Next::Bytes(Bytes::new()))),
             Some(end) => Poll::Ready(Err(self.broken(end))),
             None => {
-                // Registered under the lock of the check, so that no append in between is missed. The
-                // replaced waker is dropped outside of it: it may own a reader, whose drop locks.
+                // Registered under the lock of the check, so that no append in between is missed.
                 let replaced = state.readers.register(&mut self.waiting, cx);
                 drop(state);
                 drop(replaced);
@@ -139,7 +138,7 @@ impl LogReader {
         self.disk_bytes.advance(len.min(self.disk_bytes.len()));
     }
 
-    /// Reads bytes that are in the page cache.
+    /// Reads bytes from the page cache; `None` if the read could block.
     fn read_cached(&self, len: usize) -> Option<Result<Bytes, ReadLogError>> {
         let mut bytes = vec![0; len];
         let read = disk_read::try_read(&self.shared, self.offset, &mut bytes)?;
@@ -149,7 +148,7 @@ impl LogReader {
         }))
     }
 
-    /// Like [`read_cached`](Self::read_cached), into the caller's buffer.
+    /// Like [`read_cached`](Self::read_cached), but reads into the caller's buffer.
     fn read_cached_into(
         &self,
         buf: &mut ReadBuf<'_>,

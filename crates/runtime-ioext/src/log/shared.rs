@@ -11,24 +11,29 @@ use super::background_flush::{BackgroundFlush, FlushTarget};
 use super::backing::Backing;
 use super::buffer_limits::{BufferLimits, MAX_DISK_READS};
 use super::error::{CloseLogError, WriteLogError};
-use super::state::{End, Start, State};
+use super::state::{End, Placement, State};
 use super::wakers::{WakerKey, Woken};
 use crate::sys::{Condvar, Guard, Mutex};
 
-/// The state of a log, its file, and the protocol of writing, flushing, reading and closing.
+/// A log: its state, its file, and the protocol of writing, flushing, reading and closing.
 ///
-/// The lock is held to copy one small write or to share a segment, never for file I/O: the thread that
-/// moves pending bytes to the file sets `flushing` and releases the lock. A lock held during the write
-/// would let a slow disk stall every reader.
+/// One lock guards the state. It is held to copy one small write or to share a segment, never for file I/O
+/// and never while a waker runs:
+///
+/// - A thread that moves pending bytes to the file takes the flush role ([`State::flushing`]) and releases
+///   the lock. With the lock held during the write, a slow disk would stall every reader.
+/// - Wakers are called and dropped after unlocking. They are arbitrary code, and may own a reader or a
+///   writer whose drop takes the lock.
 #[derive(Debug)]
 pub(super) struct SharedLog {
     pub(super) path: PathBuf,
     pub(super) backing: Box<dyn Backing>,
     buffer_limits: BufferLimits,
     state: Mutex<State>,
-    /// Signalled at the end of a flush or of a large call; awaited by blocked writers and `close`.
+    /// Notified at the end of a flush or of a large call; blocked writers and `close` wait for it.
     progress: Condvar,
-    /// Permits for reads that may block on the disk.
+    /// Permits for reads that may block on the disk, so that followers of old output cannot occupy all
+    /// blocking threads of the runtime.
     pub(super) disk_reads: Semaphore,
 }
 
@@ -52,40 +57,49 @@ impl SharedLog {
         self.state.lock()
     }
 
-    /// Appends `bytes` contiguously. If too much is pending, blocks on the file, but never on a reader.
+    /// Appends `bytes` contiguously. Blocks on the file if too many bytes are pending, but never on a reader.
     pub(super) fn append(
         self: &Arc<Self>,
         bytes: &[u8],
-        start: Start,
+        placement: Placement,
     ) -> Result<(), WriteLogError> {
         match bytes.len() {
             0 => self.check_open(&self.lock()),
-            len if len < self.buffer_limits.segment => self.append_small(bytes, start),
-            _ => self.append_large(bytes, start),
+            len if len < self.buffer_limits.segment => self.append_small(bytes, placement),
+            _ => self.append_large(bytes, placement),
         }
     }
 
-    fn append_small(self: &Arc<Self>, bytes: &[u8], start: Start) -> Result<(), WriteLogError> {
+    fn append_small(
+        self: &Arc<Self>,
+        bytes: &[u8],
+        placement: Placement,
+    ) -> Result<(), WriteLogError> {
         let mut state = self.lock();
         if !state.can_write() {
             state = self.wait_until_ready(state);
         }
         self.check_open(&state)?;
-        state.begin(start);
+        state.prepare(placement);
         state.tail.push(bytes);
         self.appended(state);
         Ok(())
     }
 
     /// Appends `bytes` in several steps, during which other writers wait.
-    fn append_large(self: &Arc<Self>, bytes: &[u8], start: Start) -> Result<(), WriteLogError> {
+    fn append_large(
+        self: &Arc<Self>,
+        bytes: &[u8],
+        placement: Placement,
+    ) -> Result<(), WriteLogError> {
         let mut state = self.wait_until_ready(self.lock());
         self.check_open(&state)?;
-        state.begin(start);
+        state.prepare(placement);
         state.large_call = true;
         drop(state);
-        // The call cannot fit into memory at once, so the lock is released between its chunks. The flag
-        // keeps the call contiguous: writers wait for it, and pushes are deferred until its end.
+        // The bytes may exceed the memory limit, so the lock is released between chunks for flushes and
+        // readers. The flag keeps the call contiguous meanwhile: other writers wait, and pushes, which must
+        // not wait, are deferred until its end.
         let result = bytes
             .chunks(self.buffer_limits.segment)
             .try_for_each(|chunk| self.append_shared(chunk));
@@ -101,8 +115,10 @@ impl SharedLog {
     }
 
     fn append_shared(self: &Arc<Self>, chunk: &[u8]) -> Result<(), WriteLogError> {
+        // Copied outside the lock, which readers need too.
         let chunk = Bytes::copy_from_slice(chunk);
         let mut state = self.wait_until(self.lock(), |state| !state.is_full());
+        // Only a failure stops the call: a close that starts in between waits for its end.
         self.check_failed(&state)?;
         state.tail.push_shared(chunk);
         self.appended(state);
@@ -114,15 +130,15 @@ impl SharedLog {
         let readers = state.readers.take();
         let flush = state.needs_flush() && state.queue_flush();
         drop(state);
-        // Outside the lock: a waker may run code that drops a reader, which locks.
+        // Outside the lock: see the type.
         readers.wake();
         if flush {
             BackgroundFlush::new(Arc::clone(self)).start();
         }
     }
 
-    /// Like [`append`](Self::append) for less than a segment, without blocking: the pending bytes may exceed
-    /// their limit by one push. Callers wait with [`poll_ready`](Self::poll_ready) first.
+    /// Like [`append`](Self::append) for less than a segment, but never blocks: each call may exceed the limit
+    /// of pending bytes. Callers wait with [`poll_ready`](Self::poll_ready) before the call.
     pub(super) fn append_unbounded(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
         let mut state = self.lock();
         self.check_open(&state)?;
@@ -135,7 +151,7 @@ impl SharedLog {
         Ok(())
     }
 
-    /// Polls until a write would not block.
+    /// Polls until a write would not have to wait.
     pub(super) fn poll_ready(
         self: &Arc<Self>,
         key: &mut Option<WakerKey>,
@@ -150,14 +166,16 @@ impl SharedLog {
             let replaced = state.writers.register(key, cx);
             drop(state);
             drop(replaced);
+            // Registered before the flush starts: its end wakes this task.
             if !queue {
                 return Poll::Pending;
             }
             BackgroundFlush::new(Arc::clone(self)).start();
+            // Without a runtime, the flush has already run on this thread: check again.
         }
     }
 
-    /// Blocks until a write would not block.
+    /// Blocks until a write would not have to wait.
     pub(super) fn block_until_ready(&self) {
         drop(self.wait_until_ready(self.lock()));
     }
@@ -177,7 +195,7 @@ impl SharedLog {
         }
     }
 
-    /// Flushes everything accepted before this call.
+    /// Flushes all bytes accepted before this call.
     pub(super) fn flush(&self) -> Result<(), WriteLogError> {
         let state = self.lock();
         let end = state.tail.end();
@@ -185,7 +203,7 @@ impl SharedLog {
         self.check_failed(&state)
     }
 
-    /// Refuses further writes, flushes the rest, and ends readers.
+    /// Refuses further writes, flushes pending bytes, and ends readers.
     pub(super) fn close(&self) -> Result<(), CloseLogError> {
         self.end(End::Closed);
         match &self.lock().end {
@@ -197,14 +215,16 @@ impl SharedLog {
         }
     }
 
-    /// Ends the log, unless it has ended.
+    /// Refuses further writes, flushes pending bytes, and sets the end unless one is set already.
     pub(super) fn end(&self, end: End) {
         let mut state = self.lock();
         state.closing = true;
+        // A large call was accepted as a whole, and its caller flushes the file itself while it appends.
         while state.large_call {
             state = self.progress.wait(state);
         }
         let mut state = self.wait_until(state, |state| state.tail.is_empty());
+        // The file is complete or has failed. A failure has set its own end, which stays.
         state.end.get_or_insert(end);
         let (readers, writers) = (state.readers.take(), state.writers.take());
         drop(state);
@@ -216,6 +236,7 @@ impl SharedLog {
     fn wait_until_ready<'a>(&'a self, mut state: Guard<'a, State>) -> Guard<'a, State> {
         while !state.can_write() {
             state = if state.large_call {
+                // `wait_until` would return at once during a large call, which flushes by itself: sleep.
                 self.progress.wait(state)
             } else {
                 self.wait_until(state, |state| state.large_call || !state.is_full())
@@ -226,8 +247,8 @@ impl SharedLog {
 
     /// Flushes, or waits for the thread that does, until `holds` or the file has failed.
     ///
-    /// The waiting thread flushes itself rather than waiting for a background thread: a runtime without free
-    /// blocking threads would otherwise deadlock with its own writers.
+    /// The waiting thread takes the flush role itself if it is free. If it waited for a background thread
+    /// instead, a runtime whose blocking threads all write to the log would deadlock.
     fn wait_until<'a>(
         &'a self,
         mut state: Guard<'a, State>,
@@ -243,9 +264,8 @@ impl SharedLog {
         state
     }
 
-    /// Writes the pending bytes to the file. The caller has checked that `flushing` is not set.
+    /// Takes the flush role, which must be free, and writes the pending bytes to the file.
     pub(super) fn flush_pending<'a>(&'a self, mut state: Guard<'a, State>) -> Guard<'a, State> {
-        // The role serializes file writes without holding the lock, so bytes reach the file in order.
         state.flushing = true;
         let (start, pending) = (state.tail.start(), state.tail.snapshot());
         drop(state);
@@ -254,14 +274,16 @@ impl SharedLog {
 
         let mut state = self.lock();
         state.flushing = false;
-        // Only now: a reader between the snapshot and this line is served from memory, so that it never
-        // reads bytes from the file that are not there yet.
+        // Removed only now: a reader of these bytes was served from memory during the write, and reads the
+        // file only where it is complete.
         state.tail.advance(start + written);
         let failed = result.is_err();
+        // After a failure, the bytes that are not in the file stay in memory for readers.
         if let Err(error) = result {
             state.end = Some(End::Failed(Arc::new(error)));
         }
         let writers = state.writers.take();
+        // A flush wakes no reader: it could read the bytes before. A failure ends readers.
         let readers = failed.then(|| state.readers.take());
         drop(state);
         self.progress.notify_all();
@@ -300,6 +322,7 @@ impl FlushTarget for SharedLog {
         }
     }
 
+    // Writers that rely on the request must request another flush, or flush themselves.
     fn cancel_queued_flush(&self) {
         let mut state = self.lock();
         state.flush_queued = false;

@@ -7,20 +7,21 @@ use super::error::WriteLogError;
 
 /// A destination of log output: a [`LogWriter`](super::LogWriter), or an adaptor around one.
 ///
-/// Callers wait until the sink is ready, blocking or async, and then push up to [`MAX_PUSH`](Self::MAX_PUSH)
-/// bytes. Every adaptor also implements [`io::Write`](std::io::Write) and [`tokio::io::AsyncWrite`], which
-/// most programs use instead.
+/// A caller waits until the sink is ready, blocking or async, and then pushes up to
+/// [`MAX_PUSH`](Self::MAX_PUSH) bytes. The split keeps adaptors synchronous: only the wait has an async
+/// version. Most programs use [`io::Write`](std::io::Write) or [`tokio::io::AsyncWrite`] instead, which
+/// every adaptor implements too.
 pub trait LogSink {
-    /// The maximum number of bytes that a caller should push at once.
+    /// The maximum number of bytes that a caller should push at once: 32 KiB unless overridden.
     const MAX_PUSH: usize = 32 * 1024;
 
-    /// Blocks while too many bytes are pending.
+    /// Blocks until few enough bytes are pending.
     fn wait_until_ready(&mut self);
 
     /// Polls until few enough bytes are pending.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Appends bytes contiguously, even if the sink is not ready. Never blocks.
+    /// Appends bytes contiguously, without waiting, even if the sink is not ready.
     ///
     /// # Errors
     ///
@@ -30,7 +31,7 @@ pub trait LogSink {
     /// Starts to flush pushed bytes, without waiting.
     fn start_flush(&mut self);
 
-    /// Writes everything that this sink and those behind it buffer, at the end of the output.
+    /// Passes on all bytes that this sink and those behind it buffer. Called at the end of the output.
     ///
     /// # Errors
     ///
@@ -38,6 +39,13 @@ pub trait LogSink {
     fn finish(&mut self) -> Result<(), WriteLogError>;
 }
 
+/// Pushes bytes unless there are none: an adaptor without buffered bytes must not fail on a closed log.
+pub(super) fn push_buffered<S: LogSink>(sink: &mut S, bytes: &[u8]) -> Result<(), WriteLogError> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    sink.push(bytes)
+}
 /// Pushes all bytes, blocking while the sink is not ready.
 pub(super) fn write_all<S: LogSink>(sink: &mut S, bytes: &[u8]) -> Result<(), WriteLogError> {
     bytes.chunks(S::MAX_PUSH).try_for_each(|bytes| {
@@ -46,27 +54,29 @@ pub(super) fn write_all<S: LogSink>(sink: &mut S, bytes: &[u8]) -> Result<(), Wr
     })
 }
 
-/// Pushes up to `most` bytes once the sink is ready.
+/// Pushes up to `max_len` bytes once the sink is ready. Returns the number of bytes.
 pub(super) fn poll_write<S: LogSink>(
     sink: &mut S,
     cx: &mut Context<'_>,
     bytes: &[u8],
-    most: usize,
+    max_len: usize,
 ) -> Poll<io::Result<usize>> {
-    // A source that is always ready must not starve other tasks.
+    // Takes part in tokio's cooperative scheduling: a source that is always ready must not starve other
+    // tasks.
     let coop = ready!(tokio::task::coop::poll_proceed(cx));
     ready!(sink.poll_ready(cx));
-    let bytes = &bytes[..bytes.len().min(most)];
+    let bytes = &bytes[..bytes.len().min(max_len)];
     sink.push(bytes)?;
     coop.made_progress();
     Poll::Ready(Ok(bytes.len()))
 }
 
-/// Implements `write_all`, `io::Write` and `AsyncWrite` for an adaptor.
+/// Implements `write_all`, `io::Write` and `AsyncWrite` for an adaptor. A macro, because a blanket
+/// implementation of foreign traits is not allowed.
 macro_rules! impl_writer {
     ($adaptor:ident) => {
         impl<S: $crate::log::LogSink> $adaptor<S> {
-            /// Writes bytes, blocking while too many are pending.
+            /// Writes all bytes, blocking while too many are pending.
             ///
             /// # Errors
             ///
@@ -82,8 +92,8 @@ macro_rules! impl_writer {
                 Ok(bytes.len())
             }
 
-            /// Starts a flush. Buffered bytes of the adaptor stay buffered, because copies flush whenever
-            /// their source is idle.
+            /// Starts a flush of the log. Bytes buffered by the adaptor stay buffered: a copy flushes whenever
+            /// its source is idle, which must not split a line or a secret.
             fn flush(&mut self) -> std::io::Result<()> {
                 $crate::log::LogSink::start_flush(self);
                 Ok(())
@@ -96,12 +106,12 @@ macro_rules! impl_writer {
                 cx: &mut std::task::Context<'_>,
                 bytes: &[u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                let most = <Self as $crate::log::LogSink>::MAX_PUSH;
-                $crate::log::sink::poll_write(&mut *self, cx, bytes, most)
+                let max_len = <Self as $crate::log::LogSink>::MAX_PUSH;
+                $crate::log::sink::poll_write(&mut *self, cx, bytes, max_len)
             }
 
-            /// Starts a flush. Buffered bytes of the adaptor stay buffered, because copies flush whenever
-            /// their source is idle.
+            /// Starts a flush of the log. Bytes buffered by the adaptor stay buffered: a copy flushes whenever
+            /// its source is idle, which must not split a line or a secret.
             fn poll_flush(
                 mut self: std::pin::Pin<&mut Self>,
                 _cx: &mut std::task::Context<'_>,

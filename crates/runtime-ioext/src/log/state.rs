@@ -7,21 +7,23 @@ use super::buffer_limits::BufferLimits;
 use super::wakers::Wakers;
 use crate::segments::Segments;
 
+/// The pending bytes, the waiting tasks and the roles taken by threads.
 #[derive(Debug)]
 pub(super) struct State {
-    /// Bytes that are not in the file yet, starting at the end of the file.
+    /// Accepted bytes that are not in the file yet. They start at the end of the file.
     pub(super) tail: Segments,
     buffer_limits: BufferLimits,
     pub(super) end: Option<End>,
     pub(super) readers: Wakers,
     pub(super) writers: Wakers,
-    /// A thread is writing to the file.
+    /// A thread writes to the file without holding the lock. At most one does, so that bytes reach the file
+    /// in order.
     pub(super) flushing: bool,
-    /// A background flush was requested and has not started.
+    /// A background flush was requested but has not started.
     pub(super) flush_queued: bool,
-    /// A call larger than the memory limit is appending its chunks.
+    /// A call of at least one segment appends its chunks; no other bytes may come in between.
     pub(super) large_call: bool,
-    /// Pushes during that call, appended after it.
+    /// Bytes pushed during a large call, appended after it.
     pub(super) deferred: Vec<u8>,
     /// No more writes are accepted.
     pub(super) closing: bool,
@@ -35,11 +37,11 @@ pub(super) enum End {
     Failed(Arc<io::Error>),
 }
 
-/// The position at which a write must start.
+/// Where a write must start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
+pub(super) enum Placement {
     Anywhere,
-    OfLine,
+    NewLine,
 }
 
 impl State {
@@ -58,9 +60,9 @@ impl State {
         }
     }
 
-    /// Terminates an unfinished line if the next bytes must start one.
-    pub(super) fn begin(&mut self, start: Start) {
-        if start == Start::OfLine && self.tail.last().is_some_and(|last| last != b'\n') {
+    /// Appends a line feed if the next bytes must start a line and the last line is unfinished.
+    pub(super) fn prepare(&mut self, placement: Placement) {
+        if placement == Placement::NewLine && self.tail.last().is_some_and(|last| last != b'\n') {
             self.tail.push(b"\n");
         }
     }
@@ -69,7 +71,7 @@ impl State {
         matches!(self.end, Some(End::Failed(_)))
     }
 
-    /// Returns whether a write can proceed, be it to succeed or to fail.
+    /// Returns whether a write need not wait. It may still fail.
     pub(super) fn can_write(&self) -> bool {
         self.has_failed() || self.closing || !(self.large_call || self.is_full())
     }
@@ -82,7 +84,8 @@ impl State {
         self.buffer_limits.is_full(&self.tail)
     }
 
-    /// Returns whether the caller must start a flush.
+    /// Requests a background flush. Returns whether the caller must start it: one request at a time is
+    /// enough, and a fast writer would otherwise fill the queue of the blocking threads.
     pub(super) fn queue_flush(&mut self) -> bool {
         let queue = !self.flushing && !self.flush_queued && !self.has_failed();
         self.flush_queued |= queue;

@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
+use super::FollowedLog;
 use super::backing::Backing;
 use super::buffer_limits::BufferLimits;
 use super::shared::SharedLog;
-use super::{FollowedLog, Owner};
 use crate::sys::Mutex;
 
 /// A disk of limited size with the file of one log. Clones share it.
@@ -29,11 +29,7 @@ impl Disk {
 
     pub(super) fn log(&self, buffer_limits: BufferLimits) -> FollowedLog {
         let shared = SharedLog::new("disk".into(), Box::new(self.clone()), buffer_limits);
-        FollowedLog {
-            owner: Arc::new(Owner {
-                shared: Arc::new(shared),
-            }),
-        }
+        FollowedLog::from_shared(shared)
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {

@@ -15,8 +15,8 @@ pub(super) struct Wakers {
 }
 
 impl Wakers {
-    /// Registers the task of `cx` for the next [`take`](Self::take). Drop the returned waker outside the
-    /// lock: it may own the last reference to a reader, whose drop locks.
+    /// Registers the task of `cx` until the next [`take`](Self::take). The caller drops the returned waker
+    /// after unlocking: it may own the last reference to a reader, whose drop locks.
     #[must_use = "drop it outside the lock"]
     pub(super) fn register(
         &mut self,
@@ -38,13 +38,13 @@ impl Wakers {
         self.waiting.remove(&key)
     }
 
-    /// Removes all wakers. Wake them with [`Woken::wake`] after releasing the lock.
+    /// Removes all wakers. Call [`wake`](Woken::wake) after unlocking.
     pub(super) fn take(&mut self) -> Woken {
         Woken(std::mem::take(&mut self.waiting))
     }
 }
 
-/// Tasks to wake outside the lock.
+/// Removed wakers, to be called after unlocking.
 #[derive(Debug)]
 #[must_use = "removed wakers must be woken"]
 pub(super) struct Woken(BTreeMap<WakerKey, Waker>);

@@ -11,28 +11,30 @@ use tokio::io::AsyncWrite;
 use super::Owner;
 use super::error::WriteLogError;
 use super::sink::{self, LogSink};
-use super::state::Start;
+use super::state::Placement;
 use super::wakers::WakerKey;
 use crate::segments::SEGMENT_SIZE;
 
-/// Maximum size of one [`AsyncWrite::poll_write`], which must fit into a segment.
+/// Maximum size of one [`AsyncWrite::poll_write`]. It is less than a segment, so that the push is atomic.
 const MAX_POLL_WRITE: usize = SEGMENT_SIZE - 1;
 
 /// Appends to a [`FollowedLog`](super::FollowedLog). Clones append to the same log, from any thread.
 ///
 /// The bytes of one call are contiguous in the log, whatever other writers do. Followers see them when the
 /// call returns; the file receives them in larger pieces, at the latest when the log is closed or
-/// [flushed](Self::flush). So `Ok` means that readers will receive the bytes; as with any buffered writer, a
-/// full disk is reported by a later call, at the latest by `close`. After that, every call fails.
+/// [flushed](Self::flush). `Ok` therefore means that readers will receive the bytes, not that they are on
+/// disk: as with any buffered writer, a full disk is reported by a later call, at the latest by `close`.
+/// All following calls fail too.
 ///
 /// # Blocking and async use
 ///
 /// [`write_all`](Self::write_all) copies to memory and never waits for readers, so async code may call it.
 /// It blocks only while 4 MiB are pending. Within a tokio runtime, the file is written on blocking threads;
-/// otherwise by the thread whose write exceeds the flush threshold.
+/// otherwise by the thread whose write reaches the flush threshold of 64 KiB.
 ///
-/// For output faster than the disk, use [`AsyncWrite`], which waits asynchronously. One call accepts up to
-/// 64 KiB atomically; dropping a future between calls, as with `tokio::io::copy`, loses no accepted bytes.
+/// For output faster than the disk, use [`AsyncWrite`], which waits asynchronously. A call accepts up to
+/// 64 KiB atomically. Dropping a future between calls, such as that of `tokio::io::copy`, loses no accepted
+/// bytes.
 pub struct LogWriter {
     owner: Arc<Owner>,
     waiting: Option<WakerKey>,
@@ -52,12 +54,13 @@ impl LogWriter {
     ///
     /// If the log is closed or has failed.
     pub fn write_all(&self, bytes: &[u8]) -> Result<(), WriteLogError> {
-        self.owner.shared.append(bytes, Start::Anywhere)
+        self.owner.shared.append(bytes, Placement::Anywhere)
     }
 
-    /// Appends bytes contiguously at the start of a line: after an unfinished line, a line feed is inserted.
+    /// Appends bytes contiguously at the start of a line. If the last line is unfinished, a line feed is
+    /// inserted before them.
     ///
-    /// This keeps the prefix of a worker line at the start of a line, whatever a process left unfinished.
+    /// The prefix of a worker line thus always starts a line, whatever a process has printed before.
     ///
     /// # Errors
     ///
@@ -78,7 +81,7 @@ impl LogWriter {
     /// # }
     /// ```
     pub fn write_on_new_line(&self, bytes: &[u8]) -> Result<(), WriteLogError> {
-        self.owner.shared.append(bytes, Start::OfLine)
+        self.owner.shared.append(bytes, Placement::NewLine)
     }
 
     /// Appends formatted text contiguously, so that `write!(writer, ..)` is atomic.
@@ -93,14 +96,14 @@ impl LogWriter {
         }
     }
 
-    /// Flushes all bytes written so far to the file.
+    /// Writes all bytes accepted so far to the file. Blocks on the disk.
     ///
-    /// Readers do not need it. Use it for programs that read the file directly, and to limit the loss from a
-    /// crash of the process. It does not sync the disk (`fsync`).
+    /// Readers do not need it. Use it for programs that read the file directly, and to limit the loss if the
+    /// process crashes. It does not sync the disk (`fsync`).
     ///
     /// # Errors
     ///
-    /// If a write to the file failed. A closed log is already flushed, so this succeeds.
+    /// If a write to the file failed. On a closed log, it has no effect and succeeds.
     pub fn flush(&self) -> Result<(), WriteLogError> {
         self.owner.shared.flush()
     }
@@ -123,7 +126,7 @@ impl LogSink for LogWriter {
         self.owner.shared.start_flush();
     }
 
-    /// No effect: a writer buffers nothing itself.
+    /// Has no effect: a writer buffers nothing itself.
     fn finish(&mut self) -> Result<(), WriteLogError> {
         Ok(())
     }
@@ -181,7 +184,7 @@ impl io::Write for LogWriter {
 }
 
 impl AsyncWrite for LogWriter {
-    /// Waits while too many bytes are pending.
+    /// Waits asynchronously while too many bytes are pending. Accepts up to 64 KiB.
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -190,14 +193,14 @@ impl AsyncWrite for LogWriter {
         sink::poll_write(&mut *self, cx, bytes, MAX_POLL_WRITE)
     }
 
-    /// Starts a flush without waiting for it: readers already see the bytes, and copies flush whenever their
-    /// source is idle.
+    /// Starts a flush without waiting for it. Readers see the bytes already, and a copy flushes whenever its
+    /// source is idle: waiting for the disk each time would slow it down.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.owner.shared.start_flush();
         Poll::Ready(Ok(()))
     }
 
-    /// Like `poll_flush`: the log stays open for other writers.
+    /// Starts a flush, without closing the log: other writers may use it.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_flush(cx)
     }

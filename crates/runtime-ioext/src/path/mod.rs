@@ -1,4 +1,4 @@
-//! Untrusted paths.
+//! Checks of untrusted paths, and files opened inside a folder.
 
 mod relative;
 mod root;
@@ -11,14 +11,14 @@ pub use root::{OpenInRootError, Root, open_without_symlinks};
 
 /// Returns whether a path is a plain file: not a folder, device, pipe or symlink.
 ///
-/// Returns `false` on errors. The path may change after the check; to be sure about the file that is read,
-/// open it and check the open file, or open it in a [`Root`].
+/// Returns `false` on errors. The path may change after the check. To be sure about the file that is
+/// read, check the opened file, or open it in a [`Root`].
 #[must_use]
 pub fn is_plain_file(path: impl AsRef<Path>) -> bool {
     plain(path.as_ref()).is_some()
 }
 
-/// Returns whether a path is a [plain file](is_plain_file) of less than `size` bytes. Symlinks never are.
+/// Returns whether a path is a [plain file](is_plain_file) of less than `size` bytes.
 #[must_use]
 pub fn is_file_less_than(path: impl AsRef<Path>, size: u64) -> bool {
     plain(path.as_ref()).is_some_and(|metadata| metadata.len() < size)

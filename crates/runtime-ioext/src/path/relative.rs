@@ -1,4 +1,4 @@
-//! Lexical checks of relative paths.
+//! Checks of relative paths that do not look at the file system.
 
 use std::path::{Path, PathBuf};
 
@@ -18,14 +18,13 @@ pub enum RelativePathError {
         /// The path.
         path: String,
     },
-    /// A component starts with a Windows drive letter. Joined to a folder, it would replace the folder
-    /// there.
+    /// A component starts with a Windows drive letter. On Windows, a join with it replaces the folder.
     #[error("invalid path {path:?}: it has a drive letter; use a path relative to its folder")]
     DriveLetter {
         /// The path.
         path: String,
     },
-    /// The path contains `..`, even if the result stays in the folder.
+    /// The path contains `..`. Even `a/../b` is refused, because `a` may be a symlink.
     #[error("invalid path {path:?}: it contains `..`")]
     Parent {
         /// The path.
@@ -33,18 +32,17 @@ pub enum RelativePathError {
     },
     /// The path contains a NUL byte.
     #[error("invalid path {path:?}: it contains a NUL byte")]
-    Zero {
+    NulByte {
         /// The path.
         path: String,
     },
 }
 
-/// Checks that a path stays inside its folder, on every system, and returns it without `.` and empty
-/// components.
+/// Checks that a path stays inside its folder, and returns it without `.` and empty components.
 ///
-/// The checks treat `\` as a separator on every system, so that an accepted path is also safe on Windows;
-/// on Unix it remains part of the name. Symlinks are not considered: open the path in a
-/// [`Root`](crate::Root).
+/// The result does not depend on the operating system: `\` counts as a separator everywhere, so that a path
+/// accepted on Unix is safe on Windows too. On Unix it remains part of the name. Symlinks are not
+/// considered: open the path in a [`Root`](crate::Root) to refuse them.
 ///
 /// # Errors
 ///
@@ -63,7 +61,7 @@ pub enum RelativePathError {
 pub fn relative_path(path: &str) -> Result<PathBuf, RelativePathError> {
     let owned = || path.to_owned();
     if path.contains('\0') {
-        return Err(RelativePathError::Zero { path: owned() });
+        return Err(RelativePathError::NulByte { path: owned() });
     }
     if path.starts_with(['/', '\\']) {
         return Err(RelativePathError::Absolute { path: owned() });
@@ -85,7 +83,8 @@ fn has_drive_letter(part: &str) -> bool {
     matches!(part.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
 }
 
-/// Windows ignores trailing spaces and dots of a name, so that `.. ` is a parent there.
+/// Returns whether a component is a parent. Windows ignores trailing spaces and dots of a name, so that
+/// `.. ` is one too.
 fn is_parent(part: &str) -> bool {
     part.starts_with("..") && part.trim_end_matches([' ', '.']).is_empty()
 }

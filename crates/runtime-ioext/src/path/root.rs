@@ -1,4 +1,4 @@
-//! Opens files inside a folder only.
+//! Opens files inside a folder without following symlinks.
 
 use std::fs::File;
 use std::io;
@@ -9,10 +9,10 @@ use super::relative::{RelativePathError, relative_path};
 /// A folder that confines untrusted paths.
 ///
 /// Paths are checked by [`relative_path`], and no symlink is followed, neither as a folder on the way nor
-/// as the last component. On Unix the kernel ensures that while it opens the file (`openat2` on Linux,
-/// otherwise `O_NOFOLLOW` per component), so that a symlink cannot be swapped in between a check and its
-/// use; the folder itself is held open and may be renamed. Elsewhere each component is checked before the
-/// open, which does not protect against concurrent changes.
+/// as the last component. On Unix the kernel ensures this while it opens the file (`openat2` on Linux,
+/// otherwise `O_NOFOLLOW` per component): a check before the open would leave time for a task to swap in a
+/// symlink. The folder itself is held open and may be renamed. On other systems each component is checked
+/// before the open, which does not protect against concurrent changes.
 ///
 /// # Example
 ///
@@ -86,7 +86,7 @@ enum Access {
 }
 
 impl Root {
-    /// Opens a folder. Symlinks in its own path are followed: the caller chose it.
+    /// Opens a folder. Symlinks in its path are followed: the caller chose it.
     ///
     /// # Errors
     ///
@@ -107,47 +107,54 @@ impl Root {
     ///
     /// # Errors
     ///
-    /// If the path may leave the folder, is not a plain file, or cannot be opened. Never blocks on a pipe.
+    /// If the path could leave the folder, is not a plain file, or cannot be opened. Never blocks on a pipe.
     pub fn open_file(&self, path: &str) -> Result<File, OpenInRootError> {
         self.open_for(path, Access::Read)
     }
 
-    /// Creates or truncates a file in the folder. Its parent must exist.
+    /// Creates or truncates a file in the folder and opens it for reading and writing. Its parent must exist.
+    /// On Unix a new file has mode 0644, less the umask.
     ///
     /// # Errors
     ///
-    /// If the path may leave the folder, is not a plain file, or cannot be created.
+    /// If the path could leave the folder, is not a plain file, or cannot be created.
     pub fn create_file(&self, path: &str) -> Result<File, OpenInRootError> {
         self.open_for(path, Access::Create)
     }
 
     fn open_for(&self, path: &str, access: Access) -> Result<File, OpenInRootError> {
-        let (root, given) = (self.path.clone(), path.to_owned());
+        let (root, requested) = (self.path.clone(), path.to_owned());
         let relative = match relative_path(path) {
             Ok(relative) => relative,
             Err(source) => {
                 return Err(OpenInRootError::Path {
                     root,
-                    path: given,
+                    path: requested,
                     source,
                 });
             }
         };
         match self.open_plain(&relative, access) {
             Ok(Some(file)) => Ok(file),
-            Ok(None) => Err(OpenInRootError::NotPlain { root, path: given }),
+            Ok(None) => Err(OpenInRootError::NotPlain {
+                root,
+                path: requested,
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                Err(OpenInRootError::Symlink { root, path: given })
+                Err(OpenInRootError::Symlink {
+                    root,
+                    path: requested,
+                })
             }
             Err(source) => Err(OpenInRootError::Open {
                 root,
-                path: given,
+                path: requested,
                 source,
             }),
         }
     }
 
-    /// Opens the file, then checks its type: the path may have changed since any earlier check.
+    /// Opens the file, then checks its type. A check before the open could be about another file.
     fn open_plain(&self, path: &Path, access: Access) -> io::Result<Option<File>> {
         match self.folder.open_inside(path, access) {
             Ok(file) => Ok(file.metadata()?.is_file().then_some(file)),
@@ -157,15 +164,15 @@ impl Root {
     }
 }
 
-/// Opens a plain file at an absolute path without symlinks, as returned by [`Path::canonicalize`].
+/// Opens a plain file at an absolute path that contains no symlink, such as one from [`Path::canonicalize`].
 ///
-/// A symlink that replaced the file or one of its parents afterwards is not followed: the guarantee of
-/// [`Root`] holds for the whole path.
+/// If the file or one of its parents was replaced by a symlink since, the open fails: the guarantee of
+/// [`Root`] holds for the whole path. Never blocks on a pipe.
 ///
 /// # Errors
 ///
-/// If the path is relative or contains `..`, if a component is a symlink or a file instead of a folder, if
-/// it is not a plain file, or if it cannot be opened. Never blocks on a pipe.
+/// If the path is relative or contains `..`, if a component is a symlink or a file instead of a folder, or
+/// if the file is not plain or cannot be opened.
 pub fn open_without_symlinks(path: impl AsRef<Path>) -> io::Result<File> {
     let refuse = |why: &'static str| io::Error::new(io::ErrorKind::InvalidInput, why);
     let is_start = |part: &Component<'_>| matches!(part, Component::Prefix(_) | Component::RootDir);
@@ -210,14 +217,19 @@ mod system {
             let flags = flags(access);
             #[cfg(target_os = "linux")]
             match self.open_beneath(path, flags) {
-                // `openat2` is missing in old kernels (before 5.6) and forbidden in some containers.
+                // `openat2` is missing in kernels before 5.6, and the seccomp filters of some containers
+                // refuse unknown system calls. A genuine `PERM` fails again below.
                 Err(Errno::NOSYS | Errno::PERM) => {}
-                result => return Ok(result.map_err(refused)?.into()),
+                result => return Ok(result.map_err(unify_symlink_error)?.into()),
             }
-            Ok(self.open_part_by_part(path, flags).map_err(refused)?.into())
+            Ok(self
+                .open_by_component(path, flags)
+                .map_err(unify_symlink_error)?
+                .into())
         }
 
         #[cfg(target_os = "linux")]
+        // `NO_MAGICLINKS` refuses the links in `/proc/*/fd`, which lead anywhere without being symlinks.
         fn open_beneath(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
             use rustix::fs::ResolveFlags;
             let resolve =
@@ -225,7 +237,9 @@ mod system {
             rustix::fs::openat2(&self.0, path, flags, mode(flags), resolve)
         }
 
-        fn open_part_by_part(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        /// Opens each component relative to the one before it, which is held open: the path of a folder may
+        /// change meanwhile, its descriptor cannot.
+        fn open_by_component(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
             let folder_flags =
                 OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let mut folder: Option<OwnedFd> = None;
@@ -253,7 +267,8 @@ mod system {
             Access::Read => OFlags::RDONLY,
             Access::Create => OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC,
         };
-        // `NONBLOCK`: opening a pipe must not wait for its peer. `NOCTTY`: a terminal must not become ours.
+        // `NONBLOCK`: opening a pipe must not wait for its peer. `NOCTTY`: a terminal must not become the
+        // controlling terminal of the worker.
         flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC
     }
 
@@ -265,8 +280,8 @@ mod system {
         }
     }
 
-    /// Unifies the error codes of different systems for an unfollowed symlink.
-    fn refused(error: Errno) -> Errno {
+    /// Unifies the error codes for a symlink that was not followed, which differ between systems.
+    fn unify_symlink_error(error: Errno) -> Errno {
         match error {
             Errno::LOOP | Errno::MLINK => Errno::NOTDIR,
             error => error,

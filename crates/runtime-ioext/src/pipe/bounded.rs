@@ -1,4 +1,4 @@
-//! A pipe whose writer never waits, but fails when too much is unread.
+//! A pipe whose writer never waits: a write fails if too many bytes are unread.
 
 use std::fmt;
 use std::io;
@@ -13,17 +13,17 @@ use tokio::sync::watch;
 use crate::segments::{SEGMENT_SIZE, Segments};
 use crate::sys::Mutex;
 
-/// Writes of this size become their own segment; smaller ones are coalesced.
+/// Writes of at least this size become a segment; smaller ones are copied into a shared buffer.
 const MIN_OWN_SEGMENT: usize = SEGMENT_SIZE / 4;
 
-/// Shared bytes shorter than this are copied: a separate segment would need more memory.
+/// Shared bytes shorter than this are copied, because a separate segment would need more memory.
 const MIN_SHARED: usize = 512;
 
-/// Creates a pipe with a capacity in bytes.
+/// Creates a pipe with a capacity in bytes whose writer never waits.
 ///
-/// The writer never waits: a write that does not fit fails as a whole. [`PipeStats`] reports how much was
-/// read, for protocols in which the receiver's reads give the sender credit. The cost of a read does not
-/// depend on the number of unread bytes.
+/// A write that does not fit fails as a whole. [`PipeStats`] reports the number of bytes read, for protocols
+/// in which the receiver's reads grant credit to the sender. The cost of a read does not depend on the
+/// number of unread bytes.
 ///
 /// # Example
 ///
@@ -45,13 +45,13 @@ const MIN_SHARED: usize = 512;
 /// ```
 #[must_use]
 pub fn bounded_pipe(capacity: usize) -> (BoundedWriter, BoundedReader) {
-    let state = State {
+    let state = BoundedState {
         unread: Segments::new(SEGMENT_SIZE),
-        ended: false,
-        dropped: false,
+        writer_dropped: false,
+        reader_dropped: false,
         reader: None,
     };
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(BoundedPipe {
         capacity,
         state: Mutex::new(state),
     });
@@ -65,24 +65,24 @@ pub fn bounded_pipe(capacity: usize) -> (BoundedWriter, BoundedReader) {
     )
 }
 
-struct Shared {
+struct BoundedPipe {
     capacity: usize,
-    state: Mutex<State>,
+    state: Mutex<BoundedState>,
 }
 
-struct State {
+struct BoundedState {
     unread: Segments,
     /// The writer was dropped.
-    ended: bool,
+    writer_dropped: bool,
     /// The reader was dropped.
-    dropped: bool,
+    reader_dropped: bool,
     reader: Option<Waker>,
 }
 
 /// The writing half of a [`bounded_pipe`]. Dropping it ends the pipe: the reader returns the unread bytes,
 /// then the end.
 pub struct BoundedWriter {
-    shared: Arc<Shared>,
+    shared: Arc<BoundedPipe>,
     stats: watch::Receiver<u64>,
 }
 
@@ -127,12 +127,13 @@ impl BoundedWriter {
         if bytes.len() < MIN_OWN_SEGMENT {
             return self.append(bytes.len(), |unread| unread.push(bytes));
         }
-        // Check first, so that a write that does not fit is not copied.
+        // Checked first, so that a write that does not fit is not copied. The second check covers writes by
+        // other threads in between.
         self.append(bytes.len(), |_| ())?;
         self.write_bytes(Bytes::copy_from_slice(bytes))
     }
 
-    /// Writes all bytes or none, without waiting and, unless they are few, without copying.
+    /// Writes all bytes or none, without waiting. At least 512 bytes are shared instead of copied.
     ///
     /// # Errors
     ///
@@ -153,7 +154,7 @@ impl BoundedWriter {
         self.shared.state.lock().unread.len()
     }
 
-    /// Returns a counter of the bytes read from now on.
+    /// Returns a counter of the bytes that are read after this call.
     #[must_use]
     pub fn stats(&self) -> PipeStats {
         let total = self.stats.clone();
@@ -171,7 +172,7 @@ impl BoundedWriter {
     ) -> Result<(), BoundedWriteError> {
         let capacity = self.shared.capacity;
         let mut state = self.shared.state.lock();
-        if state.dropped {
+        if state.reader_dropped {
             return Err(BoundedWriteError::Closed);
         }
         let unread = state.unread.len();
@@ -183,11 +184,13 @@ impl BoundedWriter {
             });
         }
         push(&mut state.unread);
+        // Not for an empty write: the reader would find nothing.
         let reader = if state.unread.is_empty() {
             None
         } else {
             state.reader.take()
         };
+        // A waker is arbitrary code, which may drop the other half of the pipe: call it after unlocking.
         drop(state);
         reader.into_iter().for_each(Waker::wake);
         Ok(())
@@ -197,7 +200,7 @@ impl BoundedWriter {
 impl Drop for BoundedWriter {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
-        state.ended = true;
+        state.writer_dropped = true;
         let reader = state.reader.take();
         drop(state);
         reader.into_iter().for_each(Waker::wake);
@@ -206,7 +209,7 @@ impl Drop for BoundedWriter {
 
 /// The reading half of a [`bounded_pipe`]. Dropping it discards unread bytes and fails later writes.
 pub struct BoundedReader {
-    shared: Arc<Shared>,
+    shared: Arc<BoundedPipe>,
     read: watch::Sender<u64>,
 }
 
@@ -220,18 +223,18 @@ impl BoundedReader {
         std::future::poll_fn(|cx| self.poll_chunk(cx, usize::MAX)).await
     }
 
-    /// Removes up to `most` bytes.
-    fn poll_chunk(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Option<Bytes>> {
+    /// Removes and returns up to `max_len` bytes.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>, max_len: usize) -> Poll<Option<Bytes>> {
         let coop = ready!(tokio::task::coop::poll_proceed(cx));
-        let chunk = ready!(self.poll_front(cx, most));
+        let chunk = ready!(self.poll_front(cx, max_len));
         coop.made_progress();
         Poll::Ready(chunk)
     }
 
-    fn poll_front(&mut self, cx: &Context<'_>, most: usize) -> Poll<Option<Bytes>> {
+    fn poll_front(&mut self, cx: &Context<'_>, max_len: usize) -> Poll<Option<Bytes>> {
         let mut state = self.shared.state.lock();
         if state.unread.is_empty() {
-            if state.ended {
+            if state.writer_dropped {
                 return Poll::Ready(None);
             }
             let replaced = state.reader.replace(cx.waker().clone());
@@ -239,13 +242,11 @@ impl BoundedReader {
             drop(replaced);
             return Poll::Pending;
         }
-        let start = state.unread.start();
-        let mut bytes = state.unread.read(start);
-        bytes.truncate(most);
-        let end = start + bytes.len() as u64;
-        state.unread.advance(end);
+        let bytes = state.unread.pop(max_len);
+        let read = state.unread.start();
         drop(state);
-        self.read.send_replace(end);
+        // A total instead of increments: the channel keeps only the last value.
+        self.read.send_replace(read);
         Poll::Ready(Some(bytes))
     }
 }
@@ -268,8 +269,9 @@ impl AsyncRead for BoundedReader {
 impl Drop for BoundedReader {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
-        state.dropped = true;
+        state.reader_dropped = true;
         let unread = std::mem::replace(&mut state.unread, Segments::new(SEGMENT_SIZE));
+        // Freed after unlocking, like all wakers.
         let reader = state.reader.take();
         drop(state);
         drop((unread, reader));
@@ -284,8 +286,8 @@ pub struct PipeStats {
 }
 
 impl PipeStats {
-    /// Waits for a read and returns the number of bytes read since the last call; `None` after the reader was
-    /// dropped and everything was returned.
+    /// Waits for a read and returns the number of bytes read since the last call; `None` once the reader is
+    /// dropped and all its reads were returned.
     ///
     /// # Cancel safety
     ///

@@ -1,4 +1,4 @@
-//! A pipe whose writer needs credit from a third party.
+//! A pipe whose writer needs credit, granted by a third party.
 
 use std::fmt;
 use std::io;
@@ -11,13 +11,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::segments::{SEGMENT_SIZE, Segments};
 use crate::sys::Mutex;
 
-/// Maximum number of unread bytes, regardless of credit.
+/// Maximum number of unread bytes. It bounds the memory even with unlimited credit.
 const MAX_UNREAD: usize = SEGMENT_SIZE;
 
 /// Creates a pipe whose writer waits for credit.
 ///
-/// Each written byte consumes one byte of [granted](Credit::grant) credit. This is how a flow-controlled
-/// protocol sends: the peer announces its window, and the local producer waits for it.
+/// Each written byte consumes one byte of [granted](Credit::grant) credit. A flow-controlled protocol sends
+/// this way: the peer announces its window, and the local producer waits for it.
 ///
 /// # Example
 ///
@@ -37,12 +37,12 @@ const MAX_UNREAD: usize = SEGMENT_SIZE;
 /// ```
 #[must_use]
 pub fn credit_pipe() -> (CreditWriter, CreditReader, Credit) {
-    let state = State {
+    let state = CreditState {
         unread: Segments::new(SEGMENT_SIZE),
         credit: Some(0),
         no_more_credit: false,
-        ended: false,
-        dropped: false,
+        writer_ended: false,
+        reader_dropped: false,
         reader: None,
         writer: None,
     };
@@ -59,22 +59,22 @@ pub fn credit_pipe() -> (CreditWriter, CreditReader, Credit) {
     )
 }
 
-struct State {
+struct CreditState {
     unread: Segments,
     /// Number of bytes that may be written; `None` for unlimited.
     credit: Option<u64>,
     /// All [`Credit`] handles were dropped.
     no_more_credit: bool,
     /// The writer was shut down or dropped.
-    ended: bool,
+    writer_ended: bool,
     /// The reader was dropped.
-    dropped: bool,
+    reader_dropped: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
-impl State {
-    /// Returns how many bytes can be written now.
+impl CreditState {
+    /// Returns the number of bytes that can be written now.
     fn available(&self) -> usize {
         let credit = self.credit.map_or(usize::MAX, |credit| {
             usize::try_from(credit).unwrap_or(usize::MAX)
@@ -90,19 +90,19 @@ impl State {
 
 /// Grants credit to the writer of a [`credit_pipe`]. Clones grant to the same writer.
 ///
-/// After the last clone is dropped, the writer uses its remaining credit and then fails instead of waiting
-/// forever.
+/// After the last clone is dropped, the writer can use its remaining credit; then its writes fail with
+/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) instead of waiting forever.
 #[derive(Clone)]
 pub struct Credit {
     source: Arc<CreditSource>,
 }
 
 struct CreditSource {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<CreditState>>,
 }
 
 impl Credit {
-    /// Lets the writer write `n` more bytes.
+    /// Lets the writer write `n` more bytes. Has no effect on an unlimited pipe.
     pub fn grant(&self, n: u64) {
         self.source
             .change(|state| state.credit = state.credit.map(|credit| credit.saturating_add(n)));
@@ -115,7 +115,7 @@ impl Credit {
 }
 
 impl CreditSource {
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut CreditState)) {
         let mut state = self.state.lock();
         change(&mut state);
         let writer = state.writer.take();
@@ -130,24 +130,25 @@ impl Drop for CreditSource {
     }
 }
 
-/// The writing half of a [`credit_pipe`]. Dropping it ends the pipe.
+/// The writing half of a [`credit_pipe`]. Dropping it or shutting it down ends the pipe.
 pub struct CreditWriter {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<CreditState>>,
 }
 
 impl CreditWriter {
     fn end(&self) {
         let mut state = self.state.lock();
-        state.ended = true;
+        state.writer_ended = true;
         let (reader, writer) = (state.reader.take(), state.writer.take());
         drop(state);
+        // A poll after the end fails at once, so the writer's own waker has no use.
         drop(writer);
         reader.into_iter().for_each(Waker::wake);
     }
 }
 
 impl AsyncWrite for CreditWriter {
-    /// Waits for credit and the reader, and writes as much as both allow.
+    /// Waits for credit and for the reader, and writes as much as both allow.
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -155,7 +156,7 @@ impl AsyncWrite for CreditWriter {
     ) -> Poll<io::Result<usize>> {
         let coop = ready!(tokio::task::coop::poll_proceed(cx));
         let mut state = self.state.lock();
-        if state.dropped || state.ended {
+        if state.reader_dropped || state.writer_ended {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let len = bytes.len().min(state.available());
@@ -195,7 +196,7 @@ impl Drop for CreditWriter {
 
 /// The reading half of a [`credit_pipe`]. Dropping it fails later writes.
 pub struct CreditReader {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<CreditState>>,
 }
 
 impl AsyncRead for CreditReader {
@@ -210,7 +211,7 @@ impl AsyncRead for CreditReader {
         let coop = ready!(tokio::task::coop::poll_proceed(cx));
         let mut state = self.state.lock();
         if state.unread.is_empty() {
-            if state.ended {
+            if state.writer_ended {
                 return Poll::Ready(Ok(()));
             }
             let replaced = state.reader.replace(cx.waker().clone());
@@ -218,10 +219,7 @@ impl AsyncRead for CreditReader {
             drop(replaced);
             return Poll::Pending;
         }
-        let start = state.unread.start();
-        let mut bytes = state.unread.read(start);
-        bytes.truncate(buf.remaining());
-        state.unread.advance(start + bytes.len() as u64);
+        let bytes = state.unread.pop(buf.remaining());
         let writer = state.writer.take();
         drop(state);
         coop.made_progress();
@@ -234,7 +232,7 @@ impl AsyncRead for CreditReader {
 impl Drop for CreditReader {
     fn drop(&mut self) {
         let mut state = self.state.lock();
-        state.dropped = true;
+        state.reader_dropped = true;
         let unread = std::mem::replace(&mut state.unread, Segments::new(SEGMENT_SIZE));
         let (reader, writer) = (state.reader.take(), state.writer.take());
         drop(state);

@@ -1,4 +1,4 @@
-//! Wrappers that observe a stream: its position, its end, its first error.
+//! Wrappers of a stream that report its position, its end or its first error.
 
 mod observed;
 mod tell;

@@ -7,13 +7,13 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The end of an [`ObservedStream`].
+/// The way an [`ObservedStream`] ended.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum StreamEnd<'a> {
-    /// A read reached the end.
+    /// A read returned no more bytes.
     End,
-    /// The stream was shut down or dropped before its end or an error.
+    /// The stream was shut down or dropped before its end and without an error.
     Closed,
     /// A read, write, flush or shutdown failed.
     Failed(&'a io::Error),
@@ -21,7 +21,7 @@ pub enum StreamEnd<'a> {
 
 type Report = Box<dyn FnOnce(StreamEnd<'_>) + Send + Sync>;
 
-/// A stream that reports once how it ends: its first error, its end, or its close.
+/// A stream that reports once how it ends: by its first error, its end, or its close.
 ///
 /// # Example
 ///
@@ -48,7 +48,7 @@ pub struct ObservedStream<T> {
 }
 
 impl<T> ObservedStream<T> {
-    /// Wraps a stream. `report` is called at most once, in the task that uses or drops the stream, and must
+    /// Wraps a stream. `report` is called exactly once, in the task that uses or drops the stream, and must
     /// not block.
     pub fn new(inner: T, report: impl FnOnce(StreamEnd<'_>) + Send + Sync + 'static) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl<T> ObservedStream<T> {
         }
     }
 
-    fn watch<R>(&mut self, result: io::Result<R>) -> io::Result<R> {
+    fn report_error<R>(&mut self, result: io::Result<R>) -> io::Result<R> {
         result.inspect_err(|error| self.report(StreamEnd::Failed(error)))
     }
 }
@@ -76,7 +76,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for ObservedStream<T> {
     ) -> Poll<io::Result<()>> {
         let before = buf.remaining();
         let result = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
-        self.watch(result)?;
+        self.report_error(result)?;
+        // A read into a full buffer also returns no bytes, but is not the end.
         if before > 0 && buf.remaining() == before {
             self.report(StreamEnd::End);
         }
@@ -91,17 +92,17 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for ObservedStream<T> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = ready!(Pin::new(&mut self.inner).poll_write(cx, bytes));
-        Poll::Ready(self.watch(result))
+        Poll::Ready(self.report_error(result))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = ready!(Pin::new(&mut self.inner).poll_flush(cx));
-        Poll::Ready(self.watch(result))
+        Poll::Ready(self.report_error(result))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = ready!(Pin::new(&mut self.inner).poll_shutdown(cx));
-        self.watch(result)?;
+        self.report_error(result)?;
         self.report(StreamEnd::Closed);
         Poll::Ready(Ok(()))
     }
@@ -116,7 +117,7 @@ impl<T> Drop for ObservedStream<T> {
 impl<T: fmt::Debug> fmt::Debug for ObservedStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reported = self.report.is_none();
-        f.debug_struct("Watch")
+        f.debug_struct("ObservedStream")
             .field("inner", &self.inner)
             .field("reported", &reported)
             .finish()

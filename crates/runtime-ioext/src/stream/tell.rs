@@ -1,4 +1,4 @@
-//! A reader that knows its position.
+//! A reader that counts its bytes.
 
 use std::io::{self, Read};
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Counts the bytes read through it, for readers without `Seek`.
+/// Counts the bytes read through it, for readers that do not implement `Seek`.
 ///
 /// # Example
 ///

@@ -1,4 +1,4 @@
-//! Limits output to a head and a tail.
+//! Limits output to its first and last bytes.
 
 mod tail;
 mod writer;
@@ -11,7 +11,7 @@ pub use self::writer::OutputLimitWriter;
 use super::sink::LogSink;
 use crate::sys::Mutex;
 
-/// The amount of output dropped between head and tail.
+/// The amount of output that was dropped between the head and the tail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
     /// Number of bytes.
@@ -36,15 +36,16 @@ impl fmt::Display for Dropped {
     }
 }
 
-/// A limit for the output of a task. Clones share the count.
+/// A limit for the output of a task: its first and its last bytes are kept. Clones share the count.
 ///
-/// Output within the limit passes immediately. Beyond it, the last bytes are buffered; at the end of the
-/// output, a notice states the dropped amount, followed by the buffered tail. Cuts are made at line ends,
-/// or at character boundaries within very long lines.
+/// Output within the limit, the head, passes immediately. Beyond it, the last bytes are buffered as the
+/// tail, because the end of a failed build usually shows why it failed. At the end of the output, a notice
+/// with the dropped amount is written, followed by the tail. Both cuts are at line ends, or at character
+/// boundaries within very long lines.
 ///
-/// The limit applies to the output of all its [writers](Self::writer) together. Writes that bypass them,
-/// such as worker lines, are not counted and always pass. End the output before the last worker lines to
-/// keep the log in chronological order.
+/// The limit applies to the output of all its [writers](Self::writer) together. Other writes to the log, such
+/// as worker lines, are not counted and always pass. Finish the output before the last worker lines: the tail
+/// is written at that moment, wherever it belongs in time.
 ///
 /// # Example
 ///
@@ -80,20 +81,20 @@ struct Shared {
 }
 
 impl OutputLimit {
-    /// Creates a limit of `limit` bytes, the last `tail` of which are reserved for the tail.
+    /// Creates a limit in bytes, of which `tail` are reserved for the tail.
     #[must_use]
     pub fn new(limit: u64, tail: usize) -> Self {
         let tail = tail.min(usize::try_from(limit).unwrap_or(usize::MAX));
         Self::build(limit, tail, Dropped::to_string)
     }
 
-    /// Returns a limit of the same size with another notice. A line feed is appended to it.
+    /// Returns a limit of the same size that writes another notice, followed by a line feed.
     #[must_use]
     pub fn with_notice(self, notice: fn(&Dropped) -> String) -> Self {
         Self::build(self.shared.limit, self.shared.tail, notice)
     }
 
-    /// Returns a limit of the same size and notice with a count of zero, for another task.
+    /// Returns an unused limit with the same size and notice, for another task.
     #[must_use]
     pub fn fresh(&self) -> Self {
         let Shared {
@@ -107,9 +108,9 @@ impl OutputLimit {
 
     fn build(limit: u64, tail: usize, notice: fn(&Dropped) -> String) -> Self {
         let state = State {
-            head_room: limit - tail as u64,
+            head_remaining: limit - tail as u64,
             tail: Tail::new(tail),
-            holds_back: false,
+            head_complete: false,
             at_line_start: true,
             writers: 0,
         };
@@ -131,14 +132,14 @@ impl OutputLimit {
         OutputLimitWriter::new(sink, self.clone())
     }
 
-    /// Returns the notice, if output was dropped, and the tail.
+    /// Returns the notice, if output was dropped, followed by the tail.
     fn end_text(&self, state: &mut State) -> Vec<u8> {
         let (dropped, tail) = state.tail.take();
-        let notice = dropped.map(|cut| {
+        let notice = dropped.map(|dropped| {
             let line_end = if state.at_line_start { "" } else { "\n" };
             let notice = (self.shared.notice)(&Dropped {
-                bytes: cut.bytes,
-                lines: cut.lines,
+                bytes: dropped.bytes,
+                lines: dropped.lines,
                 limit: self.shared.limit,
             });
             format!("{line_end}{notice}\n")
@@ -167,32 +168,33 @@ impl fmt::Debug for OutputLimit {
 
 struct State {
     /// Remaining bytes of the head.
-    head_room: u64,
+    head_remaining: u64,
     tail: Tail,
-    /// The head is complete; output goes to the tail.
-    holds_back: bool,
-    /// The last passed byte was a line feed, or there was none.
+    /// The head is complete: all further output goes to the tail.
+    head_complete: bool,
+    /// The output so far is empty or ends with a line feed.
     at_line_start: bool,
     /// Number of unfinished writers.
     writers: usize,
 }
 
 impl State {
-    /// Returns the part that belongs to the head, and buffers the rest.
+    /// Returns the part of `bytes` that belongs to the head, and buffers the rest in the tail.
     fn take<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let len = if self.holds_back {
+        let len = if self.head_complete {
             0
-        } else if bytes.len() as u64 <= self.head_room {
+        } else if bytes.len() as u64 <= self.head_remaining {
             bytes.len()
         } else {
-            cut(bytes, self.head_room as usize, self.at_line_start)
+            cut_position(bytes, self.head_remaining as usize, self.at_line_start)
         };
         let (head, rest) = bytes.split_at(len);
         self.passed(head);
-        self.head_room -= len as u64;
-        if !rest.is_empty() && !self.holds_back {
-            self.holds_back = true;
-            self.tail.add_room(self.head_room);
+        self.head_remaining -= len as u64;
+        if !rest.is_empty() && !self.head_complete {
+            // The cut at a line end leaves some of the head unused.
+            self.head_complete = true;
+            self.tail.add_capacity(self.head_remaining);
         }
         self.tail.push(rest);
         head
@@ -205,17 +207,17 @@ impl State {
     }
 }
 
-/// Returns the last cut position up to `most`: after a line feed if that avoids splitting a whole line,
-/// otherwise at a character boundary.
-fn cut(bytes: &[u8], most: usize, at_line_start: bool) -> usize {
-    let (head, rest) = bytes.split_at(most);
+/// Returns the last position up to `max_len` at which the head may end: after a line feed, or before `bytes`
+/// if that keeps their first line whole, otherwise at a character boundary.
+fn cut_position(bytes: &[u8], max_len: usize, at_line_start: bool) -> usize {
+    let (head, rest) = bytes.split_at(max_len);
     match head.iter().rposition(|&byte| byte == b'\n') {
         Some(last) => last + 1,
         None if at_line_start && rest.contains(&b'\n') => 0,
-        None => (0..=most)
+        None => (0..=max_len)
             .rev()
             .find(|&at| !is_inside_character(bytes[at]))
-            .unwrap_or(most),
+            .unwrap_or(max_len),
     }
 }
 

@@ -4,85 +4,90 @@ use std::collections::VecDeque;
 
 use super::is_inside_character;
 
-/// Maximum remainder of a split line that is dropped to start the tail at a line.
+/// Maximum length of a partial line that is dropped so that the tail starts with a whole line.
 const MAX_LINE_REMAINDER: usize = 4 * 1024;
 
 /// Maximum length of a UTF-8 character.
 const MAX_CHARACTER_LEN: usize = 4;
 
-/// Keeps the last bytes pushed. The cost of a push depends only on its size.
+/// Buffers the last bytes pushed. The cost of a push depends only on its length.
 #[derive(Default)]
 pub(super) struct Tail {
     bytes: VecDeque<u8>,
-    /// Capacity in bytes.
-    available: usize,
-    dropped: Option<Cut>,
+    /// Maximum number of buffered bytes.
+    capacity: usize,
+    dropped: Option<DroppedPart>,
 }
 
 /// A dropped part of the output.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cut {
+pub(super) struct DroppedPart {
     pub(super) bytes: u64,
+    /// Number of line feeds.
     pub(super) lines: u64,
-    /// It ends with a line feed.
-    whole_lines: bool,
+    ends_with_line_feed: bool,
 }
 
-impl Cut {
+impl DroppedPart {
     fn of(bytes: &[u8]) -> Option<Self> {
         let last = bytes.last()?;
         Some(Self {
             bytes: bytes.len() as u64,
             lines: bytes.iter().filter(|&&byte| byte == b'\n').count() as u64,
-            whole_lines: *last == b'\n',
+            ends_with_line_feed: *last == b'\n',
         })
     }
 
-    /// Concatenates two adjacent cuts.
-    fn and(self, next: Self) -> Self {
+    /// Concatenates two adjacent parts.
+    fn concat(self, next: Self) -> Self {
         Self {
             bytes: self.bytes + next.bytes,
             lines: self.lines + next.lines,
-            whole_lines: next.whole_lines,
+            ends_with_line_feed: next.ends_with_line_feed,
         }
     }
 }
 
 impl Tail {
-    pub(super) fn new(available: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
-            available,
+            capacity,
             ..Self::default()
         }
     }
 
-    /// Adds the unused capacity of the head.
-    pub(super) fn add_room(&mut self, more: u64) {
+    /// Adds capacity that the head did not use.
+    pub(super) fn add_capacity(&mut self, more: u64) {
         let more = usize::try_from(more).unwrap_or(usize::MAX);
-        self.available = self.available.saturating_add(more);
+        self.capacity = self.capacity.saturating_add(more);
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        let over = (self.bytes.len() + bytes.len()).saturating_sub(self.available);
-        let of_kept = over.min(self.bytes.len());
-        self.drop_front(of_kept);
-        let (dropped, kept) = bytes.split_at(over - of_kept);
+        let excess = (self.bytes.len() + bytes.len()).saturating_sub(self.capacity);
+        let from_buffer = excess.min(self.bytes.len());
+        self.drop_front(from_buffer);
+        let (dropped, kept) = bytes.split_at(excess - from_buffer);
         self.count(dropped);
         self.bytes.extend(kept);
     }
 
-    /// Returns the kept bytes and the cut before them, and reduces the capacity accordingly.
-    pub(super) fn take(&mut self) -> (Option<Cut>, Vec<u8>) {
-        if self.dropped.is_some_and(|dropped| !dropped.whole_lines) {
-            self.drop_front(self.rest_of_cut());
+    /// Returns the buffered bytes and the part dropped before them. The returned bytes use up capacity: the
+    /// limit applies to all output, even to that of writers that continue afterwards.
+    pub(super) fn take(&mut self) -> (Option<DroppedPart>, Vec<u8>) {
+        if self
+            .dropped
+            .is_some_and(|dropped| !dropped.ends_with_line_feed)
+        {
+            self.drop_front(self.partial_start());
         }
         let bytes = Vec::from(std::mem::take(&mut self.bytes));
-        self.available -= bytes.len();
+        self.capacity -= bytes.len();
         (self.dropped.take(), bytes)
     }
 
-    /// Returns how many more bytes to drop for a cut at a line end, or at a character boundary.
-    fn rest_of_cut(&self) -> usize {
+    /// Returns how many more bytes to drop so that the tail starts at a line, or at least at a character.
+    fn partial_start(&self) -> usize {
+        // A line end further away is not worth it: output without line ends would lose its tail.
         let near = MAX_LINE_REMAINDER.min(self.bytes.len() / 2);
         let end_of_line = self.bytes.iter().take(near).position(|&byte| byte == b'\n');
         let character = self.bytes.iter().take(MAX_CHARACTER_LEN - 1);
@@ -98,17 +103,19 @@ impl Tail {
 
     fn drop_front(&mut self, len: usize) {
         let (front, back) = self.bytes.as_slices();
-        let (of_front, of_back) = (len.min(front.len()), len.saturating_sub(front.len()));
-        let cuts = [Cut::of(&front[..of_front]), Cut::of(&back[..of_back])];
-        cuts.into_iter().flatten().for_each(|cut| self.add(cut));
+        let of_front = len.min(front.len());
+        let parts = [&front[..of_front], &back[..len - of_front]].map(DroppedPart::of);
+        parts.into_iter().flatten().for_each(|part| self.add(part));
         self.bytes.drain(..len);
     }
 
     fn count(&mut self, dropped: &[u8]) {
-        Cut::of(dropped).into_iter().for_each(|cut| self.add(cut));
+        DroppedPart::of(dropped)
+            .into_iter()
+            .for_each(|part| self.add(part));
     }
 
-    fn add(&mut self, cut: Cut) {
-        self.dropped = Some(self.dropped.map_or(cut, |before| before.and(cut)));
+    fn add(&mut self, part: DroppedPart) {
+        self.dropped = Some(self.dropped.map_or(part, |before| before.concat(part)));
     }
 }

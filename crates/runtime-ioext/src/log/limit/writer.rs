@@ -4,14 +4,13 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use super::OutputLimit;
-use crate::log::sink::impl_writer;
+use crate::log::sink::{self, impl_writer};
 use crate::log::{LogSink, LogWriter, WriteLogError};
 
 /// Writes to a log within an [`OutputLimit`].
 ///
-/// The buffered tail is written when the last writer of the limit is [finished](LogSink::finish) or
-/// dropped. Output of a writer after its end is buffered until it ends again; the limit applies to the
-/// sum.
+/// The tail is written when the last writer of the limit is [finished](LogSink::finish) or dropped. Output
+/// written after that is buffered until its writer is finished again; the limit applies to the sum.
 pub struct OutputLimitWriter<S: LogSink = LogWriter> {
     sink: S,
     limit: OutputLimit,
@@ -27,7 +26,7 @@ impl<S: LogSink> OutputLimitWriter<S> {
         }
     }
 
-    /// Decrements the number of writers; the last one writes the buffered tail.
+    /// Decrements the number of unfinished writers. The last one writes the notice and the tail.
     fn end(&mut self) -> Result<(), WriteLogError> {
         if std::mem::replace(&mut self.finished, true) {
             return Ok(());
@@ -39,11 +38,9 @@ impl<S: LogSink> OutputLimitWriter<S> {
         } else {
             Vec::new()
         };
+        // After unlocking: the log may block, and the lock is shared by all writers.
         drop(state);
-        if end.is_empty() {
-            return Ok(());
-        }
-        self.sink.push(&end)
+        sink::push_buffered(&mut self.sink, &end)
     }
 }
 
@@ -61,10 +58,7 @@ impl<S: LogSink> LogSink for OutputLimitWriter<S> {
         state.writers += usize::from(std::mem::take(&mut self.finished));
         let head = state.take(bytes);
         drop(state);
-        if head.is_empty() {
-            return Ok(());
-        }
-        self.sink.push(head)
+        sink::push_buffered(&mut self.sink, head)
     }
 
     fn start_flush(&mut self) {
@@ -86,7 +80,7 @@ impl<S: LogSink + Clone> Clone for OutputLimitWriter<S> {
 }
 
 impl<S: LogSink> Drop for OutputLimitWriter<S> {
-    /// An error is not lost: the log has failed, and returns it on close.
+    /// Ignores an error: the log has failed, and returns the error on close.
     fn drop(&mut self) {
         drop(self.end());
     }

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use self::patterns::Patterns;
 use self::stream::Stream;
 use super::error::WriteLogError;
-use super::sink::{LogSink, impl_writer};
+use super::sink::{self, LogSink, impl_writer};
 use super::writer::LogWriter;
 use crate::sys::Mutex;
 
@@ -23,12 +23,12 @@ const REPLACEMENT: &[u8] = b"[REDACTED]";
 /// A set of secrets, replaced by `[REDACTED]` in the output of its writers. Clones share the set.
 ///
 /// A secret is found across write boundaries, and in these encodings: plain, base64 at all three alignments
-/// and in both alphabets, percent-encoded, and JSON-escaped. A multi-line secret, such as a key, is also
-/// found line by line, because terminals change line ends and tools indent. Secrets can be added at any
+/// and in both alphabets, percent-encoded, and JSON-escaped. Each line of a multi-line secret, such as a
+/// key, is also a secret, because terminals change line ends and tools indent. Secrets can be added at any
 /// time and apply to later writes.
 ///
-/// Output is buffered only while it may be the start of a secret, so that a prompt without a line feed
-/// appears at once.
+/// Only bytes that may be the start of a secret are buffered, so that a prompt without a line feed appears
+/// immediately.
 ///
 /// # Limitations
 ///
@@ -56,25 +56,27 @@ pub struct Redactor {
     shared: Arc<Shared>,
 }
 
+// Writers take only `patterns`, and only to clone the `Arc`. `adding` is always locked first.
 struct Shared {
     min_len: usize,
-    /// Held while patterns are compiled, which may take milliseconds. Writers use the old patterns meanwhile.
+    /// Held while patterns are compiled, which may take milliseconds, so that concurrent additions do not
+    /// overwrite each other. Writers use the old patterns meanwhile.
     adding: Mutex<()>,
     patterns: Mutex<Arc<Patterns>>,
     hits: AtomicU64,
 }
 
 impl Redactor {
-    /// Minimum length in bytes; shorter secrets would match ordinary output.
+    /// Default minimum length of a secret in bytes. Shorter ones would match ordinary output.
     pub const DEFAULT_MIN_LEN: usize = 6;
 
-    /// Creates an empty set.
+    /// Creates an empty set with the [default minimum length](Self::DEFAULT_MIN_LEN).
     #[must_use]
     pub fn new() -> Self {
         Self::with_min_len(Self::DEFAULT_MIN_LEN)
     }
 
-    /// Creates an empty set with another minimum length in bytes.
+    /// Creates an empty set with a minimum length of secrets in bytes; 0 counts as 1.
     #[must_use]
     pub fn with_min_len(min_len: usize) -> Self {
         let patterns = Mutex::new(Arc::default());
@@ -89,7 +91,7 @@ impl Redactor {
         }
     }
 
-    /// Adds a secret, without trailing line ends.
+    /// Adds a secret. Trailing line ends are not part of it.
     ///
     /// All patterns are compiled again: less than a millisecond for a few tokens, more for multi-line keys.
     ///
@@ -116,13 +118,14 @@ impl Redactor {
             if secret.len() < min_len {
                 outcome = Err(SecretTooShort { min_len });
             } else {
-                encodings.extend(secret_encodings::of(secret, min_len));
+                encodings.extend(secret_encodings::encodings_of(secret, min_len));
             }
         }
         let _adding = self.shared.adding.lock();
-        if let Some(more) = self.patterns().with(encodings) {
-            let fewer = std::mem::replace(&mut *self.shared.patterns.lock(), Arc::new(more));
-            drop(fewer);
+        if let Some(extended) = self.patterns().with(encodings) {
+            let replaced = std::mem::replace(&mut *self.shared.patterns.lock(), Arc::new(extended));
+            // Freed after unlocking: the old automaton may be large, and each write takes that lock.
+            drop(replaced);
         }
         outcome
     }
@@ -133,13 +136,13 @@ impl Redactor {
         self.shared.patterns.lock().is_empty()
     }
 
-    /// Returns the number of replacements.
+    /// Returns the number of replacements by all clones and writers.
     #[must_use]
     pub fn hits(&self) -> u64 {
         self.shared.hits.load(Ordering::Relaxed)
     }
 
-    /// Replaces secrets in a complete text.
+    /// Returns a complete text with its secrets replaced.
     #[must_use]
     pub fn redact(&self, text: &[u8]) -> Vec<u8> {
         let (mut stream, mut out) = (Stream::default(), Vec::new());
@@ -148,20 +151,20 @@ impl Redactor {
         out
     }
 
-    /// Replaces secrets in a complete text; copies it only if it contains any.
+    /// Returns a complete text with its secrets replaced. Copies it only if it contains any.
     #[must_use]
     pub fn redact_str<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let is_clean = self.patterns().scan(text.as_bytes()).found.is_empty();
         if is_clean {
             return Cow::Borrowed(text);
         }
-        // A secret is arbitrary bytes and may end within a character.
+        // A secret is a byte string, which may end within a character: the rest of it is invalid UTF-8.
         String::from_utf8_lossy(&self.redact(text.as_bytes()))
             .into_owned()
             .into()
     }
 
-    /// Creates an adaptor that redacts output on its way to a log.
+    /// Creates a writer that redacts output on its way to `sink`.
     #[must_use]
     pub fn writer<S: LogSink>(&self, sink: S) -> RedactingWriter<S> {
         RedactingWriter {
@@ -213,7 +216,7 @@ pub struct SecretTooShort {
 
 /// Redacts output on its way to a log. Created by [`Redactor::writer`].
 ///
-/// [`finish`](LogSink::finish), shutdown or drop write the buffered bytes that could have become a
+/// [`finish`](LogSink::finish), a shutdown and a drop write the buffered bytes, which did not become a
 /// secret.
 pub struct RedactingWriter<S: LogSink = LogWriter> {
     redactor: Redactor,
@@ -225,10 +228,7 @@ impl<S: LogSink> RedactingWriter<S> {
     fn push_end(&mut self) -> Result<(), WriteLogError> {
         let mut out = Vec::new();
         self.redactor.end(&mut self.stream, &mut out);
-        if out.is_empty() {
-            return Ok(());
-        }
-        self.sink.push(&out)
+        sink::push_buffered(&mut self.sink, &out)
     }
 }
 
@@ -242,15 +242,13 @@ impl<S: LogSink> LogSink for RedactingWriter<S> {
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
-        if self.stream.holds_nothing() && self.redactor.is_empty() {
+        // Fast path for the many tasks without secrets: no copy, no scan.
+        if self.stream.is_empty() && self.redactor.is_empty() {
             return self.sink.push(bytes);
         }
         let mut out = Vec::with_capacity(bytes.len());
         self.redactor.pass(&mut self.stream, bytes, &mut out);
-        if out.is_empty() {
-            return Ok(());
-        }
-        self.sink.push(&out)
+        sink::push_buffered(&mut self.sink, &out)
     }
 
     fn start_flush(&mut self) {
@@ -266,14 +264,14 @@ impl<S: LogSink> LogSink for RedactingWriter<S> {
 impl_writer!(RedactingWriter);
 
 impl<S: LogSink + Clone> Clone for RedactingWriter<S> {
-    /// Creates a writer for another stream; buffered bytes stay in this one.
+    /// Creates a writer for another stream. Bytes buffered by this writer stay with it.
     fn clone(&self) -> Self {
         self.redactor.writer(self.sink.clone())
     }
 }
 
 impl<S: LogSink> Drop for RedactingWriter<S> {
-    /// An error is not lost: the log has failed, and returns it on close.
+    /// Ignores an error: the log has failed, and returns the error on close.
     fn drop(&mut self) {
         drop(self.push_end());
     }

@@ -1,13 +1,16 @@
-//! The encodings of all secrets, and the automaton that finds them.
+//! The automaton that finds all encodings of all secrets in one pass.
+//!
+//! A secret has up to 35 encodings, so that one search per encoding would scan output dozens of times. An
+//! Aho-Corasick automaton costs the same per byte whatever the number of patterns. It also answers after
+//! each byte which prefix of a pattern the output may currently be within, which decides how many bytes
+//! must be buffered. A regular expression reports only matches, not this suffix.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
-use aho_corasick::automaton::Automaton;
+use aho_corasick::automaton::{Automaton, StateID as StateId};
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, MatchKind};
-
-type State = aho_corasick::automaton::StateID;
 
 /// A compiled set of patterns.
 #[derive(Default)]
@@ -18,16 +21,15 @@ pub(super) struct Patterns {
 
 struct Finder {
     automaton: NFA,
-    start: State,
+    start: StateId,
     /// The first bytes of all patterns.
     first_bytes: [bool; 256],
-    /// The length of the suffix that may be the start of a secret, by automaton state; 0 for states that are
-    /// not in the map.
-    partial_match: HashMap<State, usize>,
+    /// The length of the suffix that may be the start of a secret, by automaton state; 0 for absent states.
+    partial_match: HashMap<StateId, usize>,
 }
 
 impl Patterns {
-    /// Returns the patterns with `added`; `None` if all are present already.
+    /// Returns these patterns and the added ones; `None` if all of them are present.
     pub(super) fn with(&self, added: Vec<Vec<u8>>) -> Option<Self> {
         let encodings: BTreeSet<_> = self.encodings.iter().cloned().chain(added).collect();
         if encodings.len() == self.encodings.len() {
@@ -43,7 +45,7 @@ impl Patterns {
         self.encodings.is_empty()
     }
 
-    /// Returns the positions of secrets, in order, and the length of the suffix that may be the start of one.
+    /// Returns the positions of secrets in order, and the length of the suffix that may be the start of one.
     /// Overlapping secrets are merged.
     pub(super) fn scan(&self, bytes: &[u8]) -> Scan {
         self.finder
@@ -60,12 +62,12 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Adds a match that ends after all others, and merges overlapping ones.
-    fn add(&mut self, mut place: Range<usize>) {
-        while let Some(last) = self.found.pop_if(|last| last.end > place.start) {
-            place.start = place.start.min(last.start);
+    /// Adds a match that ends after all others, and merges it with those that it overlaps.
+    fn add(&mut self, mut range: Range<usize>) {
+        while let Some(last) = self.found.pop_if(|last| last.end > range.start) {
+            range.start = range.start.min(last.start);
         }
-        self.found.push(place);
+        self.found.push(range);
     }
 }
 
@@ -74,6 +76,9 @@ impl Finder {
         if encodings.is_empty() {
             return None;
         }
+        // `Standard` reports every match, even overlapping ones. The leftmost kinds stop at the first, and
+        // would leave the end of an overlapping secret in the output. An NFA, because the transition tables
+        // of a DFA for the lines of a key would take long to build and much memory.
         let automaton = NFA::builder()
             .match_kind(MatchKind::Standard)
             .build(encodings)
@@ -89,33 +94,35 @@ impl Finder {
         };
         encodings
             .iter()
-            .for_each(|form| finder.first_bytes[usize::from(form[0])] = true);
-        encodings.iter().for_each(|form| finder.add_prefixes(form));
+            .for_each(|encoding| finder.first_bytes[usize::from(encoding[0])] = true);
+        encodings
+            .iter()
+            .for_each(|encoding| finder.add_prefixes(encoding));
         let mut shortest_first: Vec<_> = encodings.iter().collect();
-        shortest_first.sort_by_key(|form| form.len());
+        shortest_first.sort_by_key(|encoding| encoding.len());
         shortest_first
             .into_iter()
-            .for_each(|form| finder.add_suffix(form));
+            .for_each(|encoding| finder.add_suffix(encoding));
         Some(finder)
     }
 
-    fn add_prefixes(&mut self, form: &[u8]) {
+    fn add_prefixes(&mut self, encoding: &[u8]) {
         let mut state = self.start;
-        for (len, &byte) in (1..form.len()).zip(form) {
+        for (len, &byte) in (1..encoding.len()).zip(encoding) {
             state = self.step(state, byte);
             self.partial_match.insert(state, len);
         }
     }
 
-    /// Sets the partial match of the state after a whole secret that is not a prefix of a longer one: its
-    /// suffix may be the start of another secret.
+    /// Sets the partial match of the state after a whole secret, which matters unless it is a prefix of a
+    /// longer one: a suffix of it may be the start of another secret.
     ///
-    /// The state after all but the first byte represents the longest such suffix. That suffix may itself be a
-    /// whole, shorter secret, whose state must be known already: secrets are visited by length.
-    fn add_suffix(&mut self, form: &[u8]) {
-        let partial_match = self.partial_match(&form[1..]);
+    /// The state after all but its first byte represents the longest such suffix. That suffix may itself be
+    /// a whole secret, whose partial match must be known by then: shorter secrets are visited first.
+    fn add_suffix(&mut self, encoding: &[u8]) {
+        let partial_match = self.partial_match(&encoding[1..]);
         self.partial_match
-            .entry(self.walk(form))
+            .entry(self.walk(encoding))
             .or_insert(partial_match);
     }
 
@@ -143,7 +150,7 @@ impl Finder {
     }
 
     /// Returns the length of the longest secret that ends in `state`.
-    fn longest_match(&self, state: State) -> usize {
+    fn longest_match(&self, state: StateId) -> usize {
         (0..self.automaton.match_len(state))
             .map(|i| {
                 let pattern = self.automaton.match_pattern(state, i);
@@ -153,13 +160,13 @@ impl Finder {
             .unwrap_or(0)
     }
 
-    fn walk(&self, bytes: &[u8]) -> State {
+    fn walk(&self, bytes: &[u8]) -> StateId {
         bytes
             .iter()
             .fold(self.start, |state, &byte| self.step(state, byte))
     }
 
-    fn step(&self, state: State, byte: u8) -> State {
+    fn step(&self, state: StateId, byte: u8) -> StateId {
         self.automaton.next_state(Anchored::No, state, byte)
     }
 }

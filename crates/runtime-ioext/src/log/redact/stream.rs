@@ -1,4 +1,4 @@
-//! Redaction of a stream that arrives in pieces.
+//! Redaction of a stream that arrives in arbitrary pieces.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,54 +6,56 @@ use std::ops::Range;
 use super::REPLACEMENT;
 use super::patterns::Patterns;
 
-/// The state of one stream: the buffered bytes that may become a secret.
+/// The buffered bytes of one stream: a suffix of its input that may be the start of a secret.
 #[derive(Default)]
 pub(super) struct Stream {
-    held: Vec<u8>,
-    /// The number of buffered bytes that belong to a secret that was already replaced. They are kept because
-    /// another secret may start in them.
+    buffered: Vec<u8>,
+    /// The length of the buffered prefix that belongs to a secret whose replacement was already written. The
+    /// prefix is kept because another secret may start within it.
     replaced: usize,
 }
 
 impl Stream {
-    pub(super) fn holds_nothing(&self) -> bool {
-        self.held.is_empty()
+    pub(super) fn is_empty(&self) -> bool {
+        self.buffered.is_empty()
     }
 
-    /// Redacts the buffered bytes followed by `bytes` into `out`, except for a suffix that may become a
-    /// secret. Returns the number of replacements.
+    /// Appends the buffered bytes and `bytes` to `out` with secrets replaced, except for a suffix that may
+    /// become a secret, which is buffered. Returns the number of replacements.
     pub(super) fn pass(&mut self, patterns: &Patterns, bytes: &[u8], out: &mut Vec<u8>) -> u64 {
-        self.held.extend_from_slice(bytes);
-        let scan = patterns.scan(&self.held);
-        self.pass_until(self.held.len() - scan.partial_match, &scan.found, out)
+        self.buffered.extend_from_slice(bytes);
+        let scan = patterns.scan(&self.buffered);
+        self.pass_until(self.buffered.len() - scan.partial_match, &scan.found, out)
     }
 
-    /// Redacts the buffered bytes at the end of the stream.
+    /// Appends the buffered bytes to `out` with secrets replaced, at the end of the stream.
     pub(super) fn end(&mut self, patterns: &Patterns, out: &mut Vec<u8>) -> u64 {
-        let scan = patterns.scan(&self.held);
-        let hits = self.pass_until(self.held.len(), &scan.found, out);
+        let scan = patterns.scan(&self.buffered);
+        let hits = self.pass_until(self.buffered.len(), &scan.found, out);
         *self = Self::default();
         hits
     }
 
-    /// Redacts the bytes before `keep`. A secret that starts before it is replaced as a whole.
+    /// Passes the bytes before `keep`. A secret that starts before `keep` is replaced as a whole.
     fn pass_until(&mut self, keep: usize, found: &[Range<usize>], out: &mut Vec<u8>) -> u64 {
         let (mut at, mut hits) = (self.replaced, 0);
         for found in found {
+            // Such a secret is part of the buffered suffix, and is found again by the next scan.
             if found.start >= keep {
                 break;
             }
+            // A secret that starts earlier overlaps one that was replaced: its bytes are only skipped.
             if found.start >= at {
-                out.extend_from_slice(&self.held[at..found.start]);
+                out.extend_from_slice(&self.buffered[at..found.start]);
                 out.extend_from_slice(REPLACEMENT);
                 hits += 1;
             }
             at = at.max(found.end);
         }
         if at < keep {
-            out.extend_from_slice(&self.held[at..keep]);
+            out.extend_from_slice(&self.buffered[at..keep]);
         }
-        self.held.drain(..keep);
+        self.buffered.drain(..keep);
         self.replaced = at.saturating_sub(keep);
         hits
     }
