@@ -84,6 +84,7 @@ impl<S: Send + 'static> BatchWorker<S> {
         }
         loop {
             let task = self.join().await?;
+            // The thread may have exited just before the last batch was sent.
             if task.queue.is_empty() {
                 return Ok(task.state);
             }
@@ -103,6 +104,7 @@ impl<S: Send + 'static> BatchWorker<S> {
         // This is the only sender, so the capacity is still there.
         let _ = self.queue.try_send(std::mem::take(&mut self.batch));
         self.batch_bytes = 0;
+        // A running thread may still find the queue empty and exit: the next batch, or `finish`, starts another.
         if !matches!(&self.phase, Phase::Running(thread) if !thread.is_finished()) {
             let task = self.join().await?;
             self.start(task);

@@ -53,6 +53,7 @@ fn job<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Job {
     Box::new(move || {
+        // Checked when the job starts: a cancelled fetch must not create its file afterwards.
         if !sender.is_closed() {
             let _ = sender.send(work());
         }
@@ -75,6 +76,7 @@ impl BlockingPool {
     fn enqueue(&self, job: Job) -> Option<PoolWorker<'_>> {
         let mut state = self.lock();
         state.jobs.push_back(job);
+        // Under the lock of `next`: a worker that is about to exit has either left the count or will see the job.
         if state.workers == self.max_workers {
             return None;
         }

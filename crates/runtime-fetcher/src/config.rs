@@ -50,10 +50,12 @@ impl Default for FetchConfig {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(30),
+            // Longer than the pauses of a loaded storage service; a resume is cheaper than a longer wait.
             stall_timeout: Duration::from_secs(60),
             min_throughput: MinThroughput::default(),
             progress_interval: Duration::from_secs(5),
             max_redirects: 10,
+            // A guard against endless bodies; the free disk space is the limit in practice.
             max_bytes: 256 << 30,
             retry: RetryPolicy::default(),
             parallel: ParallelPolicy::default(),
@@ -92,6 +94,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
+        // Together about five minutes: longer than a restart of a service, shorter than a task should wait.
         Self {
             max_attempts: 12,
             first_delay: Duration::from_millis(500),
@@ -117,6 +120,7 @@ pub struct MinThroughput {
 
 impl Default for MinThroughput {
     fn default() -> Self {
+        // Two seconds of the slowest modem: such a body is broken, not slow.
         Self {
             min_bytes: 16 << 10,
             window: Duration::from_secs(60),
@@ -151,6 +155,8 @@ pub struct ParallelPolicy {
 
 impl Default for ParallelPolicy {
     fn default() -> Self {
+        // Object stores limit a connection to 50-100 MB/s, so that four saturate most network interfaces. At most
+        // (4 - 1) ranges of one body, and 8 of all bodies, are buffered: 32 MiB.
         Self {
             max_connections: 4,
             max_extra_connections: 8,

@@ -84,6 +84,7 @@ impl FetchError {
         source: AttemptError,
     ) -> Self {
         match source.class() {
+            // A corrupt body was retried before: the reference names the wrong hash, or the server has other bytes.
             ErrorClass::Reference | ErrorClass::CorruptBody => Self::Broken {
                 subject,
                 attempts,

@@ -174,6 +174,7 @@ impl ProgressMeter {
 
 impl Drop for ProgressMeter {
     fn drop(&mut self) {
+        // A dropped future runs no other code, so the last event is reported here.
         if self.progress.stage != Stage::Finished {
             self.end(Stage::Stopped);
         }
@@ -181,6 +182,7 @@ impl Drop for ProgressMeter {
 }
 
 fn rate(bytes: u64, time: Duration) -> f64 {
+    // A fetch from memory may take no measurable time.
     bytes as f64 / time.as_secs_f64().max(1e-6)
 }
 

@@ -69,6 +69,7 @@ impl FetchCacheBuilder {
     /// The root may stay locked for a moment after the future was dropped.
     pub async fn open(self, tracker: ResourceTracker) -> Result<FetchCache, OpenCacheError> {
         let folders = FolderCache::builder(self.root).name(self.name);
+        // Cheap, because an input can be fetched again: the collector evicts inputs before other caches.
         let folders = folders.class(CostClass::Cheap).check(has_content);
         let folders = folders.open(tracker).await?;
         let adopted = if self.options.fingerprint {
@@ -76,11 +77,11 @@ impl FetchCacheBuilder {
         } else {
             AdoptedInputs::default()
         };
-        Ok(FetchCache::new(
+        Ok(FetchCache {
             folders,
-            Arc::new(self.options),
-            Arc::new(adopted),
-        ))
+            options: Arc::new(self.options),
+            adopted: Arc::new(adopted),
+        })
     }
 }
 

@@ -49,24 +49,12 @@ use crate::reference::Reference;
 /// ```
 #[derive(Clone)]
 pub struct FetchCache {
-    folders: FolderCache<InputKey>,
-    options: Arc<FetchOptions>,
-    adopted: Arc<AdoptedInputs>,
+    pub(super) folders: FolderCache<InputKey>,
+    pub(super) options: Arc<FetchOptions>,
+    pub(super) adopted: Arc<AdoptedInputs>,
 }
 
 impl FetchCache {
-    pub(super) fn new(
-        folders: FolderCache<InputKey>,
-        options: Arc<FetchOptions>,
-        adopted: Arc<AdoptedInputs>,
-    ) -> Self {
-        Self {
-            folders,
-            options,
-            adopted,
-        }
-    }
-
     /// Returns an input, which is fetched first if it is not cached.
     ///
     /// Concurrent callers wait for the same fetch and each receive its progress. The fetch uses the credentials
@@ -92,6 +80,7 @@ impl FetchCache {
         layout: InputLayout,
     ) -> Result<CachedInput, FetchCacheError> {
         let (subject, required) = (reference.subject(), reference.scopes());
+        // Before the lookup: a cached copy must not bypass the check that the service makes for a fetch.
         if !required.satisfied_by(context.scopes()) {
             return Err(FetchCacheError::Scopes { subject, required });
         }
@@ -152,6 +141,7 @@ impl FetchCache {
             });
             match waited.await {
                 Ok(Some(handle)) => break handle,
+                // Evicted or removed between its commit and now.
                 Ok(None) => {}
                 // These are the credentials of another task, which may have ended meanwhile.
                 Err(source) if !is_mine && is_worker_error(source.cause()) => {}

@@ -76,6 +76,7 @@ impl InputFetch {
                 self.fetch_into(target).await?;
             }
         }
+        // Over the unpacked entries, not the archive: they are what may change on disk later.
         if !self.options.fingerprint {
             return Ok(());
         }
@@ -93,6 +94,7 @@ impl InputFetch {
             reservation: None,
         };
         self.reference.fetch(&self.context, &mut target).await?;
+        // Dropping the target releases the rest of its reservation.
         Ok(())
     }
 }

@@ -51,6 +51,8 @@ impl ConnectionScaler {
     /// Records a failure over several connections.
     pub(super) fn record_failure(&mut self) {
         self.failures += 1;
+        // Some servers and firewalls reset clients with several connections. Retrying that forever would use up the
+        // attempts of a body that one connection can deliver.
         self.is_frozen |= self.failures >= MAX_PARALLEL_FAILURES;
     }
 
@@ -81,10 +83,12 @@ impl ConnectionScaler {
     }
 
     fn decide(&mut self, rate: f64, remaining: u64) -> usize {
+        // Less than twice the rate is expected for twice the connections; a fifth is above the noise of a window.
         let has_helped = self.connections == 1 || rate >= MIN_SPEEDUP * self.previous_rate;
         let is_worthwhile = remaining as f64 / rate >= self.policy.min_remaining.as_secs_f64();
         match (has_helped, is_worthwhile) {
             (false, _) => {
+                // Measuring again would alternate between the two numbers for the rest of the body.
                 self.is_frozen = true;
                 self.connections / 2
             }

@@ -17,7 +17,7 @@ use tokio_util::io::StreamReader;
 use super::pass_error::PassError;
 use super::resumable_body::ResumableBody;
 use crate::attempt_error::AttemptError;
-use crate::http::Encoding;
+use crate::http::{BodyMetadata, Encoding};
 
 /// The size of a decoded chunk. It bounds the memory of a body that expands, until the size limit stops it.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -33,13 +33,14 @@ pub(super) enum DecodedBody<'a, 'b> {
 }
 
 impl<'a, 'b> DecodedBody<'a, 'b> {
-    pub(super) fn new(body: &'a mut ResumableBody<'b>) -> Self {
-        match body.encoding() {
+    pub(super) fn new(body: &'a mut ResumableBody<'b>, metadata: &BodyMetadata) -> Self {
+        match metadata.encoding {
             // Some servers declare an encoding for empty files and send no bytes, which no decoder accepts.
-            _ if body.total() == Some(0) => Self::Plain(body),
+            _ if metadata.total == Some(0) => Self::Plain(body),
             Encoding::Identity => Self::Plain(body),
             Encoding::Gzip => {
                 let mut decoder = GzipDecoder::new(StreamReader::new(Box::pin(chunks(body))));
+                // RFC 1952 allows several members. A decoder that stops after the first would truncate the body.
                 decoder.multiple_members(true);
                 Self::encoded("gzip", decoder)
             }

@@ -1,6 +1,7 @@
 //! Downloading a body into a target, with resume, retries, decoding and verification.
 
 mod connection_scaler;
+mod connections;
 mod decode;
 mod parallel_ranges;
 mod pass_error;
@@ -27,34 +28,20 @@ pub(crate) async fn download(
     context: &FetchContext,
     target: &mut dyn Target,
 ) -> Result<Fetched, FetchError> {
-    let subject = source.subject();
-    let mut body = ResumableBody::new(source, context, &subject);
-    match run_passes(&mut body, target).await {
-        Ok(bytes) => Ok(body.finish(bytes)),
-        Err(PassError::Target(source)) => Err(FetchError::Target { subject, source }),
-        Err(PassError::Failed(cause)) => Err(FetchError::after_attempts(
-            subject,
-            body.attempts(),
-            body.elapsed(),
-            cause,
-        )),
-        Err(PassError::Restart) => unreachable!("`run_passes` starts another pass"),
-    }
+    let mut body = ResumableBody::new(source, context);
+    let result = run_passes(&mut body, target, context.config().max_bytes).await;
+    body.finish(result)
 }
 
 /// Runs passes over the body until one is complete and verified. Returns the number of decoded bytes.
 async fn run_passes(
     body: &mut ResumableBody<'_>,
     target: &mut dyn Target,
+    limit: u64,
 ) -> Result<u64, PassError> {
     let mut corrupt_passes = 0;
     loop {
-        body.start_pass().await?;
-        target.reset().await?;
-        if let Some(bytes) = body.total() {
-            announce(body, target, bytes).await?;
-        }
-        match run_pass(body, target).await {
+        match run_pass(body, target, limit).await {
             Err(PassError::Restart) => {}
             // A proxy or mirror may have served a truncated or mixed body with the right length: retry once. A
             // second mismatch means that the reference has the wrong hash.
@@ -69,35 +56,38 @@ async fn run_passes(
     }
 }
 
-/// Announces the length to the target. Fails before the first byte if an unencoded body exceeds the limit.
-async fn announce(
-    body: &ResumableBody<'_>,
-    target: &mut dyn Target,
-    bytes: u64,
-) -> Result<(), PassError> {
-    let limit = body.max_bytes();
-    if bytes > limit && body.encoding() == Encoding::Identity {
-        return Err(PassError::Failed(AttemptError::TooLarge { limit }));
-    }
-    Ok(target.expect(bytes).await?)
-}
-
 /// Decodes, verifies and stores the body once, from its first byte.
-async fn run_pass(body: &mut ResumableBody<'_>, target: &mut dyn Target) -> Result<u64, PassError> {
-    let (limit, mut bytes) = (body.max_bytes(), 0);
+async fn run_pass(
+    body: &mut ResumableBody<'_>,
+    target: &mut dyn Target,
+    limit: u64,
+) -> Result<u64, PassError> {
+    let too_large = || PassError::Failed(AttemptError::TooLarge { limit });
+    let metadata = body.start_pass().await?;
+    // Before anything else: the target may hold bytes of an earlier pass.
+    target.reset().await?;
+    if let Some(total) = metadata.total {
+        // Checked before the first byte. The length of an encoded body says nothing about the decoded one.
+        if total > limit && metadata.encoding == Encoding::Identity {
+            return Err(too_large());
+        }
+        target.expect(total).await?;
+    }
     let mut verifier = Verifier::new(body.hashes());
-    let mut decoded = DecodedBody::new(body);
+    let mut decoded = DecodedBody::new(body, &metadata);
+    let mut bytes = 0;
     while let Some(chunk) = decoded.next_chunk().await? {
         bytes += chunk.len() as u64;
         // Counted after decoding: a small encoded body may expand to any size.
         if bytes > limit {
-            return Err(PassError::Failed(AttemptError::TooLarge { limit }));
+            return Err(too_large());
         }
         verifier.update(&chunk).await.map_err(hashing_failed)?;
         target.write(chunk).await?;
     }
     let verdict = verifier.finish().await.map_err(hashing_failed)?;
     verdict.map_err(|mismatch| PassError::Failed(mismatch.into()))?;
+    // Only now: whatever reads the target must never see unverified bytes.
     target.commit().await?;
     Ok(bytes)
 }

@@ -55,6 +55,7 @@ impl ParallelRanges {
     /// Raises the number of connections. Returns false if all extra connections of the worker are in use.
     pub(super) fn grow(&mut self, connections: usize) -> bool {
         let more = connections.saturating_sub(self.connections);
+        // All or none, without waiting: a body with fewer connections still makes progress.
         let Some(permits) = self.context.http().try_extra_connections(more) else {
             return false;
         };
@@ -92,6 +93,7 @@ impl ParallelRanges {
             };
             let range = first.await;
             self.running.pop_front();
+            // Before the error is returned: the connection is free in any case.
             self.release_permits();
             self.ready.extend(range.map_err(task_failed)??);
         }
@@ -124,6 +126,7 @@ async fn receive(
     range: &RangeRequest,
 ) -> ReceivedRange {
     let mut response = context.http().get(location, Some(range)).await?;
+    // A server that ignores `Range` answers 200 with the whole body, which starts at 0.
     if response.start != range.start {
         return Err(AttemptError::RangeMismatch);
     }

@@ -1,20 +1,21 @@
 //! A body that survives broken connections.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::connection_scaler::ConnectionScaler;
+use super::connections::Connections;
 use super::parallel_ranges::ParallelRanges;
 use super::pass_error::PassError;
 use super::retry_budget::RetryBudget;
 use super::source::Source;
 use crate::attempt_error::{AttemptError, ErrorClass};
 use crate::context::FetchContext;
+use crate::error::FetchError;
 use crate::hash::Hashes;
-use crate::http::{BodyMetadata, BodyResponse, Encoding, Location, RangeRequest};
+use crate::http::{BodyMetadata, BodyResponse, Location, RangeRequest};
 use crate::progress::ProgressMeter;
 use crate::reference::Fetched;
 
@@ -27,6 +28,7 @@ use crate::reference::Fetched;
 pub(super) struct ResumableBody<'a> {
     source: &'a dyn Source,
     context: &'a FetchContext,
+    subject: String,
     retry: RetryBudget,
     scaler: ConnectionScaler,
     meter: ProgressMeter,
@@ -40,22 +42,16 @@ pub(super) struct ResumableBody<'a> {
     received: u64,
 }
 
-enum Connections {
-    None,
-    /// One response to the end of the body. After a failed resume: a response from the first byte.
-    Single(BodyResponse),
-    Parallel(ParallelRanges),
-}
-
 impl<'a> ResumableBody<'a> {
-    pub(super) fn new(source: &'a dyn Source, context: &'a FetchContext, subject: &str) -> Self {
-        let config = context.config();
+    pub(super) fn new(source: &'a dyn Source, context: &'a FetchContext) -> Self {
+        let (config, subject) = (context.config(), source.subject());
         Self {
             source,
             context,
             retry: RetryBudget::new(config.retry.clone()),
             scaler: ConnectionScaler::new(&config.parallel),
-            meter: ProgressMeter::start(subject, context.listener(), config.progress_interval),
+            meter: ProgressMeter::start(&subject, context.listener(), config.progress_interval),
+            subject,
             start: Instant::now(),
             location: None,
             metadata: None,
@@ -64,23 +60,28 @@ impl<'a> ResumableBody<'a> {
         }
     }
 
-    /// Requests the body from its first byte, unless such a response is already open.
-    pub(super) async fn start_pass(&mut self) -> Result<(), PassError> {
-        while !matches!(self.connections, Connections::Single(_)) {
+    /// Requests the body from its first byte and returns its properties.
+    pub(super) async fn start_pass(&mut self) -> Result<BodyMetadata, PassError> {
+        let metadata = loop {
+            // A failed resume may have left a response from the first byte, which saves a request.
+            if let Connections::Single(response) = &self.connections {
+                break response.metadata.clone();
+            }
             match self.request(None).await {
                 Ok(response) => self.use_response(response),
                 Err(cause) => self.wait_before_retry(cause).await?,
             }
-        }
+        };
         self.received = 0;
-        self.meter.set_position(0, self.total());
-        Ok(())
+        self.meter.set_position(0, metadata.total);
+        Ok(metadata)
     }
 
     /// Returns the next encoded bytes, or `None` at the end of the body.
     pub(super) async fn next_chunk(&mut self) -> Result<Option<Bytes>, PassError> {
         loop {
-            match self.receive().await {
+            let (total, config) = (self.total(), self.context.config());
+            match self.connections.receive(self.received, total, config).await {
                 Ok(Some(bytes)) => {
                     self.count(bytes.len() as u64);
                     return Ok(Some(bytes));
@@ -95,33 +96,10 @@ impl<'a> ResumableBody<'a> {
         }
     }
 
-    pub(super) fn encoding(&self) -> Encoding {
-        self.metadata
-            .as_ref()
-            .map_or(Encoding::Identity, |metadata| metadata.encoding)
-    }
-
-    /// Returns the encoded length of the body, if announced.
-    pub(super) fn total(&self) -> Option<u64> {
-        self.metadata.as_ref().and_then(|metadata| metadata.total)
-    }
-
     /// Returns the hashes that the decoded body must have.
     pub(super) fn hashes(&self) -> Hashes {
         let location = self.location.as_ref();
         location.map_or_else(Hashes::none, |location| location.hashes.clone())
-    }
-
-    pub(super) fn max_bytes(&self) -> u64 {
-        self.context.config().max_bytes
-    }
-
-    pub(super) fn attempts(&self) -> u32 {
-        self.retry.attempts()
-    }
-
-    pub(super) fn elapsed(&self) -> Duration {
-        self.start.elapsed()
     }
 
     /// Waits before the next attempt. Returns the error if it is permanent or the retry policy is exhausted.
@@ -138,15 +116,30 @@ impl<'a> ResumableBody<'a> {
         Ok(())
     }
 
-    /// Reports the end of the fetch, after the target was committed.
-    pub(super) fn finish(self, bytes: u64) -> Fetched {
-        let fetched = Fetched {
-            bytes,
-            attempts: self.retry.attempts(),
-            elapsed: self.start.elapsed(),
-        };
-        self.meter.finish();
-        fetched
+    /// Ends the fetch with the result of its last pass.
+    pub(super) fn finish(self, result: Result<u64, PassError>) -> Result<Fetched, FetchError> {
+        let (attempts, elapsed) = (self.retry.attempts(), self.start.elapsed());
+        match result {
+            Ok(bytes) => {
+                self.meter.finish();
+                Ok(Fetched {
+                    bytes,
+                    attempts,
+                    elapsed,
+                })
+            }
+            Err(PassError::Target(source)) => Err(FetchError::Target {
+                subject: self.subject,
+                source,
+            }),
+            Err(PassError::Failed(cause)) => Err(FetchError::after_attempts(
+                self.subject,
+                attempts,
+                elapsed,
+                cause,
+            )),
+            Err(PassError::Restart) => unreachable!("a restart is another pass"),
+        }
     }
 
     async fn request(
@@ -154,6 +147,7 @@ impl<'a> ResumableBody<'a> {
         range: Option<&RangeRequest>,
     ) -> Result<BodyResponse, AttemptError> {
         self.retry.start_attempt();
+        // A new location for every request: a signed URL may have expired while the body was received.
         let location = self.source.locate(self.context).await?;
         let location = Arc::clone(self.location.insert(Arc::new(location)));
         self.context.http().get(&location, range).await
@@ -162,29 +156,13 @@ impl<'a> ResumableBody<'a> {
     fn use_response(&mut self, response: BodyResponse) {
         self.metadata = Some(response.metadata.clone());
         self.connections = Connections::Single(response);
+        // The throughput of the old connections says nothing about this one.
         self.scaler.restart();
     }
 
-    async fn receive(&mut self) -> Result<Option<Bytes>, AttemptError> {
-        let (received, total) = (self.received, self.total());
-        match &mut self.connections {
-            Connections::None => Ok(None),
-            Connections::Single(response) => {
-                match (
-                    response.chunk(received, self.context.config()).await?,
-                    total,
-                ) {
-                    (None, Some(promised)) if received != promised => {
-                        Err(AttemptError::Truncated { received, promised })
-                    }
-                    (chunk, _) => Ok(chunk),
-                }
-            }
-            Connections::Parallel(ranges) => ranges
-                .next_chunk()
-                .await
-                .map_err(|cause| as_interruption(received, cause)),
-        }
+    /// Returns the encoded length of the body, if announced.
+    fn total(&self) -> Option<u64> {
+        self.metadata.as_ref().and_then(|metadata| metadata.total)
     }
 
     fn is_complete(&self) -> bool {
@@ -208,6 +186,7 @@ impl<'a> ResumableBody<'a> {
                 ranges.shrink(connections);
             }
             Connections::Parallel(ranges) => {
+                // Without a free connection, asking again at every window would not help this body.
                 if !ranges.grow(connections) {
                     self.scaler.freeze();
                 }
@@ -242,6 +221,7 @@ impl<'a> ResumableBody<'a> {
     async fn continue_on_single_connection(&mut self) -> Result<(), PassError> {
         let rest = self.remaining_range();
         self.connections = Connections::None;
+        // Nothing has failed, so without a delay.
         match self.request(rest.as_ref()).await {
             Ok(response) => self.continue_with(response),
             Err(cause) => self.resume(cause).await,
@@ -256,6 +236,7 @@ impl<'a> ResumableBody<'a> {
         let mut cause = cause;
         loop {
             self.wait_before_retry(cause).await?;
+            // The target keeps the bytes received so far. They are of use only if the rest is of the same version.
             let Some(rest) = self.remaining_range() else {
                 return Err(PassError::Restart);
             };
@@ -286,23 +267,12 @@ impl<'a> ResumableBody<'a> {
     fn remaining_range(&self) -> Option<RangeRequest> {
         let metadata = self.metadata.as_ref()?;
         let validator = metadata.validator.clone()?;
+        // A range from the first byte is the whole body; some servers answer 416 to it for an empty file.
         (self.received > 0).then_some(RangeRequest {
             start: self.received,
             end: None,
             total: metadata.total,
             validator,
         })
-    }
-}
-
-/// Turns any error of a range into a transient one: a single connection may still deliver the rest, and if not,
-/// its error is more precise.
-fn as_interruption(received: u64, cause: AttemptError) -> AttemptError {
-    match cause.class() {
-        ErrorClass::Transient => cause,
-        _ => AttemptError::Interrupted {
-            received,
-            source: cause.into(),
-        },
     }
 }

@@ -64,6 +64,7 @@ impl RetryBudget {
         if self.attempts_since_progress >= self.policy.max_attempts {
             return None;
         }
+        // The server knows its load, so its wait may exceed `max_delay`, but not the budget.
         let requested = cause.retry_after().unwrap_or_default();
         let delay = self.backoff.next_delay(self.policy.max_delay);
         let delay = delay.max(requested);

@@ -129,6 +129,7 @@ impl Reference for InlineReference {
 
 impl InlineReference {
     async fn store(&self, target: &mut dyn Target) -> Result<(), TargetError> {
+        // Fetching twice into one target must not append.
         target.reset().await?;
         target.write(self.bytes.clone()).await?;
         target.commit().await

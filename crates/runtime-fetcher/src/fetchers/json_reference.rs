@@ -24,6 +24,7 @@ pub(super) trait JsonReference: DeserializeOwned + JsonSchema {
 
     /// Parses a reference. Overridden by kinds that are not always objects.
     fn parse(reference: &Value) -> Result<Self, InvalidReference> {
+        // serde would also accept an array of the fields.
         if !reference.is_object() {
             return Err(InvalidReference::new(Self::KIND, "not an object"));
         }

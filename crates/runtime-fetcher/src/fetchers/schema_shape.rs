@@ -71,6 +71,7 @@ impl SchemaShape {
 
     /// Returns the shapes of values that match both `schema` and one of its branches.
     fn with_branch(schema: &Value, branch: &Value) -> Vec<Self> {
+        // A value has to match both. Only the intersection of two objects is computed, for the required keys.
         let outer = Self::outer(schema);
         let inner = Self::all_of(branch);
         match outer {

@@ -143,6 +143,7 @@ impl Hashes {
     ///
     /// A [`HashMismatch`] if they require different values of one function.
     pub fn merge(mut self, other: Self) -> Result<Self, HashMismatch> {
+        // Contradictory hashes are detected before the download, which could not satisfy both.
         for (algorithm, actual) in other.expected {
             match self.expected.insert(algorithm, actual.clone()) {
                 Some(expected) if expected != actual => {

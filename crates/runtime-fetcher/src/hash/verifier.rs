@@ -67,6 +67,7 @@ impl Verifier {
 
     pub(crate) async fn update(&mut self, bytes: &Bytes) -> io::Result<()> {
         for (_, worker) in &mut self.workers {
+            // Clones share the buffer. A full queue waits here, which slows down the connection, not the memory.
             worker.push(bytes.clone()).await?;
         }
         Ok(())
@@ -90,6 +91,7 @@ impl Verifier {
 }
 
 async fn digest(worker: &mut BatchWorker<Hasher>) -> io::Result<String> {
+    // Everything is still in the first batch: no thread has been started for it.
     let hasher = if worker.is_unstarted() && worker.pending_bytes() <= MAX_INLINE_BYTES {
         let (mut hasher, chunks) = worker.take_unstarted().await?;
         update(&mut hasher, &chunks)?;

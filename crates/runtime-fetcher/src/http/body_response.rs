@@ -66,6 +66,7 @@ impl BodyResponse {
     pub(super) fn whole(response: Response) -> Result<Self, AttemptError> {
         let headers = response.headers();
         let metadata = BodyMetadata {
+            // Of the encoded body: `Content-Length` counts the bytes on the connection.
             total: header(headers, CONTENT_LENGTH).and_then(|text| text.parse().ok()),
             encoding: Encoding::of(headers)?,
             validator: strong_validator(headers),
@@ -108,6 +109,7 @@ impl BodyResponse {
             response,
             throughput: ThroughputWindow::default(),
             start,
+            // The requested end, not that of `Content-Range`: the server may send less, but must not send more.
             end: range.end.or(metadata.total),
             metadata,
         })

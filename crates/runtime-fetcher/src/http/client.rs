@@ -106,6 +106,7 @@ impl fmt::Debug for HttpClient {
 }
 
 fn builder(config: &FetchConfig) -> Result<ClientBuilder, HttpClientError> {
+    // Lenient: a machine without root certificates can still fetch from `http:` mirrors.
     let mut tls = lenient_tls_config(&config.ca_certificates)?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let builder = client_builder(tls, &config.user_agent)
@@ -128,6 +129,7 @@ fn proxy(config: &FetchConfig) -> Result<Option<Proxy>, HttpClientError> {
     let Some(secret) = &config.proxy else {
         return Ok(None);
     };
+    // The error of an invalid URL would repeat it, with its password.
     let proxy = Proxy::all(secret.expose())
         .map_err(|error| HttpClientError::Proxy(error.without_url().into()))?;
     Ok(Some(proxy.no_proxy(NoProxy::from_string(

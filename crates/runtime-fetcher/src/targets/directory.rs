@@ -135,6 +135,7 @@ impl Unpacking {
     fn run(self, archive: &mut std::fs::File, stop: &AtomicBool) -> Result<Unpacked, TargetError> {
         let error = |action| io_error(action, &self.path);
         let mut builder = tempfile::Builder::new();
+        // In the same folder, hence on the same file system: the rename is atomic.
         let staging = builder.prefix(".unpack-").tempdir_in(&self.parent);
         let staging = staging.map_err(error("create a temporary folder for"))?;
         let unpacked = unpack_until(archive, self.format, staging.path(), &self.limits, stop)?;
@@ -145,6 +146,7 @@ impl Unpacking {
         }
         std::fs::rename(staging.path(), &self.path)
             .map_err(error("rename a temporary folder to"))?;
+        // The folder has moved, so its temporary name must not be removed.
         drop(staging.keep());
         Ok(unpacked)
     }

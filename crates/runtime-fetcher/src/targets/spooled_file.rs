@@ -119,6 +119,7 @@ impl SpooledFile {
         match self.take_content().await? {
             Content::Memory(chunks) => {
                 let folder = self.folder();
+                // Thousands of small files take longer to schedule than to write, hence the shared pool.
                 let persisted = run_blocking(move || Ok(persist(write_all(&folder, &chunks)?)));
                 let persisted = persisted.await.map_err(io_error(WRITE, &self.path))?;
                 persisted.map_err(io_error(RENAME, &self.path))

@@ -115,6 +115,7 @@ impl<'a> FolderWriter<'a> {
         };
         let original = entry_path(target).map_err(|_| reject())?;
         let original = self.root.join(original);
+        // Not through a symlink: a hard link to one would be a second name for a link that was never checked.
         if !runtime_ioext::is_plain_file(&original) {
             return Err(reject());
         }
@@ -179,6 +180,7 @@ impl<'a> FolderWriter<'a> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(UnpackError::Corrupt(error)),
             };
+            // Counted before the write, so that an archive never exceeds its limit on disk.
             self.budget.count_bytes(read as u64)?;
             let written = file.write_all(&buffer[..read]);
             written.map_err(|source| io_error("write", path, source))?;

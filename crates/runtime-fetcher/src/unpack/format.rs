@@ -1,7 +1,7 @@
 //! Archive formats: detection by the first bytes, and decompression.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _};
+use std::io::{BufReader, Read, Seek as _};
 
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
@@ -61,49 +61,27 @@ impl ArchiveFormat {
     }
 }
 
-type Input<'a> = BufReader<&'a mut File>;
+/// Returns a reader of the uncompressed tar, or of the unchanged zip.
+pub(super) fn decompress(
+    archive: &mut File,
+    format: ArchiveFormat,
+) -> Result<Box<dyn Read + '_>, UnpackError> {
+    /// The decoder of `xz -9` needs a little more than its dictionary of 64 MiB. An archive may declare up to 4 GiB.
+    const XZ_MEMORY_KIB: u32 = 80 * 1024;
+    /// 128 MiB: the window of `zstd --long`, and the largest that `zstd -d` accepts by default.
+    const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// Decompresses a tar.
-pub(super) enum Decoder<'a> {
-    Plain(Input<'a>),
-    Gzip(MultiGzDecoder<Input<'a>>),
-    Xz(Box<XzReader<Input<'a>>>),
-    Zstd(zstd::Decoder<'a, Input<'a>>),
-}
-
-impl<'a> Decoder<'a> {
-    pub(super) fn new(archive: &'a mut File, format: ArchiveFormat) -> Result<Self, UnpackError> {
-        /// The decoder of `xz -9` needs a little more than its dictionary of 64 MiB. An archive may declare up to 4 GiB.
-        const XZ_MEMORY_KIB: u32 = 80 * 1024;
-        /// 128 MiB: the window of `zstd --long`, and the largest that `zstd -d` accepts by default.
-        const ZSTD_WINDOW_LOG: u32 = 27;
-
-        let input = BufReader::with_capacity(128 * 1024, archive);
-        Ok(match format {
-            ArchiveFormat::TarGz => Self::Gzip(MultiGzDecoder::new(input)),
-            ArchiveFormat::TarXz => Self::Xz(Box::new(XzReader::new_mem_limit(
-                input,
-                true,
-                XZ_MEMORY_KIB,
-            ))),
-            ArchiveFormat::TarZst => {
-                let mut decoder = zstd::Decoder::with_buffer(input).map_err(UnpackError::Read)?;
-                let limited = decoder.window_log_max(ZSTD_WINDOW_LOG);
-                limited.map_err(UnpackError::Read)?;
-                Self::Zstd(decoder)
-            }
-            ArchiveFormat::Tar | ArchiveFormat::Zip => Self::Plain(input),
-        })
-    }
-}
-
-impl Read for Decoder<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(input) => input.read(buffer),
-            Self::Gzip(decoder) => decoder.read(buffer),
-            Self::Xz(decoder) => decoder.read(buffer),
-            Self::Zstd(decoder) => decoder.read(buffer),
+    let input = BufReader::with_capacity(128 * 1024, archive);
+    Ok(match format {
+        // The multi-member decoders: `cat a.tar.gz b.tar.gz` and parallel compressors write several streams.
+        ArchiveFormat::TarGz => Box::new(MultiGzDecoder::new(input)),
+        ArchiveFormat::TarXz => Box::new(XzReader::new_mem_limit(input, true, XZ_MEMORY_KIB)),
+        ArchiveFormat::TarZst => {
+            let mut decoder = zstd::Decoder::with_buffer(input).map_err(UnpackError::Read)?;
+            let limited = decoder.window_log_max(ZSTD_WINDOW_LOG);
+            limited.map_err(UnpackError::Read)?;
+            Box::new(decoder)
         }
-    }
+        ArchiveFormat::Tar | ArchiveFormat::Zip => Box::new(input),
+    })
 }

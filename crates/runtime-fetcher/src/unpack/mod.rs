@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use folder_writer::FolderWriter;
-use format::Decoder;
+use format::decompress;
 use limited_reader::LimitedReader;
 use limits::UnpackBudget;
 
@@ -86,8 +86,8 @@ pub(crate) fn unpack_until(
     match format {
         ArchiveFormat::Zip => zip::unpack(archive, &mut writer)?,
         _ => {
-            let decoder = Decoder::new(archive, format)?;
-            tar::unpack(LimitedReader::new(decoder), &mut writer)?;
+            let tar = decompress(archive, format)?;
+            tar::unpack(LimitedReader::new(tar), &mut writer)?;
         }
     }
     writer.finish()

@@ -22,10 +22,7 @@ async fn failure_with(config: FetchConfig, steps: Vec<Step>) -> (FetchError, usi
         .await
         .expect_err("fetch fails");
     let text = error_chain(&error);
-    assert!(
-        !text.contains("secret"),
-        "contains the query: {text}"
-    );
+    assert!(!text.contains("secret"), "contains the query: {text}");
     (error, server.requests().len())
 }
 

@@ -206,10 +206,7 @@ async fn failed_reset_ends_the_fetch() {
         matches!(error, runtime_fetcher::FetchError::Target { .. }),
         "{error:?}"
     );
-    assert_eq!(
-        target.bytes, b"hello",
-        "bytes of a single attempt"
-    );
+    assert_eq!(target.bytes, b"hello", "bytes of a single attempt");
     assert!(!target.committed);
 }
 
