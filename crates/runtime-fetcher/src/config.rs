@@ -94,7 +94,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        // Together about five minutes: longer than a restart of a service, shorter than a task should wait.
+        // A restart of a service takes less than the budget of five minutes; a task should not wait longer.
         Self {
             max_attempts: 12,
             first_delay: Duration::from_millis(500),
@@ -120,7 +120,7 @@ pub struct MinThroughput {
 
 impl Default for MinThroughput {
     fn default() -> Self {
-        // Two seconds of the slowest modem: such a body is broken, not slow.
+        // A 56k modem delivers this in three seconds: a slower body is broken.
         Self {
             min_bytes: 16 << 10,
             window: Duration::from_secs(60),
@@ -155,8 +155,8 @@ pub struct ParallelPolicy {
 
 impl Default for ParallelPolicy {
     fn default() -> Self {
-        // Object stores limit a connection to 50-100 MB/s, so that four saturate most network interfaces. At most
-        // (4 - 1) ranges of one body, and 8 of all bodies, are buffered: 32 MiB.
+        // S3 limits a connection to about 100 MB/s, so four saturate most network interfaces. The ranges of 8 extra
+        // connections take at most 32 MiB of memory.
         Self {
             max_connections: 4,
             max_extra_connections: 8,

@@ -80,7 +80,7 @@ fn hashes(bench: &mut Bench, site: &Site, server: &Server) {
         bench.skip(case, "curl or openssl is not installed");
     }
     bench
-        .case("a large body with sha256, beside the slower half", "ms")
+        .case("a large body with sha256, against the slower half", "ms")
         .bar(AtMost(1.2))
         .peer("the slower of fetch and hash alone", || {
             alone().max(time_ms(|| site.hash(one)))
@@ -119,12 +119,12 @@ fn small(bench: &mut Bench, site: &Site, server: &Server) {
     let rate = |ms: f64| count as f64 / ms * 1e3;
     let ours = Ours::new();
     for (name, words) in [("curl", "curl --parallel"), ("aria2c", "aria2c -j 32")] {
-        let case = format!("small files, 32 at a time, beside {name}");
+        let case = format!("small files, 32 at a time, against {name}");
         let Some(peer) = Peer::find(name) else {
             bench.skip(&case, &format!("{name} is not installed"));
             continue;
         };
-        let urls = site.small_urls(server);
+        let urls = server.small_urls(count);
         bench
             .case(&case, "files/s")
             .bar(AtLeast(1.0))
@@ -158,7 +158,7 @@ fn memory(bench: &mut Bench, site: &Site, server: &Server) {
         ),
     ] {
         if cfg!(not(target_os = "linux")) {
-            bench.skip(case, "only Linux tells how much memory a process has");
+            bench.skip(case, "only Linux reports the peak memory of a process");
             continue;
         }
         let url = server.url(file);

@@ -35,10 +35,10 @@ impl Ours {
             addresses: AddressPolicy::Any,
             ..FetchConfig::default()
         };
-        let http = HttpClient::new(config).expect("the configuration is good");
+        let http = HttpClient::new(config).expect("configuration is valid");
         let runtime = Builder::new_multi_thread().enable_all().build();
         Self {
-            runtime: runtime.expect("there are threads"),
+            runtime: runtime.expect("runtime starts"),
             fetcher: Combine::standard(),
             context: FetchContext::new(http, Services::disconnected()),
         }
@@ -58,7 +58,7 @@ impl Ours {
             let fetches = stream::iter(urls.iter().enumerate()).map(one);
             let mut fetches = fetches.buffer_unordered(32);
             while let Some(fetched) = fetches.next().await {
-                fetched.expect("it does not panic");
+                fetched.expect("task does not panic");
             }
         });
         assert!(has_size(&folder.join("0"), SMALL as u64));
@@ -72,12 +72,12 @@ impl Ours {
         self.runtime.block_on(async {
             let tracker = runtime_gc::ResourceTracker::detached();
             let cache = FetchCache::builder(root).open(tracker).await;
-            let cache = cache.expect("nobody else has it");
+            let cache = cache.expect("root is not locked");
             let reference = self.fetcher.resolve(&self.context, &reference).await;
-            let reference = reference.expect("it is a reference");
+            let reference = reference.expect("reference is valid");
             let want = |_| cache.require(&self.context, &reference, InputLayout::File);
             for input in join_all((0..tasks).map(want)).await {
-                input.expect("it is there");
+                input.expect("fetch succeeds");
             }
         });
     }
@@ -93,9 +93,9 @@ impl Ours {
         let reference = reference(url, hashes);
         async move {
             let reference = fetcher.resolve(&context, &reference).await;
-            let reference = reference.expect("it is a reference");
+            let reference = reference.expect("reference is valid");
             let fetched = reference.fetch(&context, &mut FileTarget::new(&to)).await;
-            let bytes = fetched.expect("it is there").bytes;
+            let bytes = fetched.expect("fetch succeeds").bytes;
             assert!(has_size(&to, bytes));
         }
     }
@@ -110,14 +110,14 @@ fn reference(url: &str, hashes: &[Hash]) -> Value {
 
 /// Returns the peak memory in MiB of a process that fetches `url` `count` times at once.
 pub(crate) fn memory_of(url: &str, count: usize, folder: &Path, sha256: Option<&Hash>) -> f64 {
-    let mut command = Command::new(std::env::current_exe().expect("this program is a file"));
+    let mut command = Command::new(std::env::current_exe().expect("program has a path"));
     command.args([MEASURE, url, &count.to_string()]).arg(folder);
     command.args(sha256.map(|(_, hash)| hash));
-    let output = command.output().expect("it was started before");
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{complaint}");
+    let output = command.output().expect("program starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
     let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().expect("it prints a number")
+    text.trim().parse().expect("output is a number")
 }
 
 /// Runs the fetches given by the arguments and prints the peak memory.
@@ -125,7 +125,7 @@ pub(crate) fn measure(arguments: &[String]) -> ExitCode {
     let [url, count, folder, sha256 @ ..] = arguments else {
         return ExitCode::from(2);
     };
-    let count: usize = count.parse().expect("it is a number");
+    let count: usize = count.parse().expect("count is a number");
     let hashes: Vec<Hash> = sha256.iter().map(|hash| ("sha256", hash.clone())).collect();
     let work = || {
         let ours = Ours::new();

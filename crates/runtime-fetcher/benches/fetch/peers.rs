@@ -44,7 +44,7 @@ impl Peer {
         };
         let path = site.path(&format!("{}.list", self.name));
         let text: String = urls.iter().enumerate().map(line).collect();
-        fs::write(&path, text).expect("there is room");
+        fs::write(&path, text).expect("disk has space");
         path
     }
 
@@ -86,7 +86,7 @@ impl Peer {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let status = command.status().expect("it was found before");
+        let status = command.status().expect("peer is installed");
         assert!(status.success(), "{} {arguments:?}: {status}", self.name);
     }
 }

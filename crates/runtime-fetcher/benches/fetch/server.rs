@@ -56,19 +56,30 @@ impl Server {
         format!("{}/{path}", self.url)
     }
 
+    /// Returns the URLs of the small files.
+    pub(crate) fn small_urls(&self, count: usize) -> Vec<String> {
+        (0..count)
+            .map(|number| self.url(&format!("small/{number}")))
+            .collect()
+    }
+
     /// Returns the number of requests for the counted file.
     #[cfg(feature = "cache")]
     pub(crate) fn count(&self) -> f64 {
         use std::io::{Read as _, Write as _};
         let address = self.url.trim_start_matches("http://");
-        let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+        let mut stream = std::net::TcpStream::connect(address).expect("server listens");
         stream
             .write_all(b"GET /count HTTP/1.0\r\n\r\n")
-            .expect("it listens");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        let (_, count) = answer.rsplit_once("\r\n\r\n").expect("there is a body");
-        count.parse().expect("it is a number")
+            .expect("server listens");
+        let mut response = String::new();
+        stream
+            .read_to_string(&mut response)
+            .expect("server responds");
+        let (_, count) = response
+            .rsplit_once("\r\n\r\n")
+            .expect("response has a body");
+        count.parse().expect("count is a number")
     }
 
     fn nginx(site: &Site) -> Option<Self> {
@@ -88,7 +99,7 @@ impl Server {
             tmp = site.path("nginx-tmp").display(),
             root = site.root().display(),
         );
-        std::fs::write(&config, text).expect("there is room");
+        std::fs::write(&config, text).expect("disk has space");
         let user = if cfg!(unix) { "user root;" } else { "" };
         let mut command = Command::new("nginx");
         command.arg("-c").arg(&config).args(["-g", user]);
@@ -106,7 +117,7 @@ impl Server {
     }
 
     fn own(site: &Site) -> Self {
-        let mut command = Command::new(std::env::current_exe().expect("this program is a file"));
+        let mut command = Command::new(std::env::current_exe().expect("program has a path"));
         command
             .arg(SERVE)
             .arg(site.root())
@@ -114,12 +125,12 @@ impl Server {
         let mut child = command
             .stdout(Stdio::piped())
             .spawn()
-            .expect("it can be started again");
+            .expect("program starts");
         let mut port = String::new();
-        let output = child.stdout.take().expect("it is piped");
+        let output = child.stdout.take().expect("stdout is piped");
         BufReader::new(output)
             .read_line(&mut port)
-            .expect("it tells its port");
+            .expect("server prints its port");
         Self {
             child,
             url: format!("http://127.0.0.1:{}", port.trim()),
@@ -149,18 +160,18 @@ impl Drop for Server {
 }
 
 fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    listener.local_addr().expect("it is bound").port()
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("socket is bound").port()
 }
 
 /// Runs the server on a free port and prints the port.
 pub(crate) fn serve() -> ExitCode {
     let mut arguments = std::env::args().skip(2);
-    let root = PathBuf::from(arguments.next().expect("the folder is given"));
+    let root = PathBuf::from(arguments.next().expect("folder argument"));
     let size = arguments
         .next()
         .and_then(|size| size.parse().ok())
-        .expect("the size is given");
+        .expect("size argument");
     let files = Arc::new(Files {
         root,
         size,
@@ -170,17 +181,17 @@ pub(crate) fn serve() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    runtime.expect("there is a thread").block_on(async {
+    runtime.expect("runtime starts").block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
-            .expect("there is a free port");
-        println!("{}", listener.local_addr().expect("it is bound").port());
+            .expect("a port is free");
+        println!("{}", listener.local_addr().expect("socket is bound").port());
         while let Ok((stream, _)) = listener.accept().await {
             let files = Arc::clone(&files);
             tokio::spawn(async move {
                 let service = service_fn(|request| {
                     let files = Arc::clone(&files);
-                    async move { Ok::<_, Infallible>(files.answer(&request).await) }
+                    async move { Ok::<_, Infallible>(files.respond(&request).await) }
                 });
                 let http = hyper::server::conn::http1::Builder::new();
                 let _ = http.serve_connection(TokioIo::new(stream), service).await;
@@ -197,17 +208,17 @@ struct Files {
     counted: AtomicU64,
 }
 
-type Answer = Response<BoxBody<Bytes, Infallible>>;
+type BoxResponse = Response<BoxBody<Bytes, Infallible>>;
 
 /// The bytes per second of a slow connection.
-const SLOW: u64 = 32 * MIB;
+const SLOW_RATE: u64 = 32 * MIB;
 
 impl Files {
-    async fn answer(&self, request: &Request<Incoming>) -> Answer {
+    async fn respond(&self, request: &Request<Incoming>) -> BoxResponse {
         match request.uri().path() {
             "/big" => self.blocks(request, self.size, None),
             "/medium" => self.blocks(request, 64 * MIB, None),
-            "/slow" => self.blocks(request, 256 * MIB, Some(SLOW)),
+            "/slow" => self.blocks(request, 256 * MIB, Some(SLOW_RATE)),
             "/counted" => {
                 self.counted.fetch_add(1, Ordering::SeqCst);
                 self.blocks(request, self.size, None)
@@ -221,17 +232,22 @@ impl Files {
     }
 
     /// Returns a body of repeated blocks, or the requested range of it.
-    fn blocks(&self, request: &Request<Incoming>, size: u64, pace: Option<u64>) -> Answer {
+    fn blocks(
+        &self,
+        request: &Request<Incoming>,
+        size: u64,
+        bytes_per_second: Option<u64>,
+    ) -> BoxResponse {
         let range = request
             .headers()
             .get(header::RANGE)
             .and_then(|range| range.to_str().ok());
         let (start, end) = range
-            .and_then(|range| part(range, size))
+            .and_then(|range| range_of(range, size))
             .unwrap_or((0, size));
-        let body = StreamBody::new(pieces(self.block.clone(), start, end, pace));
-        let mut answer = Response::new(body.boxed());
-        let headers = answer.headers_mut();
+        let body = StreamBody::new(chunks(self.block.clone(), start, end, bytes_per_second));
+        let mut response = Response::new(body.boxed());
+        let headers = response.headers_mut();
         headers.insert(header::CONTENT_LENGTH, (end - start).into());
         headers.insert(
             header::ACCEPT_RANGES,
@@ -239,39 +255,39 @@ impl Files {
         );
         headers.insert(header::ETAG, header::HeaderValue::from_static("\"blocks\""));
         if range.is_none() {
-            return answer;
+            return response;
         }
         let range = format!("bytes {start}-{}/{size}", end - 1);
         headers.insert(
             header::CONTENT_RANGE,
-            range.parse().expect("it is a header"),
+            range.parse().expect("header is valid"),
         );
-        status(StatusCode::PARTIAL_CONTENT, answer)
+        status(StatusCode::PARTIAL_CONTENT, response)
     }
 }
 
-fn whole(bytes: impl Into<Bytes>) -> Answer {
+fn whole(bytes: impl Into<Bytes>) -> BoxResponse {
     Response::new(Full::new(bytes.into()).boxed())
 }
 
-fn status(status: StatusCode, mut answer: Answer) -> Answer {
-    *answer.status_mut() = status;
-    answer
+fn status(status: StatusCode, mut response: BoxResponse) -> BoxResponse {
+    *response.status_mut() = status;
+    response
 }
 
-fn part(range: &str, size: u64) -> Option<(u64, u64)> {
+fn range_of(range: &str, size: u64) -> Option<(u64, u64)> {
     let (start, last) = range.strip_prefix("bytes=")?.split_once('-')?;
     let end = last.parse().map_or(size, |last: u64| last + 1);
     Some((start.parse().ok()?, end.min(size)))
 }
 
-fn pieces(
+fn chunks(
     block: Bytes,
     start: u64,
     end: u64,
-    pace: Option<u64>,
+    bytes_per_second: Option<u64>,
 ) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> {
-    const PIECE: u64 = 256 * 1024;
+    const CHUNK_BYTES: u64 = 256 * 1024;
     let length = block.len() as u64;
     stream::unfold(start, move |at| {
         let block = block.clone();
@@ -280,12 +296,12 @@ fn pieces(
                 return None;
             }
             let within = at % length;
-            let size = PIECE.min(end - at).min(length - within);
-            if let Some(pace) = pace {
-                tokio::time::sleep(Duration::from_secs_f64(size as f64 / pace as f64)).await;
+            let size = CHUNK_BYTES.min(end - at).min(length - within);
+            if let Some(rate) = bytes_per_second {
+                tokio::time::sleep(Duration::from_secs_f64(size as f64 / rate as f64)).await;
             }
-            let piece = block.slice(within as usize..(within + size) as usize);
-            Some((Ok(Frame::data(piece)), at + size))
+            let chunk = block.slice(within as usize..(within + size) as usize);
+            Some((Ok(Frame::data(chunk)), at + size))
         }
     })
 }

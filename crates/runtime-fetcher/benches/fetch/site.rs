@@ -9,7 +9,6 @@ use bench_harness::time_ms;
 use sha2::{Digest as _, Sha256};
 
 use super::MIB;
-use super::server::Server;
 
 /// A folder of served files, and a folder of results.
 pub(crate) struct Site {
@@ -25,9 +24,9 @@ pub(crate) const SMALL: usize = 1024;
 
 impl Site {
     pub(crate) fn new(size: u64) -> Self {
-        let folder = tempfile::tempdir().expect("there is room");
+        let folder = tempfile::tempdir().expect("disk has space");
         for name in ["www", "www/small", "out"] {
-            fs::create_dir(folder.path().join(name)).expect("there is room");
+            fs::create_dir(folder.path().join(name)).expect("disk has space");
         }
         let mut site = Self {
             folder,
@@ -91,7 +90,7 @@ impl Site {
             .path()
             .join("out")
             .join(format!("{name}-{number}"));
-        fs::create_dir(&path).expect("there is room");
+        fs::create_dir(&path).expect("disk has space");
         path
     }
 
@@ -104,16 +103,9 @@ impl Site {
         for number in 0..count {
             let content = vec![b'a' + (number % 26) as u8; SMALL];
             let path = self.root().join("small").join(number.to_string());
-            fs::write(path, content).expect("there is room");
+            fs::write(path, content).expect("disk has space");
         }
         count
-    }
-
-    pub(crate) fn small_urls(&self, server: &Server) -> Vec<String> {
-        let files = fs::read_dir(self.root().join("small")).expect("it is there");
-        (0..files.count())
-            .map(|number| server.url(&format!("small/{number}")))
-            .collect()
     }
 
     /// Hashes as many bytes as the large file has, from memory.
@@ -137,10 +129,10 @@ impl Site {
     }
 
     fn write(&self, name: &str, size: u64) {
-        let mut file = fs::File::create(self.root().join(name)).expect("there is room");
+        let mut file = fs::File::create(self.root().join(name)).expect("disk has space");
         let block = block();
         for _ in 0..size / block.len() as u64 {
-            file.write_all(&block).expect("there is room");
+            file.write_all(&block).expect("disk has space");
         }
     }
 
@@ -150,12 +142,12 @@ impl Site {
         update: impl Fn(&mut H, &[u8]),
         finish: impl FnOnce(H) -> Vec<u8>,
     ) -> String {
-        let mut file = fs::File::open(self.big()).expect("it is there");
-        let mut piece = vec![0; MIB as usize];
+        let mut file = fs::File::open(self.big()).expect("file exists");
+        let mut buffer = vec![0; MIB as usize];
         loop {
-            match file.read(&mut piece).expect("it is readable") {
+            match file.read(&mut buffer).expect("file is readable") {
                 0 => break,
-                read => update(&mut hash, &piece[..read]),
+                read => update(&mut hash, &buffer[..read]),
             }
         }
         finish(hash)

@@ -10,20 +10,20 @@ use libfuzzer_sys::fuzz_target;
 use runtime_fetcher::unpack::{UnpackLimits, unpack};
 
 fuzz_target!(|archive: &[u8]| {
-    let outer = tempfile::tempdir().expect("there is room");
+    let outer = tempfile::tempdir().expect("disk has space");
     let folder = outer.path().join("in");
-    fs::create_dir(&folder).expect("there is room");
-    let mut file = tempfile::tempfile().expect("there is room");
-    file.write_all(archive).expect("there is room");
+    fs::create_dir(&folder).expect("disk has space");
+    let mut file = tempfile::tempfile().expect("disk has space");
+    file.write_all(archive).expect("disk has space");
 
     let mut limits = UnpackLimits::default();
     limits.max_entries = 100;
     limits.max_bytes = 1 << 20;
     let unpacked = unpack(&mut file, None, &folder, &limits);
 
-    let beside = fs::read_dir(outer.path()).expect("it is there").count();
+    let beside = fs::read_dir(outer.path()).expect("path exists").count();
     assert_eq!(beside, 1, "unpacked outside the folder");
-    let (entries, bytes) = count(&folder, &folder.canonicalize().expect("it is there"));
+    let (entries, bytes) = count(&folder, &folder.canonicalize().expect("path exists"));
     assert!(
         entries <= 100 && bytes <= 1 << 20,
         "{entries} entries, {bytes} bytes"
@@ -36,9 +36,9 @@ fuzz_target!(|archive: &[u8]| {
 /// Counts the entries of a folder, and checks that no link leads out of the root.
 fn count(folder: &Path, root: &Path) -> (u64, u64) {
     let (mut entries, mut bytes) = (0, 0);
-    for entry in fs::read_dir(folder).expect("it is there") {
-        let path = entry.expect("it is readable").path();
-        let metadata = fs::symlink_metadata(&path).expect("it is there");
+    for entry in fs::read_dir(folder).expect("path exists") {
+        let path = entry.expect("entry is readable").path();
+        let metadata = fs::symlink_metadata(&path).expect("path exists");
         entries += 1;
         if metadata.is_dir() {
             let within = count(&path, root);

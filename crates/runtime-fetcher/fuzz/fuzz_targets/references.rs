@@ -11,7 +11,7 @@ use serde_json::Value;
 
 static FETCHER: LazyLock<Combine> = LazyLock::new(Combine::standard);
 static SCHEMA: LazyLock<Validator> =
-    LazyLock::new(|| jsonschema::validator_for(&FETCHER.schema()).expect("the schema is one"));
+    LazyLock::new(|| jsonschema::validator_for(&FETCHER.schema()).expect("schema is valid"));
 
 fuzz_target!(|text: &[u8]| {
     let Ok(reference) = serde_json::from_slice::<Value>(text) else {
@@ -25,7 +25,7 @@ fuzz_target!(|text: &[u8]| {
                 error
                     .mismatches()
                     .iter()
-                    .all(|misfit| !misfit.reason.is_empty())
+                    .all(|mismatch| !mismatch.reason.is_empty())
             );
         }
     }

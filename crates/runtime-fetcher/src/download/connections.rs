@@ -26,7 +26,8 @@ impl Connections {
         match self {
             Self::None => Ok(None),
             Self::Single(response) => match (response.chunk(received, config).await?, total) {
-                // HTTP/1.0 servers and some proxies close the connection early without an error.
+                // hyper compares a response with its own `Content-Length`. A range response may still be shorter than
+                // the rest of the body.
                 (None, Some(promised)) if received != promised => {
                     Err(AttemptError::Truncated { received, promised })
                 }

@@ -164,7 +164,7 @@ async fn latest_run(context: &FetchContext, task_id: &TaskId) -> Result<u32, Att
     let status = context.services().queue.status(task_id).await?;
     status
         .runs
-        // Runs are in order; a later run replaces the artifacts of an earlier one.
+        // The queue lists runs in order; its own `latestArtifact` means the last one, too.
         .last()
         .map(|run| run.run_id)
         .ok_or(AttemptError::NoRun)

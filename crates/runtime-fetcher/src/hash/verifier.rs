@@ -67,7 +67,8 @@ impl Verifier {
 
     pub(crate) async fn update(&mut self, bytes: &Bytes) -> io::Result<()> {
         for (_, worker) in &mut self.workers {
-            // Clones share the buffer. A full queue waits here, which slows down the connection, not the memory.
+            // Clones share the buffer. A full queue waits here: it slows down the connection instead of buffering
+            // the body.
             worker.push(bytes.clone()).await?;
         }
         Ok(())

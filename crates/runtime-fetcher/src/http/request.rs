@@ -60,7 +60,7 @@ impl HttpClient {
             .get(url.clone())
             .header(ACCEPT_ENCODING, Encoding::ACCEPTED);
         let sending = with_range(request, range).send();
-        // reqwest limits only the connect; a server that accepts and never answers is a stall.
+        // The client's own timeout ends with the connection; a server that accepts and never answers is a stall.
         let timeout = self.config().connect_timeout + self.config().stall_timeout;
         match tokio::time::timeout(timeout, sending).await {
             Ok(Ok(response)) => Ok(response),

@@ -115,7 +115,7 @@ impl<'a> FolderWriter<'a> {
         };
         let original = entry_path(target).map_err(|_| reject())?;
         let original = self.root.join(original);
-        // Not through a symlink: a hard link to one would be a second name for a link that was never checked.
+        // Symlinks do not exist yet, so a hard link to one is rejected here as well.
         if !runtime_ioext::is_plain_file(&original) {
             return Err(reject());
         }

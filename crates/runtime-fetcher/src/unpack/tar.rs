@@ -48,7 +48,7 @@ fn unpack_entry<R: Read>(
         EntryType::Regular if name.ends_with(b"/") => writer.folder(&name, mode),
         EntryType::Regular | EntryType::Continuous => {
             let modified = entry.header().mtime().ok().and_then(since_epoch);
-            // The declared size. `ExactReader` detects a shorter content, the budget of the folder a longer one.
+            // The parser passes on at most the declared size; `ExactReader` detects a shorter content.
             let size = entry.size();
             budget.set(size);
             let mut content = ExactReader {

@@ -35,9 +35,10 @@ async fn changed_input_is_fetched_again_if_verified() {
     for (verify, requests) in [(true, 2), (false, 1)] {
         let (root, server) = (tempfile::tempdir().expect("disk has space"), serve().await);
         leave_a_changed_copy(root.path(), &server).await;
-        let cache = match verify {
-            true => open_verifying(root.path()).await,
-            false => open(root.path()).await,
+        let cache = if verify {
+            open_verifying(root.path()).await
+        } else {
+            open(root.path()).await
         };
         let inputs = join_all((0..5).map(|_| require(&cache, url(&server)))).await;
         for input in inputs {
