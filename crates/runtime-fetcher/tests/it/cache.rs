@@ -247,7 +247,7 @@ async fn missing_disk_space_fails_before_the_transfer() {
         ExceptionReason::ResourceUnavailable
     );
     assert!(!error.is_transient(), "nothing is in use that could go");
-    assert_eq!(server.requests().len(), 1, "it is not tried again");
+    assert_eq!(server.requests().len(), 1, "not retried");
     assert!(cache.is_empty());
 }
 

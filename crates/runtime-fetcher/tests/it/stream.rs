@@ -174,7 +174,7 @@ async fn dropped_fetch_cancels_a_moved_stream() {
         std::future::pending::<Result<(), StreamBroken>>().await
     });
     let mut stream = tokio::select! {
-        _ = fetch => panic!("it stalls"),
+        _ = fetch => panic!("server stalls"),
         Some(stream) = taken.recv() => stream,
     };
     while let Ok(Some(_)) = stream.chunk().await {}

@@ -204,7 +204,7 @@ async fn private_artifact_requires_its_scope() {
     let text = error_chain(&error);
     assert!(
         text.contains("queue:get-artifact:private/bytes"),
-        "it names the scope: {text}"
+        "scope is not named: {text}"
     );
 }
 

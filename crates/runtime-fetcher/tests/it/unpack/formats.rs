@@ -28,7 +28,7 @@ fn check_tree(site: &Site) {
     assert_eq!(
         names(&site.outer.path().join("in")),
         ["here"],
-        "nothing is left beside it"
+        "a sibling was left behind"
     );
 }
 
@@ -224,10 +224,10 @@ fn abandoned_archive_is_not_unpacked() {
         let archive = Tar::new().file("file", b"hello").bytes();
         target.write(archive.into()).await.expect("disk has space");
         let unpacking = futures_util::poll!(target.commit());
-        assert!(unpacking.is_pending(), "there is no thread for it");
+        assert!(unpacking.is_pending(), "the only thread is busy");
         go.send(()).expect("thread is waiting");
         let next = tokio::task::spawn_blocking(|| ());
         next.await.expect("thread does not panic");
     });
-    site.check_untouched("what nobody waits for");
+    site.check_untouched("an abandoned archive");
 }

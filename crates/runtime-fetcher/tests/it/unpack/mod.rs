@@ -45,7 +45,7 @@ impl Site {
         match target.commit().await {
             Ok(()) => Ok(target),
             Err(TargetError::Archive(error)) => Err(error),
-            Err(other) => panic!("it is about the archive: {other:?}"),
+            Err(other) => panic!("not an archive error: {other:?}"),
         }
     }
 
