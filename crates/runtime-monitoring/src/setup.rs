@@ -8,7 +8,7 @@ use runtime_ioext::log::Redactor;
 use crate::config::MonitoringConfig;
 use crate::incidents::{RecentIncidents, Reporters};
 use crate::logging_monitor::LoggingMonitor;
-use crate::logs::{BootstrapMonitor, LineFormat};
+use crate::logs::BootstrapMonitor;
 use crate::metrics::Metrics;
 
 /// The monitor of a worker and its parts. Returned by [`from_config`].
@@ -60,7 +60,7 @@ pub fn from_config(config: &MonitoringConfig) -> Monitoring {
 /// last clone is dropped.
 #[must_use]
 pub fn pre_config() -> Monitor {
-    match BootstrapMonitor::start(LineFormat::text_for_stderr()) {
+    match BootstrapMonitor::start() {
         Ok(monitor) => Monitor::new(Arc::new(monitor)),
         // Without a thread, lines can at least reach a subscriber of the process.
         Err(_) => LoggingMonitor::new().into_monitor(),

@@ -32,7 +32,7 @@ pub enum LineFormat {
 
 impl LineFormat {
     /// Returns text, with colours if standard error is a terminal.
-    pub(crate) fn text_for_stderr() -> Self {
+    pub(super) fn text_for_stderr() -> Self {
         Self::Text {
             colours: io::stderr().is_terminal(),
         }

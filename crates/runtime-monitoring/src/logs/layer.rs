@@ -1,5 +1,6 @@
 //! The `tracing` layer that writes events as lines.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 
@@ -11,7 +12,6 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::event::{EventMeta, FieldRenderer, RenderedEvent};
-use super::event_writer::EventWriter;
 use super::format::LineFormat;
 use super::output::{LogOutput, StreamOutput};
 use super::queue::LogQueue;
@@ -23,8 +23,14 @@ use crate::metrics::Metrics;
 /// A dedicated thread writes the lines. If the output is too slow, lines are dropped and counted, and a line in the log
 /// states their number. [`LogGuard`] flushes the log. The thread exits when the layer is dropped.
 pub struct LogLayer {
-    writer: EventWriter,
+    format: LineFormat,
+    queue: LogQueue,
     redactor: Option<Redactor>,
+}
+
+thread_local! {
+    /// The buffers of a thread, reused for each line.
+    static BUFFERS: RefCell<(RenderedEvent, Vec<u8>)> = RefCell::default();
 }
 
 impl LogLayer {
@@ -44,10 +50,13 @@ impl LogLayer {
         format: LineFormat,
         output: Box<dyn LogOutput>,
     ) -> io::Result<(Self, LogGuard)> {
-        let writer = EventWriter::start(format, output)?;
-        let guard = LogGuard(writer.queue.clone());
+        let render_dropped =
+            move |batch: &mut Vec<u8>, dropped| format.render_dropped(batch, dropped);
+        let queue = LogQueue::start(output, render_dropped)?;
+        let guard = LogGuard(queue.clone());
         let layer = Self {
-            writer,
+            format,
+            queue,
             redactor: None,
         };
         Ok((layer, guard))
@@ -66,14 +75,31 @@ impl LogLayer {
     #[must_use]
     pub fn with_metrics(self, metrics: &Metrics) -> Self {
         let counter = metrics.counter("monitoring.log-lines-dropped");
-        self.writer.queue.count_dropped(counter);
+        self.queue.count_dropped(counter);
         self
+    }
+
+    /// Writes an event whose dynamic part is added by `fill`.
+    ///
+    /// Rendering happens on the calling thread: fields borrow from their event, and the writer thread then only copies
+    /// bytes.
+    fn write(&self, meta: EventMeta<'_>, fill: impl FnOnce(&mut RenderedEvent)) {
+        // Taken rather than borrowed: a value that logs while it is formatted calls this function again and then uses new
+        // buffers. `try_with` fails while the thread is destroying its thread-locals.
+        let mut buffers = BUFFERS.try_with(RefCell::take).unwrap_or_default();
+        let (event, line) = &mut buffers;
+        event.clear();
+        line.clear();
+        fill(event);
+        self.format.render(line, meta, event);
+        self.queue.push(line);
+        let _ = BUFFERS.try_with(|cell| cell.replace(buffers));
     }
 
     fn renderer<'a>(&'a self, event: &'a mut RenderedEvent, is_own: bool) -> FieldRenderer<'a> {
         FieldRenderer {
             event,
-            style: self.writer.format.field_style(),
+            style: self.format.field_style(),
             is_own,
             redactor: self.redactor.as_ref(),
         }
@@ -104,14 +130,14 @@ where
             target: metadata.target(),
         };
         let is_own_event = is_own(metadata);
-        self.writer.write(meta, |line| {
+        self.write(meta, |line| {
             for span in context.event_scope(event).into_iter().flatten() {
                 // An event of a monitor contains the tags of its monitor, which the span of that monitor would repeat.
                 if is_own_event && is_own(span.metadata()) {
                     continue;
                 }
                 if let Some(SpanFields(fields)) = span.extensions().get() {
-                    (self.writer.format.field_style().group)(&mut line.fields, &Rendered(fields));
+                    (self.format.field_style().group)(&mut line.fields, &Rendered(fields));
                 }
             }
             event.record(&mut self.renderer(line, is_own_event));
@@ -131,7 +157,7 @@ impl fmt::Debug for Rendered<'_> {
 impl fmt::Debug for LogLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogLayer")
-            .field("format", &self.writer.format)
+            .field("format", &self.format)
             .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,6 @@ mod builder;
 #[cfg(all(unix, any(feature = "journald", feature = "syslog")))]
 mod datagrams;
 mod event;
-mod event_writer;
 mod format;
 #[cfg(all(unix, feature = "journald"))]
 mod journald;

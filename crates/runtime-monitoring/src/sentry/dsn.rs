@@ -27,16 +27,3 @@ pub trait DsnSource: Send + Sync {
     /// The future is dropped if the time limit of [`IncidentQueue::stop`](crate::IncidentQueue::stop) expires.
     async fn dsn(&self, project: Option<&str>) -> Result<Dsn, BoxError>;
 }
-
-/// A source that returns the DSN of the configuration.
-pub(super) struct FixedDsn(pub(super) Secret);
-
-#[async_trait]
-impl DsnSource for FixedDsn {
-    async fn dsn(&self, _: Option<&str>) -> Result<Dsn, BoxError> {
-        Ok(Dsn {
-            dsn: self.0.clone(),
-            expires: None,
-        })
-    }
-}

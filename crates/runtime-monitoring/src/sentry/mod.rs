@@ -14,7 +14,6 @@ use runtime_http::reqwest::Url;
 use runtime_http::reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use self::dsn::FixedDsn;
 pub use self::dsn::{Dsn, DsnSource};
 use self::envelope::envelope;
 use crate::failure_log::FailureLog;
@@ -79,20 +78,18 @@ pub fn report_to_sentry(
     source: Option<Arc<dyn DsnSource>>,
     clock: Arc<dyn Clock>,
 ) -> Result<IncidentQueue, PushError> {
-    let source = match (&config.dsn, source) {
-        (Some(dsn), _) => {
-            parse_dsn(dsn)?;
-            Arc::new(FixedDsn(dsn.clone()))
-        }
-        (None, Some(source)) => source,
-        (None, None) => return Err(PushError::NoDsn),
+    let dsn = match &config.dsn {
+        Some(dsn) => Some(ParsedDsn::parse(dsn, None)?),
+        None if source.is_none() => return Err(PushError::NoDsn),
+        None => None,
     };
     let transport = SentryTransport {
         client: PushClient::new()?,
-        source,
+        // A configured DSN has precedence and is never replaced.
+        source: source.filter(|_| dsn.is_none()),
         clock,
         config: config.clone(),
-        dsn: None,
+        dsn,
         failures: FailureLog::default(),
     };
     Ok(IncidentQueue::start(config.queue, transport))
@@ -100,7 +97,7 @@ pub fn report_to_sentry(
 
 struct SentryTransport {
     client: PushClient,
-    source: Arc<dyn DsnSource>,
+    source: Option<Arc<dyn DsnSource>>,
     clock: Arc<dyn Clock>,
     config: SentryConfig,
     dsn: Option<ParsedDsn>,
@@ -113,6 +110,12 @@ struct ParsedDsn {
 }
 
 impl ParsedDsn {
+    fn parse(dsn: &Secret, expires: Option<Timestamp>) -> Result<Self, PushError> {
+        let dsn = dsn.expose().parse();
+        let dsn = dsn.map_err(|_| PushError::Address { what: "Sentry DSN" })?;
+        Ok(Self { dsn, expires })
+    }
+
     fn is_valid_at(&self, time: Timestamp) -> bool {
         self.expires.is_none_or(|expires| expires > time)
     }
@@ -141,8 +144,10 @@ impl IncidentTransport for SentryTransport {
                 "Sentry is unreachable or busy".to_owned(),
             ),
             PushOutcome::Forbidden => {
-                // The key may have been revoked: the source is asked for a new DSN.
-                self.dsn = None;
+                if self.source.is_some() {
+                    // The key may have been revoked: the source is asked for a new DSN.
+                    self.dsn = None;
+                }
                 let reason = "Sentry rejected the DSN".to_owned();
                 (Delivery::RetryAfter(Duration::ZERO), reason)
             }
@@ -176,23 +181,17 @@ impl SentryTransport {
     /// Returns the DSN and renews it if necessary. If that fails, the old one is used until it expires.
     async fn current_dsn(&mut self) -> Result<&ParsedDsn, BoxError> {
         let now = self.clock.now();
-        let is_valid_at =
-            |dsn: &Option<ParsedDsn>, time| dsn.as_ref().is_some_and(|dsn| dsn.is_valid_at(time));
-        if !is_valid_at(&self.dsn, now + RENEW_BEFORE_EXPIRY) {
-            match self.source.dsn(self.config.project.as_deref()).await {
-                Ok(Dsn { dsn, expires }) => {
-                    let dsn = parse_dsn(&dsn)?;
-                    self.dsn = Some(ParsedDsn { dsn, expires });
-                }
-                Err(_) if is_valid_at(&self.dsn, now) => {}
+        let is_valid_at = |time| self.dsn.as_ref().is_some_and(|dsn| dsn.is_valid_at(time));
+        let is_valid = is_valid_at(now);
+        if let Some(source) = &self.source
+            && !is_valid_at(now + RENEW_BEFORE_EXPIRY)
+        {
+            match source.dsn(self.config.project.as_deref()).await {
+                Ok(Dsn { dsn, expires }) => self.dsn = Some(ParsedDsn::parse(&dsn, expires)?),
+                Err(_) if is_valid => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(self.dsn.as_ref().ok_or(PushError::NoDsn)?)
     }
-}
-
-fn parse_dsn(dsn: &Secret) -> Result<sentry_core::types::Dsn, PushError> {
-    let dsn = dsn.expose().parse();
-    dsn.map_err(|_| PushError::Address { what: "Sentry DSN" })
 }

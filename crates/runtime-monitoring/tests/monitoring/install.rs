@@ -10,7 +10,7 @@ use crate::support::Output;
 #[test]
 fn installed_log_cannot_be_replaced() {
     // Neither of these installs a subscriber, or `install` would fail below.
-    pre_config().debug("nobody hears this");
+    pre_config().debug("below the level");
     let config: MonitoringConfig =
         serde_json::from_str(r#"{"log": {"modules": {"noisy": "error"}}}"#)
             .expect("a valid configuration");
