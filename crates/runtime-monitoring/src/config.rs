@@ -101,6 +101,7 @@ pub enum LogFormat {
 
 impl LogConfig {
     pub(crate) fn filter(&self) -> Targets {
+        // `Targets` applies the longest matching name, so the order does not matter.
         let modules = self.modules.iter();
         Targets::new()
             .with_default(LevelFilter::from(self.level))

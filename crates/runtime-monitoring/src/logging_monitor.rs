@@ -162,6 +162,7 @@ impl MonitorSink for LoggingMonitor {
     }
 
     fn logs_to_tracing(&self) -> bool {
+        // `log` has no other effect, so monitors may skip lines that no subscriber has enabled.
         true
     }
 
@@ -179,6 +180,7 @@ impl MonitorSink for LoggingMonitor {
             "{}",
             self.redacted(report.context)
         );
+        // In addition to the event rather than derived from it: a subscriber may filter events, and sees only text.
         self.reporters
             .notify(|| Incident::new(tags, &self.tags, report, self.redactor.as_ref()));
     }
@@ -186,10 +188,12 @@ impl MonitorSink for LoggingMonitor {
     fn span(&self, tags: &MonitorTags, name: &'static str) -> Span {
         info_span!(
             target: TARGET,
+            // The name of a span is static in `tracing`, so the name of the operation is a field.
             "work",
             name,
             prefix = prefix(tags),
             tags = self.fields(tags, &[]),
+            // Repeated outside of `tags`: subscribers can filter by a field, but not by a part of one.
             taskId = tags.get("taskId"),
             runId = tags.get("runId"),
         )

@@ -66,6 +66,7 @@ impl IncidentTransport for WorkerManagerTransport {
             "cannot report errors to worker-manager: {}",
             error_chain(&error)
         ));
+        // A missing scope or a rejected body fails again with each attempt and would block all later incidents.
         if error.is_transient() {
             Delivery::RetryAfter(Duration::ZERO)
         } else {

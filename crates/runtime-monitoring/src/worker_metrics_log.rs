@@ -73,6 +73,7 @@ impl WorkerMetricsLog {
     pub fn line(&self, event: WorkerEvent, run: Option<&Run>, at: Timestamp) -> String {
         MetricsLine {
             event_type: event,
+            // generic-worker writes whole seconds as well.
             timestamp: at.as_second(),
             worker: self,
             task_id: run.map(|run| run.task_id.as_str()),

@@ -94,6 +94,7 @@ impl IncidentQueue {
         if timeout(time_limit, &mut self.task).await.is_err() {
             self.task.abort();
         }
+        // Also after the task has finished: a reporter may still push, which counts as dropped.
         self.pending.drop_remaining();
         self.pending.counts()
     }
@@ -120,6 +121,7 @@ async fn run(pending: Arc<PendingQueue<Arc<Incident>>>, mut transport: impl Inci
     while let Some(incident) = pending.oldest().await {
         match transport.deliver(&incident).await {
             Delivery::RetryAfter(requested) => {
+                // The longer of both: a service that asks for a short delay may fail for hours.
                 sleep(requested.max(backoff.next_delay(MAX_RETRY_DELAY))).await;
             }
             result => {

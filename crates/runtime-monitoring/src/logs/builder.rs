@@ -105,6 +105,7 @@ impl LogBuilder {
         if let Some(metrics) = &self.metrics {
             layer = layer.with_metrics(metrics);
         }
+        // The filter applies to this layer only and can be replaced at run time.
         let (filter, levels) = reload::Layer::new(self.config.filter());
         let subscriber = Registry::default().with(layer.with_filter(filter));
         Ok((Dispatch::new(subscriber), LogHandle { guard, levels }))

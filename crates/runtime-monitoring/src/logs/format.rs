@@ -64,6 +64,7 @@ impl LineFormat {
 
     /// Renders the line that reports dropped lines in the log itself.
     pub(super) fn render_dropped(self, out: &mut Vec<u8>, dropped: u64) {
+        // Passes through the same format, so that programs that parse the log receive a valid line.
         let lines = if dropped == 1 { "line" } else { "lines" };
         let mut event = RenderedEvent::default();
         event.message = format!("{dropped} log {lines} dropped here: the output is too slow");

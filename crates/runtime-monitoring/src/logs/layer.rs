@@ -106,8 +106,10 @@ impl LogLayer {
     }
 }
 
-/// The rendered fields of a span, shared by all events in it.
-struct SpanFields(String);
+/// The fields of a span, rendered once for all events in it.
+///
+/// One entry per format, because several layers may share a registry: each adds its own entry.
+struct SpanFields(Vec<(LineFormat, String)>);
 
 impl<S> Layer<S> for LogLayer
 where
@@ -120,7 +122,12 @@ where
         let mut fields = RenderedEvent::default();
         let is_own = is_own(attributes.metadata());
         attributes.record(&mut self.renderer(&mut fields, is_own));
-        span.extensions_mut().insert(SpanFields(fields.fields));
+        let fields = (self.format, fields.fields);
+        let mut extensions = span.extensions_mut();
+        match extensions.get_mut::<SpanFields>() {
+            Some(SpanFields(other)) => other.push(fields),
+            None => extensions.insert(SpanFields(vec![fields])),
+        }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
@@ -136,7 +143,11 @@ where
                 if is_own_event && is_own(span.metadata()) {
                     continue;
                 }
-                if let Some(SpanFields(fields)) = span.extensions().get() {
+                let extensions = span.extensions();
+                let Some(SpanFields(all)) = extensions.get() else {
+                    continue;
+                };
+                if let Some((_, fields)) = all.iter().find(|(format, _)| *format == self.format) {
                     (self.format.field_style().group)(&mut line.fields, &Rendered(fields));
                 }
             }

@@ -84,6 +84,7 @@ fn write_styled_body(
     style: AnsiStyle,
 ) {
     let origin = match (&*event.prefix, meta.target) {
+        // A line of a monitor without prefix. Its target is always the same and says nothing.
         ("", TARGET) => "",
         ("", target) => target,
         (prefix, _) => prefix,

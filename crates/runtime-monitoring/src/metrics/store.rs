@@ -56,6 +56,7 @@ impl MetricsBuilder {
     #[must_use]
     pub fn build(mut self) -> Metrics {
         let mut metadata: HashMap<_, _> = CATALOG.iter().map(MetricDescriptor::entry).collect();
+        // Last, so that an application can override the catalog.
         metadata.extend(self.metadata);
         self.metadata = metadata;
         Metrics(Arc::new(MetricsStore {
@@ -102,6 +103,7 @@ impl Metrics {
         let labels = labels.iter();
         let labels = labels.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let key = (name.to_owned(), labels.collect());
+        // A lock, unlike counters: gauges are set every few seconds, and never in a loop over data.
         self.0.gauges.lock().insert(key, value);
     }
 
@@ -196,6 +198,7 @@ impl MetricsStore {
             return bounds;
         }
         let metadata = self.config.metadata.get(name);
+        // Most distributions without metadata are recorded by `measure_duration` and its relatives.
         metadata.map_or(Unit::Seconds, |it| it.unit).bounds()
     }
 }

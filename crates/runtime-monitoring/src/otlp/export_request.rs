@@ -32,6 +32,7 @@ pub(super) fn encode(metrics: &Metrics, resource: &BTreeMap<String, String>) -> 
         encoder.encode(family, "gauge", json!({}), value)
     });
     let all: Vec<Value> = counters.chain(histograms).chain(gauges).collect();
+    // `service.name` is required by the specification; the configuration may override it.
     let mut resource_attributes =
         BTreeMap::from([("service.name".to_owned(), "worker".to_owned())]);
     resource_attributes.extend(resource.clone());

@@ -145,10 +145,12 @@ struct MetricsPusher {
 impl MetricsPusher {
     async fn run(mut self, period: Duration, stopping: Arc<Notify>) {
         let mut ticks = interval(period);
+        // A push that takes longer than the interval must not be followed by a burst.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick is immediate, before the worker has recorded anything.
         ticks.tick().await;
         loop {
+            // Only the wait is cancelled by the stop, never a push in progress.
             let is_last = tokio::select! {
                 _ = ticks.tick() => false,
                 () = stopping.notified() => true,

@@ -73,7 +73,9 @@ impl Health {
     /// Returns whether the worker is alive and accepts tasks.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.lock().is_ready && self.is_alive()
+        // A separate statement, because `is_alive` takes the lock again.
+        let is_ready = self.0.lock().is_ready;
+        is_ready && self.is_alive()
     }
 
     /// Returns a line per overdue heartbeat.

@@ -66,6 +66,7 @@ impl GaugeHistory {
     /// Adds the gauges of a snapshot.
     pub fn add(&self, at: Timestamp, snapshot: &Snapshot) {
         let mut samples = self.0.lock();
+        // Bounded by number, not by age: the clock may be set back.
         if samples.len() == CAPACITY {
             samples.pop_front();
         }

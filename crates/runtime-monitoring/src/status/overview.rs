@@ -139,6 +139,7 @@ impl TaskOverview {
     pub fn resolved(&self, run: &Run, resolution: impl fmt::Display) {
         let resolution = resolution.to_string();
         self.update(|lists| {
+            // The reference to the log is dropped as well: a finished task must not keep its file open.
             let Some(HeldTask { task, .. }) = lists.running.remove(run) else {
                 return;
             };
@@ -163,6 +164,7 @@ impl TaskOverview {
             .values()
             .map(|held| held.task.clone())
             .collect();
+        // The map is ordered by task id, which is random. The id breaks ties, so that the page does not flicker.
         running.sort_by(|a, b| (a.claimed, &a.task_id).cmp(&(b.claimed, &b.task_id)));
         running
     }
@@ -184,6 +186,7 @@ impl TaskOverview {
     fn update(&self, update: impl FnOnce(&mut TaskLists)) {
         let mut lists = self.lists.lock();
         update(&mut lists);
+        // Under the lock: otherwise two concurrent updates could set the gauges in the wrong order.
         self.set_gauges(&lists);
     }
 

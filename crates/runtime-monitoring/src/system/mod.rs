@@ -90,6 +90,7 @@ impl MachineGauges {
 
 impl RedactionCount {
     fn transfer(&self, counter: &Counter) {
+        // A counter only grows, so it receives the difference to the previous sample.
         let hits = self.redactor.hits();
         let before = self.transferred.swap(hits, Ordering::Relaxed);
         counter.add(hits.saturating_sub(before));

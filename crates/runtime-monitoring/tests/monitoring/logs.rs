@@ -269,6 +269,21 @@ fn library_events_keep_fields_and_spans() {
 }
 
 #[test]
+fn layers_of_different_formats_share_a_registry() {
+    let (text, json) = (Output::default(), Output::default());
+    let (text_layer, text_guard) = LogLayer::new(TEXT, text.clone()).expect("a thread");
+    let (json_layer, json_guard) = LogLayer::new(LineFormat::Json, json.clone()).expect("a thread");
+    let subscriber = Dispatch::new(Registry::default().with(text_layer).with(json_layer));
+    with_default(&subscriber, || {
+        let _span = tracing::info_span!("request", method = "GET").entered();
+        tracing::info!(target: "http", "done");
+    });
+    drop((text_guard, json_guard));
+    assert!(text.text().ends_with("INFO  http: done method=GET\n"));
+    assert!(json.text().contains(r#""Fields":{"method":"GET"}"#));
+}
+
+#[test]
 fn monitor_events_are_redacted() {
     let (subscriber, guard, output) = capture(TEXT);
     let monitor = LoggingMonitor::new()

@@ -160,6 +160,7 @@ fn render(figure: &Figure) -> Markup {
                 }
                 path.grid d={ "M0 " (HEIGHT / 2.0) "H" (WIDTH) } {}
                 @for line in &figure.lines {
+                    // A gap splits the line: connecting its ends would show values that were never measured.
                     @for part in line.points.chunk_by(|a, b| b.0 - a.0 <= MAX_GAP) {
                         @if line.is_filled {
                             path class={ "area " (line.class) } d=(area.filled_path(part, HEIGHT)) {}
