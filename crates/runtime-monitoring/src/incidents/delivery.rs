@@ -14,7 +14,7 @@ use super::reporters::Reporter;
 use crate::metrics::Metrics;
 
 /// The bound of the random delay after the first failure. Each further failure doubles it.
-const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
+const INITIAL_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(300);
 
@@ -94,7 +94,7 @@ impl IncidentQueue {
         if timeout(time_limit, &mut self.task).await.is_err() {
             self.task.abort();
         }
-        // Also after the task has finished: a reporter may still push, which counts as dropped.
+        // Nothing remains unless the time limit expired.
         self.pending.drop_remaining();
         self.pending.counts()
     }
@@ -117,7 +117,7 @@ impl Reporter for PendingQueue<Arc<Incident>> {
 /// Delivers one incident at a time, in order. A failed incident blocks the ones behind it, which a service that cannot be
 /// reached would refuse as well.
 async fn run(pending: Arc<PendingQueue<Arc<Incident>>>, mut transport: impl IncidentTransport) {
-    let mut backoff = Backoff::new(MIN_RETRY_DELAY);
+    let mut backoff = Backoff::new(INITIAL_RETRY_DELAY);
     while let Some(incident) = pending.oldest().await {
         match transport.deliver(&incident).await {
             Delivery::RetryAfter(requested) => {

@@ -70,7 +70,8 @@ impl<T: Clone> PendingQueue<T> {
 
     /// Appends an item. If the queue is full or closed, the item is dropped and counted.
     ///
-    /// The new item is dropped rather than the oldest one: the first errors of a series usually show its cause.
+    /// The new item is dropped rather than the oldest one, which may be in delivery. The first errors of a series usually
+    /// show its cause.
     pub(crate) fn push(&self, item: T) {
         let mut state = self.state.lock();
         if state.is_closed || state.items.len() >= self.capacity {
