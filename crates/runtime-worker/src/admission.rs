@@ -40,17 +40,6 @@ impl AdmissionRefusal {
     }
 }
 
-/// An admission that allows every claim.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AlwaysAdmit;
-
-#[async_trait]
-impl Admission for AlwaysAdmit {
-    async fn admit(&self) -> Result<(), AdmissionRefusal> {
-        Ok(())
-    }
-}
-
 /// An admission that refuses while a garbage collector cannot keep its thresholds for disk, inodes and memory.
 #[derive(Debug)]
 pub struct CollectorAdmission {

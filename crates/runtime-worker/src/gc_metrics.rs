@@ -20,19 +20,15 @@ use runtime_gc::CollectionReport;
 pub fn record_gc_metrics(monitor: &Monitor) -> impl Fn(&CollectionReport) + Send + Sync + 'static {
     let monitor = monitor.with_prefix("gc");
     move |report| {
-        monitor.count("freed", count(report.freed.len()));
+        monitor.count("freed", report.freed.len() as u64);
         monitor.count("freed-disk", report.freed_disk());
-        monitor.count("failed", count(report.failed.len()));
-        monitor.count("slow", count(report.slow.len()));
-        monitor.count("shortages", count(report.shortages.len()));
+        monitor.count("failed", report.failed.len() as u64);
+        monitor.count("slow", report.slow.len() as u64);
+        monitor.count("shortages", report.shortages.len() as u64);
         monitor.measure_duration("duration", report.duration);
         monitor.measure("in-use", gauge(report.in_use));
         monitor.measure("quarantined", gauge(report.quarantined));
     }
-}
-
-fn count(resources: usize) -> u64 {
-    u64::try_from(resources).unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 resources")]

@@ -142,7 +142,7 @@ impl TaskArtifacts {
             Ok(files) => files
                 .into_iter()
                 .map(|(name, file)| match file {
-                    Ok(path) => Ok(spec.artifact(name, path)),
+                    Ok(path) => Ok(spec.file_artifact(name, path)),
                     Err(reason) => Err(self.unavailable(spec, name, reason)),
                 })
                 .collect(),
@@ -187,7 +187,7 @@ impl TaskArtifacts {
 }
 
 impl ArtifactSpec {
-    fn artifact(&self, name: String, path: PathBuf) -> Artifact {
+    fn file_artifact(&self, name: String, path: PathBuf) -> Artifact {
         let content_type = self
             .content_type
             .clone()
@@ -197,11 +197,7 @@ impl ArtifactSpec {
             encoding: ContentEncoding::Auto,
             source: ArtifactSource::FileWithoutLinks(path),
         };
-        Artifact {
-            name,
-            expires: self.expires,
-            content: ArtifactBody::S3(body),
-        }
+        self.artifact(name, ArtifactBody::S3(body))
     }
 
     fn error_artifact(&self, name: String, unavailable: Unavailable) -> Artifact {
@@ -209,10 +205,14 @@ impl ArtifactSpec {
             reason: unavailable.reason,
             message: unavailable.message,
         };
+        self.artifact(name, ArtifactBody::Error(body))
+    }
+
+    fn artifact(&self, name: String, content: ArtifactBody) -> Artifact {
         Artifact {
             name,
             expires: self.expires,
-            content: ArtifactBody::Error(body),
+            content,
         }
     }
 }

@@ -1,21 +1,21 @@
 //! Stops an idle worker.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_core::{Environment, TaskError};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::task_run::TaskRun;
 
 /// Stops the worker gracefully when it has been idle for some time, to save the cost of its machine.
+#[derive(Debug)]
 pub struct IdleStop {
     running: watch::Sender<usize>,
-    timer: JoinHandle<()>,
+    _timer: JoinSet<()>,
 }
 
 impl IdleStop {
@@ -29,7 +29,8 @@ impl IdleStop {
     pub fn new(environment: &Environment, limit: Duration) -> Self {
         let (running, seen) = watch::channel(0);
         let (worker, monitor) = (Arc::clone(&environment.stop), environment.monitor.clone());
-        let timer = tokio::spawn(async move {
+        let mut timer = JoinSet::new();
+        timer.spawn(async move {
             if wait_until_idle(seen, limit).await {
                 monitor.info(format_args!(
                     "stopping the worker after {} s without a task",
@@ -38,7 +39,10 @@ impl IdleStop {
                 worker.stop_gracefully();
             }
         });
-        Self { running, timer }
+        Self {
+            running,
+            _timer: timer,
+        }
     }
 }
 
@@ -77,18 +81,6 @@ impl TaskPlugin for BusyGuard {}
 impl Drop for BusyGuard {
     fn drop(&mut self) {
         self.0.send_modify(|running| *running -= 1);
-    }
-}
-
-impl Drop for IdleStop {
-    fn drop(&mut self) {
-        self.timer.abort();
-    }
-}
-
-impl fmt::Debug for IdleStop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IdleStop").finish_non_exhaustive()
     }
 }
 

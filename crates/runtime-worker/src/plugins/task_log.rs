@@ -87,10 +87,11 @@ impl Plugin for TaskLog {
             "Worker: {}/{}",
             identity.worker_group, identity.worker_id
         ));
-        let live = match &self.live {
-            Some(handler) => self.serve_live(run, handler(run.context.clone())).await,
-            None => None,
-        };
+        let mut live = JoinSet::new();
+        if let Some(handler) = &self.live {
+            self.serve_live(run, handler(run.context.clone()), &mut live)
+                .await;
+        }
         Ok(Some(Box::new(TaskLogUpload {
             run: run.clone(),
             live,
@@ -100,109 +101,85 @@ impl Plugin for TaskLog {
 }
 
 impl TaskLog {
-    /// Serves the live log. A failure is reported to the monitor only: a task does not need viewers.
-    async fn serve_live(&self, run: &TaskRun, handler: Arc<dyn Handler>) -> Option<LiveLogHook> {
-        let hook = match run.environment.web_hooks.attach(handler).await {
-            Ok(hook) => hook,
-            Err(error) => {
-                run.monitor()
-                    .report_warning(&error, "cannot serve the live log of a task");
-                return None;
+    /// Serves the live log in `live`. A failure is reported to the monitor only: a task does not need viewers.
+    async fn serve_live(&self, run: &TaskRun, handler: Arc<dyn Handler>, live: &mut JoinSet<()>) {
+        match run.environment.web_hooks.attach(handler).await {
+            Ok(hook) => {
+                self.publish(run, hook.url()).await;
+                live.spawn(follow_url(hook, self.clone(), run.clone()));
             }
-        };
-        let url = hook.url();
-        self.notify(run, &url);
-        create_reference(run, url).await;
-        let mut follower = JoinSet::new();
-        follower.spawn(follow_url(hook, self.clone(), run.clone()));
-        Some(LiveLogHook { follower })
+            Err(error) => {
+                let monitor = run.monitor();
+                monitor.report_warning(&error, "cannot serve the live log of a task");
+            }
+        }
     }
 
-    fn notify(&self, run: &TaskRun, url: &str) {
+    /// Makes the URL of the live log known to the observer and to viewers.
+    async fn publish(&self, run: &TaskRun, url: String) {
         if let Some(observer) = &self.observer {
             let event = TaskEvent::LiveLog {
                 run: run.context.run(),
-                url,
+                url: &url,
             };
             notify(&**observer, &event, run.monitor());
+        }
+        let reference = ArtifactBody::Reference(RedirectArtifact {
+            content_type: CONTENT_TYPE.to_owned(),
+            url,
+        });
+        if let Err(error) = run.context.upload(&artifact(LIVE_LOG, reference)).await {
+            let monitor = run.monitor();
+            monitor.report_warning(&error, "cannot publish the live log of a task");
         }
     }
 }
 
-/// Serves the live log of a task until it is dropped.
-struct LiveLogHook {
-    follower: JoinSet<()>,
-}
-
-/// Holds the hook and updates the reference to it: a tunnel may reconnect with another URL.
+/// Holds the hook and publishes its new URLs: a tunnel may reconnect with another one.
 async fn follow_url(mut hook: WebHook, plugin: TaskLog, run: TaskRun) {
     while hook.url_changed().await {
-        let url = hook.url();
-        plugin.notify(&run, &url);
-        create_reference(&run, url).await;
+        plugin.publish(&run, hook.url()).await;
     }
     // The URL is final, and the hook must stay attached until this task is aborted.
     std::future::pending().await
 }
 
-async fn create_reference(run: &TaskRun, url: String) {
-    let reference = RedirectArtifact {
-        content_type: CONTENT_TYPE.to_owned(),
-        url,
-    };
-    let artifact = Artifact {
-        name: LIVE_LOG.to_owned(),
+fn artifact(name: &str, content: ArtifactBody) -> Artifact {
+    Artifact {
+        name: name.to_owned(),
         expires: None,
-        content: ArtifactBody::Reference(reference),
-    };
-    if let Err(error) = run.context.upload(&artifact).await {
-        run.monitor().report_warning(
-            &error,
-            "cannot create the artifact for the live log of a task",
-        );
+        content,
     }
 }
 
 struct TaskLogUpload {
     run: TaskRun,
-    live: Option<LiveLogHook>,
+    /// Serves the live log until it is dropped; empty without a live log.
+    live: JoinSet<()>,
     /// Whether an upload was attempted, with all retries of the uploader.
     upload_attempted: bool,
 }
 
 impl TaskLogUpload {
+    /// Uploads the log, and then replaces the reference to the live log by a link: viewers never find a dead link.
     async fn upload(&self) -> Result<(), TaskError> {
-        let context = &self.run.context;
-        let source = ArtifactSource::File(context.followed_log().path().to_owned());
-        let backing = S3Artifact {
+        let log = ArtifactBody::S3(S3Artifact {
             content_type: CONTENT_TYPE.to_owned(),
             encoding: ContentEncoding::Gzip,
-            source,
-        };
-        let backing = Artifact {
-            name: BACKING_LOG.to_owned(),
-            expires: None,
-            content: ArtifactBody::S3(backing),
-        };
-        context
-            .upload(&backing)
-            .await
-            .map_err(TaskError::unavailable)?;
-        self.run.report.add_artifact(BACKING_LOG);
-        let link = LinkArtifact {
+            source: ArtifactSource::File(self.run.context.followed_log().path().to_owned()),
+        });
+        self.upload_artifact(BACKING_LOG, log).await?;
+        let link = ArtifactBody::Link(LinkArtifact {
             content_type: CONTENT_TYPE.to_owned(),
             artifact: BACKING_LOG.to_owned(),
-        };
-        let link = Artifact {
-            name: LIVE_LOG.to_owned(),
-            expires: None,
-            content: ArtifactBody::Link(link),
-        };
-        context
-            .upload(&link)
-            .await
-            .map_err(TaskError::unavailable)?;
-        self.run.report.add_artifact(LIVE_LOG);
+        });
+        self.upload_artifact(LIVE_LOG, link).await
+    }
+
+    async fn upload_artifact(&self, name: &str, content: ArtifactBody) -> Result<(), TaskError> {
+        let uploaded = self.run.context.upload(&artifact(name, content)).await;
+        uploaded.map_err(TaskError::unavailable)?;
+        self.run.report.add_artifact(name);
         Ok(())
     }
 }
@@ -217,17 +194,15 @@ impl TaskPlugin for TaskLogUpload {
 
     async fn exception(&mut self, resolution: &Resolution) -> Result<(), TaskError> {
         match resolution {
-            // Another worker may run the task by now, and would be confused by the artifacts of this run.
+            // The worker does not hold the run any more, so its artifacts are no longer the worker's to write.
             Resolution::Abandoned(StopReason::ClaimLost) => Ok(()),
             _ if self.upload_attempted => Ok(()),
             _ => self.upload().await,
         }
     }
 
-    async fn dispose(self: Box<Self>) {
+    async fn dispose(mut self: Box<Self>) {
         // Viewers have read the end of the log by now, or find it in the artifact.
-        if let Some(mut live) = self.live {
-            live.follower.shutdown().await;
-        }
+        self.live.shutdown().await;
     }
 }

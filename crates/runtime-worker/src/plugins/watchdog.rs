@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_core::TaskError;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::engine::{ResultSet, Sandbox, SandboxBuilder};
 use crate::plugin::{Plugin, TaskPlugin};
@@ -50,7 +50,7 @@ impl Plugin for Watchdog {
         let mut timer = StageTimer {
             run: run.clone(),
             limit: self.limit,
-            timer: None,
+            timer: JoinSet::new(),
         };
         timer.start("setting up");
         Ok(Some(Box::new(timer)))
@@ -60,28 +60,23 @@ impl Plugin for Watchdog {
 struct StageTimer {
     run: TaskRun,
     limit: Duration,
-    timer: Option<JoinHandle<()>>,
+    /// The timer of the current stage. Dropping it stops the timer.
+    timer: JoinSet<()>,
 }
 
 impl StageTimer {
     /// Stops the timer of the previous stage and starts one for the next.
     fn start(&mut self, stage: &'static str) {
-        self.stop();
+        self.timer.abort_all();
         let (run, limit) = (self.run.clone(), self.limit);
-        self.timer = Some(tokio::spawn(async move {
+        self.timer.spawn(async move {
             tokio::time::sleep(limit).await;
             run.monitor().error(format_args!(
                 "{stage} a task took longer than {} s; stopping the worker",
                 limit.as_secs()
             ));
             run.environment.stop.stop_now();
-        }));
-    }
-
-    fn stop(&mut self) {
-        if let Some(timer) = self.timer.take() {
-            timer.abort();
-        }
+        });
     }
 }
 
@@ -98,7 +93,7 @@ impl TaskPlugin for StageTimer {
     }
 
     async fn started(&mut self, _: &Arc<dyn Sandbox>) -> Result<(), TaskError> {
-        self.stop();
+        self.timer.abort_all();
         Ok(())
     }
 
@@ -115,13 +110,5 @@ impl TaskPlugin for StageTimer {
     async fn exception(&mut self, _: &Resolution) -> Result<(), TaskError> {
         self.start("finishing");
         Ok(())
-    }
-
-    async fn dispose(self: Box<Self>) {}
-}
-
-impl Drop for StageTimer {
-    fn drop(&mut self) {
-        self.stop();
     }
 }

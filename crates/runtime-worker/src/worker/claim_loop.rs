@@ -65,7 +65,7 @@ impl Worker {
             let is_running = stop.stage() == StopStage::Running;
             let free = self.capacity.saturating_sub(running.len());
             if claim_in_flight.is_none() && free > 0 && is_running {
-                claim_in_flight = Some(self.poller.claim(&self.shared, free, stop));
+                claim_in_flight = Some(Box::pin(self.poller.claim(&self.shared, free, stop)));
             }
             if claim_in_flight.is_none() && !is_running {
                 // Only now: a run that is given back earlier could be returned by the claim in flight.

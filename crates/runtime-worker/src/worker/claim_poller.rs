@@ -1,6 +1,5 @@
 //! Claims tasks from the queue by long polling.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,9 +24,6 @@ pub(super) struct ClaimPoller {
     pub(super) refusal: Mutex<Option<AdmissionRefusal>>,
 }
 
-/// A claim in flight.
-pub(super) type ClaimFuture<'a> = Pin<Box<dyn Future<Output = Vec<TaskClaim>> + Send + 'a>>;
-
 impl ClaimPoller {
     /// Claims up to `free` tasks with one request.
     ///
@@ -37,45 +33,41 @@ impl ClaimPoller {
     /// The request is not dropped when the worker stops. The queue may just have claimed a task for it, and without
     /// the answer that task would stay blocked until the claim expires. The request is given up when the queue must
     /// have answered if it had a task, see [`claim_overdue`].
-    pub(super) fn claim<'a>(
-        &'a self,
-        shared: &'a WorkerShared,
+    pub(super) async fn claim(
+        &self,
+        shared: &WorkerShared,
         free: usize,
-        stop: &'a LifeCycleTracker,
-    ) -> ClaimFuture<'a> {
-        Box::pin(async move {
-            let timing = &shared.timing;
-            let admitted = tokio::select! {
-                biased;
-                () = stop.wait_for_stage(StopStage::Graceful) => return Vec::new(),
-                admitted = self.admit(shared) => admitted,
-            };
-            if !admitted {
-                sleep(timing.claim_pause, stop).await;
-                return Vec::new();
+        stop: &LifeCycleTracker,
+    ) -> Vec<TaskClaim> {
+        let timing = &shared.timing;
+        let admitted = tokio::select! {
+            biased;
+            () = stop.wait_for_stage(StopStage::Graceful) => return Vec::new(),
+            admitted = self.admit(shared) => admitted,
+        };
+        if !admitted {
+            sleep(timing.claim_pause, stop).await;
+            return Vec::new();
+        }
+        let sent = Instant::now();
+        let response = tokio::select! {
+            biased;
+            response = self.claim_work(shared, free) => response,
+            () = claim_overdue(sent, timing, stop) => return Vec::new(),
+        };
+        let (claims, delay) = match response {
+            Ok(claims) => (claims, timing.empty_claim_delay),
+            Err(error) => {
+                let monitor = &shared.environment.monitor;
+                monitor.warn(format_args!("cannot claim: {}", error_chain(&error)));
+                monitor.count("claims-failed", 1);
+                (Vec::new(), timing.claim_pause)
             }
-            let sent = Instant::now();
-            let answer = tokio::select! {
-                biased;
-                answer = self.claim_work(shared, free) => answer,
-                () = claim_overdue(sent, timing, stop) => return Vec::new(),
-            };
-            match answer {
-                Ok(claims) => {
-                    if claims.is_empty() {
-                        sleep(timing.empty_claim_delay, stop).await;
-                    }
-                    claims
-                }
-                Err(error) => {
-                    let monitor = &shared.environment.monitor;
-                    monitor.warn(format_args!("cannot claim: {}", error_chain(&error)));
-                    monitor.count("claims-failed", 1);
-                    sleep(timing.claim_pause, stop).await;
-                    Vec::new()
-                }
-            }
-        })
+        };
+        if claims.is_empty() {
+            sleep(delay, stop).await;
+        }
+        claims
     }
 
     async fn claim_work(

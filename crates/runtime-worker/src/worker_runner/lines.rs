@@ -16,13 +16,7 @@ use super::outgoing::Outgoing;
 ///
 /// Writing panics on a thread that runs async tasks.
 #[derive(Clone, Debug)]
-pub struct LogLines(mpsc::Sender<Outgoing>);
-
-impl LogLines {
-    pub(super) fn new(lines: mpsc::Sender<Outgoing>) -> Self {
-        Self(lines)
-    }
-}
+pub struct LogLines(pub(super) mpsc::Sender<Outgoing>);
 
 impl io::Write for LogLines {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
@@ -47,38 +41,19 @@ impl io::Write for LogLines {
     }
 }
 
-/// The receiver for [`LogLines`].
-pub(super) struct LogLinesReceiver {
-    lines: mpsc::Receiver<Outgoing>,
-    capabilities: watch::Receiver<Option<Vec<String>>>,
-}
-
-impl LogLinesReceiver {
-    pub(super) fn new(
-        lines: mpsc::Receiver<Outgoing>,
-        capabilities: watch::Receiver<Option<Vec<String>>>,
-    ) -> Self {
-        Self {
-            lines,
-            capabilities,
-        }
+/// Returns the next log lines once worker-runner accepts logs, or `None` if it does not.
+pub(super) async fn next_lines(
+    lines: &mut mpsc::Receiver<Outgoing>,
+    capabilities: &mut watch::Receiver<Option<Vec<String>>>,
+) -> Option<Outgoing> {
+    let accepts_logs = match capabilities.wait_for(Option::is_some).await {
+        Ok(names) => names.iter().flatten().any(|name| name == "log"),
+        Err(_) => false,
+    };
+    if !accepts_logs {
+        // Fails current and future writes instead of blocking the log thread forever.
+        lines.close();
+        while lines.try_recv().is_ok() {}
     }
-
-    /// Returns the next lines once worker-runner accepts logs, or `None` if it does not.
-    pub(super) async fn next(&mut self) -> Option<Outgoing> {
-        let accepts_logs = match self.capabilities.wait_for(Option::is_some).await {
-            Ok(names) => names.iter().flatten().any(|name| name == "log"),
-            Err(_) => false,
-        };
-        if !accepts_logs {
-            self.close();
-        }
-        self.lines.recv().await
-    }
-
-    /// Fails current and future writes instead of blocking the log thread forever.
-    fn close(&mut self) {
-        self.lines.close();
-        while self.lines.try_recv().is_ok() {}
-    }
+    lines.recv().await
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::lines::{LogLines, LogLinesReceiver};
+use super::lines::{LogLines, next_lines};
 use super::message::{ErrorReport, FromRunner, Line, ToRunner, parse_line};
 use super::outgoing::Outgoing;
 
@@ -64,12 +64,12 @@ pub fn connect(
         notices: notice_sender,
         outbox: outbox.clone(),
     };
-    let log = LogLinesReceiver::new(log, capabilities.clone());
+    let capabilities_of_log = capabilities.clone();
     let mut tasks = JoinSet::new();
     tasks.spawn(reader.run(input));
     tasks.spawn(async move {
         // An error means that worker-runner has exited. The worker cannot report it elsewhere.
-        let _ = write_messages(messages, log, output).await;
+        let _ = write_messages(messages, log, capabilities_of_log, output).await;
     });
     let runner = WorkerRunner {
         outbox,
@@ -105,7 +105,7 @@ impl WorkerRunner {
     /// Returns a writer for lines that are encoded as `log` messages, such as those of a log in the format `workerproto`.
     #[must_use]
     pub fn log_lines(&self) -> LogLines {
-        LogLines::new(self.log_lines.clone())
+        LogLines(self.log_lines.clone())
     }
 
     /// Waits until all messages so far are written. Returns `false` if the connection is closed.
@@ -210,7 +210,8 @@ impl MessageReader {
 
 async fn write_messages(
     mut messages: mpsc::Receiver<Outgoing>,
-    mut log: LogLinesReceiver,
+    mut log: mpsc::Receiver<Outgoing>,
+    mut capabilities: watch::Receiver<Option<Vec<String>>>,
     mut output: impl AsyncWrite + Unpin,
 ) -> io::Result<()> {
     loop {
@@ -218,7 +219,7 @@ async fn write_messages(
             // `hello` has to be written before the log lines that it allows.
             biased;
             Some(message) = messages.recv() => message,
-            Some(lines) = log.next() => lines,
+            Some(lines) = next_lines(&mut log, &mut capabilities) => lines,
             else => return Ok(()),
         };
         output.write_all(&next.bytes).await?;
