@@ -48,14 +48,14 @@ impl Clock for SystemClock {
 }
 
 async fn sleep_in_steps(deadline: Timestamp, now: impl Fn() -> Timestamp) {
-    while let Some(remaining) = until(now(), deadline) {
+    while let Some(remaining) = duration_until(now(), deadline) {
         tokio::time::sleep(remaining.min(MAX_SLEEP)).await;
     }
 }
 
 /// Returns the time from `now` to `then`, or `None` if `then` is not in the future.
 #[must_use]
-pub fn until(now: Timestamp, then: Timestamp) -> Option<Duration> {
+pub fn duration_until(now: Timestamp, then: Timestamp) -> Option<Duration> {
     Duration::try_from(then.duration_since(now))
         .ok()
         .filter(|remaining| !remaining.is_zero())

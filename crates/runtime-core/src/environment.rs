@@ -51,7 +51,6 @@ pub struct Environment {
 
 impl Environment {
     /// Creates a builder with defaults for everything else.
-    #[must_use]
     pub fn builder(identity: WorkerIdentity, storage: TemporaryStorage) -> EnvironmentBuilder {
         EnvironmentBuilder {
             identity,

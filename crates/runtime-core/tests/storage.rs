@@ -134,7 +134,7 @@ mod room {
     fn written_bytes_count_until_release() {
         let (_root, storage) = with_quota(100);
         let mut held = storage.reserve(100).expect("it fits");
-        held.written(1_000);
+        held.record_written(1_000);
         assert_eq!(held.bytes(), 100);
         storage.reserve(1).expect_err("the files are still there");
         drop(held);
@@ -186,7 +186,7 @@ mod room {
             other => panic!("{other:?}"),
         };
         assert_eq!(awaited(), 1 << 20);
-        first.written(1 << 19);
+        first.record_written(1 << 19);
         assert_eq!(awaited(), 1 << 19);
         drop(first);
         assert_eq!(awaited(), 0);

@@ -10,7 +10,7 @@ use crate::text::ByteSize;
 /// Disk space that the collector keeps free until this is dropped.
 ///
 /// The collector adds reserved bytes to the minimum of free disk. Bytes that have been written are no
-/// longer free: report them with [`written`](Self::written), or they count twice.
+/// longer free: report them with [`record_written`](Self::record_written), or they count twice.
 #[derive(Debug)]
 pub struct Reservation {
     /// The sum of all reservations of the collector.
@@ -34,7 +34,7 @@ impl Reservation {
     }
 
     /// Subtracts bytes that are on disk now, at most the remaining ones.
-    pub fn written(&mut self, bytes: u64) {
+    pub fn record_written(&mut self, bytes: u64) {
         // More bytes than reserved may be written, for example by a download of unknown length.
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;

@@ -71,10 +71,10 @@ async fn written_bytes_do_not_count_twice() {
     let mut reservation = collector.reserve(400).await.unwrap();
     machine.use_disk(300);
     assert!(!collector.collect().await.can_claim());
-    reservation.written(300);
+    reservation.record_written(300);
     assert_eq!(reservation.bytes(), 100);
     assert!(collector.collect().await.can_claim());
-    reservation.written(u64::MAX);
+    reservation.record_written(u64::MAX);
     assert_eq!(reservation.bytes(), 0);
 }
 

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
-use runtime_core::clock::until;
+use runtime_core::clock::duration_until;
 
 /// The longest delay that [`retry_after`] returns.
 ///
@@ -46,7 +46,7 @@ fn seconds(value: &str) -> Option<Duration> {
 
 fn until_date(value: &str, now: Timestamp) -> Option<Duration> {
     let date = DateTimeParser::new().parse_timestamp(value).ok()?;
-    Some(until(now, date).unwrap_or_default())
+    Some(duration_until(now, date).unwrap_or_default())
 }
 
 #[cfg(test)]

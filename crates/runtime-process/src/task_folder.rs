@@ -85,7 +85,7 @@ impl TaskFolder {
         mut quota: StorageReservation,
     ) -> Result<(), InputCopyError> {
         self.copies.drain(..).try_for_each(|copy| copy.make())?;
-        quota.written(quota.bytes());
+        quota.record_written(quota.bytes());
         self.quota = Some(quota);
         Ok(())
     }

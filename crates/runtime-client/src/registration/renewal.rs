@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_core::clock::until;
+use runtime_core::clock::duration_until;
 use runtime_core::{CredentialsWatch, ShutdownNotice, ShutdownSource, Timestamp, error_chain};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -64,7 +64,7 @@ impl Renewal {
     /// Renews the registration of the state file, unless its credentials have expired.
     async fn resume(&mut self) -> Option<Registration> {
         let stored = state_file::read(self.context.state_file.as_deref()?)?;
-        until(self.context.clock.now(), stored.expires)?;
+        duration_until(self.context.clock.now(), stored.expires)?;
         self.context.credentials.set(stored.credentials);
         self.context
             .reregister(&stored.secret)
@@ -152,7 +152,8 @@ impl ShutdownSource for Renewal {
             let Err(error) = self.renew().await else {
                 continue;
             };
-            let remaining = until(self.context.clock.now(), self.current.as_ref()?.expires);
+            let remaining =
+                duration_until(self.context.clock.now(), self.current.as_ref()?.expires);
             let has_time = remaining.is_some_and(|remaining| remaining > RETRY_DELAY);
             if error.is_transient() && has_time {
                 tokio::time::sleep(RETRY_DELAY).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use runtime_core::clock::until;
+use runtime_core::clock::duration_until;
 use runtime_core::{ShutdownNotice, Timestamp};
 
 use super::metadata_service::MetadataService;
@@ -71,6 +71,6 @@ impl Aws {
 
 fn notice(text: &str) -> ShutdownNotice {
     let time = text.trim().parse::<Timestamp>().ok();
-    let remaining = time.map(|time| until(Timestamp::now(), time).unwrap_or_default());
+    let remaining = time.map(|time| duration_until(Timestamp::now(), time).unwrap_or_default());
     ShutdownNotice::now("AWS reclaims the spot instance").within(remaining.unwrap_or(NOTICE_PERIOD))
 }

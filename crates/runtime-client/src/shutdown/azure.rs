@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jiff::fmt::rfc2822::DateTimeParser;
-use runtime_core::clock::until;
+use runtime_core::clock::duration_until;
 use runtime_core::{ShutdownNotice, Timestamp};
 use serde::Deserialize;
 
@@ -97,7 +97,7 @@ impl Event {
     fn notice(&self) -> ShutdownNotice {
         let reason = format!("Azure announced an event of type {}", self.event_type);
         let time = DateTimeParser::new().parse_timestamp(&self.not_before);
-        let remaining = time.map(|time| until(Timestamp::now(), time).unwrap_or_default());
+        let remaining = time.map(|time| duration_until(Timestamp::now(), time).unwrap_or_default());
         ShutdownNotice::now(reason).within(remaining.unwrap_or(STARTED_EVENT_PERIOD))
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use runtime_core::clock::until;
+use runtime_core::clock::duration_until;
 use runtime_core::{ApiError, Credentials, error_chain};
 use runtime_http::{read_body, reqwest, retry_after};
 use secrecy::ExposeSecret;
@@ -126,7 +126,7 @@ impl Transport {
     async fn unexpired_credentials(&self, authorizer: &Authorizer) -> Option<Credentials> {
         let credentials = authorizer.snapshot()?;
         let now = self.settings.clock.now();
-        let is_expired = |expires| until(now, expires).is_none();
+        let is_expired = |expires| duration_until(now, expires).is_none();
         if credentials.expires.is_some_and(is_expired) {
             self.wait_for_other_credentials(authorizer, Some(&credentials))
                 .await;

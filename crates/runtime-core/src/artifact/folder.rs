@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub struct FolderListing {
     /// The plain files, sorted by name.
-    pub files: Vec<FolderFile>,
+    pub files: Vec<FolderEntry>,
     /// The folders that could not be read, sorted by name, each with its error.
-    pub unreadable: Vec<(FolderFile, io::Error)>,
+    pub unreadable: Vec<(FolderEntry, io::Error)>,
 }
 
 /// A file or subfolder of a listed folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub struct FolderFile {
+pub struct FolderEntry {
     /// The path relative to the listed folder, with `/` on every system.
     pub name: String,
     /// The full path.
@@ -35,7 +35,7 @@ pub struct FolderFile {
 /// Returns the operating system's error if `folder` itself cannot be read.
 pub fn list_folder(folder: &Path) -> io::Result<FolderListing> {
     let mut listing = FolderListing::default();
-    let mut pending = vec![FolderFile {
+    let mut pending = vec![FolderEntry {
         name: String::new(),
         path: folder.to_owned(),
     }];
@@ -56,9 +56,9 @@ pub fn list_folder(folder: &Path) -> io::Result<FolderListing> {
 }
 
 fn read(
-    folder: &FolderFile,
-    files: &mut Vec<FolderFile>,
-    folders: &mut Vec<FolderFile>,
+    folder: &FolderEntry,
+    files: &mut Vec<FolderEntry>,
+    folders: &mut Vec<FolderEntry>,
 ) -> io::Result<()> {
     // The folder may have become a link since its parent was read.
     if !folder.name.is_empty() && !fs::symlink_metadata(&folder.path)?.is_dir() {
@@ -78,13 +78,13 @@ fn read(
     Ok(())
 }
 
-fn below(folder: &FolderFile, entry: &DirEntry) -> FolderFile {
+fn below(folder: &FolderEntry, entry: &DirEntry) -> FolderEntry {
     let file = entry.file_name();
     let name = match folder.name.as_str() {
         "" => file.to_string_lossy().into_owned(),
         above => format!("{above}/{}", file.to_string_lossy()),
     };
-    FolderFile {
+    FolderEntry {
         name,
         path: entry.path(),
     }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use runtime_gc::error_chain;
 
-pub use self::folder::{FolderFile, FolderListing, list_folder};
+pub use self::folder::{FolderEntry, FolderListing, list_folder};
 pub use self::upload_all::{UploadOutcome, upload_all};
 
 use crate::api_error::ApiError;

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{Clock, until};
+use super::{Clock, duration_until};
 
 /// A clock for tests: the system time plus an offset that only grows.
 ///
@@ -71,7 +71,7 @@ impl Clock for MockClock {
     async fn sleep_until(&self, deadline: Timestamp) {
         // Subscribed before the first look at the time: an `advance` in between is not lost.
         let mut changed = self.offset.changed.subscribe();
-        while let Some(remaining) = until(self.now(), deadline) {
+        while let Some(remaining) = duration_until(self.now(), deadline) {
             // Both a change and the timeout lead to the next look at the time.
             let _ = timeout(remaining, changed.changed()).await;
         }

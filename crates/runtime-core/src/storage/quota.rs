@@ -89,7 +89,7 @@ impl StorageReservation {
 
     /// Records that `bytes` more of the reservation were written, so that they are not counted twice.
     /// Excess bytes are ignored.
-    pub fn written(&mut self, bytes: u64) {
+    pub fn record_written(&mut self, bytes: u64) {
         let bytes = bytes.min(self.unwritten);
         self.unwritten -= bytes;
         self.quota.reserved.lock().unwritten -= bytes;

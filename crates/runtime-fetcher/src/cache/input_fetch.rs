@@ -151,7 +151,7 @@ impl<T: Target> Target for ReservingTarget<'_, T> {
         self.target.write(bytes).await?;
         // Written bytes show in the statistics of the disk, so they must not be reserved as well.
         if let Some(reservation) = &mut self.reservation {
-            reservation.written(length);
+            reservation.record_written(length);
         }
         Ok(())
     }

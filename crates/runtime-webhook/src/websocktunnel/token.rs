@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use runtime_core::{BoxError, clock::Clock, clock::until};
+use runtime_core::{
+    BoxError,
+    clock::{Clock, duration_until},
+};
 use secrecy::SecretString;
 
 /// A token with less remaining time is replaced. The server checks it only at the handshake, so the margin
@@ -92,7 +95,8 @@ impl TokenCache {
     pub(super) async fn get(&mut self) -> Result<&SecretString, BoxError> {
         let now = self.clock.now();
         let is_valid = |token: &TunnelToken| {
-            until(now, token.expires).is_some_and(|remaining| remaining > RENEW_BEFORE_EXPIRY)
+            duration_until(now, token.expires)
+                .is_some_and(|remaining| remaining > RENEW_BEFORE_EXPIRY)
         };
         let token = match self.current.take().filter(is_valid) {
             Some(token) => token,

@@ -309,7 +309,7 @@ impl runtime_core::clock::Clock for PausedClock {
     }
 
     async fn sleep_until(&self, deadline: jiff::Timestamp) {
-        if let Some(rest) = runtime_core::clock::until(self.now(), deadline) {
+        if let Some(rest) = runtime_core::clock::duration_until(self.now(), deadline) {
             tokio::time::sleep(rest).await;
         }
     }

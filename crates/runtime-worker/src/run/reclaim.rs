@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use runtime_core::clock::until;
+use runtime_core::clock::duration_until;
 use runtime_core::queue::Queue;
 use runtime_core::{ApiError, StopReason, TaskContextController, Timestamp, error_chain};
 
@@ -72,7 +72,7 @@ impl ClaimRenewer<'_> {
     fn next_reclaim(&self, taken_until: Timestamp) -> Timestamp {
         let now = self.now();
         let deadline = self.run.context.info().definition.deadline;
-        let wake = match until(now, taken_until) {
+        let wake = match duration_until(now, taken_until) {
             Some(remaining) => {
                 // At most a third of the remaining time: a fixed margin would reclaim short claims in a tight loop.
                 let margin = jittered(self.timing.reclaim_margin.min(remaining / 3));
