@@ -4,6 +4,7 @@ mod credential_redaction;
 mod formats;
 mod incidents;
 mod install;
+mod log_queue;
 mod logs;
 mod metrics;
 #[cfg(feature = "otlp")]
