@@ -13,9 +13,11 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// | --- | --- | --- |
 /// | [`MalformedPayload`](Self::MalformedPayload) | `malformed-payload`, each message in the task log | none |
 /// | [`ResourceUnavailable`](Self::ResourceUnavailable) | `resource-unavailable`, the message in the task log | none |
-/// | [`NonFatalInternal`](Self::NonFatalInternal) | `internal-error` | counts it |
+/// | [`NonFatalInternal`](Self::NonFatalInternal) | `internal-error` | none: already reported |
 /// | [`FatalInternal`](Self::FatalInternal) | `internal-error` | stops gracefully |
 /// | [`Other`](Self::Other) | `internal-error` | reports it to the monitor |
+///
+/// Every `internal-error` counts towards the number of consecutive ones after which a worker stops.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {
