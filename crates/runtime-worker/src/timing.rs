@@ -7,14 +7,14 @@ use std::time::Duration;
 /// ```
 /// # use std::time::Duration;
 /// let mut timing = runtime_worker::Timing::default();
-/// timing.cancel_poll = Duration::from_secs(20);
+/// timing.cancel_poll_interval = Duration::from_secs(20);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timing {
     /// Interval at which the worker asks the queue whether a running task was cancelled, plus or minus 10%. The
     /// queue does not push cancellations. Default: 60 s.
-    pub cancel_poll: Duration,
+    pub cancel_poll_interval: Duration,
     /// Time before the expiry of a claim at which the worker reclaims, but at most a third of the claim.
     /// Default: 3 minutes.
     pub reclaim_margin: Duration,
@@ -23,9 +23,9 @@ pub struct Timing {
     pub claim_grace: Duration,
     /// Delay after the first transient failure of a reclaim or report. It doubles up to 16 times this value.
     /// Default: 2 s.
-    pub retry_pause: Duration,
+    pub retry_delay: Duration,
     /// Delay after a failed claim or a refused [admission](crate::admission). Default: 5 s.
-    pub claim_pause: Duration,
+    pub claim_retry_delay: Duration,
     /// Time that a claim in flight may take once the worker must stop at once. A queue with pending tasks answers
     /// sooner; an empty queue holds the request for 20 s. Default: 2 s.
     pub immediate_claim_timeout: Duration,
@@ -40,7 +40,7 @@ pub struct Timing {
     /// disposes does. The task is resolved all the same, and the worker stops. Default: 60 s.
     pub hang_timeout: Duration,
     /// Time that an immediate stop may take if its notice sets no deadline. Default: 2 minutes.
-    pub shutdown: Duration,
+    pub shutdown_timeout: Duration,
     /// Time before the deadline of a graceful stop at which it becomes an immediate one. Default: 30 s.
     pub shutdown_reserve: Duration,
 }
@@ -48,17 +48,17 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            cancel_poll: Duration::from_secs(60),
+            cancel_poll_interval: Duration::from_secs(60),
             reclaim_margin: Duration::from_secs(180),
             claim_grace: Duration::from_secs(60),
-            retry_pause: Duration::from_secs(2),
-            claim_pause: Duration::from_secs(5),
+            retry_delay: Duration::from_secs(2),
+            claim_retry_delay: Duration::from_secs(5),
             immediate_claim_timeout: Duration::from_secs(2),
             graceful_claim_timeout: Duration::from_secs(30),
             empty_claim_delay: Duration::from_millis(100),
             kill_timeout: Duration::from_secs(15),
             hang_timeout: Duration::from_secs(60),
-            shutdown: Duration::from_secs(120),
+            shutdown_timeout: Duration::from_secs(120),
             shutdown_reserve: Duration::from_secs(30),
         }
     }

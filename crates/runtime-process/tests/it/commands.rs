@@ -222,7 +222,7 @@ async fn stop_sends_interrupt_then_terminate() {
     // Enough time for both signals before `SIGKILL`.
     let signals = StopSignals::new(Duration::from_millis(100), Duration::from_secs(300));
     let mut timing = Timing::default();
-    timing.cancel_poll = Duration::from_millis(50);
+    timing.cancel_poll_interval = Duration::from_millis(50);
     timing.kill_timeout = Duration::from_secs(600);
     let worker = fixture.worker_with(ProcessEngine::new().stop_signals(signals));
     let running = fixture.start(worker.timing(timing));

@@ -160,8 +160,8 @@ pub(crate) fn engine() -> ProcessEngine {
 
 fn timing() -> Timing {
     let mut timing = Timing::default();
-    timing.cancel_poll = Duration::from_millis(50);
-    timing.claim_pause = Duration::from_millis(50);
+    timing.cancel_poll_interval = Duration::from_millis(50);
+    timing.claim_retry_delay = Duration::from_millis(50);
     timing.empty_claim_delay = Duration::from_millis(10);
     timing.kill_timeout = Duration::from_secs(2);
     timing

@@ -13,7 +13,7 @@ use crate::timing::Timing;
 pub struct TimingConfig {
     /// Interval at which to ask whether a running task was cancelled.
     #[schemars(range(min = 1))]
-    pub cancel_poll: Option<u32>,
+    pub cancel_poll_interval: Option<u32>,
     /// Time before the expiry of a claim at which to reclaim.
     #[schemars(range(min = 1))]
     pub reclaim_margin: Option<u32>,
@@ -21,10 +21,10 @@ pub struct TimingConfig {
     pub claim_grace: Option<u32>,
     /// Delay after the first transient failure of a reclaim or report; it doubles up to 16 times this value.
     #[schemars(range(min = 1))]
-    pub retry_pause: Option<u32>,
+    pub retry_delay: Option<u32>,
     /// Delay after a failed claim, or while the machine is low on resources.
     #[schemars(range(min = 1))]
-    pub claim_pause: Option<u32>,
+    pub claim_retry_delay: Option<u32>,
     /// Time that a claim in flight may take after an immediate stop.
     pub immediate_claim_timeout: Option<u32>,
     /// Time that a claim in flight may take after a graceful stop; more than the 20 seconds of an empty queue.
@@ -39,7 +39,7 @@ pub struct TimingConfig {
     /// does.
     pub hang_timeout: Option<u32>,
     /// Time that an immediate stop may take if its notice sets no deadline.
-    pub shutdown: Option<u32>,
+    pub shutdown_timeout: Option<u32>,
     /// Time before the deadline of a graceful stop at which it becomes an immediate one.
     pub shutdown_reserve: Option<u32>,
 }
@@ -53,11 +53,11 @@ impl TimingConfig {
             seconds.map_or(default, |seconds| Duration::from_secs(seconds.into()))
         };
         Timing {
-            cancel_poll: or(self.cancel_poll, default.cancel_poll),
+            cancel_poll_interval: or(self.cancel_poll_interval, default.cancel_poll_interval),
             reclaim_margin: or(self.reclaim_margin, default.reclaim_margin),
             claim_grace: or(self.claim_grace, default.claim_grace),
-            retry_pause: or(self.retry_pause, default.retry_pause),
-            claim_pause: or(self.claim_pause, default.claim_pause),
+            retry_delay: or(self.retry_delay, default.retry_delay),
+            claim_retry_delay: or(self.claim_retry_delay, default.claim_retry_delay),
             immediate_claim_timeout: or(
                 self.immediate_claim_timeout,
                 default.immediate_claim_timeout,
@@ -69,7 +69,7 @@ impl TimingConfig {
                 .unwrap_or(default.empty_claim_delay),
             kill_timeout: or(self.kill_timeout, default.kill_timeout),
             hang_timeout: or(self.hang_timeout, default.hang_timeout),
-            shutdown: or(self.shutdown, default.shutdown),
+            shutdown_timeout: or(self.shutdown_timeout, default.shutdown_timeout),
             shutdown_reserve: or(self.shutdown_reserve, default.shutdown_reserve),
         }
     }

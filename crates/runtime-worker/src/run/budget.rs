@@ -48,7 +48,10 @@ impl ShutdownBudget<'_> {
         }
         // A task that ignores its signals must not use up the time for the report and the uploads, so it gets a
         // quarter. A spot instance with two minutes left keeps 90 s for them.
-        let remaining = self.stop.time_left().unwrap_or(self.timing.shutdown);
+        let remaining = self
+            .stop
+            .time_left()
+            .unwrap_or(self.timing.shutdown_timeout);
         self.timing.kill_timeout.min(remaining / 4)
     }
 }

@@ -62,7 +62,7 @@ impl ClaimRenewer<'_> {
     /// error of the next reclaim, which may be many minutes away.
     async fn poll_cancellation(&self) -> StopReason {
         loop {
-            tokio::time::sleep(jittered(self.timing.cancel_poll)).await;
+            tokio::time::sleep(jittered(self.timing.cancel_poll_interval)).await;
             if let Some(reason) = self.fetch_stop_reason().await {
                 return reason;
             }
@@ -118,7 +118,7 @@ impl ClaimRenewer<'_> {
 
     async fn retry_reclaim(&self, taken_until: Timestamp) -> Result<Timestamp, StopReason> {
         let (context, monitor) = (&self.run.context, self.run.monitor());
-        let mut backoff = Backoff::new(self.timing.retry_pause);
+        let mut backoff = Backoff::new(self.timing.retry_delay);
         loop {
             match context.queue().reclaim_task(context.run()).await {
                 Ok(reclaim) => {

@@ -53,7 +53,7 @@ impl Reporter<'_> {
 
     /// Sends the report until the queue accepts it. The error is a refusal.
     async fn retry_send(&self, resolution: Resolution) -> Result<(), ApiError> {
-        let mut backoff = Backoff::new(self.budget.timing.retry_pause);
+        let mut backoff = Backoff::new(self.budget.timing.retry_delay);
         loop {
             match self.send(resolution).await {
                 Ok(()) => return Ok(()),

@@ -99,8 +99,8 @@ impl WorkerBuilder {
     }
 
     /// Sets the interval at which the worker asks the queue whether a running task was cancelled. Default: 60 s.
-    pub fn cancel_poll(mut self, interval: Duration) -> Self {
-        self.timing.cancel_poll = interval;
+    pub fn cancel_poll_interval(mut self, interval: Duration) -> Self {
+        self.timing.cancel_poll_interval = interval;
         self
     }
 

@@ -46,7 +46,7 @@ impl ClaimPoller {
             admitted = self.admit(shared) => admitted,
         };
         if !admitted {
-            sleep(timing.claim_pause, stop).await;
+            sleep(timing.claim_retry_delay, stop).await;
             return Vec::new();
         }
         let sent = Instant::now();
@@ -61,7 +61,7 @@ impl ClaimPoller {
                 let monitor = &shared.environment.monitor;
                 monitor.warn(format_args!("cannot claim: {}", error_chain(&error)));
                 monitor.count("claims-failed", 1);
-                (Vec::new(), timing.claim_pause)
+                (Vec::new(), timing.claim_retry_delay)
             }
         };
         if claims.is_empty() {

@@ -22,7 +22,7 @@ fn problems(change: impl FnOnce(&mut Value)) -> Vec<String> {
 fn unknown_key_suggests_the_nearest() {
     let problems = problems(|config| {
         config["capcity"] = json!(3);
-        config["timing"]["cancelpoll"] = json!(3);
+        config["timing"]["cancelpollinterval"] = json!(3);
         config["plugins"] = json!({ "zebra": true });
     });
     let all = problems.join("\n");
@@ -31,7 +31,7 @@ fn unknown_key_suggests_the_nearest() {
         "{all}"
     );
     assert!(
-        all.contains("unknown key `timing.cancelpoll`, did you mean `cancelPoll`?"),
+        all.contains("unknown key `timing.cancelpollinterval`, did you mean `cancelPollInterval`?"),
         "{all}"
     );
     assert!(

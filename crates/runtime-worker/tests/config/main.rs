@@ -22,7 +22,7 @@ fn sample() -> Value {
             "limits": { "minFreeDisk": { "trigger": "10 GiB", "target": "20%" } },
             "cheap": { "maxAge": "7 d" },
         },
-        "timing": { "cancelPoll": 20 },
+        "timing": { "cancelPollInterval": 20 },
         "shutdown": ["signals", "aws-spot"],
     })
 }
@@ -48,7 +48,7 @@ fn formats_are_equivalent() {
         limits = { minFreeDisk = { trigger = '10 GiB', target = '20%' } }
         cheap = { maxAge = '7 d' }
         [timing]
-        cancelPoll = 20
+        cancelPollInterval = 20
     ";
     for (text, format) in [
         (sample().to_string(), Format::Json),
@@ -57,7 +57,7 @@ fn formats_are_equivalent() {
     ] {
         let config: WorkerConfig = config::parse(&text, format).expect("a valid configuration");
         assert_eq!(config.identity().root_url, "https://tc.example.com");
-        assert_eq!(config.timing.to_timing().cancel_poll.as_secs(), 20);
+        assert_eq!(config.timing.to_timing().cancel_poll_interval.as_secs(), 20);
         assert_eq!(
             config.shutdown,
             [ShutdownConfig::Signals, ShutdownConfig::AwsSpot]
@@ -134,16 +134,16 @@ fn schema_describes_each_key() {
 #[test]
 fn all_intervals_are_read() {
     let keys = [
-        "cancelPoll",
+        "cancelPollInterval",
         "reclaimMargin",
         "claimGrace",
-        "retryPause",
-        "claimPause",
+        "retryDelay",
+        "claimRetryDelay",
         "immediateClaimTimeout",
         "gracefulClaimTimeout",
         "killTimeout",
         "hangTimeout",
-        "shutdown",
+        "shutdownTimeout",
         "shutdownReserve",
     ];
     let mut config = sample();
@@ -156,16 +156,16 @@ fn all_intervals_are_read() {
         .to_timing();
     assert_eq!(timing.empty_claim_delay, Duration::from_millis(250));
     let set = [
-        timing.cancel_poll,
+        timing.cancel_poll_interval,
         timing.reclaim_margin,
         timing.claim_grace,
-        timing.retry_pause,
-        timing.claim_pause,
+        timing.retry_delay,
+        timing.claim_retry_delay,
         timing.immediate_claim_timeout,
         timing.graceful_claim_timeout,
         timing.kill_timeout,
         timing.hang_timeout,
-        timing.shutdown,
+        timing.shutdown_timeout,
         timing.shutdown_reserve,
     ];
     assert_eq!(

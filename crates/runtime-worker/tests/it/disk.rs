@@ -81,7 +81,7 @@ async fn worker_on(
     config.limits.min_free_disk = Some(Threshold::at(Amount::Absolute(floor * KIB)).target(target));
     let collector = GarbageCollector::with_listener(config, disk, record_gc_metrics(monitor));
     let mut timing = Timing::default();
-    timing.claim_pause = Duration::from_millis(20);
+    timing.claim_retry_delay = Duration::from_millis(20);
     let worker = bed.worker_with_resources(collector.tracker()).await;
     let admission = CollectorAdmission::new(collector);
     worker.timing(timing).admission(Arc::new(admission))

@@ -195,7 +195,7 @@ fn build_worker(
         .admission(Arc::new(admission))
         .observer(observer);
     if let Some(interval) = inputs.cancel_poll {
-        worker = worker.cancel_poll(interval);
+        worker = worker.cancel_poll_interval(interval);
     }
     let worker = config.worker.plugins.add_to(worker, &environment);
     Ok(worker

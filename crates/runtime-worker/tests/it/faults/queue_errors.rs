@@ -100,7 +100,7 @@ async fn conflict_during_upload_ends_the_task() {
     let bed = TestBed::new().await;
     let task = BlockedTask::create(&bed);
     // Only the upload can notice the cancellation.
-    let running = bed.start(bed.worker().cancel_poll(NEVER));
+    let running = bed.start(bed.worker().cancel_poll_interval(NEVER));
     bed.wait_for_file(&task.started).await;
     let conflict = status("queue.createArtifact", 409);
     let conflict = bed.taskcluster.inject(conflict);
@@ -119,7 +119,7 @@ async fn cancellation_during_the_report_is_recognized() {
     let bed = TestBed::new().await;
     let task = BlockedTask::create(&bed);
     // Only the report can notice the cancellation.
-    let running = bed.start(bed.worker().cancel_poll(NEVER));
+    let running = bed.start(bed.worker().cancel_poll_interval(NEVER));
     bed.wait_for_file(&task.started).await;
     // Several steps of the manual time.
     let slow = Fault::Latency { millis: 10_000 };

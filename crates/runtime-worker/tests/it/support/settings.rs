@@ -182,9 +182,9 @@ fn client_settings() -> runtime_client::ClientSettings {
 
 fn timing() -> Timing {
     let mut timing = Timing::default();
-    timing.cancel_poll = Duration::from_millis(50);
-    timing.retry_pause = Duration::from_millis(20);
-    timing.claim_pause = Duration::from_millis(50);
+    timing.cancel_poll_interval = Duration::from_millis(50);
+    timing.retry_delay = Duration::from_millis(20);
+    timing.claim_retry_delay = Duration::from_millis(50);
     timing.immediate_claim_timeout = Duration::from_millis(100);
     timing.graceful_claim_timeout = Duration::from_secs(2);
     timing.empty_claim_delay = Duration::from_millis(10);
