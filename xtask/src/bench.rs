@@ -1,35 +1,32 @@
-//! `cargo xtask bench`: finds bench programs by name and runs them, see the package `bench-harness`.
+//! `cargo xtask bench`: runs benchmarks by name, see the package `bench-harness`.
 
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use xshell::Shell;
 
+use crate::by_name;
 use crate::flags;
 use crate::workspace::{Workspace, cargo};
 
-/// A bench program and the package that has it.
+/// A bench target and its package.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Program {
+pub(crate) struct Benchmark {
     pub(crate) name: String,
     package: String,
 }
 
-/// Runs the selected programs to the end, then fails if one of them did.
+/// Runs all selected benchmarks, then fails if one of them failed.
 pub(crate) fn run(sh: &Shell, flags: &flags::Bench) -> Result<()> {
-    let programs = discover(&Workspace::load(sh)?);
-    let selected = select(&programs, &flags.name, flags.all)?;
+    let benchmarks = discover(&Workspace::load(sh)?);
     let mut failed = Vec::new();
-    for program in selected {
+    for benchmark in select(&benchmarks, &flags.name, flags.all)? {
         let start = Instant::now();
-        if execute(sh, program, flags).is_err() {
-            failed.push(program.name.as_str());
+        if execute(sh, benchmark, flags).is_err() {
+            failed.push(benchmark.name.as_str());
         }
-        eprintln!(
-            "bench {}: {:.1} s",
-            program.name,
-            start.elapsed().as_secs_f64()
-        );
+        let seconds = start.elapsed().as_secs_f64();
+        eprintln!("bench {}: {seconds:.1} s", benchmark.name);
     }
     ensure!(
         failed.is_empty(),
@@ -39,106 +36,69 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Bench) -> Result<()> {
     Ok(())
 }
 
-/// The bench programs of all packages, by name.
-pub(crate) fn discover(workspace: &Workspace) -> Vec<Program> {
-    let mut programs = Vec::new();
+/// Returns the benchmarks of all packages, sorted by name.
+pub(crate) fn discover(workspace: &Workspace) -> Vec<Benchmark> {
+    let mut benchmarks = Vec::new();
     for package in &workspace.packages {
-        let benches = package
-            .targets
-            .iter()
-            .filter(|target| target.kind.iter().any(|kind| kind == "bench"));
-        programs.extend(benches.map(|bench| Program {
-            name: bench.name.clone(),
-            package: package.name.clone(),
-        }));
+        let is_bench = |kinds: &[String]| kinds.iter().any(|kind| kind == "bench");
+        for target in package.targets.iter().filter(|it| is_bench(&it.kind)) {
+            benchmarks.push(Benchmark {
+                name: target.name.clone(),
+                package: package.name.clone(),
+            });
+        }
     }
-    programs.sort_by(|a, b| a.name.cmp(&b.name));
-    programs
+    benchmarks.sort_by(|a, b| a.name.cmp(&b.name));
+    benchmarks
 }
 
-fn select<'a>(programs: &'a [Program], names: &[String], all: bool) -> Result<Vec<&'a Program>> {
-    if all {
-        return Ok(programs.iter().collect());
+fn select<'a>(all: &'a [Benchmark], names: &[String], run_all: bool) -> Result<Vec<&'a Benchmark>> {
+    if run_all {
+        return Ok(all.iter().collect());
     }
-    let known = programs
-        .iter()
-        .map(|program| program.name.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
-    ensure!(
-        !names.is_empty(),
-        "name benches or say `--all`; there are: {known}"
-    );
-    let find = |name: &String| match programs.iter().find(|program| program.name == *name) {
-        Some(program) => Ok(program),
-        None => bail!("no bench `{name}`; there are: {known}"),
-    };
-    names.iter().map(find).collect()
+    if names.is_empty() {
+        let known = by_name::list(all.iter().map(|benchmark| benchmark.name.as_str()));
+        bail!("no benchmark selected; pass `--all` or some of: {known}");
+    }
+    by_name::select("benchmark", all, |benchmark| &benchmark.name, names)
 }
 
-fn execute(sh: &Shell, program: &Program, flags: &flags::Bench) -> Result<()> {
-    let command = cargo(sh).args([
-        "bench",
-        "--quiet",
-        "--all-features",
-        "-p",
-        &program.package,
-        "--bench",
-        &program.name,
-    ]);
-    let command = command
-        .arg("--")
+fn execute(sh: &Shell, benchmark: &Benchmark, flags: &flags::Bench) -> Result<()> {
+    let Benchmark { name, package } = benchmark;
+    let bench = cargo(sh).args(["bench", "--quiet", "--all-features"]);
+    let bench = bench.args(["-p", package, "--bench", name, "--"]);
+    let bench = bench
         .args(flags.quick.then_some("--quick"))
         .args(flags.json.then_some("--json"));
-    Ok(command.quiet().run()?)
+    Ok(bench.quiet().run()?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn programs() -> Vec<Program> {
-        let program = |name: &str| Program {
+    fn benchmark(name: &str) -> Benchmark {
+        Benchmark {
             name: name.into(),
-            package: "p".into(),
-        };
-        vec![program("gc"), program("log")]
+            package: "runtime-gc".into(),
+        }
     }
 
     #[test]
-    fn benches_are_found_in_the_targets() {
+    fn only_bench_targets_are_benchmarks() {
         let json = serde_json::json!({"packages": [{
             "name": "runtime-gc", "version": "0.1.0", "manifest_path": "crates/runtime-gc/Cargo.toml", "dependencies": [], "features": {},
             "targets": [{"name": "gc", "kind": ["bench"]}, {"name": "runtime_gc", "kind": ["lib"]}],
         }]});
-        let workspace = serde_json::from_value(json).expect("the shape of cargo metadata");
-        assert_eq!(
-            discover(&workspace),
-            [Program {
-                name: "gc".into(),
-                package: "runtime-gc".into()
-            }]
-        );
+        let workspace = serde_json::from_value(json).expect("the format of cargo metadata");
+        assert_eq!(discover(&workspace), [benchmark("gc")]);
     }
 
     #[test]
-    fn without_a_name_the_answer_lists_the_benches() {
-        let error = select(&programs(), &[], false).expect_err("nothing is selected");
+    fn no_selection_lists_the_benchmarks() {
+        let all = [benchmark("gc"), benchmark("log")];
+        let error = select(&all, &[], false).expect_err("nothing selected");
         assert!(error.to_string().contains("gc, log"), "{error}");
-    }
-
-    #[test]
-    fn benches_run_in_the_order_they_were_asked_for() {
-        let programs = programs();
-        let selected =
-            select(&programs, &["log".into(), "gc".into()], false).expect("both are known");
-        assert_eq!(
-            selected
-                .iter()
-                .map(|program| program.name.as_str())
-                .collect::<Vec<_>>(),
-            ["log", "gc"]
-        );
-        assert!(select(&programs, &["cash".into()], false).is_err());
+        assert_eq!(select(&all, &[], true).expect("all").len(), 2);
     }
 }

@@ -5,89 +5,92 @@ use std::process::ExitCode;
 xflags::xflags! {
     /// Development tasks of this workspace; CI runs the same ones.
     cmd xtask {
-        /// Run every check, or only the named steps.
+        /// Run all checks, or only the named steps.
         cmd ci {
             /// fmt, tidy, budget, docs, clippy, features, rustdoc, loom, test.
             repeated step: String
         }
         /// Check the rules of docs/architecture.md and docs/style.md that a program can check.
         cmd tidy {}
-        /// Check every library with each pair of its features.
+        /// Check each library with every pair of its features, and the facade with every feature; needs cargo-hack.
         cmd features {
-            /// Only these packages.
+            /// Check only these packages.
             repeated package: String
         }
-        /// Count the crates that each library brings and compare with its limit.
+        /// Count the crates in the dependency tree of each library and check the limits.
         cmd budget {}
-        /// Check the generated READMEs, the summary of the book and all links; build the book where mdBook is installed.
+        /// Check generated pages, the summary of the book and links; build the book if mdBook is installed.
         cmd docs {
-            /// Write what is generated instead of comparing it.
+            /// Write generated pages instead of comparing them.
             optional --write
         }
-        /// Run the tests and tell which lines of the libraries they run; needs LLVM's tools.
+        /// Run the tests and print the line coverage of the libraries; needs cargo-llvm-cov.
         cmd coverage {
-            /// Put the tables into the docs.
+            /// Write the tables to docs/coverage.md.
             optional --write
         }
-        /// Check the workspace with the oldest dependencies that the manifests allow.
+        /// Check the libraries with the oldest dependencies that the manifests allow.
         cmd minimal-versions {}
         /// Run the loom models.
         cmd loom {
-            /// Only models whose name contains this.
+            /// Run only models whose name contains one of these.
             repeated filter: String
         }
-        /// Build every fuzz target and run each for a while; needs cargo-fuzz.
+        /// Build and run every fuzz target; needs cargo-fuzz.
         cmd fuzz {
-            /// Only targets whose name contains this.
+            /// Run only targets whose name contains one of these.
             repeated filter: String
-            /// How long each runs, in seconds; 30 by default.
+            /// Seconds per target; default: 30.
             optional --seconds seconds: u32
         }
-        /// Say what the release of a version would do: version, changelog, semver, packages, tag.
+        /// Show the steps of a release: version, changelog, semver check, packages, tag.
         cmd release {
             /// Three numbers, such as 0.2.0.
             required version: String
-            /// Commit and tag it.
+            /// Commit and tag the release.
             optional --execute
         }
-        /// Run benches against their peers; without a name, list them.
+        /// Run benchmarks against their peers; without a name, list the benchmarks.
         cmd bench {
-            /// Names of benches.
+            /// Benchmarks to run.
             repeated name: String
-            /// Run every bench.
+            /// Run all benchmarks.
             optional --all
-            /// Fewer and shorter rounds.
+            /// Run fewer and shorter rounds.
             optional --quick
-            /// One JSON object a line.
+            /// Print one JSON object per line.
             optional --json
         }
-        /// Run random tasks with random faults, and see whether the worker stays as it was; Linux only.
+        /// Run random tasks and faults against a worker and check it for leaks; Linux only.
         cmd soak {
-            /// For how long tasks come; 3 by default.
+            /// Duration of the load in minutes; default: 3.
             optional --minutes minutes: u64
-            /// How many tasks come in a minute; 40 by default.
+            /// Tasks created per minute; default: 40.
             optional --rate tasks: u64
-            /// What to choose by; another one each time by default.
+            /// Seed of the random choices; default: a new one.
             optional --seed seed: u64
-            /// Optimized programs, whose figures say more.
+            /// Build with optimizations.
             optional --release
-            /// Put the plots and the table into the docs.
+            /// Write the plots and the tables to the docs.
             optional --write
         }
-        /// Run checks with programs of others; without a name, list them.
+        /// Run end-to-end checks with third-party programs; without a name, list the checks.
         cmd e2e {
-            /// Names of checks.
+            /// Checks to run.
             repeated name: String
         }
     }
 }
 
-/// The command line of this process. Where it says nothing to do, or nothing that can be done, this answers it:
-/// with the help for one task or for all, or with an error.
+/// Parses the command line of this process.
+///
+/// # Errors
+///
+/// The exit code, after printing the requested help or the error.
 pub(crate) fn parse() -> Result<Xtask, ExitCode> {
     Xtask::from_env().map_err(|error| {
         if !error.is_help() {
-            eprintln!("error: {error}; `cargo xtask --help` says what there is");
+            eprintln!("error: {error}; see `cargo xtask --help`");
             return ExitCode::from(2);
         }
         let help = error.to_string();
@@ -97,12 +100,12 @@ pub(crate) fn parse() -> Result<Xtask, ExitCode> {
     })
 }
 
-/// The part of the help that tells of one task.
+/// Returns the part of the help about one task.
 fn section<'a>(help: &'a str, task: &str) -> Option<&'a str> {
-    let head = format!("xtask {task}\n");
-    let of_tasks = help.split_once("\nSUBCOMMANDS:\n\n")?.1;
-    let mut sections = of_tasks.split("\n\n\n");
-    sections.find(|section| section.starts_with(&head))
+    let title = format!("xtask {task}\n");
+    let (_, tasks) = help.split_once("\nSUBCOMMANDS:\n\n")?;
+    let mut sections = tasks.split("\n\n\n");
+    sections.find(|section| section.starts_with(&title))
 }
 
 #[cfg(test)]
@@ -110,10 +113,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn help_for_a_task_tells_of_that_task_alone() {
-        let error = Xtask::from_vec(vec!["ci".into(), "--help".into()]).expect_err("it is help");
+    fn help_of_a_task_covers_only_that_task() {
+        let error = Xtask::from_vec(vec!["ci".into(), "--help".into()]).expect_err("help");
         let help = error.to_string();
-        let ci = section(&help, "ci").expect("there is such a task");
+        let ci = section(&help, "ci").expect("a known task");
         assert!(ci.contains("clippy") && !ci.contains("--execute"), "{ci}");
         assert!(section(&help, "release").is_some_and(|it| it.contains("--execute")));
         assert_eq!(section(&help, "--help"), None);

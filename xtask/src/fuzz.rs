@@ -1,46 +1,41 @@
-//! `cargo xtask fuzz`: builds every fuzz target and runs each for a while.
+//! `cargo xtask fuzz`: builds every fuzz target and runs it for a while.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
-/// A target, and the folder of the fuzz crate that has it.
+use crate::by_name;
+use crate::tools;
+
+/// A fuzz target and the folder of its fuzz crate.
 struct Target {
     name: String,
     folder: PathBuf,
 }
 
-/// Runs the targets whose name contains one of the filters, or all, for so many seconds each.
+/// Runs the targets whose name contains one of the filters, or all, for this time each.
 pub(crate) fn run(sh: &Shell, filters: &[String], seconds: u32) -> Result<()> {
-    let chosen = |target: &Target| {
+    let is_selected = |target: &&Target| {
         filters.is_empty() || filters.iter().any(|filter| target.name.contains(filter))
     };
     let all = discover(sh)?;
-    let targets: Vec<&Target> = all.iter().filter(|target| chosen(target)).collect();
+    let selected: Vec<&Target> = all.iter().filter(is_selected).collect();
     ensure!(
-        !targets.is_empty(),
-        "no fuzz target of that name; there are: {}",
-        names(&all)
+        !selected.is_empty(),
+        "no fuzz target matches; known targets: {}",
+        by_name::list(all.iter().map(|target| target.name.as_str()))
     );
-    let has_tool = cmd!(sh, "cargo fuzz --version").quiet().ignore_stderr();
-    has_tool
-        .read()
-        .context("nothing was fuzzed: `cargo install --locked cargo-fuzz` first")?;
-    for target in &targets {
+    tools::require_subcommand(sh, "fuzz")?;
+    for target in &selected {
         println!("\n== {}", target.name);
         fuzz(sh, target, seconds).with_context(|| format!("fuzz target `{}`", target.name))?;
     }
-    println!("\n{} passed, 0 failed", targets.len());
+    println!("\n{} passed, 0 failed", selected.len());
     Ok(())
 }
 
-fn names(targets: &[Target]) -> String {
-    let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
-    names.join(", ")
-}
-
-/// One source file below `fuzz/fuzz_targets` of a crate is one target.
+/// Returns the targets of all crates: each source file in `fuzz/fuzz_targets` is one.
 fn discover(sh: &Shell) -> Result<Vec<Target>> {
     let mut targets = Vec::new();
     for package in sh.read_dir("crates")? {
@@ -53,9 +48,7 @@ fn discover(sh: &Shell) -> Result<Vec<Target>> {
 }
 
 fn target(folder: &Path, source: &Path) -> Option<Target> {
-    let is_rust = source
-        .extension()
-        .is_some_and(|extension| extension == "rs");
+    let is_rust = source.extension()? == "rs";
     let name = source.file_stem().filter(|_| is_rust)?;
     Some(Target {
         name: name.to_string_lossy().into_owned(),
@@ -66,7 +59,7 @@ fn target(folder: &Path, source: &Path) -> Option<Target> {
 fn fuzz(sh: &Shell, target: &Target, seconds: u32) -> Result<()> {
     let Target { name, folder } = target;
     let limit = format!("-max_total_time={seconds}");
-    // Coverage needs unstable flags of the compiler; a stable one takes them when it is told to.
+    // The sanitizer's coverage needs unstable compiler flags, which this variable allows on a stable compiler.
     let run = cmd!(sh, "cargo fuzz run --fuzz-dir {folder} {name} -- {limit}")
         .env("RUSTC_BOOTSTRAP", "1");
     Ok(run.run()?)
@@ -77,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_a_source_and_nothing_else() {
+    fn only_rust_sources_are_targets() {
         let folder = Path::new("crates/a/fuzz");
         let found = target(folder, Path::new("crates/a/fuzz/fuzz_targets/redactor.rs"));
         assert_eq!(found.expect("a source").name, "redactor");
@@ -85,13 +78,9 @@ mod tests {
     }
 
     #[test]
-    fn the_workspace_has_targets() {
-        let sh = Shell::new().expect("there is a current folder");
+    fn workspace_has_targets() {
+        let sh = Shell::new().expect("the current folder exists");
         sh.change_dir(crate::workspace::root());
-        assert!(
-            !discover(&sh)
-                .expect("the folder of crates can be read")
-                .is_empty()
-        );
+        assert!(!discover(&sh).expect("the crates can be listed").is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask loom`: the models of the crates that synchronize by hand.
+//! `cargo xtask loom`: the loom models of the crates with hand-written synchronization.
 
 use anyhow::Result;
 use xshell::{Cmd, Shell};
@@ -7,20 +7,20 @@ use crate::workspace::{Package, Workspace, cargo};
 
 /// Runs the models whose name contains one of the filters, or all.
 pub(crate) fn run(sh: &Shell, filters: &[String]) -> Result<()> {
-    // Models take too long without optimization.
+    // Unoptimized models take too long.
     let command = with_models(sh, "test")?.args(["--release", "--lib", "--"]);
     Ok(command.args(filters).run()?)
 }
 
-/// Compiles the models, so that they do not rot between the runs.
+/// Compiles the models without running them.
 pub(crate) fn check(sh: &Shell) -> Result<()> {
     let command = with_models(sh, "check")?.args(["--profile", "test", "--lib"]);
     Ok(command.run()?)
 }
 
-/// Begins a cargo command on the packages that have models, with the models turned on.
+/// Returns a cargo command on the packages that have models, with the models enabled.
 ///
-/// The cfg is part of the flags of every crate, hence a target folder apart: the usual one stays as it is.
+/// The cfg is part of the flags of every crate. A separate target folder keeps it from invalidating the usual one.
 fn with_models<'a>(sh: &'a Shell, subcommand: &str) -> Result<Cmd<'a>> {
     let workspace = Workspace::load(sh)?;
     let packages = workspace.libraries().filter(|package| has_models(package));
@@ -32,8 +32,6 @@ fn with_models<'a>(sh: &'a Shell, subcommand: &str) -> Result<Cmd<'a>> {
 }
 
 fn has_models(package: &Package) -> bool {
-    package
-        .dependencies
-        .iter()
-        .any(|dependency| dependency.name == "loom")
+    let mut dependencies = package.dependencies.iter();
+    dependencies.any(|dependency| dependency.name == "loom")
 }

@@ -1,21 +1,25 @@
 //! Development tasks: `cargo xtask <task>`.
 //!
-//! One module a task. CI calls the same tasks, so what is green here is green there.
+//! Each task is a module. CI runs the same tasks, so a check that passes locally passes in CI.
 
 mod bench;
 mod budget;
+mod by_name;
 mod ci;
 mod coverage;
 mod docs;
 mod e2e;
 mod features;
+mod files;
 mod flags;
 mod fuzz;
+mod generated_part;
 mod loom;
-mod minimal;
+mod minimal_versions;
 mod release;
 mod soak;
 mod tidy;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -27,25 +31,17 @@ use crate::flags::XtaskCmd;
 fn main() -> ExitCode {
     let task = match flags::parse() {
         Ok(flags) => flags.subcommand,
-        Err(answered) => return answered,
+        Err(exit_code) => return exit_code,
     };
-    match run(task) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Each cause on a line of its own; a backtrace of xtask would help nobody.
-            for (depth, cause) in error.chain().enumerate() {
-                eprintln!(
-                    "{}{cause}",
-                    if depth == 0 {
-                        "\nerror: "
-                    } else {
-                        "  because: "
-                    }
-                );
-            }
-            ExitCode::FAILURE
+    if let Err(error) = run(task) {
+        // Causes without the backtrace of anyhow's `Debug`: the frames of xtask explain nothing.
+        eprintln!("\nerror: {error}");
+        for cause in error.chain().skip(1) {
+            eprintln!("  caused by: {cause}");
         }
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
 fn run(task: XtaskCmd) -> anyhow::Result<()> {
@@ -58,7 +54,7 @@ fn run(task: XtaskCmd) -> anyhow::Result<()> {
         XtaskCmd::Budget(_) => budget::run(&sh),
         XtaskCmd::Docs(task) => docs::run(&sh, task.write),
         XtaskCmd::Coverage(task) => coverage::run(&sh, task.write),
-        XtaskCmd::MinimalVersions(_) => minimal::run(&sh),
+        XtaskCmd::MinimalVersions(_) => minimal_versions::run(&sh),
         XtaskCmd::Loom(task) => loom::run(&sh, &task.filter),
         XtaskCmd::Fuzz(task) => fuzz::run(&sh, &task.filter, task.seconds.unwrap_or(30)),
         XtaskCmd::Release(task) => release::run(&sh, &task.version, task.execute),

@@ -1,15 +1,18 @@
-//! What the tasks know about the workspace, and how they call cargo.
+//! The packages of the workspace, and cargo commands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use xshell::{Cmd, Shell, cmd};
 
-/// The folder of the root manifest.
+/// The package that re-exports the others, see docs/decisions/0020.
+pub(crate) const FACADE: &str = "worker-runtime";
+
+/// Returns the folder of the root manifest.
 pub(crate) fn root() -> PathBuf {
-    // `cargo run` and `cargo test` tell; the path from build time serves a binary that is started alone.
+    // `cargo run` and `cargo test` set the variable. The value from build time is for a binary that is started directly.
     let manifest =
         std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let root = Path::new(&manifest)
@@ -18,9 +21,9 @@ pub(crate) fn root() -> PathBuf {
     root.to_owned()
 }
 
-/// Begins a cargo command in which nothing is left of the `cargo run` that started this program.
+/// Returns a cargo command without the variables that `cargo run` set for this process.
 ///
-/// Build scripts that watch such variables would otherwise run again, and their crates with them.
+/// Build scripts that watch these variables would run again otherwise, and their crates would be rebuilt.
 pub(crate) fn cargo(sh: &Shell) -> Cmd<'_> {
     let inherited = std::env::vars_os().map(|(key, _)| key).filter(|key| {
         let key = key.to_string_lossy();
@@ -29,19 +32,16 @@ pub(crate) fn cargo(sh: &Shell) -> Cmd<'_> {
     inherited.fold(cmd!(sh, "cargo"), |cargo, key| cargo.env_remove(key))
 }
 
-/// The package that re-exports the others, see docs/decisions/0020.
-pub(crate) const FACADE: &str = "worker-runtime";
-
-/// The packages of the workspace, as `cargo metadata` tells them.
+/// The packages of the workspace, as `cargo metadata` prints them.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Workspace {
     pub(crate) packages: Vec<Package>,
 }
 
-/// The features of a package, and what each turns on.
+/// The features of a package, each with the features and dependencies that it enables.
 pub(crate) type Features = BTreeMap<String, Vec<String>>;
 
-/// One member of the workspace.
+/// A member of the workspace.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
@@ -51,21 +51,21 @@ pub(crate) struct Package {
     pub(crate) dependencies: Vec<Dependency>,
     pub(crate) features: Features,
     pub(crate) targets: Vec<Target>,
-    /// `Some` of nothing means `publish = false`.
+    /// The registries to publish to; an empty list means `publish = false`.
     publish: Option<Vec<String>>,
 }
 
-/// An entry of one of a package's dependency tables.
+/// An entry of a dependency table.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
-    /// `None` for a normal dependency, else `dev` or `build`.
+    /// `None` for a normal dependency, otherwise `dev` or `build`.
     pub(crate) kind: Option<String>,
     pub(crate) optional: bool,
     pub(crate) features: Vec<String>,
 }
 
-/// Something cargo builds of a package.
+/// A library, program, test or bench of a package.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Target {
     pub(crate) name: String,
@@ -73,46 +73,66 @@ pub(crate) struct Target {
 }
 
 impl Workspace {
-    /// Asks cargo.
+    /// Runs `cargo metadata`.
     pub(crate) fn load(sh: &Shell) -> Result<Self> {
         let cargo = cargo(sh).args(["metadata", "--no-deps", "--format-version", "1"]);
         let json = cargo.quiet().ignore_stderr().read()?;
-        serde_json::from_str(&json).context("cannot read the answer of `cargo metadata`")
+        serde_json::from_str(&json).context("cannot parse the output of `cargo metadata`")
     }
 
-    /// The packages that are published, by name.
+    /// Returns the published packages.
     pub(crate) fn libraries(&self) -> impl Iterator<Item = &Package> {
         self.packages
             .iter()
             .filter(|package| package.is_published())
     }
+
+    /// Returns the package with this name.
+    pub(crate) fn package(&self, name: &str) -> Result<&Package> {
+        let mut packages = self.packages.iter();
+        let found = packages.find(|package| package.name == name);
+        found.with_context(|| format!("unknown package `{name}`"))
+    }
 }
 
 impl Package {
-    /// Its folder, from the root of the repository. The facade's has another name than the package.
+    /// Returns the folder, relative to the root. The folder of the facade is not named like its package.
     pub(crate) fn folder(&self) -> String {
         let folder = self.manifest_path.parent().and_then(Path::file_name);
         let name = folder.map_or_else(|| self.name.as_str().into(), |name| name.to_string_lossy());
         format!("crates/{name}")
     }
 
-    /// What it is for, in a line.
+    /// Returns the one-line description.
     pub(crate) fn description(&self) -> Result<&str> {
         let text = self.description.as_deref();
         text.with_context(|| format!("{} has no description", self.name))
     }
 
-    /// Says whether users can depend on this package.
-    pub(crate) fn is_published(&self) -> bool {
-        self.publish
-            .as_ref()
-            .is_none_or(|registries| !registries.is_empty())
+    fn is_published(&self) -> bool {
+        let registries = self.publish.as_ref();
+        registries.is_none_or(|registries| !registries.is_empty())
     }
 
-    /// What is compiled into a user's program: neither dev- nor build-dependencies.
+    /// Returns the dependencies that are compiled into programs: neither dev- nor build-dependencies.
     pub(crate) fn normal_dependencies(&self) -> impl Iterator<Item = &Dependency> {
         self.dependencies
             .iter()
             .filter(|dependency| dependency.kind.is_none())
     }
+}
+
+/// Returns the features of a package that a list of features enables, directly or through each other.
+pub(crate) fn enabled_features<'a>(
+    mut pending: Vec<&'a str>,
+    features: &'a Features,
+) -> BTreeSet<&'a str> {
+    let mut enabled = BTreeSet::new();
+    while let Some(feature) = pending.pop() {
+        // Entries such as `dep:name` and `name/feature` are not features of this package.
+        if let Some(more) = features.get(feature).filter(|_| enabled.insert(feature)) {
+            pending.extend(more.iter().map(String::as_str));
+        }
+    }
+    enabled
 }

@@ -1,10 +1,10 @@
-//! One case: ours, perhaps a peer, perhaps a bar.
+//! A case: a measurement of this project, with an optional peer and an optional bar.
 
 use crate::Bench;
 use crate::measure::median;
-use crate::report::{Bar, Outcome};
+use crate::report::{Bar, CaseResult};
 
-/// A case under construction, see [`Bench::case`].
+/// A builder of a case, see [`Bench::case`].
 #[must_use = "a case runs when `ours` is called"]
 pub struct Case<'a> {
     bench: &'a mut Bench,
@@ -33,21 +33,21 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Sets what the ratio ours / peer must reach, or without a peer the value itself.
+    /// Sets the bar on the ratio ours / peer, or without a peer on the value itself.
     ///
-    /// A case without a bar only informs.
+    /// A case without a bar cannot fail.
     pub fn bar(mut self, bar: Bar) -> Self {
         self.bar = Some(bar);
         self
     }
 
-    /// Sets the number of rounds, by default 7, and 3 with `--quick`.
+    /// Sets the number of rounds; default: 7, or 3 with `--quick`.
     pub fn rounds(mut self, rounds: usize) -> Self {
         self.rounds = rounds.max(1);
         self
     }
 
-    /// Sets what ours is compared with: `run` does one round and returns its figure in the case's unit.
+    /// Sets the peer to compare with. `run` measures one round and returns the figure in the unit of the case.
     pub fn peer(mut self, name: &'a str, run: impl FnMut() -> f64 + 'a) -> Self {
         self.peer = Some(Peer {
             name,
@@ -56,23 +56,24 @@ impl<'a> Case<'a> {
         self
     }
 
-    /// Runs the case and returns the median of ours, or `None` if the command line did not select it.
+    /// Runs the case and returns the median of its rounds, or `None` if the command line did not select it.
     ///
-    /// `run` does one round and returns its figure. Ours and the peer take turns, and which goes first changes every
-    /// round, so that a machine that slows down or warms up favours neither.
+    /// `run` measures one round and returns its figure. It alternates with the peer, and the order of the two changes
+    /// every round, so that a machine that slows down or speeds up favours neither.
     pub fn ours(mut self, mut run: impl FnMut() -> f64) -> Option<f64> {
         if !self.bench.options.selects(self.name) {
             return None;
         }
+        // An unrecorded round fills caches and pools.
         if !self.bench.quick() {
             self.round(&mut run, false);
         }
         let rounds: Vec<Round> = (0..self.rounds)
             .map(|i| self.round(&mut run, i % 2 == 1))
             .collect();
-        let outcome = self.outcome(&rounds);
-        let ours = outcome.ours;
-        self.bench.report.add(outcome);
+        let result = self.result(&rounds);
+        let ours = result.ours;
+        self.bench.report.add(result);
         ours
     }
 
@@ -83,29 +84,26 @@ impl<'a> Case<'a> {
                 peer: None,
             };
         };
-        if ours_first {
+        let (ours, peer) = if ours_first {
             let ours = run();
-            Round {
-                ours,
-                peer: Some((peer.run)()),
-            }
+            (ours, (peer.run)())
         } else {
             let peer = (peer.run)();
-            Round {
-                ours: run(),
-                peer: Some(peer),
-            }
-        }
+            (run(), peer)
+        };
+        let peer = Some(peer);
+        Round { ours, peer }
     }
 
-    fn outcome(&self, rounds: &[Round]) -> Outcome {
-        let ratio = median(
-            rounds
-                .iter()
-                .filter_map(|round| Some(round.ours / round.peer?)),
-        );
+    fn result(&self, rounds: &[Round]) -> CaseResult {
+        // The median of the ratios, not the ratio of the medians: only the two figures of a round are comparable.
+        let ratios = rounds.iter().map(|round| Some(round.ours / round.peer?));
+        let ratio = median(ratios.flatten());
         let ours = median(rounds.iter().map(|round| round.ours));
-        Outcome {
+        let met = self
+            .bar
+            .and_then(|bar| Some(bar.is_met_by(ratio.or(ours)?)));
+        CaseResult {
             case: self.name.to_owned(),
             unit: self.unit.to_owned(),
             ours,
@@ -113,9 +111,7 @@ impl<'a> Case<'a> {
             peer_name: self.peer.as_ref().map(|peer| peer.name.to_owned()),
             ratio,
             bar: self.bar,
-            met: self
-                .bar
-                .and_then(|bar| Some(bar.is_met_by(ratio.or(ours)?))),
+            met,
             skipped: None,
         }
     }
@@ -144,14 +140,11 @@ mod tests {
 
     fn bench(args: &[&str]) -> Bench {
         let args = args.iter().map(ToString::to_string);
-        Bench::new(
-            "test",
-            Options::parse(args).expect("the arguments are known"),
-        )
+        Bench::new("test", Options::parse(args).expect("known arguments"))
     }
 
     #[test]
-    fn ours_and_the_peer_take_turns_in_going_first() {
+    fn order_alternates() {
         let order = RefCell::new(String::new());
         let mut bench = bench(&["--quick"]);
         let run = |letter, figure| {
@@ -166,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ratio_is_the_median_of_the_rounds_not_the_ratio_of_the_medians() {
+    fn ratio_is_the_median_of_the_ratios() {
         let mut bench = bench(&["--quick"]);
         let case = bench
             .case("a", "s")
@@ -177,24 +170,24 @@ mod tests {
             ours,
             peer: Some(peer),
         });
-        let outcome = case.outcome(&rounds);
-        assert_eq!((outcome.ours, outcome.peer), (Some(8.0), Some(2.0)));
-        assert_eq!((outcome.ratio, outcome.met), (Some(2.0), Some(true)));
+        let result = case.result(&rounds);
+        assert_eq!((result.ours, result.peer), (Some(8.0), Some(2.0)));
+        assert_eq!((result.ratio, result.met), (Some(2.0), Some(true)));
     }
 
     #[test]
-    fn without_a_peer_the_bar_is_on_the_value() {
+    fn bar_without_a_peer_is_on_the_value() {
         let mut bench = bench(&[]);
         let case = bench.case("a", "ms").bar(Bar::AtMost(3.0));
-        let outcome = case.outcome(&[Round {
+        let result = case.result(&[Round {
             ours: 4.0,
             peer: None,
         }]);
-        assert_eq!((outcome.ratio, outcome.met), (None, Some(false)));
+        assert_eq!((result.ratio, result.met), (None, Some(false)));
     }
 
     #[test]
-    fn a_case_that_is_not_selected_does_not_run() {
+    fn unselected_case_does_not_run() {
         let mut bench = bench(&["readers"]);
         assert_eq!(
             bench

@@ -1,7 +1,7 @@
-//! The harness of this workspace's benches: ours against a peer, in one run, with a bar.
+//! The harness of this workspace's benchmarks, which compare this project with a peer in the same run.
 //!
-//! Absolute figures say more about a machine than about the code, so a case measures ours and a peer in turn, several
-//! rounds, and its figure is the median of the rounds' ratios. A case without a peer compares the value itself.
+//! Absolute figures depend on the machine more than on the code. So a case measures this project and a peer alternately
+//! for several rounds, and the bar is on the median of the rounds' ratios. Without a peer, the bar is on the value itself.
 //!
 //! ```
 //! use bench_harness::{AtLeast, Bench, rate};
@@ -18,9 +18,9 @@
 //! }
 //! ```
 //!
-//! The program does nothing unless `--bench` is among its arguments: `cargo bench` passes it, `cargo test --benches`
-//! does not. It also takes `--quick` (fewer and shorter rounds), `--json` (one object a line) and a free word that
-//! selects cases by a part of their name. The exit code is 1 if a bar is missed and 2 if an argument is unknown.
+//! A program exits at once without the argument `--bench`, which `cargo bench` passes and `cargo test --benches` does
+//! not. Other arguments are `--quick` (fewer and shorter rounds), `--json` (one object per line) and a part of a name
+//! that selects cases. The exit code is 1 if a bar is missed and 2 if an argument is unknown.
 
 mod case;
 mod measure;
@@ -34,9 +34,9 @@ pub use self::measure::{peak_rss_mib, percentile, rate, time_ms, time_ns_each, t
 pub use self::report::Bar::{self, AtLeast, AtMost};
 
 use self::options::Options;
-use self::report::{Outcome, Report};
+use self::report::{CaseResult, Report};
 
-/// One bench program: runs cases and remembers whether each met its bar.
+/// A benchmark: runs cases and reports whether each met its bar.
 #[derive(Debug)]
 pub struct Bench {
     options: Options,
@@ -44,13 +44,13 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Runs `cases` as the program `name`, and returns what `main` should return.
+    /// Runs the cases of the benchmark `name` and returns the exit code for `main`.
     pub fn main(name: &str, cases: impl FnOnce(&mut Bench)) -> ExitCode {
         let options = match Options::parse(std::env::args().skip(1)) {
             Ok(options) => options,
             Err(unknown) => {
                 eprintln!(
-                    "unknown argument `{unknown}`; known: --quick, --json, and a part of a case's name"
+                    "unknown argument `{unknown}`; known arguments: --quick, --json, part of a case name"
                 );
                 return ExitCode::from(2);
             }
@@ -70,26 +70,26 @@ impl Bench {
         }
     }
 
-    /// Begins a case; nothing runs before [`Case::ours`].
+    /// Creates a case, which [`Case::ours`] runs.
     ///
-    /// `unit` names what the closures return, such as `lines/s` or `ms`.
+    /// `unit` is the unit of the figures, such as `lines/s` or `ms`.
     pub fn case<'a>(&'a mut self, name: &'a str, unit: &'a str) -> Case<'a> {
         Case::new(self, name, unit)
     }
 
-    /// Reports that a case cannot run on this machine, and why.
+    /// Reports that a case cannot run on this machine, with the reason.
     pub fn skip(&mut self, case: &str, reason: &str) {
         if self.options.selects(case) {
-            self.report.add(Outcome::skipped(case, reason));
+            self.report.add(CaseResult::skipped(case, reason));
         }
     }
 
-    /// Says whether `--quick` was given.
+    /// Returns whether `--quick` was given.
     pub fn quick(&self) -> bool {
         self.options.quick
     }
 
-    /// Chooses a size: `full` normally, `quick` with `--quick`.
+    /// Returns `quick` with `--quick`, otherwise `full`.
     pub fn pick<T>(&self, full: T, quick: T) -> T {
         if self.options.quick { quick } else { full }
     }

@@ -1,9 +1,9 @@
-//! The arguments of a bench program.
+//! The arguments of a benchmark.
 
-/// What the command line asked for.
+/// The parsed arguments.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// `cargo bench` runs the program, not `cargo test`.
+    /// Whether `cargo bench` runs the program, not `cargo test`.
     pub(crate) bench: bool,
     pub(crate) quick: bool,
     pub(crate) json: bool,
@@ -11,9 +11,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Reads the arguments; the error is the first one that is unknown.
+    /// Parses the arguments.
     ///
-    /// Without `--bench` nothing is an error: `cargo test --benches` passes flags of its own.
+    /// # Errors
+    ///
+    /// The first unknown flag, but only with `--bench`: `cargo test --benches` passes the flags of a test harness.
     pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut options = Self::default();
         let mut unknown = None;
@@ -32,7 +34,7 @@ impl Options {
         }
     }
 
-    /// Says whether the case of this name should run.
+    /// Returns whether the arguments select a case.
     pub(crate) fn selects(&self, case: &str) -> bool {
         self.filter
             .as_ref()
@@ -49,22 +51,22 @@ mod tests {
     }
 
     #[test]
-    fn without_bench_nothing_runs_and_nothing_is_unknown() {
+    fn flags_of_cargo_test_are_ignored() {
         assert!(
             !parse(&["--test-threads", "2"])
-                .expect("flags of cargo test pass")
+                .expect("no error without --bench")
                 .bench
         );
     }
 
     #[test]
-    fn an_unknown_flag_is_named() {
+    fn unknown_flag_is_an_error() {
         assert_eq!(parse(&["--fast", "--bench"]), Err("--fast".to_owned()));
     }
 
     #[test]
-    fn a_free_word_selects_cases_by_a_part_of_their_name() {
-        let options = parse(&["reader", "--bench"]).expect("the arguments are known");
+    fn word_selects_cases() {
+        let options = parse(&["reader", "--bench"]).expect("known arguments");
         assert!(options.selects("no reader"));
         assert!(!options.selects("8 writers"));
     }

@@ -1,21 +1,21 @@
-//! What came out: a table for people or one JSON object a line.
+//! The results: a table, or one JSON object per line.
 
 use std::fmt;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-/// What a figure must reach.
+/// The limit for a figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bar {
-    /// The figure must not be below this.
+    /// The minimum.
     AtLeast(f64),
-    /// The figure must not be above this.
+    /// The maximum.
     AtMost(f64),
 }
 
 impl Bar {
-    /// Says whether the figure meets the bar; a figure that is no number never does.
+    /// Returns whether a figure meets the bar. NaN does not.
     pub(crate) fn is_met_by(self, figure: f64) -> bool {
         match self {
             Self::AtLeast(bar) => figure >= bar,
@@ -35,7 +35,7 @@ impl fmt::Display for Bar {
 
 /// The result of one case.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct CaseResult {
     pub(crate) case: String,
     pub(crate) unit: String,
     pub(crate) ours: Option<f64>,
@@ -47,7 +47,7 @@ pub(crate) struct Outcome {
     pub(crate) skipped: Option<String>,
 }
 
-impl Outcome {
+impl CaseResult {
     pub(crate) fn skipped(case: &str, reason: &str) -> Self {
         Self {
             case: case.to_owned(),
@@ -74,24 +74,23 @@ impl Outcome {
         object
     }
 
-    /// One line of the table, in the columns of [`HEADINGS`].
+    /// Returns a row of the table.
     fn to_row(&self) -> String {
         if let Some(reason) = &self.skipped {
             return format!("{:<60} skipped: {reason}", self.case);
         }
-        let ours = self.ours.map_or_else(String::new, |ours| {
-            format!("{} {}", figure(ours), self.unit)
-        });
-        let peer = self.peer.map_or_else(String::new, figure);
-        let ratio = self
-            .ratio
-            .map_or_else(String::new, |ratio| format!("{ratio:.2}"));
-        let bar = self.bar.map_or_else(String::new, |bar| bar.to_string());
+        let ours = self
+            .ours
+            .map(|ours| format!("{} {}", figure(ours), self.unit));
+        let ours = ours.unwrap_or_default();
+        let peer = self.peer.map(figure).unwrap_or_default();
+        let ratio = self.ratio.map(|ratio| format!("{ratio:.2}"));
+        let ratio = ratio.unwrap_or_default();
+        let bar = self.bar.map(|bar| bar.to_string()).unwrap_or_default();
         let met = self.met.map_or("", |met| if met { "ok" } else { "MISSED" });
-        let versus = self
-            .peer_name
-            .as_ref()
-            .map_or_else(String::new, |name| format!("  (against {name})"));
+        let peer_name = self.peer_name.as_ref();
+        let versus = peer_name.map(|name| format!("  (peer: {name})"));
+        let versus = versus.unwrap_or_default();
         format!(
             "{:<60} {ours:>20} {peer:>10} {ratio:>7} {bar:>9}  {met}{versus}",
             self.case
@@ -99,7 +98,7 @@ impl Outcome {
     }
 }
 
-/// Prints outcomes as they come and keeps count of the missed bars.
+/// Prints results and counts missed bars.
 #[derive(Debug)]
 pub(crate) struct Report {
     bench: String,
@@ -118,9 +117,9 @@ impl Report {
         }
     }
 
-    pub(crate) fn add(&mut self, outcome: Outcome) {
+    pub(crate) fn add(&mut self, result: CaseResult) {
         if self.json {
-            println!("{}", outcome.to_json(&self.bench));
+            println!("{}", result.to_json(&self.bench));
         } else {
             if self.cases == 0 {
                 println!(
@@ -128,10 +127,10 @@ impl Report {
                     self.bench, "ours", "peer", "ratio", "bar"
                 );
             }
-            println!("{}", outcome.to_row());
+            println!("{}", result.to_row());
         }
         self.cases += 1;
-        self.missed += usize::from(outcome.met == Some(false));
+        self.missed += usize::from(result.met == Some(false));
     }
 
     pub(crate) fn finish(self) -> ExitCode {
@@ -146,7 +145,7 @@ impl Report {
     }
 }
 
-/// Writes a figure with three or more digits that count, and a decimal prefix when it is large.
+/// Formats a figure with at least three significant digits, and with a decimal prefix if it is large.
 fn figure(value: f64) -> String {
     const PREFIXES: [(f64, &str); 3] = [(1e9, " G"), (1e6, " M"), (1e4, " k")];
     for (least, prefix) in PREFIXES {
@@ -167,20 +166,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_that_is_no_number_meets_no_bar() {
+    fn nan_meets_no_bar() {
         assert!(!Bar::AtLeast(1.0).is_met_by(f64::NAN));
         assert!(!Bar::AtMost(1.0).is_met_by(f64::NAN));
     }
 
     #[test]
-    fn json_has_every_key_even_without_a_peer() {
-        let outcome = Outcome {
+    fn json_has_all_keys_without_a_peer() {
+        let result = CaseResult {
             case: "hit".into(),
             unit: "ns".into(),
             ours: Some(3.0),
-            ..Outcome::default()
+            ..CaseResult::default()
         };
-        let object = outcome.to_json("cache");
+        let object = result.to_json("cache");
         for key in [
             "bench",
             "case",
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_keep_the_digits_that_count() {
+    fn figures_keep_significant_digits() {
         assert_eq!(figure(0.25), "0.25");
         assert_eq!(figure(1234.0), "1234");
         assert_eq!(figure(12_340.0), "12.3 k");

@@ -1,4 +1,4 @@
-//! The random faults: calls of the worker that go wrong, a few at a time.
+//! Random faults: the next one or two calls of a method fail.
 
 use fastrand::Rng;
 use runtime_mocks::taskcluster::{Fault, FaultRule, InjectedFault, Taskcluster};
@@ -10,8 +10,11 @@ const UNAVAILABLE: Fault = Fault::Status {
 const BAD_GATEWAY: Fault = Fault::Html { status: 502 };
 const RESET: Fault = Fault::Reset { after: 0 };
 const LATE: Fault = Fault::Latency { millis: 2_000 };
+const SLOW: Fault = Fault::Slow {
+    bytes_per_second: 100_000,
+};
 
-/// What may go wrong where. None of it may change how a task ends.
+/// The faults of each method. None of them may change the resolution of a task.
 const FAULTS: &[(&str, &[Fault])] = &[
     (
         "queue.claimWork",
@@ -49,14 +52,7 @@ const FAULTS: &[(&str, &[Fault])] = &[
     ),
     (
         "s3.get",
-        &[
-            UNAVAILABLE,
-            RESET,
-            Fault::Truncate { after: 5_000 },
-            Fault::Slow {
-                bytes_per_second: 100_000,
-            },
-        ],
+        &[UNAVAILABLE, RESET, Fault::Truncate { after: 5_000 }, SLOW],
     ),
     (
         "queue.report*",
@@ -65,33 +61,30 @@ const FAULTS: &[(&str, &[Fault])] = &[
     ("queue.status", &[UNAVAILABLE, RESET]),
 ];
 
-/// A fault that was injected, and how to call it.
-pub(crate) struct Injected {
+/// An injected fault rule.
+pub(crate) struct InjectedRule {
     pub(crate) method: &'static str,
     pub(crate) kind: String,
     handle: InjectedFault,
 }
 
-impl Injected {
-    /// How many calls it befell.
+impl InjectedRule {
+    /// Returns the number of calls that failed.
     pub(crate) fn hits(&self) -> u64 {
         self.handle.hits().into()
     }
 }
 
-/// Makes the next one or two calls of a random method go wrong.
-pub(crate) fn inject(rng: &mut Rng, taskcluster: &Taskcluster) -> Injected {
+/// Injects a random fault into the next one or two calls of a random method.
+pub(crate) fn inject(rng: &mut Rng, taskcluster: &Taskcluster) -> InjectedRule {
     let (method, faults) = FAULTS[rng.usize(0..FAULTS.len())];
     let fault = faults[rng.usize(0..faults.len())];
-    // An upload that stalls keeps a slot of the worker for a minute, so one at a time is enough.
-    let most = if matches!(fault, Fault::Stall { .. }) {
-        1
-    } else {
-        2
-    };
-    let rule = FaultRule::new(method, fault).times(rng.u32(1..=most));
+    // A stalled upload blocks a slot of the worker for a minute. More than one at a time would block all slots.
+    let is_stall = matches!(fault, Fault::Stall { .. });
+    let times = rng.u32(1..=if is_stall { 1 } else { 2 });
+    let rule = FaultRule::new(method, fault).times(times);
     let kind = serde_json::to_value(fault).unwrap_or_default();
-    Injected {
+    InjectedRule {
         method,
         kind: kind["kind"].as_str().unwrap_or_default().to_owned(),
         handle: taskcluster.inject(rule),

@@ -1,30 +1,31 @@
-//! The command line; `cargo xtask soak` fills it in.
+//! The command line, which `cargo xtask soak` provides.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 xflags::xflags! {
-    /// Soaks a worker.
+    /// Runs random tasks and faults against a worker and checks it for leaks.
     cmd soak {
         /// The example worker.
         required --worker path: PathBuf
-        /// Where the plots and the table go.
+        /// The folder for the plots and the tables.
         required --out folder: PathBuf
-        /// For how long tasks come; 3 by default.
+        /// Duration of the load in minutes; default: 3.
         optional --minutes minutes: u64
-        /// How many tasks come in a minute on average; 40 by default.
+        /// Tasks created per minute; default: 40.
         optional --rate tasks: u64
-        /// What to choose by; another one each time by default.
+        /// Seed of the random choices; default: a new one.
         optional --seed seed: u64
     }
 }
 
 impl Soak {
-    pub(crate) fn length(&self) -> std::time::Duration {
-        std::time::Duration::from_secs(self.minutes.unwrap_or(3).saturating_mul(60))
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_secs(self.minutes.unwrap_or(3).saturating_mul(60))
     }
 
-    /// Seconds between two tasks, on average.
-    pub(crate) fn pause(&self) -> f64 {
+    /// Returns the mean number of seconds between two tasks.
+    pub(crate) fn task_interval(&self) -> f64 {
         60.0 / self.rate.unwrap_or(40).max(1) as f64
     }
 }

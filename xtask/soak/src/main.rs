@@ -1,17 +1,17 @@
-//! Lets a worker run random tasks while random calls go wrong, and watches what it takes of the machine.
+//! Runs random tasks with random faults against a worker process and checks it for leaks.
 //!
-//! `cargo xtask soak` builds the example worker and this program. The worker is a process of its own, claims from an
-//! embedded Taskcluster in this one, and is looked at from outside, through `/proc`. A seed repeats the choices; when
-//! they meet the worker depends on the machine.
+//! `cargo xtask soak` builds the example worker and starts this program. The worker claims from an embedded Taskcluster
+//! in this process and is sampled from outside, through `/proc`. A seed repeats the random choices, but not their timing
+//! relative to the worker.
 
-mod course;
+mod assertions;
 mod faults;
 mod flags;
-mod judge;
+mod history;
 mod plot;
 mod report;
-mod run;
 mod sample;
+mod soak_test;
 mod tasks;
 mod viewers;
 mod worker;
@@ -24,9 +24,14 @@ use crate::flags::Soak;
 
 fn main() -> ExitCode {
     let flags = Soak::from_env_or_exit();
-    match soak(&flags) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    match run(&flags) {
+        Ok(failures) if failures.is_empty() => ExitCode::SUCCESS,
+        Ok(failures) => {
+            for failure in failures {
+                println!("FAILED: {failure}");
+            }
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -34,19 +39,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the worker passed.
-fn soak(flags: &Soak) -> Result<bool> {
+/// Runs the test and writes the report; returns the failed assertions.
+fn run(flags: &Soak) -> Result<Vec<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("seed {seed}; the same choices again: --seed {seed}");
-    let course = runtime.block_on(run::run(flags, seed))?;
-    let verdict = judge::judge(&course);
-    report::write(&flags.out, &course, &verdict)?;
-    verdict
-        .failures
-        .iter()
-        .for_each(|it| println!("FAILED: {it}"));
-    Ok(verdict.failures.is_empty())
+    println!("seed {seed}; repeat with --seed {seed}");
+    let history = runtime.block_on(soak_test::run(flags, seed))?;
+    let evaluation = assertions::evaluate(&history);
+    report::write(&flags.out, &history, &evaluation)?;
+    Ok(evaluation.failures)
 }

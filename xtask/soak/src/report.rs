@@ -1,4 +1,4 @@
-//! What is written: plots, and a table for docs/soak.md.
+//! The report: plots, and tables for docs/soak.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,147 +6,150 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::course::{Course, Look};
-use crate::judge::Verdict;
+use crate::assertions::Evaluation;
+use crate::history::{History, Observation, resolution};
 use crate::plot::{Series, plot};
 use crate::sample::Sample;
 
-/// Writes all of it into a folder, and prints the table.
-pub(crate) fn write(folder: &Path, course: &Course, verdict: &Verdict) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let table = table(course, verdict);
-    println!("\n{table}");
-    fs::write(folder.join("table.md"), table)?;
-    for (name, title, series) in pictures(course) {
-        let warm = course.length.as_secs_f64() / 3.0;
-        fs::write(
-            folder.join(format!("soak-{name}.svg")),
-            plot(title, &series, warm),
-        )?;
+/// Writes the plots and the tables into a folder, and prints the tables.
+pub(crate) fn write(folder: &Path, history: &History, evaluation: &Evaluation) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let tables = tables(history, evaluation);
+    println!("\n{tables}");
+    fs::write(folder.join("table.md"), tables)?;
+    let warm_up = history.duration.as_secs_f64() / 3.0;
+    for (name, title, series) in plots(history) {
+        let path = folder.join(format!("soak-{name}.svg"));
+        fs::write(path, plot(title, &series, warm_up))?;
     }
     Ok(())
 }
 
-fn pictures(course: &Course) -> [(&'static str, &'static str, Vec<Series>); 4] {
-    let of = |name: &str, value: fn(&Sample) -> f64| Series {
+fn plots(history: &History) -> [(&'static str, &'static str, Vec<Series>); 4] {
+    let series = |name: &str, value: fn(&Sample) -> f64| Series {
         name: name.to_owned(),
-        points: course
-            .looks
-            .iter()
-            .map(|look| (look.sample.at, value(&look.sample)))
-            .collect(),
+        points: points(history, |it| value(&it.sample)),
     };
     [
         (
             "memory",
             "Resident memory of the worker, MiB",
-            vec![of("memory", |it| it.memory)],
+            vec![series("memory", |it| it.memory)],
         ),
         (
             "descriptors",
             "Open descriptors, threads and zombies of the worker",
             vec![
-                of("descriptors", |it| it.descriptors),
-                of("threads", |it| it.threads),
-                of("zombies", |it| it.zombies),
+                series("descriptors", |it| it.descriptors),
+                series("threads", |it| it.threads),
+                series("zombies", |it| it.zombies),
             ],
         ),
         (
             "disk",
-            "The folder of the worker, MiB",
-            vec![of("disk", |it| it.disk)],
+            "Size of the worker's folder, MiB",
+            vec![series("disk", |it| it.disk)],
         ),
-        ("tasks", "Tasks by how they ended", ends(course)),
+        (
+            "tasks",
+            "Resolved tasks by resolution",
+            resolutions(history),
+        ),
     ]
 }
 
-fn ends(course: &Course) -> Vec<Series> {
-    let looks = || course.looks.iter();
-    let names: BTreeSet<&String> = looks().flat_map(|look| look.ended.keys()).collect();
-    let series = names.into_iter().map(|name| {
-        let count = |look: &Look| look.ended.get(name).copied().unwrap_or(0) as f64;
-        Series {
-            name: name.trim_start_matches("exception/").to_owned(),
-            points: looks().map(|look| (look.sample.at, count(look))).collect(),
-        }
+/// Returns the value of every observation with its time in seconds.
+fn points(history: &History, value: impl Fn(&Observation) -> f64) -> Vec<(f64, f64)> {
+    let observations = history.observations.iter();
+    observations.map(|it| (it.sample.at, value(it))).collect()
+}
+
+fn resolutions(history: &History) -> Vec<Series> {
+    let observations = history.observations.iter();
+    let names: BTreeSet<&String> = observations.flat_map(|it| it.resolved.keys()).collect();
+    let series = names.into_iter().map(|name| Series {
+        name: name.trim_start_matches("exception/").to_owned(),
+        points: points(history, |it| {
+            it.resolved.get(name).copied().unwrap_or(0) as f64
+        }),
     });
     series.collect()
 }
 
-fn table(course: &Course, verdict: &Verdict) -> String {
-    let mut table = format!(
-        "{:.0} minutes, seed {}: {} tasks, {} calls that went wrong, {} viewers of logs. The worker itself, {}, used {:.1} % of a core. The longest time in which no task ended: {:.0} s.\n\n\
+fn tables(history: &History, evaluation: &Evaluation) -> String {
+    let mut text = format!(
+        "{:.0} minutes, seed {}: {} tasks, {} failed calls, {} viewers of logs. The worker, {}, used {:.1} % of a core. The longest time in which no task was resolved: {:.0} s.\n\n\
          | | before | middle third | last third | bound | after |\n\
          | --- | ---: | ---: | ---: | ---: | ---: |\n",
-        course.length.as_secs_f64() / 60.0,
-        course.seed,
-        course.tasks.len(),
-        course.faults.iter().map(|fault| fault.hits()).sum::<u64>(),
-        course.viewers,
-        match cfg!(debug_assertions) {
-            true => "not optimized",
-            false => "optimized",
+        history.duration.as_secs_f64() / 60.0,
+        history.seed,
+        history.tasks.len(),
+        history.faults.iter().map(|fault| fault.hits()).sum::<u64>(),
+        history.viewers,
+        if cfg!(debug_assertions) {
+            "not optimized"
+        } else {
+            "optimized"
         },
-        verdict.load * 100.0,
-        longest_silence(course),
+        evaluation.load * 100.0,
+        longest_pause(history),
     );
-    for row in &verdict.rows {
-        let what = [row.flat.what, row.flat.unit].join(", ");
-        table += &format!(
+    for growth in &evaluation.growth {
+        let name = [growth.measure.name, growth.measure.unit].join(", ");
+        text += &format!(
             "| {} | {:.1} | {:.1} | {:.1} | ≤ {:.1} | {:.1} |\n",
-            what.trim_end_matches(", "),
-            row.before,
-            row.middle,
-            row.last,
-            row.bound,
-            row.after
+            name.trim_end_matches(", "),
+            growth.before,
+            growth.middle,
+            growth.last,
+            growth.bound,
+            growth.after
         );
     }
-    table += "\n| tasks | ended as | how many | runs |\n| --- | --- | ---: | ---: |\n";
-    for ((kind, end), (tasks, runs)) in kinds(course) {
-        table += &format!("| {kind} | {end} | {tasks} | {runs} |\n");
+    text += "\n| task | resolution | tasks | runs |\n| --- | --- | ---: | ---: |\n";
+    for ((kind, resolution), (tasks, runs)) in task_counts(history) {
+        text += &format!("| {kind} | {resolution} | {tasks} | {runs} |\n");
     }
-    table += "\n| calls | what went wrong, and how often |\n| --- | --- |\n";
-    for (method, kinds) in faults(course) {
+    text += "\n| method | failed calls by fault |\n| --- | --- |\n";
+    for (method, kinds) in fault_counts(history) {
         let kinds = kinds.iter().map(|(kind, hits)| format!("{kind} {hits}"));
-        table += &format!(
-            "| `{method}` | {} |\n",
-            kinds.collect::<Vec<_>>().join(", ")
-        );
+        let kinds = kinds.collect::<Vec<_>>().join(", ");
+        text += &format!("| `{method}` | {kinds} |\n");
     }
-    table
+    text
 }
 
-/// The most seconds between two looks that saw the same number of ended tasks.
-fn longest_silence(course: &Course) -> f64 {
+/// Returns the longest time in seconds in which the number of resolved tasks was constant.
+fn longest_pause(history: &History) -> f64 {
     let (mut longest, mut since, mut seen) = (0.0, 0.0, 0);
-    for Look { sample, ended } in &course.looks {
-        let ended = ended.values().sum::<usize>();
-        if ended > seen {
-            (since, seen) = (sample.at, ended);
+    for Observation { sample, resolved } in &history.observations {
+        let resolved = resolved.values().sum::<usize>();
+        if resolved > seen {
+            (since, seen) = (sample.at, resolved);
         }
         longest = f64::max(longest, sample.at - since);
     }
     longest
 }
 
-/// How many tasks of a kind ended how, and how many runs they took.
-fn kinds(course: &Course) -> BTreeMap<(&'static str, String), (usize, usize)> {
-    let mut kinds = BTreeMap::new();
-    for task in &course.tasks {
-        let end = crate::course::end(&task.status);
-        let (tasks, runs) = kinds.entry((task.kind, end)).or_insert((0, 0));
+/// Returns the numbers of tasks and of runs, by kind and resolution.
+fn task_counts(history: &History) -> BTreeMap<(&'static str, String), (usize, usize)> {
+    let mut counts = BTreeMap::new();
+    for task in &history.tasks {
+        let key = (task.kind, resolution(&task.status));
+        let (tasks, runs) = counts.entry(key).or_insert((0, 0));
         *tasks += 1;
         *runs += task.status.runs.len();
     }
-    kinds
+    counts
 }
 
-fn faults(course: &Course) -> BTreeMap<&'static str, BTreeMap<&str, u64>> {
-    let mut faults: BTreeMap<_, BTreeMap<&str, u64>> = BTreeMap::new();
-    for fault in course.faults.iter().filter(|fault| fault.hits() > 0) {
-        let kinds = faults.entry(fault.method).or_default();
-        *kinds.entry(&fault.kind).or_default() += fault.hits();
+/// Returns the number of failed calls, by method and fault.
+fn fault_counts(history: &History) -> BTreeMap<&'static str, BTreeMap<&str, u64>> {
+    let mut counts: BTreeMap<_, BTreeMap<&str, u64>> = BTreeMap::new();
+    for rule in history.faults.iter().filter(|rule| rule.hits() > 0) {
+        let kinds = counts.entry(rule.method).or_default();
+        *kinds.entry(&rule.kind).or_default() += rule.hits();
     }
-    faults
+    counts
 }

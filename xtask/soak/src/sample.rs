@@ -1,11 +1,11 @@
-//! What a process takes of the machine, read from `/proc` and from its folder.
+//! Resources of a process, read from `/proc` and from its folder.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// One look.
+/// The resources of a process at one time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sample {
     /// Seconds since the first task.
@@ -14,24 +14,24 @@ pub(crate) struct Sample {
     pub(crate) memory: f64,
     pub(crate) descriptors: f64,
     pub(crate) threads: f64,
-    /// What is in its folder, in MiB.
+    /// Size of its folder in MiB.
     pub(crate) disk: f64,
-    /// Its children that ended and were not waited for.
+    /// Exited children that it has not waited for.
     pub(crate) zombies: f64,
-    /// Processor time that it used so far, in seconds, without its children.
-    pub(crate) processor: f64,
+    /// CPU time in seconds, without its children.
+    pub(crate) cpu_time: f64,
 }
 
 const MIB: f64 = (1 << 20) as f64;
 
-/// Clock ticks in a second, which Linux has promised to programs since long.
-const TICKS: f64 = 100.0;
+/// Clock ticks per second in `/proc`, constant on Linux (`USER_HZ`).
+const TICKS_PER_SECOND: f64 = 100.0;
 
 impl Sample {
-    /// Looks at a process and its folder.
+    /// Samples a process and its folder.
     pub(crate) fn take(pid: u32, data: &Path, at: f64) -> Result<Self> {
         let status =
-            fs::read_to_string(format!("/proc/{pid}/status")).context("the worker is gone")?;
+            fs::read_to_string(format!("/proc/{pid}/status")).context("the worker has exited")?;
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd"))?.count();
         Ok(Self {
@@ -41,32 +41,30 @@ impl Sample {
             threads: number(&status, "Threads:"),
             disk: size(data) as f64 / MIB,
             zombies: zombies(pid) as f64,
-            processor: processor(&stat),
+            cpu_time: cpu_time(&stat),
         })
     }
 }
 
-/// The number after a name in `/proc/PID/status`.
+/// Returns the number after a name in `/proc/PID/status`.
 fn number(status: &str, name: &str) -> f64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let word = line.and_then(|rest| rest.split_whitespace().next());
     word.and_then(|word| word.parse().ok()).unwrap_or(0.0)
 }
 
-/// The fields of `/proc/PID/stat` after the name of the program, which may have anything in it.
+/// Returns the fields of `/proc/PID/stat` after the program name, which may contain any character.
 fn fields(stat: &str) -> Vec<&str> {
     let rest = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
     rest.split_whitespace().collect()
 }
 
-fn processor(stat: &str) -> f64 {
+fn cpu_time(stat: &str) -> f64 {
     let fields = fields(stat);
-    let ticks = fields
-        .iter()
-        .skip(11)
-        .take(2)
-        .filter_map(|it| it.parse::<f64>().ok());
-    ticks.sum::<f64>() / TICKS
+    // `utime` and `stime`.
+    let ticks = fields.iter().skip(11).take(2);
+    let ticks = ticks.filter_map(|it| it.parse::<f64>().ok());
+    ticks.sum::<f64>() / TICKS_PER_SECOND
 }
 
 fn zombies(parent: u32) -> usize {
@@ -84,18 +82,18 @@ fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// The processes of tasks of this Taskcluster that still run, whoever is their parent by now.
-pub(crate) fn strays(root_url: &str) -> Vec<u32> {
+/// Returns the running processes of tasks of this Taskcluster, even those with another parent.
+pub(crate) fn task_processes(root_url: &str) -> Vec<u32> {
     let variable = format!("TASKCLUSTER_ROOT_URL={root_url}\0");
-    let is_of_a_task = |pid: &u32| {
+    let is_task = |pid: &u32| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         let text = String::from_utf8_lossy(&environment);
         text.contains(&variable) && text.contains("TASK_ID=")
     };
-    processes().filter(is_of_a_task).collect()
+    processes().filter(is_task).collect()
 }
 
-/// Bytes below a folder. What goes away while it looks counts as nothing.
+/// Returns the number of bytes in a folder, without files that are removed meanwhile.
 pub(crate) fn size(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let sizes = entries.map(|entry| match entry.file_type() {
@@ -111,18 +109,18 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn this_process_can_be_sampled() {
+    fn own_process_can_be_sampled() {
         let folder = tempfile::tempdir().expect("a folder");
-        fs::write(folder.path().join("a"), vec![0; 1 << 20]).expect("it is ours");
-        let sample = Sample::take(std::process::id(), folder.path(), 0.0).expect("it lives");
+        fs::write(folder.path().join("a"), vec![0; 1 << 20]).expect("a file");
+        let sample = Sample::take(std::process::id(), folder.path(), 0.0).expect("a sample");
         assert!(sample.memory > 0.1 && sample.descriptors >= 3.0 && sample.threads >= 1.0);
         assert!((sample.disk - 1.0).abs() < 0.01, "{sample:?}");
     }
 
     #[test]
-    fn the_name_of_a_program_may_look_like_fields() {
+    fn program_name_may_contain_fields() {
         let stat = "7 (a) Z 1 (b) Z 42 0 0 0 0 0 0 0 0 0 150 50 0";
         assert!(is_zombie_of(stat, 42) && !is_zombie_of(stat, 1));
-        assert!((processor(stat) - 2.0).abs() < 1e-9);
+        assert!((cpu_time(stat) - 2.0).abs() < 1e-9);
     }
 }

@@ -1,4 +1,4 @@
-//! Viewers of live logs, who come and go.
+//! Viewers that read live logs for a while.
 
 use std::time::Duration;
 
@@ -9,14 +9,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// The URL of a task's live log while it has one.
+/// Returns the URL of the live log of a running task.
 pub(crate) fn live_log(taskcluster: &Taskcluster, task_id: &str) -> Option<String> {
-    let run = taskcluster
-        .status(task_id)
-        .ok()?
-        .runs
-        .len()
-        .checked_sub(1)?;
+    let status = taskcluster.status(task_id).ok()?;
+    let run = status.runs.len().checked_sub(1)?;
     let artifacts = taskcluster.artifacts(task_id, run.try_into().ok()?).ok()?;
     let live = artifacts
         .into_iter()
@@ -27,12 +23,12 @@ pub(crate) fn live_log(taskcluster: &Taskcluster, task_id: &str) -> Option<Strin
     }
 }
 
-/// Reads a live log for a random time and then goes away, in the middle or after its end.
-pub(crate) fn watch(rng: &mut Rng, url: String) -> JoinHandle<()> {
-    let patience = Duration::from_millis(rng.u64(10..3_000));
+/// Spawns a viewer that reads a live log for a random time and then disconnects.
+pub(crate) fn spawn(rng: &mut Rng, url: String) -> JoinHandle<()> {
+    let duration = Duration::from_millis(rng.u64(10..3_000));
     tokio::spawn(async move {
-        // That the log has ended or moved by now is nothing to tell.
-        let _ = timeout(patience, read(&url)).await;
+        // Errors are expected: the log may have ended or moved.
+        let _ = timeout(duration, read(&url)).await;
     })
 }
 

@@ -1,4 +1,4 @@
-//! The worker as a process, and what it says of its runs.
+//! The worker process, and the claims and resolutions that it prints.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,16 +12,16 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// How long a worker without tasks may take to stop.
-const STOPS_WITHIN: Duration = Duration::from_secs(30);
+/// The time limit for the exit of an idle worker.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often each task was claimed, and how often an end of it was told.
-pub(crate) type Told = BTreeMap<String, (u32, u32)>;
+/// The numbers of claims and of resolutions of each task.
+pub(crate) type ClaimCounts = BTreeMap<String, (u32, u32)>;
 
-/// A worker that claims from an embedded Taskcluster.
+/// A worker process that claims from an embedded Taskcluster.
 pub(crate) struct Worker {
     child: Child,
-    told: JoinHandle<Told>,
+    claims: JoinHandle<ClaimCounts>,
     pub(crate) pid: u32,
 }
 
@@ -29,70 +29,61 @@ impl Worker {
     pub(crate) fn start(program: &Path, data: &Path, taskcluster: &Taskcluster) -> Result<Self> {
         let credentials = taskcluster.credentials();
         let mut command = Command::new(program);
+        let access_token = credentials.secrets().next().unwrap_or_default();
         command
-            .args([
-                "--connect",
-                taskcluster.root_url(),
-                "--capacity",
-                "6",
-                "--data",
-            ])
+            .args(["--connect", taskcluster.root_url(), "--capacity", "6"])
+            .arg("--data")
             .arg(data)
             .env("TASKCLUSTER_CLIENT_ID", &credentials.client_id)
-            .env(
-                "TASKCLUSTER_ACCESS_TOKEN",
-                credentials.secrets().next().unwrap_or_default(),
-            )
+            .env("TASKCLUSTER_ACCESS_TOKEN", access_token)
             .env_remove("TASKCLUSTER_CERTIFICATE")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
         let child = command.spawn();
         let mut child = child.with_context(|| format!("cannot start {}", program.display()))?;
-        let output = child.stdout.take().context("its output is piped")?;
+        let output = child.stdout.take().context("stdout is piped")?;
         Ok(Self {
-            pid: child.id().context("it was just started")?,
+            pid: child.id().context("the process was just started")?,
             child,
-            told: tokio::spawn(listen(output)),
+            claims: tokio::spawn(count_claims(output)),
         })
     }
 
-    /// Whether it has ended by itself, which it must not.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+    /// Returns whether the process is running.
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Stops it as a service manager would, and returns how it ended and what it told.
-    pub(crate) async fn stop(mut self) -> Result<(ExitStatus, Told)> {
+    /// Sends SIGTERM as a service manager does; returns the exit status and the counts.
+    pub(crate) async fn stop(mut self) -> Result<(ExitStatus, ClaimCounts)> {
         let pid = self.pid.to_string();
         Command::new("kill").args(["-TERM", &pid]).status().await?;
-        let ended = timeout(STOPS_WITHIN, self.child.wait()).await;
-        let status = ended.context("the worker does not stop after SIGTERM")??;
-        Ok((status, self.told.await?))
+        let exited = timeout(STOP_TIMEOUT, self.child.wait()).await;
+        let status = exited.context("the worker did not exit after SIGTERM")??;
+        Ok((status, self.claims.await?))
     }
 }
 
 /// Counts the lines `NAME claimed` and `NAME RESOLUTION after SECONDS s`.
-async fn listen(output: ChildStdout) -> Told {
-    let mut told = Told::new();
+async fn count_claims(output: ChildStdout) -> ClaimCounts {
+    let mut counts = ClaimCounts::new();
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        count(&mut told, &line);
+        count(&mut counts, &line);
     }
-    told
+    counts
 }
 
-fn count(told: &mut Told, line: &str) {
-    let Some((name, what)) = line
-        .split_once(' ')
-        .filter(|(name, _)| name.starts_with("soak-"))
-    else {
+fn count(counts: &mut ClaimCounts, line: &str) {
+    let words = line.split_once(' ');
+    let Some((name, event)) = words.filter(|(name, _)| name.starts_with("soak-")) else {
         return;
     };
-    let (claims, ends) = told.entry(name.to_owned()).or_default();
-    match what.trim() {
+    let (claims, resolutions) = counts.entry(name.to_owned()).or_default();
+    match event.trim() {
         "claimed" => *claims += 1,
-        what if what.contains(" after ") => *ends += 1,
+        event if event.contains(" after ") => *resolutions += 1,
         _ => {}
     }
 }
@@ -102,8 +93,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn claims_and_ends_are_counted_by_task() {
-        let mut told = Told::new();
+    fn claims_and_resolutions_are_counted() {
+        let mut counts = ClaimCounts::new();
         for line in [
             "soak-1     claimed",
             "soak-1     running",
@@ -111,9 +102,9 @@ mod tests {
             "soak-1     exception/canceled after 1.20 s",
             "claiming from soak/worker after all",
         ] {
-            count(&mut told, line);
+            count(&mut counts, line);
         }
         let expected = [("soak-1".to_owned(), (1, 1)), ("soak-2".to_owned(), (1, 0))];
-        assert_eq!(told, Told::from(expected));
+        assert_eq!(counts, ClaimCounts::from(expected));
     }
 }

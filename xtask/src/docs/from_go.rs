@@ -1,44 +1,38 @@
-//! `docs/from-go.md`: every name of a row that works is in the code at its end, which the facade's doctests compile.
+//! `docs/from-go.md`: the code at its end, a doctest of the facade, has every name of the rows marked as working.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::tidy::files::File;
+use crate::by_name;
+use crate::files::{self, File};
 
 const PAGE: &str = "docs/from-go.md";
-/// What a row that works ends in.
-const WORKS: &str = "✓ |";
+/// The end of a row that works.
+const WORKING_ROW_END: &str = "✓ |";
 
-/// Fails on a name that nobody compiles.
+/// Fails on a name that the code does not use.
 pub(super) fn check(files: &[File]) -> Result<()> {
-    let page = files.iter().find(|file| file.path == PAGE);
-    let page = &page.with_context(|| format!("there is no {PAGE}"))?.text;
-    let (table, code) = page
+    let (table, code) = files::text(files, PAGE)?
         .split_once("```rust")
-        .with_context(|| format!("{PAGE} has no code with its names"))?;
-    let compiled: BTreeSet<&str> = names(code).collect();
-    let missing: BTreeSet<&str> = named(table)
+        .with_context(|| format!("{PAGE} has no Rust code"))?;
+    let compiled: BTreeSet<&str> = identifiers(code).collect();
+    let missing: BTreeSet<&str> = table_names(table)
         .filter(|name| !compiled.contains(name))
         .collect();
-    ensure!(
-        missing.is_empty(),
-        "the code at the end of {PAGE} lacks {}",
-        missing.into_iter().collect::<Vec<_>>().join(", ")
-    );
+    let missing = by_name::list(missing.into_iter());
+    ensure!(missing.is_empty(), "the code of {PAGE} lacks {missing}");
     Ok(())
 }
 
-/// The names in the second column of the rows that work.
-fn named(table: &str) -> impl Iterator<Item = &str> {
-    let rows = table.lines().filter(|line| line.ends_with(WORKS));
+/// Returns the names in the second column of the rows that work.
+fn table_names(table: &str) -> impl Iterator<Item = &str> {
+    let rows = table.lines().filter(|line| line.ends_with(WORKING_ROW_END));
     let cells = rows.filter_map(|row| row.split(" | ").nth(1));
-    // What stands between backticks is every other part.
-    let code = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
-    code.flat_map(names)
+    cells.flat_map(files::code_spans).flat_map(identifiers)
 }
 
-fn names(code: &str) -> impl Iterator<Item = &str> {
+fn identifiers(code: &str) -> impl Iterator<Item = &str> {
     let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
     words.filter(|word| !word.is_empty())
 }
@@ -48,15 +42,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_rows_that_work_have_to_be_compiled() {
-        let page = |code: &str| File {
-            path: PAGE.into(),
-            text: format!(
-                "| Go | Rust | |\n| `A`, `Z` | `a::{{B, c}}`, see [d](d.md) | ✓ |\n| `E` | `gone` | ∅ |\n\n```rust\n{code}\n```\n"
-            ),
-        };
-        assert!(check(&[page("use runtime::a::{B, c};")]).is_ok());
-        let error = check(&[page("use runtime::a::B;")]).expect_err("`c` is missing");
+    fn names_of_working_rows_are_required() {
+        let table = "| Go | Rust | |\n| `A`, `Z` | `a::{B, c}`, see [d](d.md) | ✓ |\n| `E` | `removed` | ∅ |\n";
+        let page = |code: &str| [File::new(PAGE, format!("{table}\n```rust\n{code}\n```\n"))];
+        assert!(check(&page("use runtime::a::{B, c};")).is_ok());
+        let error = check(&page("use runtime::a::B;")).expect_err("`c` is missing");
         assert!(error.to_string().ends_with("lacks c"), "{error}");
         assert!(check(&[]).is_err());
     }

@@ -1,72 +1,74 @@
-//! `cargo xtask docs`: what is generated is fresh, the book lists every page, and links lead somewhere.
+//! `cargo xtask docs`: generated pages are current, the book lists every page, and links are valid.
 
 mod book;
+mod crate_table;
+mod doctests;
 mod features;
 mod from_go;
-mod guides;
 mod links;
 mod metrics;
-mod names;
-mod parts;
 mod readme;
+mod references;
+mod required_features;
 mod snippets;
-pub(crate) mod table;
 
 use anyhow::{Result, ensure};
 use xshell::Shell;
 
-use self::snippets::Snippets;
-use crate::tidy::files;
+use crate::by_name;
+use crate::docs::snippets::Snippets;
+use crate::files;
 use crate::workspace::{self, Workspace};
 
-/// A file as it should be.
+/// A file with its generated content.
 struct Generated {
-    /// From the root of the repository.
+    /// Relative to the root of the repository.
     path: String,
     text: String,
 }
 
-/// Compares what is generated with what is there, or writes it; then checks what people wrote.
+/// Compares generated pages with the files, or writes them; then checks the pages.
 pub(crate) fn run(sh: &Shell, write: bool) -> Result<()> {
     let workspace = Workspace::load(sh)?;
-    let files = files::load(&workspace::root())?;
-    let snippets = Snippets::new(&workspace);
-    let mut generated = snippets.generate(&files)?;
-    generated.push(table::generate(sh, &workspace, &snippets)?);
-    generated.push(metrics::generate(&files)?);
-    for library in workspace.libraries() {
-        generated.push(readme::generate(sh, library, &snippets)?);
-    }
-    let stale = stale(sh, generated);
+    let stale = stale_files(sh, &workspace)?;
     if write {
         for file in &stale {
             sh.write_file(&file.path, &file.text)?;
             println!("{}: written", file.path);
         }
     } else {
-        let paths: Vec<&str> = stale.iter().map(|file| file.path.as_str()).collect();
+        let paths = by_name::list(stale.iter().map(|file| file.path.as_str()));
         ensure!(
             stale.is_empty(),
-            "stale: {}; `cargo xtask docs --write` repairs them",
-            paths.join(", ")
+            "outdated: {paths}; run `cargo xtask docs --write`"
         );
     }
-    // Again, since something may have been written.
+    // Loaded here because `--write` changes files.
     let files = files::load(&workspace::root())?;
     book::check(&files)?;
     from_go::check(&files)?;
-    guides::check(&files)?;
-    parts::check(&files, &workspace)?;
-    names::check(&files)?;
-    names::check_mentions(&files, &workspace)?;
+    doctests::check(&files)?;
+    required_features::check(&files, &workspace)?;
+    references::check(&files)?;
+    references::check_mentions(&files, &workspace)?;
     links::check(&files)?;
     book::build(sh)
 }
 
-fn stale(sh: &Shell, generated: Vec<Generated>) -> Vec<Generated> {
-    let differs = |file: &Generated| {
-        sh.read_file(&file.path)
-            .map_or(true, |text| text.replace("\r\n", "\n") != file.text)
+/// Generates all pages and returns those that differ from their files.
+fn stale_files(sh: &Shell, workspace: &Workspace) -> Result<Vec<Generated>> {
+    let files = files::load(&workspace::root())?;
+    let snippets = Snippets::new(workspace);
+    let mut generated = snippets.generate(&files)?;
+    generated.push(crate_table::generate(sh, workspace, &snippets)?);
+    generated.push(metrics::generate(&files)?);
+    for library in workspace.libraries() {
+        generated.push(readme::generate(sh, library, &snippets)?);
+    }
+    let is_stale = |file: &Generated| {
+        let text = sh.read_file(&file.path);
+        // Git on Windows may check out files with other line ends.
+        text.map_or(true, |text| text.replace("\r\n", "\n") != file.text)
     };
-    generated.into_iter().filter(differs).collect()
+    Ok(generated.into_iter().filter(is_stale).collect())
 }

@@ -1,27 +1,25 @@
-//! Each crate's README.md, made from the head of its `lib.rs`: one text, checked by rustdoc, in both places.
+//! The README.md of each crate, generated from the head of its `lib.rs`: one text, which rustdoc checks.
 
 use anyhow::{Context, Result};
 use xshell::Shell;
 
-use super::snippets::Snippets;
-use super::{Generated, features};
+use crate::docs::snippets::Snippets;
+use crate::docs::{Generated, features};
 use crate::workspace::Package;
 
-/// The README of a library.
+/// Returns the README of a library.
 pub(super) fn generate(sh: &Shell, library: &Package, snippets: &Snippets) -> Result<Generated> {
-    let folder = library.folder();
+    let (name, folder) = (&library.name, library.folder());
     let source = sh.read_file(format!("{folder}/src/lib.rs"))?;
     let body = markdown(&snippets.refresh(&source));
     let manifest = sh.read_file(format!("{folder}/Cargo.toml"))?;
-    let features = features::described(&manifest).context(library.name.clone())?;
+    let features = features::parse(&manifest).with_context(|| name.clone())?;
     let features = features::section(&features);
     let text = format!(
         "# {name}\n\n{body}{features}\n\
          ---\n\n\
-         Part of the [worker runtime](../../README.md); \
-         [where it stands](../../docs/architecture.md) among the other crates. \
-         Licensed under MIT or Apache-2.0, at your option.\n",
-        name = library.name,
+         Part of the [worker runtime](../../README.md); see [its place](../../docs/architecture.md) among the other crates. \
+         Licensed under MIT or Apache-2.0, at your option.\n"
     );
     Ok(Generated {
         path: format!("{folder}/README.md"),
@@ -29,12 +27,12 @@ pub(super) fn generate(sh: &Shell, library: &Package, snippets: &Snippets) -> Re
     })
 }
 
-/// The doc comment at the top of a source, as Markdown that also reads well outside of rustdoc.
+/// Converts the doc comment at the top of a source to Markdown that is readable outside rustdoc.
 fn markdown(source: &str) -> String {
     let mut text = String::new();
-    let mut fence = Fence::Outside;
+    let mut block = Block::Prose;
     for line in head(source) {
-        if let Some(line) = fence.pass(line) {
+        if let Some(line) = block.convert(line) {
             text += line.trim_end();
             text.push('\n');
         }
@@ -42,60 +40,53 @@ fn markdown(source: &str) -> String {
     text
 }
 
-/// The lines of the doc comment, up to a heading that has nothing below it: its text is made elsewhere.
+/// Returns the lines of the doc comment, without headings at its end: their text is generated.
 ///
-/// Lines that only a feature adds are among them: a README describes all features.
+/// Lines that depend on a feature are included, since a README covers all features.
 fn head(source: &str) -> Vec<&str> {
-    let block = source.lines().take_while(|line| !line.is_empty());
-    let lines = block.filter_map(|line| {
+    let lines = source.lines().take_while(|line| !line.is_empty());
+    let lines = lines.filter_map(|line| {
         line.strip_prefix("//!")
-            .or_else(|| added_by_a_feature(line))
+            .or_else(|| feature_line(line))
             .map(|line| line.strip_prefix(' ').unwrap_or(line))
     });
     let mut lines: Vec<_> = lines.collect();
-    while lines
-        .last()
-        .is_some_and(|line| line.is_empty() || line.starts_with('#'))
-    {
-        lines.pop();
-    }
+    let is_text = |line: &&str| !line.is_empty() && !line.starts_with('#');
+    lines.truncate(lines.iter().rposition(is_text).map_or(0, |last| last + 1));
     lines
 }
 
-/// The text of `doc = "..."` in an attribute.
-fn added_by_a_feature(line: &str) -> Option<&str> {
+/// Returns the text of `doc = "..."` in a `cfg_attr` attribute.
+fn feature_line(line: &str) -> Option<&str> {
     let text = line.trim_start().strip_prefix("doc = \"")?;
     text.strip_suffix('"')
 }
 
-/// Where a line stands.
+/// The kind of text that a line belongs to.
 #[derive(Clone, Copy, PartialEq)]
-enum Fence {
-    Outside,
-    /// In an example, whose hidden lines only rustdoc wants.
+enum Block {
+    Prose,
+    /// An example, in which rustdoc hides some lines.
     Rust,
-    Other,
+    OtherCode,
 }
 
-impl Fence {
-    /// What becomes of the next line: nothing, if only rustdoc wants it.
-    fn pass(&mut self, line: &str) -> Option<String> {
+impl Block {
+    /// Converts the next line; `None` if rustdoc hides it.
+    fn convert(&mut self, line: &str) -> Option<String> {
         if let Some(language) = line.trim_start().strip_prefix("```") {
-            return Some(self.turn(language));
+            return Some(self.fence(language));
         }
         match self {
-            Self::Outside => Some(prose(line)),
+            Self::Prose => Some(prose(line)),
             Self::Rust if line.trim() == "#" || line.trim_start().starts_with("# ") => None,
-            Self::Rust | Self::Other => Some(line.to_owned()),
+            Self::Rust | Self::OtherCode => Some(line.to_owned()),
         }
     }
 
-    fn turn(&mut self, language: &str) -> String {
-        if *self != Self::Outside {
-            *self = Self::Outside;
-            return "```".to_owned();
-        }
-        let rust = [
+    /// Starts or ends a code block. Flags for rustdoc, such as `no_run`, are replaced by `rust`.
+    fn fence(&mut self, language: &str) -> String {
+        const RUST: &[&str] = &[
             "",
             "rust",
             "no_run",
@@ -103,16 +94,20 @@ impl Fence {
             "should_panic",
             "compile_fail",
         ];
-        if language.split(',').all(|word| rust.contains(&word)) {
+        if *self != Self::Prose {
+            *self = Self::Prose;
+            return "```".to_owned();
+        }
+        if language.split(',').all(|word| RUST.contains(&word)) {
             *self = Self::Rust;
             return "```rust".to_owned();
         }
-        *self = Self::Other;
+        *self = Self::OtherCode;
         format!("```{language}")
     }
 }
 
-/// A line outside of code: headings one level down, links to items without their targets.
+/// Converts a line outside code: headings one level down, links to items without their targets.
 fn prose(line: &str) -> String {
     if line.starts_with('#') {
         return format!("#{line}");
@@ -120,13 +115,13 @@ fn prose(line: &str) -> String {
     unlink(line)
 }
 
-/// Links that only rustdoc can follow become what they show.
+/// Replaces links that only rustdoc resolves by their text.
 fn unlink(line: &str) -> String {
     let mut out = String::new();
     let mut rest = line;
     while let Some((before, link)) = rest.split_once('[') {
         out += before;
-        let Some((shown, after)) = link.split_once(']') else {
+        let Some((text, after)) = link.split_once(']') else {
             out.push('[');
             rest = link;
             continue;
@@ -136,16 +131,12 @@ fn unlink(line: &str) -> String {
             .and_then(|target| target.split_once(')'));
         match target {
             Some((target, _)) if target.contains('/') || target.starts_with('#') => {
-                out += &format!("[{shown}]");
+                out += &format!("[{text}]");
                 rest = after;
             }
-            Some((_, after)) => {
-                out += shown;
-                rest = after;
-            }
-            None => {
-                out += shown;
-                rest = after;
+            _ => {
+                out += text;
+                rest = target.map_or(after, |(_, after)| after);
             }
         }
     }
@@ -157,42 +148,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn examples_lose_their_hidden_lines_and_keep_attributes() {
+    fn hidden_lines_of_examples_are_removed() {
         let source = "//! What.\n//!\n//! ```no_run\n//! # fn main() {\n//! #[derive(Debug)]\n//! struct A;\n//! #\n//! # }\n//! ```\n\nmod a;\n//! Not a head.\n";
-        assert_eq!(
-            markdown(source),
-            "What.\n\n```rust\n#[derive(Debug)]\nstruct A;\n```\n"
-        );
+        let expected = "What.\n\n```rust\n#[derive(Debug)]\nstruct A;\n```\n";
+        assert_eq!(markdown(source), expected);
     }
 
     #[test]
-    fn comments_of_a_shell_are_not_hidden_lines() {
-        assert_eq!(
-            markdown("//! ```sh\n//! # list them\n//! ls\n//! ```\n"),
-            "```sh\n# list them\nls\n```\n"
-        );
+    fn shell_comments_are_kept() {
+        let source = "//! ```sh\n//! # list them\n//! ls\n//! ```\n";
+        assert_eq!(markdown(source), "```sh\n# list them\nls\n```\n");
     }
 
     #[test]
-    fn only_links_that_lead_somewhere_stay() {
+    fn only_resolvable_links_are_kept() {
         let line = "A [`Cache`], a [handle](crate::Handle::x), [docs](https://example.com/a), [below](#below), a[0";
-        assert_eq!(
-            prose(line),
-            "A `Cache`, a handle, [docs](https://example.com/a), [below](#below), a[0"
-        );
+        let expected = "A `Cache`, a handle, [docs](https://example.com/a), [below](#below), a[0";
+        assert_eq!(prose(line), expected);
     }
 
     #[test]
-    fn lines_that_a_feature_adds_are_in_the_readme() {
+    fn feature_dependent_lines_are_included() {
         let source = "//! | a | b |\n#![cfg_attr(\n    feature = \"c\",\n    doc = \"| [`c`](c::C) | d |\"\n)]\n//!\n//! End.\n#![cfg_attr(docsrs, feature(doc_cfg))]\n\nmod a;\n";
         assert_eq!(markdown(source), "| a | b |\n| `c` | d |\n\nEnd.\n");
     }
 
     #[test]
-    fn headings_move_below_the_title_and_empty_ones_go() {
-        assert_eq!(
-            markdown("//! What.\n//!\n//! # Limits\n//!\n//! None.\n//!\n//! # Feature flags\n"),
-            "What.\n\n## Limits\n\nNone.\n"
-        );
+    fn headings_are_demoted_and_empty_ones_removed() {
+        let source = "//! What.\n//!\n//! # Limits\n//!\n//! None.\n//!\n//! # Feature flags\n";
+        assert_eq!(markdown(source), "What.\n\n## Limits\n\nNone.\n");
     }
 }

@@ -1,39 +1,35 @@
-//! A task's log, and a worker, on a file system that is really full.
+//! A task log and a worker on a full file system.
 
 use anyhow::Result;
 use xshell::{Cmd, Shell, cmd};
 
-use super::{Outcome, ignored_test, server};
+use crate::e2e::{ignored_tests, missing, server};
+use crate::tools;
 
-const FOLDER: &str = "target/e2e/full-disk";
+const MOUNT_POINT: &str = "target/e2e/full-disk";
 
-/// Runs an example on a disk of 256 KiB, and a test of the worker on one of 4 MiB. They check by themselves.
-pub(super) fn run(sh: &Shell) -> Result<Outcome> {
-    sh.create_dir(FOLDER)?;
-    let try_it = mounted(sh, "256k").arg("true").quiet();
-    if try_it.ignore_stdout().ignore_stderr().run().is_err() {
-        let reason = "this user cannot mount a file system, not even in a namespace of its own";
-        return Ok(Outcome::Skipped(reason.to_owned()));
+/// Runs an example on a disk of 256 KiB, and a test of the worker on a disk of 4 MiB.
+pub(super) fn run(sh: &Shell) -> Result<()> {
+    sh.create_dir(MOUNT_POINT)?;
+    if !tools::succeeds(mounted(sh, "256k").arg("true")) {
+        return Err(missing(
+            "this user cannot mount a file system in a user namespace",
+        ));
     }
     let example = server::build(sh, "runtime-core", "full_disk", &[])?;
-    mounted(sh, "256k").arg(example).arg(FOLDER).run()?;
-    worker(sh)?;
-    Ok(Outcome::Passed)
+    mounted(sh, "256k").arg(example).arg(MOUNT_POINT).run()?;
+    let mount_point = sh.current_dir().join(MOUNT_POINT);
+    let wrapper = mounted(sh, "4m").env("RUNTIME_WORKER_SMALL_DISK", mount_point);
+    ignored_tests(sh, "runtime-worker", "disk::", wrapper)
 }
 
-fn worker(sh: &Shell) -> Result<()> {
-    const TEST: &str = "disk::real_full_disk_fails_no_task";
-    let folder = sh.current_dir().join(FOLDER);
-    let place = mounted(sh, "4m").env("RUNTIME_WORKER_SMALL_DISK", folder);
-    ignored_test(sh, "runtime-worker", TEST, place)
-}
-
-/// Begins a command that sees a small disk at the folder: in namespaces of its own, so that this needs no
-/// rights and leaves nothing mounted.
+/// Returns the start of a command line that runs the rest of its arguments with a small disk at the mount point.
+///
+/// A user and a mount namespace make root rights unnecessary, and the mount ends with the command.
 fn mounted<'a>(sh: &'a Shell, size: &str) -> Cmd<'a> {
     let mount = r#"mount -t tmpfs -o "size=$1" tmpfs "$0" && shift && exec "$@""#;
     cmd!(
         sh,
-        "unshare --user --map-root-user --mount -- sh -c {mount} {FOLDER} {size}"
+        "unshare --user --map-root-user --mount -- sh -c {mount} {MOUNT_POINT} {size}"
     )
 }

@@ -1,23 +1,15 @@
-//! Prometheus's own Python client reads a worker's metrics.
-
-use std::path::Path;
+//! Prometheus's Python client reads the metrics of a worker.
 
 use anyhow::Result;
-use xshell::{Shell, cmd};
+use xshell::Shell;
 
-use super::server::Server;
-use super::{Outcome, python};
+use crate::e2e::python;
+use crate::e2e::server::Server;
 
-/// Starts a status page, reads its metrics and stops it.
-pub(super) fn run(sh: &Shell) -> Result<Outcome> {
-    let folder = Path::new("target/e2e/python-metrics");
-    let python = match python::with_packages(sh, folder, &["prometheus_client"])? {
-        Ok(python) => python,
-        Err(reason) => return Ok(Outcome::Skipped(reason)),
-    };
+/// Starts a status page and reads its metrics.
+pub(super) fn run(sh: &Shell) -> Result<()> {
+    let python = python::with_packages(sh, "target/e2e/python-metrics", &["prometheus_client"])?;
     let server = Server::start(sh, "runtime-monitoring", "status", 1)?;
-    let checks = cmd!(sh, "{python} -B xtask/e2e/metrics/run.py").envs(server.exports.clone());
-    checks.run()?;
-    server.stop(sh)?;
-    Ok(Outcome::Passed)
+    python::run(sh, &python, "metrics/run.py", &server)?;
+    server.stop(sh)
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask e2e`: checks with programs of others, which a machine may lack.
+//! `cargo xtask e2e`: checks with third-party programs, which are skipped if the machine lacks one.
 
 mod browser;
 mod full_disk;
@@ -10,87 +10,129 @@ pub(crate) mod server;
 mod taskcluster;
 mod webhook;
 
-use anyhow::{Context, Result, bail};
+use std::fmt;
+
+use anyhow::{Context, Error, Result};
 use xshell::{Cmd, Shell};
 
+use crate::by_name;
 use crate::workspace::cargo;
 
-/// How a script ended, if not by an error.
-enum Outcome {
-    Passed,
-    /// Something that it needs is missing: what, and how to get it.
-    Skipped(String),
+/// The error of a check on a machine that lacks a requirement; states how to get it. The check counts as skipped.
+#[derive(Debug)]
+struct MissingRequirement(String);
+
+impl fmt::Display for MissingRequirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
-/// Runs an ignored integration test of a package. `place` is the start of the command line, which sets up the
-/// environment that the test needs; cargo's arguments follow it.
-fn ignored_test<'a>(sh: &'a Shell, package: &str, test: &str, place: Cmd<'a>) -> Result<()> {
+impl std::error::Error for MissingRequirement {}
+
+fn missing(requirement: impl Into<String>) -> Error {
+    Error::new(MissingRequirement(requirement.into()))
+}
+
+/// Prints that a check was skipped if its error is a missing requirement, otherwise returns the error.
+fn skip(check: &str, error: Error) -> Result<()> {
+    let MissingRequirement(reason) = error.downcast()?;
+    println!("{check}: SKIPPED: {reason}");
+    Ok(())
+}
+
+/// Runs the ignored tests in a module of a package's integration tests.
+///
+/// `wrapper` is the start of a command line that prepares the environment and runs the rest of its arguments.
+fn ignored_tests<'a>(sh: &'a Shell, package: &str, module: &str, wrapper: Cmd<'a>) -> Result<()> {
     let program = ["test", "-p", package, "--all-features", "--test", "it"];
     cargo(sh).args(program).arg("--no-run").run()?;
-    let run = place.arg("cargo").args(program);
-    Ok(run.args(["--", "--ignored", "--exact", test]).run()?)
+    let run = wrapper.arg("cargo").args(program);
+    Ok(run.args(["--", "--ignored", module]).run()?)
 }
 
-/// A check by name.
-struct Script {
+struct Check {
     name: &'static str,
-    what: &'static str,
-    run: fn(&Shell) -> Result<Outcome>,
+    description: &'static str,
+    run: fn(&Shell) -> Result<()>,
 }
 
-const SCRIPTS: &[Script] = &[
-    Script {
+const CHECKS: &[Check] = &[
+    Check {
         name: "browser",
-        what: "our pages work in headless Chromium",
+        description: "web pages in headless Chromium",
         run: browser::run,
     },
-    Script {
+    Check {
         name: "full-disk",
-        what: "a task's log, and a worker, on a file system that is full",
+        description: "a task log and a worker on a full file system",
         run: full_disk::run,
     },
-    Script {
+    Check {
         name: "metrics",
-        what: "Prometheus's own Python client reads a worker's metrics",
+        description: "metrics of a worker, read by Prometheus's Python client",
         run: metrics::run,
     },
-    Script {
+    Check {
         name: "oom",
-        what: "a task that the kernel kills because its memory runs out",
+        description: "a task killed by the kernel because its memory is exhausted",
         run: oom::run,
     },
-    Script {
+    Check {
         name: "scriptworker",
-        what: "no-op tasks a second, ours against scriptworker from PyPI",
+        description: "no-op tasks per second, compared with scriptworker from PyPI",
         run: scriptworker::run,
     },
-    Script {
+    Check {
         name: "taskcluster",
-        what: "the official Python client drives the embedded Taskcluster",
+        description: "the embedded Taskcluster, used by the official Python client",
         run: taskcluster::run,
     },
-    Script {
+    Check {
         name: "webhook",
-        what: "curl, openssl and Python's websockets reach hooks",
+        description: "hooks, used by curl, openssl and Python's websockets",
         run: webhook::run,
     },
 ];
 
-/// Runs the named scripts, or lists what there is.
+/// Runs the named checks, or lists all checks.
 pub(crate) fn run(sh: &Shell, names: &[String]) -> Result<()> {
     if names.is_empty() {
-        SCRIPTS
-            .iter()
-            .for_each(|script| println!("{:<16} {}", script.name, script.what));
+        for check in CHECKS {
+            println!("{:<16} {}", check.name, check.description);
+        }
     }
-    for name in names {
-        let Some(script) = SCRIPTS.iter().find(|script| script.name == name) else {
-            bail!("no e2e check `{name}`; `cargo xtask e2e` lists them");
-        };
-        match (script.run)(sh).with_context(|| format!("e2e check `{name}` failed"))? {
-            Outcome::Passed => println!("{name}: passed"),
-            Outcome::Skipped(reason) => println!("{name}: SKIPPED, nothing was checked: {reason}"),
+    for check in by_name::select("check", CHECKS, |check| check.name, names)? {
+        let name = check.name;
+        match (check.run)(sh) {
+            Ok(()) => println!("{name}: passed"),
+            Err(error) => skip(name, error).with_context(|| format!("check `{name}` failed"))?,
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_missing_requirements_are_skipped() {
+        assert!(skip("a", missing("no curl")).is_ok());
+        let wrapped = Err::<(), _>(missing("no curl")).context("in a step");
+        assert!(skip("a", wrapped.expect_err("an error")).is_ok());
+        assert!(skip("a", anyhow::anyhow!("wrong")).is_err());
+    }
+
+    #[test]
+    fn modules_have_ignored_tests() {
+        for module in [
+            "runtime-worker/tests/it/disk.rs",
+            "runtime-process/tests/it/cgroups.rs",
+        ] {
+            let path = crate::workspace::root().join("crates").join(module);
+            let source = std::fs::read_to_string(path).expect("the module exists");
+            assert!(source.contains("#[ignore"), "{module}");
+        }
+    }
 }

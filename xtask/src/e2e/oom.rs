@@ -1,4 +1,4 @@
-//! A task that the kernel kills because its memory runs out.
+//! A task that the kernel kills because its memory is exhausted.
 
 use std::fs;
 use std::io::Write as _;
@@ -7,62 +7,50 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
-use super::{Outcome, ignored_test};
+use crate::e2e::{ignored_tests, missing};
 
-const TEST: &str = "cgroups::real_oom_kill_is_explained";
-
-/// Where control groups that limit memory are made, and what limits them: v2, and v1.
-const KINDS: [(&str, &str); 2] = [
+/// The root of the control groups with a memory limit, and the file of the limit: version 2, then version 1.
+const HIERARCHIES: [(&str, &str); 2] = [
     ("/sys/fs/cgroup", "memory.max"),
     ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
 ];
 
-/// Enough for cargo, a worker and a Taskcluster.
+/// 512 MiB are enough for cargo, a worker and a Taskcluster.
 const LIMIT: &str = "536870912";
 
-/// Runs a test of the worker in a group that may use so much memory. It checks by itself.
-pub(super) fn run(sh: &Shell) -> Result<Outcome> {
-    let mut groups = KINDS
-        .iter()
-        .filter_map(|(root, limit)| Group::create(root, limit));
-    let Some(group) = groups.next() else {
-        let reason = "this user can make no control group that limits memory; try as root";
-        return Ok(Outcome::Skipped(reason.to_owned()));
+/// Runs a test of the process engine in a control group with a memory limit.
+pub(super) fn run(sh: &Shell) -> Result<()> {
+    let mut hierarchies = HIERARCHIES.iter();
+    let group = hierarchies.find_map(|(root, limit)| ControlGroup::create(root, limit));
+    let Some(ControlGroup(path)) = &group else {
+        return Err(missing("a control group with a memory limit; run as root"));
     };
     let enter = r#"echo 0 > "$0/cgroup.procs" && exec "$@""#;
-    let path = &group.0;
-    ignored_test(
-        sh,
-        "runtime-process",
-        TEST,
-        cmd!(sh, "sh -c {enter} {path}"),
-    )?;
-    Ok(Outcome::Passed)
+    let wrapper = cmd!(sh, "sh -c {enter} {path}");
+    ignored_tests(sh, "runtime-process", "cgroups::", wrapper)
 }
 
-/// Is removed when it is dropped.
-struct Group(PathBuf);
+/// A control group, removed on drop.
+struct ControlGroup(PathBuf);
 
-impl Group {
+impl ControlGroup {
     fn create(root: &str, limit: &str) -> Option<Self> {
         let path = Path::new(root).join(format!("runtime-e2e-{}", std::process::id()));
         fs::create_dir(&path).ok()?;
         let group = Self(path);
-        // Elsewhere than among control groups these files do not appear, and must not be made: without a limit
-        // the task would take all memory of the machine.
+        // The kernel creates these files. If they are missing, the folder is not a control group, and without a limit
+        // the task would use up the memory of the machine.
         fs::metadata(group.0.join("cgroup.procs")).ok()?;
-        let mut limits = fs::OpenOptions::new()
-            .write(true)
-            .open(group.0.join(limit))
-            .ok()?;
+        let mut options = fs::OpenOptions::new();
+        let mut limits = options.write(true).open(group.0.join(limit)).ok()?;
         limits.write_all(LIMIT.as_bytes()).ok()?;
         Some(group)
     }
 }
 
-impl Drop for Group {
+impl Drop for ControlGroup {
     fn drop(&mut self) {
-        // Fails while something still runs in it, which the next start of the machine ends.
+        // Fails while a process runs in the group. The group then lasts until a reboot.
         let _ = fs::remove_dir(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! An example program of the workspace that prints how to reach it and serves until it is stopped.
+//! Example programs that print how to reach them and serve until they are stopped.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,25 +11,25 @@ use xshell::{Shell, cmd};
 
 use crate::workspace::cargo;
 
-/// A running server; it is killed when this is dropped.
+/// A running server, killed on drop.
 pub(super) struct Server {
     child: Child,
-    /// What it told to export.
+    /// The environment variables that it printed.
     pub(super) exports: Vec<(String, String)>,
 }
 
 impl Server {
-    /// Builds the example and starts it; returns once it has printed this many `export NAME=value` lines.
+    /// Builds and starts an example; returns after it has printed this number of `export NAME=value` lines.
     pub(super) fn start(sh: &Shell, package: &str, example: &str, exports: usize) -> Result<Self> {
         Self::start_program(&build(sh, package, example, &[])?, exports)
     }
 
-    /// Starts a program that is there already.
+    /// Starts a program that is already built.
     pub(super) fn start_program(program: &Path, exports: usize) -> Result<Self> {
         let mut command = Command::new(program);
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut child = child.with_context(|| format!("cannot start {}", program.display()))?;
-        let output = child.stdout.take().context("its output is piped")?;
+        let output = child.stdout.take().context("stdout is piped")?;
         let mut server = Self {
             child,
             exports: Vec::new(),
@@ -42,19 +42,25 @@ impl Server {
         let mut lines = BufReader::new(output).lines();
         while self.exports.len() < wanted {
             let Some(line) = lines.next() else {
-                bail!(
-                    "the server ended after {} of {wanted} `export` lines",
-                    self.exports.len()
-                );
+                let count = self.exports.len();
+                bail!("the server exited after {count} of {wanted} `export` lines");
             };
             self.exports.extend(parse_export(&line?));
         }
-        // Whatever else it prints must not fill the pipe. The thread ends with the server.
+        // Drains the pipe, since the server would block on a full one. The thread ends with the server.
         thread::spawn(move || lines.for_each(drop));
         Ok(())
     }
 
-    /// Asks the server to stop, as a terminal or a service manager would, and expects it to end well.
+    /// Returns an exported variable.
+    pub(super) fn export(&self, name: &str) -> Result<&str> {
+        let mut exports = self.exports.iter();
+        let found = exports.find(|(export, _)| export == name);
+        let (_, value) = found.with_context(|| format!("the server does not export {name}"))?;
+        Ok(value)
+    }
+
+    /// Sends SIGTERM and expects the server to exit with success.
     pub(super) fn stop(mut self, sh: &Shell) -> Result<()> {
         if cfg!(unix) {
             let pid = self.child.id().to_string();
@@ -62,7 +68,7 @@ impl Server {
             let status: ExitStatus = self.child.wait()?;
             ensure!(
                 status.success(),
-                "the server did not end well when it was asked to stop: {status}"
+                "the server failed after SIGTERM: {status}"
             );
         }
         Ok(())
@@ -71,45 +77,34 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail only if the server has ended already.
+        // Both fail if the server has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Builds an example with all features of its package, and flags for cargo, and returns the program.
+/// Builds an example with all features of its package and returns the path of the program.
 pub(crate) fn build(sh: &Shell, package: &str, example: &str, flags: &[&str]) -> Result<PathBuf> {
-    let build = cargo(sh).args([
-        "build",
-        "--all-features",
-        "-p",
-        package,
-        "--example",
-        example,
-    ]);
+    let build = cargo(sh).args(["build", "--all-features", "-p", package]);
+    let build = build.args(["--example", example]).args(flags);
     let messages = build
-        .args(flags)
         .arg("--message-format=json-render-diagnostics")
         .read()?;
+    let mut messages = messages.lines();
     messages
-        .lines()
         .find_map(|message| executable(message, example))
-        .context("cargo named no program")
+        .context("cargo did not report the program")
 }
 
 fn executable(message: &str, example: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    let is_example =
-        message["target"]["name"] == example && message["target"]["kind"][0] == "example";
-    Some(
-        message["executable"]
-            .as_str()
-            .filter(|_| is_example)?
-            .into(),
-    )
+    let target = &message["target"];
+    let is_example = target["name"] == example && target["kind"][0] == "example";
+    let path = message["executable"].as_str().filter(|_| is_example)?;
+    Some(path.into())
 }
 
-/// Reads a line that a shell could evaluate.
+/// Parses a line in shell syntax.
 fn parse_export(line: &str) -> Option<(String, String)> {
     let (name, value) = line.trim().strip_prefix("export ")?.split_once('=')?;
     let value = value.trim_matches(['\'', '"']);
@@ -121,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exports_are_read_with_and_without_quotes() {
+    fn exports_may_be_quoted() {
         let pair = Some(("A".to_owned(), "http://127.0.0.1:1/?a=b".to_owned()));
         assert_eq!(parse_export("export A=http://127.0.0.1:1/?a=b"), pair);
         assert_eq!(parse_export("  export A='http://127.0.0.1:1/?a=b'"), pair);
@@ -129,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_is_the_example_not_the_library() {
+    fn only_examples_are_executables() {
         let message = |kind| {
             serde_json::json!({"target": {"name": "a", "kind": [kind]}, "executable": "target/a"})
                 .to_string()

@@ -1,146 +1,116 @@
-//! Clients of others against our servers of hooks: curl, openssl and the Python package `websockets`.
+//! curl, openssl and the Python package `websockets` use hooks.
 
-use std::path::Path;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use xshell::{Shell, cmd};
 
-use super::server::Server;
-use super::{Outcome, python};
+use crate::e2e::server::Server;
+use crate::e2e::{missing, python, skip};
+use crate::tools;
 
-/// How many `export` lines the example prints.
-pub(super) const EXPORTS: usize = 7;
+/// The number of `export` lines that the example prints.
+const EXPORTS: usize = 7;
 
-/// The URLs that the example told.
-pub(super) fn export<'a>(server: &'a Server, name: &str) -> Result<&'a str> {
-    let mut exports = server.exports.iter();
-    let found = exports.find(|(export, _)| export == name);
-    let (_, value) = found.with_context(|| format!("the server exports no {name}"))?;
-    Ok(value)
-}
-
+/// Starts the example that serves hooks.
 pub(super) fn start(sh: &Shell) -> Result<Server> {
     Server::start(sh, "runtime-webhook", "hooks", EXPORTS)
 }
 
 /// Runs every client against one server.
-pub(super) fn run(sh: &Shell) -> Result<Outcome> {
+pub(super) fn run(sh: &Shell) -> Result<()> {
     if !cfg!(unix) {
-        return Ok(Outcome::Skipped("shells need Unix".to_owned()));
+        return Err(missing("shells need Unix"));
     }
-    for program in ["curl", "openssl"] {
-        if cmd!(sh, "{program} --version")
-            .quiet()
-            .ignore_stdout()
-            .ignore_stderr()
-            .run()
-            .is_err()
-            && cmd!(sh, "{program} version")
-                .quiet()
-                .ignore_stdout()
-                .ignore_stderr()
-                .run()
-                .is_err()
-        {
-            return Ok(Outcome::Skipped(format!("there is no {program}")));
+    for (program, version) in [("curl", "--version"), ("openssl", "version")] {
+        if !tools::succeeds(cmd!(sh, "{program} {version}")) {
+            return Err(missing(format!("{program} is not installed")));
         }
     }
     let server = start(sh)?;
-    curl(sh, &server)?;
-    openssl(sh, &server)?;
-    let folder = Path::new("target/e2e/python-websockets");
-    match python::with_packages(sh, folder, &["websockets"])? {
-        Ok(python) => cmd!(sh, "{python} -B xtask/e2e/webhook/shell.py")
-            .envs(server.exports.clone())
-            .run()?,
-        Err(reason) => println!("websockets: SKIPPED: {reason}"),
+    logs(sh, &server)?;
+    upgrade(sh, &server)?;
+    http_over_tls(sh, &server)?;
+    println!("curl: follows, resumes, upgrades, HTTP/2 and HTTP/1.1 over TLS: ok");
+    tls_versions(sh, &server)?;
+    println!("openssl s_client: TLS 1.2 and 1.3 with ALPN, not 1.1: ok");
+    match python::with_packages(sh, "target/e2e/python-websockets", &["websockets"]) {
+        Ok(python) => python::run(sh, &python, "webhook/shell.py", &server)?,
+        Err(error) => skip("websockets", error)?,
     }
-    server.stop(sh)?;
-    Ok(Outcome::Passed)
+    server.stop(sh)
 }
 
-fn curl(sh: &Shell, server: &Server) -> Result<()> {
-    let (log, live) = (export(server, "LOG_URL")?, export(server, "LIVE_URL")?);
-    let whole = cmd!(sh, "curl --silent --fail --compressed {log}")
-        .quiet()
-        .read()?;
+fn logs(sh: &Shell, server: &Server) -> Result<()> {
+    let (log, live) = (server.export("LOG_URL")?, server.export("LIVE_URL")?);
+    let whole = cmd!(sh, "curl --silent --fail --compressed {log}");
+    let whole = whole.quiet().read()?;
     ensure!(whole == "0123456789\nthe end", "the log is {whole:?}");
-    let part = cmd!(sh, "curl --silent --fail --range 11- {log}")
-        .quiet()
-        .read()?;
-    ensure!(part == "the end", "from offset 11 it is {part:?}");
-    // The log goes on: curl gives up after a second, with what came.
-    let followed = cmd!(sh, "curl --silent --no-buffer --max-time 1 {live}")
-        .quiet()
-        .ignore_status()
-        .read()?;
-    ensure!(
-        followed.lines().count() > 3,
-        "of the live log came {followed:?}"
-    );
+    let part = cmd!(sh, "curl --silent --fail --range 11- {log}");
+    let part = part.quiet().read()?;
+    ensure!(part == "the end", "the log from offset 11 is {part:?}");
+    // The log does not end: curl times out after a second and prints the lines received until then.
+    let followed = cmd!(sh, "curl --silent --no-buffer --max-time 1 {live}");
+    let followed = followed.quiet().ignore_status().read()?;
+    ensure!(followed.lines().count() > 3, "the live log is {followed:?}");
+    Ok(())
+}
 
-    let shell = export(server, "SHELL_URL")?;
-    let upgrade = [
+fn upgrade(sh: &Shell, server: &Server) -> Result<()> {
+    let shell = server.export("SHELL_URL")?;
+    let headers = [
         "Connection: Upgrade",
         "Upgrade: websocket",
         "Sec-WebSocket-Version: 13",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
     ];
-    let headers = upgrade.iter().flat_map(|header| ["--header", header]);
-    let answer = cmd!(
+    let headers = headers.iter().flat_map(|header| ["--header", header]);
+    let upgrade = cmd!(
         sh,
         "curl --silent --include --http1.1 --no-buffer --max-time 1 {headers...} {shell}"
-    )
-    .quiet()
-    .ignore_status()
-    .output()?;
-    let answer = String::from_utf8_lossy(&answer.stdout).to_ascii_lowercase();
+    );
+    let response = upgrade.quiet().ignore_status().output()?;
+    let response = String::from_utf8_lossy(&response.stdout).to_ascii_lowercase();
+    // The value that RFC 6455 gives for its sample key.
+    let accept = "sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=";
     ensure!(
-        answer.starts_with("http/1.1 101"),
-        "the upgrade gave {answer:?}"
+        response.starts_with("http/1.1 101") && response.contains(accept),
+        "the response to the upgrade is {response:?}"
     );
-    // The answer to the sample key of RFC 6455.
-    ensure!(
-        answer.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="),
-        "{answer:?}"
-    );
-
-    let (tls, certificate) = (
-        export(server, "TLS_URL")?,
-        export(server, "TLS_CERTIFICATE")?,
-    );
-    for (version, number) in [("--http2", "2"), ("--http1.1", "1.1")] {
-        let format = "%{http_version}";
-        let answer = cmd!(
-            sh,
-            "curl --silent --fail --cacert {certificate} {version} --write-out {format} {tls}"
-        );
-        let answer = answer.quiet().read()?;
-        ensure!(
-            answer == format!("over TLS\n{number}"),
-            "with {version}: {answer:?}"
-        );
-    }
-    println!("curl: follows, resumes, upgrades, HTTP/2 and HTTP/1.1 over TLS: ok");
     Ok(())
 }
 
-fn openssl(sh: &Shell, server: &Server) -> Result<()> {
-    let address = export(server, "TLS_ADDRESS")?;
-    let certificate = export(server, "TLS_CERTIFICATE")?;
+fn http_over_tls(sh: &Shell, server: &Server) -> Result<()> {
+    let url = server.export("TLS_URL")?;
+    let certificate = server.export("TLS_CERTIFICATE")?;
+    for (flag, version) in [("--http2", "2"), ("--http1.1", "1.1")] {
+        let format = "%{http_version}";
+        let response = cmd!(
+            sh,
+            "curl --silent --fail --cacert {certificate} {flag} --write-out {format} {url}"
+        );
+        let response = response.quiet().read()?;
+        let expected = format!("over TLS\n{version}");
+        ensure!(response == expected, "with {flag}: {response:?}");
+    }
+    Ok(())
+}
+
+fn tls_versions(sh: &Shell, server: &Server) -> Result<()> {
+    let address = server.export("TLS_ADDRESS")?;
+    let certificate = server.export("TLS_CERTIFICATE")?;
     for (flag, version) in [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")] {
         let client = cmd!(
             sh,
             "openssl s_client -connect {address} -servername localhost -alpn h2 -CAfile {certificate} {flag}"
         );
-        let seen = client.quiet().stdin("").ignore_stderr().read()?;
-        for wanted in [version, "ALPN protocol: h2", "Verify return code: 0 (ok)"] {
-            ensure!(seen.contains(wanted), "{flag} shows no {wanted:?}: {seen}");
+        let output = client.quiet().stdin("").ignore_stderr().read()?;
+        for expected in [version, "ALPN protocol: h2", "Verify return code: 0 (ok)"] {
+            ensure!(
+                output.contains(expected),
+                "openssl with {flag} does not print {expected:?}: {output}"
+            );
         }
     }
-    let old = cmd!(sh, "openssl s_client -connect {address} -tls1_1");
-    let old = old.quiet().stdin("").ignore_stdout().ignore_stderr().run();
-    ensure!(old.is_err(), "TLS 1.1 was accepted");
-    println!("openssl s_client: TLS 1.2 and 1.3 with ALPN, not 1.1: ok");
+    let old = cmd!(sh, "openssl s_client -connect {address} -tls1_1").stdin("");
+    ensure!(!tools::succeeds(old), "TLS 1.1 was accepted");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! CHANGELOG.md: what is unreleased becomes the section of a version.
+//! CHANGELOG.md: a release turns the unreleased entries into the section of a version.
 
 use anyhow::{Context, Result, ensure};
 
@@ -6,14 +6,14 @@ const UNRELEASED: &str = "\n## Unreleased\n";
 
 /// The changelog after a release.
 #[derive(Debug)]
-pub(super) struct Closed {
+pub(super) struct Released {
     pub(super) text: String,
-    /// How many entries the new section has.
+    /// The number of entries in the section of the version.
     pub(super) entries: usize,
 }
 
-/// Gives the unreleased entries a version and a day, and opens an empty section above them.
-pub(super) fn close(text: &str, version: &str, day: &str) -> Result<Closed> {
+/// Moves the unreleased entries to a section for this version and date.
+pub(super) fn release(text: &str, version: &str, date: &str) -> Result<Released> {
     let (head, rest) = text
         .split_once(UNRELEASED)
         .context("the changelog has no section `## Unreleased`")?;
@@ -22,12 +22,9 @@ pub(super) fn close(text: &str, version: &str, day: &str) -> Result<Closed> {
         .lines()
         .filter(|line| line.starts_with("- "))
         .count();
-    ensure!(
-        entries > 0,
-        "nothing is unreleased: write into the changelog what users get"
-    );
-    Ok(Closed {
-        text: format!("{head}{UNRELEASED}\n## {version} - {day}\n{rest}"),
+    ensure!(entries > 0, "the changelog has no unreleased entries");
+    Ok(Released {
+        text: format!("{head}{UNRELEASED}\n## {version} - {date}\n{rest}"),
         entries,
     })
 }
@@ -37,18 +34,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_move_below_the_version_and_older_ones_stay() {
+    fn unreleased_entries_move_to_the_version() {
         let text = "# Changelog\n\n## Unreleased\n\n### Added\n\n- One.\n- Two.\n\n## 0.1.0 - 2026-01-01\n\n- Old.\n";
-        let closed = close(text, "0.2.0", "2026-02-02").expect("there is something");
-        assert_eq!(closed.entries, 2);
+        let released = release(text, "0.2.0", "2026-02-02").expect("there are entries");
+        assert_eq!(released.entries, 2);
         let expected = "# Changelog\n\n## Unreleased\n\n## 0.2.0 - 2026-02-02\n\n### Added\n\n- One.\n- Two.\n\n## 0.1.0 - 2026-01-01\n\n- Old.\n";
-        assert_eq!(closed.text, expected);
+        assert_eq!(released.text, expected);
     }
 
     #[test]
-    fn a_release_of_nothing_is_refused() {
+    fn empty_release_is_rejected() {
         let text = "# Changelog\n\n## Unreleased\n\n## 0.1.0 - 2026-01-01\n\n- Old.\n";
-        assert!(close(text, "0.2.0", "2026-02-02").is_err());
-        assert!(close("# Changelog\n", "0.2.0", "2026-02-02").is_err());
+        assert!(release(text, "0.2.0", "2026-02-02").is_err());
+        assert!(release("# Changelog\n", "0.2.0", "2026-02-02").is_err());
     }
 }

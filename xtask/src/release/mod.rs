@@ -1,6 +1,6 @@
-//! `cargo xtask release VERSION`: says what a release would do, and with `--execute` commits and tags it.
+//! `cargo xtask release VERSION`: shows the steps of a release; with `--execute` it commits and tags the version.
 //!
-//! A tag on main makes `.github/workflows/release.yml` publish: no token is on a developer's machine.
+//! A tag on main triggers `.github/workflows/release.yml`, which publishes. So developers need no registry token.
 
 mod changelog;
 mod version;
@@ -9,115 +9,103 @@ use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
 use crate::docs;
+use crate::generated_part::today;
+use crate::release::version::Version;
+use crate::tools;
 use crate::workspace::{Workspace, cargo};
-use version::Version;
 
 const MANIFEST: &str = "Cargo.toml";
 const CHANGELOG: &str = "CHANGELOG.md";
 
-/// Plans the release of a version, checks that every crate can be packaged, and carries it out when asked.
-pub(crate) fn run(sh: &Shell, wanted: &str, execute: bool) -> Result<()> {
-    let wanted: Version = wanted.parse()?;
+/// Checks that a version can be released, and releases it if requested.
+pub(crate) fn run(sh: &Shell, version: &str, execute: bool) -> Result<()> {
+    let new: Version = version.parse()?;
     let manifest = sh.read_file(MANIFEST)?;
     let current = version::current(&manifest)?;
     let tag = last_tag(sh)?;
-    // Before the first tag, the version that is in the manifest may be released as it is.
+    // The first release may have the version that is already in the manifest.
     ensure!(
-        wanted > current || (wanted == current && tag.is_none()),
-        "{wanted} does not come after {current}, the version in {MANIFEST}"
+        new > current || (new == current && tag.is_none()),
+        "{new} is not newer than {current}, the version in {MANIFEST}"
     );
-    let manifest = version::bump(&manifest, current, wanted);
-    let today = cmd!(sh, "date -u +%Y-%m-%d").quiet().read()?;
-    let changelog = changelog::close(&sh.read_file(CHANGELOG)?, &wanted.to_string(), &today)?;
+    let manifest = version::bump(&manifest, current, new);
+    let changelog = changelog::release(&sh.read_file(CHANGELOG)?, &new.to_string(), &today(sh)?)?;
 
-    println!("version    {current} -> {wanted}, in {MANIFEST}");
-    println!("changelog  {} entries under {wanted}", changelog.entries);
-    let compatible = check_compatibility(sh, tag.as_deref(), current, wanted)?;
+    println!("version    {current} -> {new}, in {MANIFEST}");
+    println!("changelog  {} entries for {new}", changelog.entries);
+    let compatible = check_compatibility(sh, tag.as_deref(), current, new)?;
     check_packages(sh)?;
-    println!("tag        v{wanted}");
+    println!("tag        v{new}");
     if !execute {
-        println!("\nnothing was changed; `--execute` commits and tags this");
+        println!("\nnothing was changed; `--execute` commits and tags the release");
         return Ok(());
     }
-    ensure!(
-        compatible,
-        "`cargo install --locked cargo-semver-checks` first: {wanted} promises compatibility"
-    );
+    if !compatible {
+        tools::require_subcommand(sh, "semver-checks")?;
+    }
     ensure_releasable(sh)?;
     sh.write_file(MANIFEST, manifest)?;
     sh.write_file(CHANGELOG, changelog.text)?;
-    // Cargo, asked about the workspace, writes the new versions into Cargo.lock.
+    // Also updates Cargo.lock, since it runs `cargo metadata`.
     docs::run(sh, true)?;
-    let name = format!("v{wanted}");
+    let name = format!("v{new}");
     cmd!(sh, "git commit --all --message {name}").run()?;
     cmd!(sh, "git tag --annotate {name} --message {name}").run()?;
-    println!("\n`git push --follow-tags` publishes it");
+    println!("\nrun `git push --follow-tags` to publish");
     Ok(())
 }
 
-/// The newest tag of a release, if there is one.
+/// Returns the newest tag of a release.
 fn last_tag(sh: &Shell) -> Result<Option<String>> {
-    let tags = cmd!(sh, "git tag --list v* --sort=-version:refname")
-        .quiet()
-        .read()?;
-    Ok(tags.lines().next().map(str::to_owned))
+    let tags = cmd!(sh, "git tag --list v* --sort=-version:refname");
+    Ok(tags.quiet().read()?.lines().next().map(str::to_owned))
 }
 
 fn ensure_releasable(sh: &Shell) -> Result<()> {
     let branch = cmd!(sh, "git branch --show-current").quiet().read()?;
     ensure!(
         branch == "main",
-        "releases are made on main, not on `{branch}`"
+        "the current branch is `{branch}`; releases are made on main"
     );
     let changed = cmd!(sh, "git status --porcelain").quiet().read()?;
-    ensure!(changed.is_empty(), "commit or stash first:\n{changed}");
+    ensure!(changed.is_empty(), "uncommitted changes:\n{changed}");
     Ok(())
 }
 
-/// A version that promises compatibility with the last one has to keep it. `false` if nobody could look.
+/// Checks a version that promises compatibility with the last release; returns `false` if the tool is missing.
 fn check_compatibility(
     sh: &Shell,
     tag: Option<&str>,
     current: Version,
-    wanted: Version,
+    new: Version,
 ) -> Result<bool> {
     let Some(tag) = tag else {
-        println!("semver     no earlier release to compare with");
+        println!("semver     no earlier release");
         return Ok(true);
     };
-    if !wanted.promises_compatibility_with(current) {
-        println!("semver     {wanted} may break what {current} promised");
+    if !new.is_compatible_with(current) {
+        println!("semver     not checked: {new} allows breaking changes since {current}");
         return Ok(true);
     }
-    if cmd!(sh, "cargo semver-checks --version")
-        .quiet()
-        .ignore_stderr()
-        .read()
-        .is_err()
-    {
-        println!(
-            "semver     NOT CHECKED against {tag}: `cargo install --locked cargo-semver-checks` first"
-        );
+    if !tools::has_subcommand(sh, "semver-checks") {
+        println!("semver     NOT CHECKED against {tag}: cargo-semver-checks is not installed");
         return Ok(false);
     }
     let check = cargo(sh).args(["semver-checks", "--workspace", "--baseline-rev", tag]);
-    check.run().with_context(|| {
-        format!("{wanted} promises what {tag} did; break it with a version that says so")
-    })?;
+    check
+        .run()
+        .with_context(|| format!("{new} must be compatible with {tag}; choose a later version"))?;
     Ok(true)
 }
 
-/// Every library can be packaged. They are built from their packages when they are published.
+/// Packages every library, without building the packages: `cargo publish` does.
 fn check_packages(sh: &Shell) -> Result<()> {
     let workspace = Workspace::load(sh)?;
-    let libraries: Vec<_> = workspace
-        .libraries()
-        .map(|library| library.name.as_str())
-        .collect();
+    let libraries = workspace.libraries();
+    let libraries: Vec<&str> = libraries.map(|library| library.name.as_str()).collect();
     let selected = libraries.iter().flat_map(|name| ["-p", name]);
-    let package = cargo(sh)
-        .args(["package", "--no-verify", "--allow-dirty", "--quiet"])
-        .args(selected);
+    let package = cargo(sh).args(["package", "--no-verify", "--allow-dirty", "--quiet"]);
+    let package = package.args(selected);
     package.run().context("a crate cannot be packaged")?;
     println!("packages   {}", libraries.join(", "));
     Ok(())

@@ -1,9 +1,9 @@
-//! Which library may depend on which, as in docs/architecture.md.
+//! The allowed dependencies of each library, as in docs/architecture.md.
 
-use super::Problem;
+use crate::tidy::Problem;
 use crate::workspace::{Dependency, FACADE, Package, Workspace};
 
-/// Every library with the siblings it may depend on. Arrows only point up this list, so there can be no cycle.
+/// Every library with the libraries it may depend on. They are earlier in this list, so there are no cycles.
 pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
     ("runtime-atomics", &[]),
     ("runtime-ioext", &[]),
@@ -57,7 +57,7 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
     (FACADE, &["runtime-core"]),
 ];
 
-/// These may have any sibling too, but only behind a feature.
+/// The libraries that may depend on any other library, but only behind a feature.
 const OPEN_BEHIND_FEATURES: &[&str] = &["runtime-mocks", FACADE];
 
 /// The libraries that serve HTTP.
@@ -67,8 +67,8 @@ const HTTP_SERVERS: &[&str] = &[
     "runtime-mocks",
 ];
 
-/// The libraries that may know an HTTP library.
-const HTTP: &[(&str, &[&str])] = &[
+/// HTTP crates with the libraries that may depend on them.
+const HTTP_CRATES: &[(&str, &[&str])] = &[
     ("reqwest", &["runtime-http"]),
     ("rustls-platform-verifier", &["runtime-http"]),
     ("hyper", HTTP_SERVERS),
@@ -76,150 +76,102 @@ const HTTP: &[(&str, &[&str])] = &[
     ("axum", HTTP_SERVERS),
 ];
 
-/// Checks all libraries. Dev-dependencies are free: no user compiles them.
+/// Checks all libraries. Dev-dependencies are unrestricted: users do not compile them.
 pub(super) fn check(workspace: &Workspace) -> Vec<Problem> {
     workspace.libraries().flat_map(library_problems).collect()
 }
 
 fn library_problems(library: &Package) -> Vec<Problem> {
-    let Some((_, siblings)) = LIBRARIES.iter().find(|(name, _)| *name == library.name) else {
-        return vec![problem(
-            library,
-            "is not in the crate table: say what it may depend on".to_owned(),
-        )];
+    let path = format!("{}/Cargo.toml", library.folder());
+    let Some((_, allowed)) = LIBRARIES.iter().find(|(name, _)| *name == library.name) else {
+        let message = "is not in `LIBRARIES` of xtask/src/tidy/layering.rs";
+        return vec![Problem::new(&path, 0, message)];
     };
     let dependencies = library.normal_dependencies();
     dependencies
-        .filter_map(|dependency| {
-            Some(problem(
-                library,
-                arrow_problem(library, siblings, dependency)?,
-            ))
-        })
+        .filter_map(|dependency| dependency_problem(library, allowed, dependency))
+        .map(|message| Problem::new(&path, 0, message))
         .collect()
 }
 
-fn problem(library: &Package, message: String) -> Problem {
-    Problem::new(&format!("{}/Cargo.toml", library.folder()), 0, message)
-}
-
-fn arrow_problem(library: &Package, siblings: &[&str], dependency: &Dependency) -> Option<String> {
-    let Dependency {
-        name,
-        optional,
-        features,
-        ..
-    } = dependency;
-    let is_sibling = LIBRARIES.iter().any(|(library, _)| library == name);
-    let open = *optional && OPEN_BEHIND_FEATURES.contains(&library.name.as_str());
-    if is_sibling && !open && !siblings.contains(&name.as_str()) {
+fn dependency_problem(library: &Package, allowed: &[&str], to: &Dependency) -> Option<String> {
+    let (from, name) = (library.name.as_str(), to.name.as_str());
+    let is_library = LIBRARIES.iter().any(|(library, _)| *library == name);
+    let is_open = to.optional && OPEN_BEHIND_FEATURES.contains(&from);
+    if is_library && !is_open && !allowed.contains(&name) {
         return Some(format!("may not depend on {name}"));
     }
-    let (_, knowing) = HTTP
-        .iter()
-        .find(|(http, _)| http == name)
-        .unwrap_or(&("", &[]));
-    if !knowing.is_empty() && !knowing.contains(&library.name.as_str()) {
-        return Some(format!(
-            "may not know {name}, only {} may",
-            knowing.join(" and ")
-        ));
+    let http_users = HTTP_CRATES.iter().find(|(http, _)| *http == name);
+    if let Some((_, users)) = http_users.filter(|(_, users)| !users.contains(&from)) {
+        let users = users.join(" and ");
+        return Some(format!("may not depend on {name}, only {users} may"));
     }
-    let opens_sockets = library.name == "runtime-core"
-        && name == "tokio"
-        && features.iter().any(|feature| feature == "net");
-    opens_sockets.then(|| "opens no socket, so tokio's `net` is out of place".to_owned())
+    let has_sockets = name == "tokio" && to.features.iter().any(|feature| feature == "net");
+    (from == "runtime-core" && has_sockets)
+        .then(|| "may not enable tokio's `net`: core opens no socket".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The problems of a library with one dependency.
-    fn check_one(library: &str, dependency: serde_json::Value) -> Vec<String> {
+    /// Returns the number of problems of a library with one dependency.
+    fn problem_count(library: &str, dependency: serde_json::Value) -> usize {
         let json = serde_json::json!({"packages": [{
             "name": library, "version": "0.1.0", "manifest_path": format!("crates/{library}/Cargo.toml"), "dependencies": [dependency], "features": {}, "targets": [],
         }]});
-        let workspace: Workspace =
-            serde_json::from_value(json).expect("the shape of cargo metadata");
-        check(&workspace).iter().map(ToString::to_string).collect()
+        let workspace = serde_json::from_value(json).expect("the format of cargo metadata");
+        check(&workspace).len()
     }
 
     fn dependency(name: &str, kind: Option<&str>, optional: bool) -> serde_json::Value {
         serde_json::json!({"name": name, "kind": kind, "optional": optional, "features": []})
     }
 
+    fn required(name: &str) -> serde_json::Value {
+        dependency(name, None, false)
+    }
+
     #[test]
-    fn arrows_point_up_the_list_only() {
-        for (index, (_, siblings)) in LIBRARIES.iter().enumerate() {
-            let above: Vec<_> = LIBRARIES[..index].iter().map(|(name, _)| *name).collect();
-            assert!(
-                siblings.iter().all(|sibling| above.contains(sibling)),
-                "row {index}"
-            );
+    fn dependencies_are_earlier_in_the_list() {
+        for (index, (_, allowed)) in LIBRARIES.iter().enumerate() {
+            let earlier: Vec<_> = LIBRARIES[..index].iter().map(|(name, _)| name).collect();
+            let mut allowed = allowed.iter();
+            assert!(allowed.all(|name| earlier.contains(&name)), "row {index}");
         }
     }
 
     #[test]
-    fn a_sibling_out_of_reach_is_found() {
-        assert_eq!(
-            check_one("runtime-core", dependency("runtime-worker", None, false)).len(),
-            1
-        );
-        assert_eq!(
-            check_one(
-                "runtime-core",
-                dependency("runtime-worker", Some("dev"), false)
-            )
-            .len(),
-            0
-        );
-        assert_eq!(
-            check_one("runtime-core", dependency("runtime-gc", None, false)).len(),
-            0
-        );
+    fn forbidden_library_is_found() {
+        let for_tests = dependency("runtime-worker", Some("dev"), false);
+        assert_eq!(problem_count("runtime-core", required("runtime-worker")), 1);
+        assert_eq!(problem_count("runtime-core", for_tests), 0);
+        assert_eq!(problem_count("runtime-core", required("runtime-gc")), 0);
     }
 
     #[test]
-    fn the_facade_may_have_any_sibling_behind_a_feature() {
-        assert_eq!(
-            check_one(FACADE, dependency("runtime-worker", None, true)).len(),
-            0
-        );
-        assert_eq!(
-            check_one(FACADE, dependency("runtime-worker", None, false)).len(),
-            1
-        );
+    fn facade_needs_features_for_libraries() {
+        let optional = dependency("runtime-worker", None, true);
+        assert_eq!(problem_count(FACADE, optional), 0);
+        assert_eq!(problem_count(FACADE, required("runtime-worker")), 1);
     }
 
     #[test]
-    fn only_some_know_an_http_library() {
-        assert_eq!(
-            check_one("runtime-caching", dependency("reqwest", None, true)).len(),
-            1
-        );
-        assert_eq!(
-            check_one("runtime-http", dependency("reqwest", None, true)).len(),
-            0
-        );
-        assert_eq!(
-            check_one("runtime-fetcher", dependency("hyper", None, false)).len(),
-            1
-        );
+    fn http_crates_are_restricted() {
+        assert_eq!(problem_count("runtime-caching", required("reqwest")), 1);
+        assert_eq!(problem_count("runtime-http", required("reqwest")), 0);
+        assert_eq!(problem_count("runtime-fetcher", required("hyper")), 1);
     }
 
     #[test]
     fn core_opens_no_socket() {
         let tokio = serde_json::json!({"name": "tokio", "kind": null, "optional": false, "features": ["net"]});
-        assert_eq!(check_one("runtime-core", tokio.clone()).len(), 1);
-        assert_eq!(check_one("runtime-webhook", tokio).len(), 0);
+        assert_eq!(problem_count("runtime-core", tokio.clone()), 1);
+        assert_eq!(problem_count("runtime-webhook", tokio), 0);
     }
 
     #[test]
-    fn a_new_library_must_be_entered() {
-        assert_eq!(
-            check_one("runtime-novelty", dependency("serde", None, false)).len(),
-            1
-        );
+    fn unlisted_library_is_found() {
+        assert_eq!(problem_count("runtime-novelty", required("serde")), 1);
     }
 }

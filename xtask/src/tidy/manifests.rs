@@ -1,33 +1,26 @@
-//! Rules for member manifests: the root has every version, and the common lints are on.
+//! Rules for member manifests: versions are in the root manifest, and the workspace's lints are on.
 
-use super::Problem;
-use super::files::File;
+use crate::files::File;
+use crate::tidy::Problem;
 
 /// Checks the manifest of one member.
 pub(super) fn check(file: &File) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut table = "";
-    for (line, number) in file.text.lines().zip(1..) {
-        if let Some(name) = line
-            .strip_prefix('[')
-            .and_then(|line| line.split(']').next())
-        {
-            table = name;
+    for (number, line) in (1..).zip(file.text.lines()) {
+        if let Some(header) = line.strip_prefix('[') {
+            table = header.split(']').next().unwrap_or_default();
         } else if let Some(message) = entry_problem(table, line) {
             problems.push(Problem::new(&file.path, number, message));
         }
     }
     if !file.text.contains("[lints]\nworkspace = true") {
-        problems.push(Problem::new(
-            &file.path,
-            0,
-            "lacks `[lints] workspace = true`",
-        ));
+        let message = "lacks `[lints] workspace = true`";
+        problems.push(Problem::new(&file.path, 0, message));
     }
     problems
 }
 
-/// What is wrong with a line of the table.
 fn entry_problem(table: &str, line: &str) -> Option<String> {
     let (key, value) = line.split_once('=')?;
     // Indented lines continue the entry above.
@@ -43,10 +36,10 @@ fn entry_problem(table: &str, line: &str) -> Option<String> {
 }
 
 fn package_problem(key: &str, value: &str) -> Option<String> {
-    // A package that is never published needs no version worth sharing.
-    let own = matches!(key, "edition" | "rust-version" | "license" | "repository")
+    // Packages that are never published have the version 0.0.0.
+    let is_wrong = matches!(key, "edition" | "rust-version" | "license" | "repository")
         || (key == "version" && value != "\"0.0.0\"");
-    own.then(|| format!("`{key}` is the root's: write `{key}.workspace = true`"))
+    is_wrong.then(|| format!("inherit `{key}` from the root: `{key}.workspace = true`"))
 }
 
 fn dependency_problem(table: &str, key: &str, value: &str) -> Option<String> {
@@ -54,29 +47,26 @@ fn dependency_problem(table: &str, key: &str, value: &str) -> Option<String> {
     let inherits = key.ends_with(".workspace") || value.contains("workspace = true");
     let by_path = value.contains("path = ") && !value.contains("version = ");
     let for_tests = table.ends_with("dev-dependencies");
-    // Cargo drops a dev-dependency that is only a path when it packages, so cycles through these are harmless.
-    let must_be_by_path = for_tests && matches!(name, "runtime-mocks" | "bench-harness");
-    match (must_be_by_path, for_tests && by_path, inherits) {
-        (true, true, false) | (false, true, _) | (false, false, true) => None,
-        (true, ..) => Some(format!("`{name}` must be a path without a version here")),
-        (false, ..) => Some(format!(
-            "`{name}` has its version here: move it to the root, write `workspace = true`"
-        )),
+    // Cargo drops a dev-dependency without a version when it packages, so cycles through these packages are possible.
+    if for_tests && matches!(name, "runtime-mocks" | "bench-harness") {
+        return (!by_path).then(|| format!("`{name}` must be a path without a version here"));
     }
+    let is_allowed = inherits || (for_tests && by_path);
+    (!is_allowed).then(|| {
+        format!("`{name}` has its version here: move it to the root, write `workspace = true`")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Checks that the rules are broken on these lines and no others.
+    /// Asserts that exactly these lines have problems.
     fn expect_problems(text: &str, lines: &[usize]) {
-        let file = File {
-            path: "crates/a/Cargo.toml".into(),
-            text: format!("{text}\n[lints]\nworkspace = true\n"),
-        };
-        let found: Vec<usize> = check(&file).iter().map(|problem| problem.line).collect();
-        assert_eq!(found, lines, "in {}", file.text);
+        let text = format!("{text}\n[lints]\nworkspace = true\n");
+        let problems = check(&File::new("crates/a/Cargo.toml", &*text));
+        let found: Vec<usize> = problems.iter().map(|problem| problem.line).collect();
+        assert_eq!(found, lines, "in {text}");
     }
 
     #[test]
@@ -88,28 +78,19 @@ mod tests {
     }
 
     #[test]
-    fn the_mocks_are_a_bare_path_when_tests_use_them() {
-        expect_problems(
-            "[dev-dependencies]\nruntime-mocks = { path = \"../runtime-mocks\" }",
-            &[],
-        );
+    fn mocks_for_tests_are_a_bare_path() {
+        let path = "runtime-mocks = { path = \"../runtime-mocks\" }";
+        expect_problems(&format!("[dev-dependencies]\n{path}"), &[]);
         expect_problems("[dev-dependencies]\nruntime-mocks.workspace = true", &[2]);
-        expect_problems(
-            "[dev-dependencies]\nruntime-mocks = { path = \"../runtime-mocks\", version = \"1\" }",
-            &[2],
-        );
-        expect_problems(
-            "[dependencies]\nruntime-mocks = { workspace = true, optional = true }",
-            &[],
-        );
+        let versioned = path.replace(" }", ", version = \"1\" }");
+        expect_problems(&format!("[dev-dependencies]\n{versioned}"), &[2]);
+        let optional = "runtime-mocks = { workspace = true, optional = true }";
+        expect_problems(&format!("[dependencies]\n{optional}"), &[]);
     }
 
     #[test]
-    fn lints_of_the_workspace_are_on() {
-        let file = File {
-            path: "crates/a/Cargo.toml".into(),
-            text: "[package]\nname = \"a\"\n".into(),
-        };
+    fn workspace_lints_are_required() {
+        let file = File::new("crates/a/Cargo.toml", "[package]\nname = \"a\"\n");
         assert_eq!(check(&file).len(), 1);
     }
 }

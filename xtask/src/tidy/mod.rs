@@ -1,9 +1,8 @@
 //! `cargo xtask tidy`: the rules of docs/architecture.md and docs/style.md that a program can check.
 //!
-//! It also runs as a test of this package, so `cargo test` says the same.
+//! The checks also run as a test of this package, so `cargo test` includes them.
 
-mod docs;
-pub(crate) mod files;
+mod doc_comments;
 pub(crate) mod layering;
 mod manifests;
 mod modules;
@@ -12,17 +11,19 @@ mod sources;
 mod toolchain;
 
 use std::fmt;
+use std::path::Path;
 
 use anyhow::{Result, ensure};
 use xshell::Shell;
 
+use crate::files::{self, File};
 use crate::workspace::{self, Workspace};
 
-/// A broken rule, and where.
+/// A violation of a rule.
 #[derive(Debug, PartialEq, Eq)]
 struct Problem {
     path: String,
-    /// Counted from 1; 0 means the whole file.
+    /// Counted from 1; 0 is the whole file.
     line: usize,
     message: String,
 }
@@ -46,12 +47,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Checks the workspace; also lists the files that grow too long, which is no failure yet.
+/// Checks the workspace. Long files are listed but allowed up to a limit.
 pub(crate) fn run(sh: &Shell) -> Result<()> {
     let files = files::load(&workspace::root())?;
     for file in files.iter().filter(|file| file.has_extension("rs")) {
         let lines = file.text.lines().count();
-        if lines > sources::LONG {
+        if lines > sources::NOTE_LINES {
             println!("note: {} has {lines} lines", file.path);
         }
     }
@@ -59,7 +60,7 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
     ensure!(
         list.is_empty(),
-        "{} broken rules:\n{}",
+        "{} violations:\n{}",
         list.len(),
         list.join("\n")
     );
@@ -67,15 +68,15 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-fn problems(sh: &Shell, files: &[files::File]) -> Result<Vec<Problem>> {
+fn problems(sh: &Shell, files: &[File]) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for file in files {
-        problems.extend(files::check(file, &workspace::root()));
+        problems.extend(checkout_paths(file, &workspace::root()));
         if file.has_extension("rs") {
             problems.extend(sources::check(file));
-            problems.extend(docs::check(file));
+            problems.extend(doc_comments::check(file));
         }
-        // Fuzz targets are workspaces of their own, since they need another compiler.
+        // Fuzz crates are separate workspaces, since they need other compiler flags.
         let is_root = file.path == "Cargo.toml" || file.text.contains("\n[workspace]");
         if file.name() == "Cargo.toml" && !is_root {
             problems.extend(manifests::check(file));
@@ -88,13 +89,23 @@ fn problems(sh: &Shell, files: &[files::File]) -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
+/// Finds the path of this checkout in a file.
+fn checkout_paths(file: &File, root: &Path) -> Vec<Problem> {
+    let root = root.to_string_lossy();
+    let lines = (1..).zip(file.text.lines());
+    let found = lines.filter(|(_, line)| line.contains(&*root));
+    found
+        .map(|(number, _)| Problem::new(&file.path, number, "contains the path of this checkout"))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_workspace_is_tidy() {
-        let sh = Shell::new().expect("there is a current folder");
+    fn workspace_is_tidy() {
+        let sh = Shell::new().expect("the current folder exists");
         sh.change_dir(workspace::root());
         if let Err(error) = run(&sh) {
             panic!("{error}");
@@ -102,11 +113,16 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_names_the_place() {
-        assert_eq!(
-            Problem::new("a.rs", 3, "wrong").to_string(),
-            "a.rs:3: wrong"
-        );
-        assert_eq!(Problem::new("a.rs", 0, "wrong").to_string(), "a.rs: wrong");
+    fn problem_names_file_and_line() {
+        let problem = |line| Problem::new("a.rs", line, "wrong").to_string();
+        assert_eq!(problem(3), "a.rs:3: wrong");
+        assert_eq!(problem(0), "a.rs: wrong");
+    }
+
+    #[test]
+    fn checkout_path_is_found() {
+        let file = File::new("docs/a.md", "cd here\ncd /home/me/src\n");
+        assert_eq!(checkout_paths(&file, Path::new("/home/me/src")).len(), 1);
+        assert!(checkout_paths(&file, Path::new("/home/you/src")).is_empty());
     }
 }

@@ -1,173 +1,143 @@
 //! The module graph of each library: no circles between sibling modules, no imports through the crate root.
 //!
-//! Modules are compared with their siblings: a folder counts as one module towards its siblings, and its
-//! files are compared with each other. A `mod.rs` and its own children may use each other.
+//! A folder counts as one module among its siblings, and its files are compared with each other. A `mod.rs` and its
+//! children may use each other: the parent names the children in any case.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use syn::visit::{self, Visit};
 
-use super::Problem;
-use super::files::File;
+use crate::files::File;
+use crate::tidy::Problem;
 
-/// Accepted circles: the crate, the folder, a module of the circle, and the reason.
-const ACCEPTED: &[(&str, &str, &str, &str)] = &[];
+/// Accepted circles, as the folder and the modules in the report, each with a comment that states the reason.
+const ACCEPTED: &[(&str, &str)] = &[];
 
 /// A module as the names from the crate root, such as `["log", "reader"]`; empty for the root.
 type Module = Vec<String>;
 
 /// The modules of a crate, each with the modules that it refers to.
-#[derive(Default)]
-struct Graph {
-    edges: BTreeMap<Module, BTreeSet<Module>>,
-}
+type Graph = BTreeMap<Module, BTreeSet<Module>>;
 
 /// Checks all libraries.
 pub(super) fn check(files: &[File]) -> Vec<Problem> {
-    let mut crates: BTreeMap<&str, Vec<(Module, &File)>> = BTreeMap::new();
+    let mut crates: BTreeMap<&str, BTreeMap<Module, &File>> = BTreeMap::new();
     for file in files {
         if let Some((name, module)) = module_of(&file.path) {
-            crates.entry(name).or_default().push((module, file));
+            crates.entry(name).or_default().insert(module, file);
         }
     }
+    let crates = crates.into_iter();
     crates
-        .into_iter()
-        .flat_map(|(name, files)| check_crate(name, &files))
+        .flat_map(|(name, modules)| check_crate(name, &modules))
         .collect()
 }
 
-/// Returns the crate and the module of a library's source file; `None` for tests and models.
+/// Returns the crate and the module of a library's source; `None` for tests and models, which may import anything.
 fn module_of(path: &str) -> Option<(&str, Module)> {
     let (name, source) = path.strip_prefix("crates/")?.split_once("/src/")?;
-    let mut module: Module = source
-        .strip_suffix(".rs")?
-        .split('/')
-        .map(str::to_owned)
-        .collect();
-    if module
-        .last()
-        .is_some_and(|last| last == "mod" || last == "lib")
-    {
-        module.pop();
-    }
+    let parts = source.strip_suffix(".rs")?.split('/');
+    let mut module: Module = parts.map(str::to_owned).collect();
+    module.pop_if(|last| *last == "mod" || *last == "lib");
     let is_test = |part: &String| {
         matches!(part.as_str(), "tests" | "models" | "test_backing") || part.ends_with("_tests")
     };
     (!module.iter().any(is_test)).then_some((name, module))
 }
 
-fn check_crate(name: &str, files: &[(Module, &File)]) -> Vec<Problem> {
-    let modules: BTreeSet<Module> = files.iter().map(|(module, _)| module.clone()).collect();
-    let mut graph = Graph::default();
+fn check_crate(name: &str, modules: &BTreeMap<Module, &File>) -> Vec<Problem> {
+    let mut graph = Graph::new();
     let mut problems = Vec::new();
-    for (module, file) in files {
+    for (module, file) in modules {
         let Ok(syntax) = syn::parse_file(&file.text) else {
             continue;
         };
         let mut references = References::new(module.clone());
         references.visit_file(&syntax);
-        for path in references.paths {
-            if !module.is_empty() && is_reexport(&path, &modules) {
-                let message = format!(
-                    "imports `crate::{}` through the crate root; import it from its module",
-                    path.join("::")
-                );
+        for path in &references.paths {
+            if !module.is_empty() && is_reexport(path, modules) {
+                let path = path.join("::");
+                let message =
+                    format!("imports `crate::{path}` through the root: import it from its module");
                 problems.push(Problem::new(&file.path, 0, message));
             }
-            graph.add(module, nearest(&path, &modules));
+        }
+        let targets = references.paths.iter().map(|path| nearest(path, modules));
+        graph.insert(module.clone(), targets.collect());
+    }
+    for (folder, circle) in circles(&graph) {
+        let path = format!("crates/{name}/src/{}", folder.join("/"));
+        let (path, circle) = (path.trim_end_matches('/'), circle.join(", "));
+        if !ACCEPTED.contains(&(path, &circle)) {
+            let message = format!("module circle between {circle}");
+            problems.push(Problem::new(path, 0, message));
         }
     }
-    problems.extend(graph.circles().into_iter().filter_map(|(folder, circle)| {
-        let accepted = |(of, at, module, _): &(&str, &str, &str, &str)| {
-            *of == name && *at == folder.join("/") && circle.iter().any(|name| name == module)
-        };
-        if ACCEPTED.iter().any(accepted) {
-            return None;
-        }
-        let path = format!("crates/{name}/src/{}", folder.join("/"));
-        let message = format!("module circle between {}", circle.join(", "));
-        Some(Problem::new(path.trim_end_matches('/'), 0, message))
-    }));
     problems
 }
 
-/// Returns whether a path names an item of the crate root, which only re-exports.
-fn is_reexport(path: &[String], modules: &BTreeSet<Module>) -> bool {
-    path.first().is_some_and(|first| {
-        first.starts_with(|letter: char| letter.is_ascii_uppercase())
-            && !modules.contains(&vec![first.clone()])
-    })
+/// Returns whether a path names a type of the crate root, which only re-exports.
+fn is_reexport(path: &[String], modules: &BTreeMap<Module, &File>) -> bool {
+    let is_type = |name: &String| name.starts_with(|c: char| c.is_ascii_uppercase());
+    path.first().is_some_and(is_type) && !modules.contains_key(&path[..1])
 }
 
 /// Returns the longest prefix of a path that is a module.
-fn nearest(path: &[String], modules: &BTreeSet<Module>) -> Module {
-    (0..=path.len())
-        .rev()
-        .map(|len| path[..len].to_vec())
-        .find(|prefix| modules.contains(prefix))
-        .unwrap_or_default()
+fn nearest(path: &[String], modules: &BTreeMap<Module, &File>) -> Module {
+    let mut prefixes = (0..=path.len()).rev().map(|len| &path[..len]);
+    let module = prefixes.find(|prefix| modules.contains_key(*prefix));
+    module.unwrap_or_default().to_vec()
 }
 
-impl Graph {
-    fn add(&mut self, from: &Module, to: Module) {
-        self.edges.entry(from.clone()).or_default().insert(to);
-    }
-
-    /// Returns the circles of sibling modules, each with the folder of the siblings.
-    fn circles(&self) -> Vec<(Module, Vec<String>)> {
-        let mut folders: BTreeMap<Module, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
-        for (from, targets) in &self.edges {
-            for to in targets {
-                let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
-                if let (Some(from_name), Some(to_name)) = (from.get(common), to.get(common)) {
-                    let siblings = folders.entry(from[..common].to_vec()).or_default();
-                    siblings.entry(from_name).or_default().insert(to_name);
-                }
+/// Returns the circles between sibling modules, each with the folder of the siblings.
+fn circles(graph: &Graph) -> Vec<(Module, Vec<String>)> {
+    let mut folders: BTreeMap<&[String], BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
+    for (from, targets) in graph {
+        for to in targets {
+            // The siblings are the two ancestors below the folder that both modules are in.
+            let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
+            if let (Some(from_name), Some(to_name)) = (from.get(common), to.get(common)) {
+                let siblings = folders.entry(&from[..common]).or_default();
+                siblings.entry(from_name).or_default().insert(to_name);
             }
         }
-        let circles = folders.into_iter().flat_map(|(folder, siblings)| {
-            let found = strongly_connected(&siblings);
-            found
-                .into_iter()
-                .map(move |circle| (folder.clone(), circle))
-        });
-        circles.collect()
     }
+    let mut found = Vec::new();
+    for (folder, siblings) in folders {
+        let circles = strongly_connected(&siblings).into_iter();
+        found.extend(circles.map(|circle| (folder.to_vec(), circle)));
+    }
+    found
 }
 
 /// Returns the groups of two or more nodes that reach each other.
-fn strongly_connected(graph: &BTreeMap<&str, BTreeSet<&str>>) -> Vec<Vec<String>> {
-    let reach = |start: &str| {
+///
+/// Computes all reachable nodes of each node. Tarjan's algorithm would be faster, but folders have few modules.
+fn strongly_connected<'a>(graph: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> BTreeSet<Vec<String>> {
+    let reachable_from = |start: &'a str| {
         let mut seen = BTreeSet::new();
-        let mut pending: Vec<&str> = graph.get(start).into_iter().flatten().copied().collect();
+        let mut pending = vec![start];
         while let Some(node) = pending.pop() {
-            if seen.insert(node.to_owned()) {
-                pending.extend(graph.get(node).into_iter().flatten());
-            }
+            let targets = graph.get(node).into_iter().flatten().copied();
+            pending.extend(targets.filter(|target| seen.insert(*target)));
         }
         seen
     };
-    let reached: BTreeMap<&str, BTreeSet<String>> =
-        graph.keys().map(|node| (*node, reach(node))).collect();
-    let mut circles = BTreeSet::new();
-    for (node, seen) in &reached {
-        let circle: Vec<String> = seen
-            .iter()
-            .filter(|other| {
-                reached
-                    .get(other.as_str())
-                    .is_some_and(|back| back.contains(*node))
-            })
-            .cloned()
-            .collect();
-        if circle.len() > 1 {
-            circles.insert(circle);
-        }
-    }
-    circles.into_iter().collect()
+    let reachable: BTreeMap<&str, BTreeSet<&str>> = graph
+        .keys()
+        .map(|node| (*node, reachable_from(node)))
+        .collect();
+    let reaches = |from: &str, to: &str| reachable.get(from).is_some_and(|seen| seen.contains(to));
+    let groups = reachable.iter().map(|(node, seen)| {
+        let group = seen.iter().filter(|other| reaches(other, node));
+        group.map(ToString::to_string).collect()
+    });
+    groups
+        .filter(|group: &Vec<String>| group.len() > 1)
+        .collect()
 }
 
-/// Collects the crate-local paths of a file, from the crate root.
+/// Collects the crate-local paths of a file, as names from the crate root.
 struct References {
     module: Module,
     paths: BTreeSet<Vec<String>>,
@@ -181,7 +151,7 @@ impl References {
         }
     }
 
-    /// Resolves `crate`, `self` and `super`; other paths are not local.
+    /// Resolves `crate`, `self` and `super`; ignores paths that start with other names.
     fn add(&mut self, path: &[String]) {
         let Some((first, rest)) = path.split_first() else {
             return;
@@ -220,7 +190,7 @@ impl References {
 }
 
 impl<'ast> Visit<'ast> for References {
-    /// Skips unit tests, which may use anything, and inline modules, whose `super` is another one.
+    /// Skips unit tests, which may import anything, and other inline modules, whose `super` is this module.
     fn visit_item_mod(&mut self, _: &'ast syn::ItemMod) {}
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
@@ -228,11 +198,8 @@ impl<'ast> Visit<'ast> for References {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let names: Vec<String> = path
-            .segments
-            .iter()
-            .map(|segment| segment.ident.to_string())
-            .collect();
+        let segments = path.segments.iter();
+        let names: Vec<String> = segments.map(|it| it.ident.to_string()).collect();
         self.add(&names);
         visit::visit_path(self, path);
     }
@@ -243,13 +210,9 @@ mod tests {
     use super::*;
 
     fn check_files(files: &[(&str, &str)]) -> Vec<String> {
-        let files: Vec<File> = files
-            .iter()
-            .map(|(path, text)| File {
-                path: format!("crates/demo/src/{path}"),
-                text: (*text).to_owned(),
-            })
-            .collect();
+        let file =
+            |(path, text): &(&str, &str)| File::new(format!("crates/demo/src/{path}"), *text);
+        let files: Vec<File> = files.iter().map(file).collect();
         check(&files).iter().map(ToString::to_string).collect()
     }
 
@@ -261,6 +224,20 @@ mod tests {
             ("b.rs", "pub struct B; fn f(_: super::a::A) {}"),
         ]);
         assert_eq!(problems, ["crates/demo/src: module circle between a, b"]);
+    }
+
+    #[test]
+    fn circle_of_three_is_found_once() {
+        let problems = check_files(&[
+            ("a/mod.rs", "mod x; mod y; mod z;"),
+            ("a/x.rs", "use super::y::Y;"),
+            ("a/y.rs", "use super::z::Z;"),
+            ("a/z.rs", "use super::x::X;"),
+        ]);
+        assert_eq!(
+            problems,
+            ["crates/demo/src/a: module circle between x, y, z"]
+        );
     }
 
     #[test]
@@ -298,13 +275,11 @@ mod tests {
 
     #[test]
     fn unit_tests_are_ignored() {
+        let test = "pub struct B; #[cfg(test)] mod tests { use crate::a::A; }";
         let problems = check_files(&[
             ("lib.rs", "mod a; mod b;"),
             ("a.rs", "use crate::b::B; pub struct A;"),
-            (
-                "b.rs",
-                "pub struct B; #[cfg(test)] mod tests { use crate::a::A; }",
-            ),
+            ("b.rs", test),
         ]);
         assert!(problems.is_empty(), "{problems:?}");
     }

@@ -1,12 +1,9 @@
-//! Public types have unique names across the libraries.
-//!
-//! A name of two types makes every sentence and every import about it ambiguous. `pub` means public here:
-//! the lint `unreachable_pub` turns anything else into `pub(crate)`.
+//! Public types have unique names across the libraries, so that a name in docs or imports is unambiguous.
 
 use std::collections::BTreeMap;
 
-use super::Problem;
-use super::files::File;
+use crate::files::File;
+use crate::tidy::Problem;
 
 const KEYWORDS: &[&str] = &[
     "pub struct ",
@@ -18,18 +15,15 @@ const KEYWORDS: &[&str] = &[
 
 /// Checks all libraries.
 pub(super) fn check(files: &[File]) -> Vec<Problem> {
-    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, String> = BTreeMap::new();
     let mut problems = Vec::new();
-    let sources = files
-        .iter()
-        .filter(|file| file.path.starts_with("crates/") && file.path.contains("/src/"));
-    for file in sources {
-        for (line, number) in file.text.lines().zip(1..) {
+    for file in files.iter().filter(|file| file.is_library_source()) {
+        for (number, line) in (1..).zip(file.text.lines()) {
             let Some(name) = public_type(line) else {
                 continue;
             };
-            let place = format!("{}:{number}", file.path);
-            if let Some(other) = seen.insert(name.to_owned(), place) {
+            let location = format!("{}:{number}", file.path);
+            if let Some(other) = seen.insert(name, location) {
                 let message = format!("public type `{name}` also exists in {other}");
                 problems.push(Problem::new(&file.path, number, message));
             }
@@ -38,13 +32,15 @@ pub(super) fn check(files: &[File]) -> Vec<Problem> {
     problems
 }
 
+/// Returns the name of the public type that is defined on this line.
 fn public_type(line: &str) -> Option<&str> {
+    // `pub` is public: the lint `unreachable_pub` requires `pub(crate)` on anything else.
     let line = line.trim_start();
-    let rest = KEYWORDS
+    let name = KEYWORDS
         .iter()
         .find_map(|keyword| line.strip_prefix(keyword))?;
-    let end = rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_');
-    Some(&rest[..end.unwrap_or(rest.len())])
+    name.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .next()
 }
 
 #[cfg(test)]
@@ -53,21 +49,12 @@ mod tests {
 
     #[test]
     fn equal_names_in_two_crates_are_found() {
-        let file = |path: &str, text: &str| File {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        };
-        let files = [
-            file(
-                "crates/a/src/lib.rs",
-                "pub struct Config {}\npub(crate) enum State {}",
-            ),
-            file(
-                "crates/b/src/lib.rs",
-                "pub enum Config<T> {}\npub(crate) enum State {}",
-            ),
-        ];
-        let problems = check(&files);
+        let config = "pub struct Config {}\npub(crate) enum State {}";
+        let other = "pub enum Config<T> {}\npub(crate) enum State {}";
+        let problems = check(&[
+            File::new("crates/a/src/lib.rs", config),
+            File::new("crates/b/src/lib.rs", other),
+        ]);
         assert_eq!(problems.len(), 1);
         assert_eq!(
             problems[0].to_string(),

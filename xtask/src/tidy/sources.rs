@@ -1,84 +1,59 @@
-//! Rules for each Rust file: a head, a length, no waivers, nothing global in a library.
+//! Rules for each Rust file: a `//!` head, a maximum length, no `allow`, no global state in a library.
 
-use super::Problem;
-use super::files::File;
+use crate::files::File;
+use crate::tidy::Problem;
 
-/// From here on a file is worth a second look.
-pub(super) const LONG: usize = 250;
-/// From here on it is too long.
-const TOO_LONG: usize = 400;
+/// The length from which a file is listed in a note.
+pub(super) const NOTE_LINES: usize = 250;
+/// The length from which a file must be split.
+const MAX_LINES: usize = 400;
 
-/// What only an application may do, and the sources where the application's part of a library lives.
-const GLOBAL: &[(&str, &[&str])] = &[
+/// Calls that are reserved for applications, with the library sources that provide them to applications.
+const APPLICATION_CALLS: &[(&str, &[&str])] = &[
     ("env::var(", &[]),
     ("env::var_os(", &[]),
     ("env::vars(", &[]),
     ("env::vars_os(", &[]),
     (
         "set_global_default(",
-        // `LogBuilder::install`, which applications call at their start.
+        // `LogBuilder::install`, which applications call at startup.
         &["crates/runtime-monitoring/src/logs/builder.rs"],
     ),
     ("set_global_recorder(", &[]),
     ("set_boxed_logger(", &[]),
 ];
 
-/// Checks one file.
+/// Checks one source.
 pub(super) fn check(file: &File) -> Vec<Problem> {
+    let problem = |line, message: &str| Problem::new(&file.path, line, message);
     let mut problems = Vec::new();
-    problems.extend(head(file));
-    problems.extend(length(file));
-    for (line, number) in file.text.lines().zip(1..) {
-        problems.extend(waiver(line).map(|message| Problem::new(&file.path, number, message)));
+    let first = file.text.lines().find(|line| !line.trim().is_empty());
+    if !first.is_some_and(|line| line.starts_with("//!")) {
+        problems.push(problem(1, "lacks a `//!` head that states its purpose"));
     }
-    if is_library(&file.path) {
-        problems.extend(globals(file));
+    let lines = file.text.lines().count();
+    if lines > MAX_LINES {
+        let message = format!("has {lines} lines, more than {MAX_LINES}: split it");
+        problems.push(problem(0, &message));
+    }
+    for (number, line) in (1..).zip(file.text.lines().map(str::trim_start)) {
+        if line.starts_with("#[allow(") || line.starts_with("#![allow(") {
+            let message = "use `#[expect(lint, reason = \"...\")]` instead of `allow`";
+            problems.push(problem(number, message));
+        }
+    }
+    if file.is_library_source() {
+        problems.extend(application_calls(file));
     }
     problems
 }
 
-fn head(file: &File) -> Option<Problem> {
-    let opens = file.text.lines().find(|line| !line.trim().is_empty());
-    let has_head = opens.is_some_and(|line| line.starts_with("//!"));
-    (!has_head).then(|| {
-        Problem::new(
-            &file.path,
-            1,
-            "does not open with a `//!` head that says what it is for",
-        )
-    })
-}
-
-fn length(file: &File) -> Option<Problem> {
-    let lines = file.text.lines().count();
-    (lines > TOO_LONG).then(|| {
-        Problem::new(
-            &file.path,
-            0,
-            format!("has {lines} lines, more than {TOO_LONG}: split it"),
-        )
-    })
-}
-
-fn waiver(line: &str) -> Option<&'static str> {
-    let line = line.trim_start();
-    let waives = line.starts_with("#[allow(") || line.starts_with("#![allow(");
-    waives.then_some("waives a lint for good: use `#[expect(lint, reason = \"...\")]`")
-}
-
-/// Says whether the file ends up in a library that a program links.
-pub(super) fn is_library(path: &str) -> bool {
-    path.starts_with("crates/") && path.contains("/src/")
-}
-
-fn globals(file: &File) -> Vec<Problem> {
+fn application_calls(file: &File) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (number, line) in library_lines(&file.text) {
-        for (call, places) in GLOBAL {
-            if line.contains(call) && !places.contains(&file.path.as_str()) {
-                let message = format!(
-                    "`{call}..)` in a library: the application decides, take it as an argument"
-                );
+    for (number, line) in file.code_lines() {
+        for (call, exempt) in APPLICATION_CALLS {
+            if line.contains(call) && !exempt.contains(&file.path.as_str()) {
+                let message = format!("`{call}..)` in a library: pass it as an argument");
                 problems.push(Problem::new(&file.path, number, message));
             }
         }
@@ -86,73 +61,48 @@ fn globals(file: &File) -> Vec<Problem> {
     problems
 }
 
-/// The numbered lines that are code: neither comments nor the unit tests at the end.
-fn library_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let lines = text
-        .lines()
-        .zip(1..)
-        .take_while(|(line, _)| !line.starts_with("#[cfg(test)]"));
-    lines
-        .filter(|(line, _)| !line.trim_start().starts_with("//"))
-        .map(|(line, number)| (number, line))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn messages(path: &str, text: &str) -> Vec<String> {
-        check(&File {
-            path: path.into(),
-            text: text.into(),
-        })
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    fn problem_count(path: &str, text: &str) -> usize {
+        check(&File::new(path, text)).len()
     }
 
-    fn check_library(code: &str) -> Vec<String> {
-        messages("crates/a/src/b.rs", &format!("//! Head.\n{code}"))
+    fn library_problem_count(code: &str) -> usize {
+        problem_count("crates/a/src/b.rs", &format!("//! Head.\n{code}"))
     }
 
     #[test]
-    fn a_file_without_a_head_is_found() {
-        assert_eq!(
-            messages("xtask/src/a.rs", "//! Head.\nfn f() {}\n"),
-            Vec::<String>::new()
-        );
-        assert_eq!(messages("xtask/src/a.rs", "// Note.\n//! Head.\n").len(), 1);
-        assert_eq!(messages("xtask/src/a.rs", "").len(), 1);
+    fn head_is_required() {
+        let path = "xtask/src/a.rs";
+        assert_eq!(problem_count(path, "//! Head.\nfn f() {}\n"), 0);
+        assert_eq!(problem_count(path, "// Note.\n//! Head.\n"), 1);
+        assert_eq!(problem_count(path, ""), 1);
     }
 
     #[test]
-    fn four_hundred_lines_pass_and_one_more_does_not() {
-        let text = format!("//! Head.\n{}", "\n".repeat(TOO_LONG - 1));
-        assert_eq!(messages("a.rs", &text).len(), 0);
-        assert_eq!(messages("a.rs", &(text + "\n")).len(), 1);
+    fn maximum_length_is_inclusive() {
+        let text = format!("//! Head.\n{}", "\n".repeat(MAX_LINES - 1));
+        assert_eq!(problem_count("a.rs", &text), 0);
+        assert_eq!(problem_count("a.rs", &(text + "\n")), 1);
     }
 
     #[test]
-    fn a_bare_allow_is_found_and_an_expect_is_not() {
-        assert_eq!(check_library(concat!("#[al", "low(dead_code)]")).len(), 1);
-        assert_eq!(
-            check_library("#[expect(dead_code, reason = \"soon\")]").len(),
-            0
-        );
+    fn allow_is_found() {
+        assert_eq!(library_problem_count(concat!("#[al", "low(dead_code)]")), 1);
+        let expect = "#[expect(dead_code, reason = \"soon\")]";
+        assert_eq!(library_problem_count(expect), 0);
     }
 
     #[test]
-    fn a_library_reads_no_environment_but_its_tests_and_docs_may() {
+    fn environment_in_a_library_is_found() {
         let read = "let home = std::env::var(\"HOME\");";
-        assert_eq!(check_library(read).len(), 1);
-        assert_eq!(check_library(&format!("/// {read}")).len(), 0);
-        assert_eq!(
-            check_library(&format!("#[cfg(test)]\nmod tests {{ {read} }}")).len(),
-            0
-        );
-        assert_eq!(
-            messages("crates/a/examples/b.rs", &format!("//! Head.\n{read}")).len(),
-            0
-        );
+        assert_eq!(library_problem_count(read), 1);
+        assert_eq!(library_problem_count(&format!("/// {read}")), 0);
+        let test = format!("#[cfg(test)]\nmod tests {{ {read} }}");
+        assert_eq!(library_problem_count(&test), 0);
+        let example = format!("//! Head.\n{read}");
+        assert_eq!(problem_count("crates/a/examples/b.rs", &example), 0);
     }
 }

@@ -1,39 +1,40 @@
-//! The oldest compiler that is supported is said in the root manifest; whatever installs one installs that.
+//! The oldest supported compiler is `rust-version` of the root manifest; workflows and pages install that one.
 
-use super::Problem;
-use super::files::File;
+use crate::files::{self, File};
+use crate::tidy::Problem;
 
-/// What stands before the version of a compiler in workflows and Dockerfiles.
-const BEFORE: &[&str] = &["toolchain install ", "rustup default ", "FROM rust:"];
+/// The text before a compiler version in workflows and Dockerfiles.
+const VERSION_PREFIXES: &[&str] = &["toolchain install ", "rustup default ", "FROM rust:"];
 
-/// Checks all files against the `rust-version` of the root manifest.
+/// Checks workflows and pages.
 pub(super) fn check(files: &[File]) -> Vec<Problem> {
-    let manifest = files.iter().find(|file| file.path == "Cargo.toml");
-    let lines = manifest.map_or("", |file| &file.text).lines();
-    let mut supported = lines.filter_map(|line| line.strip_prefix("rust-version = "));
-    let supported = supported.next().unwrap_or_default().trim_matches('"');
-    let places = files
-        .iter()
-        .filter(|file| file.path.starts_with(".github/") || file.has_extension("md"));
-    places.flat_map(|file| others(file, supported)).collect()
+    let manifest = files::text(files, "Cargo.toml").unwrap_or_default();
+    let mut lines = manifest.lines();
+    let supported = lines.find_map(|line| line.strip_prefix("rust-version = "));
+    let supported = supported.unwrap_or_default().trim_matches('"');
+    let has_versions = |file: &&File| file.path.starts_with(".github/") || file.has_extension("md");
+    let checked = files.iter().filter(has_versions);
+    checked
+        .flat_map(|file| other_versions(file, supported))
+        .collect()
 }
 
-fn others(file: &File, supported: &str) -> Vec<Problem> {
+fn other_versions(file: &File, supported: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (line, number) in file.text.lines().zip(1..) {
+    for (number, line) in (1..).zip(file.text.lines()) {
         for version in versions(line).filter(|version| *version != supported) {
-            let message =
-                format!("names the compiler {version}, and the root manifest {supported}");
+            let message = format!("compiler {version} differs from `rust-version`, {supported}");
             problems.push(Problem::new(&file.path, number, message));
         }
     }
     problems
 }
 
-/// The numbered compilers that a line installs, and not `beta` or `nightly`.
+/// Returns the numbered compilers that a line installs, not `beta` or `nightly`.
 fn versions(line: &str) -> impl Iterator<Item = &str> {
-    let after = BEFORE.iter().filter_map(|before| line.split_once(before));
-    let words = after.filter_map(|(_, rest)| rest.split([' ', '-']).next());
+    let prefixes = VERSION_PREFIXES.iter();
+    let rests = prefixes.filter_map(|prefix| Some(line.split_once(prefix)?.1));
+    let words = rests.filter_map(|rest| rest.split([' ', '-']).next());
     words.filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))
 }
 
@@ -42,22 +43,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_compiler_than_the_supported_one_is_found() {
-        let file = |path: &str, text: &str| File {
-            path: path.into(),
-            text: text.into(),
-        };
+    fn other_compiler_is_found() {
         let workflow = "- run: rustup toolchain install 1.90 --profile minimal && rustup default 1.95\n\
             - run: rustup toolchain install beta\n";
-        let files = [
-            file(
-                "Cargo.toml",
-                "[workspace.package]\nrust-version = \"1.95\"\n",
-            ),
-            file(".github/workflows/ci.yml", workflow),
-            file("docs/a.md", "FROM rust:1.95-slim\n"),
-        ];
-        let problems = check(&files);
+        let manifest = "[workspace.package]\nrust-version = \"1.95\"\n";
+        let problems = check(&[
+            File::new("Cargo.toml", manifest),
+            File::new(".github/workflows/ci.yml", workflow),
+            File::new("docs/a.md", "FROM rust:1.95-slim\n"),
+        ]);
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].message.contains("1.90"), "{problems:?}");
     }

@@ -1,4 +1,4 @@
-//! The DevTools protocol: JSON messages, each ended by a zero byte.
+//! The DevTools protocol: JSON messages, each terminated by a zero byte.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout};
@@ -9,22 +9,22 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-/// How long the browser may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit of a call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The connection to a browser.
 pub(super) struct Devtools {
     input: ChildStdin,
     messages: Receiver<Value>,
     calls: u64,
-    /// What the browser told without being asked, oldest first.
+    /// Received events, oldest first.
     events: Vec<Value>,
 }
 
 impl Devtools {
     pub(super) fn new(input: ChildStdin, output: ChildStdout) -> Self {
         let (sender, messages) = channel();
-        // Ends when the browser does.
+        // The thread ends with the browser.
         thread::spawn(move || {
             for message in BufReader::new(output).split(0).map_while(Result::ok) {
                 let Ok(message) = serde_json::from_slice(&message) else {
@@ -43,13 +43,13 @@ impl Devtools {
         }
     }
 
-    /// Calls a method of the browser and waits for what it returns.
+    /// Calls a method of the browser and returns its result.
     pub(super) fn call(&mut self, method: &str, params: Value) -> Result<Value> {
         self.send(json!({"method": method, "params": params}))
-            .with_context(|| format!("the browser did not do {method}"))
+            .with_context(|| format!("browser method {method} failed"))
     }
 
-    /// Calls a method of a page.
+    /// Calls a method of a page and returns its result.
     pub(super) fn call_page(
         &mut self,
         session: &str,
@@ -57,23 +57,21 @@ impl Devtools {
         params: Value,
     ) -> Result<Value> {
         self.send(json!({"method": method, "params": params, "sessionId": session}))
-            .with_context(|| format!("the page did not do {method}"))
+            .with_context(|| format!("page method {method} failed"))
     }
 
-    /// The events of a page with this name since the last time.
+    /// Returns the events of a page with this name since the last call.
     pub(super) fn take_events(&mut self, session: &str, method: &str) -> Vec<Value> {
-        let is_asked =
+        let matches =
             |event: &mut Value| event["sessionId"] == session && event["method"] == method;
-        self.events.extract_if(.., is_asked).collect()
+        self.events.extract_if(.., matches).collect()
     }
 
-    /// Waits, and keeps what the browser tells meanwhile.
+    /// Waits and stores the events received meanwhile.
     pub(super) fn pause(&mut self, time: Duration) {
         let until = Instant::now() + time;
-        while let Ok(event) = self
-            .messages
-            .recv_timeout(until.saturating_duration_since(Instant::now()))
-        {
+        let remaining = || until.saturating_duration_since(Instant::now());
+        while let Ok(event) = self.messages.recv_timeout(remaining()) {
             self.events.push(event);
         }
     }
@@ -86,14 +84,14 @@ impl Devtools {
         self.input.write_all(&bytes)?;
         self.input.flush()?;
         loop {
-            let mut answer = self.messages.recv_timeout(PATIENCE)?;
-            if answer["id"].is_null() {
-                self.events.push(answer);
-            } else if answer["id"] == self.calls {
-                if let Some(error) = answer["error"]["message"].as_str() {
+            let mut response = self.messages.recv_timeout(CALL_TIMEOUT)?;
+            if response["id"].is_null() {
+                self.events.push(response);
+            } else if response["id"] == self.calls {
+                if let Some(error) = response["error"]["message"].as_str() {
                     bail!("{error}");
                 }
-                return Ok(answer["result"].take());
+                return Ok(response["result"].take());
             }
         }
     }

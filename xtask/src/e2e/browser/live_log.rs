@@ -3,61 +3,59 @@
 use anyhow::{Context, Result, ensure};
 use xshell::Shell;
 
-use super::Check;
-use super::page::Page;
+use crate::e2e::browser::page::Page;
 use crate::e2e::server::Server;
-use crate::e2e::webhook::{export, start};
+use crate::e2e::webhook;
 use crate::workspace;
 
-pub(super) const CHECK: Check = Check {
-    name: "live-log",
-    what: "a log is followed, searched and paused, found again after a break, and shown in colours",
-    run,
-};
-
-/// The numbers that the example's lines begin with, in order.
-const NUMBERS: &str = "[...document.querySelectorAll('#lines li')]
+/// The numbers at the start of the lines.
+const LINE_NUMBERS: &str = "[...document.querySelectorAll('#lines li')]
     .map((line) => Number(/^step (\\d+):/.exec(line.textContent)?.[1]))";
+
+const LINE_COUNT: &str = "document.querySelectorAll('#lines li').length";
 
 const IS_AT_END: &str = "(log => log.scrollTop + log.clientHeight >= log.scrollHeight - 2)(document.getElementById('log'))";
 
-fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
-    let server = start(sh)?;
+pub(super) fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
+    let server = webhook::start(sh)?;
     page.resize(1000, 600)?;
-    page.open(export(&server, "LIVE_URL")?)?;
-    page.wait_for("lines fill the page", &format!("{NUMBERS}.length > 60"))?;
+    page.open(server.export("LIVE_URL")?)?;
+    page.wait_for(
+        "lines fill the page",
+        &format!("{LINE_NUMBERS}.length > 60"),
+    )?;
     let text = page.text("#log")?;
-    ensure!(!text.contains('\u{1b}'), "the page shows escapes: {text}");
-    ensure!(page.count("#log li span")? > 0, "nothing is coloured");
+    ensure!(
+        !text.contains('\u{1b}'),
+        "the page shows escape sequences: {text}"
+    );
+    ensure!(page.count("#log li span")? > 0, "no text is coloured");
     follow(page)?;
     search(page)?;
     pause(page)?;
     wrap(page)?;
-    break_off(page)?;
-    picture(page, "live-log.png")?;
+    reconnect(page)?;
+    screenshot(page, "live-log.png")?;
     colours(page, &server)?;
-    page.open(&format!("{}view.html", export(&server, "LOG_URL")?))?;
-    state(page, "complete")?;
+    page.open(&format!("{}view.html", server.export("LOG_URL")?))?;
+    wait_for_state(page, "complete")?;
     page.wait_for(
-        "its last line is shown",
+        "the last line is shown",
         "document.getElementById('log').innerText.includes('the end')",
     )?;
     server.stop(sh)
 }
 
-/// The page stays at the end until a person scrolls, and goes back when asked.
+/// The view follows the end until the user scrolls, and again after a click on the button.
 fn follow(page: &mut Page<'_>) -> Result<()> {
     page.wait_for("the end is in view", IS_AT_END)?;
     page.scroll("#log", -400)?;
-    page.wait_for("the view was moved", &format!("!{IS_AT_END}"))?;
+    page.wait_for("the view has scrolled", &format!("!{IS_AT_END}"))?;
     page.eval("window.top_before = document.getElementById('log').scrollTop")?;
-    page.eval("window.lines_before = document.querySelectorAll('#lines li').length")?;
-    page.wait_for(
-        "more lines come",
-        "document.querySelectorAll('#lines li').length > lines_before + 5",
-    )?;
+    page.eval(&format!("window.lines_before = {LINE_COUNT}"))?;
+    page.wait_for("the log grows", &format!("{LINE_COUNT} > lines_before + 5"))?;
     let stays = page.eval("document.getElementById('log').scrollTop === top_before")?;
-    ensure!(stays == true, "the view moves while somebody reads");
+    ensure!(stays == true, "the view moved after the user scrolled");
     page.click("#end")?;
     page.wait_for("the end is in view again", IS_AT_END)
 }
@@ -66,15 +64,15 @@ fn search(page: &mut Page<'_>) -> Result<()> {
     page.eval("document.getElementById('query').focus()")?;
     page.insert_text("STEP 2:")?;
     page.wait_for(
-        "the hits are counted",
+        "the matches are counted",
         "document.getElementById('hits').textContent === '1'",
     )?;
     page.press("Enter")?;
     page.wait_for(
-        "a line is found",
+        "the matching line is selected",
         "document.querySelector('#log .hit')?.textContent.startsWith('step 2:')",
     )?;
-    picture(page, "live-log-search.png")?;
+    screenshot(page, "live-log-search.png")?;
     page.eval("document.getElementById('query').value = ''")?;
     page.eval("document.getElementById('query').dispatchEvent(new Event('input'))")?;
     page.click("#end")
@@ -82,16 +80,21 @@ fn search(page: &mut Page<'_>) -> Result<()> {
 
 fn pause(page: &mut Page<'_>) -> Result<()> {
     page.click("#pause")?;
-    let count = "document.querySelectorAll('#lines li').length";
-    // What was on its way when the button was pressed still comes.
+    // Lines that were in transit when the button was pressed are still added.
     page.eval("new Promise((done) => setTimeout(done, 300))")?;
-    page.eval(&format!("window.paused_at = {count}"))?;
+    page.eval(&format!("window.paused_at = {LINE_COUNT}"))?;
     page.eval("new Promise((done) => setTimeout(done, 700))")?;
-    let grown = page.eval(&format!("{count} - paused_at"))?;
-    ensure!(grown == 0, "{grown} lines came while the log was paused");
+    let grown = page.eval(&format!("{LINE_COUNT} - paused_at"))?;
+    ensure!(
+        grown == 0,
+        "{grown} lines were added while the log was paused"
+    );
     page.click("#pause")?;
-    page.wait_for("the log goes on", &format!("{count} > paused_at + 6"))?;
-    complete_numbers(page)
+    page.wait_for(
+        "the log continues",
+        &format!("{LINE_COUNT} > paused_at + 6"),
+    )?;
+    expect_all_lines(page)
 }
 
 fn wrap(page: &mut Page<'_>) -> Result<()> {
@@ -99,25 +102,25 @@ fn wrap(page: &mut Page<'_>) -> Result<()> {
     let wrapped = page.eval(overflow)?;
     ensure!(wrapped == false, "long lines are not wrapped");
     page.click("#wrap")?;
-    page.wait_for("long lines go on to the right", overflow)?;
+    page.wait_for("long lines overflow to the right", overflow)?;
     page.click("#wrap")
 }
 
-/// A connection that breaks is made again, and no line is lost or repeated.
-fn break_off(page: &mut Page<'_>) -> Result<()> {
+/// The page reconnects, and no line is lost or repeated.
+fn reconnect(page: &mut Page<'_>) -> Result<()> {
     page.set_offline(true)?;
-    // That concerns new connections; the one that there is ends like this.
+    // Offline mode affects new connections only, so the open one is stopped.
     page.eval("window.stop()")?;
-    state(page, "broken")?;
+    wait_for_state(page, "broken")?;
     page.set_offline(false)?;
-    state(page, "live")?;
-    complete_numbers(page)
+    wait_for_state(page, "live")?;
+    expect_all_lines(page)
 }
 
-/// Every line is there, once.
-fn complete_numbers(page: &mut Page<'_>) -> Result<()> {
-    let numbers = page.eval(NUMBERS)?;
-    let numbers = numbers.as_array().context("the lines have numbers")?;
+/// Every line is present exactly once.
+fn expect_all_lines(page: &mut Page<'_>) -> Result<()> {
+    let numbers = page.eval(LINE_NUMBERS)?;
+    let numbers = numbers.as_array().context("an array of numbers")?;
     let expected = (1..).take(numbers.len()).map(serde_json::Value::from);
     ensure!(
         numbers.iter().cloned().eq(expected),
@@ -126,21 +129,21 @@ fn complete_numbers(page: &mut Page<'_>) -> Result<()> {
     Ok(())
 }
 
-fn state(page: &mut Page<'_>, name: &str) -> Result<()> {
+fn wait_for_state(page: &mut Page<'_>, name: &str) -> Result<()> {
     let has = format!("document.getElementById('state').classList.contains('{name}')");
     page.wait_for(&format!("the log is {name}"), &has)
 }
 
-/// What terminals show, and a line that has no end yet.
+/// Escape sequences of terminals, and a partial line.
 fn colours(page: &mut Page<'_>, server: &Server) -> Result<()> {
-    page.open(export(server, "ASKING_URL")?)?;
+    page.open(server.export("ASKING_URL")?)?;
     page.wait_for(
         "the question is shown",
         "document.getElementById('tail').textContent === 'Continue? [y/n] '",
     )?;
-    // The browser lays blocks out when it finds them in view, and has no text of them before.
+    // Blocks have no text before the browser lays them out, which it does when they are in view.
     page.wait_for(
-        "the lines above it are laid out",
+        "the lines are laid out",
         "document.getElementById('lines').innerText !== ''",
     )?;
     let text = page.text("#lines")?;
@@ -166,15 +169,15 @@ fn colours(page: &mut Page<'_>, server: &Server) -> Result<()> {
     ] {
         ensure!(
             page.count(&format!("#lines .{look}"))? > 0,
-            "nothing is {look}"
+            "no text is {look}"
         );
     }
-    picture(page, "live-log-colours.png")?;
+    screenshot(page, "live-log-colours.png")?;
     page.set_dark(true)?;
-    picture(page, "live-log-dark.png")?;
+    screenshot(page, "live-log-dark.png")?;
     page.set_dark(false)
 }
 
-fn picture(page: &mut Page<'_>, name: &str) -> Result<()> {
+fn screenshot(page: &mut Page<'_>, name: &str) -> Result<()> {
     page.screenshot(&workspace::root().join("target/e2e").join(name))
 }

@@ -1,7 +1,7 @@
-//! Our pages in headless Chromium.
+//! Web pages in headless Chromium.
 //!
-//! A check is a file: it starts what serves its pages, opens them, and says what must be there. To add one, write the
-//! file and name its `CHECK` in [`CHECKS`].
+//! Each check is a module: it starts a server, opens its pages and asserts their content. A new check must be added to
+//! [`CHECKS`].
 
 mod chromium;
 mod deployment;
@@ -14,38 +14,37 @@ mod status;
 use anyhow::{Context, Result};
 use xshell::Shell;
 
-use self::chromium::Chromium;
-use self::page::Page;
-use super::Outcome;
+use crate::e2e::browser::chromium::Chromium;
+use crate::e2e::browser::page::Page;
 
-/// Something that must hold in a browser.
-struct Check {
-    name: &'static str,
-    /// The claim, in a line.
-    what: &'static str,
-    /// Gets a page of its own, which is blank.
-    run: fn(&Shell, &mut Page<'_>) -> Result<()>,
-}
+/// The arguments are for the server and a blank page, which shares no storage with other checks.
+type CheckFn = fn(&Shell, &mut Page<'_>) -> Result<()>;
 
-const CHECKS: &[Check] = &[
-    deployment::CHECK,
-    live_log::CHECK,
-    shell::CHECK,
-    status::CHECK,
+const CHECKS: &[(&str, CheckFn)] = &[
+    (
+        "the root URL of an embedded Taskcluster is a page",
+        deployment::run,
+    ),
+    (
+        "a live log is followed, searched, paused, resumed after a disconnect, and coloured",
+        live_log::run,
+    ),
+    ("a WebSocket opens a shell, types and resizes", shell::run),
+    (
+        "a status page shows tasks, machine, caches and incidents, and updates itself",
+        status::run,
+    ),
 ];
 
-/// Runs every check in one browser; each has a page of its own, and storage that it shares with nobody.
-pub(super) fn run(sh: &Shell) -> Result<Outcome> {
-    let mut chromium = match Chromium::start(sh)? {
-        Ok(chromium) => chromium,
-        Err(reason) => return Ok(Outcome::Skipped(reason)),
-    };
-    for check in CHECKS {
+/// Runs every check in one browser.
+pub(super) fn run(sh: &Shell) -> Result<()> {
+    let mut chromium = Chromium::start(sh)?;
+    for (claim, check) in CHECKS {
         let mut page = chromium.open_page()?;
-        (check.run)(sh, &mut page).with_context(|| format!("{}: {}", check.name, check.what))?;
+        check(sh, &mut page).with_context(|| format!("failed: {claim}"))?;
         page.close()
-            .with_context(|| format!("{}: on its pages", check.name))?;
-        println!("{}: {}: ok", check.name, check.what);
+            .with_context(|| format!("errors while {claim}"))?;
+        println!("{claim}: ok");
     }
-    Ok(Outcome::Passed)
+    Ok(())
 }

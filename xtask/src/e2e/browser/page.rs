@@ -1,4 +1,4 @@
-//! A page of the browser, and what a check can do with it.
+//! A page of the browser, with the actions that checks need.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,15 +8,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::devtools::Devtools;
+use crate::e2e::browser::devtools::Devtools;
 
-/// How long something on a page may take to become true.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time limit for a condition to become true.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long to wait before a page is asked again.
-const PAUSE: Duration = Duration::from_millis(30);
+/// The time between two evaluations of a condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(30);
 
-/// An open page. An exception that nobody caught in its scripts, or a blocked resource, fails the check.
+/// An open page. Uncaught exceptions in its scripts and blocked resources fail the check.
 pub(super) struct Page<'a> {
     devtools: &'a mut Devtools,
     session: String,
@@ -30,24 +30,28 @@ impl<'a> Page<'a> {
         )?;
         let session = attached["sessionId"]
             .as_str()
-            .context("the browser named no session")?
+            .context("the response has no session")?
             .to_owned();
         let mut page = Self { devtools, session };
         for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
-            page.call(domain, json!({}))?;
+            page.command(domain, json!({}))?;
         }
         Ok(page)
     }
 
-    /// Calls any method of the DevTools protocol on this page.
-    pub(super) fn call(&mut self, method: &str, params: Value) -> Result<Value> {
+    fn call(&mut self, method: &str, params: Value) -> Result<Value> {
         self.devtools.call_page(&self.session, method, params)
     }
 
-    /// Goes to a URL and waits until it has loaded.
+    /// Calls a method whose result is empty.
+    fn command(&mut self, method: &str, params: Value) -> Result<()> {
+        self.call(method, params).map(drop)
+    }
+
+    /// Navigates to a URL and waits until the page has loaded.
     pub(super) fn open(&mut self, url: &str) -> Result<()> {
-        let answer = self.call("Page.navigate", json!({"url": url}))?;
-        if let Some(error) = answer["errorText"].as_str() {
+        let response = self.call("Page.navigate", json!({"url": url}))?;
+        if let Some(error) = response["errorText"].as_str() {
             bail!("cannot open the page: {error}");
         }
         self.wait_for("the page has loaded", "document.readyState === 'complete'")
@@ -55,26 +59,18 @@ impl<'a> Page<'a> {
 
     /// Evaluates an expression and returns its value; a promise is awaited.
     pub(super) fn eval(&mut self, expression: &str) -> Result<Value> {
-        let mut answer = self.call(
-            "Runtime.evaluate",
-            json!({"expression": expression, "awaitPromise": true, "returnByValue": true}),
-        )?;
-        if let Some(exception) = answer.get("exceptionDetails") {
-            bail!(
-                "the page threw {}",
-                exception["exception"]["description"]
-                    .as_str()
-                    .unwrap_or("something")
-            );
+        let params = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
+        let mut response = self.call("Runtime.evaluate", params)?;
+        if let Some(details) = response.get("exceptionDetails") {
+            bail!("the page threw {}", exception_text(details));
         }
-        Ok(answer["result"]["value"].take())
+        Ok(response["result"]["value"].take())
     }
 
-    /// Waits until an expression is true. A page that goes to another meanwhile is asked again there.
-    ///
-    /// Without scripts, a page has no timers: so the waiting is done here.
+    /// Waits until an expression is true, even across a navigation.
     pub(super) fn wait_for(&mut self, what: &str, expression: &str) -> Result<()> {
-        let until = Instant::now() + PATIENCE;
+        // Polls from outside, since a page without scripts has no timers.
+        let until = Instant::now() + WAIT_TIMEOUT;
         loop {
             let value = self.eval(&format!("Boolean({expression})"));
             if matches!(&value, Ok(Value::Bool(true))) {
@@ -82,114 +78,99 @@ impl<'a> Page<'a> {
             }
             if Instant::now() > until {
                 value.with_context(|| format!("waiting until {what}"))?;
-                bail!(
-                    "after {} s, it was not true that {what}: {expression}",
-                    PATIENCE.as_secs()
-                );
+                let seconds = WAIT_TIMEOUT.as_secs();
+                bail!("timed out after {seconds} s waiting until {what}: {expression}");
             }
-            self.devtools.pause(PAUSE);
+            self.devtools.pause(POLL_INTERVAL);
         }
     }
 
-    /// The text that a person sees in the first element that a CSS selector finds.
+    /// Returns the visible text of the first element that matches a CSS selector.
     pub(super) fn text(&mut self, selector: &str) -> Result<String> {
         let selector = Value::from(selector);
         let text = self.eval(&format!(
             "document.querySelector({selector})?.innerText ?? null"
         ))?;
         let text = text.as_str().map(ToOwned::to_owned);
-        text.with_context(|| format!("nothing on the page is {selector}"))
+        text.with_context(|| format!("no element matches {selector}"))
     }
 
-    /// How many elements a CSS selector finds.
+    /// Returns the number of elements that match a CSS selector.
     pub(super) fn count(&mut self, selector: &str) -> Result<u64> {
         let selector = Value::from(selector);
         let count = self.eval(&format!("document.querySelectorAll({selector}).length"))?;
-        count.as_u64().context("a length is a number")
+        count.as_u64().context("the length is not a number")
     }
 
-    /// Clicks on the first element that a CSS selector finds.
+    /// Clicks on the first element that matches a CSS selector.
     pub(super) fn click(&mut self, selector: &str) -> Result<()> {
         let selector = Value::from(selector);
         let clicked = self.eval(&format!(
             "(e => {{ e?.click(); return e !== null; }})(document.querySelector({selector}))"
         ))?;
-        ensure!(clicked == true, "nothing on the page is {selector}");
+        ensure!(clicked == true, "no element matches {selector}");
         Ok(())
     }
 
-    /// Types text where the focus is, as a keyboard would.
+    /// Types text into the focused element.
     pub(super) fn insert_text(&mut self, text: &str) -> Result<()> {
-        self.call("Input.insertText", json!({"text": text}))?;
-        Ok(())
+        self.command("Input.insertText", json!({"text": text}))
     }
 
-    /// Presses and releases a key by its name, such as `Enter`.
+    /// Presses and releases a key, such as `Enter`.
     pub(super) fn press(&mut self, key: &str) -> Result<()> {
-        let text = if key == "Enter" { "\r" } else { "" };
-        let code = if key == "Enter" { 13 } else { 0 };
+        let (text, code) = if key == "Enter" { ("\r", 13) } else { ("", 0) };
         for kind in ["keyDown", "keyUp"] {
-            self.call(
-                "Input.dispatchKeyEvent",
-                json!({"type": kind, "key": key, "code": key, "text": text, "windowsVirtualKeyCode": code}),
-            )?;
+            let event = json!({"type": kind, "key": key, "code": key, "text": text, "windowsVirtualKeyCode": code});
+            self.command("Input.dispatchKeyEvent", event)?;
         }
         Ok(())
     }
 
-    /// Turns the page's scripts off or on, from the next page on.
+    /// Enables or disables scripts, starting with the next page.
     pub(super) fn set_javascript(&mut self, is_on: bool) -> Result<()> {
-        self.call(
-            "Emulation.setScriptExecutionDisabled",
-            json!({"value": !is_on}),
-        )?;
-        Ok(())
+        let is_off = json!({"value": !is_on});
+        self.command("Emulation.setScriptExecutionDisabled", is_off)
     }
 
-    /// Turns the wheel over the first element that a CSS selector finds, so many pixels down.
+    /// Scrolls the first element that matches a CSS selector down by this number of pixels, with the mouse wheel.
     pub(super) fn scroll(&mut self, selector: &str, down: i32) -> Result<()> {
         let selector = Value::from(selector);
-        let place = self.eval(&format!(
+        let position = self.eval(&format!(
             "(box => ({{x: box.x + box.width / 2, y: box.y + box.height / 2}}))(document.querySelector({selector}).getBoundingClientRect())"
         ))?;
-        let event = json!({"type": "mouseWheel", "x": place["x"], "y": place["y"], "deltaX": 0, "deltaY": down});
-        self.call("Input.dispatchMouseEvent", event)?;
-        Ok(())
+        let event = json!({"type": "mouseWheel", "x": position["x"], "y": position["y"], "deltaX": 0, "deltaY": down});
+        self.command("Input.dispatchMouseEvent", event)
     }
 
-    /// Takes the network away from the page, or gives it back.
+    /// Disconnects the page from the network, or reconnects it.
     pub(super) fn set_offline(&mut self, is_offline: bool) -> Result<()> {
-        self.call("Network.enable", json!({}))?;
+        self.command("Network.enable", json!({}))?;
         let conditions = json!({
             "offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
         });
-        self.call("Network.emulateNetworkConditions", conditions)?;
-        Ok(())
+        self.command("Network.emulateNetworkConditions", conditions)
     }
 
-    /// Lets the page take people to prefer a dark or a light scheme.
+    /// Sets the colour scheme that the user prefers.
     pub(super) fn set_dark(&mut self, is_dark: bool) -> Result<()> {
         let value = if is_dark { "dark" } else { "light" };
         let feature = json!({"name": "prefers-color-scheme", "value": value});
-        self.call("Emulation.setEmulatedMedia", json!({"features": [feature]}))?;
-        Ok(())
+        self.command("Emulation.setEmulatedMedia", json!({"features": [feature]}))
     }
 
     /// Sets the size of the window, in CSS pixels.
     pub(super) fn resize(&mut self, width: u32, height: u32) -> Result<()> {
         let size =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        self.call("Emulation.setDeviceMetricsOverride", size)?;
-        Ok(())
+        self.command("Emulation.setDeviceMetricsOverride", size)
     }
 
-    /// Writes a picture of the page, from its top to its end, as PNG.
+    /// Writes a PNG of the whole page.
     pub(super) fn screenshot(&mut self, path: &Path) -> Result<()> {
-        let answer = self.call(
-            "Page.captureScreenshot",
-            json!({"format": "png", "captureBeyondViewport": true}),
-        )?;
-        let data = answer["data"].as_str().context("there is no picture")?;
+        let params = json!({"format": "png", "captureBeyondViewport": true});
+        let response = self.call("Page.captureScreenshot", params)?;
+        let data = response["data"].as_str().context("no screenshot")?;
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -197,38 +178,31 @@ impl<'a> Page<'a> {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Ends the page; fails if anything went wrong in it that a person would find in the console.
+    /// Closes the page; fails if the console has errors.
     pub(super) fn close(mut self) -> Result<()> {
-        // A round trip, so that what happened before is known.
+        // A round trip, after which all earlier events have been received.
         self.eval("0")?;
-        let mut wrong: Vec<String> = Vec::new();
-        for event in self
-            .devtools
-            .take_events(&self.session, "Runtime.exceptionThrown")
-        {
-            let details = &event["params"]["exceptionDetails"];
-            wrong.push(
-                details["exception"]["description"]
-                    .as_str()
-                    .unwrap_or("an exception")
-                    .to_owned(),
-            );
-        }
-        for event in self.devtools.take_events(&self.session, "Log.entryAdded") {
+        let (devtools, session) = (&mut *self.devtools, &self.session);
+        let exceptions = devtools.take_events(session, "Runtime.exceptionThrown");
+        let exceptions = exceptions
+            .iter()
+            .map(|event| exception_text(&event["params"]["exceptionDetails"]).to_owned());
+        let mut errors: Vec<String> = exceptions.collect();
+        for event in devtools.take_events(session, "Log.entryAdded") {
             let entry = &event["params"]["entry"];
             let url = entry["url"].as_str().unwrap_or_default();
-            // Browsers ask for it on their own, whether a page names one or not.
+            // Browsers request the icon even if the page does not name one.
             if entry["level"] == "error" && !url.ends_with("/favicon.ico") {
                 let text = entry["text"].as_str().unwrap_or_default();
-                wrong.push(format!("{text} ({url})"));
+                errors.push(format!("{text} ({url})"));
             }
         }
-        ensure!(
-            wrong.is_empty(),
-            "the console has errors: {}",
-            wrong.join("; ")
-        );
-        self.call("Page.close", json!({}))?;
-        Ok(())
+        ensure!(errors.is_empty(), "console: {}", errors.join("; "));
+        self.command("Page.close", json!({}))
     }
+}
+
+fn exception_text(details: &Value) -> &str {
+    let description = details["exception"]["description"].as_str();
+    description.unwrap_or("an exception")
 }

@@ -1,23 +1,16 @@
-//! A shell, opened by a script as the user interface does.
+//! A shell over a WebSocket, opened by a script as in the user interface.
 
 use anyhow::{Result, ensure};
 use xshell::Shell;
 
-use super::Check;
-use super::page::Page;
-use crate::e2e::webhook::{export, start};
+use crate::e2e::browser::page::Page;
+use crate::e2e::webhook;
 
-pub(super) const CHECK: Check = Check {
-    name: "shell",
-    what: "a browser's WebSocket opens a shell, types and resizes",
-    run,
-};
-
-fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
-    let server = start(sh)?;
-    let url = export(&server, "SHELL_URL")?.replacen("http", "ws", 1);
-    // Browsers ask a person before a page from elsewhere, a blank one included, may connect to this machine.
-    page.open(&format!("{}log.txt", export(&server, "LOG_URL")?))?;
+pub(super) fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
+    let server = webhook::start(sh)?;
+    let url = server.export("SHELL_URL")?.replacen("http", "ws", 1);
+    // A page of another origin, even a blank one, needs the permission of a user to connect to this machine.
+    page.open(&format!("{}log.txt", server.export("LOG_URL")?))?;
     let script = format!(
         "new Promise((done, failed) => {{
             const socket = new WebSocket('{url}');
@@ -35,8 +28,9 @@ fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
     );
     let seen = page.eval(&script)?;
     let seen = seen.as_str().unwrap_or_default();
-    for wanted in ["1000 ", "30 100", "sum-42"] {
-        ensure!(seen.contains(wanted), "no {wanted:?} in {seen:?}");
+    // The close code, the size of the terminal, the output of the command.
+    for expected in ["1000 ", "30 100", "sum-42"] {
+        ensure!(seen.contains(expected), "no {expected:?} in {seen:?}");
     }
     server.stop(sh)
 }

@@ -1,39 +1,32 @@
 //! The status page of a worker.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use xshell::Shell;
 
-use super::Check;
-use super::page::Page;
+use crate::e2e::browser::page::Page;
 use crate::e2e::server::Server;
 use crate::workspace;
 
-pub(super) const CHECK: Check = Check {
-    name: "status",
-    what: "a worker's status page shows tasks, machine, caches and incidents, and renews itself",
-    run,
-};
-
-/// What the example adds to its redactor and then tells everywhere.
+/// The secret that the example adds to its redactor and then writes everywhere.
 const SECRET: &str = "correct-horse-battery";
 
-fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
+pub(super) fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
     let server = Server::start(sh, "runtime-monitoring", "status", 1)?;
-    let (_, url) = server.exports.first().context("the page has a URL")?;
+    let url = server.export("STATUS_URL")?;
     page.resize(1160, 900)?;
     without_javascript(page, url)?;
     live(page, url)?;
-    in_all_sizes(page)?;
-    beside_the_page(page)?;
+    window_sizes(page)?;
+    other_endpoints(page)?;
     let folder = workspace::root().join("target/e2e");
     page.screenshot(&folder.join("status.png"))?;
     page.set_dark(true)?;
     page.screenshot(&folder.join("status-dark.png"))?;
-    println!("status: pictures of the page are in {}", folder.display());
+    println!("screenshots: {}", folder.display());
     server.stop(sh)
 }
 
-/// Everything is there before any script ran.
+/// All content is present without scripts.
 fn without_javascript(page: &mut Page<'_>, url: &str) -> Result<()> {
     page.set_javascript(false)?;
     page.open(url)?;
@@ -47,7 +40,10 @@ fn without_javascript(page: &mut Page<'_>, url: &str) -> Result<()> {
         ("#finished tbody tr", 3),
     ] {
         let count = page.count(selector)?;
-        ensure!(count == expected, "{selector}: {count}, not {expected}");
+        ensure!(
+            count == expected,
+            "{selector}: {count} elements, expected {expected}"
+        );
     }
     let text = page.text("body")?;
     for part in [
@@ -68,12 +64,12 @@ fn without_javascript(page: &mut Page<'_>, url: &str) -> Result<()> {
     let html = page.eval("document.documentElement.outerHTML")?;
     ensure!(
         !html.to_string().contains(SECRET),
-        "the page tells a secret"
+        "the page contains a secret"
     );
     page.set_javascript(true)
 }
 
-/// Logs grow and times go on while the page stays the same.
+/// Logs and times are updated without a reload.
 fn live(page: &mut Page<'_>, url: &str) -> Result<()> {
     page.open(url)?;
     page.eval("window.mark = 1")?;
@@ -84,32 +80,32 @@ fn live(page: &mut Page<'_>, url: &str) -> Result<()> {
         "document.querySelector('pre').textContent.length > before + 20",
     )?;
     page.wait_for(
-        "the worker's age is renewed",
+        "the uptime is updated",
         "document.querySelector('#health .quiet').textContent !== up",
     )?;
-    ensure!(page.eval("window.mark")? == 1, "the page was loaded anew");
+    ensure!(page.eval("window.mark")? == 1, "the page was reloaded");
     let repeated = page.eval(
         "(lines => lines.length - new Set(lines).size)(document.querySelector('pre').textContent.trim().split('\\n'))",
     )?;
     ensure!(repeated == 0, "{repeated} lines of the log are shown twice");
     let log = page.text("pre")?;
-    ensure!(log.contains("<unit 1>"), "the log is taken for HTML: {log}");
+    ensure!(log.contains("<unit 1>"), "the log is not escaped: {log}");
     Ok(())
 }
 
-fn in_all_sizes(page: &mut Page<'_>) -> Result<()> {
+fn window_sizes(page: &mut Page<'_>) -> Result<()> {
     for width in [360, 768, 1160] {
         page.resize(width, 900)?;
         let overflow = page.eval("document.documentElement.scrollWidth - innerWidth")?;
         ensure!(
             overflow.as_f64().is_some_and(|pixels| pixels <= 0.0),
-            "at a width of {width}, {overflow} pixels do not fit"
+            "the page overflows by {overflow} pixels at a width of {width}"
         );
     }
     Ok(())
 }
 
-fn beside_the_page(page: &mut Page<'_>) -> Result<()> {
+fn other_endpoints(page: &mut Page<'_>) -> Result<()> {
     for (path, part) in [
         ("metrics", "worker_tasks{state=\\\"running\\\"} 2.0"),
         ("tasks", "\\\"state\\\":\\\"running\\\""),
@@ -117,9 +113,9 @@ fn beside_the_page(page: &mut Page<'_>) -> Result<()> {
         ("readyz", "ok"),
     ] {
         let found = page.eval(&format!(
-            "fetch('{path}').then(answer => answer.text()).then(text => text.includes(\"{part}\"))"
+            "fetch('{path}').then(response => response.text()).then(text => text.includes(\"{part}\"))"
         ))?;
-        ensure!(found == true, "/{path} does not have {part}");
+        ensure!(found == true, "/{path} does not contain {part}");
     }
     Ok(())
 }
