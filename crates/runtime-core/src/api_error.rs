@@ -3,7 +3,7 @@
 use crate::error::BoxError;
 use crate::util::is_transient_status;
 
-/// A call to a Taskcluster service failed.
+/// The error of a call to a Taskcluster service.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiError {
@@ -40,7 +40,7 @@ pub enum ApiError {
         source: BoxError,
     },
 
-    /// This port has no service behind it.
+    /// The call was made on [disconnected services](crate::Services::disconnected).
     #[error("cannot call {method}: this task context is not connected to a deployment")]
     NotConnected {
         /// The name of the API method.
@@ -57,7 +57,8 @@ pub struct ServiceError {
     pub method: &'static str,
     /// The HTTP status.
     pub status: u16,
-    /// The error code, such as `RequestConflict`; `unknown` if the response was not written by a Taskcluster service.
+    /// The error code, such as `RequestConflict`; `unknown` if the response is not in the format of
+    /// Taskcluster.
     pub code: String,
     /// The message, without the trailer that repeats method, code, status and time.
     pub message: String,
@@ -106,7 +107,8 @@ impl ApiError {
         }
     }
 
-    /// Returns whether the call conflicts with the state of the task: the run is already resolved.
+    /// Returns whether the call conflicts with the state of the entity, such as a run that is already
+    /// resolved.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.status() == Some(409)

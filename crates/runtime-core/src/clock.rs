@@ -12,8 +12,8 @@ pub use self::mock::MockClock;
 
 /// A wall clock.
 ///
-/// The queue states claims, credentials and deadlines in wall-clock time, which goes through this
-/// trait. Intervals use tokio's monotonic time, which tests can pause.
+/// Claims, credentials and deadlines of the queue are in wall-clock time, which is read through this trait.
+/// Intervals use tokio's monotonic time, which tests can pause.
 #[async_trait]
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Returns the current time.
@@ -31,7 +31,7 @@ pub trait Clock: Send + Sync + fmt::Debug {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-/// Upper bound of a single sleep, and so of the delay until a clock step is noticed.
+/// Maximum length of a single sleep. It bounds the delay until a step of the clock is noticed.
 const MAX_SLEEP: Duration = Duration::from_secs(5);
 
 #[async_trait]
@@ -40,8 +40,8 @@ impl Clock for SystemClock {
         Timestamp::now()
     }
 
-    /// Sleeps in steps of at most 5 s. A single monotonic timer would not notice that the machine was
-    /// suspended or the wall clock was set.
+    /// Sleeps in steps of at most 5 s. A single long sleep uses the monotonic clock, which would miss a
+    /// suspended machine or a changed wall clock.
     async fn sleep_until(&self, deadline: Timestamp) {
         sleep_in_steps(deadline, Timestamp::now).await;
     }

@@ -1,4 +1,4 @@
-//! Taskcluster credentials, and a cell that replaces them while they are in use.
+//! Taskcluster credentials, and a cell to replace them while requests use them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub struct Credentials {
     pub client_id: String,
     /// The secret key that signs requests.
     pub access_token: SecretString,
-    /// The certificate of temporary credentials, sent along unchanged.
+    /// The certificate of temporary credentials, which requests contain unchanged.
     #[serde(default)]
     pub certificate: Option<SecretString>,
     /// The expiry, if known.
@@ -51,11 +51,11 @@ impl Credentials {
         self
     }
 
-    /// Returns the secret values, for a redactor.
+    /// Returns the secret texts, for a redactor.
     ///
-    /// Of a certificate, these are seed and signature, without which it is useless. Its scopes and dates
-    /// are not secret, and searching for the whole text in all encodings would cost more than all other
-    /// work of a small task.
+    /// Of a certificate, these are seed and signature, without which it is useless; its scopes and dates
+    /// are not secret. Adding the whole text would compile a long pattern in dozens of encodings, which costs
+    /// more than all other work of a small task.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let certificate = self.certificate.as_ref().map(ExposeSecret::expose_secret);
         std::iter::once(self.access_token.expose_secret())
@@ -63,7 +63,7 @@ impl Credentials {
     }
 }
 
-/// The secret fields of a certificate.
+/// The fields of a certificate that are secret.
 #[derive(Deserialize)]
 struct Certificate<'a> {
     seed: &'a str,
@@ -86,7 +86,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The writing half of replaceable credentials: each reclaim sets new ones.
+/// The writing half of replaceable credentials, which each reclaim replaces.
 #[derive(Debug)]
 pub struct CredentialsCell {
     sender: watch::Sender<Option<Credentials>>,
@@ -94,7 +94,7 @@ pub struct CredentialsCell {
 }
 
 impl CredentialsCell {
-    /// Creates a cell; `None` means anonymous access.
+    /// Creates a cell. `None` means anonymous access.
     #[must_use]
     pub fn new(credentials: Option<Credentials>) -> Self {
         Self {
@@ -108,7 +108,7 @@ impl CredentialsCell {
         self.sender.send_replace(Some(credentials));
     }
 
-    /// Returns a reading half.
+    /// Returns a new reading half.
     #[must_use]
     pub fn watch(&self) -> CredentialsWatch {
         CredentialsWatch {
@@ -121,7 +121,7 @@ impl CredentialsCell {
     ///
     /// # Cancel safety
     ///
-    /// Safe: an unobserved report is returned by the next call.
+    /// Safe: a report not returned by a dropped future is returned by the next call.
     pub async fn refused(&self) {
         self.refused.notified().await;
     }
@@ -149,14 +149,16 @@ impl CredentialsWatch {
 
     /// Reports that a service refused the current credentials, so that the owner of the cell can renew them.
     pub fn report_refused(&self) {
+        // Stored if nothing waits at the moment. Reports of concurrent requests are merged: one reclaim
+        // renews the credentials of all.
         self.refused.notify_one();
     }
 
-    /// Waits for new credentials since the last call; `false` if the cell was dropped.
+    /// Waits until the credentials were replaced since the last call; `false` if the cell was dropped.
     ///
     /// # Cancel safety
     ///
-    /// Safe: an unobserved change is returned by the next call.
+    /// Safe: a change not returned by a dropped future is returned by the next call.
     pub async fn changed(&mut self) -> bool {
         self.receiver.changed().await.is_ok()
     }

@@ -1,4 +1,4 @@
-//! A Taskcluster deployment as a set of services.
+//! A Taskcluster deployment and its services.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use crate::queue::{
     Reclaim, TaskClaim, TaskDefinition, TaskStatus,
 };
 
-/// A deployment that a worker can connect to with arbitrary credentials.
+/// A Taskcluster deployment, to which a worker connects with different credentials.
 pub trait Deployment: Send + Sync + fmt::Debug {
     /// Returns the root URL, without a trailing slash.
     fn root_url(&self) -> &str;
 
-    /// Creates clients that sign each request with the current value of `credentials`.
+    /// Creates clients that sign each attempt with the current value of `credentials`.
     fn connect(&self, credentials: CredentialsWatch) -> Services;
 }
 
@@ -41,7 +41,8 @@ pub struct Services {
 }
 
 impl Services {
-    /// Returns services that are not connected: every call returns [`ApiError::NotConnected`].
+    /// Returns services for tests and contexts without a deployment: every call returns
+    /// [`ApiError::NotConnected`].
     #[must_use]
     pub fn disconnected() -> Self {
         let disconnected = Arc::new(Disconnected);

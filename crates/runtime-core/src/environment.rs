@@ -11,7 +11,7 @@ use crate::monitor::Monitor;
 use crate::storage::TemporaryStorage;
 use crate::webhook::{NoWebHookServer, WebHookServer};
 
-/// The shared services of a worker, for engines and plugins. Cheap to clone.
+/// The services that a worker shares with engines and plugins. Cheap to clone.
 ///
 /// ```
 /// # use runtime_core::{Environment, LifeCycleTracker, TemporaryStorage, WorkerIdentity};
@@ -33,11 +33,11 @@ use crate::webhook::{NoWebHookServer, WebHookServer};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// Registers disposable resources with the collector.
+    /// Registers resources that the garbage collector may dispose of.
     pub resource_tracker: ResourceTracker,
     /// Creates temporary files and folders.
     pub storage: TemporaryStorage,
-    /// Assigns URLs to running tasks.
+    /// Assigns URLs to handlers of running tasks.
     pub web_hooks: Arc<dyn WebHookServer>,
     /// Receives logs, metrics and error reports.
     pub monitor: Monitor,
@@ -50,7 +50,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Creates a builder with defaults for everything else.
+    /// Creates a builder. Everything except its arguments has a default.
     pub fn builder(identity: WorkerIdentity, storage: TemporaryStorage) -> EnvironmentBuilder {
         EnvironmentBuilder {
             identity,
@@ -78,7 +78,8 @@ pub struct EnvironmentBuilder {
 }
 
 impl EnvironmentBuilder {
-    /// Sets the collector's tracker. Default: a collector without limits, which evicts nothing.
+    /// Sets the tracker of the garbage collector. Default: that of a collector without limits, which
+    /// disposes of nothing.
     pub fn resource_tracker(mut self, tracker: ResourceTracker) -> Self {
         self.resource_tracker = Some(tracker);
         self
@@ -90,7 +91,7 @@ impl EnvironmentBuilder {
         self
     }
 
-    /// Sets a web hook server of a type chosen at run time.
+    /// Sets a shared web hook server, such as one chosen by configuration.
     pub fn shared_web_hooks(mut self, server: Arc<dyn WebHookServer>) -> Self {
         self.web_hooks = server;
         self

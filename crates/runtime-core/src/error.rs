@@ -4,7 +4,7 @@ use std::error::Error;
 
 use crate::exception::ExceptionReason;
 
-/// An error of user code: of an engine, a plugin, a constructor or a handler.
+/// An error of a type that this crate does not know, such as one of an engine or a handler.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
 /// The failure of an engine or a plugin.
@@ -21,7 +21,7 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {
-    /// The task's author asked for something impossible.
+    /// The payload asks for something that is impossible.
     #[error(transparent)]
     MalformedPayload(#[from] MalformedPayloadError),
 
@@ -29,11 +29,11 @@ pub enum TaskError {
     #[error("a resource that the task needs is unavailable")]
     ResourceUnavailable(#[source] BoxError),
 
-    /// An error of the worker that says nothing about later tasks; already reported to the monitor.
+    /// An error of the worker that does not affect later tasks; already reported to the monitor.
     #[error("internal error, already reported; the worker can continue")]
     NonFatalInternal,
 
-    /// An error after which the worker must not run another task; already reported to the monitor.
+    /// An error of the worker that affects later tasks; already reported to the monitor.
     #[error("fatal internal error, already reported; the worker must stop")]
     FatalInternal,
 
@@ -75,7 +75,7 @@ impl TaskError {
     }
 }
 
-/// The errors of a malformed payload, one message each.
+/// The error of a malformed payload, with one or more messages for the task's author.
 ///
 /// ```
 /// # use runtime_core::MalformedPayloadError;
@@ -98,7 +98,7 @@ impl MalformedPayloadError {
         }
     }
 
-    /// Joins several errors into one; `None` if there are none.
+    /// Merges the messages of several errors; `None` if there are no errors.
     pub fn merge(errors: impl IntoIterator<Item = Self>) -> Option<Self> {
         let messages: Vec<_> = errors
             .into_iter()

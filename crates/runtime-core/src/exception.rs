@@ -1,11 +1,11 @@
-//! The reasons for which a worker resolves a run as exception.
+//! The reasons for resolving a run as exception.
 
 use serde::{Deserialize, Serialize};
 
 /// A reason for `reportException`.
 ///
-/// A closed enum, because the queue refuses all other texts. The reason *read* from a task's status is
-/// [`ResolvedReason`](crate::queue::ResolvedReason), which is open for future reasons.
+/// A closed enum, because the queue refuses unknown reasons. Reasons *read* from the queue are of type
+/// [`ResolvedReason`](crate::queue::ResolvedReason), which is open for future ones.
 ///
 /// Source: the queue's schema `task-exception-request` of Taskcluster v106.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub enum ExceptionReason {
     /// The worker shut down. The queue creates a new run while retries are left.
     WorkerShutdown,
-    /// The task is invalid and its author must change it. Never retried.
+    /// The task is invalid: its author must change it. Not retried.
     MalformedPayload,
     /// A resource outside of worker and task, such as a server, was unavailable. Not retried.
     ResourceUnavailable,

@@ -93,7 +93,7 @@ pub struct ParseTaskIdError {
     pub text: String,
 }
 
-/// One run of a task: the unit that is claimed and resolved.
+/// A run of a task. Runs, not tasks, are claimed and resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Run {
     /// The task.
@@ -115,9 +115,9 @@ pub struct WorkerIdentity {
     pub root_url: String,
     /// The task queue that the worker claims from: `<provisionerId>/<workerType>`.
     pub task_queue_id: String,
-    /// The worker group, often a region; at most 38 characters.
+    /// The worker group, such as a region; at most 38 characters.
     pub worker_group: String,
-    /// The worker id within the group; at most 38 characters, unique among live workers.
+    /// The worker id, unique among the live workers of the group; at most 38 characters.
     pub worker_id: String,
 }
 

@@ -1,23 +1,25 @@
-//! The shared vocabulary of a worker: task context, environment, errors and ports.
+//! The shared vocabulary of a worker: task context, environment, errors and service ports.
 //!
-//! Engines and plugins are written against this crate: the context of a task, the environment that
-//! a worker provides, the errors with their effects, and *ports*: small traits for everything that
-//! reaches outside the process. The crate opens no socket. Adapters live in their own crates
-//! (`runtime-client`, `runtime-monitoring`, `runtime-webhook`, ...), and the application picks them.
+//! Engines and plugins are written against this crate. It contains the context of a task, the
+//! environment that a worker provides, the errors with their effects, and *ports*: small traits for
+//! everything outside the process. The crate opens no socket: implementations of the ports live in
+//! `runtime-client`, `runtime-monitoring`, `runtime-webhook` and others, and the application chooses
+//! among them.
 //!
 //! Terms such as *run*, *claim* or *verdict* are defined in the
 //! [glossary](https://github.com/taskcluster/worker-runtime/blob/main/docs/glossary.md).
 //!
 //! # The life of a task
 //!
-//! 1. The worker claims a task through the [`Queue`](queue::Queue) port and creates a [`TaskContext`] from the claim;
-//!    the [`TaskContextController`] stays with the worker.
+//! 1. The worker claims a task through the [`Queue`](queue::Queue) port and creates a [`TaskContext`]
+//!    from the claim. It keeps the [`TaskContextController`], which stops the task.
 //! 2. Engine and plugins receive the context, a [`Monitor`] tagged with the task, and the [`Environment`].
-//! 3. The engine writes to the [log drain](TaskContext::log_drain); any number of
-//!    [readers](TaskContext::new_log_reader) follow, each at its own speed.
-//! 4. Meanwhile the worker reclaims: each reclaim replaces the [`Credentials`], and a conflict [stops](StopReason) the task.
-//! 5. Plugins [upload](TaskContext::upload) artifacts, the log is closed, and the run is resolved once.
-//! 6. Hooks, handles and temporary folders of the task are released by dropping them.
+//! 3. The engine writes to the [log drain](TaskContext::log_drain). Any number of
+//!    [readers](TaskContext::new_log_reader) follow the log, each at its own speed.
+//! 4. Meanwhile the worker reclaims the task. Each reclaim replaces the [`Credentials`]; a conflict
+//!    [stops](StopReason) the task, because its run was resolved elsewhere.
+//! 5. Plugins [upload](TaskContext::upload) artifacts, the worker closes the log and resolves the run.
+//! 6. Dropping the hooks, handles and temporary folders of the task releases them.
 //!
 //! # Where to start
 //!
@@ -51,7 +53,6 @@ mod environment;
 mod error;
 mod exception;
 mod id;
-
 mod scopes;
 mod secret;
 mod section;

@@ -8,17 +8,17 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Something that can be stopped. All methods return at once and may be called repeatedly.
+/// A component that can be stopped. All methods return immediately and may be called repeatedly.
 pub trait Stoppable: Send + Sync + fmt::Debug {
-    /// Stops as soon as possible: running tasks resolve as `worker-shutdown`.
+    /// Stops immediately: running tasks are stopped and resolved as `worker-shutdown`.
     fn stop_now(&self);
 
-    /// Stops after the running tasks; no new ones are claimed.
+    /// Stops after the running tasks. No new tasks are claimed.
     fn stop_gracefully(&self);
 
-    /// Stops, and states the time after which the machine disappears.
+    /// Stops, knowing that the machine disappears after `budget`.
     ///
-    /// The default implementation ignores the time.
+    /// The default implementation ignores the budget.
     fn stop_within(&self, stage: StopStage, budget: Duration) {
         let _ = budget;
         match stage {
@@ -29,12 +29,12 @@ pub trait Stoppable: Send + Sync + fmt::Debug {
     }
 }
 
-/// Forwards a stop only if it is more urgent than all earlier ones: immediate after graceful, or with
-/// an earlier deadline.
+/// Forwards a stop only if it is more urgent than all earlier ones: an immediate stop after a graceful
+/// one, or an earlier deadline.
 #[derive(Debug)]
 pub struct StoppableOnce {
     inner: Arc<dyn Stoppable>,
-    passed: Mutex<StopRequest>,
+    forwarded: Mutex<StopRequest>,
 }
 
 impl StoppableOnce {
@@ -42,29 +42,31 @@ impl StoppableOnce {
     pub fn new(inner: Arc<dyn Stoppable>) -> Self {
         Self {
             inner,
-            passed: Mutex::default(),
+            forwarded: Mutex::default(),
         }
     }
 }
 
 impl Stoppable for StoppableOnce {
     fn stop_now(&self) {
-        if self.passed.lock().raise(StopStage::Now, None) {
+        if self.forwarded.lock().raise(StopStage::Now, None) {
             self.inner.stop_now();
         }
     }
 
     fn stop_gracefully(&self) {
-        if self.passed.lock().raise(StopStage::Graceful, None) {
+        if self.forwarded.lock().raise(StopStage::Graceful, None) {
             self.inner.stop_gracefully();
         }
     }
 
     fn stop_within(&self, stage: StopStage, budget: Duration) {
         let deadline = Instant::now().checked_add(budget);
+        // The highest stage so far is forwarded, not `stage`: an earlier deadline of a graceful stop must
+        // not look like the end of an immediate one.
         let (is_raised, stage) = {
-            let mut passed = self.passed.lock();
-            (passed.raise(stage, deadline), passed.stage)
+            let mut forwarded = self.forwarded.lock();
+            (forwarded.raise(stage, deadline), forwarded.stage)
         };
         if is_raised {
             self.inner.stop_within(stage, budget);
@@ -72,21 +74,21 @@ impl Stoppable for StoppableOnce {
     }
 }
 
-/// The stage of a stop.
+/// The stage of a stop. Later stages are greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopStage {
     /// Not stopping.
     #[default]
     Running,
-    /// Claim nothing more; finish the running tasks.
+    /// No new tasks are claimed; running tasks finish.
     Graceful,
-    /// Stop the running tasks.
+    /// Running tasks are stopped.
     Now,
 }
 
-/// Records the requested stop of a worker and lets others wait for it. Clones share the state.
+/// Records the requested stop of a worker and notifies those who wait for it. Clones share the state.
 ///
-/// The worker loop waits on a tracker; signal handlers, cloud providers and plugins stop it.
+/// The worker loop waits on a tracker; signal handlers, shutdown sources and plugins stop it.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -101,16 +103,16 @@ pub struct LifeCycleTracker {
     request: watch::Sender<StopRequest>,
 }
 
-/// The most urgent stop so far.
+/// The most urgent stop requested so far. Stage and deadline only ever become more urgent.
 #[derive(Clone, Copy, Debug, Default)]
 struct StopRequest {
     stage: StopStage,
-    /// When the machine disappears, if known.
+    /// The time at which the machine disappears, if known.
     deadline: Option<Instant>,
 }
 
 impl StopRequest {
-    /// Raises the urgency; returns whether it was raised.
+    /// Merges a request; returns whether it raised the urgency.
     fn raise(&mut self, stage: StopStage, deadline: Option<Instant>) -> bool {
         let is_earlier = |deadline: &Instant| self.deadline.is_none_or(|known| *deadline < known);
         let earlier = deadline.filter(is_earlier);
@@ -136,14 +138,14 @@ impl LifeCycleTracker {
         self.request.borrow().stage
     }
 
-    /// Returns the time until the machine disappears, if known.
+    /// Returns the time until the machine disappears, if known; zero after that.
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
         let deadline = self.request.borrow().deadline?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Waits for `stage` or a later one.
+    /// Waits until the worker is in `stage` or a later one.
     ///
     /// # Cancel safety
     ///
@@ -154,7 +156,8 @@ impl LifeCycleTracker {
         let _ = receiver.wait_for(|request| request.stage >= stage).await;
     }
 
-    /// Waits until the machine disappears in `reserve` or less; forever if no deadline is known.
+    /// Waits until at most `reserve` is left until the machine disappears. Never returns while no deadline is
+    /// known.
     ///
     /// # Cancel safety
     ///
@@ -178,7 +181,7 @@ impl LifeCycleTracker {
     }
 }
 
-/// Sleeps until `instant`; `None` stands for an instant before the clock's origin and returns at once.
+/// Sleeps until `instant`. `None` is an instant before the origin of the clock, which has passed.
 async fn sleep_until_some(instant: Option<Instant>) {
     if let Some(instant) = instant {
         tokio::time::sleep_until(instant).await;

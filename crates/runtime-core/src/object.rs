@@ -27,8 +27,8 @@ pub struct ObjectDownload {
 /// The part of the object service that a fetcher uses.
 #[async_trait]
 pub trait Objects: Send + Sync + fmt::Debug {
-    /// Requests a download URL, with the credentials that were returned with the artifact, or those of the
-    /// caller if there are none.
+    /// Requests a download URL with `credentials`, which the queue returned with the artifact; `None` stands
+    /// for the credentials of the caller.
     ///
     /// # Errors
     ///

@@ -1,12 +1,14 @@
-//! Signal and descriptor hygiene for child processes.
+//! Signal handling and descriptors of child processes.
 
 /// Restores default signal handling and marks all descriptors above 2 close-on-exec.
 ///
-/// Intended for the `pre_exec` hook of a command, between fork and exec. A child inherits ignored
-/// signals and open files from the process that started the worker: under `nohup` or as a background
-/// job of a shell, a worker ignores SIGHUP or SIGINT, and a shell in the child cannot even trap them.
-/// The worker's own descriptors are close-on-exec already; inherited ones need not be. Kernels
-/// without `close_range(CLOSE_RANGE_CLOEXEC)` (added in Linux 5.11) leave those open.
+/// Intended for the `pre_exec` hook of a command, which runs in the child between fork and exec. A child
+/// inherits ignored signals and open files from the process that started the worker:
+///
+/// - A worker started under `nohup` or as a background job ignores SIGHUP or SIGINT, and so would its
+///   children. A shell cannot even trap a signal that was ignored at its start.
+/// - The worker opens its own descriptors as close-on-exec, but inherited ones may not be. On kernels
+///   without `close_range(CLOSE_RANGE_CLOEXEC)` (before Linux 5.11), the child inherits these too.
 ///
 /// The function makes only async-signal-safe system calls.
 ///

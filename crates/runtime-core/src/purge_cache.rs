@@ -8,14 +8,14 @@ use serde::Deserialize;
 
 use crate::api_error::ApiError;
 
-/// A request to purge the caches of a name.
+/// A request to purge all caches with a name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PurgeRequest {
     /// The name of the cache.
     pub cache_name: String,
-    /// Caches created before this time must be purged.
+    /// The time of the request: only caches created before it are purged.
     pub before: Timestamp,
 }
 
@@ -32,10 +32,10 @@ impl PurgeRequest {
 /// The part of the purge-cache service that a worker uses.
 #[async_trait]
 pub trait PurgeCache: Send + Sync + fmt::Debug {
-    /// Returns the purge requests for a worker pool, optionally only those made since a time.
+    /// Returns the purge requests for a worker pool; with `since`, only later ones.
     ///
-    /// The service caches its response for some seconds, so let `since` overlap the last successful
-    /// query by minutes.
+    /// The service caches its responses for some seconds. To miss no request, pass a `since` some minutes
+    /// before the previous successful call.
     ///
     /// # Errors
     ///

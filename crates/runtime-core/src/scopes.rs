@@ -1,9 +1,10 @@
 //! Sets of scopes.
 //!
-//! Scopes follow Taskcluster's rules: a scope that ends in `*` satisfies every scope with the prefix
-//! before the star; any other scope satisfies only itself. One case is stricter here: the services
-//! compare texts, so that `a**` satisfies `a*`, and with it more than `a**` itself grants. In this set it
-//! does not.
+//! Scopes follow Taskcluster's rules: a scope that ends in `*` satisfies every scope that starts with the
+//! text before the star; any other scope satisfies only itself.
+//!
+//! In one case this type is stricter. The services compare texts, so that the pattern `a**`, which grants
+//! all scopes that start with `a*`, also satisfies the wider pattern `a*`. Here it does not.
 
 use std::cmp::Ordering;
 
@@ -21,11 +22,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
 pub struct ScopeSet {
-    /// Sorted by text, without duplicates and without texts that a preceding pattern satisfies.
+    /// Sorted, without duplicates and without scopes that a preceding pattern satisfies.
     scopes: Vec<Scope>,
 }
 
-/// The order of fields is the sort order: a pattern precedes everything that it satisfies.
+/// The derived order compares the fields in turn, so a pattern precedes every scope that it satisfies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Scope {
     /// For a pattern, the prefix before the star.
@@ -39,6 +40,8 @@ impl ScopeSet {
         let scopes = scopes.into_iter().map(|scope| Scope::new(scope.as_ref()));
         let mut scopes: Vec<_> = scopes.collect();
         scopes.sort_unstable();
+        // After sorting, a pattern is followed directly by the scopes that it satisfies, so that comparing
+        // neighbours removes all redundant ones.
         scopes.dedup_by(|later, earlier| earlier.satisfies(later));
         Self { scopes }
     }
@@ -47,7 +50,8 @@ impl ScopeSet {
     #[must_use]
     pub fn satisfies(&self, scope: &str) -> bool {
         let (text, is_exact) = split(scope);
-        // A text between a pattern and a text with its prefix has that prefix too, and was removed as redundant.
+        // Only the last scope whose text is not after `text` can satisfy it: a scope between a pattern and a
+        // text with its prefix has that prefix too, and was removed as redundant.
         let after = self.scopes.partition_point(|scope| *scope.text <= *text);
         let last = after.checked_sub(1).map(|at| &self.scopes[at]);
         last.is_some_and(|last| {
@@ -75,7 +79,9 @@ impl ScopeSet {
             match compare_starts(&first.text, &second.text) {
                 Ordering::Less => left = left_rest,
                 Ordering::Greater => right = right_rest,
-                // One text is a prefix of the other. The scope that the other satisfies is in both sets; the pattern stays for the next.
+                // One text is a prefix of the other. A satisfied scope is in both sets, while the pattern
+                // stays, because it may satisfy the next ones. The result is sorted and without redundant
+                // scopes, as both inputs are.
                 Ordering::Equal if first.satisfies(second) => {
                     scopes.push(second.clone());
                     right = right_rest;
@@ -84,6 +90,8 @@ impl ScopeSet {
                     scopes.push(first.clone());
                     left = left_rest;
                 }
+                // Neither satisfies the other, so the shorter one is exact. The scopes left in the other set sort
+                // after it: none of them satisfies it.
                 Ordering::Equal if first.text.len() < second.text.len() => left = left_rest,
                 Ordering::Equal => right = right_rest,
             }
@@ -129,7 +137,7 @@ impl Scope {
     }
 }
 
-/// Splits a scope into its text without a trailing star, and whether there was none.
+/// Splits a scope into its text, without a trailing star, and whether it is exact.
 fn split(scope: &str) -> (&str, bool) {
     match scope.strip_suffix('*') {
         Some(prefix) => (prefix, false),
@@ -137,7 +145,7 @@ fn split(scope: &str) -> (&str, bool) {
     }
 }
 
-/// Compares the common length: texts are equal if one is a prefix of the other.
+/// Compares texts up to the length of the shorter one.
 fn compare_starts(left: &str, right: &str) -> Ordering {
     let length = left.len().min(right.len());
     left.as_bytes()[..length].cmp(&right.as_bytes()[..length])

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 /// The replacement for a secret.
 const REDACTED: &str = "[REDACTED]";
 
-/// A secret string, for configurations: `Debug` and `Serialize` show `[REDACTED]`.
+/// A secret string in a configuration. `Debug` and `Serialize` show `[REDACTED]` instead of the text.
 ///
 /// With the feature `schema`, its JSON schema is that of a string.
 #[derive(Clone, Deserialize)]
@@ -21,7 +21,7 @@ impl Secret {
         Self(SecretString::from(secret.into()))
     }
 
-    /// Returns the text. Call it as late as possible.
+    /// Returns the secret text. Call it where the text is used, not earlier.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()

@@ -1,18 +1,18 @@
-//! Documentation for authors of tasks, assembled from sections.
+//! Documentation for task authors, assembled from the sections of engine and plugins.
 
 use crate::util::dedent;
 
-/// A section of the documentation for authors of tasks, from an engine or a plugin.
+/// A section of the documentation for task authors, provided by an engine or a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
     /// The heading, without `#`.
     pub title: String,
-    /// Markdown. Its headings start at level 1 and are demoted below the section's heading.
+    /// The text in Markdown. Its headings start at level 1 and are rendered below the section's heading.
     pub content: String,
 }
 
 impl Section {
-    /// Creates a section; common indentation is removed.
+    /// Creates a section and removes the common indentation of `content`.
     pub fn new(title: impl Into<String>, content: &str) -> Self {
         Self {
             title: title.into(),
@@ -41,7 +41,7 @@ pub fn render_document(title: &str, sections: &[Section]) -> String {
     text
 }
 
-/// Demotes headings by two levels, except in fenced code.
+/// Demotes headings by two levels, below the title and the section heading. Fenced code is unchanged.
 fn demote(markdown: &str) -> String {
     let mut in_code = false;
     let lines = markdown.trim_end().lines().map(|line| {

@@ -1,9 +1,9 @@
-//! Sources of a shutdown, and the manager that stops the worker.
+//! Sources of shutdown notices, and the manager that stops the worker.
 //!
-//! A [`ShutdownSource`] watches for one cause of a shutdown: a signal, a spot termination notice, the
-//! worker manager. The [`ShutdownManager`] listens to any number of sources and stops the worker. This
-//! crate opens no socket: sources that poll over HTTP are in `runtime-client`, those of the process
-//! (signals, standard input) in `runtime-worker`.
+//! A [`ShutdownSource`] watches one cause of shutdowns: a signal, a spot termination notice, the worker
+//! manager. The [`ShutdownManager`] listens to any number of sources and stops the worker. Sources that
+//! poll over HTTP are in `runtime-client`; those of the process (signals, standard input) are in
+//! `runtime-worker`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::monitor::Monitor;
 /// A notice that the worker must shut down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShutdownNotice {
-    /// Whether running tasks may finish.
+    /// The urgency. [`StopStage::Running`] announces a deadline without stopping.
     pub stage: StopStage,
     /// The time until the machine disappears, if known.
     pub budget: Option<Duration>,
-    /// The reason, for the operator.
+    /// The reason, shown to the operator.
     pub reason: String,
 }
 
@@ -74,20 +74,20 @@ pub trait ShutdownSource: Send + fmt::Debug {
     /// Returns a short name for logs, such as `aws-spot`.
     fn name(&self) -> &'static str;
 
-    /// Waits for the next notice; `None` if there will be none.
+    /// Waits for the next notice; `None` ends the source.
     ///
-    /// A source that cannot be reached must keep trying: an outage must neither stop the worker nor end
-    /// the source.
+    /// If the cause cannot be observed for a while, such as during a network outage, keep retrying: an
+    /// outage must neither stop the worker nor end the source.
     ///
     /// # Cancel safety
     ///
-    /// Safe: a notice that was not returned is found again by the next call if it still applies.
+    /// Safe: a notice not returned by a dropped future is returned by the next call if it still applies.
     async fn next(&mut self) -> Option<ShutdownNotice>;
 }
 
-/// Stops a worker on the first notice of any source.
+/// Stops a worker when a source reports a notice. Later notices can make the stop more urgent.
 ///
-/// Start it before the first claim, so that a pending notice is not missed.
+/// Start it before the first claim, so that a notice which is already pending prevents claims.
 ///
 /// ```
 /// # use async_trait::async_trait;
@@ -142,14 +142,14 @@ impl ShutdownManager {
         self.boxed_source(Box::new(source))
     }
 
-    /// Adds a source of a type chosen at run time.
+    /// Adds a boxed source, such as one chosen by configuration.
     #[must_use]
     pub fn boxed_source(mut self, source: Box<dyn ShutdownSource>) -> Self {
         self.sources.push(source);
         self
     }
 
-    /// Starts to listen to all sources, until the returned value is dropped. Must be called within a tokio runtime.
+    /// Starts listening to all sources until the returned value is dropped. Requires a tokio runtime.
     #[must_use = "dropping it stops listening"]
     pub fn start(self) -> ShutdownListener {
         let listening = self
@@ -163,6 +163,7 @@ impl ShutdownManager {
 }
 
 async fn listen(mut source: Box<dyn ShutdownSource>, stop: Arc<dyn Stoppable>, monitor: Monitor) {
+    // Listens on after a notice: a spot termination may follow a graceful stop.
     while let Some(notice) = source.next().await {
         monitor.warn(format_args!("{}: {notice}", source.name()));
         match (notice.stage, notice.budget) {

@@ -10,7 +10,7 @@ pub use runtime_gc::{ByteSize, error_sources};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// Removes common indentation, and blank lines at both ends.
+/// Removes common indentation, and blank lines at the start and end.
 ///
 /// ```
 /// # use runtime_core::util::dedent;
@@ -46,7 +46,7 @@ pub fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// Returns whether an HTTP status means that the same request may succeed later.
+/// Returns whether an HTTP status means that the same request may succeed later: 408, 425, 429 and 5xx.
 #[must_use]
 pub fn is_transient_status(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
@@ -74,15 +74,15 @@ pub fn is_disk_full(error: &io::Error) -> bool {
     )
 }
 
-/// Runs `work` with at most `limit` futures at a time and returns the results in order.
+/// Runs futures as tokio tasks, at most `limit` at a time, and returns their results in order.
 ///
 /// # Panics
 ///
-/// If `limit` is 0, and with the panic of a future that panics.
+/// If `limit` is 0, or with the panic of one of the futures.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops all unfinished work.
+/// Not cancel safe: dropping the future drops unfinished work and all results.
 pub async fn join_with_limit<F>(limit: usize, work: impl IntoIterator<Item = F>) -> Vec<F::Output>
 where
     F: Future + Send + 'static,

@@ -26,13 +26,12 @@ pub struct FolderEntry {
 
 /// Lists the plain files of a folder and all its subfolders. Blocks.
 ///
-/// Symbolic links, pipes and devices are skipped, so that nothing outside the folder is ever listed.
-/// Entries that vanish during the listing are skipped as well, and an unreadable subfolder does not
-/// stop the listing.
+/// Symbolic links, pipes and devices are skipped, so that nothing outside the folder is listed. Entries that
+/// vanish during the listing are skipped too. An unreadable subfolder does not stop the listing.
 ///
 /// # Errors
 ///
-/// Returns the operating system's error if `folder` itself cannot be read.
+/// The error of the operating system if `folder` itself cannot be read.
 pub fn list_folder(folder: &Path) -> io::Result<FolderListing> {
     let mut listing = FolderListing::default();
     let mut pending = vec![FolderEntry {
@@ -60,7 +59,7 @@ fn read(
     files: &mut Vec<FolderEntry>,
     folders: &mut Vec<FolderEntry>,
 ) -> io::Result<()> {
-    // The folder may have become a link since its parent was read.
+    // A running task may have replaced the folder with a link since its parent was read.
     if !folder.name.is_empty() && !fs::symlink_metadata(&folder.path)?.is_dir() {
         return Ok(());
     }
@@ -70,15 +69,15 @@ fn read(
             continue;
         };
         if kind.is_dir() {
-            folders.push(below(folder, &entry));
+            folders.push(child(folder, &entry));
         } else if kind.is_file() {
-            files.push(below(folder, &entry));
+            files.push(child(folder, &entry));
         }
     }
     Ok(())
 }
 
-fn below(folder: &FolderEntry, entry: &DirEntry) -> FolderEntry {
+fn child(folder: &FolderEntry, entry: &DirEntry) -> FolderEntry {
     let file = entry.file_name();
     let name = match folder.name.as_str() {
         "" => file.to_string_lossy().into_owned(),

@@ -69,16 +69,17 @@ pub struct ObjectArtifact {
     pub source: ArtifactSource,
 }
 
-/// The source of an artifact's bytes. It is read once per attempt and must not change in between.
+/// The source of an artifact's bytes. Each attempt of the upload reads it from the start, so it must not
+/// change.
 #[derive(Clone)]
 pub enum ArtifactSource {
     /// Bytes in memory.
     Bytes(Bytes),
-    /// A plain file. A symbolic link as the last component is refused, one above it is followed.
+    /// A plain file. A symbolic link is refused as the last component of the path and followed elsewhere.
     File(PathBuf),
-    /// A plain file at an absolute path without symbolic links, as returned by
-    /// [`Path::canonicalize`](std::path::Path::canonicalize). A link that appears anywhere in the path
-    /// afterwards is refused: use it when an untrusted process may still change the parent folders.
+    /// A plain file at an absolute path that contains no symbolic link, such as one from
+    /// [`Path::canonicalize`](std::path::Path::canonicalize). A link anywhere in the path is refused. Use it
+    /// if an untrusted process can still change the parent folders.
     FileWithoutLinks(PathBuf),
 }
 
@@ -95,7 +96,7 @@ impl fmt::Debug for ArtifactSource {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ContentEncoding {
-    /// gzip, unless the file name extension or the MIME type indicates compressed data.
+    /// gzip, unless the extension or the MIME type indicates compressed data.
     #[default]
     Auto,
     /// Unencoded.
@@ -137,9 +138,9 @@ pub struct ErrorArtifact {
 pub struct Uploaded {
     /// Length in bytes before any encoding; 0 for artifacts without bytes.
     pub bytes: u64,
-    /// SHA-256 of these bytes in lower-case hexadecimal, if there are any.
+    /// SHA-256 of these bytes in lower-case hexadecimal; `None` for artifacts without bytes.
     pub sha256: Option<String>,
-    /// SHA-512 of these bytes in lower-case hexadecimal, if the uploader computed it.
+    /// SHA-512 of these bytes in lower-case hexadecimal; `None` unless the uploader computed it.
     pub sha512: Option<String>,
 }
 
@@ -165,17 +166,17 @@ impl Uploaded {
 /// Uploads artifacts of a run, regardless of their storage type.
 #[async_trait]
 pub trait ArtifactUploader: Send + Sync + fmt::Debug {
-    /// Declares an artifact and transfers its bytes to the storage that the queue names.
+    /// Declares an artifact and transfers its bytes to the storage that the queue assigns.
     ///
     /// `task_expires` is the upper bound of the artifact's expiry.
     ///
     /// # Errors
     ///
-    /// An [`UploadError`] once retries are exhausted or pointless.
+    /// An [`UploadError`] if the upload failed permanently or its retries are exhausted.
     ///
     /// # Cancel safety
     ///
-    /// The artifact may be left declared without bytes. The same upload can be started again.
+    /// Not cancel safe: the artifact may be declared without bytes. The same upload can be repeated.
     async fn upload(
         &self,
         run: &Run,
@@ -184,7 +185,7 @@ pub trait ArtifactUploader: Send + Sync + fmt::Debug {
     ) -> Result<Uploaded, UploadError>;
 }
 
-/// An artifact could not be uploaded.
+/// The error of uploading an artifact.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UploadError {
@@ -208,14 +209,14 @@ pub enum UploadError {
         source: std::io::Error,
     },
 
-    /// The file changed during the upload.
+    /// The length of the file changed during the upload.
     #[error("artifact `{name}` changed during the upload from {expected} to {found} bytes")]
     Changed {
         /// The name of the artifact.
         name: String,
-        /// Length at the start.
+        /// Length in bytes at the start of the upload.
         expected: u64,
-        /// Length found later.
+        /// Length in bytes found later.
         found: u64,
     },
 
@@ -230,7 +231,7 @@ pub enum UploadError {
         code: Option<String>,
         /// The start of the response body.
         message: String,
-        /// The delay that the storage asked for.
+        /// The delay before a retry that the storage requested.
         retry_after: Option<Duration>,
         /// The number of attempts.
         attempts: u32,
@@ -254,7 +255,8 @@ impl UploadError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Declare { source, .. } => source.is_transient(),
-            Self::Refused { code, .. } if code.as_deref().is_some_and(is_of_size) => false,
+            Self::Refused { code, .. } if code.as_deref().is_some_and(is_size_error) => false,
+            // 403 may be an expired URL, and 400 an expired token: a retry gets a new URL from the queue.
             Self::Refused { status, .. } => {
                 matches!(status, 400 | 403) || is_transient_status(*status)
             }
@@ -263,7 +265,7 @@ impl UploadError {
         }
     }
 
-    /// Returns the error artifact to declare instead of an unreadable file; `None` for other failures.
+    /// Returns the error artifact to declare instead of a file that cannot be read; `None` for other errors.
     #[must_use]
     pub fn to_error_artifact(&self) -> Option<ErrorArtifact> {
         let Self::Read { source, .. } = self else {
@@ -290,7 +292,8 @@ impl UploadError {
     }
 }
 
-/// S3 uses 400 both for failures that a retry fixes (time-outs, expired tokens) and for these, which it never does.
-fn is_of_size(code: &str) -> bool {
+/// Returns whether an S3 error code is about the size. S3 sends these with status 400, like time-outs and
+/// expired tokens, but no retry can succeed.
+fn is_size_error(code: &str) -> bool {
     matches!(code, "EntityTooLarge" | "MaxMessageLengthExceeded")
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{Artifact, ArtifactBody, ArtifactUploader, UploadError, Uploaded};
 use crate::id::Run;
 
-/// Maximum number of concurrent calls to the uploader, which may apply a lower limit itself.
+/// Maximum number of concurrent uploads. The uploader may apply a lower limit.
 const MAX_CONCURRENT_UPLOADS: usize = 32;
 
 /// The outcome of one artifact in [`upload_all`].
@@ -17,20 +17,20 @@ pub struct UploadOutcome {
     pub name: String,
     /// Length and hashes, or the error.
     pub result: Result<Uploaded, UploadError>,
-    /// Whether an error artifact was declared instead, so that readers see the reason.
+    /// Whether an error artifact was declared instead, which shows readers the reason.
     pub has_error_artifact: bool,
 }
 
 /// Uploads artifacts concurrently. A failure does not affect the other uploads.
 ///
-/// For a file that cannot be read (missing, a folder, a link, no permission) an
+/// If a file cannot be read (it is missing, a folder or a link, or the permission is missing), an
 /// [error artifact](UploadError::to_error_artifact) is declared instead. Outcomes are in the order of
-/// `artifacts`. Names must be unique: the order of two uploads with the same name is undefined.
+/// `artifacts`. Names must be unique: two uploads with the same name race.
 ///
 /// # Cancel safety
 ///
-/// Any subset of the artifacts may be uploaded, and some declared without bytes. The same upload can
-/// be started again.
+/// Not cancel safe: some artifacts may be uploaded and some only declared. The same upload can be
+/// repeated.
 pub async fn upload_all(
     uploader: &dyn ArtifactUploader,
     run: &Run,

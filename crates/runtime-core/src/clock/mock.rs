@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{Clock, duration_until};
 
-/// A clock for tests: the system time plus an offset that only grows.
+/// A clock for tests: the system time plus an offset that can only grow.
 ///
 /// Clones share the offset.
 ///

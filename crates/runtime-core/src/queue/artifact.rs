@@ -1,4 +1,4 @@
-//! Request and response bodies of artifact calls.
+//! Request and response bodies of the artifact methods.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ pub enum ArtifactRequest {
 )]
 #[non_exhaustive]
 pub enum ArtifactResponse {
-    /// The bytes are to be `PUT` to a signed URL.
+    /// The bytes must be sent to a signed URL with `PUT`.
     S3 {
         /// The signed URL: a secret until it expires.
         put_url: secrecy::SecretString,
@@ -96,24 +96,24 @@ pub enum ArtifactResponse {
         /// The expiry of the URL.
         expires: Timestamp,
     },
-    /// The bytes are to be uploaded to the object service.
+    /// The bytes must be uploaded to the object service.
     Object {
         /// The name of the object.
         name: String,
-        /// The project to name to the object service.
+        /// The project, a parameter of the object service.
         project_id: String,
-        /// The id of this upload, for the object service and `finishArtifact`.
+        /// The id of this upload, a parameter of the object service and of `finishArtifact`.
         upload_id: String,
         /// The credentials for the object service.
         credentials: Credentials,
         /// The expiry of the upload.
         expires: Timestamp,
     },
-    /// Complete: references have no bytes.
+    /// The artifact is complete: references have no bytes.
     Reference {},
-    /// Complete: links have no bytes.
+    /// The artifact is complete: links have no bytes.
     Link {},
-    /// Complete: errors have no bytes.
+    /// The artifact is complete: errors have no bytes.
     Error {},
     /// An unknown storage type.
     #[serde(other)]
@@ -135,7 +135,7 @@ pub struct ArtifactEntry {
     pub expires: Timestamp,
 }
 
-/// The location of an artifact's bytes. The queue resolves links itself.
+/// The location of an artifact's bytes. Links are already resolved by the queue.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(
     tag = "storageType",
@@ -161,7 +161,7 @@ pub enum ArtifactContent {
         /// The credentials for the object service.
         credentials: Credentials,
     },
-    /// The task could not create the artifact.
+    /// The task could not create the artifact, which has no bytes.
     Error {
         /// The reason.
         reason: ArtifactErrorReason,

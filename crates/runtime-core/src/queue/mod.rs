@@ -1,7 +1,7 @@
 //! The port to the queue service, with the types of its requests and responses.
 //!
-//! Types follow the schemas of Taskcluster v106. Unknown fields are ignored, and unknown texts become
-//! the `Other` variant of their enum, so that neither breaks a worker.
+//! The types follow the schemas of Taskcluster v106. So that newer services do not break a worker, unknown
+//! fields are ignored and unknown texts become the `Other` variant of their enum.
 
 mod artifact;
 mod model;
@@ -25,15 +25,15 @@ use crate::id::{Run, TaskId};
 
 /// The part of the queue service that a worker uses.
 ///
-/// Implementations retry transient failures within their own time budget, and sign each attempt with
-/// the current credentials.
+/// Implementations retry transient failures within a time budget that they choose, and sign each attempt
+/// with the current credentials.
 #[async_trait]
 pub trait Queue: Send + Sync + fmt::Debug {
     /// Claims up to `request.tasks` pending tasks, waiting up to 20 seconds for the first.
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`]. After a transient one the queue may hold claims whose response was lost.
+    /// Any [`ApiError`]. After a transient one, the queue may hold claims whose response was lost.
     ///
     /// # Cancel safety
     ///
@@ -44,7 +44,7 @@ pub trait Queue: Send + Sync + fmt::Debug {
         request: &ClaimWorkRequest,
     ) -> Result<Vec<TaskClaim>, ApiError>;
 
-    /// Extends the claim of a run and gets new credentials for it.
+    /// Extends the claim of a run and returns new credentials for it.
     ///
     /// # Errors
     ///
@@ -52,47 +52,47 @@ pub trait Queue: Send + Sync + fmt::Debug {
     ///
     /// # Cancel safety
     ///
-    /// Safe, but the credentials of the answer are lost; those before stay valid until they expire.
+    /// Safe, but the new credentials may be lost. The previous ones stay valid until they expire.
     async fn reclaim_task(&self, run: &Run) -> Result<Reclaim, ApiError>;
 
     /// Resolves a run as completed.
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`]; a conflict means that the run is already resolved otherwise.
+    /// Any [`ApiError`]; a conflict means that the run is already resolved differently.
     ///
     /// # Cancel safety
     ///
-    /// The run may or may not be resolved. The same report can be sent again.
+    /// The run may or may not be resolved. The same call can be repeated.
     async fn report_completed(&self, run: &Run) -> Result<TaskStatus, ApiError>;
 
     /// Resolves a run as failed: the task ran, and its verdict is failure.
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`]; a conflict means that the run is already resolved otherwise.
+    /// Any [`ApiError`]; a conflict means that the run is already resolved differently.
     ///
     /// # Cancel safety
     ///
-    /// The run may or may not be resolved. The same report can be sent again.
+    /// The run may or may not be resolved. The same call can be repeated.
     async fn report_failed(&self, run: &Run) -> Result<TaskStatus, ApiError>;
 
-    /// Resolves a run as exception, for the given reason.
+    /// Resolves a run as exception.
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`]; a conflict means that the run is already resolved otherwise.
+    /// Any [`ApiError`]; a conflict means that the run is already resolved differently.
     ///
     /// # Cancel safety
     ///
-    /// The run may or may not be resolved. The same report can be sent again.
+    /// The run may or may not be resolved. The same call can be repeated.
     async fn report_exception(
         &self,
         run: &Run,
         reason: ExceptionReason,
     ) -> Result<TaskStatus, ApiError>;
 
-    /// Reads the status of a task and its runs.
+    /// Returns the status of a task and its runs.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ pub trait Queue: Send + Sync + fmt::Debug {
     /// Safe: it only reads.
     async fn status(&self, task_id: &TaskId) -> Result<TaskStatus, ApiError>;
 
-    /// Reads the definition of a task.
+    /// Returns the definition of a task.
     ///
     /// # Errors
     ///
@@ -122,7 +122,7 @@ pub trait Queue: Send + Sync + fmt::Debug {
     ///
     /// # Cancel safety
     ///
-    /// The artifact may or may not be declared. The same request can be sent again.
+    /// The artifact may or may not be declared. The same call can be repeated.
     async fn create_artifact(
         &self,
         run: &Run,
@@ -130,7 +130,7 @@ pub trait Queue: Send + Sync + fmt::Debug {
         request: &ArtifactRequest,
     ) -> Result<ArtifactResponse, ApiError>;
 
-    /// Publishes an `object` artifact after its upload.
+    /// Completes an `object` artifact after its upload, so that it can be downloaded.
     ///
     /// # Errors
     ///
@@ -138,11 +138,11 @@ pub trait Queue: Send + Sync + fmt::Debug {
     ///
     /// # Cancel safety
     ///
-    /// The artifact may or may not be visible. The same request can be sent again.
+    /// The artifact may or may not be complete. The same call can be repeated.
     async fn finish_artifact(&self, run: &Run, name: &str, upload_id: &str)
     -> Result<(), ApiError>;
 
-    /// Lists all artifacts of a run.
+    /// Returns all artifacts of a run.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ pub trait Queue: Send + Sync + fmt::Debug {
     /// Safe: it only reads.
     async fn list_artifacts(&self, run: &Run) -> Result<Vec<ArtifactEntry>, ApiError>;
 
-    /// Returns the location of an artifact's bytes; without `run_id`, of the latest run.
+    /// Returns the location of an artifact's bytes. Without `run_id`, the artifact is of the latest run.
     ///
     /// # Errors
     ///

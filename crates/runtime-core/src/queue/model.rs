@@ -38,7 +38,7 @@ impl TaskState {
 }
 
 open_enum! {
-    /// The reason for the state of a run, as read from the queue.
+    /// The reason for the resolution of a run, as read from the queue.
     ResolvedReason {
         /// A worker reported success.
         Completed = "completed",
@@ -89,19 +89,19 @@ open_enum! {
 pub struct TaskDefinition {
     /// The task queue, `<provisionerId>/<workerType>`.
     pub task_queue_id: String,
-    /// The task group; if absent, the queue uses the task's own id.
+    /// The task group. If it is absent, the queue uses the task's own id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_group_id: Option<TaskId>,
-    /// The scheduler of the group.
+    /// The scheduler of the task group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler_id: Option<String>,
     /// The project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_id: Option<String>,
-    /// Tasks that must be resolved first.
+    /// Tasks that must be resolved before this one is scheduled.
     #[serde(default)]
     pub dependencies: Vec<TaskId>,
-    /// Routes for messages and the index.
+    /// Routes of the task's messages; those that start with `index.` add the task to the index.
     #[serde(default)]
     pub routes: Vec<String>,
     /// The priority.
@@ -153,7 +153,7 @@ pub struct TaskStatus {
     pub task_id: TaskId,
     /// The state of the task: that of its last run.
     pub state: TaskState,
-    /// The number of retries left for infrastructure failures.
+    /// The number of runs that the queue may still create after infrastructure failures.
     pub retries_left: u32,
     /// The runs, oldest first.
     #[serde(default)]
@@ -204,7 +204,7 @@ pub struct TaskClaim {
     pub status: TaskStatus,
     /// The index of the claimed run.
     pub run_id: u32,
-    /// The expiry of the claim, unless reclaimed.
+    /// The time at which the claim expires unless it is reclaimed.
     pub taken_until: Timestamp,
     /// The definition.
     pub task: TaskDefinition,

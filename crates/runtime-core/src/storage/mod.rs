@@ -1,8 +1,8 @@
-//! Temporary files and folders, removed even after a crash.
+//! Temporary files and folders that are removed even after a crash.
 //!
-//! A [`TemporaryStorage`] owns a *run folder* below its root and holds a lock in it. Files and folders
-//! live there and are removed when dropped. A killed worker cannot remove anything: the next one that
-//! starts on the same root removes all run folders whose lock is free.
+//! A [`TemporaryStorage`] creates a *run folder* below its root and holds a lock in it. All files and
+//! folders are inside, and are removed when their handles are dropped. A killed worker removes nothing, so
+//! the next worker that starts on the same root removes every run folder whose lock is free.
 
 mod quota;
 mod remove;
@@ -44,8 +44,8 @@ pub struct TemporaryStorage {
 pub struct StorageOptions {
     /// Maximum of all [reservations](TemporaryStorage::reserve) in bytes; unlimited by default.
     pub quota: Option<u64>,
-    /// How long to wait for the lock of the root. Another process holds it only while it searches for
-    /// abandoned run folders. Default: 10 s.
+    /// Maximum time to wait for the lock of the root, which another worker holds briefly during its start.
+    /// Default: 10 s.
     pub lock_wait: Duration,
 }
 
@@ -59,13 +59,13 @@ impl Default for StorageOptions {
 }
 
 impl TemporaryStorage {
-    /// Creates `root` if needed, removes the run folders of dead processes, and creates a new one.
+    /// Creates `root` if needed, removes the run folders of dead processes, and creates a run folder.
     ///
-    /// Blocks until all that is done.
+    /// Blocks during all of these steps. Removing the folders of a killed worker can take minutes.
     ///
     /// # Errors
     ///
-    /// An [`OpenStorageError`] if `root` is not writable, or its lock is not released in time.
+    /// An [`OpenStorageError`] if `root` is not writable, or if its lock is not released in time.
     pub fn open(root: &Path) -> Result<Self, OpenStorageError> {
         Self::open_with(root, StorageOptions::default())
     }
@@ -74,7 +74,7 @@ impl TemporaryStorage {
     ///
     /// # Errors
     ///
-    /// An [`OpenStorageError`] if `root` is not writable, or its lock is not released in time.
+    /// An [`OpenStorageError`] if `root` is not writable, or if its lock is not released in time.
     pub fn open_with(root: &Path, options: StorageOptions) -> Result<Self, OpenStorageError> {
         let wrap = |source| OpenStorageError::Unusable {
             root: root.to_owned(),
@@ -92,10 +92,10 @@ impl TemporaryStorage {
         })
     }
 
-    /// Reserves disk space before it is written, within the quota and the free disk space.
+    /// Reserves disk space before it is used. Counts against the quota and the free disk space.
     ///
-    /// Unlike [`ResourceTracker::reserve`](runtime_gc::ResourceTracker::reserve), this evicts nothing. Bytes
-    /// written without a reservation are not counted.
+    /// Unlike [`ResourceTracker::reserve`](runtime_gc::ResourceTracker::reserve), this disposes of nothing.
+    /// Bytes written without a reservation do not count against the quota.
     ///
     /// # Errors
     ///
@@ -111,7 +111,7 @@ impl TemporaryStorage {
         self.run.path()
     }
 
-    /// Creates an empty folder with mode 0700; its name starts with `name`.
+    /// Creates an empty folder with mode 0700 and a unique name that starts with `name`.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl TemporaryStorage {
         })
     }
 
-    /// Creates an empty file with mode 0600; its name starts with `name`.
+    /// Creates an empty file with mode 0600 and a unique name that starts with `name`.
     ///
     /// # Errors
     ///
@@ -143,7 +143,7 @@ impl TemporaryStorage {
     }
 }
 
-/// Refuses names that lead out of the run folder: they may be taken from a payload.
+/// Refuses names with separators, which would lead out of the run folder: a name may be from a payload.
 fn check_name(name: &str) -> io::Result<()> {
     if name.contains(['/', '\\', '\0']) {
         return Err(io::Error::new(
@@ -185,6 +185,7 @@ pub enum OpenStorageError {
 #[derive(Debug)]
 pub struct TemporaryFolder {
     path: Option<PathBuf>,
+    // The run folder and its lock exist until the last of its contents is dropped.
     _run: Arc<RunFolder>,
 }
 
@@ -195,11 +196,12 @@ impl TemporaryFolder {
         self.path.as_deref().unwrap_or(Path::new(""))
     }
 
-    /// Removes the folder and reports errors, which dropping cannot.
+    /// Removes the folder and returns errors, which a drop ignores.
     ///
     /// # Errors
     ///
-    /// The error of the operating system. Remaining files are removed with the run folder, or by the next worker.
+    /// The error of the operating system. Remaining files are removed with the run folder or by the next
+    /// worker.
     pub fn remove(mut self) -> io::Result<()> {
         self.path.take().map_or(Ok(()), |path| remove_tree(&path))
     }

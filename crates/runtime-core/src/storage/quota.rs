@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use runtime_gc::{HostStats, SystemStats as _};
 
-/// The limits and the sum of all reservations of a storage.
+/// The limits of a storage and the sum of its reservations.
 #[derive(Debug)]
 pub(super) struct Quota {
     disk: HostStats,
@@ -18,7 +18,7 @@ pub(super) struct Quota {
 struct Reserved {
     /// The sum of all reservations, written or not.
     bytes: u64,
-    /// The part that is not written yet, and therefore still counted as free by the file system.
+    /// The part that is not written yet: the file system still reports it as free.
     unwritten: u64,
 }
 
@@ -58,7 +58,7 @@ impl Quota {
                 unwritten: reserved.unwritten,
             });
         }
-        // Without a quota the sums still cannot overflow in practice: both are bounded by the disk.
+        // Nothing bounds the sums if there is neither a quota nor a known free space.
         reserved.bytes = reserved.bytes.saturating_add(bytes);
         reserved.unwritten = reserved.unwritten.saturating_add(bytes);
         Ok(StorageReservation {
@@ -71,7 +71,7 @@ impl Quota {
 
 /// Reserved disk space of a [`TemporaryStorage`](super::TemporaryStorage), released on drop.
 ///
-/// Keep it as long as the files exist: the quota counts it until then.
+/// Keep it until the files are removed: its bytes count against the quota until it is dropped.
 #[derive(Debug)]
 #[must_use = "dropping it releases the reserved space"]
 pub struct StorageReservation {
@@ -87,8 +87,8 @@ impl StorageReservation {
         self.bytes
     }
 
-    /// Records that `bytes` more of the reservation were written, so that they are not counted twice.
-    /// Excess bytes are ignored.
+    /// Records that `bytes` of the reservation were written. The file system then counts them as used, and
+    /// counting them here too would refuse other reservations. Excess bytes are ignored.
     pub fn record_written(&mut self, bytes: u64) {
         let bytes = bytes.min(self.unwritten);
         self.unwritten -= bytes;

@@ -1,4 +1,4 @@
-//! Removal of trees that contain read-only folders.
+//! Removal of folders whose content may be read-only.
 
 use std::fs;
 use std::io;
@@ -6,13 +6,14 @@ use std::path::Path;
 
 /// Removes a file, a link or a folder with its content; a missing path is not an error.
 ///
-/// Tasks leave folders without write permission behind: the owner's permissions are restored and the
-/// removal is repeated. Links are removed, never followed.
+/// If the removal fails, the owner's permissions on all folders are restored and it is repeated: tasks may
+/// leave folders without write permission. Links are removed, never followed.
 ///
 /// # Errors
 ///
 /// The error of the first entry that could not be removed.
 pub fn remove_tree(path: &Path) -> io::Result<()> {
+    // Changes permissions only after a failure: most trees need no second pass.
     let first = match remove(path) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -1,4 +1,4 @@
-//! The folder of one process, with a lock that shows whether the process is alive.
+//! The folder of one process, with a lock that shows whether the process still runs.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -13,11 +13,12 @@ const LOCK: &str = ".lock";
 /// Poll interval for the lock of the root: file locks have no wait with a timeout.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A folder owned by this process as long as the lock in it is held.
+/// The folder of this process. Other processes leave it alone while the lock in it is held.
 #[derive(Debug)]
 pub(super) struct RunFolder {
     path: PathBuf,
-    /// Released by the operating system however the process ends.
+    /// Released by the operating system however the process ends. A file with the process id would not be:
+    /// after a crash, another process may have that id.
     _lock: File,
 }
 
@@ -25,9 +26,10 @@ impl RunFolder {
     /// Removes the folders of dead processes below `root` and creates a new one; `None` if the lock of
     /// the root is not released within `wait`.
     ///
-    /// The lock of the root is held until the new folder and all abandoned folders are locked. Otherwise
-    /// another process could see a new folder between its creation and its lock and remove it as
-    /// abandoned. It is not held during the removal, which may take minutes.
+    /// Two locks are needed. The lock in a run folder shows that its owner lives, but a new folder exists
+    /// before its lock does, and would be removed as abandoned by a worker that starts at that moment. The
+    /// lock of the root excludes this: it is held until the new folder and all abandoned ones are locked.
+    /// It is not held during the removal, which may take minutes and would keep other workers from starting.
     pub(super) fn create(root: &Path, wait: Duration) -> io::Result<Option<Self>> {
         let root_lock = File::create(root.join(LOCK))?;
         if !lock_within(&root_lock, wait)? {
@@ -37,6 +39,7 @@ impl RunFolder {
         let path = private_folder(root, PREFIX)?;
         let lock = File::create_new(path.join(LOCK))?;
         lock.lock()?;
+        // Nothing competes for this lock: others look for it only under the lock of the root.
         drop(root_lock);
         for (path, _lock) in abandoned {
             // A folder that cannot be removed must not prevent the start; the next worker retries.
@@ -74,7 +77,8 @@ fn lock_within(file: &File, wait: Duration) -> io::Result<bool> {
     }
 }
 
-/// Returns the run folders below `root` whose owners are dead, each with its lock.
+/// Returns the run folders below `root` whose owners are dead, each with its lock taken, so that a worker
+/// that starts next does not remove them too.
 fn abandoned(root: &Path) -> io::Result<Vec<(PathBuf, Option<File>)>> {
     let mut abandoned = Vec::new();
     for entry in fs::read_dir(root)? {
@@ -86,7 +90,7 @@ fn abandoned(root: &Path) -> io::Result<Vec<(PathBuf, Option<File>)>> {
         match File::open(path.join(LOCK)) {
             Ok(lock) if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) => {}
             Ok(lock) => abandoned.push((path, Some(lock))),
-            // A partially removed folder: the lock file was removed first.
+            // The owner died during the removal of its folder, or just before it created the lock.
             Err(error) if error.kind() == io::ErrorKind::NotFound => abandoned.push((path, None)),
             Err(_) => {}
         }

@@ -1,4 +1,4 @@
-//! The view that engine and plugins have of a running task.
+//! The engine's and plugins' view of a running task.
 
 use std::fmt;
 use std::fs::File;
@@ -73,7 +73,7 @@ impl TaskContext {
         let log = FollowedLog::create(log_path)?;
         let shared = Arc::new(Shared {
             info,
-            own_lines: log.writer(),
+            worker_lines: log.writer(),
             log_options,
             log,
             stop: StopSignal::new(),
@@ -121,11 +121,11 @@ impl TaskContext {
     ///
     /// # Errors
     ///
-    /// An [`UploadError`] once retries are exhausted or pointless.
+    /// An [`UploadError`] if the upload failed permanently or its retries are exhausted.
     ///
     /// # Cancel safety
     ///
-    /// The artifact may be left declared without bytes. The same upload can be started again.
+    /// Not cancel safe: the artifact may be declared without bytes. The same upload can be repeated.
     pub async fn upload(&self, artifact: &Artifact) -> Result<Uploaded, UploadError> {
         let uploader = self.services().uploader;
         uploader
@@ -133,14 +133,14 @@ impl TaskContext {
             .await
     }
 
-    /// Returns whether the task was stopped by the worker, which then resolves the run.
+    /// Returns whether the worker stopped the task and will resolve its run.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         self.stop_reason()
             .is_some_and(|reason| reason.to_report().is_some())
     }
 
-    /// Returns whether the task was stopped because the run is no longer this worker's to resolve.
+    /// Returns whether the task was stopped because its run can no longer be resolved by this worker.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.stop_reason()
@@ -167,30 +167,30 @@ impl TaskContext {
 impl TaskContext {
     /// Writes a worker line, `[taskcluster <time>] message`, with secrets redacted.
     ///
-    /// The line starts on a new line even if the task's output ended without a newline. Write errors are
-    /// reported when the log is closed, and to every reader.
+    /// The line starts on a new line even if the task's output ended without a line feed. A write error is
+    /// not lost: closing and reading the log return it.
     pub fn log(&self, message: impl fmt::Display) {
-        self.write_own(&log::info_lines(Timestamp::now(), message));
+        self.write_worker_lines(&log::info_lines(Timestamp::now(), message));
     }
 
-    /// Writes an error line, `[taskcluster:error] message`.
+    /// Writes an error line, `[taskcluster:error] message`, with secrets redacted.
     ///
-    /// Log parsers show this line as the cause of the failure, so write it only for errors that decide
-    /// the resolution.
+    /// Log parsers show this line as the cause of a failure, so write it only for errors that decide the
+    /// resolution.
     pub fn log_error(&self, message: impl fmt::Display) {
-        self.write_own(&log::error_lines(message));
+        self.write_worker_lines(&log::error_lines(message));
     }
 
-    fn write_own(&self, lines: &str) {
+    fn write_worker_lines(&self, lines: &str) {
         let lines = self.redactor().redact(lines.as_bytes());
         // The log keeps its first error and returns it on close and to every reader.
-        let _ = self.shared.own_lines.write_on_new_line(&lines);
+        let _ = self.shared.worker_lines.write_on_new_line(&lines);
     }
 
     /// Returns a writer for the task's output, with redaction and output limit.
     ///
-    /// Drop all drains before the log is closed: they buffer possible prefixes of secrets, and the tail of
-    /// output beyond the limit.
+    /// Drop all drains before the log is closed: they buffer bytes that may be the start of a secret, and
+    /// the tail of output beyond the limit.
     #[must_use]
     pub fn log_drain(&self) -> LogDrain {
         let LogOptions {
@@ -200,7 +200,7 @@ impl TaskContext {
         redactor.writer(output_limit.writer(self.shared.log.writer()))
     }
 
-    /// Returns the redactor of the log. Add secrets that the task receives.
+    /// Returns the redactor of the log. Add each secret that the task receives, before the task uses it.
     #[must_use]
     pub fn redactor(&self) -> &Redactor {
         &self.shared.log_options.redactor
@@ -222,7 +222,8 @@ impl TaskContext {
     ///
     /// # Errors
     ///
-    /// [`ExtractLogError::NotClosed`] if the log is open, or the error of the operating system.
+    /// [`ExtractLogError::NotClosed`] if the log is open; other variants if the log is incomplete or its file
+    /// cannot be opened.
     pub fn extract_log(&self) -> Result<File, ExtractLogError> {
         self.shared.log.extract()
     }

@@ -24,30 +24,30 @@ impl TaskContextController {
         Self { shared }
     }
 
-    /// Stops the task unless it was stopped before; returns whether this was the first stop.
+    /// Stops the task unless it is stopped already; returns whether this call stopped it.
     pub fn stop(&self, reason: StopReason) -> bool {
         self.shared.stop.stop(reason)
     }
 
-    /// Stops the task because of a worker shutdown.
+    /// Stops the task because the worker shuts down; returns whether this call stopped it.
     pub fn abort(&self) -> bool {
         self.stop(StopReason::WorkerShutdown)
     }
 
-    /// Stops the task because it was cancelled.
+    /// Stops the task because it was cancelled; returns whether this call stopped it.
     pub fn cancel(&self) -> bool {
         self.stop(StopReason::Cancelled)
     }
 
-    /// Replaces the credentials and adds the new secrets to the redactor. Requests signed afterwards use
-    /// the new ones.
+    /// Replaces the credentials. Requests signed afterwards use the new ones. Their secrets are added to the
+    /// redactor first, so that no output can contain them unredacted.
     pub fn set_credentials(&self, credentials: Credentials) {
         // The redactor refuses very short secrets, which would match everywhere; Taskcluster's are long enough.
         let _ = (self.shared.log_options.redactor).add_all(credentials.secrets());
         self.shared.credentials.set(credentials);
     }
 
-    /// Returns the replaceable credentials.
+    /// Returns the current and all future credentials of the run.
     #[must_use]
     pub fn credentials(&self) -> CredentialsWatch {
         self.shared.credentials.watch()
@@ -57,17 +57,17 @@ impl TaskContextController {
     ///
     /// # Cancel safety
     ///
-    /// Safe: an unobserved report is returned by the next call.
+    /// Safe: a report not returned by a dropped future is returned by the next call.
     pub async fn credentials_refused(&self) {
         self.shared.credentials.refused().await;
     }
 
-    /// Sets the services, which should sign with [`credentials`](Self::credentials).
+    /// Sets the services, which must sign requests with [`credentials`](Self::credentials).
     pub fn set_services(&self, services: Services) {
         *self.shared.services.write() = services;
     }
 
-    /// Closes the log: readers reach the end, and the log can be extracted.
+    /// Closes the log. Readers reach its end, and its file can be extracted.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl TaskContextController {
         self.shared.log.close()
     }
 
-    /// Removes the file of the log. Open readers are not affected.
+    /// Removes the file of the log. On Unix, open readers can still read it.
     ///
     /// # Errors
     ///

@@ -17,7 +17,7 @@ pub struct TaskInfo {
     pub expires: Timestamp,
 }
 
-/// The expiry that the queue applies to tasks without one, in days after the deadline.
+/// Days from the deadline to the expiry of a task that states none, as in the queue.
 const DEFAULT_EXPIRY_DAYS: i64 = 365;
 
 impl TaskInfo {
@@ -31,7 +31,7 @@ impl TaskInfo {
         Self::new(run, claim.task.clone())
     }
 
-    /// Creates the info of a run from its definition.
+    /// Creates the info of a run with the given definition.
     #[must_use]
     pub fn new(run: Run, definition: TaskDefinition) -> Self {
         let default = jiff::SignedDuration::from_hours(24 * DEFAULT_EXPIRY_DAYS);

@@ -5,11 +5,11 @@ use std::fmt;
 use jiff::Timestamp;
 use runtime_ioext::log::{OutputLimit, OutputLimitWriter, RedactingWriter, Redactor};
 
-/// The writer for a task's output: redacts secrets and drops the middle of output beyond the limit.
-/// Clone it for each stream of the task.
+/// The writer for a task's output. It redacts secrets and drops the middle of output beyond the limit.
+/// Clone it for each output stream of the task.
 pub type LogDrain = RedactingWriter<OutputLimitWriter>;
 
-/// Redaction and limit of a task log.
+/// Redaction and output limit of a task log.
 #[derive(Clone, Debug, Default)]
 pub struct LogOptions {
     /// The secrets to redact; more can be added while the task runs. The credentials of the run are added

@@ -9,10 +9,12 @@ use super::stop::StopSignal;
 use crate::credentials::CredentialsCell;
 use crate::deployment::Services;
 
+/// One per task. Engine and plugins reach it through the context, the worker also through the controller.
 pub(super) struct Shared {
     pub(super) info: TaskInfo,
     pub(super) log: FollowedLog,
-    pub(super) own_lines: LogWriter,
+    /// Writes worker lines, past the output limit.
+    pub(super) worker_lines: LogWriter,
     pub(super) log_options: LogOptions,
     pub(super) stop: StopSignal,
     pub(super) credentials: CredentialsCell,

@@ -1,25 +1,25 @@
-//! Stop signal and stop reasons of a task.
+//! The stop signal of a task, and the reasons to stop it.
 
 use tokio::sync::watch;
 
 use crate::exception::ExceptionReason;
 
-/// The reason why a task is stopped before its end. The first reason wins.
+/// The reason for stopping a task. The first reason of a task is final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// The task was cancelled; the queue has resolved it.
+    /// The task was cancelled. The queue has already resolved it.
     Cancelled,
-    /// The deadline passed; the queue resolves the task.
+    /// The deadline passed. The queue resolves the task.
     DeadlineExceeded,
-    /// The claim expired; another worker may hold the task by now.
+    /// The claim expired, so another worker may run the task by now.
     ClaimLost,
     /// The worker is shutting down.
     WorkerShutdown,
 }
 
 impl StopReason {
-    /// Returns the reason to report, or `None` if the run is no longer this worker's to resolve.
+    /// Returns the reason to report to the queue; `None` if this worker must not resolve the run.
     #[must_use]
     pub fn to_report(self) -> Option<ExceptionReason> {
         match self {
@@ -40,7 +40,7 @@ impl std::fmt::Display for StopReason {
     }
 }
 
-/// A one-time stop signal with any number of waiters.
+/// A signal that is sent at most once and awaited by any number of tasks.
 #[derive(Debug)]
 pub(super) struct StopSignal(watch::Sender<Option<StopReason>>);
 
@@ -49,7 +49,7 @@ impl StopSignal {
         Self(watch::Sender::new(None))
     }
 
-    /// Stops; returns whether this was the first call.
+    /// Sends the signal; returns whether this was the first call.
     pub(super) fn stop(&self, reason: StopReason) -> bool {
         self.0.send_if_modified(|current| {
             let is_first = current.is_none();

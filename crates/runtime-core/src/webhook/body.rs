@@ -1,4 +1,4 @@
-//! The body of requests and responses.
+//! The body of web hook requests and responses.
 
 use std::fmt;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Handlers of requests to a hook.
+//! Handlers of web hook requests.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -11,7 +11,7 @@ use tower_service::Service;
 use super::Body;
 use crate::error::BoxError;
 
-/// A request to a hook. Its URI is the part after the hook's URL, with query and percent-encoding as sent.
+/// A request to a hook. Its URI is relative to the hook's URL; path and query are percent-encoded as sent.
 pub type Request = http::Request<Body>;
 
 /// The response of a hook.
@@ -24,7 +24,7 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped when the client disconnects before the response headers are sent.
+    /// The future is dropped if the client disconnects before the response headers are sent.
     async fn handle(&self, request: Request) -> Response;
 }
 
@@ -49,7 +49,20 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    Arc::new(ServiceHandler(service))
+    from_fn(move |request| {
+        let mut service = service.clone();
+        async move {
+            // The contract of `Service`: only an instance that is ready may be called, so both use this clone.
+            poll_fn(|context| service.poll_ready(context))
+                .await
+                .unwrap_or_else(|never| match never {});
+            let response = service
+                .call(request)
+                .await
+                .unwrap_or_else(|never| match never {});
+            response.map(Body::new)
+        }
+    })
 }
 
 struct FnHandler<F>(F);
@@ -62,32 +75,5 @@ where
 {
     async fn handle(&self, request: Request) -> Response {
         (self.0)(request).await
-    }
-}
-
-struct ServiceHandler<S>(S);
-
-#[async_trait]
-impl<S, B> Handler for ServiceHandler<S>
-where
-    S: Service<Request, Response = http::Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    async fn handle(&self, request: Request) -> Response {
-        let mut service = self.0.clone();
-        poll_fn(|context| service.poll_ready(context))
-            .await
-            .unwrap_or_else(|never| match never {});
-        let response = service
-            .call(request)
-            .await
-            .unwrap_or_else(|never| match never {});
-        response.map(Body::new)
     }
 }

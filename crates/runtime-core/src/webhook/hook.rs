@@ -1,4 +1,4 @@
-//! Web hooks, and the servers that attach them.
+//! Web hooks and the servers that attach them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ pub trait WebHookServer: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// An [`AttachError`] if the server is stopped or unreachable from outside.
+    /// An [`AttachError`] if the server was stopped or cannot be reached from outside.
     ///
     /// # Cancel safety
     ///
-    /// Safe: the hook is detached.
+    /// Safe: a hook attached by a dropped future is detached.
     async fn attach(&self, handler: Arc<dyn Handler>) -> Result<WebHook, AttachError>;
 }
 
@@ -30,12 +30,13 @@ pub trait WebHookServer: Send + Sync + fmt::Debug {
 /// The URL grants access to the hook: treat it as a secret. `Debug` does not show it.
 #[must_use = "dropping a hook detaches it"]
 pub struct WebHook {
+    // A tunnel that reconnects may get another URL.
     url: watch::Receiver<String>,
     detach: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
 
 impl WebHook {
-    /// Creates a hook; `detach` is called once, on drop.
+    /// Creates a hook. `detach` is called when the hook is dropped.
     pub fn new(
         url: watch::Receiver<String>,
         detach: impl FnOnce() + Send + Sync + 'static,
@@ -52,11 +53,11 @@ impl WebHook {
         self.url.borrow().clone()
     }
 
-    /// Waits until the URL changes, as with a reconnected tunnel; `false` if it never will again.
+    /// Waits until the URL changes, such as after a tunnel reconnects; `false` if it can no longer change.
     ///
     /// # Cancel safety
     ///
-    /// Safe: an unobserved change is returned by the next call.
+    /// Safe: a change not returned by a dropped future is returned by the next call.
     pub async fn url_changed(&mut self) -> bool {
         self.url.changed().await.is_ok()
     }
@@ -92,15 +93,15 @@ impl WebHookSet {
         }
     }
 
-    /// Attaches `handler` until the set is dropped, and returns its URL.
+    /// Attaches `handler` until the set is dropped or [cleared](Self::detach_all), and returns its URL.
     ///
     /// # Errors
     ///
-    /// An [`AttachError`] if the server is stopped or unreachable from outside.
+    /// An [`AttachError`] if the server was stopped or cannot be reached from outside.
     ///
     /// # Cancel safety
     ///
-    /// Safe: the hook is detached.
+    /// Safe: a hook attached by a dropped future is detached.
     pub async fn attach(&self, handler: Arc<dyn Handler>) -> Result<String, AttachError> {
         let hook = self.server.attach(handler).await?;
         let url = hook.url();
@@ -127,12 +128,12 @@ pub enum AttachError {
     #[error("cannot attach a hook: this worker has no web hook server")]
     NoServer,
 
-    /// The connection to the outside could not be opened.
+    /// The server has no connection through which clients could reach it.
     #[error("cannot attach a hook: the web hook server has no connection to the outside")]
     Unreachable(#[source] BoxError),
 }
 
-/// The server of workers without web hooks: every attach fails.
+/// A web hook server for workers without web hooks: every `attach` fails.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoWebHookServer;
 

@@ -1,8 +1,8 @@
 //! The port that assigns URLs to running tasks.
 //!
-//! A [`WebHookServer`] attaches a [`Handler`] and returns a [`WebHook`]: its URL, and a handle that
-//! detaches on drop. Any tower service over `http` types, such as an axum router, becomes a handler
-//! through [`from_service`].
+//! A [`WebHookServer`] attaches a [`Handler`] and returns a [`WebHook`], which contains the URL and detaches
+//! the handler on drop. [`from_service`] converts any tower service over `http` types, such as an axum
+//! router, to a handler.
 
 mod body;
 mod handler;
