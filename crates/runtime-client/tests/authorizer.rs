@@ -1,4 +1,4 @@
-//! Signatures, checked by the server side of crate `hawk`, which this project did not write.
+//! Signatures, verified by the server side of the `hawk` crate.
 
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -55,7 +55,7 @@ fn ext(header: &Header) -> (String, Value) {
 
 proptest! {
     #[test]
-    fn every_signature_passes_the_server_side(
+    fn signatures_are_valid(
         method in prop_oneof![Just(Method::GET), Just(Method::PUT), Just(Method::POST)],
         path in "(/[a-zA-Z0-9._~%2F-]{1,12}){1,4}",
         query in proptest::option::of("[a-z]{1,5}=[a-z0-9%+]{0,8}"),
@@ -92,7 +92,7 @@ fn scopes() -> impl Strategy<Value = ScopeSet> {
 }
 
 #[test]
-fn a_changed_body_or_path_fails_the_server_side() {
+fn changed_body_or_path_invalidates_signature() {
     let authorizer = authorizer(Credentials::new("c", "t"));
     let header = parsed(
         &authorizer,
@@ -117,7 +117,7 @@ fn a_changed_body_or_path_fails_the_server_side() {
 }
 
 #[test]
-fn a_certificate_passes_through_untouched() {
+fn certificate_is_sent_verbatim() {
     let certificate = r#"{"version": 1,  "scopes":["a:*"],"later":1.50,"seed":"Ümlaut"}"#;
     let authorizer = authorizer(Credentials::new("c", "t").with_certificate(certificate));
     let (text, value) = ext(&parsed(&authorizer, &Method::GET, URL, None));
@@ -126,7 +126,7 @@ fn a_certificate_passes_through_untouched() {
 }
 
 #[test]
-fn permanent_credentials_send_no_ext() {
+fn permanent_credentials_have_no_ext() {
     let header = parsed(
         &authorizer(Credentials::new("c", "t")),
         &Method::GET,
@@ -137,14 +137,14 @@ fn permanent_credentials_send_no_ext() {
 }
 
 #[test]
-fn no_authorized_scopes_at_all_is_not_the_same_as_all() {
+fn empty_authorized_scopes_are_sent() {
     let none = authorizer(Credentials::new("c", "t")).with_authorized_scopes(&ScopeSet::default());
     let (text, _) = ext(&parsed(&none, &Method::GET, URL, None));
     assert_eq!(text, r#"{"authorizedScopes":[]}"#);
 }
 
 #[test]
-fn each_signature_uses_the_credentials_of_its_moment() {
+fn signature_uses_current_credentials() {
     let cell = CredentialsCell::new(Some(Credentials::new("before", "t")));
     let authorizer = Authorizer::new(cell.watch()).with_authorized_scopes(&ScopeSet::new(["a"]));
     assert_eq!(
@@ -159,7 +159,7 @@ fn each_signature_uses_the_credentials_of_its_moment() {
 }
 
 #[test]
-fn a_bewit_passes_the_server_side_for_its_lifetime() {
+fn bewit_is_valid_for_its_lifetime() {
     let authorizer = authorizer(Credentials::new("c", "t").with_certificate("{}"));
     let bewit_of = |lifetime| {
         let signed = authorizer.sign_url(URL, lifetime).expect("signs");
@@ -182,7 +182,7 @@ fn a_bewit_passes_the_server_side_for_its_lifetime() {
 }
 
 #[test]
-fn without_credentials_nothing_is_signed() {
+fn nothing_is_signed_without_credentials() {
     let anonymous = Authorizer::new(CredentialsWatch::fixed(None));
     assert!(
         anonymous
@@ -197,7 +197,7 @@ fn without_credentials_nothing_is_signed() {
 }
 
 #[test]
-fn what_cannot_be_signed_is_an_error_without_secrets() {
+fn signing_errors_contain_no_secrets() {
     let cases = [
         (
             Credentials::new("c", "s3cret").with_certificate("not JSON s3cret"),

@@ -1,4 +1,4 @@
-//! Claims: sent once, and never lost by a caller that goes away.
+//! Claims: sent once, and not lost when the caller is dropped.
 
 mod support;
 
@@ -10,7 +10,7 @@ use runtime_client::{Client, TaskclusterDeployment};
 use runtime_core::queue::{ClaimWorkRequest, Queue, TaskClaim};
 use runtime_core::{ApiError, Credentials, CredentialsWatch, TaskId};
 use serde_json::{Value, json};
-use support::{Reply, Seen, Server, quick};
+use support::{ReceivedRequest, Reply, Server, fast_retries};
 
 fn claim(task_id: &TaskId) -> Value {
     json!({
@@ -45,42 +45,42 @@ async fn claim_work(client: &Client, tasks: u32) -> Result<Vec<TaskClaim>, ApiEr
     client.claim_work("p/w", &request).await
 }
 
-/// Claims once, with the outcome and the number of requests that it took.
+/// Claims once. Returns the result and the number of requests.
 async fn outcome(
-    answer: impl Fn(usize, &Seen) -> Reply + Send + Sync + 'static,
+    answer: impl Fn(usize, &ReceivedRequest) -> Reply + Send + Sync + 'static,
 ) -> (Result<Vec<TaskClaim>, ApiError>, usize) {
     let server = Server::start(answer).await;
     let outcome = claim_work(&client(&server.deployment()), 1).await;
-    (outcome, server.seen().len())
+    (outcome, server.requests().len())
 }
 
 #[tokio::test]
-async fn a_claim_carries_task_and_credentials() {
+async fn claim_has_task_and_credentials() {
     let server = Server::start(|_, _| claims(2)).await;
     let claims = claim_work(&client(&server.deployment()), 4)
         .await
         .expect("success");
     assert_eq!(claims.len(), 2);
     assert_eq!(claims[0].credentials.client_id, "task");
-    let seen = &server.seen()[0];
-    assert_eq!(seen.target, "/api/queue/v1/claim-work/p%2Fw");
+    let request = &server.requests()[0];
+    assert_eq!(request.target, "/api/queue/v1/claim-work/p%2Fw");
     assert_eq!(
-        seen.json(),
+        request.json(),
         json!({ "workerGroup": "g", "workerId": "w", "tasks": 4 })
     );
 }
 
 #[tokio::test]
-async fn no_claims_are_no_error() {
+async fn empty_claim_is_not_an_error() {
     let (outcome, _) = outcome(|_, _| Reply::json(200, json!({ "tasks": [] }))).await;
     assert!(outcome.expect("success").is_empty());
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_is_lost_is_not_asked_for_again() {
+async fn claim_with_unknown_effect_is_not_repeated() {
     for reply in [
         || Reply::Hangup,
-        || Reply::Cut("{\"tasks\": []}".into()),
+        || Reply::Truncated("{\"tasks\": []}".into()),
         || Reply::text(500, ""),
         || Reply::text(502, ""),
         || Reply::text(503, ""),
@@ -92,7 +92,7 @@ async fn a_claim_whose_answer_is_lost_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_refusal_to_begin_is_tried_again() {
+async fn unprocessed_claim_is_repeated() {
     for reply in [
         || Reply::text(429, ""),
         || Reply::text(503, "").with("retry-after", "0"),
@@ -105,15 +105,15 @@ async fn a_refusal_to_begin_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_connection_that_cannot_be_made_is_tried_again() {
-    let url = Server::start(|_, _| Reply::Silence).await.url.clone();
-    let mut settings = quick();
+async fn refused_connection_is_retried() {
+    let url = Server::start(|_, _| Reply::NoResponse).await.url.clone();
+    let mut settings = fast_retries();
     settings.retry.budget = Duration::from_secs(1);
     let deployment =
         TaskclusterDeployment::with_settings(&url, settings).expect("a valid root URL");
     let error = claim_work(&client(&deployment), 1)
         .await
-        .expect_err("nobody is there");
+        .expect_err("no server");
     assert!(
         matches!(error, ApiError::Unreachable { attempts: 2.., .. }),
         "{error:?}"
@@ -121,7 +121,7 @@ async fn a_connection_that_cannot_be_made_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_leaves_its_claim_to_the_next() {
+async fn abandoned_claim_goes_to_next_caller() {
     let open = Arc::new(AtomicBool::new(false));
     let gate = Arc::clone(&open);
     let server = Server::start_async(move |_, _| {
@@ -137,26 +137,26 @@ async fn a_caller_that_goes_away_leaves_its_claim_to_the_next() {
     let client = client(&server.deployment());
     tokio::select! {
         _ = claim_work(&client, 1) => panic!("the server does not answer yet"),
-        () = server.saw(1) => {}
+        () = server.wait_for_requests(1) => {}
     }
     open.store(true, Ordering::Relaxed);
     let claims = claim_work(&client.clone(), 1)
         .await
         .expect("the answer to the first call");
-    assert_eq!((claims.len(), server.seen().len()), (1, 1));
+    assert_eq!((claims.len(), server.requests().len()), (1, 1));
 }
 
 #[tokio::test]
-async fn claims_that_a_later_caller_has_no_place_for_are_kept() {
+async fn excess_claims_are_kept() {
     let server = Server::start(|_, _| claims(3)).await;
     let client = client(&server.deployment());
     assert_eq!(claim_work(&client, 2).await.expect("success").len(), 2);
     assert_eq!(claim_work(&client, 2).await.expect("kept").len(), 1);
-    assert_eq!(server.seen().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn other_workers_do_not_get_what_one_left() {
+async fn pending_claims_belong_to_one_worker() {
     let server = Server::start(|_, _| claims(2)).await;
     let client = client(&server.deployment());
     assert_eq!(claim_work(&client, 1).await.expect("success").len(), 1);
@@ -173,11 +173,11 @@ async fn other_workers_do_not_get_what_one_left() {
             .len(),
         2
     );
-    assert_eq!(server.seen().len(), 2);
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn a_request_ends_with_the_last_clone_of_its_client() {
+async fn last_client_drop_cancels_request() {
     let ended = Arc::new(AtomicBool::new(false));
     let sign = Arc::clone(&ended);
     let server = Server::start_async(move |_, _| {
@@ -192,7 +192,7 @@ async fn a_request_ends_with_the_last_clone_of_its_client() {
     let clone = client.clone();
     tokio::select! {
         _ = claim_work(&client, 1) => panic!("the server never answers"),
-        () = server.saw(1) => {}
+        () = server.wait_for_requests(1) => {}
     }
     drop(client);
     assert!(!ended.load(Ordering::Relaxed));
@@ -202,7 +202,7 @@ async fn a_request_ends_with_the_last_clone_of_its_client() {
     }
 }
 
-/// Tells when it is dropped.
+/// Sets a flag when it is dropped.
 struct OnDrop(Arc<AtomicBool>);
 
 impl Drop for OnDrop {

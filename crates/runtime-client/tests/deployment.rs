@@ -1,10 +1,10 @@
-//! What a deployment can be made of.
+//! Creating a deployment.
 
 use runtime_client::{Client, ClientError, ClientSettings, TaskclusterDeployment};
 use runtime_core::Deployment as _;
 
 #[test]
-fn a_root_url_loses_its_slash() {
+fn trailing_slash_of_root_url_is_removed() {
     for url in ["http://127.0.0.1:8080", "http://127.0.0.1:8080/"] {
         let deployment = TaskclusterDeployment::new(url).expect("a root URL");
         assert_eq!(deployment.root_url(), "http://127.0.0.1:8080");
@@ -12,7 +12,7 @@ fn a_root_url_loses_its_slash() {
 }
 
 #[test]
-fn what_is_no_root_url_is_refused_without_showing_a_password() {
+fn root_url_errors_contain_no_password() {
     for url in [
         "",
         "tc.example.com",
@@ -34,7 +34,7 @@ fn what_is_no_root_url_is_refused_without_showing_a_password() {
 }
 
 #[test]
-fn a_proxy_that_is_none_is_refused() {
+fn invalid_proxy_is_refused() {
     let mut settings = ClientSettings::default();
     settings.proxy = Some("not a proxy".to_owned());
     let error =
@@ -43,7 +43,7 @@ fn a_proxy_that_is_none_is_refused() {
 }
 
 #[test]
-fn no_crypto_provider_is_installed_for_the_process() {
+fn no_process_wide_crypto_provider() {
     TaskclusterDeployment::new("https://tc.example.com")
         .map(drop)
         .unwrap_or_default();
@@ -51,7 +51,7 @@ fn no_crypto_provider_is_installed_for_the_process() {
 }
 
 #[test]
-fn handles_can_be_shared_between_threads() {
+fn handles_are_send_and_sync() {
     fn check<T: Send + Sync + Clone + 'static>() {}
     check::<Client>();
     check::<TaskclusterDeployment>();

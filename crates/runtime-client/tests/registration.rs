@@ -1,4 +1,4 @@
-//! A worker stays registered for as long as the worker manager lets it.
+//! Registration and renewal.
 
 use std::time::Duration;
 
@@ -40,48 +40,45 @@ fn registrar(deployment: &TaskclusterDeployment) -> Registrar {
 }
 
 #[tokio::test]
-async fn credentials_are_renewed_before_they_end() {
+async fn credentials_are_renewed_before_expiry() {
     let (taskcluster, deployment) = pool().await;
-    let (registered, mut renewal) = registrar(&deployment).register().await.expect("it may");
+    let (registered, mut renewal) = registrar(&deployment).register().await.expect("registered");
     let mut credentials = registered.credentials.clone();
-    let first = credentials.snapshot().expect("there are some");
+    let first = credentials.snapshot().expect("credentials");
     let renewing = tokio::spawn(async move { renewal.next().await });
-    // The worker of the mock is known for a day, and its credentials live for four.
+    // The embedded Taskcluster forgets a static worker after a day; its credentials are valid for four days.
     taskcluster.add_static_worker("pool/linux", "group", "id", SECRET);
     let left = first
         .expires
-        .expect("they end")
+        .expect("an expiry")
         .duration_since(taskcluster.clock().now());
-    let until_due = Duration::try_from(left).expect("they have not") - HOUR / 2;
+    let until_due = Duration::try_from(left).expect("not expired") - HOUR / 2;
     taskcluster.advance(until_due - HOUR);
     assert!(!renewing.is_finished());
     taskcluster.add_static_worker("pool/linux", "group", "id", SECRET);
     taskcluster.advance(HOUR + Duration::from_secs(1));
-    assert!(credentials.changed().await, "others came");
-    let second = credentials.snapshot().expect("there are some");
+    assert!(credentials.changed().await, "new credentials");
+    let second = credentials.snapshot().expect("credentials");
     assert!(second.expires > first.expires);
     renewing.abort();
     taskcluster.stop().await;
 }
 
 #[tokio::test]
-async fn a_refusal_lets_the_worker_drain_before_its_credentials_end() {
+async fn refused_renewal_stops_gracefully() {
     let (taskcluster, deployment) = pool().await;
-    let (registered, mut renewal) = registrar(&deployment).register().await.expect("it may");
+    let (registered, mut renewal) = registrar(&deployment).register().await.expect("registered");
     let expires = registered
         .credentials
         .snapshot()
         .and_then(|first| first.expires);
     let left = expires
-        .expect("they end")
+        .expect("an expiry")
         .duration_since(taskcluster.clock().now());
     let renewing = tokio::spawn(async move { renewal.next().await });
-    // By then the mock has forgotten the worker.
-    taskcluster.advance(Duration::try_from(left).expect("they have not") - HOUR / 2);
-    let notice = renewing
-        .await
-        .expect("it does not panic")
-        .expect("there is one");
+    // By then, the embedded Taskcluster has forgotten the worker.
+    taskcluster.advance(Duration::try_from(left).expect("not expired") - HOUR / 2);
+    let notice = renewing.await.expect("no panic").expect("a notice");
     assert_eq!(notice.stage, StopStage::Graceful);
     assert!(
         notice.budget.is_some_and(|budget| budget <= HOUR / 2),
@@ -91,7 +88,7 @@ async fn a_refusal_lets_the_worker_drain_before_its_credentials_end() {
 }
 
 #[tokio::test]
-async fn a_worker_that_starts_again_goes_on_with_what_it_kept() {
+async fn restarted_worker_resumes_from_state_file() {
     let (taskcluster, deployment) = pool().await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("registration.json");
@@ -99,13 +96,13 @@ async fn a_worker_that_starts_again_goes_on_with_what_it_kept() {
         .state_file(&file)
         .register()
         .await
-        .expect("it may");
+        .expect("registered");
     drop(first);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = std::fs::metadata(&file)
-            .expect("it is kept")
+            .expect("the state file")
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -119,14 +116,14 @@ async fn a_worker_that_starts_again_goes_on_with_what_it_kept() {
         .state_file(&file)
         .register()
         .await
-        .expect("it may");
+        .expect("registered");
     assert!(registered.credentials.snapshot().is_some());
-    assert_eq!(registers.hits(), 0, "it need not prove again who it is");
+    assert_eq!(registers.hits(), 0, "the stored registration is resumed");
     taskcluster.stop().await;
 }
 
 #[tokio::test]
-async fn a_secret_whose_answer_was_lost_is_replaced_by_proving_again() {
+async fn lost_secret_falls_back_to_proof() {
     let (taskcluster, deployment) = pool().await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("registration.json");
@@ -135,7 +132,7 @@ async fn a_secret_whose_answer_was_lost_is_replaced_by_proving_again() {
             .state_file(&file)
             .register()
             .await
-            .expect("it may"),
+            .expect("registered"),
     );
     taskcluster.inject(FaultRule::new(
         "worker-manager.reregisterWorker",
@@ -145,19 +142,19 @@ async fn a_secret_whose_answer_was_lost_is_replaced_by_proving_again() {
         .state_file(&file)
         .register()
         .await
-        .expect("it may");
+        .expect("registered");
     assert!(registered.credentials.snapshot().is_some());
     taskcluster.stop().await;
 }
 
 #[tokio::test]
-async fn a_wrong_proof_is_refused_with_a_hint_and_without_the_proof() {
+async fn wrong_proof_is_not_in_the_error() {
     let (taskcluster, deployment) = pool().await;
     let wrong = json!({ "staticSecret": "not-the-secret" });
     let refused = Registrar::new(&deployment, worker(), "static", wrong)
         .register()
         .await;
-    let error = refused.expect_err("it may not");
+    let error = refused.expect_err("refused");
     assert!(
         error
             .to_string()

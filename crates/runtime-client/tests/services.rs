@@ -1,4 +1,4 @@
-//! Services beside the ports, against answers in the shape that a real Taskcluster gave.
+//! Services without a port, with responses as recorded from a real Taskcluster.
 
 mod support;
 
@@ -33,7 +33,7 @@ fn registration() -> Value {
 }
 
 #[tokio::test]
-async fn a_worker_is_registered_with_its_proof() {
+async fn worker_is_registered_with_proof() {
     let (server, client) = answering(registration()).await;
     let proof = json!({ "staticSecret": "x" });
     let registration = client
@@ -50,17 +50,17 @@ async fn a_worker_is_registered_with_its_proof() {
         "next"
     );
     assert!(!format!("{registration:?}").contains("s3cret"));
-    let seen = &server.seen()[0];
-    assert_eq!(seen.target, "/api/worker-manager/v1/worker/register");
+    let request = &server.requests()[0];
+    assert_eq!(request.target, "/api/worker-manager/v1/worker/register");
     let expected = json!({
         "workerPoolId": "proj/pool", "providerId": "static", "workerGroup": "g", "workerId": "w",
         "workerIdentityProof": { "staticSecret": "x" },
     });
-    assert_eq!(seen.json(), expected);
+    assert_eq!(request.json(), expected);
 }
 
 #[tokio::test]
-async fn a_secret_that_may_be_spent_is_not_sent_again() {
+async fn reregistration_is_not_repeated() {
     let server = Server::start(|_, _| Reply::Hangup).await;
     let client = server.deployment().client(CredentialsWatch::fixed(None));
     let secret = SecretString::from("once");
@@ -69,12 +69,12 @@ async fn a_secret_that_may_be_spent_is_not_sent_again() {
         .await
         .expect_err("no answer");
     assert!(error.is_transient());
-    assert_eq!(server.seen().len(), 1);
-    assert_eq!(server.seen()[0].json()["secret"], "once");
+    assert_eq!(server.requests().len(), 1);
+    assert_eq!(server.requests()[0].json()["secret"], "once");
 }
 
 #[tokio::test]
-async fn a_worker_asks_reports_and_leaves_under_its_name() {
+async fn worker_identity_is_sent() {
     let (server, client) = answering(json!({ "terminate": true, "reason": "too many" })).await;
     let termination = client
         .should_worker_terminate(&worker())
@@ -92,10 +92,10 @@ async fn a_worker_asks_reports_and_leaves_under_its_name() {
         .await
         .expect("success");
     client.remove_worker(&worker()).await.expect("success");
-    let seen = server.seen();
-    let targets: Vec<_> = seen
+    let requests = server.requests();
+    let targets: Vec<_> = requests
         .iter()
-        .map(|seen| (seen.method.as_str(), &*seen.target))
+        .map(|request| (request.method.as_str(), &*request.target))
         .collect();
     assert_eq!(
         targets,
@@ -111,12 +111,12 @@ async fn a_worker_asks_reports_and_leaves_under_its_name() {
             ("DELETE", "/api/worker-manager/v1/workers/proj%2Fpool/g/w"),
         ]
     );
-    assert_eq!(seen[1].json()["workerId"], "w");
-    assert_eq!(seen[1].json()["kind"], "worker-error");
+    assert_eq!(requests[1].json()["workerId"], "w");
+    assert_eq!(requests[1].json()["kind"], "worker-error");
 }
 
 #[tokio::test]
-async fn a_secret_stays_one() {
+async fn secret_value_is_not_shown() {
     let (server, client) = answering(
         json!({ "secret": { "password": "s3cret" }, "expires": "2026-11-28T18:14:47.503Z" }),
     )
@@ -125,13 +125,13 @@ async fn a_secret_stays_one() {
     assert_eq!(secret.value.expose_secret(), r#"{"password":"s3cret"}"#);
     assert!(!format!("{secret:?}").contains("s3cret"));
     assert_eq!(
-        server.seen()[0].target,
+        server.requests()[0].target,
         "/api/secrets/v1/secret/project%2Fa%2Fb"
     );
 }
 
 #[tokio::test]
-async fn purge_requests_are_asked_for_since_a_moment() {
+async fn purge_requests_have_since_parameter() {
     let request = json!({ "provisionerId": "p", "workerType": "w", "cacheName": "checkouts", "before": "2026-11-24T17:33:55.740Z" });
     let (server, client) = answering(json!({ "requests": [request] })).await;
     let since = "2026-11-24T17:00:00Z".parse().expect("a time");
@@ -141,13 +141,13 @@ async fn purge_requests_are_asked_for_since_a_moment() {
         .expect("success");
     assert_eq!((requests.len(), &*requests[0].cache_name), (1, "checkouts"));
     assert_eq!(
-        server.seen()[0].target,
+        server.requests()[0].target,
         "/api/purge-cache/v1/purge-cache/p%2Fw?since=2026-11-24T17%3A00%3A00Z"
     );
 }
 
 #[tokio::test]
-async fn a_dsn_is_the_secret_one() {
+async fn secret_dsn_is_returned() {
     let answer = json!({ "project": "p", "dsn": { "secret": "https://a:b@c/1", "public": "https://a@c/1" }, "expires": "2026-11-28T18:14:47.503Z" });
     let (_server, client) = answering(answer).await;
     let dsn = client.sentry_dsn("p").await.expect("success");

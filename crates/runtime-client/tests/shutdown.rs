@@ -1,4 +1,4 @@
-//! Each source against a server that gives the documented answers.
+//! Each source, with a server that sends the documented responses.
 
 mod support;
 
@@ -15,10 +15,10 @@ use support::{Reply, Server};
 
 const QUICK: Duration = Duration::from_millis(5);
 
-/// What a source tells. A server that was asked in the wrong way makes it wait for ever.
-async fn told(source: &mut impl ShutdownSource) -> ShutdownNotice {
+/// Returns the notice of a source. After a wrong request there is none, and this times out.
+async fn notice(source: &mut impl ShutdownSource) -> ShutdownNotice {
     let next = tokio::time::timeout(Duration::from_secs(20), source.next());
-    next.await.expect("it tells in time").expect("there is one")
+    next.await.expect("a notice in time").expect("a notice")
 }
 
 fn in_seconds(seconds: u64) -> Timestamp {
@@ -36,56 +36,65 @@ mod aws {
     }
 
     #[tokio::test]
-    async fn a_termination_time_is_a_notice_with_that_much_time() {
-        let server = Server::start(|number, seen| match (&seen.method, &*seen.target) {
-            (&Method::PUT, "/latest/api/token") => {
-                assert_eq!(seen.header("x-aws-ec2-metadata-token-ttl-seconds"), "21600");
-                Reply::text(200, "a-session")
-            }
-            (&Method::GET, TIME) => {
-                assert_eq!(seen.header("x-aws-ec2-metadata-token"), "a-session");
-                match number {
-                    ..3 => Reply::text(404, "<html>404 - Not Found</html>"),
-                    _ => Reply::text(
-                        200,
-                        in_seconds(50).strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-                    ),
+    async fn termination_time_is_the_budget() {
+        let server = Server::start(
+            |number, request| match (&request.method, &*request.target) {
+                (&Method::PUT, "/latest/api/token") => {
+                    assert_eq!(
+                        request.header("x-aws-ec2-metadata-token-ttl-seconds"),
+                        "21600"
+                    );
+                    Reply::text(200, "a-session")
                 }
-            }
-            _ => Reply::text(400, "unexpected"),
-        })
+                (&Method::GET, TIME) => {
+                    assert_eq!(request.header("x-aws-ec2-metadata-token"), "a-session");
+                    match number {
+                        ..3 => Reply::text(404, "<html>404 - Not Found</html>"),
+                        _ => Reply::text(
+                            200,
+                            in_seconds(50).strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+                        ),
+                    }
+                }
+                _ => Reply::text(400, "unexpected"),
+            },
+        )
         .await;
         let mut source = source(&server);
-        let notice = told(&mut source).await;
+        let notice = notice(&mut source).await;
         assert_eq!(notice.stage, StopStage::Now);
-        let left = notice.budget.expect("AWS says when").as_secs();
+        let left = notice.budget.expect("a time from AWS").as_secs();
         assert!((1..=50).contains(&left), "{left}");
-        assert_eq!(source.next().await, None, "it is told once");
-        let seen = server.seen();
-        let sessions = seen.iter().filter(|seen| seen.method == Method::PUT);
-        assert_eq!(sessions.count(), 1, "a session lasts for hours");
+        assert_eq!(source.next().await, None, "one notice only");
+        let requests = server.requests();
+        let sessions = requests
+            .iter()
+            .filter(|request| request.method == Method::PUT);
+        assert_eq!(sessions.count(), 1, "a session is reused");
     }
 
     #[tokio::test]
-    async fn a_session_that_ended_is_replaced_and_a_service_that_is_away_is_asked_again() {
-        let server = Server::start(|number, seen| {
-            let get = |seen: &support::Seen| match seen.header("x-aws-ec2-metadata-token") {
+    async fn expired_session_is_replaced() {
+        let server = Server::start(|number, request| {
+            let get = |request: &support::ReceivedRequest| match request
+                .header("x-aws-ec2-metadata-token")
+            {
                 "session-3" if number == 4 => Reply::text(500, ""),
                 "session-3" => Reply::text(200, "soon"),
                 _ => Reply::text(401, ""),
             };
-            match (&seen.method, number) {
+            match (&request.method, number) {
                 (_, 0) => Reply::Hangup,
                 (&Method::PUT, _) => Reply::text(200, format!("session-{number}")),
-                _ => get(seen),
+                _ => get(request),
             }
         })
         .await;
-        let notice = told(&mut source(&server)).await;
+        let notice = notice(&mut source(&server)).await;
         assert_eq!(
             notice.budget,
             Some(Duration::from_secs(120)),
-            "what AWS promises"
+            "the promised period"
         );
     }
 }
@@ -93,16 +102,17 @@ mod aws {
 mod gcp {
     use super::*;
 
-    fn waits(seen: &support::Seen) -> bool {
-        seen.target.contains("wait_for_change=true")
+    fn waits(request: &support::ReceivedRequest) -> bool {
+        request.target.contains("wait_for_change=true")
     }
 
     #[tokio::test]
-    async fn a_change_to_true_is_a_notice_also_when_it_came_between_two_requests_that_wait() {
-        let server = Server::start(|number, seen| {
-            assert_eq!(seen.header("metadata-flavor"), "Google");
+    async fn change_between_held_requests_is_noticed() {
+        let server = Server::start(|number, request| {
+            assert_eq!(request.header("metadata-flavor"), "Google");
             assert!(
-                seen.target
+                request
+                    .target
                     .starts_with("/computeMetadata/v1/instance/preempted")
             );
             match number {
@@ -115,22 +125,22 @@ mod gcp {
         .await;
         let source = GcpPreemption::new().expect("an HTTP client");
         let mut source = source.endpoint(&server.url).interval(QUICK);
-        let notice = told(&mut source).await;
+        let notice = notice(&mut source).await;
         assert_eq!(notice.stage, StopStage::Now);
         assert_eq!(notice.budget, Some(Duration::from_secs(30)));
-        assert_eq!(source.next().await, None, "it is told once");
-        let seen = server.seen();
-        let waits: Vec<_> = seen.iter().map(waits).collect();
+        assert_eq!(source.next().await, None, "one notice only");
+        let requests = server.requests();
+        let waits: Vec<_> = requests.iter().map(waits).collect();
         assert_eq!(waits, [false, true, false, true, false]);
     }
 
     #[tokio::test]
-    async fn an_instance_that_is_preempted_already_is_told_at_once() {
+    async fn earlier_preemption_is_reported_at_once() {
         let server = Server::start(|_, _| Reply::text(200, "TRUE\n")).await;
         let source = GcpPreemption::new().expect("an HTTP client");
-        told(&mut source.endpoint(&server.url)).await;
-        let seen = server.seen();
-        let waits: Vec<_> = seen.iter().map(waits).collect();
+        notice(&mut source.endpoint(&server.url)).await;
+        let requests = server.requests();
+        let waits: Vec<_> = requests.iter().map(waits).collect();
         assert_eq!(waits, [false]);
     }
 }
@@ -153,10 +163,10 @@ mod azure {
     }
 
     async fn notice_of(events: Vec<serde_json::Value>) -> (ShutdownNotice, usize) {
-        let server = Server::start(move |number, seen| {
-            assert_eq!(seen.header("metadata"), "true");
+        let server = Server::start(move |number, request| {
+            assert_eq!(request.header("metadata"), "true");
             assert_eq!(
-                seen.target,
+                request.target,
                 "/metadata/scheduledevents?api-version=2020-07-01"
             );
             let events: Vec<_> = events.iter().take(number).collect();
@@ -168,12 +178,12 @@ mod azure {
         .await;
         let source = AzureEvents::new().expect("an HTTP client");
         let mut source = source.endpoint(&server.url).interval(QUICK).machine("vm-1");
-        let notice = told(&mut source).await;
-        (notice, server.seen().len())
+        let notice = notice(&mut source).await;
+        (notice, server.requests().len())
     }
 
     #[tokio::test]
-    async fn an_eviction_is_a_notice_and_a_freeze_another_machine_or_what_is_over_is_none() {
+    async fn only_relevant_events_are_reported() {
         let soon = in_seconds(300)
             .strftime("%a, %d %b %Y %H:%M:%S GMT")
             .to_string();
@@ -186,22 +196,22 @@ mod azure {
             event("Preempt", "vm-1", &soon),
         ])
         .await;
-        assert_eq!(asked, 5, "the first answers name nothing that matters");
+        assert_eq!(asked, 5, "irrelevant events are ignored");
         assert!(notice.reason.contains("Preempt"), "{}", notice.reason);
         assert_eq!(notice.stage, StopStage::Now);
-        let left = notice.budget.expect("Azure says when").as_secs();
+        let left = notice.budget.expect("a time from Azure").as_secs();
         assert!((200..=300).contains(&left), "{left}");
     }
 
     #[tokio::test]
-    async fn an_event_that_has_begun_leaves_little_time() {
+    async fn started_event_has_short_budget() {
         let (notice, _) = notice_of(vec![event("Reboot", "vm-1", "")]).await;
         assert_eq!(notice.budget, Some(Duration::from_secs(15)));
     }
 }
 
 #[tokio::test]
-async fn the_worker_manager_lets_tasks_finish_and_an_error_is_no_reason_to_go() {
+async fn terminate_is_graceful_and_errors_are_ignored() {
     let taskcluster = Taskcluster::start().await.expect("a free port");
     taskcluster.add_static_worker("pool/linux", "group", "id", "a-secret-of-some-length");
     let deployment = TaskclusterDeployment::new(taskcluster.root_url()).expect("a root URL");
@@ -224,21 +234,18 @@ async fn the_worker_manager_lets_tasks_finish_and_an_error_is_no_reason_to_go() 
     while fault.hits() < 2 {
         tokio::task::yield_now().await;
     }
-    // From now on there are answers: not yet.
+    // From here on, the service responds that the worker is still needed.
     let nothing = FaultRule::new(method, Fault::Latency { millis: 0 });
     let answers = taskcluster.inject(nothing);
     while answers.hits() < 2 {
-        assert!(!asking.is_finished(), "nobody said that it should go");
+        assert!(!asking.is_finished(), "no termination was requested");
         tokio::task::yield_now().await;
     }
     assert!(!asking.is_finished());
     taskcluster
         .terminate_worker("pool/linux", "group", "id", "the pool is too large")
         .expect("the worker exists");
-    let notice = asking
-        .await
-        .expect("it does not panic")
-        .expect("there is one");
+    let notice = asking.await.expect("no panic").expect("a notice");
     assert_eq!((notice.stage, notice.budget), (StopStage::Graceful, None));
     assert!(
         notice.reason.contains("the pool is too large"),

@@ -1,4 +1,4 @@
-//! An upload takes little memory, however large the file.
+//! The memory of an upload does not depend on the size of the file.
 
 #![cfg(target_os = "linux")]
 
@@ -21,15 +21,15 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-/// Tells the test's second process apart, and where its file is.
+/// The environment variable with the path of the file, which is set in the second process of the test.
 const FILE: &str = "RUNTIME_CLIENT_MEMORY_TEST";
 const LIMIT: u64 = 64 << 20;
-/// The file is a hole and takes no room.
+/// The file is sparse and needs no disk space.
 const LENGTH: u64 = (1 << 30) + 1;
 
-/// Runs this test again in a process that may not have more than 64 MiB of memory of its own.
+/// Runs itself again in a process that may use at most 64 MiB of memory.
 #[test]
-fn a_file_of_1_gib_is_uploaded_in_64_mib() {
+fn large_file_is_uploaded_in_64_mib() {
     if let Some(path) = std::env::var_os(FILE) {
         return upload(path.as_ref());
     }
@@ -39,11 +39,7 @@ fn a_file_of_1_gib_is_uploaded_in_64_mib() {
         .and_then(|file| file.set_len(LENGTH))
         .expect("a sparse file");
     let output = Command::new(std::env::current_exe().expect("a path"))
-        .args([
-            "--exact",
-            "a_file_of_1_gib_is_uploaded_in_64_mib",
-            "--nocapture",
-        ])
+        .args(["--exact", "large_file_is_uploaded_in_64_mib", "--nocapture"])
         .env(FILE, &path)
         .output()
         .expect("it starts");
@@ -100,7 +96,7 @@ async fn serve(listener: TcpListener) {
     }
 }
 
-/// Declares whatever is asked for. Takes all bytes, keeps none, and refuses if one is missing.
+/// Declares any artifact. Reads all bytes, discards them, and fails if the number is wrong.
 async fn swallow(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let is_put = request.method() == Method::PUT;
     let host = request.headers()["host"]

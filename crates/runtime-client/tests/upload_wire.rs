@@ -1,4 +1,4 @@
-//! Uploads to stores that misbehave on the wire, below what an HTTP server would do.
+//! Uploads to stores whose connections stall, or that respond early.
 
 mod support;
 
@@ -18,20 +18,20 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// More than what the buffers of a connection take.
+/// More than the buffers of a connection hold.
 const LENGTH: usize = 16 << 20;
 
-/// What the store does with a connection.
+/// The behaviour of the store for one connection.
 #[derive(Clone, Copy)]
 enum Store {
-    /// Takes all bytes and says yes.
+    /// Reads all bytes and reports success.
     Good,
-    /// Reads a little, then nothing.
+    /// Reads the start of the request only.
     Stalls,
-    /// Reads all, says nothing.
-    NeverAnswers,
-    /// Reads the head, answers, reads no more.
-    AnswersEarly(&'static str),
+    /// Reads all bytes and never responds.
+    NeverResponds,
+    /// Responds after the start of the request and reads no more.
+    RespondsEarly(&'static str),
 }
 
 impl Store {
@@ -40,7 +40,7 @@ impl Store {
         let read = stream.read(&mut head).await.expect("a head");
         match self {
             Self::Stalls => std::future::pending().await,
-            Self::AnswersEarly(status) => {
+            Self::RespondsEarly(status) => {
                 answer(&mut stream, status).await;
                 std::future::pending().await
             }
@@ -48,7 +48,7 @@ impl Store {
                 read_body(&mut stream, &head[..read]).await;
                 answer(&mut stream, "200 OK").await;
             }
-            Self::NeverAnswers => {
+            Self::NeverResponds => {
                 read_body(&mut stream, &head[..read]).await;
                 std::future::pending().await
             }
@@ -71,12 +71,12 @@ async fn read_body(stream: &mut TcpStream, start: &[u8]) {
     let mut buffer = vec![0; 64 << 10];
     while left > 0 {
         let read = stream.read(&mut buffer).await.expect("reads");
-        assert_ne!(read, 0, "the body is cut");
+        assert_ne!(read, 0, "the body is complete");
         left -= read;
     }
 }
 
-/// Uploads to a store that behaves as told, connection by connection; tells how many it took.
+/// Uploads to a store with one behaviour for each connection. Returns the result and the number of connections.
 async fn upload_to(behaviours: Vec<Store>) -> (Result<Uploaded, UploadError>, usize) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let store = listener.local_addr().expect("an address");
@@ -125,21 +125,21 @@ async fn upload_to(behaviours: Vec<Store>) -> (Result<Uploaded, UploadError>, us
 }
 
 #[tokio::test]
-async fn a_stall_ends_an_attempt() {
-    for stall in [Store::Stalls, Store::NeverAnswers] {
-        // Less than the 30 seconds after which the connection itself fails.
-        let patience = Duration::from_secs(20);
-        let upload = tokio::time::timeout(patience, upload_to(vec![stall, Store::Good]));
-        let (outcome, connections) = upload.await.expect("it is tried again soon");
+async fn stalled_attempt_is_retried() {
+    for stall in [Store::Stalls, Store::NeverResponds] {
+        // Shorter than the 30 seconds after which the connection itself fails.
+        let limit = Duration::from_secs(20);
+        let upload = tokio::time::timeout(limit, upload_to(vec![stall, Store::Good]));
+        let (outcome, connections) = upload.await.expect("a retry before the time limit");
         assert_eq!(outcome.expect("the second attempt").bytes, LENGTH as u64);
         assert_eq!(connections, 2);
     }
 }
 
 #[tokio::test]
-async fn a_refusal_in_the_middle_of_the_body_is_heard_at_once() {
+async fn early_error_response_is_returned_at_once() {
     let (outcome, connections) =
-        upload_to(vec![Store::AnswersEarly("413 Payload Too Large")]).await;
+        upload_to(vec![Store::RespondsEarly("413 Payload Too Large")]).await;
     let error = outcome.expect_err("refused");
     assert!(
         matches!(
@@ -156,16 +156,16 @@ async fn a_refusal_in_the_middle_of_the_body_is_heard_at_once() {
 }
 
 #[tokio::test]
-async fn an_expired_url_that_is_refused_early_is_replaced() {
+async fn expired_url_is_replaced() {
     let (outcome, connections) =
-        upload_to(vec![Store::AnswersEarly("403 Forbidden"), Store::Good]).await;
+        upload_to(vec![Store::RespondsEarly("403 Forbidden"), Store::Good]).await;
     outcome.expect("the second attempt");
     assert_eq!(connections, 2);
 }
 
 #[tokio::test]
-async fn a_yes_before_the_last_byte_is_not_believed() {
-    let (outcome, connections) = upload_to(vec![Store::AnswersEarly("200 OK"), Store::Good]).await;
+async fn early_success_is_retried() {
+    let (outcome, connections) = upload_to(vec![Store::RespondsEarly("200 OK"), Store::Good]).await;
     outcome.expect("the second attempt");
     assert_eq!(connections, 2);
 }

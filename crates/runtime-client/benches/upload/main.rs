@@ -1,4 +1,4 @@
-//! Uploads against curl, with the embedded Taskcluster in a process of its own.
+//! Uploads compared to curl, with the embedded Taskcluster in a second process.
 
 mod peers;
 mod server;
@@ -25,7 +25,7 @@ use self::server::Server;
 
 const MIB: u64 = 1 << 20;
 const CONTENT_TYPE: &str = "application/octet-stream";
-/// How many small artifacts are uploaded in a round.
+/// The number of small artifacts in a round.
 const SMALL: u64 = 1000;
 
 fn main() -> ExitCode {
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// A file of pseudo-random bytes as s3 artifact, hashed on the way with SHA-256 and SHA-512.
+/// Uploads a file of random bytes as an S3 artifact, hashed with SHA-256 and SHA-512.
 fn large(bench: &mut Bench, world: &World<'_>) {
     let hashed = "1 GiB file, beside curl -T and both hashes";
     let plain = "1 GiB file, beside curl -T alone, which hashes nothing";
@@ -91,7 +91,7 @@ fn memory(bench: &mut Bench, world: &World<'_>) {
         .ours(|| peak_rss_mib(|| world.upload_to_sink(&sparse)).unwrap_or(f64::NAN));
 }
 
-/// Each of ours is declared too; for the peer that is done beforehand.
+/// Uploads many small files. Our time includes the declarations; those for curl are made in advance.
 fn small(bench: &mut Bench, world: &World<'_>) {
     let case = "1000 artifacts of 1 KiB";
     if let Some(missing) = peers::missing(&["curl"]) {
@@ -113,7 +113,7 @@ fn small(bench: &mut Bench, world: &World<'_>) {
         .ours(|| rate(SMALL, || world.upload_small()));
 }
 
-/// A task that runs, and what it uploads.
+/// A running task and its files.
 struct World<'a> {
     runtime: &'a Runtime,
     server: Server,
@@ -156,7 +156,7 @@ impl<'a> World<'a> {
         assert_eq!(sent.expect("uploads").bytes, self.length);
     }
 
-    /// Sends to a server that takes any number of bytes and keeps none.
+    /// Uploads to a server that discards all bytes.
     fn upload_to_sink(&self, file: &Path) {
         let client = connect(&self.server.sink_url, "nobody", "nothing");
         let artifact = artifact("public/sparse.bin", ArtifactSource::File(file.to_owned()));
@@ -205,7 +205,7 @@ fn connect(root_url: &str, client_id: &str, access_token: &str) -> Client {
     deployment.client(CredentialsWatch::fixed(Some(credentials)))
 }
 
-/// Makes a task and claims it; the client has the credentials of the claim.
+/// Creates and claims a task. The returned client has the credentials of the task.
 async fn claimed(root: &Client, server: &Server) -> (Client, Run, Timestamp) {
     let task = definition(json!({}));
     let queue = task.task_queue_id.clone();

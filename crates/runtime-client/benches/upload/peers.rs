@@ -1,4 +1,4 @@
-//! Programs that people use to send a file.
+//! Other programs that upload files.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::CONTENT_TYPE;
 
-/// Says which of the programs are not on this machine.
+/// Returns which of the programs are not installed.
 pub(crate) fn missing(programs: &[&str]) -> Option<String> {
     let is_there = |program: &&&str| {
         let mut command = Command::new(program);
@@ -27,12 +27,12 @@ pub(crate) fn missing(programs: &[&str]) -> Option<String> {
     (!missing.is_empty()).then(|| format!("not installed: {}", missing.join(", ")))
 }
 
-/// `curl -T`.
+/// Uploads with `curl -T`.
 pub(crate) fn put(file: &Path, url: &SecretString) {
     finish(start_put(file, url));
 }
 
-/// `curl -T`, and both hashes of the file at the same time.
+/// Uploads with `curl -T` while openssl computes both hashes.
 pub(crate) fn put_and_hash(file: &Path, url: &SecretString) {
     let hash = |name| {
         let mut command = Command::new("openssl");
@@ -48,7 +48,7 @@ fn start_put(file: &Path, url: &SecretString) -> Child {
     command.args(["-sS", "--fail", "-K", "-", "-T"]).arg(file);
     command.args(["-H", &format!("Content-Type: {CONTENT_TYPE}")]);
     let mut child = command.stdin(Stdio::piped()).spawn().expect("curl starts");
-    // The URL is signed: arguments can be read by everybody on the machine.
+    // As input, not as argument: the URL is signed, and every user can read the arguments of a process.
     let mut config = child.stdin.take().expect("its input is piped");
     writeln!(config, "url = \"{}\"", url.expose_secret()).expect("curl reads");
     child

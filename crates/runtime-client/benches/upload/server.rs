@@ -1,4 +1,4 @@
-//! The other side, as a second process of this program, so that its memory and time are not ours.
+//! The server, as a second process of this program, so that its memory and time are not measured.
 
 use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -14,29 +14,30 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-/// Tells the second process apart.
+/// The environment variable that is set in the second process.
 const SERVE: &str = "RUNTIME_CLIENT_BENCH_SERVE";
 
 pub(crate) fn is_wanted() -> bool {
     std::env::var_os(SERVE).is_some()
 }
 
-/// A place in memory where there is one: a disk would be what is measured.
+/// Creates a folder in memory if possible: otherwise the disk would be measured.
 pub(crate) fn folder() -> TempDir {
     let memory = std::path::Path::new("/dev/shm");
-    let folder = match memory.is_dir() {
-        true => tempfile::tempdir_in(memory),
-        false => tempfile::tempdir(),
+    let folder = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
     };
     folder.expect("a folder")
 }
 
-/// The second process; it ends when this does.
+/// The second process. It ends when this value is dropped.
 pub(crate) struct Server {
     pub(crate) root_url: String,
     pub(crate) client_id: String,
     pub(crate) access_token: String,
-    /// The root URL of a server that keeps nothing.
+    /// The root URL of a server that discards all bytes.
     pub(crate) sink_url: String,
     child: Child,
     input: Option<ChildStdin>,
@@ -68,12 +69,12 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.input.take());
-        // It has ended, or will never do so by itself.
+        // Fails only if the process has already ended.
         let _ = self.child.wait();
     }
 }
 
-/// Serves until the input ends.
+/// Serves until the end of the standard input.
 pub(crate) fn serve() -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -104,7 +105,7 @@ async fn sink(listener: TcpListener) {
     }
 }
 
-/// Declares whatever is asked for, and takes all bytes.
+/// Declares any artifact, and reads all bytes.
 async fn swallow(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let is_put = request.method() == Method::PUT;
     let host = request.headers()["host"]

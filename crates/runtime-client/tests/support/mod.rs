@@ -1,6 +1,6 @@
-//! A server on the loopback interface that answers as a test tells it to, and remembers what it got.
+//! A server on the loopback interface with responses defined by the test, which records its requests.
 
-#![expect(dead_code, reason = "each test binary uses a part of it")]
+#![expect(dead_code, reason = "no test binary uses all of it")]
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -21,17 +21,17 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 
-/// A request that arrived whole.
+/// A completely received request.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct ReceivedRequest {
     pub(crate) method: Method,
-    /// Path and query as they were sent.
+    /// Path and query as sent.
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Seen {
+impl ReceivedRequest {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -43,15 +43,15 @@ impl Seen {
     }
 }
 
-/// What to do with a request.
+/// The reaction to a request.
 pub(crate) enum Reply {
-    Answer(StatusCode, HeaderMap, Bytes),
-    /// Half of the body, then the end of the connection.
-    Cut(Bytes),
-    /// The end of the connection before any answer.
+    Response(StatusCode, HeaderMap, Bytes),
+    /// Sends half of the body and closes the connection.
+    Truncated(Bytes),
+    /// Closes the connection without a response.
     Hangup,
-    /// No answer, ever.
-    Silence,
+    /// Never responds.
+    NoResponse,
 }
 
 impl Reply {
@@ -60,7 +60,7 @@ impl Reply {
     }
 
     pub(crate) fn text(status: u16, body: impl Into<Bytes>) -> Self {
-        Self::Answer(
+        Self::Response(
             StatusCode::from_u16(status).expect("a status"),
             HeaderMap::new(),
             body.into(),
@@ -69,7 +69,7 @@ impl Reply {
 
     #[must_use]
     pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
-        if let Self::Answer(_, headers, _) = &mut self {
+        if let Self::Response(_, headers, _) = &mut self {
             headers.insert(
                 HeaderName::from_static(name),
                 HeaderValue::from_str(value).expect("a header value"),
@@ -79,49 +79,54 @@ impl Reply {
     }
 }
 
-/// The server; it ends with this value.
+/// The server. It stops when this value is dropped.
 pub(crate) struct Server {
     pub(crate) url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
     task: AbortHandle,
 }
 
 impl Server {
-    /// Answers each request with what `answer` makes of it and of the number of requests before.
+    /// Starts a server that responds with `answer`, which gets the number of earlier requests and the request.
     pub(crate) async fn start(
-        answer: impl Fn(usize, &Seen) -> Reply + Send + Sync + 'static,
+        answer: impl Fn(usize, &ReceivedRequest) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        Self::start_async(move |number, seen| std::future::ready(answer(number, &seen))).await
+        Self::start_async(move |number, request| std::future::ready(answer(number, &request))).await
     }
 
-    /// The same with an answer that takes its time.
+    /// Starts a server with an asynchronous `answer`.
     pub(crate) async fn start_async<F>(
-        answer: impl Fn(usize, Seen) -> F + Send + Sync + 'static,
+        answer: impl Fn(usize, ReceivedRequest) -> F + Send + Sync + 'static,
     ) -> Self
     where
         F: Future<Output = Reply> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let seen = Arc::<Mutex<Vec<Seen>>>::default();
-        let answer: Arc<Answerer> = Arc::new(move |number, seen| Box::pin(answer(number, seen)));
-        let task = tokio::spawn(serve(listener, Arc::clone(&seen), answer)).abort_handle();
-        Self { url, seen, task }
+        let requests = Arc::<Mutex<Vec<ReceivedRequest>>>::default();
+        let answer: Arc<Answerer> =
+            Arc::new(move |number, request| Box::pin(answer(number, request)));
+        let task = tokio::spawn(serve(listener, Arc::clone(&requests), answer)).abort_handle();
+        Self {
+            url,
+            requests,
+            task,
+        }
     }
 
-    /// The requests so far, the first one first.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().expect("not poisoned").clone()
+    /// Returns the requests so far, in order.
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
+        self.requests.lock().expect("not poisoned").clone()
     }
 
-    /// Waits until so many requests have arrived.
-    pub(crate) async fn saw(&self, count: usize) {
-        while self.seen().len() < count {
+    /// Waits until `count` requests have been received.
+    pub(crate) async fn wait_for_requests(&self, count: usize) {
+        while self.requests().len() < count {
             tokio::task::yield_now().await;
         }
     }
 
-    /// A deployment at this server, with retries quick enough for a test.
+    /// Returns a deployment at this server, with short delays between retries.
     pub(crate) fn deployment(&self) -> TaskclusterDeployment {
         self.deployment_with(|_| ())
     }
@@ -130,7 +135,7 @@ impl Server {
         &self,
         change: impl FnOnce(&mut ClientSettings),
     ) -> TaskclusterDeployment {
-        let mut settings = quick();
+        let mut settings = fast_retries();
         change(&mut settings);
         TaskclusterDeployment::with_settings(&self.url, settings).expect("a valid root URL")
     }
@@ -142,22 +147,27 @@ impl Drop for Server {
     }
 }
 
-/// Settings whose delays a test can bear.
-pub(crate) fn quick() -> ClientSettings {
+/// Returns settings with short delays between retries.
+pub(crate) fn fast_retries() -> ClientSettings {
     let mut settings = ClientSettings::default();
     settings.retry.first_delay = std::time::Duration::from_millis(1);
     settings.retry.max_delay = std::time::Duration::from_millis(5);
     settings
 }
 
-type Answerer = dyn Fn(usize, Seen) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync;
+type Answerer =
+    dyn Fn(usize, ReceivedRequest) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync;
 
-async fn serve(listener: TcpListener, seen: Arc<Mutex<Vec<Seen>>>, answer: Arc<Answerer>) {
+async fn serve(
+    listener: TcpListener,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
+    answer: Arc<Answerer>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
+        let (requests, answer) = (Arc::clone(&requests), Arc::clone(&answer));
         let service =
-            service_fn(move |request| respond(request, Arc::clone(&seen), Arc::clone(&answer)));
+            service_fn(move |request| respond(request, Arc::clone(&requests), Arc::clone(&answer)));
         let connection = hyper::server::conn::http1::Builder::new()
             .serve_connection(TokioIo::new(stream), service);
         connections.spawn(connection);
@@ -166,28 +176,28 @@ async fn serve(listener: TcpListener, seen: Arc<Mutex<Vec<Seen>>>, answer: Arc<A
 
 async fn respond(
     request: Request<Incoming>,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
     answer: Arc<Answerer>,
 ) -> Result<Response<BoxBody<Bytes, Broken>>, Broken> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
     let target = head.uri.path_and_query().expect("a path").to_string();
-    let this = Seen {
+    let received = ReceivedRequest {
         method: head.method,
         target,
         headers: head.headers,
         body,
     };
     let number = {
-        let mut seen = seen.lock().expect("not poisoned");
-        seen.push(this.clone());
-        seen.len() - 1
+        let mut requests = requests.lock().expect("not poisoned");
+        requests.push(received.clone());
+        requests.len() - 1
     };
-    match answer(number, this).await {
-        Reply::Answer(status, headers, body) => Ok(whole(status, headers, body)),
-        Reply::Cut(body) => Ok(cut(body)),
+    match answer(number, received).await {
+        Reply::Response(status, headers, body) => Ok(whole(status, headers, body)),
+        Reply::Truncated(body) => Ok(cut(body)),
         Reply::Hangup => Err(Broken),
-        Reply::Silence => std::future::pending().await,
+        Reply::NoResponse => std::future::pending().await,
     }
 }
 
@@ -209,13 +219,13 @@ fn cut(body: Bytes) -> Response<BoxBody<Bytes, Broken>> {
     response
 }
 
-/// The connection is to end here.
+/// Closes the connection when a body returns it.
 #[derive(Debug)]
 pub(crate) struct Broken;
 
 impl std::fmt::Display for Broken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the test wants this connection to end")
+        f.write_str("the test closes this connection")
     }
 }
 

@@ -1,10 +1,10 @@
-//! Who may do what, and the other services.
+//! Credentials, scopes and the other services.
 
 use super::*;
 use runtime_core::purge_cache::PurgeCache as _;
 
 #[tokio::test]
-async fn the_index_finds_what_was_inserted() {
+async fn inserted_task_is_found() {
     let world = World::new().await;
     let task_id = world.create(json!({})).await;
     let expires = "2999-01-01T00:00:00Z".parse().expect("a time");
@@ -15,12 +15,16 @@ async fn the_index_finds_what_was_inserted() {
             .await
     };
     assert_eq!(insert(3.0).await.expect("may insert").task_id, task_id);
-    let found = world.client.find_task("a.b.c").await.expect("it is there");
+    let found = world
+        .client
+        .find_task("a.b.c")
+        .await
+        .expect("the task is found");
     assert_eq!((found.task_id, &*found.namespace), (task_id, "a.b.c"));
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_refused_with_the_reason_and_the_request() {
+async fn wrong_credentials_are_refused() {
     let world = World::new().await;
     let wrong = Credentials::new(world.taskcluster.credentials().client_id, "wrong");
     let client = world
@@ -41,7 +45,7 @@ async fn wrong_credentials_are_refused_with_the_reason_and_the_request() {
 }
 
 #[tokio::test]
-async fn authorized_scopes_lower_the_power_of_a_client() {
+async fn authorized_scopes_limit_a_client() {
     let world = World::new().await;
     let task_id = world.create(json!({})).await;
     let weak = world
@@ -83,7 +87,7 @@ async fn credentials_that_expire_during_a_call_are_replaced() {
 }
 
 #[tokio::test]
-async fn a_signed_url_lets_anybody_read_and_an_unsigned_one_nobody() {
+async fn only_signed_url_can_be_read() {
     let world = World::new().await;
     let task = world.running(json!({})).await;
     let path = format!("/api/queue/v1/task/{}/status", task.run.task_id);
@@ -99,19 +103,19 @@ async fn a_signed_url_lets_anybody_read_and_an_unsigned_one_nobody() {
         .sign_header(&Method::GET, &url, None)
         .expect("signs")
         .expect("credentials");
-    let plain = reqwest_free_get(&url, None).await;
-    let by_bewit = reqwest_free_get(signed.expose_secret(), None).await;
-    let by_header = reqwest_free_get(&url, Some(header.to_str().expect("text"))).await;
+    let plain = raw_get(&url, None).await;
+    let by_bewit = raw_get(signed.expose_secret(), None).await;
+    let by_header = raw_get(&url, Some(header.to_str().expect("text"))).await;
     assert!(
         by_bewit.contains("200 OK") && by_header.contains("200 OK"),
         "{by_bewit} {by_header}"
     );
-    let broken = reqwest_free_get(&signed.expose_secret().replace("bewit=", "bewit=x"), None).await;
+    let broken = raw_get(&signed.expose_secret().replace("bewit=", "bewit=x"), None).await;
     assert!(broken.contains("401"), "{plain} {broken}");
 }
 
-/// A request that none of our code makes. Returns the status line.
-async fn reqwest_free_get(url: &str, authorization: Option<&str>) -> String {
+/// Sends a request over a plain socket and returns the status line.
+async fn raw_get(url: &str, authorization: Option<&str>) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     let rest = url.strip_prefix("http://").expect("plain HTTP");
@@ -131,7 +135,7 @@ async fn reqwest_free_get(url: &str, authorization: Option<&str>) -> String {
 }
 
 #[tokio::test]
-async fn other_services_answer_in_types() {
+async fn other_services_respond() {
     let world = World::new().await;
     let scopes = world.client.current_scopes().await.expect("may ask");
     assert!(scopes.satisfies("queue:create-task:anything"));

@@ -1,9 +1,9 @@
-//! Artifacts of every kind, up and down.
+//! Artifacts of every kind, uploaded and read.
 
 use super::*;
 
 #[tokio::test]
-async fn bytes_come_back_as_they_were() {
+async fn s3_artifacts_round_trip() {
     let world = World::new().await;
     let task = world.running(json!({})).await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -36,7 +36,7 @@ async fn bytes_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn objects_come_back_as_they_were_inline_and_by_url() {
+async fn object_artifacts_round_trip() {
     let world = World::new().await;
     let task = world.running(json!({})).await;
     for length in [0, 1, 8 << 10, (8 << 10) + 1, 1 << 20] {
@@ -72,7 +72,7 @@ async fn objects_come_back_as_they_were_inline_and_by_url() {
 }
 
 #[tokio::test]
-async fn kinds_without_bytes_say_what_they_are() {
+async fn artifacts_without_bytes_are_declared() {
     let world = World::new().await;
     let task = world.running(json!({})).await;
     let url = "https://example.com/x".to_owned();
@@ -131,7 +131,7 @@ async fn kinds_without_bytes_say_what_they_are() {
 }
 
 #[tokio::test]
-async fn the_same_upload_can_be_made_again() {
+async fn upload_can_be_repeated() {
     let world = World::new().await;
     let task = world.running(json!({})).await;
     let large = Bytes::from(vec![1; 20_000]);
@@ -144,7 +144,7 @@ async fn the_same_upload_can_be_made_again() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_there_is_not_replaced_by_another() {
+async fn object_is_immutable() {
     let world = World::new().await;
     let task = world.running(json!({})).await;
     task.upload("public/a.bin", object(&Bytes::from("first")))
@@ -159,7 +159,7 @@ async fn an_object_that_is_there_is_not_replaced_by_another() {
 }
 
 #[tokio::test]
-async fn names_of_any_ascii_survive() {
+async fn ascii_names_round_trip() {
     let world = World::new().await;
     let task = world.running(json!({})).await;
     for name in [

@@ -1,19 +1,19 @@
-//! Uploads under each fault that can be injected: the bytes are right, or the task is told what failed.
+//! Uploads under each fault that can be injected: either the stored bytes are right, or the error names the cause.
 
 use runtime_core::artifact::UploadError;
 use runtime_mocks::taskcluster::{Fault, FaultRule};
 
 use super::*;
 
-/// What the task sees of a fault that strikes once.
+/// The visible effect of a fault that is injected once.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Seen {
-    /// Nothing: the artifact is there.
-    Nothing,
-    /// The queue or the object service refused, with this status.
-    Refusal(u16),
-    /// The store refused, with this status.
-    StoreRefusal(u16),
+enum Effect {
+    /// None: the artifact is stored.
+    None,
+    /// An error of the queue or the object service with this status.
+    ServiceError(u16),
+    /// An error of the store with this status.
+    StoreError(u16),
 }
 
 const fn status(status: u16) -> Fault {
@@ -23,68 +23,68 @@ const fn status(status: u16) -> Fault {
     }
 }
 
-/// What can go wrong with any method that is called for an upload.
-const CALLS: &[(Fault, Seen)] = &[
-    (status(500), Seen::Nothing),
+/// Faults of the API methods that an upload calls.
+const CALLS: &[(Fault, Effect)] = &[
+    (status(500), Effect::None),
     (
         Fault::Status {
             status: 503,
             retry_after: Some(0),
         },
-        Seen::Nothing,
+        Effect::None,
     ),
-    (status(429), Seen::Nothing),
-    (Fault::Html { status: 502 }, Seen::Nothing),
-    (Fault::Reset { after: 0 }, Seen::Nothing),
-    (Fault::Stall { after: 0 }, Seen::Nothing),
-    (Fault::LostResponse, Seen::Nothing),
-    (Fault::Truncate { after: 1 }, Seen::Nothing),
-    (Fault::StallBody { after: 1 }, Seen::Nothing),
+    (status(429), Effect::None),
+    (Fault::Html { status: 502 }, Effect::None),
+    (Fault::Reset { after: 0 }, Effect::None),
+    (Fault::Stall { after: 0 }, Effect::None),
+    (Fault::LostResponse, Effect::None),
+    (Fault::Truncate { after: 1 }, Effect::None),
+    (Fault::StallBody { after: 1 }, Effect::None),
     (
         Fault::Slow {
             bytes_per_second: 20_000,
         },
-        Seen::Nothing,
+        Effect::None,
     ),
-    (Fault::Latency { millis: 20 }, Seen::Nothing),
-    (status(400), Seen::Refusal(400)),
-    (status(403), Seen::Refusal(403)),
+    (Fault::Latency { millis: 20 }, Effect::None),
+    (status(400), Effect::ServiceError(400)),
+    (status(403), Effect::ServiceError(403)),
 ];
 
-/// What means that somebody else has resolved the run, and that credentials are wrong.
-const OF_THE_RUN: &[(Fault, Seen)] = &[
-    (status(401), Seen::Refusal(401)),
-    (status(409), Seen::Refusal(409)),
+/// Faults of methods that use the credentials of the run: refused credentials, and a run that is already resolved.
+const RUN_CALLS: &[(Fault, Effect)] = &[
+    (status(401), Effect::ServiceError(401)),
+    (status(409), Effect::ServiceError(409)),
 ];
 
-/// Of credentials for an object, the queue gives new ones.
-const OF_AN_OBJECT: &[(Fault, Seen)] = &[(status(401), Seen::Nothing)];
+/// Faults of methods that use the credentials of an object, which the queue replaces.
+const OBJECT_CALLS: &[(Fault, Effect)] = &[(status(401), Effect::None)];
 
-/// What can go wrong with the bytes.
-const BYTES: &[(Fault, Seen)] = &[
-    (status(500), Seen::Nothing),
-    (status(503), Seen::Nothing),
-    // Stores say so when a connection was idle, or when a URL has expired.
-    (status(400), Seen::Nothing),
-    (status(403), Seen::Nothing),
-    (Fault::Html { status: 502 }, Seen::Nothing),
-    (Fault::Reset { after: 0 }, Seen::Nothing),
-    (Fault::Reset { after: 300_000 }, Seen::Nothing),
-    (Fault::Stall { after: 0 }, Seen::Nothing),
-    (Fault::Stall { after: 300_000 }, Seen::Nothing),
-    (Fault::LostResponse, Seen::Nothing),
-    (Fault::Latency { millis: 20 }, Seen::Nothing),
-    (status(404), Seen::StoreRefusal(404)),
-    (Fault::Html { status: 307 }, Seen::StoreRefusal(307)),
-    (Fault::Html { status: 304 }, Seen::StoreRefusal(304)),
+/// Faults of sending the bytes.
+const PUTS: &[(Fault, Effect)] = &[
+    (status(500), Effect::None),
+    (status(503), Effect::None),
+    // The status of a store for an idle connection or an expired URL.
+    (status(400), Effect::None),
+    (status(403), Effect::None),
+    (Fault::Html { status: 502 }, Effect::None),
+    (Fault::Reset { after: 0 }, Effect::None),
+    (Fault::Reset { after: 300_000 }, Effect::None),
+    (Fault::Stall { after: 0 }, Effect::None),
+    (Fault::Stall { after: 300_000 }, Effect::None),
+    (Fault::LostResponse, Effect::None),
+    (Fault::Latency { millis: 20 }, Effect::None),
+    (status(404), Effect::StoreError(404)),
+    (Fault::Html { status: 307 }, Effect::StoreError(307)),
+    (Fault::Html { status: 304 }, Effect::StoreError(304)),
 ];
 
-/// Uploads with a fault that strikes once, and compares what the task sees and what arrived.
+/// Uploads while a fault is injected once, and compares its effect and the stored bytes.
 async fn check(
     world: &World,
     content: impl Fn(&Bytes) -> ArtifactBody,
     length: usize,
-    rule: (&str, Fault, Seen),
+    rule: (&str, Fault, Effect),
 ) {
     let (method, fault, expected) = rule;
     let what = format!("{method} with {fault:?}");
@@ -101,42 +101,45 @@ async fn check(
         content: content(&bytes),
     };
     let outcome = task.client.upload(&task.run, task.expires, &artifact).await;
-    assert_eq!(injected.hits(), 1, "{what} did not strike");
+    assert_eq!(injected.hits(), 1, "{what}: not injected");
     world.taskcluster.clear_faults();
 
     let stored = world
         .taskcluster
         .read_artifact(task.run.task_id.as_str(), "public/a.bin")
         .await;
-    let seen = match outcome {
+    let effect = match outcome {
         Ok(uploaded) => {
             assert_eq!(uploaded.bytes, length as u64, "{what}");
             let stored = stored.unwrap_or_else(|error| panic!("{what}: {error}"));
             assert!(
                 stored.decoded().expect("decodes") == bytes,
-                "{what}: other bytes arrived"
+                "{what}: wrong bytes"
             );
-            Seen::Nothing
+            Effect::None
         }
         Err(error) => {
-            assert!(stored.is_err(), "{what}: it failed and is there");
+            assert!(
+                stored.is_err(),
+                "{what}: the upload failed but the artifact is stored"
+            );
             let text = runtime_core::error_chain(&error);
             assert!(text.contains("public/a.bin"), "{what}: {text}");
             match error {
                 UploadError::Declare {
                     source: ApiError::Service(source),
                     ..
-                } => Seen::Refusal(source.status),
-                UploadError::Refused { status, .. } => Seen::StoreRefusal(status),
+                } => Effect::ServiceError(source.status),
+                UploadError::Refused { status, .. } => Effect::StoreError(status),
                 other => panic!("{what}: {other:?}"),
             }
         }
     };
-    assert_eq!(seen, expected, "{what}");
+    assert_eq!(effect, expected, "{what}");
 }
 
-/// Little patience, so that each stall costs little.
-async fn impatient() -> World {
+/// Returns a world with short timeouts, so that stalls do not slow down the tests.
+async fn with_short_timeouts() -> World {
     World::with(|settings| {
         settings.request_timeout = Duration::from_millis(400);
         settings.stall_timeout = Duration::from_millis(200);
@@ -149,29 +152,29 @@ async fn check_all(
     methods: &[&str],
     content: impl Fn(&Bytes) -> ArtifactBody + Copy,
     length: usize,
-    faults: &[(Fault, Seen)],
+    faults: &[(Fault, Effect)],
 ) {
-    let world = impatient().await;
+    let world = with_short_timeouts().await;
     for method in methods {
-        for (fault, seen) in faults {
-            check(&world, content, length, (method, *fault, *seen)).await;
+        for (fault, effect) in faults {
+            check(&world, content, length, (method, *fault, *effect)).await;
         }
     }
 }
 
 #[tokio::test]
-async fn declarations_of_bytes_for_the_queue() {
+async fn s3_declaration_faults() {
     check_all(&["queue.createArtifact"], s3, 2_000, CALLS).await;
-    check_all(&["queue.createArtifact"], s3, 2_000, OF_THE_RUN).await;
+    check_all(&["queue.createArtifact"], s3, 2_000, RUN_CALLS).await;
 }
 
 #[tokio::test]
-async fn bytes_for_the_queue() {
-    check_all(&["s3.put"], s3, 1 << 20, BYTES).await;
+async fn s3_put_faults() {
+    check_all(&["s3.put"], s3, 1 << 20, PUTS).await;
 }
 
 #[tokio::test]
-async fn calls_for_a_small_object() {
+async fn small_object_call_faults() {
     let methods = [
         "queue.createArtifact",
         "object.createUpload",
@@ -179,26 +182,26 @@ async fn calls_for_a_small_object() {
         "queue.finishArtifact",
     ];
     check_all(&methods, object, 2_000, CALLS).await;
-    let of_the_run = ["queue.createArtifact", "queue.finishArtifact"];
-    check_all(&of_the_run, object, 2_000, OF_THE_RUN).await;
-    let of_an_object = ["object.createUpload", "object.finishUpload"];
-    check_all(&of_an_object, object, 2_000, OF_AN_OBJECT).await;
+    let run_methods = ["queue.createArtifact", "queue.finishArtifact"];
+    check_all(&run_methods, object, 2_000, RUN_CALLS).await;
+    let object_methods = ["object.createUpload", "object.finishUpload"];
+    check_all(&object_methods, object, 2_000, OBJECT_CALLS).await;
 }
 
 #[tokio::test]
-async fn calls_for_a_large_object() {
+async fn large_object_call_faults() {
     check_all(&["object.createUpload"], object, 1 << 20, CALLS).await;
 }
 
 #[tokio::test]
-async fn bytes_of_an_object() {
-    check_all(&["s3.put"], object, 1 << 20, BYTES).await;
+async fn object_put_faults() {
+    check_all(&["s3.put"], object, 1 << 20, PUTS).await;
 }
 
 #[tokio::test]
-async fn urls_and_credentials_that_have_expired() {
-    let world = impatient().await;
-    let expired = |method, fault| (method, fault, Seen::Nothing);
+async fn expired_urls_and_credentials() {
+    let world = with_short_timeouts().await;
+    let expired = |method, fault| (method, fault, Effect::None);
     check(
         &world,
         s3,

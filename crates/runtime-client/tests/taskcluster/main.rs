@@ -1,4 +1,4 @@
-//! The ports against the embedded Taskcluster, which checks signatures, scopes and rules as the real one does.
+//! The ports with the embedded Taskcluster, which checks signatures, scopes and rules as the real one does.
 
 mod access;
 mod artifacts;
@@ -33,7 +33,7 @@ const QUEUE: &str = "embedded/worker";
 struct World {
     taskcluster: Taskcluster,
     deployment: TaskclusterDeployment,
-    /// May do everything.
+    /// A client with all scopes.
     client: Client,
 }
 
@@ -42,7 +42,7 @@ impl World {
         Self::with(|_| {}).await
     }
 
-    /// With other settings of the client.
+    /// Starts a Taskcluster with changed client settings.
     async fn with(change: impl FnOnce(&mut ClientSettings)) -> Self {
         let builder = Taskcluster::builder().long_poll(Duration::from_millis(50));
         let taskcluster = builder.start().await.expect("starts");
@@ -78,7 +78,7 @@ impl World {
             .pop()
     }
 
-    /// A task that runs, with the client that its credentials allow.
+    /// Creates and claims a task. Returns it with a client that has the credentials of the task.
     async fn running(&self, changes: serde_json::Value) -> Running {
         self.create(changes).await;
         let claim = self.claim().await.expect("the task is pending");

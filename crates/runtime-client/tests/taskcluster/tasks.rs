@@ -1,9 +1,9 @@
-//! Claims, reports and what conflicts with them.
+//! Claims, reports and conflicts.
 
 use super::*;
 
 #[tokio::test]
-async fn a_task_is_claimed_reclaimed_and_completed() {
+async fn task_is_claimed_reclaimed_and_completed() {
     let world = World::new().await;
     assert!(world.claim().await.is_none());
     let task = world.running(json!({ "payload": { "x": 1 } })).await;
@@ -46,7 +46,7 @@ async fn a_task_is_claimed_reclaimed_and_completed() {
 }
 
 #[tokio::test]
-async fn a_task_that_needs_a_retry_gets_one() {
+async fn intermittent_task_is_retried() {
     let world = World::new().await;
     let task = world.running(json!({})).await;
     task.client
@@ -62,7 +62,7 @@ async fn a_task_that_needs_a_retry_gets_one() {
 }
 
 #[tokio::test]
-async fn a_task_made_and_cancelled_by_a_client_conflicts_with_its_worker() {
+async fn cancelled_task_conflicts_with_its_worker() {
     let world = World::new().await;
     let first = world.create(json!({})).await;
     let definition = world.client.task(&first).await.expect("it exists");
@@ -101,7 +101,7 @@ async fn a_task_made_and_cancelled_by_a_client_conflicts_with_its_worker() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_not_found() {
+async fn missing_task_and_artifact_are_not_found() {
     let world = World::new().await;
     assert!(
         world

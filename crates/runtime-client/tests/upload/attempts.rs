@@ -1,9 +1,9 @@
-//! What is tried again, and what is final.
+//! Retried and final errors.
 
 use super::*;
 
 #[tokio::test]
-async fn each_attempt_asks_for_a_url_of_its_own() {
+async fn each_attempt_requests_a_new_url() {
     for status in [400, 403, 500, 503] {
         let server = with_store(move |put| {
             Reply::text(
@@ -28,7 +28,7 @@ async fn each_attempt_asks_for_a_url_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_tried_again() {
+async fn broken_connection_is_retried() {
     let server = with_store(|put| {
         if put < 2 {
             Reply::Hangup
@@ -44,7 +44,7 @@ async fn a_broken_connection_is_tried_again() {
 }
 
 #[tokio::test]
-async fn anything_but_success_is_a_failure_and_some_are_final() {
+async fn error_statuses_are_final_or_retried() {
     for status in [301, 304, 307, 404, 411, 413] {
         let server = with_store(move |_| {
             Reply::text(status, "<h1>Too\nlarge</h1>").with("location", "/store/elsewhere")
@@ -63,7 +63,7 @@ async fn anything_but_success_is_a_failure_and_some_are_final() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_for_the_store_is_sent_once() {
+async fn entity_too_large_is_not_retried() {
     let answer =
         "<?xml version=\"1.0\"?><Error><Code>EntityTooLarge</Code><Message>no</Message></Error>";
     let server = with_store(move |_| Reply::text(400, answer)).await;
@@ -80,7 +80,7 @@ async fn a_body_that_is_too_large_for_the_store_is_sent_once() {
 }
 
 #[tokio::test]
-async fn a_store_that_asks_for_more_time_than_there_is_is_not_asked_again() {
+async fn store_retry_after_beyond_budget_fails() {
     let server = with_store(|put| match put {
         0 => Reply::text(503, "").with("retry-after", "0"),
         _ => Reply::text(503, "").with("retry-after", "3600"),
@@ -99,7 +99,7 @@ async fn a_store_that_asks_for_more_time_than_there_is_is_not_asked_again() {
 }
 
 #[tokio::test]
-async fn attempts_end() {
+async fn attempts_are_limited() {
     let server = with_store(|_| Reply::text(500, "always")).await;
     let deployment = server.deployment_with(|settings| settings.upload_attempts = 3);
     let client = deployment.client(CredentialsWatch::fixed(None));
@@ -119,7 +119,7 @@ async fn attempts_end() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_when_the_queue_refuses() {
+async fn refused_declaration_sends_nothing() {
     let server = Server::start(|_, _| {
         Reply::json(
             409,
@@ -134,5 +134,5 @@ async fn nothing_is_sent_when_the_queue_refuses() {
     .await
     .expect_err("refused");
     assert!(error.is_conflict() && !error.is_transient());
-    assert_eq!(server.seen().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }

@@ -1,9 +1,9 @@
-//! What arrives for each kind of artifact.
+//! The requests for each kind of artifact.
 
 use super::*;
 
 #[tokio::test]
-async fn identity_bytes_arrive_with_their_length_and_are_hashed_on_the_way() {
+async fn identity_upload_has_length_and_hashes() {
     for length in [0, 1, 128 << 10, (3 << 20) + 17] {
         let server = good_store().await;
         let content = bytes_of(length);
@@ -41,8 +41,8 @@ async fn identity_bytes_arrive_with_their_length_and_are_hashed_on_the_way() {
 }
 
 #[tokio::test]
-async fn texts_travel_compressed_and_are_described_as_they_were() {
-    // Noise grows over what the copy may take of memory, so both kinds of copy are used.
+async fn compressed_upload_reports_original_digests() {
+    // Random bytes exceed the memory limit for a copy, so copies in memory and on disk are both tested.
     let noise = std::iter::repeat_with(|| fastrand::u8(..))
         .take(2 << 20)
         .collect();
@@ -57,7 +57,7 @@ async fn texts_travel_compressed_and_are_described_as_they_were() {
             uploaded.sha256.as_deref(),
             Some(&*hex(Sha256::digest(&content)))
         );
-        assert_eq!(server.seen()[0].json()["contentLength"], content.len());
+        assert_eq!(server.requests()[0].json()["contentLength"], content.len());
         let put = puts(&server).pop().expect("an upload");
         assert_eq!(put.header("content-encoding"), "gzip");
         assert_eq!(put.header("content-length"), put.body.len().to_string());
@@ -66,7 +66,7 @@ async fn texts_travel_compressed_and_are_described_as_they_were() {
 }
 
 #[tokio::test]
-async fn no_artifact_outlives_its_task() {
+async fn expiry_is_limited_by_task() {
     let server = good_store().await;
     for (asked, sent) in [
         (None, "2027-01-01T00:00:00.123Z"),
@@ -76,19 +76,19 @@ async fn no_artifact_outlives_its_task() {
         let mut artifact = s3("a.zip", ArtifactSource::Bytes(Bytes::new()));
         artifact.expires = asked.map(|expires| expires.parse().expect("a time"));
         upload(&client(&server), &artifact).await.expect("success");
-        let declarations = server.seen();
+        let declarations = server.requests();
         let declaration = declarations
             .iter()
-            .rfind(|seen| seen.method == Method::POST)
+            .rfind(|request| request.method == Method::POST)
             .expect("declared");
         assert_eq!(declaration.json()["expires"], sent);
     }
 }
 
 #[tokio::test]
-async fn other_kinds_are_declared_and_no_more() {
-    let server = Server::start(|_, seen| {
-        Reply::json(200, json!({ "storageType": seen.json()["storageType"] }))
+async fn other_kinds_are_only_declared() {
+    let server = Server::start(|_, request| {
+        Reply::json(200, json!({ "storageType": request.json()["storageType"] }))
     })
     .await;
     let kinds = [
@@ -116,7 +116,11 @@ async fn other_kinds_are_declared_and_no_more() {
             Uploaded::default()
         );
     }
-    let sent: Vec<_> = server.seen().iter().map(Seen::json).collect();
+    let sent: Vec<_> = server
+        .requests()
+        .iter()
+        .map(ReceivedRequest::json)
+        .collect();
     let expires = "2027-01-01T00:00:00.123Z";
     assert_eq!(
         sent[0],

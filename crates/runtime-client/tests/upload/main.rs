@@ -1,4 +1,4 @@
-//! Uploads to a queue and a store that answer as each test tells them to.
+//! Uploads to a queue and a store with responses defined by each test.
 
 mod attempts;
 mod kinds;
@@ -22,7 +22,7 @@ use runtime_core::queue::ArtifactErrorReason;
 use runtime_core::{Credentials, CredentialsWatch, Run, TaskId};
 use serde_json::json;
 use sha2::{Digest, Sha256, Sha512};
-use support::{Reply, Seen, Server};
+use support::{ReceivedRequest, Reply, Server};
 use tokio::sync::Barrier;
 
 const TASK_EXPIRES: &str = "2027-01-01T00:00:00.123456789Z";
@@ -66,25 +66,25 @@ async fn upload(client: &Client, artifact: &Artifact) -> Result<Uploaded, Upload
         .await
 }
 
-/// The queue's part: a URL of its own for each declaration.
-fn declared(number: usize, seen: &Seen) -> Reply {
+/// The response of the queue to a declaration: a different URL for each.
+fn declared(number: usize, request: &ReceivedRequest) -> Reply {
     let url = format!(
         "http://{}/store/{number}?signature=s3cret",
-        seen.header("host")
+        request.header("host")
     );
-    let content_type = seen.json()["contentType"].clone();
+    let content_type = request.json()["contentType"].clone();
     Reply::json(
         200,
         json!({ "storageType": "s3", "putUrl": url, "contentType": content_type, "expires": "2026-01-01T00:00:00Z" }),
     )
 }
 
-/// A queue, with a store that answers as told.
+/// Starts a queue, with a store that responds with `answer`.
 async fn with_store(answer: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Server {
     let puts = AtomicUsize::new(0);
-    Server::start(move |number, seen| match seen.method {
+    Server::start(move |number, request| match request.method {
         Method::PUT => answer(puts.fetch_add(1, Ordering::Relaxed)),
-        _ => declared(number, seen),
+        _ => declared(number, request),
     })
     .await
 }
@@ -93,11 +93,11 @@ async fn good_store() -> Server {
     with_store(|_| Reply::text(200, "")).await
 }
 
-fn puts(server: &Server) -> Vec<Seen> {
+fn puts(server: &Server) -> Vec<ReceivedRequest> {
     server
-        .seen()
+        .requests()
         .into_iter()
-        .filter(|seen| seen.method == Method::PUT)
+        .filter(|request| request.method == Method::PUT)
         .collect()
 }
 

@@ -1,21 +1,21 @@
-//! Sources that change, vanish or never were files.
+//! Sources that change or cannot be read.
 
 use super::*;
 
-/// Uploads a file that changes between its declaration and its upload.
-async fn upload_while(
+/// Uploads a file that is changed between declaration and upload.
+async fn upload_with_change(
     name: &str,
     change: impl Fn(&Path) + Send + Sync + 'static,
 ) -> (Result<Uploaded, UploadError>, usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = file(folder.path(), "file", &bytes_of(500_000));
     let changing = path.clone();
-    let server = Server::start(move |number, seen| {
-        if seen.method == Method::PUT {
+    let server = Server::start(move |number, request| {
+        if request.method == Method::PUT {
             return Reply::text(200, "");
         }
         change(&changing);
-        declared(number, seen)
+        declared(number, request)
     })
     .await;
     let outcome = upload(&client(&server), &s3(name, ArtifactSource::File(path))).await;
@@ -48,13 +48,13 @@ fn rewrite(path: &Path) {
 }
 
 #[tokio::test]
-async fn a_source_that_changes_is_an_error_and_never_arrives_whole() {
+async fn changed_source_is_an_error() {
     for (change, later) in [
         (append as fn(&Path), 500_004),
         (cut, 400_000),
         (rewrite, 500_000),
     ] {
-        let (outcome, arrived) = upload_while("a.zip", change).await;
+        let (outcome, arrived) = upload_with_change("a.zip", change).await;
         let error = outcome.expect_err("it changed");
         let UploadError::Changed {
             expected: 500_000,
@@ -69,13 +69,13 @@ async fn a_source_that_changes_is_an_error_and_never_arrives_whole() {
 }
 
 #[tokio::test]
-async fn a_compressed_copy_does_not_mind_what_happens_to_its_source_later() {
-    let (outcome, arrived) = upload_while("a.log", append).await;
+async fn compressed_copy_is_independent_of_source() {
+    let (outcome, arrived) = upload_with_change("a.log", append).await;
     assert_eq!((outcome.expect("success").bytes, arrived), (500_000, 1));
 }
 
 #[tokio::test]
-async fn what_is_no_readable_plain_file_becomes_the_right_error_artifact() {
+async fn unreadable_sources_become_error_artifacts() {
     let server = good_store().await;
     let folder = tempfile::tempdir().expect("a folder");
     let mut cases = vec![
@@ -102,7 +102,7 @@ async fn what_is_no_readable_plain_file_becomes_the_right_error_artifact() {
         assert_eq!(artifact.reason, reason, "{}", path.display());
     }
     assert!(
-        server.seen().is_empty(),
+        server.requests().is_empty(),
         "nothing is declared before the source is open"
     );
 }
@@ -132,7 +132,7 @@ fn pipe(_: &Path) -> Option<PathBuf> {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_folder_that_became_a_link_is_not_followed_where_no_link_is_expected() {
+async fn linked_parent_folder_is_refused() {
     let server = good_store().await;
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path().canonicalize().expect("it is there");
@@ -144,13 +144,15 @@ async fn a_folder_that_became_a_link_is_not_followed_where_no_link_is_expected()
     file(&other, "file", b"secret");
     let client = client(&server);
     let artifact = s3("a.zip", ArtifactSource::FileWithoutLinks(path));
-    upload(&client, &artifact).await.expect("it has no link");
+    upload(&client, &artifact).await.expect("there is no link");
     assert_eq!(puts(&server)[0].body, b"own"[..]);
 
     std::fs::rename(&own, folder.join("away")).expect("renames");
     std::os::unix::fs::symlink(&other, &own).expect("links");
-    let error = upload(&client, &artifact).await.expect_err("it has one");
-    let declared = error.to_error_artifact().expect("it is the source's fault");
+    let error = upload(&client, &artifact)
+        .await
+        .expect_err("the folder is a link");
+    let declared = error.to_error_artifact().expect("an error artifact");
     assert_eq!(declared.reason, ArtifactErrorReason::InvalidResource);
     assert_eq!(puts(&server).len(), 1);
 }
@@ -161,7 +163,7 @@ fn unix_cases(_: &Path) -> Vec<(PathBuf, ArtifactErrorReason)> {
 }
 
 #[tokio::test]
-async fn a_full_disk_for_copies_is_named() {
+async fn spool_failure_is_named() {
     let server = good_store().await;
     let deployment = server
         .deployment_with(|settings| settings.spool_folder = Some(PathBuf::from("/nowhere/at/all")));
@@ -179,15 +181,15 @@ async fn a_full_disk_for_copies_is_named() {
 }
 
 #[tokio::test]
-async fn uploads_of_all_clients_share_one_limit() {
+async fn clients_share_the_upload_limit() {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (barrier, highest) = (Arc::new(Barrier::new(3)), Arc::clone(&most));
-    let server = Server::start_async(move |number, seen| {
+    let server = Server::start_async(move |number, request| {
         let (now, highest, barrier) =
             (Arc::clone(&now), Arc::clone(&highest), Arc::clone(&barrier));
         async move {
-            if seen.method != Method::PUT {
-                return declared(number, &seen);
+            if request.method != Method::PUT {
+                return declared(number, &request);
             }
             highest.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             barrier.wait().await;
@@ -216,7 +218,7 @@ async fn uploads_of_all_clients_share_one_limit() {
 }
 
 #[tokio::test]
-async fn the_url_is_kept_out_of_errors() {
+async fn errors_do_not_contain_the_url() {
     let server = with_store(|_| Reply::Hangup).await;
     let deployment = server.deployment_with(|settings| settings.upload_attempts = 1);
     let client = deployment.client(CredentialsWatch::fixed(None));
