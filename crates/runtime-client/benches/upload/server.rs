@@ -114,15 +114,16 @@ async fn swallow(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, In
         .to_owned();
     let mut body = request.into_body();
     while let Some(Ok(_)) = body.frame().await {}
-    let answer = match is_put {
-        true => String::new(),
-        false => json!({
+    let answer = if is_put {
+        String::new()
+    } else {
+        json!({
             "storageType": "s3",
             "putUrl": format!("http://{host}/store"),
             "contentType": super::CONTENT_TYPE,
             "expires": "2100-01-01T00:00:00.000Z",
         })
-        .to_string(),
+        .to_string()
     };
     Ok(Response::new(Full::new(answer.into())))
 }
