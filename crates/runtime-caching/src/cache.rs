@@ -70,7 +70,7 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
         // A hit does not need the large future of a construction.
         match self.map.hit(key) {
             Some(handle) => Ok(handle),
-            None => self.require_with(key, |_| {}).await,
+            None => self.require_with_progress(key, |_| {}).await,
         }
     }
 
@@ -89,7 +89,7 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
     /// # Cancel safety
     ///
     /// Same as [`require`](Self::require).
-    pub async fn require_with(
+    pub async fn require_with_progress(
         &self,
         key: &K,
         listener: impl FnMut(&ConstructionProgress) + Send,
@@ -97,7 +97,7 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
         self.require_from(key, &self.constructor, listener).await
     }
 
-    /// Returns the resource for a key like [`require_with`](Self::require_with), with another constructor.
+    /// Returns the resource for a key like [`require_with_progress`](Self::require_with_progress), with another constructor.
     ///
     /// For a constructor that depends on the request, for example on the credentials to fetch with. Requests that
     /// join a construction get the result of the first one's constructor, so the key must contain everything that

@@ -119,7 +119,7 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
         let entry = self.map.new_entry(EntryInit {
             key: self.key.clone(),
             value,
-            created: self.construction.context.began(),
+            created: self.construction.context.created(),
             serial: self.serial,
             resource: DisposableResource::new(),
         });
@@ -129,7 +129,7 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
         entry.register();
         if self.map.finish(&entry) {
             // Only now: a resource that was purged must not get a record.
-            entry.value.on_committed();
+            entry.value.on_added();
         } else {
             entry.discard();
         }

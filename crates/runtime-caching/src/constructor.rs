@@ -55,14 +55,14 @@ pub struct ConstructionProgress {
 /// The context of a construction. A clone refers to the same construction.
 #[derive(Clone, Debug)]
 pub struct ConstructionContext {
-    began: SystemTime,
+    created: SystemTime,
     progress: watch::Sender<ConstructionProgress>,
 }
 
 impl ConstructionContext {
     pub(crate) fn new() -> Self {
         Self {
-            began: SystemTime::now(),
+            created: SystemTime::now(),
             progress: watch::Sender::default(),
         }
     }
@@ -73,8 +73,8 @@ impl ConstructionContext {
 
     /// Returns the start of the construction, which is the time of creation of its resource.
     #[must_use]
-    pub fn began(&self) -> SystemTime {
-        self.began
+    pub fn created(&self) -> SystemTime {
+        self.created
     }
 
     /// Reports progress to all waiters.

@@ -146,7 +146,7 @@ impl<K: CacheKey, R: Resource> Disposable for Entry<K, R> {
         // It is claimed, so a request for the key does not find it and constructs another one.
         let mut leave = LeaveMapOnDrop(Some(self));
         let result = self.value.dispose().await;
-        if matches!(result, Err(DisposeError::InUse)) {
+        if matches!(result, Err(DisposeError::InUseElsewhere)) {
             leave.0 = None;
             // A shared cache has one resource per key, and the new one already has users.
             if self.is_replaced() {

@@ -222,7 +222,7 @@ impl<K: CacheKey, R: Resource> Slot<K, R> {
 
     fn snapshot(&self) -> EntrySnapshot<K, R> {
         let (created, entry) = match &self.state {
-            SlotState::Constructing(construction) => (construction.context.began(), None),
+            SlotState::Constructing(construction) => (construction.context.created(), None),
             SlotState::Ready(entry) => (entry.created, Some(Arc::clone(entry))),
         };
         EntrySnapshot {

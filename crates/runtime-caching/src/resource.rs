@@ -28,7 +28,7 @@ pub trait Resource: fmt::Debug + Send + Sync + 'static {
     /// Called when the resource is added to the cache, where later requests find it.
     ///
     /// For a resource that keeps a record on disk. Must return quickly.
-    fn on_committed(&self) {}
+    fn on_added(&self) {}
 
     /// Called when the resource is purged, poisoned or found broken, so that later requests do not find it.
     ///
@@ -45,7 +45,7 @@ pub trait Resource: fmt::Debug + Send + Sync + 'static {
     /// Frees the resource, under the contract of [`Disposable::dispose`](runtime_gc::Disposable::dispose).
     ///
     /// Another resource for the same key may be constructed meanwhile, so two resources must not share a path.
-    /// After [`InUse`](DisposeError::InUse) the resource stays in the cache, unless it was replaced or purged.
+    /// After [`InUse`](DisposeError::InUseElsewhere) the resource stays in the cache, unless it was replaced or purged.
     ///
     /// # Errors
     ///

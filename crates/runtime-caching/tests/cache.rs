@@ -179,7 +179,10 @@ async fn progress_reaches_every_waiter() {
             let mut steps = Vec::new();
             let listener =
                 |step: &runtime_caching::ConstructionProgress| steps.push(step.activity.clone());
-            cache.require_with(&key("a"), listener).await.unwrap();
+            cache
+                .require_with_progress(&key("a"), listener)
+                .await
+                .unwrap();
             steps
         })
     };

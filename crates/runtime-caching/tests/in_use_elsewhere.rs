@@ -39,7 +39,7 @@ impl Resource for Image {
             .expect("the semaphore is open");
         permit.forget();
         if self.0.in_use.load(Ordering::SeqCst) {
-            return Err(DisposeError::InUse);
+            return Err(DisposeError::InUseElsewhere);
         }
         self.0.disposed.fetch_add(1, Ordering::SeqCst);
         Ok(())

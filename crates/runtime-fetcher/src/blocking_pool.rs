@@ -35,7 +35,8 @@ static POOL: LazyLock<BlockingPool> = LazyLock::new(|| {
 
 /// Runs a short blocking operation, such as creating a small file, on the pool.
 ///
-/// A job whose caller was dropped before it started is skipped.
+/// Not for hashing or large writes, which would occupy the few workers: those use a `BatchWorker` or `spawn_blocking`. A
+/// job whose caller was dropped before it started is skipped.
 pub(crate) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

@@ -94,7 +94,7 @@ pub use hash_key::HashKey;
 pub use required_scopes::RequiredScopes;
 
 // Targets and progress.
-pub use progress::{FetchProgress, ProgressListener, Retrying, Stage};
+pub use progress::{FetchProgress, FetchStage, ProgressListener, Retrying};
 pub use target::{Target, TargetError};
 #[cfg(feature = "unpack")]
 pub use targets::DirectoryTarget;

@@ -18,7 +18,7 @@ pub struct FetchProgress {
     /// The subject of the reference.
     pub subject: Arc<str>,
     /// The stage of the fetch.
-    pub stage: Stage,
+    pub stage: FetchStage,
     /// The bytes received, before decoding.
     pub bytes: u64,
     /// The length of the body before decoding, if the server announced it.
@@ -29,7 +29,7 @@ pub struct FetchProgress {
 
 /// The stage of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum FetchStage {
     /// The first event of a fetch.
     Started,
     /// An event during the transfer.
@@ -56,8 +56,8 @@ pub struct Retrying<'a> {
 
 /// A receiver of progress and retry events. A closure over `&FetchProgress` is a listener.
 ///
-/// The fetch calls it inline, so calls must be short. A fetch reports [`Stage::Started`] first and
-/// [`Stage::Finished`] or [`Stage::Stopped`] last.
+/// The fetch calls it inline, so calls must be short. A fetch reports [`FetchStage::Started`] first and
+/// [`FetchStage::Finished`] or [`FetchStage::Stopped`] last.
 pub trait ProgressListener: Send + Sync {
     /// Receives progress: at the start, at the end, and at most once per configured interval in between.
     fn progress(&self, progress: &FetchProgress);
@@ -87,7 +87,7 @@ pub(crate) struct ProgressMeter {
 }
 
 impl ProgressMeter {
-    /// Creates a meter and reports [`Stage::Started`].
+    /// Creates a meter and reports [`FetchStage::Started`].
     pub(crate) fn start(
         subject: &str,
         listener: Arc<dyn ProgressListener>,
@@ -96,7 +96,7 @@ impl ProgressMeter {
         let start = Instant::now();
         let progress = FetchProgress {
             subject: subject.into(),
-            stage: Stage::Started,
+            stage: FetchStage::Started,
             bytes: 0,
             total: None,
             rate: 0.0,
@@ -127,7 +127,7 @@ impl ProgressMeter {
             return;
         }
         self.progress.rate = rate(self.transferred - transferred, now - since);
-        self.progress.stage = Stage::Running;
+        self.progress.stage = FetchStage::Running;
         self.last_event = (now, self.transferred);
         self.listener.progress(&self.progress);
     }
@@ -155,9 +155,9 @@ impl ProgressMeter {
         });
     }
 
-    /// Reports [`Stage::Finished`]. A meter that is dropped instead reports [`Stage::Stopped`].
+    /// Reports [`FetchStage::Finished`]. A meter that is dropped instead reports [`FetchStage::Stopped`].
     pub(crate) fn finish(mut self) {
-        self.end(Stage::Finished);
+        self.end(FetchStage::Finished);
     }
 
     fn count(&mut self, bytes: u64) {
@@ -165,7 +165,7 @@ impl ProgressMeter {
         self.transferred += bytes;
     }
 
-    fn end(&mut self, stage: Stage) {
+    fn end(&mut self, stage: FetchStage) {
         self.progress.stage = stage;
         self.progress.rate = rate(self.transferred, self.start.elapsed());
         self.listener.progress(&self.progress);
@@ -175,8 +175,8 @@ impl ProgressMeter {
 impl Drop for ProgressMeter {
     fn drop(&mut self) {
         // A dropped future runs no other code, so the last event is reported here.
-        if self.progress.stage != Stage::Finished {
-            self.end(Stage::Stopped);
+        if self.progress.stage != FetchStage::Finished {
+            self.end(FetchStage::Stopped);
         }
     }
 }

@@ -10,9 +10,9 @@ use runtime_core::util::is_disk_full;
 
 /// A destination for the bytes of one reference.
 ///
-/// A fetch calls [`expect`](Self::expect) if the length is known, then [`write`](Self::write) with the bytes in
-/// order. To start over it calls [`reset`](Self::reset) and writes from the first byte again. A failed reset ends
-/// the fetch, because a target must never mix the bytes of two passes. After the last byte, when all hashes are
+/// A fetch calls [`reset`](Self::reset) before each pass, including the first, then [`expect`](Self::expect) if the
+/// length is known, then [`write`](Self::write) with the bytes in order. A failed reset ends the fetch, because a
+/// target must never mix the bytes of two passes. After the last byte, when all hashes are
 /// verified, it calls [`commit`](Self::commit) once. A target that is dropped without a commit leaves nothing
 /// behind.
 #[async_trait]

@@ -2,7 +2,7 @@
 
 use runtime_core::{TaskContext, error_chain};
 
-use crate::progress::{FetchProgress, ProgressListener, Retrying, Stage};
+use crate::progress::{FetchProgress, FetchStage, ProgressListener, Retrying};
 
 /// A listener that writes the start, the progress, the failed attempts and the end of each fetch to a task log.
 #[derive(Clone, Debug)]
@@ -21,10 +21,10 @@ impl TaskLogProgress {
 impl ProgressListener for TaskLogProgress {
     fn progress(&self, progress: &FetchProgress) {
         match progress.stage {
-            Stage::Started => self.task.log(format_args!("Fetching {}", progress.subject)),
-            Stage::Running => self.task.log(format_args!("Fetching {progress}")),
-            Stage::Finished => self.task.log(format_args!("Fetched {progress}")),
-            Stage::Stopped => self.task.log(format_args!("Stopped fetching {progress}")),
+            FetchStage::Started => self.task.log(format_args!("Fetching {}", progress.subject)),
+            FetchStage::Running => self.task.log(format_args!("Fetching {progress}")),
+            FetchStage::Finished => self.task.log(format_args!("Fetched {progress}")),
+            FetchStage::Stopped => self.task.log(format_args!("Stopped fetching {progress}")),
         }
     }
 

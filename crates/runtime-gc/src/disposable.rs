@@ -22,7 +22,7 @@ use crate::resource::DisposableResource;
 /// The other methods must return quickly and must not block. The collector holds no lock during any call.
 #[async_trait]
 pub trait Disposable: fmt::Debug + Send + Sync + 'static {
-    /// Returns the use count, always the same one.
+    /// Returns the use count that the resource embeds, always the same one.
     fn resource(&self) -> &DisposableResource;
 
     /// Returns the name for reports and plans. It must not contain secrets.
@@ -47,7 +47,7 @@ pub trait Disposable: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`DisposeError::InUse`] if something outside this process uses the resource, which stays usable.
+    /// [`DisposeError::InUseElsewhere`] if something outside this process uses the resource, which stays usable.
     /// [`DisposeError::Failed`] if it could not be freed: it stays unusable, and the disposal is retried.
     ///
     /// # Cancel safety
@@ -60,9 +60,9 @@ pub trait Disposable: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DisposeError {
-    /// A user that the use count does not know, outside this process. The resource is unchanged.
+    /// A user outside this process, which the use count does not cover. The resource is unchanged.
     #[error("in use outside of this process")]
-    InUse,
+    InUseElsewhere,
     /// The resource could not be freed. The collector retries later.
     #[error("disposal failed")]
     Failed(#[source] Box<dyn Error + Send + Sync>),

@@ -12,14 +12,14 @@ use crate::rule::{Limit, Rule};
 use crate::stats::{Disk, Memory, Stat, Stats};
 use crate::threshold::Threshold;
 
-/// The amount that one rule asks to evict.
+/// The amount that one rule asks to evict: bytes, inodes, or a number of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shortfall {
     pub(crate) rule: Rule,
     /// The excess over the trigger.
-    pub(crate) missing: u64,
+    pub(crate) over_trigger: u64,
     /// The excess over the target.
-    pub(crate) to_target: u64,
+    pub(crate) over_target: u64,
     /// For a maximum age: the time before which a resource must have been last used.
     last_used_before: Option<CoarseInstant>,
 }
@@ -45,7 +45,7 @@ impl Shortfall {
     ///
     /// `in_flight` is the sum of all disposals in progress, including those of other collections: the space
     /// that they will free is not in the statistics yet. `chosen` is the sum of this decision's victims of the
-    /// rule's class: `to_target` was computed from totals that still include them.
+    /// rule's class: `over_target` was computed from totals that still include them.
     ///
     /// A resource of unknown size could free any amount, so at most `max_unknown` of them are evicted before
     /// the statistics are read again. Without that bound, an unmet rule would evict all of them at once.
@@ -55,15 +55,15 @@ impl Shortfall {
         chosen: Totals,
         max_unknown: u64,
     ) -> bool {
-        let enough = |sum: SizeSum| sum.known >= self.to_target || sum.unknown >= max_unknown;
+        let enough = |sum: SizeSum| sum.known >= self.over_target || sum.unknown >= max_unknown;
         match self.rule.limit {
             Limit::FreeDisk => enough(in_flight.disk),
             Limit::FreeInodes => enough(in_flight.inodes),
             Limit::AvailableMemory => enough(in_flight.memory),
             // The effect of an eviction on stalls is always unknown.
             Limit::MemoryStall => in_flight.count >= max_unknown,
-            Limit::TotalSize => chosen.disk >= self.to_target,
-            Limit::Count => chosen.count >= self.to_target,
+            Limit::TotalSize => chosen.disk >= self.over_target,
+            Limit::Count => chosen.count >= self.over_target,
             // The filter alone decides: every resource that is too old is evicted.
             Limit::Age => false,
         }
@@ -149,8 +149,8 @@ impl PolicyInput<'_> {
         out.shortfalls.push(Shortfall {
             rule,
             // Not a shortage: old resources that are in use violate nothing.
-            missing: 0,
-            to_target: u64::MAX,
+            over_trigger: 0,
+            over_target: u64::MAX,
             last_used_before: Some(self.now.earlier(age)),
         });
     }
@@ -237,8 +237,8 @@ impl PolicyInput<'_> {
                 clippy::cast_sign_loss,
                 reason = "a positive percentage"
             )]
-            let missing = excess.ceil() as u64;
-            out.push(rule, missing, missing);
+            let excess = excess.ceil() as u64;
+            out.push(rule, excess, excess);
         }
     }
 }
@@ -255,20 +255,20 @@ impl Evaluation {
 
     /// Returns the limits that are exceeded, without those that only miss their target.
     pub(crate) fn shortages(&self) -> Vec<Shortage> {
-        let exceeded = self.shortfalls.iter().filter(|it| it.missing > 0);
+        let exceeded = self.shortfalls.iter().filter(|it| it.over_trigger > 0);
         exceeded
             .map(|it| Shortage {
                 rule: it.rule,
-                missing: it.missing,
+                missing: it.over_trigger,
             })
             .collect()
     }
 
-    fn push(&mut self, rule: Rule, missing: u64, to_target: u64) {
+    fn push(&mut self, rule: Rule, over_trigger: u64, over_target: u64) {
         self.shortfalls.push(Shortfall {
             rule,
-            missing,
-            to_target,
+            over_trigger,
+            over_target,
             last_used_before: None,
         });
     }

@@ -18,9 +18,9 @@ pub struct ResourceId {
     pub(crate) serial: u64,
 }
 
-/// The number of users of a resource and the time of last use.
+/// A use count: the number of users of a resource, and its time of last use.
 ///
-/// Every [`Disposable`](crate::Disposable) holds one. A clone refers to the same count. A resource with
+/// It is not the resource itself, but embedded in each [`Disposable`](crate::Disposable). A clone refers to the same count. A resource with
 /// users is never disposed of, and a resource that is being disposed of accepts no users.
 ///
 /// ```

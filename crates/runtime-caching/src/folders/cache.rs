@@ -25,8 +25,8 @@ impl<K: CacheKey + Serialize + DeserializeOwned> FolderKey for K {}
 /// A cache of folders that persists across restarts. A clone refers to the same cache.
 ///
 /// The cache owns its root folder and holds a lock in it until the last handle is dropped, the last discarded
-/// folder is removed and all construction tasks have ended. The latter may be shortly after their folders
-/// were returned. However the process ends, even by `kill -9`, the next one that opens the root adopts the folders
+/// folder is removed and all construction tasks have ended. A construction task may end shortly after its folder
+/// was returned. However the process ends, even by `kill -9`, the next one that opens the root adopts the folders
 /// that are ready for use, and removes all others: those under construction, in exclusive use, purged, or without
 /// a record.
 ///
@@ -127,7 +127,8 @@ impl<K: FolderKey> FolderCache<K> {
         let (root, map) = (Arc::clone(&self.root), Arc::clone(&self.map));
         let sweep = move || {
             let mut sweep = Sweep::new(&root);
-            // No records are adopted: one without an entry was added by hand while the cache was open.
+            // Adopts nothing: while the cache is open, a record without an entry was added by hand and counts as
+            // unreadable.
             sweep.run(|_| None::<K>)?;
             sweep.report.missing += map.purge(|it| {
                 let entry = it.entry.as_ref();

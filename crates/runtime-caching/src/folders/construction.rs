@@ -91,9 +91,9 @@ impl<K: FolderKey> FolderConstruction<K> {
             id,
             folder,
         } = self;
-        let (key, began) = (serde_json::to_value(task.key()), folder.began());
+        let (key, created) = (serde_json::to_value(task.key()), folder.created());
         spawn(task.run(async move {
-            let record = Record::new(key?, began);
+            let record = Record::new(key?, created);
             // The first and the last step block on the disk. Between them, dropping the task removes the folder.
             let create = move || UnfinishedFolder::create(root, id, record);
             let unfinished = tokio::task::spawn_blocking(create).await??;

@@ -30,10 +30,11 @@ pub(super) struct FolderPolicy {
 
 /// A folder of a [`FolderCache`](crate::FolderCache).
 ///
-/// The next process adopts the folder if its record is in the index:
+/// The next process adopts the folder if its record is in `index`. A record in `leases` is a *lease*: the folder is
+/// under construction or in exclusive use, so the next process removes it.
 ///
 /// ```text
-/// construction:   leases --on_committed--> index     (shared)
+/// construction:   leases --on_added--> index     (unless uncommitted folders are removed)
 /// exclusive use:  index --lease--> leases --save--> index
 /// disposal:       index or leases --remove_record--> none
 /// ```
@@ -193,8 +194,8 @@ impl Resource for Folder {
         true
     }
 
-    fn on_committed(&self) {
-        // In an exclusive cache the new folder is leased to its first user, so its record stays in `leases`.
+    fn on_added(&self) {
+        // In an exclusive cache that removes uncommitted folders, the record stays in `leases` until the first commit.
         if self.policy.sharing.keeps_uncommitted()
             && let Err(error) = self.move_record(RecordLocation::Leases, RecordLocation::Index)
         {

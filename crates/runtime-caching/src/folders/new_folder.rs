@@ -27,8 +27,8 @@ impl NewFolder {
         }
     }
 
-    pub(super) fn began(&self) -> SystemTime {
-        self.context.began()
+    pub(super) fn created(&self) -> SystemTime {
+        self.context.created()
     }
 
     /// Returns the path of the folder, which stays the same while it is cached.

@@ -51,7 +51,7 @@ impl<K: FolderKey> FolderCache<K> {
         Fut: Future<Output = Result<(), E>> + Send,
         E: Into<BoxError>,
     {
-        self.require_with(key, fill, |_| {}).await
+        self.require_with_progress(key, fill, |_| {}).await
     }
 
     /// Returns the folder for a key like [`require`](Self::require), and passes progress to `listener`.
@@ -67,7 +67,7 @@ impl<K: FolderKey> FolderCache<K> {
     /// # Cancel safety
     ///
     /// Same as [`require`](Self::require).
-    pub async fn require_with<F, Fut, E>(
+    pub async fn require_with_progress<F, Fut, E>(
         &self,
         key: &K,
         fill: F,

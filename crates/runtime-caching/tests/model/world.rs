@@ -278,10 +278,10 @@ impl World {
     }
 
     fn purge(&self, keys: std::ops::RangeInclusive<u8>) {
-        let began = self.model.tick();
+        let created = self.model.tick();
         self.cache.purge(|it| keys.contains(it.key));
         for key in keys {
-            self.model.purged[usize::from(key)].fetch_max(began, SeqCst);
+            self.model.purged[usize::from(key)].fetch_max(created, SeqCst);
         }
     }
 }

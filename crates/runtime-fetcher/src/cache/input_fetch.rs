@@ -11,7 +11,7 @@ use super::cached_input::{CONTENT, InputLayout};
 use super::fingerprint::Fingerprint;
 use crate::context::FetchContext;
 use crate::error::FetchError;
-use crate::progress::{FetchProgress, ProgressListener, Retrying, Stage};
+use crate::progress::{FetchProgress, FetchStage, ProgressListener, Retrying};
 use crate::reference::Reference;
 use crate::target::{Target, TargetError};
 use crate::targets::FileTarget;
@@ -111,8 +111,8 @@ struct WaiterBroadcast {
 impl ProgressListener for WaiterBroadcast {
     fn progress(&self, progress: &FetchProgress) {
         let step = match progress.stage {
-            Stage::Started | Stage::Running => FETCHING,
-            Stage::Finished | Stage::Stopped => FETCHED,
+            FetchStage::Started | FetchStage::Running => FETCHING,
+            FetchStage::Finished | FetchStage::Stopped => FETCHED,
         };
         self.folder.progress(progress.bytes, progress.total, step);
     }

@@ -172,7 +172,7 @@ impl<'a> ResumableBody<'a> {
     fn count(&mut self, bytes: u64) {
         self.received += bytes;
         self.meter.add(bytes);
-        self.retry.record_progress(self.received);
+        self.retry.record_advance(self.received);
         let Some(total) = self.total() else { return };
         let remaining = total.saturating_sub(self.received);
         if let Some(connections) = self.scaler.next_connections(bytes, remaining) {

@@ -50,7 +50,7 @@ impl RetryBudget {
     ///
     /// Only an offset beyond those of all earlier attempts is progress: else a body that always breaks at the same
     /// offset would be retried forever.
-    pub(super) fn record_progress(&mut self, offset: u64) {
+    pub(super) fn record_advance(&mut self, offset: u64) {
         if offset >= self.progress_offset + MIN_PROGRESS_BYTES {
             self.progress_offset = offset;
             self.attempts_since_progress = 0;
@@ -150,7 +150,7 @@ mod tests {
         let exhausted = async |offset: u64| {
             let mut retry = after(12);
             tokio::time::advance(BUDGET).await;
-            retry.record_progress(offset);
+            retry.record_advance(offset);
             retry
         };
         assert_eq!(
@@ -162,7 +162,7 @@ mod tests {
         assert!(retry.delay(&busy(None)).is_some_and(|delay| delay <= FIRST));
         assert_eq!(retry.attempts(), 13, "the error reports all attempts");
         (1..12).for_each(|_| retry.start_attempt());
-        retry.record_progress(2 * MIN_PROGRESS_BYTES - 1);
+        retry.record_advance(2 * MIN_PROGRESS_BYTES - 1);
         assert_eq!(retry.delay(&busy(None)), None, "broke at the same offset");
     }
 }

@@ -5,6 +5,8 @@
 //! the checked address. A separate lookup before the request would not do: with DNS rebinding, the second lookup of a
 //! name returns another address. Behind a proxy, which resolves names itself, only names are denied that have one
 //! meaning everywhere.
+//!
+//! Private addresses (RFC 1918) are not denied: mirrors and proxies inside the worker's network have them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -7,7 +7,7 @@ use futures_util::future::{join, join_all};
 use runtime_caching::Lookup;
 use runtime_core::{ExceptionReason, ScopeSet, Services, TaskError, error_chain};
 use runtime_fetcher::{
-    CachedInput, FetchCache, FetchCacheError, FetchContext, HttpClient, InputLayout, Stage,
+    CachedInput, FetchCache, FetchCacheError, FetchContext, FetchStage, HttpClient, InputLayout,
 };
 use runtime_gc::{
     Disk, GarbageCollector, GcConfig, HostStats, ResourceTracker, Stat, Stats, SystemStats,
@@ -309,7 +309,10 @@ async fn every_waiter_receives_progress() {
     ));
     for recorded in recorded {
         // The interval never passes.
-        assert_eq!(recorded.stages(), [Stage::Started, Stage::Finished]);
+        assert_eq!(
+            recorded.stages(),
+            [FetchStage::Started, FetchStage::Finished]
+        );
         let events = recorded.events();
         let last = events.last().expect("events exist");
         assert_eq!(

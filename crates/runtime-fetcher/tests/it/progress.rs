@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime_fetcher::{MemoryTarget, Stage};
+use runtime_fetcher::{FetchStage, MemoryTarget};
 use serde_json::json;
 
 use crate::support::{
@@ -18,7 +18,10 @@ async fn fetch_reports_start_and_end() {
         .await
         .expect("fetch succeeds");
 
-    assert_eq!(recorded.stages(), [Stage::Started, Stage::Finished]);
+    assert_eq!(
+        recorded.stages(),
+        [FetchStage::Started, FetchStage::Finished]
+    );
     let events = recorded.events();
     assert_eq!((events[1].bytes, events[1].total), (5000, Some(5000)));
     assert!(events[1].rate > 0.0);
@@ -37,7 +40,7 @@ async fn zero_interval_reports_every_chunk() {
         .await
         .expect("fetch succeeds");
     let stages = recorded.stages();
-    assert!(stages.contains(&Stage::Running), "{stages:?}");
+    assert!(stages.contains(&FetchStage::Running), "{stages:?}");
     assert!(recorded.events().is_sorted_by_key(|event| event.bytes));
 }
 
@@ -67,7 +70,10 @@ async fn failed_fetch_reports_stopped() {
     get(&context, &server.url("/"))
         .await
         .expect_err("server returns 404");
-    assert_eq!(recorded.stages(), [Stage::Started, Stage::Stopped]);
+    assert_eq!(
+        recorded.stages(),
+        [FetchStage::Started, FetchStage::Stopped]
+    );
 }
 
 #[tokio::test]
@@ -81,5 +87,8 @@ async fn dropped_fetch_reports_stopped() {
     tokio::time::timeout(Duration::from_millis(20), fetch)
         .await
         .expect_err("server stalls");
-    assert_eq!(recorded.stages(), [Stage::Started, Stage::Stopped]);
+    assert_eq!(
+        recorded.stages(),
+        [FetchStage::Started, FetchStage::Stopped]
+    );
 }

@@ -65,7 +65,7 @@ impl Disposal {
         };
         match result {
             Ok(Ok(())) => self.freed(),
-            Ok(Err(DisposeError::InUse)) => self.in_use_elsewhere(),
+            Ok(Err(DisposeError::InUseElsewhere)) => self.in_use_elsewhere(),
             Ok(Err(error)) => self.failed(error_chain(&error)),
             Err(_) => self.failed(format!("timed out after {limit:?}")),
         }
@@ -103,7 +103,7 @@ impl Disposal {
         let mut registry = self.shared.registry();
         registry.mark_in_use_elsewhere(self.victim.id, until);
         drop(registry);
-        self.settle_failed(error_chain(&DisposeError::InUse), 0, retry_in);
+        self.settle_failed(error_chain(&DisposeError::InUseElsewhere), 0, retry_in);
     }
 
     fn failed(&mut self, error: String) {

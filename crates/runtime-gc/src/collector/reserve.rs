@@ -88,7 +88,7 @@ impl Collector {
 fn missing_disk(input: &PolicyInput<'_>) -> u64 {
     let shortfalls = input.evaluate().shortfalls;
     let free_disk = shortfalls.iter().find(|it| it.rule == FREE_DISK);
-    free_disk.map_or(0, |shortfall| shortfall.missing)
+    free_disk.map_or(0, |shortfall| shortfall.over_trigger)
 }
 
 /// The resources by whether a collection can dispose of them.

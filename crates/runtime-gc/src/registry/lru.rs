@@ -101,13 +101,13 @@ impl LruBuckets {
     ///
     /// Class precedes age: recreating a cheap resource costs less than recreating an expensive one, even if
     /// the cheap one is more likely to be used again.
-    pub(crate) fn oldest(&self, filter: &Filter) -> Option<(BucketKey, Position)> {
+    pub(crate) fn next_victim(&self, filter: &Filter) -> Option<(BucketKey, Position)> {
         CostClass::ALL
             .into_iter()
-            .find_map(|class| self.oldest_of(class, filter))
+            .find_map(|class| self.next_victim_of(class, filter))
     }
 
-    fn oldest_of(&self, class: CostClass, filter: &Filter) -> Option<(BucketKey, Position)> {
+    fn next_victim_of(&self, class: CostClass, filter: &Filter) -> Option<(BucketKey, Position)> {
         self.0
             .iter()
             .filter(|(key, _)| key.class == class)

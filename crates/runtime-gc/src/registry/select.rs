@@ -21,7 +21,7 @@ pub(crate) enum Selection {
 impl Registry {
     /// Claims the cheapest and least recently used resource that matches.
     pub(crate) fn select(&mut self, filter: &Filter, budget: &mut u32) -> Selection {
-        while let Some((key, (known_last_used, slot))) = self.idle.oldest(filter) {
+        while let Some((key, (known_last_used, slot))) = self.idle.next_victim(filter) {
             if !spend(budget) {
                 return Selection::OutOfBudget;
             }

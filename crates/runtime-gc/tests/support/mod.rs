@@ -242,7 +242,7 @@ impl Disposable for TestResource {
             Behaviour::Hangs => std::future::pending().await,
             Behaviour::HangsAtFirst if call == 0 => std::future::pending().await,
             Behaviour::Panics => panic!("the resource is broken"),
-            Behaviour::UsedElsewhere => return Err(DisposeError::InUse),
+            Behaviour::UsedElsewhere => return Err(DisposeError::InUseElsewhere),
             Behaviour::Takes(time) => tokio::time::sleep(time).await,
             Behaviour::Succeeds | Behaviour::Fails(_) | Behaviour::HangsAtFirst => {}
         }

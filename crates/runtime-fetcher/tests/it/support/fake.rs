@@ -11,7 +11,7 @@ use runtime_core::queue::{
     Reclaim, TaskClaim, TaskDefinition, TaskStatus,
 };
 use runtime_core::{ApiError, Credentials, ExceptionReason, Run, ServiceError, Services, TaskId};
-use runtime_fetcher::{FetchProgress, ProgressListener, Retrying, Stage};
+use runtime_fetcher::{FetchProgress, FetchStage, ProgressListener, Retrying};
 use serde_json::{Value, json};
 
 /// A queue, an index and an object service with a few entries.
@@ -172,7 +172,7 @@ pub(crate) struct RecordedProgress {
 }
 
 impl RecordedProgress {
-    pub(crate) fn stages(&self) -> Vec<Stage> {
+    pub(crate) fn stages(&self) -> Vec<FetchStage> {
         self.events().iter().map(|event| event.stage).collect()
     }
 

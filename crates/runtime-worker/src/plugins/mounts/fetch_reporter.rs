@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runtime_fetcher::{FetchProgress, ProgressListener, Retrying, Stage, TaskLogProgress};
+use runtime_fetcher::{FetchProgress, FetchStage, ProgressListener, Retrying, TaskLogProgress};
 
 use crate::observer::{Observer, TaskEvent, notify};
 use crate::task_run::TaskRun;
@@ -30,13 +30,13 @@ impl ProgressListener for FetchReporter {
         let (run, subject): (_, &str) = (self.run.context.run(), &progress.subject);
         let (bytes, total) = (progress.bytes, progress.total);
         let event = match progress.stage {
-            Stage::Started | Stage::Running => TaskEvent::Fetching {
+            FetchStage::Started | FetchStage::Running => TaskEvent::Fetching {
                 run,
                 subject,
                 bytes,
                 total,
             },
-            Stage::Finished | Stage::Stopped => TaskEvent::Fetched { run, subject },
+            FetchStage::Finished | FetchStage::Stopped => TaskEvent::Fetched { run, subject },
         };
         notify(&*self.observer, &event, self.run.monitor());
     }
