@@ -29,8 +29,10 @@ pub(crate) async fn download(
     target: &mut dyn Target,
 ) -> Result<Fetched, FetchError> {
     let mut body = ResumableBody::new(source, context);
-    let result = run_passes(&mut body, target, context.config().max_bytes).await;
-    body.finish(result)
+    match run_passes(&mut body, target, context.config().max_bytes).await {
+        Ok(bytes) => Ok(body.finish(bytes)),
+        Err(error) => Err(body.into_error(error)),
+    }
 }
 
 /// Runs passes over the body until one is complete and verified. Returns the number of decoded bytes.
@@ -87,7 +89,7 @@ async fn run_pass(
     }
     let verdict = verifier.finish().await.map_err(hashing_failed)?;
     verdict.map_err(|mismatch| PassError::Failed(mismatch.into()))?;
-    // Only now: whatever reads the target must never see unverified bytes.
+    // Last: a committed target holds verified bytes.
     target.commit().await?;
     Ok(bytes)
 }

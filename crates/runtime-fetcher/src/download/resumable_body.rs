@@ -116,29 +116,27 @@ impl<'a> ResumableBody<'a> {
         Ok(())
     }
 
-    /// Ends the fetch with the result of its last pass.
-    pub(super) fn finish(self, result: Result<u64, PassError>) -> Result<Fetched, FetchError> {
-        let (attempts, elapsed) = (self.retry.attempts(), self.start.elapsed());
-        match result {
-            Ok(bytes) => {
-                self.meter.finish();
-                Ok(Fetched {
-                    bytes,
-                    attempts,
-                    elapsed,
-                })
+    /// Ends the fetch after its target was committed.
+    pub(super) fn finish(self, bytes: u64) -> Fetched {
+        let fetched = Fetched {
+            bytes,
+            attempts: self.retry.attempts(),
+            elapsed: self.start.elapsed(),
+        };
+        self.meter.finish();
+        fetched
+    }
+
+    /// Ends the fetch with an error.
+    pub(super) fn into_error(self, error: PassError) -> FetchError {
+        let subject = self.subject;
+        match error {
+            PassError::Target(source) => FetchError::Target { subject, source },
+            PassError::Failed(cause) => {
+                let (attempts, elapsed) = (self.retry.attempts(), self.start.elapsed());
+                FetchError::after_attempts(subject, attempts, elapsed, cause)
             }
-            Err(PassError::Target(source)) => Err(FetchError::Target {
-                subject: self.subject,
-                source,
-            }),
-            Err(PassError::Failed(cause)) => Err(FetchError::after_attempts(
-                self.subject,
-                attempts,
-                elapsed,
-                cause,
-            )),
-            Err(PassError::Restart) => unreachable!("a restart is another pass"),
+            PassError::Restart => unreachable!("a restart is another pass"),
         }
     }
 
