@@ -1,4 +1,4 @@
-//! Resources in use image this process, such as the image of a virtual machine.
+//! Resources in use elsewhere than in this process, such as the image of a running virtual machine.
 
 use std::io;
 use std::sync::Arc;
