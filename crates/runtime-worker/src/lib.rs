@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | a way to run tasks | [`Engine`] | claims, reclaims, cancellation, reports |
 //! | behaviour around tasks | [`Plugin`] | a call at each stage of a task |
-//! | commands as processes | nothing: use `ProcessEngine` of `runtime-process` | a complete worker |
+//! | commands as processes | – (use `ProcessEngine` of `runtime-process`) | a complete worker |
 //!
 //! [`plugins`] contains the standard plugins: task log, artifacts, caches and inputs, environment variables, time limit,
 //! exit codes, resource usage, and plugins that stop an idle, broken or hanging worker.
@@ -14,7 +14,7 @@
 //! - The worker claims while it has free capacity and every [admission](admission::Admission) allows it.
 //! - It reclaims a running task through outages of the queue until the claim is definitely lost.
 //! - It polls for cancellation, and treats a conflict in any request as the loss of the claim.
-//! - It resolves each run once. The first stop reason wins. A worker that must stop at once reports before it uploads.
+//! - It resolves each run once. The first stop reason wins. After an immediate stop it reports before it uploads.
 //! - A panic in an engine or plugin is an internal error of that task, with an incident in its log and in the monitor.
 //!
 //! # How a run ends

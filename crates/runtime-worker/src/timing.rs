@@ -26,7 +26,7 @@ pub struct Timing {
     pub retry_delay: Duration,
     /// Delay after a failed claim or a refused [admission](crate::admission). Default: 5 s.
     pub claim_retry_delay: Duration,
-    /// Time that a claim in flight may take once the worker must stop at once. A queue with pending tasks answers
+    /// Time that a claim in flight may take after an immediate stop. A queue with pending tasks answers
     /// sooner; an empty queue holds the request for 20 s. Default: 2 s.
     pub immediate_claim_timeout: Duration,
     /// Time after a graceful stop that a claim in flight may take. It has to exceed the 20 s for which an empty queue
@@ -36,8 +36,8 @@ pub struct Timing {
     pub empty_claim_delay: Duration,
     /// Time that an engine may take to kill a task. Default: 15 s.
     pub kill_timeout: Duration,
-    /// Time beyond `kill_timeout` after which an engine counts as hanging, and time after which a plugin that
-    /// disposes does. The task is resolved all the same, and the worker stops. Default: 60 s.
+    /// Time beyond `kill_timeout` after which an engine counts as hanging, and time that a plugin may take to dispose.
+    /// When it has passed, the task is resolved anyway and the worker stops gracefully. Default: 60 s.
     pub hang_timeout: Duration,
     /// Time that an immediate stop may take if its notice sets no deadline. Default: 2 minutes.
     pub shutdown_timeout: Duration,

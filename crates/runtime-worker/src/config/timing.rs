@@ -35,8 +35,7 @@ pub struct TimingConfig {
     pub empty_claim_delay: Option<f64>,
     /// Time that an engine may take to kill a task.
     pub kill_timeout: Option<u32>,
-    /// Time beyond `killTimeout` after which an engine counts as hanging, and time after which a plugin that disposes
-    /// does.
+    /// Time beyond `killTimeout` after which an engine counts as hanging, and time that a plugin may take to dispose.
     pub hang_timeout: Option<u32>,
     /// Time that an immediate stop may take if its notice sets no deadline.
     pub shutdown_timeout: Option<u32>,

@@ -194,7 +194,7 @@ impl TaskPlugin for TaskLogUpload {
 
     async fn exception(&mut self, resolution: &Resolution) -> Result<(), TaskError> {
         match resolution {
-            // The worker does not hold the run any more, so its artifacts are no longer the worker's to write.
+            // The worker no longer holds the run, so it must not change its artifacts.
             Resolution::Abandoned(StopReason::ClaimLost) => Ok(()),
             _ if self.upload_attempted => Ok(()),
             _ => self.upload().await,

@@ -12,7 +12,7 @@ use crate::plugin::{Plugin, TaskPlugin};
 use crate::resolution::{Resolution, Verdict};
 use crate::task_run::TaskRun;
 
-/// Stops the worker at once when a stage of a task exceeds a limit.
+/// Requests an immediate stop of the worker when a stage of a task exceeds a limit.
 ///
 /// The run time of the task itself is not limited; use [`MaxRunTime`](super::MaxRunTime) for that.
 ///

@@ -17,12 +17,12 @@ pub(super) struct ShutdownBudget<'a> {
 }
 
 impl ShutdownBudget<'_> {
-    /// Reports whether the worker must stop at once.
+    /// Reports whether an immediate stop was requested.
     pub(super) fn is_immediate(&self) -> bool {
         self.stop.stage() == StopStage::Now
     }
 
-    /// Waits until the worker must stop at once.
+    /// Waits until an immediate stop is requested.
     pub(super) async fn immediate_stop(&self) {
         self.stop.wait_for_stage(StopStage::Now).await;
     }

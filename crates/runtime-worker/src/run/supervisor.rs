@@ -50,7 +50,7 @@ impl RunSupervisor<'_> {
         }
     }
 
-    /// Stops the task when the claim is lost or the worker must stop at once.
+    /// Stops the task when the claim is lost or an immediate stop of the worker is requested.
     ///
     /// It never returns: a stopped task still has to be resolved, which `resolve` does. Both watchers go on after the
     /// first stop, because a claim may be lost while the report of a shutdown is retried.
@@ -110,8 +110,8 @@ impl RunSupervisor<'_> {
 
     /// Notifies the plugins and reports the exception, in an order that depends on the remaining time.
     ///
-    /// Normally the plugins are first, so that a resolved run has all of its artifacts. A worker that must stop at once
-    /// reports first: if the machine disappears during an upload, the task has already been given back, instead of
+    /// Normally the plugins are first, so that a resolved run has all of its artifacts. After an immediate stop the
+    /// report is first: if the machine disappears during an upload, the task has already been given back, instead of
     /// staying claimed until its claim expires. The queue accepts artifacts for 25 minutes after an exception, so the
     /// uploads can use the remaining time.
     async fn finish_exception(&self, stages: &mut Stages, error: RunError) -> Resolution {
@@ -179,7 +179,8 @@ impl RunSupervisor<'_> {
         }
     }
 
-    /// Closes the log. A log that lost lines invalidates the verdict, because they may be what its reader looks for.
+    /// Closes the log. If it has lost lines, the run becomes an internal error: a verdict without a complete log would
+    /// mislead the author of the task.
     fn close_log(
         &self,
         stages: &mut Stages,

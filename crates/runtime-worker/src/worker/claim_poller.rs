@@ -114,7 +114,7 @@ impl ClaimPoller {
 /// Waits until the worker stops and the answer to a claim is overdue.
 async fn claim_overdue(sent: Instant, timing: &Timing, stop: &LifeCycleTracker) {
     // Counted from the request: a queue with pending tasks answers within a moment. A request that has been open for
-    // longer is one that waits in an empty queue, so it is dropped at once.
+    // longer waits for a task in an empty queue, so it is dropped without delay.
     let immediate = async {
         stop.wait_for_stage(StopStage::Now).await;
         tokio::time::sleep_until(sent + timing.immediate_claim_timeout).await;

@@ -178,8 +178,8 @@ async fn release_cache(
             handle.poison();
             Ok(())
         }
-        // Dropped without a commit. That includes new caches that the task never saw: keeping an empty folder has no
-        // use. `Uncommitted` decides about the others.
+        // Dropped without a commit: the policy `Uncommitted` applies. New caches that the task never saw are among
+        // them, since an empty folder is not worth keeping.
         (CacheDisposition::Uncommitted | CacheDisposition::Untouched, _) => Ok(()),
     }
 }
