@@ -123,7 +123,9 @@ impl Authorizer {
             .request()
             .make_header(&hawk_credentials(credentials)?)?;
         let mut value =
+            // All other fields are Base64 or numbers, so only the client id can have characters that are invalid here.
             HeaderValue::from_str(&format!("Hawk {header}")).map_err(|_| SignError::ClientId)?;
+        // Hides the signature from `Debug` of a request.
         value.set_sensitive(true);
         Ok(value)
     }

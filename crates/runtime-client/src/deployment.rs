@@ -94,6 +94,7 @@ fn unsupported_part(url: &Url) -> Option<&'static str> {
     if !url.username().is_empty() || url.password().is_some() {
         return Some("it has a user name or password");
     }
+    // Paths are appended to the text of the URL.
     if url.query().is_some() || url.fragment().is_some() {
         return Some("it has a query or fragment");
     }

@@ -86,7 +86,7 @@ struct ClaimGuard<'a> {
 
 impl ClaimGuard<'_> {
     async fn wait(mut self) -> ClaimResult {
-        // The claim stays in the guard while this waits, so that dropping the future keeps it.
+        // The claim stays in the guard while this waits, so that dropping the future returns it to the pending claims.
         let result = match self.claim.as_mut() {
             Some(PendingClaim::Request(handle)) => handle
                 .await

@@ -65,6 +65,7 @@ impl Renewal {
     async fn resume(&mut self) -> Option<Registration> {
         let stored = state_file::read(self.context.state_file.as_deref()?)?;
         duration_until(self.context.clock.now(), stored.expires)?;
+        // Set before: `reregisterWorker` is signed with them.
         self.context.credentials.set(stored.credentials);
         self.context
             .reregister(&stored.secret)
@@ -110,6 +111,7 @@ impl Renewal {
             .expires
             .checked_sub(RENEW_BEFORE_EXPIRY)
             .unwrap_or(earliest);
+        // Credentials with a short lifetime are renewed at the minimum interval instead of continuously.
         tokio::select! {
             () = clock.sleep_until(planned.max(earliest)) => {}
             () = self.context.credentials.refused() => clock.sleep_until(earliest).await,

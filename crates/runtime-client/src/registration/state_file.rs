@@ -26,6 +26,7 @@ pub(super) fn write(file: &Path, registration: &Registration) -> io::Result<()> 
         return Ok(());
     };
     let text = to_json(registration, secret).to_string();
+    // In the same folder, since a rename does not work across file systems.
     let new_file = file.with_extension("new");
     // `create_new` below, after a removal: a file that already exists may have other permissions or be open elsewhere.
     match fs::remove_file(&new_file) {
@@ -38,6 +39,7 @@ pub(super) fn write(file: &Path, registration: &Registration) -> io::Result<()> 
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut open_file = options.open(&new_file)?;
     open_file.write_all(text.as_bytes())?;
+    // Otherwise the rename could reach the disk before the content, and a power failure would leave an empty file.
     open_file.sync_all()?;
     fs::rename(&new_file, file)
 }

@@ -56,6 +56,7 @@ impl Cloud for Aws {
 impl Aws {
     async fn token(&mut self, service: &MetadataService) -> Option<HeaderValue> {
         if self.token.is_none() {
+            // A session needs a `PUT`, which protects the service from forged `GET` requests of other programs.
             let headers = HeaderMap::from_iter([(TOKEN_TTL, TOKEN_TTL_SECONDS)]);
             let (_, text) = service
                 .request(Method::PUT, "/latest/api/token", headers, REQUEST_TIMEOUT)

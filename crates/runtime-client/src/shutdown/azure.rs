@@ -48,6 +48,7 @@ impl Cloud for Azure {
     const INTERVAL: Duration = Duration::from_secs(1);
 
     async fn poll(&mut self, service: &MetadataService) -> Option<ShutdownNotice> {
+        // The service refuses requests without this header.
         let metadata = HeaderName::from_static("metadata");
         let headers = HeaderMap::from_iter([(metadata, HeaderValue::from_static("true"))]);
         let (_, text) = service

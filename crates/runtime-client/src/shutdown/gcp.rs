@@ -42,6 +42,7 @@ impl Cloud for Gcp {
 
 /// Requests the value once. With `wait`, the service responds when it changes.
 async fn is_preempted(service: &MetadataService, wait: bool) -> bool {
+    // The service refuses requests without this header.
     let flavor = HeaderName::from_static("metadata-flavor");
     let headers = HeaderMap::from_iter([(flavor, HeaderValue::from_static("Google"))]);
     let path = if wait {

@@ -42,8 +42,10 @@ impl AttemptError {
         if error.is_builder() {
             Self::InvalidRequest(call.invalid_request(error))
         } else if error.is_connect() {
+            // Includes failed TLS handshakes, which precede the request.
             Self::NotSent(error.into())
         } else {
+            // Even a connection that breaks while the request is written: the rest may be in a buffer of a proxy.
             Self::NoResponse(error.into())
         }
     }

@@ -33,52 +33,56 @@ impl Transport {
         authorizer: &Authorizer,
         call: &Call,
     ) -> Result<Bytes, ApiError> {
-        let url = call.url(self.root_url())?;
-        let mut retries = Retries::new(self.settings.retry);
-        let mut may_replace_credentials = true;
+        let execution = Execution {
+            transport: self,
+            authorizer,
+            call,
+            url: call.url(self.root_url())?,
+            retries: Retries::new(self.settings.retry),
+            may_replace_credentials: true,
+        };
+        execution.run().await
+    }
+}
+
+/// The execution of one call.
+struct Execution<'a> {
+    transport: &'a Transport,
+    authorizer: &'a Authorizer,
+    call: &'a Call,
+    url: Url,
+    retries: Retries,
+    /// Once a call: if the replacements are refused as well, something else is wrong.
+    may_replace_credentials: bool,
+}
+
+impl Execution<'_> {
+    async fn run(mut self) -> Result<Bytes, ApiError> {
         loop {
-            retries.begin_attempt();
-            let credentials = self.unexpired_credentials(authorizer).await;
-            let error = match self
-                .attempt(authorizer, call, &url, credentials.as_ref())
-                .await
-            {
+            self.retries.begin_attempt();
+            // Read for each attempt: a reclaim may have replaced them during the last delay.
+            let credentials = self.unexpired_credentials().await;
+            let error = match self.attempt(credentials.as_ref()).await {
                 Ok(body) => return Ok(body),
                 Err(error) => error,
             };
-            let retry = match error.decide(call) {
-                RetryDecision::Fail => false,
-                RetryDecision::Retry { min_delay } => retries.wait(min_delay).await,
-                // Once a call: if the replacements are refused as well, something else is wrong. No delay, since the
-                // service is healthy.
-                RetryDecision::ReplaceCredentials => {
-                    std::mem::take(&mut may_replace_credentials)
-                        && self
-                            .wait_for_other_credentials(authorizer, credentials.as_ref())
-                            .await
-                }
-            };
-            let attempts = retries.attempts();
-            let error = error.into_api_error(call, attempts);
-            if !retry {
+            let may_retry = self.wait_for_retry(&error, credentials.as_ref()).await;
+            let attempts = self.retries.attempts();
+            let error = error.into_api_error(self.call, attempts);
+            if !may_retry {
                 return Err(error);
             }
             log_retry(&error, attempts);
         }
     }
 
-    async fn attempt(
-        &self,
-        authorizer: &Authorizer,
-        call: &Call,
-        url: &Url,
-        credentials: Option<&Credentials>,
-    ) -> Result<Bytes, AttemptError> {
-        let request = self.request(authorizer, call, url, credentials)?;
-        let response = request
+    async fn attempt(&self, credentials: Option<&Credentials>) -> Result<Bytes, AttemptError> {
+        let response = self
+            .request(credentials)?
             .send()
             .await
-            .map_err(|error| AttemptError::from_transport(call, error))?;
+            .map_err(|error| AttemptError::from_transport(self.call, error))?;
+        // Cloned, because reading the body consumes the response.
         let (status, headers) = (response.status(), response.headers().clone());
         let body = read_body(response, MAX_RESPONSE_BYTES).await;
         if status.is_success() {
@@ -86,29 +90,32 @@ impl Transport {
         }
         // With an incomplete error body, the status still decides about a retry.
         let body = body.unwrap_or_default();
-        let error = error_response::parse(call.api_method, status, &headers, &body);
+        let error = error_response::parse(self.call.api_method, status, &headers, &body);
         Err(AttemptError::Refused {
             error: Box::new(error),
-            retry_after: retry_after(&headers, self.settings.clock.now()),
+            retry_after: retry_after(&headers, self.transport.settings.clock.now()),
         })
     }
 
-    /// Builds a signed request. Without credentials, it is not signed.
+    /// Builds a request. Without credentials, it is not signed.
     fn request(
         &self,
-        authorizer: &Authorizer,
-        call: &Call,
-        url: &Url,
         credentials: Option<&Credentials>,
     ) -> Result<reqwest::RequestBuilder, AttemptError> {
-        let mut request = self
+        let Self {
+            transport, call, ..
+        } = self;
+        // The time limit is for this attempt, body included. The budget of the retries limits the call.
+        let mut request = transport
             .http
-            .request(call.http_method.clone(), url.clone())
-            .timeout(self.settings.request_timeout);
+            .request(call.http_method.clone(), self.url.clone())
+            .timeout(transport.settings.request_timeout);
         if let Some(credentials) = credentials {
             let payload = call.body.as_deref().map(|body| (JSON, body));
-            let header = authorizer
-                .header(credentials, &call.http_method, url, payload)
+            // Signed for each attempt: time and nonce must be new, since services refuse a repeated signature.
+            let header = self
+                .authorizer
+                .header(credentials, &call.http_method, &self.url, payload)
                 .map_err(|error| AttemptError::InvalidRequest(call.invalid_request(error)))?;
             request = request.header(AUTHORIZATION, header);
         }
@@ -118,30 +125,38 @@ impl Transport {
         Ok(request)
     }
 
-    /// Returns the current credentials. Expired ones are not sent, but the call waits for replacements first.
+    /// Waits until the call may be retried. Returns `false` if it may not.
+    async fn wait_for_retry(&mut self, error: &AttemptError, used: Option<&Credentials>) -> bool {
+        match error.decide(self.call) {
+            RetryDecision::Fail => false,
+            RetryDecision::Retry { min_delay } => self.retries.wait(min_delay).await,
+            // Without a delay after the replacement, since the service is healthy.
+            RetryDecision::ReplaceCredentials => {
+                std::mem::take(&mut self.may_replace_credentials)
+                    && self.wait_for_other_credentials(used).await
+            }
+        }
+    }
+
+    /// Returns the current credentials. If they have expired, the call waits for replacements before it sends them.
     ///
     /// A reclaim replaces the credentials of a task shortly before they expire, so a call that starts in that moment
-    /// only has to wait for the reclaim. If none arrive in time, the expired ones are sent: their expiry may be wrong
-    /// by the clock of this machine.
-    async fn unexpired_credentials(&self, authorizer: &Authorizer) -> Option<Credentials> {
-        let credentials = authorizer.snapshot()?;
-        let now = self.settings.clock.now();
+    /// only has to wait for the reclaim. If none arrive in time, the expired ones are sent: the clock of this machine
+    /// may be wrong.
+    async fn unexpired_credentials(&self) -> Option<Credentials> {
+        let credentials = self.authorizer.snapshot()?;
+        let now = self.transport.settings.clock.now();
         let is_expired = |expires| duration_until(now, expires).is_none();
         if credentials.expires.is_some_and(is_expired) {
-            self.wait_for_other_credentials(authorizer, Some(&credentials))
-                .await;
-            return authorizer.snapshot();
+            self.wait_for_other_credentials(Some(&credentials)).await;
+            return self.authorizer.snapshot();
         }
         Some(credentials)
     }
 
     /// Reports `used` as refused and waits until they are replaced. Returns `false` on a timeout.
-    async fn wait_for_other_credentials(
-        &self,
-        authorizer: &Authorizer,
-        used: Option<&Credentials>,
-    ) -> bool {
-        let mut watch = authorizer.watch();
+    async fn wait_for_other_credentials(&self, used: Option<&Credentials>) -> bool {
+        let mut watch = self.authorizer.watch();
         // The owner of the credentials, such as the registrar, then renews them before they expire.
         watch.report_refused();
         let replaced = async {
@@ -153,7 +168,7 @@ impl Transport {
             }
             true
         };
-        tokio::time::timeout(self.settings.credentials_wait, replaced)
+        tokio::time::timeout(self.transport.settings.credentials_wait, replaced)
             .await
             .unwrap_or(false)
     }

@@ -18,6 +18,7 @@ pub(crate) fn http_client(
     } else {
         lenient_tls_config(&[])
     };
+    // No time limit for whole requests: calls set one, uploads only limit the time without progress.
     let mut builder =
         client_builder(tls?, &settings.user_agent).connect_timeout(settings.connect_timeout);
     if let Some(proxy) = &settings.proxy {

@@ -33,6 +33,7 @@ impl Retries {
 
     /// Excludes `time` from the elapsed time, so that it does not count against the budget.
     pub(crate) fn exclude(&mut self, time: Duration) {
+        // Moves the start instead of adding up excluded times: `elapsed` then needs no correction.
         self.started += time;
     }
 
@@ -47,6 +48,7 @@ impl Retries {
     pub(crate) async fn wait(&mut self, min_delay: Option<Duration>) -> bool {
         let backoff = self.backoff.next_delay(self.settings.max_delay);
         let delay = backoff.max(min_delay.unwrap_or_default());
+        // Checked before the delay: waiting for an attempt that may not start would only postpone the error.
         if self.started.elapsed().saturating_add(delay) > self.settings.budget {
             return false;
         }

@@ -114,11 +114,13 @@ impl Body for BodyStream {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        // The lock is uncontended: only `finish` and `drop` take it too, once.
         let next = self.queue.chunks.lock().poll_recv(context);
         match ready!(next) {
             Some(chunk) => {
                 let length = chunk.len() as u64;
                 self.remaining = self.remaining.saturating_sub(length);
+                // Relaxed: nothing else is published with the counter.
                 self.queue.sent_bytes.fetch_add(length, Ordering::Relaxed);
                 Poll::Ready(Some(Ok(Frame::data(chunk))))
             }
@@ -129,6 +131,7 @@ impl Body for BodyStream {
     }
 
     fn is_end_stream(&self) -> bool {
+        // Lets hyper complete the request with the last chunk instead of waiting for the thread to end.
         self.remaining == 0
     }
 

@@ -71,6 +71,7 @@ impl Client {
                 name,
                 number: retries.attempts(),
             };
+            // Retried on its own, so an error here is final. Requested for each attempt, since a signed URL expires.
             let url = provider
                 .request_url()
                 .await
@@ -119,6 +120,7 @@ impl Client {
                 Err(format!("no progress for {stall_timeout:?}").into())
             }
         };
+        // Also ends the reading thread of a request that failed or stalled.
         let read = reader.finish().await;
         // An error of the source takes precedence: it caused the aborted request, and a retry would not help.
         if let Err(error @ (SourceError::Read(_) | SourceError::Changed { .. })) = read {

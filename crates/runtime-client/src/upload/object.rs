@@ -36,6 +36,7 @@ impl Client {
         expires: Timestamp,
         content: &ObjectArtifact,
     ) -> Result<Uploaded, UploadError> {
+        // Before the file is opened, so that waiting uploads hold no descriptors.
         let _permit = self.transport.upload_permits.acquire().await;
         let named = NamedSource {
             name,

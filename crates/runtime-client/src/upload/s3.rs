@@ -23,6 +23,7 @@ impl Client {
         expires: Timestamp,
         content: &S3Artifact,
     ) -> Result<Uploaded, UploadError> {
+        // Before the file is opened, so that waiting uploads hold no descriptors.
         let _permit = self.transport.upload_permits.acquire().await;
         let named = NamedSource {
             name,

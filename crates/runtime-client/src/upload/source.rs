@@ -86,6 +86,7 @@ impl Source {
 
 impl OpenFile {
     fn read(&self, sink: &mut impl FnMut(Bytes) -> io::Result<()>) -> Result<(), SourceError> {
+        // Each attempt starts at the first byte, with the same open file, so that a replaced path has no effect.
         (&self.file).rewind().map_err(SourceError::Read)?;
         let (mut read_bytes, mut held_chunk) = (0, Bytes::new());
         loop {
@@ -94,6 +95,7 @@ impl OpenFile {
                 break;
             }
             read_bytes += chunk.len() as u64;
+            // At once and not at the end: a log that is still being written may grow faster than it is sent.
             if read_bytes > self.length {
                 return Err(self.changed(read_bytes));
             }
@@ -111,6 +113,7 @@ impl OpenFile {
     }
 
     fn check_unchanged(&self, read_bytes: u64) -> Result<(), SourceError> {
+        // The modification time detects bytes that were overwritten without changing the length.
         let metadata = self.file.metadata().map_err(SourceError::Read)?;
         if read_bytes == self.length && metadata.modified().ok() == self.modified {
             Ok(())

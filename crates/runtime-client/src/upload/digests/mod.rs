@@ -54,6 +54,7 @@ impl Digester {
 
     pub(super) fn update(&mut self, bytes: &Bytes) {
         self.length += bytes.len() as u64;
+        // First, so that the thread works while this one computes SHA-256.
         match &mut self.sha512 {
             Sha512::Inline(context) => context.update(bytes),
             Sha512::Thread(thread) => thread.update(bytes.clone()),
