@@ -38,7 +38,7 @@ impl Amount {
         }
     }
 
-    /// Whether the amount is zero, which stands for "no limit".
+    /// Returns whether the amount is zero, which stands for "no limit".
     #[must_use]
     pub fn is_zero(self) -> bool {
         match self {

@@ -40,28 +40,28 @@ pub struct GcConfig {
     pub moderate: GcLimits,
     /// Additional limits for expensive resources.
     pub expensive: GcLimits,
-    /// The interval of the background task between collections.
+    /// The interval of the background task between collections. Default: 60 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
     pub interval: Duration,
-    /// The time after which a disposal is cancelled and counts as failed.
+    /// The time after which a disposal is cancelled and counts as failed. Default: 5 min.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
     pub dispose_timeout: Duration,
     /// The time after which a collection stops waiting for a disposal and evicts another resource instead.
-    /// The disposal continues in the background, and a report names it.
+    /// The disposal continues in the background, and a later report states its result. Default: 20 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
     pub dispose_soft_timeout: Duration,
-    /// The delay before the first retry of a failed disposal. It doubles with each failure.
+    /// The delay before the first retry of a failed disposal. It doubles with each failure. Default: 5 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
     pub retry_initial_delay: Duration,
-    /// The maximum delay between two retries.
+    /// The maximum delay between two retries. Default: 10 min.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
     pub retry_max_delay: Duration,
-    /// The maximum number of concurrent disposals.
+    /// The maximum number of concurrent disposals. Default: 4.
     pub max_parallel_disposals: usize,
 }
 
@@ -101,7 +101,7 @@ impl GcConfig {
     }
 }
 
-/// Minimums and maximums. Absent or 0 means no limit.
+/// Minimums and maximums. An absent limit and 0 mean no limit.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

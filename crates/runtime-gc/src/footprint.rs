@@ -1,6 +1,6 @@
 //! The space that disposing of a resource frees.
 
-/// An amount that may be unknown.
+/// An amount of space, which may be unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Size {
     /// Nothing: evicting the resource frees none of it.

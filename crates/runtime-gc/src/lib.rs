@@ -4,11 +4,11 @@
 //! | --- | --- |
 //! | caches, engines and plugins | [`ResourceTracker`] registers each [`Disposable`] |
 //! | the worker | [`GarbageCollector`] with the limits of a [`GcConfig`] |
-//! | operators | [`GarbageCollector::explain`] returns the planned evictions, in order, and the reasons |
-//! | tests | [`SystemStats`] is the source of statistics, which tests replace |
+//! | operators | [`GarbageCollector::explain`] returns the planned evictions in order, with their reasons |
+//! | tests | a [`SystemStats`] provides the statistics |
 //!
-//! Idle resources are evicted by [`CostClass`], cheapest first, then least recently used, until no limit is
-//! exceeded. A disposal that fails is retried later, while the collection continues with other resources.
+//! Idle resources are evicted by [`CostClass`], cheapest first, and by last use within a class, until no
+//! limit is exceeded. A failed disposal is retried later; meanwhile the collection evicts other resources.
 //!
 //! # Invariants
 //!

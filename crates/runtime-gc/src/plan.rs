@@ -18,7 +18,7 @@ use crate::text::ByteSize;
 
 /// The actions that a collection would take now, and the reasons.
 ///
-/// Its text is for people; `docs/guide/caches.md` shows an example.
+/// Its `Display` form is a table for people, as shown in `docs/guide/caches.md`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CollectionPlan {

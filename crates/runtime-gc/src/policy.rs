@@ -41,7 +41,7 @@ impl Shortfall {
         }
     }
 
-    /// Whether the evictions suffice, at least until the statistics are read again.
+    /// Returns whether the evictions suffice, at least until the statistics are read again.
     ///
     /// `in_flight` is the sum of all disposals in progress, including those of other collections: the space
     /// that they will free is not in the statistics yet. `chosen` is the sum of this decision's victims of the

@@ -47,7 +47,7 @@ impl CollectionReport {
         }
     }
 
-    /// Whether no limit is exceeded or skipped, and nothing was disposed of.
+    /// Returns whether no limit is exceeded or skipped, and nothing was disposed of.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.freed.is_empty()
@@ -57,7 +57,7 @@ impl CollectionReport {
             && self.skipped.is_empty()
     }
 
-    /// Whether the machine has enough free disk and memory for the worker to claim a task.
+    /// Returns whether the machine has enough free disk and memory for the worker to claim a task.
     ///
     /// Limits on the resources themselves do not count: a worker can run with too many resources in use.
     #[must_use]
@@ -68,7 +68,7 @@ impl CollectionReport {
             .any(|it| it.rule.limit.is_about_machine())
     }
 
-    /// Whether no limit is exceeded, except for those that could not be checked.
+    /// Returns whether no limit is exceeded, except for those that could not be checked.
     #[must_use]
     pub fn is_satisfied(&self) -> bool {
         self.shortages.is_empty()

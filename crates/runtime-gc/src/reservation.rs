@@ -9,8 +9,8 @@ use crate::text::ByteSize;
 
 /// Disk space that the collector keeps free until this is dropped.
 ///
-/// The collector adds reserved bytes to the minimum of free disk. Bytes that have been written are no
-/// longer free: report them with [`record_written`](Self::record_written), or they count twice.
+/// The collector adds reserved bytes to the minimum of free disk. Bytes that are written are no longer
+/// free: report them with [`record_written`](Self::record_written), otherwise they count twice.
 #[derive(Debug)]
 pub struct Reservation {
     /// The sum of all reservations of the collector.
@@ -33,7 +33,7 @@ impl Reservation {
         self.bytes
     }
 
-    /// Subtracts bytes that are on disk now, at most the remaining ones.
+    /// Records that `bytes` of the reservation were written. Excess bytes are ignored.
     pub fn record_written(&mut self, bytes: u64) {
         // More bytes than reserved may be written, for example by a download of unknown length.
         let bytes = bytes.min(self.bytes);
@@ -48,7 +48,7 @@ impl Drop for Reservation {
     }
 }
 
-/// The disk space cannot be freed now.
+/// The error of a reservation whose disk space cannot be freed now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReserveError {
@@ -67,9 +67,9 @@ pub struct ReserveError {
 }
 
 impl ReserveError {
-    /// Whether a retry may succeed once resources in use, quarantined resources or reservations are freed.
+    /// Returns whether a retry may succeed after users, failed disposals or other reservations have freed space.
     ///
-    /// `false` if the request exceeds the capacity of the disk.
+    /// It cannot if the request exceeds the capacity of the disk.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.fits_on_disk() && (self.in_use > 0 || self.quarantined > 0 || self.reserved > 0)

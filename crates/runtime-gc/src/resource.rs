@@ -64,7 +64,7 @@ impl DisposableResource {
         Self::with_idle_time(Duration::ZERO)
     }
 
-    /// Creates a count without users, last used this long ago, for a resource that an earlier process left.
+    /// Creates a count without users whose last use was `idle` ago, for a resource left by an earlier process.
     #[must_use]
     pub fn with_idle_time(idle: Duration) -> Self {
         let state = ResourceState {
@@ -86,13 +86,15 @@ impl DisposableResource {
         self.state.uses.acquire()
     }
 
-    /// Adds the only user. Returns `false` if there is one, or under the conditions of [`acquire`](Self::acquire).
+    /// Adds a user if there is none. Returns `false` if there is one, or if the resource was discarded or is
+    /// being disposed of.
     #[must_use = "a resource that was not acquired must not be used"]
     pub fn acquire_exclusive(&self) -> bool {
         self.state.uses.acquire_exclusive()
     }
 
-    /// Removes a user. The last one makes the resource idle and sets its time of last use, to a few milliseconds.
+    /// Removes a user. The last one makes the resource idle and sets its time of last use, which is accurate to
+    /// a few milliseconds.
     ///
     /// # Panics
     ///
@@ -117,7 +119,7 @@ impl DisposableResource {
         (self.users() == 0).then(|| CoarseInstant::now().duration_since(self.last_used()))
     }
 
-    /// Whether new users are refused, because the resource was discarded or is being disposed of.
+    /// Returns whether new users are refused, because the resource was discarded or is being disposed of.
     #[must_use]
     pub fn is_retired(&self) -> bool {
         self.state.uses.is_retired()

@@ -36,7 +36,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// Whether it limits the machine's statistics, as opposed to the sum of the resources.
+    /// Returns whether it limits the machine's statistics, as opposed to the sum of the resources.
     pub(crate) fn is_about_machine(self) -> bool {
         matches!(
             self,

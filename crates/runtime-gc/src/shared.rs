@@ -96,7 +96,7 @@ impl SharedRegistry {
         }
     }
 
-    /// Whether a maximum is exceeded that can be checked without statistics.
+    /// Returns whether a maximum is exceeded that can be checked without statistics.
     pub(crate) fn exceeds_maximum(&self, totals: &ClassTotals, class: CostClass) -> bool {
         [None, Some(class)].into_iter().any(|class| {
             let limits = class.map_or(&self.config.limits, |class| self.config.class(class));

@@ -1,6 +1,6 @@
 //! Formatting that several crates share; `runtime_core::util` re-exports it.
 //!
-//! It is here because this crate needs it and is below all others that do.
+//! It lives here because this crate uses it and depends on no other crate of the workspace.
 
 use std::error::Error;
 use std::fmt;

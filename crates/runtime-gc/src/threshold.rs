@@ -1,12 +1,12 @@
-//! The two values of a limit: where collection starts and where it stops.
+//! The two values of a limit: one starts a collection, the other stops it.
 
 use crate::amount::Amount;
 
-/// A limit, with the value at which a collection stops once the limit was exceeded.
+/// A limit with two values: the trigger starts a collection, the target stops it.
 ///
-/// Without a distance between the two, each new file on a full disk would start a collection that frees one
-/// file. With a trigger of 10 GiB and a target of 15 GiB of free disk, a collection starts below 10 GiB and
-/// continues up to 15 GiB.
+/// If both were the same, each new file on a full disk would start a collection that frees one file. With a
+/// trigger of 10 GiB and a target of 15 GiB of free disk, a collection starts below 10 GiB and continues up to
+/// 15 GiB.
 ///
 /// ```
 /// use runtime_gc::{Amount, GcLimits, Threshold};
@@ -20,7 +20,8 @@ use crate::amount::Amount;
 pub struct Threshold<T> {
     /// The value at which a collection starts.
     pub trigger: T,
-    /// The value at which it stops. The trigger if absent or on the wrong side of it.
+    /// The value at which a collection stops. If it is absent or on the wrong side of the trigger, the trigger
+    /// is used.
     pub target: Option<T>,
 }
 

@@ -12,11 +12,11 @@ use crate::report::CollectionReport;
 use crate::reservation::{Reservation, ReserveError};
 use crate::stats::SystemStats;
 
-/// Disposes of idle resources when a limit is exceeded.
+/// Disposes of idle resources when a limit is exceeded. Clones share the collector.
 ///
-/// It does nothing on its own: call [`collect`](Self::collect), or [`start`](Self::start) the background
-/// task. A clone refers to the same collector. When the last one is dropped, running disposals are cancelled
-/// and all resources are unregistered.
+/// Collections run only on request: call [`collect`](Self::collect), or [`start`](Self::start) the background
+/// task. When the last clone is dropped, running disposals are cancelled and all resources are
+/// unregistered.
 ///
 /// Any number of collections may run concurrently. Each takes the disposals of the others into account.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub struct GarbageCollector {
 }
 
 impl GarbageCollector {
-    /// Creates a collector that compares these limits with the statistics of this source.
+    /// Creates a collector that compares the limits of `config` with the statistics of `stats_source`.
     pub fn new(config: GcConfig, stats_source: impl SystemStats) -> Self {
         let collector = Arc::new(Collector::new(config, Box::new(stats_source), None));
         Self { collector }
@@ -33,8 +33,8 @@ impl GarbageCollector {
 
     /// Creates a collector that passes each report with news to `listener`.
     ///
-    /// News are resources that were freed or could not be, and changes in the set of exceeded or skipped
-    /// limits. A disk that stays full is reported once, however many collections run.
+    /// A report has news if a resource was freed or could not be freed, or if the set of exceeded or skipped
+    /// limits has changed. A disk that stays full is thus reported once, however many collections run.
     ///
     /// The listener runs on the collecting task and should return quickly.
     pub fn with_listener(
@@ -55,7 +55,8 @@ impl GarbageCollector {
 
     /// Evicts idle resources until no limit is exceeded, and disposes of discarded resources.
     ///
-    /// Returns when all limits hold or nothing more can be evicted. Failed disposals do not end the collection.
+    /// Returns when all limits hold or nothing more can be evicted. A failed disposal does not end the
+    /// collection.
     ///
     /// # Panics
     ///
@@ -68,7 +69,7 @@ impl GarbageCollector {
         self.collector.collect().await
     }
 
-    /// Disposes of all idle resources regardless of limits. For tests, and for the end of a worker.
+    /// Disposes of all idle resources regardless of limits. For tests and for the shutdown of a worker.
     ///
     /// # Panics
     ///
@@ -76,15 +77,16 @@ impl GarbageCollector {
     ///
     /// # Cancel safety
     ///
-    /// Same as [`collect`](Self::collect).
+    /// Disposals in progress continue. Their results are not reported, but failed ones are retried.
     pub async fn collect_all(&self) -> CollectionReport {
         self.collector.collect_all().await
     }
 
     /// Reserves disk space before a write, and evicts idle resources for it if needed.
     ///
-    /// The minimum of free disk applies on top of reservations. A request that cannot be met even by evicting
-    /// everything idle fails at once and evicts nothing. It succeeds if disk statistics are not available.
+    /// The minimum of free disk applies in addition to all reservations. A request that cannot be met even by
+    /// evicting everything idle fails immediately and evicts nothing. If disk statistics are not available,
+    /// the request succeeds.
     ///
     /// # Errors
     ///
@@ -96,7 +98,7 @@ impl GarbageCollector {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is reserved if the future is dropped. Resources evicted by then stay evicted.
+    /// A dropped future reserves nothing. Resources evicted by then stay evicted.
     pub async fn reserve(&self, bytes: u64) -> Result<Reservation, ReserveError> {
         self.collector.reserve(bytes).await
     }
@@ -109,7 +111,8 @@ impl GarbageCollector {
         CollectionPlan::new(&self.collector.shared, &*self.collector.stats_source)
     }
 
-    /// Starts a background task that collects on request, at each retry of a failed disposal, and at an interval.
+    /// Starts a background task that collects at the configured interval, on request, and at each retry of a
+    /// failed disposal.
     ///
     /// # Panics
     ///

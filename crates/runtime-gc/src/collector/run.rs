@@ -87,7 +87,7 @@ impl Collector {
         }
     }
 
-    /// Whether there were disposals, or the problems differ from those of the last report.
+    /// Returns whether there were disposals, or the problems differ from those of the last report.
     ///
     /// The background task runs each minute, and would otherwise log the same full disk each time.
     fn has_news(&self, report: &CollectionReport) -> bool {

@@ -10,9 +10,9 @@ use crate::reservation::{Reservation, ReserveError};
 use crate::resource::{Registration, ResourceId};
 use crate::shared::SharedRegistry;
 
-/// Registers resources with a collector. A clone is cheap.
+/// Registers resources with a collector. Cheap to clone.
 ///
-/// No method waits for a collection, except for [`reserve`](Self::reserve).
+/// Only [`reserve`](Self::reserve) waits for a collection.
 #[derive(Clone)]
 pub struct ResourceTracker {
     shared: Arc<SharedRegistry>,

@@ -43,7 +43,7 @@ pub(crate) enum EntryState {
 }
 
 impl EntryState {
-    /// Whether the resource is part of the totals.
+    /// Returns whether the resource is part of the totals.
     ///
     /// A disposal in progress is expected to succeed, so its space counts as free. An overdue one may hang
     /// forever: its space counts as occupied again, and other resources are evicted instead.

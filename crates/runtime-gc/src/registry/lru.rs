@@ -69,7 +69,7 @@ impl BucketKey {
 }
 
 impl Filter {
-    /// Whether a resource of this bucket, last used at this time, is selected.
+    /// Returns whether a resource of this bucket, last used at this time, is selected.
     pub(crate) fn matches(&self, key: &BucketKey, last_used: CoarseInstant) -> bool {
         let frees = match self.frees {
             Frees::Anything => true,
