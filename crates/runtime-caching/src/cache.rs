@@ -16,9 +16,9 @@ use crate::resource::Resource;
 use crate::sharing::Sharing;
 use crate::sys::spawn;
 
-/// A cache of resources `R` by keys `K`. A clone refers to the same cache.
+/// A cache of resources `R` by keys `K`. Clones share the cache.
 ///
-/// Resources are registered with the collector, which evicts idle ones when space is needed.
+/// Each resource is registered with the collector, which disposes of idle ones when space is needed.
 pub struct Cache<K: CacheKey, R: Resource> {
     map: Arc<CacheMap<K, R>>,
     constructor: Arc<dyn Constructor<K, R>>,
@@ -37,7 +37,7 @@ pub struct CachedEntry<'a, K, R> {
 }
 
 impl<K: CacheKey, R: Resource> Cache<K, R> {
-    /// Creates an empty cache. The name is for reports.
+    /// Creates an empty cache. `name` identifies it in reports and errors.
     pub fn new(
         name: &str,
         sharing: Sharing,
@@ -50,14 +50,14 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
         }
     }
 
-    /// Returns the resource for a key, and constructs it if there is none.
+    /// Returns the resource for a key, and constructs it if the cache does not have it.
     ///
-    /// In a shared cache, concurrent requests for a key wait for one construction. It runs on its own task, so it
-    /// depends on no single request, and is cancelled when all of them have been dropped.
+    /// In a shared cache, concurrent requests for a key wait for one construction. It runs on its own task,
+    /// independent of any single request, and is cancelled when all requests for it have been dropped.
     ///
     /// # Errors
     ///
-    /// A [`RequireError`] if the construction fails. All waiters get it, and it is not cached.
+    /// A [`RequireError`] if the construction fails. All waiters receive it, and it is not cached.
     ///
     /// # Panics
     ///
@@ -76,7 +76,8 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
 
     /// Returns the resource for a key like [`require`](Self::require), and passes progress to `listener`.
     ///
-    /// The listener is called while this future is polled. A slow one skips steps and delays no other request.
+    /// The listener is called while this future is polled. If it is slow, it skips steps and delays no other
+    /// request.
     ///
     /// # Errors
     ///
@@ -99,9 +100,9 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
 
     /// Returns the resource for a key like [`require_with_progress`](Self::require_with_progress), with another constructor.
     ///
-    /// For a constructor that depends on the request, for example on the credentials to fetch with. Requests that
-    /// join a construction get the result of the first one's constructor, so the key must contain everything that
-    /// distinguishes the resources.
+    /// Use it if the constructor depends on the request, for example on the credentials to fetch with. A request
+    /// that joins a construction receives the result of the first request's constructor, so the key must contain
+    /// everything that distinguishes the resources.
     ///
     /// # Errors
     ///
@@ -148,16 +149,17 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
         }
     }
 
-    /// Adds a resource that an earlier process left, with its time of creation and the time since its last use.
+    /// Adds a resource left by an earlier process. `created` is the start of its construction, `idle` the time
+    /// since its last use.
     ///
-    /// Returns `false` if the cache is shared and has the key. Then `value` is disposed of.
+    /// Returns `false` if the cache is shared and has the key already; `value` is then disposed of.
     pub fn adopt(&self, key: K, value: R, created: SystemTime, idle: Duration) -> bool {
         self.map.adopt(key, value, created, idle)
     }
 
     /// Removes the entries that the filter selects, and disposes of each once it is idle.
     ///
-    /// The filter is also called for entries under construction. Their waiters still get the resource, later
+    /// The filter is also called for entries under construction: their waiters still receive the resource, later
     /// requests do not. Returns the number of removed entries.
     pub fn purge(&self, filter: impl Fn(&CachedEntry<'_, K, R>) -> bool) -> usize {
         self.map.purge(|it| filter(&it.as_cached()))
@@ -179,7 +181,7 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
         self.map.len()
     }
 
-    /// Whether the cache is empty.
+    /// Returns whether the cache is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

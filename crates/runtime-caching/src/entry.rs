@@ -39,7 +39,7 @@ pub(crate) trait EntryMap<K>: Send + Sync {
     /// Removes the slot with this serial, if it is still there.
     fn remove_slot(&self, key: &K, serial: u64);
 
-    /// Whether the map is shared and has another slot for the key.
+    /// Returns whether the map is shared and has another slot for the key.
     fn is_replaced(&self, key: &K, serial: u64) -> bool;
 }
 
@@ -99,7 +99,7 @@ impl<K: CacheKey, R: Resource> Entry<K, R> {
         }
     }
 
-    /// Whether the entry accepts no new users.
+    /// Returns whether the entry accepts no new users.
     pub(crate) fn is_retired(&self) -> bool {
         self.resource.is_retired()
     }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use runtime_core::util::{error_sources, is_disk_full};
 use runtime_gc::ReserveError;
 
-/// The reason a resource could not be constructed.
+/// The error of constructing a resource.
 ///
-/// All waiters of a construction get a clone.
+/// Each waiter of a construction receives a clone.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequireError {
@@ -53,7 +53,7 @@ impl RequireError {
         }
     }
 
-    /// Whether the disk was full. Another worker, or a later request, may succeed.
+    /// Returns whether the disk was full. Another worker, or a later request, may succeed.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         let Self::Failed { source, .. } = self else {

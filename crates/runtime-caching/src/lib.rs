@@ -5,9 +5,9 @@
 //! | resources with many concurrent readers, such as downloads | [`Cache`] with [`Sharing::Shared`] |
 //! | resources with one user who modifies them, such as checkouts | [`Cache`] with [`Sharing::Exclusive`], and [`Handle::commit`] |
 //! | folders that persist across restarts | [`FolderCache`] |
-//! | constructors that depend on the request | [`Cache::require_with_constructor`] |
+//! | a constructor that depends on the request | [`Cache::require_with_constructor`] |
 //! | removal of outdated or broken resources | [`Cache::purge`], [`Handle::poison`] |
-//! | keys from JSON values | [`JsonKey`] |
+//! | a JSON value as key | [`JsonKey`] |
 //!
 //! A [`Handle`] keeps a resource in use and releases it on drop. The collector of `runtime-gc` evicts idle
 //! resources when space is needed.
@@ -48,8 +48,8 @@
 //!
 //! # Limitations
 //!
-//! A [`Cache`] does not persist its resources. They can keep records on disk, from which the next process
-//! [adopts](Cache::adopt) them; a [`FolderCache`] does so.
+//! A [`Cache`] does not persist its resources. A resource can keep a record on disk, from which the next
+//! process [adopts](Cache::adopt) it; a [`FolderCache`] does this for folders.
 
 mod cache;
 mod construction;
@@ -74,8 +74,8 @@ pub use cache::{Cache, CachedEntry};
 pub use constructor::{ConstructionContext, ConstructionProgress, Constructor};
 pub use error::RequireError;
 pub use folders::{
-    Begun, CachedFolder, CommitError, FolderCache, FolderCacheBuilder, FolderConstruction,
-    FolderHandle, FolderKey, FolderWaiter, NewFolder, OpenCacheError, SweepReport,
+    CachedFolder, CommitError, FolderCache, FolderCacheBuilder, FolderConstruction, FolderHandle,
+    FolderKey, FolderLookup, FolderWaiter, NewFolder, OpenCacheError, SweepReport,
 };
 pub use handle::{Handle, Lookup};
 pub use json_key::JsonKey;

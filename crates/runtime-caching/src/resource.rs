@@ -18,7 +18,7 @@ pub trait Resource: fmt::Debug + Send + Sync + 'static {
         CostClass::default()
     }
 
-    /// Whether the resource is still usable. Called on each hit; one quick system call is fine.
+    /// Returns whether the resource is still usable. Called on each hit; one quick system call is fine.
     ///
     /// A resource whose file was deleted, for example, is a miss: it is disposed of and constructed again.
     fn is_intact(&self) -> bool {
@@ -36,7 +36,7 @@ pub trait Resource: fmt::Debug + Send + Sync + 'static {
     /// Not called when the collector evicts an idle resource, which is followed by [`dispose`](Self::dispose).
     fn on_discarded(&self) {}
 
-    /// Whether the resource stays when the cache is dropped, to be [adopted](crate::Cache::adopt) by the next
+    /// Returns whether the resource stays when the cache is dropped, to be [adopted](crate::Cache::adopt) by the next
     /// process.
     fn is_persistent(&self) -> bool {
         false

@@ -1,4 +1,4 @@
-//! The number of concurrent users of a resource.
+//! The ways to share a resource among its users.
 
 /// The number of concurrent users of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Uncommitted {
 }
 
 impl Sharing {
-    /// Whether a resource stays valid if its user vanishes without a commit.
+    /// Returns whether a resource stays valid if its user vanishes without a commit.
     pub(crate) fn keeps_uncommitted(self) -> bool {
         match self {
             Self::Shared | Self::Exclusive(Uncommitted::Keep) => true,

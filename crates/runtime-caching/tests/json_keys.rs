@@ -105,7 +105,7 @@ fn rewritten(value: &Value) -> String {
     }
 }
 
-/// Whether two values are equal, by a simple definition.
+/// Returns whether two values are equal, by a simple definition.
 fn same(one: &Value, two: &Value) -> bool {
     match (one, two) {
         (Value::Number(one), Value::Number(two)) => match (one.is_f64(), two.is_f64()) {
@@ -126,7 +126,7 @@ fn same(one: &Value, two: &Value) -> bool {
     }
 }
 
-/// Whether a float is exactly this integer.
+/// Returns whether a float is exactly this integer.
 fn same_number(float: &Number, whole: &Number) -> bool {
     let float = float.as_f64().expect("a float");
     let whole = whole.as_i128().expect("an integer");

@@ -16,7 +16,7 @@ use super::sweep::{AdoptableFolder, Sweep};
 use crate::map::CacheMap;
 use crate::sharing::Sharing;
 
-/// The settings of a [`FolderCache`] to be opened.
+/// Builds a [`FolderCache`].
 #[must_use = "does nothing until it is opened"]
 pub struct FolderCacheBuilder<K> {
     root: PathBuf,
@@ -42,25 +42,26 @@ impl<K: FolderKey> FolderCache<K> {
 }
 
 impl<K: FolderKey> FolderCacheBuilder<K> {
-    /// Sets the name for reports. By default it is the name of the root folder.
+    /// Sets the name for reports. Default: the name of the root folder.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Sets the sharing of folders. By default they are shared.
+    /// Sets the sharing of folders. Default: [`Sharing::Shared`].
     pub fn sharing(mut self, sharing: Sharing) -> Self {
         self.policy.sharing = sharing;
         self
     }
 
-    /// Sets the cost of constructing a folder again.
+    /// Sets the cost of constructing a folder again. Default: [`CostClass::Moderate`].
     pub fn class(mut self, class: CostClass) -> Self {
         self.policy.class = class;
         self
     }
 
-    /// Sets a function that returns whether a folder is intact. It is called on each hit and should be quick.
+    /// Sets a function that returns whether a folder is intact. It is called on each hit and should return
+    /// quickly. Default: a folder is intact if it exists.
     ///
     /// A broken or missing folder is a miss: it is removed and constructed again.
     pub fn check(mut self, check: impl Fn(&Path) -> bool + Send + Sync + 'static) -> Self {
@@ -83,7 +84,7 @@ impl<K: FolderKey> FolderCacheBuilder<K> {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the root may stay locked for a moment.
+    /// The root may stay locked until the work in progress has ended on its own thread.
     pub async fn open(self, tracker: ResourceTracker) -> Result<FolderCache<K>, OpenCacheError> {
         let root = self.root.clone();
         // Reads each record, which may take seconds for a large cache.

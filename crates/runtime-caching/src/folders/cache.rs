@@ -22,18 +22,19 @@ pub trait FolderKey: CacheKey + Serialize + DeserializeOwned {}
 
 impl<K: CacheKey + Serialize + DeserializeOwned> FolderKey for K {}
 
-/// A cache of folders that persists across restarts. A clone refers to the same cache.
+/// A cache of folders that persists across restarts. Clones share the cache.
 ///
-/// The cache owns its root folder and holds a lock in it until the last handle is dropped, the last discarded
-/// folder is removed and all construction tasks have ended. A construction task may end shortly after its folder
-/// was returned. However the process ends, even by `kill -9`, the next one that opens the root adopts the folders
-/// that are ready for use, and removes all others: those under construction, in exclusive use, purged, or without
-/// a record.
+/// The cache owns its root folder and holds a lock in it. The lock is released when the last handle is dropped,
+/// the last discarded folder is removed and all construction tasks have ended, possibly shortly after they
+/// returned their folders. However the process ends, even by `kill -9`, the next process that opens the root
+/// adopts the folders that are ready for use and removes all others: those under construction, in exclusive use,
+/// purged, or without a record.
 ///
-/// The collector evicts folders through the tracker. Removal first moves a folder into a trash folder of the root.
+/// The collector evicts folders through the tracker. A folder is first moved to a trash folder in the root, then
+/// removed.
 ///
-/// The cache does not sync the contents of folders. Constructors and users must sync contents that have to survive
-/// a power loss, as opposed to the end of the process.
+/// The cache does not sync the contents of folders. If contents must survive a power loss, as opposed to the end
+/// of the process, constructors and users must sync them.
 ///
 /// ```
 /// use runtime_caching::{NewFolder, FolderCache, Lookup};
@@ -78,9 +79,9 @@ pub struct CachedFolder<'a, K> {
 impl<K: FolderKey> FolderCache<K> {
     /// Removes the folders that the filter selects, for the next process as well.
     ///
-    /// The filter is also called for folders under construction. Their waiters still get the folder, later requests
-    /// do not. Each folder is removed once it is idle. Returns the number of selected folders, after the removal
-    /// of their records was synced to disk.
+    /// The filter is also called for folders under construction: their waiters still receive the folder, later
+    /// requests do not. Each folder is removed once it is idle. Returns the number of selected folders after the
+    /// removal of their records was synced to disk.
     pub fn purge(&self, filter: impl Fn(&CachedFolder<'_, K>) -> bool) -> usize {
         let purged = self.map.purge(|it| {
             filter(&CachedFolder {
@@ -108,7 +109,7 @@ impl<K: FolderKey> FolderCache<K> {
         self.purge(|_| true)
     }
 
-    /// Compares the root on disk with the cache, as it is done on opening, and repairs differences.
+    /// Compares the root on disk with the cache and repairs differences, as opening the cache does.
     ///
     /// Removes entries whose folder is missing, and folders without an entry.
     ///
@@ -159,7 +160,7 @@ impl<K: FolderKey> FolderCache<K> {
         self.map.len()
     }
 
-    /// Whether the cache is empty.
+    /// Returns whether the cache is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

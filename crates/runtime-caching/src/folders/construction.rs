@@ -70,8 +70,8 @@ impl<K: FolderKey> FolderConstruction<K> {
 
     /// Spawns a task that creates the folder, runs `fill`, and adds the folder to the cache.
     ///
-    /// The task belongs to all waiters: `fill` is dropped when the last of them is. An error or a panic of `fill`
-    /// is returned to each of them, and the folder is removed.
+    /// The task belongs to all waiters: `fill` is dropped when the last waiter is dropped. If `fill` fails or
+    /// panics, each waiter receives the error and the folder is removed.
     ///
     /// # Panics
     ///
@@ -113,8 +113,8 @@ impl<K: FolderKey> FolderWaiter<K> {
 
     /// Waits until the folder is filled, and passes progress to `listener`.
     ///
-    /// The listener is called while this future is polled. A slow one skips steps and delays nothing else. Returns
-    /// `None` if the folder cannot be used after all, for example because it was deleted meanwhile: begin again.
+    /// The listener is called while this future is polled. If it is slow, it skips steps and delays nothing else.
+    /// Returns `None` if the folder is not usable, for example because it was deleted meanwhile: begin again.
     ///
     /// # Errors
     ///

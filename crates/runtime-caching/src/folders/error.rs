@@ -40,7 +40,7 @@ pub enum OpenCacheError {
 }
 
 impl OpenCacheError {
-    /// Whether a retry may succeed, once the other process has closed the root.
+    /// Returns whether a retry may succeed, once the other process has closed the root.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Locked { .. })
@@ -51,7 +51,7 @@ fn by(holder: Option<u32>) -> String {
     holder.map_or_else(String::new, |id| format!(" by process {id}"))
 }
 
-/// The commit of a folder could not be recorded. The folder is removed.
+/// The error of a commit that could not be recorded. The folder is removed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot record the commit of `{}`; the folder is removed", path.display())]
 #[non_exhaustive]

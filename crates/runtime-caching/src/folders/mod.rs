@@ -22,5 +22,5 @@ pub use construction::{FolderConstruction, FolderWaiter};
 pub use error::{CommitError, OpenCacheError};
 pub use handle::FolderHandle;
 pub use new_folder::NewFolder;
-pub use request::Begun;
+pub use request::FolderLookup;
 pub use sweep::SweepReport;

@@ -8,9 +8,9 @@ use runtime_gc::{Reservation, ReserveError, ResourceTracker};
 use super::root::{OwnedId, Root};
 use crate::constructor::ConstructionContext;
 
-/// An empty folder to be filled. A clone refers to the same folder.
+/// An empty folder to be filled. Clones refer to the same folder.
 ///
-/// If its construction fails, panics or is dropped, the folder is removed. Nothing may write to it after that.
+/// The folder is removed if its construction fails, panics or is dropped. Nothing may write to it afterwards.
 #[derive(Clone, Debug)]
 pub struct NewFolder {
     path: PathBuf,
@@ -50,7 +50,7 @@ impl NewFolder {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is reserved if the future is dropped. Resources evicted by then stay evicted.
+    /// A dropped future reserves nothing. Resources evicted by then stay evicted.
     pub async fn reserve(&self, bytes: u64) -> Result<Reservation, ReserveError> {
         self.tracker.reserve(bytes).await
     }

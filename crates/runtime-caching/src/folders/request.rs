@@ -14,7 +14,7 @@ use crate::lookup::BeginResult;
 
 /// The result of [`FolderCache::begin`].
 #[derive(Debug)]
-pub enum Begun<K: FolderKey> {
+pub enum FolderLookup<K: FolderKey> {
     /// The cache has the folder.
     Hit(FolderHandle<K>),
     /// Another request fills the folder.
@@ -24,7 +24,7 @@ pub enum Begun<K: FolderKey> {
 }
 
 impl<K: FolderKey> FolderCache<K> {
-    /// Returns the folder for a key. If there is none, `fill` gets an empty folder to fill.
+    /// Returns the folder for a key. If the cache does not have it, `fill` receives an empty folder to fill.
     ///
     /// In a shared cache, concurrent requests for a key wait for one construction. It runs on its own task,
     /// and is cancelled when all of them have been dropped.
@@ -81,9 +81,9 @@ impl<K: FolderKey> FolderCache<K> {
         let fill = Arc::new(fill);
         loop {
             let waiter = match self.begin(key) {
-                Begun::Hit(handle) => return Ok(handle),
-                Begun::Joined(waiter) => waiter,
-                Begun::New(construction) => {
+                FolderLookup::Hit(handle) => return Ok(handle),
+                FolderLookup::Joined(waiter) => waiter,
+                FolderLookup::New(construction) => {
                     let (fill, folder) = (Arc::clone(&fill), construction.folder().clone());
                     construction.spawn(async move { fill(folder).await })
                 }
@@ -97,10 +97,10 @@ impl<K: FolderKey> FolderCache<K> {
     /// Returns the folder or the construction of a key, or begins a new folder for the caller to fill.
     ///
     /// In a shared cache there is one construction for a key at a time: the first caller gets
-    /// [`Begun::New`] and fills the folder, the others get [`Begun::Joined`] and wait.
+    /// [`FolderLookup::New`] and fills the folder, the others get [`FolderLookup::Joined`] and wait.
     ///
     /// ```
-    /// use runtime_caching::{Begun, FolderCache};
+    /// use runtime_caching::{FolderLookup, FolderCache};
     /// use runtime_gc::ResourceTracker;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
@@ -109,9 +109,9 @@ impl<K: FolderKey> FolderCache<K> {
     /// let cache = FolderCache::<String>::builder(root.path()).open(ResourceTracker::detached()).await?;
     /// let handle = loop {
     ///     let waiter = match cache.begin(&"a".to_owned()) {
-    ///         Begun::Hit(handle) => break handle,
-    ///         Begun::Joined(waiter) => waiter,
-    ///         Begun::New(construction) => {
+    ///         FolderLookup::Hit(handle) => break handle,
+    ///         FolderLookup::Joined(waiter) => waiter,
+    ///         FolderLookup::New(construction) => {
     ///             let content = construction.folder().path().join("content");
     ///             construction.spawn(async move { std::fs::write(content, "precious") })
     ///         }
@@ -124,21 +124,21 @@ impl<K: FolderKey> FolderCache<K> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn begin(&self, key: &K) -> Begun<K> {
+    pub fn begin(&self, key: &K) -> FolderLookup<K> {
         loop {
             match self.map.begin(key) {
                 BeginResult::Hit(handle) => {
                     if let Some(handle) = lease(handle) {
-                        return Begun::Hit(handle);
+                        return FolderLookup::Hit(handle);
                     }
                 }
                 BeginResult::Joined(waiter) => {
-                    return Begun::Joined(FolderWaiter::new(&self.map, waiter));
+                    return FolderLookup::Joined(FolderWaiter::new(&self.map, waiter));
                 }
                 BeginResult::New(task, waiter) => {
                     let waiter = FolderWaiter::new(&self.map, waiter);
                     let (root, policy) = (&self.root, &self.policy);
-                    return Begun::New(FolderConstruction::new(task, waiter, root, policy));
+                    return FolderLookup::New(FolderConstruction::new(task, waiter, root, policy));
                 }
             }
         }

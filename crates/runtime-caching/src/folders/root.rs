@@ -129,7 +129,7 @@ impl Root {
         OwnedId { ids, id }
     }
 
-    /// Whether this process owns the id that a file is named after.
+    /// Returns whether this process owns the id that a file is named after.
     pub(super) fn is_owned(&self, name: &str) -> bool {
         // Temporary files and copies in the trash have a suffix after the id.
         let id = name.split('.').next().unwrap_or(name);

@@ -31,7 +31,7 @@ pub struct SweepReport {
 }
 
 impl SweepReport {
-    /// Whether nothing was removed.
+    /// Returns whether nothing was removed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let adopted = self.adopted;

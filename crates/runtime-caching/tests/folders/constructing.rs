@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use runtime_caching::{Begun, Lookup, NewFolder, RequireError, Sharing};
+use runtime_caching::{FolderLookup, Lookup, NewFolder, RequireError, Sharing};
 use tokio::sync::Semaphore;
 
 use crate::support::{EXCLUSIVE, Fixture, fill, get, read, settle, write};
@@ -181,10 +181,10 @@ async fn disk_full_is_distinguished() {
 async fn first_caller_fills_for_those_who_joined() {
     let fixture = Fixture::new();
     let (cache, key) = (fixture.open(Sharing::Shared).await, "a".to_owned());
-    let Begun::New(construction) = cache.begin(&key) else {
+    let FolderLookup::New(construction) = cache.begin(&key) else {
         panic!("the cache is empty");
     };
-    let Begun::Joined(joined) = cache.begin(&key) else {
+    let FolderLookup::Joined(joined) = cache.begin(&key) else {
         panic!("the construction has begun");
     };
     let folder = construction.folder().clone();
@@ -194,7 +194,7 @@ async fn first_caller_fills_for_those_who_joined() {
         (handle.lookup(), read(&handle).as_str()),
         (Lookup::Joined, "whole")
     );
-    assert!(matches!(cache.begin(&key), Begun::Hit(hit) if hit.path() == handle.path()));
+    assert!(matches!(cache.begin(&key), FolderLookup::Hit(hit) if hit.path() == handle.path()));
 }
 
 #[tokio::test]
@@ -202,7 +202,7 @@ async fn dropped_construction_fails_waiters() {
     let fixture = Fixture::new();
     let (cache, key) = (fixture.open(Sharing::Shared).await, "a".to_owned());
     let construction = cache.begin(&key);
-    let Begun::Joined(joined) = cache.begin(&key) else {
+    let FolderLookup::Joined(joined) = cache.begin(&key) else {
         panic!("the construction has begun");
     };
     drop(construction);

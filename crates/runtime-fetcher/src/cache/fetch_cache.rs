@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use runtime_caching::{Begun, FolderCache, FolderHandle};
+use runtime_caching::{FolderCache, FolderHandle, FolderLookup};
 
 use super::adopted_inputs::AdoptedInputs;
 use super::cached_input::{CachedInput, InputKey, InputLayout};
@@ -124,9 +124,9 @@ impl FetchCache {
         let mut meter = None;
         let handle = loop {
             let (waiter, is_mine) = match self.folders.begin(&key) {
-                Begun::Hit(handle) => break handle,
-                Begun::Joined(waiter) => (waiter, false),
-                Begun::New(construction) => {
+                FolderLookup::Hit(handle) => break handle,
+                FolderLookup::Joined(waiter) => (waiter, false),
+                FolderLookup::New(construction) => {
                     let folder = construction.folder().clone();
                     let fetch = InputFetch::new(folder, context, reference, layout, &self.options);
                     // Spawned, so that the fetch continues for callers that joined it if this one is cancelled.
