@@ -9,7 +9,7 @@ use super::error::WriteLogError;
 ///
 /// A caller waits until the sink is ready, blocking or async, and then pushes up to
 /// [`MAX_PUSH`](Self::MAX_PUSH) bytes. The split keeps adaptors synchronous: only the wait has an async
-/// version. Most programs use [`io::Write`](std::io::Write) or [`tokio::io::AsyncWrite`] instead, which
+/// version. Most programs use [`io::Write`] or [`tokio::io::AsyncWrite`] instead, which
 /// every adaptor implements too.
 pub trait LogSink {
     /// The maximum number of bytes that a caller should push at once: 32 KiB unless overridden.
