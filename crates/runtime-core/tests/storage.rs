@@ -20,7 +20,7 @@ fn drop_removes_folders_and_files() {
 }
 
 #[test]
-fn last_user_removes_the_run_folder() {
+fn last_user_removes_the_process_folder() {
     let root = tempdir().expect("a folder for the test");
     let storage = TemporaryStorage::open(root.path()).expect("storage opens");
     let run = storage.path().to_owned();
@@ -32,7 +32,7 @@ fn last_user_removes_the_run_folder() {
 }
 
 #[test]
-fn only_abandoned_run_folders_are_reaped() {
+fn only_abandoned_process_folders_are_reaped() {
     let root = tempdir().expect("a folder for the test");
     let living = TemporaryStorage::open(root.path()).expect("storage opens");
     let dead = root.path().join("run-dead");

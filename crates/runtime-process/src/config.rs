@@ -16,7 +16,7 @@ use crate::stop_signals::StopSignals;
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ProcessConfig {
-    /// Environment variables of all tasks. A task's payload overrides them.
+    /// Environment variables of all tasks. The payload and plugins override them.
     pub env: BTreeMap<String, String>,
     /// Seconds that a task has to exit after `SIGINT`; 0 skips the signal.
     pub interrupt_timeout: u32,

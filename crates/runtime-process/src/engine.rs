@@ -10,9 +10,9 @@ use runtime_worker::{Engine, SandboxBuilder, TaskRun};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::builder::ProcessBuilder;
-use crate::context::EngineContext;
+use crate::engine_state::EngineState;
 use crate::payload::ProcessPayload;
+use crate::sandbox_builder::ProcessSandboxBuilder;
 use crate::settings::{CgroupPlacement, EngineSettings};
 use crate::stop_signals::StopSignals;
 use crate::task::PreparedTask;
@@ -23,20 +23,21 @@ use crate::task_folder::TaskFolder;
 pub struct ProcessEngine {
     settings: EngineSettings,
     /// Initialized by the first task, since it needs the worker's storage.
-    context: Arc<OnceCell<Arc<EngineContext>>>,
+    context: Arc<OnceCell<Arc<EngineState>>>,
 }
 
 impl ProcessEngine {
     /// Creates an engine with default settings.
     ///
     /// Tasks see `PATH` as `/usr/local/bin:/usr/bin:/bin` and `HOME` as their folder. They inherit no variable
-    /// of the worker, since those may hold credentials.
+    /// of the worker, since those may hold credentials. Variables of the payload override these, and those of
+    /// plugins override both. Each process also gets `RUNTIME_WORKER_TASK`, with which the engine finds it.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets a variable for all tasks. A task's payload overrides it.
+    /// Sets a variable for all tasks. The payload and plugins override it.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.env.insert(name.into(), value.into());
@@ -87,11 +88,11 @@ impl ProcessEngine {
     }
 
     /// Returns the shared state, which the first call prepares.
-    async fn context(&self, storage: &TemporaryStorage) -> Result<Arc<EngineContext>, TaskError> {
+    async fn context(&self, storage: &TemporaryStorage) -> Result<Arc<EngineState>, TaskError> {
         let prepare = || async {
             let (settings, storage) = (self.settings.clone(), storage.clone());
             let prepared =
-                tokio::task::spawn_blocking(move || EngineContext::prepare(settings, &storage));
+                tokio::task::spawn_blocking(move || EngineState::prepare(settings, &storage));
             let prepared = prepared.await.map_err(TaskError::other)?;
             prepared.map(Arc::new).map_err(TaskError::other)
         };
@@ -129,13 +130,13 @@ impl Engine for ProcessEngine {
             .or_insert_with(|| folder.path().display().to_string());
         let task = PreparedTask {
             context: run.context.clone(),
-            record: Arc::clone(&run.report),
+            report: Arc::clone(&run.report),
             folder,
             env,
             commands: payload.command.into_list(),
             engine,
         };
-        let mut builder = ProcessBuilder::new(task, run.environment.clone());
+        let mut builder = ProcessSandboxBuilder::new(task, run.environment.clone());
         for (name, value) in &payload.env {
             builder.set_env(name, value)?;
         }

@@ -35,7 +35,7 @@ impl InputCopy {
         total_size(&self.source)
     }
 
-    /// Copies over the empty file or folder that reserves the target.
+    /// Copies over the placeholder at the target.
     pub(crate) fn make(&self) -> Result<(), InputCopyError> {
         copy(&self.source, &self.target).map_err(|source| InputCopyError {
             from: self.source.clone(),

@@ -24,7 +24,6 @@
 //!   started is killed.
 //! - Orphans and resource usage are found on Linux only. Network traffic is not counted.
 
-mod builder;
 #[cfg(unix)]
 mod cgroup;
 #[cfg(target_os = "linux")]
@@ -32,10 +31,9 @@ mod child_process;
 #[cfg(all(unix, not(target_os = "linux")))]
 #[path = "child_process_fork.rs"]
 mod child_process;
-mod command_run;
 mod config;
-mod context;
 mod engine;
+mod engine_state;
 mod input_copy;
 #[cfg(unix)]
 mod orphans;
@@ -45,7 +43,9 @@ mod payload;
 mod proc;
 #[cfg_attr(not(unix), path = "process_tree_portable.rs")]
 mod process_tree;
+mod running_command;
 mod sandbox;
+mod sandbox_builder;
 mod settings;
 #[cfg(target_os = "linux")]
 mod signals;

@@ -69,14 +69,16 @@ impl OrphanScanner {
 
     /// Kills all processes that dead workers left running on the same storage.
     ///
-    /// A marker is a path `ROOT/RUN/TASK`. Opening the storage removes the run folders of dead workers, so a missing
+    /// A marker is a path `ROOT/PROCESS/TASK`. Opening the storage removes the process folders of dead workers, so a missing
     /// one means that its worker is dead. Live workers on the same root keep theirs.
     pub(crate) fn kill_leftovers_of_dead_workers(&self, storage: &TemporaryStorage) {
         let root = storage.path().parent();
         self.kill_marked(|marker| {
             let folder = Path::new(std::str::from_utf8(marker).unwrap_or(""));
-            let run = folder.parent();
-            run.is_some_and(|run| root.is_some() && run.parent() == root && !run.exists())
+            let process = folder.parent();
+            process.is_some_and(|process| {
+                root.is_some() && process.parent() == root && !process.exists()
+            })
         });
     }
 

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process_group, setsid};
 
 use crate::cgroup::Cgroup;
 pub(crate) use crate::child_process::ChildProcess;
-use crate::context::EngineContext;
+use crate::engine_state::EngineState;
 use crate::orphans::{TASK_MARKER, reap_orphans};
 use crate::output::OutputPump;
 use crate::proc;
@@ -28,7 +28,7 @@ const OOM_ON_MACHINE: &str = "Out of memory: the machine ran out of memory, and 
 
 /// All processes that descend from a command.
 pub(crate) struct ProcessTree {
-    engine: Arc<EngineContext>,
+    engine: Arc<EngineState>,
     /// The task's folder, which is the value of the marker.
     folder: PathBuf,
     /// The leader of the session and the process group; `None` once the group was killed.
@@ -71,7 +71,7 @@ impl ProcessTree {
             leader,
             cgroup,
             machine_oom_kills_before,
-            usage: leader.map(|leader| UsageSampler::start(leader, Arc::clone(&task.record))),
+            usage: leader.map(|leader| UsageSampler::start(leader, Arc::clone(&task.report))),
         };
         Ok((tree, child, output))
     }

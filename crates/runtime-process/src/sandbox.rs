@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::command_run::{CommandRun, KillDeadline};
+use crate::running_command::{KillDeadline, RunningCommand};
 use crate::task::PreparedTask;
 use crate::task_folder::TaskFolder;
 
@@ -57,7 +57,7 @@ impl ProcessSandbox {
 async fn run_commands(task: &PreparedTask, deadline: KillDeadline) -> Result<Exit, BoxError> {
     let mut exit = Exit::Code(0);
     for command in &task.commands {
-        exit = match CommandRun::spawn(command, task) {
+        exit = match RunningCommand::spawn(command, task) {
             Ok(run) => run.finish(deadline.clone()).await?,
             Err(error) if is_resource_exhaustion(&error) => {
                 return Err(

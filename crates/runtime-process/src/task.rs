@@ -6,7 +6,7 @@ use std::sync::Arc;
 use runtime_core::TaskContext;
 use runtime_worker::report::TaskReportBuilder;
 
-use crate::context::EngineContext;
+use crate::engine_state::EngineState;
 use crate::task_folder::TaskFolder;
 
 /// The commands of a task and everything that their processes start with.
@@ -14,9 +14,9 @@ pub(crate) struct PreparedTask {
     pub(crate) context: TaskContext,
     /// Receives the resource usage.
     #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix measures it"))]
-    pub(crate) record: Arc<TaskReportBuilder>,
+    pub(crate) report: Arc<TaskReportBuilder>,
     pub(crate) folder: TaskFolder,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) commands: Vec<Vec<String>>,
-    pub(crate) engine: Arc<EngineContext>,
+    pub(crate) engine: Arc<EngineState>,
 }

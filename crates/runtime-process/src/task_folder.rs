@@ -15,7 +15,7 @@ pub(crate) struct TaskFolder {
     folder: TemporaryFolder,
     /// The canonical paths of attached folders.
     attached: Vec<PathBuf>,
-    /// Copies to make before the task starts. An empty file or folder reserves the target of each.
+    /// Copies to make before the task starts. An empty file or folder is a placeholder for each.
     copies: Vec<InputCopy>,
     /// The share of the copies in the storage quota.
     quota: Option<StorageReservation>,
@@ -85,6 +85,7 @@ impl TaskFolder {
         mut quota: StorageReservation,
     ) -> Result<(), InputCopyError> {
         self.copies.drain(..).try_for_each(|copy| copy.make())?;
+        // The copies are on disk now, so the free space of the file system already excludes them.
         quota.record_written(quota.bytes());
         self.quota = Some(quota);
         Ok(())

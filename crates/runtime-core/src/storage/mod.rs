@@ -1,12 +1,12 @@
 //! Temporary files and folders that are removed even after a crash.
 //!
-//! A [`TemporaryStorage`] creates a *run folder* below its root and holds a lock in it. All files and
+//! A [`TemporaryStorage`] creates a *process folder* below its root and holds a lock in it. All files and
 //! folders are inside, and are removed when their handles are dropped. A killed worker removes nothing, so
-//! the next worker that starts on the same root removes every run folder whose lock is free.
+//! the next worker that starts on the same root removes every process folder whose lock is free.
 
+mod process_folder;
 mod quota;
 mod remove;
-mod run_folder;
 
 pub use quota::{ReserveStorageError, StorageReservation};
 pub use remove::remove_tree;
@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use process_folder::ProcessFolder;
 use quota::Quota;
-use run_folder::RunFolder;
 
-/// A root for temporary files and folders. Cheap to clone; clones share the run folder.
+/// A root for temporary files and folders. Cheap to clone; clones share the process folder.
 ///
 /// ```
 /// # use runtime_core::TemporaryStorage;
@@ -35,7 +35,7 @@ use run_folder::RunFolder;
 /// ```
 #[derive(Clone, Debug)]
 pub struct TemporaryStorage {
-    run: Arc<RunFolder>,
+    run: Arc<ProcessFolder>,
     quota: Arc<Quota>,
 }
 
@@ -59,7 +59,7 @@ impl Default for StorageOptions {
 }
 
 impl TemporaryStorage {
-    /// Creates `root` if needed, removes the run folders of dead processes, and creates a run folder.
+    /// Creates `root` if needed, removes the process folders of dead processes, and creates a process folder.
     ///
     /// Blocks during all of these steps. Removing the folders of a killed worker can take minutes.
     ///
@@ -81,7 +81,7 @@ impl TemporaryStorage {
             source,
         };
         fs::create_dir_all(root).map_err(wrap)?;
-        let run = RunFolder::create(root, options.lock_wait).map_err(wrap)?;
+        let run = ProcessFolder::create(root, options.lock_wait).map_err(wrap)?;
         let run = run.ok_or_else(|| OpenStorageError::Locked {
             root: root.to_owned(),
             waited: options.lock_wait,
@@ -105,7 +105,7 @@ impl TemporaryStorage {
         self.quota.reserve(path.parent().unwrap_or(path), bytes)
     }
 
-    /// Returns the run folder, which contains all files and folders of this storage.
+    /// Returns the process folder, which contains all files and folders of this storage.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.run.path()
@@ -118,7 +118,7 @@ impl TemporaryStorage {
     /// The error of the operating system; `InvalidInput` if `name` contains a path separator.
     pub fn new_folder(&self, name: &str) -> io::Result<TemporaryFolder> {
         check_name(name)?;
-        let path = run_folder::private_folder(self.path(), &format!("{name}-"))?;
+        let path = process_folder::private_folder(self.path(), &format!("{name}-"))?;
         Ok(TemporaryFolder {
             path: Some(path),
             _run: Arc::clone(&self.run),
@@ -143,7 +143,7 @@ impl TemporaryStorage {
     }
 }
 
-/// Refuses names with separators, which would lead out of the run folder: a name may be from a payload.
+/// Refuses names with separators, which would lead out of the process folder: a name may be from a payload.
 fn check_name(name: &str) -> io::Result<()> {
     if name.contains(['/', '\\', '\0']) {
         return Err(io::Error::new(
@@ -185,8 +185,8 @@ pub enum OpenStorageError {
 #[derive(Debug)]
 pub struct TemporaryFolder {
     path: Option<PathBuf>,
-    // The run folder and its lock exist until the last of its contents is dropped.
-    _run: Arc<RunFolder>,
+    // The process folder and its lock exist until the last of its contents is dropped.
+    _run: Arc<ProcessFolder>,
 }
 
 impl TemporaryFolder {
@@ -200,7 +200,7 @@ impl TemporaryFolder {
     ///
     /// # Errors
     ///
-    /// The error of the operating system. Remaining files are removed with the run folder or by the next
+    /// The error of the operating system. Remaining files are removed with the process folder or by the next
     /// worker.
     pub fn remove(mut self) -> io::Result<()> {
         self.path.take().map_or(Ok(()), |path| remove_tree(&path))
@@ -209,7 +209,7 @@ impl TemporaryFolder {
 
 impl Drop for TemporaryFolder {
     fn drop(&mut self) {
-        // Files that cannot be removed now are removed with the run folder, or by the next worker.
+        // Files that cannot be removed now are removed with the process folder, or by the next worker.
         if let Some(path) = self.path.take() {
             let _ = remove_tree(&path);
         }
@@ -220,7 +220,7 @@ impl Drop for TemporaryFolder {
 #[derive(Debug)]
 pub struct TemporaryFile {
     path: PathBuf,
-    _run: Arc<RunFolder>,
+    _run: Arc<ProcessFolder>,
 }
 
 impl TemporaryFile {

@@ -51,7 +51,6 @@
 //! A call of 64 KiB or more is copied segment by segment while other writers wait. A reader uses at most
 //! one buffer of 64 KiB.
 
-mod background_flush;
 mod backing;
 mod buffer_limits;
 mod disk_read;
@@ -59,6 +58,7 @@ mod error;
 mod flush;
 mod limit;
 mod lines;
+mod queued_flush;
 mod reader;
 mod redact;
 mod shared;

@@ -7,10 +7,10 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use super::background_flush::{BackgroundFlush, FlushTarget};
 use super::backing::Backing;
 use super::buffer_limits::{BufferLimits, MAX_DISK_READS};
 use super::error::{CloseLogError, WriteLogError};
+use super::queued_flush::{FlushTarget, QueuedFlush};
 use super::state::{End, Placement, State};
 use super::wakers::{WakerKey, Woken};
 use crate::sys::{Condvar, Guard, Mutex};
@@ -133,7 +133,7 @@ impl SharedLog {
         // Outside the lock: see the type.
         readers.wake();
         if flush {
-            BackgroundFlush::new(Arc::clone(self)).start();
+            QueuedFlush::new(Arc::clone(self)).start();
         }
     }
 
@@ -170,7 +170,7 @@ impl SharedLog {
             if !queue {
                 return Poll::Pending;
             }
-            BackgroundFlush::new(Arc::clone(self)).start();
+            QueuedFlush::new(Arc::clone(self)).start();
             // Without a runtime, the flush has already run on this thread: check again.
         }
     }
@@ -191,7 +191,7 @@ impl SharedLog {
         let flush = !state.tail.is_empty() && state.queue_flush();
         drop(state);
         if flush {
-            BackgroundFlush::new(Arc::clone(self)).start();
+            QueuedFlush::new(Arc::clone(self)).start();
         }
     }
 

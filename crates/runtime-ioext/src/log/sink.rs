@@ -46,6 +46,7 @@ pub(super) fn push_buffered<S: LogSink>(sink: &mut S, bytes: &[u8]) -> Result<()
     }
     sink.push(bytes)
 }
+
 /// Pushes all bytes, blocking while the sink is not ready.
 pub(super) fn write_all<S: LogSink>(sink: &mut S, bytes: &[u8]) -> Result<(), WriteLogError> {
     bytes.chunks(S::MAX_PUSH).try_for_each(|bytes| {

@@ -14,14 +14,14 @@ use runtime::monitoring::{
     from_config, redact_credentials,
 };
 use runtime::webhook::{ConfiguredServer, LiveLog};
-use runtime::worker::plugins::{
-    Artifacts, ExitStatus, Mounts, ResourceUsage, TaskEnvVars, TaskLog,
-};
-use runtime::worker::worker_runner::WorkerRunner;
 use runtime::worker::Worker;
 use runtime::worker::admission::CollectorAdmission;
 use runtime::worker::gc_metrics::record_gc_metrics;
 use runtime::worker::observer::Observer;
+use runtime::worker::plugins::{
+    Artifacts, ExitStatus, Mounts, ResourceUsage, TaskEnvVars, TaskLog,
+};
+use runtime::worker::worker_runner::WorkerRunner;
 use runtime::{
     CredentialsWatch, Environment, LifeCycleTracker, Monitor, StopStage, TaskContext,
     TemporaryStorage,

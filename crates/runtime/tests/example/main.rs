@@ -94,7 +94,10 @@ fn port_in_use_is_reported() {
         .to_string();
     let (output, text) = run(worker(folder.path()).args(["--port", &port]));
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains(&port) && text.contains("already in use"), "{text}");
+    assert!(
+        text.contains(&port) && text.contains("already in use"),
+        "{text}"
+    );
 }
 
 #[test]

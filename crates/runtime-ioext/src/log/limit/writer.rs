@@ -10,7 +10,7 @@ use crate::log::{LogSink, LogWriter, WriteLogError};
 /// Writes to a log within an [`OutputLimit`].
 ///
 /// The tail is written when the last writer of the limit is [finished](LogSink::finish) or dropped. Output
-/// written after that is buffered until its writer is finished again; the limit applies to the sum.
+/// written after that is held until its writer is finished or dropped once more; the limit applies to the sum.
 pub struct OutputLimitWriter<S: LogSink = LogWriter> {
     sink: S,
     limit: OutputLimit,

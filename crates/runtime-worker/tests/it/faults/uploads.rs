@@ -16,7 +16,7 @@ async fn full_disk_is_an_internal_error() {
     let task_id = TaskId::random().to_string();
     let worker = bed.worker();
     // `/dev/full` fails every write as a full disk does.
-    let log = bed.run_folder().join(format!("{task_id}-0.log"));
+    let log = bed.process_folder().join(format!("{task_id}-0.log"));
     std::os::unix::fs::symlink("/dev/full", log).expect("create a link");
     bed.create_with(json!({ "taskId": task_id, "payload": sh("echo lost") }));
     let running = bed.start(worker);
@@ -32,7 +32,7 @@ async fn uncreatable_log_is_an_internal_error() {
     let bed = TestBed::new().await;
     let task_id = TaskId::random().to_string();
     let worker = bed.worker();
-    std::fs::create_dir(bed.run_folder().join(format!("{task_id}-0.log")))
+    std::fs::create_dir(bed.process_folder().join(format!("{task_id}-0.log")))
         .expect("create a folder");
     bed.create_with(json!({ "taskId": task_id, "payload": sh("true") }));
     let running = bed.start(worker);

@@ -125,7 +125,7 @@ impl TestBed {
     }
 
     /// Returns the storage folder of the only worker.
-    pub(crate) fn run_folder(&self) -> PathBuf {
+    pub(crate) fn process_folder(&self) -> PathBuf {
         let names = self.leftover_files();
         assert_eq!(names.len(), 1, "expected one worker: {names:?}");
         self.folder.path().join(&names[0])

@@ -12,12 +12,12 @@ use crate::sandbox::ProcessSandbox;
 use crate::task::PreparedTask;
 
 /// Lets plugins add variables, folders and files to a task.
-pub(crate) struct ProcessBuilder {
+pub(crate) struct ProcessSandboxBuilder {
     task: PreparedTask,
     environment: Environment,
 }
 
-impl ProcessBuilder {
+impl ProcessSandboxBuilder {
     pub(crate) fn new(task: PreparedTask, environment: Environment) -> Self {
         Self { task, environment }
     }
@@ -60,7 +60,7 @@ async fn run_blocking<T: Send + 'static>(
 }
 
 #[async_trait]
-impl SandboxBuilder for ProcessBuilder {
+impl SandboxBuilder for ProcessSandboxBuilder {
     fn set_env(&mut self, name: &str, value: &str) -> Result<(), MalformedPayloadError> {
         // The operating system cannot represent these: std would panic, or fail when the process starts.
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {

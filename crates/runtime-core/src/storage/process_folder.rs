@@ -15,18 +15,18 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The folder of this process. Other processes leave it alone while the lock in it is held.
 #[derive(Debug)]
-pub(super) struct RunFolder {
+pub(super) struct ProcessFolder {
     path: PathBuf,
     /// Released by the operating system however the process ends. A file with the process id would not be:
     /// after a crash, another process may have that id.
     _lock: File,
 }
 
-impl RunFolder {
+impl ProcessFolder {
     /// Removes the folders of dead processes below `root` and creates a new one; `None` if the lock of
     /// the root is not released within `wait`.
     ///
-    /// Two locks are needed. The lock in a run folder shows that its owner lives, but a new folder exists
+    /// Two locks are needed. The lock in a process folder shows that its owner lives, but a new folder exists
     /// before its lock does, and would be removed as abandoned by a worker that starts at that moment. The
     /// lock of the root excludes this: it is held until the new folder and all abandoned ones are locked.
     /// It is not held during the removal, which may take minutes and would keep other workers from starting.
@@ -53,7 +53,7 @@ impl RunFolder {
     }
 }
 
-impl Drop for RunFolder {
+impl Drop for ProcessFolder {
     fn drop(&mut self) {
         // The next worker removes the rest.
         let _ = remove_tree(&self.path);
@@ -77,7 +77,7 @@ fn lock_within(file: &File, wait: Duration) -> io::Result<bool> {
     }
 }
 
-/// Returns the run folders below `root` whose owners are dead, each with its lock taken, so that a worker
+/// Returns the process folders below `root` whose owners are dead, each with its lock taken, so that a worker
 /// that starts next does not remove them too.
 fn abandoned(root: &Path) -> io::Result<Vec<(PathBuf, Option<File>)>> {
     let mut abandoned = Vec::new();

@@ -19,7 +19,7 @@ use crate::settings::EngineSettings;
 
 /// State that all tasks of an engine share.
 #[derive(Debug)]
-pub(crate) struct EngineContext {
+pub(crate) struct EngineState {
     pub(crate) settings: EngineSettings,
     #[cfg(unix)]
     pub(crate) children: Arc<Mutex<ChildRegistry>>,
@@ -31,7 +31,7 @@ pub(crate) struct EngineContext {
 }
 
 #[cfg(unix)]
-impl EngineContext {
+impl EngineState {
     /// Prepares this process and machine for the first task. Blocks while it scans all processes.
     ///
     /// Becomes the subreaper of orphans if the settings ask for it, and kills processes that crashed workers
@@ -72,7 +72,7 @@ impl EngineContext {
 }
 
 #[cfg(not(unix))]
-impl EngineContext {
+impl EngineState {
     /// Creates the context. Other systems need no preparation.
     pub(crate) fn prepare(settings: EngineSettings, _: &TemporaryStorage) -> io::Result<Self> {
         Ok(Self { settings })

@@ -25,7 +25,7 @@ const KILLED: [Exit; 2] = [Exit::Signal(9), Exit::Code(137)];
 pub(crate) type KillDeadline = watch::Receiver<Option<Instant>>;
 
 /// A running command. All its processes are killed when this is dropped.
-pub(crate) struct CommandRun {
+pub(crate) struct RunningCommand {
     // Declared before `child`, so that it is dropped first: as long as the leader is not reaped, the kernel does
     // not reuse its process group id.
     tree: ProcessTree,
@@ -35,7 +35,7 @@ pub(crate) struct CommandRun {
     context: TaskContext,
 }
 
-impl CommandRun {
+impl RunningCommand {
     pub(crate) fn spawn(command: &[String], task: &PreparedTask) -> io::Result<Self> {
         if command.iter().any(|argument| argument.contains('\0')) {
             let message = "an argument contains a NUL byte";

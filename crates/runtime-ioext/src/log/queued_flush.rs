@@ -1,4 +1,4 @@
-//! A flush on a background thread.
+//! A requested flush of pending bytes that has not run yet.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ pub(super) trait FlushTarget: Send + Sync + 'static {
 
 /// A requested flush. Dropping it without [`run`](Self::run) cancels the request.
 #[derive(Debug)]
-pub(super) struct BackgroundFlush<T: FlushTarget> {
+pub(super) struct QueuedFlush<T: FlushTarget> {
     target: Arc<T>,
     started: bool,
 }
 
-impl<T: FlushTarget> BackgroundFlush<T> {
+impl<T: FlushTarget> QueuedFlush<T> {
     pub(super) fn new(target: Arc<T>) -> Self {
         Self {
             target,
@@ -41,7 +41,7 @@ impl<T: FlushTarget> BackgroundFlush<T> {
     }
 }
 
-impl<T: FlushTarget> Drop for BackgroundFlush<T> {
+impl<T: FlushTarget> Drop for QueuedFlush<T> {
     /// A runtime that shuts down drops queued blocking tasks. Without the cancellation, writers would wait
     /// forever for a flush that never runs.
     fn drop(&mut self) {
