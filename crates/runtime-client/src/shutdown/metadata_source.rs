@@ -20,6 +20,10 @@ pub trait Cloud: Default + Send + fmt::Debug {
     const INTERVAL: Duration;
 
     /// Returns the notice of the metadata service, or `None` if there is none or the service is unreachable.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a notice that was not returned is found again by the next call.
     async fn poll(&mut self, service: &MetadataService) -> Option<ShutdownNotice>;
 }
 
