@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ProcessEngine;
-use crate::stop_signals::StopSignals;
+use crate::kill_sequence::KillSequence;
 
 /// The settings of a [`ProcessEngine`] in a configuration file.
 ///
@@ -49,12 +49,12 @@ impl ProcessConfig {
     #[must_use]
     pub fn to_engine(&self) -> ProcessEngine {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-        let signals = StopSignals::new(
+        let sequence = KillSequence::new(
             seconds(self.interrupt_timeout),
             seconds(self.terminate_timeout),
         );
         let engine = ProcessEngine::new()
-            .stop_signals(signals)
+            .kill_sequence(sequence)
             .adopt_orphans(self.adopt_orphans);
         let engine = match (self.cgroups, &self.cgroup_parent) {
             (false, _) => engine.without_cgroups(),

@@ -11,10 +11,10 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::engine_state::EngineState;
+use crate::kill_sequence::KillSequence;
 use crate::payload::ProcessPayload;
 use crate::sandbox_builder::ProcessSandboxBuilder;
 use crate::settings::{CgroupPlacement, EngineSettings};
-use crate::stop_signals::StopSignals;
 use crate::task::PreparedTask;
 use crate::task_folder::TaskFolder;
 
@@ -46,8 +46,8 @@ impl ProcessEngine {
 
     /// Sets the signals that stop a task, with their timeouts.
     #[must_use]
-    pub fn stop_signals(mut self, signals: StopSignals) -> Self {
-        self.settings.stop_signals = signals;
+    pub fn kill_sequence(mut self, sequence: KillSequence) -> Self {
+        self.settings.kill_sequence = sequence;
         self
     }
 

@@ -10,11 +10,11 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use runtime_process::{ProcessEngine, StopSignals};
+//! use runtime_process::{ProcessEngine, KillSequence};
 //!
 //! let engine = ProcessEngine::new()
 //!     .env("PATH", "/opt/tools:/usr/bin:/bin")
-//!     .stop_signals(StopSignals::new(Duration::from_secs(7), Duration::from_secs(3)));
+//!     .kill_sequence(KillSequence::new(Duration::from_secs(7), Duration::from_secs(3)));
 //! # let _ = engine;
 //! ```
 //!
@@ -35,6 +35,7 @@ mod config;
 mod engine;
 mod engine_state;
 mod input_copy;
+mod kill_sequence;
 #[cfg(unix)]
 mod orphans;
 mod output;
@@ -49,7 +50,6 @@ mod sandbox_builder;
 mod settings;
 #[cfg(target_os = "linux")]
 mod signals;
-mod stop_signals;
 mod task;
 mod task_folder;
 #[cfg(unix)]
@@ -59,4 +59,4 @@ mod vfork;
 
 pub use config::ProcessConfig;
 pub use engine::ProcessEngine;
-pub use stop_signals::StopSignals;
+pub use kill_sequence::KillSequence;

@@ -11,10 +11,10 @@ use rustix::process::{Pid, Signal, kill_process_group, setsid};
 use crate::cgroup::Cgroup;
 pub(crate) use crate::child_process::ChildProcess;
 use crate::engine_state::EngineState;
+use crate::kill_sequence::KillSignal;
 use crate::orphans::{TASK_MARKER, reap_orphans};
 use crate::output::OutputPump;
 use crate::proc;
-use crate::stop_signals::StopSignal;
 use crate::task::PreparedTask;
 use crate::usage::UsageSampler;
 
@@ -77,11 +77,11 @@ impl ProcessTree {
     }
 
     /// Sends a signal to the process group.
-    pub(crate) fn signal(&self, signal: StopSignal) {
+    pub(crate) fn signal(&self, signal: KillSignal) {
         let signal = match signal {
-            StopSignal::Interrupt => Signal::INT,
-            StopSignal::Terminate => Signal::TERM,
-            StopSignal::Kill => Signal::KILL,
+            KillSignal::Interrupt => Signal::INT,
+            KillSignal::Terminate => Signal::TERM,
+            KillSignal::Kill => Signal::KILL,
         };
         if let Some(leader) = self.leader {
             // Fails if the group has ended.
@@ -92,7 +92,7 @@ impl ProcessTree {
     /// Kills all processes that remain after the leader was reaped. Returns the number of those that had left
     /// both groups.
     pub(crate) async fn kill_remaining(&mut self) -> usize {
-        self.signal(StopSignal::Kill);
+        self.signal(KillSignal::Kill);
         // The leader is reaped, so once its group is empty, the kernel may give the id to another process.
         self.leader = None;
         if let Some(cgroup) = &self.cgroup {
@@ -131,6 +131,6 @@ impl ProcessTree {
 
 impl Drop for ProcessTree {
     fn drop(&mut self) {
-        self.signal(StopSignal::Kill);
+        self.signal(KillSignal::Kill);
     }
 }

@@ -5,8 +5,8 @@ use std::process::Command;
 
 pub(crate) use tokio::process::Child as ChildProcess;
 
+use crate::kill_sequence::KillSignal;
 use crate::output::OutputPump;
-use crate::stop_signals::StopSignal;
 use crate::task::PreparedTask;
 
 /// Stands in for the process tree of Unix. The child process itself is killed through its handle.
@@ -21,7 +21,7 @@ impl ProcessTree {
         Ok((Self, child, output))
     }
 
-    pub(crate) fn signal(&self, _: StopSignal) {}
+    pub(crate) fn signal(&self, _: KillSignal) {}
 
     pub(crate) async fn kill_remaining(&mut self) -> usize {
         0

@@ -9,9 +9,9 @@ use runtime_worker::Exit;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::kill_sequence::{KillSequence, KillSignal};
 use crate::output::OutputPump;
 use crate::process_tree::{ChildProcess, ProcessTree};
-use crate::stop_signals::{StopSignal, StopSignals};
 use crate::task::PreparedTask;
 
 /// The time for the last output to reach the log after all processes of a command were killed.
@@ -31,7 +31,7 @@ pub(crate) struct RunningCommand {
     tree: ProcessTree,
     child: ChildProcess,
     output: OutputPump,
-    stop_signals: StopSignals,
+    kill_sequence: KillSequence,
     context: TaskContext,
 }
 
@@ -52,7 +52,7 @@ impl RunningCommand {
             tree,
             child,
             output,
-            stop_signals: task.engine.settings.stop_signals,
+            kill_sequence: task.engine.settings.kill_sequence,
             context: task.context.clone(),
         })
     }
@@ -86,7 +86,7 @@ impl RunningCommand {
     /// Sends the stop signals. A timeout is cut short if the deadline moves closer than its end.
     async fn stop(&mut self, deadline: &mut KillDeadline) -> io::Result<()> {
         let budget = remaining(deadline);
-        for (signal, timeout) in self.stop_signals.steps(budget) {
+        for (signal, timeout) in self.kill_sequence.steps(budget) {
             self.tree.signal(signal);
             tokio::select! {
                 status = self.child.wait() => return status.map(drop),
@@ -94,7 +94,7 @@ impl RunningCommand {
                 () = deadline_within(deadline, timeout) => {}
             }
         }
-        self.tree.signal(StopSignal::Kill);
+        self.tree.signal(KillSignal::Kill);
         self.child.kill().await
     }
 }

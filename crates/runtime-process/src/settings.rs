@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::stop_signals::StopSignals;
+use crate::kill_sequence::KillSequence;
 
 /// The value of `PATH` for tasks.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -13,7 +13,7 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 pub(crate) struct EngineSettings {
     /// Variables of all tasks.
     pub(crate) env: BTreeMap<String, String>,
-    pub(crate) stop_signals: StopSignals,
+    pub(crate) kill_sequence: KillSequence,
     pub(crate) adopts_orphans: bool,
     pub(crate) cgroups: CgroupPlacement,
     /// The file in which the kernel counts OOM kills of the machine.
@@ -32,7 +32,7 @@ impl Default for EngineSettings {
     fn default() -> Self {
         Self {
             env: BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]),
-            stop_signals: StopSignals::default(),
+            kill_sequence: KillSequence::default(),
             adopts_orphans: false,
             cgroups: CgroupPlacement::BelowOwn,
             vmstat: "/proc/vmstat".into(),

@@ -81,7 +81,7 @@ pub use engine::{Engine, ExtractError, ResultSet, Sandbox, SandboxBuilder};
 pub use plugin::{Plugin, TaskPlugin};
 pub use resolution::{Exit, Resolution, Verdict};
 #[cfg(feature = "signals")]
-pub use signals::Signals;
+pub use signals::ShutdownSignals;
 pub use task_run::TaskRun;
 pub use timing::Timing;
 pub use worker::{BuildError, Worker, WorkerBuilder};

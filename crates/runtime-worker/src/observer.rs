@@ -46,12 +46,14 @@ pub enum TaskEvent<'a> {
         /// Size of the input in bytes, if known.
         total: Option<u64>,
     },
-    /// The fetch of an input ended, with or without success.
-    Fetched {
+    /// The fetch of an input ended.
+    FetchEnded {
         /// The run that needs the input.
         run: &'a Run,
         /// The name of the input.
         subject: &'a str,
+        /// Whether the input was fetched completely. Otherwise the fetch failed or was stopped.
+        complete: bool,
     },
     /// The engine started the task.
     Started {

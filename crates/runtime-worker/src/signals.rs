@@ -11,12 +11,12 @@ use runtime_core::{ShutdownNotice, ShutdownSource};
 /// The handlers are installed for the whole process, so only an application should create this. Create it early: until
 /// then a signal ends the process at once.
 #[derive(Debug)]
-pub struct Signals {
+pub struct ShutdownSignals {
     listener: SignalListener,
     received: u32,
 }
 
-impl Signals {
+impl ShutdownSignals {
     /// Installs the signal handlers.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ impl Signals {
 }
 
 #[async_trait]
-impl ShutdownSource for Signals {
+impl ShutdownSource for ShutdownSignals {
     fn name(&self) -> &'static str {
         "signals"
     }

@@ -12,7 +12,7 @@ use runtime_ioext::log::{CreateLogError, ExtractLogError, FollowedLog, LogReader
 use super::controller::TaskContextController;
 use super::log::{self, LogDrain, LogOptions};
 use super::shared::Shared;
-use super::stop::StopSignal;
+use super::stop::StopFlag;
 use super::{StopReason, TaskInfo};
 use crate::artifact::{Artifact, UploadError, Uploaded};
 use crate::credentials::CredentialsCell;
@@ -76,7 +76,7 @@ impl TaskContext {
             worker_lines: log.writer(),
             log_options,
             log,
-            stop: StopSignal::new(),
+            stop: StopFlag::new(),
             credentials: CredentialsCell::new(None),
             services: RwLock::new(Services::disconnected()),
         });

@@ -5,7 +5,7 @@ use runtime_ioext::log::{FollowedLog, LogWriter};
 
 use super::info::TaskInfo;
 use super::log::LogOptions;
-use super::stop::StopSignal;
+use super::stop::StopFlag;
 use crate::credentials::CredentialsCell;
 use crate::deployment::Services;
 
@@ -16,7 +16,7 @@ pub(super) struct Shared {
     /// Writes worker lines, past the output limit.
     pub(super) worker_lines: LogWriter,
     pub(super) log_options: LogOptions,
-    pub(super) stop: StopSignal,
+    pub(super) stop: StopFlag,
     pub(super) credentials: CredentialsCell,
     pub(super) services: RwLock<Services>,
 }

@@ -1,4 +1,4 @@
-//! The stop signal of a task, and the reasons to stop it.
+//! The stop flag of a task, and the reasons to stop it.
 
 use tokio::sync::watch;
 
@@ -40,16 +40,16 @@ impl std::fmt::Display for StopReason {
     }
 }
 
-/// A signal that is sent at most once and awaited by any number of tasks.
+/// A flag that is set at most once, to a reason, and awaited by any number of tasks.
 #[derive(Debug)]
-pub(super) struct StopSignal(watch::Sender<Option<StopReason>>);
+pub(super) struct StopFlag(watch::Sender<Option<StopReason>>);
 
-impl StopSignal {
+impl StopFlag {
     pub(super) fn new() -> Self {
         Self(watch::Sender::new(None))
     }
 
-    /// Sends the signal; returns whether this was the first call.
+    /// Sets the flag. Returns whether this was the first call.
     pub(super) fn stop(&self, reason: StopReason) -> bool {
         self.0.send_if_modified(|current| {
             let is_first = current.is_none();
@@ -67,7 +67,7 @@ impl StopSignal {
         match receiver.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(reason)) => *reason,
             // The sender lives in `self`, and `wait_for` returned a `Some`.
-            _ => unreachable!("the stop signal outlives its waiters"),
+            _ => unreachable!("the stop flag outlives its waiters"),
         }
     }
 }

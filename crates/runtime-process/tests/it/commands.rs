@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runtime_core::log::OutputLimit;
-use runtime_process::{ProcessEngine, StopSignals};
+use runtime_process::{KillSequence, ProcessEngine};
 use runtime_worker::Timing;
 use serde_json::{Value, json};
 
@@ -220,11 +220,11 @@ async fn stop_sends_interrupt_then_terminate() {
     );
     let task_id = fixture.create(sh(&script));
     // Enough time for both signals before `SIGKILL`.
-    let signals = StopSignals::new(Duration::from_millis(100), Duration::from_secs(300));
+    let sequence = KillSequence::new(Duration::from_millis(100), Duration::from_secs(300));
     let mut timing = Timing::default();
     timing.cancel_poll_interval = Duration::from_millis(50);
     timing.kill_timeout = Duration::from_secs(600);
-    let worker = fixture.worker_with(ProcessEngine::new().stop_signals(signals));
+    let worker = fixture.worker_with(ProcessEngine::new().kill_sequence(sequence));
     let running = fixture.start(worker.timing(timing));
     fixture.file_appears(&started).await;
     fixture.cancel(&task_id);

@@ -11,7 +11,7 @@ use runtime_core::{
     Environment, LifeCycleTracker, Stoppable as _, TemporaryStorage, WorkerIdentity,
 };
 use runtime_mocks::taskcluster::{TaskSnapshot, Taskcluster};
-use runtime_process::{ProcessEngine, StopSignals};
+use runtime_process::{KillSequence, ProcessEngine};
 use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
 use runtime_worker::{Timing, Worker, WorkerBuilder};
 use serde_json::{Value, json};
@@ -155,7 +155,10 @@ impl Fixture {
 }
 
 pub(crate) fn engine() -> ProcessEngine {
-    ProcessEngine::new().stop_signals(StopSignals::new(Duration::ZERO, Duration::from_millis(200)))
+    ProcessEngine::new().kill_sequence(KillSequence::new(
+        Duration::ZERO,
+        Duration::from_millis(200),
+    ))
 }
 
 fn timing() -> Timing {

@@ -181,9 +181,9 @@ pub struct PluginsConfig {
     pub cache_scopes: Option<String>,
     /// Whether to keep a named cache after its task was stopped or its worker was killed. By default it is removed, since
     /// it may be half-written.
-    pub keep_unfinished_caches: bool,
+    pub keep_uncommitted_caches: bool,
     /// Whether to compare inputs of earlier workers with their recorded hashes before use.
-    pub verify_inputs: bool,
+    pub verify_adopted_inputs: bool,
     /// Limits for unpacking archives.
     #[cfg(feature = "unpack")]
     pub unpack_limits: runtime_fetcher::UnpackLimits,
@@ -203,8 +203,8 @@ impl Default for PluginsConfig {
             max_run_time: 24 * 60 * 60,
             log_prefix: BTreeMap::new(),
             cache_scopes: None,
-            keep_unfinished_caches: false,
-            verify_inputs: false,
+            keep_uncommitted_caches: false,
+            verify_adopted_inputs: false,
             #[cfg(feature = "unpack")]
             unpack_limits: runtime_fetcher::UnpackLimits::default(),
             stop_on_error: false,
@@ -244,12 +244,12 @@ impl PluginsConfig {
         if let Some(prefix) = &self.cache_scopes {
             mounts = mounts.cache_scopes(prefix);
         }
-        if self.keep_unfinished_caches {
+        if self.keep_uncommitted_caches {
             mounts = mounts.uncommitted(runtime_caching::Uncommitted::Keep);
         }
         #[cfg(feature = "unpack")]
         let mounts = mounts.unpack_limits(self.unpack_limits.clone());
-        mounts.verify_adopted(self.verify_inputs)
+        mounts.verify_adopted(self.verify_adopted_inputs)
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) struct RunSupervisor<'a> {
 impl RunSupervisor<'_> {
     /// Runs and resolves the task. The claim is renewed until the run is resolved, including the uploads at its end.
     pub(super) async fn run(&self, claim: &TaskClaim) -> Resolution {
-        if self.should_return(claim) {
+        if self.should_give_back(claim) {
             self.controller.abort();
         }
         tokio::select! {
@@ -42,7 +42,7 @@ impl RunSupervisor<'_> {
     ///
     /// The queue runs it elsewhere, at the cost of a retry. Without a retry left the task would fail, so a graceful
     /// stop runs it to its end instead.
-    fn should_return(&self, claim: &TaskClaim) -> bool {
+    fn should_give_back(&self, claim: &TaskClaim) -> bool {
         match self.reporter.budget.stop.stage() {
             StopStage::Running => false,
             StopStage::Graceful => claim.status.retries_left > 0,

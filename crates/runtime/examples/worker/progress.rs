@@ -113,9 +113,19 @@ impl Observer for Progress {
                 },
                 Some(bars),
             ) => bars.update_fetch(run, subject, *bytes, *total),
-            (TaskEvent::Fetched { run, subject }, Some(bars)) => bars.remove_fetch(run, subject),
-            (TaskEvent::Fetched { run, subject }, None) => {
-                self.task_line(run, format_args!("fetched {subject}"));
+            (TaskEvent::FetchEnded { run, subject, .. }, Some(bars)) => {
+                bars.remove_fetch(run, subject);
+            }
+            (
+                TaskEvent::FetchEnded {
+                    run,
+                    subject,
+                    complete,
+                },
+                None,
+            ) => {
+                let result = if *complete { "fetched" } else { "not fetched:" };
+                self.task_line(run, format_args!("{result} {subject}"));
             }
             (TaskEvent::Started { run }, Some(bars)) => bars.set_message(run, "running"),
             (TaskEvent::Started { run }, None) => self.task_line(run, "running"),

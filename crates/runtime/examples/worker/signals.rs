@@ -1,6 +1,6 @@
 //! Stops the worker on signals.
 
-use runtime::worker::Signals;
+use runtime::worker::ShutdownSignals;
 use runtime::{LifeCycleTracker, ShutdownSource as _, Stoppable as _};
 use tokio::task::JoinHandle;
 
@@ -11,7 +11,7 @@ pub(crate) struct SignalListener(JoinHandle<()>);
 
 /// Starts to listen: the first signal stops the worker gracefully, the second one immediately.
 pub(crate) fn stop_on_signals(stop: LifeCycleTracker) -> std::io::Result<SignalListener> {
-    let mut signals = Signals::new()?;
+    let mut signals = ShutdownSignals::new()?;
     Ok(SignalListener(tokio::spawn(async move {
         signals.next().await;
         output::error_line("stopping after the running tasks; send another signal to stop them");

@@ -36,7 +36,11 @@ impl ProgressListener for FetchReporter {
                 bytes,
                 total,
             },
-            FetchStage::Finished | FetchStage::Stopped => TaskEvent::Fetched { run, subject },
+            FetchStage::Finished | FetchStage::Stopped => TaskEvent::FetchEnded {
+                run,
+                subject,
+                complete: progress.stage == FetchStage::Finished,
+            },
         };
         notify(&*self.observer, &event, self.run.monitor());
     }

@@ -49,7 +49,7 @@ enum CacheDisposition {
     /// The task had no access yet: the caches are unchanged.
     Untouched,
     /// The task may have left the caches half-written: [`Uncommitted`] decides.
-    Uncommitted,
+    Interrupted,
     /// The task ended by itself: the caches are kept.
     Commit,
     /// The task ended with an exit code that purges caches: the caches are removed.
@@ -147,7 +147,7 @@ impl TaskMounts {
             // The caches of failed tasks are kept too: most failures are failed tests, which do not damage a cache.
             Exit::Code(_) => CacheDisposition::Commit,
             // A signal may have interrupted a write to a cache.
-            _ => CacheDisposition::Uncommitted,
+            _ => CacheDisposition::Interrupted,
         }
     }
 
@@ -180,7 +180,7 @@ async fn release_cache(
         }
         // Dropped without a commit: the policy `Uncommitted` applies. New caches that the task never saw are among
         // them, since an empty folder is not worth keeping.
-        (CacheDisposition::Uncommitted | CacheDisposition::Untouched, _) => Ok(()),
+        (CacheDisposition::Interrupted | CacheDisposition::Untouched, _) => Ok(()),
     }
 }
 
@@ -208,7 +208,7 @@ impl TaskPlugin for TaskMounts {
             builder.attach_folder(cache.handle.path(), &cache.directory)?;
         }
         // From here on the task may start at any time, and `stopped` is skipped if it is killed.
-        self.disposition = CacheDisposition::Uncommitted;
+        self.disposition = CacheDisposition::Interrupted;
         Ok(())
     }
 
@@ -216,7 +216,7 @@ impl TaskPlugin for TaskMounts {
         self.disposition = self.disposition_after(result.exit());
         let is_removed = match self.disposition {
             CacheDisposition::Purge => true,
-            CacheDisposition::Uncommitted => self.shared.uncommitted == Uncommitted::Dispose,
+            CacheDisposition::Interrupted => self.shared.uncommitted == Uncommitted::Dispose,
             CacheDisposition::Untouched | CacheDisposition::Commit => false,
         };
         for cache in self.caches.iter().filter(|_| is_removed) {

@@ -14,7 +14,7 @@ use runtime_core::{
 };
 use runtime_fetcher::{AddressPolicy, FetchConfig, HttpClient};
 use runtime_gc::ResourceTracker;
-use runtime_process::{ProcessEngine, StopSignals};
+use runtime_process::{KillSequence, ProcessEngine};
 use runtime_worker::plugins::{
     self, Artifacts, ExitStatus, MaxRunTime, Mounts, MountsBuilder, TaskLog,
 };
@@ -194,5 +194,8 @@ fn timing() -> Timing {
 }
 
 pub(crate) fn process_engine() -> ProcessEngine {
-    ProcessEngine::new().stop_signals(StopSignals::new(Duration::ZERO, Duration::from_millis(200)))
+    ProcessEngine::new().kill_sequence(KillSequence::new(
+        Duration::ZERO,
+        Duration::from_millis(200),
+    ))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use runtime_core::{LifeCycleTracker, Monitor, ShutdownManager};
 use runtime_gc::ResourceTracker;
-use runtime_worker::Signals;
+use runtime_worker::ShutdownSignals;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{WorkerSettings, with_timeout};
@@ -57,7 +57,7 @@ pub(crate) async fn run_as_worker_process() {
     };
     let settings: WorkerSettings = serde_json::from_str(&settings).expect("settings of this test");
     let stop = LifeCycleTracker::new();
-    let signals = Signals::new().expect("install signal handlers");
+    let signals = ShutdownSignals::new().expect("install signal handlers");
     let _manager = ShutdownManager::new(Arc::new(stop.clone()), Monitor::null())
         .source(signals)
         .start();

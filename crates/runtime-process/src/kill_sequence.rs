@@ -1,30 +1,30 @@
-//! The signals that stop a task, and the timeouts between them.
+//! The sequence of signals that stops a task.
 
 use std::time::Duration;
 
-/// A signal of the stop sequence.
+/// A signal of a [`KillSequence`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StopSignal {
+pub(crate) enum KillSignal {
     Interrupt,
     Terminate,
     Kill,
 }
 
-/// The stop sequence of a task: `SIGINT`, `SIGTERM` and `SIGKILL`, with a timeout after each of the first two.
+/// The signals that stop a task: `SIGINT`, `SIGTERM` and `SIGKILL`, with a timeout after each of the first two.
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use runtime_process::StopSignals;
-/// let signals = StopSignals::new(Duration::from_secs(7), Duration::from_secs(3));
-/// # let _ = signals;
+/// # use runtime_process::KillSequence;
+/// let sequence = KillSequence::new(Duration::from_secs(7), Duration::from_secs(3));
+/// # let _ = sequence;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StopSignals {
+pub struct KillSequence {
     interrupt_timeout: Duration,
     terminate_timeout: Duration,
 }
 
-impl StopSignals {
+impl KillSequence {
     /// Creates a sequence from the time that a task has to exit after `SIGINT` and after `SIGTERM`.
     ///
     /// A signal with a timeout of zero is skipped.
@@ -40,14 +40,14 @@ impl StopSignals {
     ///
     /// If the timeouts exceed `budget` in total, each is shortened by the same factor: a task that has little
     /// time still gets both signals.
-    pub(crate) fn steps(self, budget: Duration) -> impl Iterator<Item = (StopSignal, Duration)> {
+    pub(crate) fn steps(self, budget: Duration) -> impl Iterator<Item = (KillSignal, Duration)> {
         let total = self
             .interrupt_timeout
             .saturating_add(self.terminate_timeout);
         let factor = (budget.as_secs_f64() / total.as_secs_f64().max(f64::MIN_POSITIVE)).min(1.0);
         [
-            (StopSignal::Interrupt, self.interrupt_timeout),
-            (StopSignal::Terminate, self.terminate_timeout),
+            (KillSignal::Interrupt, self.interrupt_timeout),
+            (KillSignal::Terminate, self.terminate_timeout),
         ]
         .into_iter()
         .filter(|(_, timeout)| !timeout.is_zero())
@@ -55,7 +55,7 @@ impl StopSignals {
     }
 }
 
-impl Default for StopSignals {
+impl Default for KillSequence {
     /// Returns timeouts of five seconds each.
     fn default() -> Self {
         Self::new(Duration::from_secs(5), Duration::from_secs(5))
@@ -66,8 +66,8 @@ impl Default for StopSignals {
 mod tests {
     use super::*;
 
-    fn seconds(signals: StopSignals, budget: u64) -> Vec<(StopSignal, f64)> {
-        signals
+    fn seconds(sequence: KillSequence, budget: u64) -> Vec<(KillSignal, f64)> {
+        sequence
             .steps(Duration::from_secs(budget))
             .map(|(signal, timeout)| (signal, timeout.as_secs_f64()))
             .collect()
@@ -75,18 +75,18 @@ mod tests {
 
     #[test]
     fn timeouts_shrink_to_the_budget() {
-        let signals = StopSignals::default();
-        let full = [(StopSignal::Interrupt, 5.0), (StopSignal::Terminate, 5.0)];
-        assert_eq!(seconds(signals, 60), full);
-        let half = [(StopSignal::Interrupt, 2.5), (StopSignal::Terminate, 2.5)];
-        assert_eq!(seconds(signals, 5), half);
+        let sequence = KillSequence::default();
+        let full = [(KillSignal::Interrupt, 5.0), (KillSignal::Terminate, 5.0)];
+        assert_eq!(seconds(sequence, 60), full);
+        let half = [(KillSignal::Interrupt, 2.5), (KillSignal::Terminate, 2.5)];
+        assert_eq!(seconds(sequence, 5), half);
     }
 
     #[test]
     fn signal_with_zero_timeout_is_skipped() {
-        let signals = StopSignals::new(Duration::ZERO, Duration::from_secs(2));
-        assert_eq!(seconds(signals, 9), [(StopSignal::Terminate, 2.0)]);
-        let none = StopSignals::new(Duration::ZERO, Duration::ZERO);
+        let sequence = KillSequence::new(Duration::ZERO, Duration::from_secs(2));
+        assert_eq!(seconds(sequence, 9), [(KillSignal::Terminate, 2.0)]);
+        let none = KillSequence::new(Duration::ZERO, Duration::ZERO);
         assert_eq!(seconds(none, 9), []);
     }
 }
