@@ -9,7 +9,7 @@ use runtime_worker::report::Usage;
 
 use crate::proc;
 
-/// The interval and the number of checks whether a killed group is empty: two seconds in total.
+/// Interval and maximum number of the checks whether a killed group is empty: two seconds in total.
 const EMPTY_POLL_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_EMPTY_POLLS: u32 = 200;
 
@@ -22,7 +22,8 @@ pub(crate) struct Cgroup {
 impl Cgroup {
     /// Creates a group below `parent`, which must be delegated to this user.
     ///
-    /// Also returns the file `cgroup.procs`: a process joins the group by writing `0` to it.
+    /// Also opens the file `cgroup.procs`: a process joins the group by writing `0` to it. It is opened here,
+    /// because a new process should only have to write.
     pub(crate) fn create(parent: &Path, name: &str) -> io::Result<(Self, File)> {
         // Only control groups have this file. Elsewhere, `create_dir` would leave an ordinary folder.
         fs::metadata(parent.join("cgroup.procs"))?;
@@ -39,9 +40,9 @@ impl Cgroup {
         let _ = fs::write(self.path.join("cgroup.kill"), "1");
     }
 
-    /// Waits until the group has no members, but at most for two seconds.
+    /// Waits until the group has no members, for at most two seconds.
     ///
-    /// The members die asynchronously, and a group with members can neither be removed nor has its final counts.
+    /// Members die asynchronously. While there are any, the counters are not final and the group cannot be removed.
     pub(crate) async fn wait_until_empty(&self) {
         for _ in 0..MAX_EMPTY_POLLS {
             if self.read_number("cgroup.events", "populated") != Some(1) {
@@ -76,7 +77,7 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         self.kill();
-        // Fails while members are still dying; the empty group is then removed together with its parent.
+        // Fails while members are still dying. The group then stays until its parent is removed.
         let _ = fs::remove_dir(&self.path);
     }
 }

@@ -19,7 +19,7 @@ use crate::vfork;
 /// A child process. It is killed if it is dropped before it was reaped.
 pub(crate) struct ChildProcess {
     pid: Pid,
-    /// Notifies when any child of this process ends.
+    /// Receives a notification when any child of this process ends.
     sigchld: unix::Signal,
     /// The exit status once the process was reaped.
     status: Option<ExitStatus>,
@@ -69,6 +69,8 @@ impl ChildProcess {
     /// Safe: the next call continues to wait.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         loop {
+            // A notification is not about a certain child, and the kernel merges those of children that end at about
+            // the same time: each handle checks its own child.
             if let Some(status) = self.try_wait()? {
                 return Ok(status);
             }
@@ -99,14 +101,15 @@ impl ChildProcess {
 impl Drop for ChildProcess {
     fn drop(&mut self) {
         if let Some(pid) = self.pid() {
-            // The pid cannot have been reused: it belongs to the child until it is reaped.
+            // The pid is not reused before the child is reaped. A destructor must not wait for that, so the next
+            // start reaps it.
             let _ = kill_process(pid, Signal::KILL);
             self.registry.lock().abandoned.push(pid);
         }
     }
 }
 
-/// The children of an engine that are not reaped yet.
+/// The children that an engine has started and not reaped.
 #[derive(Debug, Default)]
 pub(crate) struct ChildRegistry {
     unreaped: BTreeSet<i32>,
@@ -115,7 +118,7 @@ pub(crate) struct ChildRegistry {
 }
 
 impl ChildRegistry {
-    /// Reports whether the engine started this process and reaps it itself.
+    /// Returns whether the engine started this process and reaps it itself.
     pub(crate) fn contains(&self, pid: i32) -> bool {
         self.unreaped.contains(&pid)
     }

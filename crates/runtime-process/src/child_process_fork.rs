@@ -1,4 +1,4 @@
-//! A child process on Unix systems without `vfork` support in the engine: tokio starts it by fork.
+//! A child process on Unix systems other than Linux, where tokio starts it by fork.
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -16,18 +16,18 @@ use crate::kill_sequence::KillSequence;
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ProcessConfig {
-    /// Environment variables of all tasks. The payload and plugins override them.
+    /// Environment variables of all tasks. The payload and plugins override them. Default: none.
     pub env: BTreeMap<String, String>,
-    /// Seconds that a task has to exit after `SIGINT`; 0 skips the signal.
+    /// Seconds that a task has to exit after `SIGINT`; 0 skips the signal. Default: 5.
     pub interrupt_timeout: u32,
-    /// Seconds that a task has to exit after `SIGTERM`; 0 skips the signal.
+    /// Seconds that a task has to exit after `SIGTERM`; 0 skips the signal. Default: 5.
     pub terminate_timeout: u32,
-    /// Whether each command gets a control group (v2), if the worker may create one.
+    /// Whether each command gets a control group (v2), if the worker may create one. Default: true.
     pub cgroups: bool,
     /// The control group below which those of commands are created: a folder that is delegated to the worker's
-    /// user. The default is the worker's own group.
+    /// user. Default: the worker's own group.
     pub cgroup_parent: Option<PathBuf>,
-    /// Whether the worker adopts and reaps orphans of tasks, so that zombies do not accumulate.
+    /// Whether the worker adopts and reaps orphans of tasks, so that zombies do not accumulate. Default: false.
     pub adopt_orphans: bool,
 }
 

@@ -22,7 +22,7 @@ use crate::task_folder::TaskFolder;
 #[derive(Clone, Debug, Default)]
 pub struct ProcessEngine {
     settings: EngineSettings,
-    /// Initialized by the first task, since it needs the worker's storage.
+    /// Initialized by the first task, because it needs the worker's storage. Clones share it.
     context: Arc<OnceCell<Arc<EngineState>>>,
 }
 
@@ -30,21 +30,21 @@ impl ProcessEngine {
     /// Creates an engine with default settings.
     ///
     /// Tasks see `PATH` as `/usr/local/bin:/usr/bin:/bin` and `HOME` as their folder. They inherit no variable
-    /// of the worker, since those may hold credentials. Variables of the payload override these, and those of
+    /// of the worker, because it may contain credentials. Variables of the payload override these, and those of
     /// plugins override both. Each process also gets `RUNTIME_WORKER_TASK`, with which the engine finds it.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets a variable for all tasks. The payload and plugins override it.
+    /// Sets an environment variable for all tasks. The payload and plugins override it.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.env.insert(name.into(), value.into());
         self
     }
 
-    /// Sets the signals that stop a task, with their timeouts.
+    /// Sets the signals that stop a task, with their timeouts. Default: five seconds for each signal.
     #[must_use]
     pub fn kill_sequence(mut self, sequence: KillSequence) -> Self {
         self.settings.kill_sequence = sequence;
@@ -52,9 +52,9 @@ impl ProcessEngine {
     }
 
     /// Sets whether this process becomes the parent of orphans of tasks (Linux: child subreaper) and reaps them.
+    /// Default: `false`, because it affects the whole process.
     ///
-    /// Use it where process 1 does not reap orphans, as in many containers: zombies would accumulate. Off by
-    /// default, because it affects the whole process.
+    /// Use it if process 1 does not reap orphans, as in many containers: zombies would accumulate.
     #[must_use]
     pub fn adopt_orphans(mut self, adopt: bool) -> Self {
         self.settings.adopts_orphans = adopt;
@@ -62,9 +62,7 @@ impl ProcessEngine {
     }
 
     /// Sets the control group (v2) below which each command gets its own group. It must be delegated to this
-    /// user.
-    ///
-    /// The default is the worker's own group, if this user may create groups there.
+    /// user. Default: the worker's own group, if this user may create groups there.
     #[must_use]
     pub fn cgroup_parent(mut self, parent: impl Into<PathBuf>) -> Self {
         self.settings.cgroups = CgroupPlacement::Below(parent.into());
@@ -78,16 +76,16 @@ impl ProcessEngine {
         self
     }
 
-    /// Sets the file in which the kernel counts the OOM kills of the machine. The default is `/proc/vmstat`.
+    /// Sets the file in which the kernel counts the OOM kills of the machine. Default: `/proc/vmstat`.
     ///
-    /// A container may see the machine's `/proc` at another path.
+    /// Use it in a container that has the machine's `/proc` mounted at another path.
     #[must_use]
     pub fn vmstat(mut self, file: impl Into<PathBuf>) -> Self {
         self.settings.vmstat = file.into();
         self
     }
 
-    /// Returns the shared state, which the first call prepares.
+    /// Returns the state that all tasks share. The first call prepares it.
     async fn context(&self, storage: &TemporaryStorage) -> Result<Arc<EngineState>, TaskError> {
         let prepare = || async {
             let (settings, storage) = (self.settings.clone(), storage.clone());

@@ -1,4 +1,4 @@
-//! State that all tasks of an engine share.
+//! The state that all tasks of an engine share.
 
 use std::io;
 
@@ -17,7 +17,7 @@ use {
 
 use crate::settings::EngineSettings;
 
-/// State that all tasks of an engine share.
+/// The state that all tasks of an engine share.
 #[derive(Debug)]
 pub(crate) struct EngineState {
     pub(crate) settings: EngineSettings,
@@ -34,8 +34,8 @@ pub(crate) struct EngineState {
 impl EngineState {
     /// Prepares this process and machine for the first task. Blocks while it scans all processes.
     ///
-    /// Becomes the subreaper of orphans if the settings ask for it, and kills processes that crashed workers
-    /// left running on `storage`, since they would compete with new tasks.
+    /// Becomes the subreaper of orphans if the settings request it, and kills processes that crashed workers left
+    /// running on `storage`: they would compete with new tasks.
     pub(crate) fn prepare(
         settings: EngineSettings,
         storage: &TemporaryStorage,
@@ -46,6 +46,7 @@ impl EngineState {
             rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         }
         let orphans = OrphanScanner::default();
+        // Also the scanner's first scan, which must precede the first task.
         orphans.kill_leftovers_of_dead_workers(storage);
         Ok(Self {
             settings,
@@ -55,10 +56,10 @@ impl EngineState {
         })
     }
 
-    /// Creates a control group for a command, with the file through which a process joins it.
+    /// Creates a control group for a command, and opens the file through which a process joins it.
     ///
-    /// Returns `None` if control groups are disabled or this user may not create one: the engine then falls
-    /// back to process groups and markers.
+    /// Returns `None` if control groups are disabled or this user may not create one. Process groups and markers
+    /// then have to suffice.
     pub(crate) fn create_cgroup(&self) -> Option<(Cgroup, File)> {
         let parent = match &self.settings.cgroups {
             CgroupPlacement::Disabled => return None,
@@ -66,6 +67,7 @@ impl EngineState {
             CgroupPlacement::Below(parent) => parent.clone(),
         };
         let number = self.cgroup_count.fetch_add(1, Ordering::Relaxed);
+        // The process id, because several workers may share the parent.
         let name = format!("task-{}-{number}", std::process::id());
         Cgroup::create(&parent, &name).ok()
     }

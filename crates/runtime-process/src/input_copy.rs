@@ -1,4 +1,4 @@
-//! Private copies of files and folders that tasks share.
+//! Private copies of files and folders for a task, which may change them.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ pub(crate) struct InputCopy {
     target: PathBuf,
 }
 
-/// A copy could not be made.
+/// The error of copying a file or folder.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot copy `{}` to `{}`", from.display(), to.display())]
 pub(crate) struct InputCopyError {
@@ -30,12 +30,12 @@ impl InputCopy {
         self.target == path
     }
 
-    /// Returns the size of the files in bytes.
+    /// Returns the total size of the files in bytes.
     pub(crate) fn size(&self) -> u64 {
         total_size(&self.source)
     }
 
-    /// Copies over the placeholder at the target.
+    /// Copies the source to the target, over the empty file or folder that reserves it.
     pub(crate) fn make(&self) -> Result<(), InputCopyError> {
         copy(&self.source, &self.target).map_err(|source| InputCopyError {
             from: self.source.clone(),
@@ -45,14 +45,15 @@ impl InputCopy {
     }
 }
 
-/// Counts an unreadable entry as empty: the copy will fail on it and report the cause.
+/// Returns the total size of the files of a tree in bytes. An unreadable entry counts as empty: the copy will
+/// fail on it and report the cause.
 fn total_size(path: &Path) -> u64 {
     let metadata = fs::symlink_metadata(path);
     let is_folder = metadata.as_ref().is_ok_and(fs::Metadata::is_dir);
     let entries = is_folder.then(|| fs::read_dir(path).ok()).flatten();
-    let below = entries.into_iter().flatten().flatten();
-    let below: u64 = below.map(|entry| total_size(&entry.path())).sum();
-    below + metadata.map_or(0, |it| if it.is_file() { it.len() } else { 0 })
+    let in_folder = entries.into_iter().flatten().flatten();
+    let in_folder: u64 = in_folder.map(|entry| total_size(&entry.path())).sum();
+    in_folder + metadata.map_or(0, |it| if it.is_file() { it.len() } else { 0 })
 }
 
 /// Copies a tree. Links are copied as links and never followed.

@@ -38,12 +38,13 @@ impl KillSequence {
 
     /// Returns the signals before `SIGKILL` with their timeouts.
     ///
-    /// If the timeouts exceed `budget` in total, each is shortened by the same factor: a task that has little
-    /// time still gets both signals.
+    /// If the timeouts together exceed `budget`, each is shortened by the same factor, so that a task with little
+    /// time left still gets both signals.
     pub(crate) fn steps(self, budget: Duration) -> impl Iterator<Item = (KillSignal, Duration)> {
         let total = self
             .interrupt_timeout
             .saturating_add(self.terminate_timeout);
+        // Both timeouts may be zero, so the divisor has a minimum.
         let factor = (budget.as_secs_f64() / total.as_secs_f64().max(f64::MIN_POSITIVE)).min(1.0);
         [
             (KillSignal::Interrupt, self.interrupt_timeout),
@@ -56,7 +57,7 @@ impl KillSequence {
 }
 
 impl Default for KillSequence {
-    /// Returns timeouts of five seconds each.
+    /// Returns the sequence with timeouts of five seconds.
     fn default() -> Self {
         Self::new(Duration::from_secs(5), Duration::from_secs(5))
     }

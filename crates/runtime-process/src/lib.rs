@@ -1,9 +1,9 @@
 //! An engine that runs tasks as processes of the worker's machine.
 //!
 //! Each task gets its own folder and an environment without the worker's variables. Each of its commands
-//! leads a session and a process group, joins a control group where the user may create one, and carries a
-//! variable that names the task. The engine uses all three to kill every process of a command when it ends,
-//! and to kill processes that a crashed worker left running.
+//! leads a session and a process group, joins a control group if this user may create one, and carries an
+//! environment variable that names the task. The engine uses all three to kill every process of a command
+//! when it ends, and the variable to find processes that a crashed worker left running.
 //!
 //! The engine is not a security boundary: tasks run as the worker's user.
 //!

@@ -1,7 +1,7 @@
 //! Finds processes that left the process group of their task, by a variable in their environment.
 //!
-//! Every process of a task inherits a variable that contains the task's folder. A daemon that starts its own
-//! session still has it, unless it cleared its environment. Only a control group finds such a process too.
+//! Every process of a task inherits a variable that contains the task's folder. A daemon that starts a session
+//! still has it, unless it clears its environment. Only a control group finds such a process too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,20 +17,21 @@ use crate::proc::{self, ProcStat, ProcessKey};
 /// The variable that contains the folder of the task to which a process belongs.
 pub(crate) const TASK_MARKER: &str = "RUNTIME_WORKER_TASK";
 
-/// The maximum number of scans of one search: a killed process may have forked after the scan that found it.
+/// Maximum number of scans of one search. More than one is needed, because a process may have forked between the
+/// scan that found it and its death.
 const MAX_SCANS: usize = 8;
 
-/// The time between two scans that find no marker, after which a process is confirmed as a non-task process.
+/// The time between two scans without a marker after which a process counts as a non-task process.
 ///
-/// A process shows the environment of its parent from its fork until it executes a program. So a single scan may
-/// miss the marker of a process that is about to execute a task's command.
+/// Between its fork and the execution of a program, a process shows the environment of its parent. A single scan
+/// may therefore miss the marker of a process that is about to execute a task's command.
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 
 /// Finds and kills the processes of tasks.
 ///
-/// The scanner remembers processes that belong to no task, so that a scan does not read the environment of every
-/// process on the machine. The first scan must precede the first task: all processes that exist by then belong to
-/// no task of this engine and are confirmed at once.
+/// The scanner remembers processes that belong to no task, so that a scan need not read the environment of every
+/// process on the machine. Its first scan must precede the first task: every process that exists by then belongs
+/// to no task of this engine and is confirmed immediately.
 #[derive(Debug, Default)]
 pub(crate) struct OrphanScanner {
     /// `None` before the first scan.
@@ -42,7 +43,7 @@ type NonTasks = BTreeMap<ProcessKey, NonTask>;
 
 #[derive(Clone, Copy, Debug)]
 enum NonTask {
-    /// No scan since this time has found a marker.
+    /// No scan has found a marker since this time.
     SuspectedSince(Instant),
     Confirmed,
 }
@@ -69,8 +70,8 @@ impl OrphanScanner {
 
     /// Kills all processes that dead workers left running on the same storage.
     ///
-    /// A marker is a path `ROOT/PROCESS/TASK`. Opening the storage removes the process folders of dead workers, so a missing
-    /// one means that its worker is dead. Live workers on the same root keep theirs.
+    /// A marker is a path `ROOT/PROCESS/TASK`. Opening the storage has removed the process folders of dead workers, so a
+    /// marker whose process folder is missing belongs to a dead worker. Live workers on the same root keep theirs.
     pub(crate) fn kill_leftovers_of_dead_workers(&self, storage: &TemporaryStorage) {
         let root = storage.path().parent();
         self.kill_marked(|marker| {
@@ -94,7 +95,8 @@ impl OrphanScanner {
                 break;
             }
             for orphan in orphans {
-                // Fails if the process has ended meanwhile.
+                // Fails if the process has ended meanwhile. The kernel assigns pids in turn, so another process does
+                // not have its pid yet.
                 let _ = kill_process(orphan, Signal::KILL);
                 killed.insert(orphan.as_raw_nonzero());
             }
@@ -102,11 +104,11 @@ impl OrphanScanner {
         killed.len()
     }
 
-    /// Returns all processes of tasks with their markers. Zombies have no environment and are not found.
+    /// Returns the processes of all tasks with their markers. A zombie has no environment and is not found.
     fn scan(&self) -> Vec<(i32, Vec<u8>)> {
         let own = getpid().as_raw_nonzero().get();
-        // The lock is not held during the scan. If two scans overlap, the classifications of the one that ends first
-        // are lost, and later scans find them again.
+        // The lock is not held during the scan, which may take long. If two scans overlap, the classifications of
+        // the one that ends first are lost, and later scans repeat them.
         let known = self.non_tasks.lock().clone();
         let is_first = known.is_none();
         let (known, now) = (known.unwrap_or_default(), Instant::now());
@@ -121,7 +123,7 @@ impl OrphanScanner {
                 Ok(Some(marker)) => marked.push((key.pid, marker)),
                 Ok(None) if is_first => drop(non_tasks.insert(key, NonTask::Confirmed)),
                 Ok(None) => drop(non_tasks.insert(key, NonTask::after_scan(previous, now))),
-                // Not classified: the environment may be readable in the next scan.
+                // Not readable now, as during `execve`: the next scan classifies it.
                 Err(_) => {}
             }
         }
@@ -130,14 +132,14 @@ impl OrphanScanner {
     }
 }
 
-/// Reaps the orphans of tasks that this process inherited as their subreaper.
+/// Reaps the orphans of tasks whose parent this process became as their subreaper.
 ///
-/// `is_child` reports whether the engine started a process and reaps it itself.
+/// `is_child` returns whether the engine started a process and reaps it itself.
 pub(crate) fn reap_orphans(is_child: impl Fn(i32) -> bool) {
     let own = getpid().as_raw_nonzero().get();
     let session = getsid(None).map_or(0, |session| session.as_raw_nonzero().get());
-    // Children in our own session were started by other parts of this program, which wait for them: reaping one here
-    // would make their wait fail.
+    // Children in this session were started by other parts of this program, whose wait would fail if their child
+    // was reaped here. A task's processes are in the session of their command.
     let is_orphan = |stat: &ProcStat| {
         stat.parent == own && stat.state == 'Z' && stat.session != session && !is_child(stat.pid)
     };

@@ -7,7 +7,7 @@ use runtime_core::LogDrain;
 use tokio::io::{AsyncRead, BufReader};
 use tokio::task::JoinSet;
 
-/// The size of the buffer between pipe and log in bytes; a Linux pipe holds as much.
+/// Size of the buffer between pipe and log in bytes, the capacity of a Linux pipe.
 const BUFFER_SIZE: usize = 64 * 1024;
 
 /// Copies output to the log until every process has closed its end of the pipe.
@@ -18,8 +18,7 @@ pub(crate) struct OutputPump {
 impl OutputPump {
     /// Creates one pipe for standard output and standard error.
     ///
-    /// Two pipes would lose the order of lines across the streams, because no timestamp shows which one was written
-    /// first.
+    /// Two pipes would lose the order of lines across the streams: nothing shows which line was written first.
     #[cfg(unix)]
     pub(crate) fn pipe(log: LogDrain) -> io::Result<(Self, io::PipeWriter)> {
         let (reader, writer) = io::pipe()?;
@@ -50,10 +49,10 @@ impl OutputPump {
         Ok((child, Self { tasks }))
     }
 
-    /// Waits until the remaining output is in the log, but at most for `timeout`.
+    /// Waits until the remaining output is in the log, for at most `timeout`.
     ///
-    /// A process that escaped the task may hold the pipe open, so its end cannot be waited for without limit.
-    /// The drains are dropped in any case, so that the log receives the bytes that they hold back.
+    /// A process that escaped the task may hold the pipe open forever. The drains are dropped in any case, so that
+    /// the log receives the bytes that they buffer.
     pub(crate) async fn finish(&mut self, timeout: Duration) -> io::Result<()> {
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {

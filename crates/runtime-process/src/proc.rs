@@ -1,4 +1,4 @@
-//! The only reader of `/proc` in this crate.
+//! Reads `/proc`. No other module of this crate does.
 //!
 //! Processes start and end at any time, so unreadable entries are skipped.
 
@@ -20,17 +20,17 @@ pub(crate) struct ProcStat {
     pub(crate) cpu_ticks: u64,
 }
 
-/// Returns the state of all processes on this machine or in this container.
+/// Returns the state of each process on this machine or in this container.
 pub(crate) fn all_stats() -> impl Iterator<Item = ProcStat> {
     process_keys().filter_map(|key| parse_stat(&read(key.pid, "stat")?))
 }
 
-/// Identifies a process even if its pid was used before.
+/// Identifies a process, even if its pid was used by another one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ProcessKey {
     pub(crate) pid: i32,
-    /// The inode of `/proc/PID`. The kernel assigns a new one to each process, and may also assign a new one to a
-    /// process that still runs.
+    /// The inode of `/proc/PID`. Each process gets a new one; a running process may get another one, and then looks
+    /// like a new process.
     inode: u64,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn process_keys() -> impl Iterator<Item = ProcessKey> {
     })
 }
 
-/// Returns the initial value of an environment variable of a process.
+/// Returns the value of an environment variable at the time when a process executed its program.
 ///
 /// Fails if the process has ended or belongs to another user.
 pub(crate) fn environment_variable(pid: i32, name: &str) -> io::Result<Option<Vec<u8>>> {
@@ -78,7 +78,7 @@ pub(crate) fn resident_memory(pid: i32) -> u64 {
     number_after(&text, "VmRSS:").unwrap_or(0) * 1024
 }
 
-/// Sets how much the kernel prefers to kill a process when memory runs out.
+/// Sets the score that the kernel adds when it chooses a process to kill because memory is low.
 pub(crate) fn set_oom_score_adj(pid: Pid, score: i32) {
     let pid = pid.as_raw_nonzero();
     // Fails if the process has ended.
@@ -92,7 +92,7 @@ pub(crate) fn own_cgroup_path() -> Option<String> {
     Some(path.to_owned())
 }
 
-/// Returns the number of processes that the machine has killed since boot because memory ran out.
+/// Returns the number of processes that the kernel has killed since boot because the machine's memory was low.
 pub(crate) fn oom_kills(vmstat: &Path) -> Option<u64> {
     number_after(&fs::read_to_string(vmstat).ok()?, "oom_kill")
 }

@@ -1,4 +1,4 @@
-//! All processes of a command: its process group, its control group, and those that left both.
+//! All processes of a command: its process group, its control group, and processes that left both.
 
 use std::io;
 use std::path::PathBuf;
@@ -51,8 +51,8 @@ impl ProcessTree {
         let prepare = move || {
             setsid()?;
             reset_inherited_state()?;
-            // The process joins the group itself, before its program runs. If the worker moved it afterwards,
-            // children that it had already forked would stay outside.
+            // The process joins the group itself, before its program runs: if the worker moved it later, children
+            // that it had already forked would stay outside.
             if let Some(file) = &procs_file {
                 rustix::io::write(file, b"0")?;
             }
@@ -89,11 +89,11 @@ impl ProcessTree {
         }
     }
 
-    /// Kills all processes that remain after the leader was reaped. Returns the number of those that had left
-    /// both groups.
+    /// Kills all processes that remain after the leader was reaped. Returns the number of processes that were in
+    /// neither of the two groups.
     pub(crate) async fn kill_remaining(&mut self) -> usize {
         self.signal(KillSignal::Kill);
-        // The leader is reaped, so once its group is empty, the kernel may give the id to another process.
+        // The leader is reaped. Once its group is empty, the kernel may give the id to another process.
         self.leader = None;
         if let Some(cgroup) = &self.cgroup {
             cgroup.kill();

@@ -9,7 +9,7 @@ use crate::kill_sequence::KillSignal;
 use crate::output::OutputPump;
 use crate::task::PreparedTask;
 
-/// Stands in for the process tree of Unix. The child process itself is killed through its handle.
+/// The counterpart of the process tree of Unix. The child process itself is killed through its handle.
 pub(crate) struct ProcessTree;
 
 impl ProcessTree {

@@ -1,4 +1,4 @@
-//! One running command of a task, with every process that it starts.
+//! One running command of a task, with all processes that it starts.
 
 use std::io;
 use std::process::{Command, ExitStatus};
@@ -21,13 +21,13 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// 128 plus the signal.
 const KILLED: [Exit; 2] = [Exit::Signal(9), Exit::Code(137)];
 
-/// The time by which a command must have ended; `None` as long as it may run.
+/// The time at which a running command must be dead; `None` while it may run.
 pub(crate) type KillDeadline = watch::Receiver<Option<Instant>>;
 
 /// A running command. All its processes are killed when this is dropped.
 pub(crate) struct RunningCommand {
-    // Declared before `child`, so that it is dropped first: as long as the leader is not reaped, the kernel does
-    // not reuse its process group id.
+    // Declared before `child`, so that it is dropped first: until the leader is reaped, the kernel does not reuse
+    // its process group id for other processes.
     tree: ProcessTree,
     child: ChildProcess,
     output: OutputPump,
@@ -41,13 +41,13 @@ impl RunningCommand {
             let message = "an argument contains a NUL byte";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let mut spawn = Command::new(&command[0]);
-        spawn
+        let mut process = Command::new(&command[0]);
+        process
             .args(&command[1..])
             .current_dir(task.folder.path())
             .env_clear()
             .envs(&task.env);
-        let (tree, child, output) = ProcessTree::spawn(spawn, task)?;
+        let (tree, child, output) = ProcessTree::spawn(process, task)?;
         Ok(Self {
             tree,
             child,
@@ -57,16 +57,16 @@ impl RunningCommand {
         })
     }
 
-    /// Waits until the command has ended by itself or was stopped by the deadline, then kills its remaining processes.
+    /// Waits until the command exits or has been stopped for the deadline, then kills its remaining processes.
     pub(crate) async fn finish(mut self, mut deadline: KillDeadline) -> Result<Exit, BoxError> {
         let exit = tokio::select! {
             status = self.child.wait() => exit_of(status?),
-            () = kill_requested(&mut deadline) => {
+            () = wait_for_deadline(&mut deadline) => {
                 self.stop(&mut deadline).await?;
                 Exit::Killed
             }
         };
-        // Background processes must not slow down later tasks, and hold the output pipe open.
+        // Before the output ends: a background process holds the pipe open, and would slow down later tasks.
         let orphans = self.tree.kill_remaining().await;
         if orphans > 0 {
             self.context.log(format_args!(
@@ -83,7 +83,9 @@ impl RunningCommand {
         Ok(exit)
     }
 
-    /// Sends the stop signals. A timeout is cut short if the deadline moves closer than its end.
+    /// Sends the stop signals, until the leader exits. The timeout of a signal is cut short if the deadline moves.
+    ///
+    /// Remaining processes of the group get no further signals: the caller kills them.
     async fn stop(&mut self, deadline: &mut KillDeadline) -> io::Result<()> {
         let budget = remaining(deadline);
         for (signal, timeout) in self.kill_sequence.steps(budget) {
@@ -91,7 +93,7 @@ impl RunningCommand {
             tokio::select! {
                 status = self.child.wait() => return status.map(drop),
                 () = tokio::time::sleep(timeout) => {}
-                () = deadline_within(deadline, timeout) => {}
+                () = wait_for_less_time(deadline, timeout) => {}
             }
         }
         self.tree.signal(KillSignal::Kill);
@@ -99,8 +101,8 @@ impl RunningCommand {
     }
 }
 
-/// Waits for a deadline. Pending forever if the sandbox was dropped, since that aborts the run anyway.
-async fn kill_requested(deadline: &mut KillDeadline) {
+/// Waits until a deadline is set. Pending forever if the sandbox is dropped, which aborts the run.
+async fn wait_for_deadline(deadline: &mut KillDeadline) {
     if deadline.wait_for(Option::is_some).await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -114,7 +116,7 @@ fn remaining(deadline: &mut KillDeadline) -> Duration {
 }
 
 /// Waits until a change of the deadline leaves less time than `timeout`.
-async fn deadline_within(deadline: &mut KillDeadline, timeout: Duration) {
+async fn wait_for_less_time(deadline: &mut KillDeadline, timeout: Duration) {
     loop {
         if deadline.changed().await.is_err() {
             return std::future::pending().await;

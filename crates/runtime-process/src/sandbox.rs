@@ -1,4 +1,4 @@
-//! A running task, and the result that remains when it has ended.
+//! A running task, and its result.
 
 use std::io;
 use std::path::PathBuf;
@@ -20,10 +20,10 @@ use crate::task_folder::TaskFolder;
 /// The exit code of a command that could not be started, as in a shell.
 const COMMAND_NOT_FOUND: i32 = 127;
 
-/// Runs the commands in a tokio task, so that they continue even if a caller of `wait` is cancelled.
+/// A running task. The commands run in a tokio task, so that they continue if a caller of `wait` is cancelled.
 pub(crate) struct ProcessSandbox {
     deadline: watch::Sender<Option<Instant>>,
-    /// `None` while the commands run. An error is kept as text, since each caller of `wait` gets a copy.
+    /// `None` while the commands run. An error is stored as text, because each caller of `wait` gets a copy.
     result: watch::Receiver<Option<Result<Arc<ProcessResult>, Arc<str>>>>,
     run: Mutex<Option<JoinHandle<()>>>,
 }
@@ -78,7 +78,7 @@ async fn run_commands(task: &PreparedTask, deadline: KillDeadline) -> Result<Exi
     Ok(exit)
 }
 
-/// Reports whether the machine lacked processes, files or memory: the worker's failure, not the command's.
+/// Returns whether the machine lacks processes, files or memory, which is not the command's fault.
 #[cfg(unix)]
 fn is_resource_exhaustion(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -115,6 +115,7 @@ impl Sandbox for ProcessSandbox {
 
 impl Drop for ProcessSandbox {
     fn drop(&mut self) {
+        // Dropping the run drops its `RunningCommand`, which kills all processes.
         if let Some(run) = self.run.lock().take() {
             run.abort();
         }

@@ -11,7 +11,7 @@ use runtime_worker::{Sandbox, SandboxBuilder};
 use crate::sandbox::ProcessSandbox;
 use crate::task::PreparedTask;
 
-/// Lets plugins add variables, folders and files to a task.
+/// Adds variables, folders and files to a task before it starts.
 pub(crate) struct ProcessSandboxBuilder {
     task: PreparedTask,
     environment: Environment,
@@ -24,7 +24,7 @@ impl ProcessSandboxBuilder {
 
     /// Copies the requested inputs into the task's folder, after the disk space for all of them is reserved.
     ///
-    /// If the future is dropped meanwhile, the folder is removed when the copies are complete.
+    /// Continues on a blocking thread if the future is dropped; the folder is then removed after the copies.
     async fn copy_inputs(self) -> Result<PreparedTask, TaskError> {
         let Self { task, environment } = self;
         if !task.folder.has_copies() {
@@ -32,9 +32,9 @@ impl ProcessSandboxBuilder {
         }
         let measure = move || (task.folder.copies_size(), task);
         let (bytes, mut task) = run_blocking(measure).await?;
-        // The tracker evicts idle resources until the disk has room; the storage enforces its quota. The first
-        // reservation ends with the copies, since the disk then shows them; the quota counts them until the
-        // folder is removed.
+        // Two reservations: the tracker evicts idle resources until the disk has room, and the storage enforces
+        // its quota. The first is released after the copies, when the disk shows them as used. The quota counts
+        // them until the folder is removed.
         let evicted = environment.resource_tracker.reserve(bytes).await;
         let disk_space = evicted.map_err(TaskError::unavailable)?;
         let quota = environment.storage.reserve(bytes);

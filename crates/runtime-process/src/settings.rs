@@ -8,7 +8,7 @@ use crate::kill_sequence::KillSequence;
 /// The value of `PATH` for tasks.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Everything that can be set on a [`ProcessEngine`](crate::ProcessEngine).
+/// The settings of a [`ProcessEngine`](crate::ProcessEngine).
 #[derive(Clone, Debug)]
 pub(crate) struct EngineSettings {
     /// Variables of all tasks.

@@ -1,6 +1,6 @@
-//! Signal masks and handlers of a thread that starts a process, and of the new process.
+//! Signal masks and handlers, of a thread that starts a process and of the new process.
 //!
-//! All functions here only make system calls that are safe between `clone` and `execve`.
+//! The functions only make system calls that are safe between `clone` and `execve`.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -32,7 +32,7 @@ impl Drop for SignalBlock {
 
 /// Resets all signals to their default action.
 ///
-/// `execve` resets handlers itself, but an ignored signal stays ignored in the new program.
+/// `execve` resets handlers itself, but a signal that the worker ignores would stay ignored in the new program.
 pub(crate) fn reset_handlers() {
     for signal in 1..=libc::SIGRTMAX() {
         #[expect(unsafe_code, reason = "neither std nor rustix restores the default")]

@@ -12,7 +12,7 @@ use crate::task_folder::TaskFolder;
 /// The commands of a task and everything that their processes start with.
 pub(crate) struct PreparedTask {
     pub(crate) context: TaskContext,
-    /// Receives the resource usage.
+    /// The report of the task, which receives the resource usage of its commands.
     #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix measures it"))]
     pub(crate) report: Arc<TaskReportBuilder>,
     pub(crate) folder: TaskFolder,

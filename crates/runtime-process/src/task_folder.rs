@@ -17,7 +17,7 @@ pub(crate) struct TaskFolder {
     attached: Vec<PathBuf>,
     /// Copies to make before the task starts. An empty file or folder is a placeholder for each.
     copies: Vec<InputCopy>,
-    /// The share of the copies in the storage quota.
+    /// The storage quota that the copies use.
     quota: Option<StorageReservation>,
 }
 
@@ -37,8 +37,8 @@ impl TaskFolder {
 
     /// Links `target` to a folder of this machine.
     ///
-    /// A link leaves the folder in the cache that owns it, even if the worker crashes, and needs no privileges,
-    /// unlike a bind mount.
+    /// Unlike a move, a link leaves the folder in the cache that owns it, even if the worker crashes. Unlike a
+    /// bind mount, it needs no privileges.
     pub(crate) fn attach_folder(
         &mut self,
         source: &Path,
@@ -79,7 +79,7 @@ impl TaskFolder {
         self.copies.iter().map(InputCopy::size).sum()
     }
 
-    /// Copies the requested inputs within `quota`, which is released with the folder. Blocks until they are complete.
+    /// Copies the requested inputs. `quota` is released with the folder. Blocks until the copies are complete.
     pub(crate) fn make_copies(
         &mut self,
         mut quota: StorageReservation,
@@ -91,7 +91,7 @@ impl TaskFolder {
         Ok(())
     }
 
-    /// Resolves a path of the task. A link may lead into an attached folder, but not elsewhere.
+    /// Returns the real path of a file of the task. Links may lead into an attached folder, but not elsewhere.
     pub(crate) fn resolve(&self, path: &str) -> Result<PathBuf, ExtractError> {
         let wrap = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ExtractError::Missing {
@@ -106,6 +106,7 @@ impl TaskFolder {
             path: path.to_owned(),
         };
         let relative = relative_path(path).ok_or_else(outside)?;
+        // Links are resolved before the check: one made by the task may lead anywhere.
         let resolved = self.path().join(relative).canonicalize().map_err(wrap)?;
         let own = self.path().canonicalize().map_err(wrap)?;
         let mut roots = self.attached.iter().chain([&own]);
@@ -116,7 +117,7 @@ impl TaskFolder {
         }
     }
 
-    /// Returns the full path of a mount after creating its parent folders. Fails if another mount occupies it.
+    /// Returns the full path of a mount and creates its parent folders. Fails if another mount occupies it.
     fn unused_path(&self, target: &str) -> Result<PathBuf, MalformedPayloadError> {
         let reject = |reason: &str| MalformedPayloadError::new(format!("`{target}` {reason}"));
         let relative = relative_path(target)
@@ -131,7 +132,7 @@ impl TaskFolder {
         if path.symlink_metadata().is_ok() {
             return Err(reject("is already used by another mount"));
         }
-        // A mount below a link would write into a cache, and one below a copy would make that copy fail.
+        // A mount below a link would write into a cache. One below a copy would make that copy fail.
         if self.is_inside_mount(&relative) {
             return Err(reject("is inside another mount"));
         }

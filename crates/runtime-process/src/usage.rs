@@ -10,17 +10,17 @@ use tokio::task::JoinHandle;
 
 use crate::proc::{self, DiskIo};
 
-/// The delay of the first sample. Each following delay is twice as long, up to the maximum: short commands get
-/// a sample at all, and long ones cost little.
+/// The delay before the first sample. Each following delay is twice as long, up to the maximum: even short
+/// commands get a sample, and long ones cost little.
 const FIRST_SAMPLE_DELAY: Duration = Duration::from_millis(50);
 const MAX_SAMPLE_DELAY: Duration = Duration::from_secs(2);
 
 /// Clock ticks per second in `/proc`: the ABI constant `USER_HZ`, 100 on all architectures that Rust supports.
 const TICKS_PER_SECOND: u32 = 100;
 
-/// Writes the usage of a command into the report of its task, added to that of earlier commands.
+/// Writes the usage of a command into the report of its task, in addition to that of earlier commands.
 pub(crate) struct UsageSampler {
-    record: Arc<TaskReportBuilder>,
+    report: Arc<TaskReportBuilder>,
     /// The usage of earlier commands.
     earlier: Usage,
     task: JoinHandle<()>,
@@ -28,24 +28,24 @@ pub(crate) struct UsageSampler {
 
 impl UsageSampler {
     /// Starts to sample the processes of the session that `leader` leads.
-    pub(crate) fn start(leader: Pid, record: Arc<TaskReportBuilder>) -> Self {
+    pub(crate) fn start(leader: Pid, report: Arc<TaskReportBuilder>) -> Self {
         let session = leader.as_raw_nonzero().get();
-        let earlier = record.usage();
-        let task = tokio::spawn(sample_session(session, earlier, Arc::clone(&record)));
+        let earlier = report.usage();
+        let task = tokio::spawn(sample_session(session, earlier, Arc::clone(&report)));
         Self {
-            record,
+            report,
             earlier,
             task,
         }
     }
 
-    /// Stops sampling, and replaces the samples by `exact` if the control group has counted the usage.
+    /// Stops sampling. `exact` replaces the samples, if a control group counted the usage.
     pub(crate) async fn finish(mut self, exact: Option<Usage>) {
         self.task.abort();
         // Waits, so that a late sample does not overwrite the exact usage.
         let _ = (&mut self.task).await;
         if let Some(exact) = exact {
-            self.record.set_usage(self.earlier.then(&exact));
+            self.report.set_usage(self.earlier.then(&exact));
         }
     }
 }
@@ -56,7 +56,7 @@ impl Drop for UsageSampler {
     }
 }
 
-async fn sample_session(session: i32, earlier: Usage, record: Arc<TaskReportBuilder>) {
+async fn sample_session(session: i32, earlier: Usage, report: Arc<TaskReportBuilder>) {
     let mut samples = SessionSamples::default();
     let mut delay = FIRST_SAMPLE_DELAY;
     loop {
@@ -69,11 +69,11 @@ async fn sample_session(session: i32, earlier: Usage, record: Arc<TaskReportBuil
         // The only possible error is a panic of the closure.
         let Ok(sampled) = sampled.await else { return };
         samples = sampled;
-        record.set_usage(earlier.then(&samples.usage()));
+        report.set_usage(earlier.then(&samples.usage()));
     }
 }
 
-/// The latest sample of each process of a session. A process that has ended keeps its last one.
+/// The latest sample of each process of a session. The sample of an ended process is kept.
 #[derive(Debug, Default)]
 struct SessionSamples {
     by_process: BTreeMap<i32, Sample>,

@@ -1,8 +1,9 @@
 //! Starts a process that shares the worker's memory until it executes its program, as `vfork` does.
 //!
-//! A fork copies the page tables of the worker, which then faults on every page that it writes. For a short task,
-//! this cost more than everything else. `posix_spawn` shares memory too, but cannot run our code in the new
-//! process, which has to join a control group before its program runs.
+//! A fork copies the page tables of the worker, which then faults on each page that it writes next. For a short
+//! task this cost more than everything else. `posix_spawn` shares memory too, but cannot run our code in the new
+//! process, which has to join a control group before its program runs. See
+//! `docs/decisions/0021-processes-borrow-memory.md`.
 
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::io;
@@ -49,16 +50,17 @@ pub(crate) fn spawn<P: FnMut() -> io::Result<()>>(
 ) -> io::Result<Pid> {
     let mut child = ChildSetup::new(command, files, prepare)?;
     let mut stack = Vec::with_capacity(STACK_WORDS);
-    // A signal handler of the worker must not run in the new process: it would change the worker's memory. So all
-    // signals are blocked until the new process has reset its handlers.
+    // A signal handler of the worker must not run in the new process, where it would change the worker's memory.
+    // All signals are blocked until the new process has reset its handlers.
     let blocked = SignalBlock::new()?;
     let pid = child.clone_process(&mut stack);
     drop(blocked);
     let pid = pid?;
+    // Written by the new process through the shared memory, before this thread continued.
     if child.errno == 0 {
         return Ok(pid);
     }
-    // The process has exited without executing a program, so it is reaped here.
+    // The process exited without executing a program. Nothing else knows its pid, so it is reaped here.
     waitpid(Some(pid), WaitOptions::empty())?;
     Err(io::Error::from_raw_os_error(child.errno))
 }
@@ -87,7 +89,7 @@ impl<P: FnMut() -> io::Result<()>> ChildSetup<P> {
         shell_arguments.extend(arguments.pointers.iter().skip(1));
         let directory = command.get_current_dir();
         Ok(Self {
-            programs: candidate_paths(program, variable(command, "PATH"))?,
+            programs: candidate_paths(program, environment_variable(command, "PATH"))?,
             arguments,
             shell_arguments,
             variables: CStringArray::new(command.get_envs().filter_map(|(name, value)| {
@@ -115,7 +117,7 @@ impl<P: FnMut() -> io::Result<()>> ChildSetup<P> {
         // SAFETY: this thread is suspended until the new process has its own memory or has exited, so stack and setup
         // outlive its use of them, and nothing else accesses them meanwhile.
         let pid = unsafe { libc::clone(child_main::<P>, stack.cast(), flags, setup) };
-        check(pid)?;
+        check_syscall(pid)?;
         Pid::from_raw(pid).ok_or_else(io::Error::last_os_error)
     }
 
@@ -131,21 +133,22 @@ impl<P: FnMut() -> io::Result<()>> ChildSetup<P> {
         // While all signals are blocked: from here on no handler of the worker can run.
         signals::reset_handlers();
         (self.prepare)()?;
+        // After `prepare`, which marks all other descriptors close-on-exec: `dup2` clears the flag of its target.
         for (target, file) in (0..).zip(self.files) {
             #[expect(unsafe_code, reason = "rustix needs owned descriptors")]
             // SAFETY: the arguments are numbers.
-            check(unsafe { libc::dup2(file, target) })?;
+            check_syscall(unsafe { libc::dup2(file, target) })?;
         }
         if let Some(directory) = &self.working_directory {
             #[expect(unsafe_code, reason = "rustix has it behind a feature that is off")]
             // SAFETY: the path is a C string.
-            check(unsafe { libc::chdir(directory.as_ptr()) })?;
+            check_syscall(unsafe { libc::chdir(directory.as_ptr()) })?;
         }
         // Last, so that a pending signal ends the new process only after its set-up.
         signals::unblock_all()
     }
 
-    /// Tries the candidates as `execvp` does: it skips those that do not exist or may not be executed, and reports
+    /// Tries the candidates as `execvp` does: it skips those that do not exist or may not be executed, and returns
     /// a permission error only if no later candidate can be executed.
     ///
     /// `execvp` itself would search the `PATH` of the worker instead of the task's.
@@ -209,7 +212,7 @@ fn c_string(text: &OsStr) -> io::Result<CString> {
     CString::new(text.as_bytes()).map_err(io::Error::from)
 }
 
-fn variable<'a>(command: &'a Command, wanted: &str) -> Option<&'a OsStr> {
+fn environment_variable<'a>(command: &'a Command, wanted: &str) -> Option<&'a OsStr> {
     let mut variables = command.get_envs();
     variables
         .find_map(|(name, value)| (name == wanted).then_some(value))
@@ -230,7 +233,7 @@ fn candidate_paths(program: &OsStr, path: Option<&OsStr>) -> io::Result<Vec<CStr
     candidates.map(|path| c_string(path.as_os_str())).collect()
 }
 
-fn check(result: c_int) -> io::Result<()> {
+fn check_syscall(result: c_int) -> io::Result<()> {
     if result == -1 {
         Err(io::Error::last_os_error())
     } else {
