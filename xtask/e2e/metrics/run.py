@@ -1,6 +1,6 @@
-"""Reads the metrics of a worker with the parser of Prometheus's own Python client.
+"""Reads the metrics of a worker with the parser of Prometheus's Python client.
 
-STATUS_URL says where the worker's status page is.
+STATUS_URL is the URL of the worker's status page.
 """
 
 import os
@@ -9,7 +9,7 @@ import urllib.request
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-# Name, type and unit of some families that every worker has.
+# Name, type and unit of metric families that every worker has.
 EXPECTED = [
     ("worker_disk_free_bytes", "gauge", "bytes"),
     ("worker_memory_available_bytes", "gauge", "bytes"),
@@ -20,20 +20,20 @@ EXPECTED = [
 
 
 def main() -> int:
-    with urllib.request.urlopen(os.environ["STATUS_URL"] + "metrics") as answer:
-        kind = answer.headers["content-type"]
-        text = answer.read().decode()
+    with urllib.request.urlopen(os.environ["STATUS_URL"] + "metrics") as response:
+        content_type = response.headers["content-type"]
+        text = response.read().decode()
     families = {family.name: family for family in text_string_to_metric_families(text)}
     failed = []
-    if not kind.startswith("application/openmetrics-text; version=1.0.0"):
-        failed.append(f"the content type is {kind}")
+    if not content_type.startswith("application/openmetrics-text; version=1.0.0"):
+        failed.append(f"the content type is {content_type}")
     for name, metric_type, unit in EXPECTED:
         family = families.get(name)
         found = family and (family.type, family.unit)
         if found != (metric_type, unit):
-            failed.append(f"{name}: {found}, not {(metric_type, unit)}")
+            failed.append(f"{name}: {found}, expected {(metric_type, unit)}")
         elif not family.documentation or family.documentation == "No description.":
-            failed.append(f"{name} has no help")
+            failed.append(f"{name} has no help text")
     states = {sample.labels["state"]: sample.value for sample in families["worker_tasks"].samples}
     if states != {"claimed": 0.0, "running": 2.0}:
         failed.append(f"tasks by state: {states}")

@@ -1,7 +1,7 @@
-"""Counts no-op tasks a second of two workers on one queue: scriptworker from PyPI, and the program that is given.
+"""Measures no-op tasks per second of two workers on one queue: scriptworker from PyPI, and the program in the argument.
 
-`cargo xtask e2e scriptworker` starts the embedded Taskcluster and runs this. The time is the queue's: from the first
-start of a run to the last resolution, so that the start of an interpreter does not count.
+`cargo xtask e2e scriptworker` starts the embedded Taskcluster and this script. The time is measured by the queue, from
+the start of the first run to the last resolution, so the start of the Python interpreter does not count.
 """
 
 import datetime
@@ -18,13 +18,13 @@ import taskcluster
 import yaml
 
 PROVISIONER = "compare"
-BAR = 10.0
+MIN_RATIO = 10.0
 ROUNDS = 3
 
 
 def create(queue, worker_type, count, payload):
-    """Creates tasks that end at once and returns their ids."""
-    metadata = {"name": "no-op", "description": "ends at once", "owner": "e@example.com", "source": "https://example.com"}
+    """Creates no-op tasks and returns their ids."""
+    metadata = {"name": "no-op", "description": "no-op", "owner": "e@example.com", "source": "https://example.com"}
     ids = [taskcluster.slugId() for _ in range(count)]
     for task_id in ids:
         queue.createTask(
@@ -42,38 +42,36 @@ def create(queue, worker_type, count, payload):
 
 
 def wait_resolved(queue, ids, process):
-    """Waits until all are resolved; returns tasks a second by the clock of the queue.
-
-    While the workers work it asks for one task only, the last: a call of this client takes as much time of a processor
-    as a task of the faster worker, and they share the processors.
-    """
+    """Waits until all tasks are resolved; returns tasks per second by the clock of the queue."""
+    # Only the last task is polled while the worker runs: a call of this client takes as much CPU time as a task of the
+    # faster worker.
     resolved_run(queue, ids[-1], process)
     runs = [resolved_run(queue, task_id, process) for task_id in ids]
-    began = min(instant(run["started"]) for run in runs)
-    ended = max(instant(run["resolved"]) for run in runs)
-    return len(ids) / (ended - began).total_seconds()
+    started = min(instant(run["started"]) for run in runs)
+    resolved = max(instant(run["resolved"]) for run in runs)
+    return len(ids) / (resolved - started).total_seconds()
 
 
 def resolved_run(queue, task_id, process):
-    """Waits until a task is completed and returns its run."""
+    """Waits until a task is completed and returns its last run."""
     while True:
         status = queue.status(task_id)["status"]
         if status["state"] == "completed":
             return status["runs"][-1]
         if status["state"] in ("failed", "exception"):
-            raise SystemExit(f"{task_id} ended as {status['state']}: {status['runs']}")
+            raise SystemExit(f"{task_id} is {status['state']}: {status['runs']}")
         if process.poll() is not None:
-            raise SystemExit(f"the worker ended with {process.returncode} before its tasks")
+            raise SystemExit(f"the worker exited with {process.returncode} before its tasks were resolved")
         time.sleep(0.05)
 
 
 def instant(text):
-    """Reads what the queue writes."""
+    """Parses a timestamp of the queue."""
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def measure(queue, command, worker_type, count, payload):
-    """Runs a worker on tasks that wait for it and returns its rate."""
+    """Runs a worker on pending tasks and returns tasks per second."""
     ids = create(queue, worker_type, count, payload)
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -89,7 +87,7 @@ def measure(queue, command, worker_type, count, payload):
 
 
 def scriptworker(folder):
-    """The command of a scriptworker whose script does nothing."""
+    """Writes a configuration and returns the command of a scriptworker whose script does nothing."""
     folders = {name: str(folder / name) for name in ("work_dir", "log_dir", "artifact_dir")}
     for path in folders.values():
         os.makedirs(path)
@@ -118,20 +116,20 @@ def scriptworker(folder):
 
 
 def one_round(queue, program):
-    """Runs both workers, one after the other; returns their rates."""
+    """Runs both workers, one after the other; returns the ratio of their rates."""
     ours = [program, "--task-queue-id", f"{PROVISIONER}/ours", "--worker-id", "ours", "--capacity", "16"]
     with tempfile.TemporaryDirectory() as folder:
         theirs = measure(queue, scriptworker(pathlib.Path(folder)), "scriptworker", 60, {})
     rate = measure(queue, ours, "ours", 600, {"command": ["true"]})
-    print(f"scriptworker {theirs:.1f} tasks/s, ours with 16 at a time {rate:.1f} tasks/s: {rate / theirs:.1f} times", flush=True)
+    print(f"scriptworker {theirs:.1f} tasks/s, example worker with 16 concurrent tasks {rate:.1f} tasks/s: ratio {rate / theirs:.1f}", flush=True)
     return rate / theirs
 
 
 def main():
     queue = taskcluster.Queue(taskcluster.optionsFromEnvironment())
     ratio = statistics.median(one_round(queue, sys.argv[1]) for _ in range(ROUNDS))
-    print(f"{ratio:.1f} times in the median of {ROUNDS} rounds (bar: {BAR:.0f})")
-    return 0 if ratio >= BAR else 1
+    print(f"median ratio of {ROUNDS} rounds: {ratio:.1f}, at least {MIN_RATIO:.0f} required")
+    return 0 if ratio >= MIN_RATIO else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Artifacts of each kind, uploaded and downloaded by the helpers of the official client."""
+"""Artifacts of each kind, uploaded and downloaded with the helpers of the official client."""
 
 import os
 import tempfile
@@ -10,15 +10,15 @@ from taskcluster import download, upload
 
 
 def put_s3(run, task_id, name, data):
-    """Uploads as an s3 artifact with the URL that the queue gives."""
+    """Uploads an s3 artifact to the URL from the queue."""
     kind = {"storageType": "s3", "contentType": "text/plain", "expires": taskcluster.fromNowJSON("1 hour")}
     target = run.createArtifact(task_id, "0", name, kind)
-    answer = requests.put(target["putUrl"], data=data, headers={"Content-Type": "text/plain"}, timeout=60)
-    assert answer.status_code == 200, answer.text
+    response = requests.put(target["putUrl"], data=data, headers={"Content-Type": "text/plain"}, timeout=60)
+    assert response.status_code == 200, response.text
 
 
 def put_object(run, task_id, name, data):
-    """Uploads as an object artifact, as the client's own helper does it."""
+    """Uploads an object artifact with the client's helper."""
     kind = {"storageType": "object", "contentType": "application/x-e2e", "expires": taskcluster.fromNowJSON("1 hour")}
     target = run.createArtifact(task_id, "0", name, kind)
     upload.uploadFromBuf(
@@ -35,7 +35,7 @@ def put_object(run, task_id, name, data):
 
 
 @check
-def an_s3_artifact_comes_back_through_the_download_helper():
+def s3_artifact_is_downloaded():
     task_id, run = start()
     data = os.urandom(1 << 20)
     put_s3(run, task_id, "public/build/bytes", data)
@@ -44,9 +44,9 @@ def an_s3_artifact_comes_back_through_the_download_helper():
 
 
 @check
-def objects_of_either_upload_method_come_back_and_are_verified():
+def objects_of_both_upload_methods_are_downloaded():
     task_id, run = start()
-    # The helper sends up to 8 KiB inline and more through a PUT.
+    # The helper sends up to 8 KiB inline and larger data with a PUT.
     for size in (0, 8192, 8193, 3 << 20):
         data, name = os.urandom(size), f"public/{size}.bin"
         put_object(run, task_id, name, data)
@@ -57,7 +57,7 @@ def objects_of_either_upload_method_come_back_and_are_verified():
 
 
 @check
-def a_url_signed_by_the_client_opens_a_private_artifact():
+def signed_url_opens_a_private_artifact():
     task_id, run = start()
     put_s3(run, task_id, "private/secret.txt", b"open sesame")
     unsigned = queue.buildUrl("getArtifact", task_id, "0", "private/secret.txt")
@@ -67,7 +67,7 @@ def a_url_signed_by_the_client_opens_a_private_artifact():
 
 
 @check
-def a_link_leads_to_another_artifact():
+def link_is_followed():
     task_id, run = start()
     put_s3(run, task_id, "public/real.txt", b"the real one")
     expires = taskcluster.fromNowJSON("1 hour")
@@ -78,7 +78,7 @@ def a_link_leads_to_another_artifact():
 
 
 @check
-def an_error_artifact_raises_in_the_download_helper():
+def error_artifact_raises_in_the_download_helper():
     task_id, run = start()
     expires = taskcluster.fromNowJSON("1 hour")
     error = {"storageType": "error", "reason": "file-missing-on-worker", "message": "not built", "expires": expires}
@@ -88,11 +88,11 @@ def an_error_artifact_raises_in_the_download_helper():
     except taskcluster.exceptions.TaskclusterArtifactError as failure:
         assert failure.reason == "file-missing-on-worker", failure.reason
     else:
-        raise AssertionError("an error artifact has no content")
+        raise AssertionError("an error artifact was downloaded")
 
 
 @check
-def every_page_of_a_listing_arrives_once():
+def listing_pages_have_every_artifact_once():
     task_id, run = start()
     expires = taskcluster.fromNowJSON("1 hour")
     names = [f"public/{number:02}" for number in range(7)]
@@ -102,5 +102,5 @@ def every_page_of_a_listing_arrives_once():
     pages = []
     queue.listArtifacts(task_id, "0", query={"limit": "3"}, paginationHandler=pages.append)
     listed = [artifact["name"] for page in pages for artifact in page["artifacts"]]
-    assert len(pages) >= 3, f"{len(pages)} pages of at most 3"
+    assert len(pages) >= 3, f"{len(pages)} pages, each of at most 3 artifacts"
     assert sorted(listed) == names, listed

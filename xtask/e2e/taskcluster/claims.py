@@ -1,14 +1,14 @@
-"""Runs: claimed, reclaimed, reported, retried."""
+"""Runs: claim, reclaim, report, retry."""
 
 import asyncio
 
 import taskcluster
 import taskcluster.aio
-from harness import OPTIONS, WORKER, acting_as, check, claim, create, definition, last_run, queue, refused, start
+from harness import OPTIONS, WORKER, acting_as, check, claim, create, definition, last_run, queue, rejected, start
 
 
 @check
-def a_run_is_claimed_reclaimed_and_completed():
+def run_is_claimed_reclaimed_and_completed():
     task_id = create()
     claimed = claim(task_id)
     first = acting_as(taskcluster.Queue, claimed["credentials"])
@@ -20,34 +20,34 @@ def a_run_is_claimed_reclaimed_and_completed():
 
 
 @check
-def credentials_of_a_run_open_no_other_run():
+def run_credentials_are_for_one_run():
     _, mine = start()
     other, _ = start()
-    refused(403, "InsufficientScopes", mine.reclaimTask, other, "0")
-    refused(403, "InsufficientScopes", mine.reportCompleted, other, "0")
+    rejected(403, "InsufficientScopes", mine.reclaimTask, other, "0")
+    rejected(403, "InsufficientScopes", mine.reportCompleted, other, "0")
 
 
 @check
-def a_cancelled_run_can_neither_be_reclaimed_nor_reported():
+def cancelled_run_rejects_reclaim_and_report():
     task_id, run = start()
     queue.cancelTask(task_id)
-    refused(409, "RequestConflict", run.reclaimTask, task_id, "0")
-    refused(409, "RequestConflict", run.reportFailed, task_id, "0")
+    rejected(409, "RequestConflict", run.reclaimTask, task_id, "0")
+    rejected(409, "RequestConflict", run.reportFailed, task_id, "0")
     state, last = last_run(task_id)
     assert (state, last["reasonResolved"]) == ("exception", "canceled")
 
 
 @check
-def the_first_resolution_stands():
+def first_resolution_wins():
     task_id, run = start()
     run.reportFailed(task_id, "0")
     run.reportFailed(task_id, "0")
-    refused(409, "RequestConflict", run.reportCompleted, task_id, "0")
+    rejected(409, "RequestConflict", run.reportCompleted, task_id, "0")
     assert last_run(task_id)[0] == "failed"
 
 
 @check
-def a_run_lost_to_a_shutdown_is_retried_while_retries_are_left():
+def shutdown_is_retried_while_retries_are_left():
     task_id, run = start(retries=1)
     run.reportException(task_id, "0", {"reason": "worker-shutdown"})
     state, last = last_run(task_id)
@@ -58,7 +58,7 @@ def a_run_lost_to_a_shutdown_is_retried_while_retries_are_left():
 
 
 @check
-def a_malformed_payload_is_not_retried():
+def malformed_payload_is_not_retried():
     task_id, run = start()
     run.reportException(task_id, "0", {"reason": "malformed-payload"})
     state, last = last_run(task_id)
@@ -66,13 +66,13 @@ def a_malformed_payload_is_not_retried():
 
 
 @check
-def an_asynchronous_claim_wakes_when_a_task_appears():
+def long_poll_returns_a_new_task():
     async def scenario():
         async with taskcluster.aio.createSession() as session:
             waiting = taskcluster.aio.Queue(OPTIONS, session=session)
             claiming = asyncio.create_task(waiting.claimWork("e2e/idle", {**WORKER, "tasks": 1}))
             await asyncio.sleep(0.3)
-            assert not claiming.done(), "an empty queue is a long poll"
+            assert not claiming.done(), "a claim from an empty queue is a long poll"
             task_id = taskcluster.slugId()
             await waiting.createTask(task_id, definition(taskQueueId="e2e/idle"))
             claimed = await asyncio.wait_for(claiming, timeout=5)

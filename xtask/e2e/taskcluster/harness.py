@@ -1,4 +1,4 @@
-"""What the checks share: a client for each service, a task to work on, and how a check is registered."""
+"""Clients of the services, test tasks, and the registry of checks."""
 
 import taskcluster
 from taskcluster.exceptions import TaskclusterAuthFailure, TaskclusterRestFailure
@@ -14,29 +14,29 @@ CHECKS = []
 
 
 def check(function):
-    """Registers a check; its name is the claim that it checks."""
+    """Registers a check, whose name is a claim."""
     CHECKS.append(function)
     return function
 
 
 def acting_as(service, credentials):
-    """The same service for somebody else's credentials."""
+    """Returns a client of the service with other credentials."""
     return service({**OPTIONS, "credentials": credentials})
 
 
-def refused(status, code, function, *args, **kwargs):
-    """Expects the client to raise with this status and code; returns the answer's body."""
+def rejected(status, code, function, *args, **kwargs):
+    """Asserts that a call fails with this status and code; returns the body of the response."""
     try:
-        answer = function(*args, **kwargs)
+        result = function(*args, **kwargs)
     except (TaskclusterAuthFailure, TaskclusterRestFailure) as failure:
         got = (failure.status_code, failure.body.get("code"))
-        assert got == (status, code), f"refused with {got}, wanted {(status, code)}: {failure.body}"
+        assert got == (status, code), f"rejected with {got}, expected {(status, code)}: {failure.body}"
         return failure.body
-    raise AssertionError(f"wanted {status} {code}, got {answer}")
+    raise AssertionError(f"expected {status} {code}, got {result}")
 
 
 def definition(**fields):
-    """A valid task definition with these fields instead of the usual ones."""
+    """Returns a valid task definition with these fields replaced."""
     return {
         "taskQueueId": TASK_QUEUE,
         "created": taskcluster.fromNowJSON("0 seconds"),
@@ -45,7 +45,7 @@ def definition(**fields):
         "payload": {},
         "metadata": {
             "name": "e2e",
-            "description": "made by the e2e checks",
+            "description": "created by the e2e checks",
             "owner": "e2e@example.com",
             "source": "https://example.com/e2e",
         },
@@ -61,29 +61,29 @@ def create(**fields):
 
 
 def claim(task_id):
-    """Claims this task, and cancels what else is pending; returns the claim."""
+    """Claims this task and cancels other pending tasks; returns the claim."""
     for _ in range(100):
         for claimed in queue.claimWork(TASK_QUEUE, {**WORKER, "tasks": 1})["tasks"]:
             if claimed["status"]["taskId"] == task_id:
                 return claimed
             queue.cancelTask(claimed["status"]["taskId"])
-    raise AssertionError(f"task {task_id} was never handed out")
+    raise AssertionError(f"task {task_id} was never returned by claimWork")
 
 
 def start(**fields):
-    """Creates and claims a task; returns its id and a queue that acts for the run."""
+    """Creates and claims a task; returns its id and a queue client with the credentials of the run."""
     task_id = create(**fields)
     return task_id, acting_as(taskcluster.Queue, claim(task_id)["credentials"])
 
 
 def last_run(task_id):
-    """The state of the task, and its last run."""
+    """Returns the state of the task and its last run."""
     status = queue.status(task_id)["status"]
     return status["state"], status["runs"][-1]
 
 
 def temporary_credentials(until, scopes):
-    """Credentials that the client signs itself: valid since an hour ago, until then."""
+    """Returns credentials signed by the client, valid from an hour ago until the given time."""
     root = OPTIONS["credentials"]
     start, end = taskcluster.fromNow("-1 hour"), taskcluster.fromNow(until)
     made = taskcluster.createTemporaryCredentials(root["clientId"], root["accessToken"], start, end, scopes)

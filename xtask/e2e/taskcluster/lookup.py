@@ -1,4 +1,4 @@
-"""The index, and requests to purge caches."""
+"""The index and purge-cache requests."""
 
 import time
 
@@ -10,7 +10,7 @@ from taskcluster.exceptions import TaskclusterRestFailure
 
 
 @check
-def a_completed_task_is_indexed_by_its_route():
+def completed_task_is_indexed_by_its_route():
     namespace = f"e2e.routes.{time.time_ns()}"
     task_id, run = start(routes=[f"index.{namespace}"])
     put_s3(run, task_id, "public/indexed.txt", b"found me")
@@ -28,7 +28,7 @@ def a_completed_task_is_indexed_by_its_route():
 
 
 @check
-def a_lower_rank_does_not_replace_an_entry():
+def lower_rank_does_not_replace_an_entry():
     namespace = f"e2e.ranks.{time.time_ns()}"
     high, low = create(), create()
     for task_id, rank in ((high, 5), (low, 4)):
@@ -38,9 +38,9 @@ def a_lower_rank_does_not_replace_an_entry():
 
 
 @check
-def a_purge_request_reaches_the_workers_of_its_queue_only():
+def purge_request_is_for_one_queue():
     purge = taskcluster.PurgeCache(OPTIONS)
-    # Real deployments cache the requests of a queue for 10 s, so each run has a queue of its own.
+    # Deployments cache the requests of a queue for 10 s, so each run uses a new queue.
     mine, other = (f"e2e/purge-{kind}-{time.time_ns() % 1_000_000_000}" for kind in ("a", "b"))
     purge.purgeCache(mine, {"cacheName": "checkouts"})
     assert [request["cacheName"] for request in purge.purgeRequests(mine)["requests"]] == ["checkouts"]

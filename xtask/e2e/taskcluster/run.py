@@ -1,9 +1,8 @@
-"""Drives a Taskcluster at TASKCLUSTER_ROOT_URL with the official client, as a user and as a worker do.
+"""Runs checks against the Taskcluster at TASKCLUSTER_ROOT_URL with the official client, as users and workers do.
 
-`cargo xtask e2e taskcluster` starts the embedded one and runs this. Every call goes through the PyPI package
-`taskcluster`, so what passes here is understood by a client that this project did not write. Prints a line a check
-and ends with `N passed, N failed`; the exit status is 1 if one failed. An argument selects checks by a part of their
-name.
+`cargo xtask e2e taskcluster` starts the embedded Taskcluster and this script. All calls use the PyPI package
+`taskcluster`, so the checks show compatibility with it. Prints a line per check and then `N passed, N failed`; the exit
+status is 1 if a check failed. An argument selects checks by a part of their name.
 """
 
 import sys
@@ -19,15 +18,15 @@ from harness import CHECKS
 
 
 def run_one(function):
-    """Runs a check and prints how it went; says whether it passed."""
-    began = time.monotonic()
+    """Runs a check, prints its result, and returns whether it passed."""
+    start = time.monotonic()
     try:
         function()
     except Exception:
         print(f"FAILED {function.__name__}", flush=True)
         traceback.print_exc(file=sys.stdout)
         return False
-    print(f"ok     {function.__name__} ({time.monotonic() - began:.1f} s)", flush=True)
+    print(f"ok     {function.__name__} ({time.monotonic() - start:.1f} s)", flush=True)
     return True
 
 

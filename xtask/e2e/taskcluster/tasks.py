@@ -1,13 +1,13 @@
-"""Tasks: created, depended on, refused."""
+"""Tasks: creation, dependencies, rejected definitions."""
 
 import time
 
 import taskcluster
-from harness import TASK_QUEUE, acting_as, check, claim, create, definition, last_run, queue, refused
+from harness import TASK_QUEUE, acting_as, check, claim, create, definition, last_run, queue, rejected
 
 
 @check
-def a_task_comes_back_as_it_was_created():
+def task_is_returned_as_created():
     payload = {"command": ["echo", "smörgås \u2603"], "nested": [1, None, {"deep": True}]}
     task_id = create(payload=payload, tags={"kind": "e2e"})
     task = queue.task(task_id)
@@ -17,23 +17,23 @@ def a_task_comes_back_as_it_was_created():
 
 
 @check
-def creating_twice_is_safe_to_retry_but_not_to_change():
+def creation_is_idempotent_but_rejects_changes():
     task_id, task = taskcluster.slugId(), definition()
     first, again = queue.createTask(task_id, task), queue.createTask(task_id, task)
     assert first["status"]["runs"] == again["status"]["runs"]
-    refused(409, "RequestConflict", queue.createTask, task_id, {**task, "payload": {"changed": True}})
+    rejected(409, "RequestConflict", queue.createTask, task_id, {**task, "payload": {"changed": True}})
 
 
 @check
-def an_invalid_definition_is_refused_and_the_message_names_the_field():
+def invalid_definition_is_rejected_with_the_field():
     task = definition()
     del task["deadline"]
-    body = refused(400, "InputValidationError", queue.createTask, taskcluster.slugId(), task)
+    body = rejected(400, "InputValidationError", queue.createTask, taskcluster.slugId(), task)
     assert "deadline" in body["message"], body
 
 
 @check
-def a_task_waits_for_what_it_depends_on():
+def task_waits_for_its_dependencies():
     first = create()
     second = create(dependencies=[first])
     assert queue.status(second)["status"]["state"] == "unscheduled"

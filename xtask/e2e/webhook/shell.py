@@ -1,4 +1,4 @@
-"""The package `websockets` against the shell: what is typed runs, sizes arrive, mistakes are told."""
+"""Uses the shell with the package `websockets`: input, window size, protocol errors, secret URL."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ async def read_until(client, text):
     return seen
 
 
-async def types():
+async def run_command():
     async with websockets.connect(URL) as client:
         await client.send(b"\x02" + struct.pack("<HH", 132, 50))
         await client.send(b"\x01stty size; echo sum-$((40 + 2)); exit 3\r")
@@ -29,7 +29,7 @@ async def types():
             assert (closed.rcvd.code, closed.rcvd.reason) == (1000, "exit status: 3"), closed
 
 
-async def is_told():
+async def invalid_message_closes_the_connection():
     async with websockets.connect(URL) as client:
         await client.send(b"\x09")
         try:
@@ -39,19 +39,19 @@ async def is_told():
             assert closed.rcvd.code == 1008, closed
 
 
-async def is_refused():
+async def wrong_secret_is_rejected():
     try:
         async with websockets.connect(URL + "x"):
             raise AssertionError("a wrong secret was accepted")
-    except websockets.InvalidStatus as refused:
-        assert refused.response.status_code == 404, refused
+    except websockets.InvalidStatus as error:
+        assert error.response.status_code == 404, error
 
 
 async def main():
-    await types()
-    await is_told()
-    await is_refused()
-    print("websockets: types, resizes, is told what is wrong, needs the secret: ok")
+    await run_command()
+    await invalid_message_closes_the_connection()
+    await wrong_secret_is_rejected()
+    print("websockets: input, window size, protocol error, secret URL: ok")
 
 
 asyncio.run(main())
