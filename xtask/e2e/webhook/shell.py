@@ -9,34 +9,30 @@ import websockets
 URL = os.environ["SHELL_URL"].replace("http", "ws", 1)
 
 
-async def read_until(client, text):
-    seen = b""
-    while text not in seen:
-        seen += await asyncio.wait_for(client.recv(), 20)
-    return seen
+async def read_to_end(client):
+    """Returns the output until the server closes the connection, and the close frame."""
+    output = b""
+    try:
+        while True:
+            output += await asyncio.wait_for(client.recv(), 20)
+    except websockets.ConnectionClosed as closed:
+        return output, closed.rcvd
 
 
 async def run_command():
     async with websockets.connect(URL) as client:
         await client.send(b"\x02" + struct.pack("<HH", 132, 50))
         await client.send(b"\x01stty size; echo sum-$((40 + 2)); exit 3\r")
-        await read_until(client, b"50 132")
-        await read_until(client, b"sum-42")
-        try:
-            while True:
-                await asyncio.wait_for(client.recv(), 20)
-        except websockets.ConnectionClosed as closed:
-            assert (closed.rcvd.code, closed.rcvd.reason) == (1000, "exit status: 3"), closed
+        output, close = await read_to_end(client)
+        assert b"50 132" in output and b"sum-42" in output, output
+        assert (close.code, close.reason) == (1000, "exit status: 3"), close
 
 
 async def invalid_message_closes_the_connection():
     async with websockets.connect(URL) as client:
         await client.send(b"\x09")
-        try:
-            while True:
-                await asyncio.wait_for(client.recv(), 20)
-        except websockets.ConnectionClosed as closed:
-            assert closed.rcvd.code == 1008, closed
+        _, close = await read_to_end(client)
+        assert close.code == 1008, close
 
 
 async def wrong_secret_is_rejected():
