@@ -24,17 +24,17 @@ pub(crate) struct BatchWorker<S> {
 }
 
 enum Phase<S> {
-    Idle(Task<S>),
+    Idle(Processor<S>),
     Running(JoinHandle<Finished<S>>),
     /// The work failed or panicked.
     Failed,
 }
 
-/// The result of a thread, which returns its task for the next thread.
-type Finished<S> = (Task<S>, io::Result<()>);
+/// The result of a thread, which returns its processor for the next thread.
+type Finished<S> = (Processor<S>, io::Result<()>);
 
 /// The state that moves to the thread and back. Only a panic loses it.
-struct Task<S> {
+struct Processor<S> {
     state: S,
     queue: mpsc::Receiver<Vec<Bytes>>,
     process: ProcessBatch<S>,
@@ -47,7 +47,7 @@ impl<S: Send + 'static> BatchWorker<S> {
         let (sender, queue) = mpsc::channel(QUEUE_DEPTH);
         Self {
             queue: sender,
-            phase: Phase::Idle(Task {
+            phase: Phase::Idle(Processor {
                 state,
                 queue,
                 process,
@@ -83,12 +83,12 @@ impl<S: Send + 'static> BatchWorker<S> {
             self.enqueue_batch().await?;
         }
         loop {
-            let task = self.join().await?;
+            let processor = self.join().await?;
             // The thread may have exited just before the last batch was sent.
-            if task.queue.is_empty() {
-                return Ok(task.state);
+            if processor.queue.is_empty() {
+                return Ok(processor.state);
             }
-            self.start(task);
+            self.start(processor);
         }
     }
 
@@ -106,8 +106,8 @@ impl<S: Send + 'static> BatchWorker<S> {
         self.batch_bytes = 0;
         // A running thread may still find the queue empty and exit: the next batch, or `finish`, starts another.
         if !matches!(&self.phase, Phase::Running(thread) if !thread.is_finished()) {
-            let task = self.join().await?;
-            self.start(task);
+            let processor = self.join().await?;
+            self.start(processor);
         }
         Ok(())
     }
@@ -124,36 +124,39 @@ impl<S: Send + 'static> BatchWorker<S> {
                 _ = self.queue.reserve() => continue,
                 finished = thread => finished,
             };
-            let task = self.recover_task(finished)?;
-            self.start(task);
+            let processor = self.recover_processor(finished)?;
+            self.start(processor);
         }
         Ok(())
     }
 
-    fn start(&mut self, task: Task<S>) {
-        self.phase = Phase::Running(tokio::task::spawn_blocking(|| task.run()));
+    fn start(&mut self, processor: Processor<S>) {
+        self.phase = Phase::Running(tokio::task::spawn_blocking(|| processor.run()));
     }
 
     /// Waits for the thread to exit. The phase stays `Running` until then: a dropped future loses nothing.
-    async fn join(&mut self) -> io::Result<Task<S>> {
+    async fn join(&mut self) -> io::Result<Processor<S>> {
         if let Phase::Running(thread) = &mut self.phase {
             let finished = thread.await;
-            return self.recover_task(finished);
+            return self.recover_processor(finished);
         }
         match std::mem::replace(&mut self.phase, Phase::Failed) {
-            Phase::Idle(task) => Ok(task),
+            Phase::Idle(processor) => Ok(processor),
             Phase::Running(_) | Phase::Failed => Err(lost_state()),
         }
     }
 
-    fn recover_task(&mut self, finished: Result<Finished<S>, JoinError>) -> io::Result<Task<S>> {
+    fn recover_processor(
+        &mut self,
+        finished: Result<Finished<S>, JoinError>,
+    ) -> io::Result<Processor<S>> {
         self.phase = Phase::Failed;
-        let (task, result) = finished.map_err(io::Error::other)?;
-        result.map(|()| task)
+        let (processor, result) = finished.map_err(io::Error::other)?;
+        result.map(|()| processor)
     }
 }
 
-impl<S> Task<S> {
+impl<S> Processor<S> {
     /// Processes batches until the queue is empty or the [`BatchWorker`] was dropped.
     fn run(mut self) -> Finished<S> {
         while !self.queue.is_closed() {

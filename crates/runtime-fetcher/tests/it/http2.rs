@@ -93,13 +93,13 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, connections: Arc<Atomic
             connections.fetch_add(1, Ordering::SeqCst);
             let builder = auto::Builder::new(TokioExecutor::new());
             let _ = builder
-                .serve_connection(TokioIo::new(stream), service_fn(tell))
+                .serve_connection(TokioIo::new(stream), service_fn(respond))
                 .await;
         });
     }
 }
 
-async fn tell(
+async fn respond(
     request: Request<hyper::body::Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(format!("{:?}", request.version()).into());
