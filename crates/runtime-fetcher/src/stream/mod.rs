@@ -86,7 +86,8 @@ pub async fn fetch_as_stream<T, E>(
     }
 }
 
-/// Calls the handler with each stream until it returns a result that no broken stream caused; `None` at the last stream.
+/// Calls the handler with one stream after the other. Ignores an error that a broken stream caused. Returns `None` if no
+/// stream follows it.
 async fn handle<T, E>(
     mut streams: mpsc::UnboundedReceiver<FetchStream>,
     mut handler: impl AsyncFnMut(FetchStream) -> Result<T, E>,
