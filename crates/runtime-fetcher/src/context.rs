@@ -8,7 +8,6 @@ use runtime_core::{ScopeSet, Services, TaskContext};
 use crate::config::FetchConfig;
 use crate::http::HttpClient;
 use crate::progress::{FetchProgress, ProgressListener};
-use crate::task_log_progress::TaskLogProgress;
 
 /// Everything a [`Reference`](crate::Reference) needs to fetch itself. Cheap to clone.
 ///
@@ -34,16 +33,17 @@ pub struct FetchContext {
     http: HttpClient,
     services: Services,
     scopes: ScopeSet,
-    listener: Arc<dyn ProgressListener>,
+    listener: ProgressListener,
 }
 
 impl FetchContext {
-    /// Creates the context of a task: its credentials, its scopes, and progress in [its log](TaskLogProgress).
+    /// Creates the context of a task: its credentials, its scopes, and progress events in its log.
     #[must_use]
     pub fn for_task(http: HttpClient, task: &TaskContext) -> Self {
+        let log = task.clone();
         Self::new(http, task.services())
             .with_scopes(task.info().scopes().clone())
-            .with_listener(TaskLogProgress::new(task))
+            .with_listener(move |progress| log.log(progress))
     }
 
     /// Creates a context without scopes and without a progress listener.
@@ -58,8 +58,13 @@ impl FetchContext {
     }
 
     /// Sets the listener that receives progress and retry events.
+    ///
+    /// The fetch calls it inline, so calls must be short.
     #[must_use]
-    pub fn with_listener(mut self, listener: impl ProgressListener + 'static) -> Self {
+    pub fn with_listener(
+        mut self,
+        listener: impl Fn(&FetchProgress) + Send + Sync + 'static,
+    ) -> Self {
         self.listener = Arc::new(listener);
         self
     }
@@ -93,7 +98,7 @@ impl FetchContext {
         &self.http
     }
 
-    pub(crate) fn listener(&self) -> Arc<dyn ProgressListener> {
+    pub(crate) fn listener(&self) -> ProgressListener {
         Arc::clone(&self.listener)
     }
 }

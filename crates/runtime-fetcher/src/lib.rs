@@ -13,7 +13,7 @@
 //! | Fetch into a file or into memory | [`Fetcher::resolve`], then [`Reference::fetch`] with a [`FileTarget`] or [`MemoryTarget`] |
 //! | Unpack an archive | `DirectoryTarget` (feature `unpack`) |
 //! | Read the bytes during the transfer | [`stream::fetch_as_stream`] |
-//! | Report progress | [`TaskLogProgress`], [`FetchContext::with_listener`] |
+//! | Report progress | [`FetchContext::for_task`], [`FetchContext::with_listener`], [`FetchProgress`] |
 //! | Key and protect a cache | [`Reference::hash_key`] and [`Reference::scopes`] |
 //! | Add a kind of reference | implement [`Fetcher`] and [`Reference`], add it to a [`Combine`] |
 //! | Add a destination | implement [`Target`] |
@@ -68,7 +68,6 @@ mod required_scopes;
 pub mod stream;
 mod target;
 mod targets;
-mod task_log_progress;
 #[cfg(feature = "unpack")]
 pub mod unpack;
 
@@ -94,11 +93,10 @@ pub use hash_key::HashKey;
 pub use required_scopes::RequiredScopes;
 
 // Targets and progress.
-pub use progress::{FetchProgress, FetchStage, ProgressListener, Retrying};
+pub use progress::{FetchProgress, FetchStage};
 pub use target::{Target, TargetError};
 #[cfg(feature = "unpack")]
 pub use targets::DirectoryTarget;
 pub use targets::{FileTarget, MemoryTarget};
-pub use task_log_progress::TaskLogProgress;
 #[cfg(feature = "unpack")]
 pub use unpack::{ArchiveFormat, UnpackLimits};

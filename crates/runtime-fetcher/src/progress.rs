@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime_core::error_chain;
 use runtime_core::util::ByteSize;
 use tokio::time::Instant;
 
@@ -11,7 +12,7 @@ use crate::attempt_error::AttemptError;
 
 /// A progress event of a fetch.
 ///
-/// `Display` writes one line for a log, such as `example.com/a.tar: 12.3 MiB of 40.0 MiB, 8.1 MiB/s`.
+/// `Display` writes one line for a log, such as `Fetching example.com/a.tar: 12.3 MiB of 40.0 MiB, 8.1 MiB/s`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FetchProgress {
@@ -28,55 +29,36 @@ pub struct FetchProgress {
 }
 
 /// The stage of a fetch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// The first event of a fetch is [`Started`](Self::Started), the last one [`Finished`](Self::Finished) or
+/// [`Stopped`](Self::Stopped).
+#[derive(Clone, Debug)]
 pub enum FetchStage {
-    /// The first event of a fetch.
+    /// The fetch begins.
     Started,
-    /// An event during the transfer.
+    /// Bytes were received. Reported at most once per configured interval.
     Running,
-    /// The last event: the bytes are complete and verified.
+    /// An attempt failed, and the fetch waits before the next one.
+    Retrying {
+        /// The number of requests so far.
+        attempts: u32,
+        /// The wait before the next attempt.
+        delay: Duration,
+        /// The error of the last attempt.
+        cause: Arc<AttemptError>,
+    },
+    /// The bytes are complete and verified.
     Finished,
-    /// The last event: the fetch failed or was dropped.
+    /// The fetch failed or was dropped.
     Stopped,
 }
 
-/// A retry event: an attempt failed, and the fetch waits before the next one.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Retrying<'a> {
-    /// The subject of the reference.
-    pub subject: &'a str,
-    /// The number of requests so far.
-    pub attempts: u32,
-    /// The wait before the next attempt.
-    pub delay: Duration,
-    /// The error of the last attempt.
-    pub cause: &'a AttemptError,
-}
-
-/// A receiver of progress and retry events. A closure over `&FetchProgress` is a listener.
-///
-/// The fetch calls it inline, so calls must be short. A fetch reports [`FetchStage::Started`] first and
-/// [`FetchStage::Finished`] or [`FetchStage::Stopped`] last.
-pub trait ProgressListener: Send + Sync {
-    /// Receives progress: at the start, at the end, and at most once per configured interval in between.
-    fn progress(&self, progress: &FetchProgress);
-
-    /// Receives a failed attempt that is retried. Does nothing by default.
-    fn retrying(&self, retrying: &Retrying<'_>) {
-        let _ = retrying;
-    }
-}
-
-impl<F: Fn(&FetchProgress) + Send + Sync> ProgressListener for F {
-    fn progress(&self, progress: &FetchProgress) {
-        self(progress);
-    }
-}
+/// A receiver of progress events.
+pub(crate) type ProgressListener = Arc<dyn Fn(&FetchProgress) + Send + Sync>;
 
 /// Counts the bytes of one fetch and reports them to its listener.
 pub(crate) struct ProgressMeter {
-    listener: Arc<dyn ProgressListener>,
+    listener: ProgressListener,
     interval: Duration,
     progress: FetchProgress,
     start: Instant,
@@ -88,11 +70,7 @@ pub(crate) struct ProgressMeter {
 
 impl ProgressMeter {
     /// Creates a meter and reports [`FetchStage::Started`].
-    pub(crate) fn start(
-        subject: &str,
-        listener: Arc<dyn ProgressListener>,
-        interval: Duration,
-    ) -> Self {
+    pub(crate) fn start(subject: &str, listener: ProgressListener, interval: Duration) -> Self {
         let start = Instant::now();
         let progress = FetchProgress {
             subject: subject.into(),
@@ -101,7 +79,7 @@ impl ProgressMeter {
             total: None,
             rate: 0.0,
         };
-        listener.progress(&progress);
+        listener(&progress);
         Self {
             listener,
             interval,
@@ -127,17 +105,16 @@ impl ProgressMeter {
             return;
         }
         self.progress.rate = rate(self.transferred - transferred, now - since);
-        self.progress.stage = FetchStage::Running;
         self.last_event = (now, self.transferred);
-        self.listener.progress(&self.progress);
+        self.report(FetchStage::Running);
     }
 
     /// Takes over the position of a fetch of the same bytes that another meter measures.
     #[cfg(feature = "cache")]
-    pub(crate) fn follow(&mut self, bytes: u64, total: Option<u64>, is_complete: bool) {
+    pub(crate) fn follow(&mut self, bytes: u64, total: Option<u64>, is_last: bool) {
         let received = bytes.saturating_sub(self.progress.bytes);
         self.set_position(bytes - received, total);
-        if is_complete {
+        if is_last {
             // `finish` reports the end; another event just before it would say the same.
             self.count(received);
         } else if received > 0 {
@@ -146,12 +123,11 @@ impl ProgressMeter {
     }
 
     /// Reports a failed attempt that is retried after `delay`.
-    pub(crate) fn retrying(&self, attempts: u32, delay: Duration, cause: &AttemptError) {
-        self.listener.retrying(&Retrying {
-            subject: &self.progress.subject,
+    pub(crate) fn retrying(&mut self, attempts: u32, delay: Duration, cause: AttemptError) {
+        self.report(FetchStage::Retrying {
             attempts,
             delay,
-            cause,
+            cause: Arc::new(cause),
         });
     }
 
@@ -166,16 +142,20 @@ impl ProgressMeter {
     }
 
     fn end(&mut self, stage: FetchStage) {
-        self.progress.stage = stage;
         self.progress.rate = rate(self.transferred, self.start.elapsed());
-        self.listener.progress(&self.progress);
+        self.report(stage);
+    }
+
+    fn report(&mut self, stage: FetchStage) {
+        self.progress.stage = stage;
+        (self.listener)(&self.progress);
     }
 }
 
 impl Drop for ProgressMeter {
     fn drop(&mut self) {
         // A dropped future runs no other code, so the last event is reported here.
-        if self.progress.stage != FetchStage::Finished {
+        if !matches!(self.progress.stage, FetchStage::Finished) {
             self.end(FetchStage::Stopped);
         }
     }
@@ -188,7 +168,25 @@ fn rate(bytes: u64, time: Duration) -> f64 {
 
 impl fmt::Display for FetchProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.subject, ByteSize(self.bytes))?;
+        let subject = &self.subject;
+        let verb = match &self.stage {
+            FetchStage::Started => return write!(f, "Fetching {subject}"),
+            FetchStage::Retrying {
+                attempts,
+                delay,
+                cause,
+            } => {
+                let cause = error_chain(&**cause);
+                return write!(
+                    f,
+                    "Attempt {attempts} to fetch {subject} failed, retrying in {delay:.1?}: {cause}"
+                );
+            }
+            FetchStage::Running => "Fetching",
+            FetchStage::Finished => "Fetched",
+            FetchStage::Stopped => "Stopped fetching",
+        };
+        write!(f, "{verb} {subject}: {}", ByteSize(self.bytes))?;
         if let Some(total) = self.total {
             write!(f, " of {}", ByteSize(total))?;
         }

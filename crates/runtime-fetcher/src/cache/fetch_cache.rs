@@ -9,7 +9,7 @@ use runtime_caching::{FolderCache, FolderHandle, FolderLookup};
 use super::adopted_inputs::AdoptedInputs;
 use super::cached_input::{CachedInput, InputKey, InputLayout};
 use super::error::FetchCacheError;
-use super::input_fetch::{FetchOptions, InputFetch, is_complete};
+use super::input_fetch::{FetchOptions, InputFetch, is_last};
 use crate::context::FetchContext;
 use crate::error::FetchError;
 use crate::progress::ProgressMeter;
@@ -21,8 +21,8 @@ use crate::reference::Reference;
 /// of the worker. The collector evicts idle inputs when space is needed, and reserves space for an input before
 /// it is fetched.
 ///
-/// A caller needs the scopes that the reference [requires](Reference::scopes), even for a cached copy. Two references
-/// share a copy if they have the same [`hash_key`](Reference::hash_key).
+/// A caller needs the scopes that the reference [requires](Reference::scopes), even for a cached copy. Two requests
+/// share a copy if they have the same [`hash_key`](Reference::hash_key) and the same layout.
 ///
 /// ```
 /// use runtime_core::Services;
@@ -133,17 +133,17 @@ impl FetchCache {
                     (construction.spawn(fetch.run()), true)
                 }
             };
-            let waited = waiter.wait(|step| {
+            let waited = waiter.wait(|progress| {
                 // The fetch itself keeps the interval between events.
                 let start = || ProgressMeter::start(subject, context.listener(), Duration::ZERO);
                 let meter = meter.get_or_insert_with(start);
-                meter.follow(step.done, step.total, is_complete(step));
+                meter.follow(progress.done, progress.total, is_last(progress));
             });
             match waited.await {
                 Ok(Some(handle)) => break handle,
-                // Evicted or removed between its commit and now.
+                // The folder was removed between its commit and now: begin again.
                 Ok(None) => {}
-                // These are the credentials of another task, which may have ended meanwhile.
+                // Most likely the credentials of the task that began the fetch: fetch with our own.
                 Err(source) if !is_mine && is_worker_error(source.cause()) => {}
                 Err(source) => {
                     let subject = subject.to_owned();

@@ -11,7 +11,7 @@ use super::cached_input::{CONTENT, InputLayout};
 use super::fingerprint::Fingerprint;
 use crate::context::FetchContext;
 use crate::error::FetchError;
-use crate::progress::{FetchProgress, FetchStage, ProgressListener, Retrying};
+use crate::progress::{FetchProgress, FetchStage};
 use crate::reference::Reference;
 use crate::target::{Target, TargetError};
 use crate::targets::FileTarget;
@@ -20,9 +20,9 @@ use crate::targets::FileTarget;
 /// collector always keeps covers them.
 const MIN_RESERVED_BYTES: u64 = 1 << 20;
 
-/// The steps of a construction in this cache.
+/// The activities of a construction in this cache. The second one is reported when the fetch finished or stopped.
 const FETCHING: &str = "fetching";
-const FETCHED: &str = "fetched";
+const ENDED: &str = "ended";
 
 /// The settings of all fetches of a cache.
 #[derive(Debug, Default)]
@@ -50,9 +50,16 @@ impl InputFetch {
         layout: InputLayout,
         options: &Arc<FetchOptions>,
     ) -> Self {
-        let listener = WaiterBroadcast {
-            folder: folder.clone(),
-            starter: context.listener(),
+        let (waiters, starter) = (folder.clone(), context.listener());
+        let listener = move |progress: &FetchProgress| {
+            let activity = match progress.stage {
+                FetchStage::Started | FetchStage::Running => FETCHING,
+                FetchStage::Finished | FetchStage::Stopped => ENDED,
+                // Only to the caller that began the fetch: the channel to the waiters holds the latest position, not
+                // a queue of events.
+                FetchStage::Retrying { .. } => return starter(progress),
+            };
+            waiters.progress(progress.bytes, progress.total, activity);
         };
         Self {
             folder,
@@ -99,32 +106,9 @@ impl InputFetch {
     }
 }
 
-/// A listener that publishes progress to every caller waiting for the folder.
-///
-/// Retries are reported to the caller that began the fetch only: the channel to the waiters holds the latest
-/// position, not a queue of events.
-struct WaiterBroadcast {
-    folder: NewFolder,
-    starter: Arc<dyn ProgressListener>,
-}
-
-impl ProgressListener for WaiterBroadcast {
-    fn progress(&self, progress: &FetchProgress) {
-        let step = match progress.stage {
-            FetchStage::Started | FetchStage::Running => FETCHING,
-            FetchStage::Finished | FetchStage::Stopped => FETCHED,
-        };
-        self.folder.progress(progress.bytes, progress.total, step);
-    }
-
-    fn retrying(&self, retrying: &Retrying<'_>) {
-        self.starter.retrying(retrying);
-    }
-}
-
-/// Returns whether this is the last step of a fetch.
-pub(super) fn is_complete(step: &ConstructionProgress) -> bool {
-    step.activity == FETCHED
+/// Returns whether a fetch reports no more progress after this.
+pub(super) fn is_last(progress: &ConstructionProgress) -> bool {
+    progress.activity == ENDED
 }
 
 /// A target that reserves disk space with the collector before the bytes arrive.

@@ -111,7 +111,7 @@ impl<'a> ResumableBody<'a> {
         let Some(delay) = self.retry.delay(&cause) else {
             return Err(PassError::Failed(cause));
         };
-        self.meter.retrying(self.retry.attempts(), delay, &cause);
+        self.meter.retrying(self.retry.attempts(), delay, cause);
         tokio::time::sleep(delay).await;
         Ok(())
     }

@@ -11,7 +11,7 @@ use runtime_core::queue::{
     Reclaim, TaskClaim, TaskDefinition, TaskStatus,
 };
 use runtime_core::{ApiError, Credentials, ExceptionReason, Run, ServiceError, Services, TaskId};
-use runtime_fetcher::{FetchProgress, FetchStage, ProgressListener, Retrying};
+use runtime_fetcher::{FetchProgress, FetchStage};
 use serde_json::{Value, json};
 
 /// A queue, an index and an object service with a few entries.
@@ -164,7 +164,7 @@ impl Queue for FakeServices {
     }
 }
 
-/// A listener that records the events of a fetch.
+/// Records the events of a fetch, with retries apart from the others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RecordedProgress {
     pub(crate) events: Arc<Mutex<Vec<FetchProgress>>>,
@@ -172,27 +172,31 @@ pub(crate) struct RecordedProgress {
 }
 
 impl RecordedProgress {
+    /// Returns a listener for a fetch.
+    pub(crate) fn listener(&self) -> impl Fn(&FetchProgress) + Send + Sync + 'static + use<> {
+        let recorded = self.clone();
+        move |progress| match &progress.stage {
+            FetchStage::Retrying { cause, .. } => recorded
+                .retries
+                .lock()
+                .expect("lock is not poisoned")
+                .push(cause.to_string()),
+            _ => recorded
+                .events
+                .lock()
+                .expect("lock is not poisoned")
+                .push(progress.clone()),
+        }
+    }
+
     pub(crate) fn stages(&self) -> Vec<FetchStage> {
-        self.events().iter().map(|event| event.stage).collect()
+        self.events()
+            .iter()
+            .map(|event| event.stage.clone())
+            .collect()
     }
 
     pub(crate) fn events(&self) -> Vec<FetchProgress> {
         self.events.lock().expect("lock is not poisoned").clone()
-    }
-}
-
-impl ProgressListener for RecordedProgress {
-    fn progress(&self, progress: &FetchProgress) {
-        self.events
-            .lock()
-            .expect("lock is not poisoned")
-            .push(progress.clone());
-    }
-
-    fn retrying(&self, retrying: &Retrying<'_>) {
-        self.retries
-            .lock()
-            .expect("lock is not poisoned")
-            .push(retrying.cause.to_string());
     }
 }

@@ -2,32 +2,20 @@
 
 use std::sync::Arc;
 
-use runtime_fetcher::{FetchProgress, FetchStage, ProgressListener, Retrying, TaskLogProgress};
+use runtime_fetcher::{FetchProgress, FetchStage};
 
 use crate::observer::{Observer, TaskEvent, notify};
 use crate::task_run::TaskRun;
 
-/// Reports the progress of one fetch to the task's log and to the observer.
-pub(super) struct FetchReporter {
-    run: TaskRun,
-    log: TaskLogProgress,
-    observer: Arc<dyn Observer>,
-}
-
-impl FetchReporter {
-    pub(super) fn new(run: &TaskRun, observer: &Arc<dyn Observer>) -> Self {
-        Self {
-            run: run.clone(),
-            log: TaskLogProgress::new(&run.context),
-            observer: Arc::clone(observer),
-        }
-    }
-}
-
-impl ProgressListener for FetchReporter {
-    fn progress(&self, progress: &FetchProgress) {
-        self.log.progress(progress);
-        let (run, subject): (_, &str) = (self.run.context.run(), &progress.subject);
+/// Returns a listener that reports the progress of a fetch to the task's log and to the observer.
+pub(super) fn fetch_reporter(
+    task_run: &TaskRun,
+    observer: &Arc<dyn Observer>,
+) -> impl Fn(&FetchProgress) + Send + Sync + 'static + use<> {
+    let (task_run, observer) = (task_run.clone(), Arc::clone(observer));
+    move |progress| {
+        task_run.context.log(progress);
+        let (run, subject): (_, &str) = (task_run.context.run(), &progress.subject);
         let (bytes, total) = (progress.bytes, progress.total);
         let event = match progress.stage {
             FetchStage::Started | FetchStage::Running => TaskEvent::Fetching {
@@ -39,13 +27,11 @@ impl ProgressListener for FetchReporter {
             FetchStage::Finished | FetchStage::Stopped => TaskEvent::FetchEnded {
                 run,
                 subject,
-                complete: progress.stage == FetchStage::Finished,
+                complete: matches!(progress.stage, FetchStage::Finished),
             },
+            // A retry changes nothing that an observer shows.
+            FetchStage::Retrying { .. } => return,
         };
-        notify(&*self.observer, &event, self.run.monitor());
-    }
-
-    fn retrying(&self, retrying: &Retrying<'_>) {
-        self.log.retrying(retrying);
+        notify(&*observer, &event, task_run.monitor());
     }
 }

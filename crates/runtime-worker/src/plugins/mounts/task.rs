@@ -11,7 +11,7 @@ use runtime_core::{TaskError, error_chain};
 use runtime_fetcher::{CachedInput, FetchContext};
 
 use super::MountsShared;
-use super::fetch_reporter::FetchReporter;
+use super::fetch_reporter::fetch_reporter;
 use super::payload::{CacheMount, InputMount, Mount};
 use crate::engine::{ResultSet, SandboxBuilder};
 use crate::plugin::TaskPlugin;
@@ -118,7 +118,7 @@ impl TaskMounts {
     async fn acquire_input(&self, mount: &InputMount) -> Result<AcquiredInput, TaskError> {
         let (shared, task) = (&self.shared, &self.run.context);
         let context = FetchContext::for_task(shared.http.clone(), task)
-            .with_listener(FetchReporter::new(&self.run, &shared.observer));
+            .with_listener(fetch_reporter(&self.run, &shared.observer));
         let reference = shared.fetcher.resolve(&context, &mount.content).await?;
         let input = shared.inputs.require(&context, &reference, mount.layout);
         let input = input.await?;
