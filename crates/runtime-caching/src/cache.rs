@@ -10,10 +10,10 @@ use crate::constructor::{ConstructionProgress, Constructor};
 use crate::error::RequireError;
 use crate::handle::Handle;
 use crate::key::CacheKey;
-use crate::lookup::BeginResult;
 use crate::map::{CacheMap, EntrySnapshot};
 use crate::resource::Resource;
 use crate::sharing::Sharing;
+use crate::single_flight::BeginResult;
 use crate::sys::spawn;
 
 /// A cache of resources `R` by keys `K`. Clones share the cache.

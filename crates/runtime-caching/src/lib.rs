@@ -53,7 +53,6 @@
 
 mod cache;
 mod construction;
-mod construction_task;
 mod constructor;
 mod entry;
 mod error;
@@ -61,10 +60,10 @@ mod folders;
 mod handle;
 mod json_key;
 mod key;
-mod lookup;
 mod map;
 mod resource;
 mod sharing;
+mod single_flight;
 mod sys;
 
 #[cfg(all(test, runtime_loom))]

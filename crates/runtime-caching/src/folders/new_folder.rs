@@ -1,10 +1,16 @@
-//! The handle of a folder under construction.
+//! A folder under construction: its handle for the constructor, and its state on disk.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use runtime_gc::{Reservation, ReserveError, ResourceTracker};
 
+use super::disk;
+use super::folder::{Folder, FolderPolicy, RecordLocation};
+use super::leftover::Leftover;
+use super::record::Record;
 use super::root::{OwnedId, Root};
 use crate::constructor::ConstructionContext;
 
@@ -53,5 +59,82 @@ impl NewFolder {
     /// A dropped future reserves nothing. Resources evicted by then stay evicted.
     pub async fn reserve(&self, bytes: u64) -> Result<Reservation, ReserveError> {
         self.tracker.reserve(bytes).await
+    }
+}
+
+/// A folder under construction, which is removed if this is dropped before it is finished.
+pub(super) struct UnfinishedFolder {
+    root: Arc<Root>,
+    path: PathBuf,
+    record: Record,
+    /// `None` once it is finished.
+    id: Option<OwnedId>,
+}
+
+/// A new folder or its record could not be written to disk.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot create the folder `{}`", path.display())]
+pub(super) struct CreateFolderError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl UnfinishedFolder {
+    pub(super) fn create(
+        root: Arc<Root>,
+        id: OwnedId,
+        record: Record,
+    ) -> Result<Self, CreateFolderError> {
+        let (path, lease) = (root.folder(&id), root.in_leases(&id));
+        let unfinished = Self {
+            root,
+            path,
+            record,
+            id: Some(id),
+        };
+        // The lease first: after a crash in between, the next start finds a lease without a folder. In the reverse
+        // order it would find a folder without a record and report it as unknown.
+        let written = unfinished.record.write(&lease);
+        match written.and_then(|()| disk::create_folder(&unfinished.path)) {
+            Ok(()) => Ok(unfinished),
+            Err(source) => Err(unfinished.error(source)),
+        }
+    }
+
+    /// Records the size of the folder. The record stays in `leases` until the cache adds the folder.
+    pub(super) fn finish(mut self, policy: Arc<FolderPolicy>) -> Result<Folder, CreateFolderError> {
+        self.record.measure(&self.path);
+        let id = self.id.take().expect("only taken here");
+        match self.record.write(&self.root.in_leases(&id)) {
+            Ok(()) => {
+                let (root, record) = (Arc::clone(&self.root), self.record.clone());
+                Ok(Folder::new(
+                    root,
+                    id,
+                    policy,
+                    record,
+                    RecordLocation::Leases,
+                ))
+            }
+            Err(source) => {
+                self.id = Some(id);
+                Err(self.error(source))
+            }
+        }
+    }
+
+    fn error(&self, source: io::Error) -> CreateFolderError {
+        let path = self.path.clone();
+        CreateFolderError { path, source }
+    }
+}
+
+impl Drop for UnfinishedFolder {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            // If this fails, the next start removes the lease, which is not in the index.
+            let _ = disk::remove_file(&self.root.in_leases(&id));
+            Leftover::discard(&self.root, id, self.path.clone());
+        }
     }
 }

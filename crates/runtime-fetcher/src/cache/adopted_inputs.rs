@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use runtime_caching::{FolderCache, FolderHandle, Lookup};
 use tokio::sync::OnceCell;
 
-use super::cached_input::InputKey;
 use super::fingerprint::Fingerprint;
+use super::layout::InputKey;
 
 /// Inputs of an earlier process, each verified once, when it is first used.
 #[derive(Default)]

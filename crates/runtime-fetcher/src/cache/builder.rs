@@ -7,9 +7,9 @@ use runtime_caching::{FolderCache, OpenCacheError};
 use runtime_gc::{CostClass, ResourceTracker};
 
 use super::adopted_inputs::AdoptedInputs;
-use super::cached_input::CONTENT;
 use super::fetch_cache::FetchCache;
 use super::input_fetch::FetchOptions;
+use super::layout::CONTENT;
 
 /// The settings of a [`FetchCache`] that is not open yet.
 #[derive(Debug)]

@@ -1,15 +1,16 @@
 //! A cache of inputs: single flight, access control by scopes, and verification after a restart.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use runtime_caching::{FolderCache, FolderHandle, FolderLookup};
+use runtime_caching::{FolderCache, FolderHandle, FolderLookup, Lookup};
 
 use super::adopted_inputs::AdoptedInputs;
-use super::cached_input::{CachedInput, InputKey, InputLayout};
 use super::error::FetchCacheError;
 use super::input_fetch::{FetchOptions, InputFetch, is_last};
+use super::layout::{CONTENT, InputKey, InputLayout};
 use crate::context::FetchContext;
 use crate::error::FetchError;
 use crate::progress::ProgressMeter;
@@ -52,6 +53,14 @@ pub struct FetchCache {
     pub(super) folders: FolderCache<InputKey>,
     pub(super) options: Arc<FetchOptions>,
     pub(super) adopted: Arc<AdoptedInputs>,
+}
+
+/// A handle that pins an input: it is not evicted while the handle exists.
+///
+/// Tasks share the input, so it must not be modified.
+pub struct CachedInput {
+    handle: FolderHandle<InputKey>,
+    path: PathBuf,
 }
 
 impl FetchCache {
@@ -162,10 +171,48 @@ fn is_worker_error(error: Option<&FetchError>) -> bool {
     matches!(error, Some(FetchError::Worker { .. }))
 }
 
+impl CachedInput {
+    fn new(handle: FolderHandle<InputKey>) -> Self {
+        let path = handle.path().join(CONTENT);
+        Self { handle, path }
+    }
+
+    /// Returns the path of the file or folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the time when its fetch began, possibly in an earlier process.
+    #[must_use]
+    pub fn fetched_at(&self) -> SystemTime {
+        self.handle.created()
+    }
+
+    /// Returns whether the input was cached, fetched for this caller, or being fetched for another.
+    #[must_use]
+    pub fn lookup(&self) -> Lookup {
+        self.handle.lookup()
+    }
+
+    /// Releases the input and removes it from the cache, because it is defective.
+    pub fn poison(self) {
+        self.handle.poison();
+    }
+}
+
 impl fmt::Debug for FetchCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FetchCache")
             .field("folders", &self.folders)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CachedInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedInput")
+            .field("path", &self.path)
             .finish_non_exhaustive()
     }
 }

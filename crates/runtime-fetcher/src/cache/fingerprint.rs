@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::cached_input::CONTENT;
+use super::layout::CONTENT;
 use crate::target::TargetError;
 use runtime_core::util::hex;
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use runtime_caching::{ConstructionProgress, NewFolder};
 use runtime_gc::Reservation;
 
-use super::cached_input::{CONTENT, InputLayout};
 use super::fingerprint::Fingerprint;
+use super::layout::{CONTENT, InputLayout};
 use crate::context::FetchContext;
 use crate::error::FetchError;
 use crate::progress::{FetchProgress, FetchStage};

@@ -2,13 +2,13 @@
 
 mod adopted_inputs;
 mod builder;
-mod cached_input;
 mod error;
 mod fetch_cache;
 mod fingerprint;
 mod input_fetch;
+mod layout;
 
 pub use builder::FetchCacheBuilder;
-pub use cached_input::{CachedInput, InputLayout};
 pub use error::FetchCacheError;
-pub use fetch_cache::FetchCache;
+pub use fetch_cache::{CachedInput, FetchCache};
+pub use layout::InputLayout;

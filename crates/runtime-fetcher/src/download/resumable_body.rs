@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -10,14 +11,22 @@ use super::connections::Connections;
 use super::parallel_ranges::ParallelRanges;
 use super::pass_error::PassError;
 use super::retry_budget::RetryBudget;
-use super::source::Source;
 use crate::attempt_error::{AttemptError, ErrorClass};
 use crate::context::FetchContext;
 use crate::error::FetchError;
 use crate::hash::Hashes;
 use crate::http::{BodyMetadata, BodyResponse, Location, RangeRequest};
 use crate::progress::ProgressMeter;
-use crate::reference::Fetched;
+use crate::reference::{Fetched, Reference};
+
+/// A reference that can locate its bytes.
+#[async_trait]
+pub(super) trait Locatable: Reference {
+    /// Returns the current location of the bytes.
+    ///
+    /// Called for every attempt, because signed URLs expire.
+    async fn locate(&self, context: &FetchContext) -> Result<Location, AttemptError>;
+}
 
 /// An encoded body, received over as many requests as it takes.
 ///
@@ -26,7 +35,7 @@ use crate::reference::Fetched;
 /// common tag may belong to different versions of the file, and a mix of them must never reach the target. A large
 /// and slow body switches to several connections.
 pub(super) struct ResumableBody<'a> {
-    source: &'a dyn Source,
+    reference: &'a dyn Locatable,
     context: &'a FetchContext,
     subject: String,
     retry: RetryBudget,
@@ -43,10 +52,10 @@ pub(super) struct ResumableBody<'a> {
 }
 
 impl<'a> ResumableBody<'a> {
-    pub(super) fn new(source: &'a dyn Source, context: &'a FetchContext) -> Self {
-        let (config, subject) = (context.config(), source.subject());
+    pub(super) fn new(reference: &'a dyn Locatable, context: &'a FetchContext) -> Self {
+        let (config, subject) = (context.config(), reference.subject());
         Self {
-            source,
+            reference,
             context,
             retry: RetryBudget::new(config.retry.clone()),
             scaler: ConnectionScaler::new(&config.parallel),
@@ -146,7 +155,7 @@ impl<'a> ResumableBody<'a> {
     ) -> Result<BodyResponse, AttemptError> {
         self.retry.start_attempt();
         // A new location for every request: a signed URL may have expired while the body was received.
-        let location = self.source.locate(self.context).await?;
+        let location = self.reference.locate(self.context).await?;
         let location = Arc::clone(self.location.insert(Arc::new(location)));
         self.context.http().get(&location, range).await
     }

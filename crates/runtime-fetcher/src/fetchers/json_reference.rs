@@ -1,15 +1,12 @@
 //! Shared by all fetchers: parsing and validating a JSON reference, and its schema.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_core::TaskId;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
-use serde::Deserialize;
+use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use url::Url;
 
 use crate::context::FetchContext;
 use crate::error::FetchError;
@@ -110,40 +107,4 @@ pub(super) fn require_non_empty(field: &str, text: &str) -> Result<(), String> {
         return Err(format!("`{field}` is empty"));
     }
     Ok(())
-}
-
-/// An `http` or `https` URL without a fragment.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct HttpUrl(pub(super) Url);
-
-impl TryFrom<String> for HttpUrl {
-    type Error = String;
-
-    /// Parses a URL. The errors omit the text, which may contain a password.
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let mut url = Url::parse(&text).map_err(|error| format!("invalid URL: {error}"))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            let scheme = url.scheme();
-            return Err(format!(
-                "unsupported URL scheme `{scheme}`, expected http or https"
-            ));
-        }
-        url.set_fragment(None);
-        Ok(Self(url))
-    }
-}
-
-impl JsonSchema for HttpUrl {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "HttpUrl".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "uri", "pattern": "^[hH][tT][tT][pP][sS]?:" })
-    }
 }

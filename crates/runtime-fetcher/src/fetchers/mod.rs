@@ -1,12 +1,10 @@
 //! The standard kinds of references.
 
 mod artifact;
-mod artifact_location;
 mod combine;
 mod inline;
 mod json_reference;
 mod object;
-mod remote_reference;
 mod schema_shape;
 mod url;
 

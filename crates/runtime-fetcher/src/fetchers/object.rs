@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::json_reference::{JsonReference, impl_fetcher, require_non_empty};
-use super::remote_reference::{Origin, RemoteReference};
 use crate::context::FetchContext;
+use crate::download::{Origin, RemoteReference};
 use crate::error::FetchError;
 use crate::hash::{Hashes, HexDigest};
 use crate::reference::Reference;

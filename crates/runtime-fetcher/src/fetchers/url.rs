@@ -1,16 +1,17 @@
 //! URL references, with or without hashes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::json_reference::{HttpUrl, JsonReference, impl_fetcher, schema_of};
-use super::remote_reference::{Origin, RemoteReference};
+use super::json_reference::{JsonReference, impl_fetcher, schema_of};
 use crate::context::FetchContext;
+use crate::download::{Origin, RemoteReference};
 use crate::error::FetchError;
 use crate::hash::{Hashes, HexDigest};
 use crate::invalid_reference::InvalidReference;
@@ -114,4 +115,40 @@ impl JsonReference for UrlHashParams {
 fn url_reference(url: Url, hashes: Hashes) -> Arc<dyn Reference> {
     let origin = Origin::Url(url);
     Arc::new(RemoteReference { origin, hashes })
+}
+
+/// An `http` or `https` URL without a fragment.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct HttpUrl(Url);
+
+impl TryFrom<String> for HttpUrl {
+    type Error = String;
+
+    /// Parses a URL. The errors omit the text, which may contain a password.
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let mut url = Url::parse(&text).map_err(|error| format!("invalid URL: {error}"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            let scheme = url.scheme();
+            return Err(format!(
+                "unsupported URL scheme `{scheme}`, expected http or https"
+            ));
+        }
+        url.set_fragment(None);
+        Ok(Self(url))
+    }
+}
+
+impl JsonSchema for HttpUrl {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "HttpUrl".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "uri", "pattern": "^[hH][tT][tT][pP][sS]?:" })
+    }
 }

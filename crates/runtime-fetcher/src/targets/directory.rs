@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::spooled_file::{SpooledFile, io_error};
+use super::file::{FileTarget, io_error};
 use crate::target::{Target, TargetError};
 use crate::unpack::{ArchiveFormat, UnpackError, UnpackLimits, Unpacked, unpack_until};
 
@@ -39,7 +39,8 @@ use crate::unpack::{ArchiveFormat, UnpackError, UnpackLimits, Unpacked, unpack_u
 pub struct DirectoryTarget {
     format: Option<ArchiveFormat>,
     limits: UnpackLimits,
-    archive: SpooledFile,
+    /// Never committed, so that the archive itself does not appear at the path of the folder.
+    archive: FileTarget,
     unpacked: Option<Unpacked>,
 }
 
@@ -49,7 +50,7 @@ impl DirectoryTarget {
         Self {
             format: None,
             limits: UnpackLimits::default(),
-            archive: SpooledFile::new(path.into()),
+            archive: FileTarget::new(path),
             unpacked: None,
         }
     }
@@ -84,8 +85,7 @@ impl DirectoryTarget {
 #[async_trait]
 impl Target for DirectoryTarget {
     async fn expect(&mut self, bytes: u64) -> Result<(), TargetError> {
-        self.archive.expect(bytes);
-        Ok(())
+        self.archive.expect(bytes).await
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<(), TargetError> {

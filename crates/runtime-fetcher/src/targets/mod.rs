@@ -4,7 +4,6 @@
 mod directory;
 mod file;
 mod memory;
-mod spooled_file;
 mod temp_file;
 
 #[cfg(feature = "unpack")]

@@ -1,4 +1,4 @@
-//! References whose bytes are behind a URL.
+//! References whose bytes are behind a URL, and their download in passes.
 
 use std::fmt;
 
@@ -7,25 +7,27 @@ use runtime_core::TaskId;
 use url::Url;
 
 use super::artifact_location::{locate_content, locate_object};
-use crate::attempt_error::AttemptError;
+use super::decode::DecodedBody;
+use super::pass_error::PassError;
+use super::resumable_body::{Locatable, ResumableBody};
+use crate::attempt_error::{AttemptError, ErrorClass};
 use crate::context::FetchContext;
-use crate::download::{Source, download};
 use crate::error::FetchError;
-use crate::hash::Hashes;
+use crate::hash::{Hashes, Verifier};
 use crate::hash_key::HashKey;
-use crate::http::{Location, Trust, redacted};
+use crate::http::{Encoding, Location, Trust, redacted};
 use crate::reference::{Fetched, Reference};
 use crate::required_scopes::RequiredScopes;
-use crate::target::Target;
+use crate::target::{Target, TargetError};
 
 /// A resolved reference whose bytes are behind a URL.
-pub(super) struct RemoteReference {
-    pub(super) origin: Origin,
-    pub(super) hashes: Hashes,
+pub(crate) struct RemoteReference {
+    pub(crate) origin: Origin,
+    pub(crate) hashes: Hashes,
 }
 
 /// The service that has the bytes.
-pub(super) enum Origin {
+pub(crate) enum Origin {
     Url(Url),
     /// An artifact of the queue.
     Artifact {
@@ -89,12 +91,16 @@ impl Reference for RemoteReference {
         context: &FetchContext,
         target: &mut dyn Target,
     ) -> Result<Fetched, FetchError> {
-        download(self, context, target).await
+        let mut body = ResumableBody::new(self, context);
+        match run_passes(&mut body, target, context.config().max_bytes).await {
+            Ok(bytes) => Ok(body.finish(bytes)),
+            Err(error) => Err(body.into_error(error)),
+        }
     }
 }
 
 #[async_trait]
-impl Source for RemoteReference {
+impl Locatable for RemoteReference {
     async fn locate(&self, context: &FetchContext) -> Result<Location, AttemptError> {
         let services = context.services();
         match &self.origin {
@@ -115,6 +121,70 @@ impl Source for RemoteReference {
             Origin::Object(name) => locate_object(services, name, None, &self.hashes).await,
         }
     }
+}
+
+/// Runs passes over the body until one is complete and verified. Returns the number of decoded bytes.
+async fn run_passes(
+    body: &mut ResumableBody<'_>,
+    target: &mut dyn Target,
+    limit: u64,
+) -> Result<u64, PassError> {
+    let mut corrupt_passes = 0;
+    loop {
+        match run_pass(body, target, limit).await {
+            Err(PassError::Restart) => {}
+            // A proxy or mirror may have served a truncated or mixed body with the right length: retry once. A
+            // second mismatch means that the reference has the wrong hash.
+            Err(PassError::Failed(cause))
+                if cause.class() == ErrorClass::CorruptBody && corrupt_passes == 0 =>
+            {
+                corrupt_passes += 1;
+                body.wait_before_retry(cause).await?;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Decodes, verifies and stores the body once, from its first byte.
+async fn run_pass(
+    body: &mut ResumableBody<'_>,
+    target: &mut dyn Target,
+    limit: u64,
+) -> Result<u64, PassError> {
+    let too_large = || PassError::Failed(AttemptError::TooLarge { limit });
+    let metadata = body.start_pass().await?;
+    // Before anything else: the target may hold bytes of an earlier pass.
+    target.reset().await?;
+    if let Some(total) = metadata.total {
+        // Checked before the first byte. The length of an encoded body says nothing about the decoded one.
+        if total > limit && metadata.encoding == Encoding::Identity {
+            return Err(too_large());
+        }
+        target.expect(total).await?;
+    }
+    let mut verifier = Verifier::new(body.hashes());
+    let mut decoded = DecodedBody::new(body, &metadata);
+    let mut bytes = 0;
+    while let Some(chunk) = decoded.next_chunk().await? {
+        bytes += chunk.len() as u64;
+        // Counted after decoding: a small encoded body may expand to any size.
+        if bytes > limit {
+            return Err(too_large());
+        }
+        verifier.update(&chunk).await.map_err(hashing_failed)?;
+        target.write(chunk).await?;
+    }
+    let verdict = verifier.finish().await.map_err(hashing_failed)?;
+    verdict.map_err(|mismatch| PassError::Failed(mismatch.into()))?;
+    // Last: a committed target holds verified bytes.
+    target.commit().await?;
+    Ok(bytes)
+}
+
+/// Hashing fails only if its thread panics or the runtime shuts down.
+fn hashing_failed(error: std::io::Error) -> PassError {
+    PassError::Target(TargetError::Receiver(error.into()))
 }
 
 impl fmt::Debug for RemoteReference {

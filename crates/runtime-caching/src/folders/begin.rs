@@ -1,24 +1,34 @@
-//! The construction of a folder, and its waiters.
+//! Begins the use of a folder: a hit, a wait for another request, or a new folder to fill.
 
 use std::fmt;
 use std::sync::Arc;
 
 use runtime_core::BoxError;
 
-use super::cache::FolderKey;
+use super::cache::{FolderCache, FolderKey};
 use super::folder::{Folder, FolderPolicy};
 use super::handle::FolderHandle;
-use super::new_folder::NewFolder;
+use super::new_folder::{NewFolder, UnfinishedFolder};
 use super::record::Record;
 use super::root::{OwnedId, Root};
-use super::unfinished::UnfinishedFolder;
 use crate::construction::Waiter;
-use crate::construction_task::ConstructionTask;
 use crate::constructor::ConstructionProgress;
 use crate::error::RequireError;
 use crate::handle::Handle;
 use crate::map::CacheMap;
+use crate::single_flight::{BeginResult, ConstructionTask};
 use crate::sys::spawn;
+
+/// The result of [`FolderCache::begin`].
+#[derive(Debug)]
+pub enum FolderLookup<K: FolderKey> {
+    /// The cache has the folder.
+    Hit(FolderHandle<K>),
+    /// Another request fills the folder.
+    Joined(FolderWaiter<K>),
+    /// The caller has to fill a new folder.
+    New(FolderConstruction<K>),
+}
 
 /// A new folder that the caller has to fill with [`spawn`](Self::spawn).
 ///
@@ -40,6 +50,58 @@ pub struct FolderConstruction<K: FolderKey> {
 pub struct FolderWaiter<K: FolderKey> {
     map: Arc<CacheMap<K, Folder>>,
     waiter: Waiter<K, Folder>,
+}
+
+impl<K: FolderKey> FolderCache<K> {
+    /// Returns the folder or the construction of a key, or begins a new folder for the caller to fill.
+    ///
+    /// In a shared cache there is one construction for a key at a time: the first caller gets
+    /// [`FolderLookup::New`] and fills the folder, the others get [`FolderLookup::Joined`] and wait.
+    ///
+    /// ```
+    /// use runtime_caching::{FolderCache, FolderLookup};
+    /// use runtime_gc::ResourceTracker;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let root = tempfile::tempdir()?;
+    /// let cache = FolderCache::<String>::builder(root.path()).open(ResourceTracker::detached()).await?;
+    /// let handle = loop {
+    ///     let waiter = match cache.begin(&"a".to_owned()) {
+    ///         FolderLookup::Hit(handle) => break handle,
+    ///         FolderLookup::Joined(waiter) => waiter,
+    ///         FolderLookup::New(construction) => {
+    ///             let content = construction.folder().path().join("content");
+    ///             construction.spawn(async move { std::fs::write(content, "precious") })
+    ///         }
+    ///     };
+    ///     if let Some(handle) = waiter.wait(|_| {}).await? {
+    ///         break handle;
+    ///     }
+    /// };
+    /// assert_eq!(std::fs::read_to_string(handle.path().join("content"))?, "precious");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn begin(&self, key: &K) -> FolderLookup<K> {
+        loop {
+            match self.map.begin(key) {
+                BeginResult::Hit(handle) => {
+                    if let Some(handle) = lease(handle) {
+                        return FolderLookup::Hit(handle);
+                    }
+                }
+                BeginResult::Joined(waiter) => {
+                    return FolderLookup::Joined(FolderWaiter::new(&self.map, waiter));
+                }
+                BeginResult::New(task, waiter) => {
+                    let waiter = FolderWaiter::new(&self.map, waiter);
+                    let (root, policy) = (&self.root, &self.policy);
+                    return FolderLookup::New(FolderConstruction::new(task, waiter, root, policy));
+                }
+            }
+        }
+    }
 }
 
 impl<K: FolderKey> FolderConstruction<K> {
