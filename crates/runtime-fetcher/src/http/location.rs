@@ -20,3 +20,14 @@ pub(crate) enum Trust {
     /// A service of the deployment: any address is allowed.
     Deployment,
 }
+
+/// Returns a URL without its potential secrets: user, password and query.
+pub(crate) fn redacted(url: &Url) -> String {
+    let query = if url.query().is_some() { "?…" } else { "" };
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    let host = url.host_str().unwrap_or_default();
+    format!("{}://{host}{port}{}{query}", url.scheme(), url.path())
+}
