@@ -115,6 +115,7 @@ impl StopRequest {
     /// Merges a request; returns whether it raised the urgency.
     fn raise(&mut self, stage: StopStage, deadline: Option<Instant>) -> bool {
         let is_earlier = |deadline: &Instant| self.deadline.is_none_or(|known| *deadline < known);
+        // Stage and deadline are raised independently: a notice with a later deadline may still be more urgent.
         let earlier = deadline.filter(is_earlier);
         let raised = self.stage < stage || earlier.is_some();
         self.stage = stage.max(self.stage);

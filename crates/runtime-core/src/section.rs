@@ -45,6 +45,7 @@ pub fn render_document(title: &str, sections: &[Section]) -> String {
 fn demote(markdown: &str) -> String {
     let mut in_code = false;
     let lines = markdown.trim_end().lines().map(|line| {
+        // Within a fence, a `#` starts a comment of a shell, not a heading.
         in_code ^= line.trim_start().starts_with("```");
         if !in_code && line.starts_with('#') {
             format!("##{line}")

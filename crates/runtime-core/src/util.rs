@@ -89,6 +89,7 @@ where
     F::Output: Send + 'static,
 {
     assert!(limit > 0, "a limit of 0 would wait forever");
+    // All futures are spawned and wait for a permit: the set then aborts them together and returns their panics.
     let permits = Arc::new(Semaphore::new(limit));
     let mut running = JoinSet::new();
     for (index, future) in work.into_iter().enumerate() {

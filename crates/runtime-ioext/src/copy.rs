@@ -221,6 +221,7 @@ async fn read_error<W>(source: io::Error, writer: &mut W, copied: u64) -> CopyEr
 where
     W: AsyncWrite + Unpin + ?Sized,
 {
+    // A viewer should see the output up to the failure.
     let _ = writer.flush().await;
     CopyError::Read { copied, source }
 }

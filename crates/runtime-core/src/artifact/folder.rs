@@ -38,6 +38,7 @@ pub fn list_folder(folder: &Path) -> io::Result<FolderListing> {
         name: String::new(),
         path: folder.to_owned(),
     }];
+    // A list instead of recursion: a task may nest folders deeper than the stack.
     while let Some(folder) = pending.pop() {
         let is_root = folder.name.is_empty();
         match read(&folder, &mut listing.files, &mut pending) {

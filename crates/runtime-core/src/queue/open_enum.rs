@@ -25,6 +25,7 @@ macro_rules! open_enum {
 
         impl From<String> for $name {
             fn from(text: String) -> Self {
+                // Never an error: a response with a new text must not fail as a whole.
                 match &*text {
                     $($text => Self::$variant,)+
                     _ => Self::Other(text),

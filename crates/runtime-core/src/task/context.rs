@@ -78,6 +78,7 @@ impl TaskContext {
             log,
             stop: StopFlag::new(),
             credentials: CredentialsCell::new(None),
+            // Replaced by the worker once it has clients with the credentials of the run.
             services: RwLock::new(Services::disconnected()),
         });
         Ok((

@@ -34,6 +34,7 @@ pub(super) fn error_lines(message: impl fmt::Display) -> String {
 fn prefixed(prefix: &str, message: impl fmt::Display) -> String {
     let message = message.to_string();
     message
+        // Without empty lines at the end, which a message from another program often has.
         .trim_end()
         .lines()
         .map(|line| format!("{prefix} {line}\n"))

@@ -30,6 +30,7 @@ pub(super) fn write_all_at(
     let mut written = 0;
     while written < bytes.len() {
         match backing.write_at(&bytes[written..], offset + written as u64) {
+            // Retrying a file that accepts no bytes would never end.
             Ok(0) => return Err((written as u64, io::ErrorKind::WriteZero.into())),
             Ok(n) => written += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -91,7 +92,9 @@ impl Backing for FileBacking {
         let mut bytes = [io::IoSliceMut::new(bytes)];
         match preadv2(&self.file, &mut bytes, offset, ReadWriteFlags::NOWAIT) {
             Ok(n) => Some(Ok(n)),
+            // Not in the page cache, or interrupted: the blocking read handles both.
             Err(Errno::AGAIN | Errno::INTR) => None,
+            // The file system or the kernel does not support it. Remembered, because each try costs a system call.
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
                 self.supports_nowait.store(false, Ordering::Relaxed);
                 None

@@ -61,6 +61,7 @@ impl RunningRead {
 
 impl Drop for RunningRead {
     fn drop(&mut self) {
+        // Withdraws a read that waits for its permit. One that runs on a blocking thread cannot be stopped.
         self.task.abort();
     }
 }
@@ -72,6 +73,7 @@ async fn read_with_permit(
     offset: u64,
     len: usize,
 ) -> Result<Bytes, ReadLogError> {
+    // Fails only if the semaphore is closed, which it never is.
     let _permit = shared.disk_reads.acquire().await;
     let reading = tokio::task::spawn_blocking({
         let shared = Arc::clone(&shared);

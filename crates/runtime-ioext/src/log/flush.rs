@@ -31,6 +31,7 @@ pub(super) fn write_out(
         };
         match write_all_at(backing, bytes, start + written) {
             Ok(()) => written += bytes.len() as u64,
+            // The bytes before the error are in the file, so the caller removes them from memory.
             Err((partial, error)) => return (written + partial, Err(error)),
         }
     }
@@ -52,5 +53,6 @@ fn batch_len(segments: &[Bytes]) -> usize {
         total += bytes.len();
         bytes.len() < MIN_DIRECT_WRITE && total <= SEGMENT_SIZE
     });
+    // At least one segment: a large first one is not counted above.
     small.count().max(usize::from(!segments.is_empty()))
 }

@@ -81,7 +81,9 @@ impl<S: LogSink> LogSink for LineWriter<S> {
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
         let end = match bytes.iter().rposition(|&byte| byte == b'\n') {
+            // Complete lines pass in one push, which is one copy instead of one per line.
             Some(last) => last + 1,
+            // Too long to buffer. The pieces of such a line may be mixed with other output.
             None if self.partial_line.len() + bytes.len() > MAX_LINE_LEN => bytes.len(),
             None => 0,
         };

@@ -221,8 +221,10 @@ impl FollowedLog {
             }
             _ => return Err(ExtractLogError::NotClosed { path }),
         }
+        // Opened again, not duplicated: duplicates share one position, and each caller reads from the start.
         let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
         match opened {
+            // Another process may have appended or truncated: an artifact must be exactly the log.
             Ok((actual, file)) if actual == self.len() => Ok(file),
             Ok((actual, _)) => Err(ExtractLogError::Changed {
                 path,

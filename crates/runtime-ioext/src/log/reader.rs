@@ -81,6 +81,7 @@ impl LogReader {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, ReadLogError>> {
+        // A reader that is behind is always ready: without the budget, it would starve other tasks.
         let coop = ready!(tokio::task::coop::poll_proceed(cx));
         let chunk = loop {
             match ready!(self.poll_next(cx))? {
@@ -171,6 +172,7 @@ impl LogReader {
     }
 
     fn seek_to(&mut self, offset: u64) {
+        // A read for the old offset is useless, and its result must not be returned for the new one.
         self.offset = offset;
         self.disk_read = None;
         self.disk_bytes = Bytes::new();

@@ -28,6 +28,7 @@ impl Wakers {
             WakerKey(self.last)
         });
         match self.waiting.get(&key) {
+            // A task is polled again and again with the same waker: do not clone it each time.
             Some(waker) if waker.will_wake(cx.waker()) => None,
             _ => self.waiting.insert(key, cx.waker().clone()),
         }

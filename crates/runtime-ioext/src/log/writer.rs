@@ -91,6 +91,8 @@ impl LogWriter {
     /// If the log is closed or has failed.
     pub fn write_fmt(&self, text: fmt::Arguments<'_>) -> Result<(), WriteLogError> {
         match text.as_str() {
+            // A text without arguments needs no copy. Others are formatted first: writing them part by part would not
+            // be contiguous.
             Some(text) => self.write_all(text.as_bytes()),
             None => self.write_all(text.to_string().as_bytes()),
         }

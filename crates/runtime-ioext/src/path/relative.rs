@@ -67,6 +67,7 @@ pub fn relative_path(path: &str) -> Result<PathBuf, RelativePathError> {
         return Err(RelativePathError::Absolute { path: owned() });
     }
     let mut parts = path.split(['/', '\\']);
+    // In any component: pushing `C:` onto a path replaces the path on Windows.
     if parts.clone().any(has_drive_letter) {
         return Err(RelativePathError::DriveLetter { path: owned() });
     }

@@ -161,6 +161,7 @@ impl AsyncWrite for CreditWriter {
         }
         let len = bytes.len().min(state.available());
         if len == 0 && !bytes.is_empty() {
+            // Nothing can grant more credit: waiting would never end.
             if state.no_more_credit && state.credit == Some(0) {
                 let error = "every credit handle of this pipe was dropped";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, error)));

@@ -84,6 +84,7 @@ impl OutputLimit {
     /// Creates a limit in bytes, of which `tail` are reserved for the tail.
     #[must_use]
     pub fn new(limit: u64, tail: usize) -> Self {
+        // The tail is part of the limit, so it cannot be larger.
         let tail = tail.min(usize::try_from(limit).unwrap_or(usize::MAX));
         Self::build(limit, tail, Dropped::to_string)
     }

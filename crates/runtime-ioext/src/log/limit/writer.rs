@@ -55,6 +55,7 @@ impl<S: LogSink> LogSink for OutputLimitWriter<S> {
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
         let mut state = self.limit.shared.state.lock();
+        // A writer that is used after its end counts as unfinished again, so that its output is written too.
         state.writers += usize::from(std::mem::take(&mut self.finished));
         let head = state.take(bytes);
         drop(state);

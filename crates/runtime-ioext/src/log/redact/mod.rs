@@ -116,6 +116,7 @@ impl Redactor {
         for secret in secrets {
             let secret = secret_encodings::without_line_end(secret.as_ref());
             if secret.len() < min_len {
+                // Continues, because the other secrets must be redacted in any case.
                 outcome = Err(SecretTooShort { min_len });
             } else {
                 encodings.extend(secret_encodings::encodings_of(secret, min_len));

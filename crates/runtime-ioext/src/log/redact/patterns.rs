@@ -108,6 +108,7 @@ impl Finder {
 
     fn add_prefixes(&mut self, encoding: &[u8]) {
         let mut state = self.start;
+        // Not the whole encoding: that is a match, which needs no buffering.
         for (len, &byte) in (1..encoding.len()).zip(encoding) {
             state = self.step(state, byte);
             self.partial_match.insert(state, len);

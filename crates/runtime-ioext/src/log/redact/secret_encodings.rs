@@ -43,6 +43,7 @@ fn encode(secret: &[u8]) -> Vec<Vec<u8>> {
 fn base64(secret: &[u8], shift: usize) -> [Vec<u8>; 2] {
     let mut shifted = vec![0; shift];
     shifted.extend_from_slice(secret);
+    // A character encodes 6 bits. The characters outside this range also contain bits of adjacent bytes.
     let whole = (shift * 8).div_ceil(6)..shifted.len() * 8 / 6;
     [STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|engine| {
         let text = engine.encode(&shifted);

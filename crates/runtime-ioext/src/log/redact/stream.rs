@@ -56,6 +56,7 @@ impl Stream {
             out.extend_from_slice(&self.buffered[at..keep]);
         }
         self.buffered.drain(..keep);
+        // The last replaced secret may reach into the suffix, where the next pass must not write its bytes.
         self.replaced = at.saturating_sub(keep);
         hits
     }
