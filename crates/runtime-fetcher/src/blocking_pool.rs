@@ -37,7 +37,7 @@ static POOL: LazyLock<BlockingPool> = LazyLock::new(|| {
 ///
 /// Not for hashing or large writes, which would occupy the few workers: those use a `BatchWorker` or `spawn_blocking`. A
 /// job whose caller was dropped before it started is skipped.
-pub(crate) async fn run_blocking<T: Send + 'static>(
+pub(crate) async fn run_on_pool<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     let (sender, result) = oneshot::channel();
@@ -127,18 +127,18 @@ mod tests {
 
     #[tokio::test]
     async fn results_and_errors_are_returned() {
-        assert_eq!(run_blocking(|| Ok(7)).await.expect("job succeeds"), 7);
-        let failed = run_blocking(|| Err::<(), _>(io::ErrorKind::StorageFull.into())).await;
+        assert_eq!(run_on_pool(|| Ok(7)).await.expect("job succeeds"), 7);
+        let failed = run_on_pool(|| Err::<(), _>(io::ErrorKind::StorageFull.into())).await;
         let kind = failed.expect_err("job fails").kind();
         assert_eq!(kind, io::ErrorKind::StorageFull);
     }
 
     #[tokio::test]
     async fn panic_is_an_error_for_its_caller_only() {
-        let panicked = run_blocking(|| -> io::Result<()> { panic!("on purpose") }).await;
+        let panicked = run_on_pool(|| -> io::Result<()> { panic!("on purpose") }).await;
         let text = panicked.expect_err("job panics").to_string();
         assert!(text.contains("panicked"), "{text}");
-        assert_eq!(run_blocking(|| Ok(7)).await.expect("job succeeds"), 7);
+        assert_eq!(run_on_pool(|| Ok(7)).await.expect("job succeeds"), 7);
     }
 
     #[tokio::test]

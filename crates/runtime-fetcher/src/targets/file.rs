@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::temp_file::TempFile;
 use crate::batch_worker::BatchWorker;
-use crate::blocking_pool::run_blocking;
+use crate::blocking_pool::run_on_pool;
 use crate::target::{Target, TargetError};
 
 /// A target that publishes a file when the bytes are complete and verified.
@@ -209,7 +209,7 @@ impl Target for FileTarget {
             Content::Memory(chunks) => {
                 let folder = self.folder();
                 // Thousands of small files take longer to schedule than to write, hence the shared pool.
-                let persisted = run_blocking(move || Ok(persist(write_all(&folder, &chunks)?)));
+                let persisted = run_on_pool(move || Ok(persist(write_all(&folder, &chunks)?)));
                 let persisted = persisted.await.map_err(io_error(WRITE, &self.path))?;
                 persisted.map_err(io_error(RENAME, &self.path))
             }
