@@ -50,6 +50,7 @@ fn fmt(sh: &Shell) -> Result<()> {
 }
 
 fn clippy(sh: &Shell) -> Result<()> {
+    // `--locked` also checks that Cargo.lock matches the manifests.
     let scope = ["--locked", "--workspace", "--all-targets", "--all-features"];
     let clippy = cargo(sh).arg("clippy").args(scope);
     Ok(clippy.args(["--", "-D", "warnings"]).run()?)

@@ -102,6 +102,7 @@ pub(crate) fn parse() -> Result<Xtask, ExitCode> {
 
 /// Returns the part of the help about one task.
 fn section<'a>(help: &'a str, task: &str) -> Option<&'a str> {
+    // xflags prints the help of all tasks. Two empty lines separate the tasks.
     let title = format!("xtask {task}\n");
     let (_, tasks) = help.split_once("\nSUBCOMMANDS:\n\n")?;
     let mut sections = tasks.split("\n\n\n");

@@ -9,18 +9,18 @@ use crate::by_name;
 use crate::tools;
 
 /// A fuzz target and the folder of its fuzz crate.
-struct Target {
+struct FuzzTarget {
     name: String,
     folder: PathBuf,
 }
 
 /// Runs the targets whose name contains one of the filters, or all, for this time each.
 pub(crate) fn run(sh: &Shell, filters: &[String], seconds: u32) -> Result<()> {
-    let is_selected = |target: &&Target| {
+    let is_selected = |target: &&FuzzTarget| {
         filters.is_empty() || filters.iter().any(|filter| target.name.contains(filter))
     };
     let all = discover(sh)?;
-    let selected: Vec<&Target> = all.iter().filter(is_selected).collect();
+    let selected: Vec<&FuzzTarget> = all.iter().filter(is_selected).collect();
     ensure!(
         !selected.is_empty(),
         "no fuzz target matches; known targets: {}",
@@ -36,7 +36,7 @@ pub(crate) fn run(sh: &Shell, filters: &[String], seconds: u32) -> Result<()> {
 }
 
 /// Returns the targets of all crates: each source file in `fuzz/fuzz_targets` is one.
-fn discover(sh: &Shell) -> Result<Vec<Target>> {
+fn discover(sh: &Shell) -> Result<Vec<FuzzTarget>> {
     let mut targets = Vec::new();
     for package in sh.read_dir("crates")? {
         let folder = package.join("fuzz");
@@ -47,17 +47,17 @@ fn discover(sh: &Shell) -> Result<Vec<Target>> {
     Ok(targets)
 }
 
-fn target(folder: &Path, source: &Path) -> Option<Target> {
+fn target(folder: &Path, source: &Path) -> Option<FuzzTarget> {
     let is_rust = source.extension()? == "rs";
     let name = source.file_stem().filter(|_| is_rust)?;
-    Some(Target {
+    Some(FuzzTarget {
         name: name.to_string_lossy().into_owned(),
         folder: folder.to_owned(),
     })
 }
 
-fn fuzz(sh: &Shell, target: &Target, seconds: u32) -> Result<()> {
-    let Target { name, folder } = target;
+fn fuzz(sh: &Shell, target: &FuzzTarget, seconds: u32) -> Result<()> {
+    let FuzzTarget { name, folder } = target;
     let limit = format!("-max_total_time={seconds}");
     // The sanitizer's coverage needs unstable compiler flags, which this variable allows on a stable compiler.
     let run = cmd!(sh, "cargo fuzz run --fuzz-dir {folder} {name} -- {limit}")

@@ -50,7 +50,7 @@ pub(crate) struct Package {
     description: Option<String>,
     pub(crate) dependencies: Vec<Dependency>,
     pub(crate) features: Features,
-    pub(crate) targets: Vec<Target>,
+    pub(crate) targets: Vec<CargoTarget>,
     /// The registries to publish to; an empty list means `publish = false`.
     publish: Option<Vec<String>>,
 }
@@ -67,7 +67,7 @@ pub(crate) struct Dependency {
 
 /// A library, program, test or bench of a package.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Target {
+pub(crate) struct CargoTarget {
     pub(crate) name: String,
     pub(crate) kind: Vec<String>,
 }

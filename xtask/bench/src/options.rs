@@ -24,6 +24,7 @@ impl Options {
                 "--bench" => options.bench = true,
                 "--quick" => options.quick = true,
                 "--json" => options.json = true,
+                // An unknown flag is reported after the loop, since `--bench` may follow it.
                 flag if flag.starts_with('-') => unknown = unknown.or(Some(arg)),
                 _ => options.filter = Some(arg),
             }

@@ -150,6 +150,7 @@ fn figure(value: f64) -> String {
     const PREFIXES: [(f64, &str); 3] = [(1e9, " G"), (1e6, " M"), (1e4, " k")];
     for (least, prefix) in PREFIXES {
         if value >= least {
+            // Figures below 10 k are printed in full.
             let scale = if least == 1e4 { 1e3 } else { least };
             return format!("{:.1}{prefix}", value / scale);
         }

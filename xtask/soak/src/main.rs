@@ -41,6 +41,7 @@ fn main() -> ExitCode {
 
 /// Runs the test and writes the report; returns the failed assertions.
 fn run(flags: &Soak) -> Result<Vec<String>> {
+    // One thread is sufficient, and leaves the other cores to the worker.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

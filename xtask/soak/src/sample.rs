@@ -84,6 +84,7 @@ fn processes() -> impl Iterator<Item = u32> {
 
 /// Returns the running processes of tasks of this Taskcluster, even those with another parent.
 pub(crate) fn task_processes(root_url: &str) -> Vec<u32> {
+    // Searches the environment, which also finds processes whose parent has exited.
     let variable = format!("TASKCLUSTER_ROOT_URL={root_url}\0");
     let is_task = |pid: &u32| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();

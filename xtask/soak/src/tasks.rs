@@ -82,6 +82,7 @@ const KINDS: &[Kind] = &[
 
 /// Returns a random task; the inputs are tasks of [`input_task`].
 pub(crate) fn random_task(rng: &mut Rng, inputs: &[String]) -> TaskSpec {
+    // A number below the sum of the weights selects the kind whose range it is in.
     let total = KINDS.iter().map(|(weight, ..)| weight).sum();
     let mut at = rng.u32(0..total);
     for (weight, kind, create) in KINDS {

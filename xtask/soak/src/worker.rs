@@ -36,6 +36,7 @@ impl Worker {
             .arg(data)
             .env("TASKCLUSTER_CLIENT_ID", &credentials.client_id)
             .env("TASKCLUSTER_ACCESS_TOKEN", access_token)
+            // An inherited certificate would belong to other credentials.
             .env_remove("TASKCLUSTER_CERTIFICATE")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -57,6 +58,7 @@ impl Worker {
 
     /// Sends SIGTERM as a service manager does; returns the exit status and the counts.
     pub(crate) async fn stop(mut self) -> Result<(ExitStatus, ClaimCounts)> {
+        // `Child::kill` would send SIGKILL.
         let pid = self.pid.to_string();
         Command::new("kill").args(["-TERM", &pid]).status().await?;
         let exited = timeout(STOP_TIMEOUT, self.child.wait()).await;

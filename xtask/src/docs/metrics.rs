@@ -70,6 +70,7 @@ fn check(entries: &[CatalogEntry<'_>], files: &[File]) -> Result<()> {
         }
     }
     for entry in entries {
+        // Only the quoted name is searched for, since a name may reach the method through a constant or a helper.
         let occurs = |name: &str| {
             let quoted = format!("\"{name}\"");
             sources.iter().any(|(_, code)| code.contains(&quoted))

@@ -79,6 +79,7 @@ impl Block {
         }
         match self {
             Self::Prose => Some(prose(line)),
+            // Attributes such as `#[derive]` are not hidden.
             Self::Rust if line.trim() == "#" || line.trim_start().starts_with("# ") => None,
             Self::Rust | Self::OtherCode => Some(line.to_owned()),
         }
@@ -122,6 +123,7 @@ fn unlink(line: &str) -> String {
     while let Some((before, link)) = rest.split_once('[') {
         out += before;
         let Some((text, after)) = link.split_once(']') else {
+            // A bracket that is not a link, such as an index.
             out.push('[');
             rest = link;
             continue;

@@ -46,6 +46,7 @@ impl Snippets {
     pub(super) fn refresh(&self, text: &str) -> String {
         let refresh = |(line, is_toml): (&str, bool)| match requirement(line) {
             Some((name, version)) if is_toml && self.is_library(name) => {
+                // The first match is the version: features are listed after it.
                 let current = format!("\"{}\"", self.version);
                 line.replacen(&format!("\"{version}\""), &current, 1)
             }

@@ -18,6 +18,7 @@ pub(super) fn with_packages(sh: &Shell, folder: &str, packages: &[&str]) -> Resu
     if !python.exists() || !tools::succeeds(show) {
         install(sh, folder, packages)?;
     }
+    // Prints the tested versions, since pip installs the newest ones.
     let list = cmd!(sh, "{python} -m pip list --disable-pip-version-check");
     let list = list.quiet().ignore_stderr().read()?;
     let is_requested = |line: &&str| packages.iter().any(|name| line.starts_with(name));

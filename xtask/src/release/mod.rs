@@ -43,6 +43,7 @@ pub(crate) fn run(sh: &Shell, version: &str, execute: bool) -> Result<()> {
     if !compatible {
         tools::require_subcommand(sh, "semver-checks")?;
     }
+    // All checks precede the first change, so a rejected release leaves the checkout as it was.
     ensure_releasable(sh)?;
     sh.write_file(MANIFEST, manifest)?;
     sh.write_file(CHANGELOG, changelog.text)?;

@@ -12,6 +12,7 @@ pub(super) struct Version([u64; 3]);
 impl Version {
     /// Returns whether cargo would select this version for a requirement on the other one.
     pub(super) fn is_compatible_with(self, other: Self) -> bool {
+        // Cargo treats the first number other than zero as the major version.
         let significant = |Self(numbers): Self| {
             let first = numbers.iter().position(|number| *number != 0).unwrap_or(2);
             (first, numbers[first])

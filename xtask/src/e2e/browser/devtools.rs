@@ -24,7 +24,7 @@ pub(super) struct Devtools {
 impl Devtools {
     pub(super) fn new(input: ChildStdin, output: ChildStdout) -> Self {
         let (sender, messages) = channel();
-        // The thread ends with the browser.
+        // Reads in a thread, since pipes have no read timeout. The thread ends with the browser.
         thread::spawn(move || {
             for message in BufReader::new(output).split(0).map_while(Result::ok) {
                 let Ok(message) = serde_json::from_slice(&message) else {
@@ -85,6 +85,7 @@ impl Devtools {
         self.input.flush()?;
         loop {
             let mut response = self.messages.recv_timeout(CALL_TIMEOUT)?;
+            // Messages without an id are events. Other ids belong to calls that timed out.
             if response["id"].is_null() {
                 self.events.push(response);
             } else if response["id"] == self.calls {
