@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Largest delay of a [`Backoff`], as a multiple of the first.
+/// Largest delay of a [`Backoff`], as a multiple of the first: 32 s with the default first delay of 2 s, so that a
+/// recovered queue is noticed within `claim_grace`.
 const MAX_GROWTH: u32 = 16;
 
 /// Exponential backoff with 10% jitter.

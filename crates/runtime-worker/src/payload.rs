@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 /// Derives the JSON schema of a payload part from the type that reads it. The schema contains no `$ref`.
 #[must_use]
 pub fn schema_of<T: JsonSchema>() -> Value {
+    // Inlined: `merge` moves the properties to another document, where references would be invalid.
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     settings
@@ -125,6 +126,7 @@ impl SchemaMerger {
     }
 
     fn into_schema(self) -> Value {
+        // Without additional properties: a misspelled property fails the task instead of being ignored.
         json!({
             "type": "object",
             "properties": self.properties,

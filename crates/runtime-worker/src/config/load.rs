@@ -108,6 +108,7 @@ pub fn parse<T: DeserializeOwned + JsonSchema>(
     if !problems.is_empty() {
         return Err(invalid(problems));
     }
+    // Fails only for rules that the schema does not express, such as the syntax of amounts.
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         invalid(vec![format!("`{path}`: {}", error.into_inner())])

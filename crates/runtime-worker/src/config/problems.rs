@@ -48,6 +48,7 @@ fn describe_variants(
         let problems = errors.iter();
         problems.flat_map(|error| describe(error, schema)).collect()
     };
+    // The validator reports the errors of all variants. The chosen one is the only one without an error of its tag.
     let mut tagged = variants
         .iter()
         .filter(|errors| !errors.iter().any(|error| expected_tag(error).is_some()));

@@ -195,6 +195,7 @@ impl ArtifactSpec {
         let body = S3Artifact {
             content_type,
             encoding: ContentEncoding::Auto,
+            // Processes that the task left running may replace any part of the path by a link.
             source: ArtifactSource::FileWithoutLinks(path),
         };
         self.artifact(name, ArtifactBody::S3(body))

@@ -107,6 +107,7 @@ impl TaskPlugin for RunTimer {
                 "Task ran longer than its maxRunTime of {} seconds",
                 limit.as_secs()
             ));
+            // Before the kill, which lets `stopped` run.
             fired.store(true, Ordering::SeqCst);
             sandbox.kill(KILL_TIMEOUT).await;
         });

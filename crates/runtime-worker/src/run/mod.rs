@@ -100,6 +100,7 @@ async fn supervise(
             supervisor.reporter.report(internal_error).await
         }
     };
+    // Before the log is removed: no part of the run may still use its context.
     drop(supervisor);
     drop(run);
     if let Err(error) = controller.dispose() {
@@ -123,11 +124,13 @@ fn open(
         .with_tag("taskId", info.run.task_id.to_string())
         .with_tag("runId", info.run.run_id.to_string());
     let log_options = LogOptions {
+        // An unused limit: the configured one holds a counter, which clones share.
         output_limit: shared.output_limit.fresh(),
         ..LogOptions::default()
     };
     let (context, controller) = TaskContext::create_with(&log_file, info, log_options)?;
     controller.set_credentials(claim.credentials.clone());
+    // The services follow the credentials of the controller, which each reclaim replaces.
     controller.set_services(shared.deployment.connect(controller.credentials()));
     Ok((TaskRun::new(context, environment), controller))
 }
@@ -144,6 +147,7 @@ async fn report_without_log(
     let credentials = CredentialsWatch::fixed(Some(claim.credentials.clone()));
     let queue = shared.deployment.connect(credentials).queue;
     let reason = ExceptionReason::InternalError;
+    // Only with the retries of the client: without a context nothing reclaims the run, so its claim soon expires.
     match queue.report_exception(run, reason).await {
         Ok(_) => Resolution::Exception(reason),
         Err(error) => {

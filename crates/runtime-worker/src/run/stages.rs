@@ -43,6 +43,7 @@ impl Stages {
         budget: ShutdownBudget<'_>,
     ) -> Result<Verdict, RunError> {
         let outcome = until_stopped(run, self.run_to_verdict(shared, run)).await;
+        // After a failed stage too: the task may be running, for example if a plugin failed in `started`.
         if let (Err(_), Some(sandbox)) = (&outcome, &self.sandbox) {
             kill(&**sandbox, shared, run, budget).await;
         }
@@ -122,6 +123,7 @@ impl Stages {
         run: &TaskRun,
     ) -> Result<Verdict, TaskError> {
         self.create_plugins(shared, run).await?;
+        // Concurrently, because fetches mostly wait for the network. The first error drops the others.
         try_join_all(self.plugins.iter_mut().map(|plugin| plugin.prepare())).await?;
         let sandbox = self.start(shared, run).await?;
         let result = sandbox.wait().await?;
@@ -132,6 +134,7 @@ impl Stages {
         } else {
             Verdict::Failure
         };
+        // A failed verdict skips no plugin: the artifacts of failed tasks are needed most.
         for plugin in &mut self.plugins {
             verdict = verdict.max(plugin.stopped(&result).await?);
         }

@@ -30,6 +30,7 @@ impl RunSupervisor<'_> {
     /// Runs and resolves the task. The claim is renewed until the run is resolved, including the uploads at its end.
     pub(super) async fn run(&self, claim: &TaskClaim) -> Resolution {
         if self.should_give_back(claim) {
+            // Stopped before the first stage, the run takes the usual path to its report, without side effects.
             self.controller.abort();
         }
         tokio::select! {
@@ -125,6 +126,7 @@ impl RunSupervisor<'_> {
                 // The stop arrived during the uploads. They are continued after the report.
                 () = self.reporter.budget.immediate_stop() => true,
             },
+            // Only `Abandoned` is possible here, and it is never reported.
             Resolution::Completed | Resolution::Failed | Resolution::Abandoned(_) => false,
         };
         let resolution = if report_first {
@@ -147,6 +149,7 @@ impl RunSupervisor<'_> {
         };
         let reason = match self.reporter.claim_lost.get() {
             Some(reason) => Some(*reason),
+            // The renewer may not have noticed yet, and the error does not show the reason.
             None => fetch_status(&*self.shared.queue, self.run.context.run())
                 .await
                 .and_then(|run| stop_reason(&run)),
@@ -199,6 +202,7 @@ impl RunSupervisor<'_> {
         match error {
             RunError::Stopped(reason) => (*reason).into(),
             RunError::Failed(error) => {
+                // The engine or plugin has declared the machine unfit for further tasks.
                 if matches!(error, TaskError::FatalInternal) {
                     self.run.environment.stop.stop_gracefully();
                 }

@@ -64,6 +64,7 @@ impl Worker {
         loop {
             let is_running = stop.stage() == StopStage::Running;
             let free = self.capacity.saturating_sub(running.len());
+            // One claim at a time: a second one could return more tasks than there is capacity for.
             if claim_in_flight.is_none() && free > 0 && is_running {
                 claim_in_flight = Some(Box::pin(self.poller.claim(&self.shared, free, stop)));
             }
@@ -77,11 +78,13 @@ impl Worker {
             tokio::select! {
                 claims = poll_claim(&mut claim_in_flight) => {
                     claim_in_flight = None;
+                    // Also after a stop: `run_task` gives these runs back, except those without retries.
                     for claim in claims {
                         running.start(&self.shared, claim, stop);
                     }
                 }
                 () = running.reap(&self.shared), if !running.is_empty() => {}
+                // The reserve is for killing tasks, reporting and uploading.
                 () = stop.wait_until_remaining(reserve), if stop.stage() == StopStage::Graceful => stop.stop_now(),
                 // Wakes the loop to check the conditions above.
                 () = stop.wait_for_stage(StopStage::Graceful), if is_running => {}

@@ -41,6 +41,7 @@ impl ClaimPoller {
     ) -> Vec<TaskClaim> {
         let timing = &shared.timing;
         let admitted = tokio::select! {
+            // A stop that was already requested wins over an admission that is ready: no claim is sent.
             biased;
             () = stop.wait_for_stage(StopStage::Graceful) => return Vec::new(),
             admitted = self.admit(shared) => admitted,
@@ -51,6 +52,7 @@ impl ClaimPoller {
         }
         let sent = Instant::now();
         let response = tokio::select! {
+            // A response that has arrived wins: its tasks are claimed, whether or not it is overdue.
             biased;
             response = self.claim_work(shared, free) => response,
             () = claim_overdue(sent, timing, stop) => return Vec::new(),

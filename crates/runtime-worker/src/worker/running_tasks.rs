@@ -45,6 +45,7 @@ impl RunningTasks {
             stop: stop.clone(),
             no_more_claims: Arc::clone(&self.no_more_claims),
         };
+        // A tokio task for each run: a panic or a long poll in one cannot delay the loop or the other runs.
         let handle = self
             .tasks
             .spawn(async move { run_task(&shared, claim, &signals).await });
@@ -62,6 +63,7 @@ impl RunningTasks {
         if let Some(ended) = self.tasks.join_next_with_id().await {
             self.remove(shared, ended);
         }
+        // All of them, so that the next claim requests tasks for the whole free capacity.
         while let Some(ended) = self.tasks.try_join_next_with_id() {
             self.remove(shared, ended);
         }

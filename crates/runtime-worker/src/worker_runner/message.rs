@@ -134,6 +134,7 @@ impl ToRunner {
 #[must_use]
 pub fn parse_line(line: &str) -> Line<'_> {
     let line = line.trim_end_matches(['\r', '\n']);
+    // The protocol requires both marks. Any other line is log text, even if it contains JSON.
     let json = line.strip_prefix('~').filter(|json| json.ends_with('}'));
     match json.map(serde_json::from_str) {
         Some(Ok(FromRunner::Other)) => Line::Unknown,

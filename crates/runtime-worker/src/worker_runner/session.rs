@@ -55,6 +55,7 @@ pub fn connect(
     cell: Arc<CredentialsCell>,
 ) -> (WorkerRunner, Termination) {
     let (outbox, messages) = mpsc::channel(QUEUE_DEPTH);
+    // One write at a time: the log thread waits for worker-runner instead of buffering without a limit.
     let (log_lines, log) = mpsc::channel(1);
     let (capabilities_sender, capabilities) = watch::channel(None);
     let (notice_sender, notices) = mpsc::channel(8);

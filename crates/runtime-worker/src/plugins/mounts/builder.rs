@@ -116,6 +116,7 @@ impl MountsBuilder {
     pub async fn open(self, tracker: ResourceTracker) -> Result<Mounts, OpenCacheError> {
         let caches = FolderCache::builder(self.root.join("caches"))
             .sharing(Sharing::Exclusive(self.uncommitted))
+            // Evicted after inputs, which can be fetched again; a cache holds the work of earlier tasks.
             .class(CostClass::Expensive)
             .open(tracker.clone())
             .await?;

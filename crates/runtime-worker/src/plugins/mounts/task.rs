@@ -102,6 +102,7 @@ impl TaskMounts {
         let leave_empty = |_: NewFolder| ready(Ok::<_, Infallible>(()));
         let handle = self.shared.caches.require(&mount.name, leave_empty).await;
         let handle = handle.map_err(|error| {
+            // A full disk is a temporary state of the machine, not a defect of the worker.
             if error.is_disk_full() {
                 TaskError::unavailable(error)
             } else {
@@ -130,6 +131,7 @@ impl TaskMounts {
     }
 
     fn record_lookup(&self, subject: &str, lookup: Lookup) {
+        // `Joined` counts as a hit: the fetch of another task is shared.
         let hit = lookup != Lookup::Miss;
         self.run.report.add_cache_use(hit);
         let (counter, result) = if hit {
