@@ -4,8 +4,8 @@
 //! waits for the [`Sandbox`] and reads the [`ResultSet`]. It makes these calls once and in this order. Plugins may
 //! call [`Sandbox::wait`] and [`Sandbox::kill`] in addition.
 //!
-//! The futures run on the same thread as the one that renews the claim. Use
-//! [`spawn_blocking`](tokio::task::spawn_blocking) for work that blocks.
+//! The futures run on the thread that also reclaims the run. Use [`spawn_blocking`](tokio::task::spawn_blocking) for
+//! work that blocks.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

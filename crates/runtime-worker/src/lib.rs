@@ -62,6 +62,7 @@ mod run;
 mod shared;
 mod task_run;
 mod timing;
+mod unknown_keys;
 mod worker;
 
 pub mod admission;

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
-use jsonschema::Validator;
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
 use runtime_core::{MalformedPayloadError, Section};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
+
+use crate::unknown_keys::describe_unknown_keys;
 
 /// Derives the JSON schema of a payload part from the type that reads it. The schema contains no `$ref`.
 #[must_use]
@@ -72,12 +75,19 @@ impl PayloadSchema {
     ///
     /// All violations, each with the path of the value.
     pub fn check(&self, payload: &Value) -> Result<(), MalformedPayloadError> {
-        let errors = self.validator.iter_errors(payload).map(|error| {
-            let path = error.instance_path().to_string().replace('/', ".");
-            let hint = self.expectation(&error.schema_path().to_string());
-            MalformedPayloadError::new(format!("`payload{path}`: {error}{hint}"))
-        });
-        MalformedPayloadError::merge(errors).map_or(Ok(()), Err)
+        let errors = self.validator.iter_errors(payload);
+        let problems = errors.flat_map(|error| self.describe(&error));
+        MalformedPayloadError::merge(problems.map(MalformedPayloadError::new)).map_or(Ok(()), Err)
+    }
+
+    fn describe(&self, error: &ValidationError<'_>) -> Vec<String> {
+        let path = error.instance_path().to_string().replace('/', ".");
+        let path = format!("payload{path}");
+        if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
+            return describe_unknown_keys(error, unexpected, &path, &self.schema);
+        }
+        let hint = self.expectation(&error.schema_path().to_string());
+        vec![format!("`{path}`: {error}{hint}")]
     }
 
     /// Returns the description of a value for which no alternative matches. The validator's own message does not name the

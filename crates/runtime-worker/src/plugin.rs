@@ -58,9 +58,10 @@ pub trait Plugin: Send + Sync + fmt::Debug {
 
 /// Follows one task through its stages. Each stage is called at most once, in the order of the methods.
 ///
-/// The stages up to [`stopped`](Self::stopped) run for all plugins in the order of registration. If one of them fails,
-/// or the task is stopped, the remaining ones are skipped and [`exception`](Self::exception) is called.
-/// [`closing_log`](Self::closing_log) and [`dispose`](Self::dispose) are called in any case.
+/// [`prepare`](Self::prepare) runs for all plugins at once; every other stage calls them in the order in which they were
+/// added. If a stage up to [`stopped`](Self::stopped) fails, or the task is stopped, the remaining ones are skipped and
+/// [`exception`](Self::exception) is called. [`closing_log`](Self::closing_log) and [`dispose`](Self::dispose) are
+/// called in any case.
 #[async_trait]
 pub trait TaskPlugin: Send {
     /// Prepares the task, for example by fetching inputs. All plugins prepare concurrently.
@@ -104,7 +105,11 @@ pub trait TaskPlugin: Send {
         Ok(())
     }
 
-    /// Called after the task ended by itself. The worst verdict of all plugins decides.
+    /// Called when the engine has a result, unless the worker stopped the run. The worst verdict of all plugins decides.
+    ///
+    /// The name refers to the sandbox. In contrast, [`TaskContext::stopped`](runtime_core::TaskContext::stopped) waits
+    /// for a stop by the worker, which skips this stage. A plugin that kills the sandbox, as `MaxRunTime` does, does not
+    /// stop the run, so this stage follows.
     ///
     /// # Errors
     ///
@@ -125,7 +130,8 @@ pub trait TaskPlugin: Send {
     ///
     /// # Errors
     ///
-    /// A [`TaskError`], which replaces the verdict.
+    /// A [`TaskError`], which replaces the verdict: [`exception`](Self::exception) is then called on every plugin, even
+    /// if its `finished` succeeded.
     ///
     /// # Cancel safety
     ///
@@ -135,7 +141,7 @@ pub trait TaskPlugin: Send {
         Ok(())
     }
 
-    /// Called if the run ends without a verdict. The log is closed and can be extracted.
+    /// Called if the run has no verdict, also after `finished` of any plugin failed. The log is closed and can be extracted.
     ///
     /// # Errors
     ///

@@ -19,11 +19,11 @@ pub struct TaskReport {
     pub resolution: Resolution,
     /// Time from the claim to the resolution.
     pub duration: Duration,
-    /// The exit status, if the task ended by itself.
+    /// The exit status, if the engine had a result.
     pub exit: Option<Exit>,
     /// The names of the created artifacts.
     pub artifacts: Vec<String>,
-    /// Number of inputs and caches found in a cache.
+    /// Number of inputs and caches found on disk, or fetched for another task at the same time.
     pub cache_hits: u32,
     /// Number of inputs and caches fetched or created.
     pub cache_misses: u32,

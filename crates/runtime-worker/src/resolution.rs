@@ -43,7 +43,7 @@ impl fmt::Display for Exit {
     }
 }
 
-/// A plugin's judgement of a task that ended by itself, ordered from best to worst.
+/// A plugin's judgement of a task's result, ordered from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// The task succeeded.

@@ -129,7 +129,7 @@ macro_rules! catalog {
 
 // One line per metric, which `cargo xtask docs` parses as text.
 catalog! {
-    Counter None "cache-hits" "Task inputs and caches found on disk."
+    Counter None "cache-hits" "Task inputs and caches found on disk, or fetched for another task at the same time."
     Counter None "cache-misses" "Task inputs and caches that had to be fetched or created."
     Counter None "caches-purged" "Caches removed on request of the purge-cache service."
     Counter None "claims-failed" "Failed requests for tasks. The worker retries."

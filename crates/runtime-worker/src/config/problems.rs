@@ -4,6 +4,8 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
+use crate::unknown_keys::{describe_unknown_keys, join};
+
 /// Returns all violations of the schema, each with the path of its key.
 pub(super) fn find_problems(validator: &Validator, schema: &Value, value: &Value) -> Vec<String> {
     let errors = validator.iter_errors(value);
@@ -15,12 +17,7 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<String> {
     let path = instance_path(error);
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
-            let schema_path = error.schema_path().to_string();
-            let known = known_keys(schema, &schema_path);
-            let unknown = unexpected.iter();
-            unknown
-                .map(|key| describe_unknown(&path, key, &known))
-                .collect()
+            describe_unknown_keys(error, unexpected, &path, schema)
         }
         ValidationErrorKind::Required { property } => {
             let key = property.as_str().unwrap_or_default();
@@ -126,49 +123,6 @@ fn instance_path(error: &ValidationError<'_>) -> String {
     dotted(&error.instance_path().to_string())
 }
 
-fn describe_unknown(path: &str, key: &str, known: &[&str]) -> String {
-    let full = join(path, key);
-    match nearest(key, known) {
-        Some(nearest) => format!("unknown key `{full}`, did you mean `{nearest}`?"),
-        None => format!("unknown key `{full}`, expected one of {}", known.join(", ")),
-    }
-}
-
-/// Returns the known key that the author of the file probably meant: one that contains the key, such as `killTimeout` for
-/// `kill`, or one that differs by a typing error.
-fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    let key = key.to_lowercase();
-    let distance = |known: &str| {
-        let known = known.to_lowercase();
-        if known.contains(&key) {
-            0
-        } else {
-            strsim::damerau_levenshtein(&known, &key)
-        }
-    };
-    let known = known.iter().map(|known| (distance(known), *known));
-    let (distance, nearest) = known.min()?;
-    // If more than half of the letters differ, a suggestion would mislead.
-    (distance <= key.len().max(2) / 2).then_some(nearest)
-}
-
-/// Returns the keys that the violated part of the schema allows.
-fn known_keys<'a>(schema: &'a Value, schema_path: &str) -> Vec<&'a str> {
-    let object = schema_path
-        .strip_suffix("/additionalProperties")
-        .unwrap_or(schema_path);
-    let properties = schema.pointer(object).map(|schema| &schema["properties"]);
-    let properties = properties.and_then(Value::as_object).into_iter().flatten();
-    properties.map(|(key, _)| key.as_str()).collect()
-}
-
 fn dotted(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
-}
-
-fn join(path: &str, key: &str) -> String {
-    match path {
-        "" => key.to_owned(),
-        path => format!("{path}.{key}"),
-    }
 }

@@ -182,7 +182,7 @@ pub struct PluginsConfig {
     /// Whether to keep a named cache after its task was stopped or its worker was killed. By default it is removed, since
     /// it may be half-written.
     pub keep_uncommitted_caches: bool,
-    /// Whether to compare inputs of earlier workers with their recorded hashes before use.
+    /// Whether to compare inputs of earlier workers with their fingerprints before use.
     pub verify_adopted_inputs: bool,
     /// Limits for unpacking archives.
     #[cfg(feature = "unpack")]

@@ -16,7 +16,8 @@ use crate::task_run::TaskRun;
 
 /// Reads `onExitStatus.retry` and logs how the task ended.
 ///
-/// The plugin `Mounts` reads `onExitStatus.purgeCaches`.
+/// The plugin `Mounts` reads `onExitStatus.purgeCaches`, but the key is part of this plugin's schema: without
+/// `ExitStatus`, the worker rejects it as unknown.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExitStatus;
 

@@ -26,7 +26,7 @@ pub type LiveLogFactory = dyn Fn(TaskContext) -> Arc<dyn Handler> + Send + Sync;
 
 /// Uploads the log of every task, and optionally serves it live.
 ///
-/// The artifact `public/logs/live.log` is a reference to the live log while the task runs, and a link to
+/// The artifact `public/logs/live.log` is a redirect to the live log while the task runs, and a link to
 /// `public/logs/live_backing.log` afterwards, as Taskcluster's log viewers expect.
 #[derive(Clone, Default)]
 pub struct TaskLog {
@@ -124,11 +124,11 @@ impl TaskLog {
             };
             notify(&**observer, &event, run.monitor());
         }
-        let reference = ArtifactBody::Reference(RedirectArtifact {
+        let redirect = ArtifactBody::Reference(RedirectArtifact {
             content_type: CONTENT_TYPE.to_owned(),
             url,
         });
-        if let Err(error) = run.context.upload(&artifact(LIVE_LOG, reference)).await {
+        if let Err(error) = run.context.upload(&artifact(LIVE_LOG, redirect)).await {
             let monitor = run.monitor();
             monitor.report_warning(&error, "cannot publish the live log of a task");
         }
@@ -161,7 +161,7 @@ struct TaskLogUpload {
 }
 
 impl TaskLogUpload {
-    /// Uploads the log, and then replaces the reference to the live log by a link: viewers never find a dead link.
+    /// Uploads the log, and then replaces the redirect to the live log by a link: viewers never find a dead link.
     async fn upload(&self) -> Result<(), TaskError> {
         let log = ArtifactBody::S3(S3Artifact {
             content_type: CONTENT_TYPE.to_owned(),

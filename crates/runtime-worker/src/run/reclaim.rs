@@ -1,4 +1,4 @@
-//! Keeps the claim of a run alive and detects its loss.
+//! Reclaims a run before its claim expires, and polls for cancellation.
 
 use std::time::Duration;
 

@@ -27,7 +27,7 @@ pub(super) struct RunSupervisor<'a> {
 }
 
 impl RunSupervisor<'_> {
-    /// Runs and resolves the task. The claim is renewed until the run is resolved, including the uploads at its end.
+    /// Runs and resolves the task. The run is reclaimed until it is resolved, including the uploads at its end.
     pub(super) async fn run(&self, claim: &TaskClaim) -> Resolution {
         if self.should_give_back(claim) {
             // Stopped before the first stage, the run takes the usual path to its report, without side effects.
@@ -39,7 +39,7 @@ impl RunSupervisor<'_> {
         }
     }
 
-    /// Reports whether to give a run back that was claimed while the worker stops.
+    /// Returns whether to give back a run that was claimed while the worker was stopping.
     ///
     /// The queue runs it elsewhere, at the cost of a retry. Without a retry left the task would fail, so a graceful
     /// stop runs it to its end instead.

@@ -74,7 +74,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// Adds a plugin. Each stage of a task calls the plugins in the order in which they were added.
+    /// Adds a plugin.
+    ///
+    /// [`prepare`](crate::TaskPlugin::prepare) runs for all plugins at once; every other stage calls them in the order
+    /// in which they were added.
     pub fn plugin(mut self, plugin: impl Plugin + 'static) -> Self {
         self.plugins.push(Arc::new(plugin));
         self

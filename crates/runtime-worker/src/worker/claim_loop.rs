@@ -43,7 +43,7 @@ impl Worker {
     /// | stop | running tasks | returns |
     /// | --- | --- | --- |
     /// | graceful | run to their end | when all are resolved |
-    /// | immediate | are killed and resolved `worker-shutdown`, before they upload | when the uploads end or the time is used up |
+    /// | immediate | are killed and resolved `worker-shutdown`; then the plugins upload | when the uploads end or the time is used up |
     ///
     /// A graceful stop with a [deadline](LifeCycleTracker::time_left) becomes an immediate one
     /// [`shutdown_reserve`](crate::Timing::shutdown_reserve) before it.

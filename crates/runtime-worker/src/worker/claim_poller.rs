@@ -27,8 +27,8 @@ pub(super) struct ClaimPoller {
 impl ClaimPoller {
     /// Claims up to `free` tasks with one request.
     ///
-    /// Returns no tasks after a delay if the worker may not claim, the request fails or the queue is empty, and
-    /// without a delay if the worker stops before the request is sent.
+    /// Returns no tasks if the worker may not claim, the request fails, the queue is empty or the worker stops; except for
+    /// a stop, after a delay.
     ///
     /// The request is not dropped when the worker stops. The queue may just have claimed a task for it, and without
     /// the answer that task would stay blocked until the claim expires. The request is given up when the queue must
@@ -79,7 +79,7 @@ impl ClaimPoller {
     ) -> Result<Vec<TaskClaim>, ApiError> {
         // A client for this request alone. Dropping it closes the connection, and the queue ends the long poll. A
         // shared client could keep the connection open, and the queue would claim a task although the response is
-        // discarded.
+        // discarded. The client keeps a request alive when its caller is dropped, but not when the client itself is.
         let queue = shared.deployment.connect(self.credentials.clone()).queue;
         let identity = &shared.environment.identity;
         let request = ClaimWorkRequest {

@@ -56,7 +56,11 @@ async fn malformed_payload_lists_all_errors() {
     let (task_id, state) = bed.run_task(payload).await;
     assert_eq!(state, "exception/malformed-payload");
     let log = bed.log(&task_id).await;
-    for part in ["`payload.command`", "`payload.maxRunTime`", "artefacts"] {
+    for part in [
+        "`payload.command`",
+        "`payload.maxRunTime`",
+        "unknown key `payload.artefacts`, did you mean `artifacts`?",
+    ] {
         assert!(log.contains(part), "`{part}` not found in {log}");
     }
 }

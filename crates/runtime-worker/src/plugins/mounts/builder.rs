@@ -84,7 +84,7 @@ impl MountsBuilder {
         self
     }
 
-    /// Sets whether inputs of earlier workers are compared with their recorded hashes, see
+    /// Sets whether inputs of earlier workers are compared with their fingerprints, see
     /// [`FetchCacheBuilder::verify_adopted`](runtime_fetcher::FetchCacheBuilder::verify_adopted).
     pub fn verify_adopted(mut self, verify: bool) -> Self {
         self.verify_adopted = verify;

@@ -31,8 +31,11 @@ use task::TaskMounts;
 /// Reads `mounts`: named caches, which a task uses exclusively, and inputs, which all tasks share.
 ///
 /// Both stay on disk for the next worker with the same root folder, until the collector evicts them. A named cache is
-/// reused only if its task ended by itself: a task that was stopped, or whose worker was killed, may have left it
-/// half-written.
+/// removed if its task was stopped, was ended by a signal, or exited with a code in `onExitStatus.purgeCaches`, or if its
+/// worker was killed. Except after such a code, [`uncommitted`](MountsBuilder::uncommitted) can keep it.
+///
+/// `onExitStatus` belongs to the plugin [`ExitStatus`](super::ExitStatus): without it, the worker rejects the key as
+/// unknown.
 ///
 /// ```
 /// use runtime_fetcher::{FetchConfig, HttpClient};
@@ -156,10 +159,10 @@ impl Plugin for Mounts {
             "
             An entry of `mounts` is a cache `{cacheName, directory}`, an input file `{content, file}`, or an
             unpacked archive `{content, directory, format}`. A cache keeps the files in its folder for later
-            tasks that mount it, unless the task is stopped. An input is fetched once for all tasks; each
-            task gets a private copy. `content` is `{url, sha256}`, `{taskId, artifact}`,
-            `{namespace, artifact}` or `{raw}`; a task in `content` has to be listed in
-            `task.dependencies`. Archives are tar, tar.gz, tar.xz, tar.zst and zip, if the worker supports
+            tasks that mount it, unless the task is stopped, is ended by a signal, or exits with a code in
+            `onExitStatus.purgeCaches`. An input is fetched once for all tasks; each task gets a private
+            copy. `content` is `{url, sha256}`, `{taskId, artifact}`, `{namespace, artifact}` or `{raw}`; a
+            task in `content` has to be listed in `task.dependencies`. Archives are tar, tar.gz, tar.xz, tar.zst and zip, if the worker supports
             unpacking. Paths are relative to the folder of the task.
             ",
         )]

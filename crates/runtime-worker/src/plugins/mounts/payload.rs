@@ -41,10 +41,10 @@ pub(super) enum Mount {
     Input(InputMount),
 }
 
-/// A named cache, mounted at `directory`.
+/// A named cache, mounted at `target`.
 pub(super) struct CacheMount {
     pub(super) name: String,
-    pub(super) directory: String,
+    pub(super) target: String,
 }
 
 /// An input, mounted at `target`.
@@ -64,8 +64,8 @@ impl TryFrom<RawMount> for Mount {
         #[cfg(not(feature = "unpack"))]
         let format = None::<()>;
         match (raw.cache_name, raw.content, raw.directory, raw.file, format) {
-            (Some(name), None, Some(directory), None, None) => {
-                Ok(Self::Cache(CacheMount { name, directory }))
+            (Some(name), None, Some(target), None, None) => {
+                Ok(Self::Cache(CacheMount { name, target }))
             }
             (None, Some(content), None, Some(target), None) => Ok(Self::Input(InputMount {
                 content,

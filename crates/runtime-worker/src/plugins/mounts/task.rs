@@ -34,7 +34,7 @@ pub(super) struct TaskMounts {
 /// A cache that the task uses exclusively, and the path at which the task sees it.
 struct AcquiredCache {
     handle: FolderHandle<String>,
-    directory: String,
+    target: String,
 }
 
 /// An input, pinned while the task runs, and the path at which the task sees it.
@@ -50,9 +50,9 @@ enum CacheDisposition {
     Untouched,
     /// The task may have left the caches half-written: [`Uncommitted`] decides.
     Interrupted,
-    /// The task ended by itself: the caches are kept.
+    /// The task exited with a code that does not purge caches: the caches are kept.
     Commit,
-    /// The task ended with an exit code that purges caches: the caches are removed.
+    /// The task exited with a code that purges caches: the caches are removed.
     Purge,
 }
 
@@ -112,7 +112,7 @@ impl TaskMounts {
         self.record_lookup(&mount.name, handle.lookup());
         Ok(AcquiredCache {
             handle,
-            directory: mount.directory.clone(),
+            target: mount.target.clone(),
         })
     }
 
@@ -131,14 +131,12 @@ impl TaskMounts {
     }
 
     fn record_lookup(&self, subject: &str, lookup: Lookup) {
-        // `Joined` counts as a hit: the fetch of another task is shared.
-        let hit = lookup != Lookup::Miss;
-        self.run.report.add_cache_use(hit);
-        let (counter, result) = if hit {
-            ("cache-hits", "is in the cache")
-        } else {
-            ("cache-misses", "was not in the cache")
+        let (counter, result) = match lookup {
+            Lookup::Hit => ("cache-hits", "is in the cache"),
+            Lookup::Joined => ("cache-hits", "was fetched for another task"),
+            Lookup::Miss => ("cache-misses", "was not in the cache"),
         };
+        self.run.report.add_cache_use(lookup != Lookup::Miss);
         self.run.monitor().count(counter, 1);
         self.run.context.log(format_args!("{subject} {result}"));
     }
@@ -157,8 +155,9 @@ impl TaskMounts {
     async fn release(&mut self) {
         self.inputs.clear();
         let disposition = self.disposition;
-        // A stop of the task drops this future, and a handle dropped without `commit` counts as uncommitted. Each commit
-        // continues in the background once polled, so all of them are polled concurrently rather than in sequence.
+        // This future may be dropped: in `finished` when the task is stopped, in `exception` and `dispose` when their time
+        // is used up. A handle dropped without `commit` counts as uncommitted. Each commit continues in the background
+        // once polled, so all of them are polled concurrently rather than in sequence.
         let caches = self.caches.drain(..);
         let released = join_all(caches.map(|cache| release_cache(cache.handle, disposition))).await;
         for error in released.into_iter().filter_map(Result::err) {
@@ -207,7 +206,7 @@ impl TaskPlugin for TaskMounts {
             builder.attach_copy(mounted.input.path(), &mounted.target)?;
         }
         for cache in &self.caches {
-            builder.attach_folder(cache.handle.path(), &cache.directory)?;
+            builder.attach_folder(cache.handle.path(), &cache.target)?;
         }
         // From here on the task may start at any time, and `stopped` is skipped if it is killed.
         self.disposition = CacheDisposition::Interrupted;

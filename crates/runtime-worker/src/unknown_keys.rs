@@ -1,0 +1,64 @@
+//! Describes unknown keys of payloads and configurations, and suggests known ones.
+
+use jsonschema::ValidationError;
+use serde_json::Value;
+
+/// Describes the keys of the object at `path` that its schema does not allow.
+pub(crate) fn describe_unknown_keys(
+    error: &ValidationError<'_>,
+    unexpected: &[String],
+    path: &str,
+    schema: &Value,
+) -> Vec<String> {
+    let schema_path = error.schema_path().to_string();
+    let known = known_keys(schema, &schema_path);
+    let unknown = unexpected.iter();
+    unknown
+        .map(|key| describe_unknown(path, key, &known))
+        .collect()
+}
+
+fn describe_unknown(path: &str, key: &str, known: &[&str]) -> String {
+    let full = join(path, key);
+    match nearest(key, known) {
+        Some(nearest) => format!("unknown key `{full}`, did you mean `{nearest}`?"),
+        None if known.is_empty() => format!("unknown key `{full}`"),
+        None => format!("unknown key `{full}`, expected one of {}", known.join(", ")),
+    }
+}
+
+/// Returns the known key that the author probably meant: one that contains the key, such as `killTimeout` for `kill`, or
+/// one that differs by a typing error.
+fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    let key = key.to_lowercase();
+    let distance = |known: &str| {
+        let known = known.to_lowercase();
+        if known.contains(&key) {
+            0
+        } else {
+            strsim::damerau_levenshtein(&known, &key)
+        }
+    };
+    let known = known.iter().map(|known| (distance(known), *known));
+    let (distance, nearest) = known.min()?;
+    // If more than half of the letters differ, a suggestion would mislead.
+    (distance <= key.len().max(2) / 2).then_some(nearest)
+}
+
+/// Returns the keys that the violated part of the schema allows.
+fn known_keys<'a>(schema: &'a Value, schema_path: &str) -> Vec<&'a str> {
+    let object = schema_path
+        .strip_suffix("/additionalProperties")
+        .unwrap_or(schema_path);
+    let properties = schema.pointer(object).map(|schema| &schema["properties"]);
+    let properties = properties.and_then(Value::as_object).into_iter().flatten();
+    properties.map(|(key, _)| key.as_str()).collect()
+}
+
+/// Appends a key to the path of its object.
+pub(crate) fn join(path: &str, key: &str) -> String {
+    match path {
+        "" => key.to_owned(),
+        path => format!("{path}.{key}"),
+    }
+}
