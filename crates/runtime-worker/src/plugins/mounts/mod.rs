@@ -162,8 +162,8 @@ impl Plugin for Mounts {
             tasks that mount it, unless the task is stopped, is ended by a signal, or exits with a code in
             `onExitStatus.purgeCaches`. An input is fetched once for all tasks; each task gets a private
             copy. `content` is `{url, sha256}`, `{taskId, artifact}`, `{namespace, artifact}` or `{raw}`; a
-            task in `content` has to be listed in `task.dependencies`. Archives are tar, tar.gz, tar.xz, tar.zst and zip, if the worker supports
-            unpacking. Paths are relative to the folder of the task.
+            task in `content` has to be listed in `task.dependencies`. Archives are tar, tar.gz, tar.xz,
+            tar.zst and zip, if the worker supports unpacking. Paths are relative to the folder of the task.
             ",
         )]
     }
