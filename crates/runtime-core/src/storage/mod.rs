@@ -203,7 +203,7 @@ impl TemporaryFolder {
     /// The error of the operating system. Remaining files are removed with the process folder or by the next
     /// worker.
     pub fn remove(mut self) -> io::Result<()> {
-        // Taken, so that the drop does not remove it again and hide the error.
+        // Taken, so that the drop does not repeat a failed removal.
         self.path.take().map_or(Ok(()), |path| remove_tree(&path))
     }
 }
