@@ -21,6 +21,10 @@ const USAGE: &str = "usage: taskcluster [--port N] [--claim-timeout SECONDS] [--
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if env::args().any(|argument| argument == "--help") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let builder = match configure(env::args().skip(1)) {
         Ok(builder) => builder,
         Err(message) => {

@@ -1,5 +1,7 @@
 //! The key of a cached input, and its layout on disk.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::hash_key::HashKey;
@@ -20,7 +22,7 @@ pub enum InputLayout {
 }
 
 /// The identity of an input. An archive and its unpacked entries are two inputs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct InputKey {
     reference: HashKey,
     layout: InputLayout,
@@ -29,5 +31,16 @@ pub(super) struct InputKey {
 impl InputKey {
     pub(super) fn new(reference: HashKey, layout: InputLayout) -> Self {
         Self { reference, layout }
+    }
+}
+
+/// The name of the input in reports of the collector and on the status page.
+impl fmt::Debug for InputKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reference.as_str())?;
+        if self.layout == InputLayout::File {
+            return Ok(());
+        }
+        f.write_str(", unpacked")
     }
 }

@@ -131,7 +131,7 @@ fn artifact_row(
             @if let Some(url) = url { a href=(url) { (artifact.name) } } @else { (artifact.name) }
             @if is_text {
                 " "
-                a.look href={ "/tasks/" (task_id) "/" (run_id) "/" (path) } { "look" }
+                a.view href={ "/tasks/" (task_id) "/" (run_id) "/" (path) } { "view" }
             }
         }
         td.number { (run_id) }

@@ -28,11 +28,11 @@ pub struct WorkerConfig {
     /// The task queue to claim from: `<provisionerId>/<workerType>`.
     #[schemars(regex(pattern = "^[^/]{1,38}/[^/]{1,38}$"))]
     pub task_queue_id: String,
-    /// The group of the worker, often a region; at most 38 characters.
-    #[schemars(length(min = 1, max = 38))]
+    /// The group of the worker, often a region; at most 38 letters, digits, dashes and underscores.
+    #[schemars(regex(pattern = "^[a-zA-Z0-9_-]{1,38}$"))]
     pub worker_group: String,
-    /// The id of the worker within its group; at most 38 characters, unique among running workers.
-    #[schemars(length(min = 1, max = 38))]
+    /// The id of the worker, unique within its group; at most 38 letters, digits, dashes and underscores.
+    #[schemars(regex(pattern = "^[a-zA-Z0-9_-]{1,38}$"))]
     pub worker_id: String,
     /// Static credentials. Omit them for a worker that registers or that worker-runner starts.
     pub credentials: Option<CredentialsConfig>,

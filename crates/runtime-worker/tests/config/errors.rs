@@ -97,6 +97,12 @@ fn old_keys_are_unknown() {
     }
 }
 
+#[test]
+fn worker_id_has_the_characters_of_the_queue() {
+    let problems = problems(|config| config["workerId"] = json!("two words"));
+    assert!(problems[0].starts_with("`workerId`: "), "{problems:?}");
+}
+
 /// A tagged enum.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "camelCase")]

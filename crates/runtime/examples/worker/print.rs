@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use runtime::client::TaskclusterDeployment;
-use runtime::monitoring::MonitoringConfig;
+use runtime::monitoring::{LogLevel, MonitoringConfig};
 use runtime::webhook::{NoConfig, WebHookConfig};
 use runtime::worker::config;
 use runtime::{CredentialsWatch, LifeCycleTracker};
@@ -44,6 +44,7 @@ async fn documentation(args: &Args) -> Result<String> {
     config.web_hooks = WebHookConfig::None(NoConfig::default());
     config.status_port = None;
     config.monitoring = MonitoringConfig::default();
+    config.monitoring.log.level = LogLevel::Error;
     let inputs = AppInputs {
         deployment: TaskclusterDeployment::new(&config.worker.root_url)?,
         credentials: CredentialsWatch::fixed(None),
