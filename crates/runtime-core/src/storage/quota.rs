@@ -36,8 +36,9 @@ impl Quota {
         root: &Path,
         bytes: u64,
     ) -> Result<StorageReservation, ReserveStorageError> {
-        let free = self.disk.read().disk.known().map(|disk| disk.free);
         let mut reserved = self.reserved.lock();
+        // Read under the lock: bytes that `record_written` removes from the sum in between would count as free.
+        let free = self.disk.read().disk.known().map(|disk| disk.free);
         if let Some(quota) = self.limit
             && bytes > quota.saturating_sub(reserved.bytes)
         {

@@ -91,7 +91,8 @@ async fn lost_run_is_left_to_the_other_worker() {
     let mut resolutions = bed.resolutions();
     resolutions.sort_unstable();
     assert_eq!(resolutions, ["abandoned: the claim was lost", "completed"]);
-    assert!(!crate::support::is_alive(bed.pid(&pid)));
+    let pid = bed.pid(&pid);
+    crate::support::wait_until(|| !crate::support::is_alive(pid)).await;
     bed.assert_no_leftovers();
 }
 
