@@ -1,4 +1,4 @@
-//! All intervals and timeouts of a worker.
+//! The configurable intervals and timeouts of a worker.
 
 use std::time::Duration;
 
@@ -21,13 +21,13 @@ pub struct Timing {
     /// Time after the expiry of a claim during which the worker still tries to reclaim if the queue is
     /// unreachable. Default: 60 s.
     pub claim_grace: Duration,
-    /// Delay after the first transient failure of a reclaim or report. It doubles up to 16 times this value.
-    /// Default: 2 s.
+    /// Delay after the first failure of a reclaim or report, unless the queue refuses it. It doubles with each
+    /// further failure, to at most 16 times this value. Default: 2 s.
     pub retry_delay: Duration,
     /// Delay after a failed claim or a refused [admission](crate::admission). Default: 5 s.
     pub claim_retry_delay: Duration,
-    /// Time that a claim in flight may take after an immediate stop. A queue with pending tasks answers
-    /// sooner; an empty queue holds the request for 20 s. Default: 2 s.
+    /// Age at which a claim request is given up after an immediate stop, counted from when it was sent. A queue with
+    /// pending tasks answers sooner; an empty queue holds the request for 20 s. Default: 2 s.
     pub immediate_claim_timeout: Duration,
     /// Time after a graceful stop that a claim in flight may take. It has to exceed the 20 s for which an empty queue
     /// holds the request. Default: 30 s.

@@ -1,4 +1,4 @@
-//! One decision of a collection: evaluates the limits and claims resources to dispose of.
+//! One decision of a collection: evaluates the limits and takes the resources to dispose of.
 
 use tokio::time::Instant;
 
@@ -60,7 +60,7 @@ pub(super) struct Decision {
 }
 
 impl Collector {
-    /// Reads the statistics once and claims the victims of the resulting shortfalls.
+    /// Reads the statistics once and takes the victims of the resulting shortfalls.
     pub(super) fn decide(&self, collection: &mut Collection) -> Decision {
         self.with_stats(|stats| DecisionBuilder::new(&self.shared).decide(stats, collection))
     }

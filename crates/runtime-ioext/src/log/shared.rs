@@ -98,8 +98,8 @@ impl SharedLog {
         state.large_call = true;
         drop(state);
         // The bytes may exceed the memory limit, so the lock is released between chunks for flushes and
-        // readers. The flag keeps the call contiguous meanwhile: other writers wait, and pushes, which must
-        // not wait, are deferred until its end.
+        // readers. The flag keeps the call contiguous meanwhile: other writers wait, and
+        // `append_unbounded`, which must not wait, defers its bytes until the end.
         let result = bytes
             .chunks(self.buffer_limits.segment)
             .try_for_each(|chunk| self.append_shared(chunk));

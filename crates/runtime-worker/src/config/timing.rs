@@ -19,13 +19,13 @@ pub struct TimingConfig {
     pub reclaim_margin: Option<u32>,
     /// Time after the expiry of a claim during which to retry a reclaim while the queue is unreachable.
     pub claim_grace: Option<u32>,
-    /// Delay after the first transient failure of a reclaim or report; it doubles up to 16 times this value.
+    /// Delay after the first failure of a reclaim or report; it doubles to at most 16 times this value.
     #[schemars(range(min = 1))]
     pub retry_delay: Option<u32>,
     /// Delay after a failed claim, or while the machine is low on resources.
     #[schemars(range(min = 1))]
     pub claim_retry_delay: Option<u32>,
-    /// Time that a claim in flight may take after an immediate stop.
+    /// Age at which a claim request is given up after an immediate stop.
     pub immediate_claim_timeout: Option<u32>,
     /// Time that a claim in flight may take after a graceful stop; more than the 20 seconds of an empty queue.
     #[schemars(range(min = 20))]

@@ -83,7 +83,7 @@ impl Stages {
             };
             let monitor = run.monitor();
             if let Resolution::Abandoned(_) = resolution {
-                // The queue refuses every upload for a run that the worker has lost, so errors are expected.
+                // For a run that was lost, the queue may refuse uploads, so errors are expected.
                 let error = error_chain(&error);
                 monitor.debug(format_args!(
                     "a plugin failed after the run was lost: {error}"

@@ -78,7 +78,7 @@ impl RunSupervisor<'_> {
 
     /// Executes the stages, closes the log, and then notifies the plugins and the queue.
     ///
-    /// The log is closed before the plugins' last stage, which uploads it, and the report is sent after that: the queue
+    /// The log is closed before `finished` and `exception`, in which it is uploaded, and the report is sent after that: the queue
     /// accepts no artifacts for completed and failed runs.
     async fn resolve(&self) -> Resolution {
         let mut stages = Stages::default();

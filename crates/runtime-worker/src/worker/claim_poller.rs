@@ -27,8 +27,8 @@ pub(super) struct ClaimPoller {
 impl ClaimPoller {
     /// Claims up to `free` tasks with one request.
     ///
-    /// Returns no tasks if the worker may not claim, the request fails, the queue is empty or the worker stops; except for
-    /// a stop, after a delay.
+    /// Returns no tasks if an admission refuses, the request fails or the queue is empty, each after a delay, or at once
+    /// if the worker stops.
     ///
     /// The request is not dropped when the worker stops. The queue may just have claimed a task for it, and without
     /// the answer that task would stay blocked until the claim expires. The request is given up when the queue must

@@ -16,7 +16,7 @@ const QUEUE_DEPTH: usize = 4;
 ///
 /// A thread drains the queue and exits when the queue is empty. A thread per stream would be held by slow streams, and
 /// a `spawn_blocking` per batch would make a fast stream wait for a switch of threads each time.
-pub(crate) struct BatchWorker<S> {
+pub(crate) struct BatchQueue<S> {
     queue: mpsc::Sender<Vec<Bytes>>,
     phase: Phase<S>,
     batch: Vec<Bytes>,
@@ -42,7 +42,7 @@ struct Processor<S> {
 
 type ProcessBatch<S> = fn(&mut S, &[Bytes]) -> io::Result<()>;
 
-impl<S: Send + 'static> BatchWorker<S> {
+impl<S: Send + 'static> BatchQueue<S> {
     pub(crate) fn new(state: S, process: ProcessBatch<S>) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE_DEPTH);
         Self {
@@ -157,7 +157,7 @@ impl<S: Send + 'static> BatchWorker<S> {
 }
 
 impl<S> Processor<S> {
-    /// Processes batches until the queue is empty or the [`BatchWorker`] was dropped.
+    /// Processes batches until the queue is empty or the [`BatchQueue`] was dropped.
     fn run(mut self) -> Finished<S> {
         while !self.queue.is_closed() {
             let Ok(batch) = self.queue.try_recv() else {
