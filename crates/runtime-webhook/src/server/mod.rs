@@ -16,9 +16,9 @@ mod router;
 mod serve;
 mod socket;
 
-#[cfg(test)]
+#[cfg(all(test, not(runtime_loom)))]
 mod h1_tests;
-#[cfg(all(test, feature = "public"))]
+#[cfg(all(test, not(runtime_loom), feature = "public"))]
 mod h2_tests;
 
 #[cfg(feature = "public")]
