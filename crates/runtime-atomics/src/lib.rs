@@ -1,4 +1,4 @@
-//! Lifecycle primitives: an awaitable flag, a one-time action, and a wait group.
+//! An awaitable flag, a function that runs once, and a wait group.
 //!
 //! | use case | operations | type |
 //! | --- | --- | --- |

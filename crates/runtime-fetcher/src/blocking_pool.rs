@@ -35,7 +35,7 @@ static POOL: LazyLock<BlockingPool> = LazyLock::new(|| {
 
 /// Runs a short blocking operation, such as creating a small file, on the pool.
 ///
-/// Not for hashing or large writes, which would occupy the few workers: those use a `BatchQueue` or `spawn_blocking`. A
+/// Not for hashing or large writes, which would occupy the few workers: those use a `BlockingBatches` or `spawn_blocking`. A
 /// job whose caller was dropped before it started is skipped.
 pub(crate) async fn run_on_pool<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,

@@ -49,7 +49,7 @@
 //! * The environment is not read: the proxy is part of [`FetchConfig`].
 
 mod attempt_error;
-mod batch_queue;
+mod blocking_batches;
 mod blocking_pool;
 #[cfg(feature = "cache")]
 mod cache;

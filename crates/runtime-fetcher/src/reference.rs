@@ -64,7 +64,8 @@ pub trait Reference: Send + Sync + fmt::Debug {
     /// Returns a description for logs, without secrets and without the query of a URL.
     fn subject(&self) -> String;
 
-    /// Returns the cache key: equal only for the same bytes and the same required hashes.
+    /// Returns the part of the cache key that stands for the bytes: equal only for the same bytes and the same required
+    /// hashes.
     fn hash_key(&self) -> HashKey;
 
     /// Returns the scopes that a task needs to use a cached copy.

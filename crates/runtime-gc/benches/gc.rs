@@ -146,7 +146,7 @@ fn collect_nothing(bench: &mut Bench, runtime: &Runtime) {
     };
     let (few, many) = (collector(100), collector(100_000));
     bench
-        .case("collect when nothing is needed, 100 000 resources", "us")
+        .case("collect without a shortage, 100 000 resources", "µs")
         .bar(AtMost(2.0))
         .peer("100", || collect(&few))
         .ours(|| collect(&many));
@@ -158,7 +158,7 @@ fn next_victims(bench: &mut Bench, runtime: &Runtime) {
     config.limits.max_count = Some(Threshold::at(1_000_000));
     let collector = filled(config, 1_000_000);
     bench
-        .case("collect the next 100 of 1 000 000", "ms")
+        .case("collect 100 of 1 000 000", "ms")
         .bar(AtMost(10.0))
         .ours(|| {
             for resource in resources(100) {

@@ -55,13 +55,13 @@
 //! ```
 
 mod amount;
-mod coarse_instant;
 mod collector;
 mod config;
 mod cost_class;
 mod disposable;
 mod footprint;
 mod in_use;
+mod monotonic_nanos;
 mod plan;
 mod policy;
 mod registry;

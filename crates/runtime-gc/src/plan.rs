@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::coarse_instant::CoarseInstant;
 use crate::cost_class::CostClass;
 use crate::footprint::{Footprint, Size};
+use crate::monotonic_nanos::MonotonicNanos;
 use crate::policy::Evaluation;
 use crate::registry::{BucketKey, ClassTotals, Entry, EntryState, FootprintSum};
 use crate::report::{Shortage, SkippedRule};
@@ -66,7 +66,7 @@ pub enum PlannedAction {
 struct EntrySnapshot {
     entry: Entry,
     key: BucketKey,
-    last_used: CoarseInstant,
+    last_used: MonotonicNanos,
     action: PlannedAction,
 }
 
@@ -78,7 +78,7 @@ impl CollectionPlan {
         let in_flight = shared.registry().in_flight;
         let evaluation = shared.policy_input(&stats, &[]).evaluate();
         let mut entries = Vec::new();
-        let now = CoarseInstant::now();
+        let now = MonotonicNanos::now();
         shared.for_each(|entry| entries.push(EntrySnapshot::new(entry, now)));
         entries.sort_unstable_by_key(|it| {
             let Entry { class, id, .. } = it.entry;
@@ -122,7 +122,7 @@ fn simulate(
 }
 
 impl EntrySnapshot {
-    fn new(entry: &Entry, now: CoarseInstant) -> Self {
+    fn new(entry: &Entry, now: MonotonicNanos) -> Self {
         let last_used = entry.resource.last_used();
         Self {
             key: BucketKey::new(entry.class, &entry.footprint),

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::amount::Amount;
-use crate::coarse_instant::CoarseInstant;
 use crate::config::{GcConfig, GcLimits};
 use crate::cost_class::CostClass;
-use crate::registry::{ClassTotals, Filter, FootprintSum, Frees, SizeSum, Totals};
+use crate::monotonic_nanos::MonotonicNanos;
+use crate::registry::{ClassTotals, EvictionFilter, FootprintSum, Frees, SizeSum, Totals};
 use crate::report::{Shortage, SkippedRule};
 use crate::rule::{Limit, Rule};
 use crate::stats::{Disk, Memory, Stat, Stats};
@@ -21,12 +21,12 @@ pub(crate) struct Shortfall {
     /// The excess over the target.
     pub(crate) over_target: u64,
     /// For a maximum age: the time before which a resource must have been last used.
-    last_used_before: Option<CoarseInstant>,
+    last_used_before: Option<MonotonicNanos>,
 }
 
 impl Shortfall {
     /// Returns the resources whose eviction helps.
-    pub(crate) fn filter(&self) -> Filter {
+    pub(crate) fn filter(&self) -> EvictionFilter {
         let frees = match self.rule.limit {
             Limit::FreeDisk | Limit::FreeInodes => Frees::Disk,
             // Unknown sizes are not part of the total, so evicting them would not reduce it.
@@ -34,7 +34,7 @@ impl Shortfall {
             Limit::AvailableMemory | Limit::MemoryStall => Frees::Memory,
             Limit::Count | Limit::Age => Frees::Anything,
         };
-        Filter {
+        EvictionFilter {
             class: self.rule.class,
             frees,
             last_used_before: self.last_used_before,
@@ -78,7 +78,7 @@ pub(crate) struct PolicyInput<'a> {
     pub(crate) totals: ClassTotals,
     /// Bytes on disk that are reserved and not yet written.
     pub(crate) reserved: u64,
-    pub(crate) now: CoarseInstant,
+    pub(crate) now: MonotonicNanos,
     /// Rules whose trigger was exceeded earlier in this collection, which continues to their target.
     pub(crate) active: &'a [Rule],
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::coarse_instant::CoarseInstant;
+use crate::monotonic_nanos::MonotonicNanos;
 use crate::sys::{AtomicI64, Ordering};
 use crate::use_count::UseCount;
 
@@ -39,7 +39,7 @@ pub struct DisposableResource {
 
 struct ResourceState {
     uses: UseCount,
-    /// A [`CoarseInstant`].
+    /// A [`MonotonicNanos`].
     last_used: AtomicI64,
     registration: Mutex<Option<Registration>>,
 }
@@ -69,7 +69,7 @@ impl DisposableResource {
     pub fn with_idle_time(idle: Duration) -> Self {
         let state = ResourceState {
             uses: UseCount::new(),
-            last_used: AtomicI64::new(CoarseInstant::now().earlier(idle).0),
+            last_used: AtomicI64::new(MonotonicNanos::now().earlier(idle).0),
             registration: Mutex::new(None),
         };
         Self {
@@ -116,7 +116,7 @@ impl DisposableResource {
     /// Returns the time since the last use, or `None` while the resource is in use.
     #[must_use]
     pub fn idle_for(&self) -> Option<Duration> {
-        (self.users() == 0).then(|| CoarseInstant::now().duration_since(self.last_used()))
+        (self.users() == 0).then(|| MonotonicNanos::now().duration_since(self.last_used()))
     }
 
     /// Returns whether new users are refused, because the resource was discarded or is being disposed of.
@@ -127,15 +127,15 @@ impl DisposableResource {
 
     /// Sets the time of last use. Called by one thread at a time, which sees the previous value.
     fn touch(&self) {
-        let now = CoarseInstant::now_coarse();
+        let now = MonotonicNanos::now_coarse();
         // The coarse clock lags behind the precise one, and the LRU order relies on times that only grow.
         if now > self.last_used() {
             self.state.last_used.store(now.0, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn last_used(&self) -> CoarseInstant {
-        CoarseInstant(self.state.last_used.load(Ordering::Relaxed))
+    pub(crate) fn last_used(&self) -> MonotonicNanos {
+        MonotonicNanos(self.state.last_used.load(Ordering::Relaxed))
     }
 
     pub(crate) fn uses(&self) -> &UseCount {

@@ -7,9 +7,9 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::amount::Amount;
-use crate::coarse_instant::CoarseInstant;
 use crate::config::GcConfig;
 use crate::cost_class::CostClass;
+use crate::monotonic_nanos::MonotonicNanos;
 use crate::policy::PolicyInput;
 use crate::registry::{ClassTotals, Entry, Registry};
 use crate::report::DisposalResult;
@@ -70,7 +70,7 @@ impl SharedRegistry {
             stats,
             totals: self.registry().totals,
             reserved: self.reserved(),
-            now: CoarseInstant::now(),
+            now: MonotonicNanos::now(),
             active,
         }
     }

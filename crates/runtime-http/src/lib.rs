@@ -1,6 +1,6 @@
 //! Shared parts of the worker's HTTP clients: TLS, client builder, backoff, `Retry-After` and error bodies.
 //!
-//! An internal crate for `runtime-client`, `runtime-fetcher`, `runtime-monitoring` and `runtime-webhook`. It is the only
+//! An internal crate for the crates that open connections, and for the retries of `runtime-worker`. It is the only
 //! crate that depends on reqwest and that configures TLS for clients, so the crypto provider (ring), the trusted
 //! certificates and the proxy rules are the same for every connection of a worker.
 //!

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         one_task(bench, path);
         redactor(bench, path);
         many_writers(bench, path);
-        followers_beside_a_writer(bench, path);
+        writer_with_followers(bench, path);
         latency(bench, path, 1, 200.0);
         latency(bench, path, 100, 1000.0);
     })
@@ -35,13 +35,13 @@ fn one_writer(bench: &mut Bench, path: &Path) {
     bench
         .case("one writer, 100-byte lines, no reader", "lines/s")
         .bar(AtLeast(5.0))
-        .peer("one write(2) a line", || {
+        .peer("one write(2) per line", || {
             rate(lines, || write_to(create(path), lines))
         })
         .ours(|| rate(lines, || write_log(path, lines)));
     bench
         .case(
-            "one writer, 100-byte lines, no reader, beside a buffer",
+            "one writer, 100-byte lines, compared with a buffer",
             "lines/s",
         )
         .bar(AtLeast(0.5))
@@ -108,7 +108,7 @@ fn many_writers(bench: &mut Bench, path: &Path) {
         .ours(|| rate(lines, || write_log_from_threads(path, lines, 8)));
 }
 
-fn followers_beside_a_writer(bench: &mut Bench, path: &Path) {
+fn writer_with_followers(bench: &mut Bench, path: &Path) {
     let lines = bench.pick(500_000, 50_000);
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
@@ -129,7 +129,7 @@ fn latency(bench: &mut Bench, path: &Path, followers: usize, bar: f64) {
         .expect("a runtime");
     bench
         .case(
-            &format!("write to seen, a line a ms, p99 of {followers} follower(s)"),
+            &format!("latency from write to read, p99, {followers} followers"),
             "µs",
         )
         .bar(AtMost(bar))

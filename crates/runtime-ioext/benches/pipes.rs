@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     Bench::main("pipes", |bench| {
         unread_bytes_in_memory(bench, runtime);
         unread_chunks(bench, runtime);
-        beside_duplex(bench, runtime);
+        compared_with_duplex(bench, runtime);
     })
 }
 
@@ -33,10 +33,7 @@ fn unread_bytes_in_memory(bench: &mut Bench, runtime: &Runtime) {
     let through = |unread| runtime.block_on(copy_through(segments, unread, &mut ends.borrow_mut()));
     for unread in [1, 4, 16, 64] {
         bench
-            .case(
-                &format!("bounded pipe, {unread} MiB unread, copied in and out"),
-                "ns/chunk",
-            )
+            .case(&format!("bounded pipe, {unread} MiB unread"), "ns/chunk")
             .bar(AtMost(1.5))
             .peer("64 KiB unread", || through(SEGMENT_SIZE))
             .ours(|| through(unread * MIB));
@@ -57,7 +54,7 @@ fn unread_chunks(bench: &mut Bench, runtime: &Runtime) {
         .ours(|| through(64 * MIB));
 }
 
-fn beside_duplex(bench: &mut Bench, runtime: &Runtime) {
+fn compared_with_duplex(bench: &mut Bench, runtime: &Runtime) {
     let mib = bench.pick(2048, 256);
     let peer = || rate(mib, || runtime.block_on(through_duplex(mib * CHUNKS_A_MIB)));
     bench

@@ -76,7 +76,7 @@ fn disabled_level(bench: &mut Bench) {
     with_default(&dispatch, || {
         let empty = || ns_each(count, || empty_call(black_box(&monitor)));
         bench
-            .case("a line below the level, over an empty call", "ns")
+            .case("a line below the level, minus an empty call", "ns")
             .bar(AtMost(2.0))
             .ours(|| {
                 let ours = ns_each(count, || black_box(&monitor).debug("disabled"));
@@ -159,7 +159,7 @@ fn info_as_json(bench: &mut Bench) {
             })
         });
     bench
-        .case("share of info lines that were written", "ratio")
+        .case("share of info lines written", "ratio")
         .bar(AtLeast(1.0))
         .ours(|| if log.dropped() == 0 { 1.0 } else { 0.0 });
 }
@@ -168,7 +168,7 @@ fn child(bench: &mut Bench) {
     let count = bench.pick(5_000_000, 500_000);
     let monitor = nested(&LoggingMonitor::new().into_monitor());
     bench
-        .case("a child with a tag", "ns")
+        .case("create a child with a tag", "ns")
         .bar(AtMost(150.0))
         .ours(|| ns_each(count, || drop(black_box(monitor.with_tag("try", "1")))));
 }
@@ -220,7 +220,7 @@ fn reports(bench: &mut Bench) {
     let count = 100_000_u64;
     let mut reported = 0;
     bench
-        .case("error reports, unreachable service", "reports/s")
+        .case("error reports to an unreachable service", "reports/s")
         .bar(AtLeast(100_000.0))
         .ours(|| {
             let ns = ns_each(count, || {
@@ -231,11 +231,11 @@ fn reports(bench: &mut Bench) {
         });
     let counts = queue.counts();
     bench
-        .case("reports that wait, of those made", "reports")
+        .case("queued reports", "reports")
         .bar(AtMost(QUEUE_CAPACITY as f64))
         .ours(|| counts.waiting as f64);
     bench
-        .case("reports that are neither counted nor waiting", "reports")
+        .case("reports neither queued nor counted as dropped", "reports")
         .bar(AtMost(0.0))
         .ours(|| (reported - counts.waiting - counts.dropped - counts.delivered) as f64);
 }

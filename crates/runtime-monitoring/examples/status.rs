@@ -24,7 +24,7 @@ use runtime_gc::{
 };
 use runtime_ioext::FollowedLog;
 use runtime_monitoring::status::{GaugeHistory, Health, StatusPage, TaskOverview};
-use runtime_monitoring::{MachineGauges, Metrics, Monitoring, MonitoringConfig, from_config};
+use runtime_monitoring::{MachineGauges, Metrics, MonitoringConfig, MonitoringParts, from_config};
 use runtime_webhook::LocalhostServer;
 use tokio::signal;
 use tokio::time::interval;
@@ -192,7 +192,7 @@ fn finish_some(overview: &TaskOverview) -> Result<()> {
 #[error("cannot upload `public/build/target.tar.gz`")]
 struct UploadFailed(#[source] io::Error);
 
-fn fail_some(monitoring: &Monitoring) {
+fn fail_some(monitoring: &MonitoringParts) {
     let reset = io::Error::new(io::ErrorKind::ConnectionReset, "connection reset by peer");
     let task = monitoring
         .monitor

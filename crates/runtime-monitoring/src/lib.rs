@@ -93,7 +93,7 @@ pub use otlp::{OtlpConfig, OtlpPush, push_to_otlp};
 pub use push::PushError;
 #[cfg(feature = "sentry")]
 pub use sentry::{Dsn, DsnSource, SentryConfig, report_to_sentry};
-pub use setup::{Monitoring, from_config, pre_config};
+pub use setup::{MonitoringParts, from_config, pre_config};
 #[cfg(feature = "system")]
 pub use system::MachineGauges;
 #[cfg(all(unix, feature = "systemd"))]

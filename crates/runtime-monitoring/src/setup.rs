@@ -12,9 +12,11 @@ use crate::logs::BootstrapMonitor;
 use crate::metrics::Metrics;
 
 /// The monitor of a worker and its parts. Returned by [`from_config`].
+///
+/// The log subscriber, Sentry, OTLP and the status page are started separately.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Monitoring {
+pub struct MonitoringParts {
     /// The monitor to pass to all components.
     pub monitor: Monitor,
     /// The metrics.
@@ -32,7 +34,7 @@ pub struct Monitoring {
 /// Log lines are passed to the subscriber of the process, which [`LogBuilder`](crate::LogBuilder) installs: pass it the
 /// `redactor` and the `metrics` of the result. Sentry and OTLP need a tokio runtime and are started separately.
 #[must_use]
-pub fn from_config(config: &MonitoringConfig) -> Monitoring {
+pub fn from_config(config: &MonitoringConfig) -> MonitoringParts {
     let (redactor, reporters) = (Redactor::new(), Reporters::default());
     let metrics = Metrics::builder()
         .labels(&config.labels)
@@ -45,7 +47,7 @@ pub fn from_config(config: &MonitoringConfig) -> Monitoring {
         .with_redactor(redactor.clone())
         .with_reporters(reporters.clone())
         .with_tags(config.tags.clone());
-    Monitoring {
+    MonitoringParts {
         monitor: monitor.into_monitor(),
         metrics,
         redactor,

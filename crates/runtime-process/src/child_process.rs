@@ -23,7 +23,7 @@ pub(crate) struct ChildProcess {
     sigchld: unix::Signal,
     /// The exit status once the process was reaped.
     status: Option<ExitStatus>,
-    registry: Arc<Mutex<ChildRegistry>>,
+    registry: Arc<Mutex<UnreapedChildren>>,
 }
 
 impl ChildProcess {
@@ -32,7 +32,7 @@ impl ChildProcess {
         command: Command,
         output: OwnedFd,
         prepare: impl FnMut() -> io::Result<()>,
-        registry: &Arc<Mutex<ChildRegistry>>,
+        registry: &Arc<Mutex<UnreapedChildren>>,
     ) -> io::Result<Self> {
         // Before the start: a signal that arrives earlier than the listener would be lost.
         let sigchld = unix::signal(SignalKind::child())?;
@@ -111,13 +111,13 @@ impl Drop for ChildProcess {
 
 /// The children that an engine has started and not reaped.
 #[derive(Debug, Default)]
-pub(crate) struct ChildRegistry {
+pub(crate) struct UnreapedChildren {
     unreaped: BTreeSet<i32>,
     /// Killed children whose handle was dropped. The next start reaps them.
     abandoned: Vec<Pid>,
 }
 
-impl ChildRegistry {
+impl UnreapedChildren {
     /// Returns whether the engine started this process and reaps it itself.
     pub(crate) fn contains(&self, pid: i32) -> bool {
         self.unreaped.contains(&pid)
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::proc;
 
-    fn start(seconds: &str, registry: &Arc<Mutex<ChildRegistry>>) -> io::Result<ChildProcess> {
+    fn start(seconds: &str, registry: &Arc<Mutex<UnreapedChildren>>) -> io::Result<ChildProcess> {
         let mut command = Command::new("sleep");
         command.arg(seconds);
         let output = File::open("/dev/null")?.into();

@@ -17,7 +17,7 @@ impl ChildProcess {
         command: Command,
         output: OwnedFd,
         prepare: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
-        _: &Arc<Mutex<ChildRegistry>>,
+        _: &Arc<Mutex<UnreapedChildren>>,
     ) -> io::Result<Self> {
         let mut command = tokio::process::Command::from(command);
         command
@@ -52,9 +52,9 @@ impl ChildProcess {
 
 /// Always empty, since tokio reaps the children.
 #[derive(Debug, Default)]
-pub(crate) struct ChildRegistry;
+pub(crate) struct UnreapedChildren;
 
-impl ChildRegistry {
+impl UnreapedChildren {
     pub(crate) fn contains(&self, _: i32) -> bool {
         false
     }

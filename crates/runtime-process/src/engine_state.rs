@@ -6,7 +6,7 @@ use runtime_core::TemporaryStorage;
 #[cfg(unix)]
 use {
     crate::cgroup::{Cgroup, own_cgroup},
-    crate::child_process::ChildRegistry,
+    crate::child_process::UnreapedChildren,
     crate::orphans::OrphanScanner,
     crate::settings::CgroupPlacement,
     parking_lot::Mutex,
@@ -22,7 +22,7 @@ use crate::settings::EngineSettings;
 pub(crate) struct EngineState {
     pub(crate) settings: EngineSettings,
     #[cfg(unix)]
-    pub(crate) children: Arc<Mutex<ChildRegistry>>,
+    pub(crate) children: Arc<Mutex<UnreapedChildren>>,
     #[cfg(unix)]
     pub(crate) orphans: OrphanScanner,
     /// The number of control groups created so far, for their names.

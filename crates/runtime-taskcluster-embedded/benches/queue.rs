@@ -3,7 +3,8 @@
 //! Client and server share the machine. Each run takes one claim and one report, which are signed,
 //! verified and sent over persistent loopback connections.
 
-#[path = "../tests/support/mod.rs"]
+#[expect(dead_code, reason = "the tests use the rest")]
+#[path = "../tests/it/support/mod.rs"]
 mod support;
 
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     Bench::main("queue", |bench| {
         let runtime = Runtime::new().expect("a runtime");
         let runs = bench.pick(8_000, 2_000);
-        for (name, tasks) in [("one run a claim", 1), ("up to 8 runs a claim", 8)] {
+        for (name, tasks) in [("one run per claim", 1), ("up to 8 runs per claim", 8)] {
             bench
                 .case(name, "runs/s")
                 .bar(AtLeast(2_000.0))

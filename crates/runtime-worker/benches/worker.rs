@@ -43,12 +43,12 @@ fn main() -> ExitCode {
             .ours(|| runtime.block_on(run_tasks(tasks, 1)) * 1e3 / f64::from(tasks) - process_ms());
         let tasks = bench.pick(1_000, 200);
         bench
-            .case("no-op tasks, 16 at a time", "tasks/s")
+            .case("no-op tasks, 16 concurrent", "tasks/s")
             .bar(AtLeast(100.0))
             .ours(|| f64::from(tasks) / runtime.block_on(run_tasks(tasks, 16)));
         let seconds = bench.pick(30, 10);
         bench
-            .case("idle worker, part of a core", "%")
+            .case("idle worker, share of a core", "%")
             .bar(AtMost(0.5))
             .rounds(1)
             .ours(|| runtime.block_on(idle(seconds)).0);

@@ -96,7 +96,7 @@ mod compiled {
         Logs "../../../docs/guide/logs.md",
         Production "../../../docs/guide/production.md",
         Testing "../../../docs/guide/testing.md",
-        Monitoring "../../../docs/guide/monitoring.md",
+        MonitoringParts "../../../docs/guide/monitoring.md",
         WebHooks "../../../docs/guide/webhooks.md",
         Worker "../../../docs/guide/worker.md",
     }

@@ -2,7 +2,7 @@
 
 use runtime_mocks::taskcluster::{RunSnapshot, TaskState};
 
-use crate::history::{History, TaskRecord, resolution};
+use crate::history::{History, TaskRecord};
 use crate::sample::Sample;
 
 /// A measure of the worker that must not grow from the middle third of the time to the last third.
@@ -158,7 +158,7 @@ fn task_failure(task: &TaskRecord) -> Option<String> {
     let TaskRecord {
         name, kind, status, ..
     } = task;
-    let actual = resolution(status);
+    let actual = status.state_and_reason();
     if actual != task.expected {
         let (expected, errors) = (task.expected, &task.errors);
         return Some(format!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use runtime_mocks::taskcluster::{TaskSnapshot, TaskState};
+use runtime_mocks::taskcluster::TaskSnapshot;
 
 use crate::faults::InjectedRule;
 use crate::sample::Sample;
@@ -45,12 +45,4 @@ pub(crate) struct History {
     /// The number of leftover processes of tasks: after the last task, and after the exit of the worker.
     pub(crate) leftovers: (usize, usize),
     pub(crate) exit_status: ExitStatus,
-}
-
-/// Returns the resolution of a task, such as `completed` or `exception/canceled`.
-pub(crate) fn resolution(status: &TaskSnapshot) -> String {
-    match status.reason_resolved() {
-        Some(reason) if status.state == TaskState::Exception => format!("exception/{reason}"),
-        _ => format!("{:?}", status.state).to_lowercase(),
-    }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::assertions::Evaluation;
-use crate::history::{History, Observation, resolution};
+use crate::history::{History, Observation};
 use crate::plot::{Series, plot};
 use crate::sample::Sample;
 
@@ -136,7 +136,7 @@ fn longest_pause(history: &History) -> f64 {
 fn task_counts(history: &History) -> BTreeMap<(&'static str, String), (usize, usize)> {
     let mut counts = BTreeMap::new();
     for task in &history.tasks {
-        let key = (task.kind, resolution(&task.status));
+        let key = (task.kind, task.status.state_and_reason());
         let (tasks, runs) = counts.entry(key).or_insert((0, 0));
         *tasks += 1;
         *runs += task.status.runs.len();

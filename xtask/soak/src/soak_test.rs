@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::assertions::IDLE_SLACK;
 use crate::faults::{self, InjectedRule};
 use crate::flags::Soak;
-use crate::history::{History, Observation, ResolvedCounts, TaskRecord, resolution};
+use crate::history::{History, Observation, ResolvedCounts, TaskRecord};
 use crate::sample::{self, Sample};
 use crate::tasks::{self, TaskSpec};
 use crate::viewers;
@@ -164,7 +164,7 @@ impl SoakTest {
         self.unresolved
             .retain(|index| match taskcluster.status(&tasks[*index].0) {
                 Ok(status) if status.state.is_resolved() => {
-                    *resolved.entry(resolution(&status)).or_default() += 1;
+                    *resolved.entry(status.state_and_reason()).or_default() += 1;
                     false
                 }
                 _ => true,
@@ -218,7 +218,7 @@ impl SoakTest {
         let mut tasks = Vec::new();
         for (index, (task_id, spec)) in self.tasks.into_iter().enumerate() {
             let status = self.taskcluster.status(&task_id)?;
-            let errors = if resolution(&status) == spec.expected {
+            let errors = if status.state_and_reason() == spec.expected {
                 String::new()
             } else {
                 error_lines(&self.taskcluster, &task_id).await
@@ -249,13 +249,10 @@ impl SoakTest {
 
 /// Returns the first error lines of a task's log.
 async fn error_lines(taskcluster: &Taskcluster, task_id: &str) -> String {
-    let stored = taskcluster
-        .read_artifact(task_id, "public/logs/live_backing.log")
-        .await;
-    let Some(log) = stored.ok().and_then(|stored| stored.decoded().ok()) else {
+    let log = taskcluster.read_artifact_text(task_id, "public/logs/live_backing.log");
+    let Ok(log) = log.await else {
         return "no log".to_owned();
     };
-    let log = String::from_utf8_lossy(&log);
     let lines = log.lines();
     let errors = lines.filter(|line| line.starts_with("[taskcluster:error]"));
     errors.take(3).collect::<Vec<_>>().join("\n  ")

@@ -48,6 +48,7 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
             "runtime-core",
             "runtime-caching",
             "runtime-gc",
+            "runtime-http",
             "runtime-fetcher",
         ],
     ),

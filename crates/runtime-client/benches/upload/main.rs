@@ -43,8 +43,8 @@ fn main() -> ExitCode {
 
 /// Uploads a file of random bytes as an S3 artifact, hashed with SHA-256 and SHA-512.
 fn large(bench: &mut Bench, world: &World<'_>) {
-    let hashed = "1 GiB file, beside curl -T and both hashes";
-    let plain = "1 GiB file, beside curl -T alone, which hashes nothing";
+    let hashed = "1 GiB file, compared with curl -T and both hashes";
+    let plain = "1 GiB file, compared with curl -T alone, without hashes";
     if let Some(missing) = peers::missing(&["curl", "openssl"]) {
         bench.skip(hashed, &missing);
         bench.skip(plain, &missing);

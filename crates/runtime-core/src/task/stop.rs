@@ -8,9 +8,9 @@ use crate::exception::ExceptionReason;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// The task was cancelled. The queue has already resolved it.
+    /// The task was cancelled. The queue has already resolved the run.
     Cancelled,
-    /// The deadline passed. The queue resolves the task.
+    /// The deadline passed. The queue resolves the run.
     DeadlineExceeded,
     /// The claim expired, so another worker may run the task by now.
     ClaimLost,

@@ -80,7 +80,10 @@ fn hashes(bench: &mut Bench, site: &Site, server: &Server) {
         bench.skip(case, "curl or openssl is not installed");
     }
     bench
-        .case("a large body with sha256, against the slower half", "ms")
+        .case(
+            "a large body with sha256, compared with the slower half",
+            "ms",
+        )
         .bar(AtMost(1.2))
         .peer("the slower of fetch and hash alone", || {
             alone().max(time_ms(|| site.hash(one)))
@@ -89,9 +92,10 @@ fn hashes(bench: &mut Bench, site: &Site, server: &Server) {
     bench
         .case("a large body with sha256 and sha512", "ms")
         .bar(AtMost(0.85))
-        .peer("the fetch, then the same hashes one by one", || {
-            alone() + time_ms(|| site.hash(&both))
-        })
+        .peer(
+            "the fetch, then the same hashes one after the other",
+            || alone() + time_ms(|| site.hash(&both)),
+        )
         .ours(|| with(&both));
 }
 
@@ -119,7 +123,7 @@ fn small(bench: &mut Bench, site: &Site, server: &Server) {
     let rate = |ms: f64| count as f64 / ms * 1e3;
     let ours = Ours::new();
     for (name, words) in [("curl", "curl --parallel"), ("aria2c", "aria2c -j 32")] {
-        let case = format!("small files, 32 at a time, against {name}");
+        let case = format!("small files, 32 at a time, compared with {name}");
         let Some(peer) = Peer::find(name) else {
             bench.skip(&case, &format!("{name} is not installed"));
             continue;
@@ -150,7 +154,7 @@ fn memory(bench: &mut Bench, site: &Site, server: &Server) {
             64.0,
         ),
         (
-            "memory for 32 bodies of 64 MiB at a time",
+            "memory for 32 concurrent bodies of 64 MiB",
             "medium",
             32,
             None,
@@ -176,7 +180,7 @@ fn herd(bench: &mut Bench, site: &Site, server: &Server) {
     let url = server.url("counted");
     bench
         .case(
-            "downloads when 100 tasks want the same large body",
+            "downloads when 100 tasks request the same large body",
             "downloads",
         )
         .rounds(1)

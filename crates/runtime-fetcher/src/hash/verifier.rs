@@ -8,7 +8,7 @@ use ring::digest::{Context, SHA512};
 use runtime_core::util::hex;
 
 use super::digest::{Algorithm, HashMismatch, Hashes};
-use crate::batch_queue::BatchQueue;
+use crate::blocking_batches::BlockingBatches;
 
 /// Bodies up to this size are hashed inline, which takes less time than switching threads.
 const MAX_INLINE_BYTES: usize = 32 * 1024;
@@ -53,14 +53,19 @@ impl Hasher {
 /// each function has its own queue of batches, and a body with SHA-256 and SHA-512 uses two processors.
 pub(crate) struct Verifier {
     expected: Hashes,
-    workers: Vec<(Algorithm, BatchQueue<Hasher>)>,
+    workers: Vec<(Algorithm, BlockingBatches<Hasher>)>,
 }
 
 impl Verifier {
     pub(crate) fn new(expected: Hashes) -> Self {
         let workers = expected
             .iter()
-            .map(|(algorithm, _)| (algorithm, BatchQueue::new(Hasher::new(algorithm), update)))
+            .map(|(algorithm, _)| {
+                (
+                    algorithm,
+                    BlockingBatches::new(Hasher::new(algorithm), update),
+                )
+            })
             .collect();
         Self { expected, workers }
     }
@@ -91,7 +96,7 @@ impl Verifier {
     }
 }
 
-async fn digest(worker: &mut BatchQueue<Hasher>) -> io::Result<String> {
+async fn digest(worker: &mut BlockingBatches<Hasher>) -> io::Result<String> {
     // Everything is still in the first batch: no thread has been started for it.
     let hasher = if worker.is_unstarted() && worker.pending_bytes() <= MAX_INLINE_BYTES {
         let (mut hasher, chunks) = worker.take_unstarted().await?;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::temp_file::TempFile;
-use crate::batch_queue::BatchQueue;
+use crate::blocking_batches::BlockingBatches;
 use crate::blocking_pool::run_on_pool;
 use crate::target::{Target, TargetError};
 
@@ -47,7 +47,7 @@ enum Storage {
 }
 
 struct Writer {
-    worker: BatchQueue<File>,
+    worker: BlockingBatches<File>,
     written: u64,
     /// Removes the temporary file on drop, even while a thread still writes to it.
     temp: TempFile,
@@ -146,7 +146,7 @@ impl FileTarget {
         });
         let created = created.await.map_err(io_error(CREATE, &self.path))?;
         let (file, temp) = created.map_err(io_error(ALLOCATE, &self.path))?;
-        let mut worker = BatchQueue::new(file, write_batch);
+        let mut worker = BlockingBatches::new(file, write_batch);
         let mut written = 0;
         for chunk in chunks {
             written += chunk.len() as u64;

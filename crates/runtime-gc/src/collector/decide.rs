@@ -4,7 +4,9 @@ use tokio::time::Instant;
 
 use super::core::Collector;
 use crate::policy::{Evaluation, Shortfall};
-use crate::registry::{ClassTotals, Entry, Filter, FootprintSum, Frees, Registry, Selection};
+use crate::registry::{
+    ClassTotals, Entry, EvictionFilter, FootprintSum, Frees, Registry, Selection,
+};
 use crate::rule::{EvictionReason, Rule};
 use crate::shared::SharedRegistry;
 use crate::stats::Stats;
@@ -115,7 +117,7 @@ impl<'a> DecisionBuilder<'a> {
     }
 
     fn take_everything(&mut self) {
-        let filter = Filter {
+        let filter = EvictionFilter {
             class: None,
             frees: Frees::Anything,
             last_used_before: None,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::coarse_instant::CoarseInstant;
 use crate::cost_class::CostClass;
 use crate::disposable::Disposable;
 use crate::footprint::Footprint;
+use crate::monotonic_nanos::MonotonicNanos;
 use crate::resource::{DisposableResource, ResourceId};
 
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryState {
     /// In an LRU bucket, under the time of last use known to the registry.
-    Idle(CoarseInstant),
+    Idle(MonotonicNanos),
     /// Found in use; becomes idle when the last user releases it.
     InUse,
     /// To be disposed of regardless of limits.

@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::coarse_instant::CoarseInstant;
 use crate::cost_class::CostClass;
 use crate::footprint::{Footprint, Size};
+use crate::monotonic_nanos::MonotonicNanos;
 
-/// The properties that resources of a bucket share: all that a [`Filter`] selects by, except for age.
+/// The properties that resources of a bucket share: all that a [`EvictionFilter`] selects by, except for age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BucketKey {
     pub(crate) class: CostClass,
@@ -25,15 +25,15 @@ enum SizeKind {
     Known,
 }
 
-/// Selects the resources whose eviction helps a rule.
+/// Selects the resources whose eviction helps to meet a limit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Filter {
+pub(crate) struct EvictionFilter {
     /// Only this class.
     pub(crate) class: Option<CostClass>,
     /// Only resources that occupy this kind of space.
     pub(crate) frees: Frees,
     /// Only resources last used before this time.
-    pub(crate) last_used_before: Option<CoarseInstant>,
+    pub(crate) last_used_before: Option<MonotonicNanos>,
 }
 
 /// The space that an eviction must free.
@@ -47,7 +47,7 @@ pub(crate) enum Frees {
 }
 
 /// The position of a resource in its bucket: time of last use, then slot.
-pub(crate) type Position = (CoarseInstant, usize);
+pub(crate) type Position = (MonotonicNanos, usize);
 
 /// Idle resources, oldest first in each bucket.
 #[derive(Debug, Default)]
@@ -68,9 +68,9 @@ impl BucketKey {
     }
 }
 
-impl Filter {
+impl EvictionFilter {
     /// Returns whether a resource of this bucket, last used at this time, is selected.
-    pub(crate) fn matches(&self, key: &BucketKey, last_used: CoarseInstant) -> bool {
+    pub(crate) fn matches(&self, key: &BucketKey, last_used: MonotonicNanos) -> bool {
         let frees = match self.frees {
             Frees::Anything => true,
             Frees::Disk => key.disk != SizeKind::None,
@@ -101,13 +101,17 @@ impl LruBuckets {
     ///
     /// Class precedes age: recreating a cheap resource costs less than recreating an expensive one, even if
     /// the cheap one is more likely to be used again.
-    pub(crate) fn next_victim(&self, filter: &Filter) -> Option<(BucketKey, Position)> {
+    pub(crate) fn next_victim(&self, filter: &EvictionFilter) -> Option<(BucketKey, Position)> {
         CostClass::ALL
             .into_iter()
             .find_map(|class| self.next_victim_of(class, filter))
     }
 
-    fn next_victim_of(&self, class: CostClass, filter: &Filter) -> Option<(BucketKey, Position)> {
+    fn next_victim_of(
+        &self,
+        class: CostClass,
+        filter: &EvictionFilter,
+    ) -> Option<(BucketKey, Position)> {
         self.0
             .iter()
             .filter(|(key, _)| key.class == class)

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::entry::{Entry, EntryState};
-use super::lru::Filter;
+use super::lru::EvictionFilter;
 use super::table::Registry;
 use crate::use_count::Claim;
 
@@ -20,7 +20,7 @@ pub(crate) enum Selection {
 
 impl Registry {
     /// Claims the cheapest and least recently used resource that matches.
-    pub(crate) fn select(&mut self, filter: &Filter, budget: &mut u32) -> Selection {
+    pub(crate) fn select(&mut self, filter: &EvictionFilter, budget: &mut u32) -> Selection {
         while let Some((key, (known_last_used, slot))) = self.idle.next_victim(filter) {
             if !spend(budget) {
                 return Selection::OutOfBudget;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-/// The log as seen by its background flush. A trait, because `shared` starts the flushes and modules must
+/// The calls of a background flush on its log. A trait, because `shared` starts the flushes and modules must
 /// not depend on each other in a circle.
-pub(super) trait FlushTarget: Send + Sync + 'static {
+pub(super) trait Flushable: Send + Sync + 'static {
     /// Flushes the pending bytes, unless another thread does.
     fn run_queued_flush(&self);
 
@@ -14,12 +14,12 @@ pub(super) trait FlushTarget: Send + Sync + 'static {
 
 /// A requested flush. Dropping it without [`run`](Self::run) cancels the request.
 #[derive(Debug)]
-pub(super) struct QueuedFlush<T: FlushTarget> {
+pub(super) struct QueuedFlush<T: Flushable> {
     target: Arc<T>,
     started: bool,
 }
 
-impl<T: FlushTarget> QueuedFlush<T> {
+impl<T: Flushable> QueuedFlush<T> {
     pub(super) fn new(target: Arc<T>) -> Self {
         Self {
             target,
@@ -41,7 +41,7 @@ impl<T: FlushTarget> QueuedFlush<T> {
     }
 }
 
-impl<T: FlushTarget> Drop for QueuedFlush<T> {
+impl<T: Flushable> Drop for QueuedFlush<T> {
     /// A runtime that shuts down drops queued blocking tasks. Without the cancellation, writers would wait
     /// forever for a flush that never runs.
     fn drop(&mut self) {

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::backing::Backing;
 use super::buffer_limits::{BufferLimits, MAX_DISK_READS};
 use super::error::{CloseLogError, WriteLogError};
-use super::queued_flush::{FlushTarget, QueuedFlush};
+use super::queued_flush::{Flushable, QueuedFlush};
 use super::state::{End, Placement, State};
 use super::wakers::{WakerKey, Woken};
 use crate::sys::{Condvar, Guard, Mutex};
@@ -30,7 +30,7 @@ pub(super) struct SharedLog {
     pub(super) backing: Box<dyn Backing>,
     buffer_limits: BufferLimits,
     state: Mutex<State>,
-    /// Notified at the end of a flush or of a large call; blocked writers and `close` wait for it.
+    /// Notified at the end of a flush or of an append of at least one segment; blocked writers and `close` wait for it.
     progress: Condvar,
     /// Permits for reads that may block on the disk, so that followers of old output cannot occupy all
     /// blocking threads of the runtime.
@@ -313,7 +313,7 @@ impl SharedLog {
     }
 }
 
-impl FlushTarget for SharedLog {
+impl Flushable for SharedLog {
     fn run_queued_flush(&self) {
         let mut state = self.lock();
         state.flush_queued = false;

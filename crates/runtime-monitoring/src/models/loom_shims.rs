@@ -65,18 +65,18 @@ impl Condvar {
         guard: &mut MutexGuard<'_, T>,
         condition: impl FnMut(&mut T) -> bool,
         time: Duration,
-    ) -> WaitResult {
+    ) -> WaitTimeoutResult {
         if time >= Duration::from_secs(1) {
             self.wait_while(guard, condition);
         }
-        WaitResult
+        WaitTimeoutResult
     }
 }
 
-/// The result of a wait that did not time out.
-pub(crate) struct WaitResult;
+/// Stands in for the condition variable's timeout result. It never reports a timeout.
+pub(crate) struct WaitTimeoutResult;
 
-impl WaitResult {
+impl WaitTimeoutResult {
     pub(crate) fn timed_out(&self) -> bool {
         false
     }

@@ -13,7 +13,7 @@ use super::history::GaugeHistory;
 use super::overview::TaskOverview;
 use crate::incidents::RecentIncidents;
 use crate::metrics::Metrics;
-use crate::setup::Monitoring;
+use crate::setup::MonitoringParts;
 
 type CollectionPlanFn = Arc<dyn Fn() -> CollectionPlan + Send + Sync>;
 
@@ -35,7 +35,7 @@ pub struct StatusPage {
 impl StatusPage {
     /// Creates a page for the worker with this name. Tasks, health, history and caches are empty until set.
     #[must_use]
-    pub fn new(worker: impl Into<String>, monitoring: &Monitoring) -> Self {
+    pub fn new(worker: impl Into<String>, monitoring: &MonitoringParts) -> Self {
         Self {
             worker: worker.into(),
             start: Timestamp::now(),

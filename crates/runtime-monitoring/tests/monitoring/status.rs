@@ -10,7 +10,7 @@ use runtime_gc::{Disk, Memory, Stat, Stats, SystemStats};
 use runtime_ioext::FollowedLog;
 use runtime_monitoring::status::{GaugeHistory, Health, StatusPage, TaskOverview};
 use runtime_monitoring::{
-    MachineGauges, Monitoring, MonitoringConfig, OPENMETRICS_CONTENT_TYPE, from_config,
+    MachineGauges, MonitoringConfig, MonitoringParts, OPENMETRICS_CONTENT_TYPE, from_config,
 };
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ async fn text(page: &dyn Handler, path: &str) -> String {
     String::from_utf8(read(response).await).expect("text")
 }
 
-fn monitoring() -> Monitoring {
+fn monitoring() -> MonitoringParts {
     from_config(&MonitoringConfig::default())
 }
 

@@ -8,7 +8,7 @@ use runtime_process::ProcessEngine;
 use runtime_worker::plugins::ResourceUsage;
 use serde_json::json;
 
-use crate::support::{Fixture, engine, is_alive, sh, state, until};
+use crate::support::{TestBed, is_alive, process_engine, sh, wait_until};
 
 /// A simulated machine.
 struct Machine {
@@ -19,10 +19,10 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(fixture: &Fixture) -> Self {
+    fn new(bed: &TestBed) -> Self {
         let machine = Self {
-            groups: fixture.mark("groups"),
-            vmstat: fixture.mark("vmstat"),
+            groups: bed.marker("groups"),
+            vmstat: bed.marker("vmstat"),
         };
         std::fs::create_dir(&machine.groups).expect("a folder of the test");
         std::fs::write(&machine.vmstat, "oom_kill 3\n").expect("a file of the test");
@@ -36,18 +36,20 @@ impl Machine {
     }
 
     /// Runs a script with its group in `$GROUP` and the count of OOM kills in `$VMSTAT`. Returns the log.
-    async fn run(&self, fixture: &Fixture, script: &str) -> String {
+    async fn run(&self, bed: &TestBed, script: &str) -> String {
         let script = format!("GROUP=$(echo \"$GROUPS_OF_TEST\"/task-*); {script}");
-        let task_id = fixture.create(json!({
+        let task_id = bed.create(json!({
             "command": ["sh", "-c", script],
             "env": { "GROUPS_OF_TEST": self.groups, "VMSTAT": self.vmstat },
         }));
-        let engine = engine().cgroup_parent(&self.groups).vmstat(&self.vmstat);
-        let worker = fixture.worker_with(engine).plugin(ResourceUsage);
-        let running = fixture.start(worker);
-        fixture.resolved(&task_id).await;
+        let engine = process_engine()
+            .cgroup_parent(&self.groups)
+            .vmstat(&self.vmstat);
+        let worker = bed.worker_with(engine).plugin(ResourceUsage);
+        let running = bed.start(worker);
+        bed.resolved(&task_id).await;
         running.stop().await;
-        fixture.log(&task_id).await
+        bed.log(&task_id).await
     }
 }
 
@@ -59,30 +61,30 @@ const OOM_ON_MACHINE: &str =
 #[tokio::test]
 async fn oom_kill_in_group_is_explained() {
     for end in ["kill -9 $$", "exit 137"] {
-        let fixture = Fixture::new().await;
-        let machine = Machine::new(&fixture).delegated();
+        let bed = TestBed::new().await;
+        let machine = Machine::new(&bed).delegated();
         let script = format!("echo oom_kill 1 > $GROUP/memory.events; {end}");
-        let log = machine.run(&fixture, &script).await;
+        let log = machine.run(&bed, &script).await;
         assert!(log.contains(OOM_IN_TASK), "{end}: {log}");
     }
 }
 
 #[tokio::test]
 async fn oom_kill_outside_group_is_not_mentioned() {
-    let fixture = Fixture::new().await;
-    let machine = Machine::new(&fixture).delegated();
+    let bed = TestBed::new().await;
+    let machine = Machine::new(&bed).delegated();
     let script = "echo oom_kill 0 > $GROUP/memory.events; echo oom_kill 4 > $VMSTAT; kill -9 $$";
-    let log = machine.run(&fixture, script).await;
+    let log = machine.run(&bed, script).await;
     assert!(log.contains("Task ended with signal 9"), "{log}");
     assert!(!log.contains("memory"), "{log}");
 }
 
 #[tokio::test]
 async fn oom_kill_without_group_is_attributed_to_machine() {
-    let fixture = Fixture::new().await;
-    let machine = Machine::new(&fixture);
+    let bed = TestBed::new().await;
+    let machine = Machine::new(&bed);
     let log = machine
-        .run(&fixture, "echo oom_kill 4 > $VMSTAT; kill -9 $$")
+        .run(&bed, "echo oom_kill 4 > $VMSTAT; kill -9 $$")
         .await;
     assert!(log.contains(OOM_ON_MACHINE), "{log}");
     let created = std::fs::read_dir(&machine.groups).expect("the folder exists");
@@ -92,18 +94,18 @@ async fn oom_kill_without_group_is_attributed_to_machine() {
 #[tokio::test]
 async fn other_deaths_are_not_blamed_on_memory() {
     for script in ["kill -9 $$", "echo oom_kill 4 > $VMSTAT; exit 1"] {
-        let fixture = Fixture::new().await;
-        let log = Machine::new(&fixture).run(&fixture, script).await;
+        let bed = TestBed::new().await;
+        let log = Machine::new(&bed).run(&bed, script).await;
         assert!(!log.contains("ran out of memory"), "{script}: {log}");
     }
 }
 
 #[tokio::test]
 async fn group_counters_replace_samples() {
-    let fixture = Fixture::new().await;
-    let machine = Machine::new(&fixture).delegated();
+    let bed = TestBed::new().await;
+    let machine = Machine::new(&bed).delegated();
     let script = "echo usage_usec 1500000 > $GROUP/cpu.stat; echo 3145728 > $GROUP/memory.peak";
-    let log = machine.run(&fixture, script).await;
+    let log = machine.run(&bed, script).await;
     assert!(
         log.contains("Resources: 1.50 s CPU time, 3.0 MiB peak memory"),
         "{log}"
@@ -113,22 +115,26 @@ async fn group_counters_replace_samples() {
 #[tokio::test]
 #[ignore = "needs a memory limit, which `cargo xtask e2e oom` sets"]
 async fn real_oom_kill_is_explained() {
-    let fixture = Fixture::new().await;
-    let running = fixture.start(fixture.worker());
+    let bed = TestBed::new().await;
+    let running = bed.start(bed.worker());
     // `tail` buffers a line without end. The shell survives, since it uses little memory.
-    let task_id = fixture.create(sh("tail /dev/zero; exit $?"));
-    let status = fixture.resolved(&task_id).await;
-    assert_eq!(state(&status), "failed");
-    let log = fixture.log(&task_id).await;
+    let task_id = bed.create(sh("tail /dev/zero; exit $?"));
+    let status = bed.resolved(&task_id).await;
+    assert_eq!(status.state_and_reason(), "failed");
+    let log = bed.log(&task_id).await;
     assert!(
         log.contains(OOM_IN_TASK) || log.contains(OOM_ON_MACHINE),
         "{log}"
     );
-    let next = fixture.create(sh("true"));
-    let status = fixture.resolved(&next).await;
-    assert_eq!(state(&status), "completed", "the worker survives");
+    let next = bed.create(sh("true"));
+    let status = bed.resolved(&next).await;
+    assert_eq!(
+        status.state_and_reason(),
+        "completed",
+        "the worker survives"
+    );
     running.stop().await;
-    fixture.assert_nothing_is_left();
+    bed.assert_no_leftovers();
 }
 
 /// A real control group, if this user may create one.
@@ -157,19 +163,19 @@ impl Drop for Delegated {
 /// Asserts that the background process of a script is killed. The task waits until it executes `sleep`, and so has
 /// left the groups that the script makes it leave.
 async fn assert_orphan_is_killed(engine: ProcessEngine, script: &str) {
-    let fixture = Fixture::new().await;
+    let bed = TestBed::new().await;
     let executed = r#"until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done"#;
-    let task_id = fixture.create(sh(&format!(
+    let task_id = bed.create(sh(&format!(
         "{script} >/dev/null 2>&1 & {executed}; echo $!"
     )));
-    let running = fixture.start(fixture.worker_with(engine));
-    fixture.resolved(&task_id).await;
+    let running = bed.start(bed.worker_with(engine));
+    bed.resolved(&task_id).await;
     running.stop().await;
-    let log = fixture.log(&task_id).await;
+    let log = bed.log(&task_id).await;
     let pid = log.lines().find_map(|line| line.parse().ok());
     let pid = pid.expect("the task logged a process id");
     // The kernel ends a killed process when it gets a CPU, which may be later than the report.
-    until(|| !is_alive(pid)).await;
+    wait_until(|| !is_alive(pid)).await;
 }
 
 #[tokio::test]
@@ -178,7 +184,7 @@ async fn cgroup_kills_process_without_marker() {
         eprintln!("skipped: this user may not create control groups (v2)");
         return;
     };
-    let engine = engine().cgroup_parent(&delegated.0);
+    let engine = process_engine().cgroup_parent(&delegated.0);
     assert_orphan_is_killed(engine, "env -i setsid sleep 600").await;
     let entries = std::fs::read_dir(&delegated.0).expect("the group exists");
     let groups = entries.flatten().filter(|entry| entry.path().is_dir());
@@ -187,5 +193,5 @@ async fn cgroup_kills_process_without_marker() {
 
 #[tokio::test]
 async fn marker_finds_process_outside_group() {
-    assert_orphan_is_killed(engine().without_cgroups(), "setsid sleep 600").await;
+    assert_orphan_is_killed(process_engine().without_cgroups(), "setsid sleep 600").await;
 }

@@ -7,12 +7,12 @@ use runtime_process::{KillSequence, ProcessEngine};
 use runtime_worker::Timing;
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, is_alive, sh, state, until};
+use crate::support::{TestBed, is_alive, sh, wait_until};
 
 async fn log_of(payload: Value) -> (String, String) {
-    let fixture = Fixture::new().await;
-    let (task_id, state) = fixture.outcome(payload).await;
-    (fixture.log(&task_id).await, state)
+    let bed = TestBed::new().await;
+    let (task_id, state) = bed.run_task(payload).await;
+    (bed.log(&task_id).await, state)
 }
 
 #[tokio::test]
@@ -47,18 +47,15 @@ async fn task_inherits_no_worker_variables() {
 
 #[tokio::test]
 async fn task_variables_identify_the_run() {
-    let fixture = Fixture::new().await;
-    let (task_id, _) = fixture.outcome(json!({ "command": ["env"] })).await;
-    let log = fixture.log(&task_id).await;
-    let status = fixture
-        .taskcluster
-        .status(&task_id)
-        .expect("the task exists");
+    let bed = TestBed::new().await;
+    let (task_id, _) = bed.run_task(json!({ "command": ["env"] })).await;
+    let log = bed.log(&task_id).await;
+    let status = bed.taskcluster.status(&task_id).expect("the task exists");
     for (name, value) in [
         ("TASK_ID", &*task_id),
         ("RUN_ID", "0"),
         ("TASK_GROUP_ID", &status.task_group_id),
-        ("TASKCLUSTER_ROOT_URL", fixture.taskcluster.root_url()),
+        ("TASKCLUSTER_ROOT_URL", bed.taskcluster.root_url()),
         ("TASKCLUSTER_WORKER_GROUP", "group"),
     ] {
         let line = format!("\n{name}={value}\n");
@@ -112,7 +109,7 @@ mod resource_exhaustion {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     use super::*;
-    use crate::support::{is_alone, run_alone};
+    use crate::support::{is_isolated, run_isolated};
 
     /// Opens all files that this process may open, and closes them when the task has ended.
     #[derive(Debug)]
@@ -151,13 +148,13 @@ mod resource_exhaustion {
 
     #[tokio::test]
     async fn failed_start_is_an_internal_error() {
-        run_alone("commands::resource_exhaustion::no_files").await;
+        run_isolated("commands::resource_exhaustion::no_files").await;
     }
 
     /// Run by the test above in another process. Does nothing elsewhere.
     #[tokio::test]
     async fn no_files() {
-        if !is_alone() {
+        if !is_isolated() {
             return;
         }
         let few = Rlimit {
@@ -165,12 +162,12 @@ mod resource_exhaustion {
             ..getrlimit(Resource::Nofile)
         };
         setrlimit(Resource::Nofile, few).expect("it may be lowered");
-        let fixture = Fixture::new().await;
-        let task_id = fixture.create(sh("true"));
-        let running = fixture.start(fixture.worker().plugin(FileHoarder));
-        let status = fixture.resolved(&task_id).await;
+        let bed = TestBed::new().await;
+        let task_id = bed.create(sh("true"));
+        let running = bed.start(bed.worker().plugin(FileHoarder));
+        let status = bed.resolved(&task_id).await;
         running.stop().await;
-        assert_eq!(state(&status), "exception/internal-error");
+        assert_eq!(status.state_and_reason(), "exception/internal-error");
     }
 }
 
@@ -199,38 +196,38 @@ async fn fatal_signal_is_logged() {
 
 #[tokio::test]
 async fn background_process_is_killed_with_the_task() {
-    let fixture = Fixture::new().await;
-    let (task_id, state) = fixture.outcome(sh("sleep 600 & echo $!")).await;
+    let bed = TestBed::new().await;
+    let (task_id, state) = bed.run_task(sh("sleep 600 & echo $!")).await;
     assert_eq!(state, "completed");
-    let log = fixture.log(&task_id).await;
+    let log = bed.log(&task_id).await;
     let pid = log
         .lines()
         .find_map(|line| line.parse::<u32>().ok())
         .expect("the task logged a process id");
     // The kernel ends a killed process when it gets a CPU, which may be later than the report.
-    until(|| !is_alive(pid)).await;
+    wait_until(|| !is_alive(pid)).await;
 }
 
 #[tokio::test]
 async fn stop_sends_interrupt_then_terminate() {
-    let fixture = Fixture::new().await;
-    let started = fixture.mark("started");
+    let bed = TestBed::new().await;
+    let started = bed.marker("started");
     let script = format!(
         "trap 'echo interrupted' INT; trap 'echo terminated; exit 0' TERM; echo > {}; while true; do sleep 0.01; done",
         started.display()
     );
-    let task_id = fixture.create(sh(&script));
+    let task_id = bed.create(sh(&script));
     // Enough time for both signals before `SIGKILL`.
     let sequence = KillSequence::new(Duration::from_millis(100), Duration::from_secs(300));
     let mut timing = Timing::default();
     timing.cancel_poll_interval = Duration::from_millis(50);
     timing.kill_timeout = Duration::from_secs(600);
-    let worker = fixture.worker_with(ProcessEngine::new().kill_sequence(sequence));
-    let running = fixture.start(worker.timing(timing));
-    fixture.file_appears(&started).await;
-    fixture.cancel(&task_id);
+    let worker = bed.worker_with(ProcessEngine::new().kill_sequence(sequence));
+    let running = bed.start(worker.timing(timing));
+    bed.wait_for_file(&started).await;
+    bed.cancel(&task_id);
     running.stop().await;
-    let log = fixture.log(&task_id).await;
+    let log = bed.log(&task_id).await;
     let heard = ["interrupted", "terminated"];
     let lines = log.lines().filter(|line| heard.contains(line));
     assert!(lines.eq(heard), "{log}");
@@ -238,20 +235,20 @@ async fn stop_sends_interrupt_then_terminate() {
 
 #[tokio::test]
 async fn task_that_ignores_sigterm_is_killed() {
-    let fixture = Fixture::new().await;
-    let pid = fixture.mark("pid");
+    let bed = TestBed::new().await;
+    let pid = bed.marker("pid");
     let script = format!(
         "trap '' TERM; echo $$ > {}; while true; do sleep 0.1; done",
         pid.display()
     );
-    let task_id = fixture.create(sh(&script));
-    let running = fixture.start(fixture.worker());
-    fixture.file_appears(&pid).await;
-    fixture.cancel(&task_id);
+    let task_id = bed.create(sh(&script));
+    let running = bed.start(bed.worker());
+    bed.wait_for_file(&pid).await;
+    bed.cancel(&task_id);
     running.stop().await;
-    let pid = fixture.pid(&pid);
+    let pid = bed.pid(&pid);
     // The kernel ends a killed process when it gets a CPU, which may be later than the report.
-    until(|| !is_alive(pid)).await;
+    wait_until(|| !is_alive(pid)).await;
 }
 
 #[tokio::test]
@@ -270,25 +267,22 @@ mod artifacts {
 
     #[tokio::test]
     async fn folder_is_uploaded_recursively() {
-        let fixture = Fixture::new().await;
+        let bed = TestBed::new().await;
         let script = "mkdir -p out/deep; echo one > out/one.txt; echo two > out/deep/two.txt";
         let artifact = json!({ "name": "public/out", "type": "directory", "path": "out" });
-        let (task_id, state) = fixture.outcome(payload(script, artifact)).await;
+        let (task_id, state) = bed.run_task(payload(script, artifact)).await;
         assert_eq!(state, "completed");
-        assert_eq!(fixture.text(&task_id, "public/out/one.txt").await, "one\n");
-        assert_eq!(
-            fixture.text(&task_id, "public/out/deep/two.txt").await,
-            "two\n"
-        );
+        assert_eq!(bed.text(&task_id, "public/out/one.txt").await, "one\n");
+        assert_eq!(bed.text(&task_id, "public/out/deep/two.txt").await, "two\n");
     }
 
     #[tokio::test]
     async fn missing_file_becomes_an_error_artifact() {
-        let fixture = Fixture::new().await;
+        let bed = TestBed::new().await;
         let artifact = json!({ "name": "public/a", "type": "file", "path": "a" });
-        let (task_id, state) = fixture.outcome(payload("true", artifact)).await;
+        let (task_id, state) = bed.run_task(payload("true", artifact)).await;
         assert_eq!(state, "failed");
-        let artifacts = fixture
+        let artifacts = bed
             .taskcluster
             .artifacts(&task_id, 0)
             .expect("the task exists");
@@ -305,24 +299,23 @@ mod artifacts {
 
     #[tokio::test]
     async fn missing_optional_file_is_ignored() {
-        let fixture = Fixture::new().await;
+        let bed = TestBed::new().await;
         let artifact = json!({ "name": "public/a", "type": "file", "path": "a", "optional": true });
-        let (task_id, state) = fixture.outcome(payload("true", artifact)).await;
+        let (task_id, state) = bed.run_task(payload("true", artifact)).await;
         assert_eq!(state, "completed");
-        assert!(!fixture.log(&task_id).await.contains("[taskcluster:error]"));
+        assert!(!bed.log(&task_id).await.contains("[taskcluster:error]"));
     }
 
     #[tokio::test]
     async fn links_out_of_the_folder_are_rejected() {
-        let fixture = Fixture::new().await;
+        let bed = TestBed::new().await;
         for path in ["link", "../../etc/passwd", "/etc/passwd"] {
             let artifact = json!({ "name": "public/a", "type": "file", "path": path });
-            let task_id = fixture.create(payload("ln -s /etc/passwd link", artifact));
-            let running = fixture.start(fixture.worker());
-            fixture.resolved(&task_id).await;
+            let task_id = bed.create(payload("ln -s /etc/passwd link", artifact));
+            let running = bed.start(bed.worker());
+            bed.resolved(&task_id).await;
             assert!(
-                fixture
-                    .log(&task_id)
+                bed.log(&task_id)
                     .await
                     .contains("leads out of the folder of the task"),
                 "{path}"
@@ -334,12 +327,12 @@ mod artifacts {
 
 #[tokio::test]
 async fn output_over_limit_keeps_head_and_tail() {
-    let fixture = Fixture::new().await;
-    let worker = fixture.worker().output_limit(OutputLimit::new(200, 100));
-    let running = fixture.start(worker);
-    let task_id = fixture.create(sh("seq 1000"));
-    fixture.resolved(&task_id).await;
-    let log = fixture.log(&task_id).await;
+    let bed = TestBed::new().await;
+    let worker = bed.worker().output_limit(OutputLimit::new(200, 100));
+    let running = bed.start(worker);
+    let task_id = bed.create(sh("seq 1000"));
+    bed.resolved(&task_id).await;
+    let log = bed.log(&task_id).await;
     running.stop().await;
     assert!(
         log.contains("\n1\n2\n3\n") && log.contains("\n999\n1000\n["),

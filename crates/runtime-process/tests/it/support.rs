@@ -25,41 +25,41 @@ const QUEUE: &str = "test/linux";
 const ALONE: &str = "RUNTIME_PROCESS_TEST_ALONE";
 
 /// An embedded Taskcluster and the folders of a worker.
-pub(crate) struct Fixture {
+pub(crate) struct TestBed {
     pub(crate) taskcluster: Taskcluster,
     storage: TempDir,
-    marks: TempDir,
+    markers: TempDir,
 }
 
 /// A worker that runs in the background.
-pub(crate) struct Running {
+pub(crate) struct RunningWorker {
     stop: LifeCycleTracker,
     worker: JoinHandle<()>,
 }
 
-impl Running {
+impl RunningWorker {
     /// Stops the worker gracefully and waits for its end.
     pub(crate) async fn stop(self) {
         self.stop.stop_gracefully();
-        let ended = within_a_minute(self.worker).await;
+        let ended = with_timeout(self.worker).await;
         ended.expect("the worker does not panic");
     }
 }
 
-impl Fixture {
+impl TestBed {
     pub(crate) async fn new() -> Self {
         // A worker that stops gracefully waits for its claim, so an empty claim must return soon.
         let builder = Taskcluster::builder().long_poll(Duration::from_millis(100));
         Self {
             taskcluster: builder.start().await.expect("a free port"),
             storage: tempfile::tempdir().expect("a folder for the test"),
-            marks: tempfile::tempdir().expect("a folder for the test"),
+            markers: tempfile::tempdir().expect("a folder for the test"),
         }
     }
 
     /// Returns a worker whose tasks have little time to obey a signal.
     pub(crate) fn worker(&self) -> WorkerBuilder {
-        self.worker_with(engine())
+        self.worker_with(process_engine())
     }
 
     pub(crate) fn worker_with(&self, engine: ProcessEngine) -> WorkerBuilder {
@@ -87,12 +87,12 @@ impl Fixture {
         Environment::builder(identity, storage).build()
     }
 
-    pub(crate) fn start(&self, worker: WorkerBuilder) -> Running {
+    pub(crate) fn start(&self, worker: WorkerBuilder) -> RunningWorker {
         let worker = worker.build().expect("the parts fit together");
         let stop = LifeCycleTracker::new();
         let tracker = stop.clone();
         let worker = tokio::spawn(async move { worker.run_until(&tracker).await });
-        Running { stop, worker }
+        RunningWorker { stop, worker }
     }
 
     pub(crate) fn create(&self, payload: Value) -> String {
@@ -107,17 +107,17 @@ impl Fixture {
     }
 
     pub(crate) async fn resolved(&self, task_id: &str) -> TaskSnapshot {
-        let status = within_a_minute(self.taskcluster.wait_until_resolved(task_id)).await;
+        let status = with_timeout(self.taskcluster.wait_until_resolved(task_id)).await;
         status.expect("the task exists")
     }
 
     /// Creates a task, runs it, and returns its id and resolution, such as `completed` or `exception/canceled`.
-    pub(crate) async fn outcome(&self, payload: Value) -> (String, String) {
+    pub(crate) async fn run_task(&self, payload: Value) -> (String, String) {
         let task_id = self.create(payload);
         let running = self.start(self.worker());
         let status = self.resolved(&task_id).await;
         running.stop().await;
-        (task_id, state(&status))
+        (task_id, status.state_and_reason())
     }
 
     pub(crate) async fn log(&self, task_id: &str) -> String {
@@ -125,28 +125,27 @@ impl Fixture {
     }
 
     pub(crate) async fn text(&self, task_id: &str, artifact: &str) -> String {
-        let stored = self.taskcluster.read_artifact(task_id, artifact).await;
-        let stored = stored.expect("the artifact exists");
-        String::from_utf8(stored.decoded().expect("valid gzip").to_vec()).expect("text")
+        let text = self.taskcluster.read_artifact_text(task_id, artifact).await;
+        text.expect("the artifact exists")
     }
 
     /// Returns the path of a file that a task may write, outside of the worker's folder.
-    pub(crate) fn mark(&self, name: &str) -> PathBuf {
-        self.marks.path().join(name)
+    pub(crate) fn marker(&self, name: &str) -> PathBuf {
+        self.markers.path().join(name)
     }
 
     /// Waits until a task has written a line to a file.
-    pub(crate) async fn file_appears(&self, path: &Path) {
-        until(|| fs::read_to_string(path).is_ok_and(|text| text.ends_with('\n'))).await;
+    pub(crate) async fn wait_for_file(&self, path: &Path) {
+        wait_until(|| fs::read_to_string(path).is_ok_and(|text| text.ends_with('\n'))).await;
     }
 
-    pub(crate) fn pid(&self, mark: &Path) -> u32 {
-        let pid = fs::read_to_string(mark).expect("the task wrote its process id");
+    pub(crate) fn pid(&self, marker: &Path) -> u32 {
+        let pid = fs::read_to_string(marker).expect("the task wrote its process id");
         pid.trim().parse().expect("a number")
     }
 
     /// Fails if anything of the worker is left on disk, except for the lock of its folder.
-    pub(crate) fn assert_nothing_is_left(&self) {
+    pub(crate) fn assert_no_leftovers(&self) {
         let entries = fs::read_dir(self.storage.path()).expect("the folder is there");
         let names = entries.flatten().map(|entry| entry.file_name());
         let left: Vec<_> = names.filter(|name| name != ".lock").collect();
@@ -154,7 +153,7 @@ impl Fixture {
     }
 }
 
-pub(crate) fn engine() -> ProcessEngine {
+pub(crate) fn process_engine() -> ProcessEngine {
     ProcessEngine::new().kill_sequence(KillSequence::new(
         Duration::ZERO,
         Duration::from_millis(200),
@@ -170,21 +169,13 @@ fn timing() -> Timing {
     timing
 }
 
-pub(crate) fn state(status: &TaskSnapshot) -> String {
-    let state = format!("{:?}", status.state).to_lowercase();
-    match status.reason_resolved() {
-        Some(reason) if state == "exception" => format!("exception/{reason}"),
-        _ => state,
-    }
-}
-
 pub(crate) fn sh(script: &str) -> Value {
     json!({ "command": ["sh", "-c", script] })
 }
 
 /// Waits until a condition holds.
-pub(crate) async fn until(condition: impl Fn() -> bool) {
-    within_a_minute(async {
+pub(crate) async fn wait_until(condition: impl Fn() -> bool) {
+    with_timeout(async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -192,7 +183,7 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
     .await;
 }
 
-async fn within_a_minute<T>(work: impl Future<Output = T>) -> T {
+async fn with_timeout<T>(work: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(60);
     let done = tokio::time::timeout(limit, work).await;
     done.expect("it takes less than a minute")
@@ -204,13 +195,13 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     !stat.is_empty() && !stat.contains(") Z ")
 }
 
-/// Reports whether [`run_alone`] started this process.
-pub(crate) fn is_alone() -> bool {
+/// Reports whether [`run_isolated`] started this process.
+pub(crate) fn is_isolated() -> bool {
     std::env::var_os(ALONE).is_some()
 }
 
 /// Runs a test of this program in another process, since it changes a limit of its process.
-pub(crate) async fn run_alone(test: &str) {
+pub(crate) async fn run_isolated(test: &str) {
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
     command
         .args(["--exact", test, "--nocapture"])

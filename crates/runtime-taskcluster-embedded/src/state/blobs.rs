@@ -30,7 +30,7 @@ impl Drop for Blob {
     }
 }
 
-/// The blobs by bucket and key.
+/// The blobs by their key, which names the bucket first.
 ///
 /// Readers share ownership of a blob, so that a replaced one is served to its end.
 #[derive(Debug, Default)]

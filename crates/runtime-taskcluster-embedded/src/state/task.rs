@@ -64,6 +64,16 @@ impl TaskSnapshot {
     pub fn reason_resolved(&self) -> Option<&'static str> {
         self.runs.last()?.reason_resolved
     }
+
+    /// Returns the state, with the reason for an exception: `pending`, `completed`, or `exception/canceled`.
+    #[must_use]
+    pub fn state_and_reason(&self) -> String {
+        let state = self.state.as_str();
+        match self.reason_resolved() {
+            Some(reason) if self.state == TaskState::Exception => format!("{state}/{reason}"),
+            _ => state.to_owned(),
+        }
+    }
 }
 
 /// The status of a run at a point in time.

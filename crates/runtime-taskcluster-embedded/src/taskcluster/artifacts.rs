@@ -139,4 +139,28 @@ impl Taskcluster {
             bytes: bytes.map_err(|source| ReadArtifactError::Read { name, source })?,
         })
     }
+
+    /// Reads an artifact as [`read_artifact`](Self::read_artifact), without its gzip encoding, as text. The character
+    /// U+FFFD replaces invalid UTF-8.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`read_artifact`](Self::read_artifact), and if the gzip encoding is invalid.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    pub async fn read_artifact_text(
+        &self,
+        task_id: &str,
+        name: &str,
+    ) -> Result<String, ReadArtifactError> {
+        let stored = self.read_artifact(task_id, name).await?;
+        let decoded = stored.decoded();
+        let decoded = decoded.map_err(|source| ReadArtifactError::Read {
+            name: name.to_owned(),
+            source,
+        })?;
+        Ok(String::from_utf8_lossy(&decoded).into_owned())
+    }
 }

@@ -42,7 +42,7 @@ pub(crate) fn small_responses(bench: &mut Bench) {
         .peer("bare hyper", || load(&bare))
         .ours(|| load(&url));
     hyper.abort();
-    let case = "small response, beside nginx with a worker a core";
+    let case = "small response, compared with nginx with one worker per core";
     match Nginx::start(TEXT) {
         Ok(nginx) => {
             bench
@@ -97,7 +97,7 @@ pub(crate) fn viewers(bench: &mut Bench) {
     let viewers = bench.pick(1000, 400);
     bench
         .case(
-            &format!("{viewers} viewers follow a log at 1 MB/s, all get every byte"),
+            &format!("{viewers} viewers follow a log at 1 MB/s and receive every byte"),
             "MiB RSS",
         )
         .bar(AtMost(256.0))

@@ -101,7 +101,7 @@ pub(crate) fn fairness(bench: &mut Bench) {
     let url = hook.url();
     bench
         .case(
-            "100 streams share the tunnel, the most beside the least",
+            "100 streams share the tunnel, fastest compared with slowest",
             "times",
         )
         .bar(AtMost(2.0))

@@ -25,7 +25,7 @@ use crate::shared::WorkerShared;
 use crate::task_run::TaskRun;
 use budget::ShutdownBudget;
 use catch_panic::catch_panic;
-use reporter::Reporter;
+use reporter::ResolutionReporter;
 use supervisor::RunSupervisor;
 
 /// Signals from the claim loop to the runs that it started.
@@ -74,7 +74,7 @@ async fn supervise(
     controller: TaskContextController,
     signals: &LoopSignals,
 ) -> Resolution {
-    let reporter = Reporter {
+    let reporter = ResolutionReporter {
         queue: &*shared.queue,
         run: &run,
         budget: ShutdownBudget {

@@ -6,9 +6,10 @@ use futures_util::FutureExt as _;
 use runtime_core::clock::duration_until;
 use runtime_core::queue::Queue;
 use runtime_core::{ApiError, StopReason, TaskContextController, Timestamp, error_chain};
+use runtime_http::Backoff;
 
 use super::status::{fetch_status, is_claim_lost, stop_reason};
-use crate::backoff::{Backoff, jittered};
+use crate::backoff::{jittered, wait_before_retry};
 use crate::task_run::TaskRun;
 use crate::timing::Timing;
 
@@ -18,7 +19,7 @@ const CLOCK_SKEW_INTERVAL: Duration = Duration::from_secs(60);
 /// Reclaims a run before its claim expires and polls for cancellation.
 ///
 /// Only the queue decides whether the claim is lost. The local clock, which may be wrong, only decides when to ask.
-pub(super) struct ClaimRenewer<'a> {
+pub(super) struct ClaimWatcher<'a> {
     /// The queue with the credentials of the worker, which do not expire with the claim.
     pub(super) queue: &'a dyn Queue,
     pub(super) run: &'a TaskRun,
@@ -26,7 +27,7 @@ pub(super) struct ClaimRenewer<'a> {
     pub(super) timing: &'a Timing,
 }
 
-impl ClaimRenewer<'_> {
+impl ClaimWatcher<'_> {
     /// Runs until the claim is lost and returns the reason.
     pub(super) async fn run(&self, taken_until: Timestamp) -> StopReason {
         tokio::select! {
@@ -118,7 +119,8 @@ impl ClaimRenewer<'_> {
 
     async fn retry_reclaim(&self, taken_until: Timestamp) -> Result<Timestamp, StopReason> {
         let (context, monitor) = (&self.run.context, self.run.monitor());
-        let mut backoff = Backoff::new(self.timing.retry_delay);
+        let first_delay = self.timing.retry_delay;
+        let mut backoff = Backoff::new(first_delay);
         loop {
             match context.queue().reclaim_task(context.run()).await {
                 Ok(reclaim) => {
@@ -137,7 +139,7 @@ impl ClaimRenewer<'_> {
                         "cannot reclaim, retrying: {}",
                         error_chain(&error)
                     ));
-                    backoff.sleep().await;
+                    wait_before_retry(&mut backoff, first_delay).await;
                 }
             }
         }

@@ -2,16 +2,17 @@
 
 use runtime_core::queue::{Queue, RunStatus, TaskState};
 use runtime_core::{ApiError, ExceptionReason, StopReason, error_chain};
+use runtime_http::Backoff;
 use tokio::sync::SetOnce;
 
 use super::budget::ShutdownBudget;
 use super::status::{fetch_status, is_claim_lost, stop_reason};
-use crate::backoff::Backoff;
+use crate::backoff::wait_before_retry;
 use crate::resolution::Resolution;
 use crate::task_run::TaskRun;
 
 /// Sends the report of one run.
-pub(super) struct Reporter<'a> {
+pub(super) struct ResolutionReporter<'a> {
     /// The queue with the credentials of the worker, which do not expire with the claim.
     pub(super) queue: &'a dyn Queue,
     pub(super) run: &'a TaskRun,
@@ -23,7 +24,7 @@ pub(super) struct Reporter<'a> {
     pub(super) claim_lost: SetOnce<StopReason>,
 }
 
-impl Reporter<'_> {
+impl ResolutionReporter<'_> {
     /// Retries the report until the queue accepts or refuses it, the claim is lost, or the time is used up, and
     /// returns the actual resolution of the run.
     ///
@@ -53,7 +54,8 @@ impl Reporter<'_> {
 
     /// Sends the report until the queue accepts it. The error is a refusal.
     async fn retry_send(&self, resolution: Resolution) -> Result<(), ApiError> {
-        let mut backoff = Backoff::new(self.budget.timing.retry_delay);
+        let first_delay = self.budget.timing.retry_delay;
+        let mut backoff = Backoff::new(first_delay);
         loop {
             match self.send(resolution).await {
                 Ok(()) => return Ok(()),
@@ -64,7 +66,7 @@ impl Reporter<'_> {
                     monitor.warn(format_args!(
                         "cannot report {resolution}, retrying: {error}"
                     ));
-                    backoff.sleep().await;
+                    wait_before_retry(&mut backoff, first_delay).await;
                 }
             }
         }

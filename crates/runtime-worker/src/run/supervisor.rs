@@ -10,8 +10,8 @@ use runtime_core::{
     ApiError, ExceptionReason, StopStage, TaskContextController, TaskError, error_chain,
 };
 
-use super::reclaim::ClaimRenewer;
-use super::reporter::Reporter;
+use super::reclaim::ClaimWatcher;
+use super::reporter::ResolutionReporter;
 use super::stages::{RunError, Stages};
 use super::status::{fetch_status, is_claim_lost, stop_reason};
 use crate::resolution::{Resolution, Verdict};
@@ -23,7 +23,7 @@ pub(super) struct RunSupervisor<'a> {
     pub(super) shared: &'a WorkerShared,
     pub(super) run: &'a TaskRun,
     pub(super) controller: &'a TaskContextController,
-    pub(super) reporter: Reporter<'a>,
+    pub(super) reporter: ResolutionReporter<'a>,
 }
 
 impl RunSupervisor<'_> {
@@ -56,7 +56,7 @@ impl RunSupervisor<'_> {
     /// It never returns: a stopped task still has to be resolved, which `resolve` does. Both watchers go on after the
     /// first stop, because a claim may be lost while the report of a shutdown is retried.
     async fn watch(&self, claim: &TaskClaim) -> Infallible {
-        let renewer = ClaimRenewer {
+        let renewer = ClaimWatcher {
             queue: &*self.shared.queue,
             run: self.run,
             controller: self.controller,

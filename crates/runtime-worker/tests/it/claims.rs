@@ -9,7 +9,7 @@ use runtime_mocks::taskcluster::TaskSnapshot;
 use runtime_worker::admission::{Admission, AdmissionRefusal};
 use tokio::sync::Semaphore;
 
-use crate::support::{BlockedTask, EXPIRED_CLAIM_AGE, RECLAIM_AGE, TestBed, sh, state};
+use crate::support::{BlockedTask, EXPIRED_CLAIM_AGE, RECLAIM_AGE, TestBed, sh};
 
 #[tokio::test]
 async fn claim_is_renewed_while_a_task_runs() {
@@ -61,7 +61,10 @@ async fn one_claim_fills_the_capacity() {
     assert_eq!(bed.claim_count(), 1, "no claim without free capacity");
     let one_more = bed.create(sh("true"));
     std::fs::write(&go, "").expect("access the folder");
-    assert_eq!(state(&bed.resolved(&one_more).await), "completed");
+    assert_eq!(
+        bed.resolved(&one_more).await.state_and_reason(),
+        "completed"
+    );
     running.stop().await;
     assert_eq!(bed.resolutions(), ["completed"; 5]);
 }

@@ -18,7 +18,7 @@ use runtime_worker::gc_metrics::record_gc_metrics;
 use runtime_worker::{Timing, WorkerBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{TestBed, state, wait_until};
+use crate::support::{TestBed, wait_until};
 
 const KIB: u64 = 1024;
 
@@ -106,7 +106,7 @@ async fn idle_caches_are_evicted_for_the_next_task() {
     let running = bed.start(worker.capacity(1));
     for name in ["a", "b", "c", "d", "e", "f", "g"] {
         let task_id = bed.create(fill_cache(name));
-        assert_eq!(state(&bed.resolved(&task_id).await), "completed");
+        assert_eq!(bed.resolved(&task_id).await.state_and_reason(), "completed");
         assert!(disk.used() <= 820 * KIB, "{}", disk.used());
     }
     running.stop().await;
@@ -133,12 +133,12 @@ async fn idle_cache_is_evicted_for_an_input() {
         "command": ["sh", "-c", "head -c 250k /dev/zero > cache/data"],
         "mounts": [{ "cacheName": "idle", "directory": "cache" }],
     }));
-    assert_eq!(state(&bed.resolved(&cached).await), "completed");
+    assert_eq!(bed.resolved(&cached).await.state_and_reason(), "completed");
     let maker = bed.create(json!({
         "command": ["sh", "-c", "head -c 200k /dev/urandom > input"],
         "artifacts": [{ "name": "public/input", "type": "file", "path": "input" }],
     }));
-    assert_eq!(state(&bed.resolved(&maker).await), "completed");
+    assert_eq!(bed.resolved(&maker).await.state_and_reason(), "completed");
 
     let (started, go_on) = (bed.marker("started"), bed.marker("go-on"));
     let script = format!(
@@ -157,7 +157,7 @@ async fn idle_cache_is_evicted_for_an_input() {
     // With the cache, the input and its copy would exceed the threshold.
     assert!(disk.used() <= 600 * KIB, "{}", disk.used());
     std::fs::write(&go_on, "").expect("write a file");
-    assert_eq!(state(&bed.resolved(&user).await), "completed");
+    assert_eq!(bed.resolved(&user).await.state_and_reason(), "completed");
     running.stop().await;
 }
 
@@ -185,11 +185,11 @@ async fn full_disk_pauses_claims_until_the_task_ends() {
     assert_eq!(status.state, TaskState::Pending, "the disk is full");
     std::fs::write(&go_on, "\n").expect("write a file");
     assert_eq!(
-        state(&bed.resolved(&filling).await),
+        bed.resolved(&filling).await.state_and_reason(),
         "completed",
         "the task itself succeeded"
     );
-    assert_eq!(state(&bed.resolved(&waiting).await), "completed");
+    assert_eq!(bed.resolved(&waiting).await.state_and_reason(), "completed");
     running.stop().await;
 }
 
@@ -215,7 +215,12 @@ async fn real_full_disk_fails_no_task() {
         });
         let task_id = bed.create(fill);
         let status = bed.resolved(&task_id).await;
-        assert_eq!(state(&status), "completed", "{}", bed.log(&task_id).await);
+        assert_eq!(
+            status.state_and_reason(),
+            "completed",
+            "{}",
+            bed.log(&task_id).await
+        );
     }
 
     let (full, go_on) = (bed.marker("full"), bed.marker("go-on"));
@@ -239,7 +244,7 @@ async fn real_full_disk_fails_no_task() {
         "mounts": [{ "cacheName": "new", "directory": "cache" }],
     }));
     let status = bed.resolved(&new_cache).await;
-    assert_eq!(state(&status), "exception/resource-unavailable");
+    assert_eq!(status.state_and_reason(), "exception/resource-unavailable");
     unrestricted.stop().await;
 
     let waiting = bed.create(json!({ "command": ["true"] }));
@@ -247,7 +252,7 @@ async fn real_full_disk_fails_no_task() {
     let status = bed.taskcluster.status(&waiting).expect("an existing task");
     assert_eq!(status.state, TaskState::Pending, "the disk is full");
     std::fs::write(&go_on, "").expect("write to another disk");
-    assert_eq!(state(&bed.resolved(&filling).await), "completed");
-    assert_eq!(state(&bed.resolved(&waiting).await), "completed");
+    assert_eq!(bed.resolved(&filling).await.state_and_reason(), "completed");
+    assert_eq!(bed.resolved(&waiting).await.state_and_reason(), "completed");
     running.stop().await;
 }

@@ -1,12 +1,22 @@
-//! A worker with the process engine and the standard plugins, on an embedded Taskcluster.
-#![cfg(unix)]
+//! Configuration, the worker-runner protocol, and workers with the process engine on an embedded Taskcluster.
 
+#[cfg(unix)]
 mod claims;
+mod config;
+#[cfg(unix)]
 mod disk;
+#[cfg(unix)]
 mod faults;
+#[cfg(unix)]
 mod mounts;
+#[cfg(unix)]
 mod plugins;
+#[cfg(unix)]
 mod small_plugins;
+#[cfg(unix)]
 mod support;
+#[cfg(unix)]
 mod worker;
+#[cfg(unix)]
 mod worker_processes;
+mod worker_runner;

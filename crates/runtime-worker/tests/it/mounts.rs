@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{RunningWorker, TestBed, state};
+use crate::support::{RunningWorker, TestBed};
 
 fn with_cache(script: &str, more: Value) -> Value {
     let mut payload = json!({
@@ -38,7 +38,7 @@ async fn create_artifact(bed: &TestBed, file: &str, script: &str) -> String {
         "command": ["sh", "-c", script],
         "artifacts": [{ "name": format!("public/{file}"), "type": "file", "path": file }],
     }));
-    assert_eq!(state(&bed.resolved(&task_id).await), "completed");
+    assert_eq!(bed.resolved(&task_id).await.state_and_reason(), "completed");
     task_id
 }
 
@@ -46,7 +46,7 @@ async fn create_artifact(bed: &TestBed, file: &str, script: &str) -> String {
 async fn assert_fetched_once(bed: &TestBed, maker: &str, user: &Value) {
     for expected in ["was not in the cache", "is in the cache"] {
         let task_id = bed.create_with(json!({ "payload": user, "dependencies": [maker] }));
-        assert_eq!(state(&bed.resolved(&task_id).await), "completed");
+        assert_eq!(bed.resolved(&task_id).await.state_and_reason(), "completed");
         let log = bed.log(&task_id).await;
         assert!(
             log.contains(expected) && log.contains("\nprecious\n"),
@@ -156,7 +156,7 @@ async fn cancelled_task_leaves_no_cache() {
     bed.wait_for_reports(2).await;
 
     let after = bed.create(with_cache("ls cache", json!({})));
-    assert_eq!(state(&bed.resolved(&after).await), "completed");
+    assert_eq!(bed.resolved(&after).await.state_and_reason(), "completed");
     let log = bed.log(&after).await;
     assert!(log.contains("visits was not in the cache"), "{log}");
     assert!(!log.contains("\nhalf\n"), "{log}");
@@ -173,7 +173,7 @@ async fn artifact_requires_a_dependency() {
         "mounts": [{ "content": { "taskId": maker, "artifact": "public/a.txt" }, "file": "a.txt" }],
     }));
     assert_eq!(
-        state(&bed.resolved(&task_id).await),
+        bed.resolved(&task_id).await.state_and_reason(),
         "exception/malformed-payload"
     );
     let log = bed.log(&task_id).await;
@@ -221,7 +221,7 @@ async fn unpack_limits_are_enforced() {
     let payload = json!({ "command": ["true"], "mounts": [mount] });
     let user = bed.create_with(json!({ "payload": payload, "dependencies": [maker] }));
     let status = bed.resolved(&user).await;
-    assert_eq!(state(&status), "exception/malformed-payload");
+    assert_eq!(status.state_and_reason(), "exception/malformed-payload");
     let log = bed.log(&user).await;
     assert!(log.contains("more than the limit of 1 entries"), "{log}");
     running.stop().await;
@@ -262,14 +262,17 @@ async fn input_copies_count_towards_the_quota() {
 
     let second = user("true");
     let status = bed.resolved(&second).await;
-    assert_eq!(state(&status), "exception/resource-unavailable");
+    assert_eq!(status.state_and_reason(), "exception/resource-unavailable");
     let log = bed.log(&second).await;
     assert!(log.contains("9 of 9 bytes are reserved"), "{log}");
 
     std::fs::write(&go, "").expect("access the folder");
     bed.resolved(&first).await;
     bed.wait_for_reports(3).await;
-    assert_eq!(state(&bed.resolved(&user("true")).await), "completed");
+    assert_eq!(
+        bed.resolved(&user("true")).await.state_and_reason(),
+        "completed"
+    );
     running.stop().await;
 }
 
@@ -287,7 +290,7 @@ async fn hash_mismatch_is_a_malformed_payload() {
         "mounts": [{ "content": { "url": url, "sha256": "0".repeat(64) }, "file": "a.txt" }],
     }));
     assert_eq!(
-        state(&bed.resolved(&task_id).await),
+        bed.resolved(&task_id).await.state_and_reason(),
         "exception/malformed-payload"
     );
     running.stop().await;

@@ -5,7 +5,7 @@ use runtime_core::{LifeCycleTracker, StopStage, TaskError};
 use runtime_worker::plugins::{LogPrefix, StopOnError};
 use runtime_worker::{Plugin, TaskPlugin, TaskRun};
 
-use crate::support::{TestBed, sh, state};
+use crate::support::{TestBed, sh};
 
 #[tokio::test]
 async fn log_prefix_is_in_every_log() {
@@ -104,7 +104,7 @@ async fn stop_on_error_stops_after_one_error() {
         .plugin(FailingPlugin);
     bed.run_until_stopped(worker, &stop).await;
     let status = bed.resolved(&task_id).await;
-    assert_eq!(state(&status), "exception/internal-error");
+    assert_eq!(status.state_and_reason(), "exception/internal-error");
     assert_eq!(stop.stage(), StopStage::Graceful);
 }
 

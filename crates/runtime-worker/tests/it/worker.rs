@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::support::{TestBed, sh, state};
+use crate::support::{TestBed, sh};
 use async_trait::async_trait;
 use runtime_core::TaskError;
 use runtime_mocks::MockMonitor;
@@ -85,7 +85,7 @@ async fn retry_exit_code_uses_the_retries() {
     let running = bed.start(bed.worker());
     let status = bed.resolved(&task_id).await;
     running.stop().await;
-    assert_eq!(state(&status), "exception/intermittent-task");
+    assert_eq!(status.state_and_reason(), "exception/intermittent-task");
     assert_eq!(status.runs.len(), 2);
 }
 
@@ -111,7 +111,7 @@ async fn cancelled_task_is_not_reported() {
     bed.cancel(&task_id);
     let status = bed.resolved(&task_id).await;
     running.stop().await;
-    assert_eq!(state(&status), "exception/canceled");
+    assert_eq!(status.state_and_reason(), "exception/canceled");
     assert_eq!(status.runs.len(), 1);
 }
 
@@ -124,7 +124,7 @@ async fn graceful_stop_lets_tasks_finish() {
     let running = bed.start(bed.worker());
     bed.wait_for_file(&mark).await;
     running.stop().await;
-    assert_eq!(state(&bed.resolved(&task_id).await), "completed");
+    assert_eq!(bed.resolved(&task_id).await.state_and_reason(), "completed");
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn concurrent_tasks_are_resolved_once() {
     for task_id in &tasks {
         let status = bed.resolved(task_id).await;
         assert_eq!(
-            (state(&status).as_str(), status.runs.len()),
+            (status.state_and_reason().as_str(), status.runs.len()),
             ("completed", 1)
         );
     }
@@ -204,7 +204,7 @@ async fn engine_panic_is_an_internal_error() {
     );
     for task_id in &tasks {
         assert_eq!(
-            state(&bed.resolved(task_id).await),
+            bed.resolved(task_id).await.state_and_reason(),
             "exception/internal-error"
         );
         assert!(

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::{
     EXPIRED_CLAIM_AGE, TestBed, WorkerProcess, WorkerSettings, is_alive, run_as_worker_process, sh,
-    state, wait_until,
+    wait_until,
 };
 
 /// The worker process of the other tests.
@@ -36,7 +36,7 @@ async fn task_of_killed_worker_runs_again() {
     let running = bed.start(bed.worker());
     let status = bed.resolved(&task_id).await;
     running.stop().await;
-    assert_eq!(state(&status), "completed");
+    assert_eq!(status.state_and_reason(), "completed");
     assert_eq!(status.runs[0].reason_resolved, Some("claim-expired"));
     assert_eq!(status.runs.len(), 2);
     // The next worker kills the task; the kernel ends it when it gets a CPU.
@@ -62,7 +62,7 @@ async fn cache_in_use_by_killed_worker_is_removed() {
     let settings = bed.settings().with_mounts().one_at_a_time();
     let mut worker = settings.start_process();
     let first = bed.create(visit("echo whole > cache/visits"));
-    assert_eq!(state(&bed.resolved(&first).await), "completed");
+    assert_eq!(bed.resolved(&first).await.state_and_reason(), "completed");
     let half = "cat cache/visits; echo half > cache/visits; echo > $STARTED; test $RUN_ID = 1 || exec sleep 600";
     let second = bed.create(visit(half));
     bed.wait_for_file(&started).await;
@@ -70,12 +70,12 @@ async fn cache_in_use_by_killed_worker_is_removed() {
     bed.taskcluster.advance(EXPIRED_CLAIM_AGE);
 
     let running = bed.start(bed.worker_with_mounts().await);
-    assert_eq!(state(&bed.resolved(&second).await), "completed");
+    assert_eq!(bed.resolved(&second).await.state_and_reason(), "completed");
     let log = bed.log(&second).await;
     assert!(log.contains("visits was not in the cache"), "{log}");
     assert!(!log.contains("half") && !log.contains("whole"), "{log}");
     let third = bed.create(visit("cat cache/visits"));
-    assert_eq!(state(&bed.resolved(&third).await), "completed");
+    assert_eq!(bed.resolved(&third).await.state_and_reason(), "completed");
     let log = bed.log(&third).await;
     assert!(
         log.contains("visits is in the cache") && log.contains("\nhalf\n"),
@@ -105,7 +105,7 @@ async fn first_sigterm_lets_tasks_finish() {
     worker.signal(Signal::TERM);
     std::fs::write(&go, "").expect("write a file");
     assert!(worker.wait().await.success());
-    assert_eq!(state(&bed.resolved(&task_id).await), "completed");
+    assert_eq!(bed.resolved(&task_id).await.state_and_reason(), "completed");
 }
 
 #[tokio::test]
@@ -135,7 +135,11 @@ async fn ignored_signals_are_not_inherited_by_tasks() {
     let task_id = bed.create(sh("trap 'exit 3' QUIT; kill -QUIT $$; exit 0"));
     let _worker = bed.settings().start_background_process();
     let status = bed.resolved(&task_id).await;
-    assert_eq!(state(&status), "failed", "the script exits with 3");
+    assert_eq!(
+        status.state_and_reason(),
+        "failed",
+        "the script exits with 3"
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -144,7 +148,7 @@ async fn open_files_are_not_inherited_by_tasks() {
     let bed = TestBed::new().await;
     let task_id = bed.create(sh("ls -l /proc/$$/fd; test ! -e /proc/$$/fd/7"));
     let _worker = bed.settings().start_background_process();
-    assert_eq!(state(&bed.resolved(&task_id).await), "completed");
+    assert_eq!(bed.resolved(&task_id).await.state_and_reason(), "completed");
 }
 
 #[tokio::test]
@@ -162,7 +166,7 @@ async fn eight_workers_run_each_task_once() {
     for task_id in &tasks {
         let status = bed.resolved(task_id).await;
         assert_eq!(
-            (state(&status).as_str(), status.runs.len()),
+            (status.state_and_reason().as_str(), status.runs.len()),
             ("completed", 1)
         );
     }

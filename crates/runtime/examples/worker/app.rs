@@ -10,7 +10,7 @@ use runtime::fetcher::{AddressPolicy, HttpClient};
 use runtime::gc::{BackgroundCollector, GarbageCollector, HostStats, ResourceTracker};
 use runtime::monitoring::status::TaskOverview;
 use runtime::monitoring::{
-    CredentialRedaction, LineFormat, LogBuilder, LogFormat, LogHandle, Metrics, Monitoring,
+    CredentialRedaction, LineFormat, LogBuilder, LogFormat, LogHandle, Metrics, MonitoringParts,
     from_config, redact_credentials,
 };
 use runtime::webhook::{ConfiguredServer, LiveLog};
@@ -155,7 +155,7 @@ impl App {
 /// Installs the worker's own log. If worker-runner reads standard output, log lines are sent as messages to it.
 fn install_log(
     config: &Config,
-    monitoring: &Monitoring,
+    monitoring: &MonitoringParts,
     worker_runner: Option<&WorkerRunner>,
 ) -> Result<LogHandle> {
     let format = config.monitoring.log.format;

@@ -200,7 +200,7 @@ impl Demo {
         let report = reports.find(|report| report.run.task_id == definition.task_id);
         Ok(TaskResult {
             definition: definition.clone(),
-            state: state_of(&status),
+            state: status.state_and_reason(),
             report: report.cloned(),
             artifacts: self.artifact_urls(&status)?,
         })
@@ -226,12 +226,11 @@ impl Demo {
     async fn print_log_errors(&self, result: &TaskResult) {
         let task_id = result.definition.task_id.as_str();
         let log = "public/logs/live_backing.log";
-        let stored = self.taskcluster.read_artifact(task_id, log).await.ok();
-        let Some(log) = stored.and_then(|stored| stored.decoded().ok()) else {
+        let Ok(log) = self.taskcluster.read_artifact_text(task_id, log).await else {
             return;
         };
         let name = &result.definition.name;
-        for line in String::from_utf8_lossy(&log).lines() {
+        for line in log.lines() {
             if line.starts_with("[taskcluster:error]") {
                 self.progress.line(format_args!("{name:<10} {line}"));
             }
@@ -246,12 +245,5 @@ async fn cancel_after_start(taskcluster: Arc<Taskcluster>, task_id: String, afte
         tokio::time::sleep(after).await;
         // Fails if the task is resolved by now, which the summary shows.
         let _ = taskcluster.cancel_task(&task_id);
-    }
-}
-
-fn state_of(status: &TaskSnapshot) -> String {
-    match status.reason_resolved() {
-        Some(reason) if status.state == TaskState::Exception => format!("exception/{reason}"),
-        _ => format!("{:?}", status.state).to_lowercase(),
     }
 }

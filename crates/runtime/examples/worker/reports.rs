@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use runtime::client::Client;
 use runtime::clock::SystemClock;
-use runtime::monitoring::{IncidentQueue, Monitoring, report_to_sentry, report_to_worker_manager};
+use runtime::monitoring::{
+    IncidentQueue, MonitoringParts, report_to_sentry, report_to_worker_manager,
+};
 use tokio::task::JoinSet;
 
 use crate::config::Config;
@@ -15,7 +17,11 @@ use crate::config::Config;
 pub(crate) struct ErrorReports(Vec<IncidentQueue>);
 
 impl ErrorReports {
-    pub(crate) fn start(config: &Config, monitoring: &Monitoring, client: &Client) -> Result<Self> {
+    pub(crate) fn start(
+        config: &Config,
+        monitoring: &MonitoringParts,
+        client: &Client,
+    ) -> Result<Self> {
         let mut queues = Vec::new();
         if let Some(sentry) = &config.monitoring.sentry {
             ensure!(

@@ -7,7 +7,7 @@ use runtime::gc::{GarbageCollector, HostStats};
 use runtime::monitoring::status::{
     GaugeHistory, Health, HistoryRecorder, StatusPage, TaskOverview,
 };
-use runtime::monitoring::{MachineGauges, Monitoring};
+use runtime::monitoring::{MachineGauges, MonitoringParts};
 use runtime::webhook::{LocalhostServer, WebHook, WebHookServer as _};
 use runtime::worker::observer::{Observer, TaskEvent};
 
@@ -25,7 +25,7 @@ impl Status {
     /// Serves the page if the configuration has a port for it.
     pub(crate) async fn start(
         config: &Config,
-        monitoring: &Monitoring,
+        monitoring: &MonitoringParts,
         tasks: TaskOverview,
         collector: GarbageCollector,
     ) -> Result<Option<Self>> {

@@ -98,12 +98,11 @@ impl Site {
 
     pub(crate) async fn log(&self, status: &TaskSnapshot) -> String {
         let log = "public/logs/live_backing.log";
-        let stored = self.taskcluster.read_artifact(&status.task_id, log).await;
-        let log = stored
-            .expect("the log exists")
-            .decoded()
-            .expect("valid gzip");
-        String::from_utf8(log).expect("text")
+        let log = self
+            .taskcluster
+            .read_artifact_text(&status.task_id, log)
+            .await;
+        log.expect("the log exists")
     }
 
     /// Stops the worker and asserts that it succeeds.

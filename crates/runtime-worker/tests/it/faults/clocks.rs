@@ -8,7 +8,7 @@ use runtime_core::Timestamp;
 use runtime_core::clock::{Clock, SystemClock};
 use serde_json::json;
 
-use crate::support::{TestBed, sh, state};
+use crate::support::{TestBed, sh};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -33,7 +33,7 @@ async fn claims_are_lost_after_a_suspend() {
     running.stop().await;
     assert_eq!(status.runs[0].reason_resolved, Some("claim-expired"));
     assert_eq!(
-        (state(&status).as_str(), status.runs.len()),
+        (status.state_and_reason().as_str(), status.runs.len()),
         ("completed", 2)
     );
     bed.assert_no_leftovers();
@@ -64,7 +64,7 @@ async fn clock_ahead_does_not_lose_claims() {
         let status = bed.resolved(&task_id).await;
         running.stop().await;
         assert_eq!(
-            (state(&status).as_str(), status.runs.len()),
+            (status.state_and_reason().as_str(), status.runs.len()),
             ("completed", 1),
             "{ahead:?}"
         );

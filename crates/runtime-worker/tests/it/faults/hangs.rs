@@ -14,7 +14,7 @@ use runtime_worker::{
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::support::{TestBed, sh, state};
+use crate::support::{TestBed, sh};
 
 /// An engine that hangs at one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,10 @@ async fn task_of_hanging_engine_can_be_stopped() {
         bed.cancel(&cancelled);
         bed.wait_for_reports(1).await;
         running.stop_now().await;
-        assert_eq!(state(&bed.resolved(&cancelled).await), "exception/canceled");
+        assert_eq!(
+            bed.resolved(&cancelled).await.state_and_reason(),
+            "exception/canceled"
+        );
         let status = bed.taskcluster.status(&returned).expect("an existing task");
         assert_eq!(
             status.runs[0].reason_resolved,
@@ -124,7 +127,7 @@ async fn plugin_hanging_in_dispose_stops_the_worker() {
     let task_id = bed.create(sh("true"));
     let worker = bed.stoppable_worker(&stop).plugin(HangsInDispose);
     bed.run_until_stopped(worker, &stop).await;
-    assert_eq!(state(&bed.resolved(&task_id).await), "completed");
+    assert_eq!(bed.resolved(&task_id).await.state_and_reason(), "completed");
     assert_eq!(stop.stage(), StopStage::Graceful);
     bed.assert_no_leftovers();
 }
@@ -199,7 +202,7 @@ async fn slow_removal_does_not_block_the_runtime() {
     };
     let task_id = bed.create(json!({}));
     let running = bed.start(bed.worker_without_plugins(Arc::new(engine.clone())));
-    assert_eq!(state(&bed.resolved(&task_id).await), "completed");
+    assert_eq!(bed.resolved(&task_id).await.state_and_reason(), "completed");
     let dropping = engine.dropping.acquire().await;
     dropping.expect("an open semaphore").forget();
     // Sent by the only thread of the runtime, which must not be the one that drops the result.

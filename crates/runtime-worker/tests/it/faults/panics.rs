@@ -9,7 +9,7 @@ use runtime_worker::plugins::TaskLog;
 use runtime_worker::{Plugin, Resolution, TaskPlugin, TaskRun};
 
 use super::stage_hook::{STAGES, Stage, StageAction, StageHook};
-use crate::support::{TestBed, live_log, process_engine, sh, state};
+use crate::support::{TestBed, live_log, process_engine, sh};
 
 #[tokio::test]
 async fn plugin_panic_is_an_internal_error() {
@@ -20,7 +20,11 @@ async fn plugin_panic_is_an_internal_error() {
         let running = bed.start(bed.worker().plugin(hook.clone()));
         let status = bed.resolved(&task_id).await;
         running.stop().await;
-        assert_eq!(state(&status), "exception/internal-error", "{stage:?}");
+        assert_eq!(
+            status.state_and_reason(),
+            "exception/internal-error",
+            "{stage:?}"
+        );
         assert_eq!(
             hook.disposed(),
             usize::from(stage != Stage::New),
@@ -81,7 +85,7 @@ async fn late_panic_does_not_affect_other_plugins() {
         let task_id = bed.create(sh("true"));
         let worker = bed.worker().plugin(LatePanic(stage));
         let running = bed.start(worker.plugin(after.clone()));
-        assert_eq!(state(&bed.resolved(&task_id).await), expected);
+        assert_eq!(bed.resolved(&task_id).await.state_and_reason(), expected);
         running.stop().await;
         assert_eq!(after.disposed(), 1, "{stage}");
         bed.assert_no_leftovers();
@@ -109,7 +113,7 @@ async fn observer_panic_does_not_affect_the_task() {
         .worker_without_plugins(Arc::new(process_engine()))
         .plugin(log);
     let running = bed.start(worker.observer(Arc::new(PanickingObserver)));
-    assert_eq!(state(&bed.resolved(&task_id).await), "completed");
+    assert_eq!(bed.resolved(&task_id).await.state_and_reason(), "completed");
     running.stop().await;
 }
 

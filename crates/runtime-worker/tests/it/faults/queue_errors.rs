@@ -5,7 +5,7 @@ use std::time::Duration;
 use runtime_mocks::taskcluster::{Fault, FaultRule};
 
 use super::{status, unavailable};
-use crate::support::{BlockedTask, EXPIRED_CLAIM_AGE, ManualTime, RECLAIM_AGE, TestBed, sh, state};
+use crate::support::{BlockedTask, EXPIRED_CLAIM_AGE, ManualTime, RECLAIM_AGE, TestBed, sh};
 
 /// An interval longer than any test.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
@@ -41,7 +41,7 @@ async fn report_with_lost_response_is_recognized() {
     bed.wait_for_reports(1).await;
     running.stop().await;
     assert_eq!(
-        (state(&status).as_str(), status.runs.len()),
+        (status.state_and_reason().as_str(), status.runs.len()),
         ("completed", 1)
     );
     assert_eq!(bed.resolutions(), ["completed"]);
@@ -60,7 +60,7 @@ async fn claim_with_lost_response_expires() {
     bed.taskcluster.advance(EXPIRED_CLAIM_AGE);
     let status = bed.resolved(&task_id).await;
     running.stop().await;
-    assert_eq!(state(&status), "completed");
+    assert_eq!(status.state_and_reason(), "completed");
     assert_eq!(status.runs[0].reason_resolved, Some("claim-expired"));
 }
 
@@ -85,7 +85,7 @@ async fn lost_run_is_left_to_the_other_worker() {
     second.stop().await;
     assert_eq!(status.runs[0].reason_resolved, Some("claim-expired"));
     assert_eq!(
-        (state(&status).as_str(), status.runs.len()),
+        (status.state_and_reason().as_str(), status.runs.len()),
         ("completed", 2)
     );
     let mut resolutions = bed.resolutions();
@@ -147,6 +147,6 @@ async fn quarantined_worker_resumes_afterwards() {
     let status = bed.taskcluster.status(&task_id).expect("an existing task");
     assert_eq!(status.runs[0].worker_id, None);
     bed.taskcluster.advance(Duration::from_secs(601));
-    assert_eq!(state(&bed.resolved(&task_id).await), "completed");
+    assert_eq!(bed.resolved(&task_id).await.state_and_reason(), "completed");
     running.stop().await;
 }

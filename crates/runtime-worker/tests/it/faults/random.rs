@@ -15,7 +15,7 @@ use serde_json::json;
 use super::scripted_engine::{BEHAVIOURS, Behaviour, ScriptedEngine};
 use crate::support::{
     EXPIRED_CLAIM_AGE, HeldResources, RunningWorker, TestBed, is_isolated, process_engine,
-    run_isolated, state,
+    run_isolated,
 };
 
 const SEED: u64 = 0x0bad_0a11;
@@ -255,7 +255,7 @@ impl<'a> FaultTest<'a> {
         }
         // A task with one retry may lose it to an expired claim or a replaced worker.
         let retries_exhausted = ["exception/claim-expired", "exception/worker-shutdown"];
-        let state = state(&status);
+        let state = status.state_and_reason();
         let explained = state == behaviour.expected_state()
             || (state == "exception/resource-unavailable" && self.failed_uploads.contains(task_id))
             || (state == "exception/deadline-exceeded" && self.is_late(task_id))

@@ -6,7 +6,7 @@ use runtime_mocks::taskcluster::TaskSnapshot;
 use serde_json::json;
 
 use super::stage_hook::{STAGES, Stage, StageAction, StageHook};
-use crate::support::{TestBed, sh, state};
+use crate::support::{TestBed, sh};
 
 #[tokio::test]
 async fn task_can_be_cancelled_at_each_stage() {
@@ -20,7 +20,7 @@ async fn task_can_be_cancelled_at_each_stage() {
         bed.wait_for_reports(1).await;
         running.stop().await;
         let status = bed.resolved(&task_id).await;
-        assert_eq!(state(&status), "exception/canceled", "{stage:?}");
+        assert_eq!(status.state_and_reason(), "exception/canceled", "{stage:?}");
         assert_eq!(status.runs.len(), 1, "{stage:?}");
         assert_eq!(bed.resolutions(), ["exception/canceled"], "{stage:?}");
         bed.assert_no_leftovers();
@@ -80,7 +80,7 @@ async fn deadline_ends_the_task_without_report() {
     bed.wait_for_reports(1).await;
     running.stop().await;
     let status = bed.resolved(&task_id).await;
-    assert_eq!(state(&status), "exception/deadline-exceeded");
+    assert_eq!(status.state_and_reason(), "exception/deadline-exceeded");
     assert_eq!(bed.resolutions(), ["exception/deadline-exceeded"]);
     bed.assert_no_leftovers();
 }

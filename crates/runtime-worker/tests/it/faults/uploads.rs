@@ -7,7 +7,7 @@ use runtime_mocks::taskcluster::{Fault, FaultRule};
 use serde_json::json;
 
 use super::status;
-use crate::support::{TestBed, sh, state};
+use crate::support::{TestBed, sh};
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn full_disk_is_an_internal_error() {
     let running = bed.start(worker);
     let status = bed.resolved(&task_id).await;
     running.stop().await;
-    assert_eq!(state(&status), "exception/internal-error");
+    assert_eq!(status.state_and_reason(), "exception/internal-error");
     bed.assert_no_leftovers();
 }
 
@@ -38,7 +38,7 @@ async fn uncreatable_log_is_an_internal_error() {
     let running = bed.start(worker);
     let status = bed.resolved(&task_id).await;
     running.stop().await;
-    assert_eq!(state(&status), "exception/internal-error");
+    assert_eq!(status.state_and_reason(), "exception/internal-error");
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn failed_log_upload_prevents_completion() {
     let running = bed.start(bed.worker());
     let status = bed.resolved(&task_id).await;
     running.stop().await;
-    assert_eq!(state(&status), "exception/resource-unavailable");
+    assert_eq!(status.state_and_reason(), "exception/resource-unavailable");
     bed.assert_no_leftovers();
 }
 
@@ -105,7 +105,7 @@ async fn stop_during_uploads_reports_the_exception_first() {
         .tracker()
         .stop_within(StopStage::Now, Duration::from_secs(4));
     let status = bed.resolved(&task_id).await;
-    assert_eq!(state(&status), "exception/malformed-payload");
+    assert_eq!(status.state_and_reason(), "exception/malformed-payload");
     running.wait().await;
 }
 

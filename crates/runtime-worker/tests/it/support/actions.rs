@@ -9,9 +9,7 @@ use runtime_worker::WorkerBuilder;
 use runtime_worker::report::TaskReport;
 use serde_json::{Value, json};
 
-use super::{
-    RunningWorker, TASK_QUEUE, TestBed, processes_with_env, state, wait_until, with_timeout,
-};
+use super::{RunningWorker, TASK_QUEUE, TestBed, processes_with_env, wait_until, with_timeout};
 
 impl TestBed {
     pub(crate) fn start(&self, worker: WorkerBuilder) -> RunningWorker {
@@ -167,7 +165,7 @@ impl TestBed {
         let running = self.start(self.worker());
         let status = self.resolved(&task_id).await;
         running.stop().await;
-        (task_id, state(&status))
+        (task_id, status.state_and_reason())
     }
 
     pub(crate) async fn log(&self, task_id: &str) -> String {
@@ -175,12 +173,8 @@ impl TestBed {
     }
 
     pub(crate) async fn text(&self, task_id: &str, artifact: &str) -> String {
-        let stored = self
-            .taskcluster
-            .read_artifact(task_id, artifact)
-            .await
-            .expect("an artifact");
-        String::from_utf8(stored.decoded().expect("valid gzip").to_vec()).expect("text")
+        let text = self.taskcluster.read_artifact_text(task_id, artifact).await;
+        text.expect("an artifact")
     }
 
     /// Returns the names of the files in the worker's folder, without the lock of the root.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{TestBed, sh, state};
+use super::{TestBed, sh};
 
 /// A task that waits for a file.
 pub(crate) struct BlockedTask {
@@ -32,7 +32,7 @@ impl BlockedTask {
 
     pub(crate) async fn assert_completed_in_first_run(&self, bed: &TestBed, case: &str) {
         let status = bed.resolved(&self.task_id).await;
-        let outcome = (state(&status), status.runs.len());
+        let outcome = (status.state_and_reason(), status.runs.len());
         assert_eq!(outcome, ("completed".to_owned(), 1), "{case}");
         let log = bed.log(&self.task_id).await;
         assert!(log.contains("\nprecious\n"), "{case}: {log}");

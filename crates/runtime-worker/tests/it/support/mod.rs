@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use runtime_core::{LifeCycleTracker, Stoppable as _};
 use runtime_gc::{GarbageCollector, GcConfig, HostStats};
 use runtime_mocks::taskcluster::{
-    Fault, FaultRule, InjectedFault, TaskSnapshot, Taskcluster, TaskclusterBuilder,
+    Fault, FaultRule, InjectedFault, Taskcluster, TaskclusterBuilder,
 };
 use runtime_worker::observer::{Observer, TaskEvent};
 use runtime_worker::report::TaskReport;
@@ -156,14 +156,6 @@ impl RunningWorker {
     pub(crate) async fn stop_now(self) {
         self.stop.stop_now();
         with_timeout(self.worker).await.expect("no panic");
-    }
-}
-
-pub(crate) fn state(status: &TaskSnapshot) -> String {
-    let state = format!("{:?}", status.state).to_lowercase();
-    match status.reason_resolved() {
-        Some(reason) if state == "exception" => format!("exception/{reason}"),
-        _ => state,
     }
 }
 

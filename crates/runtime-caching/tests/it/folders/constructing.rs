@@ -1,0 +1,212 @@
+//! Construction and removal of folders.
+
+use std::fs;
+use std::future::ready;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use runtime_caching::{FolderLookup, Lookup, NewFolder, RequireError, Sharing};
+use tokio::sync::Semaphore;
+
+use super::support::{EXCLUSIVE, Fixture, fill, get, read, settle, write};
+
+#[tokio::test]
+async fn failure_leaves_nothing_on_disk() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    let fail = |folder: NewFolder| async move {
+        write(folder.path(), "half")?;
+        Err::<(), _>(io::Error::other("no network"))
+    };
+    let error = cache.require(&"a".to_owned(), fail).await.unwrap_err();
+    assert_eq!(
+        error.cause::<io::Error>().unwrap().to_string(),
+        "no network"
+    );
+    fixture.collector.collect().await;
+    assert_eq!(fixture.counts(), [0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn panic_leaves_nothing_on_disk() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    let panic = |folder: NewFolder| async move {
+        write(folder.path(), "half")?;
+        panic!("no {}", "way");
+        #[expect(unreachable_code, reason = "determines the type")]
+        io::Result::Ok(())
+    };
+    let error = cache.require(&"a".to_owned(), panic).await.unwrap_err();
+    assert!(matches!(error, RequireError::Panicked { message, .. } if &*message == "no way"));
+    fixture.collector.collect().await;
+    assert_eq!(fixture.counts(), [0, 0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn abandoned_construction_is_removed() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    let hang = |folder: NewFolder| async move {
+        write(folder.path(), "half")?;
+        std::future::pending::<io::Result<()>>().await
+    };
+    let waiter = {
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.require(&"a".to_owned(), hang).await.map(drop) })
+    };
+    while fixture.names("folders").is_empty() {
+        settle().await;
+    }
+    waiter.abort();
+    while !cache.is_empty() || !fixture.names("folders").is_empty() {
+        settle().await;
+    }
+    fixture.collector.collect().await;
+    assert_eq!(fixture.counts(), [0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn missing_root_is_named_in_error() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    fs::remove_dir_all(fixture.root()).unwrap();
+    let error = get(&cache, "a").await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert!(
+        source.to_string().starts_with("cannot create the folder `"),
+        "{source}"
+    );
+    assert!(cache.is_empty());
+}
+
+#[tokio::test]
+async fn failed_commit_removes_the_folder() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(EXCLUSIVE).await;
+    let handle = get(&cache, "a").await.unwrap();
+    let path = handle.path().display().to_string();
+    fs::remove_dir(fixture.root().join("index")).unwrap();
+    let error = handle.commit().await.unwrap_err();
+    assert!(error.to_string().contains(&path), "{error}");
+    assert!(cache.is_empty());
+    fixture.collector.collect().await;
+    assert!(fixture.names("folders").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_requests_fill_one_folder() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    let (permits, fills) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let requests: Vec<_> = (0..100)
+        .map(|_| {
+            let (cache, permits, fills) = (cache.clone(), Arc::clone(&permits), Arc::clone(&fills));
+            let fill = move |folder| {
+                let (permits, fills) = (Arc::clone(&permits), Arc::clone(&fills));
+                async move {
+                    fills.fetch_add(1, Ordering::SeqCst);
+                    let _permit = permits.acquire().await;
+                    fill(folder).await
+                }
+            };
+            tokio::spawn(async move { cache.require(&"a".to_owned(), fill).await.map(drop) })
+        })
+        .collect();
+    permits.add_permits(1);
+    for request in requests {
+        request.await.unwrap().unwrap();
+    }
+    assert_eq!(
+        (fills.load(Ordering::SeqCst), fixture.counts()),
+        (1, [1, 0, 1, 0])
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn folder_is_private_to_its_user() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    let handle = get(&cache, "a").await.unwrap();
+    let mode = fs::metadata(handle.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn read_only_folders_and_links_are_removed() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let fixture = Fixture::new();
+    let outside = fixture.root().with_file_name("outside");
+    fs::write(&outside, "precious").unwrap();
+    let cache = fixture.open(EXCLUSIVE).await;
+    let handle = get(&cache, "a").await.unwrap();
+    let deep = handle.path().join("deep/deeper");
+    fs::create_dir_all(&deep).unwrap();
+    fs::write(deep.join("file"), "x").unwrap();
+    symlink(&outside, deep.join("link")).unwrap();
+    for folder in [&*deep, deep.parent().unwrap()] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o500)).unwrap();
+    }
+    handle.poison();
+    let report = fixture.collector.collect().await;
+    assert_eq!(
+        (report.freed.len(), report.failed.len()),
+        (1, 0),
+        "{report}"
+    );
+    assert_eq!(fixture.counts(), [0, 0, 0, 0]);
+    assert_eq!(fs::read_to_string(outside).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn disk_full_is_distinguished() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    for (kind, is_disk_full) in [
+        (io::ErrorKind::StorageFull, true),
+        (io::ErrorKind::QuotaExceeded, true),
+        (io::ErrorKind::PermissionDenied, false),
+    ] {
+        let fail = move |_: NewFolder| ready(Err::<(), _>(io::Error::from(kind)));
+        let error = cache.require(&"a".to_owned(), fail).await.unwrap_err();
+        assert_eq!(error.is_disk_full(), is_disk_full, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn first_caller_fills_for_those_who_joined() {
+    let fixture = Fixture::new();
+    let (cache, key) = (fixture.open(Sharing::Shared).await, "a".to_owned());
+    let FolderLookup::New(construction) = cache.begin(&key) else {
+        panic!("the cache is empty");
+    };
+    let FolderLookup::Joined(joined) = cache.begin(&key) else {
+        panic!("the construction has begun");
+    };
+    let folder = construction.folder().clone();
+    drop(construction.spawn(fill(folder)));
+    let handle = joined.wait(|_| {}).await.unwrap().unwrap();
+    assert_eq!(
+        (handle.lookup(), read(&handle).as_str()),
+        (Lookup::Joined, "whole")
+    );
+    assert!(matches!(cache.begin(&key), FolderLookup::Hit(hit) if hit.path() == handle.path()));
+}
+
+#[tokio::test]
+async fn dropped_construction_fails_waiters() {
+    let fixture = Fixture::new();
+    let (cache, key) = (fixture.open(Sharing::Shared).await, "a".to_owned());
+    let construction = cache.begin(&key);
+    let FolderLookup::Joined(joined) = cache.begin(&key) else {
+        panic!("the construction has begun");
+    };
+    drop(construction);
+    joined.wait(|_| {}).await.unwrap_err();
+    assert!(cache.is_empty());
+    assert_eq!(fixture.counts(), [0, 0, 0, 0]);
+}

@@ -1,0 +1,13 @@
+//! The public API in one test program, so that there is one program to link.
+
+mod authorizer;
+mod calls;
+mod claims;
+mod deployment;
+mod registration;
+mod services;
+mod shutdown;
+mod support;
+mod taskcluster;
+mod upload;
+mod upload_wire;

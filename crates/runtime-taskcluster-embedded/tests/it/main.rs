@@ -1,0 +1,13 @@
+//! The public API in one test program, so that there is one program to link.
+
+mod artifacts;
+mod auth;
+mod claims;
+mod faults;
+mod observed;
+mod page;
+mod properties;
+mod services;
+mod support;
+mod tasks;
+mod uploads;
