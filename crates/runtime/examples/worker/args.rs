@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Context as _, Result};
 use clap::Parser;
 
 /// Runs Taskcluster tasks as processes of this machine.
@@ -15,10 +16,11 @@ pub(crate) struct Args {
     /// filled in.
     pub(crate) definitions: Vec<PathBuf>,
 
-    /// Claim tasks from the deployment at this root URL until SIGTERM or SIGINT. Needs the variables
-    /// TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN, and TASKCLUSTER_CERTIFICATE for temporary credentials.
-    #[arg(long, value_name = "ROOT_URL", env = "TASKCLUSTER_ROOT_URL", conflicts_with_all = ["definitions", "keep", "port"])]
-    pub(crate) connect: Option<String>,
+    /// Claim tasks from the deployment at this root URL until SIGTERM or SIGINT. Without a value, uses the variable
+    /// TASKCLUSTER_ROOT_URL. Needs the variables TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN, and
+    /// TASKCLUSTER_CERTIFICATE for temporary credentials.
+    #[arg(long, value_name = "ROOT_URL", num_args = 0..=1, conflicts_with_all = ["definitions", "keep", "port"])]
+    pub(crate) connect: Option<Option<String>>,
 
     /// Claim tasks as configured in this file (YAML, TOML or JSON) until SIGTERM or SIGINT.
     #[arg(
@@ -96,4 +98,19 @@ pub(crate) struct Args {
     /// Print the results as JSON, one object per line, and progress to standard error.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl Args {
+    /// Returns the root URL of `--connect`, if it is given.
+    ///
+    /// The variable alone does not connect: it is often set for other clients, and the demo must not claim real tasks.
+    pub(crate) fn root_url(&self) -> Result<Option<String>> {
+        match &self.connect {
+            Some(None) => std::env::var("TASKCLUSTER_ROOT_URL")
+                .map(Some)
+                .context("--connect needs a root URL, as its value or in TASKCLUSTER_ROOT_URL"),
+            Some(root_url) => Ok(root_url.clone()),
+            None => Ok(None),
+        }
+    }
 }

@@ -42,14 +42,14 @@ fn default_web_hooks() -> WebHookConfig {
 }
 
 impl Config {
-    /// Reads a file. `connect`, which may be set by an environment variable, must be its root URL if it is set.
+    /// Reads a file. `connect` must be its root URL if it is given.
     pub(crate) fn load(file: &Path, connect: Option<&str>) -> Result<Self> {
         let config: Self = config::load(file)?;
         let root_url = config.worker.identity().root_url;
         if let Some(connect) = connect.map(|url| url.trim_end_matches('/')) {
             ensure!(
                 connect == root_url,
-                "`{}` is for {root_url}, but --connect or TASKCLUSTER_ROOT_URL is {connect}: remove one of them",
+                "`{}` is for {root_url}, but --connect is {connect}: remove one of them",
                 file.display(),
             );
         }

@@ -14,7 +14,7 @@ use crate::app::{App, AppInputs, temporary_folder};
 use crate::args::Args;
 use crate::config::Config;
 use crate::definition::{DEMO_TASKS, Definition, TaskTarget};
-use crate::progress::Progress;
+use crate::progress::{Progress, label};
 use crate::signals::stop_on_signals;
 use crate::summary::{self, TaskResult};
 
@@ -99,7 +99,7 @@ impl Demo {
             let created = self.taskcluster.create_task(definition.body.clone());
             created.with_context(|| format!("the queue rejected `{name}`"))?;
             self.progress
-                .line(format_args!("{name:<10} created as {task_id}"));
+                .line(format_args!("{} created", label(name, task_id)));
         }
         Ok(())
     }
@@ -229,10 +229,10 @@ impl Demo {
         let Ok(log) = self.taskcluster.read_artifact_text(task_id, log).await else {
             return;
         };
-        let name = &result.definition.name;
+        let label = label(&result.definition.name, &result.definition.task_id);
         for line in log.lines() {
             if line.starts_with("[taskcluster:error]") {
-                self.progress.line(format_args!("{name:<10} {line}"));
+                self.progress.line(format_args!("{label} {line}"));
             }
         }
     }

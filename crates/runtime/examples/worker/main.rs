@@ -54,11 +54,12 @@ async fn run_mode(args: &Args) -> Result<()> {
     if let Some(text) = print::requested_text(args).await? {
         return output::result(text).context("cannot print");
     }
+    let root_url = args.root_url()?;
     if let Some(file) = &args.config {
-        let config = Config::load(file, args.connect.as_deref())?;
+        let config = Config::load(file, root_url.as_deref())?;
         return connect::run(&config, args.json).await;
     }
-    let Some(root_url) = &args.connect else {
+    let Some(root_url) = &root_url else {
         return demo::run(args).await;
     };
     let folder = app::temporary_folder()?;

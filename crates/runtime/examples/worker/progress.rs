@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
-use runtime::Run;
 use runtime::worker::observer::{Observer, TaskEvent};
 use runtime::worker::report::TaskReport;
+use runtime::{Run, TaskId};
 use tokio::sync::watch;
 
 use crate::output;
@@ -70,9 +70,8 @@ impl Progress {
     }
 
     fn task_line(&self, run: &Run, text: impl fmt::Display) {
-        let name = self.names.lock().get(run).cloned();
-        let name = name.unwrap_or_else(|| run.to_string());
-        self.line(format_args!("{name:<10} {text}"));
+        let name = self.names.lock().get(run).cloned().unwrap_or_default();
+        self.line(format_args!("{} {text}", label(&name, &run.task_id)));
     }
 
     fn resolved(&self, report: &TaskReport) {
@@ -135,6 +134,11 @@ impl Observer for Progress {
     }
 }
 
+/// Identifies a task in a line: several tasks may have the same name.
+pub(crate) fn label(name: &str, task_id: &TaskId) -> String {
+    format!("{name:<10} {task_id}")
+}
+
 /// A bar for each running task and each fetch.
 #[derive(Debug, Default)]
 struct Bars {
@@ -146,8 +150,8 @@ struct Bars {
 impl Bars {
     fn add_task(&self, run: &Run, name: &str) {
         let bar = self.all.add(ProgressBar::new_spinner());
-        bar.set_style(style("{spinner} {prefix:<10} {elapsed:>4} {msg}"));
-        bar.set_prefix(name.to_owned());
+        bar.set_style(style("{spinner} {prefix} {elapsed:>4} {msg}"));
+        bar.set_prefix(label(name, &run.task_id));
         bar.set_message("preparing");
         bar.enable_steady_tick(Duration::from_millis(100));
         self.tasks.lock().insert(run.clone(), bar);

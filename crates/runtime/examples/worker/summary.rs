@@ -83,12 +83,13 @@ pub(crate) fn print(
     // Not a column of the table, since a URL is wider than any column should be.
     for result in results.iter().filter(|it| !it.artifacts.is_empty()) {
         output::result(format_args!("\nartifacts of {}:", result.definition.name))?;
-        for (_, url) in &result.artifacts {
-            output::result(format_args!("  {url}"))?;
+        for (name, url) in &result.artifacts {
+            // Without `--keep`, the server of the URL exits in a moment.
+            output::result(format_args!("  {}", if args.keep { url } else { name }))?;
         }
     }
     if !args.keep {
-        output::result("\nthese URLs are no longer served; use --keep to keep them")?;
+        output::result("\nwith --keep, the artifacts stay available and have URLs")?;
     }
     let table = table(results);
     output::result(format_args!("\n{}\n\n{totals}", table.trim_fmt()))

@@ -109,6 +109,30 @@ fn missing_credentials_are_reported() {
 }
 
 #[test]
+fn connect_without_value_reads_variable() {
+    let folder = folder();
+    let (output, text) = run(worker(folder.path()).arg("--connect"));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("in TASKCLUSTER_ROOT_URL"), "{text}");
+    let mut command = worker(folder.path());
+    let command = command.env("TASKCLUSTER_ROOT_URL", "http://127.0.0.1:1");
+    let (output, text) = run(command.arg("--connect"));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("set TASKCLUSTER_CLIENT_ID or"), "{text}");
+}
+
+#[test]
+fn variable_alone_does_not_connect() {
+    let folder = folder();
+    let scratch = tempfile::tempdir().expect("a folder for the definition");
+    let path = file(&scratch, "short.yml", "payload: { command: ['true'] }");
+    let mut command = worker(folder.path());
+    let command = command.env("TASKCLUSTER_ROOT_URL", "http://127.0.0.1:1");
+    let (output, text) = run(command.arg(&path));
+    assert!(output.status.success(), "{text}");
+}
+
+#[test]
 fn second_signal_stops_running_tasks() {
     let folder = folder();
     let scratch = tempfile::tempdir().expect("a folder for the definition");
