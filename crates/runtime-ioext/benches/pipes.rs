@@ -116,7 +116,8 @@ async fn pass_through(segments: u64, unread: usize) -> f64 {
     let start = std::time::Instant::now();
     for _ in 0..segments {
         writer.write_bytes(chunk.clone()).expect("room");
-        reader.next_chunk().await.expect("bytes");
+        let chunk = reader.next_chunk().await.expect("no error");
+        chunk.expect("bytes");
     }
     start.elapsed().as_nanos() as f64 / segments as f64
 }

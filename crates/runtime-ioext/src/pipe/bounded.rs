@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::watch;
 
+use super::error::{PipeReadError, PipeWriteError};
 use crate::segments::{SEGMENT_SIZE, Segments};
 use crate::sys::Mutex;
 
@@ -23,23 +24,28 @@ const MIN_SHARED: usize = 512;
 ///
 /// A write that does not fit fails as a whole. [`PipeStats`] reports the number of bytes read, for protocols
 /// in which the receiver's reads grant credit to the sender. The cost of a read does not depend on the
-/// number of unread bytes.
+/// number of unread bytes. The [module](super) lists how each half ends.
 ///
 /// # Example
 ///
 /// ```
-/// use runtime_ioext::pipe::{BoundedWriteError, bounded_pipe};
+/// use runtime_ioext::pipe::{PipeReadError, PipeWriteError, bounded_pipe};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let (writer, mut reader) = bounded_pipe(8);
 /// let mut stats = writer.stats();
 /// writer.write_all(b"hello")?;
-/// assert!(matches!(writer.write_all(b"world"), Err(BoundedWriteError::Full { unread: 5, .. })));
+/// assert!(matches!(writer.write_all(b"world"), Err(PipeWriteError::Full { unread: 5, .. })));
 ///
-/// assert_eq!(reader.next_chunk().await.as_deref(), Some(&b"hello"[..]));
+/// assert_eq!(reader.next_chunk().await?.as_deref(), Some(&b"hello"[..]));
 /// assert_eq!(stats.next().await, Some(5));
+///
 /// writer.write_all(b"world")?;
+/// writer.close_with_error(std::io::Error::other("the source failed"));
+/// assert_eq!(reader.next_chunk().await?.as_deref(), Some(&b"world"[..]));
+/// let error = reader.next_chunk().await.unwrap_err();
+/// assert!(matches!(error, PipeReadError::Failed { source } if source.to_string() == "the source failed"));
 /// # Ok(())
 /// # }
 /// ```
@@ -47,8 +53,8 @@ const MIN_SHARED: usize = 512;
 pub fn bounded_pipe(capacity: usize) -> (BoundedWriter, BoundedReader) {
     let state = BoundedState {
         unread: Segments::new(SEGMENT_SIZE),
-        writer_dropped: false,
-        reader_dropped: false,
+        writer_end: None,
+        reader_end: None,
         reader: None,
     };
     let shared = Arc::new(BoundedPipe {
@@ -61,7 +67,10 @@ pub fn bounded_pipe(capacity: usize) -> (BoundedWriter, BoundedReader) {
             shared: Arc::clone(&shared),
             stats,
         },
-        BoundedReader { shared, read },
+        BoundedReader {
+            shared,
+            read: Some(read),
+        },
     )
 }
 
@@ -72,49 +81,20 @@ struct BoundedPipe {
 
 struct BoundedState {
     unread: Segments,
-    /// The writer was dropped.
-    writer_dropped: bool,
-    /// The reader was dropped.
-    reader_dropped: bool,
+    /// How the writer ended: what the reader returns after the unread bytes.
+    writer_end: Option<Result<(), PipeReadError>>,
+    /// How the reader ended: the error of all writes.
+    reader_end: Option<PipeWriteError>,
     reader: Option<Waker>,
 }
 
-/// The writing half of a [`bounded_pipe`]. Dropping it ends the pipe: the reader returns the unread bytes,
-/// then the end.
+/// The writing half of a [`bounded_pipe`].
+///
+/// Call [`close`](Self::close) after the last write. If it is dropped instead, the reader returns
+/// [`PipeReadError::WriterDropped`] after the unread bytes.
 pub struct BoundedWriter {
     shared: Arc<BoundedPipe>,
     stats: watch::Receiver<u64>,
-}
-
-/// The error of a write to a bounded pipe, which wrote nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BoundedWriteError {
-    /// The write does not fit.
-    #[error(
-        "cannot write {len} bytes to a pipe with a capacity of {capacity} bytes and {unread} unread bytes; wait until more is read"
-    )]
-    Full {
-        /// Length of the write.
-        len: usize,
-        /// Capacity of the pipe.
-        capacity: usize,
-        /// Number of unread bytes.
-        unread: usize,
-    },
-    /// The reader was dropped.
-    #[error("cannot write to a pipe whose reader was dropped")]
-    Closed,
-}
-
-impl From<BoundedWriteError> for io::Error {
-    fn from(error: BoundedWriteError) -> Self {
-        let kind = match error {
-            BoundedWriteError::Full { .. } => io::ErrorKind::WouldBlock,
-            BoundedWriteError::Closed => io::ErrorKind::BrokenPipe,
-        };
-        Self::new(kind, error)
-    }
 }
 
 impl BoundedWriter {
@@ -122,8 +102,8 @@ impl BoundedWriter {
     ///
     /// # Errors
     ///
-    /// If they do not fit, or if the reader was dropped.
-    pub fn write_all(&self, bytes: &[u8]) -> Result<(), BoundedWriteError> {
+    /// If they do not fit, or if the reader was dropped or closed.
+    pub fn write_all(&self, bytes: &[u8]) -> Result<(), PipeWriteError> {
         if bytes.len() < MIN_OWN_SEGMENT {
             return self.append(bytes.len(), |unread| unread.push(bytes));
         }
@@ -137,8 +117,8 @@ impl BoundedWriter {
     ///
     /// # Errors
     ///
-    /// If they do not fit, or if the reader was dropped.
-    pub fn write_bytes(&self, bytes: Bytes) -> Result<(), BoundedWriteError> {
+    /// If they do not fit, or if the reader was dropped or closed.
+    pub fn write_bytes(&self, bytes: Bytes) -> Result<(), PipeWriteError> {
         self.append(bytes.len(), |unread| {
             if bytes.len() < MIN_SHARED {
                 unread.push(&bytes);
@@ -162,22 +142,37 @@ impl BoundedWriter {
         PipeStats { total, reported }
     }
 
-    /// Ends the pipe, like dropping the writer.
-    pub fn close(self) {}
+    /// Ends the pipe cleanly: the reader returns the unread bytes, then the end.
+    pub fn close(self) {
+        self.end(Ok(()));
+    }
 
-    fn append(
-        &self,
-        len: usize,
-        push: impl FnOnce(&mut Segments),
-    ) -> Result<(), BoundedWriteError> {
+    /// Ends the pipe with an error: the reader returns the unread bytes, then [`PipeReadError::Failed`].
+    pub fn close_with_error(self, error: io::Error) {
+        let source = Arc::new(error);
+        self.end(Err(PipeReadError::Failed { source }));
+    }
+
+    fn end(&self, end: Result<(), PipeReadError>) {
+        let mut state = self.shared.state.lock();
+        // The first end counts: `close` is followed by the drop.
+        if state.writer_end.is_none() {
+            state.writer_end = Some(end);
+        }
+        let reader = state.reader.take();
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    fn append(&self, len: usize, push: impl FnOnce(&mut Segments)) -> Result<(), PipeWriteError> {
         let capacity = self.shared.capacity;
         let mut state = self.shared.state.lock();
-        if state.reader_dropped {
-            return Err(BoundedWriteError::Closed);
+        if let Some(error) = &state.reader_end {
+            return Err(error.clone());
         }
         let unread = state.unread.len();
         if len > capacity - unread {
-            return Err(BoundedWriteError::Full {
+            return Err(PipeWriteError::Full {
                 len,
                 capacity,
                 unread,
@@ -199,43 +194,62 @@ impl BoundedWriter {
 
 impl Drop for BoundedWriter {
     fn drop(&mut self) {
-        let mut state = self.shared.state.lock();
-        state.writer_dropped = true;
-        let reader = state.reader.take();
-        drop(state);
-        reader.into_iter().for_each(Waker::wake);
+        self.end(Err(PipeReadError::WriterDropped));
     }
 }
 
 /// The reading half of a [`bounded_pipe`]. Dropping it discards unread bytes and fails later writes.
 pub struct BoundedReader {
     shared: Arc<BoundedPipe>,
-    read: watch::Sender<u64>,
+    /// Counts the bytes read; `None` once the reader has returned the end.
+    read: Option<watch::Sender<u64>>,
 }
 
 impl BoundedReader {
-    /// Returns the next bytes without copying them; `None` after the end.
+    /// Returns the next bytes without copying them; `None` after the writer was closed.
+    ///
+    /// # Errors
+    ///
+    /// If the writer was dropped or closed with an error, after all unread bytes.
     ///
     /// # Cancel safety
     ///
     /// Safe: the next call returns the same bytes.
-    pub async fn next_chunk(&mut self) -> Option<Bytes> {
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, PipeReadError> {
         std::future::poll_fn(|cx| self.poll_chunk(cx, usize::MAX)).await
     }
 
+    /// Discards unread bytes and fails later writes with [`PipeWriteError::Failed`].
+    pub fn close_with_error(self, error: io::Error) {
+        let source = Arc::new(error);
+        self.end(PipeWriteError::Failed { source });
+    }
+
     /// Removes and returns up to `max_len` bytes.
-    fn poll_chunk(&mut self, cx: &mut Context<'_>, max_len: usize) -> Poll<Option<Bytes>> {
+    fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        max_len: usize,
+    ) -> Poll<Result<Option<Bytes>, PipeReadError>> {
         let coop = ready!(tokio::task::coop::poll_proceed(cx));
         let chunk = ready!(self.poll_front(cx, max_len));
         coop.made_progress();
+        if !matches!(chunk, Ok(Some(_))) {
+            // No read follows the end, so the counter ends here too.
+            self.read = None;
+        }
         Poll::Ready(chunk)
     }
 
-    fn poll_front(&mut self, cx: &Context<'_>, max_len: usize) -> Poll<Option<Bytes>> {
+    fn poll_front(
+        &mut self,
+        cx: &Context<'_>,
+        max_len: usize,
+    ) -> Poll<Result<Option<Bytes>, PipeReadError>> {
         let mut state = self.shared.state.lock();
         if state.unread.is_empty() {
-            if state.writer_dropped {
-                return Poll::Ready(None);
+            if let Some(end) = &state.writer_end {
+                return Poll::Ready(end.clone().map(|()| None));
             }
             let replaced = state.reader.replace(cx.waker().clone());
             drop(state);
@@ -245,9 +259,24 @@ impl BoundedReader {
         let bytes = state.unread.pop(max_len);
         let read = state.unread.start();
         drop(state);
-        // A total instead of increments: the channel keeps only the last value.
-        self.read.send_replace(read);
-        Poll::Ready(Some(bytes))
+        if let Some(total) = &self.read {
+            // A total instead of increments: the channel keeps only the last value.
+            total.send_replace(read);
+        }
+        Poll::Ready(Ok(Some(bytes)))
+    }
+
+    fn end(&self, end: PipeWriteError) {
+        let mut state = self.shared.state.lock();
+        // The first end counts: `close_with_error` is followed by the drop.
+        if state.reader_end.is_none() {
+            state.reader_end = Some(end);
+        }
+        let unread = std::mem::replace(&mut state.unread, Segments::new(SEGMENT_SIZE));
+        // Freed after unlocking, like all wakers.
+        let reader = state.reader.take();
+        drop(state);
+        drop((unread, reader));
     }
 }
 
@@ -260,7 +289,7 @@ impl AsyncRead for BoundedReader {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        let bytes = ready!(self.poll_chunk(cx, buf.remaining()));
+        let bytes = ready!(self.poll_chunk(cx, buf.remaining()))?;
         buf.put_slice(&bytes.unwrap_or_default());
         Poll::Ready(Ok(()))
     }
@@ -268,13 +297,7 @@ impl AsyncRead for BoundedReader {
 
 impl Drop for BoundedReader {
     fn drop(&mut self) {
-        let mut state = self.shared.state.lock();
-        state.reader_dropped = true;
-        let unread = std::mem::replace(&mut state.unread, Segments::new(SEGMENT_SIZE));
-        // Freed after unlocking, like all wakers.
-        let reader = state.reader.take();
-        drop(state);
-        drop((unread, reader));
+        self.end(PipeWriteError::ReaderDropped);
     }
 }
 
@@ -286,8 +309,8 @@ pub struct PipeStats {
 }
 
 impl PipeStats {
-    /// Waits for a read and returns the number of bytes read since the last call; `None` once the reader is
-    /// dropped and all its reads were returned.
+    /// Waits for a read and returns the number of bytes read since the last call; `None` once the reader has
+    /// returned the end or an error, or was dropped, and all its reads were returned.
     ///
     /// # Cancel safety
     ///

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::error::{PipeReadError, PipeWriteError};
 use crate::segments::{SEGMENT_SIZE, Segments};
 use crate::sys::Mutex;
 
@@ -17,7 +18,8 @@ const MAX_UNREAD: usize = SEGMENT_SIZE;
 /// Creates a pipe whose writer waits for credit.
 ///
 /// Each written byte consumes one byte of [granted](Credit::grant) credit. A flow-controlled protocol sends
-/// this way: the peer announces its window, and the local producer waits for it.
+/// this way: the peer announces its window, and the local producer waits for it. The [module](super) lists how
+/// each half ends.
 ///
 /// # Example
 ///
@@ -29,9 +31,11 @@ const MAX_UNREAD: usize = SEGMENT_SIZE;
 /// let (mut writer, mut reader, credit) = runtime_ioext::pipe::credit_pipe();
 /// credit.grant(3);
 /// assert_eq!(writer.write(b"hello").await?, 3);
-/// let mut bytes = [0; 3];
-/// reader.read_exact(&mut bytes).await?;
-/// assert_eq!(&bytes, b"hel");
+/// writer.shutdown().await?;
+///
+/// let mut text = String::new();
+/// reader.read_to_string(&mut text).await?;
+/// assert_eq!(text, "hel");
 /// # Ok(())
 /// # }
 /// ```
@@ -41,8 +45,8 @@ pub fn credit_pipe() -> (CreditWriter, CreditReader, Credit) {
         unread: Segments::new(SEGMENT_SIZE),
         credit: Some(0),
         no_more_credit: false,
-        writer_ended: false,
-        reader_dropped: false,
+        writer_end: None,
+        reader_end: None,
         reader: None,
         writer: None,
     };
@@ -65,10 +69,10 @@ struct CreditState {
     credit: Option<u64>,
     /// All [`Credit`] handles were dropped.
     no_more_credit: bool,
-    /// The writer was shut down or dropped.
-    writer_ended: bool,
-    /// The reader was dropped.
-    reader_dropped: bool,
+    /// How the writer ended: what the reader returns after the unread bytes.
+    writer_end: Option<Result<(), PipeReadError>>,
+    /// How the reader ended: the error of all writes.
+    reader_end: Option<PipeWriteError>,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -91,7 +95,7 @@ impl CreditState {
 /// Grants credit to the writer of a [`credit_pipe`]. Clones grant to the same writer.
 ///
 /// After the last clone is dropped, the writer can use its remaining credit; then its writes fail with
-/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) instead of waiting forever.
+/// [`PipeWriteError::NoCredit`] instead of waiting forever.
 #[derive(Clone)]
 pub struct Credit {
     source: Arc<CreditSource>,
@@ -130,15 +134,29 @@ impl Drop for CreditSource {
     }
 }
 
-/// The writing half of a [`credit_pipe`]. Dropping it or shutting it down ends the pipe.
+/// The writing half of a [`credit_pipe`].
+///
+/// [Shut it down](tokio::io::AsyncWriteExt::shutdown) after the last write. If it is dropped instead, the reader
+/// returns [`PipeReadError::WriterDropped`] after the unread bytes.
 pub struct CreditWriter {
     state: Arc<Mutex<CreditState>>,
 }
 
 impl CreditWriter {
-    fn end(&self) {
+    /// Ends the pipe with an error: the reader returns the unread bytes, then [`PipeReadError::Failed`]. Has no
+    /// effect after a shutdown.
+    pub fn close_with_error(self, error: io::Error) {
+        let source = Arc::new(error);
+        self.end(Err(PipeReadError::Failed { source }));
+    }
+
+    fn end(&self, end: Result<(), PipeReadError>) {
         let mut state = self.state.lock();
-        state.writer_ended = true;
+        // The first end counts: a shutdown is followed by the drop. A later one is freed after unlocking, because
+        // the drop of its error is arbitrary code.
+        if state.writer_end.is_none() {
+            state.writer_end = Some(end);
+        }
         let (reader, writer) = (state.reader.take(), state.writer.take());
         drop(state);
         // A poll after the end fails at once, so the writer's own waker has no use.
@@ -156,15 +174,17 @@ impl AsyncWrite for CreditWriter {
     ) -> Poll<io::Result<usize>> {
         let coop = ready!(tokio::task::coop::poll_proceed(cx));
         let mut state = self.state.lock();
-        if state.reader_dropped || state.writer_ended {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        if let Some(error) = &state.reader_end {
+            return Poll::Ready(Err(error.clone().into()));
+        }
+        if state.writer_end.is_some() {
+            return Poll::Ready(Err(PipeWriteError::ShutDown.into()));
         }
         let len = bytes.len().min(state.available());
         if len == 0 && !bytes.is_empty() {
             // Nothing can grant more credit: waiting would never end.
             if state.no_more_credit && state.credit == Some(0) {
-                let error = "every credit handle of this pipe was dropped";
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, error)));
+                return Poll::Ready(Err(PipeWriteError::NoCredit.into()));
             }
             let replaced = state.writer.replace(cx.waker().clone());
             drop(state);
@@ -184,20 +204,41 @@ impl AsyncWrite for CreditWriter {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.end();
+        self.end(Ok(()));
         Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for CreditWriter {
     fn drop(&mut self) {
-        self.end();
+        self.end(Err(PipeReadError::WriterDropped));
     }
 }
 
 /// The reading half of a [`credit_pipe`]. Dropping it fails later writes.
 pub struct CreditReader {
     state: Arc<Mutex<CreditState>>,
+}
+
+impl CreditReader {
+    /// Discards unread bytes and fails later writes with [`PipeWriteError::Failed`].
+    pub fn close_with_error(self, error: io::Error) {
+        let source = Arc::new(error);
+        self.end(PipeWriteError::Failed { source });
+    }
+
+    fn end(&self, end: PipeWriteError) {
+        let mut state = self.state.lock();
+        // The first end counts: `close_with_error` is followed by the drop.
+        if state.reader_end.is_none() {
+            state.reader_end = Some(end);
+        }
+        let unread = std::mem::replace(&mut state.unread, Segments::new(SEGMENT_SIZE));
+        let (reader, writer) = (state.reader.take(), state.writer.take());
+        drop(state);
+        drop((unread, reader));
+        writer.into_iter().for_each(Waker::wake);
+    }
 }
 
 impl AsyncRead for CreditReader {
@@ -212,8 +253,8 @@ impl AsyncRead for CreditReader {
         let coop = ready!(tokio::task::coop::poll_proceed(cx));
         let mut state = self.state.lock();
         if state.unread.is_empty() {
-            if state.writer_ended {
-                return Poll::Ready(Ok(()));
+            if let Some(end) = &state.writer_end {
+                return Poll::Ready(end.clone().map_err(io::Error::from));
             }
             let replaced = state.reader.replace(cx.waker().clone());
             drop(state);
@@ -232,13 +273,7 @@ impl AsyncRead for CreditReader {
 
 impl Drop for CreditReader {
     fn drop(&mut self) {
-        let mut state = self.state.lock();
-        state.reader_dropped = true;
-        let unread = std::mem::replace(&mut state.unread, Segments::new(SEGMENT_SIZE));
-        let (reader, writer) = (state.reader.take(), state.writer.take());
-        drop(state);
-        drop((unread, reader));
-        writer.into_iter().for_each(Waker::wake);
+        self.end(PipeWriteError::ReaderDropped);
     }
 }
 

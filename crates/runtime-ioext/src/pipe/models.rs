@@ -7,13 +7,20 @@ use std::pin::Pin;
 
 use loom::future::block_on;
 use loom::thread;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{CreditWriter, bounded_pipe, credit_pipe};
+use super::{CreditReader, CreditWriter, PipeReadError, bounded_pipe, credit_pipe};
 
 fn write(writer: &mut CreditWriter, bytes: &[u8]) -> io::Result<usize> {
     block_on(std::future::poll_fn(|cx| {
         Pin::new(&mut *writer).poll_write(cx, bytes)
+    }))
+}
+
+fn read(reader: &mut CreditReader) -> io::Result<()> {
+    let mut byte = [0];
+    block_on(std::future::poll_fn(|cx| {
+        Pin::new(&mut *reader).poll_read(cx, &mut ReadBuf::new(&mut byte))
     }))
 }
 
@@ -23,9 +30,38 @@ fn write(writer: &mut CreditWriter, bytes: &[u8]) -> io::Result<usize> {
 fn bounded_reader_is_woken_by_write_and_end() {
     loom::model(|| {
         let (writer, mut reader) = bounded_pipe(9);
-        let writing = thread::spawn(move || writer.write_all(b"a").unwrap());
-        assert_eq!(block_on(reader.next_chunk()).as_deref(), Some(&b"a"[..]));
-        assert_eq!(block_on(reader.next_chunk()), None);
+        let writing = thread::spawn(move || {
+            writer.write_all(b"a").unwrap();
+            writer.close();
+        });
+        let mut next = || block_on(reader.next_chunk()).unwrap();
+        assert_eq!(next().as_deref(), Some(&b"a"[..]));
+        assert_eq!(next(), None);
+        writing.join().unwrap();
+    });
+}
+
+/// A reader returns the bytes, then the error of the writer, and never a clean end. Catches: checking the end
+/// before the bytes, and ending without waking.
+#[test]
+fn reader_gets_bytes_then_the_error() {
+    loom::model(|| {
+        let (writer, mut reader) = bounded_pipe(9);
+        let writing = thread::spawn(move || {
+            writer.write_all(b"a").unwrap();
+            writer.close_with_error(io::ErrorKind::TimedOut.into());
+        });
+        let chunk = block_on(reader.next_chunk()).unwrap();
+        assert_eq!(chunk.as_deref(), Some(&b"a"[..]));
+        let error = block_on(reader.next_chunk()).unwrap_err();
+        assert!(matches!(error, PipeReadError::Failed { .. }));
+        writing.join().unwrap();
+    });
+    loom::model(|| {
+        let (writer, mut reader, _credit) = credit_pipe();
+        let writing = thread::spawn(move || drop(writer));
+        let error = read(&mut reader).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         writing.join().unwrap();
     });
 }
@@ -43,6 +79,20 @@ fn concurrent_writes_respect_capacity() {
         let here = writer.write_all(b"bb").is_ok();
         assert_ne!(here, there.join().unwrap());
         assert_eq!(writer.unread(), 2);
+    });
+}
+
+/// A writer that waits for credit gets the error of the reader. Catches: closing without waking.
+#[test]
+fn waiting_writer_gets_the_readers_error() {
+    loom::model(|| {
+        let (mut writer, reader, _credit) = credit_pipe();
+        let closing = thread::spawn(move || {
+            reader.close_with_error(io::ErrorKind::TimedOut.into());
+        });
+        let error = write(&mut writer, b"a").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        closing.join().unwrap();
     });
 }
 

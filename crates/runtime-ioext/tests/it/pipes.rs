@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use runtime_ioext::pipe::{BoundedWriteError, bounded_pipe, credit_pipe};
+use runtime_ioext::pipe::{PipeReadError, PipeWriteError, bounded_pipe, credit_pipe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -21,7 +21,7 @@ async fn reader_gets_bytes_then_the_end() {
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).await.unwrap();
     assert_eq!(bytes, [b"small ", &[b'x'; 50_000][..], b" shared"].concat());
-    assert_eq!(reader.next_chunk().await, None);
+    assert_eq!(reader.next_chunk().await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -57,6 +57,32 @@ async fn stats_count_each_byte_once() {
     assert_eq!(stats.next().await, None);
 }
 
+#[tokio::test]
+async fn stats_end_with_the_input() {
+    let (writer, mut reader) = bounded_pipe(100);
+    let mut stats = writer.stats();
+    writer.write_all(b"hello").unwrap();
+    writer.close();
+    let mut bytes = Vec::new();
+    let (counted, _) = tokio::join!(
+        async { (stats.next().await, stats.next().await) },
+        reader.read_to_end(&mut bytes),
+    );
+    assert_eq!(counted, (Some(5), None));
+    // Only now, so that the end of the input alone ended the counter.
+    drop(reader);
+}
+
+#[tokio::test]
+async fn stats_end_with_an_error() {
+    let (writer, mut reader) = bounded_pipe(100);
+    let mut stats = writer.stats();
+    drop(writer);
+    reader.next_chunk().await.unwrap_err();
+    assert_eq!(stats.next().await, None);
+    drop(reader);
+}
+
 #[tokio::test(start_paused = true)]
 async fn stats_wait_for_reads() {
     let (writer, _reader) = bounded_pipe(100);
@@ -69,7 +95,9 @@ fn write_without_reader_fails() {
     let (writer, reader) = bounded_pipe(100);
     writer.write_all(b"unread").unwrap();
     drop(reader);
-    assert_eq!(writer.write_all(b"x"), Err(BoundedWriteError::Closed));
+    let error = writer.write_all(b"x").unwrap_err();
+    assert!(matches!(error, PipeWriteError::ReaderDropped));
+    assert_eq!(io::Error::from(error).kind(), io::ErrorKind::BrokenPipe);
     assert_eq!(writer.unread(), 0);
 }
 
@@ -81,11 +109,136 @@ async fn waiting_reader_is_woken() {
     tokio::task::yield_now().await;
     writer.write_all(b"x").unwrap();
     tokio::task::yield_now().await;
+    writer.close();
+    let (chunk, end) = reading.await.unwrap();
+    assert_eq!(chunk.unwrap(), Some(Bytes::from_static(b"x")));
+    assert_eq!(end.unwrap(), None);
+}
+
+/// An error of one half that the other half must find.
+#[derive(Debug, thiserror::Error)]
+#[error("stream reset")]
+struct StreamReset;
+
+fn stream_reset() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, StreamReset)
+}
+
+/// Returns whether an error was passed by [`stream_reset`] through a pipe.
+fn is_stream_reset(error: &io::Error) -> bool {
+    let inner = error.get_ref().expect("an error of the pipe");
+    let cause = match (inner.downcast_ref(), inner.downcast_ref()) {
+        (Some(PipeReadError::Failed { source }), _) => source,
+        (_, Some(PipeWriteError::Failed { source })) => source,
+        _ => return false,
+    };
+    error.kind() == io::ErrorKind::ConnectionReset
+        && cause
+            .get_ref()
+            .is_some_and(|cause| cause.is::<StreamReset>())
+}
+
+#[tokio::test]
+async fn bounded_reader_gets_bytes_then_the_error() {
+    let (writer, mut reader) = bounded_pipe(100);
+    writer.write_all(b"before").unwrap();
+    writer.close_with_error(stream_reset());
+    let mut bytes = Vec::new();
+    let error = reader.read_to_end(&mut bytes).await.unwrap_err();
+    assert_eq!(bytes, b"before");
+    assert!(is_stream_reset(&error), "{error:?}");
+    // Retrying a read does not find a clean end.
+    let again = reader.next_chunk().await.unwrap_err();
+    assert!(is_stream_reset(&again.into()));
+}
+
+#[tokio::test]
+async fn dropped_bounded_writer_is_an_error() {
+    let (writer, mut reader) = bounded_pipe(100);
+    writer.write_all(b"half").unwrap();
     drop(writer);
-    assert_eq!(
-        reading.await.unwrap(),
-        (Some(Bytes::from_static(b"x")), None)
-    );
+    let mut bytes = Vec::new();
+    let error = reader.read_to_end(&mut bytes).await.unwrap_err();
+    assert_eq!(bytes, b"half");
+    assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    let again = reader.next_chunk().await.unwrap_err();
+    assert!(matches!(again, PipeReadError::WriterDropped));
+}
+
+#[tokio::test]
+async fn dropped_bounded_writer_wakes_the_reader() {
+    let (writer, mut reader) = bounded_pipe(100);
+    let reading = tokio::spawn(async move { reader.next_chunk().await });
+    tokio::task::yield_now().await;
+    drop(writer);
+    assert!(reading.await.unwrap().is_err());
+}
+
+#[test]
+fn bounded_writer_gets_the_readers_error() {
+    let (writer, reader) = bounded_pipe(100);
+    writer.write_all(b"unread").unwrap();
+    reader.close_with_error(stream_reset());
+    for _ in 0..2 {
+        let error = writer.write_all(b"x").unwrap_err();
+        assert!(is_stream_reset(&error.into()));
+    }
+    assert_eq!(writer.unread(), 0);
+}
+
+#[tokio::test]
+async fn credit_reader_gets_bytes_then_the_error() {
+    let (mut writer, mut reader, credit) = credit_pipe();
+    credit.unblock_forever();
+    writer.write_all(b"before").await.unwrap();
+    writer.close_with_error(stream_reset());
+    let mut bytes = Vec::new();
+    let error = reader.read_to_end(&mut bytes).await.unwrap_err();
+    assert_eq!(bytes, b"before");
+    assert!(is_stream_reset(&error), "{error:?}");
+    assert!(is_stream_reset(&reader.read(&mut [0]).await.unwrap_err()));
+}
+
+#[tokio::test]
+async fn dropped_credit_writer_is_an_error() {
+    let (mut writer, mut reader, credit) = credit_pipe();
+    credit.unblock_forever();
+    let reading = tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        (reader.read_to_end(&mut bytes).await, bytes)
+    });
+    writer.write_all(b"half").await.unwrap();
+    tokio::task::yield_now().await;
+    drop(writer);
+    let (end, bytes) = reading.await.unwrap();
+    assert_eq!(end.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    assert_eq!(bytes, b"half");
+}
+
+#[tokio::test]
+async fn shutdown_is_a_clean_end() {
+    let (mut writer, mut reader, credit) = credit_pipe();
+    credit.unblock_forever();
+    writer.write_all(b"all").await.unwrap();
+    writer.shutdown().await.unwrap();
+    let error = writer.write(b"more").await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    // Too late: the shutdown was first.
+    writer.close_with_error(stream_reset());
+    let mut text = String::new();
+    reader.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "all");
+}
+
+#[tokio::test]
+async fn waiting_writer_gets_the_readers_error() {
+    let (mut writer, reader, _credit) = credit_pipe();
+    let writing = tokio::spawn(async move { (writer.write(b"x").await, writer.write(b"x").await) });
+    tokio::task::yield_now().await;
+    reader.close_with_error(stream_reset());
+    let (first, second) = writing.await.unwrap();
+    assert!(is_stream_reset(&first.unwrap_err()));
+    assert!(is_stream_reset(&second.unwrap_err()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,7 +257,10 @@ async fn writer_without_credit_waits() {
 #[tokio::test]
 async fn credit_adds_up_and_wakes_the_writer() {
     let (mut writer, mut reader, credit) = credit_pipe();
-    let writing = tokio::spawn(async move { writer.write_all(b"hello").await });
+    let writing = tokio::spawn(async move {
+        writer.write_all(b"hello").await?;
+        writer.shutdown().await
+    });
     for _ in 0..5 {
         tokio::task::yield_now().await;
         credit.clone().grant(1);
@@ -122,7 +278,10 @@ async fn unblock_forever_removes_the_limit() {
     let bytes: Vec<u8> = (0..1 << 20).map(|i: u32| (i % 251) as u8).collect();
     let writing = tokio::spawn({
         let bytes = bytes.clone();
-        async move { writer.write_all(&bytes).await }
+        async move {
+            writer.write_all(&bytes).await?;
+            writer.shutdown().await
+        }
     });
     let mut got = Vec::new();
     reader.read_to_end(&mut got).await.unwrap();
@@ -213,7 +372,7 @@ proptest! {
                     read.extend_from_slice(&buffer[..n]);
                 }
             }
-            drop(writer);
+            writer.shutdown().await.unwrap();
             reader.read_to_end(&mut read).await.unwrap();
             assert!(read == written);
         });
