@@ -82,18 +82,20 @@ where
     Ok(copied)
 }
 
-/// Copies until the reader ends, then shuts the writer down. Returns the number of bytes.
+/// Copies until the reader ends, then shuts the writer down, even after an error. Returns the number of bytes.
 ///
-/// If the reader fails, the writer is dropped without a shutdown, so that its peer does not mistake the
-/// partial copy for a complete one.
+/// After a read error the peer of the writer therefore sees a clean end of a partial copy: only the returned
+/// error shows that bytes are missing. To pass the error on through a [pipe](crate::pipe), use [`copy`] and close
+/// the writer with the error.
 ///
 /// # Errors
 ///
-/// [`CopyError::Read`] or [`CopyError::Write`].
+/// [`CopyError::Read`] or [`CopyError::Write`], of the shutdown too. The first error is returned.
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe: bytes that were read but not yet written are lost, and both streams are dropped.
+/// Not cancel safe: bytes that were read but not yet written are lost, and both streams are dropped, the writer
+/// without a shutdown.
 ///
 /// # Example
 ///
@@ -116,8 +118,10 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let copied = copy(&mut reader, &mut writer).await?;
-    match writer.shutdown().await {
+    let copied = copy(&mut reader, &mut writer).await;
+    let closed = writer.shutdown().await;
+    let copied = copied?;
+    match closed {
         Ok(()) => Ok(copied),
         Err(source) => Err(CopyError::Write { copied, source }),
     }

@@ -26,6 +26,7 @@ impl AsyncRead for Broken {
 #[derive(Clone)]
 struct Target {
     available: usize,
+    shutdown_fails: bool,
     events: Arc<Mutex<Vec<&'static str>>>,
 }
 
@@ -33,8 +34,14 @@ impl Target {
     fn new(available: usize) -> Self {
         Self {
             available,
+            shutdown_fails: false,
             events: Arc::default(),
         }
+    }
+
+    fn without_shutdown(mut self) -> Self {
+        self.shutdown_fails = true;
+        self
     }
 
     fn note(&self, event: &'static str) {
@@ -69,7 +76,11 @@ impl AsyncWrite for Target {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.note("shutdown");
-        Poll::Ready(Ok(()))
+        Poll::Ready(if self.shutdown_fails {
+            Err(io::ErrorKind::NotConnected.into())
+        } else {
+            Ok(())
+        })
     }
 }
 
@@ -106,12 +117,39 @@ async fn copy_and_close_shuts_the_writer_down() {
 }
 
 #[tokio::test]
-async fn incomplete_copy_is_flushed_not_shut_down() {
+async fn writer_is_shut_down_after_read_error() {
     let target = Target::new(1000);
-    copy_and_close((&b"12345"[..]).chain(Broken), target.clone())
+    let error = copy_and_close((&b"12345"[..]).chain(Broken), target.clone())
         .await
         .unwrap_err();
-    assert_eq!(target.events(), ["write", "flush"]);
+    assert!(matches!(error, CopyError::Read { copied: 5, .. }));
+    assert_eq!(target.events(), ["write", "flush", "shutdown"]);
+}
+
+#[tokio::test]
+async fn writer_is_shut_down_after_write_error() {
+    let target = Target::new(3);
+    let error = copy_and_close(&b"12345"[..], target.clone())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, CopyError::Write { copied: 3, .. }));
+    assert_eq!(target.events(), ["write", "write", "shutdown"]);
+}
+
+#[tokio::test]
+async fn failed_shutdown_is_a_write_error() {
+    let target = Target::new(1000).without_shutdown();
+    let error = copy_and_close(&b"12345"[..], target).await.unwrap_err();
+    assert!(
+        matches!(&error, CopyError::Write { copied: 5, source } if source.kind() == io::ErrorKind::NotConnected)
+    );
+}
+
+#[tokio::test]
+async fn read_error_precedes_a_failed_shutdown() {
+    let target = Target::new(1000).without_shutdown();
+    let error = copy_and_close(Broken, target).await.unwrap_err();
+    assert!(matches!(error, CopyError::Read { copied: 0, .. }));
 }
 
 #[tokio::test(start_paused = true)]
