@@ -6,11 +6,11 @@
 //! | redaction of secrets in output | [`log::Redactor`] |
 //! | input of unknown size | [`read_at_most`], [`bounded_read_all`], [`bounded_read_file`] |
 //! | an untrusted path, confined to a folder | [`relative_path`], [`Root`] |
-//! | a path check that does not follow links | [`is_plain_file`], [`is_file_less_than`] |
+//! | a path check that does not follow links | [`is_plain_file`], [`is_plain_file_metadata`], [`is_file_less_than`] |
 //! | a copy that distinguishes errors of source and target | module [`copy`](mod@copy) |
 //! | a sender that cannot wait, with a bounded backlog | [`pipe::bounded_pipe`] |
 //! | a sender limited by the receiver's credit | [`pipe::credit_pipe`] |
-//! | the position of a reader | [`stream::TellReader`] |
+//! | the position of a reader, even while a copy borrows it | [`stream::TellReader`] |
 //! | a callback at the end or first error of a stream | [`stream::ObservedStream`] |
 //!
 //! For a pipe whose writer waits for its reader, use [`tokio::io::duplex`].
@@ -43,5 +43,5 @@ pub use bounded_read::{
 pub use log::{FollowedLog, LogReader, LogWriter};
 pub use path::{
     OpenInRootError, RelativePathError, Root, is_file_less_than, is_plain_file,
-    open_without_symlinks, relative_path,
+    is_plain_file_metadata, open_without_symlinks, relative_path,
 };

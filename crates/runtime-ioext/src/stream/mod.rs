@@ -4,4 +4,4 @@ mod observed;
 mod tell;
 
 pub use observed::{ObservedStream, StreamEnd};
-pub use tell::TellReader;
+pub use tell::{TellHandle, TellReader};

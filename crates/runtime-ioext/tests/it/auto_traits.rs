@@ -8,7 +8,7 @@ use runtime_ioext::log::{
 use runtime_ioext::pipe::{
     BoundedReader, BoundedWriter, Credit, CreditReader, CreditWriter, PipeStats,
 };
-use runtime_ioext::stream::{ObservedStream, TellReader};
+use runtime_ioext::stream::{ObservedStream, TellHandle, TellReader};
 
 fn handle<T: Send + Sync + Unpin + 'static>() {}
 fn future<T: Future + Send>(_: T) {}
@@ -30,6 +30,7 @@ fn handles_are_send_sync_and_unpin() {
     handle::<CreditWriter>();
     handle::<Root>();
     handle::<TellReader<LogReader>>();
+    handle::<TellHandle>();
     handle::<ObservedStream<LogReader>>();
 }
 

@@ -63,6 +63,20 @@ async fn empty_log_ends_cleanly() {
 }
 
 #[tokio::test]
+async fn create_empties_an_existing_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("task.log");
+    std::fs::write(&path, "the log of an earlier run").unwrap();
+    let log = FollowedLog::create(&path).unwrap();
+    assert!(log.is_empty());
+    assert_eq!(std::fs::read(&path).unwrap(), b"");
+    log.writer().write_all(b"new").unwrap();
+    log.close().unwrap();
+    assert_eq!(read_all(log.reader()).await, b"new");
+    assert_eq!(std::fs::read(&path).unwrap(), b"new");
+}
+
+#[tokio::test]
 async fn writes_of_all_sizes_keep_order() {
     let (_folder, log) = new_log();
     let bytes = pattern(12 << 20);

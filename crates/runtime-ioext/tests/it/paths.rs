@@ -3,7 +3,9 @@
 use std::path::{Component, Path};
 
 use proptest::prelude::*;
-use runtime_ioext::{RelativePathError, is_file_less_than, is_plain_file, relative_path};
+use runtime_ioext::{
+    RelativePathError, is_file_less_than, is_plain_file, is_plain_file_metadata, relative_path,
+};
 
 #[test]
 fn relative_path_is_normalized() {
@@ -63,6 +65,23 @@ fn only_plain_files_are_plain() {
     assert!(is_file_less_than(&path, 6));
     assert!(!is_file_less_than(&path, 5));
     assert!(!is_file_less_than(folder.path(), u64::MAX));
+}
+
+#[test]
+fn metadata_tells_plain_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    std::fs::write(&path, "12345").unwrap();
+    let is_plain = |path| is_plain_file_metadata(&std::fs::symlink_metadata(path).unwrap());
+    assert!(is_plain(path.as_path()));
+    assert!(!is_plain(folder.path()));
+    #[cfg(unix)]
+    {
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(!is_plain(&link));
+        assert!(!is_plain("/dev/null".as_ref()));
+    }
 }
 
 #[cfg(unix)]

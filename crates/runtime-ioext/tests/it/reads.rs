@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
+use runtime_ioext::copy::copy;
 use runtime_ioext::stream::{ObservedStream, StreamEnd, TellReader};
 use runtime_ioext::{
     BoundedReadError, BoundedReadFileError, bounded_read_all, bounded_read_file, read_at_most,
@@ -113,6 +114,26 @@ async fn tell_counts_sync_and_async_reads() {
     assert_eq!(reader.into_inner().len(), 70);
 }
 
+#[tokio::test]
+async fn handle_tells_during_a_copy() {
+    let (near, far) = tokio::io::duplex(10);
+    let mut reader = TellReader::new(&[0; 100][..]);
+    let progress = reader.handle().clone();
+    let copying = tokio::spawn(async move { copy(&mut reader, &mut { near }).await });
+    let mut far = far;
+    assert_eq!(progress.tell(), 0);
+    far.read_exact(&mut [0; 20]).await.unwrap();
+    assert_eq!(
+        progress.tell(),
+        100,
+        "the copy has read all, and waits to write"
+    );
+    assert!(!copying.is_finished());
+    far.read_exact(&mut [0; 80]).await.unwrap();
+    assert_eq!(copying.await.unwrap().unwrap(), 100);
+    assert_eq!(progress.tell(), 100, "the reader was dropped");
+}
+
 /// Returns an observed stream and its reports.
 fn observed<T>(inner: T) -> (ObservedStream<T>, Arc<Mutex<Vec<String>>>) {
     let reports: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -136,6 +157,22 @@ async fn end_is_reported_once() {
     watch.read_to_end(&mut Vec::new()).await.unwrap();
     drop(watch);
     assert_eq!(*reports.lock().unwrap(), ["End"]);
+}
+
+#[tokio::test]
+async fn report_precedes_the_result() {
+    let thread = Arc::new(Mutex::new(None));
+    let mut watch = ObservedStream::new(&b""[..], {
+        let thread = Arc::clone(&thread);
+        move |_| *thread.lock().unwrap() = Some((std::thread::current().id(), tokio::task::id()))
+    });
+    let (read, task) =
+        tokio::spawn(async move { (watch.read(&mut [0]).await.unwrap(), tokio::task::id()) })
+            .await
+            .unwrap();
+    assert_eq!(read, 0);
+    let reported = *thread.lock().unwrap();
+    assert_eq!(reported, Some((std::thread::current().id(), task)));
 }
 
 #[tokio::test]
