@@ -3,15 +3,23 @@
 //! A [`TemporaryStorage`] creates a *process folder* below its root and holds a lock in it. All files and
 //! folders are inside, and are removed when their handles are dropped. A killed worker removes nothing, so
 //! the next worker that starts on the same root removes every process folder whose lock is free.
+//!
+//! A [`TemporaryFolder`] is a storage inside the storage, and a [`TemporaryFile`] is an open file.
 
+mod error;
+mod file;
+mod folder;
 mod process_folder;
 mod quota;
 mod remove;
 
+pub use error::OpenStorageError;
+pub use file::TemporaryFile;
+pub use folder::TemporaryFolder;
 pub use quota::{ReserveStorageError, StorageReservation};
 pub use remove::remove_tree;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,23 +27,32 @@ use std::time::Duration;
 
 use process_folder::ProcessFolder;
 use quota::Quota;
+use uuid::Uuid;
 
-/// A root for temporary files and folders. Cheap to clone; clones share the process folder.
+/// A place for temporary files and folders: the process folder, or a [`TemporaryFolder`] inside it.
+///
+/// Cheap to clone; clones share the folder, the quota and its reservations.
 ///
 /// ```
 /// # use runtime_core::TemporaryStorage;
+/// # use std::io::Write as _;
 /// # let root = tempfile::tempdir()?;
 /// let storage = TemporaryStorage::open(root.path())?;
 /// let folder = storage.new_folder("task")?;
-/// let path = folder.path().to_owned();
-/// std::fs::write(path.join("notes"), "temporary")?;
+/// let mut file = folder.new_file("notes")?;
+/// file.write_all(b"temporary")?;
+/// let socket = folder.new_file_path("socket")?;
+/// std::fs::write(&socket, "")?;
+///
 /// drop(folder);
-/// assert!(!path.exists());
+/// assert!(!file.path().exists() && !socket.exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct TemporaryStorage {
-    run: Arc<ProcessFolder>,
+    path: Arc<Path>,
+    // The process folder and its lock exist until the last storage, folder or file in it is dropped.
+    process_folder: Arc<ProcessFolder>,
     quota: Arc<Quota>,
 }
 
@@ -87,12 +104,14 @@ impl TemporaryStorage {
             waited: options.lock_wait,
         })?;
         Ok(Self {
-            run: Arc::new(run),
+            path: Arc::from(run.path()),
+            process_folder: Arc::new(run),
             quota: Arc::new(Quota::new(root, options.quota)),
         })
     }
 
-    /// Reserves disk space before it is used. Counts against the quota and the free disk space.
+    /// Reserves disk space before it is used. Counts against the quota and the free disk space, which all folders
+    /// of a storage share.
     ///
     /// Unlike [`ResourceTracker::reserve`](runtime_gc::ResourceTracker::reserve), this disposes of nothing.
     /// Bytes written without a reservation do not count against the quota.
@@ -101,14 +120,13 @@ impl TemporaryStorage {
     ///
     /// A [`ReserveStorageError`] that names the exhausted limit.
     pub fn reserve(&self, bytes: u64) -> Result<StorageReservation, ReserveStorageError> {
-        let path = self.path();
-        self.quota.reserve(path.parent().unwrap_or(path), bytes)
+        self.quota.reserve(bytes)
     }
 
-    /// Returns the process folder, which contains all files and folders of this storage.
+    /// Returns the folder that contains all files and folders of this storage.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.run.path()
+        &self.path
     }
 
     /// Creates an empty folder with mode 0700 and a unique name that starts with `name`.
@@ -119,27 +137,41 @@ impl TemporaryStorage {
     pub fn new_folder(&self, name: &str) -> io::Result<TemporaryFolder> {
         check_name(name)?;
         let path = process_folder::private_folder(self.path(), &format!("{name}-"))?;
-        Ok(TemporaryFolder {
-            path: Some(path),
-            _run: Arc::clone(&self.run),
-        })
+        Ok(TemporaryFolder::new(Self {
+            path: path.into(),
+            ..self.clone()
+        }))
     }
 
-    /// Creates an empty file with mode 0600 and a unique name that starts with `name`.
+    /// Creates an empty file with mode 0600 and a unique name that starts with `name`, open for reading and writing.
     ///
     /// # Errors
     ///
     /// The error of the operating system; `InvalidInput` if `name` contains a path separator.
     pub fn new_file(&self, name: &str) -> io::Result<TemporaryFile> {
         check_name(name)?;
-        let (_, path) = tempfile::Builder::new()
+        let (file, path) = tempfile::Builder::new()
             .prefix(&format!("{name}-"))
             .tempfile_in(self.path())?
             .keep()?;
-        Ok(TemporaryFile {
-            path,
-            _run: Arc::clone(&self.run),
-        })
+        let process_folder = Arc::clone(&self.process_folder);
+        Ok(TemporaryFile::new(file, path, process_folder))
+    }
+
+    /// Returns a unique path that starts with `name`, at which nothing exists yet.
+    ///
+    /// For programs that create a file themselves, such as a socket or an archive. No handle owns the file: it is
+    /// removed with this storage, unless its user removes it before.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if `name` contains a path separator.
+    pub fn new_file_path(&self, name: &str) -> io::Result<PathBuf> {
+        check_name(name)?;
+        // Random instead of counted: a task that writes in this folder cannot create the file first.
+        Ok(self
+            .path()
+            .join(format!("{name}-{}", Uuid::new_v4().simple())))
     }
 }
 
@@ -152,98 +184,4 @@ fn check_name(name: &str) -> io::Result<()> {
         ));
     }
     Ok(())
-}
-
-/// The error of opening a [`TemporaryStorage`].
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenStorageError {
-    /// The root is not a writable folder.
-    #[error("cannot keep temporary files in `{}`; is it a folder that this user may write?", root.display())]
-    Unusable {
-        /// The root.
-        root: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-
-    /// Another process holds the lock of the root.
-    #[error(
-        "cannot keep temporary files in `{0}`: another process has held the lock `{0}/.lock` for {1} s; \
-         end the worker that hangs during its start, or choose another folder",
-        root.display(), waited.as_secs_f64()
-    )]
-    Locked {
-        /// The root.
-        root: PathBuf,
-        /// How long the lock was awaited.
-        waited: Duration,
-    },
-}
-
-/// A temporary folder, removed with its content on drop.
-#[derive(Debug)]
-pub struct TemporaryFolder {
-    path: Option<PathBuf>,
-    // The process folder and its lock exist until the last of its contents is dropped.
-    _run: Arc<ProcessFolder>,
-}
-
-impl TemporaryFolder {
-    /// Returns the path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        self.path.as_deref().unwrap_or(Path::new(""))
-    }
-
-    /// Removes the folder and returns errors, which a drop ignores.
-    ///
-    /// # Errors
-    ///
-    /// The error of the operating system. Remaining files are removed with the process folder or by the next
-    /// worker.
-    pub fn remove(mut self) -> io::Result<()> {
-        // Taken, so that the drop does not repeat a failed removal.
-        self.path.take().map_or(Ok(()), |path| remove_tree(&path))
-    }
-}
-
-impl Drop for TemporaryFolder {
-    fn drop(&mut self) {
-        // Files that cannot be removed now are removed with the process folder, or by the next worker.
-        if let Some(path) = self.path.take() {
-            let _ = remove_tree(&path);
-        }
-    }
-}
-
-/// A temporary file, removed on drop.
-#[derive(Debug)]
-pub struct TemporaryFile {
-    path: PathBuf,
-    _run: Arc<ProcessFolder>,
-}
-
-impl TemporaryFile {
-    /// Returns the path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Opens the file for reading and writing.
-    ///
-    /// # Errors
-    ///
-    /// The error of the operating system.
-    pub fn open(&self) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(&self.path)
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        // The file may have been moved away by its user, which is allowed.
-        let _ = fs::remove_file(&self.path);
-    }
 }

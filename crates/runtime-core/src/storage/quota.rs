@@ -9,6 +9,7 @@ use runtime_gc::{HostStats, SystemStats as _};
 /// The limits of a storage and the sum of its reservations.
 #[derive(Debug)]
 pub(super) struct Quota {
+    root: PathBuf,
     disk: HostStats,
     limit: Option<u64>,
     reserved: Mutex<Reserved>,
@@ -25,6 +26,7 @@ struct Reserved {
 impl Quota {
     pub(super) fn new(root: &Path, limit: Option<u64>) -> Self {
         Self {
+            root: root.to_owned(),
             disk: HostStats::new(root),
             limit,
             reserved: Mutex::default(),
@@ -33,7 +35,6 @@ impl Quota {
 
     pub(super) fn reserve(
         self: &Arc<Self>,
-        root: &Path,
         bytes: u64,
     ) -> Result<StorageReservation, ReserveStorageError> {
         let mut reserved = self.reserved.lock();
@@ -43,7 +44,7 @@ impl Quota {
             && bytes > quota.saturating_sub(reserved.bytes)
         {
             return Err(ReserveStorageError::Quota {
-                root: root.to_owned(),
+                root: self.root.clone(),
                 bytes,
                 quota,
                 reserved: reserved.bytes,
@@ -53,7 +54,7 @@ impl Quota {
             && bytes > free.saturating_sub(reserved.unwritten)
         {
             return Err(ReserveStorageError::Disk {
-                root: root.to_owned(),
+                root: self.root.clone(),
                 bytes,
                 free,
                 unwritten: reserved.unwritten,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Removes a file, a link or a folder with its content; a missing path is not an error.
 ///
@@ -21,6 +21,42 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
     };
     make_removable(path).map_err(|_| first)?;
     remove(path)
+}
+
+/// Owns a path and removes it on drop.
+#[derive(Debug)]
+pub(super) struct OwnedPath {
+    path: PathBuf,
+    removed: bool,
+}
+
+impl OwnedPath {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            removed: false,
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes the path now and returns errors, which a drop ignores.
+    pub(super) fn remove(mut self) -> io::Result<()> {
+        // Set even if the removal fails, so that the drop does not repeat it.
+        self.removed = true;
+        remove_tree(&self.path)
+    }
+}
+
+impl Drop for OwnedPath {
+    fn drop(&mut self) {
+        if !self.removed {
+            // What cannot be removed now is removed with the process folder, or by the next worker.
+            let _ = remove_tree(&self.path);
+        }
+    }
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -1,4 +1,8 @@
-//! Removal, reaping and reservations of temporary storage.
+//! Removal and reaping of temporary storage.
+
+mod file;
+mod folder;
+mod quota;
 
 use std::fs;
 use std::time::Duration;
@@ -71,6 +75,8 @@ fn path_separators_in_names_are_refused() {
             .expect_err("it is no part of a name");
         assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput);
         storage.new_file(name).expect_err("it is no part of a name");
+        let refused = storage.new_file_path(name).expect_err("nor of a path");
+        assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput);
     }
 }
 
@@ -95,102 +101,40 @@ fn locked_root_times_out() {
     TemporaryStorage::open_with(root.path(), options).expect("nobody has the lock any more");
 }
 
-mod room {
-    #[cfg(unix)]
-    use runtime_core::ReserveStorageError;
+fn storage() -> (tempfile::TempDir, TemporaryStorage) {
+    let root = tempdir().expect("a folder for the test");
+    let storage = TemporaryStorage::open(root.path()).expect("storage opens");
+    (root, storage)
+}
 
-    use super::*;
-
-    fn with_quota(quota: u64) -> (tempfile::TempDir, TemporaryStorage) {
-        let root = tempdir().expect("a folder for the test");
-        let options = StorageOptions {
-            quota: Some(quota),
-            ..StorageOptions::default()
-        };
-        let storage = TemporaryStorage::open_with(root.path(), options).expect("storage opens");
-        (root, storage)
+#[test]
+fn file_paths_are_unique_and_unused() {
+    let (_root, storage) = storage();
+    let paths = [(); 2].map(|()| storage.new_file_path("socket").expect("a path"));
+    assert_ne!(paths[0], paths[1]);
+    for path in &paths {
+        assert!(!path.exists());
+        assert_eq!(path.parent(), Some(storage.path()));
+        let name = path.file_name().expect("a name").to_string_lossy();
+        assert!(name.starts_with("socket-"), "{name}");
     }
+}
 
-    #[test]
-    fn quota_is_enforced() {
-        let (root, storage) = with_quota(100);
-        let first = storage.reserve(60).expect("it fits");
-        let error = storage.reserve(41).expect_err("1 byte is missing");
-        let text = error.to_string();
-        for part in [
-            "41 bytes",
-            "60 of 100 bytes",
-            &root.path().display().to_string(),
-            "raise the quota",
-        ] {
-            assert!(text.contains(part), "`{part}` is not in {text}");
-        }
-        let _second = storage.reserve(40).expect("it fits exactly");
-        drop(first);
-        let _third = storage.clone().reserve(60).expect("the room is free again");
+#[test]
+fn file_at_a_path_goes_with_the_storage() {
+    let (_root, storage) = storage();
+    let folder = storage.new_folder("task").expect("a folder");
+    let paths = [
+        storage.new_file_path("a").expect("a path"),
+        folder.new_file_path("b").expect("a path"),
+    ];
+    for path in &paths {
+        fs::write(path, "made by a program").expect("its folder exists");
     }
-
-    #[test]
-    fn written_bytes_count_until_release() {
-        let (_root, storage) = with_quota(100);
-        let mut held = storage.reserve(100).expect("it fits");
-        held.record_written(1_000);
-        assert_eq!(held.bytes(), 100);
-        storage.reserve(1).expect_err("the files are still there");
-        drop(held);
-        let _all = storage.reserve(100).expect("they are gone");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn reservation_beyond_free_space_is_refused() {
-        let root = tempdir().expect("a folder for the test");
-        let storage = TemporaryStorage::open(root.path()).expect("storage opens");
-        let error = storage
-            .reserve(u64::MAX)
-            .expect_err("there is no such disk");
-        assert!(
-            matches!(error, ReserveStorageError::Disk { unwritten: 0, .. }),
-            "{error}"
-        );
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn free_space_is_reserved_once() {
-        let root = tempdir().expect("a folder for the test");
-        let storage = TemporaryStorage::open(root.path()).expect("storage opens");
-        let Err(ReserveStorageError::Disk { free, .. }) = storage.reserve(u64::MAX) else {
-            panic!("there is no such disk");
-        };
-        // Others use the disk as well, but hardly a quarter of its free space.
-        let most = free / 4 * 3;
-        let first = storage.reserve(most).expect("it is free");
-        let error = storage.reserve(most).expect_err("it is promised");
-        assert!(
-            matches!(error, ReserveStorageError::Disk { unwritten, .. } if unwritten == most),
-            "{error}"
-        );
-        drop(first);
-        let _second = storage.reserve(most).expect("it is free again");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn unwritten_reservation_is_not_free() {
-        let root = tempdir().expect("a folder for the test");
-        let storage = TemporaryStorage::open(root.path()).expect("storage opens");
-        let mut first = storage.reserve(1 << 20).expect("a disk has a MiB");
-        let awaited = || match storage.reserve(u64::MAX) {
-            Err(ReserveStorageError::Disk { unwritten, .. }) => unwritten,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(awaited(), 1 << 20);
-        first.record_written(1 << 19);
-        assert_eq!(awaited(), 1 << 19);
-        drop(first);
-        assert_eq!(awaited(), 0);
-    }
+    drop(folder);
+    assert!(paths[0].exists() && !paths[1].exists());
+    drop(storage);
+    assert!(!paths[0].exists());
 }
 
 #[cfg(unix)]
