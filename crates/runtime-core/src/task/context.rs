@@ -48,7 +48,8 @@ pub struct TaskContext {
 }
 
 impl TaskContext {
-    /// Creates the context of a task and its controller, with an empty log at `log_path`.
+    /// Creates the context of a task and its controller, with an empty log at `log_path`. An existing file is
+    /// emptied.
     ///
     /// # Errors
     ///
@@ -168,6 +169,7 @@ impl TaskContext {
 impl TaskContext {
     /// Writes a worker line, `[taskcluster <time>] message`, with secrets redacted.
     ///
+    /// Each line of the message has the prefix; an empty message writes the prefix alone. Blanks at the end stay.
     /// The line starts on a new line even if the task's output ended without a line feed. A write error is
     /// not lost: closing and reading the log return it.
     pub fn log(&self, message: impl fmt::Display) {

@@ -21,7 +21,8 @@ pub struct LogOptions {
 
 /// Formats `[taskcluster 2024-07-18T16:06:40.357Z] message`, the prefix that log parsers expect.
 ///
-/// Each line of a multi-line message has the prefix, because parsers work line by line.
+/// Each line of a multi-line message has the prefix, because parsers work line by line. A line feed at the end
+/// starts no further line.
 pub(super) fn info_lines(now: Timestamp, message: impl fmt::Display) -> String {
     prefixed(&format!("[taskcluster {}]", to_millis(now)), message)
 }
@@ -33,10 +34,11 @@ pub(super) fn error_lines(message: impl fmt::Display) -> String {
 
 fn prefixed(prefix: &str, message: impl fmt::Display) -> String {
     let message = message.to_string();
-    message
-        // Without empty lines at the end, which a message from another program often has.
-        .trim_end()
-        .lines()
+    let mut lines = message.lines();
+    // An empty message has no lines, but is written as an empty one.
+    let first = lines.next().unwrap_or("");
+    std::iter::once(first)
+        .chain(lines)
         .map(|line| format!("{prefix} {line}\n"))
         .collect()
 }
@@ -62,6 +64,21 @@ mod tests {
         assert_eq!(
             error_lines("a\nb\n"),
             "[taskcluster:error] a\n[taskcluster:error] b\n"
+        );
+    }
+
+    #[test]
+    fn empty_message_is_a_line() {
+        assert_eq!(error_lines(""), "[taskcluster:error] \n");
+        assert_eq!(error_lines("\n"), "[taskcluster:error] \n");
+    }
+
+    #[test]
+    fn trailing_blanks_stay() {
+        assert_eq!(error_lines("a \t"), "[taskcluster:error] a \t\n");
+        assert_eq!(
+            error_lines("a\n \n\n"),
+            "[taskcluster:error] a\n[taskcluster:error]  \n[taskcluster:error] \n"
         );
     }
 

@@ -127,6 +127,40 @@ fn worker_lines_bypass_the_output_limit() {
 }
 
 #[test]
+fn empty_and_padded_messages_are_logged() {
+    let folder = folder();
+    let (context, controller) = create(folder.path());
+    context.log("");
+    context.log("padded  ");
+    let text = text_of(&controller, &context);
+    let lines: Vec<_> = text
+        .split_inclusive('\n')
+        .map(|line| line.split_once(']').expect("a prefix"))
+        .collect();
+    assert!(
+        lines
+            .iter()
+            .all(|(prefix, _)| prefix.starts_with("[taskcluster 2")),
+        "{text}"
+    );
+    assert!(
+        lines
+            .iter()
+            .map(|(_, message)| *message)
+            .eq([" \n", " padded  \n"]),
+        "{text}"
+    );
+}
+
+#[test]
+fn create_empties_the_log_of_before() {
+    let folder = folder();
+    std::fs::write(folder.path().join("task.log"), "an earlier run").expect("a file");
+    let (context, controller) = create(folder.path());
+    assert_eq!(text_of(&controller, &context), "");
+}
+
+#[test]
 fn worker_line_starts_on_a_new_line() {
     let folder = folder();
     let (context, controller) = create(folder.path());

@@ -26,6 +26,12 @@ async fn limit_and_order_hold() {
     assert_eq!(most, Some(3));
 }
 
+#[tokio::test]
+#[should_panic(expected = "a limit of 0")]
+async fn limit_of_zero_panics() {
+    join_with_limit(0, [async {}]).await;
+}
+
 #[test]
 fn headings_are_demoted_outside_code() {
     let section = Section::new(
