@@ -63,6 +63,9 @@ impl WaitGroup {
 
     /// Adds `n` to the count until the guard is dropped.
     ///
+    /// A draining group refuses even an `n` of 0: `Ok` always means that it accepts work. To hand a part of a count
+    /// to other work while the group drains, [split](Guard::split) a guard.
+    ///
     /// # Errors
     ///
     /// [`Draining`] if the group drains, which is permanent. The count is unchanged.

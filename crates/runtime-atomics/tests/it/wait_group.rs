@@ -33,6 +33,20 @@ async fn wait_for_less_than_ends_below_the_limit() {
     group.wait_for_less_than(2).await;
 }
 
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "no count is less than 0")]
+async fn wait_for_less_than_zero_panics() {
+    let _ = timeout(LONG, WaitGroup::new().wait_for_less_than(0)).await;
+}
+
+#[test]
+fn draining_group_refuses_even_zero() {
+    let group = WaitGroup::new();
+    drop(group.add(0).expect("it accepts work"));
+    group.drain();
+    assert_eq!(group.add(0).unwrap_err(), Draining);
+}
+
 #[test]
 fn drain_refuses_more_and_keeps_the_count() {
     let group = WaitGroup::new();

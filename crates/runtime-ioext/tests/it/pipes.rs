@@ -57,7 +57,7 @@ async fn stats_count_each_byte_once() {
     assert_eq!(stats.next().await, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn stats_end_with_the_input() {
     let (writer, mut reader) = bounded_pipe(100);
     let mut stats = writer.stats();
@@ -65,21 +65,21 @@ async fn stats_end_with_the_input() {
     writer.close();
     let mut bytes = Vec::new();
     let (counted, _) = tokio::join!(
-        async { (stats.next().await, stats.next().await) },
+        async { (stats.next().await, timeout(LONG, stats.next()).await) },
         reader.read_to_end(&mut bytes),
     );
-    assert_eq!(counted, (Some(5), None));
+    assert_eq!(counted, (Some(5), Ok(None)));
     // Only now, so that the end of the input alone ended the counter.
     drop(reader);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn stats_end_with_an_error() {
     let (writer, mut reader) = bounded_pipe(100);
     let mut stats = writer.stats();
     drop(writer);
     reader.next_chunk().await.unwrap_err();
-    assert_eq!(stats.next().await, None);
+    assert_eq!(timeout(LONG, stats.next()).await, Ok(None));
     drop(reader);
 }
 
@@ -165,13 +165,14 @@ async fn dropped_bounded_writer_is_an_error() {
     assert!(matches!(again, PipeReadError::WriterDropped));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn dropped_bounded_writer_wakes_the_reader() {
     let (writer, mut reader) = bounded_pipe(100);
     let reading = tokio::spawn(async move { reader.next_chunk().await });
     tokio::task::yield_now().await;
     drop(writer);
-    assert!(reading.await.unwrap().is_err());
+    let read = timeout(LONG, reading).await.expect("it is woken");
+    assert!(read.unwrap().is_err());
 }
 
 #[test]
@@ -199,7 +200,7 @@ async fn credit_reader_gets_bytes_then_the_error() {
     assert!(is_stream_reset(&reader.read(&mut [0]).await.unwrap_err()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn dropped_credit_writer_is_an_error() {
     let (mut writer, mut reader, credit) = credit_pipe();
     credit.unblock_forever();
@@ -210,7 +211,8 @@ async fn dropped_credit_writer_is_an_error() {
     writer.write_all(b"half").await.unwrap();
     tokio::task::yield_now().await;
     drop(writer);
-    let (end, bytes) = reading.await.unwrap();
+    let read = timeout(LONG, reading).await.expect("it is woken");
+    let (end, bytes) = read.unwrap();
     assert_eq!(end.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     assert_eq!(bytes, b"half");
 }
@@ -230,13 +232,14 @@ async fn shutdown_is_a_clean_end() {
     assert_eq!(text, "all");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn waiting_writer_gets_the_readers_error() {
     let (mut writer, reader, _credit) = credit_pipe();
     let writing = tokio::spawn(async move { (writer.write(b"x").await, writer.write(b"x").await) });
     tokio::task::yield_now().await;
     reader.close_with_error(stream_reset());
-    let (first, second) = writing.await.unwrap();
+    let written = timeout(LONG, writing).await.expect("it is woken");
+    let (first, second) = written.unwrap();
     assert!(is_stream_reset(&first.unwrap_err()));
     assert!(is_stream_reset(&second.unwrap_err()));
 }
