@@ -58,7 +58,11 @@ mod secret;
 mod section;
 mod shutdown;
 mod storage;
+mod sys;
 mod task;
+
+#[cfg(all(test, runtime_loom))]
+mod models;
 
 pub mod artifact;
 pub mod clock;

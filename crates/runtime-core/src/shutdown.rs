@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::task::JoinSet;
 
-use crate::lifecycle::{StopStage, Stoppable};
+use crate::lifecycle::{StopStage, Stoppable, request_stop};
 use crate::monitor::Monitor;
 
 /// A notice that the worker must shut down.
@@ -166,12 +166,7 @@ async fn listen(mut source: Box<dyn ShutdownSource>, stop: Arc<dyn Stoppable>, m
     // Listens on after a notice: a spot termination may follow a graceful stop.
     while let Some(notice) = source.next().await {
         monitor.warn(format_args!("{}: {notice}", source.name()));
-        match (notice.stage, notice.budget) {
-            (stage, Some(budget)) => stop.stop_within(stage, budget),
-            (StopStage::Running, None) => {}
-            (StopStage::Graceful, None) => stop.stop_gracefully(),
-            (StopStage::Now, None) => stop.stop_now(),
-        }
+        request_stop(&*stop, notice.stage, notice.budget);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Forwarding and tracking of stops.
 
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -69,7 +70,64 @@ async fn only_earlier_deadlines_are_forwarded() {
     once.stop_within(StopStage::Now, MINUTE);
     once.stop_within(StopStage::Now, 2 * MINUTE);
     once.stop_within(StopStage::Graceful, MINUTE / 2);
-    assert_eq!(*calls.0.lock(), ["now", "now"], "never less urgent");
+    assert_eq!(*calls.0.lock(), ["now"], "only the deadline is earlier");
+}
+
+/// A component that requests an immediate stop during a graceful one, as another thread may.
+#[derive(Debug, Default)]
+struct Escalating {
+    once: OnceLock<Weak<StoppableOnce>>,
+    calls: Calls,
+}
+
+impl Stoppable for Escalating {
+    fn stop_now(&self) {
+        self.calls.stop_now();
+    }
+
+    fn stop_gracefully(&self) {
+        let once = self.once.get().and_then(Weak::upgrade).expect("it exists");
+        let other = {
+            let once = Arc::clone(&once);
+            std::thread::spawn(move || once.stop_now())
+        };
+        other.join().expect("no panic");
+        once.stop_now();
+        self.calls.stop_gracefully();
+    }
+}
+
+#[test]
+fn stop_during_a_call_is_forwarded_next() {
+    let component = Arc::new(Escalating::default());
+    let once = Arc::new(StoppableOnce::new(component.clone()));
+    component.once.get_or_init(|| Arc::downgrade(&once));
+    once.stop_gracefully();
+    assert_eq!(*component.calls.0.lock(), ["gracefully", "now"]);
+}
+
+/// A component that panics in a graceful stop.
+#[derive(Debug, Default)]
+struct Panicking(Calls);
+
+impl Stoppable for Panicking {
+    fn stop_now(&self) {
+        self.0.stop_now();
+    }
+
+    fn stop_gracefully(&self) {
+        std::panic::resume_unwind(Box::new("test"));
+    }
+}
+
+#[test]
+fn panic_does_not_block_later_stops() {
+    let component = Arc::new(Panicking::default());
+    let once = StoppableOnce::new(component.clone());
+    let graceful = AssertUnwindSafe(|| once.stop_gracefully());
+    assert!(std::panic::catch_unwind(graceful).is_err());
+    once.stop_now();
+    assert_eq!(*component.0.0.lock(), ["now"]);
 }
 
 #[tokio::test]
@@ -83,6 +141,34 @@ async fn immediate_stop_satisfies_graceful_wait() {
         StopStage::Now,
         "a stop never becomes less urgent"
     );
+}
+
+#[tokio::test]
+async fn stages_are_awaitable() {
+    let tracker = LifeCycleTracker::new();
+    let (graceful, now) = (tracker.stopping_gracefully(), tracker.stopping_now());
+    let stopping = now.done();
+    assert!(!graceful.is_done() && !now.is_done());
+    tracker.stop_gracefully();
+    graceful.wait().await;
+    assert!(!now.is_done());
+    tracker.stop_now();
+    stopping.await;
+}
+
+#[test]
+fn immediate_stop_is_also_graceful() {
+    let tracker = LifeCycleTracker::new();
+    tracker.stop_now();
+    assert!(tracker.stopping_gracefully().is_done() && tracker.stopping_now().is_done());
+}
+
+#[tokio::test(start_paused = true)]
+async fn running_stage_announces_a_deadline() {
+    let tracker = LifeCycleTracker::new();
+    tracker.stop_within(StopStage::Running, MINUTE);
+    assert_eq!(tracker.stage(), StopStage::Running);
+    assert_eq!(tracker.time_left(), Some(MINUTE));
 }
 
 #[tokio::test]
