@@ -2,12 +2,18 @@
 
 use crate::util::dedent;
 
+/// The level of the highest heading within a section: below the title of the document and that of the section.
+const CONTENT_LEVEL: usize = 3;
+/// The lowest level of Markdown.
+const MAX_LEVEL: usize = 6;
+
 /// A section of the documentation for task authors, provided by an engine or a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
-    /// The heading, without `#`.
+    /// The heading, without `#`. Rendered at level 2.
     pub title: String,
-    /// The text in Markdown. Its headings start at level 1 and are rendered below the section's heading.
+    /// The text in Markdown, with headings of level 3 (`###`) and deeper. If it has headings of level 1 or 2, all its
+    /// headings are demoted together, so that the highest is at level 3.
     pub content: String,
 }
 
@@ -21,37 +27,91 @@ impl Section {
     }
 }
 
-/// Renders a document with a title and sections as Markdown.
+/// Renders a document as Markdown: the title at level 1 and the sections, sorted by title, at level 2.
+///
+/// Only headings that start with `#` are demoted, not underlined ones.
 ///
 /// ```
 /// # use runtime_core::{Section, render_document};
-/// let text = render_document("My worker", &[Section::new("Artifacts", "# Expiry\nAs the task.")]);
-/// assert_eq!(text, "# My worker\n\n## Artifacts\n\n### Expiry\nAs the task.\n");
+/// let sections = [
+///     Section::new("Caches", "### Expiry\nNever."),
+///     Section::new("Artifacts", "# Expiry\nAs the task."),
+/// ];
+/// let text = render_document("My worker", &sections);
+/// assert_eq!(
+///     text,
+///     "# My worker\n\n## Artifacts\n\n### Expiry\nAs the task.\n\n## Caches\n\n### Expiry\nNever.\n"
+/// );
 /// ```
 #[must_use]
 pub fn render_document(title: &str, sections: &[Section]) -> String {
+    let mut sections: Vec<_> = sections.iter().collect();
+    sections.sort_by_key(|section| &section.title);
     let mut text = format!("# {title}\n");
     for section in sections {
-        text.push_str(&format!(
-            "\n## {}\n\n{}\n",
-            section.title,
-            demote(&section.content)
-        ));
+        let content = demote(section.content.trim_end());
+        text.push_str(&format!("\n## {}\n\n{content}\n", section.title));
     }
     text
 }
 
-/// Demotes headings by two levels, below the title and the section heading. Fenced code is unchanged.
+/// Demotes all headings by the same number of levels, so that the highest is at most at [`CONTENT_LEVEL`].
 fn demote(markdown: &str) -> String {
-    let mut in_code = false;
-    let lines = markdown.trim_end().lines().map(|line| {
-        // Within a fence, a `#` starts a comment of a shell, not a heading.
-        in_code ^= line.trim_start().starts_with("```");
-        if !in_code && line.starts_with('#') {
-            format!("##{line}")
-        } else {
-            line.to_owned()
+    let lines = with_levels(markdown);
+    let highest = lines.iter().filter_map(|(_, level)| *level).min();
+    let shift = highest.map_or(0, |highest| CONTENT_LEVEL.saturating_sub(highest));
+    let lines = lines.into_iter().map(|(line, level)| match level {
+        Some(level) => {
+            let text = line.trim_start().trim_start_matches('#');
+            format!("{}{text}", "#".repeat(MAX_LEVEL.min(level + shift)))
         }
+        None => line.to_owned(),
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Returns each line with its level if it is a heading. In fenced code, a `#` starts a comment of a shell.
+fn with_levels(markdown: &str) -> Vec<(&str, Option<usize>)> {
+    let mut fence: Option<&str> = None;
+    let lines = markdown.lines().map(|line| {
+        let is_code = fence.is_some();
+        match (fence, opened_fence(line)) {
+            (None, opened) => fence = opened,
+            // The end of the code: at least as many of the same character, and nothing else.
+            (Some(open), Some(end)) if end.starts_with(open) && line.trim() == end => fence = None,
+            (Some(_), _) => {}
+        }
+        let level = if is_code { None } else { heading_level(line) };
+        (line, level)
+    });
+    lines.collect()
+}
+
+/// Returns the level of a line such as `## Title`. Not for `#hashtag`, indented code, and seven `#`.
+fn heading_level(line: &str) -> Option<usize> {
+    let line = unindented(line)?;
+    let text = line.trim_start_matches('#');
+    let level = line.len() - text.len();
+    let is_separated = text.is_empty() || text.starts_with([' ', '\t']);
+    (is_separated && (1..=MAX_LEVEL).contains(&level)).then_some(level)
+}
+
+/// Returns the characters that start or end fenced code: three or more backticks or tildes.
+fn opened_fence(line: &str) -> Option<&str> {
+    let line = unindented(line)?;
+    let rest = line.trim_start_matches(
+        ['`', '~']
+            .into_iter()
+            .find(|mark| line.starts_with(*mark))?,
+    );
+    let fence = &line[..line.len() - rest.len()];
+    // Backticks in the rest of the line: a span of code within a paragraph.
+    let is_span = fence.starts_with('`') && rest.contains('`');
+    (fence.len() >= 3 && !is_span).then_some(fence)
+}
+
+/// Removes up to three blanks. With four, a line is indented code.
+fn unindented(line: &str) -> Option<&str> {
+    let text = line.trim_start_matches(' ');
+    (line.len() - text.len() < 4).then_some(text)
 }

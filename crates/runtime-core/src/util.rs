@@ -10,11 +10,12 @@ pub use runtime_gc::{ByteSize, error_sources};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// Removes common indentation, and blank lines at the start and end.
+/// Removes common indentation, and blank lines at the start and end. Two blanks at the end of a line, a line break in
+/// Markdown, are kept.
 ///
 /// ```
 /// # use runtime_core::util::dedent;
-/// assert_eq!(dedent("\n    a\n      b\n\n    c\n"), "a\n  b\n\nc");
+/// assert_eq!(dedent("\n    a  \n      b\n\n    c\n"), "a  \n  b\n\nc");
 /// ```
 #[must_use]
 pub fn dedent(text: &str) -> String {
@@ -25,7 +26,11 @@ pub fn dedent(text: &str) -> String {
         .unwrap_or(0);
     let lines: Vec<_> = text
         .lines()
-        .map(|line| line.get(indent..).unwrap_or("").trim_end())
+        .map(|line| match line.trim_start() {
+            "" => "",
+            // A wide blank, such as U+3000, may start within the indentation.
+            text => line.get(indent..).unwrap_or(text),
+        })
         .collect();
     lines.join("\n").trim_matches('\n').to_owned()
 }
