@@ -70,6 +70,24 @@ impl ScopeSet {
             .all(|scope| self.satisfies(scope.as_ref()))
     }
 
+    /// Returns whether the set satisfies all scopes of at least one of `alternatives`; `false` without alternatives.
+    ///
+    /// ```
+    /// # use runtime_core::ScopeSet;
+    /// let have = ScopeSet::new(["a", "b"]);
+    /// assert!(have.satisfies_any([["c", "d"], ["a", "b"]]));
+    /// assert!(!have.satisfies_any([["a", "c"]]));
+    /// assert!(!have.satisfies_any::<&str, [&str; 0]>([]));
+    /// ```
+    pub fn satisfies_any<S: AsRef<str>, A: IntoIterator<Item = S>>(
+        &self,
+        alternatives: impl IntoIterator<Item = A>,
+    ) -> bool {
+        alternatives
+            .into_iter()
+            .any(|scopes| self.satisfies_all(scopes))
+    }
+
     /// Returns the set of the scopes that both sets satisfy.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {

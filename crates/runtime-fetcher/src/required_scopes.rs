@@ -12,6 +12,7 @@ use runtime_core::ScopeSet;
 /// let required = RequiredScopes::all_of(["queue:get-artifact:private/key"]);
 /// assert!(required.satisfied_by(&ScopeSet::new(["queue:get-artifact:private/*"])));
 /// assert!(!required.satisfied_by(&ScopeSet::default()));
+/// // With a task context: `task.has_scopes(required.alternatives())`.
 /// assert!(RequiredScopes::none().satisfied_by(&ScopeSet::default()));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +47,7 @@ impl RequiredScopes {
     /// Returns whether `scopes` satisfies one of the alternatives.
     #[must_use]
     pub fn satisfied_by(&self, scopes: &ScopeSet) -> bool {
-        self.alternatives()
-            .any(|required| scopes.satisfies_all(required))
+        scopes.satisfies_any(self.alternatives())
     }
 
     /// Returns the alternative sets of scopes.

@@ -35,7 +35,7 @@ use crate::queue::Queue;
 /// let info = TaskInfo::new(Run { task_id: TaskId::random(), run_id: 0 }, definition);
 /// let (context, controller) = TaskContext::create(&folder.path().join("task.log"), info)?;
 /// context.log("hello");
-/// assert!(context.has_scopes(["secrets:get:a"]));
+/// assert!(context.has_scopes([["secrets:get:a"], ["secrets:get:b"]]));
 ///
 /// controller.stop(StopReason::Cancelled);
 /// assert_eq!(context.stopped().await, StopReason::Cancelled);
@@ -102,9 +102,15 @@ impl TaskContext {
         &self.shared.info.run
     }
 
-    /// Returns whether the task has all of `scopes`.
-    pub fn has_scopes<S: AsRef<str>>(&self, scopes: impl IntoIterator<Item = S>) -> bool {
-        self.info().scopes().satisfies_all(scopes)
+    /// Returns whether the task has all scopes of at least one of `scope_sets`; `false` if there are no sets.
+    ///
+    /// Sets of different lengths are slices: `[&["a", "b"][..], &["c"]]`. For the scopes of an input, pass
+    /// `reference.scopes().alternatives()`.
+    pub fn has_scopes<S: AsRef<str>, A: IntoIterator<Item = S>>(
+        &self,
+        scope_sets: impl IntoIterator<Item = A>,
+    ) -> bool {
+        self.info().scopes().satisfies_any(scope_sets)
     }
 
     /// Returns the services of the deployment, with the credentials of this run.
@@ -135,18 +141,19 @@ impl TaskContext {
             .await
     }
 
-    /// Returns whether the worker stopped the task and will resolve its run.
+    /// Returns whether the worker stopped the task and resolves its run, because the worker shuts down.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
-        self.stop_reason()
-            .is_some_and(|reason| reason.to_report().is_some())
+        self.stop_reason() == Some(StopReason::WorkerShutdown)
     }
 
-    /// Returns whether the task was stopped because its run can no longer be resolved by this worker.
+    /// Returns whether the task was cancelled in the queue.
+    ///
+    /// `false` after a lost claim or a passed deadline, see [`StopReason`]. To learn whether the task must stop at all,
+    /// use [`stop_reason`](Self::stop_reason) or [`stopped`](Self::stopped).
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.stop_reason()
-            .is_some_and(|reason| reason.to_report().is_none())
+        self.stop_reason() == Some(StopReason::Cancelled)
     }
 
     /// Returns the reason of the stop, if the task was stopped.

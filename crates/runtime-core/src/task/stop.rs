@@ -5,6 +5,16 @@ use tokio::sync::watch;
 use crate::exception::ExceptionReason;
 
 /// The reason for stopping a task. The first reason of a task is final.
+///
+/// | reason | [`is_cancelled`] | [`is_aborted`] | resolution of the run |
+/// | --- | --- | --- | --- |
+/// | [`Cancelled`](Self::Cancelled) | yes | no | by the queue, before the stop |
+/// | [`DeadlineExceeded`](Self::DeadlineExceeded) | no | no | by the queue |
+/// | [`ClaimLost`](Self::ClaimLost) | no | no | by the queue or by another worker |
+/// | [`WorkerShutdown`](Self::WorkerShutdown) | no | yes | by this worker, as `worker-shutdown` |
+///
+/// [`is_cancelled`]: crate::TaskContext::is_cancelled
+/// [`is_aborted`]: crate::TaskContext::is_aborted
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StopReason {

@@ -221,17 +221,19 @@ fn the_first_stop_reason_wins() {
 }
 
 #[test]
-fn lost_claim_is_cancelled_not_aborted() {
-    for reason in [
-        StopReason::Cancelled,
-        StopReason::ClaimLost,
-        StopReason::DeadlineExceeded,
+fn only_a_cancellation_is_cancelled() {
+    for (reason, is_cancelled, is_aborted) in [
+        (StopReason::Cancelled, true, false),
+        (StopReason::ClaimLost, false, false),
+        (StopReason::DeadlineExceeded, false, false),
+        (StopReason::WorkerShutdown, false, true),
     ] {
         let folder = folder();
         let (context, controller) = create(folder.path());
         assert!(!context.is_cancelled() && !context.is_aborted());
         assert!(controller.stop(reason));
-        assert!(context.is_cancelled() && !context.is_aborted(), "{reason}");
+        assert_eq!(context.is_cancelled(), is_cancelled, "{reason}");
+        assert_eq!(context.is_aborted(), is_aborted, "{reason}");
     }
 }
 
@@ -346,8 +348,18 @@ async fn disconnected_services_return_errors() {
 fn scopes_match_the_definition() {
     let folder = folder();
     let (context, _controller) = create(folder.path());
-    assert!(context.has_scopes(["secrets:get:a/b", "secrets:get:a/*"]));
-    assert!(!context.has_scopes(["secrets:get:a/b", "queue:anything"]));
+    assert!(context.has_scopes([["secrets:get:a/b", "secrets:get:a/*"]]));
+    assert!(!context.has_scopes([["secrets:get:a/b", "queue:anything"]]));
+}
+
+#[test]
+fn one_scope_set_is_enough() {
+    let folder = folder();
+    let (context, _controller) = create(folder.path());
+    assert!(context.has_scopes([&["queue:a", "queue:b"][..], &["secrets:get:a/b"]]));
+    assert!(!context.has_scopes([["queue:a"], ["queue:b"]]));
+    assert!(context.has_scopes::<&str, _>([[]]), "an empty set");
+    assert!(!context.has_scopes::<&str, [&str; 0]>([]), "no set");
 }
 
 /// The log is a link to `/dev/full`.
