@@ -11,7 +11,7 @@ use crate::monitor::Monitor;
 use crate::storage::TemporaryStorage;
 use crate::webhook::{NoWebHookServer, WebHookServer};
 
-/// The services that a worker shares with engines and plugins. Cheap to clone.
+/// The services that a worker shares with engines and plugins. A clone allocates nothing.
 ///
 /// ```
 /// # use runtime_core::{Environment, LifeCycleTracker, TemporaryStorage, WorkerIdentity};
@@ -44,7 +44,7 @@ pub struct Environment {
     /// Stops the worker.
     pub stop: Arc<dyn Stoppable>,
     /// The identity of the worker in its deployment.
-    pub identity: WorkerIdentity,
+    pub identity: Arc<WorkerIdentity>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -128,7 +128,7 @@ impl EnvironmentBuilder {
             web_hooks: self.web_hooks,
             monitor: self.monitor,
             stop: self.stop,
-            identity: self.identity,
+            identity: Arc::new(self.identity),
             clock: self.clock,
         }
     }

@@ -4,12 +4,13 @@ use serde::{Deserialize, Serialize};
 
 /// A reason for `reportException`.
 ///
-/// A closed enum, because the queue refuses unknown reasons. Reasons *read* from the queue are of type
-/// [`ResolvedReason`](crate::queue::ResolvedReason), which is open for future ones.
+/// Only the reasons that the queue accepts. A future queue may accept more, so a `match` needs a wildcard. Reasons *read*
+/// from the queue are of type [`ResolvedReason`](crate::queue::ResolvedReason), which also holds unknown ones.
 ///
 /// Source: the queue's schema `task-exception-request` of Taskcluster v106.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ExceptionReason {
     /// The worker shut down. The queue creates a new run while retries are left.
     WorkerShutdown,

@@ -137,12 +137,12 @@ fn worker(
         web_hooks: Arc::clone(hooks) as _,
         monitor: Monitor::null(),
         stop: Arc::new(LifeCycleTracker::new()),
-        identity: WorkerIdentity {
+        identity: Arc::new(WorkerIdentity {
             root_url: root_url.to_owned(),
             task_queue_id: QUEUE.to_owned(),
             worker_group: "bench".to_owned(),
             worker_id: format!("worker-{}", std::process::id()),
-        },
+        }),
         clock: Arc::new(SystemClock),
     };
     let log = TaskLog::new().live(|task: TaskContext| {

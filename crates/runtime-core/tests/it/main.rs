@@ -1,6 +1,7 @@
 //! The public API in one test program, so that there is one program to link.
 
 mod artifacts;
+mod environment;
 mod error;
 mod lifecycle;
 mod monitor;

@@ -42,12 +42,12 @@ impl PluginTest {
             web_hooks: Arc::new(NoWebHookServer),
             monitor: Monitor::null(),
             stop: Arc::new(worker.clone()),
-            identity: WorkerIdentity {
+            identity: Arc::new(WorkerIdentity {
                 root_url: "https://tc.example.com".to_owned(),
                 task_queue_id: "test/linux".to_owned(),
                 worker_group: "group".to_owned(),
                 worker_id: "worker".to_owned(),
-            },
+            }),
             clock: Arc::new(SystemClock),
         };
         Self {

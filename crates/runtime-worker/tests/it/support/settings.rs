@@ -132,12 +132,12 @@ impl WorkerSettings {
             web_hooks: Arc::new(parts.hooks.clone()),
             monitor: parts.monitor.clone(),
             stop: Arc::new(parts.stop.clone()),
-            identity: WorkerIdentity {
+            identity: Arc::new(WorkerIdentity {
                 root_url: self.root_url.clone(),
                 task_queue_id: TASK_QUEUE.to_owned(),
                 worker_group: "group".to_owned(),
                 worker_id: format!("worker-{}-{}", std::process::id(), parts.number),
-            },
+            }),
             clock: Arc::clone(&parts.clock),
         }
     }
