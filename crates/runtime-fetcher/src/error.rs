@@ -34,7 +34,7 @@ pub enum FetchError {
         source: AttemptError,
     },
 
-    /// Every attempt failed with a transient error.
+    /// Every attempt failed with a transient error. The reference may be right: in Go, it counts as broken.
     #[error("cannot fetch {subject}: gave up after {attempts} attempts in {elapsed:.1?}")]
     Exhausted {
         /// The subject of the reference.

@@ -39,7 +39,13 @@ impl HashKey {
         Self(format!("{kind}:{}", hex(&Sha256::digest(bytes))))
     }
 
-    /// Returns the key as text: letters, digits, dashes and one colon.
+    /// Returns the key with a namespace, which differs from the keys of all other namespaces and of none.
+    pub(crate) fn within(&self, namespace: &str) -> Self {
+        // Hashed instead of joined: no separator is forbidden in namespaces and kinds.
+        Self::new(namespace, [&self.0])
+    }
+
+    /// Returns the key as text: the kind, a colon, and 64 hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -47,6 +47,19 @@
 //! * By default, references of tasks do not reach addresses that only the worker should reach, and no redirect leads
 //!   from HTTPS to HTTP.
 //! * The environment is not read: the proxy is part of [`FetchConfig`].
+//!
+//! # Differences from the Go package
+//!
+//! * [`Combine`] refuses fetchers that may accept the same reference, where Go uses the first one that matches. Its schema
+//!   is an `anyOf` instead of a `oneOf`, which is equivalent for such fetchers.
+//! * [`Combine`] adds the name of a fetcher to its hash keys, where Go adds its index: adding a fetcher leaves the keys of
+//!   caches on disk valid. The fetchers of this crate need no such namespace.
+//! * Exhausted retries resolve the task as `resource-unavailable`, as [`FetchError::Exhausted`]. In Go they are a broken
+//!   reference, `malformed-payload`.
+//! * Hash keys are hashes, since URLs may contain tokens. The key of a URL with hashes has all given hashes, where Go uses
+//!   one, so that a cached copy satisfies every hash of its reference.
+//! * A reference with a URL and no hash belongs to [`UrlFetcher`]; [`UrlHashFetcher`] requires at least one hash.
+//! * There is no maximum for `runId` and for the length of artifact names: the queue has them.
 
 mod attempt_error;
 mod blocking_batches;

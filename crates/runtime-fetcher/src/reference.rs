@@ -21,6 +21,15 @@ pub trait Fetcher: Send + Sync + fmt::Debug {
     /// Returns the name of this kind of reference in messages, such as `artifact`.
     fn name(&self) -> &'static str;
 
+    /// Returns the namespace that [`Combine`](crate::Combine) adds to the hash keys of this fetcher's references; the
+    /// [name](Self::name) by default.
+    ///
+    /// It keeps the keys of fetchers apart that create them independently. The fetchers of this crate return `None`:
+    /// their keys cannot collide, so an artifact that is found through the index shares the cached copy of the artifact.
+    fn key_namespace(&self) -> Option<&'static str> {
+        Some(self.name())
+    }
+
     /// Returns the JSON schema of a reference.
     ///
     /// An object schema lists its `properties` and `required` keys and sets `additionalProperties` to false:

@@ -14,10 +14,16 @@ use super::schema_shape::SchemaShape;
 use super::url::{UrlFetcher, UrlHashFetcher};
 use crate::context::FetchContext;
 use crate::error::FetchError;
+use crate::hash_key::HashKey;
 use crate::invalid_reference::InvalidReference;
-use crate::reference::{Fetcher, Reference};
+use crate::reference::{Fetched, Fetcher, Reference};
+use crate::required_scopes::RequiredScopes;
+use crate::target::Target;
 
 /// A fetcher that accepts the references of several fetchers. Clones share them.
+///
+/// The hash keys of its references are in the [namespace](Fetcher::key_namespace) of their fetcher, so that references of
+/// different fetchers never share a cached copy by accident.
 ///
 /// ```
 /// # use runtime_fetcher::{Combine, Fetcher};
@@ -39,10 +45,10 @@ struct Alternative {
     shapes: Vec<SchemaShape>,
 }
 
-/// An error for two fetchers that may accept the same reference.
+/// An error for two fetchers that may accept the same reference, or whose keys have the same namespace.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "ambiguous fetchers `{first}` and `{second}`: one must require a key that the other forbids"
+    "ambiguous fetchers `{first}` and `{second}`: one must require a key that the other forbids, and their names must differ"
 )]
 #[non_exhaustive]
 pub struct AmbiguousFetchers {
@@ -58,7 +64,8 @@ impl Combine {
     /// # Errors
     ///
     /// [`AmbiguousFetchers`] unless every two schemas exclude each other: by type, or because one requires a key
-    /// that the other forbids.
+    /// that the other forbids. Also for two fetchers with the same [namespace](Fetcher::key_namespace), such as two
+    /// combinations with fetchers of other crates: combine their fetchers directly.
     pub fn new(
         fetchers: impl IntoIterator<Item = Arc<dyn Fetcher>>,
     ) -> Result<Self, AmbiguousFetchers> {
@@ -68,7 +75,7 @@ impl Combine {
         for (index, first) in alternatives.iter().enumerate() {
             if let Some(second) = alternatives[index + 1..]
                 .iter()
-                .find(|other| first.overlaps(other))
+                .find(|other| first.overlaps(other) || first.shares_namespace(other))
             {
                 return Err(AmbiguousFetchers {
                     first: first.fetcher.name(),
@@ -123,6 +130,11 @@ impl Alternative {
             .any(|shape| other.shapes.iter().any(|other| shape.overlaps(other)))
     }
 
+    fn shares_namespace(&self, other: &Self) -> bool {
+        let namespace = self.fetcher.key_namespace();
+        namespace.is_some() && namespace == other.fetcher.key_namespace()
+    }
+
     fn similarity(&self, reference: &Value) -> usize {
         self.shapes
             .iter()
@@ -136,6 +148,14 @@ impl Alternative {
 impl Fetcher for Combine {
     fn name(&self) -> &'static str {
         "any"
+    }
+
+    /// Returns `None` for a combination of fetchers of this crate only: its keys are those of its fetchers.
+    fn key_namespace(&self) -> Option<&'static str> {
+        let mut fetchers = self.alternatives.iter().map(|it| &it.fetcher);
+        fetchers
+            .any(|fetcher| fetcher.key_namespace().is_some())
+            .then(|| self.name())
     }
 
     fn schema(&self) -> Value {
@@ -159,6 +179,44 @@ impl Fetcher for Combine {
         context: &FetchContext,
         reference: &Value,
     ) -> Result<Arc<dyn Reference>, FetchError> {
-        self.choose(reference)?.resolve(context, reference).await
+        let fetcher = self.choose(reference)?;
+        let resolved = fetcher.resolve(context, reference).await?;
+        Ok(match fetcher.key_namespace() {
+            None => resolved,
+            Some(namespace) => Arc::new(NamespacedReference {
+                namespace,
+                inner: resolved,
+            }),
+        })
+    }
+}
+
+/// A reference with a hash key in the namespace of its fetcher.
+#[derive(Debug)]
+struct NamespacedReference {
+    namespace: &'static str,
+    inner: Arc<dyn Reference>,
+}
+
+#[async_trait]
+impl Reference for NamespacedReference {
+    fn subject(&self) -> String {
+        self.inner.subject()
+    }
+
+    fn hash_key(&self) -> HashKey {
+        self.inner.hash_key().within(self.namespace)
+    }
+
+    fn scopes(&self) -> RequiredScopes {
+        self.inner.scopes()
+    }
+
+    async fn fetch(
+        &self,
+        context: &FetchContext,
+        target: &mut dyn Target,
+    ) -> Result<Fetched, FetchError> {
+        self.inner.fetch(context, target).await
     }
 }

@@ -61,6 +61,10 @@ macro_rules! impl_fetcher {
                 <$reference>::KIND
             }
 
+            fn key_namespace(&self) -> Option<&'static str> {
+                None
+            }
+
             fn schema(&self) -> serde_json::Value {
                 <$reference>::schema()
             }

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use runtime_core::ScopeSet;
 use runtime_fetcher::{
-    ArtifactFetcher, Combine, Fetcher, IndexFetcher, RawFetcher, UrlFetcher, UrlHashFetcher,
+    ArtifactFetcher, Combine, FetchContext, FetchError, Fetcher, IndexFetcher, InvalidReference,
+    MemoryTarget, RawFetcher, Reference, UrlFetcher, UrlHashFetcher,
 };
 use serde_json::{Value, json};
+
+use crate::support::context;
 
 const TASK: &str = "RmzTkg-8Qj614ea9fI9Jmg";
 
@@ -138,44 +142,114 @@ fn equal_fetchers_are_ambiguous() {
     assert_eq!((error.first, error.second), ("url", "url"));
 }
 
-/// A fetcher of which only the schema matters.
+/// A fetcher of which only the name and the schema matter. Its references all have the same bytes and hash key.
 #[derive(Debug)]
-struct Kind(Value);
+struct Kind(&'static str, Value);
 
 #[async_trait::async_trait]
 impl Fetcher for Kind {
     fn name(&self) -> &'static str {
-        "kind"
+        self.0
     }
 
     fn schema(&self) -> Value {
-        self.0.clone()
+        self.1.clone()
     }
 
-    fn check(&self, _: &Value) -> Result<(), runtime_fetcher::InvalidReference> {
-        Ok(())
+    fn check(&self, reference: &Value) -> Result<(), InvalidReference> {
+        let key = self.1["required"][0].as_str().unwrap_or_default();
+        if reference.get(key).is_some() {
+            Ok(())
+        } else {
+            Err(InvalidReference::new(self.0, "another kind"))
+        }
     }
 
     async fn resolve(
         &self,
-        _: &runtime_fetcher::FetchContext,
+        context: &FetchContext,
         _: &Value,
-    ) -> Result<Arc<dyn runtime_fetcher::Reference>, runtime_fetcher::FetchError> {
-        unreachable!("these tests resolve nothing")
+    ) -> Result<Arc<dyn Reference>, FetchError> {
+        RawFetcher.resolve(context, &json!({ "raw": "" })).await
     }
 }
 
-fn kind(schema: Value) -> Arc<dyn Fetcher> {
-    Arc::new(Kind(schema))
+fn kind(name: &'static str, schema: Value) -> Arc<dyn Fetcher> {
+    Arc::new(Kind(name, schema))
+}
+
+/// Returns a fetcher of objects with one key.
+fn keyed(name: &'static str, key: &str) -> Arc<dyn Fetcher> {
+    let schema = json!({
+        "type": "object", "properties": { key: {} }, "required": [key], "additionalProperties": false,
+    });
+    kind(name, schema)
+}
+
+async fn hash_key(fetcher: &dyn Fetcher, reference: Value) -> String {
+    let resolved = fetcher.resolve(&context(), &reference).await;
+    resolved.expect("a valid reference").hash_key().to_string()
+}
+
+#[tokio::test]
+async fn fetchers_never_share_keys() {
+    let (standard, context) = (Arc::new(Combine::standard()), context());
+    let combined = Combine::new([
+        standard as Arc<dyn Fetcher>,
+        keyed("a", "a"),
+        keyed("b", "b"),
+    ]);
+    let combined = combined.expect("different names");
+    let mut keys = std::collections::BTreeSet::new();
+    for reference in [json!({ "raw": "" }), json!({ "a": 0 }), json!({ "b": 0 })] {
+        let resolved = combined.resolve(&context, &reference).await;
+        let resolved = resolved.expect("a valid reference");
+        keys.insert(resolved.hash_key());
+
+        let mut target = MemoryTarget::new(9);
+        let fetched = resolved.fetch(&context, &mut target).await;
+        assert_eq!(fetched.expect("fetches").bytes, 0);
+        assert!(resolved.scopes().satisfied_by(&ScopeSet::default()));
+    }
+    assert_eq!(keys.len(), 3);
+}
+
+#[tokio::test]
+async fn nested_combinations_do_not_share_keys() {
+    let inner: Arc<dyn Fetcher> = Arc::new(Combine::new([keyed("a", "a")]).expect("one fetcher"));
+    let outer = Combine::new([inner, keyed("a", "b")]).expect("different names");
+    let first = hash_key(&outer, json!({ "a": 0 })).await;
+    assert_ne!(first, hash_key(&outer, json!({ "b": 0 })).await);
+}
+
+#[tokio::test]
+async fn added_fetchers_do_not_change_keys() {
+    let standard: Arc<dyn Fetcher> = Arc::new(Combine::standard());
+    let added = Combine::new([keyed("b", "b"), standard, keyed("a", "a")]);
+    let added = added.expect("different names");
+    let raw = json!({ "raw": "" });
+    let before = hash_key(&RawFetcher, raw.clone()).await;
+    assert_eq!(hash_key(&Combine::standard(), raw.clone()).await, before);
+    assert_eq!(hash_key(&added, raw).await, before);
+
+    let a = json!({ "a": 0 });
+    let alone = Combine::new([keyed("a", "a")]).expect("one fetcher");
+    assert_eq!(hash_key(&alone, a.clone()).await, hash_key(&added, a).await);
+}
+
+#[test]
+fn equal_names_are_ambiguous() {
+    let error = Combine::new([keyed("a", "a"), keyed("a", "b")]).expect_err("equal names");
+    assert_eq!((error.first, error.second), ("a", "a"));
 }
 
 #[test]
 fn open_schemas_are_ambiguous() {
     // The schema of raw references forbids `key`; two open schemas do not exclude each other.
-    let open = || kind(json!({ "type": "object", "required": ["key"] }));
+    let open = |name| kind(name, json!({ "type": "object", "required": ["key"] }));
     let raw: Arc<dyn Fetcher> = Arc::new(RawFetcher);
-    assert!(Combine::new([raw, open()]).is_ok());
-    assert!(Combine::new([open(), open()]).is_err());
+    assert!(Combine::new([raw, open("a")]).is_ok());
+    assert!(Combine::new([open("a"), open("b")]).is_err());
 }
 
 #[test]
@@ -218,7 +292,7 @@ fn overlapping_types_or_keys_are_ambiguous() {
         (a(), json!({ "oneOf": [{ "type": "string" }, a()] }), true),
         (a(), json!({}), true),
     ] {
-        let combined = Combine::new([kind(first.clone()), kind(second.clone())]);
+        let combined = Combine::new([kind("a", first.clone()), kind("b", second.clone())]);
         assert_eq!(combined.is_err(), ambiguous, "{first} and {second}");
     }
 }
