@@ -29,7 +29,7 @@
 //!
 //! ```no_run
 //! use runtime_client::TaskclusterDeployment;
-//! use runtime_core::artifact::{Artifact, ArtifactBody, ArtifactSource, ContentEncoding, S3Artifact};
+//! use runtime_core::artifact::{Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ContentEncoding, S3Artifact};
 //! use runtime_core::queue::ClaimWorkRequest;
 //! use runtime_core::{Credentials, CredentialsCell, Deployment, Run};
 //!
@@ -55,6 +55,7 @@
 //!         content: ArtifactBody::S3(S3Artifact {
 //!             content_type: "text/plain".to_owned(),
 //!             encoding: ContentEncoding::Auto,
+//!             headers: ArtifactHeaders::new(),
 //!             source: ArtifactSource::Bytes("hello".into()),
 //!         }),
 //!     };

@@ -14,7 +14,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use runtime_client::TaskclusterDeployment;
 use runtime_core::artifact::{
-    Artifact, ArtifactBody, ArtifactSource, ArtifactUploader as _, ContentEncoding, S3Artifact,
+    Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ArtifactUploader as _,
+    ContentEncoding, S3Artifact,
 };
 use runtime_core::{CredentialsWatch, Run, TaskId, Timestamp};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -63,7 +64,7 @@ fn upload(path: &Path) {
         .enable_all()
         .build()
         .expect("a runtime");
-    let uploaded = runtime.block_on(async {
+    runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let root_url = format!("http://{}", listener.local_addr().expect("an address"));
         tokio::spawn(serve(listener));
@@ -73,19 +74,25 @@ fn upload(path: &Path) {
             task_id: TaskId::random(),
             run_id: 0,
         };
-        let content = S3Artifact {
-            content_type: "application/octet-stream".to_owned(),
-            encoding: ContentEncoding::Identity,
-            source: ArtifactSource::File(path.to_owned()),
-        };
-        let artifact = Artifact {
-            name: "public/sparse.bin".to_owned(),
-            expires: None,
-            content: ArtifactBody::S3(content),
-        };
-        client.upload(&run, Timestamp::MAX, &artifact).await
+        for source in [
+            ArtifactSource::File(path.to_owned()),
+            ArtifactSource::stream(File::open(path).expect("opens")),
+        ] {
+            let content = S3Artifact {
+                content_type: "application/octet-stream".to_owned(),
+                encoding: ContentEncoding::Identity,
+                headers: ArtifactHeaders::new(),
+                source,
+            };
+            let artifact = Artifact {
+                name: "public/sparse.bin".to_owned(),
+                expires: None,
+                content: ArtifactBody::S3(content),
+            };
+            let uploaded = client.upload(&run, Timestamp::MAX, &artifact).await;
+            assert_eq!(uploaded.expect("uploads").bytes, LENGTH);
+        }
     });
-    assert_eq!(uploaded.expect("uploads").bytes, LENGTH);
 }
 
 async fn serve(listener: TcpListener) {

@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use runtime_core::artifact::{
-    Artifact, ArtifactBody, ArtifactSource, ContentEncoding, ErrorArtifact, S3Artifact, UploadError,
+    Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ContentEncoding, ErrorArtifact,
+    S3Artifact, UploadError,
 };
 use runtime_core::clock::Clock as _;
 use runtime_core::monitor::{Level, Severity};
@@ -34,6 +35,7 @@ fn s3(source: ArtifactSource) -> Artifact {
     let content = S3Artifact {
         content_type,
         encoding: ContentEncoding::Auto,
+        headers: ArtifactHeaders::new(),
         source,
     };
     Artifact {
@@ -181,16 +183,17 @@ async fn upload_is_received_with_its_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     std::fs::write(&path, "from a file").unwrap();
-    let (services, mock) = MockQueue::new();
-    let expected = mock.expect_s3_artifact("public/a");
-    let task = TestTask::new(json!({})).with_services(services);
-    let uploaded = task
-        .context()
-        .upload(&s3(ArtifactSource::File(path)))
-        .await
-        .unwrap();
-    assert_eq!(uploaded.bytes, 11);
-    assert_eq!(expected.received().await.bytes, b"from a file");
+    for source in [
+        ArtifactSource::stream(std::fs::File::open(&path).unwrap()),
+        ArtifactSource::File(path),
+    ] {
+        let (services, mock) = MockQueue::new();
+        let expected = mock.expect_s3_artifact("public/a");
+        let task = TestTask::new(json!({})).with_services(services);
+        let uploaded = task.context().upload(&s3(source)).await.unwrap();
+        assert_eq!(uploaded.bytes, 11);
+        assert_eq!(expected.received().await.bytes, b"from a file");
+    }
 }
 
 #[tokio::test]
@@ -217,7 +220,7 @@ async fn missing_file_is_a_read_error() {
 #[tokio::test]
 async fn test_task_has_scopes_log_and_controller() {
     let task = TestTask::with_scopes(json!({ "k": 1 }), &["a:*"]);
-    assert!(task.context().has_scopes(["a:b"]));
+    assert!(task.context().has_scopes([["a:b"]]));
     assert_eq!(task.context().info().definition.payload["k"], 1);
     task.context().log_error("it failed");
     assert_eq!(task.log(), "[taskcluster:error] it failed\n");

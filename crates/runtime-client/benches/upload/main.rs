@@ -10,7 +10,8 @@ use bench_harness::{AtLeast, AtMost, Bench, peak_rss_mib, rate};
 use bytes::Bytes;
 use runtime_client::{Client, TaskclusterDeployment};
 use runtime_core::artifact::{
-    Artifact, ArtifactBody, ArtifactSource, ArtifactUploader as _, ContentEncoding, S3Artifact,
+    Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ArtifactUploader as _,
+    ContentEncoding, S3Artifact,
 };
 use runtime_core::queue::{ArtifactRequest, ArtifactResponse, ClaimWorkRequest, Queue as _};
 use runtime_core::util::join_with_limit;
@@ -232,6 +233,7 @@ fn artifact(name: &str, source: ArtifactSource) -> Artifact {
     let content = S3Artifact {
         content_type: CONTENT_TYPE.to_owned(),
         encoding: ContentEncoding::Identity,
+        headers: ArtifactHeaders::new(),
         source,
     };
     Artifact {

@@ -1,7 +1,6 @@
 //! The source of a named artifact, and its errors.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use runtime_core::artifact::{ArtifactSource, UploadError};
@@ -48,8 +47,10 @@ impl NamedSource<'_> {
 
     fn read_error(&self, source: io::Error) -> UploadError {
         let path = match self.source {
-            ArtifactSource::File(path) | ArtifactSource::FileWithoutLinks(path) => path.clone(),
-            ArtifactSource::Bytes(_) => PathBuf::new(),
+            ArtifactSource::File(path) | ArtifactSource::FileWithoutLinks(path) => {
+                Some(path.clone())
+            }
+            ArtifactSource::Bytes(_) | ArtifactSource::Stream(_) => None,
         };
         UploadError::Read {
             name: self.name.to_owned(),

@@ -40,7 +40,7 @@ impl Client {
             run,
             name,
             request,
-            is_gzip: false,
+            headers: content.headers.as_map().clone(),
         };
         if !encoding::should_compress(name, &content.content_type, content.encoding) {
             let sent = self.deliver(name, &source, &provider).await;
@@ -48,7 +48,9 @@ impl Client {
                 .map(Uploaded::from)
                 .map_err(|error| named.deliver_error(error));
         }
-        provider.is_gzip = true;
+        provider
+            .headers
+            .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         let folder = self.transport.settings.spool_folder.clone();
         let compressed = run_blocking(move || gzip::compress(&source, folder.as_deref())).await;
         let compressed = compressed.map_err(|error| named.source_error(error))?;
@@ -67,7 +69,8 @@ struct S3UrlProvider<'a> {
     run: &'a Run,
     name: &'a str,
     request: ArtifactRequest,
-    is_gzip: bool,
+    /// The headers of the upload, without the content type.
+    headers: HeaderMap,
 }
 
 impl UploadUrlProvider for S3UrlProvider<'_> {
@@ -86,13 +89,10 @@ impl UploadUrlProvider for S3UrlProvider<'_> {
                 "the storage type differs from the requested one",
             ));
         };
-        let mut headers = HeaderMap::new();
+        let mut headers = self.headers.clone();
         // As in the response: the URL is signed for exactly this content type.
         let content_type = HeaderValue::try_from(content_type).map_err(unexpected_response)?;
         headers.insert(CONTENT_TYPE, content_type);
-        if self.is_gzip {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
         Ok(UploadUrl {
             url: put_url,
             headers,

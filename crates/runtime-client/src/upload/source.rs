@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use runtime_core::artifact::ArtifactSource;
+use runtime_core::artifact::{ArtifactSource, ArtifactStream};
 
 use super::plain_file;
 
@@ -18,6 +18,7 @@ const CHUNK_BYTES: usize = 128 << 10;
 pub(super) enum Source {
     Bytes(Bytes),
     File(OpenFile),
+    Stream { stream: ArtifactStream, length: u64 },
 }
 
 /// An open plain file, with length and modification time at the time of opening.
@@ -31,9 +32,9 @@ pub(super) struct OpenFile {
 /// An error while reading a source.
 #[derive(Debug)]
 pub(super) enum SourceError {
-    /// The file could not be read.
+    /// The file or stream could not be read.
     Read(io::Error),
-    /// The file changed since it was opened.
+    /// The file or stream changed since it was opened.
     Changed { expected: u64, found: u64 },
     /// The receiver of the bytes failed.
     Sink(io::Error),
@@ -48,6 +49,10 @@ impl Source {
             ArtifactSource::FileWithoutLinks(path) => {
                 Self::from_file(runtime_ioext::open_without_symlinks(path)?)
             }
+            ArtifactSource::Stream(stream) => Ok(Self::Stream {
+                length: stream.byte_length()?,
+                stream: stream.clone(),
+            }),
         }
     }
 
@@ -66,6 +71,7 @@ impl Source {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::File(file) => file.length,
+            Self::Stream { length, .. } => *length,
         }
     }
 
@@ -75,67 +81,83 @@ impl Source {
     /// bytes of a changed source, and does not store it.
     pub(super) fn read(
         &self,
-        mut sink: impl FnMut(Bytes) -> io::Result<()>,
+        sink: impl FnMut(Bytes) -> io::Result<()>,
     ) -> Result<(), SourceError> {
         match self {
             Self::Bytes(bytes) => chunks(bytes).try_for_each(sink).map_err(SourceError::Sink),
-            Self::File(file) => file.read(&mut sink),
+            Self::File(file) => file.read(sink),
+            Self::Stream { stream, length } => {
+                let unchanged = || Ok(());
+                let read = stream.read_from_start(|stream| read(stream, *length, unchanged, sink));
+                read.map_err(SourceError::Read)?
+            }
         }
     }
 }
 
 impl OpenFile {
-    fn read(&self, sink: &mut impl FnMut(Bytes) -> io::Result<()>) -> Result<(), SourceError> {
+    fn read(&self, sink: impl FnMut(Bytes) -> io::Result<()>) -> Result<(), SourceError> {
         // Each attempt starts at the first byte, with the same open file, so that a replaced path has no effect.
         (&self.file).rewind().map_err(SourceError::Read)?;
-        let (mut read_bytes, mut held_chunk) = (0, Bytes::new());
-        loop {
-            let chunk = read_chunk(&self.file).map_err(SourceError::Read)?;
-            if chunk.is_empty() {
-                break;
-            }
-            read_bytes += chunk.len() as u64;
-            // At once and not at the end: a log that is still being written may grow faster than it is sent.
-            if read_bytes > self.length {
-                return Err(self.changed(read_bytes));
-            }
-            let ready = std::mem::replace(&mut held_chunk, chunk);
-            if !ready.is_empty() {
-                sink(ready).map_err(SourceError::Sink)?;
-            }
-        }
-        self.check_unchanged(read_bytes)?;
-        if held_chunk.is_empty() {
-            Ok(())
-        } else {
-            sink(held_chunk).map_err(SourceError::Sink)
-        }
+        read(&self.file, self.length, || self.check_unmodified(), sink)
     }
 
-    fn check_unchanged(&self, read_bytes: u64) -> Result<(), SourceError> {
-        // The modification time detects bytes that were overwritten without changing the length.
+    /// Detects bytes that were overwritten without changing the length.
+    fn check_unmodified(&self) -> Result<(), SourceError> {
         let metadata = self.file.metadata().map_err(SourceError::Read)?;
-        if read_bytes == self.length && metadata.modified().ok() == self.modified {
+        if metadata.modified().ok() == self.modified {
             Ok(())
         } else {
-            Err(self.changed(read_bytes))
-        }
-    }
-
-    fn changed(&self, found: u64) -> SourceError {
-        SourceError::Changed {
-            expected: self.length,
-            found,
+            Err(SourceError::Changed {
+                expected: self.length,
+                found: self.length,
+            })
         }
     }
 }
 
-/// Reads one chunk, which is shorter only at the end of the file.
-fn read_chunk(mut file: &File) -> io::Result<Bytes> {
+/// Passes `length` bytes of `reader` to `sink`, the last chunk only after `check_unmodified`.
+fn read(
+    mut reader: impl Read,
+    length: u64,
+    check_unmodified: impl FnOnce() -> Result<(), SourceError>,
+    mut sink: impl FnMut(Bytes) -> io::Result<()>,
+) -> Result<(), SourceError> {
+    let changed = |found| SourceError::Changed {
+        expected: length,
+        found,
+    };
+    let (mut read_bytes, mut held_chunk) = (0, Bytes::new());
+    loop {
+        let chunk = read_chunk(&mut reader).map_err(SourceError::Read)?;
+        if chunk.is_empty() {
+            break;
+        }
+        read_bytes += chunk.len() as u64;
+        // At once and not at the end: a log that is still being written may grow faster than it is sent.
+        if read_bytes > length {
+            return Err(changed(read_bytes));
+        }
+        let ready = std::mem::replace(&mut held_chunk, chunk);
+        if !ready.is_empty() {
+            sink(ready).map_err(SourceError::Sink)?;
+        }
+    }
+    if read_bytes < length {
+        return Err(changed(read_bytes));
+    }
+    check_unmodified()?;
+    if held_chunk.is_empty() {
+        Ok(())
+    } else {
+        sink(held_chunk).map_err(SourceError::Sink)
+    }
+}
+
+/// Reads one chunk, which is shorter only at the end.
+fn read_chunk(reader: impl Read) -> io::Result<Bytes> {
     let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-    (&mut file)
-        .take(CHUNK_BYTES as u64)
-        .read_to_end(&mut chunk)?;
+    reader.take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
     Ok(chunk.into())
 }
 

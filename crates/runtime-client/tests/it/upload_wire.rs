@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::support::{Reply, Server};
 use bytes::Bytes;
 use runtime_core::artifact::{
-    Artifact, ArtifactBody, ArtifactSource, ArtifactUploader, ContentEncoding, S3Artifact,
-    UploadError, Uploaded,
+    Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ArtifactUploader, ContentEncoding,
+    S3Artifact, UploadError, Uploaded,
 };
 use runtime_core::{CredentialsWatch, Run, TaskId};
 use serde_json::json;
@@ -101,6 +101,7 @@ async fn upload_to(behaviours: Vec<Store>) -> (Result<Uploaded, UploadError>, us
     let content = S3Artifact {
         content_type: "a/b".to_owned(),
         encoding: ContentEncoding::Identity,
+        headers: ArtifactHeaders::new(),
         source: ArtifactSource::Bytes(Bytes::from(vec![7; LENGTH])),
     };
     let artifact = Artifact {

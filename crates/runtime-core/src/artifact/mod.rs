@@ -1,19 +1,22 @@
 //! Artifacts, and the port that uploads them.
 
 mod folder;
+mod headers;
+mod source;
 mod upload_all;
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use jiff::Timestamp;
 use runtime_gc::error_chain;
 
 pub use self::folder::{FolderEntry, FolderListing, list_folder};
+pub use self::headers::{ArtifactHeaders, InvalidArtifactHeader};
+pub use self::source::{ArtifactSource, ArtifactStream};
 pub use self::upload_all::{UploadOutcome, upload_all};
 
 use crate::api_error::ApiError;
@@ -56,6 +59,8 @@ pub struct S3Artifact {
     pub content_type: String,
     /// The encoding for transfer and storage.
     pub encoding: ContentEncoding,
+    /// Additional headers, which readers receive with the bytes.
+    pub headers: ArtifactHeaders,
     /// The source of the bytes.
     pub source: ArtifactSource,
 }
@@ -67,29 +72,6 @@ pub struct ObjectArtifact {
     pub content_type: String,
     /// The source of the bytes.
     pub source: ArtifactSource,
-}
-
-/// The source of an artifact's bytes. Each attempt of the upload reads it from the start, so it must not
-/// change.
-#[derive(Clone)]
-pub enum ArtifactSource {
-    /// Bytes in memory.
-    Bytes(Bytes),
-    /// A plain file. A symbolic link is refused as the last component of the path and followed elsewhere.
-    File(PathBuf),
-    /// A plain file at an absolute path that contains no symbolic link, such as one from
-    /// [`Path::canonicalize`](std::path::Path::canonicalize). A link anywhere in the path is refused. Use it
-    /// if an untrusted process can still change the parent folders.
-    FileWithoutLinks(PathBuf),
-}
-
-impl fmt::Debug for ArtifactSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
-            Self::File(path) | Self::FileWithoutLinks(path) => write!(f, "{}", path.display()),
-        }
-    }
 }
 
 /// The encoding of an artifact's bytes, for transfer and storage.
@@ -199,13 +181,13 @@ pub enum UploadError {
     },
 
     /// The source could not be read.
-    #[error("cannot read artifact `{name}` from `{}`", path.display())]
+    #[error("cannot read artifact `{name}`{}", from_file(path.as_deref()))]
     Read {
         /// The name of the artifact.
         name: String,
-        /// The file.
-        path: PathBuf,
-        /// The error of the operating system.
+        /// The file; `None` for other sources.
+        path: Option<PathBuf>,
+        /// The error of the file or stream.
         source: std::io::Error,
     },
 
@@ -290,6 +272,10 @@ impl UploadError {
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Declare { source, .. } if source.is_conflict())
     }
+}
+
+fn from_file(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| format!(" from `{}`", path.display()))
 }
 
 /// Returns whether an S3 error code is about the size. S3 sends these with status 400, like time-outs and

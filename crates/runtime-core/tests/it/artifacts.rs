@@ -1,13 +1,14 @@
 //! Folder listings and concurrent uploads.
 
 use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 use runtime_core::artifact::{
-    Artifact, ArtifactBody, ArtifactSource, ArtifactUploader, ContentEncoding, S3Artifact,
-    UploadError, Uploaded, list_folder, upload_all,
+    Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ArtifactUploader, ContentEncoding,
+    S3Artifact, UploadError, Uploaded, list_folder, upload_all,
 };
 use runtime_core::{Run, TaskId, Timestamp};
 
@@ -85,7 +86,7 @@ impl ArtifactUploader for Store {
                 let read = fs::read(path);
                 read.map_err(|source| UploadError::Read {
                     name: name.clone(),
-                    path: path.clone(),
+                    path: Some(path.clone()),
                     source,
                 })?;
                 "s3"
@@ -116,6 +117,7 @@ fn artifact(name: &str, path: PathBuf) -> Artifact {
     let content = S3Artifact {
         content_type: "text/plain".to_owned(),
         encoding: ContentEncoding::Auto,
+        headers: ArtifactHeaders::new(),
         source: ArtifactSource::File(path),
     };
     Artifact {
@@ -167,4 +169,53 @@ async fn failed_uploads_do_not_affect_others() {
     let arrived = store.arrived.into_inner().expect("not poisoned");
     assert_eq!(arrived.len(), 101);
     assert!(arrived.contains(&("missing".to_owned(), "error")));
+}
+
+#[test]
+fn stream_is_read_from_its_start() {
+    let mut stream = Cursor::new(b"content".to_vec());
+    stream.set_position(5);
+    let ArtifactSource::Stream(stream) = ArtifactSource::stream(stream) else {
+        panic!("not a stream")
+    };
+    for _ in 0..2 {
+        let mut bytes = Vec::new();
+        assert_eq!(stream.byte_length().expect("a length"), 7);
+        let read = stream.read_from_start(|stream| stream.read_to_end(&mut bytes));
+        assert_eq!(read.expect("rewinds").expect("reads"), 7);
+        assert_eq!(bytes, b"content");
+    }
+}
+
+#[test]
+fn header_names_are_case_insensitive() {
+    let headers = ArtifactHeaders::new()
+        .with("Content-Language", "en")
+        .and_then(|headers| headers.with("content-language", "de"))
+        .expect("valid headers");
+    assert_eq!(headers.as_map().len(), 1);
+    assert_eq!(headers.as_map()["content-language"], "de");
+}
+
+#[test]
+fn unsupported_headers_are_named() {
+    for name in ["x-amz-acl", "content-type", "content-encoding", "a b", ""] {
+        let error = ArtifactHeaders::new().with(name, "a").expect_err(name);
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "header `{name}` is not supported for artifacts; use one of `cache-control`, \
+                 `content-disposition`, `content-language`"
+            )
+        );
+    }
+}
+
+#[test]
+fn header_values_are_one_line() {
+    let error = ArtifactHeaders::new().with("cache-control", "a\r\nx-amz-acl: b");
+    assert_eq!(
+        error.expect_err("two lines").to_string(),
+        "invalid value of artifact header `cache-control`: use visible ASCII characters only"
+    );
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use runtime_client::TaskclusterDeployment;
 use runtime_core::artifact::{
-    Artifact, ArtifactBody, ArtifactSource, ContentEncoding, ErrorArtifact, LinkArtifact,
-    ObjectArtifact, RedirectArtifact, S3Artifact,
+    Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ContentEncoding, ErrorArtifact,
+    LinkArtifact, ObjectArtifact, RedirectArtifact, S3Artifact,
 };
 use runtime_core::queue::{ArtifactErrorReason, ClaimWorkRequest};
 use runtime_core::{
@@ -105,6 +105,7 @@ fn s3(text: &'static str) -> ArtifactBody {
     ArtifactBody::S3(S3Artifact {
         content_type: "text/plain".to_owned(),
         encoding: ContentEncoding::Gzip,
+        headers: ArtifactHeaders::new(),
         source: ArtifactSource::Bytes(text.into()),
     })
 }

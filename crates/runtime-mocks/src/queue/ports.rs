@@ -1,8 +1,10 @@
 //! The ports of `runtime-core` with the results of the script.
 
+use std::io;
+
 use async_trait::async_trait;
 use runtime_core::artifact::{
-    Artifact, ArtifactBody, ArtifactSource, ArtifactUploader, UploadError, Uploaded,
+    Artifact, ArtifactBody, ArtifactSource, ArtifactStream, ArtifactUploader, UploadError, Uploaded,
 };
 use runtime_core::index::{Index, IndexedTask};
 use runtime_core::object::{ObjectDownload, Objects};
@@ -139,17 +141,27 @@ fn kind_and_source(content: &ArtifactBody) -> (&'static str, Option<&ArtifactSou
 }
 
 async fn read(name: &str, source: Option<&ArtifactSource>) -> Result<Vec<u8>, UploadError> {
+    let read_error = |path, source| UploadError::Read {
+        name: name.to_owned(),
+        path,
+        source,
+    };
     match source {
         None => Ok(Vec::new()),
         Some(ArtifactSource::Bytes(bytes)) => Ok(bytes.to_vec()),
         Some(ArtifactSource::File(path) | ArtifactSource::FileWithoutLinks(path)) => {
-            tokio::fs::read(path)
-                .await
-                .map_err(|source| UploadError::Read {
-                    name: name.to_owned(),
-                    path: path.clone(),
-                    source,
-                })
+            let read = tokio::fs::read(path).await;
+            read.map_err(|error| read_error(Some(path.clone()), error))
+        }
+        Some(ArtifactSource::Stream(stream)) => {
+            // Blocks the runtime: the streams of tests are short.
+            read_stream(stream).map_err(|error| read_error(None, error))
         }
     }
+}
+
+fn read_stream(stream: &ArtifactStream) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stream.read_from_start(|stream| stream.read_to_end(&mut bytes))??;
+    Ok(bytes)
 }

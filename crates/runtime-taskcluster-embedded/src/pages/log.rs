@@ -7,12 +7,14 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use http::StatusCode;
+use http::header::CONTENT_ENCODING;
 use maud::{Markup, html};
 use percent_encoding::percent_decode_str;
 use runtime_core::util::ByteSize;
 
 use super::components::Page;
 use crate::context::ServerContext;
+use crate::request::header_text;
 use crate::services::queue::found_artifact::FoundArtifact;
 use crate::state::artifact::DeclaredArtifact;
 
@@ -109,7 +111,8 @@ pub(super) async fn read_tail(
     let key = found.key()?;
     let blob = context.read(|state| state.blobs.get(&key))?;
     let read = tokio::task::spawn_blocking(move || {
-        read_file_tail(&blob.path, blob.content_encoding.as_deref() == Some("gzip"))
+        let is_gzip = header_text(&blob.headers, CONTENT_ENCODING) == Some("gzip");
+        read_file_tail(&blob.path, is_gzip)
     });
     read.await.ok()?.ok()
 }

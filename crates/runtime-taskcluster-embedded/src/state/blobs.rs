@@ -5,13 +5,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use http::HeaderMap;
+
 /// Uploaded bytes in a file, with the headers to serve them.
 #[derive(Debug)]
 pub(crate) struct Blob {
     pub(crate) path: PathBuf,
     pub(crate) len: u64,
-    pub(crate) content_type: Option<String>,
-    pub(crate) content_encoding: Option<String>,
+    pub(crate) headers: HeaderMap,
 }
 
 impl Blob {

@@ -3,10 +3,13 @@
 use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use percent_encoding::utf8_percent_encode;
 
 use super::Taskcluster;
 use crate::error::RequestError;
+use crate::request::header_text;
 use crate::services::queue::found_artifact::FoundArtifact;
 use crate::services::s3::presign::PATH_ESCAPES;
 use crate::state::artifact::DeclaredArtifact;
@@ -60,6 +63,8 @@ pub struct StoredArtifact {
     pub content_type: Option<String>,
     /// The content encoding of the upload.
     pub content_encoding: Option<String>,
+    /// All stored headers of the upload: these two, `cache-control`, `content-disposition` and `content-language`.
+    pub headers: HeaderMap,
     /// The uploaded bytes, still encoded.
     pub bytes: Vec<u8>,
 }
@@ -134,8 +139,9 @@ impl Taskcluster {
         let blob = blob.ok_or_else(|| ReadArtifactError::NotUploaded { name: name.clone() })?;
         let bytes = tokio::fs::read(&blob.path).await;
         Ok(StoredArtifact {
-            content_type: blob.content_type.clone(),
-            content_encoding: blob.content_encoding.clone(),
+            content_type: header_text(&blob.headers, CONTENT_TYPE).map(str::to_owned),
+            content_encoding: header_text(&blob.headers, CONTENT_ENCODING).map(str::to_owned),
+            headers: blob.headers.clone(),
             bytes: bytes.map_err(|source| ReadArtifactError::Read { name, source })?,
         })
     }

@@ -11,21 +11,28 @@ use runtime_taskcluster_embedded::{ArtifactKind, Taskcluster};
 use serde_json::json;
 
 #[tokio::test]
-async fn upload_keeps_bytes_and_encoding() {
+async fn upload_keeps_bytes_and_headers() {
     let (taskcluster, task_id, worker) = running().await;
     let text = b"hello artifact\n".repeat(1000);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(&text).unwrap();
     let zipped = gzip.finish().unwrap();
     let url = put_url(&taskcluster, &task_id, &worker, "public/a.txt").await;
-    let headers = [("content-type", "text/plain"), ("content-encoding", "gzip")];
+    let headers = [
+        ("content-type", "text/plain"),
+        ("content-encoding", "gzip"),
+        ("content-disposition", "attachment"),
+        ("content-language", "en"),
+        ("cache-control", "max-age=60"),
+    ];
     assert_eq!(put(&url, &headers, zipped.clone()).await.status(), 200);
 
     let path = format!("/api/queue/v1/task/{task_id}/artifacts/public/a.txt");
     let found = location(&Client::anonymous(&taskcluster).get(&path).await);
     let got = http().get(found).send().await.unwrap();
-    assert_eq!(got.headers()["content-encoding"], "gzip");
-    assert_eq!(got.headers()["content-type"], "text/plain");
+    for (name, value) in headers {
+        assert_eq!(got.headers()[name], value);
+    }
     assert_eq!(got.bytes().await.unwrap(), zipped);
     let stored = taskcluster
         .read_artifact(&task_id, "public/a.txt")

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_core::artifact::{
-    Artifact, ArtifactBody, ArtifactSource, ContentEncoding, ErrorArtifact, S3Artifact,
-    UploadError, UploadOutcome, list_folder, upload_all,
+    Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ContentEncoding, ErrorArtifact,
+    S3Artifact, UploadError, UploadOutcome, list_folder, upload_all,
 };
 use runtime_core::queue::ArtifactErrorReason;
 use runtime_core::{Section, TaskError, Timestamp, error_chain};
@@ -195,6 +195,7 @@ impl ArtifactSpec {
         let body = S3Artifact {
             content_type,
             encoding: ContentEncoding::Auto,
+            headers: ArtifactHeaders::new(),
             // Processes that the task left running may replace any part of the path by a link.
             source: ArtifactSource::FileWithoutLinks(path),
         };

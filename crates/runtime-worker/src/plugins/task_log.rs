@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_core::artifact::{
-    Artifact, ArtifactBody, ArtifactSource, ContentEncoding, LinkArtifact, RedirectArtifact,
-    S3Artifact,
+    Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ContentEncoding, LinkArtifact,
+    RedirectArtifact, S3Artifact,
 };
 use runtime_core::webhook::{Handler, WebHook};
 use runtime_core::{StopReason, TaskContext, TaskError};
@@ -166,6 +166,7 @@ impl TaskLogUpload {
         let log = ArtifactBody::S3(S3Artifact {
             content_type: CONTENT_TYPE.to_owned(),
             encoding: ContentEncoding::Gzip,
+            headers: ArtifactHeaders::new(),
             source: ArtifactSource::File(self.run.context.followed_log().path().to_owned()),
         });
         self.upload_artifact(BACKING_LOG, log).await?;

@@ -16,6 +16,7 @@ async fn s3_artifacts_round_trip() {
     let file = S3Artifact {
         content_type: "application/zip".to_owned(),
         encoding: ContentEncoding::Auto,
+        headers: ArtifactHeaders::new(),
         source: ArtifactSource::File(path),
     };
     task.upload("public/large.zip", ArtifactBody::S3(file))
@@ -36,6 +37,36 @@ async fn s3_artifacts_round_trip() {
 }
 
 #[tokio::test]
+async fn stream_and_headers_round_trip() {
+    let world = World::new().await;
+    let task = world.running(json!({})).await;
+    let headers = [
+        ("cache-control", "max-age=60"),
+        ("content-disposition", "attachment; filename=\"a.txt\""),
+        ("content-language", "de"),
+    ];
+    let set = |set: ArtifactHeaders, (name, value)| set.with(name, value).expect("supported");
+    let content = S3Artifact {
+        content_type: "text/plain".to_owned(),
+        encoding: ContentEncoding::Gzip,
+        headers: headers.into_iter().fold(ArtifactHeaders::new(), set),
+        source: ArtifactSource::stream(std::io::Cursor::new("a line\n".repeat(100))),
+    };
+    task.upload("public/a.txt", ArtifactBody::S3(content)).await;
+    let stored = world
+        .taskcluster
+        .read_artifact(task.run.task_id.as_str(), "public/a.txt")
+        .await
+        .expect("stored");
+    for (name, value) in headers {
+        assert_eq!(stored.headers[name], value);
+    }
+    assert_eq!(stored.headers["content-type"], "text/plain");
+    assert_eq!(stored.headers["content-encoding"], "gzip");
+    assert!(stored.decoded().expect("decodes") == "a line\n".repeat(100).as_bytes());
+}
+
+#[tokio::test]
 async fn object_artifacts_round_trip() {
     let world = World::new().await;
     let task = world.running(json!({})).await;
@@ -44,7 +75,12 @@ async fn object_artifacts_round_trip() {
             .take(length)
             .collect();
         let name = format!("public/{length}.bin");
-        let uploaded = task.upload(&name, object(&bytes)).await;
+        let source = ArtifactSource::stream(std::io::Cursor::new(bytes.clone()));
+        let content = ObjectArtifact {
+            content_type: "application/octet-stream".to_owned(),
+            source,
+        };
+        let uploaded = task.upload(&name, ArtifactBody::Object(content)).await;
         let stored = world
             .taskcluster
             .read_artifact(task.run.task_id.as_str(), &name)

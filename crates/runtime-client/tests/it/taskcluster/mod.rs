@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::Method;
 use runtime_client::{Client, ClientSettings, TaskclusterDeployment};
 use runtime_core::artifact::{
-    Artifact, ArtifactBody, ArtifactSource, ArtifactUploader, ContentEncoding, ErrorArtifact,
-    LinkArtifact, ObjectArtifact, RedirectArtifact, S3Artifact,
+    Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ArtifactUploader, ContentEncoding,
+    ErrorArtifact, LinkArtifact, ObjectArtifact, RedirectArtifact, S3Artifact,
 };
 use runtime_core::index::Index;
 use runtime_core::object::Objects;
@@ -120,6 +120,7 @@ fn s3(bytes: &Bytes) -> ArtifactBody {
     ArtifactBody::S3(S3Artifact {
         content_type: "text/plain".to_owned(),
         encoding: ContentEncoding::Auto,
+        headers: ArtifactHeaders::new(),
         source: ArtifactSource::Bytes(bytes.clone()),
     })
 }

@@ -13,11 +13,8 @@ async fn each_attempt_requests_a_new_url() {
         })
         .await;
         let content = bytes_of(300_000);
-        let uploaded = upload(
-            &client(&server),
-            &s3("a.zip", ArtifactSource::Bytes(content.clone())),
-        )
-        .await;
+        let source = ArtifactSource::stream(Cursor::new(content.clone()));
+        let uploaded = upload(&client(&server), &s3("a.zip", source)).await;
         assert_eq!(uploaded.expect("the third attempt").bytes, 300_000);
         let puts = puts(&server);
         assert_eq!(puts.len(), 3);

@@ -11,7 +11,8 @@ async fn identity_upload_has_length_and_hashes() {
         let path = file(folder.path(), "a", &content);
         for source in [
             ArtifactSource::Bytes(content.clone()),
-            ArtifactSource::File(path),
+            ArtifactSource::File(path.clone()),
+            ArtifactSource::stream(std::fs::File::open(path).expect("opens")),
         ] {
             let uploaded = upload(&client(&server), &s3("public/a.png", source))
                 .await
@@ -47,21 +48,50 @@ async fn compressed_upload_reports_original_digests() {
         .take(2 << 20)
         .collect();
     for content in [Bytes::from("a line\n".repeat(1000)), noise] {
+        for source in [
+            ArtifactSource::Bytes(content.clone()),
+            ArtifactSource::stream(Cursor::new(content.clone())),
+        ] {
+            let server = good_store().await;
+            let uploaded = upload(&client(&server), &s3("public/a.log", source))
+                .await
+                .expect("success");
+            assert_eq!(uploaded.bytes, content.len() as u64);
+            assert_eq!(
+                uploaded.sha256.as_deref(),
+                Some(&*hex(Sha256::digest(&content)))
+            );
+            assert_eq!(server.requests()[0].json()["contentLength"], content.len());
+            let put = puts(&server).pop().expect("an upload");
+            assert_eq!(put.header("content-encoding"), "gzip");
+            assert_eq!(put.header("content-length"), put.body.len().to_string());
+            assert!(gunzipped(&put.body) == content);
+        }
+    }
+}
+
+#[tokio::test]
+async fn additional_headers_are_sent() {
+    let headers = ArtifactHeaders::new()
+        .with("content-disposition", "attachment")
+        .and_then(|headers| headers.with("cache-control", "max-age=60"))
+        .expect("supported headers");
+    for (encoding, sent) in [
+        (ContentEncoding::Identity, ""),
+        (ContentEncoding::Gzip, "gzip"),
+    ] {
         let server = good_store().await;
-        let source = ArtifactSource::Bytes(content.clone());
-        let uploaded = upload(&client(&server), &s3("public/a.log", source))
-            .await
-            .expect("success");
-        assert_eq!(uploaded.bytes, content.len() as u64);
-        assert_eq!(
-            uploaded.sha256.as_deref(),
-            Some(&*hex(Sha256::digest(&content)))
-        );
-        assert_eq!(server.requests()[0].json()["contentLength"], content.len());
+        let mut artifact = s3("public/a.log", ArtifactSource::Bytes(bytes_of(9)));
+        if let ArtifactBody::S3(content) = &mut artifact.content {
+            content.headers = headers.clone();
+            content.encoding = encoding;
+        }
+        upload(&client(&server), &artifact).await.expect("success");
         let put = puts(&server).pop().expect("an upload");
-        assert_eq!(put.header("content-encoding"), "gzip");
-        assert_eq!(put.header("content-length"), put.body.len().to_string());
-        assert!(gunzipped(&put.body) == content);
+        assert_eq!(put.header("content-disposition"), "attachment");
+        assert_eq!(put.header("cache-control"), "max-age=60");
+        assert_eq!(put.header("content-encoding"), sent);
+        assert_eq!(put.header("content-type"), "text/plain; charset=utf-8");
     }
 }
 

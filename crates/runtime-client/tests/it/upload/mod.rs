@@ -4,7 +4,7 @@ mod attempts;
 mod kinds;
 mod sources;
 
-use std::io::Write as _;
+use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,8 +14,8 @@ use bytes::Bytes;
 use http::Method;
 use runtime_client::Client;
 use runtime_core::artifact::{
-    Artifact, ArtifactBody, ArtifactSource, ArtifactUploader, ContentEncoding, ErrorArtifact,
-    LinkArtifact, RedirectArtifact, S3Artifact, UploadError, Uploaded,
+    Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ArtifactUploader, ContentEncoding,
+    ErrorArtifact, LinkArtifact, RedirectArtifact, S3Artifact, UploadError, Uploaded,
 };
 use runtime_core::queue::ArtifactErrorReason;
 use runtime_core::{Credentials, CredentialsWatch, Run, TaskId};
@@ -45,6 +45,7 @@ fn s3(name: &str, source: ArtifactSource) -> Artifact {
     let content = ArtifactBody::S3(S3Artifact {
         content_type,
         encoding: ContentEncoding::Auto,
+        headers: ArtifactHeaders::new(),
         source,
     });
     Artifact {

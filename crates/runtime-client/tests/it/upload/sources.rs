@@ -1,5 +1,7 @@
 //! Sources that change or cannot be read.
 
+use std::io::{self, Read, Seek, SeekFrom};
+
 use super::*;
 
 /// Uploads a file that is changed between declaration and upload.
@@ -66,6 +68,62 @@ async fn changed_source_is_an_error() {
         };
         assert_eq!((found, arrived), (later, 0));
     }
+}
+
+/// A stream that claims another length, or whose reads fail.
+struct BrokenStream {
+    claimed: u64,
+    content: Option<Cursor<Bytes>>,
+}
+
+impl Read for BrokenStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.content {
+            Some(content) => content.read(buffer),
+            None => Err(io::Error::other("bad sector")),
+        }
+    }
+}
+
+impl Seek for BrokenStream {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        match (position, &mut self.content) {
+            (SeekFrom::End(_), _) => Ok(self.claimed),
+            (_, Some(content)) => content.seek(position),
+            (_, None) => Ok(0),
+        }
+    }
+}
+
+#[tokio::test]
+async fn stream_of_other_length_is_not_stored() {
+    for (claimed, found) in [(499_999, 500_000), (500_001, 500_000)] {
+        let server = good_store().await;
+        let content = Some(Cursor::new(bytes_of(500_000)));
+        let source = ArtifactSource::stream(BrokenStream { claimed, content });
+        let error = upload(&client(&server), &s3("a.zip", source)).await;
+        let error = error.expect_err("another length");
+        assert!(
+            matches!(error, UploadError::Changed { expected, found: bytes, .. }
+                if (expected, bytes) == (claimed, found)),
+            "{error:?}"
+        );
+        assert!(puts(&server).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn unreadable_stream_is_an_error() {
+    let server = good_store().await;
+    let source = ArtifactSource::stream(BrokenStream {
+        claimed: 9,
+        content: None,
+    });
+    let error = upload(&client(&server), &s3("a.zip", source)).await;
+    assert_eq!(
+        runtime_core::error_chain(&error.expect_err("unreadable")),
+        "cannot read artifact `a.zip`: bad sector"
+    );
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::StatusCode;
-use http::header::LOCATION;
+use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::s3::presign::{PUBLIC_BUCKET, PresignedUrl};
@@ -77,11 +77,13 @@ fn create_upload(context: &ServerContext, call: &Call) -> ApiResult {
 fn store_inline(context: &ServerContext, name: &str, inline: &Value) -> Result<(), RequestError> {
     let data = STANDARD.decode(inline["objectData"].as_str().unwrap_or_default());
     let data = data.map_err(|_| RequestError::input("objectData is not base64"))?;
+    let content_type = inline["contentType"].as_str().unwrap_or_default();
+    let content_type = HeaderValue::try_from(content_type)
+        .map_err(|_| RequestError::input("contentType is not a header value"))?;
     let blob = Blob {
         path: context.new_file(),
         len: data.len() as u64,
-        content_type: inline["contentType"].as_str().map(str::to_owned),
-        content_encoding: None,
+        headers: HeaderMap::from_iter([(CONTENT_TYPE, content_type)]),
     };
     // The schema limits the data to 8 KiB: a blocking write is cheaper than a task for it.
     std::fs::write(&blob.path, &data).map_err(|error| RequestError::input(error.to_string()))?;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, IF_RANGE, RANGE,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
+    IF_RANGE, RANGE,
 };
 use http::{HeaderMap, StatusCode};
 use hyper::body::Incoming;
@@ -55,17 +55,9 @@ fn set_headers(headers: &mut HeaderMap, blob: &Blob, range: &Range<u64>, status:
     };
     // The body is a stream: without this header hyper would send it in chunks.
     set(CONTENT_LENGTH, &(range.end - range.start).to_string());
-    set(
-        CONTENT_TYPE,
-        blob.content_type
-            .as_deref()
-            .unwrap_or("binary/octet-stream"),
-    );
+    set(CONTENT_TYPE, "binary/octet-stream");
     set(ETAG, &blob.etag());
     set(ACCEPT_RANGES, "bytes");
-    if let Some(encoding) = &blob.content_encoding {
-        set(CONTENT_ENCODING, encoding);
-    }
     if status == StatusCode::PARTIAL_CONTENT {
         let last = range.end.saturating_sub(1);
         set(
@@ -73,6 +65,8 @@ fn set_headers(headers: &mut HeaderMap, blob: &Blob, range: &Range<u64>, status:
             &format!("bytes {}-{last}/{}", range.start, blob.len),
         );
     }
+    // Replaces the default content type.
+    headers.extend(blob.headers.clone());
 }
 
 async fn read(blob: Arc<Blob>, range: Range<u64>) -> Result<Body, S3Error> {

@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue};
+use http::HeaderMap;
+use http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
+};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -16,6 +20,15 @@ use crate::context::ServerContext;
 use crate::request::header_text;
 use crate::state::blobs::Blob;
 
+/// The headers of an upload that are stored, and returned by downloads, as by S3.
+const STORED_HEADERS: [HeaderName; 5] = [
+    CACHE_CONTROL,
+    CONTENT_DISPOSITION,
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_TYPE,
+];
+
 /// The largest write to the file, in bytes.
 const MAX_WRITE_SIZE: usize = 1024 * 1024;
 
@@ -26,15 +39,13 @@ pub(super) async fn put(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, S3Error> {
     presign::verify(context, "PUT", &key, query, request.headers())?;
-    let header = |name| header_text(request.headers(), name).map(str::to_owned);
-    let length = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
+    let length = header_text(request.headers(), CONTENT_LENGTH);
+    let length = length.and_then(|length| length.parse().ok());
     // The blob owns the file: if the upload fails or is dropped, the file is removed.
     let blob = Blob {
         path: context.new_file(),
         len: length.ok_or(S3Error::MissingContentLength)?,
-        content_type: header(CONTENT_TYPE),
-        // `aws-chunked` is the encoding of the request, not of the artifact.
-        content_encoding: header(CONTENT_ENCODING).filter(|encoding| encoding != "aws-chunked"),
+        headers: stored_headers(request.headers()),
     };
     let written = write(&blob.path, request.into_body()).await?;
     // The client may have closed the connection early. S3 does not store a partial upload either.
@@ -49,6 +60,15 @@ pub(super) async fn put(
         .headers_mut()
         .extend(etag.ok().map(|etag| (ETAG, etag)));
     Ok(response)
+}
+
+fn stored_headers(request: &HeaderMap) -> HeaderMap {
+    let stored = STORED_HEADERS.into_iter().filter_map(|name| {
+        let value = request.get(&name)?.clone();
+        // `aws-chunked` is the encoding of the request, not of the artifact.
+        (value != "aws-chunked").then_some((name, value))
+    });
+    stored.collect()
 }
 
 async fn write(path: &Path, mut body: Incoming) -> Result<u64, S3Error> {
