@@ -17,7 +17,10 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// | [`FatalInternal`](Self::FatalInternal) | `internal-error` | stops gracefully |
 /// | [`Other`](Self::Other) | `internal-error` | reports it to the monitor |
 ///
-/// Every `internal-error` counts towards the number of consecutive ones after which a worker stops.
+/// Every `internal-error` counts towards the number of consecutive ones after which a worker stops gracefully, 5 by
+/// default. Thus an error of an unknown type stops the worker only if it recurs. With
+/// `max_consecutive_internal_errors(Some(1))` of the worker's builder, `maxConsecutiveInternalErrors: 1` in its
+/// configuration, or the plugin `StopOnError`, the first one stops the worker.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {
@@ -98,7 +101,7 @@ impl MalformedPayloadError {
         }
     }
 
-    /// Merges the messages of several errors; `None` if there are no errors.
+    /// Merges the messages of several errors, in their order; `None` if there are no errors.
     pub fn merge(errors: impl IntoIterator<Item = Self>) -> Option<Self> {
         let messages: Vec<_> = errors
             .into_iter()

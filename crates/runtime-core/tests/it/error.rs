@@ -22,6 +22,25 @@ fn each_error_has_its_exception_reason() {
 }
 
 #[test]
+fn merge_keeps_the_order() {
+    let error = |message: &str| MalformedPayloadError::new(message);
+    let first = MalformedPayloadError::merge([error("c"), error("a")]).expect("two errors");
+    let merged = MalformedPayloadError::merge([first, error("b")]).expect("three errors");
+    assert_eq!(merged.messages(), ["c", "a", "b"]);
+    assert_eq!(MalformedPayloadError::merge([]), None);
+}
+
+#[test]
+fn malformed_payload_text_has_all_messages() {
+    let errors = ["`/a`: missing", "`/b`: not a number"].map(MalformedPayloadError::new);
+    let merged = MalformedPayloadError::merge(errors).expect("two errors");
+    assert_eq!(
+        merged.to_string(),
+        "malformed payload: `/a`: missing; `/b`: not a number"
+    );
+}
+
+#[test]
 fn error_chain_omits_repeated_causes() {
     assert_eq!(
         error_chain(&TaskError::unavailable("no server")),

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use runtime_core::{LifeCycleTracker, StopStage, TaskError};
 use runtime_worker::plugins::{LogPrefix, StopOnError};
-use runtime_worker::{Plugin, TaskPlugin, TaskRun};
+use runtime_worker::{Plugin, TaskPlugin, TaskRun, WorkerBuilder};
 
 use crate::support::{TestBed, sh};
 
@@ -80,7 +80,7 @@ mod usage {
 
 /// Fails every task.
 #[derive(Debug)]
-struct FailingPlugin;
+struct FailingPlugin(fn() -> TaskError);
 
 #[async_trait]
 impl Plugin for FailingPlugin {
@@ -89,9 +89,11 @@ impl Plugin for FailingPlugin {
     }
 
     async fn new_task_plugin(&self, _: &TaskRun) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
-        Err(TaskError::NonFatalInternal)
+        Err((self.0)())
     }
 }
+
+const INTERNAL_ERROR: &str = "exception/internal-error";
 
 #[tokio::test]
 async fn stop_on_error_stops_after_one_error() {
@@ -101,11 +103,47 @@ async fn stop_on_error_stops_after_one_error() {
     let worker = bed
         .stoppable_worker(&stop)
         .plugin(StopOnError)
-        .plugin(FailingPlugin);
+        .plugin(FailingPlugin(|| TaskError::NonFatalInternal));
     bed.run_until_stopped(worker, &stop).await;
     let status = bed.resolved(&task_id).await;
-    assert_eq!(status.state_and_reason(), "exception/internal-error");
+    assert_eq!(status.state_and_reason(), INTERNAL_ERROR);
     assert_eq!(stop.stage(), StopStage::Graceful);
+}
+
+/// Runs a worker that fails every task, until it stops. Returns the number of tasks that it ran.
+async fn tasks_until_stop(
+    error: fn() -> TaskError,
+    change: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
+) -> usize {
+    let bed = TestBed::new().await;
+    let stop = LifeCycleTracker::new();
+    for _ in 0..6 {
+        bed.create(sh("true"));
+    }
+    let worker = bed.stoppable_worker(&stop).capacity(1);
+    let worker = change(worker.plugin(FailingPlugin(error)));
+    bed.run_until_stopped(worker, &stop).await;
+    assert_eq!(stop.stage(), StopStage::Graceful);
+    bed.resolutions().len()
+}
+
+#[tokio::test]
+async fn fatal_error_stops_the_worker() {
+    let tasks = tasks_until_stop(|| TaskError::FatalInternal, |worker| worker).await;
+    assert_eq!(tasks, 1);
+}
+
+#[tokio::test]
+async fn unknown_errors_stop_the_worker_after_five() {
+    let tasks = tasks_until_stop(|| TaskError::other("unknown"), |worker| worker).await;
+    assert_eq!(tasks, 5);
+}
+
+#[tokio::test]
+async fn unknown_error_can_stop_at_once() {
+    let limit = |worker: WorkerBuilder| worker.max_consecutive_internal_errors(Some(1));
+    let tasks = tasks_until_stop(|| TaskError::other("unknown"), limit).await;
+    assert_eq!(tasks, 1);
 }
 
 #[tokio::test]
@@ -115,8 +153,8 @@ async fn documentation_has_all_sections_and_the_schema() {
     let text = worker.documentation("The worker");
     for part in [
         "# The worker\n",
-        "## Commands\n",
         "## Artifacts\n",
+        "## Commands\n",
         "## Payload\n",
         "\"maxRunTime\"",
     ] {
