@@ -93,15 +93,18 @@ impl MockMonitor {
         (Monitor::new(sink.clone()), Self { sink })
     }
 
-    /// Returns the value of a counter. The name starts with the prefix, as in `fetch.retries`.
+    /// Returns the value of a counter, rounded down. The name starts with the prefix, as in `fetch.retries`.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
-        self.sink
-            .records
-            .lock()
-            .counters
-            .get(name)
-            .map_or(0, Counter::get)
+        let records = self.sink.records.lock();
+        records.counters.get(name).map_or(0, Counter::get)
+    }
+
+    /// Returns the value of a counter with its fraction, as counted by [`Monitor::count_f64`].
+    #[must_use]
+    pub fn counter_f64(&self, name: &str) -> f64 {
+        let records = self.sink.records.lock();
+        records.counters.get(name).map_or(0.0, Counter::get_f64)
     }
 
     /// Returns whether a counter was used.

@@ -86,7 +86,7 @@ pub use config::{LogConfig, LogFormat, LogLevel, MonitoringConfig};
 pub use logs::{InstallError, LineFormat, LogBuilder, LogGuard, LogHandle, LogLayer, LogLevels};
 #[cfg(feature = "prometheus")]
 pub use metrics::OPENMETRICS_CONTENT_TYPE;
-pub use metrics::{Distribution, Metrics, MetricsBuilder, Sample, Snapshot, Unit};
+pub use metrics::{CounterValue, Distribution, Metrics, MetricsBuilder, Sample, Snapshot, Unit};
 #[cfg(feature = "otlp")]
 pub use otlp::{OtlpConfig, OtlpPush, push_to_otlp};
 #[cfg(any(feature = "otlp", feature = "sentry"))]

@@ -10,7 +10,9 @@ const CATALOG: &str = "crates/runtime-monitoring/src/metrics/catalog.rs";
 /// The methods whose first argument names a metric.
 const RECORDING_METHODS: &[&str] = &[
     ".count(",
+    ".count_f64(",
     ".measure(",
+    ".measure_all(",
     ".measure_duration(",
     ".time(",
     ".time_async(",

@@ -10,7 +10,19 @@ const MAX_CACHED: usize = 8;
 
 /// A sum that only grows. Clones share the value.
 #[derive(Clone, Default)]
-pub struct Counter(Arc<AtomicU64>);
+pub struct Counter(Arc<CounterCell>);
+
+#[derive(Default)]
+struct CounterCell {
+    /// The sum of the whole amounts.
+    whole: AtomicU64,
+    /// The sum of the other amounts, as the bits of an `f64`.
+    ///
+    /// Kept apart, so that whole amounts stay exact and cost one atomic addition. Nothing is carried over to `whole`: each
+    /// part only grows, so a reader that loads both never observes a smaller sum than before, which exporters would report
+    /// as a restart of the worker.
+    fractional: AtomicU64,
+}
 
 impl Counter {
     /// Creates a counter with the value 0.
@@ -22,19 +34,40 @@ impl Counter {
     /// Adds `n`.
     pub fn add(&self, n: u64) {
         // Relaxed: the sum is the only shared value, nothing else is published through it.
-        self.0.fetch_add(n, Ordering::Relaxed);
+        self.0.whole.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// Returns the current sum.
+    /// Adds `n`, which may have a fraction. Ignores amounts that are negative, infinite or NaN.
+    pub fn add_f64(&self, n: f64) {
+        if !(n.is_finite() && n > 0.0) {
+            return;
+        }
+        let add = |bits| Some((f64::from_bits(bits) + n).min(f64::MAX).to_bits());
+        // `Ok`, since `add` never returns `None`.
+        let _ = (self.0.fractional).fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
+    /// Returns the current sum, rounded down.
     #[must_use]
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        let whole = self.0.whole.load(Ordering::Relaxed);
+        whole.saturating_add(self.fractional() as u64)
+    }
+
+    /// Returns the current sum. Above 2⁵³, it is rounded to a multiple of a power of two; [`get`](Self::get) is not.
+    #[must_use]
+    pub fn get_f64(&self) -> f64 {
+        self.0.whole.load(Ordering::Relaxed) as f64 + self.fractional()
+    }
+
+    fn fractional(&self) -> f64 {
+        f64::from_bits(self.0.fractional.load(Ordering::Relaxed))
     }
 }
 
 impl fmt::Debug for Counter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Counter").field(&self.get()).finish()
+        f.debug_tuple("Counter").field(&self.get_f64()).finish()
     }
 }
 
@@ -62,8 +95,13 @@ impl Histogram {
 
     /// Records a value.
     pub fn record(&self, value: f64) {
+        self.record_all([value]);
+    }
+
+    /// Records several values.
+    pub fn record_all(&self, values: impl IntoIterator<Item = f64>) {
         if let Some(recorder) = &self.0 {
-            recorder.record(value);
+            values.into_iter().for_each(|value| recorder.record(value));
         }
     }
 }

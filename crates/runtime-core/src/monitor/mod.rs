@@ -3,16 +3,19 @@
 //! A [`Monitor`] is a cheap handle that combines [`MonitorTags`] (a prefix and tags) with a [`MonitorSink`], which an
 //! adapter crate implements.
 //!
-//! Prefixes are constants and become part of metric names. Tags are runtime values, such as a task id, and do not create
-//! additional metrics.
+//! Names and prefixes are constants; prefixes become part of metric names. [`intern_name`] permits names that are known
+//! only at run time. The values of tags are runtime values, such as a task id, and do not create additional metrics.
 
 mod handles;
+mod metrics;
+mod names;
 mod panic;
 mod record;
 mod sink;
 mod tags;
 
 pub use handles::{Counter, Histogram, ValueRecorder};
+pub use names::intern_name;
 pub use panic::Panicked;
 pub use record::{Field, FieldValue, LogRecord};
 pub use sink::{IncidentId, IncidentReport, MonitorSink, NullSink, Severity};
@@ -24,9 +27,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::time::Instant;
 use tracing::Instrument as _;
 use tracing::level_filters::LevelFilter;
 
@@ -99,66 +100,6 @@ impl Monitor {
     #[must_use]
     pub fn tags(&self) -> &MonitorTags {
         &self.tags
-    }
-
-    /// Adds `n` to a counter.
-    pub fn count(&self, name: &'static str, n: u64) {
-        match self.tags.counters().get(name) {
-            Some(counter) => counter.add(n),
-            None => self.count_uncached(name, n),
-        }
-    }
-
-    #[cold]
-    fn count_uncached(&self, name: &'static str, n: u64) {
-        let counter = self.sink.counter(&self.tags, name);
-        counter.add(n);
-        self.tags.counters().insert(name, counter);
-    }
-
-    /// Sets a gauge. Gauges are per worker: tags do not create separate ones.
-    pub fn set_gauge(&self, name: &'static str, value: f64) {
-        self.sink.set_gauge(&self.tags, name, value);
-    }
-
-    /// Records a value of a distribution.
-    pub fn measure(&self, name: &'static str, value: f64) {
-        match self.tags.histograms().get(name) {
-            Some(histogram) => histogram.record(value),
-            None => self.measure_uncached(name, value),
-        }
-    }
-
-    #[cold]
-    fn measure_uncached(&self, name: &'static str, value: f64) {
-        let histogram = self.sink.histogram(&self.tags, name);
-        histogram.record(value);
-        self.tags.histograms().insert(name, histogram);
-    }
-
-    /// Records a duration in seconds.
-    pub fn measure_duration(&self, name: &'static str, duration: Duration) {
-        self.measure(name, duration.as_secs_f64());
-    }
-
-    /// Runs `work` and records its duration.
-    pub fn time<T>(&self, name: &'static str, work: impl FnOnce() -> T) -> T {
-        let start = std::time::Instant::now();
-        let result = work();
-        self.measure_duration(name, start.elapsed());
-        result
-    }
-
-    /// Awaits `work` and records its duration.
-    ///
-    /// # Cancel safety
-    ///
-    /// As safe as `work`; nothing is recorded when the future is dropped.
-    pub async fn time_async<T>(&self, name: &'static str, work: impl Future<Output = T>) -> T {
-        let start = Instant::now();
-        let result = work.await;
-        self.measure_duration(name, start.elapsed());
-        result
     }
 
     /// Awaits `work` in a `tracing` span with the prefix and the tags, if the sink creates spans.

@@ -1,6 +1,7 @@
-//! Reports panics as incidents.
+//! Reports panics as incidents, and incidents that panic.
 
 use std::any::Any;
+use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,6 +29,28 @@ pub struct Panicked {
 struct Panic(String);
 
 impl Monitor {
+    /// Reports an error, as [`report_error`](Self::report_error) does, and panics with the context and the id of the
+    /// incident.
+    ///
+    /// The panic message does not contain the error: a panic hook would print its secrets, which a sink redacts. Code that
+    /// catches the panic and reports it creates a second incident, whose message names the first.
+    ///
+    /// ```should_panic
+    /// # use runtime_core::Monitor;
+    /// # let monitor = Monitor::null();
+    /// let error = std::io::Error::other("two tasks hold the same device");
+    /// monitor.panic(&error, "the table of devices is inconsistent");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Always.
+    #[track_caller]
+    pub fn panic(&self, error: &(dyn Error + 'static), context: impl fmt::Display) -> ! {
+        let incident = self.report_error(error, &context);
+        panic!("{context} (incident {incident})");
+    }
+
     /// Runs `work`. A panic is reported as an error and returned.
     ///
     /// Data that `work` was modifying when it panicked may be left in an inconsistent state.

@@ -1,30 +1,34 @@
 //! Which calls of a monitor reach its sink.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use runtime_core::Monitor;
 use runtime_core::monitor::{
     Counter, Histogram, IncidentReport, LogRecord, MonitorSink, MonitorTags, ValueRecorder,
+    intern_name,
 };
 
 /// A sink with a single counter and a single histogram for all metrics.
 #[derive(Default)]
 struct Sink {
     counter: Counter,
-    measured: Arc<CountedValues>,
+    measured: Arc<RecordedValues>,
     lookups: Mutex<Vec<(String, &'static str)>>,
     lines: AtomicUsize,
+    reports: Mutex<Vec<String>>,
     logs_to_tracing: bool,
 }
 
 #[derive(Default)]
-struct CountedValues(AtomicUsize);
+struct RecordedValues(Mutex<Vec<f64>>);
 
-impl ValueRecorder for CountedValues {
-    fn record(&self, _: f64) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+impl ValueRecorder for RecordedValues {
+    fn record(&self, value: f64) {
+        self.0.lock().push(value);
     }
 }
 
@@ -37,8 +41,8 @@ impl Sink {
         std::mem::take(&mut self.lookups.lock())
     }
 
-    fn measured(&self) -> usize {
-        self.measured.0.load(Ordering::Relaxed)
+    fn measured(&self) -> Vec<f64> {
+        self.measured.0.lock().clone()
     }
 }
 
@@ -61,7 +65,9 @@ impl MonitorSink for Sink {
         self.logs_to_tracing
     }
 
-    fn report(&self, _: &MonitorTags, _: &IncidentReport<'_>) {}
+    fn report(&self, _: &MonitorTags, report: &IncidentReport<'_>) {
+        self.reports.lock().push(format!("{report:?}"));
+    }
 }
 
 fn pair(sink: Sink) -> (Monitor, Arc<Sink>) {
@@ -88,7 +94,7 @@ fn handles_are_looked_up_once_per_tags() {
         fetch.clone().measure("failures", 3.0);
     }
     assert_eq!(sink.lookups(), expected);
-    assert_eq!(sink.measured(), 9);
+    assert_eq!(sink.measured().len(), 9);
 }
 
 #[test]
@@ -114,7 +120,7 @@ fn concurrent_first_uses_lose_nothing() {
         }
     });
     assert_eq!(sink.counter.get(), 4000);
-    assert_eq!(sink.measured(), 4000);
+    assert_eq!(sink.measured().len(), 4000);
 }
 
 #[test]
@@ -130,4 +136,123 @@ fn disabled_line_skips_a_tracing_sink() {
         monitor.with_tag("a", "b").error("hello");
         assert_eq!(sink.lines.load(Ordering::Relaxed), lines);
     }
+}
+
+#[test]
+fn fractions_add_to_the_same_counter() {
+    let (monitor, sink) = pair(Sink::default());
+    monitor.count("cost", 3);
+    monitor.count_f64("cost", 0.25);
+    monitor.count_f64("cost", 0.5);
+    assert_eq!((sink.counter.get_f64(), sink.counter.get()), (3.75, 3));
+    monitor.count_f64("cost", 0.5);
+    assert_eq!((sink.counter.get_f64(), sink.counter.get()), (4.25, 4));
+}
+
+#[test]
+fn counters_never_shrink() {
+    let (monitor, sink) = pair(Sink::default());
+    monitor.count_f64("cost", 1.5);
+    for ignored in [-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0] {
+        monitor.count_f64("cost", ignored);
+        assert_eq!(sink.counter.get_f64(), 1.5, "{ignored}");
+    }
+    monitor.count_f64("cost", f64::MAX);
+    monitor.count_f64("cost", f64::MAX);
+    assert_eq!(sink.counter.get_f64(), f64::MAX);
+}
+
+#[test]
+fn whole_counts_are_exact() {
+    let (monitor, sink) = pair(Sink::default());
+    monitor.count("bytes", 1 << 53);
+    monitor.count("bytes", 1);
+    assert_eq!(sink.counter.get(), (1 << 53) + 1);
+}
+
+#[test]
+fn several_values_are_one_lookup() {
+    let (monitor, sink) = pair(Sink::default());
+    monitor.measure_all("size", [1.0, 2.5]);
+    monitor.measure_all("size", vec![3.0]);
+    monitor.measure_all("size", []);
+    assert_eq!(sink.measured(), [1.0, 2.5, 3.0]);
+    assert_eq!(sink.lookups().len(), 1);
+}
+
+#[test]
+fn time_records_the_seconds_of_the_work() {
+    const LONG_ENOUGH: Duration = Duration::from_millis(1);
+    let (monitor, sink) = pair(Sink::default());
+    let start = Instant::now();
+    let result = monitor.time("work", || {
+        let start = Instant::now();
+        while start.elapsed() < LONG_ENOUGH {
+            std::hint::spin_loop();
+        }
+        "result"
+    });
+    let total = start.elapsed();
+    assert_eq!(result, "result");
+    let [seconds] = sink.measured()[..] else {
+        panic!("expected one value, not {:?}", sink.measured());
+    };
+    assert!((LONG_ENOUGH.as_secs_f64()..=total.as_secs_f64()).contains(&seconds));
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_async_records_the_seconds_of_the_work() {
+    let (monitor, sink) = pair(Sink::default());
+    let work = async {
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        "result"
+    };
+    assert_eq!(monitor.time_async("work", work).await, "result");
+    assert_eq!(sink.measured(), [2.5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_work_is_not_timed() {
+    let (monitor, sink) = pair(Sink::default());
+    let work = monitor.time_async("work", std::future::pending::<()>());
+    let timeout = tokio::time::timeout(Duration::from_secs(1), work).await;
+    assert!(timeout.is_err());
+    assert!(sink.measured().is_empty());
+}
+
+#[test]
+fn panic_reports_the_error_first() {
+    let (monitor, sink) = pair(Sink::default());
+    let error = std::io::Error::other("the secret");
+    let panic = catch_unwind(AssertUnwindSafe(|| monitor.panic(&error, "a broken table")));
+    let panic = panic.expect_err("it always panics");
+    let message = panic.downcast::<String>().expect("a message");
+    let reports = sink.reports.lock();
+    let [report] = &reports[..] else {
+        panic!("expected one report, not {reports:?}");
+    };
+    let (incident, rest) = report
+        .strip_prefix("Error ")
+        .and_then(|rest| rest.split_once(' '))
+        .expect("an error");
+    assert_eq!(rest, "a broken table: the secret");
+    assert_eq!(*message, format!("a broken table (incident {incident})"));
+}
+
+/// One test, because the names of all tests of this process are in one table.
+#[test]
+fn run_time_names_are_bounded() {
+    let (monitor, sink) = pair(Sink::default());
+    let first = intern_name(&String::from("fetch"));
+    let prefixed = monitor.with_prefix(first);
+    for _ in 0..3 {
+        prefixed.count(intern_name(&String::from("retries")), 1);
+    }
+    assert_eq!(sink.lookups(), [("fetch".to_owned(), "retries")]);
+    for n in 0..2000 {
+        let _ = intern_name(&format!("name-{n}"));
+    }
+    assert_eq!(intern_name("name-0"), "name-0");
+    assert_eq!(intern_name("name-1999"), "other");
+    assert_eq!(intern_name("fetch"), "fetch");
 }

@@ -15,5 +15,5 @@ pub use self::catalog::{CATALOG, MetricDescriptor, MetricKind, MetricMetadata, U
 pub use self::prometheus::OPENMETRICS_CONTENT_TYPE;
 #[cfg(feature = "otlp")]
 pub(crate) use self::snapshot::families;
-pub use self::snapshot::{Distribution, Sample, Snapshot};
+pub use self::snapshot::{CounterValue, Distribution, Sample, Snapshot};
 pub use self::store::Metrics;

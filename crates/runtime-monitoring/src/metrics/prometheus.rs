@@ -10,7 +10,7 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::snapshot::{Distribution, Sample, Snapshot, families};
+use super::snapshot::{CounterValue, Distribution, Sample, Snapshot, families};
 use super::store::Metrics;
 
 /// The content type of [`Metrics::to_openmetrics`].
@@ -61,10 +61,8 @@ impl Collector for SnapshotCollector {
             let name = names.sanitize(&family[0].name);
             let mut metric = self.begin(&mut encoder, &name, family, MetricType::Counter)?;
             for sample in family {
-                let value = &sample.value;
-                metric
-                    .encode_family(&SampleLabels(sample))?
-                    .encode_counter::<[(&str, &str); 0], _, f64>(value, None)?;
+                let labels = SampleLabels(sample);
+                encode_counter(metric.encode_family(&labels)?, sample.value)?;
             }
         }
         for family in families(distributions) {
@@ -104,6 +102,17 @@ impl SnapshotCollector {
             .replace('\n', " ")
             .replace('"', "\\\"");
         encoder.encode_descriptor(name, &help, metadata.unit.prometheus(), kind)
+    }
+}
+
+fn encode_counter(mut metric: MetricEncoder<'_>, value: CounterValue) -> fmt::Result {
+    match value {
+        CounterValue::Whole(value) => {
+            metric.encode_counter::<[(&str, &str); 0], u64, f64>(&value, None)
+        }
+        CounterValue::Fractional(value) => {
+            metric.encode_counter::<[(&str, &str); 0], f64, f64>(&value, None)
+        }
     }
 }
 

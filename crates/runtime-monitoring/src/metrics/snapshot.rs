@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use runtime_core::monitor::Counter;
 use serde::Serialize;
 
 /// The values of all metrics at one time, sorted by name and labels.
@@ -9,7 +10,7 @@ use serde::Serialize;
 #[non_exhaustive]
 pub struct Snapshot {
     /// The counters.
-    pub counters: Vec<Sample<u64>>,
+    pub counters: Vec<Sample<CounterValue>>,
     /// The distributions.
     pub distributions: Vec<Sample<Distribution>>,
     /// The gauges.
@@ -27,6 +28,37 @@ pub struct Sample<T> {
     pub labels: BTreeMap<String, String>,
     /// The value.
     pub value: T,
+}
+
+/// The value of a counter: an exact integer, unless fractions were counted.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum CounterValue {
+    /// A sum without a fraction.
+    Whole(u64),
+    /// A sum with a fraction.
+    Fractional(f64),
+}
+
+impl CounterValue {
+    pub(super) fn read(counter: &Counter) -> Self {
+        let sum = counter.get_f64();
+        // Above 2⁵³, an `f64` has no fraction, so the more precise integer is used.
+        if sum.fract() == 0.0 {
+            Self::Whole(counter.get())
+        } else {
+            Self::Fractional(sum)
+        }
+    }
+
+    /// Returns the value as a floating-point number, which is rounded above 2⁵³.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Self::Whole(value) => value as f64,
+            Self::Fractional(value) => value,
+        }
+    }
 }
 
 /// The distribution of recorded values.
@@ -56,11 +88,18 @@ impl Distribution {
 }
 
 impl Snapshot {
-    /// Returns the value of a counter summed over all labels; 0 if it was never counted.
+    /// Returns the value of a counter summed over all labels, rounded down; 0 if it was never counted.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
-        let samples = self.counters.iter().filter(|sample| sample.name == name);
-        samples.map(|sample| sample.value).sum()
+        // Summed as a counter does it: fractions apart, so that whole numbers stay exact.
+        let total = Counter::new();
+        for sample in self.counters.iter().filter(|sample| sample.name == name) {
+            match sample.value {
+                CounterValue::Whole(value) => total.add(value),
+                CounterValue::Fractional(value) => total.add_f64(value),
+            }
+        }
+        total.get()
     }
 
     /// Returns the value of a gauge, the first in order of labels.

@@ -13,7 +13,7 @@ use super::builder::MetricsBuilder;
 use super::catalog::{CATALOG, MetricDescriptor, MetricMetadata, Unit};
 use super::histogram::AtomicHistogram;
 use super::series::{LabelValues, SeriesKey, SeriesTable};
-use super::snapshot::{Sample, Snapshot};
+use super::snapshot::{CounterValue, Sample, Snapshot};
 use crate::fields::redacted;
 
 /// Counters, distributions and gauges of a worker, kept in memory. Clones share the values.
@@ -85,7 +85,7 @@ impl Metrics {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
-            counters: self.samples(&self.0.counters, Counter::get),
+            counters: self.samples(&self.0.counters, CounterValue::read),
             distributions: self.samples(&self.0.histograms, |histogram| histogram.read()),
             gauges: self.gauges(),
         }

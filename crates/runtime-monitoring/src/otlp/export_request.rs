@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::metrics::{Distribution, Metrics, Sample, Unit, families};
+use crate::metrics::{CounterValue, Distribution, Metrics, Sample, Unit, families};
 
 /// `AGGREGATION_TEMPORALITY_CUMULATIVE`: values are totals since the start, so a lost push loses nothing.
 const CUMULATIVE: u8 = 2;
@@ -19,7 +19,10 @@ pub(super) fn encode(metrics: &Metrics, resource: &BTreeMap<String, String>) -> 
     };
     let snapshot = metrics.snapshot();
     let counters = families(&snapshot.counters).map(|family| {
-        let value = |value: &u64| json!({"asInt": value.to_string()});
+        let value = |value: &CounterValue| match value {
+            CounterValue::Whole(value) => json!({"asInt": value.to_string()}),
+            CounterValue::Fractional(value) => json!({"asDouble": value}),
+        };
         let sum = json!({"aggregationTemporality": CUMULATIVE, "isMonotonic": true});
         encoder.encode(family, "sum", sum, value)
     });

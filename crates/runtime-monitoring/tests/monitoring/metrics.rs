@@ -1,7 +1,7 @@
 //! The in-memory store of metrics.
 
 use runtime_core::Monitor;
-use runtime_monitoring::{CATALOG, LoggingMonitor, Metrics, Unit};
+use runtime_monitoring::{CATALOG, CounterValue, LoggingMonitor, Metrics, Unit};
 
 fn monitor(metrics: &Metrics) -> Monitor {
     LoggingMonitor::new()
@@ -50,6 +50,24 @@ fn prefixes_at_the_same_address_are_distinct() {
 }
 
 #[test]
+fn only_fractions_change_the_type() {
+    let metrics = Metrics::new();
+    let monitor = monitor(&metrics);
+    monitor.count("bytes", 1 << 53);
+    monitor.count("bytes", 1);
+    monitor.count_f64("cost", 0.25);
+    monitor.count_f64("cost", 1.5);
+    let snapshot = metrics.snapshot();
+    let values: Vec<_> = snapshot.counters.iter().map(|it| it.value).collect();
+    let exact = CounterValue::Whole((1 << 53) + 1);
+    assert_eq!(values, [exact, CounterValue::Fractional(1.75)]);
+    assert_eq!(snapshot.counter("bytes"), (1 << 53) + 1);
+    assert_eq!(snapshot.counter("cost"), 1);
+    let json = serde_json::to_value(&snapshot).expect("numbers");
+    assert_eq!(json["counters"][1]["value"], 1.75);
+}
+
+#[test]
 fn stores_are_independent() {
     let (one, two) = (Metrics::new(), Metrics::new());
     for _ in 0..3 {
@@ -91,11 +109,16 @@ fn only_label_tags_create_series() {
     let series: Vec<_> = snapshot
         .counters
         .iter()
-        .map(|sample| (sample.labels.get("kind").map(String::as_str), sample.value))
+        .map(|sample| {
+            (
+                sample.labels.get("kind").map(String::as_str),
+                sample.value.as_f64(),
+            )
+        })
         .collect();
     assert_eq!(
         series,
-        [(None, 1), (Some("docker"), 2), (Some("folder"), 1)]
+        [(None, 1.0), (Some("docker"), 2.0), (Some("folder"), 1.0)]
     );
     assert_eq!(snapshot.counter("cache.hits"), 4);
 }

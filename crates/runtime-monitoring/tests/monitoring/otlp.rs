@@ -38,6 +38,7 @@ fn recorded() -> Metrics {
     let monitor = LoggingMonitor::new().with_metrics(metrics.clone());
     let monitor = monitor.into_monitor().with_tag("kind", "docker");
     monitor.count("tasks-resolved", 3);
+    monitor.count_f64("cost", 0.5);
     monitor.measure("task-duration", 1.5);
     metrics.set_gauge_with("tasks", &[("state", "running")], 2.0);
     metrics
@@ -70,6 +71,12 @@ async fn all_kinds_arrive_with_units_and_labels() {
     assert_eq!(point.value, Some(number_data_point::Value::AsInt(3)));
     assert_eq!(text(&point.attributes, "kind"), "docker");
     assert!(point.start_time_unix_nano > 0 && point.start_time_unix_nano <= point.time_unix_nano);
+
+    let Some(Data::Sum(sum)) = &metric(&request, "worker.cost").data else {
+        panic!("{request:?}");
+    };
+    let fraction = Some(number_data_point::Value::AsDouble(0.5));
+    assert_eq!(sum.data_points[0].value, fraction);
 
     let histogram = metric(&request, "worker.task-duration");
     assert_eq!(histogram.unit, "s");

@@ -244,3 +244,21 @@ fn colliding_names_stay_distinct() {
     let families = parse(&metrics.to_openmetrics());
     assert_eq!(families.len(), 4);
 }
+
+#[test]
+fn whole_counters_are_exact() {
+    let metrics = Metrics::new();
+    let monitor = LoggingMonitor::new()
+        .with_metrics(metrics.clone())
+        .into_monitor();
+    monitor.count("bytes", 1 << 53);
+    monitor.count("bytes", 1);
+    monitor.count_f64("cost", 1.25);
+    let text = metrics.to_openmetrics();
+    assert!(
+        text.contains("\nworker_bytes_total 9007199254740993\n"),
+        "{text}"
+    );
+    assert!(text.contains("\nworker_cost_total 1.25\n"), "{text}");
+    parse(&text);
+}
