@@ -1,30 +1,37 @@
 //! Signs requests and URLs with Hawk.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hawk::{DigestAlgorithm, Key, PayloadHasher, RequestBuilder};
 use http::{HeaderValue, Method};
-use runtime_core::{BoxError, Credentials, CredentialsWatch, ScopeSet};
+use runtime_core::{Credentials, CredentialsWatch, RequestAuthorizer, ScopeSet, Secret, SignError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use url::Url;
 
+/// The maximum lifetime of a bewit, longer than that of any credentials. Without a limit, the expiry could overflow.
+const MAX_LIFETIME: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+
 /// Signs requests with the current credentials, for a proxy or for another HTTP client.
+///
+/// Engines and plugins use it as the port [`RequestAuthorizer`], from
+/// [`TaskContext::authorizer`](runtime_core::TaskContext::authorizer).
 ///
 /// ```
 /// use http::Method;
 /// use runtime_client::Authorizer;
-/// use runtime_core::{Credentials, CredentialsWatch, ScopeSet};
+/// use runtime_core::{Credentials, CredentialsWatch, RequestAuthorizer as _, ScopeSet};
 ///
 /// let credentials = Credentials::new("project/ci/worker", "a-secret");
 /// let task = Authorizer::new(CredentialsWatch::fixed(Some(credentials)))
 ///     .with_authorized_scopes(&ScopeSet::new(["queue:get-artifact:private/*"]));
 ///
 /// let header = task.sign_header(&Method::GET, "https://tc.example.com/api/auth/v1/scopes/current", None)?;
-/// assert!(header.expect("there are credentials").to_str()?.starts_with("Hawk "));
+/// assert!(header.to_str()?.starts_with("Hawk "));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -56,41 +63,6 @@ impl Authorizer {
         }
     }
 
-    /// Returns the value of an `Authorization` header, or `None` without credentials.
-    ///
-    /// `payload` is content type and body. With a payload, the signature covers the body too.
-    ///
-    /// # Errors
-    ///
-    /// A [`SignError`] if the URL is invalid or the credentials cannot be used for signing.
-    pub fn sign_header(
-        &self,
-        method: &Method,
-        url: &str,
-        payload: Option<(&str, &[u8])>,
-    ) -> Result<Option<HeaderValue>, SignError> {
-        let url = Url::parse(url).map_err(SignError::Url)?;
-        match self.snapshot() {
-            Some(credentials) => self.header(&credentials, method, &url, payload).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// Adds a bewit to a URL: a signature that permits anyone who has the URL to `GET` it for `lifetime`. Without
-    /// credentials, the URL is returned unchanged.
-    ///
-    /// # Errors
-    ///
-    /// A [`SignError`] if the URL is invalid or the credentials cannot be used for signing.
-    pub fn sign_url(&self, url: &str, lifetime: Duration) -> Result<SecretString, SignError> {
-        let mut url = Url::parse(url).map_err(SignError::Url)?;
-        if let Some(credentials) = self.snapshot() {
-            let bewit = self.bewit(&credentials, &url, lifetime)?;
-            url.query_pairs_mut().append_pair("bewit", &bewit);
-        }
-        Ok(SecretString::from(String::from(url)))
-    }
-
     /// Returns the current credentials.
     pub(crate) fn snapshot(&self) -> Option<Credentials> {
         self.credentials.snapshot()
@@ -115,13 +87,16 @@ impl Authorizer {
         let ext = self.ext(credentials)?;
         // Hawk signs method, path with query, host, port, time, nonce, payload hash and `ext`. So a changed or repeated
         // request is detected, and every attempt needs its own signature.
-        let mut request = RequestBuilder::from_url(method.as_str(), url)?.hash(hash.as_deref());
+        let mut request = RequestBuilder::from_url(method.as_str(), url)
+            .map_err(hawk_error)?
+            .hash(hash.as_deref());
         if let Some(ext) = &ext {
             request = request.ext(&**ext);
         }
         let header = request
             .request()
-            .make_header(&hawk_credentials(credentials)?)?;
+            .make_header(&hawk_credentials(credentials)?)
+            .map_err(hawk_error)?;
         let mut value =
             // All other fields are Base64 or numbers, so only the client id can have characters that are invalid here.
             HeaderValue::from_str(&format!("Hawk {header}")).map_err(|_| SignError::ClientId)?;
@@ -141,14 +116,16 @@ impl Authorizer {
             return Err(SignError::ClientId);
         }
         let ext = self.ext(credentials)?;
-        let mut request = RequestBuilder::from_url("GET", url)?;
+        let mut request = RequestBuilder::from_url("GET", url).map_err(hawk_error)?;
         if let Some(ext) = &ext {
             request = request.ext(&**ext);
         }
         let key = hawk_credentials(credentials)?;
+        let expiry = SystemTime::now() + lifetime.min(MAX_LIFETIME);
         let bewit = request
             .request()
-            .make_bewit(&key, SystemTime::now() + lifetime)?;
+            .make_bewit(&key, expiry)
+            .map_err(hawk_error)?;
         Ok(bewit.to_str())
     }
 
@@ -172,30 +149,27 @@ impl Authorizer {
     }
 }
 
-/// An error while signing a request or URL.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SignError {
-    /// The URL cannot be parsed.
-    #[error("cannot sign an invalid URL")]
-    Url(#[source] url::ParseError),
+impl RequestAuthorizer for Authorizer {
+    fn sign_header(
+        &self,
+        method: &Method,
+        url: &str,
+        payload: Option<(&str, &[u8])>,
+    ) -> Result<HeaderValue, SignError> {
+        let credentials = self.snapshot().ok_or(SignError::NoCredentials)?;
+        self.header(&credentials, method, &parse_url(url)?, payload)
+    }
 
-    /// The certificate of temporary credentials is not JSON. It has to be used exactly as the service returned it.
-    #[error("cannot sign: the certificate is not valid JSON")]
-    Certificate,
+    fn sign_url(&self, url: &str, lifetime: Duration) -> Result<Secret, SignError> {
+        let credentials = self.snapshot().ok_or(SignError::NoCredentials)?;
+        let mut url = parse_url(url)?;
+        let bewit = self.bewit(&credentials, &url, lifetime)?;
+        url.query_pairs_mut().append_pair("bewit", &bewit);
+        Ok(Secret::new(url))
+    }
 
-    /// The client id has characters that a header or a bewit cannot contain.
-    #[error("cannot sign: the client id has characters that Hawk does not support")]
-    ClientId,
-
-    /// The Hawk library returned an error.
-    #[error("cannot sign with Hawk")]
-    Hawk(#[source] BoxError),
-}
-
-impl From<hawk::Error> for SignError {
-    fn from(error: hawk::Error) -> Self {
-        Self::Hawk(error.into())
+    fn with_authorized_scopes(&self, scopes: &ScopeSet) -> Arc<dyn RequestAuthorizer> {
+        Arc::new(self.with_authorized_scopes(scopes))
     }
 }
 
@@ -210,6 +184,15 @@ struct Ext<'a> {
     authorized_scopes: Option<&'a ScopeSet>,
 }
 
+fn parse_url(url: &str) -> Result<Url, SignError> {
+    Url::parse(url).map_err(|error| SignError::Url(error.into()))
+}
+
+/// Converts an error of the Hawk library, which is not among the dependencies of `runtime-core`.
+fn hawk_error(error: hawk::Error) -> SignError {
+    SignError::Hawk(error.into())
+}
+
 fn as_raw_json(certificate: &SecretString) -> Result<&RawValue, SignError> {
     serde_json::from_str(certificate.expose_secret()).map_err(|_| SignError::Certificate)
 }
@@ -218,7 +201,8 @@ fn hawk_credentials(credentials: &Credentials) -> Result<hawk::Credentials, Sign
     let key = Key::new(
         credentials.access_token.expose_secret(),
         DigestAlgorithm::Sha256,
-    )?;
+    )
+    .map_err(hawk_error)?;
     Ok(hawk::Credentials {
         id: credentials.client_id.clone(),
         key,
@@ -233,5 +217,5 @@ fn payload_hash(content_type: &str, body: &[u8]) -> Result<Vec<u8>, SignError> {
         .unwrap_or_default()
         .trim()
         .to_ascii_lowercase();
-    Ok(PayloadHasher::hash(essence, DigestAlgorithm::Sha256, body)?)
+    PayloadHasher::hash(essence, DigestAlgorithm::Sha256, body).map_err(hawk_error)
 }

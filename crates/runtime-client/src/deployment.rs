@@ -60,6 +60,7 @@ impl Deployment for TaskclusterDeployment {
             queue: client.clone(),
             index: client.clone(),
             objects: client.clone(),
+            authorizer: Arc::new(client.authorizer().clone()),
             uploader: client,
         }
     }

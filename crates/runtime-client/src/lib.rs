@@ -3,7 +3,8 @@
 //! An application passes a [`TaskclusterDeployment`] to a worker as its [`Deployment`](runtime_core::Deployment). Its
 //! [`Client`]s implement the ports [`Queue`](runtime_core::queue::Queue), [`Index`](runtime_core::index::Index),
 //! [`Objects`](runtime_core::object::Objects) and [`ArtifactUploader`](runtime_core::artifact::ArtifactUploader), and
-//! have inherent methods for calls that only an application makes.
+//! have inherent methods for calls that only an application makes. Their [`Authorizer`] implements
+//! [`RequestAuthorizer`](runtime_core::RequestAuthorizer).
 //!
 //! | for | use |
 //! | --- | --- |
@@ -88,7 +89,7 @@ pub mod shutdown;
 mod transport;
 mod upload;
 
-pub use authorizer::{Authorizer, SignError};
+pub use authorizer::Authorizer;
 pub use client::Client;
 pub use client_error::ClientError;
 pub use deployment::TaskclusterDeployment;

@@ -108,6 +108,11 @@ impl CredentialsCell {
         self.sender.send_replace(Some(credentials));
     }
 
+    /// Removes the credentials. Nothing is signed afterwards.
+    pub fn clear(&self) {
+        self.sender.send_replace(None);
+    }
+
     /// Returns a new reading half.
     #[must_use]
     pub fn watch(&self) -> CredentialsWatch {

@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use http::{HeaderValue, Method};
 use jiff::Timestamp;
 
 use crate::api_error::ApiError;
 use crate::artifact::{Artifact, ArtifactUploader, UploadError, Uploaded};
+use crate::authorizer::{RequestAuthorizer, SignError};
 use crate::credentials::{Credentials, CredentialsWatch};
 use crate::exception::ExceptionReason;
 use crate::id::{Run, TaskId};
@@ -17,6 +20,8 @@ use crate::queue::{
     ArtifactContent, ArtifactEntry, ArtifactRequest, ArtifactResponse, ClaimWorkRequest, Queue,
     Reclaim, TaskClaim, TaskDefinition, TaskStatus,
 };
+use crate::scopes::ScopeSet;
+use crate::secret::Secret;
 
 /// A Taskcluster deployment, to which a worker connects with different credentials.
 pub trait Deployment: Send + Sync + fmt::Debug {
@@ -38,11 +43,13 @@ pub struct Services {
     pub objects: Arc<dyn Objects>,
     /// Uploads artifacts.
     pub uploader: Arc<dyn ArtifactUploader>,
+    /// Signs requests that another HTTP client sends.
+    pub authorizer: Arc<dyn RequestAuthorizer>,
 }
 
 impl Services {
     /// Returns services for tests and contexts without a deployment: every call returns
-    /// [`ApiError::NotConnected`].
+    /// [`ApiError::NotConnected`], every signature [`SignError::NotConnected`].
     #[must_use]
     pub fn disconnected() -> Self {
         let disconnected = Arc::new(Disconnected);
@@ -50,7 +57,8 @@ impl Services {
             queue: disconnected.clone(),
             index: disconnected.clone(),
             objects: disconnected.clone(),
-            uploader: disconnected,
+            uploader: disconnected.clone(),
+            authorizer: disconnected,
         }
     }
 }
@@ -152,5 +160,24 @@ impl ArtifactUploader for Disconnected {
             name: artifact.name.clone(),
             source,
         })
+    }
+}
+
+impl RequestAuthorizer for Disconnected {
+    fn sign_header(
+        &self,
+        _: &Method,
+        _: &str,
+        _: Option<(&str, &[u8])>,
+    ) -> Result<HeaderValue, SignError> {
+        Err(SignError::NotConnected)
+    }
+
+    fn sign_url(&self, _: &str, _: Duration) -> Result<Secret, SignError> {
+        Err(SignError::NotConnected)
+    }
+
+    fn with_authorized_scopes(&self, _: &ScopeSet) -> Arc<dyn RequestAuthorizer> {
+        Arc::new(Self)
     }
 }

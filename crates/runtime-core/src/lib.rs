@@ -27,7 +27,7 @@
 //! | --- | --- |
 //! | an engine or a plugin | [`TaskContext`], [`Environment`], [`TaskError`] |
 //! | a worker | [`TaskContextController`], [`LifeCycleTracker`], [`Services`] |
-//! | an adapter | the ports: [`queue::Queue`], [`index::Index`], [`artifact::ArtifactUploader`], [`monitor::MonitorSink`], [`webhook::WebHookServer`], [`clock::Clock`] |
+//! | an adapter | the ports: [`queue::Queue`], [`index::Index`], [`artifact::ArtifactUploader`], [`RequestAuthorizer`], [`monitor::MonitorSink`], [`webhook::WebHookServer`], [`clock::Clock`] |
 //!
 //! # Example
 //!
@@ -47,6 +47,7 @@
 //! ```
 
 mod api_error;
+mod authorizer;
 mod credentials;
 mod deployment;
 mod environment;
@@ -78,6 +79,7 @@ pub mod util;
 pub mod webhook;
 
 pub use api_error::{ApiError, ServiceError};
+pub use authorizer::{RequestAuthorizer, SignError};
 pub use credentials::{Credentials, CredentialsCell, CredentialsWatch};
 pub use deployment::{Deployment, Services};
 pub use environment::{Environment, EnvironmentBuilder};

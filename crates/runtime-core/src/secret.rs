@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 /// The replacement for a secret.
 const REDACTED: &str = "[REDACTED]";
 
-/// A secret string in a configuration. `Debug` and `Serialize` show `[REDACTED]` instead of the text.
+/// A secret string, such as a password in a configuration or a signed URL. `Debug` and `Serialize` show `[REDACTED]` instead of the text.
 ///
 /// With the feature `schema`, its JSON schema is that of a string.
 #[derive(Clone, Deserialize)]

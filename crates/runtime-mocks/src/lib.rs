@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | code that counts, measures, logs or reports | [`MockMonitor`] |
 //! | code that calls the services or uploads artifacts | [`MockQueue`] |
+//! | code that signs requests | [`MockAuthorizer`] |
 //! | code that waits for a time of day | [`MockClock`] |
 //! | an engine or a plugin | [`TestTask`]: a task context with a captured log |
 //! | a worker or a client, over HTTP | `taskcluster::Taskcluster` (feature `taskcluster`) |
@@ -47,6 +48,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod authorizer;
 mod monitor;
 mod queue;
 mod task;
@@ -58,6 +60,7 @@ pub mod websocktunnel;
 #[cfg(feature = "taskcluster")]
 pub use runtime_taskcluster_embedded as taskcluster;
 
+pub use authorizer::MockAuthorizer;
 pub use monitor::{LogLine, MockMonitor, RecordedSpan, ReportedIncident};
 pub use queue::{ExpectedUpload, MockQueue, ReceivedUpload};
 pub use runtime_core::clock::MockClock;

@@ -1,12 +1,15 @@
 //! A task context for tests of engines and plugins.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use runtime_core::queue::{TaskDefinition, TaskMetadata};
 use runtime_core::{Run, ScopeSet, Services, TaskContext, TaskContextController, TaskId, TaskInfo};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::authorizer::MockAuthorizer;
 
 /// A task context with its controller and its captured log.
 ///
@@ -26,7 +29,7 @@ pub struct TestTask {
 }
 
 impl TestTask {
-    /// Creates run 0 of a task with this payload, without services.
+    /// Creates run 0 of a task with this payload, without services except a [`MockAuthorizer`].
     ///
     /// # Panics
     ///
@@ -65,6 +68,10 @@ impl TestTask {
             TaskInfo::new(run, definition),
         )
         .expect("a folder for temporary files");
+        controller.set_services(Services {
+            authorizer: Arc::new(MockAuthorizer::new(controller.credentials())),
+            ..Services::disconnected()
+        });
         Self {
             context,
             controller,

@@ -10,9 +10,12 @@ use runtime_core::artifact::{
 use runtime_core::clock::Clock as _;
 use runtime_core::monitor::{Level, Severity};
 use runtime_core::queue::ArtifactErrorReason;
-use runtime_core::{ApiError, ExceptionReason, Run, ServiceError, StopReason, TaskId};
+use runtime_core::{
+    ApiError, Credentials, ExceptionReason, RequestAuthorizer, Run, ScopeSet, ServiceError,
+    SignError, StopReason, TaskId,
+};
 use runtime_mocks::{MockClock, MockMonitor, MockQueue, TestTask};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn run() -> Run {
     Run {
@@ -55,12 +58,15 @@ fn monitor_records_its_children() {
     child.count("tries", 2);
     child.count("tries", 1);
     monitor.measure("size", 1.5);
+    monitor.count_f64("cost", 1.25);
     child.warn("slow");
     child.report_error(&std::io::Error::other("disk"), "writing");
 
     assert_eq!(mock.counter("fetch.url.tries"), 3);
     assert!(!mock.has_counter("tries") && mock.has_measure("size"));
     assert_eq!(mock.values("size"), [1.5]);
+    assert_eq!((mock.counter_f64("cost"), mock.counter("cost")), (1.25, 1));
+    assert_eq!(mock.counter_f64("unused"), 0.0);
     assert!(mock.has_line("slow"));
     let line = &mock.lines()[0];
     assert_eq!(
@@ -226,4 +232,58 @@ async fn test_task_has_scopes_log_and_controller() {
     assert_eq!(task.log(), "[taskcluster:error] it failed\n");
     task.controller().stop(StopReason::Cancelled);
     assert!(task.context().is_cancelled());
+}
+
+fn signed(authorizer: &dyn RequestAuthorizer, url: &str) -> Value {
+    let payload = Some(("text/plain", &b"body"[..]));
+    let header = authorizer.sign_header(&http::Method::PUT, url, payload);
+    let header = header.expect("a valid URL");
+    let json = header.to_str().expect("text").strip_prefix("Mock ");
+    serde_json::from_str(json.expect("the scheme")).expect("JSON")
+}
+
+#[test]
+fn mock_signature_shows_what_was_signed() {
+    let task = TestTask::new(json!({}));
+    let authorizer = task.context().authorizer();
+    let url = "https://tc.example.com/a?b=c";
+    let expected = json!({
+        "clientId": "mock", "method": "PUT", "url": url, "contentType": "text/plain",
+    });
+    assert_eq!(signed(&*authorizer, url), expected);
+    let signed_url = authorizer.sign_url(url, Duration::from_secs(1));
+    let signed_url = signed_url.expect("a valid URL");
+    assert_eq!(signed_url.expose(), format!("{url}&bewit=mock"));
+    for invalid in ["", "tc.example.com", "https://tc.example.com/a b"] {
+        let header = authorizer.sign_header(&http::Method::GET, invalid, None);
+        assert!(matches!(header, Err(SignError::Url(_))), "{invalid}");
+    }
+}
+
+#[test]
+fn mock_authorizer_follows_credentials_and_scopes() {
+    let task = TestTask::new(json!({}));
+    let limited = task
+        .context()
+        .authorizer()
+        .with_authorized_scopes(&ScopeSet::new(["a", "b"]))
+        .with_authorized_scopes(&ScopeSet::new(["b", "c"]));
+    let url = "https://tc.example.com/";
+    for client_id in ["before", "after"] {
+        let credentials = Credentials::new(client_id, "a-long-secret");
+        task.controller().set_credentials(credentials);
+        let signed = signed(&*limited, url);
+        assert_eq!(signed["clientId"], client_id);
+        assert_eq!(signed["authorizedScopes"], json!(["b"]));
+    }
+}
+
+#[test]
+fn mock_queue_has_an_authorizer() {
+    let (services, mock) = MockQueue::new();
+    assert_eq!(
+        signed(&*services.authorizer, "https://tc.example.com/")["clientId"],
+        "mock"
+    );
+    mock.done();
 }

@@ -8,9 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use hawk::{DigestAlgorithm, Header, Key, PayloadHasher, RequestBuilder};
 use http::Method;
 use proptest::prelude::*;
-use runtime_client::{Authorizer, SignError};
-use runtime_core::{Credentials, CredentialsCell, CredentialsWatch, ScopeSet};
-use secrecy::ExposeSecret as _;
+use runtime_client::Authorizer;
+use runtime_core::{
+    Credentials, CredentialsCell, CredentialsWatch, RequestAuthorizer, ScopeSet, SignError,
+};
 use serde_json::Value;
 use url::Url;
 
@@ -26,15 +27,12 @@ fn key(token: &str) -> Key {
 }
 
 fn parsed(
-    authorizer: &Authorizer,
+    authorizer: &dyn RequestAuthorizer,
     method: &Method,
     url: &str,
     payload: Option<(&str, &[u8])>,
 ) -> Header {
-    let value = authorizer
-        .sign_header(method, url, payload)
-        .expect("signs")
-        .expect("has credentials");
+    let value = authorizer.sign_header(method, url, payload).expect("signs");
     let text = value
         .to_str()
         .expect("text")
@@ -164,7 +162,7 @@ fn bewit_is_valid_for_its_lifetime() {
     let bewit_of = |lifetime| {
         let signed = authorizer.sign_url(URL, lifetime).expect("signs");
         let (before, bewit) = signed
-            .expose_secret()
+            .expose()
             .split_once("&bewit=")
             .expect("a bewit after the query");
         assert_eq!(before, URL);
@@ -182,18 +180,36 @@ fn bewit_is_valid_for_its_lifetime() {
 }
 
 #[test]
-fn nothing_is_signed_without_credentials() {
-    let anonymous = Authorizer::new(CredentialsWatch::fixed(None));
-    assert!(
-        anonymous
-            .sign_header(&Method::GET, URL, None)
-            .expect("no error")
-            .is_none()
-    );
-    let url = anonymous
-        .sign_url(URL, Duration::from_secs(1))
-        .expect("no error");
-    assert_eq!(url.expose_secret(), URL);
+fn signing_without_credentials_is_an_error() {
+    let cell = CredentialsCell::new(Some(Credentials::new("c", "t")));
+    let (cleared, anonymous) = (cell.watch(), CredentialsWatch::fixed(None));
+    cell.clear();
+    for credentials in [cleared, anonymous] {
+        let authorizer = Authorizer::new(credentials);
+        let header = authorizer.sign_header(&Method::GET, URL, None);
+        assert!(matches!(header, Err(SignError::NoCredentials)));
+        let url = authorizer.sign_url(URL, SKEW);
+        assert!(matches!(url, Err(SignError::NoCredentials)));
+    }
+}
+
+#[test]
+fn longest_lifetime_does_not_overflow() {
+    let authorizer = authorizer(Credentials::new("c", "t"));
+    authorizer.sign_url(URL, Duration::MAX).expect("signs");
+}
+
+#[test]
+fn port_keeps_scopes_and_follows_credentials() {
+    let cell = CredentialsCell::new(Some(Credentials::new("before", "t")));
+    let all: &dyn RequestAuthorizer = &Authorizer::new(cell.watch());
+    let limited = all
+        .with_authorized_scopes(&ScopeSet::new(["a", "b"]))
+        .with_authorized_scopes(&ScopeSet::new(["b", "c"]));
+    cell.set(Credentials::new("after", "t"));
+    let header = parsed(&*limited, &Method::GET, URL, None);
+    assert_eq!(header.id.as_deref(), Some("after"));
+    assert_eq!(ext(&header).0, r#"{"authorizedScopes":["b"]}"#);
 }
 
 #[test]

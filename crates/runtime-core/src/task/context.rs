@@ -15,6 +15,7 @@ use super::shared::Shared;
 use super::stop::StopFlag;
 use super::{StopReason, TaskInfo};
 use crate::artifact::{Artifact, UploadError, Uploaded};
+use crate::authorizer::RequestAuthorizer;
 use crate::credentials::CredentialsCell;
 use crate::deployment::Services;
 use crate::id::Run;
@@ -123,6 +124,27 @@ impl TaskContext {
     #[must_use]
     pub fn queue(&self) -> Arc<dyn Queue> {
         Arc::clone(&self.shared.services.read().queue)
+    }
+
+    /// Returns an authorizer that signs requests of other HTTP clients with the current credentials of this run.
+    ///
+    /// These credentials permit more than `task.scopes`, such as to resolve the run. Code that forwards requests of the
+    /// task without checking each must limit them:
+    ///
+    /// ```
+    /// use runtime_core::{SignError, TaskContext};
+    ///
+    /// fn authorization(task: &TaskContext, url: &str) -> Result<http::HeaderValue, SignError> {
+    ///     let authorizer = task.authorizer().with_authorized_scopes(task.info().scopes());
+    ///     authorizer.sign_header(&http::Method::GET, url, None)
+    /// }
+    /// ```
+    ///
+    /// Without [services](TaskContextController::set_services) and after the task was
+    /// [disposed of](TaskContextController::dispose), signing is an error.
+    #[must_use]
+    pub fn authorizer(&self) -> Arc<dyn RequestAuthorizer> {
+        Arc::clone(&self.shared.services.read().authorizer)
     }
 
     /// Uploads an artifact of this run.

@@ -76,12 +76,15 @@ impl TaskContextController {
         self.shared.log.close()
     }
 
-    /// Removes the file of the log. On Unix, open readers can still read it.
+    /// Removes the credentials, the services and the file of the log. On Unix, open readers can still read it.
     ///
     /// # Errors
     ///
     /// The error of the operating system.
     pub fn dispose(self) -> io::Result<()> {
+        // An authorizer may outlive the task, for example in a proxy. It must not sign for a run that has ended.
+        self.shared.credentials.clear();
+        self.set_services(Services::disconnected());
         remove_tree(self.shared.log.path())
     }
 }

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod environment;
+mod authorizer;
 mod error;
 mod lifecycle;
 mod monitor;

@@ -13,13 +13,14 @@ use runtime_core::queue::{
     ArtifactContent, ArtifactEntry, ArtifactResponse, Reclaim, TaskClaim, TaskDefinition,
     TaskStatus,
 };
-use runtime_core::{ApiError, ExceptionReason, Services};
+use runtime_core::{ApiError, CredentialsWatch, ExceptionReason, Services};
 use tokio::sync::oneshot;
 
 pub use self::upload::{ExpectedUpload, ReceivedUpload};
 
 use self::script::Script;
 use self::upload::UploadExpectation;
+use crate::authorizer::MockAuthorizer;
 
 /// The handle of mock services, which sets the expected calls and their results.
 ///
@@ -49,7 +50,7 @@ pub struct MockQueue {
 }
 
 impl MockQueue {
-    /// Creates mock services and their handle.
+    /// Creates mock services and their handle. The authorizer is a [`MockAuthorizer`], which needs no expectations.
     #[must_use]
     pub fn new() -> (Services, Self) {
         let script = Arc::new(Script::default());
@@ -58,6 +59,7 @@ impl MockQueue {
             index: script.clone(),
             objects: script.clone(),
             uploader: script.clone(),
+            authorizer: Arc::new(MockAuthorizer::new(CredentialsWatch::fixed(None))),
         };
         (services, Self { script })
     }

@@ -89,28 +89,28 @@ async fn credentials_that_expire_during_a_call_are_replaced() {
 #[tokio::test]
 async fn only_signed_url_can_be_read() {
     let world = World::new().await;
-    let task = world.running(json!({})).await;
+    let task = world.running(json!({ "scopes": ["a:b"] })).await;
     let path = format!("/api/queue/v1/task/{}/status", task.run.task_id);
     let url = format!("{}{path}", world.deployment.root_url());
-    let signed = world
-        .client
-        .authorizer()
+    // As an engine or plugin does, through the port.
+    let services = world.deployment.connect(task.credentials.watch());
+    let authorizer = services
+        .authorizer
+        .with_authorized_scopes(&ScopeSet::new(["a:b"]));
+    let signed = authorizer
         .sign_url(&url, Duration::from_secs(60))
         .expect("signs");
-    let header = world
-        .client
-        .authorizer()
+    let header = authorizer
         .sign_header(&Method::GET, &url, None)
-        .expect("signs")
-        .expect("credentials");
+        .expect("signs");
     let plain = raw_get(&url, None).await;
-    let by_bewit = raw_get(signed.expose_secret(), None).await;
+    let by_bewit = raw_get(signed.expose(), None).await;
     let by_header = raw_get(&url, Some(header.to_str().expect("text"))).await;
     assert!(
         by_bewit.contains("200 OK") && by_header.contains("200 OK"),
         "{by_bewit} {by_header}"
     );
-    let broken = raw_get(&signed.expose_secret().replace("bewit=", "bewit=x"), None).await;
+    let broken = raw_get(&signed.expose().replace("bewit=", "bewit=x"), None).await;
     assert!(broken.contains("401"), "{plain} {broken}");
 }
 
