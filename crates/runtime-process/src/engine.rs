@@ -100,6 +100,10 @@ impl ProcessEngine {
 
 #[async_trait]
 impl Engine for ProcessEngine {
+    fn name(&self) -> &'static str {
+        "process"
+    }
+
     fn payload_schema(&self) -> Value {
         schema_of::<ProcessPayload>()
     }

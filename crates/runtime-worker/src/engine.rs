@@ -22,6 +22,9 @@ use crate::task_run::TaskRun;
 /// Runs tasks, for example as processes, in containers or on devices.
 #[async_trait]
 pub trait Engine: Send + Sync + fmt::Debug {
+    /// Returns a short name, such as `process`: the prefix of the monitor of each [`TaskRun`].
+    fn name(&self) -> &'static str;
+
     /// Returns the JSON schema of the engine's part of the payload: an object schema with `properties`.
     fn payload_schema(&self) -> Value;
 

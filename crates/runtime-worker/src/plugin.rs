@@ -14,7 +14,7 @@ use crate::task_run::TaskRun;
 /// Adds behaviour to every task, or to tasks whose payload asks for it.
 #[async_trait]
 pub trait Plugin: Send + Sync + fmt::Debug {
-    /// Returns a short name for logs, such as `artifacts`.
+    /// Returns a short name, such as `artifacts`: the prefix of the monitor of each [`TaskRun`].
     fn name(&self) -> &'static str;
 
     /// Returns the JSON schema of the plugin's part of the payload, an object schema with `properties`, or `None` if

@@ -13,7 +13,7 @@ use crate::report::TaskReportBuilder;
 pub struct TaskRun {
     /// The task's log, scopes, queue and stop signal.
     pub context: TaskContext,
-    /// The worker's environment, with a monitor that tags everything with the task.
+    /// The worker's environment. Its monitor has tags for the task, and the name of the engine or plugin as prefix.
     pub environment: Environment,
     /// The report that is sent to observers when the run is resolved.
     pub report: Arc<TaskReportBuilder>,
@@ -50,7 +50,17 @@ impl TaskRun {
             .map_err(|error| MalformedPayloadError::new(format!("payload: {error}")).into())
     }
 
-    /// Returns the monitor, tagged with the task.
+    /// Returns the same run with `prefix` appended to the prefix of its monitor.
+    ///
+    /// The worker does this with the name of each engine and plugin. A plugin that delegates to others does it for them.
+    #[must_use]
+    pub fn with_prefix(&self, prefix: &'static str) -> Self {
+        let mut run = self.clone();
+        run.environment.monitor = self.monitor().with_prefix(prefix);
+        run
+    }
+
+    /// Returns the monitor, with tags for the task and the name of the engine or plugin as prefix.
     #[must_use]
     pub fn monitor(&self) -> &Monitor {
         &self.environment.monitor

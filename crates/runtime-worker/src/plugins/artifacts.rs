@@ -115,7 +115,12 @@ impl TaskPlugin for TaskArtifacts {
         let context = &self.run.context;
         let uploader = context.services().uploader;
         let expires = context.info().expires;
-        let outcomes = upload_all(&*uploader, context.run(), expires, artifacts).await;
+        let upload = upload_all(&*uploader, context.run(), expires, artifacts);
+        let outcomes = self
+            .run
+            .monitor()
+            .time_async("upload-duration", upload)
+            .await;
         let mut failure = None;
         for outcome in outcomes {
             match self.record(outcome) {

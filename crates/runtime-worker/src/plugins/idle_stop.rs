@@ -11,6 +11,8 @@ use tokio::task::JoinSet;
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::task_run::TaskRun;
 
+const NAME: &str = "idle-stop";
+
 /// Stops the worker gracefully when it has been idle for some time, to save the cost of its machine.
 #[derive(Debug)]
 pub struct IdleStop {
@@ -28,7 +30,8 @@ impl IdleStop {
     #[must_use]
     pub fn new(environment: &Environment, limit: Duration) -> Self {
         let (running, seen) = watch::channel(0);
-        let (worker, monitor) = (Arc::clone(&environment.stop), environment.monitor.clone());
+        let worker = Arc::clone(&environment.stop);
+        let monitor = environment.monitor.with_prefix(NAME);
         let mut timer = JoinSet::new();
         timer.spawn(async move {
             if wait_until_idle(seen, limit).await {
@@ -64,7 +67,7 @@ async fn wait_until_idle(mut running: watch::Receiver<usize>, limit: Duration) -
 #[async_trait]
 impl Plugin for IdleStop {
     fn name(&self) -> &'static str {
-        "idle-stop"
+        NAME
     }
 
     async fn new_task_plugin(&self, _: &TaskRun) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {

@@ -41,10 +41,10 @@ impl TaskPlugin for UsageReporter {
         }
         let monitor = self.0.monitor();
         if let Some(cpu) = report.usage.cpu {
-            monitor.measure_duration("task-cpu", cpu);
+            monitor.measure_duration("cpu", cpu);
         }
         if let Some(memory) = report.usage.peak_memory {
-            monitor.measure("task-peak-memory", memory as f64);
+            monitor.measure("peak-memory", memory as f64);
         }
     }
 }

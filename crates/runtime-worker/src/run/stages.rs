@@ -151,7 +151,8 @@ impl Stages {
         let checked = shared.check_payload(run.payload());
         for plugin in &shared.plugins {
             if checked.is_ok() || plugin.payload_schema().is_none() {
-                self.plugins.extend(plugin.new_task_plugin(run).await?);
+                let run = run.with_prefix(plugin.name());
+                self.plugins.extend(plugin.new_task_plugin(&run).await?);
             }
         }
         checked.map_err(TaskError::from)
@@ -162,7 +163,9 @@ impl Stages {
         shared: &WorkerShared,
         run: &TaskRun,
     ) -> Result<Arc<dyn Sandbox>, TaskError> {
-        let mut builder = shared.engine.new_sandbox_builder(run).await?;
+        let engine = &shared.engine;
+        let engine_run = run.with_prefix(engine.name());
+        let mut builder = engine.new_sandbox_builder(&engine_run).await?;
         for plugin in &mut self.plugins {
             plugin.build_sandbox(&mut *builder).await?;
         }

@@ -16,6 +16,8 @@ mod small_plugins;
 #[cfg(unix)]
 mod support;
 #[cfg(unix)]
+mod task_run;
+#[cfg(unix)]
 mod worker;
 #[cfg(unix)]
 mod worker_processes;

@@ -185,6 +185,10 @@ struct PanickingEngine;
 
 #[async_trait]
 impl Engine for PanickingEngine {
+    fn name(&self) -> &'static str {
+        "panicking"
+    }
+
     fn payload_schema(&self) -> Value {
         json!({ "type": "object", "properties": {} })
     }

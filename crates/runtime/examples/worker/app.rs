@@ -134,11 +134,11 @@ impl App {
         let counter = |name| snapshot.counter(name);
         let seconds = snapshot.distribution("task-duration");
         let seconds = seconds.and_then(|it| it.mean()).unwrap_or(0.0);
-        let hits = counter("cache-hits");
+        let hits = counter("mounts.cache-hits");
         format!(
             "totals: runs: {}, {seconds:.2} s on average; cache hits: {hits} of {}; reclaims: {}",
             counter("tasks-resolved"),
-            hits + counter("cache-misses"),
+            hits + counter("mounts.cache-misses"),
             counter("reclaimed"),
         )
     }

@@ -122,7 +122,11 @@ impl TaskMounts {
             .with_listener(fetch_reporter(&self.run, &shared.observer));
         let reference = shared.fetcher.resolve(&context, &mount.content).await?;
         let input = shared.inputs.require(&context, &reference, mount.layout);
-        let input = input.await?;
+        let input = self
+            .run
+            .monitor()
+            .time_async("input-duration", input)
+            .await?;
         self.record_lookup(&reference.subject(), input.lookup());
         Ok(AcquiredInput {
             input,

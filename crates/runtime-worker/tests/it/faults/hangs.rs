@@ -26,6 +26,10 @@ enum HangingEngine {
 
 #[async_trait]
 impl Engine for HangingEngine {
+    fn name(&self) -> &'static str {
+        "hanging"
+    }
+
     fn payload_schema(&self) -> Value {
         json!({ "type": "object", "properties": {} })
     }
@@ -142,6 +146,10 @@ struct SlowRemoval {
 
 #[async_trait]
 impl Engine for SlowRemoval {
+    fn name(&self) -> &'static str {
+        "slow-removal"
+    }
+
     fn payload_schema(&self) -> Value {
         json!({ "type": "object", "properties": {} })
     }

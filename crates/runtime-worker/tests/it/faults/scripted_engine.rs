@@ -76,6 +76,10 @@ struct Payload {
 
 #[async_trait]
 impl Engine for ScriptedEngine {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
     fn payload_schema(&self) -> Value {
         let behaviours = BEHAVIOURS.map(|behaviour| format!("{behaviour:?}").to_lowercase());
         let known: Vec<_> = behaviours

@@ -59,6 +59,19 @@ impl TestBed {
         }))
     }
 
+    /// Returns a worker without plugins, with a monitor.
+    pub(crate) fn worker_with_engine(
+        &self,
+        engine: Arc<dyn Engine>,
+        monitor: Monitor,
+    ) -> WorkerBuilder {
+        self.base_worker(WorkerParts {
+            engine,
+            monitor,
+            ..self.parts()
+        })
+    }
+
     /// Returns a worker without plugins.
     pub(crate) fn worker_without_plugins(&self, engine: Arc<dyn Engine>) -> WorkerBuilder {
         self.base_worker(WorkerParts {
