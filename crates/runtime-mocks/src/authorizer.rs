@@ -10,7 +10,7 @@ use serde_json::json;
 /// The client id in signatures without credentials.
 const DEFAULT_CLIENT_ID: &str = "mock";
 
-/// An authorizer that writes into a signature what was signed, instead of a signature that a service accepts.
+/// An authorizer whose signatures list the signed values. No service accepts them.
 ///
 /// A header is `Mock ` and a JSON object with `clientId`, `method`, `url`, the `contentType` of the payload, and
 /// `authorizedScopes` if they were limited. A URL gets the client id as `bewit`. Without credentials, the client id is

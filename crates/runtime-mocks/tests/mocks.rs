@@ -243,7 +243,7 @@ fn signed(authorizer: &dyn RequestAuthorizer, url: &str) -> Value {
 }
 
 #[test]
-fn mock_signature_shows_what_was_signed() {
+fn mock_signature_lists_the_signed_values() {
     let task = TestTask::new(json!({}));
     let authorizer = task.context().authorizer();
     let url = "https://tc.example.com/a?b=c";
