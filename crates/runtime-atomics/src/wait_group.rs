@@ -1,6 +1,5 @@
 //! A counter of running work that refuses new work while it drains.
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -255,13 +254,6 @@ impl Drop for Guard {
 }
 
 /// The error of adding to a draining [`WaitGroup`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no new work is accepted while the group drains")]
 pub struct Draining;
-
-impl fmt::Display for Draining {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no new work is accepted while the group drains")
-    }
-}
-
-impl Error for Draining {}

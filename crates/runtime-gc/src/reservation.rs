@@ -49,7 +49,7 @@ impl Drop for Reservation {
 }
 
 /// The error of a reservation whose disk space cannot be freed now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub struct ReserveError {
     /// The requested bytes.
@@ -79,8 +79,6 @@ impl ReserveError {
         self.bytes <= self.capacity
     }
 }
-
-impl std::error::Error for ReserveError {}
 
 impl fmt::Display for ReserveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

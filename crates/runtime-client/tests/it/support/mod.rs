@@ -218,16 +218,9 @@ fn cut(body: Bytes) -> Response<BoxBody<Bytes, Broken>> {
 }
 
 /// Closes the connection when a body returns it.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the test closes this connection")]
 pub(crate) struct Broken;
-
-impl std::fmt::Display for Broken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the test closes this connection")
-    }
-}
-
-impl std::error::Error for Broken {}
 
 struct HalfBody(Option<Bytes>);
 
