@@ -6,8 +6,7 @@
 //! `runtime-client`, `runtime-monitoring`, `runtime-webhook` and others, and the application chooses
 //! among them.
 //!
-//! Terms such as *run*, *claim* or *verdict* are defined in the
-//! [glossary](https://github.com/taskcluster/worker-runtime/blob/main/docs/glossary.md).
+//! Terms such as *run*, *claim* or *verdict* are defined in `docs/glossary.md` of the repository.
 //!
 //! # The life of a task
 //!
