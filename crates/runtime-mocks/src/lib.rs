@@ -40,11 +40,6 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! # Dependencies
-//!
-//! Without features, this crate needs little more than `runtime-core`. `taskcluster` and
-//! `websocktunnel` add hyper and the rest of an HTTP server.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

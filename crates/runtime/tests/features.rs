@@ -1,6 +1,5 @@
-//! Each feature enables its module and adds only the heavy dependencies that it documents.
+//! Each feature enables its module.
 
-use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::process::Command;
@@ -21,16 +20,6 @@ mod each_feature_enables_its_module {
     use runtime::worker::Worker;
     use runtime::{TaskContext, TaskError};
 }
-
-/// Crates that take long to compile.
-const HEAVY: [&str; 6] = [
-    "axum",
-    "hyper",
-    "jsonschema",
-    "reqwest",
-    "rustls",
-    "tracing-subscriber",
-];
 
 /// Returns the dependency tree of the facade with one feature: one crate with its features per line.
 fn dependency_tree(feature: &str) -> String {
@@ -61,41 +50,6 @@ fn dependency_tree(feature: &str) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).expect("cargo writes text")
-}
-
-/// Returns the heavy crates among the dependencies of one feature.
-fn heavy_crates(feature: &str) -> BTreeSet<String> {
-    let tree = dependency_tree(feature);
-    let names = tree.lines().filter_map(|line| line.split(' ').next());
-    names
-        .filter(|name| HEAVY.contains(name))
-        .map(str::to_owned)
-        .collect()
-}
-
-#[test]
-fn features_add_only_documented_heavy_crates() {
-    for (feature, allowed) in [
-        ("", &[][..]),
-        ("atomics", &[]),
-        ("caching", &[]),
-        ("gc", &[]),
-        ("ioext", &[]),
-        ("monitoring", &["tracing-subscriber"]),
-        ("webhook", &["hyper"]),
-        ("mocks", &["hyper"]),
-        ("client", &["hyper", "reqwest", "rustls"]),
-        ("fetcher", &["hyper", "reqwest", "rustls"]),
-        ("worker", &["hyper", "jsonschema", "reqwest", "rustls"]),
-        ("process", &["hyper", "jsonschema", "reqwest", "rustls"]),
-    ] {
-        let allowed: BTreeSet<_> = allowed.iter().map(|name| (*name).to_owned()).collect();
-        let found = heavy_crates(feature);
-        assert!(
-            found.is_subset(&allowed),
-            "feature `{feature}` adds {found:?}, but only {allowed:?} are allowed"
-        );
-    }
 }
 
 #[test]
