@@ -43,6 +43,28 @@ fn installed_log_cannot_be_replaced() {
     );
 }
 
+/// The child process of the test below, which reads its standard error.
+#[test]
+#[ignore = "`default_log_is_info_on_stderr` starts it"]
+fn writes_early_lines() {
+    let monitor = pre_config();
+    monitor.debug("below the level");
+    monitor.info("an early line");
+}
+
+#[test]
+fn default_log_is_info_on_stderr() {
+    let program = std::env::current_exe().expect("the test program has a path");
+    let child = std::process::Command::new(program)
+        .args(["--exact", "install::writes_early_lines"])
+        .args(["--ignored", "--nocapture"])
+        .output();
+    let stderr = child.expect("the test program starts").stderr;
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(stderr.contains("INFO  an early line"), "{stderr}");
+    assert!(!stderr.contains("below the level"), "{stderr}");
+}
+
 #[test]
 fn log_levels_change_at_run_time() {
     let output = Output::default();
