@@ -16,6 +16,7 @@
 //! | --- | --- |
 //! | a worker that runs tasks as processes of its machine | `client`, `monitoring`, `process`, `webhook` |
 //! | a worker with another engine | `client`, `monitoring`, `webhook`, `worker` |
+//! | either, with caches and inputs of tasks | `mounts` in addition |
 //! | a program that caches or fetches inputs | `caching`, `fetcher` |
 //! | tests | `mocks`, as a dev-dependency |
 //!
@@ -90,9 +91,9 @@ mod compiled {
 
     compile! {
         Readme "../../../README.md",
-        FromGo "../../../docs/from-go.md",
         Caches "../../../docs/guide/caches.md",
         Fetching "../../../docs/guide/fetching.md",
+        GoAuthors "../../../docs/guide/go-authors.md",
         Logs "../../../docs/guide/logs.md",
         Production "../../../docs/guide/production.md",
         Testing "../../../docs/guide/testing.md",
