@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn only_bench_targets_are_benchmarks() {
-        let json = serde_json::json!({"packages": [{
+        let json = serde_json::json!({"target_directory": "target", "packages": [{
             "name": "runtime-gc", "version": "0.1.0", "manifest_path": "crates/runtime-gc/Cargo.toml", "dependencies": [], "features": {},
             "targets": [{"name": "gc", "kind": ["bench"]}, {"name": "runtime_gc", "kind": ["lib"]}],
         }]});

@@ -1,10 +1,11 @@
-//! `cargo xtask budget`: the number of crates in the dependency tree of each library, and the limits.
+//! `cargo xtask budget`: the number of crates in the dependency tree of each library, the limits, and the docs of features.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 use xshell::Shell;
 
+use crate::heavy_dependencies;
 use crate::workspace::{FACADE, Workspace, cargo};
 
 /// The limits of docs/architecture.md, for default features.
@@ -22,7 +23,8 @@ const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 pub(crate) fn run(sh: &Shell) -> Result<()> {
     println!("{:<32} {:>6} {:>6}", "library", "crates", "limit");
     let mut exceeded = Vec::new();
-    for library in Workspace::load(sh)?.libraries() {
+    let workspace = Workspace::load(sh)?;
+    for library in workspace.libraries() {
         let name = &library.name;
         let limit = LIMITS.iter().find(|(limited, _)| limited == name);
         let limit = limit.map(|(_, limit)| *limit);
@@ -34,20 +36,32 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     exceeded.extend(report("runtime without features", facade, Some(limit)));
 
     ensure!(exceeded.is_empty(), "over budget: {}", exceeded.join(", "));
-    Ok(())
+    heavy_dependencies::check(sh, &workspace)
 }
 
 /// Returns the number of crates in a package's tree of normal dependencies, including the package.
 pub(crate) fn dependency_count(sh: &Shell, package: &str, flags: &[&str]) -> Result<usize> {
-    let tree = cargo(sh).args(["tree", "-e", "normal", "--prefix", "none"]);
-    let tree = tree.args(["--target", PLATFORM, "-p", package]).args(flags);
-    Ok(count_crates(&tree.quiet().ignore_stderr().read()?))
+    Ok(crates(&tree(sh, package, flags)?).count())
 }
 
-fn count_crates(tree: &str) -> usize {
+/// Returns the names of the crates in a package's tree of normal dependencies, including the package.
+pub(crate) fn dependencies(sh: &Shell, package: &str, flags: &[&str]) -> Result<BTreeSet<String>> {
+    let tree = tree(sh, package, flags)?;
+    let names = crates(&tree).filter_map(|line| line.split(' ').next());
+    Ok(names.map(str::to_owned).collect())
+}
+
+fn tree(sh: &Shell, package: &str, flags: &[&str]) -> Result<String> {
+    let tree = cargo(sh).args(["tree", "-e", "normal", "--prefix", "none"]);
+    let tree = tree.args(["--target", PLATFORM, "-p", package]).args(flags);
+    Ok(tree.quiet().ignore_stderr().read()?)
+}
+
+/// Returns each crate with its version once.
+fn crates(tree: &str) -> impl Iterator<Item = &str> {
     // `(*)` marks a crate whose dependencies are listed above.
     let crates = tree.lines().map(|line| line.trim_end_matches(" (*)"));
-    crates.collect::<BTreeSet<_>>().len()
+    crates.collect::<BTreeSet<_>>().into_iter()
 }
 
 /// Prints a row of the table; returns the error if the count exceeds the limit.
@@ -66,7 +80,7 @@ mod tests {
     #[test]
     fn repeated_crates_count_once() {
         let tree = "a v1.0.0\nb v1.0.0\nb v2.0.0\na v1.0.0 (*)\nb v1.0.0";
-        assert_eq!(count_crates(tree), 3);
+        assert_eq!(crates(tree).count(), 3);
     }
 
     #[test]

@@ -13,16 +13,15 @@ struct Step(&'static str, fn(&Shell) -> Result<()>);
 
 /// The steps in the order they run.
 ///
-/// clippy, features and rustdoc share the check artifacts of the dependencies. The tests are last because they take
+/// clippy, docs and features share the check artifacts of the dependencies. The tests are last because they take
 /// longest, and their output is then at the end of the log.
 const STEPS: &[Step] = &[
     Step("fmt", fmt),
     Step("tidy", tidy::run),
     Step("budget", budget::run),
-    Step("docs", |sh| docs::run(sh, false)),
     Step("clippy", clippy),
+    Step("docs", |sh| docs::run(sh, false, false)),
     Step("features", |sh| features::run(sh, &[])),
-    Step("rustdoc", rustdoc),
     Step("loom", loom::check),
     Step("test", test),
 ];
@@ -54,11 +53,6 @@ fn clippy(sh: &Shell) -> Result<()> {
     let scope = ["--locked", "--workspace", "--all-targets", "--all-features"];
     let clippy = cargo(sh).arg("clippy").args(scope);
     Ok(clippy.args(["--", "-D", "warnings"]).run()?)
-}
-
-fn rustdoc(sh: &Shell) -> Result<()> {
-    let doc = cargo(sh).args(["doc", "--workspace", "--no-deps", "--all-features"]);
-    Ok(doc.env("RUSTDOCFLAGS", "-D warnings").run()?)
 }
 
 fn test(sh: &Shell) -> Result<()> {

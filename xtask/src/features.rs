@@ -1,4 +1,4 @@
-//! `cargo xtask features`: each library compiles without warnings with every pair of its features.
+//! `cargo xtask features`: each library compiles without warnings with every pair of its features, and alone.
 //!
 //! cargo-hack builds the combinations. The facade has as many pairs as all other libraries together, and pairs of its
 //! features prove nothing new: it has no code, and each of its features enables a library and re-exports it with a line
@@ -10,6 +10,7 @@ use anyhow::{Result, ensure};
 use xshell::Shell;
 
 use crate::by_name;
+use crate::standalone;
 use crate::tools;
 use crate::workspace::{FACADE, Package, Workspace, cargo};
 
@@ -17,12 +18,13 @@ use crate::workspace::{FACADE, Package, Workspace, cargo};
 pub(crate) fn run(sh: &Shell, names: &[String]) -> Result<()> {
     tools::require_subcommand(sh, "hack")?;
     let workspace = Workspace::load(sh)?;
-    let packages = if names.is_empty() {
+    let packages: Vec<&Package> = if names.is_empty() {
         workspace.libraries().collect()
     } else {
         by_name::select("package", &workspace.packages, |it| &it.name, names)?
     };
-    packages.into_iter().try_for_each(|it| check(sh, it))
+    packages.iter().try_for_each(|it| check(sh, it))?;
+    standalone::check(sh, &workspace, &packages)
 }
 
 fn check(sh: &Shell, package: &Package) -> Result<()> {

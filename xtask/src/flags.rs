@@ -7,22 +7,24 @@ xflags::xflags! {
     cmd xtask {
         /// Run all checks, or only the named steps.
         cmd ci {
-            /// fmt, tidy, budget, docs, clippy, features, rustdoc, loom, test.
+            /// fmt, tidy, budget, clippy, docs, features, loom, test.
             repeated step: String
         }
         /// Check the rules of docs/architecture.md and docs/style.md that a program can check.
         cmd tidy {}
-        /// Check each library with every pair of its features, and the facade with every feature; needs cargo-hack.
+        /// Check each library with every pair of its features, and alone from outside the workspace; needs cargo-hack.
         cmd features {
             /// Check only these packages.
             repeated package: String
         }
-        /// Count the crates in the dependency tree of each library and check the limits.
+        /// Count the crates in the dependency tree of each library; check the limits and the docs of features.
         cmd budget {}
-        /// Check generated pages, the summary of the book and links; build the book if mdBook is installed.
+        /// Check the pages and build the documentation: rustdoc, and the book if mdBook is installed.
         cmd docs {
-            /// Write generated pages instead of comparing them.
+            /// Write generated pages instead of comparing them, and build nothing.
             optional --write
+            /// Open the documentation in a browser.
+            optional --open
         }
         /// Run the tests and print the line coverage of the libraries; needs cargo-llvm-cov.
         cmd coverage {

@@ -14,10 +14,12 @@ mod files;
 mod flags;
 mod fuzz;
 mod generated_part;
+mod heavy_dependencies;
 mod loom;
 mod minimal_versions;
 mod release;
 mod soak;
+mod standalone;
 mod tidy;
 mod tools;
 mod workspace;
@@ -52,7 +54,7 @@ fn run(task: XtaskCmd) -> anyhow::Result<()> {
         XtaskCmd::Tidy(_) => tidy::run(&sh),
         XtaskCmd::Features(task) => features::run(&sh, &task.package),
         XtaskCmd::Budget(_) => budget::run(&sh),
-        XtaskCmd::Docs(task) => docs::run(&sh, task.write),
+        XtaskCmd::Docs(task) => docs::run(&sh, task.write, task.open),
         XtaskCmd::Coverage(task) => coverage::run(&sh, task.write),
         XtaskCmd::MinimalVersions(_) => minimal_versions::run(&sh),
         XtaskCmd::Loom(task) => loom::run(&sh, &task.filter),

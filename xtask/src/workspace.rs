@@ -36,6 +36,7 @@ pub(crate) fn cargo(sh: &Shell) -> Cmd<'_> {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Workspace {
     pub(crate) packages: Vec<Package>,
+    pub(crate) target_directory: PathBuf,
 }
 
 /// The features of a package, each with the features and dependencies that it enables.
@@ -107,6 +108,14 @@ impl Package {
     pub(crate) fn description(&self) -> Result<&str> {
         let text = self.description.as_deref();
         text.with_context(|| format!("{} has no description", self.name))
+    }
+
+    /// Returns the name of the library in code, which may differ from that of the package.
+    pub(crate) fn library_name(&self) -> Result<String> {
+        let mut targets = self.targets.iter();
+        let library = targets.find(|target| target.kind.iter().any(|kind| kind == "lib"));
+        let library = library.with_context(|| format!("{} has no library", self.name))?;
+        Ok(library.name.replace('-', "_"))
     }
 
     fn is_published(&self) -> bool {

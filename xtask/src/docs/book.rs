@@ -1,11 +1,14 @@
 //! The book in `docs`: `SUMMARY.md` lists every page, since mdBook omits other pages.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 use xshell::{Shell, cmd};
 
 use crate::by_name;
 use crate::files::{self, File};
 use crate::tools;
+use crate::workspace::Workspace;
 
 const SUMMARY: &str = "docs/SUMMARY.md";
 
@@ -25,13 +28,15 @@ fn pages(files: &[File]) -> impl Iterator<Item = &str> {
     pages.filter(|page| *page != "SUMMARY.md")
 }
 
-/// Builds the book in `target`, if mdBook is installed.
-pub(super) fn build(sh: &Shell) -> Result<()> {
+/// Builds the book in the target folder and returns its first page; `None` if mdBook is not installed.
+pub(super) fn build(sh: &Shell, workspace: &Workspace) -> Result<Option<PathBuf>> {
     if !tools::succeeds(cmd!(sh, "mdbook --version")) {
         println!("mdbook is not installed: the book was checked but not built");
-        return Ok(());
+        return Ok(None);
     }
-    Ok(cmd!(sh, "mdbook build docs").run()?)
+    let folder = workspace.target_directory.join("book");
+    cmd!(sh, "mdbook build docs --dest-dir {folder}").run()?;
+    Ok(Some(folder.join("index.html")))
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use anyhow::{Result, bail};
 
 /// A feature with its description.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Feature {
-    pub(super) name: String,
-    pub(super) description: String,
+pub(crate) struct Feature {
+    pub(crate) name: String,
+    pub(crate) description: String,
 }
 
 /// Parses the features of a manifest, except `default`.
@@ -14,7 +14,7 @@ pub(super) struct Feature {
 /// # Errors
 ///
 /// A feature has no description or is on by default.
-pub(super) fn parse(manifest: &str) -> Result<Vec<Feature>> {
+pub(crate) fn parse(manifest: &str) -> Result<Vec<Feature>> {
     let table = manifest.split("\n[features]\n").nth(1).unwrap_or_default();
     let table = table.split("\n[").next().unwrap_or_default();
     let has_defaults = |line: &&str| line.starts_with("default = ") && *line != "default = []";

@@ -1,53 +1,134 @@
-//! `docs/from-go.md`: the code at its end, a doctest of the facade, has every name of the rows marked as working.
+//! `docs/from-go.md`: every row names Rust items and tests that exist, and its verdict.
 
-use std::collections::BTreeSet;
+use anyhow::{Result, ensure};
 
-use anyhow::{Context, Result, ensure};
-
-use crate::by_name;
+use crate::docs::references;
 use crate::files::{self, File};
 
 const PAGE: &str = "docs/from-go.md";
-/// The end of a row that works.
-const WORKING_ROW_END: &str = "✓ |";
 
-/// Fails on a name that the code does not use.
+/// Fails on a row that is incomplete or names an unknown test.
 pub(super) fn check(files: &[File]) -> Result<()> {
-    let (table, code) = files::text(files, PAGE)?
-        .split_once("```rust")
-        .with_context(|| format!("{PAGE} has no Rust code"))?;
-    let compiled: BTreeSet<&str> = identifiers(code).collect();
-    let missing: BTreeSet<&str> = table_names(table)
-        .filter(|name| !compiled.contains(name))
+    let functions = references::functions(files);
+    let is_test = |name: &str| functions.contains(name);
+    expect_no_problem(files, |row| row.problem(is_test))
+}
+
+/// Fails on a row that names an unknown item.
+pub(super) fn check_items(files: &[File], is_item: impl Fn(&str) -> bool) -> Result<()> {
+    expect_no_problem(files, |row| unknown_name("item", row.items, &is_item))
+}
+
+fn expect_no_problem(files: &[File], problem: impl Fn(&Row<'_>) -> Option<String>) -> Result<()> {
+    let page = files::text(files, PAGE)?;
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
         .collect();
-    let missing = by_name::list(missing.into_iter());
-    ensure!(missing.is_empty(), "the code of {PAGE} lacks {missing}");
+    ensure!(!rows.is_empty(), "{PAGE} has no rows");
+    let problems = rows.into_iter().filter_map(|line| {
+        let problem = match Row::parse(line) {
+            Some(row) => problem(&row)?,
+            None => "expected four cells".to_owned(),
+        };
+        Some(format!("{problem}: {line}"))
+    });
+    let problems: Vec<String> = problems.collect();
+    ensure!(problems.is_empty(), "{PAGE}:\n{}", problems.join("\n"));
     Ok(())
 }
 
-/// Returns the names in the second column of the rows that work.
-fn table_names(table: &str) -> impl Iterator<Item = &str> {
-    let rows = table.lines().filter(|line| line.ends_with(WORKING_ROW_END));
-    let cells = rows.filter_map(|row| row.split(" | ").nth(1));
-    cells.flat_map(files::code_spans).flat_map(identifiers)
+/// The cells of a row after the Go name.
+struct Row<'a> {
+    items: &'a str,
+    verdict: &'a str,
+    tests: &'a str,
 }
 
-fn identifiers(code: &str) -> impl Iterator<Item = &str> {
-    let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-    words.filter(|word| !word.is_empty())
+impl<'a> Row<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let ["", _, items, verdict, tests, ""] = cells[..] else {
+            return None;
+        };
+        Some(Self {
+            items,
+            verdict,
+            tests,
+        })
+    }
+
+    fn problem(&self, is_test: impl Fn(&str) -> bool) -> Option<String> {
+        if self.verdict.starts_with("gone: ") {
+            return None;
+        }
+        if self.verdict != "same" && !self.verdict.starts_with("differs: ") {
+            return Some("expected `same`, `differs: ..` or `gone: ..`".to_owned());
+        }
+        if !self.items.contains('`') {
+            return Some("no Rust item".to_owned());
+        }
+        // A statement about types has no test: code that breaks it does not compile.
+        if !self.tests.contains('`') && self.tests != "the compiler" {
+            return Some("no test".to_owned());
+        }
+        unknown_name("test", self.tests, is_test)
+    }
+}
+
+fn unknown_name(kind: &str, cell: &str, is_known: impl Fn(&str) -> bool) -> Option<String> {
+    let mut names = files::code_spans(cell);
+    let unknown = names.find(|name| !is_known(name))?;
+    Some(format!("unknown {kind} `{unknown}`"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn check_row(row: &str) -> Result<()> {
+        let page = format!("| Go | Rust | compared | test |\n| --- | --- | --- | --- |\n{row}\n");
+        let files = [
+            File::new(PAGE, page),
+            File::new("crates/a/tests/it/b.rs", "fn b_is_a() {}\n"),
+        ];
+        check(&files)?;
+        check_items(&files, |path| path == "a::B")
+    }
+
+    #[track_caller]
+    fn expect_problem(row: &str, problem: &str) {
+        let error = check_row(row).expect_err(problem).to_string();
+        assert!(error.contains(problem), "{error}");
+    }
+
     #[test]
-    fn names_of_working_rows_are_required() {
-        let table = "| Go | Rust | |\n| `A`, `Z` | `a::{B, c}`, see [d](d.md) | ✓ |\n| `E` | `removed` | ∅ |\n";
-        let page = |code: &str| [File::new(PAGE, format!("{table}\n```rust\n{code}\n```\n"))];
-        assert!(check(&page("use runtime::a::{B, c};")).is_ok());
-        let error = check(&page("use runtime::a::B;")).expect_err("`c` is missing");
-        assert!(error.to_string().ends_with("lacks c"), "{error}");
-        assert!(check(&[]).is_err());
+    fn complete_rows_are_accepted() {
+        for row in [
+            "| `B` | `a::B` | same | `b_is_a` |",
+            "| `B` | `a::B` | same | the compiler |",
+            "| `B` | `a::B` | differs: it returns a value | `b_is_a` |",
+            "| `B` | | gone: tokio has it | |",
+        ] {
+            assert!(check_row(row).is_ok(), "{row}");
+        }
+    }
+
+    #[test]
+    fn incomplete_rows_are_found() {
+        expect_problem("| `B` | `a::B` | same |", "four cells");
+        expect_problem("| `B` | `a::B` | ✓ | `b_is_a` |", "expected `same`");
+        expect_problem("| `B` | | same | `b_is_a` |", "no Rust item");
+        expect_problem("| `B` | `a::B` | same | |", "no test");
+        expect_problem("", "no rows");
+    }
+
+    #[test]
+    fn unknown_names_are_found() {
+        expect_problem("| `B` | `a::C` | same | `b_is_a` |", "unknown item `a::C`");
+        expect_problem(
+            "| `B` | `a::B` | same | `b_is_c` |",
+            "unknown test `b_is_c`",
+        );
     }
 }

@@ -1,21 +1,27 @@
-//! `cargo xtask docs`: generated pages are current, the book lists every page, and links are valid.
+//! `cargo xtask docs`: checks the pages, builds the documentation and prints where it is.
+//!
+//! Generated pages are current, the book lists every page, links are valid, and names that pages cite exist.
 
 mod book;
 mod crate_table;
 mod doctests;
-mod features;
+pub(crate) mod features;
 mod from_go;
 mod links;
 mod metrics;
 mod readme;
 mod references;
 mod required_features;
+mod rustdoc;
 mod snippets;
 
-use anyhow::{Result, ensure};
-use xshell::Shell;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use xshell::{Shell, cmd};
 
 use crate::by_name;
+use crate::docs::rustdoc::Rustdoc;
 use crate::docs::snippets::Snippets;
 use crate::files;
 use crate::workspace::{self, Workspace};
@@ -27,8 +33,33 @@ struct Generated {
     text: String,
 }
 
-/// Compares generated pages with the files, or writes them; then checks the pages.
-pub(crate) fn run(sh: &Shell, write: bool) -> Result<()> {
+/// Checks the pages, builds the documentation and prints where it is. With `write`, only writes and checks the pages.
+pub(crate) fn run(sh: &Shell, write: bool, open: bool) -> Result<()> {
+    check(sh, write)?;
+    if write {
+        return Ok(());
+    }
+    let workspace = Workspace::load(sh)?;
+    let rustdoc = Rustdoc::build(sh, &workspace)?;
+    let files = files::load(&workspace::root())?;
+    from_go::check_items(&files, |path| rustdoc.contains(path))?;
+    let reference = rustdoc.start_page();
+    println!("reference: {}", reference.display());
+    let book = book::build(sh, &workspace)?;
+    if let Some(book) = &book {
+        println!("book:      {}", book.display());
+    }
+    if open {
+        [Some(&reference), book.as_ref()]
+            .into_iter()
+            .flatten()
+            .try_for_each(|page| open_in_browser(sh, page))?;
+    }
+    Ok(())
+}
+
+/// Compares generated pages with the files, or writes them; then checks all pages.
+pub(crate) fn check(sh: &Shell, write: bool) -> Result<()> {
     let workspace = Workspace::load(sh)?;
     let stale = stale_files(sh, &workspace)?;
     if write {
@@ -51,8 +82,19 @@ pub(crate) fn run(sh: &Shell, write: bool) -> Result<()> {
     required_features::check(&files, &workspace)?;
     references::check(&files)?;
     references::check_mentions(&files, &workspace)?;
-    links::check(&files)?;
-    book::build(sh)
+    links::check(&files)
+}
+
+fn open_in_browser(sh: &Shell, page: &Path) -> Result<()> {
+    let open = if cfg!(windows) {
+        cmd!(sh, "cmd /c start")
+    } else if cfg!(target_os = "macos") {
+        cmd!(sh, "open")
+    } else {
+        cmd!(sh, "xdg-open")
+    };
+    let opened = open.arg(page).quiet().run();
+    opened.with_context(|| format!("cannot open {} in a browser", page.display()))
 }
 
 /// Generates all pages and returns those that differ from their files.

@@ -14,9 +14,10 @@ pub(super) fn generate(sh: &Shell, library: &Package, snippets: &Snippets) -> Re
     let body = markdown(&snippets.refresh(&source));
     let manifest = sh.read_file(format!("{folder}/Cargo.toml"))?;
     let features = features::parse(&manifest).with_context(|| name.clone())?;
+    let dependency = dependency_section(library, snippets, &body);
     let features = features::section(&features);
     let text = format!(
-        "# {name}\n\n{body}{features}\n\
+        "# {name}\n\n{body}{dependency}{features}\n\
          ---\n\n\
          Part of the [worker runtime](../../README.md); see [its place](../../docs/architecture.md) among the other crates. \
          Licensed under MIT or Apache-2.0, at your option.\n"
@@ -25,6 +26,26 @@ pub(super) fn generate(sh: &Shell, library: &Package, snippets: &Snippets) -> Re
         path: format!("{folder}/README.md"),
         text,
     })
+}
+
+/// Returns the section that shows how to depend on the library alone, empty if its text shows that.
+fn dependency_section(library: &Package, snippets: &Snippets, body: &str) -> String {
+    if body.contains("\n[dependencies]\n") {
+        return String::new();
+    }
+    let (name, version) = (&library.name, snippets.version());
+    let siblings = library.normal_dependencies();
+    let siblings = siblings.filter(|it| !it.optional && snippets.is_library(&it.name));
+    let siblings: Vec<String> = siblings.map(|it| format!("`{}`", it.name)).collect();
+    let siblings = match &siblings[..] {
+        [] => "no other crate".to_owned(),
+        names => format!("only {}", names.join(", ")),
+    };
+    format!(
+        "\n## Dependency\n\n\
+         This crate works without the facade. Of the worker runtime it needs {siblings}.\n\n\
+         ```toml\n[dependencies]\n{name} = \"{version}\"\n```\n"
+    )
 }
 
 /// Converts the doc comment at the top of a source to Markdown that is readable outside rustdoc.

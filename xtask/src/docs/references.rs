@@ -38,10 +38,8 @@ fn expect_mentions(
 
 /// Fails on a cited test or metric that does not exist.
 pub(super) fn check(files: &[File]) -> Result<()> {
-    let sources = files.iter().filter(|file| file.has_extension("rs"));
-    let functions = sources.flat_map(|file| functions(&file.text)).collect();
     let tests = cited_tests(files::text(files, SECURITY)?);
-    expect_known(SECURITY, tests, &functions)?;
+    expect_known(SECURITY, tests, &functions(files))?;
     let metrics = metric_names(files::text(files, METRICS)?).collect();
     let alerts = metric_names(files::text(files, PRODUCTION)?);
     expect_known(PRODUCTION, alerts, &metrics)
@@ -58,10 +56,14 @@ fn expect_known<'a>(
     Ok(())
 }
 
-fn functions(source: &str) -> impl Iterator<Item = &str> {
+/// Returns the names of all functions, which include the tests.
+pub(super) fn functions(files: &[File]) -> BTreeSet<&str> {
     // A search in the text is sufficient: a wrong match could only hide a missing test.
-    let definitions = source.split("fn ").skip(1);
-    definitions.filter_map(|rest| rest.split(['(', '<']).next())
+    let sources = files.iter().filter(|file| file.has_extension("rs"));
+    let definitions = sources.flat_map(|file| file.text.split("fn ").skip(1));
+    definitions
+        .filter_map(|rest| rest.split(['(', '<']).next())
+        .collect()
 }
 
 /// Returns the code spans that are names of tests: at least four words, unlike most other names.

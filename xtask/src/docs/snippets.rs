@@ -65,7 +65,13 @@ impl Snippets {
             .collect()
     }
 
-    fn is_library(&self, name: &str) -> bool {
+    /// Returns the version that examples require, such as `0.1`.
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Returns whether this package is a library of the workspace.
+    pub(super) fn is_library(&self, name: &str) -> bool {
         self.libraries.iter().any(|library| library == name)
     }
 }

@@ -16,6 +16,8 @@ use crate::workspace::{Workspace, cargo};
 
 const MANIFEST: &str = "Cargo.toml";
 const CHANGELOG: &str = "CHANGELOG.md";
+/// The host of the repository until its owner sets it, see CONTRIBUTING.md.
+const PLACEHOLDER: &str = "\nrepository = \"https://example.org/";
 
 /// Checks that a version can be released, and releases it if requested.
 pub(crate) fn run(sh: &Shell, version: &str, execute: bool) -> Result<()> {
@@ -32,6 +34,9 @@ pub(crate) fn run(sh: &Shell, version: &str, execute: bool) -> Result<()> {
     let changelog = changelog::release(&sh.read_file(CHANGELOG)?, &new.to_string(), &today(sh)?)?;
 
     println!("version    {current} -> {new}, in {MANIFEST}");
+    for warning in warnings(&manifest, current, new, tag.as_deref()) {
+        println!("WARNING    {warning}");
+    }
     println!("changelog  {} entries for {new}", changelog.entries);
     let compatible = check_compatibility(sh, tag.as_deref(), current, new)?;
     check_packages(sh)?;
@@ -48,12 +53,26 @@ pub(crate) fn run(sh: &Shell, version: &str, execute: bool) -> Result<()> {
     sh.write_file(MANIFEST, manifest)?;
     sh.write_file(CHANGELOG, changelog.text)?;
     // Also updates Cargo.lock, since it runs `cargo metadata`.
-    docs::run(sh, true)?;
+    docs::check(sh, true)?;
     let name = format!("v{new}");
     cmd!(sh, "git commit --all --message {name}").run()?;
     cmd!(sh, "git tag --annotate {name} --message {name}").run()?;
     println!("\nrun `git push --follow-tags` to publish");
     Ok(())
+}
+
+/// Returns reasons against a release that a developer may have overlooked.
+fn warnings(manifest: &str, current: Version, new: Version, tag: Option<&str>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if new != current && tag != Some(&format!("v{current}")) {
+        warnings.push(format!(
+            "{current} was never tagged; `cargo xtask release {current}` releases it first"
+        ));
+    }
+    if manifest.contains(PLACEHOLDER) {
+        warnings.push(format!("`repository` in {MANIFEST} is a placeholder"));
+    }
+    warnings
 }
 
 /// Returns the newest tag of a release.
@@ -63,6 +82,10 @@ fn last_tag(sh: &Shell) -> Result<Option<String>> {
 }
 
 fn ensure_releasable(sh: &Shell) -> Result<()> {
+    ensure!(
+        !sh.read_file(MANIFEST)?.contains(PLACEHOLDER),
+        "`repository` in {MANIFEST} is a placeholder; set the URL of the repository, see CONTRIBUTING.md"
+    );
     let branch = cmd!(sh, "git branch --show-current").quiet().read()?;
     ensure!(
         branch == "main",
@@ -110,4 +133,30 @@ fn check_packages(sh: &Shell) -> Result<()> {
     package.run().context("a crate cannot be packaged")?;
     println!("packages   {}", libraries.join(", "));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warnings_of(new: &str, tag: Option<&str>, repository: &str) -> String {
+        let manifest = format!("[workspace.package]\nrepository = \"{repository}\"\n");
+        let version = |text: &str| text.parse().expect("three numbers");
+        warnings(&manifest, version("0.1.0"), version(new), tag).join("\n")
+    }
+
+    #[test]
+    fn untagged_current_version_is_a_warning() {
+        let url = "https://git.example.com/worker-runtime";
+        let found = warnings_of("0.2.0", None, url);
+        assert!(found.starts_with("0.1.0 was never tagged"), "{found}");
+        assert_eq!(warnings_of("0.2.0", Some("v0.1.0"), url), "");
+        assert_eq!(warnings_of("0.1.0", None, url), "");
+    }
+
+    #[test]
+    fn placeholder_repository_is_a_warning() {
+        let found = warnings_of("0.1.0", None, "https://example.org/a");
+        assert!(found.contains("placeholder"), "{found}");
+    }
 }

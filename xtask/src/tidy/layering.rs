@@ -118,7 +118,7 @@ mod tests {
 
     /// Returns the number of problems of a library with one dependency.
     fn problem_count(library: &str, dependency: serde_json::Value) -> usize {
-        let json = serde_json::json!({"packages": [{
+        let json = serde_json::json!({"target_directory": "target", "packages": [{
             "name": library, "version": "0.1.0", "manifest_path": format!("crates/{library}/Cargo.toml"), "dependencies": [dependency], "features": {}, "targets": [],
         }]});
         let workspace = serde_json::from_value(json).expect("the format of cargo metadata");

@@ -7,6 +7,7 @@ pub(crate) mod layering;
 mod manifests;
 mod modules;
 mod names;
+mod packages;
 mod sources;
 mod toolchain;
 
@@ -85,6 +86,7 @@ fn problems(sh: &Shell, files: &[File]) -> Result<Vec<Problem>> {
     problems.extend(toolchain::check(files));
     problems.extend(modules::check(files));
     problems.extend(names::check(files));
+    problems.extend(packages::check(files));
     problems.extend(layering::check(&Workspace::load(sh)?));
     Ok(problems)
 }

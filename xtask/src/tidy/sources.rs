@@ -1,4 +1,4 @@
-//! Rules for each Rust file: a `//!` head, a maximum length, no `allow`, no global state in a library.
+//! Rules for each Rust file: a `//!` head, a maximum length, no `allow`; in a library no global state, and `thiserror`.
 
 use crate::files::File;
 use crate::tidy::Problem;
@@ -44,8 +44,24 @@ pub(super) fn check(file: &File) -> Vec<Problem> {
     }
     if file.is_library_source() {
         problems.extend(application_calls(file));
+        problems.extend(handwritten_errors(file));
     }
     problems
+}
+
+/// Finds errors without `thiserror`, whose derive keeps message, fields and source together.
+fn handwritten_errors(file: &File) -> Vec<Problem> {
+    let lines = file.code_lines();
+    let handwritten = lines.filter(|(_, line)| {
+        let implemented = line
+            .strip_prefix("impl")
+            .and_then(|line| line.split(" for ").next());
+        implemented.is_some_and(|name| name.ends_with(" Error") || name.ends_with("::Error"))
+    });
+    let message = "derive `thiserror::Error` instead of implementing `Error`";
+    handwritten
+        .map(|(number, _)| Problem::new(&file.path, number, message))
+        .collect()
 }
 
 fn application_calls(file: &File) -> Vec<Problem> {
@@ -104,5 +120,19 @@ mod tests {
         assert_eq!(library_problem_count(&test), 0);
         let example = format!("//! Head.\n{read}");
         assert_eq!(problem_count("crates/a/examples/b.rs", &example), 0);
+    }
+
+    #[test]
+    fn handwritten_error_is_found() {
+        assert_eq!(library_problem_count("impl Error for A {}\n"), 1);
+        assert_eq!(
+            library_problem_count("impl<T> std::error::Error for A<T> {}\n"),
+            1
+        );
+        assert_eq!(library_problem_count("impl From<io::Error> for A {}\n"), 0);
+        assert_eq!(
+            library_problem_count("impl Display for ReserveError {}\n"),
+            0
+        );
     }
 }
