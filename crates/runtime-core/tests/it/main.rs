@@ -1,8 +1,8 @@
 //! The public API in one test program, so that there is one program to link.
 
 mod artifacts;
-mod environment;
 mod authorizer;
+mod environment;
 mod error;
 mod lifecycle;
 mod monitor;

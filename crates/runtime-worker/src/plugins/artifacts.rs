@@ -108,7 +108,7 @@ impl TaskPlugin for TaskArtifacts {
             for file in self.find(spec, &**result).await {
                 artifacts.push(file.unwrap_or_else(|error_artifact| {
                     verdict = Verdict::Failure;
-                    error_artifact
+                    *error_artifact
                 }));
             }
         }
@@ -138,7 +138,7 @@ impl TaskArtifacts {
         &self,
         spec: &ArtifactSpec,
         result: &dyn ResultSet,
-    ) -> Vec<Result<Artifact, Artifact>> {
+    ) -> Vec<Result<Artifact, Box<Artifact>>> {
         let files = match result.extract(&spec.path).await {
             Ok(path) => list_files(spec.clone(), path).await,
             Err(error) => Err(error.into()),
@@ -161,10 +161,10 @@ impl TaskArtifacts {
     }
 
     /// Logs why a file is unavailable and creates the error artifact for it.
-    fn unavailable(&self, spec: &ArtifactSpec, name: String, reason: Unavailable) -> Artifact {
+    fn unavailable(&self, spec: &ArtifactSpec, name: String, reason: Unavailable) -> Box<Artifact> {
         let context = &self.run.context;
         context.log_error(format_args!("Artifact `{name}`: {}", reason.message));
-        spec.error_artifact(name, reason)
+        Box::new(spec.error_artifact(name, reason))
     }
 
     /// Records the outcome of an upload. A file that could not be read fails the task; any other error is returned.
