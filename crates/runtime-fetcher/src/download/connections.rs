@@ -10,7 +10,7 @@ use crate::http::BodyResponse;
 /// The open connections of a body.
 pub(super) enum Connections {
     None,
-    /// One response to the end of the body. After a failed resume: a response from the first byte.
+    /// One response to the end of the body.
     Single(BodyResponse),
     Parallel(ParallelRanges),
 }

@@ -71,13 +71,11 @@ impl<'a> ResumableBody<'a> {
 
     /// Requests the body from its first byte and returns its properties.
     pub(super) async fn start_pass(&mut self) -> Result<BodyMetadata, PassError> {
+        // Never the response to a range request: a server that ignores or misunderstands ranges may have sent
+        // any part of the body.
         let metadata = loop {
-            // A failed resume may have left a response from the first byte, which saves a request.
-            if let Connections::Single(response) = &self.connections {
-                break response.metadata.clone();
-            }
             match self.request(None).await {
-                Ok(response) => self.use_response(response),
+                Ok(response) => break self.use_response(response),
                 Err(cause) => self.wait_before_retry(cause).await?,
             }
         };
@@ -160,11 +158,13 @@ impl<'a> ResumableBody<'a> {
         self.context.http().get(&location, range).await
     }
 
-    fn use_response(&mut self, response: BodyResponse) {
-        self.metadata = Some(response.metadata.clone());
+    fn use_response(&mut self, response: BodyResponse) -> BodyMetadata {
+        let metadata = response.metadata.clone();
+        self.metadata = Some(metadata.clone());
         self.connections = Connections::Single(response);
         // The throughput of the old connections says nothing about this one.
         self.scaler.restart();
+        metadata
     }
 
     /// Returns the encoded length of the body, if announced.
@@ -226,11 +226,17 @@ impl<'a> ResumableBody<'a> {
 
     /// Requests the rest over one connection after parallel ranges did not help.
     async fn continue_on_single_connection(&mut self) -> Result<(), PassError> {
-        let rest = self.remaining_range();
         self.connections = Connections::None;
+        let Some(rest) = self.remaining_range() else {
+            return Err(PassError::Restart);
+        };
         // Nothing has failed, so without a delay.
-        match self.request(rest.as_ref()).await {
-            Ok(response) => self.continue_with(response),
+        match self.request(Some(&rest)).await {
+            Ok(response) => {
+                self.use_response(response);
+                Ok(())
+            }
+            Err(error) if is_refused_range(&error) => Err(PassError::Restart),
             Err(cause) => self.resume(cause).await,
         }
     }
@@ -248,25 +254,13 @@ impl<'a> ResumableBody<'a> {
                 return Err(PassError::Restart);
             };
             match self.request(Some(&rest)).await {
-                Ok(response) => return self.continue_with(response),
-                // 416 Range Not Satisfiable: the body is shorter than it was, hence another one.
-                Err(AttemptError::Status { status: 416, .. } | AttemptError::RangeMismatch) => {
-                    return Err(PassError::Restart);
+                Ok(response) => {
+                    self.use_response(response);
+                    return Ok(());
                 }
+                Err(error) if is_refused_range(&error) => return Err(PassError::Restart),
                 Err(error) => cause = error,
             }
-        }
-    }
-
-    /// Continues with a response that starts at the next byte. A response from the first byte is kept for another
-    /// pass.
-    fn continue_with(&mut self, response: BodyResponse) -> Result<(), PassError> {
-        let is_continuation = response.start == self.received && response.start > 0;
-        self.use_response(response);
-        if is_continuation {
-            Ok(())
-        } else {
-            Err(PassError::Restart)
         }
     }
 
@@ -279,7 +273,17 @@ impl<'a> ResumableBody<'a> {
             start: self.received,
             end: None,
             total: metadata.total,
+            encoding: metadata.encoding,
             validator,
+            resource: metadata.resource.clone(),
         })
     }
+}
+
+/// Returns whether a request for the whole body may succeed where one for a range did not.
+///
+/// Among these are 416 for a body that is shorter by now, 304 of a confused cache, and 400 or 403 of servers that dislike
+/// `Range`. If the reference is wrong, the request for the whole body shows it.
+fn is_refused_range(error: &AttemptError) -> bool {
+    matches!(error, AttemptError::RangeMismatch) || error.class() == ErrorClass::Reference
 }

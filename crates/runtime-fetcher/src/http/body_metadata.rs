@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG};
+use url::Url;
 
 use crate::attempt_error::AttemptError;
 
@@ -14,18 +15,37 @@ pub(crate) struct BodyMetadata {
     /// The strong entity tag, which identifies exactly these bytes. Without one, a body cannot be resumed.
     pub(crate) validator: Option<String>,
     pub(crate) accepts_ranges: bool,
+    /// The URL of the response, which the entity tag belongs to.
+    pub(crate) resource: Resource,
 }
 
-/// A range of a body to request.
+/// The URL of a response without its query.
+///
+/// An entity tag identifies bytes among those of one resource only: two mirrors may use one tag for different bytes. The
+/// query is left out because it differs between two signed URLs of one resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resource(Url);
+
+/// A range of a body to request, with the properties that the whole body had in an earlier response.
 #[derive(Clone)]
 pub(crate) struct RangeRequest {
     pub(crate) start: u64,
     /// The offset after the last byte; `None` for the end of the body.
     pub(crate) end: Option<u64>,
-    /// The length of the whole body, as announced by an earlier response.
+    /// The length of the whole body, if it was announced.
     pub(crate) total: Option<u64>,
+    pub(crate) encoding: Encoding,
     /// The entity tag of the body.
     pub(crate) validator: String,
+    pub(crate) resource: Resource,
+}
+
+impl Resource {
+    pub(crate) fn new(url: &Url) -> Self {
+        let mut url = url.clone();
+        url.set_query(None);
+        Self(url)
+    }
 }
 
 /// The content encoding of a body.
@@ -41,7 +61,13 @@ pub(crate) enum Encoding {
 
 impl BodyMetadata {
     /// Reads the headers of a response with the whole body.
-    pub(super) fn of_whole(headers: &HeaderMap) -> Result<Self, AttemptError> {
+    pub(super) fn of_whole(headers: &HeaderMap, url: &Url) -> Result<Self, AttemptError> {
+        // Some servers answer a part of the body with status 200, which only `Content-Range` reveals.
+        if headers.contains_key(CONTENT_RANGE)
+            && !content_range(headers).is_some_and(|range| range.is_whole())
+        {
+            return Err(AttemptError::RangeMismatch);
+        }
         Ok(Self {
             // Of the encoded body: `Content-Length` counts the bytes on the connection.
             total: header(headers, CONTENT_LENGTH).and_then(|text| text.parse().ok()),
@@ -49,28 +75,39 @@ impl BodyMetadata {
             validator: strong_validator(headers),
             accepts_ranges: header(headers, ACCEPT_RANGES)
                 .is_some_and(|units| units.trim() == "bytes"),
+            resource: Resource::new(url),
         })
     }
 
-    /// Reads the headers of a partial response (206), if it is the requested range of the same body.
+    /// Reads the headers of a partial response (206) and returns the offset after its last byte.
+    ///
+    /// The bytes are appended to those of an earlier response, so the headers have to prove that both belong to one
+    /// body. A server that implements `If-Range` answers 200 when the body has changed, but some ignore the header.
+    /// RFC 9110 requires `ETag` in the response if the whole body has one.
     pub(super) fn of_range(
         headers: &HeaderMap,
-        range: &RangeRequest,
-    ) -> Result<Self, AttemptError> {
-        let (start, total) = content_range(headers).ok_or(AttemptError::RangeMismatch)?;
-        // A server that implements `If-Range` answers 200 when the body has changed. Some servers ignore the header,
-        // so the entity tag and the length are compared here as well.
-        let is_same_body =
-            strong_validator(headers).is_none_or(|validator| validator == range.validator);
-        if start != range.start || total != range.total || !is_same_body {
-            return Err(AttemptError::RangeMismatch);
-        }
-        Ok(Self {
-            total,
+        url: &Url,
+        requested: &RangeRequest,
+    ) -> Result<(Self, u64), AttemptError> {
+        let range = content_range(headers).ok_or(AttemptError::RangeMismatch)?;
+        let metadata = Self {
+            total: Some(range.total),
             encoding: Encoding::of(headers)?,
-            validator: Some(range.validator.clone()),
+            validator: strong_validator(headers),
             accepts_ranges: true,
-        })
+            resource: Resource::new(url),
+        };
+        if range.start == requested.start
+            && requested.end.is_none_or(|end| range.end <= end)
+            && requested.total.is_none_or(|total| total == range.total)
+            && metadata.validator.as_ref() == Some(&requested.validator)
+            && metadata.encoding == requested.encoding
+            && metadata.resource == requested.resource
+        {
+            Ok((metadata, range.end))
+        } else {
+            Err(AttemptError::RangeMismatch)
+        }
     }
 }
 
@@ -111,16 +148,28 @@ fn strong_validator(headers: &HeaderMap) -> Option<String> {
     (tag.starts_with('"') && tag.ends_with('"') && tag.len() > 2).then(|| tag.to_owned())
 }
 
-/// Parses start and total of `Content-Range: bytes 5-9/10`.
-fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+/// The bytes of a partial response: `Content-Range: bytes 5-8/10` has the start 5, the end 9 and the total 10.
+struct ContentRange {
+    start: u64,
+    end: u64,
+    total: u64,
+}
+
+impl ContentRange {
+    fn is_whole(&self) -> bool {
+        self.start == 0 && self.end == self.total
+    }
+}
+
+/// Parses `Content-Range`. Without a total (`bytes 5-8/*`), the header does not show whether more bytes follow.
+fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
     let range = header(headers, CONTENT_RANGE)?
         .trim()
         .strip_prefix("bytes ")?;
     let (range, total) = range.split_once('/')?;
-    let (start, _) = range.split_once('-')?;
-    let total = match total {
-        "*" => None,
-        digits => Some(digits.parse().ok()?),
-    };
-    Some((start.trim().parse().ok()?, total))
+    let (start, last) = range.split_once('-')?;
+    let start: u64 = start.trim().parse().ok()?;
+    let end = last.trim().parse::<u64>().ok()?.checked_add(1)?;
+    let total = total.trim().parse().ok()?;
+    (start < end && end <= total).then_some(ContentRange { start, end, total })
 }

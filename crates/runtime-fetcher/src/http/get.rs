@@ -40,7 +40,8 @@ impl HttpClient {
         for _ in 0..=limit {
             let response = self.send(&url, trust, range).await?;
             let Some(next) = redirect(&url, &response)? else {
-                return BodyResponse::accept(response, range, self.config().stall_timeout).await;
+                let stall_timeout = self.config().stall_timeout;
+                return BodyResponse::accept(response, &url, range, stall_timeout).await;
             };
             if next.origin() != url.origin() {
                 // The deployment vouches for its own URL only, not for redirects of the server there: an open
@@ -83,8 +84,6 @@ impl HttpClient {
 pub(crate) struct BodyResponse {
     response: Response,
     throughput: ThroughputWindow,
-    /// The offset of the first byte in the whole body.
-    pub(crate) start: u64,
     /// The offset after the last byte in the whole body, if announced.
     end: Option<u64>,
     pub(crate) metadata: BodyMetadata,
@@ -93,35 +92,35 @@ pub(crate) struct BodyResponse {
 impl BodyResponse {
     async fn accept(
         response: Response,
+        url: &Url,
         range: Option<&RangeRequest>,
         stall_timeout: Duration,
     ) -> Result<Self, AttemptError> {
-        match response.status().as_u16() {
-            200 | 203 => Self::whole(response),
-            206 => Self::partial(response, range.ok_or(AttemptError::RangeMismatch)?),
+        match (response.status().as_u16(), range) {
+            (200 | 203, None) => Self::whole(response, url),
+            (206, Some(range)) => Self::partial(response, url, range),
+            // The whole body instead of the range, or a part of it that the server declares to be the whole.
+            (200 | 203, Some(_)) | (206, None) => Err(AttemptError::RangeMismatch),
             _ => Err(read_error(response, stall_timeout).await),
         }
     }
 
-    fn whole(response: Response) -> Result<Self, AttemptError> {
-        let metadata = BodyMetadata::of_whole(response.headers())?;
+    fn whole(response: Response, url: &Url) -> Result<Self, AttemptError> {
+        let metadata = BodyMetadata::of_whole(response.headers(), url)?;
         Ok(Self {
             response,
             throughput: ThroughputWindow::default(),
-            start: 0,
             end: metadata.total,
             metadata,
         })
     }
 
-    fn partial(response: Response, range: &RangeRequest) -> Result<Self, AttemptError> {
-        let metadata = BodyMetadata::of_range(response.headers(), range)?;
+    fn partial(response: Response, url: &Url, range: &RangeRequest) -> Result<Self, AttemptError> {
+        let (metadata, end) = BodyMetadata::of_range(response.headers(), url, range)?;
         Ok(Self {
             response,
             throughput: ThroughputWindow::default(),
-            start: range.start,
-            // The requested end, not that of `Content-Range`: the server may send less, but must not send more.
-            end: range.end.or(metadata.total),
+            end: Some(end),
             metadata,
         })
     }
@@ -241,7 +240,8 @@ mod tests {
             Some((frame, sent + 1))
         });
         let body = runtime_http::reqwest::Body::wrap(StreamBody::new(Box::pin(drips)));
-        BodyResponse::whole(http::Response::new(body).into()).expect("no encoding")
+        let url = "http://example.invalid".parse().expect("URL is valid");
+        BodyResponse::whole(http::Response::new(body).into(), &url).expect("no encoding")
     }
 
     /// Reads to the end, and spends some time on each chunk.

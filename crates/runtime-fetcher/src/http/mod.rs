@@ -7,7 +7,7 @@ mod location;
 mod ssrf_guard;
 mod throughput_window;
 
-pub(crate) use body_metadata::{BodyMetadata, Encoding, RangeRequest};
+pub(crate) use body_metadata::{BodyMetadata, Encoding, RangeRequest, Resource};
 pub use client::{HttpClient, HttpClientError};
 pub(crate) use get::BodyResponse;
 pub(crate) use location::{Location, Trust, redacted};

@@ -205,7 +205,11 @@ async fn endless_range_is_bounded() {
     let server = Server::start(move |request| match request.range() {
         Some((start, Some(last))) if request.number < 4 => {
             let range = format!("bytes {start}-{last}/{LENGTH}");
-            let headers = [("Content-Range", range.as_str()), ("Connection", "close")];
+            let headers = [
+                ("ETag", "\"v1\""),
+                ("Content-Range", range.as_str()),
+                ("Connection", "close"),
+            ];
             let head = Step::head("206 Partial Content", &headers);
             vec![head, Step::SendForEver(vec![0; 64 * 1024])]
         }

@@ -151,7 +151,7 @@ async fn range_with_wrong_start_restarts() {
 async fn range_with_wrong_total_restarts() {
     check_changed(|new| {
         let range = format!("bytes {BREAK}-{}/{}", LENGTH + 6, LENGTH + 7);
-        let headers = [("Content-Range", range.as_str())];
+        let headers = [("ETag", "\"v1\""), ("Content-Range", range.as_str())];
         let rest = [&new[BREAK..], b"7 bytes"].concat();
         Step::answer("206 Partial Content", &headers, &rest)
     })
@@ -159,8 +159,150 @@ async fn range_with_wrong_total_restarts() {
 }
 
 #[tokio::test]
-async fn unsatisfiable_range_restarts() {
-    check_changed(|_| Step::answer("416 Range Not Satisfiable", &[], b"")).await;
+async fn refused_range_restarts() {
+    for status in [
+        "304 Not Modified",
+        "400 Bad Request",
+        "403 Forbidden",
+        "412 Precondition Failed",
+        "416 Range Not Satisfiable",
+    ] {
+        check_changed(move |_| Step::answer(status, &[], b"")).await;
+    }
+}
+
+#[tokio::test]
+async fn range_without_tag_restarts() {
+    check_changed(|new| {
+        let range = format!("bytes {BREAK}-{}/{LENGTH}", LENGTH - 1);
+        let headers = [("Content-Range", range.as_str())];
+        Step::answer("206 Partial Content", &headers, &new[BREAK..])
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn range_with_weak_tag_restarts() {
+    check_changed(|new| {
+        let range = format!("bytes {BREAK}-{}/{LENGTH}", LENGTH - 1);
+        let headers = [("ETag", "W/\"v1\""), ("Content-Range", range.as_str())];
+        Step::answer("206 Partial Content", &headers, &new[BREAK..])
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rest_with_status_200_restarts() {
+    for tag in ["\"v1\"", "\"v2\""] {
+        check_changed(move |new| {
+            let range = format!("bytes {BREAK}-{}/{LENGTH}", LENGTH - 1);
+            let headers = [("ETag", tag), ("Content-Range", range.as_str())];
+            Step::answer("200 OK", &headers, &new[BREAK..])
+        })
+        .await;
+        check_changed(move |new| Step::answer("200 OK", &[("ETag", tag)], &new[BREAK..])).await;
+    }
+}
+
+#[tokio::test]
+async fn range_of_another_encoding_restarts() {
+    check_changed(|new| {
+        let range = format!("bytes {BREAK}-{}/{LENGTH}", LENGTH - 1);
+        let headers = [
+            ("ETag", "\"v1\""),
+            ("Content-Encoding", "gzip"),
+            ("Content-Range", range.as_str()),
+        ];
+        Step::answer("206 Partial Content", &headers, &new[BREAK..])
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn range_of_unknown_total_restarts() {
+    check_changed(|new| {
+        let range = format!("bytes {BREAK}-{}/*", LENGTH - 1);
+        let headers = [("ETag", "\"v1\""), ("Content-Range", range.as_str())];
+        Step::answer("206 Partial Content", &headers, &new[BREAK..])
+    })
+    .await;
+}
+
+/// Returns a response of unknown length with the tag `v1` that ends after `BREAK` bytes.
+fn cut_chunked(bytes: &[u8]) -> Vec<Step> {
+    let headers = [("ETag", "\"v1\""), ("Transfer-Encoding", "chunked")];
+    vec![
+        Step::head("200 OK", &headers),
+        Step::text(format!("{BREAK:x}\r\n")),
+        Step::Send(bytes[..BREAK].to_vec()),
+        Step::text("\r\n"),
+        Step::Close,
+    ]
+}
+
+#[tokio::test]
+async fn body_of_unknown_length_is_resumed() {
+    let bytes = body(LENGTH);
+    let server = Server::start(move |request| match request.number {
+        0 => cut_chunked(&bytes),
+        _ => request.answer("\"v1\"", &bytes),
+    })
+    .await;
+    let fetched = get(&context(), &server.url("/file")).await;
+    assert!(fetched.expect("fetch succeeds") == body(LENGTH));
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn part_of_the_rest_is_not_the_end() {
+    let bytes = body(LENGTH);
+    let server = Server::start(move |request| match request.number {
+        0 => cut_chunked(&bytes),
+        1 => {
+            let end = BREAK + 1000;
+            let range = format!("bytes {BREAK}-{}/*", end - 1);
+            let headers = [("ETag", "\"v1\""), ("Content-Range", range.as_str())];
+            Step::answer("206 Partial Content", &headers, &bytes[BREAK..end])
+        }
+        _ => request.answer("\"v1\"", &bytes),
+    })
+    .await;
+    let fetched = get(&context(), &server.url("/file")).await;
+    assert!(fetched.expect("fetch succeeds") == body(LENGTH));
+}
+
+#[tokio::test]
+async fn mirrors_with_equal_tags_are_not_mixed() {
+    let (old, new) = (body(LENGTH), vec![7; LENGTH]);
+    let server = Server::start(move |request| match (&*request.path, request.number) {
+        ("/file", 0) => Step::answer("302 Found", &[("Location", "/old/file")], b""),
+        ("/file", _) => Step::answer("302 Found", &[("Location", "/new/file")], b""),
+        ("/old/file", _) => {
+            let mut steps = request.answer("\"v1\"", &old);
+            steps[1] = Step::Send(old[..BREAK].to_vec());
+            steps.push(Step::Close);
+            steps
+        }
+        _ => request.answer("\"v1\"", &new),
+    })
+    .await;
+    let fetched = get(&context(), &server.url("/file")).await;
+    assert!(fetched.expect("fetch succeeds") == vec![7; LENGTH]);
+}
+
+#[tokio::test]
+async fn part_of_a_body_is_not_the_whole() {
+    let bytes = body(LENGTH);
+    let server = Server::start(move |request| match request.number {
+        0 => {
+            let range = format!("bytes 0-{}/{LENGTH}", BREAK - 1);
+            Step::answer("200 OK", &[("Content-Range", &range)], &bytes[..BREAK])
+        }
+        _ => Step::answer("200 OK", &[], &bytes),
+    })
+    .await;
+    let fetched = get(&context(), &server.url("/file")).await;
+    assert!(fetched.expect("fetch succeeds") == body(LENGTH));
 }
 
 #[tokio::test]
@@ -175,7 +317,11 @@ async fn endless_rest_is_cut_at_its_end() {
         }
         1 => {
             let range = format!("bytes {BREAK}-{}/{LENGTH}", LENGTH - 1);
-            let headers = [("Content-Range", range.as_str()), ("Connection", "close")];
+            let headers = [
+                ("ETag", "\"v1\""),
+                ("Content-Range", range.as_str()),
+                ("Connection", "close"),
+            ];
             let head = Step::head("206 Partial Content", &headers);
             vec![head, Step::SendForEver(vec![0; 64 * 1024])]
         }
