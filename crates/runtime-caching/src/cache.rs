@@ -13,14 +13,14 @@ use crate::key::CacheKey;
 use crate::map::{CacheMap, EntrySnapshot};
 use crate::resource::Resource;
 use crate::sharing::Sharing;
-use crate::single_flight::BeginResult;
+use crate::single_flight::{ANY_SOURCE, BeginResult};
 use crate::sys::spawn;
 
 /// A cache of resources `R` by keys `K`. Clones share the cache.
 ///
 /// Each resource is registered with the collector, which disposes of idle ones when space is needed.
 pub struct Cache<K: CacheKey, R: Resource> {
-    map: Arc<CacheMap<K, R>>,
+    pub(crate) map: Arc<CacheMap<K, R>>,
     constructor: Arc<dyn Constructor<K, R>>,
 }
 
@@ -132,7 +132,7 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
         mut listener: impl FnMut(&ConstructionProgress) + Send,
     ) -> Result<Handle<K, R>, RequireError> {
         loop {
-            let waiter = match self.map.begin(key) {
+            let waiter = match self.map.begin(key, ANY_SOURCE) {
                 BeginResult::Hit(handle) => return Ok(handle),
                 BeginResult::Joined(waiter) => waiter,
                 BeginResult::New(task, waiter) => {

@@ -15,6 +15,8 @@ pub(crate) type ConstructionResult<K, R> = Result<InUse<Entry<K, R>>, RequireErr
 
 /// A construction in progress.
 pub(crate) struct Construction<K: CacheKey, R: Resource> {
+    /// The source of the resource, which all waiters share.
+    pub(crate) source: Box<str>,
     pub(crate) context: ConstructionContext,
     /// Sends the result, and counts the waiters by its receivers.
     pub(crate) result: watch::Sender<Option<ConstructionResult<K, R>>>,
@@ -28,8 +30,9 @@ pub(crate) struct Waiter<K: CacheKey, R: Resource> {
 }
 
 impl<K: CacheKey, R: Resource> Construction<K, R> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(source: &str) -> Self {
         Self {
+            source: source.into(),
             context: ConstructionContext::new(),
             result: watch::Sender::new(None),
         }

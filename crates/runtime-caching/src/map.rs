@@ -154,10 +154,14 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         shard.find(hash, |slot| slot.serial == serial).is_some()
     }
 
-    /// Replaces a construction by its entry. Returns `false` if the construction was purged.
+    /// Replaces a construction by its entry. Returns `false` if the construction was purged, or if the cache is shared
+    /// and has the resource from another source.
     pub(crate) fn finish(&self, entry: &Arc<Entry<K, R>>) -> bool {
         let hash = self.hash(&entry.key);
         let mut shard = self.shard(hash);
+        if self.sharing == Sharing::Shared && has_ready(&shard, hash, &entry.key) {
+            return false;
+        }
         let Some(slot) = shard.find_mut(hash, |slot| slot.serial == entry.serial) else {
             return false;
         };
@@ -201,6 +205,15 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         let shards = self.shards.iter();
         shards.map(|CachePadded(shard)| shard.lock().len()).sum()
     }
+}
+
+/// Returns whether a shard has an entry for a key that accepts new users.
+fn has_ready<K: CacheKey, R: Resource>(shard: &Shard<K, R>, hash: u64, key: &K) -> bool {
+    let is_ready = |slot: &Slot<K, R>| {
+        slot.key == *key
+            && matches!(&slot.state, SlotState::Ready(entry) if !entry.is_retired())
+    };
+    shard.find(hash, is_ready).is_some()
 }
 
 impl<K: CacheKey, R: Resource> EntryMap<K> for CacheMap<K, R> {

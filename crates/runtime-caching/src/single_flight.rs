@@ -1,4 +1,4 @@
-//! Single flight: concurrent requests for a key share one construction, which runs on its own task.
+//! Single flight: concurrent requests for a key and a source share one construction, which runs on its own task.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +19,9 @@ use crate::key::CacheKey;
 use crate::map::{CacheMap, Slot, SlotState};
 use crate::resource::Resource;
 use crate::sharing::Sharing;
+
+/// The source of constructions that all requests for a key share.
+pub(crate) const ANY_SOURCE: &str = "";
 
 /// The result of [`CacheMap::begin`].
 pub(crate) enum BeginResult<K: CacheKey, R: Resource> {
@@ -50,10 +53,10 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         None
     }
 
-    /// Returns the resource or the construction of a key, or adds a construction for the caller to run.
-    pub(crate) fn begin(self: &Arc<Self>, key: &K) -> BeginResult<K, R> {
+    /// Returns the resource of a key or its construction from `source`, or adds a construction for the caller to run.
+    pub(crate) fn begin(self: &Arc<Self>, key: &K, source: &str) -> BeginResult<K, R> {
         loop {
-            match self.find(key) {
+            match self.find(key, source) {
                 // Checked without the shard's lock, since a resource may look at the disk.
                 BeginResult::Hit(handle) if !handle.is_intact() => handle.poison(),
                 found => return found,
@@ -84,14 +87,18 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     /// Finds or inserts the slot of a key under one acquisition of the shard's lock.
     ///
     /// With two, concurrent requests could each find nothing and construct twice.
-    fn find(self: &Arc<Self>, key: &K) -> BeginResult<K, R> {
+    fn find(self: &Arc<Self>, key: &K, source: &str) -> BeginResult<K, R> {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        let mut slots = shard.iter_hash(hash).filter(|slot| slot.key == *key);
-        if let Some(found) = slots.find_map(|slot| self.usable(slot)) {
-            return found;
+        let slots = || shard.iter_hash(hash).filter(|slot| slot.key == *key);
+        // A resource that is ready before a construction: another source may have been faster.
+        if let Some(handle) = slots().find_map(|slot| self.acquire(slot)) {
+            return BeginResult::Hit(handle);
         }
-        let construction = Arc::new(Construction::new());
+        if let Some(waiter) = slots().find_map(|slot| self.join(slot, source)) {
+            return BeginResult::Joined(waiter);
+        }
+        let construction = Arc::new(Construction::new(source));
         // Joined before it is in the map, or it could be cancelled for lack of waiters.
         let waiter = construction.join(Lookup::Miss);
         let serial = self.next_serial();
@@ -112,12 +119,15 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         BeginResult::New(task, waiter)
     }
 
-    fn usable(&self, slot: &Slot<K, R>) -> Option<BeginResult<K, R>> {
+    /// Joins the construction of a slot, if it may be shared and has the same source.
+    fn join(&self, slot: &Slot<K, R>, source: &str) -> Option<Waiter<K, R>> {
         match &slot.state {
-            SlotState::Constructing(construction) if self.sharing == Sharing::Shared => {
-                Some(BeginResult::Joined(construction.join(Lookup::Joined)))
+            SlotState::Constructing(construction)
+                if self.sharing == Sharing::Shared && *construction.source == *source =>
+            {
+                Some(construction.join(Lookup::Joined))
             }
-            _ => self.acquire(slot).map(BeginResult::Hit),
+            _ => None,
         }
     }
 
@@ -210,7 +220,8 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
         self.construction.result.send_replace(Some(result));
     }
 
-    /// Registers the resource and adds it to the map, unless the construction was purged meanwhile.
+    /// Registers the resource and adds it to the map, unless the construction was purged meanwhile or another source was
+    /// faster.
     ///
     /// A purge removes the slot of the construction. Its waiters asked before the purge and still get the resource.
     /// Later requests do not, and it is disposed of when the waiters release it.
@@ -227,7 +238,7 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
         let guard = InUse::first(Arc::clone(&entry));
         entry.register();
         if self.map.finish(&entry) {
-            // Only now: a resource that was purged must not get a record.
+            // Only now: a resource that does not stay in the cache must not get a record.
             entry.value.on_added();
         } else {
             entry.discard();

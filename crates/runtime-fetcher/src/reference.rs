@@ -77,6 +77,14 @@ pub trait Reference: Send + Sync + fmt::Debug {
     /// hashes.
     fn hash_key(&self) -> HashKey;
 
+    /// Returns the part of the cache key that stands for the place of the bytes, by default that of the bytes.
+    ///
+    /// References with one [`hash_key`](Self::hash_key) and several places, such as URLs of the same bytes, share a cached
+    /// copy, but neither a transfer nor its failure.
+    fn source_key(&self) -> HashKey {
+        self.hash_key()
+    }
+
     /// Returns the scopes that a task needs to use a cached copy.
     ///
     /// [`fetch`](Self::fetch) does not check them: the service that stores the bytes does.

@@ -16,7 +16,7 @@ use crate::constructor::ConstructionProgress;
 use crate::error::RequireError;
 use crate::handle::Handle;
 use crate::map::CacheMap;
-use crate::single_flight::{BeginResult, ConstructionTask};
+use crate::single_flight::{ANY_SOURCE, BeginResult, ConstructionTask};
 use crate::sys::spawn;
 
 /// The result of [`FolderCache::begin`].
@@ -56,7 +56,8 @@ impl<K: FolderKey> FolderCache<K> {
     /// Returns the folder or the construction of a key, or begins a new folder for the caller to fill.
     ///
     /// In a shared cache there is one construction for a key at a time: the first caller gets
-    /// [`FolderLookup::New`] and fills the folder, the others get [`FolderLookup::Joined`] and wait.
+    /// [`FolderLookup::New`] and fills the folder, the others get [`FolderLookup::Joined`] and wait, also for its error.
+    /// If the error depends on who asked, use [`begin_from`](Self::begin_from).
     ///
     /// ```
     /// use runtime_caching::{FolderCache, FolderLookup};
@@ -84,8 +85,17 @@ impl<K: FolderKey> FolderCache<K> {
     /// # }
     /// ```
     pub fn begin(&self, key: &K) -> FolderLookup<K> {
+        self.begin_from(key, ANY_SOURCE)
+    }
+
+    /// Returns the folder of a key or its construction from `source`, or begins a new folder for the caller to fill.
+    ///
+    /// For keys that identify a content which several sources have, such as mirrors of a file: callers with different
+    /// sources do not wait for each other and do not get each other's errors. The first folder that is filled stays in
+    /// the cache. A folder that another source fills later is only for the callers that waited for it.
+    pub fn begin_from(&self, key: &K, source: &str) -> FolderLookup<K> {
         loop {
-            match self.map.begin(key) {
+            match self.map.begin(key, source) {
                 BeginResult::Hit(handle) => {
                     if let Some(handle) = lease(handle) {
                         return FolderLookup::Hit(handle);

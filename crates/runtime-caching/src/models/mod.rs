@@ -19,6 +19,8 @@ use crate::cache::Cache;
 use crate::constructor::ConstructionContext;
 use crate::resource::Resource;
 use crate::sharing::Sharing;
+use crate::single_flight::BeginResult;
+use crate::sys::spawn;
 
 #[derive(Debug)]
 struct Item;
@@ -123,4 +125,37 @@ fn purge_during_construction_applies() {
         let purged = purging.join().unwrap();
         assert_eq!(cache.len() + purged, 1);
     });
+}
+
+/// Two sources of a key construct independently, and one resource stays. Catches: a `finish` that does not look for an
+/// entry of the key, and one that looks under another acquisition of the lock.
+#[test]
+fn one_resource_of_two_sources_stays() {
+    model(|| {
+        let (cache, _) = cache(Sharing::Shared);
+        let other = thread::spawn({
+            let cache = cache.clone();
+            move || block_on(require_from(&cache, "b"))
+        });
+        block_on(require_from(&cache, "a"));
+        other.join().unwrap();
+        assert_eq!(cache.len(), 1);
+    });
+}
+
+/// Requests a resource that needs two polls from `source`.
+async fn require_from(cache: &Cache<u8, Item>, source: &str) {
+    let map = &cache.map;
+    let waiter = match map.begin(&1, source) {
+        BeginResult::Hit(_) => return,
+        BeginResult::Joined(_) => unreachable!("each source has one request"),
+        BeginResult::New(task, waiter) => {
+            spawn(task.run(async {
+                yield_once().await;
+                Ok(Item)
+            }));
+            waiter
+        }
+    };
+    map.wait(waiter, |_| {}).await.unwrap().unwrap();
 }

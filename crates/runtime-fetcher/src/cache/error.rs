@@ -1,5 +1,8 @@
 //! The error of [`FetchCache::require`](super::FetchCache::require).
 
+use std::error::Error;
+use std::fmt;
+
 use runtime_caching::RequireError;
 use runtime_core::{ExceptionReason, MalformedPayloadError, TaskError, error_chain};
 
@@ -7,11 +10,13 @@ use crate::error::FetchError;
 use crate::required_scopes::RequiredScopes;
 
 /// The reason a task does not get an input.
-#[derive(Clone, Debug, thiserror::Error)]
+///
+/// If the fetch failed, message and source are those of the [`fetch_error`](Self::fetch_error): the cache in between means
+/// nothing to the author of the task.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum FetchCacheError {
     /// The task lacks the scopes of the reference.
-    #[error("`task.scopes` lacks {required} for {subject}")]
     Scopes {
         /// The subject of the reference.
         subject: String,
@@ -19,8 +24,7 @@ pub enum FetchCacheError {
         required: RequiredScopes,
     },
 
-    /// The fetch failed. Every caller that waited for it gets this error.
-    #[error("cannot provide {subject}")]
+    /// The fetch failed. Every caller with the same source that waited for it gets this error.
     Fetch {
         /// The subject of the reference.
         subject: String,
@@ -60,14 +64,33 @@ impl FetchCacheError {
     }
 }
 
+impl fmt::Display for FetchCacheError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, self.fetch_error()) {
+            (Self::Scopes { subject, required }, _) => {
+                write!(f, "`task.scopes` lacks {required} for {subject}")
+            }
+            (Self::Fetch { .. }, Some(error)) => error.fmt(f),
+            (Self::Fetch { subject, .. }, None) => write!(f, "cannot provide {subject}"),
+        }
+    }
+}
+
+impl Error for FetchCacheError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match (self, self.fetch_error()) {
+            (Self::Scopes { .. }, _) => None,
+            (Self::Fetch { .. }, Some(error)) => error.source(),
+            (Self::Fetch { source, .. }, None) => Some(source),
+        }
+    }
+}
+
 impl From<FetchCacheError> for TaskError {
     fn from(error: FetchCacheError) -> Self {
         match error.exception_reason() {
             ExceptionReason::MalformedPayload => {
-                let text = error
-                    .fetch_error()
-                    .map_or_else(|| error.to_string(), |error| error_chain(error));
-                MalformedPayloadError::new(text).into()
+                MalformedPayloadError::new(error_chain(&error)).into()
             }
             ExceptionReason::ResourceUnavailable => Self::unavailable(error),
             _ => Self::other(error),

@@ -11,6 +11,7 @@ use super::adopted_inputs::AdoptedInputs;
 use super::error::FetchCacheError;
 use super::input_fetch::{FetchOptions, InputFetch, is_last};
 use super::layout::{CONTENT, InputKey, InputLayout};
+use crate::attempt_error::AttemptError;
 use crate::context::FetchContext;
 use crate::error::FetchError;
 use crate::progress::ProgressMeter;
@@ -66,9 +67,11 @@ pub struct CachedInput {
 impl FetchCache {
     /// Returns an input, which is fetched first if it is not cached.
     ///
-    /// Concurrent callers wait for the same fetch and each receive its progress. The fetch uses the credentials
-    /// of the first caller. If they are rejected, for example because that task has ended, the other callers fetch
-    /// the input with their own.
+    /// Concurrent callers with the same [source](Reference::source_key) wait for the same fetch and each receive its
+    /// progress. The fetch uses the credentials of the first caller. If they are rejected, for example because that
+    /// task has ended, the other callers fetch the input with their own. Callers with another source, such as another
+    /// URL of the same bytes, fetch the input at the same time: they are neither delayed by the first server nor get
+    /// its errors. The first complete copy stays in the cache.
     ///
     /// # Errors
     ///
@@ -130,9 +133,10 @@ impl FetchCache {
         subject: &str,
     ) -> Result<FolderHandle<InputKey>, FetchCacheError> {
         let key = InputKey::new(reference.hash_key(), layout);
+        let source = reference.source_key();
         let mut meter = None;
         let handle = loop {
-            let (waiter, is_mine) = match self.folders.begin(&key) {
+            let (waiter, is_mine) = match self.folders.begin_from(&key, source.as_str()) {
                 FolderLookup::Hit(handle) => break handle,
                 FolderLookup::Joined(waiter) => (waiter, false),
                 FolderLookup::New(construction) => {
@@ -153,7 +157,7 @@ impl FetchCache {
                 // The folder was removed between its commit and now: begin again.
                 Ok(None) => {}
                 // Most likely the credentials of the task that began the fetch: fetch with our own.
-                Err(source) if !is_mine && is_worker_error(source.cause()) => {}
+                Err(source) if !is_mine && depends_on_credentials(source.cause()) => {}
                 Err(source) => {
                     let subject = subject.to_owned();
                     return Err(FetchCacheError::Fetch { subject, source });
@@ -167,8 +171,16 @@ impl FetchCache {
     }
 }
 
-fn is_worker_error(error: Option<&FetchError>) -> bool {
-    matches!(error, Some(FetchError::Worker { .. }))
+/// Returns whether the same fetch with other credentials may succeed.
+fn depends_on_credentials(error: Option<&FetchError>) -> bool {
+    match error {
+        Some(FetchError::Worker { .. }) => true,
+        // The service refused the task. A 403 of the server with the bytes concerns every task alike.
+        Some(FetchError::Broken { source, .. }) => {
+            matches!(source, AttemptError::Api(error) if error.status() == Some(403))
+        }
+        _ => false,
+    }
 }
 
 impl CachedInput {

@@ -58,7 +58,7 @@ impl Reference for RemoteReference {
         match &self.origin {
             // The bytes are the same at every URL.
             Origin::Url(_) if self.hashes.has_strong() => HashKey::new("hash", hashes),
-            Origin::Url(url) => HashKey::new("url", [url.to_string()].into_iter().chain(hashes)),
+            Origin::Url(_) => self.source_key(),
             // Not shared with a URL of the same hash: a task that knows the hash of a private artifact could
             // get the cached copy without the scope for it.
             Origin::Artifact {
@@ -72,6 +72,16 @@ impl Reference for RemoteReference {
             Origin::Object(name) => {
                 HashKey::new("object", [name.clone()].into_iter().chain(hashes))
             }
+        }
+    }
+
+    fn source_key(&self) -> HashKey {
+        match &self.origin {
+            Origin::Url(url) => {
+                let url = [url.to_string()].into_iter();
+                HashKey::new("url", url.chain(self.hashes.key_parts()))
+            }
+            Origin::Artifact { .. } | Origin::Object(_) => self.hash_key(),
         }
     }
 

@@ -18,8 +18,8 @@ use crate::support::{context, resolve};
 #[derive(Debug)]
 struct Artifact {
     content: Arc<dyn Reference>,
-    /// Notified when the task ends, after which its credentials are rejected.
-    ended: Option<Arc<Notify>>,
+    /// The status with which the credentials are rejected after the task has ended, and the notification of its end.
+    rejected: Option<(u16, Arc<Notify>)>,
 }
 
 #[async_trait]
@@ -41,31 +41,37 @@ impl Reference for Artifact {
         context: &FetchContext,
         target: &mut dyn Target,
     ) -> Result<Fetched, FetchError> {
-        let Some(ended) = &self.ended else {
+        let Some((status, ended)) = &self.rejected else {
             return self.content.fetch(context, target).await;
         };
         ended.notified().await;
-        let error = ServiceError::new("queue.artifact", 401, "AuthenticationFailed", "expired");
-        Err(FetchError::Worker {
-            subject: self.subject(),
-            source: AttemptError::Api(ApiError::Service(error)),
+        let error = ServiceError::new("queue.artifact", *status, "Code", "rejected");
+        let (subject, source) = (self.subject(), AttemptError::Api(ApiError::Service(error)));
+        Err(match status {
+            401 => FetchError::Worker { subject, source },
+            _ => FetchError::Broken {
+                subject,
+                attempts: 1,
+                source,
+            },
         })
     }
 }
 
-#[tokio::test]
-async fn waiters_retry_with_their_own_credentials() {
+/// Requests an artifact for three tasks at once. The credentials of the first are rejected.
+async fn check_own_credentials(status: u16, reason: ExceptionReason) {
     let root = tempfile::tempdir().expect("disk has space");
     let (cache, context) = (open(root.path()).await, context());
     let content = resolve(&context, json!({ "raw": "hello" })).await;
     let ended = Arc::new(Notify::new());
-    let artifact = |ended: Option<&Arc<Notify>>| -> Arc<dyn Reference> {
+    let artifact = |rejected| -> Arc<dyn Reference> {
         Arc::new(Artifact {
             content: Arc::clone(&content),
-            ended: ended.cloned(),
+            rejected,
         })
     };
-    let (bad, good) = (artifact(Some(&ended)), artifact(None));
+    let bad = artifact(Some((status, Arc::clone(&ended))));
+    let good = artifact(None);
     let (first, second, third, ()) = tokio::join!(
         biased;
         cache.require(&context, &bad, InputLayout::File),
@@ -74,11 +80,21 @@ async fn waiters_retry_with_their_own_credentials() {
         async { ended.notify_one() },
     );
     let error = first.expect_err("own credentials are rejected");
-    assert_eq!(error.exception_reason(), ExceptionReason::InternalError);
+    assert_eq!(error.exception_reason(), reason);
     for input in [second, third] {
         let input = input.expect("credentials are valid");
         let bytes = std::fs::read(input.path()).expect("path exists");
         assert_eq!(bytes, b"hello");
     }
     assert_eq!(cache.len(), 1);
+}
+
+#[tokio::test]
+async fn rejected_credentials_concern_one_task() {
+    check_own_credentials(401, ExceptionReason::InternalError).await;
+}
+
+#[tokio::test]
+async fn missing_scopes_concern_one_task() {
+    check_own_credentials(403, ExceptionReason::MalformedPayload).await;
 }

@@ -18,6 +18,8 @@ mod property;
 mod proxy;
 mod redirects;
 mod resume;
+#[cfg(feature = "cache")]
+mod sources;
 mod stream;
 mod support;
 mod targets;

@@ -6,7 +6,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use runtime_caching::{FolderLookup, Lookup, NewFolder, RequireError, Sharing};
+use runtime_caching::{
+    FolderCache, FolderConstruction, FolderLookup, Lookup, NewFolder, RequireError, Sharing,
+};
+use runtime_core::error_chain;
 use tokio::sync::Semaphore;
 
 use super::support::{EXCLUSIVE, Fixture, fill, get, read, settle, write};
@@ -209,4 +212,60 @@ async fn dropped_construction_fails_waiters() {
     joined.wait(|_| {}).await.unwrap_err();
     assert!(cache.is_empty());
     assert_eq!(fixture.counts(), [0, 0, 0, 0]);
+}
+
+/// Begins a construction from a source that no other request uses.
+fn begin_from(cache: &FolderCache<String>, source: &str) -> FolderConstruction<String> {
+    match cache.begin_from(&"a".to_owned(), source) {
+        FolderLookup::New(construction) => construction,
+        other => panic!("another source has begun: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn failure_of_one_source_is_not_shared() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    let (bad, good) = (begin_from(&cache, "bad"), begin_from(&cache, "good"));
+    let FolderLookup::Joined(joined) = cache.begin_from(&"a".to_owned(), "bad") else {
+        panic!("the construction has begun");
+    };
+    let bad = bad.spawn(ready(Err::<(), _>("no such file")));
+    let folder = good.folder().clone();
+    let good = good.spawn(fill(folder));
+    for waiter in [bad, joined] {
+        let error = waiter.wait(|_| {}).await.unwrap_err();
+        assert!(error_chain(&error).contains("no such file"), "{error:?}");
+    }
+    let handle = good.wait(|_| {}).await.unwrap().unwrap();
+    assert_eq!(read(&handle), "whole");
+    assert_eq!(cache.len(), 1);
+}
+
+#[tokio::test]
+async fn faster_source_serves_later_requests() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    let (slow, fast) = (begin_from(&cache, "slow"), begin_from(&cache, "fast"));
+    let slow_folder = slow.folder().clone();
+    let (go, wait) = tokio::sync::oneshot::channel::<()>();
+    let slow = slow.spawn(async move {
+        wait.await.expect("the test has not ended");
+        fill(slow_folder).await
+    });
+    let folder = fast.folder().clone();
+    let fast = fast.spawn(fill(folder)).wait(|_| {}).await.unwrap().unwrap();
+    let FolderLookup::Hit(hit) = cache.begin_from(&"a".to_owned(), "slow") else {
+        panic!("the cache has the folder");
+    };
+    assert_eq!(hit.path(), fast.path());
+    go.send(()).expect("the construction waits");
+    // The copy of the slow source is for those who waited for it, and then removed.
+    let slow = slow.wait(|_| {}).await.unwrap().unwrap();
+    assert_eq!(read(&slow), "whole");
+    assert_ne!(slow.path(), fast.path());
+    assert_eq!(cache.len(), 1);
+    drop(slow);
+    fixture.collector.collect().await;
+    assert_eq!(fixture.counts(), [1, 0, 1, 0]);
 }
