@@ -113,13 +113,16 @@ pub enum AttemptError {
         reason: &'static str,
     },
 
-    /// The host resolves to an address that references of tasks must not reach.
+    /// The host is or has an address that references of tasks must not reach.
     #[error(
-        "`{host}` has an address that task references must not reach (loopback, link-local or metadata)"
+        "`{host}` is or has {kind}, which task references must not reach (the worker's configuration can list the host \
+         in `allowedHosts`)"
     )]
     AddressDenied {
         /// The host of the URL.
         host: String,
+        /// The kind of address, such as `a private address`.
+        kind: &'static str,
     },
 
     /// The body exceeds the configured size.

@@ -6,6 +6,8 @@ use runtime_core::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::allowed_host::AllowedHost;
+
 /// The configuration of fetches: timeouts, limits, retries, allowed addresses.
 ///
 /// Times are in milliseconds. Every field has a default.
@@ -36,6 +38,10 @@ pub struct FetchConfig {
     pub parallel: ParallelPolicy,
     /// The addresses that references of tasks may reach.
     pub addresses: AddressPolicy,
+    /// Hosts that references of tasks may reach although `addresses` denies their addresses, such as a mirror in a private
+    /// network: names, domains with a leading dot, addresses, CIDR blocks. A block does not open the addresses of the
+    /// machine itself and of metadata services.
+    pub allowed_hosts: Vec<AllowedHost>,
     /// The URL of the proxy for all requests, optionally with user and password.
     pub proxy: Option<Secret>,
     /// Certificates in PEM to trust in addition to those of the machine, such as that of a TLS-inspecting proxy.
@@ -60,6 +66,7 @@ impl Default for FetchConfig {
             retry: RetryPolicy::default(),
             parallel: ParallelPolicy::default(),
             addresses: AddressPolicy::default(),
+            allowed_hosts: Vec::new(),
             proxy: None,
             ca_certificates: Vec::new(),
             no_proxy: Vec::new(),
@@ -174,8 +181,9 @@ impl Default for ParallelPolicy {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum AddressPolicy {
-    /// All except those of the worker itself and of its cloud: loopback, link-local, metadata, unspecified and
-    /// multicast addresses are denied.
+    /// The addresses of the public Internet, except those of the worker's machine and of metadata services, and the
+    /// [`allowed_hosts`](FetchConfig::allowed_hosts). Private, loopback, link-local, multicast and reserved addresses are
+    /// denied, even if embedded in an IPv6 address.
     #[default]
     Guarded,
     /// All: for tests, and for workers that trust their tasks.

@@ -44,8 +44,7 @@
 //!
 //! * A target is committed only with the bytes of one pass, complete and verified.
 //! * Error texts, log lines and cache keys contain no query and no password of a URL.
-//! * By default, references of tasks do not reach addresses that only the worker should reach, and no redirect leads
-//!   from HTTPS to HTTP.
+//! * By default, references of tasks reach public addresses only, and no redirect leads from HTTPS to HTTP.
 //! * The environment is not read: the proxy is part of [`FetchConfig`].
 //!
 //! # Differences from the Go package
@@ -61,6 +60,7 @@
 //! * A reference with a URL and no hash belongs to [`UrlFetcher`]; [`UrlHashFetcher`] requires at least one hash.
 //! * There is no maximum for `runId` and for the length of artifact names: the queue has them.
 
+mod allowed_host;
 mod attempt_error;
 mod blocking_batches;
 mod blocking_pool;
@@ -87,6 +87,7 @@ pub mod unpack;
 // The inputs of a worker.
 #[cfg(feature = "cache")]
 pub use cache::{CachedInput, FetchCache, FetchCacheBuilder, FetchCacheError, InputLayout};
+pub use allowed_host::{AllowedHost, AllowedHostError};
 pub use config::{AddressPolicy, FetchConfig, MinThroughput, ParallelPolicy, RetryPolicy};
 pub use context::FetchContext;
 pub use http::{HttpClient, HttpClientError};

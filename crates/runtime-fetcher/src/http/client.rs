@@ -9,7 +9,7 @@ use runtime_http::{TlsError, client_builder, lenient_tls_config};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
-use super::ssrf_guard::GuardedResolver;
+use super::ssrf_guard::{GuardedResolver, SsrfGuard};
 use crate::config::{AddressPolicy, FetchConfig};
 
 /// The HTTP client of a worker, with its configuration and connection pool. Clones share them.
@@ -24,6 +24,7 @@ struct Shared {
     unguarded: Client,
     /// For URLs chosen by tasks. A second client, because the resolver is a property of the client.
     guarded: Client,
+    guard: SsrfGuard,
     /// The connections in addition to the first one of each fetch.
     extra_connections: Arc<Semaphore>,
 }
@@ -53,11 +54,18 @@ impl HttpClient {
     /// An [`HttpClientError`] that names the invalid part of the configuration.
     pub fn new(config: FetchConfig) -> Result<Self, HttpClientError> {
         let unguarded = build(builder(&config)?)?;
+        let guard = SsrfGuard {
+            allowed: config.allowed_hosts.clone().into(),
+            is_behind_proxy: config.proxy.is_some(),
+        };
         let guarded = match config.addresses {
             AddressPolicy::Any => unguarded.clone(),
             AddressPolicy::Guarded => {
-                let exempt = proxy_host(&config);
-                build(builder(&config)?.dns_resolver(Arc::new(GuardedResolver { exempt })))?
+                let resolver = GuardedResolver {
+                    guard: guard.clone(),
+                    exempt: proxy_host(&config),
+                };
+                build(builder(&config)?.dns_resolver(Arc::new(resolver)))?
             }
         };
         let extra_connections = config
@@ -68,6 +76,7 @@ impl HttpClient {
             config,
             unguarded,
             guarded,
+            guard,
             extra_connections: Arc::new(Semaphore::new(extra_connections)),
         });
         Ok(Self { shared })
@@ -94,6 +103,10 @@ impl HttpClient {
 
     pub(super) fn guarded(&self) -> &Client {
         &self.shared.guarded
+    }
+
+    pub(super) fn guard(&self) -> &SsrfGuard {
+        &self.shared.guard
     }
 }
 

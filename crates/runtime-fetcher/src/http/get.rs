@@ -15,7 +15,7 @@ use url::Url;
 use super::body_metadata::{BodyMetadata, Encoding, RangeRequest};
 use super::client::HttpClient;
 use super::location::{Location, Trust, redacted};
-use super::ssrf_guard::{DeniedHost, check_host};
+use super::ssrf_guard::DeniedHost;
 use super::throughput_window::ThroughputWindow;
 use crate::attempt_error::AttemptError;
 use crate::config::{AddressPolicy, FetchConfig};
@@ -62,7 +62,7 @@ impl HttpClient {
         let client = match (trust, self.config().addresses) {
             (Trust::Deployment, _) | (_, AddressPolicy::Any) => self.unguarded(),
             (Trust::Task, AddressPolicy::Guarded) => {
-                check_host(url.host(), self.config().proxy.is_some())?;
+                self.guard().check_host(url.host())?;
                 self.guarded()
             }
         };
@@ -200,6 +200,7 @@ fn send_error(url: &Url, error: reqwest::Error) -> AttemptError {
     if let Some(denied) = error_sources(&error).find_map(<dyn Error>::downcast_ref::<DeniedHost>) {
         return AttemptError::AddressDenied {
             host: denied.host.clone(),
+            kind: denied.kind,
         };
     }
     AttemptError::Connect {

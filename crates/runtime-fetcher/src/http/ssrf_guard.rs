@@ -1,18 +1,19 @@
 //! The SSRF guard: keeps references of tasks away from addresses that only the worker should reach.
 //!
 //! A task chooses the URL, but the worker sends the request: without a guard, a task could read the cloud
-//! credentials of the worker from its metadata service. A name is checked when it is resolved, and the connection uses
-//! the checked address. A separate lookup before the request would not do: with DNS rebinding, the second lookup of a
-//! name returns another address. Behind a proxy, which resolves names itself, only names are denied that have one
-//! meaning everywhere.
-//!
-//! Private addresses (RFC 1918) are not denied: mirrors and proxies inside the worker's network have them.
+//! credentials of the worker from its metadata service, or use services that trust the network of the worker. A name is
+//! checked when it is resolved, and the connection uses the checked address. A separate lookup before the request would
+//! not do: with DNS rebinding, the second lookup of a name returns another address. Behind a proxy, which resolves names
+//! itself, only names are denied that are never public.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 
 use runtime_http::reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Host;
 
+use super::special_addresses::{Denial, denial};
+use crate::allowed_host::AllowedHost;
 use crate::attempt_error::AttemptError;
 
 /// A host whose addresses are all denied.
@@ -20,11 +21,60 @@ use crate::attempt_error::AttemptError;
 #[error("all addresses of `{host}` are denied")]
 pub(super) struct DeniedHost {
     pub(super) host: String,
+    pub(super) kind: &'static str,
+}
+
+/// The rules for the hosts that references of tasks may reach. Clones share the allow-list.
+#[derive(Clone, Debug)]
+pub(super) struct SsrfGuard {
+    pub(super) allowed: Arc<[AllowedHost]>,
+    pub(super) is_behind_proxy: bool,
+}
+
+impl SsrfGuard {
+    /// Checks hosts that do not reach [`GuardedResolver`]: literal addresses, and behind a proxy also names.
+    pub(super) fn check_host(&self, host: Option<Host<&str>>) -> Result<(), AttemptError> {
+        let (host, kind) = match host {
+            Some(Host::Ipv4(address)) => (address.to_string(), self.denied_kind(None, address.into())),
+            Some(Host::Ipv6(address)) => (address.to_string(), self.denied_kind(None, address.into())),
+            Some(Host::Domain(name)) if self.is_behind_proxy => {
+                let is_denied = is_local_name(name) && !self.allows_name(name);
+                (name.to_owned(), is_denied.then_some("a name that is not public"))
+            }
+            Some(Host::Domain(_)) | None => return Ok(()),
+        };
+        match kind {
+            Some(kind) => Err(AttemptError::AddressDenied { host, kind }),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the kind of an address if it is denied.
+    fn denied_kind(&self, name: Option<&str>, address: IpAddr) -> Option<&'static str> {
+        let denial = match denial(address) {
+            Some(denial) if denial.is_lifted_by_block() && is_own(address) => Denial::ThisMachine,
+            Some(denial) => denial,
+            None if is_own(address) => Denial::ThisMachine,
+            None => return None,
+        };
+        let is_allowed = name.is_some_and(|name| self.allows_name(name))
+            || self.allowed.iter().any(|entry| {
+                entry.matches_address(address)
+                    || denial.is_lifted_by_block() && entry.is_block_with(address)
+            });
+        (!is_allowed).then(|| denial.description())
+    }
+
+    fn allows_name(&self, name: &str) -> bool {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        self.allowed.iter().any(|entry| entry.matches_name(name))
+    }
 }
 
 /// A resolver that uses the system's and filters out denied addresses.
 #[derive(Debug)]
 pub(super) struct GuardedResolver {
+    pub(super) guard: SsrfGuard,
     /// The host of the configured proxy, which may have any address.
     pub(super) exempt: Option<String>,
 }
@@ -32,194 +82,165 @@ pub(super) struct GuardedResolver {
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let host = name.as_str().to_owned();
+        let guard = self.guard.clone();
         let exempt = self.exempt.as_deref() == Some(&host);
         Box::pin(async move {
             let found: Vec<_> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            let allowed: Vec<SocketAddr> = found
-                .iter()
-                .copied()
-                .filter(|address| exempt || !is_denied(address.ip()))
-                .collect();
-            if allowed.is_empty() && !found.is_empty() {
-                return Err(DeniedHost { host }.into());
+            let (mut allowed, mut denied) = (Vec::new(), None);
+            for address in found {
+                match guard.denied_kind(Some(&host), address.ip()) {
+                    Some(kind) if !exempt => denied = Some(kind),
+                    _ => allowed.push(address),
+                }
             }
-            let addresses: Addrs = Box::new(allowed.into_iter());
-            Ok(addresses)
+            match denied {
+                Some(kind) if allowed.is_empty() => Err(DeniedHost { host, kind }.into()),
+                _ => {
+                    let addresses: Addrs = Box::new(allowed.into_iter());
+                    Ok(addresses)
+                }
+            }
         })
     }
 }
 
-/// Checks hosts that do not reach [`GuardedResolver`]: literal addresses, and behind a proxy also names.
-pub(super) fn check_host(
-    host: Option<Host<&str>>,
-    is_behind_proxy: bool,
-) -> Result<(), AttemptError> {
-    let denied = match host {
-        Some(Host::Ipv4(address)) if is_denied(IpAddr::V4(address)) => address.to_string(),
-        Some(Host::Ipv6(address)) if is_denied(IpAddr::V6(address)) => address.to_string(),
-        Some(Host::Domain(name)) if is_behind_proxy && is_denied_name(name) => name.to_owned(),
-        _ => return Ok(()),
-    };
-    Err(AttemptError::AddressDenied { host: denied })
-}
-
-/// Returns whether a lower-case name means the machine that resolves it, or the metadata service of its cloud.
-fn is_denied_name(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let is_local = name == "localhost" || name.ends_with(".localhost");
-    is_local || matches!(name, "metadata.google.internal" | "metadata.goog")
-}
-
-fn is_denied(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_denied_v4(address),
-        IpAddr::V6(address) => match embedded_v4(address) {
-            Some(embedded) => is_denied_v4(embedded),
-            None => is_denied_v6(address),
-        },
-    }
-}
-
-fn is_denied_v4(address: Ipv4Addr) -> bool {
-    /// Metadata services outside of the link-local block 169.254.0.0/16: Azure, Alibaba, Oracle.
-    const METADATA: [Ipv4Addr; 3] = [
-        Ipv4Addr::new(168, 63, 129, 16),
-        Ipv4Addr::new(100, 100, 100, 200),
-        Ipv4Addr::new(192, 0, 0, 192),
+/// Returns whether a lower-case name is never public: a name without a dot, or in a domain for local use.
+fn is_local_name(name: &str) -> bool {
+    /// Reserved by RFC 6761, RFC 6762, RFC 8375 and ICANN; and the short name of Google's metadata service.
+    const LOCAL_DOMAINS: [&str; 5] = [
+        ".localhost",
+        ".local",
+        ".home.arpa",
+        ".internal",
+        ".metadata.goog",
     ];
-    address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_broadcast()
-        // Linux connects 0.0.0.0/8 to the machine itself.
-        || address.octets()[0] == 0
-        || METADATA.contains(&address)
+    let name = format!(".{}", name.strip_suffix('.').unwrap_or(name));
+    let is_single_label = !name[1..].contains('.');
+    is_single_label || LOCAL_DOMAINS.iter().any(|domain| name.ends_with(domain))
 }
 
-fn is_denied_v6(address: Ipv6Addr) -> bool {
-    let is_metadata = match address.segments() {
-        // The services that AWS offers to a machine: metadata, credentials of a pod, time, DNS.
-        [0xfd00, 0xec2, ..] => true,
-        // Google and Scaleway.
-        [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] | [0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42] => true,
-        _ => false,
-    };
-    is_metadata
-        || address.is_loopback()
-        || address.is_unspecified()
-        || address.is_unicast_link_local()
-        || address.is_multicast()
-}
-
-/// Returns the IPv4 address that an IPv6 address leads to: compatible, mapped, translated, NAT64 or 6to4.
-fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let join = |high: u16, low: u16| {
-        let [a, b] = high.to_be_bytes();
-        let [c, d] = low.to_be_bytes();
-        Some(Ipv4Addr::new(a, b, c, d))
-    };
-    match address.segments() {
-        // `::` and `::1` have the form of a compatible address but are IPv6 addresses.
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => join(high, low),
-        [0, 0, 0, 0, 0xffff, 0, high, low] => join(high, low),
-        // 64:ff9b::/96 is NAT64. 64:ff9b:1::/48 is its block for local prefixes (RFC 8215), most of which keep the
-        // IPv4 address in the last 32 bits.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] => {
-            join(high, low)
-        }
-        [0x2002, high, low, ..] => join(high, low),
-        _ => None,
+/// Returns whether an address belongs to this machine.
+///
+/// The system chooses the local address of a connection to one of its own addresses to be the same. A UDP socket shows it
+/// without sending anything, and a list of the interfaces would be outdated when one changes.
+fn is_own(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    if address.is_loopback() || address.is_unspecified() {
+        return true;
     }
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+    };
+    // The port is of no importance, but must not be 0.
+    let local = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect(SocketAddr::new(address, 9))?;
+        socket.local_addr()
+    });
+    local.is_ok_and(|local| local.ip() == address)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(addresses: &[&str], denied: bool) {
-        for text in addresses {
-            let address: IpAddr = text.parse().expect("address is valid");
-            assert_eq!(is_denied(address), denied, "{text}");
+    fn guard(allowed: &[&str], is_behind_proxy: bool) -> SsrfGuard {
+        let allowed = allowed.iter().map(|text| text.parse().expect("entry is valid"));
+        SsrfGuard {
+            allowed: allowed.collect(),
+            is_behind_proxy,
+        }
+    }
+
+    fn kind(allowed: &[&str], name: Option<&str>, address: &str) -> Option<&'static str> {
+        let address = address.parse().expect("address is valid");
+        guard(allowed, false).denied_kind(name, address)
+    }
+
+    #[test]
+    fn own_addresses_are_recognized() {
+        for own in ["127.0.0.1", "127.1.2.3", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"] {
+            assert!(is_own(own.parse().expect("address is valid")), "{own}");
+        }
+        for other in ["192.0.2.1", "2001:db8::1"] {
+            assert!(!is_own(other.parse().expect("address is valid")), "{other}");
         }
     }
 
     #[test]
-    fn loopback_and_metadata_addresses_are_denied() {
-        check(
-            &[
-                "127.0.0.1",
-                "127.9.9.9",
-                "0.0.0.0",
-                "0.1.2.3",
-                "169.254.169.254",
-                "168.63.129.16",
-            ],
-            true,
-        );
-        check(
-            &[
-                "100.100.100.200",
-                "255.255.255.255",
-                "224.0.0.1",
-                "192.0.0.192",
-            ],
-            true,
-        );
-        check(&["::1", "::", "fe80::1", "ff02::1", "fd00:ec2::254"], true);
-        check(&["fd00:ec2::23", "fd20:ce::254", "fd00:42::42"], true);
+    fn address_of_an_interface_is_recognized() {
+        // The address that this machine would use for others, if it has a network. Nothing is sent.
+        let socket = UdpSocket::bind("0.0.0.0:0").expect("a port is free");
+        if socket.connect("192.0.2.1:9").is_ok() {
+            let own = socket.local_addr().expect("socket is bound").ip();
+            assert!(is_own(own), "{own}");
+            assert_eq!(kind(&["0.0.0.0/0"], None, &own.to_string()), Some("an address of the worker's machine"));
+            assert_eq!(kind(&[&own.to_string()], None, &own.to_string()), None);
+        }
     }
 
     #[test]
-    fn embedded_ipv4_addresses_are_checked() {
-        check(
-            &[
-                "::ffff:127.0.0.1",
-                "::127.0.0.1",
-                "64:ff9b::169.254.169.254",
-            ],
-            true,
-        );
-        check(&["2002:7f00:0001::1", "::ffff:169.254.169.254"], true);
-        check(&["::ffff:0:127.0.0.1", "64:ff9b:1::169.254.169.254"], true);
+    fn allowed_addresses_are_reachable() {
+        assert_eq!(kind(&[], None, "10.1.2.3"), Some("a private address"));
+        for entry in ["10.1.2.3", "10.0.0.0/8"] {
+            assert_eq!(kind(&[entry], None, "10.1.2.3"), None, "{entry}");
+            assert_eq!(kind(&[entry], None, "::ffff:10.1.2.3"), None, "{entry}");
+            assert_eq!(kind(&[entry], None, "11.1.2.3"), None, "public");
+            assert_eq!(kind(&[entry], None, "192.168.1.1"), Some("a private address"));
+            // The gateway of NAT64 is another network.
+            assert_eq!(kind(&[entry], None, "64:ff9b::10.1.2.3"), Some("a private address"));
+        }
     }
 
     #[test]
-    fn public_and_private_networks_are_allowed() {
-        check(
-            &[
-                "93.184.216.34",
-                "10.1.2.3",
-                "192.168.0.1",
-                "172.16.0.1",
-                "100.64.0.1",
-            ],
-            false,
-        );
-        check(
-            &["2606:2800:220:1::1", "fd12:3456::1", "::ffff:93.184.216.34"],
-            false,
-        );
-        check(&["fd20:ce::1", "64:ff9b::93.184.216.34"], false);
+    fn blocks_do_not_open_sensitive_addresses() {
+        for (block, address) in [
+            ("127.0.0.0/8", "127.0.0.1"),
+            ("169.254.0.0/16", "169.254.169.254"),
+            ("100.64.0.0/10", "100.100.100.200"),
+            ("fc00::/7", "fd00:ec2::254"),
+            ("64:ff9b:1::/48", "64:ff9b:1::a9fe:a9fe"),
+            ("::/0", "::1"),
+        ] {
+            assert!(kind(&[block], None, address).is_some(), "{block} {address}");
+            assert_eq!(kind(&[block, address], None, address), None, "{address}");
+        }
     }
 
     #[test]
-    fn local_and_metadata_names_are_denied_behind_a_proxy() {
+    fn allowed_names_may_have_any_address() {
+        let allowed = ["mirror.example", ".corp.example"];
+        for name in ["mirror.example", "a.corp.example", "a.corp.example."] {
+            assert_eq!(kind(&allowed, Some(name), "10.1.2.3"), None, "{name}");
+        }
+        for name in ["a.mirror.example", "corp.example"] {
+            assert!(kind(&allowed, Some(name), "10.1.2.3").is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn local_names_are_denied_behind_a_proxy() {
+        let check = |guard: &SsrfGuard, name| guard.check_host(Some(Host::Domain(name)));
         for name in [
             "localhost",
             "localhost.",
             "a.b.localhost",
+            "printer.local",
+            "intranet",
             "metadata.google.internal",
+            "metadata.goog",
         ] {
-            check_host(Some(Host::Domain(name)), true).expect_err(name);
+            check(&guard(&[], true), name).expect_err(name);
+            check(&guard(&[], false), name).expect(name);
         }
         for name in [
             "example.com",
             "localhost.example.com",
-            "notlocalhost",
+            "notlocalhost.example",
             "metadata.example",
         ] {
-            check_host(Some(Host::Domain(name)), true).expect(name);
+            check(&guard(&[], true), name).expect(name);
         }
+        check(&guard(&["intranet"], true), "intranet").expect("it is allowed");
     }
 }

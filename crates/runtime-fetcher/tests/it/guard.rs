@@ -7,8 +7,15 @@ use serde_json::json;
 use crate::support::{FakeServices, Server, Step, config, get, get_reference};
 
 fn guarded(services: Services) -> FetchContext {
+    guarded_except(&[], services)
+}
+
+/// Returns a context in which references of tasks may reach some hosts on this machine.
+fn guarded_except(allowed: &[&str], services: Services) -> FetchContext {
     let mut config = config();
     config.addresses = AddressPolicy::Guarded;
+    let allowed = allowed.iter().map(|host| host.parse().expect("host is valid"));
+    config.allowed_hosts = allowed.collect();
     FetchContext::new(
         HttpClient::new(config).expect("configuration is valid"),
         services,
@@ -34,6 +41,47 @@ async fn loopback_and_metadata_urls_are_denied() {
     check_refused("http://169.254.169.254/latest/meta-data").await;
     check_refused("http://[::1]:1/").await;
     check_refused("http://2130706433/").await;
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn private_and_embedded_addresses_are_denied() {
+    for url in [
+        "http://10.0.0.1/",
+        "http://192.168.1.1/",
+        "http://[fd00:c1::a9fe:a9fe]/opc/v2/",
+        "http://[fd00:a9fe:a9fe::1]/",
+        "http://[64:ff9b:1::a9fe:a9fe]/",
+        "http://[64:ff9b:1:a9fe:a9:fe00::]/",
+        "http://[::ffff:10.0.0.1]/",
+        "http://[2002:7f00:1::]/",
+    ] {
+        check_refused(url).await;
+    }
+}
+
+#[tokio::test]
+async fn allowed_hosts_are_reached() {
+    let server = Server::start(|_| Step::answer("200 OK", &[], b"mirror")).await;
+    let by_name = server.url("/").replace("127.0.0.1", "localhost");
+    for (allowed, url) in [
+        ("127.0.0.1", server.url("/")),
+        ("127.0.0.1", by_name.clone()),
+        ("localhost", by_name),
+    ] {
+        let context = guarded_except(&[allowed], Services::disconnected());
+        let bytes = get(&context, &url).await;
+        assert_eq!(bytes.expect("host is allowed"), "mirror", "{allowed} {url}");
+    }
+}
+
+#[tokio::test]
+async fn allowed_block_does_not_open_this_machine() {
+    let server = Server::start(|_| Step::answer("200 OK", &[], b"internal")).await;
+    let context = guarded_except(&["127.0.0.0/8", "mirror.example"], Services::disconnected());
+    let error = get(&context, &server.url("/")).await;
+    let text = error_chain(&error.expect_err("address is denied"));
+    assert!(text.contains("an address of the worker's machine"), "{text}");
     assert!(server.requests().is_empty());
 }
 

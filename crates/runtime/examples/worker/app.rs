@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use runtime::client::TaskclusterDeployment;
-use runtime::fetcher::{AddressPolicy, HttpClient};
+use runtime::fetcher::HttpClient;
 use runtime::gc::{BackgroundCollector, GarbageCollector, HostStats, ResourceTracker};
 use runtime::monitoring::status::TaskOverview;
 use runtime::monitoring::{
@@ -44,8 +44,6 @@ pub(crate) struct AppInputs {
     pub(crate) worker_runner: Option<WorkerRunner>,
     /// Overrides the configured interval.
     pub(crate) cancel_poll: Option<Duration>,
-    /// Whether tasks may fetch from private addresses, where the deployment of a test is.
-    pub(crate) allow_any_address: bool,
 }
 
 /// A worker and the services that have to live as long as it does.
@@ -214,13 +212,9 @@ async fn open_mounts(
     inputs: &AppInputs,
     tracker: ResourceTracker,
 ) -> Result<Mounts> {
-    let mut fetch = config.worker.fetch.clone();
-    if inputs.allow_any_address {
-        fetch.addresses = AddressPolicy::Any;
-    }
     let purges = Arc::new(inputs.deployment.client(inputs.credentials.clone()));
     let root = config.worker.data_folder.join("mounts");
-    let mounts = Mounts::builder(HttpClient::new(fetch)?, root)
+    let mounts = Mounts::builder(HttpClient::new(config.worker.fetch.clone())?, root)
         .observer(inputs.progress.clone())
         .purges(purges, &config.worker.task_queue_id);
     let mounts = config.worker.plugins.apply_to(mounts);

@@ -41,10 +41,14 @@ fn default_web_hooks() -> WebHookConfig {
     WebHookConfig::Localhost(LocalhostConfig::default())
 }
 
+/// The hosts of a deployment on this machine.
+const LOCAL_HOSTS: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
+
 impl Config {
     /// Reads a file. `connect` must be its root URL if it is given.
     pub(crate) fn load(file: &Path, connect: Option<&str>) -> Result<Self> {
         let config: Self = config::load(file)?;
+        let config = config.with_local_deployment();
         let root_url = config.worker.identity().root_url;
         if let Some(connect) = connect.map(|url| url.trim_end_matches('/')) {
             ensure!(
@@ -77,7 +81,20 @@ impl Config {
         if let Some(file) = &args.web_hooks {
             config.web_hooks = config::load(file).context("--web-hooks")?;
         }
-        Ok(config)
+        Ok(config.with_local_deployment())
+    }
+
+    /// Lets tasks fetch from this machine if the deployment is a test server on it. `--print-config` shows it.
+    fn with_local_deployment(mut self) -> Self {
+        let root_url = &self.worker.root_url;
+        let host = LOCAL_HOSTS.into_iter().find(|host| {
+            let rest = root_url.strip_prefix("http://");
+            let rest = rest.and_then(|rest| rest.strip_prefix(host));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+        });
+        let allowed = host.map(|host| host.parse().expect("a host"));
+        self.worker.fetch.allowed_hosts.extend(allowed);
+        self
     }
 
     /// Reports whether worker-runner reads standard output, so that it may only contain messages.

@@ -30,7 +30,6 @@ pub(crate) async fn run(config: &Config, json: bool) -> Result<()> {
         worker_runner: sources.worker_runner,
         progress: Arc::clone(&progress),
         cancel_poll: None,
-        allow_any_address: is_on_this_machine(&config.worker.root_url),
     };
     let app = App::build(config, inputs, &stop).await?;
     let manager = ShutdownManager::new(Arc::new(stop.clone()), app.monitor.clone());
@@ -46,10 +45,4 @@ pub(crate) async fn run(config: &Config, json: bool) -> Result<()> {
     progress.line(app.metrics_summary());
     app.close().await;
     Ok(())
-}
-
-/// Reports whether the deployment is a test server, whose artifacts are stored on this machine too.
-fn is_on_this_machine(root_url: &str) -> bool {
-    let host = root_url.strip_prefix("http://127.0.0.1");
-    host.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
 }

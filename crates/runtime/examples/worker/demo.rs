@@ -86,7 +86,6 @@ impl Demo {
             progress: Arc::clone(&self.progress),
             worker_runner: None,
             cancel_poll: Some(CANCEL_POLL),
-            allow_any_address: true,
         })
     }
 

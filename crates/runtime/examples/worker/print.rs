@@ -51,7 +51,6 @@ async fn documentation(args: &Args) -> Result<String> {
         progress: Arc::new(Progress::new(true)),
         worker_runner: None,
         cancel_poll: None,
-        allow_any_address: false,
     };
     let app = App::build(&config, inputs, &LifeCycleTracker::new()).await?;
     let title = format!("Tasks for {}", config.worker.task_queue_id);

@@ -110,6 +110,30 @@ fn printed_config_has_defaults_and_no_secrets() {
 }
 
 #[test]
+fn printed_config_shows_reachable_hosts() {
+    let scratch = folder();
+    let printed = |root_url: &str| {
+        let settings = format!(
+            "worker: {{ rootUrl: '{root_url}', taskQueueId: pool/linux, workerGroup: group, workerId: id,\n\
+             \x20 dataFolder: /var/lib/worker, fetch: {{ allowedHosts: [10.0.0.0/8] }} }}\n"
+        );
+        let path = file(&scratch, "worker.yml", &settings);
+        let (output, text) = run(worker(scratch.path())
+            .arg("--config")
+            .arg(path)
+            .arg("--print-config"));
+        assert!(output.status.success(), "{text}");
+        text
+    };
+    let text = printed("https://tc.example.com");
+    assert!(text.contains("allowedHosts:\n    - 10.0.0.0/8\n"), "{text}");
+    assert!(!text.contains("127.0.0.1"), "{text}");
+    let text = printed("http://127.0.0.1:8080");
+    assert!(text.contains("    - 127.0.0.1\n"), "{text}");
+    assert!(text.contains("addresses: guarded\n"), "{text}");
+}
+
+#[test]
 fn all_config_errors_are_reported_with_paths() {
     let scratch = folder();
     let settings = "

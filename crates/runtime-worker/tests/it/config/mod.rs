@@ -82,6 +82,7 @@ fn fetch_and_unpack_settings_are_read() {
         "stallTimeoutMs": 5000,
         "retry": { "maxAttempts": 3 },
         "addresses": "any",
+        "allowedHosts": ["10.0.0.0/8"],
     });
     value["plugins"] = json!({ "unpackLimits": { "maxEntries": 10 } });
     let config = read(&value).expect("a valid configuration");
@@ -90,10 +91,21 @@ fn fetch_and_unpack_settings_are_read() {
     assert_eq!(config.fetch.stall_timeout, Duration::from_secs(5));
     assert_eq!(config.fetch.retry.max_attempts, 3);
     assert_eq!(config.fetch.addresses, runtime_fetcher::AddressPolicy::Any);
+    let allowed = "10.0.0.0/8".parse().expect("a block");
+    assert_eq!(config.fetch.allowed_hosts, [allowed]);
     assert_eq!(config.plugins.unpack_limits.max_entries, 10);
     let shown = config::redacted(&config);
     assert!(shown.contains("maxAttempts: 3"), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn malformed_allowed_host_is_an_error() {
+    let mut value = sample();
+    value["fetch"] = json!({ "allowedHosts": ["mirror.example", "10.0.0.0/99"] });
+    let error = read(&value).expect_err("an invalid block").to_string();
+    assert!(error.contains("fetch.allowedHosts[1]"), "{error}");
+    assert!(error.contains("prefix length of at most 32"), "{error}");
 }
 
 #[test]
