@@ -5,7 +5,6 @@ use std::pin::Pin;
 
 #[cfg(feature = "brotli")]
 use async_compression::tokio::bufread::BrotliDecoder;
-use async_compression::tokio::bufread::GzipDecoder;
 #[cfg(feature = "zstd")]
 use async_compression::tokio::bufread::ZstdDecoder;
 use bytes::{Bytes, BytesMut};
@@ -14,6 +13,7 @@ use futures_util::stream::{self, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 
+use super::gzip_members::GzipMembers;
 use super::pass_error::PassError;
 use super::resumable_body::ResumableBody;
 use crate::attempt_error::AttemptError;
@@ -39,29 +39,27 @@ impl<'a, 'b> DecodedBody<'a, 'b> {
             _ if metadata.total == Some(0) => Self::Plain(body),
             Encoding::Identity => Self::Plain(body),
             Encoding::Gzip => {
-                let mut decoder = GzipDecoder::new(StreamReader::new(Box::pin(chunks(body))));
-                // RFC 1952 allows several members. A decoder that stops after the first would truncate the body.
-                decoder.multiple_members(true);
-                Self::encoded("gzip", decoder)
+                let decoder = GzipMembers::new(StreamReader::new(Box::pin(chunks(body))));
+                Self::encoded(metadata.encoding, decoder)
             }
             #[cfg(feature = "zstd")]
             Encoding::Zstd => {
                 let mut decoder = ZstdDecoder::new(StreamReader::new(Box::pin(chunks(body))));
                 decoder.multiple_members(true);
-                Self::encoded("zstd", decoder)
+                Self::encoded(metadata.encoding, decoder)
             }
             #[cfg(feature = "brotli")]
             Encoding::Brotli => {
                 let decoder = BrotliDecoder::new(StreamReader::new(Box::pin(chunks(body))));
-                Self::encoded("br", decoder)
+                Self::encoded(metadata.encoding, decoder)
             }
         }
     }
 
-    fn encoded(encoding: &'static str, decoder: impl AsyncRead + Send + 'a) -> Self {
+    fn encoded(encoding: Encoding, decoder: impl AsyncRead + Send + 'a) -> Self {
         Self::Encoded {
             decoder: Box::pin(decoder),
-            encoding,
+            encoding: encoding.as_str(),
             buffer: BytesMut::new(),
         }
     }

@@ -4,6 +4,7 @@ mod artifact_location;
 mod connection_scaler;
 mod connections;
 mod decode;
+mod gzip_members;
 mod parallel_ranges;
 mod pass_error;
 mod remote_reference;

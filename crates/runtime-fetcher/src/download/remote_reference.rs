@@ -133,22 +133,38 @@ impl Locatable for RemoteReference {
     }
 }
 
-/// Runs passes over the body until one is complete and verified. Returns the number of decoded bytes.
+/// The passes over a body, each after the previous one has found it corrupt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    First,
+    /// Takes the bytes as they are sent, if they are encoded and have to have a hash.
+    ///
+    /// Some servers declare the compression of a file, such as that of a `.tar.gz`, as a content encoding. The hash is
+    /// then that of the file, not of the decoded bytes.
+    AsSent,
+    /// Finds out whether the body is always corrupt. A proxy or mirror may have served a truncated or mixed body with the
+    /// right length. A second mismatch means that the reference has the wrong hash.
+    Last,
+}
+
+/// Runs passes over the body until one is complete and verified. Returns the number of stored bytes.
 async fn run_passes(
     body: &mut ResumableBody<'_>,
     target: &mut dyn Target,
     limit: u64,
 ) -> Result<u64, PassError> {
-    let mut corrupt_passes = 0;
+    let mut pass = Pass::First;
     loop {
-        match run_pass(body, target, limit).await {
+        match run_pass(body, target, limit, pass).await {
             Err(PassError::Restart) => {}
-            // A proxy or mirror may have served a truncated or mixed body with the right length: retry once. A
-            // second mismatch means that the reference has the wrong hash.
             Err(PassError::Failed(cause))
-                if cause.class() == ErrorClass::CorruptBody && corrupt_passes == 0 =>
+                if cause.class() == ErrorClass::CorruptBody && pass != Pass::Last =>
             {
-                corrupt_passes += 1;
+                let may_be_as_sent = body.is_encoded() && !body.hashes().is_empty();
+                pass = match pass {
+                    Pass::First if may_be_as_sent => Pass::AsSent,
+                    _ => Pass::Last,
+                };
                 body.wait_before_retry(cause).await?;
             }
             result => return result,
@@ -161,9 +177,13 @@ async fn run_pass(
     body: &mut ResumableBody<'_>,
     target: &mut dyn Target,
     limit: u64,
+    pass: Pass,
 ) -> Result<u64, PassError> {
     let too_large = || PassError::Failed(AttemptError::TooLarge { limit });
-    let metadata = body.start_pass().await?;
+    let mut metadata = body.start_pass().await?;
+    if pass == Pass::AsSent {
+        metadata.encoding = Encoding::Identity;
+    }
     // Before anything else: the target may hold bytes of an earlier pass.
     target.reset().await?;
     if let Some(total) = metadata.total {
@@ -186,7 +206,12 @@ async fn run_pass(
         target.write(chunk).await?;
     }
     let verdict = verifier.finish().await.map_err(hashing_failed)?;
-    verdict.map_err(|mismatch| PassError::Failed(mismatch.into()))?;
+    verdict.map_err(|mut mismatch| {
+        mismatch.decoded = Some(metadata.encoding)
+            .filter(|encoding| *encoding != Encoding::Identity)
+            .map(Encoding::as_str);
+        PassError::Failed(mismatch.into())
+    })?;
     // Last: a committed target holds verified bytes.
     target.commit().await?;
     Ok(bytes)

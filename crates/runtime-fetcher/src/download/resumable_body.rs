@@ -15,7 +15,7 @@ use crate::attempt_error::{AttemptError, ErrorClass};
 use crate::context::FetchContext;
 use crate::error::FetchError;
 use crate::hash::Hashes;
-use crate::http::{BodyMetadata, BodyResponse, Location, RangeRequest};
+use crate::http::{BodyMetadata, BodyResponse, Encoding, Location, RangeRequest};
 use crate::progress::ProgressMeter;
 use crate::reference::{Fetched, Reference};
 
@@ -107,6 +107,12 @@ impl<'a> ResumableBody<'a> {
     pub(super) fn hashes(&self) -> Hashes {
         let location = self.location.as_ref();
         location.map_or_else(Hashes::none, |location| location.hashes.clone())
+    }
+
+    /// Returns whether the current body has a content encoding.
+    pub(super) fn is_encoded(&self) -> bool {
+        let metadata = self.metadata.as_ref();
+        metadata.is_some_and(|metadata| metadata.encoding != Encoding::Identity)
     }
 
     /// Waits before the next attempt. Returns the error if it is permanent or the retry policy is exhausted.

@@ -89,7 +89,7 @@ impl<const N: usize> JsonSchema for HexDigest<N> {
 
 /// An error for bytes that have another hash than required.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{algorithm} is {actual}, expected {expected}")]
+#[error("{algorithm} is {actual}{}, expected {expected}", after_decoding(*.decoded))]
 #[non_exhaustive]
 pub struct HashMismatch {
     /// The hash function.
@@ -98,6 +98,14 @@ pub struct HashMismatch {
     pub expected: String,
     /// The hash of the bytes.
     pub actual: String,
+    /// The content encoding that the server applied to the bytes, if it was decoded before they were hashed.
+    pub decoded: Option<&'static str>,
+}
+
+fn after_decoding(encoding: Option<&str>) -> String {
+    encoding.map_or_else(String::new, |encoding| {
+        format!(" after decoding the content encoding `{encoding}`")
+    })
 }
 
 /// The hashes that the bytes of a reference must have.
@@ -151,6 +159,7 @@ impl Hashes {
                         algorithm,
                         expected,
                         actual,
+                        decoded: None,
                     });
                 }
                 _ => {}

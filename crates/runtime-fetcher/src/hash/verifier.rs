@@ -89,6 +89,7 @@ impl Verifier {
                     algorithm: *algorithm,
                     expected: expected.unwrap_or_default().to_owned(),
                     actual,
+                    decoded: None,
                 }));
             }
         }

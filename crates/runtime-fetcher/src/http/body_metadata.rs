@@ -121,6 +121,18 @@ impl Encoding {
             (true, true) => "zstd, br, gzip",
         };
 
+    /// Returns the name in `Content-Encoding`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Gzip => "gzip",
+            #[cfg(feature = "zstd")]
+            Self::Zstd => "zstd",
+            #[cfg(feature = "brotli")]
+            Self::Brotli => "br",
+        }
+    }
+
     fn of(headers: &HeaderMap) -> Result<Self, AttemptError> {
         let text = header(headers, CONTENT_ENCODING).unwrap_or_default();
         match text.trim().to_ascii_lowercase().as_str() {

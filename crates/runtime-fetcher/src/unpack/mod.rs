@@ -25,7 +25,8 @@ use limits::UnpackBudget;
 
 /// Unpacks an archive into a folder that no other process writes to. Blocks the thread.
 ///
-/// Without a format, the first bytes determine it. These rules apply:
+/// Without a format, the first bytes determine it. A compressed tar may also be
+/// uncompressed. These rules apply:
 ///
 /// * A path is relative, without `..`, in UTF-8, and differs from the path of every other entry.
 /// * A symlink leads to a place inside the folder, even through other symlinks: its target is relative and has `..`
@@ -77,10 +78,7 @@ pub(crate) fn unpack_until(
     stop: &AtomicBool,
 ) -> Result<Unpacked, UnpackError> {
     let size = archive.seek(SeekFrom::End(0)).map_err(UnpackError::Read)?;
-    let format = match format {
-        Some(format) => format,
-        None => ArchiveFormat::detect(archive)?,
-    };
+    let format = ArchiveFormat::detect(archive, format)?;
     archive.rewind().map_err(UnpackError::Read)?;
     let mut writer = FolderWriter::new(folder, UnpackBudget::new(limits, size, stop));
     match format {

@@ -2,6 +2,9 @@
 
 use std::io::Write as _;
 
+use bytes::Bytes;
+use runtime_core::error_chain;
+use runtime_fetcher::FetchError;
 use serde_json::json;
 use sha2::Sha256;
 
@@ -89,4 +92,57 @@ async fn empty_encoded_body_is_fetched() {
     let server = server.await;
     let bytes = get(&context(), &server.url("/")).await;
     assert_eq!(bytes.expect("empty body is valid"), "");
+}
+
+#[tokio::test]
+async fn nuls_after_gzip_members_are_skipped() {
+    let plain = body(200_000);
+    let padded = |bytes: &[u8]| [gzip(bytes), vec![0; 70_000]].concat();
+    let packed = [padded(&plain[..1000]), padded(&plain[1000..])].concat();
+    check("gzip", packed, plain).await;
+}
+
+#[tokio::test]
+async fn other_bytes_after_gzip_members_are_an_error() {
+    let packed = [gzip(b"hello"), vec![0, 0], b"garbage, long enough for a header".to_vec()].concat();
+    let server = Server::start(move |_| {
+        Step::answer("200 OK", &[("Content-Encoding", "gzip")], &packed)
+    });
+    let server = server.await;
+    let error = get(&context(), &server.url("/")).await;
+    let text = error_chain(&error.expect_err("garbage is not gzip"));
+    assert!(text.contains("body is not valid gzip"), "{text}");
+}
+
+/// Fetches a body with a content encoding and a hash. Returns the result and the number of requests.
+async fn get_encoded(bytes: &[u8], hash: String) -> (Result<Bytes, FetchError>, usize) {
+    let bytes = bytes.to_vec();
+    let server = Server::start(move |_| {
+        Step::answer("200 OK", &[("Content-Encoding", "gzip")], &bytes)
+    });
+    let server = server.await;
+    let reference = json!({ "url": server.url("/file.tar.gz"), "sha256": hash });
+    let fetched = get_reference(&context(), reference).await;
+    (fetched, server.requests().len())
+}
+
+#[tokio::test]
+async fn hash_of_the_sent_bytes_is_accepted() {
+    // A compressed file, and one that is no gzip at all.
+    for sent in [gzip(&body(100_000)), body(100_000)] {
+        let (fetched, requests) = get_encoded(&sent, digest::<Sha256>(&sent)).await;
+        assert!(fetched.expect("hash is that of the file") == sent);
+        assert_eq!(requests, 2);
+    }
+}
+
+#[tokio::test]
+async fn hash_error_names_the_decoded_encoding() {
+    let (fetched, requests) = get_encoded(&gzip(b"hello"), "0".repeat(64)).await;
+    let error = fetched.expect_err("neither has the hash");
+    let text = error_chain(&error);
+    let actual = digest::<Sha256>(b"hello");
+    let expected = format!("sha256 is {actual} after decoding the content encoding `gzip`, expected");
+    assert!(text.contains(&expected), "{text}");
+    assert_eq!(requests, 3, "decoded, as sent, and decoded again");
 }

@@ -87,13 +87,15 @@ impl Config {
     /// Lets tasks fetch from this machine if the deployment is a test server on it. `--print-config` shows it.
     fn with_local_deployment(mut self) -> Self {
         let root_url = &self.worker.root_url;
-        let host = LOCAL_HOSTS.into_iter().find(|host| {
+        let is_local = LOCAL_HOSTS.into_iter().any(|host| {
             let rest = root_url.strip_prefix("http://");
             let rest = rest.and_then(|rest| rest.strip_prefix(host));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
         });
-        let allowed = host.map(|host| host.parse().expect("a host"));
-        self.worker.fetch.allowed_hosts.extend(allowed);
+        if is_local {
+            let hosts = LOCAL_HOSTS.map(|host| host.parse().expect("a host"));
+            self.worker.fetch.allowed_hosts.extend(hosts);
+        }
         self
     }
 

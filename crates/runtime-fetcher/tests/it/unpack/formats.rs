@@ -71,6 +71,36 @@ async fn concatenated_streams_are_unpacked() {
 }
 
 #[tokio::test]
+async fn nuls_after_gzip_are_skipped() {
+    let site = Site::new();
+    let padded = [gzip(&tree().bytes()), vec![0; 300_000]].concat();
+    site.unpack(padded, None, UnpackLimits::default())
+        .await
+        .expect("archive is valid");
+    check_tree(&site);
+    let garbage = [gzip(&tree().bytes()), vec![0, 0, 1]].concat();
+    let site = Site::new();
+    site.unpack(garbage, None, UnpackLimits::default())
+        .await
+        .expect_err("garbage follows the archive");
+}
+
+#[tokio::test]
+async fn decoded_tar_is_unpacked_with_its_declared_format() {
+    for format in [ArchiveFormat::TarGz, ArchiveFormat::TarXz, ArchiveFormat::TarZst] {
+        let site = Site::new();
+        site.unpack(tree().bytes(), Some(format), UnpackLimits::default())
+            .await
+            .expect("archive is valid");
+        check_tree(&site);
+    }
+    let site = Site::new();
+    site.unpack(vec![0; 1024], Some(ArchiveFormat::TarGz), UnpackLimits::default())
+        .await
+        .expect_err("zeros are no compressed tar");
+}
+
+#[tokio::test]
 async fn empty_archive_is_an_empty_folder() {
     for archive in [
         Tar::new().bytes(),
