@@ -32,6 +32,17 @@ pub enum AttemptError {
         source: BoxError,
     },
 
+    /// No TLS connection could be established, for example because the certificate of the server has expired.
+    #[error("no TLS connection to `{host}`: {reason}")]
+    Tls {
+        /// The host of the URL.
+        host: String,
+        /// The reason.
+        reason: String,
+        /// Whether a retry would fail in the same way, as with a certificate that is not trusted.
+        is_permanent: bool,
+    },
+
     /// The connection is open but idle.
     #[error("no data received for {timeout:?}")]
     Stalled {
@@ -133,7 +144,7 @@ pub enum AttemptError {
     },
 
     /// The artifact is an error artifact: the task that should have created it reported why it could not.
-    #[error("error artifact ({reason}): {message}")]
+    #[error("error artifact ({reason}): {}", runtime_http::excerpt(message.as_bytes()))]
     ErrorArtifact {
         /// The reason of the error artifact.
         reason: ArtifactErrorReason,
@@ -171,7 +182,11 @@ impl AttemptError {
     pub(crate) fn class(&self) -> ErrorClass {
         match self {
             Self::Status { status, .. } if is_transient_status(*status) => ErrorClass::Transient,
-            Self::Connect { .. }
+            Self::Tls {
+                is_permanent: false,
+                ..
+            }
+            | Self::Connect { .. }
             | Self::Stalled { .. }
             | Self::TooSlow { .. }
             | Self::Interrupted { .. }
@@ -181,6 +196,7 @@ impl AttemptError {
             Self::Hash(_) | Self::Decode { .. } => ErrorClass::CorruptBody,
             Self::Api(error) => class_of_api_error(error),
             Self::Status { .. }
+            | Self::Tls { .. }
             | Self::UnknownEncoding { .. }
             | Self::TooManyRedirects { .. }
             | Self::Redirect { .. }

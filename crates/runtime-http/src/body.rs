@@ -68,7 +68,8 @@ pub async fn read_error_body(mut response: Response, limit: usize, time_limit: D
 
 /// Returns the start of a body as one line of text, at most 300 characters.
 ///
-/// Invalid UTF-8 is replaced. Each run of white space or control characters becomes one space.
+/// Invalid UTF-8 is replaced. Each run of white space or control characters becomes one space, so that a server cannot
+/// control the terminal of whoever reads the text, or reverse its direction.
 ///
 /// ```
 /// assert_eq!(runtime_http::excerpt(b"<html>\r\n  <h1>Bad Gateway</h1>"), "<html> <h1>Bad Gateway</h1>");
@@ -79,10 +80,18 @@ pub fn excerpt(body: &[u8]) -> String {
     let start = &body[..body.len().min(4 * MAX_EXCERPT_CHARS)];
     let text = String::from_utf8_lossy(start);
     let words = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
+        .split(|c: char| c.is_whitespace() || c.is_control() || is_bidi_control(c))
         .filter(|word| !word.is_empty());
     let line = words.collect::<Vec<_>>().join(" ");
     line.chars().take(MAX_EXCERPT_CHARS).collect()
+}
+
+/// Returns whether a character changes the direction of the following text (Unicode `Bidi_Control`).
+fn is_bidi_control(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 fn without_url(error: reqwest::Error) -> ReadBodyError {
@@ -129,6 +138,12 @@ mod tests {
         let start = Instant::now();
         let body = read_error_body(response, 100, Duration::from_secs(10)).await;
         assert_eq!((&*body, start.elapsed().as_secs()), (&b"xx"[..], 10));
+    }
+
+    #[test]
+    fn terminal_escapes_are_removed() {
+        let body = "\u{1b}]0;title\u{7}busy\u{1b}[31m\u{9b}2J \u{202e}drowssap".as_bytes();
+        assert_eq!(excerpt(body), "]0;title busy [31m 2J drowssap");
     }
 
     proptest! {

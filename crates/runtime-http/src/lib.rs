@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | delays between retries | [`Backoff`] |
 //! | the delay that a server asks for | [`retry_after`] |
-//! | connections to `https:` servers | [`tls_config`], [`lenient_tls_config`] |
+//! | connections to `https:` servers | [`tls_config`], [`lenient_tls_config`], [`tls_failure`] |
 //! | an HTTP client | [`client_builder`], [`reqwest`] |
 //! | response bodies of bounded length | [`read_body`], [`read_error_body`], [`excerpt`] |
 //!
@@ -36,6 +36,10 @@ mod client;
 mod retry_after;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_failure;
+#[cfg(feature = "tls")]
+mod tls_verifier;
 
 pub use backoff::Backoff;
 #[cfg(feature = "client")]
@@ -47,3 +51,5 @@ pub use reqwest;
 pub use retry_after::{MAX_RETRY_AFTER, retry_after};
 #[cfg(feature = "tls")]
 pub use tls::{TlsError, lenient_tls_config, tls_config};
+#[cfg(feature = "tls")]
+pub use tls_failure::{TlsFailure, tls_failure};

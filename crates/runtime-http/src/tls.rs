@@ -8,6 +8,8 @@ use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_platform_verifier::Verifier;
 
+use crate::tls_verifier::RootOrChainVerifier;
+
 /// An error while setting up TLS.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,13 +36,20 @@ pub enum TlsError {
 
 /// Returns a TLS configuration that trusts the platform's root certificates and those in `extra_roots` (PEM).
 ///
+/// A root is also accepted as the certificate of a server, which a self-signed certificate is.
+///
 /// # Errors
 ///
 /// A [`TlsError`] if the machine has no root certificates, or an entry of `extra_roots` is not valid.
 pub fn tls_config(extra_roots: &[String]) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = Verifier::new_with_extra_roots(parse(extra_roots)?, Arc::clone(&provider))
+    let extra_roots = parse(extra_roots)?;
+    let platform = Verifier::new_with_extra_roots(extra_roots.clone(), Arc::clone(&provider))
         .map_err(TlsError::Verifier)?;
+    let verifier = RootOrChainVerifier {
+        platform,
+        extra_roots,
+    };
     let config = builder(provider)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))

@@ -1,6 +1,7 @@
 //! A GET request with its redirects, and the response whose body is received.
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use http::header::{ACCEPT_ENCODING, IF_RANGE, LOCATION, RANGE};
 use jiff::Timestamp;
 use runtime_core::util::error_sources;
 use runtime_http::reqwest::{self, RequestBuilder, Response};
-use runtime_http::{read_error_body, retry_after};
+use runtime_http::{read_error_body, retry_after, tls_failure};
 use tokio::time::Instant;
 use url::Url;
 
@@ -178,13 +179,15 @@ fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, AttemptError
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
-    let text = response
-        .headers()
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok());
     let refuse = |to: String, reason| Err(AttemptError::Redirect { to, reason });
-    let Some(Ok(mut to)) = text.map(|text| from.join(text)) else {
-        return refuse(String::new(), "missing or invalid `Location`");
+    let Some(location) = response.headers().get(LOCATION) else {
+        return refuse(String::new(), "missing `Location`");
+    };
+    let Ok(mut to) = from.join(&percent_encoded(location.as_bytes())) else {
+        // Up to its query, which may contain a secret.
+        let path = location.as_bytes().split(|byte| matches!(byte, b'?' | b'#'));
+        let path = path.into_iter().next().unwrap_or_default();
+        return refuse(runtime_http::excerpt(path), "invalid `Location`");
     };
     to.set_fragment(None);
     match (from.scheme(), to.scheme()) {
@@ -194,6 +197,21 @@ fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, AttemptError
     }
 }
 
+/// Encodes the bytes that are not ASCII, as browsers and curl do with a `Location` in raw UTF-8 or Latin-1.
+fn percent_encoded(location: &[u8]) -> String {
+    let encode = |text: &mut String, byte: &u8| {
+        if byte.is_ascii() {
+            text.push(char::from(*byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    };
+    let mut text = String::with_capacity(location.len());
+    location.iter().for_each(|byte| encode(&mut text, byte));
+    text
+}
+
 fn send_error(url: &Url, error: reqwest::Error) -> AttemptError {
     let error = error.without_url();
     // The resolver reports a denied host as an I/O error somewhere in the chain of the HTTP client.
@@ -201,6 +219,13 @@ fn send_error(url: &Url, error: reqwest::Error) -> AttemptError {
         return AttemptError::AddressDenied {
             host: denied.host.clone(),
             kind: denied.kind,
+        };
+    }
+    if let Some(failure) = tls_failure(&error) {
+        return AttemptError::Tls {
+            host: url.host_str().unwrap_or_default().to_owned(),
+            reason: failure.reason,
+            is_permanent: failure.is_permanent,
         };
     }
     AttemptError::Connect {

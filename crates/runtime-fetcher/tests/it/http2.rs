@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use runtime_core::error_chain;
 use runtime_fetcher::{FetchConfig, FetchContext, HttpClient};
 use tokio::net::TcpListener;
@@ -22,7 +22,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::support::{config, context_with, get};
+use crate::support::{RecordedProgress, config, context_with, get};
 
 /// A TLS server that returns the HTTP version of the request, stopped on drop.
 struct TlsServer {
@@ -34,8 +34,20 @@ struct TlsServer {
 
 impl TlsServer {
     async fn start(protocols: &[&str]) -> Self {
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["localhost".to_owned()]).expect("key generation succeeds");
+        Self::start_as("localhost", protocols, |_| ()).await
+    }
+
+    /// Starts a server with a self-signed certificate for a name.
+    async fn start_as(
+        name: &str,
+        protocols: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
+        let mut params =
+            CertificateParams::new([name.to_owned()]).expect("name is valid");
+        change(&mut params);
+        let signing_key = KeyPair::generate().expect("key generation succeeds");
+        let cert = params.self_signed(&signing_key).expect("certificate is valid");
         let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("key is valid");
         let provider = Arc::new(ring::default_provider());
         let mut tls = ServerConfig::builder_with_provider(provider)
@@ -149,20 +161,74 @@ async fn https_downgrade_is_refused() {
     assert!(text.contains(expected), "{text}");
 }
 
+/// Returns the error of a fetch that must not be retried.
+async fn refusal(context: &FetchContext, server: &TlsServer) -> String {
+    let recorded = RecordedProgress::default();
+    let context = context.clone().with_listener(recorded.listener());
+    let error = get(&context, &server.url)
+        .await
+        .expect_err("certificate is not accepted");
+    assert!(error.is_broken_reference(), "{error:?}");
+    let retries = recorded.retries.lock().expect("lock is not poisoned");
+    assert!(retries.is_empty(), "{retries:?}");
+    assert_eq!(server.connections.load(Ordering::SeqCst), 0);
+    error_chain(&error)
+}
+
 #[tokio::test]
 async fn unknown_certificate_is_not_trusted() {
     let server = TlsServer::start(&["h2"]).await;
-    let mut config = config();
-    config.retry.max_attempts = 1;
-    let error = get(&context_with(config), &server.url)
-        .await
-        .expect_err("certificate is not trusted");
-    assert!(
-        error_chain(&error).contains("certificate"),
-        "{}",
-        error_chain(&error)
-    );
-    assert_eq!(server.connections.load(Ordering::SeqCst), 0);
+    let text = refusal(&context_with(config()), &server).await;
+    let expected = "no TLS connection to `localhost`: the certificate of the server is not signed by a trusted authority";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[tokio::test]
+async fn expired_certificate_is_named() {
+    let server = TlsServer::start_as("localhost", &["h2"], |params| {
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+    });
+    let server = server.await;
+    let text = refusal(&server.context(), &server).await;
+    assert!(text.contains("certificate expired"), "{text}");
+}
+
+#[tokio::test]
+async fn certificate_of_another_name_is_named() {
+    for is_ca in [IsCa::NoCa, IsCa::Ca(BasicConstraints::Unconstrained)] {
+        let server = TlsServer::start_as("other.example", &["h2"], |params| params.is_ca = is_ca);
+        let server = server.await;
+        let text = refusal(&server.context(), &server).await;
+        assert!(text.contains("other.example"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn self_signed_certificate_is_its_own_authority() {
+    // `openssl req -x509` marks it as an authority.
+    let server = TlsServer::start_as("localhost", &["h2"], |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    });
+    let server = server.await;
+    let bytes = get(&server.context(), &server.url).await;
+    assert_eq!(bytes.expect("certificate is trusted"), "HTTP/2.0");
+    // Without being configured, it is not.
+    refusal(&context_with(config()), &TlsServer::start_as("localhost", &["h2"], |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }).await).await;
+}
+
+#[tokio::test]
+async fn expired_authority_is_refused() {
+    let server = TlsServer::start_as("localhost", &["h2"], |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+    });
+    let server = server.await;
+    let text = refusal(&server.context(), &server).await;
+    assert!(text.contains("certificate expired"), "{text}");
 }
 
 #[test]

@@ -46,7 +46,34 @@ async fn redirect_to_another_scheme_is_refused() {
 async fn redirect_without_location_is_refused() {
     check_broken(
         Step::answer("302 Found", &[], b""),
-        "missing or invalid `Location`",
+        "missing `Location`",
     )
     .await;
+}
+
+#[tokio::test]
+async fn raw_location_is_percent_encoded() {
+    for (location, path) in [
+        ("/b\u{fc}cher/\u{65e5}\u{672c}.txt?q=\u{e9}".as_bytes(), "/b%C3%BCcher/%E6%97%A5%E6%9C%AC.txt?q=%C3%A9"),
+        (b"/b\xfccher", "/b%FCcher"),
+        (b"/b%C3%BCcher/a b", "/b%C3%BCcher/a%20b"),
+    ] {
+        let server = Server::start(move |request| match request.path.as_str() {
+            "/" => vec![
+                Step::text("HTTP/1.1 302 Found\r\nLocation: "),
+                Step::Send(location.to_vec()),
+                Step::text("\r\nContent-Length: 0\r\n\r\n"),
+            ],
+            path => Step::answer("200 OK", &[], path.as_bytes()),
+        })
+        .await;
+        let bytes = get(&context(), &server.url("/")).await;
+        assert_eq!(bytes.expect("redirect is followed"), path);
+    }
+}
+
+#[tokio::test]
+async fn invalid_location_is_named_without_its_query() {
+    let steps = Step::answer("302 Found", &[("Location", "http://a b/x?token=secret")], b"");
+    check_broken(steps, "refused redirect to `http://a b/x`: invalid `Location`").await;
 }
