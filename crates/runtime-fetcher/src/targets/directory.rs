@@ -134,21 +134,38 @@ struct Unpacking {
 impl Unpacking {
     fn run(self, archive: &mut std::fs::File, stop: &AtomicBool) -> Result<Unpacked, TargetError> {
         let error = |action| io_error(action, &self.path);
-        let mut builder = tempfile::Builder::new();
-        // In the same folder, hence on the same file system: the rename is atomic.
-        let staging = builder.prefix(".unpack-").tempdir_in(&self.parent);
-        let staging = staging.map_err(error("create a temporary folder for"))?;
-        let unpacked = unpack_until(archive, self.format, staging.path(), &self.limits, stop)?;
-        make_readable(staging.path()).map_err(error("set the permissions of"))?;
+        let staging = StagingFolder::create_in(&self.parent)
+            .map_err(error("create a temporary folder for"))?;
+        let unpacked = unpack_until(archive, self.format, &staging.0, &self.limits, stop)?;
+        make_readable(&staging.0).map_err(error("set the permissions of"))?;
         // The caller may have been dropped after the last entry: then the folder must not appear.
         if stop.load(Ordering::Relaxed) {
             return Err(UnpackError::Cancelled.into());
         }
-        std::fs::rename(staging.path(), &self.path)
-            .map_err(error("rename a temporary folder to"))?;
-        // The folder has moved, so its temporary name must not be removed.
-        drop(staging.keep());
+        std::fs::rename(&staging.0, &self.path).map_err(error("rename a temporary folder to"))?;
+        // The folder has moved, so there is nothing to remove.
         Ok(unpacked)
+    }
+}
+
+/// A folder that is removed on drop, unless it has moved.
+///
+/// An archive decides how deep it is, which the removal by `tempfile` cannot cope with.
+struct StagingFolder(PathBuf);
+
+impl StagingFolder {
+    fn create_in(parent: &Path) -> std::io::Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        // In the same folder, hence on the same file system: the rename is atomic.
+        let folder = builder.prefix(".unpack-").tempdir_in(parent)?;
+        Ok(Self(folder.keep()))
+    }
+}
+
+impl Drop for StagingFolder {
+    fn drop(&mut self) {
+        // The fetch reports its own error. In a cache, the folder around this one is removed, too, and that is reported.
+        let _ = runtime_core::remove_tree(&self.0);
     }
 }
 

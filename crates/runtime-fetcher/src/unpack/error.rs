@@ -86,8 +86,8 @@ pub enum EntryRejection {
     #[error("name is not UTF-8")]
     NotText,
 
-    /// The operating system does not accept the name.
-    #[error("name is not valid on this system")]
+    /// The operating system does not accept the name, for example because the path is too long.
+    #[error("name is too long or not valid on this system")]
     Name,
 
     /// Another entry has the path, or is a file where this entry needs a folder.

@@ -162,3 +162,55 @@ async fn small_archive_of_zeros_is_allowed() {
         .expect("archive is unpacked");
     assert_eq!((unpacked.entries, unpacked.bytes), (1, 4 << 20));
 }
+
+/// The depth of a file. Its path is shorter than the limit of Linux, 4096 bytes.
+const DEPTH: usize = 1500;
+
+/// The stack of a thread that cannot even hold 200 bytes for each level.
+const SMALL_STACK: usize = 256 * 1024;
+
+fn deep_path() -> String {
+    "d/".repeat(DEPTH) + "file"
+}
+
+fn deep_tar() -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(5);
+    header.set_mode(0o644);
+    archive
+        .append_data(&mut header, deep_path(), &b"hello"[..])
+        .expect("memory suffices");
+    archive.into_inner().expect("memory suffices")
+}
+
+/// Removes the folders of a deep file, which `tempfile` would do recursively.
+fn remove_deep(folder: &std::path::Path) {
+    std::fs::remove_file(folder.join(deep_path())).expect("path exists");
+    for depth in (1..=DEPTH).rev() {
+        std::fs::remove_dir(folder.join("d/".repeat(depth))).expect("folder is empty");
+    }
+}
+
+#[test]
+fn deep_archive_needs_no_deep_stack() {
+    for bytes in [deep_tar(), Zip::new().file(&deep_path(), b"hello").bytes()] {
+        let site = Site::new();
+        let folder = site.outer.path().join("in");
+        let archive = site.outer.path().join("archive");
+        std::fs::write(&archive, bytes).expect("disk has space");
+        let thread = std::thread::Builder::new().stack_size(SMALL_STACK);
+        let unpacking = thread.spawn({
+            let folder = folder.clone();
+            move || {
+                let mut archive = std::fs::File::open(archive).expect("path exists");
+                unpack(&mut archive, None, &folder, &UnpackLimits::default())
+            }
+        });
+        let unpacked = unpacking.expect("thread starts").join().expect("no panic");
+        assert_eq!(unpacked.expect("archive is valid").entries, DEPTH as u64 + 1);
+        let content = std::fs::read(folder.join(deep_path())).expect("path exists");
+        assert_eq!(content, b"hello");
+        remove_deep(&folder);
+    }
+}
