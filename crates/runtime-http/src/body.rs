@@ -9,6 +9,9 @@ use tokio::time::{Instant, timeout_at};
 /// The number of characters in an excerpt.
 const MAX_EXCERPT_CHARS: usize = 300;
 
+/// The longest time to read an error body. A bounded time can be added to an instant without an overflow.
+const MAX_ERROR_BODY_TIME: Duration = Duration::from_secs(60 * 60);
+
 /// An error while reading a response body.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -48,7 +51,7 @@ pub async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, Re
 /// Reads at most `limit` bytes of the body of an error response.
 ///
 /// Never fails: the status already describes the error, so a body that is too long, incomplete, or not complete within
-/// `time_limit` is returned as far as it was received.
+/// `time_limit`, at most an hour, is returned as far as it was received.
 ///
 /// # Cancel safety
 ///
@@ -56,7 +59,7 @@ pub async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, Re
 pub async fn read_error_body(mut response: Response, limit: usize, time_limit: Duration) -> Bytes {
     let mut body = BytesMut::new();
     // One deadline for the whole body: with one for each chunk, a server could hold the caller for hours.
-    let deadline = Instant::now() + time_limit;
+    let deadline = Instant::now() + time_limit.min(MAX_ERROR_BODY_TIME);
     while body.len() < limit
         && let Ok(Ok(Some(chunk))) = timeout_at(deadline, response.chunk()).await
     {
@@ -138,6 +141,14 @@ mod tests {
         let start = Instant::now();
         let body = read_error_body(response, 100, Duration::from_secs(10)).await;
         assert_eq!((&*body, start.elapsed().as_secs()), (&b"xx"[..], 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn any_time_limit_is_accepted() {
+        for time_limit in [Duration::ZERO, Duration::from_secs(1), Duration::MAX] {
+            let body = read_error_body(response("busy"), 100, time_limit).await;
+            assert_eq!(body, "busy", "{time_limit:?}");
+        }
     }
 
     #[test]

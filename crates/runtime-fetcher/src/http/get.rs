@@ -72,7 +72,8 @@ impl HttpClient {
             .header(ACCEPT_ENCODING, Encoding::ACCEPTED);
         let sending = with_range(request, range).send();
         // The client's own timeout ends with the connection; a server that accepts and never answers is a stall.
-        let timeout = self.config().connect_timeout + self.config().stall_timeout;
+        let config = self.config();
+        let timeout = config.connect_timeout.saturating_add(config.stall_timeout);
         match tokio::time::timeout(timeout, sending).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(send_error(url, error)),

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     FakeServices, RecordedProgress, Server, Step, body, config, context, context_with, resolve,
+    soon,
 };
 
 const LENGTH: usize = 300_000;
@@ -45,7 +46,7 @@ async fn require_in(
     reference: Value,
 ) -> Result<CachedInput, FetchCacheError> {
     let reference = resolve(context, reference).await;
-    cache.require(context, &reference, InputLayout::File).await
+    soon(cache.require(context, &reference, InputLayout::File)).await
 }
 
 pub(crate) fn url(server: &Server) -> Value {
@@ -131,13 +132,14 @@ async fn fetch_survives_its_first_caller() {
     let cache = open(root.path()).await;
     let mut first = Box::pin(require(&cache, url(&server)));
     let mut second = Box::pin(require(&cache, url(&server)));
-    while server.requests().is_empty() {
-        let step = Duration::from_millis(1);
-        assert!(
-            tokio::time::timeout(step, join(&mut first, &mut second))
-                .await
-                .is_err()
-        );
+    let begun = soon(async {
+        while server.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    tokio::select! {
+        () = begun => {}
+        _ = join(&mut first, &mut second) => panic!("the server is waiting"),
     }
     drop(first);
     go.send(true).expect("server is waiting");

@@ -81,6 +81,15 @@ async fn maximum_numbers_are_valid_configuration() {
     config.parallel.range_bytes = u64::MAX;
     config.max_redirects = usize::MAX;
     config.max_bytes = u64::MAX;
+    config.connect_timeout = Duration::MAX;
+    config.stall_timeout = Duration::MAX;
+    config.progress_interval = Duration::MAX;
+    config.min_throughput.window = Duration::MAX;
+    config.min_throughput.min_bytes = u64::MAX;
+    config.retry.max_attempts = u32::MAX;
+    config.retry.first_delay = Duration::MAX;
+    config.retry.max_delay = Duration::from_millis(1);
+    config.retry.budget = Duration::MAX;
     let bytes = get(&context_with(config), &server.url("/")).await;
     assert!(bytes.expect("fetch succeeds") == body(LENGTH));
 }

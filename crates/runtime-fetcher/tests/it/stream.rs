@@ -3,13 +3,23 @@
 use std::sync::Mutex;
 
 use runtime_core::error_chain;
-use runtime_fetcher::stream::{FetchStream, StreamBroken, StreamError, fetch_as_stream};
+use runtime_fetcher::stream::{self, FetchStream, StreamBroken, StreamError};
+use runtime_fetcher::{FetchContext, Reference};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
-use crate::support::{Server, Step, body, context, resolve};
+use crate::support::{Server, Step, body, context, resolve, soon};
 
 const LENGTH: usize = 500_000;
+
+/// Streams a reference to a handler, and fails the test that would otherwise hang.
+async fn fetch_as_stream<T, E>(
+    reference: &dyn Reference,
+    context: &FetchContext,
+    handler: impl AsyncFnMut(FetchStream) -> Result<T, E>,
+) -> Result<T, StreamError<E>> {
+    soon(stream::fetch_as_stream(reference, context, handler)).await
+}
 
 async fn read_all(mut stream: FetchStream) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

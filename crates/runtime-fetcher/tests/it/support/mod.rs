@@ -64,7 +64,7 @@ pub(crate) async fn get_reference(
 ) -> Result<Bytes, FetchError> {
     let reference = resolve(context, reference).await;
     let mut target = MemoryTarget::new(8 << 20);
-    let result = reference.fetch(context, &mut target).await;
+    let result = soon(reference.fetch(context, &mut target)).await;
     match result {
         Ok(fetched) => {
             let bytes = target.bytes().expect("successful fetch commits");
@@ -76,6 +76,12 @@ pub(crate) async fn get_reference(
             Err(error)
         }
     }
+}
+
+/// Waits for the end of a fetch, and fails the test that would otherwise hang.
+pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(Duration::from_secs(120), work).await;
+    ended.expect("it ends within two minutes")
 }
 
 /// Returns the hash of bytes as in a reference.
