@@ -89,7 +89,7 @@ impl<const N: usize> JsonSchema for HexDigest<N> {
 
 /// An error for bytes that have another hash than required.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{algorithm} is {actual}{}, expected {expected}", after_decoding(*.decoded))]
+#[error("{algorithm} is {actual}{}, expected {expected}", after_decoding(.decoded.as_deref()))]
 #[non_exhaustive]
 pub struct HashMismatch {
     /// The hash function.
