@@ -4,6 +4,7 @@ mod body_metadata;
 mod client;
 mod get;
 mod location;
+mod redirect;
 mod special_addresses;
 mod ssrf_guard;
 mod throughput_window;
