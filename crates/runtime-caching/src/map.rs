@@ -210,8 +210,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
 /// Returns whether a shard has an entry for a key that accepts new users.
 fn has_ready<K: CacheKey, R: Resource>(shard: &Shard<K, R>, hash: u64, key: &K) -> bool {
     let is_ready = |slot: &Slot<K, R>| {
-        slot.key == *key
-            && matches!(&slot.state, SlotState::Ready(entry) if !entry.is_retired())
+        slot.key == *key && matches!(&slot.state, SlotState::Ready(entry) if !entry.is_retired())
     };
     shard.find(hash, is_ready).is_some()
 }

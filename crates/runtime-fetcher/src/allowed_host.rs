@@ -41,7 +41,10 @@ enum Pattern {
     /// In lower case, with its leading dot.
     Domain(String),
     Address(IpAddr),
-    Block { start: IpAddr, prefix_length: u8 },
+    Block {
+        start: IpAddr,
+        prefix_length: u8,
+    },
 }
 
 /// The error for an entry of the allow-list that is neither a name, nor a domain, an address or a block.
@@ -247,7 +250,15 @@ mod tests {
     #[test]
     fn malformed_entries_are_errors() {
         for text in [
-            "", ".", "a b", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "fd00::/129", "a.example/8", "0x7f.1",
+            "",
+            ".",
+            "a b",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "10.0.0.0/-1",
+            "fd00::/129",
+            "a.example/8",
+            "0x7f.1",
             "http://a.example",
         ] {
             let error = text.parse::<AllowedHost>().expect_err(text);

@@ -85,9 +85,9 @@ mod targets;
 pub mod unpack;
 
 // The inputs of a worker.
+pub use allowed_host::{AllowedHost, AllowedHostError};
 #[cfg(feature = "cache")]
 pub use cache::{CachedInput, FetchCache, FetchCacheBuilder, FetchCacheError, InputLayout};
-pub use allowed_host::{AllowedHost, AllowedHostError};
 pub use config::{AddressPolicy, FetchConfig, MinThroughput, ParallelPolicy, RetryPolicy};
 pub use context::FetchContext;
 pub use http::{HttpClient, HttpClientError};

@@ -88,7 +88,9 @@ mod tests {
 
     #[test]
     fn interrupted_handshake_is_transient() {
-        let failure = failure(TlsLayerError::AlertReceived(AlertDescription::InternalError));
+        let failure = failure(TlsLayerError::AlertReceived(
+            AlertDescription::InternalError,
+        ));
         assert!(!failure.is_permanent, "{failure:?}");
     }
 

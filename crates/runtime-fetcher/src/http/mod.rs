@@ -9,7 +9,9 @@ mod special_addresses;
 mod ssrf_guard;
 mod throughput_window;
 
-pub(crate) use body_metadata::{BodyMetadata, Encoding, RangeRequest, Resource};
+#[cfg(test)]
+pub(crate) use body_metadata::Resource;
+pub(crate) use body_metadata::{BodyMetadata, Encoding, RangeRequest};
 pub use client::{HttpClient, HttpClientError};
 pub(crate) use get::BodyResponse;
 pub(crate) use location::{Location, Trust, redacted};

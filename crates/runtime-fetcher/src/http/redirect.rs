@@ -20,7 +20,9 @@ pub(super) fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, A
     };
     let Ok(mut to) = from.join(&percent_encoded(location.as_bytes())) else {
         // Up to its query, which may contain a secret.
-        let path = location.as_bytes().split(|byte| matches!(byte, b'?' | b'#'));
+        let path = location
+            .as_bytes()
+            .split(|byte| matches!(byte, b'?' | b'#'));
         let path = path.into_iter().next().unwrap_or_default();
         return refuse(runtime_http::excerpt(path), "invalid `Location`");
     };

@@ -84,7 +84,8 @@ fn denial_v4(address: Ipv4Addr) -> Option<Denial> {
         return None;
     }
     let mut special = SPECIAL_V4.into_iter();
-    let found = special.find(|(start, length, _)| is_in_block(address.into(), (*start).into(), *length));
+    let found =
+        special.find(|(start, length, _)| is_in_block(address.into(), (*start).into(), *length));
     found.map(|(_, _, description)| Denial::Special(description))
 }
 
@@ -126,7 +127,10 @@ fn denial_v6(address: Ipv6Addr) -> Option<Denial> {
         return denial_v4(embedded);
     }
     let is_in = |start: Ipv6Addr, length| is_in_block(address.into(), start.into(), length);
-    if REACHABLE_V6.iter().any(|(start, length)| is_in(*start, *length)) {
+    if REACHABLE_V6
+        .iter()
+        .any(|(start, length)| is_in(*start, *length))
+    {
         return None;
     }
     let mut special = SPECIAL_V6.into_iter();
@@ -233,7 +237,10 @@ mod tests {
 
     #[test]
     fn special_ipv4_blocks_are_denied_to_their_ends() {
-        check_special("a loopback address", &["0.0.0.0", "0.255.255.255", "127.0.0.1", "127.255.255.255"]);
+        check_special(
+            "a loopback address",
+            &["0.0.0.0", "0.255.255.255", "127.0.0.1", "127.255.255.255"],
+        );
         check_special(
             "a private address",
             &[
@@ -271,7 +278,16 @@ mod tests {
     #[test]
     fn special_ipv6_blocks_are_denied_to_their_ends() {
         check_special("a loopback address", &["::1"]);
-        check_special("a private address", &["fc00::", "fdff:ffff::1", "fec0::1", "64:ff9b:1::1", "64:ff9b:1:ffff::1"]);
+        check_special(
+            "a private address",
+            &[
+                "fc00::",
+                "fdff:ffff::1",
+                "fec0::1",
+                "64:ff9b:1::1",
+                "64:ff9b:1:ffff::1",
+            ],
+        );
         check_special("a link-local address", &["fe80::1", "febf:ffff::1"]);
         check_special("a multicast address", &["ff00::", "ff0e::1"]);
         check_special(
@@ -302,8 +318,18 @@ mod tests {
             "a loopback address",
             &["::ffff:127.0.0.1", "64:ff9b::127.0.0.1", "2002:7f00:1::1"],
         );
-        check_special("a private address", &["::ffff:10.0.0.1", "64:ff9b::10.0.0.1", "2002:a00:1::1"]);
-        check(None, &["::ffff:93.184.216.34", "64:ff9b::93.184.216.34", "2002:5db8:d822::1"]);
+        check_special(
+            "a private address",
+            &["::ffff:10.0.0.1", "64:ff9b::10.0.0.1", "2002:a00:1::1"],
+        );
+        check(
+            None,
+            &[
+                "::ffff:93.184.216.34",
+                "64:ff9b::93.184.216.34",
+                "2002:5db8:d822::1",
+            ],
+        );
     }
 
     #[test]

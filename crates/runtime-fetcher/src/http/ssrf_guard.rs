@@ -35,11 +35,18 @@ impl SsrfGuard {
     /// Checks hosts that do not reach [`GuardedResolver`]: literal addresses, and behind a proxy also names.
     pub(super) fn check_host(&self, host: Option<Host<&str>>) -> Result<(), AttemptError> {
         let (host, kind) = match host {
-            Some(Host::Ipv4(address)) => (address.to_string(), self.denied_kind(None, address.into())),
-            Some(Host::Ipv6(address)) => (address.to_string(), self.denied_kind(None, address.into())),
+            Some(Host::Ipv4(address)) => {
+                (address.to_string(), self.denied_kind(None, address.into()))
+            }
+            Some(Host::Ipv6(address)) => {
+                (address.to_string(), self.denied_kind(None, address.into()))
+            }
             Some(Host::Domain(name)) if self.is_behind_proxy => {
                 let is_denied = is_local_name(name) && !self.allows_name(name);
-                (name.to_owned(), is_denied.then_some("a name that is not public"))
+                (
+                    name.to_owned(),
+                    is_denied.then_some("a name that is not public"),
+                )
             }
             Some(Host::Domain(_)) | None => return Ok(()),
         };
@@ -145,7 +152,9 @@ mod tests {
     use super::*;
 
     fn guard(allowed: &[&str], is_behind_proxy: bool) -> SsrfGuard {
-        let allowed = allowed.iter().map(|text| text.parse().expect("entry is valid"));
+        let allowed = allowed
+            .iter()
+            .map(|text| text.parse().expect("entry is valid"));
         SsrfGuard {
             allowed: allowed.collect(),
             is_behind_proxy,
@@ -159,7 +168,14 @@ mod tests {
 
     #[test]
     fn own_addresses_are_recognized() {
-        for own in ["127.0.0.1", "127.1.2.3", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"] {
+        for own in [
+            "127.0.0.1",
+            "127.1.2.3",
+            "0.0.0.0",
+            "::1",
+            "::",
+            "::ffff:127.0.0.1",
+        ] {
             assert!(is_own(own.parse().expect("address is valid")), "{own}");
         }
         for other in ["192.0.2.1", "2001:db8::1"] {
@@ -174,7 +190,10 @@ mod tests {
         if socket.connect("192.0.2.1:9").is_ok() {
             let own = socket.local_addr().expect("socket is bound").ip();
             assert!(is_own(own), "{own}");
-            assert_eq!(kind(&["0.0.0.0/0"], None, &own.to_string()), Some("an address of the worker's machine"));
+            assert_eq!(
+                kind(&["0.0.0.0/0"], None, &own.to_string()),
+                Some("an address of the worker's machine")
+            );
             assert_eq!(kind(&[&own.to_string()], None, &own.to_string()), None);
         }
     }
@@ -186,9 +205,15 @@ mod tests {
             assert_eq!(kind(&[entry], None, "10.1.2.3"), None, "{entry}");
             assert_eq!(kind(&[entry], None, "::ffff:10.1.2.3"), None, "{entry}");
             assert_eq!(kind(&[entry], None, "11.1.2.3"), None, "public");
-            assert_eq!(kind(&[entry], None, "192.168.1.1"), Some("a private address"));
+            assert_eq!(
+                kind(&[entry], None, "192.168.1.1"),
+                Some("a private address")
+            );
             // The gateway of NAT64 is another network.
-            assert_eq!(kind(&[entry], None, "64:ff9b::10.1.2.3"), Some("a private address"));
+            assert_eq!(
+                kind(&[entry], None, "64:ff9b::10.1.2.3"),
+                Some("a private address")
+            );
         }
     }
 

@@ -121,7 +121,10 @@ impl<R: BufRead> Read for GzipMembers<R> {
 fn next_member<R: BufRead>(mut input: R) -> io::Result<Option<GzDecoder<R>>> {
     loop {
         let bytes = input.fill_buf()?;
-        let (available, nuls) = (bytes.len(), bytes.iter().take_while(|byte| **byte == 0).count());
+        let (available, nuls) = (
+            bytes.len(),
+            bytes.iter().take_while(|byte| **byte == 0).count(),
+        );
         input.consume(nuls);
         match available {
             0 => return Ok(None),

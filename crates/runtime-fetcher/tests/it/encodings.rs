@@ -104,10 +104,14 @@ async fn nuls_after_gzip_members_are_skipped() {
 
 #[tokio::test]
 async fn other_bytes_after_gzip_members_are_an_error() {
-    let packed = [gzip(b"hello"), vec![0, 0], b"garbage, long enough for a header".to_vec()].concat();
-    let server = Server::start(move |_| {
-        Step::answer("200 OK", &[("Content-Encoding", "gzip")], &packed)
-    });
+    let packed = [
+        gzip(b"hello"),
+        vec![0, 0],
+        b"garbage, long enough for a header".to_vec(),
+    ]
+    .concat();
+    let server =
+        Server::start(move |_| Step::answer("200 OK", &[("Content-Encoding", "gzip")], &packed));
     let server = server.await;
     let error = get(&context(), &server.url("/")).await;
     let text = error_chain(&error.expect_err("garbage is not gzip"));
@@ -117,9 +121,8 @@ async fn other_bytes_after_gzip_members_are_an_error() {
 /// Fetches a body with a content encoding and a hash. Returns the result and the number of requests.
 async fn get_encoded(bytes: &[u8], hash: String) -> (Result<Bytes, FetchError>, usize) {
     let bytes = bytes.to_vec();
-    let server = Server::start(move |_| {
-        Step::answer("200 OK", &[("Content-Encoding", "gzip")], &bytes)
-    });
+    let server =
+        Server::start(move |_| Step::answer("200 OK", &[("Content-Encoding", "gzip")], &bytes));
     let server = server.await;
     let reference = json!({ "url": server.url("/file.tar.gz"), "sha256": hash });
     let fetched = get_reference(&context(), reference).await;
@@ -142,7 +145,8 @@ async fn hash_error_names_the_decoded_encoding() {
     let error = fetched.expect_err("neither has the hash");
     let text = error_chain(&error);
     let actual = digest::<Sha256>(b"hello");
-    let expected = format!("sha256 is {actual} after decoding the content encoding `gzip`, expected");
+    let expected =
+        format!("sha256 is {actual} after decoding the content encoding `gzip`, expected");
     assert!(text.contains(&expected), "{text}");
     assert_eq!(requests, 3, "decoded, as sent, and decoded again");
 }

@@ -14,7 +14,9 @@ fn guarded(services: Services) -> FetchContext {
 fn guarded_except(allowed: &[&str], services: Services) -> FetchContext {
     let mut config = config();
     config.addresses = AddressPolicy::Guarded;
-    let allowed = allowed.iter().map(|host| host.parse().expect("host is valid"));
+    let allowed = allowed
+        .iter()
+        .map(|host| host.parse().expect("host is valid"));
     config.allowed_hosts = allowed.collect();
     FetchContext::new(
         HttpClient::new(config).expect("configuration is valid"),
@@ -81,7 +83,10 @@ async fn allowed_block_does_not_open_this_machine() {
     let context = guarded_except(&["127.0.0.0/8", "mirror.example"], Services::disconnected());
     let error = get(&context, &server.url("/")).await;
     let text = error_chain(&error.expect_err("address is denied"));
-    assert!(text.contains("an address of the worker's machine"), "{text}");
+    assert!(
+        text.contains("an address of the worker's machine"),
+        "{text}"
+    );
     assert!(server.requests().is_empty());
 }
 

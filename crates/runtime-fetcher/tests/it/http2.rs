@@ -43,11 +43,12 @@ impl TlsServer {
         protocols: &[&str],
         change: impl FnOnce(&mut CertificateParams),
     ) -> Self {
-        let mut params =
-            CertificateParams::new([name.to_owned()]).expect("name is valid");
+        let mut params = CertificateParams::new([name.to_owned()]).expect("name is valid");
         change(&mut params);
         let signing_key = KeyPair::generate().expect("key generation succeeds");
-        let cert = params.self_signed(&signing_key).expect("certificate is valid");
+        let cert = params
+            .self_signed(&signing_key)
+            .expect("certificate is valid");
         let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("key is valid");
         let provider = Arc::new(ring::default_provider());
         let mut tls = ServerConfig::builder_with_provider(provider)
@@ -214,9 +215,14 @@ async fn self_signed_certificate_is_its_own_authority() {
     let bytes = get(&server.context(), &server.url).await;
     assert_eq!(bytes.expect("certificate is trusted"), "HTTP/2.0");
     // Without being configured, it is not.
-    refusal(&context_with(config()), &TlsServer::start_as("localhost", &["h2"], |params| {
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    }).await).await;
+    refusal(
+        &context_with(config()),
+        &TlsServer::start_as("localhost", &["h2"], |params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        })
+        .await,
+    )
+    .await;
 }
 
 #[tokio::test]

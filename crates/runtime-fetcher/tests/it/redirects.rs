@@ -44,17 +44,16 @@ async fn redirect_to_another_scheme_is_refused() {
 
 #[tokio::test]
 async fn redirect_without_location_is_refused() {
-    check_broken(
-        Step::answer("302 Found", &[], b""),
-        "missing `Location`",
-    )
-    .await;
+    check_broken(Step::answer("302 Found", &[], b""), "missing `Location`").await;
 }
 
 #[tokio::test]
 async fn raw_location_is_percent_encoded() {
     for (location, path) in [
-        ("/b\u{fc}cher/\u{65e5}\u{672c}.txt?q=\u{e9}".as_bytes(), "/b%C3%BCcher/%E6%97%A5%E6%9C%AC.txt?q=%C3%A9"),
+        (
+            "/b\u{fc}cher/\u{65e5}\u{672c}.txt?q=\u{e9}".as_bytes(),
+            "/b%C3%BCcher/%E6%97%A5%E6%9C%AC.txt?q=%C3%A9",
+        ),
         (b"/b\xfccher", "/b%FCcher"),
         (b"/b%C3%BCcher/a b", "/b%C3%BCcher/a%20b"),
     ] {
@@ -74,6 +73,14 @@ async fn raw_location_is_percent_encoded() {
 
 #[tokio::test]
 async fn invalid_location_is_named_without_its_query() {
-    let steps = Step::answer("302 Found", &[("Location", "http://a b/x?token=secret")], b"");
-    check_broken(steps, "refused redirect to `http://a b/x`: invalid `Location`").await;
+    let steps = Step::answer(
+        "302 Found",
+        &[("Location", "http://a b/x?token=secret")],
+        b"",
+    );
+    check_broken(
+        steps,
+        "refused redirect to `http://a b/x`: invalid `Location`",
+    )
+    .await;
 }

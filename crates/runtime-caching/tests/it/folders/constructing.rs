@@ -254,7 +254,12 @@ async fn faster_source_serves_later_requests() {
         fill(slow_folder).await
     });
     let folder = fast.folder().clone();
-    let fast = fast.spawn(fill(folder)).wait(|_| {}).await.unwrap().unwrap();
+    let fast = fast
+        .spawn(fill(folder))
+        .wait(|_| {})
+        .await
+        .unwrap()
+        .unwrap();
     let FolderLookup::Hit(hit) = cache.begin_from(&"a".to_owned(), "slow") else {
         panic!("the cache has the folder");
     };

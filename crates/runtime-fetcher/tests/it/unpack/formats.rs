@@ -87,7 +87,11 @@ async fn nuls_after_gzip_are_skipped() {
 
 #[tokio::test]
 async fn decoded_tar_is_unpacked_with_its_declared_format() {
-    for format in [ArchiveFormat::TarGz, ArchiveFormat::TarXz, ArchiveFormat::TarZst] {
+    for format in [
+        ArchiveFormat::TarGz,
+        ArchiveFormat::TarXz,
+        ArchiveFormat::TarZst,
+    ] {
         let site = Site::new();
         site.unpack(tree().bytes(), Some(format), UnpackLimits::default())
             .await
@@ -95,9 +99,13 @@ async fn decoded_tar_is_unpacked_with_its_declared_format() {
         check_tree(&site);
     }
     let site = Site::new();
-    site.unpack(vec![0; 1024], Some(ArchiveFormat::TarGz), UnpackLimits::default())
-        .await
-        .expect_err("zeros are no compressed tar");
+    site.unpack(
+        vec![0; 1024],
+        Some(ArchiveFormat::TarGz),
+        UnpackLimits::default(),
+    )
+    .await
+    .expect_err("zeros are no compressed tar");
 }
 
 #[tokio::test]

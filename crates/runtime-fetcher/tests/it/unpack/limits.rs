@@ -208,7 +208,10 @@ fn deep_archive_needs_no_deep_stack() {
             }
         });
         let unpacked = unpacking.expect("thread starts").join().expect("no panic");
-        assert_eq!(unpacked.expect("archive is valid").entries, DEPTH as u64 + 1);
+        assert_eq!(
+            unpacked.expect("archive is valid").entries,
+            DEPTH as u64 + 1
+        );
         let content = std::fs::read(folder.join(deep_path())).expect("path exists");
         assert_eq!(content, b"hello");
         remove_deep(&folder);
