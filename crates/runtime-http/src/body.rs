@@ -71,8 +71,8 @@ pub async fn read_error_body(mut response: Response, limit: usize, time_limit: D
 
 /// Returns the start of a body as one line of text, at most 300 characters.
 ///
-/// Invalid UTF-8 is replaced. Each run of white space or control characters becomes one space, so that a server cannot
-/// control the terminal of whoever reads the text, or reverse its direction.
+/// Invalid UTF-8 is replaced. Each run of white space or control characters becomes one space, so that a server can neither
+/// control the terminal of a reader nor reverse the direction of the text.
 ///
 /// ```
 /// assert_eq!(runtime_http::excerpt(b"<html>\r\n  <h1>Bad Gateway</h1>"), "<html> <h1>Bad Gateway</h1>");

@@ -1,7 +1,5 @@
 //! The rules for redirects.
 
-use std::fmt::Write as _;
-
 use http::header::LOCATION;
 use runtime_http::reqwest::Response;
 use url::Url;
@@ -19,12 +17,10 @@ pub(super) fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, A
         return refuse(String::new(), "missing `Location`");
     };
     let Ok(mut to) = from.join(&percent_encoded(location.as_bytes())) else {
-        // Up to its query, which may contain a secret.
-        let path = location
-            .as_bytes()
-            .split(|byte| matches!(byte, b'?' | b'#'));
-        let path = path.into_iter().next().unwrap_or_default();
-        return refuse(runtime_http::excerpt(path), "invalid `Location`");
+        // Without the query and the user, which may contain secrets.
+        let bytes = location.as_bytes().iter();
+        let path: Vec<u8> = bytes.copied().take_while(|byte| !b"?#@".contains(byte)).collect();
+        return refuse(runtime_http::excerpt(&path), "invalid `Location`");
     };
     to.set_fragment(None);
     match (from.scheme(), to.scheme()) {
@@ -36,15 +32,9 @@ pub(super) fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, A
 
 /// Encodes the bytes that are not ASCII, as browsers and curl do with a `Location` in raw UTF-8 or Latin-1.
 fn percent_encoded(location: &[u8]) -> String {
-    let encode = |text: &mut String, byte: &u8| {
-        if byte.is_ascii() {
-            text.push(char::from(*byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(text, "%{byte:02X}");
-        }
+    let encode = |byte: &u8| match byte {
+        0..=0x7f => char::from(*byte).to_string(),
+        _ => format!("%{byte:02X}"),
     };
-    let mut text = String::with_capacity(location.len());
-    location.iter().for_each(|byte| encode(&mut text, byte));
-    text
+    location.iter().map(encode).collect()
 }

@@ -128,7 +128,7 @@ fn is_local_name(name: &str) -> bool {
 
 /// Returns whether an address belongs to this machine.
 ///
-/// The system chooses the local address of a connection to one of its own addresses to be the same. A UDP socket shows it
+/// For a connection to an address of this machine, the system chooses the same address as the local one. A UDP socket shows it
 /// without sending anything, and a list of the interfaces would be outdated when one changes.
 fn is_own(address: IpAddr) -> bool {
     let address = address.to_canonical();

@@ -41,7 +41,7 @@ impl ArchiveFormat {
         let mut head = archive.take(512);
         head.read_to_end(&mut start).map_err(UnpackError::Read)?;
         match expected {
-            // The compression is gone if the server declared it as a content encoding.
+            // A compression that the server declared as a content encoding has been decoded.
             Some(Self::TarGz | Self::TarXz | Self::TarZst) if has_tar_magic(&start) => {
                 Ok(Self::Tar)
             }

@@ -131,7 +131,7 @@ async fn get_encoded(bytes: &[u8], hash: String) -> (Result<Bytes, FetchError>, 
 
 #[tokio::test]
 async fn hash_of_the_sent_bytes_is_accepted() {
-    // A compressed file, and one that is no gzip at all.
+    // A compressed file, and an uncompressed one.
     for sent in [gzip(&body(100_000)), body(100_000)] {
         let (fetched, requests) = get_encoded(&sent, digest::<Sha256>(&sent)).await;
         assert!(fetched.expect("hash is that of the file") == sent);
