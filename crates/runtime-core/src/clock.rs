@@ -1,6 +1,7 @@
 //! The clock port: wall-clock time that tests can control.
 
 mod mock;
+mod stopwatch;
 
 use std::fmt;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use self::mock::MockClock;
+pub use self::stopwatch::Stopwatch;
 
 /// A wall clock.
 ///

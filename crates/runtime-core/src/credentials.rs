@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -51,6 +52,18 @@ impl Credentials {
         self
     }
 
+    /// Returns the lifetime of temporary credentials, from the start to the expiry of their certificate. `None` for
+    /// permanent ones and for a certificate in an unknown format.
+    ///
+    /// Services start a certificate some minutes before they issue it, so that it is valid for clocks that are
+    /// behind. Both times are by the clock of the service, so the lifetime does not depend on the local clock.
+    #[must_use]
+    pub fn certificate_lifetime(&self) -> Option<Duration> {
+        let certificate = self.certificate.as_ref()?.expose_secret();
+        let CertificateTimes { start, expiry } = serde_json::from_str(certificate).ok()?;
+        expiry.checked_sub(start).map(Duration::from_millis)
+    }
+
     /// Returns the secret texts, for a redactor.
     ///
     /// Of a certificate, these are seed and signature, without which it is useless; its scopes and dates
@@ -68,6 +81,13 @@ impl Credentials {
 struct Certificate<'a> {
     seed: &'a str,
     signature: &'a str,
+}
+
+/// The fields of a certificate with its validity, in milliseconds since 1970.
+#[derive(Deserialize)]
+struct CertificateTimes {
+    start: u64,
+    expiry: u64,
 }
 
 fn secrets_of_certificate(text: &str) -> Vec<&str> {

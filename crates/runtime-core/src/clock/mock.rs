@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{Clock, duration_until};
 
-/// A clock for tests: the system time plus an offset that can only grow.
+/// A clock for tests: the system time plus an offset.
 ///
 /// Clones share the offset.
 ///
@@ -56,10 +56,22 @@ impl MockClock {
 
     /// Moves the clock forward and wakes the sleepers whose deadline has passed.
     pub fn advance(&self, by: Duration) {
-        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.offset.millis.fetch_add(by, Ordering::AcqRel);
+        self.step(millis(by));
+    }
+
+    /// Sets the clock back, as an operator or a time service may do.
+    pub fn set_back(&self, by: Duration) {
+        self.step(-millis(by));
+    }
+
+    fn step(&self, millis: i64) {
+        self.offset.millis.fetch_add(millis, Ordering::AcqRel);
         self.offset.changed.send_replace(());
     }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[async_trait]

@@ -182,6 +182,9 @@ pub struct RunStatus {
     /// The expiry of the claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_until: Option<Timestamp>,
+    /// The time of the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
 }
 
 /// The body of `claimWork`.
@@ -210,6 +213,17 @@ pub struct TaskClaim {
     pub task: TaskDefinition,
     /// The temporary credentials of the run; they expire with the claim.
     pub credentials: Credentials,
+}
+
+impl TaskClaim {
+    /// Returns the time of the claim by the clock of the queue, if the status shows it.
+    ///
+    /// Durations from this time to `taken_until` and to the deadline are right even if the local clock is wrong.
+    #[must_use]
+    pub fn started(&self) -> Option<Timestamp> {
+        let mut runs = self.status.runs.iter();
+        runs.find(|run| run.run_id == self.run_id)?.started
+    }
 }
 
 /// The response to `reclaimTask`.
