@@ -215,8 +215,9 @@ impl TaskContext {
 
     fn write_worker_lines(&self, lines: &str) {
         let lines = self.redactor().redact(lines.as_bytes());
-        // The log keeps its first error and returns it on close and to every reader.
-        let _ = self.shared.worker_lines.write_on_new_line(&lines);
+        // The log keeps its first error and returns it on close and to every reader. Without waiting for the disk:
+        // the callers are async, and one that hangs would block the reclaims on the same thread.
+        let _ = self.shared.worker_lines.push_on_new_line(&lines);
     }
 
     /// Returns a writer for the task's output, with redaction and output limit.

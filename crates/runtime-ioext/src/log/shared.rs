@@ -151,6 +151,26 @@ impl SharedLog {
         Ok(())
     }
 
+    /// Like [`append`](Self::append) at the start of a line, but for less than a segment it waits only for a
+    /// large call and not for the file: each call may exceed the limit of pending bytes.
+    pub(super) fn append_line(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
+        if bytes.len() >= self.buffer_limits.segment {
+            return self.append(bytes, Placement::NewLine);
+        }
+        let mut state = self.lock();
+        // Deferring the bytes is not possible: whether they need a line feed is known only after the call.
+        while state.large_call {
+            state = self.progress.wait(state);
+        }
+        self.check_open(&state)?;
+        if !bytes.is_empty() {
+            state.prepare(Placement::NewLine);
+            state.tail.push(bytes);
+            self.appended(state);
+        }
+        Ok(())
+    }
+
     /// Polls until a write would not have to wait.
     pub(super) fn poll_ready(
         self: &Arc<Self>,

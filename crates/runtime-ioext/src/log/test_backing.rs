@@ -36,6 +36,12 @@ impl Disk {
         self.bytes.lock().clone()
     }
 
+    /// Blocks reads and writes until the guard is dropped.
+    #[cfg(not(runtime_loom))]
+    pub(super) fn hang(&self) -> impl Drop + '_ {
+        self.bytes.lock()
+    }
+
     /// Truncates the file, as another process might.
     #[cfg(not(runtime_loom))]
     pub(super) fn cut(&self, len: usize) {

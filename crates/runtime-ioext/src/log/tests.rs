@@ -1,6 +1,7 @@
 //! The log on a small or slow disk, and with a file changed by others.
 
 use std::io;
+use std::time::Duration;
 
 use super::buffer_limits::BufferLimits;
 use super::test_backing::Disk;
@@ -60,6 +61,25 @@ async fn full_disk_keeps_accepted_bytes_readable() {
     }
     assert!(log.close().is_err());
     assert!(log.extract().is_err());
+}
+
+#[tokio::test]
+async fn pushed_line_does_not_wait_for_the_disk() {
+    let disk = Disk::new(10_000, 1000);
+    let log = disk.log(SMALL);
+    let hanging = disk.hang();
+    for _ in 0..5 {
+        log.writer().write_all(&[b'x'; 63]).unwrap();
+    }
+    let (writer, (done, is_done)) = (log.writer(), std::sync::mpsc::channel());
+    tokio::task::spawn_blocking(move || {
+        writer.push_on_new_line(b"line\n").unwrap();
+        done.send(())
+    });
+    is_done.recv_timeout(Duration::from_secs(10)).unwrap();
+    drop(hanging);
+    log.close().unwrap();
+    assert_eq!(disk.bytes()[5 * 63..], *b"\nline\n");
 }
 
 #[tokio::test]

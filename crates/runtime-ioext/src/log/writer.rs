@@ -84,6 +84,19 @@ impl LogWriter {
         self.owner.shared.append(bytes, Placement::NewLine)
     }
 
+    /// Like [`write_on_new_line`](Self::write_on_new_line), but does not wait for the file while 4 MiB are
+    /// pending.
+    ///
+    /// For short lines from async code: a disk that is slow or hangs must not block the thread. Each call may
+    /// exceed the limit of pending bytes. A call of 64 KiB or more waits like `write_on_new_line`.
+    ///
+    /// # Errors
+    ///
+    /// If the log is closed or has failed.
+    pub fn push_on_new_line(&self, bytes: &[u8]) -> Result<(), WriteLogError> {
+        self.owner.shared.append_line(bytes)
+    }
+
     /// Appends formatted text contiguously, so that `write!(writer, ..)` is atomic.
     ///
     /// # Errors
