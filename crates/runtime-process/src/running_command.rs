@@ -14,9 +14,6 @@ use crate::output::OutputPump;
 use crate::process_tree::{ChildProcess, ProcessTree};
 use crate::task::PreparedTask;
 
-/// The time for the last output to reach the log after all processes of a command were killed.
-const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// The exit codes and signals of a process that was killed with `SIGKILL`. A shell reports the death of its child as
 /// 128 plus the signal.
 const KILLED: [Exit; 2] = [Exit::Signal(9), Exit::Code(137)];
@@ -73,7 +70,11 @@ impl RunningCommand {
                 "Killed {orphans} processes that the task left running"
             ));
         }
-        self.output.finish(OUTPUT_TIMEOUT).await?;
+        if let Err(error) = self.output.finish().await {
+            // The author of the task sees only this log. Without the end of the output, no verdict can be explained.
+            self.context.log_error(&error);
+            return Err(error.into());
+        }
         // A plain "signal 9" does not show that memory ran out.
         if KILLED.contains(&exit)
             && let Some(explanation) = self.tree.oom_explanation()
