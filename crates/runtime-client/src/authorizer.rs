@@ -73,13 +73,15 @@ impl Authorizer {
         self.credentials.clone()
     }
 
-    /// Signs with the given credentials, so that the caller knows which ones a service refused.
+    /// Signs with the given credentials, so that the caller knows which ones a service refused, and at the time `now` of
+    /// the services.
     pub(crate) fn header(
         &self,
         credentials: &Credentials,
         method: &Method,
         url: &Url,
         payload: Option<(&str, &[u8])>,
+        now: SystemTime,
     ) -> Result<HeaderValue, SignError> {
         let hash = payload
             .map(|(content_type, body)| payload_hash(content_type, body))
@@ -93,9 +95,11 @@ impl Authorizer {
         if let Some(ext) = &ext {
             request = request.ext(&**ext);
         }
+        // Distinguishes requests of the same second, and need not be unpredictable.
+        let nonce = format!("{:016x}", fastrand::u64(..));
         let header = request
             .request()
-            .make_header(&hawk_credentials(credentials)?)
+            .make_header_full(&hawk_credentials(credentials)?, now, nonce)
             .map_err(hawk_error)?;
         let mut value =
             // All other fields are Base64 or numbers, so only the client id can have characters that are invalid here.
@@ -157,7 +161,8 @@ impl RequestAuthorizer for Authorizer {
         payload: Option<(&str, &[u8])>,
     ) -> Result<HeaderValue, SignError> {
         let credentials = self.snapshot().ok_or(SignError::NoCredentials)?;
-        self.header(&credentials, method, &parse_url(url)?, payload)
+        let url = parse_url(url)?;
+        self.header(&credentials, method, &url, payload, SystemTime::now())
     }
 
     fn sign_url(&self, url: &str, lifetime: Duration) -> Result<Secret, SignError> {

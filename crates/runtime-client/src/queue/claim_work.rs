@@ -27,10 +27,9 @@ impl Client {
             Some(claim) => claim,
             None => PendingClaim::Request(self.spawn_claim_request(task_queue_id, request)?),
         };
-        let mut claims = pending.wait(&key, claim).await?;
-        // A kept claim may have expired; its task then runs elsewhere.
-        let now = self.transport.settings.clock.now();
-        claims.retain(|claim| claim.taken_until > now);
+        // A kept claim may have expired. That is left to the queue, since the local clock may be wrong: it refuses
+        // the first request for the run.
+        let claims = pending.wait(&key, claim).await?;
         Ok(pending.keep_excess(key, claims, request.tasks as usize))
     }
 
@@ -49,7 +48,9 @@ impl Client {
             ..self.clone()
         };
         Ok(AbortOnDropHandle::new(tokio::spawn(async move {
-            let response: ClaimWorkResponse = client.call(call.not_idempotent()).await?;
+            // Sent once: the caller has to know from when on the queue can no longer answer it, so that it stops
+            // without losing a claim. It repeats a failed call itself.
+            let response: ClaimWorkResponse = client.call(call.single_attempt()).await?;
             Ok(response.tasks)
         })))
     }

@@ -53,6 +53,7 @@ impl AttemptError {
     /// Decides whether to retry `call`.
     pub(super) fn decide(&self, call: &Call) -> RetryDecision {
         match self {
+            _ if call.idempotence == Idempotence::SingleAttempt => RetryDecision::Fail,
             // Not a matter of idempotence: a request with refused credentials had no effect.
             Self::Refused { error, .. } if error.status == 401 => RetryDecision::ReplaceCredentials,
             Self::Refused { error, retry_after }
@@ -68,6 +69,11 @@ impl AttemptError {
             }
             _ => RetryDecision::Fail,
         }
+    }
+
+    /// Returns whether the service refused the credentials.
+    pub(super) fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Refused { error, .. } if error.status == 401)
     }
 
     pub(super) fn into_api_error(self, call: &Call, attempts: u32) -> ApiError {
@@ -91,5 +97,6 @@ fn may_repeat(call: &Call, status: u16, has_retry_after: bool) -> bool {
     match call.idempotence {
         Idempotence::Idempotent => is_transient_status(status),
         Idempotence::NotIdempotent => status == 429 || (status == 503 && has_retry_after),
+        Idempotence::SingleAttempt => false,
     }
 }

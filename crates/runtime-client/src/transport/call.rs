@@ -27,6 +27,8 @@ pub(crate) enum Idempotence {
     Idempotent,
     /// The call is repeated only after an attempt that certainly had no effect.
     NotIdempotent,
+    /// The call is sent at once and never repeated: its caller has to know when it was sent.
+    SingleAttempt,
 }
 
 impl Call {
@@ -78,6 +80,12 @@ impl Call {
     /// Marks the call as not idempotent.
     pub(crate) fn not_idempotent(mut self) -> Self {
         self.idempotence = Idempotence::NotIdempotent;
+        self
+    }
+
+    /// Sets the call to a single attempt.
+    pub(crate) fn single_attempt(mut self) -> Self {
+        self.idempotence = Idempotence::SingleAttempt;
         self
     }
 

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use runtime_core::clock::duration_until;
-use runtime_core::{ApiError, Credentials, error_chain};
+use runtime_core::{ApiError, Credentials, Timestamp, error_chain};
 use runtime_http::{read_body, reqwest, retry_after};
 use secrecy::ExposeSecret;
 use url::Url;
 
 use super::attempt_error::{AttemptError, RetryDecision};
-use super::call::Call;
+use super::call::{Call, Idempotence};
 use super::error_response;
 use super::retries::Retries;
 use super::shared::Transport;
@@ -40,6 +40,7 @@ impl Transport {
             url: call.url(self.root_url())?,
             retries: Retries::new(self.settings.retry),
             may_replace_credentials: true,
+            may_correct_clock: true,
         };
         execution.run().await
     }
@@ -54,6 +55,8 @@ struct Execution<'a> {
     retries: Retries,
     /// Once a call: if the replacements are refused as well, something else is wrong.
     may_replace_credentials: bool,
+    /// Once a call, for the same reason.
+    may_correct_clock: bool,
 }
 
 impl Execution<'_> {
@@ -61,11 +64,22 @@ impl Execution<'_> {
         loop {
             self.retries.begin_attempt();
             // Read for each attempt: a reclaim may have replaced them during the last delay.
-            let credentials = self.unexpired_credentials().await;
+            let credentials = match self.call.idempotence {
+                Idempotence::SingleAttempt => self.authorizer.snapshot(),
+                _ => self.unexpired_credentials().await,
+            };
+            let offset = self.transport.service_clock.offset();
             let error = match self.attempt(credentials.as_ref()).await {
                 Ok(body) => return Ok(body),
                 Err(error) => error,
             };
+            // The response has shown that the clock is wrong, so the signature was. The refused attempt had no effect.
+            if error.is_unauthorized()
+                && self.transport.service_clock.offset() != offset
+                && std::mem::take(&mut self.may_correct_clock)
+            {
+                continue;
+            }
             let may_retry = self.wait_for_retry(&error, credentials.as_ref()).await;
             let attempts = self.retries.attempts();
             let error = error.into_api_error(self.call, attempts);
@@ -84,6 +98,9 @@ impl Execution<'_> {
             .map_err(|error| AttemptError::from_transport(self.call, error))?;
         // Cloned, because reading the body consumes the response.
         let (status, headers) = (response.status(), response.headers().clone());
+        self.transport
+            .service_clock
+            .observe(&headers, Timestamp::now());
         let body = read_body(response, MAX_RESPONSE_BYTES).await;
         if status.is_success() {
             return body.map_err(|error| AttemptError::NoResponse(error.into()));
@@ -115,7 +132,13 @@ impl Execution<'_> {
             // Signed for each attempt: time and nonce must be new, since services refuse a repeated signature.
             let header = self
                 .authorizer
-                .header(credentials, &call.http_method, &self.url, payload)
+                .header(
+                    credentials,
+                    &call.http_method,
+                    &self.url,
+                    payload,
+                    transport.service_clock.now(),
+                )
                 .map_err(|error| AttemptError::InvalidRequest(call.invalid_request(error)))?;
             request = request.header(AUTHORIZATION, header);
         }
@@ -128,7 +151,13 @@ impl Execution<'_> {
     /// Waits until the call may be retried. Returns `false` if it may not.
     async fn wait_for_retry(&mut self, error: &AttemptError, used: Option<&Credentials>) -> bool {
         match error.decide(self.call) {
-            RetryDecision::Fail => false,
+            RetryDecision::Fail => {
+                // A single attempt does not wait for their replacement, but its caller repeats it later.
+                if error.is_unauthorized() {
+                    self.authorizer.watch().report_refused();
+                }
+                false
+            }
             RetryDecision::Retry { min_delay } => self.retries.wait(min_delay).await,
             // Without a delay after the replacement, since the service is healthy.
             RetryDecision::ReplaceCredentials => {

@@ -7,14 +7,16 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::http_client::http_client;
+use super::service_clock::ServiceClock;
 use crate::client_error::ClientError;
 use crate::settings::ClientSettings;
 
-/// Connection pool, settings and upload limit of a deployment.
+/// Connection pool, settings, clock and upload limit of a deployment.
 pub(crate) struct Transport {
     root_url: String,
     pub(crate) http: reqwest::Client,
     pub(crate) settings: ClientSettings,
+    pub(crate) service_clock: ServiceClock,
     /// One permit for each concurrent upload.
     pub(crate) upload_permits: Semaphore,
 }
@@ -28,6 +30,7 @@ impl Transport {
             root_url,
             http,
             settings,
+            service_clock: ServiceClock::default(),
             upload_permits: Semaphore::new(uploads),
         })
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::support::{ReceivedRequest, Reply, Server, fast_retries};
 use runtime_client::{Client, TaskclusterDeployment};
+use runtime_core::clock::MockClock;
 use runtime_core::queue::{ClaimWorkRequest, Queue, TaskClaim};
-use runtime_core::{ApiError, Credentials, CredentialsWatch, TaskId};
+use runtime_core::{ApiError, Credentials, CredentialsCell, CredentialsWatch, TaskId};
 use serde_json::{Value, json};
 
 fn claim(task_id: &TaskId) -> Value {
@@ -75,13 +76,15 @@ async fn empty_claim_is_not_an_error() {
 }
 
 #[tokio::test]
-async fn claim_with_unknown_effect_is_not_repeated() {
+async fn failed_claim_is_not_repeated() {
     for reply in [
         || Reply::Hangup,
         || Reply::Truncated("{\"tasks\": []}".into()),
         || Reply::text(500, ""),
         || Reply::text(502, ""),
         || Reply::text(503, ""),
+        || Reply::text(503, "").with("retry-after", "0"),
+        || Reply::text(429, ""),
     ] {
         let (outcome, requests) = outcome(move |_, _| reply()).await;
         assert!(outcome.expect_err("lost").is_transient());
@@ -90,30 +93,49 @@ async fn claim_with_unknown_effect_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn unprocessed_claim_is_repeated() {
-    for reply in [
-        || Reply::text(429, ""),
-        || Reply::text(503, "").with("retry-after", "0"),
-    ] {
-        let (outcome, requests) =
-            outcome(move |number, _| if number == 0 { reply() } else { claims(1) }).await;
-        assert_eq!(outcome.expect("the second attempt").len(), 1);
-        assert_eq!(requests, 2);
-    }
+async fn claim_with_refused_credentials_reports_them() {
+    let server = Server::start(|_, _| Reply::text(401, "")).await;
+    let cell = CredentialsCell::new(Some(Credentials::new("worker", "secret")));
+    let client = server.deployment().client(cell.watch());
+    let error = claim_work(&client, 1).await.expect_err("refused");
+    assert_eq!(error.status(), Some(401));
+    assert_eq!(server.requests().len(), 1);
+    let refused = tokio::time::timeout(Duration::from_secs(10), cell.refused());
+    refused
+        .await
+        .expect("the owner of the credentials is notified");
 }
 
 #[tokio::test]
-async fn refused_connection_is_retried() {
-    let url = Server::start(|_, _| Reply::NoResponse).await.url.clone();
+async fn claims_do_not_depend_on_local_clock() {
+    let started = "2026-11-24T17:33:28.49+00:00";
+    let server = Server::start(move |_, _| {
+        let mut claim = claim(&TaskId::random());
+        claim["takenUntil"] = json!(started);
+        Reply::json(200, json!({ "tasks": [claim] }))
+    })
+    .await;
+    // By the local clock, the claim expired long ago.
     let mut settings = fast_retries();
-    settings.retry.budget = Duration::from_secs(1);
+    let clock = MockClock::new();
+    clock.advance(Duration::from_secs(3600 * 24 * 365));
+    settings.clock = Arc::new(clock);
+    let deployment = TaskclusterDeployment::with_settings(&server.url, settings);
+    let client = client(&deployment.expect("a valid root URL"));
+    let claims = claim_work(&client, 1).await.expect("success");
+    assert_eq!(claims.len(), 1);
+}
+
+#[tokio::test]
+async fn refused_connection_is_an_error_at_once() {
+    let url = Server::start(|_, _| Reply::NoResponse).await.url.clone();
     let deployment =
-        TaskclusterDeployment::with_settings(&url, settings).expect("a valid root URL");
+        TaskclusterDeployment::with_settings(&url, fast_retries()).expect("a valid root URL");
     let error = claim_work(&client(&deployment), 1)
         .await
         .expect_err("no server");
     assert!(
-        matches!(error, ApiError::Unreachable { attempts: 2.., .. }),
+        matches!(error, ApiError::Unreachable { attempts: 1, .. }),
         "{error:?}"
     );
 }

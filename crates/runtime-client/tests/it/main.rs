@@ -3,6 +3,7 @@
 mod authorizer;
 mod calls;
 mod claims;
+mod clocks;
 mod deployment;
 mod registration;
 mod services;

@@ -31,6 +31,8 @@ use crate::id::{Run, TaskId};
 pub trait Queue: Send + Sync + fmt::Debug {
     /// Claims up to `request.tasks` pending tasks, waiting up to 20 seconds for the first.
     ///
+    /// Implementations send the request once: the caller counts from this call until when the queue may answer it.
+    ///
     /// # Errors
     ///
     /// Any [`ApiError`]. After a transient one, the queue may hold claims whose response was lost.
