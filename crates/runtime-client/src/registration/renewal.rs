@@ -1,10 +1,13 @@
 //! The renewal of a registration.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_core::clock::duration_until;
-use runtime_core::{CredentialsWatch, ShutdownNotice, ShutdownSource, Timestamp, error_chain};
+use runtime_core::clock::{Stopwatch, duration_until};
+use runtime_core::{
+    Credentials, CredentialsWatch, ShutdownNotice, ShutdownSource, Timestamp, error_chain,
+};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -17,6 +20,9 @@ const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(30 * 60);
 /// Limits renewals, even if the services keep refusing the credentials.
 const MIN_RENEWAL_INTERVAL: Duration = Duration::from_secs(5 * 60);
 const RETRY_DELAY: Duration = Duration::from_secs(60);
+/// The longest time for which the certificate of new credentials may already have been valid: Taskcluster starts it
+/// 15 minutes early.
+const MAX_EARLY_START: Duration = Duration::from_secs(20 * 60);
 
 /// Renews the registration of a worker before it expires.
 ///
@@ -32,8 +38,28 @@ pub struct Renewal {
 struct CurrentRegistration {
     /// The secret of the next registration.
     secret: Option<SecretString>,
-    expires: Timestamp,
-    renewed: Timestamp,
+    /// The time from the registration to the expiry of its credentials.
+    lifetime: Duration,
+    /// Started at the registration.
+    age: Stopwatch,
+}
+
+impl CurrentRegistration {
+    /// Returns the time until the credentials expire.
+    fn remaining(&self) -> Duration {
+        self.lifetime.saturating_sub(self.age.elapsed())
+    }
+}
+
+/// Returns the time from the registration, which is now, to the expiry of its credentials.
+///
+/// The local clock may be wrong, so the certificate limits the result: its times are by the clock of the service.
+fn lifetime(credentials: &Credentials, expires: Timestamp, now: Timestamp) -> Duration {
+    let by_local_clock = duration_until(now, expires).unwrap_or_default();
+    match credentials.certificate_lifetime() {
+        Some(longest) => by_local_clock.clamp(longest.saturating_sub(MAX_EARLY_START), longest),
+        None => by_local_clock,
+    }
 }
 
 impl Renewal {
@@ -61,10 +87,10 @@ impl Renewal {
         Ok(worker_config)
     }
 
-    /// Renews the registration of the state file, unless its credentials have expired.
+    /// Renews the registration of the state file. Whether its credentials have expired is left to the service, since
+    /// the local clock may be wrong.
     async fn resume(&mut self) -> Option<Registration> {
         let stored = state_file::read(self.context.state_file.as_deref()?)?;
-        duration_until(self.context.clock.now(), stored.expires)?;
         // Set before: `reregisterWorker` is signed with them.
         self.context.credentials.set(stored.credentials);
         self.context
@@ -88,33 +114,26 @@ impl Renewal {
                 source,
             })?;
         }
-        let credentials = registration.credentials;
-        self.context
-            .credentials
-            .set(credentials.with_expiry(registration.expires));
+        let (credentials, expires) = (registration.credentials, registration.expires);
+        let clock = &self.context.clock;
         self.current = Some(CurrentRegistration {
             secret: registration.secret,
-            expires: registration.expires,
-            renewed: self.context.clock.now(),
+            lifetime: lifetime(&credentials, expires, clock.now()),
+            age: Stopwatch::start(Arc::clone(clock)),
         });
+        self.context
+            .credentials
+            .set(credentials.with_expiry(expires));
         Ok(())
     }
 
     /// Waits until shortly before the expiry, or until a service refuses the credentials.
     async fn wait_until_due(&self, current: &CurrentRegistration) {
-        let clock = &self.context.clock;
-        let earliest = current
-            .renewed
-            .checked_add(MIN_RENEWAL_INTERVAL)
-            .unwrap_or(current.expires);
-        let planned = current
-            .expires
-            .checked_sub(RENEW_BEFORE_EXPIRY)
-            .unwrap_or(earliest);
         // Credentials with a short lifetime are renewed at the minimum interval instead of continuously.
+        let planned = current.lifetime.saturating_sub(RENEW_BEFORE_EXPIRY);
         tokio::select! {
-            () = clock.sleep_until(planned.max(earliest)) => {}
-            () = self.context.credentials.refused() => clock.sleep_until(earliest).await,
+            () = current.age.wait(planned.max(MIN_RENEWAL_INTERVAL)) => {}
+            () = self.context.credentials.refused() => current.age.wait(MIN_RENEWAL_INTERVAL).await,
         }
     }
 
@@ -154,17 +173,15 @@ impl ShutdownSource for Renewal {
             let Err(error) = self.renew().await else {
                 continue;
             };
-            let remaining =
-                duration_until(self.context.clock.now(), self.current.as_ref()?.expires);
-            let has_time = remaining.is_some_and(|remaining| remaining > RETRY_DELAY);
-            if error.is_transient() && has_time {
+            let remaining = self.current.as_ref()?.remaining();
+            if error.is_transient() && remaining > RETRY_DELAY {
                 tokio::time::sleep(RETRY_DELAY).await;
                 continue;
             }
             self.has_notified = true;
             let reason = format!("cannot renew the registration: {}", error_chain(&error));
             // Graceful: until the expiry, running tasks can finish and be reported.
-            return Some(ShutdownNotice::graceful(reason).within(remaining.unwrap_or_default()));
+            return Some(ShutdownNotice::graceful(reason).within(remaining));
         }
         None
     }

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use runtime_core::{Credentials, Timestamp};
+use runtime_core::Credentials;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -12,8 +12,8 @@ use crate::services::worker_manager::Registration;
 
 /// The content of a state file.
 pub(super) struct StoredRegistration {
+    /// Without an expiry: requests signed with expired credentials would wait for others.
     pub(super) credentials: Credentials,
-    pub(super) expires: Timestamp,
     pub(super) secret: SecretString,
 }
 
@@ -64,9 +64,9 @@ fn to_json(registration: &Registration, secret: &SecretString) -> Value {
 pub(super) fn read(file: &Path) -> Option<StoredRegistration> {
     let json: Value = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
     let secret = SecretString::from(json["secret"].as_str()?);
-    let credentials: Credentials = serde_json::from_value(json).ok()?;
+    let mut credentials: Credentials = serde_json::from_value(json).ok()?;
+    credentials.expires = None;
     Some(StoredRegistration {
-        expires: credentials.expires?,
         credentials,
         secret,
     })

@@ -16,7 +16,7 @@ const TOKEN_TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-
 const TOKEN_TTL_SECONDS: HeaderValue = HeaderValue::from_static("21600");
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The notice period that AWS promises, for a response whose time cannot be parsed.
+/// The notice period that AWS promises: the longest one, and the one for a response whose time is invalid.
 const NOTICE_PERIOD: Duration = Duration::from_secs(120);
 
 /// Reports that AWS will reclaim the spot instance, about two minutes before.
@@ -72,6 +72,9 @@ impl Aws {
 
 fn notice(text: &str) -> ShutdownNotice {
     let time = text.trim().parse::<Timestamp>().ok();
-    let remaining = time.map(|time| duration_until(Timestamp::now(), time).unwrap_or_default());
-    ShutdownNotice::now("AWS reclaims the spot instance").within(remaining.unwrap_or(NOTICE_PERIOD))
+    let remaining = time.and_then(|time| duration_until(Timestamp::now(), time));
+    // The local clock may be wrong, while the promised period is not. A time that has passed is wrong as well, as the
+    // machine still runs.
+    let budget = remaining.map_or(NOTICE_PERIOD, |remaining| remaining.min(NOTICE_PERIOD));
+    ShutdownNotice::now("AWS reclaims the spot instance").within(budget)
 }

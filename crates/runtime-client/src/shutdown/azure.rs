@@ -17,6 +17,9 @@ const EVENTS_PATH: &str = "/metadata/scheduledevents?api-version=2020-07-01";
 /// The first request starts the service for this machine, which may take two minutes.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(150);
 
+/// The longest notice period of an event: that of a reboot or redeployment.
+const MAX_NOTICE_PERIOD: Duration = Duration::from_secs(15 * 60);
+
 /// The assumed remaining time of an event that has begun. Azure promises none, but in practice there are some seconds.
 const STARTED_EVENT_PERIOD: Duration = Duration::from_secs(15);
 
@@ -97,8 +100,10 @@ struct Event {
 impl Event {
     fn notice(&self) -> ShutdownNotice {
         let reason = format!("Azure announced an event of type {}", self.event_type);
-        let time = DateTimeParser::new().parse_timestamp(&self.not_before);
-        let remaining = time.map(|time| duration_until(Timestamp::now(), time).unwrap_or_default());
-        ShutdownNotice::now(reason).within(remaining.unwrap_or(STARTED_EVENT_PERIOD))
+        let time = DateTimeParser::new().parse_timestamp(&self.not_before).ok();
+        let remaining = time.and_then(|time| duration_until(Timestamp::now(), time));
+        // The local clock may be ahead or behind: a time that has passed is that of an event that has begun.
+        let budget = remaining.map_or(STARTED_EVENT_PERIOD, |it| it.min(MAX_NOTICE_PERIOD));
+        ShutdownNotice::now(reason).within(budget)
     }
 }

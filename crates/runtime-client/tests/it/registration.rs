@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use runtime_client::{ClientSettings, Registrar, TaskclusterDeployment, WorkerName};
+use runtime_core::clock::MockClock;
 use runtime_core::{ShutdownSource as _, StopStage};
 use runtime_mocks::taskcluster::{Fault, FaultRule, Taskcluster};
 use serde_json::json;
 use std::sync::Arc;
 
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const SECRET: &str = "a-secret-of-some-length";
 
 fn worker() -> WorkerName {
@@ -20,14 +22,25 @@ fn worker() -> WorkerName {
 }
 
 async fn pool() -> (Taskcluster, TaskclusterDeployment) {
+    let taskcluster = static_worker().await;
+    let clock = taskcluster.clock();
+    let deployment = deployment(&taskcluster, clock);
+    (taskcluster, deployment)
+}
+
+async fn static_worker() -> Taskcluster {
     let taskcluster = Taskcluster::start().await.expect("a free port");
     taskcluster.add_static_worker("pool/linux", "group", "id", SECRET);
+    taskcluster
+}
+
+fn deployment(taskcluster: &Taskcluster, clock: MockClock) -> TaskclusterDeployment {
     let mut settings = ClientSettings::default();
-    settings.clock = Arc::new(taskcluster.clock());
+    settings.clock = Arc::new(clock);
     settings.retry.budget = Duration::ZERO;
     settings.credentials_wait = Duration::ZERO;
     let deployment = TaskclusterDeployment::with_settings(taskcluster.root_url(), settings);
-    (taskcluster, deployment.expect("a root URL"))
+    deployment.expect("a root URL")
 }
 
 fn registrar(deployment: &TaskclusterDeployment) -> Registrar {
@@ -62,6 +75,29 @@ async fn credentials_are_renewed_before_expiry() {
     assert!(second.expires > first.expires);
     renewing.abort();
     taskcluster.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_clock_does_not_delay_renewal() {
+    // Set back before the registration, or after it.
+    for (before, after) in [(DAY, Duration::ZERO), (Duration::ZERO, DAY)] {
+        let (taskcluster, clock) = (static_worker().await, MockClock::new());
+        let deployment = deployment(&taskcluster, clock.clone());
+        clock.set_back(before);
+        let registered = registrar(&deployment).register().await;
+        let (registered, mut renewal) = registered.expect("registered");
+        let mut credentials = registered.credentials.clone();
+        let renewing = tokio::spawn(async move { renewal.next().await });
+        tokio::task::yield_now().await;
+        tokio::time::pause();
+        clock.set_back(after);
+        tokio::time::advance(4 * DAY - HOUR / 2).await;
+        tokio::time::resume();
+        let renewed = tokio::time::timeout(HOUR / 60, credentials.changed()).await;
+        assert_eq!(renewed, Ok(true), "renewed in time");
+        renewing.abort();
+        taskcluster.stop().await;
+    }
 }
 
 #[tokio::test]

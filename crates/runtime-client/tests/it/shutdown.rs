@@ -19,8 +19,14 @@ async fn notice(source: &mut impl ShutdownSource) -> ShutdownNotice {
     next.await.expect("a notice in time").expect("a notice")
 }
 
-fn in_seconds(seconds: u64) -> Timestamp {
-    Timestamp::now() + Duration::from_secs(seconds)
+/// Returns a time in the future, or in the past for a negative number.
+fn in_seconds(seconds: i64) -> Timestamp {
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    if seconds < 0 {
+        Timestamp::now() - distance
+    } else {
+        Timestamp::now() + distance
+    }
 }
 
 mod aws {
@@ -69,6 +75,28 @@ mod aws {
             .iter()
             .filter(|request| request.method == Method::PUT);
         assert_eq!(sessions.count(), 1, "a session is reused");
+    }
+
+    #[tokio::test]
+    async fn wrong_clock_does_not_change_the_period() {
+        // By the local clock, the termination is an hour away, or an hour ago.
+        for seconds in [3600, -3600] {
+            let time = in_seconds(seconds).to_string();
+            let server = Server::start(move |number, _| {
+                Reply::text(
+                    200,
+                    if number == 0 {
+                        "session"
+                    } else {
+                        time.as_str()
+                    }
+                    .to_owned(),
+                )
+            })
+            .await;
+            let notice = notice(&mut source(&server)).await;
+            assert_eq!(notice.budget, Some(Duration::from_secs(120)), "{seconds}");
+        }
     }
 
     #[tokio::test]
@@ -201,8 +229,13 @@ mod azure {
 
     #[tokio::test]
     async fn started_event_has_short_budget() {
-        let (notice, _) = notice_of(vec![event("Reboot", "vm-1", "")]).await;
-        assert_eq!(notice.budget, Some(Duration::from_secs(15)));
+        let past = in_seconds(-3600)
+            .strftime("%a, %d %b %Y %H:%M:%S GMT")
+            .to_string();
+        for time in ["", &past] {
+            let (notice, _) = notice_of(vec![event("Reboot", "vm-1", time)]).await;
+            assert_eq!(notice.budget, Some(Duration::from_secs(15)), "{time}");
+        }
     }
 }
 
