@@ -35,7 +35,8 @@ pub trait PurgeCache: Send + Sync + fmt::Debug {
     /// Returns the purge requests for a worker pool; with `since`, only later ones.
     ///
     /// The service caches its responses for some seconds. To miss no request, pass a `since` some minutes
-    /// before the previous successful call.
+    /// before the latest request of the previous successful call. A time of the local clock may lie in the future of
+    /// the service.
     ///
     /// # Errors
     ///

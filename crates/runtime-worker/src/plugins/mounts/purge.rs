@@ -1,5 +1,6 @@
 //! Applies the purge requests of the purge-cache service.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,17 +9,20 @@ use runtime_caching::FolderCache;
 use runtime_core::purge_cache::PurgeCache;
 use runtime_core::{ApiError, Timestamp};
 
-/// Overlap of consecutive queries. The service caches its answers for some seconds, and clocks differ.
+/// Overlap of consecutive queries. The service caches its answers for some seconds.
 const QUERY_OVERLAP: Duration = Duration::from_secs(5 * 60);
 
 /// Queries the purge-cache service and purges the requested caches.
+///
+/// Only the service's times are compared with each other: the clock of this machine may be wrong now, or may have been
+/// when a cache was created.
 #[derive(Debug)]
 pub(super) struct Purger {
     service: Arc<dyn PurgeCache>,
     worker_pool_id: String,
-    /// Start of the last successful query. The first query has no start time: it returns all requests, for the caches of
-    /// earlier processes.
-    last_query: Mutex<Option<Timestamp>>,
+    /// The latest request for each cache; `None` before the first successful query. That query returns all requests,
+    /// for the caches of earlier processes. A failed query changes nothing, so that its requests are not lost.
+    applied: Mutex<Option<HashMap<String, Timestamp>>>,
 }
 
 impl Purger {
@@ -26,30 +30,40 @@ impl Purger {
         Self {
             service,
             worker_pool_id,
-            last_query: Mutex::default(),
+            applied: Mutex::default(),
         }
     }
 
     /// Purges the requested caches and returns their number. A cache in use is removed when its task releases it, even
     /// if the task commits it.
-    pub(super) async fn purge(
-        &self,
-        caches: &FolderCache<String>,
-        now: Timestamp,
-    ) -> Result<usize, ApiError> {
-        let since = *self.last_query.lock();
-        let since = since.map(|since| since.checked_sub(QUERY_OVERLAP).unwrap_or(since));
+    pub(super) async fn purge(&self, caches: &FolderCache<String>) -> Result<usize, ApiError> {
         let service = &self.service;
+        let since = self.query_start();
         let requests = service.purge_requests(&self.worker_pool_id, since).await?;
-        let purged = requests
-            .iter()
-            .map(|request| caches.purge_before(&request.cache_name, system_time(request.before)));
-        let purged = purged.sum();
-        // Only after a success: a failed query must be repeated over the same time span, or its requests are lost.
-        // The maximum, because tasks query concurrently and the later query may finish first.
-        let mut last_query = self.last_query.lock();
-        *last_query = (*last_query).max(Some(now));
-        Ok(purged)
+        let mut applied = self.applied.lock();
+        let is_first_query = applied.is_none();
+        let applied = applied.get_or_insert_default();
+        let purged = requests.into_iter().map(|request| {
+            let latest = applied.insert(request.cache_name.clone(), request.before);
+            let is_known = latest.is_some_and(|latest| latest >= request.before);
+            let is_new = !is_first_query && !is_known;
+            let (before, now) = (system_time(request.before), SystemTime::now());
+            // A request that has arrived since the last query is for every cache of the name, except perhaps for one
+            // that was created in the meantime. The time of creation, by the local clock, is only needed to tell
+            // caches of earlier processes from those created after an old request; one in the future is wrong.
+            caches.purge(|cache| {
+                let is_older = cache.created < before || cache.created > now;
+                *cache.key == request.cache_name && (is_new || is_older)
+            })
+        });
+        Ok(purged.sum())
+    }
+
+    /// Returns the time of the latest known request, minus the overlap.
+    fn query_start(&self) -> Option<Timestamp> {
+        let applied = self.applied.lock();
+        let latest = applied.as_ref()?.values().max()?;
+        Some(latest.checked_sub(QUERY_OVERLAP).unwrap_or(*latest))
     }
 }
 
@@ -61,19 +75,29 @@ fn system_time(time: Timestamp) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::future::ready;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use async_trait::async_trait;
+    use runtime_caching::NewFolder;
     use runtime_core::purge_cache::PurgeRequest;
     use runtime_gc::ResourceTracker;
 
     use super::*;
 
-    /// Records the queries and returns no requests.
+    /// Records the queries and returns all requests since then.
     #[derive(Debug, Default)]
     struct RecordingService {
+        requests: Mutex<Vec<PurgeRequest>>,
         queries: Mutex<Vec<Option<Timestamp>>>,
         is_unreachable: AtomicBool,
+    }
+
+    impl RecordingService {
+        fn request(&self, name: &str, before: Timestamp) {
+            self.requests.lock().push(PurgeRequest::new(name, before));
+        }
     }
 
     #[async_trait]
@@ -89,27 +113,95 @@ mod tests {
                     method: "purgeRequests",
                 });
             }
-            Ok(Vec::new())
+            let mut requests = self.requests.lock().clone();
+            requests.retain(|request| since.is_none_or(|since| request.before >= since));
+            Ok(requests)
         }
     }
 
+    struct Bed {
+        _folder: tempfile::TempDir,
+        caches: FolderCache<String>,
+        service: Arc<RecordingService>,
+        purger: Purger,
+    }
+
+    impl Bed {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().expect("create a folder");
+            let caches = FolderCache::builder(folder.path());
+            let caches = caches.open(ResourceTracker::detached()).await;
+            let service = Arc::new(RecordingService::default());
+            Self {
+                _folder: folder,
+                caches: caches.expect("open the caches"),
+                purger: Purger::new(service.clone(), "pool/linux".to_owned()),
+                service,
+            }
+        }
+
+        async fn create(&self, name: &str) {
+            let leave_empty = |_: NewFolder| ready(Ok::<_, Infallible>(()));
+            let created = self.caches.require(&name.to_owned(), leave_empty).await;
+            let committed = created.expect("create a cache").commit().await;
+            committed.expect("write the record");
+        }
+
+        async fn purge(&self) -> usize {
+            let purged = self.purger.purge(&self.caches).await;
+            purged.expect("the service is reachable")
+        }
+    }
+
+    fn minute(minute: u64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + Duration::from_secs(60 * minute)
+    }
+
     #[tokio::test]
-    async fn query_overlaps_the_last_successful_one() {
-        let folder = tempfile::tempdir().expect("create a folder");
-        let caches = FolderCache::builder(folder.path());
-        let caches = caches.open(ResourceTracker::detached()).await;
-        let caches = caches.expect("open the caches");
-        let service = Arc::new(RecordingService::default());
-        let purger = Purger::new(service.clone(), "pool/linux".to_owned());
-        let at = |minute: u64| Timestamp::UNIX_EPOCH + Duration::from_secs(60 * minute);
-        for (minute, is_unreachable) in [(10, false), (20, true), (30, false), (40, false)] {
-            service
-                .is_unreachable
-                .store(is_unreachable, Ordering::SeqCst);
-            let purged = purger.purge(&caches, at(minute)).await;
+    async fn query_overlaps_the_latest_request() {
+        let bed = Bed::new().await;
+        let unreachable = &bed.service.is_unreachable;
+        bed.service.request("a", minute(20));
+        for is_unreachable in [true, false, false] {
+            unreachable.store(is_unreachable, Ordering::SeqCst);
+            let purged = bed.purger.purge(&bed.caches).await;
             assert_eq!(purged.is_err(), is_unreachable);
         }
-        let expected = [None, Some(at(5)), Some(at(5)), Some(at(25))];
-        assert_eq!(*service.queries.lock(), expected);
+        bed.service.request("b", minute(30));
+        bed.purge().await;
+        bed.purge().await;
+        let expected = [
+            None,
+            None,
+            Some(minute(15)),
+            Some(minute(15)),
+            Some(minute(25)),
+        ];
+        assert_eq!(*bed.service.queries.lock(), expected);
+    }
+
+    #[tokio::test]
+    async fn new_request_does_not_depend_on_local_clock() {
+        let bed = Bed::new().await;
+        bed.purge().await;
+        bed.create("a").await;
+        // By the local clock, the cache was created long after the request.
+        bed.service.request("a", minute(10));
+        assert_eq!(bed.purge().await, 1);
+        bed.create("a").await;
+        assert_eq!(bed.purge().await, 0, "the request was applied");
+        bed.service.request("b", minute(11));
+        bed.service.request("a", minute(11));
+        assert_eq!(bed.purge().await, 1);
+    }
+
+    #[tokio::test]
+    async fn first_query_keeps_newer_caches() {
+        let bed = Bed::new().await;
+        bed.create("a").await;
+        bed.create("b").await;
+        bed.service.request("a", minute(10));
+        bed.service.request("b", Timestamp::MAX);
+        assert_eq!(bed.purge().await, 1);
     }
 }

@@ -87,8 +87,7 @@ impl TaskMounts {
         let Some(purger) = &self.shared.purger else {
             return;
         };
-        let now = self.run.environment.clock.now();
-        match purger.purge(&self.shared.caches, now).await {
+        match purger.purge(&self.shared.caches).await {
             Ok(0) => {}
             Ok(purged) => self.run.monitor().count("caches-purged", purged as u64),
             Err(error) => self.run.context.log(format_args!(
