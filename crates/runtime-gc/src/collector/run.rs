@@ -1,8 +1,10 @@
 //! One collection: decides and disposes until the limits hold, then reports.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::core::Collector;
 use super::decide::{Collection, Decision, Purpose};
@@ -83,7 +85,10 @@ impl Collector {
             warn!(%report, "collection finished with problems");
         }
         if let Some(listener) = &self.listener {
-            listener(report);
+            // The listener only watches: its panic must not end the collection or the background task.
+            if catch_unwind(AssertUnwindSafe(|| listener(report))).is_err() {
+                error!("the listener of the collector panicked");
+            }
         }
     }
 
