@@ -12,6 +12,8 @@ pub struct FolderListing {
     pub files: Vec<FolderEntry>,
     /// The folders that could not be read, sorted by name, each with its error.
     pub unreadable: Vec<(FolderEntry, io::Error)>,
+    /// The symbolic links, sorted by name. They are not followed.
+    pub links: Vec<FolderEntry>,
 }
 
 /// A file or subfolder of a listed folder.
@@ -26,8 +28,8 @@ pub struct FolderEntry {
 
 /// Lists the plain files of a folder and all its subfolders. Blocks.
 ///
-/// Symbolic links, pipes and devices are skipped, so that nothing outside the folder is listed. Entries that
-/// vanish during the listing are skipped too. An unreadable subfolder does not stop the listing.
+/// Symbolic links are listed and not followed, and pipes and devices are skipped, so that nothing outside the folder
+/// is read. Entries that vanish during the listing are skipped too. An unreadable subfolder does not stop the listing.
 ///
 /// # Errors
 ///
@@ -41,7 +43,7 @@ pub fn list_folder(folder: &Path) -> io::Result<FolderListing> {
     // A list instead of recursion: a task may nest folders deeper than the stack.
     while let Some(folder) = pending.pop() {
         let is_root = folder.name.is_empty();
-        match read(&folder, &mut listing.files, &mut pending) {
+        match read(&folder, &mut listing, &mut pending) {
             Ok(()) => {}
             Err(error) if is_root => return Err(error),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -49,6 +51,7 @@ pub fn list_folder(folder: &Path) -> io::Result<FolderListing> {
         }
     }
     listing.files.sort_unstable();
+    listing.links.sort_unstable();
     listing
         .unreadable
         .sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
@@ -57,7 +60,7 @@ pub fn list_folder(folder: &Path) -> io::Result<FolderListing> {
 
 fn read(
     folder: &FolderEntry,
-    files: &mut Vec<FolderEntry>,
+    listing: &mut FolderListing,
     folders: &mut Vec<FolderEntry>,
 ) -> io::Result<()> {
     // A running task may have replaced the folder with a link since its parent was read.
@@ -72,7 +75,9 @@ fn read(
         if kind.is_dir() {
             folders.push(child(folder, &entry));
         } else if kind.is_file() {
-            files.push(child(folder, &entry));
+            listing.files.push(child(folder, &entry));
+        } else if kind.is_symlink() {
+            listing.links.push(child(folder, &entry));
         }
     }
     Ok(())

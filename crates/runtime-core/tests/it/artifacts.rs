@@ -34,7 +34,7 @@ fn listing_is_recursive_and_sorted() {
 
 #[cfg(unix)]
 #[test]
-fn links_are_not_listed() {
+fn links_are_listed_and_not_followed() {
     use std::os::unix::fs::symlink;
     let (outside, folder) = (
         tempfile::tempdir().expect("a"),
@@ -51,6 +51,9 @@ fn links_are_not_listed() {
         symlink(target, folder.path().join(link)).expect("links");
     }
     assert_eq!(names(folder.path()), ["own"]);
+    let listing = list_folder(folder.path()).expect("a folder");
+    let links: Vec<_> = listing.links.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(links, ["circle", "dangling", "file", "folder"]);
 }
 
 #[test]

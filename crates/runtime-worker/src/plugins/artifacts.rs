@@ -1,20 +1,23 @@
 //! Uploads the files and folders that a task created.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_core::artifact::{
     Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ContentEncoding, ErrorArtifact,
-    S3Artifact, UploadError, UploadOutcome, list_folder, upload_all,
+    S3Artifact, UploadError, UploadOutcome, upload_all,
 };
 use runtime_core::queue::ArtifactErrorReason;
-use runtime_core::{Section, TaskError, Timestamp, error_chain};
+use runtime_core::{ApiError, MalformedPayloadError, Section, TaskError, Timestamp, error_chain};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::engine::{ExtractError, ResultSet};
+use super::artifact_files::{Unavailable, find_file, find_folder};
+use super::artifact_names::{LOG_ARTIFACTS, NAME_OF_LOG, check_artifacts};
+use crate::engine::ResultSet;
 use crate::payload::schema_of;
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::resolution::Verdict;
@@ -71,13 +74,19 @@ impl Plugin for Artifacts {
         Some(schema_of::<Payload>())
     }
 
+    fn check_payload(&self, payload: &Value) -> Result<(), MalformedPayloadError> {
+        check_artifacts(payload)
+    }
+
     fn documentation(&self) -> Vec<Section> {
         vec![Section::new(
             "Artifacts",
             "
             Each entry of `artifacts` has a `name`, a `type` (`file` or `directory`) and a `path` relative
             to the folder of the task. For a missing path the worker creates an artifact of type `error` and
-            fails the task, unless the entry is `optional`. Links to outside of the folder are not followed.
+            fails the task, unless the entry is `optional`. Links are followed inside of the task's folder; others
+            are left out, with a line in the log. Bytes of file names that are not printable ASCII are
+            percent-encoded in the names of artifacts. Names must be unique and must not be those of the log.
             ",
         )]
     }
@@ -87,12 +96,26 @@ impl Plugin for Artifacts {
         run: &TaskRun,
     ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
         let specs = run.payload_as::<Payload>()?.artifacts;
+        check_expiry(&specs, run.context.info().definition.created)?;
         let plugin = TaskArtifacts {
             run: run.clone(),
             specs,
         };
         Ok((!plugin.specs.is_empty()).then(|| Box::new(plugin) as Box<dyn TaskPlugin>))
     }
+}
+
+/// Rejects artifacts that expired before the task was created, which the queue would refuse after the task has run.
+///
+/// Not compared with the local clock, which may be wrong.
+fn check_expiry(specs: &[ArtifactSpec], created: Timestamp) -> Result<(), MalformedPayloadError> {
+    let problems = specs.iter().enumerate().filter_map(|(index, spec)| {
+        let expires = spec.expires.filter(|expires| *expires <= created)?;
+        Some(MalformedPayloadError::new(format!(
+            "`payload.artifacts.{index}.expires`: {expires} is before the creation of the task"
+        )))
+    });
+    MalformedPayloadError::merge(problems).map_or(Ok(()), Err)
 }
 
 struct TaskArtifacts {
@@ -104,15 +127,29 @@ struct TaskArtifacts {
 impl TaskPlugin for TaskArtifacts {
     async fn stopped(&mut self, result: &Arc<dyn ResultSet>) -> Result<Verdict, TaskError> {
         let (mut artifacts, mut verdict) = (Vec::new(), Verdict::Success);
+        let context = &self.run.context;
+        let mut names = HashSet::new();
         for spec in &self.specs {
             for file in self.find(spec, &**result).await {
-                artifacts.push(file.unwrap_or_else(|error_artifact| {
+                let artifact = file.unwrap_or_else(|error_artifact| {
                     verdict = Verdict::Failure;
                     *error_artifact
-                }));
+                });
+                let name = &artifact.name;
+                if LOG_ARTIFACTS.contains(&name.as_str()) {
+                    context.log_error(format_args!("Artifact `{name}`: {NAME_OF_LOG}"));
+                    verdict = Verdict::Failure;
+                } else if names.insert(name.clone()) {
+                    artifacts.push(artifact);
+                } else {
+                    // The queue keeps one of them, and which one would depend on their upload times.
+                    context.log_error(format_args!(
+                        "Artifact `{name}`: another entry of `artifacts` has the same name"
+                    ));
+                    verdict = Verdict::Failure;
+                }
             }
         }
-        let context = &self.run.context;
         let uploader = context.services().uploader;
         let expires = context.info().expires;
         let upload = upload_all(&*uploader, context.run(), expires, artifacts);
@@ -123,7 +160,7 @@ impl TaskPlugin for TaskArtifacts {
             .await;
         let mut failure = None;
         for outcome in outcomes {
-            match self.record(outcome) {
+            match self.record(outcome).await {
                 Ok(of_artifact) => verdict = verdict.max(of_artifact),
                 Err(error) => failure = failure.or(Some(error)),
             }
@@ -139,20 +176,24 @@ impl TaskArtifacts {
         spec: &ArtifactSpec,
         result: &dyn ResultSet,
     ) -> Vec<Result<Artifact, Box<Artifact>>> {
-        let files = match result.extract(&spec.path).await {
-            Ok(path) => list_files(spec.clone(), path).await,
-            Err(error) => Err(error.into()),
+        let context = &self.run.context;
+        let found = match spec.kind {
+            Kind::File => find_file(&spec.name, &spec.path, result).await,
+            Kind::Directory => find_folder(&spec.name, &spec.path, result).await,
         };
-        match files {
-            Ok(files) => files
-                .into_iter()
-                .map(|(name, file)| match file {
-                    Ok(path) => Ok(spec.file_artifact(name, path)),
-                    Err(reason) => Err(self.unavailable(spec, name, reason)),
-                })
-                .collect(),
+        match found {
+            Ok(found) => {
+                found.notes.iter().for_each(|note| context.log(note));
+                let files = found.files.into_iter();
+                files
+                    .map(|(name, file)| match file {
+                        Ok(path) => Ok(spec.file_artifact(name, path)),
+                        Err(reason) => Err(self.unavailable(spec, name, reason)),
+                    })
+                    .collect()
+            }
             Err(_) if spec.optional => {
-                let (context, name) = (&self.run.context, &spec.name);
+                let name = &spec.name;
                 context.log(format_args!("Optional artifact `{name}` does not exist"));
                 Vec::new()
             }
@@ -167,8 +208,9 @@ impl TaskArtifacts {
         Box::new(spec.error_artifact(name, reason))
     }
 
-    /// Records the outcome of an upload. A file that could not be read fails the task; any other error is returned.
-    fn record(&self, outcome: UploadOutcome) -> Result<Verdict, Box<UploadError>> {
+    /// Records the outcome of an upload. A file that could not be read, or an artifact that the queue refuses as
+    /// invalid, fails the task; any other error is returned.
+    async fn record(&self, outcome: UploadOutcome) -> Result<Verdict, Box<UploadError>> {
         let UploadOutcome {
             name,
             result,
@@ -179,16 +221,40 @@ impl TaskArtifacts {
             self.run.report.add_artifact(name);
             return Ok(Verdict::Success);
         };
-        self.run.context.log_error(format_args!(
-            "Cannot upload `{name}`: {}",
-            error_chain(&error)
-        ));
-        if !has_error_artifact {
+        let message = error_chain(&error);
+        let context = &self.run.context;
+        context.log_error(format_args!("Cannot upload `{name}`: {message}"));
+        if has_error_artifact {
+            self.run.report.add_artifact(name);
+            return Ok(Verdict::Failure);
+        }
+        if !is_refused_as_invalid(&error) {
             return Err(Box::new(error));
         }
-        self.run.report.add_artifact(name);
+        // With the expiry of the task, since the requested one may be the reason. Only for readers: the log has the
+        // message already.
+        let artifact = Artifact {
+            name,
+            expires: None,
+            content: ArtifactBody::Error(ErrorArtifact {
+                reason: ArtifactErrorReason::InvalidResource,
+                message,
+            }),
+        };
+        if context.upload(&artifact).await.is_ok() {
+            self.run.report.add_artifact(artifact.name);
+        }
         Ok(Verdict::Failure)
     }
+}
+
+/// Returns whether the author of the task asked for an artifact that the queue does not accept, such as one that
+/// expires in the past. Retries cannot succeed, on this machine or on another one.
+fn is_refused_as_invalid(error: &UploadError) -> bool {
+    let UploadError::Declare { source, .. } = error else {
+        return false;
+    };
+    source.status() == Some(400) || matches!(source, ApiError::Request { .. })
 }
 
 impl ArtifactSpec {
@@ -222,75 +288,6 @@ impl ArtifactSpec {
             content,
         }
     }
-}
-
-/// The reason why a file cannot be uploaded.
-struct Unavailable {
-    reason: ArtifactErrorReason,
-    message: String,
-}
-
-impl From<ExtractError> for Unavailable {
-    fn from(error: ExtractError) -> Self {
-        let reason = match &error {
-            ExtractError::Missing { .. } => ArtifactErrorReason::FileMissing,
-            ExtractError::Outside { .. } => ArtifactErrorReason::InvalidResource,
-            ExtractError::Unreadable { .. } => ArtifactErrorReason::NotReadable,
-        };
-        Self {
-            reason,
-            message: error_chain(&error),
-        }
-    }
-}
-
-/// The name of an artifact and its file.
-type ListedFile = (String, Result<PathBuf, Unavailable>);
-
-/// Lists the files on a blocking thread: a folder may contain millions.
-async fn list_files(spec: ArtifactSpec, path: PathBuf) -> Result<Vec<ListedFile>, Unavailable> {
-    let task_path = spec.path.clone();
-    let listed = tokio::task::spawn_blocking(move || list_blocking(&spec, path)).await;
-    // The only join error is a panic, since the task is never aborted.
-    listed.unwrap_or_else(|error| Err(unreadable(&task_path, error.into())))
-}
-
-/// Lists the files to upload with the names of their artifacts, and the folders that cannot be read.
-fn list_blocking(spec: &ArtifactSpec, path: PathBuf) -> Result<Vec<ListedFile>, Unavailable> {
-    match spec.kind {
-        Kind::File if path.is_file() => Ok(vec![(spec.name.clone(), Ok(path))]),
-        Kind::Directory if path.is_dir() => {
-            let listing = list_folder(&path).map_err(|source| unreadable(&spec.path, source))?;
-            let prefix = spec.name.trim_end_matches('/');
-            let files = listing
-                .files
-                .into_iter()
-                .map(|file| (format!("{prefix}/{}", file.name), Ok(file.path)));
-            let folders = listing.unreadable.into_iter().map(|(folder, source)| {
-                let reason = unreadable(&format!("{}/{}", spec.path, folder.name), source);
-                (format!("{prefix}/{}", folder.name), Err(reason))
-            });
-            Ok(files.chain(folders).collect())
-        }
-        kind => {
-            let expected = match kind {
-                Kind::File => "plain file",
-                Kind::Directory => "directory",
-            };
-            let message = format!("`{}` is not a {expected}", spec.path);
-            Err(Unavailable {
-                reason: ArtifactErrorReason::InvalidResource,
-                message,
-            })
-        }
-    }
-}
-
-fn unreadable(path: &str, source: std::io::Error) -> Unavailable {
-    Unavailable::from(ExtractError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 /// Guesses the MIME type from the name. Unknown extensions are served as bytes, which browsers download.

@@ -14,6 +14,8 @@
 //! | [`StopOnError`] | – | stops a worker after an internal error |
 //! | [`Watchdog`] | – | stops a worker whose engine or plugins hang |
 
+mod artifact_files;
+mod artifact_names;
 mod artifacts;
 mod env;
 mod exit_status;

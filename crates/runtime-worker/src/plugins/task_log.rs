@@ -12,13 +12,12 @@ use runtime_core::webhook::{Handler, WebHook};
 use runtime_core::{StopReason, TaskContext, TaskError};
 use tokio::task::JoinSet;
 
+use super::artifact_names::{BACKING_LOG, LIVE_LOG};
 use crate::observer::{Observer, TaskEvent, notify};
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::resolution::{Resolution, Verdict};
 use crate::task_run::TaskRun;
 
-const LIVE_LOG: &str = "public/logs/live.log";
-const BACKING_LOG: &str = "public/logs/live_backing.log";
 const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// Creates the handler that serves the log of a running task, such as the live log handler of `runtime-webhook`.
