@@ -5,8 +5,10 @@ use std::io;
 use async_trait::async_trait;
 use runtime_core::{ShutdownNotice, ShutdownSource};
 
-/// Handles `SIGTERM` and `SIGINT` (Ctrl-C on Windows): the first signal lets running tasks finish, the second stops
-/// them.
+/// Handles `SIGTERM`, `SIGINT` and `SIGHUP` (Ctrl-C on Windows): the first signal lets running tasks finish, the second
+/// stops them.
+///
+/// A terminal that is closed sends `SIGHUP`. Unhandled, it would end the worker and leave its tasks running.
 ///
 /// The handlers are installed for the whole process, so only an application should create this. Create it early: until
 /// then a signal ends the process at once.
@@ -52,6 +54,7 @@ impl ShutdownSource for ShutdownSignals {
 struct SignalListener {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
@@ -62,6 +65,7 @@ impl SignalListener {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
@@ -69,6 +73,7 @@ impl SignalListener {
         tokio::select! {
             received = self.interrupt.recv() => received.map(|()| "SIGINT"),
             received = self.terminate.recv() => received.map(|()| "SIGTERM"),
+            received = self.hangup.recv() => received.map(|()| "SIGHUP"),
         }
     }
 }

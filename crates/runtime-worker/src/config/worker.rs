@@ -258,7 +258,7 @@ impl PluginsConfig {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ShutdownConfig {
-    /// `SIGTERM` and `SIGINT`.
+    /// `SIGTERM`, `SIGINT` and `SIGHUP`.
     Signals,
     /// Interruption notices of AWS spot instances.
     AwsSpot,

@@ -92,20 +92,25 @@ async fn cache_in_use_by_killed_worker_is_removed() {
 }
 
 #[tokio::test]
-async fn first_sigterm_lets_tasks_finish() {
-    let bed = TestBed::new().await;
-    let (started, go) = (bed.marker("started"), bed.marker("go"));
-    let script = "echo > $STARTED; until test -e $GO; do sleep 0.01; done";
-    let task_id = bed.create(json!({
-        "command": ["sh", "-c", script],
-        "env": { "STARTED": started, "GO": go },
-    }));
-    let worker = bed.settings().start_process();
-    bed.wait_for_file(&started).await;
-    worker.signal(Signal::TERM);
-    std::fs::write(&go, "").expect("write a file");
-    assert!(worker.wait().await.success());
-    assert_eq!(bed.resolved(&task_id).await.state_and_reason(), "completed");
+async fn first_signal_lets_tasks_finish() {
+    // A terminal that is closed sends SIGHUP.
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let bed = TestBed::new().await;
+        let (started, go) = (bed.marker("started"), bed.marker("go"));
+        let script = "echo > $STARTED; until test -e $GO; do sleep 0.01; done";
+        let task_id = bed.create(json!({
+            "command": ["sh", "-c", script],
+            "env": { "STARTED": started, "GO": go },
+        }));
+        let worker = bed.settings().start_process();
+        bed.wait_for_file(&started).await;
+        worker.signal(signal);
+        std::fs::write(&go, "").expect("write a file");
+        assert!(worker.wait().await.success(), "{signal:?}");
+        let status = bed.resolved(&task_id).await;
+        assert_eq!(status.state_and_reason(), "completed", "{signal:?}");
+        assert_eq!(bed.leftover_files(), [""; 0], "{signal:?}");
+    }
 }
 
 #[tokio::test]
