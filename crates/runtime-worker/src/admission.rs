@@ -14,9 +14,11 @@ pub trait Admission: Send + Sync + fmt::Debug {
     ///
     /// An [`AdmissionRefusal`] with the reason. The worker logs it, waits and asks again.
     ///
+    /// A panic, and a check that exceeds [`Timing::stage_timeout`](crate::Timing::stage_timeout), count as a refusal.
+    ///
     /// # Cancel safety
     ///
-    /// The future is dropped when the worker stops.
+    /// The future is dropped when the worker stops or the check takes too long.
     async fn admit(&self) -> Result<(), AdmissionRefusal>;
 }
 

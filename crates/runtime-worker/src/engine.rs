@@ -4,6 +4,9 @@
 //! waits for the [`Sandbox`] and reads the [`ResultSet`]. It makes these calls once and in this order. Plugins may
 //! call [`Sandbox::wait`] and [`Sandbox::kill`] in addition.
 //!
+//! A call that exceeds [`Timing::stage_timeout`](crate::Timing::stage_timeout) is dropped, and so is a
+//! [`wait`](Sandbox::wait) for a killed task that has not ended in time; the run is then an internal error.
+//!
 //! The futures run on the thread that also reclaims the run. Use [`spawn_blocking`](tokio::task::spawn_blocking) for
 //! work that blocks.
 
@@ -121,7 +124,8 @@ pub trait Sandbox: Send + Sync {
 
     /// Ends the task if it still runs, and returns when all of its parts have ended. Allows repeated calls.
     ///
-    /// An engine may ask the task to exit first, but must have ended it after `within`.
+    /// An engine may ask the task to exit first, but must have ended it after `within`. An engine that takes longer by
+    /// [`Timing::hang_timeout`](crate::Timing::hang_timeout) is given up: the run is resolved, and the worker stops.
     ///
     /// # Cancel safety
     ///

@@ -15,7 +15,8 @@
 //! - It reclaims a running task through outages of the queue until the claim is definitely lost.
 //! - It polls for cancellation, and treats a conflict in any request as the loss of the claim.
 //! - It resolves each run once. The first stop reason wins. After an immediate stop it reports before it uploads.
-//! - A panic in an engine or plugin is an internal error of that task, with an incident in its log and in the monitor.
+//! - A panic in an engine or plugin, and a call that exceeds its [limit](Timing), is an internal error of that task, with an
+//!   incident in its log and in the monitor.
 //!
 //! # How a run ends
 //!
@@ -56,6 +57,7 @@
 mod backoff;
 mod engine;
 mod error_limit;
+mod foreign_call;
 mod plugin;
 mod resolution;
 mod run;

@@ -61,7 +61,8 @@ pub trait Plugin: Send + Sync + fmt::Debug {
 /// [`prepare`](Self::prepare) runs for all plugins at once; every other stage calls them in the order in which they were
 /// added. If a stage up to [`stopped`](Self::stopped) fails, or the task is stopped, the remaining ones are skipped and
 /// [`exception`](Self::exception) is called. [`closing_log`](Self::closing_log) and [`dispose`](Self::dispose) are
-/// called in any case.
+/// called in any case. A stage that exceeds [`Timing::stage_timeout`](crate::Timing::stage_timeout) is dropped and counts
+/// as failed.
 #[async_trait]
 pub trait TaskPlugin: Send {
     /// Prepares the task, for example by fetching inputs. All plugins prepare concurrently.

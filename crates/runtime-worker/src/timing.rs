@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+/// Time reserved for the end of the process, after the reports and uploads of its runs.
+pub(crate) const EXIT_RESERVE: Duration = Duration::from_secs(2);
+
+/// The part of the exit reserve in which a run removes its files.
+pub(crate) const DISPOSE_RESERVE: Duration = Duration::from_secs(1);
+
 /// Intervals and timeouts of a worker. The defaults suit a worker in a data centre.
 ///
 /// ```
@@ -13,7 +19,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct Timing {
     /// Interval at which the worker asks the queue whether a running task was cancelled, plus or minus 10%. The
-    /// queue does not push cancellations. Default: 60 s.
+    /// queue does not push cancellations, so a cancelled task may run for this time. Default: 9 s.
     pub cancel_poll_interval: Duration,
     /// Time before the expiry of a claim at which the worker reclaims, but at most a third of the claim.
     /// Default: 3 minutes.
@@ -26,12 +32,12 @@ pub struct Timing {
     pub retry_delay: Duration,
     /// Delay after a failed claim or a refused [admission](crate::admission). Default: 5 s.
     pub claim_retry_delay: Duration,
-    /// Age at which a claim request is given up after an immediate stop, counted from when it was sent. A queue with
-    /// pending tasks answers sooner; an empty queue holds the request for 20 s. Default: 2 s.
-    pub immediate_claim_timeout: Duration,
-    /// Time after a graceful stop that a claim in flight may take. It has to exceed the 20 s for which an empty queue
-    /// holds the request. Default: 30 s.
-    pub graceful_claim_timeout: Duration,
+    /// Time after which the queue can no longer answer a claim request with a task, counted from when it was sent:
+    /// the 20 s of its long poll and a margin.
+    ///
+    /// A worker that stops waits until then for a claim in flight, and gives no run back before: the queue could
+    /// return that run to the claim, and it would be blocked until the claim expires. Default: 22 s.
+    pub long_poll_timeout: Duration,
     /// Delay after a claim that returned no task. Default: 100 ms.
     pub empty_claim_delay: Duration,
     /// Time that an engine may take to kill a task. Default: 15 s.
@@ -39,26 +45,32 @@ pub struct Timing {
     /// Time beyond `kill_timeout` after which an engine counts as hanging, and time that a plugin may take to dispose.
     /// When it has passed, the task is resolved anyway and the worker stops gracefully. Default: 60 s.
     pub hang_timeout: Duration,
-    /// Time that an immediate stop may take if its notice sets no deadline. Default: 2 minutes.
+    /// Time for which a stage of an engine or plugin may run, such as the upload of all artifacts. When it has passed,
+    /// the stage is dropped and the run is an internal error. The run time of the task itself does not count.
+    /// Default: 2 hours.
+    pub stage_timeout: Duration,
+    /// Time that an immediate stop may take if its notice sets no deadline: to kill tasks, and for reports and uploads
+    /// with their retries. Counted from when no claim is in flight, see `long_poll_timeout`. Default: 10 s.
     pub shutdown_timeout: Duration,
-    /// Time before the deadline of a graceful stop at which it becomes an immediate one. Default: 30 s.
+    /// Time before the deadline of a graceful stop at which it becomes an immediate one, and at which runs are given
+    /// back even if a claim is in flight. Default: 30 s.
     pub shutdown_reserve: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            cancel_poll_interval: Duration::from_secs(60),
+            cancel_poll_interval: Duration::from_secs(9),
             reclaim_margin: Duration::from_secs(180),
             claim_grace: Duration::from_secs(60),
             retry_delay: Duration::from_secs(2),
             claim_retry_delay: Duration::from_secs(5),
-            immediate_claim_timeout: Duration::from_secs(2),
-            graceful_claim_timeout: Duration::from_secs(30),
+            long_poll_timeout: Duration::from_secs(22),
             empty_claim_delay: Duration::from_millis(100),
             kill_timeout: Duration::from_secs(15),
             hang_timeout: Duration::from_secs(60),
-            shutdown_timeout: Duration::from_secs(120),
+            stage_timeout: Duration::from_secs(2 * 3600),
+            shutdown_timeout: Duration::from_secs(10),
             shutdown_reserve: Duration::from_secs(30),
         }
     }

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use runtime_core::{LifeCycleTracker, StopStage};
 
-use crate::timing::Timing;
-
-/// Time reserved for the process to exit after its runs have ended.
-const EXIT_RESERVE: Duration = Duration::from_secs(2);
+use crate::timing::{DISPOSE_RESERVE, EXIT_RESERVE, Timing};
 
 /// The remaining time of a worker that shuts down.
 #[derive(Clone, Copy)]
@@ -27,7 +24,7 @@ impl ShutdownBudget<'_> {
         self.stop.wait_for_stage(StopStage::Now).await;
     }
 
-    /// Waits until only the exit reserve remains.
+    /// Waits until only the exit reserve remains. The claim loop sets a deadline for stops without one.
     pub(super) async fn exhausted(&self) {
         self.immediate_stop().await;
         self.stop.wait_until_remaining(EXIT_RESERVE).await;
@@ -41,13 +38,26 @@ impl ShutdownBudget<'_> {
         }
     }
 
+    /// Runs `work` and drops it when the time for the removal of files is used up as well.
+    pub(super) async fn dispose_within(&self, work: impl Future<Output = ()>) {
+        let out_of_time = async {
+            self.exhausted().await;
+            tokio::time::sleep(DISPOSE_RESERVE).await;
+        };
+        tokio::select! {
+            () = work => {}
+            () = out_of_time => {}
+        }
+    }
+
     /// Returns the time that an engine may take to kill a task.
     pub(super) fn kill_timeout(&self) -> Duration {
         if !self.is_immediate() {
             return self.timing.kill_timeout;
         }
         // A task that ignores its signals must not use up the time for the report and the uploads, so it gets a
-        // quarter. A spot instance with two minutes left keeps 90 s for them.
+        // quarter. A spot instance with two minutes left keeps 90 s for them. Without a deadline the claim loop sets
+        // one soon.
         let remaining = self
             .stop
             .time_left()

@@ -1,7 +1,9 @@
 //! Runs one claimed task to its resolution. The crate's docs list the types that describe how a run ends.
 
 mod budget;
-mod catch_panic;
+mod claim_clock;
+mod guarded_sandbox;
+mod log_end;
 mod reclaim;
 mod reporter;
 mod stages;
@@ -18,13 +20,13 @@ use runtime_core::{
 };
 use tokio::sync::SetOnce;
 
+use crate::foreign_call::catch_panic;
 use crate::observer::TaskEvent;
 use crate::report::{TaskReport, TaskReportBuilder};
 use crate::resolution::Resolution;
 use crate::shared::WorkerShared;
 use crate::task_run::TaskRun;
 use budget::ShutdownBudget;
-use catch_panic::catch_panic;
 use reporter::ResolutionReporter;
 use supervisor::RunSupervisor;
 
@@ -48,6 +50,11 @@ pub(crate) async fn run_task(
         run: &id,
         name: &name,
     });
+    // Quoted, because authors choose the name: it may contain line feeds and terminal escapes.
+    shared
+        .environment
+        .monitor
+        .info(format_args!("claimed task {id} {name:?}"));
     let report = match open(shared, &claim, info) {
         Ok((run, controller)) => {
             let (monitor, report) = (run.monitor().clone(), Arc::clone(&run.report));
@@ -55,11 +62,24 @@ pub(crate) async fn run_task(
             report.finish(monitor.in_span("task", supervise).await)
         }
         Err(error) => {
-            let resolution = report_without_log(shared, &claim, &id, &error).await;
+            let budget = ShutdownBudget {
+                stop: &signals.stop,
+                timing: &shared.timing,
+            };
+            let resolution = tokio::select! {
+                resolution = report_without_log(shared, &claim, &id, &error) => resolution,
+                () = budget.exhausted() => Resolution::Abandoned(StopReason::WorkerShutdown),
+            };
             TaskReportBuilder::new(id, name).finish(resolution)
         }
     };
     let (monitor, stop) = (&shared.environment.monitor, &*shared.environment.stop);
+    monitor.info(format_args!(
+        "resolved task {}: {} after {:.1} s",
+        report.run,
+        report.resolution,
+        report.duration.as_secs_f64()
+    ));
     monitor.count("tasks-resolved", 1);
     monitor.measure_duration("task-duration", report.duration);
     shared.error_limit.record(report.resolution, monitor, stop);

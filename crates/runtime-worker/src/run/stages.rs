@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use runtime_core::{StopReason, TaskError, error_chain};
@@ -9,8 +10,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::budget::ShutdownBudget;
-use super::catch_panic::catch_panic;
+use super::guarded_sandbox::GuardedSandbox;
 use crate::engine::{ResultSet, Sandbox};
+use crate::foreign_call::{catch_panic, foreign_call};
 use crate::observer::TaskEvent;
 use crate::plugin::TaskPlugin;
 use crate::resolution::{Resolution, Verdict};
@@ -27,14 +29,33 @@ pub(super) enum RunError {
 }
 
 /// The plugins and the sandbox of one task, as far as they have been created.
-#[derive(Default)]
 pub(super) struct Stages {
-    plugins: Vec<Box<dyn TaskPlugin>>,
-    sandbox: Option<Arc<dyn Sandbox>>,
+    plugins: Vec<NamedPlugin>,
+    /// The time that each stage of the engine or a plugin may take.
+    stage_timeout: Duration,
+    sandbox: Option<Arc<GuardedSandbox>>,
     result: Option<Arc<dyn ResultSet>>,
 }
 
+/// A plugin of the task, with the name of its factory.
+struct NamedPlugin {
+    name: &'static str,
+    plugin: Box<dyn TaskPlugin>,
+}
+
+/// The name of the engine in errors.
+const ENGINE: &str = "engine";
+
 impl Stages {
+    pub(super) fn new(stage_timeout: Duration) -> Self {
+        Self {
+            plugins: Vec::new(),
+            stage_timeout,
+            sandbox: None,
+            result: None,
+        }
+    }
+
     /// Runs the task to a verdict, unless it is stopped. When it returns, the task has ended, unless its engine hangs.
     pub(super) async fn execute(
         &mut self,
@@ -45,17 +66,17 @@ impl Stages {
         let outcome = until_stopped(run, self.run_to_verdict(shared, run)).await;
         // After a failed stage too: the task may be running, for example if a plugin failed in `started`.
         if let (Err(_), Some(sandbox)) = (&outcome, &self.sandbox) {
-            kill(&**sandbox, shared, run, budget).await;
+            kill(sandbox, run, budget).await;
         }
         outcome
     }
 
     /// Lets the plugins write their last lines to the log.
     pub(super) fn closing_log(&mut self, run: &TaskRun) {
-        for plugin in &mut self.plugins {
+        for NamedPlugin { name, plugin } in &mut self.plugins {
             if catch_unwind(AssertUnwindSafe(|| plugin.closing_log())).is_err() {
                 let monitor = run.monitor();
-                monitor.error("a plugin panicked before the log was closed");
+                monitor.error(format_args!("plugin `{name}` panicked in `closing_log`"));
             }
         }
     }
@@ -63,8 +84,9 @@ impl Stages {
     /// Notifies the plugins of a verdict before it is reported.
     pub(super) async fn finish(&mut self, run: &TaskRun, verdict: Verdict) -> Result<(), RunError> {
         let finish = async {
-            for plugin in &mut self.plugins {
-                plugin.finished(verdict).await?;
+            let limit = self.stage_timeout;
+            for NamedPlugin { name, plugin } in &mut self.plugins {
+                foreign_call(name, "finished", limit, plugin.finished(verdict)).await?;
             }
             Ok(())
         };
@@ -76,9 +98,10 @@ impl Stages {
     /// Unlike in the stages before, an error or panic of one plugin does not skip the others: each may have resources
     /// to upload or to release, and the resolution is already decided.
     pub(super) async fn notify_exception(&mut self, run: &TaskRun, resolution: Resolution) {
-        for plugin in &mut self.plugins {
-            let result = catch_panic(plugin.exception(&resolution)).await;
-            let Err(error) = result.and_then(|result| result) else {
+        let limit = self.stage_timeout;
+        for NamedPlugin { name, plugin } in &mut self.plugins {
+            let notified = foreign_call(name, "exception", limit, plugin.exception(&resolution));
+            let Err(error) = notified.await else {
                 continue;
             };
             let monitor = run.monitor();
@@ -99,18 +122,28 @@ impl Stages {
         let monitor = run.monitor();
         // A drop may remove a folder with millions of files. On this thread it would delay the reclaims of other tasks.
         let sandbox = (self.sandbox, self.result);
-        if let Err(error) = spawn_blocking(move || drop(sandbox)).await {
-            monitor.report_error(&error, "an engine failed to dispose");
+        let dropped = spawn_blocking(move || drop(sandbox));
+        match timeout(self.stage_timeout, dropped).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                monitor.report_error(&error, "an engine failed to dispose");
+            }
+            Err(_) => {
+                monitor.error("an engine hangs while it removes a task; stopping the worker");
+                run.environment.stop.stop_gracefully();
+            }
         }
-        for plugin in self.plugins {
+        for NamedPlugin { name, plugin } in self.plugins {
             match timeout(shared.timing.hang_timeout, catch_panic(plugin.dispose())).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    monitor.report_error(&error, "a plugin failed to dispose");
+                    monitor.report_error(&error, format_args!("plugin `{name}` failed to dispose"));
                 }
                 Err(_) => {
                     // Its resources are still in use and would be missing for the next task.
-                    monitor.error("a plugin hangs in dispose; stopping the worker");
+                    monitor.error(format_args!(
+                        "plugin `{name}` hangs in `dispose`; stopping the worker"
+                    ));
                     run.environment.stop.stop_gracefully();
                 }
             }
@@ -124,7 +157,12 @@ impl Stages {
     ) -> Result<Verdict, TaskError> {
         self.create_plugins(shared, run).await?;
         // Concurrently, because fetches mostly wait for the network. The first error drops the others.
-        try_join_all(self.plugins.iter_mut().map(|plugin| plugin.prepare())).await?;
+        let limit = self.stage_timeout;
+        let plugins = self.plugins.iter_mut();
+        let prepared = plugins.map(|NamedPlugin { name, plugin }| {
+            foreign_call(name, "prepare", limit, plugin.prepare())
+        });
+        try_join_all(prepared).await?;
         let sandbox = self.start(shared, run).await?;
         let result = sandbox.wait().await?;
         self.result = Some(Arc::clone(&result));
@@ -135,8 +173,9 @@ impl Stages {
             Verdict::Failure
         };
         // A failed verdict skips no plugin: the artifacts of failed tasks are needed most.
-        for plugin in &mut self.plugins {
-            verdict = verdict.max(plugin.stopped(&result).await?);
+        for NamedPlugin { name, plugin } in &mut self.plugins {
+            let stopped = foreign_call(name, "stopped", limit, plugin.stopped(&result));
+            verdict = verdict.max(stopped.await?);
         }
         Ok(verdict)
     }
@@ -151,8 +190,13 @@ impl Stages {
         let checked = shared.check_payload(run.payload());
         for plugin in &shared.plugins {
             if checked.is_ok() || plugin.payload_schema().is_none() {
-                let run = run.with_prefix(plugin.name());
-                self.plugins.extend(plugin.new_task_plugin(&run).await?);
+                let name = plugin.name();
+                let run = run.with_prefix(name);
+                let created = plugin.new_task_plugin(&run);
+                let created =
+                    foreign_call(name, "new_task_plugin", self.stage_timeout, created).await?;
+                self.plugins
+                    .extend(created.map(|plugin| NamedPlugin { name, plugin }));
             }
         }
         checked.map_err(TaskError::from)
@@ -162,21 +206,27 @@ impl Stages {
         &mut self,
         shared: &WorkerShared,
         run: &TaskRun,
-    ) -> Result<Arc<dyn Sandbox>, TaskError> {
+    ) -> Result<Arc<GuardedSandbox>, TaskError> {
+        let limit = self.stage_timeout;
         let engine = &shared.engine;
         let engine_run = run.with_prefix(engine.name());
-        let mut builder = engine.new_sandbox_builder(&engine_run).await?;
-        for plugin in &mut self.plugins {
-            plugin.build_sandbox(&mut *builder).await?;
+        let builder = engine.new_sandbox_builder(&engine_run);
+        let mut builder = foreign_call(ENGINE, "new_sandbox_builder", limit, builder).await?;
+        for NamedPlugin { name, plugin } in &mut self.plugins {
+            let configured = plugin.build_sandbox(&mut *builder);
+            foreign_call(name, "build_sandbox", limit, configured).await?;
         }
-        let sandbox = builder.start().await?;
+        let sandbox = foreign_call(ENGINE, "start", limit, builder.start()).await?;
+        let sandbox = GuardedSandbox::new(sandbox, shared.timing.hang_timeout);
+        let sandbox = Arc::new(sandbox);
         // Stored before the next await: a stop drops this future, and `execute` has to kill the sandbox then.
         self.sandbox = Some(Arc::clone(&sandbox));
         shared.notify(&TaskEvent::Started {
             run: run.context.run(),
         });
-        for plugin in &mut self.plugins {
-            plugin.started(&sandbox).await?;
+        let started: Arc<dyn Sandbox> = sandbox.clone();
+        for NamedPlugin { name, plugin } in &mut self.plugins {
+            foreign_call(name, "started", limit, plugin.started(&started)).await?;
         }
         Ok(sandbox)
     }
@@ -196,16 +246,11 @@ async fn until_stopped<T>(
 }
 
 /// Kills a sandbox. An engine that hangs is given up, and the worker stops.
-async fn kill(
-    sandbox: &dyn Sandbox,
-    shared: &WorkerShared,
-    run: &TaskRun,
-    budget: ShutdownBudget<'_>,
-) {
+async fn kill(sandbox: &GuardedSandbox, run: &TaskRun, budget: ShutdownBudget<'_>) {
     let within = budget.kill_timeout();
-    let limit = within + shared.timing.hang_timeout;
     let killed = tokio::select! {
-        killed = timeout(limit, catch_panic(sandbox.kill(within))) => killed.ok(),
+        biased;
+        killed = catch_panic(sandbox.kill(within)) => Some(killed).filter(|_| !sandbox.has_hung()),
         () = budget.exhausted() => None,
     };
     let monitor = run.monitor();

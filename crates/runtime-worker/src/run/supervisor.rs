@@ -10,6 +10,7 @@ use runtime_core::{
     ApiError, ExceptionReason, StopStage, TaskContextController, TaskError, error_chain,
 };
 
+use super::log_end;
 use super::reclaim::ClaimWatcher;
 use super::reporter::ResolutionReporter;
 use super::stages::{RunError, Stages};
@@ -63,7 +64,7 @@ impl RunSupervisor<'_> {
             timing: &self.shared.timing,
         };
         let watch_claim = async {
-            let reason = renewer.run(claim.taken_until).await;
+            let reason = renewer.run(claim).await;
             // The renewer returns once, so the value cannot be set already.
             let _ = self.reporter.claim_lost.set(reason);
             self.controller.stop(reason);
@@ -81,16 +82,17 @@ impl RunSupervisor<'_> {
     /// The log is closed before `finished` and `exception`, in which it is uploaded, and the report is sent after that: the queue
     /// accepts no artifacts for completed and failed runs.
     async fn resolve(&self) -> Resolution {
-        let mut stages = Stages::default();
+        let mut stages = Stages::new(self.shared.timing.stage_timeout);
         let budget = self.reporter.budget;
         let outcome = stages.execute(self.shared, self.run, budget).await;
         let outcome = self.reclassify(outcome).await;
         self.log_outcome(&outcome);
-        let resolution = match self.close_log(&mut stages, outcome) {
+        let resolution = match self.close_log(&mut stages, outcome).await {
             Ok(verdict) => self.finish(&mut stages, verdict).await,
             Err(error) => self.finish_exception(&mut stages, error).await,
         };
-        stages.dispose(self.shared, self.run).await;
+        let dispose = stages.dispose(self.shared, self.run);
+        budget.dispose_within(dispose).await;
         resolution
     }
 
@@ -184,17 +186,18 @@ impl RunSupervisor<'_> {
 
     /// Closes the log. If it has lost lines, the run becomes an internal error: a verdict without a complete log would
     /// mislead the author of the task.
-    fn close_log(
+    async fn close_log(
         &self,
         stages: &mut Stages,
         outcome: Result<Verdict, RunError>,
     ) -> Result<Verdict, RunError> {
         stages.closing_log(self.run);
-        let Err(error) = self.controller.close_log() else {
+        let log = self.run.context.followed_log();
+        let Err(error) = log_end::close(log, self.shared.timing.hang_timeout).await else {
             return outcome;
         };
         let monitor = self.run.monitor();
-        monitor.report_error(&error, "the log of a task is incomplete");
+        monitor.report_error(&*error, "the log of a task is incomplete");
         outcome.and(Err(RunError::Failed(TaskError::NonFatalInternal)))
     }
 

@@ -101,7 +101,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Sets the interval at which the worker asks the queue whether a running task was cancelled. Default: 60 s.
+    /// Sets the interval at which the worker asks the queue whether a running task was cancelled. Default: 9 s.
     pub fn cancel_poll_interval(mut self, interval: Duration) -> Self {
         self.timing.cancel_poll_interval = interval;
         self
@@ -162,6 +162,7 @@ impl WorkerBuilder {
                 credentials: self.credentials,
                 admissions: self.admissions,
                 refusal: Mutex::default(),
+                unanswered_since: Mutex::default(),
             },
             capacity: self.capacity,
         })

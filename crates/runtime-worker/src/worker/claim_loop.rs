@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use runtime_core::{LifeCycleTracker, StopStage, Stoppable as _, render_document};
+use tokio::time::sleep;
 
 use super::claim_poller::ClaimPoller;
 use super::running_tasks::RunningTasks;
@@ -46,35 +48,59 @@ impl Worker {
     /// | immediate | are killed and resolved `worker-shutdown`; then the plugins upload | when the uploads end or the time is used up |
     ///
     /// A graceful stop with a [deadline](LifeCycleTracker::time_left) becomes an immediate one
-    /// [`shutdown_reserve`](crate::Timing::shutdown_reserve) before it.
+    /// [`shutdown_reserve`](crate::Timing::shutdown_reserve) before it. An immediate stop without a deadline gets one,
+    /// [`shutdown_timeout`](crate::Timing::shutdown_timeout) after no claim is in flight.
     ///
-    /// A claim in flight is awaited for [`graceful_claim_timeout`](crate::Timing::graceful_claim_timeout) or
-    /// [`immediate_claim_timeout`](crate::Timing::immediate_claim_timeout). Tasks that it returns are resolved
+    /// A claim in flight is awaited until the queue can no longer answer it with a task, which takes up to
+    /// [`long_poll_timeout`](crate::Timing::long_poll_timeout). Tasks that it returns are resolved
     /// `worker-shutdown`, so that the queue runs them elsewhere. A task without retries left is run to its end
-    /// after a graceful stop.
+    /// after a graceful stop. No run is given back while a claim is in flight, which could return it, unless the
+    /// deadline is nearer than `shutdown_reserve`.
     ///
     /// # Cancel safety
     ///
     /// Not cancel safe: running tasks are dropped and stay claimed until their claims expire.
     pub async fn run_until(&self, stop: &LifeCycleTracker) {
-        let reserve = self.shared.timing.shutdown_reserve;
+        let timing = &self.shared.timing;
         let mut running = RunningTasks::default();
         let mut claim_in_flight = None;
+        let mut logged = StopStage::Running;
         self.log_start();
         loop {
-            let is_running = stop.stage() == StopStage::Running;
+            let stage = stop.stage();
             let free = self.capacity.saturating_sub(running.len());
             // One claim at a time: a second one could return more tasks than there is capacity for.
-            if claim_in_flight.is_none() && free > 0 && is_running {
+            if claim_in_flight.is_none() && free > 0 && stage == StopStage::Running {
                 claim_in_flight = Some(Box::pin(self.poller.claim(&self.shared, free, stop)));
             }
-            if claim_in_flight.is_none() && !is_running {
-                // Only now: a run that is given back earlier could be returned by the claim in flight.
-                running.no_more_claims();
-                if running.is_empty() {
+            let unanswered = self.poller.unanswered_for(timing);
+            let is_quiet = claim_in_flight.is_none() && unanswered.is_none();
+            if stage != StopStage::Running {
+                // Without tasks, nothing can be given back to a request that failed without an answer.
+                if claim_in_flight.is_none() && running.is_empty() {
                     return;
                 }
+                if stage > logged {
+                    self.log_stop(
+                        running.len(),
+                        unanswered.filter(|_| claim_in_flight.is_some()),
+                    );
+                    logged = stage;
+                }
+                let is_late = stage == StopStage::Now
+                    && stop
+                        .time_left()
+                        .is_some_and(|left| left <= timing.shutdown_reserve);
+                // Only now: a run that is given back earlier could be returned by the claim in flight. If there is no
+                // time to wait, a task that it returns is given back as well.
+                if is_quiet || is_late {
+                    running.no_more_claims();
+                }
+                if is_quiet && stage == StopStage::Now && stop.time_left().is_none() {
+                    stop.stop_within(StopStage::Now, timing.shutdown_timeout);
+                }
             }
+            let reserve = timing.shutdown_reserve;
             tokio::select! {
                 claims = poll_claim(&mut claim_in_flight) => {
                     claim_in_flight = None;
@@ -85,10 +111,31 @@ impl Worker {
                 }
                 () = running.reap(&self.shared), if !running.is_empty() => {}
                 // The reserve is for killing tasks, reporting and uploading.
-                () = stop.wait_until_remaining(reserve), if stop.stage() == StopStage::Graceful => stop.stop_now(),
-                // Wakes the loop to check the conditions above.
-                () = stop.wait_for_stage(StopStage::Graceful), if is_running => {}
+                () = stop.wait_until_remaining(reserve), if stage == StopStage::Graceful => stop.stop_now(),
+                // The others wake the loop to check the conditions above.
+                () = stop.wait_until_remaining(reserve), if stage == StopStage::Now && !is_quiet && !running.has_no_more_claims() => {}
+                () = stop.wait_for_stage(StopStage::Graceful), if stage == StopStage::Running => {}
+                () = stop.wait_for_stage(StopStage::Now), if stage == StopStage::Graceful => {}
+                () = sleep(unanswered.unwrap_or_default()), if stage != StopStage::Running && claim_in_flight.is_none() && unanswered.is_some() => {}
             }
+        }
+    }
+
+    /// Logs the claim and the tasks for which a stop waits.
+    fn log_stop(&self, running: usize, claim: Option<Duration>) {
+        let claim = claim.map(|remaining| {
+            let seconds = remaining.as_secs_f64().ceil();
+            format!("up to {seconds} s for the claim in flight")
+        });
+        let tasks = match running {
+            0 => None,
+            1 => Some("for 1 running task".to_owned()),
+            running => Some(format!("for {running} running tasks")),
+        };
+        let reasons: Vec<_> = claim.into_iter().chain(tasks).collect();
+        if !reasons.is_empty() {
+            let monitor = &self.shared.environment.monitor;
+            monitor.info(format_args!("stopping: waiting {}", reasons.join(" and ")));
         }
     }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use runtime_core::queue::{ClaimWorkRequest, TaskClaim};
 use runtime_core::{ApiError, CredentialsWatch, LifeCycleTracker, StopStage, error_chain};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::admission::{Admission, AdmissionRefusal};
 use crate::backoff::jittered;
+use crate::foreign_call::catch_panic;
 use crate::shared::WorkerShared;
-use crate::timing::Timing;
+use crate::timing::{EXIT_RESERVE, Timing};
 
 /// The queue's limit for one `claimWork` request.
 const MAX_CLAIMS: usize = 32;
@@ -22,6 +23,8 @@ pub(super) struct ClaimPoller {
     pub(super) admissions: Vec<Arc<dyn Admission>>,
     /// The last logged refusal, until an admission succeeds.
     pub(super) refusal: Mutex<Option<AdmissionRefusal>>,
+    /// The time at which the last request was sent, while it is unanswered.
+    pub(super) unanswered_since: Mutex<Option<Instant>>,
 }
 
 impl ClaimPoller {
@@ -31,8 +34,8 @@ impl ClaimPoller {
     /// if the worker stops.
     ///
     /// The request is not dropped when the worker stops. The queue may just have claimed a task for it, and without
-    /// the answer that task would stay blocked until the claim expires. The request is given up when the queue must
-    /// have answered if it had a task, see [`claim_overdue`].
+    /// the answer that task would stay blocked until the claim expires. The request is given up when the queue can no
+    /// longer answer it with a task, or when the stop runs out of time.
     pub(super) async fn claim(
         &self,
         shared: &WorkerShared,
@@ -51,12 +54,16 @@ impl ClaimPoller {
             return Vec::new();
         }
         let sent = Instant::now();
+        *self.unanswered_since.lock() = Some(sent);
         let response = tokio::select! {
             // A response that has arrived wins: its tasks are claimed, whether or not it is overdue.
             biased;
             response = self.claim_work(shared, free) => response,
-            () = claim_overdue(sent, timing, stop) => return Vec::new(),
+            () = give_up(sent, timing, stop) => return Vec::new(),
         };
+        if response.as_ref().map_or_else(is_answer, |_| true) {
+            *self.unanswered_since.lock() = None;
+        }
         let (claims, delay) = match response {
             Ok(claims) => (claims, timing.empty_claim_delay),
             Err(error) => {
@@ -72,6 +79,16 @@ impl ClaimPoller {
         claims
     }
 
+    /// Returns the time for which the queue may still claim tasks for an unanswered request.
+    ///
+    /// A request that has failed without an answer counts too: the queue may not have noticed that its connection is
+    /// closed.
+    pub(super) fn unanswered_for(&self, timing: &Timing) -> Option<Duration> {
+        let sent = (*self.unanswered_since.lock())?;
+        let remaining = timing.long_poll_timeout.checked_sub(sent.elapsed());
+        remaining.filter(|remaining| !remaining.is_zero())
+    }
+
     async fn claim_work(
         &self,
         shared: &WorkerShared,
@@ -80,6 +97,7 @@ impl ClaimPoller {
         // A client for this request alone. Dropping it closes the connection, and the queue ends the long poll. A
         // shared client could keep the connection open, and the queue would claim a task although the response is
         // discarded. The client keeps a request alive when its caller is dropped, but not when the client itself is.
+        // This only saves the queue work: a proxy may keep its own connection open, see `unanswered_for`.
         let queue = shared.deployment.connect(self.credentials.clone()).queue;
         let identity = &shared.environment.identity;
         let request = ClaimWorkRequest {
@@ -93,10 +111,18 @@ impl ClaimPoller {
     /// Asks the admissions in turn until one refuses.
     async fn admit(&self, shared: &WorkerShared) -> bool {
         for admission in &self.admissions {
-            if let Err(refusal) = admission.admit().await {
-                self.log_refusal(shared, refusal);
-                return false;
-            }
+            // A panic or hang of one must not end the worker or stop it from claiming without a word.
+            let checked = timeout(shared.timing.stage_timeout, catch_panic(admission.admit()));
+            let refusal = match checked.await {
+                Ok(Ok(Ok(()))) => continue,
+                Ok(Ok(Err(refusal))) => refusal,
+                Ok(Err(panic)) => {
+                    AdmissionRefusal::new(format!("an admission failed: {}", error_chain(&panic)))
+                }
+                Err(_) => AdmissionRefusal::new("an admission hangs"),
+            };
+            self.log_refusal(shared, refusal);
+            return false;
         }
         *self.refusal.lock() = None;
         true
@@ -113,22 +139,23 @@ impl ClaimPoller {
     }
 }
 
-/// Waits until the worker stops and the answer to a claim is overdue.
-async fn claim_overdue(sent: Instant, timing: &Timing, stop: &LifeCycleTracker) {
-    // Counted from the request: a queue with pending tasks answers within a moment. A request that has been open for
-    // longer waits for a task in an empty queue, so it is dropped without delay.
-    let immediate = async {
+/// Returns whether an error shows that the queue has claimed nothing and no longer tries to.
+///
+/// A proxy may have sent a 5xx, while the queue still works on the request.
+fn is_answer(error: &ApiError) -> bool {
+    error.status().is_some_and(|status| status < 500)
+}
+
+/// Waits until the worker stops and the queue can no longer answer a request, or until the time of the stop is used up.
+async fn give_up(sent: Instant, timing: &Timing, stop: &LifeCycleTracker) {
+    stop.wait_for_stage(StopStage::Graceful).await;
+    let out_of_time = async {
         stop.wait_for_stage(StopStage::Now).await;
-        tokio::time::sleep_until(sent + timing.immediate_claim_timeout).await;
-    };
-    // Counted from the stop: there is time to wait until the long poll ends by itself.
-    let graceful = async {
-        stop.wait_for_stage(StopStage::Graceful).await;
-        tokio::time::sleep(timing.graceful_claim_timeout).await;
+        stop.wait_until_remaining(EXIT_RESERVE).await;
     };
     tokio::select! {
-        () = immediate => {}
-        () = graceful => {}
+        () = tokio::time::sleep(timing.long_poll_timeout.saturating_sub(sent.elapsed())) => {}
+        () = out_of_time => {}
     }
 }
 

@@ -52,10 +52,16 @@ impl RunningTasks {
         self.runs.insert(handle.id(), run);
     }
 
-    /// Lets the runs report `worker-shutdown`: no claim of this worker can return them any more.
+    /// Lets the runs report `worker-shutdown`: no claim of this worker can return them any more, or the deadline is too
+    /// near to wait for that.
     pub(super) fn no_more_claims(&self) {
         // The loop calls this repeatedly; only the first call has an effect.
         let _ = self.no_more_claims.set(());
+    }
+
+    /// Returns whether `no_more_claims` was called.
+    pub(super) fn has_no_more_claims(&self) -> bool {
+        self.no_more_claims.initialized()
     }
 
     /// Waits until at least one task has ended, and removes all that have. Returns at once if none is running.

@@ -1,6 +1,8 @@
 //! Configuration, the worker-runner protocol, and workers with the process engine on an embedded Taskcluster.
 
 #[cfg(unix)]
+mod artifacts;
+#[cfg(unix)]
 mod claims;
 mod config;
 #[cfg(unix)]

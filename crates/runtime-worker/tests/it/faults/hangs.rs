@@ -8,13 +8,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::{Condvar, Mutex};
 use runtime_core::{LifeCycleTracker, StopStage, TaskError};
+use runtime_mocks::MockMonitor;
+use runtime_worker::plugins::MaxRunTime;
 use runtime_worker::{
     Engine, Exit, ExtractError, Plugin, ResultSet, Sandbox, SandboxBuilder, TaskPlugin, TaskRun,
+    Timing,
 };
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::support::{TestBed, sh};
+use super::stage_hook::{STAGES, Stage, StageAction, StageHook};
+use crate::support::{ManualTime, TestBed, sh};
 
 /// An engine that hangs at one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,59 @@ async fn task_of_hanging_engine_can_be_stopped() {
             stop.stage(),
             expected,
             "only an engine that cannot kill stops the worker"
+        );
+        bed.assert_no_leftovers();
+    }
+}
+
+#[tokio::test]
+async fn time_limit_ends_a_task_that_cannot_be_killed() {
+    let bed = TestBed::new().await;
+    let task_id = bed.create(json!({ "maxRunTime": 10 }));
+    let stop = LifeCycleTracker::new();
+    let worker = bed.stoppable_worker_without_plugins(Arc::new(HangingEngine::Kill), &stop);
+    let time = ManualTime::begin(&bed.taskcluster);
+    let running = bed.start(worker.plugin(MaxRunTime::default()));
+    time.advance_until(|| !bed.reports().is_empty()).await;
+    drop(time);
+    running.stop().await;
+    assert_eq!(bed.resolutions(), ["exception/internal-error"]);
+    let status = bed.resolved(&task_id).await;
+    assert_eq!(status.state_and_reason(), "exception/internal-error");
+    assert_eq!(stop.stage(), StopStage::Graceful);
+}
+
+#[tokio::test]
+async fn hanging_stage_is_an_internal_error() {
+    for (stage, method) in STAGES.into_iter().zip([
+        "new_task_plugin",
+        "prepare",
+        "build_sandbox",
+        "started",
+        "stopped",
+        "finished",
+    ]) {
+        let bed = TestBed::new().await;
+        let (monitor, recorded) = MockMonitor::new();
+        let hook = StageHook::new(stage, StageAction::Block);
+        bed.create(sh("true"));
+        let mut timing = Timing::default();
+        timing.stage_timeout = Duration::from_secs(1);
+        let worker = bed.worker_with_monitor(monitor).timing(timing);
+        let running = bed.start(worker.plugin(hook.clone()));
+        bed.wait_for_reports(1).await;
+        running.stop().await;
+        assert_eq!(bed.resolutions(), ["exception/internal-error"], "{method}");
+        let expected = format!("`stage-hook` did not return from `{method}` within 1s");
+        let reports = recorded.reports();
+        assert!(
+            reports.iter().any(|it| it.error.contains(&expected)),
+            "{reports:?}"
+        );
+        assert_eq!(
+            hook.disposed(),
+            usize::from(stage != Stage::New),
+            "{method}"
         );
         bed.assert_no_leftovers();
     }

@@ -19,7 +19,7 @@ fn unavailable(method: &str) -> FaultRule {
 }
 
 /// Answers a method with an HTTP status.
-fn status(method: &str, status: u16) -> FaultRule {
+pub(crate) fn status(method: &str, status: u16) -> FaultRule {
     FaultRule::new(
         method,
         Fault::Status {

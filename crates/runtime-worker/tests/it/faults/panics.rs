@@ -1,12 +1,16 @@
 //! Panics of engines, plugins and observers never stop the worker.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_core::{ExceptionReason, LifeCycleTracker, TaskError};
+use runtime_mocks::MockMonitor;
+use runtime_worker::admission::{Admission, AdmissionRefusal};
 use runtime_worker::observer::{Observer, TaskEvent};
 use runtime_worker::plugins::TaskLog;
-use runtime_worker::{Plugin, Resolution, TaskPlugin, TaskRun};
+use runtime_worker::{Plugin, Resolution, TaskPlugin, TaskRun, Timing};
 
 use super::stage_hook::{STAGES, Stage, StageAction, StageHook};
 use crate::support::{TestBed, live_log, process_engine, sh};
@@ -133,4 +137,52 @@ async fn consecutive_internal_errors_stop_the_worker() {
     bed.run_until_stopped(worker, &stop).await;
     let internal = Resolution::Exception(ExceptionReason::InternalError).to_string();
     assert_eq!(bed.resolutions(), [internal.as_str(); 3]);
+}
+
+/// An admission that panics or hangs at its first call.
+#[derive(Debug)]
+struct FaultyAdmission {
+    hangs: bool,
+    was_called: AtomicBool,
+}
+
+#[async_trait]
+impl Admission for FaultyAdmission {
+    async fn admit(&self) -> Result<(), AdmissionRefusal> {
+        if self.was_called.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+        panic!("test panic")
+    }
+}
+
+#[tokio::test]
+async fn faulty_admission_only_delays_claims() {
+    for (hangs, expected) in [
+        (
+            false,
+            "not claiming: an admission failed: unexpected error: engine or plugin panicked: test panic",
+        ),
+        (true, "not claiming: an admission hangs"),
+    ] {
+        let bed = TestBed::new().await;
+        let (monitor, recorded) = MockMonitor::new();
+        let admission = FaultyAdmission {
+            hangs,
+            was_called: AtomicBool::new(false),
+        };
+        let mut timing = Timing::default();
+        timing.stage_timeout = Duration::from_secs(1);
+        timing.claim_retry_delay = Duration::from_millis(50);
+        let worker = bed.worker_with_monitor(monitor).timing(timing);
+        let task_id = bed.create(sh("true"));
+        let running = bed.start(worker.admission(Arc::new(admission)));
+        let status = bed.resolved(&task_id).await;
+        running.stop().await;
+        assert_eq!(status.state_and_reason(), "completed");
+        assert!(recorded.has_line(expected), "{:?}", recorded.lines());
+    }
 }

@@ -185,8 +185,7 @@ fn timing() -> Timing {
     timing.cancel_poll_interval = Duration::from_millis(50);
     timing.retry_delay = Duration::from_millis(20);
     timing.claim_retry_delay = Duration::from_millis(50);
-    timing.immediate_claim_timeout = Duration::from_millis(100);
-    timing.graceful_claim_timeout = Duration::from_secs(2);
+    timing.long_poll_timeout = Duration::from_secs(2);
     timing.empty_claim_delay = Duration::from_millis(10);
     timing.kill_timeout = Duration::from_secs(2);
     timing.hang_timeout = Duration::from_secs(2);
