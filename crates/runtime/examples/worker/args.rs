@@ -16,13 +16,13 @@ pub(crate) struct Args {
     /// filled in.
     pub(crate) definitions: Vec<PathBuf>,
 
-    /// Claim tasks from the deployment at this root URL until SIGTERM or SIGINT. Without a value, uses the variable
+    /// Claim tasks from the deployment at this root URL until SIGTERM, SIGINT or SIGHUP. Without a value, uses the variable
     /// TASKCLUSTER_ROOT_URL. Needs the variables TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN, and
     /// TASKCLUSTER_CERTIFICATE for temporary credentials.
     #[arg(long, value_name = "ROOT_URL", num_args = 0..=1, conflicts_with_all = ["definitions", "keep", "port"])]
     pub(crate) connect: Option<Option<String>>,
 
-    /// Claim tasks as configured in this file (YAML, TOML or JSON) until SIGTERM or SIGINT.
+    /// Claim tasks as configured in this file (YAML, TOML or JSON) until SIGTERM, SIGINT or SIGHUP.
     #[arg(
         long,
         value_name = "FILE",
@@ -91,9 +91,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PORT")]
     pub(crate) status: Option<u16>,
 
-    /// The level of the worker's own log on standard error: error, warn, info, debug or trace.
-    #[arg(long, default_value = "error")]
-    pub(crate) log_level: String,
+    /// The level of the worker's own log on standard error: error, warn, info, debug or trace. Default: info with
+    /// --connect, error in the demo.
+    #[arg(long)]
+    pub(crate) log_level: Option<String>,
 
     /// Print the results as JSON, one object per line, and progress to standard error.
     #[arg(long)]

@@ -64,6 +64,13 @@ impl Config {
     pub(crate) fn from_args(args: &Args, root_url: &str, data: &Path) -> Result<Self> {
         // Tasks find the same programs as this process.
         let env = std::env::var("PATH").map_or_else(|_| json!({}), |path| json!({ "PATH": path }));
+        // The demo prints its results itself.
+        let default_level = if args.connect.is_some() {
+            "info"
+        } else {
+            "error"
+        };
+        let log_level = args.log_level.as_deref().unwrap_or(default_level);
         let document = json!({
             "worker": {
                 "rootUrl": root_url,
@@ -74,7 +81,7 @@ impl Config {
                 "dataFolder": data,
             },
             "processes": { "env": env },
-            "monitoring": { "log": { "level": args.log_level.to_lowercase() } },
+            "monitoring": { "log": { "level": log_level.to_lowercase() } },
             "statusPort": args.status,
         });
         let mut config: Self = config::parse(&document.to_string(), Format::Json)?;
