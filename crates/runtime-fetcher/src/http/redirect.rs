@@ -19,7 +19,10 @@ pub(super) fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, A
     let Ok(mut to) = from.join(&percent_encoded(location.as_bytes())) else {
         // Without the query and the user, which may contain secrets.
         let bytes = location.as_bytes().iter();
-        let path: Vec<u8> = bytes.copied().take_while(|byte| !b"?#@".contains(byte)).collect();
+        let path: Vec<u8> = bytes
+            .copied()
+            .take_while(|byte| !b"?#@".contains(byte))
+            .collect();
         return refuse(runtime_http::excerpt(&path), "invalid `Location`");
     };
     to.set_fragment(None);

@@ -21,7 +21,7 @@ pub(crate) async fn requested_text(args: &Args) -> Result<Option<String>> {
     } else if args.config_schema {
         Some(format!("{:#}", config::schema::<Config>()))
     } else if let (true, Some(file)) = (args.print_config, &args.config) {
-        let config = Config::load(file, args.connect.as_deref())?;
+        let config = Config::load(file, args.root_url()?.as_deref())?;
         Some(config::redacted(&config))
     } else if args.print_docs {
         Some(documentation(args).await?)
@@ -37,7 +37,7 @@ pub(crate) async fn requested_text(args: &Args) -> Result<Option<String>> {
 async fn documentation(args: &Args) -> Result<String> {
     let folder = temporary_folder()?;
     let mut config = match &args.config {
-        Some(file) => Config::load(file, args.connect.as_deref())?,
+        Some(file) => Config::load(file, args.root_url()?.as_deref())?,
         None => Config::from_args(args, "https://tc.example.com", folder.path())?,
     };
     folder.path().clone_into(&mut config.worker.data_folder);
