@@ -124,9 +124,9 @@ pub enum AttemptError {
         reason: &'static str,
     },
 
-    /// The host is or has an address that references of tasks must not reach.
+    /// The host leads to an address that references of tasks must not reach.
     #[error(
-        "`{host}` is or has {kind}, which task references must not reach (the worker's configuration can list the host \
+        "`{host}` leads to {kind}, which task references must not reach (the worker's configuration can list the host \
          in `allowedHosts`)"
     )]
     AddressDenied {

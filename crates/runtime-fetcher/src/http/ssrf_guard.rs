@@ -45,7 +45,7 @@ impl SsrfGuard {
                 let is_denied = is_local_name(name) && !self.allows_name(name);
                 (
                     name.to_owned(),
-                    is_denied.then_some("a name that is not public"),
+                    is_denied.then_some("a host that is not public"),
                 )
             }
             Some(Host::Domain(_)) | None => return Ok(()),
