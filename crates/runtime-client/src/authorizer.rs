@@ -7,14 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hawk::{DigestAlgorithm, Key, PayloadHasher, RequestBuilder};
 use http::{HeaderValue, Method};
+use runtime_core::clock::instant_after;
 use runtime_core::{Credentials, CredentialsWatch, RequestAuthorizer, ScopeSet, Secret, SignError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use url::Url;
-
-/// The maximum lifetime of a bewit, longer than that of any credentials. Without a limit, the expiry could overflow.
-const MAX_LIFETIME: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+use url::{Position, Url};
 
 /// Signs requests with the current credentials, for a proxy or for another HTTP client.
 ///
@@ -89,8 +87,11 @@ impl Authorizer {
         let ext = self.ext(credentials)?;
         // Hawk signs method, path with query, host, port, time, nonce, payload hash and `ext`. So a changed or repeated
         // request is detected, and every attempt needs its own signature.
+        let resource = &url[Position::BeforePath..Position::AfterQuery];
         let mut request = RequestBuilder::from_url(method.as_str(), url)
             .map_err(hawk_error)?
+            // Without the fragment, which clients do not send.
+            .path(resource)
             .hash(hash.as_deref());
         if let Some(ext) = &ext {
             request = request.ext(&**ext);
@@ -120,15 +121,22 @@ impl Authorizer {
             return Err(SignError::ClientId);
         }
         let ext = self.ext(credentials)?;
-        let mut request = RequestBuilder::from_url("GET", url).map_err(hawk_error)?;
+        // A service verifies the URL without the bewit, and without the `?` if the bewit is the whole query.
+        let end = match url.query() {
+            None | Some("") => Position::AfterPath,
+            Some(_) => Position::AfterQuery,
+        };
+        let resource = &url[Position::BeforePath..end];
+        let mut request = RequestBuilder::from_url("GET", url)
+            .map_err(hawk_error)?
+            .path(resource);
         if let Some(ext) = &ext {
             request = request.ext(&**ext);
         }
         let key = hawk_credentials(credentials)?;
-        let expiry = SystemTime::now() + lifetime.min(MAX_LIFETIME);
         let bewit = request
             .request()
-            .make_bewit(&key, expiry)
+            .make_bewit(&key, instant_after(SystemTime::now(), lifetime))
             .map_err(hawk_error)?;
         Ok(bewit.to_str())
     }

@@ -72,6 +72,8 @@
 //! - HTTP/1.1 only.
 //! - `ArtifactSource::File` refuses a path that is a link but follows links in its parent folders; `FileWithoutLinks`
 //!   refuses both.
+//! - If the response to the declaration of an `object` artifact is lost, its name can no longer be used for the run: the
+//!   queue returns the upload only once. The upload then fails at once, with an error that says so.
 //! - An interrupted upload restarts at the first byte, since signed URLs do not support ranges.
 
 mod authorizer;

@@ -22,6 +22,18 @@ pub enum ApiError {
         source: BoxError,
     },
 
+    /// The certificate of the server is not trusted, or the server does not speak TLS.
+    #[error(
+        "cannot call {method}: no secure connection to the deployment; check the root URL, the clock of this machine \
+         and its CA certificates"
+    )]
+    Tls {
+        /// The name of the API method.
+        method: &'static str,
+        /// The transport error.
+        source: BoxError,
+    },
+
     /// The response does not match the schema.
     #[error("unexpected response to {method}")]
     Unexpected {
@@ -103,7 +115,10 @@ impl ApiError {
         match self {
             Self::Service(error) => is_transient_status(error.status),
             Self::Unreachable { .. } => true,
-            Self::Unexpected { .. } | Self::Request { .. } | Self::NotConnected { .. } => false,
+            Self::Tls { .. }
+            | Self::Unexpected { .. }
+            | Self::Request { .. }
+            | Self::NotConnected { .. } => false,
         }
     }
 

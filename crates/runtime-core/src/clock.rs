@@ -1,6 +1,7 @@
 //! The clock port: wall-clock time that tests can control.
 
 mod mock;
+pub(crate) mod saturating;
 mod stopwatch;
 
 use std::fmt;
@@ -10,6 +11,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use self::mock::MockClock;
+pub use self::saturating::{
+    deserialize_optional_timestamp, deserialize_timestamp, instant_after, parse_timestamp, scaled,
+    ticks, timestamp_after, timestamp_before,
+};
 pub use self::stopwatch::Stopwatch;
 
 /// A wall clock.

@@ -9,6 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 
+use crate::clock::deserialize_optional_timestamp;
+
 /// Credentials that sign requests to Taskcluster.
 ///
 /// `Debug` shows only the client id.
@@ -23,7 +25,7 @@ pub struct Credentials {
     #[serde(default)]
     pub certificate: Option<SecretString>,
     /// The expiry, if known.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "deserialize_optional_timestamp")]
     pub expires: Option<Timestamp>,
 }
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::api_error::ApiError;
+use crate::clock::deserialize_timestamp;
 use crate::id::TaskId;
 
 /// An entry of the index.
@@ -18,6 +19,7 @@ pub struct IndexedTask {
     /// The task.
     pub task_id: TaskId,
     /// The expiry of the entry.
+    #[serde(deserialize_with = "deserialize_timestamp")]
     pub expires: Timestamp,
 }
 

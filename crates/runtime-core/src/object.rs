@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::api_error::ApiError;
+use crate::clock::deserialize_timestamp;
 use crate::credentials::Credentials;
 
 /// A temporary download URL of an object.
@@ -18,6 +19,7 @@ pub struct ObjectDownload {
     /// The signed URL: a secret until it expires.
     pub url: SecretString,
     /// The expiry of the URL.
+    #[serde(deserialize_with = "deserialize_timestamp")]
     pub expires: Timestamp,
     /// Hashes by algorithm, in lower-case hexadecimal. A reader must verify all algorithms that it knows.
     #[serde(default)]

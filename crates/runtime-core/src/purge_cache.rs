@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::api_error::ApiError;
+use crate::clock::deserialize_timestamp;
 
 /// A request to purge all caches with a name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -16,6 +17,7 @@ pub struct PurgeRequest {
     /// The name of the cache.
     pub cache_name: String,
     /// The time of the request: only caches created before it are purged.
+    #[serde(deserialize_with = "deserialize_timestamp")]
     pub before: Timestamp,
 }
 

@@ -6,6 +6,9 @@ use crate::amount::Amount;
 use crate::cost_class::CostClass;
 use crate::threshold::Threshold;
 
+/// The longest delay. Added to the current time, longer ones could overflow.
+const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// The configuration of a collector. The default sets no limit.
 ///
 /// With the feature `serde` it can be read from a configuration file:
@@ -98,6 +101,12 @@ impl GcConfig {
         self.retry_initial_delay
             .saturating_mul(1 << doublings)
             .min(self.retry_max_delay)
+            .min(MAX_DELAY)
+    }
+
+    /// Returns the interval between collections, bounded so that it can be added to the current time.
+    pub(crate) fn bounded_interval(&self) -> Duration {
+        self.interval.min(MAX_DELAY)
     }
 }
 
@@ -145,5 +154,17 @@ mod tests {
         assert_eq!(config.retry_delay(1), Duration::from_secs(5));
         assert_eq!(config.retry_delay(3), Duration::from_secs(20));
         assert_eq!(config.retry_delay(u32::MAX), config.retry_max_delay);
+    }
+
+    #[test]
+    fn delays_can_be_added_to_the_time() {
+        let config = GcConfig {
+            interval: Duration::MAX,
+            retry_initial_delay: Duration::MAX,
+            retry_max_delay: Duration::MAX,
+            ..GcConfig::default()
+        };
+        assert_eq!(config.bounded_interval(), MAX_DELAY);
+        assert_eq!(config.retry_delay(1), MAX_DELAY);
     }
 }

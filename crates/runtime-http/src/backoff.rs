@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use runtime_core::clock::scaled;
+
 /// Doublings after which the delay counts as unbounded: even 1 ms is then 12 days.
 const MAX_DOUBLINGS: u32 = 30;
 
@@ -31,7 +33,7 @@ impl Backoff {
     pub fn next_delay(&mut self, max_delay: Duration) -> Duration {
         let bound = self.bound().min(max_delay);
         self.delays = self.delays.saturating_add(1);
-        bound.mul_f64(fastrand::f64())
+        scaled(bound, fastrand::f64())
     }
 
     /// Starts over, after a success.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
+use runtime_core::clock::instant_after;
 use tokio::time::{Instant, timeout_at};
 
 /// The number of characters in an excerpt.
@@ -59,7 +60,7 @@ pub async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, Re
 pub async fn read_error_body(mut response: Response, limit: usize, time_limit: Duration) -> Bytes {
     let mut body = BytesMut::new();
     // One deadline for the whole body: with one for each chunk, a server could hold the caller for hours.
-    let deadline = Instant::now() + time_limit.min(MAX_ERROR_BODY_TIME);
+    let deadline = instant_after(Instant::now(), time_limit);
     while body.len() < limit
         && let Ok(Ok(Some(chunk))) = timeout_at(deadline, response.chunk()).await
     {

@@ -6,8 +6,8 @@ use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use runtime_core::clock::ticks;
 use tokio::task::JoinHandle;
-use tokio::time::interval;
 
 /// A connection to systemd.
 ///
@@ -78,7 +78,7 @@ impl Systemd {
 }
 
 async fn keep_alive(socket: UnixDatagram, period: Duration, is_alive: impl Fn() -> bool) {
-    let mut ticks = interval(period);
+    let mut ticks = ticks(period);
     loop {
         ticks.tick().await;
         if is_alive() {

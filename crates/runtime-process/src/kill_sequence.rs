@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use runtime_core::clock::scaled;
+
 /// A signal of a [`KillSequence`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KillSignal {
@@ -52,7 +54,7 @@ impl KillSequence {
         ]
         .into_iter()
         .filter(|(_, timeout)| !timeout.is_zero())
-        .map(move |(signal, timeout)| (signal, timeout.mul_f64(factor)))
+        .map(move |(signal, timeout)| (signal, scaled(timeout, factor)))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use runtime_core::clock::instant_after;
 use runtime_core::{BoxError, TaskError, error_chain};
 use runtime_worker::{Exit, ExtractError, ResultSet, Sandbox};
 use tokio::sync::watch;
@@ -104,7 +105,7 @@ impl Sandbox for ProcessSandbox {
     }
 
     async fn kill(&self, within: Duration) {
-        let requested = Instant::now() + within;
+        let requested = instant_after(Instant::now(), within);
         // A later request may shorten the deadline and never extends it.
         self.deadline.send_modify(|deadline| {
             *deadline = Some(deadline.map_or(requested, |earlier| earlier.min(requested)));

@@ -4,6 +4,7 @@ use http::Method;
 use runtime_core::ApiError;
 use runtime_core::queue::{ClaimWorkRequest, TaskClaim};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::Client;
@@ -51,12 +52,46 @@ impl Client {
             // Sent once: the caller has to know from when on the queue can no longer answer it, so that it stops
             // without losing a claim. It repeats a failed call itself.
             let response: ClaimWorkResponse = client.call(call.single_attempt()).await?;
-            Ok(response.tasks)
+            Ok(response
+                .tasks
+                .iter()
+                .filter_map(|claim| read_claim(claim))
+                .collect())
         })))
     }
 }
 
+/// The claims are read one by one, so that an unreadable one does not affect the others.
 #[derive(Deserialize)]
 struct ClaimWorkResponse {
-    tasks: Vec<TaskClaim>,
+    tasks: Vec<Box<RawValue>>,
+}
+
+/// Reads a claim, and logs one that cannot be read: nothing can be reported for it.
+fn read_claim(json: &RawValue) -> Option<TaskClaim> {
+    serde_json::from_str(json.get())
+        .inspect_err(|error| {
+            // Not the error itself, which may quote credentials.
+            tracing::error!(
+                task_id = task_id(json).as_deref().unwrap_or("unknown"),
+                line = error.line(),
+                column = error.column(),
+                "cannot read a claim; its task stays claimed until the claim expires"
+            );
+        })
+        .ok()
+}
+
+fn task_id(claim: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claim {
+        status: Status,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Status {
+        task_id: String,
+    }
+    let claim: Claim = serde_json::from_str(claim.get()).ok()?;
+    Some(claim.status.task_id)
 }

@@ -16,6 +16,9 @@ use serde_json::json;
 use crate::client::Client;
 use crate::transport::call::{Call, path};
 
+/// The number of pages of a listing, with up to 1000 artifacts each. A listing that never ends is an error.
+const MAX_ARTIFACT_PAGES: usize = 1000;
+
 #[async_trait]
 impl Queue for Client {
     /// A request that may have been received is not repeated: the claims of the first response would be lost. The
@@ -76,6 +79,7 @@ impl Queue for Client {
         .await
     }
 
+    /// An `object` is not declared again after a request that may have been received.
     async fn create_artifact(
         &self,
         run: &Run,
@@ -83,13 +87,12 @@ impl Queue for Client {
         request: &ArtifactRequest,
     ) -> Result<ArtifactResponse, ApiError> {
         let path = run_path(run, &["artifacts", name]);
-        self.call(Call::with_json(
-            "queue.createArtifact",
-            Method::POST,
-            path,
-            request,
-        )?)
-        .await
+        let mut call = Call::with_json("queue.createArtifact", Method::POST, path, request)?;
+        if let ArtifactRequest::Object { .. } = request {
+            // The queue returns the upload of an object only once.
+            call = call.not_idempotent();
+        }
+        self.call(call).await
     }
 
     async fn finish_artifact(
@@ -112,8 +115,8 @@ impl Queue for Client {
     async fn list_artifacts(&self, run: &Run) -> Result<Vec<ArtifactEntry>, ApiError> {
         let mut artifacts = Vec::new();
         let mut token: Option<String> = None;
-        loop {
-            let call = Call::get("queue.listArtifacts", run_path(run, &["artifacts"]));
+        for _ in 0..MAX_ARTIFACT_PAGES {
+            let call = list_artifacts_call(run);
             let call = call.query(&[("continuationToken", token.as_deref())]);
             let page: ArtifactPage = self.call(call).await?;
             artifacts.extend(page.artifacts);
@@ -122,6 +125,8 @@ impl Queue for Client {
                 return Ok(artifacts);
             }
         }
+        let problem = format!("the listing has more than {MAX_ARTIFACT_PAGES} pages");
+        Err(list_artifacts_call(run).unexpected_response(problem))
     }
 
     async fn artifact(
@@ -168,6 +173,10 @@ struct StatusResponse {
 struct ArtifactPage {
     artifacts: Vec<ArtifactEntry>,
     continuation_token: Option<String>,
+}
+
+fn list_artifacts_call(run: &Run) -> Call {
+    Call::get("queue.listArtifacts", run_path(run, &["artifacts"]))
 }
 
 fn post(api_method: &'static str, run: &Run, action: &str) -> Call {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use runtime_core::util::is_transient_status;
 use runtime_core::{ApiError, BoxError, ServiceError};
-use runtime_http::reqwest;
+use runtime_http::{reqwest, tls_failure};
 
 use super::call::{Call, Idempotence};
 
@@ -18,6 +18,8 @@ pub(super) enum AttemptError {
     },
     /// No connection was opened, so the service cannot have received the request.
     NotSent(BoxError),
+    /// The TLS handshake failed, as it will again.
+    Tls(BoxError),
     /// The request may have been received, but there is no complete response.
     NoResponse(BoxError),
     /// The request could not be built or signed.
@@ -41,8 +43,10 @@ impl AttemptError {
         let error = error.without_url();
         if error.is_builder() {
             Self::InvalidRequest(call.invalid_request(error))
+        } else if tls_failure(&error).is_some_and(|failure| failure.is_permanent) {
+            Self::Tls(error.into())
         } else if error.is_connect() {
-            // Includes failed TLS handshakes, which precede the request.
+            // Includes other failed TLS handshakes, which precede the request.
             Self::NotSent(error.into())
         } else {
             // Even a connection that breaks while the request is written: the rest may be in a buffer of a proxy.
@@ -79,6 +83,10 @@ impl AttemptError {
     pub(super) fn into_api_error(self, call: &Call, attempts: u32) -> ApiError {
         match self {
             Self::Refused { error, .. } => ApiError::Service(*error),
+            Self::Tls(source) => ApiError::Tls {
+                method: call.api_method,
+                source,
+            },
             Self::NotSent(source) | Self::NoResponse(source) => ApiError::Unreachable {
                 method: call.api_method,
                 attempts,

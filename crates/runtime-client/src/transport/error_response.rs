@@ -1,12 +1,23 @@
 //! Error responses, whether of a service or of a proxy in front of it.
 
+use std::time::Duration;
+
+use http::header::DATE;
 use http::{HeaderMap, StatusCode};
-use runtime_core::ServiceError;
+use jiff::fmt::rfc2822::DateTimeParser;
+use runtime_core::clock::duration_until;
+use runtime_core::{ServiceError, Timestamp};
 use runtime_http::excerpt;
 use serde::Deserialize;
 
 /// The code of an error that has no code.
 const UNKNOWN_CODE: &str = "unknown";
+
+/// The longest message of a service. Those that contain the status of a task are the longest.
+const MAX_MESSAGE_CHARS: usize = 16 << 10;
+
+/// The difference between two clocks up to which it is not mentioned. Certificates allow five minutes.
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 
 /// Converts an error response into a [`ServiceError`].
 ///
@@ -16,30 +27,64 @@ pub(super) fn parse(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
+    now: Timestamp,
 ) -> ServiceError {
-    let (code, message) = match serde_json::from_slice(body) {
-        Ok(ErrorBody::Service { code, message }) => (code, without_trailer(&message).to_owned()),
-        Ok(ErrorBody::UnknownRoute { error }) => (UNKNOWN_CODE.to_owned(), error),
-        Err(_) => (UNKNOWN_CODE.to_owned(), foreign_message(status, body)),
+    let (code, mut message) = match serde_json::from_slice(body) {
+        Ok(ErrorBody {
+            code: Some(code),
+            message: Some(message),
+            ..
+        }) => (printable(&code), printable(without_trailer(&message))),
+        Ok(ErrorBody {
+            error: Some(error), ..
+        }) => (UNKNOWN_CODE.to_owned(), printable(&error)),
+        _ => (UNKNOWN_CODE.to_owned(), foreign_message(status, body)),
     };
+    if status == StatusCode::UNAUTHORIZED {
+        message.extend(clock_hint(headers, now));
+    }
     let mut error = ServiceError::new(api_method, status.as_u16(), code, message);
     error.request_id = header_text(headers, "x-for-request-id");
     error.trace_id = header_text(headers, "x-for-trace-id");
     error
 }
 
-/// The JSON bodies that Taskcluster itself sends.
+/// The JSON bodies that Taskcluster itself sends. The request that they repeat is skipped, since it may be nested too
+/// deeply to be read.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum ErrorBody {
-    Service {
-        code: String,
-        message: String,
-    },
-    /// Sent for a path that no service has.
-    UnknownRoute {
-        error: String,
-    },
+struct ErrorBody {
+    code: Option<String>,
+    message: Option<String>,
+    /// Instead of the others for a path that no service has.
+    error: Option<String>,
+}
+
+/// Replaces control characters, which a terminal would interpret, and limits the length.
+fn printable(text: &str) -> String {
+    let is_control = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let replace = |c| {
+        if is_control(c) {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    text.chars().take(MAX_MESSAGE_CHARS).map(replace).collect()
+}
+
+/// Describes the difference between the clocks of this machine and of the service, if it is so large that it may be the
+/// reason for refused credentials.
+fn clock_hint(headers: &HeaderMap, now: Timestamp) -> Option<String> {
+    let date = header_text(headers, DATE.as_str())?;
+    let date = DateTimeParser::new().parse_timestamp(&date).ok()?;
+    let (difference, direction) = match duration_until(now, date) {
+        Some(behind) => (behind, "behind"),
+        None => (duration_until(date, now)?, "ahead of"),
+    };
+    let seconds = difference.as_secs();
+    (difference > MAX_CLOCK_DIFFERENCE).then(|| {
+        format!("; the clock of this machine is {seconds} s {direction} that of the service")
+    })
 }
 
 /// Removes the trailer of a message, which repeats API method, code, status and time.
@@ -69,7 +114,8 @@ mod tests {
 
     fn parsed(status: u16, body: &[u8]) -> ServiceError {
         let status = StatusCode::from_u16(status).expect("a status");
-        parse("queue.status", status, &HeaderMap::new(), body)
+        let now = Timestamp::UNIX_EPOCH;
+        parse("queue.status", status, &HeaderMap::new(), body, now)
     }
 
     #[test]
@@ -79,6 +125,61 @@ mod tests {
         assert_eq!(
             (&*error.code, &*error.message),
             ("RequestConflict", "Run 0 is resolved")
+        );
+    }
+
+    #[test]
+    fn escapes_are_neutralised() {
+        let body = br#"{"code":"Odd\u001b[2J","message":"a\nb\u001b]0;title\u0007\u009b31m\r"}"#;
+        let error = parsed(400, body);
+        assert_eq!(error.code, "Odd\u{fffd}[2J");
+        assert_eq!(
+            error.message,
+            "a\nb\u{fffd}]0;title\u{fffd}\u{fffd}31m\u{fffd}"
+        );
+        let long = format!(r#"{{"code":"c","message":"{}"}}"#, "x".repeat(100_000));
+        assert_eq!(
+            parsed(400, long.as_bytes()).message.len(),
+            MAX_MESSAGE_CHARS
+        );
+    }
+
+    #[test]
+    fn nested_request_does_not_hide_the_error() {
+        let nested = "[".repeat(500) + &"]".repeat(500);
+        let body = format!(r#"{{"requestInfo":{{"payload":{nested}}},"code":"c","message":"m"}}"#);
+        assert_eq!(parsed(400, body.as_bytes()).code, "c");
+    }
+
+    #[test]
+    fn refused_credentials_mention_a_wrong_clock() {
+        let date = "Tue, 24 Nov 2026 10:00:00 GMT";
+        let headers = HeaderMap::from_iter([(DATE, date.parse().expect("a header value"))]);
+        let message = |status, now: &str| {
+            let now = now.parse().expect("a time");
+            parse("queue.status", status, &headers, b"", now).message
+        };
+        let refused = StatusCode::UNAUTHORIZED;
+        for (now, hint) in [
+            (
+                "2026-11-24T09:00:00Z",
+                "; the clock of this machine is 3600 s behind that of the service",
+            ),
+            (
+                "2026-11-24T11:00:00Z",
+                "; the clock of this machine is 3600 s ahead of that of the service",
+            ),
+            ("2026-11-24T10:00:59Z", "Unauthorized"),
+        ] {
+            assert!(
+                message(refused, now).ends_with(hint),
+                "{}",
+                message(refused, now)
+            );
+        }
+        assert_eq!(
+            message(StatusCode::NOT_FOUND, "2026-11-24T09:00:00Z"),
+            "Not Found"
         );
     }
 

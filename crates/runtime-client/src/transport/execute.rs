@@ -107,10 +107,11 @@ impl Execution<'_> {
         }
         // With an incomplete error body, the status still decides about a retry.
         let body = body.unwrap_or_default();
-        let error = error_response::parse(self.call.api_method, status, &headers, &body);
+        let now = self.transport.settings.clock.now();
+        let error = error_response::parse(self.call.api_method, status, &headers, &body, now);
         Err(AttemptError::Refused {
             error: Box::new(error),
-            retry_after: retry_after(&headers, self.transport.settings.clock.now()),
+            retry_after: retry_after(&headers, now),
         })
     }
 

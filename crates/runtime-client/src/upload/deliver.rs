@@ -40,16 +40,6 @@ pub(super) enum DeliverError {
     Store(UploadError),
 }
 
-impl DeliverError {
-    /// Returns whether a service refused the credentials, so that new ones may help.
-    pub(super) fn is_unauthorized(&self) -> bool {
-        let Self::Store(UploadError::Declare { source, .. }) = self else {
-            return false;
-        };
-        source.status() == Some(401)
-    }
-}
-
 impl From<UploadError> for DeliverError {
     fn from(error: UploadError) -> Self {
         Self::Store(error)

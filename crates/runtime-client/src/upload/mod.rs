@@ -10,6 +10,7 @@ mod encoding;
 mod gzip;
 mod named_source;
 mod object;
+mod object_declaration;
 mod plain_file;
 mod s3;
 mod source;

@@ -9,12 +9,13 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use runtime_core::artifact::{ObjectArtifact, UploadError, Uploaded};
-use runtime_core::queue::{ArtifactRequest, ArtifactResponse, Queue};
-use runtime_core::{ApiError, BoxError, Run};
+use runtime_core::queue::{ArtifactRequest, Queue};
+use runtime_core::{ApiError, Run};
 
 use super::deliver::{DeliverError, UploadUrl, UploadUrlProvider, declare_error};
 use super::digests::{Digester, Digests};
 use super::named_source::NamedSource;
+use super::object_declaration::{DeclaredObject, unexpected_response};
 use super::source::{Source, SourceError, run_blocking};
 use crate::client::Client;
 use crate::objects::{
@@ -45,71 +46,27 @@ impl Client {
         let source = named.open().await?;
         let request = ArtifactRequest::Object {
             content_type: content.content_type.clone(),
-            content_length: Some(source.length()),
             expires,
         };
-        let mut upload = ObjectUpload {
+        let Some(object) = self.declare_object(run, name, &request).await? else {
+            let digests = run_blocking(move || compute_digests(&source)).await;
+            let digests = digests.map_err(|error| named.source_error(error))?;
+            return self.check_same_object(run, name, digests).await;
+        };
+        let upload = ObjectUpload {
             artifact: name,
             content_type: &content.content_type,
             expires,
             source: &source,
-            object: self.declare_object(run, name, &request).await?,
+            object,
         };
-        let sent = match upload.send_and_finish().await {
-            // The credentials for the object have expired during a long upload. Declaring the artifact again returns new
-            // ones, for the same object.
-            Err(error) if error.is_unauthorized() => {
-                upload.object = self.declare_object(run, name, &request).await?;
-                upload.send_and_finish().await
-            }
-            sent => sent,
-        };
+        let sent = upload.send_and_finish().await;
         let digests = sent.map_err(|error| named.deliver_error(error))?;
         self.finish_artifact(run, name, &upload.object.upload_id)
             .await
             .map_err(|error| declare_error(name, error))?;
         Ok(digests.into())
     }
-
-    async fn declare_object(
-        &self,
-        run: &Run,
-        name: &str,
-        request: &ArtifactRequest,
-    ) -> Result<DeclaredObject, UploadError> {
-        let response = self
-            .create_artifact(run, name, request)
-            .await
-            .map_err(|error| declare_error(name, error))?;
-        match response {
-            ArtifactResponse::Object {
-                name,
-                project_id,
-                upload_id,
-                credentials,
-                ..
-            } => Ok(DeclaredObject {
-                client: self.with_object_credentials(&credentials),
-                name,
-                project_id,
-                upload_id,
-            }),
-            _ => {
-                let problem = "the storage type differs from the requested one";
-                let error = unexpected_response("queue.createArtifact", problem);
-                Err(declare_error(name, error))
-            }
-        }
-    }
-}
-
-/// The response of the queue to the declaration of an object artifact.
-struct DeclaredObject {
-    /// Uses the credentials for this object.
-    client: Client,
-    name: String,
-    project_id: String,
-    upload_id: String,
 }
 
 /// The upload of one object.
@@ -255,11 +212,4 @@ fn compute_digests(source: &Source) -> Result<Digests, SourceError> {
         Ok(())
     })?;
     Ok(digester.finish())
-}
-
-fn unexpected_response(method: &'static str, source: impl Into<BoxError>) -> ApiError {
-    ApiError::Unexpected {
-        method,
-        source: source.into(),
-    }
 }

@@ -194,9 +194,49 @@ fn signing_without_credentials_is_an_error() {
 }
 
 #[test]
-fn longest_lifetime_does_not_overflow() {
+fn signature_covers_what_clients_send() {
     let authorizer = authorizer(Credentials::new("c", "t"));
-    authorizer.sign_url(URL, Duration::MAX).expect("signs");
+    for (suffix, sent) in [
+        ("", ""),
+        ("?", "?"),
+        ("#frag", ""),
+        ("?#frag", "?"),
+        ("?a=1", "?a=1"),
+        ("?a=1&#frag?x", "?a=1&"),
+        ("??", "??"),
+    ] {
+        let url = format!("https://tc.example.com/x{suffix}");
+        let resource = format!("/x{sent}");
+        let header = parsed(&authorizer, &Method::GET, &url, None);
+        let request = RequestBuilder::new("GET", "tc.example.com", 443, &resource).request();
+        assert!(request.validate_header(&header, &key("t"), SKEW), "{url}");
+
+        let signed = authorizer.sign_url(&url, SKEW).expect("signs");
+        let signed = Url::parse(signed.expose_secret()).expect("a URL");
+        let fragment = Url::parse(&url)
+            .expect("a URL")
+            .fragment()
+            .map(str::to_owned);
+        assert_eq!(signed.fragment(), fragment.as_deref(), "{url}");
+        let resource = &signed[url::Position::BeforePath..url::Position::AfterQuery];
+        let mut bewit = None;
+        let request = RequestBuilder::new("GET", "tc.example.com", 443, resource)
+            .extract_bewit(&mut bewit)
+            .expect("one bewit")
+            .request();
+        assert!(
+            request.validate_bewit(&bewit.expect("a bewit"), &key("t")),
+            "{signed}"
+        );
+    }
+}
+
+#[test]
+fn any_lifetime_can_be_signed() {
+    let authorizer = authorizer(Credentials::new("c", "t"));
+    for lifetime in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+        authorizer.sign_url(URL, lifetime).expect("signs");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::support::{ReceivedRequest, Reply, Server, fast_retries};
+use crate::support::{ReceivedRequest, Reply, Server, fast_retries, wait_until};
 use runtime_client::{Client, TaskclusterDeployment};
 use runtime_core::clock::MockClock;
 use runtime_core::queue::{ClaimWorkRequest, Queue, TaskClaim};
@@ -67,6 +67,25 @@ async fn claim_has_task_and_credentials() {
         request.json(),
         json!({ "workerGroup": "g", "workerId": "w", "tasks": 4 })
     );
+}
+
+#[tokio::test]
+async fn unreadable_claim_spares_its_neighbours() {
+    let nested = "[".repeat(140) + &"]".repeat(140);
+    let body = |first: &Value| json!({ "tasks": [first, claim(&TaskId::random())] }).to_string();
+    let mut deep = claim(&TaskId::random());
+    deep["task"]["payload"] = json!("NESTED");
+    let deep = body(&deep).replace("\"NESTED\"", &nested);
+    let mut broken = claim(&TaskId::random());
+    broken["credentials"] = json!("none");
+    let broken = body(&broken);
+    for (body, expected) in [(deep, vec![true, false]), (broken, vec![false])] {
+        let server = Server::start(move |_, _| Reply::text(200, body.clone())).await;
+        let claims = claim_work(&client(&server.deployment()), 4).await;
+        let claims = claims.expect("success");
+        let has_error = claims.iter().map(|claim| claim.definition_error.is_some());
+        assert_eq!(has_error.collect::<Vec<_>>(), expected);
+    }
 }
 
 #[tokio::test]
@@ -147,9 +166,7 @@ async fn abandoned_claim_goes_to_next_caller() {
     let server = Server::start_async(move |_, _| {
         let gate = Arc::clone(&gate);
         async move {
-            while !gate.load(Ordering::Relaxed) {
-                tokio::task::yield_now().await;
-            }
+            wait_until(|| gate.load(Ordering::Relaxed)).await;
             claims(1)
         }
     })
@@ -217,9 +234,7 @@ async fn last_client_drop_cancels_request() {
     drop(client);
     assert!(!ended.load(Ordering::Relaxed));
     drop(clone);
-    while !ended.load(Ordering::Relaxed) {
-        tokio::task::yield_now().await;
-    }
+    wait_until(|| ended.load(Ordering::Relaxed)).await;
 }
 
 /// Sets a flag when it is dropped.

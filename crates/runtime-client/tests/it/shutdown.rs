@@ -9,7 +9,7 @@ use runtime_core::{CredentialsWatch, ShutdownNotice, ShutdownSource, StopStage, 
 use runtime_mocks::taskcluster::{Fault, FaultRule, Taskcluster};
 use serde_json::json;
 
-use crate::support::{ReceivedRequest, Reply, Server};
+use crate::support::{ReceivedRequest, Reply, Server, wait_until};
 
 const QUICK: Duration = Duration::from_millis(5);
 
@@ -260,17 +260,12 @@ async fn terminate_is_graceful_and_errors_are_ignored() {
         let mut source = ShouldTerminate::new(client, worker).interval(QUICK);
         source.next().await
     });
-    while fault.hits() < 2 {
-        tokio::task::yield_now().await;
-    }
+    wait_until(|| fault.hits() >= 2).await;
     // From here on, the service responds that the worker is still needed.
     let nothing = FaultRule::new(method, Fault::Latency { millis: 0 });
     let answers = taskcluster.inject(nothing);
-    while answers.hits() < 2 {
-        assert!(!asking.is_finished(), "no termination was requested");
-        tokio::task::yield_now().await;
-    }
-    assert!(!asking.is_finished());
+    wait_until(|| answers.hits() >= 2).await;
+    assert!(!asking.is_finished(), "no termination was requested");
     taskcluster
         .terminate_worker("pool/linux", "group", "id", "the pool is too large")
         .expect("the worker exists");

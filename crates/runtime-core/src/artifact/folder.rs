@@ -14,6 +14,8 @@ pub struct FolderListing {
     pub unreadable: Vec<(FolderEntry, io::Error)>,
     /// The symbolic links, sorted by name. They are not followed.
     pub links: Vec<FolderEntry>,
+    /// Whether there are more entries than the limit, so that some are missing.
+    pub is_truncated: bool,
 }
 
 /// A file or subfolder of a listed folder.
@@ -35,15 +37,26 @@ pub struct FolderEntry {
 ///
 /// The error of the operating system if `folder` itself cannot be read.
 pub fn list_folder(folder: &Path) -> io::Result<FolderListing> {
+    list_folder_up_to(folder, usize::MAX)
+}
+
+/// Lists a folder like [`list_folder`], but stops after `max_entries` files and subfolders. A task may create
+/// millions, whose names need hundreds of megabytes.
+///
+/// # Errors
+///
+/// The error of the operating system if `folder` itself cannot be read.
+pub fn list_folder_up_to(folder: &Path, max_entries: usize) -> io::Result<FolderListing> {
     let mut listing = FolderListing::default();
+    let mut remaining = max_entries;
     let mut pending = vec![FolderEntry {
         name: String::new(),
         path: folder.to_owned(),
     }];
     // A list instead of recursion: a task may nest folders deeper than the stack.
-    while let Some(folder) = pending.pop() {
+    while let Some(folder) = pending.pop().filter(|_| !listing.is_truncated) {
         let is_root = folder.name.is_empty();
-        match read(&folder, &mut listing, &mut pending) {
+        match read(&folder, &mut listing, &mut pending, &mut remaining) {
             Ok(()) => {}
             Err(error) if is_root => return Err(error),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -62,6 +75,7 @@ fn read(
     folder: &FolderEntry,
     listing: &mut FolderListing,
     folders: &mut Vec<FolderEntry>,
+    remaining: &mut usize,
 ) -> io::Result<()> {
     // A running task may have replaced the folder with a link since its parent was read.
     if !folder.name.is_empty() && !fs::symlink_metadata(&folder.path)?.is_dir() {
@@ -69,6 +83,11 @@ fn read(
     }
     for entry in fs::read_dir(&folder.path)? {
         let entry = entry?;
+        if *remaining == 0 {
+            listing.is_truncated = true;
+            return Ok(());
+        }
+        *remaining -= 1;
         let Ok(kind) = entry.file_type() else {
             continue;
         };

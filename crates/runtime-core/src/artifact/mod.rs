@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use runtime_gc::error_chain;
 
-pub use self::folder::{FolderEntry, FolderListing, list_folder};
+pub use self::folder::{FolderEntry, FolderListing, list_folder, list_folder_up_to};
 pub use self::headers::{ArtifactHeaders, InvalidArtifactHeader};
 pub use self::source::{ArtifactSource, ArtifactStream};
 pub use self::upload_all::{UploadOutcome, upload_all};
@@ -219,6 +219,25 @@ pub enum UploadError {
         attempts: u32,
     },
 
+    /// The object was declared, but the response with its upload was lost.
+    #[error(
+        "the response to the declaration of artifact `{name}` was lost, and the queue returns the upload of an object \
+         only once; upload it under another name or as type `s3`"
+    )]
+    UploadLost {
+        /// The name of the artifact.
+        name: String,
+        /// The error of the declaration.
+        source: ApiError,
+    },
+
+    /// An object with other content has the name.
+    #[error("artifact `{name}` exists with other content, and objects cannot be replaced")]
+    ObjectExists {
+        /// The name of the artifact.
+        name: String,
+    },
+
     /// The bytes could not be transferred.
     #[error("cannot send artifact `{name}` after {attempts} attempts")]
     Send {
@@ -243,7 +262,10 @@ impl UploadError {
                 matches!(status, 400 | 403) || is_transient_status(*status)
             }
             Self::Send { .. } => true,
-            Self::Read { .. } | Self::Changed { .. } => false,
+            Self::Read { .. }
+            | Self::Changed { .. }
+            | Self::UploadLost { .. }
+            | Self::ObjectExists { .. } => false,
         }
     }
 

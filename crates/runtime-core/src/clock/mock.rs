@@ -50,7 +50,7 @@ impl MockClock {
     pub fn now(&self) -> Timestamp {
         let offset = SignedDuration::from_millis(self.offset.millis.load(Ordering::Acquire));
         let now = Timestamp::now();
-        let now = now.checked_add(offset).unwrap_or(now);
+        let now = now.checked_add(offset).unwrap_or(Timestamp::MAX);
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
@@ -65,7 +65,12 @@ impl MockClock {
     }
 
     fn step(&self, millis: i64) {
-        self.offset.millis.fetch_add(millis, Ordering::AcqRel);
+        let add = |offset: i64| Some(offset.saturating_add(millis));
+        // Never fails: `add` always returns a value.
+        let _ = self
+            .offset
+            .millis
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
         self.offset.changed.send_replace(());
     }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::open_enum::open_enum;
+use crate::clock::deserialize_timestamp;
 use crate::credentials::Credentials;
 
 open_enum! {
@@ -39,13 +40,11 @@ pub enum ArtifactRequest {
         /// The expiry, at most that of the task.
         expires: Timestamp,
     },
-    /// Bytes in the object service.
+    /// Bytes in the object service. Without a length: with one, a queue of version 106 answers `finishArtifact` with
+    /// a 500.
     Object {
         /// The MIME type.
         content_type: String,
-        /// Length in bytes.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        content_length: Option<u64>,
         /// The expiry, at most that of the task.
         expires: Timestamp,
     },
@@ -94,6 +93,7 @@ pub enum ArtifactResponse {
         /// The MIME type to send.
         content_type: String,
         /// The expiry of the URL.
+        #[serde(deserialize_with = "deserialize_timestamp")]
         expires: Timestamp,
     },
     /// The bytes must be uploaded to the object service.
@@ -107,6 +107,7 @@ pub enum ArtifactResponse {
         /// The credentials for the object service.
         credentials: Credentials,
         /// The expiry of the upload.
+        #[serde(deserialize_with = "deserialize_timestamp")]
         expires: Timestamp,
     },
     /// The artifact is complete: references have no bytes.
@@ -132,6 +133,7 @@ pub struct ArtifactEntry {
     #[serde(default)]
     pub content_type: String,
     /// The expiry.
+    #[serde(deserialize_with = "deserialize_timestamp")]
     pub expires: Timestamp,
 }
 

@@ -4,15 +4,16 @@
 //! fields are ignored and unknown texts become the `Other` variant of their enum.
 
 mod artifact;
+mod claim;
 mod model;
 mod open_enum;
 
 pub use artifact::{
     ArtifactContent, ArtifactEntry, ArtifactErrorReason, ArtifactRequest, ArtifactResponse,
 };
+pub use claim::{ClaimWorkRequest, Reclaim, TaskClaim};
 pub use model::{
-    ClaimWorkRequest, Priority, Reclaim, ResolvedReason, RunStatus, TaskClaim, TaskDefinition,
-    TaskMetadata, TaskState, TaskStatus,
+    Priority, ResolvedReason, RunStatus, TaskDefinition, TaskMetadata, TaskState, TaskStatus,
 };
 
 use std::fmt;
@@ -124,7 +125,8 @@ pub trait Queue: Send + Sync + fmt::Debug {
     ///
     /// # Cancel safety
     ///
-    /// The artifact may or may not be declared. The same call can be repeated.
+    /// The artifact may or may not be declared. The same call can be repeated, except for an `object`, whose upload
+    /// the queue returns only once.
     async fn create_artifact(
         &self,
         run: &Run,

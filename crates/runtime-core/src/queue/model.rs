@@ -1,4 +1,4 @@
-//! Tasks, their status, and claims.
+//! Tasks and their status.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::open_enum::open_enum;
-use crate::credentials::Credentials;
+use crate::clock::{deserialize_optional_timestamp, deserialize_timestamp};
 use crate::id::TaskId;
 use crate::scopes::ScopeSet;
 
@@ -111,11 +111,17 @@ pub struct TaskDefinition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
     /// The creation time.
+    #[serde(deserialize_with = "deserialize_timestamp")]
     pub created: Timestamp,
     /// The time by which the task must be resolved.
+    #[serde(deserialize_with = "deserialize_timestamp")]
     pub deadline: Timestamp,
     /// The expiry of the task and the latest expiry of its artifacts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "deserialize_optional_timestamp",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub expires: Option<Timestamp>,
     /// The permissions of the task.
     #[serde(default)]
@@ -180,60 +186,17 @@ pub struct RunStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
     /// The expiry of the claim.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "deserialize_optional_timestamp",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub taken_until: Option<Timestamp>,
     /// The time of the claim.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "deserialize_optional_timestamp",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub started: Option<Timestamp>,
-}
-
-/// The body of `claimWork`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ClaimWorkRequest {
-    /// The worker's group.
-    pub worker_group: String,
-    /// The worker's id.
-    pub worker_id: String,
-    /// The maximum number of tasks, 1 to 32.
-    pub tasks: u32,
-}
-
-/// A claimed run.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TaskClaim {
-    /// The task's status at the time of the claim.
-    pub status: TaskStatus,
-    /// The index of the claimed run.
-    pub run_id: u32,
-    /// The time at which the claim expires unless it is reclaimed.
-    pub taken_until: Timestamp,
-    /// The definition.
-    pub task: TaskDefinition,
-    /// The temporary credentials of the run; they expire with the claim.
-    pub credentials: Credentials,
-}
-
-impl TaskClaim {
-    /// Returns the time of the claim by the clock of the queue, if the status shows it.
-    ///
-    /// Durations from this time to `taken_until` and to the deadline are right even if the local clock is wrong.
-    #[must_use]
-    pub fn started(&self) -> Option<Timestamp> {
-        let mut runs = self.status.runs.iter();
-        runs.find(|run| run.run_id == self.run_id)?.started
-    }
-}
-
-/// The response to `reclaimTask`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Reclaim {
-    /// The status of the task.
-    pub status: TaskStatus,
-    /// The new expiry of the claim.
-    pub taken_until: Timestamp,
-    /// The new temporary credentials of the run.
-    pub credentials: Credentials,
 }

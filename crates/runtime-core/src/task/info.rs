@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::error::MalformedPayloadError;
 use crate::id::{Run, TaskId};
 use crate::queue::{TaskClaim, TaskDefinition};
 use crate::scopes::ScopeSet;
@@ -13,6 +14,8 @@ pub struct TaskInfo {
     pub run: Run,
     /// The definition, as returned by the queue.
     pub definition: TaskDefinition,
+    /// The reasons why a part of the definition cannot be read; see [`TaskClaim::definition_error`].
+    pub definition_error: Option<MalformedPayloadError>,
     /// The expiry of the task and the latest expiry of its artifacts.
     pub expires: Timestamp,
 }
@@ -28,7 +31,10 @@ impl TaskInfo {
             task_id: claim.status.task_id.clone(),
             run_id: claim.run_id,
         };
-        Self::new(run, claim.task.clone())
+        Self {
+            definition_error: claim.definition_error.clone(),
+            ..Self::new(run, claim.task.clone())
+        }
     }
 
     /// Creates the info of a run with the given definition.
@@ -44,6 +50,7 @@ impl TaskInfo {
         Self {
             run,
             definition,
+            definition_error: None,
             expires,
         }
     }

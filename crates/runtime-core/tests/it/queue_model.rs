@@ -1,10 +1,10 @@
 //! Parsing of queue responses, including future additions.
 
-use runtime_core::ExceptionReason;
 use runtime_core::queue::{
     ArtifactContent, ArtifactRequest, ArtifactResponse, ResolvedReason, TaskClaim, TaskState,
     TaskStatus,
 };
+use runtime_core::{ExceptionReason, Timestamp};
 use serde_json::{Value, json};
 
 fn claim() -> Value {
@@ -32,6 +32,68 @@ fn claim_parses_both_timestamp_formats() {
     let claim: TaskClaim = serde_json::from_value(claim()).expect("a claim of the real shape");
     assert_eq!(Some(claim.taken_until), claim.status.runs[0].taken_until);
     assert!(claim.task.scopes.satisfies("a:b"));
+}
+
+/// Returns the text of a claim with a field of its definition replaced.
+fn claim_with(field: &str, json: &str) -> String {
+    let mut claim = claim();
+    claim["task"][field] = json!("REPLACED");
+    claim.to_string().replace("\"REPLACED\"", json)
+}
+
+#[test]
+fn unreadable_definition_does_not_hide_the_claim() {
+    let nested = "[".repeat(140) + &"]".repeat(140);
+    for (field, json) in [
+        ("payload", &*nested),
+        ("extra", &*nested),
+        ("payload", r#""\ud800""#),
+        ("payload", "1e999"),
+        ("tags", r#"{"a": 1}"#),
+        ("deadline", "\"tomorrow\""),
+        ("retries", "-1"),
+        ("metadata", "null"),
+    ] {
+        let claim: TaskClaim = serde_json::from_str(&claim_with(field, json)).expect(field);
+        let error = claim.definition_error.expect(field);
+        let prefix = format!("`{field}` of the task definition cannot be read: ");
+        assert_eq!(error.messages().len(), 1, "{error}");
+        assert!(error.messages()[0].starts_with(&prefix), "{error}");
+        assert_eq!(claim.credentials.client_id, "task-client/x");
+        assert_eq!(claim.task.task_queue_id, "demo/linux", "{field}");
+        assert!(claim.task.scopes.satisfies("a:b"), "{field}");
+    }
+}
+
+#[test]
+fn missing_field_is_a_definition_error() {
+    for task in [json!({}), json!(null), json!([])] {
+        let mut json = claim();
+        json["task"] = task;
+        let claim: TaskClaim = serde_json::from_value(json).expect("a claim");
+        let error = claim.definition_error.expect("fields are required");
+        assert!(
+            error.messages()[0].starts_with("the task definition cannot be read: "),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn readable_nesting_is_no_error() {
+    let nested = "[".repeat(100) + &"]".repeat(100);
+    let claim: TaskClaim = serde_json::from_str(&claim_with("payload", &nested)).expect("a claim");
+    assert_eq!(claim.definition_error, None);
+}
+
+#[test]
+fn far_expiry_saturates() {
+    for text in ["9999-12-31T23:59:59.999Z", "+012345-01-01T00:00:00.000Z"] {
+        let json = claim_with("expires", &json!(text).to_string());
+        let claim: TaskClaim = serde_json::from_str(&json).expect(text);
+        assert_eq!(claim.definition_error, None, "{text}");
+        assert_eq!(claim.task.expires, Some(Timestamp::MAX), "{text}");
+    }
 }
 
 #[test]

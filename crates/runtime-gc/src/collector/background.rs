@@ -60,7 +60,7 @@ async fn run(collector: Arc<Collector>, mut stopped: oneshot::Receiver<()>) {
 
 /// Returns the end of the interval, or the first retry of a failed disposal if that is earlier.
 fn next_collection(collector: &Collector) -> Instant {
-    let interval = Instant::now() + collector.shared.config.interval;
+    let interval = Instant::now() + collector.shared.config.bounded_interval();
     let retry = collector.shared.registry().next_retry();
     retry.map_or(interval, |retry| retry.min(interval))
 }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::Secret;
+use runtime_core::clock::ticks;
 use runtime_core::monitor::Counter;
 use runtime_http::reqwest::Url;
 use runtime_http::reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::failure_log::FailureLog;
 use crate::metrics::Metrics;
@@ -144,7 +145,7 @@ struct MetricsPusher {
 
 impl MetricsPusher {
     async fn run(mut self, period: Duration, stopping: Arc<Notify>) {
-        let mut ticks = interval(period);
+        let mut ticks = ticks(period);
         // A push that takes longer than the interval must not be followed by a burst.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick is immediate, before the worker has recorded anything.

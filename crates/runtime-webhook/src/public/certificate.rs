@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::RwLock;
 use runtime_core::Monitor;
-use runtime_core::clock::Clock;
+use runtime_core::clock::{Clock, ticks};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::MissedTickBehavior;
 
 use super::error::CertificateError;
 use super::validity::Validity;
@@ -72,7 +72,7 @@ impl ReloadingCertificate {
         clock: &dyn Clock,
         monitor: &Monitor,
     ) {
-        let mut ticks = interval(reload_interval);
+        let mut ticks = ticks(reload_interval);
         // After a suspend, one check is enough.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_warning = None;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use data_encoding::BASE32_NOPAD;
 use ring::hmac;
-use runtime_core::clock::Clock;
+use runtime_core::clock::{Clock, timestamp_after};
 
 use super::url_scheme::UrlScheme;
 use crate::server::HookServer;
@@ -77,7 +77,7 @@ impl HostNameRenewal {
             address,
             lifetime,
         } = &self.options;
-        let expires = self.clock.now() + *lifetime;
+        let expires = timestamp_after(self.clock.now(), *lifetime);
         let name = dns.host_name(*address, expires.as_millisecond(), salt);
         self.scheme.base_url(&name)
     }
@@ -88,7 +88,7 @@ impl HostNameRenewal {
     pub(super) async fn run(self, server: Arc<HookServer>) {
         let renew = async {
             loop {
-                let next = self.clock.now() + self.options.lifetime / 2;
+                let next = timestamp_after(self.clock.now(), self.options.lifetime / 2);
                 self.clock.sleep_until(next).await;
                 server.registry.set_base_url(&self.base_url());
                 server.monitor.count("url-changes", 1);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant as StdInstant};
 
 use hyper::rt;
 use parking_lot::Mutex;
+use runtime_core::clock::instant_after;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A timer that costs nothing while its deadline is postponed.
@@ -47,7 +48,7 @@ pub(super) struct HeaderTimer(Arc<Mutex<LazyTimer>>);
 
 impl rt::Timer for HeaderTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
-        self.sleep_until(self.now() + duration)
+        self.sleep_until(instant_after(self.now(), duration))
     }
 
     fn sleep_until(&self, deadline: StdInstant) -> Pin<Box<dyn rt::Sleep>> {

@@ -4,6 +4,7 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use runtime_core::clock::instant_after;
 use tokio::time::Instant;
 
 use super::lazy_timer::LazyTimer;
@@ -33,7 +34,7 @@ impl ProgressTimeout {
     /// Starts or continues a wait, and returns ready once it has taken too long.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        self.timer.poll(since + self.timeout, cx)
+        self.timer.poll(instant_after(since, self.timeout), cx)
     }
 
     /// Polls the timeout and returns its error, such as "no data received for 60s".

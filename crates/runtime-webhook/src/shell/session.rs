@@ -10,9 +10,10 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use pty_process::{OwnedReadPty, OwnedWritePty, Size};
 use runtime_core::Monitor;
+use runtime_core::clock::ticks;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -181,7 +182,7 @@ async fn send_output(
     sink: &mut WebSocketSink,
     ping_interval: Duration,
 ) -> Result<(), Error> {
-    let mut pings = interval(ping_interval);
+    let mut pings = ticks(ping_interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut buffer = BytesMut::new();
     loop {

@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{Sink as _, Stream as _};
+use runtime_core::clock::ticks;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{self, CloseFrame, WebSocketConfig};
@@ -55,7 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         config: &SessionConfig,
         shared: Arc<SharedState>,
     ) -> Self {
-        let mut pings = interval(config.ping_interval);
+        let mut pings = ticks(config.ping_interval);
         // Without `Delay`, missed ticks follow each other at once, and the peer has no time to respond in between.
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let role = match role {

@@ -119,9 +119,7 @@ impl Server {
 
     /// Waits until `count` requests have been received.
     pub(crate) async fn wait_for_requests(&self, count: usize) {
-        while self.requests().len() < count {
-            tokio::task::yield_now().await;
-        }
+        wait_until(|| self.requests().len() >= count).await;
     }
 
     /// Returns a deployment at this server, with short delays between retries.
@@ -142,6 +140,15 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Polls until the condition holds, and fails after a minute. It does not depend on tokio's clock, which may be paused.
+pub(crate) async fn wait_until(condition: impl Fn() -> bool) {
+    let started = std::time::Instant::now();
+    while !condition() {
+        assert!(started.elapsed().as_secs() < 60, "the condition never held");
+        tokio::task::yield_now().await;
     }
 }
 

@@ -1,5 +1,7 @@
 //! Artifacts of every kind, uploaded and read.
 
+use runtime_core::artifact::UploadError;
+
 use super::*;
 
 #[tokio::test]
@@ -191,7 +193,9 @@ async fn object_is_immutable() {
         content: object(&Bytes::from("other")),
     };
     let again = task.client.upload(&task.run, task.expires, &artifact).await;
-    assert!(again.expect_err("objects are immutable").is_conflict());
+    let error = again.expect_err("objects are immutable");
+    assert!(matches!(error, UploadError::ObjectExists { .. }), "{error}");
+    assert!(!error.is_transient());
 }
 
 #[tokio::test]

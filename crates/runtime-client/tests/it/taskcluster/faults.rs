@@ -14,6 +14,8 @@ enum Effect {
     ServiceError(u16),
     /// An error of the store with this status.
     StoreError(u16),
+    /// The object is declared and can never be uploaded.
+    UploadLost,
 }
 
 const fn status(status: u16) -> Fault {
@@ -23,8 +25,8 @@ const fn status(status: u16) -> Fault {
     }
 }
 
-/// Faults of the API methods that an upload calls.
-const CALLS: &[(Fault, Effect)] = &[
+/// Faults of the API methods that an upload calls, without an effect on the server.
+const REFUSED_CALLS: &[(Fault, Effect)] = &[
     (status(500), Effect::None),
     (
         Fault::Status {
@@ -37,9 +39,6 @@ const CALLS: &[(Fault, Effect)] = &[
     (Fault::Html { status: 502 }, Effect::None),
     (Fault::Reset { after: 0 }, Effect::None),
     (Fault::Stall { after: 0 }, Effect::None),
-    (Fault::LostResponse, Effect::None),
-    (Fault::Truncate { after: 1 }, Effect::None),
-    (Fault::StallBody { after: 1 }, Effect::None),
     (
         Fault::Slow {
             bytes_per_second: 20_000,
@@ -51,14 +50,23 @@ const CALLS: &[(Fault, Effect)] = &[
     (status(403), Effect::ServiceError(403)),
 ];
 
+/// Faults that lose the response of a call with an effect on the server.
+const fn lost_responses(effect: Effect) -> [(Fault, Effect); 3] {
+    [
+        (Fault::LostResponse, effect),
+        (Fault::Truncate { after: 1 }, effect),
+        (Fault::StallBody { after: 1 }, effect),
+    ]
+}
+
 /// Faults of methods that use the credentials of the run: refused credentials, and a run that is already resolved.
 const RUN_CALLS: &[(Fault, Effect)] = &[
     (status(401), Effect::ServiceError(401)),
     (status(409), Effect::ServiceError(409)),
 ];
 
-/// Faults of methods that use the credentials of an object, which the queue replaces.
-const OBJECT_CALLS: &[(Fault, Effect)] = &[(status(401), Effect::None)];
+/// Faults of methods that use the credentials of an object, which the queue returns once.
+const OBJECT_CALLS: &[(Fault, Effect)] = &[(status(401), Effect::ServiceError(401))];
 
 /// Faults of sending the bytes.
 const PUTS: &[(Fault, Effect)] = &[
@@ -131,6 +139,7 @@ async fn check(
                     ..
                 } => Effect::ServiceError(source.status),
                 UploadError::Refused { status, .. } => Effect::StoreError(status),
+                UploadError::UploadLost { .. } => Effect::UploadLost,
                 other => panic!("{what}: {other:?}"),
             }
         }
@@ -164,7 +173,9 @@ async fn check_all(
 
 #[tokio::test]
 async fn s3_declaration_faults() {
-    check_all(&["queue.createArtifact"], s3, 2_000, CALLS).await;
+    check_all(&["queue.createArtifact"], s3, 2_000, REFUSED_CALLS).await;
+    let lost = lost_responses(Effect::None);
+    check_all(&["queue.createArtifact"], s3, 2_000, &lost).await;
     check_all(&["queue.createArtifact"], s3, 2_000, RUN_CALLS).await;
 }
 
@@ -181,7 +192,9 @@ async fn small_object_call_faults() {
         "object.finishUpload",
         "queue.finishArtifact",
     ];
-    check_all(&methods, object, 2_000, CALLS).await;
+    check_all(&methods, object, 2_000, REFUSED_CALLS).await;
+    let lost = lost_responses(Effect::None);
+    check_all(&methods[1..], object, 2_000, &lost).await;
     let run_methods = ["queue.createArtifact", "queue.finishArtifact"];
     check_all(&run_methods, object, 2_000, RUN_CALLS).await;
     let object_methods = ["object.createUpload", "object.finishUpload"];
@@ -189,8 +202,17 @@ async fn small_object_call_faults() {
 }
 
 #[tokio::test]
+async fn lost_object_declaration_is_a_clear_error() {
+    let lost = lost_responses(Effect::UploadLost);
+    check_all(&["queue.createArtifact"], object, 2_000, &lost).await;
+}
+
+#[tokio::test]
 async fn large_object_call_faults() {
-    check_all(&["object.createUpload"], object, 1 << 20, CALLS).await;
+    let methods = ["object.createUpload"];
+    check_all(&methods, object, 1 << 20, REFUSED_CALLS).await;
+    let lost = lost_responses(Effect::None);
+    check_all(&methods, object, 1 << 20, &lost).await;
 }
 
 #[tokio::test]
@@ -217,7 +239,8 @@ async fn expired_urls_and_credentials() {
     )
     .await;
     for length in [100, 1 << 20] {
-        let rule = expired("queue.createArtifact", Fault::ExpiredCredentials);
+        let effect = Effect::ServiceError(401);
+        let rule = ("queue.createArtifact", Fault::ExpiredCredentials, effect);
         check(&world, object, length, rule).await;
     }
 }
