@@ -1,11 +1,7 @@
 //! An embedded Taskcluster as a program, for workers in any language.
 //!
 //! ```text
-//! cargo run -p runtime-taskcluster-embedded --all-features --example taskcluster -- [OPTIONS]
-//!
-//!   --port N            listen on 127.0.0.1:N (default: a free port)
-//!   --claim-timeout S   lifetime of claims in seconds (default: 1200)
-//!   --data DIR          store artifacts in DIR (default: a temporary folder)
+//! cargo run -p runtime-taskcluster-embedded --all-features --example taskcluster -- --help
 //! ```
 //!
 //! It prints environment variables to export and serves until SIGINT or SIGTERM. The root URL is also
@@ -17,18 +13,28 @@ use std::time::Duration;
 
 use runtime_taskcluster_embedded::{Taskcluster, TaskclusterBuilder};
 
-const USAGE: &str = "usage: taskcluster [--port N] [--claim-timeout SECONDS] [--data DIR]";
+const USAGE: &str = "\
+usage: taskcluster [OPTIONS]
+
+  --port N                 listen on 127.0.0.1:N (default: a free port)
+  --claim-timeout SECONDS  lifetime of claims (default: 1200)
+  --long-poll SECONDS      time for which claimWork waits for a task (default: 20)
+  --data DIR               store artifacts in DIR (default: a temporary folder)
+  --help                   print this text
+
+The root URL is printed as TASKCLUSTER_ROOT_URL, and is also an HTML page. Faults and time are set at its path
+/control: see the documentation of `FaultRule`.";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    if env::args().any(|argument| argument == "--help") {
+    if env::args().any(|argument| argument == "--help" || argument == "-h") {
         println!("{USAGE}");
         return ExitCode::SUCCESS;
     }
     let builder = match configure(env::args().skip(1)) {
         Ok(builder) => builder,
         Err(message) => {
-            eprintln!("{message}\n{USAGE}");
+            eprintln!("{message}\n\n{USAGE}");
             return ExitCode::from(2);
         }
     };
@@ -55,6 +61,7 @@ fn configure(mut args: impl Iterator<Item = String>) -> Result<TaskclusterBuilde
             "--claim-timeout" => {
                 builder.claim_timeout(Duration::from_secs(number(&option, &value)?))
             }
+            "--long-poll" => builder.long_poll(Duration::from_secs(number(&option, &value)?)),
             "--data" => builder.data_dir(value),
             _ => return Err(format!("unknown option `{option}`")),
         };

@@ -13,10 +13,11 @@ use crate::call::{ApiResult, Call, Caller, Reply};
 use crate::context::ServerContext;
 use crate::error::{ErrorCode, RequestError};
 use crate::faults::HandlerFaults;
-use crate::hawk::{self, Directory as _, SignedRequest, Signer};
-use crate::method::{Handler, Method};
+use crate::hawk::{self, Directory, SignedRequest, Signer};
+use crate::method::{Authentication, Handler, Method};
 use crate::request::{header_text, parse_query};
 use crate::router::{Route, check_params};
+use crate::test_client::TestClient;
 
 /// The largest payload that a service accepts, in bytes.
 const MAX_PAYLOAD_SIZE: usize = 10 * 1024 * 1024;
@@ -61,9 +62,14 @@ async fn run(
         call.payload = parse_payload(call, &head.headers, body)?;
         schema.check(&mut call.payload)?;
     }
-    if !method.skips_authentication {
-        call.caller.signer = authenticate(context, call, head, body)?;
-    }
+    call.caller.signer = match method.authentication {
+        Authentication::Clients => authenticate(context, call, head, body)?,
+        Authentication::TestClient(scopes) => {
+            let client = TestClient::new(context, scopes(&call.payload));
+            authenticate(&client, call, head, body)?
+        }
+        Authentication::Skipped => None,
+    };
     match method.handler {
         Handler::Sync(handler) => handler(context, call),
         Handler::Async(handler) => handler(context, call).await,
@@ -103,7 +109,7 @@ fn parse_payload(call: &mut Call, headers: &HeaderMap, body: &[u8]) -> Result<Va
 }
 
 fn authenticate(
-    context: &ServerContext,
+    directory: &dyn Directory,
     call: &Call,
     head: &Parts,
     body: &[u8],
@@ -118,7 +124,7 @@ fn authenticate(
         authorization: header_text(&head.headers, AUTHORIZATION),
     };
     let signer =
-        hawk::authenticate(signed, call.now, context).map_err(RequestError::unauthorized)?;
+        hawk::authenticate(signed, call.now, directory).map_err(RequestError::unauthorized)?;
     if let Some(signer) = &signer {
         let content_type = header_text(&head.headers, CONTENT_TYPE).unwrap_or_default();
         hawk::check_payload(signer, content_type, body).map_err(RequestError::unauthorized)?;
@@ -127,7 +133,8 @@ fn authenticate(
 }
 
 fn error_reply(method: &Method, call: &Call, error: &RequestError) -> Reply {
-    let body = error.body(method.name, &call.params_json(), &call.payload, call.now);
+    let payload = method.public_payload(&call.payload);
+    let body = error.body(method.name, &call.params_json(), &payload, call.now);
     let mut reply = Reply::json(&body).unwrap_or_else(|_| Reply {
         status: StatusCode::INTERNAL_SERVER_ERROR,
         headers: HeaderMap::new(),

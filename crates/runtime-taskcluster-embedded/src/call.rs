@@ -141,7 +141,9 @@ impl Call {
         let mut items = items.skip(offset);
         Page {
             items: items.by_ref().take(limit).collect(),
-            next: items.next().map(|_| (offset + limit).to_string()),
+            next: items
+                .next()
+                .map(|_| offset.saturating_add(limit).to_string()),
         }
     }
 }

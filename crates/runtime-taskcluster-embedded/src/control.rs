@@ -39,10 +39,9 @@ pub(crate) async fn handle(context: &ServerContext, request: Request<Incoming>) 
             context.faults.clear();
             Ok(list_faults(context))
         }
-        (Method::POST, "/control/faults") => parse::<FaultRule>(request).await.map(|rule| {
-            context.faults.inject(rule);
-            list_faults(context)
-        }),
+        (Method::POST, "/control/faults") => parse::<FaultRule>(request)
+            .await
+            .and_then(|rule| inject(context, rule)),
         (Method::GET, "/control/clock") => Ok(clock(context)),
         (Method::POST, "/control/clock") => parse::<ClockChange>(request)
             .await
@@ -57,6 +56,13 @@ pub(crate) async fn handle(context: &ServerContext, request: Request<Incoming>) 
         }
     };
     reply.ok()
+}
+
+fn inject(context: &ServerContext, rule: FaultRule) -> Result<Value, RequestError> {
+    rule.check_method()
+        .map_err(|error| RequestError::input(error.to_string()))?;
+    context.faults.inject(rule);
+    Ok(list_faults(context))
 }
 
 fn list_faults(context: &ServerContext) -> Value {

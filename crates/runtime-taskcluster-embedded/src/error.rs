@@ -5,6 +5,7 @@ use std::fmt;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::time::millis;
 
@@ -30,7 +31,7 @@ pub enum ErrorCode {
     RequestConflict,
     /// The resource has expired (410).
     ResourceExpired,
-    /// An injected failure, or a payload that is too large (5xx).
+    /// An injected failure, or a request that a real service does not expect (5xx).
     InternalServerError,
 }
 
@@ -109,6 +110,13 @@ impl RequestError {
 
     pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::RequestConflict, message)
+    }
+
+    /// Creates the error for a failure that the service does not expect.
+    pub(crate) fn internal() -> Self {
+        let incident = Uuid::new_v4();
+        let message = format!("Internal Server Error, incidentId {incident}.");
+        Self::new(ErrorCode::InternalServerError, message)
     }
 
     pub(crate) fn unauthorized(message: impl Into<String>) -> Self {

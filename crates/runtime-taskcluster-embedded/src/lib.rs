@@ -67,10 +67,11 @@ mod services;
 mod slugid;
 mod state;
 mod taskcluster;
+mod test_client;
 mod time;
 
 pub use self::error::{ErrorCode, RequestError};
-pub use self::faults::{Fault, FaultRule, InjectedFault};
+pub use self::faults::{Fault, FaultRule, InjectedFault, UnknownMethodError};
 pub use self::state::artifact::{ArtifactKind, DeclaredArtifact};
 pub use self::state::task::{RunSnapshot, TaskSnapshot};
 pub use self::taskcluster::Taskcluster;

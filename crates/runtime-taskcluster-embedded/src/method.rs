@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
 
 use crate::call::{ApiResult, Call};
 use crate::context::ServerContext;
@@ -20,6 +21,28 @@ pub(crate) enum Handler {
     Async(for<'a> fn(&'a ServerContext, &'a Call) -> HandlerFuture<'a>),
 }
 
+/// The part of a payload that is secret.
+#[derive(Clone, Copy)]
+pub(crate) enum SecretPayload {
+    None,
+    Field(&'static str),
+    All,
+}
+
+/// The text that replaces a secret payload.
+const OMITTED: &str = "(OMITTED)";
+
+/// The clients that may call a method.
+#[derive(Clone, Copy)]
+pub(crate) enum Authentication {
+    /// The clients of the auth service.
+    Clients,
+    /// The client for tests of signatures, with the scopes that the function returns for a payload.
+    TestClient(fn(&Value) -> Vec<String>),
+    /// Every client; the credentials are not checked.
+    Skipped,
+}
+
 /// The decoded parameters of a path, by name.
 pub(crate) type PathParams = Vec<(&'static str, String)>;
 
@@ -31,8 +54,9 @@ pub(crate) struct Method {
     /// The path in the notation of the official references, with parameters in angle brackets.
     path: &'static str,
     pub(crate) schema: Option<&'static Schema>,
-    /// Whether the handler runs without a check of the credentials.
-    pub(crate) skips_authentication: bool,
+    /// The part of the payload that error responses do not repeat.
+    secret_payload: SecretPayload,
+    pub(crate) authentication: Authentication,
     pub(crate) handler: Handler,
 }
 
@@ -50,7 +74,8 @@ impl Method {
             verb,
             path,
             schema: None,
-            skips_authentication: false,
+            secret_payload: SecretPayload::None,
+            authentication: Authentication::Clients,
             handler,
         }
     }
@@ -89,10 +114,29 @@ impl Method {
         self
     }
 
-    /// Skips the check of credentials.
-    pub(crate) const fn without_authentication(mut self) -> Self {
-        self.skips_authentication = true;
+    /// Sets the part of the payload that error responses do not repeat.
+    pub(crate) const fn with_secret_payload(mut self, secret: SecretPayload) -> Self {
+        self.secret_payload = secret;
         self
+    }
+
+    /// Sets the clients that may call the method.
+    pub(crate) const fn with_authentication(mut self, authentication: Authentication) -> Self {
+        self.authentication = authentication;
+        self
+    }
+
+    /// Returns the payload for an error response.
+    pub(crate) fn public_payload(&self, payload: &Value) -> Value {
+        match (self.secret_payload, payload) {
+            (SecretPayload::None, _) => payload.clone(),
+            (SecretPayload::Field(name), Value::Object(fields)) => {
+                let mut fields = fields.clone();
+                fields.insert(name.to_owned(), json!(OMITTED));
+                Value::Object(fields)
+            }
+            _ => json!(OMITTED),
+        }
     }
 
     /// Returns the parameters of a raw path below `/api/<service>/v1` if this method serves it.

@@ -3,7 +3,7 @@
 use crate::definition;
 use crate::error::RequestError;
 use crate::method::{Method, PathParams};
-use crate::services::{PING, SERVICES};
+use crate::services::{PING, SERVICES, s3};
 use crate::slugid::is_slugid;
 
 /// A method and the parameters of its path.
@@ -33,6 +33,15 @@ impl Route {
     pub(crate) fn full_name(&self) -> String {
         format!("{}.{}", self.service, self.method.name)
     }
+}
+
+/// Returns the names of all methods in fault rules.
+pub(crate) fn method_names() -> impl Iterator<Item = String> {
+    let of_services = SERVICES.iter().flat_map(|(service, tables)| {
+        let methods = tables.iter().copied().flatten().chain([&PING]);
+        methods.map(move |method| format!("{service}.{}", method.name))
+    });
+    of_services.chain(s3::METHOD_NAMES.map(str::to_owned))
 }
 
 /// Checks the syntax of path parameters.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -191,6 +191,7 @@ fn to_response(reply: Reply, trace_id: Option<HeaderValue>) -> Response<Body> {
     for (name, id) in ids {
         headers.extend(id.map(|id| (HeaderName::from_static(name), id)));
     }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(
         CACHE_CONTROL,
         HeaderValue::from_static("no-store no-cache must-revalidate"),

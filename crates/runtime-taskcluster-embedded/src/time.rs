@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use runtime_core::clock::parse_timestamp;
+pub(crate) use runtime_core::clock::{timestamp_after as after, timestamp_before as before};
 use serde::Serializer;
 
 /// Formats a timestamp with three digits and `Z`, the format of nearly all responses.
@@ -15,24 +17,14 @@ pub(crate) fn offset(at: Timestamp) -> String {
     format!("{}+00:00", at.to_string().trim_end_matches('Z'))
 }
 
-/// Parses an RFC 3339 timestamp and truncates it to milliseconds.
+/// Parses an RFC 3339 timestamp, saturates it and truncates it to milliseconds.
 pub(crate) fn parse(text: &str) -> Option<Timestamp> {
-    text.parse().ok().map(truncated)
+    parse_timestamp(text).ok().map(truncated)
 }
 
 /// Truncates a timestamp to milliseconds.
 pub(crate) fn truncated(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
-}
-
-/// Returns `at + by`, saturating.
-pub(crate) fn after(at: Timestamp, by: Duration) -> Timestamp {
-    at.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
-/// Returns `at - by`, saturating.
-pub(crate) fn before(at: Timestamp, by: Duration) -> Timestamp {
-    at.checked_sub(by).unwrap_or(Timestamp::MIN)
 }
 
 /// Returns the absolute difference of two timestamps.

@@ -2,9 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::router::method_names;
+
 /// A failure to inject into calls.
 ///
-/// The JSON form, for the control endpoint, is `{"kind": "status", "status": 503}`.
+/// The JSON form, for the control endpoint, has a `kind` and the fields of that kind, such as
+/// `{"kind": "status", "status": 503}`. Fields without a default are required.
+///
+/// | `kind` | fields | method runs | client receives |
+/// | --- | --- | --- | --- |
+/// | `status` | `status`; `retryAfter`, in seconds, default: no header | no | an error of the service |
+/// | `html` | `status` | no | a page like that of a load balancer |
+/// | `reset` | `after`, in bytes of the request, default 0 | no | a connection reset |
+/// | `stall` | `after`, in bytes of the request, default 0 | no | nothing, and the connection stays open |
+/// | `lost-response` | | yes | a connection reset |
+/// | `latency` | `millis` | yes | the response, later |
+/// | `truncate` | `after`, in bytes of the response | yes | the start of the response, then the connection closes |
+/// | `stall-body` | `after`, in bytes of the response | yes | the start of the response, then nothing |
+/// | `slow` | `bytesPerSecond` | yes | the response, slowly |
+/// | `expired-url` | | yes | URLs that have expired |
+/// | `expired-credentials` | | yes | credentials that have expired |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
@@ -71,9 +88,19 @@ pub enum Fault {
 
 /// A fault and the calls that it applies to.
 ///
+/// The JSON form, for the control endpoint:
+///
+/// | field | value | default |
+/// | --- | --- | --- |
+/// | `method` | a method, see below | required |
+/// | `fault` | a [`Fault`] | required |
+/// | `times` | the number of calls that fail | all |
+/// | `skip` | the number of calls that succeed before the first failure | 0 |
+/// | `path` | a text that the decoded path of the request must contain, such as an artifact name | any path |
+///
 /// Methods have the names of the official references, for example `queue.claimWork` or
 /// `purge-cache.purgeRequests`; those of the S3-like store are `s3.put` and `s3.get`. A trailing `*`
-/// matches any suffix.
+/// matches any suffix. A rule whose method does not exist is an error.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FaultRule {
@@ -123,13 +150,41 @@ impl FaultRule {
         self
     }
 
-    pub(super) fn matches(&self, method: &str, path: &str) -> bool {
-        let matches_method = match self.method.strip_suffix('*') {
+    /// Fails if the rule applies to no method.
+    pub(crate) fn check_method(&self) -> Result<(), UnknownMethodError> {
+        let names: Vec<_> = method_names().collect();
+        if names.iter().any(|name| self.matches_method(name)) {
+            return Ok(());
+        }
+        let wanted = self.method.to_lowercase();
+        let distance = |name: &String| strsim::damerau_levenshtein(&name.to_lowercase(), &wanted);
+        Err(UnknownMethodError {
+            method: self.method.clone(),
+            nearest: names.into_iter().min_by_key(distance).unwrap_or_default(),
+        })
+    }
+
+    fn matches_method(&self, method: &str) -> bool {
+        match self.method.strip_suffix('*') {
             Some(prefix) => method.starts_with(prefix),
             None => method == self.method,
-        };
-        matches_method && self.path.as_ref().is_none_or(|part| path.contains(part))
+        }
     }
+
+    pub(super) fn matches(&self, method: &str, path: &str) -> bool {
+        self.matches_method(method) && self.path.as_ref().is_none_or(|part| path.contains(part))
+    }
+}
+
+/// The error of a fault rule whose method does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown method `{method}`, did you mean `{nearest}`?")]
+#[non_exhaustive]
+pub struct UnknownMethodError {
+    /// The method of the rule.
+    pub method: String,
+    /// The existing method with the most similar name.
+    pub nearest: String,
 }
 
 #[cfg(test)]

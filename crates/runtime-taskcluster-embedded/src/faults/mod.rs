@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-pub use self::fault::{Fault, FaultRule};
+pub use self::fault::{Fault, FaultRule, UnknownMethodError};
 
 /// A handle to an injected fault.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ struct ActiveRule {
 impl ActiveRule {
     /// Counts a matching call, and returns whether the fault applies to it.
     fn count_call(&mut self) -> bool {
-        self.calls += 1;
+        self.calls = self.calls.saturating_add(1);
         let hits = self.hits.load(Ordering::Acquire);
         let applies =
             self.calls > self.rule.skip && self.rule.times.is_none_or(|times| hits < times);
@@ -110,7 +110,8 @@ impl FaultRules {
             let fault = active.rule.fault;
             if let Fault::Latency { millis } = fault {
                 if active.count_call() {
-                    plan.latency += Duration::from_millis(millis);
+                    let latency = Duration::from_millis(millis);
+                    plan.latency = plan.latency.saturating_add(latency);
                 }
             } else if plan.fault.is_none() && active.count_call() {
                 plan.fault = Some(fault);

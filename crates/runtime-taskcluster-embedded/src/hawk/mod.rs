@@ -41,6 +41,9 @@ pub(crate) fn authenticate(
     timestamps::check(request.resource, request.authorization)?;
     let unsigned =
         RequestBuilder::new(request.method, request.host, request.port, request.resource);
+    if has_padded_bewit(request.resource) {
+        return Err("Bad Request: Invalid bewit encoding".to_owned());
+    }
     let mut bewit = None;
     // The MAC covers the URL without the bewit.
     let unsigned = unsigned
@@ -54,6 +57,15 @@ pub(crate) fn authenticate(
             verify_bewit(unsigned, request.method, &bewit, now, directory).map(Some)
         }
     }
+}
+
+/// Returns whether a bewit has the padding of Base64, which the real services reject and the crate accepts.
+fn has_padded_bewit(resource: &str) -> bool {
+    let query = resource.split_once('?').map_or("", |(_, query)| query);
+    let mut bewits = query
+        .split('&')
+        .filter_map(|pair| pair.strip_prefix("bewit="));
+    bewits.any(|bewit| bewit.contains('=') || bewit.contains("%3D") || bewit.contains("%3d"))
 }
 
 fn verify_header(

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::call::{ApiResult, Call, Reply};
 use crate::context::ServerContext;
-use crate::method::Method;
+use crate::method::{Authentication, Method};
 
 /// The services with their methods, in the order in which the router tries them.
 pub(crate) const SERVICES: &[(&str, &[&[Method]])] = &[
@@ -27,7 +27,8 @@ pub(crate) const SERVICES: &[(&str, &[&[Method]])] = &[
 ];
 
 /// The method that every service has.
-pub(crate) const PING: Method = Method::get("ping", "/ping", ping).without_authentication();
+pub(crate) const PING: Method =
+    Method::get("ping", "/ping", ping).with_authentication(Authentication::Skipped);
 
 fn ping(context: &ServerContext, _: &Call) -> ApiResult {
     Reply::json(&json!({ "alive": true, "uptime": context.started.elapsed().as_secs_f64() }))

@@ -5,13 +5,15 @@ use serde_json::json;
 use crate::call::{ApiResult, Call, Reply};
 use crate::context::ServerContext;
 use crate::error::{ErrorCode, RequestError};
-use crate::method::Method;
+use crate::method::{Method, SecretPayload};
 use crate::schema::{Field, Rule, Schema};
 use crate::state::secrets::StoredSecret;
 use crate::time::millis;
 
 pub(super) const METHODS: &[Method] = &[
-    Method::put("set", "/secret/<name>", set).with_schema(&SECRET),
+    Method::put("set", "/secret/<name>", set)
+        .with_schema(&SECRET)
+        .with_secret_payload(SecretPayload::Field("secret")),
     Method::delete("remove", "/secret/<name>", remove),
     Method::get("get", "/secret/<name>", get),
     Method::get("list", "/secrets", list),

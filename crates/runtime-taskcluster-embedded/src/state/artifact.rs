@@ -107,17 +107,17 @@ impl DeclaredArtifact {
     ///
     /// An equal declaration is, since workers retry, and it may extend the expiry. The URL of a
     /// reference may change, and a reference may become a link: workers publish the live log as a
-    /// reference first and as a link to the finished log later.
+    /// reference first and as a link to the finished log later. The content type of a link may
+    /// change. An object has a new upload each time, so it is never equal.
     pub(crate) fn may_become(&self, new: &Self) -> bool {
-        use ArtifactKind::{Error, Link, Object, Reference, S3};
+        use ArtifactKind::{Error, Link, Reference, S3};
         let same_kind = match (&self.kind, &new.kind) {
-            (Reference { .. }, Link { .. }) => return true,
-            (S3, S3) | (Object { .. }, Object { .. }) | (Reference { .. }, Reference { .. }) => {
-                true
-            }
+            (S3, S3) | (Reference { .. }, Reference { .. } | Link { .. }) => true,
             (Link { .. }, Link { .. }) | (Error { .. }, Error { .. }) => self.kind == new.kind,
             _ => false,
         };
-        same_kind && self.content_type == new.content_type && new.expires >= self.expires
+        let is_link = matches!(new.kind, Link { .. });
+        let same_type = is_link || self.content_type == new.content_type;
+        same_kind && same_type && new.expires >= self.expires
     }
 }

@@ -135,6 +135,10 @@ impl State {
                 "Task `{task_id}` can't be reclaimed past its deadline of {deadline}."
             )));
         }
+        if run.status.state == TaskState::Pending {
+            // Only credentials with more scopes than those of a claim get here. The real queue does not expect them.
+            return Err(RequestError::internal());
+        }
         // `takenUntil` may have passed: until the timer ends the run, a late reclaim is accepted.
         if run.status.state != TaskState::Running {
             return Err(RequestError::conflict(format!(

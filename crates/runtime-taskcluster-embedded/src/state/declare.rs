@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use runtime_core::queue::TaskState;
+use serde::Serialize;
 
 use super::artifact::{ArtifactKind, DeclaredArtifact};
 use super::task::{Run, Task};
@@ -12,6 +13,8 @@ use crate::time::{after, millis};
 
 /// The time after an exception in which a worker may still declare artifacts.
 const EXCEPTION_GRACE_PERIOD: Duration = Duration::from_secs(25 * 60);
+/// The time by which the expiry of an artifact may lie in the past.
+const EXPIRY_LEEWAY: Duration = Duration::from_secs(15 * 60);
 
 impl Task {
     /// Returns the run of an artifact to declare. An unknown one is a 400, not a 404.
@@ -20,32 +23,33 @@ impl Task {
         run.ok_or_else(|| RequestError::input("Run not found"))
     }
 
-    /// Stores an artifact if the run, the expiry and an earlier declaration allow it.
+    /// Fails if the run or the expiry do not allow an artifact.
+    pub(crate) fn check_artifact(
+        &self,
+        run_id: u32,
+        new: &DeclaredArtifact,
+        now: Timestamp,
+    ) -> Result<(), RequestError> {
+        check_expiry(new, self.definition.expires, now)?;
+        self.check_accepts_artifacts(run_id, now)
+    }
+
+    /// Stores an artifact if an earlier declaration allows it.
     pub(crate) fn declare_artifact(
         &mut self,
         run_id: u32,
         new: DeclaredArtifact,
-        now: Timestamp,
     ) -> Result<DeclaredArtifact, RequestError> {
-        self.check_accepts_artifacts(run_id, now)?;
-        check_expiry(&new, self.definition.expires, now)?;
         let key = (run_id, new.name.clone());
         let Some(old) = self.artifacts.get_mut(&key) else {
             self.artifacts.insert(key, new.clone());
             return Ok(new);
         };
         if !old.may_become(&new) {
-            return Err(RequestError::conflict(format!(
-                "Artifact `{}` already exists with other properties: it is a {} of content type `{}` that expires {}",
-                old.name,
-                old.kind.storage_type(),
-                old.content_type,
-                millis(old.expires)
-            )));
+            return Err(conflict(old));
         }
         old.expires = new.expires;
-        // All other kinds keep their properties. An object keeps its upload id, so that the upload
-        // that a worker has started continues after a retry of the declaration.
+        // All other kinds keep their properties.
         if let ArtifactKind::Reference { .. } = old.kind {
             *old = new;
         }
@@ -70,6 +74,27 @@ impl Task {
     }
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OriginalArtifact<'a> {
+    storage_type: &'static str,
+    content_type: &'a str,
+    expires: String,
+}
+
+fn conflict(old: &DeclaredArtifact) -> RequestError {
+    // A struct keeps the order of the real message.
+    let original = OriginalArtifact {
+        storage_type: old.kind.storage_type(),
+        content_type: &old.content_type,
+        expires: millis(old.expires),
+    };
+    let original = serde_json::to_string_pretty(&original).unwrap_or_default();
+    RequestError::conflict(format!(
+        "Artifact already exists with different properties, and none of the allowed exceptions apply: {original}"
+    ))
+}
+
 fn check_expiry(
     new: &DeclaredArtifact,
     task_expires: Timestamp,
@@ -82,10 +107,8 @@ fn check_expiry(
             millis(task_expires)
         )));
     }
-    if new.expires < now {
-        return Err(RequestError::input(format!(
-            "Artifact expires ({expires}) in the past"
-        )));
+    if after(new.expires, EXPIRY_LEEWAY) < now {
+        return Err(RequestError::input("Expires must be in the future"));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::context::ServerContext;
 use crate::definition::{self, Definition, check_task_id};
 use crate::error::RequestError;
-use crate::faults::{FaultRule, InjectedFault};
+use crate::faults::{FaultRule, InjectedFault, UnknownMethodError};
 use crate::services::queue::schemas::CREATE_TASK;
 use crate::state::State;
 use crate::state::clients::ROOT_CLIENT_ID;
@@ -142,8 +142,23 @@ impl Taskcluster {
     }
 
     /// Injects a fault into calls until the rule is used up or cleared.
+    ///
+    /// # Panics
+    ///
+    /// If the method of the rule does not exist; see [`try_inject`](Self::try_inject).
     pub fn inject(&self, rule: FaultRule) -> InjectedFault {
-        self.context.faults.inject(rule)
+        self.try_inject(rule)
+            .unwrap_or_else(|error| panic!("cannot inject a fault: {error}"))
+    }
+
+    /// Injects a fault like [`inject`](Self::inject), for a rule that is not part of the program.
+    ///
+    /// # Errors
+    ///
+    /// An [`UnknownMethodError`] if the method of the rule does not exist.
+    pub fn try_inject(&self, rule: FaultRule) -> Result<InjectedFault, UnknownMethodError> {
+        rule.check_method()?;
+        Ok(self.context.faults.inject(rule))
     }
 
     /// Removes all fault rules.

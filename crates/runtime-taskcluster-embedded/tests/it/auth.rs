@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::support::{Client, Forgery, create, start};
 use reqwest::Method;
 use runtime_core::Credentials;
+use runtime_taskcluster_embedded::Taskcluster;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
@@ -30,6 +31,70 @@ async fn wrong_credentials_fail_public_methods() {
         assert_eq!(response.headers["www-authenticate"], "hawk");
         assert!(response.message().contains(part), "{}", response.message());
         assert_eq!(wrong.get("/api/queue/v1/ping").await.status, 200);
+    }
+}
+
+fn tester(taskcluster: &Taskcluster, token: &str) -> Client {
+    Client::with(taskcluster, Some(Credentials::new("tester", token)))
+}
+
+#[tokio::test]
+async fn signatures_can_be_tested() {
+    let (taskcluster, root) = start().await;
+    let path = "/api/auth/v1/test-authenticate";
+    let tester_client = tester(&taskcluster, "no-secret");
+    let body = json!({ "clientScopes": ["a:*"], "requiredScopes": ["a:b"] });
+    let response = tester_client.post(path, body.clone()).await;
+    let expected = json!({ "clientId": "tester", "scopes": ["a:*", "assume:anonymous"] });
+    assert_eq!((response.status, response.body), (200, expected));
+
+    let missing = json!({ "clientScopes": ["a:*"], "requiredScopes": ["c"] });
+    let response = tester_client.post(path, missing).await;
+    assert_eq!(
+        (response.status, response.code()),
+        (403, "InsufficientScopes")
+    );
+    let part = "missing the following scopes:\n\n```\nc\n```";
+    assert!(response.message().contains(part), "{}", response.message());
+
+    let forgery = Forgery {
+        authorized_scopes: Some(vec!["a:c".to_owned()]),
+        ..Forgery::default()
+    };
+    let narrow = tester_client.send(Method::POST, path, Some(body.clone()), forgery);
+    assert_eq!(narrow.await.status, 403);
+    for wrong in [tester(&taskcluster, "a-secret"), root] {
+        let response = wrong.post(path, body.clone()).await;
+        assert_eq!(
+            (response.status, response.code()),
+            (401, "AuthenticationFailed")
+        );
+    }
+    let anonymous = Client::anonymous(&taskcluster);
+    assert_eq!(anonymous.post(path, body).await.status, 403);
+}
+
+#[tokio::test]
+async fn bewits_can_be_tested() {
+    let (taskcluster, _) = start().await;
+    let path = "/api/auth/v1/test-authenticate-get/";
+    let expected = json!({
+        "clientId": "tester", "scopes": ["assume:anonymous", "auth:create-client:test:*", "test:*"],
+    });
+    let client = tester(&taskcluster, "no-secret");
+    let response = client.get(path).await;
+    assert_eq!((response.status, response.body), (200, expected.clone()));
+    let bewit = client.bewit(path, SystemTime::now() + HOUR);
+    let anonymous = Client::anonymous(&taskcluster);
+    let response = anonymous.get(&bewit).await;
+    assert_eq!((response.status, response.body), (200, expected));
+    assert_eq!(anonymous.get(path).await.status, 403);
+    for padding in ["=", "==", "%3D"] {
+        let response = anonymous.get(&format!("{bewit}{padding}")).await;
+        assert_eq!(
+            (response.status, response.code()),
+            (401, "AuthenticationFailed")
+        );
     }
 }
 

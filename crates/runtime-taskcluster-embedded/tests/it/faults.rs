@@ -254,6 +254,75 @@ async fn expired_urls_and_credentials_are_returned() {
 }
 
 #[tokio::test]
+async fn unknown_method_is_an_error() {
+    let (taskcluster, _) = start().await;
+    let anybody = Client::anonymous(&taskcluster);
+    for (method, nearest) in [
+        ("queue.claimwork", "queue.claimWork"),
+        ("claimWork", "queue.claimWork"),
+        ("purgeCache.purgeRequests", "purge-cache.purgeRequests"),
+        ("s3.putt", "s3.put"),
+    ] {
+        let rule = FaultRule::new(method, Fault::LostResponse);
+        let error = taskcluster.try_inject(rule).expect_err(method);
+        assert_eq!(error.method, method);
+        assert_eq!(error.nearest, nearest);
+        let rule = json!({ "method": method, "fault": { "kind": "lost-response" } });
+        let response = anybody.post("/control/faults", rule).await;
+        assert_eq!(response.status, 400, "{method}");
+        let message = format!("unknown method `{method}`, did you mean `");
+        assert!(
+            response.message().starts_with(&message),
+            "{:?}",
+            response.body
+        );
+    }
+    for method in [
+        "*",
+        "queue.*",
+        "queue.cl*",
+        "s3.put",
+        "auth.ping",
+        "queue.claimWork*",
+    ] {
+        let rule = FaultRule::new(method, Fault::LostResponse);
+        taskcluster.try_inject(rule).expect(method);
+    }
+}
+
+#[tokio::test]
+async fn extreme_numbers_are_no_overflow() {
+    let builder = Taskcluster::builder()
+        .claim_timeout(Duration::MAX)
+        .long_poll(Duration::MAX)
+        .resolver_delay(Duration::MAX);
+    let taskcluster = builder.start().await.unwrap();
+    let latency = Fault::Latency { millis: u64::MAX };
+    for _ in 0..2 {
+        taskcluster.inject(FaultRule::new("queue.task", latency));
+        taskcluster.inject(FaultRule::new("queue.ping", Fault::Latency { millis: 0 }));
+    }
+    let client = Client::root(&taskcluster);
+    let task_id = create(&taskcluster, json!({}));
+    let path = format!("/api/queue/v1/task/{task_id}");
+    let waiting = client.get(&path);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(20), waiting)
+            .await
+            .is_err()
+    );
+    let (claim, _) = client.claim_one().await;
+    assert_eq!(claim["status"]["taskId"], task_id);
+    let pages = client.get("/api/auth/v1/clients/?limit=0&continuationToken=18446744073709551615");
+    assert_eq!(pages.await.body["clients"], json!([]));
+    for _ in 0..3 {
+        taskcluster.advance(Duration::MAX);
+    }
+    assert_eq!(ping(&client).await.unwrap().status, 200);
+    assert!(taskcluster.clock().now().strftime("%Y").to_string() >= "9999".to_owned());
+}
+
+#[tokio::test]
 async fn control_endpoint_sets_faults_and_clock() {
     let (taskcluster, _) = start().await;
     let anybody = Client::anonymous(&taskcluster);

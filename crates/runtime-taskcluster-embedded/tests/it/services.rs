@@ -130,6 +130,65 @@ async fn static_worker_registers_and_reregisters() {
 }
 
 #[tokio::test]
+async fn unknown_worker_cannot_register() {
+    let (taskcluster, _) = start().await;
+    taskcluster.add_static_worker("test/linux", "group", "worker", "proof");
+    let register = |pool: &str, provider: &str, id: &str| {
+        json!({
+            "workerPoolId": pool, "providerId": provider, "workerGroup": "group",
+            "workerId": id, "workerIdentityProof": { "staticSecret": "hush-hush" },
+        })
+    };
+    let anybody = Client::anonymous(&taskcluster);
+    for (body, status, message) in [
+        (
+            register("test/no", "static", "worker"),
+            404,
+            "Worker pool test/no does not exist",
+        ),
+        (
+            register("test/linux", "google", "worker"),
+            404,
+            "Provider google does not exist",
+        ),
+        (
+            register("test/linux", "static", "other"),
+            404,
+            "Worker group/other in worker pool test/linux does not exist",
+        ),
+        (
+            register("test/linux", "static", "worker"),
+            400,
+            "Could not validate",
+        ),
+        (
+            json!({ "workerIdentityProof": { "staticSecret": "hush-hush" } }),
+            400,
+            "Schema",
+        ),
+    ] {
+        let response = anybody
+            .post("/api/worker-manager/v1/worker/register", body)
+            .await;
+        assert_eq!(response.status, status, "{:?}", response.body);
+        assert!(response.message().contains(message), "{:?}", response.body);
+        assert_eq!(response.body["requestInfo"]["payload"], "(OMITTED)");
+        assert!(!response.body.to_string().contains("hush-hush"));
+    }
+}
+
+#[tokio::test]
+async fn refused_secret_is_not_repeated() {
+    let (taskcluster, _) = start().await;
+    let body = json!({ "secret": { "password": "hush-hush" }, "expires": "soon" });
+    let path = "/api/secrets/v1/secret/a";
+    let response = Client::root(&taskcluster).put(path, body).await;
+    let payload = json!({ "secret": "(OMITTED)", "expires": "soon" });
+    assert_eq!(response.body["requestInfo"]["payload"], payload);
+    assert!(!response.body.to_string().contains("hush-hush"));
+}
+
+#[tokio::test]
 async fn worker_reports_errors_and_terminates() {
     let (taskcluster, client) = start().await;
     taskcluster.add_static_worker("test/linux", "group", "worker", "proof");

@@ -12,6 +12,7 @@ use crate::method::Method;
 use crate::services::s3::presign::{PresignedUrl, bucket_of};
 use crate::slugid::slugid;
 use crate::state::artifact::{ArtifactKind, DeclaredArtifact};
+use crate::state::objects::Object;
 use crate::state::task::Run;
 use crate::time::{after, millis};
 
@@ -46,10 +47,21 @@ fn create_artifact(context: &ServerContext, call: &Call) -> ApiResult {
     call.require_scope(format!("queue:create-artifact:{task_id}/{run_id}"))?;
     let artifact = requested_artifact(call);
     let (stored, project, worker) = context.update(|state| {
-        let task = find_task(state.tasks.get_mut(task_id))?;
+        let task = find_task(state.tasks.get(task_id))?;
         let worker = worker_of(task.artifact_run(run_id)?);
-        let stored = task.declare_artifact(run_id, artifact, call.now)?;
-        Ok::<_, RequestError>((stored, task.definition.project_id.clone(), worker))
+        let project = task.definition.project_id.clone();
+        task.check_artifact(run_id, &artifact, call.now)?;
+        if let ArtifactKind::Object { upload_id, .. } = &artifact.kind {
+            // The real queue reserves the name of the object before it looks for an earlier declaration, and does not
+            // expect that the object service refuses.
+            let name = object_name(task_id, run_id, &artifact.name);
+            let object = Object::new(&project, upload_id, artifact.expires);
+            let started = state.objects.start(&name, &object, &Value::Null);
+            started.map_err(|_| RequestError::internal())?;
+        }
+        let task = find_task(state.tasks.get_mut(task_id))?;
+        let stored = task.declare_artifact(run_id, artifact)?;
+        Ok::<_, RequestError>((stored, project, worker))
     })?;
     Reply::json(&match &stored.kind {
         ArtifactKind::S3 => s3_response(context, call, &stored),
@@ -188,9 +200,10 @@ fn finish_artifact(context: &ServerContext, call: &Call) -> ApiResult {
         let task = state
             .tasks
             .get_mut(task_id)
-            .ok_or_else(|| RequestError::not_found("Task not found"))?;
+            .ok_or_else(|| unknown_artifact(call))?;
         let artifact = task.artifacts.get_mut(&(run_id, name.to_owned()));
-        let artifact = artifact.ok_or_else(|| RequestError::not_found("Artifact not found"))?;
+        let artifact = artifact.ok_or_else(|| unknown_artifact(call))?;
+        let has_length = artifact.content_length.is_some();
         let ArtifactKind::Object {
             upload_id,
             finished,
@@ -198,18 +211,31 @@ fn finish_artifact(context: &ServerContext, call: &Call) -> ApiResult {
         else {
             return Err(RequestError::input("Only object artifacts can be finished"));
         };
-        if *upload_id != call.text("uploadId") {
+        if !*finished && *upload_id != call.text("uploadId") {
             return Err(RequestError::input(
                 "given uploadId does not match that for the artifact",
             ));
         }
-        if !uploaded {
+        if !*finished && !uploaded {
             return Err(RequestError::input(
-                "the upload of the object has not finished",
+                "Object storing artifact data does not exist",
             ));
         }
         *finished = true;
+        if has_length {
+            // The real queue then publishes a message whose schema does not allow a length.
+            return Err(RequestError::internal());
+        }
         Ok(())
     })?;
     Reply::no_content()
+}
+
+fn unknown_artifact(call: &Call) -> RequestError {
+    RequestError::not_found(format!(
+        "Artifact with taskId `{}`, runId {}, name `{}` not found",
+        call.param("taskId"),
+        call.run_id(),
+        call.param("name"),
+    ))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use runtime_core::clock::instant_after;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -77,7 +78,7 @@ async fn poll(
     worker: (&str, &str),
     max_tasks: usize,
 ) -> Vec<ClaimedRun> {
-    let end = Instant::now() + context.settings.long_poll;
+    let end = instant_after(Instant::now(), context.settings.long_poll);
     let (run_added, is_quarantined) = context.update(|state| {
         let now = context.now();
         let worker = state.workers.record_activity(queue, worker, now);

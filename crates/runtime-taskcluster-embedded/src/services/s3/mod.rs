@@ -14,14 +14,17 @@ use crate::body::Body;
 use crate::context::ServerContext;
 use crate::request::parse_query;
 
+/// The method names in fault rules.
+pub(crate) const METHOD_NAMES: [&str; 3] = ["s3.put", "s3.get", "s3.other"];
+
 /// Returns the method name in fault rules if the request is for the store.
 pub(crate) fn method_name(verb: &Method, path: &str) -> Option<&'static str> {
     let bucket = path.trim_start_matches('/').split('/').next();
     bucket.filter(|bucket| [presign::PUBLIC_BUCKET, presign::PRIVATE_BUCKET].contains(bucket))?;
     Some(match *verb {
-        Method::PUT => "s3.put",
-        Method::GET | Method::HEAD => "s3.get",
-        _ => "s3.other",
+        Method::PUT => METHOD_NAMES[0],
+        Method::GET | Method::HEAD => METHOD_NAMES[1],
+        _ => METHOD_NAMES[2],
     })
 }
 

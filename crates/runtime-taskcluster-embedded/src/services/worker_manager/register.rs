@@ -10,15 +10,19 @@ use crate::call::{ApiResult, Call, Reply};
 use crate::context::{IssuingService, ServerContext};
 use crate::credentials::constant_time_eq;
 use crate::error::RequestError;
-use crate::method::Method;
+use crate::method::{Method, SecretPayload};
 use crate::schema::{Field, Rule, Schema};
 use crate::slugid::token;
 use crate::state::pools::{PoolWorker, WorkerKey};
 use crate::time::{after, millis};
 
 pub(super) const METHODS: &[Method] = &[
-    Method::post("registerWorker", "/worker/register", register).with_schema(&REGISTER),
-    Method::post("reregisterWorker", "/worker/reregister", reregister).with_schema(&REREGISTER),
+    Method::post("registerWorker", "/worker/register", register)
+        .with_schema(&REGISTER)
+        .with_secret_payload(SecretPayload::All),
+    Method::post("reregisterWorker", "/worker/reregister", reregister)
+        .with_schema(&REREGISTER)
+        .with_secret_payload(SecretPayload::All),
 ];
 
 const REGISTER: Schema = Schema {
@@ -60,11 +64,7 @@ fn identity_error() -> RequestError {
 }
 
 fn register(context: &ServerContext, call: &Call) -> ApiResult {
-    if call.text("providerId") != "static" {
-        return Err(RequestError::input(
-            "the embedded Taskcluster supports only the provider `static`",
-        ));
-    }
+    check_existence(context, call)?;
     let proof = call.payload["workerIdentityProof"]["staticSecret"]
         .as_str()
         .unwrap_or_default();
@@ -77,6 +77,35 @@ fn register(context: &ServerContext, call: &Call) -> ApiResult {
     });
     body["workerConfig"] = config.filter(Value::is_object).unwrap_or_else(|| json!({}));
     Reply::json(&body)
+}
+
+/// Fails if the pool, the provider or the worker does not exist.
+fn check_existence(context: &ServerContext, call: &Call) -> Result<(), RequestError> {
+    let key = worker_key(call);
+    let (has_pool, has_worker) = context.read(|state| {
+        let pools = &state.pools;
+        (
+            pools.by_id.contains_key(&key.0),
+            pools.workers.contains_key(&key),
+        )
+    });
+    let (pool, group, id) = key;
+    let provider = call.text("providerId");
+    if !has_pool {
+        let message = format!("Worker pool {pool} does not exist");
+        return Err(RequestError::not_found(message));
+    }
+    if provider != "static" {
+        // The only one here. A real deployment may have others.
+        let message = format!("Provider {provider} does not exist");
+        return Err(RequestError::not_found(message));
+    }
+    if !has_worker {
+        return Err(RequestError::not_found(format!(
+            "Worker {group}/{id} in worker pool {pool} does not exist"
+        )));
+    }
+    Ok(())
 }
 
 fn reregister(context: &ServerContext, call: &Call) -> ApiResult {

@@ -115,6 +115,16 @@ async fn cancelled_run_accepts_only_artifacts() {
 }
 
 #[tokio::test]
+async fn reclaim_of_a_pending_run_is_unexpected() {
+    let (taskcluster, root) = start().await;
+    let task_id = create(&taskcluster, json!({}));
+    let response = root.run(&task_id, 0, "reclaim", json!({})).await;
+    let part = "Internal Server Error, incidentId ";
+    check("reclaim", &response, 500, "InternalServerError", part);
+    assert_eq!(response.headers["x-content-type-options"], "nosniff");
+}
+
+#[tokio::test]
 async fn cancelling_a_completed_task_changes_nothing() {
     let (taskcluster, task_id, worker) = running().await;
     worker.run(&task_id, 0, "completed", json!({})).await;

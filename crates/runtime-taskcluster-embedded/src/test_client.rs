@@ -1,0 +1,46 @@
+//! The client with which programs test their signatures.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use crate::hawk::Directory;
+use crate::state::clients::AuthClient;
+
+/// The id of the client.
+const CLIENT_ID: &str = "tester";
+/// The access token of the client, which everyone knows.
+const ACCESS_TOKEN: &str = "no-secret";
+
+/// A directory whose only client is the one for tests, with the roles of the real directory.
+pub(crate) struct TestClient<'a> {
+    client: Arc<AuthClient>,
+    roles: &'a dyn Directory,
+}
+
+impl<'a> TestClient<'a> {
+    pub(crate) fn new(roles: &'a dyn Directory, scopes: Vec<String>) -> Self {
+        let token = SecretString::from(ACCESS_TOKEN);
+        let created = Timestamp::UNIX_EPOCH;
+        let client = AuthClient::new(token, scopes, "", created, Timestamp::MAX);
+        Self {
+            client: Arc::new(client),
+            roles,
+        }
+    }
+}
+
+impl Directory for TestClient<'_> {
+    fn client(&self, client_id: &str) -> Option<Arc<AuthClient>> {
+        (client_id == CLIENT_ID).then(|| Arc::clone(&self.client))
+    }
+
+    fn assume(&self, scopes: Vec<String>) -> Vec<String> {
+        self.roles.assume(scopes)
+    }
+
+    fn anonymous(&self) -> Arc<[String]> {
+        self.roles.anonymous()
+    }
+}
