@@ -10,9 +10,6 @@ use tokio::time::{Instant, timeout_at};
 /// The number of characters in an excerpt.
 const MAX_EXCERPT_CHARS: usize = 300;
 
-/// The longest time to read an error body. A bounded time can be added to an instant without an overflow.
-const MAX_ERROR_BODY_TIME: Duration = Duration::from_secs(60 * 60);
-
 /// An error while reading a response body.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

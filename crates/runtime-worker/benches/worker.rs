@@ -162,7 +162,7 @@ fn worker(
     .plugin(plugins::TaskEnvVars)
     .plugin(MaxRunTime::default())
     .plugin(ExitStatus)
-    .plugin(Artifacts)
+    .plugin(Artifacts::default())
     .build()
     .expect("a valid worker")
 }

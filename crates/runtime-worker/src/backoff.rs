@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use runtime_core::clock::scaled;
 use runtime_http::Backoff;
 
 /// Largest bound of a retry's delay, as a multiple of the first: 32 s with the default first delay of 2 s, so that a
@@ -17,7 +18,7 @@ pub(crate) async fn wait_before_retry(backoff: &mut Backoff, first_delay: Durati
 /// Lengthens or shortens an interval by up to 10%, so that the workers of a pool do not call the queue at the same
 /// moment.
 pub(crate) fn jittered(interval: Duration) -> Duration {
-    interval.mul_f64(0.9 + fastrand::f64() / 5.0)
+    scaled(interval, 0.9 + fastrand::f64() / 5.0)
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl TestBed {
             .plugin(plugins::TaskEnvVars)
             .plugin(MaxRunTime::default())
             .plugin(ExitStatus)
-            .plugin(Artifacts)
+            .plugin(Artifacts::default())
     }
 
     fn environment(&self) -> Environment {

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::timing::TimingConfig;
 #[cfg(feature = "mounts")]
 use crate::plugins::MountsBuilder;
-use crate::plugins::{IdleStop, LogPrefix, MaxRunTime, StopOnError, Watchdog};
+use crate::plugins::{
+    DEFAULT_MAX_ARTIFACTS, IdleStop, LogPrefix, MaxRunTime, StopOnError, Watchdog,
+};
 use crate::worker::{
     DEFAULT_MAX_CONSECUTIVE_INTERNAL_ERRORS, DEFAULT_OUTPUT_LIMIT, MAX_OUTPUT_TAIL, WorkerBuilder,
 };
@@ -174,6 +176,9 @@ pub struct PluginsConfig {
     /// The maximum run time of a task, in seconds.
     #[schemars(range(min = 1))]
     pub max_run_time: u32,
+    /// The maximum number of artifacts of a task, for the plugin `Artifacts`.
+    #[schemars(range(min = 1))]
+    pub max_artifacts: usize,
     /// Lines at the top of every task log.
     pub log_prefix: BTreeMap<String, String>,
     /// The prefix of the scope that a named cache requires, such as `my-worker:cache:`; the name of the cache follows. By
@@ -201,6 +206,7 @@ impl Default for PluginsConfig {
     fn default() -> Self {
         Self {
             max_run_time: 24 * 60 * 60,
+            max_artifacts: DEFAULT_MAX_ARTIFACTS,
             log_prefix: BTreeMap::new(),
             cache_scopes: None,
             keep_uncommitted_caches: false,
@@ -215,7 +221,8 @@ impl Default for PluginsConfig {
 }
 
 impl PluginsConfig {
-    /// Adds the configured plugins to a worker, except `Mounts`, which needs its caches opened: see `apply_to`.
+    /// Adds the configured plugins to a worker, except `Artifacts`, whose place among the plugins matters, and `Mounts`,
+    /// which needs its caches opened: see `apply_to`.
     ///
     /// Call it before other plugins are added, because the watchdog has to be the first.
     ///

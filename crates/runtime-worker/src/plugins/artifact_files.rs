@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use runtime_core::artifact::{FolderEntry, FolderListing, list_folder};
+use runtime_core::artifact::{FolderEntry, FolderListing, list_folder_up_to};
 use runtime_core::error_chain;
 use runtime_core::queue::ArtifactErrorReason;
 use tokio::task::spawn_blocking;
@@ -41,15 +41,28 @@ pub(super) struct FoundFiles {
     pub(super) notes: Vec<String>,
 }
 
+/// The bound of the number of artifacts of a task.
+#[derive(Clone, Copy)]
+pub(super) struct ArtifactLimit {
+    /// The number that is left for further entries.
+    pub(super) remaining: usize,
+    /// The number for the whole task.
+    pub(super) max: usize,
+}
+
 /// Finds a plain file.
 pub(super) async fn find_file(
     name: &str,
     path: &str,
     result: &dyn ResultSet,
+    limit: ArtifactLimit,
 ) -> Result<FoundFiles, Unavailable> {
     let file = result.extract(path).await?;
     if !file.is_file() {
         return Err(wrong_kind(path, "plain file"));
+    }
+    if limit.remaining == 0 {
+        return Err(too_many(path, limit));
     }
     Ok(FoundFiles {
         files: vec![(name.to_owned(), Ok(file))],
@@ -58,10 +71,13 @@ pub(super) async fn find_file(
 }
 
 /// Finds the files of a folder and its subfolders. Links are followed as far as `result` permits.
+///
+/// All or nothing: a part of the files of a folder, which nobody chose, would look like the whole.
 pub(super) async fn find_folder(
     name: &str,
     path: &str,
     result: &dyn ResultSet,
+    limit: ArtifactLimit,
 ) -> Result<FoundFiles, Unavailable> {
     let root = result.extract(path).await?;
     if !root.is_dir() {
@@ -72,15 +88,20 @@ pub(super) async fn find_folder(
         found: FoundFiles::default(),
         pending: Vec::new(),
         linked: HashSet::new(),
+        remaining: limit.remaining,
+        exceeds_limit: false,
     };
     let folder = Arc::new(Folder {
         name: name.trim_end_matches('/').to_owned(),
         path: path.to_owned(),
         real_path: root,
     });
-    let listing = list(&folder.real_path).await;
+    let listing = list(&folder.real_path, limit.remaining).await;
     search.add(&folder, listing.map_err(|error| unreadable(path, error))?);
     search.follow_links().await;
+    if search.exceeds_limit {
+        return Err(too_many(path, limit));
+    }
     Ok(search.found)
 }
 
@@ -102,11 +123,17 @@ struct FolderSearch<'a> {
     pending: Vec<(Arc<Folder>, FolderEntry)>,
     /// The folders that links lead to. Each is followed once, because links can form circles.
     linked: HashSet<PathBuf>,
+    /// The number of entries that may still be listed.
+    remaining: usize,
+    exceeds_limit: bool,
 }
 
 impl FolderSearch<'_> {
     /// Adds the files of a folder, and its links to the pending ones.
     fn add(&mut self, folder: &Arc<Folder>, listing: FolderListing) {
+        let entries = listing.files.len() + listing.unreadable.len() + listing.links.len();
+        self.remaining = self.remaining.saturating_sub(entries);
+        self.exceeds_limit |= listing.is_truncated;
         for file in listing.files {
             let name = self.name(folder, &file);
             self.found.files.push((name, Ok(file.path)));
@@ -134,7 +161,7 @@ impl FolderSearch<'_> {
     }
 
     async fn follow_links(&mut self) {
-        while let Some((from, link)) = self.pending.pop() {
+        while let Some((from, link)) = self.pending.pop().filter(|_| !self.exceeds_limit) {
             if let Err(reason) = self.follow(&from, &link).await {
                 // Quoted, since the task chooses the name.
                 let path = format!("{}/{}", from.path, link.name);
@@ -170,7 +197,7 @@ impl FolderSearch<'_> {
             path,
             real_path: target,
         });
-        let listing = list(&folder.real_path).await;
+        let listing = list(&folder.real_path, self.remaining).await;
         let listing = listing.map_err(|error| format!("cannot be followed: {error}"))?;
         self.add(&folder, listing);
         Ok(())
@@ -183,11 +210,11 @@ fn relative_path<'a>(folder: &Path, entry: &'a FolderEntry) -> &'a Path {
     entry.path.strip_prefix(folder).unwrap_or(&entry.path)
 }
 
-/// Lists a folder on a blocking thread: it may contain millions of files.
-async fn list(folder: &Path) -> std::io::Result<FolderListing> {
+/// Lists up to `max_entries` of a folder on a blocking thread: it may contain millions.
+async fn list(folder: &Path, max_entries: usize) -> std::io::Result<FolderListing> {
     let folder = folder.to_owned();
     // The only join error is a panic, since the task is never aborted.
-    let listed = spawn_blocking(move || list_folder(&folder)).await;
+    let listed = spawn_blocking(move || list_folder_up_to(&folder, max_entries)).await;
     listed.unwrap_or_else(|error| Err(error.into()))
 }
 
@@ -195,6 +222,16 @@ fn wrong_kind(path: &str, expected: &str) -> Unavailable {
     Unavailable {
         reason: ArtifactErrorReason::InvalidResource,
         message: format!("`{path}` is not a {expected}"),
+    }
+}
+
+fn too_many(path: &str, limit: ArtifactLimit) -> Unavailable {
+    let max = limit.max;
+    Unavailable {
+        reason: ArtifactErrorReason::TooLarge,
+        message: format!(
+            "`{path}` exceeds the limit of {max} artifacts of a task; pack its files into an archive"
+        ),
     }
 }
 

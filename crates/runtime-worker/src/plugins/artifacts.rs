@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::artifact_files::{Unavailable, find_file, find_folder};
+use super::artifact_files::{ArtifactLimit, Unavailable, find_file, find_folder};
 use super::artifact_names::{LOG_ARTIFACTS, NAME_OF_LOG, check_artifacts};
 use crate::engine::ResultSet;
 use crate::payload::schema_of;
@@ -26,8 +26,29 @@ use crate::task_run::TaskRun;
 /// Reads `artifacts` and uploads files and folders.
 ///
 /// A failed upload does not prevent the others.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Artifacts;
+#[derive(Clone, Copy, Debug)]
+pub struct Artifacts {
+    max_artifacts: usize,
+}
+
+/// Default number of artifacts of a task. Their names and results need about 50 MB.
+pub(crate) const DEFAULT_MAX_ARTIFACTS: usize = 100_000;
+
+impl Artifacts {
+    /// Creates the plugin with the maximum number of artifacts of a task. A file or folder that exceeds it becomes an
+    /// error artifact, and fails the task. The files and subfolders of folders count.
+    #[must_use]
+    pub fn new(max_artifacts: usize) -> Self {
+        Self { max_artifacts }
+    }
+}
+
+impl Default for Artifacts {
+    /// Creates the plugin with a limit of 100 000 artifacts.
+    fn default() -> Self {
+        Self::new(DEFAULT_MAX_ARTIFACTS)
+    }
+}
 
 #[derive(Deserialize, JsonSchema)]
 struct Payload {
@@ -79,15 +100,19 @@ impl Plugin for Artifacts {
     }
 
     fn documentation(&self) -> Vec<Section> {
+        let max_artifacts = self.max_artifacts;
         vec![Section::new(
             "Artifacts",
-            "
+            &format!(
+                "
             Each entry of `artifacts` has a `name`, a `type` (`file` or `directory`) and a `path` relative
             to the folder of the task. For a missing path the worker creates an artifact of type `error` and
-            fails the task, unless the entry is `optional`. Links are followed inside of the task's folder; others
-            are left out, with a line in the log. Bytes of file names that are not printable ASCII are
-            percent-encoded in the names of artifacts. Names must be unique and must not be those of the log.
-            ",
+             fails the task, unless the entry is `optional`. Links are followed inside of the task's folder; others
+             are left out, with a line in the log. Bytes of file names that are not printable ASCII are
+             percent-encoded in the names of artifacts. Names must be unique and must not be those of the log.
+             A task may have at most {max_artifacts} artifacts.
+             "
+             ),
         )]
     }
 
@@ -100,6 +125,7 @@ impl Plugin for Artifacts {
         let plugin = TaskArtifacts {
             run: run.clone(),
             specs,
+            max_artifacts: self.max_artifacts,
         };
         Ok((!plugin.specs.is_empty()).then(|| Box::new(plugin) as Box<dyn TaskPlugin>))
     }
@@ -121,6 +147,7 @@ fn check_expiry(specs: &[ArtifactSpec], created: Timestamp) -> Result<(), Malfor
 struct TaskArtifacts {
     run: TaskRun,
     specs: Vec<ArtifactSpec>,
+    max_artifacts: usize,
 }
 
 #[async_trait]
@@ -130,7 +157,12 @@ impl TaskPlugin for TaskArtifacts {
         let context = &self.run.context;
         let mut names = HashSet::new();
         for spec in &self.specs {
-            for file in self.find(spec, &**result).await {
+            // The error artifacts of entries beyond the limit are not bounded by it, but by the size of the payload.
+            let limit = ArtifactLimit {
+                remaining: self.max_artifacts.saturating_sub(artifacts.len()),
+                max: self.max_artifacts,
+            };
+            for file in self.find(spec, &**result, limit).await {
                 let artifact = file.unwrap_or_else(|error_artifact| {
                     verdict = Verdict::Failure;
                     *error_artifact
@@ -175,11 +207,12 @@ impl TaskArtifacts {
         &self,
         spec: &ArtifactSpec,
         result: &dyn ResultSet,
+        limit: ArtifactLimit,
     ) -> Vec<Result<Artifact, Box<Artifact>>> {
         let context = &self.run.context;
         let found = match spec.kind {
-            Kind::File => find_file(&spec.name, &spec.path, result).await,
-            Kind::Directory => find_folder(&spec.name, &spec.path, result).await,
+            Kind::File => find_file(&spec.name, &spec.path, result, limit).await,
+            Kind::Directory => find_folder(&spec.name, &spec.path, result, limit).await,
         };
         match found {
             Ok(found) => {

@@ -10,7 +10,7 @@ mod stages;
 mod status;
 mod supervisor;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use runtime_core::log::CreateLogError;
 use runtime_core::queue::TaskClaim;
@@ -103,6 +103,7 @@ async fn supervise(
         },
         no_more_claims: &signals.no_more_claims,
         claim_lost: SetOnce::new(),
+        first_report: OnceLock::new(),
     };
     let supervisor = RunSupervisor {
         shared,
@@ -117,7 +118,9 @@ async fn supervise(
             let monitor = run.monitor();
             monitor.report_error(&error, "the worker failed at a task");
             let internal_error = Resolution::Exception(ExceptionReason::InternalError);
-            supervisor.reporter.report(internal_error).await
+            let report = catch_panic(supervisor.reporter.report(internal_error)).await;
+            // After a second panic the queue resolves the run, when the claim expires.
+            report.unwrap_or(Resolution::Abandoned(StopReason::ClaimLost))
         }
     };
     // Before the log is removed: no part of the run may still use its context.

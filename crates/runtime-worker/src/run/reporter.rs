@@ -1,5 +1,7 @@
 //! Reports the resolution of a run to the queue, exactly once.
 
+use std::sync::OnceLock;
+
 use runtime_core::queue::{Queue, RunStatus, TaskState};
 use runtime_core::{ApiError, ExceptionReason, StopReason, error_chain};
 use runtime_http::Backoff;
@@ -22,18 +24,21 @@ pub(super) struct ResolutionReporter<'a> {
     /// Set when the claim is lost. The task's stop reason cannot replace it: the first reason wins there, so after
     /// `WorkerShutdown` it never shows the loss.
     pub(super) claim_lost: SetOnce<StopReason>,
+    /// The resolution of the first report.
+    pub(super) first_report: OnceLock<Resolution>,
 }
 
 impl ResolutionReporter<'_> {
     /// Retries the report until the queue accepts or refuses it, the claim is lost, or the time is used up, and
     /// returns the actual resolution of the run.
     ///
-    /// Call it once. A different report must never follow: this one may have been accepted although its answer was
-    /// lost.
+    /// A different report never follows, since this one may have been accepted although its answer was lost. A second
+    /// call, after a panic during the first, repeats the first report.
     pub(super) async fn report(&self, resolution: Resolution) -> Resolution {
         if let Resolution::Abandoned(_) = resolution {
             return resolution;
         }
+        let resolution = *self.first_report.get_or_init(|| resolution);
         tokio::select! {
             // An answer that has arrived counts more than a loss or a timeout at the same moment.
             biased;

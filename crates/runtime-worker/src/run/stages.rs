@@ -187,7 +187,10 @@ impl Stages {
         shared: &WorkerShared,
         run: &TaskRun,
     ) -> Result<(), TaskError> {
-        let checked = shared.check_payload(run.payload());
+        let checked = match &run.context.info().definition_error {
+            Some(error) => Err(error.clone()),
+            None => shared.check_payload(run.payload()),
+        };
         for plugin in &shared.plugins {
             if checked.is_ok() || plugin.payload_schema().is_none() {
                 let name = plugin.name();

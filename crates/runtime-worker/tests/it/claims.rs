@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runtime_core::{LifeCycleTracker, StopStage, Stoppable as _};
 use runtime_mocks::taskcluster::TaskSnapshot;
+use runtime_worker::Timing;
 use runtime_worker::admission::{Admission, AdmissionRefusal};
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::support::{BlockedTask, EXPIRED_CLAIM_AGE, RECLAIM_AGE, TestBed, sh};
@@ -67,6 +69,77 @@ async fn one_claim_fills_the_capacity() {
     );
     running.stop().await;
     assert_eq!(bed.resolutions(), ["completed"; 5]);
+}
+
+#[tokio::test]
+async fn extreme_timing_is_no_overflow() {
+    type Change = fn(&mut Timing, Duration);
+    let changes: [Change; 12] = [
+        |timing, value| timing.cancel_poll_interval = value,
+        |timing, value| timing.reclaim_margin = value,
+        |timing, value| timing.claim_grace = value,
+        |timing, value| timing.retry_delay = value,
+        |timing, value| timing.claim_retry_delay = value,
+        |timing, value| timing.immediate_claim_timeout = value,
+        |timing, value| timing.graceful_claim_timeout = value,
+        |timing, value| timing.empty_claim_delay = value,
+        |timing, value| timing.kill_timeout = value,
+        |timing, value| timing.hang_timeout = value,
+        |timing, value| timing.shutdown_timeout = value,
+        |timing, value| timing.shutdown_reserve = value,
+    ];
+    let run = async |value, change: Change, index| {
+        let bed = TestBed::new().await;
+        let mut timing = Timing::default();
+        timing.empty_claim_delay = Duration::from_millis(1);
+        change(&mut timing, value);
+        let task = BlockedTask::create(&bed);
+        let running = bed.start(bed.worker().timing(timing));
+        bed.wait_for_file(&task.started).await;
+        // An immediate stop uses nearly all of them.
+        running.stop_now().await;
+        let resolutions = bed.resolutions();
+        assert_eq!(
+            resolutions,
+            ["exception/worker-shutdown"],
+            "{index} at {value:?}"
+        );
+    };
+    for value in [Duration::from_millis(1), Duration::MAX] {
+        let runs = changes.iter().enumerate();
+        let runs = runs.map(|(index, change)| run(value, *change, index));
+        futures_util::future::join_all(runs).await;
+    }
+}
+
+/// Returns an array of arrays with this depth.
+fn nested(depth: usize) -> serde_json::Value {
+    (0..depth).fold(json!(1), |inner, _| json!([inner]))
+}
+
+#[tokio::test]
+async fn unreadable_definition_spares_its_neighbours() {
+    for field in ["payload", "extra"] {
+        let bed = TestBed::new().await;
+        let mut deep = json!({ "payload": sh("true") });
+        deep[field]["x"] = nested(140);
+        let deep = bed.create_with(deep);
+        let plain = bed.create(sh("true"));
+        let running = bed.start(bed.worker());
+        let resolved = bed.resolved(&deep).await;
+        assert_eq!(
+            resolved.state_and_reason(),
+            "exception/malformed-payload",
+            "{field}"
+        );
+        assert_eq!(bed.resolved(&plain).await.state_and_reason(), "completed");
+        running.stop().await;
+        let log = bed.log(&deep).await;
+        let expected =
+            format!("Malformed payload: `{field}` of the task definition cannot be read: ");
+        assert!(log.contains(&expected), "{log}");
+        bed.assert_no_leftovers();
+    }
 }
 
 #[tokio::test]

@@ -236,6 +236,44 @@ impl ResultSet for FixedPath {
 }
 
 #[tokio::test]
+async fn too_many_artifacts_are_an_error_artifact() {
+    let (test, folder) = (
+        PluginTest::new(),
+        tempfile::tempdir().expect("create a folder"),
+    );
+    let out = folder.path().canonicalize().expect("an existing folder");
+    for name in ["a", "b", "c"] {
+        std::fs::write(out.join(name), "bytes").expect("write a file");
+    }
+    let entry = json!({ "name": "public/out", "type": "directory", "path": "out" });
+    for (max, expected) in [(2, Verdict::Failure), (3, Verdict::Success)] {
+        let (services, queue) = MockQueue::new();
+        let received = if expected == Verdict::Failure {
+            vec![queue.expect_error_artifact("public/out")]
+        } else {
+            let names = ["public/out/a", "public/out/b", "public/out/c"];
+            names.map(|name| queue.expect_s3_artifact(name)).into()
+        };
+        let task = TestTask::new(json!({ "artifacts": [entry] })).with_services(services);
+        let run = TaskRun::new(task.context().clone(), test.environment.clone());
+        let plugin = Artifacts::new(max).new_task_plugin(&run).await;
+        let mut plugin = plugin.expect("no error").expect("a task plugin");
+        let result = Arc::new(FixedPath(out.clone())) as _;
+        let verdict = plugin.stopped(&result).await.expect("no error");
+        assert_eq!(verdict, expected);
+        for upload in received {
+            if let ArtifactBody::Error(error) = upload.received().await.artifact.content {
+                assert!(
+                    error.message.contains("limit of 2 artifacts"),
+                    "{}",
+                    error.message
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn artifacts_are_read_without_following_links() {
     let (test, folder) = (
         PluginTest::new(),
@@ -251,7 +289,7 @@ async fn artifacts_are_read_without_following_links() {
     let artifact = json!({ "name": "public/out", "type": "directory", "path": "out" });
     let task = TestTask::new(json!({ "artifacts": [artifact] })).with_services(services);
     let run = TaskRun::new(task.context().clone(), test.environment.clone());
-    let plugin = Artifacts.new_task_plugin(&run).await;
+    let plugin = Artifacts::default().new_task_plugin(&run).await;
     let mut plugin = plugin.expect("no error").expect("a task plugin");
     let result = Arc::new(FixedPath(out)) as _;
     plugin.stopped(&result).await.expect("no error");

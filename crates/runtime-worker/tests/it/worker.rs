@@ -174,7 +174,9 @@ async fn zero_capacity_is_rejected() {
 #[tokio::test]
 async fn conflicting_plugins_are_rejected() {
     let bed = TestBed::new().await;
-    let worker = bed.worker().plugin(runtime_worker::plugins::Artifacts);
+    let worker = bed
+        .worker()
+        .plugin(runtime_worker::plugins::Artifacts::default());
     let error = worker.build().expect_err("both read `artifacts`");
     assert!(error.to_string().contains("payload.artifacts"), "{error}");
 }

@@ -195,13 +195,14 @@ fn build_worker(
     if let Some(interval) = inputs.cancel_poll {
         worker = worker.cancel_poll_interval(interval);
     }
+    let max_artifacts = config.worker.plugins.max_artifacts;
     let worker = config.worker.plugins.add_to(worker, &environment);
     Ok(worker
         .plugin(log)
         .plugin(TaskEnvVars)
         .plugin(mounts)
         .plugin(ExitStatus)
-        .plugin(Artifacts)
+        .plugin(Artifacts::new(max_artifacts))
         .plugin(ResourceUsage)
         .build()?)
 }

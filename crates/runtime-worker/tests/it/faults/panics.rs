@@ -5,8 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_core::{ExceptionReason, LifeCycleTracker, TaskError};
+use runtime_core::monitor::{
+    Counter, Histogram, IncidentReport, LogRecord, MonitorSink, MonitorTags, NullSink,
+};
+use runtime_core::{ExceptionReason, LifeCycleTracker, Monitor, TaskError};
 use runtime_mocks::MockMonitor;
+use runtime_mocks::taskcluster::{Fault, FaultRule};
 use runtime_worker::admission::{Admission, AdmissionRefusal};
 use runtime_worker::observer::{Observer, TaskEvent};
 use runtime_worker::plugins::TaskLog;
@@ -94,6 +98,47 @@ async fn late_panic_does_not_affect_other_plugins() {
         assert_eq!(after.disposed(), 1, "{stage}");
         bed.assert_no_leftovers();
     }
+}
+
+/// A sink that panics when the worker logs that a report failed.
+#[derive(Debug)]
+struct PanickingSink;
+
+impl MonitorSink for PanickingSink {
+    fn counter(&self, tags: &MonitorTags, name: &'static str) -> Counter {
+        NullSink.counter(tags, name)
+    }
+
+    fn histogram(&self, tags: &MonitorTags, name: &'static str) -> Histogram {
+        NullSink.histogram(tags, name)
+    }
+
+    fn log(&self, _: &MonitorTags, record: &LogRecord<'_>) {
+        let message = record.message.to_string();
+        assert!(!message.contains("cannot report"), "test panic");
+    }
+
+    fn report(&self, _: &MonitorTags, _: &IncidentReport<'_>) {}
+}
+
+#[tokio::test]
+async fn panic_during_the_report_changes_no_report() {
+    let bed = TestBed::new().await;
+    let task_id = bed.create(sh("true"));
+    // The queue accepts the report, but its answers are lost until the client gives up and the worker logs it.
+    let lost = FaultRule::new("queue.reportCompleted", Fault::LostResponse);
+    bed.taskcluster.inject(lost);
+    let exceptions = bed.taskcluster.inject(FaultRule::new(
+        "queue.reportException",
+        Fault::Latency { millis: 0 },
+    ));
+    let running = bed.start(bed.worker_with_monitor(Monitor::new(Arc::new(PanickingSink))));
+    let status = bed.resolved(&task_id).await;
+    bed.wait_for_reports(1).await;
+    running.stop().await;
+    assert_eq!(status.state_and_reason(), "completed");
+    assert_eq!(exceptions.hits(), 0, "no second report");
+    bed.assert_no_leftovers();
 }
 
 /// An observer that panics at each event.

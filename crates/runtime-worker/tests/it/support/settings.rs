@@ -149,7 +149,7 @@ pub(super) fn with_plugins(worker: WorkerBuilder) -> WorkerBuilder {
         .plugin(plugins::TaskEnvVars)
         .plugin(MaxRunTime::default())
         .plugin(ExitStatus)
-        .plugin(Artifacts)
+        .plugin(Artifacts::default())
 }
 
 /// Creates a live log handler. No test reads the live log.
