@@ -89,13 +89,13 @@ pub use jiff::Timestamp;
 pub use lifecycle::{LifeCycleTracker, StopStage, Stoppable};
 pub use monitor::Monitor;
 pub use runtime_gc::error_chain;
-pub use runtime_ioext::log;
+pub use runtime_ioext::{TreeSize, log, measure_tree, remove_tree};
 pub use scopes::ScopeSet;
 pub use secret::Secret;
 pub use section::{Section, render_document};
 pub use shutdown::{ShutdownListener, ShutdownManager, ShutdownNotice, ShutdownSource};
 pub use storage::{
     OpenStorageError, ReserveStorageError, StorageOptions, StorageReservation, TemporaryFile,
-    TemporaryFolder, TemporaryStorage, remove_tree,
+    TemporaryFolder, TemporaryStorage,
 };
 pub use task::{LogDrain, LogOptions, StopReason, TaskContext, TaskContextController, TaskInfo};

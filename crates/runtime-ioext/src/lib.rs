@@ -1,4 +1,4 @@
-//! Worker I/O: a file-backed log with followers, in-process pipes, bounded reads and confined paths.
+//! Worker I/O: a file-backed log with followers, in-process pipes, bounded reads, confined paths and folders of any depth.
 //!
 //! | use case | item |
 //! | --- | --- |
@@ -7,6 +7,7 @@
 //! | input of unknown size | [`read_at_most`], [`bounded_read_all`], [`bounded_read_file`] |
 //! | an untrusted path, confined to a folder | [`relative_path`], [`Root`] |
 //! | a path check that does not follow links | [`is_plain_file`], [`is_plain_file_metadata`], [`is_file_less_than`] |
+//! | the removal or the size of a folder of any depth | [`remove_tree`], [`measure_tree`] |
 //! | a copy that distinguishes errors of source and target | module [`copy`](mod@copy) |
 //! | a sender that cannot wait, with a bounded backlog | [`pipe::bounded_pipe`] |
 //! | a sender limited by the receiver's credit | [`pipe::credit_pipe`] |
@@ -31,6 +32,7 @@ mod bounded_read;
 mod path;
 mod segments;
 mod sys;
+mod tree;
 
 pub mod copy;
 pub mod log;
@@ -45,3 +47,4 @@ pub use path::{
     OpenInRootError, RelativePathError, Root, is_file_less_than, is_plain_file,
     is_plain_file_metadata, open_without_symlinks, relative_path,
 };
+pub use tree::{RemoveTreeError, TreeSize, measure_tree, remove_tree};

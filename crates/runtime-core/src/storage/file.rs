@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
+use super::owned_path::OwnedPath;
 use super::process_folder::ProcessFolder;
-use super::remove::OwnedPath;
 
 /// An open temporary file, removed on [close](Self::close) and on drop.
 ///
@@ -96,7 +96,7 @@ impl TemporaryFile {
         self.file.set_len(len)
     }
 
-    /// Closes and removes the file, and returns errors, which a drop ignores. A file that was moved away is not an
+    /// Closes and removes the file, and returns errors, which a drop only logs. A file that was moved away is not an
     /// error.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl TemporaryFile<tokio::fs::File> {
         self.file.set_len(len).await
     }
 
-    /// Completes all writes, closes and removes the file, and returns errors, which a drop ignores. A file that was
+    /// Completes all writes, closes and removes the file, and returns errors, which a drop only logs. A file that was
     /// moved away is not an error.
     ///
     /// # Errors

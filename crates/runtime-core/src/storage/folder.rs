@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Deref;
 
 use super::TemporaryStorage;
-use super::remove::OwnedPath;
+use super::owned_path::OwnedPath;
 
 /// A temporary folder, removed with its content on drop.
 ///
@@ -45,7 +45,7 @@ impl TemporaryFolder {
         }
     }
 
-    /// Removes the folder and returns errors, which a drop ignores.
+    /// Removes the folder and returns errors, which a drop only logs.
     ///
     /// # Errors
     ///

@@ -9,15 +9,14 @@
 mod error;
 mod file;
 mod folder;
+mod owned_path;
 mod process_folder;
 mod quota;
-mod remove;
 
 pub use error::OpenStorageError;
 pub use file::TemporaryFile;
 pub use folder::TemporaryFolder;
 pub use quota::{ReserveStorageError, StorageReservation};
-pub use remove::remove_tree;
 
 use std::fs;
 use std::io;

@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::remove_tree;
+use runtime_gc::error_chain;
+use runtime_ioext::remove_tree;
 
 const PREFIX: &str = "run-";
 const LOCK: &str = ".lock";
@@ -43,7 +44,7 @@ impl ProcessFolder {
         drop(root_lock);
         for (path, _lock) in abandoned {
             // A folder that cannot be removed must not prevent the start; the next worker retries.
-            let _ = remove_tree(&path);
+            remove_or_warn(&path);
         }
         Ok(Some(Self { path, _lock: lock }))
     }
@@ -56,7 +57,15 @@ impl ProcessFolder {
 impl Drop for ProcessFolder {
     fn drop(&mut self) {
         // The next worker removes the rest.
-        let _ = remove_tree(&self.path);
+        remove_or_warn(&self.path);
+    }
+}
+
+/// Removes a folder, and logs an error, since its caller can do nothing about it.
+pub(super) fn remove_or_warn(path: &Path) {
+    if let Err(error) = remove_tree(path) {
+        let error = error_chain(&error);
+        tracing::warn!(%error, "temporary files remain");
     }
 }
 

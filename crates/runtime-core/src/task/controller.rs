@@ -5,12 +5,12 @@ use std::io;
 use std::sync::Arc;
 
 use runtime_ioext::log::CloseLogError;
+use runtime_ioext::remove_tree;
 
 use super::StopReason;
 use super::shared::Shared;
 use crate::credentials::{Credentials, CredentialsWatch};
 use crate::deployment::Services;
-use crate::storage::remove_tree;
 
 /// Stops a task, replaces its credentials, and closes its log.
 ///

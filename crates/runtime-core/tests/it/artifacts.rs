@@ -65,6 +65,30 @@ fn listing_a_file_fails() {
     assert!(list_folder(&folder.path().join("none")).is_err());
 }
 
+#[cfg(unix)]
+#[test]
+fn too_deep_folder_is_reported() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (chain, outer) = (folder.path().join("d"), folder.path().join("outer"));
+    fs::create_dir(&chain).expect("a folder");
+    // From the inside out, since the path of the innermost folder is too long.
+    for _ in 1..3_000 {
+        fs::create_dir(&outer).expect("a folder");
+        fs::rename(&chain, outer.join("d")).expect("moves");
+        fs::rename(&outer, &chain).expect("moves");
+    }
+    fs::write(chain.join("file"), "x").expect("writes");
+    let listing = list_folder(folder.path()).expect("a folder");
+    let found: Vec<_> = listing.files.iter().map(|file| &*file.name).collect();
+    assert_eq!(found, ["d/file"]);
+    let [(deep, error)] = &listing.unreadable[..] else {
+        panic!("{:?}", listing.unreadable);
+    };
+    assert!(deep.name.starts_with("d/d/d/"), "{}", deep.name);
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidFilename);
+    runtime_core::remove_tree(&chain).expect("its depth does not matter");
+}
+
 /// An uploader that reads the source, and refuses the name `refused`.
 #[derive(Debug, Default)]
 struct Store {

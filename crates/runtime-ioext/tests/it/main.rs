@@ -11,3 +11,4 @@ mod log_redact;
 mod paths;
 mod pipes;
 mod reads;
+mod trees;

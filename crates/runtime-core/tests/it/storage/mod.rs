@@ -4,11 +4,16 @@ mod file;
 mod folder;
 mod quota;
 
+use std::fmt;
 use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use runtime_core::{StorageOptions, TemporaryStorage};
 use tempfile::tempdir;
+use tracing::field::Field;
+use tracing::{Event, Level, Metadata, Subscriber, span};
 
 #[test]
 fn drop_removes_folders_and_files() {
@@ -51,6 +56,84 @@ fn only_abandoned_process_folders_are_reaped() {
     let _second = TemporaryStorage::open(root.path()).expect("a second storage on the same root");
     assert!(!dead.exists() && !half_removed.exists());
     assert!(living.path().exists() && foreign.exists());
+}
+
+/// Creates a chain of folders in `folder`, from the inside out, since the path of the innermost one would be too long.
+fn nest(folder: &Path, depth: usize) {
+    let (chain, outer) = (folder.join("d"), folder.join("outer"));
+    fs::create_dir(&chain).expect("a folder");
+    for _ in 1..depth {
+        fs::create_dir(&outer).expect("a folder");
+        fs::rename(&chain, outer.join("d")).expect("moves");
+        fs::rename(&outer, &chain).expect("moves");
+    }
+}
+
+#[test]
+fn deep_folders_are_removed() {
+    let root = tempdir().expect("a folder for the test");
+    let dead = root.path().join("run-dead");
+    fs::create_dir(&dead).expect("a folder of a dead process");
+    nest(&dead, 3_000);
+    let storage = TemporaryStorage::open(root.path()).expect("storage opens");
+    assert!(!dead.exists(), "an earlier worker left it");
+
+    let [removed, dropped] = ["removed", "dropped"].map(|name| {
+        let folder = storage.new_folder(name).expect("a folder");
+        nest(folder.path(), 3_000);
+        folder
+    });
+    let path = dropped.path().to_owned();
+    drop(dropped);
+    assert!(!path.exists());
+    removed.remove().expect("its depth does not matter");
+    let run = storage.path().to_owned();
+    drop(storage);
+    assert!(!run.exists());
+}
+
+#[test]
+fn failed_removal_is_logged() {
+    let root = tempdir().expect("a folder for the test");
+    let storage = TemporaryStorage::open(root.path()).expect("storage opens");
+    let folder = storage.new_folder("task").expect("a folder");
+    // A file in place of the parent: the path cannot exist, and cannot be removed either.
+    fs::rename(storage.path(), root.path().join("moved")).expect("moves");
+    fs::write(storage.path(), "").expect("a file");
+    let warnings = Warnings::default();
+    let path = folder.path().display().to_string();
+    tracing::subscriber::with_default(warnings.clone(), || drop(folder));
+    let warnings = warnings.0.lock().expect("no panic");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let expected = format!("cannot remove `{path}`: ");
+    assert!(warnings[0].starts_with(&expected), "{warnings:?}");
+}
+
+/// Records the errors of log events.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut |field: &Field, value: &dyn fmt::Debug| {
+            if field.name() == "error" {
+                self.0.lock().expect("no panic").push(format!("{value:?}"));
+            }
+        });
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
 }
 
 #[test]
