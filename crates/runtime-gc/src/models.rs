@@ -40,7 +40,7 @@ fn claim_excludes_users() {
     });
 }
 
-/// A claim that found a user is notified exactly once, by the last release.
+/// A claim that found a user is notified exactly once, by the last release, and exclusive users can follow.
 /// Catches: setting `WATCHED` after the check for users, and a `release` that does not clear it.
 #[test]
 fn last_release_notifies_the_claim() {
@@ -57,6 +57,7 @@ fn last_release_notifies_the_claim() {
             usize::from(claim == Claim::InUse),
             "{claim:?}"
         );
+        assert_eq!(uses.acquire_exclusive(), claim == Claim::InUse);
     });
 }
 

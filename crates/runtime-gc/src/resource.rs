@@ -54,7 +54,7 @@ pub(crate) struct Registration {
 /// Receives notifications about watched resources.
 pub(crate) trait IdleListener: Send + Sync {
     /// A watched resource lost its last user.
-    fn on_idle(&self, id: ResourceId);
+    fn on_idle(self: Arc<Self>, id: ResourceId);
 }
 
 impl DisposableResource {
@@ -177,5 +177,21 @@ impl fmt::Debug for DisposableResource {
             .field("users", &self.users())
             .field("retired", &self.is_retired())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(runtime_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_use_never_goes_back() {
+        let resource = DisposableResource::new();
+        // As the precise clock, which is ahead of the coarse one.
+        let ahead = MonotonicNanos::now().0 + 3_600_000_000_000;
+        resource.state.last_used.store(ahead, Ordering::Relaxed);
+        assert!(resource.acquire());
+        resource.release();
+        assert_eq!(resource.last_used().0, ahead);
     }
 }

@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::Instant;
+use tracing::warn;
 
 use crate::amount::Amount;
 use crate::config::GcConfig;
 use crate::cost_class::CostClass;
 use crate::monotonic_nanos::MonotonicNanos;
 use crate::policy::PolicyInput;
-use crate::registry::{ClassTotals, Entry, Registry};
+use crate::registry::{ClassTotals, Entry, Registry, Selection};
 use crate::report::DisposalResult;
 use crate::resource::{IdleListener, ResourceId};
 use crate::rule::Rule;
 use crate::stats::Stats;
+use crate::text::error_chain;
 
 /// The number of entries visited per acquisition of the registry's lock.
 const CHUNK_SIZE: usize = 1024;
@@ -23,6 +27,8 @@ const CHUNK_SIZE: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct SharedRegistry {
     pub(crate) config: GcConfig,
+    /// There is no collector, so discarded resources are disposed of here.
+    pub(crate) is_detached: bool,
     registry: Mutex<Registry>,
     /// Wakes the background task.
     pub(crate) wake: Notify,
@@ -37,12 +43,13 @@ pub(crate) struct SharedRegistry {
 }
 
 impl SharedRegistry {
-    pub(crate) fn new(config: GcConfig) -> Self {
+    pub(crate) fn new(config: GcConfig, is_detached: bool) -> Self {
         let permits = config
             .max_parallel_disposals
             .clamp(1, Semaphore::MAX_PERMITS);
         Self {
             config,
+            is_detached,
             registry: Mutex::default(),
             wake: Notify::new(),
             settled: watch::Sender::new(0),
@@ -72,6 +79,35 @@ impl SharedRegistry {
             reserved: self.reserved(),
             now: MonotonicNanos::now(),
             active,
+        }
+    }
+
+    /// Has discarded resources disposed of: by the background task, or by tasks of their own without a collector.
+    pub(crate) fn request_disposal(self: &Arc<Self>) {
+        if !self.is_detached {
+            self.wake.notify_one();
+            return;
+        }
+        let mut budget = u32::MAX;
+        loop {
+            let selection = self.registry().select_due(Instant::now(), &mut budget);
+            let Selection::Victim(victim) = selection else {
+                return;
+            };
+            match Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn(dispose_detached(Arc::clone(self), victim))),
+                // In the destructors of a program that ends. A cache of folders removes the rest at its next start.
+                Err(_) => self.remove_disposed(&victim),
+            }
+        }
+    }
+
+    /// Unregisters a resource after its disposal.
+    pub(crate) fn remove_disposed(&self, victim: &Entry) {
+        let entry = self.registry().end_disposal(victim.id);
+        // The entry may hold the last reference. Its destructor is foreign code and must run without the lock.
+        if let Some(entry) = entry {
+            entry.resource.detach();
         }
     }
 
@@ -113,9 +149,20 @@ impl SharedRegistry {
 }
 
 impl IdleListener for SharedRegistry {
-    fn on_idle(&self, id: ResourceId) {
+    fn on_idle(self: Arc<Self>, id: ResourceId) {
         self.registry().mark_idle(id);
         // It is watched because it was discarded, or because a collection needed it.
-        self.wake.notify_one();
+        self.request_disposal();
     }
+}
+
+/// Disposes of a resource without a collector, which would report a failure and retry.
+async fn dispose_detached(shared: Arc<SharedRegistry>, victim: Entry) {
+    // Fails only if the semaphore is closed, which it never is.
+    let _permit = shared.disposal_permits.acquire().await;
+    if let Err(error) = victim.disposable.dispose().await {
+        let (name, error) = (victim.disposable.name(), error_chain(&error));
+        warn!(%name, error, "cannot dispose of a resource");
+    }
+    shared.remove_disposed(&victim);
 }

@@ -32,7 +32,7 @@ impl Collector {
         listener: Option<Listener>,
     ) -> Self {
         Self {
-            shared: Arc::new(SharedRegistry::new(config)),
+            shared: Arc::new(SharedRegistry::new(config, false)),
             stats_source,
             listener,
             last_problems: Mutex::default(),
@@ -73,5 +73,42 @@ impl fmt::Debug for Collector {
             .field("config", &self.shared.config)
             .field("stats_source", &self.stats_source)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Statistics during whose first read a disposal ends.
+    #[derive(Clone, Debug, Default)]
+    struct Overtaken {
+        shared: Arc<OnceLock<Arc<SharedRegistry>>>,
+        reads: Arc<AtomicUsize>,
+    }
+
+    impl SystemStats for Overtaken {
+        fn read(&self) -> Stats {
+            if self.reads.fetch_add(1, Ordering::Relaxed) == 0
+                && let Some(shared) = self.shared.get()
+            {
+                shared.settled.send_modify(|count| *count += 1);
+            }
+            Stats::default()
+        }
+    }
+
+    #[test]
+    fn outdated_statistics_are_read_again() {
+        let source = Overtaken::default();
+        let collector = Collector::new(GcConfig::default(), Box::new(source.clone()), None);
+        let first = source.shared.set(Arc::clone(&collector.shared));
+        assert!(first.is_ok());
+        let mut decisions = 0;
+        collector.with_stats(|_| decisions += 1);
+        assert_eq!((source.reads.load(Ordering::Relaxed), decisions), (2, 1));
     }
 }

@@ -83,11 +83,7 @@ impl Disposal {
     }
 
     fn freed(&mut self) {
-        let entry = self.shared.registry().end_disposal(self.victim.id);
-        // The entry may hold the last reference. Its destructor is foreign code and must run without the lock.
-        if let Some(entry) = entry {
-            entry.resource.detach();
-        }
+        self.shared.remove_disposed(&self.victim);
         self.settle(DisposalResult::Freed(FreedResource {
             name: self.name(),
             class: self.victim.class,

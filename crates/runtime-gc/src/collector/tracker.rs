@@ -30,11 +30,12 @@ impl ResourceTracker {
 
     /// Creates a tracker without a collector, for tests and for workers that do not collect.
     ///
-    /// Discarded resources are unregistered and never disposed of.
+    /// Nothing is evicted. A discarded resource is disposed of on a task of its own once it is idle, if that happens in
+    /// a tokio runtime; a failure is logged and not retried.
     #[must_use]
     pub fn detached() -> Self {
         Self {
-            shared: Arc::new(SharedRegistry::new(GcConfig::default())),
+            shared: Arc::new(SharedRegistry::new(GcConfig::default(), true)),
             collector: Weak::new(),
         }
     }
@@ -82,12 +83,12 @@ impl ResourceTracker {
     ///
     /// The background task or the next collection disposes of it. Returns `false` if it is not registered.
     pub fn discard(&self, id: ResourceId) -> bool {
-        // Without a collector it would stay registered forever.
-        if self.collector.strong_count() == 0 {
+        // After the end of its collector it would stay registered forever.
+        if self.collector.strong_count() == 0 && !self.shared.is_detached {
             return self.unregister(id);
         }
         let found = self.shared.registry().discard(id);
-        self.request_collection();
+        self.shared.request_disposal();
         found
     }
 

@@ -120,6 +120,21 @@ async fn in_use_is_evicted_once_idle() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn needed_resource_has_exclusive_users_again() {
+    let machine = Machine::new(0);
+    let collector = GarbageCollector::new(min_free_disk(100, 100), machine.clone());
+    let resource = Arc::new(machine.resource("busy"));
+    collector.tracker().register(resource.clone());
+    let user = InUse::exclusive(resource.clone()).expect("it is new");
+    // Finds it in use, and watches it.
+    assert_eq!(collector.collect().await.in_use, 1);
+    drop(user);
+    let user = InUse::exclusive(resource.clone()).expect("it is idle");
+    assert!(InUse::exclusive(resource).is_none());
+    drop(user);
+}
+
+#[tokio::test(start_paused = true)]
 async fn unknown_sizes_are_evicted_a_few_at_a_time() {
     let machine = Machine::new(0);
     let mut config = min_free_disk(300, 300);

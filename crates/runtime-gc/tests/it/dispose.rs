@@ -303,6 +303,75 @@ fn releasing_without_acquiring_panics() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn unregistered_can_be_registered_again() {
+    let machine = Machine::new(0);
+    let collector = collector(&machine);
+    let tracker = collector.tracker();
+    let resource = Arc::new(machine.resource("a"));
+    let id = tracker.register(resource.clone());
+    assert!(tracker.unregister(id));
+    tracker.register(resource.clone());
+    assert!(collector.collect().await.freed.len() == 1 && resource.calls() == 1);
+}
+
+mod detached {
+    use runtime_gc::ResourceTracker;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn discarded_is_disposed_of_once_idle() {
+        let machine = Machine::new(1000);
+        let tracker = ResourceTracker::detached();
+        let [idle, busy] = ["idle", "busy"].map(|name| Arc::new(machine.resource(name)));
+        let [idle_id, busy_id] = [&idle, &busy].map(|it| tracker.register(it.clone()));
+        let user = InUse::new(busy.clone()).expect("it is new");
+        assert!(tracker.discard(idle_id) && tracker.discard(busy_id));
+        assert!(InUse::new(idle).is_none() && InUse::new(busy).is_none());
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((machine.order(), tracker.count()), (vec!["idle".into()], 1));
+        drop(user);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((machine.order().len(), tracker.count()), (2, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_resources_stay() {
+        let machine = Machine::new(0);
+        let tracker = ResourceTracker::detached();
+        let resource = Arc::new(machine.resource("idle"));
+        tracker.register(resource.clone());
+        tracker.request_collection();
+        drop(InUse::new(resource.clone()));
+        sleep(Duration::from_secs(3600)).await;
+        assert_eq!((resource.calls(), tracker.count()), (0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failed_disposal_is_not_retried() {
+        let machine = Machine::new(0);
+        let tracker = ResourceTracker::detached();
+        let stuck = machine.resource("stuck").behaviour(Behaviour::Fails(1));
+        let stuck = Arc::new(stuck);
+        let id = tracker.register(stuck.clone());
+        assert!(tracker.discard(id));
+        sleep(Duration::from_secs(3600)).await;
+        assert_eq!((stuck.calls(), tracker.count()), (1, 0));
+        assert!(InUse::new(stuck).is_none(), "it may be half removed");
+    }
+
+    #[test]
+    fn without_a_runtime_discarded_is_unregistered() {
+        let machine = Machine::new(0);
+        let tracker = ResourceTracker::detached();
+        let resource = Arc::new(machine.resource("late"));
+        let id = tracker.register(resource.clone());
+        assert!(tracker.discard(id));
+        assert_eq!((resource.calls(), tracker.count()), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropped_collector_unregisters_resources() {
     let machine = Machine::new(0);
     let collector = collector(&machine);

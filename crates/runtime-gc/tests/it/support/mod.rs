@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,6 +32,28 @@ struct MachineState {
     is_stall_hidden: AtomicBool,
     disposals: AtomicUsize,
     order: Mutex<Vec<String>>,
+    _watchdog: Watchdog,
+}
+
+/// Ends the test program if a test hangs. A limit in tokio would not: a loop without an await may never return to it.
+#[derive(Debug)]
+struct Watchdog {
+    /// Dropped at the end of the test.
+    _test: mpsc::Sender<()>,
+}
+
+impl Default for Watchdog {
+    fn default() -> Self {
+        let (test, ended) = mpsc::channel::<()>();
+        let name = thread::current().name().unwrap_or("a test").to_owned();
+        thread::spawn(move || {
+            if ended.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("{name} hangs");
+                std::process::abort();
+            }
+        });
+        Self { _test: test }
+    }
 }
 
 impl Machine {
