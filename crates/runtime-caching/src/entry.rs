@@ -104,6 +104,10 @@ impl<K: CacheKey, R: Resource> Entry<K, R> {
         self.resource.is_retired()
     }
 
+    pub(crate) fn cache_name(&self) -> Arc<str> {
+        Arc::clone(&self.cache_name)
+    }
+
     /// Has the collector read the footprint again.
     pub(crate) fn refresh(&self) {
         if let Some(id) = self.id.get() {

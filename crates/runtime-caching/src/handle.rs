@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use runtime_gc::InUse;
@@ -59,6 +60,11 @@ impl<K: CacheKey, R: Resource> Handle<K, R> {
     #[must_use]
     pub fn lookup(&self) -> Lookup {
         self.lookup
+    }
+
+    /// Returns the name of the cache, for errors.
+    pub(crate) fn cache_name(&self) -> Arc<str> {
+        self.guard.cache_name()
     }
 
     /// Releases the resource for the next user, and updates its footprint.

@@ -8,13 +8,13 @@ use runtime_core::BoxError;
 use super::cache::{FolderCache, FolderKey};
 use super::folder::{Folder, FolderPolicy};
 use super::handle::FolderHandle;
+use super::lease::lease;
 use super::new_folder::{NewFolder, UnfinishedFolder};
 use super::record::Record;
 use super::root::{OwnedId, Root};
 use crate::construction::Waiter;
 use crate::constructor::ConstructionProgress;
 use crate::error::RequireError;
-use crate::handle::Handle;
 use crate::map::CacheMap;
 use crate::single_flight::{ANY_SOURCE, BeginResult, ConstructionTask};
 use crate::sys::spawn;
@@ -58,6 +58,9 @@ impl<K: FolderKey> FolderCache<K> {
     /// In a shared cache there is one construction for a key at a time: the first caller gets
     /// [`FolderLookup::New`] and fills the folder, the others get [`FolderLookup::Joined`] and wait, also for its error.
     /// If the error depends on who asked, use [`begin_from`](Self::begin_from).
+    ///
+    /// In an exclusive cache that disposes of uncommitted folders, a hit blocks while its lease is synced to disk.
+    /// [`require`](Self::require) syncs it on another thread.
     ///
     /// ```
     /// use runtime_caching::{FolderCache, FolderLookup};
@@ -105,35 +108,32 @@ impl<K: FolderKey> FolderCache<K> {
                     return FolderLookup::Joined(FolderWaiter::new(&self.map, waiter));
                 }
                 BeginResult::New(task, waiter) => {
-                    let waiter = FolderWaiter::new(&self.map, waiter);
-                    let (root, policy) = (&self.root, &self.policy);
-                    return FolderLookup::New(FolderConstruction::new(task, waiter, root, policy));
+                    return FolderLookup::New(self.new_construction(task, waiter));
                 }
             }
+        }
+    }
+
+    pub(super) fn new_construction(
+        &self,
+        task: ConstructionTask<K, Folder>,
+        waiter: Waiter<K, Folder>,
+    ) -> FolderConstruction<K> {
+        // Owned before any file exists, so that a concurrent sweep ignores the folder.
+        let id = self.root.new_id();
+        let folder = NewFolder::new(&self.root, &id, task.context().clone());
+        FolderConstruction {
+            task,
+            waiter: FolderWaiter::new(&self.map, waiter),
+            root: Arc::clone(&self.root),
+            policy: Arc::clone(&self.policy),
+            id,
+            folder,
         }
     }
 }
 
 impl<K: FolderKey> FolderConstruction<K> {
-    pub(super) fn new(
-        task: ConstructionTask<K, Folder>,
-        waiter: FolderWaiter<K>,
-        root: &Arc<Root>,
-        policy: &Arc<FolderPolicy>,
-    ) -> Self {
-        // Owned before any file exists, so that a concurrent sweep ignores the folder.
-        let id = root.new_id();
-        let folder = NewFolder::new(root, &id, task.context().clone());
-        Self {
-            task,
-            waiter,
-            root: Arc::clone(root),
-            policy: Arc::clone(policy),
-            id,
-            folder,
-        }
-    }
-
     /// Returns the new folder. It exists on disk once `fill` is polled.
     #[must_use]
     pub fn folder(&self) -> &NewFolder {
@@ -202,19 +202,6 @@ impl<K: FolderKey> FolderWaiter<K> {
         let handle = self.map.wait(self.waiter, listener).await?;
         // No await between the lease and the return: a caller that is dropped has not leased the folder.
         Ok(handle.and_then(lease))
-    }
-}
-
-/// Leases the folder to its user. Returns `None` and discards the folder if the lease cannot be recorded.
-pub(super) fn lease<K: FolderKey>(handle: Handle<K, Folder>) -> Option<FolderHandle<K>> {
-    match handle.lease() {
-        Ok(()) => Some(FolderHandle::new(handle)),
-        Err(error) => {
-            let path = handle.path().display();
-            tracing::warn!(%path, %error, "cannot record the lease of a cached folder; constructing another");
-            handle.poison();
-            None
-        }
     }
 }
 

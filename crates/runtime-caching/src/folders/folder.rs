@@ -88,12 +88,27 @@ impl Folder {
         &self.path
     }
 
-    /// Records that a user may modify the folder, so that it is removed if the process dies meanwhile.
+    /// Returns whether [`lease`](Self::lease) has to change the record.
+    pub(super) fn needs_lease(&self) -> bool {
+        !self.policy.sharing.keeps_uncommitted()
+            && self.record.lock().location == Some(RecordLocation::Index)
+    }
+
+    /// Records that a user may modify the folder, so that it is removed if the process or the machine dies meanwhile.
+    ///
+    /// Blocks while the record is synced.
     pub(super) fn lease(&self) -> io::Result<()> {
-        if self.policy.sharing.keeps_uncommitted() {
+        if !self.needs_lease() {
             return Ok(());
         }
-        self.move_record(RecordLocation::Index, RecordLocation::Leases)
+        self.move_record(RecordLocation::Index, RecordLocation::Leases)?;
+        // Before the user gets the folder: after a power loss, a half-modified folder must not have its old record.
+        disk::sync_folder(&self.root.leases())
+    }
+
+    /// Reverts a lease whose user did not modify the folder.
+    pub(super) fn end_lease(&self) -> io::Result<()> {
+        self.move_record(RecordLocation::Leases, RecordLocation::Index)
     }
 
     /// Records that the folder is ready for the next user, and its current size.
@@ -121,7 +136,9 @@ impl Folder {
             location: Some(RecordLocation::Index),
         };
         drop(state);
-        disk::sync_folder(&self.root.index())
+        disk::sync_folder(&self.root.index())?;
+        // A lease that reappears after a power loss would outweigh the record.
+        disk::sync_folder(&self.root.leases())
     }
 
     /// Records the time of last use, which decides the order of eviction after the next start.

@@ -7,6 +7,7 @@ mod disk;
 mod error;
 mod folder;
 mod handle;
+mod lease;
 mod leftover;
 mod new_folder;
 mod record;

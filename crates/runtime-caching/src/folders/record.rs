@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use runtime_core::measure_tree;
 use runtime_gc::{Footprint, Size};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -47,10 +48,11 @@ impl Record {
 
     /// Counts the contents of `folder`. If a part cannot be read, the size is unknown.
     pub(super) fn measure(&mut self, folder: &Path) {
-        let counted = count(folder).inspect_err(|error| {
+        let size = measure_tree(folder).inspect_err(|error| {
             tracing::debug!(folder = %folder.display(), %error, "cannot measure a cached folder");
         });
-        (self.bytes, self.inodes) = counted.ok().unzip();
+        let size = size.map(|size| (size.disk_bytes, size.entries));
+        (self.bytes, self.inodes) = size.ok().unzip();
     }
 
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
@@ -66,37 +68,4 @@ impl Record {
         // If the clock was set back, the folder counts as just used.
         Ok((record, last_used.elapsed().unwrap_or_default()))
     }
-}
-
-/// Returns the bytes and inodes of a tree, without following links.
-fn count(folder: &Path) -> io::Result<(u64, u64)> {
-    let (mut bytes, mut inodes) = (0, 0);
-    let mut pending = vec![folder.to_owned()];
-    while let Some(path) = pending.pop() {
-        let metadata = match fs::symlink_metadata(&path) {
-            // A process of the task may still delete its temporary files.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && path != folder => continue,
-            metadata => metadata?,
-        };
-        bytes += size_on_disk(&metadata);
-        inodes += 1;
-        if metadata.is_dir() {
-            for entry in fs::read_dir(&path)? {
-                pending.push(entry?.path());
-            }
-        }
-    }
-    Ok((bytes, inodes))
-}
-
-/// Returns the allocated bytes, which differ from the length for sparse and for small files.
-#[cfg(unix)]
-fn size_on_disk(metadata: &fs::Metadata) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    metadata.blocks() * 512
-}
-
-#[cfg(not(unix))]
-fn size_on_disk(metadata: &fs::Metadata) -> u64 {
-    metadata.len()
 }

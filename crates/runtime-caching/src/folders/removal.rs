@@ -1,6 +1,5 @@
 //! The removal of a folder, which may take long.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,14 +17,6 @@ pub(super) struct Removal {
     running: Arc<Mutex<()>>,
 }
 
-/// A folder could not be removed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot remove `{}`", path.display())]
-struct RemoveError {
-    path: PathBuf,
-    source: io::Error,
-}
-
 impl Removal {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
@@ -40,7 +31,7 @@ impl Removal {
         let path = self.path.clone();
         let remove = move || {
             let _running = running;
-            disk::remove_tree(&path).map_err(|source| RemoveError { path, source })
+            disk::remove_tree(&path)
         };
         let removed = tokio::task::spawn_blocking(remove).await;
         removed

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use runtime_core::BoxError;
 
-use super::begin::FolderLookup;
+use super::begin::FolderWaiter;
 use super::cache::{FolderCache, FolderKey};
 use super::handle::FolderHandle;
+use super::lease::lease_in_background;
 use super::new_folder::NewFolder;
 use crate::constructor::ConstructionProgress;
 use crate::error::RequireError;
+use crate::single_flight::{ANY_SOURCE, BeginResult};
 
 impl<K: FolderKey> FolderCache<K> {
     /// Returns the folder for a key. If the cache does not have it, `fill` receives an empty folder to fill.
@@ -68,10 +70,14 @@ impl<K: FolderKey> FolderCache<K> {
     {
         let fill = Arc::new(fill);
         loop {
-            let waiter = match self.begin(key) {
-                FolderLookup::Hit(handle) => return Ok(handle),
-                FolderLookup::Joined(waiter) => waiter,
-                FolderLookup::New(construction) => {
+            let waiter = match self.map.begin(key, ANY_SOURCE) {
+                BeginResult::Hit(handle) => match lease_in_background(handle).await? {
+                    Some(handle) => return Ok(handle),
+                    None => continue,
+                },
+                BeginResult::Joined(waiter) => FolderWaiter::new(&self.map, waiter),
+                BeginResult::New(task, waiter) => {
+                    let construction = self.new_construction(task, waiter);
                     let (fill, folder) = (Arc::clone(&fill), construction.folder().clone());
                     construction.spawn(async move { fill(folder).await })
                 }

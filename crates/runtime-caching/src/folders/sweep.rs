@@ -100,6 +100,8 @@ impl<'a> Sweep<'a> {
     fn remove_leases(&mut self) -> io::Result<HashSet<String>> {
         let leases = self.leftovers(disk::names(&self.root.leases())?);
         for name in &leases {
+            // After a power loss, a record may be in both places. The lease counts, and is removed last in case of a crash.
+            disk::remove_file(&self.root.index().join(name))?;
             disk::remove_file(&self.root.leases().join(name))?;
         }
         Ok(leases.into_iter().collect())

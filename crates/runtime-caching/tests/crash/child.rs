@@ -1,16 +1,18 @@
 //! The child process, which is killed.
 
+use std::fmt;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use runtime_caching::{FolderCache, Lookup, NewFolder, Sharing, Uncommitted};
 use runtime_gc::{GarbageCollector, GcConfig, Stats, SystemStats};
 use tokio::sync::Notify;
-use tracing::span;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata, Subscriber, span};
 
 /// A machine without statistics.
 #[derive(Debug)]
@@ -56,11 +58,12 @@ fn guarantee(folder: &Path, name: &str) {
     fs::write(folder.join(name), "").expect("the test can write");
 }
 
-/// Runs the scenario, and kills the process before the change with this number.
+/// Runs the scenario, and kills the process before the change with this number, or in the removal with this number.
 #[tokio::main(flavor = "current_thread")]
-pub(crate) async fn run(folder: &Path, kill_before: u64) {
+pub(crate) async fn run(folder: &Path, number: u64, moment: &str) {
     let killer = Killer {
-        remaining: AtomicU64::new(kill_before),
+        remaining: AtomicU64::new(number),
+        in_removal: moment == IN_REMOVAL,
     };
     tracing::subscriber::set_global_default(killer).expect("the first subscriber");
     shared(folder).await;
@@ -112,7 +115,10 @@ async fn abandon_construction(cache: &Folders) {
         _ = cache.require(&key, half) => unreachable!("it never ends"),
         () = begun.notified() => {}
     }
+    // The parent would wait for a child that hangs.
+    let limit = Instant::now() + Duration::from_secs(60);
     while cache.len() > others {
+        assert!(Instant::now() < limit, "the construction is not cancelled");
         tokio::task::yield_now().await;
     }
 }
@@ -176,9 +182,42 @@ async fn open_again(folder: &Path, collector: GarbageCollector) -> (Folders, Gar
     open(folder, "exclusive", EXCLUSIVE).await
 }
 
-/// Counts the changes on disk that the cache traces, and kills the process before one of them.
+/// The moments at which a child is killed.
+pub(crate) const BEFORE: &str = "before change";
+pub(crate) const IN_REMOVAL: &str = "in removal";
+
+/// Counts the changes on disk that the cache traces, or only the removals of folders, and kills the process at one of
+/// them.
 struct Killer {
     remaining: AtomicU64,
+    in_removal: bool,
+}
+
+/// A traced change.
+#[derive(Default)]
+struct Change {
+    kind: String,
+    path: PathBuf,
+}
+
+impl Visit for Change {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "change" => self.kind = format!("{value:?}").trim_matches('"').to_owned(),
+            "path" => self.path = format!("{value:?}").into(),
+            _ => {}
+        }
+    }
+}
+
+impl Change {
+    /// Removes a part of the folder, as a removal that is killed does.
+    fn remove_a_part(&self) {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        if let Some(entry) = entries.min_by_key(fs::DirEntry::file_name) {
+            fs::remove_file(entry.path()).expect("the scenario has files only");
+        }
+    }
 }
 
 impl Subscriber for Killer {
@@ -186,8 +225,16 @@ impl Subscriber for Killer {
         metadata.target() == "runtime_caching::disk"
     }
 
-    fn event(&self, _: &Event<'_>) {
+    fn event(&self, event: &Event<'_>) {
+        let mut change = Change::default();
+        event.record(&mut change);
+        if self.in_removal && change.kind != "remove tree" {
+            return;
+        }
         if self.remaining.fetch_sub(1, Ordering::SeqCst) == 0 {
+            if self.in_removal {
+                change.remove_a_part();
+            }
             let me = rustix::process::getpid();
             rustix::process::kill_process(me, rustix::process::Signal::KILL)
                 .expect("permission to kill itself");

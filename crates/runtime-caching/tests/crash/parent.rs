@@ -9,39 +9,45 @@ use std::process::{Command, ExitStatus};
 
 use runtime_caching::{Lookup, NewFolder, Sharing};
 
-use crate::child::{EXCLUSIVE, KEEPING, open};
+use crate::child::{BEFORE, EXCLUSIVE, IN_REMOVAL, KEEPING, open};
 
 /// More than the number of changes in the scenario, in case a child never completes.
 const MAX_CHANGES: u64 = 1000;
 
-pub(crate) fn kill_before_each_change() {
-    for kill_before in 0..MAX_CHANGES {
+pub(crate) fn kill_at_each_change() {
+    // Counted separately: folders are removed on other threads, so that the order of changes differs between runs.
+    let changes = kill_at_each(BEFORE);
+    assert!(changes > 100, "the child traces its changes");
+    let removals = kill_at_each(IN_REMOVAL);
+    assert!(removals > 10, "the child traces its removals");
+    println!("killed before each of {changes} changes and in each of {removals} removals: ok");
+}
+
+/// Kills a child at each number of a moment until it completes, and returns the next number.
+fn kill_at_each(moment: &str) -> u64 {
+    for number in 0..MAX_CHANGES {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let status = run_child(folder.path(), kill_before);
-        check(folder.path(), kill_before);
+        let status = run_child(folder.path(), number, moment);
+        check(folder.path(), &format!("killed {moment} {number}"));
         if status.success() {
-            println!("killed before each of {kill_before} changes: ok");
-            assert!(kill_before > 100, "the child traces its changes");
-            return;
+            return number;
         }
         assert_eq!(status.signal(), Some(9), "the child was not killed");
     }
     panic!("the child did not complete");
 }
 
-fn run_child(folder: &Path, kill_before: u64) -> ExitStatus {
+fn run_child(folder: &Path, number: u64, moment: &str) -> ExitStatus {
     let own = std::env::current_exe().expect("a path");
     let mut command = Command::new(own);
-    command
-        .arg("child")
-        .arg(folder)
-        .arg(kill_before.to_string());
+    command.arg("child").arg(folder);
+    command.arg(number.to_string()).arg(moment);
     command.status().expect("the child starts")
 }
 
 /// Checks the folders that the next process adopts, and then that nothing remains.
 #[tokio::main(flavor = "current_thread")]
-async fn check(folder: &Path, kill_before: u64) {
+async fn check(folder: &Path, killed: &str) {
     let caches = [
         ("shared", Sharing::Shared),
         ("exclusive", EXCLUSIVE),
@@ -52,7 +58,7 @@ async fn check(folder: &Path, kill_before: u64) {
             folder,
             name,
             sharing,
-            context: format!("{name}, killed before change {kill_before}"),
+            context: format!("{name}, {killed}"),
         }
         .run()
         .await;

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::support::{Counts, Item, machine};
+use crate::support::{Counts, Item, machine, wait_until};
 use runtime_caching::{Cache, ConstructionContext, Lookup, Sharing, Uncommitted};
 use runtime_gc::{GarbageCollector, GcConfig};
 use tokio::sync::Semaphore;
@@ -97,9 +97,7 @@ async fn aborted_task_discards_its_resource() {
         let _handle = cache.require(&"a").await.unwrap();
         std::future::pending::<()>().await;
     });
-    while fixture.counts.constructed() == 0 {
-        tokio::task::yield_now().await;
-    }
+    wait_until(|| fixture.counts.constructed() > 0).await;
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
     assert_eq!(fixture.remaining().await, 0);
@@ -115,9 +113,7 @@ async fn dropped_request_keeps_the_new_resource() {
         () = tokio::task::yield_now() => {}
     }
     fixture.permits.add_permits(1);
-    while fixture.counts.constructed() == 0 {
-        tokio::task::yield_now().await;
-    }
+    wait_until(|| fixture.counts.constructed() > 0).await;
     drop(request);
     assert_eq!(
         fixture.remaining().await,
@@ -165,9 +161,7 @@ async fn purge_during_construction_applies() {
             let cache = fixture.cache.clone();
             tokio::spawn(async move { cache.require(&"a").await })
         };
-        while fixture.cache.is_empty() {
-            tokio::task::yield_now().await;
-        }
+        wait_until(|| !fixture.cache.is_empty()).await;
         assert_eq!(fixture.cache.purge(|it| it.resource.is_none()), 1);
         fixture.permits.add_permits(1);
         let purged = waiter.await.unwrap().unwrap();

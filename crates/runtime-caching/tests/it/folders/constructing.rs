@@ -10,9 +10,10 @@ use runtime_caching::{
     FolderCache, FolderConstruction, FolderLookup, Lookup, NewFolder, RequireError, Sharing,
 };
 use runtime_core::error_chain;
+use runtime_gc::Size;
 use tokio::sync::Semaphore;
 
-use super::support::{EXCLUSIVE, Fixture, fill, get, read, settle, write};
+use super::support::{EXCLUSIVE, Fixture, fill, get, nest, read, settle_until, write};
 
 #[tokio::test]
 async fn failure_leaves_nothing_on_disk() {
@@ -59,13 +60,9 @@ async fn abandoned_construction_is_removed() {
         let cache = cache.clone();
         tokio::spawn(async move { cache.require(&"a".to_owned(), hang).await.map(drop) })
     };
-    while fixture.names("folders").is_empty() {
-        settle().await;
-    }
+    settle_until(|| !fixture.names("folders").is_empty()).await;
     waiter.abort();
-    while !cache.is_empty() || !fixture.names("folders").is_empty() {
-        settle().await;
-    }
+    settle_until(|| cache.is_empty() && fixture.names("folders").is_empty()).await;
     fixture.collector.collect().await;
     assert_eq!(fixture.counts(), [0, 0, 0, 0]);
 }
@@ -163,6 +160,24 @@ async fn read_only_folders_and_links_are_removed() {
     );
     assert_eq!(fixture.counts(), [0, 0, 0, 0]);
     assert_eq!(fs::read_to_string(outside).unwrap(), "precious");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn deep_folder_is_measured_and_removed() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(EXCLUSIVE).await;
+    let handle = get(&cache, "a").await.unwrap();
+    nest(handle.path(), 3_000).unwrap();
+    handle.commit().await.unwrap();
+    let plan = fixture.collector.explain();
+    // The folder, its file and the chain.
+    assert_eq!(plan.resources[0].footprint.inodes, Size::Known(3_002));
+    assert_eq!(cache.purge_all(), 1);
+    let report = fixture.collector.collect().await;
+    let (freed, failed) = (report.freed.len(), report.failed.len());
+    assert_eq!((freed, failed), (1, 0), "{report}");
+    assert_eq!(fixture.counts(), [0, 0, 0, 0]);
 }
 
 #[tokio::test]

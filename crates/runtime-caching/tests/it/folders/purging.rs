@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use runtime_caching::{FolderCache, Lookup, Sharing};
 use tokio::sync::Semaphore;
 
-use super::support::{EXCLUSIVE, Fixture, fill, get, read, settle};
+use super::support::{EXCLUSIVE, Fixture, fill, get, read, settle_until};
 
 async fn lookup_after_reopening(fixture: &Fixture, cache: FolderCache<String>) -> Lookup {
     drop(cache);
@@ -74,9 +74,7 @@ async fn purge_during_construction_applies() {
         };
         tokio::spawn(async move { cache.require(&"a".to_owned(), slowly).await })
     };
-    while fixture.names("folders").is_empty() {
-        settle().await;
-    }
+    settle_until(|| !fixture.names("folders").is_empty()).await;
     assert_eq!(cache.purge(|it| it.path.is_none()), 1);
     permits.add_permits(1);
     let handle = waiter.await.unwrap().unwrap();

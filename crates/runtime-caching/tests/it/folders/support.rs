@@ -10,6 +10,8 @@ use runtime_caching::{
 };
 use runtime_gc::{GarbageCollector, GcConfig, Stats, SystemStats};
 
+use crate::support::LoopLimit;
+
 pub(crate) const EXCLUSIVE: Sharing = Sharing::Exclusive(Uncommitted::Dispose);
 
 /// A machine without statistics.
@@ -97,7 +99,23 @@ pub(crate) async fn get(
     cache.require(&key.to_owned(), fill).await
 }
 
-/// Lets other tasks run, and blocking threads finish.
-pub(crate) async fn settle() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
+/// Creates a chain of folders in `folder`, from the inside out, since the path of the innermost one would be too long.
+pub(crate) fn nest(folder: &Path, depth: usize) -> io::Result<()> {
+    let (chain, outer) = (folder.join("d"), folder.join("outer"));
+    fs::create_dir(&chain)?;
+    for _ in 1..depth {
+        fs::create_dir(&outer)?;
+        fs::rename(&chain, outer.join("d"))?;
+        fs::rename(&outer, &chain)?;
+    }
+    Ok(())
+}
+
+/// Lets other tasks and blocking threads run until a condition holds.
+pub(crate) async fn settle_until(condition: impl Fn() -> bool) {
+    let limit = LoopLimit::new();
+    while !condition() {
+        limit.check();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

@@ -4,9 +4,10 @@ use std::fs;
 use std::sync::Arc;
 
 use runtime_caching::{FolderCache, Lookup, Sharing};
+use runtime_gc::ResourceTracker;
 use tokio::sync::Semaphore;
 
-use super::support::{EXCLUSIVE, Fixture, fill, get, read, settle};
+use super::support::{EXCLUSIVE, Fixture, fill, get, read, settle_until};
 
 /// Creates a root with one shared folder, and closes it.
 async fn with_one() -> Fixture {
@@ -59,6 +60,50 @@ async fn unfinished_folder_is_removed() {
     assert_eq!((cache.initial_sweep().unfinished, cache.len()), (1, 0));
     fixture.collector.collect().await;
     assert_eq!(fixture.counts(), [0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn lease_outweighs_a_record() {
+    // As a power loss may leave both, of which the lease is newer.
+    let fixture = with_one().await;
+    let id = fixture.names("index")[0].clone();
+    fs::copy(fixture.record(), fixture.root().join("leases").join(id)).unwrap();
+    let cache = fixture.open(Sharing::Shared).await;
+    let report = cache.initial_sweep();
+    assert_eq!((report.unfinished, report.missing, cache.len()), (1, 0, 0));
+    fixture.collector.collect().await;
+    assert_eq!(fixture.counts(), [0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn files_of_live_folders_are_spared() {
+    let fixture = Fixture::new();
+    let cache = fixture.open(Sharing::Shared).await;
+    let handle = get(&cache, "a").await.unwrap();
+    let id = fixture.names("index")[0].clone();
+    // Another thread is writing its record, and an earlier copy of the folder is being removed.
+    let new_record = fixture.root().join(format!("index/{id}.new"));
+    let copy = fixture.root().join(format!("trash/{id}.1"));
+    fs::write(&new_record, "half").unwrap();
+    fs::create_dir(&copy).unwrap();
+    assert!(cache.sweep().await.unwrap().is_clean());
+    fixture.collector.collect().await;
+    assert!(new_record.exists() && copy.exists());
+    drop(handle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn detached_tracker_empties_the_trash() {
+    let fixture = with_one().await;
+    fs::create_dir_all(fixture.root().join("folders/by-hand/deep")).unwrap();
+    fs::create_dir_all(fixture.root().join("trash/half-removed/deep")).unwrap();
+    let builder = FolderCache::<String>::builder(fixture.root());
+    let cache = builder.open(ResourceTracker::detached()).await.unwrap();
+    settle_until(|| fixture.counts() == [1, 0, 1, 0]).await;
+    let handle = get(&cache, "a").await.unwrap();
+    assert_eq!((handle.lookup(), cache.purge_all()), (Lookup::Hit, 1));
+    drop(handle);
+    settle_until(|| fixture.counts() == [0, 0, 0, 0]).await;
 }
 
 #[tokio::test]
@@ -159,9 +204,7 @@ async fn sweep_spares_used_and_unfinished_folders() {
         };
         tokio::spawn(async move { cache.require(&"slow".to_owned(), slowly).await })
     };
-    while fixture.names("folders").len() < 3 {
-        settle().await;
-    }
+    settle_until(|| fixture.names("folders").len() == 3).await;
     fs::create_dir(fixture.root().join("folders/by-hand")).unwrap();
 
     let report = cache.sweep().await.unwrap();

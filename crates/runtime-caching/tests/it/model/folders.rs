@@ -15,6 +15,7 @@ use tokio::task::{JoinSet, yield_now};
 
 use super::ops::{KEYS, Op, Release};
 use super::world::{NoStats, turns};
+use crate::support::LoopLimit;
 
 /// The model of all folders, across restarts.
 #[derive(Debug, Default)]
@@ -128,7 +129,9 @@ pub(crate) async fn run(sharing: Sharing, seed: u64, sessions: Vec<Vec<Vec<Op>>>
     }
     let session = Session::open(root.path(), sharing, &model).await;
     session.cache.purge_all();
+    let limit = LoopLimit::new();
     while session.collector.tracker().count() > 0 {
+        limit.check();
         session.collector.collect_all().await;
     }
     for part in ["index", "leases", "folders", "trash"] {
@@ -147,7 +150,9 @@ impl Session {
         config.dispose_soft_timeout = Duration::from_millis(1);
         config.dispose_timeout = Duration::from_millis(4);
         let collector = GarbageCollector::new(config, NoStats);
+        let limit = LoopLimit::new();
         let cache = loop {
+            limit.check();
             let builder = FolderCache::builder(root).sharing(sharing);
             match builder.open(collector.tracker()).await {
                 Ok(cache) => break cache,

@@ -13,6 +13,7 @@ use runtime_gc::{
 use tokio::task::yield_now;
 
 use super::ops::{KEYS, Op, Release};
+use crate::support::LoopLimit;
 
 #[derive(Clone)]
 pub(crate) struct World {
@@ -177,7 +178,9 @@ impl World {
             ..
         } = self;
         // Until cancelled constructions have noticed.
+        let limit = LoopLimit::new();
         while !cache.is_empty() {
+            limit.check();
             cache.purge_all();
             yield_now().await;
         }

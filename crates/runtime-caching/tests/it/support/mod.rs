@@ -2,10 +2,33 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use runtime_caching::Resource;
 use runtime_gc::{DisposeError, Footprint, Size, Stats, SystemStats};
+
+/// A limit for a loop of a test, which then fails instead of hanging. In real time, even if the test pauses its clock.
+pub(crate) struct LoopLimit(Instant);
+
+impl LoopLimit {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now() + Duration::from_secs(60))
+    }
+
+    pub(crate) fn check(&self) {
+        assert!(Instant::now() < self.0, "the loop does not end");
+    }
+}
+
+/// Lets other tasks run until a condition holds.
+pub(crate) async fn wait_until(condition: impl Fn() -> bool) {
+    let limit = LoopLimit::new();
+    while !condition() {
+        limit.check();
+        tokio::task::yield_now().await;
+    }
+}
 
 /// The numbers of constructions and disposals.
 #[derive(Clone, Debug, Default)]
