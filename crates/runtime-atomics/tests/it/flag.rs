@@ -2,6 +2,8 @@
 
 use runtime_atomics::Flag;
 
+use crate::ends;
+
 #[test]
 fn swap_returns_the_previous_value() {
     let flag = Flag::default();
@@ -17,13 +19,13 @@ fn clones_share_the_value() {
     assert!(flag.get());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn wait_for_current_value_returns_at_once() {
-    Flag::new(true).wait_for(true).await;
-    Flag::new(false).wait_for(false).await;
+    ends(Flag::new(true).wait_for(true)).await;
+    ends(Flag::new(false).wait_for(false)).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_waiter_is_woken() {
     let flag = Flag::new(false);
     let waiters = (0..10).map(|_| {
@@ -34,7 +36,7 @@ async fn every_waiter_is_woken() {
     tokio::task::yield_now().await;
     flag.set(true);
     for waiter in waiters {
-        waiter.await.unwrap();
+        ends(waiter).await.unwrap();
     }
 }
 

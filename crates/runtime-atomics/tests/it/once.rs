@@ -4,6 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use runtime_atomics::Once;
 
+use crate::ends;
+
 #[test]
 fn only_the_first_call_runs() {
     let once = Once::new();
@@ -26,16 +28,16 @@ fn nested_call_is_refused() {
     once.call(|| assert!(!once.call(|| unreachable!())));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn panic_propagates_and_counts_as_done() {
     let once = Once::new();
     let call = || once.call(|| panic!("on purpose"));
     assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
-    once.wait().await;
+    ends(once.wait()).await;
     assert!(!once.call(|| unreachable!()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn done_can_be_created_before_the_call() {
     let once = Once::new();
     let mut done = once.done();
@@ -46,14 +48,14 @@ async fn done_can_be_created_before_the_call() {
     }
     let waiter = tokio::spawn(done);
     once.call(|| ());
-    waiter.await.unwrap();
+    ends(waiter).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn done_stays_ready() {
     let once = Once::new();
     once.call(|| ());
     let mut done = once.done();
-    (&mut done).await;
-    done.await;
+    ends(&mut done).await;
+    ends(done).await;
 }

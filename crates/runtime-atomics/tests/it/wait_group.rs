@@ -5,11 +5,13 @@ use std::time::Duration;
 use runtime_atomics::{Draining, WaitGroup};
 use tokio::time::timeout;
 
+use crate::ends;
+
 const LONG: Duration = Duration::from_secs(3600);
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn wait_on_empty_group_returns_at_once() {
-    WaitGroup::new().wait().await;
+    ends(WaitGroup::new().wait()).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -20,17 +22,17 @@ async fn wait_ends_with_the_last_guard() {
     drop(first);
     assert!(timeout(LONG, &mut wait).await.is_err());
     second.done();
-    wait.await;
+    ends(wait).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn wait_for_less_than_ends_below_the_limit() {
     let group = WaitGroup::new();
     let (first, _second) = (group.add(1).unwrap(), group.add(1).unwrap());
-    group.wait_for_less_than(3).await;
+    ends(group.wait_for_less_than(3)).await;
     assert!(timeout(LONG, group.wait_for_less_than(2)).await.is_err());
     drop(first);
-    group.wait_for_less_than(2).await;
+    ends(group.wait_for_less_than(2)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -56,7 +58,7 @@ fn drain_refuses_more_and_keeps_the_count() {
     assert_eq!(group.count(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn wait_and_drain_accepts_until_zero() {
     let group = WaitGroup::new();
     let first = group.add(1).unwrap();
@@ -70,7 +72,7 @@ async fn wait_and_drain_accepts_until_zero() {
     tokio::task::yield_now().await;
     assert!(!group.is_draining());
     drop(second);
-    drained.await.unwrap();
+    ends(drained).await.unwrap();
     assert!(group.is_draining());
 }
 
