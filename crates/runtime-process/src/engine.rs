@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use runtime_core::{Section, TaskError, TemporaryStorage};
 use runtime_worker::payload::schema_of;
-use runtime_worker::{Engine, SandboxBuilder, TaskRun};
+use runtime_worker::{Capability, Engine, SandboxBuilder, TaskRun};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -106,6 +106,10 @@ impl Engine for ProcessEngine {
 
     fn payload_schema(&self) -> Value {
         schema_of::<ProcessPayload>()
+    }
+
+    fn capabilities(&self) -> &[Capability] {
+        &[Capability::EnvVars, Capability::Folders, Capability::Copies]
     }
 
     fn documentation(&self) -> Vec<Section> {

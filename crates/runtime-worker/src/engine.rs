@@ -22,6 +22,28 @@ use serde_json::Value;
 use crate::resolution::Exit;
 use crate::task_run::TaskRun;
 
+/// An optional capability of an engine: a method of [`SandboxBuilder`] that it implements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Capability {
+    /// [`SandboxBuilder::set_env`].
+    EnvVars,
+    /// [`SandboxBuilder::attach_folder`].
+    Folders,
+    /// [`SandboxBuilder::attach_copy`].
+    Copies,
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EnvVars => "environment variables",
+            Self::Folders => "folders that outlive a task",
+            Self::Copies => "input files",
+        })
+    }
+}
+
 /// Runs tasks, for example as processes, in containers or on devices.
 #[async_trait]
 pub trait Engine: Send + Sync + fmt::Debug {
@@ -34,6 +56,13 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// Returns documentation for authors of tasks.
     fn documentation(&self) -> Vec<Section> {
         Vec::new()
+    }
+
+    /// Returns the optional capabilities of the engine. Default: none.
+    ///
+    /// A worker with a plugin that [requires](crate::Plugin::requires) another one cannot be built.
+    fn capabilities(&self) -> &[Capability] {
+        &[]
     }
 
     /// Creates a builder for one task, whose payload fits the schema.
@@ -53,7 +82,8 @@ pub trait Engine: Send + Sync + fmt::Debug {
 
 /// The configuration of a sandbox before it starts.
 ///
-/// The default methods return an error: an engine implements the ones that it supports.
+/// The default methods return an error: an engine implements the ones that it supports, and lists them in
+/// [`Engine::capabilities`].
 #[async_trait]
 pub trait SandboxBuilder: Send {
     /// Sets an environment variable, replacing an earlier value.
@@ -63,7 +93,7 @@ pub trait SandboxBuilder: Send {
     /// A [`MalformedPayloadError`] if the name is invalid.
     fn set_env(&mut self, name: &str, value: &str) -> Result<(), MalformedPayloadError> {
         let _ = (name, value);
-        Err(unsupported("environment variables"))
+        Err(unsupported(Capability::EnvVars))
     }
 
     /// Attaches a host folder at `target`, a path relative to the working directory of the task. The task's changes
@@ -74,7 +104,7 @@ pub trait SandboxBuilder: Send {
     /// A [`MalformedPayloadError`] if `target` is invalid or already used.
     fn attach_folder(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
         let _ = (source, target);
-        Err(unsupported("folders that outlive a task"))
+        Err(unsupported(Capability::Folders))
     }
 
     /// Attaches a private copy of a host file or folder at `target`, a path relative to the working directory of the
@@ -87,7 +117,7 @@ pub trait SandboxBuilder: Send {
     /// A [`MalformedPayloadError`] if `target` is invalid or already used.
     fn attach_copy(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
         let _ = (source, target);
-        Err(unsupported("input files"))
+        Err(unsupported(Capability::Copies))
     }
 
     /// Starts the task.
@@ -102,9 +132,9 @@ pub trait SandboxBuilder: Send {
     async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError>;
 }
 
-fn unsupported(feature: &str) -> MalformedPayloadError {
+fn unsupported(capability: Capability) -> MalformedPayloadError {
     MalformedPayloadError::new(format!(
-        "the engine of this worker does not support {feature}"
+        "the engine of this worker does not support {capability}"
     ))
 }
 

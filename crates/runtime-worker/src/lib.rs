@@ -80,7 +80,7 @@ mod signals;
 #[cfg(feature = "worker-runner")]
 pub mod worker_runner;
 
-pub use engine::{Engine, ExtractError, ResultSet, Sandbox, SandboxBuilder};
+pub use engine::{Capability, Engine, ExtractError, ResultSet, Sandbox, SandboxBuilder};
 pub use plugin::{Plugin, TaskPlugin};
 pub use resolution::{Exit, Resolution, Verdict};
 #[cfg(feature = "signals")]

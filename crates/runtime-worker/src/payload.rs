@@ -45,12 +45,14 @@ impl PayloadSchema {
         for (owner, part) in parts {
             merged.add(owner, part)?;
         }
-        let schema = merged.into_schema();
-        let validator =
-            jsonschema::validator_for(&schema).map_err(|error| SchemaError::Invalid {
+        let schema = merged.to_schema();
+        match jsonschema::validator_for(&schema) {
+            Ok(validator) => Ok(Self { schema, validator }),
+            Err(error) => Err(SchemaError::Invalid {
+                owner: merged.owner_of(&schema),
                 message: error.to_string(),
-            })?;
-        Ok(Self { schema, validator })
+            }),
+        }
     }
 
     /// Returns the merged schema.
@@ -119,6 +121,13 @@ impl SchemaMerger {
             });
         };
         for (name, schema) in std::mem::take(properties) {
+            if let Some(reference) = find_reference(&schema) {
+                return Err(SchemaError::Reference {
+                    owner: owner.to_owned(),
+                    property: name,
+                    reference: reference.to_owned(),
+                });
+            }
             if let Some(first) = self.owners.get(&name) {
                 return Err(SchemaError::Conflict {
                     property: name,
@@ -135,7 +144,7 @@ impl SchemaMerger {
         Ok(())
     }
 
-    fn into_schema(self) -> Value {
+    fn to_schema(&self) -> Value {
         // Without additional properties: a misspelled property fails the task instead of being ignored.
         json!({
             "type": "object",
@@ -143,6 +152,29 @@ impl SchemaMerger {
             "required": self.required,
             "additionalProperties": false,
         })
+    }
+
+    /// Returns the part whose property makes a schema invalid.
+    fn owner_of(&self, schema: &Value) -> String {
+        let is_invalid = |name: &&String| {
+            jsonschema::validator_for(&schema["properties"][name.as_str()]).is_err()
+        };
+        let culprit = self.properties.keys().find(is_invalid);
+        let owner = culprit.and_then(|name| self.owners.get(name));
+        owner.map_or("engine", String::as_str).to_owned()
+    }
+}
+
+/// Returns a `$ref` in a schema. Its target would be in another place of the merged schema.
+fn find_reference(schema: &Value) -> Option<&str> {
+    match schema {
+        // A property of this name has an object as its value, its reference a string.
+        Value::Object(members) => match members.get("$ref") {
+            Some(Value::String(reference)) => Some(reference),
+            _ => members.values().find_map(find_reference),
+        },
+        Value::Array(items) => items.iter().find_map(find_reference),
+        _ => None,
     }
 }
 
@@ -170,9 +202,25 @@ pub enum SchemaError {
         owner: String,
     },
 
-    /// The merged schema is invalid.
-    #[error("the merged payload schema is invalid: {message}")]
+    /// A part uses `$ref`.
+    #[error(
+        "the payload schema of `{owner}` uses `$ref` in `{property}`, which is not supported: `{reference}`; \
+         insert the referenced schema there, as `payload::schema_of` does"
+    )]
+    Reference {
+        /// The engine or plugin with the schema.
+        owner: String,
+        /// The property of the payload.
+        property: String,
+        /// The reference.
+        reference: String,
+    },
+
+    /// The schema of a part is invalid.
+    #[error("the payload schema of `{owner}` is invalid: {message}")]
     Invalid {
+        /// The engine or plugin with the schema.
+        owner: String,
         /// The message of the validator.
         message: String,
     },

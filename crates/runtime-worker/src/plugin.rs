@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use runtime_core::{MalformedPayloadError, Section, TaskError};
 use serde_json::Value;
 
-use crate::engine::{ResultSet, Sandbox, SandboxBuilder};
+use crate::engine::{Capability, ResultSet, Sandbox, SandboxBuilder};
 use crate::resolution::{Resolution, Verdict};
 use crate::task_run::TaskRun;
 
@@ -21,6 +21,11 @@ pub trait Plugin: Send + Sync + fmt::Debug {
     /// the plugin reads no payload.
     fn payload_schema(&self) -> Option<Value> {
         None
+    }
+
+    /// Returns the capabilities of the engine without which the plugin does not work. Default: none.
+    fn requires(&self) -> &[Capability] {
+        &[]
     }
 
     /// Checks rules that a schema cannot express.

@@ -1,9 +1,18 @@
 //! Describes unknown keys of payloads and configurations, and suggests known ones.
 
+use std::borrow::Cow;
+
 use jsonschema::ValidationError;
 use serde_json::Value;
 
-/// Describes the keys of the object at `path` that its schema does not allow.
+/// The number of unknown keys of an object that are described. A file may contain any number, and an author reads few.
+const MAX_DESCRIBED: usize = 10;
+
+/// The length of a key, in bytes, beyond which it is shortened and no known key is suggested: the search takes time
+/// quadratic in it.
+const MAX_KEY_LENGTH: usize = 64;
+
+/// Describes the keys of the object at `path` that its schema does not allow, up to ten.
 pub(crate) fn describe_unknown_keys(
     error: &ValidationError<'_>,
     unexpected: &[String],
@@ -12,14 +21,24 @@ pub(crate) fn describe_unknown_keys(
 ) -> Vec<String> {
     let schema_path = error.schema_path().to_string();
     let known = known_keys(schema, &schema_path);
-    let unknown = unexpected.iter();
-    unknown
+    let (described, omitted) = unexpected.split_at(unexpected.len().min(MAX_DESCRIBED));
+    let described = described.iter();
+    let mut descriptions: Vec<_> = described
         .map(|key| describe_unknown(path, key, &known))
-        .collect()
+        .collect();
+    if !omitted.is_empty() {
+        let location = if path.is_empty() {
+            String::new()
+        } else {
+            format!(" in `{path}`")
+        };
+        descriptions.push(format!("{} more unknown keys{location}", omitted.len()));
+    }
+    descriptions
 }
 
 fn describe_unknown(path: &str, key: &str, known: &[&str]) -> String {
-    let full = join(path, key);
+    let full = join(path, &shorten(key));
     match nearest(key, known) {
         Some(nearest) => format!("unknown key `{full}`, did you mean `{nearest}`?"),
         None if known.is_empty() => format!("unknown key `{full}`"),
@@ -30,6 +49,9 @@ fn describe_unknown(path: &str, key: &str, known: &[&str]) -> String {
 /// Returns the known key that the author probably meant: one that contains the key, such as `killTimeout` for `kill`, or
 /// one that differs by a typing error.
 fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    if key.len() > MAX_KEY_LENGTH {
+        return None;
+    }
     let key = key.to_lowercase();
     let distance = |known: &str| {
         let known = known.to_lowercase();
@@ -43,6 +65,14 @@ fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     let (distance, nearest) = known.min()?;
     // If more than half of the letters differ, a suggestion would mislead.
     (distance <= key.len().max(2) / 2).then_some(nearest)
+}
+
+fn shorten(key: &str) -> Cow<'_, str> {
+    if key.len() <= MAX_KEY_LENGTH {
+        return key.into();
+    }
+    let end = key.floor_char_boundary(MAX_KEY_LENGTH);
+    format!("{}...", &key[..end]).into()
 }
 
 /// Returns the keys that the violated part of the schema allows.

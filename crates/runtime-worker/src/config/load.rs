@@ -1,8 +1,9 @@
 //! Reads configuration files and reports all of their problems at once.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use runtime_core::BoxError;
@@ -13,6 +14,12 @@ use serde_json::Value;
 
 use super::problems::find_problems;
 use crate::payload::schema_of;
+
+/// The maximum size of a configuration in bytes.
+const MAX_SIZE: usize = 1 << 20;
+
+/// The maximum number of nested lists and maps.
+const MAX_DEPTH: usize = 64;
 
 /// The format of a configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +79,8 @@ fn without_source(error: toml::de::Error) -> BoxError {
 ///
 /// # Errors
 ///
-/// A [`ConfigError`] with the file name and all problems, each with the path of its key.
+/// A [`ConfigError`] with the file name and all problems, each with the path of its key. At most 50 are described, and at
+/// most ten unknown keys of a map. Files of more than 1 MiB, or with more than 64 nested lists and maps, are rejected.
 pub fn load<T: DeserializeOwned + JsonSchema>(file: &Path) -> Result<T, ConfigError> {
     let read = |source| ConfigError::Read {
         file: file.to_owned(),
@@ -81,7 +89,18 @@ pub fn load<T: DeserializeOwned + JsonSchema>(file: &Path) -> Result<T, ConfigEr
     let format = Format::of(file).ok_or_else(|| ConfigError::Format {
         file: file.to_owned(),
     })?;
-    let text = fs::read_to_string(file).map_err(read)?;
+    let mut bytes = Vec::new();
+    // One byte more than is accepted, so that a file that is too large can be recognized.
+    let mut limited = File::open(file).map_err(read)?.take(MAX_SIZE as u64 + 1);
+    limited.read_to_end(&mut bytes).map_err(read)?;
+    // A character that the limit cuts makes no difference, since the text is too large.
+    let text = String::from_utf8_lossy(&bytes);
+    if bytes.len() <= MAX_SIZE && matches!(text, Cow::Owned(_)) {
+        return Err(read(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it is not UTF-8",
+        )));
+    }
     parse(&text, format).map_err(|error| ConfigError::In {
         file: file.to_owned(),
         source: Box::new(error),
@@ -92,11 +111,12 @@ pub fn load<T: DeserializeOwned + JsonSchema>(file: &Path) -> Result<T, ConfigEr
 ///
 /// # Errors
 ///
-/// A [`ConfigError`] with all problems, each with the path of its key.
+/// A [`ConfigError`] with all problems, each with the path of its key. The limits of [`load`] apply.
 pub fn parse<T: DeserializeOwned + JsonSchema>(
     text: &str,
     format: Format,
 ) -> Result<T, ConfigError> {
+    check_size(text)?;
     let value = format
         .parse(text)
         .map_err(|source| ConfigError::Syntax { format, source })?;
@@ -113,6 +133,26 @@ pub fn parse<T: DeserializeOwned + JsonSchema>(
         let path = error.path().to_string();
         invalid(vec![format!("`{path}`: {}", error.into_inner())])
     })
+}
+
+/// Rejects texts that would take a parser minutes, or exhaust its stack.
+fn check_size(text: &str) -> Result<(), ConfigError> {
+    if text.len() > MAX_SIZE {
+        return Err(ConfigError::TooLarge);
+    }
+    // Counts brackets in strings and comments too: a parser that would know better is what this protects.
+    let mut depth = 0_usize;
+    for byte in text.bytes() {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(ConfigError::TooDeep);
+        }
+    }
+    Ok(())
 }
 
 /// Returns the JSON schema of a configuration, for editors and documentation.
@@ -159,6 +199,16 @@ pub enum ConfigError {
         /// The problem of the content.
         source: Box<ConfigError>,
     },
+
+    /// The text is larger than 1 MiB.
+    #[error("the configuration is larger than {} MiB; remove what the worker does not need", MAX_SIZE >> 20)]
+    TooLarge,
+
+    /// The text nests lists and maps too deeply.
+    #[error(
+        "the configuration has more than {MAX_DEPTH} nested lists and maps; close or remove some brackets"
+    )]
+    TooDeep,
 
     /// The text violates the syntax of its format.
     #[error("invalid {format}")]

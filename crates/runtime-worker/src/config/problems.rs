@@ -6,10 +6,18 @@ use serde_json::Value;
 
 use crate::unknown_keys::{describe_unknown_keys, join};
 
-/// Returns all violations of the schema, each with the path of its key.
+/// The number of problems that are described. A file may contain any number, and an author reads few.
+const MAX_DESCRIBED: usize = 50;
+
+/// Returns the violations of the schema, each with the path of its key, up to 50.
 pub(super) fn find_problems(validator: &Validator, schema: &Value, value: &Value) -> Vec<String> {
     let errors = validator.iter_errors(value);
-    errors.flat_map(|error| describe(&error, schema)).collect()
+    let mut problems = errors.flat_map(|error| describe(&error, schema));
+    let mut described: Vec<_> = problems.by_ref().take(MAX_DESCRIBED).collect();
+    if problems.next().is_some() {
+        described.push("more problems follow".to_owned());
+    }
+    described
 }
 
 /// Describes a violation without the value, which may be a secret.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use runtime_core::{Section, TaskError};
 
-use crate::engine::SandboxBuilder;
+use crate::engine::{Capability, SandboxBuilder};
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::task_run::TaskRun;
 
@@ -17,6 +17,10 @@ pub struct TaskEnvVars;
 impl Plugin for TaskEnvVars {
     fn name(&self) -> &'static str {
         "environment"
+    }
+
+    fn requires(&self) -> &[Capability] {
+        &[Capability::EnvVars]
     }
 
     fn documentation(&self) -> Vec<Section> {

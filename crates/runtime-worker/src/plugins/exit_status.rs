@@ -88,7 +88,8 @@ impl TaskPlugin for ExitLogger {
     async fn stopped(&mut self, result: &Arc<dyn ResultSet>) -> Result<Verdict, TaskError> {
         let exit = result.exit();
         if exit.success() {
-            self.run.context.log("Task succeeded");
+            // Not that the task succeeded: a later plugin may still fail it.
+            self.run.context.log(format_args!("Task ended with {exit}"));
             return Ok(Verdict::Success);
         }
         self.run

@@ -11,7 +11,7 @@ use runtime_core::{CredentialsWatch, Deployment, Environment};
 use super::claim_loop::Worker;
 use super::claim_poller::ClaimPoller;
 use crate::admission::Admission;
-use crate::engine::Engine;
+use crate::engine::{Capability, Engine};
 use crate::error_limit::ConsecutiveErrorLimit;
 use crate::observer::{NoObserver, Observer};
 use crate::payload::{PayloadSchema, SchemaError};
@@ -132,11 +132,13 @@ impl WorkerBuilder {
     ///
     /// # Errors
     ///
-    /// A [`BuildError`] if the capacity is 0 or the payload schemas conflict.
+    /// A [`BuildError`] if the capacity is 0, the payload schemas conflict, or the engine lacks a capability that a plugin
+    /// requires.
     pub fn build(self) -> Result<Worker, BuildError> {
         if self.capacity == 0 {
             return Err(BuildError::NoCapacity);
         }
+        self.check_capabilities()?;
         let engine = std::iter::once(("engine", self.engine.payload_schema()));
         let plugins = self
             .plugins
@@ -167,6 +169,19 @@ impl WorkerBuilder {
             capacity: self.capacity,
         })
     }
+
+    /// Without this check, each task would fail, and its author would be told to change the payload.
+    fn check_capabilities(&self) -> Result<(), BuildError> {
+        let capabilities = self.engine.capabilities();
+        for plugin in &self.plugins {
+            let mut required = plugin.requires().iter();
+            if let Some(&capability) = required.find(|it| !capabilities.contains(it)) {
+                let plugin = plugin.name();
+                return Err(BuildError::Unsupported { plugin, capability });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Debug for WorkerBuilder {
@@ -184,6 +199,17 @@ pub enum BuildError {
     /// The payload schemas of engine and plugins conflict.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+
+    /// A plugin requires a capability that the engine does not have.
+    #[error(
+        "the plugin `{plugin}` requires an engine that supports {capability}; remove the plugin, or use another engine"
+    )]
+    Unsupported {
+        /// The name of the plugin.
+        plugin: &'static str,
+        /// The missing capability.
+        capability: Capability,
+    },
 
     /// The capacity is 0.
     #[error("invalid capacity 0: a worker needs a capacity of at least 1")]

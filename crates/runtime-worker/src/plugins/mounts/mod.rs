@@ -20,6 +20,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::exit_status::ExitPayload;
+use crate::engine::Capability;
 use crate::observer::Observer;
 use crate::payload::schema_of;
 use crate::plugin::{Plugin, TaskPlugin};
@@ -146,6 +147,10 @@ impl Plugin for Mounts {
 
     fn payload_schema(&self) -> Option<Value> {
         Some(schema_of::<Payload>())
+    }
+
+    fn requires(&self) -> &[Capability] {
+        &[Capability::Folders, Capability::Copies]
     }
 
     fn check_payload(&self, payload: &Value) -> Result<(), MalformedPayloadError> {

@@ -41,6 +41,90 @@ fn unknown_key_suggests_the_nearest() {
 }
 
 #[test]
+fn unknown_keys_are_described_up_to_a_limit() {
+    let problems = problems(|config| {
+        for number in 0..1000 {
+            config["timing"][format!("key{number}")] = json!(1);
+        }
+    });
+    assert_eq!(problems.len(), 11, "{problems:?}");
+    let start = "unknown key `timing.key0`, expected one of ";
+    assert!(problems[0].starts_with(start), "{problems:?}");
+    assert_eq!(problems[10], "990 more unknown keys in `timing`");
+}
+
+#[test]
+fn long_key_is_shortened() {
+    let key = "capacity".repeat(100_000);
+    let problems = problems(|config| config[&key] = json!(1));
+    let start = format!("unknown key `{}...`, expected one of ", &key[..64]);
+    assert!(problems[0].starts_with(&start), "{:.200}", problems[0]);
+}
+
+#[test]
+fn problems_are_described_up_to_a_limit() {
+    let problems = problems(|config| {
+        let sources: Vec<_> = (0..200).map(|_| json!("no-source")).collect();
+        config["shutdown"] = sources.into();
+    });
+    assert_eq!(problems.len(), 51, "{problems:?}");
+    assert!(problems[49].starts_with("`shutdown.49`"), "{problems:?}");
+    assert_eq!(problems[50], "more problems follow");
+}
+
+#[test]
+fn deep_text_is_rejected() {
+    let nested = |depth: usize, open: &str, close: &str| {
+        format!("a: {}{}", open.repeat(depth), close.repeat(depth))
+    };
+    for (open, close) in [("[", "]"), ("{a: ", "}")] {
+        for format in [Format::Yaml, Format::Toml, Format::Json] {
+            let text = nested(100_000, open, close);
+            let error = config::parse::<WorkerConfig>(&text, format).expect_err("it is too deep");
+            assert!(
+                matches!(error, ConfigError::TooDeep),
+                "{format}: {error:.200}"
+            );
+        }
+        let error = config::parse::<Value>(&nested(64, open, close), Format::Yaml);
+        assert!(error.is_ok(), "{error:?}");
+    }
+}
+
+/// Depth without brackets must reach neither the stack's end nor the test's patience.
+#[test]
+fn depth_without_brackets_is_rejected() {
+    let keys = "a.".repeat(200_000);
+    for (text, format) in [
+        ("- ".repeat(200_000), Format::Yaml),
+        ("? ".repeat(200_000), Format::Yaml),
+        (format!("{keys}a = 1"), Format::Toml),
+        (format!("[{keys}a]"), Format::Toml),
+    ] {
+        config::parse::<Value>(&text, format).expect_err("it is too deep");
+    }
+}
+
+#[test]
+fn large_file_is_rejected() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("worker.yml");
+    std::fs::write(&file, format!("# {}", "é".repeat(1 << 20))).expect("writes");
+    let error = config::load::<WorkerConfig>(&file).expect_err("it is too large");
+    let text = runtime_core::error_chain(&error);
+    let expected = format!(
+        "in `{}`: the configuration is larger than 1 MiB",
+        file.display()
+    );
+    assert!(text.starts_with(&expected), "{text:.300}");
+
+    std::fs::write(&file, b"rootUrl: \xff").expect("writes");
+    let error = config::load::<WorkerConfig>(&file).expect_err("it is not text");
+    let text = runtime_core::error_chain(&error);
+    assert!(text.ends_with("it is not UTF-8"), "{text}");
+}
+
+#[test]
 fn threshold_errors_match_its_notation() {
     let problem = |limit: Value| {
         let problems = problems(|config| config["collector"]["limits"]["minFreeDisk"] = limit);

@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runtime_core::{MalformedPayloadError, TaskError};
 use runtime_process::ProcessEngine;
-use runtime_worker::{Engine, Exit, ExtractError, ResultSet, Sandbox, SandboxBuilder, TaskRun};
+use runtime_worker::{
+    Capability, Engine, Exit, ExtractError, ResultSet, Sandbox, SandboxBuilder, TaskRun,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -91,6 +93,10 @@ impl Engine for ScriptedEngine {
         schema["properties"]["millis"] = json!({ "type": "integer" });
         schema["required"] = json!(["behaviour", "millis"]);
         schema
+    }
+
+    fn capabilities(&self) -> &[Capability] {
+        self.0.capabilities()
     }
 
     async fn new_sandbox_builder(
