@@ -137,6 +137,8 @@ impl UnreapedChildren {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
     use crate::proc;
 
@@ -158,7 +160,9 @@ mod tests {
                 .find(|stat| stat.pid == pid)
                 .map(|stat| stat.state)
         };
+        let limit = Instant::now() + Duration::from_secs(60);
         while state() != Some('Z') {
+            assert!(Instant::now() < limit, "the dropped child is not killed");
             tokio::task::yield_now().await;
         }
         let mut next = start("0", &registry)?;

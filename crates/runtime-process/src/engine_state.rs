@@ -11,8 +11,8 @@ use {
     crate::settings::CgroupPlacement,
     parking_lot::Mutex,
     std::fs::File,
+    std::path::PathBuf,
     std::sync::Arc,
-    std::sync::atomic::{AtomicU64, Ordering},
 };
 
 use crate::settings::EngineSettings;
@@ -25,9 +25,6 @@ pub(crate) struct EngineState {
     pub(crate) children: Arc<Mutex<UnreapedChildren>>,
     #[cfg(unix)]
     pub(crate) orphans: OrphanScanner,
-    /// The number of control groups created so far, for their names.
-    #[cfg(unix)]
-    cgroup_count: AtomicU64,
 }
 
 #[cfg(unix)]
@@ -35,7 +32,7 @@ impl EngineState {
     /// Prepares this process and machine for the first task. Blocks while it scans all processes.
     ///
     /// Becomes the subreaper of orphans if the settings request it, and kills processes that crashed workers left
-    /// running on `storage`: they would compete with new tasks.
+    /// running on `storage` or in control groups: they would compete with new tasks.
     pub(crate) fn prepare(
         settings: EngineSettings,
         storage: &TemporaryStorage,
@@ -48,12 +45,16 @@ impl EngineState {
         let orphans = OrphanScanner::default();
         // Also the scanner's first scan, which must precede the first task.
         orphans.kill_leftovers_of_dead_workers(storage);
-        Ok(Self {
+        let engine = Self {
             settings,
             children: Arc::default(),
             orphans,
-            cgroup_count: AtomicU64::new(0),
-        })
+        };
+        if let Some(parent) = engine.cgroup_parent() {
+            // Fails if the parent is not delegated to this user. Then there are no groups of workers either.
+            let _ = Cgroup::remove_abandoned(&parent);
+        }
+        Ok(engine)
     }
 
     /// Creates a control group for a command, and opens the file through which a process joins it.
@@ -61,15 +62,15 @@ impl EngineState {
     /// Returns `None` if control groups are disabled or this user may not create one. Process groups and markers
     /// then have to suffice.
     pub(crate) fn create_cgroup(&self) -> Option<(Cgroup, File)> {
-        let parent = match &self.settings.cgroups {
-            CgroupPlacement::Disabled => return None,
-            CgroupPlacement::BelowOwn => own_cgroup()?,
-            CgroupPlacement::Below(parent) => parent.clone(),
-        };
-        let number = self.cgroup_count.fetch_add(1, Ordering::Relaxed);
-        // The process id, because several workers may share the parent.
-        let name = format!("task-{}-{number}", std::process::id());
-        Cgroup::create(&parent, &name).ok()
+        Cgroup::create(&self.cgroup_parent()?).ok()
+    }
+
+    fn cgroup_parent(&self) -> Option<PathBuf> {
+        match &self.settings.cgroups {
+            CgroupPlacement::Disabled => None,
+            CgroupPlacement::BelowOwn => own_cgroup(),
+            CgroupPlacement::Below(parent) => Some(parent.clone()),
+        }
     }
 }
 

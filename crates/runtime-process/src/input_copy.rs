@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use runtime_core::measure_tree;
+
 /// A file or folder to copy for a task.
 #[derive(Debug)]
 pub(crate) struct InputCopy {
@@ -30,9 +32,10 @@ impl InputCopy {
         self.target == path
     }
 
-    /// Returns the total size of the files in bytes.
+    /// Returns the total size of the files in bytes; 0 if one cannot be read, since the copy will fail on it and
+    /// report the cause.
     pub(crate) fn size(&self) -> u64 {
-        total_size(&self.source)
+        measure_tree(&self.source).map_or(0, |size| size.file_bytes)
     }
 
     /// Copies the source to the target, over the empty file or folder that reserves it.
@@ -45,37 +48,47 @@ impl InputCopy {
     }
 }
 
-/// Returns the total size of the files of a tree in bytes. An unreadable entry counts as empty: the copy will
-/// fail on it and report the cause.
-fn total_size(path: &Path) -> u64 {
-    let metadata = fs::symlink_metadata(path);
-    let is_folder = metadata.as_ref().is_ok_and(fs::Metadata::is_dir);
-    let entries = is_folder.then(|| fs::read_dir(path).ok()).flatten();
-    let in_folder = entries.into_iter().flatten().flatten();
-    let in_folder: u64 = in_folder.map(|entry| total_size(&entry.path())).sum();
-    in_folder + metadata.map_or(0, |it| if it.is_file() { it.len() } else { 0 })
+/// Copies a tree. Links are copied as links and never followed.
+///
+/// Iterative, since a tree may be deeper than the stack.
+fn copy(source: &Path, target: &Path) -> io::Result<()> {
+    let mut pending = vec![Step::Copy(source.to_owned(), target.to_owned())];
+    while let Some(step) = pending.pop() {
+        match step {
+            Step::Copy(source, target) => copy_entry(&source, target, &mut pending)?,
+            Step::SetPermissions(target, permissions) => fs::set_permissions(target, permissions)?,
+        }
+    }
+    Ok(())
 }
 
-/// Copies a tree. Links are copied as links and never followed.
-fn copy(source: &Path, target: &Path) -> io::Result<()> {
+/// A step of a copy.
+enum Step {
+    Copy(PathBuf, PathBuf),
+    SetPermissions(PathBuf, fs::Permissions),
+}
+
+/// Copies a file or a link, or creates a folder and adds the steps for its content.
+fn copy_entry(source: &Path, target: PathBuf, pending: &mut Vec<Step>) -> io::Result<()> {
     let metadata = fs::symlink_metadata(source)?;
     if metadata.is_symlink() {
-        return copy_link(source, target);
+        return copy_link(source, &target);
     }
     if metadata.is_file() {
         // Shares the blocks of the file if the file system supports it, and copies the permissions.
         return fs::copy(source, target).map(drop);
     }
-    match fs::create_dir(target) {
+    match fs::create_dir(&target) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         created => created?,
     }
+    // Below the content on the stack, because nothing can be added to a read-only folder.
+    pending.push(Step::SetPermissions(target.clone(), metadata.permissions()));
     for entry in fs::read_dir(source)? {
         let entry = entry?;
-        copy(&entry.path(), &target.join(entry.file_name()))?;
+        pending.push(Step::Copy(entry.path(), target.join(entry.file_name())));
     }
-    // Last, because nothing can be added to a read-only folder.
-    fs::set_permissions(target, metadata.permissions())
+    Ok(())
 }
 
 #[cfg(unix)]

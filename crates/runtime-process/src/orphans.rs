@@ -185,7 +185,10 @@ mod tests {
         let mut sleeper = KillOnDrop(sleeper);
         let marker = folder.path().as_os_str().as_encoded_bytes();
         // The environment is empty while the kernel sets up the program's memory.
-        while !scanner.scan().iter().any(|(_, found)| found == marker) {}
+        let limit = Instant::now() + Duration::from_secs(60);
+        while !scanner.scan().iter().any(|(_, found)| found == marker) {
+            assert!(Instant::now() < limit, "the marked process is not found");
+        }
         assert_eq!(scanner.kill_task(other.path()), 0);
         assert_eq!(scanner.kill_task(folder.path()), 1);
         assert!(!sleeper.0.wait()?.success());

@@ -92,6 +92,47 @@ async fn oom_kill_without_group_is_attributed_to_machine() {
 }
 
 #[tokio::test]
+async fn groups_of_dead_workers_are_killed() {
+    let bed = TestBed::new().await;
+    let machine = Machine::new(&bed).delegated();
+    let [dead, live, foreign] = ["task-1-7", "task-1-8", "task-queue"].map(|name| {
+        let group = machine.groups.join(name);
+        std::fs::create_dir(&group).expect("a folder of the test");
+        group
+    });
+    // As the worker of the group does.
+    let lock = std::fs::File::open(&live).expect("the folder exists");
+    lock.lock().expect("nothing else locks it");
+    machine.run(&bed, "true").await;
+    let is_killed = |group: &Path| group.join("cgroup.kill").exists();
+    assert!(is_killed(&dead));
+    assert!(!is_killed(&live) && !is_killed(&foreign));
+}
+
+#[tokio::test]
+async fn processes_of_dead_workers_are_killed() {
+    let Some(delegated) = Delegated::new() else {
+        eprintln!("skipped: this user may not create control groups (v2)");
+        return;
+    };
+    let bed = TestBed::new().await;
+    let group = delegated.0.join("task-1-7");
+    let inner = group.join("inner");
+    std::fs::create_dir_all(&inner).expect("this user may create groups");
+    let mut sleeper = std::process::Command::new("sleep")
+        .arg("600")
+        .spawn()
+        .expect("`sleep` exists");
+    std::fs::write(inner.join("cgroup.procs"), sleeper.id().to_string()).expect("it may be moved");
+    let task_id = bed.create(sh("true"));
+    let running = bed.start(bed.worker_with(process_engine().cgroup_parent(&delegated.0)));
+    bed.resolved(&task_id).await;
+    running.stop().await;
+    assert!(!sleeper.wait().expect("it is a child").success());
+    assert!(!group.exists());
+}
+
+#[tokio::test]
 async fn other_deaths_are_not_blamed_on_memory() {
     for script in ["kill -9 $$", "echo oom_kill 4 > $VMSTAT; exit 1"] {
         let bed = TestBed::new().await;
