@@ -41,10 +41,18 @@ impl Cgroup {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 created => created?,
             }
-            // A worker that starts may lock and remove the group before it is locked here. Then it needs another one.
-            if let Ok(group) = Self::lock(path) {
-                let procs = File::create(group.path.join("cgroup.procs"))?;
-                return Ok((group, procs));
+            match Self::lock(path.clone()) {
+                Ok(group) => {
+                    let procs = File::create(group.path.join("cgroup.procs"))?;
+                    return Ok((group, procs));
+                }
+                // A worker that starts has locked or removed the group, which nobody had locked yet. Take another one.
+                Err(error) if is_taken(&error) => {}
+                Err(error) => {
+                    // It is empty, and would otherwise stay.
+                    let _ = fs::remove_dir(&path);
+                    return Err(error);
+                }
             }
         }
     }
@@ -132,6 +140,14 @@ impl Drop for Cgroup {
         // Fails while members are still dying. The group then stays until the next worker starts.
         remove_groups(&self.path);
     }
+}
+
+/// Returns whether another worker locks or has removed a group.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::NotFound
+    )
 }
 
 /// Checks that a folder is a control group. Elsewhere, `create_dir` would create an ordinary folder.
