@@ -176,11 +176,8 @@ async fn panicking_listener_does_not_block_collections() {
         }
     };
     let collector = GarbageCollector::with_listener(config(), machine.clone(), listener);
-    let first = {
-        let collector = collector.clone();
-        tokio::spawn(async move { collector.collect().await })
-    };
-    assert!(first.await.is_err());
+    collector.collect().await;
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
     collector
         .tracker()
         .register(Arc::new(machine.resource("a")));

@@ -74,14 +74,13 @@ async fn one_claim_fills_the_capacity() {
 #[tokio::test]
 async fn extreme_timing_is_no_overflow() {
     type Change = fn(&mut Timing, Duration);
-    let changes: [Change; 12] = [
+    let changes: [Change; 11] = [
         |timing, value| timing.cancel_poll_interval = value,
         |timing, value| timing.reclaim_margin = value,
         |timing, value| timing.claim_grace = value,
         |timing, value| timing.retry_delay = value,
         |timing, value| timing.claim_retry_delay = value,
-        |timing, value| timing.immediate_claim_timeout = value,
-        |timing, value| timing.graceful_claim_timeout = value,
+        |timing, value| timing.long_poll_timeout = value,
         |timing, value| timing.empty_claim_delay = value,
         |timing, value| timing.kill_timeout = value,
         |timing, value| timing.hang_timeout = value,
