@@ -208,6 +208,10 @@ impl Reference for NamespacedReference {
         self.inner.hash_key().within(self.namespace)
     }
 
+    fn source_key(&self) -> HashKey {
+        self.inner.source_key().within(self.namespace)
+    }
+
     fn scopes(&self) -> RequiredScopes {
         self.inner.scopes()
     }
