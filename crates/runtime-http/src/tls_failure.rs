@@ -13,7 +13,7 @@ pub struct TlsFailure {
     /// The reason, in one line.
     pub reason: String,
     /// Whether a retry would fail in the same way: the certificate is not trusted, expired or for another name, or the two
-    /// sides have no protocol in common.
+    /// sides have no protocol in common, such as a server without TLS.
     pub is_permanent: bool,
 }
 
@@ -51,6 +51,8 @@ fn is_permanent(error: &TlsLayerError) -> bool {
         TlsLayerError::InvalidCertificate(_)
         | TlsLayerError::NoCertificatesPresented
         | TlsLayerError::UnsupportedNameType
+        // The port speaks another protocol.
+        | TlsLayerError::InvalidMessage(_)
         | TlsLayerError::PeerIncompatible(_) => true,
         TlsLayerError::AlertReceived(alert) => matches!(
             alert,
