@@ -21,6 +21,7 @@ use crate::call::Reply;
 use crate::context::ServerContext;
 use crate::error::RequestError;
 use crate::faults::FaultRule;
+use crate::router::method_names;
 use crate::time::millis;
 
 #[derive(Deserialize)]
@@ -59,7 +60,7 @@ pub(crate) async fn handle(context: &ServerContext, request: Request<Incoming>) 
 }
 
 fn inject(context: &ServerContext, rule: FaultRule) -> Result<Value, RequestError> {
-    rule.check_method()
+    rule.check_method(method_names())
         .map_err(|error| RequestError::input(error.to_string()))?;
     context.faults.inject(rule);
     Ok(list_faults(context))

@@ -5,6 +5,7 @@ mod calls;
 mod claims;
 mod clocks;
 mod deployment;
+mod extremes;
 mod registration;
 mod services;
 mod shutdown;

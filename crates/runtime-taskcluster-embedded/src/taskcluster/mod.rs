@@ -17,6 +17,7 @@ use crate::context::ServerContext;
 use crate::definition::{self, Definition, check_task_id};
 use crate::error::RequestError;
 use crate::faults::{FaultRule, InjectedFault, UnknownMethodError};
+use crate::router::method_names;
 use crate::services::queue::schemas::CREATE_TASK;
 use crate::state::State;
 use crate::state::clients::ROOT_CLIENT_ID;
@@ -157,7 +158,7 @@ impl Taskcluster {
     ///
     /// An [`UnknownMethodError`] if the method of the rule does not exist.
     pub fn try_inject(&self, rule: FaultRule) -> Result<InjectedFault, UnknownMethodError> {
-        rule.check_method()?;
+        rule.check_method(method_names())?;
         Ok(self.context.faults.inject(rule))
     }
 

@@ -10,6 +10,9 @@ use runtime_core::queue::TaskClaim;
 /// Interval between reclaims while the length of the claim is unknown: neither the queue nor the local clock shows it.
 const DEFAULT_CLAIM_LENGTH: Duration = Duration::from_secs(60);
 
+/// Time until the next reclaim if the last one was accepted although the deadline seems to have passed.
+const DEADLINE_RECHECK: Duration = Duration::from_secs(10);
+
 /// Measures how much of a claim and of the time until the deadline has passed.
 ///
 /// The queue gives points in time by its own clock. Only the distances between them are used, so that the local clock
@@ -22,7 +25,7 @@ pub(super) struct ClaimClock {
     deadline: Timestamp,
     /// Started at the claim or last reclaim.
     granted: Stopwatch,
-    /// The time from the claim or last reclaim to the deadline; `None` if the clocks disagree on whether it has passed.
+    /// The time from the claim or last reclaim to the deadline; `None` if it seems to have passed before the claim.
     until_deadline: Option<Duration>,
 }
 
@@ -48,7 +51,9 @@ impl ClaimClock {
         // The time of the reclaim by the clock of the queue. It corrects a deadline that seemed to have passed because
         // the local clock was set.
         let reclaimed_at = taken_until.checked_sub(self.length).unwrap_or(taken_until);
-        self.until_deadline = duration_until(reclaimed_at, self.deadline);
+        // The queue accepts a reclaim at the very deadline, and refuses the next one.
+        let until_deadline = duration_until(reclaimed_at, self.deadline);
+        self.until_deadline = Some(until_deadline.unwrap_or(DEADLINE_RECHECK));
     }
 
     /// Starts a stopwatch for a reclaim, before it is sent.

@@ -161,7 +161,7 @@ fn kept_taskcluster_serves_another_worker() {
     let mut second = worker(folder.path());
     second
         .envs(exports)
-        .args(["--task-queue-id", "demo/other"])
+        .args(["--connect", "--task-queue-id", "demo/other"])
         .stdout(Stdio::piped());
     let mut second = Worker::start(&mut second);
     second.read_until("claiming from demo/other");
