@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{ReceivedRequest, Reply, Server, fast_retries};
+use runtime_client::TaskclusterDeployment;
 use runtime_core::queue::{ArtifactRequest, Queue, ResolvedReason, TaskState};
 use runtime_core::{
     ApiError, Credentials, CredentialsCell, CredentialsWatch, ExceptionReason, Run, TaskId,
