@@ -82,7 +82,7 @@ impl SharedRegistry {
         }
     }
 
-    /// Has discarded resources disposed of: by the background task, or by tasks of their own without a collector.
+    /// Has discarded resources disposed of: by the background task, or by separate tasks without a collector.
     pub(crate) fn request_disposal(self: &Arc<Self>) {
         if !self.is_detached {
             self.wake.notify_one();

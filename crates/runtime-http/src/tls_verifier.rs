@@ -10,7 +10,7 @@ use rustls_platform_verifier::Verifier;
 /// Verifies like the platform, and accepts a certificate that is a trusted root itself.
 ///
 /// A self-signed certificate is its own authority, and openssl marks it as one by default. RFC 5280 does not allow the
-/// certificate of an authority for a server, but whoever adds it to the trusted ones means exactly that server. Validity
+/// certificate of an authority for a server, but an operator who trusts it means exactly that server. Validity
 /// and name are verified as usual.
 #[derive(Debug)]
 pub(crate) struct RootOrChainVerifier {

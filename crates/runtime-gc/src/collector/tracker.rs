@@ -30,7 +30,7 @@ impl ResourceTracker {
 
     /// Creates a tracker without a collector, for tests and for workers that do not collect.
     ///
-    /// Nothing is evicted. A discarded resource is disposed of on a task of its own once it is idle, if that happens in
+    /// Nothing is evicted. A discarded resource is disposed of on a separate task once it is idle, if that happens in
     /// a tokio runtime; a failure is logged and not retried.
     #[must_use]
     pub fn detached() -> Self {

@@ -117,7 +117,7 @@ impl TreeRemoval<'_> {
         Ok(())
     }
 
-    /// Makes a folder in the current one the current one, or moves it into the root.
+    /// Enters a folder in the current one, or moves it into the root.
     fn enter(&mut self, name: &CStr) -> Result<(), Errno> {
         // Opened even if it is moved: moving a folder requires the permission to write to it, which the open grants.
         let folder = open_folder(self.current()?, name)?;
@@ -225,7 +225,7 @@ fn open_folder<P: Arg + Copy>(parent: impl AsFd, name: P) -> Result<OwnedFd, Err
     Ok(folder)
 }
 
-/// Gives the owner of a folder all permissions, without following a symlink that took its place.
+/// Adds all permissions for the owner of a folder, without following a symlink that took its place.
 #[cfg(target_os = "linux")]
 fn make_readable<P: Arg>(parent: BorrowedFd<'_>, name: P) -> Result<(), Errno> {
     use std::os::fd::AsRawFd as _;
