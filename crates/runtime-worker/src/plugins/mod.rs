@@ -30,6 +30,7 @@ mod task_log;
 mod watchdog;
 
 pub use artifacts::Artifacts;
+#[cfg(feature = "config")]
 pub(crate) use artifacts::DEFAULT_MAX_ARTIFACTS;
 pub use env::TaskEnvVars;
 pub use exit_status::ExitStatus;
