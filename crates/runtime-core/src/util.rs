@@ -6,7 +6,9 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
-pub use runtime_gc::{ByteSize, error_sources};
+pub use runtime_gc::{ByteSize, DurationText, ParseDurationError, ParseSizeError, error_sources};
+#[cfg(feature = "schema")]
+pub use runtime_gc::{MINIMUM_KEYWORD, at_least};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 

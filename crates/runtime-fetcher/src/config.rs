@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use runtime_core::Secret;
+use runtime_core::util::{ByteSize, DurationText, at_least};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,27 +11,27 @@ use crate::allowed_host::AllowedHost;
 
 /// The configuration of fetches: timeouts, limits, retries, allowed addresses.
 ///
-/// Times are in milliseconds. Every field has a default.
+/// Every field has a default.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct FetchConfig {
     /// The timeout for establishing a connection. A response must start within this time plus the stall timeout.
-    #[serde(rename = "connectTimeoutMs", with = "millis")]
-    #[schemars(with = "u64", range(min = 1))]
+    #[serde(with = "DurationText")]
+    #[schemars(transform = at_least("1 ms"))]
     pub connect_timeout: Duration,
     /// The time without data after which an attempt fails.
-    #[serde(rename = "stallTimeoutMs", with = "millis")]
-    #[schemars(with = "u64", range(min = 1))]
+    #[serde(with = "DurationText")]
+    #[schemars(transform = at_least("1 ms"))]
     pub stall_timeout: Duration,
     /// The throughput below which an attempt fails.
     pub min_throughput: MinThroughput,
     /// The minimum interval between progress events.
-    #[serde(rename = "progressIntervalMs", with = "millis")]
-    #[schemars(with = "u64")]
+    #[serde(with = "DurationText")]
     pub progress_interval: Duration,
     /// The maximum number of redirects.
     pub max_redirects: usize,
-    /// The maximum size of a body in bytes, after decoding.
+    /// The maximum size of a body, after decoding.
+    #[serde(with = "ByteSize")]
     pub max_bytes: u64,
     /// The policy for retries.
     pub retry: RetryPolicy,
@@ -86,16 +87,13 @@ pub struct RetryPolicy {
     /// The maximum number of attempts.
     pub max_attempts: u32,
     /// The maximum delay before the first retry.
-    #[serde(rename = "firstDelayMs", with = "millis")]
-    #[schemars(with = "u64")]
+    #[serde(with = "DurationText")]
     pub first_delay: Duration,
     /// The maximum delay before any retry.
-    #[serde(rename = "maxDelayMs", with = "millis")]
-    #[schemars(with = "u64")]
+    #[serde(with = "DurationText")]
     pub max_delay: Duration,
     /// The maximum duration of all attempts and delays. A delay that would exceed it ends the fetch.
-    #[serde(rename = "budgetMs", with = "millis")]
-    #[schemars(with = "u64")]
+    #[serde(with = "DurationText")]
     pub budget: Duration,
 }
 
@@ -117,11 +115,12 @@ impl Default for RetryPolicy {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct MinThroughput {
-    /// The bytes that must be received in each window; 0 disables the check.
+    /// The bytes that must be received in each window; `0 B` disables the check.
+    #[serde(with = "ByteSize")]
     pub min_bytes: u64,
     /// The length of a window.
-    #[serde(rename = "windowMs", with = "millis")]
-    #[schemars(with = "u64", range(min = 1))]
+    #[serde(with = "DurationText")]
+    #[schemars(transform = at_least("1 ms"))]
     pub window: Duration,
 }
 
@@ -149,14 +148,14 @@ pub struct ParallelPolicy {
     /// range in memory.
     pub max_extra_connections: usize,
     /// The size of a range.
+    #[serde(with = "ByteSize")]
+    #[schemars(transform = at_least("1 B"))]
     pub range_bytes: u64,
     /// The minimum remaining time of a body for which connections are added.
-    #[serde(rename = "minRemainingMs", with = "millis")]
-    #[schemars(with = "u64")]
+    #[serde(with = "DurationText")]
     pub min_remaining: Duration,
     /// The time over which the throughput is measured before each decision.
-    #[serde(rename = "windowMs", with = "millis")]
-    #[schemars(with = "u64")]
+    #[serde(with = "DurationText")]
     pub window: Duration,
 }
 
@@ -188,20 +187,4 @@ pub enum AddressPolicy {
     Guarded,
     /// All: for tests, and for workers that trust their tasks.
     Any,
-}
-
-mod millis {
-    //! Serialization of durations as milliseconds.
-
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        u64::deserialize(from).map(Duration::from_millis)
-    }
 }

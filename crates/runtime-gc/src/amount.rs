@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::units::size_factor;
+
 /// An absolute amount of bytes or inodes, or a percentage of the total.
 ///
 /// ```
@@ -90,24 +92,11 @@ fn parse(text: &str) -> Option<Amount> {
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().ok()?;
-    number
-        .checked_mul(factor(unit.trim_start())?)
-        .map(Amount::Absolute)
-}
-
-fn factor(unit: &str) -> Option<u64> {
-    Some(match unit {
-        "" | "B" => 1,
-        "kB" | "KB" => 1_000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "TB" => 1_000_000_000_000,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return None,
-    })
+    let factor = match unit.trim_start() {
+        "" => 1,
+        unit => size_factor(unit)?,
+    };
+    number.checked_mul(factor).map(Amount::Absolute)
 }
 
 #[cfg(test)]

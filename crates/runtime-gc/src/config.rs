@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::amount::Amount;
 use crate::cost_class::CostClass;
 use crate::threshold::Threshold;
+#[cfg(feature = "serde")]
+use crate::units::DurationText;
 
 /// The longest delay. Added to the current time, longer ones could overflow.
 const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -18,7 +20,7 @@ const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// let config: runtime_gc::GcConfig = serde_json::from_str(
 ///     r#"{
 ///         "limits": {"minFreeDisk": {"trigger": "10%", "target": "20%"}, "minAvailableMemory": "1 GiB"},
-///         "cheap": {"maxAge": "7 d"},
+///         "cheap": {"maxAge": "7 days"},
 ///         "interval": "2 min"
 ///     }"#,
 /// )?;
@@ -44,25 +46,20 @@ pub struct GcConfig {
     /// Additional limits for expensive resources.
     pub expensive: GcLimits,
     /// The interval of the background task between collections. Default: 60 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
-    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
+    #[cfg_attr(feature = "serde", serde(with = "DurationText"))]
     pub interval: Duration,
     /// The time after which a disposal is cancelled and counts as failed. Default: 5 min.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
-    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
+    #[cfg_attr(feature = "serde", serde(with = "DurationText"))]
     pub dispose_timeout: Duration,
     /// The time after which a collection stops waiting for a disposal and evicts another resource instead.
     /// The disposal continues in the background, and a later report states its result. Default: 20 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
-    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
+    #[cfg_attr(feature = "serde", serde(with = "DurationText"))]
     pub dispose_soft_timeout: Duration,
     /// The delay before the first retry of a failed disposal. It doubles with each failure. Default: 5 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
-    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
+    #[cfg_attr(feature = "serde", serde(with = "DurationText"))]
     pub retry_initial_delay: Duration,
     /// The maximum delay between two retries. Default: 10 min.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::duration"))]
-    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::DurationText"))]
+    #[cfg_attr(feature = "serde", serde(with = "DurationText"))]
     pub retry_max_delay: Duration,
     /// The maximum number of concurrent disposals. Default: 4.
     pub max_parallel_disposals: usize,
@@ -121,25 +118,36 @@ impl GcConfig {
 #[non_exhaustive]
 pub struct GcLimits {
     /// Minimum free disk space.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::size_threshold"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Option<Threshold<crate::serde_impls::SizeAmount>>")
+    )]
     pub min_free_disk: Option<Threshold<Amount>>,
     /// Minimum number of free inodes.
     pub min_free_inodes: Option<Threshold<Amount>>,
     /// Minimum available memory of the machine and of the control group.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::size_threshold"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Option<Threshold<crate::serde_impls::SizeAmount>>")
+    )]
     pub min_available_memory: Option<Threshold<Amount>>,
     /// Maximum percentage of the last ten seconds in which a process waited for memory (Linux: PSI).
     pub max_memory_stall: Option<f64>,
     /// Maximum disk space of the resources together.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::size_threshold"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Option<Threshold<crate::serde_impls::SizeAmount>>")
+    )]
     pub max_total_size: Option<Threshold<Amount>>,
     /// Maximum number of resources.
     pub max_count: Option<Threshold<u64>>,
     /// Maximum time since the last use of a resource.
     #[cfg_attr(
         feature = "serde",
-        serde(with = "crate::serde_impls::optional_duration")
-    )]
-    #[cfg_attr(
-        feature = "schema",
-        schemars(with = "Option<crate::schema::DurationText>")
+        serde(with = "DurationText", skip_serializing_if = "Option::is_none")
     )]
     pub max_age: Option<Duration>,
 }

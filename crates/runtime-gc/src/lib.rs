@@ -78,6 +78,7 @@ mod stats;
 mod sys;
 mod text;
 mod threshold;
+mod units;
 mod use_count;
 
 #[cfg(all(test, runtime_loom))]
@@ -97,6 +98,9 @@ pub use report::{
 pub use reservation::{Reservation, ReserveError};
 pub use resource::{DisposableResource, ResourceId};
 pub use rule::{EvictionReason, Limit, Rule};
+#[cfg(feature = "schema")]
+pub use schema::{MINIMUM_KEYWORD, at_least};
 pub use stats::{Disk, HostStats, Memory, Stat, Stats, SystemStats};
-pub use text::{ByteSize, error_chain, error_sources};
+pub use text::{error_chain, error_sources};
 pub use threshold::Threshold;
+pub use units::{ByteSize, DurationText, ParseDurationError, ParseSizeError};

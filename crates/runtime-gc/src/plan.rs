@@ -14,7 +14,7 @@ use crate::report::{Shortage, SkippedRule};
 use crate::rule::EvictionReason;
 use crate::shared::SharedRegistry;
 use crate::stats::SystemStats;
-use crate::text::ByteSize;
+use crate::units::ByteSize;
 
 /// The actions that a collection would take now, and the reasons.
 ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cost_class::CostClass;
 use crate::footprint::Footprint;
 use crate::rule::{EvictionReason, Limit, Rule};
-use crate::text::ByteSize;
+use crate::units::ByteSize;
 
 /// The results of one collection.
 #[derive(Clone, Debug, Default, PartialEq)]

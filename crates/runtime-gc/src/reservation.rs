@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::report::Shortage;
-use crate::text::ByteSize;
+use crate::units::ByteSize;
 
 /// Disk space that the collector keeps free until this is dropped.
 ///

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::cost_class::CostClass;
-use crate::text::ByteSize;
+use crate::units::ByteSize;
 
 /// A limit of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,4 +1,4 @@
-//! The serde forms of amounts, thresholds and durations.
+//! The serde forms of amounts, thresholds, durations and sizes.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::amount::Amount;
 use crate::threshold::Threshold;
+use crate::units::{ByteSize, DurationText};
 
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -103,83 +104,140 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ThresholdVisitor<T> {
     }
 }
 
-/// A duration such as `90 s`, `5 min`, `12 h` or `7 d`. A plain number is in seconds.
-pub(crate) mod duration {
-    use super::{Deserializer, Duration, DurationText, Serializer};
-    use serde::{Deserialize as _, Serialize as _};
+/// The serde form of optional thresholds of sizes: an amount of bytes needs a unit, unlike one of inodes.
+pub(crate) mod size_threshold {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::{Amount, SizeAmount, Threshold};
 
     pub(crate) fn serialize<S: Serializer>(
-        duration: &Duration,
+        threshold: &Option<Threshold<Amount>>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        duration.as_secs().serialize(serializer)
+        let threshold = threshold.map(|it| it.map(SizeAmount));
+        threshold.serialize(serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Duration, D::Error> {
-        DurationText::deserialize(deserializer).map(|text| text.0)
+    ) -> Result<Option<Threshold<Amount>>, D::Error> {
+        let threshold = Option::<Threshold<SizeAmount>>::deserialize(deserializer)?;
+        Ok(threshold.map(|it| it.map(|amount| amount.0)))
     }
 }
 
-/// An optional duration, in the form of [`duration`].
-pub(crate) mod optional_duration {
-    use super::{Deserializer, Duration, DurationText, Serializer};
-    use serde::{Deserialize as _, Serialize as _};
+/// An amount of bytes, whose absolute form has a unit.
+#[derive(Clone, Copy)]
+pub(crate) struct SizeAmount(Amount);
 
-    pub(crate) fn serialize<S: Serializer>(
-        duration: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        duration.map(|it| it.as_secs()).serialize(serializer)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        Option::<DurationText>::deserialize(deserializer).map(|text| text.map(|text| text.0))
+impl Serialize for SizeAmount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Amount::Absolute(bytes) => serializer.collect_str(&ByteSize(bytes).to_exact_text()),
+            Amount::Percent(_) => serializer.collect_str(&self.0),
+        }
     }
 }
 
-struct DurationText(Duration);
-
-impl<'de> Deserialize<'de> for DurationText {
+impl<'de> Deserialize<'de> for SizeAmount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(DurationVisitor)
+        deserializer.deserialize_str(SizeAmountVisitor)
     }
 }
 
-struct DurationVisitor;
+struct SizeAmountVisitor;
 
-impl Visitor<'_> for DurationVisitor {
-    type Value = DurationText;
+impl Visitor<'_> for SizeAmountVisitor {
+    type Value = SizeAmount;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a duration such as `90 s`, `5 min`, `12 h` or `7 d`")
+        f.write_str("a size such as `20 GiB`, or a percentage such as `15%`")
     }
 
-    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<DurationText, E> {
-        Ok(DurationText(Duration::from_secs(seconds)))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<DurationText, E> {
-        let invalid = || E::invalid_value(de::Unexpected::Str(text), &self);
-        parse_duration(text.trim())
-            .map(DurationText)
-            .ok_or_else(invalid)
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<SizeAmount, E> {
+        let has_unit = !text.trim_end().ends_with(|c: char| c.is_ascii_digit());
+        if !has_unit {
+            return Err(E::invalid_value(de::Unexpected::Str(text), &self));
+        }
+        text.parse().map(SizeAmount).map_err(E::custom)
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit());
-    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
-    let seconds = match unit.trim_start() {
-        "s" => 1,
-        "min" => 60,
-        "h" => 60 * 60,
-        "d" => 24 * 60 * 60,
-        _ => return None,
-    };
-    let number: u64 = number.parse().ok()?;
-    number.checked_mul(seconds).map(Duration::from_secs)
+impl DurationText {
+    /// Serializes a field with `#[serde(with = "DurationText")]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the serializer.
+    pub fn serialize<T, S>(duration: &T, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        T: Copy + Into<Option<Duration>>,
+        S: Serializer,
+    {
+        match (*duration).into() {
+            Some(duration) => serializer.collect_str(&Self(duration)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Deserializes a field with `#[serde(with = "DurationText")]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the deserializer, and an error for texts without a number and a known unit.
+    pub fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: From<Duration>,
+        D: Deserializer<'de>,
+    {
+        let parse = |text: &str| text.parse().map(|Self(duration)| duration.into());
+        deserializer.deserialize_str(TextVisitor(parse, "a duration such as `15 min`"))
+    }
+}
+
+impl ByteSize {
+    /// Serializes a field with `#[serde(with = "ByteSize")]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the serializer.
+    pub fn serialize<T, S>(bytes: &T, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        T: Copy + Into<Option<u64>>,
+        S: Serializer,
+    {
+        match (*bytes).into() {
+            Some(bytes) => serializer.collect_str(&Self(bytes).to_exact_text()),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Deserializes a field with `#[serde(with = "ByteSize")]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the deserializer, and an error for texts without a number and a known unit.
+    pub fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: From<u64>,
+        D: Deserializer<'de>,
+    {
+        let parse = |text: &str| text.parse().map(|Self(bytes)| bytes.into());
+        deserializer.deserialize_str(TextVisitor(parse, "a size such as `10 GiB`"))
+    }
+}
+
+/// Parses a text, and names the expected form for values of other types.
+struct TextVisitor<F>(F, &'static str);
+
+impl<T, E: fmt::Display, F: Fn(&str) -> Result<T, E>> Visitor<'_> for TextVisitor<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.1)
+    }
+
+    fn visit_str<D: de::Error>(self, text: &str) -> Result<T, D> {
+        (self.0)(text).map_err(D::custom)
+    }
 }

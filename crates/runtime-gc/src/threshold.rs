@@ -45,6 +45,16 @@ impl<T> Threshold<T> {
     }
 }
 
+#[cfg(feature = "serde")]
+impl<T> Threshold<T> {
+    pub(crate) fn map<U>(self, convert: impl Fn(T) -> U) -> Threshold<U> {
+        Threshold {
+            trigger: convert(self.trigger),
+            target: self.target.map(convert),
+        }
+    }
+}
+
 impl Threshold<Amount> {
     /// Returns trigger and target of a minimum, whose target is not below the trigger.
     pub(crate) fn minimum(&self, total: u64) -> (u64, u64) {

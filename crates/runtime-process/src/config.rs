@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use runtime_core::util::DurationText;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,10 +19,12 @@ use crate::kill_sequence::KillSequence;
 pub struct ProcessConfig {
     /// Environment variables of all tasks. The payload and plugins override them. Default: none.
     pub env: BTreeMap<String, String>,
-    /// Seconds that a task has to exit after `SIGINT`; 0 skips the signal. Default: 5.
-    pub interrupt_timeout: u32,
-    /// Seconds that a task has to exit after `SIGTERM`; 0 skips the signal. Default: 5.
-    pub terminate_timeout: u32,
+    /// The time that a task has to exit after `SIGINT`; `0 s` skips the signal. Default: 5 s.
+    #[serde(with = "DurationText")]
+    pub interrupt_timeout: Duration,
+    /// The time that a task has to exit after `SIGTERM`; `0 s` skips the signal. Default: 5 s.
+    #[serde(with = "DurationText")]
+    pub terminate_timeout: Duration,
     /// Whether each command gets a control group (v2), if the worker may create one. Default: true.
     pub cgroups: bool,
     /// The control group below which those of commands are created: a folder that is delegated to the worker's
@@ -35,8 +38,8 @@ impl Default for ProcessConfig {
     fn default() -> Self {
         Self {
             env: BTreeMap::new(),
-            interrupt_timeout: 5,
-            terminate_timeout: 5,
+            interrupt_timeout: Duration::from_secs(5),
+            terminate_timeout: Duration::from_secs(5),
             cgroups: true,
             cgroup_parent: None,
             adopt_orphans: false,
@@ -48,11 +51,7 @@ impl ProcessConfig {
     /// Creates an engine with these settings.
     #[must_use]
     pub fn to_engine(&self) -> ProcessEngine {
-        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-        let sequence = KillSequence::new(
-            seconds(self.interrupt_timeout),
-            seconds(self.terminate_timeout),
-        );
+        let sequence = KillSequence::new(self.interrupt_timeout, self.terminate_timeout);
         let engine = ProcessEngine::new()
             .kill_sequence(sequence)
             .adopt_orphans(self.adopt_orphans);

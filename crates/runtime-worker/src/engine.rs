@@ -53,6 +53,19 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// Returns the JSON schema of the engine's part of the payload: an object schema with `properties`.
     fn payload_schema(&self) -> Value;
 
+    /// Checks rules that a schema cannot express.
+    ///
+    /// The worker calls it even if the payload does not fit the schema, so that the author of a task gets all
+    /// problems at once.
+    ///
+    /// # Errors
+    ///
+    /// All problems, each with the path of the value. Violations of the schema need not be repeated.
+    fn check_payload(&self, payload: &Value) -> Result<(), MalformedPayloadError> {
+        let _ = payload;
+        Ok(())
+    }
+
     /// Returns documentation for authors of tasks.
     fn documentation(&self) -> Vec<Section> {
         Vec::new()

@@ -61,6 +61,7 @@ mod foreign_call;
 mod plugin;
 mod resolution;
 mod run;
+mod schema_problems;
 mod shared;
 mod task_run;
 mod timing;

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use jsonschema::error::ValidationErrorKind;
-use jsonschema::{ValidationError, Validator};
+use jsonschema::Validator;
 use runtime_core::{MalformedPayloadError, Section};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::unknown_keys::describe_unknown_keys;
+use crate::schema_problems::SchemaProblems;
 
 /// Derives the JSON schema of a payload part from the type that reads it. The schema contains no `$ref`.
 #[must_use]
@@ -75,33 +74,15 @@ impl PayloadSchema {
     ///
     /// # Errors
     ///
-    /// All violations, each with the path of the value.
+    /// All violations, up to 50, each with the path and the value.
     pub fn check(&self, payload: &Value) -> Result<(), MalformedPayloadError> {
-        let errors = self.validator.iter_errors(payload);
-        let problems = errors.flat_map(|error| self.describe(&error));
-        MalformedPayloadError::merge(problems.map(MalformedPayloadError::new)).map_or(Ok(()), Err)
-    }
-
-    fn describe(&self, error: &ValidationError<'_>) -> Vec<String> {
-        let path = error.instance_path().to_string().replace('/', ".");
-        let path = format!("payload{path}");
-        if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
-            return describe_unknown_keys(error, unexpected, &path, &self.schema);
-        }
-        let hint = self.expectation(&error.schema_path().to_string());
-        vec![format!("`{path}`: {error}{hint}")]
-    }
-
-    /// Returns the description of a value for which no alternative matches. The validator's own message does not name the
-    /// alternatives.
-    fn expectation(&self, schema_path: &str) -> String {
-        let schema = schema_path
-            .strip_suffix("/anyOf")
-            .and_then(|path| self.schema.pointer(path));
-        match schema.and_then(|schema| schema["description"].as_str()) {
-            Some(description) => format!("; expected: {description}"),
-            None => String::new(),
-        }
+        let schema = SchemaProblems {
+            schema: &self.schema,
+            root: "payload",
+        };
+        let problems = schema.find(&self.validator, payload).into_iter();
+        let problems = problems.map(|problem| MalformedPayloadError::new(problem.text));
+        MalformedPayloadError::merge(problems).map_or(Ok(()), Err)
     }
 }
 

@@ -32,15 +32,16 @@ pub(crate) struct WorkerShared {
 }
 
 impl WorkerShared {
-    /// Checks a payload against the schema and with the plugins, and returns all problems at once.
+    /// Checks a payload against the schema and with engine and plugins, and returns all problems at once.
     pub(crate) fn check_payload(&self, payload: &Value) -> Result<(), MalformedPayloadError> {
         let from_schema = self.schema.check(payload).err();
         let from_plugins = self
             .plugins
             .iter()
             .filter_map(|plugin| plugin.check_payload(payload).err());
-        MalformedPayloadError::merge(from_schema.into_iter().chain(from_plugins))
-            .map_or(Ok(()), Err)
+        let from_engine = self.engine.check_payload(payload).err();
+        let problems = from_schema.into_iter().chain(from_engine);
+        MalformedPayloadError::merge(problems.chain(from_plugins)).map_or(Ok(()), Err)
     }
 
     pub(crate) fn notify(&self, event: &TaskEvent<'_>) {

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use jsonschema::ValidationError;
 use serde_json::Value;
 
+use crate::schema_problems::{Problem, join};
+
 /// The number of unknown keys of an object that are described. A file may contain any number, and an author reads few.
 const MAX_DESCRIBED: usize = 10;
 
@@ -18,23 +20,33 @@ pub(crate) fn describe_unknown_keys(
     unexpected: &[String],
     path: &str,
     schema: &Value,
-) -> Vec<String> {
+) -> Vec<Problem> {
     let schema_path = error.schema_path().to_string();
     let known = known_keys(schema, &schema_path);
     let (described, omitted) = unexpected.split_at(unexpected.len().min(MAX_DESCRIBED));
-    let described = described.iter();
-    let mut descriptions: Vec<_> = described
-        .map(|key| describe_unknown(path, key, &known))
-        .collect();
+    let object = error.instance_path().to_string();
+    let described = described.iter().map(|key| Problem {
+        pointer: format!("{object}/{}", escape(key)),
+        text: describe_unknown(path, key, &known),
+    });
+    let mut problems: Vec<_> = described.collect();
     if !omitted.is_empty() {
         let location = if path.is_empty() {
             String::new()
         } else {
             format!(" in `{path}`")
         };
-        descriptions.push(format!("{} more unknown keys{location}", omitted.len()));
+        problems.push(Problem {
+            text: format!("{} more unknown keys{location}", omitted.len()),
+            pointer: object,
+        });
     }
-    descriptions
+    problems
+}
+
+/// Escapes a key for a JSON pointer.
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 fn describe_unknown(path: &str, key: &str, known: &[&str]) -> String {
@@ -83,12 +95,4 @@ fn known_keys<'a>(schema: &'a Value, schema_path: &str) -> Vec<&'a str> {
     let properties = schema.pointer(object).map(|schema| &schema["properties"]);
     let properties = properties.and_then(Value::as_object).into_iter().flatten();
     properties.map(|(key, _)| key.as_str()).collect()
-}
-
-/// Appends a key to the path of its object.
-pub(crate) fn join(path: &str, key: &str) -> String {
-    match path {
-        "" => key.to_owned(),
-        path => format!("{path}.{key}"),
-    }
 }

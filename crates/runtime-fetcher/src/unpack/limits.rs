@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use runtime_core::util::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,8 @@ use super::error::UnpackError;
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct UnpackLimits {
-    /// The maximum total size of all files in bytes.
+    /// The maximum total size of all files.
+    #[serde(with = "ByteSize")]
     pub max_bytes: u64,
     /// The maximum number of files, folders and links, including folders that occur only in paths.
     pub max_entries: u64,

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use runtime_gc::{Amount, CostClass, GcConfig, Threshold};
+use runtime_gc::{Amount, ByteSize, CostClass, DurationText, GcConfig, Threshold};
 use serde_json::{Value, json};
 
 fn read(config: Value) -> Result<GcConfig, String> {
@@ -25,12 +25,12 @@ fn all_keys_are_read() {
             "minFreeInodes": 1000,
             "minAvailableMemory": "512 MiB",
             "maxMemoryStall": 12.5,
-            "maxAge": "7 d",
+            "maxAge": "7 days",
         },
         "cheap": { "maxTotalSize": "50 GB" },
         "expensive": { "maxCount": { "trigger": 10, "target": 8 } },
         "interval": "2 min",
-        "disposeTimeout": 90,
+        "disposeTimeout": "90 seconds",
         "disposeSoftTimeout": "15 s",
         "maxParallelDisposals": 2,
     }))
@@ -76,7 +76,15 @@ fn errors_name_the_expected_form() {
         "such as `20 GiB` or `500 MB`",
     );
     check(
-        json!({ "limits": { "minFreeDisk": -1 } }),
+        json!({ "limits": { "minFreeDisk": 1000 } }),
+        "expected a size such as `20 GiB`, or a percentage",
+    );
+    check(
+        json!({ "limits": { "minFreeDisk": "1000" } }),
+        "expected a size such as `20 GiB`, or a percentage",
+    );
+    check(
+        json!({ "limits": { "minFreeInodes": -1 } }),
         "expected a number, a size such as",
     );
     check(
@@ -84,7 +92,7 @@ fn errors_name_the_expected_form() {
         "expected a trigger, or",
     );
     check(
-        json!({ "limits": { "minFreeDisk": { "trigger": 1, "at": 2 } } }),
+        json!({ "limits": { "minFreeDisk": { "trigger": "1 B", "at": 2 } } }),
         "unknown field `at`",
     );
     check(json!({ "limits": { "maxCount": "many" } }), "expected u64");
@@ -93,6 +101,7 @@ fn errors_name_the_expected_form() {
         "such as `90 s`",
     );
     check(json!({ "interval": "1 fortnight" }), "such as `90 s`");
+    check(json!({ "interval": 90 }), "a duration such as `15 min`");
 }
 
 proptest! {
@@ -103,4 +112,78 @@ proptest! {
             prop_assert_eq!(serde_json::from_str::<Amount>(&json).unwrap(), amount);
         }
     }
+
+    #[test]
+    fn written_durations_are_read_back(millis: u64) {
+        let duration = DurationText(Duration::from_millis(millis));
+        prop_assert_eq!(duration.to_string().parse(), Ok(duration));
+    }
+
+    #[test]
+    fn written_sizes_are_read_back(bytes: u64) {
+        let size = ByteSize(bytes);
+        prop_assert_eq!(size.to_exact_text().parse(), Ok(size));
+    }
+}
+
+#[test]
+fn units_have_several_names() {
+    let check = |text: &str, seconds: u64| {
+        let expected = DurationText(Duration::from_secs(seconds));
+        assert_eq!(text.parse(), Ok(expected), "{text}");
+    };
+    check("90 s", 90);
+    check("90seconds", 90);
+    check(" 15 min ", 900);
+    check("15 minutes", 900);
+    check("2 hours", 7200);
+    check("1 day", 86_400);
+    check("7 days", 7 * 86_400);
+    assert_eq!(
+        "500 ms".parse(),
+        Ok(DurationText(Duration::from_millis(500)))
+    );
+    assert_eq!("100 MiB".parse(), Ok(ByteSize(100 << 20)));
+    assert_eq!("100 MB".parse(), Ok(ByteSize(100_000_000)));
+}
+
+#[test]
+fn largest_exact_unit_is_written() {
+    let check = |millis: u64, text: &str| {
+        let duration = DurationText(Duration::from_millis(millis));
+        assert_eq!(duration.to_string(), text);
+    };
+    check(0, "0 s");
+    check(1500, "1500 ms");
+    check(90_000, "90 s");
+    check(900_000, "15 min");
+    check(86_400_000, "1 day");
+    check(7 * 86_400_000, "7 days");
+    assert_eq!(DurationText(Duration::from_nanos(1)).to_string(), "1 ms");
+    assert_eq!(ByteSize(1536 << 20).to_exact_text(), "1536 MiB");
+    assert_eq!(ByteSize(0).to_exact_text(), "0 B");
+}
+
+#[test]
+fn numbers_need_a_known_unit() {
+    for text in [
+        "",
+        "15",
+        "min",
+        "1.5 h",
+        "-1 s",
+        "15 m",
+        "10 gib",
+        "5 min 3 s",
+    ] {
+        assert!(text.parse::<DurationText>().is_err(), "{text}");
+        assert!(text.parse::<ByteSize>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn large_numbers_saturate() {
+    let longest = "99999999999999999999 days".parse::<DurationText>();
+    assert_eq!(longest, Ok(DurationText(Duration::from_millis(u64::MAX))));
+    assert_eq!("99999999 TiB".parse(), Ok(ByteSize(u64::MAX)));
 }

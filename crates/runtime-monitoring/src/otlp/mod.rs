@@ -3,13 +3,15 @@
 mod export_request;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::Secret;
 use runtime_core::clock::ticks;
 use runtime_core::monitor::Counter;
+use runtime_core::util::DurationText;
+#[cfg(feature = "schema")]
+use runtime_core::util::at_least;
 use runtime_http::reqwest::Url;
 use runtime_http::reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
@@ -33,17 +35,21 @@ pub struct OtlpConfig {
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
 
-    /// The interval between pushes in seconds.
-    #[serde(default = "default_interval")]
-    pub interval: NonZeroU32,
+    /// The interval between pushes, at least one second.
+    #[serde(default = "default_interval", with = "DurationText")]
+    #[cfg_attr(feature = "schema", schemars(transform = at_least("1 s")))]
+    pub interval: Duration,
 
     /// Additional resource attributes, such as `deployment.environment.name`.
     #[serde(default)]
     pub resource: BTreeMap<String, String>,
 }
 
-const fn default_interval() -> NonZeroU32 {
-    NonZeroU32::new(30).unwrap()
+/// The shortest interval between pushes. A shorter one would only load the collector.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+
+const fn default_interval() -> Duration {
+    Duration::from_secs(30)
 }
 
 impl OtlpConfig {
@@ -95,7 +101,7 @@ pub fn push_to_otlp(
         failure_log: FailureLog::default(),
     };
     let stopping = Arc::new(Notify::new());
-    let interval = Duration::from_secs(config.interval.get().into());
+    let interval = config.interval.max(MIN_INTERVAL);
     let task = tokio::spawn(pusher.run(interval, Arc::clone(&stopping)));
     Ok(OtlpPush { stopping, task })
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime_core::Secret;
+use runtime_core::util::{DurationText, at_least};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -53,13 +54,14 @@ pub struct StatelessDnsConfig {
     /// The secret shared with the DNS server.
     pub secret: Secret,
 
-    /// The lifetime of a name in seconds, one day by default. The name is renewed after half of it.
-    #[serde(default = "one_day")]
-    pub lifetime_seconds: u64,
+    /// The lifetime of a name, one day by default. The name is renewed after half of it.
+    #[serde(default = "one_day", with = "DurationText")]
+    #[schemars(transform = at_least("1 s"))]
+    pub lifetime: Duration,
 }
 
-fn one_day() -> u64 {
-    24 * 60 * 60
+fn one_day() -> Duration {
+    Duration::from_secs(24 * 60 * 60)
 }
 
 impl PublicConfig {
@@ -85,8 +87,7 @@ impl PublicConfig {
         };
         if let Some(dns) = self.stateless_dns {
             let secret = dns.secret.expose().as_bytes();
-            let lifetime = Duration::from_secs(dns.lifetime_seconds);
-            server = server.stateless_dns(dns.server_ip, secret, lifetime);
+            server = server.stateless_dns(dns.server_ip, secret, dns.lifetime);
         }
         Ok(server.start().await?)
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use runtime_core::util::{ByteSize, at_least};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,23 +23,23 @@ pub struct WebsocktunnelConfig {
     /// `<workerGroup>.<workerId>.<suffix>`.
     pub client_id: String,
 
-    /// The receive window of a stream in bytes. 1 MiB by default.
-    #[serde(default = "receive_window")]
-    #[schemars(range(min = 1))]
-    pub receive_window: u32,
+    /// The receive window of a stream. 1 MiB by default.
+    #[serde(default = "receive_window", with = "ByteSize")]
+    #[schemars(transform = at_least("1 B"))]
+    pub receive_window: u64,
 
-    /// The initial receive window of the server in bytes, which it does not announce. 4 MiB by default;
-    /// servers before version 94 require 1024.
-    #[serde(default = "assumed_window")]
-    #[schemars(range(min = 1))]
-    pub assumed_window: u32,
+    /// The initial receive window of the server, which it does not announce. 4 MiB by default;
+    /// servers before version 94 require 1 KiB.
+    #[serde(default = "assumed_window", with = "ByteSize")]
+    #[schemars(transform = at_least("1 B"))]
+    pub assumed_window: u64,
 }
 
-fn receive_window() -> u32 {
+fn receive_window() -> u64 {
     1 << 20
 }
 
-fn assumed_window() -> u32 {
+fn assumed_window() -> u64 {
     4 << 20
 }
 
@@ -76,6 +77,11 @@ impl WebsocktunnelConfig {
     pub(super) fn into_builder(self, tokens: &TokenSourceFactory) -> WebsocktunnelBuilder {
         let tokens = (tokens.0)(&self.audience, &self.client_id);
         Websocktunnel::builder(self.server_url, self.client_id, tokens)
-            .windows(self.receive_window.max(1), self.assumed_window.max(1))
+            .windows(window(self.receive_window), window(self.assumed_window))
     }
+}
+
+/// Returns a window within the range of the protocol.
+fn window(bytes: u64) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX).max(1)
 }

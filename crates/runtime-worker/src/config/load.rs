@@ -5,15 +5,19 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
+use jsonschema::{Keyword, ValidationError, Validator};
 use runtime_core::BoxError;
+use runtime_core::util::{ByteSize, DurationText, MINIMUM_KEYWORD};
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::problems::find_problems;
+use super::deserialize::deserialize;
+use super::lines::line_of;
 use crate::payload::schema_of;
+use crate::schema_problems::{Problem, SchemaProblems};
 
 /// The maximum size of a configuration in bytes.
 const MAX_SIZE: usize = 1 << 20;
@@ -79,8 +83,8 @@ fn without_source(error: toml::de::Error) -> BoxError {
 ///
 /// # Errors
 ///
-/// A [`ConfigError`] with the file name and all problems, each with the path of its key. At most 50 are described, and at
-/// most ten unknown keys of a map. Files of more than 1 MiB, or with more than 64 nested lists and maps, are rejected.
+/// A [`ConfigError`] with the file name and all problems, each with its line, the path of its key, the value and an
+/// example. Secrets are not shown. At most 50 problems are described, and at most ten unknown keys of a map. Files of more than 1 MiB, or with more than 64 nested lists and maps, are rejected.
 pub fn load<T: DeserializeOwned + JsonSchema>(file: &Path) -> Result<T, ConfigError> {
     let read = |source| ConfigError::Read {
         file: file.to_owned(),
@@ -111,7 +115,7 @@ pub fn load<T: DeserializeOwned + JsonSchema>(file: &Path) -> Result<T, ConfigEr
 ///
 /// # Errors
 ///
-/// A [`ConfigError`] with all problems, each with the path of its key. The limits of [`load`] apply.
+/// A [`ConfigError`] with all problems, as in [`load`], whose limits apply.
 pub fn parse<T: DeserializeOwned + JsonSchema>(
     text: &str,
     format: Format,
@@ -121,18 +125,79 @@ pub fn parse<T: DeserializeOwned + JsonSchema>(
         .parse(text)
         .map_err(|source| ConfigError::Syntax { format, source })?;
     let schema = schema::<T>();
-    let invalid = |problems| ConfigError::Invalid { problems };
-    let validator = jsonschema::validator_for(&schema)
-        .map_err(|error| invalid(vec![format!("invalid schema: {error}")]))?;
-    let problems = find_problems(&validator, &schema, &value);
-    if !problems.is_empty() {
-        return Err(invalid(problems));
+    let invalid = |problems: Vec<String>| ConfigError::Invalid { problems };
+    let validator =
+        validator(&schema).map_err(|error| invalid(vec![format!("invalid schema: {error}")]))?;
+    let schema = SchemaProblems {
+        schema: &schema,
+        root: "",
+    };
+    let problems = schema.find(&validator, &value);
+    let problems = if problems.is_empty() {
+        match deserialize(value) {
+            Ok(config) => return Ok(config),
+            Err(problems) => problems,
+        }
+    } else {
+        problems
+    };
+    Err(invalid(with_lines(problems, text, format)))
+}
+
+/// Builds a validator that knows the minimums of durations and sizes.
+fn validator(schema: &Value) -> Result<Validator, ValidationError<'static>> {
+    jsonschema::options()
+        .with_keyword(MINIMUM_KEYWORD, |_, minimum, _| {
+            Ok(Box::new(TextMinimum(
+                minimum.as_str().unwrap_or_default().to_owned(),
+            )))
+        })
+        .build(schema)
+        .map_err(ValidationError::to_owned)
+}
+
+/// The least duration or size that a text may contain.
+struct TextMinimum(String);
+
+impl<'i> Keyword<'i> for TextMinimum {
+    fn validate(&self, value: &'i Value) -> Result<(), ValidationError<'i>> {
+        if Keyword::<'i>::is_valid(self, value) {
+            return Ok(());
+        }
+        let message = format!("expected at least {}", self.0);
+        Err(ValidationError::custom(message))
     }
-    // Fails only for rules that the schema does not express, such as the syntax of amounts.
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        invalid(vec![format!("`{path}`: {}", error.into_inner())])
-    })
+
+    /// Accepts all values that are not a duration or size: other keywords reject them.
+    fn is_valid(&self, value: &'i Value) -> bool {
+        let text = value.as_str().unwrap_or_default();
+        is_at_least::<DurationText>(text, &self.0) && is_at_least::<ByteSize>(text, &self.0)
+    }
+}
+
+fn is_at_least<T: FromStr + PartialOrd>(text: &str, minimum: &str) -> bool {
+    match (text.parse::<T>(), minimum.parse::<T>()) {
+        (Ok(value), Ok(minimum)) => value >= minimum,
+        _ => true,
+    }
+}
+
+/// Renders problems in the order of their lines.
+fn with_lines(problems: Vec<Problem>, text: &str, format: Format) -> Vec<String> {
+    let mut problems: Vec<_> = problems
+        .into_iter()
+        .map(|problem| {
+            let line = line_of(text, format, &problem.pointer);
+            (line.unwrap_or(usize::MAX), problem.text)
+        })
+        .collect();
+    // A stable sort keeps the notice about further problems, which has no line, at the end.
+    problems.sort_by_key(|(line, _)| *line);
+    let render = |(line, problem)| match line {
+        usize::MAX => problem,
+        line => format!("line {line}: {problem}"),
+    };
+    problems.into_iter().map(render).collect()
 }
 
 /// Rejects texts that would take a parser minutes, or exhaust its stack.
@@ -159,13 +224,6 @@ fn check_size(text: &str) -> Result<(), ConfigError> {
 #[must_use]
 pub fn schema<T: JsonSchema>() -> Value {
     schema_of::<T>()
-}
-
-/// Renders a configuration with its defaults as YAML. Each [`Secret`](super::Secret) is redacted.
-#[must_use]
-pub fn redacted(config: &impl Serialize) -> String {
-    // Fails only for maps with keys other than strings, which a parsed configuration cannot contain.
-    serde_yaml_ng::to_string(config).unwrap_or_default()
 }
 
 /// The reason why a configuration could not be read.
@@ -220,9 +278,9 @@ pub enum ConfigError {
     },
 
     /// The configuration violates its schema.
-    #[error("invalid configuration: {}", problems.join("; "))]
+    #[error("invalid configuration:\n  {}", problems.join("\n  "))]
     Invalid {
-        /// All problems, each with the path of its key.
+        /// All problems in the order of their lines, each with its line if it has one, and the path of its key.
         problems: Vec<String>,
     },
 }

@@ -35,14 +35,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod deserialize;
+mod lines;
 mod load;
-mod problems;
-mod timing;
+mod print;
 mod worker;
 
-pub use load::{ConfigError, Format, load, parse, redacted, schema};
+pub use load::{ConfigError, Format, load, parse, schema};
+pub use print::redacted;
 pub use runtime_core::Secret;
-pub use timing::TimingConfig;
 pub use worker::{
     CredentialsConfig, PluginsConfig, RegistrationConfig, ShutdownConfig, WorkerConfig,
 };

@@ -5,17 +5,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime_core::log::OutputLimit;
+use runtime_core::util::{ByteSize, DurationText, at_least};
 use runtime_core::{Credentials, Environment, Secret, StorageOptions, WorkerIdentity};
 use runtime_gc::{Amount, Threshold};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::timing::TimingConfig;
 #[cfg(feature = "mounts")]
 use crate::plugins::MountsBuilder;
 use crate::plugins::{
     DEFAULT_MAX_ARTIFACTS, IdleStop, LogPrefix, MaxRunTime, StopOnError, Watchdog,
 };
+use crate::timing::Timing;
 use crate::worker::{
     DEFAULT_MAX_CONSECUTIVE_INTERNAL_ERRORS, DEFAULT_OUTPUT_LIMIT, MAX_OUTPUT_TAIL, WorkerBuilder,
 };
@@ -26,15 +27,16 @@ use crate::worker::{
 #[non_exhaustive]
 pub struct WorkerConfig {
     /// The root URL of the deployment, such as `https://tc.example.com`.
+    #[schemars(example = "https://tc.example.com")]
     pub root_url: String,
     /// The task queue to claim from: `<provisionerId>/<workerType>`.
-    #[schemars(regex(pattern = "^[^/]{1,38}/[^/]{1,38}$"))]
+    #[schemars(regex(pattern = "^[^/]{1,38}/[^/]{1,38}$"), example = "proj/linux")]
     pub task_queue_id: String,
     /// The group of the worker, often a region; at most 38 letters, digits, dashes and underscores.
-    #[schemars(regex(pattern = "^[a-zA-Z0-9_-]{1,38}$"))]
+    #[schemars(regex(pattern = "^[a-zA-Z0-9_-]{1,38}$"), example = "us-east")]
     pub worker_group: String,
     /// The id of the worker, unique within its group; at most 38 letters, digits, dashes and underscores.
-    #[schemars(regex(pattern = "^[a-zA-Z0-9_-]{1,38}$"))]
+    #[schemars(regex(pattern = "^[a-zA-Z0-9_-]{1,38}$"), example = "i-1234")]
     pub worker_id: String,
     /// Static credentials. Omit them for a worker that registers or that worker-runner starts.
     pub credentials: Option<CredentialsConfig>,
@@ -45,26 +47,27 @@ pub struct WorkerConfig {
     #[schemars(range(min = 1, max = 1000))]
     pub capacity: usize,
     /// The folder for caches and temporary files.
+    #[schemars(example = "/var/lib/worker")]
     pub data_folder: PathBuf,
-    /// The limit for all tasks' copies of inputs together, in bytes; unlimited by default.
-    #[schemars(range(min = 1))]
+    /// The limit for all tasks' copies of inputs together; unlimited by default.
+    #[serde(default, with = "ByteSize")]
+    #[schemars(transform = at_least("1 B"))]
     pub storage_quota: Option<u64>,
-    /// The size of a task's output in its log, in bytes. The last MiB is reserved for the end of the output.
-    #[serde(default = "default_output_limit")]
-    #[schemars(range(min = 1))]
+    /// The size of a task's output in its log. The last MiB is reserved for the end of the output.
+    #[serde(default = "default_output_limit", with = "ByteSize")]
+    #[schemars(transform = at_least("1 B"))]
     pub output_limit: u64,
-    /// The number of consecutive internal errors after which the worker stops; null for no limit.
+    /// The number of consecutive internal errors after which the worker stops; 0 for no limit.
     #[serde(default = "default_max_consecutive_internal_errors")]
-    #[schemars(range(min = 1))]
-    pub max_consecutive_internal_errors: Option<u32>,
+    pub max_consecutive_internal_errors: u32,
     /// The thresholds below which the worker claims no tasks and evicts caches; by default 1 GiB of disk and 256 MiB of
     /// memory.
     #[serde(default = "default_collector")]
     pub collector: runtime_gc::GcConfig,
-    /// Intervals and timeouts, in seconds.
+    /// Intervals and timeouts.
     #[serde(default)]
-    pub timing: TimingConfig,
-    /// Fetching of inputs: proxy, retries, limits and permitted addresses. Times are in milliseconds.
+    pub timing: Timing,
+    /// Fetching of inputs: proxy, retries, limits and permitted addresses.
     #[cfg(feature = "mounts")]
     #[serde(default)]
     pub fetch: runtime_fetcher::FetchConfig,
@@ -91,9 +94,8 @@ fn default_output_limit() -> u64 {
     DEFAULT_OUTPUT_LIMIT
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the type of the field")]
-fn default_max_consecutive_internal_errors() -> Option<u32> {
-    Some(DEFAULT_MAX_CONSECUTIVE_INTERNAL_ERRORS)
+fn default_max_consecutive_internal_errors() -> u32 {
+    DEFAULT_MAX_CONSECUTIVE_INTERNAL_ERRORS
 }
 
 fn default_shutdown() -> Vec<ShutdownConfig> {
@@ -124,10 +126,11 @@ impl WorkerConfig {
     /// Sets capacity, timing and limits of a worker.
     pub fn apply_to(&self, worker: WorkerBuilder) -> WorkerBuilder {
         let tail = usize::try_from(self.output_limit).unwrap_or(usize::MAX);
+        let max_errors = self.max_consecutive_internal_errors;
         worker
             .capacity(self.capacity)
-            .timing(self.timing.to_timing())
-            .max_consecutive_internal_errors(self.max_consecutive_internal_errors)
+            .timing(self.timing)
+            .max_consecutive_internal_errors((max_errors > 0).then_some(max_errors))
             .output_limit(OutputLimit::new(
                 self.output_limit,
                 tail.min(MAX_OUTPUT_TAIL),
@@ -173,9 +176,10 @@ pub struct RegistrationConfig {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PluginsConfig {
-    /// The maximum run time of a task, in seconds.
-    #[schemars(range(min = 1))]
-    pub max_run_time: u32,
+    /// The maximum run time of a task.
+    #[serde(with = "DurationText")]
+    #[schemars(transform = at_least("1 s"))]
+    pub max_run_time: Duration,
     /// The maximum number of artifacts of a task, for the plugin `Artifacts`.
     #[schemars(range(min = 1))]
     pub max_artifacts: usize,
@@ -194,18 +198,20 @@ pub struct PluginsConfig {
     pub unpack_limits: runtime_fetcher::UnpackLimits,
     /// Whether the worker stops after the first internal error.
     pub stop_on_error: bool,
-    /// The idle time in seconds after which the worker stops; unlimited by default.
-    #[schemars(range(min = 1))]
-    pub idle_stop: Option<u32>,
-    /// The maximum time of a stage of a task, in seconds; unlimited by default.
-    #[schemars(range(min = 1))]
-    pub watchdog: Option<u32>,
+    /// The idle time after which the worker stops; unlimited by default.
+    #[serde(with = "DurationText")]
+    #[schemars(transform = at_least("1 s"))]
+    pub idle_stop: Option<Duration>,
+    /// The maximum time of a stage of a task; unlimited by default.
+    #[serde(with = "DurationText")]
+    #[schemars(transform = at_least("1 s"))]
+    pub watchdog: Option<Duration>,
 }
 
 impl Default for PluginsConfig {
     fn default() -> Self {
         Self {
-            max_run_time: 24 * 60 * 60,
+            max_run_time: Duration::from_secs(24 * 60 * 60),
             max_artifacts: DEFAULT_MAX_ARTIFACTS,
             log_prefix: BTreeMap::new(),
             cache_scopes: None,
@@ -230,19 +236,18 @@ impl PluginsConfig {
     ///
     /// Outside of a tokio runtime.
     pub fn add_to(&self, mut worker: WorkerBuilder, environment: &Environment) -> WorkerBuilder {
-        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         if let Some(limit) = self.watchdog {
-            worker = worker.plugin(Watchdog::new(seconds(limit)));
+            worker = worker.plugin(Watchdog::new(limit));
         }
         if let Some(limit) = self.idle_stop {
-            worker = worker.plugin(IdleStop::new(environment, seconds(limit)));
+            worker = worker.plugin(IdleStop::new(environment, limit));
         }
         if self.stop_on_error {
             worker = worker.plugin(StopOnError);
         }
         worker
             .plugin(LogPrefix::new(self.log_prefix.clone()))
-            .plugin(MaxRunTime::new(seconds(self.max_run_time)))
+            .plugin(MaxRunTime::new(self.max_run_time))
     }
 
     /// Sets the options of `Mounts`.

@@ -320,7 +320,7 @@ async fn all_invalid_mounts_are_reported() {
     );
     assert!(!logs[0].contains("mounts.1"), "{}", logs[0]);
     assert!(
-        logs[0].contains("`payload.command`") && logs[0].contains("expected: A program"),
+        logs[0].contains("`payload.command`: does not match its description: A program"),
         "{}",
         logs[0]
     );

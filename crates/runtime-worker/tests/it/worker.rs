@@ -74,7 +74,7 @@ async fn missing_command_is_reported() {
     assert!(
         bed.log(&task_id)
             .await
-            .contains("\"command\" is a required property")
+            .contains("missing key `payload.command`")
     );
 }
 

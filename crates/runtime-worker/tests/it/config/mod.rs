@@ -20,9 +20,9 @@ fn sample() -> Value {
         "credentials": { "clientId": "me", "accessToken": "hunter2" },
         "collector": {
             "limits": { "minFreeDisk": { "trigger": "10 GiB", "target": "20%" } },
-            "cheap": { "maxAge": "7 d" },
+            "cheap": { "maxAge": "7 days" },
         },
-        "timing": { "cancelPollInterval": 20 },
+        "timing": { "cancelPollInterval": "20 s" },
         "shutdown": ["signals", "aws-spot"],
     })
 }
@@ -46,9 +46,9 @@ fn formats_are_equivalent() {
         accessToken = 'hunter2'
         [collector]
         limits = { minFreeDisk = { trigger = '10 GiB', target = '20%' } }
-        cheap = { maxAge = '7 d' }
+        cheap = { maxAge = '7 days' }
         [timing]
-        cancelPollInterval = 20
+        cancelPollInterval = '20 s'
     ";
     for (text, format) in [
         (sample().to_string(), Format::Json),
@@ -57,7 +57,7 @@ fn formats_are_equivalent() {
     ] {
         let config: WorkerConfig = config::parse(&text, format).expect("a valid configuration");
         assert_eq!(config.identity().root_url, "https://tc.example.com");
-        assert_eq!(config.timing.to_timing().cancel_poll_interval.as_secs(), 20);
+        assert_eq!(config.timing.cancel_poll_interval.as_secs(), 20);
         assert_eq!(
             config.shutdown,
             [ShutdownConfig::Signals, ShutdownConfig::AwsSpot]
@@ -79,7 +79,7 @@ fn fetch_and_unpack_settings_are_read() {
     value["fetch"] = json!({
         "proxy": proxy,
         "noProxy": [".example.com"],
-        "stallTimeoutMs": 5000,
+        "stallTimeout": "5 s",
         "retry": { "maxAttempts": 3 },
         "addresses": "any",
         "allowedHosts": ["10.0.0.0/8"],
@@ -104,7 +104,7 @@ fn malformed_allowed_host_is_an_error() {
     let mut value = sample();
     value["fetch"] = json!({ "allowedHosts": ["mirror.example", "10.0.0.0/99"] });
     let error = read(&value).expect_err("an invalid block").to_string();
-    assert!(error.contains("fetch.allowedHosts[1]"), "{error}");
+    assert!(error.contains("fetch.allowedHosts.1"), "{error}");
     assert!(error.contains("prefix length of at most 32"), "{error}");
 }
 
@@ -129,6 +129,38 @@ fn printed_config_has_defaults_and_no_secrets() {
     assert!(printed.contains("capacity: 1\n"), "{printed}");
     assert!(printed.contains("accessToken: '[REDACTED]'"), "{printed}");
     assert!(!printed.contains("hunter2") && !format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn printed_config_is_complete_and_valid() {
+    let mut value = sample();
+    value["credentials"] = Value::Null;
+    let config = read(&value).expect("a valid configuration");
+    let printed = config::redacted(&config);
+    for expected in [
+        "  hangTimeout: 1 min\n",
+        "  emptyClaimDelay: 100 ms\n",
+        "outputLimit: 1 GiB\n",
+        "  maxRunTime: 1 day\n",
+        "#   storageQuota\n",
+        "#   plugins.watchdog\n",
+        "#   collector.cheap.maxCount\n",
+        "#   credentials\n",
+    ] {
+        assert!(printed.contains(expected), "{expected}{printed}");
+    }
+    assert!(!printed.contains("null"), "{printed}");
+    let again: WorkerConfig = config::parse(&printed, Format::Yaml).expect("its own output");
+    assert_eq!(config::redacted(&again), printed);
+}
+
+#[test]
+fn zero_means_no_limit_of_errors() {
+    let mut value = sample();
+    assert!(read(&value).is_ok());
+    value["maxConsecutiveInternalErrors"] = json!(0);
+    let config = read(&value).expect("a valid configuration");
+    assert_eq!(config.max_consecutive_internal_errors, 0);
 }
 
 #[test]
@@ -159,13 +191,11 @@ fn all_intervals_are_read() {
         "shutdownReserve",
     ];
     let mut config = sample();
-    let seconds = keys.iter().zip(1000..).collect::<BTreeMap<_, u32>>();
-    config["timing"] = json!(seconds);
-    config["timing"]["emptyClaimDelay"] = json!(0.25);
-    let timing = read(&config)
-        .expect("a valid configuration")
-        .timing
-        .to_timing();
+    let seconds = keys.iter().zip(1000..);
+    let seconds = seconds.map(|(key, seconds)| (*key, format!("{seconds} s")));
+    config["timing"] = json!(seconds.collect::<BTreeMap<_, String>>());
+    config["timing"]["emptyClaimDelay"] = json!("250 ms");
+    let timing = read(&config).expect("a valid configuration").timing;
     assert_eq!(timing.empty_claim_delay, Duration::from_millis(250));
     let set = [
         timing.cancel_poll_interval,
@@ -189,7 +219,7 @@ fn all_intervals_are_read() {
 #[test]
 fn storage_quota_limits_reservations() {
     let mut config = sample();
-    config["storageQuota"] = json!(1000);
+    config["storageQuota"] = json!("1000 B");
     let config = read(&config).expect("a valid configuration");
     let folder = tempfile::tempdir().expect("create a folder");
     let storage = TemporaryStorage::open_with(folder.path(), config.storage_options());
