@@ -72,8 +72,10 @@ async fn main() -> Result<()> {
         .tasks(overview)
         .health(health)
         .history(history)
+        .capacity(4)
         .collector(move || collector.explain());
-    let server = LocalhostServer::start().await?;
+    let server = LocalhostServer::builder().fallback(page.to_probe_handler());
+    let server = server.start().await?;
     let hook = server.attach(page.into_handler()).await?;
     println!("export STATUS_URL='{}'", hook.url());
     stopped().await?;

@@ -38,6 +38,7 @@ pub fn from_config(config: &MonitoringConfig) -> MonitoringParts {
     let (redactor, reporters) = (Redactor::new(), Reporters::default());
     let metrics = Metrics::builder()
         .labels(&config.labels)
+        .zero_counters()
         .redactor(redactor.clone())
         .build();
     let incidents = RecentIncidents::new();

@@ -4,15 +4,17 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use runtime_core::webhook::Handler;
 use tokio::net::TcpListener;
 
 use crate::options::ServerOptions;
-use crate::server::{AttachedHook, RunningServer, accept_connections};
+use crate::server::{AttachedHook, Fallback, RunningServer, accept_connections};
 use crate::shared_api::{listening_server, server_option_methods};
 
 /// Serves hooks on 127.0.0.1, for clients on the same machine.
 ///
-/// Each hook has a URL with 144 random bits. Unknown URLs are answered with 404. Dropping the server aborts
+/// Each hook has a URL with 144 random bits. Unknown URLs are answered with 404, or by a
+/// [fallback](LocalhostBuilder::fallback). Dropping the server aborts
 /// all connections; [`stop`](Self::stop) lets requests finish.
 #[derive(Debug)]
 pub struct LocalhostServer {
@@ -57,6 +59,14 @@ impl LocalhostBuilder {
     /// Sets the port; 0, the default, chooses a free one.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Sets the handler of requests whose path names no hook, such as `/metrics`. Default: they are answered with 404.
+    ///
+    /// The handler receives the whole path. Unlike the URLs of hooks, any process on the machine can guess it.
+    pub fn fallback(mut self, handler: Arc<dyn Handler>) -> Self {
+        self.options.fallback = Some(Fallback(handler));
         self
     }
 

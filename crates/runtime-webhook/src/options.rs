@@ -7,7 +7,7 @@ use std::time::Duration;
 use runtime_core::Monitor;
 
 use crate::http_limits::HttpLimits;
-use crate::server::{HookServer, RunningServer};
+use crate::server::{Fallback, HookServer, RunningServer};
 #[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
 use crate::{
     tunnel_server::{TunnelServer, TunnelSetupError},
@@ -19,11 +19,12 @@ use crate::{
 pub(crate) struct ServerOptions {
     pub(crate) limits: HttpLimits,
     pub(crate) monitor: Monitor,
+    pub(crate) fallback: Option<Fallback>,
 }
 
 impl ServerOptions {
     pub(crate) fn into_server(self) -> RunningServer {
-        let server = HookServer::new(self.limits, &self.monitor);
+        let server = HookServer::new(self.limits, &self.monitor, self.fallback);
         RunningServer(Arc::new(server))
     }
 }
@@ -33,6 +34,7 @@ impl Default for ServerOptions {
         Self {
             limits: HttpLimits::default(),
             monitor: Monitor::null(),
+            fallback: None,
         }
     }
 }

@@ -91,6 +91,16 @@ impl From<&TaskError> for Resolution {
     }
 }
 
+impl Resolution {
+    /// Returns the value of the label `resolution` of metrics: the text of `Display`, without the reason of an abandoned
+    /// run.
+    pub(crate) fn label(&self) -> String {
+        let text = self.to_string();
+        let end = text.find(':').unwrap_or(text.len());
+        text[..end].to_owned()
+    }
+}
+
 impl fmt::Display for Resolution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -132,7 +132,7 @@ impl FetchCache {
         layout: InputLayout,
         subject: &str,
     ) -> Result<FolderHandle<InputKey>, FetchCacheError> {
-        let key = InputKey::new(reference.hash_key(), layout);
+        let key = InputKey::new(reference.hash_key(), layout, subject);
         let source = reference.source_key();
         let mut meter = None;
         let handle = loop {

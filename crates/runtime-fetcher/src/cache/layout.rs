@@ -1,6 +1,7 @@
 //! The key of a cached input, and its layout on disk.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,22 +23,49 @@ pub enum InputLayout {
 }
 
 /// The identity of an input. An archive and its unpacked entries are two inputs.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct InputKey {
     reference: HashKey,
     layout: InputLayout,
+    /// The description of the reference by which it was first fetched, for people. Not part of the identity: other
+    /// references may lead to the same bytes.
+    #[serde(default)]
+    subject: String,
 }
 
 impl InputKey {
-    pub(super) fn new(reference: HashKey, layout: InputLayout) -> Self {
-        Self { reference, layout }
+    pub(super) fn new(reference: HashKey, layout: InputLayout, subject: &str) -> Self {
+        let subject = subject.to_owned();
+        Self {
+            reference,
+            layout,
+            subject,
+        }
+    }
+}
+
+impl PartialEq for InputKey {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.reference, self.layout) == (&other.reference, other.layout)
+    }
+}
+
+impl Eq for InputKey {}
+
+impl Hash for InputKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.reference, self.layout).hash(state);
     }
 }
 
 /// The name of the input in reports of the collector and on the status page.
 impl fmt::Debug for InputKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reference.as_str())?;
+        match self.subject.as_str() {
+            // A record of an earlier version.
+            "" => f.write_str(self.reference.as_str())?,
+            subject => f.write_str(subject)?,
+        }
         if self.layout == InputLayout::File {
             return Ok(());
         }

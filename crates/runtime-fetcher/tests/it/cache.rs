@@ -208,6 +208,24 @@ async fn collector_evicts_idle_inputs() {
     assert!(cache.is_empty());
 }
 
+/// Also after a restart.
+#[tokio::test]
+async fn collector_names_inputs_by_their_source() {
+    let (root, server) = (tempfile::tempdir().expect("disk has space"), serve().await);
+    for _ in 0..2 {
+        let collector = GarbageCollector::new(GcConfig::default(), HostStats::new(root.path()));
+        let cache = FetchCache::builder(root.path().join("inputs"))
+            .open(collector.tracker())
+            .await;
+        let cache = cache.expect("root is not locked");
+        let input = json!({ "url": server.url("/file?token=hunter2") });
+        drop(require(&cache, input).await.expect("fetch succeeds"));
+        let resources = collector.explain().resources;
+        let names: Vec<_> = resources.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, [format!("inputs: {}?…", server.url("/file"))]);
+    }
+}
+
 /// A disk with a number of free bytes.
 #[derive(Debug)]
 struct Free(u64);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use runtime_ioext::log::Redactor;
 
-use super::catalog::{MetricMetadata, Unit};
+use super::catalog::{MetricMetadata, RESOLUTION_LABEL, Unit};
 
 /// Configures [`Metrics`](crate::Metrics).
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,7 @@ pub struct MetricsBuilder {
     pub(super) bounds: HashMap<String, Vec<f64>>,
     pub(super) metadata: HashMap<String, MetricMetadata>,
     pub(super) redactor: Option<Redactor>,
+    pub(super) has_zero_counters: bool,
 }
 
 impl MetricsBuilder {
@@ -60,6 +61,14 @@ impl MetricsBuilder {
         self.metadata
             .insert(name.into(), MetricMetadata { unit, help });
         self
+    }
+
+    /// Creates all counters of this workspace with the value 0, and exports the tag `resolution` of `tasks-resolved`.
+    ///
+    /// Without it, a counter appears with its first event, whose increase monitoring systems then miss.
+    pub fn zero_counters(mut self) -> Self {
+        self.has_zero_counters = true;
+        self.labels([RESOLUTION_LABEL])
     }
 
     /// Redacts secrets in label values.

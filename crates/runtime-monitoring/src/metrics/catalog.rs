@@ -105,6 +105,23 @@ impl Unit {
     }
 }
 
+/// The label of `tasks-resolved`.
+pub(crate) const RESOLUTION_LABEL: &str = "resolution";
+
+/// The values of [`RESOLUTION_LABEL`].
+pub(super) const RESOLUTIONS: [&str; 10] = [
+    "completed",
+    "failed",
+    "abandoned",
+    "exception/canceled",
+    "exception/deadline-exceeded",
+    "exception/internal-error",
+    "exception/intermittent-task",
+    "exception/malformed-payload",
+    "exception/resource-unavailable",
+    "exception/worker-shutdown",
+];
+
 impl MetricDescriptor {
     pub(super) fn entry(&self) -> (String, MetricMetadata) {
         let metadata = MetricMetadata {
@@ -166,7 +183,7 @@ catalog! {
     Counter None "shell.sessions" "Interactive shells opened."
     Histogram Seconds "task-duration" "Time from the claim of a task to its resolution."
     Gauge None "tasks" "Tasks held by the worker, by `state`: claimed or running."
-    Counter None "tasks-resolved" "Runs resolved, with any resolution."
+    Counter None "tasks-resolved" "Runs resolved, by `resolution`, such as completed or exception/worker-shutdown."
     Counter None "webhook.accept-errors" "Connections to hooks that could not be accepted."
     Counter None "webhook.certificate-errors" "Renewed certificates that could not be loaded."
     Gauge Seconds "webhook.certificate-expiry-timestamp" "Expiry of the web hook server's certificate, as a Unix timestamp."

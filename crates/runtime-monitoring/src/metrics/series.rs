@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use parking_lot::RwLock;
-use runtime_core::monitor::MonitorTags;
 
 /// The maximum number of series per table. Without a limit, a label with unbounded values would exhaust the memory of the
 /// worker and of every system that scrapes it.
@@ -14,11 +13,8 @@ const MAX_SERIES: usize = 10_000;
 pub(super) struct LabelValues(Box<[Option<Box<str>>]>);
 
 impl LabelValues {
-    pub(super) fn new(names: &[String], tags: &MonitorTags) -> Self {
-        let values: Box<[_]> = names
-            .iter()
-            .map(|name| tags.get(name).map(Box::from))
-            .collect();
+    pub(super) fn new<'a>(names: &[String], get: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let values: Box<[_]> = names.iter().map(|name| get(name).map(Box::from)).collect();
         // A single representation of "no labels": exporters must not receive two series that look the same.
         if values.iter().all(Option::is_none) {
             return Self::default();

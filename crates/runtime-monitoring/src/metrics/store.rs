@@ -10,7 +10,9 @@ use parking_lot::Mutex;
 use runtime_core::monitor::{Counter, Histogram, MonitorTags};
 
 use super::builder::MetricsBuilder;
-use super::catalog::{CATALOG, MetricDescriptor, MetricMetadata, Unit};
+use super::catalog::{
+    CATALOG, MetricDescriptor, MetricKind, MetricMetadata, RESOLUTION_LABEL, RESOLUTIONS, Unit,
+};
 use super::histogram::AtomicHistogram;
 use super::series::{LabelValues, SeriesKey, SeriesTable};
 use super::snapshot::{CounterValue, Sample, Snapshot};
@@ -59,13 +61,18 @@ impl MetricsBuilder {
         // Last, so that an application can override the catalog.
         metadata.extend(self.metadata);
         self.metadata = metadata;
-        Metrics(Arc::new(MetricsStore {
+        let has_zero_counters = self.has_zero_counters;
+        let metrics = Metrics(Arc::new(MetricsStore {
             config: self,
             counters: SeriesTable::default(),
             histograms: SeriesTable::default(),
             gauges: Mutex::default(),
             start: Timestamp::now(),
-        }))
+        }));
+        if has_zero_counters {
+            metrics.create_counters();
+        }
+        metrics
     }
 }
 
@@ -133,6 +140,25 @@ impl Metrics {
         })
     }
 
+    fn create_counters(&self) {
+        let counters = CATALOG.iter().filter(|it| it.kind == MetricKind::Counter);
+        for MetricDescriptor { name, .. } in counters {
+            let resolutions: &[_] = if *name == "tasks-resolved" {
+                &RESOLUTIONS.map(Some)
+            } else {
+                &[None]
+            };
+            for resolution in resolutions {
+                let label = |name: &str| resolution.filter(|_| name == RESOLUTION_LABEL);
+                let key = SeriesKey {
+                    name: (*name).to_owned(),
+                    labels: LabelValues::new(&self.0.config.labels, label),
+                };
+                self.0.counters.get_or_create(key, |_| Counter::new());
+            }
+        }
+    }
+
     pub(crate) fn counter_of(&self, tags: &MonitorTags, name: &str) -> Counter {
         let key = self.key(tags, name);
         self.0.counters.get_or_create(key, |_| Counter::new())
@@ -151,7 +177,7 @@ impl Metrics {
     fn key(&self, tags: &MonitorTags, name: &str) -> SeriesKey {
         SeriesKey {
             name: full_name(tags, name),
-            labels: LabelValues::new(&self.0.config.labels, tags),
+            labels: LabelValues::new(&self.0.config.labels, |name| tags.get(name)),
         }
     }
 

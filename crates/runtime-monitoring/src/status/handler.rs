@@ -15,7 +15,7 @@ use serde_json::json;
 use super::html::{self, PageContent, RunningTaskView};
 use super::log_excerpt::LogExcerpt;
 use super::overview::{FinishedTask, RunningTask};
-use super::page::StatusPage;
+use super::page::{StatusPage, StatusProbes};
 use crate::fields::redacted;
 use crate::metrics::OPENMETRICS_CONTENT_TYPE;
 
@@ -44,22 +44,28 @@ impl Handler for StatusPage {
             return respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, text);
         }
         let path = request.uri().path();
+        if let Some(response) = self.probe(path) {
+            return response;
+        }
         match path {
             "/" | "" => self.page().await,
             "/style.css" => respond(StatusCode::OK, CSS, STYLE),
             "/live.js" => respond(StatusCode::OK, JAVASCRIPT, SCRIPT),
-            "/metrics" => {
-                let text = self.metrics.to_openmetrics();
-                respond(StatusCode::OK, OPENMETRICS_CONTENT_TYPE, text)
-            }
-            "/healthz" => self.healthz(),
-            "/readyz" => self.readyz(),
             "/tasks" => self.task_list(),
-            _ => match parse_log_path(path) {
-                Some((task_id, run_id)) => self.log(task_id, run_id, request.uri().query()).await,
-                None => respond(StatusCode::NOT_FOUND, TEXT, "not found\n"),
+            _ => match LogPath::parse(path) {
+                Some(path) => self.log(&path, request.uri().query()).await,
+                None => not_found(),
             },
         }
+    }
+}
+
+#[async_trait]
+impl Handler for StatusProbes {
+    async fn handle(&self, request: Request) -> Response {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let response = is_read.then(|| self.0.probe(request.uri().path()));
+        response.flatten().unwrap_or_else(not_found)
     }
 }
 
@@ -116,6 +122,19 @@ impl StatusPage {
         }
     }
 
+    /// Responds to the paths of monitoring systems.
+    fn probe(&self, path: &str) -> Option<Response> {
+        Some(match path {
+            "/metrics" => {
+                let text = self.metrics.to_openmetrics();
+                respond(StatusCode::OK, OPENMETRICS_CONTENT_TYPE, text)
+            }
+            "/healthz" => self.healthz(),
+            "/readyz" => self.readyz(),
+            _ => return None,
+        })
+    }
+
     fn healthz(&self) -> Response {
         let problems = self.health.problems();
         if problems.is_empty() {
@@ -138,8 +157,8 @@ impl StatusPage {
         respond(StatusCode::OK, JSON, tasks.to_string())
     }
 
-    async fn log(&self, task_id: &str, run_id: u32, query: Option<&str>) -> Response {
-        let Some(log) = self.tasks.log_of(task_id, run_id) else {
+    async fn log(&self, path: &LogPath<'_>, query: Option<&str>) -> Response {
+        let Some(log) = self.tasks.log_of(path.task_id, path.run_id) else {
             return respond(StatusCode::NOT_FOUND, TEXT, "no such running task\n");
         };
         let offset = query.and_then(|query| query.strip_prefix("offset="));
@@ -147,18 +166,43 @@ impl StatusPage {
             return respond(StatusCode::BAD_REQUEST, TEXT, "invalid offset\n");
         };
         let excerpt = LogExcerpt::read(&log, &self.redactor, offset, LOG_CHUNK_BYTES).await;
-        let mut response = respond(StatusCode::OK, TEXT, excerpt.text);
+        let mut response = if path.is_html {
+            let lines = html::log_lines(&excerpt.text).into_string();
+            respond(StatusCode::OK, HTML, lines)
+        } else {
+            respond(StatusCode::OK, TEXT, excerpt.text)
+        };
         let headers = response.headers_mut();
         headers.insert("x-next-offset", HeaderValue::from(excerpt.end));
         response
     }
 }
 
-/// Parses `/tasks/<taskId>/<runId>/log`.
-fn parse_log_path(path: &str) -> Option<(&str, u32)> {
-    let (task_id, rest) = path.strip_prefix("/tasks/")?.split_once('/')?;
-    let run_id = rest.strip_suffix("/log")?.parse().ok()?;
-    Some((task_id, run_id))
+/// The path of a log: `/tasks/<taskId>/<runId>/log`, or `log.html` for the markup of the page.
+struct LogPath<'a> {
+    task_id: &'a str,
+    run_id: u32,
+    is_html: bool,
+}
+
+impl<'a> LogPath<'a> {
+    fn parse(path: &'a str) -> Option<Self> {
+        let (task_id, rest) = path.strip_prefix("/tasks/")?.split_once('/')?;
+        let (run_id, name) = rest.split_once('/')?;
+        Some(Self {
+            task_id,
+            run_id: run_id.parse().ok()?,
+            is_html: match name {
+                "log" => false,
+                "log.html" => true,
+                _ => return None,
+            },
+        })
+    }
+}
+
+fn not_found() -> Response {
+    respond(StatusCode::NOT_FOUND, TEXT, "not found\n")
 }
 
 fn respond(

@@ -25,11 +25,12 @@ const scrollToEnd = log => { log.scrollTop = log.scrollHeight; };
 async function appendLines(log) {
   const response = await fetch(`${log.dataset.log}?offset=${log.dataset.offset}`);
   if (!response.ok) return;
-  const text = await response.text();
+  // Rendered and escaped by the server.
+  const lines = await response.text();
   log.dataset.offset = response.headers.get("x-next-offset");
-  if (!text) return;
+  if (!lines) return;
   const wasScrolledToEnd = isScrolledToEnd(log);
-  log.append(text);
+  log.insertAdjacentHTML("beforeend", lines);
   if (wasScrolledToEnd) scrollToEnd(log);
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A [`StatusPage`] is a web hook handler that any web hook server can attach. It shows task names and quotes logs, so attach
 //! it only to a server that operators alone can reach, such as one on the loopback interface.
+//! [`StatusPage::to_probe_handler`] serves `/metrics`, `/healthz` and `/readyz` alone, for fixed paths.
 //!
 //! | path | response |
 //! | --- | --- |
@@ -10,6 +11,7 @@
 //! | `/healthz` | 200 while the worker is alive, otherwise 503 with the reason |
 //! | `/readyz` | 200 while it is alive and accepts tasks, otherwise 503 with the reason |
 //! | `/tasks` | running and finished tasks as JSON |
+//! | `/tasks/<taskId>/<runId>/log.html?offset=N` | the same as markup, with colours and overwritten lines applied |
 //! | `/tasks/<taskId>/<runId>/log?offset=N` | whole lines of the log of a running task; the header `x-next-offset` contains the offset for the next request |
 //!
 //! # Example

@@ -16,8 +16,8 @@ const MAX_FINISHED: usize = 20;
 
 /// The running tasks and the last 20 finished ones. Clones share the lists.
 ///
-/// The worker's observer calls [`claimed`](Self::claimed), [`log`](Self::log), [`started`](Self::started) and
-/// [`resolved`](Self::resolved). The gauge `tasks` counts the tasks by state.
+/// The worker's observer calls [`claimed`](Self::claimed), [`log`](Self::log), [`live_log`](Self::live_log),
+/// [`started`](Self::started) and [`resolved`](Self::resolved). The gauge `tasks` counts the tasks by state.
 #[derive(Clone, Default)]
 pub struct TaskOverview {
     lists: Arc<Mutex<TaskLists>>,
@@ -64,6 +64,9 @@ pub struct RunningTask {
     pub claimed: Timestamp,
     /// The time of the start.
     pub started: Option<Timestamp>,
+    /// The URL of the live log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_log: Option<String>,
 }
 
 /// A resolved task.
@@ -106,6 +109,7 @@ impl TaskOverview {
             state: HeldTaskState::Claimed,
             claimed: Timestamp::now(),
             started: None,
+            live_log: None,
         };
         self.update(|lists| {
             drop(
@@ -121,6 +125,15 @@ impl TaskOverview {
         self.update(|lists| {
             if let Some(held) = lists.running.get_mut(run) {
                 held.log = Some(log.clone());
+            }
+        });
+    }
+
+    /// Sets the URL of the live log of a claimed task.
+    pub fn live_log(&self, run: &Run, url: &str) {
+        self.update(|lists| {
+            if let Some(held) = lists.running.get_mut(run) {
+                held.task.live_log = Some(url.to_owned());
             }
         });
     }

@@ -30,6 +30,8 @@ pub struct StatusPage {
     pub(super) health: Health,
     pub(super) history: GaugeHistory,
     pub(super) collection_plan: Option<CollectionPlanFn>,
+    pub(super) capacity: Option<usize>,
+    pub(super) root_url: Option<String>,
 }
 
 impl StatusPage {
@@ -46,6 +48,8 @@ impl StatusPage {
             health: Health::new(),
             history: GaugeHistory::new(),
             collection_plan: None,
+            capacity: None,
+            root_url: None,
         }
     }
 
@@ -81,12 +85,40 @@ impl StatusPage {
         self
     }
 
+    /// Shows the number of tasks that the worker runs concurrently.
+    #[must_use]
+    pub fn capacity(mut self, capacity: usize) -> Self {
+        self.capacity = Some(capacity);
+        self
+    }
+
+    /// Links tasks to their pages in the deployment with this root URL.
+    #[must_use]
+    pub fn root_url(mut self, root_url: impl Into<String>) -> Self {
+        let root_url = root_url.into();
+        self.root_url = Some(root_url.trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// Returns a handler for `/metrics`, `/healthz` and `/readyz` alone, which show neither tasks nor logs.
+    ///
+    /// Monitoring systems need paths that are the same after each start of the worker, whereas the page is at a path that
+    /// tasks on the same machine cannot guess.
+    #[must_use]
+    pub fn to_probe_handler(&self) -> Arc<dyn Handler> {
+        Arc::new(StatusProbes(self.clone()))
+    }
+
     /// Returns the handler to attach to a web hook server.
     #[must_use]
     pub fn into_handler(self) -> Arc<dyn Handler> {
         Arc::new(self)
     }
 }
+
+/// The paths of a status page that monitoring systems request.
+#[derive(Debug)]
+pub(super) struct StatusProbes(pub(super) StatusPage);
 
 impl fmt::Debug for StatusPage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -206,6 +206,100 @@ async fn page_shows_machine_incidents_and_health() {
 }
 
 #[tokio::test]
+async fn running_task_links_to_its_page_and_live_log() {
+    let monitoring = monitoring();
+    let overview = TaskOverview::new(&monitoring.metrics);
+    overview.claimed(&run(), "build");
+    overview.live_log(&run(), "http://127.0.0.1:5/log/");
+    let page = StatusPage::new("w", &monitoring)
+        .tasks(overview.clone())
+        .capacity(4)
+        .root_url("https://tc.example.com/")
+        .into_handler();
+    let html = text(&*page, "/").await;
+    let link = "<a href=\"https://tc.example.com/tasks/RmzTkg-8Qj614ea9fI9Jmg\"><code>RmzTkg-8Qj614ea9fI9Jmg/0</code></a>";
+    for part in [
+        link,
+        "href=\"http://127.0.0.1:5/log/\">live log</a>",
+        "<span class=\"count\">1 of 4</span>",
+    ] {
+        assert!(html.contains(part), "no {part} in {html}");
+    }
+    let tasks: Value = serde_json::from_str(&text(&*page, "/tasks").await).expect("JSON");
+    assert_eq!(tasks["running"][0]["liveLog"], "http://127.0.0.1:5/log/");
+    overview.resolved(&run(), "completed");
+    assert!(text(&*page, "/").await.contains(link));
+}
+
+#[tokio::test]
+async fn log_tail_shows_colours_and_overwritten_lines() {
+    let monitoring = monitoring();
+    let overview = TaskOverview::new(&monitoring.metrics);
+    let page = StatusPage::new("w", &monitoring).tasks(overview.clone());
+    let page = page.into_handler();
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = FollowedLog::create(folder.path().join("log")).expect("a log");
+    overview.claimed(&run(), "build");
+    overview.log(&run(), &log);
+    let bytes = b"10%\r20%\r30%\n\x1b[31m<red>\x1b[0m\n";
+    log.writer().write_all(bytes).expect("written");
+    let lines = "30%\n<span class=\"f1\">&lt;red&gt;</span>\n";
+    assert!(text(&*page, "/").await.contains(lines));
+    assert_eq!(text(&*page, &format!("{LOG}.html")).await, lines);
+    assert_eq!(text(&*page, LOG).await.as_bytes(), bytes);
+}
+
+#[tokio::test]
+async fn plots_have_times() {
+    let page = StatusPage::new("w", &monitoring()).into_handler();
+    let html = text(&*page, "/").await;
+    let axes = html.matches("class=\"axis\"").count();
+    assert_eq!(axes, 4);
+    assert_eq!(html.matches("<time").count(), 3 * axes, "{html}");
+}
+
+#[tokio::test]
+async fn probes_show_no_tasks() {
+    let monitoring = monitoring();
+    let overview = TaskOverview::new(&monitoring.metrics);
+    overview.claimed(&run(), "build");
+    let probes = StatusPage::new("w", &monitoring).tasks(overview);
+    let probes = probes.to_probe_handler();
+    assert!(text(&*probes, "/metrics").await.contains("worker_tasks"));
+    assert_eq!(text(&*probes, "/healthz").await, "ok\n");
+    let ready = get(&*probes, "/readyz").await.status();
+    assert_eq!(ready, StatusCode::SERVICE_UNAVAILABLE);
+    for path in ["/", "/tasks", LOG, "/style.css"] {
+        let status = get(&*probes, path).await.status();
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+/// An increase from nothing to 1 is not an increase for a monitoring system.
+#[tokio::test]
+async fn counters_start_at_zero() {
+    let monitoring = monitoring();
+    let page = StatusPage::new("w", &monitoring).into_handler();
+    let before = text(&*page, "/metrics").await;
+    for series in [
+        "worker_claims_failed_total 0",
+        "worker_mounts_cache_misses_total 0",
+        "worker_tasks_resolved_total{resolution=\"completed\"} 0",
+        "worker_tasks_resolved_total{resolution=\"exception/worker-shutdown\"} 0",
+    ] {
+        assert!(before.contains(series), "no {series} in {before}");
+    }
+    let resolved = monitoring.monitor.with_tag("resolution", "completed");
+    resolved.count("tasks-resolved", 2);
+    let after = text(&*page, "/metrics").await;
+    assert!(
+        after.contains("worker_tasks_resolved_total{resolution=\"completed\"} 2"),
+        "{after}"
+    );
+    assert_eq!(after.lines().count(), before.lines().count());
+}
+
+#[tokio::test]
 async fn responses_have_content_type_and_policy() {
     let page = StatusPage::new("w", &monitoring()).into_handler();
     let metrics = get(&*page, "/metrics").await;

@@ -29,7 +29,11 @@ fn echo() -> Arc<dyn Handler> {
 }
 
 fn start(handler: Arc<dyn Handler>) -> (Arc<HookServer>, WebHook) {
-    let server = Arc::new(HookServer::new(HttpLimits::default(), &Monitor::null()));
+    let server = Arc::new(HookServer::new(
+        HttpLimits::default(),
+        &Monitor::null(),
+        None,
+    ));
     server.registry.set_base_url("/");
     let hook = server.attach(handler, OnDetach::Finish);
     let hook = hook.expect("attached").into_fixed_web_hook();

@@ -35,7 +35,7 @@ fn silent() -> Arc<dyn Handler> {
 }
 
 fn server() -> Arc<HookServer> {
-    let server = HookServer::new(HttpLimits::default(), &Monitor::null());
+    let server = HookServer::new(HttpLimits::default(), &Monitor::null(), None);
     server.registry.set_base_url("http://server/");
     Arc::new(server)
 }

@@ -1,5 +1,6 @@
 //! The state of a server: hooks, connections, tasks, and how they end.
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -15,6 +16,16 @@ use super::connections::Connections;
 use crate::http_limits::HttpLimits;
 use crate::registry::{Hook, HookRegistry, OnDetach};
 
+/// The handler of requests whose path names no hook.
+#[derive(Clone)]
+pub(crate) struct Fallback(pub(crate) Arc<dyn Handler>);
+
+impl fmt::Debug for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fallback")
+    }
+}
+
 /// The state that all connections of a server share.
 #[derive(Debug)]
 pub(crate) struct HookServer {
@@ -22,18 +33,20 @@ pub(crate) struct HookServer {
     pub(crate) monitor: Monitor,
     pub(crate) limits: HttpLimits,
     pub(crate) connections: Connections,
+    pub(crate) fallback: Option<Fallback>,
     /// All background tasks of the server.
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
 }
 
 impl HookServer {
-    pub(crate) fn new(limits: HttpLimits, monitor: &Monitor) -> Self {
+    pub(crate) fn new(limits: HttpLimits, monitor: &Monitor, fallback: Option<Fallback>) -> Self {
         Self {
             registry: HookRegistry::default(),
             monitor: monitor.with_prefix("webhook"),
             connections: Connections::new(limits.max_connections),
             limits,
+            fallback,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         }

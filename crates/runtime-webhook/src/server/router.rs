@@ -8,9 +8,9 @@ use http::uri::{PathAndQuery, Uri};
 use http::{StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use runtime_core::webhook::{Body, Request, Response};
+use runtime_core::webhook::{Body, Handler, Request, Response};
 
-use super::hook_server::HookServer;
+use super::hook_server::{Fallback, HookServer};
 use super::request_body::RequestBody;
 use crate::connection::ConnectionHandle;
 use crate::registry::Hook;
@@ -37,7 +37,13 @@ pub(super) async fn route(
         return not_found(server);
     };
     let Some(hook) = server.registry.find(id) else {
-        return not_found(server);
+        let Some(Fallback(handler)) = &server.fallback else {
+            return not_found(server);
+        };
+        server.monitor.count("requests", 1);
+        // The connection may have carried a request to a hook that aborts it on detach.
+        connection.leave_abort_set();
+        return call(server, &**handler, request).await;
     };
     let Some(uri) = uri else {
         return redirect(&hook, request.uri().query());
@@ -48,7 +54,7 @@ pub(super) async fn route(
     }
     *request.uri_mut() = uri;
     server.monitor.count("requests", 1);
-    call(server, &hook, request).await
+    call(server, &*hook.handler, request).await
 }
 
 /// Splits `/id/path?query` into the id and the URI for the handler, `/path?query`, byte for byte as sent.
@@ -79,10 +85,10 @@ fn redirect(hook: &Hook, query: Option<&str>) -> Response {
 }
 
 /// Calls the handler. A panic affects only this request.
-async fn call(server: &HookServer, hook: &Hook, request: Request) -> Response {
+async fn call(server: &HookServer, handler: &dyn Handler, request: Request) -> Response {
     // Uncaught, a panic would close the connection without a response. `AssertUnwindSafe`: a handler is shared by `&self`
     // and responsible for its own state after a panic.
-    let response = AssertUnwindSafe(hook.handler.handle(request)).catch_unwind();
+    let response = AssertUnwindSafe(handler.handle(request)).catch_unwind();
     response.await.unwrap_or_else(|_| {
         server.monitor.count("panics", 1);
         server

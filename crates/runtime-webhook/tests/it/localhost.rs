@@ -55,6 +55,22 @@ async fn path_and_query_are_unchanged() {
 }
 
 #[tokio::test]
+async fn fallback_responds_to_other_paths() {
+    let (monitor, recorded) = MockMonitor::new();
+    let server = LocalhostServer::builder().fallback(echo());
+    let server = server.monitor(monitor).start().await;
+    let server = server.expect("a free port");
+    let hook = server.attach(from_fn(|_| async { Response::new(Body::from("hook")) }));
+    let url = hook.await.expect("attached").url();
+    let (address, _) = split(&url);
+    let answer = get(&format!("http://{address}/metrics?a=b"), "").await;
+    assert_eq!(body(&answer), "GET /metrics?a=b");
+    let detached = get(&format!("{url}x"), "").await;
+    assert!(body(&detached).starts_with("GET /"), "{detached}");
+    assert_eq!(recorded.counter("webhook.unknown-hooks"), 0);
+}
+
+#[tokio::test]
 async fn missing_slash_is_redirected() {
     let server = start().await;
     let hook = server.attach(echo()).await.expect("attached");

@@ -80,7 +80,9 @@ pub(crate) async fn run_task(
         report.resolution,
         report.duration.as_secs_f64()
     ));
-    monitor.count("tasks-resolved", 1);
+    monitor
+        .with_tag("resolution", report.resolution.label())
+        .count("tasks-resolved", 1);
     monitor.measure_duration("task-duration", report.duration);
     shared.error_limit.record(report.resolution, monitor, stop);
     shared.notify(&TaskEvent::Resolved(&report));

@@ -32,8 +32,6 @@ impl Status {
         let Some(port) = config.status_port else {
             return Ok(None);
         };
-        let server = LocalhostServer::builder().port(port).start().await;
-        let server = server.context("cannot serve the status page")?;
         let machine = MachineGauges::new(HostStats::new(&config.worker.data_folder))
             .with_redactor(monitoring.redactor.clone());
         let (health, history) = (Health::new(), GaugeHistory::new());
@@ -44,7 +42,14 @@ impl Status {
             .tasks(tasks)
             .health(health.clone())
             .history(history)
+            .capacity(worker.capacity)
+            .root_url(&worker.root_url)
             .collector(move || collector.explain());
+        let server = LocalhostServer::builder()
+            .port(port)
+            .fallback(page.to_probe_handler());
+        let server = server.start().await;
+        let server = server.context("cannot serve the status page")?;
         let hook = server.attach(page.into_handler()).await?;
         Ok(Some(Self {
             hook,
@@ -75,6 +80,7 @@ impl Observer for StatusObserver {
     fn event(&self, event: &TaskEvent<'_>) {
         match event {
             TaskEvent::Claimed { run, name } => self.tasks.claimed(run, name),
+            TaskEvent::LiveLog { run, url } => self.tasks.live_log(run, url),
             TaskEvent::Started { run } => self.tasks.started(run),
             TaskEvent::Resolved(report) => self.tasks.resolved(&report.run, report.resolution),
             _ => {}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::site::Site;
-use crate::support::{file, folder, follow, run, worker};
+use crate::support::{file, folder, follow, run, wait_for_text, worker};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn configured_worker_registers_and_runs_tasks() {
@@ -70,6 +70,14 @@ async fn status_page_shows_readiness() {
         follow(&format!("{url}readyz"), "200 OK");
         follow(&url, "pool/linux");
         follow(&format!("{url}metrics"), "worker_");
+        let (root, _) = url
+            .rsplit_once("/")
+            .and_then(|(url, _)| url.rsplit_once("/"))
+            .expect("a hook");
+        follow(&format!("{root}/readyz"), "200 OK");
+        let resolved = "worker_tasks_resolved_total{resolution=\"completed\"} 1";
+        wait_for_text(&format!("{root}/metrics"), resolved);
+        follow(&format!("{root}/tasks"), "404 Not Found");
     });
     requests.await.expect("no panic");
     site.stop().await;
@@ -100,7 +108,7 @@ fn printed_config_has_defaults_and_no_secrets() {
     assert!(output.status.success(), "{text}");
     for part in [
         "capacity: 1\n",
-        "minFreeDisk: 1073741824\n",
+        "minFreeDisk: 1 GiB\n",
         "provider: public\n",
         "level: info\n",
     ] {
@@ -154,7 +162,7 @@ fn all_config_errors_are_reported_with_paths() {
         "worker.toml`",
         "missing key `worker.workerId`",
         "unknown key `worker.collector.limits.minFreeDsk`, did you mean `minFreeDisk`?",
-        "`monitoring.log.level` must be one of off, error, warn",
+        "`monitoring.log.level`: expected one of off, error, warn",
     ] {
         assert!(text.contains(part), "`{part}` is not in {text}");
     }

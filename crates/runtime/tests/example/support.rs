@@ -172,6 +172,25 @@ fn lines_of(output: ChildStdout) -> Receiver<String> {
     lines
 }
 
+/// Reads a URL again and again until it contains `text`.
+pub(crate) fn wait_for_text(url: &str, text: &str) {
+    let rest = url.strip_prefix("http://").expect("an HTTP URL");
+    let (address, path) = rest.split_once('/').expect("a path");
+    let start = Instant::now();
+    loop {
+        let mut stream = TcpStream::connect(address).expect("a listening server");
+        let head = format!("GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("writable");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("text");
+        if answer.contains(text) {
+            return;
+        }
+        assert!(start.elapsed() < TIMEOUT, "no {text} in {answer}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
 /// Reads a URL until a line contains `text`.
 pub(crate) fn follow(url: &str, text: &str) {
     let rest = url.strip_prefix("http://").expect("an HTTP URL");

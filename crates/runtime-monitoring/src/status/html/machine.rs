@@ -1,6 +1,6 @@
 //! Plots of the machine over the last hour.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 use runtime_core::util::ByteSize;
 
@@ -54,7 +54,7 @@ pub(super) fn section(metrics: &Snapshot, samples: &[GaugeSample], now: Timestam
     html! {
         section #machine data-live {
             h2 { "The last hour" }
-            div.plots { @for figure in &figures { (render(figure)) } }
+            div.plots { @for figure in &figures { (render(figure, now)) } }
         }
     }
 }
@@ -139,7 +139,20 @@ fn tasks(points: Vec<(f64, f64)>) -> Figure {
     }
 }
 
-fn render(figure: &Figure) -> Markup {
+/// The times at the left edge, in the middle and at the right edge of a plot.
+fn time_axis(now: Timestamp) -> Markup {
+    let half = PLOTTED_SPAN / 2;
+    html! {
+        div.axis {
+            @for ago in [PLOTTED_SPAN, half, SignedDuration::ZERO] {
+                @let at = now - ago;
+                time datetime=(at) { (at.strftime("%H:%M")) }
+            }
+        }
+    }
+}
+
+fn render(figure: &Figure, now: Timestamp) -> Markup {
     let value = figure.value.as_deref().unwrap_or("unknown");
     let label = format!("{} over the last hour, now {value}", figure.title);
     let area = PlotArea {
@@ -169,6 +182,7 @@ fn render(figure: &Figure) -> Markup {
                     }
                 }
             }
+            (time_axis(now))
         }
     }
 }

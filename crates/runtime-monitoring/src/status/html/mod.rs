@@ -6,12 +6,14 @@ mod caches;
 mod incidents;
 mod machine;
 mod tasks;
+mod terminal;
 mod units;
 
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 use runtime_gc::CollectionPlan;
 
+pub(super) use self::terminal::render as log_lines;
 use self::units::Span;
 use super::history::GaugeSample;
 use super::log_excerpt::LogExcerpt;
@@ -62,11 +64,11 @@ pub(super) fn page(content: &PageContent<'_>) -> Markup {
                     }
                 }
                 main {
-                    (tasks::running(&content.running, now))
+                    (tasks::running(page, &content.running, now))
                     (machine::section(&metrics, &samples, now))
                     @if let Some(plan) = &content.collection_plan { (caches::section(plan)) }
                     (incidents::section(&page.incidents.list(), now))
-                    (tasks::finished(&content.finished, now))
+                    (tasks::finished(page, &content.finished, now))
                 }
             }
         }

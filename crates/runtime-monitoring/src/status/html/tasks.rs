@@ -3,21 +3,39 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::RunningTaskView;
 use super::units::{Span, time};
+use super::{RunningTaskView, terminal};
 use crate::status::overview::{FinishedTask, HeldTaskState};
+use crate::status::page::StatusPage;
 
-pub(super) fn running(tasks: &[RunningTaskView], now: Timestamp) -> Markup {
+pub(super) fn running(page: &StatusPage, tasks: &[RunningTaskView], now: Timestamp) -> Markup {
     html! {
         section #running data-live {
-            h2 { "Running tasks " span.count { (tasks.len()) } }
+            h2 {
+                "Running tasks "
+                span.count {
+                    (tasks.len())
+                    @if let Some(capacity) = page.capacity { " of " (capacity) }
+                }
+            }
             @if tasks.is_empty() { p.empty { "No running tasks." } }
-            @for task in tasks { (card(task, now)) }
+            @for task in tasks { (card(page, task, now)) }
         }
     }
 }
 
-fn card(RunningTaskView { task, log_tail }: &RunningTaskView, now: Timestamp) -> Markup {
+/// Renders the id of a run, linked to the page of its task.
+fn run_id(page: &StatusPage, task_id: &str, run_id: u32) -> Markup {
+    let id = html! { code { (task_id) "/" (run_id) } };
+    html! {
+        @if let Some(root_url) = &page.root_url {
+            a href={ (root_url) "/tasks/" (task_id) } { (id) }
+        } @else { (id) }
+    }
+}
+
+fn card(page: &StatusPage, view: &RunningTaskView, now: Timestamp) -> Markup {
+    let RunningTaskView { task, log_tail } = view;
     let (state, since) = match (task.state, task.started) {
         (HeldTaskState::Running, Some(started)) => ("running", started),
         _ => ("claimed", task.claimed),
@@ -28,17 +46,20 @@ fn card(RunningTaskView { task, log_tail }: &RunningTaskView, now: Timestamp) ->
             h3 { (task.name) }
             p {
                 span class={ "chip " (state) } { (state) }
-                code { (path) }
+                (run_id(page, &task.task_id, task.run_id))
                 span.quiet { (state) " for " (Span(now.duration_since(since))) }
+                @if let Some(url) = &task.live_log {
+                    a.live-log href=(url) { "live log" }
+                }
             }
             @if let Some(tail) = log_tail {
-                pre.log data-log={ "tasks/" (path) "/log" } data-offset=(tail.end) { (tail.text) }
+                pre.log data-log={ "tasks/" (path) "/log.html" } data-offset=(tail.end) { (terminal::render(&tail.text)) }
             }
         }
     }
 }
 
-pub(super) fn finished(tasks: &[FinishedTask], now: Timestamp) -> Markup {
+pub(super) fn finished(page: &StatusPage, tasks: &[FinishedTask], now: Timestamp) -> Markup {
     html! {
         section #finished data-live {
             h2 { "Finished tasks" }
@@ -49,14 +70,14 @@ pub(super) fn finished(tasks: &[FinishedTask], now: Timestamp) -> Markup {
                     thead {
                         tr { th { "task" } th { "name" } th { "resolution" } th.n { "duration" } th { "at" } }
                     }
-                    tbody { @for task in tasks { (row(task, now)) } }
+                    tbody { @for task in tasks { (row(page, task, now)) } }
                 }
             }
         }
     }
 }
 
-fn row(task: &FinishedTask, now: Timestamp) -> Markup {
+fn row(page: &StatusPage, task: &FinishedTask, now: Timestamp) -> Markup {
     let class = match &*task.resolution {
         "completed" => "good",
         "failed" => "bad",
@@ -64,7 +85,7 @@ fn row(task: &FinishedTask, now: Timestamp) -> Markup {
     };
     html! {
         tr {
-            td { code { (task.task_id) "/" (task.run_id) } }
+            td { (run_id(page, &task.task_id, task.run_id)) }
             td { (task.name) }
             td { span class={ "dot " (class) } {} (task.resolution) }
             td.n { (Span(task.resolved.duration_since(task.claimed))) }
