@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use runtime_core::{CredentialsWatch, Deployment, Services};
 use url::Url;
 
@@ -40,6 +41,15 @@ impl TaskclusterDeployment {
         Ok(Self {
             transport: Arc::new(transport),
         })
+    }
+
+    /// Returns how far the clock of the services is ahead of that of this machine, as their last response showed it.
+    /// Differences of less than a minute count as zero.
+    ///
+    /// Requests are signed with the time of the services, so a difference does no harm to them.
+    #[must_use]
+    pub fn clock_offset(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.transport.service_clock.offset())
     }
 
     /// Creates a client that signs each request with the current value of `credentials`.

@@ -1,7 +1,7 @@
 //! The auth service.
 
 use jiff::Timestamp;
-use runtime_core::{ApiError, ScopeSet};
+use runtime_core::{ApiError, CredentialsWatch, ScopeSet};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -71,6 +71,22 @@ impl Client {
         self.call(Call::get("auth.websocktunnelToken", path)).await
     }
 
+    /// Checks that the auth service of the deployment responds. The request is not signed.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`]. [`ApiError::Unexpected`] means that the server is not a Taskcluster deployment.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the call has no effect.
+    pub async fn ping(&self) -> Result<(), ApiError> {
+        let unsigned = self.with_credentials(CredentialsWatch::fixed(None));
+        let call = Call::get("auth.ping", path("auth", ["ping"]));
+        let _: PingResponse = unsigned.call(call).await?;
+        Ok(())
+    }
+
     /// Returns the scopes of the current credentials.
     ///
     /// # Errors
@@ -85,6 +101,13 @@ impl Client {
         let response: ScopesResponse = self.call(call).await?;
         Ok(response.scopes)
     }
+}
+
+/// The response of a service, whatever else it contains.
+#[derive(Deserialize)]
+struct PingResponse {
+    #[serde(rename = "alive")]
+    _alive: bool,
 }
 
 #[derive(Deserialize)]

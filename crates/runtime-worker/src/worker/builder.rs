@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use runtime_core::log::OutputLimit;
 use runtime_core::{CredentialsWatch, Deployment, Environment};
 
+use super::claim_failures::ClaimFailures;
 use super::claim_loop::Worker;
 use super::claim_poller::ClaimPoller;
 use crate::admission::Admission;
@@ -165,6 +166,7 @@ impl WorkerBuilder {
                 admissions: self.admissions,
                 refusal: Mutex::default(),
                 unanswered_since: Mutex::default(),
+                failures: ClaimFailures::default(),
             },
             capacity: self.capacity,
         })

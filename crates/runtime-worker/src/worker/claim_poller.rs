@@ -8,6 +8,7 @@ use runtime_core::queue::{ClaimWorkRequest, TaskClaim};
 use runtime_core::{ApiError, CredentialsWatch, LifeCycleTracker, StopStage, error_chain};
 use tokio::time::{Instant, timeout};
 
+use super::claim_failures::ClaimFailures;
 use crate::admission::{Admission, AdmissionRefusal};
 use crate::backoff::jittered;
 use crate::foreign_call::catch_panic;
@@ -25,6 +26,7 @@ pub(super) struct ClaimPoller {
     pub(super) refusal: Mutex<Option<AdmissionRefusal>>,
     /// The time at which the last request was sent, while it is unanswered.
     pub(super) unanswered_since: Mutex<Option<Instant>>,
+    pub(super) failures: ClaimFailures,
 }
 
 impl ClaimPoller {
@@ -64,11 +66,14 @@ impl ClaimPoller {
         if response.as_ref().map_or_else(is_answer, |_| true) {
             *self.unanswered_since.lock() = None;
         }
+        let monitor = &shared.environment.monitor;
         let (claims, delay) = match response {
-            Ok(claims) => (claims, timing.empty_claim_delay),
+            Ok(claims) => {
+                self.failures.success(monitor);
+                (claims, timing.empty_claim_delay)
+            }
             Err(error) => {
-                let monitor = &shared.environment.monitor;
-                monitor.warn(format_args!("cannot claim: {}", error_chain(&error)));
+                self.failures.failure(&error, monitor);
                 monitor.count("claims-failed", 1);
                 (Vec::new(), timing.claim_retry_delay)
             }

@@ -1,6 +1,7 @@
 //! The worker: its builder and the loop that claims tasks and runs them.
 
 mod builder;
+mod claim_failures;
 mod claim_loop;
 mod claim_poller;
 mod running_tasks;

@@ -41,6 +41,10 @@ pub(crate) struct Args {
     #[arg(long, requires = "config")]
     pub(crate) print_config: bool,
 
+    /// Check root URL, clock, credentials and scopes of --connect or of the --config file, print the results and exit.
+    #[arg(long)]
+    pub(crate) check: bool,
+
     /// Print the documentation for task authors as Markdown and exit.
     #[arg(long)]
     pub(crate) print_docs: bool,

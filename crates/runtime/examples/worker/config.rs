@@ -48,6 +48,9 @@ impl Config {
     /// Reads a file. `connect` must be its root URL if it is given.
     pub(crate) fn load(file: &Path, connect: Option<&str>) -> Result<Self> {
         let config: Self = config::load(file)?;
+        config
+            .check()
+            .with_context(|| format!("in `{}`", file.display()))?;
         let config = config.with_local_deployment();
         let root_url = config.worker.identity().root_url;
         if let Some(connect) = connect.map(|url| url.trim_end_matches('/')) {
@@ -89,6 +92,28 @@ impl Config {
             config.web_hooks = config::load(file).context("--web-hooks")?;
         }
         Ok(config.with_local_deployment())
+    }
+
+    /// Checks settings against each other.
+    fn check(&self) -> Result<()> {
+        let sentry = self.monitoring.sentry.as_ref();
+        let needs_dsn = sentry.is_some_and(|it| it.dsn.is_none() && it.project.is_none());
+        let registers = self.worker.registration.is_some();
+        let by_worker_runner = self.has_shutdown_source(ShutdownConfig::WorkerRunner);
+        let problems = [
+            (
+                needs_dsn,
+                "`monitoring.sentry` needs a `dsn`, or a `project` whose DSN the auth service provides",
+            ),
+            (
+                registers && by_worker_runner,
+                "worker-runner registers the worker: remove `worker.registration`, or worker-runner from `worker.shutdown`",
+            ),
+        ];
+        let problems = problems.into_iter().filter(|(is_wrong, _)| *is_wrong);
+        let problems: Vec<_> = problems.map(|(_, problem)| problem).collect();
+        ensure!(problems.is_empty(), "{}", problems.join("\n"));
+        Ok(())
     }
 
     /// Lets tasks fetch from this machine if the deployment is a test server on it. `--print-config` shows it.

@@ -2,28 +2,77 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use runtime::client::TaskclusterDeployment;
 use runtime::worker::config::ShutdownConfig;
-use runtime::{LifeCycleTracker, ShutdownManager};
+use runtime::{CredentialsWatch, LifeCycleTracker, ShutdownManager};
 
 use crate::app::{App, AppInputs};
+use crate::checks::{Check, ConnectionChecks};
 use crate::config::Config;
+use crate::output;
 use crate::progress::Progress;
 use crate::signals::stop_on_signals;
-use crate::sources::Sources;
+use crate::sources::{Sources, static_credentials};
+
+/// Prints warnings, and returns an error with all failures.
+fn report(checks: Vec<Check>) -> Result<()> {
+    let mut failures = Vec::new();
+    for check in checks {
+        match check {
+            Check::Passed(_) => {}
+            Check::Warning(_) => output::error_line(check),
+            Check::Failed(problem) => failures.push(problem.to_string()),
+        }
+    }
+    ensure!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
+}
+
+/// Returns whether the credentials are part of the configuration or of the environment. A worker that registers, or that
+/// worker-runner starts, receives them.
+fn needs_static_credentials(config: &Config) -> bool {
+    config.worker.registration.is_none()
+        && !config.has_shutdown_source(ShutdownConfig::WorkerRunner)
+}
+
+/// Checks the deployment and the configured credentials, and prints the results.
+pub(crate) async fn check(config: &Config) -> Result<()> {
+    let identity = config.worker.identity();
+    let checks = ConnectionChecks::new(&identity.root_url)?;
+    let mut results = checks.deployment().await;
+    if needs_static_credentials(config) && !results.iter().any(Check::is_failed) {
+        let credentials = CredentialsWatch::fixed(Some(static_credentials(config)?));
+        results.extend(checks.credentials(&credentials, &identity).await);
+    }
+    for result in &results {
+        output::result(result)?;
+    }
+    let failures = results.iter().filter(|it| it.is_failed()).count();
+    ensure!(failures == 0, "the worker cannot claim: {failures} failed");
+    Ok(())
+}
 
 /// Claims and runs tasks until the worker is stopped.
 pub(crate) async fn run(config: &Config, json: bool) -> Result<()> {
-    let progress = Arc::new(Progress::new(json || config.uses_worker_runner_output()));
+    let progress = Progress::new(json || config.uses_worker_runner_output());
+    let progress = Arc::new(progress.task_pages(&config.worker.identity().root_url));
     let stop = LifeCycleTracker::new();
     let _signals = if config.has_shutdown_source(ShutdownConfig::Signals) {
         Some(stop_on_signals(stop.clone())?)
     } else {
         None
     };
-    let deployment = TaskclusterDeployment::new(&config.worker.identity().root_url)?;
+    let identity = config.worker.identity();
+    if needs_static_credentials(config) {
+        // Before the deployment is contacted: it does not help to know that it responds.
+        static_credentials(config)?;
+    }
+    let checks = ConnectionChecks::new(&identity.root_url)?;
+    report(checks.deployment().await)?;
+    let deployment = TaskclusterDeployment::new(&identity.root_url)?;
     let sources = Sources::open(config, &deployment).await?;
+    report(checks.credentials(&sources.credentials, &identity).await)?;
     let inputs = AppInputs {
         deployment,
         credentials: sources.credentials,

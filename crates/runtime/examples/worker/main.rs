@@ -5,6 +5,7 @@
 
 mod app;
 mod args;
+mod checks;
 mod config;
 mod connect;
 mod definition;
@@ -22,7 +23,7 @@ mod summary;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 use tokio::runtime::Runtime;
 
@@ -57,13 +58,22 @@ async fn run_mode(args: &Args) -> Result<()> {
     let root_url = args.root_url()?;
     if let Some(file) = &args.config {
         let config = Config::load(file, root_url.as_deref())?;
-        return connect::run(&config, args.json).await;
+        return connect(args, &config).await;
     }
     let Some(root_url) = &root_url else {
+        ensure!(!args.check, "--check needs --connect or --config");
         return demo::run(args).await;
     };
     let folder = app::temporary_folder()?;
     let data = args.data.as_deref().unwrap_or(folder.path());
     let config = Config::from_args(args, root_url, data)?;
-    connect::run(&config, args.json).await
+    connect(args, &config).await
+}
+
+async fn connect(args: &Args, config: &Config) -> Result<()> {
+    if args.check {
+        connect::check(config).await
+    } else {
+        connect::run(config, args.json).await
+    }
 }

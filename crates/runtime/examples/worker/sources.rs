@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use runtime::client::shutdown::{AwsSpot, AzureEvents, GcpPreemption, ShouldTerminate};
 use runtime::client::{Registrar, TaskclusterDeployment};
 use runtime::worker::config::{RegistrationConfig, ShutdownConfig};
@@ -27,13 +27,7 @@ impl Sources {
     pub(crate) async fn open(config: &Config, deployment: &TaskclusterDeployment) -> Result<Self> {
         let by_worker_runner = config.has_shutdown_source(ShutdownConfig::WorkerRunner);
         let mut sources = match &config.worker.registration {
-            Some(registration) => {
-                ensure!(
-                    !by_worker_runner,
-                    "worker-runner registers the worker: remove `worker.registration`, or worker-runner from `worker.shutdown`",
-                );
-                Self::register(config, registration, deployment).await?
-            }
+            Some(registration) => Self::register(config, registration, deployment).await?,
             None if by_worker_runner => Self::connect_worker_runner(config),
             None => Self {
                 credentials: CredentialsWatch::fixed(Some(static_credentials(config)?)),
@@ -103,7 +97,7 @@ impl Sources {
 }
 
 /// Returns the credentials of the configuration, or those of the variables that Taskcluster's own tools read.
-fn static_credentials(config: &Config) -> Result<Credentials> {
+pub(crate) fn static_credentials(config: &Config) -> Result<Credentials> {
     if let Some(credentials) = &config.worker.credentials {
         return Ok(credentials.into());
     }

@@ -1,6 +1,7 @@
 //! The example worker, run as a program.
 #![cfg(unix)]
 
+mod checks;
 mod closed_output;
 mod configured;
 mod reports;

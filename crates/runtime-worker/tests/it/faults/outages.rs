@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use runtime_core::monitor::Level;
+use runtime_mocks::MockMonitor;
 use runtime_mocks::taskcluster::{Fault, FaultRule, InjectedFault};
 use runtime_worker::{Timing, WorkerBuilder};
 
@@ -101,6 +103,32 @@ async fn outage_at_uploads_only_delays() {
     for method in ["queue.createArtifact", "s3.put"] {
         assert_survives_outage(method, default_worker).await;
     }
+}
+
+#[tokio::test]
+async fn failed_claims_are_logged_once_then_summarized() {
+    let bed = TestBed::new().await;
+    let (monitor, recorded) = MockMonitor::new();
+    let fault = bed.taskcluster.inject(status("queue.claimWork", 403));
+    let time = ManualTime::begin(&bed.taskcluster);
+    let worker = bed.worker_with_monitor(monitor);
+    let running = bed.start(worker.timing(Timing::default()));
+    let lines = |part: &str| {
+        let lines = recorded.lines().into_iter();
+        lines
+            .filter(|it| it.level == Level::WARN && it.message.contains(part))
+            .count()
+    };
+    time.advance_until(|| fault.hits() > 20).await;
+    assert_eq!(lines("cannot claim"), 1, "{:#?}", recorded.lines());
+    time.advance_until(|| lines("still cannot claim, ") == 1)
+        .await;
+    bed.taskcluster.clear_faults();
+    time.advance_until(|| recorded.has_line("claiming again after "))
+        .await;
+    assert_eq!(lines("cannot claim"), 2);
+    drop(time);
+    running.stop().await;
 }
 
 #[tokio::test]

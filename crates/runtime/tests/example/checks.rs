@@ -1,0 +1,179 @@
+//! The checks of a worker before it claims.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use runtime::Credentials;
+use runtime::mocks::taskcluster::{Fault, FaultRule, Taskcluster};
+use secrecy::ExposeSecret as _;
+
+use crate::support::{Worker, folder, run, worker};
+
+const WORKER: [&str; 6] = [
+    "--task-queue-id",
+    "pool/linux",
+    "--worker-group",
+    "group",
+    "--worker-id",
+    "id",
+];
+
+fn with_credentials<'a>(command: &'a mut Command, credentials: &Credentials) -> &'a mut Command {
+    let token = credentials.secrets().next().unwrap_or_default();
+    if let Some(certificate) = &credentials.certificate {
+        command.env("TASKCLUSTER_CERTIFICATE", certificate.expose_secret());
+    }
+    command
+        .env("TASKCLUSTER_CLIENT_ID", &credentials.client_id)
+        .env("TASKCLUSTER_ACCESS_TOKEN", token)
+}
+
+/// Runs a worker to its end, which must come soon.
+fn check(root_url: &str, credentials: &Credentials, options: &[&str]) -> (Output, String) {
+    let folder = folder();
+    let mut command = worker(folder.path());
+    let command = with_credentials(&mut command, credentials);
+    let start = Instant::now();
+    let result = run(command
+        .args(["--connect", root_url])
+        .args(WORKER)
+        .args(options));
+    let elapsed = start.elapsed();
+    assert!(
+        elapsed < Duration::from_secs(15),
+        "{elapsed:?}: {}",
+        result.1
+    );
+    result
+}
+
+fn assert_failed(root_url: &str, credentials: &Credentials, parts: &[&str]) {
+    let (output, text) = check(root_url, credentials, &[]);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in {text}");
+    }
+}
+
+#[test]
+fn dead_port_is_told_with_advice() {
+    let credentials = Credentials::new("me", "hunter2");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    drop(listener);
+    let reached = format!("cannot reach {url}: ");
+    assert_failed(
+        &url,
+        &credentials,
+        &[&reached, "refused", "check host and port"],
+    );
+}
+
+#[test]
+fn other_server_is_told_with_advice() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let serving = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+    });
+    let credentials = Credentials::new("me", "hunter2");
+    assert_failed(
+        &url,
+        &credentials,
+        &["not a Taskcluster deployment: check the root URL"],
+    );
+    serving.join().expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn wrong_token_is_told_with_advice() {
+    let taskcluster = Taskcluster::start().await.expect("a free port");
+    let url = taskcluster.root_url().to_owned();
+    let wrong = Credentials::new(taskcluster.credentials().client_id.clone(), "hunter2");
+    let told = tokio::task::spawn_blocking(move || {
+        assert_failed(
+            &url,
+            &wrong,
+            &["cannot use the credentials of `", "401", "check client id"],
+        );
+    });
+    told.await.expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn missing_scopes_are_named() {
+    let taskcluster = Taskcluster::start().await.expect("a free port");
+    let url = taskcluster.root_url().to_owned();
+    let hour = Duration::from_secs(3600);
+    let limited = taskcluster.temporary_credentials("me", &["queue:claim-work:pool/*"], hour);
+    let told = tokio::task::spawn_blocking(move || {
+        let parts = ["missing scope `queue:worker-id:group/id`; add it to a role"];
+        assert_failed(&url, &limited, &parts);
+        let (output, text) = check(&url, &limited, &["--check"]);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        for part in [
+            "is a Taskcluster deployment",
+            "ok: the clock agrees",
+            "ok: the deployment accepts the credentials of",
+            "failed: `me` may not claim from `pool/linux`: missing scope",
+        ] {
+            assert!(text.contains(part), "`{part}` is not in {text}");
+        }
+    });
+    told.await.expect("no panic");
+}
+
+#[test]
+fn wrong_clock_is_a_warning() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let serving = std::thread::spawn(move || {
+        for _ in ["ping", "scopes"] {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let _ = stream.read(&mut [0; 4096]);
+            let body = r#"{"alive":true,"scopes":["*"]}"#;
+            let date = runtime::Timestamp::now() + Duration::from_secs(3630);
+            let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT");
+            let head = format!("Date: {date}\r\nContent-Length: {}", body.len());
+            let answer = format!("HTTP/1.1 200 OK\r\n{head}\r\nConnection: close\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).expect("written");
+        }
+    });
+    let (output, text) = check(&url, &Credentials::new("me", "hunter2"), &["--check"]);
+    assert!(output.status.success(), "{text}");
+    let warning = "warning: the clock of this machine is 60 min ";
+    assert!(text.contains(warning), "{text}");
+    assert!(
+        text.contains("behind that of the deployment; set it"),
+        "{text}"
+    );
+    serving.join().expect("no panic");
+}
+
+/// The deployment may recover, and a worker that exits would not come back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn ailing_service_is_a_warning() {
+    let taskcluster = Taskcluster::start().await.expect("a free port");
+    let error = Fault::Status {
+        status: 503,
+        retry_after: None,
+    };
+    taskcluster.inject(FaultRule::new("auth.currentScopes", error));
+    let (url, credentials) = (taskcluster.root_url().to_owned(), taskcluster.credentials());
+    let claims = tokio::task::spawn_blocking(move || {
+        let folder = folder();
+        let mut command = worker(folder.path());
+        let command = with_credentials(&mut command, &credentials);
+        let command = command.args(["--connect", &url]).args(WORKER);
+        let mut worker = Worker::start(command.stdout(std::process::Stdio::piped()));
+        worker.read_until("claiming from pool/linux");
+        worker.signal("-TERM");
+        assert!(worker.signal_until_ended().success());
+    });
+    claims.await.expect("no panic");
+}
