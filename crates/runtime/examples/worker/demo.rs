@@ -31,10 +31,14 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         .start()
         .await
         .context("cannot start the embedded Taskcluster; omit --port to select a free one")?;
+    let mut progress = Progress::new(args.json).keep_reports();
+    if args.keep {
+        progress = progress.task_pages(taskcluster.root_url());
+    }
     let demo = Demo {
         definitions: read_definitions(args, taskcluster.root_url())?,
         taskcluster: Arc::new(taskcluster),
-        progress: Arc::new(Progress::new(args.json).keep_reports()),
+        progress: Arc::new(progress),
     };
     let stop = LifeCycleTracker::new();
     let folder = temporary_folder()?;

@@ -25,6 +25,8 @@ pub(crate) struct Progress {
     names: Mutex<HashMap<Run, String>>,
     /// `None` for a worker that runs without end and prints no summary.
     reports: Option<watch::Sender<Vec<TaskReport>>>,
+    /// The deployment with the pages of the tasks, unless it ends before a person can open them.
+    root_url: Option<String>,
 }
 
 impl Progress {
@@ -36,12 +38,19 @@ impl Progress {
             to_stderr,
             names: Mutex::default(),
             reports: None,
+            root_url: None,
         }
     }
 
     /// Keeps the reports for a summary.
     pub(crate) fn keep_reports(mut self) -> Self {
         self.reports = Some(watch::Sender::default());
+        self
+    }
+
+    /// Prints the URL of the page of each claimed task.
+    pub(crate) fn task_pages(mut self, root_url: &str) -> Self {
+        self.root_url = Some(root_url.to_owned());
         self
     }
 
@@ -95,9 +104,16 @@ impl Observer for Progress {
         match (event, &self.bars) {
             (TaskEvent::Claimed { run, name }, bars) => {
                 self.names.lock().insert((*run).clone(), (*name).to_owned());
-                match bars {
-                    Some(bars) => bars.add_task(run, name),
-                    None => self.task_line(run, "claimed"),
+                if let Some(bars) = bars {
+                    bars.add_task(run, name);
+                }
+                match (&self.root_url, bars) {
+                    (Some(root_url), _) => {
+                        let page = format_args!("claimed: {root_url}/tasks/{}", run.task_id);
+                        self.task_line(run, page);
+                    }
+                    (None, None) => self.task_line(run, "claimed"),
+                    (None, Some(_)) => {}
                 }
             }
             (TaskEvent::LiveLog { run, url }, _) => {

@@ -25,12 +25,14 @@ pub(crate) struct TaskResult {
 impl TaskResult {
     /// Returns a message if the state is not the expected one, which defaults to `completed`.
     pub(crate) fn mismatch(&self) -> Option<String> {
-        let (name, state) = (&self.definition.name, &self.state);
+        let Definition { name, task_id, .. } = &self.definition;
+        let state = &self.state;
         let expected = self.definition.expected.as_deref().unwrap_or("completed");
-        (expected != state).then(|| format!("`{name}`: expected {expected}, got {state}"))
+        (expected != state)
+            .then(|| format!("`{name}` ({task_id}): expected {expected}, got {state}"))
     }
 
-    fn cells(&self) -> [String; 6] {
+    fn cells(&self) -> [String; 7] {
         let report = self.report.as_ref();
         let seconds = report.map(|report| format!("{:.2} s", report.duration.as_secs_f64()));
         let exit = report.and_then(|report| report.exit);
@@ -42,6 +44,7 @@ impl TaskResult {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         [
             self.definition.name.clone(),
+            self.definition.task_id.to_string(),
             self.state.clone(),
             or_dash(seconds),
             or_dash(exit.map(|exit| exit.to_string())),
@@ -82,7 +85,8 @@ pub(crate) fn print(
     }
     // Not a column of the table, since a URL is wider than any column should be.
     for result in results.iter().filter(|it| !it.artifacts.is_empty()) {
-        output::result(format_args!("\nartifacts of {}:", result.definition.name))?;
+        let Definition { name, task_id, .. } = &result.definition;
+        output::result(format_args!("\nartifacts of {name} {task_id}:"))?;
         for (name, url) in &result.artifacts {
             // Without `--keep`, the server of the URL exits in a moment.
             output::result(format_args!("  {}", if args.keep { url } else { name }))?;
@@ -100,7 +104,15 @@ fn table(results: &[TaskResult]) -> Table {
     table
         .load_preset(NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["TASK", "STATE", "TIME", "EXIT", "CACHE HITS", "ARTIFACTS"]);
+    table.set_header([
+        "TASK",
+        "ID",
+        "STATE",
+        "TIME",
+        "EXIT",
+        "CACHE HITS",
+        "ARTIFACTS",
+    ]);
     table.add_rows(results.iter().map(TaskResult::cells));
     table
 }
