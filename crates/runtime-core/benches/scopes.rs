@@ -26,6 +26,21 @@ fn scopes(count: usize, spread: usize) -> Vec<String> {
     (0..count).map(scope).collect()
 }
 
+fn exact_scopes(count: usize) -> Vec<String> {
+    scopes(2 * count, 1)
+        .into_iter()
+        .filter(|it| !it.ends_with('*'))
+        .collect()
+}
+
+/// The rule of the services, applied to texts.
+fn satisfies(have: &str, wanted: &str) -> bool {
+    have == wanted
+        || have
+            .strip_suffix('*')
+            .is_some_and(|prefix| wanted.starts_with(prefix))
+}
+
 fn main() -> ExitCode {
     Bench::main("scopes", |bench| {
         let worker = ScopeSet::new(scopes(100, 1));
@@ -40,6 +55,21 @@ fn main() -> ExitCode {
                     black_box(&worker).satisfies_all(black_box(&wanted))
                 })
             });
+        // Sets without patterns, in the size that most tasks have, against two loops over plain strings.
+        let (have, wanted) = (exact_scopes(10), exact_scopes(2));
+        let set = ScopeSet::new(&have);
+        bench
+            .case("10 scopes satisfy 2", "µs")
+            .bar(AtMost(1.0))
+            .peer("two loops over strings", || {
+                each(times, || {
+                    let (have, wanted) = (black_box(&have), black_box(&wanted));
+                    wanted
+                        .iter()
+                        .all(|scope| have.iter().any(|it| satisfies(it, scope)))
+                })
+            })
+            .ours(|| each(times, || black_box(&set).satisfies_all(black_box(&wanted))));
         bench
             .case("intersection of 100 and 20", "µs")
             .bar(AtMost(2.0))

@@ -10,6 +10,9 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
+/// The largest set that is scanned instead of searched.
+const MAX_SCANNED: usize = 16;
+
 /// A set of scopes, stored without redundant ones.
 ///
 /// ```
@@ -50,17 +53,18 @@ impl ScopeSet {
     #[must_use]
     pub fn satisfies(&self, scope: &str) -> bool {
         let (text, is_exact) = split(scope);
+        // Most tasks have a few scopes. A comparison that ends at the length is then faster than a search.
+        if self.scopes.len() <= MAX_SCANNED {
+            return self
+                .scopes
+                .iter()
+                .any(|it| it.satisfies_text(text, is_exact));
+        }
         // Only the last scope whose text is not after `text` can satisfy it: a scope between a pattern and a
         // text with its prefix has that prefix too, and was removed as redundant.
         let after = self.scopes.partition_point(|scope| *scope.text <= *text);
         let last = after.checked_sub(1).map(|at| &self.scopes[at]);
-        last.is_some_and(|last| {
-            if last.is_exact {
-                is_exact && *last.text == *text
-            } else {
-                text.starts_with(&*last.text)
-            }
-        })
+        last.is_some_and(|last| last.satisfies_text(text, is_exact))
     }
 
     /// Returns whether the set satisfies all of `scopes`.
@@ -147,10 +151,15 @@ impl Scope {
     }
 
     fn satisfies(&self, other: &Self) -> bool {
+        self.satisfies_text(&other.text, other.is_exact)
+    }
+
+    #[inline]
+    fn satisfies_text(&self, text: &str, is_exact: bool) -> bool {
         if self.is_exact {
-            self == other
+            is_exact && *self.text == *text
         } else {
-            other.text.starts_with(&*self.text)
+            text.starts_with(&*self.text)
         }
     }
 }

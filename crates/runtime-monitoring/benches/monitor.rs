@@ -20,6 +20,7 @@ use tracing::dispatcher::with_default;
 fn main() -> ExitCode {
     Bench::main("monitor", |bench| {
         counter(bench);
+        names(bench);
         disabled_level(bench);
         info_as_json(bench);
         child(bench);
@@ -62,6 +63,24 @@ fn counter(bench: &mut Bench) {
         })
         .ours(|| ns_each(count, || black_box(&monitor).count("retries", 1)));
     assert!(metrics.snapshot().counter("fetch.retries") >= count || bench.quick());
+}
+
+/// Counts with a growing number of names in one set of tags.
+fn names(bench: &mut Bench) {
+    let count = bench.pick(200_000, 20_000);
+    for number in [1, 8, 16, 64] {
+        let monitor = nested(&LoggingMonitor::new().into_monitor());
+        let names: Vec<&'static str> = (0..number).map(|n| &*format!("name-{n}").leak()).collect();
+        let case = format!("counter among {number} names");
+        bench.case(&case, "ns").bar(AtMost(5.0)).ours(|| {
+            let round = || {
+                names
+                    .iter()
+                    .for_each(|name| black_box(&monitor).count(name, 1))
+            };
+            ns_each(count, round) / f64::from(number)
+        });
+    }
 }
 
 fn disabled_level(bench: &mut Bench) {

@@ -5,9 +5,6 @@ use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// The number of handles of each kind cached per set of tags. Further metrics are looked up in the sink at every call.
-const MAX_CACHED: usize = 8;
-
 /// A sum that only grows. Clones share the value.
 #[derive(Clone, Default)]
 pub struct Counter(Arc<CounterCell>);
@@ -112,19 +109,27 @@ impl fmt::Debug for Histogram {
     }
 }
 
-/// The handles used with one set of tags, in the order of their first use.
+/// The handles used with one set of tags, found by the address of the metric's name.
 ///
-/// The list only grows and each link is set once, so a reader needs no lock. The first entry is stored inline: most sets
-/// of tags use one metric of a kind, which then costs neither an allocation nor a pointer to follow. A hash map was
-/// rejected because hashing the name costs more than the whole search among at most eight entries.
+/// Handles are only added and each place is set once, so a reader needs no lock. The first handle is stored inline: most
+/// sets of tags use one metric of a kind, which then costs neither an allocation nor a pointer to follow. The others are
+/// in hash tables: a list would make the last of 64 metrics slow, and a `HashMap` would need a lock and hash the text.
 pub(super) struct HandleCache<T> {
     first: OnceLock<CachedHandle<T>>,
+    tables: [OnceLock<HandleTable<T>>; TABLES.len()],
 }
+
+/// The number of places of each table, a power of two, and the number of them that a name may use.
+///
+/// The second table holds the handles that find no place in the first. It is so large that dozens of metrics hardly compete.
+/// A metric without a place is looked up in the sink at every call.
+const TABLES: [(usize, usize); 2] = [(8, 4), (256, 8)];
+
+type HandleTable<T> = Box<[OnceLock<CachedHandle<T>>]>;
 
 struct CachedHandle<T> {
     name: &'static str,
     handle: T,
-    next: OnceLock<Box<CachedHandle<T>>>,
 }
 
 impl<T> HandleCache<T> {
@@ -134,43 +139,58 @@ impl<T> HandleCache<T> {
     /// receives the same metric from the sink.
     #[inline]
     pub(super) fn get(&self, name: &'static str) -> Option<&T> {
-        let mut next = self.first.get();
-        while let Some(entry) = next {
-            if ptr::eq(entry.name, name) {
-                return Some(&entry.handle);
+        let first = self.first.get()?;
+        if ptr::eq(first.name, name) {
+            return Some(&first.handle);
+        }
+        for (table, (_, choices)) in self.tables.iter().zip(TABLES) {
+            for place in places(table.get()?, name, choices) {
+                // Places are taken in this order, so a free one ends the search.
+                let entry = place.get()?;
+                if ptr::eq(entry.name, name) {
+                    return Some(&entry.handle);
+                }
             }
-            next = entry.next.get().map(|entry| &**entry);
         }
         None
     }
 
-    /// Appends a handle unless the list is full.
+    /// Adds a handle unless all places for its name are taken.
     pub(super) fn insert(&self, name: &'static str, handle: T) {
-        let entry = CachedHandle {
-            name,
-            handle,
-            next: OnceLock::new(),
-        };
-        let Err(entry) = self.first.set(entry) else {
+        let Err(mut entry) = self.first.set(CachedHandle { name, handle }) else {
             return;
         };
-        // Two threads that miss the same name both append it. The second copy is never found and does no harm.
-        let (mut entry, mut last) = (Box::new(entry), self.first.get());
-        for _ in 1..MAX_CACHED {
-            let Some(tail) = last else { return };
-            match tail.next.set(entry) {
-                Ok(()) => return,
-                Err(rejected) => entry = rejected,
+        // Two threads that miss the same name both add it. The second copy is never found and does no harm.
+        for (table, (size, choices)) in self.tables.iter().zip(TABLES) {
+            let table = table.get_or_init(|| (0..size).map(|_| OnceLock::new()).collect());
+            for place in places(table, name, choices) {
+                match place.set(entry) {
+                    Ok(()) => return,
+                    Err(rejected) => entry = rejected,
+                }
             }
-            last = tail.next.get().map(|entry| &**entry);
         }
     }
+}
+
+/// Returns the places that a name may use in a table, in the order in which they are taken.
+#[inline]
+fn places<'a, T>(
+    table: &'a HandleTable<T>,
+    name: &'static str,
+    choices: usize,
+) -> impl Iterator<Item = &'a OnceLock<CachedHandle<T>>> {
+    // Fibonacci hashing: the upper bits of the product depend on all bits of the address, whose low ones are regular.
+    let hash = (name.as_ptr().addr() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let start = (hash >> 32) as usize;
+    (0..choices).map(move |offset| &table[(start + offset) & (table.len() - 1)])
 }
 
 impl<T> Default for HandleCache<T> {
     fn default() -> Self {
         Self {
             first: OnceLock::new(),
+            tables: Default::default(),
         }
     }
 }
