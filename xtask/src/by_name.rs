@@ -9,16 +9,16 @@ pub(crate) fn select<'a, T>(
     kind: &str,
     items: &'a [T],
     name_of: impl Fn(&T) -> &str,
-    names: &[String],
+    names: &[impl AsRef<str>],
 ) -> Result<Vec<&'a T>> {
-    let find = |name: &String| {
+    let find = |name| {
         let found = items.iter().find(|item| name_of(item) == name);
         found.with_context(|| {
             let known = list(items.iter().map(&name_of));
             format!("unknown {kind} `{name}`; known {kind}s: {known}")
         })
     };
-    names.iter().map(find).collect()
+    names.iter().map(AsRef::as_ref).map(find).collect()
 }
 
 /// Returns the names, separated by commas.
@@ -31,8 +31,7 @@ mod tests {
     use super::*;
 
     fn selected(names: &[&str]) -> Result<Vec<&'static &'static str>> {
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        select("step", &["fmt", "test"], |name| name, &names)
+        select("step", &["fmt", "test"], |name| name, names)
     }
 
     #[test]

@@ -7,12 +7,12 @@ xflags::xflags! {
     cmd xtask {
         /// Run all checks, or only the named steps.
         cmd ci {
-            /// fmt, tidy, budget, clippy, docs, features, loom, test.
+            /// fmt, tidy, budget, clippy, docs, features, minimal-versions, loom, test, e2e.
             repeated step: String
         }
         /// Check the rules of docs/architecture.md and docs/style.md that a program can check.
         cmd tidy {}
-        /// Check each library with every pair of its features, and alone from outside the workspace; needs cargo-hack.
+        /// Check each library with pairs of its features, and alone from outside the workspace; needs cargo-hack.
         cmd features {
             /// Check only these packages.
             repeated package: String
@@ -37,6 +37,8 @@ xflags::xflags! {
         cmd loom {
             /// Run only models whose name contains one of these.
             repeated filter: String
+            /// The maximum number of preemptions in an execution; default: no limit.
+            optional --preemptions number: u32
         }
         /// Build and run every fuzz target; needs cargo-fuzz.
         cmd fuzz {

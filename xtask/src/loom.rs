@@ -5,17 +5,15 @@ use xshell::{Cmd, Shell};
 
 use crate::workspace::{Package, Workspace, cargo};
 
-/// Runs the models whose name contains one of the filters, or all.
-pub(crate) fn run(sh: &Shell, filters: &[String]) -> Result<()> {
+/// Runs the models whose name contains one of the filters, or all, with at most `preemptions` preemptions in an
+/// execution.
+pub(crate) fn run(sh: &Shell, filters: &[String], preemptions: Option<u32>) -> Result<()> {
+    let bound = preemptions.map(|bound| sh.push_env("LOOM_MAX_PREEMPTIONS", bound.to_string()));
     // Unoptimized models take too long.
     let command = with_models(sh, "test")?.args(["--release", "--lib", "--"]);
-    Ok(command.args(filters).run()?)
-}
-
-/// Compiles the models without running them.
-pub(crate) fn check(sh: &Shell) -> Result<()> {
-    let command = with_models(sh, "check")?.args(["--profile", "test", "--lib"]);
-    Ok(command.run()?)
+    let ran = command.args(filters).run();
+    drop(bound);
+    Ok(ran?)
 }
 
 /// Returns a cargo command on the packages that have models, with the models enabled.

@@ -57,7 +57,7 @@ fn run(task: XtaskCmd) -> anyhow::Result<()> {
         XtaskCmd::Docs(task) => docs::run(&sh, task.write, task.open),
         XtaskCmd::Coverage(task) => coverage::run(&sh, task.write),
         XtaskCmd::MinimalVersions(_) => minimal_versions::run(&sh),
-        XtaskCmd::Loom(task) => loom::run(&sh, &task.filter),
+        XtaskCmd::Loom(task) => loom::run(&sh, &task.filter, task.preemptions),
         XtaskCmd::Fuzz(task) => fuzz::run(&sh, &task.filter, task.seconds.unwrap_or(30)),
         XtaskCmd::Release(task) => release::run(&sh, &task.version, task.execute),
         XtaskCmd::Bench(task) => bench::run(&sh, &task),

@@ -6,7 +6,7 @@ use xshell::Shell;
 use crate::e2e::server;
 use crate::flags;
 use crate::generated_part::{GeneratedPart, today};
-use crate::workspace::{FACADE, cargo};
+use crate::workspace::cargo;
 
 const OUTPUT_DIR: &str = "target/soak";
 const IMAGES_DIR: &str = "docs/images";
@@ -22,7 +22,7 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Soak) -> Result<()> {
         "the soak test reads process statistics from /proc, which only Linux has"
     );
     let profile: &[&str] = if flags.release { &["--release"] } else { &[] };
-    let worker = server::build(sh, FACADE, "worker", profile)?;
+    let worker = server::build(sh, "worker", profile)?;
     let soak = cargo(sh).args(["run", "--quiet", "--package", "soak"]);
     let soak = soak.args(profile).args(["--", "--worker"]).arg(worker);
     let mut soak = soak.args(["--out", OUTPUT_DIR]);

@@ -16,11 +16,11 @@ pub(super) fn run(sh: &Shell) -> Result<()> {
             "this user cannot mount a file system in a user namespace",
         ));
     }
-    let example = server::build(sh, "runtime-core", "full_disk", &[])?;
+    let example = server::build(sh, "full_disk", &[])?;
     mounted(sh, "256k").arg(example).arg(MOUNT_POINT).run()?;
     let mount_point = sh.current_dir().join(MOUNT_POINT);
     let wrapper = mounted(sh, "4m").env("RUNTIME_WORKER_SMALL_DISK", mount_point);
-    ignored_tests(sh, "runtime-worker", "disk::", wrapper)
+    ignored_tests(sh, "disk::", wrapper)
 }
 
 /// Returns the start of a command line that runs the rest of its arguments with a small disk at the mount point.

@@ -9,7 +9,7 @@ use crate::e2e::server::Server;
 /// Starts a status page and reads its metrics.
 pub(super) fn run(sh: &Shell) -> Result<()> {
     let python = python::with_packages(sh, "target/e2e/python-metrics", &["prometheus_client"])?;
-    let server = Server::start(sh, "runtime-monitoring", "status", 1)?;
+    let server = Server::start(sh, "status", 1)?;
     python::run(sh, &python, "metrics/run.py", &server)?;
     server.stop(sh)
 }

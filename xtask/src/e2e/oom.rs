@@ -18,7 +18,7 @@ const HIERARCHIES: [(&str, &str); 2] = [
 /// 512 MiB are enough for cargo, a worker and a Taskcluster.
 const LIMIT: &str = "536870912";
 
-/// Runs a test of the process engine in a control group with a memory limit.
+/// Runs the test of the process engine in a control group with a memory limit.
 pub(super) fn run(sh: &Shell) -> Result<()> {
     let mut hierarchies = HIERARCHIES.iter();
     let group = hierarchies.find_map(|(root, limit)| ControlGroup::create(root, limit));
@@ -27,7 +27,7 @@ pub(super) fn run(sh: &Shell) -> Result<()> {
     };
     let enter = r#"echo 0 > "$0/cgroup.procs" && exec "$@""#;
     let wrapper = cmd!(sh, "sh -c {enter} {path}");
-    ignored_tests(sh, "runtime-process", "cgroups::", wrapper)
+    ignored_tests(sh, "cgroups::", wrapper)
 }
 
 /// A control group, removed on drop.

@@ -20,8 +20,8 @@ pub(super) struct Server {
 
 impl Server {
     /// Builds and starts an example; returns after it has printed this number of `export NAME=value` lines.
-    pub(super) fn start(sh: &Shell, package: &str, example: &str, exports: usize) -> Result<Self> {
-        Self::start_program(&build(sh, package, example, &[])?, exports)
+    pub(super) fn start(sh: &Shell, example: &str, exports: usize) -> Result<Self> {
+        Self::start_program(&build(sh, example, &[])?, exports)
     }
 
     /// Starts a program that is already built.
@@ -84,9 +84,11 @@ impl Drop for Server {
     }
 }
 
-/// Builds an example with all features of its package and returns the path of the program.
-pub(crate) fn build(sh: &Shell, package: &str, example: &str, flags: &[&str]) -> Result<PathBuf> {
-    let build = cargo(sh).args(["build", "--all-features", "-p", package]);
+/// Builds an example and returns the path of the program.
+///
+/// With the features that the tests of the workspace use, so that the dependencies are not built again.
+pub(crate) fn build(sh: &Shell, example: &str, flags: &[&str]) -> Result<PathBuf> {
+    let build = cargo(sh).args(["build", "--workspace", "--all-features"]);
     let build = build.args(["--example", example]).args(flags);
     let messages = build
         .arg("--message-format=json-render-diagnostics")

@@ -12,7 +12,7 @@ const EXPORTS: usize = 7;
 
 /// Starts the example that serves hooks.
 pub(super) fn start(sh: &Shell) -> Result<Server> {
-    Server::start(sh, "runtime-webhook", "hooks", EXPORTS)
+    Server::start(sh, "hooks", EXPORTS)
 }
 
 /// Runs every client against one server.

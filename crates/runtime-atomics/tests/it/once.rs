@@ -38,6 +38,16 @@ async fn panic_propagates_and_counts_as_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn panic_wakes_earlier_waiters() {
+    let once = Once::new();
+    let waiter = tokio::spawn(once.done());
+    tokio::task::yield_now().await;
+    let call = || once.call(|| panic!("on purpose"));
+    assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
+    ends(waiter).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn done_can_be_created_before_the_call() {
     let once = Once::new();
     let mut done = once.done();

@@ -11,7 +11,7 @@ use crate::workspace;
 const SECRET: &str = "correct-horse-battery";
 
 pub(super) fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
-    let server = Server::start(sh, "runtime-monitoring", "status", 1)?;
+    let server = Server::start(sh, "status", 1)?;
     let url = server.export("STATUS_URL")?;
     page.resize(1160, 900)?;
     without_javascript(page, url)?;
