@@ -35,11 +35,16 @@ struct Segment {
 
 impl Segments {
     pub(crate) fn new(capacity: usize) -> Self {
+        Self::starting_at(0, capacity)
+    }
+
+    /// Creates an empty range at an offset.
+    pub(crate) fn starting_at(start: u64, capacity: usize) -> Self {
         let (frozen, open) = (VecDeque::new(), BytesMut::new());
         Self {
             capacity,
-            start: 0,
-            end: 0,
+            start,
+            end: start,
             frozen,
             open,
             last: None,

@@ -24,6 +24,24 @@ impl<T> Mutex<T> {
     }
 }
 
+/// A reader-writer lock without poisoning, like [`Mutex`].
+#[derive(Debug)]
+pub(crate) struct RwLock<T>(imp::RwLock<T>);
+
+impl<T> RwLock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(imp::RwLock::new(value))
+    }
+
+    pub(crate) fn read(&self) -> imp::RwLockReadGuard<'_, T> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) -> imp::RwLockWriteGuard<'_, T> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A condition variable for a [`Mutex`].
 #[derive(Debug)]
 pub(crate) struct Condvar(imp::Condvar);

@@ -76,6 +76,25 @@ impl TaskContextController {
         self.shared.log.close()
     }
 
+    /// Writes error lines to the end of a log that failed, in the place of its last lines if its disk is full.
+    ///
+    /// The log stays failed, but the author of the task can read why it ends.
+    ///
+    /// # Errors
+    ///
+    /// The error of [`FollowedLog::replace_failed_end`](runtime_ioext::FollowedLog::replace_failed_end).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the lines are written even if the future is dropped.
+    pub async fn end_failed_log(&self, message: impl fmt::Display) -> io::Result<()> {
+        let lines = super::log::error_lines(message);
+        let lines = (self.shared.log_options.redactor).redact(lines.as_bytes());
+        let log = self.shared.log.clone();
+        let writing = tokio::task::spawn_blocking(move || log.replace_failed_end(&lines));
+        writing.await.map_err(io::Error::other)?
+    }
+
     /// Removes the credentials, the services and the file of the log. On Unix, open readers can still read it.
     ///
     /// # Errors

@@ -15,6 +15,9 @@ pub(super) trait Backing: fmt::Debug + Send + Sync {
     /// Reads some bytes at `offset`; returns the number of bytes. May block on the disk.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// Truncates the file.
+    fn truncate(&self, len: u64) -> io::Result<()>;
+
     /// Like [`read_at`](Self::read_at), but returns `None` if the read could block on the disk.
     fn try_read_at(&self, _bytes: &mut [u8], _offset: u64) -> Option<io::Result<usize>> {
         None
@@ -40,6 +43,11 @@ pub(super) fn write_all_at(
     Ok(())
 }
 
+/// Space in bytes that a new log reserves. The first output of a task is still in memory when it fills the disk, and
+/// so are the lines that say why it ends.
+#[cfg(target_os = "linux")]
+const RESERVE: u64 = 16 * 1024;
+
 /// A file, accessed only by position: readers and the flush share it without sharing a cursor.
 #[derive(Debug)]
 pub(super) struct FileBacking {
@@ -51,12 +59,23 @@ pub(super) struct FileBacking {
 
 impl FileBacking {
     pub(super) fn new(file: File) -> Self {
+        #[cfg(target_os = "linux")]
+        reserve(&file);
         Self {
             file,
             #[cfg(target_os = "linux")]
             supports_nowait: AtomicBool::new(true),
         }
     }
+}
+
+/// Reserves space at the start of the file, without changing its length.
+#[cfg(target_os = "linux")]
+fn reserve(file: &File) {
+    use rustix::fs::{FallocateFlags, fallocate};
+
+    // Some file systems do not support it. Their logs work until the disk is full.
+    let _ = fallocate(file, FallocateFlags::KEEP_SIZE, 0, RESERVE);
 }
 
 impl Backing for FileBacking {
@@ -78,6 +97,10 @@ impl Backing for FileBacking {
     #[cfg(windows)]
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         std::os::windows::fs::FileExt::seek_read(&self.file, bytes, offset)
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
     }
 
     /// Reads from the page cache only (`RWF_NOWAIT`), where a log that is being written nearly always is.

@@ -42,6 +42,7 @@
 //! | --- | --- | --- | --- |
 //! | the disk is full or fails | an error on a later call and all following ones | the same error | all accepted bytes, then the error |
 //! | all handles and writers are dropped without a close | | | all bytes, then [`ReadLogError::Abandoned`] |
+//! | the same, after [`FollowedLog::replace_failed_end`] | the same error | the same error | the file with its new end, then the error |
 //! | another process truncates the file | | [`ExtractLogError::Changed`] | [`ReadLogError::Truncated`] |
 //! | a reader is slow or dropped | no effect | no effect | it lags |
 //!
@@ -61,6 +62,7 @@ mod lines;
 mod queued_flush;
 mod reader;
 mod redact;
+mod replace_end;
 mod shared;
 mod sink;
 mod state;
@@ -195,6 +197,19 @@ impl FollowedLog {
     /// If this or an earlier write to the file failed.
     pub fn close(&self) -> Result<(), CloseLogError> {
         self.shared().close()
+    }
+
+    /// Overwrites the end of a log that failed with lines that say so, such as "the disk is full".
+    ///
+    /// A full disk cuts the file at any byte, and has no space for further ones. The lines therefore take the
+    /// place of the last lines in the file, whose first 16 KiB are reserved on Linux. The log stays failed. Later reads return the file, then the error. Blocks on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) if the log has not failed, or the error of the file, which may be
+    /// shorter than the lines.
+    pub fn replace_failed_end(&self, lines: &[u8]) -> std::io::Result<()> {
+        replace_end::replace_failed_end(self.shared(), lines)
     }
 
     /// Returns whether the log was closed and every byte is in its file.

@@ -2,6 +2,8 @@
 //!
 //! Run them with `RUSTFLAGS="--cfg runtime_loom" cargo test -p runtime-ioext --release --lib`.
 
+use std::future::poll_fn;
+
 use loom::future::block_on;
 use loom::thread;
 
@@ -149,6 +151,95 @@ fn push_does_not_split_a_large_call() {
         log.close().unwrap();
         assert!([&b"aaaaaaaaab"[..], b"baaaaaaaaa"].contains(&&disk.bytes()[..]));
     });
+}
+
+/// Closing waits for a large call, which was accepted as a whole. Catches: flushing and ending the log between
+/// its chunks.
+#[test]
+fn close_waits_for_a_large_call() {
+    loom::model(|| {
+        let disk = Disk::new(99, 99);
+        let log = disk.log(TINY);
+        let writer = write_in_thread(&log, b"aaaaaaaaa");
+        log.close().unwrap();
+        let in_file = disk.bytes();
+        let accepted = writer.join().unwrap();
+        assert_eq!(in_file, if accepted { &b"aaaaaaaaa"[..] } else { b"" });
+    });
+}
+
+/// A line neither splits a large call nor continues its last line. Catches: appending a line regardless of
+/// `large_call`, and looking for the end of the last line before the call is complete.
+#[test]
+fn line_waits_for_a_large_call() {
+    loom::model(|| {
+        let disk = Disk::new(99, 99);
+        let log = disk.log(TINY);
+        let writer = write_in_thread(&log, b"aaaaaaaaa");
+        log.writer().push_on_new_line(b"b\n").unwrap();
+        assert!(writer.join().unwrap());
+        log.close().unwrap();
+        assert!([&b"aaaaaaaaa\nb\n"[..], b"b\naaaaaaaaa"].contains(&&disk.bytes()[..]));
+    });
+}
+
+/// Lines of two threads start lines, and a close refuses or writes each. Catches: releasing the lock between
+/// the line feed and the line.
+#[test]
+fn racing_lines_start_lines() {
+    loom::model(|| {
+        let disk = Disk::new(99, 99);
+        let log = disk.log(TINY);
+        let writer = log.writer();
+        let other = thread::spawn(move || writer.push_on_new_line(b"a").is_ok());
+        let accepted = log.writer().push_on_new_line(b"b").is_ok();
+        log.close().unwrap();
+        let bytes = disk.bytes();
+        let expected: &[&[u8]] = match (other.join().unwrap(), accepted) {
+            (true, true) => &[b"a\nb", b"b\na"],
+            (false, true) => &[b"b"],
+            _ => &[],
+        };
+        assert!(expected.contains(&&bytes[..]), "{bytes:?}");
+    });
+}
+
+/// An async writer that waits for memory is woken when a flush ends. Catches: not waking writers after a
+/// flush, which loom reports as a deadlock.
+#[test]
+fn flush_wakes_an_async_writer() {
+    loom::model(|| {
+        let disk = Disk::new(99, 99);
+        let log = disk.log(TINY);
+        let full = write_in_thread(&log, b"ab");
+        write_when_ready(&log, b"c");
+        assert!(full.join().unwrap());
+        log.close().unwrap();
+        assert!([&b"abc"[..], b"cab"].contains(&&disk.bytes()[..]));
+    });
+}
+
+/// An async writer that waits for a large call is woken at its end. Catches: not waking writers after the
+/// call. At most three preemptions, for a run time of seconds.
+#[test]
+fn large_call_wakes_an_async_writer() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let disk = Disk::new(99, 99);
+        let log = disk.log(TINY);
+        let large = write_in_thread(&log, b"aaaaaaaaa");
+        write_when_ready(&log, b"b");
+        assert!(large.join().unwrap());
+        log.close().unwrap();
+        assert!([&b"aaaaaaaaab"[..], b"baaaaaaaaa"].contains(&&disk.bytes()[..]));
+    });
+}
+
+fn write_when_ready(log: &FollowedLog, bytes: &[u8]) {
+    let mut writer = log.writer();
+    block_on(poll_fn(|cx| writer.poll_ready(cx)));
+    writer.push(bytes).unwrap();
 }
 
 /// An idle or dropped follower does not consume the wake-up of another. Catches: waking one instead of

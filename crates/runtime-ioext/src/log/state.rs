@@ -67,6 +67,11 @@ impl State {
         }
     }
 
+    /// Sets the length of the file, and drops all pending bytes.
+    pub(super) fn set_file_len(&mut self, len: u64) {
+        self.tail = Segments::starting_at(len, self.buffer_limits.segment);
+    }
+
     pub(super) fn has_failed(&self) -> bool {
         matches!(self.end, Some(End::Failed(_)))
     }

@@ -52,8 +52,13 @@ impl Disk {
 impl Backing for Disk {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let mut file = self.bytes.lock();
-        assert_eq!(file.len() as u64, offset, "a log only appends");
-        let len = bytes.len().min(self.at_once).min(self.size - file.len());
+        let offset = offset as usize;
+        assert!(
+            file.len() == offset || (file.len() == self.size && offset < self.size),
+            "a log appends, unless the disk is full"
+        );
+        let len = bytes.len().min(self.at_once).min(self.size - offset);
+        file.truncate(offset);
         file.extend_from_slice(&bytes[..len]);
         match len {
             0 => Err(io::ErrorKind::StorageFull.into()),
@@ -67,5 +72,10 @@ impl Backing for Disk {
         let len = rest.len().min(bytes.len()).min(self.at_once);
         bytes[..len].copy_from_slice(&rest[..len]);
         Ok(len)
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.bytes.lock().truncate(len as usize);
+        Ok(())
     }
 }

@@ -1,11 +1,16 @@
 //! The log on a small or slow disk, and with a file changed by others.
 
 use std::io;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
 
 use super::buffer_limits::BufferLimits;
 use super::test_backing::Disk;
-use super::{LogReader, ReadLogError, WriteLogError};
+use super::{LogReader, LogSink as _, ReadLogError, WriteLogError};
 
 const SMALL: BufferLimits = BufferLimits {
     segment: 64,
@@ -64,6 +69,42 @@ async fn full_disk_keeps_accepted_bytes_readable() {
 }
 
 #[tokio::test]
+async fn failed_end_is_replaced_within_the_file() {
+    for (written, size, left) in [
+        // The last line that leaves enough space for the notice is kept.
+        ("one\ntwo\nthree\nfour\nfi", 20, "one\ntwo\n12345678\n"),
+        // A long line is cut.
+        ("a long line without a line feed", 25, "a long line wit\n12345678\n"),
+        ("one\n three", 10, "12345678\n"),
+    ] {
+        let disk = Disk::new(size, 7);
+        let log = disk.log(SMALL);
+        log.writer().write_all(written.as_bytes()).unwrap();
+        assert!(log.replace_failed_end(b"12345678\n").is_err(), "not failed");
+        let mut lagging = log.reader_at(1);
+        log.close().unwrap_err();
+        log.replace_failed_end(b"12345678\n").unwrap();
+        assert_eq!(disk.bytes(), left.as_bytes());
+        assert_eq!(lagging.next_chunk().await.unwrap().unwrap()[..6], left.as_bytes()[1..7]);
+        let (bytes, end) = drain(log.reader()).await;
+        assert_eq!(bytes, left.as_bytes());
+        assert!(matches!(end, Err(ReadLogError::Failed { .. })));
+        assert_eq!(log.len(), left.len() as u64);
+        assert!(log.extract().is_err(), "the log is still incomplete");
+    }
+}
+
+#[test]
+fn file_shorter_than_its_new_end_is_an_error() {
+    let disk = Disk::new(5, 5);
+    let log = disk.log(SMALL);
+    log.writer().write_all(b"one\ntwo").unwrap();
+    log.close().unwrap_err();
+    let error = log.replace_failed_end(b"12345678\n").unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+}
+
+#[tokio::test]
 async fn pushed_line_does_not_wait_for_the_disk() {
     let disk = Disk::new(10_000, 1000);
     let log = disk.log(SMALL);
@@ -80,6 +121,92 @@ async fn pushed_line_does_not_wait_for_the_disk() {
     drop(hanging);
     log.close().unwrap();
     assert_eq!(disk.bytes()[5 * 63..], *b"\nline\n");
+}
+
+#[test]
+fn close_waits_for_a_large_call() {
+    let disk = Disk::new(1 << 20, 64);
+    let log = disk.log(SMALL);
+    let bytes = [b'x'; 64 * 1000];
+    let hanging = disk.hang();
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| log.writer().write_all(&bytes));
+        wait_until(|| !log.is_empty());
+        let closing = scope.spawn(|| log.close());
+        drop(hanging);
+        closing.join().unwrap().unwrap();
+        assert_eq!(disk.bytes().len(), bytes.len());
+        writing.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn dropped_flush_is_requested_again() {
+    let log = Disk::new(10_000, 1000).log(SMALL);
+    let runtime = runtime();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let occupying = runtime.spawn_blocking(move || released.recv());
+    let (mut writer, wakes) = (log.writer(), Arc::<Wakes>::default());
+    let waker = Arc::clone(&wakes).into();
+    let mut cx = Context::from_waker(&waker);
+    {
+        let _in_runtime = runtime.enter();
+        writer.push(&[b'x'; 300]).unwrap();
+        assert!(writer.poll_ready(&mut cx).is_pending());
+    }
+    // The only blocking thread is occupied, so the runtime drops the flush.
+    runtime.shutdown_background();
+    drop((release, occupying));
+    wait_until(|| wakes.count() == 1);
+    // Without a runtime, this thread flushes.
+    assert!(writer.poll_ready(&mut cx).is_ready());
+}
+
+#[test]
+fn flush_wakes_waiting_async_writers() {
+    let disk = Disk::new(10_000, 1000);
+    let log = disk.log(SMALL);
+    let runtime = runtime();
+    let _in_runtime = runtime.enter();
+    let hanging = disk.hang();
+    let (mut writer, wakes) = (log.writer(), Arc::<Wakes>::default());
+    let waker = Arc::clone(&wakes).into();
+    writer.push(&[b'x'; 300]).unwrap();
+    assert!(writer.poll_ready(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(wakes.count(), 0);
+    drop(hanging);
+    wait_until(|| wakes.count() == 1);
+}
+
+/// A runtime with one blocking thread.
+fn runtime() -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    let builder = builder.worker_threads(1).max_blocking_threads(1);
+    builder.build().unwrap()
+}
+
+/// Counts its wake-ups.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wakes {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn wait_until(mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < deadline, "the condition never holds");
+        std::thread::yield_now();
+    }
 }
 
 #[tokio::test]

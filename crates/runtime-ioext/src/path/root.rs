@@ -239,7 +239,7 @@ mod system {
 
         /// Opens each component relative to the one before it, which is held open: the path of a folder may
         /// change meanwhile, its descriptor cannot.
-        fn open_by_component(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        pub(super) fn open_by_component(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
             let folder_flags =
                 OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let mut folder: Option<OwnedFd> = None;
@@ -262,7 +262,7 @@ mod system {
         }
     }
 
-    fn flags(access: Access) -> OFlags {
+    pub(super) fn flags(access: Access) -> OFlags {
         let flags = match access {
             Access::Read => OFlags::RDONLY,
             Access::Create => OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC,
@@ -326,5 +326,33 @@ mod system {
                     .open(whole),
             }
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use rustix::io::Errno;
+
+    use super::system::{Folder, flags};
+    use super::{Access, Path};
+
+    /// The kernels of test machines have `openat2`, so `Root` never opens part by part there.
+    #[test]
+    fn open_by_component_follows_no_symlink() {
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("file"), "").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("plain")).unwrap();
+        std::fs::write(folder.path().join("plain/file"), "").unwrap();
+        symlink(outside.path(), folder.path().join("folder")).unwrap();
+        symlink(outside.path().join("file"), folder.path().join("plain/link")).unwrap();
+
+        let root = Folder::open(folder.path()).unwrap();
+        let open = |path: &str| root.open_by_component(Path::new(path), flags(Access::Read));
+        assert!(open("plain/file").is_ok());
+        assert!(matches!(open("folder/file"), Err(Errno::NOTDIR | Errno::LOOP)));
+        assert!(matches!(open("plain/link"), Err(Errno::LOOP | Errno::MLINK)));
     }
 }

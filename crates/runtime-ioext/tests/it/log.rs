@@ -1,6 +1,7 @@
 //! Writers and readers of a followed log without failures.
 
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use runtime_ioext::FollowedLog;
@@ -52,6 +53,19 @@ async fn reader_waits_at_the_end_of_an_open_log() {
     log.close().unwrap();
     assert_eq!(reader.next_chunk().await.unwrap(), None);
     assert_eq!(reader.next_chunk().await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reader_that_moves_wakes_its_last_task() {
+    let (_folder, log) = new_log();
+    let mut reader = log.reader();
+    let mut no_task = Context::from_waker(Waker::noop());
+    assert!(reader.poll_chunk(&mut no_task).is_pending());
+    let reading = tokio::spawn(async move { reader.next_chunk().await });
+    tokio::task::yield_now().await;
+    log.writer().write_all(b"x").unwrap();
+    let read = timeout(LONG, reading).await.expect("the task is woken");
+    assert_eq!(read.unwrap().unwrap().unwrap(), "x");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Supervises one run: executes its stages, watches the claim and the worker's shutdown, and resolves it.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::pending;
 use std::pin::pin;
 
@@ -10,7 +11,7 @@ use runtime_core::{
     ApiError, ExceptionReason, StopStage, TaskContextController, TaskError, error_chain,
 };
 
-use super::log_end;
+use super::log_end::{self, LogDiskFull, is_full_disk};
 use super::reclaim::ClaimWatcher;
 use super::reporter::ResolutionReporter;
 use super::stages::{RunError, Stages};
@@ -140,13 +141,19 @@ impl RunSupervisor<'_> {
         resolution
     }
 
-    /// Turns a failure into a stop if its cause is that the worker no longer holds the run.
+    /// Turns a failure into a stop if its cause is that the worker no longer holds the run, and into an unavailable
+    /// resource if its cause is a full disk.
     ///
     /// For example, an upload of a cancelled task fails with a 409 before the next poll notices the cancellation.
     /// Reporting that as an internal error would be wrong, and the queue would refuse it.
     async fn reclassify(&self, outcome: Result<Verdict, RunError>) -> Result<Verdict, RunError> {
         let error = match outcome {
             Err(RunError::Failed(error)) if is_refused_by_queue(&error) => error,
+            Err(RunError::Failed(TaskError::Other(error))) if is_full_disk(&*error) => {
+                let monitor = self.run.monitor();
+                monitor.report_warning(&*error, "a task failed because a disk is full");
+                return Err(RunError::Failed(TaskError::unavailable(LogDiskFull)));
+            }
             outcome => return outcome,
         };
         let reason = match self.reporter.claim_lost.get() {
@@ -184,7 +191,7 @@ impl RunSupervisor<'_> {
         }
     }
 
-    /// Closes the log. If it has lost lines, the run becomes an internal error: a verdict without a complete log would
+    /// Closes the log. If it has lost lines, the run becomes an exception: a verdict without a complete log would
     /// mislead the author of the task.
     async fn close_log(
         &self,
@@ -197,8 +204,22 @@ impl RunSupervisor<'_> {
             return outcome;
         };
         let monitor = self.run.monitor();
-        monitor.report_error(&*error, "the log of a task is incomplete");
-        outcome.and(Err(RunError::Failed(TaskError::NonFatalInternal)))
+        if !is_full_disk(&*error) {
+            monitor.report_error(&*error, "the log of a task is incomplete");
+            return outcome.and(Err(RunError::Failed(TaskError::NonFatalInternal)));
+        }
+        monitor.report_warning(&*error, "the disk is full: the log of a task is incomplete");
+        let ending = self.controller.end_failed_log(LogDiskFull);
+        let limit = self.shared.timing.hang_timeout;
+        let report = |error: &(dyn Error + 'static)| {
+            monitor.report_warning(error, "cannot say in the log of a task that its disk is full");
+        };
+        match tokio::time::timeout(limit, ending).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => report(&error),
+            Err(error) => report(&error),
+        }
+        outcome.and(Err(RunError::Failed(TaskError::unavailable(LogDiskFull))))
     }
 
     fn resolution_of(&self, error: &RunError) -> Resolution {

@@ -256,3 +256,31 @@ async fn real_full_disk_fails_no_task() {
     assert_eq!(bed.resolved(&waiting).await.state_and_reason(), "completed");
     running.stop().await;
 }
+
+#[tokio::test]
+#[ignore = "needs a small disk, which `cargo xtask e2e full-disk` mounts"]
+async fn log_on_a_real_full_disk_says_so() {
+    let disk = PathBuf::from(std::env::var_os(SMALL_DISK).expect("a mounted disk"));
+    let bed = TestBed::in_folder(&disk).await;
+    let running = bed.start(bed.worker());
+    let script = "cat /dev/zero > data 2> errors; \
+        i=0; while [ $i -lt 100000 ]; do echo \"line $i of the output\"; i=$((i + 1)); done";
+    let filling = bed.create(json!({ "command": ["sh", "-c", script], "maxRunTime": 600 }));
+    let status = bed.resolved(&filling).await;
+    running.stop().await;
+    let log = bed.log(&filling).await;
+    assert_eq!(
+        status.state_and_reason(),
+        "exception/resource-unavailable",
+        "{log}"
+    );
+    let lines: Vec<_> = log.lines().collect();
+    let (last, output) = lines.split_last().expect("a line");
+    assert_eq!(
+        *last,
+        "[taskcluster:error] the disk of the worker is full, so the end of this log is missing"
+    );
+    assert!(log.ends_with('\n'));
+    let is_whole = |line: &&str| line.starts_with('[') || line.ends_with(" of the output");
+    assert!(output.len() > 10 && output.iter().all(is_whole), "{log}");
+}

@@ -1,7 +1,11 @@
 //! Redaction of secrets in log output.
 
+mod compare;
+mod filter;
+mod forms;
+mod parts;
 mod patterns;
-mod secret_encodings;
+mod spellings;
 mod stream;
 
 use std::borrow::Cow;
@@ -11,21 +15,35 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use self::patterns::Patterns;
-use self::stream::Stream;
+use self::stream::{Redacted, Stream};
 use super::error::WriteLogError;
 use super::sink::{self, LogSink, impl_writer};
 use super::writer::LogWriter;
-use crate::sys::Mutex;
+use crate::sys::RwLock;
 
 /// The replacement for a secret.
 const REPLACEMENT: &[u8] = b"[REDACTED]";
 
 /// A set of secrets, replaced by `[REDACTED]` in the output of its writers. Clones share the set.
 ///
-/// A secret is found across write boundaries, and in these encodings: plain, base64 at all three alignments
-/// and in both alphabets, percent-encoded, and JSON-escaped. Each line of a multi-line secret, such as a
-/// key, is also a secret, because terminals change line ends and tools indent. Secrets can be added at any
-/// time and apply to later writes.
+/// A secret is found across write boundaries, and in these encodings:
+///
+/// | encoding | variants |
+/// | --- | --- |
+/// | base64 | at all three alignments, in both alphabets |
+/// | percent-encoding | of any characters, with `%20` or `+` for spaces |
+/// | JSON strings, and JSON within JSON strings | including `\/`, `\u0026` and other escapes of any characters |
+/// | shells | `set -x`, `printf %q` and other escapes by backslash or quote |
+/// | XML and HTML | named and numeric entities |
+///
+/// These parts of a secret are also secrets, if they are not shorter than the minimum:
+///
+/// - each string and number of a JSON text, even in a JSON text within a string;
+/// - each line of any other text, such as a key, because terminals change line ends and tools indent;
+/// - pieces of about 128 bytes of a longer secret, which may therefore be replaced piece by piece.
+///
+/// Values and lines of fewer than four distinct bytes, such as blanks and rulers, are left out. Secrets can
+/// be added at any time and apply to later writes.
 ///
 /// Only bytes that may be the start of a secret are buffered, so that a prompt without a line feed appears
 /// immediately.
@@ -56,13 +74,10 @@ pub struct Redactor {
     shared: Arc<Shared>,
 }
 
-// Writers take only `patterns`, and only to clone the `Arc`. `adding` is always locked first.
 struct Shared {
     min_len: usize,
-    /// Held while patterns are compiled, which may take milliseconds, so that concurrent additions do not
-    /// overwrite each other. Writers use the old patterns meanwhile.
-    adding: Mutex<()>,
-    patterns: Mutex<Arc<Patterns>>,
+    /// Locked for reading by each write, for the time of its scan.
+    patterns: RwLock<Patterns>,
     hits: AtomicU64,
 }
 
@@ -79,13 +94,11 @@ impl Redactor {
     /// Creates an empty set with a minimum length of secrets in bytes; 0 counts as 1.
     #[must_use]
     pub fn with_min_len(min_len: usize) -> Self {
-        let patterns = Mutex::new(Arc::default());
         let min_len = min_len.max(1);
         Self {
             shared: Arc::new(Shared {
                 min_len,
-                adding: Mutex::new(()),
-                patterns,
+                patterns: RwLock::new(Patterns::new(min_len)),
                 hits: AtomicU64::new(0),
             }),
         }
@@ -93,7 +106,7 @@ impl Redactor {
 
     /// Adds a secret. Trailing line ends are not part of it.
     ///
-    /// All patterns are compiled again: less than a millisecond for a few tokens, more for multi-line keys.
+    /// Takes microseconds for a token, and tens of milliseconds for 1 MiB, whatever the number of secrets.
     ///
     /// # Errors
     ///
@@ -102,7 +115,7 @@ impl Redactor {
         self.add_all([secret])
     }
 
-    /// Adds several secrets and compiles the patterns once.
+    /// Adds several secrets. No write sees some of them without the others.
     ///
     /// # Errors
     ///
@@ -112,21 +125,16 @@ impl Redactor {
         secrets: impl IntoIterator<Item = S>,
     ) -> Result<(), SecretTooShort> {
         let min_len = self.shared.min_len;
-        let (mut encodings, mut outcome) = (Vec::new(), Ok(()));
+        let mut patterns = self.shared.patterns.write();
+        let mut outcome = Ok(());
         for secret in secrets {
-            let secret = secret_encodings::without_line_end(secret.as_ref());
+            let secret = parts::without_line_end(secret.as_ref());
             if secret.len() < min_len {
                 // Continues, because the other secrets must be redacted in any case.
                 outcome = Err(SecretTooShort { min_len });
             } else {
-                encodings.extend(secret_encodings::encodings_of(secret, min_len));
+                parts::for_each_part(secret, min_len, &mut |part| patterns.add(part));
             }
-        }
-        let _adding = self.shared.adding.lock();
-        if let Some(extended) = self.patterns().with(encodings) {
-            let replaced = std::mem::replace(&mut *self.shared.patterns.lock(), Arc::new(extended));
-            // Freed after unlocking: the old automaton may be large, and each write takes that lock.
-            drop(replaced);
         }
         outcome
     }
@@ -134,7 +142,7 @@ impl Redactor {
     /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.shared.patterns.lock().is_empty()
+        self.shared.patterns.read().is_empty()
     }
 
     /// Returns the number of replacements by all clones and writers.
@@ -146,17 +154,17 @@ impl Redactor {
     /// Returns a complete text with its secrets replaced.
     #[must_use]
     pub fn redact(&self, text: &[u8]) -> Vec<u8> {
-        let (mut stream, mut out) = (Stream::default(), Vec::new());
-        self.pass(&mut stream, text, &mut out);
-        self.end(&mut stream, &mut out);
+        let mut stream = Stream::default();
+        let mut out = self.pass(&mut stream, text).into_owned();
+        out.extend_from_slice(&self.end(&mut stream));
         out
     }
 
     /// Returns a complete text with its secrets replaced. Copies it only if it contains any.
     #[must_use]
     pub fn redact_str<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let is_clean = self.patterns().scan(text.as_bytes()).found.is_empty();
-        if is_clean {
+        let scan = self.shared.patterns.read().scan(text.as_bytes(), true);
+        if scan.found.is_empty() {
             return Cow::Borrowed(text);
         }
         // A secret is a byte string, which may end within a character: the rest of it is invalid UTF-8.
@@ -175,20 +183,19 @@ impl Redactor {
         }
     }
 
-    fn patterns(&self) -> Arc<Patterns> {
-        Arc::clone(&self.shared.patterns.lock())
+    fn pass<'a>(&self, stream: &mut Stream, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        self.count(stream.pass(&self.shared.patterns.read(), bytes))
     }
 
-    fn pass(&self, stream: &mut Stream, bytes: &[u8], out: &mut Vec<u8>) {
-        self.count(stream.pass(&self.patterns(), bytes, out));
+    fn end(&self, stream: &mut Stream) -> Cow<'static, [u8]> {
+        self.count(stream.end(&self.shared.patterns.read()))
     }
 
-    fn end(&self, stream: &mut Stream, out: &mut Vec<u8>) {
-        self.count(stream.end(&self.patterns(), out));
-    }
-
-    fn count(&self, hits: u64) {
-        self.shared.hits.fetch_add(hits, Ordering::Relaxed);
+    fn count<'a>(&self, redacted: Redacted<'a>) -> Cow<'a, [u8]> {
+        if redacted.hits > 0 {
+            self.shared.hits.fetch_add(redacted.hits, Ordering::Relaxed);
+        }
+        redacted.bytes
     }
 }
 
@@ -227,9 +234,8 @@ pub struct RedactingWriter<S: LogSink = LogWriter> {
 
 impl<S: LogSink> RedactingWriter<S> {
     fn push_end(&mut self) -> Result<(), WriteLogError> {
-        let mut out = Vec::new();
-        self.redactor.end(&mut self.stream, &mut out);
-        sink::push_buffered(&mut self.sink, &out)
+        let rest = self.redactor.end(&mut self.stream);
+        sink::push_buffered(&mut self.sink, &rest)
     }
 }
 
@@ -243,13 +249,8 @@ impl<S: LogSink> LogSink for RedactingWriter<S> {
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), WriteLogError> {
-        // Fast path for the many tasks without secrets: no copy, no scan.
-        if self.stream.is_empty() && self.redactor.is_empty() {
-            return self.sink.push(bytes);
-        }
-        let mut out = Vec::with_capacity(bytes.len());
-        self.redactor.pass(&mut self.stream, bytes, &mut out);
-        sink::push_buffered(&mut self.sink, &out)
+        let redacted = self.redactor.pass(&mut self.stream, bytes);
+        sink::push_buffered(&mut self.sink, &redacted)
     }
 
     fn start_flush(&mut self) {

@@ -1,173 +1,267 @@
-//! The automaton that finds all encodings of all secrets in one pass.
+//! The index of all parts of all secrets, and the search for them in output.
 //!
-//! A secret has up to 35 encodings, so that one search per encoding would scan output dozens of times. An
-//! Aho-Corasick automaton costs the same per byte whatever the number of patterns. It also answers after
-//! each byte which prefix of a pattern the output may currently be within, which decides how many bytes
-//! must be buffered. A regular expression reports only matches, not this suffix.
+//! A filter finds the few positions of the output where a secret may start. There, the output is compared
+//! with the parts that start with the same bytes, in all spellings. Nothing is compiled: an automaton of all
+//! forms would find them in one pass, but takes long to build, has to be built again for each new secret, and
+//! needs a hundred times the memory of the secrets.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
-use aho_corasick::automaton::{Automaton, StateID as StateId};
-use aho_corasick::nfa::contiguous::NFA;
-use aho_corasick::{Anchored, MatchKind};
+use super::compare::{Comparison, compare};
+use super::filter::{Found, GramFilter, MAX_GRAM};
+use super::forms::Form;
+use super::parts::MAX_PART;
+use super::spellings::for_each_spelling;
 
-/// A compiled set of patterns.
-#[derive(Default)]
+/// Maximum length of the start of a spelling that is looked up.
+const MAX_PREFIX: usize = 6;
+
+/// The searched parts of secrets.
 pub(super) struct Patterns {
-    encodings: BTreeSet<Vec<u8>>,
-    finder: Option<Finder>,
+    min_len: usize,
+    prefix_len: usize,
+    gram_len: usize,
+    /// Number of strings in the filter for each prefix.
+    stride: usize,
+    parts: Vec<Arc<[u8]>>,
+    known: HashSet<Arc<[u8]>>,
+    starts: BTreeSet<Start>,
+    first_bytes: FirstBytes,
+    filter: GramFilter,
 }
 
-struct Finder {
-    automaton: NFA,
-    start: StateId,
-    /// The first bytes of all patterns.
-    first_bytes: [bool; 256],
-    /// The length of the suffix that may be the start of a secret, by automaton state; 0 for absent states.
-    partial_match: HashMap<StateId, usize>,
+/// The first bytes of one spelling of a part. The order by bytes comes first, for searches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Start {
+    gram: u32,
+    part: u32,
+    form: Form,
 }
 
 impl Patterns {
-    /// Returns these patterns and the added ones; `None` if all of them are present.
-    pub(super) fn with(&self, added: Vec<Vec<u8>>) -> Option<Self> {
-        let encodings: BTreeSet<_> = self.encodings.iter().cloned().chain(added).collect();
-        if encodings.len() == self.encodings.len() {
-            return None;
+    /// Creates an empty index. Parts and forms of less than `min_len` bytes are not added to it.
+    pub(super) fn new(min_len: usize) -> Self {
+        // Pieces of long secrets are searched even if the minimum is larger than a piece.
+        let min_len = min_len.min(MAX_PART / 2);
+        let prefix_len = min_len.min(MAX_PREFIX);
+        let gram_len = prefix_len.min(MAX_GRAM);
+        Self {
+            min_len,
+            prefix_len,
+            gram_len,
+            stride: prefix_len - gram_len + 1,
+            parts: Vec::new(),
+            known: HashSet::new(),
+            starts: BTreeSet::new(),
+            first_bytes: FirstBytes::default(),
+            filter: GramFilter::new(gram_len),
         }
-        Some(Self {
-            finder: Finder::new(&encodings),
-            encodings,
-        })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.encodings.is_empty()
+        self.parts.is_empty()
     }
 
-    /// Returns the positions of secrets in order, and the length of the suffix that may be the start of one.
-    /// Overlapping secrets are merged.
-    pub(super) fn scan(&self, bytes: &[u8]) -> Scan {
-        self.finder
-            .as_ref()
-            .map_or_else(Scan::default, |finder| finder.scan(bytes))
-    }
-}
-
-/// The result of a scan.
-#[derive(Default)]
-pub(super) struct Scan {
-    pub(super) found: Vec<Range<usize>>,
-    pub(super) partial_match: usize,
-}
-
-impl Scan {
-    /// Adds a match that ends after all others, and merges it with those that it overlaps.
-    fn add(&mut self, mut range: Range<usize>) {
-        while let Some(last) = self.found.pop_if(|last| last.end > range.start) {
-            range.start = range.start.min(last.start);
+    /// Adds a part of a secret, in all forms.
+    pub(super) fn add(&mut self, part: &[u8]) {
+        if self.known.contains(part) {
+            return;
         }
-        self.found.push(range);
-    }
-}
-
-impl Finder {
-    fn new(encodings: &BTreeSet<Vec<u8>>) -> Option<Self> {
-        if encodings.is_empty() {
-            return None;
+        let index = u32::try_from(self.parts.len()).expect("fewer than 2^32 parts fit in memory");
+        for (form, text) in Form::all_of(part) {
+            if text.len() >= self.min_len {
+                self.add_starts(index, form, &text);
+            }
         }
-        // `Standard` reports every match, even overlapping ones. The leftmost kinds stop at the first, and
-        // would leave the end of an overlapping secret in the output. An NFA, because the transition tables
-        // of a DFA for the lines of a key would take long to build and much memory.
-        let automaton = NFA::builder()
-            .match_kind(MatchKind::Standard)
-            .build(encodings)
-            .expect("an automaton of secrets fits in memory");
-        let start = automaton
-            .start_state(Anchored::No)
-            .expect("the automaton searches everywhere");
-        let mut finder = Self {
-            automaton,
-            start,
-            first_bytes: [false; 256],
-            partial_match: HashMap::new(),
+        let part: Arc<[u8]> = part.into();
+        self.known.insert(Arc::clone(&part));
+        self.parts.push(part);
+    }
+
+    fn add_starts(&mut self, part: u32, form: Form, text: &[u8]) {
+        let mut prefixes = BTreeSet::new();
+        add_prefixes(text, Prefix::new(self.prefix_len), &mut prefixes);
+        for prefix in &prefixes {
+            let prefix = prefix.as_slice();
+            self.starts.insert(Start {
+                gram: sort_key(&prefix[..self.gram_len]),
+                part,
+                form,
+            });
+            self.first_bytes.add(prefix);
+            let grams = prefix.windows(self.gram_len);
+            grams.for_each(|gram| self.filter.add(gram));
+        }
+    }
+
+    /// Searches output for secrets. Output that is not `complete` may end with the start of one.
+    pub(super) fn scan(&self, output: &[u8], complete: bool) -> Scan {
+        let mut scan = Scan {
+            found: Vec::new(),
+            keep: output.len(),
         };
-        encodings
-            .iter()
-            .for_each(|encoding| finder.first_bytes[usize::from(encoding[0])] = true);
-        encodings
-            .iter()
-            .for_each(|encoding| finder.add_prefixes(encoding));
-        let mut shortest_first: Vec<_> = encodings.iter().collect();
-        shortest_first.sort_by_key(|encoding| encoding.len());
-        shortest_first
-            .into_iter()
-            .for_each(|encoding| finder.add_suffix(encoding));
-        Some(finder)
-    }
-
-    fn add_prefixes(&mut self, encoding: &[u8]) {
-        let mut state = self.start;
-        // Not the whole encoding: that is a match, which needs no buffering.
-        for (len, &byte) in (1..encoding.len()).zip(encoding) {
-            state = self.step(state, byte);
-            self.partial_match.insert(state, len);
-        }
-    }
-
-    /// Sets the partial match of the state after a whole secret, which matters unless it is a prefix of a
-    /// longer one: a suffix of it may be the start of another secret.
-    ///
-    /// The state after all but its first byte represents the longest such suffix. That suffix may itself be
-    /// a whole secret, whose partial match must be known by then: shorter secrets are visited first.
-    fn add_suffix(&mut self, encoding: &[u8]) {
-        let partial_match = self.partial_match(&encoding[1..]);
-        self.partial_match
-            .entry(self.walk(encoding))
-            .or_insert(partial_match);
-    }
-
-    fn partial_match(&self, tail: &[u8]) -> usize {
-        self.partial_match
-            .get(&self.walk(tail))
-            .copied()
-            .unwrap_or(0)
-    }
-
-    fn scan(&self, bytes: &[u8]) -> Scan {
-        let (mut scan, mut state) = (Scan::default(), self.start);
-        for (at, &byte) in bytes.iter().enumerate() {
-            // Fast path: most bytes of ordinary output cannot start a secret.
-            if state == self.start && !self.first_bytes[usize::from(byte)] {
-                continue;
+        let mut at = 0;
+        // The string in the filter at a position is part of a secret that starts there or shortly before.
+        let before = self.stride - 1;
+        while !self.is_empty() {
+            let found = self.filter.find(output, at + before, self.stride);
+            let starts = match found {
+                Found::Gram(gram) => gram - before..gram + 1,
+                Found::End(end) => (end - before).min(output.len())..output.len(),
+            };
+            at = starts.end;
+            for start in starts {
+                let Comparison {
+                    matched,
+                    is_partial,
+                } = self.compare(&output[start..]);
+                if is_partial && !complete {
+                    scan.keep = start;
+                    return scan;
+                }
+                scan.add(start..start + matched);
             }
-            state = self.step(state, byte);
-            if self.automaton.is_match(state) {
-                scan.add(at + 1 - self.longest_match(state)..at + 1);
+            if matches!(found, Found::End(_)) {
+                break;
             }
         }
-        scan.partial_match = self.partial_match.get(&state).copied().unwrap_or(0);
         scan
     }
 
-    /// Returns the length of the longest secret that ends in `state`.
-    fn longest_match(&self, state: StateId) -> usize {
-        (0..self.automaton.match_len(state))
-            .map(|i| {
-                let pattern = self.automaton.match_pattern(state, i);
-                self.automaton.pattern_len(pattern)
-            })
-            .max()
-            .unwrap_or(0)
+    /// Compares the start of `output` with all parts that may start there.
+    fn compare(&self, output: &[u8]) -> Comparison {
+        let mut best = Comparison::default();
+        if !self.first_bytes.may_start(output) {
+            return best;
+        }
+        // Output that is shorter than the key may continue with any byte.
+        let key = &output[..output.len().min(self.gram_len)];
+        let min = Start {
+            gram: sort_key(key),
+            part: 0,
+            form: Form::MIN,
+        };
+        let max = Start {
+            gram: min.gram | u32::MAX.checked_shr(8 * key.len() as u32).unwrap_or(0),
+            part: u32::MAX,
+            form: Form::MAX,
+        };
+        for start in self.starts.range(min..=max) {
+            let text = start.form.text(&self.parts[start.part as usize]);
+            let Comparison {
+                matched,
+                is_partial,
+            } = compare(&text, output);
+            best.matched = best.matched.max(matched);
+            best.is_partial |= is_partial;
+        }
+        best
+    }
+}
+
+/// The result of a search.
+#[derive(Debug)]
+pub(super) struct Scan {
+    /// The positions of secrets, in order. Overlapping secrets are merged.
+    pub(super) found: Vec<Range<usize>>,
+    /// The start of the bytes that may become a secret. Secrets that start there are not searched.
+    pub(super) keep: usize,
+}
+
+impl Scan {
+    /// Adds a match that starts after all others.
+    fn add(&mut self, range: Range<usize>) {
+        match self.found.last_mut() {
+            _ if range.is_empty() => {}
+            Some(last) if last.end > range.start => last.end = last.end.max(range.end),
+            _ => self.found.push(range),
+        }
+    }
+}
+
+/// Returns a number whose order is that of the bytes, at most four.
+fn sort_key(bytes: &[u8]) -> u32 {
+    let mut key = [0; MAX_GRAM];
+    key[..bytes.len()].copy_from_slice(bytes);
+    u32::from_be_bytes(key)
+}
+
+/// Adds all prefixes of the spellings of `text` that continue `prefix`.
+fn add_prefixes(text: &[u8], prefix: Prefix, prefixes: &mut BTreeSet<Prefix>) {
+    if prefix.is_complete() {
+        prefixes.insert(prefix);
+        return;
+    }
+    let mut longer = Vec::new();
+    let len = for_each_spelling(text, |spelling| longer.push(prefix.followed_by(spelling)));
+    // Equal ones are continued once.
+    longer.dedup();
+    for prefix in longer {
+        add_prefixes(&text[len..], prefix, prefixes);
+    }
+}
+
+/// The first bytes of a spelling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Prefix {
+    bytes: [u8; MAX_PREFIX],
+    len: usize,
+    full: usize,
+}
+
+impl Prefix {
+    fn new(full: usize) -> Self {
+        Self {
+            bytes: [0; MAX_PREFIX],
+            len: 0,
+            full,
+        }
     }
 
-    fn walk(&self, bytes: &[u8]) -> StateId {
-        bytes
-            .iter()
-            .fold(self.start, |state, &byte| self.step(state, byte))
+    fn followed_by(mut self, bytes: &[u8]) -> Self {
+        let len = bytes.len().min(self.full - self.len);
+        self.bytes[self.len..self.len + len].copy_from_slice(&bytes[..len]);
+        self.len += len;
+        self
     }
 
-    fn step(&self, state: StateId, byte: u8) -> StateId {
-        self.automaton.next_state(Anchored::No, state, byte)
+    fn is_complete(&self) -> bool {
+        self.len == self.full
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// The first two bytes of all spellings: a table that excludes most positions without a search.
+#[derive(Debug)]
+struct FirstBytes(Box<[[u64; 4]; 256]>);
+
+impl Default for FirstBytes {
+    fn default() -> Self {
+        Self(Box::new([[0; 4]; 256]))
+    }
+}
+
+impl FirstBytes {
+    fn add(&mut self, prefix: &[u8]) {
+        let seconds = &mut self.0[usize::from(prefix[0])];
+        match prefix.get(1) {
+            Some(second) => seconds[usize::from(second / 64)] |= 1 << (second % 64),
+            None => *seconds = [u64::MAX; 4],
+        }
+    }
+
+    fn may_start(&self, output: &[u8]) -> bool {
+        match output {
+            [] => false,
+            [first] => self.0[usize::from(*first)] != [0; 4],
+            [first, second, ..] => {
+                self.0[usize::from(*first)][usize::from(second / 64)] >> (second % 64) & 1 != 0
+            }
+        }
     }
 }

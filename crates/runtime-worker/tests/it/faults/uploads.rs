@@ -11,7 +11,7 @@ use crate::support::{TestBed, sh};
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn full_disk_is_an_internal_error() {
+async fn full_disk_is_an_unavailable_resource() {
     let bed = TestBed::new().await;
     let task_id = TaskId::random().to_string();
     let worker = bed.worker();
@@ -22,7 +22,7 @@ async fn full_disk_is_an_internal_error() {
     let running = bed.start(worker);
     let status = bed.resolved(&task_id).await;
     running.stop().await;
-    assert_eq!(status.state_and_reason(), "exception/internal-error");
+    assert_eq!(status.state_and_reason(), "exception/resource-unavailable");
     bed.assert_no_leftovers();
 }
 

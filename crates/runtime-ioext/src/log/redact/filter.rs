@@ -1,0 +1,96 @@
+//! A set of short byte strings that is asked for every few bytes of output.
+
+/// Length of the byte strings, unless secrets may be shorter.
+pub(super) const MAX_GRAM: usize = 4;
+
+const MIN_BITS: u32 = 15;
+/// One bit of 64 is set at most, as long as the table is smaller than 1 MiB.
+const BITS_PER_GRAM: usize = 64;
+const MAX_BITS: u32 = 23;
+
+/// A set of byte strings of equal length, up to [`MAX_GRAM`]. It may contain strings that were not added.
+///
+/// Output is compared with the set at every `stride`-th byte: each secret has `stride` strings in the set,
+/// one of which is at such a position wherever the secret starts. This is as fast as the vector searches of
+/// `memchr` and `aho-corasick` with few secrets. With many, those are replaced by automata, which take
+/// milliseconds to build and megabytes of memory for a hundred secrets in all encodings.
+#[derive(Debug)]
+pub(super) struct GramFilter {
+    len: usize,
+    grams: Vec<u32>,
+    bits: Vec<u64>,
+    /// Number of bits of a hash to drop.
+    shift: u32,
+}
+
+impl GramFilter {
+    /// Creates an empty set of strings of `len` bytes.
+    pub(super) fn new(len: usize) -> Self {
+        Self {
+            len,
+            grams: Vec::new(),
+            bits: vec![0; 1 << (MIN_BITS - 6)],
+            shift: u32::BITS - MIN_BITS,
+        }
+    }
+
+    /// Adds the first `len` bytes of `bytes`.
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        let gram = self.gram(bytes);
+        self.grams.push(gram);
+        if self.grams.len() * BITS_PER_GRAM > self.bits.len() * 64 && self.shift > 32 - MAX_BITS {
+            // Doubled each time, so that the cost per string stays constant.
+            self.shift -= 1;
+            self.bits = vec![0; self.bits.len() * 2];
+            (0..self.grams.len()).for_each(|i| self.set(self.grams[i]));
+        }
+        self.set(gram);
+    }
+
+    /// Returns the first position at or after `from`, in steps of `stride`, where the output may continue
+    /// with a string of the set; or the first position with too few bytes to know.
+    pub(super) fn find(&self, bytes: &[u8], from: usize, stride: usize) -> Found {
+        let mut at = from;
+        while let Some(window) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+            if self.contains(self.masked(u32::from_le_bytes(*window))) {
+                return Found::Gram(at);
+            }
+            at += stride;
+        }
+        Found::End(at)
+    }
+
+    fn gram(&self, bytes: &[u8]) -> u32 {
+        let mut window = [0; MAX_GRAM];
+        window[..self.len].copy_from_slice(&bytes[..self.len]);
+        u32::from_le_bytes(window)
+    }
+
+    fn masked(&self, window: u32) -> u32 {
+        window & (u32::MAX >> (8 * (MAX_GRAM - self.len)))
+    }
+
+    fn set(&mut self, gram: u32) {
+        let bit = self.bit(gram);
+        self.bits[bit / 64] |= 1 << (bit % 64);
+    }
+
+    fn contains(&self, gram: u32) -> bool {
+        let bit = self.bit(gram);
+        self.bits[bit / 64] >> (bit % 64) & 1 != 0
+    }
+
+    fn bit(&self, gram: u32) -> usize {
+        // Multiplication by 2^32 / golden ratio moves the differences of all bytes to the high bits.
+        (gram.wrapping_mul(0x9E37_79B9) >> self.shift) as usize
+    }
+}
+
+/// The end of a search in output.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found {
+    /// The position of a string that may be in the set.
+    Gram(usize),
+    /// The first position that was not compared.
+    End(usize),
+}
