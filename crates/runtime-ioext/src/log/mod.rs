@@ -199,6 +199,15 @@ impl FollowedLog {
         self.shared().close()
     }
 
+    /// Returns the error of the write to the file that failed, if one did.
+    #[must_use]
+    pub fn write_error(&self) -> Option<Arc<std::io::Error>> {
+        match &self.shared().lock().end {
+            Some(End::Failed(error)) => Some(Arc::clone(error)),
+            _ => None,
+        }
+    }
+
     /// Overwrites the end of a log that failed with lines that say so, such as "the disk is full".
     ///
     /// A full disk cuts the file at any byte, and has no space for further ones. The lines therefore take the

@@ -74,8 +74,12 @@ async fn failed_end_is_replaced_within_the_file() {
         // The last line that leaves enough space for the notice is kept.
         ("one\ntwo\nthree\nfour\nfi", 20, "one\ntwo\n12345678\n"),
         // A long line is cut.
-        ("a long line without a line feed", 25, "a long line wit\n12345678\n"),
-        ("one\n three", 10, "12345678\n"),
+        (
+            "a long line without a line feed",
+            25,
+            "a long line wit\n12345678\n",
+        ),
+        ("one\n three", 9, "12345678\n"),
     ] {
         let disk = Disk::new(size, 7);
         let log = disk.log(SMALL);
@@ -85,7 +89,10 @@ async fn failed_end_is_replaced_within_the_file() {
         log.close().unwrap_err();
         log.replace_failed_end(b"12345678\n").unwrap();
         assert_eq!(disk.bytes(), left.as_bytes());
-        assert_eq!(lagging.next_chunk().await.unwrap().unwrap()[..6], left.as_bytes()[1..7]);
+        assert_eq!(
+            lagging.next_chunk().await.unwrap().unwrap()[..6],
+            left.as_bytes()[1..7]
+        );
         let (bytes, end) = drain(log.reader()).await;
         assert_eq!(bytes, left.as_bytes());
         assert!(matches!(end, Err(ReadLogError::Failed { .. })));
@@ -172,7 +179,11 @@ fn flush_wakes_waiting_async_writers() {
     let (mut writer, wakes) = (log.writer(), Arc::<Wakes>::default());
     let waker = Arc::clone(&wakes).into();
     writer.push(&[b'x'; 300]).unwrap();
-    assert!(writer.poll_ready(&mut Context::from_waker(&waker)).is_pending());
+    assert!(
+        writer
+            .poll_ready(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
     assert_eq!(wakes.count(), 0);
     drop(hanging);
     wait_until(|| wakes.count() == 1);

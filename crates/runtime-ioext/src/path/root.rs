@@ -239,7 +239,11 @@ mod system {
 
         /// Opens each component relative to the one before it, which is held open: the path of a folder may
         /// change meanwhile, its descriptor cannot.
-        pub(super) fn open_by_component(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        pub(super) fn open_by_component(
+            &self,
+            path: &Path,
+            flags: OFlags,
+        ) -> Result<OwnedFd, Errno> {
             let folder_flags =
                 OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let mut folder: Option<OwnedFd> = None;
@@ -347,12 +351,22 @@ mod tests {
         std::fs::create_dir(folder.path().join("plain")).unwrap();
         std::fs::write(folder.path().join("plain/file"), "").unwrap();
         symlink(outside.path(), folder.path().join("folder")).unwrap();
-        symlink(outside.path().join("file"), folder.path().join("plain/link")).unwrap();
+        symlink(
+            outside.path().join("file"),
+            folder.path().join("plain/link"),
+        )
+        .unwrap();
 
         let root = Folder::open(folder.path()).unwrap();
         let open = |path: &str| root.open_by_component(Path::new(path), flags(Access::Read));
         assert!(open("plain/file").is_ok());
-        assert!(matches!(open("folder/file"), Err(Errno::NOTDIR | Errno::LOOP)));
-        assert!(matches!(open("plain/link"), Err(Errno::LOOP | Errno::MLINK)));
+        assert!(matches!(
+            open("folder/file"),
+            Err(Errno::NOTDIR | Errno::LOOP)
+        ));
+        assert!(matches!(
+            open("plain/link"),
+            Err(Errno::LOOP | Errno::MLINK)
+        ));
     }
 }

@@ -189,7 +189,11 @@ fn trivial_lines_are_no_secrets() {
 
 #[test]
 fn long_secret_is_replaced_as_one() {
-    for secret in [long_secret(1000, 62), long_secret(1000, 93), "ü&".repeat(300)] {
+    for secret in [
+        long_secret(1000, 62),
+        long_secret(1000, 93),
+        "ü&".repeat(300),
+    ] {
         assert_eq!(redact(&[&secret], &format!("<{secret}>")), "<[REDACTED]>");
         let left = redact(&[&secret], &STANDARD.encode(&secret));
         assert!(left.starts_with("[REDACTED]") && left.len() < 15, "{left}");
@@ -218,7 +222,9 @@ fn split_long_secret_is_replaced_as_one() {
 fn many_secrets_are_added_one_by_one() {
     let redactor = Redactor::new();
     let secrets: Vec<_> = (0..2000).map(|i| format!("{i:06}-secret")).collect();
-    secrets.iter().for_each(|secret| redactor.add(secret).unwrap());
+    secrets
+        .iter()
+        .for_each(|secret| redactor.add(secret).unwrap());
     for secret in &secrets {
         assert_eq!(redactor.redact(secret.as_bytes()), b"[REDACTED]");
     }
@@ -231,7 +237,9 @@ fn long_secret(len: usize, distinct: u64) -> String {
     let chars: Vec<char> = letters.into_iter().chain(others).collect();
     let mut state = 1_u64;
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         chars[((state >> 33) % distinct) as usize]
     };
     (0..len).map(|_| next()).collect()

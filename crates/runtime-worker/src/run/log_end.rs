@@ -1,13 +1,9 @@
 //! The end of a task's log, which waits for the disk.
 
-use std::error::Error;
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::BoxError;
 use runtime_core::log::FollowedLog;
-use runtime_core::util::{error_sources, is_disk_full};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
@@ -44,15 +40,10 @@ pub(super) async fn close(log: &FollowedLog, hang_timeout: Duration) -> Result<(
 #[error("the disk of the worker is full, so the end of this log is missing")]
 pub(super) struct LogDiskFull;
 
-/// Returns whether a full disk caused an error.
-pub(super) fn is_full_disk(error: &(dyn Error + 'static)) -> bool {
-    error_sources(error).any(|error| {
-        // The log shares its error between writers and readers.
-        let shared = error.downcast_ref::<Arc<io::Error>>().map(|it| &**it);
-        shared
-            .or_else(|| error.downcast_ref())
-            .is_some_and(is_disk_full)
-    })
+/// Returns whether the log has failed because its disk is full.
+pub(super) fn is_disk_full(log: &FollowedLog) -> bool {
+    let error = log.write_error();
+    error.is_some_and(|error| runtime_core::util::is_disk_full(&error))
 }
 
 /// The disk has accepted no data.

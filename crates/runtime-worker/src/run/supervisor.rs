@@ -11,7 +11,7 @@ use runtime_core::{
     ApiError, ExceptionReason, StopStage, TaskContextController, TaskError, error_chain,
 };
 
-use super::log_end::{self, LogDiskFull, is_full_disk};
+use super::log_end::{self, LogDiskFull};
 use super::reclaim::ClaimWatcher;
 use super::reporter::ResolutionReporter;
 use super::stages::{RunError, Stages};
@@ -142,16 +142,18 @@ impl RunSupervisor<'_> {
     }
 
     /// Turns a failure into a stop if its cause is that the worker no longer holds the run, and into an unavailable
-    /// resource if its cause is a full disk.
+    /// resource if the disk of the log is full.
     ///
     /// For example, an upload of a cancelled task fails with a 409 before the next poll notices the cancellation.
     /// Reporting that as an internal error would be wrong, and the queue would refuse it.
     async fn reclassify(&self, outcome: Result<Verdict, RunError>) -> Result<Verdict, RunError> {
         let error = match outcome {
             Err(RunError::Failed(error)) if is_refused_by_queue(&error) => error,
-            Err(RunError::Failed(TaskError::Other(error))) if is_full_disk(&*error) => {
+            // The engine could not write the output. The log says so itself, see `close_log`.
+            Err(RunError::Failed(TaskError::Other(error))) if self.is_log_disk_full() => {
                 let monitor = self.run.monitor();
-                monitor.report_warning(&*error, "a task failed because a disk is full");
+                monitor
+                    .report_warning(&*error, "a task failed because the disk of its log is full");
                 return Err(RunError::Failed(TaskError::unavailable(LogDiskFull)));
             }
             outcome => return outcome,
@@ -204,7 +206,7 @@ impl RunSupervisor<'_> {
             return outcome;
         };
         let monitor = self.run.monitor();
-        if !is_full_disk(&*error) {
+        if !self.is_log_disk_full() {
             monitor.report_error(&*error, "the log of a task is incomplete");
             return outcome.and(Err(RunError::Failed(TaskError::NonFatalInternal)));
         }
@@ -212,7 +214,10 @@ impl RunSupervisor<'_> {
         let ending = self.controller.end_failed_log(LogDiskFull);
         let limit = self.shared.timing.hang_timeout;
         let report = |error: &(dyn Error + 'static)| {
-            monitor.report_warning(error, "cannot say in the log of a task that its disk is full");
+            monitor.report_warning(
+                error,
+                "cannot say in the log of a task that its disk is full",
+            );
         };
         match tokio::time::timeout(limit, ending).await {
             Ok(Ok(())) => {}
@@ -220,6 +225,10 @@ impl RunSupervisor<'_> {
             Err(error) => report(&error),
         }
         outcome.and(Err(RunError::Failed(TaskError::unavailable(LogDiskFull))))
+    }
+
+    fn is_log_disk_full(&self) -> bool {
+        log_end::is_disk_full(self.run.context.followed_log())
     }
 
     fn resolution_of(&self, error: &RunError) -> Resolution {

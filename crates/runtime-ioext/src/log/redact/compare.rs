@@ -1,6 +1,6 @@
 //! Comparison of output with one text of a secret, in all of its spellings.
 
-use super::spellings::for_each_spelling;
+use super::spellings::{Alphabet, for_each_spelling};
 
 /// Maximum number of positions in the output that are followed at once. Several are possible where a
 /// spelling is the start of another, such as `\` and `\\`.
@@ -16,7 +16,7 @@ pub(super) struct Comparison {
 }
 
 /// Compares the start of `output` with `text`.
-pub(super) fn compare(text: &[u8], output: &[u8]) -> Comparison {
+pub(super) fn compare(text: &[u8], alphabet: Alphabet, output: &[u8]) -> Comparison {
     let (mut at, mut ends, mut is_partial) = (0, Ends::of(0), false);
     while at < text.len() {
         let plain = ends.advance_plain(&text[at..], output);
@@ -25,7 +25,7 @@ pub(super) fn compare(text: &[u8], output: &[u8]) -> Comparison {
             break;
         }
         let mut next = Ends::default();
-        at += for_each_spelling(&text[at..], |spelling| {
+        at += for_each_spelling(&text[at..], alphabet, |spelling| {
             for &end in ends.as_slice() {
                 let rest = &output[end..];
                 if rest.starts_with(spelling) {

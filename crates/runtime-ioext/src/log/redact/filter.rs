@@ -3,20 +3,25 @@
 /// Length of the byte strings, unless secrets may be shorter.
 pub(super) const MAX_GRAM: usize = 4;
 
+/// Maximum distance of the positions at which output is compared with the set.
+pub(super) const MAX_STRIDE: usize = 8;
+
 const MIN_BITS: u32 = 15;
-/// One bit of 64 is set at most, as long as the table is smaller than 1 MiB.
-const BITS_PER_GRAM: usize = 64;
+/// One bit of 32 is set at most, as long as the table is smaller than 1 MiB.
+const BITS_PER_GRAM: usize = 32;
 const MAX_BITS: u32 = 23;
 
 /// A set of byte strings of equal length, up to [`MAX_GRAM`]. It may contain strings that were not added.
 ///
-/// Output is compared with the set at every `stride`-th byte: each secret has `stride` strings in the set,
-/// one of which is at such a position wherever the secret starts. This is as fast as the vector searches of
+/// Output is compared with the set at every `stride`-th byte: each secret has `stride` strings in the set for
+/// each spelling, one of which is at such a position wherever the secret starts. This is as fast as the vector searches of
 /// `memchr` and `aho-corasick` with few secrets. With many, those are replaced by automata, which take
 /// milliseconds to build and megabytes of memory for a hundred secrets in all encodings.
 #[derive(Debug)]
 pub(super) struct GramFilter {
     len: usize,
+    /// The bits of a window of four bytes that belong to a string.
+    mask: u32,
     grams: Vec<u32>,
     bits: Vec<u64>,
     /// Number of bits of a hash to drop.
@@ -28,6 +33,7 @@ impl GramFilter {
     pub(super) fn new(len: usize) -> Self {
         Self {
             len,
+            mask: u32::MAX >> (8 * (MAX_GRAM - len)),
             grams: Vec::new(),
             bits: vec![0; 1 << (MIN_BITS - 6)],
             shift: u32::BITS - MIN_BITS,
@@ -39,9 +45,9 @@ impl GramFilter {
         let gram = self.gram(bytes);
         self.grams.push(gram);
         if self.grams.len() * BITS_PER_GRAM > self.bits.len() * 64 && self.shift > 32 - MAX_BITS {
-            // Doubled each time, so that the cost per string stays constant.
-            self.shift -= 1;
-            self.bits = vec![0; self.bits.len() * 2];
+            // Enlarged by a factor, so that the cost per string stays constant.
+            self.shift -= 2;
+            self.bits = vec![0; self.bits.len() * 4];
             (0..self.grams.len()).for_each(|i| self.set(self.grams[i]));
         }
         self.set(gram);
@@ -50,12 +56,42 @@ impl GramFilter {
     /// Returns the first position at or after `from`, in steps of `stride`, where the output may continue
     /// with a string of the set; or the first position with too few bytes to know.
     pub(super) fn find(&self, bytes: &[u8], from: usize, stride: usize) -> Found {
+        match stride {
+            1 => self.find_by::<1>(bytes, from),
+            2 => self.find_by::<2>(bytes, from),
+            3 => self.find_by::<3>(bytes, from),
+            4 => self.find_by::<4>(bytes, from),
+            5 => self.find_by::<5>(bytes, from),
+            6 => self.find_by::<6>(bytes, from),
+            7 => self.find_by::<7>(bytes, from),
+            _ => self.find_by::<MAX_STRIDE>(bytes, from),
+        }
+    }
+
+    fn find_by<const STRIDE: usize>(&self, bytes: &[u8], from: usize) -> Found {
         let mut at = from;
-        while let Some(window) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-            if self.contains(self.masked(u32::from_le_bytes(*window))) {
+        // Four positions at once, so that the processor compares them in parallel.
+        while let Some(chunk) = first_chunk::<{ 3 * MAX_STRIDE + MAX_GRAM }>(bytes, at) {
+            let is_set = |i: usize| {
+                let start = i * STRIDE;
+                let window = [
+                    chunk[start],
+                    chunk[start + 1],
+                    chunk[start + 2],
+                    chunk[start + 3],
+                ];
+                self.contains(u32::from_le_bytes(window))
+            };
+            if is_set(0) | is_set(1) | is_set(2) | is_set(3) {
+                break;
+            }
+            at += 4 * STRIDE;
+        }
+        while let Some(gram) = first_chunk(bytes, at) {
+            if self.contains(u32::from_le_bytes(*gram)) {
                 return Found::Gram(at);
             }
-            at += stride;
+            at += STRIDE;
         }
         Found::End(at)
     }
@@ -66,24 +102,25 @@ impl GramFilter {
         u32::from_le_bytes(window)
     }
 
-    fn masked(&self, window: u32) -> u32 {
-        window & (u32::MAX >> (8 * (MAX_GRAM - self.len)))
-    }
-
     fn set(&mut self, gram: u32) {
         let bit = self.bit(gram);
         self.bits[bit / 64] |= 1 << (bit % 64);
     }
 
-    fn contains(&self, gram: u32) -> bool {
-        let bit = self.bit(gram);
+    fn contains(&self, window: u32) -> bool {
+        let bit = self.bit(window);
         self.bits[bit / 64] >> (bit % 64) & 1 != 0
     }
 
-    fn bit(&self, gram: u32) -> usize {
+    /// Returns the bit of the string at the start of a window.
+    fn bit(&self, window: u32) -> usize {
         // Multiplication by 2^32 / golden ratio moves the differences of all bytes to the high bits.
-        (gram.wrapping_mul(0x9E37_79B9) >> self.shift) as usize
+        ((window & self.mask).wrapping_mul(0x9E37_79B9) >> self.shift) as usize
     }
+}
+
+fn first_chunk<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
+    bytes.get(at..)?.first_chunk()
 }
 
 /// The end of a search in output.

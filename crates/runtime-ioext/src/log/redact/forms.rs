@@ -3,40 +3,60 @@
 use std::borrow::Cow;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-/// A form, from 0 to 6.
+use super::spellings::Alphabet;
+
+/// Length of the start of a part whose base64 has at least [`MIN_HEAD`] characters.
+const HEAD_SOURCE: usize = 15;
+/// Minimum length of the start of a text, unless the text is shorter.
+pub(super) const MIN_HEAD: usize = 16;
+
+/// A form: plain, or base64 of the part at one of three positions within a group of three bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Form(u8);
 
 impl Form {
     pub(super) const MIN: Self = Self(0);
-    pub(super) const MAX: Self = Self(6);
+    pub(super) const MAX: Self = Self(3);
 
-    /// Returns all forms that differ for `part`, each with its text.
-    pub(super) fn all_of(part: &[u8]) -> impl Iterator<Item = (Self, Cow<'_, [u8]>)> {
-        let text = move |form: Self| (form, form.text(part));
-        let base64 = (1..=3).flat_map(move |form| {
-            let (form, text) = text(Self(form));
-            let url = Self(form.0 + 3).text(part);
-            // The alphabets differ in two characters, which few texts contain.
-            let url = (url != text).then_some((Self(form.0 + 3), url));
-            [Some((form, text)), url]
-        });
-        std::iter::once(Some(text(Self::MIN)))
-            .chain(base64)
-            .flatten()
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        (Self::MIN.0..=Self::MAX.0).map(Self)
+    }
+
+    /// Returns the characters in which the form is written.
+    pub(super) fn alphabet(self) -> Alphabet {
+        match self.0 {
+            0 => Alphabet::Any,
+            _ => Alphabet::Base64,
+        }
     }
 
     /// Returns the text of `part` in this form.
     ///
-    /// Computed whenever it is compared, which is rare, because storing all forms would take eight times the
+    /// Computed whenever it is compared, which is rare, because storing all forms would take five times the
     /// memory of the secret.
     pub(super) fn text(self, part: &[u8]) -> Cow<'_, [u8]> {
         match self.0 {
             0 => Cow::Borrowed(part),
-            shift @ 1..=3 => Cow::Owned(base64(&STANDARD_NO_PAD, part, usize::from(shift - 1))),
-            shift => Cow::Owned(base64(&URL_SAFE_NO_PAD, part, usize::from(shift - 4))),
+            shift => Cow::Owned(base64(part, usize::from(shift - 1))),
+        }
+    }
+
+    /// Returns the start of the text of `part`: at least [`MIN_HEAD`] bytes, or all.
+    pub(super) fn head(self, part: &[u8]) -> Cow<'_, [u8]> {
+        let source = match self.0 {
+            0 => MIN_HEAD,
+            _ => HEAD_SOURCE,
+        };
+        self.text(&part[..part.len().min(source)])
+    }
+
+    /// Returns the length of the text of a part of `len` bytes.
+    pub(super) fn len(self, len: usize) -> usize {
+        match self.0 {
+            0 => len,
+            shift => determined(usize::from(shift - 1), len).len(),
         }
     }
 }
@@ -46,10 +66,17 @@ impl Form {
 ///
 /// Three bytes become four characters, so the encoding of a secret within a longer text depends on its
 /// position modulo three. The characters at both ends also depend on adjacent bytes and are left out.
-fn base64(engine: &impl Engine, part: &[u8], shift: usize) -> Vec<u8> {
+fn base64(part: &[u8], shift: usize) -> Vec<u8> {
     let shifted = [&[0; 2][..shift], part].concat();
-    // A character encodes 6 bits. The characters outside this range also contain bits of adjacent bytes.
-    let whole = (shift * 8).div_ceil(6)..shifted.len() * 8 / 6;
-    let text = engine.encode(&shifted);
-    text.as_bytes().get(whole).unwrap_or_default().to_vec()
+    let mut text = STANDARD_NO_PAD.encode(&shifted).into_bytes();
+    let determined = determined(shift, part.len());
+    text.truncate(determined.end);
+    text.drain(..determined.start.min(text.len()));
+    text
+}
+
+/// Returns the range of the base64 characters that consist of bits of the part only. A character encodes 6
+/// bits.
+fn determined(shift: usize, len: usize) -> std::ops::Range<usize> {
+    (shift * 8).div_ceil(6)..(shift + len) * 8 / 6
 }

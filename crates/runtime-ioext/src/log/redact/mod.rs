@@ -3,6 +3,7 @@
 mod compare;
 mod filter;
 mod forms;
+mod heads;
 mod parts;
 mod patterns;
 mod spellings;

@@ -10,20 +10,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::compare::{Comparison, compare};
-use super::filter::{Found, GramFilter, MAX_GRAM};
+use super::filter::{Found, GramFilter, MAX_GRAM, MAX_STRIDE};
 use super::forms::Form;
+use super::heads::for_each_gram;
 use super::parts::MAX_PART;
-use super::spellings::for_each_spelling;
-
-/// Maximum length of the start of a spelling that is looked up.
-const MAX_PREFIX: usize = 6;
 
 /// The searched parts of secrets.
 pub(super) struct Patterns {
     min_len: usize,
-    prefix_len: usize,
     gram_len: usize,
-    /// Number of strings in the filter for each prefix.
+    /// Output is compared with the filter at every position that is a multiple of this.
     stride: usize,
     parts: Vec<Arc<[u8]>>,
     known: HashSet<Arc<[u8]>>,
@@ -45,13 +41,11 @@ impl Patterns {
     pub(super) fn new(min_len: usize) -> Self {
         // Pieces of long secrets are searched even if the minimum is larger than a piece.
         let min_len = min_len.min(MAX_PART / 2);
-        let prefix_len = min_len.min(MAX_PREFIX);
-        let gram_len = prefix_len.min(MAX_GRAM);
+        let gram_len = min_len.min(MAX_GRAM);
         Self {
             min_len,
-            prefix_len,
             gram_len,
-            stride: prefix_len - gram_len + 1,
+            stride: MAX_STRIDE,
             parts: Vec::new(),
             known: HashSet::new(),
             starts: BTreeSet::new(),
@@ -70,9 +64,12 @@ impl Patterns {
             return;
         }
         let index = u32::try_from(self.parts.len()).expect("fewer than 2^32 parts fit in memory");
-        for (form, text) in Form::all_of(part) {
-            if text.len() >= self.min_len {
-                self.add_starts(index, form, &text);
+        for form in Form::all() {
+            let len = form.len(part.len());
+            if len >= self.min_len {
+                // The strings of the filter at larger offsets stay, and cost some comparisons.
+                self.stride = self.stride.min(len + 1 - self.gram_len);
+                self.add_starts(part, index, form);
             }
         }
         let part: Arc<[u8]> = part.into();
@@ -80,20 +77,25 @@ impl Patterns {
         self.parts.push(part);
     }
 
-    fn add_starts(&mut self, part: u32, form: Form, text: &[u8]) {
-        let mut prefixes = BTreeSet::new();
-        add_prefixes(text, Prefix::new(self.prefix_len), &mut prefixes);
-        for prefix in &prefixes {
-            let prefix = prefix.as_slice();
-            self.starts.insert(Start {
-                gram: sort_key(&prefix[..self.gram_len]),
-                part,
-                form,
-            });
-            self.first_bytes.add(prefix);
-            let grams = prefix.windows(self.gram_len);
-            grams.for_each(|gram| self.filter.add(gram));
-        }
+    fn add_starts(&mut self, part: &[u8], index: u32, form: Form) {
+        let (head, alphabet) = (form.head(part), form.alphabet());
+        for_each_gram(
+            &head,
+            alphabet,
+            self.gram_len,
+            self.stride,
+            |offset, gram| {
+                self.filter.add(gram);
+                if offset == 0 {
+                    self.first_bytes.add(gram);
+                    self.starts.insert(Start {
+                        gram: sort_key(gram),
+                        part: index,
+                        form,
+                    });
+                }
+            },
+        );
     }
 
     /// Searches output for secrets. Output that is not `complete` may end with the start of one.
@@ -148,12 +150,17 @@ impl Patterns {
             part: u32::MAX,
             form: Form::MAX,
         };
-        for start in self.starts.range(min..=max) {
+        let mut starts = self.starts.range(min..=max);
+        if output.len() < self.gram_len {
+            best.is_partial = starts.next().is_some();
+            return best;
+        }
+        for start in starts {
             let text = start.form.text(&self.parts[start.part as usize]);
             let Comparison {
                 matched,
                 is_partial,
-            } = compare(&text, output);
+            } = compare(&text, start.form.alphabet(), output);
             best.matched = best.matched.max(matched);
             best.is_partial |= is_partial;
         }
@@ -186,54 +193,6 @@ fn sort_key(bytes: &[u8]) -> u32 {
     let mut key = [0; MAX_GRAM];
     key[..bytes.len()].copy_from_slice(bytes);
     u32::from_be_bytes(key)
-}
-
-/// Adds all prefixes of the spellings of `text` that continue `prefix`.
-fn add_prefixes(text: &[u8], prefix: Prefix, prefixes: &mut BTreeSet<Prefix>) {
-    if prefix.is_complete() {
-        prefixes.insert(prefix);
-        return;
-    }
-    let mut longer = Vec::new();
-    let len = for_each_spelling(text, |spelling| longer.push(prefix.followed_by(spelling)));
-    // Equal ones are continued once.
-    longer.dedup();
-    for prefix in longer {
-        add_prefixes(&text[len..], prefix, prefixes);
-    }
-}
-
-/// The first bytes of a spelling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Prefix {
-    bytes: [u8; MAX_PREFIX],
-    len: usize,
-    full: usize,
-}
-
-impl Prefix {
-    fn new(full: usize) -> Self {
-        Self {
-            bytes: [0; MAX_PREFIX],
-            len: 0,
-            full,
-        }
-    }
-
-    fn followed_by(mut self, bytes: &[u8]) -> Self {
-        let len = bytes.len().min(self.full - self.len);
-        self.bytes[self.len..self.len + len].copy_from_slice(&bytes[..len]);
-        self.len += len;
-        self
-    }
-
-    fn is_complete(&self) -> bool {
-        self.len == self.full
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
 }
 
 /// The first two bytes of all spellings: a table that excludes most positions without a search.

@@ -8,16 +8,33 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// The spellings of one character, without duplicates.
-pub(super) type Spellings = Box<[Box<[u8]>]>;
+type Spellings = Box<[Box<[u8]>]>;
+
+/// The characters of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alphabet {
+    Any,
+    /// The standard alphabet, which also stands for that of URLs.
+    Base64,
+}
 
 /// Calls `each` with every spelling of the first character of `text`, and returns the length of that
 /// character in bytes. A byte that is not UTF-8 counts as a character. `text` must not be empty.
-pub(super) fn for_each_spelling(text: &[u8], mut each: impl FnMut(&[u8])) -> usize {
+pub(super) fn for_each_spelling(
+    text: &[u8],
+    alphabet: Alphabet,
+    mut each: impl FnMut(&[u8]),
+) -> usize {
     static ASCII: LazyLock<Vec<Spellings>> =
         LazyLock::new(|| (0..128).map(|byte| spellings(&[byte])).collect());
 
     if let Some(cached) = ASCII.get(usize::from(text[0])) {
         cached.iter().for_each(|spelling| each(spelling));
+        match (alphabet, text[0]) {
+            (Alphabet::Base64, b'+') => each(b"-"),
+            (Alphabet::Base64, b'/') => each(b"_"),
+            _ => {}
+        }
         return 1;
     }
     let len = char_len(text);
@@ -41,7 +58,10 @@ fn spellings(bytes: &[u8]) -> Spellings {
     // No encoder changes ASCII letters and digits.
     if !bytes[0].is_ascii_alphanumeric() {
         all.extend([percent(bytes, false), percent(bytes, true)].map(String::into_bytes));
-        if let Some(c) = std::str::from_utf8(bytes).ok().and_then(|it| it.chars().next()) {
+        if let Some(c) = std::str::from_utf8(bytes)
+            .ok()
+            .and_then(|it| it.chars().next())
+        {
             all.extend(of_char(c).into_iter().map(String::into_bytes));
         }
         let escapes = [byte_escapes(bytes, "\\x", 16), byte_escapes(bytes, "\\", 8)];

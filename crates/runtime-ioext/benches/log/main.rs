@@ -1,5 +1,8 @@
 //! Speed of the followed log, compared with hand-written code.
 
+mod process_output;
+mod redactor;
+
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -8,13 +11,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bench_harness::{AtLeast, AtMost, Bench, percentile, rate, time_ms};
-use runtime_ioext::log::Redactor;
 use runtime_ioext::{FollowedLog, LogReader, LogWriter};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-const LINE: [u8; 100] = [b'x'; 100];
+const LINE: [u8; 100] = {
+    let mut line = [b'x'; 100];
+    line[99] = b'\n';
+    line
+};
 
 fn main() -> ExitCode {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -22,8 +28,9 @@ fn main() -> ExitCode {
     Bench::main("log", |bench| {
         one_writer(bench, path);
         one_task(bench, path);
-        redactor(bench, path);
-        secrets(bench, path);
+        redactor::redactor(bench, path);
+        redactor::secrets(bench, path);
+        process_output::process_output(bench, folder.path());
         many_writers(bench, path);
         writer_with_followers(bench, path);
         latency(bench, path, 1, 200.0);
@@ -72,104 +79,6 @@ fn one_task(bench: &mut Bench, path: &Path) {
                 log.close().expect("a close");
             })
         });
-}
-
-fn redactor(bench: &mut Bench, path: &Path) {
-    let lines = bench.pick(1_000_000, 100_000);
-    let secrets = redactor_of(10);
-    bench
-        .case("one writer, 100-byte lines, 10 secrets", "lines/s")
-        .bar(AtLeast(0.7))
-        .peer("no redactor", || rate(lines, || write_log(path, lines)))
-        .ours(|| {
-            rate(lines, || {
-                let log = new_log(path);
-                write_to(secrets.writer(log.writer()), lines);
-                log.close().expect("a close");
-            })
-        });
-    for (secrets, bar) in [(1, 2000.0), (10, 400.0), (100, 400.0)] {
-        let redactor = redactor_of(secrets);
-        let output = ordinary_output(bench.pick(64, 8) << 20);
-        bench
-            .case(&format!("redaction of output, {secrets} secrets"), "MiB/s")
-            .bar(AtLeast(bar))
-            .ours(|| {
-                let chunks = output.chunks(32 * 1024);
-                let ms = time_ms(|| chunks.for_each(|chunk| drop(redactor.redact(chunk))));
-                (output.len() >> 20) as f64 / ms * 1000.0
-            });
-    }
-}
-
-/// The costs of a secret, which must not grow with the number of secrets or faster than its length.
-fn secrets(bench: &mut Bench, path: &Path) {
-    for (added, len) in [(1000, 40), (1, 64 << 10), (1, 1 << 20)] {
-        bench
-            .case(&format!("adding {added} secrets of {len} bytes"), "ms")
-            .bar(AtMost(if added == 1 { 50.0 } else { added as f64 }))
-            .ours(|| {
-                let redactor = Redactor::new();
-                time_ms(|| {
-                    for i in 0..added {
-                        redactor.add(secret(i, len)).expect("it is long enough");
-                    }
-                })
-            });
-    }
-    let write_split = |len: usize| {
-        let (log, redactor, secret) = (new_log(path), Redactor::new(), secret(0, len));
-        redactor.add(&secret).expect("it is long enough");
-        let mut writer = redactor.writer(log.writer());
-        time_ms(|| {
-            for bytes in secret.as_bytes().chunks(8) {
-                writer.write_all(bytes).expect("a write");
-            }
-        }) / len as f64
-    };
-    bench
-        .case("a secret in writes of 8 bytes, for each byte", "ms")
-        .bar(AtMost(2.0))
-        .peer("a secret of 4 KiB", || write_split(4 << 10))
-        .ours(|| write_split(256 << 10));
-}
-
-fn redactor_of(secrets: u64) -> Redactor {
-    let redactor = Redactor::new();
-    for i in 0..secrets {
-        redactor.add(secret(i, 40)).expect("it is long enough");
-    }
-    redactor
-}
-
-/// Returns a token of base64 characters.
-fn secret(seed: u64, len: usize) -> String {
-    const CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        char::from(CHARS[(state >> 58) as usize])
-    };
-    (0..len).map(|_| next()).collect()
-}
-
-/// Returns lines as compilers write them.
-fn ordinary_output(len: usize) -> Vec<u8> {
-    let mut output = Vec::with_capacity(len);
-    for i in 0_u64.. {
-        if output.len() >= len {
-            break;
-        }
-        let crate_name = secret(i, 9).to_lowercase();
-        let line = format!(
-            "[{i:>7}] Compiling {crate_name} v0.{}.{} (https://example.com/{crate_name}/src/lib.rs:{i}:{})\n",
-            i % 13,
-            i % 7,
-            i % 89,
-        );
-        output.extend_from_slice(line.as_bytes());
-    }
-    output
 }
 
 async fn write_async(mut writer: impl AsyncWrite + Unpin, lines: u64) {
