@@ -5,13 +5,12 @@ use std::io;
 use runtime_core::TemporaryStorage;
 #[cfg(unix)]
 use {
-    crate::cgroup::{Cgroup, own_cgroup},
-    crate::child_process::UnreapedChildren,
+    crate::cgroup::{Cgroup, CgroupLimits, CgroupParents, CreateCgroupError},
+    crate::child_process::{UnreapedChildren, try_in_child},
     crate::orphans::OrphanScanner,
     crate::settings::CgroupPlacement,
     parking_lot::Mutex,
     std::fs::File,
-    std::path::PathBuf,
     std::sync::Arc,
 };
 
@@ -25,6 +24,8 @@ pub(crate) struct EngineState {
     pub(crate) children: Arc<Mutex<UnreapedChildren>>,
     #[cfg(unix)]
     pub(crate) orphans: OrphanScanner,
+    #[cfg(unix)]
+    cgroups: CgroupParents,
 }
 
 #[cfg(unix)]
@@ -45,32 +46,29 @@ impl EngineState {
         let orphans = OrphanScanner::default();
         // Also the scanner's first scan, which must precede the first task.
         orphans.kill_leftovers_of_dead_workers(storage);
-        let engine = Self {
+        let cgroups = find_cgroups(&settings.cgroups);
+        cgroups.remove_abandoned();
+        Ok(Self {
             settings,
             children: Arc::default(),
             orphans,
-        };
-        if let Some(parent) = engine.cgroup_parent() {
-            // Fails if the parent is not delegated to this user. Then there are no groups of workers either.
-            let _ = Cgroup::remove_abandoned(&parent);
-        }
-        Ok(engine)
+            cgroups,
+        })
     }
 
-    /// Creates a control group for a command, and opens the file through which a process joins it.
-    ///
-    /// Returns `None` if control groups are disabled or this user may not create one. Process groups and markers
-    /// then have to suffice.
-    pub(crate) fn create_cgroup(&self) -> Option<(Cgroup, File)> {
-        Cgroup::create(&self.cgroup_parent()?).ok()
+    /// Creates a control group for a command. It has no effect if none can be created on this machine.
+    pub(crate) fn create_cgroup(&self) -> Result<Cgroup, CreateCgroupError> {
+        self.cgroups.create(&CgroupLimits::default())
     }
+}
 
-    fn cgroup_parent(&self) -> Option<PathBuf> {
-        match &self.settings.cgroups {
-            CgroupPlacement::Disabled => None,
-            CgroupPlacement::BelowOwn => own_cgroup(),
-            CgroupPlacement::Below(parent) => Some(parent.clone()),
-        }
+#[cfg(unix)]
+fn find_cgroups(placement: &CgroupPlacement) -> CgroupParents {
+    let try_join = |procs: &File| try_in_child(|| Ok(rustix::io::write(procs, b"0").map(drop)?));
+    match placement {
+        CgroupPlacement::Disabled => CgroupParents::none(),
+        CgroupPlacement::BelowOwn => CgroupParents::below_own(try_join),
+        CgroupPlacement::Below(parent) => CgroupParents::below(parent, try_join),
     }
 }
 

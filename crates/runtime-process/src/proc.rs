@@ -85,13 +85,6 @@ pub(crate) fn set_oom_score_adj(pid: Pid, score: i32) {
     let _ = fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string());
 }
 
-/// Returns the cgroup v2 path of this process, relative to the mount point.
-pub(crate) fn own_cgroup_path() -> Option<String> {
-    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    Some(path.to_owned())
-}
-
 /// Returns the number of processes that the kernel has killed since boot because the machine's memory was low.
 pub(crate) fn oom_kills(vmstat: &Path) -> Option<u64> {
     number_after(&fs::read_to_string(vmstat).ok()?, "oom_kill")

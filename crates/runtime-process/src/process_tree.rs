@@ -33,7 +33,7 @@ pub(crate) struct ProcessTree {
     folder: PathBuf,
     /// The leader of the session and the process group; `None` once the group was killed.
     leader: Option<Pid>,
-    cgroup: Option<Cgroup>,
+    cgroup: Arc<Cgroup>,
     machine_oom_kills_before: Option<u64>,
     usage: Option<UsageSampler>,
 }
@@ -46,14 +46,15 @@ impl ProcessTree {
     ) -> io::Result<(Self, ChildProcess, OutputPump)> {
         let engine = Arc::clone(&task.engine);
         let folder = task.folder.path().to_owned();
-        let (cgroup, procs_file) = engine.create_cgroup().unzip();
+        let cgroup = engine.create_cgroup().map_err(io::Error::other)?;
+        let join_files = cgroup.join_files()?;
         command.env(TASK_MARKER, &folder);
         let prepare = move || {
             setsid()?;
             reset_inherited_state()?;
             // The process joins the group itself, before its program runs: if the worker moved it later, children
             // that it had already forked would stay outside.
-            if let Some(file) = &procs_file {
+            for file in &join_files {
                 rustix::io::write(file, b"0")?;
             }
             Ok(())
@@ -69,7 +70,7 @@ impl ProcessTree {
             engine,
             folder,
             leader,
-            cgroup,
+            cgroup: Arc::new(cgroup),
             machine_oom_kills_before,
             usage: leader.map(|leader| UsageSampler::start(leader, Arc::clone(&task.report))),
         };
@@ -95,13 +96,11 @@ impl ProcessTree {
         self.signal(KillSignal::Kill);
         // The leader is reaped. Once its group is empty, the kernel may give the id to another process.
         self.leader = None;
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.kill();
-            cgroup.wait_until_empty().await;
-        }
+        let cgroup = Arc::clone(&self.cgroup);
+        // The only possible error is a panic of the closure.
+        let _ = tokio::task::spawn_blocking(move || cgroup.end()).await;
         if let Some(usage) = self.usage.take() {
-            let exact = self.cgroup.as_ref().and_then(Cgroup::usage);
-            usage.finish(exact).await;
+            usage.finish(&self.cgroup.usage()).await;
         }
         let (folder, engine) = (self.folder.clone(), Arc::clone(&self.engine));
         let kill_orphans = move || {
@@ -120,7 +119,7 @@ impl ProcessTree {
     /// Returns an explanation for the log if the kernel killed a process since the start because memory ran out.
     pub(crate) fn oom_explanation(&self) -> Option<&'static str> {
         // Each command has a new control group, so its count starts at zero.
-        if let Some(kills) = self.cgroup.as_ref().and_then(Cgroup::oom_kills) {
+        if let Some(kills) = self.cgroup.usage().oom_kills {
             return (kills > 0).then_some(OOM_IN_TASK);
         }
         // Without a group, only the machine's count is known: the killed process may belong to another task.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use runtime_worker::report::{TaskReportBuilder, Usage};
 use rustix::process::Pid;
 use tokio::task::JoinHandle;
 
+use crate::cgroup::CgroupUsage;
 use crate::proc::{self, DiskIo};
 
 /// The delay before the first sample. Each following delay is twice as long, up to the maximum: even short
@@ -23,6 +25,8 @@ pub(crate) struct UsageSampler {
     report: Arc<TaskReportBuilder>,
     /// The usage of earlier commands.
     earlier: Usage,
+    /// The usage of this command up to the last sample.
+    sampled: Arc<Mutex<Usage>>,
     task: JoinHandle<()>,
 }
 
@@ -31,22 +35,30 @@ impl UsageSampler {
     pub(crate) fn start(leader: Pid, report: Arc<TaskReportBuilder>) -> Self {
         let session = leader.as_raw_nonzero().get();
         let earlier = report.usage();
-        let task = tokio::spawn(sample_session(session, earlier, Arc::clone(&report)));
+        let sampled = Arc::default();
+        let task = tokio::spawn(sample_session(
+            session,
+            earlier,
+            Arc::clone(&report),
+            Arc::clone(&sampled),
+        ));
         Self {
             report,
             earlier,
+            sampled,
             task,
         }
     }
 
-    /// Stops sampling. `exact` replaces the samples, if a control group counted the usage.
-    pub(crate) async fn finish(mut self, exact: Option<Usage>) {
+    /// Stops sampling. The counts of a control group replace the samples.
+    pub(crate) async fn finish(mut self, exact: &CgroupUsage) {
         self.task.abort();
         // Waits, so that a late sample does not overwrite the exact usage.
         let _ = (&mut self.task).await;
-        if let Some(exact) = exact {
-            self.report.set_usage(self.earlier.then(&exact));
-        }
+        let mut usage = *self.sampled.lock();
+        usage.cpu = exact.cpu.or(usage.cpu);
+        usage.peak_memory = exact.peak_memory.or(usage.peak_memory);
+        self.report.set_usage(self.earlier.then(&usage));
     }
 }
 
@@ -56,20 +68,27 @@ impl Drop for UsageSampler {
     }
 }
 
-async fn sample_session(session: i32, earlier: Usage, report: Arc<TaskReportBuilder>) {
+async fn sample_session(
+    session: i32,
+    earlier: Usage,
+    report: Arc<TaskReportBuilder>,
+    sampled: Arc<Mutex<Usage>>,
+) {
     let mut samples = SessionSamples::default();
     let mut delay = FIRST_SAMPLE_DELAY;
     loop {
         tokio::time::sleep(delay).await;
         delay = (delay * 2).min(MAX_SAMPLE_DELAY);
-        let sampled = tokio::task::spawn_blocking(move || {
+        let updated = tokio::task::spawn_blocking(move || {
             samples.update(session);
             samples
         });
         // The only possible error is a panic of the closure.
-        let Ok(sampled) = sampled.await else { return };
-        samples = sampled;
-        report.set_usage(earlier.then(&samples.usage()));
+        let Ok(updated) = updated.await else { return };
+        samples = updated;
+        let usage = samples.usage();
+        *sampled.lock() = usage;
+        report.set_usage(earlier.then(&usage));
     }
 }
 

@@ -95,16 +95,24 @@ async fn oom_kill_without_group_is_attributed_to_machine() {
 async fn groups_of_dead_workers_are_killed() {
     let bed = TestBed::new().await;
     let machine = Machine::new(&bed).delegated();
-    let [dead, live, foreign] = ["task-1-7", "task-1-8", "task-queue"].map(|name| {
+    let [dead, live, foreign] = [
+        "task-0000000000000007",
+        "task-0000000000000008",
+        "task-queue",
+    ]
+    .map(|name| {
         let group = machine.groups.join(name);
         std::fs::create_dir(&group).expect("a folder of the test");
+        std::fs::write(group.join("cgroup.kill"), "").expect("a file of the test");
         group
     });
     // As the worker of the group does.
     let lock = std::fs::File::open(&live).expect("the folder exists");
     lock.lock().expect("nothing else locks it");
     machine.run(&bed, "true").await;
-    let is_killed = |group: &Path| group.join("cgroup.kill").exists();
+    let is_killed = |group: &Path| {
+        std::fs::read(group.join("cgroup.kill")).is_ok_and(|written| written == b"1")
+    };
     assert!(is_killed(&dead));
     assert!(!is_killed(&live) && !is_killed(&foreign));
 }
@@ -116,7 +124,7 @@ async fn processes_of_dead_workers_are_killed() {
         return;
     };
     let bed = TestBed::new().await;
-    let group = delegated.0.join("task-1-7");
+    let group = delegated.0.join("task-0000000000000007");
     let inner = group.join("inner");
     std::fs::create_dir_all(&inner).expect("this user may create groups");
     let mut sleeper = std::process::Command::new("sleep")

@@ -1,0 +1,233 @@
+//! The folder of a group in one hierarchy: its files, its members, and the groups that its members created.
+//!
+//! Which files exist depends on the version, the controllers and the kernel, so each function tries all names.
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use rustix::process::Pid;
+
+/// The file with the members of a group. Only folders of groups have it.
+const PROCS: &str = "cgroup.procs";
+
+/// Maximum number of groups inside a group that are looked at. More can only be an attack on memory.
+const MAX_INNER_GROUPS: usize = 10_000;
+
+const NAME_PREFIX: &str = "task-";
+
+/// The folder of a group, locked by its owner.
+#[derive(Debug)]
+pub(super) struct GroupFolder {
+    path: PathBuf,
+    /// The kernel releases the lock however the owner ends. A process id in the name would not show that: another
+    /// process, or one of another container, may have it.
+    _lock: File,
+}
+
+impl GroupFolder {
+    /// Creates and locks a group.
+    ///
+    /// # Errors
+    ///
+    /// The error of the operating system; [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::NotFound`] if a worker that
+    /// starts took the group for an abandoned one, in the moment in which nobody had locked it.
+    pub(super) fn create(parent: &Path, name: &str) -> io::Result<Self> {
+        let path = parent.join(name);
+        fs::create_dir(&path)?;
+        Self::lock(path.clone()).inspect_err(|_| {
+            // It is empty, and would otherwise stay.
+            let _ = fs::remove_dir(&path);
+        })
+    }
+
+    /// Takes over a group that has no owner. Fails if its owner lives.
+    pub(super) fn lock(path: PathBuf) -> io::Result<Self> {
+        let lock = File::open(&path)?;
+        lock.try_lock()?;
+        // Another worker may have removed the group before the lock.
+        fs::metadata(&path)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the file through which a process joins the group by writing `0`.
+    pub(super) fn open_procs(&self) -> io::Result<File> {
+        OpenOptions::new().write(true).open(self.path.join(PROCS))
+    }
+
+    pub(super) fn has(&self, file: &str) -> bool {
+        self.path.join(file).exists()
+    }
+
+    pub(super) fn read(&self, file: &str) -> Option<String> {
+        fs::read_to_string(self.path.join(file)).ok()
+    }
+
+    /// Returns the number that is the whole content of a file.
+    pub(super) fn read_number(&self, file: &str) -> Option<u64> {
+        self.read(file)?.trim().parse().ok()
+    }
+
+    /// Returns the number after `label`, in a file with one label and number in each line.
+    pub(super) fn read_labelled(&self, file: &str, label: &str) -> Option<u64> {
+        let text = self.read(file)?;
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        let number = lines.find_map(|(found, number)| (found == label).then_some(number))?;
+        number.trim().parse().ok()
+    }
+
+    /// Writes a value to an existing file. In a folder that is no group, nothing is created.
+    pub(super) fn write(&self, file: &str, value: &str) -> io::Result<()> {
+        write_existing(&self.path.join(file), value)
+    }
+
+    /// Returns the members of the group and of those inside it.
+    pub(super) fn members(&self) -> Vec<Pid> {
+        let groups = with_inner_groups(&self.path).into_iter();
+        let lists = groups.filter_map(|group| fs::read_to_string(group.join(PROCS)).ok());
+        lists.flat_map(|list| parse_pids(&list)).collect()
+    }
+
+    /// Returns whether the group or one inside it has members that still run.
+    pub(super) fn is_populated(&self) -> bool {
+        match self.read_labelled("cgroup.events", "populated") {
+            Some(populated) => populated > 0,
+            None => !self.members().is_empty(),
+        }
+    }
+
+    /// Removes the group and those inside it, the innermost first. Returns whether it is gone.
+    pub(super) fn remove(&self) -> bool {
+        remove_group(&self.path)
+    }
+}
+
+/// Removes a group and those inside it. Returns whether it is gone, which it is not while members are dying.
+pub(super) fn remove_group(path: &Path) -> bool {
+    let is_gone = |removed: io::Result<()>| match removed {
+        Ok(()) => true,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    if is_gone(fs::remove_dir(path)) {
+        return true;
+    }
+    let groups = with_inner_groups(path);
+    let removed = groups.iter().rev().map(|group| fs::remove_dir(group));
+    removed.last().is_some_and(is_gone)
+}
+
+/// Returns the folders of a group and of those inside it, each after the one that contains it.
+fn with_inner_groups(path: &Path) -> Vec<PathBuf> {
+    let mut groups = vec![path.to_owned()];
+    let mut visited = 0;
+    // A loop, since members may nest groups deeper than the stack.
+    while let Some(group) = groups.get(visited) {
+        if groups.len() >= MAX_INNER_GROUPS {
+            break;
+        }
+        let entries = fs::read_dir(group).into_iter().flatten().flatten();
+        let inner = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let inner: Vec<_> = inner.map(|entry| entry.path()).collect();
+        groups.extend(inner);
+        visited += 1;
+    }
+    groups
+}
+
+/// Checks that a folder is a group. Elsewhere, `create_dir` would create an ordinary folder.
+pub(super) fn check_is_group(folder: &Path) -> io::Result<()> {
+    fs::metadata(folder.join(PROCS)).map(drop)
+}
+
+pub(super) fn write_existing(file: &Path, value: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(file)?;
+    file.write_all(value.as_bytes())
+}
+
+/// Parses the members of a group. A process outside of this process's pid namespace is listed as 0.
+fn parse_pids(list: &str) -> Vec<Pid> {
+    let pids = list.lines().filter_map(|line| line.parse().ok());
+    // `kill` takes negative numbers for groups of processes.
+    pids.filter(|pid: &i32| *pid > 0)
+        .filter_map(Pid::from_raw)
+        .collect()
+}
+
+/// Returns a random name. Names with a pid or a counter are used again after a crash, above all by process 1 of a
+/// container.
+pub(super) fn unique_name() -> String {
+    // Each `RandomState` has other keys, the first one from the operating system.
+    let number = RandomState::new().hash_one(std::process::id());
+    format!("{NAME_PREFIX}{number:016x}")
+}
+
+/// Returns whether a worker created a group with this name. Other programs may have groups below the same parent.
+pub(super) fn is_unique_name(name: &str) -> bool {
+    let digits = name.strip_prefix(NAME_PREFIX).unwrap_or_default();
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    digits.len() == 16 && digits.bytes().all(is_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let names: std::collections::BTreeSet<_> = (0..1000).map(|_| unique_name()).collect();
+        assert_eq!(names.len(), 1000);
+        assert!(names.iter().all(|name| is_unique_name(name)));
+    }
+
+    #[test]
+    fn names_of_other_groups_are_not_matched() {
+        for name in [
+            "task-",
+            "task-1-7",
+            "task-queue",
+            "task-00000000000000AB",
+            "task-00000000000000000",
+            "my-task-0000000000000000",
+        ] {
+            assert!(!is_unique_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn invisible_members_are_skipped() {
+        let pids = parse_pids("0\n12\n-1\nx\n7\n");
+        let pids: Vec<_> = pids.iter().map(|pid| pid.as_raw_nonzero().get()).collect();
+        assert_eq!(pids, [12, 7]);
+    }
+
+    #[test]
+    fn inner_groups_are_removed() -> io::Result<()> {
+        let parent = tempfile::tempdir()?;
+        let folder = GroupFolder::create(parent.path(), "task")?;
+        // Deeper than a recursion could go, within the maximum length of a path.
+        let deep: PathBuf = std::iter::repeat_n("g", 1500).collect();
+        fs::create_dir_all(folder.path().join(&deep))?;
+        assert!(folder.remove() && !folder.path().exists());
+        assert!(folder.remove(), "it is gone");
+        Ok(())
+    }
+
+    #[test]
+    fn owned_group_cannot_be_taken_over() -> io::Result<()> {
+        let parent = tempfile::tempdir()?;
+        let folder = GroupFolder::create(parent.path(), "task")?;
+        let taken = GroupFolder::lock(folder.path().to_owned());
+        assert_eq!(
+            taken.expect_err("it has an owner").kind(),
+            io::ErrorKind::WouldBlock
+        );
+        let path = folder.path().to_owned();
+        drop(folder);
+        GroupFolder::lock(path).map(drop)
+    }
+}
