@@ -2,7 +2,6 @@
 //!
 //! `std` and tokio can wait only for children that they started themselves, and these are started by `vfork`.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,70 +11,83 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, kill_process, waitid, waitpid,
+};
 use tokio::signal::unix::{self, SignalKind};
 
+use crate::start_control::StartControl;
+use crate::start_error::StartError;
 use crate::vfork;
 
 /// Runs `step` in a new process, which then ends, and returns its result.
 pub(crate) fn try_in_child(mut step: impl FnMut() -> io::Result<()>) -> io::Result<()> {
-    let null = || File::open("/dev/null").map(OwnedFd::from);
-    let files = [null()?, null()?, null()?];
     // The process never executes a program: it ends with the error that the step succeeded.
     let end = || step().and(Err(Errno::CANCELED.into()));
-    match vfork::spawn(&Command::new("/"), &files, end) {
-        Err(error) if error.raw_os_error() == Some(Errno::CANCELED.raw_os_error()) => Ok(()),
-        other => other.map(drop),
+    let files = standard_files(&File::open("/dev/null")?.into())?;
+    let ended = vfork::spawn(&Command::new("/"), &files, &StartControl::default(), end);
+    match ended {
+        Err(error) if Errno::from_io_error(&error.source) == Some(Errno::CANCELED) => Ok(()),
+        Err(error) => Err(error.source),
+        Ok(_) => Err(Errno::CANCELED.into()),
     }
 }
 
-/// A child process. It is killed if it is dropped before it was reaped.
+/// Returns `/dev/null` as standard input, and `output` as standard output and error.
+fn standard_files(output: &OwnedFd) -> io::Result<[OwnedFd; 3]> {
+    // `try_clone` returns a number above 2, so that no file replaces another one that is still needed, even if the
+    // worker was started without standard files.
+    Ok([
+        OwnedFd::from(File::open("/dev/null")?).try_clone()?,
+        output.try_clone()?,
+        output.try_clone()?,
+    ])
+}
+
+/// A child process. It is killed if it is dropped before it has ended.
+///
+/// It stays a zombie until it is [reaped](Self::reap), so that its pid, which is also that of its session and process
+/// group, is not reused before.
 pub(crate) struct ChildProcess {
     pid: Pid,
     /// Receives a notification when any child of this process ends.
     sigchld: unix::Signal,
-    /// The exit status once the process was reaped.
+    /// The exit status once the process has ended.
     status: Option<ExitStatus>,
-    registry: Arc<Mutex<UnreapedChildren>>,
+    is_reaped: bool,
+    abandoned: Arc<AbandonedChildren>,
 }
 
 impl ChildProcess {
-    /// Starts a command that writes to `output`. `prepare` runs in the new process and may only make system calls.
+    /// Starts a command that writes to `output`. Blocks until its program runs, which `control` can end.
+    ///
+    /// `prepare` runs in the new process and may only make system calls.
     pub(crate) fn start(
         command: Command,
-        output: OwnedFd,
+        output: &OwnedFd,
         prepare: impl FnMut() -> io::Result<()>,
-        registry: &Arc<Mutex<UnreapedChildren>>,
-    ) -> io::Result<Self> {
+        control: &StartControl,
+        abandoned: &Arc<AbandonedChildren>,
+    ) -> Result<Self, StartError> {
+        abandoned.reap();
         // Before the start: a signal that arrives earlier than the listener would be lost.
-        let sigchld = unix::signal(SignalKind::child())?;
-        // The child moves these to 0, 1 and 2 in order. `try_clone` returns a number above 2, so that no move
-        // overwrites a file that is still needed, even if the worker was started without standard files.
-        let files = [
-            OwnedFd::from(File::open("/dev/null")?).try_clone()?,
-            output.try_clone()?,
-            output.try_clone()?,
-        ];
-        // Locked across the start: `reap_orphans` must not see a child that is not registered yet.
-        let mut children = registry.lock();
-        children.reap_abandoned();
-        let pid = vfork::spawn(&command, &files, prepare)?;
-        children.unreaped.insert(pid.as_raw_nonzero().get());
-        drop(children);
+        let sigchld = unix::signal(SignalKind::child()).map_err(StartError::prepare)?;
+        let files = standard_files(output).map_err(StartError::prepare)?;
         Ok(Self {
-            pid,
+            pid: vfork::spawn(&command, &files, control, prepare)?,
             sigchld,
             status: None,
-            registry: Arc::clone(registry),
+            is_reaped: false,
+            abandoned: Arc::clone(abandoned),
         })
     }
 
     /// Returns the process id, or `None` if the process was reaped.
     pub(crate) fn pid(&self) -> Option<Pid> {
-        self.status.is_none().then_some(self.pid)
+        (!self.is_reaped).then_some(self.pid)
     }
 
-    /// Waits until the process has ended, and reaps it.
+    /// Waits until the process has ended.
     ///
     /// # Cancel safety
     ///
@@ -100,51 +112,52 @@ impl ChildProcess {
     }
 
     fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        if self.status.is_none()
-            && let Some((_, status)) = waitpid(Some(self.pid), WaitOptions::NOHANG)?
-        {
-            self.status = Some(ExitStatus::from_raw(status.as_raw()));
-            let mut children = self.registry.lock();
-            children.unreaped.remove(&self.pid.as_raw_nonzero().get());
+        if self.status.is_none() {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            let status = waitid(WaitId::Pid(self.pid), options)?;
+            self.status = status.as_ref().map(exit_status);
         }
         Ok(self.status)
     }
+
+    /// Reaps the process, which has ended.
+    pub(crate) fn reap(&mut self) {
+        if self.status.is_some() && !self.is_reaped {
+            // Fails only if something else in this process has reaped it.
+            let _ = waitpid(Some(self.pid), WaitOptions::NOHANG);
+            self.is_reaped = true;
+        }
+    }
+}
+
+/// Converts a status to the form of `wait`, as `std` has it.
+fn exit_status(status: &WaitIdStatus) -> ExitStatus {
+    const CORE_DUMPED: i32 = 0x80;
+    let code = status.exit_status().map(|code| code << 8);
+    let dumped = if status.dumped() { CORE_DUMPED } else { 0 };
+    let signal = status.terminating_signal().map(|signal| signal | dumped);
+    ExitStatus::from_raw(code.or(signal).unwrap_or_default())
 }
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
+        self.reap();
         if let Some(pid) = self.pid() {
-            // The pid is not reused before the child is reaped. A destructor must not wait for that, so the next
-            // start reaps it.
+            // A destructor must not wait for the end, so the next start reaps it.
             let _ = kill_process(pid, Signal::KILL);
-            self.registry.lock().abandoned.push(pid);
+            self.abandoned.0.lock().push(pid);
         }
     }
 }
 
-/// The children that an engine has started and not reaped.
+/// Killed children whose handle was dropped. The next start reaps them.
 #[derive(Debug, Default)]
-pub(crate) struct UnreapedChildren {
-    unreaped: BTreeSet<i32>,
-    /// Killed children whose handle was dropped. The next start reaps them.
-    abandoned: Vec<Pid>,
-}
+pub(crate) struct AbandonedChildren(Mutex<Vec<Pid>>);
 
-impl UnreapedChildren {
-    /// Returns whether the engine started this process and reaps it itself.
-    pub(crate) fn contains(&self, pid: i32) -> bool {
-        self.unreaped.contains(&pid)
-    }
-
-    fn reap_abandoned(&mut self) {
-        let unreaped = &mut self.unreaped;
-        self.abandoned.retain(|pid| {
-            let ended = !matches!(waitpid(Some(*pid), WaitOptions::NOHANG), Ok(None));
-            if ended {
-                unreaped.remove(&pid.as_raw_nonzero().get());
-            }
-            !ended
-        });
+impl AbandonedChildren {
+    fn reap(&self) {
+        let still_runs = |pid: &Pid| matches!(waitpid(Some(*pid), WaitOptions::NOHANG), Ok(None));
+        self.0.lock().retain(still_runs);
     }
 }
 
@@ -155,42 +168,56 @@ mod tests {
     use super::*;
     use crate::proc;
 
-    fn start(seconds: &str, registry: &Arc<Mutex<UnreapedChildren>>) -> io::Result<ChildProcess> {
-        let mut command = Command::new("sleep");
-        command.arg(seconds);
-        let output = File::open("/dev/null")?.into();
-        ChildProcess::start(command, output, || Ok(()), registry)
+    fn start(arguments: &[&str], abandoned: &Arc<AbandonedChildren>) -> ChildProcess {
+        let output = File::open("/dev/null").expect("it can be opened").into();
+        let mut command = Command::new(arguments[0]);
+        command.args(&arguments[1..]);
+        let prepare = || Ok(());
+        let control = StartControl::default();
+        let child = ChildProcess::start(command, &output, prepare, &control, abandoned);
+        child.expect("the program exists")
+    }
+
+    fn state(pid: Pid) -> Option<char> {
+        proc::stat(pid.as_raw_nonzero().get()).map(|stat| stat.state)
     }
 
     #[tokio::test]
     async fn dropped_child_is_reaped_by_next_start() -> io::Result<()> {
-        let registry = Arc::default();
-        let dropped = start("600", &registry)?;
-        let pid = dropped.pid.as_raw_nonzero().get();
+        let abandoned = Arc::default();
+        let dropped = start(&["sleep", "600"], &abandoned);
+        let pid = dropped.pid;
         drop(dropped);
-        let state = || {
-            proc::all_stats()
-                .find(|stat| stat.pid == pid)
-                .map(|stat| stat.state)
-        };
         let limit = Instant::now() + Duration::from_secs(60);
-        while state() != Some('Z') {
+        while state(pid) != Some('Z') {
             assert!(Instant::now() < limit, "the dropped child is not killed");
             tokio::task::yield_now().await;
         }
-        let mut next = start("0", &registry)?;
-        assert_eq!(state(), None);
+        let mut next = start(&["true"], &abandoned);
+        assert_eq!(state(pid), None);
         next.wait().await?;
-        let registry = registry.lock();
-        assert!(registry.unreaped.is_empty() && registry.abandoned.is_empty());
+        assert!(abandoned.0.lock().is_empty());
         Ok(())
     }
 
     #[tokio::test]
-    async fn wait_can_be_repeated() -> io::Result<()> {
-        let mut child = start("0", &Arc::default())?;
+    async fn wait_can_be_repeated_and_reaps_nothing() -> io::Result<()> {
+        let mut child = start(&["true"], &Arc::default());
         assert!(child.wait().await?.success());
         assert!(child.wait().await?.success());
+        assert_eq!(state(child.pid), Some('Z'));
+        child.reap();
+        assert_eq!((state(child.pid), child.pid()), (None, None));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn exit_statuses_are_those_of_std() -> io::Result<()> {
+        for script in ["exit 0", "exit 3", "exit 255", "kill -9 $$", "kill -15 $$"] {
+            let mut child = start(&["sh", "-c", script], &Arc::default());
+            let expected = Command::new("sh").args(["-c", script]).status()?;
+            assert_eq!(child.wait().await?, expected, "{script}");
+        }
         Ok(())
     }
 }

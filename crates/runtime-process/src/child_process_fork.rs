@@ -5,8 +5,15 @@ use std::os::fd::OwnedFd;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use rustix::process::Pid;
+
+use crate::start_control::StartControl;
+use crate::start_error::StartError;
+
+/// Runs `step` in a new process. Only Linux has control groups, which need it.
+pub(crate) fn try_in_child(_: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
 
 /// A child process. It is killed on drop, and reaped by tokio.
 pub(crate) struct ChildProcess(tokio::process::Child);
@@ -15,15 +22,17 @@ impl ChildProcess {
     /// Starts a command that writes to `output`. `prepare` runs in the new process and may only make system calls.
     pub(crate) fn start(
         command: Command,
-        output: OwnedFd,
+        output: &OwnedFd,
         prepare: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
-        _: &Arc<Mutex<UnreapedChildren>>,
-    ) -> io::Result<Self> {
+        _: &StartControl,
+        _: &Arc<AbandonedChildren>,
+    ) -> Result<Self, StartError> {
+        let clone = || output.try_clone().map_err(StartError::prepare);
         let mut command = tokio::process::Command::from(command);
         command
             .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
+            .stdout(clone()?)
+            .stderr(clone()?)
             .kill_on_drop(true);
         #[expect(
             unsafe_code,
@@ -33,7 +42,7 @@ impl ChildProcess {
         unsafe {
             command.pre_exec(prepare);
         }
-        command.spawn().map(Self)
+        command.spawn().map(Self).map_err(StartError::execute)
     }
 
     /// Returns the process id, or `None` if the process was reaped.
@@ -48,14 +57,11 @@ impl ChildProcess {
     pub(crate) async fn kill(&mut self) -> io::Result<()> {
         self.0.kill().await
     }
+
+    /// Does nothing: tokio reaps the process when it has ended.
+    pub(crate) fn reap(&mut self) {}
 }
 
 /// Always empty, since tokio reaps the children.
 #[derive(Debug, Default)]
-pub(crate) struct UnreapedChildren;
-
-impl UnreapedChildren {
-    pub(crate) fn contains(&self, _: i32) -> bool {
-        false
-    }
-}
+pub(crate) struct AbandonedChildren;

@@ -1,10 +1,12 @@
 //! The engine and its builder methods.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use runtime_core::{Section, TaskError, TemporaryStorage};
+#[cfg(doc)]
+use runtime_core::TemporaryStorage;
+use runtime_core::{Environment, Section, TaskError};
 use runtime_worker::payload::schema_of;
 use runtime_worker::{Capability, Engine, SandboxBuilder, TaskRun};
 use serde_json::Value;
@@ -22,8 +24,8 @@ use crate::task_folder::TaskFolder;
 #[derive(Clone, Debug, Default)]
 pub struct ProcessEngine {
     settings: EngineSettings,
-    /// Initialized by the first task, because it needs the worker's storage. Clones share it.
-    context: Arc<OnceCell<Arc<EngineState>>>,
+    /// Prepared when a worker starts, because it needs the worker's storage. Clones share it.
+    state: Arc<OnceCell<Arc<EngineState>>>,
 }
 
 impl ProcessEngine {
@@ -51,18 +53,21 @@ impl ProcessEngine {
         self
     }
 
-    /// Sets whether this process becomes the parent of orphans of tasks (Linux: child subreaper) and reaps them.
-    /// Default: `false`, because it affects the whole process.
+    /// Sets whether this process becomes the parent of orphans of tasks (Linux: child subreaper) and reaps them, even if
+    /// control groups can end all processes of tasks. Without such groups it always does, since orphans could hide
+    /// from it otherwise. Default: `false`, because it affects the whole process.
     ///
-    /// Use it if process 1 does not reap orphans, as in many containers: zombies would accumulate.
+    /// Use it if process 1 does not reap orphans, as in many containers: zombies would accumulate. Orphans of processes
+    /// that other parts of the program start are adopted too, and are neither killed nor reaped.
     #[must_use]
     pub fn adopt_orphans(mut self, adopt: bool) -> Self {
         self.settings.adopts_orphans = adopt;
         self
     }
 
-    /// Sets the control group (v2) below which each command gets its own group. It must be delegated to this
-    /// user. Default: the worker's own group, if this user may create groups there.
+    /// Sets the control group below which each command gets its own group: its folder in the hierarchy of version 2 or
+    /// in one of version 1. Groups at the same path in other hierarchies are used too. It must be delegated to this
+    /// user. Default: the worker's own groups, if this user may create groups there.
     #[must_use]
     pub fn cgroup_parent(mut self, parent: impl Into<PathBuf>) -> Self {
         self.settings.cgroups = CgroupPlacement::Below(parent.into());
@@ -85,16 +90,40 @@ impl ProcessEngine {
         self
     }
 
+    /// Kills the processes that dead workers left running, given their process folders in a storage, and blocks until
+    /// they have ended, for at most about two seconds.
+    ///
+    /// Pass it to [`TemporaryStorage::open_with_cleanup`], so that the processes do not write into folders that are being
+    /// removed. The engine itself does this later, when its worker starts.
+    ///
+    /// ```
+    /// # use runtime_core::{StorageOptions, TemporaryStorage};
+    /// # use runtime_process::ProcessEngine;
+    /// # let root = tempfile::tempdir()?;
+    /// let options = StorageOptions::default();
+    /// let storage = TemporaryStorage::open_with_cleanup(root.path(), options, |folders| {
+    ///     ProcessEngine::kill_leftovers(folders);
+    /// })?;
+    /// # drop(storage);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn kill_leftovers(process_folders: &[&Path]) {
+        #[cfg(unix)]
+        crate::containment::end_folders(process_folders);
+        #[cfg(not(unix))]
+        let _ = process_folders;
+    }
+
     /// Returns the state that all tasks share. The first call prepares it.
-    async fn context(&self, storage: &TemporaryStorage) -> Result<Arc<EngineState>, TaskError> {
+    async fn state(&self, environment: &Environment) -> Result<Arc<EngineState>, TaskError> {
         let prepare = || async {
-            let (settings, storage) = (self.settings.clone(), storage.clone());
+            let (settings, environment) = (self.settings.clone(), environment.clone());
             let prepared =
-                tokio::task::spawn_blocking(move || EngineState::prepare(settings, &storage));
+                tokio::task::spawn_blocking(move || EngineState::prepare(settings, &environment));
             let prepared = prepared.await.map_err(TaskError::other)?;
             prepared.map(Arc::new).map_err(TaskError::other)
         };
-        self.context.get_or_try_init(prepare).await.cloned()
+        self.state.get_or_try_init(prepare).await.cloned()
     }
 }
 
@@ -124,12 +153,16 @@ impl Engine for ProcessEngine {
         )]
     }
 
+    async fn prepare(&self, environment: &Environment) -> Result<(), TaskError> {
+        self.state(environment).await.map(drop)
+    }
+
     async fn new_sandbox_builder(
         &self,
         run: &TaskRun,
     ) -> Result<Box<dyn SandboxBuilder>, TaskError> {
         let payload: ProcessPayload = run.payload_as()?;
-        let engine = self.context(&run.environment.storage).await?;
+        let engine = self.state(&run.environment).await?;
         let folder = TaskFolder::create(&run.environment.storage).map_err(TaskError::other)?;
         let mut env = self.settings.env.clone();
         env.entry("HOME".to_owned())

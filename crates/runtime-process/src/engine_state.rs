@@ -2,15 +2,15 @@
 
 use std::io;
 
-use runtime_core::TemporaryStorage;
+use runtime_core::Environment;
 #[cfg(unix)]
 use {
     crate::cgroup::{Cgroup, CgroupLimits, CgroupParents, CreateCgroupError},
-    crate::child_process::{UnreapedChildren, try_in_child},
-    crate::orphans::OrphanScanner,
-    crate::settings::CgroupPlacement,
-    parking_lot::Mutex,
-    std::fs::File,
+    crate::child_process::AbandonedChildren,
+    crate::containment,
+    crate::marks::MarkOwner,
+    crate::orphans::{OrphanScanner, adopt_orphans},
+    runtime_core::Monitor,
     std::sync::Arc,
 };
 
@@ -21,38 +21,37 @@ use crate::settings::EngineSettings;
 pub(crate) struct EngineState {
     pub(crate) settings: EngineSettings,
     #[cfg(unix)]
-    pub(crate) children: Arc<Mutex<UnreapedChildren>>,
+    pub(crate) abandoned: Arc<AbandonedChildren>,
     #[cfg(unix)]
     pub(crate) orphans: OrphanScanner,
     #[cfg(unix)]
     cgroups: CgroupParents,
+    #[cfg(unix)]
+    pub(crate) monitor: Monitor,
 }
 
 #[cfg(unix)]
 impl EngineState {
     /// Prepares this process and machine for the first task. Blocks while it scans all processes.
     ///
-    /// Becomes the subreaper of orphans if the settings request it, and kills processes that crashed workers left
-    /// running on `storage` or in control groups: they would compete with new tasks.
-    pub(crate) fn prepare(
-        settings: EngineSettings,
-        storage: &TemporaryStorage,
-    ) -> io::Result<Self> {
-        #[cfg(target_os = "linux")]
-        if settings.adopts_orphans {
-            // The kernel reads the argument as a boolean: any pid turns the attribute on.
-            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    /// Kills processes that crashed workers left running on the same storage or in control groups: they would compete
+    /// with new tasks. Reports what the engine can and cannot contain.
+    pub(crate) fn prepare(settings: EngineSettings, environment: &Environment) -> io::Result<Self> {
+        let (storage, monitor) = (environment.storage.path(), &environment.monitor);
+        let owner = MarkOwner::of(storage)?;
+        let cgroups = containment::find_cgroups(&settings.cgroups);
+        containment::report(&settings.cgroups, &cgroups, monitor);
+        containment::end_leftovers(storage.parent(), &cgroups, monitor);
+        if settings.adopts_orphans || !cgroups.support().contains_processes() {
+            adopt_orphans()?;
         }
-        let orphans = OrphanScanner::default();
-        // Also the scanner's first scan, which must precede the first task.
-        orphans.kill_leftovers_of_dead_workers(storage);
-        let cgroups = find_cgroups(&settings.cgroups);
-        cgroups.remove_abandoned();
         Ok(Self {
             settings,
-            children: Arc::default(),
-            orphans,
+            abandoned: Arc::default(),
+            // Its first scan precedes the first task.
+            orphans: OrphanScanner::new(owner),
             cgroups,
+            monitor: monitor.clone(),
         })
     }
 
@@ -62,20 +61,10 @@ impl EngineState {
     }
 }
 
-#[cfg(unix)]
-fn find_cgroups(placement: &CgroupPlacement) -> CgroupParents {
-    let try_join = |procs: &File| try_in_child(|| Ok(rustix::io::write(procs, b"0").map(drop)?));
-    match placement {
-        CgroupPlacement::Disabled => CgroupParents::none(),
-        CgroupPlacement::BelowOwn => CgroupParents::below_own(try_join),
-        CgroupPlacement::Below(parent) => CgroupParents::below(parent, try_join),
-    }
-}
-
 #[cfg(not(unix))]
 impl EngineState {
-    /// Creates the context. Other systems need no preparation.
-    pub(crate) fn prepare(settings: EngineSettings, _: &TemporaryStorage) -> io::Result<Self> {
+    /// Creates the state. Other systems need no preparation.
+    pub(crate) fn prepare(settings: EngineSettings, _: &Environment) -> io::Result<Self> {
         Ok(Self { settings })
     }
 }

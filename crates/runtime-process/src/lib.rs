@@ -32,10 +32,18 @@ mod child_process;
 #[path = "child_process_fork.rs"]
 mod child_process;
 mod config;
+#[cfg(unix)]
+mod containment;
 mod engine;
 mod engine_state;
+#[cfg(target_os = "linux")]
+mod exec_strings;
 mod input_copy;
 mod kill_sequence;
+#[cfg(unix)]
+mod marks;
+#[cfg(unix)]
+mod orphan_search;
 #[cfg(unix)]
 mod orphans;
 mod output;
@@ -47,9 +55,14 @@ mod process_tree;
 mod running_command;
 mod sandbox;
 mod sandbox_builder;
+mod search_path;
 mod settings;
 #[cfg(target_os = "linux")]
 mod signals;
+#[cfg(unix)]
+mod start_control;
+mod start_error;
+mod starting_command;
 mod task;
 mod task_folder;
 #[cfg(unix)]

@@ -1,55 +1,64 @@
-//! Finds processes that left the process group of their task, by a variable in their environment.
+//! Finds and ends processes that left the process group of their command.
 //!
-//! Every process of a task inherits a variable that contains the task's folder. A daemon that starts a session
-//! still has it, unless it clears its environment. Only a control group finds such a process too.
+//! A process belongs to a command if it has one of its [marks](crate::marks), is in the session of such a process, or
+//! is its child. The parent of an orphan is dead; with [`adopt_orphans`], this process becomes its parent. A child of
+//! this process with a lowered limit has hidden its marks: no other part of this program starts such processes.
+//!
+//! Only a control group or a pid namespace ends processes that are faster than any search, or that have the
+//! capability to change their marks at will.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use runtime_core::TemporaryStorage;
-use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, kill_process, waitpid};
+use rustix::process::{Pid, WaitOptions, waitpid};
 
-use crate::proc::{self, ProcStat, ProcessKey};
+use crate::marks::{CommandMark, LiveOwners, MarkOwner};
+use crate::orphan_search::{Candidate, KilledOrphans, Search, own_children, own_pid, raw};
+use crate::proc::{self, ProcessKey};
 
-/// The variable that contains the folder of the task to which a process belongs.
-pub(crate) const TASK_MARKER: &str = "RUNTIME_WORKER_TASK";
-
-/// Maximum number of scans of one search. More than one is needed, because a process may have forked between the
-/// scan that found it and its death.
-const MAX_SCANS: usize = 8;
-
-/// The time between two scans without a marker after which a process counts as a non-task process.
+/// The time between two scans without a mark after which a process counts as a non-task process.
 ///
 /// Between its fork and the execution of a program, a process shows the environment of its parent. A single scan
-/// may therefore miss the marker of a process that is about to execute a task's command.
+/// may therefore miss the mark of a process that is about to execute a task's command.
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 
-/// Finds and kills the processes of tasks.
+/// Makes this process the parent of orphans among its descendants (Linux: child subreaper).
+pub(crate) fn adopt_orphans() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    // The kernel reads the argument as a boolean: any pid turns the attribute on.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    Ok(())
+}
+
+/// Finds and kills the processes of commands.
 ///
-/// The scanner remembers processes that belong to no task, so that a scan need not read the environment of every
+/// The scanner remembers processes that belong to no task, so that a scan need not read the files of every
 /// process on the machine. Its first scan must precede the first task: every process that exists by then belongs
 /// to no task of this engine and is confirmed immediately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct OrphanScanner {
+    owner: MarkOwner,
+    /// The limit of file locks that children inherit; `None` if it cannot be read.
+    own_limit: Option<u64>,
     /// `None` before the first scan.
     non_tasks: Mutex<Option<Arc<NonTasks>>>,
 }
 
-/// Processes without a marker.
+/// Processes without a mark.
 type NonTasks = BTreeMap<ProcessKey, NonTask>;
 
 #[derive(Clone, Copy, Debug)]
 enum NonTask {
-    /// No scan has found a marker since this time.
+    /// No scan has found a mark since this time.
     SuspectedSince(Instant),
     Confirmed,
 }
 
 impl NonTask {
-    /// Returns the classification after a scan at `now` that found no marker.
+    /// Returns the classification after a scan at `now` that found no mark.
     fn after_scan(previous: Option<Self>, now: Instant) -> Self {
         match previous {
             None => Self::SuspectedSince(now),
@@ -62,97 +71,138 @@ impl NonTask {
 }
 
 impl OrphanScanner {
-    /// Kills all processes of the task in `folder`. Returns their number.
-    pub(crate) fn kill_task(&self, folder: &Path) -> usize {
-        let folder = folder.as_os_str().as_encoded_bytes();
-        self.kill_marked(|marker| marker == folder)
+    /// Creates a scanner and makes its first scan.
+    pub(crate) fn new(owner: MarkOwner) -> Self {
+        let scanner = Self {
+            owner,
+            own_limit: proc::file_lock_limit(own_pid()),
+            non_tasks: Mutex::default(),
+        };
+        scanner.scan();
+        scanner
     }
 
-    /// Kills all processes that dead workers left running on the same storage.
+    pub(crate) fn owner(&self) -> &MarkOwner {
+        &self.owner
+    }
+
+    /// Kills all processes of a command, whose first process has ended and is not reaped yet. Blocks until they have
+    /// ended, for at most about two seconds. Also reaps those that this process has adopted.
+    pub(crate) fn kill_command(&self, mark: &CommandMark, leader: Pid) -> KilledOrphans {
+        let leader = raw(leader);
+        let is_marked = |process: &Candidate| {
+            process.number == Some(mark.number)
+                || process.variable.as_deref() == Some(mark.variable.as_encoded_bytes())
+                || self.is_hidden(process)
+        };
+        let search = Search {
+            leader: Some(leader),
+            is_marked: &is_marked,
+        };
+        let found = search.run(|| self.scan());
+        self.reap(|process| process.number == Some(mark.number) && process.stat.pid != leader);
+        found
+    }
+
+    /// Reaps adopted processes of commands that have ended, and those for which `is_wanted` returns true.
     ///
-    /// A marker is a path `ROOT/PROCESS/TASK`. Opening the storage has removed the process folders of dead workers, so a
-    /// marker whose process folder is missing belongs to a dead worker. Live workers on the same root keep theirs.
-    pub(crate) fn kill_leftovers_of_dead_workers(&self, storage: &TemporaryStorage) {
-        let root = storage.path().parent();
-        self.kill_marked(|marker| {
-            let folder = Path::new(std::str::from_utf8(marker).unwrap_or(""));
-            let process = folder.parent();
-            process.is_some_and(|process| {
-                root.is_some() && process.parent() == root && !process.exists()
-            })
+    /// Other children of this process are left to those who started them.
+    fn reap(&self, is_wanted: impl Fn(&Candidate) -> bool) {
+        let children = own_children().into_iter().filter_map(Candidate::read);
+        let orphans = children.filter(|child| {
+            child.is_zombie() && (is_wanted(child) || self.is_stale(child) || self.is_hidden(child))
         });
-    }
-
-    fn kill_marked(&self, is_wanted: impl Fn(&[u8]) -> bool) -> usize {
-        let mut killed = BTreeSet::new();
-        for _ in 0..MAX_SCANS {
-            let marked = self.scan().into_iter();
-            let orphans: Vec<_> = marked
-                .filter(|(_, marker)| is_wanted(marker))
-                .filter_map(|(pid, _)| Pid::from_raw(pid))
-                .collect();
-            if orphans.is_empty() {
-                break;
-            }
-            for orphan in orphans {
-                // Fails if the process has ended meanwhile. The kernel assigns pids in turn, so another process does
-                // not have its pid yet.
-                let _ = kill_process(orphan, Signal::KILL);
-                killed.insert(orphan.as_raw_nonzero());
+        for orphan in orphans {
+            if let Some(pid) = Pid::from_raw(orphan.stat.pid) {
+                let _ = waitpid(Some(pid), WaitOptions::NOHANG);
             }
         }
-        killed.len()
     }
 
-    /// Returns the processes of all tasks with their markers. A zombie has no environment and is not found.
-    fn scan(&self) -> Vec<(i32, Vec<u8>)> {
-        let own = getpid().as_raw_nonzero().get();
+    /// Returns whether a process belongs to a command of this worker that has ended.
+    fn is_stale(&self, process: &Candidate) -> bool {
+        let number = process.number;
+        number.is_some_and(|number| self.owner.owns(number) && !CommandMark::is_in_use(number))
+    }
+
+    /// Returns whether a process is an adopted orphan that has lowered its limit to hide its mark.
+    fn is_hidden(&self, process: &Candidate) -> bool {
+        let (Some(number), Some(own)) = (process.number, self.own_limit) else {
+            return false;
+        };
+        // The commands of all engines of this process are its children.
+        process.stat.parent == own_pid() && number < own && !CommandMark::is_in_use(number)
+    }
+
+    /// Returns all processes that may belong to a task, with their marks.
+    fn scan(&self) -> Vec<Candidate> {
         // The lock is not held during the scan, which may take long. If two scans overlap, the classifications of
         // the one that ends first are lost, and later scans repeat them.
         let known = self.non_tasks.lock().clone();
         let is_first = known.is_none();
         let (known, now) = (known.unwrap_or_default(), Instant::now());
-        let (mut non_tasks, mut marked) = (NonTasks::new(), Vec::new());
-        for key in proc::process_keys().filter(|key| key.pid != own) {
+        let (mut non_tasks, mut candidates) = (NonTasks::new(), Vec::new());
+        // An orphan may have been confirmed while its parent lived.
+        let children: BTreeSet<i32> = own_children().into_iter().collect();
+        for key in proc::process_keys().filter(|key| key.pid != own_pid()) {
             let previous = known.get(&key).copied();
-            if let Some(NonTask::Confirmed) = previous {
+            if matches!(previous, Some(NonTask::Confirmed)) && !children.contains(&key.pid) {
                 non_tasks.insert(key, NonTask::Confirmed);
                 continue;
             }
-            match proc::environment_variable(key.pid, TASK_MARKER) {
-                Ok(Some(marker)) => marked.push((key.pid, marker)),
-                Ok(None) if is_first => drop(non_tasks.insert(key, NonTask::Confirmed)),
-                Ok(None) => drop(non_tasks.insert(key, NonTask::after_scan(previous, now))),
-                // Not readable now, as during `execve`: the next scan classifies it.
-                Err(_) => {}
+            let Some(process) = Candidate::read(key.pid) else {
+                continue;
+            };
+            let owned = process.number.is_some_and(|number| self.owner.owns(number));
+            if !owned && process.variable.is_none() && !process.is_zombie() {
+                let class = if is_first {
+                    NonTask::Confirmed
+                } else {
+                    NonTask::after_scan(previous, now)
+                };
+                non_tasks.insert(key, class);
             }
+            candidates.push(process);
         }
         *self.non_tasks.lock() = Some(Arc::new(non_tasks));
-        marked
+        candidates
     }
 }
 
-/// Reaps the orphans of tasks whose parent this process became as their subreaper.
-///
-/// `is_child` returns whether the engine started a process and reaps it itself.
-pub(crate) fn reap_orphans(is_child: impl Fn(i32) -> bool) {
-    let own = getpid().as_raw_nonzero().get();
-    let session = getsid(None).map_or(0, |session| session.as_raw_nonzero().get());
-    // Children in this session were started by other parts of this program, whose wait would fail if their child
-    // was reaped here. A task's processes are in the session of their command.
-    let is_orphan = |stat: &ProcStat| {
-        stat.parent == own && stat.state == 'Z' && stat.session != session && !is_child(stat.pid)
+/// Kills the processes of dead workers. Returns their number.
+pub(crate) fn kill_leftovers(live: &LiveOwners) -> KilledOrphans {
+    let is_marked = |process: &Candidate| {
+        let variable = process.variable.as_deref();
+        process
+            .number
+            .is_some_and(|number| live.is_dead_number(number))
+            || variable.is_some_and(|variable| live.is_dead(variable))
     };
-    for orphan in proc::all_stats().filter(is_orphan) {
-        if let Some(pid) = Pid::from_raw(orphan.pid) {
-            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
-        }
-    }
+    let search = Search {
+        leader: None,
+        is_marked: &is_marked,
+    };
+    search.run(|| {
+        let keys = proc::process_keys().filter(|key| key.pid != own_pid());
+        keys.filter_map(|key| Candidate::read(key.pid)).collect()
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::path::Path;
+    use std::process::{Child, Command};
+
     use super::*;
+    use crate::marks::TASK_VARIABLE;
+
+    /// Held by tests that leave unmarked children: the scanners of other tests take them for hidden orphans.
+    static HIDDEN_CHILDREN: Mutex<()> = Mutex::new(());
+
+    fn scanner(process_folder: &Path) -> OrphanScanner {
+        OrphanScanner::new(MarkOwner::of(process_folder).expect("the folder exists"))
+    }
 
     #[test]
     fn non_task_is_confirmed_by_second_late_scan() {
@@ -165,10 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn first_scan_confirms_all_non_tasks() -> std::io::Result<()> {
+    fn first_scan_confirms_all_non_tasks() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
-        let scanner = OrphanScanner::default();
-        assert_eq!(scanner.kill_task(folder.path()), 0);
+        let scanner = scanner(folder.path());
         let non_tasks = scanner.non_tasks.lock().clone().unwrap_or_default();
         let is_confirmed = |non_task: &NonTask| matches!(non_task, NonTask::Confirmed);
         assert!(!non_tasks.is_empty() && non_tasks.values().all(is_confirmed));
@@ -176,26 +225,166 @@ mod tests {
     }
 
     #[test]
-    fn only_the_tasks_processes_are_killed() -> std::io::Result<()> {
-        let (folder, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
-        let scanner = OrphanScanner::default();
-        scanner.scan();
-        let mut sleeper = std::process::Command::new("sleep");
-        let sleeper = sleeper.arg("600").env(TASK_MARKER, folder.path()).spawn()?;
+    fn only_the_commands_processes_are_killed() -> io::Result<()> {
+        let _alone = HIDDEN_CHILDREN.lock();
+        let folder = tempfile::tempdir()?;
+        let scanner = scanner(folder.path());
+        let [mark, other] =
+            ["a", "b"].map(|task| CommandMark::new(scanner.owner(), &folder.path().join(task)));
+        let mut sleeper = Command::new("sleep");
+        let sleeper = sleeper
+            .arg("600")
+            .env(TASK_VARIABLE, &mark.variable)
+            .spawn()?;
         let mut sleeper = KillOnDrop(sleeper);
-        let marker = folder.path().as_os_str().as_encoded_bytes();
+        let is_found = || {
+            let found = scanner.scan();
+            let variable = mark.variable.as_encoded_bytes();
+            found
+                .iter()
+                .any(|process| process.variable.as_deref() == Some(variable))
+        };
         // The environment is empty while the kernel sets up the program's memory.
         let limit = Instant::now() + Duration::from_secs(60);
-        while !scanner.scan().iter().any(|(_, found)| found == marker) {
+        while !is_found() {
             assert!(Instant::now() < limit, "the marked process is not found");
         }
-        assert_eq!(scanner.kill_task(other.path()), 0);
-        assert_eq!(scanner.kill_task(folder.path()), 1);
-        assert!(!sleeper.0.wait()?.success());
+        assert_eq!(
+            scanner.kill_command(&other, no_leader()),
+            KilledOrphans::default()
+        );
+        assert_eq!(sleeper.0.try_wait()?, None);
+        assert_eq!(scanner.kill_command(&mark, no_leader()).killed, 1);
+        assert_eq!(sleeper.0.wait()?.signal(), Some(9), "it is not reaped here");
         Ok(())
     }
 
-    struct KillOnDrop(std::process::Child);
+    /// Starts a program with a limit of file locks.
+    fn start(number: u64, program: &[&str]) -> io::Result<KillOnDrop> {
+        let mut command = Command::new("prlimit");
+        command
+            .arg(format!("--locks={number}:{number}"))
+            .args(program);
+        let child = KillOnDrop(command.spawn()?);
+        let pid = i32::try_from(child.0.id()).expect("pids are small");
+        wait_until(|| proc::file_lock_limit(pid) == Some(number));
+        Ok(child)
+    }
+
+    fn wait_until(condition: impl Fn() -> bool) {
+        let limit = Instant::now() + Duration::from_secs(60);
+        while !condition() {
+            assert!(Instant::now() < limit, "the condition does not hold");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Starts a program with a limit of file locks, whose parent ends, so that this process adopts it. Returns its pid.
+    fn start_orphan(number: u64, program: &str) -> io::Result<i32> {
+        adopt_orphans()?;
+        let script =
+            format!("prlimit --locks={number}:{number} {program} >/dev/null 2>&1 & echo $!");
+        let output = Command::new("sh").args(["-c", &script]).output()?;
+        let pid = String::from_utf8_lossy(&output.stdout).trim().parse();
+        let pid = pid.map_err(io::Error::other)?;
+        wait_until(|| {
+            let is_adopted = own_children().contains(&pid);
+            is_adopted && proc::file_lock_limit(pid) == Some(number)
+        });
+        Ok(pid)
+    }
+
+    #[test]
+    fn number_identifies_a_command() -> io::Result<()> {
+        let _alone = HIDDEN_CHILDREN.lock();
+        let folder = tempfile::tempdir()?;
+        let scanner = scanner(folder.path());
+        let [mark, other] =
+            ["a", "b"].map(|task| CommandMark::new(scanner.owner(), &folder.path().join(task)));
+        let member = start_orphan(mark.number, "env -i setsid sleep 600")?;
+        let mut spared = start(other.number, &["sleep", "600"])?;
+        let found = scanner.kill_command(&mark, no_leader());
+        assert_eq!((found.killed, found.remaining), (1, 0));
+        assert_eq!(proc::stat(member), None, "it is killed and reaped");
+        assert_eq!(spared.0.try_wait()?, None, "its command runs");
+        Ok(())
+    }
+
+    #[test]
+    fn exit_statuses_of_others_are_left() -> io::Result<()> {
+        let _alone = HIDDEN_CHILDREN.lock();
+        let (folder, elsewhere) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        let (ours, theirs) = (scanner(folder.path()), scanner(elsewhere.path()));
+        let mark = CommandMark::new(ours.owner(), folder.path());
+        // Of another engine of this process, of another command that has not ended, and of a terminal.
+        let of_engine = CommandMark::new(theirs.owner(), elsewhere.path());
+        let of_command = CommandMark::new(ours.owner(), folder.path());
+        let own_limit = ours.own_limit.expect("it can be read");
+        for number in [of_engine.number, of_command.number, own_limit] {
+            let pid = start_orphan(number, "perl -e 'use POSIX; setsid; exit 7'")?;
+            let state = || proc::stat(pid).map(|stat| stat.state);
+            wait_until(|| state() == Some('Z'));
+            ours.kill_command(&mark, no_leader());
+            assert_eq!(state(), Some('Z'), "{number:x}");
+            let pid = Pid::from_raw(pid).expect("not 0");
+            let (_, status) = waitpid(Some(pid), WaitOptions::NOHANG)?.expect("it has ended");
+            assert_eq!(status.exit_status(), Some(7));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn zombies_of_ended_commands_are_reaped() -> io::Result<()> {
+        let _alone = HIDDEN_CHILDREN.lock();
+        let folder = tempfile::tempdir()?;
+        let scanner = scanner(folder.path());
+        let [mark, ended] = [(); 2].map(|()| CommandMark::new(scanner.owner(), folder.path()));
+        let pid = start_orphan(ended.number, "true")?;
+        drop(ended);
+        wait_until(|| proc::stat(pid).is_some_and(|stat| stat.state == 'Z'));
+        scanner.kill_command(&mark, no_leader());
+        assert_eq!(proc::stat(pid), None);
+        Ok(())
+    }
+
+    #[test]
+    fn lowered_limit_does_not_hide() -> io::Result<()> {
+        let _alone = HIDDEN_CHILDREN.lock();
+        let folder = tempfile::tempdir()?;
+        let scanner = scanner(folder.path());
+        let mark = CommandMark::new(scanner.owner(), folder.path());
+        let hidden = start_orphan(5, "env -i setsid sleep 600")?;
+        assert_eq!(scanner.kill_command(&mark, no_leader()).killed, 1);
+        assert_eq!(proc::stat(hidden), None, "it is killed and reaped");
+        Ok(())
+    }
+
+    #[test]
+    fn leftovers_are_found_by_number() -> io::Result<()> {
+        let _alone = HIDDEN_CHILDREN.lock();
+        let root = tempfile::tempdir()?;
+        let folders = ["run-a", "run-b"].map(|name| root.path().join(name));
+        folders.iter().try_for_each(std::fs::create_dir)?;
+        let owners = folders
+            .each_ref()
+            .map(|it| MarkOwner::of(it).expect("it exists"));
+        let numbers = owners.map(|owner| CommandMark::new(&owner, root.path()).number);
+        let mut dead = start(numbers[0], &["env", "-i", "sleep", "600"])?;
+        let mut live = start(numbers[1], &["env", "-i", "sleep", "600"])?;
+        std::fs::remove_dir(&folders[0])?;
+        let found = kill_leftovers(&LiveOwners::below(root.path(), &[])?);
+        assert_eq!((found.killed, found.remaining), (1, 0));
+        assert_eq!(dead.0.wait()?.signal(), Some(9));
+        assert_eq!(live.0.try_wait()?, None);
+        Ok(())
+    }
+
+    /// A pid that no process has.
+    fn no_leader() -> Pid {
+        Pid::from_raw(i32::MAX).expect("not 0")
+    }
+
+    struct KillOnDrop(Child);
 
     impl Drop for KillOnDrop {
         fn drop(&mut self) {

@@ -15,6 +15,7 @@ pub(crate) struct ProcStat {
     pub(crate) pid: i32,
     pub(crate) state: char,
     pub(crate) parent: i32,
+    pub(crate) group: i32,
     pub(crate) session: i32,
     /// CPU time in user and kernel mode, in clock ticks, without that of reaped children.
     pub(crate) cpu_ticks: u64,
@@ -22,7 +23,12 @@ pub(crate) struct ProcStat {
 
 /// Returns the state of each process on this machine or in this container.
 pub(crate) fn all_stats() -> impl Iterator<Item = ProcStat> {
-    process_keys().filter_map(|key| parse_stat(&read(key.pid, "stat")?))
+    process_keys().filter_map(|key| stat(key.pid))
+}
+
+/// Returns the state of a process.
+pub(crate) fn stat(pid: i32) -> Option<ProcStat> {
+    parse_stat(&read(pid, "stat")?)
 }
 
 /// Identifies a process, even if its pid was used by another one before.
@@ -54,6 +60,31 @@ pub(crate) fn environment_variable(pid: i32, name: &str) -> io::Result<Option<Ve
         let value = variable.strip_prefix(name.as_bytes())?;
         value.strip_prefix(b"=").map(<[u8]>::to_vec)
     }))
+}
+
+/// Returns the hard limit of file locks of a process; `u64::MAX` without a limit.
+///
+/// Every user may read it, even of an undumpable process, and of a zombie.
+pub(crate) fn file_lock_limit(pid: i32) -> Option<u64> {
+    parse_file_lock_limit(&read(pid, "limits")?)
+}
+
+fn parse_file_lock_limit(limits: &str) -> Option<u64> {
+    let mut lines = limits.lines();
+    let limits = lines.find_map(|line| line.strip_prefix("Max file locks "))?;
+    match limits.split_ascii_whitespace().nth(1)? {
+        "unlimited" => Some(u64::MAX),
+        limit => limit.parse().ok(),
+    }
+}
+
+/// Returns the children that the main thread of this process has started, and the orphans that this process has adopted.
+/// `None` if the kernel does not list them, or the main thread has ended.
+pub(crate) fn children() -> Option<Vec<i32>> {
+    let pid = std::process::id();
+    let list = fs::read_to_string(format!("/proc/self/task/{pid}/children")).ok()?;
+    let pids = list.split_ascii_whitespace().map(str::parse);
+    pids.collect::<Result<_, _>>().ok()
 }
 
 /// Bytes that a process transferred from and to disks.
@@ -111,7 +142,8 @@ fn parse_stat(stat: &str) -> Option<ProcStat> {
         pid: pid.parse().ok()?,
         state: next(0)?.chars().next()?,
         parent: next(0)?.parse().ok()?,
-        session: next(1)?.parse().ok()?,
+        group: next(0)?.parse().ok()?,
+        session: next(0)?.parse().ok()?,
         // `utime` and `stime`, the fields 14 and 15 of proc_pid_stat(5).
         cpu_ticks: next(7)?.parse::<u64>().ok()? + next(0)?.parse::<u64>().ok()?,
     })
@@ -128,6 +160,7 @@ mod tests {
             pid: 42,
             state: 'S',
             parent: 7,
+            group: 42,
             session: 13,
             cpu_ticks: 110,
         };
@@ -140,6 +173,16 @@ mod tests {
         for text in texts {
             assert_eq!(parse_stat(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn hard_limit_is_parsed() {
+        let text = "Max locked memory    1    2    bytes\nMax file locks    3    4    locks\n";
+        assert_eq!(parse_file_lock_limit(text), Some(4));
+        let unlimited =
+            "Max file locks            unlimited            unlimited            locks\n";
+        assert_eq!(parse_file_lock_limit(unlimited), Some(u64::MAX));
+        assert_eq!(parse_file_lock_limit("Max file locks 1"), None);
     }
 
     #[test]

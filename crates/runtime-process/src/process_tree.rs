@@ -1,8 +1,6 @@
 //! All processes of a command: its process group, its control group, and processes that left both.
 
 use std::io;
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
 use runtime_core::pre_exec::reset_inherited_state;
@@ -12,10 +10,13 @@ use crate::cgroup::Cgroup;
 pub(crate) use crate::child_process::ChildProcess;
 use crate::engine_state::EngineState;
 use crate::kill_sequence::KillSignal;
-use crate::orphans::{TASK_MARKER, reap_orphans};
+use crate::marks::{CommandMark, TASK_VARIABLE, set_number};
+pub(crate) use crate::orphan_search::KilledOrphans;
 use crate::output::OutputPump;
 use crate::proc;
-use crate::task::PreparedTask;
+pub(crate) use crate::start_control::StartControl;
+use crate::start_error::StartError;
+use crate::task::PreparedCommand;
 use crate::usage::UsageSampler;
 
 /// The OOM score adjustment of tasks: the kernel prefers to kill them before the worker. Raising the score needs
@@ -29,9 +30,8 @@ const OOM_ON_MACHINE: &str = "Out of memory: the machine ran out of memory, and 
 /// All processes that descend from a command.
 pub(crate) struct ProcessTree {
     engine: Arc<EngineState>,
-    /// The task's folder, which is the value of the marker.
-    folder: PathBuf,
-    /// The leader of the session and the process group; `None` once the group was killed.
+    mark: Arc<CommandMark>,
+    /// The leader of the session and the process group; `None` once all processes were killed.
     leader: Option<Pid>,
     cgroup: Arc<Cgroup>,
     machine_oom_kills_before: Option<u64>,
@@ -39,18 +39,28 @@ pub(crate) struct ProcessTree {
 }
 
 impl ProcessTree {
-    /// Starts a command as the leader of a new session.
+    /// Starts a command as the leader of a new session. Blocks until its program runs, which `control` can end.
     pub(crate) fn spawn(
-        mut command: Command,
-        task: &PreparedTask,
-    ) -> io::Result<(Self, ChildProcess, OutputPump)> {
-        let engine = Arc::clone(&task.engine);
-        let folder = task.folder.path().to_owned();
-        let cgroup = engine.create_cgroup().map_err(io::Error::other)?;
-        let join_files = cgroup.join_files()?;
-        command.env(TASK_MARKER, &folder);
+        command: PreparedCommand,
+        control: &StartControl,
+    ) -> Result<(Self, ChildProcess, OutputPump), StartError> {
+        let PreparedCommand {
+            mut command,
+            task_folder,
+            engine,
+            report,
+            log,
+        } = command;
+        let cgroup = engine.create_cgroup().map_err(io::Error::other);
+        let cgroup = cgroup.map_err(StartError::prepare)?;
+        let join_files = cgroup.join_files().map_err(StartError::prepare)?;
+        let mark = CommandMark::new(engine.orphans.owner(), &task_folder);
+        command.env(TASK_VARIABLE, &mark.variable);
+        let number = mark.number;
         let prepare = move || {
             setsid()?;
+            // In the new session: no process of the worker's session has the mark.
+            set_number(number);
             reset_inherited_state()?;
             // The process joins the group itself, before its program runs: if the worker moved it later, children
             // that it had already forked would stay outside.
@@ -60,20 +70,23 @@ impl ProcessTree {
             Ok(())
         };
         let machine_oom_kills_before = proc::oom_kills(&engine.settings.vmstat);
-        let (output, writer) = OutputPump::pipe(task.context.log_drain())?;
-        let child = ChildProcess::start(command, writer.into(), prepare, &engine.children)?;
-        let leader = child.pid();
-        if let Some(leader) = leader {
-            proc::set_oom_score_adj(leader, OOM_SCORE_ADJ);
-        }
-        let tree = Self {
+        let (output, writer) = OutputPump::pipe(log).map_err(StartError::prepare)?;
+        // Created before the process, whose group it kills if the start fails half-way.
+        let mut tree = Self {
             engine,
-            folder,
-            leader,
+            mark: Arc::new(mark),
+            leader: None,
             cgroup: Arc::new(cgroup),
             machine_oom_kills_before,
-            usage: leader.map(|leader| UsageSampler::start(leader, Arc::clone(&task.report))),
+            usage: None,
         };
+        let abandoned = &tree.engine.abandoned;
+        let child = ChildProcess::start(command, &writer.into(), prepare, control, abandoned)?;
+        tree.leader = child.pid();
+        if let Some(leader) = tree.leader {
+            proc::set_oom_score_adj(leader, OOM_SCORE_ADJ);
+            tree.usage = Some(UsageSampler::start(leader, report));
+        }
         Ok((tree, child, output))
     }
 
@@ -90,30 +103,32 @@ impl ProcessTree {
         }
     }
 
-    /// Kills all processes that remain after the leader was reaped. Returns the number of processes that were in
-    /// neither of the two groups.
-    pub(crate) async fn kill_remaining(&mut self) -> usize {
+    /// Kills all processes that remain after the leader has ended, which is not reaped yet: its pid identifies its
+    /// session and process group.
+    pub(crate) async fn kill_remaining(&mut self) -> KilledOrphans {
         self.signal(KillSignal::Kill);
-        // The leader is reaped. Once its group is empty, the kernel may give the id to another process.
-        self.leader = None;
-        let cgroup = Arc::clone(&self.cgroup);
+        let leader = self.leader.take();
+        let (cgroup, engine) = (Arc::clone(&self.cgroup), Arc::clone(&self.engine));
+        let mark = Arc::clone(&self.mark);
+        let kill = move || {
+            cgroup.end();
+            leader.map_or_else(KilledOrphans::default, |leader| {
+                engine.orphans.kill_command(&mark, leader)
+            })
+        };
         // The only possible error is a panic of the closure.
-        let _ = tokio::task::spawn_blocking(move || cgroup.end()).await;
+        let killed = tokio::task::spawn_blocking(kill).await.unwrap_or_default();
+        let remaining = killed.remaining;
+        if remaining > 0 {
+            let task = self.mark.variable.display();
+            let message =
+                format_args!("{remaining} processes of the task in `{task}` cannot be ended");
+            self.engine.monitor.warn(message);
+        }
         if let Some(usage) = self.usage.take() {
             usage.finish(&self.cgroup.usage()).await;
         }
-        let (folder, engine) = (self.folder.clone(), Arc::clone(&self.engine));
-        let kill_orphans = move || {
-            let killed = engine.orphans.kill_task(&folder);
-            if engine.settings.adopts_orphans {
-                // The lock keeps a child that starts meanwhile from being reaped here.
-                let children = engine.children.lock();
-                reap_orphans(|pid| children.contains(pid));
-            }
-            killed
-        };
-        // The only possible error is a panic of the closure.
-        tokio::task::spawn_blocking(kill_orphans).await.unwrap_or(0)
+        killed
     }
 
     /// Returns an explanation for the log if the kernel killed a process since the start because memory ran out.

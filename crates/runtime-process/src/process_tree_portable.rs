@@ -1,30 +1,60 @@
 //! The process of a command on systems without process groups: only that process can be killed.
 
 use std::io;
-use std::process::Command;
-
-pub(crate) use tokio::process::Child as ChildProcess;
+use std::process::ExitStatus;
 
 use crate::kill_sequence::KillSignal;
 use crate::output::OutputPump;
-use crate::task::PreparedTask;
+use crate::start_error::StartError;
+use crate::task::PreparedCommand;
+
+/// The process of a command. It is killed on drop, and reaped by tokio.
+pub(crate) struct ChildProcess(tokio::process::Child);
+
+impl ChildProcess {
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.0.wait().await
+    }
+
+    pub(crate) async fn kill(&mut self) -> io::Result<()> {
+        self.0.kill().await
+    }
+
+    pub(crate) fn reap(&mut self) {}
+}
+
+/// Without effect: a start cannot be ended on this system.
+#[derive(Debug, Default)]
+pub(crate) struct StartControl;
+
+impl StartControl {
+    pub(crate) fn cancel(&self) {}
+}
+
+/// The processes that were killed after the end of a command: none.
+#[derive(Debug, Default)]
+pub(crate) struct KilledOrphans {
+    pub(crate) killed: usize,
+    pub(crate) remaining: usize,
+}
 
 /// The counterpart of the process tree of Unix. The child process itself is killed through its handle.
 pub(crate) struct ProcessTree;
 
 impl ProcessTree {
     pub(crate) fn spawn(
-        command: Command,
-        task: &PreparedTask,
-    ) -> io::Result<(Self, ChildProcess, OutputPump)> {
-        let (child, output) = OutputPump::spawn(command.into(), task.context.log_drain())?;
-        Ok((Self, child, output))
+        command: PreparedCommand,
+        _: &StartControl,
+    ) -> Result<(Self, ChildProcess, OutputPump), StartError> {
+        let started = OutputPump::spawn(command.command.into(), command.log);
+        let (child, output) = started.map_err(StartError::execute)?;
+        Ok((Self, ChildProcess(child), output))
     }
 
     pub(crate) fn signal(&self, _: KillSignal) {}
 
-    pub(crate) async fn kill_remaining(&mut self) -> usize {
-        0
+    pub(crate) async fn kill_remaining(&mut self) -> KilledOrphans {
+        KilledOrphans::default()
     }
 
     pub(crate) fn oom_explanation(&self) -> Option<&'static str> {

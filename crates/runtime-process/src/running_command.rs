@@ -1,7 +1,7 @@
 //! One running command of a task, with all processes that it starts.
 
 use std::io;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use runtime_core::{BoxError, TaskContext};
@@ -11,7 +11,9 @@ use tokio::time::Instant;
 
 use crate::kill_sequence::{KillSequence, KillSignal};
 use crate::output::OutputPump;
-use crate::process_tree::{ChildProcess, ProcessTree};
+use crate::process_tree::{ChildProcess, KilledOrphans, ProcessTree};
+use crate::start_error::StartError;
+use crate::starting_command::{StartFailure, StartingCommand};
 use crate::task::PreparedTask;
 
 /// The exit codes and signals of a process that was killed with `SIGKILL`. A shell reports the death of its child as
@@ -33,25 +35,35 @@ pub(crate) struct RunningCommand {
 }
 
 impl RunningCommand {
-    pub(crate) fn spawn(command: &[String], task: &PreparedTask) -> io::Result<Self> {
+    /// Starts a command. Returns `None` if the deadline is set before its program runs.
+    pub(crate) async fn start(
+        command: &[String],
+        task: &PreparedTask,
+        mut deadline: KillDeadline,
+    ) -> Result<Option<Self>, StartFailure> {
         if command.iter().any(|argument| argument.contains('\0')) {
-            let message = "an argument contains a NUL byte";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            let error = io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "an argument contains a NUL byte",
+            );
+            let (error, reason) = (StartError::execute(error), None);
+            return Err(StartFailure { error, reason });
         }
-        let mut process = Command::new(&command[0]);
-        process
-            .args(&command[1..])
-            .current_dir(task.folder.path())
-            .env_clear()
-            .envs(&task.env);
-        let (tree, child, output) = ProcessTree::spawn(process, task)?;
-        Ok(Self {
+        let mut starting = StartingCommand::spawn(task.prepare(command));
+        let (tree, child, output) = tokio::select! {
+            started = starting.started() => started?,
+            () = wait_for_deadline(&mut deadline) => {
+                starting.cancel().await;
+                return Ok(None);
+            }
+        };
+        Ok(Some(Self {
             tree,
             child,
             output,
             kill_sequence: task.engine.settings.kill_sequence,
             context: task.context.clone(),
-        })
+        }))
     }
 
     /// Waits until the command exits or has been stopped for the deadline, then kills its remaining processes.
@@ -64,10 +76,16 @@ impl RunningCommand {
             }
         };
         // Before the output ends: a background process holds the pipe open, and would slow down later tasks.
-        let orphans = self.tree.kill_remaining().await;
-        if orphans > 0 {
+        let KilledOrphans { killed, remaining } = self.tree.kill_remaining().await;
+        self.child.reap();
+        if killed > 0 {
             self.context.log(format_args!(
-                "Killed {orphans} processes that the task left running"
+                "Killed {killed} processes that the task left running"
+            ));
+        }
+        if remaining > 0 {
+            self.context.log_error(format_args!(
+                "{remaining} processes that the task left running cannot be ended"
             ));
         }
         if let Err(error) = self.output.finish().await {

@@ -1,6 +1,5 @@
 //! A running task, and its result.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::running_command::{KillDeadline, RunningCommand};
+use crate::starting_command::StartFailure;
 use crate::task::PreparedTask;
 use crate::task_folder::TaskFolder;
 
@@ -58,17 +58,15 @@ impl ProcessSandbox {
 async fn run_commands(task: &PreparedTask, deadline: KillDeadline) -> Result<Exit, BoxError> {
     let mut exit = Exit::Code(0);
     for command in &task.commands {
-        exit = match RunningCommand::spawn(command, task) {
-            Ok(run) => run.finish(deadline.clone()).await?,
-            Err(error) if is_resource_exhaustion(&error) => {
-                return Err(
-                    format!("cannot start another process on this machine: {error}").into(),
-                );
-            }
-            Err(error) => {
-                let program = &command[0];
+        exit = match RunningCommand::start(command, task, deadline.clone()).await {
+            Ok(Some(run)) => run.finish(deadline.clone()).await?,
+            Ok(None) => Exit::Killed,
+            Err(failure) if failure.error.is_of_machine() => return Err(failure.error.into()),
+            Err(StartFailure { error, reason }) => {
+                let (program, error) = (&command[0], error.source);
+                let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
                 task.context
-                    .log_error(format_args!("cannot start `{program}`: {error}"));
+                    .log_error(format_args!("cannot start `{program}`: {error}{reason}"));
                 Exit::Code(COMMAND_NOT_FOUND)
             }
         };
@@ -77,20 +75,6 @@ async fn run_commands(task: &PreparedTask, deadline: KillDeadline) -> Result<Exi
         }
     }
     Ok(exit)
-}
-
-/// Returns whether the machine lacks processes, files or memory, which is not the command's fault.
-#[cfg(unix)]
-fn is_resource_exhaustion(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-
-    let exhausted = [Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOMEM];
-    Errno::from_io_error(error).is_some_and(|error| exhausted.contains(&error))
-}
-
-#[cfg(not(unix))]
-fn is_resource_exhaustion(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::OutOfMemory
 }
 
 #[async_trait]

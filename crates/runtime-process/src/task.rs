@@ -1,22 +1,75 @@
 //! A task that is ready to run.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
-use runtime_core::TaskContext;
+use runtime_core::{LogDrain, TaskContext};
 use runtime_worker::report::TaskReportBuilder;
 
 use crate::engine_state::EngineState;
+use crate::search_path::DEFAULT_PATH;
 use crate::task_folder::TaskFolder;
 
 /// The commands of a task and everything that their processes start with.
 pub(crate) struct PreparedTask {
     pub(crate) context: TaskContext,
     /// The report of the task, which receives the resource usage of its commands.
-    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix measures it"))]
     pub(crate) report: Arc<TaskReportBuilder>,
     pub(crate) folder: TaskFolder,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) commands: Vec<Vec<String>>,
     pub(crate) engine: Arc<EngineState>,
+}
+
+impl PreparedTask {
+    /// Returns a command of the task with everything that its start needs.
+    pub(crate) fn prepare(&self, arguments: &[String]) -> PreparedCommand {
+        let mut command = Command::new(&arguments[0]);
+        command
+            .args(&arguments[1..])
+            .current_dir(self.folder.path())
+            .env_clear()
+            .envs(&self.env);
+        PreparedCommand {
+            command,
+            task_folder: self.folder.path().to_owned(),
+            engine: Arc::clone(&self.engine),
+            report: Arc::clone(&self.report),
+            log: self.context.log_drain(),
+        }
+    }
+}
+
+/// A command that is ready to start. It borrows nothing, since it is started on another thread.
+#[cfg_attr(not(unix), expect(dead_code, reason = "only Unix tracks processes"))]
+pub(crate) struct PreparedCommand {
+    pub(crate) command: Command,
+    pub(crate) task_folder: PathBuf,
+    pub(crate) engine: Arc<EngineState>,
+    /// Receives the resource usage of the command.
+    pub(crate) report: Arc<TaskReportBuilder>,
+    pub(crate) log: LogDrain,
+}
+
+/// Where the program of a command is searched.
+pub(crate) struct ProgramOrigin {
+    pub(crate) program: OsString,
+    pub(crate) folder: PathBuf,
+    pub(crate) search_path: OsString,
+}
+
+impl PreparedCommand {
+    pub(crate) fn origin(&self) -> ProgramOrigin {
+        let mut variables = self.command.get_envs();
+        let search_path = variables.find(|(name, _)| *name == "PATH");
+        let search_path = search_path.and_then(|(_, value)| value);
+        ProgramOrigin {
+            program: self.command.get_program().to_owned(),
+            folder: self.task_folder.clone(),
+            search_path: search_path.unwrap_or(DEFAULT_PATH.as_ref()).to_owned(),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The traits that an engine implements to run tasks.
 //!
-//! For each task the worker creates a [`SandboxBuilder`] with the [`Engine`], lets plugins configure it, starts it,
+//! When a worker starts, it [prepares](Engine::prepare) the engine. For each task the worker creates a [`SandboxBuilder`] with the [`Engine`], lets plugins configure it, starts it,
 //! waits for the [`Sandbox`] and reads the [`ResultSet`]. It makes these calls once and in this order. Plugins may
 //! call [`Sandbox::wait`] and [`Sandbox::kill`] in addition.
 //!
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_core::{MalformedPayloadError, Section, TaskError};
+use runtime_core::{Environment, MalformedPayloadError, Section, TaskError};
 use serde_json::Value;
 
 use crate::resolution::Exit;
@@ -76,6 +76,21 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// A worker with a plugin that [requires](crate::Plugin::requires) another one cannot be built.
     fn capabilities(&self) -> &[Capability] {
         &[]
+    }
+
+    /// Prepares the engine for the tasks of a worker. The worker calls it once, before it claims. Default: nothing.
+    ///
+    /// # Errors
+    ///
+    /// A [`TaskError`]. The worker logs it and claims nevertheless: an engine that cannot run tasks returns an error
+    /// for each task.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future is dropped when the worker is stopped.
+    async fn prepare(&self, environment: &Environment) -> Result<(), TaskError> {
+        let _ = environment;
+        Ok(())
     }
 
     /// Creates a builder for one task, whose payload fits the schema.

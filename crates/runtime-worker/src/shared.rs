@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use runtime_core::log::OutputLimit;
 use runtime_core::queue::Queue;
-use runtime_core::{Deployment, Environment, MalformedPayloadError};
+use runtime_core::{
+    Deployment, Environment, LifeCycleTracker, MalformedPayloadError, StopStage, error_chain,
+};
 use serde_json::Value;
 
 use crate::engine::Engine;
 use crate::error_limit::ConsecutiveErrorLimit;
+use crate::foreign_call::foreign_call;
 use crate::observer::{Observer, TaskEvent, notify};
 use crate::payload::PayloadSchema;
 use crate::plugin::Plugin;
@@ -42,6 +45,22 @@ impl WorkerShared {
         let from_engine = self.engine.check_payload(payload).err();
         let problems = from_schema.into_iter().chain(from_engine);
         MalformedPayloadError::merge(problems.chain(from_plugins)).map_or(Ok(()), Err)
+    }
+
+    /// Prepares the engine before the first claim, unless a stop is requested meanwhile.
+    pub(crate) async fn prepare_engine(&self, stop: &LifeCycleTracker) {
+        let name = self.engine.name();
+        let mut environment = self.environment.clone();
+        environment.monitor = environment.monitor.with_prefix(name);
+        let prepared = self.engine.prepare(&environment);
+        let prepared = foreign_call(name, "prepare", self.timing.stage_timeout, prepared);
+        tokio::select! {
+            prepared = prepared => if let Err(error) = prepared {
+                let error = error_chain(&error);
+                environment.monitor.error(format_args!("cannot prepare the engine: {error}"));
+            },
+            () = stop.wait_for_stage(StopStage::Graceful) => {}
+        }
     }
 
     pub(crate) fn notify(&self, event: &TaskEvent<'_>) {

@@ -92,12 +92,29 @@ impl TemporaryStorage {
     ///
     /// An [`OpenStorageError`] if `root` is not writable, or if its lock is not released in time.
     pub fn open_with(root: &Path, options: StorageOptions) -> Result<Self, OpenStorageError> {
+        Self::open_with_cleanup(root, options, |_| ())
+    }
+
+    /// Like [`open_with`](Self::open_with), and calls `before_removal` with the process folders of dead processes before
+    /// they are removed. It is not called if there are none.
+    ///
+    /// A dead worker may have left processes running that write into its folder, and that should be ended first.
+    ///
+    /// # Errors
+    ///
+    /// An [`OpenStorageError`] if `root` is not writable, or if its lock is not released in time.
+    pub fn open_with_cleanup(
+        root: &Path,
+        options: StorageOptions,
+        before_removal: impl FnOnce(&[&Path]),
+    ) -> Result<Self, OpenStorageError> {
         let wrap = |source| OpenStorageError::Unusable {
             root: root.to_owned(),
             source,
         };
         fs::create_dir_all(root).map_err(wrap)?;
-        let run = ProcessFolder::create(root, options.lock_wait).map_err(wrap)?;
+        let run = ProcessFolder::create(root, options.lock_wait, before_removal);
+        let run = run.map_err(wrap)?;
         let run = run.ok_or_else(|| OpenStorageError::Locked {
             root: root.to_owned(),
             waited: options.lock_wait,

@@ -31,7 +31,13 @@ impl ProcessFolder {
     /// before its lock does, and would be removed as abandoned by a worker that starts at that moment. The
     /// lock of the root excludes this: it is held until the new folder and all abandoned ones are locked.
     /// It is not held during the removal, which may take minutes and would keep other workers from starting.
-    pub(super) fn create(root: &Path, wait: Duration) -> io::Result<Option<Self>> {
+    ///
+    /// `before_removal` is called with the abandoned folders, if there are any, before the first one is removed.
+    pub(super) fn create(
+        root: &Path,
+        wait: Duration,
+        before_removal: impl FnOnce(&[&Path]),
+    ) -> io::Result<Option<Self>> {
         let root_lock = File::create(root.join(LOCK))?;
         if !lock_within(&root_lock, wait)? {
             return Ok(None);
@@ -42,6 +48,10 @@ impl ProcessFolder {
         lock.lock()?;
         // Nothing competes for this lock: others look for it only under the lock of the root.
         drop(root_lock);
+        if !abandoned.is_empty() {
+            let paths: Vec<_> = abandoned.iter().map(|(path, _)| path.as_path()).collect();
+            before_removal(&paths);
+        }
         for (path, _lock) in abandoned {
             // A folder that cannot be removed must not prevent the start; the next worker retries.
             remove_or_warn(&path);

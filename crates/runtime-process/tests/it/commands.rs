@@ -74,6 +74,34 @@ async fn missing_command_fails_the_task() {
 }
 
 #[tokio::test]
+async fn failed_start_is_explained() {
+    let script = "printf '#!/bin/sh\\r\\n' > dos; printf '#!/no/such/sh\\n' > lost; chmod +x dos lost; touch data";
+    for (program, expected) in [
+        ("./dos", "(os error 2): its first line ends with CR LF"),
+        (
+            "./lost",
+            "(os error 2): its interpreter `/no/such/sh` does not exist",
+        ),
+        ("./data", "(os error 13): the file is not executable"),
+        ("missing", "(os error 2): no folder of `PATH` has it"),
+    ] {
+        let payload = json!({ "command": [["sh", "-c", script], [program]] });
+        let (log, state) = log_of(payload).await;
+        assert_eq!(state, "failed");
+        assert!(log.contains(expected), "{program}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn removed_working_folder_is_named() {
+    let payload = json!({ "command": [["sh", "-c", "rmdir \"$PWD\""], ["true"]] });
+    let (log, state) = log_of(payload).await;
+    assert_eq!(state, "failed");
+    assert!(log.contains("cannot start `true`: No such file"), "{log}");
+    assert!(log.contains("the working folder `/"), "{log}");
+}
+
+#[tokio::test]
 async fn command_is_found_in_task_path() {
     let script = "mkdir first second; echo 'echo never' > first/tool; echo 'echo ran $1' > second/tool; chmod +x second/tool";
     let tool = |path: &str| json!({ "command": [["/bin/sh", "-c", script], ["tool", "well"]], "env": { "PATH": path } });

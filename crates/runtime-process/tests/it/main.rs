@@ -3,4 +3,6 @@
 
 mod cgroups;
 mod commands;
+mod containment;
+mod hanging_start;
 mod support;

@@ -202,13 +202,37 @@ pub(crate) fn is_isolated() -> bool {
 
 /// Runs a test of this program in another process, since it changes a limit of its process.
 pub(crate) async fn run_isolated(test: &str) {
-    let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
-    command
-        .args(["--exact", test, "--nocapture"])
-        .env(ALONE, "1");
+    let command = Command::new(std::env::current_exe().expect("this program has a path"));
+    run(command, &["--exact", test], 1).await;
+}
+
+/// Runs the tests in a module of this program as an ordinary user, if this user may become another one.
+pub(crate) async fn run_isolated_as_user(module: &str, count: usize) {
+    let this = std::env::current_exe().expect("this program has a path");
+    let is_root = rustix::process::geteuid().is_root();
+    let mut command = Command::new(if is_root {
+        "setpriv".as_ref()
+    } else {
+        this.as_os_str()
+    });
+    if is_root {
+        let user = [
+            "--reuid=54321",
+            "--regid=54321",
+            "--clear-groups",
+            "--inh-caps=-all",
+        ];
+        command.args(user).arg(&this);
+    }
+    run(command, &[&format!("{module}::")], count).await;
+}
+
+async fn run(mut command: Command, arguments: &[&str], count: usize) {
+    command.args(arguments).arg("--nocapture").env(ALONE, "1");
     let output = tokio::task::spawn_blocking(move || command.output()).await;
     let output = output.expect("no panic").expect("this program starts");
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
-    assert!(text.contains("1 passed"), "no test `{test}`: {text}");
+    let passed = format!("{count} passed");
+    assert!(text.contains(&passed), "{arguments:?}: {text}");
 }

@@ -66,6 +66,7 @@ impl Worker {
         let mut claim_in_flight = None;
         let mut logged = StopStage::Running;
         self.log_start();
+        self.shared.prepare_engine(stop).await;
         loop {
             let stage = stop.stage();
             let free = self.capacity.saturating_sub(running.len());

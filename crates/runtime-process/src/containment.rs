@@ -1,0 +1,102 @@
+//! What the engine can contain on this machine, and the end of what it contained before a crash.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::Path;
+
+use runtime_core::Monitor;
+
+use crate::cgroup::CgroupParents;
+use crate::child_process::try_in_child;
+use crate::marks::LiveOwners;
+use crate::orphans::kill_leftovers;
+use crate::settings::CgroupPlacement;
+
+/// Finds out where control groups can be created.
+pub(crate) fn find_cgroups(placement: &CgroupPlacement) -> CgroupParents {
+    let try_join = |procs: &File| try_in_child(|| Ok(rustix::io::write(procs, b"0").map(drop)?));
+    match placement {
+        CgroupPlacement::Disabled => CgroupParents::none(),
+        CgroupPlacement::BelowOwn => CgroupParents::below_own(try_join),
+        CgroupPlacement::Below(parent) => CgroupParents::below(parent, try_join),
+    }
+}
+
+/// Reports what the engine can and cannot contain.
+pub(crate) fn report(placement: &CgroupPlacement, cgroups: &CgroupParents, monitor: &Monitor) {
+    let support = cgroups.support();
+    let found = if matches!(placement, CgroupPlacement::Disabled) {
+        "control groups are disabled".to_owned()
+    } else {
+        support.to_string()
+    };
+    let rest = if support.contains_processes() {
+        ""
+    } else {
+        "; processes are found by their marks, sessions and parents: one that forks faster than it is found may outlive \
+         its task"
+    };
+    let line = format!("containment of tasks: {found}{rest}");
+    match placement {
+        // It was asked for, and does not work.
+        CgroupPlacement::Below(_) if support.kill.is_none() => monitor.warn(line),
+        _ => monitor.info(line),
+    }
+}
+
+/// Kills the processes and removes the control groups of dead workers. Blocks for at most about four seconds.
+pub(crate) fn end_leftovers(root: Option<&Path>, cgroups: &CgroupParents, monitor: &Monitor) {
+    if let Some(root) = root {
+        end_processes(root, &[], monitor);
+    }
+    let groups = cgroups.remove_abandoned();
+    if groups.removed > 0 {
+        let count = groups.removed;
+        monitor.info(format_args!(
+            "removed {count} control groups of dead workers"
+        ));
+    }
+    for group in groups.remaining {
+        let group = group.display();
+        monitor.warn(format_args!(
+            "processes of a dead worker remain in the control group `{group}`"
+        ));
+    }
+}
+
+/// Kills the processes of workers whose process folders are missing below `root` or are listed in `dead`.
+pub(crate) fn end_processes(root: &Path, dead: &[&OsStr], monitor: &Monitor) {
+    let live = match LiveOwners::below(root, dead) {
+        Ok(live) => live,
+        Err(error) => {
+            let root = root.display();
+            monitor.warn(format_args!(
+                "cannot look for processes of dead workers of `{root}`: {error}"
+            ));
+            return;
+        }
+    };
+    let found = kill_leftovers(&live);
+    if found.killed > 0 {
+        let count = found.killed;
+        monitor.info(format_args!("killed {count} processes of dead workers"));
+    }
+    if found.remaining > 0 {
+        let count = found.remaining;
+        monitor.warn(format_args!(
+            "{count} processes of dead workers cannot be ended"
+        ));
+    }
+}
+
+/// Kills the processes of workers whose process folders are given, all in the same storage.
+pub(crate) fn end_folders(process_folders: &[&Path]) {
+    let Some(root) = process_folders.first().and_then(|folder| folder.parent()) else {
+        return;
+    };
+    let names: Vec<_> = process_folders
+        .iter()
+        .filter_map(|folder| folder.file_name())
+        .collect();
+    end_processes(root, &names, &Monitor::null());
+}

@@ -1,0 +1,269 @@
+//! Marks by which the processes of a command are found.
+//!
+//! All processes of a command inherit two marks from its first one:
+//!
+//! - An environment variable. A process that clears its environment, overwrites its title or makes itself undumpable
+//!   hides it.
+//! - A number as the limit of file locks (`RLIMIT_LOCKS`), which Linux has not enforced since 2.4.25. Every process may
+//!   read the limits of others. A process may lower its limit, and so lose the mark, but it can neither raise it without
+//!   `CAP_SYS_RESOURCE` nor hide that it was lowered.
+//!
+//! Both contain the *owner*: the process folder of the worker in the storage. The root of the storage is identified by
+//! device and inode: workers in several containers may have the same path for different folders.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use parking_lot::Mutex;
+
+/// The variable that names the task to which a process belongs.
+pub(crate) const TASK_VARIABLE: &str = "RUNTIME_WORKER_TASK";
+
+/// The parts of a number, from the highest bits: a constant, the root, the process folder, and a serial number.
+const KIND: u64 = 0b01;
+const ROOT_BITS: u32 = 31;
+const FOLDER_BITS: u32 = 16;
+const SERIAL_BITS: u32 = 15;
+
+/// The root of a storage: device and inode of the folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StorageRoot {
+    device: u64,
+    inode: u64,
+}
+
+impl StorageRoot {
+    pub(crate) fn of(root: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(root)?;
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
+    }
+
+    fn hash(self) -> u64 {
+        hash(
+            &[self.device.to_ne_bytes(), self.inode.to_ne_bytes()].concat(),
+            ROOT_BITS,
+        )
+    }
+}
+
+/// The worker to which processes belong: its process folder in a storage.
+#[derive(Clone, Debug)]
+pub(crate) struct MarkOwner {
+    root: StorageRoot,
+    folder: OsString,
+}
+
+impl MarkOwner {
+    /// Returns the owner for a process folder, `ROOT/FOLDER`.
+    pub(crate) fn of(process_folder: &Path) -> io::Result<Self> {
+        let (Some(root), Some(folder)) = (process_folder.parent(), process_folder.file_name())
+        else {
+            return Err(io::ErrorKind::InvalidFilename.into());
+        };
+        Ok(Self {
+            root: StorageRoot::of(root)?,
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Returns whether a process with this number belongs to a command of this worker.
+    pub(crate) fn owns(&self, number: u64) -> bool {
+        number >> SERIAL_BITS == self.prefix()
+    }
+
+    fn prefix(&self) -> u64 {
+        let kind_and_root = (KIND << ROOT_BITS) | self.root.hash();
+        (kind_and_root << FOLDER_BITS) | folder_hash(&self.folder)
+    }
+}
+
+/// The numbers of all commands of this process that have not ended, and the next serial number.
+///
+/// In one place for all engines of this process: each must recognize the commands of the others.
+static NUMBERS: Mutex<(BTreeSet<u64>, u64)> = Mutex::new((BTreeSet::new(), 0));
+
+/// The marks of a command. They are in use until this is dropped.
+#[derive(Debug)]
+pub(crate) struct CommandMark {
+    /// The value of [`TASK_VARIABLE`].
+    pub(crate) variable: OsString,
+    /// The limit of file locks.
+    pub(crate) number: u64,
+}
+
+impl CommandMark {
+    /// Creates the marks of a command in the folder of its task.
+    pub(crate) fn new(owner: &MarkOwner, task_folder: &Path) -> Self {
+        let mut numbers = NUMBERS.lock();
+        let (in_use, next) = &mut *numbers;
+        let first = owner.prefix() << SERIAL_BITS;
+        let count = 1 << SERIAL_BITS;
+        let mut all = (0..count).map(|step| first | ((*next + step) % count));
+        // No process runs that many commands at the same time.
+        let number = all.find(|number| in_use.insert(*number)).unwrap_or(first);
+        *next = number % count + 1;
+        let task = task_folder.file_name().unwrap_or_default();
+        let mut variable = OsString::from(format!("{}:{}/", owner.root.device, owner.root.inode));
+        variable.push(&owner.folder);
+        variable.push("/");
+        variable.push(task);
+        Self { variable, number }
+    }
+
+    /// Returns whether a number belongs to a command of this process that has not ended.
+    pub(crate) fn is_in_use(number: u64) -> bool {
+        NUMBERS.lock().0.contains(&number)
+    }
+}
+
+/// Sets the number of this process, which its children inherit. Makes only a system call.
+///
+/// Has no effect on systems without such a limit or with a smaller type, and below a worker that runs in a task.
+pub(crate) fn set_number(number: u64) {
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    {
+        let limit = rustix::process::Rlimit {
+            current: Some(number),
+            maximum: Some(number),
+        };
+        let _ = rustix::process::setrlimit(rustix::process::Resource::Locks, limit);
+    }
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+    let _ = number;
+}
+
+impl Drop for CommandMark {
+    fn drop(&mut self) {
+        NUMBERS.lock().0.remove(&self.number);
+    }
+}
+
+/// The process folders of a storage whose workers live.
+#[derive(Debug)]
+pub(crate) struct LiveOwners {
+    root: StorageRoot,
+    folders: BTreeSet<OsString>,
+    hashes: BTreeSet<u64>,
+}
+
+impl LiveOwners {
+    /// Lists the process folders below `root`, except `dead` ones.
+    ///
+    /// Opening a storage removes the folders of dead workers, so that a missing folder belonged to a dead worker.
+    pub(crate) fn below(root: &Path, dead: &[&OsStr]) -> io::Result<Self> {
+        let names = fs::read_dir(root)?.map(|entry| entry.map(|entry| entry.file_name()));
+        let mut folders = names.collect::<io::Result<BTreeSet<_>>>()?;
+        folders.retain(|folder| !dead.contains(&&**folder));
+        Ok(Self {
+            root: StorageRoot::of(root)?,
+            hashes: folders.iter().map(|folder| folder_hash(folder)).collect(),
+            folders,
+        })
+    }
+
+    /// Returns whether the variable names a dead worker of this storage.
+    pub(crate) fn is_dead(&self, variable: &[u8]) -> bool {
+        let variable = String::from_utf8_lossy(variable);
+        let mut parts = variable.split('/');
+        let root = parts.next();
+        let root = root.and_then(|root| root.split_once(':'));
+        let root = root.and_then(|(device, inode)| {
+            let (device, inode) = (device.parse().ok()?, inode.parse().ok()?);
+            Some(StorageRoot { device, inode })
+        });
+        root == Some(self.root)
+            && parts
+                .next()
+                .is_some_and(|folder| !self.folders.contains(OsStr::new(folder)))
+    }
+
+    /// Returns whether the number belongs to a dead worker of this storage.
+    pub(crate) fn is_dead_number(&self, number: u64) -> bool {
+        let folder = (number >> SERIAL_BITS) % (1 << FOLDER_BITS);
+        let kind_and_root = number >> (SERIAL_BITS + FOLDER_BITS);
+        kind_and_root == (KIND << ROOT_BITS) | self.root.hash() && !self.hashes.contains(&folder)
+    }
+}
+
+fn folder_hash(folder: &OsStr) -> u64 {
+    hash(folder.as_encoded_bytes(), FOLDER_BITS)
+}
+
+/// Returns a hash that all processes and versions compute alike: FNV-1a, cut to some bits.
+fn hash(bytes: &[u8], bits: u32) -> u64 {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash ^ (hash >> 32)) % (1 << bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_those_of_their_owner() -> io::Result<()> {
+        let (root, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        let folders = [
+            root.path().join("run-a"),
+            root.path().join("run-b"),
+            other.path().join("run-a"),
+        ];
+        folders.iter().try_for_each(fs::create_dir)?;
+        let [a, b, elsewhere] = folders.each_ref().map(|it| MarkOwner::of(it));
+        let (a, b, elsewhere) = (a?, b?, elsewhere?);
+        let mark = CommandMark::new(&a, &folders[0].join("task-1"));
+        assert_eq!(mark.number >> 62, KIND, "{:x}", mark.number);
+        assert!(a.owns(mark.number) && !b.owns(mark.number) && !elsewhere.owns(mark.number));
+        let next = CommandMark::new(&a, &folders[0].join("task-1"));
+        assert_ne!(mark.number, next.number);
+        assert!(CommandMark::is_in_use(mark.number));
+        Ok(())
+    }
+
+    #[test]
+    fn missing_process_folder_is_dead() -> io::Result<()> {
+        let (root, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        let folders = [
+            root.path().join("run-a"),
+            root.path().join("run-b"),
+            other.path().join("run-c"),
+        ];
+        folders.iter().try_for_each(fs::create_dir)?;
+        let marks = folders.each_ref().map(|folder| {
+            let owner = MarkOwner::of(folder).expect("it exists");
+            CommandMark::new(&owner, &folder.join("task-1"))
+        });
+        let is_dead = |live: &LiveOwners| {
+            marks.each_ref().map(|mark| {
+                let by_variable = live.is_dead(mark.variable.as_encoded_bytes());
+                assert_eq!(live.is_dead_number(mark.number), by_variable, "{mark:?}");
+                by_variable
+            })
+        };
+        assert_eq!(is_dead(&LiveOwners::below(root.path(), &[])?), [false; 3]);
+        let dead = [OsStr::new("run-b")];
+        assert_eq!(
+            is_dead(&LiveOwners::below(root.path(), &dead)?),
+            [false, true, false]
+        );
+        fs::remove_dir(&folders[0])?;
+        // The folder of another root is not missing here: this worker does not see it.
+        let live = LiveOwners::below(root.path(), &[])?;
+        assert_eq!(is_dead(&live), [true, false, false]);
+        for foreign in ["", "/", "x/y/z", "1:2", "1:2/run-a/t", "/data/run-a/task-1"] {
+            assert!(!live.is_dead(foreign.as_bytes()), "{foreign}");
+        }
+        for foreign in [0, u64::MAX, KIND << 62, marks[0].number >> 1] {
+            assert!(!live.is_dead_number(foreign), "{foreign:x}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! A search that ends processes which belong together.
+//!
+//! A process belongs to others if it is marked as they are, in the session of one, or its child.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, getpgrp, getpid, getsid, kill_process, kill_process_group};
+
+use crate::marks::TASK_VARIABLE;
+use crate::proc::{self, ProcStat};
+
+/// The time after which a search is given up. A process that forks, and lets its parent die, again and again, escapes a
+/// single scan: by the time of the signal, its child runs.
+const MAX_SEARCH_TIME: Duration = Duration::from_secs(2);
+
+/// Maximum number of scans of one search.
+const MAX_SCANS: u32 = 500;
+
+/// Maximum number of looks at the own children between two scans. They take a fraction of the time of a scan.
+const MAX_CHASES: u32 = 200;
+
+/// The pause before the next scan if all processes that the last one found had been killed before.
+const DEATH_POLL_INTERVAL: Duration = Duration::from_millis(1);
+
+/// The result of a search.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KilledOrphans {
+    /// The number of killed processes that were in another process group than the command.
+    pub(crate) killed: usize,
+    /// The number of processes that were left when the search was given up.
+    pub(crate) remaining: usize,
+}
+
+/// A process with everything that shows to which command it belongs.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) stat: ProcStat,
+    /// The limit of file locks.
+    pub(crate) number: Option<u64>,
+    /// The value of [`TASK_VARIABLE`].
+    pub(crate) variable: Option<Vec<u8>>,
+}
+
+impl Candidate {
+    /// Reads a process; `None` if it has ended.
+    pub(crate) fn read(pid: i32) -> Option<Self> {
+        Some(Self {
+            number: proc::file_lock_limit(pid),
+            // Not readable if it is undumpable.
+            variable: proc::environment_variable(pid, TASK_VARIABLE)
+                .ok()
+                .flatten(),
+            // Last: the other files of a zombie are empty.
+            stat: proc::stat(pid)?,
+        })
+    }
+
+    pub(crate) fn is_zombie(&self) -> bool {
+        self.stat.state == 'Z'
+    }
+}
+
+/// A search for processes that belong together.
+pub(crate) struct Search<'a> {
+    /// The process that started the others, and has ended; `None` if it is not known.
+    pub(crate) leader: Option<i32>,
+    pub(crate) is_marked: &'a dyn Fn(&Candidate) -> bool,
+}
+
+impl Search<'_> {
+    /// Kills all processes that belong together until no scan finds one, within limits.
+    pub(crate) fn run(&self, scan: impl Fn() -> Vec<Candidate>) -> KilledOrphans {
+        let start = Instant::now();
+        let mut signalled = BTreeSet::new();
+        let mut counted = BTreeSet::new();
+        let mut remaining = 0;
+        for _ in 0..MAX_SCANS {
+            let found = self.find(&scan());
+            remaining = found.len();
+            if found.is_empty() || start.elapsed() > MAX_SEARCH_TIME {
+                break;
+            }
+            let mut has_new = false;
+            for process in &found {
+                kill(process);
+                has_new |= signalled.insert(process.pid);
+                if Some(process.group) != self.leader {
+                    counted.insert(process.pid);
+                }
+            }
+            self.chase();
+            if !has_new {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "called on a thread that may block"
+                )]
+                std::thread::sleep(DEATH_POLL_INTERVAL);
+            }
+        }
+        KilledOrphans {
+            killed: counted.len(),
+            remaining,
+        }
+    }
+
+    /// Returns the running processes that are marked, in a session with a marked process, or its descendants.
+    fn find(&self, candidates: &[Candidate]) -> Vec<ProcStat> {
+        let own_session = getsid(None).map_or(0, raw);
+        let mut sessions: BTreeSet<i32> = self.leader.into_iter().collect();
+        let mut found = BTreeMap::new();
+        loop {
+            let before = found.len();
+            for process in candidates {
+                let stat = process.stat;
+                let belongs = (self.is_marked)(process)
+                    || sessions.contains(&stat.session)
+                    || found.contains_key(&stat.parent);
+                if belongs && found.insert(stat.pid, stat).is_none() && stat.session != own_session
+                {
+                    sessions.insert(stat.session);
+                }
+            }
+            // Ends, since each round adds a process.
+            if found.len() == before {
+                break;
+            }
+        }
+        let running = found.into_values().filter(|stat| stat.state != 'Z');
+        running
+            .filter(|stat| Some(stat.pid) != self.leader)
+            .collect()
+    }
+
+    /// Kills marked children of this process, until there are none. An orphan that forks again and again is always one.
+    fn chase(&self) {
+        for _ in 0..MAX_CHASES {
+            let children = own_children().into_iter().filter_map(Candidate::read);
+            let mut found = children.filter(|child| {
+                !child.is_zombie() && Some(child.stat.pid) != self.leader && (self.is_marked)(child)
+            });
+            let Some(first) = found.next() else { return };
+            kill(&first.stat);
+            found.for_each(|child| kill(&child.stat));
+        }
+    }
+}
+
+/// Kills a process and its group, which the kernel does at once for all members. A process of a task is in the session
+/// of its command or in one that a process of the task has created, and so are all members of its group.
+fn kill(process: &ProcStat) {
+    // Both fail if the process has ended meanwhile. The kernel assigns pids in turn, so another process does not have
+    // its pid yet.
+    if let Some(pid) = Pid::from_raw(process.pid) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    let own_session = getsid(None).map_or(0, raw);
+    if let Some(group) = Pid::from_raw(process.group)
+        && group != getpgrp()
+        && process.session != own_session
+    {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+/// Returns the children of this process, among them all adopted orphans.
+pub(crate) fn own_children() -> Vec<i32> {
+    proc::children().unwrap_or_else(|| {
+        let children = proc::all_stats().filter(|stat| stat.parent == own_pid());
+        children.map(|stat| stat.pid).collect()
+    })
+}
+
+pub(crate) fn own_pid() -> i32 {
+    raw(getpid())
+}
+
+pub(crate) fn raw(pid: Pid) -> i32 {
+    pid.as_raw_nonzero().get()
+}

@@ -1,0 +1,75 @@
+//! Ends a start that hangs.
+
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
+
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, getpid, kill_process};
+
+/// Lets another thread end a start.
+///
+/// The thread that starts a process is suspended until the program is executed. The new process itself announces its
+/// pid, in the memory that it shares.
+#[derive(Debug, Default)]
+pub(crate) struct StartControl {
+    /// The new process; 0 before it exists, and when it may be reaped.
+    child: AtomicI32,
+    is_cancelled: AtomicBool,
+    /// Held while the process is signalled: its pid must not be reused between the check and the signal.
+    signalling: Mutex<()>,
+}
+
+impl StartControl {
+    /// Ends the start. Has no effect if the program runs already.
+    pub(crate) fn cancel(&self) {
+        self.is_cancelled.store(true, SeqCst);
+        self.kill();
+    }
+
+    /// Announces the new process, which calls this. Returns `false` if the start was cancelled before.
+    ///
+    /// Of this call and [`cancel`](Self::cancel), the later one sees what the earlier one stored.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn announce(&self) -> bool {
+        self.child.store(getpid().as_raw_nonzero().get(), SeqCst);
+        !self.is_cancelled.load(SeqCst)
+    }
+
+    /// Announces the new process, if it could not do so itself because the memory is not shared.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn started(&self, child: Pid) {
+        self.child.store(child.as_raw_nonzero().get(), SeqCst);
+        if self.is_cancelled.load(SeqCst) {
+            self.kill();
+        }
+    }
+
+    /// Returns when nothing will signal the process any more.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn ended(&self) {
+        let _signalling = self.signalling.lock();
+        self.child.store(0, SeqCst);
+    }
+
+    fn kill(&self) {
+        let _signalling = self.signalling.lock();
+        if let Some(child) = Pid::from_raw(self.child.load(SeqCst)) {
+            // Fails if it has ended.
+            let _ = kill_process(child, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cancelled_start_is_not_announced() {
+        let control = StartControl::default();
+        assert!(control.announce());
+        control.ended();
+        control.cancel();
+        assert!(!control.announce());
+        control.ended();
+    }
+}

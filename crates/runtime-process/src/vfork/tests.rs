@@ -1,0 +1,105 @@
+//! Tests of starts that fail or hang.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::*;
+
+fn start(command: &Command, prepare: impl FnMut() -> io::Result<()>) -> Result<Pid, StartError> {
+    let null = || File::open("/dev/null").and_then(|file| OwnedFd::from(file).try_clone());
+    let files = [null(), null(), null()].map(|file| file.expect("it can be opened"));
+    spawn(command, &files, &StartControl::default(), prepare)
+}
+
+#[test]
+fn error_of_prepare_is_returned() {
+    let full = || Err(io::Error::from_raw_os_error(libc::ENOSPC));
+    let error = start(&Command::new("true"), full).expect_err("`prepare` failed");
+    assert_eq!(error.source.kind(), io::ErrorKind::StorageFull);
+    assert_eq!(error.step, StartStep::Prepare);
+}
+
+#[test]
+fn missing_working_directory_is_not_found() {
+    let mut command = Command::new("true");
+    let error = start(command.current_dir("/no/such/folder"), || Ok(()));
+    let error = error.expect_err("the folder does not exist");
+    assert_eq!(error.source.kind(), io::ErrorKind::NotFound);
+    assert_eq!(error.step, StartStep::WorkingFolder);
+}
+
+#[test]
+fn empty_program_is_not_found() {
+    let error = start(&Command::new(""), || Ok(())).expect_err("no file has this name");
+    assert_eq!(error.source.kind(), io::ErrorKind::NotFound);
+    assert_eq!(error.step, StartStep::Execute);
+}
+
+#[test]
+fn signal_mask_is_restored() -> io::Result<()> {
+    let blocked = || -> io::Result<String> {
+        let status = std::fs::read_to_string("/proc/thread-self/status")?;
+        let line = status.lines().find(|line| line.starts_with("SigBlk:"));
+        Ok(line.unwrap_or_default().to_owned())
+    };
+    let before = blocked()?;
+    let pid = start(&Command::new("true"), || Ok(())).expect("`true` exists");
+    waitpid(Some(pid), WaitOptions::empty())?;
+    assert_eq!(blocked()?, before);
+    assert!(start(&Command::new("no-such-program"), || Ok(())).is_err());
+    assert_eq!(blocked()?, before);
+    Ok(())
+}
+
+/// A command of `fcntl` that the crate `libc` lacks.
+const F_SETSIG: i32 = 10;
+
+/// Creates a program whose execution blocks, as on a dead network file system, while the returned file is open.
+fn hanging_program(path: &Path) -> io::Result<File> {
+    std::fs::write(path, "#!/bin/sh\n")?;
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    let lease = File::open(path)?;
+    // The kernel asks the holder of the lease to give it up, with a signal that is ignored by default, and waits.
+    for (command, value) in [(F_SETSIG, libc::SIGURG), (libc::F_SETLEASE, libc::F_WRLCK)] {
+        #[expect(unsafe_code, reason = "rustix does not have leases")]
+        // SAFETY: the arguments are numbers.
+        check_syscall(unsafe { libc::fcntl(lease.as_raw_fd(), command, value) })?;
+    }
+    Ok(lease)
+}
+
+#[test]
+fn hanging_start_delays_no_other() -> io::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let program = folder.path().join("program");
+    let _lease = hanging_program(&program)?;
+    let hanging = Command::new(program);
+    let null = || OwnedFd::from(File::open("/dev/null")?).try_clone();
+    let files = [null()?, null()?, null()?];
+    let control = StartControl::default();
+    std::thread::scope(|scope| {
+        let start = scope.spawn(|| spawn(&hanging, &files, &control, || Ok(())));
+        for _ in 0..50 {
+            let pid = self::start(&Command::new("true"), || Ok(()));
+            waitpid(Some(pid.expect("`true` exists")), WaitOptions::empty())?;
+        }
+        assert!(!start.is_finished(), "the execution does not block");
+        control.cancel();
+        let pid = start.join().expect("no panic").expect("it made no report");
+        let (_, status) = waitpid(Some(pid), WaitOptions::empty())?.expect("it has ended");
+        assert_eq!(status.terminating_signal(), Some(libc::SIGKILL));
+        Ok(())
+    })
+}
+
+#[test]
+fn cancelled_start_executes_nothing() -> io::Result<()> {
+    let control = StartControl::default();
+    control.cancel();
+    let null = || OwnedFd::from(File::open("/dev/null")?).try_clone();
+    let files = [null()?, null()?, null()?];
+    let error = spawn(&Command::new("true"), &files, &control, || Ok(()));
+    let error = error.expect_err("it is cancelled");
+    assert_eq!(error.source.raw_os_error(), Some(libc::ECANCELED));
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Processes that try to outlive their task, under a worker that is not root and has no control groups.
+#![cfg(target_os = "linux")]
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::{
+    TestBed, is_alive, is_isolated, process_engine, run_isolated_as_user, sh, wait_until,
+};
+
+/// Runs a script that logs the pids of the processes that it leaves behind, and asserts that they are killed.
+async fn assert_killed(script: &str) {
+    let bed = TestBed::new().await;
+    let task_id = bed.create(sh(script));
+    let running = bed.start(bed.worker_with(process_engine().without_cgroups()));
+    bed.resolved(&task_id).await;
+    let log = bed.log(&task_id).await;
+    let pids: Vec<u32> = log.lines().filter_map(|line| line.parse().ok()).collect();
+    assert!(!pids.is_empty(), "no pid in {log}");
+    wait_until(|| !pids.iter().copied().any(is_alive)).await;
+    running.stop().await;
+}
+
+/// Each case is run by [`processes_of_a_user_are_killed`] as an ordinary user.
+mod as_user {
+    use super::*;
+
+    #[tokio::test]
+    async fn undumpable_agent() {
+        if is_isolated() {
+            assert_killed("eval $(ssh-agent) && echo $SSH_AGENT_PID").await;
+        }
+    }
+
+    #[tokio::test]
+    async fn overwritten_title() {
+        if is_isolated() {
+            let title = r#"$0 = "x" x 4000; setsid; sleep 600"#;
+            let script = format!(
+                "perl -e 'use POSIX; {title}' >/dev/null 2>&1 & echo $!; until grep -q xxx /proc/$!/cmdline; do :; done"
+            );
+            assert_killed(&script).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn cleared_environment() {
+        if is_isolated() {
+            let script = "env -i setsid sleep 600 >/dev/null 2>&1 & echo $!; \
+                until [ \"$(cat /proc/$!/comm)\" = sleep ]; do :; done";
+            assert_killed(script).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn lowered_limit() {
+        if is_isolated() {
+            let script = "prlimit --locks=7:7 env -i setsid sleep 600 >/dev/null 2>&1 & echo $!; \
+                until [ \"$(cat /proc/$!/comm)\" = sleep ]; do :; done";
+            assert_killed(script).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn processes_of_a_user_are_killed() {
+    run_isolated_as_user("containment::as_user", 4).await;
+}
+
+/// Forks again and again, and lets each parent die. Each process has a new session and no environment.
+const FORKER: &str =
+    "use POSIX; %ENV = (); $0 = \"runtime-forker\" x 100; while (1) { fork and _exit(0); setsid; }";
+
+#[tokio::test]
+async fn forking_process_is_caught() {
+    run_isolated_as_user("containment::forker", 1).await;
+}
+
+mod forker {
+    use super::*;
+
+    #[tokio::test]
+    async fn does_not_escape() {
+        if !is_isolated() {
+            return;
+        }
+        let bed = TestBed::new().await;
+        let script = format!("perl -e '{FORKER}' >/dev/null 2>&1 & sleep 0.2");
+        let task_id = bed.create(sh(&script));
+        let start = Instant::now();
+        let running = bed.start(bed.worker_with(process_engine().without_cgroups()));
+        bed.resolved(&task_id).await;
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "the search is bounded"
+        );
+        let log = bed.log(&task_id).await;
+        assert!(!log.contains("cannot be ended"), "{log}");
+        // Each process has another pid, so one look may miss it.
+        for _ in 0..20 {
+            let found = Command::new("pgrep")
+                .args(["-f", "^runtime-forkerruntime"])
+                .output();
+            let found = found.expect("`pgrep` exists").stdout;
+            assert_eq!(String::from_utf8_lossy(&found), "");
+        }
+        running.stop().await;
+    }
+}
+
+/// Two engines in one process, each with many short tasks: neither takes the exit status of the other's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn engines_leave_each_others_statuses() {
+    let beds = [TestBed::new().await, TestBed::new().await];
+    let workers = beds.each_ref().map(|bed| {
+        let engine = process_engine().without_cgroups().adopt_orphans(true);
+        bed.start(bed.worker_with(engine).capacity(4))
+    });
+    let script = "(setsid true &) & exit 3";
+    let tasks = beds
+        .each_ref()
+        .map(|bed| [(); 30].map(|()| bed.create(sh(script))));
+    for (bed, tasks) in beds.iter().zip(tasks) {
+        for task_id in tasks {
+            let state = bed.resolved(&task_id).await.state_and_reason();
+            assert_eq!(state, "failed", "{}", bed.log(&task_id).await);
+        }
+    }
+    for worker in workers {
+        worker.stop().await;
+    }
+}
