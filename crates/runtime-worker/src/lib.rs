@@ -59,6 +59,7 @@ mod engine;
 mod error_limit;
 mod foreign_call;
 mod plugin;
+mod problem;
 mod resolution;
 mod run;
 mod schema_problems;

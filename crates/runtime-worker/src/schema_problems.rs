@@ -4,6 +4,7 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
+use crate::problem::{Problem, join};
 use crate::unknown_keys::describe_unknown_keys;
 
 /// The number of problems that are described. A file may contain any number, and an author reads few.
@@ -11,15 +12,6 @@ const MAX_DESCRIBED: usize = 50;
 
 /// The length of a text, in characters, beyond which it is not quoted.
 const MAX_QUOTED: usize = 64;
-
-/// A problem of a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
-    /// The JSON pointer of the key or list element.
-    pub(crate) pointer: String,
-    /// The description, with the path of the key.
-    pub(crate) text: String,
-}
 
 /// Finds the violations of a schema.
 #[derive(Clone, Copy)]
@@ -198,14 +190,6 @@ impl SchemaProblems<'_> {
             "" => keys.trim_start_matches('.').to_owned(),
             root => format!("{root}{keys}"),
         }
-    }
-}
-
-/// Appends a key to the path of its object.
-pub(crate) fn join(path: &str, key: &str) -> String {
-    match path {
-        "" => key.to_owned(),
-        path => format!("{path}.{key}"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jsonschema::ValidationError;
 use serde_json::Value;
 
-use crate::schema_problems::{Problem, join};
+use crate::problem::{Problem, join};
 
 /// The number of unknown keys of an object that are described. A file may contain any number, and an author reads few.
 const MAX_DESCRIBED: usize = 10;

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
-use crate::schema_problems::Problem;
+use crate::problem::Problem;
 
 /// The number of errors that are collected.
 const MAX_ERRORS: usize = 50;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::load::Format;
+use super::format::Format;
 
 /// Returns the line, counted from 1, of the key or list element with this JSON pointer.
 ///

@@ -1,7 +1,6 @@
 //! Reads configuration files and reports all of their problems at once.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -15,69 +14,17 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::deserialize::deserialize;
+use super::format::Format;
 use super::lines::line_of;
 use crate::payload::schema_of;
-use crate::schema_problems::{Problem, SchemaProblems};
+use crate::problem::Problem;
+use crate::schema_problems::SchemaProblems;
 
 /// The maximum size of a configuration in bytes.
 const MAX_SIZE: usize = 1 << 20;
 
 /// The maximum number of nested lists and maps.
 const MAX_DEPTH: usize = 64;
-
-/// The format of a configuration file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// `.yml` and `.yaml`.
-    Yaml,
-    /// `.toml`.
-    Toml,
-    /// `.json`.
-    Json,
-}
-
-impl Format {
-    /// Returns the format for the extension of a file name.
-    #[must_use]
-    pub fn of(file: &Path) -> Option<Self> {
-        match file.extension()?.to_str()? {
-            "yml" | "yaml" => Some(Self::Yaml),
-            "toml" => Some(Self::Toml),
-            "json" => Some(Self::Json),
-            _ => None,
-        }
-    }
-
-    fn parse(self, text: &str) -> Result<Value, BoxError> {
-        Ok(match self {
-            Self::Yaml => match serde_yaml_ng::from_str(text)? {
-                // An empty file, or one with comments only.
-                Value::Null => Value::Object(serde_json::Map::new()),
-                value => value,
-            },
-            Self::Toml => toml::from_str(text).map_err(without_source)?,
-            Self::Json => serde_json::from_str(text)?,
-        })
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Yaml => "YAML",
-            Self::Toml => "TOML",
-            Self::Json => "JSON",
-        })
-    }
-}
-
-/// Removes the source line from a TOML error, since it may contain a secret.
-fn without_source(error: toml::de::Error) -> BoxError {
-    let position = error.span().map_or_else(String::new, |span| {
-        format!(" at byte {} of the file", span.start)
-    });
-    format!("{}{position}", error.message()).into()
-}
 
 /// Reads a configuration file. Its extension decides the format.
 ///

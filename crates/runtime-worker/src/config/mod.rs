@@ -36,12 +36,14 @@
 //! ```
 
 mod deserialize;
+mod format;
 mod lines;
 mod load;
 mod print;
 mod worker;
 
-pub use load::{ConfigError, Format, load, parse, schema};
+pub use format::Format;
+pub use load::{ConfigError, load, parse, schema};
 pub use print::redacted;
 pub use runtime_core::Secret;
 pub use worker::{

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::load::schema;
+use crate::problem::join;
 
 /// Renders a configuration with its defaults as YAML. Each [`Secret`](super::Secret) is redacted.
 ///
@@ -32,7 +33,7 @@ pub fn redacted<T: Serialize + JsonSchema>(config: &T) -> String {
 fn find_unset(schema: &Value, value: &Value, path: &str, unset: &mut Vec<String>) {
     let properties = schema["properties"].as_object().into_iter().flatten();
     for (key, schema) in properties {
-        let path = crate::schema_problems::join(path, key);
+        let path = join(path, key);
         match &value[key] {
             Value::Null => unset.push(path),
             value => find_unset(schema, value, &path, unset),

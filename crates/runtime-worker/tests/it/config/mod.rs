@@ -1,6 +1,7 @@
 //! Configuration files: formats, defaults and error texts.
 
 mod errors;
+mod mistakes;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
