@@ -76,6 +76,7 @@
 //! - An interrupted upload restarts at the first byte, since signed URLs do not support ranges.
 
 mod authorizer;
+pub mod checks;
 mod client;
 mod client_error;
 mod deployment;

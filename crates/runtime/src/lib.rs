@@ -48,6 +48,9 @@
 #[doc(inline)]
 pub use runtime_core::*;
 
+#[cfg(feature = "app")]
+#[doc(inline)]
+pub use runtime_app as app;
 #[cfg(feature = "atomics")]
 #[doc(inline)]
 pub use runtime_atomics as atomics;

@@ -31,7 +31,13 @@ impl Worker {
         let mut command = Command::new(program);
         let access_token = credentials.secrets().next().unwrap_or_default();
         command
-            .args(["--connect", taskcluster.root_url(), "--capacity", "6"])
+            .args([
+                "run",
+                "--connect",
+                taskcluster.root_url(),
+                "--capacity",
+                "6",
+            ])
             .arg("--data")
             .arg(data)
             .env("TASKCLUSTER_CLIENT_ID", &credentials.client_id)

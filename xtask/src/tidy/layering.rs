@@ -54,6 +54,19 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
     ),
     ("runtime-process", &["runtime-core", "runtime-worker"]),
     ("runtime-taskcluster-embedded", &["runtime-core"]),
+    (
+        "runtime-app",
+        &[
+            "runtime-core",
+            "runtime-client",
+            "runtime-fetcher",
+            "runtime-gc",
+            "runtime-monitoring",
+            "runtime-taskcluster-embedded",
+            "runtime-webhook",
+            "runtime-worker",
+        ],
+    ),
     ("runtime-mocks", &["runtime-core"]),
     (FACADE, &["runtime-core"]),
 ];

@@ -31,15 +31,14 @@ fn with_credentials<'a>(command: &'a mut Command, credentials: &Credentials) -> 
 }
 
 /// Runs a worker to its end, which must come soon.
-fn check(root_url: &str, credentials: &Credentials, options: &[&str]) -> (Output, String) {
+fn check(command_name: &str, root_url: &str, credentials: &Credentials) -> (Output, String) {
     let folder = folder();
     let mut command = worker(folder.path());
     let command = with_credentials(&mut command, credentials);
     let start = Instant::now();
     let result = run(command
-        .args(["--connect", root_url])
-        .args(WORKER)
-        .args(options));
+        .args([command_name, "--connect", root_url])
+        .args(WORKER));
     let elapsed = start.elapsed();
     assert!(
         elapsed < Duration::from_secs(15),
@@ -50,7 +49,7 @@ fn check(root_url: &str, credentials: &Credentials, options: &[&str]) -> (Output
 }
 
 fn assert_failed(root_url: &str, credentials: &Credentials, parts: &[&str]) {
-    let (output, text) = check(root_url, credentials, &[]);
+    let (output, text) = check("run", root_url, credentials);
     assert_eq!(output.status.code(), Some(1), "{text}");
     for part in parts {
         assert!(text.contains(part), "`{part}` is not in {text}");
@@ -114,7 +113,7 @@ async fn missing_scopes_are_named() {
     let told = tokio::task::spawn_blocking(move || {
         let parts = ["missing scope `queue:worker-id:group/id`; add it to a role"];
         assert_failed(&url, &limited, &parts);
-        let (output, text) = check(&url, &limited, &["--check"]);
+        let (output, text) = check("check", &url, &limited);
         assert_eq!(output.status.code(), Some(1), "{text}");
         for part in [
             "is a Taskcluster deployment",
@@ -144,7 +143,7 @@ fn wrong_clock_is_a_warning() {
             stream.write_all(answer.as_bytes()).expect("written");
         }
     });
-    let (output, text) = check(&url, &Credentials::new("me", "hunter2"), &["--check"]);
+    let (output, text) = check("check", &url, &Credentials::new("me", "hunter2"));
     assert!(output.status.success(), "{text}");
     let warning = "warning: the clock of this machine is 60 min ";
     assert!(text.contains(warning), "{text}");
@@ -169,7 +168,7 @@ async fn ailing_service_is_a_warning() {
         let folder = folder();
         let mut command = worker(folder.path());
         let command = with_credentials(&mut command, &credentials);
-        let command = command.args(["--connect", &url]).args(WORKER);
+        let command = command.args(["run", "--connect", &url]).args(WORKER);
         let mut worker = Worker::start(command.stdout(std::process::Stdio::piped()));
         worker.read_until("claiming from pool/linux");
         worker.signal("-TERM");

@@ -48,7 +48,7 @@ fn closed_outputs_do_not_panic() {
 #[test]
 fn closed_pipe_is_not_an_error() {
     let folder = folder();
-    let mut worker = start(worker(folder.path()).arg("--config-schema"));
+    let mut worker = start(worker(folder.path()).arg("schema"));
     drop(worker.take_output());
     let (status, errors) = worker.ended_with_errors();
     assert!(status.success() && errors.is_empty(), "{errors}");
@@ -60,7 +60,7 @@ fn full_disk_is_an_error() {
     let folder = folder();
     let full = std::fs::File::create("/dev/full").expect("Linux has this device");
     let mut command = worker(folder.path());
-    let command = command.arg("--config-schema").stdout(full);
+    let command = command.arg("schema").stdout(full);
     let (status, errors) = Worker::start(command.stderr(Stdio::piped())).ended_with_errors();
     assert_eq!(status.code(), Some(1), "{errors}");
     assert!(errors.starts_with("error: cannot print"), "{errors}");

@@ -102,9 +102,8 @@ fn printed_config_has_defaults_and_no_secrets() {
     ";
     let path = file(&scratch, "worker.yml", settings);
     let (output, text) = run(worker(scratch.path())
-        .arg("--config")
-        .arg(path)
-        .arg("--print-config"));
+        .args(["print-config", "--config"])
+        .arg(path));
     assert!(output.status.success(), "{text}");
     for part in [
         "capacity: 1\n",
@@ -127,9 +126,8 @@ fn printed_config_shows_reachable_hosts() {
         );
         let path = file(&scratch, "worker.yml", &settings);
         let (output, text) = run(worker(scratch.path())
-            .arg("--config")
-            .arg(path)
-            .arg("--print-config"));
+            .args(["print-config", "--config"])
+            .arg(path));
         assert!(output.status.success(), "{text}");
         text
     };
@@ -156,7 +154,7 @@ fn all_config_errors_are_reported_with_paths() {
         level = 'loud'
     ";
     let path = file(&scratch, "worker.toml", settings);
-    let (output, text) = run(worker(scratch.path()).arg("--config").arg(path));
+    let (output, text) = run(worker(scratch.path()).args(["run", "--config"]).arg(path));
     assert_eq!(output.status.code(), Some(1), "{text}");
     for part in [
         "worker.toml`",
@@ -173,7 +171,10 @@ fn config_file_conflicts_with_options() {
     let scratch = folder();
     let path = file(&scratch, "worker.json", "{}");
     let mut command = worker(scratch.path());
-    let (output, text) = run(command.arg("--config").arg(path).args(["--capacity", "2"]));
+    let (output, text) = run(command
+        .args(["run", "--config"])
+        .arg(path)
+        .args(["--capacity", "2"]));
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(
         text.contains("'--config <FILE>' cannot be used with"),
@@ -182,27 +183,9 @@ fn config_file_conflicts_with_options() {
 }
 
 #[test]
-fn root_url_of_config_must_match_connect() {
-    let scratch = folder();
-    let settings = json!({ "worker": {
-        "rootUrl": "https://tc.example.com",
-        "taskQueueId": "pool/linux",
-        "workerGroup": "group",
-        "workerId": "id",
-        "dataFolder": scratch.path(),
-    }});
-    let path = file(&scratch, "worker.json", &settings.to_string());
-    let mut command = worker(scratch.path());
-    let command = command.arg("--config").arg(path).arg("--print-config");
-    let (output, text) = run(command.args(["--connect", "https://other.example.com"]));
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("is for https://tc.example.com"), "{text}");
-}
-
-#[test]
 fn documentation_is_printed() {
     let scratch = folder();
-    let (output, text) = run(worker(scratch.path()).arg("--print-docs"));
+    let (output, text) = run(worker(scratch.path()).arg("docs"));
     assert!(output.status.success(), "{text}");
     for part in [
         "# Tasks for demo/local\n",
@@ -217,10 +200,10 @@ fn documentation_is_printed() {
 #[test]
 fn config_schema_is_printed() {
     let scratch = folder();
-    let (output, text) = run(worker(scratch.path()).arg("--config-schema"));
+    let (output, text) = run(worker(scratch.path()).arg("schema"));
     assert!(output.status.success(), "{text}");
     let schema: Value = serde_json::from_str(&text).expect("JSON");
-    for key in ["worker", "webHooks", "monitoring", "statusPort"] {
+    for key in ["worker", "engine", "webHooks", "monitoring", "statusPort"] {
         assert!(
             schema["properties"][key]["description"].is_string(),
             "{key}"

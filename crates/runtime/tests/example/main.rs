@@ -104,7 +104,8 @@ fn port_in_use_is_reported() {
 #[test]
 fn missing_credentials_are_reported() {
     let folder = folder();
-    let (output, text) = run(worker(folder.path()).args(["--connect", "http://127.0.0.1:1"]));
+    let (output, text) =
+        run(worker(folder.path()).args(["run", "--connect", "http://127.0.0.1:1"]));
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("set TASKCLUSTER_CLIENT_ID or"), "{text}");
 }
@@ -112,12 +113,12 @@ fn missing_credentials_are_reported() {
 #[test]
 fn connect_without_value_reads_variable() {
     let folder = folder();
-    let (output, text) = run(worker(folder.path()).arg("--connect"));
+    let (output, text) = run(worker(folder.path()).args(["run", "--connect"]));
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("in TASKCLUSTER_ROOT_URL"), "{text}");
     let mut command = worker(folder.path());
     let command = command.env("TASKCLUSTER_ROOT_URL", "http://127.0.0.1:1");
-    let (output, text) = run(command.arg("--connect"));
+    let (output, text) = run(command.args(["run", "--connect"]));
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("set TASKCLUSTER_CLIENT_ID or"), "{text}");
 }
@@ -162,7 +163,7 @@ fn kept_taskcluster_serves_another_worker() {
     let mut second = worker(folder.path());
     second
         .envs(exports)
-        .args(["--connect", "--task-queue-id", "demo/other"])
+        .args(["run", "--connect", "--task-queue-id", "demo/other"])
         .stdout(Stdio::piped());
     let mut second = Worker::start(&mut second);
     second.read_until("claiming from demo/other");
@@ -205,7 +206,7 @@ fn unknown_web_hook_setting_is_reported() {
 #[test]
 fn web_hook_schema_is_printed() {
     let folder = folder();
-    let (output, text) = run(worker(folder.path()).arg("--web-hooks-schema"));
+    let (output, text) = run(worker(folder.path()).args(["schema", "--web-hooks"]));
     assert!(output.status.success(), "{text}");
     let schema: Value = serde_json::from_str(&text).expect("JSON");
     assert!(schema["oneOf"].is_array(), "{text}");
@@ -242,7 +243,7 @@ async fn live_log_is_served_through_tunnel() {
     let token = credentials.secrets().next().unwrap_or_default().to_owned();
     let mut command = worker(folder.path());
     command
-        .args(["--connect", taskcluster.root_url(), "--web-hooks"])
+        .args(["run", "--connect", taskcluster.root_url(), "--web-hooks"])
         .arg(&hooks)
         .env("TASKCLUSTER_CLIENT_ID", &credentials.client_id)
         .env("TASKCLUSTER_ACCESS_TOKEN", token)

@@ -133,7 +133,7 @@ fn sentry_without_dsn_is_rejected() {
         "monitoring": { "sentry": {} },
     });
     let path = file(&scratch, "worker.json", &settings.to_string());
-    let (output, text) = run(worker(scratch.path()).arg("--config").arg(path));
+    let (output, text) = run(worker(scratch.path()).args(["run", "--config"]).arg(path));
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("`monitoring.sentry` needs a `dsn`"), "{text}");
 }

@@ -53,7 +53,7 @@ impl Site {
         change(&mut settings);
         let path = file(&self.scratch, "worker.json", &settings.to_string());
         let mut command = worker(self.scratch.path());
-        let command = command.arg("--config").arg(path);
+        let command = command.args(["run", "--config"]).arg(path);
         let worker = Worker::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         self.worker = Some(worker);
     }

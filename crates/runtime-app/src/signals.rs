@@ -1,7 +1,7 @@
 //! Stops the worker on signals.
 
-use runtime::worker::ShutdownSignals;
-use runtime::{LifeCycleTracker, ShutdownSource as _, Stoppable as _};
+use runtime_core::{LifeCycleTracker, ShutdownSource as _, Stoppable as _};
+use runtime_worker::ShutdownSignals;
 use tokio::task::JoinHandle;
 
 use crate::output;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
-use runtime::worker::observer::{Observer, TaskEvent};
-use runtime::worker::report::TaskReport;
-use runtime::{Run, TaskId};
+use runtime_core::{Run, TaskId};
+use runtime_worker::observer::{Observer, TaskEvent};
+use runtime_worker::report::TaskReport;
 use tokio::sync::watch;
 
 use crate::output;

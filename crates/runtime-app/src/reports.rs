@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use runtime::client::Client;
-use runtime::clock::SystemClock;
-use runtime::monitoring::{
+use runtime_client::Client;
+use runtime_core::clock::SystemClock;
+use runtime_monitoring::{
     IncidentQueue, MonitoringParts, report_to_sentry, report_to_worker_manager,
 };
 use tokio::task::JoinSet;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use runtime::client::shutdown::{AwsSpot, AzureEvents, GcpPreemption, ShouldTerminate};
-use runtime::client::{Registrar, TaskclusterDeployment};
-use runtime::worker::config::{RegistrationConfig, ShutdownConfig};
-use runtime::worker::worker_runner::{self, WorkerRunner};
-use runtime::{Credentials, CredentialsCell, CredentialsWatch, ShutdownSource};
+use runtime_client::shutdown::{AwsSpot, AzureEvents, GcpPreemption, ShouldTerminate};
+use runtime_client::{Registrar, TaskclusterDeployment};
+use runtime_core::{Credentials, CredentialsCell, CredentialsWatch, ShutdownSource};
+use runtime_worker::config::{RegistrationConfig, ShutdownConfig};
+use runtime_worker::worker_runner::{self, WorkerRunner};
 use serde_json::json;
 use tokio::io::{BufReader, stdin, stdout};
 

@@ -1,19 +1,22 @@
 //! Runs tasks on an embedded Taskcluster and prints their results.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use runtime::client::TaskclusterDeployment;
-use runtime::mocks::taskcluster::{TaskSnapshot, TaskState, Taskcluster};
-use runtime::worker::report::TaskReport;
-use runtime::{CredentialsWatch, LifeCycleTracker, Stoppable as _};
+use runtime_client::TaskclusterDeployment;
+use runtime_core::{CredentialsWatch, LifeCycleTracker, Stoppable as _};
+use runtime_taskcluster_embedded::{TaskSnapshot, TaskState, Taskcluster};
+use runtime_worker::report::TaskReport;
 use tokio::task::JoinSet;
 
-use crate::app::{App, AppInputs, temporary_folder};
-use crate::args::Args;
-use crate::config::Config;
-use crate::definition::{DEMO_TASKS, Definition, TaskTarget};
+use crate::args::TaskArgs;
+use crate::assembly::{App, AppInputs, temporary_folder};
+use crate::config::ConfigSource;
+use crate::definition::{Definition, TaskTarget};
+use crate::output;
+use crate::program::Program;
 use crate::progress::{Progress, label};
 use crate::signals::stop_on_signals;
 use crate::summary::{self, TaskResult};
@@ -24,9 +27,15 @@ const CLAIM_LONG_POLL: Duration = Duration::from_millis(500);
 /// The interval at which the worker polls for cancellation.
 const CANCEL_POLL: Duration = Duration::from_millis(250);
 
-pub(crate) async fn run(args: &Args) -> Result<()> {
+/// Runs the given tasks, or the demo tasks. Returns the exit code of a single task that failed, and an error for tasks
+/// with another state than the expected one.
+pub(crate) async fn run(
+    program: &Program,
+    demo_tasks: &[(&str, &str)],
+    args: &TaskArgs,
+) -> Result<ExitCode> {
     let taskcluster = Taskcluster::builder()
-        .port(args.port)
+        .port(args.dev.port)
         .long_poll(CLAIM_LONG_POLL)
         .start()
         .await
@@ -35,38 +44,52 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     if args.keep {
         progress = progress.task_pages(taskcluster.root_url());
     }
-    let demo = Demo {
-        definitions: read_definitions(args, taskcluster.root_url())?,
+    let tasks = LocalTasks {
+        definitions: read_definitions(demo_tasks, args, taskcluster.root_url())?,
         taskcluster: Arc::new(taskcluster),
         progress: Arc::new(progress),
     };
     let stop = LifeCycleTracker::new();
     let folder = temporary_folder()?;
-    let data = args.data.as_deref().unwrap_or(folder.path());
-    let config = Config::from_args(args, demo.taskcluster.root_url(), data)?;
-    let app = App::build(&config, demo.app_inputs()?, &stop).await?;
-    demo.create_tasks()?;
+    let worker = &args.dev.worker;
+    let data = worker.data.as_deref().unwrap_or(folder.path());
+    // The results are printed, so the log would only repeat them.
+    let source = ConfigSource::from_args(worker, tasks.taskcluster.root_url(), data, "error");
+    let (config, engine) = program.engine.load(&source)?;
+    let app = App::build(program, (&config, engine), tasks.app_inputs()?, &stop).await?;
+    tasks.create_tasks()?;
     let _signals = stop_on_signals(stop.clone())?;
     if args.keep {
-        demo.print_variables();
+        tasks.print_variables();
     }
-    let results = demo.run(&app, &stop, args).await?;
+    let results = tasks.run(&app, &stop, args).await?;
     app.close().await;
     let mismatches: Vec<_> = results.iter().filter_map(TaskResult::mismatch).collect();
     if mismatches.is_empty() {
-        Ok(())
-    } else {
-        bail!("{}", mismatches.join("; "))
+        return Ok(ExitCode::SUCCESS);
     }
+    let mismatches = mismatches.join("; ");
+    let [only] = &results[..] else {
+        bail!("{mismatches}");
+    };
+    let Some(code) = only.exit_code() else {
+        bail!("{mismatches}");
+    };
+    output::error_line(format_args!("error: {mismatches}"));
+    Ok(ExitCode::from(code))
 }
 
-fn read_definitions(args: &Args, root_url: &str) -> Result<Vec<Definition>> {
+fn read_definitions(
+    demo_tasks: &[(&str, &str)],
+    args: &TaskArgs,
+    root_url: &str,
+) -> Result<Vec<Definition>> {
     let target = TaskTarget {
         root_url,
-        task_queue_id: &args.task_queue_id,
+        task_queue_id: &args.dev.worker.task_queue_id,
     };
     if args.definitions.is_empty() {
-        let tasks = DEMO_TASKS.iter();
+        let tasks = demo_tasks.iter();
         return tasks
             .map(|(name, text)| Definition::parse(name, text, &target))
             .collect();
@@ -76,13 +99,13 @@ fn read_definitions(args: &Args, root_url: &str) -> Result<Vec<Definition>> {
 }
 
 /// The tasks, the Taskcluster that they are created in, and their progress.
-struct Demo {
+struct LocalTasks {
     taskcluster: Arc<Taskcluster>,
     definitions: Vec<Definition>,
     progress: Arc<Progress>,
 }
 
-impl Demo {
+impl LocalTasks {
     fn app_inputs(&self) -> Result<AppInputs> {
         Ok(AppInputs {
             deployment: TaskclusterDeployment::new(self.taskcluster.root_url())?,
@@ -125,7 +148,7 @@ impl Demo {
         &self,
         app: &App,
         stop: &LifeCycleTracker,
-        args: &Args,
+        args: &TaskArgs,
     ) -> Result<Vec<TaskResult>> {
         let _cancellations = self.schedule_cancellations();
         let mut worker = std::pin::pin!(app.run(stop));

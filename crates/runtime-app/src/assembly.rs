@@ -5,30 +5,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use runtime::client::TaskclusterDeployment;
-use runtime::fetcher::HttpClient;
-use runtime::gc::{BackgroundCollector, GarbageCollector, HostStats, ResourceTracker};
-use runtime::monitoring::status::TaskOverview;
-use runtime::monitoring::{
-    CredentialRedaction, LineFormat, LogBuilder, LogFormat, LogHandle, Metrics, MonitoringParts,
-    from_config, redact_credentials,
-};
-use runtime::webhook::{ConfiguredServer, LiveLog};
-use runtime::worker::Worker;
-use runtime::worker::admission::CollectorAdmission;
-use runtime::worker::gc_metrics::record_gc_metrics;
-use runtime::worker::observer::Observer;
-use runtime::worker::plugins::{
-    Artifacts, ExitStatus, Mounts, ResourceUsage, TaskEnvVars, TaskLog,
-};
-use runtime::worker::worker_runner::WorkerRunner;
-use runtime::{
+use runtime_client::TaskclusterDeployment;
+use runtime_core::{
     CredentialsWatch, Environment, LifeCycleTracker, Monitor, StopStage, TaskContext,
     TemporaryStorage,
 };
+use runtime_fetcher::HttpClient;
+use runtime_gc::{BackgroundCollector, GarbageCollector, HostStats, ResourceTracker};
+use runtime_monitoring::status::TaskOverview;
+use runtime_monitoring::{
+    CredentialRedaction, LineFormat, LogBuilder, LogFormat, LogHandle, Metrics, MonitoringParts,
+    from_config, redact_credentials,
+};
+use runtime_webhook::{ConfiguredServer, LiveLog};
+use runtime_worker::admission::CollectorAdmission;
+use runtime_worker::gc_metrics::record_gc_metrics;
+use runtime_worker::observer::Observer;
+use runtime_worker::plugins::{Artifacts, ExitStatus, Mounts, ResourceUsage, TaskEnvVars, TaskLog};
+use runtime_worker::worker_runner::WorkerRunner;
+use runtime_worker::{Engine, Worker, WorkerBuilder};
 
 use crate::config::Config;
 use crate::hooks;
+use crate::parts::{AppParts, EngineFactory};
+use crate::program::Program;
 use crate::progress::Progress;
 use crate::reports::ErrorReports;
 use crate::status::{Status, StatusObserver};
@@ -64,7 +64,8 @@ pub(crate) struct App {
 impl App {
     /// Sets up the worker and starts its services.
     pub(crate) async fn build(
-        config: &Config,
+        program: &Program,
+        (config, engine): (&Config, EngineFactory),
         mut inputs: AppInputs,
         stop: &LifeCycleTracker,
     ) -> Result<Self> {
@@ -82,7 +83,7 @@ impl App {
         );
         let client = inputs.deployment.client(inputs.credentials.clone());
         let reports = ErrorReports::start(config, &monitoring, &client)?;
-        let hooks = hooks::start(config.web_hooks.clone(), client, &monitor).await?;
+        let hooks = hooks::start(config.web_hooks.clone(), client.clone(), &monitor).await?;
         let environment = Environment::builder(config.worker.identity(), storage)
             .resource_tracker(collector.tracker())
             .shared_web_hooks(hooks.clone())
@@ -99,7 +100,23 @@ impl App {
         let collection = collector.start();
         let mounts = open_mounts(config, &inputs, collector.tracker()).await?;
         let admission = CollectorAdmission::new(collector);
-        let worker = build_worker(config, inputs, environment, (admission, mounts, tasks))?;
+        let parts = AppParts {
+            environment: &environment,
+            config: &config.worker,
+            client: &client,
+            config_file: config.file.as_deref(),
+        };
+        let engine = engine(&parts);
+        let worker = build_worker(
+            config,
+            inputs,
+            (environment.clone(), engine),
+            (admission, mounts, tasks),
+        );
+        let plugins = program.plugins.iter();
+        let worker = plugins
+            .fold(worker, |worker, add| add(worker, &parts))
+            .build()?;
         Ok(Self {
             worker,
             monitor,
@@ -169,9 +186,9 @@ fn install_log(
 fn build_worker(
     config: &Config,
     inputs: AppInputs,
-    environment: Environment,
+    (environment, engine): (Environment, Arc<dyn Engine>),
     (admission, mounts, tasks): (CollectorAdmission, Mounts, TaskOverview),
-) -> Result<Worker> {
+) -> WorkerBuilder {
     let observer: Arc<dyn Observer> = Arc::new(StatusObserver {
         tasks: tasks.clone(),
         next: inputs.progress,
@@ -184,7 +201,6 @@ fn build_worker(
                 task.followed_log().reader_at(offset)
             }))
         });
-    let engine = Arc::new(config.processes.to_engine());
     let worker = Worker::builder(Arc::new(inputs.deployment), environment.clone(), engine);
     let mut worker = config
         .worker
@@ -197,14 +213,13 @@ fn build_worker(
     }
     let max_artifacts = config.worker.plugins.max_artifacts;
     let worker = config.worker.plugins.add_to(worker, &environment);
-    Ok(worker
+    worker
         .plugin(log)
         .plugin(TaskEnvVars)
         .plugin(mounts)
         .plugin(ExitStatus)
         .plugin(Artifacts::new(max_artifacts))
         .plugin(ResourceUsage)
-        .build()?)
 }
 
 /// Opens the caches and inputs, which later workers on the same folder reuse.

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use runtime::queue::TaskDefinition;
-use runtime::{TaskId, Timestamp};
+use runtime_core::queue::TaskDefinition;
+use runtime_core::{TaskId, Timestamp};
 use serde_json::{Map, Value, json};
 
 /// The placeholder for the root URL in a definition.
@@ -102,13 +102,3 @@ fn substitute_root_url(value: &mut Value, root_url: &str) {
         _ => {}
     }
 }
-
-/// The names and definitions of the demo tasks, in the order of their creation.
-pub(crate) const DEMO_TASKS: [(&str, &str); 6] = [
-    ("make", include_str!("tasks/make.yml")),
-    ("fetch", include_str!("tasks/fetch.yml")),
-    ("warm", include_str!("tasks/warm.yml")),
-    ("fail", include_str!("tasks/fail.yml")),
-    ("malformed", include_str!("tasks/malformed.yml")),
-    ("cancel", include_str!("tasks/cancel.yml")),
-];

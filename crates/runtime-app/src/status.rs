@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use runtime::gc::{GarbageCollector, HostStats};
-use runtime::monitoring::status::{
-    GaugeHistory, Health, HistoryRecorder, StatusPage, TaskOverview,
-};
-use runtime::monitoring::{MachineGauges, MonitoringParts};
-use runtime::webhook::{LocalhostServer, WebHook, WebHookServer as _};
-use runtime::worker::observer::{Observer, TaskEvent};
+use runtime_gc::{GarbageCollector, HostStats};
+use runtime_monitoring::status::{GaugeHistory, Health, HistoryRecorder, StatusPage, TaskOverview};
+use runtime_monitoring::{MachineGauges, MonitoringParts};
+use runtime_webhook::{LocalhostServer, WebHook, WebHookServer as _};
+use runtime_worker::observer::{Observer, TaskEvent};
 
 use crate::config::Config;
 

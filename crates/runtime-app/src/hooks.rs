@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use runtime::Monitor;
-use runtime::client::Client;
-use runtime::webhook::{
+use runtime_client::Client;
+use runtime_core::Monitor;
+use runtime_webhook::{
     ConfiguredServer, ServerDependencies, TokenSourceFactory, TunnelToken, WebHookConfig, token_fn,
 };
 

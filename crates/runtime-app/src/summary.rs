@@ -4,10 +4,10 @@ use std::{fmt, io};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use runtime::worker::report::TaskReport;
+use runtime_worker::report::TaskReport;
 use serde_json::{Value, json};
 
-use crate::args::Args;
+use crate::args::TaskArgs;
 use crate::definition::Definition;
 use crate::output;
 
@@ -30,6 +30,13 @@ impl TaskResult {
         let expected = self.definition.expected.as_deref().unwrap_or("completed");
         (expected != state)
             .then(|| format!("`{name}` ({task_id}): expected {expected}, got {state}"))
+    }
+
+    /// Returns the exit code of a task that failed, unless another state was expected.
+    pub(crate) fn exit_code(&self) -> Option<u8> {
+        let exit = self.report.as_ref()?.exit?;
+        let code = u8::try_from(exit.code()?).ok()?;
+        (code != 0 && self.definition.expected.is_none()).then_some(code)
     }
 
     fn cells(&self) -> [String; 7] {
@@ -75,7 +82,7 @@ impl TaskResult {
 pub(crate) fn print(
     results: &[TaskResult],
     totals: impl fmt::Display,
-    args: &Args,
+    args: &TaskArgs,
 ) -> io::Result<()> {
     if args.json {
         for result in results {

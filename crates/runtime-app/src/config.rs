@@ -1,0 +1,134 @@
+//! The configuration of the worker, from a file or from the command line.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use runtime_client::WorkerName;
+use runtime_monitoring::{LogFormat, MonitoringConfig};
+use runtime_webhook::WebHookConfig;
+use runtime_worker::config::{ShutdownConfig, WorkerConfig};
+use serde_json::{Value, json};
+
+use crate::args::WorkerArgs;
+
+/// The settings of the worker, except those of its engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) worker: WorkerConfig,
+    pub(crate) web_hooks: WebHookConfig,
+    pub(crate) monitoring: MonitoringConfig,
+    pub(crate) status_port: Option<u16>,
+    /// `None` for a worker that is configured by its command line.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// The source of a configuration.
+pub(crate) enum ConfigSource {
+    File(PathBuf),
+    Arguments {
+        document: Value,
+        /// A file with the section `webHooks`.
+        web_hooks: Option<PathBuf>,
+    },
+}
+
+impl ConfigSource {
+    /// Returns the configuration that the command line describes, with files in `data`.
+    pub(crate) fn from_args(
+        args: &WorkerArgs,
+        root_url: &str,
+        data: &Path,
+        default_level: &str,
+    ) -> Self {
+        let log_level = args.log_level.as_deref().unwrap_or(default_level);
+        let document = json!({
+            "worker": {
+                "rootUrl": root_url,
+                "taskQueueId": args.task_queue_id,
+                "workerGroup": args.worker_group,
+                "workerId": args.worker_id,
+                "capacity": args.capacity,
+                "dataFolder": data,
+            },
+            "monitoring": { "log": { "level": log_level.to_lowercase() } },
+            "statusPort": args.status,
+        });
+        Self::Arguments {
+            document,
+            web_hooks: args.web_hooks.clone(),
+        }
+    }
+
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Arguments { .. } => None,
+        }
+    }
+}
+
+/// The hosts of a deployment on this machine.
+const LOCAL_HOSTS: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
+
+impl Config {
+    /// Checks settings against each other.
+    pub(crate) fn check(&self) -> Result<()> {
+        let sentry = self.monitoring.sentry.as_ref();
+        let needs_dsn = sentry.is_some_and(|it| it.dsn.is_none() && it.project.is_none());
+        let registers = self.worker.registration.is_some();
+        let by_worker_runner = self.has_shutdown_source(ShutdownConfig::WorkerRunner);
+        let problems = [
+            (
+                needs_dsn,
+                "`monitoring.sentry` needs a `dsn`, or a `project` whose DSN the auth service provides",
+            ),
+            (
+                registers && by_worker_runner,
+                "worker-runner registers the worker: remove `worker.registration`, or worker-runner from `worker.shutdown`",
+            ),
+        ];
+        let problems = problems.into_iter().filter(|(is_wrong, _)| *is_wrong);
+        let problems: Vec<_> = problems.map(|(_, problem)| problem).collect();
+        let place = self.file.as_ref();
+        let place = place.map_or_else(String::new, |file| format!("in `{}`: ", file.display()));
+        ensure!(problems.is_empty(), "{place}{}", problems.join("\n"));
+        Ok(())
+    }
+
+    /// Lets tasks fetch from this machine if the deployment is a test server on it. `print-config` shows it.
+    pub(crate) fn allow_local_deployment(worker: &mut WorkerConfig) {
+        let root_url = &worker.root_url;
+        let is_local = LOCAL_HOSTS.into_iter().any(|host| {
+            let rest = root_url.strip_prefix("http://");
+            let rest = rest.and_then(|rest| rest.strip_prefix(host));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+        });
+        if is_local {
+            for host in LOCAL_HOSTS.map(|host| host.parse().expect("a host")) {
+                // Not again if the file already has it, as one that was printed does.
+                if !worker.fetch.allowed_hosts.contains(&host) {
+                    worker.fetch.allowed_hosts.push(host);
+                }
+            }
+        }
+    }
+
+    /// Reports whether worker-runner reads standard output, so that it may only contain messages.
+    pub(crate) fn uses_worker_runner_output(&self) -> bool {
+        self.has_shutdown_source(ShutdownConfig::WorkerRunner)
+            || self.monitoring.log.format == LogFormat::Workerproto
+    }
+
+    pub(crate) fn has_shutdown_source(&self, source: ShutdownConfig) -> bool {
+        self.worker.shutdown.contains(&source)
+    }
+
+    /// Returns the identity of the worker in the worker manager.
+    pub(crate) fn worker_name(&self) -> WorkerName {
+        WorkerName {
+            worker_pool_id: self.worker.task_queue_id.clone(),
+            worker_group: self.worker.worker_group.clone(),
+            worker_id: self.worker.worker_id.clone(),
+        }
+    }
+}

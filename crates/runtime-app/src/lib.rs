@@ -1,0 +1,55 @@
+//! A complete worker around an engine: command line, configuration, logs, status page, caches and shutdown.
+//!
+//! A program needs an engine and this:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use runtime_app::WorkerApp;
+//! use runtime_process::ProcessConfig;
+//!
+//! fn main() -> ExitCode {
+//!     WorkerApp::new("my-worker", env!("CARGO_PKG_VERSION"))
+//!         .engine(|config: ProcessConfig, _| config.to_engine())
+//!         .run()
+//! }
+//! ```
+//!
+//! | command | what it does |
+//! | --- | --- |
+//! | `run --config FILE` | claims tasks as configured, until it is stopped |
+//! | `check --config FILE` | checks configuration, root URL, clock, credentials and scopes, with advice |
+//! | `print-config --config FILE` | prints the effective configuration, without secrets |
+//! | `schema` | prints the JSON schema of the configuration |
+//! | `docs` | prints the documentation for authors of tasks |
+//! | `run-task FILE` | runs a task on an embedded Taskcluster, and exits with its exit code |
+//! | `dev` | runs the worker with an embedded Taskcluster, for other clients |
+//!
+//! The [configuration](WorkerApp::engine) has the sections `worker`, `engine`, `webHooks` and `monitoring`, and
+//! `statusPort`. `engine` is that of the engine, typed and checked with the rest.
+//!
+//! The crate is assembly: everything in it can be done with the other crates, and in another way. It is an application,
+//! so it reads the environment, installs the log of the process and listens to signals.
+
+mod args;
+mod assembly;
+mod config;
+mod connect;
+mod definition;
+mod engine_section;
+mod hooks;
+mod local_tasks;
+mod output;
+mod parts;
+mod print;
+mod program;
+mod progress;
+mod reports;
+mod signals;
+mod sources;
+mod status;
+mod summary;
+mod worker_app;
+
+pub use parts::AppParts;
+pub use worker_app::{NoEngine, WithEngine, WorkerApp};

@@ -1,0 +1,42 @@
+//! The documentation of a worker.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use runtime_client::TaskclusterDeployment;
+use runtime_core::{CredentialsWatch, LifeCycleTracker};
+use runtime_monitoring::{LogLevel, MonitoringConfig};
+use runtime_webhook::{NoConfig, WebHookConfig};
+
+use crate::assembly::{App, AppInputs, temporary_folder};
+use crate::config::Config;
+use crate::parts::EngineFactory;
+use crate::program::Program;
+use crate::progress::Progress;
+
+/// Returns the documentation of the engine and the plugins.
+///
+/// They belong to a worker, so this builds one. It gets its own folder and no services, so that it does not disturb
+/// a worker that runs with the same configuration.
+pub(crate) async fn documentation(
+    program: &Program,
+    (mut config, engine): (Config, EngineFactory),
+) -> Result<String> {
+    let folder = temporary_folder()?;
+    folder.path().clone_into(&mut config.worker.data_folder);
+    config.web_hooks = WebHookConfig::None(NoConfig::default());
+    config.status_port = None;
+    config.monitoring = MonitoringConfig::default();
+    config.monitoring.log.level = LogLevel::Error;
+    let inputs = AppInputs {
+        deployment: TaskclusterDeployment::new(&config.worker.root_url)?,
+        credentials: CredentialsWatch::fixed(None),
+        progress: Arc::new(Progress::new(true)),
+        worker_runner: None,
+        cancel_poll: None,
+    };
+    let stop = LifeCycleTracker::new();
+    let app = App::build(program, (&config, engine), inputs, &stop).await?;
+    let title = format!("Tasks for {}", config.worker.task_queue_id);
+    Ok(app.worker.documentation(&title))
+}
