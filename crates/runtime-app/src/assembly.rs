@@ -23,7 +23,7 @@ use runtime_worker::gc_metrics::record_gc_metrics;
 use runtime_worker::observer::Observer;
 use runtime_worker::plugins::{Artifacts, ExitStatus, Mounts, ResourceUsage, TaskEnvVars, TaskLog};
 use runtime_worker::worker_runner::WorkerRunner;
-use runtime_worker::{Engine, Worker, WorkerBuilder};
+use runtime_worker::{Engine, Plugin, Worker, WorkerBuilder};
 
 use crate::config::Config;
 use crate::hooks;
@@ -201,7 +201,8 @@ fn build_worker(
                 task.followed_log().reader_at(offset)
             }))
         });
-    let worker = Worker::builder(Arc::new(inputs.deployment), environment.clone(), engine);
+    let deployment = Arc::new(inputs.deployment);
+    let worker = Worker::builder(deployment, environment.clone(), Arc::clone(&engine));
     let mut worker = config
         .worker
         .apply_to(worker)
@@ -213,13 +214,25 @@ fn build_worker(
     }
     let max_artifacts = config.worker.plugins.max_artifacts;
     let worker = config.worker.plugins.add_to(worker, &environment);
-    worker
-        .plugin(log)
-        .plugin(TaskEnvVars)
-        .plugin(mounts)
+    let worker = add_supported(worker.plugin(log), &*engine, TaskEnvVars);
+    add_supported(worker, &*engine, mounts)
         .plugin(ExitStatus)
         .plugin(Artifacts::new(max_artifacts))
         .plugin(ResourceUsage)
+}
+
+/// Adds a plugin if the engine has the capabilities that it requires, without which the worker could not be built.
+fn add_supported(
+    worker: WorkerBuilder,
+    engine: &dyn Engine,
+    plugin: impl Plugin + 'static,
+) -> WorkerBuilder {
+    let capabilities = engine.capabilities();
+    if plugin.requires().iter().all(|it| capabilities.contains(it)) {
+        worker.plugin(plugin)
+    } else {
+        worker
+    }
 }
 
 /// Opens the caches and inputs, which later workers on the same folder reuse.

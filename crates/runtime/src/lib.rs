@@ -14,7 +14,8 @@
 //!
 //! | to write | enable |
 //! | --- | --- |
-//! | a worker that runs tasks as processes of its machine | `client`, `monitoring`, `process`, `webhook` |
+//! | a complete worker around an engine | `app`, and `process` or `worker` |
+//! | a worker that runs tasks as processes of its machine, put together by itself | `client`, `monitoring`, `process`, `webhook` |
 //! | a worker with another engine | `client`, `monitoring`, `webhook`, `worker` |
 //! | either, with caches and inputs of tasks | `mounts` in addition |
 //! | a program that caches or fetches inputs | `caching`, `fetcher` |
@@ -94,6 +95,7 @@ mod compiled {
 
     compile! {
         Readme "../../../README.md",
+        App "../../../docs/guide/app.md",
         Caches "../../../docs/guide/caches.md",
         Fetching "../../../docs/guide/fetching.md",
         GoAuthors "../../../docs/guide/go-authors.md",

@@ -1,0 +1,159 @@
+//! The commands of a program around an engine of its own: the example `greeter`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Returns a command for the example, which `cargo test` builds together with the tests.
+fn greeter(folder: &TempDir) -> Command {
+    let tests = std::env::current_exe().expect("this program has a path");
+    let target = tests
+        .ancestors()
+        .nth(2)
+        .expect("tests are in the folder `deps` of the profile");
+    let path = target.join("examples/greeter");
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo build --example greeter`",
+        path.display()
+    );
+    let mut command = Command::new(path);
+    command.env("TMPDIR", folder.path()).stdin(Stdio::null());
+    command
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder for the test")
+}
+
+fn file(folder: &TempDir, name: &str, content: &Value) -> PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, content.to_string()).expect("the folder is ours");
+    path
+}
+
+/// Returns the output, and the text of both streams.
+fn run(command: &mut Command) -> (Output, String) {
+    let output = command.output().expect("the example starts");
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    (output, String::from_utf8(text).expect("text"))
+}
+
+fn config(data: &Path, engine: &Value) -> Value {
+    json!({
+        "worker": {
+            "rootUrl": "https://tc.example.com",
+            "taskQueueId": "pool/linux",
+            "workerGroup": "group",
+            "workerId": "id",
+            "dataFolder": data,
+        },
+        "engine": engine,
+    })
+}
+
+#[test]
+fn task_runs_in_the_engine() {
+    let folder = folder();
+    let task = file(
+        &folder,
+        "task.json",
+        &json!({ "payload": { "name": "world" } }),
+    );
+    let (output, text) = run(greeter(&folder).args(["run-task", "--json"]).arg(&task));
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let results = String::from_utf8(output.stdout).expect("text");
+    let first = results.lines().next().expect("a line per task");
+    let result: Value = serde_json::from_str(first).expect("JSON");
+    assert_eq!(
+        (&result["task"], &result["state"]),
+        (&json!("task"), &json!("completed"))
+    );
+}
+
+#[test]
+fn exit_code_is_that_of_the_task() {
+    let folder = folder();
+    let payload = json!({ "payload": { "name": "world", "exitCode": 7 } });
+    let task = file(&folder, "task.json", &payload);
+    let (output, text) = run(greeter(&folder).arg("run-task").arg(&task));
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    assert!(text.contains("expected completed, got failed"), "{text}");
+    let (output, text) = run(greeter(&folder).arg("run-task").args([&task, &task]));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+}
+
+#[test]
+fn section_of_the_engine_is_checked_with_the_rest() {
+    let folder = folder();
+    let mut settings = config(folder.path(), &json!({ "greetin": "Hi" }));
+    settings["worker"]["capacity"] = json!("two");
+    let path = file(&folder, "worker.json", &settings);
+    let (output, text) = run(greeter(&folder).args(["run", "--config"]).arg(path));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for part in [
+        "unknown key `engine.greetin`, did you mean `greeting`?",
+        "`worker.capacity`: expected an integer, got `two`",
+    ] {
+        assert!(text.contains(part), "`{part}` is not in {text}");
+    }
+}
+
+#[test]
+fn printed_config_has_the_section() {
+    let folder = folder();
+    for (engine, expected) in [(json!({}), "Hello"), (json!({ "greeting": "Hi" }), "Hi")] {
+        let path = file(&folder, "worker.json", &config(folder.path(), &engine));
+        let (output, text) = run(greeter(&folder)
+            .args(["print-config", "--config"])
+            .arg(path));
+        assert!(output.status.success(), "{text}");
+        assert!(
+            text.contains(&format!("engine:\n  greeting: {expected}\n")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn schema_and_documentation_describe_the_engine() {
+    let folder = folder();
+    let (output, text) = run(greeter(&folder).arg("schema"));
+    assert!(output.status.success(), "{text}");
+    let schema: Value = serde_json::from_str(&text).expect("JSON");
+    let greeting = &schema["properties"]["engine"]["properties"]["greeting"];
+    assert_eq!(greeting["description"], "The word before the name.");
+    let (output, text) = run(greeter(&folder).arg("docs"));
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("The name to greet."), "{text}");
+    // This engine has neither variables nor folders.
+    assert!(!text.contains("mounts"), "{text}");
+}
+
+#[test]
+fn command_line_is_that_of_the_program() {
+    let folder = folder();
+    let (output, text) = run(greeter(&folder).arg("--help"));
+    assert!(output.status.success(), "{text}");
+    assert!(
+        text.starts_with("Greets the author of each task."),
+        "{text}"
+    );
+    assert!(text.contains("Usage: greeter "), "{text}");
+    let (output, text) = run(&mut greeter(&folder));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("missing task definition or command"),
+        "{text}"
+    );
+    let (output, text) = run(greeter(&folder).arg("run"));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("missing --config FILE or --connect ROOT_URL"),
+        "{text}"
+    );
+    let (output, _) = run(greeter(&folder).args(["run", "--capacity", "0"]));
+    assert_eq!(output.status.code(), Some(2));
+}
