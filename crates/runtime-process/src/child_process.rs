@@ -16,6 +16,7 @@ use rustix::process::{
 };
 use tokio::signal::unix::{self, SignalKind};
 
+use crate::marks::CommandMark;
 use crate::start_control::StartControl;
 use crate::start_error::StartError;
 use crate::vfork;
@@ -55,6 +56,8 @@ pub(crate) struct ChildProcess {
     /// The exit status once the process has ended.
     status: Option<ExitStatus>,
     is_reaped: bool,
+    /// As long as it exists, only this handle reaps the process.
+    mark: Arc<CommandMark>,
     abandoned: Arc<AbandonedChildren>,
 }
 
@@ -67,17 +70,21 @@ impl ChildProcess {
         output: &OwnedFd,
         prepare: impl FnMut() -> io::Result<()>,
         control: &StartControl,
+        mark: &Arc<CommandMark>,
         abandoned: &Arc<AbandonedChildren>,
     ) -> Result<Self, StartError> {
         abandoned.reap();
         // Before the start: a signal that arrives earlier than the listener would be lost.
         let sigchld = unix::signal(SignalKind::child()).map_err(StartError::prepare)?;
         let files = standard_files(output).map_err(StartError::prepare)?;
+        let pid = vfork::spawn(&command, &files, control, prepare)?;
+        mark.started(pid);
         Ok(Self {
-            pid: vfork::spawn(&command, &files, control, prepare)?,
+            pid,
             sigchld,
             status: None,
             is_reaped: false,
+            mark: Arc::clone(mark),
             abandoned: Arc::clone(abandoned),
         })
     }
@@ -145,27 +152,29 @@ impl Drop for ChildProcess {
         if let Some(pid) = self.pid() {
             // A destructor must not wait for the end, so the next start reaps it.
             let _ = kill_process(pid, Signal::KILL);
-            self.abandoned.0.lock().push(pid);
+            self.abandoned.0.lock().push((pid, Arc::clone(&self.mark)));
         }
     }
 }
 
 /// Killed children whose handle was dropped. The next start reaps them.
 #[derive(Debug, Default)]
-pub(crate) struct AbandonedChildren(Mutex<Vec<Pid>>);
+pub(crate) struct AbandonedChildren(Mutex<Vec<(Pid, Arc<CommandMark>)>>);
 
 impl AbandonedChildren {
     fn reap(&self) {
-        let still_runs = |pid: &Pid| matches!(waitpid(Some(*pid), WaitOptions::NOHANG), Ok(None));
-        self.0.lock().retain(still_runs);
+        let mut abandoned = self.0.lock();
+        abandoned.retain(|(pid, _)| matches!(waitpid(Some(*pid), WaitOptions::NOHANG), Ok(None)));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::marks::MarkOwner;
     use crate::proc;
 
     fn start(arguments: &[&str], abandoned: &Arc<AbandonedChildren>) -> ChildProcess {
@@ -174,7 +183,9 @@ mod tests {
         command.args(&arguments[1..]);
         let prepare = || Ok(());
         let control = StartControl::default();
-        let child = ChildProcess::start(command, &output, prepare, &control, abandoned);
+        let owner = MarkOwner::of(std::env::temp_dir().as_path()).expect("the folder exists");
+        let mark = Arc::new(CommandMark::new(&owner, Path::new("task")));
+        let child = ChildProcess::start(command, &output, prepare, &control, &mark, abandoned);
         child.expect("the program exists")
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustix::process::Pid;
 
+use crate::marks::CommandMark;
 use crate::start_control::StartControl;
 use crate::start_error::StartError;
 
@@ -25,6 +26,7 @@ impl ChildProcess {
         output: &OwnedFd,
         prepare: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
         _: &StartControl,
+        _: &Arc<CommandMark>,
         _: &Arc<AbandonedChildren>,
     ) -> Result<Self, StartError> {
         let clone = || output.try_clone().map_err(StartError::prepare);

@@ -9,7 +9,8 @@ use {
     crate::child_process::AbandonedChildren,
     crate::containment,
     crate::marks::MarkOwner,
-    crate::orphans::{OrphanScanner, adopt_orphans},
+    crate::orphan_reaper::OrphanReaper,
+    crate::orphans::OrphanScanner,
     runtime_core::Monitor,
     std::sync::Arc,
 };
@@ -23,7 +24,9 @@ pub(crate) struct EngineState {
     #[cfg(unix)]
     pub(crate) abandoned: Arc<AbandonedChildren>,
     #[cfg(unix)]
-    pub(crate) orphans: OrphanScanner,
+    pub(crate) orphans: Arc<OrphanScanner>,
+    #[cfg(unix)]
+    _reaper: Option<OrphanReaper>,
     #[cfg(unix)]
     cgroups: CgroupParents,
     #[cfg(unix)]
@@ -42,14 +45,15 @@ impl EngineState {
         let cgroups = containment::find_cgroups(&settings.cgroups);
         containment::report(&settings.cgroups, &cgroups, monitor);
         containment::end_leftovers(storage.parent(), &cgroups, monitor);
-        if settings.adopts_orphans || !cgroups.support().contains_processes() {
-            adopt_orphans()?;
-        }
+        // Its first scan precedes the first task.
+        let orphans = Arc::new(OrphanScanner::new(owner));
+        let adopts = settings.adopts_orphans || !cgroups.support().contains_processes();
+        let reaper = adopts.then(|| OrphanReaper::start(&orphans)).transpose()?;
         Ok(Self {
             settings,
             abandoned: Arc::default(),
-            // Its first scan precedes the first task.
-            orphans: OrphanScanner::new(owner),
+            orphans,
+            _reaper: reaper,
             cgroups,
             monitor: monitor.clone(),
         })

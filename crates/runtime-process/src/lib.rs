@@ -43,6 +43,8 @@ mod kill_sequence;
 #[cfg(unix)]
 mod marks;
 #[cfg(unix)]
+mod orphan_reaper;
+#[cfg(unix)]
 mod orphan_search;
 #[cfg(unix)]
 mod orphans;

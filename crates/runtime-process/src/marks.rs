@@ -11,7 +11,7 @@
 //! Both contain the *owner*: the process folder of the worker in the storage. The root of the storage is identified by
 //! device and inode: workers in several containers may have the same path for different folders.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -19,6 +19,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use parking_lot::Mutex;
+use rustix::process::Pid;
 
 /// The variable that names the task to which a process belongs.
 pub(crate) const TASK_VARIABLE: &str = "RUNTIME_WORKER_TASK";
@@ -84,10 +85,29 @@ impl MarkOwner {
     }
 }
 
-/// The numbers of all commands of this process that have not ended, and the next serial number.
+/// The commands of this process that have not ended.
 ///
 /// In one place for all engines of this process: each must recognize the commands of the others.
-static NUMBERS: Mutex<(BTreeSet<u64>, u64)> = Mutex::new((BTreeSet::new(), 0));
+static COMMANDS: Mutex<Commands> = Mutex::new(Commands {
+    leaders: BTreeMap::new(),
+    next_serial: 0,
+});
+
+struct Commands {
+    /// The first process of each command by number; `None` before its start.
+    leaders: BTreeMap<u64, Option<i32>>,
+    next_serial: u64,
+}
+
+/// The state of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CommandState {
+    /// It has ended, or belongs to another process.
+    Unknown,
+    Starting,
+    /// It runs, and its first process has this pid.
+    Running(i32),
+}
 
 /// The marks of a command. They are in use until this is dropped.
 #[derive(Debug)]
@@ -101,14 +121,16 @@ pub(crate) struct CommandMark {
 impl CommandMark {
     /// Creates the marks of a command in the folder of its task.
     pub(crate) fn new(owner: &MarkOwner, task_folder: &Path) -> Self {
-        let mut numbers = NUMBERS.lock();
-        let (in_use, next) = &mut *numbers;
+        let mut commands = COMMANDS.lock();
         let first = owner.prefix() << SERIAL_BITS;
         let count = 1 << SERIAL_BITS;
-        let mut all = (0..count).map(|step| first | ((*next + step) % count));
+        let serials = (0..count).map(|step| (commands.next_serial + step) % count);
+        let mut unused = serials.filter(|serial| !commands.leaders.contains_key(&(first | serial)));
         // No process runs that many commands at the same time.
-        let number = all.find(|number| in_use.insert(*number)).unwrap_or(first);
-        *next = number % count + 1;
+        let serial = unused.next().unwrap_or_default();
+        let number = first | serial;
+        commands.next_serial = serial + 1;
+        commands.leaders.insert(number, None);
         let task = task_folder.file_name().unwrap_or_default();
         let mut variable = OsString::from(format!("{}:{}/", owner.root.device, owner.root.inode));
         variable.push(&owner.folder);
@@ -117,9 +139,19 @@ impl CommandMark {
         Self { variable, number }
     }
 
-    /// Returns whether a number belongs to a command of this process that has not ended.
-    pub(crate) fn is_in_use(number: u64) -> bool {
-        NUMBERS.lock().0.contains(&number)
+    /// Records the first process of the command.
+    pub(crate) fn started(&self, leader: Pid) {
+        let leader = leader.as_raw_nonzero().get();
+        COMMANDS.lock().leaders.insert(self.number, Some(leader));
+    }
+
+    /// Returns the state of the command with a number.
+    pub(crate) fn state(number: u64) -> CommandState {
+        match COMMANDS.lock().leaders.get(&number) {
+            None => CommandState::Unknown,
+            Some(None) => CommandState::Starting,
+            Some(Some(leader)) => CommandState::Running(*leader),
+        }
     }
 }
 
@@ -141,7 +173,7 @@ pub(crate) fn set_number(number: u64) {
 
 impl Drop for CommandMark {
     fn drop(&mut self) {
-        NUMBERS.lock().0.remove(&self.number);
+        COMMANDS.lock().leaders.remove(&self.number);
     }
 }
 
@@ -224,7 +256,12 @@ mod tests {
         assert!(a.owns(mark.number) && !b.owns(mark.number) && !elsewhere.owns(mark.number));
         let next = CommandMark::new(&a, &folders[0].join("task-1"));
         assert_ne!(mark.number, next.number);
-        assert!(CommandMark::is_in_use(mark.number));
+        assert_eq!(CommandMark::state(mark.number), CommandState::Starting);
+        mark.started(Pid::from_raw(7).expect("not 0"));
+        assert_eq!(CommandMark::state(mark.number), CommandState::Running(7));
+        let number = mark.number;
+        drop(mark);
+        assert_eq!(CommandMark::state(number), CommandState::Unknown);
         Ok(())
     }
 

@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, getpgrp, getpid, getsid, kill_process, kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpgrp, getpid, getsid, kill_process, kill_process_group, waitpid,
+};
 
 use crate::marks::TASK_VARIABLE;
 use crate::proc::{self, ProcStat};
@@ -79,6 +81,8 @@ impl Search<'_> {
             let found = self.find(&scan());
             remaining = found.len();
             if found.is_empty() || start.elapsed() > MAX_SEARCH_TIME {
+                // Reaps those that have ended.
+                self.chase();
                 break;
             }
             let mut has_new = false;
@@ -132,17 +136,32 @@ impl Search<'_> {
             .collect()
     }
 
-    /// Kills marked children of this process, until there are none. An orphan that forks again and again is always one.
+    /// Kills and reaps marked children of this process, until none of them runs. An orphan that forks again and again is
+    /// always one.
     fn chase(&self) {
         for _ in 0..MAX_CHASES {
             let children = own_children().into_iter().filter_map(Candidate::read);
-            let mut found = children.filter(|child| {
-                !child.is_zombie() && Some(child.stat.pid) != self.leader && (self.is_marked)(child)
-            });
-            let Some(first) = found.next() else { return };
-            kill(&first.stat);
-            found.for_each(|child| kill(&child.stat));
+            let marked = children.filter(|child| (self.is_marked)(child));
+            let mut found_running = false;
+            for child in marked.filter(|child| Some(child.stat.pid) != self.leader) {
+                if child.is_zombie() {
+                    reap(child.stat.pid);
+                } else {
+                    kill(&child.stat);
+                    found_running = true;
+                }
+            }
+            if !found_running {
+                return;
+            }
         }
+    }
+}
+
+/// Reaps an adopted orphan.
+fn reap(pid: i32) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = waitpid(Some(pid), WaitOptions::NOHANG);
     }
 }
 

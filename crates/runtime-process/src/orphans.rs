@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-use crate::marks::{CommandMark, LiveOwners, MarkOwner};
+use crate::marks::{CommandMark, CommandState, LiveOwners, MarkOwner};
 use crate::orphan_search::{Candidate, KilledOrphans, Search, own_children, own_pid, raw};
 use crate::proc::{self, ProcessKey};
 
@@ -87,7 +87,7 @@ impl OrphanScanner {
     }
 
     /// Kills all processes of a command, whose first process has ended and is not reaped yet. Blocks until they have
-    /// ended, for at most about two seconds. Also reaps those that this process has adopted.
+    /// ended, for at most about two seconds.
     pub(crate) fn kill_command(&self, mark: &CommandMark, leader: Pid) -> KilledOrphans {
         let leader = raw(leader);
         let is_marked = |process: &Candidate| {
@@ -99,39 +99,39 @@ impl OrphanScanner {
             leader: Some(leader),
             is_marked: &is_marked,
         };
-        let found = search.run(|| self.scan());
-        self.reap(|process| process.number == Some(mark.number) && process.stat.pid != leader);
-        found
+        search.run(|| self.scan())
     }
 
-    /// Reaps adopted processes of commands that have ended, and those for which `is_wanted` returns true.
+    /// Reaps the orphans of commands that this process has adopted.
     ///
     /// Other children of this process are left to those who started them.
-    fn reap(&self, is_wanted: impl Fn(&Candidate) -> bool) {
-        let children = own_children().into_iter().filter_map(Candidate::read);
-        let orphans = children.filter(|child| {
-            child.is_zombie() && (is_wanted(child) || self.is_stale(child) || self.is_hidden(child))
-        });
-        for orphan in orphans {
-            if let Some(pid) = Pid::from_raw(orphan.stat.pid) {
+    pub(crate) fn reap(&self) {
+        for child in own_children() {
+            // Its limit shows to whom it belongs, also if it has ended.
+            let number = proc::file_lock_limit(child);
+            let is_orphan = number.is_some_and(|number| match CommandMark::state(number) {
+                CommandState::Running(leader) => child != leader && self.owner.owns(number),
+                CommandState::Starting => false,
+                CommandState::Unknown => self.owner.owns(number) || self.is_lowered(number),
+            });
+            if let Some(pid) = Pid::from_raw(child).filter(|_| is_orphan) {
+                // Returns at once if it runs.
                 let _ = waitpid(Some(pid), WaitOptions::NOHANG);
             }
         }
     }
 
-    /// Returns whether a process belongs to a command of this worker that has ended.
-    fn is_stale(&self, process: &Candidate) -> bool {
-        let number = process.number;
-        number.is_some_and(|number| self.owner.owns(number) && !CommandMark::is_in_use(number))
-    }
-
     /// Returns whether a process is an adopted orphan that has lowered its limit to hide its mark.
     fn is_hidden(&self, process: &Candidate) -> bool {
-        let (Some(number), Some(own)) = (process.number, self.own_limit) else {
-            return false;
+        let is_hidden = |number| {
+            // The commands of all engines of this process are its children.
+            CommandMark::state(number) == CommandState::Unknown && self.is_lowered(number)
         };
-        // The commands of all engines of this process are its children.
-        process.stat.parent == own_pid() && number < own && !CommandMark::is_in_use(number)
+        process.stat.parent == own_pid() && process.number.is_some_and(is_hidden)
+    }
+
+    fn is_lowered(&self, number: u64) -> bool {
+        self.own_limit.is_some_and(|own| number < own)
     }
 
     /// Returns all processes that may belong to a task, with their marks.
@@ -316,15 +316,16 @@ mod tests {
         let (folder, elsewhere) = (tempfile::tempdir()?, tempfile::tempdir()?);
         let (ours, theirs) = (scanner(folder.path()), scanner(elsewhere.path()));
         let mark = CommandMark::new(ours.owner(), folder.path());
-        // Of another engine of this process, of another command that has not ended, and of a terminal.
+        // Of another engine of this process, of a command that starts, and of a terminal.
         let of_engine = CommandMark::new(theirs.owner(), elsewhere.path());
         let of_command = CommandMark::new(ours.owner(), folder.path());
         let own_limit = ours.own_limit.expect("it can be read");
         for number in [of_engine.number, of_command.number, own_limit] {
-            let pid = start_orphan(number, "perl -e 'use POSIX; setsid; exit 7'")?;
+            let pid = start_orphan(number, "perl -e 'use POSIX; setsid; sleep 1; exit 7'")?;
             let state = || proc::stat(pid).map(|stat| stat.state);
             wait_until(|| state() == Some('Z'));
             ours.kill_command(&mark, no_leader());
+            ours.reap();
             assert_eq!(state(), Some('Z'), "{number:x}");
             let pid = Pid::from_raw(pid).expect("not 0");
             let (_, status) = waitpid(Some(pid), WaitOptions::NOHANG)?.expect("it has ended");
@@ -334,16 +335,21 @@ mod tests {
     }
 
     #[test]
-    fn zombies_of_ended_commands_are_reaped() -> io::Result<()> {
+    fn adopted_zombies_are_reaped() -> io::Result<()> {
         let _alone = HIDDEN_CHILDREN.lock();
         let folder = tempfile::tempdir()?;
         let scanner = scanner(folder.path());
-        let [mark, ended] = [(); 2].map(|()| CommandMark::new(scanner.owner(), folder.path()));
-        let pid = start_orphan(ended.number, "true")?;
+        let [running, ended] = [(); 2].map(|()| CommandMark::new(scanner.owner(), folder.path()));
+        running.started(no_leader());
+        let mut orphans = Vec::new();
+        for mark in [&running, &ended] {
+            let pid = start_orphan(mark.number, "sleep 0.1")?;
+            wait_until(|| proc::stat(pid).is_some_and(|stat| stat.state == 'Z'));
+            orphans.push(pid);
+        }
         drop(ended);
-        wait_until(|| proc::stat(pid).is_some_and(|stat| stat.state == 'Z'));
-        scanner.kill_command(&mark, no_leader());
-        assert_eq!(proc::stat(pid), None);
+        scanner.reap();
+        assert!(orphans.into_iter().all(|pid| proc::stat(pid).is_none()));
         Ok(())
     }
 

@@ -80,8 +80,9 @@ impl ProcessTree {
             machine_oom_kills_before,
             usage: None,
         };
-        let abandoned = &tree.engine.abandoned;
-        let child = ChildProcess::start(command, &writer.into(), prepare, control, abandoned)?;
+        let (mark, abandoned) = (&tree.mark, &tree.engine.abandoned);
+        let writer = writer.into();
+        let child = ChildProcess::start(command, &writer, prepare, control, mark, abandoned)?;
         tree.leader = child.pid();
         if let Some(leader) = tree.leader {
             proc::set_oom_score_adj(leader, OOM_SCORE_ADJ);

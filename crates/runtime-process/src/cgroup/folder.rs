@@ -57,7 +57,7 @@ impl GroupFolder {
 
     /// Opens the file through which a process joins the group by writing `0`.
     pub(super) fn open_procs(&self) -> io::Result<File> {
-        OpenOptions::new().write(true).open(self.path.join(PROCS))
+        File::create(self.path.join(PROCS))
     }
 
     pub(super) fn has(&self, file: &str) -> bool {

@@ -37,7 +37,8 @@ impl Machine {
 
     /// Runs a script with its group in `$GROUP` and the count of OOM kills in `$VMSTAT`. Returns the log.
     async fn run(&self, bed: &TestBed, script: &str) -> String {
-        let script = format!("GROUP=$(echo \"$GROUPS_OF_TEST\"/task-*); {script}");
+        // The engine has tried out another group before.
+        let script = format!("GROUP=$(ls -td \"$GROUPS_OF_TEST\"/task-* | head -n 1); {script}");
         let task_id = bed.create(json!({
             "command": ["sh", "-c", script],
             "env": { "GROUPS_OF_TEST": self.groups, "VMSTAT": self.vmstat },
