@@ -177,10 +177,16 @@ impl SharedLog {
         key: &mut Option<WakerKey>,
         cx: &Context<'_>,
     ) -> Poll<()> {
+        let mut flush_started = false;
         loop {
             let mut state = self.lock();
             if state.can_write() {
                 return Poll::Ready(());
+            }
+            if flush_started && !(state.large_call || state.flushing || state.flush_queued) {
+                // A runtime that shuts down has dropped the flush, and would drop each further one.
+                drop(self.flush_pending(state));
+                continue;
             }
             let queue = !state.large_call && state.queue_flush();
             let replaced = state.writers.register(key, cx);
@@ -192,6 +198,7 @@ impl SharedLog {
             }
             QueuedFlush::new(Arc::clone(self)).start();
             // Without a runtime, the flush has already run on this thread: check again.
+            flush_started = true;
         }
     }
 

@@ -58,8 +58,8 @@ impl Backing for Disk {
             "a log appends, unless the disk is full"
         );
         let len = bytes.len().min(self.at_once).min(self.size - offset);
-        file.truncate(offset);
-        file.extend_from_slice(&bytes[..len]);
+        let overwritten = offset..file.len().min(offset + len);
+        file.splice(overwritten, bytes[..len].iter().copied());
         match len {
             0 => Err(io::ErrorKind::StorageFull.into()),
             len => Ok(len),

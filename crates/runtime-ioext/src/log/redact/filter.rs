@@ -14,9 +14,8 @@ const MAX_BITS: u32 = 23;
 /// A set of byte strings of equal length, up to [`MAX_GRAM`]. It may contain strings that were not added.
 ///
 /// Output is compared with the set at every `stride`-th byte: each secret has `stride` strings in the set for
-/// each spelling, one of which is at such a position wherever the secret starts. This is as fast as the vector searches of
-/// `memchr` and `aho-corasick` with few secrets. With many, those are replaced by automata, which take
-/// milliseconds to build and megabytes of memory for a hundred secrets in all encodings.
+/// each spelling, one of which is at such a position wherever the secret starts. The vector searches of
+/// `aho-corasick` accept about a hundred strings, and fewer than a hundred secrets in all spellings have more.
 #[derive(Debug)]
 pub(super) struct GramFilter {
     len: usize,
