@@ -13,6 +13,7 @@ const LIMITS: &[(&str, usize)] = &[
     ("runtime-atomics", 12),
     ("runtime-ioext", 20),
     ("runtime-gc", 35),
+    ("runtime-sandbox", 25),
     ("runtime-core", 70),
 ];
 

@@ -8,6 +8,7 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
     ("runtime-atomics", &[]),
     ("runtime-ioext", &[]),
     ("runtime-gc", &[]),
+    ("runtime-sandbox", &[]),
     (
         "runtime-core",
         &["runtime-atomics", "runtime-ioext", "runtime-gc"],

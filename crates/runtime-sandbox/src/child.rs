@@ -1,0 +1,244 @@
+//! A command that runs in a sandbox.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::time::{sleep, timeout};
+
+use crate::clone::NOT_EXECUTED;
+use crate::command::SandboxCommand;
+use crate::error::{SpawnError, SpawnStep};
+use crate::isolation::Wall;
+use crate::plan::PlannedSteps;
+use crate::process::{InitProcess, SandboxUsage};
+use crate::start::{self, Started};
+use crate::uids::UserLease;
+
+/// The time between two checks whether killed processes have ended, if no process namespace ends them.
+const REAP_INTERVAL: Duration = Duration::from_millis(1);
+
+/// The end of a command.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SandboxExit {
+    /// The exit status of the command.
+    pub status: ExitStatus,
+    /// The resources that the command and its processes used.
+    pub usage: SandboxUsage,
+}
+
+/// A command that runs in a sandbox.
+///
+/// When it is dropped, all processes of the sandbox are killed.
+#[derive(Debug)]
+pub struct SandboxChild {
+    /// The writing end of the standard input, if it is a pipe.
+    pub stdin: Option<pipe::Sender>,
+    /// The reading end of the standard output, if it is a pipe.
+    pub stdout: Option<pipe::Receiver>,
+    /// The reading end of the standard error, if it is a pipe.
+    pub stderr: Option<pipe::Receiver>,
+    process: AsyncFd<InitProcess>,
+    control: UnixStream,
+    /// The wait status of the command, once it was received.
+    received: Option<ExitStatus>,
+    exit: Option<SandboxExit>,
+    missing_walls: Vec<Wall>,
+    user: Option<UserLease>,
+}
+
+impl SandboxChild {
+    pub(crate) async fn spawn(command: SandboxCommand) -> Result<Self, SpawnError> {
+        let program = PathBuf::from(&command.program);
+        // Not on a thread of the runtime, since the paths of the view may be on a file system that hangs.
+        let started = tokio::task::spawn_blocking(move || start::start(&command));
+        let started = started.await.map_err(|error| prepare(error.into()))??;
+        let (mut child, failure, steps) = Self::new(started).map_err(prepare)?;
+        match read_failure(failure).await.map_err(prepare)? {
+            None => Ok(child),
+            Some(failure) => {
+                // The process has reported its last words.
+                child.wait().await.map_err(prepare)?;
+                Err(explain(failure, &steps, program))
+            }
+        }
+    }
+
+    fn new(started: Started) -> io::Result<(Self, pipe::Receiver, PlannedSteps)> {
+        let [stdin, stdout, stderr] = started.streams;
+        let failure = pipe::Receiver::from_owned_fd(started.failure)?;
+        started.control.set_nonblocking(true)?;
+        let child = Self {
+            stdin: stdin.map(pipe::Sender::from_owned_fd).transpose()?,
+            stdout: stdout.map(pipe::Receiver::from_owned_fd).transpose()?,
+            stderr: stderr.map(pipe::Receiver::from_owned_fd).transpose()?,
+            process: started.process.watch()?,
+            control: UnixStream::from_std(started.control)?,
+            received: None,
+            exit: None,
+            missing_walls: Vec::new(),
+            user: started.user,
+        };
+        Ok((child, failure, started.steps))
+    }
+
+    /// Returns the id of the user that the command runs as, if the worker is root and the wall
+    /// [`User`](Wall::User) was asked for without a certain user.
+    pub fn user(&self) -> Option<u32> {
+        self.user.as_ref().map(UserLease::id)
+    }
+
+    /// Returns the id of the sandbox's first process, on the machine. `None` after the end.
+    ///
+    /// It is the parent of the command.
+    pub fn id(&self) -> Option<u32> {
+        let pid = self.process.get_ref().pid().as_raw_nonzero().get();
+        self.exit.is_none().then_some(pid.cast_unsigned())
+    }
+
+    /// Returns the walls that were asked for with [`Isolation::best_effort`](crate::Isolation::best_effort) and that
+    /// this machine cannot have.
+    pub fn missing_walls(&self) -> &[Wall] {
+        &self.missing_walls
+    }
+
+    /// Waits until the command has ended, ends all other processes of the sandbox, and returns how it ended.
+    ///
+    /// The standard input is closed first if it is a pipe. A command that ended before is reported again.
+    ///
+    /// # Errors
+    ///
+    /// An error of the operating system, for example if another part of the program reaped the process.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the next call continues to wait.
+    pub async fn wait(&mut self) -> io::Result<SandboxExit> {
+        self.stdin = None;
+        if let Some(exit) = self.exit {
+            return Ok(exit);
+        }
+        self.receive_status().await?;
+        if !self.process.get_ref().owns_namespace() {
+            self.end_descendants().await;
+        }
+        let (init_status, usage) = loop {
+            let mut ready = self.process.readable_mut().await?;
+            if let Some(reaped) = ready.get_inner_mut().try_reap()? {
+                break reaped;
+            }
+            ready.clear_ready();
+        };
+        let status = self.received.unwrap_or(init_status);
+        let exit = SandboxExit { status, usage };
+        self.exit = Some(exit);
+        self.user = None;
+        Ok(exit)
+    }
+
+    /// Sends a signal, such as 15 for `SIGTERM`, to the process group of the command.
+    ///
+    /// # Errors
+    ///
+    /// An invalid signal, or more unread signals than the kernel buffers. A command that has ended is no error.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        let signal = u8::try_from(signal).ok().filter(|it| (1..=64).contains(it));
+        let signal = signal.ok_or(io::ErrorKind::InvalidInput)?;
+        match self.control.try_write(&[signal]) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            sent => sent.map(drop),
+        }
+    }
+
+    /// Sends `SIGTERM` to the command, and kills everything that is left after `grace`.
+    ///
+    /// With a grace period of zero, everything is killed at once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait`](Self::wait).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the command may have received `SIGTERM` only.
+    pub async fn kill(&mut self, grace: Duration) -> io::Result<SandboxExit> {
+        if !grace.is_zero() {
+            self.signal(libc::SIGTERM)?;
+            if let Ok(exit) = timeout(grace, self.wait()).await {
+                return exit;
+            }
+        }
+        if self.exit.is_none() {
+            self.process.get_ref().kill();
+        }
+        self.wait().await
+    }
+
+    /// Reads the wait status of the command. It is missing if the init process was killed.
+    async fn receive_status(&mut self) -> io::Result<()> {
+        let mut status = [0; 4];
+        while self.received.is_none() {
+            self.control.readable().await?;
+            match self.control.try_read(&mut status) {
+                // The program writes the status at once, so it is read at once.
+                Ok(4) => self.received = Some(ExitStatus::from_raw(i32::from_ne_bytes(status))),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(_) | Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills the processes that the command left, and lets the init process end.
+    async fn end_descendants(&mut self) {
+        while self.process.get_ref().kill_descendants() {
+            sleep(REAP_INTERVAL).await;
+        }
+        self.process.get_ref().kill();
+    }
+}
+
+/// Reads the failure of an operation. Returns `None` if the command was executed.
+async fn read_failure(mut failure: pipe::Receiver) -> io::Result<Option<(u32, io::Error)>> {
+    let mut message = [0; 8];
+    match failure.read_exact(&mut message).await {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let [a, b, c, d, e, f, g, h] = message;
+    let operation = u32::from_ne_bytes([a, b, c, d]);
+    let error = io::Error::from_raw_os_error(i32::from_ne_bytes([e, f, g, h]));
+    Ok(Some((operation, error)))
+}
+
+fn explain(
+    (operation, source): (u32, io::Error),
+    steps: &PlannedSteps,
+    program: PathBuf,
+) -> SpawnError {
+    if operation == NOT_EXECUTED {
+        let (step, path) = (SpawnStep::Init, None);
+        return SpawnError::Step { step, path, source };
+    }
+    match steps.of(operation) {
+        Some(planned) if planned.step != SpawnStep::Execute => SpawnError::Step {
+            step: planned.step,
+            path: planned.path.clone(),
+            source,
+        },
+        _ => SpawnError::Execute { program, source },
+    }
+}
+
+fn prepare(source: io::Error) -> SpawnError {
+    let (step, path) = (SpawnStep::Prepare, None);
+    SpawnError::Step { step, path, source }
+}

@@ -1,0 +1,244 @@
+//! Starts the init program, in a process that borrows the worker's memory until then.
+//!
+//! The new process makes only the few system calls of [`Setup::run`] before it executes the init program: it moves
+//! descriptors and keeps capabilities. Everything that may take long or change credentials happens in the init
+//! program, which has its own memory: a credential change of a process that shares the worker's memory would mark the
+//! worker itself as not dumpable, and a hang would hang the calling thread.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
+use std::ptr;
+
+use rustix::process::Pid;
+
+use crate::init::FAILURE_FD;
+
+/// The unit of the new process's stack: 16 bytes, the stack alignment of x86-64 and AArch64.
+type StackWord = u128;
+
+/// The length of the stack in words: 64 KiB, enough for system calls in a debug build.
+const STACK_WORDS: usize = (64 << 10) / size_of::<StackWord>();
+
+/// The largest number of descriptors that the init program starts with.
+const MAX_FILES: usize = 8;
+
+/// The number that a failure message has instead of an operation if the init program was not executed.
+pub(crate) const NOT_EXECUTED: u32 = u32::MAX;
+
+/// The capabilities that the init program needs in a user namespace: it is not root there, so it would lose them.
+///
+/// Setting identities, raising walls, and dropping the rest of the capabilities.
+const KEPT_CAPABILITIES: [c_int; 6] = [
+    CAP_SETGID,
+    CAP_SETUID,
+    CAP_SETPCAP,
+    CAP_NET_ADMIN,
+    CAP_SYS_CHROOT,
+    CAP_SYS_ADMIN,
+];
+const CAP_SETGID: c_int = 6;
+const CAP_SETUID: c_int = 7;
+const CAP_SETPCAP: c_int = 8;
+const CAP_NET_ADMIN: c_int = 12;
+const CAP_SYS_CHROOT: c_int = 18;
+const CAP_SYS_ADMIN: c_int = 21;
+
+/// The header of `capset`, version 3, for the calling thread; and all capabilities, which the kernel limits.
+const CAPABILITY_HEADER: [u32; 2] = [0x2008_0522, 0];
+const ALL_CAPABILITIES: [u32; 6] = [u32::MAX; 6];
+
+/// Executes `program`, an init program, in a new process with `files` as its descriptors 0, 1, 2 and so on.
+///
+/// `namespaces` are flags of `clone`. With `CLONE_NEWUSER`, the program keeps the capabilities of the new namespace.
+///
+/// Returns when the program runs or the process has failed. It reports a failure to the file at [`FAILURE_FD`], since
+/// the memory is not shared under emulators such as valgrind, which replace this kind of clone by a fork.
+pub(crate) fn start(
+    program: BorrowedFd<'_>,
+    files: &[BorrowedFd<'_>],
+    namespaces: c_int,
+) -> io::Result<Pid> {
+    if files.len() > MAX_FILES {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut setup = Setup {
+        program: program.as_raw_fd(),
+        files: [-1; MAX_FILES],
+        count: files.len(),
+        keep_capabilities: namespaces & libc::CLONE_NEWUSER != 0,
+    };
+    for (slot, file) in setup.files.iter_mut().zip(files) {
+        *slot = file.as_raw_fd();
+    }
+    let mut stack: Vec<StackWord> = Vec::with_capacity(STACK_WORDS);
+    // The stack grows down, so the process gets its end.
+    let stack_end = stack.spare_capacity_mut().as_mut_ptr_range().end;
+    // `CLONE_VFORK` suspends this thread until the process executes the program or exits: the thread's errno, which
+    // the process uses too, cannot change meanwhile. Descriptors, working directory and signal handlers are copies.
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD | namespaces;
+    // A signal handler of the worker must not run in the new process, where it would change the worker's memory. The
+    // init program keeps the mask: it reads `SIGCHLD` from a descriptor.
+    let blocked = SignalBlock::new()?;
+    #[expect(unsafe_code, reason = "neither std nor rustix has `clone`")]
+    // SAFETY: this thread is suspended until the new process has its own memory or has exited, so stack and setup
+    // outlive its use of them, and nothing else accesses them meanwhile.
+    let pid = unsafe {
+        let setup = ptr::from_mut(&mut setup).cast::<c_void>();
+        libc::clone(child_main, stack_end.cast(), flags, setup)
+    };
+    let error = io::Error::last_os_error();
+    drop(blocked);
+    Pid::from_raw(pid.max(0)).ok_or(error)
+}
+
+/// Everything that the new process reads.
+struct Setup {
+    program: RawFd,
+    files: [RawFd; MAX_FILES],
+    count: usize,
+    keep_capabilities: bool,
+}
+
+/// The entry point of the new process, which exits when it returns. It must not allocate, lock or panic.
+extern "C" fn child_main(setup: *mut c_void) -> c_int {
+    #[expect(unsafe_code, reason = "`clone` passes one untyped pointer")]
+    // SAFETY: `start` passes a `Setup` and does not use it until this process has exited or executed a program.
+    let setup = unsafe { &mut *setup.cast::<Setup>() };
+    let error = setup.run();
+    let message = [NOT_EXECUTED, error.cast_unsigned()];
+    #[expect(unsafe_code, reason = "rustix needs owned descriptors")]
+    // SAFETY: the message is 8 bytes long. If the descriptor is invalid, nobody can receive the failure.
+    unsafe {
+        libc::write(FAILURE_FD, message.as_ptr().cast(), size_of_val(&message));
+    }
+    127
+}
+
+impl Setup {
+    /// Executes the program. Returns only an error number.
+    fn run(&mut self) -> c_int {
+        match self.prepare() {
+            Ok(()) => self.execute(),
+            Err(error) => error,
+        }
+    }
+
+    fn prepare(&mut self) -> Result<(), c_int> {
+        // The sources move out of the way of the targets first. The copies are closed by the execution.
+        let least = MAX_FILES as c_int;
+        for file in self.files.iter_mut().take(self.count) {
+            #[expect(unsafe_code, reason = "rustix needs owned descriptors")]
+            // SAFETY: the arguments are numbers.
+            let copy = unsafe { libc::fcntl(*file, libc::F_DUPFD_CLOEXEC, least) };
+            *file = check(copy)?;
+        }
+        for (target, file) in (0..).zip(self.files.iter().take(self.count)) {
+            #[expect(unsafe_code, reason = "rustix needs owned descriptors")]
+            // SAFETY: the arguments are numbers. `dup2` clears the close-on-exec flag of the target.
+            check(unsafe { libc::dup2(*file, target) })?;
+        }
+        if self.keep_capabilities {
+            keep_capabilities()?;
+        }
+        Ok(())
+    }
+
+    fn execute(&self) -> c_int {
+        let name = c"sandbox-init".as_ptr();
+        let arguments = [name, ptr::null()];
+        let variables: [*const c_char; 1] = [ptr::null()];
+        #[expect(unsafe_code, reason = "neither std nor rustix has `execveat`")]
+        // SAFETY: both lists end with a null pointer, and all strings are constants.
+        unsafe {
+            libc::syscall(
+                libc::SYS_execveat,
+                self.program,
+                c"".as_ptr(),
+                arguments.as_ptr(),
+                variables.as_ptr(),
+                libc::AT_EMPTY_PATH,
+            );
+        }
+        last_error()
+    }
+}
+
+/// Makes capabilities of a new user namespace survive the execution.
+fn keep_capabilities() -> Result<(), c_int> {
+    #[expect(unsafe_code, reason = "rustix has no call for all capabilities")]
+    // SAFETY: header and data have the length of version 3, and the kernel only reads them.
+    check(unsafe {
+        let header = CAPABILITY_HEADER.as_ptr();
+        libc::syscall(libc::SYS_capset, header, ALL_CAPABILITIES.as_ptr()) as c_int
+    })?;
+    for capability in KEPT_CAPABILITIES {
+        #[expect(unsafe_code, reason = "rustix has it behind types of this thread")]
+        // SAFETY: the arguments are numbers.
+        check(unsafe {
+            libc::prctl(
+                libc::PR_CAP_AMBIENT,
+                libc::PR_CAP_AMBIENT_RAISE,
+                capability,
+                0,
+                0,
+            )
+        })?;
+    }
+    Ok(())
+}
+
+fn check(result: c_int) -> Result<c_int, c_int> {
+    if result == -1 {
+        Err(last_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// Returns the thread's error number, without an allocation.
+fn last_error() -> c_int {
+    io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(libc::EINVAL)
+}
+
+/// Blocks all signals for this thread. Dropping it restores the previous mask.
+struct SignalBlock {
+    previous: libc::sigset_t,
+}
+
+impl SignalBlock {
+    fn new() -> io::Result<Self> {
+        let mut all = MaybeUninit::uninit();
+        #[expect(unsafe_code, reason = "neither std nor rustix has signal sets")]
+        // SAFETY: the call initializes the set.
+        let all = unsafe {
+            libc::sigfillset(all.as_mut_ptr());
+            all.assume_init()
+        };
+        let previous = set_signal_mask(&all)?;
+        Ok(Self { previous })
+    }
+}
+
+impl Drop for SignalBlock {
+    fn drop(&mut self) {
+        // Fails only for an invalid `how`, which is a constant here.
+        let _ = set_signal_mask(&self.previous);
+    }
+}
+
+/// Sets the mask of this thread and returns the previous one.
+fn set_signal_mask(mask: &libc::sigset_t) -> io::Result<libc::sigset_t> {
+    let mut previous = MaybeUninit::uninit();
+    #[expect(unsafe_code, reason = "neither std nor rustix blocks signals")]
+    // SAFETY: the first set is initialized, and the call initializes the second one if it succeeds.
+    unsafe {
+        match libc::pthread_sigmask(libc::SIG_SETMASK, mask, previous.as_mut_ptr()) {
+            0 => Ok(previous.assume_init()),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The command that runs in a sandbox.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::child::SandboxChild;
+use crate::error::SpawnError;
+use crate::isolation::Isolation;
+use crate::limits::Limits;
+use crate::stdio::StdStream;
+
+/// A command, the walls around it, and its limits.
+///
+/// The environment is empty, the standard streams are `/dev/null`, and the walls are [`Isolation::strict`], unless
+/// set otherwise.
+///
+/// ```
+/// # #[cfg(target_os = "linux")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use runtime_sandbox::{Isolation, SandboxCommand, StdStream};
+/// use tokio::io::AsyncReadExt as _;
+///
+/// let mut child = SandboxCommand::new("sh")
+///     .args(["-c", "echo $GREETING"])
+///     .env("GREETING", "good morning")
+///     .stdout(StdStream::Pipe)
+///     .isolation(Isolation::none())
+///     .spawn()
+///     .await?;
+/// let mut output = String::new();
+/// if let Some(stdout) = &mut child.stdout {
+///     stdout.read_to_string(&mut output).await?;
+/// }
+/// assert_eq!(output, "good morning\n");
+/// assert!(child.wait().await?.status.success());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(target_os = "linux"))]
+/// # fn main() {}
+/// ```
+#[derive(Debug)]
+#[must_use = "a command runs when it is spawned"]
+pub struct SandboxCommand {
+    pub(crate) program: OsString,
+    pub(crate) arguments: Vec<OsString>,
+    pub(crate) variables: BTreeMap<OsString, OsString>,
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) stdin: StdStream,
+    pub(crate) stdout: StdStream,
+    pub(crate) stderr: StdStream,
+    pub(crate) isolation: Isolation,
+    pub(crate) limits: Limits,
+    pub(crate) user: Option<(u32, u32)>,
+}
+
+impl SandboxCommand {
+    /// Creates a command.
+    ///
+    /// A program without a slash is searched inside the sandbox, in the folders of the command's variable `PATH`, or
+    /// of `/usr/local/bin:/usr/bin:/bin` if there is none.
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            arguments: Vec::new(),
+            variables: BTreeMap::new(),
+            directory: None,
+            stdin: StdStream::Null,
+            stdout: StdStream::Null,
+            stderr: StdStream::Null,
+            isolation: Isolation::strict(),
+            limits: Limits::new(),
+            user: None,
+        }
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let arguments = arguments.into_iter().map(|it| it.as_ref().to_owned());
+        self.arguments.extend(arguments);
+        self
+    }
+
+    /// Sets an environment variable. The command has no others.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        let (name, value) = (name.as_ref().to_owned(), value.as_ref().to_owned());
+        self.variables.insert(name, value);
+        self
+    }
+
+    /// Sets the working directory, a path inside the sandbox.
+    ///
+    /// Default: `/` with the wall [`Files`](crate::Wall::Files), else the worker's working directory.
+    pub fn current_dir(mut self, directory: impl AsRef<Path>) -> Self {
+        self.directory = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// Sets the standard input. Default: [`StdStream::Null`].
+    pub fn stdin(mut self, stream: StdStream) -> Self {
+        self.stdin = stream;
+        self
+    }
+
+    /// Sets the standard output. Default: [`StdStream::Null`].
+    pub fn stdout(mut self, stream: StdStream) -> Self {
+        self.stdout = stream;
+        self
+    }
+
+    /// Sets the standard error. Default: [`StdStream::Null`].
+    pub fn stderr(mut self, stream: StdStream) -> Self {
+        self.stderr = stream;
+        self
+    }
+
+    /// Sets the walls. Default: [`Isolation::strict`].
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
+    /// Sets the resource limits. Default: [`Limits::new`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the user and group id for [`Wall::User`](crate::Wall::User), instead of a free id of the range.
+    ///
+    /// For folders that belong to this user. It has an effect only if the worker is root: else the command keeps the
+    /// worker's ids.
+    pub fn user(mut self, user: u32, group: u32) -> Self {
+        self.user = Some((user, group));
+        self
+    }
+
+    /// Starts the command. Returns when its program runs.
+    ///
+    /// Neither waits on a thread of the runtime nor copies the worker's memory. If the program's file system hangs,
+    /// this future waits, and dropping it ends the start.
+    ///
+    /// # Errors
+    ///
+    /// A wall that this machine cannot have, an invalid path, or a program that cannot be executed. Nothing is left.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: if the future is dropped, the command is killed or not started.
+    pub async fn spawn(self) -> Result<SandboxChild, SpawnError> {
+        SandboxChild::spawn(self).await
+    }
+}

@@ -1,0 +1,221 @@
+//! The init process of a sandbox, as a child of the worker.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, pidfd_send_signal,
+    waitid,
+};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Killed processes whose owner was dropped before their end. The next start or drop reaps them.
+static ABANDONED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// How many times the descendants of a process are listed before its owner gives up: each pass finds those that were
+/// created during the pass before.
+const KILL_PASSES: usize = 8;
+
+/// The resources that a process and its descendants used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SandboxUsage {
+    /// The processor time in user mode.
+    pub user_time: Duration,
+    /// The processor time in the kernel.
+    pub system_time: Duration,
+    /// The largest resident memory of a single process, in bytes.
+    pub max_process_memory: u64,
+}
+
+/// The init process. It is killed on drop, with all processes of its sandbox.
+#[derive(Debug)]
+pub(crate) struct InitProcess {
+    pid: Pid,
+    pidfd: OwnedFd,
+    /// Whether it is the first process of a namespace: then its end ends all others.
+    owns_namespace: bool,
+    reaped: bool,
+}
+
+impl InitProcess {
+    /// Takes the ownership of a child.
+    pub(crate) fn new(pid: Pid, owns_namespace: bool) -> io::Result<Self> {
+        reap_abandoned();
+        // The pid cannot be reused before this process reaps it.
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).inspect_err(|_| {
+            let _ = kill_process(pid, Signal::KILL);
+            abandon(pid);
+        })?;
+        Ok(Self {
+            pid,
+            pidfd,
+            owns_namespace,
+            reaped: false,
+        })
+    }
+
+    /// Registers the process with the runtime, to wait for its end.
+    pub(crate) fn watch(self) -> io::Result<AsyncFd<Self>> {
+        #[expect(
+            unsafe_code,
+            reason = "the safe constructors of `AsyncFd` are deprecated"
+        )]
+        // SAFETY: the descriptor is owned by the process, which neither closes nor replaces it before it is dropped.
+        let watched = unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) };
+        Ok(watched?)
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    pub(crate) fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
+    }
+
+    pub(crate) fn owns_namespace(&self) -> bool {
+        self.owns_namespace
+    }
+
+    /// Kills all processes of the sandbox.
+    pub(crate) fn kill(&self) {
+        if self.reaped {
+            return;
+        }
+        if !self.owns_namespace {
+            self.kill_descendants();
+        }
+        // Fails only if the process has ended.
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// Kills the processes below this one. Returns whether there were any.
+    ///
+    /// A process whose parent ends becomes a child of this one, which reaps it.
+    pub(crate) fn kill_descendants(&self) -> bool {
+        let mut found = false;
+        for _ in 0..KILL_PASSES {
+            let descendants = descendants(self.pid);
+            if descendants.is_empty() {
+                break;
+            }
+            found = true;
+            for pid in descendants {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        found
+    }
+
+    /// Reaps the process if it has ended.
+    pub(crate) fn try_reap(&mut self) -> io::Result<Option<(ExitStatus, SandboxUsage)>> {
+        if self.reaped {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let reaped = wait4(self.pid)?;
+        self.reaped = reaped.is_some();
+        Ok(reaped)
+    }
+}
+
+impl AsRawFd for InitProcess {
+    fn as_raw_fd(&self) -> RawFd {
+        self.pidfd.as_raw_fd()
+    }
+}
+
+impl Drop for InitProcess {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.kill();
+            if !matches!(self.try_reap(), Ok(Some(_))) {
+                abandon(self.pid);
+            }
+        }
+        reap_abandoned();
+    }
+}
+
+/// Lists the processes below a process, in no order.
+fn descendants(root: Pid) -> Vec<Pid> {
+    let mut found = children(root);
+    let mut next = 0;
+    while let Some(pid) = found.get(next).copied() {
+        found.extend(children(pid));
+        next += 1;
+    }
+    found
+}
+
+/// Lists the children of all threads of a process.
+fn children(pid: Pid) -> Vec<Pid> {
+    let mut found = Vec::new();
+    let threads = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
+    for thread in threads.into_iter().flatten().flatten() {
+        let list = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        let pids = list
+            .split_ascii_whitespace()
+            .filter_map(|it| it.parse().ok());
+        found.extend(pids.filter_map(Pid::from_raw));
+    }
+    found
+}
+
+fn abandon(pid: Pid) {
+    let mut abandoned = ABANDONED.lock().unwrap_or_else(PoisonError::into_inner);
+    abandoned.push(pid);
+}
+
+fn reap_abandoned() {
+    let mut abandoned = ABANDONED.lock().unwrap_or_else(PoisonError::into_inner);
+    abandoned.retain(|pid| {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        matches!(waitid(WaitId::Pid(*pid), options), Ok(None))
+    });
+}
+
+/// Reaps a process if it has ended, and returns its usage including that of its own reaped children.
+fn wait4(pid: Pid) -> io::Result<Option<(ExitStatus, SandboxUsage)>> {
+    let mut status = 0;
+    // All zeros: no time and no memory.
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    #[expect(
+        unsafe_code,
+        reason = "neither std nor rustix reports the usage of a process"
+    )]
+    // SAFETY: both pointers are valid for writes, and a structure of numbers may be all zeros.
+    let (result, usage) = unsafe {
+        let pid = pid.as_raw_nonzero().get();
+        let result = libc::wait4(pid, &raw mut status, libc::WNOHANG, usage.as_mut_ptr());
+        (result, usage.assume_init())
+    };
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        _ => Ok(Some((
+            ExitStatus::from_raw(status),
+            SandboxUsage::new(&usage),
+        ))),
+    }
+}
+
+impl SandboxUsage {
+    fn new(usage: &libc::rusage) -> Self {
+        let duration = |time: libc::timeval| {
+            let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
+            seconds + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
+        };
+        Self {
+            user_time: duration(usage.ru_utime),
+            system_time: duration(usage.ru_stime),
+            max_process_memory: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+        }
+    }
+}

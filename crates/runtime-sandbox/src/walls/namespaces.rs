@@ -1,0 +1,94 @@
+//! User, IPC, host name, control group and network namespaces.
+
+use libc::c_int;
+
+use crate::error::SpawnStep;
+use crate::isolation::{Isolation, Wall};
+use crate::plan::{Argument, Plan};
+
+/// The host name inside.
+const HOST_NAME: &str = "sandbox";
+
+/// Maps the worker's user and group to themselves in a new user namespace, the only mapping that needs no rights.
+pub(crate) fn map_user(plan: &mut Plan, user: u32, group: u32) {
+    plan.step(SpawnStep::MapUser);
+    // The kernel requires this before an unprivileged process maps a group: it could leave a group whose members
+    // have fewer rights than others.
+    write_file(plan, c"/proc/self/setgroups".to_bytes_with_nul(), b"deny");
+    let gid_map = format!("{group} {group} 1");
+    write_file(
+        plan,
+        c"/proc/self/gid_map".to_bytes_with_nul(),
+        gid_map.as_bytes(),
+    );
+    let uid_map = format!("{user} {user} 1");
+    write_file(
+        plan,
+        c"/proc/self/uid_map".to_bytes_with_nul(),
+        uid_map.as_bytes(),
+    );
+}
+
+fn write_file(plan: &mut Plan, path: &[u8], text: &[u8]) {
+    let path = plan.address(path);
+    let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+    let file = plan.open(
+        libc::SYS_openat,
+        [libc::AT_FDCWD.into(), path, flags.into()],
+    );
+    let address = plan.address(text);
+    plan.call(libc::SYS_write, [file.into(), address, text.len().into()]);
+    plan.call(libc::SYS_close, [file.into()]);
+}
+
+/// Creates all namespaces but the mount namespace.
+pub(crate) fn unshare(plan: &mut Plan, isolation: &Isolation) {
+    let mut unshare = |wall, step, flag: c_int| {
+        let wanted = isolation.has(wall);
+        if wanted {
+            plan.step(step);
+            plan.call(libc::SYS_unshare, [flag.into()]);
+        }
+        wanted
+    };
+    unshare(Wall::Ipc, SpawnStep::IpcNamespace, libc::CLONE_NEWIPC);
+    let step = SpawnStep::ControlGroupNamespace;
+    unshare(Wall::ControlGroups, step, libc::CLONE_NEWCGROUP);
+    let host_name = unshare(
+        Wall::HostName,
+        SpawnStep::HostNameNamespace,
+        libc::CLONE_NEWUTS,
+    );
+    let network = unshare(
+        Wall::Network,
+        SpawnStep::NetworkNamespace,
+        libc::CLONE_NEWNET,
+    );
+    if host_name {
+        plan.step(SpawnStep::HostNameNamespace);
+        let name = plan.address(HOST_NAME.as_bytes());
+        plan.call(libc::SYS_sethostname, [name, HOST_NAME.len().into()]);
+    }
+    if network {
+        plan.step(SpawnStep::NetworkNamespace);
+        start_loopback(plan);
+    }
+}
+
+/// Starts the loopback interface of a new network namespace.
+fn start_loopback(plan: &mut Plan) {
+    /// The length of `struct ifreq`, and the offset of its flags.
+    const LEN: usize = 40;
+    const FLAGS: usize = libc::IFNAMSIZ;
+    let mut request = [0; LEN];
+    request[..2].copy_from_slice(b"lo");
+    let flags = (libc::IFF_UP | libc::IFF_RUNNING) as u16;
+    request[FLAGS..FLAGS + 2].copy_from_slice(&flags.to_ne_bytes());
+    let request = plan.address(&request);
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    let arguments: [Argument; 3] = [libc::AF_INET.into(), kind.into(), 0.into()];
+    let socket = plan.open(libc::SYS_socket, arguments);
+    let flags = libc::SIOCSIFFLAGS;
+    plan.call(libc::SYS_ioctl, [socket.into(), flags.into(), request]);
+    plan.call(libc::SYS_close, [socket.into()]);
+}

@@ -1,0 +1,5 @@
+//! Behaviour of sandboxes through the public API.
+#![cfg(target_os = "linux")]
+
+mod commands;
+mod support;
