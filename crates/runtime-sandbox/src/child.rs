@@ -4,10 +4,13 @@ use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::time::{sleep, timeout};
@@ -15,10 +18,10 @@ use tokio::time::{sleep, timeout};
 use crate::clone::NOT_EXECUTED;
 use crate::command::SandboxCommand;
 use crate::error::{SpawnError, SpawnStep};
-use crate::isolation::Wall;
+use crate::isolation::{Isolation, Wall};
 use crate::plan::PlannedSteps;
 use crate::process::{InitProcess, SandboxUsage};
-use crate::start::{self, Started};
+use crate::start::{self, RaisedWalls, Started};
 use crate::uids::UserLease;
 
 /// The time between two checks whether killed processes have ended, if no process namespace ends them.
@@ -52,14 +55,70 @@ pub struct SandboxChild {
     exit: Option<SandboxExit>,
     missing_walls: Vec<Wall>,
     user: Option<UserLease>,
+    walls: RaisedWalls,
+}
+
+impl SandboxCommand {
+    /// Starts the command. Returns when its program runs.
+    ///
+    /// Neither waits on a thread of the runtime nor copies the worker's memory. If the program's file system hangs,
+    /// this future waits, and dropping it ends the start.
+    ///
+    /// # Errors
+    ///
+    /// A wall that this machine cannot have, an invalid path, or a program that cannot be executed. Nothing is left.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: if the future is dropped, the command is killed or not started.
+    pub async fn spawn(self) -> Result<SandboxChild, SpawnError> {
+        let mut isolation = self.isolation.clone();
+        let command = Arc::new(self);
+        let error = match SandboxChild::spawn(Arc::clone(&command), isolation.clone()).await {
+            Err(error) if isolation.best_effort => error,
+            result => return result,
+        };
+        let mut missing_walls = Vec::new();
+        for wall in Wall::ALL {
+            if isolation.has(wall) && SandboxChild::probe(wall).await.is_err() {
+                isolation = isolation.without(wall);
+                missing_walls.push(wall);
+            }
+        }
+        if missing_walls.is_empty() {
+            return Err(error);
+        }
+        let mut child = SandboxChild::spawn(command, isolation).await?;
+        child.missing_walls = missing_walls;
+        Ok(child)
+    }
 }
 
 impl SandboxChild {
-    pub(crate) async fn spawn(command: SandboxCommand) -> Result<Self, SpawnError> {
+    async fn spawn(command: Arc<SandboxCommand>, isolation: Isolation) -> Result<Self, SpawnError> {
         let program = PathBuf::from(&command.program);
+        Self::start(program, move || start::start(&command, isolation)).await
+    }
+
+    /// Raises a wall around a process that ends at once.
+    pub(crate) async fn probe(wall: Wall) -> Result<(), SpawnError> {
+        let mut isolation = Isolation::none().with(wall);
+        if wall == Wall::Files {
+            isolation = isolation.with(Wall::Processes);
+        }
+        let mut command = SandboxCommand::new("");
+        command.is_probe = true;
+        // Dropping the child reaps it.
+        Self::spawn(Arc::new(command), isolation).await.map(drop)
+    }
+
+    async fn start(
+        program: PathBuf,
+        start: impl FnOnce() -> Result<Started, SpawnError> + Send + 'static,
+    ) -> Result<Self, SpawnError> {
         // Not on a thread of the runtime, since the paths of the view may be on a file system that hangs.
-        let started = tokio::task::spawn_blocking(move || start::start(&command));
-        let started = started.await.map_err(|error| prepare(error.into()))??;
+        let started = tokio::task::spawn_blocking(start).await;
+        let started = started.map_err(|error| prepare(error.into()))??;
         let (mut child, failure, steps) = Self::new(started).map_err(prepare)?;
         match read_failure(failure).await.map_err(prepare)? {
             None => Ok(child),
@@ -85,8 +144,34 @@ impl SandboxChild {
             exit: None,
             missing_walls: Vec::new(),
             user: started.user,
+            walls: started.walls,
         };
         Ok((child, failure, started.steps))
+    }
+
+    /// Starts another command inside the same walls, such as a shell.
+    ///
+    /// The isolation and the user of the command are ignored. It ends with this command, and processes that it leaves
+    /// in the background end then, too.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SandboxCommand::spawn`]. The step is [`SpawnStep::Enter`] if this command has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: if the future is dropped, the command is killed or not started.
+    pub async fn exec(&self, command: SandboxCommand) -> Result<Self, SpawnError> {
+        let program = PathBuf::from(&command.program);
+        let walls = self.walls.clone();
+        let pidfd = self
+            .process
+            .get_ref()
+            .pidfd()
+            .try_clone()
+            .map_err(prepare)?;
+        let start = move || start::start_inside(&command, walls, &pidfd);
+        Self::start(program, start).await
     }
 
     /// Returns the id of the user that the command runs as, if the worker is root and the wall
@@ -125,8 +210,8 @@ impl SandboxChild {
         if let Some(exit) = self.exit {
             return Ok(exit);
         }
-        self.receive_status().await?;
         if !self.process.get_ref().owns_namespace() {
+            self.wait_for_status().await;
             self.end_descendants().await;
         }
         let (init_status, usage) = loop {
@@ -136,6 +221,8 @@ impl SandboxChild {
             }
             ready.clear_ready();
         };
+        // Before its end, the init process has reported how the command ended, unless it was killed itself.
+        self.receive_status();
         let status = self.received.unwrap_or(init_status);
         let exit = SandboxExit { status, usage };
         self.exit = Some(exit);
@@ -151,9 +238,9 @@ impl SandboxChild {
     pub fn signal(&self, signal: i32) -> io::Result<()> {
         let signal = u8::try_from(signal).ok().filter(|it| (1..=64).contains(it));
         let signal = signal.ok_or(io::ErrorKind::InvalidInput)?;
-        match self.control.try_write(&[signal]) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            sent => sent.map(drop),
+        match send(&self.control, &[signal], SendFlags::NOSIGNAL) {
+            Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -181,19 +268,18 @@ impl SandboxChild {
         self.wait().await
     }
 
-    /// Reads the wait status of the command. It is missing if the init process was killed.
-    async fn receive_status(&mut self) -> io::Result<()> {
-        let mut status = [0; 4];
-        while self.received.is_none() {
-            self.control.readable().await?;
-            match self.control.try_read(&mut status) {
-                // The program writes the status at once, so it is read at once.
-                Ok(4) => self.received = Some(ExitStatus::from_raw(i32::from_ne_bytes(status))),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(_) | Err(_) => break,
-            }
-        }
-        Ok(())
+    /// Waits until the wait status of the command was sent, or the init process has ended.
+    async fn wait_for_status(&mut self) {
+        let control = &self.control;
+        let received = control.async_io(Interest::READABLE, || read_status(control));
+        self.received = self.received.or(received.await.ok());
+    }
+
+    /// Reads the wait status of the command, if it was sent.
+    ///
+    /// Not with `try_read`, which fails as long as the runtime has not received the event of the stream.
+    fn receive_status(&mut self) {
+        self.received = self.received.or_else(|| read_status(&self.control).ok());
     }
 
     /// Kills the processes that the command left, and lets the init process end.
@@ -203,6 +289,16 @@ impl SandboxChild {
         }
         self.process.get_ref().kill();
     }
+}
+
+/// Reads the wait status that the init process sends when the command has ended.
+fn read_status(control: &UnixStream) -> io::Result<ExitStatus> {
+    let mut status = [0; 4];
+    let (len, _) = recv(control, &mut status, RecvFlags::empty())?;
+    if len < status.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(ExitStatus::from_raw(i32::from_ne_bytes(status)))
 }
 
 /// Reads the failure of an operation. Returns `None` if the command was executed.

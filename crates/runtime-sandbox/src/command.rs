@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use crate::child::SandboxChild;
-use crate::error::SpawnError;
 use crate::isolation::Isolation;
 use crate::limits::Limits;
 use crate::stdio::StdStream;
@@ -53,6 +51,8 @@ pub struct SandboxCommand {
     pub(crate) isolation: Isolation,
     pub(crate) limits: Limits,
     pub(crate) user: Option<(u32, u32)>,
+    /// Raises the walls only, without a program.
+    pub(crate) is_probe: bool,
 }
 
 impl SandboxCommand {
@@ -72,6 +72,7 @@ impl SandboxCommand {
             isolation: Isolation::strict(),
             limits: Limits::new(),
             user: None,
+            is_probe: false,
         }
     }
 
@@ -140,21 +141,5 @@ impl SandboxCommand {
     pub fn user(mut self, user: u32, group: u32) -> Self {
         self.user = Some((user, group));
         self
-    }
-
-    /// Starts the command. Returns when its program runs.
-    ///
-    /// Neither waits on a thread of the runtime nor copies the worker's memory. If the program's file system hangs,
-    /// this future waits, and dropping it ends the start.
-    ///
-    /// # Errors
-    ///
-    /// A wall that this machine cannot have, an invalid path, or a program that cannot be executed. Nothing is left.
-    ///
-    /// # Cancel safety
-    ///
-    /// Safe: if the future is dropped, the command is killed or not started.
-    pub async fn spawn(self) -> Result<SandboxChild, SpawnError> {
-        SandboxChild::spawn(self).await
     }
 }

@@ -30,3 +30,4 @@ pub use isolation::{Isolation, Wall};
 pub use limits::Limits;
 pub use process::SandboxUsage;
 pub use stdio::StdStream;
+pub use support::Support;

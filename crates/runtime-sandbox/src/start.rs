@@ -21,22 +21,14 @@ use crate::isolation::{Isolation, Wall};
 use crate::plan::{Argument, Plan, PlannedSteps};
 use crate::process::InitProcess;
 use crate::stdio::StreamKind;
-use crate::support;
 use crate::uids::UserLease;
 use crate::walls::{credentials, landlock, mounts, namespaces, seccomp};
 
 /// The search path of a command that sets no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Walls that are namespaces, and therefore need root or a user namespace.
-const NAMESPACES: [Wall; 6] = [
-    Wall::Files,
-    Wall::Processes,
-    Wall::Ipc,
-    Wall::HostName,
-    Wall::ControlGroups,
-    Wall::Network,
-];
+/// The descriptor of the sandbox that an init program enters.
+const ENTERED_FD: i32 = CONTROL_FD + 1;
 
 /// The flag of `memfd_create` for programs, since Linux 6.3. Older kernels refuse it and need none.
 const MEMFD_EXECUTABLE: MemfdFlags = MemfdFlags::from_bits_retain(0x10);
@@ -52,10 +44,18 @@ pub(crate) struct Started {
     /// The worker's ends of pipes.
     pub(crate) streams: [Option<OwnedFd>; 3],
     pub(crate) user: Option<UserLease>,
+    pub(crate) walls: RaisedWalls,
+}
+
+/// The walls of a sandbox, to start another command behind them.
+#[derive(Clone, Debug)]
+pub(crate) struct RaisedWalls {
+    isolation: Isolation,
+    identity: Identity,
 }
 
 /// How the walls are raised on this machine.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity {
     /// In a user namespace, since the worker has no rights of its own.
     user_namespace: bool,
@@ -64,10 +64,9 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    fn new(command: &SandboxCommand, lease: Option<&UserLease>) -> Self {
-        let isolation = &command.isolation;
+    fn new(command: &SandboxCommand, isolation: &Isolation, lease: Option<&UserLease>) -> Self {
         let privileged = is_privileged();
-        let namespaces = NAMESPACES.iter().any(|wall| isolation.has(*wall));
+        let namespaces = namespaces::flags(isolation) != 0;
         let change_to = lease.map(|it| (it.id(), it.id())).or(command.user);
         Self {
             user_namespace: !privileged && (namespaces || isolation.has(Wall::User)),
@@ -90,15 +89,47 @@ pub(crate) fn is_privileged() -> bool {
 }
 
 /// Starts the init program for a command. Blocks for less than a millisecond, if the paths of the command's view do.
-pub(crate) fn start(command: &SandboxCommand) -> Result<Started, SpawnError> {
-    let isolation = &command.isolation;
+///
+/// `isolation` is that of the command, or a part of it.
+pub(crate) fn start(command: &SandboxCommand, isolation: Isolation) -> Result<Started, SpawnError> {
     let needs_lease = isolation.has(Wall::User) && command.user.is_none() && is_privileged();
     let user = needs_lease
         .then(|| UserLease::take(&isolation.users))
         .transpose()?;
-    let identity = Identity::new(command, user.as_ref());
-    let (program, steps) = plan(command, &identity)?;
+    let walls = RaisedWalls {
+        identity: Identity::new(command, &isolation, user.as_ref()),
+        isolation,
+    };
+    let program = plan(command, &walls)?;
+    let mut namespaces = 0;
+    if walls.identity.user_namespace {
+        namespaces |= libc::CLONE_NEWUSER;
+    }
+    if walls.isolation.has(Wall::Processes) {
+        namespaces |= libc::CLONE_NEWPID;
+    }
+    let mut started = start_program(program, command, None, namespaces, walls)?;
+    started.user = user;
+    Ok(started)
+}
 
+/// Starts an init program that enters the walls of a running sandbox, whose first process is `pidfd`.
+pub(crate) fn start_inside(
+    command: &SandboxCommand,
+    walls: RaisedWalls,
+    pidfd: &OwnedFd,
+) -> Result<Started, SpawnError> {
+    let program = plan_inside(command, &walls)?;
+    start_program(program, command, Some(pidfd), 0, walls)
+}
+
+fn start_program(
+    (program, steps): (Vec<u8>, PlannedSteps),
+    command: &SandboxCommand,
+    entered: Option<&OwnedFd>,
+    namespaces: c_int,
+    walls: RaisedWalls,
+) -> Result<Started, SpawnError> {
     let failed = |step| {
         move |source| SpawnError::Step {
             step,
@@ -113,30 +144,26 @@ pub(crate) fn start(command: &SandboxCommand) -> Result<Started, SpawnError> {
     let error = command.stderr.open(StreamKind::Error).map_err(prepare)?;
     let (failure, failure_inside) = io::pipe().map_err(prepare)?;
     let (control, control_inside) = UnixStream::pair().map_err(prepare)?;
-    let files = [
+    let mut files = vec![
         input.inside.as_fd(),
         output.inside.as_fd(),
         error.inside.as_fd(),
         failure_inside.as_fd(),
         control_inside.as_fd(),
     ];
-    let mut namespaces: c_int = 0;
-    if identity.user_namespace {
-        namespaces |= libc::CLONE_NEWUSER;
-    }
-    if isolation.has(Wall::Processes) {
-        namespaces |= libc::CLONE_NEWPID;
-    }
+    files.extend(entered.map(OwnedFd::as_fd));
     let clone = failed(SpawnStep::Clone);
     let pid = clone::start(program.as_fd(), &files, namespaces).map_err(clone)?;
-    let process = InitProcess::new(pid, isolation.has(Wall::Processes)).map_err(clone)?;
+    let owns_namespace = namespaces & libc::CLONE_NEWPID != 0;
+    let process = InitProcess::new(pid, owns_namespace).map_err(clone)?;
     Ok(Started {
         process,
         steps,
         failure: failure.into(),
         control,
         streams: [input.outside, output.outside, error.outside],
-        user,
+        user: None,
+        walls,
     })
 }
 
@@ -153,22 +180,20 @@ fn program_file(program: &[u8]) -> io::Result<File> {
 /// Composes the operations of a start.
 fn plan(
     command: &SandboxCommand,
-    identity: &Identity,
+    RaisedWalls {
+        isolation,
+        identity,
+    }: &RaisedWalls,
 ) -> Result<(Vec<u8>, PlannedSteps), SpawnError> {
-    let isolation = &command.isolation;
     let mut plan = Plan::default();
-    plan.step(SpawnStep::CloseFiles);
-    let first = CONTROL_FD + 1;
-    plan.call(
-        libc::SYS_close_range,
-        [first.into(), u32::MAX.into(), 0.into()],
-    );
-    // Not part of the worker's session, whose terminal could interrupt it.
-    plan.attempt(libc::SYS_setsid, []);
+    begin(&mut plan, CONTROL_FD + 1);
     if identity.user_namespace {
         namespaces::map_user(&mut plan, geteuid().as_raw(), getegid().as_raw());
     }
     raise_walls(&mut plan, isolation, identity)?;
+    if command.is_probe {
+        plan.call(libc::SYS_exit_group, [0.into()]);
+    }
     let processes = isolation.has(Wall::Processes);
     serve_and_fork(&mut plan, processes, |plan| execute(plan, command))?;
     let flags = if processes {
@@ -179,6 +204,42 @@ fn plan(
     Ok(plan.finish(flags))
 }
 
+/// Composes the operations of a start inside the walls of a sandbox.
+fn plan_inside(
+    command: &SandboxCommand,
+    RaisedWalls {
+        isolation,
+        identity,
+    }: &RaisedWalls,
+) -> Result<(Vec<u8>, PlannedSteps), SpawnError> {
+    let mut plan = Plan::default();
+    begin(&mut plan, ENTERED_FD + 1);
+    plan.step(SpawnStep::Enter);
+    let mut flags = namespaces::flags(isolation);
+    if identity.user_namespace {
+        flags |= libc::CLONE_NEWUSER;
+    }
+    if flags != 0 {
+        plan.call(libc::SYS_setns, [ENTERED_FD.into(), flags.into()]);
+    }
+    plan.call(libc::SYS_close, [ENTERED_FD.into()]);
+    plan.call(libc::SYS_umask, [0o022.into()]);
+    restrict(&mut plan, isolation, identity)?;
+    serve_and_fork(&mut plan, false, |plan| execute(plan, command))?;
+    Ok(plan.finish(0))
+}
+
+fn begin(plan: &mut Plan, first_unused: i32) {
+    plan.step(SpawnStep::CloseFiles);
+    let all = u32::MAX;
+    plan.call(
+        libc::SYS_close_range,
+        [first_unused.into(), all.into(), 0.into()],
+    );
+    // Not part of the worker's session, whose terminal could interrupt it.
+    plan.attempt(libc::SYS_setsid, []);
+}
+
 /// Raises the walls around the process, which keeps no right that the command does not have.
 fn raise_walls(
     plan: &mut Plan,
@@ -186,8 +247,7 @@ fn raise_walls(
     identity: &Identity,
 ) -> Result<(), SpawnError> {
     namespaces::unshare(plan, isolation);
-    let files = isolation.has(Wall::Files);
-    if files {
+    if isolation.has(Wall::Files) {
         if !isolation.has(Wall::Processes) {
             let (wall, reason) = (
                 Wall::Files,
@@ -197,9 +257,15 @@ fn raise_walls(
         }
         mounts::change_root(plan, &isolation.files, !identity.user_namespace)?;
     }
+    restrict(plan, isolation, identity)
+}
+
+/// Drops rights, and adds the walls that do not need any.
+fn restrict(plan: &mut Plan, isolation: &Isolation, identity: &Identity) -> Result<(), SpawnError> {
     drop_rights(plan, isolation, identity);
     if isolation.has(Wall::Landlock) {
-        landlock::restrict(plan, &isolation.files, files, support::landlock_version())?;
+        let own_root = isolation.has(Wall::Files);
+        landlock::restrict(plan, &isolation.files, own_root)?;
     }
     if isolation.has(Wall::SystemCalls) {
         seccomp::filter(plan);

@@ -1,20 +1,89 @@
 //! The walls that this machine can have.
 
-/// `LANDLOCK_CREATE_RULESET_VERSION`.
-const CREATE_RULESET_VERSION: u32 = 1;
+use std::error::Error as _;
+use std::fmt;
 
-/// Returns the version of Landlock in the kernel, 0 without it.
-pub(crate) fn landlock_version() -> u32 {
-    #[expect(unsafe_code, reason = "neither std nor rustix has the call")]
-    // SAFETY: with this flag, the call reads no memory and returns a number.
-    let version = unsafe {
-        let nothing = std::ptr::null::<u8>();
-        libc::syscall(
-            libc::SYS_landlock_create_ruleset,
-            nothing,
-            0_usize,
-            CREATE_RULESET_VERSION,
-        )
-    };
-    u32::try_from(version).unwrap_or(0)
+use crate::child::SandboxChild;
+use crate::error::SpawnError;
+use crate::isolation::Wall;
+use crate::start;
+use crate::walls::landlock;
+
+/// The walls that this kernel and this user can have.
+///
+/// Its `Display` is a table.
+///
+/// ```
+/// # #[cfg(target_os = "linux")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use runtime_sandbox::Support;
+///
+/// println!("{}", Support::probe().await);
+/// # }
+/// # #[cfg(not(target_os = "linux"))]
+/// # fn main() {}
+/// ```
+#[derive(Debug)]
+pub struct Support {
+    walls: Vec<(Wall, Result<String, SpawnError>)>,
+}
+
+impl Support {
+    /// Raises each wall once around a process that ends at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn probe() -> Self {
+        let mut walls = Vec::new();
+        for wall in Wall::ALL {
+            walls.push((wall, SandboxChild::probe(wall).await.map(|()| means(wall))));
+        }
+        Self { walls }
+    }
+
+    /// Returns whether this machine can have a wall.
+    pub fn has(&self, wall: Wall) -> bool {
+        self.missing().all(|(missing, _)| missing != wall)
+    }
+
+    /// Returns the walls that this machine cannot have, and why.
+    pub fn missing(&self) -> impl Iterator<Item = (Wall, &SpawnError)> {
+        self.walls
+            .iter()
+            .filter_map(|(wall, result)| Some((*wall, result.as_ref().err()?)))
+    }
+}
+
+impl fmt::Display for Support {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<16} {:<9} by", "wall", "available")?;
+        for (wall, result) in &self.walls {
+            match result {
+                Ok(means) => writeln!(f, "{wall:<16} {:<9} {means}", "yes")?,
+                Err(error) => {
+                    write!(f, "{wall:<16} {:<9} {error}", "no")?;
+                    if let Some(source) = error.source() {
+                        write!(f, ": {source}")?;
+                    }
+                    writeln!(f)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns what raises a wall.
+fn means(wall: Wall) -> String {
+    match wall {
+        Wall::User if start::is_privileged() => "a user for each command".to_owned(),
+        Wall::User => "a user namespace with the worker's user".to_owned(),
+        Wall::Privileges => "no capabilities, no new privileges".to_owned(),
+        Wall::Files => "a mount namespace".to_owned(),
+        Wall::SystemCalls => "a seccomp filter".to_owned(),
+        Wall::Landlock => format!("Landlock version {}", landlock::kernel_version()),
+        _ => "a namespace".to_owned(),
+    }
 }

@@ -9,6 +9,20 @@ use crate::plan::{Argument, Plan};
 /// The host name inside.
 const HOST_NAME: &str = "sandbox";
 
+/// Returns the flags of the namespaces that an isolation needs, without that of users.
+pub(crate) fn flags(isolation: &Isolation) -> c_int {
+    let flags = [
+        (Wall::Files, libc::CLONE_NEWNS),
+        (Wall::Processes, libc::CLONE_NEWPID),
+        (Wall::Ipc, libc::CLONE_NEWIPC),
+        (Wall::HostName, libc::CLONE_NEWUTS),
+        (Wall::ControlGroups, libc::CLONE_NEWCGROUP),
+        (Wall::Network, libc::CLONE_NEWNET),
+    ];
+    let wanted = flags.into_iter().filter(|(wall, _)| isolation.has(*wall));
+    wanted.fold(0, |all, (_, flag)| all | flag)
+}
+
 /// Maps the worker's user and group to themselves in a new user namespace, the only mapping that needs no rights.
 pub(crate) fn map_user(plan: &mut Plan, user: u32, group: u32) {
     plan.step(SpawnStep::MapUser);
