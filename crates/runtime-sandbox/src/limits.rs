@@ -37,7 +37,8 @@ impl Limits {
 
     /// Sets the number of processes and threads of the command's user.
     ///
-    /// The kernel counts by user: without another user for each command, those of the worker count too.
+    /// The kernel counts by user, and by user namespace since Linux 5.14. Without the wall
+    /// [`User`](crate::Wall::User), the processes of the worker count too.
     pub fn processes(mut self, count: u64) -> Self {
         self.processes = Some(count);
         self

@@ -34,6 +34,13 @@ const DEVICE_LINKS: [(&str, &str); 5] = [
 /// An empty folder that covers hidden folders.
 const EMPTY_FOLDER: &str = "/dev/.empty";
 
+/// Files of the process namespace that show the worker's keys, which belong to a user and not to a namespace.
+const HIDDEN_PROCESS_FILES: [&str; 2] = ["/proc/keys", "/proc/key-users"];
+
+/// The size in memory for each file, and the number of files in a small one.
+const BYTES_PER_INODE: u64 = 4096;
+const LEAST_INODES: u64 = 1024;
+
 const OPEN_TREE_CLONE: u32 = 1;
 const CLOSE_ON_EXEC: u32 = libc::O_CLOEXEC as u32;
 const RECURSIVE: u32 = 0x8000;
@@ -99,7 +106,12 @@ pub(crate) fn change_root(
         mounts.attach_bind(bind)?;
     }
     for hidden in &view.hidden {
-        mounts.hide(view, hidden)?;
+        if let Some(original) = origin(view, hidden) {
+            mounts.hide(&original, hidden)?;
+        }
+    }
+    for hidden in HIDDEN_PROCESS_FILES.map(Path::new) {
+        mounts.hide(hidden, hidden)?;
     }
     if read_only_root {
         mounts.set_attributes(libc::AT_FDCWD.into(), "/", 0, READ_ONLY)?;
@@ -203,8 +215,14 @@ impl Mounts<'_> {
     /// Opens an empty folder in memory.
     fn memory(&mut self, size: u64) -> Result<Cell, SpawnError> {
         self.plan.step_on(SpawnStep::Mount, Path::new("/tmp"));
+        // The kernel's memory for an inode does not count as size.
+        let inodes = (size / BYTES_PER_INODE).max(LEAST_INODES).to_string();
         let size = size.to_string();
-        let options = [("mode", OsStr::new("755")), ("size", OsStr::new(&size))];
+        let options = [
+            ("mode", OsStr::new("755")),
+            ("size", OsStr::new(&size)),
+            ("nr_inodes", OsStr::new(&inodes)),
+        ];
         self.file_system("tmpfs", options, &[], NO_SETUID)
     }
 
@@ -277,11 +295,8 @@ impl Mounts<'_> {
         }
     }
 
-    /// Covers a file or folder, if the machine has it where the view takes it from.
-    fn hide(&mut self, view: &FileView, path: &Path) -> Result<(), SpawnError> {
-        let Some(original) = origin(view, path) else {
-            return Ok(());
-        };
+    /// Covers a file or folder, if the machine has the original.
+    fn hide(&mut self, original: &Path, path: &Path) -> Result<(), SpawnError> {
         let Ok(metadata) = fs::symlink_metadata(original) else {
             return Ok(());
         };
