@@ -1,6 +1,7 @@
 //! A command that runs in a sandbox.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -22,6 +23,8 @@ use crate::isolation::{Isolation, Wall};
 use crate::plan::PlannedSteps;
 use crate::process::{InitProcess, SandboxUsage};
 use crate::start::{self, RaisedWalls, Started};
+use crate::sys;
+use crate::terminal::SandboxTerminal;
 use crate::uids::UserLease;
 
 /// The time between two checks whether killed processes have ended, if no process namespace ends them.
@@ -48,7 +51,11 @@ pub struct SandboxChild {
     pub stdout: Option<pipe::Receiver>,
     /// The reading end of the standard error, if it is a pipe.
     pub stderr: Option<pipe::Receiver>,
-    process: AsyncFd<InitProcess>,
+    /// The worker's side of the terminal, if the command has one.
+    pub terminal: Option<SandboxTerminal>,
+    process: InitProcess,
+    /// Readable when the init process has ended.
+    ended: AsyncFd<OwnedFd>,
     control: UnixStream,
     /// The wait status of the command, once it was received.
     received: Option<ExitStatus>,
@@ -138,7 +145,9 @@ impl SandboxChild {
             stdin: stdin.map(pipe::Sender::from_owned_fd).transpose()?,
             stdout: stdout.map(pipe::Receiver::from_owned_fd).transpose()?,
             stderr: stderr.map(pipe::Receiver::from_owned_fd).transpose()?,
-            process: started.process.watch()?,
+            terminal: started.terminal.map(SandboxTerminal::new).transpose()?,
+            ended: sys::register(started.process.pidfd().try_clone()?, Interest::READABLE)?,
+            process: started.process,
             control: UnixStream::from_std(started.control)?,
             received: None,
             exit: None,
@@ -164,12 +173,7 @@ impl SandboxChild {
     pub async fn exec(&self, command: SandboxCommand) -> Result<Self, SpawnError> {
         let program = PathBuf::from(&command.program);
         let walls = self.walls.clone();
-        let pidfd = self
-            .process
-            .get_ref()
-            .pidfd()
-            .try_clone()
-            .map_err(prepare)?;
+        let pidfd = self.process.pidfd().try_clone().map_err(prepare)?;
         let start = move || start::start_inside(&command, walls, &pidfd);
         Self::start(program, start).await
     }
@@ -184,7 +188,7 @@ impl SandboxChild {
     ///
     /// It is the parent of the command.
     pub fn id(&self) -> Option<u32> {
-        let pid = self.process.get_ref().pid().as_raw_nonzero().get();
+        let pid = self.process.pid().as_raw_nonzero().get();
         self.exit.is_none().then_some(pid.cast_unsigned())
     }
 
@@ -210,16 +214,15 @@ impl SandboxChild {
         if let Some(exit) = self.exit {
             return Ok(exit);
         }
-        if !self.process.get_ref().owns_namespace() {
+        if !self.process.owns_namespace() {
             self.wait_for_status().await;
             self.end_descendants().await;
         }
         let (init_status, usage) = loop {
-            let mut ready = self.process.readable_mut().await?;
-            if let Some(reaped) = ready.get_inner_mut().try_reap()? {
+            if let Some(reaped) = self.process.try_reap()? {
                 break reaped;
             }
-            ready.clear_ready();
+            self.ended.readable().await?.clear_ready();
         };
         // Before its end, the init process has reported how the command ended, unless it was killed itself.
         self.receive_status();
@@ -263,7 +266,7 @@ impl SandboxChild {
             }
         }
         if self.exit.is_none() {
-            self.process.get_ref().kill();
+            self.process.kill();
         }
         self.wait().await
     }
@@ -284,10 +287,10 @@ impl SandboxChild {
 
     /// Kills the processes that the command left, and lets the init process end.
     async fn end_descendants(&mut self) {
-        while self.process.get_ref().kill_descendants() {
+        while self.process.kill_descendants() {
             sleep(REAP_INTERVAL).await;
         }
-        self.process.get_ref().kill();
+        self.process.kill();
     }
 }
 

@@ -27,27 +27,12 @@ const MAX_FILES: usize = 8;
 /// The number that a failure message has instead of an operation if the init program was not executed.
 pub(crate) const NOT_EXECUTED: u32 = u32::MAX;
 
-/// The capabilities that the init program needs in a user namespace: it is not root there, so it would lose them.
-///
-/// Setting identities, raising walls, and dropping the rest of the capabilities.
-const KEPT_CAPABILITIES: [c_int; 6] = [
-    CAP_SETGID,
-    CAP_SETUID,
-    CAP_SETPCAP,
-    CAP_NET_ADMIN,
-    CAP_SYS_CHROOT,
-    CAP_SYS_ADMIN,
-];
-const CAP_SETGID: c_int = 6;
-const CAP_SETUID: c_int = 7;
-const CAP_SETPCAP: c_int = 8;
-const CAP_NET_ADMIN: c_int = 12;
-const CAP_SYS_CHROOT: c_int = 18;
-const CAP_SYS_ADMIN: c_int = 21;
-
 /// The header of `capset`, version 3, for the calling thread; and all capabilities, which the kernel limits.
 const CAPABILITY_HEADER: [u32; 2] = [0x2008_0522, 0];
 const ALL_CAPABILITIES: [u32; 6] = [u32::MAX; 6];
+
+/// The largest number that a capability can have.
+const LAST_CAPABILITY: c_int = 63;
 
 /// Executes `program`, an init program, in a new process with `files` as its descriptors 0, 1, 2 and so on.
 ///
@@ -126,13 +111,10 @@ impl Setup {
     }
 
     fn prepare(&mut self) -> Result<(), c_int> {
-        // The sources move out of the way of the targets first. The copies are closed by the execution.
-        let least = MAX_FILES as c_int;
+        // The program and the sources move out of the way of the targets first. The execution closes the copies.
+        self.program = copy_above_targets(self.program)?;
         for file in self.files.iter_mut().take(self.count) {
-            #[expect(unsafe_code, reason = "rustix needs owned descriptors")]
-            // SAFETY: the arguments are numbers.
-            let copy = unsafe { libc::fcntl(*file, libc::F_DUPFD_CLOEXEC, least) };
-            *file = check(copy)?;
+            *file = copy_above_targets(*file)?;
         }
         for (target, file) in (0..).zip(self.files.iter().take(self.count)) {
             #[expect(unsafe_code, reason = "rustix needs owned descriptors")]
@@ -165,7 +147,14 @@ impl Setup {
     }
 }
 
-/// Makes capabilities of a new user namespace survive the execution.
+/// Copies a descriptor to a number that no file of the init program has.
+fn copy_above_targets(file: RawFd) -> Result<RawFd, c_int> {
+    #[expect(unsafe_code, reason = "rustix needs owned descriptors")]
+    // SAFETY: the arguments are numbers.
+    check(unsafe { libc::fcntl(file, libc::F_DUPFD_CLOEXEC, MAX_FILES as c_int) })
+}
+
+/// Makes the capabilities of a new user namespace survive the execution: the process is not root there.
 fn keep_capabilities() -> Result<(), c_int> {
     #[expect(unsafe_code, reason = "rustix has no call for all capabilities")]
     // SAFETY: header and data have the length of version 3, and the kernel only reads them.
@@ -173,18 +162,18 @@ fn keep_capabilities() -> Result<(), c_int> {
         let header = CAPABILITY_HEADER.as_ptr();
         libc::syscall(libc::SYS_capset, header, ALL_CAPABILITIES.as_ptr()) as c_int
     })?;
-    for capability in KEPT_CAPABILITIES {
+    for capability in 0..=LAST_CAPABILITY {
         #[expect(unsafe_code, reason = "rustix has it behind types of this thread")]
         // SAFETY: the arguments are numbers.
-        check(unsafe {
-            libc::prctl(
-                libc::PR_CAP_AMBIENT,
-                libc::PR_CAP_AMBIENT_RAISE,
-                capability,
-                0,
-                0,
-            )
-        })?;
+        let raised = unsafe {
+            let raise = libc::PR_CAP_AMBIENT_RAISE;
+            libc::prctl(libc::PR_CAP_AMBIENT, raise, capability, 0, 0)
+        };
+        match check(raised) {
+            // The kernel does not know it, nor those after it.
+            Err(libc::EINVAL) => break,
+            raised => raised?,
+        };
     }
     Ok(())
 }

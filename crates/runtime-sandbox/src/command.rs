@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::isolation::Isolation;
 use crate::limits::Limits;
 use crate::stdio::StdStream;
+use crate::terminal::TerminalSize;
 
 /// A command, the walls around it, and its limits.
 ///
@@ -48,6 +49,7 @@ pub struct SandboxCommand {
     pub(crate) stdin: StdStream,
     pub(crate) stdout: StdStream,
     pub(crate) stderr: StdStream,
+    pub(crate) terminal: Option<TerminalSize>,
     pub(crate) isolation: Isolation,
     pub(crate) limits: Limits,
     pub(crate) user: Option<(u32, u32)>,
@@ -69,6 +71,7 @@ impl SandboxCommand {
             stdin: StdStream::Null,
             stdout: StdStream::Null,
             stderr: StdStream::Null,
+            terminal: None,
             isolation: Isolation::strict(),
             limits: Limits::new(),
             user: None,
@@ -119,6 +122,15 @@ impl SandboxCommand {
     /// Sets the standard error. Default: [`StdStream::Null`].
     pub fn stderr(mut self, stream: StdStream) -> Self {
         self.stderr = stream;
+        self
+    }
+
+    /// Gives the command a terminal as its standard streams, instead of those that are set.
+    ///
+    /// Its other side is [`SandboxChild::terminal`](crate::SandboxChild::terminal). The terminal has no path inside the
+    /// wall [`Files`](crate::Wall::Files), so `ttyname` does not find it.
+    pub fn terminal(mut self, size: TerminalSize) -> Self {
+        self.terminal = Some(size);
         self
     }
 

@@ -91,6 +91,8 @@ pub enum SpawnStep {
     ControlGroupNamespace,
     /// Creates a network namespace with a loopback interface.
     NetworkNamespace,
+    /// Mounts `/proc` for the processes of the sandbox.
+    ProcessFiles,
     /// Creates a mount namespace.
     MountNamespace,
     /// Mounts a part of the new root folder.
@@ -130,6 +132,7 @@ impl SpawnStep {
             Self::HostNameNamespace => Wall::HostName,
             Self::ControlGroupNamespace => Wall::ControlGroups,
             Self::NetworkNamespace => Wall::Network,
+            Self::ProcessFiles => Wall::Processes,
             Self::MountNamespace | Self::Mount | Self::PivotRoot => Wall::Files,
             Self::DropCapabilities | Self::NoNewPrivileges => Wall::Privileges,
             Self::Landlock => Wall::Landlock,
@@ -153,6 +156,7 @@ impl fmt::Display for SpawnStep {
             Self::HostNameNamespace => "create a host name namespace",
             Self::ControlGroupNamespace => "create a control group namespace",
             Self::NetworkNamespace => "create a network namespace",
+            Self::ProcessFiles => "mount `/proc` for the processes of the sandbox",
             Self::MountNamespace => "create a mount namespace",
             Self::Mount => "mount into the sandbox",
             Self::PivotRoot => "change the root folder",
@@ -183,6 +187,9 @@ fn remedy(step: SpawnStep) -> &'static str {
              `kernel.apparmor_restrict_unprivileged_userns`), is the worker outside of a chroot, is the limit of processes reached?"
         }
         SpawnStep::Init => "; is `vm.memfd_noexec` below 2?",
+        SpawnStep::ProcessFiles => {
+            "; is a part of the machine's `/proc` covered, as in containers?"
+        }
         SpawnStep::MountNamespace | SpawnStep::PivotRoot => {
             "; the wall `files` needs Linux 5.12 and the right to mount"
         }

@@ -19,6 +19,8 @@ mod process;
 mod start;
 mod stdio;
 mod support;
+mod sys;
+mod terminal;
 mod uids;
 mod walls;
 
@@ -31,3 +33,4 @@ pub use limits::Limits;
 pub use process::SandboxUsage;
 pub use stdio::StdStream;
 pub use support::Support;
+pub use terminal::{SandboxTerminal, TerminalSize};

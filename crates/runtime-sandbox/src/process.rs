@@ -2,8 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,8 +11,8 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, pidfd_send_signal,
     waitid,
 };
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+
+use crate::sys;
 
 /// Killed processes whose owner was dropped before their end. The next start or drop reaps them.
 static ABANDONED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
@@ -59,17 +58,6 @@ impl InitProcess {
             owns_namespace,
             reaped: false,
         })
-    }
-
-    /// Registers the process with the runtime, to wait for its end.
-    pub(crate) fn watch(self) -> io::Result<AsyncFd<Self>> {
-        #[expect(
-            unsafe_code,
-            reason = "the safe constructors of `AsyncFd` are deprecated"
-        )]
-        // SAFETY: the descriptor is owned by the process, which neither closes nor replaces it before it is dropped.
-        let watched = unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) };
-        Ok(watched?)
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -119,15 +107,10 @@ impl InitProcess {
         if self.reaped {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let reaped = wait4(self.pid)?;
+        let reaped = sys::wait4(self.pid)?;
+        let reaped = reaped.map(|(status, usage)| (status, SandboxUsage::new(&usage)));
         self.reaped = reaped.is_some();
         Ok(reaped)
-    }
-}
-
-impl AsRawFd for InitProcess {
-    fn as_raw_fd(&self) -> RawFd {
-        self.pidfd.as_raw_fd()
     }
 }
 
@@ -179,31 +162,6 @@ fn reap_abandoned() {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         matches!(waitid(WaitId::Pid(*pid), options), Ok(None))
     });
-}
-
-/// Reaps a process if it has ended, and returns its usage including that of its own reaped children.
-fn wait4(pid: Pid) -> io::Result<Option<(ExitStatus, SandboxUsage)>> {
-    let mut status = 0;
-    // All zeros: no time and no memory.
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    #[expect(
-        unsafe_code,
-        reason = "neither std nor rustix reports the usage of a process"
-    )]
-    // SAFETY: both pointers are valid for writes, and a structure of numbers may be all zeros.
-    let (result, usage) = unsafe {
-        let pid = pid.as_raw_nonzero().get();
-        let result = libc::wait4(pid, &raw mut status, libc::WNOHANG, usage.as_mut_ptr());
-        (result, usage.assume_init())
-    };
-    match result {
-        -1 => Err(io::Error::last_os_error()),
-        0 => Ok(None),
-        _ => Ok(Some((
-            ExitStatus::from_raw(status),
-            SandboxUsage::new(&usage),
-        ))),
-    }
 }
 
 impl SandboxUsage {

@@ -21,6 +21,7 @@ use crate::isolation::{Isolation, Wall};
 use crate::plan::{Argument, Plan, PlannedSteps};
 use crate::process::InitProcess;
 use crate::stdio::StreamKind;
+use crate::terminal::TerminalPair;
 use crate::uids::UserLease;
 use crate::walls::{credentials, landlock, mounts, namespaces, seccomp};
 
@@ -43,6 +44,8 @@ pub(crate) struct Started {
     pub(crate) control: UnixStream,
     /// The worker's ends of pipes.
     pub(crate) streams: [Option<OwnedFd>; 3],
+    /// The worker's side of a terminal.
+    pub(crate) terminal: Option<OwnedFd>,
     pub(crate) user: Option<UserLease>,
     pub(crate) walls: RaisedWalls,
 }
@@ -139,15 +142,13 @@ fn start_program(
     };
     let prepare = failed(SpawnStep::Prepare);
     let program = program_file(&program).map_err(prepare)?;
-    let input = command.stdin.open(StreamKind::Input).map_err(prepare)?;
-    let output = command.stdout.open(StreamKind::Output).map_err(prepare)?;
-    let error = command.stderr.open(StreamKind::Error).map_err(prepare)?;
+    let streams = Streams::open(command, &walls.identity).map_err(prepare)?;
     let (failure, failure_inside) = io::pipe().map_err(prepare)?;
     let (control, control_inside) = UnixStream::pair().map_err(prepare)?;
     let mut files = vec![
-        input.inside.as_fd(),
-        output.inside.as_fd(),
-        error.inside.as_fd(),
+        streams.inside[0].as_fd(),
+        streams.inside[1].as_fd(),
+        streams.inside[2].as_fd(),
         failure_inside.as_fd(),
         control_inside.as_fd(),
     ];
@@ -161,10 +162,39 @@ fn start_program(
         steps,
         failure: failure.into(),
         control,
-        streams: [input.outside, output.outside, error.outside],
+        streams: streams.outside,
+        terminal: streams.terminal,
         user: None,
         walls,
     })
+}
+
+/// The standard streams of a command: its own ends, and the worker's.
+struct Streams {
+    inside: [OwnedFd; 3],
+    outside: [Option<OwnedFd>; 3],
+    terminal: Option<OwnedFd>,
+}
+
+impl Streams {
+    fn open(command: &SandboxCommand, identity: &Identity) -> io::Result<Self> {
+        if let Some(size) = command.terminal {
+            let TerminalPair { outside, inside } = TerminalPair::open(size, identity.change_to)?;
+            return Ok(Self {
+                inside: [inside.try_clone()?, inside.try_clone()?, inside],
+                outside: [None, None, None],
+                terminal: Some(outside),
+            });
+        }
+        let input = command.stdin.open(StreamKind::Input)?;
+        let output = command.stdout.open(StreamKind::Output)?;
+        let error = command.stderr.open(StreamKind::Error)?;
+        Ok(Self {
+            inside: [input.inside, output.inside, error.inside],
+            outside: [input.outside, output.outside, error.outside],
+            terminal: None,
+        })
+    }
 }
 
 /// Creates the file of the init program, in memory.
@@ -256,6 +286,8 @@ fn raise_walls(
             return Err(SpawnError::Settings { wall, reason });
         }
         mounts::change_root(plan, &isolation.files, !identity.user_namespace)?;
+    } else if isolation.has(Wall::Processes) {
+        mounts::change_process_files(plan)?;
     }
     restrict(plan, isolation, identity)
 }
@@ -332,6 +364,10 @@ fn serve_and_fork(
 fn execute(plan: &mut Plan, command: &SandboxCommand) -> Result<(), SpawnError> {
     plan.step(SpawnStep::Session);
     plan.call(libc::SYS_setsid, []);
+    if command.terminal.is_some() {
+        let request = libc::TIOCSCTTY;
+        plan.call(libc::SYS_ioctl, [0.into(), request.into(), 0.into()]);
+    }
     plan.call(libc::SYS_close, [CONTROL_FD.into()]);
     let close_on_exec = [
         FAILURE_FD.into(),

@@ -7,7 +7,7 @@ use crate::child::SandboxChild;
 use crate::error::SpawnError;
 use crate::isolation::Wall;
 use crate::start;
-use crate::walls::landlock;
+use crate::sys;
 
 /// The walls that this kernel and this user can have.
 ///
@@ -83,7 +83,7 @@ fn means(wall: Wall) -> String {
         Wall::Privileges => "no capabilities, no new privileges".to_owned(),
         Wall::Files => "a mount namespace".to_owned(),
         Wall::SystemCalls => "a seccomp filter".to_owned(),
-        Wall::Landlock => format!("Landlock version {}", landlock::kernel_version()),
+        Wall::Landlock => format!("Landlock version {}", sys::landlock_version()),
         _ => "a namespace".to_owned(),
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::error::{SpawnError, SpawnStep};
 use crate::files::{FileAccess, FileView, RootFolder};
 use crate::plan::{Cell, Plan};
+use crate::sys;
 
 /// Rights on files, by the version of Landlock that knows them.
 const EXECUTE: u64 = 1;
@@ -29,25 +30,6 @@ const SCOPES: u64 = 0b11;
 
 const RULE_PATH_BENEATH: u32 = 1;
 
-/// `LANDLOCK_CREATE_RULESET_VERSION`.
-const CREATE_RULESET_VERSION: u32 = 1;
-
-/// Returns the version of Landlock in the kernel, 0 without it.
-pub(crate) fn kernel_version() -> u32 {
-    #[expect(unsafe_code, reason = "neither std nor rustix has the call")]
-    // SAFETY: with this flag, the call reads no memory and returns a number.
-    let version = unsafe {
-        let nothing = std::ptr::null::<u8>();
-        libc::syscall(
-            libc::SYS_landlock_create_ruleset,
-            nothing,
-            0_usize,
-            CREATE_RULESET_VERSION,
-        )
-    };
-    u32::try_from(version).unwrap_or(0)
-}
-
 /// Returns the rights on files that a version knows.
 fn known_rights(version: u32) -> u64 {
     let mut rights = RIGHTS_1;
@@ -62,7 +44,7 @@ fn known_rights(version: u32) -> u64 {
 /// Restricts the process to the view, by paths inside the sandbox if `own_root`, else by those of the machine.
 pub(crate) fn restrict(plan: &mut Plan, view: &FileView, own_root: bool) -> Result<(), SpawnError> {
     plan.step(SpawnStep::Landlock);
-    let version = kernel_version();
+    let version = sys::landlock_version();
     let known = known_rights(version);
     let scopes = if version >= 6 { SCOPES } else { 0 };
     let mut attributes = Vec::new();

@@ -63,14 +63,7 @@ pub(crate) fn change_root(
     view: &FileView,
     create_devices: bool,
 ) -> Result<(), SpawnError> {
-    plan.step(SpawnStep::MountNamespace);
-    plan.call(libc::SYS_unshare, [libc::CLONE_NEWNS.into()]);
-    let private = libc::MS_REC | libc::MS_PRIVATE;
-    let root = plan.string("/")?;
-    plan.call(
-        libc::SYS_mount,
-        [0.into(), root, 0.into(), private.into(), 0.into()],
-    );
+    own_mounts(plan, SpawnStep::MountNamespace)?;
     let mut mounts = Mounts { plan };
     let process_files = mounts.process_files()?;
     let mut binds = Vec::new();
@@ -119,6 +112,27 @@ pub(crate) fn change_root(
         mounts.set_attributes(libc::AT_FDCWD.into(), "/dev", 0, READ_ONLY)?;
     }
     mounts.mode_mask(0o022);
+    Ok(())
+}
+
+/// Gives the process a `/proc` of its process namespace, in the machine's root folder.
+pub(crate) fn change_process_files(plan: &mut Plan) -> Result<(), SpawnError> {
+    own_mounts(plan, SpawnStep::ProcessFiles)?;
+    let mut mounts = Mounts { plan };
+    let process_files = mounts.process_files()?;
+    mounts.attach(process_files, Path::new("/proc"))
+}
+
+/// Creates a mount namespace, of which the machine does not see the changes.
+fn own_mounts(plan: &mut Plan, step: SpawnStep) -> Result<(), SpawnError> {
+    plan.step(step);
+    plan.call(libc::SYS_unshare, [libc::CLONE_NEWNS.into()]);
+    let private = libc::MS_REC | libc::MS_PRIVATE;
+    let root = plan.string("/")?;
+    plan.call(
+        libc::SYS_mount,
+        [0.into(), root, 0.into(), private.into(), 0.into()],
+    );
     Ok(())
 }
 
@@ -207,7 +221,7 @@ impl Mounts<'_> {
 
     /// Opens the files of the process namespace.
     fn process_files(&mut self) -> Result<Cell, SpawnError> {
-        self.plan.step_on(SpawnStep::Mount, Path::new("/proc"));
+        self.plan.step(SpawnStep::ProcessFiles);
         let options = [("hidepid", OsStr::new("invisible"))];
         self.file_system("proc", options, &[], NO_SETUID | NO_DEVICES | NO_EXECUTION)
     }

@@ -13,7 +13,8 @@ const HOST_NAME: &str = "sandbox";
 pub(crate) fn flags(isolation: &Isolation) -> c_int {
     let flags = [
         (Wall::Files, libc::CLONE_NEWNS),
-        (Wall::Processes, libc::CLONE_NEWPID),
+        // Both have their own `/proc`.
+        (Wall::Processes, libc::CLONE_NEWPID | libc::CLONE_NEWNS),
         (Wall::Ipc, libc::CLONE_NEWIPC),
         (Wall::HostName, libc::CLONE_NEWUTS),
         (Wall::ControlGroups, libc::CLONE_NEWCGROUP),
