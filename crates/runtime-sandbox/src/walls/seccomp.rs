@@ -126,6 +126,9 @@ pub(crate) fn filter(plan: &mut Plan) {
     plan.call(libc::SYS_seccomp, [mode.into(), 0.into(), header]);
 }
 
+/// Jumps skip up to 255 instructions.
+const _: () = assert!(REFUSED.len() < 255);
+
 fn program() -> Vec<libc::sock_filter> {
     let mut program = vec![
         load(ARCH),
@@ -135,9 +138,6 @@ fn program() -> Vec<libc::sock_filter> {
     ];
     if cfg!(target_arch = "x86_64") {
         program.extend([jump(BPF_JGE, X32, 0, 1), refuse(libc::ENOSYS)]);
-    }
-    for number in REFUSED {
-        program.extend([jump(BPF_JEQ, *number as u32, 0, 1), refuse(libc::EPERM)]);
     }
     // A filter cannot read the structure of `clone3`. Programs fall back to `clone`.
     let clone3 = libc::SYS_clone3 as u32;
@@ -161,7 +161,12 @@ fn program() -> Vec<libc::sock_filter> {
         requests.extend([jump(BPF_JEQ, request, 0, 1), refuse(libc::EPERM)]);
     }
     on_call(&mut program, libc::SYS_ioctl, &requests);
-    program.push(allow());
+    // One instruction for each call: the kernel translates the program at each start.
+    for (index, number) in REFUSED.iter().enumerate() {
+        let to_refusal = REFUSED.len() - index;
+        program.push(jump(BPF_JEQ, *number as u32, to_refusal as u8, 0));
+    }
+    program.extend([allow(), refuse(libc::EPERM)]);
     program
 }
 
