@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::net::UnixStream;
@@ -54,8 +55,8 @@ pub struct SandboxChild {
     /// The worker's side of the terminal, if the command has one.
     pub terminal: Option<SandboxTerminal>,
     process: InitProcess,
-    /// Readable when the init process has ended.
-    ended: AsyncFd<OwnedFd>,
+    /// Readable when the init process has ended. Missing under emulators that do not have process descriptors.
+    ended: Option<AsyncFd<OwnedFd>>,
     control: UnixStream,
     /// The wait status of the command, once it was received.
     received: Option<ExitStatus>,
@@ -146,7 +147,7 @@ impl SandboxChild {
             stdout: stdout.map(pipe::Receiver::from_owned_fd).transpose()?,
             stderr: stderr.map(pipe::Receiver::from_owned_fd).transpose()?,
             terminal: started.terminal.map(SandboxTerminal::new).transpose()?,
-            ended: sys::register(started.process.pidfd().try_clone()?, Interest::READABLE)?,
+            ended: watch(started.process.pid())?,
             process: started.process,
             control: UnixStream::from_std(started.control)?,
             received: None,
@@ -173,7 +174,9 @@ impl SandboxChild {
     pub async fn exec(&self, command: SandboxCommand) -> Result<Self, SpawnError> {
         let program = PathBuf::from(&command.program);
         let walls = self.walls.clone();
-        let pidfd = self.process.pidfd().try_clone().map_err(prepare)?;
+        let unknown = io::Error::from(io::ErrorKind::Unsupported);
+        let pidfd = self.ended.as_ref().ok_or(unknown).map_err(prepare)?;
+        let pidfd = pidfd.get_ref().try_clone().map_err(prepare)?;
         let start = move || start::start_inside(&command, walls, &pidfd);
         Self::start(program, start).await
     }
@@ -222,7 +225,10 @@ impl SandboxChild {
             if let Some(reaped) = self.process.try_reap()? {
                 break reaped;
             }
-            self.ended.readable().await?.clear_ready();
+            match &self.ended {
+                Some(ended) => ended.readable().await?.clear_ready(),
+                None => sleep(REAP_INTERVAL).await,
+            }
         };
         // Before its end, the init process has reported how the command ended, unless it was killed itself.
         self.receive_status();
@@ -291,6 +297,15 @@ impl SandboxChild {
             sleep(REAP_INTERVAL).await;
         }
         self.process.kill();
+    }
+}
+
+/// Opens a process, to wait for its end.
+fn watch(pid: Pid) -> io::Result<Option<AsyncFd<OwnedFd>>> {
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(process) => sys::register(process, Interest::READABLE).map(Some),
+        Err(Errno::NOSYS) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -5,7 +5,7 @@
 //! program, which has its own memory: a credential change of a process that shares the worker's memory would mark the
 //! worker itself as not dumpable, and a hang would hang the calling thread.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
@@ -23,6 +23,11 @@ const STACK_WORDS: usize = (64 << 10) / size_of::<StackWord>();
 
 /// The largest number of descriptors that the init program starts with.
 const MAX_FILES: usize = 8;
+
+/// The number of the init program's file, above the descriptors that it starts with; and its path.
+const PROGRAM_FD: RawFd = MAX_FILES as RawFd;
+const PROGRAM_PATH: &CStr = c"/proc/self/fd/8";
+const _: () = assert!(PROGRAM_FD == 8);
 
 /// The number that a failure message has instead of an operation if the init program was not executed.
 pub(crate) const NOT_EXECUTED: u32 = u32::MAX;
@@ -105,14 +110,14 @@ impl Setup {
     /// Executes the program. Returns only an error number.
     fn run(&mut self) -> c_int {
         match self.prepare() {
-            Ok(()) => self.execute(),
+            Ok(()) => Self::execute(),
             Err(error) => error,
         }
     }
 
     fn prepare(&mut self) -> Result<(), c_int> {
         // The program and the sources move out of the way of the targets first. The execution closes the copies.
-        self.program = copy_above_targets(self.program)?;
+        let program = copy_above_targets(self.program)?;
         for file in self.files.iter_mut().take(self.count) {
             *file = copy_above_targets(*file)?;
         }
@@ -121,27 +126,36 @@ impl Setup {
             // SAFETY: the arguments are numbers. `dup2` clears the close-on-exec flag of the target.
             check(unsafe { libc::dup2(*file, target) })?;
         }
+        #[expect(unsafe_code, reason = "rustix needs owned descriptors")]
+        // SAFETY: the arguments are numbers.
+        check(unsafe { libc::dup3(program, PROGRAM_FD, libc::O_CLOEXEC) })?;
         if self.keep_capabilities {
             keep_capabilities()?;
         }
         Ok(())
     }
 
-    fn execute(&self) -> c_int {
+    fn execute() -> c_int {
         let name = c"sandbox-init".as_ptr();
         let arguments = [name, ptr::null()];
         let variables: [*const c_char; 1] = [ptr::null()];
-        #[expect(unsafe_code, reason = "neither std nor rustix has `execveat`")]
+        let (arguments, variables) = (arguments.as_ptr(), variables.as_ptr());
+        #[expect(unsafe_code, reason = "neither std nor rustix has these calls")]
         // SAFETY: both lists end with a null pointer, and all strings are constants.
         unsafe {
+            let (call, empty) = (libc::SYS_execveat, c"".as_ptr());
             libc::syscall(
-                libc::SYS_execveat,
-                self.program,
-                c"".as_ptr(),
-                arguments.as_ptr(),
-                variables.as_ptr(),
+                call,
+                PROGRAM_FD,
+                empty,
+                arguments,
+                variables,
                 libc::AT_EMPTY_PATH,
             );
+            if last_error() == libc::ENOENT {
+                // Valgrind looks for the path of a file in memory, which has none.
+                libc::execve(PROGRAM_PATH.as_ptr(), arguments, variables);
+            }
         }
         last_error()
     }
@@ -151,7 +165,7 @@ impl Setup {
 fn copy_above_targets(file: RawFd) -> Result<RawFd, c_int> {
     #[expect(unsafe_code, reason = "rustix needs owned descriptors")]
     // SAFETY: the arguments are numbers.
-    check(unsafe { libc::fcntl(file, libc::F_DUPFD_CLOEXEC, MAX_FILES as c_int) })
+    check(unsafe { libc::fcntl(file, libc::F_DUPFD_CLOEXEC, PROGRAM_FD + 1) })
 }
 
 /// Makes the capabilities of a new user namespace survive the execution: the process is not root there.

@@ -2,15 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, pidfd_send_signal,
-    waitid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::sys;
 
@@ -36,8 +32,8 @@ pub struct SandboxUsage {
 /// The init process. It is killed on drop, with all processes of its sandbox.
 #[derive(Debug)]
 pub(crate) struct InitProcess {
+    /// Not reused before this process reaps the child.
     pid: Pid,
-    pidfd: OwnedFd,
     /// Whether it is the first process of a namespace: then its end ends all others.
     owns_namespace: bool,
     reaped: bool,
@@ -45,27 +41,17 @@ pub(crate) struct InitProcess {
 
 impl InitProcess {
     /// Takes the ownership of a child.
-    pub(crate) fn new(pid: Pid, owns_namespace: bool) -> io::Result<Self> {
+    pub(crate) fn new(pid: Pid, owns_namespace: bool) -> Self {
         reap_abandoned();
-        // The pid cannot be reused before this process reaps it.
-        let pidfd = pidfd_open(pid, PidfdFlags::empty()).inspect_err(|_| {
-            let _ = kill_process(pid, Signal::KILL);
-            abandon(pid);
-        })?;
-        Ok(Self {
+        Self {
             pid,
-            pidfd,
             owns_namespace,
             reaped: false,
-        })
+        }
     }
 
     pub(crate) fn pid(&self) -> Pid {
         self.pid
-    }
-
-    pub(crate) fn pidfd(&self) -> &OwnedFd {
-        &self.pidfd
     }
 
     pub(crate) fn owns_namespace(&self) -> bool {
@@ -81,7 +67,7 @@ impl InitProcess {
             self.kill_descendants();
         }
         // Fails only if the process has ended.
-        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let _ = kill_process(self.pid, Signal::KILL);
     }
 
     /// Kills the processes below this one. Returns whether there were any.

@@ -153,10 +153,10 @@ fn start_program(
         control_inside.as_fd(),
     ];
     files.extend(entered.map(OwnedFd::as_fd));
-    let clone = failed(SpawnStep::Clone);
-    let pid = clone::start(program.as_fd(), &files, namespaces).map_err(clone)?;
+    let pid =
+        clone::start(program.as_fd(), &files, namespaces).map_err(failed(SpawnStep::Clone))?;
     let owns_namespace = namespaces & libc::CLONE_NEWPID != 0;
-    let process = InitProcess::new(pid, owns_namespace).map_err(clone)?;
+    let process = InitProcess::new(pid, owns_namespace);
     Ok(Started {
         process,
         steps,
