@@ -22,12 +22,12 @@ type StackWord = u128;
 const STACK_WORDS: usize = (64 << 10) / size_of::<StackWord>();
 
 /// The largest number of descriptors that the init program starts with.
-const MAX_FILES: usize = 8;
+pub(crate) const MAX_FILES: usize = 16;
 
 /// The number of the init program's file, above the descriptors that it starts with; and its path.
 const PROGRAM_FD: RawFd = MAX_FILES as RawFd;
-const PROGRAM_PATH: &CStr = c"/proc/self/fd/8";
-const _: () = assert!(PROGRAM_FD == 8);
+const PROGRAM_PATH: &CStr = c"/proc/self/fd/16";
+const _: () = assert!(PROGRAM_FD == 16);
 
 /// The number that a failure message has instead of an operation if the init program was not executed.
 pub(crate) const NOT_EXECUTED: u32 = u32::MAX;

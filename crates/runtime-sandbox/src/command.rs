@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use crate::isolation::Isolation;
@@ -53,6 +54,7 @@ pub struct SandboxCommand {
     pub(crate) isolation: Isolation,
     pub(crate) limits: Limits,
     pub(crate) user: Option<(u32, u32)>,
+    pub(crate) control_groups: Vec<OwnedFd>,
     /// Raises the walls only, without a program.
     pub(crate) is_probe: bool,
 }
@@ -75,6 +77,7 @@ impl SandboxCommand {
             isolation: Isolation::strict(),
             limits: Limits::new(),
             user: None,
+            control_groups: Vec::new(),
             is_probe: false,
         }
     }
@@ -152,6 +155,15 @@ impl SandboxCommand {
     /// worker's ids.
     pub fn user(mut self, user: u32, group: u32) -> Self {
         self.user = Some((user, group));
+        self
+    }
+
+    /// Adds a control group: the opened file `cgroup.procs` of its folder, or `tasks` in version 1.
+    ///
+    /// The sandbox joins it before any wall is raised, so that everything in it is counted and limited. The owner of
+    /// the group sets the limits before, and removes it afterwards. At most ten groups, one for each hierarchy.
+    pub fn control_group(mut self, members: OwnedFd) -> Self {
+        self.control_groups.push(members);
         self
     }
 }

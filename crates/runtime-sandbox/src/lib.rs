@@ -1,6 +1,86 @@
 //! Runs a command inside walls and limits, started safely from a threaded tokio program.
 //!
-//! Linux only, on x86-64 and AArch64. On other systems, this crate is empty.
+//! ```
+//! # #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+//! # fn main() {}
+//! # #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! use runtime_sandbox::{FileView, Isolation, Limits, SandboxCommand};
+//!
+//! # let folder = std::env::temp_dir();
+//! let view = FileView::system().read_only(&folder, "/inputs");
+//! let mut child = SandboxCommand::new("sh")
+//!     .args(["-c", "ls /inputs >/tmp/list"])
+//!     .isolation(Isolation::strict().files(view))
+//!     .limits(Limits::new().open_files(1024))
+//!     .spawn()
+//!     .await?;
+//! let exit = tokio::time::timeout(Duration::from_secs(60), child.wait()).await??;
+//! println!("{} after {:?}", exit.status, exit.usage.user_time);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`SandboxCommand`] has an empty environment, `/dev/null` as its streams, and all walls, unless set otherwise. The
+//! end of the command ends everything that it started. Dropping the [`SandboxChild`] kills it, and so does the end of
+//! the worker.
+//!
+//! # Walls
+//!
+//! [`Isolation::none`], [`user`](Isolation::user) and [`strict`](Isolation::strict) are presets;
+//! [`with`](Isolation::with) and [`without`](Isolation::without) change them.
+//!
+//! | wall | as root | as another user | user | strict |
+//! | --- | --- | --- | --- | --- |
+//! | `User` | a user id of a range for each command, no groups | a user namespace with the worker's user | yes | yes |
+//! | `Privileges` | no capabilities, no new privileges by setuid programs | the same | yes | yes |
+//! | `Processes` | a process namespace and its `/proc` | the same | yes | yes |
+//! | `Ipc` | a namespace for System V IPC and message queues | the same | yes | yes |
+//! | `SystemCalls` | a filter, see below | the same | yes | yes |
+//! | `Files` | a root folder with the files of the [`FileView`] | the same | | yes |
+//! | `Network` | a network with a loopback interface only | the same | | yes |
+//! | `HostName` | the host name `sandbox` | the same | | yes |
+//! | `ControlGroups` | a view of its own control group only | the same | | yes |
+//! | `Landlock` | files of the [`FileView`]; no signals and abstract sockets to the outside | the same | | yes |
+//!
+//! A wall that this machine cannot have is an error that names the failed step and a remedy.
+//! [`Isolation::best_effort`] starts the command without it. `cargo run -p runtime-sandbox --example probe` prints what
+//! the machine can have, see [`Support`].
+//!
+//! # System calls
+//!
+//! The wall `SystemCalls` refuses calls with `EPERM` that few programs and most escapes need:
+//!
+//! | calls | reason |
+//! | --- | --- |
+//! | `add_key`, `keyctl`, `request_key` | keyrings belong to users, not to namespaces |
+//! | `bpf`, `io_uring_*`, `kcmp`, `lookup_dcookie`, `perf_event_open`, `userfaultfd` | large parts of the kernel with a history of escapes |
+//! | `acct`, `delete_module`, `finit_module`, `init_module`, `kexec_*`, `nfsservctl`, `quotactl`, `reboot`, `swapoff`, `swapon`, `syslog`, `vhangup` | they act on the machine |
+//! | `clock_settime`, `setdomainname`, `sethostname`, `settimeofday` | they act on the machine or on all of the sandbox |
+//! | `mount` and its successors, `chroot`, `pivot_root`, `setns`, `umount2`, `fanotify_init` | the files stay as they are |
+//! | `clone` and `unshare` with flags for namespaces | a user namespace opens code that only root reaches otherwise |
+//! | `clone3`, with `ENOSYS` | a filter cannot read its flags; programs fall back to `clone` |
+//! | `open_by_handle_at` | it opens files without their path |
+//! | `ioctl` with `TIOCSTI` or `TIOCLINUX` | they type into a terminal |
+//! | `socket` of other families than local, internet and netlink, with `EAFNOSUPPORT` | `AF_VSOCK` and others ignore network namespaces |
+//! | `ioperm`, `iopl`, `uselib`; with `ENOSYS` all calls of 32-bit programs and of x32 | other tables would pass the list |
+//!
+//! Programs that create sandboxes themselves, such as browsers, need [`Isolation::without`] this wall.
+//!
+//! # Limitations
+//!
+//! - Linux only, on x86-64 and AArch64. On other systems, this crate is empty. The wall `Files` needs Linux 5.12.
+//! - [`Limits`] are those of each process. To limit the memory, processor time and processes of a sandbox as a whole,
+//!   create a control group and pass it to [`SandboxCommand::control_group`].
+//! - Without the wall `Processes`, a process that leaves the command's process group survives if the worker is killed.
+//! - As another user than root, the command has the worker's supplementary groups. They show as `nogroup`, and apply to
+//!   files that it sees.
+//! - The wall `User` as root expects that the files of the view are owned by, or open to, the command's user: see
+//!   [`SandboxCommand::user`] and [`Isolation::users`].
+//! - A command can disturb its own init process, with limits and priorities, and so end itself.
 #![cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")

@@ -153,6 +153,7 @@ fn start_program(
         control_inside.as_fd(),
     ];
     files.extend(entered.map(OwnedFd::as_fd));
+    files.extend(command.control_groups.iter().map(OwnedFd::as_fd));
     let pid =
         clone::start(program.as_fd(), &files, namespaces).map_err(failed(SpawnStep::Clone))?;
     let owns_namespace = namespaces & libc::CLONE_NEWPID != 0;
@@ -216,7 +217,7 @@ fn plan(
     }: &RaisedWalls,
 ) -> Result<(Vec<u8>, PlannedSteps), SpawnError> {
     let mut plan = Plan::default();
-    begin(&mut plan, CONTROL_FD + 1);
+    begin(&mut plan, command, CONTROL_FD + 1);
     if identity.user_namespace {
         namespaces::map_user(&mut plan, geteuid().as_raw(), getegid().as_raw());
     }
@@ -243,7 +244,7 @@ fn plan_inside(
     }: &RaisedWalls,
 ) -> Result<(Vec<u8>, PlannedSteps), SpawnError> {
     let mut plan = Plan::default();
-    begin(&mut plan, ENTERED_FD + 1);
+    begin(&mut plan, command, ENTERED_FD + 1);
     plan.step(SpawnStep::Enter);
     let mut flags = namespaces::flags(isolation);
     if identity.user_namespace {
@@ -259,13 +260,20 @@ fn plan_inside(
     Ok(plan.finish(0))
 }
 
-fn begin(plan: &mut Plan, first_unused: i32) {
+/// Closes the worker's descriptors, and joins the control groups, whose files are the last ones.
+fn begin(plan: &mut Plan, command: &SandboxCommand, first_group: i32) {
     plan.step(SpawnStep::CloseFiles);
-    let all = u32::MAX;
-    plan.call(
-        libc::SYS_close_range,
-        [first_unused.into(), all.into(), 0.into()],
-    );
+    let first_unused = first_group + command.control_groups.len() as i32;
+    let arguments = [first_unused.into(), u32::MAX.into(), 0.into()];
+    plan.call(libc::SYS_close_range, arguments);
+    if first_unused > first_group {
+        plan.step(SpawnStep::JoinControlGroup);
+        let own_pid = plan.address(b"0");
+        for file in first_group..first_unused {
+            plan.call(libc::SYS_write, [file.into(), own_pid, 1.into()]);
+            plan.call(libc::SYS_close, [file.into()]);
+        }
+    }
     // Not part of the worker's session, whose terminal could interrupt it.
     plan.attempt(libc::SYS_setsid, []);
 }

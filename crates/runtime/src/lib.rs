@@ -19,6 +19,7 @@
 //! | a worker with another engine | `client`, `monitoring`, `webhook`, `worker` |
 //! | either, with caches and inputs of tasks | `mounts` in addition |
 //! | a program that caches or fetches inputs | `caching`, `fetcher` |
+//! | a program that runs commands of strangers | `sandbox` |
 //! | tests | `mocks`, as a dev-dependency |
 //!
 //! # Example
@@ -79,6 +80,9 @@ pub use runtime_monitoring as monitoring;
 #[cfg(feature = "process")]
 #[doc(inline)]
 pub use runtime_process as process;
+#[cfg(feature = "sandbox")]
+#[doc(inline)]
+pub use runtime_sandbox as sandbox;
 #[cfg(feature = "webhook")]
 #[doc(inline)]
 pub use runtime_webhook as webhook;

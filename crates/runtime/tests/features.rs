@@ -16,6 +16,8 @@ mod each_feature_enables_its_module {
     use runtime::mocks::taskcluster::Taskcluster;
     use runtime::monitoring::Metrics;
     use runtime::process::ProcessEngine;
+    #[cfg(target_os = "linux")]
+    use runtime::sandbox::SandboxCommand;
     use runtime::webhook::LocalhostServer;
     use runtime::worker::Worker;
     use runtime::{TaskContext, TaskError};
