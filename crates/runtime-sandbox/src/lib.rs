@@ -89,8 +89,10 @@
 mod child;
 mod clone;
 mod command;
+mod compose;
 mod error;
 mod files;
+mod identity;
 mod init;
 mod isolation;
 mod limits;

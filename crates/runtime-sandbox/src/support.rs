@@ -5,8 +5,8 @@ use std::fmt;
 
 use crate::child::SandboxChild;
 use crate::error::SpawnError;
+use crate::identity;
 use crate::isolation::Wall;
-use crate::start;
 use crate::sys;
 
 /// The walls that this kernel and this user can have.
@@ -78,7 +78,7 @@ impl fmt::Display for Support {
 /// Returns what raises a wall.
 fn means(wall: Wall) -> String {
     match wall {
-        Wall::User if start::is_privileged() => "a user for each command".to_owned(),
+        Wall::User if identity::is_privileged() => "a user for each command".to_owned(),
         Wall::User => "a user namespace with the worker's user".to_owned(),
         Wall::Privileges => "no capabilities, no new privileges".to_owned(),
         Wall::Files => "a mount namespace".to_owned(),

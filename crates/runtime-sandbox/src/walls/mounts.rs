@@ -6,33 +6,13 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use super::devices::EMPTY_FOLDER;
+use super::mount_calls::{Mounts, NO_DEVICES, NO_EXECUTION, NO_SETUID, READ_ONLY, RECURSIVE};
 use crate::error::{SpawnError, SpawnStep};
 use crate::files::{BindMount, FileAccess, FileView, RootFolder};
-use crate::plan::{Argument, Cell, Plan};
-
-/// The device nodes of `/dev`, with major and minor number.
-const DEVICES: [(&str, u32, u32); 6] = [
-    ("/dev/null", 1, 3),
-    ("/dev/zero", 1, 5),
-    ("/dev/full", 1, 7),
-    ("/dev/random", 1, 8),
-    ("/dev/urandom", 1, 9),
-    ("/dev/tty", 5, 0),
-];
-
-/// The links of `/dev`.
-const DEVICE_LINKS: [(&str, &str); 5] = [
-    ("/dev/fd", "/proc/self/fd"),
-    ("/dev/stdin", "/proc/self/fd/0"),
-    ("/dev/stdout", "/proc/self/fd/1"),
-    ("/dev/stderr", "/proc/self/fd/2"),
-    ("/dev/ptmx", "pts/ptmx"),
-];
-
-/// An empty folder that covers hidden folders.
-const EMPTY_FOLDER: &str = "/dev/.empty";
+use crate::plan::{Cell, Plan};
 
 /// Files of the process namespace that show the worker's keys, which belong to a user and not to a namespace.
 const HIDDEN_PROCESS_FILES: [&str; 2] = ["/proc/keys", "/proc/key-users"];
@@ -40,20 +20,6 @@ const HIDDEN_PROCESS_FILES: [&str; 2] = ["/proc/keys", "/proc/key-users"];
 /// The size in memory for each file, and the number of files in a small one.
 const BYTES_PER_INODE: u64 = 4096;
 const LEAST_INODES: u64 = 1024;
-
-const OPEN_TREE_CLONE: u32 = 1;
-const CLOSE_ON_EXEC: u32 = libc::O_CLOEXEC as u32;
-const RECURSIVE: u32 = 0x8000;
-const EMPTY_PATH: u32 = libc::AT_EMPTY_PATH as u32;
-const MOVE_FROM_EMPTY_PATH: u32 = 4;
-const FSCONFIG_SET_FLAG: u32 = 0;
-const FSCONFIG_SET_STRING: u32 = 1;
-const FSCONFIG_CMD_CREATE: u32 = 6;
-
-const READ_ONLY: u64 = 1;
-const NO_SETUID: u64 = 2;
-const NO_DEVICES: u64 = 4;
-const NO_EXECUTION: u64 = 8;
 
 /// Gives the process a root folder with the files of the view.
 ///
@@ -149,10 +115,6 @@ enum OpenBind<'a> {
     },
 }
 
-struct Mounts<'a> {
-    plan: &'a mut Plan,
-}
-
 impl Mounts<'_> {
     /// Opens a file or folder of the machine. Returns `None` for a missing system folder.
     fn open_bind<'b>(&mut self, bind: &'b BindMount) -> Result<Option<OpenBind<'b>>, SpawnError> {
@@ -180,17 +142,6 @@ impl Mounts<'_> {
             is_folder,
             target,
         }))
-    }
-
-    /// Opens the device nodes of the machine.
-    fn open_devices(&mut self) -> Result<Vec<Cell>, SpawnError> {
-        let open = |(path, ..): (&str, u32, u32)| {
-            self.plan.step_on(SpawnStep::Mount, Path::new(path));
-            let mount = self.clone_tree(Path::new(path), 0)?;
-            self.set_attributes(mount.into(), "", 0, NO_SETUID | NO_EXECUTION)?;
-            Ok(mount)
-        };
-        DEVICES.into_iter().map(open).collect()
     }
 
     /// Opens the root folder, or returns `None` for the memory.
@@ -240,55 +191,6 @@ impl Mounts<'_> {
         self.file_system("tmpfs", options, &[], NO_SETUID)
     }
 
-    /// Makes a detached mount the root folder.
-    fn pivot(&mut self, root: Cell) -> Result<(), SpawnError> {
-        self.plan.step(SpawnStep::PivotRoot);
-        let (empty, slash, dot) = (
-            self.plan.string("")?,
-            self.plan.string("/")?,
-            self.plan.string(".")?,
-        );
-        let here = libc::AT_FDCWD;
-        let flags = MOVE_FROM_EMPTY_PATH;
-        let arguments = [root.into(), empty, here.into(), slash, flags.into()];
-        self.plan.call(libc::SYS_move_mount, arguments);
-        self.plan.call(libc::SYS_fchdir, [root.into()]);
-        // The old root is then mounted above the new one, where `.` finds it.
-        self.plan.call(libc::SYS_pivot_root, [dot, dot]);
-        self.plan
-            .call(libc::SYS_umount2, [dot, libc::MNT_DETACH.into()]);
-        self.plan.call(libc::SYS_chdir, [slash]);
-        Ok(())
-    }
-
-    /// Fills `/dev`. The step of a failure is the mount of a device.
-    fn device_folder(&mut self, devices: &[Cell]) -> Result<(), SpawnError> {
-        for (index, (path, major, minor)) in DEVICES.into_iter().enumerate() {
-            self.plan.step_on(SpawnStep::Mount, Path::new(path));
-            match devices.get(index) {
-                Some(device) => {
-                    self.file(Path::new(path))?;
-                    self.attach(*device, Path::new(path))?;
-                }
-                None => {
-                    let device = libc::makedev(major, minor) as u32;
-                    self.node(Path::new(path), libc::S_IFCHR | 0o666, device)?;
-                }
-            }
-        }
-        for (link, text) in DEVICE_LINKS {
-            self.link(OsStr::new(text), Path::new(link))?;
-        }
-        self.folder(EMPTY_FOLDER, 0o555)?;
-        self.folder("/dev/shm", 0o1777)?;
-        self.make_own("/dev/shm", "/dev/shm")?;
-        self.folder("/dev/pts", 0o755)?;
-        self.plan.step_on(SpawnStep::Mount, Path::new("/dev/pts"));
-        let options = [("mode", OsStr::new("620")), ("ptmxmode", OsStr::new("666"))];
-        let terminals = self.file_system("devpts", options, &[], NO_SETUID | NO_EXECUTION)?;
-        self.attach(terminals, Path::new("/dev/pts"))
-    }
-
     fn attach_bind(&mut self, bind: &OpenBind<'_>) -> Result<(), SpawnError> {
         match bind {
             OpenBind::Link { text, target } => self.link(text.as_os_str(), target),
@@ -322,132 +224,6 @@ impl Mounts<'_> {
         };
         let cover = self.clone_tree(Path::new(cover), 0)?;
         self.attach(cover, path)
-    }
-
-    /// Makes a folder of the memory a mount, which stays writable and has no devices.
-    fn make_own(&mut self, folder: &str, target: &str) -> Result<(), SpawnError> {
-        self.plan.step_on(SpawnStep::Mount, Path::new(target));
-        let mount = self.clone_tree(Path::new(folder), 0)?;
-        self.set_attributes(mount.into(), "", 0, NO_SETUID | NO_DEVICES)?;
-        self.attach(mount, Path::new(target))
-    }
-
-    /// Opens a copy of a mount, detached.
-    fn clone_tree(&mut self, path: &Path, recursive: u32) -> Result<Cell, SpawnError> {
-        let path = self.plan.string(path)?;
-        let flags = OPEN_TREE_CLONE | CLOSE_ON_EXEC | recursive;
-        let arguments = [libc::AT_FDCWD.into(), path, flags.into()];
-        Ok(self.plan.open(libc::SYS_open_tree, arguments))
-    }
-
-    /// Sets attributes of a mount, and of those below it with [`RECURSIVE`].
-    fn set_attributes(
-        &mut self,
-        mount: Argument,
-        path: &str,
-        recursive: u32,
-        attributes: u64,
-    ) -> Result<(), SpawnError> {
-        let path = self.plan.string(path)?;
-        // `struct mount_attr`: set, clear, propagation, user namespace.
-        let mut structure = [0; 32];
-        structure[..8].copy_from_slice(&attributes.to_ne_bytes());
-        let structure = self.plan.address(&structure);
-        let flags = EMPTY_PATH | recursive;
-        let arguments = [mount, path, flags.into(), structure, 32.into()];
-        self.plan.call(libc::SYS_mount_setattr, arguments);
-        Ok(())
-    }
-
-    fn attach(&mut self, mount: Cell, target: &Path) -> Result<(), SpawnError> {
-        let (empty, target) = (self.plan.string("")?, self.plan.string(target)?);
-        let flags = MOVE_FROM_EMPTY_PATH;
-        let arguments = [
-            mount.into(),
-            empty,
-            libc::AT_FDCWD.into(),
-            target,
-            flags.into(),
-        ];
-        self.plan.call(libc::SYS_move_mount, arguments);
-        Ok(())
-    }
-
-    /// Opens a new file system, detached.
-    fn file_system<'b>(
-        &mut self,
-        kind: &str,
-        options: impl IntoIterator<Item = (&'b str, &'b OsStr)>,
-        flags: &[&str],
-        attributes: u64,
-    ) -> Result<Cell, SpawnError> {
-        let kind = self.plan.string(kind)?;
-        let context = self.plan.open(libc::SYS_fsopen, [kind, 1.into()]);
-        for (key, value) in options {
-            let (key, value) = (self.plan.string(key)?, self.plan.string(value)?);
-            self.configure(context, FSCONFIG_SET_STRING, key, value);
-        }
-        for flag in flags {
-            let flag = self.plan.string(flag)?;
-            self.configure(context, FSCONFIG_SET_FLAG, flag, 0.into());
-        }
-        self.configure(context, FSCONFIG_CMD_CREATE, 0.into(), 0.into());
-        let arguments = [context.into(), 1.into(), attributes.into()];
-        let mount = self.plan.open(libc::SYS_fsmount, arguments);
-        self.plan.call(libc::SYS_close, [context.into()]);
-        Ok(mount)
-    }
-
-    fn configure(&mut self, context: Cell, command: u32, key: Argument, value: Argument) {
-        let arguments = [context.into(), command.into(), key, value, 0.into()];
-        self.plan.call(libc::SYS_fsconfig, arguments);
-    }
-
-    /// Creates the folders above a path. Those that exist stay as they are.
-    fn parents(&mut self, path: &Path) -> Result<(), SpawnError> {
-        let mut folder = PathBuf::from("/");
-        let parent = path.parent().unwrap_or(Path::new("/"));
-        for component in parent
-            .components()
-            .filter(|it| matches!(it, Component::Normal(_)))
-        {
-            folder.push(component);
-            self.folder(&folder, 0o755)?;
-        }
-        Ok(())
-    }
-
-    fn folder(&mut self, path: impl AsRef<Path>, mode: u32) -> Result<(), SpawnError> {
-        let path = self.plan.string(path.as_ref())?;
-        let arguments = [libc::AT_FDCWD.into(), path, mode.into()];
-        self.plan.attempt(libc::SYS_mkdirat, arguments);
-        Ok(())
-    }
-
-    fn file(&mut self, path: &Path) -> Result<(), SpawnError> {
-        let path = self.plan.string(path)?;
-        let mode = libc::S_IFREG | 0o644;
-        let arguments = [libc::AT_FDCWD.into(), path, mode.into(), 0.into()];
-        self.plan.attempt(libc::SYS_mknodat, arguments);
-        Ok(())
-    }
-
-    fn node(&mut self, path: &Path, mode: u32, device: u32) -> Result<(), SpawnError> {
-        let path = self.plan.string(path)?;
-        let arguments = [libc::AT_FDCWD.into(), path, mode.into(), device.into()];
-        self.plan.call(libc::SYS_mknodat, arguments);
-        Ok(())
-    }
-
-    fn link(&mut self, text: &OsStr, path: &Path) -> Result<(), SpawnError> {
-        let (text, path) = (self.plan.string(text)?, self.plan.string(path)?);
-        self.plan
-            .attempt(libc::SYS_symlinkat, [text, libc::AT_FDCWD.into(), path]);
-        Ok(())
-    }
-
-    fn mode_mask(&mut self, mask: u32) {
-        self.plan.call(libc::SYS_umask, [mask.into()]);
     }
 }
 

@@ -1,0 +1,248 @@
+//! The operations of a start, in order.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use libc::c_int;
+use rustix::process::{getegid, geteuid};
+
+use crate::command::SandboxCommand;
+use crate::error::{SpawnError, SpawnStep};
+use crate::identity::{Identity, RaisedWalls};
+use crate::init::{self, CONTROL_FD, FAILURE_FD};
+use crate::isolation::{Isolation, Wall};
+use crate::plan::{Argument, Plan, PlannedSteps};
+use crate::walls::{credentials, landlock, mounts, namespaces, seccomp};
+
+/// The search path of a command that sets no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// The descriptor of the sandbox that an init program enters.
+const ENTERED_FD: i32 = CONTROL_FD + 1;
+
+/// Composes the operations of a start.
+pub(crate) fn plan(
+    command: &SandboxCommand,
+    RaisedWalls {
+        isolation,
+        identity,
+    }: &RaisedWalls,
+) -> Result<(Vec<u8>, PlannedSteps), SpawnError> {
+    let mut plan = Plan::default();
+    begin(&mut plan, command, CONTROL_FD + 1);
+    if identity.user_namespace {
+        namespaces::map_user(&mut plan, geteuid().as_raw(), getegid().as_raw());
+    }
+    raise_walls(&mut plan, isolation, identity)?;
+    if command.is_probe {
+        plan.call(libc::SYS_exit_group, [0.into()]);
+    }
+    let processes = isolation.has(Wall::Processes);
+    serve_and_fork(&mut plan, processes, |plan| execute(plan, command))?;
+    let flags = if processes {
+        init::EXIT_WITH_COMMAND
+    } else {
+        0
+    };
+    Ok(plan.finish(flags))
+}
+
+/// Composes the operations of a start inside the walls of a sandbox.
+pub(crate) fn plan_inside(
+    command: &SandboxCommand,
+    RaisedWalls {
+        isolation,
+        identity,
+    }: &RaisedWalls,
+) -> Result<(Vec<u8>, PlannedSteps), SpawnError> {
+    let mut plan = Plan::default();
+    begin(&mut plan, command, ENTERED_FD + 1);
+    plan.step(SpawnStep::Enter);
+    let mut flags = namespaces::flags(isolation);
+    if identity.user_namespace {
+        flags |= libc::CLONE_NEWUSER;
+    }
+    if flags != 0 {
+        plan.call(libc::SYS_setns, [ENTERED_FD.into(), flags.into()]);
+    }
+    plan.call(libc::SYS_close, [ENTERED_FD.into()]);
+    plan.call(libc::SYS_umask, [0o022.into()]);
+    restrict(&mut plan, isolation, identity)?;
+    serve_and_fork(&mut plan, false, |plan| execute(plan, command))?;
+    Ok(plan.finish(0))
+}
+
+/// Closes the worker's descriptors, and joins the control groups, whose files are the last ones.
+fn begin(plan: &mut Plan, command: &SandboxCommand, first_group: i32) {
+    plan.step(SpawnStep::CloseFiles);
+    let first_unused = first_group + command.control_groups.len() as i32;
+    let arguments = [first_unused.into(), u32::MAX.into(), 0.into()];
+    plan.call(libc::SYS_close_range, arguments);
+    if first_unused > first_group {
+        plan.step(SpawnStep::JoinControlGroup);
+        let own_pid = plan.address(b"0");
+        for file in first_group..first_unused {
+            plan.call(libc::SYS_write, [file.into(), own_pid, 1.into()]);
+            plan.call(libc::SYS_close, [file.into()]);
+        }
+    }
+    // Not part of the worker's session, whose terminal could interrupt it.
+    plan.attempt(libc::SYS_setsid, []);
+}
+
+/// Raises the walls around the process, which keeps no right that the command does not have.
+fn raise_walls(
+    plan: &mut Plan,
+    isolation: &Isolation,
+    identity: &Identity,
+) -> Result<(), SpawnError> {
+    namespaces::unshare(plan, isolation);
+    if isolation.has(Wall::Files) {
+        if !isolation.has(Wall::Processes) {
+            let (wall, reason) = (
+                Wall::Files,
+                "add the wall `processes`, since `/proc` shows a process namespace",
+            );
+            return Err(SpawnError::Settings { wall, reason });
+        }
+        mounts::change_root(plan, &isolation.files, !identity.user_namespace)?;
+    } else if isolation.has(Wall::Processes) {
+        mounts::change_process_files(plan)?;
+    }
+    restrict(plan, isolation, identity)
+}
+
+/// Drops rights, and adds the walls that do not need any.
+fn restrict(plan: &mut Plan, isolation: &Isolation, identity: &Identity) -> Result<(), SpawnError> {
+    drop_rights(plan, isolation, identity);
+    if isolation.has(Wall::Landlock) {
+        let own_root = isolation.has(Wall::Files);
+        landlock::restrict(plan, &isolation.files, own_root)?;
+    }
+    if isolation.has(Wall::SystemCalls) {
+        seccomp::filter(plan);
+    }
+    Ok(())
+}
+
+fn drop_rights(plan: &mut Plan, isolation: &Isolation, identity: &Identity) {
+    let privileges = isolation.has(Wall::Privileges);
+    if privileges || isolation.has(Wall::User) {
+        credentials::leave_keyring(plan);
+    }
+    if privileges {
+        credentials::empty_bounding_set(plan);
+    }
+    if let Some((user, group)) = identity.change_to {
+        credentials::change_user(plan, user, group);
+    }
+    if privileges {
+        credentials::drop_capabilities(plan);
+    }
+    if privileges || isolation.has(Wall::Landlock) || isolation.has(Wall::SystemCalls) {
+        credentials::no_new_privileges(plan);
+    }
+}
+
+/// Forks: the new process does `execute`, and the init process waits.
+fn serve_and_fork(
+    plan: &mut Plan,
+    processes: bool,
+    execute: impl FnOnce(&mut Plan) -> Result<(), SpawnError>,
+) -> Result<(), SpawnError> {
+    plan.step(SpawnStep::Fork);
+    // Before the fork, so that the command can never read the memory of the init process.
+    let prctl = |plan: &mut Plan, option: c_int, value: u32| {
+        let zero = Argument::Value(0);
+        plan.call(
+            libc::SYS_prctl,
+            [option.into(), value.into(), zero, zero, zero],
+        );
+    };
+    prctl(plan, libc::PR_SET_DUMPABLE, 0);
+    if !processes {
+        prctl(plan, libc::PR_SET_CHILD_SUBREAPER, 1);
+    }
+    // All signals are blocked since the clone.
+    let mask = plan.address(&(1_u64 << (libc::SIGCHLD - 1)).to_ne_bytes());
+    let arguments = [(-1).into(), mask, 8.into(), libc::SFD_CLOEXEC.into()];
+    plan.store(init::SIGNAL_FD_CELL, libc::SYS_signalfd4, arguments);
+    let fork = plan.fork();
+    execute(plan)?;
+    plan.parent(fork);
+    // The streams of the command end when the command closes them.
+    plan.step(SpawnStep::CloseFiles);
+    plan.call(
+        libc::SYS_close_range,
+        [0.into(), FAILURE_FD.into(), 0.into()],
+    );
+    plan.serve();
+    Ok(())
+}
+
+/// Turns the process into the command.
+fn execute(plan: &mut Plan, command: &SandboxCommand) -> Result<(), SpawnError> {
+    plan.step(SpawnStep::Session);
+    plan.call(libc::SYS_setsid, []);
+    if command.terminal.is_some() {
+        let request = libc::TIOCSCTTY;
+        plan.call(libc::SYS_ioctl, [0.into(), request.into(), 0.into()]);
+    }
+    plan.call(libc::SYS_close, [CONTROL_FD.into()]);
+    let close_on_exec = [
+        FAILURE_FD.into(),
+        libc::F_SETFD.into(),
+        libc::FD_CLOEXEC.into(),
+    ];
+    plan.call(libc::SYS_fcntl, close_on_exec);
+    reset_signals(plan);
+    command.limits.apply(plan);
+    if let Some(directory) = &command.directory {
+        plan.step_on(SpawnStep::WorkingDirectory, directory);
+        let directory = plan.string(directory)?;
+        plan.call(libc::SYS_chdir, [directory]);
+    }
+    execute_program(plan, command)
+}
+
+/// Restores the default action of each signal, since those that the worker ignores would stay ignored, and unblocks
+/// all.
+fn reset_signals(plan: &mut Plan) {
+    let default = plan.address(&[0; 32]);
+    for signal in 1..=64_u32 {
+        // Fails for signals without a settable action.
+        let arguments = [signal.into(), default, 0.into(), 8.into()];
+        plan.attempt(libc::SYS_rt_sigaction, arguments);
+    }
+    let arguments = [libc::SIG_SETMASK.into(), default, 0.into(), 8.into()];
+    plan.call(libc::SYS_rt_sigprocmask, arguments);
+}
+
+fn execute_program(plan: &mut Plan, command: &SandboxCommand) -> Result<(), SpawnError> {
+    plan.step_on(SpawnStep::Execute, Path::new(&command.program));
+    let texts = [&command.program].into_iter().chain(&command.arguments);
+    let arguments = texts.map(|text| plan.string(text));
+    let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
+    let arguments = plan.pointers(&arguments);
+    let mut variables = Vec::new();
+    for (name, value) in &command.variables {
+        let pair = [name.as_bytes(), b"=", value.as_bytes()].concat();
+        variables.push(plan.string(OsStr::from_bytes(&pair))?);
+    }
+    let variables = plan.pointers(&variables);
+    if command.program.as_bytes().contains(&b'/') {
+        let program = plan.string(&command.program)?;
+        plan.exec([program, arguments, variables]);
+    } else if !command.program.is_empty() {
+        let path = command.variables.get(OsStr::new("PATH"));
+        let path = path.map_or(DEFAULT_PATH.as_bytes(), |it| it.as_bytes());
+        for folder in path.split(|byte| *byte == b':') {
+            let candidate = Path::new(OsStr::from_bytes(folder)).join(&command.program);
+            let program = plan.string(candidate)?;
+            plan.exec([program, arguments, variables]);
+        }
+    }
+    plan.fail();
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! The user of a sandbox, and how its walls are raised.
+
+use rustix::process::geteuid;
+use rustix::thread::{CapabilitySet, capabilities};
+
+use crate::command::SandboxCommand;
+use crate::isolation::{Isolation, Wall};
+use crate::uids::UserLease;
+use crate::walls::namespaces;
+
+/// The walls of a sandbox, to start another command behind them.
+#[derive(Clone, Debug)]
+pub(crate) struct RaisedWalls {
+    pub(crate) isolation: Isolation,
+    pub(crate) identity: Identity,
+}
+
+/// How the walls are raised on this machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity {
+    /// In a user namespace, since the worker has no rights of its own.
+    pub(crate) user_namespace: bool,
+    /// The user and group that the process becomes.
+    pub(crate) change_to: Option<(u32, u32)>,
+}
+
+impl Identity {
+    pub(crate) fn new(
+        command: &SandboxCommand,
+        isolation: &Isolation,
+        lease: Option<&UserLease>,
+    ) -> Self {
+        let privileged = is_privileged();
+        let namespaces = namespaces::flags(isolation) != 0;
+        let change_to = lease.map(|it| (it.id(), it.id())).or(command.user);
+        Self {
+            user_namespace: !privileged && (namespaces || isolation.has(Wall::User)),
+            change_to: change_to.filter(|_| privileged && isolation.has(Wall::User)),
+        }
+    }
+}
+
+/// Returns whether the worker can raise walls without a user namespace.
+pub(crate) fn is_privileged() -> bool {
+    let needed = CapabilitySet::SYS_ADMIN
+        | CapabilitySet::SETUID
+        | CapabilitySet::SETGID
+        | CapabilitySet::SETPCAP
+        | CapabilitySet::MKNOD
+        | CapabilitySet::NET_ADMIN
+        | CapabilitySet::SYS_CHROOT;
+    let is_root = geteuid().is_root();
+    is_root && capabilities(None).is_ok_and(|sets| sets.effective.contains(needed))
+}
