@@ -21,6 +21,7 @@ fn claim() -> Value {
         "task": {
             "taskQueueId": "demo/linux", "created": "2026-11-24T17:33:27.000Z", "deadline": "2026-11-24T18:33:27.000Z",
             "scopes": ["a:*"], "payload": {"command": ["true"]}, "priority": "low", "retries": 1,
+            "extra": {"chain": {"level": 3}},
             "metadata": {"name": "n", "description": "d", "owner": "o@example.com", "source": "https://example.com"},
         },
         "credentials": {"clientId": "task-client/x", "accessToken": "hush-hush", "certificate": "{\"version\":1}"},
@@ -32,6 +33,9 @@ fn claim_parses_both_timestamp_formats() {
     let claim: TaskClaim = serde_json::from_value(claim()).expect("a claim of the real shape");
     assert_eq!(Some(claim.taken_until), claim.status.runs[0].taken_until);
     assert!(claim.task.scopes.satisfies("a:b"));
+    assert_eq!(claim.task.created.to_string(), "2026-11-24T17:33:27Z");
+    assert_eq!(claim.task.extra["chain"]["level"], 3);
+    assert_eq!(claim.run_id, 0);
 }
 
 /// Returns the text of a claim with a field of its definition replaced.

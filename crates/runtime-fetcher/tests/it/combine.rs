@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use runtime_core::ScopeSet;
 use runtime_fetcher::{
-    ArtifactFetcher, Combine, FetchContext, FetchError, Fetcher, IndexFetcher, InvalidReference,
-    MemoryTarget, RawFetcher, Reference, UrlFetcher, UrlHashFetcher,
+    ArtifactFetcher, Base64Fetcher, Combine, FetchContext, FetchError, Fetcher, IndexFetcher,
+    InvalidReference, MemoryTarget, ObjectFetcher, RawFetcher, Reference, UrlFetcher,
+    UrlHashFetcher,
 };
 use serde_json::{Value, json};
 
@@ -29,6 +30,11 @@ fn references() -> Vec<(Value, bool)> {
         (json!({ "taskId": TASK, "artifact": "public/a" }), true),
         (
             json!({ "taskId": TASK, "artifact": "public/a", "runId": 1, "sha256": "a".repeat(64) }),
+            true,
+        ),
+        // The queue limits both, and may allow more one day.
+        (
+            json!({ "taskId": TASK, "artifact": "a".repeat(1025), "runId": 51 }),
             true,
         ),
         (
@@ -299,12 +305,14 @@ fn overlapping_types_or_keys_are_ambiguous() {
 
 #[test]
 fn standard_fetchers_are_unambiguous() {
-    let fetchers: [Arc<dyn Fetcher>; 5] = [
+    let fetchers: [Arc<dyn Fetcher>; 7] = [
         Arc::new(UrlFetcher),
         Arc::new(UrlHashFetcher),
         Arc::new(ArtifactFetcher),
         Arc::new(IndexFetcher),
+        Arc::new(ObjectFetcher),
         Arc::new(RawFetcher),
+        Arc::new(Base64Fetcher),
     ];
     Combine::new(fetchers).expect("fetchers are unambiguous");
     let standard: Arc<dyn Fetcher> = Arc::new(Combine::standard());

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::support::{Behaviour, Machine};
 use runtime_gc::{
-    Amount, CostClass, Footprint, GarbageCollector, GcConfig, InUse, PlannedAction, Size, Threshold,
+    Amount, CostClass, EvictionReason, Footprint, GarbageCollector, GcConfig, InUse, PlannedAction,
+    Size, Threshold,
 };
 
 fn collector(machine: &Machine, minimum: u64) -> GarbageCollector {
@@ -104,6 +105,23 @@ async fn in_use_elsewhere_is_skipped_until_recheck() {
     tokio::time::sleep(Duration::from_secs(6)).await;
     let action = collector.explain().resources[0].action;
     assert!(matches!(action, PlannedAction::Evict(_)), "{action:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn discarded_is_evicted_at_recheck() {
+    let machine = Machine::new(500);
+    let collector = collector(&machine, 100);
+    let image = machine
+        .resource("image")
+        .behaviour(Behaviour::UsedElsewhere);
+    let id = collector.tracker().register(Arc::new(image));
+    collector.collect_all().await;
+    collector.tracker().discard(id);
+    let action = collector.explain().resources[0].action;
+    assert_eq!(action, PlannedAction::InUseElsewhere);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let action = collector.explain().resources[0].action;
+    assert_eq!(action, PlannedAction::Evict(EvictionReason::Discarded));
 }
 
 #[tokio::test(start_paused = true)]

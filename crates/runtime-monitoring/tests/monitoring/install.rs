@@ -94,7 +94,10 @@ fn log_levels_change_at_run_time() {
 fn invalid_configuration_is_rejected() {
     for wrong in [
         r#"{"logs": {}}"#,
+        r#"{"type": "mock", "panicOnError": true}"#,
         r#"{"log": {"level": "loud"}}"#,
+        r#"{"log": {"level": "fatal"}}"#,
+        r#"{"log": {"level": "panic"}}"#,
         r#"{"log": {"format": 1}}"#,
     ] {
         serde_json::from_str::<MonitoringConfig>(wrong).expect_err(wrong);

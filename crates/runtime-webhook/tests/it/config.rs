@@ -83,6 +83,13 @@ async fn websocktunnel_requires_tokens() {
         .expect("started");
 }
 
+#[cfg(feature = "localtunnel")]
+#[test]
+fn localtunnel_requires_a_server() {
+    let error = parse(r#"{"provider": "localtunnel"}"#).expect_err("no server");
+    assert!(error.to_string().contains("`serverUrl`"), "{error}");
+}
+
 #[test]
 fn unknown_key_is_named() {
     let error = parse(r#"{"provider": "localhost", "prot": 80}"#).expect_err("a typo");

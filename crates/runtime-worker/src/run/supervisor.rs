@@ -103,7 +103,10 @@ impl RunSupervisor<'_> {
         match self.reclassify(outcome).await {
             Ok(verdict) => self.reporter.report(verdict.into()).await,
             Err(error) => {
-                if let RunError::Failed(error) = &error {
+                use TaskError::{FatalInternal, NonFatalInternal};
+                if let RunError::Failed(error) = &error
+                    && !matches!(error, FatalInternal | NonFatalInternal)
+                {
                     let monitor = self.run.monitor();
                     monitor.report_error(error, "a task could not be finished");
                 }

@@ -1,5 +1,6 @@
 //! Mounted caches and inputs.
 
+use runtime_mocks::MockMonitor;
 use serde_json::{Value, json};
 
 use crate::support::{RunningWorker, TestBed};
@@ -69,6 +70,22 @@ async fn named_cache_is_reused() {
         "{}",
         logs[1]
     );
+}
+
+#[tokio::test]
+async fn mounts_count_hits_and_misses() {
+    let bed = TestBed::new().await;
+    let (monitor, recorded) = MockMonitor::new();
+    let mounts = bed.settings().mounts().open(bed.collector.tracker()).await;
+    let mounts = mounts.expect("open the caches");
+    let running = bed.start(bed.worker_with_monitor(monitor).plugin(mounts));
+    for (hits, misses) in [(0, 1), (1, 1)] {
+        let task_id = bed.create(visit());
+        bed.resolved(&task_id).await;
+        assert_eq!(recorded.counter("mounts.cache-hits"), hits);
+        assert_eq!(recorded.counter("mounts.cache-misses"), misses);
+    }
+    running.stop().await;
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
-//! Small standard plugins: log prefix, resource usage, stop on error.
+//! Small plugins: log prefix, resource usage, stop on error, and one that fails.
 
 use async_trait::async_trait;
 use runtime_core::{LifeCycleTracker, StopStage, TaskError};
+use runtime_mocks::MockMonitor;
 use runtime_worker::plugins::{LogPrefix, StopOnError};
-use runtime_worker::{Plugin, TaskPlugin, TaskRun, WorkerBuilder};
+use runtime_worker::{Plugin, TaskPlugin, TaskRun, Verdict, WorkerBuilder};
 
 use crate::support::{TestBed, sh};
 
@@ -17,6 +18,40 @@ async fn log_prefix_is_in_every_log() {
     running.stop().await;
     let log = bed.log(&task_id).await;
     assert!(log.contains("] image: debian-13\n"), "{log}");
+}
+
+/// A plugin whose last stage fails with an error that it has reported itself.
+#[derive(Debug)]
+struct ReportedFailure;
+
+#[async_trait]
+impl Plugin for ReportedFailure {
+    fn name(&self) -> &'static str {
+        "reported-failure"
+    }
+
+    async fn new_task_plugin(&self, _: &TaskRun) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
+        Ok(Some(Box::new(Self)))
+    }
+}
+
+#[async_trait]
+impl TaskPlugin for ReportedFailure {
+    async fn finished(&mut self, _: Verdict) -> Result<(), TaskError> {
+        Err(TaskError::NonFatalInternal)
+    }
+}
+
+#[tokio::test]
+async fn reported_error_is_not_reported_again() {
+    let bed = TestBed::new().await;
+    let (monitor, recorded) = MockMonitor::new();
+    let task_id = bed.create(sh("true"));
+    let running = bed.start(bed.worker_with_monitor(monitor).plugin(ReportedFailure));
+    let status = bed.resolved(&task_id).await;
+    running.stop().await;
+    assert_eq!(status.state_and_reason(), "exception/internal-error");
+    assert!(recorded.reports().is_empty(), "{:?}", recorded.reports());
 }
 
 #[cfg(target_os = "linux")]

@@ -167,6 +167,16 @@ async fn excess_streams_are_refused() {
     peer.expect(4, FrameKind::Fin).await;
 }
 
+#[tokio::test]
+async fn unaccepted_streams_are_bounded() {
+    let mut config = windows(100, 100);
+    config.accept_backlog = 1;
+    let (_client, _ended, mut peer) = raw(config, 1 << 20).await;
+    peer.send(0, FrameKind::Syn).await;
+    peer.send(2, FrameKind::Syn).await;
+    peer.expect(2, FrameKind::Fin).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn open_times_out() {
     let (client, _ended, mut peer) = raw(SessionConfig::default(), 1 << 20).await;

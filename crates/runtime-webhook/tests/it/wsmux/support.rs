@@ -1,5 +1,7 @@
 //! Sessions over an in-memory pipe, and a peer with raw frames.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use runtime_webhook::wsmux::{
@@ -10,6 +12,8 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role as RawRole;
 use tokio_tungstenite::tungstenite::{self, Message};
+
+const MAX_WAIT: Duration = Duration::from_secs(120);
 
 /// The task of a driver, with the result of the session.
 pub(crate) type Ended = JoinHandle<Result<(), SessionError>>;
@@ -65,9 +69,10 @@ impl Raw {
         }
     }
 
-    /// Returns the next message other than ping and pong.
+    /// Returns the next message other than ping and pong. A session that sends none fails the test.
     pub(crate) async fn message(&mut self) -> Message {
-        self.try_message().await.expect("a message")
+        let message = tokio::time::timeout(MAX_WAIT, self.try_message()).await;
+        message.expect("a message in time").expect("a message")
     }
 
     pub(crate) async fn try_message(&mut self) -> Result<Message, tungstenite::Error> {
