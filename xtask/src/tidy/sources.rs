@@ -16,7 +16,14 @@ const HANDWRITTEN_ERRORS: &[&str] = &[
 
 /// Calls that are reserved for applications, with the library sources that provide them to applications.
 const APPLICATION_CALLS: &[(&str, &[&str])] = &[
-    ("env::var(", &[]),
+    (
+        "env::var(",
+        // The command line of a complete worker, which is an application.
+        &[
+            "crates/runtime-app/src/args.rs",
+            "crates/runtime-app/src/sources.rs",
+        ],
+    ),
     ("env::var_os(", &[]),
     ("env::vars(", &[]),
     ("env::vars_os(", &[]),
