@@ -1,4 +1,4 @@
-//! The commands of a program around an engine of its own: the example `greeter`.
+//! The commands of a program around an engine: the example `greeter`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

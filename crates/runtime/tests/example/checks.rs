@@ -30,7 +30,7 @@ fn with_credentials<'a>(command: &'a mut Command, credentials: &Credentials) -> 
         .env("TASKCLUSTER_ACCESS_TOKEN", token)
 }
 
-/// Runs a worker to its end, which must come soon.
+/// Runs a worker to its end within a time limit.
 fn check(command_name: &str, root_url: &str, credentials: &Credentials) -> (Output, String) {
     let folder = folder();
     let mut command = worker(folder.path());
@@ -57,7 +57,7 @@ fn assert_failed(root_url: &str, credentials: &Credentials, parts: &[&str]) {
 }
 
 #[test]
-fn dead_port_is_told_with_advice() {
+fn dead_port_is_reported_with_advice() {
     let credentials = Credentials::new("me", "hunter2");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -71,7 +71,7 @@ fn dead_port_is_told_with_advice() {
 }
 
 #[test]
-fn other_server_is_told_with_advice() {
+fn other_server_is_reported_with_advice() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let serving = std::thread::spawn(move || {
@@ -90,18 +90,18 @@ fn other_server_is_told_with_advice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn wrong_token_is_told_with_advice() {
+async fn wrong_token_is_reported_with_advice() {
     let taskcluster = Taskcluster::start().await.expect("a free port");
     let url = taskcluster.root_url().to_owned();
     let wrong = Credentials::new(taskcluster.credentials().client_id.clone(), "hunter2");
-    let told = tokio::task::spawn_blocking(move || {
+    let reported = tokio::task::spawn_blocking(move || {
         assert_failed(
             &url,
             &wrong,
             &["cannot use the credentials of `", "401", "check client id"],
         );
     });
-    told.await.expect("no panic");
+    reported.await.expect("no panic");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -110,7 +110,7 @@ async fn missing_scopes_are_named() {
     let url = taskcluster.root_url().to_owned();
     let hour = Duration::from_secs(3600);
     let limited = taskcluster.temporary_credentials("me", &["queue:claim-work:pool/*"], hour);
-    let told = tokio::task::spawn_blocking(move || {
+    let reported = tokio::task::spawn_blocking(move || {
         let parts = ["missing scope `queue:worker-id:group/id`; add it to a role"];
         assert_failed(&url, &limited, &parts);
         let (output, text) = check("check", &url, &limited);
@@ -124,7 +124,7 @@ async fn missing_scopes_are_named() {
             assert!(text.contains(part), "`{part}` is not in {text}");
         }
     });
-    told.await.expect("no panic");
+    reported.await.expect("no panic");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn wrong_clock_is_a_warning() {
     serving.join().expect("no panic");
 }
 
-/// The deployment may recover, and a worker that exits would not come back.
+/// The deployment may recover, but a worker that has exited does not claim again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn ailing_service_is_a_warning() {
     let taskcluster = Taskcluster::start().await.expect("a free port");

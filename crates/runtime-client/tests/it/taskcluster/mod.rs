@@ -2,6 +2,7 @@
 
 mod access;
 mod artifacts;
+mod checks;
 mod faults;
 mod tasks;
 

@@ -1,4 +1,4 @@
-//! Files with several mistakes: all are told at once, each with its line, value and remedy.
+//! Files with several mistakes: all are reported at once, each with its line, value and remedy.
 
 use runtime_worker::config::{self, Format, WorkerConfig};
 use serde_json::json;
@@ -55,7 +55,7 @@ const MISTAKES: [(&str, &str); 11] = [
 ];
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_mistakes_are_reported_at_once() {
     let lines: Vec<_> = MISTAKES.iter().map(|(line, _)| *line).collect();
     let text = format!("rootUrl: https://tc.example.com\n{}", lines.join("\n"));
     let error = config::parse::<WorkerConfig>(&text, Format::Yaml).expect_err("mistakes");
