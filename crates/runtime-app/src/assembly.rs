@@ -75,7 +75,9 @@ impl App {
         let log = install_log(config, &monitoring, worker_runner.as_ref())?;
         let redaction = redact_credentials(inputs.credentials.clone(), monitoring.redactor.clone());
         let folder = &config.worker.data_folder;
-        let storage = TemporaryStorage::open_with(folder, config.worker.storage_options())?;
+        let options = config.worker.storage_options();
+        let storage =
+            TemporaryStorage::open_with_cleanup(folder, options, program.end_leftovers)?;
         let collector = GarbageCollector::with_listener(
             config.worker.collector.clone(),
             HostStats::new(folder),

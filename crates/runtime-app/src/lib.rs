@@ -6,11 +6,12 @@
 //! use std::process::ExitCode;
 //!
 //! use runtime_app::WorkerApp;
-//! use runtime_process::ProcessConfig;
+//! use runtime_process::{ProcessConfig, ProcessEngine};
 //!
 //! fn main() -> ExitCode {
 //!     WorkerApp::new("my-worker", env!("CARGO_PKG_VERSION"))
 //!         .engine(|config: ProcessConfig, _| config.to_engine())
+//!         .end_leftovers(ProcessEngine::kill_leftovers)
 //!         .run()
 //! }
 //! ```

@@ -1,5 +1,7 @@
 //! A program: its name, engine, plugins and demo tasks.
 
+use std::path::Path;
+
 use crate::engine_section::EngineSection;
 use crate::parts::AddPlugin;
 
@@ -7,6 +9,8 @@ use crate::parts::AddPlugin;
 pub(crate) struct Program {
     pub(crate) engine: Box<dyn EngineSection>,
     pub(crate) plugins: Vec<AddPlugin>,
+    /// Called with the folders of dead workers before they are removed.
+    pub(crate) end_leftovers: fn(&[&Path]),
     /// The names and definitions of the tasks that run without arguments.
     pub(crate) demo_tasks: &'static [(&'static str, &'static str)],
 }

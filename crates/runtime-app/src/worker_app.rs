@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ pub struct WorkerApp<S = NoEngine> {
     about: &'static str,
     engine: S,
     plugins: Vec<AddPlugin>,
+    end_leftovers: fn(&[&Path]),
     demo_tasks: &'static [(&'static str, &'static str)],
 }
 
@@ -54,6 +55,7 @@ impl WorkerApp {
             about: "Runs Taskcluster tasks.",
             engine: NoEngine(()),
             plugins: Vec::new(),
+            end_leftovers: |_| (),
             demo_tasks: &[],
         }
     }
@@ -77,6 +79,7 @@ impl WorkerApp {
             about: self.about,
             engine: WithEngine(Box::new(TypedSection::new(create))),
             plugins: self.plugins,
+            end_leftovers: self.end_leftovers,
             demo_tasks: self.demo_tasks,
         }
     }
@@ -98,6 +101,16 @@ impl<S> WorkerApp<S> {
     ) -> Self {
         let add: AddPlugin = Box::new(move |worker, parts| worker.plugin(create(parts)));
         self.plugins.push(add);
+        self
+    }
+
+    /// Sets a function that ends what dead workers have left running. At the start, it is called with their folders below
+    /// the data folder, before these are removed. Default: none.
+    ///
+    /// For the process engine it is `ProcessEngine::kill_leftovers`.
+    #[must_use]
+    pub fn end_leftovers(mut self, end: fn(&[&Path])) -> Self {
+        self.end_leftovers = end;
         self
     }
 
@@ -142,6 +155,7 @@ impl WorkerApp<WithEngine> {
         let program = Program {
             engine: self.engine.0,
             plugins: self.plugins,
+            end_leftovers: self.end_leftovers,
             demo_tasks: self.demo_tasks,
         };
         match run(&program, arguments) {

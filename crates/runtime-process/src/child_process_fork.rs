@@ -26,7 +26,7 @@ impl ChildProcess {
         output: &OwnedFd,
         prepare: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
         _: &StartControl,
-        _: &Arc<CommandMark>,
+        mark: &Arc<CommandMark>,
         _: &Arc<AbandonedChildren>,
     ) -> Result<Self, StartError> {
         let clone = || output.try_clone().map_err(StartError::prepare);
@@ -44,7 +44,11 @@ impl ChildProcess {
         unsafe {
             command.pre_exec(prepare);
         }
-        command.spawn().map(Self).map_err(StartError::execute)
+        let child = command.spawn().map(Self).map_err(StartError::execute)?;
+        if let Some(pid) = child.pid() {
+            mark.started(pid);
+        }
+        Ok(child)
     }
 
     /// Returns the process id, or `None` if the process was reaped.

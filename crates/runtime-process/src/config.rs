@@ -25,12 +25,13 @@ pub struct ProcessConfig {
     /// The time that a task has to exit after `SIGTERM`; `0 s` skips the signal. Default: 5 s.
     #[serde(with = "DurationText")]
     pub terminate_timeout: Duration,
-    /// Whether each command gets a control group (v2), if the worker may create one. Default: true.
+    /// Whether each command gets a control group (version 2 or 1), if the worker may create one. Default: true.
     pub cgroups: bool,
     /// The control group below which those of commands are created: a folder that is delegated to the worker's
-    /// user. Default: the worker's own group.
+    /// user. Groups at the same path in other hierarchies are used too. Default: the worker's own groups.
     pub cgroup_parent: Option<PathBuf>,
-    /// Whether the worker adopts and reaps orphans of tasks, so that zombies do not accumulate. Default: false.
+    /// Whether the worker adopts and reaps orphans of tasks, so that zombies do not accumulate. Without control groups,
+    /// it always does. Default: false.
     pub adopt_orphans: bool,
 }
 

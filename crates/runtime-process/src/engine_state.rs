@@ -45,9 +45,9 @@ impl EngineState {
         let cgroups = containment::find_cgroups(&settings.cgroups);
         containment::report(&settings.cgroups, &cgroups, monitor);
         containment::end_leftovers(storage.parent(), &cgroups, monitor);
-        // Its first scan precedes the first task.
-        let orphans = Arc::new(OrphanScanner::new(owner));
         let adopts = settings.adopts_orphans || !cgroups.support().contains_processes();
+        // Its first scan precedes the first task.
+        let orphans = Arc::new(OrphanScanner::new(owner, adopts));
         let reaper = adopts.then(|| OrphanReaper::start(&orphans)).transpose()?;
         Ok(Self {
             settings,

@@ -1,9 +1,10 @@
 //! An engine that runs tasks as processes of the worker's machine.
 //!
-//! Each task gets its own folder and an environment without the worker's variables. Each of its commands
-//! leads a session and a process group, joins a control group if this user may create one, and carries an
-//! environment variable that names the task. The engine uses all three to kill every process of a command
-//! when it ends, and the variable to find processes that a crashed worker left running.
+//! Each task gets its own folder and an environment without the worker's variables. Each of its commands leads a
+//! session and a process group, joins a control group if this user may create one, and carries two marks that all its
+//! processes inherit: an environment variable, and a number as the limit of file locks. The engine uses all of them to
+//! kill every process of a command when it ends, and the marks and groups to find processes that a crashed worker left
+//! running. When its worker starts, it logs what it can contain.
 //!
 //! The engine is not a security boundary: tasks run as the worker's user.
 //!
@@ -20,9 +21,10 @@
 //!
 //! # Limitations
 //!
-//! - Process groups, control groups and orphans need Unix. On other systems, only the process that the engine
-//!   started is killed.
-//! - Orphans and resource usage are found on Linux only. Network traffic is not counted.
+//! - Process groups need Unix. On other systems, only the process that the engine started is killed.
+//! - Control groups, orphans and resource usage need Linux. Network traffic is not counted.
+//! - Without a control group, a process that forks faster than it is found may outlive its task, and so may any process
+//!   of a task that runs as root: it can leave its control group and change its marks.
 
 #[cfg(unix)]
 mod cgroup;

@@ -41,7 +41,7 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
 #[derive(Debug)]
 pub(crate) struct OrphanScanner {
     owner: MarkOwner,
-    /// The limit of file locks that children inherit; `None` if it cannot be read.
+    /// The limit of file locks that children inherit; `None` if it cannot be read, or if no child is an orphan.
     own_limit: Option<u64>,
     /// `None` before the first scan.
     non_tasks: Mutex<Option<Arc<NonTasks>>>,
@@ -71,11 +71,11 @@ impl NonTask {
 }
 
 impl OrphanScanner {
-    /// Creates a scanner and makes its first scan.
-    pub(crate) fn new(owner: MarkOwner) -> Self {
+    /// Creates a scanner and makes its first scan. `adopts` is whether this process is the parent of orphans.
+    pub(crate) fn new(owner: MarkOwner, adopts: bool) -> Self {
         let scanner = Self {
             owner,
-            own_limit: proc::file_lock_limit(own_pid()),
+            own_limit: adopts.then(|| proc::file_lock_limit(own_pid())).flatten(),
             non_tasks: Mutex::default(),
         };
         scanner.scan();
@@ -94,6 +94,7 @@ impl OrphanScanner {
             process.number == Some(mark.number)
                 || process.variable.as_deref() == Some(mark.variable.as_encoded_bytes())
                 || self.is_hidden(process)
+                || self.is_stale(process)
         };
         let search = Search {
             leader: Some(leader),
@@ -119,6 +120,14 @@ impl OrphanScanner {
                 let _ = waitpid(Some(pid), WaitOptions::NOHANG);
             }
         }
+    }
+
+    /// Returns whether a process belongs to a command of this worker that has ended: its sandbox was dropped, or the
+    /// process was not ended in time.
+    fn is_stale(&self, process: &Candidate) -> bool {
+        process.number.is_some_and(|number| {
+            self.owner.owns(number) && CommandMark::state(number) == CommandState::Unknown
+        })
     }
 
     /// Returns whether a process is an adopted orphan that has lowered its limit to hide its mark.
@@ -201,7 +210,8 @@ mod tests {
     static HIDDEN_CHILDREN: Mutex<()> = Mutex::new(());
 
     fn scanner(process_folder: &Path) -> OrphanScanner {
-        OrphanScanner::new(MarkOwner::of(process_folder).expect("the folder exists"))
+        let owner = MarkOwner::of(process_folder).expect("the folder exists");
+        OrphanScanner::new(owner, true)
     }
 
     #[test]
@@ -350,6 +360,20 @@ mod tests {
         drop(ended);
         scanner.reap();
         assert!(orphans.into_iter().all(|pid| proc::stat(pid).is_none()));
+        Ok(())
+    }
+
+    #[test]
+    fn processes_of_ended_commands_are_killed() -> io::Result<()> {
+        let _alone = HIDDEN_CHILDREN.lock();
+        let folder = tempfile::tempdir()?;
+        let scanner = scanner(folder.path());
+        let [mark, ended] = [(); 2].map(|()| CommandMark::new(scanner.owner(), folder.path()));
+        let mut stale = start(ended.number, &["sleep", "600"])?;
+        assert_eq!(scanner.kill_command(&mark, no_leader()).killed, 0);
+        drop(ended);
+        assert_eq!(scanner.kill_command(&mark, no_leader()).killed, 1);
+        assert_eq!(stale.0.wait()?.signal(), Some(9));
         Ok(())
     }
 

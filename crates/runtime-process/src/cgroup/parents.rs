@@ -94,6 +94,8 @@ impl CgroupParents {
 
     /// Uses `parent`, and the groups at the same path in other hierarchies. It must be delegated to this user.
     pub(crate) fn below(parent: &Path, try_join: impl Fn(&File) -> io::Result<()>) -> Self {
+        // The path may contain links, as those of `cpu` and `cpuacct` to `cpu,cpuacct`.
+        let parent = &fs::canonicalize(parent).unwrap_or_else(|_| parent.to_owned());
         let (cgroup, mountinfo) = read_proc();
         let is_group = |folder: &Path| check_is_group(folder).is_ok();
         let found = groups_at(parent, &cgroup, &mountinfo, is_group);
@@ -150,13 +152,21 @@ impl CgroupParents {
     /// A [`CreateCgroupError`], for example if the parent's limit of groups is reached, or if a limit is not supported.
     pub(crate) fn create(&self, limits: &CgroupLimits) -> Result<Cgroup, CreateCgroupError> {
         self.unremoved.remove();
-        let hierarchies = self.hierarchies.iter();
-        // To join a group of the CPU controller of version 1 takes milliseconds, those of others microseconds.
-        let needed = hierarchies.filter(|it| !it.has("cpu") || limits.limit_cpu());
+        let needed = self.hierarchies.iter().filter(|it| self.needs(it, limits));
         let group = create_group(&needed.collect::<Vec<_>>(), &self.unremoved);
         let group = group.map_err(|(parent, source)| CreateCgroupError::Io { parent, source })?;
         group.set_limits(limits)?;
         Ok(group)
+    }
+
+    /// Returns whether a group needs a folder in a hierarchy. Each one takes time: of the CPU controller of version 1
+    /// milliseconds, of others a tenth of one.
+    fn needs(&self, hierarchy: &Hierarchy, limits: &CgroupLimits) -> bool {
+        if hierarchy.has("cpu") && !hierarchy.has("memory") {
+            return limits.limit_cpu();
+        }
+        let only_counts = &*hierarchy.name == "pids";
+        !only_counts || limits.pids.is_some() || self.support.kill == Some(KillMethod::OneByOne)
     }
 
     /// Kills and removes the groups of dead workers. Blocks until they are empty, for at most about two seconds.

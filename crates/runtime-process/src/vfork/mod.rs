@@ -267,7 +267,7 @@ extern "C" fn child_main<P: FnMut() -> io::Result<()>>(setup: *mut c_void) -> c_
     EXEC_FAILED
 }
 
-/// Duplicates a descriptor. A descriptor that is its own duplicate stays open in the program as well.
+/// Duplicates a descriptor to another number.
 fn duplicate(file: RawFd, target: RawFd, flags: c_int) -> io::Result<()> {
     #[expect(unsafe_code, reason = "rustix needs owned descriptors")]
     // SAFETY: the arguments are numbers. The targets 0 to 3 are files that nothing in this process uses.

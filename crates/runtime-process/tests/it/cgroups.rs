@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
+use runtime_mocks::MockMonitor;
 use runtime_process::ProcessEngine;
+use runtime_worker::Engine as _;
 use runtime_worker::plugins::ResourceUsage;
 use serde_json::json;
 
@@ -116,6 +118,55 @@ async fn groups_of_dead_workers_are_killed() {
     };
     assert!(is_killed(&dead));
     assert!(!is_killed(&live) && !is_killed(&foreign));
+}
+
+/// Prepares an engine and returns the lines that it logs about its containment, each with its level.
+async fn reports_of(engine: ProcessEngine, bed: &TestBed) -> Vec<String> {
+    let mut environment = bed.environment();
+    let (monitor, log) = MockMonitor::new();
+    environment.monitor = monitor;
+    let prepared = engine.prepare(&environment).await;
+    prepared.expect("it needs no control groups");
+    // A second time, as before each task: it is said once.
+    engine.prepare(&environment).await.expect("it is prepared");
+    let lines = log.lines().into_iter();
+    let lines = lines.filter(|line| line.message.contains("containment of tasks"));
+    lines
+        .map(|line| format!("{}: {}", line.level, line.message))
+        .collect()
+}
+
+#[tokio::test]
+async fn containment_is_reported_once_at_start() {
+    let bed = TestBed::new().await;
+    let machine = Machine::new(&bed);
+    let group = machine.groups.display();
+    let unusable = reports_of(process_engine().cgroup_parent(&machine.groups), &bed).await;
+    let [line] = &unusable[..] else {
+        panic!("{unusable:?}");
+    };
+    assert!(
+        line.contains("WARN") && line.contains("no control groups"),
+        "{line}"
+    );
+    assert!(
+        line.contains(&format!("`{group}` cannot be used: No such file")),
+        "{line}"
+    );
+    assert!(line.contains("may outlive its task"), "{line}");
+
+    let disabled = reports_of(process_engine().without_cgroups(), &bed).await;
+    assert!(
+        disabled[0].contains("INFO") && disabled[0].contains("disabled"),
+        "{disabled:?}"
+    );
+
+    let machine = machine.delegated();
+    let usable = reports_of(process_engine().cgroup_parent(&machine.groups), &bed).await;
+    assert!(
+        usable[0].contains("INFO") && usable[0].contains("control groups end"),
+        "{usable:?}"
+    );
 }
 
 #[tokio::test]

@@ -130,3 +130,77 @@ async fn engines_leave_each_others_statuses() {
         worker.stop().await;
     }
 }
+
+/// Two containers that share process ids have different folders at the same path.
+mod same_path {
+    use std::path::PathBuf;
+
+    use runtime_worker::Engine as _;
+    use rustix::process::{Pid, Signal, geteuid, kill_process};
+
+    use super::*;
+    use crate::support::ALONE;
+
+    struct KillOnDrop(Pid);
+
+    impl KillOnDrop {
+        fn new(pid: u32) -> Self {
+            Self(Pid::from_raw(pid.cast_signed()).expect("not 0"))
+        }
+    }
+
+    impl Drop for KillOnDrop {
+        fn drop(&mut self) {
+            // Fails only if it has ended.
+            let _ = kill_process(self.0, Signal::KILL);
+        }
+    }
+
+    #[tokio::test]
+    async fn live_task_of_another_container_is_spared() {
+        if !geteuid().is_root() {
+            eprintln!("skipped: this user may not mount");
+            return;
+        }
+        let bed = TestBed::new().await;
+        let pid = bed.marker("pid");
+        let script = "mount -t tmpfs none \"$STORAGE\" && exec \"$0\" --exact containment::same_path::container";
+        let container = Command::new("unshare")
+            .args(["--mount", "sh", "-c", script])
+            .arg(std::env::current_exe().expect("this program has a path"))
+            .env("STORAGE", bed.storage())
+            .env("MARKER", &pid)
+            .env(ALONE, "1")
+            .spawn();
+        let mut container = container.expect("`unshare` exists");
+        let kill_container = KillOnDrop::new(container.id());
+        bed.wait_for_file(&pid).await;
+        let task = bed.pid(&pid);
+        let _task = KillOnDrop::new(task);
+        let engine = process_engine().without_cgroups();
+        let prepared = engine.prepare(&bed.environment()).await;
+        prepared.expect("the storage exists");
+        assert!(is_alive(task));
+        drop(kill_container);
+        container.wait().expect("it is a child");
+    }
+
+    /// The worker in the other container. Runs a task until it is killed.
+    #[tokio::test]
+    async fn container() {
+        if !is_isolated() {
+            return;
+        }
+        let [storage, marker] = ["STORAGE", "MARKER"].map(|name| std::env::var_os(name));
+        let storage: PathBuf = storage.expect("the test sets it").into();
+        let marker: PathBuf = marker.expect("the test sets it").into();
+        let bed = TestBed::with_storage(storage).await;
+        let task_id = bed.create(serde_json::json!({
+            "command": ["sh", "-c", "echo $$ > $MARKER; exec sleep 600"],
+            "env": { "MARKER": marker },
+        }));
+        let running = bed.start(bed.worker_with(process_engine().without_cgroups()));
+        bed.resolved(&task_id).await;
+        running.stop().await;
+    }
+}

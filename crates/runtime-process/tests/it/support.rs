@@ -22,13 +22,15 @@ use tokio::task::JoinHandle;
 const QUEUE: &str = "test/linux";
 
 /// Set in a process that runs one test alone.
-const ALONE: &str = "RUNTIME_PROCESS_TEST_ALONE";
+pub(crate) const ALONE: &str = "RUNTIME_PROCESS_TEST_ALONE";
 
 /// An embedded Taskcluster and the folders of a worker.
 pub(crate) struct TestBed {
     pub(crate) taskcluster: Taskcluster,
-    storage: TempDir,
+    storage: PathBuf,
     markers: TempDir,
+    /// The folder of the storage, unless it is given.
+    _storage: Option<TempDir>,
 }
 
 /// A worker that runs in the background.
@@ -48,12 +50,23 @@ impl RunningWorker {
 
 impl TestBed {
     pub(crate) async fn new() -> Self {
+        let storage = tempfile::tempdir().expect("a folder for the test");
+        let bed = Self::with_storage(storage.path().to_owned()).await;
+        Self {
+            _storage: Some(storage),
+            ..bed
+        }
+    }
+
+    /// Uses an existing folder for the storage of workers.
+    pub(crate) async fn with_storage(storage: PathBuf) -> Self {
         // A worker that stops gracefully waits for its claim, so an empty claim must return soon.
         let builder = Taskcluster::builder().long_poll(Duration::from_millis(100));
         Self {
             taskcluster: builder.start().await.expect("a free port"),
-            storage: tempfile::tempdir().expect("a folder for the test"),
+            storage,
             markers: tempfile::tempdir().expect("a folder for the test"),
+            _storage: None,
         }
     }
 
@@ -76,14 +89,14 @@ impl TestBed {
             .plugin(Artifacts::default())
     }
 
-    fn environment(&self) -> Environment {
+    pub(crate) fn environment(&self) -> Environment {
         let identity = WorkerIdentity {
             root_url: self.taskcluster.root_url().to_owned(),
             task_queue_id: QUEUE.to_owned(),
             worker_group: "group".to_owned(),
             worker_id: format!("worker-{}", std::process::id()),
         };
-        let storage = TemporaryStorage::open(self.storage.path()).expect("the folder is ours");
+        let storage = TemporaryStorage::open(&self.storage).expect("the folder is ours");
         Environment::builder(identity, storage).build()
     }
 
@@ -129,6 +142,10 @@ impl TestBed {
         text.expect("the artifact exists")
     }
 
+    pub(crate) fn storage(&self) -> &Path {
+        &self.storage
+    }
+
     /// Returns the path of a file that a task may write, outside of the worker's folder.
     pub(crate) fn marker(&self, name: &str) -> PathBuf {
         self.markers.path().join(name)
@@ -146,7 +163,7 @@ impl TestBed {
 
     /// Fails if anything of the worker is left on disk, except for the lock of its folder.
     pub(crate) fn assert_no_leftovers(&self) {
-        let entries = fs::read_dir(self.storage.path()).expect("the folder is there");
+        let entries = fs::read_dir(&self.storage).expect("the folder is there");
         let names = entries.flatten().map(|entry| entry.file_name());
         let left: Vec<_> = names.filter(|name| name != ".lock").collect();
         assert_eq!(left, [""; 0], "on disk");

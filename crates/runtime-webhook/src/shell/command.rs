@@ -6,13 +6,22 @@ use std::path::PathBuf;
 
 use runtime_core::pre_exec::reset_inherited_state;
 
-/// A program to run on a terminal. `TERM` is `xterm-256color` unless it is set.
+/// A program to run on a terminal.
+///
+/// It inherits no environment variable of the worker, which may contain credentials. `TERM` is `xterm-256color` unless it
+/// is set, and `PATH` is `/usr/local/bin:/usr/bin:/bin`.
+///
+/// ```
+/// use runtime_webhook::ShellCommand;
+///
+/// let command = ShellCommand::new("/bin/bash").args(["-l"]).env("HOME", "/home/task");
+/// # drop(command);
+/// ```
 #[derive(Clone)]
 pub struct ShellCommand {
     pub(super) program: OsString,
     args: Vec<OsString>,
     envs: Vec<(OsString, OsString)>,
-    clears_env: bool,
     folder: Option<PathBuf>,
 }
 
@@ -22,8 +31,10 @@ impl ShellCommand {
         Self {
             program: program.into(),
             args: Vec::new(),
-            envs: vec![("TERM".into(), "xterm-256color".into())],
-            clears_env: false,
+            envs: vec![
+                ("TERM".into(), "xterm-256color".into()),
+                ("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()),
+            ],
             folder: None,
         }
     }
@@ -42,13 +53,6 @@ impl ShellCommand {
         self
     }
 
-    /// Clears the environment variables inherited from the worker.
-    #[must_use]
-    pub fn env_clear(mut self) -> Self {
-        self.clears_env = true;
-        self
-    }
-
     /// Sets the working directory.
     #[must_use]
     pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -57,10 +61,9 @@ impl ShellCommand {
     }
 
     pub(super) fn into_command(self) -> pty_process::Command {
-        let mut command = pty_process::Command::new(self.program).args(self.args);
-        if self.clears_env {
-            command = command.env_clear();
-        }
+        let mut command = pty_process::Command::new(self.program)
+            .args(self.args)
+            .env_clear();
         if let Some(folder) = self.folder {
             command = command.current_dir(folder);
         }

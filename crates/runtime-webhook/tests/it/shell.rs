@@ -109,6 +109,15 @@ async fn program_inherits_only_the_terminal() {
     assert_eq!((code, reason.as_str()), (1000, "exit status: 0"));
 }
 
+#[tokio::test]
+async fn program_inherits_no_variables() {
+    // Cargo sets the first one for the worker of this test.
+    let script = "test -z \"$CARGO_MANIFEST_DIR$HOME\" && exec test \"$PATH\" = /usr/local/bin:/usr/bin:/bin";
+    let (_server, _hook, mut client) = open(script).await;
+    let (_, code, reason) = read_close(&mut client).await;
+    assert_eq!((code, reason.as_str()), (1000, "exit status: 0"));
+}
+
 /// A worker started in the background ignores interrupts and may have open files, which a child inherits.
 #[test]
 fn background_worker_passes_on_no_state() {

@@ -49,6 +49,25 @@ async fn task_of_killed_worker_runs_again() {
 }
 
 #[tokio::test]
+async fn processes_of_killed_worker_end_at_start() {
+    let bed = TestBed::new().await;
+    let marker = bed.marker("pid");
+    let script = "echo $$ > $MARKER; exec sleep 600";
+    let payload = json!({ "command": ["sh", "-c", script], "env": { "MARKER": marker } });
+    bed.create(payload);
+    let mut worker = bed.settings().one_at_a_time().start_process();
+    bed.wait_for_file(&marker).await;
+    worker.kill();
+    let orphan = bed.pid(&marker);
+    assert!(is_alive(orphan), "the killed worker left its task running");
+
+    // The claim has not expired, so that the next worker gets no task.
+    let running = bed.start(bed.worker());
+    wait_until(|| !is_alive(orphan)).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn cache_in_use_by_killed_worker_is_removed() {
     let bed = TestBed::new().await;
     let started = bed.marker("started");

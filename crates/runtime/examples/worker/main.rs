@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use runtime::app::WorkerApp;
-use runtime::process::ProcessConfig;
+use runtime::process::{ProcessConfig, ProcessEngine};
 
 /// The names and definitions of the demo tasks, in the order of their creation.
 const DEMO_TASKS: &[(&str, &str)] = &[
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
             }
             config.to_engine()
         })
+        .end_leftovers(ProcessEngine::kill_leftovers)
         .demo_tasks(DEMO_TASKS)
         .run()
 }

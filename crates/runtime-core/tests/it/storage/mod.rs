@@ -4,6 +4,7 @@ mod file;
 mod folder;
 mod quota;
 
+use std::cell::Cell;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -56,6 +57,25 @@ fn only_abandoned_process_folders_are_reaped() {
     let _second = TemporaryStorage::open(root.path()).expect("a second storage on the same root");
     assert!(!dead.exists() && !half_removed.exists());
     assert!(living.path().exists() && foreign.exists());
+}
+
+#[test]
+fn cleanup_precedes_the_removal() {
+    let root = tempdir().expect("a folder for the test");
+    let open = |cleanup: &dyn Fn(&[&Path])| {
+        let options = StorageOptions::default();
+        TemporaryStorage::open_with_cleanup(root.path(), options, cleanup).expect("storage opens")
+    };
+    let _living = open(&|_| panic!("no folder is abandoned"));
+    let dead = root.path().join("run-dead");
+    fs::create_dir(&dead).expect("a folder of a dead process");
+    let called = Cell::new(false);
+    let _second = open(&|folders| {
+        assert!(dead.exists());
+        assert_eq!(folders, [dead.as_path()]);
+        called.set(true);
+    });
+    assert!(called.get() && !dead.exists());
 }
 
 /// Creates a chain of folders in `folder`, from the inside out, since the path of the innermost one would be too long.
