@@ -27,7 +27,6 @@ use crate::process::{InitProcess, SandboxUsage};
 use crate::start::{self, Started};
 use crate::sys;
 use crate::terminal::SandboxTerminal;
-use crate::uids::UserLease;
 
 /// The time between two checks whether killed processes have ended, if no process namespace ends them.
 const REAP_INTERVAL: Duration = Duration::from_millis(1);
@@ -63,7 +62,6 @@ pub struct SandboxChild {
     received: Option<ExitStatus>,
     exit: Option<SandboxExit>,
     missing_walls: Vec<Wall>,
-    user: Option<UserLease>,
     walls: RaisedWalls,
 }
 
@@ -154,7 +152,6 @@ impl SandboxChild {
             received: None,
             exit: None,
             missing_walls: Vec::new(),
-            user: started.user,
             walls: started.walls,
         };
         Ok((child, failure, started.steps))
@@ -185,7 +182,7 @@ impl SandboxChild {
     /// Returns the id of the user that the command runs as, if the worker is root and the wall
     /// [`User`](Wall::User) was asked for without a certain user.
     pub fn user(&self) -> Option<u32> {
-        self.user.as_ref().map(UserLease::id)
+        self.process.user()
     }
 
     /// Returns the id of the sandbox's first process, on the machine. `None` after the end.
@@ -236,7 +233,6 @@ impl SandboxChild {
         let status = self.received.unwrap_or(init_status);
         let exit = SandboxExit { status, usage };
         self.exit = Some(exit);
-        self.user = None;
         Ok(exit)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +41,6 @@ use crate::terminal::TerminalSize;
 /// # #[cfg(not(target_os = "linux"))]
 /// # fn main() {}
 /// ```
-#[derive(Debug)]
 #[must_use = "a command runs when it is spawned"]
 pub struct SandboxCommand {
     pub(crate) program: OsString,
@@ -165,5 +165,18 @@ impl SandboxCommand {
     pub fn control_group(mut self, members: OwnedFd) -> Self {
         self.control_groups.push(members);
         self
+    }
+}
+
+/// Without arguments and values of variables, which may be secrets.
+impl fmt::Debug for SandboxCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SandboxCommand")
+            .field("program", &self.program)
+            .field("variables", &self.variables.keys())
+            .field("directory", &self.directory)
+            .field("isolation", &self.isolation)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }

@@ -221,14 +221,15 @@ fn reset_signals(plan: &mut Plan) {
 
 fn execute_program(plan: &mut Plan, command: &SandboxCommand) -> Result<(), SpawnError> {
     plan.step_on(SpawnStep::Execute, Path::new(&command.program));
-    let texts = [&command.program].into_iter().chain(&command.arguments);
-    let arguments = texts.map(|text| plan.string(text));
-    let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
+    let mut arguments = vec![plan.text("program", &command.program)?];
+    for argument in &command.arguments {
+        arguments.push(plan.text("argument", argument)?);
+    }
     let arguments = plan.pointers(&arguments);
     let mut variables = Vec::new();
     for (name, value) in &command.variables {
         let pair = [name.as_bytes(), b"=", value.as_bytes()].concat();
-        variables.push(plan.string(OsStr::from_bytes(&pair))?);
+        variables.push(plan.text("environment variable", OsStr::from_bytes(&pair))?);
     }
     let variables = plan.pointers(&variables);
     if command.program.as_bytes().contains(&b'/') {

@@ -11,10 +11,10 @@ use crate::isolation::Wall;
 #[non_exhaustive]
 pub enum SpawnError {
     /// A text for the kernel contains a NUL byte.
-    #[error("program, arguments, variables and paths must not contain a NUL byte: {text:?}")]
+    #[error("the {kind} contains a NUL byte")]
     NulByte {
-        /// The text.
-        text: String,
+        /// What the text is, such as `argument`. The text itself may be a secret.
+        kind: &'static str,
     },
 
     /// The program is missing, may not be executed, or has an unknown format.

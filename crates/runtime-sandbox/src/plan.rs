@@ -198,12 +198,19 @@ impl Plan {
         Cell(offset)
     }
 
-    /// Adds a C string.
-    pub(crate) fn string(&mut self, text: impl AsRef<OsStr>) -> Result<Argument, SpawnError> {
+    /// Adds a path.
+    pub(crate) fn string(&mut self, path: impl AsRef<OsStr>) -> Result<Argument, SpawnError> {
+        self.text("path", path)
+    }
+
+    /// Adds a C string. An error names its kind.
+    pub(crate) fn text(
+        &mut self,
+        kind: &'static str,
+        text: impl AsRef<OsStr>,
+    ) -> Result<Argument, SpawnError> {
         let text = CString::new(text.as_ref().as_bytes());
-        let text = text.map_err(|error| SpawnError::NulByte {
-            text: String::from_utf8_lossy(&error.into_vec()).into_owned(),
-        })?;
+        let text = text.map_err(|_| SpawnError::NulByte { kind })?;
         Ok(self.address(text.as_bytes_with_nul()))
     }
 

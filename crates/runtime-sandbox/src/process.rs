@@ -9,9 +9,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::sys;
+use crate::uids::UserLease;
 
 /// Killed processes whose owner was dropped before their end. The next start or drop reaps them.
-static ABANDONED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+static ABANDONED: Mutex<Vec<(Pid, Option<UserLease>)>> = Mutex::new(Vec::new());
 
 /// How many times the descendants of a process are listed before its owner gives up: each pass finds those that were
 /// created during the pass before.
@@ -37,21 +38,28 @@ pub(crate) struct InitProcess {
     /// Whether it is the first process of a namespace: then its end ends all others.
     owns_namespace: bool,
     reaped: bool,
+    /// The user of the processes, released when they have ended.
+    user: Option<UserLease>,
 }
 
 impl InitProcess {
     /// Takes the ownership of a child.
-    pub(crate) fn new(pid: Pid, owns_namespace: bool) -> Self {
+    pub(crate) fn new(pid: Pid, owns_namespace: bool, user: Option<UserLease>) -> Self {
         reap_abandoned();
         Self {
             pid,
             owns_namespace,
             reaped: false,
+            user,
         }
     }
 
     pub(crate) fn pid(&self) -> Pid {
         self.pid
+    }
+
+    pub(crate) fn user(&self) -> Option<u32> {
+        self.user.as_ref().map(UserLease::id)
     }
 
     pub(crate) fn owns_namespace(&self) -> bool {
@@ -95,7 +103,10 @@ impl InitProcess {
         }
         let reaped = sys::wait4(self.pid)?;
         let reaped = reaped.map(|(status, usage)| (status, SandboxUsage::new(&usage)));
-        self.reaped = reaped.is_some();
+        if reaped.is_some() {
+            self.reaped = true;
+            self.user = None;
+        }
         Ok(reaped)
     }
 }
@@ -105,7 +116,7 @@ impl Drop for InitProcess {
         if !self.reaped {
             self.kill();
             if !matches!(self.try_reap(), Ok(Some(_))) {
-                abandon(self.pid);
+                abandon(self.pid, self.user.take());
             }
         }
         reap_abandoned();
@@ -137,14 +148,14 @@ fn children(pid: Pid) -> Vec<Pid> {
     found
 }
 
-fn abandon(pid: Pid) {
+fn abandon(pid: Pid, user: Option<UserLease>) {
     let mut abandoned = ABANDONED.lock().unwrap_or_else(PoisonError::into_inner);
-    abandoned.push(pid);
+    abandoned.push((pid, user));
 }
 
 fn reap_abandoned() {
     let mut abandoned = ABANDONED.lock().unwrap_or_else(PoisonError::into_inner);
-    abandoned.retain(|pid| {
+    abandoned.retain(|(pid, _)| {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         matches!(waitid(WaitId::Pid(*pid), options), Ok(None))
     });

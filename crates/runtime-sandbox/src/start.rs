@@ -35,7 +35,6 @@ pub(crate) struct Started {
     pub(crate) streams: [Option<OwnedFd>; 3],
     /// The worker's side of a terminal.
     pub(crate) terminal: Option<OwnedFd>,
-    pub(crate) user: Option<UserLease>,
     pub(crate) walls: RaisedWalls,
 }
 
@@ -59,9 +58,7 @@ pub(crate) fn start(command: &SandboxCommand, isolation: Isolation) -> Result<St
     if walls.isolation.has(Wall::Processes) {
         namespaces |= libc::CLONE_NEWPID;
     }
-    let mut started = start_program(program, command, None, namespaces, walls)?;
-    started.user = user;
-    Ok(started)
+    start_program(program, command, None, namespaces, walls, user)
 }
 
 /// Starts an init program that enters the walls of a running sandbox, whose first process is `pidfd`.
@@ -71,7 +68,7 @@ pub(crate) fn start_inside(
     pidfd: &OwnedFd,
 ) -> Result<Started, SpawnError> {
     let program = plan_inside(command, &walls)?;
-    start_program(program, command, Some(pidfd), 0, walls)
+    start_program(program, command, Some(pidfd), 0, walls, None)
 }
 
 fn start_program(
@@ -80,6 +77,7 @@ fn start_program(
     entered: Option<&OwnedFd>,
     namespaces: c_int,
     walls: RaisedWalls,
+    user: Option<UserLease>,
 ) -> Result<Started, SpawnError> {
     let failed = |step| {
         move |source| SpawnError::Step {
@@ -105,7 +103,7 @@ fn start_program(
     let pid =
         clone::start(program.as_fd(), &files, namespaces).map_err(failed(SpawnStep::Clone))?;
     let owns_namespace = namespaces & libc::CLONE_NEWPID != 0;
-    let process = InitProcess::new(pid, owns_namespace);
+    let process = InitProcess::new(pid, owns_namespace, user);
     Ok(Started {
         process,
         steps,
@@ -113,7 +111,6 @@ fn start_program(
         control,
         streams: streams.outside,
         terminal: streams.terminal,
-        user: None,
         walls,
     })
 }

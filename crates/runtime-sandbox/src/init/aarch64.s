@@ -100,8 +100,13 @@ runtime_sandbox_init_start:
     mov     w1, #9
 4:  ldr     w0, [x20, #{command}]
     cbz     w0, 4f
+    mov     w23, w0
     neg     w0, w0
     mov     x8, #{sys_kill}
+    svc     #0
+    tbz     w0, #31, 4f
+    // The command has not created its group yet.
+    mov     w0, w23
     svc     #0
 4:  cmp     x22, #1
     b.ne    8f

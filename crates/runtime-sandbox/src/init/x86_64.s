@@ -116,6 +116,12 @@ runtime_sandbox_init_start:
     jz      4f
     mov     eax, {sys_kill}
     syscall
+    test    eax, eax
+    jns     4f
+    // The command has not created its group yet.
+    neg     edi
+    mov     eax, {sys_kill}
+    syscall
 4:  cmp     r13d, 1
     jne     8f
 3:  cmp     word ptr [rbp + 6], 0

@@ -119,15 +119,30 @@ async fn working_directory_is_inside() {
 #[tokio::test]
 async fn nul_byte_is_an_error() {
     let commands = [
-        SandboxCommand::new("a\0b"),
-        SandboxCommand::new("true").arg("a\0b"),
-        SandboxCommand::new("true").env("A", "a\0b"),
-        SandboxCommand::new("true").current_dir("a\0b"),
+        (SandboxCommand::new("a\0b"), "program"),
+        (SandboxCommand::new("true").arg("a\0b"), "argument"),
+        (
+            SandboxCommand::new("true").env("A", "a\0b"),
+            "environment variable",
+        ),
+        (SandboxCommand::new("true").current_dir("a\0b"), "path"),
     ];
-    for command in commands {
+    for (command, kind) in commands {
         let error = command.spawn().await.expect_err("a NUL byte");
-        assert!(matches!(error, SpawnError::NulByte { .. }), "{error:?}");
+        assert_eq!(error.to_string(), format!("the {kind} contains a NUL byte"));
     }
+}
+
+#[test]
+fn debug_hides_secrets() {
+    let command = SandboxCommand::new("true")
+        .arg("hunter2")
+        .env("TOKEN", "hunter2");
+    let text = format!("{command:?}");
+    assert!(
+        text.contains("TOKEN") && !text.contains("hunter2"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
