@@ -4,11 +4,13 @@ use std::env;
 use std::error::Error as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use runtime_sandbox::{FileView, Isolation, SandboxCommand, StdStream};
 use tokio::io::AsyncReadExt as _;
+use tokio::time::timeout;
 
-use crate::support::{Lock, eventually, presets, shell};
+use crate::support::{Lock, eventually, is_root, presets, shell};
 
 /// The variable with the role of this program as a worker.
 pub(crate) const ROLE: &str = "SANDBOX_TEST_ROLE";
@@ -42,6 +44,7 @@ async fn role() {
                 Err(error) => println!("role: {error} {:?}", error.source()),
             }
         }
+        Ok("hang") => hang().await,
         Ok(preset) => hold_a_lock(presets()[preset.parse::<usize>().unwrap_or(0)].clone()).await,
         Err(_) => {}
     }
@@ -66,6 +69,86 @@ async fn hold_a_lock(isolation: Isolation) {
     println!("ready");
     std::io::stdout().flush().expect("output");
     child.wait().await.expect("it ends");
+}
+
+/// Starts a program on a file system that never answers.
+async fn hang() {
+    let program = format!("{}/program", env::var(FOLDER).expect("a folder"));
+    let mut start = Box::pin(
+        SandboxCommand::new(program)
+            .isolation(Isolation::none())
+            .spawn(),
+    );
+    let limit = Duration::from_millis(100);
+    assert!(timeout(limit, &mut start).await.is_err(), "the start hangs");
+    // This runtime has one thread, which continues.
+    let mut other = shell("exit 3", Isolation::strict())
+        .spawn()
+        .await
+        .expect("it starts");
+    assert_eq!(other.wait().await.expect("it ends").status.code(), Some(3));
+    assert!(timeout(limit, &mut start).await.is_err(), "the start hangs");
+    drop(start);
+    eventually("no child is left", || {
+        let id = std::process::id();
+        let tasks = std::fs::read_dir(format!("/proc/{id}/task"))
+            .expect("threads")
+            .flatten();
+        let mut children = tasks.map(|task| std::fs::read_to_string(task.path().join("children")));
+        // A killed process stays until the next start or drop.
+        children.all(|it| it.is_ok_and(|it| it.is_empty())) || sweep()
+    })
+    .await;
+    println!("role: the start was given up");
+}
+
+/// Reaps dropped processes. Returns `false`.
+fn sweep() -> bool {
+    std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.expect("a runtime").block_on(async {
+            let start = shell("true", Isolation::none()).spawn();
+            start
+                .await
+                .expect("it starts")
+                .wait()
+                .await
+                .expect("it ends");
+        });
+    })
+    .join()
+    .expect("no panic");
+    false
+}
+
+#[test]
+fn hanging_start_blocks_nothing() {
+    if !is_root() {
+        return println!("skipped: needs root");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    // In mounts of its own. The script keeps the other end of the file system open and never reads it.
+    let script = "exec 9<>/dev/fuse && mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 none \
+                  \"$SANDBOX_TEST_FOLDER\" && exec \"$@\"";
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", script, "sh"])
+        .arg(env::current_exe().expect("this program"))
+        .args(arguments())
+        .env(ROLE, "hang")
+        .env(FOLDER, folder.path())
+        .output()
+        .expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if errors.contains("/dev/fuse") {
+        return println!("skipped: no FUSE on this machine: {errors}");
+    }
+    assert!(
+        text.contains("role: the start was given up"),
+        "{text}{errors}"
+    );
 }
 
 #[tokio::test]
