@@ -8,6 +8,9 @@ use libc::{BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET,
 use crate::error::SpawnStep;
 use crate::plan::Plan;
 
+/// `libc` does not have it for all C libraries.
+const KEXEC_FILE_LOAD: i64 = if cfg!(target_arch = "x86_64") { 320 } else { 294 };
+
 /// Refused calls. The kernel refuses many of them anyway without capabilities: these are a second wall.
 const REFUSED: &[i64] = &[
     // Keys, which belong to a user and not to a namespace.
@@ -25,7 +28,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_lookup_dcookie,
     // The kernel itself.
     libc::SYS_kexec_load,
-    libc::SYS_kexec_file_load,
+    KEXEC_FILE_LOAD,
     libc::SYS_init_module,
     libc::SYS_finit_module,
     libc::SYS_delete_module,
