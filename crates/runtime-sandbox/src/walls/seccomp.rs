@@ -9,7 +9,11 @@ use crate::error::SpawnStep;
 use crate::plan::Plan;
 
 /// `libc` does not have it for all C libraries.
-const KEXEC_FILE_LOAD: i64 = if cfg!(target_arch = "x86_64") { 320 } else { 294 };
+const KEXEC_FILE_LOAD: i64 = if cfg!(target_arch = "x86_64") {
+    320
+} else {
+    294
+};
 
 /// Refused calls. The kernel refuses many of them anyway without capabilities: these are a second wall.
 const REFUSED: &[i64] = &[

@@ -3,7 +3,6 @@
 //! `cargo test -p runtime-sandbox --test escape` runs all attempts in strict walls, as this user and, if it is root,
 //! also as an ordinary user. With a part of a name, it runs these. `-- --bwrap` compares with bubblewrap and prints a
 //! table.
-#![cfg_attr(not(target_os = "linux"), expect(missing_docs, reason = "empty"))]
 
 #[cfg(target_os = "linux")]
 mod attempts;

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::attempts::{self, Attempt};
 use crate::decoys::Decoys;
 use crate::report::{Outcome, Report};
+use crate::sys::{address, call};
 use crate::target::Target;
 
 /// The first argument of this program as a sandboxed command. The name of the attempt follows.
@@ -26,6 +27,9 @@ const ESCAPED: i32 = 42;
 
 /// The user of the second pass, if the first one is root.
 const ORDINARY_USER: u32 = 64_321;
+
+/// A supplementary group of the worker, if it is root.
+const WORKER_GROUP: u32 = 64_320;
 
 /// The path of this program inside.
 const PROGRAM: &str = "/attempts";
@@ -73,6 +77,11 @@ fn attempt(name: &str) -> ExitCode {
 
 /// Returns whether all attempts failed.
 fn run_all(filter: &str, compare: bool) -> io::Result<bool> {
+    if is_root() {
+        // A group that the commands must not inherit.
+        let mut groups = [WORKER_GROUP];
+        call(libc::SYS_setgroups, [1, address(&mut groups)])?;
+    }
     let folder = tempfile::tempdir()?;
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
     // Other users may not reach the folder of this program.

@@ -51,6 +51,31 @@ async fn files_without_processes_are_an_error() {
 }
 
 #[tokio::test]
+async fn landlock_alone_stops_signals() {
+    let child = shell("exec sleep 600", Isolation::none())
+        .spawn()
+        .await
+        .expect("it starts");
+    let outside = child.id().expect("it runs");
+    // Signal 0 only checks the right, which a process of the same user has.
+    let script = format!("kill -0 {outside}");
+    let (exit, _) = run(shell(&script, Isolation::none())).await;
+    assert!(exit.status.success());
+    let (exit, _) = run(shell(&script, Isolation::none().with(Wall::Landlock))).await;
+    assert!(!exit.status.success());
+}
+
+#[tokio::test]
+async fn landlock_is_a_second_wall() {
+    // The kernel lets every user create this node, which has no driver. Landlock refuses all nodes of devices.
+    let script = "mknod /tmp/node c 0 0";
+    let (exit, output) = run(shell(script, Isolation::strict().without(Wall::Landlock))).await;
+    assert!(exit.status.success(), "{output}");
+    let (exit, _) = run(shell(script, Isolation::strict())).await;
+    assert!(!exit.status.success());
+}
+
+#[tokio::test]
 async fn host_name_is_its_own() {
     let (_, output) = run(shell("uname -n", Isolation::none().with(Wall::HostName))).await;
     assert_eq!(output, "sandbox\n");
