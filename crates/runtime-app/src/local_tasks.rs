@@ -165,8 +165,10 @@ impl LocalTasks {
             worker.as_mut().await;
         }
         let results = self.results()?;
-        summary::print(&results, app.metrics_summary(), args)
-            .context("cannot print the summary")?;
+        if !results.is_empty() {
+            summary::print(&results, app.metrics_summary(), args)
+                .context("cannot print the summary")?;
+        }
         for result in &results {
             if result.mismatch().is_some() {
                 self.print_log_errors(result).await;

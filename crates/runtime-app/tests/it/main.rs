@@ -157,3 +157,25 @@ fn command_line_is_that_of_the_program() {
     let (output, _) = run(greeter(&folder).args(["run", "--capacity", "0"]));
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+#[cfg(unix)]
+fn dev_serves_other_clients_until_stopped() {
+    use std::io::{BufRead as _, BufReader};
+
+    let folder = folder();
+    let mut command = greeter(&folder);
+    let mut child = command
+        .arg("dev")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the example starts");
+    let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut lines = lines.map(|line| line.expect("text"));
+    assert!(lines.any(|line| line.starts_with("export TASKCLUSTER_ACCESS_TOKEN=")));
+    assert!(lines.any(|line| line.contains("keep running until Ctrl-C")));
+    let pid = child.id().to_string();
+    let signalled = Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(signalled.expect("`kill` exists").success());
+    assert!(child.wait().expect("it ends").success());
+}
