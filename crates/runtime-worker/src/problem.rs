@@ -3,7 +3,7 @@
 /// A problem of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    /// The JSON pointer of the key or list element.
+    /// The JSON pointer of the key, which may be missing, or of the list element.
     pub(crate) pointer: String,
     /// The description, with the path of the key.
     pub(crate) text: String,
@@ -15,4 +15,15 @@ pub(crate) fn join(path: &str, key: &str) -> String {
         "" => key.to_owned(),
         path => format!("{path}.{key}"),
     }
+}
+
+/// Escapes a key for a JSON pointer.
+pub(crate) fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// Returns the key of an escaped part of a JSON pointer.
+#[cfg(feature = "config")]
+pub(crate) fn unescape(key: &str) -> String {
+    key.replace("~1", "/").replace("~0", "~")
 }

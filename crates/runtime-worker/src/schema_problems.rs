@@ -4,7 +4,7 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
-use crate::problem::{Problem, join};
+use crate::problem::{Problem, escape, join};
 use crate::unknown_keys::describe_unknown_keys;
 
 /// The number of problems that are described. A file may contain any number, and an author reads few.
@@ -48,8 +48,10 @@ impl SchemaProblems<'_> {
                 let parent = self.parent(error);
                 let property = parent.map(|parent| &parent["properties"][key]);
                 let example = describe_example(property);
-                let text = format!("missing key `{}`{example}", join(&path, key));
-                vec![Problem { pointer, text }]
+                vec![Problem {
+                    pointer: format!("{pointer}/{}", escape(key)),
+                    text: format!("missing key `{}`{example}", join(&path, key)),
+                }]
             }
             ValidationErrorKind::OneOfNotValid { context } => {
                 self.describe_variants(error, context)

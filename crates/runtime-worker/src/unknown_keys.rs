@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jsonschema::ValidationError;
 use serde_json::Value;
 
-use crate::problem::{Problem, join};
+use crate::problem::{Problem, escape, join};
 
 /// The number of unknown keys of an object that are described. A file may contain any number, and an author reads few.
 const MAX_DESCRIBED: usize = 10;
@@ -38,15 +38,11 @@ pub(crate) fn describe_unknown_keys(
         };
         problems.push(Problem {
             text: format!("{} more unknown keys{location}", omitted.len()),
-            pointer: object,
+            // No key, since the object itself is no problem.
+            pointer: format!("{object}/"),
         });
     }
     problems
-}
-
-/// Escapes a key for a JSON pointer.
-fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 fn describe_unknown(path: &str, key: &str, known: &[&str]) -> String {

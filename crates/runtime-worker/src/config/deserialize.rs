@@ -1,21 +1,31 @@
 //! Deserializes a configuration and collects all of its errors.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, escape, unescape};
 
 /// The number of errors that are collected.
 const MAX_ERRORS: usize = 50;
 
-/// Deserializes a value that fits its schema.
+/// Deserializes a value, and adds to the violations of its schema those of rules that the schema does not express, such as
+/// the syntax of addresses.
 ///
-/// Fails only for rules that the schema does not express, such as the syntax of addresses. serde stops at the first
-/// error, so each invalid value is removed and the rest is tried again.
-pub(super) fn deserialize<T: DeserializeOwned>(mut value: Value) -> Result<T, Vec<Problem>> {
-    let mut problems = Vec::new();
+/// serde stops at the first error, so each invalid value is removed and the rest is tried again.
+pub(super) fn deserialize<T: DeserializeOwned>(
+    mut value: Value,
+    mut problems: Vec<Problem>,
+) -> Result<T, Vec<Problem>> {
     let mut removed = RemovedElements::default();
+    for keys in removal_order(&problems) {
+        if remove(&mut value, &keys) {
+            removed.add(keys);
+        }
+    }
     loop {
         let error = match serde_path_to_error::deserialize::<_, T>(value.clone()) {
             Ok(config) if problems.is_empty() => return Ok(config),
@@ -23,24 +33,35 @@ pub(super) fn deserialize<T: DeserializeOwned>(mut value: Value) -> Result<T, Ve
             Err(error) => error,
         };
         let keys: Vec<_> = error.path().iter().filter_map(key).collect();
-        let pointer = pointer(&keys);
-        // A required value that was removed is missing now, which is not a problem of its own.
-        if let Some(last) = problems.last().map(|it: &Problem| &it.pointer)
-            && last.starts_with(&format!("{pointer}/"))
-        {
+        let original = removed.original_keys(&keys);
+        let (path, pointer) = (original.join("."), pointer(&original));
+        // A required value that is missing, or was removed, is reported already.
+        let parent = format!("{pointer}/");
+        if problems.iter().any(|it| it.pointer.starts_with(&parent)) {
             return Err(problems);
         }
-        let original = removed.original_keys(&keys);
-        let path = original.join(".");
         problems.push(Problem {
-            pointer: self::pointer(&original),
+            pointer,
             text: format!("`{path}`: {}", error.into_inner()),
         });
-        if problems.len() == MAX_ERRORS || !remove(&mut value, &keys) {
+        if problems.len() >= MAX_ERRORS || !remove(&mut value, &keys) {
             return Err(problems);
         }
         removed.add(original);
     }
+}
+
+/// Returns the keys of invalid values, each once. List elements are last and from the end, so that the indices of the others
+/// stay valid.
+fn removal_order(problems: &[Problem]) -> Vec<Vec<String>> {
+    let pointers: BTreeSet<_> = problems.iter().map(|it| it.pointer.as_str()).collect();
+    let keys = |pointer: &str| pointer.split('/').skip(1).map(unescape).collect();
+    let mut all: Vec<Vec<String>> = pointers.into_iter().map(keys).collect();
+    all.sort_by_key(|keys| {
+        let index = keys.last().and_then(|key| key.parse::<usize>().ok());
+        (index.is_some(), Reverse(index))
+    });
+    all
 }
 
 fn key(segment: &Segment) -> Option<String> {
@@ -53,8 +74,7 @@ fn key(segment: &Segment) -> Option<String> {
 }
 
 fn pointer(keys: &[String]) -> String {
-    let escape = |key: &String| format!("/{}", key.replace('~', "~0").replace('/', "~1"));
-    keys.iter().map(escape).collect()
+    keys.iter().map(|key| format!("/{}", escape(key))).collect()
 }
 
 fn remove(value: &mut Value, keys: &[String]) -> bool {

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::format::Format;
+use crate::problem::unescape;
 
 /// Returns the line, counted from 1, of the key or list element with this JSON pointer.
 ///
@@ -31,10 +32,6 @@ pub(super) fn line_of(text: &str, format: Format, pointer: &str) -> Option<usize
             Some(1 + text.get(..start)?.matches('\n').count())
         }
     }
-}
-
-fn unescape(key: &str) -> String {
-    key.replace("~1", "/").replace("~0", "~")
 }
 
 /// Fails at the key or list element with this path, below the deserialized value.

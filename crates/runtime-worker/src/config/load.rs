@@ -80,15 +80,7 @@ pub fn parse<T: DeserializeOwned + JsonSchema>(
         root: "",
     };
     let problems = schema.find(&validator, &value);
-    let problems = if problems.is_empty() {
-        match deserialize(value) {
-            Ok(config) => return Ok(config),
-            Err(problems) => problems,
-        }
-    } else {
-        problems
-    };
-    Err(invalid(with_lines(problems, text, format)))
+    deserialize(value, problems).map_err(|problems| invalid(with_lines(problems, text, format)))
 }
 
 /// Builds a validator that knows the minimums of durations and sizes.
@@ -134,7 +126,13 @@ fn with_lines(problems: Vec<Problem>, text: &str, format: Format) -> Vec<String>
     let mut problems: Vec<_> = problems
         .into_iter()
         .map(|problem| {
-            let line = line_of(text, format, &problem.pointer);
+            let parent = problem
+                .pointer
+                .rsplit_once('/')
+                .map_or("", |(parent, _)| parent);
+            let line = line_of(text, format, &problem.pointer)
+                // A missing key has the line of its map.
+                .or_else(|| line_of(text, format, parent));
             (line.unwrap_or(usize::MAX), problem.text)
         })
         .collect();

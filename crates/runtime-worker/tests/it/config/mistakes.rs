@@ -108,13 +108,14 @@ fn lines_are_those_of_each_format() {
 fn rules_beyond_the_schema_are_checked_together() {
     let mut value = sample();
     value["fetch"] = json!({
-        "allowedHosts": ["10.0.0.0/99", "mirror.example", "10.0.0.0/88"],
+        "allowedHosts": ["10.0.0.0/99", "mirror.example", "10.0.0.0/88", 7, "::/999"],
+        "stallTimeout": 5,
     });
     let text = serde_yaml_ng::to_string(&value).expect("YAML");
     let error = config::parse::<WorkerConfig>(&text, Format::Yaml).expect_err("two blocks");
     let problems = problems_of(error);
-    assert_eq!(problems.len(), 2, "{problems:#?}");
-    for (index, problem) in [0, 2].into_iter().zip(&problems) {
+    assert_eq!(problems.len(), 5, "{problems:#?}");
+    for (index, problem) in [0, 2, 3, 4].into_iter().zip(&problems) {
         let path = format!("`fetch.allowedHosts.{index}`: ");
         assert!(
             problem.contains(&path) && problem.starts_with("line "),
