@@ -116,9 +116,11 @@ pub(super) fn remove_group(path: &Path) -> bool {
     if is_gone(fs::remove_dir(path)) {
         return true;
     }
-    let groups = with_inner_groups(path);
-    let removed = groups.iter().rev().map(|group| fs::remove_dir(group));
-    removed.last().is_some_and(is_gone)
+    let mut is_removed = false;
+    for group in with_inner_groups(path).iter().rev() {
+        is_removed = is_gone(fs::remove_dir(group));
+    }
+    is_removed
 }
 
 /// Returns the folders of a group and of those inside it, each after the one that contains it.

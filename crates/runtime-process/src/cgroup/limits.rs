@@ -156,8 +156,8 @@ impl LimitFiles {
             files.iter().all(|(file, _)| folder.has(file))
         };
         for folder in folders {
-            let versions = [&self.v2, &self.v1].into_iter();
-            for files in versions.filter(|files| has_all(folder, files)) {
+            let mut versions = [&self.v2, &self.v1].into_iter();
+            if let Some(files) = versions.find(|files| has_all(folder, files)) {
                 return self.write_files(folder, files);
             }
         }

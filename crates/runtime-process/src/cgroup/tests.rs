@@ -218,7 +218,7 @@ fn process_limit_is_enforced_and_counted() -> io::Result<()> {
 
 #[test]
 fn cpu_limit_is_set_and_time_counted() -> io::Result<()> {
-    let Some(parents) = parents(&["v2", "cpu"]).filter(|it| it.support().cpu) else {
+    let Some(parents) = parents(&["v2", "cpu", "cpuacct"]).filter(|it| it.support().cpu) else {
         return Ok(());
     };
     let limits = CgroupLimits {

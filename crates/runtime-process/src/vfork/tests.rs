@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::*;
 
@@ -54,38 +55,62 @@ fn signal_mask_is_restored() -> io::Result<()> {
 /// A command of `fcntl` that the crate `libc` lacks.
 const F_SETSIG: i32 = 10;
 
-/// Creates a program whose execution blocks, as on a dead network file system, while the returned file is open.
-fn hanging_program(path: &Path) -> io::Result<File> {
-    std::fs::write(path, "#!/bin/sh\n")?;
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
-    let lease = File::open(path)?;
-    // The kernel asks the holder of the lease to give it up, with a signal that is ignored by default, and waits.
-    for (command, value) in [(F_SETSIG, libc::SIGURG), (libc::F_SETLEASE, libc::F_WRLCK)] {
+/// A program whose execution blocks, as on a dead network file system, until this is dropped.
+struct HangingProgram(File);
+
+impl HangingProgram {
+    fn new(path: &Path) -> io::Result<Self> {
+        std::fs::write(path, "#!/bin/sh\n")?;
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        let program = Self(File::open(path)?);
+        // The kernel asks the holder of the lease to give it up, with a signal that is ignored by default, and waits.
+        program.control(F_SETSIG, libc::SIGURG)?;
+        program.control(libc::F_SETLEASE, libc::F_WRLCK)?;
+        Ok(program)
+    }
+
+    /// Waits until a process waits for its execution: then the lease is to be given up.
+    fn wait_until_executed(&self) -> io::Result<()> {
+        let limit = Instant::now() + Duration::from_secs(60);
+        while self.control(libc::F_GETLEASE, 0)? == libc::F_WRLCK {
+            assert!(Instant::now() < limit, "the program is not executed");
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    fn control(&self, command: i32, value: i32) -> io::Result<i32> {
         #[expect(unsafe_code, reason = "rustix does not have leases")]
         // SAFETY: the arguments are numbers.
-        check_syscall(unsafe { libc::fcntl(lease.as_raw_fd(), command, value) })?;
+        let result = unsafe { libc::fcntl(self.0.as_raw_fd(), command, value) };
+        check_syscall(result).map(|()| result)
     }
-    Ok(lease)
 }
 
 #[test]
 fn hanging_start_delays_no_other() -> io::Result<()> {
     let folder = tempfile::tempdir()?;
-    let program = folder.path().join("program");
-    let _lease = hanging_program(&program)?;
-    let hanging = Command::new(program);
+    let path = folder.path().join("program");
+    let program = HangingProgram::new(&path)?;
+    let hanging = Command::new(path);
     let null = || OwnedFd::from(File::open("/dev/null")?).try_clone();
     let files = [null()?, null()?, null()?];
     let control = StartControl::default();
+    // As the pipe of another start, which waits for its end.
+    let (mut reader, writer) = io::pipe()?;
     std::thread::scope(|scope| {
-        let start = scope.spawn(|| spawn(&hanging, &files, &control, || Ok(())));
-        for _ in 0..5 {
-            let pid = self::start(&Command::new("true"), || Ok(()));
-            waitpid(Some(pid.expect("`true` exists")), WaitOptions::empty())?;
-        }
-        assert!(!start.is_finished(), "the execution does not block");
+        let hanging_start = scope.spawn(|| spawn(&hanging, &files, &control, || Ok(())));
+        program.wait_until_executed()?;
+        let pid = start(&Command::new("true"), || Ok(())).expect("`true` exists");
+        waitpid(Some(pid), WaitOptions::empty())?;
+        drop(writer);
+        assert_eq!(reader.read_to_end(&mut Vec::new())?, 0);
+        assert!(!hanging_start.is_finished(), "the execution does not block");
         control.cancel();
-        let pid = start.join().expect("no panic").expect("it made no report");
+        let pid = hanging_start
+            .join()
+            .expect("no panic")
+            .expect("it made no report");
         let (_, status) = waitpid(Some(pid), WaitOptions::empty())?.expect("it has ended");
         assert_eq!(status.terminating_signal(), Some(libc::SIGKILL));
         Ok(())

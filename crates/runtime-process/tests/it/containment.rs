@@ -191,7 +191,7 @@ mod same_path {
         if !is_isolated() {
             return;
         }
-        let [storage, marker] = ["STORAGE", "MARKER"].map(|name| std::env::var_os(name));
+        let [storage, marker] = ["STORAGE", "MARKER"].map(std::env::var_os);
         let storage: PathBuf = storage.expect("the test sets it").into();
         let marker: PathBuf = marker.expect("the test sets it").into();
         let bed = TestBed::with_storage(storage).await;

@@ -1,5 +1,6 @@
 //! One program on one terminal, for one client.
 
+use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -70,7 +71,11 @@ impl ShellSession {
         let websocket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         let (mut sink, mut source) = websocket.split();
         let program = self.command.program.clone();
-        let close_frame = match spawn(self.command) {
+        // On a thread that may block: the program may be on a dead network file system.
+        let command = self.command;
+        let started = tokio::task::spawn_blocking(move || spawn(command)).await;
+        let started = started.unwrap_or_else(|panic| Err(io::Error::from(panic).into()));
+        let close_frame = match started {
             Ok((terminal, child)) => {
                 let end = serve(terminal, child, &mut sink, &mut source, self.ping_interval).await;
                 end.into_close_frame()
