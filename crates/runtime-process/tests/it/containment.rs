@@ -131,6 +131,19 @@ async fn engines_leave_each_others_statuses() {
     }
 }
 
+#[tokio::test]
+async fn orphan_is_reaped_while_its_command_runs() {
+    let bed = TestBed::new().await;
+    // Half a minute at most.
+    let script = "pid=$(sh -c 'sleep 0.1 >/dev/null & echo $!'); i=0; \
+        while test -e /proc/$pid && test $i -lt 300; do sleep 0.1; i=$((i + 1)); done; test ! -e /proc/$pid";
+    let task_id = bed.create(sh(script));
+    let engine = process_engine().without_cgroups();
+    let running = bed.start(bed.worker_with(engine));
+    assert_eq!(bed.resolved(&task_id).await.state_and_reason(), "completed");
+    running.stop().await;
+}
+
 /// Two containers that share process ids have different folders at the same path.
 mod same_path {
     use std::path::PathBuf;
