@@ -68,9 +68,8 @@ impl Credentials {
 
     /// Returns the secret texts, for a redactor.
     ///
-    /// Of a certificate, these are seed and signature, without which it is useless; its scopes and dates
-    /// are not secret. Adding the whole text would compile a long pattern in dozens of encodings, which costs
-    /// more than all other work of a small task.
+    /// Of a certificate, these are seed and signature, without which it is useless. Adding the whole text would
+    /// also hide its scopes and dates, which are not secret and often printed.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let certificate = self.certificate.as_ref().map(ExposeSecret::expose_secret);
         std::iter::once(self.access_token.expose_secret())

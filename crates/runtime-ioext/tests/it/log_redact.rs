@@ -230,6 +230,22 @@ fn many_secrets_are_added_one_by_one() {
     }
 }
 
+#[test]
+fn secrets_may_be_read_with_the_redactor() {
+    let redactor = redactor(&["hunter22"]);
+    let secrets = ["first-secret", "second-secret"].into_iter();
+    let added = redactor.add_all(secrets.inspect(|_| assert_eq!(redactor.redact(b"x"), b"x")));
+    added.unwrap();
+    assert_eq!(redactor.redact(b"second-secret"), b"[REDACTED]");
+}
+
+#[test]
+fn short_secret_does_not_prevent_others() {
+    let redactor = Redactor::new();
+    assert!(redactor.add_all(["12345", "hunter22"]).is_err());
+    assert_eq!(redactor.redact(b"12345 hunter22"), b"12345 [REDACTED]");
+}
+
 /// Returns a text without repetitions, of so many distinct printable characters.
 fn long_secret(len: usize, distinct: u64) -> String {
     let letters: Vec<char> = ('a'..='z').chain('A'..='Z').chain('0'..='9').collect();

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use runtime_core::Monitor;
+use runtime_core::monitor::Level;
 use runtime_gc::{
     Amount, Disk, GarbageCollector, GcConfig, HostStats, Stat, Stats, SystemStats, Threshold,
 };
@@ -191,6 +192,36 @@ async fn full_disk_pauses_claims_until_the_task_ends() {
     );
     assert_eq!(bed.resolved(&waiting).await.state_and_reason(), "completed");
     running.stop().await;
+}
+
+#[tokio::test]
+async fn refusal_is_logged_once_as_a_warning() {
+    let bed = TestBed::new().await;
+    let disk = SmallDisk {
+        folder: bed.folder.path().to_owned(),
+        reads: Arc::default(),
+    };
+    let filler = disk.folder.join("filler");
+    std::fs::write(&filler, vec![0; 900 * KIB as usize]).expect("write a file");
+    let mut config = GcConfig::default();
+    let floor = Threshold::at(Amount::Absolute(400 * KIB));
+    config.limits.min_free_disk = Some(floor);
+    let collector = GarbageCollector::new(config, disk.clone());
+    let (monitor, recorded) = MockMonitor::new();
+    let mut timing = Timing::default();
+    timing.claim_retry_delay = Duration::from_millis(20);
+    let worker = bed.worker_with_monitor(monitor).timing(timing);
+    let running = bed.start(worker.admission(Arc::new(CollectorAdmission::new(collector))));
+    wait_until(|| disk.reads() >= 4).await;
+    running.stop().await;
+    let lines = recorded.lines();
+    let mut refusals = lines
+        .iter()
+        .filter(|line| line.message.starts_with("not claiming: the machine is low"));
+    let refusal = refusals.next().expect("a refusal");
+    assert_eq!(refusal.level, Level::WARN);
+    assert!(refusal.message.contains("disk"), "{}", refusal.message);
+    assert!(refusals.next().is_none(), "{lines:?}");
 }
 
 /// The mount point of a disk of 4 MiB, which `cargo xtask e2e full-disk` creates.

@@ -126,18 +126,20 @@ impl Redactor {
         secrets: impl IntoIterator<Item = S>,
     ) -> Result<(), SecretTooShort> {
         let min_len = self.shared.min_len;
+        // Before the lock, because the iterator is arbitrary code, which may use the redactor.
+        let secrets: Vec<S> = secrets.into_iter().collect();
+        let secrets = secrets.iter().map(|secret| secret.as_ref());
+        let (secrets, too_short): (Vec<_>, Vec<_>) = secrets
+            .map(parts::without_line_end)
+            .partition(|secret| secret.len() >= min_len);
         let mut patterns = self.shared.patterns.write();
-        let mut outcome = Ok(());
         for secret in secrets {
-            let secret = parts::without_line_end(secret.as_ref());
-            if secret.len() < min_len {
-                // Continues, because the other secrets must be redacted in any case.
-                outcome = Err(SecretTooShort { min_len });
-            } else {
-                parts::for_each_part(secret, min_len, &mut |part| patterns.add(part));
-            }
+            parts::for_each_part(secret, min_len, &mut |part| patterns.add(part));
         }
-        outcome
+        match too_short[..] {
+            [] => Ok(()),
+            _ => Err(SecretTooShort { min_len }),
+        }
     }
 
     /// Returns whether the set is empty.
