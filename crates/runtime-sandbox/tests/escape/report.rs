@@ -74,6 +74,15 @@ impl Report {
         }
     }
 
+    /// Adds the result of an attempt in strict walls but for the filter for system calls.
+    pub(crate) fn add_without_filter(&mut self, attempt: Attempt, outcome: &Outcome) {
+        if !matches!(outcome, Outcome::Held(_)) {
+            let name = attempt.name;
+            self.failures
+                .push(format!("{name} without the filter: {outcome:?}"));
+        }
+    }
+
     /// Prints the results. Returns whether all attempts failed.
     pub(crate) fn finish(self, print_table: bool) -> bool {
         if print_table {
