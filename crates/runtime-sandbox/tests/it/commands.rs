@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use runtime_sandbox::{Isolation, SandboxCommand, SpawnError, SpawnStep, StdStream};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{presets, read_line, run, shell};
+use crate::support::{limited, presets, read_line, run, shell};
 
 #[tokio::test]
 async fn output_and_exit_code_are_returned() {
@@ -26,7 +26,13 @@ async fn input_is_a_pipe() {
     stdin.write_all(b"hello\n").await.expect("it reads");
     assert_eq!(read_line(&mut child).await, "hello");
     // `wait` closes the input, at which the command ends.
-    assert!(child.wait().await.expect("it ends").status.success());
+    assert!(
+        limited(child.wait())
+            .await
+            .expect("it ends")
+            .status
+            .success()
+    );
 }
 
 #[tokio::test]

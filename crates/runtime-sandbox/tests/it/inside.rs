@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use runtime_sandbox::{Isolation, SandboxCommand, SandboxExit, SpawnError, SpawnStep};
 
-use crate::support::{presets, read_all, read_line, shell};
+use crate::support::{limited, presets, read_all, read_line, shell};
 
 async fn exec(
     child: &runtime_sandbox::SandboxChild,
@@ -12,7 +12,7 @@ async fn exec(
 ) -> (SandboxExit, String) {
     let mut inside = child.exec(command).await.expect("it starts inside");
     let output = read_all(&mut inside).await;
-    (inside.wait().await.expect("it ends"), output)
+    (limited(inside.wait()).await.expect("it ends"), output)
 }
 
 #[tokio::test]
@@ -82,7 +82,13 @@ async fn command_inside_ends_with_the_sandbox() {
         .await
         .expect("it starts");
     child.kill(Duration::ZERO).await.expect("it ends");
-    assert!(!inside.wait().await.expect("it ends, too").status.success());
+    assert!(
+        !limited(inside.wait())
+            .await
+            .expect("it ends, too")
+            .status
+            .success()
+    );
     let error = child
         .exec(shell("true", Isolation::none()))
         .await

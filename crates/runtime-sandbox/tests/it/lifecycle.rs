@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use runtime_sandbox::{FileView, Isolation, SandboxCommand};
 use tokio::time::timeout;
 
-use crate::support::{Lock, TIME_LIMIT, eventually, presets, read_all, read_line, run, shell};
+use crate::support::{
+    Lock, TIME_LIMIT, eventually, limited, presets, read_all, read_line, run, shell,
+};
 
 /// A script that holds a lock with a process in the background, in a session of its own.
 fn holding(lock: &Lock, isolation: Isolation) -> SandboxCommand {
@@ -31,7 +33,7 @@ async fn signal_reaches_the_command() {
         let mut child = shell(script, isolation).spawn().await.expect("it starts");
         assert_eq!(read_line(&mut child).await, "ready");
         child.signal(libc::SIGUSR1).expect("a valid signal");
-        let exit = child.wait().await.expect("it ends");
+        let exit = limited(child.wait()).await.expect("it ends");
         assert_eq!(exit.status.code(), Some(3));
         child
             .signal(libc::SIGUSR1)
@@ -82,7 +84,10 @@ async fn wait_can_be_repeated() {
         .await
         .expect("it starts");
     for _ in 0..2 {
-        assert_eq!(child.wait().await.expect("it ends").status.code(), Some(5));
+        assert_eq!(
+            limited(child.wait()).await.expect("it ends").status.code(),
+            Some(5)
+        );
         assert_eq!(child.id(), None);
     }
     let exit = child.kill(Duration::ZERO).await.expect("it has ended");
@@ -102,7 +107,10 @@ async fn dropped_wait_continues() {
             .await
             .is_err()
     );
-    assert_eq!(child.wait().await.expect("it ends").status.code(), Some(6));
+    assert_eq!(
+        limited(child.wait()).await.expect("it ends").status.code(),
+        Some(6)
+    );
 }
 
 #[tokio::test]
@@ -117,7 +125,7 @@ async fn background_processes_end_with_the_command() {
         let view = FileView::system().read_write(lock.folder(), lock.folder());
         let command = shell(&script, isolation.files(view));
         let mut child = command.spawn().await.expect("it starts");
-        let exit = child.wait().await.expect("it ends");
+        let exit = limited(child.wait()).await.expect("it ends");
         let output = read_all(&mut child).await;
         assert!(exit.status.success(), "{output}");
         assert!(!lock.is_held());

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use runtime_sandbox::{Isolation, Limits, SpawnError, SpawnStep, Wall};
 
-use crate::support::{eventually, presets, run, shell};
+use crate::support::{eventually, limited, presets, run, shell};
 
 #[tokio::test]
 async fn limits_are_set() {
@@ -104,7 +104,7 @@ async fn control_group_is_joined_before_the_program() {
             .spawn()
             .await
             .expect("it starts");
-        let exit = child.wait().await.expect("it ends");
+        let exit = limited(child.wait()).await.expect("it ends");
         let output = crate::support::read_all(&mut child).await;
         let name = group.0.file_name().expect("a name").to_string_lossy();
         assert!(output.contains(&*name), "{output}");

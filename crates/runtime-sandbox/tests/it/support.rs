@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use runtime_sandbox::{Isolation, SandboxChild, SandboxCommand, SandboxExit, StdStream};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
+use tokio::time::timeout;
 
 pub(crate) const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
@@ -33,11 +34,18 @@ pub(crate) fn shell(script: &str, isolation: Isolation) -> SandboxCommand {
         .isolation(isolation)
 }
 
+/// Fails a test that would otherwise wait for ever.
+pub(crate) async fn limited<T>(work: impl Future<Output = T>) -> T {
+    timeout(TIME_LIMIT, work)
+        .await
+        .expect("within the time limit")
+}
+
 /// Runs a command to its end. Returns its exit and everything that it wrote.
 pub(crate) async fn run(command: SandboxCommand) -> (SandboxExit, String) {
     let mut child = command.spawn().await.expect("the command starts");
     let output = read_all(&mut child).await;
-    let exit = child.wait().await.expect("the command ends");
+    let exit = limited(child.wait()).await.expect("the command ends");
     (exit, output)
 }
 
@@ -46,8 +54,12 @@ pub(crate) async fn read_all(child: &mut SandboxChild) -> String {
     let mut output = Vec::new();
     let mut stdout = child.stdout.take().expect("a pipe");
     let mut stderr = child.stderr.take().expect("a pipe");
-    stdout.read_to_end(&mut output).await.expect("output");
-    stderr.read_to_end(&mut output).await.expect("errors");
+    limited(stdout.read_to_end(&mut output))
+        .await
+        .expect("output");
+    limited(stderr.read_to_end(&mut output))
+        .await
+        .expect("errors");
     String::from_utf8_lossy(&output).into_owned()
 }
 
@@ -56,7 +68,7 @@ pub(crate) async fn read_line(child: &mut SandboxChild) -> String {
     let stdout = child.stdout.as_mut().expect("a pipe");
     let mut line = Vec::new();
     while line.last() != Some(&b'\n') {
-        line.push(stdout.read_u8().await.expect("a line"));
+        line.push(limited(stdout.read_u8()).await.expect("a line"));
     }
     String::from_utf8_lossy(&line).trim().to_owned()
 }

@@ -3,7 +3,7 @@
 use runtime_sandbox::{Isolation, SandboxCommand, TerminalSize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{PATH, presets};
+use crate::support::{PATH, limited, presets};
 
 const SIZE: TerminalSize = TerminalSize {
     rows: 24,
@@ -28,9 +28,17 @@ async fn command_controls_its_terminal() {
             .expect("it starts");
         let mut output = String::new();
         let terminal = child.terminal.as_mut().expect("a terminal");
-        terminal.read_to_string(&mut output).await.expect("output");
+        limited(terminal.read_to_string(&mut output))
+            .await
+            .expect("output");
         assert_eq!(output, "24 80\r\ncontrolled\r\n");
-        assert!(child.wait().await.expect("it ends").status.success());
+        assert!(
+            limited(child.wait())
+                .await
+                .expect("it ends")
+                .status
+                .success()
+        );
     }
 }
 
@@ -45,7 +53,7 @@ async fn input_and_size_reach_the_command() {
     terminal.write_all(b"hello\n").await.expect("input");
     let mut output = Vec::new();
     while !output.ends_with(b"got hello\r\n") {
-        output.push(terminal.read_u8().await.expect("output"));
+        output.push(limited(terminal.read_u8()).await.expect("output"));
     }
     let larger = TerminalSize {
         rows: 50,
@@ -53,7 +61,9 @@ async fn input_and_size_reach_the_command() {
     };
     terminal.resize(larger).expect("a terminal");
     let mut rest = String::new();
-    terminal.read_to_string(&mut rest).await.expect("output");
+    limited(terminal.read_to_string(&mut rest))
+        .await
+        .expect("output");
     assert_eq!(rest, "50 132\r\n");
 }
 
@@ -67,8 +77,11 @@ async fn interrupt_key_reaches_the_command() {
     let terminal = child.terminal.as_mut().expect("a terminal");
     let mut output = Vec::new();
     while !output.ends_with(b"ready\r\n") {
-        output.push(terminal.read_u8().await.expect("output"));
+        output.push(limited(terminal.read_u8()).await.expect("output"));
     }
     terminal.write_all(&[3]).await.expect("input");
-    assert_eq!(child.wait().await.expect("it ends").status.code(), Some(8));
+    assert_eq!(
+        limited(child.wait()).await.expect("it ends").status.code(),
+        Some(8)
+    );
 }

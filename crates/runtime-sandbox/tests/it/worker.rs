@@ -10,7 +10,7 @@ use runtime_sandbox::{FileView, Isolation, SandboxCommand, StdStream};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
-use crate::support::{Lock, eventually, is_root, presets, shell};
+use crate::support::{Lock, eventually, is_root, limited, presets, shell};
 
 /// The variable with the role of this program as a worker.
 pub(crate) const ROLE: &str = "SANDBOX_TEST_ROLE";
@@ -35,7 +35,7 @@ async fn role() {
             let command = shell("exit 3", Isolation::strict().best_effort());
             match command.spawn().await {
                 Ok(mut child) => {
-                    let code = child.wait().await.expect("it ends").status.code();
+                    let code = limited(child.wait()).await.expect("it ends").status.code();
                     println!(
                         "role: missing {:?}, exit code {code:?}",
                         child.missing_walls()
@@ -68,7 +68,7 @@ async fn hold_a_lock(isolation: Isolation) {
     stdout.read_exact(&mut line).await.expect("a line");
     println!("ready");
     std::io::stdout().flush().expect("output");
-    child.wait().await.expect("it ends");
+    limited(child.wait()).await.expect("it ends");
 }
 
 /// Starts a program on a file system that never answers.
@@ -86,7 +86,10 @@ async fn hang() {
         .spawn()
         .await
         .expect("it starts");
-    assert_eq!(other.wait().await.expect("it ends").status.code(), Some(3));
+    assert_eq!(
+        limited(other.wait()).await.expect("it ends").status.code(),
+        Some(3)
+    );
     assert!(timeout(limit, &mut start).await.is_err(), "the start hangs");
     drop(start);
     eventually("no child is left", || {
