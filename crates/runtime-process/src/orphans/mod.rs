@@ -1,0 +1,201 @@
+//! Finds and ends processes that left the process group of their command.
+//!
+//! A process belongs to a command if it has one of its [marks](crate::marks), is in the session of such a process, or
+//! is its child. The parent of an orphan is dead; with [`adopt_orphans`], this process becomes its parent. A child of
+//! this process with a lowered limit has hidden its marks: no other part of this program starts such processes.
+//!
+//! Only a control group or a pid namespace ends processes that are faster than any search, or that have the
+//! capability to change their marks at will.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustix::process::{Pid, WaitOptions, waitpid};
+
+use crate::marks::{CommandMark, CommandState, LiveOwners, MarkOwner};
+use crate::orphan_search::{Candidate, KilledOrphans, Search, own_children, own_pid, raw};
+use crate::proc::{self, ProcessKey};
+
+/// The time between two scans without a mark after which a process counts as a non-task process.
+///
+/// Between its fork and the execution of a program, a process shows the environment of its parent. A single scan
+/// may therefore miss the mark of a process that is about to execute a task's command.
+const CONFIRM_AFTER: Duration = Duration::from_secs(1);
+
+/// Makes this process the parent of orphans among its descendants (Linux: child subreaper).
+pub(crate) fn adopt_orphans() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    // The kernel reads the argument as a boolean: any pid turns the attribute on.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    Ok(())
+}
+
+/// Finds and kills the processes of commands.
+///
+/// The scanner remembers processes that belong to no task, so that a scan need not read the files of every
+/// process on the machine. Its first scan must precede the first task: every process that exists by then belongs
+/// to no task of this engine and is confirmed immediately.
+#[derive(Debug)]
+pub(crate) struct OrphanScanner {
+    owner: MarkOwner,
+    /// The limit of file locks that children inherit; `None` if it cannot be read, or if no child is an orphan.
+    own_limit: Option<u64>,
+    /// `None` before the first scan.
+    non_tasks: Mutex<Option<Arc<NonTasks>>>,
+}
+
+/// Processes without a mark.
+type NonTasks = BTreeMap<ProcessKey, NonTask>;
+
+#[derive(Clone, Copy, Debug)]
+enum NonTask {
+    /// No scan has found a mark since this time.
+    SuspectedSince(Instant),
+    Confirmed,
+}
+
+impl NonTask {
+    /// Returns the classification after a scan at `now` that found no mark.
+    fn after_scan(previous: Option<Self>, now: Instant) -> Self {
+        match previous {
+            None => Self::SuspectedSince(now),
+            Some(Self::SuspectedSince(first)) if now.duration_since(first) >= CONFIRM_AFTER => {
+                Self::Confirmed
+            }
+            Some(previous) => previous,
+        }
+    }
+}
+
+impl OrphanScanner {
+    /// Creates a scanner and makes its first scan. `adopts` is whether this process is the parent of orphans.
+    pub(crate) fn new(owner: MarkOwner, adopts: bool) -> Self {
+        let scanner = Self {
+            owner,
+            own_limit: adopts.then(|| proc::file_lock_limit(own_pid())).flatten(),
+            non_tasks: Mutex::default(),
+        };
+        scanner.scan();
+        scanner
+    }
+
+    pub(crate) fn owner(&self) -> &MarkOwner {
+        &self.owner
+    }
+
+    /// Kills all processes of a command, whose first process has ended and is not reaped yet. Blocks until they have
+    /// ended, for at most about two seconds.
+    pub(crate) fn kill_command(&self, mark: &CommandMark, leader: Pid) -> KilledOrphans {
+        let leader = raw(leader);
+        let is_marked = |process: &Candidate| {
+            process.number == Some(mark.number)
+                || process.variable.as_deref() == Some(mark.variable.as_encoded_bytes())
+                || self.is_hidden(process)
+                || self.is_stale(process)
+        };
+        let search = Search {
+            leader: Some(leader),
+            is_marked: &is_marked,
+        };
+        search.run(|| self.scan())
+    }
+
+    /// Reaps the orphans of commands that this process has adopted.
+    ///
+    /// Other children of this process are left to those who started them.
+    pub(crate) fn reap(&self) {
+        for child in own_children() {
+            // Its limit shows to whom it belongs, also if it has ended.
+            let number = proc::file_lock_limit(child);
+            let is_orphan = number.is_some_and(|number| match CommandMark::state(number) {
+                CommandState::Running(leader) => child != leader && self.owner.owns(number),
+                CommandState::Starting => false,
+                CommandState::Unknown => self.owner.owns(number) || self.is_lowered(number),
+            });
+            if let Some(pid) = Pid::from_raw(child).filter(|_| is_orphan) {
+                // Returns at once if it runs.
+                let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+            }
+        }
+    }
+
+    /// Returns whether a process belongs to a command of this worker that has ended: its sandbox was dropped, or the
+    /// process was not ended in time.
+    fn is_stale(&self, process: &Candidate) -> bool {
+        process.number.is_some_and(|number| {
+            self.owner.owns(number) && CommandMark::state(number) == CommandState::Unknown
+        })
+    }
+
+    /// Returns whether a process is an adopted orphan that has lowered its limit to hide its mark.
+    fn is_hidden(&self, process: &Candidate) -> bool {
+        let is_hidden = |number| {
+            // The commands of all engines of this process are its children.
+            CommandMark::state(number) == CommandState::Unknown && self.is_lowered(number)
+        };
+        process.stat.parent == own_pid() && process.number.is_some_and(is_hidden)
+    }
+
+    fn is_lowered(&self, number: u64) -> bool {
+        self.own_limit.is_some_and(|own| number < own)
+    }
+
+    /// Returns all processes that may belong to a task, with their marks.
+    fn scan(&self) -> Vec<Candidate> {
+        // The lock is not held during the scan, which may take long. If two scans overlap, the classifications of
+        // the one that ends first are lost, and later scans repeat them.
+        let known = self.non_tasks.lock().clone();
+        let is_first = known.is_none();
+        let (known, now) = (known.unwrap_or_default(), Instant::now());
+        let (mut non_tasks, mut candidates) = (NonTasks::new(), Vec::new());
+        // An orphan may have been confirmed while its parent lived.
+        let children: BTreeSet<i32> = own_children().into_iter().collect();
+        for key in proc::process_keys().filter(|key| key.pid != own_pid()) {
+            let previous = known.get(&key).copied();
+            if matches!(previous, Some(NonTask::Confirmed)) && !children.contains(&key.pid) {
+                non_tasks.insert(key, NonTask::Confirmed);
+                continue;
+            }
+            let Some(process) = Candidate::read(key.pid) else {
+                continue;
+            };
+            let owned = process.number.is_some_and(|number| self.owner.owns(number));
+            if !owned && process.variable.is_none() && !process.is_zombie() {
+                let class = if is_first {
+                    NonTask::Confirmed
+                } else {
+                    NonTask::after_scan(previous, now)
+                };
+                non_tasks.insert(key, class);
+            }
+            candidates.push(process);
+        }
+        *self.non_tasks.lock() = Some(Arc::new(non_tasks));
+        candidates
+    }
+}
+
+/// Kills the processes of dead workers. Returns their number.
+pub(crate) fn kill_leftovers(live: &LiveOwners) -> KilledOrphans {
+    let is_marked = |process: &Candidate| {
+        let variable = process.variable.as_deref();
+        process
+            .number
+            .is_some_and(|number| live.is_dead_number(number))
+            || variable.is_some_and(|variable| live.is_dead(variable))
+    };
+    let search = Search {
+        leader: None,
+        is_marked: &is_marked,
+    };
+    search.run(|| {
+        let keys = proc::process_keys().filter(|key| key.pid != own_pid());
+        keys.filter_map(|key| Candidate::read(key.pid)).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests;
