@@ -44,7 +44,7 @@ pub(crate) fn report(placement: &CgroupPlacement, cgroups: &CgroupParents, monit
     }
 }
 
-/// Kills the processes and removes the control groups of dead workers. Blocks for at most about four seconds.
+/// Kills the processes and removes the control groups of dead workers. Blocks for at most about seven seconds.
 pub(crate) fn end_leftovers(root: Option<&Path>, cgroups: &CgroupParents, monitor: &Monitor) {
     if let Some(root) = root {
         end_processes(root, &[], monitor);

@@ -91,7 +91,7 @@ impl ProcessEngine {
     }
 
     /// Kills the processes that dead workers left running, given their process folders in a storage, and blocks until
-    /// they have ended, for at most about two seconds.
+    /// they have ended, for at most about five seconds.
     ///
     /// Pass it to [`TemporaryStorage::open_with_cleanup`], so that the processes do not write into folders that are being
     /// removed. The engine itself does this later, when its worker starts.

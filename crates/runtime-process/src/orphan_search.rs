@@ -14,13 +14,16 @@ use crate::proc::{self, ProcStat};
 
 /// The time after which a search is given up. A process that forks, and lets its parent die, again and again, escapes a
 /// single scan: by the time of the signal, its child runs.
-const MAX_SEARCH_TIME: Duration = Duration::from_secs(2);
+const MAX_SEARCH_TIME: Duration = Duration::from_secs(5);
 
 /// Maximum number of scans of one search.
 const MAX_SCANS: u32 = 500;
 
 /// Maximum number of looks at the own children between two scans. They take a fraction of the time of a scan.
 const MAX_CHASES: u32 = 200;
+
+/// The number of pids after that of a marked child that may be its children.
+const LOOK_AHEAD: i32 = 8;
 
 /// The pause before the next scan if all processes that the last one found had been killed before.
 const DEATH_POLL_INTERVAL: Duration = Duration::from_millis(1);
@@ -68,6 +71,8 @@ pub(crate) struct Search<'a> {
     /// The process that started the others, and has ended; `None` if it is not known.
     pub(crate) leader: Option<i32>,
     pub(crate) is_marked: &'a dyn Fn(&Candidate) -> bool,
+    /// Whether a child of this process with this number is marked.
+    pub(crate) is_marked_child: &'a dyn Fn(u64) -> bool,
 }
 
 impl Search<'_> {
@@ -136,32 +141,46 @@ impl Search<'_> {
             .collect()
     }
 
-    /// Kills and reaps marked children of this process, until none of them runs. An orphan that forks again and again is
-    /// always one.
+    /// Kills and reaps marked children of this process, until there are none.
+    ///
+    /// A process that forks again and again, and lets its parent die, becomes such a child. By then it may have forked
+    /// already, so that those with the next pids are killed as well. Reads as little as possible before a signal.
     fn chase(&self) {
         for _ in 0..MAX_CHASES {
-            let children = own_children().into_iter().filter_map(Candidate::read);
-            let marked = children.filter(|child| (self.is_marked)(child));
-            let mut found_running = false;
-            for child in marked.filter(|child| Some(child.stat.pid) != self.leader) {
-                if child.is_zombie() {
-                    reap(child.stat.pid);
-                } else {
-                    kill(&child.stat);
-                    found_running = true;
+            let mut has_found = false;
+            for child in own_children() {
+                let number = proc::file_lock_limit(child);
+                let number = number.filter(|number| (self.is_marked_child)(*number));
+                if Some(child) == self.leader || number.is_none() {
+                    continue;
+                }
+                has_found = true;
+                kill_with_group(child);
+                let next = child.saturating_add(1)..=child.saturating_add(LOOK_AHEAD);
+                if !reap(child) {
+                    next.filter(|next| Some(*next) != self.leader)
+                        .filter(|next| proc::file_lock_limit(*next) == number)
+                        .for_each(kill_with_group);
                 }
             }
-            if !found_running {
+            if !has_found {
                 return;
             }
         }
     }
 }
 
-/// Reaps an adopted orphan.
-fn reap(pid: i32) {
+/// Reaps an adopted orphan. Returns whether it had ended.
+fn reap(pid: i32) -> bool {
+    let pid = Pid::from_raw(pid);
+    pid.is_some_and(|pid| !matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None)))
+}
+
+/// Kills a process, and the group that it leads, if any.
+fn kill_with_group(pid: i32) {
     if let Some(pid) = Pid::from_raw(pid) {
-        let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+        let _ = kill_process(pid, Signal::KILL);
+        let _ = kill_process_group(pid, Signal::KILL);
     }
 }
 

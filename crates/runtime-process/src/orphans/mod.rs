@@ -87,7 +87,7 @@ impl OrphanScanner {
     }
 
     /// Kills all processes of a command, whose first process has ended and is not reaped yet. Blocks until they have
-    /// ended, for at most about two seconds.
+    /// ended, for at most about five seconds.
     pub(crate) fn kill_command(&self, mark: &CommandMark, leader: Pid) -> KilledOrphans {
         let leader = raw(leader);
         let is_marked = |process: &Candidate| {
@@ -96,9 +96,15 @@ impl OrphanScanner {
                 || self.is_hidden(process)
                 || self.is_stale(process)
         };
+        let is_marked_child = |number| {
+            let is_unknown = CommandMark::state(number) == CommandState::Unknown;
+            number == mark.number
+                || is_unknown && (self.owner.owns(number) || self.is_lowered(number))
+        };
         let search = Search {
             leader: Some(leader),
             is_marked: &is_marked,
+            is_marked_child: &is_marked_child,
         };
         search.run(|| self.scan())
     }
@@ -190,6 +196,7 @@ pub(crate) fn kill_leftovers(live: &LiveOwners) -> KilledOrphans {
     let search = Search {
         leader: None,
         is_marked: &is_marked,
+        is_marked_child: &|number| live.is_dead_number(number),
     };
     search.run(|| {
         let keys = proc::process_keys().filter(|key| key.pid != own_pid());

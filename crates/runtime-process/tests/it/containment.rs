@@ -67,8 +67,8 @@ async fn processes_of_a_user_are_killed() {
     run_isolated_as_user("containment::as_user", 4).await;
 }
 
-/// Forks again and again for a minute, and lets each parent die. Each process has a new session and no environment.
-const FORKER: &str = "use POSIX; %ENV = (); $0 = \"runtime-forker\" x 100; my $end = time + 60; while (time < $end) { fork and _exit(0); setsid; }";
+/// Forks again and again for 20 seconds, and lets each parent die. Each process has a new session and no environment.
+const FORKER: &str = "use POSIX; %ENV = (); $0 = \"runtime-forker\" x 100; my $end = time + 20; while (time < $end) { fork and _exit(0); setsid; }";
 
 #[tokio::test]
 async fn forking_process_is_caught() {
