@@ -1,6 +1,6 @@
 //! The init program of a sandbox: a static ELF file in memory that runs a list of operations.
 //!
-//! The file has two segments: the code, some 400 bytes of assembly without a stack, and the data of one start. The
+//! The file has two segments: the code, some 500 bytes of assembly without a stack, and the data of one start. The
 //! data begin with a header, followed by the operations and everything that their arguments point to. An operation is
 //! a system call, so that the program itself knows nothing of namespaces, mounts or filters: the crate's other modules
 //! compose these, in safe code and before the process exists.
