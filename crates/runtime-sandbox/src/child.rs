@@ -75,6 +75,10 @@ impl SandboxCommand {
     ///
     /// A wall that this machine cannot have, an invalid path, or a program that cannot be executed. Nothing is left.
     ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with I/O and time enabled.
+    ///
     /// # Cancel safety
     ///
     /// Safe: if the future is dropped, the command is killed or not started.
@@ -276,9 +280,13 @@ impl SandboxChild {
 
     /// Waits until the wait status of the command was sent, or the init process has ended.
     async fn wait_for_status(&mut self) {
+        // It is sent only once, and a wait before this one may have been dropped after that.
+        if self.received.is_some() {
+            return;
+        }
         let control = &self.control;
         let received = control.async_io(Interest::READABLE, || read_status(control));
-        self.received = self.received.or(received.await.ok());
+        self.received = received.await.ok();
     }
 
     /// Reads the wait status of the command, if it was sent.

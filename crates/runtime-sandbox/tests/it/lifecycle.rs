@@ -114,6 +114,23 @@ async fn dropped_wait_continues() {
 }
 
 #[tokio::test]
+async fn wait_can_be_cancelled_at_any_point() {
+    for isolation in presets() {
+        let command = shell("sleep 600 & sleep 600 & exit 3", isolation);
+        let mut child = command.spawn().await.expect("it starts");
+        let exit = limited(async {
+            loop {
+                // Shorter than each of the pauses inside.
+                if let Ok(exit) = timeout(Duration::from_micros(100), child.wait()).await {
+                    break exit;
+                }
+            }
+        });
+        assert_eq!(exit.await.expect("it ends").status.code(), Some(3));
+    }
+}
+
+#[tokio::test]
 async fn background_processes_end_with_the_command() {
     for isolation in presets() {
         let lock = Lock::new();
