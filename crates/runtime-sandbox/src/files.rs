@@ -134,7 +134,9 @@ impl FileView {
         self.bind(source.into(), target.into(), FileAccess::ReadOnly)
     }
 
-    /// Adds a file or folder of the machine that the command may change.
+    /// Adds a file, folder or socket of the machine that the command may change.
+    ///
+    /// A socket lets the command connect to its listener on the machine, whatever network the command has.
     ///
     /// The permissions of the files still apply. As root, the command runs as another user: see
     /// [`SandboxCommand::user`](crate::SandboxCommand::user).

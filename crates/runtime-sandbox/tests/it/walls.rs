@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use runtime_sandbox::{Isolation, SandboxCommand, SpawnError, SpawnStep, StdStream, Support, Wall};
+use runtime_sandbox::{
+    FileView, Isolation, SandboxCommand, SpawnError, SpawnStep, StdStream, Support, Wall,
+};
 
 use crate::support::{is_root, run, shell};
 use crate::worker;
@@ -156,10 +158,10 @@ async fn support_is_a_table() {
 }
 
 /// Runs this test program as a worker inside of a sandbox whose filter refuses namespaces.
-async fn worker_inside(role: &str) -> String {
+async fn worker_inside(role: &str, view: FileView) -> String {
     let program = std::env::current_exe().expect("this program");
     let folder = program.parent().expect("its folder");
-    let view = runtime_sandbox::FileView::system().read_only(folder, folder);
+    let view = view.read_only(folder, folder);
     let command = SandboxCommand::new(&program)
         .args(worker::arguments())
         .env(worker::ROLE, role);
@@ -170,8 +172,23 @@ async fn worker_inside(role: &str) -> String {
 }
 
 #[tokio::test]
+async fn socket_of_the_worker_can_be_let_in() {
+    let folder = crate::support::open_folder();
+    let socket = folder.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(&socket, mode).expect("its mode");
+    let view = FileView::system().read_write(&socket, "/socket");
+    // The network of the sandbox has no way to it, but the path does.
+    let output = worker_inside("connect", view).await;
+    assert!(output.contains("role: connected true"), "{output}");
+    let output = worker_inside("connect", FileView::system()).await;
+    assert!(output.contains("role: connected false"), "{output}");
+}
+
+#[tokio::test]
 async fn missing_wall_is_an_error() {
-    let output = worker_inside("strict").await;
+    let output = worker_inside("strict", FileView::system()).await;
     assert!(
         output.contains("role: cannot create a process with its own namespaces"),
         "{output}"
@@ -184,7 +201,7 @@ async fn missing_wall_is_an_error() {
 
 #[tokio::test]
 async fn best_effort_reports_missing_walls() {
-    let output = worker_inside("best effort").await;
+    let output = worker_inside("best effort", FileView::system()).await;
     let expected = "role: missing [User, Files, Processes, Ipc, HostName, ControlGroups, Network], exit code Some(3)";
     assert!(output.contains(expected), "{output}");
 }

@@ -45,6 +45,10 @@ async fn role() {
             }
         }
         Ok("hang") => hang().await,
+        Ok("connect") => {
+            let stream = std::os::unix::net::UnixStream::connect("/socket");
+            println!("role: connected {}", stream.is_ok());
+        }
         Ok(preset) => hold_a_lock(presets()[preset.parse::<usize>().unwrap_or(0)].clone()).await,
         Err(_) => {}
     }
