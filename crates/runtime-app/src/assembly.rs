@@ -76,8 +76,7 @@ impl App {
         let redaction = redact_credentials(inputs.credentials.clone(), monitoring.redactor.clone());
         let folder = &config.worker.data_folder;
         let options = config.worker.storage_options();
-        let storage =
-            TemporaryStorage::open_with_cleanup(folder, options, program.end_leftovers)?;
+        let storage = TemporaryStorage::open_with_cleanup(folder, options, program.end_leftovers)?;
         let collector = GarbageCollector::with_listener(
             config.worker.collector.clone(),
             HostStats::new(folder),

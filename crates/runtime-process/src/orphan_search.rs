@@ -71,6 +71,8 @@ pub(crate) struct Search<'a> {
     /// The process that started the others, and has ended; `None` if it is not known.
     pub(crate) leader: Option<i32>,
     pub(crate) is_marked: &'a dyn Fn(&Candidate) -> bool,
+    /// The number of the command. Only it is certain enough to end processes that are no children of this process.
+    pub(crate) number: Option<u64>,
     /// Whether a child of this process with this number is marked.
     pub(crate) is_marked_child: &'a dyn Fn(u64) -> bool,
 }
@@ -157,7 +159,7 @@ impl Search<'_> {
                 has_found = true;
                 kill_with_group(child);
                 let next = child.saturating_add(1)..=child.saturating_add(LOOK_AHEAD);
-                if !reap(child) {
+                if !reap(child) && number == self.number {
                     next.filter(|next| Some(*next) != self.leader)
                         .filter(|next| proc::file_lock_limit(*next) == number)
                         .for_each(kill_with_group);

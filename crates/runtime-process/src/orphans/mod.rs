@@ -103,6 +103,7 @@ impl OrphanScanner {
         };
         let search = Search {
             leader: Some(leader),
+            number: Some(mark.number),
             is_marked: &is_marked,
             is_marked_child: &is_marked_child,
         };
@@ -195,6 +196,7 @@ pub(crate) fn kill_leftovers(live: &LiveOwners) -> KilledOrphans {
     };
     let search = Search {
         leader: None,
+        number: None,
         is_marked: &is_marked,
         is_marked_child: &|number| live.is_dead_number(number),
     };
