@@ -20,6 +20,9 @@ pub(super) fn deserialize<T: DeserializeOwned>(
     mut value: Value,
     mut problems: Vec<Problem>,
 ) -> Result<T, Vec<Problem>> {
+    if problems.len() >= MAX_ERRORS {
+        return Err(problems);
+    }
     let mut removed = RemovedElements::default();
     for keys in removal_order(&problems) {
         if remove(&mut value, &keys) {
@@ -35,14 +38,16 @@ pub(super) fn deserialize<T: DeserializeOwned>(
         let keys: Vec<_> = error.path().iter().filter_map(key).collect();
         let original = removed.original_keys(&keys);
         let (path, pointer) = (original.join("."), pointer(&original));
-        // A required value that is missing, or was removed, is reported already.
+        let message = error.into_inner().to_string();
+        // A required value that is missing, or was removed, is reported already, and so are unknown keys up to a limit.
         let parent = format!("{pointer}/");
-        if problems.iter().any(|it| it.pointer.starts_with(&parent)) {
+        let is_reported = problems.iter().any(|it| it.pointer.starts_with(&parent));
+        if is_reported || (!problems.is_empty() && message.starts_with("unknown field")) {
             return Err(problems);
         }
         problems.push(Problem {
             pointer,
-            text: format!("`{path}`: {}", error.into_inner()),
+            text: format!("`{path}`: {message}"),
         });
         if problems.len() >= MAX_ERRORS || !remove(&mut value, &keys) {
             return Err(problems);
