@@ -115,8 +115,8 @@ async fn discarded_is_evicted_at_recheck() {
         .resource("image")
         .behaviour(Behaviour::UsedElsewhere);
     let id = collector.tracker().register(Arc::new(image));
-    collector.collect_all().await;
     collector.tracker().discard(id);
+    collector.collect().await;
     let action = collector.explain().resources[0].action;
     assert_eq!(action, PlannedAction::InUseElsewhere);
     tokio::time::sleep(Duration::from_secs(6)).await;

@@ -69,7 +69,8 @@ fn sequence_length(sequence: &str) -> usize {
             let end = end.unwrap_or(sequence.len());
             end + usize::from(sequence[end..].starts_with('\x07'))
         }
-        _ => end_after(0, |c| ('0'..='~').contains(&c)),
+        Some(' '..='~') => end_after(0, |c| ('0'..='~').contains(&c)),
+        _ => 0,
     }
 }
 
