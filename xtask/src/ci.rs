@@ -21,7 +21,7 @@ const STEPS: &[Step] = &[
     Step("budget", budget::run),
     Step("clippy", clippy),
     Step("docs", |sh| docs::run(sh, false, false)),
-    Step("features", |sh| features::run(sh, &[])),
+    Step("features", |sh| features::run(sh, &[], false)),
     Step("minimal-versions", minimal_versions::run),
     Step("loom", |sh| loom::run(sh, &[], Some(LOOM_PREEMPTIONS))),
     Step("test", test),

@@ -1,7 +1,7 @@
 //! `cargo xtask features`: each library compiles without warnings with its features, and alone.
 //!
-//! cargo-hack builds the combinations: every pair of features, or each feature alone where pairs would be too many. The
-//! facade has no code: each of its lines depends on one feature, which enables the library that the line re-exports. A
+//! cargo-hack builds the combinations: each feature alone, or every pair of features, which takes several times as long.
+//! The facade has no code: each of its lines depends on one feature, which enables the library that the line re-exports. A
 //! test checks that. So the facade is compiled without features here, and with all of them by clippy.
 
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::tools;
 use crate::workspace::{FACADE, Package, Workspace, cargo};
 
 /// Checks the named packages, or all libraries.
-pub(crate) fn run(sh: &Shell, names: &[String]) -> Result<()> {
+pub(crate) fn run(sh: &Shell, names: &[String], with_pairs: bool) -> Result<()> {
     tools::require_subcommand(sh, "hack")?;
     let workspace = Workspace::load(sh)?;
     let packages: Vec<&Package> = if names.is_empty() {
@@ -23,19 +23,17 @@ pub(crate) fn run(sh: &Shell, names: &[String]) -> Result<()> {
     } else {
         by_name::select("package", &workspace.packages, |it| &it.name, names)?
     };
-    let with_code = packages.iter().filter(|it| it.name != FACADE);
-    with_code.copied().try_for_each(|it| check(sh, it))?;
+    let mut with_code = packages.iter().filter(|it| it.name != FACADE);
+    with_code.try_for_each(|it| check(sh, it, with_pairs))?;
     standalone::check(sh, &workspace, &packages)
 }
 
-/// The largest number of features whose pairs are checked. The number of pairs grows with its square.
-const MAX_FEATURES_IN_PAIRS: usize = 10;
-
-fn check(sh: &Shell, package: &Package) -> Result<()> {
-    let combinations: &[&str] = if package.features.len() > MAX_FEATURES_IN_PAIRS {
-        &["--each-feature"]
-    } else {
+fn check(sh: &Shell, package: &Package, with_pairs: bool) -> Result<()> {
+    let combinations: &[&str] = if with_pairs {
         &["--feature-powerset", "--depth=2"]
+    } else {
+        // Clippy checks all features together.
+        &["--each-feature", "--exclude-all-features"]
     };
     // `default` is empty, and cargo-hack warns about excluded features that do not exist.
     let has_default = package.features.contains_key("default");

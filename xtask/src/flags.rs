@@ -12,10 +12,12 @@ xflags::xflags! {
         }
         /// Check the rules of docs/architecture.md and docs/style.md that a program can check.
         cmd tidy {}
-        /// Check each library with pairs of its features, and alone from outside the workspace; needs cargo-hack.
+        /// Check each library with each of its features, and alone from outside the workspace; needs cargo-hack.
         cmd features {
             /// Check only these packages.
             repeated package: String
+            /// Check every pair of features, too.
+            optional --pairs
         }
         /// Count the crates in the dependency tree of each library; check the limits and the docs of features.
         cmd budget {}

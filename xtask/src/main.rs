@@ -52,7 +52,7 @@ fn run(task: XtaskCmd) -> anyhow::Result<()> {
     match task {
         XtaskCmd::Ci(task) => ci::run(&sh, &task.step),
         XtaskCmd::Tidy(_) => tidy::run(&sh),
-        XtaskCmd::Features(task) => features::run(&sh, &task.package),
+        XtaskCmd::Features(task) => features::run(&sh, &task.package, task.pairs),
         XtaskCmd::Budget(_) => budget::run(&sh),
         XtaskCmd::Docs(task) => docs::run(&sh, task.write, task.open),
         XtaskCmd::Coverage(task) => coverage::run(&sh, task.write),
