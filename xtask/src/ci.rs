@@ -6,15 +6,15 @@ use anyhow::{Context, Result};
 use xshell::Shell;
 
 use crate::workspace::cargo;
-use crate::{budget, by_name, docs, e2e, features, loom, minimal_versions, tidy};
+use crate::{budget, by_name, docs, features, loom, tidy};
 
 /// A named check.
 struct Step(&'static str, fn(&Shell) -> Result<()>);
 
 /// The steps in the order they run.
 ///
-/// clippy, docs and features share the check artifacts of the dependencies, and the last steps the programs of the
-/// tests.
+/// clippy, docs and features share the check artifacts of the dependencies. The tests are last because they take
+/// longest, and their output is then at the end of the log.
 const STEPS: &[Step] = &[
     Step("fmt", fmt),
     Step("tidy", tidy::run),
@@ -22,17 +22,9 @@ const STEPS: &[Step] = &[
     Step("clippy", clippy),
     Step("docs", |sh| docs::run(sh, false, false)),
     Step("features", |sh| features::run(sh, &[], false)),
-    Step("minimal-versions", minimal_versions::run),
-    Step("loom", |sh| loom::run(sh, &[], Some(LOOM_PREEMPTIONS))),
+    Step("loom", loom::check),
     Step("test", test),
-    Step("e2e", |sh| e2e::run(sh, E2E_CHECKS)),
 ];
-
-/// Two preemptions find most errors of ordering in a minute. The job `loom` of the workflow has no bound.
-const LOOM_PREEMPTIONS: u32 = 2;
-
-/// The end-to-end checks that need neither a network nor other programs. They are skipped without the rights.
-const E2E_CHECKS: &[&str] = &["full-disk", "oom"];
 
 /// Runs the named steps, or all of them, and stops at the first failure.
 pub(crate) fn run(sh: &Shell, names: &[String]) -> Result<()> {

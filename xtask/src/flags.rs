@@ -7,7 +7,7 @@ xflags::xflags! {
     cmd xtask {
         /// Run all checks, or only the named steps.
         cmd ci {
-            /// fmt, tidy, budget, clippy, docs, features, minimal-versions, loom, test, e2e.
+            /// fmt, tidy, budget, clippy, docs, features, loom, test.
             repeated step: String
         }
         /// Check the rules of docs/architecture.md and docs/style.md that a program can check.

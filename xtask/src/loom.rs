@@ -16,6 +16,12 @@ pub(crate) fn run(sh: &Shell, filters: &[String], preemptions: Option<u32>) -> R
     Ok(ran?)
 }
 
+/// Compiles the models without running them.
+pub(crate) fn check(sh: &Shell) -> Result<()> {
+    let command = with_models(sh, "check")?.args(["--profile", "test", "--lib"]);
+    Ok(command.run()?)
+}
+
 /// Returns a cargo command on the packages that have models, with the models enabled.
 ///
 /// The cfg is part of the flags of every crate. A separate target folder keeps it from invalidating the usual one.

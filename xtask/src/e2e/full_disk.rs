@@ -25,7 +25,7 @@ pub(super) fn run(sh: &Shell) -> Result<()> {
         "disk::log_on_a_real_full_disk_says_so",
     ] {
         let wrapper = mounted(sh, "4m").env("RUNTIME_WORKER_SMALL_DISK", &mount_point);
-        ignored_tests(sh, test, wrapper)?;
+        ignored_tests(sh, "runtime-worker", test, wrapper)?;
     }
     Ok(())
 }

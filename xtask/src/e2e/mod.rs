@@ -41,15 +41,14 @@ fn skip(check: &str, error: Error) -> Result<()> {
     Ok(())
 }
 
-/// Runs the ignored integration tests whose names start with `module`.
+/// Runs the ignored tests in a module of a package's integration tests.
 ///
 /// `wrapper` is the start of a command line that prepares the environment and runs the rest of its arguments.
-fn ignored_tests<'a>(sh: &'a Shell, module: &str, wrapper: Cmd<'a>) -> Result<()> {
-    // The whole workspace, so that the programs are those of the usual tests. The others have no test of this name.
-    let programs = ["test", "--workspace", "--all-features", "--test", "it"];
-    cargo(sh).args(programs).arg("--no-run").run()?;
-    let run = wrapper.arg("cargo").args(programs);
-    Ok(run.args(["--quiet", "--", "--ignored", module]).run()?)
+fn ignored_tests<'a>(sh: &'a Shell, package: &str, module: &str, wrapper: Cmd<'a>) -> Result<()> {
+    let program = ["test", "-p", package, "--all-features", "--test", "it"];
+    cargo(sh).args(program).arg("--no-run").run()?;
+    let run = wrapper.arg("cargo").args(program);
+    Ok(run.args(["--", "--ignored", module]).run()?)
 }
 
 struct Check {
@@ -97,7 +96,7 @@ const CHECKS: &[Check] = &[
 ];
 
 /// Runs the named checks, or lists all checks.
-pub(crate) fn run(sh: &Shell, names: &[impl AsRef<str>]) -> Result<()> {
+pub(crate) fn run(sh: &Shell, names: &[String]) -> Result<()> {
     if names.is_empty() {
         for check in CHECKS {
             println!("{:<16} {}", check.name, check.description);

@@ -27,7 +27,7 @@ pub(super) fn run(sh: &Shell) -> Result<()> {
     };
     let enter = r#"echo 0 > "$0/cgroup.procs" && exec "$@""#;
     let wrapper = cmd!(sh, "sh -c {enter} {path}");
-    ignored_tests(sh, "cgroups::", wrapper)
+    ignored_tests(sh, "runtime-process", "cgroups::", wrapper)
 }
 
 /// A control group, removed on drop.
