@@ -32,9 +32,9 @@ async fn bound_files_and_folders_appear() {
     let file = folder.path().join("a");
     let view = FileView::system()
         .read_only(&file, "/deep/er/file")
-        .read_write(folder.path(), "/work");
+        .read_write(folder.path(), "/data");
     let (_, output) = run(shell(
-        "cat /deep/er/file; echo new >/work/b; cat /work/a",
+        "cat /deep/er/file; echo new >/data/b; cat /data/a",
         strict(view),
     ))
     .await;
