@@ -298,10 +298,9 @@ impl SandboxChild {
 
     /// Kills the processes that the command left, and lets the init process end.
     async fn end_descendants(&mut self) {
-        while self.process.kill_descendants() {
+        while !self.process.kill() {
             sleep(REAP_INTERVAL).await;
         }
-        self.process.kill();
     }
 }
 

@@ -66,22 +66,23 @@ impl InitProcess {
         self.owns_namespace
     }
 
-    /// Kills all processes of the sandbox.
-    pub(crate) fn kill(&self) {
-        if self.reaped {
-            return;
+    /// Kills all processes of the sandbox, but not this one if it has to reap others first. Returns whether it is killed.
+    ///
+    /// A process whose parent ended would be reaped by the first process of the worker's namespace, if at all, and its
+    /// own namespace cannot end before.
+    pub(crate) fn kill(&self) -> bool {
+        let is_last = self.reaped || self.owns_namespace || !self.kill_descendants();
+        if is_last && !self.reaped {
+            // Fails only if the process has ended.
+            let _ = kill_process(self.pid, Signal::KILL);
         }
-        if !self.owns_namespace {
-            self.kill_descendants();
-        }
-        // Fails only if the process has ended.
-        let _ = kill_process(self.pid, Signal::KILL);
+        is_last
     }
 
     /// Kills the processes below this one. Returns whether there were any.
     ///
     /// A process whose parent ends becomes a child of this one, which reaps it.
-    pub(crate) fn kill_descendants(&self) -> bool {
+    fn kill_descendants(&self) -> bool {
         let mut found = false;
         for _ in 0..KILL_PASSES {
             let descendants = descendants(self.pid);

@@ -109,7 +109,20 @@ runtime_sandbox_init_start:
     mov     w0, w23
     svc     #0
 4:  cmp     x22, #1
-    b.ne    8f
+    b.eq    3f
+    // The end of a namespace's first process ends and reaps all others. Elsewhere the command is reaped first: its new
+    // parent may never reap it, and a process that has not been reaped keeps its namespace.
+    ldr     w9, [x20, #{flags}]
+    tbnz    w9, #0, 8f
+    ldrsw   x0, [x20, #{command}]
+    cbz     w0, 8f
+    mov     x8, #{sys_wait4}
+    add     x1, x20, #{status}
+    movz    x2, #({any_child} & 0xffff)
+    movk    x2, #({any_child} >> 16), lsl #16
+    mov     x3, xzr
+    svc     #0
+    b       8f
 3:  ldrh    w9, [x20, #6]
     cbz     w9, 7b
     mov     x8, #{sys_read}

@@ -197,6 +197,7 @@ macro_rules! init_program {
             failure_fd = const FAILURE_FD,
             control_fd = const CONTROL_FD,
             wait_options = const libc::WNOHANG | libc::__WALL,
+            any_child = const libc::__WALL,
             eacces = const libc::EACCES,
             enoent = const libc::ENOENT,
             enotdir = const libc::ENOTDIR,

@@ -123,7 +123,20 @@ runtime_sandbox_init_start:
     mov     eax, {sys_kill}
     syscall
 4:  cmp     r13d, 1
-    jne     8f
+    je      3f
+    // The end of a namespace's first process ends and reaps all others. Elsewhere the command is reaped first: its new
+    // parent may never reap it, and a process that has not been reaped keeps its namespace.
+    test    dword ptr [rbp + {flags}], 1
+    jnz     8f
+    mov     edi, [rbp + {command}]
+    test    edi, edi
+    jz      8f
+    mov     eax, {sys_wait4}
+    lea     rsi, [rbp + {status}]
+    mov     edx, {any_child}
+    xor     r10d, r10d
+    syscall
+    jmp     8f
 3:  cmp     word ptr [rbp + 6], 0
     je      7b
     xor     eax, eax

@@ -70,6 +70,34 @@ async fn command_inside_is_killed_alone() {
     }
 }
 
+/// A process of a namespace whose parent was outside must be reaped before the namespace can end. This process adopts
+/// it if its parent ends, and reaps it as little as the first process of most containers does.
+#[tokio::test]
+async fn command_inside_is_reaped() {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("it may");
+    for isolation in presets() {
+        for is_dropped in [true, false] {
+            let mut child = shell("echo ready; exec sleep 600", isolation.clone())
+                .spawn()
+                .await
+                .expect("it starts");
+            assert_eq!(read_line(&mut child).await, "ready");
+            let mut inside = child
+                .exec(shell("sleep 600", Isolation::none()))
+                .await
+                .expect("it starts");
+            if is_dropped {
+                drop(inside);
+            } else {
+                inside.kill(Duration::ZERO).await.expect("it ends");
+            }
+            let end = child.kill(Duration::ZERO);
+            let end = tokio::time::timeout(Duration::from_secs(60), end).await;
+            end.expect("the namespace ends").expect("it ends");
+        }
+    }
+}
+
 #[tokio::test]
 async fn command_inside_ends_with_the_sandbox() {
     let mut child = shell("echo ready; exec sleep 600", Isolation::strict())
