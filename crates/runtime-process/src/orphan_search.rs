@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rustix::process::{
-    Pid, Signal, WaitOptions, getpgrp, getpid, getsid, kill_process, kill_process_group, waitpid,
+    Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, waitpid,
 };
 
 use crate::marks::TASK_VARIABLE;
@@ -116,8 +116,8 @@ impl Search<'_> {
     }
 
     /// Returns the running processes that are marked, in a session with a marked process, or its descendants.
-    fn find(&self, candidates: &[Candidate]) -> Vec<ProcStat> {
-        let own_session = getsid(None).map_or(0, raw);
+    pub(super) fn find(&self, candidates: &[Candidate]) -> Vec<ProcStat> {
+        let own_session = proc::own_group_and_session().1;
         let mut sessions: BTreeSet<i32> = self.leader.into_iter().collect();
         let mut found = BTreeMap::new();
         loop {
@@ -127,8 +127,9 @@ impl Search<'_> {
                 let belongs = (self.is_marked)(process)
                     || sessions.contains(&stat.session)
                     || found.contains_key(&stat.parent);
-                if belongs && found.insert(stat.pid, stat).is_none() && stat.session != own_session
-                {
+                let is_new = belongs && found.insert(stat.pid, stat).is_none();
+                // Session 0 is that of all processes whose session was created outside of this pid namespace.
+                if is_new && stat.session != own_session && stat.session != 0 {
                     sessions.insert(stat.session);
                 }
             }
@@ -194,9 +195,9 @@ fn kill(process: &ProcStat) {
     if let Some(pid) = Pid::from_raw(process.pid) {
         let _ = kill_process(pid, Signal::KILL);
     }
-    let own_session = getsid(None).map_or(0, raw);
+    let (own_group, own_session) = proc::own_group_and_session();
     if let Some(group) = Pid::from_raw(process.group)
-        && group != getpgrp()
+        && process.group != own_group
         && process.session != own_session
     {
         let _ = kill_process_group(group, Signal::KILL);

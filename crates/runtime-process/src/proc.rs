@@ -31,6 +31,15 @@ pub(crate) fn stat(pid: i32) -> Option<ProcStat> {
     parse_stat(&read(pid, "stat")?)
 }
 
+/// Returns the process group and the session of this process; 0 for one that was created outside of its pid namespace,
+/// such as those of the first process of a container.
+///
+/// rustix takes 0 for an impossible result of `getsid` and `getpgrp`.
+pub(crate) fn own_group_and_session() -> (i32, i32) {
+    let own = stat(std::process::id().cast_signed());
+    own.map_or((0, 0), |stat| (stat.group, stat.session))
+}
+
 /// Identifies a process, even if its pid was used by another one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ProcessKey {

@@ -28,6 +28,8 @@ fn non_task_is_confirmed_by_second_late_scan() {
 #[test]
 fn first_scan_confirms_all_non_tasks() -> io::Result<()> {
     let folder = tempfile::tempdir()?;
+    // No other process may be visible in a container.
+    let _sleeper = KillOnDrop(Command::new("sleep").arg("600").spawn()?);
     let scanner = scanner(folder.path());
     let non_tasks = scanner.non_tasks.lock().clone().unwrap_or_default();
     let is_confirmed = |non_task: &NonTask| matches!(non_task, NonTask::Confirmed);
@@ -207,6 +209,34 @@ fn leftovers_are_found_by_number() -> io::Result<()> {
     assert_eq!(dead.0.wait()?.signal(), Some(9));
     assert_eq!(live.0.try_wait()?, None);
     Ok(())
+}
+
+#[test]
+fn session_of_others_is_spared() {
+    // A session that was created outside of this pid namespace has number 0 for all processes inside.
+    let candidate = |pid, number| Candidate {
+        stat: proc::ProcStat {
+            pid,
+            state: 'S',
+            parent: 1,
+            group: 0,
+            session: 0,
+            cpu_ticks: 0,
+        },
+        number,
+        variable: None,
+    };
+    let search = Search {
+        leader: None,
+        is_marked: &|process| process.number == Some(7),
+        number: None,
+        is_marked_child: &|_| false,
+    };
+    let found = search.find(&[candidate(i32::MAX - 1, Some(7)), candidate(i32::MAX, None)]);
+    assert_eq!(
+        found.iter().map(|stat| stat.pid).collect::<Vec<_>>(),
+        [i32::MAX - 1]
+    );
 }
 
 /// A pid that no process has.

@@ -65,7 +65,13 @@ impl HangingProgram {
         let program = Self(File::open(path)?);
         // The kernel asks the holder of the lease to give it up, with a signal that is ignored by default, and waits.
         program.control(F_SETSIG, libc::SIGURG)?;
-        program.control(libc::F_SETLEASE, libc::F_WRLCK)?;
+        let limit = Instant::now() + Duration::from_secs(60);
+        while let Err(error) = program.control(libc::F_SETLEASE, libc::F_WRLCK) {
+            // A child that another test forks has the file open until it executes its program.
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            assert!(Instant::now() < limit, "the file stays open elsewhere");
+            std::thread::yield_now();
+        }
         Ok(program)
     }
 

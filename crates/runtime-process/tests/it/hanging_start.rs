@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
+use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -17,27 +18,33 @@ const F_SETSIG: i32 = 10;
 struct HangingProgram(File);
 
 impl HangingProgram {
-    fn new(path: &Path) -> Self {
+    async fn new(path: &Path) -> Self {
         fs::write(path, "#!/bin/sh\n").expect("a file of the test");
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("a file of the test");
         let program = Self(File::open(path).expect("a file of the test"));
         // The kernel asks the holder of the lease to give it up, with a signal that is ignored by default, and waits.
-        program.control(F_SETSIG, libc::SIGURG);
-        program.control(libc::F_SETLEASE, libc::F_WRLCK);
+        program
+            .control(F_SETSIG, libc::SIGURG)
+            .expect("an open file");
+        // A child that another test forks has the file open until it executes its program.
+        wait_until(|| program.control(libc::F_SETLEASE, libc::F_WRLCK).is_ok()).await;
         program
     }
 
     /// Returns whether a process waits for its execution: then the lease is to be given up.
     fn is_executed(&self) -> bool {
-        self.control(libc::F_GETLEASE, 0) != libc::F_WRLCK
+        let lease = self.control(libc::F_GETLEASE, 0);
+        lease.expect("an open file") != libc::F_WRLCK
     }
 
-    fn control(&self, command: i32, value: i32) -> i32 {
+    fn control(&self, command: i32, value: i32) -> io::Result<i32> {
         #[expect(unsafe_code, reason = "rustix does not have leases")]
         // SAFETY: the arguments are numbers.
         let result = unsafe { libc::fcntl(self.0.as_raw_fd(), command, value) };
-        assert_ne!(result, -1, "{}", std::io::Error::last_os_error());
-        result
+        if result == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(result)
     }
 }
 
@@ -46,7 +53,7 @@ impl HangingProgram {
 async fn other_task_runs_meanwhile() {
     let bed = TestBed::new().await;
     let program = bed.marker("program");
-    let hang = HangingProgram::new(&program);
+    let hang = HangingProgram::new(&program).await;
     let hanging = bed.create(json!({ "command": [program] }));
     let running = bed.start(bed.worker().capacity(2));
     wait_until(|| hang.is_executed()).await;
@@ -64,7 +71,7 @@ async fn other_task_runs_meanwhile() {
 async fn hanging_start_can_be_cancelled() {
     let bed = TestBed::new().await;
     let program = bed.marker("program");
-    let hang = HangingProgram::new(&program);
+    let hang = HangingProgram::new(&program).await;
     let hanging = bed.create(json!({ "command": [program] }));
     let running = bed.start(bed.worker());
     wait_until(|| hang.is_executed()).await;
