@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use xshell::Shell;
 
 use crate::workspace::cargo;
-use crate::{budget, by_name, docs, features, loom, tidy};
+use crate::{budget, by_name, docs, e2e, features, loom, tidy};
 
 /// A named check.
 struct Step(&'static str, fn(&Shell) -> Result<()>);
@@ -14,7 +14,7 @@ struct Step(&'static str, fn(&Shell) -> Result<()>);
 /// The steps in the order they run.
 ///
 /// clippy, docs and features share the check artifacts of the dependencies. The tests are last because they take
-/// longest, and their output is then at the end of the log.
+/// longest, and their output is then near the end of the log.
 const STEPS: &[Step] = &[
     Step("fmt", fmt),
     Step("tidy", tidy::run),
@@ -22,8 +22,9 @@ const STEPS: &[Step] = &[
     Step("clippy", clippy),
     Step("docs", |sh| docs::run(sh, false, false)),
     Step("features", |sh| features::run(sh, &[], false)),
-    Step("loom", loom::check),
+    Step("loom", loom::run_bounded),
     Step("test", test),
+    Step("e2e", e2e::run_local),
 ];
 
 /// Runs the named steps, or all of them, and stops at the first failure.

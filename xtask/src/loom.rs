@@ -5,21 +5,23 @@ use xshell::{Cmd, Shell};
 
 use crate::workspace::{Package, Workspace, cargo};
 
+/// The bound of preemptions in `cargo xtask ci`. Few faults need more, and the number of executions grows fast.
+const CI_PREEMPTIONS: u32 = 3;
+
 /// Runs the models whose name contains one of the filters, or all, with at most `preemptions` preemptions in an
 /// execution.
 pub(crate) fn run(sh: &Shell, filters: &[String], preemptions: Option<u32>) -> Result<()> {
     let bound = preemptions.map(|bound| sh.push_env("LOOM_MAX_PREEMPTIONS", bound.to_string()));
     // Unoptimized models take too long.
-    let command = with_models(sh, "test")?.args(["--release", "--lib", "--"]);
+    let command = with_models(sh, "test")?.args(["--profile", "loom", "--lib", "--"]);
     let ran = command.args(filters).run();
     drop(bound);
     Ok(ran?)
 }
 
-/// Compiles the models without running them.
-pub(crate) fn check(sh: &Shell) -> Result<()> {
-    let command = with_models(sh, "check")?.args(["--profile", "test", "--lib"]);
-    Ok(command.run()?)
+/// Runs all models with a bound that keeps them short.
+pub(crate) fn run_bounded(sh: &Shell) -> Result<()> {
+    run(sh, &[], Some(CI_PREEMPTIONS))
 }
 
 /// Returns a cargo command on the packages that have models, with the models enabled.
