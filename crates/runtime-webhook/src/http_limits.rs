@@ -25,6 +25,12 @@ pub struct HttpLimits {
     /// ends with an error. 2 minutes by default.
     pub body_timeout: Duration,
 
+    /// The maximum time until the handler of a hook responds. The future of the handler is then dropped, and the client
+    /// gets 503. 10 minutes by default.
+    ///
+    /// The body of the response is not limited, nor is an upgraded connection.
+    pub response_timeout: Duration,
+
     /// The maximum time in which a client accepts no data. 2 minutes by default.
     ///
     /// Over HTTP/2 the timeout also applies to each response alone, where the client has to accept 16 KiB
@@ -40,6 +46,7 @@ impl Default for HttpLimits {
             max_headers: 100,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(120),
+            response_timeout: Duration::from_secs(600),
             write_timeout: Duration::from_secs(120),
         }
     }

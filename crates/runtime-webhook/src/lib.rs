@@ -62,6 +62,7 @@
 //! | sends a malformed head | 400 |
 //! | sends an incomplete head or no TLS handshake | disconnected after [`HttpLimits::header_timeout`] |
 //! | sends an incomplete body | the handler gets an error after [`HttpLimits::body_timeout`] |
+//! | requests a hook whose handler hangs | 503 after [`HttpLimits::response_timeout`] |
 //! | does not read a response | disconnected after [`HttpLimits::write_timeout`]; over HTTP/2 only this response is reset |
 //! | leaves a connection idle | disconnected after [`HttpLimits::header_timeout`] |
 //! | opens more connections than [`HttpLimits::max_connections`] | waits for a free one |

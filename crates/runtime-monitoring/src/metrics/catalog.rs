@@ -190,6 +190,7 @@ catalog! {
     Counter None "webhook.certificate-reloads" "Renewed certificates loaded."
     Counter None "webhook.connection-errors" "Connections to hooks that failed."
     Counter None "webhook.connections" "Connections to hooks."
+    Counter None "webhook.handler-timeouts" "Hook handlers that did not respond in time."
     Counter None "webhook.panics" "Panics of hook handlers."
     Counter None "webhook.requests" "Requests to hooks."
     Counter None "webhook.tls-errors" "Connections to hooks whose TLS handshake failed."

@@ -9,6 +9,7 @@ use http::{StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use runtime_core::webhook::{Body, Handler, Request, Response};
+use tokio::time::timeout;
 
 use super::hook_server::{Fallback, HookServer};
 use super::request_body::RequestBody;
@@ -84,18 +85,30 @@ fn redirect(hook: &Hook, query: Option<&str>) -> Response {
     response
 }
 
-/// Calls the handler. A panic affects only this request.
+/// Calls the handler. A panic or a handler that hangs affects only this request.
 async fn call(server: &HookServer, handler: &dyn Handler, request: Request) -> Response {
     // Uncaught, a panic would close the connection without a response. `AssertUnwindSafe`: a handler is shared by `&self`
     // and responsible for its own state after a panic.
     let response = AssertUnwindSafe(handler.handle(request)).catch_unwind();
-    response.await.unwrap_or_else(|_| {
-        server.monitor.count("panics", 1);
-        server
-            .monitor
-            .error("hook handler panicked, responded with status 500");
-        plain(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
-    })
+    let limit = server.limits.response_timeout;
+    match timeout(limit, response).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => {
+            server.monitor.count("panics", 1);
+            server
+                .monitor
+                .error("hook handler panicked, responded with status 500");
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
+        }
+        Err(_) => {
+            server.monitor.count("handler-timeouts", 1);
+            server.monitor.error(format_args!(
+                "hook handler did not respond within {limit:?}, responded with status 503"
+            ));
+            let text = "the handler did not respond in time\n";
+            plain(StatusCode::SERVICE_UNAVAILABLE, text)
+        }
+    }
 }
 
 fn not_found(server: &HookServer) -> Response {

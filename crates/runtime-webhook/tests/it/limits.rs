@@ -50,6 +50,16 @@ async fn client_that_reads_nothing_is_disconnected() {
     drop(stream);
 }
 
+#[tokio::test(start_paused = true)]
+async fn hanging_handler_times_out() {
+    let server = start().await;
+    let hook = server.attach(from_fn(|_| std::future::pending())).await;
+    let hook = hook.expect("attached");
+    let started = tokio::time::Instant::now();
+    assert_eq!(status(&get(&hook.url(), "").await), 503);
+    assert_eq!(started.elapsed().as_secs(), 600);
+}
+
 #[tokio::test]
 async fn connections_above_the_limit_wait() {
     let mut limits = HttpLimits::default();
