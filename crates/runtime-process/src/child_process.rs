@@ -14,8 +14,8 @@ use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, kill_process, waitid, waitpid,
 };
-use tokio::signal::unix::{self, SignalKind};
 
+use crate::end_notice::EndNotice;
 use crate::marks::CommandMark;
 use crate::start_control::StartControl;
 use crate::start_error::StartError;
@@ -51,8 +51,8 @@ fn standard_files(output: &OwnedFd) -> io::Result<[OwnedFd; 3]> {
 /// group, is not reused before.
 pub(crate) struct ChildProcess {
     pid: Pid,
-    /// Receives a notification when any child of this process ends.
-    sigchld: unix::Signal,
+    /// Created by the first wait.
+    end_notice: Option<EndNotice>,
     /// The exit status once the process has ended.
     status: Option<ExitStatus>,
     is_reaped: bool,
@@ -74,14 +74,12 @@ impl ChildProcess {
         abandoned: &Arc<AbandonedChildren>,
     ) -> Result<Self, StartError> {
         abandoned.reap();
-        // Before the start: a signal that arrives earlier than the listener would be lost.
-        let sigchld = unix::signal(SignalKind::child()).map_err(StartError::prepare)?;
         let files = standard_files(output).map_err(StartError::prepare)?;
         let pid = vfork::spawn(&command, &files, control, prepare)?;
         mark.started(pid);
         Ok(Self {
             pid,
-            sigchld,
+            end_notice: None,
             status: None,
             is_reaped: false,
             mark: Arc::clone(mark),
@@ -100,13 +98,18 @@ impl ChildProcess {
     ///
     /// Safe: the next call continues to wait.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        // Before the first check: a signal that arrives earlier than its listener would be lost.
+        if self.status.is_none() && self.end_notice.is_none() {
+            self.end_notice = Some(EndNotice::of(self.pid)?);
+        }
         loop {
-            // A notification is not about a certain child, and the kernel merges those of children that end at about
-            // the same time: each handle checks its own child.
+            // Also after a notice: it may be about another child, or about one whose tracer has to be told first.
             if let Some(status) = self.try_wait()? {
                 return Ok(status);
             }
-            self.sigchld.recv().await;
+            if let Some(notice) = &mut self.end_notice {
+                notice.recv().await?;
+            }
         }
     }
 

@@ -36,6 +36,8 @@ mod child_process;
 mod config;
 #[cfg(unix)]
 mod containment;
+#[cfg(target_os = "linux")]
+mod end_notice;
 mod engine;
 mod engine_state;
 #[cfg(target_os = "linux")]
