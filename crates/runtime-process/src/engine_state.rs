@@ -11,6 +11,7 @@ use {
     crate::marks::MarkOwner,
     crate::orphan_reaper::OrphanReaper,
     crate::orphans::OrphanScanner,
+    crate::usage::UsageSampler,
     runtime_core::Monitor,
     std::sync::Arc,
 };
@@ -25,6 +26,8 @@ pub(crate) struct EngineState {
     pub(crate) abandoned: Arc<AbandonedChildren>,
     #[cfg(unix)]
     pub(crate) orphans: Arc<OrphanScanner>,
+    #[cfg(unix)]
+    pub(crate) sampler: UsageSampler,
     #[cfg(unix)]
     _reaper: Option<OrphanReaper>,
     #[cfg(unix)]
@@ -53,6 +56,7 @@ impl EngineState {
             settings,
             abandoned: Arc::default(),
             orphans,
+            sampler: UsageSampler::default(),
             _reaper: reaper,
             cgroups,
             monitor: monitor.clone(),

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::DirEntryExt as _;
 use std::path::Path;
 
+use rustix::param::page_size;
 use rustix::process::Pid;
 
 /// The fields of `/proc/PID/stat` that the engine uses.
@@ -19,6 +20,10 @@ pub(crate) struct ProcStat {
     pub(crate) session: i32,
     /// CPU time in user and kernel mode, in clock ticks, without that of reaped children.
     pub(crate) cpu_ticks: u64,
+    /// CPU time of the children that it has reaped, and of theirs.
+    pub(crate) reaped_cpu_ticks: u64,
+    /// Resident memory in bytes; zero after its end.
+    pub(crate) resident_memory: u64,
 }
 
 /// Returns the state of each process on this machine or in this container.
@@ -112,12 +117,6 @@ pub(crate) fn disk_io(pid: i32) -> DiskIo {
     }
 }
 
-/// Returns the resident memory of a process in bytes, or zero if it cannot be read.
-pub(crate) fn resident_memory(pid: i32) -> u64 {
-    let text = read(pid, "status").unwrap_or_default();
-    number_after(&text, "VmRSS:").unwrap_or(0) * 1024
-}
-
 /// Sets the score that the kernel adds when it chooses a process to kill because memory is low.
 pub(crate) fn set_oom_score_adj(pid: Pid, score: i32) {
     let pid = pid.as_raw_nonzero();
@@ -147,6 +146,8 @@ fn parse_stat(stat: &str) -> Option<ProcStat> {
     let (pid, rest) = stat.split_once(' ')?;
     let mut fields = rest.rsplit_once(')')?.1.split_ascii_whitespace();
     let mut next = |skipped| fields.nth(skipped);
+    let sum =
+        |a: Option<&str>, b: Option<&str>| Some(a?.parse::<u64>().ok()? + b?.parse::<u64>().ok()?);
     Some(ProcStat {
         pid: pid.parse().ok()?,
         state: next(0)?.chars().next()?,
@@ -154,7 +155,11 @@ fn parse_stat(stat: &str) -> Option<ProcStat> {
         group: next(0)?.parse().ok()?,
         session: next(0)?.parse().ok()?,
         // `utime` and `stime`, the fields 14 and 15 of proc_pid_stat(5).
-        cpu_ticks: next(7)?.parse::<u64>().ok()? + next(0)?.parse::<u64>().ok()?,
+        cpu_ticks: sum(next(7), next(0))?,
+        // `cutime` and `cstime`, the fields 16 and 17.
+        reaped_cpu_ticks: sum(next(0), next(0))?,
+        // `rss`, the field 24.
+        resident_memory: next(6)?.parse::<u64>().ok()? * page_size() as u64,
     })
 }
 
@@ -164,7 +169,7 @@ mod tests {
 
     #[test]
     fn process_name_may_contain_brackets() {
-        let text = "42 (a) b (c) S 7 42 13 0 -1 4194560 1 2 3 4 50 60 7 8";
+        let text = "42 (a) b (c) S 7 42 13 0 -1 4194560 1 2 3 4 50 60 7 8 20 0 1 0 9 4096 3 5";
         let expected = ProcStat {
             pid: 42,
             state: 'S',
@@ -172,6 +177,8 @@ mod tests {
             group: 42,
             session: 13,
             cpu_ticks: 110,
+            reaped_cpu_ticks: 15,
+            resident_memory: 3 * page_size() as u64,
         };
         assert_eq!(parse_stat(text), Some(expected));
     }

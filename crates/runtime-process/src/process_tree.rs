@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use runtime_core::pre_exec::reset_inherited_state;
+use runtime_worker::report::TaskReportBuilder;
 use rustix::process::{Pid, Signal, kill_process_group, setsid};
 
 use crate::cgroup::Cgroup;
@@ -17,7 +18,7 @@ use crate::proc;
 pub(crate) use crate::start_control::StartControl;
 use crate::start_error::StartError;
 use crate::task::PreparedCommand;
-use crate::usage::UsageSampler;
+use crate::usage::CommandUsage;
 
 /// The OOM score adjustment of tasks: the kernel prefers to kill them before the worker. Raising the score needs
 /// no privileges.
@@ -35,7 +36,9 @@ pub(crate) struct ProcessTree {
     leader: Option<Pid>,
     cgroup: Arc<Cgroup>,
     machine_oom_kills_before: Option<u64>,
-    usage: Option<UsageSampler>,
+    usage: Option<CommandUsage>,
+    /// Receives the usage.
+    report: Arc<TaskReportBuilder>,
 }
 
 impl ProcessTree {
@@ -79,6 +82,7 @@ impl ProcessTree {
             cgroup: Arc::new(cgroup),
             machine_oom_kills_before,
             usage: None,
+            report,
         };
         let (mark, abandoned) = (&tree.mark, &tree.engine.abandoned);
         let writer = writer.into();
@@ -86,7 +90,11 @@ impl ProcessTree {
         tree.leader = child.pid();
         if let Some(leader) = tree.leader {
             proc::set_oom_score_adj(leader, OOM_SCORE_ADJ);
-            tree.usage = Some(UsageSampler::start(leader, report));
+            tree.usage = Some(if tree.cgroup.counts_usage() {
+                CommandUsage::counted(leader)
+            } else {
+                tree.engine.sampler.watch(leader)
+            });
         }
         Ok((tree, child, output))
     }
@@ -111,11 +119,17 @@ impl ProcessTree {
         let leader = self.leader.take();
         let (cgroup, engine) = (Arc::clone(&self.cgroup), Arc::clone(&self.engine));
         let mark = Arc::clone(&self.mark);
+        let (usage, report) = (self.usage.take(), Arc::clone(&self.report));
         let kill = move || {
             cgroup.end();
-            leader.map_or_else(KilledOrphans::default, |leader| {
+            let killed = leader.map_or_else(KilledOrphans::default, |leader| {
                 engine.orphans.kill_command(&mark, leader)
-            })
+            });
+            if let Some(usage) = usage {
+                let usage = usage.finish(&cgroup.usage());
+                report.set_usage(report.usage().then(&usage));
+            }
+            killed
         };
         // The only possible error is a panic of the closure.
         let killed = tokio::task::spawn_blocking(kill).await.unwrap_or_default();
@@ -125,9 +139,6 @@ impl ProcessTree {
             let message =
                 format_args!("{remaining} processes of the task in `{task}` cannot be ended");
             self.engine.monitor.warn(message);
-        }
-        if let Some(usage) = self.usage.take() {
-            usage.finish(&self.cgroup.usage()).await;
         }
         killed
     }

@@ -1,94 +1,239 @@
-//! Samples the resource usage of a command while it runs.
+//! The resource usage of commands.
+//!
+//! A control group counts it exactly. The processes of the other commands are sampled, all in one pass, so that the cost
+//! does not grow with the product of commands and processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use runtime_worker::report::{TaskReportBuilder, Usage};
+use runtime_worker::report::Usage;
 use rustix::process::Pid;
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep_until};
 
 use crate::cgroup::CgroupUsage;
-use crate::proc::{self, DiskIo};
+use crate::proc::{self, DiskIo, ProcStat, ProcessKey};
 
-/// The delay before the first sample. Each following delay is twice as long, up to the maximum: even short
-/// commands get a sample, and long ones cost little.
-const FIRST_SAMPLE_DELAY: Duration = Duration::from_millis(50);
-const MAX_SAMPLE_DELAY: Duration = Duration::from_secs(2);
+/// The delay of the first pass after the start of a command. Each following delay is twice as long, up to the maximum:
+/// even short commands get a sample, and long ones cost little.
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const MAX_DELAY: Duration = Duration::from_secs(2);
+
+/// The minimum ratio of a delay and the duration of the pass before it: passes take at most half a percent of a core,
+/// however many processes there are.
+const MIN_DELAY_RATIO: u32 = 200;
 
 /// Clock ticks per second in `/proc`: the ABI constant `USER_HZ`, 100 on all architectures that Rust supports.
 const TICKS_PER_SECOND: u32 = 100;
 
-/// Writes the usage of a command into the report of its task, in addition to that of earlier commands.
-pub(crate) struct UsageSampler {
-    report: Arc<TaskReportBuilder>,
-    /// The usage of earlier commands.
-    earlier: Usage,
-    /// The usage of this command up to the last sample.
-    sampled: Arc<Mutex<Usage>>,
-    task: JoinHandle<()>,
+/// Samples the usage of running commands. It does nothing while there are none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UsageSampler(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    others: Mutex<Others>,
+    /// Notified when a command starts before the next pass is due.
+    started: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The sampled commands by their sessions.
+    sessions: BTreeMap<i32, SessionSamples>,
+    /// The task that makes passes, and the time of the next one.
+    passes: Option<(JoinHandle<()>, Instant)>,
+}
+
+/// Processes that are in no sampled session. They are not read again: a process can only move to a new session, which
+/// it leads.
+type Others = BTreeSet<ProcessKey>;
+
+/// The usage of a running command.
+#[derive(Debug)]
+pub(crate) struct CommandUsage {
+    leader: i32,
+    /// `None` if a control group counts.
+    sampler: Option<UsageSampler>,
 }
 
 impl UsageSampler {
-    /// Starts to sample the processes of the session that `leader` leads.
-    pub(crate) fn start(leader: Pid, report: Arc<TaskReportBuilder>) -> Self {
-        let session = leader.as_raw_nonzero().get();
-        let earlier = report.usage();
-        let sampled = Arc::default();
-        let task = tokio::spawn(sample_session(
-            session,
-            earlier,
-            Arc::clone(&report),
-            Arc::clone(&sampled),
-        ));
+    /// Samples the processes of the session that `leader` leads.
+    pub(crate) fn watch(&self, leader: Pid) -> CommandUsage {
+        let leader = leader.as_raw_nonzero().get();
+        let mut state = self.0.state.lock();
+        state.sessions.insert(leader, SessionSamples::default());
+        let due = Instant::now() + FIRST_DELAY;
+        match &state.passes {
+            // The task also ends with its runtime.
+            Some((passes, next)) if !passes.is_finished() => {
+                if due < *next {
+                    self.0.started.notify_one();
+                }
+            }
+            _ => {
+                let passes = tokio::spawn(make_passes(Arc::clone(&self.0), due));
+                state.passes = Some((passes, due));
+            }
+        }
+        drop(state);
+        CommandUsage {
+            leader,
+            sampler: Some(self.clone()),
+        }
+    }
+}
+
+impl CommandUsage {
+    /// Returns the usage of a command whose control group counts it.
+    pub(crate) fn counted(leader: Pid) -> Self {
         Self {
-            report,
-            earlier,
-            sampled,
-            task,
+            leader: leader.as_raw_nonzero().get(),
+            sampler: None,
         }
     }
 
-    /// Stops sampling. The counts of a control group replace the samples.
-    pub(crate) async fn finish(mut self, exact: &CgroupUsage) {
-        self.task.abort();
-        // Waits, so that a late sample does not overwrite the exact usage.
-        let _ = (&mut self.task).await;
-        let mut usage = *self.sampled.lock();
-        usage.cpu = exact.cpu.or(usage.cpu);
-        usage.peak_memory = exact.peak_memory.or(usage.peak_memory);
-        self.report.set_usage(self.earlier.then(&usage));
+    /// Returns the usage of the command. The leader has ended, and is not reaped yet.
+    pub(crate) fn finish(self, counted: &CgroupUsage) -> Usage {
+        let sampled = self.stop_sampling().map(|samples| samples.usage());
+        let sampled = sampled.unwrap_or_default();
+        let ended = usage_of_ended(self.leader);
+        Usage {
+            cpu: counted.cpu.or(ended.cpu.max(sampled.cpu)),
+            peak_memory: counted.peak_memory.or(sampled.peak_memory),
+            disk_read: ended.disk_read.max(sampled.disk_read),
+            disk_written: ended.disk_written.max(sampled.disk_written),
+            network: None,
+        }
+    }
+
+    fn stop_sampling(&self) -> Option<SessionSamples> {
+        let mut state = self.sampler.as_ref()?.0.state.lock();
+        state.sessions.remove(&self.leader)
     }
 }
 
-impl Drop for UsageSampler {
+impl Drop for CommandUsage {
     fn drop(&mut self) {
-        self.task.abort();
+        self.stop_sampling();
     }
 }
 
-async fn sample_session(
-    session: i32,
-    earlier: Usage,
-    report: Arc<TaskReportBuilder>,
-    sampled: Arc<Mutex<Usage>>,
-) {
-    let mut samples = SessionSamples::default();
-    let mut delay = FIRST_SAMPLE_DELAY;
+/// Returns the usage of a process that has ended and of those that it has waited for.
+///
+/// This is less than the usage of the command: the process may not have waited for others.
+fn usage_of_ended(pid: i32) -> Usage {
+    let Some(stat) = proc::stat(pid) else {
+        return Usage::default();
+    };
+    let disk = proc::disk_io(pid);
+    Usage {
+        cpu: Some(duration(stat.cpu_ticks + stat.reaped_cpu_ticks)),
+        peak_memory: None,
+        disk_read: Some(disk.read),
+        disk_written: Some(disk.written),
+        network: None,
+    }
+}
+
+fn duration(cpu_ticks: u64) -> Duration {
+    Duration::from_millis(cpu_ticks * u64::from(1000 / TICKS_PER_SECOND))
+}
+
+/// Makes passes until no command is sampled.
+async fn make_passes(shared: Arc<Shared>, first: Instant) {
+    let (mut due, mut delay, mut not_before) = (first, FIRST_DELAY, first);
     loop {
-        tokio::time::sleep(delay).await;
-        delay = (delay * 2).min(MAX_SAMPLE_DELAY);
-        let updated = tokio::task::spawn_blocking(move || {
-            samples.update(session);
-            samples
+        tokio::select! {
+            () = sleep_until(due) => {
+                if shared.stop_if_idle() {
+                    return;
+                }
+                let start = Instant::now();
+                let Some(cost) = shared.pass().await else { return };
+                delay = (delay * 2).min(MAX_DELAY);
+                not_before = start + cost * MIN_DELAY_RATIO;
+                due = not_before.max(start + delay);
+            }
+            () = shared.started.notified() => {
+                delay = FIRST_DELAY;
+                due = due.min(Instant::now() + delay).max(not_before);
+            }
+        }
+        shared.set_next(due);
+    }
+}
+
+impl Shared {
+    /// Ends the passes if no command is sampled. The next command starts them again.
+    fn stop_if_idle(&self) -> bool {
+        let mut state = self.state.lock();
+        let is_idle = state.sessions.is_empty();
+        if is_idle {
+            state.passes = None;
+        }
+        is_idle
+    }
+
+    fn set_next(&self, due: Instant) {
+        if let Some((_, next)) = &mut self.state.lock().passes {
+            *next = due;
+        }
+    }
+
+    /// Samples all processes of commands. Returns how long this took; `None` after a panic.
+    async fn pass(self: &Arc<Self>) -> Option<Duration> {
+        let shared = Arc::clone(self);
+        let pass = spawn_blocking(move || {
+            let start = Instant::now();
+            let is_first = shared.sample();
+            // Only the first pass reads all processes.
+            if is_first {
+                Duration::ZERO
+            } else {
+                start.elapsed()
+            }
         });
-        // The only possible error is a panic of the closure.
-        let Ok(updated) = updated.await else { return };
-        samples = updated;
-        let usage = samples.usage();
-        *sampled.lock() = usage;
-        report.set_usage(earlier.then(&usage));
+        pass.await.ok()
+    }
+
+    /// Returns whether this is the first pass.
+    fn sample(&self) -> bool {
+        let mut others = self.others.lock();
+        let is_first = others.is_empty();
+        let mut members = BTreeMap::<i32, Vec<Sample>>::new();
+        for session in self.state.lock().sessions.keys() {
+            members.insert(*session, Vec::new());
+        }
+        let mut still_others = Others::new();
+        for key in proc::process_keys() {
+            // A leader may have been seen before it created its session.
+            if others.contains(&key) && !members.contains_key(&key.pid) {
+                still_others.insert(key);
+                continue;
+            }
+            let Some(stat) = proc::stat(key.pid) else {
+                continue;
+            };
+            if let Some(members) = members.get_mut(&stat.session) {
+                let disk = proc::disk_io(key.pid);
+                members.push(Sample { stat, disk });
+            } else {
+                still_others.insert(key);
+            }
+        }
+        *others = still_others;
+        let mut state = self.state.lock();
+        for (session, members) in members {
+            if let Some(samples) = state.sessions.get_mut(&session) {
+                samples.update(members);
+            }
+        }
+        is_first
     }
 }
 
@@ -99,31 +244,31 @@ struct SessionSamples {
     peak_memory: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Sample {
-    cpu_ticks: u64,
+    stat: ProcStat,
     disk: DiskIo,
 }
 
 impl SessionSamples {
-    fn update(&mut self, session: i32) {
-        let mut memory = 0;
-        for stat in proc::all_stats().filter(|stat| stat.session == session) {
-            let sample = Sample {
-                cpu_ticks: stat.cpu_ticks,
-                disk: proc::disk_io(stat.pid),
-            };
-            self.by_process.insert(stat.pid, sample);
-            memory += proc::resident_memory(stat.pid);
-        }
+    fn update(&mut self, members: Vec<Sample>) {
+        let memory = members
+            .iter()
+            .map(|sample| sample.stat.resident_memory)
+            .sum();
         self.peak_memory = self.peak_memory.max(memory);
+        let members = members.into_iter().map(|sample| (sample.stat.pid, sample));
+        self.by_process.extend(members);
     }
 
     fn usage(&self) -> Usage {
+        // Before the first pass, nothing is known.
+        if self.by_process.is_empty() {
+            return Usage::default();
+        }
         let sum = |field: fn(&Sample) -> u64| self.by_process.values().map(field).sum::<u64>();
-        let millis = sum(|sample| sample.cpu_ticks) * u64::from(1000 / TICKS_PER_SECOND);
         Usage {
-            cpu: Some(Duration::from_millis(millis)),
+            cpu: Some(duration(sum(|sample| sample.stat.cpu_ticks))),
             peak_memory: Some(self.peak_memory),
             disk_read: Some(sum(|sample| sample.disk.read)),
             disk_written: Some(sum(|sample| sample.disk.written)),
@@ -134,14 +279,111 @@ impl SessionSamples {
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Child, Command};
+
+    use rustix::process::{Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
     use super::*;
 
-    #[test]
-    fn own_session_uses_memory() {
-        let own = i32::try_from(std::process::id()).expect("pids are small");
-        let stat = proc::all_stats().find(|stat| stat.pid == own);
-        let mut samples = SessionSamples::default();
-        samples.update(stat.expect("this process is listed").session);
-        assert!(samples.usage().peak_memory.is_some_and(|bytes| bytes > 0));
+    struct Session(Child);
+
+    impl Session {
+        fn start(script: &str) -> Self {
+            let child = Command::new("setsid").args(["sh", "-c", script]).spawn();
+            let session = Self(child.expect("start `setsid`"));
+            let limit = std::time::Instant::now() + Duration::from_secs(60);
+            let is_leader = |stat: ProcStat| stat.session == session.pid();
+            while !proc::stat(session.pid()).is_some_and(is_leader) {
+                assert!(std::time::Instant::now() < limit, "no session");
+                std::thread::yield_now();
+            }
+            session
+        }
+
+        fn pid(&self) -> i32 {
+            self.0.id().cast_signed()
+        }
+
+        fn watch(&self, sampler: &UsageSampler) -> CommandUsage {
+            sampler.watch(Pid::from_raw(self.pid()).expect("not 0"))
+        }
+
+        /// Returns the pid of the child of the script.
+        fn child(&self) -> i32 {
+            let limit = std::time::Instant::now() + Duration::from_secs(60);
+            loop {
+                let mut all = proc::all_stats();
+                if let Some(child) = all.find(|stat| stat.parent == self.pid()) {
+                    return child.pid;
+                }
+                assert!(std::time::Instant::now() < limit, "no child");
+            }
+        }
+    }
+
+    impl Drop for Session {
+        fn drop(&mut self) {
+            let group = Pid::from_raw(self.pid()).expect("not 0");
+            // Both fail only if the processes have ended.
+            let _ = kill_process_group(group, Signal::KILL);
+            let _ = self.0.wait();
+        }
+    }
+
+    fn sampled(sampler: &UsageSampler, session: &Session) -> Vec<i32> {
+        let state = sampler.0.state.lock();
+        let samples = state.sessions.get(&session.pid());
+        samples.map_or_else(Vec::new, |it| it.by_process.keys().copied().collect())
+    }
+
+    #[tokio::test]
+    async fn one_pass_samples_all_commands() {
+        let sampler = UsageSampler::default();
+        let [a, b, unwatched] = [(); 3].map(|()| Session::start("exec sleep 600"));
+        let usages = [a.watch(&sampler), b.watch(&sampler)];
+        sampler.0.sample();
+        assert_eq!(sampled(&sampler, &a), [a.pid()]);
+        assert_eq!(sampled(&sampler, &b), [b.pid()]);
+        assert!(sampled(&sampler, &unwatched).is_empty());
+        let [a, _] = usages.map(|usage| usage.finish(&CgroupUsage::default()));
+        assert!(a.peak_memory.is_some_and(|bytes| bytes > 0), "{a:?}");
+        assert!(sampler.0.state.lock().sessions.is_empty());
+    }
+
+    #[tokio::test]
+    async fn other_processes_are_not_read_again() {
+        let sampler = UsageSampler::default();
+        let session = Session::start("sleep 600 & wait");
+        let child = session.child();
+        sampler.0.sample();
+        let is_other = |pid| sampler.0.others.lock().iter().any(|key| key.pid == pid);
+        assert!(is_other(session.pid()) && is_other(child));
+        let _usage = session.watch(&sampler);
+        sampler.0.sample();
+        // The leader may have been seen before it created its session. No other process can join it.
+        assert_eq!(sampled(&sampler, &session), [session.pid()]);
+    }
+
+    #[tokio::test]
+    async fn ended_leader_counts_its_children() {
+        let sampler = UsageSampler::default();
+        let burn = "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'; exit 0";
+        let session = Session::start(burn);
+        let usage = session.watch(&sampler);
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let pid = Pid::from_raw(session.pid()).expect("not 0");
+        waitid(WaitId::Pid(pid), options).expect("it is a child");
+        let usage = usage.finish(&CgroupUsage::default());
+        assert!(usage.cpu.is_some_and(|cpu| !cpu.is_zero()), "{usage:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn passes_end_with_the_last_command() {
+        let sampler = UsageSampler::default();
+        let session = Session::start("exec sleep 600");
+        drop(session.watch(&sampler));
+        assert!(sampler.0.state.lock().passes.is_some());
+        tokio::time::sleep(MAX_DELAY).await;
+        assert!(sampler.0.state.lock().passes.is_none());
     }
 }

@@ -100,6 +100,13 @@ impl Cgroup {
         }
     }
 
+    /// Returns whether the kernel counts CPU time and memory.
+    pub(crate) fn counts_usage(&self) -> bool {
+        let has = |file| self.folders.iter().any(|folder| folder.has(file));
+        (has("cpu.stat") || has("cpuacct.usage"))
+            && (has("memory.peak") || has("memory.max_usage_in_bytes"))
+    }
+
     fn number(&self, file: &str) -> Option<u64> {
         let mut folders = self.folders.iter();
         folders.find_map(|folder| folder.read_number(file))
