@@ -145,6 +145,17 @@ impl CommandMark {
         COMMANDS.lock().leaders.insert(self.number, Some(leader));
     }
 
+    /// Returns the first processes of all running commands.
+    pub(crate) fn leaders() -> BTreeSet<i32> {
+        COMMANDS
+            .lock()
+            .leaders
+            .values()
+            .copied()
+            .flatten()
+            .collect()
+    }
+
     /// Returns the state of the command with a number.
     pub(crate) fn state(number: u64) -> CommandState {
         match COMMANDS.lock().leaders.get(&number) {

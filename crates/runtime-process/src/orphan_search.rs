@@ -9,7 +9,7 @@ use rustix::process::{
     Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, waitpid,
 };
 
-use crate::marks::TASK_VARIABLE;
+use crate::marks::{CommandMark, TASK_VARIABLE};
 use crate::proc::{self, ProcStat};
 
 /// The time after which a search is given up. A process that forks, and lets its parent die, again and again, escapes a
@@ -43,22 +43,53 @@ pub(crate) struct Candidate {
     pub(crate) stat: ProcStat,
     /// The limit of file locks.
     pub(crate) number: Option<u64>,
-    /// The value of [`TASK_VARIABLE`].
-    pub(crate) variable: Option<Vec<u8>>,
+    pub(crate) variable: Variable,
+}
+
+/// The value of [`TASK_VARIABLE`] of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Variable {
+    Value(Vec<u8>),
+    Missing,
+    /// The process belongs to another user, is undumpable, or has ended.
+    Unreadable,
+}
+
+impl Variable {
+    pub(crate) fn value(&self) -> Option<&[u8]> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Missing | Self::Unreadable => None,
+        }
+    }
+
+    fn read(pid: i32) -> Self {
+        match proc::environment_variable(pid, TASK_VARIABLE) {
+            Ok(Some(value)) => Self::Value(value),
+            Ok(None) => Self::Missing,
+            Err(_) => Self::Unreadable,
+        }
+    }
 }
 
 impl Candidate {
-    /// Reads a process; `None` if it has ended.
-    pub(crate) fn read(pid: i32) -> Option<Self> {
-        Some(Self {
+    /// Reads a process; `None` if it has ended. Its variables are read only if `with_variable` is set.
+    pub(crate) fn read(pid: i32, with_variable: bool) -> Option<Self> {
+        let stat = proc::stat(pid)?;
+        let mut process = Self {
             number: proc::file_lock_limit(pid),
-            // Not readable if it is undumpable.
-            variable: proc::environment_variable(pid, TASK_VARIABLE)
-                .ok()
-                .flatten(),
-            // Last: the other files of a zombie are empty.
-            stat: proc::stat(pid)?,
-        })
+            variable: Variable::Unreadable,
+            stat,
+        };
+        // Those of zombies and kernel threads cannot be opened.
+        if with_variable && !process.is_zombie() && !stat.is_kernel_thread {
+            process.variable = Variable::read(pid);
+            if process.variable == Variable::Unreadable {
+                // It may have ended meanwhile.
+                process.stat = proc::stat(pid)?;
+            }
+        }
+        Some(process)
     }
 
     pub(crate) fn is_zombie(&self) -> bool {
@@ -151,7 +182,7 @@ impl Search<'_> {
     fn chase(&self) {
         for _ in 0..MAX_CHASES {
             let mut has_found = false;
-            for child in own_children() {
+            for child in children_except_leaders() {
                 let number = proc::file_lock_limit(child);
                 let number = number.filter(|number| (self.is_marked_child)(*number));
                 if Some(child) == self.leader || number.is_none() {
@@ -207,9 +238,19 @@ fn kill(process: &ProcStat) {
 /// Returns the children of this process, among them all adopted orphans.
 pub(crate) fn own_children() -> Vec<i32> {
     proc::children().unwrap_or_else(|| {
-        let children = proc::all_stats().filter(|stat| stat.parent == own_pid());
+        let own = own_pid();
+        let children = proc::all_stats().filter(|stat| stat.parent == own);
         children.map(|stat| stat.pid).collect()
     })
+}
+
+/// Returns the children of this process, except the first processes of running commands. Those are reaped only by their
+/// handles.
+pub(crate) fn children_except_leaders() -> Vec<i32> {
+    let mut children = own_children();
+    let leaders = CommandMark::leaders();
+    children.retain(|child| !leaders.contains(child));
+    children
 }
 
 pub(crate) fn own_pid() -> i32 {

@@ -10,6 +10,9 @@ use std::path::Path;
 use rustix::param::page_size;
 use rustix::process::Pid;
 
+/// The flag of kernel threads in `/proc/PID/stat`.
+const PF_KTHREAD: u32 = 0x0020_0000;
+
 /// The fields of `/proc/PID/stat` that the engine uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProcStat {
@@ -18,6 +21,7 @@ pub(crate) struct ProcStat {
     pub(crate) parent: i32,
     pub(crate) group: i32,
     pub(crate) session: i32,
+    pub(crate) is_kernel_thread: bool,
     /// CPU time in user and kernel mode, in clock ticks, without that of reaped children.
     pub(crate) cpu_ticks: u64,
     /// CPU time of the children that it has reaped, and of theirs.
@@ -154,8 +158,10 @@ fn parse_stat(stat: &str) -> Option<ProcStat> {
         parent: next(0)?.parse().ok()?,
         group: next(0)?.parse().ok()?,
         session: next(0)?.parse().ok()?,
-        // `utime` and `stime`, the fields 14 and 15 of proc_pid_stat(5).
-        cpu_ticks: sum(next(7), next(0))?,
+        // `flags`, the field 9 of proc_pid_stat(5).
+        is_kernel_thread: next(2)?.parse::<u32>().ok()? & PF_KTHREAD != 0,
+        // `utime` and `stime`, the fields 14 and 15.
+        cpu_ticks: sum(next(4), next(0))?,
         // `cutime` and `cstime`, the fields 16 and 17.
         reaped_cpu_ticks: sum(next(0), next(0))?,
         // `rss`, the field 24.
@@ -176,6 +182,7 @@ mod tests {
             parent: 7,
             group: 42,
             session: 13,
+            is_kernel_thread: false,
             cpu_ticks: 110,
             reaped_cpu_ticks: 15,
             resident_memory: 3 * page_size() as u64,

@@ -2,10 +2,13 @@
 //!
 //! Which files exist depends on the version, the controllers and the kernel, so each function tries all names.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::process::Pid;
 
@@ -21,6 +24,7 @@ const NAME_PREFIX: &str = "task-";
 #[derive(Debug)]
 pub(super) struct GroupFolder {
     path: PathBuf,
+    files: GroupFiles,
     /// The kernel releases the lock however the owner ends. A process id in the name would not show that: another
     /// process, or one of another container, may have it.
     _lock: File,
@@ -48,7 +52,17 @@ impl GroupFolder {
         lock.try_lock()?;
         // Another worker may have removed the group before the lock.
         fs::metadata(&path)?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self {
+            path,
+            files: GroupFiles::default(),
+            _lock: lock,
+        })
+    }
+
+    /// Sets the files that all groups of the hierarchy have.
+    pub(super) fn with_files(mut self, files: &GroupFiles) -> Self {
+        self.files = files.clone();
+        self
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -61,10 +75,17 @@ impl GroupFolder {
     }
 
     pub(super) fn has(&self, file: &str) -> bool {
-        self.path.join(file).exists()
+        let names = self.files.0.as_ref();
+        names.map_or_else(
+            || self.path.join(file).exists(),
+            |names| names.contains(OsStr::new(file)),
+        )
     }
 
     pub(super) fn read(&self, file: &str) -> Option<String> {
+        if self.files.lack(file) {
+            return None;
+        }
         fs::read_to_string(self.path.join(file)).ok()
     }
 
@@ -83,6 +104,9 @@ impl GroupFolder {
 
     /// Writes a value to an existing file. In a folder that is no group, nothing is created.
     pub(super) fn write(&self, file: &str, value: &str) -> io::Result<()> {
+        if self.files.lack(file) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         write_existing(&self.path.join(file), value)
     }
 
@@ -104,6 +128,26 @@ impl GroupFolder {
     /// Removes the group and those inside it, the innermost first. Returns whether it is gone.
     pub(super) fn remove(&self) -> bool {
         remove_group(&self.path)
+    }
+}
+
+/// The names of the files that each group of a hierarchy has. A group is asked for many that exist only in another version
+/// or kernel: the names spare a system call for each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct GroupFiles(Option<Arc<BTreeSet<OsString>>>);
+
+impl GroupFiles {
+    /// Lists the files of a new group. Nothing is known if there are none: then the folder is no group.
+    pub(super) fn of(group: &GroupFolder) -> Self {
+        let entries = fs::read_dir(&group.path).into_iter().flatten().flatten();
+        let names: BTreeSet<_> = entries.map(|entry| entry.file_name()).collect();
+        Self((!names.is_empty()).then(|| Arc::new(names)))
+    }
+
+    /// Returns whether no group of the hierarchy has a file.
+    fn lack(&self, file: &str) -> bool {
+        let names = self.0.as_ref();
+        names.is_some_and(|names| !names.contains(OsStr::new(file)))
     }
 }
 
@@ -216,6 +260,29 @@ mod tests {
         fs::create_dir_all(folder.path().join(&deep))?;
         assert!(folder.remove() && !folder.path().exists());
         assert!(folder.remove(), "it is gone");
+        Ok(())
+    }
+
+    #[test]
+    fn missing_files_are_not_opened() -> io::Result<()> {
+        let parent = tempfile::tempdir()?;
+        let probed = GroupFolder::create(parent.path(), "probed")?;
+        assert_eq!(GroupFiles::of(&probed), GroupFiles::default());
+        fs::write(probed.path().join("cpu.stat"), "usage_usec 7\n")?;
+        let files = GroupFiles::of(&probed);
+        let folder = GroupFolder::create(parent.path(), "task")?.with_files(&files);
+        for file in ["cpu.stat", "memory.peak"] {
+            fs::write(folder.path().join(file), "usage_usec 7\n")?;
+        }
+        let usage = |file| folder.read_labelled(file, "usage_usec");
+        assert_eq!((usage("cpu.stat"), usage("memory.peak")), (Some(7), None));
+        assert!(folder.has("cpu.stat") && !folder.has("memory.peak"));
+        assert!(folder.write("cpu.stat", "1").is_ok());
+        let refused = folder.write("memory.peak", "1");
+        assert_eq!(
+            refused.expect_err("no such file").kind(),
+            io::ErrorKind::NotFound
+        );
         Ok(())
     }
 

@@ -5,6 +5,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::folder::GroupFiles;
+
 /// The controllers of version 1 that count or limit something, or that can stop processes.
 const USED_CONTROLLERS: [&str; 5] = ["memory", "pids", "cpu", "cpuacct", "freezer"];
 
@@ -14,9 +16,19 @@ pub(super) struct Hierarchy {
     /// `v2`, or the controllers of version 1, such as `cpu,cpuacct`.
     pub(super) name: String,
     pub(super) folder: PathBuf,
+    /// The files of its groups, once one has been created.
+    pub(super) files: GroupFiles,
 }
 
 impl Hierarchy {
+    fn new(name: String, folder: PathBuf) -> Self {
+        Self {
+            name,
+            folder,
+            files: GroupFiles::default(),
+        }
+    }
+
     pub(super) fn is_v2(&self) -> bool {
         self.name == V2
     }
@@ -38,7 +50,7 @@ pub(super) fn own_groups(cgroup: &str, mountinfo: &str) -> Vec<Hierarchy> {
             let mut mounts = mounts.iter().rev().filter(|mount| mount.contains(&member));
             let folder = mounts.find_map(|mount| mount.folder_of(Path::new(&member.path)))?;
             let name = member.name();
-            Some(Hierarchy { name, folder })
+            Some(Hierarchy::new(name, folder))
         })
         .collect()
 }
@@ -56,10 +68,7 @@ pub(super) fn groups_at(
     let mounts = parse_mounts(mountinfo);
     let group = mounts.iter().rev().find_map(|mount| mount.group_at(parent));
     let Some((own, group)) = group else {
-        return vec![Hierarchy {
-            name: V2.to_owned(),
-            folder: parent.to_owned(),
-        }];
+        return vec![Hierarchy::new(V2.to_owned(), parent.to_owned())];
     };
     let memberships = parse_memberships(cgroup);
     let member = memberships.iter().find(|it| own.contains(it));
@@ -70,7 +79,7 @@ pub(super) fn groups_at(
             let name = member.name();
             if own.contains(member) {
                 let folder = parent.to_owned();
-                return Some(Hierarchy { name, folder });
+                return Some(Hierarchy::new(name, folder));
             }
             let from_own = relative.map(|relative| join(Path::new(&member.path), relative));
             let groups = [Some(group.clone()), from_own].into_iter().flatten();
@@ -79,7 +88,7 @@ pub(super) fn groups_at(
                 mounts.find_map(|mount| mount.folder_of(&group))
             });
             let folder = folders.into_iter().find(|folder| is_group(folder))?;
-            Some(Hierarchy { name, folder })
+            Some(Hierarchy::new(name, folder))
         })
         .collect()
 }
@@ -312,10 +321,7 @@ mod tests {
             ]
         );
         let elsewhere = groups_at(Path::new("/tmp/group"), cgroup, mountinfo, exists);
-        let expected = Hierarchy {
-            name: V2.to_owned(),
-            folder: "/tmp/group".into(),
-        };
+        let expected = Hierarchy::new(V2.to_owned(), "/tmp/group".into());
         assert_eq!(elsewhere, [expected]);
     }
 

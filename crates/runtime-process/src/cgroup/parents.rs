@@ -6,7 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::folder::{GroupFolder, check_is_group, is_unique_name, unique_name, write_existing};
+use super::folder::{
+    GroupFiles, GroupFolder, check_is_group, is_unique_name, unique_name, write_existing,
+};
 use super::group::{Cgroup, UnremovedGroups, end_all};
 use super::hosts::{Hierarchy, groups_at, own_groups};
 use super::kill::KillMethod;
@@ -107,11 +109,11 @@ impl CgroupParents {
         let mut parents = Self::none();
         // Version 2 first: it may make hierarchies of version 1 superfluous.
         let (v2, v1): (Vec<_>, Vec<_>) = found.into_iter().partition(Hierarchy::is_v2);
-        for hierarchy in v2.into_iter().chain(v1) {
+        for mut hierarchy in v2.into_iter().chain(v1) {
             if parents.support.includes(&hierarchy) {
                 continue;
             }
-            match parents.probe_hierarchy(&hierarchy, &try_join) {
+            match parents.probe_hierarchy(&mut hierarchy, &try_join) {
                 Ok(()) => parents.hierarchies.push(hierarchy),
                 Err(error) => {
                     let unusable = (hierarchy.folder, error.to_string());
@@ -124,17 +126,18 @@ impl CgroupParents {
 
     fn probe_hierarchy(
         &mut self,
-        hierarchy: &Hierarchy,
+        hierarchy: &mut Hierarchy,
         try_join: impl Fn(&File) -> io::Result<()>,
     ) -> io::Result<()> {
-        let parent = &hierarchy.folder;
+        let parent = hierarchy.folder.clone();
         if hierarchy.is_v2() {
-            enable_controllers(parent);
+            enable_controllers(&parent);
         }
-        let group = create_group(&[hierarchy], &self.unremoved).map_err(|(_, error)| error)?;
+        let group = create_group(&[&*hierarchy], &self.unremoved).map_err(|(_, error)| error)?;
         for folder in group.folders() {
+            hierarchy.files = GroupFiles::of(folder);
             try_join(&folder.open_procs()?)?;
-            self.support.add(parent, folder);
+            self.support.add(&parent, folder);
         }
         Ok(())
     }
@@ -273,9 +276,11 @@ fn create_named(
     unremoved: &Arc<UnremovedGroups>,
 ) -> Result<Cgroup, (PathBuf, io::Error)> {
     let mut group = Cgroup::new(unremoved);
-    for Hierarchy { folder: parent, .. } in hierarchies {
+    for hierarchy in hierarchies {
+        let parent = &hierarchy.folder;
         let created = check_is_group(parent).and_then(|()| GroupFolder::create(parent, name));
-        group.add(created.map_err(|error| (parent.clone(), error))?);
+        let created = created.map_err(|error| (parent.clone(), error))?;
+        group.add(created.with_files(&hierarchy.files));
     }
     Ok(group)
 }

@@ -16,7 +16,9 @@ use parking_lot::Mutex;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::marks::{CommandMark, CommandState, LiveOwners, MarkOwner};
-use crate::orphan_search::{Candidate, KilledOrphans, Search, own_children, own_pid, raw};
+use crate::orphan_search::{
+    Candidate, KilledOrphans, Search, Variable, children_except_leaders, own_children, own_pid, raw,
+};
 use crate::proc::{self, ProcessKey};
 
 /// The time between two scans without a mark after which a process counts as a non-task process.
@@ -35,8 +37,8 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
 
 /// Finds and kills the processes of commands.
 ///
-/// The scanner remembers processes that belong to no task, so that a scan need not read the files of every
-/// process on the machine. Its first scan must precede the first task: every process that exists by then belongs
+/// The scanner remembers processes that belong to no task or to another command, so that a scan need not read the files
+/// of every process on the machine. Its first scan must precede the first task: every process that exists by then belongs
 /// to no task of this engine and is confirmed immediately.
 #[derive(Debug)]
 pub(crate) struct OrphanScanner {
@@ -44,29 +46,48 @@ pub(crate) struct OrphanScanner {
     /// The limit of file locks that children inherit; `None` if it cannot be read, or if no child is an orphan.
     own_limit: Option<u64>,
     /// `None` before the first scan.
-    non_tasks: Mutex<Option<Arc<NonTasks>>>,
+    known: Mutex<Option<Arc<Known>>>,
 }
 
-/// Processes without a mark.
-type NonTasks = BTreeMap<ProcessKey, NonTask>;
+/// Processes that a scan need not read.
+type Known = BTreeMap<ProcessKey, Class>;
 
 #[derive(Clone, Copy, Debug)]
-enum NonTask {
+enum Class {
     /// No scan has found a mark since this time.
-    SuspectedSince(Instant),
-    Confirmed,
+    SuspectedSince {
+        first: Instant,
+        /// Whether its variables can be read. Tried again only before it is confirmed.
+        is_readable: bool,
+    },
+    /// It belongs to no task.
+    NonTask,
+    /// It is in the session of the command with this number.
+    Member(u64),
 }
 
-impl NonTask {
-    /// Returns the classification after a scan at `now` that found no mark.
-    fn after_scan(previous: Option<Self>, now: Instant) -> Self {
+impl Class {
+    /// Returns the class of a process without a mark after a scan at `now`.
+    fn after_scan(previous: Option<Self>, now: Instant, is_readable: bool) -> Self {
         match previous {
-            None => Self::SuspectedSince(now),
-            Some(Self::SuspectedSince(first)) if now.duration_since(first) >= CONFIRM_AFTER => {
-                Self::Confirmed
+            Some(Self::SuspectedSince { first, .. })
+                if now.duration_since(first) >= CONFIRM_AFTER =>
+            {
+                Self::NonTask
             }
-            Some(previous) => previous,
+            Some(Self::SuspectedSince { first, .. }) => Self::SuspectedSince { first, is_readable },
+            Some(Self::NonTask) => Self::NonTask,
+            None | Some(Self::Member(_)) => Self::SuspectedSince {
+                first: now,
+                is_readable,
+            },
         }
+    }
+
+    /// Returns whether a scan at `now` should try to read the variables of the process.
+    fn tries_variables(previous: Option<Self>, now: Instant) -> bool {
+        !matches!(previous, Some(Self::SuspectedSince { first, is_readable: false })
+            if now.duration_since(first) < CONFIRM_AFTER)
     }
 }
 
@@ -76,9 +97,9 @@ impl OrphanScanner {
         let scanner = Self {
             owner,
             own_limit: adopts.then(|| proc::file_lock_limit(own_pid())).flatten(),
-            non_tasks: Mutex::default(),
+            known: Mutex::default(),
         };
-        scanner.scan();
+        scanner.scan(None);
         scanner
     }
 
@@ -92,7 +113,7 @@ impl OrphanScanner {
         let leader = raw(leader);
         let is_marked = |process: &Candidate| {
             process.number == Some(mark.number)
-                || process.variable.as_deref() == Some(mark.variable.as_encoded_bytes())
+                || process.variable.value() == Some(mark.variable.as_encoded_bytes())
                 || self.is_hidden(process)
                 || self.is_stale(process)
         };
@@ -107,14 +128,14 @@ impl OrphanScanner {
             is_marked: &is_marked,
             is_marked_child: &is_marked_child,
         };
-        search.run(|| self.scan())
+        search.run(|| self.scan(Some(mark.number)))
     }
 
     /// Reaps the orphans of commands that this process has adopted.
     ///
     /// Other children of this process are left to those who started them.
     pub(crate) fn reap(&self) {
-        for child in own_children() {
+        for child in children_except_leaders() {
             // Its limit shows to whom it belongs, also if it has ended.
             let number = proc::file_lock_limit(child);
             let is_orphan = number.is_some_and(|number| match CommandMark::state(number) {
@@ -150,45 +171,75 @@ impl OrphanScanner {
         self.own_limit.is_some_and(|own| number < own)
     }
 
-    /// Returns all processes that may belong to a task, with their marks.
-    fn scan(&self) -> Vec<Candidate> {
+    /// Returns all processes that may belong to the command with this number, or to an ended one, with their marks.
+    fn scan(&self, command: Option<u64>) -> Vec<Candidate> {
         // The lock is not held during the scan, which may take long. If two scans overlap, the classifications of
         // the one that ends first are lost, and later scans repeat them.
-        let known = self.non_tasks.lock().clone();
-        let is_first = known.is_none();
-        let (known, now) = (known.unwrap_or_default(), Instant::now());
-        let (mut non_tasks, mut candidates) = (NonTasks::new(), Vec::new());
+        let before = self.known.lock().clone();
+        let is_first = before.is_none();
+        let (before, now) = (before.unwrap_or_default(), Instant::now());
+        let (mut known, mut candidates) = (Known::new(), Vec::new());
         // An orphan may have been confirmed while its parent lived.
         let children: BTreeSet<i32> = own_children().into_iter().collect();
-        for key in proc::process_keys().filter(|key| key.pid != own_pid()) {
-            let previous = known.get(&key).copied();
-            if matches!(previous, Some(NonTask::Confirmed)) && !children.contains(&key.pid) {
-                non_tasks.insert(key, NonTask::Confirmed);
+        let own = own_pid();
+        for key in proc::process_keys().filter(|key| key.pid != own) {
+            let previous = before.get(&key).copied();
+            let is_skipped = match previous {
+                Some(Class::NonTask) => !children.contains(&key.pid),
+                Some(Class::Member(number)) => {
+                    Some(number) != command && CommandMark::state(number) != CommandState::Unknown
+                }
+                Some(Class::SuspectedSince { .. }) | None => false,
+            };
+            if let Some(class) = previous.filter(|_| is_skipped) {
+                known.insert(key, class);
                 continue;
             }
-            let Some(process) = Candidate::read(key.pid) else {
+            let tries_variables = Class::tries_variables(previous, now);
+            let Some(process) = Candidate::read(key.pid, tries_variables) else {
                 continue;
             };
-            let owned = process.number.is_some_and(|number| self.owner.owns(number));
-            if !owned && process.variable.is_none() && !process.is_zombie() {
-                let class = if is_first {
-                    NonTask::Confirmed
-                } else {
-                    NonTask::after_scan(previous, now)
-                };
-                non_tasks.insert(key, class);
+            match self.class_of(&process, previous, now) {
+                Some(Class::SuspectedSince { .. }) if is_first => {
+                    known.insert(key, Class::NonTask);
+                }
+                Some(class) => {
+                    known.insert(key, class);
+                }
+                None => {}
             }
             candidates.push(process);
         }
-        *self.non_tasks.lock() = Some(Arc::new(non_tasks));
+        *self.known.lock() = Some(Arc::new(known));
         candidates
+    }
+
+    /// Returns what is known of a process after it was read at `now`; `None` if the next scan has to read it again.
+    fn class_of(
+        &self,
+        process: &Candidate,
+        previous: Option<Class>,
+        now: Instant,
+    ) -> Option<Class> {
+        let owned = process.number.filter(|number| self.owner.owns(*number));
+        if let Some(number) = owned {
+            // Only a process of the command can be in its session, whatever number it has set itself.
+            let session = CommandState::Running(process.stat.session);
+            return (CommandMark::state(number) == session).then_some(Class::Member(number));
+        }
+        match &process.variable {
+            Variable::Value(_) => None,
+            _ if process.stat.is_kernel_thread => Some(Class::NonTask),
+            Variable::Missing => Some(Class::after_scan(previous, now, true)),
+            Variable::Unreadable => Some(Class::after_scan(previous, now, false)),
+        }
     }
 }
 
 /// Kills the processes of dead workers. Returns their number.
 pub(crate) fn kill_leftovers(live: &LiveOwners) -> KilledOrphans {
     let is_marked = |process: &Candidate| {
-        let variable = process.variable.as_deref();
+        let variable = process.variable.value();
         process
             .number
             .is_some_and(|number| live.is_dead_number(number))
@@ -201,8 +252,10 @@ pub(crate) fn kill_leftovers(live: &LiveOwners) -> KilledOrphans {
         is_marked_child: &|number| live.is_dead_number(number),
     };
     search.run(|| {
-        let keys = proc::process_keys().filter(|key| key.pid != own_pid());
-        keys.filter_map(|key| Candidate::read(key.pid)).collect()
+        let own = own_pid();
+        let keys = proc::process_keys().filter(|key| key.pid != own);
+        keys.filter_map(|key| Candidate::read(key.pid, true))
+            .collect()
     })
 }
 

@@ -18,11 +18,78 @@ fn scanner(process_folder: &Path) -> OrphanScanner {
 #[test]
 fn non_task_is_confirmed_by_second_late_scan() {
     let start = Instant::now();
-    let first = NonTask::after_scan(None, start);
-    let soon = NonTask::after_scan(Some(first), start + CONFIRM_AFTER / 2);
-    assert!(matches!(soon, NonTask::SuspectedSince(since) if since == start));
-    let later = NonTask::after_scan(Some(soon), start + CONFIRM_AFTER);
-    assert!(matches!(later, NonTask::Confirmed));
+    let first = Class::after_scan(None, start, true);
+    let soon = Class::after_scan(Some(first), start + CONFIRM_AFTER / 2, true);
+    assert!(matches!(soon, Class::SuspectedSince { first, .. } if first == start));
+    let later = Class::after_scan(Some(soon), start + CONFIRM_AFTER, true);
+    assert!(matches!(later, Class::NonTask));
+}
+
+#[test]
+fn unreadable_variables_are_tried_twice() {
+    let start = Instant::now();
+    assert!(Class::tries_variables(None, start));
+    let unreadable = Class::after_scan(None, start, false);
+    let soon = start + CONFIRM_AFTER / 2;
+    assert!(!Class::tries_variables(Some(unreadable), soon));
+    let later = start + CONFIRM_AFTER;
+    assert!(Class::tries_variables(Some(unreadable), later));
+    let confirmed = Class::after_scan(Some(unreadable), later, false);
+    assert!(matches!(confirmed, Class::NonTask));
+}
+
+#[test]
+fn variables_of_zombie_are_not_opened() -> io::Result<()> {
+    let mut child = Command::new("true").spawn()?;
+    let pid = child.id().cast_signed();
+    wait_until(|| proc::stat(pid).is_some_and(|stat| stat.state == 'Z'));
+    let zombie = Candidate::read(pid, true).expect("it is not reaped");
+    assert_eq!(zombie.variable, Variable::Unreadable);
+    assert!(zombie.is_zombie() && zombie.number.is_some());
+    child.wait().map(drop)
+}
+
+#[test]
+fn members_of_running_commands_are_skipped() -> io::Result<()> {
+    let _alone = HIDDEN_CHILDREN.lock();
+    let folder = tempfile::tempdir()?;
+    let scanner = scanner(folder.path());
+    let [own, other] = [(); 2].map(|()| CommandMark::new(scanner.owner(), folder.path()));
+    let member = start(other.number, &["setsid", "sleep", "600"])?;
+    let pid = member.0.id().cast_signed();
+    wait_until(|| proc::stat(pid).is_some_and(|stat| stat.session == pid));
+    other.started(Pid::from_raw(pid).expect("not 0"));
+    let is_read = |number| {
+        let found = scanner.scan(Some(number));
+        found.iter().any(|process| process.stat.pid == pid)
+    };
+    assert!(is_read(own.number), "it is new");
+    assert!(!is_read(own.number), "its command runs");
+    assert!(is_read(other.number), "it belongs to this command");
+    drop(other);
+    assert!(is_read(own.number), "its command has ended");
+    Ok(())
+}
+
+#[test]
+fn number_of_another_command_does_not_hide() -> io::Result<()> {
+    let _alone = HIDDEN_CHILDREN.lock();
+    let folder = tempfile::tempdir()?;
+    let scanner = scanner(folder.path());
+    let [own, other] = [(); 2].map(|()| CommandMark::new(scanner.owner(), folder.path()));
+    let mut hidden = start(other.number, &["env", "-i", "setsid", "sleep", "600"])?;
+    let pid = hidden.0.id().cast_signed();
+    wait_until(|| proc::stat(pid).is_some_and(|stat| stat.session == pid));
+    other.started(no_leader());
+    for _ in 0..2 {
+        scanner.scan(Some(other.number));
+    }
+    // It is in the session of a command, and has set the number of another one.
+    let leader = Pid::from_raw(pid).expect("not 0");
+    let mut search = scanner.scan(Some(own.number));
+    search.retain(|process| process.stat.session == raw(leader));
+    assert_eq!(search.len(), 1, "it is found by its session");
+    hidden.0.kill()
 }
 
 #[test]
@@ -31,9 +98,9 @@ fn first_scan_confirms_all_non_tasks() -> io::Result<()> {
     // No other process may be visible in a container.
     let _sleeper = KillOnDrop(Command::new("sleep").arg("600").spawn()?);
     let scanner = scanner(folder.path());
-    let non_tasks = scanner.non_tasks.lock().clone().unwrap_or_default();
-    let is_confirmed = |non_task: &NonTask| matches!(non_task, NonTask::Confirmed);
-    assert!(!non_tasks.is_empty() && non_tasks.values().all(is_confirmed));
+    let known = scanner.known.lock().clone().unwrap_or_default();
+    let is_confirmed = |class: &Class| matches!(class, Class::NonTask);
+    assert!(!known.is_empty() && known.values().all(is_confirmed));
     Ok(())
 }
 
@@ -51,11 +118,11 @@ fn only_the_commands_processes_are_killed() -> io::Result<()> {
         .spawn()?;
     let mut sleeper = KillOnDrop(sleeper);
     let is_found = || {
-        let found = scanner.scan();
+        let found = scanner.scan(None);
         let variable = mark.variable.as_encoded_bytes();
         found
             .iter()
-            .any(|process| process.variable.as_deref() == Some(variable))
+            .any(|process| process.variable.value() == Some(variable))
     };
     // The environment is empty while the kernel sets up the program's memory.
     let limit = Instant::now() + Duration::from_secs(60);
