@@ -1,16 +1,18 @@
 //! The cost of a hit compared with a concurrent map, the latency of waiters, and the time to open a root.
 
-use std::cell::LazyCell;
+use std::cell::{Cell, LazyCell};
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
-use bench_harness::{AtLeast, AtMost, Bench, time_ms};
+use bench_harness::{AtLeast, AtMost, Bench, time_ms, time_us};
 use parking_lot::Mutex;
-use runtime_caching::{Cache, ConstructionContext, FolderCache, NewFolder, Resource, Sharing};
+use runtime_caching::{
+    Cache, ConstructionContext, FolderCache, NewFolder, Resource, Sharing, Uncommitted,
+};
 use runtime_gc::{DisposeError, Footprint, ResourceTracker, Size};
 use tokio::runtime::{Builder, Runtime};
 
@@ -23,6 +25,8 @@ fn main() -> ExitCode {
         hits(bench, runtime);
         many_tasks(bench, runtime);
         waiters(bench, runtime);
+        purge_one(bench, runtime);
+        new_folders(bench, runtime);
         open_root(bench, runtime);
     })
 }
@@ -119,7 +123,7 @@ fn hits(bench: &mut Bench, runtime: &Runtime) {
             .peer("among 1", || hit(runtime, &one, hot_keys(1, hits), hits))
             .ours(|| hit(runtime, &many, hot_keys(count, hits), hits));
     }
-    for count in [1, 1000, 100_000] {
+    for count in [1, 1000, 10_000, 100_000] {
         let ours = filled(runtime, count);
         let peer = quick_cache::sync::Cache::new(2 * count as usize);
         (0..count).for_each(|key| peer.insert(key, Arc::new(Item(key))));
@@ -218,6 +222,64 @@ fn waiters(bench: &mut Bench, runtime: &Runtime) {
         });
 }
 
+/// The cost of a purge of one key must not depend on the number of entries.
+fn purge_one(bench: &mut Bench, runtime: &Runtime) {
+    let purges = 1000;
+    let purge = |cache: &Items| {
+        time_us(|| {
+            for _ in 0..purges {
+                assert_eq!(cache.purge_before(&0, SystemTime::UNIX_EPOCH), 0);
+            }
+        }) / f64::from(purges)
+    };
+    let one = filled(runtime, 1);
+    for count in [1000, 100_000] {
+        let many = filled(runtime, count);
+        bench
+            .case(&format!("purge of a key among {count} entries"), "µs")
+            .bar(AtMost(2.0))
+            .rounds(11)
+            .peer("among 1", || purge(&one))
+            .ours(|| purge(&many));
+    }
+}
+
+async fn fill(folder: NewFolder) -> io::Result<()> {
+    std::fs::write(folder.path().join("content"), "x")
+}
+
+fn new_folders(bench: &mut Bench, runtime: &Runtime) {
+    const COUNT: u64 = 1000;
+    for (case, sharing) in [
+        ("1000 new folders", Sharing::Shared),
+        (
+            "1000 new folders, each committed",
+            Sharing::Exclusive(Uncommitted::Dispose),
+        ),
+    ] {
+        let root = match tempfile::tempdir_in(".") {
+            Ok(root) => root,
+            Err(error) => return bench.skip(case, &format!("no temporary folder: {error}")),
+        };
+        let (runs, tracker) = (Cell::new(0), ResourceTracker::detached());
+        bench.case(case, "ms").bar(AtMost(1000.0)).ours(|| {
+            runs.set(runs.get() + 1);
+            runtime.block_on(async {
+                let path = root.path().join(runs.get().to_string());
+                let builder = FolderCache::<u64>::builder(path).sharing(sharing);
+                let cache = builder.open(tracker.clone()).await.expect("a new root");
+                let start = Instant::now();
+                for key in 0..COUNT {
+                    let handle = cache.require(&key, fill).await;
+                    let handle = handle.expect("the construction succeeds");
+                    handle.commit().await.expect("it can be recorded");
+                }
+                start.elapsed().as_secs_f64() * 1e3
+            })
+        });
+    }
+}
+
 fn open_root(bench: &mut Bench, runtime: &Runtime) {
     const COUNT: u64 = 10_000;
     let case = "open a root with 10 000 folders";
@@ -233,8 +295,6 @@ fn open_root(bench: &mut Bench, runtime: &Runtime) {
         runtime.block_on(async {
             let cache = open().await.expect("a root");
             for key in 0..COUNT {
-                let fill =
-                    async |folder: NewFolder| std::fs::write(folder.path().join("content"), "x");
                 cache
                     .require(&key, fill)
                     .await

@@ -168,7 +168,7 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
 
     /// Removes the entries of a key created before this time, as the purge-cache service requests.
     pub fn purge_before(&self, key: &K, created_before: SystemTime) -> usize {
-        self.purge(|it| it.key == key && it.created < created_before)
+        self.map.purge_before(key, created_before)
     }
 
     /// Removes all entries, as [`purge`](Self::purge) does.

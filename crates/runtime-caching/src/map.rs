@@ -173,16 +173,37 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     }
 
     /// Removes the entries and constructions that the filter selects, and returns their number.
+    ///
+    /// The filter is foreign code and sees copies, of one shard at a time.
     pub(crate) fn purge(&self, filter: impl Fn(&EntrySnapshot<K, R>) -> bool) -> usize {
-        // Each slot is removed by its serial, so an entry that is added meanwhile is not affected.
-        let snapshots = self.snapshot().into_iter();
-        let selected = snapshots.filter(|it| filter(it));
-        selected.filter(|it| self.purge_slot(it)).count()
+        let mut purged = 0;
+        for shard in 0..SHARDS {
+            // Each slot is removed by its serial, so an entry that is added meanwhile is not affected.
+            let selected = self.snapshot(shard).into_iter().filter(|it| filter(it));
+            purged += selected
+                .filter(|it| self.purge_slot(&it.key, it.serial))
+                .count();
+        }
+        purged
     }
 
-    fn purge_slot(&self, snapshot: &EntrySnapshot<K, R>) -> bool {
-        // A construction may have ended since the snapshot, so the current state of the slot counts.
-        let Some(slot) = self.remove(&snapshot.key, snapshot.serial) else {
+    /// Removes the entries and constructions of a key that were created before a time, and returns their number.
+    pub(crate) fn purge_before(&self, key: &K, created_before: SystemTime) -> usize {
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        let slots = shard.iter_hash(hash).filter(|slot| slot.key == *key);
+        let selected = slots.filter(|slot| slot.created() < created_before);
+        let serials: Vec<u64> = selected.map(|slot| slot.serial).collect();
+        drop(shard);
+        let serials = serials.into_iter();
+        serials
+            .filter(|serial| self.purge_slot(key, *serial))
+            .count()
+    }
+
+    fn purge_slot(&self, key: &K, serial: u64) -> bool {
+        // A construction may have ended since it was selected, so the current state of the slot counts.
+        let Some(slot) = self.remove(key, serial) else {
             return false;
         };
         // The task of a construction notices that its slot is missing, see `ConstructionTask::add`.
@@ -192,13 +213,10 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         true
     }
 
-    /// Copies all slots, with one shard locked at a time. The filter of a purge is foreign code and sees the copy.
-    fn snapshot(&self) -> Vec<EntrySnapshot<K, R>> {
-        let mut snapshots = Vec::new();
-        for CachePadded(shard) in &self.shards {
-            snapshots.extend(shard.lock().iter().map(Slot::snapshot));
-        }
-        snapshots
+    /// Copies the slots of a shard.
+    fn snapshot(&self, shard: usize) -> Vec<EntrySnapshot<K, R>> {
+        let CachePadded(shard) = &self.shards[shard];
+        shard.lock().iter().map(Slot::snapshot).collect()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -233,15 +251,22 @@ impl<K: CacheKey, R: Resource> Slot<K, R> {
     }
 
     fn snapshot(&self) -> EntrySnapshot<K, R> {
-        let (created, entry) = match &self.state {
-            SlotState::Constructing(construction) => (construction.context.created(), None),
-            SlotState::Ready(entry) => (entry.created, Some(Arc::clone(entry))),
+        let entry = match &self.state {
+            SlotState::Constructing(_) => None,
+            SlotState::Ready(entry) => Some(Arc::clone(entry)),
         };
         EntrySnapshot {
             key: self.key.clone(),
             serial: self.serial,
-            created,
+            created: self.created(),
             entry,
+        }
+    }
+
+    fn created(&self) -> SystemTime {
+        match &self.state {
+            SlotState::Constructing(construction) => construction.context.created(),
+            SlotState::Ready(entry) => entry.created,
         }
     }
 }
@@ -249,7 +274,8 @@ impl<K: CacheKey, R: Resource> Slot<K, R> {
 impl<K: CacheKey, R: Resource> Drop for CacheMap<K, R> {
     fn drop(&mut self) {
         // No request can follow. Resources in use are disposed of when they are released.
-        for entry in self.snapshot().into_iter().filter_map(|it| it.entry) {
+        let snapshots = (0..SHARDS).flat_map(|shard| self.snapshot(shard));
+        for entry in snapshots.filter_map(|it| it.entry) {
             if entry.value.is_persistent() {
                 entry.unregister();
             } else {

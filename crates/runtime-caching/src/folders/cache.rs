@@ -33,8 +33,9 @@ impl<K: CacheKey + Serialize + DeserializeOwned> FolderKey for K {}
 /// The collector evicts folders through the tracker. A folder is first moved to a trash folder in the root, then
 /// removed.
 ///
-/// The cache does not sync the contents of folders. If contents must survive a power loss, as opposed to the end
-/// of the process, constructors and users must sync them.
+/// The cache does not sync new records and the contents of folders. After a power loss, as opposed to the end of the
+/// process, folders of the last seconds may be removed. Contents that must survive it have to be synced by constructors
+/// and users.
 ///
 /// ```
 /// use runtime_caching::{NewFolder, FolderCache, Lookup};
@@ -83,13 +84,27 @@ impl<K: FolderKey> FolderCache<K> {
     /// requests do not. Each folder is removed once it is idle. Returns the number of selected folders after the
     /// removal of their records was synced to disk.
     pub fn purge(&self, filter: impl Fn(&CachedFolder<'_, K>) -> bool) -> usize {
-        let purged = self.map.purge(|it| {
+        self.sync_purge(self.map.purge(|it| {
             filter(&CachedFolder {
                 key: &it.key,
                 created: it.created,
                 path: it.entry.as_ref().map(|entry| entry.value.path()),
             })
-        });
+        }))
+    }
+
+    /// Removes the folders of a key created before this time, as the purge-cache service requests.
+    pub fn purge_before(&self, key: &K, created_before: SystemTime) -> usize {
+        self.sync_purge(self.map.purge_before(key, created_before))
+    }
+
+    /// Removes all folders, as [`purge`](Self::purge) does.
+    pub fn purge_all(&self) -> usize {
+        self.purge(|_| true)
+    }
+
+    /// Syncs the removal of records to disk, and returns their number.
+    fn sync_purge(&self, purged: usize) -> usize {
         // One sync for all records. Without it, a power loss could undo the purge.
         if purged > 0
             && let Err(error) = disk::sync_folder(&self.root.index())
@@ -97,16 +112,6 @@ impl<K: FolderKey> FolderCache<K> {
             tracing::warn!(%error, "purged folders may reappear after a power loss: sync failed");
         }
         purged
-    }
-
-    /// Removes the folders of a key created before this time, as the purge-cache service requests.
-    pub fn purge_before(&self, key: &K, created_before: SystemTime) -> usize {
-        self.purge(|it| it.key == key && it.created < created_before)
-    }
-
-    /// Removes all folders, as [`purge`](Self::purge) does.
-    pub fn purge_all(&self) -> usize {
-        self.purge(|_| true)
     }
 
     /// Compares the root on disk with the cache and repairs differences, as opening the cache does.

@@ -35,10 +35,12 @@ fn private() -> fs::DirBuilder {
     builder
 }
 
-/// Replaces a file atomically: after a crash or a power loss, it has either the old or the new content.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Replaces a file: after the end of this process, it has either the old or the new content.
+///
+/// After a power loss it may also be empty or missing, unless it is synced.
+pub(super) fn write(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let written = write_temporary(&temporary, bytes).and_then(|()| rename(&temporary, path));
+    let written = write_temporary(&temporary, bytes, sync).and_then(|()| rename(&temporary, path));
     if written.is_err() {
         // If this fails, the next sweep removes the file.
         let _ = fs::remove_file(&temporary);
@@ -46,14 +48,24 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-fn write_temporary(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Whether a file is synced to disk, which takes milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sync {
+    No,
+    Yes,
+}
+
+fn write_temporary(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
     step("create file", path);
     let mut file = File::create(path)?;
     step("write file", path);
     file.write_all(bytes)?;
-    // Before the rename: some file systems persist a rename before the content, and leave an empty file.
-    step("sync file", path);
-    file.sync_all()
+    if sync == Sync::Yes {
+        // Before the rename: some file systems persist a rename before the content, and leave an empty file.
+        step("sync file", path);
+        file.sync_all()?;
+    }
+    Ok(())
 }
 
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {

@@ -135,10 +135,8 @@ impl Folder {
             record,
             location: Some(RecordLocation::Index),
         };
-        drop(state);
-        disk::sync_folder(&self.root.index())?;
-        // A lease that reappears after a power loss would outweigh the record.
-        disk::sync_folder(&self.root.leases())
+        // Not synced: if a power loss undoes the move, the folder counts as uncommitted.
+        Ok(())
     }
 
     /// Records the time of last use, which decides the order of eviction after the next start.

@@ -55,8 +55,10 @@ impl Record {
         (self.bytes, self.inodes) = size.ok().unzip();
     }
 
+    /// Writes the record without a sync: after a power loss, an incomplete record counts as unreadable, and its folder is
+    /// removed.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        disk::write(path, &serde_json::to_vec(self)?)
+        disk::write(path, &serde_json::to_vec(self)?, disk::Sync::No)
     }
 
     /// Returns the record and the time since the last use of its folder.

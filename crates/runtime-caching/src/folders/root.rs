@@ -166,7 +166,7 @@ impl Root {
                 found: text.trim().to_owned(),
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                disk::write(&path, FORMAT.as_bytes()).map_err(io)
+                disk::write(&path, FORMAT.as_bytes(), disk::Sync::Yes).map_err(io)
             }
             Err(error) => Err(io(error)),
         }
