@@ -24,8 +24,6 @@ pub(crate) struct ProcStat {
     pub(crate) is_kernel_thread: bool,
     /// CPU time in user and kernel mode, in clock ticks, without that of reaped children.
     pub(crate) cpu_ticks: u64,
-    /// CPU time of the children that it has reaped, and of theirs.
-    pub(crate) reaped_cpu_ticks: u64,
     /// Resident memory in bytes; zero after its end.
     pub(crate) resident_memory: u64,
 }
@@ -150,8 +148,6 @@ fn parse_stat(stat: &str) -> Option<ProcStat> {
     let (pid, rest) = stat.split_once(' ')?;
     let mut fields = rest.rsplit_once(')')?.1.split_ascii_whitespace();
     let mut next = |skipped| fields.nth(skipped);
-    let sum =
-        |a: Option<&str>, b: Option<&str>| Some(a?.parse::<u64>().ok()? + b?.parse::<u64>().ok()?);
     Some(ProcStat {
         pid: pid.parse().ok()?,
         state: next(0)?.chars().next()?,
@@ -161,11 +157,9 @@ fn parse_stat(stat: &str) -> Option<ProcStat> {
         // `flags`, the field 9 of proc_pid_stat(5).
         is_kernel_thread: next(2)?.parse::<u32>().ok()? & PF_KTHREAD != 0,
         // `utime` and `stime`, the fields 14 and 15.
-        cpu_ticks: sum(next(4), next(0))?,
-        // `cutime` and `cstime`, the fields 16 and 17.
-        reaped_cpu_ticks: sum(next(0), next(0))?,
+        cpu_ticks: next(4)?.parse::<u64>().ok()? + next(0)?.parse::<u64>().ok()?,
         // `rss`, the field 24.
-        resident_memory: next(6)?.parse::<u64>().ok()? * page_size() as u64,
+        resident_memory: next(8)?.parse::<u64>().ok()? * page_size() as u64,
     })
 }
 
@@ -184,7 +178,6 @@ mod tests {
             session: 13,
             is_kernel_thread: false,
             cpu_ticks: 110,
-            reaped_cpu_ticks: 15,
             resident_memory: 3 * page_size() as u64,
         };
         assert_eq!(parse_stat(text), Some(expected));

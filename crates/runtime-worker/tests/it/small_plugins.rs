@@ -56,60 +56,27 @@ async fn reported_error_is_not_reported_again() {
 
 #[cfg(target_os = "linux")]
 mod usage {
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
     use runtime_worker::plugins::ResourceUsage;
-    use runtime_worker::report::TaskReportBuilder;
 
     use super::*;
-    use crate::support::wait_until;
-
-    /// Provides the current usage of a task.
-    #[derive(Clone, Debug, Default)]
-    struct UsageProbe(Arc<Mutex<Option<Arc<TaskReportBuilder>>>>);
-
-    impl UsageProbe {
-        fn memory(&self) -> u64 {
-            let report = self.0.lock().clone();
-            let usage = report.map(|report| report.usage());
-            usage.and_then(|usage| usage.peak_memory).unwrap_or(0)
-        }
-    }
-
-    #[async_trait]
-    impl Plugin for UsageProbe {
-        fn name(&self) -> &'static str {
-            "usage-probe"
-        }
-
-        async fn new_task_plugin(
-            &self,
-            run: &TaskRun,
-        ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
-            *self.0.lock() = Some(Arc::clone(&run.report));
-            Ok(None)
-        }
-    }
 
     #[tokio::test]
     async fn usage_of_cancelled_task_is_logged() {
         let bed = TestBed::new().await;
-        let probe = UsageProbe::default();
-        let task_id = bed.create(sh("exec sleep 600"));
-        let running = bed.start(bed.worker().plugin(ResourceUsage).plugin(probe.clone()));
-        wait_until(|| probe.memory() > 0).await;
+        let marker = bed.marker("started");
+        let task_id = bed.create(sh(&format!("echo > {}; exec sleep 600", marker.display())));
+        let running = bed.start(bed.worker().plugin(ResourceUsage));
+        bed.wait_for_file(&marker).await;
         bed.cancel(&task_id);
         bed.wait_for_reports(1).await;
         running.stop().await;
         let log = bed.log(&task_id).await;
-        assert!(log.contains("] Resources: "), "{log}");
-        assert!(log.contains("peak memory"), "{log}");
-        let usage = bed.reports()[0].usage;
         assert!(
-            usage.peak_memory.is_some_and(|bytes| bytes > 0),
-            "{usage:?}"
+            log.contains("] Resources: ") && log.contains("CPU time"),
+            "{log}"
         );
+        let usage = bed.reports()[0].usage;
+        assert!(usage.cpu.is_some(), "{usage:?}");
     }
 }
 
