@@ -54,7 +54,7 @@ pub(super) fn should_compress(name: &str, content_type: &str, encoding: ContentE
         ContentEncoding::Auto => {
             !has_compressed_extension(name) && !is_compressed_type(content_type)
         }
-        // `Identity`, and encodings that this version does not know.
+        // `Identity`, `Gzipped`, and encodings that this version does not know.
         _ => false,
     }
 }

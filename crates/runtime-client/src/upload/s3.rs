@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
-use runtime_core::artifact::{S3Artifact, UploadError, Uploaded};
+use runtime_core::artifact::{ContentEncoding, S3Artifact, UploadError, Uploaded};
 use runtime_core::queue::{ArtifactRequest, ArtifactResponse, Queue};
 use runtime_core::{ApiError, BoxError, Run};
 
@@ -30,9 +30,13 @@ impl Client {
             source: &content.source,
         };
         let source = named.open().await?;
+        let original_bytes = match content.encoding {
+            ContentEncoding::Gzipped { original_bytes } => original_bytes,
+            _ => source.length(),
+        };
         let request = ArtifactRequest::S3 {
             content_type: content.content_type.clone(),
-            content_length: Some(source.length()),
+            content_length: Some(original_bytes),
             expires,
         };
         let mut provider = S3UrlProvider {
@@ -42,15 +46,17 @@ impl Client {
             request,
             headers: content.headers.as_map().clone(),
         };
+        let gzip = HeaderValue::from_static("gzip");
         if !encoding::should_compress(name, &content.content_type, content.encoding) {
+            if let ContentEncoding::Gzipped { .. } = content.encoding {
+                provider.headers.insert(CONTENT_ENCODING, gzip);
+            }
             let sent = self.deliver(name, &source, &provider).await;
             return sent
                 .map(Uploaded::from)
                 .map_err(|error| named.deliver_error(error));
         }
-        provider
-            .headers
-            .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        provider.headers.insert(CONTENT_ENCODING, gzip);
         let folder = self.transport.settings.spool_folder.clone();
         let compressed = run_blocking(move || gzip::compress(&source, folder.as_deref())).await;
         let compressed = compressed.map_err(|error| named.source_error(error))?;

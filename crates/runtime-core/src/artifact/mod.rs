@@ -85,6 +85,11 @@ pub enum ContentEncoding {
     Identity,
     /// gzip.
     Gzip,
+    /// gzip, and the source is compressed already. [`Uploaded`] has length and hashes of the compressed bytes.
+    Gzipped {
+        /// Length in bytes before the compression.
+        original_bytes: u64,
+    },
 }
 
 /// A redirect.

@@ -371,3 +371,14 @@ async fn output_over_limit_keeps_head_and_tail() {
         "{log}"
     );
 }
+
+#[tokio::test]
+async fn long_log_is_uploaded_whole() {
+    let bed = TestBed::new().await;
+    let (task_id, resolution) = bed.run_task(sh("seq 500000")).await;
+    assert_eq!(resolution, "completed");
+    let log = bed.log(&task_id).await;
+    let numbers = log.lines().filter_map(|line| line.parse::<u32>().ok());
+    assert!(numbers.eq(1..=500_000), "{} bytes", log.len());
+    bed.assert_no_leftovers();
+}

@@ -17,6 +17,7 @@
 mod artifact_files;
 mod artifact_names;
 mod artifacts;
+mod compressed_log;
 mod env;
 mod exit_status;
 mod idle_stop;

@@ -13,6 +13,7 @@ use runtime_core::{StopReason, TaskContext, TaskError};
 use tokio::task::JoinSet;
 
 use super::artifact_names::{BACKING_LOG, LIVE_LOG};
+use super::compressed_log::CompressedLog;
 use crate::observer::{Observer, TaskEvent, notify};
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::resolution::{Resolution, Verdict};
@@ -92,6 +93,11 @@ impl Plugin for TaskLog {
                 .await;
         }
         Ok(Some(Box::new(TaskLogUpload {
+            compressed: CompressedLog::follow(
+                run.context.followed_log().clone(),
+                run.environment.storage.clone(),
+                run.monitor().clone(),
+            ),
             run: run.clone(),
             live,
             upload_attempted: false,
@@ -153,6 +159,7 @@ fn artifact(name: &str, content: ArtifactBody) -> Artifact {
 
 struct TaskLogUpload {
     run: TaskRun,
+    compressed: CompressedLog,
     /// Serves the live log until it is dropped; empty without a live log.
     live: JoinSet<()>,
     /// Whether an upload was attempted, with all retries of the uploader.
@@ -161,12 +168,24 @@ struct TaskLogUpload {
 
 impl TaskLogUpload {
     /// Uploads the log, and then replaces the redirect to the live log by a link: viewers never find a dead link.
-    async fn upload(&self) -> Result<(), TaskError> {
+    async fn upload(&mut self) -> Result<(), TaskError> {
+        let log = self.run.context.followed_log();
+        let (encoding, source) = match self.compressed.finish().await {
+            Some(copy) => {
+                let original_bytes = log.len();
+                let encoding = ContentEncoding::Gzipped { original_bytes };
+                (encoding, ArtifactSource::stream(copy))
+            }
+            None => {
+                let source = ArtifactSource::File(log.path().to_owned());
+                (ContentEncoding::Gzip, source)
+            }
+        };
         let log = ArtifactBody::S3(S3Artifact {
             content_type: CONTENT_TYPE.to_owned(),
-            encoding: ContentEncoding::Gzip,
+            encoding,
             headers: ArtifactHeaders::new(),
-            source: ArtifactSource::File(self.run.context.followed_log().path().to_owned()),
+            source,
         });
         self.upload_artifact(BACKING_LOG, log).await?;
         let link = ArtifactBody::Link(LinkArtifact {

@@ -71,6 +71,22 @@ async fn compressed_upload_reports_original_digests() {
 }
 
 #[tokio::test]
+async fn compressed_source_is_sent_unchanged() {
+    let server = good_store().await;
+    let source = ArtifactSource::Bytes(Bytes::from_static(b"compressed"));
+    let mut artifact = s3("public/a.log", source);
+    if let ArtifactBody::S3(content) = &mut artifact.content {
+        content.encoding = ContentEncoding::Gzipped { original_bytes: 77 };
+    }
+    let uploaded = upload(&client(&server), &artifact).await.expect("success");
+    assert_eq!(uploaded.bytes, 10);
+    assert_eq!(server.requests()[0].json()["contentLength"], 77);
+    let put = puts(&server).pop().expect("an upload");
+    assert_eq!(put.header("content-encoding"), "gzip");
+    assert_eq!(put.body, "compressed");
+}
+
+#[tokio::test]
 async fn additional_headers_are_sent() {
     let headers = ArtifactHeaders::new()
         .with("content-disposition", "attachment")
