@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use crate::problem::Origins;
 use crate::schema_problems::SchemaProblems;
 
 /// Derives the JSON schema of a payload part from the type that reads it. The schema contains no `$ref`.
@@ -79,6 +80,7 @@ impl PayloadSchema {
         let schema = SchemaProblems {
             schema: &self.schema,
             root: "payload",
+            origins: &Origins::new(),
         };
         let problems = schema.find(&self.validator, payload).into_iter();
         let problems = problems.map(|problem| MalformedPayloadError::new(problem.text));

@@ -1,5 +1,10 @@
 //! A problem of a payload or configuration, described for its author.
 
+use std::collections::BTreeMap;
+
+/// The descriptions of the sources of values that must not be shown, by their JSON pointers.
+pub(crate) type Origins = BTreeMap<String, String>;
+
 /// A problem of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -26,4 +31,11 @@ pub(crate) fn escape(key: &str) -> String {
 #[cfg(feature = "config")]
 pub(crate) fn unescape(key: &str) -> String {
     key.replace("~1", "/").replace("~0", "~")
+}
+
+/// Returns the path of a JSON pointer, such as `timing.killTimeout`.
+#[cfg(feature = "config")]
+pub(crate) fn path_of(pointer: &str) -> String {
+    let keys: Vec<_> = pointer.split('/').skip(1).map(unescape).collect();
+    keys.join(".")
 }

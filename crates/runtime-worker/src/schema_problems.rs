@@ -4,7 +4,7 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
-use crate::problem::{Problem, escape, join};
+use crate::problem::{Origins, Problem, escape, join};
 use crate::unknown_keys::describe_unknown_keys;
 
 /// The number of problems that are described. A file may contain any number, and an author reads few.
@@ -19,6 +19,8 @@ pub(crate) struct SchemaProblems<'a> {
     pub(crate) schema: &'a Value,
     /// The name of the checked value in paths, such as `payload`. Empty for paths that start with the first key.
     pub(crate) root: &'static str,
+    /// The sources of values that are not quoted.
+    pub(crate) origins: &'a Origins,
 }
 
 impl SchemaProblems<'_> {
@@ -125,6 +127,9 @@ impl SchemaProblems<'_> {
         let parent = self.parent(error);
         let is_secret = parent.is_some_and(|parent| parent["writeOnly"] == true);
         let got = match &**error.instance() {
+            _ if let Some(origin) = self.origins.get(&pointer) => {
+                format!(", got the value of {origin}")
+            }
             _ if is_secret => String::new(),
             Value::Array(_) => ", got a list".to_owned(),
             Value::Object(_) => ", got a map".to_owned(),

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
-use crate::problem::{Problem, escape, unescape};
+use crate::problem::{Origins, Problem, escape, unescape};
 
 /// The number of errors that are collected.
 const MAX_ERRORS: usize = 50;
@@ -19,6 +19,7 @@ const MAX_ERRORS: usize = 50;
 pub(super) fn deserialize<T: DeserializeOwned>(
     mut value: Value,
     mut problems: Vec<Problem>,
+    origins: &Origins,
 ) -> Result<T, Vec<Problem>> {
     if problems.len() >= MAX_ERRORS {
         return Err(problems);
@@ -45,15 +46,25 @@ pub(super) fn deserialize<T: DeserializeOwned>(
         if is_reported || (!problems.is_empty() && message.starts_with("unknown field")) {
             return Err(problems);
         }
-        problems.push(Problem {
-            pointer,
-            text: format!("`{path}`: {message}"),
-        });
+        let text = match origin(origins, &pointer) {
+            Some(origin) => format!("`{path}`: invalid value of {origin}"),
+            None => format!("`{path}`: {message}"),
+        };
+        problems.push(Problem { pointer, text });
         if problems.len() >= MAX_ERRORS || !remove(&mut value, &keys) {
             return Err(problems);
         }
         removed.add(original);
     }
+}
+
+/// Returns the source of the first value from outside that an error at this key may quote: of that key, or of one below it.
+fn origin<'a>(origins: &'a Origins, pointer: &str) -> Option<&'a str> {
+    let below = origins.iter().find(|(key, _)| {
+        let rest = key.strip_prefix(pointer);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
+    below.map(|(_, origin)| origin.as_str())
 }
 
 /// Returns the keys of invalid values, each once. List elements are last and from the end, so that the indices of the others

@@ -15,24 +15,19 @@ use serde_json::Value;
 
 use super::deserialize::deserialize;
 use super::format::Format;
-use super::lines::line_of;
+use super::outside::Resolved;
 use crate::payload::schema_of;
 use crate::problem::Problem;
 use crate::schema_problems::SchemaProblems;
 
 /// The maximum size of a configuration in bytes.
-const MAX_SIZE: usize = 1 << 20;
+pub(super) const MAX_SIZE: usize = 1 << 20;
 
 /// The maximum number of nested lists and maps.
 const MAX_DEPTH: usize = 64;
 
-/// Reads a configuration file. Its extension decides the format.
-///
-/// # Errors
-///
-/// A [`ConfigError`] with the file name and all problems, each with its line, the path of its key, the value and an
-/// example. Secrets are not shown. At most 50 problems are described, and at most ten unknown keys of a map. Files of more than 1 MiB, or with more than 64 nested lists and maps, are rejected.
-pub fn load<T: DeserializeOwned + JsonSchema>(file: &Path) -> Result<T, ConfigError> {
+/// Reads the text of a file, up to the maximum size and one byte more.
+pub(super) fn read_text(file: &Path) -> Result<(String, Format), ConfigError> {
     let read = |source| ConfigError::Read {
         file: file.to_owned(),
         source,
@@ -52,35 +47,49 @@ pub fn load<T: DeserializeOwned + JsonSchema>(file: &Path) -> Result<T, ConfigEr
             "it is not UTF-8",
         )));
     }
-    parse(&text, format).map_err(|error| ConfigError::In {
-        file: file.to_owned(),
-        source: Box::new(error),
-    })
+    Ok((text.into_owned(), format))
 }
 
-/// Reads a configuration from a string.
-///
-/// # Errors
-///
-/// A [`ConfigError`] with all problems, as in [`load`], whose limits apply.
-pub fn parse<T: DeserializeOwned + JsonSchema>(
-    text: &str,
-    format: Format,
-) -> Result<T, ConfigError> {
-    check_size(text)?;
-    let value = format
-        .parse(text)
-        .map_err(|source| ConfigError::Syntax { format, source })?;
+/// The keys whose references have to be valid.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keys {
+    All,
+    /// Those in the schema.
+    Known,
+}
+
+/// Validates and deserializes a configuration.
+pub(super) fn deserialize_valid<T: DeserializeOwned + JsonSchema>(
+    resolved: Resolved,
+    keys: Keys,
+) -> Result<T, Vec<Problem>> {
+    let Resolved {
+        value,
+        origins,
+        mut problems,
+        ..
+    } = resolved;
     let schema = schema::<T>();
-    let invalid = |problems: Vec<String>| ConfigError::Invalid { problems };
-    let validator =
-        validator(&schema).map_err(|error| invalid(vec![format!("invalid schema: {error}")]))?;
+    let validator = validator(&schema).map_err(|error| {
+        vec![Problem {
+            pointer: String::new(),
+            text: format!("invalid schema: {error}"),
+        }]
+    })?;
     let schema = SchemaProblems {
         schema: &schema,
         root: "",
+        origins: &origins,
     };
-    let problems = schema.find(&validator, &value);
-    deserialize(value, problems).map_err(|problems| invalid(with_lines(problems, text, format)))
+    let mut found = schema.find(&validator, &value);
+    let is_at = |pointer: &str, others: &[Problem]| others.iter().any(|it| it.pointer == pointer);
+    // A reference without a value stays in its place, where the schema rejects it if it knows the key.
+    if keys == Keys::Known {
+        problems.retain(|it| is_at(&it.pointer, &found));
+    }
+    found.retain(|it| !is_at(&it.pointer, &problems));
+    found.extend(problems);
+    deserialize(value, found, &origins)
 }
 
 /// Builds a validator that knows the minimums of durations and sizes.
@@ -121,32 +130,8 @@ fn is_at_least<T: FromStr + PartialOrd>(text: &str, minimum: &str) -> bool {
     }
 }
 
-/// Renders problems in the order of their lines.
-fn with_lines(problems: Vec<Problem>, text: &str, format: Format) -> Vec<String> {
-    let mut problems: Vec<_> = problems
-        .into_iter()
-        .map(|problem| {
-            let parent = problem
-                .pointer
-                .rsplit_once('/')
-                .map_or("", |(parent, _)| parent);
-            let line = line_of(text, format, &problem.pointer)
-                // A missing key has the line of its map.
-                .or_else(|| line_of(text, format, parent));
-            (line.unwrap_or(usize::MAX), problem.text)
-        })
-        .collect();
-    // A stable sort keeps the notice about further problems, which has no line, at the end.
-    problems.sort_by_key(|(line, _)| *line);
-    let render = |(line, problem)| match line {
-        usize::MAX => problem,
-        line => format!("line {line}: {problem}"),
-    };
-    problems.into_iter().map(render).collect()
-}
-
 /// Rejects texts that would take a parser minutes, or exhaust its stack.
-fn check_size(text: &str) -> Result<(), ConfigError> {
+pub(super) fn check_size(text: &str) -> Result<(), ConfigError> {
     if text.len() > MAX_SIZE {
         return Err(ConfigError::TooLarge);
     }
@@ -203,6 +188,15 @@ pub enum ConfigError {
         source: Box<ConfigError>,
     },
 
+    /// A layer of the configuration is invalid.
+    #[error("in {layer}")]
+    Layer {
+        /// The description of the layer.
+        layer: String,
+        /// The problem of the layer.
+        source: Box<ConfigError>,
+    },
+
     /// The text is larger than 1 MiB.
     #[error("the configuration is larger than {} MiB; remove what the worker does not need", MAX_SIZE >> 20)]
     TooLarge,
@@ -228,4 +222,13 @@ pub enum ConfigError {
         /// All problems in the order of their lines, each with its line if it has one, and the path of its key.
         problems: Vec<String>,
     },
+}
+
+impl ConfigError {
+    pub(super) fn in_file(self, file: &Path) -> Self {
+        Self::In {
+            file: file.to_owned(),
+            source: Box::new(self),
+        }
+    }
 }

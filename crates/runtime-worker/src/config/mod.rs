@@ -34,17 +34,26 @@
 //! assert!(error.to_string().contains("unknown key `worker.workerld`, did you mean `workerId`?"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A [`ConfigDocument`] also has layers, and values from environment variables, files and secrets.
 
 mod deserialize;
+mod document;
 mod format;
+mod layer_problems;
 mod lines;
 mod load;
+mod merge;
+mod outside;
 mod print;
+mod reference_schema;
 mod worker;
 
+pub use document::{ConfigDocument, load, parse};
 pub use format::Format;
-pub use load::{ConfigError, load, parse, schema};
+pub use load::{ConfigError, schema};
 pub use print::redacted;
+pub use reference_schema::document_schema;
 pub use runtime_core::Secret;
 pub use worker::{
     CredentialsConfig, PluginsConfig, RegistrationConfig, ShutdownConfig, WorkerConfig,

@@ -7,13 +7,20 @@ use serde_json::Value;
 use super::load::schema;
 use crate::problem::join;
 
+/// The replacement for a secret, as in [`Secret`](super::Secret).
+pub(super) const REDACTED: &str = "[REDACTED]";
+
 /// Renders a configuration with its defaults as YAML. Each [`Secret`](super::Secret) is redacted.
 ///
 /// Keys without a value, such as limits that are not set, follow as comments, so that the result is a valid configuration.
 #[must_use]
 pub fn redacted<T: Serialize + JsonSchema>(config: &T) -> String {
-    // Both fail only for maps with keys other than strings, which a parsed configuration cannot contain.
-    let mut value = serde_json::to_value(config).unwrap_or_default();
+    // Fails only for maps with keys other than strings, which a parsed configuration cannot contain.
+    render::<T>(serde_json::to_value(config).unwrap_or_default())
+}
+
+/// Renders a configuration of this type.
+pub(super) fn render<T: JsonSchema>(mut value: Value) -> String {
     let mut unset = Vec::new();
     find_unset(&schema::<T>(), &value, "", &mut unset);
     remove_nulls(&mut value);

@@ -1,7 +1,9 @@
 //! Configuration files: formats, defaults and error texts.
 
 mod errors;
+mod layers;
 mod mistakes;
+mod outside;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

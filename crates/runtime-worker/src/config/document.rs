@@ -1,0 +1,309 @@
+//! A configuration that consists of a file, layers and values from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env::VarError;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use runtime_core::Secret;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::format::Format;
+use super::layer_problems::{Layer, with_places};
+use super::load::{self, ConfigError, Keys, MAX_SIZE};
+use super::merge::merge;
+use super::outside::{OutsideValues, ReadVariable, Reference, Resolved, references};
+use super::print::{REDACTED, render};
+use crate::problem::{Origins, path_of};
+
+/// Reads a configuration file. Its extension decides the format.
+///
+/// # Errors
+///
+/// A [`ConfigError`] with the file name and all problems, each with its line, the path of its key, the value and an
+/// example. Secrets are not shown. At most 50 problems are described, and at most ten unknown keys of a map. Files of more than 1 MiB, or with more than 64 nested lists and maps, are rejected.
+///
+/// Does not resolve references to values from outside: see [`ConfigDocument`].
+pub fn load<T: DeserializeOwned + JsonSchema>(file: &Path) -> Result<T, ConfigError> {
+    ConfigDocument::load(file)?.read()
+}
+
+/// Reads a configuration from a string.
+///
+/// # Errors
+///
+/// A [`ConfigError`] with all problems, as in [`load`], whose limits apply.
+pub fn parse<T: DeserializeOwned + JsonSchema>(
+    text: &str,
+    format: Format,
+) -> Result<T, ConfigError> {
+    ConfigDocument::parse(text, format)?.read()
+}
+
+/// A configuration that consists of a file, layers and values from outside.
+///
+/// A text in the file can be replaced by a map that refers to its value:
+///
+/// | map | value |
+/// | --- | --- |
+/// | `{ $env: NAME }` | the environment variable |
+/// | `{ $file: PATH }` | the content of the file, without its last line break; relative to the folder of the configuration |
+/// | `{ $secret: NAME, $key: KEY }` | the text in a secret of Taskcluster's secrets service; without `$key`, the only one |
+///
+/// Values have at most 64 KiB each, 1 MiB together, and must not be empty. An error names the source of a value, but
+/// never shows it.
+///
+/// Layers are merged as JSON merge patches (RFC 7396): maps are merged, null removes a key, and other values, such as
+/// lists, replace those below. References are resolved after that. Layers may contain `$secret`, but not `$env` and
+/// `$file`: their authors decide on the settings of the worker, and not on what is read from the machine.
+///
+/// ```
+/// use runtime_worker::config::{ConfigDocument, Format};
+/// use schemars::JsonSchema;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Deserialize, Serialize, JsonSchema)]
+/// struct Config {
+///     user: String,
+///     capacity: u8,
+/// }
+///
+/// let mut document = ConfigDocument::parse("{ user: { $env: LOGIN }, capacity: 2 }", Format::Yaml)?
+///     .variables(|name| match name {
+///         "LOGIN" => Ok("me".to_owned()),
+///         _ => Err(std::env::VarError::NotPresent),
+///     });
+/// document.add_layer("the settings of the pool", serde_json::json!({ "capacity": 4 }))?;
+/// let config: Config = document.read()?;
+/// assert_eq!((&*config.user, config.capacity), ("me", 4));
+/// # Ok::<(), runtime_worker::config::ConfigError>(())
+/// ```
+pub struct ConfigDocument {
+    text: String,
+    format: Format,
+    file: Option<PathBuf>,
+    /// The lowest first. One of them is that of the file.
+    layers: Vec<Layer>,
+    /// `None` for a configuration without values from outside.
+    variable: Option<Box<ReadVariable>>,
+    secrets: BTreeMap<String, Secret>,
+}
+
+impl ConfigDocument {
+    /// Reads a file. Its extension decides the format.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] if it cannot be read, is too large, or violates the syntax of its format.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let (text, format) = load::read_text(file)?;
+        let mut document = Self::parse(&text, format).map_err(|error| error.in_file(file))?;
+        document.file = Some(file.to_owned());
+        Ok(document)
+    }
+
+    /// Reads a configuration from a string.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] if it is too large or violates the syntax of its format.
+    pub fn parse(text: &str, format: Format) -> Result<Self, ConfigError> {
+        load::check_size(text)?;
+        let value = format
+            .parse(text)
+            .map_err(|source| ConfigError::Syntax { format, source })?;
+        Ok(Self {
+            text: text.to_owned(),
+            format,
+            file: None,
+            layers: vec![Layer { name: None, value }],
+            variable: None,
+            secrets: BTreeMap::new(),
+        })
+    }
+
+    /// Sets the function that reads environment variables, usually `|name| std::env::var(name)`, and resolves
+    /// references. Without it, they are invalid values: a library does not read the environment unasked.
+    #[must_use]
+    pub fn variables(
+        mut self,
+        read: impl Fn(&str) -> Result<String, VarError> + Send + Sync + 'static,
+    ) -> Self {
+        self.variable = Some(Box::new(read));
+        self
+    }
+
+    /// Returns the file of the configuration.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Adds a layer on top of the others. `name` describes it in error messages, such as
+    /// ``the secret `worker-pool:proj/linux` ``.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError::Layer`] if the layer is larger than 1 MiB, contains `$env` or `$file`, or is not a map.
+    pub fn add_layer(&mut self, name: &str, layer: Value) -> Result<(), ConfigError> {
+        let layer = checked_layer(name, layer)?;
+        self.layers.push(layer);
+        Ok(())
+    }
+
+    /// Adds a layer below the others, whose values are defaults.
+    ///
+    /// # Errors
+    ///
+    /// As for [`add_layer`](Self::add_layer).
+    pub fn add_defaults(&mut self, name: &str, layer: Value) -> Result<(), ConfigError> {
+        let layer = checked_layer(name, layer)?;
+        self.layers.insert(0, layer);
+        Ok(())
+    }
+
+    /// Returns the names of the secrets to which the layers refer, and that were not added.
+    #[must_use]
+    pub fn missing_secrets(&self) -> BTreeSet<String> {
+        let references = references(&self.merged()).into_iter();
+        let names = references.filter_map(|(_, reference)| match reference {
+            Reference::Secret { name, .. } => Some(name),
+            Reference::Variable(_) | Reference::File(_) => None,
+        });
+        names
+            .filter(|name| !self.secrets.contains_key(name))
+            .collect()
+    }
+
+    /// Adds a secret: the text of a JSON object.
+    pub fn add_secret(&mut self, name: impl Into<String>, value: impl Into<Secret>) {
+        self.secrets.insert(name.into(), value.into());
+    }
+
+    /// Merges the layers, resolves the references, and deserializes the result.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] with all problems, as in [`load()`](super::load()). Values from outside are not shown.
+    pub fn read<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, ConfigError> {
+        self.deserialize(Keys::All)
+    }
+
+    /// Reads some of the keys, such as those that are needed to fetch layers and secrets, into a type without
+    /// `deny_unknown_fields`. References elsewhere may be invalid, and secrets may be missing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub fn read_part<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, ConfigError> {
+        self.deserialize(Keys::Known)
+    }
+
+    fn deserialize<T: DeserializeOwned + JsonSchema>(&self, keys: Keys) -> Result<T, ConfigError> {
+        let read = load::deserialize_valid(self.resolve(), keys);
+        read.map_err(|problems| {
+            let problems = with_places(problems, &self.layers, (&self.text, self.format));
+            let error = ConfigError::Invalid { problems };
+            match &self.file {
+                Some(file) => error.in_file(file),
+                None => error,
+            }
+        })
+    }
+
+    /// Renders a configuration that was read from this document, as [`redacted`](super::redacted()) does. Values of files and
+    /// secrets are redacted, whatever the type of their key.
+    #[must_use]
+    pub fn redacted<T: Serialize + JsonSchema>(&self, config: &T) -> String {
+        // Fails only for maps with keys other than strings, which a parsed configuration cannot contain.
+        let mut value = serde_json::to_value(config).unwrap_or_default();
+        let hidden = self.resolve().hidden;
+        for (pointer, _) in &hidden {
+            if let Some(value @ Value::String(_)) = value.pointer_mut(pointer) {
+                *value = REDACTED.into();
+            }
+        }
+        // The type may have moved a value to another key.
+        hide(&mut value, &|text| {
+            hidden.iter().any(|(_, secret)| secret.expose() == text)
+        });
+        render::<T>(value)
+    }
+
+    fn merged(&self) -> Value {
+        let mut layers = self.layers.iter();
+        let lowest = layers.next().map(|layer| layer.value.clone());
+        layers.fold(lowest.unwrap_or_default(), |mut merged, layer| {
+            merge(&mut merged, &layer.value);
+            merged
+        })
+    }
+
+    fn resolve(&self) -> Resolved {
+        let value = self.merged();
+        let Some(variable) = &self.variable else {
+            return Resolved {
+                value,
+                origins: Origins::new(),
+                problems: Vec::new(),
+                hidden: Vec::new(),
+            };
+        };
+        let folder = self.file.as_deref().and_then(Path::parent);
+        let outside = OutsideValues {
+            variable: &**variable,
+            folder: folder.unwrap_or(Path::new("")),
+            secrets: &self.secrets,
+        };
+        outside.resolve(value)
+    }
+}
+
+fn checked_layer(name: &str, value: Value) -> Result<Layer, ConfigError> {
+    let in_layer = |source| ConfigError::Layer {
+        layer: name.to_owned(),
+        source: Box::new(source),
+    };
+    let invalid = |problems| in_layer(ConfigError::Invalid { problems });
+    if !value.is_object() {
+        return Err(invalid(vec!["expected a map".to_owned()]));
+    }
+    if value.to_string().len() > MAX_SIZE {
+        return Err(in_layer(ConfigError::TooLarge));
+    }
+    let references = references(&value).into_iter();
+    let local = references.filter(|(_, it)| !matches!(it, Reference::Secret { .. }));
+    let problems = local.map(|(pointer, reference)| {
+        let path = path_of(&pointer);
+        format!("`{path}`: {reference} can be used in the configuration file only; use `$secret`")
+    });
+    let problems: Vec<_> = problems.collect();
+    if !problems.is_empty() {
+        return Err(invalid(problems));
+    }
+    Ok(Layer {
+        name: Some(name.to_owned()),
+        value,
+    })
+}
+
+fn hide(value: &mut Value, is_hidden: &impl Fn(&str) -> bool) {
+    match value {
+        Value::String(text) if is_hidden(text) => REDACTED.clone_into(text),
+        Value::Object(map) => map.values_mut().for_each(|it| hide(it, is_hidden)),
+        Value::Array(list) => list.iter_mut().for_each(|it| hide(it, is_hidden)),
+        _ => {}
+    }
+}
+
+/// Omits the values, which may be secrets.
+impl fmt::Debug for ConfigDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfigDocument")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,238 @@
+//! Values from outside of a configuration: environment variables, files and secrets.
+
+use std::collections::BTreeMap;
+use std::env::VarError;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::Path;
+
+use runtime_core::Secret;
+use serde_json::{Map, Value};
+
+use crate::problem::{Origins, Problem, escape, path_of};
+
+/// The maximum size of one value in bytes.
+const MAX_VALUE_SIZE: usize = 64 << 10;
+
+/// The maximum size of all values together in bytes.
+const MAX_TOTAL_SIZE: usize = 1 << 20;
+
+/// Returns the value of an environment variable.
+pub(super) type ReadVariable = dyn Fn(&str) -> Result<String, VarError> + Send + Sync;
+
+/// A reference to a value, in the place of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reference {
+    Variable(String),
+    File(String),
+    Secret { name: String, key: Option<String> },
+}
+
+impl Reference {
+    /// Returns the reference that a map consists of, or an error text if the map is only similar to one.
+    fn of(map: &Map<String, Value>) -> Option<Result<Self, String>> {
+        let kind = ["$env", "$file", "$secret"]
+            .into_iter()
+            .find(|kind| map.contains_key(*kind))?;
+        let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
+        let key = text("$key");
+        let is_allowed = |name: &str| name == kind || (name == "$key" && kind == "$secret");
+        if !map.keys().all(|name| is_allowed(name)) || (map.contains_key("$key") && key.is_none()) {
+            let expected = match kind {
+                "$secret" => "`$secret` and `$key`, both texts",
+                other => &format!("`{other}`"),
+            };
+            return Some(Err(format!("expected a map of {expected} only")));
+        }
+        Some(match (kind, text(kind)) {
+            (_, None) => Err(format!("`{kind}` needs a text")),
+            ("$env", Some(name)) => Ok(Self::Variable(name)),
+            ("$file", Some(path)) => Ok(Self::File(path)),
+            (_, Some(name)) => Ok(Self::Secret { name, key }),
+        })
+    }
+
+    /// Reports whether a map is a reference, or meant to be one.
+    pub(super) fn is_in(map: &Map<String, Value>) -> bool {
+        Self::of(map).is_some()
+    }
+}
+
+/// The source of a value, for error messages.
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => write!(f, "the variable `{name}`"),
+            Self::File(path) => write!(f, "the file `{path}`"),
+            Self::Secret { name, .. } => write!(f, "the secret `{name}`"),
+        }
+    }
+}
+
+/// Returns all references in a value with their JSON pointers.
+pub(super) fn references(value: &Value) -> Vec<(String, Reference)> {
+    let mut found = Vec::new();
+    visit(&mut value.clone(), "", &mut |pointer, _, reference| {
+        found.extend(reference.ok().map(|it| (pointer.to_owned(), it)));
+    });
+    found
+}
+
+/// Calls `each` with every map that is a reference, or similar to one.
+fn visit(
+    value: &mut Value,
+    pointer: &str,
+    each: &mut impl FnMut(&str, &mut Value, Result<Reference, String>),
+) {
+    if let Some(reference) = value.as_object().and_then(Reference::of) {
+        return each(pointer, value, reference);
+    }
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                visit(value, &format!("{pointer}/{}", escape(key)), each);
+            }
+        }
+        Value::Array(list) => {
+            for (index, value) in list.iter_mut().enumerate() {
+                visit(value, &format!("{pointer}/{index}"), each);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The sources of values.
+pub(super) struct OutsideValues<'a> {
+    pub(super) variable: &'a ReadVariable,
+    /// The folder of relative paths.
+    pub(super) folder: &'a Path,
+    /// The fetched secrets, each the text of a JSON object.
+    pub(super) secrets: &'a BTreeMap<String, Secret>,
+}
+
+/// A configuration with its values from outside.
+pub(super) struct Resolved {
+    pub(super) value: Value,
+    /// The source of each value, by its JSON pointer.
+    pub(super) origins: Origins,
+    pub(super) problems: Vec<Problem>,
+    /// The values of files and secrets, by their pointers.
+    pub(super) hidden: Vec<(String, Secret)>,
+}
+
+impl OutsideValues<'_> {
+    /// Replaces all references by their values. One that cannot be resolved stays and is a problem.
+    pub(super) fn resolve(&self, mut value: Value) -> Resolved {
+        let (mut origins, mut problems, mut hidden) = (Origins::new(), Vec::new(), Vec::new());
+        let mut total = 0;
+        visit(&mut value, "", &mut |pointer, place, reference| {
+            let read = reference.and_then(|reference| {
+                let text = self.read(&reference)?;
+                total += text.expose().len();
+                if total > MAX_TOTAL_SIZE {
+                    return Err(format!(
+                        "the values from outside are larger than {} MiB together",
+                        MAX_TOTAL_SIZE >> 20
+                    ));
+                }
+                Ok((reference, text))
+            });
+            match read {
+                Ok((reference, text)) => {
+                    *place = Value::from(text.expose());
+                    origins.insert(pointer.to_owned(), reference.to_string());
+                    if !matches!(reference, Reference::Variable(_)) {
+                        hidden.push((pointer.to_owned(), text));
+                    }
+                }
+                Err(text) => problems.push(Problem {
+                    pointer: pointer.to_owned(),
+                    text: format!("`{}`: {text}", path_of(pointer)),
+                }),
+            }
+        });
+        Resolved {
+            value,
+            origins,
+            problems,
+            hidden,
+        }
+    }
+
+    fn read(&self, reference: &Reference) -> Result<Secret, String> {
+        let text = match reference {
+            Reference::Variable(name) => self.read_variable(name),
+            Reference::File(path) => self.read_file(path),
+            Reference::Secret { name, key } => self.read_secret(name, key.as_deref()),
+        };
+        let text = text.map_err(|problem| format!("{reference} {problem}"))?;
+        let size = text.expose().len();
+        if size == 0 {
+            return Err(format!("{reference} is empty; set its value"));
+        }
+        if size > MAX_VALUE_SIZE {
+            let limit = MAX_VALUE_SIZE >> 10;
+            return Err(format!("{reference} has more than {limit} KiB"));
+        }
+        Ok(text)
+    }
+
+    fn read_variable(&self, name: &str) -> Result<Secret, String> {
+        match (self.variable)(name) {
+            Ok(value) => Ok(Secret::new(value)),
+            Err(VarError::NotPresent) => {
+                Err("is not set; set it in the environment of the worker".to_owned())
+            }
+            // Without the error, which contains the value.
+            Err(VarError::NotUnicode(_)) => Err("is not UTF-8; encode its value".to_owned()),
+        }
+    }
+
+    /// Reads a file without its last line break, which editors and `echo` add.
+    fn read_file(&self, path: &str) -> Result<Secret, String> {
+        let path = self.folder.join(path);
+        let unreadable = |error| format!("cannot be read: {error}; correct its path or its owner");
+        let metadata = fs::metadata(&path).map_err(unreadable)?;
+        // A named pipe could block, and a device has no end.
+        if !metadata.is_file() {
+            return Err("is not a regular file; correct its path".to_owned());
+        }
+        let mut text = String::new();
+        // One byte more than is accepted, so that a file that is too large can be recognized.
+        let mut limited = File::open(&path)
+            .map_err(unreadable)?
+            .take(MAX_VALUE_SIZE as u64 + 1);
+        limited.read_to_string(&mut text).map_err(unreadable)?;
+        let trimmed = text.strip_suffix('\n').unwrap_or(&text);
+        Ok(Secret::new(trimmed.strip_suffix('\r').unwrap_or(trimmed)))
+    }
+
+    /// Returns a value of a secret, which is an object: that of the key, or the only one.
+    fn read_secret(&self, name: &str, key: Option<&str>) -> Result<Secret, String> {
+        let Some(text) = self.secrets.get(name) else {
+            return Err(
+                "is not available here: secrets are fetched with the worker's credentials; \
+                 use `$env` or `$file` for these"
+                    .to_owned(),
+            );
+        };
+        // Without the error of the parser, which quotes the text.
+        let Ok(Value::Object(values)) = serde_json::from_str(text.expose()) else {
+            return Err("is not a JSON object; store it as one".to_owned());
+        };
+        let value = match key {
+            Some(key) => values
+                .get(key)
+                .ok_or_else(|| format!("has no key `{key}`; add it, or correct `$key`"))?,
+            None if values.len() == 1 => values.values().next().unwrap_or(&Value::Null),
+            None => {
+                let count = values.len();
+                return Err(format!("has {count} keys; select one of them with `$key`"));
+            }
+        };
+        let text = value.as_str().map(Secret::new);
+        text.ok_or_else(|| "has a value other than a text; store a text".to_owned())
+    }
+}
