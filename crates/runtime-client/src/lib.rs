@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | a worker that has credentials | [`TaskclusterDeployment`] with a [`CredentialsWatch`](runtime_core::CredentialsWatch) |
 //! | a worker that registers with the worker manager | [`Registrar`], whose [`Renewal`] is a shutdown source |
+//! | the identity of a machine in a cloud, and its proof | [`identity`] |
 //! | calls that only an application makes | [`Client`] |
 //! | signed URLs and headers for another program | [`Authorizer`] |
 //! | notice of the shutdown of the machine | [`shutdown`] |
@@ -80,7 +81,9 @@ pub mod checks;
 mod client;
 mod client_error;
 mod deployment;
+pub mod identity;
 mod index;
+mod metadata_service;
 mod objects;
 mod pending_claims;
 mod queue;
@@ -98,7 +101,7 @@ pub use deployment::TaskclusterDeployment;
 pub use registration::{RegisterError, Registered, Registrar, Renewal};
 pub use runtime_core::purge_cache::PurgeRequest;
 pub use services::{
-    Registration, SentryDsn, StoredSecret, TerminationNotice, WebsocktunnelToken, WorkerError,
-    WorkerName,
+    PoolConfigError, Registration, SentryDsn, StoredSecret, TerminationNotice, WebsocktunnelToken,
+    WorkerError, WorkerName, worker_config_for,
 };
 pub use settings::{ClientSettings, RetrySettings};

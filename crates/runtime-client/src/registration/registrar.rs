@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::context::RegistrationContext;
 use super::error::RegisterError;
 use super::renewal::Renewal;
+use super::state_file;
 use crate::deployment::TaskclusterDeployment;
+use crate::identity::MachineIdentity;
 use crate::services::worker_manager::WorkerName;
 
 /// Registers a worker with the worker manager.
@@ -38,7 +40,7 @@ pub struct Registrar {
 pub struct Registered {
     /// The credentials of the worker, which [`Renewal`] replaces.
     pub credentials: CredentialsWatch,
-    /// The configuration of the worker pool; only in the first registration.
+    /// The configuration of the worker pool, of the registration or the state file.
     pub worker_config: Option<Value>,
 }
 
@@ -68,6 +70,13 @@ impl Registrar {
         Self { context }
     }
 
+    /// Creates a registrar of a machine with its proof.
+    #[must_use]
+    pub fn of_machine(deployment: &TaskclusterDeployment, machine: &MachineIdentity) -> Self {
+        let (worker, proof) = (machine.worker.clone(), machine.proof.clone());
+        Self::new(deployment, worker, &machine.provider_id, proof)
+    }
+
     /// Sets the file that stores credentials and the secret of the next registration. Only the current user may read
     /// it.
     ///
@@ -76,6 +85,17 @@ impl Registrar {
     pub fn state_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.context.state_file = Some(file.into());
         self
+    }
+
+    /// Returns the registration in the state file without renewing it, to look at its configuration while the worker runs.
+    /// `None` if there is none.
+    #[must_use]
+    pub fn stored(&self) -> Option<Registered> {
+        let stored = state_file::read(self.context.state_file.as_deref()?)?;
+        Some(Registered {
+            credentials: CredentialsWatch::fixed(Some(stored.credentials)),
+            worker_config: stored.worker_config,
+        })
     }
 
     /// Resumes the registration from the state file, or registers the worker.

@@ -31,6 +31,8 @@ const MAX_EARLY_START: Duration = Duration::from_secs(20 * 60);
 pub struct Renewal {
     context: RegistrationContext,
     current: Option<CurrentRegistration>,
+    /// The configuration of the worker pool.
+    worker_config: Option<Value>,
     has_notified: bool,
 }
 
@@ -67,6 +69,7 @@ impl Renewal {
         Self {
             context,
             current: None,
+            worker_config: None,
             has_notified: false,
         }
     }
@@ -82,15 +85,15 @@ impl Renewal {
             Some(registration) => registration,
             None => self.context.register().await?,
         };
-        let worker_config = registration.worker_config.clone();
         self.apply(registration)?;
-        Ok(worker_config)
+        Ok(self.worker_config.clone())
     }
 
     /// Renews the registration of the state file. Whether its credentials have expired is left to the service, since
     /// the local clock may be wrong.
     async fn resume(&mut self) -> Option<Registration> {
         let stored = state_file::read(self.context.state_file.as_deref()?)?;
+        self.worker_config = stored.worker_config;
         // Set before: `reregisterWorker` is signed with them.
         self.context.credentials.set(stored.credentials);
         self.context
@@ -106,10 +109,14 @@ impl Renewal {
     }
 
     /// Stores a registration and publishes its credentials.
-    fn apply(&mut self, registration: Registration) -> Result<(), RegisterError> {
+    fn apply(&mut self, mut registration: Registration) -> Result<(), RegisterError> {
+        if let Some(config) = registration.worker_config.take() {
+            self.worker_config = Some(config);
+        }
         // Stored before anything uses it: a secret is valid once, so a crash in between must not lose the new one.
         if let Some(file) = &self.context.state_file {
-            state_file::write(file, &registration).map_err(|source| RegisterError::StateFile {
+            let written = state_file::write(file, &registration, self.worker_config.as_ref());
+            written.map_err(|source| RegisterError::StateFile {
                 file: file.clone(),
                 source,
             })?;

@@ -15,17 +15,25 @@ pub(super) struct StoredRegistration {
     /// Without an expiry: requests signed with expired credentials would wait for others.
     pub(super) credentials: Credentials,
     pub(super) secret: SecretString,
+    /// The configuration of the worker pool, which only the first registration returns.
+    pub(super) worker_config: Option<Value>,
 }
 
 /// Writes the state file, which only the current user may read.
 ///
 /// The content is written to a new file that replaces the old one by a rename, so that a crash leaves either of them.
-pub(super) fn write(file: &Path, registration: &Registration) -> io::Result<()> {
+pub(super) fn write(
+    file: &Path,
+    registration: &Registration,
+    worker_config: Option<&Value>,
+) -> io::Result<()> {
     // Providers without renewal return no secret, and then there is nothing to resume with.
     let Some(secret) = &registration.secret else {
         return Ok(());
     };
-    let text = to_json(registration, secret).to_string();
+    let mut content = to_json(registration, secret);
+    content["workerConfig"] = json!(worker_config);
+    let text = content.to_string();
     // In the same folder, since a rename does not work across file systems.
     let new_file = file.with_extension("new");
     // `create_new` below, after a removal: a file that already exists may have other permissions or be open elsewhere.
@@ -62,12 +70,14 @@ fn to_json(registration: &Registration, secret: &SecretString) -> Value {
 
 /// Reads a state file. Returns `None` if it is missing or damaged: the worker then registers anew.
 pub(super) fn read(file: &Path) -> Option<StoredRegistration> {
-    let json: Value = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
+    let mut json: Value = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
     let secret = SecretString::from(json["secret"].as_str()?);
+    let worker_config = Some(json["workerConfig"].take()).filter(|it| !it.is_null());
     let mut credentials: Credentials = serde_json::from_value(json).ok()?;
     credentials.expires = None;
     Some(StoredRegistration {
         credentials,
         secret,
+        worker_config,
     })
 }

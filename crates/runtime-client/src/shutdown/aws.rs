@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use runtime_core::clock::duration_until;
 use runtime_core::{ShutdownNotice, Timestamp};
 
-use super::metadata_service::MetadataService;
 use super::metadata_source::{Cloud, MetadataSource};
+use crate::metadata_service::MetadataService;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
 const TOKEN_TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");

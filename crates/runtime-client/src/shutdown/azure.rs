@@ -9,8 +9,8 @@ use runtime_core::clock::duration_until;
 use runtime_core::{ShutdownNotice, Timestamp};
 use serde::Deserialize;
 
-use super::metadata_service::MetadataService;
 use super::metadata_source::{Cloud, MetadataSource};
+use crate::metadata_service::MetadataService;
 
 const EVENTS_PATH: &str = "/metadata/scheduledevents?api-version=2020-07-01";
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use runtime_core::ShutdownNotice;
 
-use super::metadata_service::MetadataService;
 use super::metadata_source::{Cloud, MetadataSource};
+use crate::metadata_service::MetadataService;
 
 const PREEMPTED_PATH: &str = "/computeMetadata/v1/instance/preempted";
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runtime_core::{ShutdownNotice, ShutdownSource};
 
-use super::metadata_service::MetadataService;
 use crate::client_error::ClientError;
+use crate::metadata_service::MetadataService;
 
 /// A cloud that announces the shutdown of a machine in its metadata service.
 #[async_trait]

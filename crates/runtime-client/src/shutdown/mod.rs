@@ -27,7 +27,6 @@
 mod aws;
 mod azure;
 mod gcp;
-mod metadata_service;
 mod metadata_source;
 mod should_terminate;
 

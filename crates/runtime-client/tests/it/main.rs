@@ -6,6 +6,8 @@ mod claims;
 mod clocks;
 mod deployment;
 mod extremes;
+mod identity;
+mod pool_config;
 mod registration;
 mod services;
 mod shutdown;

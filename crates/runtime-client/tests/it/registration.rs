@@ -160,6 +160,27 @@ async fn restarted_worker_resumes_from_state_file() {
 }
 
 #[tokio::test]
+async fn pool_configuration_survives_restarts() {
+    let (taskcluster, deployment) = pool().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let registrar = || registrar(&deployment).state_file(folder.path().join("state.json"));
+    assert!(registrar().stored().is_none());
+    // The embedded Taskcluster returns an empty configuration for a pool without one.
+    for _ in 0..3 {
+        let (registered, _) = registrar().register().await.expect("registered");
+        assert_eq!(registered.worker_config, Some(json!({})));
+        let stored = registrar().stored().expect("a state file");
+        assert_eq!(stored.worker_config, Some(json!({})));
+        let client_id = |it: &runtime_client::Registered| {
+            let credentials = it.credentials.snapshot().expect("credentials");
+            credentials.client_id.clone()
+        };
+        assert_eq!(client_id(&stored), client_id(&registered));
+    }
+    taskcluster.stop().await;
+}
+
+#[tokio::test]
 async fn lost_secret_falls_back_to_proof() {
     let (taskcluster, deployment) = pool().await;
     let folder = tempfile::tempdir().expect("a folder");

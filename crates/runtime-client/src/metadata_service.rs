@@ -21,7 +21,7 @@ pub struct MetadataService {
 }
 
 impl MetadataService {
-    pub(super) fn new(endpoint: &str) -> Result<Self, ClientError> {
+    pub(crate) fn new(endpoint: &str) -> Result<Self, ClientError> {
         let settings = ClientSettings {
             connect_timeout: CONNECT_TIMEOUT,
             ..ClientSettings::default()
@@ -33,7 +33,7 @@ impl MetadataService {
         })
     }
 
-    pub(super) fn set_endpoint(&mut self, endpoint: &str) {
+    pub(crate) fn set_endpoint(&mut self, endpoint: &str) {
         endpoint
             .trim_end_matches('/')
             .clone_into(&mut self.endpoint);
@@ -42,7 +42,7 @@ impl MetadataService {
     /// Sends a request and returns status and text of the response.
     ///
     /// An error is only logged, since every source sends its request again.
-    pub(super) async fn request(
+    pub(crate) async fn request(
         &self,
         method: Method,
         path: &str,
@@ -58,7 +58,8 @@ impl MetadataService {
             .ok()
     }
 
-    async fn try_request(
+    /// Sends a request and returns status and text of the response, or the error of the connection.
+    pub(crate) async fn try_request(
         &self,
         method: Method,
         path: &str,
