@@ -58,6 +58,8 @@ mod backoff;
 mod engine;
 mod error_limit;
 mod foreign_call;
+mod into_engine;
+mod max_life_time;
 mod plugin;
 mod problem;
 mod resolution;
@@ -83,6 +85,8 @@ mod signals;
 pub mod worker_runner;
 
 pub use engine::{Capability, Engine, ExtractError, ResultSet, Sandbox, SandboxBuilder};
+pub use into_engine::IntoEngine;
+pub use max_life_time::MaxLifeTime;
 pub use plugin::{Plugin, TaskPlugin};
 pub use resolution::{Exit, Resolution, Verdict};
 #[cfg(feature = "signals")]

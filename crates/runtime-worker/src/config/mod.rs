@@ -47,6 +47,7 @@ mod merge;
 mod outside;
 mod print;
 mod reference_schema;
+mod registration;
 mod worker;
 
 pub use document::{ConfigDocument, load, parse};
@@ -54,7 +55,6 @@ pub use format::Format;
 pub use load::{ConfigError, schema};
 pub use print::redacted;
 pub use reference_schema::document_schema;
+pub use registration::{MachineRegistration, RegistrationConfig, StaticRegistration};
 pub use runtime_core::Secret;
-pub use worker::{
-    CredentialsConfig, PluginsConfig, RegistrationConfig, ShutdownConfig, WorkerConfig,
-};
+pub use worker::{CredentialsConfig, PluginsConfig, ShutdownConfig, WorkerConfig};

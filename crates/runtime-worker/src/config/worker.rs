@@ -11,6 +11,7 @@ use runtime_gc::{Amount, Threshold};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::registration::RegistrationConfig;
 #[cfg(feature = "mounts")]
 use crate::plugins::MountsBuilder;
 use crate::plugins::{
@@ -46,6 +47,13 @@ pub struct WorkerConfig {
     #[serde(default = "default_capacity")]
     #[schemars(range(min = 1, max = 1000))]
     pub capacity: usize,
+    /// The number of runs that the worker claims before it stops, when all are resolved; unlimited by default.
+    #[schemars(range(min = 1))]
+    pub max_tasks: Option<u64>,
+    /// The time after which the worker stops when its running tasks are resolved; unlimited by default.
+    #[serde(default, with = "DurationText")]
+    #[schemars(transform = at_least("1 s"))]
+    pub max_life_time: Option<Duration>,
     /// The folder for caches and temporary files.
     #[schemars(example = "/var/lib/worker")]
     pub data_folder: PathBuf,
@@ -129,6 +137,7 @@ impl WorkerConfig {
         let max_errors = self.max_consecutive_internal_errors;
         worker
             .capacity(self.capacity)
+            .max_tasks(self.max_tasks)
             .timing(self.timing)
             .max_consecutive_internal_errors((max_errors > 0).then_some(max_errors))
             .output_limit(OutputLimit::new(
@@ -158,18 +167,6 @@ impl From<&CredentialsConfig> for Credentials {
             None => credentials,
         }
     }
-}
-
-/// Registration with the worker manager.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RegistrationConfig {
-    /// The provider of the pool, such as `static`.
-    pub provider_id: String,
-    /// The secret that authenticates a static worker.
-    pub static_secret: Secret,
-    /// The file that stores the secret for the next registration.
-    pub state_file: Option<PathBuf>,
 }
 
 /// Settings of the standard plugins.

@@ -1,12 +1,15 @@
 //! Stops an idle worker.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_core::{Environment, TaskError};
+use futures_util::future::BoxFuture;
+use runtime_core::{
+    Environment, ShutdownListener, ShutdownManager, ShutdownNotice, ShutdownSource, TaskError,
+};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::task_run::TaskRun;
@@ -17,7 +20,7 @@ const NAME: &str = "idle-stop";
 #[derive(Debug)]
 pub struct IdleStop {
     running: watch::Sender<usize>,
-    _timer: JoinSet<()>,
+    _listener: Option<ShutdownListener>,
 }
 
 impl IdleStop {
@@ -29,38 +32,104 @@ impl IdleStop {
     /// Outside of a tokio runtime.
     #[must_use]
     pub fn new(environment: &Environment, limit: Duration) -> Self {
+        let (mut plugin, source) = Self::with_source(limit);
+        let stop = Arc::clone(&environment.stop);
+        let manager = ShutdownManager::new(stop, environment.monitor.clone());
+        plugin._listener = Some(manager.source(source).start());
+        plugin
+    }
+
+    /// Creates the plugin, and a source that reports when the worker was idle for `limit`.
+    #[must_use]
+    pub fn with_source(limit: Duration) -> (Self, IdleSource) {
         let (running, seen) = watch::channel(0);
-        let worker = Arc::clone(&environment.stop);
-        let monitor = environment.monitor.with_prefix(NAME);
-        let mut timer = JoinSet::new();
-        timer.spawn(async move {
-            if wait_until_idle(seen, limit).await {
-                monitor.info(format_args!(
-                    "stopping the worker after {} s without a task",
-                    limit.as_secs()
-                ));
-                worker.stop_gracefully();
-            }
-        });
-        Self {
+        let plugin = Self {
             running,
-            _timer: timer,
+            _listener: None,
+        };
+        let source = IdleSource {
+            running: seen,
+            limit,
+            confirm: None,
+            has_notified: false,
+        };
+        (plugin, source)
+    }
+}
+
+/// Reports that a worker was idle for some time. [`IdleStop::with_source`] creates it.
+pub struct IdleSource {
+    running: watch::Receiver<usize>,
+    limit: Duration,
+    confirm: Option<Box<Confirm>>,
+    has_notified: bool,
+}
+
+type Confirm = dyn Fn() -> BoxFuture<'static, bool> + Send + Sync;
+
+impl IdleSource {
+    /// Sets a function that decides whether an idle worker stops, such as `shouldWorkerTerminate` of the worker manager,
+    /// which knows the minimum capacity of the pool. After `false`, the idle time starts again.
+    #[must_use]
+    pub fn confirm<F: Future<Output = bool> + Send + 'static>(
+        mut self,
+        ask: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self {
+        self.confirm = Some(Box::new(move || Box::pin(ask())));
+        self
+    }
+
+    /// Waits until no task has run for the limit, and the stop is confirmed. Returns `false` if the plugin was dropped
+    /// before.
+    async fn wait_until_idle(&mut self) -> bool {
+        loop {
+            if self
+                .running
+                .wait_for(|running| *running == 0)
+                .await
+                .is_err()
+            {
+                return false;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.limit) => {
+                    let Some(confirm) = &self.confirm else {
+                        return true;
+                    };
+                    // A task that starts meanwhile does not stop the question: a graceful stop lets it finish.
+                    if confirm().await {
+                        return true;
+                    }
+                }
+                changed = self.running.changed() => if changed.is_err() {
+                    return false;
+                },
+            }
         }
     }
 }
 
-/// Waits until no task has run for `limit`. Returns `false` if the plugin was dropped before.
-async fn wait_until_idle(mut running: watch::Receiver<usize>, limit: Duration) -> bool {
-    loop {
-        if running.wait_for(|running| *running == 0).await.is_err() {
-            return false;
+#[async_trait]
+impl ShutdownSource for IdleSource {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn next(&mut self) -> Option<ShutdownNotice> {
+        if self.has_notified || !self.wait_until_idle().await {
+            return None;
         }
-        tokio::select! {
-            () = tokio::time::sleep(limit) => return true,
-            changed = running.changed() => if changed.is_err() {
-                return false;
-            },
-        }
+        self.has_notified = true;
+        let reason = format!("no task for {} s", self.limit.as_secs());
+        Some(ShutdownNotice::graceful(reason))
+    }
+}
+
+impl fmt::Debug for IdleSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdleSource")
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -89,6 +158,8 @@ impl Drop for BusyGuard {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use tokio::time::{Instant, sleep};
 
@@ -96,15 +167,32 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn running_task_resets_the_timer() {
-        let (running, seen) = watch::channel(0);
+        let (plugin, mut source) = IdleStop::with_source(LIMIT);
         let start = Instant::now();
-        let waiting = tokio::spawn(wait_until_idle(seen, LIMIT));
+        let waiting = tokio::spawn(async move { source.next().await });
         sleep(LIMIT / 2).await;
-        running.send_modify(|running| *running += 1);
+        plugin.running.send_modify(|running| *running += 1);
         sleep(2 * LIMIT).await;
         assert!(!waiting.is_finished());
-        running.send_modify(|running| *running -= 1);
-        assert!(waiting.await.expect("no panic"));
+        plugin.running.send_modify(|running| *running -= 1);
+        assert!(waiting.await.expect("no panic").is_some());
         assert_eq!(start.elapsed(), LIMIT / 2 + 2 * LIMIT + LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unconfirmed_stop_is_asked_again() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let (plugin, source) = IdleStop::with_source(LIMIT);
+        let mut source = source.confirm(move || {
+            let earlier = count.fetch_add(1, Ordering::Relaxed);
+            async move { earlier == 2 }
+        });
+        let start = Instant::now();
+        assert!(source.next().await.is_some());
+        assert_eq!(start.elapsed(), 3 * LIMIT);
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+        drop(plugin);
+        assert!(source.next().await.is_none(), "one notice only");
     }
 }

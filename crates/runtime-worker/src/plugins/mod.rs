@@ -35,7 +35,7 @@ pub use artifacts::Artifacts;
 pub(crate) use artifacts::DEFAULT_MAX_ARTIFACTS;
 pub use env::TaskEnvVars;
 pub use exit_status::ExitStatus;
-pub use idle_stop::IdleStop;
+pub use idle_stop::{IdleSource, IdleStop};
 pub use log_prefix::LogPrefix;
 pub use max_run_time::MaxRunTime;
 #[cfg(feature = "mounts")]

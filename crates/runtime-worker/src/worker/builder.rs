@@ -40,6 +40,7 @@ pub struct WorkerBuilder {
     observer: Arc<dyn Observer>,
     admissions: Vec<Arc<dyn Admission>>,
     capacity: usize,
+    max_tasks: Option<u64>,
     timing: Timing,
     max_consecutive_internal_errors: Option<u32>,
     output_limit: OutputLimit,
@@ -61,6 +62,7 @@ impl Worker {
             observer: Arc::new(NoObserver),
             admissions: Vec::new(),
             capacity: 1,
+            max_tasks: None,
             timing: Timing::default(),
             max_consecutive_internal_errors: Some(DEFAULT_MAX_CONSECUTIVE_INTERNAL_ERRORS),
             output_limit: OutputLimit::new(DEFAULT_OUTPUT_LIMIT, MAX_OUTPUT_TAIL),
@@ -99,6 +101,15 @@ impl WorkerBuilder {
     /// Sets the number of tasks that run concurrently. Default: 1.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
+        self
+    }
+
+    /// Sets the number of runs that the worker claims, or `None` for no limit. When all of them are resolved, the worker
+    /// stops gracefully. Default: none.
+    ///
+    /// A run counts when it is claimed, whatever its resolution is.
+    pub fn max_tasks(mut self, limit: Option<u64>) -> Self {
+        self.max_tasks = limit;
         self
     }
 
@@ -169,6 +180,7 @@ impl WorkerBuilder {
                 failures: ClaimFailures::default(),
             },
             capacity: self.capacity,
+            max_tasks: self.max_tasks,
         })
     }
 

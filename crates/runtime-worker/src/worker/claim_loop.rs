@@ -17,6 +17,7 @@ pub struct Worker {
     pub(super) shared: Arc<WorkerShared>,
     pub(super) poller: ClaimPoller,
     pub(super) capacity: usize,
+    pub(super) max_tasks: Option<u64>,
 }
 
 impl Worker {
@@ -40,7 +41,7 @@ impl Worker {
         render_document(title, &sections)
     }
 
-    /// Claims and runs tasks until a stop is requested.
+    /// Claims and runs tasks until a stop is requested, or the [maximum number](crate::WorkerBuilder::max_tasks) is resolved.
     ///
     /// | stop | running tasks | returns |
     /// | --- | --- | --- |
@@ -65,11 +66,23 @@ impl Worker {
         let mut running = RunningTasks::default();
         let mut claim_in_flight = None;
         let mut logged = StopStage::Running;
+        let mut remaining = self.max_tasks.unwrap_or(u64::MAX);
         self.log_start();
         self.shared.prepare_engine(stop).await;
         loop {
             let stage = stop.stage();
+            // The stop is requested after the last task, since a graceful one gives back tasks that have not started.
+            if remaining == 0 && running.is_empty() && stage == StopStage::Running {
+                let limit = self.max_tasks.unwrap_or_default();
+                let monitor = &self.shared.environment.monitor;
+                monitor.info(format_args!(
+                    "stopping: the limit of {limit} tasks is reached"
+                ));
+                stop.stop_gracefully();
+                continue;
+            }
             let free = self.capacity.saturating_sub(running.len());
+            let free = free.min(usize::try_from(remaining).unwrap_or(usize::MAX));
             // One claim at a time: a second one could return more tasks than there is capacity for.
             if claim_in_flight.is_none() && free > 0 && stage == StopStage::Running {
                 claim_in_flight = Some(Box::pin(self.poller.claim(&self.shared, free, stop)));
@@ -106,6 +119,7 @@ impl Worker {
                 claims = poll_claim(&mut claim_in_flight) => {
                     claim_in_flight = None;
                     // Also after a stop: `run_task` gives these runs back, except those without retries.
+                    remaining = remaining.saturating_sub(claims.len() as u64);
                     for claim in claims {
                         running.start(&self.shared, claim, stop);
                     }

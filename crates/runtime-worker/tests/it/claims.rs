@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_core::{LifeCycleTracker, StopStage, Stoppable as _};
+use runtime_core::{LifeCycleTracker, ShutdownSource as _, StopStage, Stoppable as _};
 use runtime_mocks::taskcluster::TaskSnapshot;
-use runtime_worker::Timing;
 use runtime_worker::admission::{Admission, AdmissionRefusal};
+use runtime_worker::{MaxLifeTime, Timing};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -69,6 +69,48 @@ async fn one_claim_fills_the_capacity() {
     );
     running.stop().await;
     assert_eq!(bed.resolutions(), ["completed"; 5]);
+}
+
+#[tokio::test]
+async fn worker_stops_after_its_last_task() {
+    let bed = TestBed::new().await;
+    let tasks: Vec<_> = (0..5).map(|_| bed.create(sh("exit 1"))).collect();
+    // The last claim has room for two tasks, of which one is left.
+    let running = bed.start(bed.worker().capacity(2).max_tasks(Some(3)));
+    let tracker = running.tracker();
+    running.wait().await;
+    assert_eq!(tracker.stage(), StopStage::Graceful);
+    assert_eq!(bed.resolutions(), ["failed"; 3]);
+    let runs = tasks.iter().map(|task_id| {
+        let status = bed.taskcluster.status(task_id);
+        status.expect("an existing task").state_and_reason()
+    });
+    let pending = runs.filter(|state| state == "pending");
+    assert_eq!(pending.count(), 2, "nothing more is claimed");
+}
+
+#[tokio::test]
+async fn stop_does_not_wait_for_max_tasks() {
+    let bed = TestBed::new().await;
+    let task = BlockedTask::create(&bed);
+    let running = bed.start(bed.worker().capacity(2).max_tasks(Some(2)));
+    bed.wait_for_file(&task.started).await;
+    task.release();
+    running.stop().await;
+    assert_eq!(bed.resolutions(), ["completed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_life_time_ends_once() {
+    let start = tokio::time::Instant::now();
+    let mut source = MaxLifeTime::new(Duration::from_secs(60));
+    // Whenever it is polled.
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let notice = source.next().await.expect("a notice");
+    assert_eq!(notice.stage, StopStage::Graceful);
+    assert_eq!(start.elapsed(), Duration::from_secs(60));
+    assert!(source.next().await.is_none());
+    assert!(MaxLifeTime::new(Duration::MAX).next().await.is_none());
 }
 
 #[tokio::test]

@@ -230,3 +230,34 @@ fn storage_quota_limits_reservations() {
     let _reserved = storage.reserve(1000).expect("within the quota");
     storage.reserve(1).expect_err("the quota is used up");
 }
+
+#[test]
+fn each_provider_registers() {
+    for (registration, file) in [
+        (
+            json!({ "provider": "static", "staticSecret": "hunter2" }),
+            None,
+        ),
+        (json!({ "provider": "aws", "stateFile": "/f" }), Some("/f")),
+        (json!({ "provider": "google" }), None),
+        (
+            json!({ "provider": "azure", "metadataUrl": "http://127.0.0.1:1" }),
+            None,
+        ),
+    ] {
+        let mut value = sample();
+        value["registration"] = registration;
+        let config = read(&value).expect("valid");
+        let registration = config.registration.expect("a registration");
+        assert_eq!(registration.state_file(), file.map(std::path::Path::new));
+        assert!(!format!("{registration:?}").contains("hunter2"));
+    }
+    let mut value = sample();
+    value["registration"] = json!({ "provider": "aws", "staticSecret": "hunter2" });
+    let error = errors::problems_of(read(&value).expect_err("another provider")).join("\n");
+    assert!(
+        error.contains("unknown key `registration.staticSecret`"),
+        "{error}"
+    );
+    assert!(!error.contains("hunter2"), "{error}");
+}
