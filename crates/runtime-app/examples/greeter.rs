@@ -19,7 +19,7 @@ use serde_json::Value;
 fn main() -> ExitCode {
     WorkerApp::new("greeter", env!("CARGO_PKG_VERSION"))
         .about("Greets the author of each task.")
-        .engine(|config: GreeterConfig, _| Greeter { config })
+        .engine(|config: GreeterConfig, _| Greeter::new(config))
         .run()
 }
 
@@ -53,6 +53,16 @@ struct GreeterPayload {
 #[derive(Debug)]
 struct Greeter {
     config: GreeterConfig,
+}
+
+impl Greeter {
+    /// Checks the settings beyond their types.
+    fn new(config: GreeterConfig) -> Result<Self, &'static str> {
+        if config.greeting.is_empty() {
+            return Err("`engine.greeting` is empty; set a word, or omit it for `Hello`");
+        }
+        Ok(Self { config })
+    }
 }
 
 #[async_trait]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// The arguments of the program. Its name and version are those of the application.
 ///
@@ -25,11 +26,13 @@ pub(crate) enum Command {
     /// Check configuration, root URL, clock, credentials and scopes, and print the results with advice.
     Check(ConfigArgs),
     /// Print the effective values of the configuration, without secrets.
-    PrintConfig(ConfigArgs),
+    PrintConfig(PrintConfigArgs),
     /// Print the JSON schema of the configuration, for editors.
     Schema(SchemaArgs),
     /// Print the documentation for authors of tasks as Markdown.
     Docs(DocsArgs),
+    /// Print a script for a shell that completes commands and options.
+    Completions(CompletionsArgs),
     /// Run tasks on an embedded Taskcluster and print their results. The exit code is that of a single task.
     RunTask(TaskArgs),
     /// Run the worker with an embedded Taskcluster for other clients, until SIGTERM, SIGINT or SIGHUP.
@@ -79,9 +82,46 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
 
+    #[command(flatten)]
+    pub(crate) options: RunOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
     /// Print progress to standard error.
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Stop after this number of tasks. Overrides `worker.maxTasks` of the configuration.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_tasks: Option<u64>,
+
+    /// Stop after one task, like `--max-tasks 1`.
+    #[arg(long, conflicts_with = "max_tasks")]
+    once: bool,
+}
+
+impl RunOptions {
+    /// Returns the number of tasks after which the worker stops.
+    pub(crate) fn max_tasks(&self) -> Option<u64> {
+        if self.once { Some(1) } else { self.max_tasks }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PrintConfigArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+
+    /// Do not contact the deployment, whose layers and secrets are then not included.
+    #[arg(long)]
+    pub(crate) local: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: Shell,
 }
 
 #[derive(Debug, Args)]

@@ -19,13 +19,17 @@ use runtime_monitoring::{
 };
 use runtime_webhook::{ConfiguredServer, LiveLog};
 use runtime_worker::admission::CollectorAdmission;
+use runtime_worker::config::PluginsConfig;
 use runtime_worker::gc_metrics::record_gc_metrics;
 use runtime_worker::observer::Observer;
-use runtime_worker::plugins::{Artifacts, ExitStatus, Mounts, ResourceUsage, TaskEnvVars, TaskLog};
+use runtime_worker::plugins::{
+    Artifacts, ExitStatus, IdleStop, Mounts, ResourceUsage, TaskEnvVars, TaskLog,
+};
 use runtime_worker::worker_runner::WorkerRunner;
 use runtime_worker::{Engine, Plugin, Worker, WorkerBuilder};
 
 use crate::config::Config;
+use crate::exit_cause::ExitCause;
 use crate::hooks;
 use crate::parts::{AppParts, EngineFactory};
 use crate::program::Program;
@@ -42,6 +46,10 @@ pub(crate) struct AppInputs {
     pub(crate) credentials: CredentialsWatch,
     pub(crate) progress: Arc<Progress>,
     pub(crate) worker_runner: Option<WorkerRunner>,
+    /// Records why the worker stops.
+    pub(crate) cause: ExitCause,
+    /// Watches for idle time.
+    pub(crate) idle_stop: Option<IdleStop>,
     /// Overrides the configured interval.
     pub(crate) cancel_poll: Option<Duration>,
 }
@@ -89,7 +97,7 @@ impl App {
             .resource_tracker(collector.tracker())
             .shared_web_hooks(hooks.clone())
             .monitor(monitor.clone())
-            .stop(stop.clone())
+            .stop(inputs.cause.internal(stop.clone()))
             .build();
         let tasks = TaskOverview::new(&monitoring.metrics);
         let status = Status::start(config, &monitoring, tasks.clone(), collector.clone()).await?;
@@ -107,7 +115,7 @@ impl App {
             client: &client,
             config_file: config.file.as_deref(),
         };
-        let engine = engine(&parts);
+        let engine = engine(&parts)?;
         let worker = build_worker(
             config,
             inputs,
@@ -214,7 +222,15 @@ fn build_worker(
         worker = worker.cancel_poll_interval(interval);
     }
     let max_artifacts = config.worker.plugins.max_artifacts;
-    let worker = config.worker.plugins.add_to(worker, &environment);
+    let plugins = PluginsConfig {
+        // Its source is in `sources.rs`.
+        idle_stop: None,
+        ..config.worker.plugins.clone()
+    };
+    let mut worker = plugins.add_to(worker, &environment);
+    if let Some(idle_stop) = inputs.idle_stop {
+        worker = worker.plugin(idle_stop);
+    }
     let worker = add_supported(worker.plugin(log), &*engine, TaskEnvVars);
     add_supported(worker, &*engine, mounts)
         .plugin(ExitStatus)

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use runtime_client::WorkerName;
 use runtime_monitoring::{LogFormat, MonitoringConfig};
 use runtime_webhook::WebHookConfig;
-use runtime_worker::config::{ShutdownConfig, WorkerConfig};
+use runtime_worker::config::{self, ConfigDocument, Format, ShutdownConfig, WorkerConfig};
 use serde_json::{Value, json};
 
 use crate::args::WorkerArgs;
@@ -59,10 +59,25 @@ impl ConfigSource {
         }
     }
 
-    pub(crate) fn file(&self) -> Option<&Path> {
+    /// Returns the document, whose values from outside are resolved with the environment of the process.
+    pub(crate) fn document(&self) -> Result<ConfigDocument> {
+        let document = match self {
+            Self::File(file) => ConfigDocument::load(file)?,
+            Self::Arguments { document, .. } => {
+                ConfigDocument::parse(&document.to_string(), Format::Json)?
+            }
+        };
+        Ok(document.variables(|name| std::env::var(name)))
+    }
+
+    /// Returns the section `webHooks` of the command line.
+    pub(crate) fn web_hooks(&self) -> Result<Option<WebHookConfig>> {
         match self {
-            Self::File(file) => Some(file),
-            Self::Arguments { .. } => None,
+            Self::Arguments {
+                web_hooks: Some(file),
+                ..
+            } => config::load(file).map(Some).context("--web-hooks"),
+            _ => Ok(None),
         }
     }
 }

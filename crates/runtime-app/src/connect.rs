@@ -1,21 +1,24 @@
 //! Runs the worker for a real deployment.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use runtime_client::TaskclusterDeployment;
 use runtime_client::checks::{ConnectionCheck, ConnectionChecks};
 use runtime_core::{CredentialsWatch, LifeCycleTracker, ShutdownManager};
-use runtime_worker::config::ShutdownConfig;
+use runtime_worker::config::{ConfigDocument, ShutdownConfig};
 
+use crate::account::{Account, static_credentials};
+use crate::args::RunOptions;
 use crate::assembly::{App, AppInputs};
-use crate::config::Config;
-use crate::output;
-use crate::parts::EngineFactory;
+use crate::bootstrap::Bootstrap;
+use crate::config::ConfigSource;
+use crate::exit_cause::ExitCause;
 use crate::program::Program;
 use crate::progress::Progress;
 use crate::signals::stop_on_signals;
-use crate::sources::{Sources, static_credentials};
+use crate::{output, sources};
 
 /// Prints warnings, and returns an error with all failures.
 fn report(checks: &[ConnectionCheck]) -> Result<()> {
@@ -30,20 +33,33 @@ fn report(checks: &[ConnectionCheck]) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether the credentials are part of the configuration or of the environment. A worker that registers, or that
-/// worker-runner starts, receives them.
-fn needs_static_credentials(config: &Config) -> bool {
-    config.worker.registration.is_none()
-        && !config.has_shutdown_source(ShutdownConfig::WorkerRunner)
+/// Adds the layers and secrets that the stored credentials can read. Returns whether there are credentials.
+async fn add_stored_layers(
+    program: &Program,
+    document: &mut ConfigDocument,
+    bootstrap: &Bootstrap,
+) -> Result<Option<Account>> {
+    let deployment = TaskclusterDeployment::new(&bootstrap.identity().root_url)?;
+    let account = Account::stored(bootstrap, &deployment);
+    if let Some(account) = &account {
+        let client = deployment.client(account.credentials.clone());
+        let layers = account.add_layers(document, (bootstrap, program.name), &client);
+        layers.await?;
+    }
+    Ok(account)
 }
 
-/// Checks the deployment and the configured credentials, and prints the results.
-pub(crate) async fn check(config: &Config) -> Result<()> {
-    let identity = config.worker.identity();
+/// Checks the configuration, the deployment and the credentials, and prints the results.
+pub(crate) async fn check(program: &Program, source: &ConfigSource) -> Result<()> {
+    let mut document = source.document()?;
+    let bootstrap = Bootstrap::read(&mut document, &*program.engine).await?;
+    let identity = bootstrap.identity();
     let checks = ConnectionChecks::new(&identity.root_url)?;
     let mut results = checks.deployment().await;
-    if needs_static_credentials(config) && results.iter().all(|it| it.failure().is_none()) {
-        let credentials = CredentialsWatch::fixed(Some(static_credentials(config)?));
+    let is_reachable = results.iter().all(|it| it.failure().is_none());
+    if is_reachable && bootstrap.needs_static_credentials() {
+        let credentials = static_credentials(&bootstrap)?;
+        let credentials = CredentialsWatch::fixed(Some(credentials));
         results.extend(checks.credentials(&credentials, &identity).await);
     }
     for result in &results {
@@ -51,47 +67,94 @@ pub(crate) async fn check(config: &Config) -> Result<()> {
     }
     let failures = results.iter().filter_map(ConnectionCheck::failure).count();
     ensure!(failures == 0, "the worker cannot claim: {failures} failed");
+    let account = add_stored_layers(program, &mut document, &bootstrap).await?;
+    if account.is_none() {
+        output::result(
+            "warning: the layers of the worker pool are unknown until the worker has credentials",
+        )?;
+    }
+    let _ = program.engine.load(&document, source.web_hooks()?)?;
     Ok(())
+}
+
+/// Renders the effective configuration.
+///
+/// With `local`, or without credentials, it has no layers of the deployment.
+pub(crate) async fn print_config(
+    program: &Program,
+    source: &ConfigSource,
+    local: bool,
+) -> Result<String> {
+    let mut document = source.document()?;
+    if !local {
+        let bootstrap = Bootstrap::read(&mut document, &*program.engine).await?;
+        let account = add_stored_layers(program, &mut document, &bootstrap).await;
+        let account = account.context("print the file alone with --local")?;
+        if account.is_none() {
+            output::error_line("no credentials: the layers of the worker pool are not included");
+        }
+    }
+    program.engine.print(&document, source.web_hooks()?)
 }
 
 /// Claims and runs tasks until the worker is stopped.
 pub(crate) async fn run(
     program: &Program,
-    (config, engine): (Config, EngineFactory),
-    json: bool,
-) -> Result<()> {
-    let config = &config;
-    let progress = Progress::new(json || config.uses_worker_runner_output());
-    let progress = Arc::new(progress.task_pages(&config.worker.identity().root_url));
-    let stop = LifeCycleTracker::new();
-    let _signals = if config.has_shutdown_source(ShutdownConfig::Signals) {
-        Some(stop_on_signals(stop.clone())?)
-    } else {
-        None
-    };
-    let identity = config.worker.identity();
-    if needs_static_credentials(config) {
+    source: &ConfigSource,
+    options: &RunOptions,
+) -> Result<ExitCode> {
+    let mut document = source.document()?;
+    let bootstrap = Bootstrap::read(&mut document, &*program.engine).await?;
+    let identity = bootstrap.identity();
+    if bootstrap.needs_static_credentials() {
         // Before the deployment is contacted: it does not help to know that it responds.
-        static_credentials(config)?;
+        static_credentials(&bootstrap)?;
     }
     let checks = ConnectionChecks::new(&identity.root_url)?;
     report(&checks.deployment().await)?;
     let deployment = TaskclusterDeployment::new(&identity.root_url)?;
-    let sources = Sources::open(config, &deployment).await?;
-    report(&checks.credentials(&sources.credentials, &identity).await)?;
+    let (stop, cause) = (LifeCycleTracker::new(), ExitCause::default());
+    // Before the registration, which must not be interrupted.
+    let _signals = if bootstrap.has_shutdown_source(ShutdownConfig::Signals) {
+        Some(stop_on_signals(stop.clone(), cause.clone())?)
+    } else {
+        None
+    };
+    let account = Account::open(&bootstrap, &deployment).await?;
+    report(&checks.credentials(&account.credentials, &identity).await)?;
+    let client = deployment.client(account.credentials.clone());
+    let layers = account.add_layers(&mut document, (&bootstrap, program.name), &client);
+    layers.await?;
+    let (mut config, engine) = program.engine.load(&document, source.web_hooks()?)?;
+    let is_fixed =
+        |source| config.has_shutdown_source(source) == bootstrap.has_shutdown_source(source);
+    ensure!(
+        is_fixed(ShutdownConfig::Signals) && is_fixed(ShutdownConfig::WorkerRunner),
+        "`worker.shutdown`: only the configuration file can add or remove `signals` and `worker-runner`"
+    );
+    config.worker.max_tasks = options.max_tasks().or(config.worker.max_tasks);
+    let config = &config;
+    let progress = Progress::new(options.json || config.uses_worker_runner_output());
+    let progress = Arc::new(progress.task_pages(&identity.root_url));
+    let mut shutdown = sources::configured(config, &client)?;
+    shutdown.extend(account.shutdown);
+    let idle_stop = sources::idle_stop(config, &client).map(|(plugin, source)| {
+        shutdown.push(Box::new(source));
+        plugin
+    });
     let inputs = AppInputs {
         deployment,
-        credentials: sources.credentials,
-        worker_runner: sources.worker_runner,
+        credentials: account.credentials,
+        worker_runner: account.worker_runner,
         progress: Arc::clone(&progress),
+        cause: cause.clone(),
+        idle_stop,
         cancel_poll: None,
     };
     let app = App::build(program, (config, engine), inputs, &stop).await?;
     let manager = ShutdownManager::new(Arc::new(stop.clone()), app.monitor.clone());
-    let shutdown_sources = sources.shutdown.into_iter();
-    let _listening = shutdown_sources
-        .fold(manager, ShutdownManager::boxed_source)
-        .start();
+    let watched = shutdown.into_iter().map(|source| cause.watch(source));
+    let _listening = watched.fold(manager, ShutdownManager::boxed_source).start();
     progress.line(format_args!(
         "claiming from {} at {}",
         config.worker.task_queue_id, config.worker.root_url
@@ -99,5 +162,5 @@ pub(crate) async fn run(
     app.run(&stop).await;
     progress.line(app.metrics_summary());
     app.close().await;
-    Ok(())
+    Ok(cause.exit_code())
 }

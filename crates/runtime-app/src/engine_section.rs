@@ -3,17 +3,17 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use runtime_monitoring::MonitoringConfig;
 use runtime_webhook::{LocalhostConfig, WebHookConfig};
-use runtime_worker::Engine;
-use runtime_worker::config::{self, Format, WorkerConfig};
+use runtime_worker::IntoEngine;
+use runtime_worker::config::{self, ConfigDocument, WorkerConfig};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::{Config, ConfigSource};
+use crate::config::Config;
 use crate::parts::{AppParts, EngineFactory};
 
 /// The settings of the worker.
@@ -49,11 +49,18 @@ pub(crate) trait EngineSection: Send + Sync {
     /// Returns the JSON schema of the configuration.
     fn schema(&self) -> Value;
 
-    /// Reads a configuration.
-    fn load(&self, source: &ConfigSource) -> Result<(Config, EngineFactory)>;
+    /// Reports the mistakes of a configuration that no layer can mend.
+    fn check(&self, document: &ConfigDocument) -> Result<()>;
+
+    /// Reads a configuration. `web_hooks` replaces its section.
+    fn load(
+        &self,
+        document: &ConfigDocument,
+        web_hooks: Option<WebHookConfig>,
+    ) -> Result<(Config, EngineFactory)>;
 
     /// Reads a configuration and renders its effective values, without secrets.
-    fn print(&self, source: &ConfigSource) -> Result<String>;
+    fn print(&self, document: &ConfigDocument, web_hooks: Option<WebHookConfig>) -> Result<String>;
 }
 
 /// The section of the type `C`, from which a function creates an engine.
@@ -72,57 +79,60 @@ impl<C, F> TypedSection<C, F> {
 }
 
 impl<C: DeserializeOwned + Serialize + JsonSchema + Default, F> TypedSection<C, F> {
-    fn read(source: &ConfigSource) -> Result<FileConfig<C>> {
-        let mut read: FileConfig<C> = match source {
-            ConfigSource::File(file) => config::load(file)?,
-            ConfigSource::Arguments { document, .. } => {
-                config::parse(&document.to_string(), Format::Json)?
-            }
-        };
-        if let ConfigSource::Arguments {
-            web_hooks: Some(file),
-            ..
-        } = source
-        {
-            read.web_hooks = config::load(file).context("--web-hooks")?;
+    fn read(document: &ConfigDocument, web_hooks: Option<WebHookConfig>) -> Result<FileConfig<C>> {
+        let mut read: FileConfig<C> = document.read()?;
+        if let Some(web_hooks) = web_hooks {
+            read.web_hooks = web_hooks;
         }
         Config::allow_local_deployment(&mut read.worker);
         Ok(read)
     }
 }
 
-impl<C, E, F> EngineSection for TypedSection<C, F>
+impl<C, R, F> EngineSection for TypedSection<C, F>
 where
     C: DeserializeOwned + Serialize + JsonSchema + Default + Send + 'static,
-    E: Engine + 'static,
-    F: Fn(C, &AppParts<'_>) -> E + Send + Sync + 'static,
+    R: IntoEngine + 'static,
+    F: Fn(C, &AppParts<'_>) -> R + Send + Sync + 'static,
 {
     fn schema(&self) -> Value {
-        config::schema::<FileConfig<C>>()
+        config::document_schema::<FileConfig<C>>()
     }
 
-    fn load(&self, source: &ConfigSource) -> Result<(Config, EngineFactory)> {
+    fn check(&self, document: &ConfigDocument) -> Result<()> {
+        Ok(document.check::<FileConfig<C>>()?)
+    }
+
+    fn load(
+        &self,
+        document: &ConfigDocument,
+        web_hooks: Option<WebHookConfig>,
+    ) -> Result<(Config, EngineFactory)> {
         let FileConfig {
             worker,
             engine,
             web_hooks,
             monitoring,
             status_port,
-        } = Self::read(source)?;
+        } = Self::read(document, web_hooks)?;
         let config = Config {
             worker,
             web_hooks,
             monitoring,
             status_port,
-            file: source.file().map(ToOwned::to_owned),
+            file: document.file().map(ToOwned::to_owned),
         };
         config.check()?;
         let create = Arc::clone(&self.create);
-        let factory: EngineFactory = Box::new(move |parts| Arc::new(create(engine, parts)));
+        let factory: EngineFactory = Box::new(move |parts| {
+            let engine = create(engine, parts).into_engine();
+            let engine = engine.map_err(|error| anyhow!(error));
+            Ok(Arc::new(engine.context("cannot create the engine")?))
+        });
         Ok((config, factory))
     }
 
-    fn print(&self, source: &ConfigSource) -> Result<String> {
-        Ok(config::redacted(&Self::read(source)?))
+    fn print(&self, document: &ConfigDocument, web_hooks: Option<WebHookConfig>) -> Result<String> {
+        Ok(document.redacted(&Self::read(document, web_hooks)?))
     }
 }

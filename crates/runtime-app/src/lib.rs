@@ -32,12 +32,15 @@
 //! The crate is assembly: everything in it can be done with the other crates, and in another way. It is an application,
 //! so it reads the environment, installs the log of the process and listens to signals.
 
+mod account;
 mod args;
 mod assembly;
+mod bootstrap;
 mod config;
 mod connect;
 mod definition;
 mod engine_section;
+mod exit_cause;
 mod hooks;
 mod local_tasks;
 mod output;

@@ -15,6 +15,7 @@ use crate::args::TaskArgs;
 use crate::assembly::{App, AppInputs, temporary_folder};
 use crate::config::ConfigSource;
 use crate::definition::{Definition, TaskTarget};
+use crate::exit_cause::ExitCause;
 use crate::output;
 use crate::program::Program;
 use crate::progress::{Progress, label};
@@ -55,10 +56,12 @@ pub(crate) async fn run(
     let data = worker.data.as_deref().unwrap_or(folder.path());
     // The results are printed, so the log would only repeat them.
     let source = ConfigSource::from_args(worker, tasks.taskcluster.root_url(), data, "error");
-    let (config, engine) = program.engine.load(&source)?;
+    let (config, engine) = program
+        .engine
+        .load(&source.document()?, source.web_hooks()?)?;
     let app = App::build(program, (&config, engine), tasks.app_inputs()?, &stop).await?;
     tasks.create_tasks()?;
-    let _signals = stop_on_signals(stop.clone())?;
+    let _signals = stop_on_signals(stop.clone(), ExitCause::default())?;
     if args.keep {
         tasks.print_variables();
     }
@@ -112,6 +115,8 @@ impl LocalTasks {
             credentials: CredentialsWatch::fixed(Some(self.taskcluster.credentials())),
             progress: Arc::clone(&self.progress),
             worker_runner: None,
+            cause: ExitCause::default(),
+            idle_stop: None,
             cancel_poll: Some(CANCEL_POLL),
         })
     }

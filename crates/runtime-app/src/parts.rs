@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Result;
 use runtime_client::Client;
 use runtime_core::Environment;
 use runtime_worker::config::WorkerConfig;
@@ -23,7 +24,7 @@ pub struct AppParts<'a> {
 }
 
 /// Creates the engine from its section of the configuration.
-pub(crate) type EngineFactory = Box<dyn FnOnce(&AppParts<'_>) -> Arc<dyn Engine> + Send>;
+pub(crate) type EngineFactory = Box<dyn FnOnce(&AppParts<'_>) -> Result<Arc<dyn Engine>> + Send>;
 
 /// Adds a plugin.
 pub(crate) type AddPlugin =

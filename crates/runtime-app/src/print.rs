@@ -10,6 +10,7 @@ use runtime_webhook::{NoConfig, WebHookConfig};
 
 use crate::assembly::{App, AppInputs, temporary_folder};
 use crate::config::Config;
+use crate::exit_cause::ExitCause;
 use crate::parts::EngineFactory;
 use crate::program::Program;
 use crate::progress::Progress;
@@ -33,6 +34,8 @@ pub(crate) async fn documentation(
         credentials: CredentialsWatch::fixed(None),
         progress: Arc::new(Progress::new(true)),
         worker_runner: None,
+        cause: ExitCause::default(),
+        idle_stop: None,
         cancel_poll: None,
     };
     let stop = LifeCycleTracker::new();

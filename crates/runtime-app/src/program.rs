@@ -7,6 +7,7 @@ use crate::parts::AddPlugin;
 
 /// A program around an engine.
 pub(crate) struct Program {
+    pub(crate) name: &'static str,
     pub(crate) engine: Box<dyn EngineSection>,
     pub(crate) plugins: Vec<AddPlugin>,
     /// Called with the folders of dead workers before they are removed.

@@ -4,16 +4,21 @@ use runtime_core::{LifeCycleTracker, ShutdownSource as _, Stoppable as _};
 use runtime_worker::ShutdownSignals;
 use tokio::task::JoinHandle;
 
+use crate::exit_cause::ExitCause;
 use crate::output;
 
 /// The listener for signals, which ends on drop.
 pub(crate) struct SignalListener(JoinHandle<()>);
 
 /// Starts to listen: the first signal stops the worker gracefully, the second one immediately.
-pub(crate) fn stop_on_signals(stop: LifeCycleTracker) -> std::io::Result<SignalListener> {
+pub(crate) fn stop_on_signals(
+    stop: LifeCycleTracker,
+    cause: ExitCause,
+) -> std::io::Result<SignalListener> {
     let mut signals = ShutdownSignals::new()?;
     Ok(SignalListener(tokio::spawn(async move {
         signals.next().await;
+        cause.requested();
         output::error_line("stopping after the running tasks; send another signal to stop them");
         stop.stop_gracefully();
         signals.next().await;

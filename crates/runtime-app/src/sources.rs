@@ -1,114 +1,54 @@
-//! The sources of the worker's credentials and of its shutdown.
+//! The sources of the worker's shutdown.
 
-use std::sync::Arc;
-
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
+use runtime_client::Client;
 use runtime_client::shutdown::{AwsSpot, AzureEvents, GcpPreemption, ShouldTerminate};
-use runtime_client::{Registrar, TaskclusterDeployment};
-use runtime_core::{Credentials, CredentialsCell, CredentialsWatch, ShutdownSource};
-use runtime_worker::config::{RegistrationConfig, ShutdownConfig};
-use runtime_worker::worker_runner::{self, WorkerRunner};
-use serde_json::json;
-use tokio::io::{BufReader, stdin, stdout};
+use runtime_core::ShutdownSource;
+use runtime_worker::MaxLifeTime;
+use runtime_worker::config::ShutdownConfig;
+use runtime_worker::plugins::{IdleSource, IdleStop};
 
 use crate::config::Config;
 
-/// The sources of the worker's credentials and of its shutdown.
-pub(crate) struct Sources {
-    pub(crate) credentials: CredentialsWatch,
-    pub(crate) shutdown: Vec<Box<dyn ShutdownSource>>,
-    /// The connection to worker-runner, which owns standard output.
-    pub(crate) worker_runner: Option<WorkerRunner>,
-}
-
-impl Sources {
-    /// Opens the configured sources. Credentials are taken from a registration, from worker-runner, from the
-    /// configuration or from environment variables.
-    pub(crate) async fn open(config: &Config, deployment: &TaskclusterDeployment) -> Result<Self> {
-        let by_worker_runner = config.has_shutdown_source(ShutdownConfig::WorkerRunner);
-        let mut sources = match &config.worker.registration {
-            Some(registration) => Self::register(config, registration, deployment).await?,
-            None if by_worker_runner => Self::connect_worker_runner(config),
-            None => Self {
-                credentials: CredentialsWatch::fixed(Some(static_credentials(config)?)),
-                shutdown: Vec::new(),
-                worker_runner: None,
-            },
-        };
-        for source in &config.worker.shutdown {
-            let source = sources.shutdown_source(*source, config, deployment)?;
-            sources.shutdown.extend(source);
-        }
-        Ok(sources)
-    }
-
-    async fn register(
-        config: &Config,
-        registration: &RegistrationConfig,
-        deployment: &TaskclusterDeployment,
-    ) -> Result<Self> {
-        let proof = json!({ "staticSecret": registration.static_secret.expose() });
-        let name = config.worker_name();
-        let mut registrar = Registrar::new(deployment, name, &registration.provider_id, proof);
-        if let Some(file) = &registration.state_file {
-            registrar = registrar.state_file(file);
-        }
-        let registered = registrar.register().await;
-        let (registered, renewal) =
-            registered.context("cannot register with the worker manager")?;
-        Ok(Self {
-            credentials: registered.credentials,
-            shutdown: vec![Box::new(renewal)],
-            worker_runner: None,
-        })
-    }
-
-    /// Starts with static credentials if there are any. Worker-runner sends new ones before those expire.
-    fn connect_worker_runner(config: &Config) -> Self {
-        let cell = Arc::new(CredentialsCell::new(static_credentials(config).ok()));
-        let credentials = cell.watch();
-        let (runner, termination) = worker_runner::connect(BufReader::new(stdin()), stdout(), cell);
-        Self {
-            credentials,
-            shutdown: vec![Box::new(termination)],
-            worker_runner: Some(runner),
-        }
-    }
-
-    fn shutdown_source(
-        &self,
-        source: ShutdownConfig,
-        config: &Config,
-        deployment: &TaskclusterDeployment,
-    ) -> Result<Option<Box<dyn ShutdownSource>>> {
-        Ok(Some(match source {
-            // `signals.rs` listens to signals, and `connect_worker_runner` to worker-runner.
-            ShutdownConfig::Signals | ShutdownConfig::WorkerRunner => return Ok(None),
+/// Returns the configured sources, except signals and worker-runner, which have listeners already.
+pub(crate) fn configured(config: &Config, client: &Client) -> Result<Vec<Box<dyn ShutdownSource>>> {
+    let mut sources: Vec<Box<dyn ShutdownSource>> = Vec::new();
+    for source in &config.worker.shutdown {
+        sources.push(match source {
+            ShutdownConfig::Signals | ShutdownConfig::WorkerRunner => continue,
             ShutdownConfig::AwsSpot => Box::new(AwsSpot::new()?),
             ShutdownConfig::GcpPreemption => Box::new(GcpPreemption::new()?),
             ShutdownConfig::AzureEvents => Box::new(AzureEvents::new()?),
             ShutdownConfig::WorkerManager => {
-                let client = deployment.client(self.credentials.clone());
-                Box::new(ShouldTerminate::new(client, config.worker_name()))
+                Box::new(ShouldTerminate::new(client.clone(), config.worker_name()))
             }
             other => bail!("`worker.shutdown`: unsupported source {other:?}"),
-        }))
+        });
     }
+    if let Some(limit) = config.worker.max_life_time {
+        sources.push(Box::new(MaxLifeTime::new(limit)));
+    }
+    Ok(sources)
 }
 
-/// Returns the credentials of the configuration, or those of the variables that Taskcluster's own tools read.
-pub(crate) fn static_credentials(config: &Config) -> Result<Credentials> {
-    if let Some(credentials) = &config.worker.credentials {
-        return Ok(credentials.into());
+/// Creates the plugin that watches for idle time, if it is configured.
+///
+/// A worker of the worker manager asks it first, since it knows the minimum capacity of the pool. An error means that the
+/// worker goes on.
+pub(crate) fn idle_stop(config: &Config, client: &Client) -> Option<(IdleStop, IdleSource)> {
+    let (plugin, source) = IdleStop::with_source(config.worker.plugins.idle_stop?);
+    let is_managed = config.worker.registration.is_some()
+        || config.has_shutdown_source(ShutdownConfig::WorkerManager);
+    if !is_managed {
+        return Some((plugin, source));
     }
-    let read = |name: &str| {
-        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-        value.with_context(|| format!("no credentials: set {name} or `worker.credentials`"))
-    };
-    let client_id = read("TASKCLUSTER_CLIENT_ID")?;
-    let credentials = Credentials::new(client_id, read("TASKCLUSTER_ACCESS_TOKEN")?);
-    Ok(match read("TASKCLUSTER_CERTIFICATE") {
-        Ok(certificate) => credentials.with_certificate(certificate),
-        Err(_) => credentials,
-    })
+    let (client, worker) = (client.clone(), config.worker_name());
+    let source = source.confirm(move || {
+        let (client, worker) = (client.clone(), worker.clone());
+        async move {
+            let answer = client.should_worker_terminate(&worker).await;
+            answer.is_ok_and(|answer| answer.terminate)
+        }
+    });
+    Some((plugin, source))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser as _};
 use runtime_webhook::WebHookConfig;
-use runtime_worker::{Engine, Plugin};
+use runtime_worker::{IntoEngine, Plugin};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -62,16 +62,18 @@ impl WorkerApp {
 
     /// Sets the engine: a function that creates it from the section `engine` of the configuration.
     ///
+    /// The function returns an engine, or a `Result` with one. An error ends the program.
+    ///
     /// The type of the section is that of the function's first argument. Its default applies if the configuration has no
     /// section. Its schema is checked with the rest of the configuration, so `deny_unknown_fields` finds typing errors.
     #[must_use]
-    pub fn engine<C, E>(
+    pub fn engine<C, R>(
         self,
-        create: impl Fn(C, &AppParts<'_>) -> E + Send + Sync + 'static,
+        create: impl Fn(C, &AppParts<'_>) -> R + Send + Sync + 'static,
     ) -> WorkerApp<WithEngine>
     where
         C: DeserializeOwned + Serialize + JsonSchema + Default + Send + 'static,
-        E: Engine + 'static,
+        R: IntoEngine + 'static,
     {
         WorkerApp {
             name: self.name,
@@ -127,7 +129,15 @@ impl WorkerApp<WithEngine> {
     /// Runs the program with the arguments of the process, and returns its exit code.
     ///
     /// Errors are written to standard error. The exit code is 0 for success, 1 for errors, 2 for wrong arguments, and that
-    /// of the task for `run-task` with one failed task.
+    /// of the task for `run-task` with one failed task. A worker that stops on its own has the codes of generic-worker:
+    ///
+    /// | code | the worker has stopped because |
+    /// | --- | --- |
+    /// | 0 | it was told to by a signal, or reached `maxTasks` or `maxLifeTime` |
+    /// | 68 | it was idle for `plugins.idleStop` |
+    /// | 69 | of internal errors |
+    /// | 70 | worker-manager requested it |
+    /// | 72 | its machine ends, worker-runner requested it, or its registration cannot be renewed |
     #[must_use]
     pub fn run(self) -> ExitCode {
         self.run_with(std::env::args_os())
@@ -153,6 +163,7 @@ impl WorkerApp<WithEngine> {
             }
         };
         let program = Program {
+            name: self.name,
             engine: self.engine.0,
             plugins: self.plugins,
             end_leftovers: self.end_leftovers,
@@ -193,17 +204,22 @@ async fn run_command(program: &Program, arguments: Arguments) -> Result<ExitCode
         }
         Command::Run(args) => {
             let source = Source::new(&args.config)?;
-            let loaded = program.engine.load(&source.config)?;
-            connect::run(program, loaded, args.json).await?;
+            return connect::run(program, &source.config, &args.options).await;
         }
         Command::Check(args) => {
             let source = Source::new(&args)?;
-            let (config, _) = program.engine.load(&source.config)?;
-            connect::check(&config).await?;
+            connect::check(program, &source.config).await?;
         }
         Command::PrintConfig(args) => {
-            let source = Source::new(&args)?;
-            print_result(program.engine.print(&source.config)?)?;
+            let source = Source::new(&args.config)?;
+            let text = connect::print_config(program, &source.config, args.local).await?;
+            print_result(text)?;
+        }
+        Command::Completions(args) => {
+            let mut command = Arguments::command();
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut command, program.name, &mut script);
+            print_result(String::from_utf8(script)?)?;
         }
         Command::Schema(args) if args.web_hooks => {
             print_result(format!("{:#}", WebHookConfig::schema().to_value()))?;
@@ -211,7 +227,7 @@ async fn run_command(program: &Program, arguments: Arguments) -> Result<ExitCode
         Command::Schema(_) => print_result(format!("{:#}", program.engine.schema()))?,
         Command::Docs(args) => {
             let source = docs_source(args);
-            let loaded = program.engine.load(&source)?;
+            let loaded = program.engine.load(&source.document()?, None)?;
             print_result(print::documentation(program, loaded).await?)?;
         }
     }

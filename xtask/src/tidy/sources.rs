@@ -20,8 +20,9 @@ const APPLICATION_CALLS: &[(&str, &[&str])] = &[
         "env::var(",
         // The command line of a complete worker, which is an application.
         &[
+            "crates/runtime-app/src/account.rs",
             "crates/runtime-app/src/args.rs",
-            "crates/runtime-app/src/sources.rs",
+            "crates/runtime-app/src/config.rs",
         ],
     ),
     ("env::var_os(", &[]),

@@ -1,5 +1,7 @@
 //! The commands of a program around an engine: the example `greeter`.
 
+mod fleet;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -156,6 +158,38 @@ fn command_line_is_that_of_the_program() {
     );
     let (output, _) = run(greeter(&folder).args(["run", "--capacity", "0"]));
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn failed_engine_is_an_error() {
+    let folder = folder();
+    let task = file(
+        &folder,
+        "task.json",
+        &json!({ "payload": { "name": "world" } }),
+    );
+    let mut command = greeter(&folder);
+    // The demo refuses this word.
+    let settings = config(folder.path(), &json!({ "greeting": "" }));
+    let path = file(&folder, "worker.json", &settings);
+    let (output, text) = run(command.args(["docs", "--config"]).arg(path));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let expected = "cannot create the engine: `engine.greeting` is empty";
+    assert!(text.contains(expected), "{text}");
+    let (output, text) = run(greeter(&folder).arg("run-task").arg(task));
+    assert_eq!(output.status.code(), Some(0), "{text}");
+}
+
+#[test]
+fn completions_name_the_commands() {
+    let folder = folder();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (output, text) = run(greeter(&folder).args(["completions", shell]));
+        assert!(output.status.success(), "{text}");
+        for part in ["greeter", "print-config", "max-tasks"] {
+            assert!(text.contains(part), "{shell}: `{part}` is not in {text}");
+        }
+    }
 }
 
 #[test]

@@ -79,13 +79,17 @@ pub(crate) struct WorkerPools {
 }
 
 impl WorkerPools {
+    /// Returns a pool, and creates it if necessary.
+    pub(crate) fn pool(&mut self, id: &str, now: Timestamp) -> &mut WorkerPool {
+        self.by_id.entry(id.to_owned()).or_insert_with(|| {
+            let definition = json!({ "providerId": "static", "config": {} });
+            WorkerPool::new(id, definition, now)
+        })
+    }
+
     /// Adds or replaces a worker, and creates its pool if necessary.
     pub(crate) fn add_worker(&mut self, key: WorkerKey, worker: PoolWorker, now: Timestamp) {
-        if !self.by_id.contains_key(&key.0) {
-            let definition = json!({ "providerId": "static", "config": {} });
-            let pool = WorkerPool::new(&key.0, definition, now);
-            self.by_id.insert(key.0.clone(), pool);
-        }
+        self.pool(&key.0, now);
         self.workers.insert(key, worker);
     }
 }

@@ -79,6 +79,15 @@ impl Taskcluster {
             .update(|state| state.pools.add_worker(key, worker, now));
     }
 
+    /// Sets the `workerConfig` that the workers of a pool receive when they register, and creates the pool if necessary.
+    pub fn set_worker_config(&self, worker_pool_id: &str, config: Value) {
+        let now = self.context.now();
+        self.context.update(|state| {
+            let pool = state.pools.pool(worker_pool_id, now);
+            pool.definition["config"]["workerConfig"] = config;
+        });
+    }
+
     /// Asks a worker to terminate: `shouldWorkerTerminate` then returns `true`.
     ///
     /// # Errors

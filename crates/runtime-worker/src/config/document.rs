@@ -17,7 +17,7 @@ use super::load::{self, ConfigError, Keys, MAX_SIZE};
 use super::merge::merge;
 use super::outside::{OutsideValues, ReadVariable, Reference, Resolved, references};
 use super::print::{REDACTED, render};
-use crate::problem::{Origins, path_of};
+use crate::problem::{Origins, Problem, path_of};
 
 /// Reads a configuration file. Its extension decides the format.
 ///
@@ -202,16 +202,43 @@ impl ConfigDocument {
         self.deserialize(Keys::Known)
     }
 
+    /// Reports the mistakes that neither a layer nor a secret can mend: all problems, if there are others than missing keys and
+    /// secrets.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub fn check<T: DeserializeOwned + JsonSchema>(&self) -> Result<(), ConfigError> {
+        let resolved = self.resolve();
+        let value = resolved.value.clone();
+        let Err(problems) = load::deserialize_valid::<T>(resolved, Keys::All) else {
+            return Ok(());
+        };
+        let is_mendable = |problem: &Problem| match value.pointer(&problem.pointer) {
+            // The notice about further problems, which name no key, has a pointer that ends like this.
+            None => !problem.pointer.ends_with('/'),
+            Some(value) => value
+                .as_object()
+                .is_some_and(|it| it.contains_key("$secret")),
+        };
+        if problems.iter().all(is_mendable) {
+            return Ok(());
+        }
+        Err(self.invalid(problems))
+    }
+
     fn deserialize<T: DeserializeOwned + JsonSchema>(&self, keys: Keys) -> Result<T, ConfigError> {
         let read = load::deserialize_valid(self.resolve(), keys);
-        read.map_err(|problems| {
-            let problems = with_places(problems, &self.layers, (&self.text, self.format));
-            let error = ConfigError::Invalid { problems };
-            match &self.file {
-                Some(file) => error.in_file(file),
-                None => error,
-            }
-        })
+        read.map_err(|problems| self.invalid(problems))
+    }
+
+    fn invalid(&self, problems: Vec<Problem>) -> ConfigError {
+        let problems = with_places(problems, &self.layers, (&self.text, self.format));
+        let error = ConfigError::Invalid { problems };
+        match &self.file {
+            Some(file) => error.in_file(file),
+            None => error,
+        }
     }
 
     /// Renders a configuration that was read from this document, as [`redacted`](super::redacted()) does. Values of files and

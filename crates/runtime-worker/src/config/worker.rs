@@ -83,7 +83,7 @@ pub struct WorkerConfig {
     #[serde(default)]
     pub plugins: PluginsConfig,
     /// The sources of shutdown requests.
-    #[serde(default = "default_shutdown")]
+    #[serde(default = "WorkerConfig::default_shutdown")]
     pub shutdown: Vec<ShutdownConfig>,
 }
 
@@ -106,11 +106,13 @@ fn default_max_consecutive_internal_errors() -> u32 {
     DEFAULT_MAX_CONSECUTIVE_INTERNAL_ERRORS
 }
 
-fn default_shutdown() -> Vec<ShutdownConfig> {
-    vec![ShutdownConfig::Signals]
-}
-
 impl WorkerConfig {
+    /// Returns the default sources of shutdown requests: signals.
+    #[must_use]
+    pub fn default_shutdown() -> Vec<ShutdownConfig> {
+        vec![ShutdownConfig::Signals]
+    }
+
     /// Returns the identity of the worker.
     #[must_use]
     pub fn identity(&self) -> WorkerIdentity {

@@ -19,7 +19,7 @@ fn settings(taskcluster: &Taskcluster, data: &Path) -> Value {
             "taskQueueId": "pool/linux",
             "workerGroup": "group",
             "workerId": "id",
-            "registration": { "providerId": "static", "staticSecret": SECRET },
+            "registration": { "provider": "static", "staticSecret": SECRET },
             "dataFolder": data,
             "collector": { "limits": { "minFreeDisk": { "trigger": "1 MiB", "target": "2 MiB" } } },
             "plugins": { "logPrefix": { "image": "debian-13" }, "cacheScopes": "demo:cache:" },

@@ -1,0 +1,175 @@
+//! The credentials of the worker, and what the deployment provides to their owner: layers of the configuration and secrets.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use runtime_client::{Client, Registered, Registrar, TaskclusterDeployment, worker_config_for};
+use runtime_core::{Credentials, CredentialsCell, CredentialsWatch, ShutdownSource};
+use runtime_worker::config::{ConfigDocument, RegistrationConfig};
+use runtime_worker::worker_runner::{self, WorkerRunner};
+use serde_json::{Value, json};
+use tokio::io::{BufReader, stdin, stdout};
+
+use crate::bootstrap::Bootstrap;
+
+/// The credentials of the worker and their source.
+pub(crate) struct Account {
+    pub(crate) credentials: CredentialsWatch,
+    /// Stops the worker when its credentials end, or on request of worker-runner.
+    pub(crate) shutdown: Option<Box<dyn ShutdownSource>>,
+    /// The connection to worker-runner, which owns standard output.
+    pub(crate) worker_runner: Option<WorkerRunner>,
+    /// The configuration of the worker pool, from a registration.
+    worker_config: Option<Value>,
+}
+
+impl Account {
+    /// Takes credentials from a registration, from worker-runner, from the configuration or from environment variables.
+    pub(crate) async fn open(
+        bootstrap: &Bootstrap,
+        deployment: &TaskclusterDeployment,
+    ) -> Result<Self> {
+        if let Some(registrar) = registrar(bootstrap, deployment) {
+            let registered = registrar.register().await;
+            let (registered, renewal) =
+                registered.context("cannot register with the worker manager")?;
+            return Ok(Self {
+                shutdown: Some(Box::new(renewal)),
+                ..Self::registered(registered)
+            });
+        }
+        if bootstrap.is_by_worker_runner() {
+            return Ok(Self::connect_worker_runner(bootstrap));
+        }
+        Ok(Self::fixed(static_credentials(bootstrap)?))
+    }
+
+    /// Takes credentials from the state of a registration, from the configuration or from environment variables. Does not
+    /// register, which could disturb a running worker. `None` if there are no credentials yet.
+    pub(crate) fn stored(
+        bootstrap: &Bootstrap,
+        deployment: &TaskclusterDeployment,
+    ) -> Option<Self> {
+        match registrar(bootstrap, deployment) {
+            Some(registrar) => registrar.stored().map(Self::registered),
+            None => static_credentials(bootstrap).ok().map(Self::fixed),
+        }
+    }
+
+    fn registered(registered: Registered) -> Self {
+        Self {
+            credentials: registered.credentials,
+            shutdown: None,
+            worker_runner: None,
+            worker_config: registered.worker_config,
+        }
+    }
+
+    fn fixed(credentials: Credentials) -> Self {
+        Self {
+            credentials: CredentialsWatch::fixed(Some(credentials)),
+            shutdown: None,
+            worker_runner: None,
+            worker_config: None,
+        }
+    }
+
+    /// Starts with static credentials if there are any. Worker-runner sends new ones before those expire.
+    fn connect_worker_runner(bootstrap: &Bootstrap) -> Self {
+        let cell = Arc::new(CredentialsCell::new(static_credentials(bootstrap).ok()));
+        let credentials = cell.watch();
+        let (runner, termination) = worker_runner::connect(BufReader::new(stdin()), stdout(), cell);
+        Self {
+            credentials,
+            shutdown: Some(Box::new(termination)),
+            worker_runner: Some(runner),
+            worker_config: None,
+        }
+    }
+
+    /// Adds the configuration of the worker pool, the secret of the pool, and all secrets to which they refer.
+    ///
+    /// Worker-runner reads the secret of the pool itself.
+    pub(crate) async fn add_layers(
+        &self,
+        document: &mut ConfigDocument,
+        (bootstrap, name): (&Bootstrap, &str),
+        client: &Client,
+    ) -> Result<()> {
+        if let Some(config) = &self.worker_config {
+            let layer = worker_config_for(&camel_case(name), config.clone())?;
+            add_layer(document, "the `workerConfig` of the worker pool", layer)?;
+        }
+        if !bootstrap.is_by_worker_runner() {
+            let pool = bootstrap.worker_name().worker_pool_id;
+            if let Some(layer) = client.pool_secret(&pool).await? {
+                add_layer(document, &format!("the secret `worker-pool:{pool}`"), layer)?;
+            }
+        }
+        for name in document.missing_secrets() {
+            let secret = client.secret(&name).await.with_context(|| {
+                format!(
+                    "cannot fetch the secret `{name}`, which needs the scope `secrets:get:{name}`"
+                )
+            })?;
+            document.add_secret(name, secret.value);
+        }
+        Ok(())
+    }
+}
+
+fn add_layer(document: &mut ConfigDocument, name: &str, layer: Value) -> Result<()> {
+    for key in Bootstrap::FIXED_KEYS {
+        ensure!(
+            layer["worker"].get(key).is_none(),
+            "in {name}: `worker.{key}` can be set in the configuration file only"
+        );
+    }
+    Ok(document.add_layer(name, layer)?)
+}
+
+/// Returns the name under which a worker pool has settings for the program, such as `myWorker` for `my-worker`.
+fn camel_case(name: &str) -> String {
+    let mut parts = name.split(['-', '_']).filter(|part| !part.is_empty());
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| {
+        let (initial, rest) = part.split_at(part.chars().next().map_or(0, char::len_utf8));
+        name + &initial.to_uppercase() + rest
+    })
+}
+
+fn registrar(bootstrap: &Bootstrap, deployment: &TaskclusterDeployment) -> Option<Registrar> {
+    let registration = bootstrap.registration.as_ref()?;
+    let (provider_id, proof) = match (registration, &bootstrap.machine) {
+        (RegistrationConfig::Static(it), _) => {
+            let proof = json!({ "staticSecret": it.static_secret.expose() });
+            (&it.provider_id, proof)
+        }
+        (_, machine) => {
+            let machine = machine.as_ref()?;
+            (&machine.provider_id, machine.proof.clone())
+        }
+    };
+    let registrar = Registrar::new(deployment, bootstrap.worker_name(), provider_id, proof);
+    Some(match registration.state_file() {
+        Some(file) => registrar.state_file(file),
+        None => registrar,
+    })
+}
+
+/// Returns the credentials of the configuration, or those of the variables that Taskcluster's own tools read.
+pub(crate) fn static_credentials(bootstrap: &Bootstrap) -> Result<Credentials> {
+    if let Some(credentials) = &bootstrap.credentials {
+        return Ok(credentials.into());
+    }
+    let read = |name: &str| {
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+        value.with_context(|| format!("no credentials: set {name} or `worker.credentials`"))
+    };
+    let client_id = read("TASKCLUSTER_CLIENT_ID")?;
+    let credentials = Credentials::new(client_id, read("TASKCLUSTER_ACCESS_TOKEN")?);
+    Ok(match read("TASKCLUSTER_CERTIFICATE") {
+        Ok(certificate) => credentials.with_certificate(certificate),
+        Err(_) => credentials,
+    })
+}

@@ -1,0 +1,335 @@
+//! The configuration of many workers: values from outside, layers, limits and exit codes.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use runtime_core::Timestamp;
+use runtime_taskcluster_embedded::{Fault, FaultRule, Taskcluster};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{config, file, folder, greeter, run};
+
+const SECRET: &str = "a-secret-of-some-length";
+
+/// An embedded Taskcluster with a static worker, and the settings of this worker.
+struct Fleet {
+    taskcluster: Taskcluster,
+    folder: TempDir,
+    settings: Value,
+}
+
+impl Fleet {
+    async fn new() -> Self {
+        // Short, because a worker that stops waits for its claim.
+        let taskcluster = Taskcluster::builder().long_poll(Duration::from_millis(500));
+        let taskcluster = taskcluster.start().await.expect("a free port");
+        taskcluster.add_static_worker("pool/linux", "group", "id", SECRET);
+        let folder = folder();
+        let mut settings = config(&folder.path().join("data"), &json!({}));
+        settings["worker"]["rootUrl"] = json!(taskcluster.root_url());
+        settings["worker"]["registration"] = json!({
+            "provider": "static",
+            "staticSecret": SECRET,
+            "stateFile": folder.path().join("registration.json"),
+        });
+        Self {
+            taskcluster,
+            folder,
+            settings,
+        }
+    }
+
+    fn command(&self, command: &str) -> Command {
+        let path = file(&self.folder, "worker.json", &self.settings);
+        let mut greeter = greeter(&self.folder);
+        greeter.args([command, "--config"]).arg(path);
+        greeter
+    }
+
+    fn create(&self, name: &str) -> String {
+        let payload = json!({ "name": name });
+        let hour = Duration::from_secs(3600);
+        let now = Timestamp::now();
+        let task = json!({
+            "taskQueueId": "pool/linux",
+            "created": now.to_string(),
+            "deadline": (now + hour).to_string(),
+            "expires": (now + 24 * hour).to_string(),
+            "payload": payload,
+            "metadata": { "name": name, "description": "", "owner": "me@example.com", "source": "https://x.example/" },
+        });
+        self.taskcluster.create_task(task).expect("a valid task")
+    }
+
+    /// Runs a command to its end, while the embedded Taskcluster responds.
+    async fn run(&self, mut command: Command) -> (Output, String) {
+        let ended = tokio::task::spawn_blocking(move || run(&mut command));
+        ended.await.expect("no panic")
+    }
+
+    async fn text_of_first_task(&self, task_id: &str) -> String {
+        let log = "public/logs/live_backing.log";
+        let log = self.taskcluster.read_artifact_text(task_id, log).await;
+        log.expect("a log")
+    }
+}
+
+#[test]
+fn values_are_read_from_the_environment() {
+    let folder = folder();
+    let mut settings = config(
+        folder.path(),
+        &json!({ "greeting": { "$env": "GREETING" } }),
+    );
+    settings["worker"]["workerId"] = json!({ "$env": "MACHINE" });
+    settings["worker"]["workerGroup"] = json!({ "$file": "group" });
+    std::fs::write(folder.path().join("group"), "from-file\n").expect("the folder is ours");
+    let path = file(&folder, "worker.json", &settings);
+    let mut command = greeter(&folder);
+    command
+        .args(["print-config", "--local", "--config"])
+        .arg(path);
+    let (output, text) = run(&mut command);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for part in [
+        "`worker.workerId`: the variable `MACHINE` is not set",
+        "`engine.greeting`: ",
+    ] {
+        assert!(text.contains(part), "`{part}` is not in {text}");
+    }
+    let (output, text) = run(command.envs([("MACHINE", "i-7"), ("GREETING", "Ahoy")]));
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("workerId: i-7\n"), "{text}");
+    assert!(text.contains("greeting: Ahoy\n"), "{text}");
+    assert!(!text.contains("from-file"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn layers_of_the_pool_are_effective() {
+    let mut fleet = Fleet::new().await;
+    fleet.settings["engine"] = json!({ "greeting": "Hello" });
+    let task_id = fleet.create("world");
+    let pool = json!({
+        "greeter": {
+            "config": { "engine": { "greeting": "Ahoy" }, "worker": { "maxTasks": 1 } },
+            "files": [],
+        },
+    });
+    fleet.taskcluster.set_worker_config("pool/linux", pool);
+    let (output, text) = fleet.run(fleet.command("run")).await;
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let log = fleet.text_of_first_task(&task_id).await;
+    assert!(log.contains("Ahoy, world!"), "{log}");
+    // Over the configuration of the pool, which the state file has kept.
+    let secret = json!({ "engine": { "greeting": { "$secret": "words", "$key": "greeting" } } });
+    fleet
+        .taskcluster
+        .set_secret("worker-pool:pool/linux", secret);
+    let (output, text) = fleet.run(fleet.command("print-config")).await;
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let expected = "cannot fetch the secret `words`, which needs the scope `secrets:get:words`";
+    assert!(text.contains(expected), "{text}");
+    let secret = json!({ "engine": { "greeting": "Moin" } });
+    fleet
+        .taskcluster
+        .set_secret("worker-pool:pool/linux", secret);
+    let (output, text) = fleet.run(fleet.command("print-config")).await;
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("greeting: Moin\n"), "{text}");
+    assert!(text.contains("maxTasks: 1\n"), "{text}");
+    let task_id = fleet.create("again");
+    let (output, text) = fleet.run(fleet.command("run")).await;
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let log = fleet.text_of_first_task(&task_id).await;
+    assert!(log.contains("Moin, again!"), "{log}");
+    fleet.taskcluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn secrets_are_fetched_and_hidden() {
+    let mut fleet = Fleet::new().await;
+    let credentials = fleet.taskcluster.credentials();
+    fleet.settings["worker"]["registration"] = Value::Null;
+    fleet.settings["worker"]["maxTasks"] = json!(1);
+    fleet.settings["engine"] = json!({ "greeting": { "$secret": "greeting" } });
+    fleet
+        .taskcluster
+        .set_secret("greeting", json!({ "word": "Psst" }));
+    let task_id = fleet.create("world");
+    let with_credentials = |command: &str| {
+        let mut command = fleet.command(command);
+        let token = credentials.secrets().next().unwrap_or_default();
+        command
+            .env("TASKCLUSTER_CLIENT_ID", &credentials.client_id)
+            .env("TASKCLUSTER_ACCESS_TOKEN", token);
+        command
+    };
+    let (output, text) = fleet.run(with_credentials("print-config")).await;
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("greeting: '[REDACTED]'\n"), "{text}");
+    let (output, text) = fleet.run(with_credentials("check")).await;
+    assert!(output.status.success(), "{text}");
+    let (output, text) = fleet.run(with_credentials("run")).await;
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(!text.contains("Psst"), "{text}");
+    let log = fleet.text_of_first_task(&task_id).await;
+    assert!(log.contains("Psst, world!"), "{log}");
+    fleet.taskcluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn layers_cannot_change_the_identity() {
+    let fleet = Fleet::new().await;
+    let pool = json!({ "worker": { "rootUrl": "https://attacker.example" } });
+    fleet.taskcluster.set_worker_config("pool/linux", pool);
+    let (output, text) = fleet.run(fleet.command("run")).await;
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let expected = "in the `workerConfig` of the worker pool: `worker.rootUrl` can be set in the configuration file only";
+    assert!(text.contains(expected), "{text}");
+    fleet.taskcluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn once_runs_one_task() {
+    let fleet = Fleet::new().await;
+    let tasks = ["a", "b"].map(|name| fleet.create(name));
+    let mut command = fleet.command("run");
+    command.arg("--once");
+    let (output, text) = fleet.run(command).await;
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let states = tasks.map(|task_id| {
+        let status = fleet.taskcluster.status(&task_id).expect("a task");
+        status.state_and_reason()
+    });
+    assert_eq!(states, ["completed", "pending"]);
+    fleet.taskcluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn exit_code_names_the_cause() {
+    let mut fleet = Fleet::new().await;
+    fleet.settings["worker"]["maxLifeTime"] = json!("1 s");
+    let (output, text) = fleet.run(fleet.command("run")).await;
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    // Idle, and the worker manager agrees.
+    fleet.settings["worker"]["maxLifeTime"] = json!("1 h");
+    fleet.settings["worker"]["plugins"] = json!({ "idleStop": "1 s" });
+    let terminated =
+        fleet
+            .taskcluster
+            .terminate_worker("pool/linux", "group", "id", "over capacity");
+    terminated.expect("a worker");
+    let (output, text) = fleet.run(fleet.command("run")).await;
+    assert_eq!(output.status.code(), Some(68), "{text}");
+    // Without being idle.
+    fleet.settings["worker"]["plugins"] = json!({});
+    fleet.settings["worker"]["shutdown"] = json!(["signals", "worker-manager"]);
+    let (output, text) = fleet.run(fleet.command("run")).await;
+    assert_eq!(output.status.code(), Some(70), "{text}");
+    fleet.taskcluster.stop().await;
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn needed_worker_does_not_stop_when_idle() {
+    let mut fleet = Fleet::new().await;
+    fleet.settings["worker"]["plugins"] = json!({ "idleStop": "1 s" });
+    let method = "worker-manager.shouldWorkerTerminate";
+    let nothing = Fault::Latency { millis: 0 };
+    let asked = fleet.taskcluster.inject(FaultRule::new(method, nothing));
+    let mut command = fleet.command("run");
+    let mut child = command.stdout(Stdio::null()).spawn().expect("it starts");
+    for _ in 0..600 {
+        if asked.hits() >= 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(asked.hits() >= 2, "the worker asks again");
+    assert!(
+        child.try_wait().expect("a child").is_none(),
+        "it still runs"
+    );
+    signal(&child, "-TERM");
+    let status = tokio::task::spawn_blocking(move || child.wait());
+    let status = status.await.expect("no panic").expect("a child");
+    assert_eq!(status.code(), Some(0));
+    fleet.taskcluster.stop().await;
+}
+
+#[cfg(unix)]
+fn signal(child: &Child, signal: &str) {
+    let killed = Command::new("kill")
+        .args([signal, &child.id().to_string()])
+        .status();
+    assert!(killed.expect("`kill` exists").success());
+}
+
+/// Responds to the requests of one program like the metadata service of AWS.
+fn metadata_service(root_url: &str) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let user_data = json!({
+        "workerPoolId": "pool/linux",
+        "providerId": "aws",
+        "rootUrl": root_url,
+        "workerGroup": "us-east-1",
+    });
+    let serving = std::thread::spawn(move || {
+        // Token, user data, document and signature, each on its own connection.
+        for _ in 0..4 {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut request = BufReader::new(stream.try_clone().expect("a socket")).lines();
+            let first = request.next().expect("a request").expect("text");
+            let body = match first.split(' ').nth(1).unwrap_or_default() {
+                "/latest/user-data" => user_data.to_string(),
+                "/latest/dynamic/instance-identity/document" => {
+                    r#"{"instanceId":"i-42"}"#.to_owned()
+                }
+                _ => "token".to_owned(),
+            };
+            let length = body.len();
+            let response = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+            stream.write_all(response.as_bytes()).expect("a reader");
+            stream
+                .shutdown(std::net::Shutdown::Write)
+                .expect("a socket");
+            // Until the client has closed the connection too.
+            let _ = stream.read(&mut [0; 4096]);
+        }
+    });
+    (url, serving)
+}
+
+#[test]
+fn machine_gets_its_identity_from_its_cloud() {
+    let folder = folder();
+    let (url, serving) = metadata_service("https://tc.example.com");
+    let settings = json!({
+        "worker": {
+            "registration": { "provider": "aws", "metadataUrl": url },
+            "dataFolder": folder.path(),
+        },
+    });
+    let path = file(&folder, "worker.json", &settings);
+    let (output, text) = run(greeter(&folder)
+        .args(["print-config", "--config"])
+        .arg(path));
+    assert!(output.status.success(), "{text}");
+    for part in [
+        "rootUrl: https://tc.example.com\n",
+        "taskQueueId: pool/linux\n",
+        "workerGroup: us-east-1\n",
+        "workerId: i-42\n",
+        "no credentials: the layers of the worker pool are not included",
+    ] {
+        assert!(text.contains(part), "`{part}` is not in {text}");
+    }
+    serving.join().expect("no panic");
+}
