@@ -10,7 +10,6 @@ use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, kill_process, waitid, waitpid,
 };
@@ -20,19 +19,6 @@ use crate::marks::CommandMark;
 use crate::start_control::StartControl;
 use crate::start_error::StartError;
 use crate::vfork;
-
-/// Runs `step` in a new process, which then ends, and returns its result.
-pub(crate) fn try_in_child(mut step: impl FnMut() -> io::Result<()>) -> io::Result<()> {
-    // The process never executes a program: it ends with the error that the step succeeded.
-    let end = || step().and(Err(Errno::CANCELED.into()));
-    let files = standard_files(&File::open("/dev/null")?.into())?;
-    let ended = vfork::spawn(&Command::new("/"), &files, &StartControl::default(), end);
-    match ended {
-        Err(error) if Errno::from_io_error(&error.source) == Some(Errno::CANCELED) => Ok(()),
-        Err(error) => Err(error.source),
-        Ok(_) => Err(Errno::CANCELED.into()),
-    }
-}
 
 /// Returns `/dev/null` as standard input, and `output` as standard output and error.
 fn standard_files(output: &OwnedFd) -> io::Result<[OwnedFd; 3]> {

@@ -11,11 +11,6 @@ use crate::marks::CommandMark;
 use crate::start_control::StartControl;
 use crate::start_error::StartError;
 
-/// Runs `step` in a new process. Only Linux has control groups, which need it.
-pub(crate) fn try_in_child(_: impl FnMut() -> io::Result<()>) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
 /// A child process. It is killed on drop, and reaped by tokio.
 pub(crate) struct ChildProcess(tokio::process::Child);
 

@@ -1,24 +1,21 @@
 //! What the engine can contain on this machine, and the end of what it contained before a crash.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::path::Path;
 
 use runtime_core::Monitor;
 
 use crate::cgroup::CgroupParents;
-use crate::child_process::try_in_child;
 use crate::marks::LiveOwners;
 use crate::orphans::kill_leftovers;
 use crate::settings::CgroupPlacement;
 
 /// Finds out where control groups can be created.
 pub(crate) fn find_cgroups(placement: &CgroupPlacement) -> CgroupParents {
-    let try_join = |procs: &File| try_in_child(|| Ok(rustix::io::write(procs, b"0").map(drop)?));
     match placement {
         CgroupPlacement::Disabled => CgroupParents::none(),
-        CgroupPlacement::BelowOwn => CgroupParents::below_own(try_join),
-        CgroupPlacement::Below(parent) => CgroupParents::below(parent, try_join),
+        CgroupPlacement::BelowOwn => CgroupParents::below_own(),
+        CgroupPlacement::Below(parent) => CgroupParents::below(parent),
     }
 }
 
@@ -39,7 +36,7 @@ pub(crate) fn report(placement: &CgroupPlacement, cgroups: &CgroupParents, monit
     let line = format!("containment of tasks: {found}{rest}");
     match placement {
         // It was asked for, and does not work.
-        CgroupPlacement::Below(_) if support.kill.is_none() => monitor.warn(line),
+        CgroupPlacement::Below(_) if !support.is_available() => monitor.warn(line),
         _ => monitor.info(line),
     }
 }

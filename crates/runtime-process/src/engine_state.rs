@@ -5,7 +5,7 @@ use std::io;
 use runtime_core::Environment;
 #[cfg(unix)]
 use {
-    crate::cgroup::{Cgroup, CgroupLimits, CgroupParents, CreateCgroupError},
+    crate::cgroup::{Cgroup, CgroupParents, CreateCgroupError, Limits},
     crate::child_process::AbandonedChildren,
     crate::containment,
     crate::marks::MarkOwner,
@@ -65,7 +65,7 @@ impl EngineState {
 
     /// Creates a control group for a command. It has no effect if none can be created on this machine.
     pub(crate) fn create_cgroup(&self) -> Result<Cgroup, CreateCgroupError> {
-        self.cgroups.create(&CgroupLimits::default())
+        self.cgroups.create(&Limits::new())
     }
 }
 

@@ -26,7 +26,19 @@
 //! - Without a control group, a process that forks faster than it is found may outlive its task, and so may any process
 //!   of a task that runs as root: it can leave its control group and change its marks.
 
-#[cfg(unix)]
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+use runtime_sandbox as cgroup;
+#[cfg(all(
+    unix,
+    not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))
+))]
+#[path = "cgroup_portable.rs"]
 mod cgroup;
 #[cfg(target_os = "linux")]
 mod child_process;

@@ -24,7 +24,7 @@ use crate::identity::RaisedWalls;
 use crate::isolation::{Isolation, Wall};
 use crate::plan::PlannedSteps;
 use crate::process::{InitProcess, SandboxUsage};
-use crate::start::{self, Started};
+use crate::start::{self, Started, decode_failure};
 use crate::sys;
 use crate::terminal::SandboxTerminal;
 
@@ -327,14 +327,10 @@ fn read_status(control: &UnixStream) -> io::Result<ExitStatus> {
 async fn read_failure(mut failure: pipe::Receiver) -> io::Result<Option<(u32, io::Error)>> {
     let mut message = [0; 8];
     match failure.read_exact(&mut message).await {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
+        Ok(_) => Ok(decode_failure(&message)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
     }
-    let [a, b, c, d, e, f, g, h] = message;
-    let operation = u32::from_ne_bytes([a, b, c, d]);
-    let error = io::Error::from_raw_os_error(i32::from_ne_bytes([e, f, g, h]));
-    Ok(Some((operation, error)))
 }
 
 fn explain(

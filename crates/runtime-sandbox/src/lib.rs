@@ -86,6 +86,7 @@
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 
+mod cgroup;
 mod child;
 mod clone;
 mod command;
@@ -106,6 +107,10 @@ mod terminal;
 mod uids;
 mod walls;
 
+pub use cgroup::{
+    AbandonedCgroups, Cgroup, CgroupLimitError, CgroupParents, CgroupSupport, CgroupUsage,
+    CreateCgroupError,
+};
 pub use child::{SandboxChild, SandboxExit};
 pub use command::SandboxCommand;
 pub use error::{SpawnError, SpawnStep};

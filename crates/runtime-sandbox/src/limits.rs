@@ -1,5 +1,6 @@
 //! Resource limits of a command.
 
+use crate::cgroup::CgroupLimits;
 use crate::error::SpawnStep;
 use crate::plan::Plan;
 
@@ -15,6 +16,8 @@ pub struct Limits {
     processes: Option<u64>,
     address_space: Option<u64>,
     core_size: u64,
+    /// The limits of all processes together.
+    pub(crate) group: CgroupLimits,
 }
 
 impl Limits {
@@ -54,6 +57,14 @@ impl Limits {
     pub fn core_size(mut self, bytes: u64) -> Self {
         self.core_size = bytes;
         self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_group(group: CgroupLimits) -> Self {
+        Self {
+            group,
+            ..Self::new()
+        }
     }
 
     /// Sets the limits of the process.

@@ -97,6 +97,15 @@ impl InitProcess {
         found
     }
 
+    /// Blocks until the process has ended, and reaps it.
+    pub(crate) fn wait_and_reap(mut self) -> io::Result<()> {
+        waitid(
+            WaitId::Pid(self.pid),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+        )?;
+        self.try_reap().map(drop)
+    }
+
     /// Reaps the process if it has ended.
     pub(crate) fn try_reap(&mut self) -> io::Result<Option<(ExitStatus, SandboxUsage)>> {
         if self.reaped {

@@ -1,7 +1,7 @@
 //! The start of the init program for a command: its streams, its file and its process.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -69,6 +69,29 @@ pub(crate) fn start_inside(
 ) -> Result<Started, SpawnError> {
     let program = plan_inside(command, &walls)?;
     start_program(program, command, Some(pidfd), 0, walls, None)
+}
+
+/// Lets a process join a control group by its file of members, and waits for the end of the process.
+pub(crate) fn try_join(members: File) -> io::Result<()> {
+    let mut command = SandboxCommand::new("");
+    command.is_probe = true;
+    command.control_groups.push(members.into());
+    let started = start(&command, Isolation::none()).map_err(io::Error::other)?;
+    let mut failure = Vec::new();
+    File::from(started.failure).read_to_end(&mut failure)?;
+    started.process.wait_and_reap()?;
+    match decode_failure(&failure) {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// Decodes the message about the failure of an operation: its number and the error. `None` without a message.
+pub(crate) fn decode_failure(message: &[u8]) -> Option<(u32, io::Error)> {
+    let (operation, error) = message.split_at_checked(4)?;
+    let operation = u32::from_ne_bytes(operation.try_into().ok()?);
+    let error = i32::from_ne_bytes(error.try_into().ok()?);
+    Some((operation, io::Error::from_raw_os_error(error)))
 }
 
 fn start_program(

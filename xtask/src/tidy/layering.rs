@@ -53,7 +53,10 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
             "runtime-fetcher",
         ],
     ),
-    ("runtime-process", &["runtime-core", "runtime-worker"]),
+    (
+        "runtime-process",
+        &["runtime-core", "runtime-sandbox", "runtime-worker"],
+    ),
     ("runtime-taskcluster-embedded", &["runtime-core"]),
     (
         "runtime-app",

@@ -13,6 +13,8 @@ use super::group::{Cgroup, UnremovedGroups, end_all};
 use super::hosts::{Hierarchy, groups_at, own_groups};
 use super::kill::KillMethod;
 use super::limits::{CgroupLimitError, CgroupLimits};
+use crate::limits::Limits;
+use crate::start::try_join;
 
 /// Maximum number of names that are tried. A second one is needed only if a worker that starts takes the new group for
 /// an abandoned one.
@@ -23,7 +25,7 @@ const LIMITING_CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 
 /// The groups below which this process creates others: one in each hierarchy that works.
 #[derive(Debug)]
-pub(crate) struct CgroupParents {
+pub struct CgroupParents {
     hierarchies: Vec<Hierarchy>,
     support: CgroupSupport,
     unremoved: Arc<UnremovedGroups>,
@@ -31,27 +33,27 @@ pub(crate) struct CgroupParents {
 
 /// What groups can do on this machine, for this user.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct CgroupSupport {
+pub struct CgroupSupport {
     /// The best way to kill all members; `None` if no group can be created.
-    pub(crate) kill: Option<KillMethod>,
+    pub(super) kill: Option<KillMethod>,
     /// Whether memory is counted and can be limited.
-    pub(crate) memory: bool,
+    pub(super) memory: bool,
     /// Whether the number of processes can be limited.
-    pub(crate) pids: bool,
+    pub(super) pids: bool,
     /// Whether CPU time is counted for all groups.
-    pub(crate) cpu_usage: bool,
+    pub(super) cpu_usage: bool,
     /// Whether CPU time can be limited.
-    pub(crate) cpu: bool,
+    pub(super) cpu: bool,
     /// The folders below which groups are created.
-    pub(crate) parents: Vec<PathBuf>,
+    pub(super) parents: Vec<PathBuf>,
     /// The folders that were tried in vain, each with the reason.
-    pub(crate) unusable: Vec<(PathBuf, String)>,
+    pub(super) unusable: Vec<(PathBuf, String)>,
 }
 
 /// A group cannot be created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum CreateCgroupError {
+pub enum CreateCgroupError {
     /// The operating system refused it.
     #[error("cannot create a control group in `{}`", parent.display())]
     Io {
@@ -68,16 +70,17 @@ pub(crate) enum CreateCgroupError {
 
 /// The groups of dead workers that were found.
 #[derive(Debug, Default)]
-pub(crate) struct AbandonedCgroups {
+pub struct AbandonedCgroups {
     /// The number of removed groups.
-    pub(crate) removed: usize,
+    pub removed: usize,
     /// Groups that still have members, or cannot be removed.
-    pub(crate) remaining: Vec<PathBuf>,
+    pub remaining: Vec<PathBuf>,
 }
 
 impl CgroupParents {
     /// Uses no groups.
-    pub(crate) fn none() -> Self {
+    #[must_use]
+    pub fn none() -> Self {
         Self {
             hierarchies: Vec::new(),
             support: CgroupSupport::default(),
@@ -87,15 +90,16 @@ impl CgroupParents {
 
     /// Finds the groups of this process: with version 2, version 1 and both.
     ///
-    /// `try_join` tests with a throw-away process whether a process can join a group, by writing `0` to the file. The
-    /// permissions depend on the group that it leaves, so that only an attempt shows them.
-    pub(crate) fn below_own(try_join: impl Fn(&File) -> io::Result<()>) -> Self {
+    /// Creates a group in each hierarchy, and lets a process join it that ends at once.
+    #[must_use]
+    pub fn below_own() -> Self {
         let (cgroup, mountinfo) = read_proc();
         Self::probe(own_groups(&cgroup, &mountinfo), try_join)
     }
 
     /// Uses `parent`, and the groups at the same path in other hierarchies. It must be delegated to this user.
-    pub(crate) fn below(parent: &Path, try_join: impl Fn(&File) -> io::Result<()>) -> Self {
+    #[must_use]
+    pub fn below(parent: &Path) -> Self {
         // The path may contain links, as those of `cpu` and `cpuacct` to `cpu,cpuacct`.
         let parent = &fs::canonicalize(parent).unwrap_or_else(|_| parent.to_owned());
         let (cgroup, mountinfo) = read_proc();
@@ -105,7 +109,10 @@ impl CgroupParents {
     }
 
     /// Creates a group in each hierarchy, to find out whether it works and what it has.
-    pub(super) fn probe(found: Vec<Hierarchy>, try_join: impl Fn(&File) -> io::Result<()>) -> Self {
+    ///
+    /// `try_join` tests whether a process can join a group. The permissions depend on the group that it leaves, so that
+    /// only an attempt shows them.
+    pub(super) fn probe(found: Vec<Hierarchy>, try_join: impl Fn(File) -> io::Result<()>) -> Self {
         let mut parents = Self::none();
         // Version 2 first: it may make hierarchies of version 1 superfluous.
         let (v2, v1): (Vec<_>, Vec<_>) = found.into_iter().partition(Hierarchy::is_v2);
@@ -127,7 +134,7 @@ impl CgroupParents {
     fn probe_hierarchy(
         &mut self,
         hierarchy: &mut Hierarchy,
-        try_join: impl Fn(&File) -> io::Result<()>,
+        try_join: impl Fn(File) -> io::Result<()>,
     ) -> io::Result<()> {
         let parent = hierarchy.folder.clone();
         if hierarchy.is_v2() {
@@ -136,14 +143,15 @@ impl CgroupParents {
         let group = create_group(&[&*hierarchy], &self.unremoved).map_err(|(_, error)| error)?;
         for folder in group.folders() {
             hierarchy.files = GroupFiles::of(folder);
-            try_join(&folder.open_procs()?)?;
+            try_join(folder.open_procs()?)?;
             self.support.add(&parent, folder);
         }
         Ok(())
     }
 
     /// Returns what the groups can do.
-    pub(crate) fn support(&self) -> &CgroupSupport {
+    #[must_use]
+    pub fn support(&self) -> &CgroupSupport {
         &self.support
     }
 
@@ -153,8 +161,9 @@ impl CgroupParents {
     /// # Errors
     ///
     /// A [`CreateCgroupError`], for example if the parent's limit of groups is reached, or if a limit is not supported.
-    pub(crate) fn create(&self, limits: &CgroupLimits) -> Result<Cgroup, CreateCgroupError> {
+    pub fn create(&self, limits: &Limits) -> Result<Cgroup, CreateCgroupError> {
         self.unremoved.remove();
+        let limits = &limits.group;
         let needed = self.hierarchies.iter().filter(|it| self.needs(it, limits));
         let group = create_group(&needed.collect::<Vec<_>>(), &self.unremoved);
         let group = group.map_err(|(parent, source)| CreateCgroupError::Io { parent, source })?;
@@ -175,7 +184,7 @@ impl CgroupParents {
     /// Kills and removes the groups of dead workers. Blocks until they are empty, for at most about two seconds.
     ///
     /// A group belongs to a dead worker if its lock is free. All containers of a machine see the same locks.
-    pub(crate) fn remove_abandoned(&self) -> AbandonedCgroups {
+    pub fn remove_abandoned(&self) -> AbandonedCgroups {
         let mut abandoned = Vec::new();
         for hierarchy in &self.hierarchies {
             let entries = fs::read_dir(&hierarchy.folder).into_iter().flatten();
@@ -227,8 +236,15 @@ impl CgroupSupport {
         }
     }
 
+    /// Returns whether groups can be created.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        self.kill.is_some()
+    }
+
     /// Returns whether every process of a group ends when the group is killed.
-    pub(crate) fn contains_processes(&self) -> bool {
+    #[must_use]
+    pub fn contains_processes(&self) -> bool {
         self.kill
             .is_some_and(|method| method != KillMethod::OneByOne || self.pids)
     }

@@ -13,7 +13,7 @@ const MAX_FREEZE_POLLS: u32 = 100;
 
 /// The way in which all members of a group are killed, the best one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum KillMethod {
+pub(super) enum KillMethod {
     /// All at once, through `cgroup.kill` (version 2, Linux 5.14).
     AtOnce,
     /// They are frozen first, so that none can fork meanwhile.

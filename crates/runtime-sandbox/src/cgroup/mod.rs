@@ -16,6 +16,7 @@ mod parents;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use group::{Cgroup, CgroupUsage};
+pub use group::{Cgroup, CgroupUsage};
+pub use limits::CgroupLimitError;
 pub(crate) use limits::CgroupLimits;
-pub(crate) use parents::{CgroupParents, CreateCgroupError};
+pub use parents::{AbandonedCgroups, CgroupParents, CgroupSupport, CreateCgroupError};

@@ -26,7 +26,7 @@ pub(crate) struct CgroupLimits {
 /// A limit cannot be set.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum CgroupLimitError {
+pub enum CgroupLimitError {
     /// The group has no file for the limit.
     #[error(
         "cannot limit {limit}: the control groups of this process do not have that controller; \

@@ -3,10 +3,8 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use parking_lot::Mutex;
 
 use super::folder::{GroupFolder, remove_group};
 use super::kill::{kill_members, sleep};
@@ -18,22 +16,22 @@ const MAX_EMPTY_POLLS: u32 = 200;
 
 /// A group in each hierarchy that is of use. It is killed and removed on drop.
 #[derive(Debug)]
-pub(crate) struct Cgroup {
+pub struct Cgroup {
     folders: Vec<GroupFolder>,
     unremoved: Arc<UnremovedGroups>,
 }
 
 /// What the kernel has counted for a group. A count is `None` if no hierarchy has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct CgroupUsage {
+pub struct CgroupUsage {
     /// CPU time of all members, including those that have ended.
-    pub(crate) cpu: Option<Duration>,
+    pub cpu: Option<Duration>,
     /// Maximum memory of all members together in bytes.
-    pub(crate) peak_memory: Option<u64>,
+    pub peak_memory: Option<u64>,
     /// The number of members that were killed because memory ran out. In version 1, without those of inner groups.
-    pub(crate) oom_kills: Option<u64>,
+    pub oom_kills: Option<u64>,
     /// How often a process could not be created because of the limit of their number.
-    pub(crate) refused_forks: Option<u64>,
+    pub refused_forks: Option<u64>,
 }
 
 impl Cgroup {
@@ -60,7 +58,7 @@ impl Cgroup {
     /// # Errors
     ///
     /// The error of the operating system.
-    pub(crate) fn join_files(&self) -> io::Result<Vec<File>> {
+    pub fn join_files(&self) -> io::Result<Vec<File>> {
         self.folders.iter().map(GroupFolder::open_procs).collect()
     }
 
@@ -69,24 +67,24 @@ impl Cgroup {
     }
 
     /// Kills all members, without waiting for their end. Blocks for at most a tenth of a second per hierarchy.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         self.folders.iter().for_each(kill_members);
     }
 
     /// Kills all members and blocks until they have ended, for at most about two seconds. Returns whether they have.
     ///
     /// Until then the counters are not final, and the group cannot be removed.
-    pub(crate) fn end(&self) -> bool {
+    pub fn end(&self) -> bool {
         end_all([self])
     }
 
     /// Returns whether a member still runs.
-    pub(crate) fn is_populated(&self) -> bool {
+    pub(super) fn is_populated(&self) -> bool {
         self.folders.iter().any(GroupFolder::is_populated)
     }
 
     /// Returns what the kernel has counted so far.
-    pub(crate) fn usage(&self) -> CgroupUsage {
+    pub fn usage(&self) -> CgroupUsage {
         // Each name of version 2 precedes that of version 1.
         let micros = self.labelled("cpu.stat", "usage_usec");
         let nanos = || self.number("cpuacct.usage").map(Duration::from_nanos);
@@ -149,11 +147,15 @@ impl Drop for Cgroup {
 pub(super) struct UnremovedGroups(Mutex<Vec<PathBuf>>);
 
 impl UnremovedGroups {
+    fn lock(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn add(&self, groups: impl Iterator<Item = PathBuf>) {
-        self.0.lock().extend(groups);
+        self.lock().extend(groups);
     }
 
     pub(super) fn remove(&self) {
-        self.0.lock().retain(|group| !remove_group(group));
+        self.lock().retain(|group| !remove_group(group));
     }
 }
