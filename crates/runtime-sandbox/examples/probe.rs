@@ -1,9 +1,12 @@
-//! Prints the walls that this kernel and this user can have.
+//! Prints the walls and limits that this kernel and this user can have.
 
 #[cfg(target_os = "linux")]
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    print!("{}", runtime_sandbox::Support::probe().await);
+    use runtime_sandbox::{CgroupParents, Support};
+
+    print!("{}", Support::probe().await);
+    println!("{}", CgroupParents::below_own().support());
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -15,8 +15,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::cgroup::{Cgroup, CgroupUsage};
 use crate::clone::NOT_EXECUTED;
 use crate::command::SandboxCommand;
 use crate::error::{SpawnError, SpawnStep};
@@ -39,6 +41,8 @@ pub struct SandboxExit {
     pub status: ExitStatus,
     /// The resources that the command and its processes used.
     pub usage: SandboxUsage,
+    /// What the control group counted. Empty if the command has none.
+    pub cgroup: CgroupUsage,
 }
 
 /// A command that runs in a sandbox.
@@ -60,6 +64,12 @@ pub struct SandboxChild {
     control: UnixStream,
     /// The wait status of the command, once it was received.
     received: Option<ExitStatus>,
+    /// The end of the init process.
+    reaped: Option<(ExitStatus, SandboxUsage)>,
+    cgroup: Option<Arc<Cgroup>>,
+    /// Ends and removes the control group, and returns what it counted.
+    account: Option<JoinHandle<CgroupUsage>>,
+    missing_limits: Vec<&'static str>,
     exit: Option<SandboxExit>,
     missing_walls: Vec<Wall>,
     walls: RaisedWalls,
@@ -154,6 +164,11 @@ impl SandboxChild {
             process: started.process,
             control: UnixStream::from_std(started.control)?,
             received: None,
+            reaped: None,
+            missing_limits: (started.cgroup.as_ref())
+                .map_or_else(Vec::new, |it| it.missing_limits().to_vec()),
+            cgroup: started.cgroup,
+            account: None,
             exit: None,
             missing_walls: Vec::new(),
             walls: started.walls,
@@ -161,9 +176,9 @@ impl SandboxChild {
         Ok((child, failure, started.steps))
     }
 
-    /// Starts another command inside the same walls, such as a shell.
+    /// Starts another command inside the same walls and control group, such as a shell.
     ///
-    /// The isolation and the user of the command are ignored. It ends with this command, and processes that it leaves
+    /// The isolation, the user, and the limits of all processes together are ignored. It ends with this command, and processes that it leaves
     /// in the background end then, too.
     ///
     /// # Errors
@@ -176,10 +191,11 @@ impl SandboxChild {
     pub async fn exec(&self, command: SandboxCommand) -> Result<Self, SpawnError> {
         let program = PathBuf::from(&command.program);
         let walls = self.walls.clone();
+        let cgroup = self.cgroup.clone();
         let unknown = io::Error::from(io::ErrorKind::Unsupported);
         let pidfd = self.ended.as_ref().ok_or(unknown).map_err(prepare)?;
         let pidfd = pidfd.get_ref().try_clone().map_err(prepare)?;
-        let start = move || start::start_inside(&command, walls, &pidfd);
+        let start = move || start::start_inside(&command, walls, &pidfd, cgroup.as_deref());
         Self::start(program, start).await
     }
 
@@ -203,6 +219,12 @@ impl SandboxChild {
         &self.missing_walls
     }
 
+    /// Returns the limits that were asked for with [`Limits::best_effort`](crate::Limits::best_effort) and that this
+    /// machine cannot have, such as `memory`.
+    pub fn missing_limits(&self) -> &[&'static str] {
+        &self.missing_limits
+    }
+
     /// Waits until the command has ended, ends all other processes of the sandbox, and returns how it ended.
     ///
     /// The standard input is closed first if it is a pipe. A command that ended before is reported again.
@@ -219,23 +241,20 @@ impl SandboxChild {
         if let Some(exit) = self.exit {
             return Ok(exit);
         }
-        if !self.process.owns_namespace() {
-            self.wait_for_status().await;
-            self.end_descendants().await;
-        }
-        let (init_status, usage) = loop {
-            if let Some(reaped) = self.process.try_reap()? {
-                break reaped;
-            }
-            match &self.ended {
-                Some(ended) => ended.readable().await?.clear_ready(),
-                None => sleep(REAP_INTERVAL).await,
-            }
+        let (init_status, usage) = match self.reaped {
+            Some(reaped) => reaped,
+            None => self.reap().await?,
         };
+        self.reaped = Some((init_status, usage));
+        let cgroup = self.end_cgroup().await;
         // Before its end, the init process has reported how the command ended, unless it was killed itself.
         self.receive_status();
         let status = self.received.unwrap_or(init_status);
-        let exit = SandboxExit { status, usage };
+        let exit = SandboxExit {
+            status,
+            usage,
+            cgroup,
+        };
         self.exit = Some(exit);
         Ok(exit)
     }
@@ -276,6 +295,41 @@ impl SandboxChild {
             self.process.kill();
         }
         self.wait().await
+    }
+
+    /// Waits until the command and its processes have ended, and reaps the init process.
+    async fn reap(&mut self) -> io::Result<(ExitStatus, SandboxUsage)> {
+        if !self.process.owns_namespace() {
+            self.wait_for_status().await;
+            self.end_descendants().await;
+        }
+        loop {
+            if let Some(reaped) = self.process.try_reap()? {
+                return Ok(reaped);
+            }
+            match &self.ended {
+                Some(ended) => ended.readable().await?.clear_ready(),
+                None => sleep(REAP_INTERVAL).await,
+            }
+        }
+    }
+
+    /// Ends and removes the control group, and returns what it counted.
+    async fn end_cgroup(&mut self) -> CgroupUsage {
+        if let Some(cgroup) = self.cgroup.take() {
+            let account = move || {
+                cgroup.end();
+                cgroup.usage()
+            };
+            self.account = Some(tokio::task::spawn_blocking(account));
+        }
+        let Some(account) = &mut self.account else {
+            return CgroupUsage::default();
+        };
+        // The only possible error is a panic of the closure.
+        let usage = account.await.unwrap_or_default();
+        self.account = None;
+        usage
     }
 
     /// Waits until the wait status of the command was sent, or the init process has ended.

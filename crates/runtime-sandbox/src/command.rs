@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::cgroup::{Cgroup, CgroupParents, CreateCgroupError};
 use crate::isolation::Isolation;
 use crate::limits::Limits;
 use crate::stdio::StdStream;
@@ -54,7 +55,7 @@ pub struct SandboxCommand {
     pub(crate) isolation: Isolation,
     pub(crate) limits: Limits,
     pub(crate) user: Option<(u32, u32)>,
-    pub(crate) control_groups: Vec<OwnedFd>,
+    pub(crate) cgroup_parents: Option<Arc<CgroupParents>>,
     /// Raises the walls only, without a program.
     pub(crate) is_probe: bool,
 }
@@ -77,7 +78,7 @@ impl SandboxCommand {
             isolation: Isolation::strict(),
             limits: Limits::new(),
             user: None,
-            control_groups: Vec::new(),
+            cgroup_parents: None,
             is_probe: false,
         }
     }
@@ -158,13 +159,20 @@ impl SandboxCommand {
         self
     }
 
-    /// Adds a control group: the opened file `cgroup.procs` of its folder, or `tasks` in version 1.
+    /// Creates the control group of the command below other parents than the worker's own groups.
     ///
-    /// The sandbox joins it before any wall is raised, so that everything in it is counted and limited. The owner of
-    /// the group sets the limits before, and removes it afterwards. At most ten groups, one for each hierarchy.
-    pub fn control_group(mut self, members: OwnedFd) -> Self {
-        self.control_groups.push(members);
+    /// The command then has a group even without [`Limits`] that need one, as far as the parents can have any.
+    pub fn cgroup_parents(mut self, parents: &Arc<CgroupParents>) -> Self {
+        self.cgroup_parents = Some(Arc::clone(parents));
         self
+    }
+
+    /// Creates the control group of the command, if it needs one. Blocks.
+    pub(crate) fn create_cgroup(&self) -> Result<Option<Cgroup>, CreateCgroupError> {
+        let needs_own = self.limits.group.is_set();
+        let parents = self.cgroup_parents.clone();
+        let parents = parents.or_else(|| needs_own.then(CgroupParents::own));
+        parents.map(|it| it.create(&self.limits)).transpose()
     }
 }
 

@@ -21,16 +21,17 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// The descriptor of the sandbox that an init program enters.
 const ENTERED_FD: i32 = CONTROL_FD + 1;
 
-/// Composes the operations of a start.
+/// Composes the operations of a start, which joins this number of control groups.
 pub(crate) fn plan(
     command: &SandboxCommand,
     RaisedWalls {
         isolation,
         identity,
     }: &RaisedWalls,
+    groups: usize,
 ) -> Result<(Vec<u8>, PlannedSteps), SpawnError> {
     let mut plan = Plan::default();
-    begin(&mut plan, command, CONTROL_FD + 1);
+    begin(&mut plan, CONTROL_FD + 1, groups);
     if identity.user_namespace {
         namespaces::map_user(&mut plan, geteuid().as_raw(), getegid().as_raw());
     }
@@ -55,9 +56,10 @@ pub(crate) fn plan_inside(
         isolation,
         identity,
     }: &RaisedWalls,
+    groups: usize,
 ) -> Result<(Vec<u8>, PlannedSteps), SpawnError> {
     let mut plan = Plan::default();
-    begin(&mut plan, command, ENTERED_FD + 1);
+    begin(&mut plan, ENTERED_FD + 1, groups);
     plan.step(SpawnStep::Enter);
     let mut flags = namespaces::flags(isolation);
     if identity.user_namespace {
@@ -74,9 +76,9 @@ pub(crate) fn plan_inside(
 }
 
 /// Closes the worker's descriptors, and joins the control groups, whose files are the last ones.
-fn begin(plan: &mut Plan, command: &SandboxCommand, first_group: i32) {
+fn begin(plan: &mut Plan, first_group: i32, groups: usize) {
     plan.step(SpawnStep::CloseFiles);
-    let first_unused = first_group + command.control_groups.len() as i32;
+    let first_unused = first_group + groups as i32;
     let arguments = [first_unused.into(), u32::MAX.into(), 0.into()];
     plan.call(libc::SYS_close_range, arguments);
     if first_unused > first_group {

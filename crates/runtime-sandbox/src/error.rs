@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::cgroup::CreateCgroupError;
 use crate::isolation::Wall;
 
 /// A command could not be started. Nothing of it is left.
@@ -45,6 +46,10 @@ pub enum SpawnError {
         /// What to change.
         reason: &'static str,
     },
+
+    /// The control group cannot be created, or a limit cannot be set.
+    #[error(transparent)]
+    Cgroup(#[from] CreateCgroupError),
 
     /// The range of user ids is used up.
     #[error("all {count} user ids of the range are in use; widen it or run fewer commands")]

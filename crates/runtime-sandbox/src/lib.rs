@@ -73,8 +73,8 @@
 //! # Limitations
 //!
 //! - Linux only, on x86-64 and AArch64. On other systems, this crate is empty. The wall `Files` needs Linux 5.12.
-//! - [`Limits`] are those of each process. To limit the memory, processor time and processes of a sandbox as a whole,
-//!   create a control group and pass it to [`SandboxCommand::control_group`].
+//! - [`Limits`] of all processes together need control groups, of version 2, version 1 or both. Disk traffic is counted
+//!   by version 2 only, and disk space is not limited.
 //! - Without the wall `Processes`, a process that leaves the command's process group survives if the worker is killed.
 //! - As another user than root, the command has the worker's supplementary groups. They show as `nogroup`, and apply to
 //!   files that it sees.

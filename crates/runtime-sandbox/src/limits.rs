@@ -6,8 +6,33 @@ use crate::plan::Plan;
 
 /// The resource limits of a command.
 ///
-/// They apply to each process on its own. `None` leaves the worker's limit. A limit above the worker's hard limit
-/// needs the capability `CAP_SYS_RESOURCE`, and is otherwise an error.
+/// | limits | apply to | by |
+/// | --- | --- | --- |
+/// | `memory`, `swap`, `pids`, `cpus`, `cpu_weight` | all processes of the command together | a control group |
+/// | the others | each process | the kernel's resource limits |
+///
+/// A limit that is not set is the worker's. A control group needs the right to create one: as root, or where a group is
+/// delegated to the user. A resource limit above the worker's hard limit needs the capability `CAP_SYS_RESOURCE`. A limit
+/// that cannot be had is an error, unless [`best_effort`](Self::best_effort) permits it.
+///
+/// ```
+/// # #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use runtime_sandbox::{Limits, SandboxCommand};
+///
+/// let limits = Limits::new().memory(512 << 20).pids(100);
+/// # let limits = limits.best_effort();
+/// let mut child = SandboxCommand::new("true").limits(limits).spawn().await?;
+/// let exit = child.wait().await?;
+/// if exit.cgroup.oom_killed() {
+///     println!("the command needs more than 512 MiB");
+/// }
+/// # Ok(())
+/// # }
+/// # #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "limits have an effect only as a part of a command"]
 pub struct Limits {
@@ -18,6 +43,7 @@ pub struct Limits {
     core_size: u64,
     /// The limits of all processes together.
     pub(crate) group: CgroupLimits,
+    pub(crate) best_effort: bool,
 }
 
 impl Limits {
@@ -59,12 +85,46 @@ impl Limits {
         self
     }
 
-    #[cfg(test)]
-    pub(crate) fn of_group(group: CgroupLimits) -> Self {
-        Self {
-            group,
-            ..Self::new()
-        }
+    /// Sets the memory of all processes together in bytes, including the page cache of their files and the files in the
+    /// sandbox's `/tmp`. Above it, the kernel kills a process. Without [`swap`](Self::swap), they use no swap space.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.group.memory = Some(bytes);
+        self
+    }
+
+    /// Sets the swap space of all processes together in bytes, in addition to [`memory`](Self::memory), without which
+    /// it has no effect. Default: 0.
+    pub fn swap(mut self, bytes: u64) -> Self {
+        self.group.swap = bytes;
+        self
+    }
+
+    /// Sets the number of processes and threads together, including the sandbox's own first process. Above it, `fork`
+    /// fails.
+    pub fn pids(mut self, count: u64) -> Self {
+        self.group.pids = Some(count);
+        self
+    }
+
+    /// Sets the number of CPUs whose time all processes together may use, such as 1.5.
+    pub fn cpus(mut self, cpus: f64) -> Self {
+        self.group.cpus = Some(cpus);
+        self
+    }
+
+    /// Sets the share of CPU time relative to other groups that want more than there is: 1 to 10 000. The default of the
+    /// kernel is 100.
+    pub fn cpu_weight(mut self, weight: u32) -> Self {
+        self.group.cpu_weight = Some(weight);
+        self
+    }
+
+    /// Starts commands without the limits of a control group that this machine cannot have, instead of failing.
+    ///
+    /// [`SandboxChild::missing_limits`](crate::SandboxChild::missing_limits) returns them: log them.
+    pub fn best_effort(mut self) -> Self {
+        self.best_effort = true;
+        self
     }
 
     /// Sets the limits of the process.

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use libc::c_int;
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use crate::cgroup::Cgroup;
 use crate::clone;
 use crate::command::SandboxCommand;
 use crate::compose::{plan, plan_inside};
@@ -36,12 +38,31 @@ pub(crate) struct Started {
     /// The worker's side of a terminal.
     pub(crate) terminal: Option<OwnedFd>,
     pub(crate) walls: RaisedWalls,
+    pub(crate) cgroup: Option<Arc<Cgroup>>,
 }
 
 /// Starts the init program for a command. Blocks for less than a millisecond, if the paths of the command's view do.
 ///
 /// `isolation` is that of the command, or a part of it.
 pub(crate) fn start(command: &SandboxCommand, isolation: Isolation) -> Result<Started, SpawnError> {
+    let cgroup = command.create_cgroup()?.map(Arc::new);
+    let groups = join_files(cgroup.as_deref())?;
+    let mut started = start_in_groups(command, isolation, &groups)?;
+    started.cgroup = cgroup;
+    Ok(started)
+}
+
+/// Opens the files through which a process joins a control group.
+fn join_files(cgroup: Option<&Cgroup>) -> Result<Vec<File>, SpawnError> {
+    let files = cgroup.map_or(Ok(Vec::new()), Cgroup::join_files);
+    files.map_err(failed(SpawnStep::JoinControlGroup))
+}
+
+fn start_in_groups(
+    command: &SandboxCommand,
+    isolation: Isolation,
+    groups: &[File],
+) -> Result<Started, SpawnError> {
     let needs_lease = isolation.has(Wall::User) && command.user.is_none() && is_privileged();
     let user = needs_lease
         .then(|| UserLease::take(&isolation.users))
@@ -50,7 +71,7 @@ pub(crate) fn start(command: &SandboxCommand, isolation: Isolation) -> Result<St
         identity: Identity::new(command, &isolation, user.as_ref()),
         isolation,
     };
-    let program = plan(command, &walls)?;
+    let program = plan(command, &walls, groups.len())?;
     let mut namespaces = 0;
     if walls.identity.user_namespace {
         namespaces |= libc::CLONE_NEWUSER;
@@ -58,25 +79,31 @@ pub(crate) fn start(command: &SandboxCommand, isolation: Isolation) -> Result<St
     if walls.isolation.has(Wall::Processes) {
         namespaces |= libc::CLONE_NEWPID;
     }
-    start_program(program, command, None, namespaces, walls, user)
+    let descriptors = groups.iter().map(File::as_fd).collect();
+    start_program(program, command, descriptors, namespaces, walls, user)
 }
 
-/// Starts an init program that enters the walls of a running sandbox, whose first process is `pidfd`.
+/// Starts an init program that enters the walls and the control group of a running sandbox, whose first process is
+/// `pidfd`.
 pub(crate) fn start_inside(
     command: &SandboxCommand,
     walls: RaisedWalls,
     pidfd: &OwnedFd,
+    cgroup: Option<&Cgroup>,
 ) -> Result<Started, SpawnError> {
-    let program = plan_inside(command, &walls)?;
-    start_program(program, command, Some(pidfd), 0, walls, None)
+    let groups = join_files(cgroup)?;
+    let program = plan_inside(command, &walls, groups.len())?;
+    let mut descriptors = vec![pidfd.as_fd()];
+    descriptors.extend(groups.iter().map(File::as_fd));
+    start_program(program, command, descriptors, 0, walls, None)
 }
 
 /// Lets a process join a control group by its file of members, and waits for the end of the process.
 pub(crate) fn try_join(members: File) -> io::Result<()> {
     let mut command = SandboxCommand::new("");
     command.is_probe = true;
-    command.control_groups.push(members.into());
-    let started = start(&command, Isolation::none()).map_err(io::Error::other)?;
+    let started = start_in_groups(&command, Isolation::none(), &[members]);
+    let started = started.map_err(io::Error::other)?;
     let mut failure = Vec::new();
     File::from(started.failure).read_to_end(&mut failure)?;
     started.process.wait_and_reap()?;
@@ -97,18 +124,11 @@ pub(crate) fn decode_failure(message: &[u8]) -> Option<(u32, io::Error)> {
 fn start_program(
     (program, steps): (Vec<u8>, PlannedSteps),
     command: &SandboxCommand,
-    entered: Option<&OwnedFd>,
+    descriptors: Vec<BorrowedFd<'_>>,
     namespaces: c_int,
     walls: RaisedWalls,
     user: Option<UserLease>,
 ) -> Result<Started, SpawnError> {
-    let failed = |step| {
-        move |source| SpawnError::Step {
-            step,
-            path: None,
-            source,
-        }
-    };
     let prepare = failed(SpawnStep::Prepare);
     let program = program_file(&program).map_err(prepare)?;
     let streams = Streams::open(command, &walls.identity).map_err(prepare)?;
@@ -121,8 +141,7 @@ fn start_program(
         failure_inside.as_fd(),
         control_inside.as_fd(),
     ];
-    files.extend(entered.map(OwnedFd::as_fd));
-    files.extend(command.control_groups.iter().map(OwnedFd::as_fd));
+    files.extend(descriptors);
     let pid =
         clone::start(program.as_fd(), &files, namespaces).map_err(failed(SpawnStep::Clone))?;
     let owns_namespace = namespaces & libc::CLONE_NEWPID != 0;
@@ -135,7 +154,16 @@ fn start_program(
         streams: streams.outside,
         terminal: streams.terminal,
         walls,
+        cgroup: None,
     })
+}
+
+fn failed(step: SpawnStep) -> impl Fn(io::Error) -> SpawnError + Copy {
+    move |source| SpawnError::Step {
+        step,
+        path: None,
+        source,
+    }
 }
 
 /// The standard streams of a command: its own ends, and the worker's.

@@ -18,6 +18,7 @@ const MAX_EMPTY_POLLS: u32 = 200;
 #[derive(Debug)]
 pub struct Cgroup {
     folders: Vec<GroupFolder>,
+    missing_limits: Vec<&'static str>,
     unremoved: Arc<UnremovedGroups>,
 }
 
@@ -32,6 +33,24 @@ pub struct CgroupUsage {
     pub oom_kills: Option<u64>,
     /// How often a process could not be created because of the limit of their number.
     pub refused_forks: Option<u64>,
+    /// Bytes that were read from disks, counted by version 2 only.
+    pub disk_read: Option<u64>,
+    /// Bytes that were written to disks, counted by version 2 only.
+    pub disk_written: Option<u64>,
+}
+
+impl CgroupUsage {
+    /// Returns whether the kernel killed a member because memory ran out.
+    #[must_use]
+    pub fn oom_killed(&self) -> bool {
+        self.oom_kills.is_some_and(|kills| kills > 0)
+    }
+
+    /// Returns whether a process could not be created because of the limit of their number.
+    #[must_use]
+    pub fn pids_exhausted(&self) -> bool {
+        self.refused_forks.is_some_and(|forks| forks > 0)
+    }
 }
 
 impl Cgroup {
@@ -39,6 +58,7 @@ impl Cgroup {
     pub(super) fn new(unremoved: &Arc<UnremovedGroups>) -> Self {
         Self {
             folders: Vec::new(),
+            missing_limits: Vec::new(),
             unremoved: Arc::clone(unremoved),
         }
     }
@@ -62,8 +82,18 @@ impl Cgroup {
         self.folders.iter().map(GroupFolder::open_procs).collect()
     }
 
-    pub(super) fn set_limits(&self, limits: &CgroupLimits) -> Result<(), CgroupLimitError> {
-        limits.apply(&self.folders)
+    pub(super) fn set_limits(
+        &mut self,
+        limits: &CgroupLimits,
+        best_effort: bool,
+    ) -> Result<(), CgroupLimitError> {
+        self.missing_limits = limits.apply(&self.folders, best_effort)?;
+        Ok(())
+    }
+
+    /// Returns the limits that [`Limits::best_effort`](crate::Limits::best_effort) permits to be missing, and that are.
+    pub fn missing_limits(&self) -> &[&'static str] {
+        &self.missing_limits
     }
 
     /// Kills all members, without waiting for their end. Blocks for at most a tenth of a second per hierarchy.
@@ -95,14 +125,24 @@ impl Cgroup {
             oom_kills: (self.labelled("memory.events", "oom_kill"))
                 .or_else(|| self.labelled("memory.oom_control", "oom_kill")),
             refused_forks: self.labelled("pids.events", "max"),
+            disk_read: self.disk_bytes("rbytes="),
+            disk_written: self.disk_bytes("wbytes="),
         }
     }
 
     /// Returns whether the kernel counts CPU time and memory.
-    pub(crate) fn counts_usage(&self) -> bool {
+    pub fn counts_usage(&self) -> bool {
         let has = |file| self.folders.iter().any(|folder| folder.has(file));
         (has("cpu.stat") || has("cpuacct.usage"))
             && (has("memory.peak") || has("memory.max_usage_in_bytes"))
+    }
+
+    /// Returns the sum of a count over all disks.
+    fn disk_bytes(&self, label: &str) -> Option<u64> {
+        let text = self.folders.iter().find_map(|it| it.read("io.stat"))?;
+        let counts = text.split_whitespace();
+        let counts = counts.filter_map(|count| count.strip_prefix(label)?.parse::<u64>().ok());
+        Some(counts.sum())
     }
 
     fn number(&self, file: &str) -> Option<u64> {
@@ -157,5 +197,30 @@ impl UnremovedGroups {
 
     pub(super) fn remove(&self) {
         self.lock().retain(|group| !remove_group(group));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn disk_traffic_is_summed_over_disks() -> io::Result<()> {
+        let parent = tempfile::tempdir()?;
+        let folder = GroupFolder::create(parent.path(), "group")?;
+        let counts =
+            "8:0 rbytes=4096 wbytes=1 rios=1 wios=1\n8:16 rbytes=4 wbytes=20 rios=9 wios=9\n";
+        fs::write(folder.path().join("io.stat"), counts)?;
+        let mut group = Cgroup::new(&Arc::default());
+        assert_eq!(group.usage(), CgroupUsage::default());
+        group.add(folder);
+        let usage = group.usage();
+        assert_eq!(
+            (usage.disk_read, usage.disk_written),
+            (Some(4100), Some(21))
+        );
+        Ok(())
     }
 }

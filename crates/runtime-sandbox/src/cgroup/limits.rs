@@ -1,5 +1,6 @@
 //! Limits of a group.
 
+use std::fs;
 use std::io;
 
 use super::folder::GroupFolder;
@@ -15,6 +16,8 @@ const MIN_CPU_QUOTA: u64 = 1000;
 pub(crate) struct CgroupLimits {
     /// Memory in bytes, including the page cache of files. Above it, the kernel kills processes of the group.
     pub(crate) memory: Option<u64>,
+    /// Swap space in bytes, in addition to the memory. It applies only with a limit of memory.
+    pub(crate) swap: u64,
     /// The number of processes and threads. Above it, `fork` fails.
     pub(crate) pids: Option<u64>,
     /// The number of CPUs whose time the group may use, such as 1.5.
@@ -29,8 +32,8 @@ pub(crate) struct CgroupLimits {
 pub enum CgroupLimitError {
     /// The group has no file for the limit.
     #[error(
-        "cannot limit {limit}: the control groups of this process do not have that controller; \
-         delegate it to this user"
+        "cannot limit {limit}: this process has no control groups with that controller; delegate them to this user, \
+         or permit that the limit is missing"
     )]
     Unsupported {
         /// What should be limited.
@@ -67,18 +70,46 @@ struct LimitFiles {
     limit: &'static str,
     v2: Vec<(&'static str, String)>,
     v1: Vec<(&'static str, String)>,
+    /// Whether the limit has no effect on this machine, so that its files may be missing.
+    is_optional: bool,
 }
 
 impl CgroupLimits {
-    /// Sets the limits. Each is set in the first folder that has its file.
-    pub(super) fn apply(&self, folders: &[GroupFolder]) -> Result<(), CgroupLimitError> {
-        self.files()?
-            .iter()
-            .try_for_each(|files| files.write(folders))
+    /// Sets the limits. Each is set in the first folder that has its file. With `best_effort`, those that cannot be set
+    /// are returned.
+    pub(super) fn apply(
+        &self,
+        folders: &[GroupFolder],
+        best_effort: bool,
+    ) -> Result<Vec<&'static str>, CgroupLimitError> {
+        let mut missing = Vec::new();
+        for files in self.files()? {
+            match files.write(folders) {
+                Err(_) if best_effort => missing.push(files.limit),
+                written => written?,
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Returns whether a limit is set.
+    pub(crate) fn is_set(&self) -> bool {
+        self.memory.is_some() || self.pids.is_some() || self.limit_cpu()
     }
 
     pub(super) fn limit_cpu(&self) -> bool {
         self.cpus.is_some() || self.cpu_weight.is_some()
+    }
+
+    /// Returns the files of the limit of swap. Version 1 limits the sum of memory and swap.
+    fn swap_files(&self, memory: u64) -> LimitFiles {
+        let sum = memory.saturating_add(self.swap);
+        LimitFiles {
+            limit: "swap",
+            v2: vec![("memory.swap.max", self.swap.to_string())],
+            v1: vec![("memory.memsw.limit_in_bytes", sum.to_string())],
+            is_optional: !has_swap(),
+        }
     }
 
     fn files(&self) -> Result<Vec<LimitFiles>, CgroupLimitError> {
@@ -89,6 +120,7 @@ impl CgroupLimits {
                 ["memory.max", "memory.limit_in_bytes"],
                 bytes,
             ));
+            all.push(self.swap_files(bytes));
         }
         if let Some(count) = self.pids {
             all.push(LimitFiles::same(
@@ -106,6 +138,7 @@ impl CgroupLimits {
                     ("cpu.cfs_period_us", CPU_PERIOD.to_string()),
                     ("cpu.cfs_quota_us", quota.to_string()),
                 ],
+                is_optional: false,
             });
         }
         if let Some(weight) = self.cpu_weight {
@@ -122,10 +155,17 @@ impl CgroupLimits {
                 limit: "CPU weight",
                 v2: vec![("cpu.weight", weight.to_string())],
                 v1: vec![("cpu.shares", shares.to_string())],
+                is_optional: false,
             });
         }
         Ok(all)
     }
+}
+
+/// Returns whether the machine swaps. The kernel may lack the files of the limit otherwise.
+fn has_swap() -> bool {
+    // The first line is a title.
+    fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() > 1)
 }
 
 /// Returns the CPU time per period in microseconds.
@@ -148,6 +188,7 @@ impl LimitFiles {
             limit,
             v2: vec![(v2, value.to_string())],
             v1: vec![(v1, value.to_string())],
+            is_optional: false,
         }
     }
 
@@ -160,6 +201,9 @@ impl LimitFiles {
             if let Some(files) = versions.find(|files| has_all(folder, files)) {
                 return self.write_files(folder, files);
             }
+        }
+        if self.is_optional {
+            return Ok(());
         }
         Err(CgroupLimitError::Unsupported { limit: self.limit })
     }
@@ -190,7 +234,7 @@ mod tests {
 
     /// A folder with the files of controllers.
     fn group(parent: &tempfile::TempDir, files: &[&str]) -> GroupFolder {
-        let name = format!("group-{}", files.len());
+        let name = format!("group-of-{}", files[0]);
         let folder = GroupFolder::create(parent.path(), &name).expect("a folder of the test");
         for file in files {
             fs::write(folder.path().join(file), "").expect("a file of the test");
@@ -200,6 +244,7 @@ mod tests {
 
     const ALL: CgroupLimits = CgroupLimits {
         memory: Some(1 << 30),
+        swap: 1 << 20,
         pids: Some(64),
         cpus: Some(1.5),
         cpu_weight: Some(50),
@@ -208,19 +253,30 @@ mod tests {
     #[test]
     fn limits_of_v2_are_written() -> io::Result<()> {
         let parent = tempfile::tempdir()?;
-        let files = ["memory.max", "pids.max", "cpu.max", "cpu.weight"];
+        let files = [
+            "memory.max",
+            "memory.swap.max",
+            "pids.max",
+            "cpu.max",
+            "cpu.weight",
+        ];
         let folder = group(&parent, &files);
-        ALL.apply(&[folder]).expect("all files exist");
-        let path = parent.path().join("group-4");
+        let missing = ALL.apply(&[folder], false).expect("all files exist");
+        assert_eq!(missing, [""; 0]);
+        let path = parent.path().join("group-of-memory.max");
         let written = files.map(|file| fs::read_to_string(path.join(file)).unwrap_or_default());
-        assert_eq!(written, ["1073741824", "64", "150000 100000", "50"]);
+        let expected = ["1073741824", "1048576", "64", "150000 100000", "50"];
+        assert_eq!(written, expected);
         Ok(())
     }
 
     #[test]
     fn limits_of_v1_are_spread_over_hierarchies() -> io::Result<()> {
         let parent = tempfile::tempdir()?;
-        let memory = group(&parent, &["memory.limit_in_bytes"]);
+        let memory = group(
+            &parent,
+            &["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"],
+        );
         let cpu = group(
             &parent,
             &["cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares"],
@@ -228,9 +284,11 @@ mod tests {
         let unified = group(&parent, &["cgroup.kill", "cpu.stat"]);
         let limits = CgroupLimits { pids: None, ..ALL };
         let folders = [unified, memory, cpu];
-        limits.apply(&folders).expect("all files exist");
+        limits.apply(&folders, false).expect("all files exist");
         let [_, memory, cpu] = folders;
         assert_eq!(memory.read_number("memory.limit_in_bytes"), Some(1 << 30));
+        let sum = memory.read_number("memory.memsw.limit_in_bytes");
+        assert_eq!(sum, Some((1 << 30) + (1 << 20)));
         assert_eq!(cpu.read_number("cpu.cfs_quota_us"), Some(150_000));
         assert_eq!(cpu.read_number("cpu.cfs_period_us"), Some(100_000));
         assert_eq!(cpu.read_number("cpu.shares"), Some(512));
@@ -240,10 +298,13 @@ mod tests {
     #[test]
     fn limit_without_controller_is_an_error() -> io::Result<()> {
         let parent = tempfile::tempdir()?;
-        let folder = group(&parent, &["memory.max"]);
-        let error = ALL.apply(&[folder]).expect_err("there is no `pids.max`");
+        let folders = [group(&parent, &["memory.max", "memory.swap.max"])];
+        let error = ALL.apply(&folders, false);
+        let error = error.expect_err("there is no `pids.max`");
         let is_pids = matches!(error, CgroupLimitError::Unsupported { limit: "processes" });
         assert!(is_pids, "{error}");
+        let missing = ALL.apply(&folders, true).expect("best effort");
+        assert_eq!(missing, ["processes", "CPU time", "CPU weight"]);
         Ok(())
     }
 
@@ -256,7 +317,7 @@ mod tests {
             };
             assert!(
                 limits
-                    .apply(&[])
+                    .apply(&[], true)
                     .is_err_and(|error| error.to_string().contains("0.01")),
                 "{cpus}"
             );
@@ -268,7 +329,7 @@ mod tests {
             };
             assert!(
                 limits
-                    .apply(&[])
+                    .apply(&[], true)
                     .is_err_and(|error| error.to_string().contains("10000")),
                 "{weight}"
             );

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::folder::{
     GroupFiles, GroupFolder, check_is_group, is_unique_name, unique_name, write_existing,
@@ -20,8 +20,8 @@ use crate::start::try_join;
 /// an abandoned one.
 const MAX_ATTEMPTS: u32 = 8;
 
-/// The controllers that limit something. Version 2 has their files in a group only if its parent enables them.
-const LIMITING_CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
+/// The controllers that limit or count something. Version 2 has their files in a group only if its parent enables them.
+const CONTROLLERS: [&str; 4] = ["memory", "pids", "cpu", "io"];
 
 /// The groups below which this process creates others: one in each hierarchy that works.
 #[derive(Debug)]
@@ -149,25 +149,36 @@ impl CgroupParents {
         Ok(())
     }
 
+    /// Returns the groups of this process, which the first call finds.
+    pub(crate) fn own() -> Arc<Self> {
+        static OWN: OnceLock<Arc<CgroupParents>> = OnceLock::new();
+        Arc::clone(OWN.get_or_init(|| Arc::new(Self::below_own())))
+    }
+
     /// Returns what the groups can do.
     #[must_use]
     pub fn support(&self) -> &CgroupSupport {
         &self.support
     }
 
-    /// Creates a group with a unique name and limits. Without any hierarchy it contains nothing, as
-    /// [`support`](Self::support) reports.
+    /// Creates a group with a unique name, and with those of the limits that apply to all processes together. Without
+    /// any hierarchy it contains nothing, as [`support`](Self::support) reports.
     ///
     /// # Errors
     ///
     /// A [`CreateCgroupError`], for example if the parent's limit of groups is reached, or if a limit is not supported.
     pub fn create(&self, limits: &Limits) -> Result<Cgroup, CreateCgroupError> {
         self.unremoved.remove();
-        let limits = &limits.group;
+        let (limits, best_effort) = (&limits.group, limits.best_effort);
         let needed = self.hierarchies.iter().filter(|it| self.needs(it, limits));
-        let group = create_group(&needed.collect::<Vec<_>>(), &self.unremoved);
-        let group = group.map_err(|(parent, source)| CreateCgroupError::Io { parent, source })?;
-        group.set_limits(limits)?;
+        let created = create_group(&needed.collect::<Vec<_>>(), &self.unremoved);
+        let mut group = match created {
+            Err(_) if best_effort => Cgroup::new(&self.unremoved),
+            created => {
+                created.map_err(|(parent, source)| CreateCgroupError::Io { parent, source })?
+            }
+        };
+        group.set_limits(limits, best_effort)?;
         Ok(group)
     }
 
@@ -314,7 +325,7 @@ fn is_taken(error: &io::Error) -> bool {
 /// Fails if the group has members itself, unless it is the root, or if it is not delegated to this user. Then the
 /// support of the groups shows what they lack.
 fn enable_controllers(parent: &Path) {
-    for controller in LIMITING_CONTROLLERS {
+    for controller in CONTROLLERS {
         let _ = write_existing(
             &parent.join("cgroup.subtree_control"),
             &format!("+{controller}"),

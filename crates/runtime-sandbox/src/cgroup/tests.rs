@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use super::group::Cgroup;
 use super::hosts::own_groups;
-use super::limits::CgroupLimits;
 use super::parents::CgroupParents;
 use crate::limits::Limits;
 
@@ -166,14 +165,8 @@ fn memory_limit_is_enforced_and_counted() -> io::Result<()> {
     let Some(parents) = parents(&["v2", "memory"]).filter(|it| it.support().memory) else {
         return Ok(());
     };
-    let memory = Some(32 << 20);
-    let limits = CgroupLimits {
-        memory,
-        ..CgroupLimits::default()
-    };
-    let group = parents
-        .create(&Limits::of_group(limits))
-        .expect("the controller exists");
+    let limits = Limits::new().memory(32 << 20);
+    let group = parents.create(&limits).expect("the controller exists");
     let mut member = Member::start(&group, "exec tail /dev/zero")?;
     assert_eq!(member.signal()?, KILLED);
     let usage = group.usage();
@@ -188,14 +181,8 @@ fn process_limit_is_enforced_and_counted() -> io::Result<()> {
     let Some(parents) = parents(&["v2", "pids"]).filter(|it| it.support().pids) else {
         return Ok(());
     };
-    let pids = Some(4);
-    let limits = CgroupLimits {
-        pids,
-        ..CgroupLimits::default()
-    };
-    let group = parents
-        .create(&Limits::of_group(limits))
-        .expect("the controller exists");
+    let limits = Limits::new().pids(4);
+    let group = parents.create(&limits).expect("the controller exists");
     let bomb = "for i in 1 2 3 4 5 6 7 8; do sleep 600 & done; wait";
     let _member = Member::start(&group, bomb)?;
     wait_until(|| group.usage().refused_forks.is_some_and(|forks| forks > 0));
@@ -214,14 +201,8 @@ fn cpu_limit_is_set_and_time_counted() -> io::Result<()> {
     let Some(parents) = parents(&["v2", "cpu", "cpuacct"]).filter(|it| it.support().cpu) else {
         return Ok(());
     };
-    let limits = CgroupLimits {
-        cpus: Some(0.5),
-        cpu_weight: Some(10),
-        ..CgroupLimits::default()
-    };
-    let group = parents
-        .create(&Limits::of_group(limits))
-        .expect("the controller exists");
+    let limits = Limits::new().cpus(0.5).cpu_weight(10);
+    let group = parents.create(&limits).expect("the controller exists");
     let set = group.folders().iter().any(|folder| {
         let v2 = folder
             .read("cpu.max")

@@ -1,12 +1,12 @@
 //! Resource limits.
 
-use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use runtime_sandbox::{Isolation, Limits, SpawnError, SpawnStep, Wall};
+use runtime_sandbox::{CgroupParents, CgroupUsage, Isolation, Limits, SpawnError, SpawnStep, Wall};
 
-use crate::support::{eventually, limited, presets, run, shell};
+use crate::support::{limited, presets, run, shell};
 
 #[tokio::test]
 async fn limits_are_set() {
@@ -43,79 +43,139 @@ async fn impossible_limit_is_an_error() {
     }
 }
 
-/// A control group of the test, removed on drop.
-struct Group(PathBuf);
-
-impl Group {
-    /// Creates a group below that of this process. Returns `None` without the controller or the right.
-    fn new(controller: &str, name: &str) -> Option<Self> {
-        let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let find = |wanted: &str| {
-            let mut lines = groups
-                .lines()
-                .filter_map(|line| line.split_once(':')?.1.split_once(':'));
-            lines.find_map(|(controllers, path)| {
-                controllers
-                    .split(',')
-                    .any(|it| it == wanted)
-                    .then(|| path.trim_start_matches('/').to_owned())
-            })
-        };
-        let v1 = find(controller)
-            .map(|path| PathBuf::from("/sys/fs/cgroup").join(controller).join(path));
-        let v2 = find("").map(|path| PathBuf::from("/sys/fs/cgroup").join(path));
-        let group = v1
-            .or(v2)?
-            .join(format!("sandbox-test-{name}-{}", std::process::id()));
-        fs::create_dir(&group).ok()?;
-        Some(Self(group))
+/// The groups below which this user may create others with limits of memory and processes.
+fn parents() -> Option<Arc<CgroupParents>> {
+    let parents = Arc::new(CgroupParents::below_own());
+    let probe = parents.create(&Limits::new().memory(1 << 30).pids(1000));
+    if let Err(error) = &probe {
+        println!("skipped: {error}");
     }
-
-    fn write(&self, file: &str, value: &str) -> Option<()> {
-        // `File::create` would create an ordinary file elsewhere.
-        let file = self.0.join(file);
-        file.exists().then(|| fs::write(file, value).ok())?
-    }
+    probe.is_ok().then_some(parents)
 }
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
+/// Starts 40 processes, and prints an error for each that is refused.
+const FORKS: &str = "for i in $(seq 40); do sleep 5 & done 2>&1";
+
+#[tokio::test]
+async fn memory_limit_kills_and_is_reported() {
+    if parents().is_none() {
+        return;
+    }
+    for isolation in presets() {
+        let limits = Limits::new().memory(32 << 20);
+        let command = shell("exec tail /dev/zero", isolation).limits(limits);
+        let (exit, output) = run(command).await;
+        assert_eq!(exit.status.signal(), Some(libc::SIGKILL), "{output}");
+        assert!(exit.cgroup.oom_killed() && !exit.cgroup.pids_exhausted());
+        let peak = exit.cgroup.peak_memory.expect("it is counted");
+        assert!((16 << 20..=32 << 20).contains(&peak), "{peak}");
     }
 }
 
 #[tokio::test]
-async fn control_group_is_joined_before_the_program() {
-    let group = Group::new("pids", "join");
-    let Some((group, ())) =
-        group.and_then(|it| it.write("pids.max", "16").map(|limit| (it, limit)))
-    else {
-        return println!("skipped: no right to create a control group with the controller `pids`");
-    };
+async fn memory_files_count_as_memory() {
+    if parents().is_none() {
+        return;
+    }
+    let limits = Limits::new().memory(32 << 20);
+    let script = "exec head -c 64M /dev/zero >/tmp/file";
+    let (exit, output) = run(shell(script, Isolation::strict()).limits(limits)).await;
+    assert!(exit.cgroup.oom_killed(), "{exit:?}: {output}");
+}
+
+#[tokio::test]
+async fn process_limit_refuses_and_is_reported() {
+    if parents().is_none() {
+        return;
+    }
     for isolation in presets() {
-        let members = File::options()
-            .write(true)
-            .open(group.0.join("cgroup.procs"))
-            .expect("a group");
-        let script = "cat /proc/self/cgroup; for i in $(seq 40); do sleep 5 & done 2>&1";
-        let command = shell(script, isolation.clone().without(Wall::ControlGroups));
-        let mut child = command
-            .control_group(members.into())
-            .spawn()
-            .await
-            .expect("it starts");
-        let exit = limited(child.wait()).await.expect("it ends");
-        let output = crate::support::read_all(&mut child).await;
-        let name = group.0.file_name().expect("a name").to_string_lossy();
-        assert!(output.contains(&*name), "{output}");
+        let limits = Limits::new().pids(16);
+        let (exit, output) = run(shell(FORKS, isolation).limits(limits)).await;
         // The shell ends when it cannot fork.
         assert!(
             !exit.status.success() && output.contains("fork"),
             "{output}"
         );
-        eventually("the group is empty", || {
-            fs::read_to_string(group.0.join("cgroup.procs")).is_ok_and(|it| it.is_empty())
-        })
-        .await;
+        assert!(exit.cgroup.pids_exhausted() && !exit.cgroup.oom_killed());
     }
+}
+
+#[tokio::test]
+async fn second_command_shares_the_limits() {
+    if parents().is_none() {
+        return;
+    }
+    let limits = Limits::new().pids(16);
+    let first = shell("exec sleep 600", Isolation::strict()).limits(limits);
+    let mut first = first.spawn().await.expect("it starts");
+    let second = first.exec(shell(FORKS, Isolation::strict())).await;
+    let mut second = second.expect("it starts");
+    let output = crate::support::read_all(&mut second).await;
+    let exit = limited(second.wait()).await.expect("it ends");
+    assert!(
+        !exit.status.success() && output.contains("fork"),
+        "{output}"
+    );
+    let exit = limited(first.kill(Duration::ZERO)).await.expect("it ends");
+    assert!(exit.cgroup.pids_exhausted());
+}
+
+#[tokio::test]
+async fn group_is_joined_counted_and_removed() {
+    let Some(parents) = parents() else {
+        return;
+    };
+    for isolation in presets() {
+        let script = "cat /proc/self/cgroup; i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; setsid sleep 600 >/dev/null 2>&1 &";
+        let command = shell(script, isolation.without(Wall::ControlGroups));
+        let (exit, output) = run(command.cgroup_parents(&parents)).await;
+        let own = output.split(['/', '\n']).find(|it| it.starts_with("task-"));
+        let own = own.unwrap_or_else(|| panic!("no group in {output}"));
+        assert!(exit.cgroup.peak_memory.is_some_and(|bytes| bytes > 0));
+        if let Some(cpu) = exit.cgroup.cpu {
+            assert!(cpu > Duration::from_millis(1), "{cpu:?}");
+        }
+        let found = std::process::Command::new("find")
+            .args(["/sys/fs/cgroup", "-name", own])
+            .output()
+            .expect("`find` exists");
+        assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    }
+}
+
+#[tokio::test]
+async fn limit_without_groups_is_an_error() {
+    let none = Arc::new(CgroupParents::none());
+    for (limits, name) in [
+        (Limits::new().memory(1 << 30), "memory"),
+        (Limits::new().pids(100), "processes"),
+        (Limits::new().cpus(0.5), "CPU time"),
+        (Limits::new().cpu_weight(50), "CPU weight"),
+    ] {
+        let command = || shell("exit 3", Isolation::strict()).cgroup_parents(&none);
+        let error = command().limits(limits.clone()).spawn().await;
+        let error = error.expect_err("there are no groups").to_string();
+        let expected = format!("cannot limit {name}: ");
+        assert!(
+            error.starts_with(&expected) && error.contains("delegate"),
+            "{error}"
+        );
+        let child = command().limits(limits.best_effort()).spawn().await;
+        let mut child = child.expect("best effort");
+        assert!(child.missing_limits().contains(&name));
+        let exit = limited(child.wait()).await.expect("it ends");
+        assert_eq!(exit.status.code(), Some(3));
+        assert_eq!(exit.cgroup, CgroupUsage::default());
+    }
+}
+
+#[tokio::test]
+async fn invalid_limit_is_an_error_despite_best_effort() {
+    let limits = Limits::new().cpus(0.0).best_effort();
+    let error = shell("true", Isolation::none())
+        .limits(limits)
+        .spawn()
+        .await;
+    let error = error.expect_err("no time at all").to_string();
+    assert!(error.contains("0.01 to 42949 CPUs"), "{error}");
 }
