@@ -115,6 +115,26 @@ impl SandboxCommand {
     }
 }
 
+impl SandboxCommand {
+    /// Starts everything but the program: joins the control group, raises the walls and enters the working directory.
+    ///
+    /// For the start of a worker, which should fail instead of each of its commands.
+    ///
+    /// # Errors
+    ///
+    /// As for [`spawn`](Self::spawn), but regardless of [`Isolation::best_effort`](crate::Isolation::best_effort).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn check(mut self) -> Result<(), SpawnError> {
+        self.is_probe = true;
+        let isolation = self.isolation.clone();
+        let mut child = SandboxChild::spawn(Arc::new(self), isolation).await?;
+        child.wait().await.map(drop).map_err(prepare)
+    }
+}
+
 impl SandboxChild {
     async fn spawn(command: Arc<SandboxCommand>, isolation: Isolation) -> Result<Self, SpawnError> {
         let program = PathBuf::from(&command.program);
@@ -211,6 +231,15 @@ impl SandboxChild {
     pub fn id(&self) -> Option<u32> {
         let pid = self.process.pid().as_raw_nonzero().get();
         self.exit.is_none().then_some(pid.cast_unsigned())
+    }
+
+    /// Returns the id of the command's process, on the machine. `None` after its end.
+    pub fn command_id(&self) -> Option<u32> {
+        if self.exit.is_some() {
+            return None;
+        }
+        let pid = self.process.first_child()?;
+        Some(pid.as_raw_nonzero().get().cast_unsigned())
     }
 
     /// Returns the walls that were asked for with [`Isolation::best_effort`](crate::Isolation::best_effort) and that

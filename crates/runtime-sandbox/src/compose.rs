@@ -37,6 +37,7 @@ pub(crate) fn plan(
     }
     raise_walls(&mut plan, isolation, identity)?;
     if command.is_probe {
+        change_directory(&mut plan, command)?;
         plan.call(libc::SYS_exit_group, [0.into()]);
     }
     let processes = isolation.has(Wall::Processes);
@@ -200,12 +201,17 @@ fn execute(plan: &mut Plan, command: &SandboxCommand) -> Result<(), SpawnError> 
     plan.call(libc::SYS_fcntl, close_on_exec);
     reset_signals(plan);
     command.limits.apply(plan);
+    change_directory(plan, command)?;
+    execute_program(plan, command)
+}
+
+fn change_directory(plan: &mut Plan, command: &SandboxCommand) -> Result<(), SpawnError> {
     if let Some(directory) = &command.directory {
         plan.step_on(SpawnStep::WorkingDirectory, directory);
         let directory = plan.string(directory)?;
         plan.call(libc::SYS_chdir, [directory]);
     }
-    execute_program(plan, command)
+    Ok(())
 }
 
 /// Restores the default action of each signal, since those that the worker ignores would stay ignored, and unblocks

@@ -156,6 +156,18 @@ impl FileView {
         self
     }
 
+    /// Returns whether a file or folder of the machine is inside the sandbox, at any path. Links are not followed.
+    pub fn shows(&self, path: impl AsRef<Path>) -> bool {
+        let path = path.as_ref();
+        let root = match &self.root {
+            RootFolder::Empty => [].as_slice(),
+            RootFolder::Folder(folder) => std::slice::from_ref(folder),
+            RootFolder::Overlay { lower, .. } => lower,
+        };
+        let binds = self.binds.iter().map(|bind| &bind.source);
+        binds.chain(root).any(|source| path.starts_with(source))
+    }
+
     fn bind(mut self, source: PathBuf, target: PathBuf, access: FileAccess) -> Self {
         self.binds.push(BindMount {
             source,
@@ -170,5 +182,22 @@ impl BindMount {
     /// Returns whether it is a system folder, which not every machine has.
     pub(crate) fn is_system_folder(&self) -> bool {
         SYSTEM_FOLDERS.iter().any(|it| Path::new(it) == self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn view_shows_what_is_below_its_folders() {
+        let view = FileView::system().read_only("/srv/task-1", "/work");
+        for shown in ["/usr", "/usr/bin/env", "/etc/hosts", "/srv/task-1/a"] {
+            assert!(view.shows(shown), "{shown}");
+        }
+        for other in ["/", "/usrlocal", "/srv", "/srv/task-10", "/work", "/tmp"] {
+            assert!(!view.shows(other), "{other}");
+        }
+        assert!(FileView::folder("/").shows("/srv"));
     }
 }

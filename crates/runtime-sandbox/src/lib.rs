@@ -121,3 +121,4 @@ pub use process::SandboxUsage;
 pub use stdio::StdStream;
 pub use support::Support;
 pub use terminal::{SandboxTerminal, TerminalSize};
+pub use uids::UserLease;

@@ -66,6 +66,11 @@ impl InitProcess {
         self.owns_namespace
     }
 
+    /// Returns the oldest child of the process: the command, unless it has ended.
+    pub(crate) fn first_child(&self) -> Option<Pid> {
+        children(self.pid).first().copied()
+    }
+
     /// Kills all processes of the sandbox, but not this one if it has to reap others first. Returns whether it is killed.
     ///
     /// A process whose parent ended would be reaped by the first process of the worker's namespace, if at all, and its

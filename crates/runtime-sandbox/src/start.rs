@@ -14,7 +14,7 @@ use crate::clone;
 use crate::command::SandboxCommand;
 use crate::compose::{plan, plan_inside};
 use crate::error::{SpawnError, SpawnStep};
-use crate::identity::{Identity, RaisedWalls, is_privileged};
+use crate::identity::{Identity, RaisedWalls};
 use crate::isolation::{Isolation, Wall};
 use crate::plan::PlannedSteps;
 use crate::process::InitProcess;
@@ -63,10 +63,10 @@ fn start_in_groups(
     isolation: Isolation,
     groups: &[File],
 ) -> Result<Started, SpawnError> {
-    let needs_lease = isolation.has(Wall::User) && command.user.is_none() && is_privileged();
-    let user = needs_lease
-        .then(|| UserLease::take(&isolation.users))
-        .transpose()?;
+    let user = match command.user {
+        Some(_) => None,
+        None => isolation.lease_user()?,
+    };
     let walls = RaisedWalls {
         identity: Identity::new(command, &isolation, user.as_ref()),
         isolation,

@@ -10,8 +10,10 @@ use crate::error::SpawnError;
 static IN_USE: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 /// A user id that no other command of this process has. Dropping it releases the id.
+///
+/// For several commands that share files, see [`Isolation::lease_user`](crate::Isolation::lease_user).
 #[derive(Debug)]
-pub(crate) struct UserLease(u32);
+pub struct UserLease(u32);
 
 impl UserLease {
     /// Takes the lowest free id of a range.
@@ -24,7 +26,9 @@ impl UserLease {
         Ok(Self(user))
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    /// Returns the id of the user, and of its group.
+    #[must_use]
+    pub fn id(&self) -> u32 {
         self.0
     }
 }

@@ -188,3 +188,37 @@ async fn own_session_is_led_by_the_command() {
         );
     }
 }
+
+#[tokio::test]
+async fn check_runs_no_program() {
+    for isolation in presets() {
+        let command = |directory| {
+            SandboxCommand::new("/no/such/program")
+                .current_dir(directory)
+                .isolation(isolation.clone())
+        };
+        command("/usr").check().await.expect("all but the program");
+        let error = command("/no/such/folder").check().await;
+        match error {
+            Err(SpawnError::Step { step, .. }) => assert_eq!(step, SpawnStep::WorkingDirectory),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn command_has_an_id_until_its_end() {
+    for isolation in presets() {
+        let command = shell("echo ready; exec sleep 600", isolation);
+        let mut child = command.spawn().await.expect("it starts");
+        read_line(&mut child).await;
+        let id = child.command_id().expect("it runs");
+        let parent = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+        let parent = parent.lines().find_map(|it| it.strip_prefix("PPid:\t"));
+        assert_eq!(parent, child.id().map(|id| id.to_string()).as_deref());
+        limited(child.kill(std::time::Duration::ZERO))
+            .await
+            .expect("it ends");
+        assert_eq!(child.command_id(), None);
+    }
+}

@@ -227,3 +227,20 @@ async fn best_effort_keeps_other_errors() {
         "{error:?}"
     );
 }
+
+#[tokio::test]
+async fn leased_user_runs_several_commands() {
+    let isolation = Isolation::strict();
+    let Some(user) = isolation.lease_user().expect("a free user") else {
+        return println!("skipped: needs root");
+    };
+    for _ in 0..2 {
+        let command = shell("id -u; id -g", isolation.clone()).user(user.id(), user.id());
+        let (_, output) = run(command).await;
+        assert_eq!(output, format!("{0}\n{0}\n", user.id()));
+    }
+    let (_, other) = run(shell("id -u", isolation.clone())).await;
+    assert_ne!(other.trim(), user.id().to_string());
+    let none = Isolation::none().lease_user().expect("no user");
+    assert!(none.is_none());
+}
