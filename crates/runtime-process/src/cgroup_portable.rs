@@ -33,6 +33,8 @@ pub(crate) struct CgroupUsage {
     pub(crate) cpu: Option<Duration>,
     pub(crate) peak_memory: Option<u64>,
     pub(crate) oom_kills: Option<u64>,
+    pub(crate) disk_read: Option<u64>,
+    pub(crate) disk_written: Option<u64>,
 }
 
 /// The groups of dead workers: none.

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ProcessEngine;
+use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::kill_sequence::KillSequence;
 
 /// The settings of a [`ProcessEngine`] in a configuration file.
@@ -31,8 +32,15 @@ pub struct ProcessConfig {
     /// user. Groups at the same path in other hierarchies are used too. Default: the worker's own groups.
     pub cgroup_parent: Option<PathBuf>,
     /// Whether the worker adopts and reaps orphans of tasks, so that zombies do not accumulate. Without control groups,
-    /// it always does. Default: false.
+    /// it always does, unless tasks are isolated. Default: false.
     pub adopt_orphans: bool,
+    /// The walls around tasks: `none`, `user` or `strict`. Default: `none`.
+    pub isolation: TaskIsolation,
+    /// The network of isolated tasks: `host` or `none`. Default: `host`.
+    pub network: TaskNetwork,
+    /// Folders and files of the machine that isolated tasks see, read-only, in addition to the system folders. Default:
+    /// none.
+    pub visible_folders: Vec<PathBuf>,
 }
 
 impl Default for ProcessConfig {
@@ -44,6 +52,9 @@ impl Default for ProcessConfig {
             cgroups: true,
             cgroup_parent: None,
             adopt_orphans: false,
+            isolation: TaskIsolation::default(),
+            network: TaskNetwork::default(),
+            visible_folders: Vec::new(),
         }
     }
 }
@@ -55,7 +66,11 @@ impl ProcessConfig {
         let sequence = KillSequence::new(self.interrupt_timeout, self.terminate_timeout);
         let engine = ProcessEngine::new()
             .kill_sequence(sequence)
-            .adopt_orphans(self.adopt_orphans);
+            .adopt_orphans(self.adopt_orphans)
+            .isolation(self.isolation)
+            .network(self.network);
+        let visible = self.visible_folders.iter();
+        let engine = visible.fold(engine, |engine, folder| engine.visible_folder(folder));
         let engine = match (self.cgroups, &self.cgroup_parent) {
             (false, _) => engine.without_cgroups(),
             (true, Some(parent)) => engine.cgroup_parent(parent),

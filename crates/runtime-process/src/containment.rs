@@ -9,6 +9,7 @@ use crate::cgroup::CgroupParents;
 use crate::marks::LiveOwners;
 use crate::orphans::kill_leftovers;
 use crate::settings::CgroupPlacement;
+use crate::walls::Walls;
 
 /// Finds out where control groups can be created.
 pub(crate) fn find_cgroups(placement: &CgroupPlacement) -> CgroupParents {
@@ -20,20 +21,29 @@ pub(crate) fn find_cgroups(placement: &CgroupPlacement) -> CgroupParents {
 }
 
 /// Reports what the engine can and cannot contain.
-pub(crate) fn report(placement: &CgroupPlacement, cgroups: &CgroupParents, monitor: &Monitor) {
+pub(crate) fn report(
+    walls: Option<&Walls>,
+    placement: &CgroupPlacement,
+    cgroups: &CgroupParents,
+    monitor: &Monitor,
+) {
+    let isolation = walls.map_or_else(
+        || "no isolation, tasks run as the worker's user".to_owned(),
+        Walls::describe,
+    );
     let support = cgroups.support();
     let found = if matches!(placement, CgroupPlacement::Disabled) {
         "control groups are disabled".to_owned()
     } else {
         support.to_string()
     };
-    let rest = if support.contains_processes() {
+    let rest = if walls.is_some() || support.contains_processes() {
         ""
     } else {
         "; processes are found by their marks, sessions and parents: one that forks faster than it is found may outlive \
          its task"
     };
-    let line = format!("containment of tasks: {found}{rest}");
+    let line = format!("containment of tasks: {isolation}; {found}{rest}");
     match placement {
         // It was asked for, and does not work.
         CgroupPlacement::Below(_) if !support.is_available() => monitor.warn(line),

@@ -13,12 +13,14 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::engine_state::EngineState;
+use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::kill_sequence::KillSequence;
 use crate::payload::ProcessPayload;
 use crate::sandbox_builder::ProcessSandboxBuilder;
 use crate::settings::{CgroupPlacement, EngineSettings};
 use crate::task::PreparedTask;
 use crate::task_folder::TaskFolder;
+use crate::walls::Walls;
 
 /// Runs tasks as processes of the worker's machine.
 #[derive(Clone, Debug, Default)]
@@ -81,6 +83,30 @@ impl ProcessEngine {
         self
     }
 
+    /// Sets the walls around tasks. Default: [`TaskIsolation::None`].
+    ///
+    /// A wall that this machine cannot have is an error when the worker starts.
+    #[must_use]
+    pub fn isolation(mut self, isolation: TaskIsolation) -> Self {
+        self.settings.isolation = isolation;
+        self
+    }
+
+    /// Sets the network of isolated tasks. Default: [`TaskNetwork::Host`].
+    #[must_use]
+    pub fn network(mut self, network: TaskNetwork) -> Self {
+        self.settings.network = network;
+        self
+    }
+
+    /// Lets isolated tasks see a folder or file of the machine, read-only, in addition to the system folders: `/usr`,
+    /// `/bin`, `/sbin`, `/lib*`, and `/etc` without its usual secrets.
+    #[must_use]
+    pub fn visible_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.settings.visible_folders.push(folder.into());
+        self
+    }
+
     /// Sets the file in which the kernel counts the OOM kills of the machine. Default: `/proc/vmstat`.
     ///
     /// Use it in a container that has the machine's `/proc` mounted at another path.
@@ -118,8 +144,11 @@ impl ProcessEngine {
     async fn state(&self, environment: &Environment) -> Result<Arc<EngineState>, TaskError> {
         let prepare = || async {
             let (settings, environment) = (self.settings.clone(), environment.clone());
-            let prepared =
-                tokio::task::spawn_blocking(move || EngineState::prepare(settings, &environment));
+            let walls = Walls::prepare(&settings, &environment.storage).await;
+            let walls = walls.map_err(TaskError::other)?;
+            let prepared = tokio::task::spawn_blocking(move || {
+                EngineState::prepare(settings, walls, &environment)
+            });
             let prepared = prepared.await.map_err(TaskError::other)?;
             prepared.map(Arc::new).map_err(TaskError::other)
         };
@@ -142,7 +171,7 @@ impl Engine for ProcessEngine {
     }
 
     fn documentation(&self) -> Vec<Section> {
-        vec![Section::new(
+        let commands = Section::new(
             "Commands",
             "
             `command` is a program with its arguments, or a list of such commands, which run in order until
@@ -150,7 +179,19 @@ impl Engine for ProcessEngine {
             `env` but none of the worker's. Standard output and standard error go to the task's log in the
             order in which they are written. Processes that a command leaves running are killed when it ends.
             ",
-        )]
+        );
+        let isolation = Section::new(
+            "Isolation",
+            "
+            Commands see the system folders of the machine, read-only, and the task's own folder, caches and
+            inputs. Each command starts with an empty `/tmp` in memory, and sees only its own processes. It has no
+            privileges, and `sudo` and other setuid programs do not add any.
+            ",
+        );
+        match self.settings.isolation {
+            TaskIsolation::None => vec![commands],
+            TaskIsolation::User | TaskIsolation::Strict => vec![commands, isolation],
+        }
     }
 
     async fn prepare(&self, environment: &Environment) -> Result<(), TaskError> {
@@ -173,6 +214,7 @@ impl Engine for ProcessEngine {
             folder,
             env,
             commands: payload.command.into_list(),
+            walls: None,
             engine,
         };
         let mut builder = ProcessSandboxBuilder::new(task, run.environment.clone());

@@ -17,11 +17,14 @@ use {
 };
 
 use crate::settings::EngineSettings;
+use crate::walls::Walls;
 
 /// The state that all tasks of an engine share.
 #[derive(Debug)]
 pub(crate) struct EngineState {
     pub(crate) settings: EngineSettings,
+    /// `None` if tasks run without walls.
+    pub(crate) walls: Option<Walls>,
     #[cfg(unix)]
     pub(crate) abandoned: Arc<AbandonedChildren>,
     #[cfg(unix)]
@@ -31,7 +34,7 @@ pub(crate) struct EngineState {
     #[cfg(unix)]
     _reaper: Option<OrphanReaper>,
     #[cfg(unix)]
-    cgroups: CgroupParents,
+    pub(crate) cgroups: Arc<CgroupParents>,
     #[cfg(unix)]
     pub(crate) monitor: Monitor,
 }
@@ -42,23 +45,30 @@ impl EngineState {
     ///
     /// Kills processes that crashed workers left running on the same storage or in control groups: they would compete
     /// with new tasks. Reports what the engine can and cannot contain.
-    pub(crate) fn prepare(settings: EngineSettings, environment: &Environment) -> io::Result<Self> {
+    pub(crate) fn prepare(
+        settings: EngineSettings,
+        walls: Option<Walls>,
+        environment: &Environment,
+    ) -> io::Result<Self> {
         let (storage, monitor) = (environment.storage.path(), &environment.monitor);
         let owner = MarkOwner::of(storage)?;
         let cgroups = containment::find_cgroups(&settings.cgroups);
-        containment::report(&settings.cgroups, &cgroups, monitor);
+        containment::report(walls.as_ref(), &settings.cgroups, &cgroups, monitor);
         containment::end_leftovers(storage.parent(), &cgroups, monitor);
-        let adopts = settings.adopts_orphans || !cgroups.support().contains_processes();
+        // Behind walls, the kernel ends the processes of a command, and its init process adopts orphans.
+        let adopts =
+            walls.is_none() && (settings.adopts_orphans || !cgroups.support().contains_processes());
         // Its first scan precedes the first task.
         let orphans = Arc::new(OrphanScanner::new(owner, adopts));
         let reaper = adopts.then(|| OrphanReaper::start(&orphans)).transpose()?;
         Ok(Self {
             settings,
+            walls,
             abandoned: Arc::default(),
             orphans,
             sampler: UsageSampler::default(),
             _reaper: reaper,
-            cgroups,
+            cgroups: Arc::new(cgroups),
             monitor: monitor.clone(),
         })
     }
@@ -72,7 +82,11 @@ impl EngineState {
 #[cfg(not(unix))]
 impl EngineState {
     /// Creates the state. Other systems need no preparation.
-    pub(crate) fn prepare(settings: EngineSettings, _: &Environment) -> io::Result<Self> {
-        Ok(Self { settings })
+    pub(crate) fn prepare(
+        settings: EngineSettings,
+        walls: Option<Walls>,
+        _: &Environment,
+    ) -> io::Result<Self> {
+        Ok(Self { settings, walls })
     }
 }

@@ -45,6 +45,7 @@ mod child_process;
 #[cfg(all(unix, not(target_os = "linux")))]
 #[path = "child_process_fork.rs"]
 mod child_process;
+mod command_processes;
 mod config;
 #[cfg(unix)]
 mod containment;
@@ -55,9 +56,12 @@ mod engine_state;
 #[cfg(target_os = "linux")]
 mod exec_strings;
 mod input_copy;
+mod isolation;
 mod kill_sequence;
 #[cfg(unix)]
 mod marks;
+#[cfg(unix)]
+mod oom;
 #[cfg(unix)]
 mod orphan_reaper;
 #[cfg(unix)]
@@ -87,7 +91,19 @@ mod task_folder;
 mod usage;
 #[cfg(target_os = "linux")]
 mod vfork;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod walls;
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+#[path = "walls/portable.rs"]
+mod walls;
 
 pub use config::ProcessConfig;
 pub use engine::ProcessEngine;
+pub use isolation::{TaskIsolation, TaskNetwork};
 pub use kill_sequence::KillSequence;

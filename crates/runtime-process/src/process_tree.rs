@@ -12,6 +12,7 @@ pub(crate) use crate::child_process::ChildProcess;
 use crate::engine_state::EngineState;
 use crate::kill_sequence::KillSignal;
 use crate::marks::{CommandMark, TASK_VARIABLE, set_number};
+use crate::oom::{OOM_SCORE_ADJ, OomWatch};
 pub(crate) use crate::orphan_search::KilledOrphans;
 use crate::output::OutputPump;
 use crate::proc;
@@ -20,14 +21,6 @@ use crate::start_error::StartError;
 use crate::task::PreparedCommand;
 use crate::usage::CommandUsage;
 
-/// The OOM score adjustment of tasks: the kernel prefers to kill them before the worker. Raising the score needs
-/// no privileges.
-const OOM_SCORE_ADJ: i32 = 500;
-
-const OOM_IN_TASK: &str =
-    "Out of memory: the task exceeded its memory limit, and the kernel killed one of its processes";
-const OOM_ON_MACHINE: &str = "Out of memory: the machine ran out of memory, and the kernel killed a process, most likely of this task";
-
 /// All processes that descend from a command.
 pub(crate) struct ProcessTree {
     engine: Arc<EngineState>,
@@ -35,7 +28,7 @@ pub(crate) struct ProcessTree {
     /// The leader of the session and the process group; `None` once all processes were killed.
     leader: Option<Pid>,
     cgroup: Arc<Cgroup>,
-    machine_oom_kills_before: Option<u64>,
+    oom: OomWatch,
     usage: Option<CommandUsage>,
     /// Receives the usage.
     report: Arc<TaskReportBuilder>,
@@ -53,6 +46,7 @@ impl ProcessTree {
             engine,
             report,
             log,
+            walls: _,
         } = command;
         let cgroup = engine.create_cgroup().map_err(io::Error::other);
         let cgroup = cgroup.map_err(StartError::prepare)?;
@@ -72,7 +66,7 @@ impl ProcessTree {
             }
             Ok(())
         };
-        let machine_oom_kills_before = proc::oom_kills(&engine.settings.vmstat);
+        let oom = OomWatch::start(&engine.settings.vmstat);
         let (output, writer) = OutputPump::pipe(log).map_err(StartError::prepare)?;
         // Created before the process, whose group it kills if the start fails half-way.
         let mut tree = Self {
@@ -80,7 +74,7 @@ impl ProcessTree {
             mark: Arc::new(mark),
             leader: None,
             cgroup: Arc::new(cgroup),
-            machine_oom_kills_before,
+            oom,
             usage: None,
             report,
         };
@@ -145,13 +139,7 @@ impl ProcessTree {
 
     /// Returns an explanation for the log if the kernel killed a process since the start because memory ran out.
     pub(crate) fn oom_explanation(&self) -> Option<&'static str> {
-        // Each command has a new control group, so its count starts at zero.
-        if let Some(kills) = self.cgroup.usage().oom_kills {
-            return (kills > 0).then_some(OOM_IN_TASK);
-        }
-        // Without a group, only the machine's count is known: the killed process may belong to another task.
-        let kills = proc::oom_kills(&self.engine.settings.vmstat)?;
-        (kills > self.machine_oom_kills_before?).then_some(OOM_ON_MACHINE)
+        self.oom.explanation(self.cgroup.usage().oom_kills)
     }
 }
 

@@ -9,9 +9,10 @@ use runtime_worker::Exit;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::kill_sequence::{KillSequence, KillSignal};
+use crate::command_processes::CommandProcesses;
+use crate::kill_sequence::KillSequence;
 use crate::output::OutputPump;
-use crate::process_tree::{ChildProcess, KilledOrphans, ProcessTree};
+use crate::process_tree::KilledOrphans;
 use crate::start_error::StartError;
 use crate::starting_command::{StartFailure, StartingCommand};
 use crate::task::PreparedTask;
@@ -25,10 +26,7 @@ pub(crate) type KillDeadline = watch::Receiver<Option<Instant>>;
 
 /// A running command. All its processes are killed when this is dropped.
 pub(crate) struct RunningCommand {
-    // Declared before `child`, so that it is dropped first: until the leader is reaped, the kernel does not reuse
-    // its process group id for other processes.
-    tree: ProcessTree,
-    child: ChildProcess,
+    processes: CommandProcesses,
     output: OutputPump,
     kill_sequence: KillSequence,
     context: TaskContext,
@@ -50,7 +48,7 @@ impl RunningCommand {
             return Err(StartFailure { error, reason });
         }
         let mut starting = StartingCommand::spawn(task.prepare(command));
-        let (tree, child, output) = tokio::select! {
+        let (processes, output) = tokio::select! {
             started = starting.started() => started?,
             () = wait_for_deadline(&mut deadline) => {
                 starting.cancel().await;
@@ -58,8 +56,7 @@ impl RunningCommand {
             }
         };
         Ok(Some(Self {
-            tree,
-            child,
+            processes,
             output,
             kill_sequence: task.engine.settings.kill_sequence,
             context: task.context.clone(),
@@ -69,15 +66,14 @@ impl RunningCommand {
     /// Waits until the command exits or has been stopped for the deadline, then kills its remaining processes.
     pub(crate) async fn finish(mut self, mut deadline: KillDeadline) -> Result<Exit, BoxError> {
         let exit = tokio::select! {
-            status = self.child.wait() => exit_of(status?),
+            status = self.processes.wait() => exit_of(status?),
             () = wait_for_deadline(&mut deadline) => {
                 self.stop(&mut deadline).await?;
                 Exit::Killed
             }
         };
         // Before the output ends: a background process holds the pipe open, and would slow down later tasks.
-        let KilledOrphans { killed, remaining } = self.tree.kill_remaining().await;
-        self.child.reap();
+        let KilledOrphans { killed, remaining } = self.processes.kill_remaining().await;
         if killed > 0 {
             self.context.log(format_args!(
                 "Killed {killed} processes that the task left running"
@@ -95,7 +91,7 @@ impl RunningCommand {
         }
         // A plain "signal 9" does not show that memory ran out.
         if KILLED.contains(&exit)
-            && let Some(explanation) = self.tree.oom_explanation()
+            && let Some(explanation) = self.processes.oom_explanation()
         {
             self.context.log_error(explanation);
         }
@@ -108,15 +104,14 @@ impl RunningCommand {
     async fn stop(&mut self, deadline: &mut KillDeadline) -> io::Result<()> {
         let budget = remaining(deadline);
         for (signal, timeout) in self.kill_sequence.steps(budget) {
-            self.tree.signal(signal);
+            self.processes.signal(signal);
             tokio::select! {
-                status = self.child.wait() => return status.map(drop),
+                status = self.processes.wait() => return status.map(drop),
                 () = tokio::time::sleep(timeout) => {}
                 () = wait_for_less_time(deadline, timeout) => {}
             }
         }
-        self.tree.signal(KillSignal::Kill);
-        self.child.kill().await
+        self.processes.kill().await
     }
 }
 

@@ -52,6 +52,22 @@ impl ProcessSandboxBuilder {
     }
 }
 
+/// Prepares the walls around a task whose folder has its content.
+async fn raise_walls(mut task: PreparedTask) -> Result<PreparedTask, TaskError> {
+    if task.engine.walls.is_none() {
+        return Ok(task);
+    }
+    let raise = move || {
+        let walls = task.engine.walls.as_ref();
+        let walls = walls.map(|walls| walls.around(&task.folder)).transpose();
+        walls.map(|walls| {
+            task.walls = walls.map(Arc::new);
+            task
+        })
+    };
+    run_blocking(raise).await?.map_err(TaskError::other)
+}
+
 async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, TaskError> {
@@ -81,7 +97,7 @@ impl SandboxBuilder for ProcessSandboxBuilder {
     }
 
     async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError> {
-        let task = self.copy_inputs().await?;
+        let task = raise_walls(self.copy_inputs().await?).await?;
         Ok(Arc::new(ProcessSandbox::start(task)))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::kill_sequence::KillSequence;
 
 /// The value of `PATH` for tasks.
@@ -18,6 +19,10 @@ pub(crate) struct EngineSettings {
     pub(crate) cgroups: CgroupPlacement,
     /// The file in which the kernel counts OOM kills of the machine.
     pub(crate) vmstat: PathBuf,
+    pub(crate) isolation: TaskIsolation,
+    pub(crate) network: TaskNetwork,
+    /// Folders of the machine that tasks behind walls see, in addition to the system folders.
+    pub(crate) visible_folders: Vec<PathBuf>,
 }
 
 /// The parent of the control groups of commands.
@@ -36,6 +41,9 @@ impl Default for EngineSettings {
             adopts_orphans: false,
             cgroups: CgroupPlacement::BelowOwn,
             vmstat: "/proc/vmstat".into(),
+            isolation: TaskIsolation::default(),
+            network: TaskNetwork::default(),
+            visible_folders: Vec::new(),
         }
     }
 }

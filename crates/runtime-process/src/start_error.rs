@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::search_path::candidate_paths;
+use crate::task::ProgramOrigin;
 
 /// Maximum length of the first line of a script, the buffer size of the kernel.
 const MAX_FIRST_LINE: u64 = 256;
@@ -65,14 +66,14 @@ impl StartError {
 
     /// Returns a sentence that says why the program could not be started, if its files show that.
     ///
-    /// `search_path` is the value of `PATH`, in which a program without a slash is searched. Blocks while it reads the
-    /// program.
-    pub(crate) fn explain(
-        &self,
-        program: &OsStr,
-        folder: &Path,
-        search_path: &OsStr,
-    ) -> Option<String> {
+    /// Blocks while it reads the program.
+    pub(crate) fn explain(&self, origin: &ProgramOrigin) -> Option<String> {
+        let ProgramOrigin {
+            program,
+            folder,
+            search_path,
+            walls,
+        } = origin;
         if self.step == StartStep::WorkingFolder {
             return Some(format!(
                 "the working folder `{}` cannot be entered",
@@ -87,6 +88,12 @@ impl StartError {
             return (is_missing && is_searched)
                 .then(|| format!("no folder of `PATH` has it, which is `{search_path}`"));
         };
+        if walls.as_ref().is_some_and(|walls| !walls.show(&path)) {
+            let path = path.display();
+            return Some(format!(
+                "isolated tasks do not see `{path}`; the setting `visibleFolders` of the worker lets them"
+            ));
+        }
         match self.source.kind() {
             io::ErrorKind::NotFound => explain_missing(&path),
             io::ErrorKind::PermissionDenied if path.is_dir() => Some("it is a folder".to_owned()),
@@ -170,8 +177,13 @@ mod tests {
 
     fn explain(program: &str, folder: &Path, errno: rustix::io::Errno) -> String {
         let error = StartError::execute(errno.into());
-        let reason = error.explain(program.as_ref(), folder, "/bin:sub".as_ref());
-        reason.unwrap_or_default()
+        let origin = ProgramOrigin {
+            program: program.into(),
+            folder: folder.into(),
+            search_path: "/bin:sub".into(),
+            walls: None,
+        };
+        error.explain(&origin).unwrap_or_default()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The start of a command, which blocks a thread until the program runs.
+//! The start of a command, which may hang.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::command_processes::CommandProcesses;
 use crate::output::OutputPump;
-use crate::process_tree::{ChildProcess, ProcessTree, StartControl};
+use crate::process_tree::StartControl;
 use crate::start_error::StartError;
-use crate::task::PreparedCommand;
+use crate::task::{PreparedCommand, ProgramOrigin};
 
 /// The time that a cancelled start has to end.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -20,10 +21,12 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 /// nor the start of another command waits for it.
 pub(crate) struct StartingCommand {
     control: Arc<StartControl>,
-    thread: JoinHandle<Result<Started, StartFailure>>,
+    start: JoinHandle<Result<Started, StartFailure>>,
+    /// A start behind walls is cancelled by dropping its future, others by `control`.
+    is_walled: bool,
 }
 
-type Started = (ProcessTree, ChildProcess, OutputPump);
+type Started = (CommandProcesses, OutputPump);
 
 /// A failed start, and its explanation for the author of the task.
 pub(crate) struct StartFailure {
@@ -31,19 +34,40 @@ pub(crate) struct StartFailure {
     pub(crate) reason: Option<String>,
 }
 
+impl StartFailure {
+    /// Looks for an explanation, on a thread that may block.
+    async fn explain(error: StartError, origin: ProgramOrigin) -> Self {
+        let explain = move || Self {
+            reason: error.explain(&origin),
+            error,
+        };
+        let explained = tokio::task::spawn_blocking(explain).await;
+        // The only possible error is a panic of the closure.
+        explained.unwrap_or_else(|panic| Self {
+            error: StartError::prepare(panic.into()),
+            reason: None,
+        })
+    }
+}
+
 impl StartingCommand {
     pub(crate) fn spawn(command: PreparedCommand) -> Self {
         let control = Arc::new(StartControl::default());
         let shared = Arc::clone(&control);
+        let is_walled = command.walls.is_some();
         // Its result is dropped if nothing waits for it, and kills the processes.
-        let thread = tokio::task::spawn_blocking(move || {
+        let start = tokio::spawn(async move {
             let origin = command.origin();
-            ProcessTree::spawn(command, &shared).map_err(|error| StartFailure {
-                reason: error.explain(&origin.program, &origin.folder, &origin.search_path),
-                error,
-            })
+            match CommandProcesses::start(command, shared).await {
+                Ok(started) => Ok(started),
+                Err(error) => Err(StartFailure::explain(error, origin).await),
+            }
         });
-        Self { control, thread }
+        Self {
+            control,
+            start,
+            is_walled,
+        }
     }
 
     /// Waits until the program runs.
@@ -52,8 +76,8 @@ impl StartingCommand {
     ///
     /// Safe: the next call continues to wait.
     pub(crate) async fn started(&mut self) -> Result<Started, StartFailure> {
-        // The only possible error is a panic of the closure.
-        (&mut self.thread).await.unwrap_or_else(|panic| {
+        // The only possible error is a panic of the task.
+        (&mut self.start).await.unwrap_or_else(|panic| {
             Err(StartFailure {
                 error: StartError::prepare(panic.into()),
                 reason: None,
@@ -61,15 +85,22 @@ impl StartingCommand {
         })
     }
 
+    fn end(&self) {
+        self.control.cancel();
+        if self.is_walled {
+            self.start.abort();
+        }
+    }
+
     /// Ends the start, and waits for its end if the kernel permits it.
     pub(crate) async fn cancel(mut self) {
-        self.control.cancel();
+        self.end();
         let _ = timeout(CANCEL_TIMEOUT, self.started()).await;
     }
 }
 
 impl Drop for StartingCommand {
     fn drop(&mut self) {
-        self.control.cancel();
+        self.end();
     }
 }

@@ -12,6 +12,7 @@ use runtime_worker::report::TaskReportBuilder;
 use crate::engine_state::EngineState;
 use crate::search_path::DEFAULT_PATH;
 use crate::task_folder::TaskFolder;
+use crate::walls::TaskWalls;
 
 /// The commands of a task and everything that their processes start with.
 pub(crate) struct PreparedTask {
@@ -21,6 +22,8 @@ pub(crate) struct PreparedTask {
     pub(crate) folder: TaskFolder,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) commands: Vec<Vec<String>>,
+    /// The walls around the commands, if the engine has any. Set when the folder has its content.
+    pub(crate) walls: Option<Arc<TaskWalls>>,
     pub(crate) engine: Arc<EngineState>,
 }
 
@@ -39,6 +42,7 @@ impl PreparedTask {
             engine: Arc::clone(&self.engine),
             report: Arc::clone(&self.report),
             log: self.context.log_drain(),
+            walls: self.walls.clone(),
         }
     }
 }
@@ -52,13 +56,16 @@ pub(crate) struct PreparedCommand {
     /// Receives the resource usage of the command.
     pub(crate) report: Arc<TaskReportBuilder>,
     pub(crate) log: LogDrain,
+    pub(crate) walls: Option<Arc<TaskWalls>>,
 }
 
 /// Where the program of a command is searched.
 pub(crate) struct ProgramOrigin {
     pub(crate) program: OsString,
     pub(crate) folder: PathBuf,
+    /// The value of `PATH`, in which a program without a slash is searched.
     pub(crate) search_path: OsString,
+    pub(crate) walls: Option<Arc<TaskWalls>>,
 }
 
 impl PreparedCommand {
@@ -70,6 +77,7 @@ impl PreparedCommand {
             program: self.command.get_program().to_owned(),
             folder: self.task_folder.clone(),
             search_path: search_path.unwrap_or(DEFAULT_PATH.as_ref()).to_owned(),
+            walls: self.walls.clone(),
         }
     }
 }

@@ -35,6 +35,15 @@ impl TaskFolder {
         self.folder.path()
     }
 
+    /// Returns the canonical paths of attached folders.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "only Linux has walls")
+    )]
+    pub(crate) fn attached(&self) -> &[PathBuf] {
+        &self.attached
+    }
+
     /// Links `target` to a folder of this machine.
     ///
     /// Unlike a move, a link leaves the folder in the cache that owns it, even if the worker crashes. Unlike a

@@ -111,8 +111,8 @@ impl CommandUsage {
         Usage {
             cpu: counted.cpu.or(ended.cpu.max(sampled.cpu)),
             peak_memory: counted.peak_memory.or(sampled.peak_memory),
-            disk_read: ended.disk_read.max(sampled.disk_read),
-            disk_written: ended.disk_written.max(sampled.disk_written),
+            disk_read: (counted.disk_read).or(ended.disk_read.max(sampled.disk_read)),
+            disk_written: (counted.disk_written).or(ended.disk_written.max(sampled.disk_written)),
             network: None,
         }
     }

@@ -18,6 +18,9 @@ static ABANDONED: Mutex<Vec<(Pid, Option<UserLease>)>> = Mutex::new(Vec::new());
 /// created during the pass before.
 const KILL_PASSES: usize = 8;
 
+/// The unit of disk traffic in `rusage`.
+const BLOCK_BYTES: u64 = 512;
+
 /// The resources that a process and its descendants used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -28,6 +31,10 @@ pub struct SandboxUsage {
     pub system_time: Duration,
     /// The largest resident memory of a single process, in bytes.
     pub max_process_memory: u64,
+    /// Bytes that were read from disks.
+    pub disk_read: u64,
+    /// Bytes that were written to disks.
+    pub disk_written: u64,
 }
 
 /// The init process. It is killed on drop, with all processes of its sandbox.
@@ -182,7 +189,10 @@ impl SandboxUsage {
             let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
             seconds + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
         };
+        let bytes = |blocks| u64::try_from(blocks).unwrap_or(0) * BLOCK_BYTES;
         Self {
+            disk_read: bytes(usage.ru_inblock),
+            disk_written: bytes(usage.ru_oublock),
             user_time: duration(usage.ru_utime),
             system_time: duration(usage.ru_stime),
             max_process_memory: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,

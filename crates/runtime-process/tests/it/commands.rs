@@ -3,74 +3,89 @@
 use std::time::Duration;
 
 use runtime_core::log::OutputLimit;
-use runtime_process::{KillSequence, ProcessEngine};
+use runtime_process::KillSequence;
 use runtime_worker::Timing;
 use serde_json::{Value, json};
 
-use crate::support::{TestBed, is_alive, sh, wait_until};
+use crate::support::{TestBed, is_running, sh, unique_seconds, wait_until};
 
-async fn log_of(payload: Value) -> (String, String) {
-    let bed = TestBed::new().await;
+/// Runs a task with each isolation. Returns the logs and states.
+async fn logs_of(payload: Value) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for bed in TestBed::each().await {
+        all.push(log_in(&bed, payload.clone()).await);
+    }
+    all
+}
+
+/// Runs a task. Returns its log and state.
+async fn log_in(bed: &TestBed, payload: Value) -> (String, String) {
     let (task_id, state) = bed.run_task(payload).await;
     (bed.log(&task_id).await, state)
 }
 
 #[tokio::test]
 async fn output_streams_keep_their_order() {
-    let (log, _) = log_of(sh(
+    for (log, _) in logs_of(sh(
         "for i in 1 2 3 4 5; do echo out $i; echo err $i >&2; done",
     ))
-    .await;
-    let lines: Vec<_> = log.lines().filter(|line| !line.starts_with('[')).collect();
-    let expected: Vec<_> = (1..=5)
-        .flat_map(|i| [format!("out {i}"), format!("err {i}")])
-        .collect();
-    assert_eq!(lines, expected);
+    .await
+    {
+        let lines: Vec<_> = log.lines().filter(|line| !line.starts_with('[')).collect();
+        let expected: Vec<_> = (1..=5)
+            .flat_map(|i| [format!("out {i}"), format!("err {i}")])
+            .collect();
+        assert_eq!(lines, expected);
+    }
 }
 
 #[tokio::test]
 async fn commands_run_in_order_until_one_fails() {
     let payload = json!({ "command": [["echo", "first"], ["false"], ["echo", "never"]] });
-    let (log, state) = log_of(payload).await;
-    assert_eq!(state, "failed");
-    assert!(log.contains("\nfirst\n") && !log.contains("never"), "{log}");
+    for (log, state) in logs_of(payload).await {
+        assert_eq!(state, "failed");
+        assert!(log.contains("\nfirst\n") && !log.contains("never"), "{log}");
+    }
 }
 
 #[tokio::test]
 async fn task_inherits_no_worker_variables() {
     let payload = json!({ "command": ["env"], "env": { "COLOUR": "blue" } });
-    let (log, _) = log_of(payload).await;
-    assert!(log.contains("\nCOLOUR=blue\n"), "{log}");
-    // Cargo sets this for the worker of this test.
-    assert!(!log.contains("CARGO_MANIFEST_DIR"), "{log}");
+    for (log, _) in logs_of(payload).await {
+        assert!(log.contains("\nCOLOUR=blue\n"), "{log}");
+        // Cargo sets this for the worker of this test.
+        assert!(!log.contains("CARGO_MANIFEST_DIR"), "{log}");
+    }
 }
 
 #[tokio::test]
 async fn task_variables_identify_the_run() {
-    let bed = TestBed::new().await;
-    let (task_id, _) = bed.run_task(json!({ "command": ["env"] })).await;
-    let log = bed.log(&task_id).await;
-    let status = bed.taskcluster.status(&task_id).expect("the task exists");
-    for (name, value) in [
-        ("TASK_ID", &*task_id),
-        ("RUN_ID", "0"),
-        ("TASK_GROUP_ID", &status.task_group_id),
-        ("TASKCLUSTER_ROOT_URL", bed.taskcluster.root_url()),
-        ("TASKCLUSTER_WORKER_GROUP", "group"),
-    ] {
-        let line = format!("\n{name}={value}\n");
-        assert!(log.contains(&line), "{name}={value} is not in {log}");
+    for bed in TestBed::each().await {
+        let (task_id, _) = bed.run_task(json!({ "command": ["env"] })).await;
+        let log = bed.log(&task_id).await;
+        let status = bed.taskcluster.status(&task_id).expect("the task exists");
+        for (name, value) in [
+            ("TASK_ID", &*task_id),
+            ("RUN_ID", "0"),
+            ("TASK_GROUP_ID", &status.task_group_id),
+            ("TASKCLUSTER_ROOT_URL", bed.taskcluster.root_url()),
+            ("TASKCLUSTER_WORKER_GROUP", "group"),
+        ] {
+            let line = format!("\n{name}={value}\n");
+            assert!(log.contains(&line), "{name}={value} is not in {log}");
+        }
     }
 }
 
 #[tokio::test]
 async fn missing_command_fails_the_task() {
-    let (log, state) = log_of(json!({ "command": ["no-such-program", "x"] })).await;
-    assert_eq!(state, "failed");
-    assert!(
-        log.contains("[taskcluster:error] cannot start `no-such-program`: No such file"),
-        "{log}"
-    );
+    for (log, state) in logs_of(json!({ "command": ["no-such-program", "x"] })).await {
+        assert_eq!(state, "failed");
+        assert!(
+            log.contains("[taskcluster:error] cannot start `no-such-program`: No such file"),
+            "{log}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -86,16 +101,18 @@ async fn failed_start_is_explained() {
         ("missing", "(os error 2): no folder of `PATH` has it"),
     ] {
         let payload = json!({ "command": [["sh", "-c", script], [program]] });
-        let (log, state) = log_of(payload).await;
-        assert_eq!(state, "failed");
-        assert!(log.contains(expected), "{program}: {log}");
+        for (log, state) in logs_of(payload).await {
+            assert_eq!(state, "failed");
+            assert!(log.contains(expected), "{program}: {log}");
+        }
     }
 }
 
 #[tokio::test]
 async fn removed_working_folder_is_named() {
     let payload = json!({ "command": [["sh", "-c", "rmdir \"$PWD\""], ["true"]] });
-    let (log, state) = log_of(payload).await;
+    // Behind walls, the folder is a mount, which cannot be removed.
+    let (log, state) = log_in(&TestBed::new().await, payload).await;
     assert_eq!(state, "failed");
     assert!(log.contains("cannot start `true`: No such file"), "{log}");
     assert!(log.contains("the working folder `/"), "{log}");
@@ -106,25 +123,28 @@ async fn command_is_found_in_task_path() {
     let script = "mkdir first second; echo 'echo never' > first/tool; echo 'echo ran $1' > second/tool; chmod +x second/tool";
     let tool = |path: &str| json!({ "command": [["/bin/sh", "-c", script], ["tool", "well"]], "env": { "PATH": path } });
     // A file that names no interpreter is the shell's.
-    let (log, state) = log_of(tool("/nowhere:first:second:/bin:/usr/bin")).await;
-    assert_eq!(state, "completed", "{log}");
-    assert!(log.contains("\nran well\n"), "{log}");
-    let (log, state) = log_of(tool("first:/bin:/usr/bin")).await;
-    assert_eq!(state, "failed");
-    assert!(
-        log.contains("cannot start `tool`: Permission denied"),
-        "{log}"
-    );
+    for (log, state) in logs_of(tool("/nowhere:first:second:/bin:/usr/bin")).await {
+        assert_eq!(state, "completed", "{log}");
+        assert!(log.contains("\nran well\n"), "{log}");
+    }
+    for (log, state) in logs_of(tool("first:/bin:/usr/bin")).await {
+        assert_eq!(state, "failed");
+        assert!(
+            log.contains("cannot start `tool`: Permission denied"),
+            "{log}"
+        );
+    }
 }
 
 #[tokio::test]
 async fn nul_byte_in_argument_fails_the_task() {
-    let (log, state) = log_of(json!({ "command": ["echo", "a\0b"] })).await;
-    assert_eq!(state, "failed");
-    assert!(
-        log.contains("cannot start `echo`: an argument contains a NUL byte"),
-        "{log}"
-    );
+    for (log, state) in logs_of(json!({ "command": ["echo", "a\0b"] })).await {
+        assert_eq!(state, "failed");
+        assert!(
+            log.contains("cannot start `echo`: an argument contains a NUL byte"),
+            "{log}"
+        );
+    }
 }
 
 mod resource_exhaustion {
@@ -203,87 +223,83 @@ mod resource_exhaustion {
 #[tokio::test]
 async fn task_starts_with_default_signals_and_empty_stdin() {
     // This process ignores at least `SIGPIPE`, as every Rust program does.
-    let (log, _) = log_of(sh("grep '^Sig[BI]' /proc/self/status; wc -c")).await;
-    assert!(log.contains("\nSigBlk:\t0000000000000000\n"), "{log}");
-    let ignored = log
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:\t"))
-        .and_then(|mask| u64::from_str_radix(mask, 16).ok());
-    // The C library reserves two signals and does not let a program reset them.
-    let own = 0b11 << 31;
-    assert_eq!(ignored.map(|mask| mask & !own), Some(0), "{log}");
-    assert!(log.contains("\n0\n"), "{log}");
+    for (log, _) in logs_of(sh("grep '^Sig[BI]' /proc/self/status; wc -c")).await {
+        assert!(log.contains("\nSigBlk:\t0000000000000000\n"), "{log}");
+        let ignored = log
+            .lines()
+            .find_map(|line| line.strip_prefix("SigIgn:\t"))
+            .and_then(|mask| u64::from_str_radix(mask, 16).ok());
+        // The C library reserves two signals and does not let a program reset them.
+        let own = 0b11 << 31;
+        assert_eq!(ignored.map(|mask| mask & !own), Some(0), "{log}");
+        assert!(log.contains("\n0\n"), "{log}");
+    }
 }
 
 #[tokio::test]
 async fn fatal_signal_is_logged() {
-    let (log, state) = log_of(sh("kill -SEGV $$")).await;
-    assert_eq!(state, "failed");
-    assert!(log.contains("Task ended with signal 11"), "{log}");
+    for (log, state) in logs_of(sh("kill -SEGV $$")).await {
+        assert_eq!(state, "failed");
+        assert!(log.contains("Task ended with signal 11"), "{log}");
+    }
 }
 
 #[tokio::test]
 async fn background_process_is_killed_with_the_task() {
-    let bed = TestBed::new().await;
-    let (task_id, state) = bed.run_task(sh("sleep 600 & echo $!")).await;
-    assert_eq!(state, "completed");
-    let log = bed.log(&task_id).await;
-    let pid = log
-        .lines()
-        .find_map(|line| line.parse::<u32>().ok())
-        .expect("the task logged a process id");
-    // The kernel ends a killed process when it gets a CPU, which may be later than the report.
-    wait_until(|| !is_alive(pid)).await;
+    for bed in TestBed::each().await {
+        let seconds = unique_seconds();
+        let script =
+            format!("sleep {seconds} & until grep -q {seconds} /proc/$!/cmdline; do :; done");
+        let (log, state) = log_in(&bed, sh(&script)).await;
+        assert_eq!(state, "completed", "{log}");
+        // The kernel ends a killed process when it gets a CPU, which may be later than the report.
+        wait_until(|| !is_running(&seconds)).await;
+    }
 }
 
 #[tokio::test]
 async fn stop_sends_interrupt_then_terminate() {
-    let bed = TestBed::new().await;
-    let started = bed.marker("started");
-    let script = format!(
-        "trap 'echo interrupted' INT; trap 'echo terminated; exit 0' TERM; echo > {}; while true; do sleep 0.01; done",
-        started.display()
-    );
-    let task_id = bed.create(sh(&script));
-    // Enough time for both signals before `SIGKILL`.
-    let sequence = KillSequence::new(Duration::from_millis(100), Duration::from_secs(300));
-    let mut timing = Timing::default();
-    timing.cancel_poll_interval = Duration::from_millis(50);
-    timing.kill_timeout = Duration::from_secs(600);
-    let worker = bed.worker_with(ProcessEngine::new().kill_sequence(sequence));
-    let running = bed.start(worker.timing(timing));
-    bed.wait_for_file(&started).await;
-    bed.cancel(&task_id);
-    running.stop().await;
-    let log = bed.log(&task_id).await;
-    let heard = ["interrupted", "terminated"];
-    let lines = log.lines().filter(|line| heard.contains(line));
-    assert!(lines.eq(heard), "{log}");
+    for bed in TestBed::each().await {
+        let script = "trap 'echo interrupted' INT; trap 'echo terminated; exit 0' TERM; echo > started; while true; do sleep 0.01; done";
+        let task_id = bed.create(sh(script));
+        // Enough time for both signals before `SIGKILL`.
+        let sequence = KillSequence::new(Duration::from_millis(100), Duration::from_secs(300));
+        let mut timing = Timing::default();
+        timing.cancel_poll_interval = Duration::from_millis(50);
+        timing.kill_timeout = Duration::from_secs(600);
+        let worker = bed.worker_with(bed.engine().kill_sequence(sequence));
+        let running = bed.start(worker.timing(timing));
+        bed.wait_for_task_file("started").await;
+        bed.cancel(&task_id);
+        running.stop().await;
+        let log = bed.log(&task_id).await;
+        let heard = ["interrupted", "terminated"];
+        let lines = log.lines().filter(|line| heard.contains(line));
+        assert!(lines.eq(heard), "{log}");
+    }
 }
 
 #[tokio::test]
 async fn task_that_ignores_sigterm_is_killed() {
-    let bed = TestBed::new().await;
-    let pid = bed.marker("pid");
-    let script = format!(
-        "trap '' TERM; echo $$ > {}; while true; do sleep 0.1; done",
-        pid.display()
-    );
-    let task_id = bed.create(sh(&script));
-    let running = bed.start(bed.worker());
-    bed.wait_for_file(&pid).await;
-    bed.cancel(&task_id);
-    running.stop().await;
-    let pid = bed.pid(&pid);
-    // The kernel ends a killed process when it gets a CPU, which may be later than the report.
-    wait_until(|| !is_alive(pid)).await;
+    for bed in TestBed::each().await {
+        let seconds = unique_seconds();
+        let script = format!("trap '' TERM; echo > started; exec sleep {seconds}");
+        let task_id = bed.create(sh(&script));
+        let running = bed.start(bed.worker());
+        bed.wait_for_task_file("started").await;
+        bed.cancel(&task_id);
+        running.stop().await;
+        // The kernel ends a killed process when it gets a CPU, which may be later than the report.
+        wait_until(|| !is_running(&seconds)).await;
+    }
 }
 
 #[tokio::test]
 async fn invalid_variable_name_is_malformed_payload() {
-    let (log, state) = log_of(json!({ "command": ["true"], "env": { "A=B": "c" } })).await;
-    assert_eq!(state, "exception/malformed-payload");
-    assert!(log.contains("invalid environment variable `A=B`"), "{log}");
+    for (log, state) in logs_of(json!({ "command": ["true"], "env": { "A=B": "c" } })).await {
+        assert_eq!(state, "exception/malformed-payload");
+        assert!(log.contains("invalid environment variable `A=B`"), "{log}");
+    }
 }
 
 mod artifacts {
@@ -295,81 +311,87 @@ mod artifacts {
 
     #[tokio::test]
     async fn folder_is_uploaded_recursively() {
-        let bed = TestBed::new().await;
-        let script = "mkdir -p out/deep; echo one > out/one.txt; echo two > out/deep/two.txt";
-        let artifact = json!({ "name": "public/out", "type": "directory", "path": "out" });
-        let (task_id, state) = bed.run_task(payload(script, artifact)).await;
-        assert_eq!(state, "completed");
-        assert_eq!(bed.text(&task_id, "public/out/one.txt").await, "one\n");
-        assert_eq!(bed.text(&task_id, "public/out/deep/two.txt").await, "two\n");
+        for bed in TestBed::each().await {
+            let script = "mkdir -p out/deep; echo one > out/one.txt; echo two > out/deep/two.txt";
+            let artifact = json!({ "name": "public/out", "type": "directory", "path": "out" });
+            let (task_id, state) = bed.run_task(payload(script, artifact)).await;
+            assert_eq!(state, "completed");
+            assert_eq!(bed.text(&task_id, "public/out/one.txt").await, "one\n");
+            assert_eq!(bed.text(&task_id, "public/out/deep/two.txt").await, "two\n");
+        }
     }
 
     #[tokio::test]
     async fn missing_file_becomes_an_error_artifact() {
-        let bed = TestBed::new().await;
-        let artifact = json!({ "name": "public/a", "type": "file", "path": "a" });
-        let (task_id, state) = bed.run_task(payload("true", artifact)).await;
-        assert_eq!(state, "failed");
-        let artifacts = bed
-            .taskcluster
-            .artifacts(&task_id, 0)
-            .expect("the task exists");
-        let kind = artifacts
-            .iter()
-            .find(|artifact| artifact.name == "public/a")
-            .map(|found| format!("{:?}", found.kind));
-        assert!(
-            kind.as_ref()
-                .is_some_and(|kind| kind.contains("file-missing-on-worker")),
-            "{kind:?}"
-        );
+        for bed in TestBed::each().await {
+            let artifact = json!({ "name": "public/a", "type": "file", "path": "a" });
+            let (task_id, state) = bed.run_task(payload("true", artifact)).await;
+            assert_eq!(state, "failed");
+            let artifacts = bed
+                .taskcluster
+                .artifacts(&task_id, 0)
+                .expect("the task exists");
+            let kind = artifacts
+                .iter()
+                .find(|artifact| artifact.name == "public/a")
+                .map(|found| format!("{:?}", found.kind));
+            assert!(
+                kind.as_ref()
+                    .is_some_and(|kind| kind.contains("file-missing-on-worker")),
+                "{kind:?}"
+            );
+        }
     }
 
     #[tokio::test]
     async fn missing_optional_file_is_ignored() {
-        let bed = TestBed::new().await;
-        let artifact = json!({ "name": "public/a", "type": "file", "path": "a", "optional": true });
-        let (task_id, state) = bed.run_task(payload("true", artifact)).await;
-        assert_eq!(state, "completed");
-        assert!(!bed.log(&task_id).await.contains("[taskcluster:error]"));
+        for bed in TestBed::each().await {
+            let artifact =
+                json!({ "name": "public/a", "type": "file", "path": "a", "optional": true });
+            let (task_id, state) = bed.run_task(payload("true", artifact)).await;
+            assert_eq!(state, "completed");
+            assert!(!bed.log(&task_id).await.contains("[taskcluster:error]"));
+        }
     }
 
     #[tokio::test]
     async fn links_out_of_the_folder_are_rejected() {
-        let bed = TestBed::new().await;
-        for path in ["link", "../../etc/passwd", "/etc/passwd"] {
-            let artifact = json!({ "name": "public/a", "type": "file", "path": path });
-            let task_id = bed.create(payload("ln -s /etc/passwd link", artifact));
-            let running = bed.start(bed.worker());
-            bed.resolved(&task_id).await;
-            assert!(
-                bed.log(&task_id)
-                    .await
-                    .contains("leads out of the folder of the task"),
-                "{path}"
-            );
-            drop(running);
+        for bed in TestBed::each().await {
+            for path in ["link", "../../etc/passwd", "/etc/passwd"] {
+                let artifact = json!({ "name": "public/a", "type": "file", "path": path });
+                let task_id = bed.create(payload("ln -s /etc/passwd link", artifact));
+                let running = bed.start(bed.worker());
+                bed.resolved(&task_id).await;
+                assert!(
+                    bed.log(&task_id)
+                        .await
+                        .contains("leads out of the folder of the task"),
+                    "{path}"
+                );
+                drop(running);
+            }
         }
     }
 }
 
 #[tokio::test]
 async fn output_over_limit_keeps_head_and_tail() {
-    let bed = TestBed::new().await;
-    let worker = bed.worker().output_limit(OutputLimit::new(200, 100));
-    let running = bed.start(worker);
-    let task_id = bed.create(sh("seq 1000"));
-    bed.resolved(&task_id).await;
-    let log = bed.log(&task_id).await;
-    running.stop().await;
-    assert!(
-        log.contains("\n1\n2\n3\n") && log.contains("\n999\n1000\n["),
-        "{log}"
-    );
-    assert!(
-        log.contains("of output were dropped here: the limit is 200 bytes]\n"),
-        "{log}"
-    );
+    for bed in TestBed::each().await {
+        let worker = bed.worker().output_limit(OutputLimit::new(200, 100));
+        let running = bed.start(worker);
+        let task_id = bed.create(sh("seq 1000"));
+        bed.resolved(&task_id).await;
+        let log = bed.log(&task_id).await;
+        running.stop().await;
+        assert!(
+            log.contains("\n1\n2\n3\n") && log.contains("\n999\n1000\n["),
+            "{log}"
+        );
+        assert!(
+            log.contains("of output were dropped here: the limit is 200 bytes]\n"),
+            "{log}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ struct HangingProgram(File);
 impl HangingProgram {
     async fn new(path: &Path) -> Self {
         fs::write(path, "#!/bin/sh\n").expect("a file of the test");
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("a file of the test");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a file of the test");
         let program = Self(File::open(path).expect("a file of the test"));
         // The kernel asks the holder of the lease to give it up, with a signal that is ignored by default, and waits.
         program
@@ -51,33 +51,35 @@ impl HangingProgram {
 /// The test has one thread, which a start that blocks it would stop.
 #[tokio::test]
 async fn other_task_runs_meanwhile() {
-    let bed = TestBed::new().await;
-    let program = bed.marker("program");
-    let hang = HangingProgram::new(&program).await;
-    let hanging = bed.create(json!({ "command": [program] }));
-    let running = bed.start(bed.worker().capacity(2));
-    wait_until(|| hang.is_executed()).await;
-    for _ in 0..3 {
-        let quick = bed.create(sh("true"));
-        assert_eq!(bed.resolved(&quick).await.state_and_reason(), "completed");
+    for bed in TestBed::each().await {
+        let program = bed.marker("program");
+        let hang = HangingProgram::new(&program).await;
+        let hanging = bed.create(json!({ "command": [program] }));
+        let running = bed.start(bed.worker().capacity(2));
+        wait_until(|| hang.is_executed()).await;
+        for _ in 0..3 {
+            let quick = bed.create(sh("true"));
+            assert_eq!(bed.resolved(&quick).await.state_and_reason(), "completed");
+        }
+        // Nothing keeps the program from being executed now.
+        drop(hang);
+        assert_eq!(bed.resolved(&hanging).await.state_and_reason(), "completed");
+        running.stop().await;
     }
-    // Nothing keeps the program from being executed now.
-    drop(hang);
-    assert_eq!(bed.resolved(&hanging).await.state_and_reason(), "completed");
-    running.stop().await;
 }
 
 #[tokio::test]
 async fn hanging_start_can_be_cancelled() {
-    let bed = TestBed::new().await;
-    let program = bed.marker("program");
-    let hang = HangingProgram::new(&program).await;
-    let hanging = bed.create(json!({ "command": [program] }));
-    let running = bed.start(bed.worker());
-    wait_until(|| hang.is_executed()).await;
-    bed.cancel(&hanging);
-    let next = bed.create(sh("true"));
-    assert_eq!(bed.resolved(&next).await.state_and_reason(), "completed");
-    running.stop().await;
-    bed.assert_no_leftovers();
+    for bed in TestBed::each().await {
+        let program = bed.marker("program");
+        let hang = HangingProgram::new(&program).await;
+        let hanging = bed.create(json!({ "command": [program] }));
+        let running = bed.start(bed.worker());
+        wait_until(|| hang.is_executed()).await;
+        bed.cancel(&hanging);
+        let next = bed.create(sh("true"));
+        assert_eq!(bed.resolved(&next).await.state_and_reason(), "completed");
+        running.stop().await;
+        bed.assert_no_leftovers();
+    }
 }

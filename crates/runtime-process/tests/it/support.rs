@@ -1,9 +1,11 @@
 //! A worker with the process engine on an embedded Taskcluster.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use runtime_client::TaskclusterDeployment;
@@ -11,9 +13,9 @@ use runtime_core::{
     Environment, LifeCycleTracker, Stoppable as _, TemporaryStorage, WorkerIdentity,
 };
 use runtime_mocks::taskcluster::{TaskSnapshot, Taskcluster};
-use runtime_process::{KillSequence, ProcessEngine};
+use runtime_process::{KillSequence, ProcessEngine, TaskIsolation};
 use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
-use runtime_worker::{Timing, Worker, WorkerBuilder};
+use runtime_worker::{Engine as _, Timing, Worker, WorkerBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -27,6 +29,7 @@ pub(crate) const ALONE: &str = "RUNTIME_PROCESS_TEST_ALONE";
 /// An embedded Taskcluster and the folders of a worker.
 pub(crate) struct TestBed {
     pub(crate) taskcluster: Taskcluster,
+    pub(crate) isolation: TaskIsolation,
     storage: PathBuf,
     markers: TempDir,
     /// The folder of the storage, unless it is given.
@@ -58,21 +61,57 @@ impl TestBed {
         }
     }
 
+    /// Returns a test bed for each isolation that this machine can have.
+    pub(crate) async fn each() -> Vec<Self> {
+        let mut beds = vec![Self::new().await];
+        for isolation in [TaskIsolation::User, TaskIsolation::Strict] {
+            beds.extend(Self::isolated(isolation).await);
+        }
+        beds
+    }
+
+    /// Returns a test bed whose tasks are isolated, or `None` if this machine or user cannot isolate them.
+    pub(crate) async fn isolated(isolation: TaskIsolation) -> Option<Self> {
+        let bed = Self {
+            isolation,
+            ..Self::new().await
+        };
+        match bed.engine().prepare(&bed.environment()).await {
+            Ok(()) => Some(bed),
+            Err(error) => {
+                println!("skipped with isolation `{isolation}`: {error:?}");
+                None
+            }
+        }
+    }
+
     /// Uses an existing folder for the storage of workers.
     pub(crate) async fn with_storage(storage: PathBuf) -> Self {
         // A worker that stops gracefully waits for its claim, so an empty claim must return soon.
         let builder = Taskcluster::builder().long_poll(Duration::from_millis(100));
+        let markers = tempfile::tempdir().expect("a folder for the test");
+        let readable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(markers.path(), readable).expect("a folder of the test");
         Self {
             taskcluster: builder.start().await.expect("a free port"),
+            isolation: TaskIsolation::None,
             storage,
-            markers: tempfile::tempdir().expect("a folder for the test"),
+            markers,
             _storage: None,
         }
     }
 
+    /// Returns an engine with the isolation of the test, whose tasks have little time to obey a signal. They see the
+    /// markers, and may write them if they are not isolated.
+    pub(crate) fn engine(&self) -> ProcessEngine {
+        process_engine()
+            .isolation(self.isolation)
+            .visible_folder(self.markers.path())
+    }
+
     /// Returns a worker whose tasks have little time to obey a signal.
     pub(crate) fn worker(&self) -> WorkerBuilder {
-        self.worker_with(process_engine())
+        self.worker_with(self.engine())
     }
 
     pub(crate) fn worker_with(&self, engine: ProcessEngine) -> WorkerBuilder {
@@ -156,6 +195,17 @@ impl TestBed {
         wait_until(|| fs::read_to_string(path).is_ok_and(|text| text.ends_with('\n'))).await;
     }
 
+    /// Waits until a task has written a line to a file in its folder.
+    pub(crate) async fn wait_for_task_file(&self, name: &str) {
+        let is_written = || {
+            let workers = fs::read_dir(&self.storage).into_iter().flatten().flatten();
+            let folders = workers.flat_map(|it| fs::read_dir(it.path()).into_iter().flatten());
+            let mut files = folders.flatten().map(|it| it.path().join(name));
+            files.any(|it| fs::read_to_string(it).is_ok_and(|text| text.ends_with('\n')))
+        };
+        wait_until(is_written).await;
+    }
+
     pub(crate) fn pid(&self, marker: &Path) -> u32 {
         let pid = fs::read_to_string(marker).expect("the task wrote its process id");
         pid.trim().parse().expect("a number")
@@ -210,6 +260,21 @@ async fn with_timeout<T>(work: impl Future<Output = T>) -> T {
 pub(crate) fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !stat.is_empty() && !stat.contains(") Z ")
+}
+
+/// An argument for `sleep` that no other process has, to find it whatever process id it has inside.
+pub(crate) fn unique_seconds() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("600.{:07}{count:03}", std::process::id())
+}
+
+/// Reports whether a process runs that has this last argument.
+pub(crate) fn is_running(argument: &str) -> bool {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut command_lines = processes.map(|it| fs::read(it.path().join("cmdline")));
+    let end = format!("\0{argument}\0");
+    command_lines.any(|it| it.is_ok_and(|it| it.ends_with(end.as_bytes())))
 }
 
 /// Reports whether [`run_isolated`] started this process.

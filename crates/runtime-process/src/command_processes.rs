@@ -1,0 +1,103 @@
+//! The processes of a command, without and behind walls.
+
+use std::io;
+use std::process::ExitStatus;
+use std::sync::Arc;
+
+use crate::kill_sequence::KillSignal;
+use crate::output::OutputPump;
+use crate::process_tree::{ChildProcess, KilledOrphans, ProcessTree, StartControl};
+use crate::start_error::StartError;
+use crate::task::PreparedCommand;
+use crate::walls::WalledCommand;
+
+/// The processes of a running command. All are killed when this is dropped.
+pub(crate) enum CommandProcesses {
+    /// Processes of the worker's user, which are searched when the command ends.
+    Tracked {
+        // Declared before `child`, so that it is dropped first: until the leader is reaped, the kernel does not reuse
+        // its process group id for other processes.
+        tree: Box<ProcessTree>,
+        child: ChildProcess,
+    },
+    Walled(Box<WalledCommand>),
+}
+
+impl CommandProcesses {
+    /// Starts a command, behind walls if its task has any. Returns when its program runs.
+    ///
+    /// # Cancel safety
+    ///
+    /// Without walls, the start continues on its thread if the future is dropped. `control` ends it.
+    pub(crate) async fn start(
+        command: PreparedCommand,
+        control: Arc<StartControl>,
+    ) -> Result<(Self, OutputPump), StartError> {
+        if let Some(walls) = command.walls.clone() {
+            let (command, output) = WalledCommand::start(command, &walls).await?;
+            return Ok((Self::Walled(Box::new(command)), output));
+        }
+        let start = move || ProcessTree::spawn(command, &control);
+        // The only possible error is a panic of the closure.
+        let started = tokio::task::spawn_blocking(start).await;
+        let started = started.unwrap_or_else(|panic| Err(StartError::prepare(panic.into())));
+        let (tree, child, output) = started?;
+        let tree = Box::new(tree);
+        Ok((Self::Tracked { tree, child }, output))
+    }
+
+    pub(crate) fn signal(&self, signal: KillSignal) {
+        match self {
+            Self::Tracked { tree, .. } => tree.signal(signal),
+            Self::Walled(command) => command.signal(signal),
+        }
+    }
+
+    /// Waits until the command has ended. Its other processes may still run.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the next call continues to wait.
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        match self {
+            Self::Tracked { child, .. } => child.wait().await,
+            Self::Walled(command) => command.wait().await,
+        }
+    }
+
+    /// Kills the command and waits for its end.
+    pub(crate) async fn kill(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tracked { tree, child } => {
+                tree.signal(KillSignal::Kill);
+                child.kill().await
+            }
+            Self::Walled(command) => command.kill().await,
+        }
+    }
+
+    /// Ends the processes that the command left running, and reports the usage of all. Call it when the command has
+    /// ended.
+    pub(crate) async fn kill_remaining(&mut self) -> KilledOrphans {
+        match self {
+            Self::Tracked { tree, child } => {
+                let killed = tree.kill_remaining().await;
+                child.reap();
+                killed
+            }
+            Self::Walled(command) => {
+                // The kernel has ended all others.
+                command.report_usage();
+                KilledOrphans::default()
+            }
+        }
+    }
+
+    /// Returns an explanation for the log if the kernel killed a process because memory ran out.
+    pub(crate) fn oom_explanation(&self) -> Option<&'static str> {
+        match self {
+            Self::Tracked { tree, .. } => tree.oom_explanation(),
+            Self::Walled(command) => command.oom_explanation(),
+        }
+    }
+}

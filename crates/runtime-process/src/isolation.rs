@@ -1,0 +1,51 @@
+//! The choice of walls around tasks.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The walls around the commands of tasks.
+///
+/// | | `None` | `User` | `Strict` |
+/// | --- | --- | --- | --- |
+/// | user | the worker's | another one for each task if the worker is root, else the worker's in a user namespace | as `User` |
+/// | privileges | the worker's | none, and none by setuid programs | as `User` |
+/// | files | the worker's | system folders (read-only), the task's folder and caches, and an empty `/tmp` for each command | as `User`, and Landlock as a second wall |
+/// | processes | all are visible; those of a task are searched at the end of a command | only those of the command; the kernel ends all of them with it | as `User` |
+/// | System V IPC, system calls | the machine's, all | private, filtered | as `User` |
+/// | host name, control groups | the machine's | the machine's | private |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum TaskIsolation {
+    /// No walls, for tasks that are trusted like the worker itself.
+    #[default]
+    None,
+    /// Walls around users, files and processes.
+    User,
+    /// All walls.
+    Strict,
+}
+
+/// The network of tasks behind walls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum TaskNetwork {
+    /// The network of the machine, with everything that listens on its loopback interface.
+    #[default]
+    Host,
+    /// Only a loopback interface of the command's own.
+    None,
+}
+
+impl fmt::Display for TaskIsolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::User => "user",
+            Self::Strict => "strict",
+        })
+    }
+}

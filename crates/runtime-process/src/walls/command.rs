@@ -1,0 +1,209 @@
+//! A command behind walls.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime_sandbox::{
+    SandboxChild, SandboxCommand, SandboxExit, SpawnError, SpawnStep, StdStream,
+};
+use runtime_worker::report::{TaskReportBuilder, Usage};
+use rustix::fs::Access;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal};
+
+use super::TaskWalls;
+use crate::kill_sequence::KillSignal;
+use crate::marks::{CommandMark, TASK_VARIABLE};
+use crate::oom::{OOM_SCORE_ADJ, OomWatch};
+use crate::output::OutputPump;
+use crate::proc;
+use crate::search_path::candidate_paths;
+use crate::start_error::{StartError, StartStep};
+use crate::task::{PreparedCommand, ProgramOrigin};
+
+/// The interpreter of executable files without a `#!` line, as in `execvp`.
+const SHELL: &str = "/bin/sh";
+
+/// A running command behind walls. All its processes are killed when this is dropped.
+pub(crate) struct WalledCommand {
+    child: SandboxChild,
+    exit: Option<SandboxExit>,
+    /// Receives the usage.
+    report: Arc<TaskReportBuilder>,
+    oom: OomWatch,
+}
+
+impl WalledCommand {
+    /// Starts a command. Returns when its program runs.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: if the future is dropped, the command is killed or not started.
+    pub(crate) async fn start(
+        command: PreparedCommand,
+        walls: &TaskWalls,
+    ) -> Result<(Self, OutputPump), StartError> {
+        let oom = OomWatch::start(&command.engine.settings.vmstat);
+        let log = command.log.clone();
+        let (output, writer) = OutputPump::pipe(log).map_err(StartError::prepare)?;
+        let start = WalledStart {
+            command: &command,
+            walls,
+            writer: writer.into(),
+        };
+        let child = start.run().await?;
+        drop(start);
+        // The init process if the command has ended.
+        let leader = child.command_id().or(child.id());
+        let leader = leader.and_then(|it| Pid::from_raw(it.cast_signed()));
+        if let Some(leader) = leader {
+            proc::set_oom_score_adj(leader, OOM_SCORE_ADJ);
+        }
+        let started = Self {
+            child,
+            exit: None,
+            report: Arc::clone(&command.report),
+            oom,
+        };
+        Ok((started, output))
+    }
+
+    /// Sends a signal to the process group of the command.
+    pub(crate) fn signal(&self, signal: KillSignal) {
+        let signal = match signal {
+            KillSignal::Interrupt => Signal::INT,
+            KillSignal::Terminate => Signal::TERM,
+            KillSignal::Kill => Signal::KILL,
+        };
+        // Fails only if the command does not take any of many signals.
+        let _ = self.child.signal(signal.as_raw());
+    }
+
+    /// Waits until the command and all its processes have ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the next call continues to wait.
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        let exit = self.child.wait().await?;
+        self.exit = Some(exit);
+        Ok(exit.status)
+    }
+
+    /// Kills all processes and waits for their end.
+    pub(crate) async fn kill(&mut self) -> io::Result<()> {
+        self.exit = Some(self.child.kill(Duration::ZERO).await?);
+        Ok(())
+    }
+
+    /// Reports the usage of the command, which has ended.
+    pub(crate) fn report_usage(&self) {
+        let Some(exit) = &self.exit else { return };
+        // Without a group, the kernel has counted all processes that the init process reaped.
+        let (group, reaped) = (exit.cgroup, exit.usage);
+        let usage = Usage {
+            cpu: group.cpu.or(Some(reaped.user_time + reaped.system_time)),
+            peak_memory: group.peak_memory.or(Some(reaped.max_process_memory)),
+            disk_read: group.disk_read.or(Some(reaped.disk_read)),
+            disk_written: group.disk_written.or(Some(reaped.disk_written)),
+            network: None,
+        };
+        self.report.set_usage(self.report.usage().then(&usage));
+    }
+
+    pub(crate) fn oom_explanation(&self) -> Option<&'static str> {
+        let group = self.exit.and_then(|exit| exit.cgroup.oom_kills);
+        self.oom.explanation(group)
+    }
+}
+
+/// A start of a command behind walls.
+struct WalledStart<'a> {
+    command: &'a PreparedCommand,
+    walls: &'a TaskWalls,
+    /// The standard output and error of the command.
+    writer: OwnedFd,
+}
+
+impl WalledStart<'_> {
+    async fn run(&self) -> Result<SandboxChild, StartError> {
+        let program = self.command.command.get_program();
+        let arguments: Vec<_> = self.command.command.get_args().collect();
+        let error = match self.spawn(program, &arguments).await? {
+            Ok(child) => return Ok(child),
+            Err(error) => error,
+        };
+        // A file that names no interpreter is the shell's.
+        let is_script =
+            matches!(&error, SpawnError::Execute { source, .. } if is_unknown_format(source));
+        if let Some(script) = is_script.then(|| self.find_program()).flatten() {
+            let arguments: Vec<_> = [script.as_os_str()].into_iter().chain(arguments).collect();
+            let started = self.spawn(SHELL.as_ref(), &arguments).await?;
+            return started.map_err(start_error);
+        }
+        Err(start_error(error))
+    }
+
+    /// Starts a program. The outer error is one of the preparation.
+    async fn spawn(
+        &self,
+        program: &OsStr,
+        arguments: &[&OsStr],
+    ) -> Result<Result<SandboxChild, SpawnError>, StartError> {
+        let PreparedCommand {
+            command,
+            task_folder,
+            engine,
+            ..
+        } = self.command;
+        let stream = || self.writer.try_clone().map(StdStream::File);
+        let mut walled = SandboxCommand::new(program)
+            .args(arguments)
+            .current_dir(task_folder)
+            .stdout(stream().map_err(StartError::prepare)?)
+            .stderr(stream().map_err(StartError::prepare)?)
+            .cgroup_parents(&engine.cgroups);
+        let variables = command.get_envs();
+        for (name, value) in variables.filter_map(|(name, value)| Some((name, value?))) {
+            walled = walled.env(name, value);
+        }
+        let mark = CommandMark::new(engine.orphans.owner(), task_folder);
+        walled = walled.env(TASK_VARIABLE, &mark.variable);
+        Ok(self.walls.apply(walled).spawn().await)
+    }
+
+    /// Returns the executable file that the kernel found for the program, which the task sees at the same path.
+    fn find_program(&self) -> Option<std::path::PathBuf> {
+        let ProgramOrigin {
+            program,
+            folder,
+            search_path,
+            ..
+        } = self.command.origin();
+        let mut candidates = candidate_paths(&program, &search_path);
+        candidates.find(|path| rustix::fs::access(folder.join(path), Access::EXEC_OK).is_ok())
+    }
+}
+
+fn is_unknown_format(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::NOEXEC)
+}
+
+fn start_error(error: SpawnError) -> StartError {
+    match error {
+        SpawnError::Execute { source, .. } => StartError::execute(source),
+        SpawnError::Step {
+            step: SpawnStep::WorkingDirectory,
+            source,
+            ..
+        } => StartError {
+            step: StartStep::WorkingFolder,
+            source,
+        },
+        error => StartError::prepare(io::Error::other(error)),
+    }
+}

@@ -1,0 +1,183 @@
+//! Walls around the commands of tasks, by `runtime-sandbox`.
+
+mod command;
+mod ownership;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use runtime_core::TemporaryStorage;
+use runtime_sandbox::{FileView, Isolation, SandboxCommand, SpawnError, UserLease, Wall};
+
+pub(crate) use self::command::WalledCommand;
+use self::ownership::give_to;
+use crate::isolation::{TaskIsolation, TaskNetwork};
+use crate::settings::EngineSettings;
+use crate::task_folder::TaskFolder;
+
+/// The file with the addresses of name servers, often a link to a folder that tasks do not see.
+const RESOLVER_FILE: &str = "/etc/resolv.conf";
+
+/// The walls of an engine, which this machine can have.
+#[derive(Debug)]
+pub(crate) struct Walls {
+    isolation: Isolation,
+    /// The files of the machine that all tasks see.
+    view: FileView,
+}
+
+/// The walls that are configured are impossible.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WallsError {
+    #[error(
+        "the network of tasks cannot be `none` with the isolation `none`: set the isolation to `user` or `strict`"
+    )]
+    NetworkWithoutIsolation,
+
+    #[error(
+        "the worker's storage `{}` is in a folder that tasks see: move it elsewhere, for example below `/var/lib`", .storage.display()
+    )]
+    VisibleStorage { storage: PathBuf },
+
+    #[error(
+        "tasks cannot run with the isolation `{isolation}`{}; `cargo run -p runtime-sandbox --example probe` shows what \
+         this machine can have", .source.wall().map(|it| format!(": the wall `{it}` is missing")).unwrap_or_default()
+    )]
+    Impossible {
+        isolation: TaskIsolation,
+        source: SpawnError,
+    },
+
+    #[error("cannot prepare a folder to check the isolation of tasks")]
+    Folder(#[from] io::Error),
+}
+
+impl Walls {
+    /// Raises the walls once, in a folder of the storage. Returns `None` if tasks run without walls.
+    pub(crate) async fn prepare(
+        settings: &EngineSettings,
+        storage: &TemporaryStorage,
+    ) -> Result<Option<Self>, WallsError> {
+        let isolation = match settings.isolation {
+            TaskIsolation::None if settings.network == TaskNetwork::None => {
+                return Err(WallsError::NetworkWithoutIsolation);
+            }
+            TaskIsolation::None => return Ok(None),
+            TaskIsolation::User => Isolation::user().with(Wall::Files),
+            TaskIsolation::Strict => Isolation::strict(),
+        };
+        let isolation = match settings.network {
+            TaskNetwork::Host => isolation.without(Wall::Network),
+            TaskNetwork::None => isolation.with(Wall::Network),
+        };
+        let walls = Self {
+            isolation,
+            view: common_view(settings),
+        };
+        walls.check_storage(storage.path())?;
+        let folder = TaskFolder::create(storage)?;
+        let impossible = |source| WallsError::Impossible {
+            isolation: settings.isolation,
+            source,
+        };
+        let task = walls.around(&folder).map_err(|error| match error {
+            AroundError::Walls(source) => impossible(source),
+            AroundError::Ownership(error) => WallsError::Folder(error),
+        })?;
+        let command = task.apply(SandboxCommand::new("true").current_dir(folder.path()));
+        command.check().await.map_err(impossible)?;
+        Ok(Some(walls))
+    }
+
+    fn check_storage(&self, storage: &Path) -> Result<(), WallsError> {
+        let real = fs::canonicalize(storage)?;
+        if self.view.shows(storage) || self.view.shows(&real) {
+            return Err(WallsError::VisibleStorage { storage: real });
+        }
+        Ok(())
+    }
+
+    /// Returns the walls around a task with this folder, and gives its user the files. Blocks while it visits them.
+    pub(crate) fn around(&self, folder: &TaskFolder) -> Result<TaskWalls, AroundError> {
+        let user = self.isolation.lease_user()?;
+        let mut view = self.view.clone();
+        // The paths are those of the machine, so that links and variables lead to the same files as without walls.
+        let attached = folder.attached().iter().map(PathBuf::as_path);
+        for path in [folder.path()].into_iter().chain(attached) {
+            if let Some(user) = &user {
+                give_to(path, user.id())?;
+            }
+            view = view.read_write(path, path);
+        }
+        Ok(TaskWalls {
+            isolation: self.isolation.clone(),
+            view,
+            user,
+        })
+    }
+
+    /// Returns a description for the log.
+    pub(crate) fn describe(&self) -> String {
+        let walls = Wall::ALL.into_iter().filter(|it| self.isolation.has(*it));
+        let walls: Vec<_> = walls.map(|wall| wall.to_string()).collect();
+        let network = if self.isolation.has(Wall::Network) {
+            ""
+        } else {
+            ", the network of the machine"
+        };
+        format!(
+            "walls ({}){network}; the end of a command ends all its processes",
+            walls.join(", ")
+        )
+    }
+}
+
+/// The walls cannot be raised around a task.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AroundError {
+    #[error(transparent)]
+    Walls(#[from] SpawnError),
+
+    #[error("cannot give the files of the task to its user")]
+    Ownership(#[from] io::Error),
+}
+
+/// The walls around the commands of one task.
+#[derive(Debug)]
+pub(crate) struct TaskWalls {
+    isolation: Isolation,
+    view: FileView,
+    /// The user of all commands, if it is not the worker's.
+    user: Option<UserLease>,
+}
+
+impl TaskWalls {
+    /// Returns whether the task sees a file. Links are followed, and a missing target is not seen.
+    pub(crate) fn show(&self, path: &Path) -> bool {
+        fs::canonicalize(path).is_ok_and(|path| self.view.shows(path))
+    }
+
+    fn apply(&self, command: SandboxCommand) -> SandboxCommand {
+        let command = command.isolation(self.isolation.clone().files(self.view.clone()));
+        match &self.user {
+            Some(user) => command.user(user.id(), user.id()),
+            None => command,
+        }
+    }
+}
+
+/// Returns the files of the machine that all tasks see.
+fn common_view(settings: &EngineSettings) -> FileView {
+    let mut view = FileView::system();
+    for folder in &settings.visible_folders {
+        view = view.read_only(folder, folder);
+    }
+    if settings.network == TaskNetwork::Host
+        && let Ok(resolver) = fs::canonicalize(RESOLVER_FILE)
+        && !view.shows(&resolver)
+    {
+        view = view.read_only(&resolver, &resolver);
+    }
+    view
+}

@@ -1,0 +1,94 @@
+//! Walls on systems that do not have them: none can be asked for.
+
+use std::io;
+use std::process::ExitStatus;
+
+use runtime_core::TemporaryStorage;
+
+use crate::isolation::{TaskIsolation, TaskNetwork};
+use crate::kill_sequence::KillSignal;
+use crate::output::OutputPump;
+use crate::settings::EngineSettings;
+use crate::start_error::StartError;
+use crate::task::PreparedCommand;
+use crate::task_folder::TaskFolder;
+
+/// Walls were asked for.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the isolation of tasks needs Linux on x86-64 or AArch64; set it, and their network, to the default"
+)]
+pub(crate) struct WallsError;
+
+/// Never exists.
+#[derive(Debug)]
+pub(crate) enum Walls {}
+
+/// Never exists.
+#[derive(Debug)]
+pub(crate) enum TaskWalls {}
+
+/// Never exists.
+pub(crate) enum WalledCommand {}
+
+impl Walls {
+    pub(crate) async fn prepare(
+        settings: &EngineSettings,
+        _: &TemporaryStorage,
+    ) -> Result<Option<Self>, WallsError> {
+        let is_default = (
+            settings.isolation,
+            settings.network,
+            settings.visible_folders.len(),
+        ) == (TaskIsolation::None, TaskNetwork::Host, 0);
+        if is_default {
+            Ok(None)
+        } else {
+            Err(WallsError)
+        }
+    }
+
+    pub(crate) fn around(&self, _: &TaskFolder) -> Result<TaskWalls, WallsError> {
+        match *self {}
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn describe(&self) -> String {
+        match *self {}
+    }
+}
+
+impl TaskWalls {
+    pub(crate) fn show(&self, _: &std::path::Path) -> bool {
+        match *self {}
+    }
+}
+
+impl WalledCommand {
+    pub(crate) async fn start(
+        _: PreparedCommand,
+        walls: &TaskWalls,
+    ) -> Result<(Self, OutputPump), StartError> {
+        match *walls {}
+    }
+
+    pub(crate) fn signal(&self, _: KillSignal) {
+        match *self {}
+    }
+
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        match *self {}
+    }
+
+    pub(crate) async fn kill(&mut self) -> io::Result<()> {
+        match *self {}
+    }
+
+    pub(crate) async fn report_usage(&mut self) {
+        match *self {}
+    }
+
+    pub(crate) fn oom_explanation(&self) -> Option<&'static str> {
+        match *self {}
+    }
+}
