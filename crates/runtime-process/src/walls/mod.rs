@@ -42,7 +42,7 @@ pub(crate) enum WallsError {
 
     #[error(
         "tasks cannot run with the isolation `{isolation}`{}; `cargo run -p runtime-sandbox --example probe` shows what \
-         this machine can have", .source.wall().map(|it| format!(": the wall `{it}` is missing")).unwrap_or_default()
+         this machine can have", .source.wall().map(|it| format!(": the wall `{it}` cannot be raised")).unwrap_or_default()
     )]
     Impossible {
         isolation: TaskIsolation,

@@ -121,7 +121,7 @@ async fn groups_of_dead_workers_are_killed() {
 }
 
 /// Prepares an engine and returns the lines that it logs about its containment, each with its level.
-async fn reports_of(engine: ProcessEngine, bed: &TestBed) -> Vec<String> {
+pub(crate) async fn reports_of(engine: ProcessEngine, bed: &TestBed) -> Vec<String> {
     let mut environment = bed.environment();
     let (monitor, log) = MockMonitor::new();
     environment.monitor = monitor;
@@ -238,6 +238,24 @@ async fn real_oom_kill_is_explained() {
     bed.assert_no_leftovers();
 }
 
+#[tokio::test]
+async fn exceeded_memory_limit_is_explained() {
+    let Some(limited) = Delegated::with_memory_limit() else {
+        eprintln!("skipped: this user may not create control groups that limit memory");
+        return;
+    };
+    for bed in TestBed::each().await {
+        // `tail` buffers a line without end. The shell survives, since it uses little memory.
+        let task_id = bed.create(sh("tail /dev/zero; exit $?"));
+        let running = bed.start(bed.worker_with(bed.engine().cgroup_parent(&limited.0)));
+        let status = bed.resolved(&task_id).await;
+        running.stop().await;
+        let log = bed.log(&task_id).await;
+        assert_eq!(status.state_and_reason(), "failed", "{log}");
+        assert!(log.contains(OOM_IN_TASK), "{log}");
+    }
+}
+
 /// A real control group, if this user may create one.
 struct Delegated(PathBuf);
 
@@ -252,6 +270,28 @@ impl Delegated {
         let group = Path::new(root).join(format!("runtime-worker-test-{}", std::process::id()));
         std::fs::create_dir(&group).ok()?;
         Some(Self(group))
+    }
+}
+
+impl Delegated {
+    /// A group of 64 MiB, of version 1 or 2.
+    fn with_memory_limit() -> Option<Self> {
+        let name = format!("runtime-worker-memory-{}", std::process::id());
+        let places = [
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            ("/sys/fs/cgroup", "memory.max"),
+        ];
+        places.into_iter().find_map(|(parent, file)| {
+            std::fs::metadata(Path::new(parent).join("cgroup.procs")).ok()?;
+            let group = Path::new(parent).join(&name);
+            std::fs::create_dir(&group).ok()?;
+            let group = Self(group);
+            let file = group.0.join(file);
+            // A write would create an ordinary file elsewhere.
+            std::fs::metadata(&file).ok()?;
+            std::fs::write(file, "67108864").ok()?;
+            Some(group)
+        })
     }
 }
 

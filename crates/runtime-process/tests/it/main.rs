@@ -5,4 +5,5 @@ mod cgroups;
 mod commands;
 mod containment;
 mod hanging_start;
+mod isolation;
 mod support;

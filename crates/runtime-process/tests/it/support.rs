@@ -197,13 +197,16 @@ impl TestBed {
 
     /// Waits until a task has written a line to a file in its folder.
     pub(crate) async fn wait_for_task_file(&self, name: &str) {
-        let is_written = || {
-            let workers = fs::read_dir(&self.storage).into_iter().flatten().flatten();
-            let folders = workers.flat_map(|it| fs::read_dir(it.path()).into_iter().flatten());
-            let mut files = folders.flatten().map(|it| it.path().join(name));
-            files.any(|it| fs::read_to_string(it).is_ok_and(|text| text.ends_with('\n')))
-        };
-        wait_until(is_written).await;
+        wait_until(|| self.read_task_file(name).ends_with('\n')).await;
+    }
+
+    /// Returns the content of a file in the folder of a running task, or nothing.
+    pub(crate) fn read_task_file(&self, name: &str) -> String {
+        let workers = fs::read_dir(&self.storage).into_iter().flatten().flatten();
+        let folders = workers.flat_map(|it| fs::read_dir(it.path()).into_iter().flatten());
+        let mut files = folders.flatten().map(|it| it.path().join(name));
+        let text = files.find_map(|it| fs::read_to_string(it).ok());
+        text.unwrap_or_default()
     }
 
     pub(crate) fn pid(&self, marker: &Path) -> u32 {
