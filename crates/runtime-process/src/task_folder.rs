@@ -36,10 +36,10 @@ impl TaskFolder {
     }
 
     /// Returns the canonical paths of attached folders.
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(dead_code, reason = "only Linux has walls")
-    )]
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
     pub(crate) fn attached(&self) -> &[PathBuf] {
         &self.attached
     }
