@@ -40,7 +40,10 @@ pub struct ProcessConfig {
     pub network: TaskNetwork,
     /// Folders and files of the machine that isolated tasks see, read-only, in addition to the system folders. Default:
     /// none.
-    pub visible_folders: Vec<PathBuf>,
+    pub visible_paths: Vec<PathBuf>,
+    /// Files and folders that isolated tasks do not see although they are in a visible folder, such as the configuration
+    /// of the worker in `/etc`. Default: none.
+    pub hidden_paths: Vec<PathBuf>,
 }
 
 impl Default for ProcessConfig {
@@ -54,7 +57,8 @@ impl Default for ProcessConfig {
             adopt_orphans: false,
             isolation: TaskIsolation::default(),
             network: TaskNetwork::default(),
-            visible_folders: Vec::new(),
+            visible_paths: Vec::new(),
+            hidden_paths: Vec::new(),
         }
     }
 }
@@ -69,8 +73,10 @@ impl ProcessConfig {
             .adopt_orphans(self.adopt_orphans)
             .isolation(self.isolation)
             .network(self.network);
-        let visible = self.visible_folders.iter();
-        let engine = visible.fold(engine, |engine, folder| engine.visible_folder(folder));
+        let visible = self.visible_paths.iter();
+        let engine = visible.fold(engine, |engine, path| engine.visible_path(path));
+        let hidden = self.hidden_paths.iter();
+        let engine = hidden.fold(engine, |engine, path| engine.hidden_path(path));
         let engine = match (self.cgroups, &self.cgroup_parent) {
             (false, _) => engine.without_cgroups(),
             (true, Some(parent)) => engine.cgroup_parent(parent),

@@ -102,8 +102,16 @@ impl ProcessEngine {
     /// Lets isolated tasks see a folder or file of the machine, read-only, in addition to the system folders: `/usr`,
     /// `/bin`, `/sbin`, `/lib*`, and `/etc` without its usual secrets.
     #[must_use]
-    pub fn visible_folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.settings.visible_folders.push(folder.into());
+    pub fn visible_path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.visible_paths.push(path.into());
+        self
+    }
+
+    /// Hides a file or folder from isolated tasks that is in a folder which they see, such as the configuration of the
+    /// worker in `/etc`. It appears empty.
+    #[must_use]
+    pub fn hidden_path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.hidden_paths.push(path.into());
         self
     }
 

@@ -1,21 +1,26 @@
 //! An engine that runs tasks as processes of the worker's machine.
 //!
-//! Each task gets its own folder and an environment without the worker's variables. Each of its commands leads a
-//! session and a process group, joins a control group if this user may create one, and carries two marks that all its
+//! Each task gets its own folder and an environment without the worker's variables. Without isolation, each of its
+//! commands leads a session and a process group, joins a control group if this user may create one, and carries two marks that all its
 //! processes inherit: an environment variable, and a number as the limit of file locks. The engine uses all of them to
 //! kill every process of a command when it ends, and the marks and groups to find processes that a crashed worker left
 //! running. When its worker starts, it logs what it can contain.
 //!
-//! The engine is not a security boundary: tasks run as the worker's user.
+//! By default, tasks run as the worker's user and can read its files. With an [isolation](TaskIsolation), each command
+//! runs behind walls of `runtime-sandbox`: as another user, with the system folders, its own folder, caches and inputs
+//! as its only files, and with its own processes only, which all end with it. The paths are the same with each
+//! isolation. A wall that the machine cannot have is an error when the worker starts.
 //!
 //! ```
 //! use std::time::Duration;
 //!
-//! use runtime_process::{ProcessEngine, KillSequence};
+//! use runtime_process::{KillSequence, ProcessEngine, TaskIsolation};
 //!
 //! let engine = ProcessEngine::new()
 //!     .env("PATH", "/opt/tools:/usr/bin:/bin")
-//!     .kill_sequence(KillSequence::new(Duration::from_secs(7), Duration::from_secs(3)));
+//!     .kill_sequence(KillSequence::new(Duration::from_secs(7), Duration::from_secs(3)))
+//!     .isolation(TaskIsolation::Strict)
+//!     .visible_path("/opt/tools");
 //! # let _ = engine;
 //! ```
 //!
@@ -23,8 +28,9 @@
 //!
 //! - Process groups need Unix. On other systems, only the process that the engine started is killed.
 //! - Control groups, orphans and resource usage need Linux. Network traffic is not counted.
-//! - Without a control group, a process that forks faster than it is found may outlive its task, and so may any process
-//!   of a task that runs as root: it can leave its control group and change its marks.
+//! - Isolation needs Linux on x86-64 or AArch64. Isolated tasks share the network of the machine, or have none.
+//! - Without isolation and a control group, a process that forks faster than it is found may outlive its task. So may any
+//!   process of a task that runs as root without isolation: it can leave its control group and change its marks.
 
 #[cfg(all(
     target_os = "linux",

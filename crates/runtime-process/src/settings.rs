@@ -21,8 +21,10 @@ pub(crate) struct EngineSettings {
     pub(crate) vmstat: PathBuf,
     pub(crate) isolation: TaskIsolation,
     pub(crate) network: TaskNetwork,
-    /// Folders of the machine that tasks behind walls see, in addition to the system folders.
-    pub(crate) visible_folders: Vec<PathBuf>,
+    /// Files and folders that tasks behind walls see, in addition to the system folders.
+    pub(crate) visible_paths: Vec<PathBuf>,
+    /// Files and folders among them that they do not see.
+    pub(crate) hidden_paths: Vec<PathBuf>,
 }
 
 /// The parent of the control groups of commands.
@@ -43,7 +45,8 @@ impl Default for EngineSettings {
             vmstat: "/proc/vmstat".into(),
             isolation: TaskIsolation::default(),
             network: TaskNetwork::default(),
-            visible_folders: Vec::new(),
+            visible_paths: Vec::new(),
+            hidden_paths: Vec::new(),
         }
     }
 }

@@ -91,7 +91,7 @@ impl StartError {
         if walls.as_ref().is_some_and(|walls| !walls.show(&path)) {
             let path = path.display();
             return Some(format!(
-                "isolated tasks do not see `{path}`; the setting `visibleFolders` of the worker lets them"
+                "isolated tasks do not see `{path}`; the setting `visiblePaths` of the worker lets them"
             ));
         }
         match self.source.kind() {

@@ -16,7 +16,7 @@ use runtime_core::{
 };
 use runtime_gc::{GarbageCollector, GcConfig, HostStats};
 use runtime_mocks::taskcluster::Taskcluster;
-use runtime_process::ProcessEngine;
+use runtime_process::{ProcessEngine, TaskIsolation};
 use runtime_webhook::{LiveLog, LocalhostServer};
 use runtime_worker::Worker;
 use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
@@ -40,12 +40,22 @@ fn main() -> ExitCode {
         bench
             .case("overhead of a no-op task, without its process", "ms")
             .bar(AtMost(20.0))
-            .ours(|| runtime.block_on(run_tasks(tasks, 1)) * 1e3 / f64::from(tasks) - process_ms());
+            .ours(|| task_ms(&runtime, tasks, TaskIsolation::None) - process_ms());
+        // A machine that cannot have the walls fails at the start of the worker.
+        bench
+            .case("no-op task behind strict walls", "ms")
+            .bar(AtMost(1.5))
+            .peer("the same without walls", || {
+                task_ms(&runtime, tasks, TaskIsolation::None)
+            })
+            .ours(|| task_ms(&runtime, tasks, TaskIsolation::Strict));
         let tasks = bench.pick(1_000, 200);
         bench
             .case("no-op tasks, 16 concurrent", "tasks/s")
             .bar(AtLeast(100.0))
-            .ours(|| f64::from(tasks) / runtime.block_on(run_tasks(tasks, 16)));
+            .ours(|| {
+                f64::from(tasks) / runtime.block_on(run_tasks(tasks, 16, TaskIsolation::None))
+            });
         let seconds = bench.pick(30, 10);
         bench
             .case("idle worker, share of a core", "%")
@@ -58,6 +68,11 @@ fn main() -> ExitCode {
             .rounds(1)
             .ours(|| runtime.block_on(idle(2)).1);
     })
+}
+
+/// Returns the time of a task in milliseconds, one task at a time.
+fn task_ms(runtime: &Runtime, tasks: u32, isolation: TaskIsolation) -> f64 {
+    runtime.block_on(run_tasks(tasks, 1, isolation)) * 1e3 / f64::from(tasks)
 }
 
 /// Measures the process of a no-op task without a worker.
@@ -74,7 +89,7 @@ fn process_ms() -> f64 {
 }
 
 /// Returns the seconds from the first claim until all tasks are resolved.
-async fn run_tasks(tasks: u32, capacity: usize) -> f64 {
+async fn run_tasks(tasks: u32, capacity: usize, isolation: TaskIsolation) -> f64 {
     let taskcluster = Taskcluster::start().await.expect("start a server");
     let folder = tempfile::tempdir().expect("create a folder");
     let ids: Vec<_> = (0..tasks)
@@ -100,6 +115,7 @@ async fn run_tasks(tasks: u32, capacity: usize) -> f64 {
         &folder,
         &hooks,
         capacity,
+        isolation,
     );
     let stop = LifeCycleTracker::new();
     let start = Instant::now();
@@ -129,6 +145,7 @@ fn worker(
     folder: &TempDir,
     hooks: &Arc<LocalhostServer>,
     capacity: usize,
+    isolation: TaskIsolation,
 ) -> Worker {
     let collector = GarbageCollector::new(GcConfig::default(), HostStats::new(folder.path()));
     let environment = Environment {
@@ -154,7 +171,7 @@ fn worker(
     Worker::builder(
         Arc::new(deployment),
         environment,
-        Arc::new(ProcessEngine::new()),
+        Arc::new(ProcessEngine::new().isolation(isolation)),
     )
     .credentials(CredentialsWatch::fixed(Some(credentials)))
     .capacity(capacity)
@@ -222,7 +239,14 @@ fn idle_worker(role: &str) -> ! {
                 .expect("start a server"),
         );
         let credentials = Credentials::new(text("client"), text("token"));
-        let worker = worker(&text("root"), credentials, &folder, &hooks, 4);
+        let worker = worker(
+            &text("root"),
+            credentials,
+            &folder,
+            &hooks,
+            4,
+            TaskIsolation::None,
+        );
         worker.run_until(&LifeCycleTracker::new()).await;
     });
     unreachable!("the worker is killed")

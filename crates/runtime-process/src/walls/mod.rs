@@ -170,8 +170,11 @@ impl TaskWalls {
 /// Returns the files of the machine that all tasks see.
 fn common_view(settings: &EngineSettings) -> FileView {
     let mut view = FileView::system();
-    for folder in &settings.visible_folders {
-        view = view.read_only(folder, folder);
+    for path in &settings.visible_paths {
+        view = view.read_only(path, path);
+    }
+    for path in &settings.hidden_paths {
+        view = view.hide(path);
     }
     if settings.network == TaskNetwork::Host
         && let Ok(resolver) = fs::canonicalize(RESOLVER_FILE)

@@ -285,11 +285,31 @@ async fn invisible_program_is_explained() {
         assert_eq!(state, "failed");
         let expected = format!("isolated tasks do not see `{}`", program.display());
         assert!(log.contains(&expected), "{log}");
-        let engine = bed.engine().visible_folder(folder.path());
+        let engine = bed.engine().visible_path(folder.path());
         let task_id = bed.create(payload);
         let running = bed.start(bed.worker_with(engine));
         assert_eq!(bed.resolved(&task_id).await.state_and_reason(), "completed");
         running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn hidden_path_appears_empty() {
+    for bed in isolated_beds().await {
+        let [shown, hidden] = ["shown", "hidden"].map(|name| bed.marker(name));
+        for file in [&shown, &hidden] {
+            fs::write(file, "content\n").expect("a file of the test");
+        }
+        let payload = script_with(
+            "cat $SHOWN $HIDDEN | wc -l",
+            json!({ "SHOWN": shown, "HIDDEN": hidden }),
+        );
+        let task_id = bed.create(payload);
+        let running = bed.start(bed.worker_with(bed.engine().hidden_path(&hidden)));
+        bed.resolved(&task_id).await;
+        running.stop().await;
+        let log = bed.log(&task_id).await;
+        assert!(log.contains("\n1\n"), "{log}");
     }
 }
 
@@ -320,13 +340,13 @@ async fn impossible_settings_are_errors_at_start() {
     let error = refusal(&bed, process_engine().network(TaskNetwork::None)).await;
     assert!(error.contains("set the isolation to"), "{error}");
     for bed in isolated_beds().await {
-        let error = refusal(&bed, bed.engine().visible_folder(bed.storage())).await;
+        let error = refusal(&bed, bed.engine().visible_path(bed.storage())).await;
         let storage = bed.storage().display().to_string();
         assert!(
             error.contains(&storage) && error.contains("move it"),
             "{error}"
         );
-        let error = refusal(&bed, bed.engine().visible_folder("/no/such/folder")).await;
+        let error = refusal(&bed, bed.engine().visible_path("/no/such/folder")).await;
         let expected = format!("with the isolation `{}`: the wall `files`", bed.isolation);
         assert!(error.contains(&expected), "{error}");
         assert!(
@@ -396,6 +416,6 @@ async fn isolation_is_reported_at_start() {
 #[tokio::test]
 async fn walls_hold_for_an_ordinary_user() {
     if !is_isolated() {
-        run_isolated_as_user("isolation", 16).await;
+        run_isolated_as_user("isolation", 17).await;
     }
 }

@@ -106,7 +106,7 @@ impl TestBed {
     pub(crate) fn engine(&self) -> ProcessEngine {
         process_engine()
             .isolation(self.isolation)
-            .visible_folder(self.markers.path())
+            .visible_path(self.markers.path())
     }
 
     /// Returns a worker whose tasks have little time to obey a signal.
