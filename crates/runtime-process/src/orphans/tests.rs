@@ -289,9 +289,11 @@ fn session_of_others_is_spared() {
             group: 0,
             session: 0,
             cpu_ticks: 0,
+            resident_memory: 0,
+            is_kernel_thread: false,
         },
         number,
-        variable: None,
+        variable: Variable::Missing,
     };
     let search = Search {
         leader: None,

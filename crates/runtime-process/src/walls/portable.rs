@@ -36,8 +36,8 @@ impl Walls {
         settings: &EngineSettings,
         _: &TemporaryStorage,
     ) -> Result<Option<Self>, WallsError> {
-        let is_default = (settings.isolation, settings.network)
-            == (TaskIsolation::None, TaskNetwork::Host);
+        let is_default =
+            (settings.isolation, settings.network) == (TaskIsolation::None, TaskNetwork::Host);
         if is_default {
             Ok(None)
         } else {
