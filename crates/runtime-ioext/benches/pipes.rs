@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::process::ExitCode;
 
-use bench_harness::{AtLeast, AtMost, Bench, rate};
+use bench_harness::{AtLeast, AtMost, Bench, rate, time_ns_each};
 use bytes::Bytes;
 use runtime_ioext::pipe::{bounded_pipe, credit_pipe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -55,6 +55,16 @@ fn unread_chunks(bench: &mut Bench, runtime: &Runtime) {
 }
 
 fn compared_with_duplex(bench: &mut Bench, runtime: &Runtime) {
+    for size in [100, 4096] {
+        let chunks = bench.pick(10_000_000, 1_000_000);
+        bench
+            .case(&format!("bounded pipe, chunks of {size} bytes"), "ns/chunk")
+            .bar(AtMost(1.3))
+            .peer("tokio::io::duplex", || {
+                time_ns_each(chunks, || runtime.block_on(small_duplex(chunks, size)))
+            })
+            .ours(|| time_ns_each(chunks, || runtime.block_on(small_bounded(chunks, size))));
+    }
     let mib = bench.pick(2048, 256);
     let peer = || rate(mib, || runtime.block_on(through_duplex(mib * CHUNKS_A_MIB)));
     bench
@@ -135,6 +145,24 @@ async fn through_duplex(segments: u64) {
     let (chunk, mut buffer) = (vec![1; SEGMENT_SIZE], vec![0; SEGMENT_SIZE]);
     let (mut writer, mut reader) = tokio::io::duplex(SEGMENT_SIZE);
     for _ in 0..segments {
+        writer.write_all(&chunk).await.expect("room");
+        reader.read_exact(&mut buffer).await.expect("bytes");
+    }
+}
+
+async fn small_bounded(chunks: u64, size: usize) {
+    let (chunk, mut buffer) = (vec![1; size], vec![0; size]);
+    let (writer, mut reader) = bounded_pipe(SEGMENT_SIZE);
+    for _ in 0..chunks {
+        writer.write_all(&chunk).expect("room");
+        reader.read_exact(&mut buffer).await.expect("bytes");
+    }
+}
+
+async fn small_duplex(chunks: u64, size: usize) {
+    let (chunk, mut buffer) = (vec![1; size], vec![0; size]);
+    let (mut writer, mut reader) = tokio::io::duplex(SEGMENT_SIZE);
+    for _ in 0..chunks {
         writer.write_all(&chunk).await.expect("room");
         reader.read_exact(&mut buffer).await.expect("bytes");
     }

@@ -2,17 +2,17 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::error::{PipeReadError, PipeWriteError};
 use crate::segments::{SEGMENT_SIZE, Segments};
-use crate::sys::Mutex;
+use crate::sys::{Guard, Mutex};
 
 /// Writes of at least this size become a segment; smaller ones are copied into a shared buffer.
 const MIN_OWN_SEGMENT: usize = SEGMENT_SIZE / 4;
@@ -56,27 +56,26 @@ pub fn bounded_pipe(capacity: usize) -> (BoundedWriter, BoundedReader) {
         writer_end: None,
         reader_end: None,
         reader: None,
+        read: 0,
+        has_read_all: false,
+        is_counted: false,
     };
     let shared = Arc::new(BoundedPipe {
         capacity,
         state: Mutex::new(state),
+        was_read: Notify::new(),
     });
-    let (read, stats) = watch::channel(0);
-    (
-        BoundedWriter {
-            shared: Arc::clone(&shared),
-            stats,
-        },
-        BoundedReader {
-            shared,
-            read: Some(read),
-        },
-    )
+    let writer = BoundedWriter {
+        shared: Arc::clone(&shared),
+    };
+    (writer, BoundedReader { shared })
 }
 
 struct BoundedPipe {
     capacity: usize,
     state: Mutex<BoundedState>,
+    /// Notified of a read and of the last one, if a [`PipeStats`] waits.
+    was_read: Notify,
 }
 
 struct BoundedState {
@@ -86,6 +85,24 @@ struct BoundedState {
     /// How the reader ended: the error of all writes.
     reader_end: Option<PipeWriteError>,
     reader: Option<Waker>,
+    /// The number of bytes read.
+    read: u64,
+    /// The reader has returned the end or an error, or was dropped.
+    has_read_all: bool,
+    /// Whether a [`PipeStats`] may be waiting. Without this flag, each read would notify, which takes as long as the
+    /// read of a short line.
+    is_counted: bool,
+}
+
+impl BoundedPipe {
+    /// Unlocks the state after a change of the counter, and notifies those that wait for it.
+    fn notify_read(&self, mut state: Guard<'_, BoundedState>) {
+        let is_counted = std::mem::take(&mut state.is_counted);
+        drop(state);
+        if is_counted {
+            self.was_read.notify_waiters();
+        }
+    }
 }
 
 /// The writing half of a [`bounded_pipe`].
@@ -94,7 +111,6 @@ struct BoundedState {
 /// [`PipeReadError::WriterDropped`] after the unread bytes.
 pub struct BoundedWriter {
     shared: Arc<BoundedPipe>,
-    stats: watch::Receiver<u64>,
 }
 
 impl BoundedWriter {
@@ -137,9 +153,10 @@ impl BoundedWriter {
     /// Returns a counter of the bytes that are read after this call.
     #[must_use]
     pub fn stats(&self) -> PipeStats {
-        let total = self.stats.clone();
-        let reported = *total.borrow();
-        PipeStats { total, reported }
+        PipeStats {
+            reported: self.shared.state.lock().read,
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// Ends the pipe cleanly: the reader returns the unread bytes, then the end.
@@ -201,8 +218,6 @@ impl Drop for BoundedWriter {
 /// The reading half of a [`bounded_pipe`]. Dropping it discards unread bytes and fails later writes.
 pub struct BoundedReader {
     shared: Arc<BoundedPipe>,
-    /// Counts the bytes read; `None` once the reader has returned the end.
-    read: Option<watch::Sender<u64>>,
 }
 
 impl BoundedReader {
@@ -216,7 +231,12 @@ impl BoundedReader {
     ///
     /// Safe: the next call returns the same bytes.
     pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, PipeReadError> {
-        std::future::poll_fn(|cx| self.poll_chunk(cx, usize::MAX)).await
+        let take = |unread: &mut Segments| {
+            let chunk = unread.pop(usize::MAX);
+            let len = chunk.len();
+            (chunk, len)
+        };
+        std::future::poll_fn(|cx| self.poll_take(cx, take)).await
     }
 
     /// Discards unread bytes and fails later writes with [`PipeWriteError::Failed`].
@@ -225,45 +245,32 @@ impl BoundedReader {
         self.end(PipeWriteError::Failed { source });
     }
 
-    /// Removes and returns up to `max_len` bytes.
-    fn poll_chunk(
+    /// Lets `take` remove unread bytes, and returns its result and their number; `None` at the end.
+    fn poll_take<T>(
         &mut self,
         cx: &mut Context<'_>,
-        max_len: usize,
-    ) -> Poll<Result<Option<Bytes>, PipeReadError>> {
+        take: impl FnOnce(&mut Segments) -> (T, usize),
+    ) -> Poll<Result<Option<T>, PipeReadError>> {
         let coop = ready!(tokio::task::coop::poll_proceed(cx));
-        let chunk = ready!(self.poll_front(cx, max_len));
-        coop.made_progress();
-        if !matches!(chunk, Ok(Some(_))) {
-            // No read follows the end, so the counter ends here too.
-            self.read = None;
-        }
-        Poll::Ready(chunk)
-    }
-
-    fn poll_front(
-        &mut self,
-        cx: &Context<'_>,
-        max_len: usize,
-    ) -> Poll<Result<Option<Bytes>, PipeReadError>> {
         let mut state = self.shared.state.lock();
         if state.unread.is_empty() {
-            if let Some(end) = &state.writer_end {
-                return Poll::Ready(end.clone().map(|()| None));
+            if let Some(end) = state.writer_end.clone() {
+                coop.made_progress();
+                // No read follows the end, so the counter ends here too.
+                state.has_read_all = true;
+                self.shared.notify_read(state);
+                return Poll::Ready(end.map(|()| None));
             }
             let replaced = state.reader.replace(cx.waker().clone());
             drop(state);
             drop(replaced);
             return Poll::Pending;
         }
-        let bytes = state.unread.pop(max_len);
-        let read = state.unread.start();
-        drop(state);
-        if let Some(total) = &self.read {
-            // A total instead of increments: the channel keeps only the last value.
-            total.send_replace(read);
-        }
-        Poll::Ready(Ok(Some(bytes)))
+        coop.made_progress();
+        let (taken, len) = take(&mut state.unread);
+        state.read += len as u64;
+        self.shared.notify_read(state);
+        Poll::Ready(Ok(Some(taken)))
     }
 
     fn end(&self, end: PipeWriteError) {
@@ -275,7 +282,8 @@ impl BoundedReader {
         let unread = std::mem::replace(&mut state.unread, Segments::new(SEGMENT_SIZE));
         // Freed after unlocking, like all wakers.
         let reader = state.reader.take();
-        drop(state);
+        state.has_read_all = true;
+        self.shared.notify_read(state);
         drop((unread, reader));
     }
 }
@@ -289,8 +297,12 @@ impl AsyncRead for BoundedReader {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        let bytes = ready!(self.poll_chunk(cx, buf.remaining()))?;
-        buf.put_slice(&bytes.unwrap_or_default());
+        let take = |unread: &mut Segments| {
+            let copied = unread.copy_out(buf.initialize_unfilled());
+            (copied, copied)
+        };
+        let copied = ready!(self.poll_take(cx, take))?;
+        buf.advance(copied.unwrap_or(0));
         Poll::Ready(Ok(()))
     }
 }
@@ -302,9 +314,9 @@ impl Drop for BoundedReader {
 }
 
 /// Counts the bytes read from a [`bounded_pipe`]. Created by [`BoundedWriter::stats`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PipeStats {
-    total: watch::Receiver<u64>,
+    shared: Arc<BoundedPipe>,
     reported: u64,
 }
 
@@ -316,10 +328,39 @@ impl PipeStats {
     ///
     /// Safe: bytes not returned by a dropped future are returned by the next call.
     pub async fn next(&mut self) -> Option<u64> {
-        let reported = self.reported;
-        let total = *self.total.wait_for(|&total| total > reported).await.ok()?;
-        self.reported = total;
-        Some(total - reported)
+        loop {
+            let shared = Arc::clone(&self.shared);
+            let mut was_read = pin!(shared.was_read.notified());
+            // Before the check: a read in between would be missed.
+            was_read.as_mut().enable();
+            if let Poll::Ready(new) = self.take_new() {
+                return new;
+            }
+            was_read.await;
+        }
+    }
+
+    /// Returns the result of [`next`](Self::next), if there is one yet.
+    fn take_new(&mut self) -> Poll<Option<u64>> {
+        let mut state = self.shared.state.lock();
+        let new = state.read - self.reported;
+        self.reported = state.read;
+        if new > 0 {
+            return Poll::Ready(Some(new));
+        }
+        if state.has_read_all {
+            return Poll::Ready(None);
+        }
+        state.is_counted = true;
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for PipeStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PipeStats")
+            .field("reported", &self.reported)
+            .finish_non_exhaustive()
     }
 }
 

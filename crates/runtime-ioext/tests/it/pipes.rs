@@ -323,22 +323,29 @@ async fn writer_without_peer_fails() {
     );
 }
 
+/// Sizes below and above those that are copied into a shared buffer.
+fn sizes() -> impl Strategy<Value = usize> {
+    prop_oneof![0_usize..200, 0_usize..40_000]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn bounded_pipe_matches_the_model(
-        steps in prop::collection::vec((0_usize..40_000, 0_usize..40_000), 0..30),
+        steps in prop::collection::vec((sizes(), sizes(), any::<bool>()), 0..30),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (writer, mut reader) = bounded_pipe(64 * 1024);
         let (mut written, mut read) = (Vec::new(), Vec::new());
-        for (write, most) in steps {
+        for (write, most, shares) in steps {
             let bytes: Vec<u8> = (0..write).map(|i| ((written.len() + i) % 251) as u8).collect();
             let fits = written.len() - read.len() + write <= 64 * 1024;
             prop_assert_eq!(writer.write_all(&bytes).is_ok(), fits);
             written.extend(fits.then_some(bytes).into_iter().flatten());
-            if written.len() > read.len() && most > 0 {
+            if written.len() > read.len() && shares {
+                read.extend(runtime.block_on(reader.next_chunk()).unwrap().unwrap());
+            } else if written.len() > read.len() && most > 0 {
                 let mut buffer = vec![0; most];
                 let n = runtime.block_on(reader.read(&mut buffer)).unwrap();
                 read.extend_from_slice(&buffer[..n]);
