@@ -19,10 +19,11 @@ pub(crate) struct OomWatch {
 }
 
 impl OomWatch {
-    pub(crate) fn start(vmstat: &Path) -> Self {
+    /// Starts to watch. The count of the machine is not needed if the command's control group counts.
+    pub(crate) fn start(vmstat: &Path, is_counted: bool) -> Self {
         Self {
             vmstat: vmstat.to_owned(),
-            before: proc::oom_kills(vmstat),
+            before: (!is_counted).then(|| proc::oom_kills(vmstat)).flatten(),
         }
     }
 
@@ -34,7 +35,8 @@ impl OomWatch {
             return (kills > 0).then_some(OOM_IN_TASK);
         }
         // Without a group, only the machine's count is known: the killed process may belong to another task.
+        let before = self.before?;
         let kills = proc::oom_kills(&self.vmstat)?;
-        (kills > self.before?).then_some(OOM_ON_MACHINE)
+        (kills > before).then_some(OOM_ON_MACHINE)
     }
 }

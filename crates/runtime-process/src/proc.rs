@@ -2,13 +2,16 @@
 //!
 //! Processes start and end at any time, so unreadable entries are skipped.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::os::unix::fs::DirEntryExt as _;
 use std::path::Path;
 
 use rustix::param::page_size;
 use rustix::process::Pid;
+
+/// Enough for most files: the kernel writes at most a page at once.
+const READ_BYTES: usize = 4096;
 
 /// The flag of kernel threads in `/proc/PID/stat`.
 const PF_KTHREAD: u32 = 0x0020_0000;
@@ -70,7 +73,7 @@ pub(crate) fn process_keys() -> impl Iterator<Item = ProcessKey> {
 ///
 /// Fails if the process has ended or belongs to another user.
 pub(crate) fn environment_variable(pid: i32, name: &str) -> io::Result<Option<Vec<u8>>> {
-    let environment = fs::read(format!("/proc/{pid}/environ"))?;
+    let environment = read_file(format!("/proc/{pid}/environ"))?;
     let mut variables = environment.split(|byte| *byte == 0);
     Ok(variables.find_map(|variable| {
         let value = variable.strip_prefix(name.as_bytes())?;
@@ -98,7 +101,7 @@ fn parse_file_lock_limit(limits: &str) -> Option<u64> {
 /// `None` if the kernel does not list them, or the main thread has ended.
 pub(crate) fn children() -> Option<Vec<i32>> {
     let pid = std::process::id();
-    let list = fs::read_to_string(format!("/proc/self/task/{pid}/children")).ok()?;
+    let list = read_text(format!("/proc/self/task/{pid}/children"))?;
     let pids = list.split_ascii_whitespace().map(str::parse);
     pids.collect::<Result<_, _>>().ok()
 }
@@ -128,7 +131,7 @@ pub(crate) fn set_oom_score_adj(pid: Pid, score: i32) {
 
 /// Returns the number of processes that the kernel has killed since boot because the machine's memory was low.
 pub(crate) fn oom_kills(vmstat: &Path) -> Option<u64> {
-    number_after(&fs::read_to_string(vmstat).ok()?, "oom_kill")
+    number_after(&read_text(vmstat)?, "oom_kill")
 }
 
 /// Returns the number on the line that starts with `label`, in a text of labels and numbers.
@@ -140,7 +143,30 @@ pub(crate) fn number_after(text: &str, label: &str) -> Option<u64> {
 }
 
 fn read(pid: i32, file: &str) -> Option<String> {
-    fs::read_to_string(format!("/proc/{pid}/{file}")).ok()
+    read_text(format!("/proc/{pid}/{file}"))
+}
+
+/// Reads a file of the kernel that contains text.
+pub(crate) fn read_text(path: impl AsRef<Path>) -> Option<String> {
+    String::from_utf8(read_file(path).ok()?).ok()
+}
+
+/// Reads a file of the kernel, whose length is not known before: `fs::read` asks for it in vain, and then reads 32, 64, ...
+/// bytes.
+fn read_file(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let (mut bytes, mut len) = (vec![0; READ_BYTES], 0);
+    loop {
+        let read = file.read(&mut bytes[len..])?;
+        if read == 0 {
+            bytes.truncate(len);
+            return Ok(bytes);
+        }
+        len += read;
+        if len == bytes.len() {
+            bytes.resize(2 * len, 0);
+        }
+    }
 }
 
 /// Parses `pid (name) state parent group session ...`, where the name may contain any character, even brackets.

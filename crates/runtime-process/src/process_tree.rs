@@ -66,7 +66,7 @@ impl ProcessTree {
             }
             Ok(())
         };
-        let oom = OomWatch::start(&engine.settings.vmstat);
+        let oom = OomWatch::start(&engine.settings.vmstat, cgroup.counts_oom_kills());
         let (output, writer) = OutputPump::pipe(log).map_err(StartError::prepare)?;
         // Created before the process, whose group it kills if the start fails half-way.
         let mut tree = Self {

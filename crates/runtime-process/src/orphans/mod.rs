@@ -181,8 +181,10 @@ impl OrphanScanner {
         let (mut known, mut candidates) = (Known::new(), Vec::new());
         // An orphan may have been confirmed while its parent lived.
         let children: BTreeSet<i32> = own_children().into_iter().collect();
-        let own = own_pid();
-        for key in proc::process_keys().filter(|key| key.pid != own) {
+        // A leader belongs to its command, and has no children once it has ended.
+        let mut skipped = CommandMark::leaders();
+        skipped.insert(own_pid());
+        for key in proc::process_keys().filter(|key| !skipped.contains(&key.pid)) {
             let previous = before.get(&key).copied();
             let is_skipped = match previous {
                 Some(Class::NonTask) => !children.contains(&key.pid),

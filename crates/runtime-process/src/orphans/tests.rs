@@ -4,6 +4,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command};
 
+use rustix::process::{Signal, kill_process_group};
+
 use super::*;
 use crate::marks::TASK_VARIABLE;
 
@@ -55,10 +57,16 @@ fn members_of_running_commands_are_skipped() -> io::Result<()> {
     let folder = tempfile::tempdir()?;
     let scanner = scanner(folder.path());
     let [own, other] = [(); 2].map(|()| CommandMark::new(scanner.owner(), folder.path()));
-    let member = start(other.number, &["setsid", "sleep", "600"])?;
-    let pid = member.0.id().cast_signed();
-    wait_until(|| proc::stat(pid).is_some_and(|stat| stat.session == pid));
-    other.started(Pid::from_raw(pid).expect("not 0"));
+    let leader = start(other.number, &["setsid", "sh", "-c", "sleep 600 & wait"])?;
+    let leader_pid = leader.0.id().cast_signed();
+    let child = || {
+        let mut all = proc::all_stats();
+        all.find(|stat| stat.parent == leader_pid && stat.session == leader_pid)
+    };
+    wait_until(|| child().is_some());
+    let pid = child().expect("it was found").pid;
+    let group = Pid::from_raw(leader_pid).expect("not 0");
+    other.started(group);
     let is_read = |number| {
         let found = scanner.scan(Some(number));
         found.iter().any(|process| process.stat.pid == pid)
@@ -68,7 +76,7 @@ fn members_of_running_commands_are_skipped() -> io::Result<()> {
     assert!(is_read(other.number), "it belongs to this command");
     drop(other);
     assert!(is_read(own.number), "its command has ended");
-    Ok(())
+    Ok(kill_process_group(group, Signal::KILL)?)
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl WalledCommand {
         command: PreparedCommand,
         walls: &TaskWalls,
     ) -> Result<(Self, OutputPump), StartError> {
-        let oom = OomWatch::start(&command.engine.settings.vmstat);
+        let oom = OomWatch::start(&command.engine.settings.vmstat, false);
         let log = command.log.clone();
         let (output, writer) = OutputPump::pipe(log).map_err(StartError::prepare)?;
         let start = WalledStart {

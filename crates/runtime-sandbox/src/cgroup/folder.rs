@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use rustix::process::Pid;
 
+use crate::proc;
+
 /// The file with the members of a group. Only folders of groups have it.
 const PROCS: &str = "cgroup.procs";
 
@@ -86,7 +88,7 @@ impl GroupFolder {
         if self.files.lack(file) {
             return None;
         }
-        fs::read_to_string(self.path.join(file)).ok()
+        proc::read_text(self.path.join(file))
     }
 
     /// Returns the number that is the whole content of a file.
@@ -113,7 +115,7 @@ impl GroupFolder {
     /// Returns the members of the group and of those inside it.
     pub(super) fn members(&self) -> Vec<Pid> {
         let groups = with_inner_groups(&self.path).into_iter();
-        let lists = groups.filter_map(|group| fs::read_to_string(group.join(PROCS)).ok());
+        let lists = groups.filter_map(|group| proc::read_text(group.join(PROCS)));
         lists.flat_map(|list| parse_pids(&list)).collect()
     }
 

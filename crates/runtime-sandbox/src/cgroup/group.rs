@@ -137,6 +137,12 @@ impl Cgroup {
             && (has("memory.peak") || has("memory.max_usage_in_bytes"))
     }
 
+    /// Returns whether the kernel counts members that it kills because memory ran out.
+    pub fn counts_oom_kills(&self) -> bool {
+        let has = |file| self.folders.iter().any(|folder| folder.has(file));
+        has("memory.events") || has("memory.oom_control")
+    }
+
     /// Returns the sum of a count over all disks.
     fn disk_bytes(&self, label: &str) -> Option<u64> {
         let text = self.folders.iter().find_map(|it| it.read("io.stat"))?;
@@ -174,11 +180,13 @@ pub(super) fn end_all<'a>(groups: impl IntoIterator<Item = &'a Cgroup>) -> bool 
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        self.kill();
-        let folders = self.folders.iter();
-        let left = folders.filter(|folder| !folder.remove());
-        self.unremoved
-            .add(left.map(|folder| folder.path().to_owned()));
+        let mut left: Vec<_> = self.folders.iter().collect();
+        left.retain(|folder| !folder.remove());
+        // Only one with members cannot be removed.
+        left.iter().for_each(|folder| kill_members(folder));
+        left.retain(|folder| !folder.remove());
+        let left = left.into_iter().map(|folder| folder.path().to_owned());
+        self.unremoved.add(left);
     }
 }
 
