@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use runtime_client::TaskclusterDeployment;
+use runtime_client::{ClientSettings, TaskclusterDeployment};
 use runtime_client::checks::{ConnectionCheck, ConnectionChecks};
 use runtime_core::{CredentialsWatch, LifeCycleTracker, ShutdownManager};
 use runtime_worker::config::{ConfigDocument, ShutdownConfig};
@@ -18,7 +19,7 @@ use crate::exit_cause::ExitCause;
 use crate::program::Program;
 use crate::progress::Progress;
 use crate::signals::stop_on_signals;
-use crate::{output, sources};
+use crate::{machine_check, output, print, sources};
 
 /// Prints warnings, and returns an error with all failures.
 fn report(checks: &[ConnectionCheck]) -> Result<()> {
@@ -39,7 +40,11 @@ async fn add_stored_layers(
     document: &mut ConfigDocument,
     bootstrap: &Bootstrap,
 ) -> Result<Option<Account>> {
-    let deployment = TaskclusterDeployment::new(&bootstrap.identity().root_url)?;
+    // A person waits for the result, and can repeat the command.
+    let mut settings = ClientSettings::default();
+    settings.retry.budget = Duration::ZERO;
+    let root_url = bootstrap.identity().root_url;
+    let deployment = TaskclusterDeployment::with_settings(&root_url, settings)?;
     let account = Account::stored(bootstrap, &deployment);
     if let Some(account) = &account {
         let client = deployment.client(account.credentials.clone());
@@ -73,7 +78,14 @@ pub(crate) async fn check(program: &Program, source: &ConfigSource) -> Result<()
             "warning: the layers of the worker pool are unknown until the worker has credentials",
         )?;
     }
-    let _ = program.engine.load(&document, source.web_hooks()?)?;
+    let (config, engine) = program.engine.load(&document, source.web_hooks()?)?;
+    let is_usable = machine_check::print_disk(&config.worker).await?;
+    let (app, _folder) = print::idle_app(program, (config, engine)).await?;
+    for line in app.worker.containment().await {
+        output::result(line)?;
+    }
+    app.close().await;
+    ensure!(is_usable, "the worker cannot use its data folder");
     Ok(())
 }
 

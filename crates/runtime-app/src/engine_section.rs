@@ -44,6 +44,18 @@ fn default_web_hooks() -> WebHookConfig {
     WebHookConfig::Localhost(LocalhostConfig::default())
 }
 
+/// Separates the section of the engine from the others.
+fn split<C>(read: FileConfig<C>, document: &ConfigDocument) -> (Config, C) {
+    let config = Config {
+        worker: read.worker,
+        web_hooks: read.web_hooks,
+        monitoring: read.monitoring,
+        status_port: read.status_port,
+        file: document.file().map(ToOwned::to_owned),
+    };
+    (config, read.engine)
+}
+
 /// Reads configurations, and creates the engine.
 pub(crate) trait EngineSection: Send + Sync {
     /// Returns the JSON schema of the configuration.
@@ -100,7 +112,12 @@ where
     }
 
     fn check(&self, document: &ConfigDocument) -> Result<()> {
-        Ok(document.check::<FileConfig<C>>()?)
+        document.check::<FileConfig<C>>()?;
+        match document.read::<FileConfig<C>>() {
+            Ok(read) => split(read, document).0.check(),
+            // A layer can mend it.
+            Err(_) => Ok(()),
+        }
     }
 
     fn load(
@@ -108,20 +125,7 @@ where
         document: &ConfigDocument,
         web_hooks: Option<WebHookConfig>,
     ) -> Result<(Config, EngineFactory)> {
-        let FileConfig {
-            worker,
-            engine,
-            web_hooks,
-            monitoring,
-            status_port,
-        } = Self::read(document, web_hooks)?;
-        let config = Config {
-            worker,
-            web_hooks,
-            monitoring,
-            status_port,
-            file: document.file().map(ToOwned::to_owned),
-        };
+        let (config, engine) = split(Self::read(document, web_hooks)?, document);
         config.check()?;
         let create = Arc::clone(&self.create);
         let factory: EngineFactory = Box::new(move |parts| {

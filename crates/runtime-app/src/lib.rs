@@ -43,6 +43,7 @@ mod engine_section;
 mod exit_cause;
 mod hooks;
 mod local_tasks;
+mod machine_check;
 mod output;
 mod parts;
 mod print;

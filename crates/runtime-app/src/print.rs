@@ -7,6 +7,7 @@ use runtime_client::TaskclusterDeployment;
 use runtime_core::{CredentialsWatch, LifeCycleTracker};
 use runtime_monitoring::{LogLevel, MonitoringConfig};
 use runtime_webhook::{NoConfig, WebHookConfig};
+use tempfile::TempDir;
 
 use crate::assembly::{App, AppInputs, temporary_folder};
 use crate::config::Config;
@@ -16,13 +17,22 @@ use crate::program::Program;
 use crate::progress::Progress;
 
 /// Returns the documentation of the engine and the plugins.
-///
-/// They belong to a worker, so this builds one. It gets its own folder and no services, so that it does not disturb
-/// a worker that runs with the same configuration.
 pub(crate) async fn documentation(
     program: &Program,
-    (mut config, engine): (Config, EngineFactory),
+    loaded: (Config, EngineFactory),
 ) -> Result<String> {
+    let title = format!("Tasks for {}", loaded.0.worker.task_queue_id);
+    let (app, _folder) = idle_app(program, loaded).await?;
+    Ok(app.worker.documentation(&title))
+}
+
+/// Creates a worker to ask its engine and plugins.
+///
+/// It gets its own folder and no services, so that it does not disturb a worker that runs with the same configuration.
+pub(crate) async fn idle_app(
+    program: &Program,
+    (mut config, engine): (Config, EngineFactory),
+) -> Result<(App, TempDir)> {
     let folder = temporary_folder()?;
     folder.path().clone_into(&mut config.worker.data_folder);
     config.web_hooks = WebHookConfig::None(NoConfig::default());
@@ -40,6 +50,5 @@ pub(crate) async fn documentation(
     };
     let stop = LifeCycleTracker::new();
     let app = App::build(program, (&config, engine), inputs, &stop).await?;
-    let title = format!("Tasks for {}", config.worker.task_queue_id);
-    Ok(app.worker.documentation(&title))
+    Ok((app, folder))
 }

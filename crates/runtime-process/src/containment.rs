@@ -20,13 +20,12 @@ pub(crate) fn find_cgroups(placement: &CgroupPlacement) -> CgroupParents {
     }
 }
 
-/// Reports what the engine can and cannot contain.
-pub(crate) fn report(
+/// Returns what the engine can and cannot contain.
+pub(crate) fn describe(
     walls: Option<&Walls>,
     placement: &CgroupPlacement,
     cgroups: &CgroupParents,
-    monitor: &Monitor,
-) {
+) -> String {
     let isolation = walls.map_or_else(
         || "no isolation, tasks run as the worker's user".to_owned(),
         Walls::describe,
@@ -43,10 +42,20 @@ pub(crate) fn report(
         "; processes are found by their marks, sessions and parents: one that forks faster than it is found may outlive \
          its task"
     };
-    let line = format!("containment of tasks: {isolation}; {found}{rest}");
+    format!("containment of tasks: {isolation}; {found}{rest}")
+}
+
+/// Reports what the engine can and cannot contain.
+pub(crate) fn report(
+    walls: Option<&Walls>,
+    placement: &CgroupPlacement,
+    cgroups: &CgroupParents,
+    monitor: &Monitor,
+) {
+    let line = describe(walls, placement, cgroups);
     match placement {
         // It was asked for, and does not work.
-        CgroupPlacement::Below(_) if !support.is_available() => monitor.warn(line),
+        CgroupPlacement::Below(_) if !cgroups.support().is_available() => monitor.warn(line),
         _ => monitor.info(line),
     }
 }

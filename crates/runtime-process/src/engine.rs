@@ -202,6 +202,22 @@ impl Engine for ProcessEngine {
         }
     }
 
+    #[cfg(unix)]
+    async fn containment(&self) -> Vec<String> {
+        let settings = self.settings.clone();
+        let describe = move || {
+            let placement = &settings.cgroups;
+            let cgroups = crate::containment::find_cgroups(placement);
+            match Walls::of(&settings) {
+                Ok(walls) => crate::containment::describe(walls.as_ref(), placement, &cgroups),
+                Err(error) => error.to_string(),
+            }
+        };
+        // Fails only if it panics, and then nothing is known.
+        let described = tokio::task::spawn_blocking(describe).await;
+        described.into_iter().collect()
+    }
+
     async fn prepare(&self, environment: &Environment) -> Result<(), TaskError> {
         self.state(environment).await.map(drop)
     }

@@ -93,6 +93,18 @@ pub trait Engine: Send + Sync + fmt::Debug {
         Ok(())
     }
 
+    /// Returns what the engine can and cannot contain on this machine, for its operator: a line for each finding.
+    /// Default: none.
+    ///
+    /// It may be called without [`prepare`](Self::prepare), while other workers run, and must not disturb them.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped.
+    async fn containment(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Creates a builder for one task, whose payload fits the schema.
     ///
     /// # Errors

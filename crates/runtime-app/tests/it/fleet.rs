@@ -173,6 +173,7 @@ async fn secrets_are_fetched_and_hidden() {
     assert!(text.contains("greeting: '[REDACTED]'\n"), "{text}");
     let (output, text) = fleet.run(with_credentials("check")).await;
     assert!(output.status.success(), "{text}");
+    assert!(text.contains("ok: the data folder `"), "{text}");
     let (output, text) = fleet.run(with_credentials("run")).await;
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(!text.contains("Psst"), "{text}");
@@ -258,6 +259,24 @@ async fn needed_worker_does_not_stop_when_idle() {
     let status = tokio::task::spawn_blocking(move || child.wait());
     let status = status.await.expect("no panic").expect("a child");
     assert_eq!(status.code(), Some(0));
+    fleet.taskcluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn data_folder_below_a_file_fails() {
+    let mut fleet = Fleet::new().await;
+    let credentials = fleet.taskcluster.credentials();
+    fleet.settings["worker"]["registration"] = Value::Null;
+    let data = file(&fleet.folder, "file", &json!(1)).join("data");
+    fleet.settings["worker"]["dataFolder"] = json!(data);
+    let mut command = fleet.command("check");
+    let token = credentials.secrets().next().unwrap_or_default();
+    command
+        .env("TASKCLUSTER_CLIENT_ID", &credentials.client_id)
+        .env("TASKCLUSTER_ACCESS_TOKEN", token);
+    let (output, text) = fleet.run(command).await;
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("failed: cannot write to the data folder `"), "{text}");
     fleet.taskcluster.stop().await;
 }
 

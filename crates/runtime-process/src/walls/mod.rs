@@ -54,11 +54,8 @@ pub(crate) enum WallsError {
 }
 
 impl Walls {
-    /// Raises the walls once, in a folder of the storage. Returns `None` if tasks run without walls.
-    pub(crate) async fn prepare(
-        settings: &EngineSettings,
-        storage: &TemporaryStorage,
-    ) -> Result<Option<Self>, WallsError> {
+    /// Returns the configured walls, without raising them; `None` if tasks run without walls.
+    pub(crate) fn of(settings: &EngineSettings) -> Result<Option<Self>, WallsError> {
         let isolation = match settings.isolation {
             TaskIsolation::None if settings.network == TaskNetwork::None => {
                 return Err(WallsError::NetworkWithoutIsolation);
@@ -71,9 +68,19 @@ impl Walls {
             TaskNetwork::Host => isolation.without(Wall::Network),
             TaskNetwork::None => isolation.with(Wall::Network),
         };
-        let walls = Self {
+        Ok(Some(Self {
             isolation,
             view: common_view(settings),
+        }))
+    }
+
+    /// Raises the walls once, in a folder of the storage. Returns `None` if tasks run without walls.
+    pub(crate) async fn prepare(
+        settings: &EngineSettings,
+        storage: &TemporaryStorage,
+    ) -> Result<Option<Self>, WallsError> {
+        let Some(walls) = Self::of(settings)? else {
+            return Ok(None);
         };
         walls.check_storage(storage.path())?;
         let folder = TaskFolder::create(storage)?;

@@ -32,10 +32,7 @@ pub(crate) enum TaskWalls {}
 pub(crate) enum WalledCommand {}
 
 impl Walls {
-    pub(crate) async fn prepare(
-        settings: &EngineSettings,
-        _: &TemporaryStorage,
-    ) -> Result<Option<Self>, WallsError> {
+    pub(crate) fn of(settings: &EngineSettings) -> Result<Option<Self>, WallsError> {
         let is_default =
             (settings.isolation, settings.network) == (TaskIsolation::None, TaskNetwork::Host);
         if is_default {
@@ -43,6 +40,13 @@ impl Walls {
         } else {
             Err(WallsError)
         }
+    }
+
+    pub(crate) async fn prepare(
+        settings: &EngineSettings,
+        _: &TemporaryStorage,
+    ) -> Result<Option<Self>, WallsError> {
+        Self::of(settings)
     }
 
     pub(crate) fn around(&self, _: &TaskFolder) -> Result<TaskWalls, WallsError> {
@@ -81,7 +85,7 @@ impl WalledCommand {
         match *self {}
     }
 
-    pub(crate) async fn report_usage(&mut self) {
+    pub(crate) fn report_usage(&self) {
         match *self {}
     }
 

@@ -41,6 +41,15 @@ impl Worker {
         render_document(title, &sections)
     }
 
+    /// Returns what the engine can and cannot contain on this machine, for its operator.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn containment(&self) -> Vec<String> {
+        self.shared.engine.containment().await
+    }
+
     /// Claims and runs tasks until a stop is requested, or the [maximum number](crate::WorkerBuilder::max_tasks) is resolved.
     ///
     /// | stop | running tasks | returns |

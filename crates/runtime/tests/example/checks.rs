@@ -132,14 +132,15 @@ fn wrong_clock_is_a_warning() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let serving = std::thread::spawn(move || {
-        for _ in ["ping", "scopes"] {
+        for status in ["200 OK", "200 OK", "404 Not Found"] {
+            // Ping and scopes, and no secret of the pool.
             let (mut stream, _) = listener.accept().expect("a connection");
             let _ = stream.read(&mut [0; 4096]);
             let body = r#"{"alive":true,"scopes":["*"]}"#;
             let date = runtime::Timestamp::now() + Duration::from_secs(3630);
             let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT");
             let head = format!("Date: {date}\r\nContent-Length: {}", body.len());
-            let answer = format!("HTTP/1.1 200 OK\r\n{head}\r\nConnection: close\r\n\r\n{body}");
+            let answer = format!("HTTP/1.1 {status}\r\n{head}\r\nConnection: close\r\n\r\n{body}");
             stream.write_all(answer.as_bytes()).expect("written");
         }
     });
@@ -147,6 +148,8 @@ fn wrong_clock_is_a_warning() {
     assert!(output.status.success(), "{text}");
     let warning = "warning: the clock of this machine is 60 min ";
     assert!(text.contains(warning), "{text}");
+    assert!(text.contains("\nok: the data folder `"), "{text}");
+    assert!(text.contains("\ncontainment of tasks: "), "{text}");
     assert!(
         text.contains("behind that of the deployment; set it"),
         "{text}"

@@ -126,7 +126,7 @@ fn printed_config_shows_reachable_hosts() {
         );
         let path = file(&scratch, "worker.yml", &settings);
         let (output, text) = run(worker(scratch.path())
-            .args(["print-config", "--config"])
+            .args(["print-config", "--local", "--config"])
             .arg(path));
         assert!(output.status.success(), "{text}");
         text
