@@ -26,10 +26,9 @@ use runtime_worker::plugins::{
     Artifacts, ExitStatus, IdleStop, Mounts, ResourceUsage, TaskEnvVars, TaskLog,
 };
 use runtime_worker::worker_runner::WorkerRunner;
-use runtime_worker::{Engine, Plugin, Worker, WorkerBuilder};
+use runtime_worker::{Engine, ExitCause, Plugin, Worker, WorkerBuilder};
 
 use crate::config::Config;
-use crate::exit_cause::ExitCause;
 use crate::hooks;
 use crate::parts::{AppParts, EngineFactory};
 use crate::program::Program;

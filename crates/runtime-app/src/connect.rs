@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use runtime_client::{ClientSettings, TaskclusterDeployment};
 use runtime_client::checks::{ConnectionCheck, ConnectionChecks};
+use runtime_client::{ClientSettings, TaskclusterDeployment};
 use runtime_core::{CredentialsWatch, LifeCycleTracker, ShutdownManager};
+use runtime_worker::ExitCause;
 use runtime_worker::config::{ConfigDocument, ShutdownConfig};
 
 use crate::account::{Account, static_credentials};
@@ -15,7 +16,6 @@ use crate::args::RunOptions;
 use crate::assembly::{App, AppInputs};
 use crate::bootstrap::Bootstrap;
 use crate::config::ConfigSource;
-use crate::exit_cause::ExitCause;
 use crate::program::Program;
 use crate::progress::Progress;
 use crate::signals::stop_on_signals;
@@ -174,5 +174,5 @@ pub(crate) async fn run(
     app.run(&stop).await;
     progress.line(app.metrics_summary());
     app.close().await;
-    Ok(cause.exit_code())
+    Ok(ExitCode::from(cause.exit_code()))
 }

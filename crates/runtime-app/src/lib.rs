@@ -40,7 +40,6 @@ mod config;
 mod connect;
 mod definition;
 mod engine_section;
-mod exit_cause;
 mod hooks;
 mod local_tasks;
 mod machine_check;

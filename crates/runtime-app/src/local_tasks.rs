@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use runtime_client::TaskclusterDeployment;
 use runtime_core::{CredentialsWatch, LifeCycleTracker, Stoppable as _};
 use runtime_taskcluster_embedded::{TaskSnapshot, TaskState, Taskcluster};
+use runtime_worker::ExitCause;
 use runtime_worker::report::TaskReport;
 use tokio::task::JoinSet;
 
@@ -15,7 +16,6 @@ use crate::args::TaskArgs;
 use crate::assembly::{App, AppInputs, temporary_folder};
 use crate::config::ConfigSource;
 use crate::definition::{Definition, TaskTarget};
-use crate::exit_cause::ExitCause;
 use crate::output;
 use crate::program::Program;
 use crate::progress::{Progress, label};

@@ -7,11 +7,11 @@ use runtime_client::TaskclusterDeployment;
 use runtime_core::{CredentialsWatch, LifeCycleTracker};
 use runtime_monitoring::{LogLevel, MonitoringConfig};
 use runtime_webhook::{NoConfig, WebHookConfig};
+use runtime_worker::ExitCause;
 use tempfile::TempDir;
 
 use crate::assembly::{App, AppInputs, temporary_folder};
 use crate::config::Config;
-use crate::exit_cause::ExitCause;
 use crate::parts::EngineFactory;
 use crate::program::Program;
 use crate::progress::Progress;

@@ -1,10 +1,9 @@
 //! Stops the worker on signals.
 
 use runtime_core::{LifeCycleTracker, ShutdownSource as _, Stoppable as _};
-use runtime_worker::ShutdownSignals;
+use runtime_worker::{ExitCause, ShutdownSignals};
 use tokio::task::JoinHandle;
 
-use crate::exit_cause::ExitCause;
 use crate::output;
 
 /// The listener for signals, which ends on drop.

@@ -57,6 +57,7 @@
 mod backoff;
 mod engine;
 mod error_limit;
+mod exit_cause;
 mod foreign_call;
 mod into_engine;
 mod max_life_time;
@@ -85,6 +86,7 @@ mod signals;
 pub mod worker_runner;
 
 pub use engine::{Capability, Engine, ExtractError, ResultSet, Sandbox, SandboxBuilder};
+pub use exit_cause::ExitCause;
 pub use into_engine::IntoEngine;
 pub use max_life_time::MaxLifeTime;
 pub use plugin::{Plugin, TaskPlugin};

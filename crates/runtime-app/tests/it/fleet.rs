@@ -276,7 +276,10 @@ async fn data_folder_below_a_file_fails() {
         .env("TASKCLUSTER_ACCESS_TOKEN", token);
     let (output, text) = fleet.run(command).await;
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("failed: cannot write to the data folder `"), "{text}");
+    assert!(
+        text.contains("failed: cannot write to the data folder `"),
+        "{text}"
+    );
     fleet.taskcluster.stop().await;
 }
 

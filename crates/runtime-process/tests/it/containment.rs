@@ -21,6 +21,18 @@ async fn assert_killed(script: &str) {
     running.stop().await;
 }
 
+#[tokio::test]
+async fn containment_is_described_without_worker() {
+    use runtime_worker::Engine as _;
+
+    let lines = process_engine().without_cgroups().containment().await;
+    let [line] = &lines[..] else {
+        panic!("{lines:?}");
+    };
+    let start = "containment of tasks: control groups are disabled; processes are found by";
+    assert!(line.starts_with(start), "{line}");
+}
+
 /// Each case is run by [`processes_of_a_user_are_killed`] as an ordinary user.
 mod as_user {
     use super::*;
