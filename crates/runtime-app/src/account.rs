@@ -1,4 +1,4 @@
-//! The credentials of the worker, and what the deployment provides to their owner: layers of the configuration and secrets.
+//! The credentials of the worker, with the layers of the configuration and the secrets that they can read.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ impl Account {
     }
 
     /// Takes credentials from the state of a registration, from the configuration or from environment variables. Does not
-    /// register, which could disturb a running worker. `None` if there are no credentials yet.
+    /// register, which could disturb a running worker. `None` before the worker has credentials.
     pub(crate) fn stored(
         bootstrap: &Bootstrap,
         deployment: &TaskclusterDeployment,

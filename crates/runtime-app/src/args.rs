@@ -92,6 +92,10 @@ pub(crate) struct RunOptions {
     #[arg(long)]
     pub(crate) json: bool,
 
+    /// The configuration is a file that worker-runner writes, with the path of another one in `configFile`.
+    #[arg(long, requires = "config")]
+    pub(crate) with_worker_runner: bool,
+
     /// Stop after this number of tasks. Overrides `worker.maxTasks` of the configuration.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_tasks: Option<u64>,

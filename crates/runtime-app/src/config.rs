@@ -7,6 +7,7 @@ use runtime_client::WorkerName;
 use runtime_monitoring::{LogFormat, MonitoringConfig};
 use runtime_webhook::WebHookConfig;
 use runtime_worker::config::{self, ConfigDocument, Format, ShutdownConfig, WorkerConfig};
+use runtime_worker::worker_runner::RunnerConfig;
 use serde_json::{Value, json};
 
 use crate::args::WorkerArgs;
@@ -25,6 +26,8 @@ pub(crate) struct Config {
 /// The source of a configuration.
 pub(crate) enum ConfigSource {
     File(PathBuf),
+    /// The file that worker-runner writes.
+    WorkerRunner(PathBuf),
     Arguments {
         document: Value,
         /// A file with the section `webHooks`.
@@ -63,11 +66,12 @@ impl ConfigSource {
     pub(crate) fn document(&self) -> Result<ConfigDocument> {
         let document = match self {
             Self::File(file) => ConfigDocument::load(file)?,
+            Self::WorkerRunner(file) => return worker_runner_document(file),
             Self::Arguments { document, .. } => {
                 ConfigDocument::parse(&document.to_string(), Format::Json)?
             }
         };
-        Ok(document.variables(|name| std::env::var(name)))
+        Ok(with_variables(document))
     }
 
     /// Returns the section `webHooks` of the command line.
@@ -81,6 +85,36 @@ impl ConfigSource {
         }
     }
 }
+
+fn with_variables(document: ConfigDocument) -> ConfigDocument {
+    document.variables(|name| std::env::var(name))
+}
+
+/// Returns the configuration file of the worker, with the layers of the file that worker-runner writes.
+fn worker_runner_document(file: &Path) -> Result<ConfigDocument> {
+    let name = format!("`{}` of worker-runner", file.display());
+    let config: Value = ConfigDocument::load(file)?.read()?;
+    let config = RunnerConfig::parse(config, &SECTIONS);
+    let config = config.with_context(|| format!("{name} is not an object"))?;
+    let mut document = match &config.config_file {
+        Some(file) => ConfigDocument::load(file)?,
+        None => ConfigDocument::parse("{}", Format::Json)?,
+    };
+    let mut defaults = json!({
+        "worker": { "shutdown": ["signals", "worker-runner"] },
+        "monitoring": { "log": { "format": "workerproto" } },
+    });
+    let worker = config.identity.as_object().into_iter().flatten();
+    for (key, value) in worker {
+        defaults["worker"][key] = value.clone();
+    }
+    document.add_defaults(&name, defaults)?;
+    document.add_layer(&name, config.sections)?;
+    Ok(with_variables(document))
+}
+
+/// The sections of the configuration.
+const SECTIONS: [&str; 5] = ["worker", "engine", "webHooks", "monitoring", "statusPort"];
 
 /// The hosts of a deployment on this machine.
 const LOCAL_HOSTS: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];

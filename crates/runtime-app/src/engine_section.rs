@@ -36,7 +36,7 @@ struct FileConfig<C> {
     #[serde(default)]
     monitoring: MonitoringConfig,
 
-    /// The port of the status page on 127.0.0.1; 0 selects a free one. By default there is no page.
+    /// The port of the status page on 127.0.0.1; 0 selects a free one. By default, no page is served.
     status_port: Option<u16>,
 }
 

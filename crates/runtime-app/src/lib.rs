@@ -19,15 +19,18 @@
 //! | command | what it does |
 //! | --- | --- |
 //! | `run --config FILE` | claims tasks as configured, until it is stopped |
-//! | `check --config FILE` | checks configuration, root URL, clock, credentials and scopes, with advice |
-//! | `print-config --config FILE` | prints the effective configuration, without secrets |
+//! | `check --config FILE` | checks configuration, root URL, clock, credentials, scopes and disk, with advice |
+//! | `print-config --config FILE` | prints the effective configuration with its layers, without secrets |
 //! | `schema` | prints the JSON schema of the configuration |
 //! | `docs` | prints the documentation for authors of tasks |
 //! | `run-task FILE` | runs a task on an embedded Taskcluster, and exits with its exit code |
 //! | `dev` | runs the worker with an embedded Taskcluster, for other clients |
+//! | `completions SHELL` | prints a script that completes commands and options |
 //!
 //! The [configuration](WorkerApp::engine) has the sections `worker`, `engine`, `webHooks` and `monitoring`, and
-//! `statusPort`. `engine` is that of the engine, typed and checked with the rest.
+//! `statusPort`. `engine` is that of the engine, typed and checked with the rest. Texts may refer to environment variables,
+//! files and secrets of Taskcluster, and the worker pool may override settings: see
+//! [`ConfigDocument`](runtime_worker::config::ConfigDocument).
 //!
 //! The crate is assembly: everything in it can be done with the other crates, and in another way. It is an application,
 //! so it reads the environment, installs the log of the process and listens to signals.

@@ -133,7 +133,7 @@ impl WorkerApp<WithEngine> {
     ///
     /// | code | the worker has stopped because |
     /// | --- | --- |
-    /// | 0 | it was told to by a signal, or reached `maxTasks` or `maxLifeTime` |
+    /// | 0 | of a signal, or it reached `maxTasks` or `maxLifeTime` |
     /// | 68 | it was idle for `plugins.idleStop` |
     /// | 69 | of internal errors |
     /// | 70 | worker-manager requested it |
@@ -203,7 +203,10 @@ async fn run_command(program: &Program, arguments: Arguments) -> Result<ExitCode
             return local_tasks::run(program, &[], &args).await;
         }
         Command::Run(args) => {
-            let source = Source::new(&args.config)?;
+            let mut source = Source::new(&args.config)?;
+            if let (true, Some(file)) = (args.options.with_worker_runner, args.config.config) {
+                source.config = ConfigSource::WorkerRunner(file);
+            }
             return connect::run(program, &source.config, &args.options).await;
         }
         Command::Check(args) => {

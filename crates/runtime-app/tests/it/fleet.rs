@@ -283,6 +283,54 @@ async fn data_folder_below_a_file_fails() {
     fleet.taskcluster.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn worker_runner_writes_layers() {
+    let fleet = Fleet::new().await;
+    let credentials = fleet.taskcluster.credentials();
+    let base = json!({
+        "worker": { "dataFolder": fleet.folder.path().join("data") },
+        "engine": { "greeting": "Hello" },
+        "monitoring": { "log": { "level": "info" } },
+    });
+    let runner = json!({
+        "rootURL": fleet.taskcluster.root_url(),
+        "clientId": credentials.client_id,
+        "accessToken": credentials.secrets().next().unwrap_or_default(),
+        "certificate": "",
+        "provisionerId": "pool",
+        "workerType": "linux",
+        "workerGroup": "group",
+        "workerId": "id",
+        "workerTypeMetadata": { "instance-type": "m5" },
+        "configFile": file(&fleet.folder, "base.json", &base),
+        "engine": { "greeting": "Ahoy" },
+    });
+    let path = file(&fleet.folder, "runner.json", &runner);
+    let mut command = greeter(&fleet.folder);
+    command
+        .args(["run", "--with-worker-runner", "--config"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    let task_id = fleet.create("world");
+    let mut child = command.spawn().expect("the example starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    let welcome = r#"~{"type":"welcome","capabilities":["log","graceful-termination"]}"#;
+    writeln!(input, "{welcome}").expect("the worker reads");
+    let resolved = fleet.taskcluster.wait_until_resolved(&task_id);
+    let resolved = tokio::time::timeout(Duration::from_secs(60), resolved).await;
+    let status = resolved.expect("in time").expect("a task");
+    assert_eq!(status.state_and_reason(), "completed");
+    let log = fleet.text_of_first_task(&task_id).await;
+    assert!(log.contains("Ahoy, world!"), "{log}");
+    let stop = r#"~{"type":"graceful-termination","finish-tasks":true}"#;
+    writeln!(input, "{stop}").expect("the worker reads");
+    let status = tokio::task::spawn_blocking(move || child.wait()).await;
+    let status = status.expect("no panic").expect("a child");
+    assert_eq!(status.code(), Some(72));
+    fleet.taskcluster.stop().await;
+}
+
 #[cfg(unix)]
 fn signal(child: &Child, signal: &str) {
     let killed = Command::new("kill")

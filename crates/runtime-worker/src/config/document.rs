@@ -26,7 +26,7 @@ use crate::problem::{Origins, Problem, path_of};
 /// A [`ConfigError`] with the file name and all problems, each with its line, the path of its key, the value and an
 /// example. Secrets are not shown. At most 50 problems are described, and at most ten unknown keys of a map. Files of more than 1 MiB, or with more than 64 nested lists and maps, are rejected.
 ///
-/// Does not resolve references to values from outside: see [`ConfigDocument`].
+/// References to values from outside are not resolved: see [`ConfigDocument`].
 pub fn load<T: DeserializeOwned + JsonSchema>(file: &Path) -> Result<T, ConfigError> {
     ConfigDocument::load(file)?.read()
 }
@@ -58,7 +58,7 @@ pub fn parse<T: DeserializeOwned + JsonSchema>(
 ///
 /// Layers are merged as JSON merge patches (RFC 7396): maps are merged, null removes a key, and other values, such as
 /// lists, replace those below. References are resolved after that. Layers may contain `$secret`, but not `$env` and
-/// `$file`: their authors decide on the settings of the worker, and not on what is read from the machine.
+/// `$file`: their authors decide on the settings of the worker, but must not read the machine.
 ///
 /// ```
 /// use runtime_worker::config::{ConfigDocument, Format};

@@ -60,7 +60,7 @@ fn allow_references(schema: &mut Value) {
             wrapped.insert("anyOf".to_owned(), json!([text, reference]));
             *schema = Value::Object(wrapped);
         }
-        // The values of these are no schemas.
+        // The values of these keywords are data, not schemas.
         Value::Object(map) => map
             .iter_mut()
             .filter(|(key, _)| {

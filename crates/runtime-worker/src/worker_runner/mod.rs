@@ -10,6 +10,8 @@
 //! | `graceful-termination` | [`Termination`], a source of shutdown requests |
 //! | `new-credentials` | an update of the [`CredentialsCell`](runtime_core::CredentialsCell) |
 //!
+//! [`RunnerConfig`] is the configuration that it writes.
+//!
 //! | to worker-runner | sent by |
 //! | --- | --- |
 //! | `log` | [`WorkerRunner::log`], [`WorkerRunner::log_lines`] |
@@ -33,11 +35,13 @@
 //! # }
 //! ```
 
+mod config_file;
 mod lines;
 mod message;
 mod outgoing;
 mod session;
 
+pub use config_file::RunnerConfig;
 pub use lines::LogLines;
 pub use message::{ErrorReport, FromRunner, Line, ToRunner, parse_line};
 pub use session::{Termination, WorkerRunner, connect};

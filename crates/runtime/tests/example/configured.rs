@@ -102,7 +102,7 @@ fn printed_config_has_defaults_and_no_secrets() {
     ";
     let path = file(&scratch, "worker.yml", settings);
     let (output, text) = run(worker(scratch.path())
-        .args(["print-config", "--config"])
+        .args(["print-config", "--local", "--config"])
         .arg(path));
     assert!(output.status.success(), "{text}");
     for part in [

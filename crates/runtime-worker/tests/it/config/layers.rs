@@ -124,3 +124,30 @@ fn layers_are_maps_of_limited_size() {
         assert!(found.contains(part), "{found}");
     }
 }
+
+#[test]
+fn layers_can_mend_missing_keys_only() {
+    let mut value = sample();
+    value["workerGroup"] = json!({ "$secret": "s" });
+    let Value::Object(map) = &mut value else {
+        panic!("an object");
+    };
+    map.remove("workerId");
+    let check = |value: &Value| {
+        let document = ConfigDocument::parse(&value.to_string(), Format::Json).expect("JSON");
+        let document = document.variables(|_| Err(VarError::NotPresent));
+        document.check::<WorkerConfig>()
+    };
+    check(&value).expect("a layer can have the id");
+    for (key, mistake) in [
+        ("capacity", json!(0)),
+        ("capcity", json!(1)),
+        ("dataFolder", json!({ "$env": "UNSET" })),
+    ] {
+        let mut value = value.clone();
+        value[key] = mistake;
+        let found = problems_of(check(&value).expect_err("a mistake")).join("\n");
+        assert!(found.contains(key), "{found}");
+        assert!(found.contains("missing key `workerId`"), "{found}");
+    }
+}
