@@ -174,5 +174,9 @@ pub(crate) async fn run(
     app.run(&stop).await;
     progress.line(app.metrics_summary());
     app.close().await;
+    if bootstrap.machine.is_some() && cause.is_unneeded() {
+        let removed = client.remove_worker(&bootstrap.worker_name()).await;
+        removed.context("cannot remove the machine from its worker pool, where it costs money")?;
+    }
     Ok(ExitCode::from(cause.exit_code()))
 }

@@ -38,7 +38,8 @@ pub(crate) fn configured(config: &Config, client: &Client) -> Result<Vec<Box<dyn
 pub(crate) fn idle_stop(config: &Config, client: &Client) -> Option<(IdleStop, IdleSource)> {
     let (plugin, source) = IdleStop::with_source(config.worker.plugins.idle_stop?);
     let is_managed = config.worker.registration.is_some()
-        || config.has_shutdown_source(ShutdownConfig::WorkerManager);
+        || config.has_shutdown_source(ShutdownConfig::WorkerManager)
+        || config.has_shutdown_source(ShutdownConfig::WorkerRunner);
     if !is_managed {
         return Some((plugin, source));
     }

@@ -52,6 +52,13 @@ impl ExitCause {
         self.0.get().copied().unwrap_or_default()
     }
 
+    /// Returns whether the worker manager does not need the worker any more: it was idle, or told to stop. A machine that
+    /// exists only for the worker can be removed.
+    #[must_use]
+    pub fn is_unneeded(&self) -> bool {
+        [IDLE, WORKER_MANAGER].contains(&self.exit_code())
+    }
+
     /// Wraps a source, so that its first notice is recorded.
     #[must_use]
     pub fn watch(&self, source: Box<dyn ShutdownSource>) -> Box<dyn ShutdownSource> {
@@ -139,6 +146,7 @@ mod tests {
         assert!(cause.watch(Box::new(life_time)).next().await.is_some());
         cause.internal(LifeCycleTracker::new()).stop_now();
         assert_eq!(cause.exit_code(), IDLE);
+        assert!(cause.is_unneeded());
     }
 
     #[test]
@@ -149,5 +157,6 @@ mod tests {
         assert_eq!((cause.exit_code(), stop.stage()), (0, StopStage::Running));
         internal.stop_within(StopStage::Now, MINUTE);
         assert_eq!((cause.exit_code(), stop.stage()), (69, StopStage::Now));
+        assert!(!cause.is_unneeded());
     }
 }

@@ -1,9 +1,7 @@
 //! The configuration of many workers: values from outside, layers, limits and exit codes.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
+use std::io::Write as _;
 use std::process::{Child, Command, Output, Stdio};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use runtime_core::Timestamp;
@@ -337,69 +335,4 @@ fn signal(child: &Child, signal: &str) {
         .args([signal, &child.id().to_string()])
         .status();
     assert!(killed.expect("`kill` exists").success());
-}
-
-/// Responds to the requests of one program like the metadata service of AWS.
-fn metadata_service(root_url: &str) -> (String, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let user_data = json!({
-        "workerPoolId": "pool/linux",
-        "providerId": "aws",
-        "rootUrl": root_url,
-        "workerGroup": "us-east-1",
-    });
-    let serving = std::thread::spawn(move || {
-        // Token, user data, document and signature, each on its own connection.
-        for _ in 0..4 {
-            let (mut stream, _) = listener.accept().expect("a connection");
-            let mut request = BufReader::new(stream.try_clone().expect("a socket")).lines();
-            let first = request.next().expect("a request").expect("text");
-            let body = match first.split(' ').nth(1).unwrap_or_default() {
-                "/latest/user-data" => user_data.to_string(),
-                "/latest/dynamic/instance-identity/document" => {
-                    r#"{"instanceId":"i-42"}"#.to_owned()
-                }
-                _ => "token".to_owned(),
-            };
-            let length = body.len();
-            let response = format!(
-                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-            );
-            stream.write_all(response.as_bytes()).expect("a reader");
-            stream
-                .shutdown(std::net::Shutdown::Write)
-                .expect("a socket");
-            // Until the client has closed the connection too.
-            let _ = stream.read(&mut [0; 4096]);
-        }
-    });
-    (url, serving)
-}
-
-#[test]
-fn machine_gets_its_identity_from_its_cloud() {
-    let folder = folder();
-    let (url, serving) = metadata_service("https://tc.example.com");
-    let settings = json!({
-        "worker": {
-            "registration": { "provider": "aws", "metadataUrl": url },
-            "dataFolder": folder.path(),
-        },
-    });
-    let path = file(&folder, "worker.json", &settings);
-    let (output, text) = run(greeter(&folder)
-        .args(["print-config", "--config"])
-        .arg(path));
-    assert!(output.status.success(), "{text}");
-    for part in [
-        "rootUrl: https://tc.example.com\n",
-        "taskQueueId: pool/linux\n",
-        "workerGroup: us-east-1\n",
-        "workerId: i-42\n",
-        "no credentials: the layers of the worker pool are not included",
-    ] {
-        assert!(text.contains(part), "`{part}` is not in {text}");
-    }
-    serving.join().expect("no panic");
 }

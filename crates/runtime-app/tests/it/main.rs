@@ -1,5 +1,6 @@
 //! The commands of a program around an engine: the example `greeter`.
 
+mod cloud;
 mod fleet;
 
 use std::path::{Path, PathBuf};
