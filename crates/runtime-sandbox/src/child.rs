@@ -198,8 +198,8 @@ impl SandboxChild {
 
     /// Starts another command inside the same walls and control group, such as a shell.
     ///
-    /// The isolation, the user, and the limits of all processes together are ignored. It ends with this command, and processes that it leaves
-    /// in the background end then, too.
+    /// The isolation, the user, and the limits of all processes together are ignored, and its exit has no account of the
+    /// group. It ends with this command, and processes that it leaves in the background end then, too.
     ///
     /// # Errors
     ///

@@ -97,7 +97,7 @@ impl Cgroup {
     }
 
     /// Kills all members, without waiting for their end. Blocks for at most a tenth of a second per hierarchy.
-    pub fn kill(&self) {
+    pub(super) fn kill(&self) {
         self.folders.iter().for_each(kill_members);
     }
 
