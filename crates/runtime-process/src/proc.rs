@@ -151,22 +151,12 @@ pub(crate) fn read_text(path: impl AsRef<Path>) -> Option<String> {
     String::from_utf8(read_file(path).ok()?).ok()
 }
 
-/// Reads a file of the kernel, whose length is not known before: `fs::read` asks for it in vain, and then reads 32, 64, ...
-/// bytes.
+/// Reads a file of the kernel. `fs::read` asks for its length in vain, and then reads 32, 64, ... bytes; `take` hides the
+/// file from it.
 fn read_file(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let (mut bytes, mut len) = (vec![0; READ_BYTES], 0);
-    loop {
-        let read = file.read(&mut bytes[len..])?;
-        if read == 0 {
-            bytes.truncate(len);
-            return Ok(bytes);
-        }
-        len += read;
-        if len == bytes.len() {
-            bytes.resize(2 * len, 0);
-        }
-    }
+    let mut bytes = Vec::with_capacity(READ_BYTES);
+    File::open(path)?.take(u64::MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Parses `pid (name) state parent group session ...`, where the name may contain any character, even brackets.

@@ -6,19 +6,20 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::process::Pid;
-
-use crate::proc;
 
 /// The file with the members of a group. Only folders of groups have it.
 const PROCS: &str = "cgroup.procs";
 
 /// Maximum number of groups inside a group that are looked at. More can only be an attack on memory.
 const MAX_INNER_GROUPS: usize = 10_000;
+
+/// The buffer for files of the kernel. Most are shorter.
+const READ_BYTES: usize = 4096;
 
 const NAME_PREFIX: &str = "task-";
 
@@ -88,7 +89,7 @@ impl GroupFolder {
         if self.files.lack(file) {
             return None;
         }
-        proc::read_text(self.path.join(file))
+        read_text(self.path.join(file))
     }
 
     /// Returns the number that is the whole content of a file.
@@ -115,7 +116,7 @@ impl GroupFolder {
     /// Returns the members of the group and of those inside it.
     pub(super) fn members(&self) -> Vec<Pid> {
         let groups = with_inner_groups(&self.path).into_iter();
-        let lists = groups.filter_map(|group| proc::read_text(group.join(PROCS)));
+        let lists = groups.filter_map(|group| read_text(group.join(PROCS)));
         lists.flat_map(|list| parse_pids(&list)).collect()
     }
 
@@ -185,6 +186,15 @@ fn with_inner_groups(path: &Path) -> Vec<PathBuf> {
         visited += 1;
     }
     groups
+}
+
+/// Reads a file of the kernel. `fs::read_to_string` asks for its length in vain, and then reads 32, 64, ... bytes; `take`
+/// hides the file from it.
+fn read_text(path: PathBuf) -> Option<String> {
+    let mut text = String::with_capacity(READ_BYTES);
+    let file = File::open(path).ok()?;
+    file.take(u64::MAX).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// Checks that a folder is a group. Elsewhere, `create_dir` would create an ordinary folder.
