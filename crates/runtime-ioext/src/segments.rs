@@ -157,6 +157,10 @@ impl Segments {
             if self.frozen.is_empty() {
                 self.open.advance(len);
                 self.start += len as u64;
+                if self.open.is_empty() {
+                    // The next write uses the same memory, which is in the processor's cache.
+                    let _ = self.open.try_reclaim(self.capacity);
+                }
             } else {
                 self.advance(self.start + len as u64);
             }

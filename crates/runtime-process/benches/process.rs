@@ -14,8 +14,8 @@ use runtime_core::{
 };
 use runtime_mocks::taskcluster::Taskcluster;
 use runtime_process::ProcessEngine;
-use runtime_worker::Worker;
 use runtime_worker::plugins::{ExitStatus, TaskLog};
+use runtime_worker::{Timing, Worker};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -48,7 +48,7 @@ fn growth(bench: &mut Bench, runtime: &Runtime, name: &str, containment: Contain
     bench
         .case(
             &format!("no-op task beside 4 000 processes, {name}"),
-            "ms/task",
+            "ms CPU/task",
         )
         .bar(AtMost(1.1))
         .peer("100 processes", || beside(100))
@@ -56,7 +56,7 @@ fn growth(bench: &mut Bench, runtime: &Runtime, name: &str, containment: Contain
     bench
         .case(
             &format!("no-op task beside {IDLE_TASKS} tasks, {name}"),
-            "ms/task",
+            "ms CPU/task",
         )
         .bar(AtMost(1.5))
         .peer("no other task", || no_op(0))
@@ -137,11 +137,15 @@ impl Bed {
         let storage = TemporaryStorage::open(folder.path()).expect("open the storage");
         let deployment = TaskclusterDeployment::new(root_url).expect("a root URL");
         let environment = Environment::builder(identity, storage).build();
+        let mut timing = Timing::default();
+        // Requests are not measured.
+        timing.cancel_poll_interval = Duration::from_secs(3600);
         let worker = Worker::builder(
             Arc::new(deployment),
             environment,
             Arc::new(containment.engine()),
         )
+        .timing(timing)
         .credentials(taskcluster.credentials())
         .capacity(capacity)
         .plugin(TaskLog::new())
@@ -191,17 +195,17 @@ impl Bed {
     }
 }
 
-/// Returns the time of a no-op task beside idle tasks, one after the other.
+/// Returns the CPU time that worker and queue need for a no-op task beside idle tasks, one after the other.
 async fn no_op_ms(containment: Containment, tasks: u32, idle: u32) -> f64 {
     let bed = Bed::start(containment, idle as usize + 1).await;
     let idle = bed.start_idle(idle).await;
     let ids: Vec<_> = (0..tasks).map(|_| bed.create(&["true"])).collect();
-    let start = Instant::now();
+    let before = ticks();
     for id in &ids {
         let status = bed.taskcluster.wait_until_resolved(id).await;
         assert_eq!(status.expect("it exists").state_and_reason(), "completed");
     }
-    let ms = start.elapsed().as_secs_f64() * 1e3 / f64::from(tasks);
+    let ms = (ticks() - before) * 10.0 / f64::from(tasks);
     bed.end(idle).await;
     ms
 }
