@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use runtime_client::TaskclusterDeployment;
 use runtime_core::{
-    CredentialsWatch, Environment, LifeCycleTracker, Monitor, StopStage, TaskContext,
+    CredentialsWatch, Environment, LifeCycleTracker, Monitor, Secret, StopStage, TaskContext,
     TemporaryStorage,
 };
 use runtime_fetcher::HttpClient;
@@ -79,6 +79,10 @@ impl App {
         let monitoring = from_config(&config.monitoring);
         let monitor = monitoring.monitor.clone();
         let worker_runner = inputs.worker_runner.take();
+        // Refuses short secrets, which would match ordinary text.
+        let _ = monitoring
+            .redactor
+            .add_all(config.secrets.iter().map(Secret::expose));
         let log = install_log(config, &monitoring, worker_runner.as_ref())?;
         let redaction = redact_credentials(inputs.credentials.clone(), monitoring.redactor.clone());
         let folder = &config.worker.data_folder;

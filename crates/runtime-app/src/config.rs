@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use runtime_client::WorkerName;
+use runtime_core::Secret;
 use runtime_monitoring::{LogFormat, MonitoringConfig};
 use runtime_webhook::WebHookConfig;
 use runtime_worker::config::{self, ConfigDocument, Format, ShutdownConfig, WorkerConfig};
@@ -21,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) status_port: Option<u16>,
     /// `None` for a worker that is configured by its command line.
     pub(crate) file: Option<PathBuf>,
+    /// The values that were fetched from the secrets service.
+    pub(crate) secrets: Vec<Secret>,
 }
 
 /// The source of a configuration.

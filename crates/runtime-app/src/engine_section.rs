@@ -52,6 +52,7 @@ fn split<C>(read: FileConfig<C>, document: &ConfigDocument) -> (Config, C) {
         monitoring: read.monitoring,
         status_port: read.status_port,
         file: document.file().map(ToOwned::to_owned),
+        secrets: document.secret_values(),
     };
     (config, read.engine)
 }

@@ -3,7 +3,6 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -28,7 +27,7 @@ impl Server {
             for stream in listener.incoming().take(1000) {
                 let (record, respond) = (Arc::clone(&record), Arc::clone(&respond));
                 let stream = stream.expect("a connection");
-                // Each in a thread, since a claim is answered late.
+                // Each in a thread, since a client may keep a connection without a request.
                 std::thread::spawn(move || handle(stream, &record, &*respond));
             }
         });
@@ -110,11 +109,7 @@ fn deployment() -> Server {
             }),
             ("get", "worker-manager", _) => json!({ "terminate": true, "reason": "over capacity" }),
             ("delete", "worker-manager", _) => json!({}),
-            (_, "queue", _) => {
-                // Shorter than a real long poll, for which a worker that stops waits.
-                std::thread::sleep(Duration::from_millis(200));
-                json!({ "tasks": [] })
-            }
+            (_, "queue", _) => json!({ "tasks": [] }),
             _ => return (404, json!({ "message": "nothing here" }).to_string()),
         };
         (200, body.to_string())

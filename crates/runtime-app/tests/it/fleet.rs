@@ -48,6 +48,22 @@ impl Fleet {
         greeter
     }
 
+    /// Returns a command with credentials from the environment, instead of a registration.
+    fn as_root(&self, command: &str) -> Command {
+        let mut settings = self.settings.clone();
+        settings["worker"]["registration"] = Value::Null;
+        let path = file(&self.folder, "root.json", &settings);
+        let credentials = self.taskcluster.credentials();
+        let token = credentials.secrets().next().unwrap_or_default();
+        let mut greeter = greeter(&self.folder);
+        greeter
+            .args([command, "--config"])
+            .arg(path)
+            .env("TASKCLUSTER_CLIENT_ID", &credentials.client_id)
+            .env("TASKCLUSTER_ACCESS_TOKEN", token);
+        greeter
+    }
+
     fn create(&self, name: &str) -> String {
         let payload = json!({ "name": name });
         let hour = Duration::from_secs(3600);
@@ -150,33 +166,52 @@ async fn layers_of_the_pool_are_effective() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn secrets_are_fetched_and_hidden() {
     let mut fleet = Fleet::new().await;
-    let credentials = fleet.taskcluster.credentials();
-    fleet.settings["worker"]["registration"] = Value::Null;
     fleet.settings["worker"]["maxTasks"] = json!(1);
     fleet.settings["engine"] = json!({ "greeting": { "$secret": "greeting" } });
     fleet
         .taskcluster
         .set_secret("greeting", json!({ "word": "Psst" }));
     let task_id = fleet.create("world");
-    let with_credentials = |command: &str| {
-        let mut command = fleet.command(command);
-        let token = credentials.secrets().next().unwrap_or_default();
-        command
-            .env("TASKCLUSTER_CLIENT_ID", &credentials.client_id)
-            .env("TASKCLUSTER_ACCESS_TOKEN", token);
-        command
-    };
-    let (output, text) = fleet.run(with_credentials("print-config")).await;
+    let (output, text) = fleet.run(fleet.as_root("print-config")).await;
     assert!(output.status.success(), "{text}");
     assert!(text.contains("greeting: '[REDACTED]'\n"), "{text}");
-    let (output, text) = fleet.run(with_credentials("check")).await;
+    let (output, text) = fleet.run(fleet.as_root("check")).await;
     assert!(output.status.success(), "{text}");
     assert!(text.contains("ok: the data folder `"), "{text}");
-    let (output, text) = fleet.run(with_credentials("run")).await;
+    let (output, text) = fleet.run(fleet.as_root("run")).await;
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(!text.contains("Psst"), "{text}");
     let log = fleet.text_of_first_task(&task_id).await;
     assert!(log.contains("Psst, world!"), "{log}");
+    fleet.taskcluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn log_does_not_contain_secrets() {
+    let mut fleet = Fleet::new().await;
+    // Logged when the caches are opened.
+    let data = fleet.folder.path().join("hunter2-hunter2");
+    fleet.settings["worker"]["dataFolder"] = json!({ "$secret": "folder" });
+    fleet.settings["worker"]["maxLifeTime"] = json!("1 s");
+    let pool = json!({ "config": { "worker": { "shutdown": ["signals"] } } });
+    fleet.taskcluster.set_secret("worker-pool:pool/linux", pool);
+    fleet.settings["worker"]["registration"] = Value::Null;
+    fleet
+        .taskcluster
+        .set_secret("folder", json!({ "path": data }));
+    let credentials = fleet.taskcluster.credentials();
+    let mut command = fleet.command("run");
+    let token = credentials.secrets().next().unwrap_or_default();
+    command
+        .env("TASKCLUSTER_CLIENT_ID", &credentials.client_id)
+        .env("TASKCLUSTER_ACCESS_TOKEN", token);
+    let (output, text) = fleet.run(command).await;
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(
+        text.contains("opened the folder cache root=[REDACTED]"),
+        "{text}"
+    );
+    assert!(!text.contains("hunter2"), "{text}");
     fleet.taskcluster.stop().await;
 }
 
@@ -263,16 +298,9 @@ async fn needed_worker_does_not_stop_when_idle() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn data_folder_below_a_file_fails() {
     let mut fleet = Fleet::new().await;
-    let credentials = fleet.taskcluster.credentials();
-    fleet.settings["worker"]["registration"] = Value::Null;
     let data = file(&fleet.folder, "file", &json!(1)).join("data");
     fleet.settings["worker"]["dataFolder"] = json!(data);
-    let mut command = fleet.command("check");
-    let token = credentials.secrets().next().unwrap_or_default();
-    command
-        .env("TASKCLUSTER_CLIENT_ID", &credentials.client_id)
-        .env("TASKCLUSTER_ACCESS_TOKEN", token);
-    let (output, text) = fleet.run(command).await;
+    let (output, text) = fleet.run(fleet.as_root("check")).await;
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(
         text.contains("failed: cannot write to the data folder `"),

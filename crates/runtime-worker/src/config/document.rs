@@ -15,7 +15,7 @@ use super::format::Format;
 use super::layer_problems::{Layer, with_places};
 use super::load::{self, ConfigError, Keys, MAX_SIZE};
 use super::merge::merge;
-use super::outside::{OutsideValues, ReadVariable, Reference, Resolved, references};
+use super::outside::{HiddenValue, OutsideValues, ReadVariable, Reference, Resolved, references};
 use super::print::{REDACTED, render};
 use crate::problem::{Origins, Problem, path_of};
 
@@ -241,6 +241,14 @@ impl ConfigDocument {
         }
     }
 
+    /// Returns the values of secrets in the configuration, for the redactor of a log.
+    #[must_use]
+    pub fn secret_values(&self) -> Vec<Secret> {
+        let hidden = self.resolve().hidden.into_iter();
+        let secrets = hidden.filter(|it| it.is_secret);
+        secrets.map(|it| it.value).collect()
+    }
+
     /// Renders a configuration that was read from this document, as [`redacted`](super::redacted()) does. Values of files and
     /// secrets are redacted, whatever the type of their key.
     #[must_use]
@@ -248,14 +256,14 @@ impl ConfigDocument {
         // Fails only for maps with keys other than strings, which a parsed configuration cannot contain.
         let mut value = serde_json::to_value(config).unwrap_or_default();
         let hidden = self.resolve().hidden;
-        for (pointer, _) in &hidden {
+        for HiddenValue { pointer, .. } in &hidden {
             if let Some(value @ Value::String(_)) = value.pointer_mut(pointer) {
                 *value = REDACTED.into();
             }
         }
         // The type may have moved a value to another key.
         hide(&mut value, &|text| {
-            hidden.iter().any(|(_, secret)| secret.expose() == text)
+            hidden.iter().any(|it| it.value.expose() == text)
         });
         render::<T>(value)
     }

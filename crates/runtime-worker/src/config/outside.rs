@@ -118,8 +118,15 @@ pub(super) struct Resolved {
     /// The source of each value, by its JSON pointer.
     pub(super) origins: Origins,
     pub(super) problems: Vec<Problem>,
-    /// The values of files and secrets, by their pointers.
-    pub(super) hidden: Vec<(String, Secret)>,
+    pub(super) hidden: Vec<HiddenValue>,
+}
+
+/// The value of a file or secret.
+pub(super) struct HiddenValue {
+    pub(super) pointer: String,
+    pub(super) value: Secret,
+    /// Whether it is that of a secret, and not of a file, which may contain anything.
+    pub(super) is_secret: bool,
 }
 
 impl OutsideValues<'_> {
@@ -143,8 +150,13 @@ impl OutsideValues<'_> {
                 Ok((reference, text)) => {
                     *place = Value::from(text.expose());
                     origins.insert(pointer.to_owned(), reference.to_string());
-                    if !matches!(reference, Reference::Variable(_)) {
-                        hidden.push((pointer.to_owned(), text));
+                    let is_secret = matches!(reference, Reference::Secret { .. });
+                    if is_secret || matches!(reference, Reference::File(_)) {
+                        hidden.push(HiddenValue {
+                            pointer: pointer.to_owned(),
+                            value: text,
+                            is_secret,
+                        });
                     }
                 }
                 Err(text) => problems.push(Problem {
