@@ -9,7 +9,7 @@ use crate::output::OutputPump;
 use crate::process_tree::{ChildProcess, KilledOrphans, ProcessTree, StartControl};
 use crate::start_error::StartError;
 use crate::task::PreparedCommand;
-use crate::walls::WalledCommand;
+use crate::walled_command::WalledCommand;
 
 /// The processes of a running command. All are killed when this is dropped.
 pub(crate) enum CommandProcesses {

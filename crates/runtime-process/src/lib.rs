@@ -80,6 +80,7 @@ mod payload;
 mod proc;
 #[cfg_attr(not(unix), path = "process_tree_portable.rs")]
 mod process_tree;
+mod program_origin;
 mod running_command;
 mod sandbox;
 mod sandbox_builder;
@@ -101,12 +102,24 @@ mod vfork;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
+mod walled_command;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 mod walls;
+
 #[cfg(not(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
-#[path = "walls/portable.rs"]
+#[path = "walled_command_portable.rs"]
+mod walled_command;
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+#[path = "walls_portable.rs"]
 mod walls;
 
 pub use config::ProcessConfig;

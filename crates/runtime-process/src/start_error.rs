@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use crate::program_origin::ProgramOrigin;
 use crate::search_path::candidate_paths;
-use crate::task::ProgramOrigin;
 
 /// Maximum length of the first line of a script, the buffer size of the kernel.
 const MAX_FIRST_LINE: u64 = 256;

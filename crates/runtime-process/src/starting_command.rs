@@ -9,8 +9,9 @@ use tokio::time::timeout;
 use crate::command_processes::CommandProcesses;
 use crate::output::OutputPump;
 use crate::process_tree::StartControl;
+use crate::program_origin::ProgramOrigin;
 use crate::start_error::StartError;
-use crate::task::{PreparedCommand, ProgramOrigin};
+use crate::task::PreparedCommand;
 
 /// The time that a cancelled start has to end.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);

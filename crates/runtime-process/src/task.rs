@@ -1,7 +1,6 @@
 //! A task that is ready to run.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use runtime_core::{LogDrain, TaskContext};
 use runtime_worker::report::TaskReportBuilder;
 
 use crate::engine_state::EngineState;
+use crate::program_origin::ProgramOrigin;
 use crate::search_path::DEFAULT_PATH;
 use crate::task_folder::TaskFolder;
 use crate::walls::TaskWalls;
@@ -56,15 +56,6 @@ pub(crate) struct PreparedCommand {
     /// Receives the resource usage of the command.
     pub(crate) report: Arc<TaskReportBuilder>,
     pub(crate) log: LogDrain,
-    pub(crate) walls: Option<Arc<TaskWalls>>,
-}
-
-/// Where the program of a command is searched.
-pub(crate) struct ProgramOrigin {
-    pub(crate) program: OsString,
-    pub(crate) folder: PathBuf,
-    /// The value of `PATH`, in which a program without a slash is searched.
-    pub(crate) search_path: OsString,
     pub(crate) walls: Option<Arc<TaskWalls>>,
 }
 

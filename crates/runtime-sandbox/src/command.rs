@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::cgroup::{Cgroup, CgroupParents, CreateCgroupError};
+use crate::cgroup::CgroupParents;
 use crate::isolation::Isolation;
 use crate::limits::Limits;
 use crate::stdio::StdStream;
@@ -165,14 +165,6 @@ impl SandboxCommand {
     pub fn cgroup_parents(mut self, parents: &Arc<CgroupParents>) -> Self {
         self.cgroup_parents = Some(Arc::clone(parents));
         self
-    }
-
-    /// Creates the control group of the command, if it needs one. Blocks.
-    pub(crate) fn create_cgroup(&self) -> Result<Option<Cgroup>, CreateCgroupError> {
-        let needs_own = self.limits.group.is_set();
-        let parents = self.cgroup_parents.clone();
-        let parents = parents.or_else(|| needs_own.then(CgroupParents::own));
-        parents.map(|it| it.create(&self.limits)).transpose()
     }
 }
 

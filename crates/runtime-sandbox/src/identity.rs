@@ -4,6 +4,7 @@ use rustix::process::geteuid;
 use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::command::SandboxCommand;
+use crate::error::SpawnError;
 use crate::isolation::{Isolation, Wall};
 use crate::uids::UserLease;
 use crate::walls::namespaces;
@@ -37,6 +38,23 @@ impl Identity {
             user_namespace: !privileged && (namespaces || isolation.has(Wall::User)),
             change_to: change_to.filter(|_| privileged && isolation.has(Wall::User)),
         }
+    }
+}
+
+impl Isolation {
+    /// Takes a free id of the range for several commands, such as those of a task: give them its folders, and pass it to
+    /// [`SandboxCommand::user`](crate::SandboxCommand::user).
+    ///
+    /// Returns `None` if commands keep the worker's user: without the wall [`User`](Wall::User), or if the worker is not
+    /// root.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::NoFreeUser`] if the range is used up.
+    pub fn lease_user(&self) -> Result<Option<UserLease>, SpawnError> {
+        let needs_lease = self.has(Wall::User) && is_privileged();
+        let lease = needs_lease.then(|| UserLease::take(&self.users));
+        lease.transpose()
     }
 }
 

@@ -3,10 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use crate::error::SpawnError;
 use crate::files::FileView;
-use crate::identity::is_privileged;
-use crate::uids::UserLease;
 
 /// A wall between a command and the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -154,21 +151,6 @@ impl Isolation {
     pub fn users(mut self, users: RangeInclusive<u32>) -> Self {
         self.users = users;
         self
-    }
-
-    /// Takes a free id of the range for several commands, such as those of a task: give them its folders, and pass it to
-    /// [`SandboxCommand::user`](crate::SandboxCommand::user).
-    ///
-    /// Returns `None` if commands keep the worker's user: without the wall [`User`](Wall::User), or if the worker is not
-    /// root.
-    ///
-    /// # Errors
-    ///
-    /// [`SpawnError::NoFreeUser`] if the range is used up.
-    pub fn lease_user(&self) -> Result<Option<UserLease>, SpawnError> {
-        let needs_lease = self.has(Wall::User) && is_privileged();
-        let lease = needs_lease.then(|| UserLease::take(&self.users));
-        lease.transpose()
     }
 
     /// Starts commands without the walls that this machine cannot have, instead of failing.

@@ -1,6 +1,6 @@
 //! Resource limits of a command.
 
-use crate::cgroup::CgroupLimits;
+use crate::cgroup::{Cgroup, CgroupLimits, CgroupParents, CreateCgroupError};
 use crate::error::SpawnStep;
 use crate::plan::Plan;
 
@@ -43,7 +43,6 @@ pub struct Limits {
     core_size: u64,
     /// The limits of all processes together.
     pub(crate) group: CgroupLimits,
-    pub(crate) best_effort: bool,
 }
 
 impl Limits {
@@ -123,7 +122,7 @@ impl Limits {
     ///
     /// [`SandboxChild::missing_limits`](crate::SandboxChild::missing_limits) returns them: log them.
     pub fn best_effort(mut self) -> Self {
-        self.best_effort = true;
+        self.group.best_effort = true;
         self
     }
 
@@ -144,5 +143,17 @@ impl Limits {
             let arguments = [0.into(), resource.into(), value, 0.into()];
             plan.call(libc::SYS_prlimit64, arguments);
         }
+    }
+}
+
+impl CgroupParents {
+    /// Creates a group with a unique name, and with those of the limits that apply to all processes together. Without
+    /// any hierarchy it contains nothing, as [`support`](Self::support) reports.
+    ///
+    /// # Errors
+    ///
+    /// A [`CreateCgroupError`], for example if the parent's limit of groups is reached, or if a limit is not supported.
+    pub fn create(&self, limits: &Limits) -> Result<Cgroup, CreateCgroupError> {
+        self.create_limited(&limits.group)
     }
 }

@@ -1,7 +1,7 @@
 //! The start of the init program for a command: its streams, its file and its process.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -41,24 +41,17 @@ pub(crate) struct Started {
     pub(crate) cgroup: Option<Arc<Cgroup>>,
 }
 
-/// Starts the init program for a command. Blocks for less than a millisecond, if the paths of the command's view do.
-///
-/// `isolation` is that of the command, or a part of it.
-pub(crate) fn start(command: &SandboxCommand, isolation: Isolation) -> Result<Started, SpawnError> {
-    let cgroup = command.create_cgroup()?.map(Arc::new);
-    let groups = join_files(cgroup.as_deref())?;
-    let mut started = start_in_groups(command, isolation, &groups)?;
-    started.cgroup = cgroup;
-    Ok(started)
-}
-
 /// Opens the files through which a process joins a control group.
-fn join_files(cgroup: Option<&Cgroup>) -> Result<Vec<File>, SpawnError> {
+pub(crate) fn join_files(cgroup: Option<&Cgroup>) -> Result<Vec<File>, SpawnError> {
     let files = cgroup.map_or(Ok(Vec::new()), Cgroup::join_files);
     files.map_err(failed(SpawnStep::JoinControlGroup))
 }
 
-fn start_in_groups(
+/// Starts the init program for a command, in control groups by their files of members. Blocks for less than a
+/// millisecond, if the paths of the command's view do.
+///
+/// `isolation` is that of the command, or a part of it.
+pub(crate) fn start_in_groups(
     command: &SandboxCommand,
     isolation: Isolation,
     groups: &[File],
@@ -96,21 +89,6 @@ pub(crate) fn start_inside(
     let mut descriptors = vec![pidfd.as_fd()];
     descriptors.extend(groups.iter().map(File::as_fd));
     start_program(program, command, descriptors, 0, walls, None)
-}
-
-/// Lets a process join a control group by its file of members, and waits for the end of the process.
-pub(crate) fn try_join(members: File) -> io::Result<()> {
-    let mut command = SandboxCommand::new("");
-    command.is_probe = true;
-    let started = start_in_groups(&command, Isolation::none(), &[members]);
-    let started = started.map_err(io::Error::other)?;
-    let mut failure = Vec::new();
-    File::from(started.failure).read_to_end(&mut failure)?;
-    started.process.wait_and_reap()?;
-    match decode_failure(&failure) {
-        Some((_, error)) => Err(error),
-        None => Ok(()),
-    }
 }
 
 /// Decodes the message about the failure of an operation: its number and the error. `None` without a message.

@@ -1,6 +1,5 @@
 //! Walls around the commands of tasks, by `runtime-sandbox`.
 
-mod command;
 mod ownership;
 
 use std::fs;
@@ -10,7 +9,6 @@ use std::path::{Path, PathBuf};
 use runtime_core::TemporaryStorage;
 use runtime_sandbox::{FileView, Isolation, SandboxCommand, SpawnError, UserLease, Wall};
 
-pub(crate) use self::command::WalledCommand;
 use self::ownership::give_to;
 use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::settings::EngineSettings;
@@ -165,7 +163,8 @@ impl TaskWalls {
         fs::canonicalize(path).is_ok_and(|path| self.view.shows(path))
     }
 
-    fn apply(&self, command: SandboxCommand) -> SandboxCommand {
+    /// Puts a command of the task behind the walls.
+    pub(crate) fn apply(&self, command: SandboxCommand) -> SandboxCommand {
         let command = command.isolation(self.isolation.clone().files(self.view.clone()));
         match &self.user {
             Some(user) => command.user(user.id(), user.id()),

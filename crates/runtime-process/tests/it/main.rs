@@ -4,6 +4,7 @@
 mod cgroups;
 mod commands;
 mod containment;
+mod escapes;
 mod hanging_start;
 mod isolation;
 mod support;

@@ -82,12 +82,8 @@ impl Cgroup {
         self.folders.iter().map(GroupFolder::open_procs).collect()
     }
 
-    pub(super) fn set_limits(
-        &mut self,
-        limits: &CgroupLimits,
-        best_effort: bool,
-    ) -> Result<(), CgroupLimitError> {
-        self.missing_limits = limits.apply(&self.folders, best_effort)?;
+    pub(super) fn set_limits(&mut self, limits: &CgroupLimits) -> Result<(), CgroupLimitError> {
+        self.missing_limits = limits.apply(&self.folders)?;
         Ok(())
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct CgroupLimits {
     pub(crate) cpus: Option<f64>,
     /// The share of CPU time, if several groups want more than there is: 1 to 10 000. The default of the kernel is 100.
     pub(crate) cpu_weight: Option<u32>,
+    /// Goes on without limits that cannot be set.
+    pub(crate) best_effort: bool,
 }
 
 /// A limit cannot be set.
@@ -75,17 +77,16 @@ struct LimitFiles {
 }
 
 impl CgroupLimits {
-    /// Sets the limits. Each is set in the first folder that has its file. With `best_effort`, those that cannot be set
+    /// Sets the limits. Each is set in the first folder that has its file. With best effort, those that cannot be set
     /// are returned.
     pub(super) fn apply(
         &self,
         folders: &[GroupFolder],
-        best_effort: bool,
     ) -> Result<Vec<&'static str>, CgroupLimitError> {
         let mut missing = Vec::new();
         for files in self.files()? {
             match files.write(folders) {
-                Err(_) if best_effort => missing.push(files.limit),
+                Err(_) if self.best_effort => missing.push(files.limit),
                 written => written?,
             }
         }
@@ -248,6 +249,7 @@ mod tests {
         pids: Some(64),
         cpus: Some(1.5),
         cpu_weight: Some(50),
+        best_effort: false,
     };
 
     #[test]
@@ -261,7 +263,7 @@ mod tests {
             "cpu.weight",
         ];
         let folder = group(&parent, &files);
-        let missing = ALL.apply(&[folder], false).expect("all files exist");
+        let missing = ALL.apply(&[folder]).expect("all files exist");
         assert_eq!(missing, [""; 0]);
         let path = parent.path().join("group-of-memory.max");
         let written = files.map(|file| fs::read_to_string(path.join(file)).unwrap_or_default());
@@ -284,7 +286,7 @@ mod tests {
         let unified = group(&parent, &["cgroup.kill", "cpu.stat"]);
         let limits = CgroupLimits { pids: None, ..ALL };
         let folders = [unified, memory, cpu];
-        limits.apply(&folders, false).expect("all files exist");
+        limits.apply(&folders).expect("all files exist");
         let [_, memory, cpu] = folders;
         assert_eq!(memory.read_number("memory.limit_in_bytes"), Some(1 << 30));
         let sum = memory.read_number("memory.memsw.limit_in_bytes");
@@ -299,11 +301,15 @@ mod tests {
     fn limit_without_controller_is_an_error() -> io::Result<()> {
         let parent = tempfile::tempdir()?;
         let folders = [group(&parent, &["memory.max", "memory.swap.max"])];
-        let error = ALL.apply(&folders, false);
+        let error = ALL.apply(&folders);
         let error = error.expect_err("there is no `pids.max`");
         let is_pids = matches!(error, CgroupLimitError::Unsupported { limit: "processes" });
         assert!(is_pids, "{error}");
-        let missing = ALL.apply(&folders, true).expect("best effort");
+        let best_effort = CgroupLimits {
+            best_effort: true,
+            ..ALL
+        };
+        let missing = best_effort.apply(&folders).expect("best effort");
         assert_eq!(missing, ["processes", "CPU time", "CPU weight"]);
         Ok(())
     }
@@ -317,7 +323,7 @@ mod tests {
             };
             assert!(
                 limits
-                    .apply(&[], true)
+                    .apply(&[])
                     .is_err_and(|error| error.to_string().contains("0.01")),
                 "{cpus}"
             );
@@ -329,7 +335,7 @@ mod tests {
             };
             assert!(
                 limits
-                    .apply(&[], true)
+                    .apply(&[])
                     .is_err_and(|error| error.to_string().contains("10000")),
                 "{weight}"
             );

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::folder::{
     GroupFiles, GroupFolder, check_is_group, is_unique_name, unique_name, write_existing,
@@ -13,8 +13,6 @@ use super::group::{Cgroup, UnremovedGroups, end_all};
 use super::hosts::{Hierarchy, groups_at, own_groups};
 use super::kill::KillMethod;
 use super::limits::{CgroupLimitError, CgroupLimits};
-use crate::limits::Limits;
-use crate::start::try_join;
 
 /// Maximum number of names that are tried. A second one is needed only if a worker that starts takes the new group for
 /// an abandoned one.
@@ -88,18 +86,17 @@ impl CgroupParents {
         }
     }
 
-    /// Finds the groups of this process: with version 2, version 1 and both.
+    /// Finds the groups of this process.
     ///
-    /// Creates a group in each hierarchy, and lets a process join it that ends at once.
-    #[must_use]
-    pub fn below_own() -> Self {
+    /// `try_join` tests whether a process can join a group, given its file of members. The permissions depend on the group
+    /// that it leaves, so that only an attempt shows them.
+    pub(crate) fn find_own(try_join: impl Fn(File) -> io::Result<()>) -> Self {
         let (cgroup, mountinfo) = read_proc();
         Self::probe(own_groups(&cgroup, &mountinfo), try_join)
     }
 
-    /// Uses `parent`, and the groups at the same path in other hierarchies. It must be delegated to this user.
-    #[must_use]
-    pub fn below(parent: &Path) -> Self {
+    /// Uses `parent`, and the groups at the same path in other hierarchies.
+    pub(crate) fn find_below(parent: &Path, try_join: impl Fn(File) -> io::Result<()>) -> Self {
         // The path may contain links, as those of `cpu` and `cpuacct` to `cpu,cpuacct`.
         let parent = &fs::canonicalize(parent).unwrap_or_else(|_| parent.to_owned());
         let (cgroup, mountinfo) = read_proc();
@@ -109,9 +106,6 @@ impl CgroupParents {
     }
 
     /// Creates a group in each hierarchy, to find out whether it works and what it has.
-    ///
-    /// `try_join` tests whether a process can join a group. The permissions depend on the group that it leaves, so that
-    /// only an attempt shows them.
     pub(super) fn probe(found: Vec<Hierarchy>, try_join: impl Fn(File) -> io::Result<()>) -> Self {
         let mut parents = Self::none();
         // Version 2 first: it may make hierarchies of version 1 superfluous.
@@ -149,27 +143,19 @@ impl CgroupParents {
         Ok(())
     }
 
-    /// Returns the groups of this process, which the first call finds.
-    pub(crate) fn own() -> Arc<Self> {
-        static OWN: OnceLock<Arc<CgroupParents>> = OnceLock::new();
-        Arc::clone(OWN.get_or_init(|| Arc::new(Self::below_own())))
-    }
-
     /// Returns what the groups can do.
     #[must_use]
     pub fn support(&self) -> &CgroupSupport {
         &self.support
     }
 
-    /// Creates a group with a unique name, and with those of the limits that apply to all processes together. Without
-    /// any hierarchy it contains nothing, as [`support`](Self::support) reports.
-    ///
-    /// # Errors
-    ///
-    /// A [`CreateCgroupError`], for example if the parent's limit of groups is reached, or if a limit is not supported.
-    pub fn create(&self, limits: &Limits) -> Result<Cgroup, CreateCgroupError> {
+    /// Creates a group with a unique name and limits. Without any hierarchy it contains nothing.
+    pub(crate) fn create_limited(
+        &self,
+        limits: &CgroupLimits,
+    ) -> Result<Cgroup, CreateCgroupError> {
         self.unremoved.remove();
-        let (limits, best_effort) = (&limits.group, limits.best_effort);
+        let best_effort = limits.best_effort;
         let needed = self.hierarchies.iter().filter(|it| self.needs(it, limits));
         let created = create_group(&needed.collect::<Vec<_>>(), &self.unremoved);
         let mut group = match created {
@@ -178,7 +164,7 @@ impl CgroupParents {
                 created.map_err(|(parent, source)| CreateCgroupError::Io { parent, source })?
             }
         };
-        group.set_limits(limits, best_effort)?;
+        group.set_limits(limits)?;
         Ok(group)
     }
 

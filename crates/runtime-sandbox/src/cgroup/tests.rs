@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::group::Cgroup;
 use super::hosts::own_groups;
+use super::limits::CgroupLimits;
 use super::parents::CgroupParents;
-use crate::limits::Limits;
 
 const KILLED: Option<i32> = Some(9);
 
@@ -85,7 +85,9 @@ fn every_kind_of_host_kills_all_members() -> io::Result<()> {
             continue;
         };
         assert!(parents.support().contains_processes(), "{hierarchies:?}");
-        let group = parents.create(&Limits::new()).expect("as during the probe");
+        let group = parents
+            .create_limited(&CgroupLimits::default())
+            .expect("as during the probe");
         let mut sleeper = Member::start(&group, "exec setsid sleep 600")?;
         let _forker = Member::start(&group, FORKER)?;
         assert!(group.is_populated());
@@ -107,7 +109,9 @@ fn drop_kills_and_removes() -> io::Result<()> {
     let Some(parents) = parents(&["v2", "memory", "pids", "freezer"]) else {
         return Ok(());
     };
-    let group = parents.create(&Limits::new()).expect("as during the probe");
+    let group = parents
+        .create_limited(&CgroupLimits::default())
+        .expect("as during the probe");
     let paths: Vec<_> = group
         .folders()
         .iter()
@@ -117,7 +121,11 @@ fn drop_kills_and_removes() -> io::Result<()> {
     drop(group);
     assert_eq!(member.signal()?, KILLED);
     // Its member was dying during the drop. The next creation removes the group.
-    drop(parents.create(&Limits::new()).expect("as during the probe"));
+    drop(
+        parents
+            .create_limited(&CgroupLimits::default())
+            .expect("as during the probe"),
+    );
     assert!(paths.iter().all(|path| !path.exists()), "{paths:?}");
     Ok(())
 }
@@ -129,9 +137,13 @@ fn groups_of_dead_workers_are_removed() -> io::Result<()> {
         let Some(outer) = parents(hierarchies) else {
             continue;
         };
-        let outer = outer.create(&Limits::new()).expect("as during the probe");
-        let parents = CgroupParents::below(outer.folders()[0].path());
-        let live = parents.create(&Limits::new()).expect("below an own group");
+        let outer = outer
+            .create_limited(&CgroupLimits::default())
+            .expect("as during the probe");
+        let parents = CgroupParents::find_below(outer.folders()[0].path(), |_| Ok(()));
+        let live = parents
+            .create_limited(&CgroupLimits::default())
+            .expect("below an own group");
         let mut spared = Member::start(&live, "exec sleep 600")?;
         let mut dead = Vec::new();
         for folder in outer.folders() {
@@ -165,8 +177,13 @@ fn memory_limit_is_enforced_and_counted() -> io::Result<()> {
     let Some(parents) = parents(&["v2", "memory"]).filter(|it| it.support().memory) else {
         return Ok(());
     };
-    let limits = Limits::new().memory(32 << 20);
-    let group = parents.create(&limits).expect("the controller exists");
+    let limits = CgroupLimits {
+        memory: Some(32 << 20),
+        ..CgroupLimits::default()
+    };
+    let group = parents
+        .create_limited(&limits)
+        .expect("the controller exists");
     let mut member = Member::start(&group, "exec tail /dev/zero")?;
     assert_eq!(member.signal()?, KILLED);
     let usage = group.usage();
@@ -181,8 +198,13 @@ fn process_limit_is_enforced_and_counted() -> io::Result<()> {
     let Some(parents) = parents(&["v2", "pids"]).filter(|it| it.support().pids) else {
         return Ok(());
     };
-    let limits = Limits::new().pids(4);
-    let group = parents.create(&limits).expect("the controller exists");
+    let limits = CgroupLimits {
+        pids: Some(4),
+        ..CgroupLimits::default()
+    };
+    let group = parents
+        .create_limited(&limits)
+        .expect("the controller exists");
     let bomb = "for i in 1 2 3 4 5 6 7 8; do sleep 600 & done; wait";
     let _member = Member::start(&group, bomb)?;
     wait_until(|| group.usage().refused_forks.is_some_and(|forks| forks > 0));
@@ -201,8 +223,14 @@ fn cpu_limit_is_set_and_time_counted() -> io::Result<()> {
     let Some(parents) = parents(&["v2", "cpu", "cpuacct"]).filter(|it| it.support().cpu) else {
         return Ok(());
     };
-    let limits = Limits::new().cpus(0.5).cpu_weight(10);
-    let group = parents.create(&limits).expect("the controller exists");
+    let limits = CgroupLimits {
+        cpus: Some(0.5),
+        cpu_weight: Some(10),
+        ..CgroupLimits::default()
+    };
+    let group = parents
+        .create_limited(&limits)
+        .expect("the controller exists");
     let set = group.folders().iter().any(|folder| {
         let v2 = folder
             .read("cpu.max")
@@ -218,7 +246,9 @@ fn cpu_limit_is_set_and_time_counted() -> io::Result<()> {
             .cpu
             .is_some_and(|cpu| cpu > Duration::from_millis(1))
     );
-    let without = parents.create(&Limits::new()).expect("as during the probe");
+    let without = parents
+        .create_limited(&CgroupLimits::default())
+        .expect("as during the probe");
     let joins_cpu = without
         .folders()
         .iter()
@@ -237,7 +267,9 @@ fn refused_join_is_reported() {
     let parents = CgroupParents::probe(found, |_| Err(refused()));
     assert_eq!(parents.support().kill, None);
     assert_eq!(parents.support().unusable.len(), count);
-    let group = parents.create(&Limits::new()).expect("it contains nothing");
+    let group = parents
+        .create_limited(&CgroupLimits::default())
+        .expect("it contains nothing");
     assert!(group.folders().is_empty() && group.end());
     let report = parents.support().to_string();
     assert!(report.starts_with("no control groups"), "{report}");

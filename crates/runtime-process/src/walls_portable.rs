@@ -1,16 +1,9 @@
 //! Walls on systems that do not have them: none can be asked for.
 
-use std::io;
-use std::process::ExitStatus;
-
 use runtime_core::TemporaryStorage;
 
 use crate::isolation::{TaskIsolation, TaskNetwork};
-use crate::kill_sequence::KillSignal;
-use crate::output::OutputPump;
 use crate::settings::EngineSettings;
-use crate::start_error::StartError;
-use crate::task::PreparedCommand;
 use crate::task_folder::TaskFolder;
 
 /// Walls were asked for.
@@ -27,9 +20,6 @@ pub(crate) enum Walls {}
 /// Never exists.
 #[derive(Debug)]
 pub(crate) enum TaskWalls {}
-
-/// Never exists.
-pub(crate) enum WalledCommand {}
 
 impl Walls {
     pub(crate) fn of(settings: &EngineSettings) -> Result<Option<Self>, WallsError> {
@@ -61,35 +51,6 @@ impl Walls {
 
 impl TaskWalls {
     pub(crate) fn show(&self, _: &std::path::Path) -> bool {
-        match *self {}
-    }
-}
-
-impl WalledCommand {
-    pub(crate) async fn start(
-        _: PreparedCommand,
-        walls: &TaskWalls,
-    ) -> Result<(Self, OutputPump), StartError> {
-        match *walls {}
-    }
-
-    pub(crate) fn signal(&self, _: KillSignal) {
-        match *self {}
-    }
-
-    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        match *self {}
-    }
-
-    pub(crate) async fn kill(&mut self) -> io::Result<()> {
-        match *self {}
-    }
-
-    pub(crate) fn report_usage(&self) {
-        match *self {}
-    }
-
-    pub(crate) fn oom_explanation(&self) -> Option<&'static str> {
         match *self {}
     }
 }

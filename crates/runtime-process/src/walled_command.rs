@@ -15,15 +15,16 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
-use super::TaskWalls;
 use crate::kill_sequence::KillSignal;
 use crate::marks::{CommandMark, TASK_VARIABLE};
 use crate::oom::{OOM_SCORE_ADJ, OomWatch};
 use crate::output::OutputPump;
 use crate::proc;
+use crate::program_origin::ProgramOrigin;
 use crate::search_path::candidate_paths;
 use crate::start_error::{StartError, StartStep};
-use crate::task::{PreparedCommand, ProgramOrigin};
+use crate::task::PreparedCommand;
+use crate::walls::TaskWalls;
 
 /// The interpreter of executable files without a `#!` line, as in `execvp`.
 const SHELL: &str = "/bin/sh";

@@ -1,0 +1,42 @@
+//! A command behind walls on systems that do not have them: there is none.
+
+use std::io;
+use std::process::ExitStatus;
+
+use crate::kill_sequence::KillSignal;
+use crate::output::OutputPump;
+use crate::start_error::StartError;
+use crate::task::PreparedCommand;
+use crate::walls::TaskWalls;
+
+/// Never exists.
+pub(crate) enum WalledCommand {}
+
+impl WalledCommand {
+    pub(crate) async fn start(
+        _: PreparedCommand,
+        walls: &TaskWalls,
+    ) -> Result<(Self, OutputPump), StartError> {
+        match *walls {}
+    }
+
+    pub(crate) fn signal(&self, _: KillSignal) {
+        match *self {}
+    }
+
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        match *self {}
+    }
+
+    pub(crate) async fn kill(&mut self) -> io::Result<()> {
+        match *self {}
+    }
+
+    pub(crate) async fn report_usage(&mut self) {
+        match *self {}
+    }
+
+    pub(crate) fn oom_explanation(&self) -> Option<&'static str> {
+        match *self {}
+    }
+}

@@ -1,0 +1,171 @@
+//! The start of commands, without blocking the runtime.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+
+use crate::child::SandboxChild;
+use crate::clone::NOT_EXECUTED;
+use crate::command::SandboxCommand;
+use crate::error::{SpawnError, SpawnStep};
+use crate::grouped_start;
+use crate::isolation::{Isolation, Wall};
+use crate::plan::PlannedSteps;
+use crate::start::{self, Started, decode_failure};
+
+impl SandboxCommand {
+    /// Starts the command. Returns when its program runs.
+    ///
+    /// Neither waits on a thread of the runtime nor copies the worker's memory. If the program's file system hangs,
+    /// this future waits, and dropping it ends the start.
+    ///
+    /// # Errors
+    ///
+    /// A wall that this machine cannot have, an invalid path, or a program that cannot be executed. Nothing is left.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with I/O and time enabled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: if the future is dropped, the command is killed or not started.
+    pub async fn spawn(self) -> Result<SandboxChild, SpawnError> {
+        let mut isolation = self.isolation.clone();
+        let command = Arc::new(self);
+        let error = match SandboxChild::spawn(Arc::clone(&command), isolation.clone()).await {
+            Err(error) if isolation.best_effort => error,
+            result => return result,
+        };
+        let mut missing_walls = Vec::new();
+        for wall in Wall::ALL {
+            if isolation.has(wall) && SandboxChild::probe(wall).await.is_err() {
+                isolation = isolation.without(wall);
+                missing_walls.push(wall);
+            }
+        }
+        if missing_walls.is_empty() {
+            return Err(error);
+        }
+        let mut child = SandboxChild::spawn(command, isolation).await?;
+        child.missing_walls = missing_walls;
+        Ok(child)
+    }
+}
+
+impl SandboxCommand {
+    /// Starts everything but the program: joins the control group, raises the walls and enters the working directory.
+    ///
+    /// For the start of a worker, which should fail instead of each of its commands.
+    ///
+    /// # Errors
+    ///
+    /// As for [`spawn`](Self::spawn), but regardless of [`Isolation::best_effort`](crate::Isolation::best_effort).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn check(mut self) -> Result<(), SpawnError> {
+        self.is_probe = true;
+        let isolation = self.isolation.clone();
+        let mut child = SandboxChild::spawn(Arc::new(self), isolation).await?;
+        child.wait().await.map(drop).map_err(prepare)
+    }
+}
+
+impl SandboxChild {
+    async fn spawn(command: Arc<SandboxCommand>, isolation: Isolation) -> Result<Self, SpawnError> {
+        let program = PathBuf::from(&command.program);
+        Self::start(program, move || grouped_start::start(&command, isolation)).await
+    }
+
+    /// Raises a wall around a process that ends at once.
+    pub(crate) async fn probe(wall: Wall) -> Result<(), SpawnError> {
+        let mut isolation = Isolation::none().with(wall);
+        if wall == Wall::Files {
+            isolation = isolation.with(Wall::Processes);
+        }
+        let mut command = SandboxCommand::new("");
+        command.is_probe = true;
+        // Dropping the child reaps it.
+        Self::spawn(Arc::new(command), isolation).await.map(drop)
+    }
+
+    async fn start(
+        program: PathBuf,
+        start: impl FnOnce() -> Result<Started, SpawnError> + Send + 'static,
+    ) -> Result<Self, SpawnError> {
+        // Not on a thread of the runtime, since the paths of the view may be on a file system that hangs.
+        let started = tokio::task::spawn_blocking(start).await;
+        let started = started.map_err(|error| prepare(error.into()))??;
+        let (mut child, failure, steps) = Self::new(started).map_err(prepare)?;
+        match read_failure(failure).await.map_err(prepare)? {
+            None => Ok(child),
+            Some(failure) => {
+                // The process has reported its last words.
+                child.wait().await.map_err(prepare)?;
+                Err(explain(failure, &steps, program))
+            }
+        }
+    }
+
+    /// Starts another command inside the same walls and control group, such as a shell.
+    ///
+    /// The isolation, the user, and the limits of all processes together are ignored, and its exit has no account of the
+    /// group. It ends with this command, and processes that it leaves in the background end then, too.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SandboxCommand::spawn`]. The step is [`SpawnStep::Enter`] if this command has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: if the future is dropped, the command is killed or not started.
+    pub async fn exec(&self, command: SandboxCommand) -> Result<Self, SpawnError> {
+        let program = PathBuf::from(&command.program);
+        let walls = self.walls.clone();
+        let cgroup = self.cgroup.clone();
+        let unknown = io::Error::from(io::ErrorKind::Unsupported);
+        let pidfd = self.ended.as_ref().ok_or(unknown).map_err(prepare)?;
+        let pidfd = pidfd.get_ref().try_clone().map_err(prepare)?;
+        let start = move || start::start_inside(&command, walls, &pidfd, cgroup.as_deref());
+        Self::start(program, start).await
+    }
+}
+
+/// Reads the failure of an operation. Returns `None` if the command was executed.
+async fn read_failure(mut failure: pipe::Receiver) -> io::Result<Option<(u32, io::Error)>> {
+    let mut message = [0; 8];
+    match failure.read_exact(&mut message).await {
+        Ok(_) => Ok(decode_failure(&message)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn explain(
+    (operation, source): (u32, io::Error),
+    steps: &PlannedSteps,
+    program: PathBuf,
+) -> SpawnError {
+    if operation == NOT_EXECUTED {
+        let (step, path) = (SpawnStep::Init, None);
+        return SpawnError::Step { step, path, source };
+    }
+    match steps.of(operation) {
+        Some(planned) if planned.step != SpawnStep::Execute => SpawnError::Step {
+            step: planned.step,
+            path: planned.path.clone(),
+            source,
+        },
+        _ => SpawnError::Execute { program, source },
+    }
+}
+
+fn prepare(source: io::Error) -> SpawnError {
+    let (step, path) = (SpawnStep::Prepare, None);
+    SpawnError::Step { step, path, source }
+}
