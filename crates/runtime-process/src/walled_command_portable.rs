@@ -32,7 +32,7 @@ impl WalledCommand {
         match *self {}
     }
 
-    pub(crate) async fn report_usage(&mut self) {
+    pub(crate) fn report_usage(&self) {
         match *self {}
     }
 
