@@ -98,12 +98,16 @@ impl Account {
     ) -> Result<()> {
         if let Some(config) = &self.worker_config {
             let layer = worker_config_for(&camel_case(name), config.clone())?;
-            add_layer(document, "the `workerConfig` of the worker pool", layer)?;
+            let name = "the `workerConfig` of the worker pool";
+            ensure_identity_is_kept(name, &layer)?;
+            document.add_layer(name, layer)?;
         }
         if !bootstrap.is_by_worker_runner() {
             let pool = bootstrap.worker_name().worker_pool_id;
             if let Some(layer) = client.pool_secret(&pool).await? {
-                add_layer(document, &format!("the secret `worker-pool:{pool}`"), layer)?;
+                let name = format!("the secret `worker-pool:{pool}`");
+                ensure_identity_is_kept(&name, &layer)?;
+                document.add_secret_layer(&name, layer)?;
             }
         }
         for name in document.missing_secrets() {
@@ -118,14 +122,14 @@ impl Account {
     }
 }
 
-fn add_layer(document: &mut ConfigDocument, name: &str, layer: Value) -> Result<()> {
+fn ensure_identity_is_kept(name: &str, layer: &Value) -> Result<()> {
     for key in Bootstrap::FIXED_KEYS {
         ensure!(
             layer["worker"].get(key).is_none(),
             "in {name}: `worker.{key}` can be set in the configuration file only"
         );
     }
-    Ok(document.add_layer(name, layer)?)
+    Ok(())
 }
 
 /// Returns the name under which a worker pool has settings for the program, such as `myWorker` for `my-worker`.

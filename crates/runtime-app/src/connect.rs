@@ -43,6 +43,7 @@ async fn add_stored_layers(
     // A person waits for the result, and can repeat the command.
     let mut settings = ClientSettings::default();
     settings.retry.budget = Duration::ZERO;
+    settings.credentials_wait = Duration::ZERO;
     let root_url = bootstrap.identity().root_url;
     let deployment = TaskclusterDeployment::with_settings(&root_url, settings)?;
     let account = Account::stored(bootstrap, &deployment);

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::format::Format;
-use super::layer_problems::{Layer, with_places};
+use super::layer_problems::{Layer, hide_secret_layers, with_places};
 use super::load::{self, ConfigError, Keys, MAX_SIZE};
 use super::merge::merge;
 use super::outside::{HiddenValue, OutsideValues, ReadVariable, Reference, Resolved, references};
@@ -119,7 +119,11 @@ impl ConfigDocument {
             text: text.to_owned(),
             format,
             file: None,
-            layers: vec![Layer { name: None, value }],
+            layers: vec![Layer {
+                name: None,
+                value,
+                is_secret: false,
+            }],
             variable: None,
             secrets: BTreeMap::new(),
         })
@@ -151,6 +155,20 @@ impl ConfigDocument {
     pub fn add_layer(&mut self, name: &str, layer: Value) -> Result<(), ConfigError> {
         let layer = checked_layer(name, layer)?;
         self.layers.push(layer);
+        Ok(())
+    }
+
+    /// Adds a layer as [`add_layer`](Self::add_layer) does. Errors do not quote its values.
+    ///
+    /// # Errors
+    ///
+    /// As for [`add_layer`](Self::add_layer).
+    pub fn add_secret_layer(&mut self, name: &str, layer: Value) -> Result<(), ConfigError> {
+        let layer = checked_layer(name, layer)?;
+        self.layers.push(Layer {
+            is_secret: true,
+            ..layer
+        });
         Ok(())
     }
 
@@ -279,17 +297,23 @@ impl ConfigDocument {
 
     fn resolve(&self) -> Resolved {
         let value = self.merged();
-        let Some(variable) = &self.variable else {
-            return Resolved {
+        let mut resolved = match &self.variable {
+            Some(variable) => self.resolve_with(&**variable, value),
+            None => Resolved {
                 value,
                 origins: Origins::new(),
                 problems: Vec::new(),
                 hidden: Vec::new(),
-            };
+            },
         };
+        hide_secret_layers(&self.layers, &mut resolved.origins);
+        resolved
+    }
+
+    fn resolve_with(&self, variable: &ReadVariable, value: Value) -> Resolved {
         let folder = self.file.as_deref().and_then(Path::parent);
         let outside = OutsideValues {
-            variable: &**variable,
+            variable,
             folder: folder.unwrap_or(Path::new("")),
             secrets: &self.secrets,
         };
@@ -322,6 +346,7 @@ fn checked_layer(name: &str, value: Value) -> Result<Layer, ConfigError> {
     Ok(Layer {
         name: Some(name.to_owned()),
         value,
+        is_secret: false,
     })
 }
 

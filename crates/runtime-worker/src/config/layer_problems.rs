@@ -4,13 +4,42 @@ use serde_json::Value;
 
 use super::format::Format;
 use super::lines::line_of;
-use crate::problem::Problem;
+use crate::problem::{Origins, Problem, escape};
 
 /// A layer of a configuration.
 pub(super) struct Layer {
     /// `None` for the text of the configuration.
     pub(super) name: Option<String>,
     pub(super) value: Value,
+    /// Whether errors must not quote its values.
+    pub(super) is_secret: bool,
+}
+
+/// Adds the values of secret layers to those that errors must not quote.
+pub(super) fn hide_secret_layers(layers: &[Layer], origins: &mut Origins) {
+    for layer in layers {
+        visit_leaves(&layer.value, "", &mut |pointer| match &layer.name {
+            // A reference in the layer has another source already.
+            Some(name) if layer.is_secret => {
+                let origin = origins.entry(pointer.to_owned());
+                origin.or_insert_with(|| name.clone());
+            }
+            _ => {}
+        });
+    }
+}
+
+fn visit_leaves(value: &Value, pointer: &str, each: &mut impl FnMut(&str)) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| {
+            visit_leaves(value, &format!("{pointer}/{}", escape(key)), each)
+        }),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .for_each(|(index, value)| visit_leaves(value, &format!("{pointer}/{index}"), each)),
+        _ => each(pointer),
+    }
 }
 
 /// Renders problems with their places, in the order of the lines.

@@ -102,6 +102,29 @@ fn problems_name_their_layer() {
 }
 
 #[test]
+fn values_of_secret_layers_are_not_shown() {
+    let mut document = document();
+    let layer = json!({
+        "capacity": "hunter2",
+        "fetch": { "allowedHosts": ["hunter2/ x"] },
+        "shutdown": ["hunter2"],
+    });
+    document
+        .add_secret_layer("the secret `s`", layer)
+        .expect("a map");
+    let error = document.read::<WorkerConfig>().expect_err("invalid");
+    let found = problems_of(error).join("\n");
+    assert!(!found.contains("hunter2"), "{found}");
+    for part in [
+        "in the secret `s`: `capacity`: expected an integer, got the value of the secret `s`",
+        "in the secret `s`: `fetch.allowedHosts.0`: invalid value of the secret `s`",
+        "in the secret `s`: `shutdown.0`: expected one of signals",
+    ] {
+        assert!(found.contains(part), "`{part}` is not in {found}");
+    }
+}
+
+#[test]
 fn layers_cannot_read_the_machine() {
     for layer in [
         json!({ "workerId": { "$env": "ID" } }),
