@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 #[cfg(feature = "public")]
 use std::future::poll_fn;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
@@ -19,6 +20,8 @@ pub(crate) struct ConnectionHandle {
     is_aborted: AtomicBool,
     is_shutting_down: AtomicBool,
     has_unread_body: AtomicBool,
+    /// Counts the frames of request bodies that handlers have read.
+    body_frames: AtomicU64,
     wakers: [AtomicWaker; 3],
     /// The set of the hook that received the latest request, if that hook aborts connections.
     abort_set: Mutex<Option<Arc<AbortSet>>>,
@@ -42,6 +45,7 @@ impl ConnectionHandle {
             is_aborted: AtomicBool::new(false),
             is_shutting_down: AtomicBool::new(false),
             has_unread_body: AtomicBool::new(false),
+            body_frames: AtomicU64::new(0),
             wakers: Default::default(),
             abort_set: Mutex::new(None),
         }
@@ -81,6 +85,16 @@ impl ConnectionHandle {
 
     pub(crate) fn has_unread_body(&self) -> bool {
         self.has_unread_body.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_body_frame(&self) {
+        // Relaxed: only the change of the count matters, for which a delay is irrelevant.
+        self.body_frames.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the number of frames of request bodies that handlers have read.
+    pub(crate) fn body_frames(&self) -> u64 {
+        self.body_frames.load(Ordering::Relaxed)
     }
 
     pub(crate) fn poll_aborted(&self, slot: WakeSlot, cx: &Context<'_>) -> Poll<()> {

@@ -52,6 +52,7 @@ impl Body for RequestBody {
             if frame.is_none() {
                 self.connection.set_unread_body(false);
             }
+            self.connection.count_body_frame();
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let problem = "no data received from the client";

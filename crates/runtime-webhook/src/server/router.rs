@@ -1,6 +1,7 @@
 //! Routes requests to hooks by the id in the path.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -44,7 +45,7 @@ pub(super) async fn route(
         server.monitor.count("requests", 1);
         // The connection may have carried a request to a hook that aborts it on detach.
         connection.leave_abort_set();
-        return call(server, &**handler, request).await;
+        return call(server, connection, &**handler, request).await;
     };
     let Some(uri) = uri else {
         return redirect(&hook, request.uri().query());
@@ -55,7 +56,7 @@ pub(super) async fn route(
     }
     *request.uri_mut() = uri;
     server.monitor.count("requests", 1);
-    call(server, &*hook.handler, request).await
+    call(server, connection, &*hook.handler, request).await
 }
 
 /// Splits `/id/path?query` into the id and the URI for the handler, `/path?query`, byte for byte as sent.
@@ -86,27 +87,37 @@ fn redirect(hook: &Hook, query: Option<&str>) -> Response {
 }
 
 /// Calls the handler. A panic or a handler that hangs affects only this request.
-async fn call(server: &HookServer, handler: &dyn Handler, request: Request) -> Response {
+async fn call(
+    server: &HookServer,
+    connection: &ConnectionHandle,
+    handler: &dyn Handler,
+    request: Request,
+) -> Response {
     // Uncaught, a panic would close the connection without a response. `AssertUnwindSafe`: a handler is shared by `&self`
     // and responsible for its own state after a panic.
-    let response = AssertUnwindSafe(handler.handle(request)).catch_unwind();
+    let mut response = pin!(AssertUnwindSafe(handler.handle(request)).catch_unwind());
     let limit = server.limits.response_timeout;
-    match timeout(limit, response).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(_)) => {
-            server.monitor.count("panics", 1);
-            server
-                .monitor
-                .error("hook handler panicked, responded with status 500");
-            plain(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
-        }
-        Err(_) => {
-            server.monitor.count("handler-timeouts", 1);
-            server.monitor.error(format_args!(
-                "hook handler did not respond within {limit:?}, responded with status 503"
-            ));
-            let text = "the handler did not respond in time\n";
-            plain(StatusCode::SERVICE_UNAVAILABLE, text)
+    loop {
+        let frames_before = connection.body_frames();
+        match timeout(limit, &mut response).await {
+            Ok(Ok(response)) => return response,
+            Ok(Err(_)) => {
+                server.monitor.count("panics", 1);
+                server
+                    .monitor
+                    .error("hook handler panicked, responded with status 500");
+                return plain(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n");
+            }
+            // It waits for a slow client, for which there is another limit.
+            Err(_) if connection.body_frames() != frames_before => {}
+            Err(_) => {
+                server.monitor.count("handler-timeouts", 1);
+                server.monitor.error(format_args!(
+                    "hook handler did not respond within {limit:?}, responded with status 503"
+                ));
+                let text = "the handler did not respond in time\n";
+                return plain(StatusCode::SERVICE_UNAVAILABLE, text);
+            }
         }
     }
 }
